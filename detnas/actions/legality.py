@@ -1,0 +1,76 @@
+"""Which actions a student can take, and at which places."""
+
+from collections.abc import Sequence
+
+from detnas.actions.morphism import AddedBlock
+from detnas.actions.types import (
+    Action,
+    ActionKind,
+    ActionOptions,
+    AddLayer,
+    ChannelPruning,
+    LayerPruning,
+    Rearrange,
+)
+from detnas.architecture import Architecture, Place
+
+PROTECTED_STEPS = 3
+"""An added block is no candidate for layer pruning for this many steps of its lineage."""
+
+
+def prunable_places(
+    architecture: Architecture, protected: Sequence[Place] = ()
+) -> tuple[Place, ...]:
+    """Blocks that layer pruning may remove: no projection, not alone, not protected."""
+    return tuple(
+        placed.place
+        for placed in architecture.blocks
+        if placed.projection is None
+        and architecture.depths[placed.place.stage] > 1
+        and placed.place not in protected
+    )
+
+
+def legal_actions(
+    architecture: Architecture, added: Sequence[AddedBlock], options: ActionOptions
+) -> dict[ActionKind, tuple[Action, ...]]:
+    """Every action the student can take, by kind; kinds without a legal place are left out."""
+    protected = tuple(block.place for block in added if block.age < PROTECTED_STEPS)
+    actions: dict[ActionKind, tuple[Action, ...]] = {
+        ActionKind.CHANNEL_PRUNING: _channel_pruning(architecture, options),
+        ActionKind.LAYER_PRUNING: (
+            (LayerPruning(norm=options.layer_norm, protected=protected),)
+            if prunable_places(architecture, protected)
+            else ()
+        ),
+        ActionKind.ADD_LAYER: tuple(AddLayer(stage=s) for s in range(len(architecture.stages))),
+        ActionKind.REARRANGE: _rearrangements(architecture),
+    }
+    return {kind: places for kind, places in actions.items() if places}
+
+
+def _channel_pruning(
+    architecture: Architecture, options: ActionOptions
+) -> tuple[ChannelPruning, ...]:
+    """Legal while some convolution whose width can change is wider than the minimum."""
+    inner = (width for placed in architecture.blocks for width in placed.block.widths[:-1])
+    streams = (g.width for g in architecture.residual_groups if not g.headed_by_stem)
+    if max((*inner, *streams)) <= options.minimum_channels:
+        return ()
+    return (
+        ChannelPruning(
+            fraction=options.channel_fraction,
+            minimum_channels=options.minimum_channels,
+            channel_divisor=options.channel_divisor,
+        ),
+    )
+
+
+def _rearrangements(architecture: Architecture) -> tuple[Rearrange, ...]:
+    stages = range(len(architecture.stages))
+    return tuple(
+        Rearrange(source=source, target=target)
+        for source in stages
+        for target in (source - 1, source + 1)
+        if target in stages and architecture.depths[source] > 1
+    )

@@ -1,0 +1,19 @@
+"""Backbone architectures: the encoding, what follows from it, and what it costs."""
+
+from detnas.architecture.blocks import FAMILIES, Convolution, Family
+from detnas.architecture.encoding import EncodingError, encode, parse
+from detnas.architecture.model import Architecture, Block, Place, PlacedBlock, ResidualGroup
+
+__all__ = [
+    "FAMILIES",
+    "Architecture",
+    "Block",
+    "Convolution",
+    "EncodingError",
+    "Family",
+    "Place",
+    "PlacedBlock",
+    "ResidualGroup",
+    "encode",
+    "parse",
+]

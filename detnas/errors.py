@@ -1,0 +1,18 @@
+"""The errors a user meets: each names the field, the value, and what would be right."""
+
+
+class UserError(ValueError):
+    """Something the user gave or configured can not be used.
+
+    Args:
+        problem: what is wrong, naming the field or object and the value found.
+        remedy: what would be right, or what to do; may be empty where the problem says it.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem

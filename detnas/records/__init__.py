@@ -1,0 +1,1 @@
+"""Everything that lies in the store: requests, results, progress, artifacts, keys."""

@@ -1,0 +1,41 @@
+"""Where everything lies in the store: the only place that spells a key."""
+
+
+def pool_folder(namespace: str, digest: str) -> str:
+    """Folder of the pool with this digest."""
+    return f"{namespace}/pools/{digest}"
+
+
+def pool_phase_folder(pool: str, phase: int) -> str:
+    """Job folder of a pool's phase, from 0."""
+    return f"{pool}/phase-{phase}"
+
+
+def search_folder(namespace: str, name: str, uid: str) -> str:
+    """Folder of a search; ``uid`` is cut to 8 characters."""
+    return f"{namespace}/searches/{name}-{uid[:8]}"
+
+
+def trial_folder(search: str, index: int) -> str:
+    """Job folder of a trial, from 0."""
+    return f"{search}/trials/{index:04d}"
+
+
+def ledger_segment(search: str, number: int) -> str:
+    """Key of a segment of the ledger, from 0."""
+    return f"{search}/ledger/{number:04d}.json"
+
+
+def request_key(folder: str) -> str:
+    """Key of a job's request."""
+    return f"{folder}/request.json"
+
+
+def result_key(folder: str) -> str:
+    """Key of a job's result."""
+    return f"{folder}/result.json"
+
+
+def attempt_folder(folder: str, attempt: int) -> str:
+    """Folder of an attempt's own files, from 1."""
+    return f"{folder}/attempts/{attempt}"

@@ -1,0 +1,28 @@
+"""What a running job says of itself, for people: `attempts/<n>/progress.json`, overwritten."""
+
+from datetime import datetime
+
+from detnas.schema import Count, Schema
+
+
+class Progress(Schema):
+    """Where a job is.
+
+    Attributes:
+        activity: ``loading``, ``training``, ``evaluating``, ``publishing``.
+        done: steps of the activity that are done (iterations, or images).
+        total: steps it has.
+        epoch: current epoch, from 1; 0 outside training.
+        loss: total loss of late.
+        seconds_left: estimate for the whole job; none while unknown.
+        updated: when this was written.
+    """
+
+    activity: str
+    done: Count = 0
+    total: Count = 0
+    epoch: Count = 0
+    epochs: Count = 0
+    loss: float | None = None
+    seconds_left: float | None = None
+    updated: datetime

@@ -1,0 +1,165 @@
+"""What a job is asked: `request.json` in the job's own folder, its only input.
+
+A request holds everything the job needs; files of other jobs are named by their artifacts.
+`key` is the job's own folder relative to the store's root, so that the root is the job's URI
+less the key, and a store can be moved as a whole.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from detnas.actions import Action, AddedBlock
+from detnas.architecture import Architecture
+from detnas.records.artifacts import Artifact
+from detnas.records.settings import (
+    DataLocation,
+    DetectorShape,
+    Distillation,
+    Resolution,
+    Training,
+)
+from detnas.schema import Count, Positive, Schema
+from detnas.teachers import SupernetShape, Teacher, TeacherSpace
+
+Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1, max_length=16)]
+
+
+class PrepareRequest(Schema):
+    """Read the data set once and say what it holds."""
+
+    kind: Literal["Prepare"] = "Prepare"
+    key: str
+    data: DataLocation
+    resolutions: Resolutions
+
+
+class TrainingRequest(Schema):
+    """What every job that trains or evaluates is told.
+
+    Attributes:
+        seed: every draw of the job follows from this and the iteration.
+        data: where the images are.
+        classes: class names in the order of the detector's logits.
+        detector: shape of everything around the backbone.
+        resolutions: sizes drawn in training and evaluated afterwards.
+        training: the schedule.
+        evaluation_batch: images evaluated at once.
+    """
+
+    key: str
+    seed: Count
+    data: DataLocation
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    detector: DetectorShape
+    resolutions: Resolutions
+    training: Training
+    evaluation_batch: Positive = 8
+
+
+class BaseRequest(TrainingRequest):
+    """Train the base detector, or take it from a checkpoint.
+
+    Attributes:
+        architecture: the base's backbone.
+        weights: path or URI of a checkpoint to start from; with 0 epochs it is the base itself.
+    """
+
+    kind: Literal["Base"] = "Base"
+    architecture: Architecture
+    weights: str | None = None
+
+
+class PoolPhaseRequest(TrainingRequest):
+    """Train one phase of the elastic teacher pool (paper, A.1.3).
+
+    Attributes:
+        phase: 0 trains the supernet alone; later ones draw a subnet per step and distil it.
+        supernet: channels at width 1.0.
+        full_space: the pool's whole space; its largest subnet is the supernet.
+        space: the subnets this phase draws.
+        previous: weights to go on from; none for phase 0.
+        supernet_weights: the supernet after phase 0, which teaches the shrinking phases.
+        sort_channels: order channels by importance before the first shrinking phase.
+    """
+
+    kind: Literal["PoolPhase"] = "PoolPhase"
+    phase: Count
+    supernet: SupernetShape
+    full_space: TeacherSpace
+    space: TeacherSpace
+    previous: Artifact | None = None
+    supernet_weights: Artifact | None = None
+    sort_channels: bool = True
+    distillation: Distillation = Distillation()
+    bn_images: Positive = 32
+
+
+class Pool(Schema):
+    """A trained pool, as a student's job uses it.
+
+    Attributes:
+        weights: the supernet's weights after the last phase.
+        bn_images: training images over which a teacher's batch norm statistics are computed.
+        seed: chooses those images and their sizes.
+    """
+
+    supernet: SupernetShape
+    space: TeacherSpace
+    weights: Artifact
+    bn_images: Positive = 32
+    seed: Count = 0
+
+
+class StudentRequest(TrainingRequest):
+    """Evolve a student, train it under a teacher, evaluate it.
+
+    One shape serves a trial (fast evaluation) and the final fine-tuning, which takes no action.
+
+    Attributes:
+        parent: the parent's backbone.
+        parent_added: blocks the parent's lineage added of late.
+        parent_weights: the parent's weights, with the distillation adaptor where it has one.
+        action: what to do to the parent; none where only the teacher changes.
+        teacher: the subnet that teaches; none trains plainly.
+        pool: where the teacher comes from.
+    """
+
+    kind: Literal["Evaluate", "Finetune"] = "Evaluate"
+    parent: Architecture
+    parent_added: tuple[AddedBlock, ...] = ()
+    parent_weights: Artifact
+    action: Action | None = None
+    teacher: Teacher | None = None
+    pool: Pool | None = None
+    distillation: Distillation = Distillation()
+
+
+class ExportRequest(Schema):
+    """Write a detector as a folder that stock mmdet loads.
+
+    Attributes:
+        resolution: the size at which the student is best.
+        expected_map: mAP on record at that size; the exported folder must give the same.
+        base: the base's backbone, to time both side by side.
+    """
+
+    kind: Literal["Export"] = "Export"
+    key: str
+    data: DataLocation
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    detector: DetectorShape
+    architecture: Architecture
+    weights: Artifact
+    resolution: Resolution
+    expected_map: float
+    base: Architecture
+    base_weights: Artifact
+    base_resolution: Resolution
+    evaluation_batch: Positive = 8
+
+
+Request = Annotated[
+    PrepareRequest | BaseRequest | PoolPhaseRequest | StudentRequest | ExportRequest,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,173 @@
+"""What a job found: `result.json`, written last, create-only, the only sign of completion."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from detnas.actions import AddedBlock
+from detnas.architecture import Architecture, Place
+from detnas.records.artifacts import Artifact
+from detnas.records.settings import Resolution
+from detnas.schema import Count, Positive, Schema
+
+
+class Outcome(StrEnum):
+    """How a job ended; only Infrastructure may be tried again by a new proposal."""
+
+    SUCCEEDED = "Succeeded"
+    INVALID = "Invalid"
+    OUT_OF_MEMORY = "OutOfMemory"
+    DIVERGED = "Diverged"
+    INFRASTRUCTURE = "Infrastructure"
+
+
+class Attempt(Schema):
+    """One process's try at a job.
+
+    Attributes:
+        number: from 1; its files lie under ``attempts/<number>/``.
+        resumed_at: iteration of the checkpoint it went on from; 0 for a fresh start.
+    """
+
+    number: Positive
+    started: datetime
+    resumed_at: Count = 0
+
+
+class Result(Schema):
+    """What every job says at its end.
+
+    Attributes:
+        message: for people: why it failed, or a remark.
+        attempt: number of the attempt that wrote this; 0 where the scheduler did.
+        seconds: wall time by activity: ``training``, ``evaluating``, and what lies between them
+            (``loading``, ``evolving``, ``teacher``, ``publishing``, …), over all attempts known.
+        versions: packages that computed it.
+        files: every other file of the result, by role.
+    """
+
+    outcome: Outcome = Outcome.SUCCEEDED
+    message: str = ""
+    attempt: Count = 1
+    started: datetime
+    finished: datetime
+    seconds: dict[str, float] = {}
+    versions: dict[str, str] = {}
+    files: dict[str, Artifact] = {}
+
+
+class Score(Schema):
+    """COCO metrics at one resolution, unrounded fractions; -1 where a size has no boxes."""
+
+    resolution: Resolution
+    map: float
+    ap50: float
+    ap75: float
+    ap_small: float
+    ap_medium: float
+    ap_large: float
+
+
+class SplitSummary(Schema):
+    """One annotation file: its content's digest and what it holds."""
+
+    sha256: str
+    images: Count
+    boxes: Count
+    empty_images: Count
+
+
+class PrepareResult(Result):
+    """What the data set holds.
+
+    Attributes:
+        digest: of both annotation files and the classes; a pool's digest covers it.
+        missing: annotated images that are not there or can not be read (first 100).
+    """
+
+    kind: Literal["Prepare"] = "Prepare"
+    digest: str = ""
+    classes: tuple[str, ...] = ()
+    train: SplitSummary | None = None
+    val: SplitSummary | None = None
+    missing: tuple[str, ...] = ()
+
+
+class DetectorResult(Result):
+    """A trained detector: the base, or a student.
+
+    Attributes:
+        architecture: backbone after the action.
+        added: blocks added of late, with their ages.
+        scores: one per resolution.
+        notes: what the evolution did that a reader should know, such as "lateral 3 afresh".
+        removed: places (of the parent) that layer pruning removed.
+        iterations: training steps done.
+        final_loss: mean of the last steps' losses by name.
+    """
+
+    kind: Literal["Detector"] = "Detector"
+    architecture: Architecture | None = None
+    added: tuple[AddedBlock, ...] = ()
+    scores: tuple[Score, ...] = ()
+    notes: tuple[str, ...] = ()
+    removed: tuple[Place, ...] = ()
+    iterations: Count = 0
+    final_loss: dict[str, float] = {}
+
+    @property
+    def weights(self) -> Artifact:
+        """The detector's weights.
+
+        Raises:
+            KeyError: the job did not succeed, so there are none.
+        """
+        return self.files["weights"]
+
+
+class SubnetScore(Schema):
+    """How one subnet of the pool does after its batch norm statistics are reset."""
+
+    name: str
+    depths: tuple[int, ...]
+    widths: tuple[str, ...]
+    scores: tuple[Score, ...]
+
+
+class PoolPhaseResult(Result):
+    """A trained phase: the supernet's weights, and what sampled subnets reach."""
+
+    kind: Literal["PoolPhase"] = "PoolPhase"
+    subnets: tuple[SubnetScore, ...] = ()
+    iterations: Count = 0
+    final_loss: dict[str, float] = {}
+
+    @property
+    def weights(self) -> Artifact:
+        """The supernet's weights; KeyError where the phase did not succeed."""
+        return self.files["weights"]
+
+
+class Latency(Schema):
+    """Time of one image at batch 1, in milliseconds: median over repeated runs."""
+
+    resolution: Resolution
+    milliseconds: float
+    device: str
+
+
+class ExportResult(Result):
+    """The exported folder and what was measured on it."""
+
+    kind: Literal["Export"] = "Export"
+    map: float = 0.0
+    student_latency: Latency | None = None
+    base_latency: Latency | None = None
+    base_latency_same_resolution: Latency | None = None
+
+
+AnyResult = Annotated[
+    PrepareResult | DetectorResult | PoolPhaseResult | ExportResult, Field(discriminator="kind")
+]

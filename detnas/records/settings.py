@@ -1,0 +1,127 @@
+"""What a job is told about data, detector and schedule; shared by the manifest and the requests.
+
+Defaults are the paper's numbers, or mmdet's for Faster R-CNN where the paper is silent.
+"""
+
+import re
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_serializer, model_validator
+
+from detnas.schema import Count, Fraction, Positive, Schema
+
+_RESOLUTION = re.compile(r"^(\d{1,5})x(\d{1,5})$")
+
+
+class Resolution(Schema):
+    """A nominal image size, written ``1333x800``; images keep their aspect ratio within it.
+
+    Attributes:
+        width: pixels.
+        height: pixels.
+    """
+
+    width: Positive
+    height: Positive
+
+    @property
+    def pixels(self) -> int:
+        """Width times height: the R of the score (paper, 3.1.4)."""
+        return self.width * self.height
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        match = _RESOLUTION.match(value)
+        if match is None:
+            raise ValueError(f"{value!r} is no resolution; write WIDTHxHEIGHT, such as 1333x800")
+        return {"width": int(match[1]), "height": int(match[2])}
+
+    @model_serializer
+    def _to_text(self) -> str:
+        return str(self)
+
+
+class DataLocation(Schema):
+    """A detection data set in COCO form, as the job sees it.
+
+    Attributes:
+        root: folder that every other path is relative to.
+        train: training annotations.
+        val: validation annotations.
+        train_images: folder of the training images.
+        val_images: folder of the validation images.
+        horizontal_flip: probability of mirroring a training image; 0 where left and right mean
+            different things, as with digits.
+    """
+
+    root: str
+    train: str
+    val: str
+    train_images: str = ""
+    val_images: str = ""
+    horizontal_flip: Annotated[Fraction, Field(le=1)] = Decimal("0.5")
+
+
+class DetectorShape(Schema):
+    """Faster R-CNN with an FPN around the backbone."""
+
+    neck: Positive = Field(256, description="Channels of the FPN.")
+    fc: Positive = Field(1024, description="Channels of the box head's two shared layers.")
+    proposals: Positive = Field(1000, description="Proposals that reach the box head per image.")
+    roi_samples: Positive = Field(512, description="RoIs sampled per training image.")
+    anchor_scale: Positive = Field(8, description="Anchor side in units of each level's stride.")
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls (paper, A.1.3 and A.1.4)."""
+
+    COSINE = "Cosine"
+    STEP = "Step"
+
+
+class Training(Schema):
+    """One run of stochastic gradient descent."""
+
+    epochs: Count = Field(description="Passes over the training images; 0 trains nothing.")
+    learning_rate: Annotated[Fraction, Field(gt=0)] = Field(description="Peak learning rate.")
+    batch_size: Positive = Field(description="Images per step of the whole job.")
+    schedule: Schedule = Field(
+        Schedule.COSINE, description="Cosine to zero, or a tenth at 2/3 and 11/12 of the epochs."
+    )
+    warmup_iterations: Count = Field(
+        0, description="Steps over which the learning rate rises linearly from a thousandth."
+    )
+    momentum: Annotated[Fraction, Field(lt=1)] = Field(Decimal("0.9"), description="Momentum.")
+    weight_decay: Fraction = Field(Decimal("0.0001"), description="L2 weight decay.")
+    gradient_clip: Fraction = Field(
+        Decimal("35"), description="Largest gradient norm (L2); 0 turns clipping off."
+    )
+
+
+class Distillation(Schema):
+    """Weights and forms of the distillation losses (paper, 3.2 and tables 11, 12)."""
+
+    features: Literal["Proposal", "None"] = Field(
+        "Proposal", description="Where features are compared: on the student's RoIs, or not."
+    )
+    localization: Literal["ClassAware", "Plain", "None"] = Field(
+        "ClassAware", description="Box regression: weighted by the teacher's classes, or plain."
+    )
+    feature_weight: Fraction = Field(Decimal("1.0"), description="Weight of the feature loss.")
+    classification_weight: Fraction = Field(
+        Decimal("1.0"), description="Weight of the soft classification loss."
+    )
+    localization_weight: Fraction = Field(
+        Decimal("1.0"), description="Weight of the localization loss."
+    )
+    bn_weight: Fraction = Field(
+        Decimal("0.00001"), description="Weight of the batch norms' L1 norm (paper: lambda)."
+    )

@@ -1,0 +1,1 @@
+"""detnas_trainer executes one job: evolve, train, distil, evaluate, fine-tune, export."""
