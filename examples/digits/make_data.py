@@ -1,0 +1,216 @@
+"""Make the example's data set: real handwritten digits on cluttered canvases, in COCO format.
+
+    python examples/digits/make_data.py DIR
+
+The digits are scikit-learn's (1797 scanned samples, inside the package: nothing is downloaded).
+The same settings give the same bytes, and validation canvases show samples that no training
+canvas shows. The folder appears under its name only when it is whole; where it is already there,
+nothing is done.
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from digit_canvas import CanvasSettings, PlacedDigit, draw_canvas
+from numpy.typing import NDArray
+from PIL import Image
+
+SETTINGS_FILE = "settings.json"
+FORMAT = 1
+"""Raised whenever the same settings give other bytes than before."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How many canvases, from which seed, and what each looks like."""
+
+    training_canvases: int = 240
+    validation_canvases: int = 100
+    seed: int = 0
+    canvas: CanvasSettings = field(default_factory=CanvasSettings)
+
+
+class FolderInTheWayError(ValueError):
+    """The folder holds something else than the data set asked for."""
+
+
+@dataclass(frozen=True)
+class DigitSamples:
+    """The scanned digits: ink from 0 to 1, (N, 8, 8), and the class of each, (N,)."""
+
+    glyphs: NDArray[np.float64]
+    classes: NDArray[np.int64]
+
+
+def make_data(folder: Path, settings: DataSettings) -> bool:
+    """Make the data set in `folder`; False where it was already there.
+
+    Raises FolderInTheWayError if `folder` holds anything but this data set, made with these
+    settings: nothing is overwritten.
+    """
+    if _is_made(folder, settings):
+        return False
+    with _locked_partial_folder(folder) as partial:
+        if _is_made(folder, settings):
+            return False
+        _empty(partial)
+        _write_data(partial, settings)
+        partial.rename(folder)
+    return True
+
+
+def _is_made(folder: Path, settings: DataSettings) -> bool:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    try:
+        found = json.loads((folder / SETTINGS_FILE).read_text())
+    except (OSError, ValueError):
+        raise FolderInTheWayError(
+            f"{folder}: there is something here that this script has not made; name a new folder"
+        ) from None
+    if found != _recorded(settings):
+        raise FolderInTheWayError(
+            f"{folder}: the data set here was made with other settings ({found}); "
+            "remove it or name a new folder"
+        )
+    return True
+
+
+def _recorded(settings: DataSettings) -> dict[str, Any]:
+    return {"format": FORMAT, **asdict(settings)}
+
+
+@contextmanager
+def _locked_partial_folder(folder: Path) -> Iterator[Path]:
+    """The folder beside `folder` in which it is made, held by one process at a time.
+
+    The lock goes with the process, so a killed run leaves a folder that the next run takes over.
+    """
+    partial = folder.parent / f".{folder.name}.partial"
+    partial.mkdir(parents=True, exist_ok=True)
+    handle = os.open(partial, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield partial
+    finally:
+        os.close(handle)
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _write_data(folder: Path, settings: DataSettings) -> None:
+    digits = _load_digits()
+    order = np.random.default_rng(settings.seed).permutation(len(digits.classes))
+    kept = len(order) * 2 // 3
+    _write_split(folder, "train", digits, order[:kept], settings)
+    _write_split(folder, "val", digits, order[kept:], settings)
+    (folder / SETTINGS_FILE).write_text(json.dumps(_recorded(settings), indent=2) + "\n")
+
+
+def _load_digits() -> DigitSamples:
+    # Imported late: it takes a second, which a run with nothing to do should not cost.
+    from sklearn.datasets import load_digits
+
+    loaded = load_digits()
+    return DigitSamples(loaded.images / 16.0, loaded.target.astype(np.int64))
+
+
+def _write_split(
+    folder: Path,
+    split: str,
+    digits: DigitSamples,
+    samples: NDArray[np.int64],
+    settings: DataSettings,
+) -> None:
+    """Write one split's images and its annotation file."""
+    number, count = {
+        "train": (1, settings.training_canvases),
+        "val": (2, settings.validation_canvases),
+    }[split]
+    size = settings.canvas.size
+    (folder / "images" / split).mkdir(parents=True)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for index in range(count):
+        # Each canvas has a generator of its own: more canvases change none of the others.
+        rng = np.random.default_rng([settings.seed, number, index])
+        pixels, placed = draw_canvas(digits.glyphs, samples, settings.canvas, rng)
+        name = f"{split}/{index:05d}.png"
+        Image.fromarray(pixels).save(folder / "images" / name)
+        images.append({"id": index + 1, "file_name": name, "width": size, "height": size})
+        for digit in placed:
+            number_so_far = len(annotations)
+            annotations.append(_annotation(number_so_far + 1, index + 1, digit, digits))
+    _write_annotations(folder / f"{split}.json", images, annotations)
+
+
+def _annotation(
+    identifier: int, image: int, digit: PlacedDigit, digits: DigitSamples
+) -> dict[str, Any]:
+    _, _, width, height = digit.box
+    return {
+        "id": identifier,
+        "image_id": image,
+        "category_id": int(digits.classes[digit.sample]) + 1,
+        "bbox": list(digit.box),
+        "area": width * height,
+        "iscrowd": 0,
+        "digit_sample": digit.sample,
+    }
+
+
+def _write_annotations(
+    path: Path, images: list[dict[str, Any]], annotations: list[dict[str, Any]]
+) -> None:
+    names = [str(digit) for digit in range(10)]
+    document = {
+        "info": {"description": "Handwritten digits of scikit-learn on canvases", "version": "1"},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": [
+            {"id": number, "name": name, "supercategory": "digit"}
+            for number, name in enumerate(names, start=1)
+        ],
+    }
+    path.write_text(json.dumps(document) + "\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0 when the data set is there, 2 when something is in its way."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    defaults = DataSettings()
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where the data set is to lie")
+    parser.add_argument("--train", type=int, default=defaults.training_canvases, metavar="N")
+    parser.add_argument("--val", type=int, default=defaults.validation_canvases, metavar="N")
+    parser.add_argument("--seed", type=int, default=defaults.seed, metavar="N")
+    options = parser.parse_args(arguments)
+    for name in ("train", "val"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name} {getattr(options, name)}: at least 1 canvas is needed")
+    if options.seed < 0:
+        parser.error(f"--seed {options.seed}: must not be negative")
+    try:
+        made = make_data(options.folder, DataSettings(options.train, options.val, options.seed))
+    except FolderInTheWayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.folder}: {'made' if made else 'already there'}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
