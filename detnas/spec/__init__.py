@@ -1,0 +1,1 @@
+"""The DetNASSearch manifest, its defaults and its checks."""

@@ -1,0 +1,76 @@
+"""`spec.search` and the training of its trials (paper, 3.1.4, A.1.4)."""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from detnas.actions import ActionOptions
+from detnas.records.settings import Schedule, Training
+from detnas.schema import Count, Fraction, Positive, Schema
+
+
+class Search(Schema):
+    """Hill climbing over student-teacher pairs."""
+
+    strategy: Literal["Joint"] = Field(
+        "Joint", description="Student and teacher evolve together (paper, algorithm 1)."
+    )
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        100, description="Trials after which the search ends."
+    )
+    parallelism: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1, description="Trials that run at the same time."
+    )
+    top_k: Annotated[int, Field(ge=1, le=1000)] = Field(
+        5, description="Pairs kept as parents, best first."
+    )
+    warmup_trials: Count = Field(
+        5, description="Trials after the first that change the teacher only."
+    )
+    alpha: Fraction = Field(
+        Decimal("0.4"), description="Weight of complexity in the score; the paper's X101 uses 0.1."
+    )
+    beta: Fraction = Field(
+        Decimal("0.8"), description="Weight of the resolution within the complexity."
+    )
+    student_probability: Annotated[Fraction, Field(le=1)] = Field(
+        Decimal("0.5"), description="Chance that a trial evolves the student, not the teacher."
+    )
+    patience: Positive = Field(
+        40, description="Finished trials without a better score after which the search ends."
+    )
+    seed: Count = Field(0, description="Every draw of the search follows from this.")
+    actions: ActionOptions = Field(ActionOptions(), description="How the pruning actions work.")
+
+
+class Evaluation(Schema):
+    """The fast evaluation of a trial: a short training under the teacher."""
+
+    epochs: Count = Field(3, description="Passes over the training images.")
+    learning_rate: Annotated[Fraction, Field(gt=0)] = Field(
+        Decimal("0.01"), description="Initial learning rate."
+    )
+    batch_size: Positive = Field(4, description="Images per step of the whole job.")
+    schedule: Schedule = Field(Schedule.COSINE, description="How the learning rate falls.")
+    warmup_iterations: Count = Field(0, description="Steps of linear warm-up.")
+
+    @property
+    def training(self) -> Training:
+        """The same as a job's schedule."""
+        return Training(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class Finetune(Evaluation):
+    """Training of the best student under its teacher after the search (paper, D)."""
+
+    epochs: Count = Field(16, description="Passes over the training images.")
+
+
+class Retention(Schema):
+    """Which trials' weights stay in the store; results always stay."""
+
+    weights: Literal["Needed", "All"] = Field(
+        "Needed",
+        description="Needed: parents still possible, parents of running trials, Pareto front.",
+    )

@@ -1,0 +1,124 @@
+"""`spec.teachers`: the elastic teacher pool and how it is trained (paper, 3.1.3, A.1.3, table 8)."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from detnas.records.settings import Schedule, Training
+from detnas.schema import Count, Fraction, Positive, Schema
+from detnas.teachers import Depths, SupernetShape, TeacherSpace, WidthFactor
+
+
+class DepthRange(Schema):
+    """Blocks in each of the four stages."""
+
+    min: Depths = Field((2, 2, 2, 2), description="Fewest blocks in each stage.")
+    max: Depths = Field((3, 4, 23, 3), description="Most blocks in each stage.")
+
+
+class Phase(Schema):
+    """One phase of integrated progressive shrinking; the first trains the supernet alone."""
+
+    epochs: Positive = Field(description="Passes over the training images.")
+    learning_rate: Annotated[Fraction, Field(gt=0)] = Field(description="Initial learning rate.")
+    min_depths: Depths | None = Field(
+        None, description="Fewest blocks a subnet of this phase has; by default the pool's."
+    )
+    widths: tuple[WidthFactor, ...] | None = Field(
+        None, description="Width factors a subnet of this phase has; by default the pool's."
+    )
+
+
+PAPER_PHASES = (
+    Phase(epochs=48, learning_rate=Decimal("0.12")),
+    Phase(
+        epochs=24,
+        learning_rate=Decimal("0.04"),
+        min_depths=(3, 4, 12, 3),
+        widths=(Decimal("1.25"), Decimal("1.5")),
+    ),
+    Phase(epochs=36, learning_rate=Decimal("0.04")),
+)
+
+
+class Teachers(Schema):
+    """The pool of teachers."""
+
+    depths: DepthRange = Field(DepthRange(), description="Depths the pool spans.")
+    widths: tuple[WidthFactor, ...] = Field(
+        (Decimal("1.0"), Decimal("1.25"), Decimal("1.5")),
+        min_length=1,
+        max_length=8,
+        description="Width factors of stem, stages and neck.",
+    )
+    supernet: SupernetShape = Field(
+        SupernetShape(), description="Channels that a width factor of 1.0 stands for."
+    )
+    phases: tuple[Phase, ...] = Field(
+        PAPER_PHASES,
+        min_length=1,
+        max_length=8,
+        description="Phases of integrated progressive shrinking; the first is the supernet's.",
+    )
+    batch_size: Positive = Field(64, description="Images per step of the whole job.")
+    schedule: Schedule = Field(Schedule.STEP, description="How the learning rate falls.")
+    warmup_iterations: Count = Field(500, description="Steps of linear warm-up in each phase.")
+    sort_channels: bool = Field(
+        True, description="Order channels by importance once, before the first shrinking phase."
+    )
+    bn_images: Positive = Field(
+        32, description="Images over which a teacher's batch norm statistics are computed."
+    )
+    seed: Count = Field(0, description="Seed of the pool's training.")
+
+    @model_validator(mode="after")
+    def _phases_lie_in_the_space(self) -> "Teachers":
+        space = self.space
+        for number in range(len(self.phases)):
+            part = self.phase_space(number)
+            if not (space.contains(part.smallest) and space.contains(part.largest)):
+                raise ValueError(
+                    f"phases[{number}] draws subnets outside depths and widths of the pool; "
+                    f"minDepths may be {list(space.min_depths)} to {list(space.max_depths)}, "
+                    f"widths from {', '.join(map(str, space.widths))}"
+                )
+            if number > 0 and part.largest != space.largest:
+                raise ValueError(
+                    f"phases[{number}].widths leaves out {space.widths[-1]}; "
+                    "the supernet stays part of every phase"
+                )
+        return self
+
+    @property
+    def space(self) -> TeacherSpace:
+        """Every teacher the search may use."""
+        return TeacherSpace(
+            min_depths=self.depths.min, max_depths=self.depths.max, widths=self.widths
+        )
+
+    def phase_space(self, number: int) -> TeacherSpace:
+        """The subnets that a phase draws; the first phase's is the supernet alone."""
+        phase, space = self.phases[number], self.space
+        if number == 0:
+            return TeacherSpace(
+                min_depths=space.max_depths,
+                max_depths=space.max_depths,
+                widths=space.widths[-1:],
+            )
+        return TeacherSpace(
+            min_depths=phase.min_depths or space.min_depths,
+            max_depths=space.max_depths,
+            widths=phase.widths or space.widths,
+        )
+
+    def phase_training(self, number: int) -> Training:
+        """The schedule of a phase."""
+        phase = self.phases[number]
+        return Training(
+            epochs=phase.epochs,
+            learning_rate=phase.learning_rate,
+            batch_size=self.batch_size,
+            schedule=self.schedule,
+            warmup_iterations=self.warmup_iterations,
+        )
