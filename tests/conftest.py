@@ -1,0 +1,49 @@
+"""For all tests: one thread a process, the slow ones first, the serial ones last and alone."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported: workers would otherwise contend for the cores.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest, so that no worker is left alone with one at the end."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    if item.get_closest_marker("serial"):
+        return 2
+    return 0 if item.get_closest_marker("slow") else 1
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a serial test run while no other worker of this checkout runs a test."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    alone = item.get_closest_marker("serial") is not None
+    with _turn(item.config.rootpath / ".pytest_cache", alone=alone):
+        return (yield)
+
+
+@contextlib.contextmanager
+def _turn(folder: Path, *, alone: bool) -> Iterator[None]:
+    """A readers-writer lock among workers.
+
+    Everyone passes the gate to take a turn; who wants to be alone waits in the gate, so that
+    nobody else begins.
+    """
+    folder.mkdir(exist_ok=True)
+    with (folder / "gate.lock").open("w") as gate, (folder / "turn.lock").open("w") as turn:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        yield

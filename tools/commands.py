@@ -1,0 +1,100 @@
+"""The commands of `dev.py`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools import mmcv
+from tools.checks import run_checks
+from tools.environment import EXTRAS, Environment, Installer, installing
+from tools.example import run_example
+from tools.process import Command, StepFailed, clock, run_logged, say
+
+ROOT = Path(__file__).resolve().parent.parent
+IMPORTS = "import cv2, mmcv.ops, mmdet.apis, detnas, detnas_trainer"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; the exit status is that of the step that failed, else 0."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    options, rest = _parser().parse_known_args(arguments)
+    if rest and options.command != "test":
+        _parser().error(f"unknown arguments: {' '.join(rest)}")
+    wheels = options.wheels or os.environ.get("DETNAS_WHEELS")
+    wheels = Path(wheels).resolve() if wheels else None
+    os.chdir(ROOT)
+    environment = Environment(ROOT)
+    try:
+        setup(environment, wheels)
+        if options.command == "example":
+            run_example(environment)
+        elif options.command == "test":
+            run_checks(environment, rest)
+    except StepFailed as failure:
+        say(str(failure))
+        return failure.status
+    except KeyboardInterrupt:
+        say("\ninterrupted; the same command goes on from here")
+        return 130
+    return 0
+
+
+def setup(environment: Environment, wheels: Path | None) -> None:
+    """Make the environment ready, at once where it already is.
+
+    Raises:
+        StepFailed: with the end of the output of the step that failed.
+    """
+    if environment.is_ready():
+        return
+    with installing(environment) as needed:
+        if needed:
+            _install(environment, mmcv.WheelSource.of(environment, wheels))
+
+
+def _install(environment: Environment, source: mmcv.WheelSource) -> None:
+    say(f"── setting up {environment.folder} (once; about 5.5 GB)")
+    started = time.monotonic()
+    installer = Installer.into(environment)
+    wheel = mmcv.obtain(source, installer)
+    project = f"{environment.root}[{EXTRAS}]"
+    installer.install("installing detnas", ["setuptools<81", wheel, "--editable", project])
+    installer.keep_headless_opencv()
+    check: Command = [environment.python, "-W", "ignore", "-c", IMPORTS]
+    try:
+        log = environment.logs / "imports.log"
+        run_logged("checking the imports", check, log, environment.variables)
+    except StepFailed as failure:
+        raise StepFailed(
+            f"{failure}\n  If mmcv is what fails, its wheel does not fit this machine: remove "
+            f"{wheel} and run the command again without a wheel folder to build one"
+        ) from failure
+    say(f"✓ the environment is ready ({clock(time.monotonic() - started)})")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dev.py",
+        description="Set up this checkout in .venv and run it. A second run is quick.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("example", "set up, then run the whole search on the digits data set"),
+        ("test", "set up, then run the linters, the type checker and the tests"),
+        ("setup", "only set up"),
+    ):
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        command.add_argument(
+            "--wheels",
+            metavar="DIR",
+            help="a folder with a ready wheel of onedl-mmcv, which spares its long build",
+        )
+        if name == "test":
+            command.epilog = "Any further arguments go to pytest: dev.py test -k store -x"
+    return parser

@@ -1,0 +1,187 @@
+"""The checkout's own environment in `.venv`: made once, then found ready at once."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tools.process import Command, StepFailed, run_logged, say
+
+EXTRAS = "trainer,report,dev"
+RECIPE = 1  # raise it when the way of installing changes
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where things are in a checkout whose root is `root`."""
+
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """The virtual environment."""
+        return self.root / ".venv"
+
+    @property
+    def python(self) -> Path:
+        """The environment's interpreter."""
+        return self.program("python")
+
+    @property
+    def logs(self) -> Path:
+        """Where the output of installations lies."""
+        return self.folder / "logs"
+
+    @property
+    def constraints(self) -> Path:
+        """The exact versions the project is tested with."""
+        return self.root / "constraints.txt"
+
+    def program(self, name: str) -> Path:
+        """An installed command."""
+        return self.folder / "bin" / name
+
+    @cached_property
+    def variables(self) -> dict[str, str]:
+        """The process environment with the virtual environment active."""
+        ours = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}
+        ours["VIRTUAL_ENV"] = str(self.folder)
+        ours["PATH"] = f"{self.folder / 'bin'}{os.pathsep}{ours.get('PATH', os.defpath)}"
+        return ours
+
+    @cached_property
+    def requirements(self) -> dict[str, str]:
+        """The trainer extra's pinned requirements by distribution, as `name==version`."""
+        project = tomllib.loads((self.root / "pyproject.toml").read_text())["project"]
+        pinned = project["optional-dependencies"]["trainer"]
+        return {line.split("==")[0]: line for line in pinned if "==" in line}
+
+    def digest(self) -> str:
+        """What a finished installation depends on."""
+        parts = [str(RECIPE), EXTRAS, str(self.root), sys.version]
+        parts += [platform.system(), platform.machine()]
+        files = [self.root / "pyproject.toml", self.constraints]
+        content = b"".join(file.read_bytes() for file in files if file.exists())
+        return hashlib.sha256("\0".join(parts).encode() + content).hexdigest()
+
+    @property
+    def stamp(self) -> Path:
+        """Holds the digest of the installation that was finished."""
+        return self.folder / "detnas-installed"
+
+    @property
+    def unfinished(self) -> Path:
+        """Exists while an installation is under way, and after one was killed."""
+        return self.folder / "detnas-installing"
+
+    def is_ready(self) -> bool:
+        """Whether the installation is finished and still what the checkout asks for."""
+        return (
+            self.python.exists() and self.stamp.exists() and self.stamp.read_text() == self.digest()
+        )
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; say so where another process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process that holds {path} …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def installing(environment: Environment) -> Iterator[bool]:
+    """Hold the checkout for one installation; yields whether one is needed.
+
+    The stamp is written last, when the body has ended well. An environment left by a killed
+    installation is emptied first, as its packages may be half there.
+    """
+    with exclusive(environment.root / ".venv.lock"):
+        needed = not environment.is_ready()
+        if needed:
+            _create(environment, clear=environment.unfinished.exists())
+        yield needed
+        if needed:
+            environment.stamp.write_text(environment.digest())
+            environment.unfinished.unlink()
+
+
+def _create(environment: Environment, *, clear: bool) -> None:
+    clear = clear or not _same_python(environment)
+    command = [sys.executable, "-m", "venv", *(["--clear"] if clear else []), environment.folder]
+    made = subprocess.run([str(part) for part in command], capture_output=True, text=True)  # noqa: PLW1510
+    if made.returncode:
+        raise StepFailed(
+            f"{made.stdout}{made.stderr}\n✗ cannot make {environment.folder}; on Debian and Ubuntu "
+            "the package python3.11-venv is needed"
+        )
+    environment.unfinished.touch()
+    environment.stamp.unlink(missing_ok=True)
+
+
+def _same_python(environment: Environment) -> bool:
+    if not environment.python.exists():
+        return False
+    asked = subprocess.run(  # noqa: PLW1510
+        [environment.python, "-c", "import sys; print(sys.version)"], capture_output=True, text=True
+    )
+    return asked.stdout.strip() == sys.version
+
+
+@dataclass(frozen=True)
+class Installer:
+    """Installs packages into an environment: by uv, or by pip where uv cannot be had."""
+
+    environment: Environment
+    command: tuple[str, ...]
+    is_uv: bool
+
+    @classmethod
+    def into(cls, environment: Environment) -> Installer:
+        """The quickest installer that this machine can get."""
+        pip: Command = [environment.python, "-m", "pip", "install", "-q", "uv"]
+        try:
+            run_logged("getting uv", pip, environment.logs / "uv.log", environment.variables)
+        except StepFailed:
+            say("  uv cannot be had here; installing by pip, which takes longer")
+            return cls(environment, (str(environment.python), "-m", "pip", "install"), is_uv=False)
+        uv = (str(environment.program("uv")), "pip", "install", "--python", str(environment.python))
+        return cls(environment, uv, is_uv=True)
+
+    def install(self, title: str, requirements: Sequence[str | Path]) -> None:
+        """Install `requirements` at the project's tested versions.
+
+        Raises:
+            StepFailed: with the end of the installer's output.
+        """
+        constraints = self.environment.constraints
+        pins = ["--constraint", constraints] if constraints.exists() else []
+        log = self.environment.logs / f"{title.replace(' ', '-')}.log"
+        command: Command = [*self.command, *pins, *requirements]
+        run_logged(title, command, log, self.environment.variables)
+
+    def keep_headless_opencv(self) -> None:
+        """Leave one cv2, the one that needs no libGL; uv is told so by pyproject.toml."""
+        if self.is_uv:
+            return
+        pip: Command = [self.environment.python, "-m", "pip"]
+        logs, variables = self.environment.logs, self.environment.variables
+        remove: Command = [*pip, "uninstall", "-y", "opencv-python"]
+        run_logged("removing opencv-python", remove, logs / "opencv.log", variables)
+        again: Command = ["--force-reinstall", "--no-deps", "opencv-python-headless"]
+        self.install("restoring opencv-python-headless", again)
