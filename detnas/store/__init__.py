@@ -1,0 +1,6 @@
+"""Where records and weights lie: one set of verbs, a folder or an S3 bucket below them."""
+
+from detnas.store.base import Store, StoredObject
+from detnas.store.opening import open_store
+
+__all__ = ["Store", "StoredObject", "open_store"]

@@ -1,0 +1,102 @@
+"""Files and records in the store: files named by their content, records as canonical JSON."""
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from detnas.records.artifacts import Artifact
+from detnas.store.base import Store
+from detnas.store.cache import ArtifactCache
+from detnas.store.durable_files import sha256_of
+from detnas.store.errors import CorruptRecord, os_errors
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def publish_file(store: Store, folder: str, path: Path, suffix: str) -> Artifact:
+    """Store a file under the name of its content, and return what a record says of it.
+
+    Two attempts that made the same file share it; others never meet.
+
+    Args:
+        store: where to.
+        folder: key of the folder, without a trailing slash.
+        path: the local file.
+        suffix: without its dot, such as ``safetensors``.
+    """
+    with os_errors(path):
+        digest, size = sha256_of(path), path.stat().st_size
+    key = f"{folder}/{digest}.{suffix}"
+    if store.size(key) != size:
+        store.upload_file(key, path)
+    return Artifact(key=key, size=size, sha256=digest)
+
+
+def fetch_artifact(store: Store, artifact: Artifact, cache: Path | None = None) -> Path:
+    """Return a local file with the artifact's content, proved by size and SHA-256.
+
+    Args:
+        store: where it lies.
+        artifact: what a record says of it.
+        cache: folder of the files this machine has fetched before; by default
+            ``$DETNAS_CACHE``, else ``~/.cache/detnas``. The file returned belongs to it: read
+            it soon, never change it.
+
+    Raises:
+        NotFound: the store has no such object.
+        CorruptArtifact: the object's content is another; it is not kept.
+    """
+    return ArtifactCache(cache).fetch(store, artifact)
+
+
+def canonical_json(record: BaseModel) -> bytes:
+    """Return the record as JSON: equal records give equal bytes, whoever writes them."""
+    content = json.loads(record.model_dump_json(by_alias=True))
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def load_record(store: Store, key: str, model: type[Record]) -> Record | None:
+    """Return the record under ``key``, or None where there is none.
+
+    Raises:
+        CorruptRecord: what lies there is no such record.
+    """
+    stored = store.get(key)
+    return None if stored is None else parse_record(stored.data, f"{store.uri}/{key}", model)
+
+
+def parse_record(data: bytes, uri: str, model: type[Record]) -> Record:
+    """Return the record that ``data``, read from ``uri``, holds; raise ``CorruptRecord``."""
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the whole"
+        problem = f"{uri} is no {model.__name__}: {field}: {first['msg']}"
+        raise CorruptRecord(problem, "restore the object: records are never edited") from error
+
+
+def create_record(store: Store, key: str, record: BaseModel) -> None:
+    """Write a record that nobody wrote before; an equal one already there is success.
+
+    Raises:
+        AlreadyExists: another record is there; it stays.
+    """
+    store.put_if_absent(key, canonical_json(record))
+
+
+def replace_record(store: Store, key: str, record: BaseModel, version: str) -> None:
+    """Replace the record that was read as ``version``.
+
+    Raises:
+        VersionConflict: it was changed since; it stays as it is.
+    """
+    store.put_if_match(key, canonical_json(record), version)
+
+
+def put_record(store: Store, key: str, record: BaseModel) -> None:
+    """Write a record that has a single writer, such as an attempt's progress."""
+    store.put(key, canonical_json(record))

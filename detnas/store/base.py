@@ -1,0 +1,106 @@
+"""The handful of verbs the whole system keeps its records with."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from detnas.store.errors import InvalidKey
+
+RESERVED_FOLDER = ".detnas/"
+"""What a store keeps for itself below its root; never listed."""
+
+_LONGEST_KEY = 900
+_LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object's bytes, and the version that ``put_if_match`` asks for."""
+
+    data: bytes
+    version: str
+
+
+class Store(Protocol):
+    """Objects under one root, named by keys such as ``local/pools/3f/claim.json``.
+
+    Every write is whole or absent, whatever dies in between. All verbs raise ``StoreRefused``,
+    ``StoreUnavailable`` or ``StoreFull`` where the store can not serve them.
+    A key never names both an object and a folder.
+    """
+
+    uri: str
+    """The root, without a trailing slash: ``s3://bucket/prefix`` or ``file:///folder``."""
+
+    def get(self, key: str) -> StoredObject | None:
+        """Return the object, or None where there is none."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write unconditionally: only for what has a single writer (progress, logs)."""
+
+    def put_if_absent(self, key: str, data: bytes) -> None:
+        """Create the object; equal bytes already there are success.
+
+        Raises:
+            AlreadyExists: other bytes are there; they stay.
+        """
+
+    def put_if_match(self, key: str, data: bytes, version: str) -> None:
+        """Replace the object read as ``version``; equal bytes already there are success.
+
+        Raises:
+            VersionConflict: the object was changed or deleted since; it stays as it is.
+        """
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield, sorted, the keys below the folder ``prefix`` (``"a/b/"``, or ``""`` for all)."""
+
+    def delete(self, key: str) -> None:
+        """Delete the object; an absent one is fine."""
+
+    def size(self, key: str) -> int | None:
+        """Return the object's size in bytes, or None where there is none."""
+
+    def upload_file(self, key: str, path: Path) -> None:
+        """Write a local file's content as an object, streaming."""
+
+    def download_file(self, key: str, path: Path) -> None:
+        """Write an object's content to a local file, which appears whole or not at all.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+
+    def probe(self) -> None:
+        """Find out, before anything depends on it, whether the store keeps its promises.
+
+        Raises:
+            StoreRefused: it can not be reached with these credentials or permissions.
+            CreateOnlyNotHonoured: it let a create or a conditional write overwrite an object.
+        """
+
+
+def checked_key(key: str) -> str:
+    """Return ``key``; raise ``InvalidKey`` unless it names an object below any root."""
+    names = key.split("/")
+    if any(name in ("", ".", "..") for name in names):
+        raise _invalid(key, "a key is a relative path without empty, '.' or '..' parts")
+    if not key.isprintable() or "\\" in key:
+        raise _invalid(key, "a key has printable characters and no backslash")
+    if len(key.encode()) > _LONGEST_KEY or max(len(n.encode()) for n in names) > _LONGEST_NAME:
+        raise _invalid(key, f"a key has at most {_LONGEST_KEY} bytes, {_LONGEST_NAME} a name")
+    return key
+
+
+def checked_prefix(prefix: str) -> str:
+    """Return ``prefix``; raise ``InvalidKey`` unless it is empty or a folder ending in a slash."""
+    if prefix:
+        checked_key(prefix.removesuffix("/"))
+        if not prefix.endswith("/"):
+            raise _invalid(prefix, "a folder to list ends in '/'")
+    return prefix
+
+
+def _invalid(key: str, rule: str) -> InvalidKey:
+    return InvalidKey(f"store key {key!r} is not allowed", rule)

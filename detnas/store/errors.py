@@ -1,0 +1,95 @@
+"""What can go wrong with a store, each with what to do; the one place that reads ``OSError``."""
+# ruff: noqa: N818  (each name says what was found, as NotFound does)
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from detnas.errors import UserError
+
+
+class StoreError(UserError):
+    """A store could not do what it was asked to."""
+
+
+class InvalidKey(StoreError):
+    """A key that could escape the store's root, or that some store could not hold."""
+
+
+class NotFound(StoreError):
+    """An object that was asked for does not exist."""
+
+
+class AlreadyExists(StoreError):
+    """A create-only write met an object with other content, which stays."""
+
+
+class VersionConflict(StoreError):
+    """A conditional write met an object that was changed or deleted since it was read."""
+
+
+class StoreRefused(StoreError):
+    """The store refuses us: credentials, permissions, or a bucket that does not exist."""
+
+
+class StoreUnavailable(StoreError):
+    """The store does not answer, or fails; trying again later may succeed."""
+
+
+class StoreFull(StoreUnavailable):
+    """No space is left; nothing was written, what was there stays."""
+
+
+class CreateOnlyNotHonoured(StoreError):
+    """The store overwrites what it was told only to create, so results could be lost."""
+
+
+class CorruptArtifact(StoreError):
+    """An object's content is not what its record says it is."""
+
+
+class CorruptRecord(StoreError):
+    """A stored record can not be read as what it should be."""
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {
+    errno.EACCES: "give this user the right to write there, or choose another folder",
+    errno.EPERM: "give this user the right to write there, or choose another folder",
+    errno.EROFS: "choose a folder that can be written",
+    errno.ENOTDIR: "a key names an object or a folder, never both",
+    errno.EISDIR: "a key names an object or a folder, never both",
+    errno.EXDEV: "keep the whole store on one file system",
+}
+_NO_LINKS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+@contextmanager
+def os_errors(place: Path) -> Iterator[None]:
+    """Raise every ``OSError`` of the block as the ``StoreError`` that says what to do.
+
+    Args:
+        place: the path meant where the error itself names none.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error, place) from error
+
+
+def from_os_error(error: OSError, place: Path) -> StoreError:
+    """Return the ``StoreError`` for a failed operation on a local path."""
+    path = error.filename or place
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
+        problem = f"no space left to write {place} ({reason})"
+        return StoreFull(problem, f"free space on the disk of {place.parent} and start again")
+    if error.errno in _REFUSED:
+        return StoreRefused(f"can not use {path} ({reason})", _REFUSED[error.errno])
+    if error.errno in _NO_LINKS:
+        remedy = "choose a local or NFS folder, or an S3 store"
+        return CreateOnlyNotHonoured(f"the file system of {place} has no hard links", remedy)
+    if error.errno == errno.ENOENT:
+        return NotFound(f"{path} does not exist")
+    return StoreUnavailable(f"could not use {path} ({reason})", "check the disk and try again")

@@ -1,0 +1,207 @@
+"""A store below a prefix of an S3 bucket, on any server with conditional writes."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+
+from detnas.store.base import RESERVED_FOLDER, StoredObject, checked_key, checked_prefix
+from detnas.store.durable_files import rename_into_place, temporary_file
+from detnas.store.errors import (
+    AlreadyExists,
+    NotFound,
+    StoreRefused,
+    StoreUnavailable,
+    VersionConflict,
+    os_errors,
+)
+from detnas.store.probe import probe_conditional_writes
+from detnas.store.s3_errors import ConcurrentWrite, PreconditionFailed, s3_errors
+
+Client = Any
+"""boto3 makes its clients' classes at run time: there is no type to name."""
+
+_CONFLICT_WAITS = (0.05, 0.2, 0.8, 2.0, 5.0)
+"""Seconds between the attempts of a conditional write that met another one under way."""
+
+_TRANSFER = TransferConfig(
+    multipart_threshold=64 << 20,
+    multipart_chunksize=16 << 20,
+    max_concurrency=4,
+    preferred_transfer_client="classic",  # the other one's threads do not survive a fork
+)
+
+
+class S3Store:
+    """Objects in ``bucket`` whose names start with ``prefix``.
+
+    Args:
+        bucket: the bucket's name.
+        prefix: a key without a trailing slash, or empty for the whole bucket.
+        make_client: returns a boto3 S3 client; called once in every process, since a client
+            does not survive a fork.
+        sleep: waits between the attempts of a write that met another one under way.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        make_client: Callable[[], Client] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._make_client = make_client or client_from_environment
+        self._sleep = sleep
+        self._client: Client = None
+        self._client_process = -1
+        self._client_lock = threading.Lock()
+
+    def get(self, key: str) -> StoredObject | None:
+        """Return the object, or None where there is none; its version is its ETag."""
+        try:
+            with s3_errors(self._uri(key)):
+                answer = self._connected().get_object(**self._object(key))
+                return StoredObject(answer["Body"].read(), answer["ETag"])
+        except NotFound:
+            return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write unconditionally."""
+        with s3_errors(self._uri(key)):
+            self._connected().put_object(**self._object(key), Body=data)
+
+    def put_if_absent(self, key: str, data: bytes) -> None:
+        """Create the object, or raise ``AlreadyExists``."""
+        try:
+            self._put_conditionally(key, data, IfNoneMatch="*")
+        except PreconditionFailed as refusal:
+            if not self._holds(key, data):
+                problem = f"{self._uri(key)} already exists with other content"
+                raise AlreadyExists(problem) from refusal
+
+    def put_if_match(self, key: str, data: bytes, version: str) -> None:
+        """Replace the object read as ``version``, or raise ``VersionConflict``."""
+        try:
+            self._put_conditionally(key, data, IfMatch=version)
+        except (PreconditionFailed, NotFound) as refusal:
+            if not self._holds(key, data):
+                problem = f"{self._uri(key)} was changed since it was read"
+                raise VersionConflict(problem) from refusal
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield, sorted, the keys below the folder ``prefix``."""
+        start = self._prefix + checked_prefix(prefix)
+        with s3_errors(f"{self.uri}/{prefix}"):
+            pages = self._connected().get_paginator("list_objects_v2")
+            names = [
+                entry["Key"]
+                for page in pages.paginate(Bucket=self._bucket, Prefix=start)
+                for entry in page.get("Contents", [])
+            ]
+        # Sorted here: servers that keep folders list "a/b" before "a-b".
+        keys = sorted(name.removeprefix(self._prefix) for name in names)
+        return (key for key in keys if key[-1:] != "/" and not key.startswith(RESERVED_FOLDER))
+
+    def delete(self, key: str) -> None:
+        """Delete the object; an absent one is fine."""
+        with s3_errors(self._uri(key)):
+            self._connected().delete_object(**self._object(key))
+
+    def size(self, key: str) -> int | None:
+        """Return the object's size in bytes, or None where there is none."""
+        try:
+            with s3_errors(self._uri(key)):
+                return int(self._connected().head_object(**self._object(key))["ContentLength"])
+        except NotFound:
+            return None
+
+    def upload_file(self, key: str, path: Path) -> None:
+        """Write a local file's content as an object, in parts where it is large."""
+        with os_errors(path), path.open("rb") as source, s3_errors(self._uri(key)):
+            self._connected().upload_fileobj(
+                source, self._bucket, self._prefix + checked_key(key), Config=_TRANSFER
+            )
+
+    def download_file(self, key: str, path: Path) -> None:
+        """Write an object's content to a local file, which appears whole or not at all."""
+        with os_errors(path), temporary_file(path.parent) as file:
+            with s3_errors(self._uri(key)):
+                self._connected().download_fileobj(
+                    self._bucket, self._prefix + checked_key(key), file, Config=_TRANSFER
+                )
+            rename_into_place(file, path)
+
+    def probe(self) -> None:
+        """Check that the bucket is there and ours, and that create-only is honoured."""
+        probe_conditional_writes(self)
+
+    def _put_conditionally(self, key: str, data: bytes, **condition: str) -> None:
+        for wait in (*_CONFLICT_WAITS, None):
+            try:
+                with s3_errors(self._uri(key)):
+                    self._connected().put_object(**self._object(key), Body=data, **condition)
+                return
+            except ConcurrentWrite as conflict:
+                if wait is None:
+                    raise StoreUnavailable(conflict.problem, "try again") from conflict
+                self._sleep(wait)
+
+    def _holds(self, key: str, data: bytes) -> bool:
+        # The answer to our own earlier attempt may have been lost on the way.
+        stored = self.get(key)
+        return stored is not None and stored.data == data
+
+    def _object(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + checked_key(key)}
+
+    def _uri(self, key: str) -> str:
+        return f"{self.uri}/{key}"
+
+    def _connected(self) -> Client:
+        with self._client_lock:
+            if self._client_process != os.getpid():
+                self._client = self._make_client()
+                self._client_process = os.getpid()
+            return self._client
+
+
+def client_from_environment() -> Client:
+    """Return an S3 client for the endpoint, region and credentials of the ``AWS_*`` variables.
+
+    Requests are retried on what passes by (lost connections, throttling, server errors), six
+    attempts in all unless ``AWS_MAX_ATTEMPTS`` says otherwise.
+
+    Raises:
+        StoreRefused: a variable's value can not be used.
+    """
+    own_endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    retries: dict[str, str | int] = {"mode": os.environ.get("AWS_RETRY_MODE") or "standard"}
+    if not os.environ.get("AWS_MAX_ATTEMPTS"):
+        retries["total_max_attempts"] = 6
+    config = Config(
+        retries=retries,
+        connect_timeout=10,
+        read_timeout=60,
+        # Other servers than AWS's rarely answer to a bucket's own host name,
+        # and not all of them know the trailing checksums.
+        s3={"addressing_style": "path" if own_endpoint else "auto"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    with s3_errors("the S3 endpoint"):
+        session = boto3.Session()
+        try:
+            return session.client(
+                "s3", region_name=session.region_name or "us-east-1", config=config
+            )
+        except ValueError as error:
+            raise StoreRefused(str(error), "correct AWS_ENDPOINT_URL") from error
