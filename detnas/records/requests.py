@@ -12,6 +12,7 @@ from pydantic import Field
 from detnas.actions import Action, AddedBlock
 from detnas.architecture import Architecture
 from detnas.records.artifacts import Artifact
+from detnas.records.proposal import Proposal
 from detnas.records.settings import (
     DataLocation,
     DetectorShape,
@@ -117,6 +118,7 @@ class StudentRequest(TrainingRequest):
     One shape serves a trial (fast evaluation) and the final fine-tuning, which takes no action.
 
     Attributes:
+        trial: what the search decided, for a trial; the fields below follow from it.
         parent: the parent's backbone.
         parent_added: blocks the parent's lineage added of late.
         parent_weights: the parent's weights, with the distillation adaptor where it has one.
@@ -126,6 +128,7 @@ class StudentRequest(TrainingRequest):
     """
 
     kind: Literal["Evaluate", "Finetune"] = "Evaluate"
+    trial: Proposal | None = None
     parent: Architecture
     parent_added: tuple[AddedBlock, ...] = ()
     parent_weights: Artifact

@@ -1,4 +1,4 @@
-"""`spec.teachers`: the elastic teacher pool and how it is trained (paper, 3.1.3, A.1.3, table 8)."""
+"""`spec.teachers`: the elastic teacher pool and its training (paper, 3.1.3, A.1.3, table 8)."""
 
 from decimal import Decimal
 from typing import Annotated
