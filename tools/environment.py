@@ -170,7 +170,7 @@ class Installer:
             StepFailed: with the end of the installer's output.
         """
         constraints = self.environment.constraints
-        pins = ["--constraint", constraints] if constraints.exists() else []
+        pins: Command = ["--constraint", constraints] if constraints.exists() else []
         log = self.environment.logs / f"{title.replace(' ', '-')}.log"
         command: Command = [*self.command, *pins, *requirements]
         run_logged(title, command, log, self.environment.variables)
