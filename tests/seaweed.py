@@ -1,0 +1,153 @@
+"""A real S3 server for tests: fixture ``s3_server`` starts one, ``s3_environment`` points at it."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+BUCKET = "experiments"
+START_SECONDS = 60
+SERVICES = ("master", "volume", "filer", "s3", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """A running server with one bucket, and the credentials it accepts."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    bucket: str
+    ports: tuple[int, ...]
+
+    def environment(self) -> dict[str, str]:
+        """The variables a user would set to reach it."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server of this worker's own; it dies with it."""
+    with running_server(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_environment(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The server, with the environment of this test pointing at it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return s3_server
+
+
+@contextlib.contextmanager
+def running_server(folder: Path) -> Iterator[S3Server]:
+    """Start a server that keeps its data in ``folder``, and stop it afterwards."""
+    for attempt in range(3):  # another process may take a port between our look and its use
+        process, server = start(folder / str(attempt))
+        try:
+            if answers(process, server):
+                yield server
+                return
+        finally:
+            process.kill()
+            process.wait()
+            remove_sockets(server.ports)
+    log = (folder / "2" / "log.txt").read_text(errors="replace")
+    pytest.fail(f"the S3 server did not start:\n{log[-3000:]}")
+
+
+def start(folder: Path) -> tuple[subprocess.Popen[bytes], S3Server]:
+    """Start ``weed mini`` on free ports, with only the services that S3 needs."""
+    data = folder / "data"
+    data.mkdir(parents=True)
+    ports = free_ports(2 * len(SERVICES))
+    endpoint = f"http://127.0.0.1:{ports[2 * SERVICES.index('s3')]}"
+    server = S3Server(endpoint, "test", "secret", BUCKET, tuple(ports))
+    command = [
+        str(Path(sys.executable).with_name("weed")), "mini", f"-dir={data}",
+        "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false", "-admin.ui=false",
+        "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        "-s3.autoCreateBucket=false",
+        f"-filer.localSocket={folder / 'filer.sock'}", f"-s3.localSocket={folder / 's3.sock'}",
+    ]  # fmt: skip
+    for number, service in enumerate(SERVICES):
+        command += [f"-{service}.port={ports[2 * number]}"]
+        command += [f"-{service}.port.grpc={ports[2 * number + 1]}"]
+    environment = {**os.environ, **server.environment(), "S3_BUCKET": BUCKET}
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, preexec_fn=die_with_parent
+        )
+    return process, server
+
+
+def remove_sockets(ports: tuple[int, ...]) -> None:
+    """Remove the sockets that the server leaves in the folder for temporary files."""
+    for port in ports:
+        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+            left.unlink(missing_ok=True)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when the one that started it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def answers(process: subprocess.Popen[bytes], server: S3Server) -> bool:
+    """Wait until the bucket can be asked for; False if the server ended instead."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if bucket_exists(server):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def bucket_exists(server: S3Server) -> bool:
+    """Whether the server knows the bucket and our credentials by now."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name="us-east-1",
+        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
+    try:
+        client.head_bucket(Bucket=server.bucket)
+    except (BotoCoreError, ClientError):
+        return False
+    return True
