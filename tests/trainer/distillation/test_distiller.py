@@ -1,0 +1,136 @@
+"""The wrapper: plain mmdet at zero weights, gradients where they belong, refusals by name."""
+
+from decimal import Decimal
+
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+
+from detnas.architecture import parse
+from detnas.records.settings import DetectorShape, Distillation
+from detnas_trainer.detector import build_detector
+from detnas_trainer.distillation import Adaptor, Distiller, IncompatibleTeacher
+
+SHAPE = DetectorShape(neck=8, fc=16, proposals=40, roi_samples=16, anchor_scale=4)
+STUDENT = parse("[(8, 8)], [(8, 12)], [(12, 16)], [(16, 16)]", stem=8)
+TEACHER = parse("[(8, 8, 16)], [(8, 8, 24)], [(8, 8, 24)], [(8, 8, 32)]", stem=12)
+ZERO = Decimal(0)
+OFF = Distillation(
+    feature_weight=ZERO, classification_weight=ZERO, localization_weight=ZERO, bn_weight=ZERO
+)
+
+
+def _detector(architecture, neck=None, classes=3):
+    torch.manual_seed(len(architecture.family))
+    return build_detector(architecture, SHAPE, classes, neck)
+
+
+def _batch():
+    generator = torch.Generator().manual_seed(3)
+    samples = []
+    for _ in range(2):
+        sample = DetDataSample(
+            metainfo={"img_shape": (64, 64), "batch_input_shape": (64, 64), "pad_shape": (64, 64)}
+        )
+        sample.gt_instances = InstanceData(
+            bboxes=torch.tensor([[4.0, 4.0, 30.0, 34.0], [30.0, 20.0, 60.0, 60.0]]),
+            labels=torch.tensor([0, 2]),
+        )
+        sample.ignored_instances = InstanceData(
+            bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long)
+        )
+        samples.append(sample)
+    return torch.randn(2, 3, 64, 64, generator=generator), samples
+
+
+def _total(losses):
+    return sum(sum(v) if isinstance(v, list) else v for k, v in losses.items() if "loss" in k)
+
+
+@pytest.fixture
+def student():
+    return _detector(STUDENT)
+
+
+@pytest.fixture
+def teacher():
+    return _detector(TEACHER, neck=12).eval()
+
+
+def test_zero_weights_are_plain_mmdet_bit_for_bit(student, teacher):
+    inputs, samples = _batch()
+    distiller = Distiller(student, teacher, OFF, Adaptor(8, 12))
+    torch.manual_seed(11)
+    ours = distiller.loss(inputs, samples)
+    torch.manual_seed(11)
+    plain = student.loss(inputs, samples)
+    assert ours.keys() == plain.keys()
+    for name, value in plain.items():
+        for mine, theirs in zip(
+            ours[name] if isinstance(value, list) else [ours[name]],
+            value if isinstance(value, list) else [value],
+            strict=True,
+        ):
+            assert torch.equal(mine, theirs), name
+
+
+def test_detection_losses_stay_the_same_with_a_teacher(student, teacher):
+    inputs, samples = _batch()
+    distiller = Distiller(student, teacher, Distillation(), Adaptor(8, 12))
+    torch.manual_seed(11)
+    distilled = distiller.loss(inputs, samples)
+    torch.manual_seed(11)
+    plain = student.loss(inputs, samples)
+    assert torch.equal(distilled["loss_cls"], plain["loss_cls"])
+    assert set(distilled) - set(plain) == {
+        "loss_distill_feature",
+        "loss_distill_classification",
+        "loss_distill_localization",
+        "loss_bn",
+    }
+
+
+def test_gradients_reach_student_and_adaptor_never_the_teacher(student, teacher):
+    inputs, samples = _batch()
+    adaptor = Adaptor(8, 12)
+    distiller = Distiller(student, teacher, Distillation(), adaptor)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    _total(distiller.loss(inputs, samples)).backward()
+    assert all(p.grad is None for p in teacher.parameters())
+    assert all(p.grad is not None for p in adaptor.parameters())
+    assert student.backbone.conv1.weight.grad.abs().sum() > 0
+    for name, value in teacher.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_the_adaptors_first_channels_serve_a_narrower_teacher():
+    adaptor = Adaptor(8, 12)
+    features = torch.randn(3, 8, 7, 7)
+    assert torch.allclose(adaptor(features, 6), adaptor(features, 12)[:, :6], atol=1e-6)
+
+
+def test_a_perfect_student_has_no_feature_gap():
+    detector = _detector(STUDENT).eval()
+    adaptor = Adaptor(8, 8)
+    torch.nn.init.dirac_(adaptor.convolution.weight)
+    torch.nn.init.zeros_(adaptor.convolution.bias)
+    inputs, samples = _batch()
+    losses = Distiller(detector, detector, Distillation(), adaptor).loss(inputs, samples)
+    assert losses["loss_distill_feature"].item() == pytest.approx(0, abs=1e-10)
+    assert losses["loss_distill_localization"].item() == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda head: setattr(head, "num_classes", 5), "5 classes, the student has 3"),
+        (lambda head: setattr(head, "reg_class_agnostic", True), "localization to Plain"),
+        (lambda head: setattr(head.bbox_coder, "stds", (1, 1, 1, 1)), "box coder stds"),
+    ],
+    ids=["other classes", "class-agnostic teacher", "other units"],
+)
+def test_a_teacher_that_can_not_be_compared_is_refused(student, teacher, change, said):
+    change(teacher.roi_head.bbox_head)
+    with pytest.raises(IncompatibleTeacher, match=said):
+        Distiller(student, teacher, Distillation(), Adaptor(8, 12))

@@ -1,0 +1,23 @@
+"""Distillation of a two-stage detector from a teacher (paper, 3.2)."""
+
+from detnas_trainer.distillation.adaptor import ADAPTOR_PREFIX, Adaptor
+from detnas_trainer.distillation.distiller import Distiller, IncompatibleTeacher
+from detnas_trainer.distillation.losses import (
+    bn_sparsity_loss,
+    class_aware_localization_loss,
+    classification_loss,
+    feature_loss,
+    plain_localization_loss,
+)
+
+__all__ = [
+    "ADAPTOR_PREFIX",
+    "Adaptor",
+    "Distiller",
+    "IncompatibleTeacher",
+    "bn_sparsity_loss",
+    "class_aware_localization_loss",
+    "classification_loss",
+    "feature_loss",
+    "plain_localization_loss",
+]

@@ -1,0 +1,72 @@
+"""The distillation losses, each as the paper prints it (3.2 and 3.3)."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def feature_loss(adapted: Tensor, teacher: Tensor) -> Tensor:
+    """L_feat: squared difference summed over channels, averaged over the RoIs' feature points.
+
+    Args:
+        adapted: RoIs × C × H × W, the student's RoI features after the adaptation function.
+        teacher: RoIs × C × H × W, the teacher's.
+    """
+    points = adapted.shape[0] * adapted.shape[2] * adapted.shape[3]
+    return (adapted - teacher).square().sum() / max(points, 1)
+
+
+def classification_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """L_cls: cross entropy of the student's class scores under the teacher's, mean over RoIs.
+
+    Args:
+        student: RoIs × (classes + 1) logits, background last.
+        teacher: the same of the teacher.
+    """
+    scores = functional.log_softmax(student, dim=1)
+    return -(teacher.softmax(dim=1) * scores).sum() / max(student.shape[0], 1)
+
+
+def class_aware_localization_loss(
+    student: Tensor, teacher: Tensor, teacher_logits: Tensor
+) -> Tensor:
+    """L_reg: difference of box deltas, weighted by the teacher's class scores, then L1.
+
+    Deltas of every foreground class take part, so that the teacher shows how it would place the
+    box under each hypothesis; the mean is over RoIs, the four coordinates are summed.
+
+    Args:
+        student: RoIs × 4·classes deltas, one box per class.
+        teacher: the same of the teacher.
+        teacher_logits: RoIs × (classes + 1), background last.
+    """
+    probabilities = teacher_logits.softmax(dim=1)[:, :-1]
+    difference = (teacher - student).view(student.shape[0], probabilities.shape[1], 4)
+    weighted = torch.einsum("rc,rcd->rd", probabilities, difference)
+    return weighted.abs().sum() / max(student.shape[0], 1)
+
+
+def plain_localization_loss(student: Tensor, teacher: Tensor, teacher_logits: Tensor) -> Tensor:
+    """The four deltas of the teacher's likeliest foreground class, L1, mean over RoIs.
+
+    The form that the class-aware loss is compared with (paper, table 12). With one box for all
+    classes those four deltas are compared as they are.
+
+    Args:
+        student: RoIs × 4·classes, or RoIs × 4, deltas.
+        teacher: the same of the teacher.
+        teacher_logits: RoIs × (classes + 1), background last.
+    """
+    rois = student.shape[0]
+    difference = (teacher - student).view(rois, -1, 4)
+    if difference.shape[1] > 1:
+        likeliest = teacher_logits[:, :-1].argmax(dim=1)
+        difference = difference[torch.arange(rois, device=student.device), likeliest]
+    return difference.abs().sum() / max(rois, 1)
+
+
+def bn_sparsity_loss(weights: Iterable[Tensor]) -> Tensor:
+    """L_BN: the L1 norm of batch norm weights, which drives channels towards zero (3.3)."""
+    return torch.cat([weight.flatten() for weight in weights]).abs().sum()
