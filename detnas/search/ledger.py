@@ -1,0 +1,100 @@
+"""One finished trial, as the search remembers it."""
+
+from datetime import datetime
+from functools import cached_property
+
+from detnas.actions import AddedBlock
+from detnas.architecture import Architecture
+from detnas.cost import detector_cost
+from detnas.errors import UserError
+from detnas.records.artifacts import Artifact
+from detnas.records.proposal import Proposal
+from detnas.records.results import DetectorResult, Outcome
+from detnas.schema import Count, Schema
+from detnas.search.base import BaseFacts
+from detnas.search.score import Scored, best
+
+
+class LedgerEntry(Schema):
+    """A proposal and what came of it; a pure function of proposal, result and base.
+
+    Attributes:
+        proposal: what was tried.
+        message: for people, as the result has it.
+        architecture: the student's backbone; none where the trial failed.
+        added: blocks its lineage added of late.
+        flops: C(S), of the student's detector at the base resolution.
+        parameters: of the student's detector.
+        scores: one per resolution; empty where the trial failed.
+        weights: the student's weights, unless they were collected since.
+        seconds: wall time of the job.
+    """
+
+    proposal: Proposal
+    outcome: Outcome
+    message: str = ""
+    architecture: Architecture | None = None
+    added: tuple[AddedBlock, ...] = ()
+    flops: Count | None = None
+    parameters: Count | None = None
+    scores: tuple[Scored, ...] = ()
+    weights: Artifact | None = None
+    finished: datetime
+    seconds: float
+
+    @property
+    def index(self) -> int:
+        """Number of the trial."""
+        return self.proposal.index
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether there is a student with a score."""
+        return self.outcome is Outcome.SUCCEEDED
+
+    @cached_property
+    def best(self) -> Scored | None:
+        """The resolution of highest score; none where the trial failed."""
+        return best(self.scores) if self.scores else None
+
+    @property
+    def h(self) -> float | None:
+        """The trial's score: H at its best resolution; none where it failed."""
+        return self.best.h if self.best else None
+
+
+def ledger_entry(proposal: Proposal, result: DetectorResult, base: BaseFacts) -> LedgerEntry:
+    """Remember a finished trial.
+
+    Raises:
+        UserError: a result that claims success lacks its architecture, scores or weights.
+    """
+    entry = LedgerEntry(
+        proposal=proposal,
+        outcome=result.outcome,
+        message=result.message,
+        finished=result.finished,
+        seconds=(result.finished - result.started).total_seconds(),
+    )
+    if result.outcome is not Outcome.SUCCEEDED:
+        return entry
+    return entry.model_copy(update=_student(proposal, result, base))
+
+
+def _student(proposal: Proposal, result: DetectorResult, base: BaseFacts) -> dict[str, object]:
+    architecture = result.architecture
+    if architecture is None or not result.scores or "weights" not in result.files:
+        raise UserError(
+            f"result of trial {proposal.index}: it succeeded without architecture, scores or "
+            "weights",
+            "restore the object: results are never edited",
+        )
+    cost = detector_cost(architecture, base.detector, base.classes, base.base_resolution)
+    return {
+        "architecture": architecture,
+        "added": result.added,
+        "flops": cost.flops,
+        "parameters": cost.parameters,
+        "scores": base.score(architecture, result.scores),
+        "weights": result.weights,
+    }

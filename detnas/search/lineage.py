@@ -1,0 +1,38 @@
+"""Where a student came from: the chain of trials from the base to it."""
+
+from collections.abc import Mapping
+
+from detnas.errors import UserError
+from detnas.search.ledger import LedgerEntry
+
+
+def lineage(entries: Mapping[int, LedgerEntry], index: int) -> tuple[LedgerEntry, ...]:
+    """The trials that led to one, oldest first and itself last.
+
+    Args:
+        entries: finished trials by number; the chain's at least.
+        index: number of the trial.
+
+    Raises:
+        UserError: a trial of the chain is not among the entries.
+    """
+    chain: list[LedgerEntry] = []
+    at: int | None = index
+    while at is not None:
+        if at not in entries:
+            raise UserError(f"trial {at} has no result", f"finished trials: 0 to {max(entries)}")
+        chain.append(entries[at])
+        at = entries[at].proposal.parent
+    return tuple(reversed(chain))
+
+
+def generation(chain: tuple[LedgerEntry, ...]) -> int:
+    """Steps of a lineage that brought a score above all before it (paper, 4.3.2)."""
+    generations, highest = 0, None
+    for entry in chain:
+        if entry.h is None:
+            continue
+        if highest is not None and entry.h > highest:
+            generations += 1
+        highest = entry.h if highest is None else max(highest, entry.h)
+    return generations

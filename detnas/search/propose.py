@@ -1,0 +1,184 @@
+"""Hill climbing over student-teacher pairs: what to try next (paper, algorithm 1).
+
+A pure function of settings, finished trials and trials in flight. Asynchronous: a free slot takes
+a proposal from the candidates of the moment; one slot alone is the paper's algorithm.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+from detnas.actions import Action, AddedBlock, legal_actions
+from detnas.architecture import Architecture
+from detnas.records.proposal import Proposal, Step
+from detnas.search.base import BaseFacts
+from detnas.search.draws import job_seed, rank_choice, trial_random
+from detnas.search.ledger import LedgerEntry
+from detnas.search.summary import Summary, fingerprint
+from detnas.spec.search import Search
+from detnas.teachers import Teacher, TeacherSpace
+
+_REDRAWS = 32
+"""Draws that may repeat something before the untried neighbours are listed one by one."""
+
+
+class Convergence(StrEnum):
+    """Why a search ends."""
+
+    TRIALS = "TrialsReached"
+    PATIENCE = "NoBetterScore"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Nothing to propose now. A trial still in flight may yet bring a better score: ask again.
+
+    Attributes:
+        message: for people.
+    """
+
+    reason: Convergence
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A student and its teacher, to step on from; `index` None is {base, supernet}."""
+
+    index: int | None
+    architecture: Architecture
+    added: tuple[AddedBlock, ...]
+    teacher: Teacher
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A step from a pair, before it is numbered."""
+
+    parent: int | None
+    step: Step
+    teacher: Teacher
+    action: Action | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Climb:
+    """Everything one proposal is decided from."""
+
+    settings: Search
+    space: TeacherSpace
+    index: int
+    pairs: tuple[_Pair, ...]
+    teacher_only: bool
+
+    def draw(self, random: Random) -> _Move:
+        """One step from one of the pairs, at random."""
+        pair = rank_choice(random, self.pairs)
+        if self.teacher_only or random.random() >= float(self.settings.student_probability):
+            return _teacher_step(pair, self.space.mutate(pair.teacher, random))
+        kinds = legal_actions(pair.architecture, pair.added, self.settings.actions)
+        kind = random.choice(list(kinds))
+        return _student_step(pair, random.choice(kinds[kind]))
+
+    def neighbours(self) -> Iterator[_Move]:
+        """Every step from every pair."""
+        chance = 0 if self.teacher_only else self.settings.student_probability
+        for pair in self.pairs:
+            if chance < 1:
+                for slot in self.space.mutations(pair.teacher):
+                    yield from (_teacher_step(pair, teacher) for teacher in slot)
+            if chance > 0:
+                kinds = legal_actions(pair.architecture, pair.added, self.settings.actions)
+                for places in kinds.values():
+                    yield from (_student_step(pair, action) for action in places)
+
+    def numbered(self, move: _Move) -> Proposal:
+        """The proposal that a step makes."""
+        return Proposal(
+            index=self.index,
+            parent=move.parent,
+            step=move.step,
+            action=move.action,
+            teacher=move.teacher,
+            seed=job_seed(self.settings.seed, self.index),
+        )
+
+
+def propose(
+    settings: Search,
+    space: TeacherSpace,
+    base: BaseFacts,
+    summary: Summary,
+    in_flight: Sequence[Proposal],
+) -> Proposal | Finished:
+    """Decide the next trial.
+
+    Args:
+        settings: of the search; its seed and the trial's number decide every draw.
+        space: the teachers of the pool.
+        base: the detector the search sets out from.
+        summary: finished trials.
+        in_flight: trials that are decided and have no result.
+    """
+    index = _next_index(summary, in_flight)
+    finished = _finished(settings, summary, index)
+    if finished:
+        return finished
+    repeated = _repeated(summary, in_flight)
+    start = _Pair(None, base.architecture, (), space.largest)
+    pairs = tuple(_pair(entry) for entry in summary.top) or (start,)
+    climb = _Climb(settings, space, index, pairs, _teacher_only(settings, index, in_flight))
+    if not summary.top:
+        baseline = climb.numbered(_Move(None, Step.BASELINE, space.largest))
+        if not repeated(baseline):
+            return baseline
+    return _unrepeated(climb, trial_random(settings.seed, index), repeated)
+
+
+def _next_index(summary: Summary, in_flight: Sequence[Proposal]) -> int:
+    return max([summary.next_index, *(proposal.index + 1 for proposal in in_flight)])
+
+
+def _finished(settings: Search, summary: Summary, index: int) -> Finished | None:
+    if index >= settings.trials:
+        return Finished(Convergence.TRIALS, f"all {settings.trials} trials are decided")
+    if summary.stale >= settings.patience:
+        return Finished(Convergence.PATIENCE, f"no better score in {summary.stale} finished trials")
+    return None
+
+
+def _teacher_only(settings: Search, index: int, in_flight: Sequence[Proposal]) -> bool:
+    """In the warm-up, and until the baseline has ended."""
+    waiting = any(proposal.step is Step.BASELINE for proposal in in_flight)
+    return waiting or index <= settings.warmup_trials
+
+
+def _repeated(summary: Summary, in_flight: Sequence[Proposal]) -> Callable[[Proposal], bool]:
+    running = {(proposal.parent, fingerprint(proposal)) for proposal in in_flight}
+    return lambda proposal: (
+        (proposal.parent, fingerprint(proposal)) in running or summary.has_evaluated(proposal)
+    )
+
+
+def _unrepeated(climb: _Climb, random: Random, repeated: Callable[[Proposal], bool]) -> Proposal:
+    """A draw that is no repetition; one that is, where nothing else is left."""
+    for _ in range(_REDRAWS):
+        proposal = climb.numbered(climb.draw(random))
+        if not repeated(proposal):
+            return proposal
+    untried = [p for p in map(climb.numbered, climb.neighbours()) if not repeated(p)]
+    return random.choice(untried) if untried else proposal
+
+
+def _pair(entry: LedgerEntry) -> _Pair:
+    assert entry.architecture is not None
+    return _Pair(entry.index, entry.architecture, entry.added, entry.proposal.teacher)
+
+
+def _teacher_step(pair: _Pair, teacher: Teacher) -> _Move:
+    return _Move(pair.index, Step.TEACHER, teacher)
+
+
+def _student_step(pair: _Pair, action: Action) -> _Move:
+    return _Move(pair.index, Step.STUDENT, pair.teacher, action)

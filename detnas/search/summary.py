@@ -1,0 +1,107 @@
+"""What a process keeps in memory of a search: the ledger, folded."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+
+from detnas.records.proposal import Proposal
+from detnas.records.results import Outcome
+from detnas.search.front import Front, extend
+from detnas.search.ledger import LedgerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Finished trials, folded; the same whatever the order they were folded in.
+
+    Attributes:
+        top_k: how many candidates are kept.
+        next_index: one more than the highest finished trial's number.
+        missing: numbers below it whose trials have not finished.
+        outcomes: finished trials by outcome.
+        top: the best trials, best first; of equals, the earlier first.
+        front: the Pareto front.
+        evaluated: fingerprints of proposals that need no second try, by parent.
+    """
+
+    top_k: int
+    next_index: int = 0
+    missing: frozenset[int] = frozenset()
+    outcomes: Mapping[Outcome, int] = field(default_factory=dict)
+    top: tuple[LedgerEntry, ...] = ()
+    front: Front = ()
+    evaluated: Mapping[int | None, frozenset[int]] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> int:
+        """Number of trials that ended, whatever the outcome."""
+        return self.next_index - len(self.missing)
+
+    @property
+    def best(self) -> LedgerEntry | None:
+        """The trial of highest score; none while none has succeeded."""
+        return self.top[0] if self.top else None
+
+    @property
+    def stale(self) -> int:
+        """Finished trials that are later than the best one, which `patience` bounds.
+
+        Counted by number, not by time, so that a restart finds the same.
+        """
+        since = self.top[0].index + 1 if self.top else 0
+        return self.next_index - since - sum(1 for index in self.missing if index >= since)
+
+    def knows(self, index: int) -> bool:
+        """Whether this trial is folded in."""
+        return index < self.next_index and index not in self.missing
+
+    def has_evaluated(self, proposal: Proposal) -> bool:
+        """Whether an equal proposal ended, other than for want of infrastructure."""
+        return fingerprint(proposal) in self.evaluated.get(proposal.parent, frozenset())
+
+
+def fold(summary: Summary, entries: Iterable[LedgerEntry]) -> Summary:
+    """Take finished trials in; one that is known already changes nothing."""
+    evaluated: dict[int | None, set[int]] = {}
+    for entry in entries:
+        if summary.knows(entry.index):
+            continue
+        summary = _fold_one(summary, entry)
+        if entry.outcome is not Outcome.INFRASTRUCTURE:
+            evaluated.setdefault(entry.proposal.parent, set()).add(fingerprint(entry.proposal))
+    merged = dict(summary.evaluated)
+    for parent, fingerprints in evaluated.items():
+        merged[parent] = merged.get(parent, frozenset()) | fingerprints
+    return replace(summary, evaluated=merged)
+
+
+def fingerprint(proposal: Proposal) -> int:
+    """What a proposal would try, apart from its parent, number and seed: 64 bits."""
+    content = proposal.model_dump_json(include={"step", "action", "teacher"})
+    return int.from_bytes(blake2b(content.encode(), digest_size=8).digest())
+
+
+def _fold_one(summary: Summary, entry: LedgerEntry) -> Summary:
+    missing = summary.missing - {entry.index}
+    if entry.index > summary.next_index:
+        missing |= frozenset(range(summary.next_index, entry.index))
+    return replace(
+        summary,
+        next_index=max(summary.next_index, entry.index + 1),
+        missing=missing,
+        outcomes=Counter(summary.outcomes) + Counter([entry.outcome]),
+        top=_top(summary, entry),
+        front=extend(summary.front, entry),
+    )
+
+
+def _top(summary: Summary, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
+    if entry.h is None:
+        return summary.top
+    return tuple(sorted((*summary.top, entry), key=_rank)[: summary.top_k])
+
+
+def _rank(entry: LedgerEntry) -> tuple[float, int]:
+    assert entry.h is not None
+    return -entry.h, entry.index
