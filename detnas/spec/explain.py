@@ -1,0 +1,109 @@
+"""Says what is wrong with a manifest: for each field its path, its value and what is right."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from detnas.errors import UserError
+
+_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One field that is wrong.
+
+    Attributes:
+        path: where, such as ``spec.search.topK``.
+        message: the value found and what would be right.
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class ManifestError(UserError):
+    """A manifest that can not be used, with every problem found in it."""
+
+    def __init__(self, source: str, problems: Iterable[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        super().__init__(f"{source} is no usable DetNASSearch:{lines}")
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ...]:
+    """Turn pydantic's findings into problems a user can act on.
+
+    Args:
+        error: what validating the manifest raised.
+        model: the model it was validated against; its fields are offered for unknown ones.
+    """
+    return tuple(
+        Problem(_path(found["loc"]), _message(found, model))
+        for found in error.errors(include_url=False)
+    )
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _message(found: Any, model: type[BaseModel]) -> str:
+    kind, value = found["type"], found["input"]
+    context: Mapping[str, Any] = found.get("ctx", {})
+    if kind == "missing":
+        return "missing; this field is required"
+    if kind == "extra_forbidden":
+        return _unknown(found["loc"], model)
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "string_pattern_mismatch":
+        return f"{_shown(value)} does not match {context['pattern']}"
+    return f"{_shown(value)} is wrong; {_lower(found['msg'])}"
+
+
+def _unknown(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    owner = _model_at(location[:-1], model)
+    if owner is None:
+        return "unknown field"
+    known = [field.alias or name for name, field in owner.model_fields.items()]
+    close = get_close_matches(str(location[-1]), known, n=1)
+    advice = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+    return f"unknown field; {advice}"
+
+
+def _model_at(location: tuple[int | str, ...], model: type[BaseModel]) -> type[BaseModel] | None:
+    for part in location:
+        if isinstance(part, int):
+            continue
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        inner = _models_in(fields[part].annotation) if part in fields else []
+        if not inner:
+            return None
+        model = inner[0]
+    return model
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

@@ -1,0 +1,61 @@
+"""Reads a manifest from a YAML or JSON file."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from detnas.spec.explain import ManifestError, Problem, explain
+from detnas.spec.manifest import DetNASSearch
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML in which a key may stand only once, as a Kubernetes API server reads it."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build the mapping; a repeated key is an error that names its line."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice; keep one", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def load_manifest(path: Path) -> DetNASSearch:
+    """Read, check and complete a manifest.
+
+    Raises:
+        ManifestError: the file is missing, no YAML, or no DetNASSearch; every problem is named.
+    """
+    source = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(source, [Problem("", f"the file can not be read: {error}")]) from error
+    try:
+        documents = list(yaml.load_all(text, Loader=_StrictLoader))
+    except yaml.YAMLError as error:
+        raise ManifestError(source, [Problem("", f"no valid YAML: {error}")]) from error
+    if len(documents) != 1:
+        found = f"{len(documents)} documents; a file holds one DetNASSearch"
+        raise ManifestError(source, [Problem("", found)])
+    return read_manifest(documents[0], source)
+
+
+def read_manifest(document: Any, source: str) -> DetNASSearch:
+    """Check and complete a manifest that is parsed already.
+
+    Raises:
+        ManifestError: it is no DetNASSearch; every problem is named.
+    """
+    if not isinstance(document, dict):
+        found = f"{type(document).__name__} found; a manifest is a mapping with apiVersion and kind"
+        raise ManifestError(source, [Problem("", found)])
+    try:
+        return DetNASSearch.model_validate(document)
+    except ValidationError as error:
+        raise ManifestError(source, explain(error, DetNASSearch)) from error
