@@ -1,9 +1,7 @@
 """A real S3 server for tests: fixture ``s3_server`` starts one, ``s3_environment`` points at it."""
 
 import contextlib
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +18,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 BUCKET = "experiments"
 START_SECONDS = 60
 SERVICES = ("master", "volume", "filer", "s3", "admin")
+
+DIE_WITH_PARENT = """
+import ctypes, os, sys
+if sys.platform == "linux":
+    PR_SET_PDEATHSIG, SIGKILL = 1, 9
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +92,9 @@ def start(folder: Path) -> tuple[subprocess.Popen[bytes], S3Server]:
     ports = free_ports(2 * len(SERVICES))
     endpoint = f"http://127.0.0.1:{ports[2 * SERVICES.index('s3')]}"
     server = S3Server(endpoint, "test", "secret", BUCKET, tuple(ports))
-    command = [
-        str(Path(sys.executable).with_name("weed")), "mini", f"-dir={data}",
+    command: list[str | Path] = [
+        sys.executable, "-c", DIE_WITH_PARENT, Path(sys.executable).with_name("weed"),
+        "mini", f"-dir={data}",
         "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false", "-admin.ui=false",
         "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
         "-s3.autoCreateBucket=false",
@@ -98,9 +105,7 @@ def start(folder: Path) -> tuple[subprocess.Popen[bytes], S3Server]:
         command += [f"-{service}.port.grpc={ports[2 * number + 1]}"]
     environment = {**os.environ, **server.environment(), "S3_BUCKET": BUCKET}
     with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, preexec_fn=die_with_parent
-        )
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     return process, server
 
 
@@ -118,12 +123,6 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when the one that started it dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def answers(process: subprocess.Popen[bytes], server: S3Server) -> bool:

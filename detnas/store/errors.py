@@ -1,5 +1,4 @@
 """What can go wrong with a store, each with what to do; the one place that reads ``OSError``."""
-# ruff: noqa: N818  (each name says what was found, as NotFound does)
 
 import errno
 from collections.abc import Iterator

@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from detnas.errors import UserError
 from detnas.store.base import Store, checked_key
 from detnas.store.directory import DirectoryStore
+from detnas.store.errors import InvalidKey
 
 
 def open_store(uri: str) -> Store:
@@ -40,8 +41,13 @@ def _folder(uri: str, parts: SplitResult) -> Path:
 
 
 def _bucket_and_prefix(uri: str, parts: SplitResult) -> tuple[str, str]:
-    if not parts.netloc or parts.query or parts.fragment or "@" in parts.netloc:
-        problem = f"store {uri!r} is not of the form s3://bucket/prefix"
-        raise UserError(problem, "credentials and endpoint belong in the AWS_* variables")
+    credentials, _, bucket = parts.netloc.rpartition("@")
     prefix = parts.path.strip("/")
-    return parts.netloc, checked_key(prefix) if prefix else ""
+    if credentials or not bucket or parts.query or parts.fragment:
+        shown = f"s3://…@{bucket}{parts.path}" if credentials else uri
+        problem = f"store {shown!r} is not of the form s3://bucket/prefix"
+        raise UserError(problem, "credentials and endpoint belong in the AWS_* variables")
+    try:
+        return bucket, checked_key(prefix) if prefix else ""
+    except InvalidKey as error:
+        raise UserError(f"store {uri!r} can not be used", error.remedy) from error

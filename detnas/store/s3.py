@@ -1,7 +1,6 @@
 """A store below a prefix of an S3 bucket, on any server with conditional writes."""
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from detnas.store.base import RESERVED_FOLDER, StoredObject, checked_key, checked_prefix
 from detnas.store.durable_files import rename_into_place, temporary_file
@@ -31,7 +31,7 @@ _CONFLICT_WAITS = (0.05, 0.2, 0.8, 2.0, 5.0)
 """Seconds between the attempts of a conditional write that met another one under way."""
 
 _TRANSFER = TransferConfig(
-    multipart_threshold=64 << 20,
+    multipart_threshold=16 << 20,
     multipart_chunksize=16 << 20,
     max_concurrency=4,
     preferred_transfer_client="classic",  # the other one's threads do not survive a fork
@@ -61,9 +61,7 @@ class S3Store:
         self._prefix = f"{prefix}/" if prefix else ""
         self._make_client = make_client or client_from_environment
         self._sleep = sleep
-        self._client: Client = None
-        self._client_process = -1
-        self._client_lock = threading.Lock()
+        self._clients: dict[int, Client] = {}
 
     def get(self, key: str) -> StoredObject | None:
         """Return the object, or None where there is none; its version is its ETag."""
@@ -167,11 +165,10 @@ class S3Store:
         return f"{self.uri}/{key}"
 
     def _connected(self) -> Client:
-        with self._client_lock:
-            if self._client_process != os.getpid():
-                self._client = self._make_client()
-                self._client_process = os.getpid()
-            return self._client
+        process = os.getpid()
+        if process not in self._clients:
+            self._clients.setdefault(process, self._make_client())
+        return self._clients[process]
 
 
 def client_from_environment() -> Client:
@@ -197,11 +194,9 @@ def client_from_environment() -> Client:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    with s3_errors("the S3 endpoint"):
+    try:
         session = boto3.Session()
-        try:
-            return session.client(
-                "s3", region_name=session.region_name or "us-east-1", config=config
-            )
-        except ValueError as error:
-            raise StoreRefused(str(error), "correct AWS_ENDPOINT_URL") from error
+        return session.client("s3", region_name=session.region_name or "us-east-1", config=config)
+    except (BotoCoreError, ValueError) as error:
+        problem = f"the AWS_* variables make no S3 client ({error})"
+        raise StoreRefused(problem, "correct AWS_ENDPOINT_URL, AWS_PROFILE or others") from error

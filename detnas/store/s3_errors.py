@@ -1,5 +1,4 @@
 """The one place that reads boto3's errors: each becomes the ``StoreError`` that says what to do."""
-# ruff: noqa: N818  (each name says what was found, as NotFound does)
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,5 +1,6 @@
 """Many writers at once, and writers that are killed: no lost, doubled or partial object."""
 
+import fcntl
 import hashlib
 import multiprocessing
 import os
@@ -13,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from detnas.store import Store, open_store
-from detnas.store.durable_files import temporary_file
+from detnas.store.durable_files import exclusive_lock, temporary_file
 from detnas.store.errors import AlreadyExists, VersionConflict
 
 PROCESSES = 6
-KEYS = 20
-STEPS = 15
-KILLS = 10
+KEYS = 6
+STEPS = 8
+KILLS = 8
 
 fork = multiprocessing.get_context("fork")
 
@@ -70,9 +71,7 @@ def count_up(store: Store, number: int, folder: Path, barrier: Barrier) -> None:
                 time.sleep(random.random() * 0.01)
 
 
-def race(
-    function: Callable[[Store, int, Path, Barrier], None], store: Store, folder: Path
-) -> None:
+def race(function: Callable[[Store, int, Path, Barrier], None], store: Store, folder: Path) -> None:
     barrier = fork.Barrier(PROCESSES)
     processes = [
         fork.Process(target=function, args=(store, number, folder, barrier))
@@ -150,3 +149,15 @@ def test_an_object_is_not_seen_before_it_is_complete(
     directory_store.put_if_absent("result.json", b"all of it")
     assert seen[0] == []  # the content is brought to the disk before it has a name
     assert seen[-1] == ["result.json"]  # and the name after it
+
+
+def test_a_forked_child_does_not_keep_a_lock(tmp_path: Path) -> None:
+    with exclusive_lock(tmp_path / "lock"):
+        child = fork.Process(target=time.sleep, args=(60,))
+        child.start()
+    try:
+        with (tmp_path / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        child.kill()
+        child.join()

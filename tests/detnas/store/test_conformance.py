@@ -1,7 +1,6 @@
 """What every store promises, checked on a folder and on a real S3 server."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,13 +76,6 @@ def test_list_is_sorted_and_below_the_folder_only(store: Store) -> None:
     assert all(content(store, key) == key.encode() for key in keys)
 
 
-def test_list_of_more_than_one_page(store: Store) -> None:
-    keys = [f"trials/{number:04d}/result.json" for number in range(1100)]
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda key: store.put(key, b"{}"), keys))
-    assert list(store.list("trials/")) == keys
-
-
 def test_delete(store: Store) -> None:
     store.put("a/b/c", b"1")
     store.put("a/d", b"2")
@@ -94,7 +86,7 @@ def test_delete(store: Store) -> None:
     assert content(store, "a/b/c") == b"new"
 
 
-@pytest.mark.parametrize("size", [0, 1000, 70 << 20])
+@pytest.mark.parametrize("size", [0, 1000, 20 << 20])
 def test_files_travel(store: Store, tmp_path: Path, size: int) -> None:
     block = bytes(range(256)) * 4
     origin = tmp_path / "weights.safetensors"
