@@ -22,9 +22,9 @@ class CanvasSettings:
     size: int = 128
     min_digits: int = 3
     max_digits: int = 7
-    min_digit_size: int = 14
-    max_digit_size: int = 44
-    max_clutter: int = 9
+    min_digit_size: int = 18
+    max_digit_size: int = 36
+    max_clutter: int = 7
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def draw_canvas(
     """
     canvas = _background(settings.size, rng)
     for _ in range(rng.integers(2, settings.max_clutter + 1)):
-        _blend(canvas, _clutter_ink(settings.size, rng), _contrasting_colour(canvas, rng))
+        _blend(canvas, _clutter_ink(settings.size, rng), _lighter_colour(canvas, rng))
     placed: list[PlacedDigit] = []
     for _ in range(rng.integers(settings.min_digits, settings.max_digits + 1)):
         sample = int(rng.choice(samples))
@@ -59,20 +59,19 @@ def draw_canvas(
         left, top = corner
         height, width = ink.shape
         region = canvas[top : top + height, left : left + width]
-        _blend(region, ink, _contrasting_colour(region, rng))
+        _blend(region, ink, _lighter_colour(region, rng))
         placed.append(PlacedDigit(sample, (left, top, width, height)))
-    noise = rng.normal(0.0, rng.uniform(2.0, 12.0), canvas.shape)
+    noise = rng.normal(0.0, rng.uniform(1.0, 8.0), canvas.shape)
     return np.clip(np.rint(canvas + noise), 0, 255).astype(np.uint8), placed
 
 
 def _background(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """A linear gradient between two colours plus a smooth random texture, (size, size, 3)."""
-    start, end = rng.uniform(30, 225, (2, 3))
-    end = start + (end - start) * 0.5
+    start, end = rng.uniform(20, 110, (2, 3))
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:size, 0:size] / (size - 1) - 0.5
     slope = np.clip(0.5 + rows * np.sin(angle) + columns * np.cos(angle), 0, 1)[..., None]
-    texture = rng.normal(0, 12, (size // 16, size // 16))
+    texture = rng.normal(0, 8, (size // 16, size // 16))
     gradient: NDArray[np.float64] = start * (1 - slope) + end * slope
     return gradient + _resized(texture, size, size)[..., None]
 
@@ -101,7 +100,7 @@ def _clutter_ink(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
             points = centre + rng.uniform(-reach, reach, (4, 2))
             flat = [float(v) for v in points.ravel() * scale]
             draw.line(flat, fill=255, width=width, joint="curve")
-    return np.asarray(image.reduce(scale), dtype=np.float64) / 255 * rng.uniform(0.4, 1.0)
+    return np.asarray(image.reduce(scale), dtype=np.float64) / 255 * rng.uniform(0.3, 0.9)
 
 
 def _digit_ink(
@@ -142,13 +141,10 @@ def covered_fraction(first: Box, second: Box) -> float:
     return max(width, 0) * max(height, 0) / min(first[2] * first[3], second[2] * second[3])
 
 
-def _contrasting_colour(
-    region: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """A colour lighter or darker than the region's mean, on the side that has more room."""
-    mean = region.mean(axis=(0, 1))
-    sign = 1.0 if mean.mean() < 127.5 else -1.0
-    colour: NDArray[np.float64] = np.clip(mean + sign * rng.uniform(60, 130, 3), 0, 255)
+def _lighter_colour(region: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """A colour lighter than the region's mean, by a different step in each channel."""
+    lighter = region.mean(axis=(0, 1)) + rng.uniform(70, 150, 3)
+    colour: NDArray[np.float64] = np.clip(lighter, 0, 255)
     return colour
 
 
