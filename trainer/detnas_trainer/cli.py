@@ -1,0 +1,59 @@
+"""`detnas-trainer VERB URI`: run one job of a search, named by its own folder."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+_VERBS = {
+    "prepare": "read the data set and say what it holds",
+    "base": "train the base detector, or take it from a checkpoint",
+    "pool": "train one phase of the elastic teacher pool",
+    "evaluate": "evolve a student, train it shortly under a teacher, score it",
+    "finetune": "train the chosen student for longer",
+    "export": "write a detector as a folder that mmdet loads",
+}
+_ENDING = """\
+examples:
+  detnas-trainer base file:///data/store/local/searches/digits-1a2b3c4d/base
+  detnas-trainer evaluate s3://bucket/store/team/searches/r101-1a2b3c4d/trials/0007
+
+A job reads request.json in its folder and writes result.json there, last. Where there is a
+result already nothing is done; a job that was stopped goes on from its checkpoint.
+
+exit codes:
+  0   the result is written
+  1   something around the job failed; start it again
+  2   the verb or the URI is wrong
+  42  the candidate is invalid, or its training diverged; the result says so
+  43  out of memory; the result says so
+  75  stopped on request with a checkpoint; start it again to go on
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with the job's code."""
+    options = _parser().parse_args(arguments)
+    from detnas_trainer.jobs import run
+
+    sys.exit(run(options.verb, options.uri))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="detnas-trainer",
+        description="Run one job of an architecture search. People start searches with `detnas "
+        "run`; this is what it starts.",
+        epilog=_ENDING,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb, meaning in _VERBS.items():
+        command = verbs.add_parser(verb, help=meaning, description=f"{meaning.capitalize()}.")
+        command.add_argument(
+            "uri", metavar="URI", help="the job's own folder: file:///folder or s3://bucket/prefix"
+        )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The data set: what is checked before anything runs, and what every iteration draws."""

@@ -1,0 +1,43 @@
+"""Whether every annotated image is there and whole."""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+
+def broken_images(
+    folder: Path, files: dict[str, tuple[int, int]], workers: int | None = None
+) -> Iterator[str]:
+    """Yield, in the files' order, a line for each image that can not be used, and why.
+
+    Every image is decoded once: a file cut short looks sound until its last row is asked for.
+
+    Args:
+        folder: what the names are relative to.
+        files: name and annotated (width, height) in pixels.
+        workers: threads; by default as many as there are cores.
+    """
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as threads:
+        found: Iterable[str | None] = threads.map(
+            lambda item: _problem(folder, *item), files.items(), chunksize=16
+        )
+        yield from (problem for problem in found if problem)
+
+
+def _problem(folder: Path, name: str, size: tuple[int, int]) -> str | None:
+    path = folder / name
+    try:
+        with Image.open(path) as image:
+            image.load()
+            found = image.size
+    except FileNotFoundError:
+        return f"{path}: missing"
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow says broken in all three
+        return f"{path}: can not be read ({error})"
+    # Readers turn an image as its camera noted, so both orders are right.
+    if found not in (size, size[::-1]):
+        return f"{path}: is {found[0]}x{found[1]}, annotated as {size[0]}x{size[1]}"
+    return None

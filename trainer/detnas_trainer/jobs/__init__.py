@@ -1,0 +1,36 @@
+"""The jobs: each reads its request, works, and writes its result last.
+
+Importing this package imports neither torch nor mmdet; running a job does.
+"""
+
+import logging
+import sys
+
+_FAILED = 1
+
+
+def run(verb: str, uri: str) -> int:
+    """Run the job at a URI and return the process's exit code; nothing is raised.
+
+    Args:
+        verb: ``prepare``, ``base``, ``pool``, ``evaluate``, ``finetune`` or ``export``.
+        uri: of the job's own folder.
+
+    Returns:
+        0 a result is written, 2 the verb or the URI is wrong, 42 the candidate is invalid or
+        diverged, 43 out of memory, 75 a checkpoint is written and the job wants to go on, and 1
+        anything else. After 42 and 43 there is a result too.
+    """
+    from detnas_trainer.jobs.running import run_job, set_up_logging
+
+    set_up_logging()
+    try:
+        return int(run_job(verb, uri))
+    except (KeyboardInterrupt, SystemExit):
+        return _FAILED
+    except BaseException:
+        logging.getLogger("detnas_trainer").exception("the job failed")
+        return _FAILED
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

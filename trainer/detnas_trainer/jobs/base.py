@@ -1,0 +1,82 @@
+"""The base job: train the base detector, or take it from a checkpoint, and score it."""
+
+from pathlib import Path
+
+from mmdet.models.detectors import TwoStageDetector
+
+from detnas.errors import UserError
+from detnas.records.requests import BaseRequest
+from detnas.records.results import DetectorResult
+from detnas.store import open_store
+from detnas.store.errors import NotFound
+from detnas_trainer.data.draws import seed_of
+from detnas_trainer.detector import build_detector
+from detnas_trainer.jobs.job import Job
+from detnas_trainer.jobs.learning import DetectorTrainee, device, learn, load_data, score_at
+from detnas_trainer.training.loop import seed_everything
+from detnas_trainer.weights import adapt_state, import_checkpoint
+
+
+def base(job: Job[BaseRequest]) -> DetectorResult:
+    """Train plainly, evaluate at every resolution, publish the weights."""
+    request = job.request
+    data = load_data(job)
+    with job.activity("building"):
+        detector, notes = _detector(job)
+    learned = learn(job, DetectorTrainee(detector), data.train)
+    scores = score_at(job, detector, data.val, request.resolutions)
+    weights = job.publish(
+        detector.state_dict(),
+        architecture=request.architecture.model_dump(mode="json"),
+        classes=list(request.classes),
+    )
+    return job.result(
+        DetectorResult,
+        architecture=request.architecture,
+        scores=scores,
+        notes=notes,
+        iterations=learned.iterations,
+        final_loss=learned.final_loss,
+        files={"weights": weights},
+    )
+
+
+def _detector(job: Job[BaseRequest]) -> tuple[TwoStageDetector, tuple[str, ...]]:
+    request = job.request
+    if request.weights is None and not request.training.epochs:
+        raise UserError(
+            "training.epochs is 0 and there are no weights",
+            "give base.weights, or at least one epoch",
+        )
+    seed_everything(seed_of("initialisation", request.seed))
+    detector = build_detector(request.architecture, request.detector, len(request.classes))
+    notes: tuple[str, ...] = ()
+    if request.weights is not None:
+        foreign = import_checkpoint(_local(request.weights, job.scratch))
+        # Untrained layers are no base: fresh classes are only allowed where training follows.
+        adapted = adapt_state(
+            foreign, detector.state_dict(), new_classes=bool(request.training.epochs)
+        )
+        detector.load_state_dict(adapted.state)
+        notes = adapted.notes
+    return detector.to(device()), notes
+
+
+def _local(weights: str, scratch: Path) -> Path:
+    """A local file with the checkpoint that a path or a URI names."""
+    if "://" not in weights:
+        path = Path(weights)
+    else:
+        folder, _, name = weights.rpartition("/")
+        path = scratch / name
+        try:
+            open_store(folder).download_file(name, path)
+        except NotFound as error:
+            raise _absent(weights) from error
+    if not path.is_file():
+        raise _absent(weights)
+    return path
+
+
+def _absent(weights: str) -> UserError:
+    return UserError(f"base.weights: {weights} does not exist", "give a .safetensors or .pth file")

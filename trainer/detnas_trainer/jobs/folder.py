@@ -1,0 +1,115 @@
+"""A job's folder in the store: its request, its attempts, its result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from detnas.errors import UserError
+from detnas.records.keys import attempt_folder, request_key, result_key
+from detnas.records.requests import Request
+from detnas.records.results import AnyResult, Attempt, Outcome
+from detnas.store import Store, open_store
+from detnas.store.artifacts import create_record
+from detnas.store.errors import AlreadyExists
+
+R = TypeVar("R")
+
+KINDS = {
+    "prepare": "Prepare",
+    "base": "Base",
+    "pool": "PoolPhase",
+    "evaluate": "Evaluate",
+    "finetune": "Finetune",
+    "export": "Export",
+}
+"""The kind of request that each verb of the command line takes."""
+
+
+class RequestError(UserError):
+    """The URI names no job, or one of another kind."""
+
+
+@dataclass(frozen=True)
+class JobFolder(Generic[R]):
+    """Where a job lies and what it is asked.
+
+    Attributes:
+        store: the whole store, in which every key of the request is found.
+        key: the folder's own key.
+        request: what the job is asked.
+    """
+
+    store: Store
+    key: str
+    request: R
+
+    def outcome(self) -> Outcome | None:
+        """How the job ended, if it has: then there is nothing left to do."""
+        stored = self.store.get(result_key(self.key))
+        if stored is None:
+            return None
+        return TypeAdapter[AnyResult](AnyResult).validate_json(stored.data).outcome
+
+    def claim_attempt(self, resumed_at: int, now: Callable[[], datetime]) -> Attempt:
+        """Take the next number that no process has taken."""
+        number = 1 + max(self._attempts(), default=0)
+        while True:
+            attempt = Attempt(number=number, started=now(), resumed_at=resumed_at)
+            key = f"{attempt_folder(self.key, number)}/attempt.json"
+            try:
+                create_record(self.store, key, attempt)
+            except AlreadyExists:
+                number += 1
+            else:
+                return attempt
+
+    def _attempts(self) -> list[int]:
+        prefix = f"{self.key}/attempts/"
+        names = {key.removeprefix(prefix).split("/")[0] for key in self.store.list(prefix)}
+        return [int(name) for name in names if name.isdecimal()]
+
+
+def open_folder(verb: str, uri: str) -> JobFolder[Request]:
+    """Read the request of the job at a URI.
+
+    Args:
+        verb: of the command line.
+        uri: of the job's own folder, such as ``file:///store/local/searches/a/base``.
+
+    Raises:
+        RequestError: there is no request, it can not be read, or it is another verb's.
+        StoreError: the store can not be reached.
+    """
+    if verb not in KINDS:
+        raise RequestError(f"verb {verb!r} is unknown", f"use one of {', '.join(KINDS)}")
+    uri = uri.rstrip("/")
+    stored = open_store(uri).get("request.json")
+    if stored is None:
+        raise RequestError(f"{uri} holds no request.json", "give the URI of a job's own folder")
+    request = _parsed(stored.data, f"{uri}/request.json")
+    if request.kind != KINDS[verb]:
+        fitting = next(name for name, kind in KINDS.items() if kind == request.kind)
+        raise RequestError(
+            f"{uri} asks for {request.kind}, not for {KINDS[verb]}",
+            f"run: detnas-trainer {fitting} {uri}",
+        )
+    if not uri.endswith(f"/{request.key}"):
+        raise RequestError(
+            f"{request_key(uri)}: key is {request.key!r}, which the URI does not end with",
+            "a job's folder lies under its key; move the whole store, not the folder",
+        )
+    return JobFolder(open_store(uri.removesuffix(f"/{request.key}")), request.key, request)
+
+
+def _parsed(data: bytes, where: str) -> Request:
+    try:
+        return TypeAdapter[Request](Request).validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise RequestError(
+            f"{where}: {field}: {first['msg']}", "requests are written by detnas, not by hand"
+        ) from error

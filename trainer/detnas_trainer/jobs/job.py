@@ -1,0 +1,140 @@
+"""A running job: what every kind of job asks of its surroundings."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor
+
+from detnas.records.artifacts import Artifact
+from detnas.records.keys import attempt_folder
+from detnas.records.progress import Progress
+from detnas.records.results import Attempt, Result
+from detnas.store.artifacts import fetch_artifact, publish_file
+from detnas_trainer.jobs.activities import Activities
+from detnas_trainer.jobs.folder import JobFolder
+from detnas_trainer.training.checkpoint import CheckpointRecord, Checkpoints
+from detnas_trainer.training.interruption import Interruption
+from detnas_trainer.training.progress import ProgressReporter, Workload
+from detnas_trainer.weights import Weights, load_weights, save_weights
+
+R = TypeVar("R")
+Kind = TypeVar("Kind", bound=Result)
+
+log = logging.getLogger("detnas_trainer")
+
+_PACKAGES = {
+    "detnas": "detnas",
+    "torch": "torch",
+    "mmdet": "onedl-mmdetection",
+    "mmcv": "onedl-mmcv",
+    "mmengine": "onedl-mmengine",
+    "pycocotools": "pycocotools",
+}
+
+
+@dataclass
+class Job(Generic[R]):
+    """One attempt at a job.
+
+    Attributes:
+        folder: where it lies and what it is asked.
+        attempt: this process's try.
+        checkpoint: what it goes on from.
+        checkpoints: where it keeps its own.
+        activities: where its time goes.
+        interruption: whether it is asked to stop.
+        reporter: tells people where it is.
+        scratch: local folder that goes with the process.
+        workload: what is left to do, for the estimate.
+    """
+
+    folder: JobFolder[R]
+    attempt: Attempt
+    checkpoint: CheckpointRecord | None
+    checkpoints: Checkpoints
+    activities: Activities
+    interruption: Interruption
+    reporter: ProgressReporter
+    scratch: Path
+    workload: Workload = field(default_factory=Workload)
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def request(self) -> R:
+        """What the job is asked."""
+        return self.folder.request
+
+    def activity(self, name: str) -> AbstractContextManager[None]:
+        """Count the block's time under ``name``."""
+        return self.activities.activity(name)
+
+    def fetch(self, artifact: Artifact) -> Weights:
+        """Weights that a record names, proved by their digest and kept on this machine."""
+        return load_weights(fetch_artifact(self.folder.store, artifact))
+
+    def publish(self, state: dict[str, Tensor], **metadata: Any) -> Artifact:
+        """Store weights under the name of their content, with JSON beside them."""
+        with self.activity("publishing"):
+            path = self.scratch / "weights.safetensors"
+            save_weights(path, state, metadata)
+            return publish_file(self.folder.store, self.folder.key, path, "safetensors")
+
+    def result(self, kind: type[Kind], **findings: Any) -> Kind:
+        """A result with everything that results have in common filled in."""
+        return kind(
+            attempt=self.attempt.number,
+            started=self.attempt.started,
+            finished=datetime.now(UTC),
+            seconds={name: round(s, 3) for name, s in self.activities.seconds().items()},
+            versions=versions(),
+            **findings,
+        )
+
+    def report(self, progress: Progress, **details: object) -> None:
+        """Tell people where the job is, with the time left as far as it can be known."""
+        left = self.workload.seconds_left()
+        self.reporter.report(progress.model_copy(update={"seconds_left": left}), **details)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide what is computed."""
+    found = {}
+    for name, distribution in _PACKAGES.items():
+        try:
+            found[name] = version(distribution)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def opened_job(folder: JobFolder[R]) -> Iterator[Job[R]]:
+    """Begin an attempt at a job, on from the newest checkpoint of any attempt before."""
+    clock = time.monotonic
+    interruption = Interruption()
+    interval = float(os.environ.get("DETNAS_CHECKPOINT_SECONDS", "60"))
+    with TemporaryDirectory(prefix="detnas-") as temporary, interruption.on_sigterm():
+        scratch = Path(temporary)
+        activities = Activities(clock)
+        checkpoints = Checkpoints(folder.store, folder.key, scratch, clock, interval)
+        checkpoint = checkpoints.newest()
+        if checkpoint:
+            activities.add(checkpoint.seconds)
+            log.info("going on from iteration %d", checkpoint.iteration)
+        attempt = folder.claim_attempt(
+            checkpoint.iteration if checkpoint else 0, lambda: datetime.now(UTC)
+        )
+        key = f"{attempt_folder(folder.key, attempt.number)}/progress.json"
+        reporter = ProgressReporter(folder.store, key, clock)
+        yield Job(
+            folder, attempt, checkpoint, checkpoints, activities, interruption, reporter, scratch
+        )

@@ -1,0 +1,197 @@
+"""Training and scoring, as the jobs that train a detector have in common."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from mmdet.models.detectors import TwoStageDetector
+from torch import Tensor
+
+from detnas.records.progress import Progress
+from detnas.records.requests import TrainingRequest
+from detnas.records.results import Score
+from detnas.records.settings import Resolution
+from detnas_trainer.data.detection_data import Batch, DetectionData
+from detnas_trainer.data.draws import BatchDraws
+from detnas_trainer.evaluation import evaluate
+from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.training.loop import Trainee, TrainingLoop, TrainingPlan
+
+
+@dataclass
+class DetectorTrainee:
+    """A detector that learns by mmdet's own losses.
+
+    Attributes:
+        module: the detector.
+    """
+
+    module: TwoStageDetector
+
+    def preprocess(self, batch: Batch) -> dict[str, Any]:
+        """Normalise, pad and stack."""
+        return self.module.data_preprocessor(batch, True)
+
+    def loss(
+        self, iteration: int, inputs: Tensor, samples: list[Any]
+    ) -> Mapping[str, Tensor | list[Tensor]]:
+        """mmdet's losses: they depend on the iteration through the random state only."""
+        del iteration
+        return self.module.loss(inputs, samples)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a training leaves for the result."""
+
+    iterations: int = 0
+    final_loss: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Both splits of a job's data set."""
+
+    train: DetectionData
+    val: DetectionData
+
+
+def device() -> torch.device:
+    """The GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_data(job: Job[Any]) -> DataSet:
+    """Open the data set that the request names, and count what is to do on it."""
+    request: TrainingRequest = job.request
+    with job.activity("loading"):
+        data = DataSet(
+            DetectionData(request.data, "train", request.classes),
+            DetectionData(request.data, "val", request.classes),
+        )
+    plan = plan_of(request, data.train)
+    job.workload.training = plan.iterations * request.training.batch_size
+    job.workload.evaluating = len(data.val) * len(request.resolutions)
+    return data
+
+
+def plan_of(request: TrainingRequest, data: DetectionData) -> TrainingPlan:
+    """The run that a request asks for."""
+    draws = BatchDraws(
+        seed=request.seed,
+        images=len(data),
+        batch_size=request.training.batch_size,
+        resolutions=request.resolutions,
+        flip=float(request.data.horizontal_flip),
+    )
+    return TrainingPlan(request.training, draws)
+
+
+def learn(job: Job[Any], trainee: Trainee, data: DetectionData) -> Learned:
+    """Train to the end of the request's schedule, on from the job's checkpoint if it has one.
+
+    Raises:
+        DivergedError: the loss is not finite.
+        Interrupted: the process was asked to stop; a checkpoint is written.
+    """
+    plan = plan_of(job.request, data)
+    if not plan.iterations:
+        return Learned()
+    trainee.module.train()
+    loop = TrainingLoop(trainee, plan, data, _Surroundings(job, plan))
+    if job.checkpoint:
+        with job.activity("resuming"):
+            loop.resume(job.checkpoint, job.checkpoints.tensors(job.checkpoint))
+    with job.activity("training"):
+        loop.run()
+    return Learned(plan.iterations, loop.final_loss())
+
+
+class _Surroundings:
+    """What the loop meets: progress, checkpoints, and the wish to stop."""
+
+    def __init__(self, job: Job[Any], plan: TrainingPlan) -> None:
+        self._job = job
+        self._batch = plan.training.batch_size
+        self._first: tuple[int, float] | None = None
+
+    def stepped(self, progress: Progress, rate: float) -> None:
+        job, now = self._job, self._job.clock()
+        job.workload.training = (progress.total - progress.done) * self._batch
+        # The first step also warms caches: time is taken from its end on.
+        if self._first is None:
+            self._first = (progress.done, now)
+        elif progress.done > self._first[0]:
+            images = (progress.done - self._first[0]) * self._batch
+            job.workload.seconds_per_image["training"] = (now - self._first[1]) / images
+        job.report(progress, learning_rate=f"{rate:.5f}")
+
+    def wants_checkpoint(self) -> bool:
+        return self._job.interruption.requested or self._job.checkpoints.due()
+
+    def save(
+        self, iteration: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...]
+    ) -> None:
+        job = self._job
+        with job.activity("checkpointing"):
+            job.checkpoints.save(
+                job.attempt.number, iteration, tensors, recent, job.activities.seconds()
+            )
+        log.info("checkpoint at iteration %d", iteration)
+        job.interruption.check()
+
+
+def score_at(
+    job: Job[Any],
+    detector: TwoStageDetector,
+    data: DetectionData,
+    resolutions: Sequence[Resolution],
+    name: str = "",
+) -> tuple[Score, ...]:
+    """Evaluate at each of the resolutions.
+
+    Args:
+        job: is told of every batch.
+        detector: on its device; left in evaluation mode.
+        data: the validation images.
+        resolutions: sizes.
+        name: of the detector, for the log.
+
+    Raises:
+        Interrupted: the process was asked to stop.
+    """
+    scores = []
+    with job.activity("evaluating"):
+        for resolution in resolutions:
+            watcher = _EvaluationWatcher(job, resolution, len(data), name)
+            scores.append(
+                evaluate(detector, data, resolution, job.request.evaluation_batch, watcher.done)
+            )
+            log.info("%s at %s: mAP %.4f", name or "detector", resolution, scores[-1].map)
+    return tuple(scores)
+
+
+class _EvaluationWatcher:
+    def __init__(self, job: Job[Any], resolution: Resolution, images: int, name: str) -> None:
+        self._job = job
+        self._details: dict[str, object] = {"at": resolution} | ({"of": name} if name else {})
+        self._images = images
+        self._finished = 0
+        self._start = job.clock()
+
+    def done(self, images: int) -> None:
+        job = self._job
+        job.interruption.check()
+        self._finished += images
+        job.workload.evaluating = max(0, job.workload.evaluating - images)
+        seconds = job.clock() - self._start
+        job.workload.seconds_per_image["evaluating"] = seconds / self._finished
+        progress = Progress(
+            activity="evaluating",
+            done=self._finished,
+            total=self._images,
+            updated=datetime.now(UTC),
+        )
+        job.report(progress, **self._details)

@@ -1,0 +1,79 @@
+"""From how a job's work ended to its result's outcome and the process's exit code."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from detnas.errors import UserError
+from detnas.records.results import Outcome
+from detnas.store.errors import StoreError
+from detnas_trainer.data.annotations import DataError
+from detnas_trainer.training.interruption import Interrupted
+from detnas_trainer.training.loop import DivergedError
+
+
+class ExitCode(IntEnum):
+    """What a scheduler learns from the process alone."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    INVALID = 42
+    OUT_OF_MEMORY = 43
+    INTERRUPTED = 75
+
+
+EXIT_CODES = {
+    Outcome.SUCCEEDED: ExitCode.DONE,
+    Outcome.INVALID: ExitCode.INVALID,
+    Outcome.DIVERGED: ExitCode.INVALID,
+    Outcome.OUT_OF_MEMORY: ExitCode.OUT_OF_MEMORY,
+    Outcome.INFRASTRUCTURE: ExitCode.FAILED,
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a job failed.
+
+    Attributes:
+        exit: the process's exit code.
+        message: one line for people.
+        outcome: of the result to write; none where another attempt may do better.
+        expected: nothing is wrong with the program, so nobody needs a traceback.
+    """
+
+    exit: ExitCode
+    message: str
+    outcome: Outcome | None = None
+    expected: bool = True
+
+
+def classify(error: BaseException) -> Failure:
+    """Say whose fault an error is.
+
+    The candidate's own failures get a result and are final. A store or data set that fails is the
+    surroundings' fault: no result is written, so that the job can be tried again.
+    """
+    message = str(error) or type(error).__name__
+    if isinstance(error, Interrupted):
+        return Failure(ExitCode.INTERRUPTED, "interrupted; started again, this job goes on")
+    if is_out_of_memory(error):
+        return Failure(ExitCode.OUT_OF_MEMORY, message, Outcome.OUT_OF_MEMORY)
+    if isinstance(error, DivergedError):
+        return Failure(ExitCode.INVALID, message, Outcome.DIVERGED)
+    if isinstance(error, StoreError | DataError | OSError):
+        return Failure(ExitCode.FAILED, message)
+    if isinstance(error, UserError):
+        return Failure(ExitCode.INVALID, message, Outcome.INVALID)
+    return Failure(ExitCode.FAILED, message, expected=False)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory of the device or of the machine ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    names = {kind.__name__ for kind in type(error).__mro__}
+    # On a CPU torch raises a plain RuntimeError.
+    return "OutOfMemoryError" in names or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate" in str(error)
+    )

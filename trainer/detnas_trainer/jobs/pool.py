@@ -1,0 +1,106 @@
+"""The pool job: one phase of integrated progressive shrinking, then what its subnets reach."""
+
+from collections.abc import Iterator
+from random import Random
+
+from torch import Tensor
+
+from detnas.records.requests import PoolPhaseRequest
+from detnas.records.results import PoolPhaseResult, SubnetScore
+from detnas.records.settings import Resolution
+from detnas.teachers import Teacher
+from detnas_trainer.data.draws import seed_of
+from detnas_trainer.jobs.job import Job
+from detnas_trainer.jobs.learning import DataSet, device, learn, load_data, score_at
+from detnas_trainer.jobs.teacher import statistics_batches
+from detnas_trainer.supernet import Layout, SupernetPhase, build_phase, extract_teacher
+from detnas_trainer.training.loop import seed_everything
+
+_RANDOM_SUBNETS = 3
+
+
+def pool(job: Job[PoolPhaseRequest]) -> PoolPhaseResult:
+    """Train the phase, score subnets of its space, publish the supernet's weights."""
+    data = load_data(job)
+    subnets = dict(_scored_subnets(job.request))
+    job.workload.evaluating = len(data.val) * (len(job.request.resolutions) + len(subnets) - 1)
+    with job.activity("building"):
+        phase = _phase(job)
+    learned = learn(job, phase, data.train)
+    state = phase.module.state_dict()
+    weights = job.publish(state, phase=job.request.phase)
+    return job.result(
+        PoolPhaseResult,
+        subnets=_scores(job, state, subnets, data),
+        iterations=learned.iterations,
+        final_loss=learned.final_loss,
+        files={"weights": weights},
+    )
+
+
+def _phase(job: Job[PoolPhaseRequest]) -> SupernetPhase:
+    request = job.request
+    previous, supernet = (
+        None if artifact is None else job.fetch(artifact).state
+        for artifact in (request.previous, request.supernet_weights)
+    )
+    seed_everything(seed_of("initialisation", request.seed))
+    with device():  # a later phase's teacher is built there too
+        phase = build_phase(request, previous, supernet)
+    phase.module.to(device())
+    return phase
+
+
+def _scored_subnets(request: PoolPhaseRequest) -> Iterator[tuple[str, Teacher]]:
+    """The largest subnet of the phase's space, then the smallest and three random ones."""
+    space = request.space
+    yield "largest", space.largest
+    if space.smallest == space.largest:
+        return
+    yield "smallest", space.smallest
+    random = Random(seed_of("scored subnets", request.seed))
+    for number in range(1, _RANDOM_SUBNETS + 1):
+        yield f"random {number}", space.sample(random)
+
+
+def _scores(
+    job: Job[PoolPhaseRequest],
+    state: dict[str, Tensor],
+    subnets: dict[str, Teacher],
+    data: DataSet,
+) -> tuple[SubnetScore, ...]:
+    """The largest at every resolution; the others where the largest is best, to save time."""
+    resolutions: tuple[Resolution, ...] = job.request.resolutions
+    found: list[SubnetScore] = []
+    for name, teacher in subnets.items():
+        score = _score(job, state, name, teacher, resolutions, data)
+        found.append(score)
+        if len(found) == 1:
+            resolutions = (max(score.scores, key=lambda s: s.map).resolution,)
+    return tuple(found)
+
+
+def _score(
+    job: Job[PoolPhaseRequest],
+    state: dict[str, Tensor],
+    name: str,
+    teacher: Teacher,
+    resolutions: tuple[Resolution, ...],
+    data: DataSet,
+) -> SubnetScore:
+    request = job.request
+    with job.activity("teacher"):
+        detector = extract_teacher(
+            state,
+            Layout(request.supernet, request.full_space),
+            teacher,
+            request.detector,
+            len(request.classes),
+            statistics_batches(request, request.seed, request.bn_images, data.train),
+        ).to(device())
+    return SubnetScore(
+        name=name,
+        depths=teacher.depths,
+        widths=tuple(map(str, teacher.widths)),
+        scores=score_at(job, detector, data.val, resolutions, name),
+    )

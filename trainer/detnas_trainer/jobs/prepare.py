@@ -1,0 +1,83 @@
+"""The prepare job: read the data set once, and refuse it before anything is trained on it."""
+
+from pathlib import Path
+
+from detnas.records.requests import PrepareRequest
+from detnas.records.results import Outcome, PrepareResult, SplitSummary
+from detnas.records.settings import DataLocation
+from detnas_trainer.data.annotations import (
+    DataError,
+    Split,
+    check_same_categories,
+    data_digest,
+    read_split,
+)
+from detnas_trainer.data.images import broken_images
+from detnas_trainer.jobs.job import Job
+
+_LISTED = 100
+_NAMED = 3
+
+
+def prepare(job: Job[PrepareRequest]) -> PrepareResult:
+    """Say what the data set holds; a data set with anything wrong in it is Invalid."""
+    with job.activity("reading"):
+        try:
+            train, val = _splits(job.request.data)
+        except DataError as error:
+            return job.result(PrepareResult, outcome=Outcome.INVALID, message=str(error))
+    with job.activity("images"):
+        missing = _missing(job.request.data, train, val)
+    return job.result(
+        PrepareResult,
+        outcome=Outcome.INVALID if missing else Outcome.SUCCEEDED,
+        message=_broken_message(missing) if missing else _ignored_message(train, val),
+        digest=data_digest(train, val),
+        classes=tuple(name for _, name in train.categories),
+        train=_summary(train),
+        val=_summary(val),
+        missing=tuple(missing[:_LISTED]),
+    )
+
+
+def _splits(data: DataLocation) -> tuple[Split, Split]:
+    root = Path(data.root)
+    train = read_split(root / data.train, "train")
+    val = read_split(root / data.val, "val")
+    check_same_categories(train, val)
+    return train, val
+
+
+def _missing(data: DataLocation, train: Split, val: Split) -> list[str]:
+    root = Path(data.root)
+    return [
+        *broken_images(root / data.train_images, train.files),
+        *broken_images(root / data.val_images, val.files),
+    ]
+
+
+def _broken_message(missing: list[str]) -> str:
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    return (
+        f"{len(missing)} annotated images can not be used: {'; '.join(missing[:_NAMED])}{more}; "
+        "restore the files, or take the images and their boxes out of the annotations"
+    )
+
+
+def _ignored_message(train: Split, val: Split) -> str:
+    found = [
+        f"{name}: {len(split.ignored)} boxes below one pixel are ignored, "
+        f"first annotation {split.ignored[0]}"
+        for name, split in (("train", train), ("val", val))
+        if split.ignored
+    ]
+    return "; ".join(found)
+
+
+def _summary(split: Split) -> SplitSummary:
+    return SplitSummary(
+        sha256=split.sha256,
+        images=len(split.files),
+        boxes=split.boxes,
+        empty_images=split.empty_images,
+    )

@@ -1,0 +1,112 @@
+"""From a verb and a URI to a result and an exit code."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any, cast
+
+from detnas.errors import UserError
+from detnas.records.keys import result_key
+from detnas.records.results import (
+    DetectorResult,
+    ExportResult,
+    Outcome,
+    PoolPhaseResult,
+    PrepareResult,
+    Result,
+)
+from detnas.store.artifacts import create_record
+from detnas.store.errors import AlreadyExists, StoreUnavailable
+from detnas_trainer.jobs.folder import JobFolder, open_folder
+from detnas_trainer.jobs.job import Job, opened_job
+from detnas_trainer.jobs.outcomes import EXIT_CODES, ExitCode, Failure, classify
+
+log = logging.getLogger("detnas_trainer")
+
+_JOBS: dict[str, tuple[str, str, type[Result]]] = {
+    "prepare": ("prepare", "prepare", PrepareResult),
+    "base": ("base", "base", DetectorResult),
+    "pool": ("pool", "pool", PoolPhaseResult),
+    "evaluate": ("student", "student", DetectorResult),
+    "finetune": ("student", "student", DetectorResult),
+    "export": ("export", "export", ExportResult),
+}
+"""For each verb: module, function, and what it finds."""
+
+
+def run_job(verb: str, uri: str) -> ExitCode:
+    """Run a job to its end, unless it has one already."""
+    try:
+        folder = open_folder(verb, uri)
+        ended = folder.outcome()
+    except UserError as error:
+        log.error("error: %s", error)  # noqa: TRY400 - the user's mistake needs no traceback
+        return ExitCode.FAILED if isinstance(error, StoreUnavailable) else ExitCode.USAGE
+    if ended is not None:
+        log.info("%s has its result already: %s", uri, ended)
+        return ExitCode.DONE
+    with opened_job(folder) as job:
+        return _attempt(verb, job)
+
+
+def _attempt(verb: str, job: Job[Any]) -> ExitCode:
+    log.info("%s: attempt %d", verb, job.attempt.number)
+    _, _, kind = _JOBS[verb]
+    try:
+        result = _function(verb)(job)
+        _write(job.folder, result)
+        job.checkpoints.discard()
+    except Exception as error:
+        failure = classify(error)
+        log.error("%s", failure.message, exc_info=None if failure.expected else error)
+        if failure.outcome is not None:
+            _write(job.folder, _failed(job, kind, failure))
+        return failure.exit
+    _summarize(result)
+    return EXIT_CODES[result.outcome]
+
+
+def _function(verb: str) -> Callable[[Job[Any]], Result]:
+    module, name, _ = _JOBS[verb]
+    return cast(
+        "Callable[[Job[Any]], Result]",
+        getattr(import_module(f"detnas_trainer.jobs.{module}"), name),
+    )
+
+
+def _failed(job: Job[Any], kind: type[Result], failure: Failure) -> Result:
+    return job.result(kind, outcome=failure.outcome, message=failure.message)
+
+
+def _write(folder: JobFolder[Any], result: Result) -> None:
+    try:
+        create_record(folder.store, result_key(folder.key), result)
+    except AlreadyExists:
+        log.warning("another attempt was first: its result stands, this one's is dropped")
+
+
+def _summarize(result: Result) -> None:
+    spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.seconds.items())
+    level = logging.INFO if result.outcome is Outcome.SUCCEEDED else logging.ERROR
+    remark = f": {result.message}" if result.message else ""
+    log.log(level, "%s%s (seconds: %s)", result.outcome, remark, spent)
+
+
+def set_up_logging() -> None:
+    """Send our lines to stderr, with the time, and keep other packages' chatter out."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    logging.getLogger("mmengine").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(mmengine|mmcv|mmdet|torch)\b.*")
+
+
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        return f"{time} {super().format(record)}"

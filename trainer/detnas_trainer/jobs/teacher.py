@@ -1,0 +1,93 @@
+"""A teacher from the pool, computed once on this machine for all jobs that it teaches."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmdet.models.detectors import TwoStageDetector
+
+from detnas.records.requests import Pool, TrainingRequest
+from detnas.store.cache import default_cache_folder
+from detnas.teachers import Teacher
+from detnas_trainer.data.detection_data import Batch, DetectionData, batches
+from detnas_trainer.data.draws import statistics_samples
+from detnas_trainer.detector import load_detector
+from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.jobs.learning import device
+from detnas_trainer.supernet import extract_teacher
+from detnas_trainer.weights import WeightsError, load_weights, save_weights
+
+
+def load_teacher(
+    job: Job[Any], pool: Pool, teacher: Teacher, data: DetectionData
+) -> TwoStageDetector:
+    """The teacher as a detector in evaluation mode that no gradient reaches.
+
+    Its batch norm statistics depend on (pool, teacher) only, so they are kept beside this
+    machine's copies of the store's files.
+    """
+    request: TrainingRequest = job.request
+    path = default_cache_folder() / f"teacher-{_digest(request, pool, teacher)}.safetensors"
+    detector = _cached(request, pool, teacher, path)
+    if detector is None:
+        state = job.fetch(pool.weights).state
+        detector = extract_teacher(
+            {name: tensor.to(device()) for name, tensor in state.items()},
+            pool,
+            teacher,
+            request.detector,
+            len(request.classes),
+            statistics_batches(request, pool.seed, pool.bn_images, data),
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_weights(path, detector.state_dict())
+    return detector.to(device()).requires_grad_(requires_grad=False).eval()
+
+
+def statistics_batches(
+    request: TrainingRequest, seed: int, images: int, data: DetectionData
+) -> Iterator[Batch]:
+    """Training images for the batch norms, a batch at each of the request's resolutions.
+
+    Args:
+        request: names the resolutions.
+        seed: the pool's.
+        images: how many.
+        data: the training images.
+    """
+    return batches(
+        data, statistics_samples(seed, len(data), images, request.resolutions), workers=0
+    )
+
+
+def _cached(
+    request: TrainingRequest, pool: Pool, teacher: Teacher, path: Path
+) -> TwoStageDetector | None:
+    try:
+        return load_detector(
+            pool.supernet.architecture(teacher),
+            request.detector,
+            len(request.classes),
+            load_weights(path).state,
+            neck=pool.supernet.neck_width(teacher),
+        )
+    except FileNotFoundError:
+        return None
+    except WeightsError as error:
+        log.warning("cached teacher passed over: %s", error)
+        return None
+
+
+def _digest(request: TrainingRequest, pool: Pool, teacher: Teacher) -> str:
+    """Of everything the teacher depends on."""
+    parts = [
+        pool.model_dump_json(),
+        teacher.model_dump_json(),
+        request.data.model_dump_json(),
+        request.detector.model_dump_json(),
+        [str(resolution) for resolution in request.resolutions],
+        list(request.classes),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

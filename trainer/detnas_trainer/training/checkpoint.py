@@ -1,0 +1,146 @@
+"""Checkpoints: whatever kills a job, the last one written is whole and can be gone on from.
+
+An attempt writes `attempts/<n>/checkpoint-<iteration>.safetensors`, then `checkpoint.json`, which
+names it with its digest, and only then deletes the one before. A new attempt goes on from the
+newest one of any attempt that proves whole.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from detnas.records.artifacts import Artifact
+from detnas.records.keys import attempt_folder
+from detnas.schema import Count, Positive, Schema
+from detnas.store import Store
+from detnas.store.artifacts import load_record, put_record
+from detnas.store.cache import difference
+from detnas.store.durable_files import sha256_of
+from detnas.store.errors import CorruptRecord, NotFound
+from detnas_trainer.weights import WeightsError, load_weights, save_weights
+
+log = logging.getLogger("detnas_trainer")
+
+
+class CheckpointRecord(Schema):
+    """What a checkpoint holds besides its tensors.
+
+    Attributes:
+        iteration: steps done.
+        attempt: who wrote it.
+        file: the tensors.
+        recent: losses of the last steps, by name.
+        seconds: wall time by activity, over all attempts until then.
+    """
+
+    iteration: Count
+    attempt: Positive
+    file: Artifact
+    recent: tuple[dict[str, float], ...] = ()
+    seconds: dict[str, float] = {}
+
+
+class Checkpoints:
+    """The checkpoints of one job, as one of its attempts sees them.
+
+    Args:
+        store: where the job lies.
+        job: key of the job's folder.
+        scratch: local folder for files on their way.
+        clock: seconds, monotonic.
+        interval: seconds of work that may be lost.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        job: str,
+        scratch: Path,
+        clock: Callable[[], float],
+        interval: float = 60.0,
+    ) -> None:
+        self._store = store
+        self._job = job
+        self._scratch = scratch
+        self._clock = clock
+        self._interval = interval
+        self._last = clock()
+        self._previous: str | None = None
+
+    def newest(self) -> CheckpointRecord | None:
+        """The record of the checkpoint with most steps whose tensors are whole, if any.
+
+        Its tensors lie in the scratch folder then: see `tensors`.
+        """
+        records = [record for key in self._records() if (record := self._read(key))]
+        for record in sorted(records, key=lambda r: (r.iteration, r.attempt), reverse=True):
+            if self._fetch(record):
+                return record
+        return None
+
+    def tensors(self, record: CheckpointRecord) -> dict[str, Tensor]:
+        """The tensors of the record that `newest` gave."""
+        return load_weights(self._local(record)).state
+
+    def due(self) -> bool:
+        """Whether as much work was done since the last checkpoint as may be lost."""
+        return self._clock() - self._last >= self._interval
+
+    def save(
+        self,
+        attempt: int,
+        iteration: int,
+        tensors: dict[str, Tensor],
+        recent: tuple[dict[str, float], ...],
+        seconds: dict[str, float],
+    ) -> CheckpointRecord:
+        """Write a checkpoint, then delete this attempt's one before."""
+        path = self._scratch / "checkpoint.safetensors"
+        save_weights(path, tensors)
+        folder = attempt_folder(self._job, attempt)
+        key = f"{folder}/checkpoint-{iteration}.safetensors"
+        file = Artifact(key=key, size=path.stat().st_size, sha256=sha256_of(path))
+        record = CheckpointRecord(
+            iteration=iteration, attempt=attempt, file=file, recent=recent, seconds=seconds
+        )
+        self._store.upload_file(key, path)
+        put_record(self._store, f"{folder}/checkpoint.json", record)
+        if self._previous not in (None, key):
+            self._store.delete(self._previous)
+        self._previous, self._last = key, self._clock()
+        return record
+
+    def discard(self) -> None:
+        """Delete every attempt's checkpoints: the job has its result."""
+        keys = [k for k in self._store.list(f"{self._job}/attempts/") if "/checkpoint" in k]
+        for key in sorted(keys, key=lambda key: not key.endswith(".json")):
+            self._store.delete(key)
+
+    def _records(self) -> list[str]:
+        keys = self._store.list(f"{self._job}/attempts/")
+        return [key for key in keys if key.endswith("/checkpoint.json")]
+
+    def _read(self, key: str) -> CheckpointRecord | None:
+        try:
+            return load_record(self._store, key, CheckpointRecord)
+        except CorruptRecord as error:
+            log.warning("checkpoint passed over: %s", error)
+            return None
+
+    def _fetch(self, record: CheckpointRecord) -> bool:
+        path = self._local(record)
+        try:
+            self._store.download_file(record.file.key, path)
+            if wrong := difference(path, record.file):
+                log.warning("checkpoint %s passed over: %s", record.file.key, wrong)
+                return False
+            load_weights(path)
+        except (NotFound, WeightsError) as error:
+            log.warning("checkpoint passed over: %s", error)
+            return False
+        return True
+
+    def _local(self, record: CheckpointRecord) -> Path:
+        return self._scratch / f"resume-{record.file.sha256}.safetensors"
