@@ -1,0 +1,157 @@
+"""Which channels are least important: a global ranking with a floor in every unit.
+
+A unit is a set of channels that go one by one: those between two convolutions, or those of a
+residual stream. Its channels leave in steps, the least important first: single channels, or, with
+a divisor, as many at a time as keep the width a multiple of it.
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Generic, TypeVar
+
+from torch import Tensor
+
+from detnas_trainer.evolve.errors import InvalidActionError
+
+Key = TypeVar("Key", bound=Hashable)
+Border = tuple[int | None, int, int]
+"""Two streams whose widths must differ: unit before (or None), unit after, width before."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrunableUnit(Generic[Key]):
+    """Channels that can go, in the order in which they would.
+
+    Attributes:
+        key: what the caller knows the unit by.
+        order: channel indices, the least important first.
+        steps: per step: (mean importance of the channels that leave, channels gone after it).
+    """
+
+    key: Key
+    order: Tensor
+    steps: tuple[tuple[float, int], ...]
+
+    @classmethod
+    def ranked(cls, key: Key, weight: Tensor, *, minimum: int, divisor: int) -> "PrunableUnit[Key]":
+        """Rank channels by the magnitude of their batch norm's weight.
+
+        Args:
+            key: what the caller knows the unit by.
+            weight: the batch norm's weight, one value a channel.
+            minimum: channels that stay.
+            divisor: the width after every step is a multiple of this.
+
+        Raises:
+            InvalidActionError: a weight is not finite.
+        """
+        importance, order = weight.detach().abs().double().sort(stable=True)
+        if not importance.isfinite().all():
+            raise InvalidActionError(
+                f"channel pruning: a batch norm's weight is not finite ({key})",
+                "take other weights",
+            )
+        values = importance.tolist()
+        steps = []
+        gone = 0
+        for after in _leaving(len(values), minimum, divisor):
+            steps.append((sum(values[gone:after]) / (after - gone), after))
+            gone = after
+        return cls(key, order, tuple(steps))
+
+    def width(self, steps: int) -> int:
+        """Channels left after so many steps."""
+        return len(self.order) - self.gone(steps)
+
+    def gone(self, steps: int) -> int:
+        """Channels gone after so many steps."""
+        return self.steps[steps - 1][1] if steps else 0
+
+    def kept(self, steps: int) -> Tensor:
+        """Indices of the channels left after so many steps, rising."""
+        return self.order[self.gone(steps) :].sort().values
+
+
+def least_important(
+    units: Sequence[PrunableUnit], fraction: Decimal, borders: Sequence[Border]
+) -> dict[int, Tensor]:
+    """Choose the channels to keep so that a share of all channels goes.
+
+    Where the two widths at a border would become equal, one more step is taken on one side;
+    where neither side has one left, the border keeps a step back.
+
+    Args:
+        units: what can be pruned.
+        fraction: share of all units' channels that goes, rounded down, at least one.
+        borders: streams whose widths must stay different; they are different now.
+
+    Returns:
+        Indices of the channels kept, for every unit (by position) that loses any.
+    """
+    target = max(1, int(fraction * sum(len(unit.order) for unit in units)))
+    limits = [len(unit.steps) for unit in units]
+    while True:
+        taken = _rank_globally(units, target, limits)
+        stuck = _separate(units, taken, limits, borders)
+        if stuck is None:
+            break
+        # Each round lowers a limit; with all of them at zero the widths are today's.
+        limits[stuck] = taken[stuck] - 1
+    return {index: unit.kept(taken[index]) for index, unit in enumerate(units) if taken[index] > 0}
+
+
+def _leaving(width: int, minimum: int, divisor: int) -> Iterator[int]:
+    """How many channels are gone after each step that leaves at least the minimum."""
+    left = (width - 1) // divisor * divisor
+    while left >= max(minimum, 1):
+        yield width - left
+        left -= divisor
+
+
+def _rank_globally(units: Sequence[PrunableUnit], target: int, limits: Sequence[int]) -> list[int]:
+    """Steps taken in every unit when the least important go first until the target is met."""
+    ranking = sorted(
+        (importance, index, step)
+        for index, (unit, limit) in enumerate(zip(units, limits, strict=True))
+        for step, (importance, _) in enumerate(unit.steps[:limit])
+    )
+    taken = [0] * len(units)
+    gone = 0
+    for _, index, step in ranking:
+        if gone >= target:
+            break
+        gone += units[index].gone(step + 1) - units[index].gone(step)
+        taken[index] = step + 1
+    return taken
+
+
+def _separate(
+    units: Sequence[PrunableUnit],
+    taken: list[int],
+    limits: Sequence[int],
+    borders: Sequence[Border],
+) -> int | None:
+    """Take further steps until the widths at every border differ.
+
+    Returns:
+        None on success; else the unit that has to take fewer steps.
+    """
+    while (border := _equal(units, taken, borders)) is not None:
+        sides = [side for side in (border[1], border[0]) if side is not None]
+        free = [side for side in sides if taken[side] < limits[side]]
+        if not free:
+            return next(side for side in sides if taken[side] > 0)
+        taken[free[0]] += 1
+    return None
+
+
+def _equal(
+    units: Sequence[PrunableUnit], taken: Sequence[int], borders: Sequence[Border]
+) -> Border | None:
+    for border in borders:
+        before, after, width = border
+        now = width if before is None else units[before].width(taken[before])
+        if now == units[after].width(taken[after]):
+            return border
+    return None

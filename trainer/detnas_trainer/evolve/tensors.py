@@ -1,0 +1,90 @@
+"""Which tensors of a detector's state dict belong to which block, and what they start as."""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from detnas.architecture import Architecture, Convolution, Place, PlacedBlock
+
+BN_EPSILON = 1e-5
+"""Epsilon of every batch norm of the backbone: torch's default."""
+
+State = dict[str, Tensor]
+
+_BLOCK = re.compile(r"backbone\.layer(\d+)\.(\d+)\.(.+)")
+
+
+def block_name(place: Place, part: str) -> str:
+    """State-dict name of a part of a block, such as ``backbone.layer1.0.conv1.weight``."""
+    return f"backbone.layer{place.stage + 1}.{place.block}.{part}"
+
+
+def lateral_name(stage: int, kind: str) -> str:
+    """State-dict name of the weight or bias of the FPN's lateral at a stage, from 0."""
+    return f"neck.lateral_convs.{stage}.conv.{kind}"
+
+
+def split_blocks(state: Mapping[str, Tensor]) -> tuple[State, dict[Place, State]]:
+    """Part a state dict into what is outside the blocks, and each block's tensors by part."""
+    outside: State = {}
+    blocks: dict[Place, State] = {}
+    for name, value in state.items():
+        if match := _BLOCK.fullmatch(name):
+            place = Place(int(match[1]) - 1, int(match[2]))
+            blocks.setdefault(place, {})[match[3]] = value
+        else:
+            outside[name] = value
+    return outside, blocks
+
+
+def join_blocks(outside: State, blocks: Mapping[Place, Mapping[str, Tensor]]) -> State:
+    """The inverse of `split_blocks`."""
+    placed = {
+        block_name(place, part): value
+        for place, tensors in blocks.items()
+        for part, value in tensors.items()
+    }
+    return outside | placed
+
+
+def expected_tensors(architecture: Architecture) -> State:
+    """The tensors of all blocks, without data (on the meta device)."""
+    expected: State = {}
+    for placed in architecture.blocks:
+        convolutions = (*placed.convolutions, placed.projection)
+        for convolution in filter(None, convolutions):
+            for part, value in convolution_tensors(convolution, device="meta").items():
+                expected[block_name(placed.place, part)] = value
+    return expected
+
+
+def convolution_tensors(convolution: Convolution, device: str = "cpu") -> State:
+    """A Dirac convolution and an identity batch norm: together they hand channels through.
+
+    The first min(inputs, outputs) channels pass unchanged, subsampled by the stride; further
+    outputs are zero. The running variance is 1 - epsilon, so that evaluation is exact.
+    """
+    side, outputs = convolution.kernel, convolution.outputs
+    weight = torch.zeros(outputs, convolution.inputs, side, side, device=device)
+    channels = torch.arange(min(outputs, convolution.inputs), device=device)
+    weight[channels, channels, side // 2, side // 2] = 1.0
+    return {
+        f"{convolution.name}.weight": weight,
+        f"{convolution.norm}.weight": torch.ones(outputs, device=device),
+        f"{convolution.norm}.bias": torch.zeros(outputs, device=device),
+        f"{convolution.norm}.running_mean": torch.zeros(outputs, device=device),
+        f"{convolution.norm}.running_var": torch.full((outputs,), 1 - BN_EPSILON, device=device),
+        f"{convolution.norm}.num_batches_tracked": torch.zeros((), dtype=torch.long, device=device),
+    }
+
+
+def identity_block(placed: PlacedBlock) -> State:
+    """A block that adds nothing to its stream: Dirac convolutions, the last batch norm at zero."""
+    tensors: State = {}
+    for convolution in placed.convolutions:
+        tensors |= convolution_tensors(convolution)
+    last = placed.convolutions[-1].norm
+    tensors[f"{last}.weight"] = torch.zeros(placed.block.out)
+    return tensors
