@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tools.environment import Environment
-from tools.process import run_shown
+from tools.process import Command, StepFailed, run_shown, say
+
+MANIFEST = Path("examples/digits/search.yaml")
+DATA = Path("examples/digits/data")
+SEARCHES = Path("runs/local/searches")
+RESULTS = {
+    "table and plots": "report/index.html",
+    "exported student": "students/best",
+    "every trial": "trials",
+}
 
 
 def run_example(environment: Environment) -> None:
-    """Run the search of `examples/digits`, then say what lies where.
+    """Run the search of `examples/digits` in the checkout, then say what lies where.
 
     Raises:
         StepFailed: with the status of the step that failed.
     """
-    run_shown("search", [environment.program("detnas"), "run", "examples/digits/search.yaml"])
+    make: Command = [environment.python, "examples/digits/make_data.py", DATA]
+    run_shown("data set: handwritten digits", make, environment.variables)
+    search: Command = [environment.program("detnas"), "run", MANIFEST]
+    run_shown(f"search: detnas run {MANIFEST}", search, environment.variables)
+    folder = _newest_search(environment.root)
+    for name, place in RESULTS.items():
+        if (folder / place).exists():
+            say(f"  {name}: {(folder / place).relative_to(environment.root)}")
+
+
+def _newest_search(root: Path) -> Path:
+    found = sorted((root / SEARCHES).glob("digits-*"), key=lambda folder: folder.stat().st_mtime)
+    if not found:
+        raise StepFailed(f"✗ the search has ended but left nothing in {SEARCHES}")
+    return found[-1]
