@@ -1,0 +1,31 @@
+"""The `detnas` command: its subcommands, and how errors become messages and exit codes."""
+
+import sys
+
+import typer
+
+from detnas.cli.inspect import inspect
+from detnas.cli.validate import validate
+from detnas.errors import UserError
+
+BAD_INPUT = 2
+"""Exit code of a command whose input can not be used."""
+
+app = typer.Typer(
+    help="Upgrade an object detector by joint architecture search, pruning and distillation.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command()(validate)
+app.command()(inspect)
+
+
+def main() -> None:
+    """Run the command line; a user's error is one message on standard error and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(BAD_INPUT)

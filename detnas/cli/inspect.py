@@ -1,0 +1,144 @@
+"""`detnas inspect`: what an architecture looks like and costs."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from detnas.architecture import Architecture, Family, encode, parse
+from detnas.cli.output import Format, FormatOption, print_record
+from detnas.cost import DetectorCost, detector_cost
+from detnas.errors import UserError
+from detnas.records import keys
+from detnas.records.requests import ExportRequest
+from detnas.records.settings import DetectorShape, Resolution
+from detnas.store.artifacts import load_record
+from detnas.store.opening import open_store
+
+_GIGA = 1e9
+_MILLION = 1e6
+
+
+def _resolution(text: str) -> Resolution:
+    try:
+        return Resolution.model_validate(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}; write WIDTHxHEIGHT, such as 1333x800") from error
+
+
+def inspect(
+    student: Annotated[
+        str | None,
+        typer.Argument(help="A search's folder or URI, whose exported student to look at."),
+    ] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="An encoding: '[(64, 64)-(64, 64)], [(128, 128)], …'.")
+    ] = None,
+    family: Annotated[
+        Family | None, typer.Option(help="Kind of block; Basic for pairs by default.")
+    ] = None,
+    stem: Annotated[int, typer.Option(min=1, help="Channels of the stem.")] = 64,
+    neck: Annotated[int, typer.Option(min=1, help="Channels of the FPN.")] = 256,
+    fc: Annotated[int, typer.Option(min=1, help="Channels of the box head's layers.")] = 1024,
+    proposals: Annotated[int, typer.Option(min=1, help="Proposals through the box head.")] = 1000,
+    resolution: Annotated[
+        Resolution | None,
+        typer.Option(parser=_resolution, metavar="WxH", help="Image size; 1333x800 by default."),
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="Classes, background not counted; 80 by default.")
+    ] = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Show FLOPs, parameters, widths and compute per stage of a detector.
+
+    FLOPs are counted as the paper counts them: multiply-accumulates, for one image.
+
+    Examples:
+        detnas inspect --architecture '[(64, 64)-(64, 64)], [(128, 128)-(128, 128)],
+        [(256, 256)-(256, 256)], [(512, 512)-(512, 512)]' --resolution 1333x800 --classes 80
+
+        detnas inspect runs/local/searches/digits-1a2b3c4d -o json
+    """
+    if (student is None) == (architecture is None):
+        raise UserError(
+            "inspect: give either a search's folder or --architecture",
+            "detnas inspect --help shows both",
+        )
+    if architecture is not None:
+        shape = DetectorShape(neck=neck, fc=fc, proposals=proposals)
+        subject = parse(architecture, family, stem)
+        size, count = resolution or Resolution(width=1333, height=800), classes or 80
+    else:
+        assert student is not None
+        export = exported_student(student)
+        shape, subject = export.detector, export.architecture
+        size, count = resolution or export.resolution, classes or len(export.classes)
+    cost = detector_cost(subject, shape, count, size)
+    if output is Format.TABLE:
+        _print_tables(subject, cost, size)
+    else:
+        print_record(describe(subject, cost, size), output)
+
+
+def exported_student(folder: str) -> ExportRequest:
+    """The student that a search exported.
+
+    Args:
+        folder: the search's folder, as a path or a URI.
+
+    Raises:
+        UserError: nothing was exported there.
+    """
+    uri = folder if "://" in folder else Path(folder).absolute().as_uri()
+    export = load_record(
+        open_store(uri.rstrip("/")), keys.request_key("students/best"), ExportRequest
+    )
+    if export is None:
+        raise UserError(
+            f"{folder}: no exported student there",
+            "give a finished search's folder, such as runs/local/searches/NAME-UID",
+        )
+    return export
+
+
+def describe(
+    architecture: Architecture, cost: DetectorCost, resolution: Resolution
+) -> dict[str, Any]:
+    """A detector as plain data: ``flops`` and ``parameters`` are those of the whole."""
+    return {
+        "architecture": encode(architecture),
+        "family": str(architecture.family),
+        "stem": architecture.stem,
+        "resolution": str(resolution),
+        "flops": cost.flops,
+        "parameters": cost.parameters,
+        "parts": {
+            name: {"flops": part.flops, "parameters": part.parameters}
+            for name, part in cost.parts.items()
+        },
+        "stages": [[list(block.widths) for block in stage] for stage in architecture.stages],
+    }
+
+
+def _print_tables(architecture: Architecture, cost: DetectorCost, resolution: Resolution) -> None:
+    console = Console()
+    console.print(
+        f"{architecture.family}, stem {architecture.stem}: {encode(architecture)}", markup=False
+    )
+    table = Table("part", "widths", "GFLOPs", "share", "M parameters", title=f"at {resolution}")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    stages = {f"stage {n}": stage for n, stage in enumerate(architecture.stages, 1)}
+    for name, part in cost.parts.items():
+        widths = " ".join("-".join(map(str, b.widths)) for b in stages.get(name, ()))
+        table.add_row(name, widths, *_figures(part.flops, part.parameters, cost.flops))
+    table.add_section()
+    table.add_row("detector", "", *_figures(cost.flops, cost.parameters, cost.flops))
+    console.print(table)
+
+
+def _figures(flops: int, parameters: int, total: int) -> tuple[str, str, str]:
+    return f"{flops / _GIGA:.3f}", f"{flops / total:.1%}", f"{parameters / _MILLION:.3f}"

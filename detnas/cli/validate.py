@@ -1,0 +1,81 @@
+"""`detnas validate`: checks a manifest and its data set's files without running anything."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from detnas.architecture import encode
+from detnas.cli.output import Format, FormatOption, print_record
+from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
+
+
+def validate(
+    manifest: Annotated[Path, typer.Argument(help="The DetNASSearch, as YAML or JSON.")],
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Check a manifest: every field, and that its data set is there.
+
+    Examples:
+        detnas validate search.yaml
+
+        detnas validate search.yaml -o yaml     # the manifest with every default filled in
+    """
+    search = load_manifest(manifest)
+    missing = missing_files(search, manifest.parent)
+    if missing:
+        raise ManifestError(str(manifest), missing)
+    if output is Format.TABLE:
+        _print_summary(search, manifest)
+    else:
+        print_record(search.model_dump(mode="json", by_alias=True, exclude_none=True), output)
+
+
+def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:
+    """Files and folders of the data set that are not there.
+
+    Args:
+        search: the manifest.
+        folder: where relative paths start.
+    """
+    dataset = search.spec.dataset
+    root = folder / dataset.source.directory
+    if not root.is_dir():
+        return [
+            Problem(
+                "spec.dataset.source.directory",
+                f"{root.absolute()} is no folder; give the folder that holds the data set",
+            )
+        ]
+    annotations = {"train": dataset.train, "val": dataset.val}
+    images = {"trainImages": dataset.train_images, "valImages": dataset.val_images}
+    return [
+        Problem(f"spec.dataset.{field}", f"{root / path} is no file; give a COCO json file")
+        for field, path in annotations.items()
+        if not (root / path).is_file()
+    ] + [
+        Problem(f"spec.dataset.{field}", f"{root / path} is no folder; give the images' folder")
+        for field, path in images.items()
+        if not (root / path).is_dir()
+    ]
+
+
+def _print_summary(search: DetNASSearch, path: Path) -> None:
+    spec = search.spec
+    space = spec.teachers.space
+    rows: dict[str, Any] = {
+        "base": encode(spec.base.resolve()),
+        "resolutions": ", ".join(map(str, spec.resolutions)),
+        "teachers": f"{space.count(len(spec.resolutions)):,} in the pool, resolutions counted",
+        "pool phases": len(spec.teachers.phases),
+        "trials": f"{spec.search.trials}, {spec.search.parallelism} at a time",
+        "fine-tuning": f"{spec.finetune.epochs} epochs" if spec.finetune else "none",
+    }
+    table = Table(show_header=False, box=None)
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    console = Console()
+    console.print(f"[green]{path} is valid[/green]: search {search.metadata.name}")
+    console.print(table)

@@ -1,0 +1,63 @@
+"""`detnas inspect`: the paper's figures in JSON, a table for people, errors that say what to do."""
+
+import json
+
+import pytest
+
+from detnas.cli import main
+
+R18 = "[(64,64)-(64,64)],[(128,128)-(128,128)],[(256,256)-(256,256)],[(512,512)-(512,512)]"
+
+
+@pytest.fixture
+def detnas(monkeypatch, capsys):
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["detnas", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    return run
+
+
+def test_json_carries_the_whole_detectors_flops_as_a_plain_number(detnas):
+    code, out, _ = detnas(
+        "inspect",
+        "--architecture",
+        R18,
+        "--resolution",
+        "1333x800",
+        "--classes",
+        "80",
+        "-o",
+        "json",
+    )
+    record = json.loads(out)
+    assert code == 0
+    assert record["flops"] == pytest.approx(160.5e9, rel=0.002)
+    assert record["flops"] == sum(part["flops"] for part in record["parts"].values())
+    assert record["stages"][0] == [[64, 64], [64, 64]]
+
+
+def test_the_table_shows_every_part(detnas):
+    code, out, _ = detnas("inspect", "--architecture", R18)
+    assert code == 0
+    assert all(part in out for part in ("stem", "stage 4", "neck", "rpn", "box head", "160.5"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "either a search's folder or --architecture"),
+        (("--architecture", "[(64, 64)"), "position 9"),
+        (("--architecture", R18, "--resolution", "big"), "WIDTHxHEIGHT"),
+        (("--architecture", R18, "--classes", "0"), "greater than or equal to 1"),
+        (("nowhere",), "no exported student"),
+    ],
+)
+def test_bad_input_is_explained_and_exits_2(detnas, arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = detnas("inspect", *arguments)
+    assert code == 2
+    assert said in " ".join(err.replace("│", " ").split())

@@ -1,0 +1,58 @@
+"""`detnas validate`: a good manifest is completed, a bad one and missing data are explained."""
+
+import pytest
+import yaml
+
+from detnas.cli import main
+
+MANIFEST = {
+    "apiVersion": "detnas.dev/v1alpha1",
+    "kind": "DetNASSearch",
+    "metadata": {"name": "r50"},
+    "spec": {
+        "base": {"model": "faster-rcnn-r50-fpn", "train": {}},
+        "dataset": {"source": {"directory": "data"}, "train": "train.json", "val": "val.json"},
+    },
+}
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("train.json", "val.json"):
+        (data / name).write_text("{}")
+    path = tmp_path / "search.yaml"
+    path.write_text(yaml.safe_dump(MANIFEST))
+    return path
+
+
+def _run(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr("sys.argv", ["detnas", "validate", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    return int(caught.value.code or 0), *capsys.readouterr()
+
+
+def test_the_completed_manifest_is_a_manifest_again(manifest, monkeypatch, capsys):
+    code, out, _ = _run(monkeypatch, capsys, manifest, "-o", "yaml")
+    assert code == 0
+    assert yaml.safe_load(out)["spec"]["search"]["topK"] == 5
+    manifest.write_text(out)
+    assert _run(monkeypatch, capsys, manifest)[0] == 0
+
+
+def test_a_typing_error_is_named_with_the_field_meant(manifest, monkeypatch, capsys):
+    manifest.write_text(manifest.read_text().replace("train.json", "train.json\n    valu: x"))
+    code, _, err = _run(monkeypatch, capsys, manifest)
+    assert code == 2
+    assert "spec.dataset.valu: unknown field; did you mean val?" in err
+
+
+@pytest.mark.parametrize("name", ["train.json", "val.json"])
+def test_a_missing_annotation_file_is_named(manifest, name, monkeypatch, capsys):
+    (manifest.parent / "data" / name).unlink()
+    code, _, err = _run(monkeypatch, capsys, manifest)
+    assert code == 2
+    assert f"spec.dataset.{name.removesuffix('.json')}" in err
+    assert name in err
