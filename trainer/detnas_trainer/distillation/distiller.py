@@ -23,7 +23,7 @@ Losses = dict[str, Tensor]
 Term = Callable[[BoxForward, BoxForward], Tensor]
 
 
-class IncompatibleTeacher(UserError):
+class IncompatibleTeacher(UserError):  # noqa: N818 - says what is wrong
     """A teacher whose outputs can not be compared with the student's."""
 
 
