@@ -86,7 +86,7 @@ _BLOCKS: dict[str, Callable[[int, Sequence[int], int], _ResidualBlock]] = {
 }
 
 
-@MODELS.register_module()
+@MODELS.register_module(force=True)  # an exported copy may be loaded beside this file
 class EvolvableBackbone(BaseModule):
     """ResNet whose every convolution has the width its encoding gives.
 

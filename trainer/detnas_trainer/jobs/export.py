@@ -1,0 +1,94 @@
+"""The export job: write the student as a folder for stock mmdet, load it, score and time it."""
+
+from pathlib import Path
+
+from mmdet.apis import init_detector
+from mmdet.models.detectors import TwoStageDetector
+
+from detnas.records.artifacts import Artifact
+from detnas.records.requests import ExportRequest
+from detnas.records.results import ExportResult, Latency
+from detnas.store.durable_files import sha256_of
+from detnas_trainer.data.detection_data import DetectionData
+from detnas_trainer.detector import detector_state, load_detector
+from detnas_trainer.evaluation import evaluate
+from detnas_trainer.exporting import CHECKPOINT, CONFIG, write_folder
+from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.jobs.learning import device
+from detnas_trainer.latency import TimedDetector, measure_latency
+
+_TOLERANCE = 1e-3
+
+
+class ExportMismatchError(RuntimeError):
+    """The exported folder does not score what the record says."""
+
+
+def export(job: Job[ExportRequest]) -> ExportResult:
+    """Publish the folder only once stock mmdet has loaded it and found the mAP on record.
+
+    Raises:
+        ExportMismatchError: it scores differently.
+    """
+    request = job.request
+    with job.activity("loading"):
+        state = detector_state(job.fetch(request.weights).state)
+        data = DetectionData(request.data, "val", request.classes)
+    folder = job.scratch / "export"
+    folder.mkdir()
+    with job.activity("writing"):
+        files = write_folder(request, state, folder)
+    with job.activity("evaluating"):
+        student = init_detector(
+            str(folder / CONFIG), str(folder / CHECKPOINT), palette="none", device=str(device())
+        )
+        score = evaluate(student, data, request.resolution, request.evaluation_batch)
+    if abs(score.map - request.expected_map) > _TOLERANCE:
+        raise ExportMismatchError(
+            f"the exported detector reaches mAP {score.map:.4f} at {request.resolution}, "
+            f"the record says {request.expected_map:.4f}"
+        )
+    with job.activity("timing"):
+        latencies = _latencies(job, student, data)
+    with job.activity("publishing"):
+        published = {path.name: _publish(job, path) for path in files}
+    log.info("exported to %s/%s", job.folder.store.uri, job.folder.key)
+    return job.result(
+        ExportResult,
+        map=score.map,
+        student_latency=latencies[0],
+        base_latency=latencies[1],
+        base_latency_same_resolution=latencies[2],
+        files=published,
+    )
+
+
+def _latencies(
+    job: Job[ExportRequest], student: TwoStageDetector, data: DetectionData
+) -> list[Latency]:
+    """Of the student, and of the base at its own size and at the student's."""
+    request = job.request
+    base = load_detector(
+        request.base,
+        request.detector,
+        len(request.classes),
+        detector_state(job.fetch(request.base_weights).state),
+    ).to(device())
+    return measure_latency(
+        [
+            TimedDetector(student, request.resolution),
+            TimedDetector(base, request.base_resolution),
+            TimedDetector(base, request.resolution),
+        ],
+        data,
+    )
+
+
+def _publish(job: Job[ExportRequest], path: Path) -> Artifact:
+    """Store a file under its own name: people take it away by name.
+
+    The folder's content follows from the request alone, so attempts can not disagree.
+    """
+    key = f"{job.folder.key}/{path.name}"
+    job.folder.store.upload_file(key, path)
+    return Artifact(key=key, size=path.stat().st_size, sha256=sha256_of(path))
