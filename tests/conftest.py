@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.seaweed"]
+
+# The same examples every time, and no time limit on a busy machine.
+settings.register_profile("detnas", deadline=None, derandomize=True)
+settings.load_profile("detnas")
 
 # Before torch is imported: workers would otherwise contend for the cores.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

@@ -1,0 +1,107 @@
+"""The text form: what is written is read back, and what is wrong is refused by its position."""
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detnas.architecture import Architecture, EncodingError, Family, encode, parse
+from tests.detnas import appendix_b
+from tests.detnas.strategies import architectures
+
+FOUR_STAGES = "[(8, 8)], [(8, 8)], [(8, 8)], [(8, 8)]"
+
+
+@given(architectures())
+def test_what_is_encoded_is_parsed_back(architecture: Architecture) -> None:
+    text = encode(architecture)
+    assert parse(text, architecture.family, architecture.stem) == architecture
+
+
+@given(architectures(), st.randoms(use_true_random=False))
+def test_white_space_between_tokens_means_nothing(
+    architecture: Architecture, random: Random
+) -> None:
+    spaced = "".join(
+        token + random.choice(["", " ", "\n", "\t "]) if not token.isdigit() else token
+        for token in encode(architecture).replace(" ", "")
+    )
+    assert parse(spaced, architecture.family, architecture.stem) == architecture
+
+
+@given(architectures())
+def test_json_holds_the_same(architecture: Architecture) -> None:
+    assert Architecture.model_validate_json(architecture.model_dump_json()) == architecture
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "depths"),
+    [
+        (appendix_b.R18, Family.BASIC, (1, 2, 2, 2)),
+        (appendix_b.R50, Family.BOTTLENECK, (3, 4, 6, 3)),
+        (appendix_b.R101, Family.BOTTLENECK, (3, 4, 20, 5)),
+    ],
+)
+def test_the_papers_encodings_are_read_and_written_as_printed(
+    text: str, family: Family, depths: tuple[int, ...]
+) -> None:
+    architecture = parse(text)
+    assert (architecture.family, architecture.depths) == (family, depths)
+    assert encode(architecture) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "words"),
+    [
+        pytest.param("", 0, ["'['", "end of the text"], id="nothing"),
+        pytest.param(
+            appendix_b.R18_AS_PRINTED,
+            len(appendix_b.R18_AS_PRINTED),
+            ["']'", "end of the text"],
+            id="R18 as printed lacks its last bracket",
+        ),
+        pytest.param(
+            appendix_b.R50_AS_PRINTED, 0, ["'['", "'('"], id="R50 as printed lacks its first one"
+        ),
+        pytest.param("[(8, 8)], [(8, x)]", 15, ["number", "'x'"], id="no number"),
+        pytest.param("[(8, 8)], [(8, 8]", 16, ["')'", "']'"], id="open block"),
+        pytest.param("[(8, 0)]", 5, ["0 channels", "1 to 65536"], id="no channels"),
+        pytest.param("[(8, 70000)]", 5, ["70000 channels"], id="too many channels"),
+        pytest.param("[]", 1, ["'('", "']'"], id="empty stage"),
+        pytest.param("[(8, 8)], [(8, 8)]", 18, ["2 stages", "4 stages"], id="two stages"),
+        pytest.param(FOUR_STAGES + "]", len(FOUR_STAGES), ["end", "']'"], id="one more bracket"),
+        pytest.param(FOUR_STAGES + ", [(8, 8)]", None, ["5 stages"], id="five stages"),
+        pytest.param(
+            "[(8, 8)-(8, 8, 8)], [(8, 8)], [(8, 8)], [(8, 8)]", 8, ["3 widths"], id="mixed arity"
+        ),
+        pytest.param("[(8)], [(8)], [(8)], [(8)]", 1, ["1 widths", "Basic has 2"], id="arity 1"),
+        pytest.param("[(8 8)]", 4, ["')'", "'8'"], id="no comma"),
+        pytest.param("[(-8, 8)]", 2, ["number", "'-'"], id="negative"),
+    ],
+)
+def test_a_wrong_text_is_refused_where_it_is_wrong(
+    text: str, position: int | None, words: list[str]
+) -> None:
+    with pytest.raises(EncodingError) as refusal:
+        parse(text)
+    if position is not None:
+        assert refusal.value.position == position
+    assert all(word in str(refusal.value) for word in words)
+
+
+def test_a_family_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(EncodingError, match="a block of 2 widths.*Bottleneck blocks have 3"):
+        parse(appendix_b.R18, Family.BOTTLENECK)
+
+
+@given(architectures(), st.data())
+def test_a_text_without_one_of_its_signs_is_refused(
+    architecture: Architecture, data: st.DataObject
+) -> None:
+    text = encode(architecture)
+    signs = [position for position, sign in enumerate(text) if sign in "[](),-"]
+    at = data.draw(st.sampled_from(signs))
+    with pytest.raises(EncodingError) as refusal:
+        parse(text[:at] + text[at + 1 :], architecture.family)
+    assert 0 <= refusal.value.position < len(text)
