@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from tools.process import Command, StepFailed, run_logged, say
 
@@ -60,19 +62,25 @@ class Environment:
         return ours
 
     @cached_property
+    def pyproject(self) -> dict[str, Any]:
+        """The content of pyproject.toml."""
+        return tomllib.loads((self.root / "pyproject.toml").read_text())
+
+    @cached_property
     def requirements(self) -> dict[str, str]:
         """The trainer extra's pinned requirements by distribution, as `name==version`."""
-        project = tomllib.loads((self.root / "pyproject.toml").read_text())["project"]
-        pinned = project["optional-dependencies"]["trainer"]
+        pinned = self.pyproject["project"]["optional-dependencies"]["trainer"]
         return {line.split("==")[0]: line for line in pinned if "==" in line}
 
     def digest(self) -> str:
-        """What a finished installation depends on."""
-        parts = [str(RECIPE), EXTRAS, str(self.root), sys.version]
-        parts += [platform.system(), platform.machine()]
-        files = [self.root / "pyproject.toml", self.constraints]
-        content = b"".join(file.read_bytes() for file in files if file.exists())
-        return hashlib.sha256("\0".join(parts).encode() + content).hexdigest()
+        """What a finished installation depends on; settings of linters and tests do not count."""
+        tools = {name: self.pyproject["tool"].get(name) for name in ("hatch", "uv")}
+        asked = [self.pyproject["build-system"], self.pyproject["project"], tools]
+        pins = self.constraints.read_text() if self.constraints.exists() else ""
+        machine = [platform.system(), platform.machine(), sys.version, str(self.root)]
+        return hashlib.sha256(
+            json.dumps([RECIPE, EXTRAS, asked, pins, machine]).encode()
+        ).hexdigest()
 
     @property
     def stamp(self) -> Path:
