@@ -72,7 +72,8 @@ class TeacherSpace(Schema):
         depths = prod(
             high - low + 1 for low, high in zip(self.min_depths, self.max_depths, strict=True)
         )
-        return depths * len(self.widths) ** len(SLOTS) * resolutions
+        widths: int = len(self.widths) ** len(SLOTS)
+        return depths * widths * resolutions
 
     def contains(self, teacher: Teacher) -> bool:
         """Whether the teacher lies in this space."""
