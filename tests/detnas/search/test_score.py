@@ -1,0 +1,74 @@
+"""H as the paper prints it, and what it must prefer."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detnas.records.settings import Resolution
+from detnas.search import BaseFacts, Objective, ledger_entry
+from detnas.search.score import Scored, best
+from tests.detnas.trials import BASE, LARGE, SMALL, proposal, result
+
+WIDE, MIDDLE = Resolution(width=1333, height=800), Resolution(width=1080, height=720)
+PAPER = Objective(base_flops=1000, base_resolution=WIDE, alpha=0.4, beta=0.8)
+fractions = st.floats(0.01, 1)
+
+
+def test_by_hand() -> None:
+    # (700 / 1000) × (777600 / 1066400)^0.8 = 0.7 × 0.776727 = 0.543709; ^-0.4 = 1.276008
+    assert PAPER.h(0.439, 700, MIDDLE) == pytest.approx(0.439 * 1.276008, rel=2e-6)
+    logarithm = math.log(0.439) - 0.4 * (math.log(0.7) + 0.8 * math.log(777_600 / 1_066_400))
+    assert PAPER.h(0.439, 700, MIDDLE) == pytest.approx(math.exp(logarithm), rel=1e-12)
+
+
+def test_alpha_and_beta_each_count() -> None:
+    quarter = Resolution(width=50, height=50)
+    objective = Objective(100, Resolution(width=100, height=100), alpha=0.5, beta=1.0)
+    assert objective.h(0.2, 100, quarter) == pytest.approx(0.4)
+    assert objective.h(0.2, 25, quarter) == pytest.approx(0.8)
+    assert Objective(100, quarter, alpha=0.0, beta=1.0).h(0.2, 25, quarter) == 0.2
+
+
+@given(fractions)
+def test_the_base_at_its_resolution_scores_its_map(mean_ap: float) -> None:
+    assert PAPER.h(mean_ap, 1000, WIDE) == mean_ap
+
+
+@given(fractions, st.integers(2, 10**12))
+def test_cheaper_or_smaller_is_better_at_equal_map(mean_ap: float, flops: int) -> None:
+    assert PAPER.h(mean_ap, flops - 1, WIDE) >= PAPER.h(mean_ap, flops, WIDE)
+    assert PAPER.h(mean_ap, flops // 2, WIDE) > PAPER.h(mean_ap, flops, WIDE)
+    assert PAPER.h(mean_ap, flops, MIDDLE) > PAPER.h(mean_ap, flops, WIDE)
+
+
+def test_the_best_resolution_is_the_one_of_highest_score_the_first_of_equals() -> None:
+    low = Scored(resolution=SMALL, map=0.3, flops=1, h=0.5)
+    high = Scored(resolution=LARGE, map=0.4, flops=2, h=0.6)
+    assert best([low, high]) == high
+    equal = low.model_copy(update={"h": 0.6})
+    assert best([equal, high]) == equal
+    with pytest.raises(ValueError, match="empty"):
+        best([])
+
+
+def test_a_trial_is_scored_by_its_flops_at_the_base_resolution_everywhere() -> None:
+    entry = ledger_entry(proposal(1), result(1, (0.3, 0.4)), BASE)
+    small, large = entry.scores
+    assert entry.flops == large.flops == BASE.flops
+    assert small.flops == BASE.flops_of(BASE.architecture, SMALL) < large.flops
+    ratio = (SMALL.pixels / LARGE.pixels) ** 0.8
+    assert small.h == pytest.approx(0.3 * ratio**-0.4)
+    assert large.h == pytest.approx(0.4)
+    assert entry.best == large
+    assert entry.h == large.h
+
+
+def test_the_bases_own_score_is_its_best_over_the_resolutions() -> None:
+    better_small = BaseFacts(
+        BASE.architecture, BASE.detector, BASE.classes, LARGE, 0.4, 0.8, BASE.scores[:1]
+    )
+    assert best(BASE.scored).resolution == LARGE
+    assert best(BASE.scored).h == pytest.approx(0.5)
+    assert best(better_small.scored).h > 0.3
