@@ -52,10 +52,10 @@ def _phase(job: Job[PoolPhaseRequest]) -> SupernetPhase:
 
 
 def _scored_subnets(request: PoolPhaseRequest) -> Iterator[tuple[str, Teacher]]:
-    """The largest subnet of the phase's space, then the smallest and three random ones."""
+    """The largest subnet; after the last phase also the smallest and three random ones."""
     space = request.space
     yield "largest", space.largest
-    if space.smallest == space.largest:
+    if space != request.full_space:
         return
     yield "smallest", space.smallest
     random = Random(seed_of("scored subnets", request.seed))

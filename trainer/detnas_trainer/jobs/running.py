@@ -61,7 +61,8 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
         job.checkpoints.discard()
     except Exception as error:
         failure = classify(error)
-        log.error("%s", failure.message, exc_info=None if failure.expected else error)
+        traceback = None if failure.expected else error
+        log.error("%s", failure.message, exc_info=traceback)  # noqa: TRY400
         if failure.outcome is not None:
             _write(job.folder, _failed(job, kind, failure))
         return failure.exit

@@ -43,7 +43,7 @@ class CheckpointRecord(Schema):
 
 
 class Checkpoints:
-    """The checkpoints of one job, as one of its attempts sees them.
+    """The checkpoints of one job, read by one of its attempts, which writes its own.
 
     Args:
         store: where the job lies.

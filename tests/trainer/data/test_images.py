@@ -1,0 +1,29 @@
+from pathlib import Path
+
+from PIL import Image
+
+from detnas_trainer.data.images import broken_images
+
+
+def test_each_broken_image_is_named_with_what_is_wrong(tmp_path: Path) -> None:
+    for name in ("sound", "turned", "cut", "other"):
+        Image.new("RGB", (40, 30), (9, 99, 200)).save(tmp_path / f"{name}.jpg")
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    (tmp_path / "text.jpg").write_text("no image")
+    sizes = {
+        "sound.jpg": (40, 30),
+        "turned.jpg": (30, 40),  # as the camera noted it
+        "cut.jpg": (40, 30),
+        "other.jpg": (41, 30),
+        "text.jpg": (40, 30),
+        "absent.jpg": (40, 30),
+    }
+    problems = list(broken_images(tmp_path, sizes, workers=2))
+    assert [Path(line.split(":")[0]).stem for line in problems] == [
+        "cut", "other", "text", "absent",
+    ]  # fmt: skip
+    assert "can not be read" in problems[0]
+    assert "is 40x30, annotated as 41x30" in problems[1]
+    assert "can not be read" in problems[2]
+    assert problems[3].endswith("missing")

@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from detnas.store import Store, open_store
+from detnas_trainer.training.checkpoint import Checkpoints
+
+JOB = "local/job"
+
+
+class _Clock:
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store((tmp_path / "store").as_uri())
+
+
+@pytest.fixture
+def clock() -> _Clock:
+    return _Clock()
+
+
+@pytest.fixture
+def checkpoints(store: Store, tmp_path: Path, clock: _Clock) -> Checkpoints:
+    return Checkpoints(store, JOB, tmp_path, clock, interval=60)
+
+
+@pytest.fixture
+def second(store: Store, tmp_path: Path, clock: _Clock) -> Checkpoints:
+    """As another process sees them."""
+    return Checkpoints(store, JOB, tmp_path, clock, interval=60)
+
+
+def _save(checkpoints: Checkpoints, attempt: int, iteration: int) -> None:
+    tensors = {"model.w": torch.full((3,), float(iteration))}
+    checkpoints.save(attempt, iteration, tensors, ({"loss": 1.0},), {"training": 2.5})
+
+
+def _keys(store: Store) -> list[str]:
+    return [key.removeprefix(f"{JOB}/attempts/") for key in store.list(f"{JOB}/attempts/")]
+
+
+def test_the_newest_of_any_attempt_comes_back(
+    checkpoints: Checkpoints, second: Checkpoints
+) -> None:
+    assert checkpoints.newest() is None
+    _save(checkpoints, attempt=1, iteration=30)
+    _save(second, attempt=2, iteration=20)
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert (newest.attempt, newest.iteration) == (1, 30)
+    assert (newest.recent, newest.seconds) == (({"loss": 1.0},), {"training": 2.5})
+    assert checkpoints.tensors(newest)["model.w"].tolist() == [30.0] * 3
+
+
+def test_only_the_last_of_an_attempt_is_kept(checkpoints: Checkpoints, store: Store) -> None:
+    for iteration in (10, 20, 20):
+        _save(checkpoints, attempt=1, iteration=iteration)
+    assert _keys(store) == ["1/checkpoint-20.safetensors", "1/checkpoint.json"]
+
+
+@pytest.mark.parametrize("damage", ["altered", "cut", "gone"])
+def test_a_damaged_one_is_passed_over(
+    checkpoints: Checkpoints, second: Checkpoints, store: Store, damage: str
+) -> None:
+    _save(checkpoints, attempt=1, iteration=10)
+    _save(second, attempt=2, iteration=20)
+    key = f"{JOB}/attempts/2/checkpoint-20.safetensors"
+    stored = store.get(key)
+    assert stored is not None
+    if damage == "gone":
+        store.delete(key)
+    else:
+        whole = stored.data
+        store.put(key, whole[:-1] + b"\x01" if damage == "altered" else whole[:-8])
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert newest.iteration == 10
+
+
+def test_a_damaged_record_is_passed_over(checkpoints: Checkpoints, store: Store) -> None:
+    _save(checkpoints, attempt=1, iteration=10)
+    store.put(f"{JOB}/attempts/2/checkpoint.json", b'{"iteration": 40')
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert newest.iteration == 10
+
+
+@pytest.mark.parametrize("dies_at", ["upload_file", "put", "delete"])
+def test_a_writer_that_dies_leaves_a_usable_one(
+    checkpoints: Checkpoints, store: Store, dies_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _save(checkpoints, attempt=1, iteration=10)
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, dies_at, dies)
+        with pytest.raises(KeyboardInterrupt):
+            _save(checkpoints, attempt=1, iteration=20)
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert newest.iteration == (20 if dies_at == "delete" else 10)
+    assert checkpoints.tensors(newest)["model.w"][0] == newest.iteration
+
+
+def test_due_after_so_many_seconds_of_work(checkpoints: Checkpoints, clock: _Clock) -> None:
+    clock.seconds = 59
+    assert not checkpoints.due()
+    clock.seconds = 60
+    assert checkpoints.due()
+    _save(checkpoints, attempt=1, iteration=10)
+    assert not checkpoints.due()
+
+
+def test_a_finished_job_keeps_none(
+    checkpoints: Checkpoints, second: Checkpoints, store: Store
+) -> None:
+    _save(checkpoints, attempt=1, iteration=10)
+    _save(second, attempt=2, iteration=20)
+    store.put(f"{JOB}/attempts/2/progress.json", b"{}")
+    checkpoints.discard()
+    assert _keys(store) == ["2/progress.json"]
