@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MACHINE_PATHS = re.compile(r"(?<![\w.~-])/(?:home|root|Users|work|workspace|mnt)/\w")
 REGISTRY_HOSTS = re.compile(
     r"(?:files\.pythonhosted|pypi|test\.pypi|download\.pytorch|proxy\.golang)" + r"\.(?:org|io)"
-    r"|[\w-]+\.(?:jfrog\.io|pkg\.dev|local/simple)|/simple/"
+    r"|[\w-]+\.(?:jfrog\.io|pkg\.dev|local/simple)|[/]simple[/]"
 )
 
 COMPATIBLE = re.compile(

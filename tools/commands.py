@@ -37,7 +37,8 @@ def main(arguments: Sequence[str]) -> int:
         elif options.command == "test":
             run_checks(environment, rest)
     except StepFailed as failure:
-        say(str(failure))
+        if str(failure):
+            say(str(failure))
         return failure.status
     except KeyboardInterrupt:
         say("\ninterrupted; the same command goes on from here")

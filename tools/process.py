@@ -41,7 +41,7 @@ def run_shown(
 ) -> None:
     """Run `command` with its output on the terminal; print its title and its time.
 
-    With `own_ending` nothing follows the output of a command that succeeded.
+    With `own_ending` the last line is the command's own, however it ends.
 
     Raises:
         StepFailed: with the command's own exit status.
@@ -51,7 +51,8 @@ def run_shown(
     status = _wait(_start(command, env, None))
     took = clock(time.monotonic() - started)
     if status:
-        raise StepFailed(f"✗ {title} failed after {took} (exit status {status})", status)
+        ending = "" if own_ending else f"✗ {title} failed after {took} (exit status {status})"
+        raise StepFailed(ending, status)
     if not own_ending:
         say(f"✓ {title} ({took})")
 
