@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, model_validator
 
 from detnas.architecture import FAMILIES, Architecture, Block, Family
+from detnas.errors import UserError
 from detnas.schema import Positive, Schema
 
 Depths = tuple[Positive, Positive, Positive, Positive]
@@ -169,6 +170,22 @@ class SupernetShape(Schema):
     def neck_width(self, teacher: Teacher) -> int:
         """Channels of a teacher's neck."""
         return channels(self.neck, teacher.widths[-1])
+
+    def check_projections(self, space: TeacherSpace) -> None:
+        """See that the supernet holds every projection that a teacher needs.
+
+        Only the first block's depends on widths; all others follow from the stride.
+
+        Raises:
+            UserError: stem and stage 1 are equally wide at full width, and differ in a teacher.
+        """
+        full = channels(self.stem, space.widths[-1])
+        if full == channels(self.outputs[0], space.widths[-1]) and len(space.widths) > 1:
+            raise UserError(
+                f"supernet: stem and outputs of stage 1 both have {full} channels at full width, "
+                "so its first block has no projection, which narrower teachers need",
+                "give the two different widths",
+            )
 
 
 def channels(base: int, factor: Decimal) -> int:

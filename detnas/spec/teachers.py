@@ -90,6 +90,11 @@ class Teachers(Schema):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _supernet_holds_every_projection(self) -> "Teachers":
+        self.supernet.check_projections(self.space)
+        return self
+
     @property
     def space(self) -> TeacherSpace:
         """Every teacher the search may use."""

@@ -1,0 +1,23 @@
+"""The elastic teacher pool: one set of weights, any teacher a slice of it."""
+
+from detnas_trainer.supernet.bn_reset import reset_statistics
+from detnas_trainer.supernet.elastic import ElasticDetector
+from detnas_trainer.supernet.importance import sort_channels
+from detnas_trainer.supernet.phases import ShrinkingPhase, SupernetPhase, build_phase
+from detnas_trainer.supernet.sampling import subnet_at
+from detnas_trainer.supernet.slicing import extract
+from detnas_trainer.supernet.teacher import Layout, PoolLayout, extract_teacher
+
+__all__ = [
+    "ElasticDetector",
+    "Layout",
+    "PoolLayout",
+    "ShrinkingPhase",
+    "SupernetPhase",
+    "build_phase",
+    "extract",
+    "extract_teacher",
+    "reset_statistics",
+    "sort_channels",
+    "subnet_at",
+]

@@ -1,0 +1,145 @@
+"""One phase of integrated progressive shrinking, as what the train loop trains (paper, A.1.3).
+
+Phase 0 trains the supernet plainly. Each later phase draws one subnet per iteration from its
+space, and the supernet as phase 0 left it teaches that subnet.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmdet.models.detectors import TwoStageDetector
+from torch import Tensor, nn
+
+from detnas.errors import UserError
+from detnas.records.requests import PoolPhaseRequest
+from detnas_trainer.data.detection_data import Batch
+from detnas_trainer.detector import build_detector, load_detector
+from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
+from detnas_trainer.supernet.elastic import ElasticDetector
+from detnas_trainer.supernet.importance import sort_channels
+from detnas_trainer.supernet.sampling import subnet_at
+
+State = Mapping[str, Tensor]
+Losses = Mapping[str, Tensor | list[Tensor]]
+
+
+class SupernetPhase:
+    """Phase 0: the largest network alone, by mmdet's own loss.
+
+    Attributes:
+        module: the supernet.
+    """
+
+    def __init__(self, supernet: TwoStageDetector) -> None:
+        self.module = supernet.train()
+
+    def preprocess(self, batch: Batch) -> dict[str, Any]:
+        """Normalise, pad and stack a batch on the supernet's device."""
+        return self.module.data_preprocessor(batch, True)
+
+    def loss(self, iteration: int, inputs: Tensor, samples: list[Any]) -> Losses:  # noqa: ARG002
+        """Losses of one preprocessed batch; every iteration trains the same network."""
+        return self.module.loss(inputs, samples)
+
+
+class ShrinkingPhase(SupernetPhase):
+    """A later phase: one subnet per iteration, distilled from the supernet of phase 0.
+
+    The adaptor is part of the module, under the name ``adaptor``, so that the next phase goes on
+    with it; a subnet with a narrower neck enters through its first inputs.
+
+    Args:
+        request: the phase.
+        supernet: what is trained.
+        teacher: the supernet after phase 0; frozen here.
+        adaptor: f_adap, supernet neck to supernet neck; none where features are not compared.
+    """
+
+    def __init__(
+        self,
+        request: PoolPhaseRequest,
+        supernet: TwoStageDetector,
+        teacher: TwoStageDetector,
+        adaptor: Adaptor | None,
+    ) -> None:
+        if adaptor is not None:
+            supernet.add_module(ADAPTOR_PREFIX.rstrip("."), adaptor)
+        super().__init__(supernet)
+        self._request = request
+        self._elastic = ElasticDetector(supernet, request.supernet, request.full_space)
+        teacher.eval().requires_grad_(requires_grad=False)
+        self._distiller = Distiller(supernet, teacher, request.distillation, adaptor)
+
+    def loss(self, iteration: int, inputs: Tensor, samples: list[Any]) -> Losses:
+        """Losses of the subnet that the iteration draws."""
+        subnet = subnet_at(self._request.seed, iteration, self._request.space)
+        with self._elastic.subnet(subnet):
+            return self._distiller.loss(inputs, samples)
+
+
+def build_phase(
+    request: PoolPhaseRequest, previous: State | None, supernet: State | None
+) -> SupernetPhase:
+    """What a phase trains, as it stands before its first step.
+
+    Phase 0 draws its weights from torch's global generator.
+    Channels are sorted before the first shrinking phase, the teacher's alike in every phase: so
+    student and teacher channels correspond, and the adaptor starts as the identity.
+
+    Args:
+        request: the phase.
+        previous: weights of the phase before; none for phase 0.
+        supernet: weights after phase 0; none for phase 0.
+
+    Raises:
+        UserError: a shrinking phase lacks one of them, or the supernet a projection.
+        WeightsMismatchError: weights of another supernet.
+    """
+    request.supernet.check_projections(request.full_space)
+    if request.phase == 0:
+        return SupernetPhase(_detector(request, previous))
+    if previous is None or supernet is None:
+        missing = "previous" if previous is None else "supernetWeights"
+        raise UserError(
+            f"{missing} is missing for phase {request.phase} of the pool",
+            "a shrinking phase goes on from the phase before and is taught by phase 0's supernet",
+        )
+    if request.sort_channels:
+        architecture = request.supernet.architecture(request.full_space.largest)
+        supernet = sort_channels(supernet, architecture)
+        previous = sort_channels(previous, architecture) if request.phase == 1 else previous
+    return ShrinkingPhase(
+        request,
+        _detector(request, previous),
+        _detector(request, supernet),
+        _adaptor(request, previous),
+    )
+
+
+def _detector(request: PoolPhaseRequest, state: State | None) -> TwoStageDetector:
+    largest = request.full_space.largest
+    architecture = request.supernet.architecture(largest)
+    neck = request.supernet.neck_width(largest)
+    if state is None:
+        return build_detector(architecture, request.detector, len(request.classes), neck)
+    return load_detector(architecture, request.detector, len(request.classes), state, neck)
+
+
+def _adaptor(request: PoolPhaseRequest, state: State) -> Adaptor | None:
+    """The adaptor of the phase before, or a new one that changes nothing yet."""
+    if request.distillation.features == "None":
+        return None
+    neck = request.supernet.neck_width(request.full_space.largest)
+    adaptor = Adaptor(neck, neck)
+    inherited = {
+        name.removeprefix(ADAPTOR_PREFIX): tensor
+        for name, tensor in state.items()
+        if name.startswith(ADAPTOR_PREFIX)
+    }
+    if inherited:
+        adaptor.load_state_dict(inherited)
+        return adaptor
+    assert adaptor.convolution.bias is not None
+    nn.init.dirac_(adaptor.convolution.weight)
+    nn.init.zeros_(adaptor.convolution.bias)
+    return adaptor

@@ -1,0 +1,16 @@
+"""Draws of pool training: pure functions of the seed, so that all ranks and a resume agree."""
+
+from random import Random
+
+from detnas.teachers import Teacher, TeacherSpace
+
+
+def subnet_at(seed: int, iteration: int, space: TeacherSpace) -> Teacher:
+    """The one subnet that every rank trains at an iteration (paper, A.1.3).
+
+    Args:
+        seed: the job's seed.
+        iteration: counted from 0.
+        space: the subnets of the phase.
+    """
+    return space.sample(Random(f"subnet/{seed}/{iteration}"))

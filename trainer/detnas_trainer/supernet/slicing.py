@@ -1,0 +1,165 @@
+"""Which part of the supernet's weights a teacher is: its first blocks, its first channels.
+
+Pure functions on names and tensors. A depth keeps the first blocks of a stage, a width the first
+channels (paper, 4 and A.1.3); the neck's width is also the RPN's and the input of the box head.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from detnas.architecture import Architecture
+from detnas.errors import UserError
+from detnas.teachers import SupernetShape, Teacher, TeacherSpace
+
+ROI_CELLS = 49
+"""Cells of one RoI's 7 × 7 features: columns of the first shared layer for each channel."""
+
+_WHOLE = slice(None)
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveChannels:
+    """Channels of one layer that a teacher uses, always the first ones.
+
+    Attributes:
+        outputs: along the first dimension of every tensor of the layer; none keeps all.
+        inputs: along the second dimension, of weights only; none keeps all.
+    """
+
+    outputs: int | None = None
+    inputs: int | None = None
+
+
+@dataclass(frozen=True)
+class SubnetPlan:
+    """A teacher as slices of the supernet's tensors.
+
+    Attributes:
+        architecture: the teacher's backbone.
+        neck: channels of its neck.
+        layers: active channels of every layer that is cut, by its state-dict name.
+    """
+
+    architecture: Architecture
+    neck: int
+    layers: Mapping[str, ActiveChannels]
+
+    def index(self, name: str, dimensions: int) -> tuple[slice, ...] | None:
+        """The part of a tensor that the teacher uses.
+
+        Args:
+            name: the tensor's name in the detector's state dict.
+            dimensions: the tensor's number of dimensions.
+
+        Returns:
+            One slice per leading dimension that is cut; none where the teacher has no such
+            tensor, as in a block beyond its depth.
+        """
+        layer = name.rpartition(".")[0]
+        if layer not in self.layers:
+            return None if layer.startswith("backbone.") else ()
+        active = self.layers[layer]
+        return (slice(active.outputs), slice(active.inputs))[:dimensions]
+
+    def view(self, name: str, tensor: Tensor) -> Tensor | None:
+        """The teacher's part of a tensor: the tensor itself where it uses all of it."""
+        index = self.index(name, tensor.dim())
+        if index is None:
+            return None
+        for dimension, part in enumerate(index):
+            if part != _WHOLE and part.stop < tensor.size(dimension):
+                return tensor[index]
+        return tensor
+
+
+@lru_cache(maxsize=64)
+def plan_subnet(shape: SupernetShape, space: TeacherSpace, teacher: Teacher) -> SubnetPlan:
+    """Lay a teacher out in the supernet.
+
+    Args:
+        shape: channels at width 1.0.
+        space: the pool's whole space; its largest teacher is the supernet.
+        teacher: the subnet.
+
+    Raises:
+        UserError: the teacher is not in the space, or the supernet lacks a projection.
+    """
+    if not space.contains(teacher):
+        raise UserError(f"teacher {describe(teacher)} is not in the pool's space")
+    shape.check_projections(space)
+    architecture = shape.architecture(teacher)
+    neck = shape.neck_width(teacher)
+    return SubnetPlan(
+        architecture, neck, _backbone_layers(architecture) | _neck_layers(architecture, neck)
+    )
+
+
+def extract(
+    state: Mapping[str, Tensor], shape: SupernetShape, space: TeacherSpace, teacher: Teacher
+) -> dict[str, Tensor]:
+    """The state dict of a teacher's own, static detector: copies of the supernet's slices.
+
+    It loads strictly into a detector of `shape.architecture(teacher)` with a neck of
+    `shape.neck_width(teacher)` channels. The batch norms' statistics are slices too, and not
+    the teacher's own until they are computed anew.
+
+    Args:
+        state: the supernet's state dict; a distillation adaptor's tensors are passed over.
+        shape: channels at width 1.0.
+        space: the pool's whole space.
+        teacher: the subnet to take.
+
+    Raises:
+        UserError: the teacher is not in the space.
+    """
+    plan = plan_subnet(shape, space, teacher)
+    views = (
+        (name, plan.view(name, tensor))
+        for name, tensor in state.items()
+        if not name.startswith("adaptor.")
+    )
+    return {
+        name: view.detach().clone(memory_format=torch.contiguous_format)
+        for name, view in views
+        if view is not None
+    }
+
+
+def describe(teacher: Teacher) -> str:
+    """A teacher in one short line, for messages."""
+    return f"depths {list(teacher.depths)}, widths {', '.join(map(str, teacher.widths))}"
+
+
+def _backbone_layers(architecture: Architecture) -> dict[str, ActiveChannels]:
+    layers = {
+        "backbone.conv1": ActiveChannels(architecture.stem),
+        "backbone.bn1": ActiveChannels(architecture.stem),
+    }
+    for placed in architecture.blocks:
+        convolutions = placed.convolutions
+        if placed.projection is not None:
+            convolutions = (*convolutions, placed.projection)
+        block = f"backbone.layer{placed.place.stage + 1}.{placed.place.block}"
+        for convolution in convolutions:
+            active = ActiveChannels(convolution.outputs, convolution.inputs)
+            layers[f"{block}.{convolution.name}"] = active
+            layers[f"{block}.{convolution.norm}"] = active
+    return layers
+
+
+def _neck_layers(architecture: Architecture, neck: int) -> dict[str, ActiveChannels]:
+    layers = {
+        "rpn_head.rpn_conv": ActiveChannels(neck, neck),
+        "rpn_head.rpn_cls": ActiveChannels(inputs=neck),
+        "rpn_head.rpn_reg": ActiveChannels(inputs=neck),
+        # Features are flattened channel by channel, so the first channels are the first columns.
+        "roi_head.bbox_head.shared_fcs.0": ActiveChannels(inputs=neck * ROI_CELLS),
+    }
+    for level, width in enumerate(architecture.stage_outputs):
+        layers[f"neck.lateral_convs.{level}.conv"] = ActiveChannels(neck, width)
+        layers[f"neck.fpn_convs.{level}.conv"] = ActiveChannels(neck, neck)
+    return layers

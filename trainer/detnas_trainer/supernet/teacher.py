@@ -1,0 +1,75 @@
+"""A teacher taken out of the pool: its own detector, with its own batch norm statistics."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from mmdet.models.detectors import TwoStageDetector
+from torch import Tensor
+
+from detnas.records.settings import DetectorShape
+from detnas.teachers import SupernetShape, Teacher, TeacherSpace
+from detnas_trainer.data.detection_data import Batch
+from detnas_trainer.detector import load_detector
+from detnas_trainer.supernet.bn_reset import reset_statistics
+from detnas_trainer.supernet.slicing import extract
+
+
+class PoolLayout(Protocol):
+    """How a pool's weights are laid out; `detnas.records.requests.Pool` is one."""
+
+    @property
+    def supernet(self) -> SupernetShape:
+        """Channels at width 1.0."""
+        ...
+
+    @property
+    def space(self) -> TeacherSpace:
+        """The pool's whole space."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The layout of a pool that has no weights file yet."""
+
+    supernet: SupernetShape
+    space: TeacherSpace
+
+
+def extract_teacher(
+    state: Mapping[str, Tensor],
+    pool: PoolLayout,
+    teacher: Teacher,
+    detector: DetectorShape,
+    classes: int,
+    batches: Iterable[Batch],
+) -> TwoStageDetector:
+    """A frozen detector in evaluation mode that depends on the pool, the teacher and the batches.
+
+    Its weights are copies: nothing of it reaches the pool's tensors or another teacher.
+
+    Args:
+        state: the pool's weights; the teacher comes to lie on the same device.
+        pool: how they are laid out.
+        teacher: the subnet to take.
+        detector: shape of everything around the backbone; the neck is the teacher's own.
+        classes: number of classes, background not counted.
+        batches: training images for the batch norms, the same for every use of the pool.
+
+    Raises:
+        UserError: the teacher is not in the pool's space, or there are no batches.
+        WeightsMismatchError: the weights are not of that layout.
+    """
+    own = extract(state, pool.supernet, pool.space, teacher)
+    model = load_detector(
+        pool.supernet.architecture(teacher),
+        detector,
+        classes,
+        own,
+        pool.supernet.neck_width(teacher),
+    )
+    model.to(state["backbone.conv1.weight"].device).eval().requires_grad_(requires_grad=False)
+    inputs = (model.data_preprocessor(batch, False)["inputs"] for batch in batches)
+    reset_statistics(model, inputs, model.extract_feat)
+    return model
