@@ -1,0 +1,54 @@
+"""A student that could be taken away, with what makes it comparable."""
+
+from dataclasses import dataclass
+
+from detnas.records.results import DetectorResult
+from detnas.records.settings import Resolution
+from detnas.teachers import Teacher
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained student under its teacher.
+
+    Attributes:
+        trial: the trial it comes from.
+        result: its encoding, weights and scores.
+        teacher: who taught it.
+        score: H, the maximum over the resolutions (paper, 3.1.4).
+        resolution: where that maximum is.
+        map: mAP there, a fraction.
+    """
+
+    trial: int
+    result: DetectorResult
+    teacher: Teacher
+    score: float
+    resolution: Resolution
+    map: float
+
+
+@dataclass(frozen=True, slots=True)
+class Winner:
+    """What is exported, and why."""
+
+    candidate: Candidate
+    reason: str
+
+
+def choose_winner(best: Candidate, finetuned: Candidate | None, failure: str = "") -> Winner:
+    """Return the fine-tuned student unless its score is worse than the best trial's.
+
+    Args:
+        best: of the trials.
+        finetuned: the same student trained on, where that was asked for and succeeded.
+        failure: why it did not succeed.
+    """
+    trial = f"trial {best.trial}"
+    if finetuned is None:
+        reason = f"fine-tuning failed ({failure})" if failure else "no fine-tuning was asked for"
+        return Winner(best, f"{trial} has the best H ({best.score:.4f}); {reason}")
+    change = f"fine-tuning took the H of {trial} from {best.score:.4f} to {finetuned.score:.4f}"
+    if finetuned.score >= best.score:
+        return Winner(finetuned, change)
+    return Winner(best, f"{change}, so {trial} as it was is exported")

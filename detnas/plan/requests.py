@@ -1,0 +1,188 @@
+"""What every job of a search is asked: requests from the spec and the results so far."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from detnas.plan.candidate import Candidate
+from detnas.plan.pool_digest import pool_digest
+from detnas.records import keys
+from detnas.records.proposal import Proposal
+from detnas.records.requests import (
+    BaseRequest,
+    ExportRequest,
+    Pool,
+    PoolPhaseRequest,
+    PrepareRequest,
+    StudentRequest,
+)
+from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResult
+from detnas.records.settings import DataLocation, Training
+from detnas.spec.manifest import DetNASSearch, SearchSpec
+
+_UNTRAINED = Training(epochs=0, learning_rate=Decimal("0.01"), batch_size=1)
+
+
+@dataclass(frozen=True)
+class SearchRequests:
+    """Builders of every request of one search.
+
+    Attributes:
+        manifest: the search.
+        search: key of its folder.
+        folder: the folder that relative paths of the manifest start from.
+    """
+
+    manifest: DetNASSearch
+    search: str
+    folder: Path
+
+    @property
+    def spec(self) -> SearchSpec:
+        """What the search is told."""
+        return self.manifest.spec
+
+    @cached_property
+    def data(self) -> DataLocation:
+        """The data set, by its absolute path."""
+        dataset = self.spec.dataset
+        return DataLocation(
+            root=str((self.folder / dataset.source.directory).absolute()),
+            train=dataset.train,
+            val=dataset.val,
+            train_images=dataset.train_images,
+            val_images=dataset.val_images,
+            horizontal_flip=dataset.horizontal_flip,
+        )
+
+    def prepare(self) -> PrepareRequest:
+        """Read the data set."""
+        return PrepareRequest(
+            key=keys.prepare_folder(self.search), data=self.data, resolutions=self.spec.resolutions
+        )
+
+    def base(self, prepared: PrepareResult) -> BaseRequest:
+        """Train or import the base."""
+        base = self.spec.base
+        return BaseRequest(
+            **self._training(keys.base_folder(self.search), prepared),
+            seed=self.spec.search.seed,
+            training=_UNTRAINED if base.train is None else base.train.training,
+            architecture=base.resolve(),
+            weights=self._located(base.weights),
+        )
+
+    def pool_folder(self, prepared: PrepareResult) -> str:
+        """Key of the pool's folder, known once the data is."""
+        digest = pool_digest(self.spec, prepared.digest)
+        return keys.pool_folder(self.manifest.metadata.namespace, digest)
+
+    def pool_phase(
+        self, prepared: PrepareResult, done: tuple[PoolPhaseResult, ...]
+    ) -> PoolPhaseRequest:
+        """Train the phase after those that are done."""
+        teachers, number = self.spec.teachers, len(done)
+        folder = keys.pool_phase_folder(self.pool_folder(prepared), number)
+        return PoolPhaseRequest(
+            **self._training(folder, prepared),
+            seed=teachers.seed,
+            training=teachers.phase_training(number),
+            phase=number,
+            supernet=teachers.supernet,
+            full_space=teachers.space,
+            space=teachers.phase_space(number),
+            previous=done[-1].weights if done else None,
+            supernet_weights=done[0].weights if done else None,
+            sort_channels=teachers.sort_channels,
+            distillation=self.spec.distillation,
+            bn_images=teachers.bn_images,
+        )
+
+    def pool(self, phases: tuple[PoolPhaseResult, ...]) -> Pool:
+        """The trained pool, as a student's job uses it."""
+        teachers = self.spec.teachers
+        return Pool(
+            supernet=teachers.supernet,
+            space=teachers.space,
+            weights=phases[-1].weights,
+            bn_images=teachers.bn_images,
+            seed=teachers.seed,
+        )
+
+    def trial(
+        self, proposal: Proposal, prepared: PrepareResult, parent: DetectorResult, pool: Pool
+    ) -> StudentRequest:
+        """Fast evaluation of a proposal, on the student of its parent."""
+        return StudentRequest(
+            **self._training(keys.trial_folder(self.search, proposal.index), prepared),
+            **_student(parent),
+            seed=proposal.seed,
+            training=self.spec.evaluation.training,
+            trial=proposal,
+            action=proposal.action,
+            teacher=proposal.teacher,
+            pool=pool,
+            distillation=self.spec.distillation,
+        )
+
+    def finetune(
+        self, folder: str, best: Candidate, prepared: PrepareResult, pool: Pool
+    ) -> StudentRequest:
+        """Train the best student on, under the teacher it has."""
+        assert self.spec.finetune is not None
+        return StudentRequest(
+            kind="Finetune",
+            **self._training(folder, prepared),
+            **_student(best.result),
+            seed=self.spec.search.seed,
+            training=self.spec.finetune.training,
+            teacher=best.teacher,
+            pool=pool,
+            distillation=self.spec.distillation,
+        )
+
+    def export(
+        self, folder: str, winner: Candidate, prepared: PrepareResult, base: Candidate
+    ) -> ExportRequest:
+        """Write the winner as a folder that stock mmdet loads."""
+        assert winner.result.architecture is not None
+        assert base.result.architecture is not None
+        return ExportRequest(
+            key=folder,
+            data=self.data,
+            classes=prepared.classes,
+            detector=self.spec.detector,
+            architecture=winner.result.architecture,
+            weights=winner.result.weights,
+            resolution=winner.resolution,
+            expected_map=winner.map,
+            base=base.result.architecture,
+            base_weights=base.result.weights,
+            base_resolution=base.resolution,
+            evaluation_batch=self.spec.evaluation_batch,
+        )
+
+    def _training(self, folder: str, prepared: PrepareResult) -> dict[str, Any]:
+        return {
+            "key": folder,
+            "data": self.data,
+            "classes": prepared.classes,
+            "detector": self.spec.detector,
+            "resolutions": self.spec.resolutions,
+            "evaluation_batch": self.spec.evaluation_batch,
+        }
+
+    def _located(self, weights: str | None) -> str | None:
+        if weights is None or "://" in weights:
+            return weights
+        return str((self.folder / weights).absolute())
+
+
+def _student(parent: DetectorResult) -> dict[str, Any]:
+    return {
+        "parent": parent.architecture,
+        "parent_added": parent.added,
+        "parent_weights": parent.weights,
+    }

@@ -1,0 +1,157 @@
+"""Which jobs are due: from what is known of a search, and its spec, to what should run now."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from detnas.records.results import (
+    DetectorResult,
+    ExportResult,
+    Outcome,
+    PoolPhaseResult,
+    PrepareResult,
+    Result,
+)
+from detnas.spec.manifest import SearchSpec
+
+
+class Verb(StrEnum):
+    """What a job does: the first word of its command."""
+
+    PREPARE = "prepare"
+    BASE = "base"
+    POOL = "pool"
+    EVALUATE = "evaluate"
+    FINETUNE = "finetune"
+    EXPORT = "export"
+
+
+class Phase(StrEnum):
+    """Where a search is, in a word."""
+
+    PREPARING = "Preparing"
+    TRAINING = "TrainingTeachers"
+    SEARCHING = "Searching"
+    FINETUNING = "FineTuning"
+    EXPORTING = "Exporting"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DueJob:
+    """A job that should run now.
+
+    Attributes:
+        verb: what it does.
+        number: of the trial, or of the pool's phase; 0 for what there is one of.
+    """
+
+    verb: Verb
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the store says of a search.
+
+    Attributes:
+        prepare: result of the prepare job; none while there is none, as below.
+        base: result of the base's training.
+        pool: results of the pool's phases in order, up to the first without one.
+        open_trials: trials with a request and no result, lowest first.
+        trials: how many were proposed.
+        converged: no better score in `patience` finished trials.
+        any_success: a trial succeeded, so that there is something to fine-tune and export.
+        finetune: result of the fine-tuning of the best pair.
+        export: result of the export.
+    """
+
+    prepare: PrepareResult | None = None
+    base: DetectorResult | None = None
+    pool: tuple[PoolPhaseResult, ...] = ()
+    open_trials: tuple[int, ...] = ()
+    trials: int = 0
+    converged: bool = False
+    any_success: bool = False
+    finetune: DetectorResult | None = None
+    export: ExportResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now.
+
+    Attributes:
+        phase: where the search is.
+        due: jobs that should be running, most urgent first; at most `parallelism`.
+        proposals: new trials to propose, each a job that is due at once.
+        problem: why the phase is Failed.
+    """
+
+    phase: Phase
+    due: tuple[DueJob, ...] = ()
+    proposals: int = 0
+    problem: str = ""
+
+
+def plan(observation: Observation, spec: SearchSpec) -> Plan:
+    """Return what should be done, given what is observed."""
+    problem = _failed(observation, spec)
+    if problem:
+        return Plan(Phase.FAILED, problem=problem)
+    if observation.prepare is None:
+        return Plan(Phase.PREPARING, (DueJob(Verb.PREPARE),))
+    setup = _setup(observation, spec)
+    if setup:
+        return Plan(Phase.TRAINING, setup[: spec.search.parallelism])
+    trials = _trials(observation, spec)
+    return trials or _ending(observation, spec)
+
+
+def is_over(observation: Observation, spec: SearchSpec) -> bool:
+    """Whether no further trial is to be proposed."""
+    return observation.converged or observation.trials >= spec.search.trials
+
+
+def _failed(observation: Observation, spec: SearchSpec) -> str:
+    named: list[tuple[str, Result | None]] = [
+        ("preparing the data", observation.prepare),
+        ("training the base", observation.base),
+        *((f"phase {number} of the pool", one) for number, one in enumerate(observation.pool)),
+        ("the export", observation.export),
+    ]
+    for name, result in named:
+        if result is not None and result.outcome is not Outcome.SUCCEEDED:
+            return f"{name} failed ({result.outcome}): {result.message}"
+    over = is_over(observation, spec) and not observation.open_trials
+    if observation.trials and over and not observation.any_success:
+        return f"none of {observation.trials} trials succeeded, so there is nothing to export"
+    return ""
+
+
+def _setup(observation: Observation, spec: SearchSpec) -> tuple[DueJob, ...]:
+    jobs: list[DueJob] = []
+    if observation.base is None:
+        jobs.append(DueJob(Verb.BASE))
+    if len(observation.pool) < len(spec.teachers.phases):
+        jobs.append(DueJob(Verb.POOL, len(observation.pool)))
+    return tuple(jobs)
+
+
+def _trials(observation: Observation, spec: SearchSpec) -> Plan | None:
+    parallelism = spec.search.parallelism
+    due = tuple(DueJob(Verb.EVALUATE, number) for number in observation.open_trials)
+    free = 0
+    if not is_over(observation, spec):
+        free = min(parallelism - len(due), spec.search.trials - observation.trials)
+    if due or free > 0:
+        return Plan(Phase.SEARCHING, due[:parallelism], max(free, 0))
+    return None
+
+
+def _ending(observation: Observation, spec: SearchSpec) -> Plan:
+    if spec.finetune is not None and observation.finetune is None:
+        return Plan(Phase.FINETUNING, (DueJob(Verb.FINETUNE),))
+    if observation.export is None:
+        return Plan(Phase.EXPORTING, (DueJob(Verb.EXPORT),))
+    return Plan(Phase.SUCCEEDED)
