@@ -5,6 +5,8 @@ import sys
 import typer
 
 from detnas.cli.inspect import inspect
+from detnas.cli.run import run
+from detnas.cli.status import status
 from detnas.cli.validate import validate
 from detnas.errors import UserError
 
@@ -18,6 +20,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+app.command()(run)
+app.command()(status)
 app.command()(validate)
 app.command()(inspect)
 

@@ -39,3 +39,33 @@ def result_key(folder: str) -> str:
 def attempt_folder(folder: str, attempt: int) -> str:
     """Folder of an attempt's own files, from 1."""
     return f"{folder}/attempts/{attempt}"
+
+
+def prepare_folder(search: str) -> str:
+    """Job folder of the data set's check."""
+    return f"{search}/prepare"
+
+
+def base_folder(search: str) -> str:
+    """Job folder of the base."""
+    return f"{search}/base"
+
+
+def search_record_key(search: str) -> str:
+    """Key of what the search was told: its spec, and the versions that began it."""
+    return f"{search}/search.json"
+
+
+def pool_claim_key(pool: str) -> str:
+    """Key of the record of who trains a pool."""
+    return f"{pool}/claim.json"
+
+
+def finetune_folder(search: str) -> str:
+    """Job folder of the best pair's fine-tuning."""
+    return f"{search}/finetune"
+
+
+def student_folder(search: str) -> str:
+    """Job folder of the export: what the user takes away."""
+    return f"{search}/students/best"

@@ -1,0 +1,83 @@
+"""`detnas run`: a whole search on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from detnas.cli.output import Format, FormatOption, print_record
+from detnas.cli.search_options import NamespaceOption, StoreOption
+from detnas.runner.display import Display
+from detnas.runner.errors import AlreadyRunning, Interrupted, RunError
+from detnas.runner.opening import OpenedSearch, Overrides, open_search
+from detnas.runner.search_run import SearchRun
+from detnas.runner.status import SearchStatus, search_status
+from detnas.runner.stopping import StopRequest, stop_on_signals
+from detnas.runner.tables import comparison
+from detnas.store.errors import StoreError
+
+FAILED = 1
+STOPPED = 128
+
+
+def run(
+    manifest: Annotated[Path, typer.Argument(help="The DetNASSearch, as YAML or JSON.")],
+    parallel: Annotated[
+        int | None,
+        typer.Option("--parallel", min=1, help="Trials at the same time; else the manifest's."),
+    ] = None,
+    store: StoreOption = None,
+    namespace: NamespaceOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Run a search on this machine, or go on with it: base, teachers, trials, fine-tuning, export.
+
+    Whatever stops it, the same command goes on where it stopped, and repeats no finished trial.
+
+    Exit codes: 0 exported, 1 the search can not go on, 2 the manifest can not be used, 130 stopped
+    by Ctrl-C.
+
+    Examples:
+        detnas run search.yaml
+
+        detnas run search.yaml --parallel 4 --store s3://bucket/experiments
+
+        detnas run search.yaml -o json > status.json     # progress goes to standard error
+    """
+    search = open_search(manifest, Overrides(store, namespace, parallel))
+    console = Console(stderr=output is not Format.TABLE)
+    with stop_on_signals() as stop:
+        status = _run(search, console, stop, manifest)
+    if output is Format.TABLE:
+        _say_what_was_gained(console, status)
+    else:
+        print_record(status.model_dump(mode="json", by_alias=True), output)
+
+
+def _run(search: OpenedSearch, console: Console, stop: StopRequest, manifest: Path) -> SearchStatus:
+    console.print(f"search {search.uri}", soft_wrap=True, highlight=False)
+    try:
+        with Display(search.store, search.requests.spec, console) as display:
+            state = SearchRun(search, display, stop).run()
+    except Interrupted:
+        console.print(f"stopped; go on with: detnas run {manifest}", soft_wrap=True)
+        raise typer.Exit(STOPPED + (stop.signal or 0)) from None
+    except (RunError, StoreError) as error:
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        if not isinstance(error, AlreadyRunning):
+            typer.echo(f"logs of this machine: {search.local}", err=True)
+        raise typer.Exit(FAILED) from error
+    return search_status(search, state)
+
+
+def _say_what_was_gained(console: Console, status: SearchStatus) -> None:
+    console.print(comparison(status))
+    console.print(f"why this one: {status.export_reason}", soft_wrap=True, highlight=False)
+    lines = {
+        "exported": status.exported_to,
+        "records and logs": status.folder,
+    }
+    for name, place in lines.items():
+        if place:
+            console.print(f"{name}: {place}", soft_wrap=True, highlight=False)

@@ -1,0 +1,1 @@
+"""Runs a search on one machine: jobs as child processes, the store as the only memory."""

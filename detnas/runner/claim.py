@@ -1,0 +1,113 @@
+"""Who trains a pool: a record with a heartbeat, so that one search does and the others wait."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from detnas.schema import Schema
+from detnas.store import Store, StoredObject
+from detnas.store.artifacts import canonical_json, parse_record
+from detnas.store.errors import AlreadyExists, VersionConflict
+
+HEARTBEAT_SECONDS = 10.0
+STOPPED_SECONDS = 60.0
+
+
+class Claim(Schema):
+    """Who trains the pool.
+
+    Attributes:
+        holder: a search on a machine.
+        heartbeat: when it last said so; for people, and to make every heartbeat another record.
+        released: it no longer does.
+    """
+
+    holder: str
+    heartbeat: datetime
+    released: bool = False
+
+
+class PoolClaim:
+    """One search's side of a pool's claim.
+
+    Whether a heartbeat has stopped is judged by how long the record stayed the same on our own
+    clock: the machines' clocks may differ.
+
+    Args:
+        store: where the pool lies.
+        key: of the claim.
+        holder: who we are; the same after a restart, so that we go on at once.
+        clock: seconds, rising.
+        now: for the record.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        holder: str,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._holder = holder
+        self._clock = clock
+        self._now = now
+        self._beaten: float | None = None
+        self._seen: tuple[str, float] | None = None
+        self.other: str | None = None
+        """Who else holds it, as last seen."""
+
+    @property
+    def held(self) -> bool:
+        """Whether it is ours, as far as we know."""
+        return self._beaten is not None
+
+    def hold(self) -> bool:
+        """Take the claim, or keep it up; return whether it is ours now.
+
+        Called again and again; it writes at most every 10 seconds, and takes over a claim that
+        stayed the same for a minute.
+        """
+        if self._beaten is not None and self._clock() - self._beaten < HEARTBEAT_SECONDS:
+            return True
+        stored = self._store.get(self._key)
+        ours = stored is None or self._may_take(stored)
+        if ours:
+            ours = self._write(stored, released=False)
+        self._beaten = self._clock() if ours else None
+        return ours
+
+    def release(self) -> None:
+        """Let others have it at once."""
+        if self._beaten is None:
+            return
+        self._beaten = None
+        stored = self._store.get(self._key)
+        if stored is not None and self._parsed(stored).holder == self._holder:
+            self._write(stored, released=True)
+
+    def _may_take(self, stored: StoredObject) -> bool:
+        claim = self._parsed(stored)
+        if claim.released or claim.holder == self._holder:
+            return True
+        self.other = claim.holder
+        if self._seen is None or self._seen[0] != stored.version:
+            self._seen = (stored.version, self._clock())
+        return self._clock() - self._seen[1] > STOPPED_SECONDS
+
+    def _write(self, before: StoredObject | None, *, released: bool) -> bool:
+        claim = Claim(holder=self._holder, heartbeat=self._now(), released=released)
+        try:
+            if before is None:
+                self._store.put_if_absent(self._key, canonical_json(claim))
+            else:
+                self._store.put_if_match(self._key, canonical_json(claim), before.version)
+        except (AlreadyExists, VersionConflict):
+            return False
+        self.other = None
+        return True
+
+    def _parsed(self, stored: StoredObject) -> Claim:
+        return parse_record(stored.data, f"{self._store.uri}/{self._key}", Claim)

@@ -1,0 +1,55 @@
+"""Deletes weights that no later step can ask for."""
+
+from detnas.records.artifacts import Artifact
+from detnas.search.base import BaseFacts
+from detnas.search.history import History, read_trial
+from detnas.search.ledger import LedgerEntry
+from detnas.search.retention import collectable, needed
+from detnas.spec.search import Retention
+from detnas.store import Store
+
+
+class WeightCollector:
+    """Knows which trials' weights are still there.
+
+    After a restart it knows those that are needed and those of no segment yet; weights that were
+    about to be deleted when a process died, of trials long past, stay in the store.
+
+    Args:
+        store: where the search lies.
+        search: key of its folder.
+        retention: what the manifest says.
+    """
+
+    def __init__(self, store: Store, search: str, retention: Retention) -> None:
+        self._store = store
+        self._search = search
+        self._retention = retention
+        self._kept: dict[int, LedgerEntry] | None = None
+        self._collected: set[int] = set()
+
+    def collect(self, history: History, facts: BaseFacts) -> tuple[Artifact, ...]:
+        """Delete what may go, and return it."""
+        if self._kept is None:
+            self._kept = dict(self._still_there(history, facts))
+        fresh = {i: e for i, e in history.loose.items() if i not in self._collected}
+        self._kept |= fresh
+        entries = collectable(
+            self._kept.values(), history.summary, history.in_flight, self._retention.weights
+        )
+        gone = []
+        for entry in entries:
+            assert entry.weights is not None
+            self._store.delete(entry.weights.key)
+            self._collected.add(entry.index)
+            del self._kept[entry.index]
+            gone.append(entry.weights)
+        return tuple(gone)
+
+    def _still_there(self, history: History, facts: BaseFacts) -> dict[int, LedgerEntry]:
+        entries = {}
+        for index in needed(history.summary, history.in_flight) - set(history.loose):
+            found = read_trial(self._store, self._search, facts, index)
+            if isinstance(found, LedgerEntry):
+                entries[index] = found
+        return entries

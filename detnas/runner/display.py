@@ -1,0 +1,192 @@
+"""The run on a terminal: lines for what happened, and below them where it is now."""
+
+import time
+from collections.abc import Callable, Collection
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from detnas.actions import Action
+from detnas.plan.stages import Phase, Verb
+from detnas.records.proposal import Proposal, Step
+from detnas.records.results import Outcome
+from detnas.runner.attempts import newest_progress
+from detnas.runner.estimate import search_seconds_left
+from detnas.runner.running_jobs import Ended, RunningJob, ending
+from detnas.runner.state import SearchState
+from detnas.runner.status import ActiveJob, job_name
+from detnas.runner.tables import active_table, duration
+from detnas.search.ledger import LedgerEntry
+from detnas.spec.manifest import SearchSpec
+from detnas.store import Store
+
+_TERMINAL_SECONDS = 1.0
+_LINE_SECONDS = 20.0
+
+
+class Display:
+    """A watcher for people; on no terminal it prints a line now and then.
+
+    Args:
+        store: where running jobs leave their progress.
+        spec: of the search.
+        console: where to print.
+        clock: seconds, rising.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        spec: SearchSpec,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._spec = spec
+        self._console = console
+        self._clock = clock
+        self._phase: Phase | None = None
+        self._waits = ""
+        self._told: set[int] | None = None
+        self._shown = clock()
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> "Display":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(Text(text))
+
+    def phase(self, phase: Phase, state: SearchState) -> None:
+        """Say a new phase, and the trials that ended since the last look."""
+        self._tell_trials(state)
+        if phase is not self._phase:
+            self._phase = phase
+            self._console.rule(f"[bold]{phase}", align="left")
+
+    def waits(self, reason: str) -> None:
+        """Say once what is waited for."""
+        if reason and reason != self._waits:
+            self.say(f"waiting: {reason}")
+        self._waits = reason
+
+    def ended(self, end: Ended) -> None:
+        """Say how a job ended; with the end of its log, if it failed."""
+        name = job_name(end.job.due)
+        if end.result is None:
+            self._console.print(Text(f"{name} {ending(end.exit)}; it is tried again", "yellow"))
+            self._print_log(end)
+        elif end.result.outcome is not Outcome.SUCCEEDED:
+            self._console.print(Text(f"{name}: {end.result.outcome}", "red"))
+            self._print_log(end)
+        elif end.job.due.verb is not Verb.EVALUATE:
+            seconds = (end.result.finished - end.result.started).total_seconds()
+            self.say(f"{name} is done ({duration(seconds)})")
+
+    def tick(self, state: SearchState, running: Collection[RunningJob]) -> None:
+        """Show where the running jobs are, not too often."""
+        interval = _TERMINAL_SECONDS if self._console.is_terminal else _LINE_SECONDS
+        if self._clock() - self._shown < interval:
+            return
+        jobs = [
+            ActiveJob(name=job_name(job.due), progress=newest_progress(self._store, job.folder))
+            for job in running
+        ]
+        if self._console.is_terminal:
+            self._live.update(self._view(state, jobs), refresh=True)
+        else:
+            self.say(self._line(state, jobs))
+        self._shown = self._clock()
+
+    def _print_log(self, end: Ended) -> None:
+        if end.log_end:
+            self._console.print(Text(end.log_end, "dim"))
+            self.say(f"its whole log: {end.job.log}")
+
+    def _tell_trials(self, state: SearchState) -> None:
+        if state.facts is None:
+            return
+        if self._told is None:
+            self._tell_start(state)
+        assert self._told is not None
+        for index in sorted(set(state.history.loose) - self._told):
+            self._told.add(index)
+            entry = state.history.loose[index]
+            self.say(f"trial {index}: {_what(entry.proposal)} → {_outcome(entry, state)}")
+
+    def _tell_start(self, state: SearchState) -> None:
+        assert state.facts is not None
+        self._told = set(state.history.loose)
+        base = max(scored.h for scored in state.facts.scored)
+        finished = state.history.summary.finished
+        going_on = f"; going on after {finished} finished trials" if finished else ""
+        self.say(f"the base has H {base:.4f}{going_on}")
+
+    def _view(self, state: SearchState, jobs: list[ActiveJob]) -> RenderableType:
+        head = Text(self._head(state, jobs), "bold")
+        return Group(head, active_table(jobs)) if jobs else head
+
+    def _line(self, state: SearchState, jobs: list[ActiveJob]) -> str:
+        return " | ".join([self._head(state, jobs), *map(_job_line, jobs)])
+
+    def _head(self, state: SearchState, jobs: list[ActiveJob]) -> str:
+        parts = [str(self._phase or "")]
+        summary = state.history.summary
+        if state.facts is not None:
+            parts.append(f"trials {summary.finished}/{self._spec.search.trials}")
+            parts.append(f"base H {max(scored.h for scored in state.facts.scored):.4f}")
+        if summary.best is not None:
+            parts.append(f"best H {summary.best.h:.4f} (trial {summary.best.index})")
+        if self._waits:
+            parts.append(f"waiting: {self._waits}")
+        left = search_seconds_left(state, self._spec, jobs)
+        if left is not None:
+            parts.append(f"about {duration(left)} left")
+        return "  ".join(parts)
+
+
+def _job_line(job: ActiveJob) -> str:
+    progress = job.progress
+    if progress is None:
+        return f"{job.name} starting"
+    parts = [job.name, progress.activity]
+    if progress.epoch:
+        parts.append(f"epoch {progress.epoch}/{progress.epochs}")
+    if progress.total:
+        parts.append(f"{progress.done}/{progress.total}")
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.3f}")
+    return " ".join(parts)
+
+
+def _what(proposal: Proposal) -> str:
+    parent = "the base" if proposal.parent is None else f"trial {proposal.parent}"
+    if proposal.step is Step.STUDENT and proposal.action is not None:
+        return f"{parent} + {action_name(proposal.action)}"
+    if proposal.step is Step.TEACHER:
+        return f"{parent} under another teacher"
+    return f"{parent} under the supernet"
+
+
+def action_name(action: Action) -> str:
+    """Name an action with its stages, counted from 1."""
+    details = action.model_dump(include={"stage", "source", "target"})
+    places = "→".join(str(stage + 1) for stage in details.values())
+    return f"{action.kind}({places})" if places else str(action.kind)
+
+
+def _outcome(entry: LedgerEntry, state: SearchState) -> str:
+    if entry.best is None:
+        return str(entry.outcome)
+    top = state.history.summary.best
+    mark = "  best so far" if top is not None and top.index == entry.index else ""
+    found = entry.best
+    return f"H {found.h:.4f}  mAP {100 * found.map:.2f} % at {found.resolution}{mark}"

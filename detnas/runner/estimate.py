@@ -1,0 +1,28 @@
+"""How long the trials will still take, from how long trials took."""
+
+from collections.abc import Collection
+from statistics import mean
+
+from detnas.runner.state import SearchState
+from detnas.runner.status import ActiveJob
+from detnas.spec.manifest import SearchSpec
+
+_RECENT = 20
+
+
+def search_seconds_left(
+    state: SearchState, spec: SearchSpec, jobs: Collection[ActiveJob]
+) -> float | None:
+    """Estimate the seconds until the last trial ends; none while too little is known.
+
+    Before and after the trials it is what the running jobs say of themselves.
+    """
+    own = [job.progress.seconds_left for job in jobs if job.progress]
+    running = max((seconds for seconds in own if seconds is not None), default=None)
+    if state.facts is None or state.finished is not None:
+        return running
+    took = [entry.seconds for _, entry in sorted(state.history.loose.items())][-_RECENT:]
+    if not took:
+        return None
+    waiting = spec.search.trials - state.trials
+    return waiting * mean(took) / spec.search.parallelism + (running or 0.0)

@@ -1,0 +1,38 @@
+"""Jobs of the setup that failed in an earlier run: to run again is to try them again."""
+
+from collections.abc import Iterator
+
+from detnas.plan.requests import SearchRequests
+from detnas.records import keys
+from detnas.records.results import Outcome, Result
+from detnas.runner.state import SearchState
+from detnas.store import Store
+from detnas.store.artifacts import canonical_json
+
+
+def set_aside_failures(store: Store, requests: SearchRequests, state: SearchState) -> list[str]:
+    """Let the setup jobs and the export that failed be due again; return their folders.
+
+    A trial's failure is an answer to the search and stays. Without the setup there is no
+    search, so who mended the data or the machine can go on. The failed result is kept beside
+    the job's other files.
+    """
+    folders = []
+    for folder, result in _vital(requests, state):
+        if result is not None and result.outcome is not Outcome.SUCCEEDED:
+            name = f"failed-{result.finished:%Y%m%dT%H%M%S.%f}.json"
+            store.put_if_absent(f"{folder}/{name}", canonical_json(result))
+            store.delete(keys.result_key(folder))
+            folders.append(folder)
+    return folders
+
+
+def _vital(requests: SearchRequests, state: SearchState) -> Iterator[tuple[str, Result | None]]:
+    yield keys.prepare_folder(requests.search), state.prepare
+    yield keys.base_folder(requests.search), state.base
+    if state.prepare is not None and state.prepare.outcome is Outcome.SUCCEEDED:
+        pool = requests.pool_folder(state.prepare)
+        for number, phase in enumerate(state.pool):
+            yield keys.pool_phase_folder(pool, number), phase
+    if state.ending is not None:
+        yield state.ending.export_folder, state.ending.export

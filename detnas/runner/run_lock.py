@@ -1,0 +1,37 @@
+"""One runner a search: a lock that goes with the process that holds it, however it ends."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from detnas.runner.errors import AlreadyRunning
+from detnas.store.errors import os_errors
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Hold the run of the search whose local files lie in ``folder``.
+
+    Raises:
+        AlreadyRunning: another process holds it.
+    """
+    path = folder / "lock"
+    with os_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise AlreadyRunning(
+                f"this search is already being run on this machine (process {holder})",
+                "watch it with 'detnas status', or stop it first",
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

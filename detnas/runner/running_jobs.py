@@ -1,0 +1,199 @@
+"""The jobs that run now, and what their ends mean: done, tried again, or given up."""
+
+import signal
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from detnas.plan.stages import DueJob, Verb
+from detnas.records import keys
+from detnas.records.results import (
+    DetectorResult,
+    ExportResult,
+    Outcome,
+    PoolPhaseResult,
+    PrepareResult,
+    Result,
+)
+from detnas.runner.attempts import attempt_numbers
+from detnas.runner.job_server import JobServer, Started
+from detnas.runner.logs import log_end
+from detnas.store import Store
+from detnas.store.artifacts import create_record, load_record
+from detnas.store.errors import AlreadyExists
+
+RESUME = 75
+"""Exit of a job that wrote a checkpoint and wants to go on."""
+
+RESULT_OF: Mapping[Verb, type[Result]] = {
+    Verb.PREPARE: PrepareResult,
+    Verb.BASE: DetectorResult,
+    Verb.POOL: PoolPhaseResult,
+    Verb.EVALUATE: DetectorResult,
+    Verb.FINETUNE: DetectorResult,
+    Verb.EXPORT: ExportResult,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often a job is tried within one run.
+
+    Attributes:
+        attempts: that may fail, before the job's result is Infrastructure.
+        resumptions: that a job may ask for, before one counts as a failure.
+        patience: seconds that jobs get to write their checkpoints when a run is stopped.
+    """
+
+    attempts: int = 3
+    resumptions: int = 50
+    patience: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job's process.
+
+    Attributes:
+        due: what it is.
+        folder: key of its folder.
+        log: its output, on this machine.
+        attempts: number of the last attempt before it.
+        started: when.
+    """
+
+    due: DueJob
+    folder: str
+    log: Path
+    attempts: int
+    started: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job's process that ended.
+
+    Attributes:
+        job: which.
+        exit: its exit code, or below zero the signal that ended it.
+        result: the job's result; none if it is to be tried again.
+        log_end: the last lines of its output.
+    """
+
+    job: RunningJob
+    exit: int
+    result: Result | None
+    log_end: str
+
+
+@dataclass
+class RunningJobs:
+    """Starts jobs and settles their ends.
+
+    Args:
+        store: where the jobs lie.
+        server: runs them.
+        logs: local folder for their output.
+        limits: how often they are tried.
+    """
+
+    store: Store
+    server: JobServer
+    logs: Path
+    limits: Limits = Limits()
+    running: dict[str, RunningJob] = field(default_factory=dict)
+    _failures: Counter[str] = field(default_factory=Counter)
+    _resumptions: Counter[str] = field(default_factory=Counter)
+
+    def runs(self, due: DueJob) -> bool:
+        """Whether this job has a process."""
+        return any(job.due == due for job in self.running.values())
+
+    def start(self, due: DueJob, folder: str, threads: int) -> None:
+        """Start the job whose request lies in ``folder``."""
+        attempts = max(attempt_numbers(self.store, folder), default=0)
+        self._keep_log_of_killed_run(folder, attempts)
+        log = self._log(folder, attempts + 1)
+        log.unlink(missing_ok=True)  # of an attempt that died before it took its number
+        job = RunningJob(due, folder, log, attempts, datetime.now(UTC))
+        uri = f"{self.store.uri}/{folder}"
+        self.running[self.server.start(Started(due.verb, uri, log, threads))] = job
+
+    def ended(self, timeout: float) -> Iterator[Ended]:
+        """Wait at most ``timeout`` seconds, and settle every process that ended."""
+        for name, code in self.server.ended(timeout):
+            job = self.running.pop(name)
+            self._keep_log(job)
+            yield Ended(job, code, self._settle(job, code), log_end(job.log))
+
+    def ended_while_stopping(self, timeout: float) -> None:
+        """The same, with nothing counted against jobs that were told to stop."""
+        for name, _ in self.server.ended(timeout):
+            self._keep_log(self.running.pop(name))
+
+    def signal(self, number: signal.Signals, verb: Verb | None = None) -> None:
+        """Signal every process, or those of one verb."""
+        for name, job in self.running.items():
+            if verb in (None, job.due.verb):
+                self.server.signal(name, number)
+
+    def _settle(self, job: RunningJob, code: int) -> Result | None:
+        kind = RESULT_OF[job.due.verb]
+        result = load_record(self.store, keys.result_key(job.folder), kind)
+        if result is not None:
+            return result
+        if code == RESUME:
+            self._resumptions[job.folder] += 1
+            if self._resumptions[job.folder] <= self.limits.resumptions:
+                return None
+        self._failures[job.folder] += 1
+        allowed = 1 if job.due.verb is Verb.PREPARE else self.limits.attempts
+        if self._failures[job.folder] < allowed:
+            return None
+        return self._give_up(job, code, kind)
+
+    def _give_up(self, job: RunningJob, code: int, kind: type[Result]) -> Result:
+        message = f"{self._failures[job.folder]} attempts, the last one {ending(code)}"
+        end = log_end(job.log)
+        result = kind(
+            outcome=Outcome.INFRASTRUCTURE,
+            message=f"{message}; the end of its log:\n{end}" if end else message,
+            attempt=0,
+            started=job.started,
+            finished=datetime.now(UTC),
+        )
+        try:
+            create_record(self.store, keys.result_key(job.folder), result)
+        except AlreadyExists:
+            stored = load_record(self.store, keys.result_key(job.folder), kind)
+            assert stored is not None
+            return stored
+        return result
+
+    def _log(self, folder: str, attempt: int) -> Path:
+        return self.logs / f"{folder.replace('/', '_')}.{attempt}.txt"
+
+    def _keep_log_of_killed_run(self, folder: str, attempt: int) -> None:
+        log, key = self._log(folder, attempt), f"{keys.attempt_folder(folder, attempt)}/log.txt"
+        if log.is_file() and self.store.size(key) is None:
+            self.store.upload_file(key, log)
+
+    def _keep_log(self, job: RunningJob) -> None:
+        """Put the log beside the attempt's other files, or where its number would have been."""
+        if job.log.is_file():
+            taken = attempt_numbers(self.store, job.folder, "attempt.json")
+            number = max([job.attempts + 1, *taken])
+            key = f"{keys.attempt_folder(job.folder, number)}/log.txt"
+            self.store.upload_file(key, job.log)
+
+
+def ending(code: int) -> str:
+    """Say in words how a process ended."""
+    if code >= 0:
+        return "asked too often to be resumed" if code == RESUME else f"ended with exit {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"

@@ -1,0 +1,279 @@
+"""The run of a search: look at the store, decide what is due, start it, wait, look again."""
+
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from detnas.plan.stages import DueJob, Phase, Plan, Verb, plan
+from detnas.records import keys
+from detnas.records.proposal import Proposal
+from detnas.records.requests import Request
+from detnas.records.results import DetectorResult, Outcome, PrepareResult
+from detnas.runner.claim import PoolClaim
+from detnas.runner.collecting import WeightCollector
+from detnas.runner.errors import Interrupted, RunError
+from detnas.runner.failures import set_aside_failures
+from detnas.runner.job_server import JobServer
+from detnas.runner.opening import OpenedSearch, cores, record_search
+from detnas.runner.run_lock import run_lock
+from detnas.runner.running_jobs import Ended, Limits, RunningJobs
+from detnas.runner.state import SearchReader, SearchState
+from detnas.runner.stopping import StopRequest
+from detnas.runner.watcher import Watcher
+from detnas.search.history import write_segments
+from detnas.search.propose import propose
+from detnas.store.artifacts import create_record, load_record
+
+WARM_TRAINER = (sys.executable, "-m", "detnas_trainer.warm")
+"""The server that runs jobs; `detnas` itself never imports the trainer."""
+
+_ALONE = (Verb.PREPARE, Verb.FINETUNE, Verb.EXPORT)
+"""Jobs beside which nothing runs: they compute with every core."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How a search is run; nothing here changes what it finds.
+
+    Attributes:
+        trainer: command of the job server.
+        limits: how often a job is tried.
+        cores: that the jobs share.
+        breaker: trials in a row lost to the machine's failures, after which the run stops.
+        tick: seconds between two looks at the clock, the display and Ctrl-C.
+        poll: seconds between two looks at a pool that another search trains.
+        clock: seconds, rising.
+    """
+
+    trainer: tuple[str, ...] = WARM_TRAINER
+    limits: Limits = field(default_factory=Limits)
+    cores: int = field(default_factory=cores)
+    breaker: int = 5
+    tick: float = 0.2
+    poll: float = 5.0
+    clock: Callable[[], float] = time.monotonic
+
+
+class SearchRun:
+    """Runs one search to its end.
+
+    Args:
+        search: which.
+        watcher: told what happens.
+        stop: asked whether to go on.
+        settings: how it is run.
+    """
+
+    def __init__(
+        self,
+        search: OpenedSearch,
+        watcher: Watcher,
+        stop: StopRequest,
+        settings: RunSettings = RunSettings(),
+    ) -> None:
+        self._search = search
+        self._watcher = watcher
+        self._stop = stop
+        self._settings = settings
+        self._store = search.store
+        self._requests = search.requests
+        self._server = JobServer(settings.trainer, search.local / "trainer.txt")
+        self._jobs = RunningJobs(self._store, self._server, search.local / "logs", settings.limits)
+        self._reader = SearchReader(self._store, self._requests)
+        retention = self._requests.spec.retention
+        self._collector = WeightCollector(self._store, self._requests.search, retention)
+        self._claim: PoolClaim | None = None
+        self._lost_in_a_row = 0
+
+    def run(self) -> SearchState:
+        """Run until the student is exported.
+
+        Raises:
+            Interrupted: stopped on request; the same command goes on from there.
+            RunError: the search can not go on.
+            StoreError: the store can not be used.
+        """
+        with run_lock(self._search.local), closing(_Stopping(self._server)):
+            self._store.probe()
+            record_search(self._search)
+            for folder in set_aside_failures(self._store, self._requests, self._reader.read()):
+                self._watcher.say(f"{folder} failed in an earlier run: it is tried again")
+            self._reader = SearchReader(self._store, self._requests)
+            try:
+                return self._loop()
+            except RunError:
+                self._stop_jobs()
+                raise
+            finally:
+                self._release_pool()
+
+    def _loop(self) -> SearchState:
+        while True:
+            state = self._tidied(self._reader.read())
+            decided = plan(state.observation, self._requests.spec)
+            if decided.phase is Phase.FAILED:
+                raise RunError(decided.problem, "mend that, then run the same command again")
+            if decided.phase is Phase.SUCCEEDED:
+                return state
+            if len(state.pool) == len(self._requests.spec.teachers.phases):
+                self._release_pool()
+            self._watcher.phase(decided.phase, state)
+            self._start_due(decided, state)
+            self._propose(decided)
+            self._wait(decided)
+
+    def _tidied(self, state: SearchState) -> SearchState:
+        if state.facts is None:
+            return state
+        packed = write_segments(self._store, self._requests.search, state.history)
+        self._collector.collect(state.history, state.facts)
+        return self._reader.remember(packed)
+
+    def _start_due(self, decided: Plan, state: SearchState) -> None:
+        for due in decided.due:
+            if self._jobs.runs(due):
+                continue
+            if due.verb is Verb.EVALUATE:  # its request is what makes it due
+                folder = keys.trial_folder(self._requests.search, due.number)
+                self._start(due, folder)
+                continue
+            request = self._request(due, state)
+            if due.verb is Verb.POOL and not self._holds_pool(state):
+                continue
+            if self._store.size(keys.request_key(request.key)) is None:
+                create_record(self._store, keys.request_key(request.key), request)
+            self._start(due, request.key)
+
+    def _start(self, due: DueJob, folder: str) -> None:
+        alone = due.verb in _ALONE
+        share = max(1, self._settings.cores // self._requests.spec.search.parallelism)
+        self._jobs.start(due, folder, self._settings.cores if alone else share)
+
+    def _request(self, due: DueJob, state: SearchState) -> Request:
+        requests = self._requests
+        if due.verb is Verb.PREPARE:
+            return requests.prepare()
+        prepared = state.prepare
+        assert prepared is not None
+        if due.verb is Verb.BASE:
+            return requests.base(prepared)
+        if due.verb is Verb.POOL:
+            return requests.pool_phase(prepared, state.pool)
+        return self._ending_request(due.verb, state, prepared)
+
+    def _ending_request(self, verb: Verb, state: SearchState, prepared: PrepareResult) -> Request:
+        ending = state.ending
+        assert ending is not None
+        if verb is Verb.FINETUNE:
+            pool = self._requests.pool(state.pool)
+            return self._requests.finetune(ending.finetune_folder, ending.best, prepared, pool)
+        assert ending.winner is not None
+        assert state.base is not None
+        base = self._reader.candidate(-1, state.base, ending.best.teacher)
+        winner = ending.winner.candidate
+        return self._requests.export(ending.export_folder, winner, prepared, base)
+
+    def _trial_request(self, proposal: Proposal, state: SearchState) -> Request:
+        assert state.prepare is not None
+        parent = state.base
+        if proposal.parent is not None:
+            folder = keys.trial_folder(self._requests.search, proposal.parent)
+            parent = load_record(self._store, keys.result_key(folder), DetectorResult)
+        assert parent is not None  # only a finished trial is a parent
+        pool = self._requests.pool(state.pool)
+        return self._requests.trial(proposal, state.prepare, parent, pool)
+
+    def _propose(self, decided: Plan) -> None:
+        """Record new trials, each before it is started."""
+        search, space = self._requests.spec.search, self._requests.spec.teachers.space
+        for _ in range(decided.proposals):
+            state = self._reader.state
+            assert state.facts is not None
+            history = state.history
+            proposal = propose(search, space, state.facts, history.summary, history.in_flight)
+            if not isinstance(proposal, Proposal):
+                return
+            request = self._trial_request(proposal, state)
+            create_record(self._store, keys.request_key(request.key), request)
+            self._reader.remember(history.started(proposal))
+            self._start(DueJob(Verb.EVALUATE, proposal.index), request.key)
+
+    def _holds_pool(self, state: SearchState) -> bool:
+        assert state.prepare is not None
+        if self._claim is None:
+            key = keys.pool_claim_key(self._requests.pool_folder(state.prepare))
+            holder = f"{self._requests.search} on {platform.node() or 'this machine'}"
+            self._claim = PoolClaim(self._store, key, holder, self._settings.clock)
+        held = self._claim.hold()
+        self._watcher.waits("" if held else f"the pool is being trained by {self._claim.other}")
+        return held
+
+    def _release_pool(self) -> None:
+        if self._claim is not None:
+            self._claim.release()
+
+    def _wait(self, decided: Plan) -> None:
+        """Until something happened that may change the plan."""
+        pool_is_due = any(due.verb is Verb.POOL for due in decided.due)
+        waiting = pool_is_due and not (self._claim and self._claim.held)
+        until = self._settings.clock() + self._settings.poll
+        while True:
+            ends = list(self._jobs.ended(self._settings.tick))
+            for end in ends:
+                self._note(end)
+            if self._stop.times:
+                self._stop_jobs()
+                raise Interrupted
+            self._keep_claim()
+            self._watcher.tick(self._reader.state, self._jobs.running.values())
+            idle = not self._jobs.running and not waiting
+            if ends or idle or (waiting and self._settings.clock() >= until):
+                return
+
+    def _keep_claim(self) -> None:
+        if self._claim is not None and self._claim.held and not self._claim.hold():
+            self._watcher.say(f"the pool was taken over by {self._claim.other}")
+            self._jobs.signal(signal.SIGTERM, Verb.POOL)
+
+    def _note(self, end: Ended) -> None:
+        self._watcher.ended(end)
+        if end.job.due.verb is Verb.POOL and end.result is not None and self._claim is not None:
+            self._claim.hold()
+        if end.job.due.verb is not Verb.EVALUATE or end.result is None:
+            return
+        lost = end.result.outcome is Outcome.INFRASTRUCTURE
+        self._lost_in_a_row = self._lost_in_a_row + 1 if lost else 0
+        if self._lost_in_a_row >= self._settings.breaker:
+            raise RunError(
+                f"{self._lost_in_a_row} trials in a row failed for reasons that are not theirs; "
+                f"the last one: {end.result.message}",
+                "mend that, then run the same command again",
+            )
+
+    def _stop_jobs(self) -> None:
+        """Let the jobs write their checkpoints; a second request ends them at once."""
+        asked = self._stop.times
+        if self._jobs.running:
+            self._watcher.say("stopping: the running jobs write their checkpoints …")
+        self._jobs.signal(signal.SIGTERM)
+        until = self._settings.clock() + self._settings.limits.patience
+        while self._jobs.running and self._server.alive and self._stop.times == asked:
+            if self._settings.clock() >= until:
+                break
+            self._jobs.ended_while_stopping(self._settings.tick)
+            self._keep_claim()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stopping:
+    """Closes by stopping the server, and with it every job that still runs."""
+
+    server: JobServer
+
+    def close(self) -> None:
+        """End the server."""
+        self.server.stop()

@@ -1,0 +1,249 @@
+"""Where a search stands, read from the store: the only memory there is."""
+
+from dataclasses import dataclass, field, replace
+
+from detnas.plan.candidate import Candidate, Winner, choose_winner
+from detnas.plan.requests import SearchRequests
+from detnas.plan.stages import Observation
+from detnas.records import keys
+from detnas.records.requests import ExportRequest, StudentRequest
+from detnas.records.results import (
+    DetectorResult,
+    ExportResult,
+    Outcome,
+    PoolPhaseResult,
+    PrepareResult,
+)
+from detnas.search.base import BaseFacts
+from detnas.search.history import History, load_history, read_trial
+from detnas.search.ledger import LedgerEntry
+from detnas.search.propose import Finished, propose
+from detnas.search.score import best
+from detnas.search.summary import Summary
+from detnas.store import Store
+from detnas.store.artifacts import load_record
+from detnas.store.errors import CorruptRecord
+from detnas.teachers import Teacher
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What comes after the trials.
+
+    Attributes:
+        best: the best trial's student.
+        finetune_folder: key of its fine-tuning's folder.
+        finetune: the fine-tuning's result, if there is one.
+        finetuned: the fine-tuned student, if it succeeded.
+        winner: what is exported; none while the fine-tuning is awaited.
+        export_folder: key of the winner's export.
+        export: the export's result, if there is one.
+    """
+
+    best: Candidate
+    finetune_folder: str
+    finetune: DetectorResult | None = None
+    finetuned: Candidate | None = None
+    winner: Winner | None = None
+    export_folder: str = ""
+    export: ExportResult | None = None
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """Where a search stands.
+
+    Attributes:
+        prepare: result of the prepare job; none while there is none, as below.
+        base: result of the base's job.
+        pool: results of the pool's phases, in order, up to the first without one.
+        facts: the base, scored.
+        history: the trials.
+        finished: why no further trial is proposed.
+        ending: what comes after the trials, once they are over.
+    """
+
+    prepare: PrepareResult | None = None
+    base: DetectorResult | None = None
+    pool: tuple[PoolPhaseResult, ...] = ()
+    facts: BaseFacts | None = None
+    history: History = field(default_factory=lambda: History(Summary(1)))
+    finished: Finished | None = None
+    ending: Ending | None = None
+
+    @property
+    def trials(self) -> int:
+        """How many trials were proposed."""
+        return self.history.summary.finished + len(self.history.in_flight)
+
+    @property
+    def observation(self) -> Observation:
+        """The same, as the plan asks for it."""
+        ending = self.ending
+        return Observation(
+            prepare=self.prepare,
+            base=self.base,
+            pool=self.pool,
+            open_trials=tuple(sorted(proposal.index for proposal in self.history.in_flight)),
+            trials=self.trials,
+            converged=self.finished is not None,
+            any_success=self.history.summary.best is not None,
+            finetune=ending.finetune if ending else None,
+            export=ending.export if ending else None,
+        )
+
+
+class SearchReader:
+    """Reads a search's state; what was read once and can not change is not read again.
+
+    Args:
+        store: where the search lies.
+        requests: names its folders.
+    """
+
+    def __init__(self, store: Store, requests: SearchRequests) -> None:
+        self._store = store
+        self._requests = requests
+        self._history: History | None = None
+        self.state = SearchState()
+
+    @property
+    def _search(self) -> str:
+        return self._requests.search
+
+    def read(self) -> SearchState:
+        """Return where the search stands now."""
+        self._read_setup()
+        state = self.state
+        if state.prepare is not None and _succeeded(state.prepare, state.base, *state.pool):
+            self._read_trials()
+        return self.state
+
+    def remember(self, history: History) -> SearchState:
+        """Take note of what was written just now: a trial's request, or a segment."""
+        self.state = replace(self.state, history=history)
+        return self.state
+
+    def _read_setup(self) -> None:
+        state = self.state
+        prepare = state.prepare or load_record(
+            self._store, keys.result_key(keys.prepare_folder(self._search)), PrepareResult
+        )
+        base = state.base or load_record(
+            self._store, keys.result_key(keys.base_folder(self._search)), DetectorResult
+        )
+        pool = state.pool
+        if prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
+            pool = self._pool(self._requests.pool_folder(prepare), pool)
+        self.state = replace(state, prepare=prepare, base=base, pool=pool)
+
+    def _pool(self, folder: str, known: tuple[PoolPhaseResult, ...]) -> tuple[PoolPhaseResult, ...]:
+        while len(known) < len(self._requests.spec.teachers.phases) and _succeeded(*known):
+            key = keys.result_key(keys.pool_phase_folder(folder, len(known)))
+            result = load_record(self._store, key, PoolPhaseResult)
+            if result is None:
+                break
+            known = (*known, result)
+        return known
+
+    def _read_trials(self) -> None:
+        state = self.state
+        spec = self._requests.spec
+        if len(state.pool) < len(spec.teachers.phases) or state.base is None:
+            return
+        facts = state.facts or self._facts()
+        if state.facts is None:
+            history = load_history(self._store, self._search, facts, spec.search.top_k)
+        else:
+            history = self._with_results(state.history, facts)
+        self.state = replace(state, facts=facts, history=history, finished=None, ending=None)
+        decision = propose(
+            spec.search, spec.teachers.space, facts, history.summary, history.in_flight
+        )
+        if isinstance(decision, Finished):
+            self.state = replace(self.state, finished=decision)
+            if not history.in_flight and history.summary.best is not None:
+                self.state = replace(self.state, ending=self._ending(history.summary.best))
+
+    def _with_results(self, history: History, facts: BaseFacts) -> History:
+        for proposal in history.in_flight:
+            found = read_trial(self._store, self._search, facts, proposal.index)
+            if isinstance(found, LedgerEntry):
+                history = history.finished(found)
+        return history
+
+    def _facts(self) -> BaseFacts:
+        prepare, base, spec = self.state.prepare, self.state.base, self._requests.spec
+        assert prepare is not None
+        assert base is not None
+        if base.architecture is None or not base.scores:
+            raise CorruptRecord(
+                f"the base's result in {self._store.uri}/{self._search}/base has no scores",
+                "restore the object: records are never edited",
+            )
+        return BaseFacts(
+            architecture=base.architecture,
+            detector=spec.detector,
+            classes=len(prepare.classes),
+            base_resolution=spec.base_resolution,
+            alpha=float(spec.search.alpha),
+            beta=float(spec.search.beta),
+            scores=base.scores,
+        )
+
+    def _ending(self, entry: LedgerEntry) -> Ending:
+        result = load_record(
+            self._store,
+            keys.result_key(keys.trial_folder(self._search, entry.index)),
+            DetectorResult,
+        )
+        assert result is not None  # its entry was made from it
+        chosen = self.candidate(entry.index, result, entry.proposal.teacher)
+        folder = self._finetune_folder(chosen)
+        ending = Ending(chosen, folder)
+        if self._requests.spec.finetune is not None:
+            finetune = load_record(self._store, keys.result_key(folder), DetectorResult)
+            if finetune is None:
+                return ending
+            ending = replace(ending, finetune=finetune)
+        return self._with_export(self._with_winner(ending))
+
+    def _with_winner(self, ending: Ending) -> Ending:
+        finetune = ending.finetune
+        if finetune is None or finetune.outcome is not Outcome.SUCCEEDED:
+            failure = f"{finetune.outcome}: {finetune.message}" if finetune else ""
+            return replace(ending, winner=choose_winner(ending.best, None, failure))
+        finetuned = self.candidate(ending.best.trial, finetune, ending.best.teacher)
+        return replace(ending, finetuned=finetuned, winner=choose_winner(ending.best, finetuned))
+
+    def _with_export(self, ending: Ending) -> Ending:
+        assert ending.winner is not None
+        folder = self._export_folder(ending.winner.candidate)
+        result = load_record(self._store, keys.result_key(folder), ExportResult)
+        return replace(ending, export_folder=folder, export=result)
+
+    def candidate(self, trial: int, result: DetectorResult, teacher: Teacher) -> Candidate:
+        """A detector with its score against the base."""
+        assert self.state.facts is not None
+        assert result.architecture is not None
+        top = best(self.state.facts.score(result.architecture, result.scores))
+        return Candidate(trial, result, teacher, top.h, top.resolution, top.map)
+
+    def _finetune_folder(self, chosen: Candidate) -> str:
+        """A search that went on with more trials may have another winner than it had before."""
+        folder = keys.finetune_folder(self._search)
+        before = load_record(self._store, keys.request_key(folder), StudentRequest)
+        if before is None or before.parent_weights == chosen.result.weights:
+            return folder
+        return f"{folder}-{chosen.trial:04d}"
+
+    def _export_folder(self, winner: Candidate) -> str:
+        folder = keys.student_folder(self._search)
+        before = load_record(self._store, keys.request_key(folder), ExportRequest)
+        if before is None or before.weights == winner.result.weights:
+            return folder
+        return f"{folder}-{winner.trial:04d}"
+
+
+def _succeeded(*results: PrepareResult | DetectorResult | PoolPhaseResult | None) -> bool:
+    return all(result is None or result.outcome is Outcome.SUCCEEDED for result in results)

@@ -1,0 +1,237 @@
+"""What there is to say about a search: the same for people and programs, live or afterwards."""
+
+from collections.abc import Iterable
+
+from detnas.architecture import Architecture, encode
+from detnas.cost import detector_cost
+from detnas.plan.candidate import Candidate
+from detnas.plan.requests import SearchRequests
+from detnas.plan.stages import DueJob, Phase, Verb, plan
+from detnas.records import keys
+from detnas.records.progress import Progress
+from detnas.records.results import Latency, Score
+from detnas.records.settings import Resolution
+from detnas.runner.attempts import newest_progress
+from detnas.runner.opening import OpenedSearch
+from detnas.runner.state import SearchState
+from detnas.schema import Count, Schema
+from detnas.search.base import BaseFacts
+from detnas.search.ledger import LedgerEntry
+from detnas.search.score import best
+from detnas.store import Store
+
+_LATEST_FAILURES = 5
+
+
+class DetectorStatus(Schema):
+    """A detector at its best resolution.
+
+    Attributes:
+        h: its score.
+        resolution: where that is highest.
+        map: mAP there, a fraction.
+        flops: of one image there.
+        parameters: of the whole detector.
+        encoding: of its backbone.
+        latency: of one image there, where the export measured it.
+    """
+
+    h: float
+    resolution: Resolution
+    map: float
+    flops: Count
+    parameters: Count
+    encoding: str
+    latency: Latency | None = None
+
+
+class TrialStatus(Schema):
+    """A finished trial.
+
+    Attributes:
+        number: from 0.
+        outcome: how it ended.
+        h: its score, if it succeeded.
+        message: why it failed.
+    """
+
+    number: Count
+    outcome: str
+    h: float | None = None
+    message: str = ""
+
+
+class ActiveJob(Schema):
+    """A job that has not ended.
+
+    Attributes:
+        name: such as ``trial 7``.
+        progress: what it said last; none before it said anything.
+    """
+
+    name: str
+    progress: Progress | None = None
+
+
+class SearchStatus(Schema):
+    """Where a search stands.
+
+    Attributes:
+        name: of the search.
+        folder: its URI.
+        phase: in a word.
+        problem: why the phase is Failed.
+        trials: number asked for.
+        finished: trials that ended.
+        outcomes: finished trials by outcome.
+        ended_because: why no further trial is proposed.
+        base: the detector it set out from.
+        best: the best trial's student.
+        best_trial: its number.
+        exported: what was exported.
+        exported_to: URI of the exported folder.
+        export_reason: why that was exported.
+        top: the best trials, best first.
+        failures: trials that failed of late.
+        active: jobs that run, or would if the search were run.
+    """
+
+    name: str
+    folder: str
+    phase: Phase
+    problem: str = ""
+    trials: Count
+    finished: Count = 0
+    outcomes: dict[str, int] = {}
+    ended_because: str = ""
+    base: DetectorStatus | None = None
+    best: DetectorStatus | None = None
+    best_trial: Count | None = None
+    exported: DetectorStatus | None = None
+    exported_to: str | None = None
+    export_reason: str = ""
+    top: tuple[TrialStatus, ...] = ()
+    failures: tuple[TrialStatus, ...] = ()
+    active: tuple[ActiveJob, ...] = ()
+
+
+def search_status(search: OpenedSearch, state: SearchState) -> SearchStatus:
+    """Say where a search stands; reads the progress of what is running from the store."""
+    spec = search.requests.spec
+    decided = plan(state.observation, spec)
+    summary, facts = state.history.summary, state.facts
+    top = summary.best
+    status = SearchStatus(
+        name=search.requests.manifest.metadata.name,
+        folder=search.uri,
+        phase=decided.phase,
+        problem=decided.problem,
+        trials=spec.search.trials,
+        finished=summary.finished,
+        outcomes={str(outcome): count for outcome, count in sorted(summary.outcomes.items())},
+        ended_because=state.finished.message if state.finished else "",
+        base=detector_status(facts, facts.architecture, facts.scores) if facts else None,
+        best=entry_status(top) if top else None,
+        best_trial=top.index if top else None,
+        top=tuple(map(_trial_status, summary.top)),
+        failures=tuple(map(_trial_status, _failed(state.history.loose.values()))),
+        active=tuple(
+            ActiveJob(
+                name=job_name(due),
+                progress=newest_progress(search.store, job_folder(search.requests, state, due)),
+            )
+            for due in decided.due
+        ),
+    )
+    return _with_export(status, search.store, state)
+
+
+def entry_status(entry: LedgerEntry) -> DetectorStatus:
+    """A trial's student."""
+    assert entry.architecture is not None
+    assert entry.best is not None
+    assert entry.parameters is not None
+    return DetectorStatus(
+        h=entry.best.h,
+        resolution=entry.best.resolution,
+        map=entry.best.map,
+        flops=entry.best.flops,
+        parameters=entry.parameters,
+        encoding=encode(entry.architecture),
+    )
+
+
+def detector_status(
+    facts: BaseFacts, architecture: Architecture, scores: Iterable[Score]
+) -> DetectorStatus:
+    """Any detector, scored against the base."""
+    top = best(facts.score(architecture, scores))
+    cost = detector_cost(architecture, facts.detector, facts.classes, top.resolution)
+    return DetectorStatus(
+        h=top.h,
+        resolution=top.resolution,
+        map=top.map,
+        flops=top.flops,
+        parameters=cost.parameters,
+        encoding=encode(architecture),
+    )
+
+
+def job_name(due: DueJob) -> str:
+    """Call a job by a name for people."""
+    return {
+        Verb.PREPARE: "data check",
+        Verb.BASE: "base",
+        Verb.POOL: f"pool phase {due.number}",
+        Verb.EVALUATE: f"trial {due.number}",
+        Verb.FINETUNE: "fine-tuning",
+        Verb.EXPORT: "export",
+    }[due.verb]
+
+
+def job_folder(requests: SearchRequests, state: SearchState, due: DueJob) -> str:
+    """Key of a due job's folder."""
+    search = requests.search
+    if due.verb is Verb.POOL:
+        assert state.prepare is not None
+        return keys.pool_phase_folder(requests.pool_folder(state.prepare), due.number)
+    ending = state.ending
+    return {
+        Verb.PREPARE: keys.prepare_folder(search),
+        Verb.BASE: keys.base_folder(search),
+        Verb.EVALUATE: keys.trial_folder(search, due.number),
+        Verb.FINETUNE: ending.finetune_folder if ending else "",
+        Verb.EXPORT: ending.export_folder if ending else "",
+    }[due.verb]
+
+
+def _with_export(status: SearchStatus, store: Store, state: SearchState) -> SearchStatus:
+    ending, facts = state.ending, state.facts
+    if ending is None or ending.export is None or ending.winner is None or facts is None:
+        return status
+    export = ending.export
+    base = status.base
+    assert base is not None
+    exported = _candidate_status(facts, ending.winner.candidate)
+    return status.model_copy(
+        update={
+            "base": base.model_copy(update={"latency": export.base_latency}),
+            "exported": exported.model_copy(update={"latency": export.student_latency}),
+            "exported_to": f"{store.uri}/{ending.export_folder}",
+            "export_reason": ending.winner.reason,
+        }
+    )
+
+
+def _candidate_status(facts: BaseFacts, candidate: Candidate) -> DetectorStatus:
+    assert candidate.result.architecture is not None
+    return detector_status(facts, candidate.result.architecture, candidate.result.scores)
+
+
+def _failed(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+    failed = sorted((e for e in entries if not e.succeeded), key=lambda entry: entry.finished)
+    return failed[-_LATEST_FAILURES:]
+
+
+def _trial_status(entry: LedgerEntry) -> TrialStatus:
+    return TrialStatus(number=entry.index, outcome=entry.outcome, h=entry.h, message=entry.message)

@@ -1,0 +1,37 @@
+"""Ctrl-C: once asks the run to stop where nothing is lost, twice ends it at once."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopRequest:
+    """Whether, and how urgently, the run is asked to stop.
+
+    Attributes:
+        signal: the first signal that asked.
+        times: how often it was asked.
+    """
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self.times = 0
+
+    def ask(self, number: int, _frame: FrameType | None = None) -> None:
+        """Ask once more."""
+        self.signal = self.signal or signal.Signals(number)
+        self.times += 1
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Within the block SIGINT and SIGTERM ask to stop; works in the main thread only."""
+    request = StopRequest()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, request.ask) for number in numbers]
+    try:
+        yield request
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

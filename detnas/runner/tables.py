@@ -1,0 +1,110 @@
+"""Tables for people: a search's status, and what was gained at its end."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from detnas.records.progress import Progress
+from detnas.runner.status import ActiveJob, DetectorStatus, SearchStatus
+
+
+def status_table(status: SearchStatus) -> RenderableType:
+    """Everything that is known of a search."""
+    rows = Table(show_header=False, box=None, pad_edge=False)
+    rows.add_column(style="bold")
+    rows.add_column(overflow="fold")
+    for name, value in _rows(status):
+        rows.add_row(name, Text(value))
+    parts: list[RenderableType] = [rows]
+    if status.active:
+        parts += [Text(), active_table(status.active)]
+    if status.base is not None:
+        parts += [Text(), comparison(status)]
+    return Group(*parts)
+
+
+def _rows(status: SearchStatus) -> Iterable[tuple[str, str]]:
+    yield "search", status.name
+    yield "folder", status.folder
+    yield "phase", f"{status.phase}{': ' + status.problem if status.problem else ''}"
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items())
+    yield "trials", f"{status.finished}/{status.trials}{f' ({outcomes})' if outcomes else ''}"
+    if status.ended_because:
+        yield "ended", status.ended_because
+    for failure in status.failures:
+        yield f"trial {failure.number}", f"{failure.outcome}: {_gist(failure.message)}"
+    if status.exported_to:
+        yield "exported", f"{status.exported_to} ({status.export_reason})"
+
+
+def _gist(message: str) -> str:
+    """A message may hold the end of a log: its first line says what, its last line why."""
+    lines = message.strip().splitlines()
+    return " … ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
+
+
+def active_table(jobs: Iterable[ActiveJob]) -> Table:
+    """The jobs that run, each with what it said last."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("job", "activity", "epoch", "done", "loss", "left"):
+        table.add_column(heading)
+    for job in jobs:
+        table.add_row(job.name, *_progress_cells(job.progress))
+    return table
+
+
+def _progress_cells(progress: Progress | None) -> tuple[str, ...]:
+    if progress is None:
+        return ("starting", "", "", "", "")
+    epoch = f"{progress.epoch}/{progress.epochs}" if progress.epoch else ""
+    done = f"{progress.done}/{progress.total}" if progress.total else ""
+    loss = "" if progress.loss is None else f"{progress.loss:.3f}"
+    return progress.activity, epoch, done, loss, duration(progress.seconds_left)
+
+
+def comparison(status: SearchStatus) -> Table:
+    """The base beside the best trial's student and, once there is one, the exported student."""
+    columns = [("base", status.base), ("exported", status.exported)]
+    if status.exported is None:
+        columns[1] = (f"trial {status.best_trial}", status.best)
+    shown = [(name, detector) for name, detector in columns if detector is not None]
+    table = Table()
+    table.add_column("")
+    for name, _ in shown:
+        table.add_column(name, overflow="fold")
+    for heading, *cells in zip(_HEADINGS, *(_cells(d, status.base) for _, d in shown), strict=True):
+        table.add_row(heading, *cells)
+    return table
+
+
+_HEADINGS = ("H", "best resolution", "mAP", "FLOPs", "parameters", "latency", "encoding")
+
+
+def _cells(detector: DetectorStatus, base: DetectorStatus | None) -> tuple[str, ...]:
+    latency = detector.latency
+    flops = _change(detector.flops, base.flops if base else None)
+    parameters = _change(detector.parameters, base.parameters if base else None)
+    return (
+        f"{detector.h:.4f}",
+        str(detector.resolution),
+        f"{100 * detector.map:.2f} %",
+        f"{detector.flops / 1e9:.3f} G{flops}",
+        f"{detector.parameters / 1e6:.3f} M{parameters}",
+        f"{latency.milliseconds:.1f} ms ({latency.device})" if latency else "",
+        detector.encoding,
+    )
+
+
+def _change(value: int, base: int | None) -> str:
+    return "" if not base or value == base else f" ({value / base - 1:+.0%})"
+
+
+def duration(seconds: float | None) -> str:
+    """Hours, minutes and seconds, as ``1:02:03``; empty while unknown."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,190 @@
+"""A server that has imported torch and mmdet once, and forks a child for every job.
+
+It reads JSON lines from stdin and writes JSON lines to stdout::
+
+    {"id": "a", "verb": "evaluate", "uri": "file:///…", "log": "/…/log.txt", "threads": 2,
+     "environment": {"OMP_NUM_THREADS": "2"}}           → {"id": "a", "exit": 0}
+    {"id": "a", "signal": 15}                            (for that child only)
+
+After the imports it writes ``{"ready": true}``. An exit below zero is the signal that ended the
+child. The server dies with its starter and its children die with it, however that happens.
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Run = Callable[[str, str], int]
+"""Runs a verb on a job's URI and returns its exit code."""
+
+_PR_SET_PDEATHSIG = 1
+_LOST_STARTER = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One line that starts a child; ``threads`` and ``environment`` are its own."""
+
+    id: str
+    verb: str
+    uri: str
+    log: str
+    threads: int = 1
+    environment: dict[str, str] | None = None
+
+
+def main() -> None:
+    """Serve until stdin ends, then kill the children that are left."""
+    die_with(os.getppid())
+    answers = os.dup(1)
+    os.dup2(2, 1)  # whatever the imports print is no answer
+    run = _warmed()
+    gc.freeze()  # the pages of what is imported stay shared with the children
+    Server(run, answers).serve()
+
+
+def die_with(parent: int) -> None:
+    """Ask Linux to kill this process when the process ``parent``, which started it, ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we could ask
+        os._exit(_LOST_STARTER)
+
+
+def _warmed() -> Run:
+    # Asking the driver whether there is a GPU would spoil CUDA for the children.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    import cv2
+    from mmdet.utils import register_all_modules
+
+    from detnas_trainer import jobs
+
+    cv2.setNumThreads(0)  # its threads would not survive the fork
+    register_all_modules(init_default_scope=False)
+    for module in pkgutil.iter_modules(jobs.__path__, f"{jobs.__name__}."):
+        importlib.import_module(module.name)
+    return jobs.run
+
+
+class Server:
+    """Forks a child per job and says how it ended.
+
+    Args:
+        run: what a child does.
+        answers: file descriptor to write answers to.
+        requests: file descriptor to read requests from.
+    """
+
+    def __init__(self, run: Run, answers: int, requests: int = 0) -> None:
+        self._run = run
+        self._answers = answers
+        self._requests = requests
+        self._children: dict[int, str] = {}
+        self._unread = b""
+
+    def serve(self) -> None:
+        """Serve until the requests end."""
+        wake, woken = socket.socketpair()
+        wake.setblocking(False)
+        woken.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+        self._answer({"ready": True})
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._requests, selectors.EVENT_READ)
+            selector.register(wake, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is wake:
+                        wake.recv(4096)
+                    elif not self._read():
+                        self._kill_all()
+                        return
+                self._reap()
+
+    def _read(self) -> bool:
+        data = os.read(self._requests, 1 << 16)
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            request = json.loads(line)
+            if "signal" in request:
+                self._signal(request["id"], request["signal"])
+            else:
+                self._start(Job(**request))
+        return bool(data)
+
+    def _start(self, job: Job) -> None:
+        server = os.getpid()
+        child = os.fork()
+        if child == 0:
+            os.close(self._answers)
+            os._exit(_exit_code(job, self._run, server))
+        self._children[child] = job.id
+
+    def _signal(self, job: str, number: int) -> None:
+        for child, name in self._children.items():
+            if name == job:
+                os.kill(child, number)  # not yet waited for, so the number is still its own
+
+    def _reap(self) -> None:
+        for child in list(self._children):
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                code = os.waitstatus_to_exitcode(status)
+                self._answer({"id": self._children.pop(child), "exit": code})
+
+    def _answer(self, answer: dict[str, Any]) -> None:
+        os.write(self._answers, json.dumps(answer).encode() + b"\n")
+
+    def _kill_all(self) -> None:
+        for child in self._children:
+            os.kill(child, signal.SIGKILL)
+        for child in self._children:
+            os.waitpid(child, 0)
+
+
+def _exit_code(job: Job, run: Run, server: int) -> int:
+    """Be the child: the caller leaves the process with what this returns."""
+    try:
+        die_with(server)
+        _as_own_process(job)
+        return run(job.verb, job.uri)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - the log is the only place left to say it
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _as_own_process(job: Job) -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    Path(job.log).parent.mkdir(parents=True, exist_ok=True)
+    log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    sys.argv = ["detnas-trainer", job.verb, job.uri]
+    os.environ.update(job.environment or {})
+    if "torch" in sys.modules:
+        # The thread pool's size was read from the environment when torch was imported.
+        sys.modules["torch"].set_num_threads(job.threads)
+
+
+if __name__ == "__main__":
+    main()
