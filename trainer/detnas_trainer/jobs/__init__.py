@@ -3,10 +3,20 @@
 Importing this package imports neither torch nor mmdet; running a job does.
 """
 
+import contextlib
+import importlib
+import io
 import logging
 import sys
+from typing import Any
 
 _FAILED = 1
+
+
+def import_quietly(module: str) -> Any:
+    """Import a module of this package; mmdet's imports print what they could not find."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return importlib.import_module(f"detnas_trainer.jobs.{module}")
 
 
 def run(verb: str, uri: str) -> int:
@@ -21,11 +31,10 @@ def run(verb: str, uri: str) -> int:
         diverged, 43 out of memory, 75 a checkpoint is written and the job wants to go on, and 1
         anything else. After 42 and 43 there is a result too.
     """
-    from detnas_trainer.jobs.running import run_job, set_up_logging
-
-    set_up_logging()
     try:
-        return int(run_job(verb, uri))
+        running = import_quietly("running")
+        running.set_up_logging()
+        return int(running.run_job(verb, uri))
     except (KeyboardInterrupt, SystemExit):
         return _FAILED
     except BaseException:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
 
 from torch import Tensor
@@ -21,6 +20,7 @@ from detnas.records.results import Attempt, Result
 from detnas.store.artifacts import fetch_artifact, publish_file
 from detnas_trainer.jobs.activities import Activities
 from detnas_trainer.jobs.folder import JobFolder
+from detnas_trainer.jobs.scratch import scratch_folder
 from detnas_trainer.training.checkpoint import CheckpointRecord, Checkpoints
 from detnas_trainer.training.interruption import Interruption
 from detnas_trainer.training.progress import ProgressReporter, Workload
@@ -122,8 +122,7 @@ def opened_job(folder: JobFolder[R]) -> Iterator[Job[R]]:
     clock = time.monotonic
     interruption = Interruption()
     interval = float(os.environ.get("DETNAS_CHECKPOINT_SECONDS", "60"))
-    with TemporaryDirectory(prefix="detnas-") as temporary, interruption.on_sigterm():
-        scratch = Path(temporary)
+    with scratch_folder() as scratch, interruption.on_sigterm():
         activities = Activities(clock)
         checkpoints = Checkpoints(folder.store, folder.key, scratch, clock, interval)
         checkpoint = checkpoints.newest()

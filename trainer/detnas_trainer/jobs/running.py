@@ -5,7 +5,6 @@ import sys
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Any, cast
 
 from detnas.errors import UserError
@@ -20,6 +19,7 @@ from detnas.records.results import (
 )
 from detnas.store.artifacts import create_record
 from detnas.store.errors import AlreadyExists, StoreUnavailable
+from detnas_trainer.jobs import import_quietly
 from detnas_trainer.jobs.folder import JobFolder, open_folder
 from detnas_trainer.jobs.job import Job, opened_job
 from detnas_trainer.jobs.outcomes import EXIT_CODES, ExitCode, Failure, classify
@@ -72,10 +72,7 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
 
 def _function(verb: str) -> Callable[[Job[Any]], Result]:
     module, name, _ = _JOBS[verb]
-    return cast(
-        "Callable[[Job[Any]], Result]",
-        getattr(import_module(f"detnas_trainer.jobs.{module}"), name),
-    )
+    return cast("Callable[[Job[Any]], Result]", getattr(import_quietly(module), name))
 
 
 def _failed(job: Job[Any], kind: type[Result], failure: Failure) -> Result:
