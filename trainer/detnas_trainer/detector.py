@@ -143,9 +143,14 @@ class _WithoutInitialisation(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if getattr(func, "__module__", None) == "torch.nn.init":
-            return (kwargs or {})["tensor"] if kwargs and "tensor" in kwargs else args[0]
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        # Some initialisers announce themselves to modes, others only the draw they end in.
+        if getattr(func, "__module__", None) == "torch.nn.init" or func in _DRAWS:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
+_DRAWS = (Tensor.uniform_, Tensor.normal_)
 
 
 def _rpn_head(shape: DetectorShape, neck: int) -> dict[str, Any]:

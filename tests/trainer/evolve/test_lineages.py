@@ -1,0 +1,89 @@
+"""Random lineages: whatever the actions, the weights fit the architecture and it trains."""
+
+import math
+from decimal import Decimal
+from random import Random
+
+import pytest
+import torch
+
+from detnas.actions import ActionOptions, AddedBlock, ChannelPruning, age, legal_actions
+from detnas.actions.legality import PROTECTED_STEPS
+from detnas.architecture import Architecture, encode, parse
+from detnas_trainer.evolve import Evolved, InvalidActionError, evolve
+from detnas_trainer.weights import WeightsMismatchError
+from tests.trainer.evolve.students import BASIC, BOTTLENECK, detector, random_state, sample
+
+OPTIONS = ActionOptions(channel_fraction=Decimal("0.05"), minimum_channels=3)
+STEPS = 30
+
+
+def lineage(parent: Architecture, seed: int) -> list[Evolved]:
+    random = Random(seed)
+    architecture, state = parent, random_state(parent, seed)
+    state["adaptor.weight"] = torch.randn(4, 4, 3, 3)
+    added: tuple[AddedBlock, ...] = ()
+    steps = []
+    for step in range(STEPS):
+        actions = legal_actions(architecture, added, OPTIONS)
+        action = random.choice(actions[random.choice(sorted(actions))])
+        try:
+            evolved = evolve(architecture, state, action, seed=step)
+        except InvalidActionError:
+            # Legality can not see which widths a ranking would make equal.
+            assert isinstance(action, ChannelPruning)
+            continue
+        added = age(added, evolved.origin, PROTECTED_STEPS)
+        architecture, state = evolved.architecture, evolved.state
+        steps.append(evolved)
+    return steps
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("parent", [BASIC, BOTTLENECK], ids=["basic", "bottleneck"])
+def test_a_lineage_of_thirty_actions_holds_together(parent: Architecture, seed: int) -> None:
+    steps = lineage(parent, seed)
+    assert len(steps) > STEPS // 2
+    for evolved in steps:
+        architecture = evolved.architecture
+        assert parse(encode(architecture), architecture.family, architecture.stem) == architecture
+        assert evolved.origin.keys() == {placed.place for placed in architecture.blocks}
+    last = steps[-1]
+    for evolved in (*steps[:: STEPS // 3], last):
+        detector(evolved.architecture, evolved.state)
+
+    model = detector(last.architecture, last.state).train()
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    loss, _ = model.parse_losses(model(torch.randn(1, 3, 64, 64), [sample()], mode="loss"))
+    loss.backward()
+    optimizer.step()
+    assert math.isfinite(loss.item())
+    assert all(p.grad is not None for p in model.backbone.parameters())
+
+
+def test_what_is_outside_backbone_and_laterals_passes_through() -> None:
+    steps = lineage(BASIC, 1)
+    first, last = steps[0].state, steps[-1].state
+    outside = [
+        name for name in first if not name.startswith(("backbone.layer", "neck.lateral_convs"))
+    ]
+    assert "adaptor.weight" in outside
+    assert "roi_head.bbox_head.fc_cls.weight" in outside
+    assert all(first[name] is last[name] for name in outside)
+
+
+def test_a_lineage_is_the_same_every_time() -> None:
+    first, second = (lineage(BOTTLENECK, 4)[-1] for _ in range(2))
+    assert first.architecture == second.architecture
+    assert first.notes == second.notes
+    assert all(torch.equal(first.state[name], value) for name, value in second.state.items())
+
+
+@pytest.mark.parametrize(
+    "name", ["backbone.layer2.0.conv1.weight", "neck.lateral_convs.1.conv.weight"]
+)
+def test_weights_of_another_architecture_are_refused(name: str) -> None:
+    state = random_state(BASIC)
+    state[name] = state[name][:, :-1]
+    with pytest.raises(WeightsMismatchError, match=name):
+        evolve(BASIC, state, ChannelPruning(), seed=0)
