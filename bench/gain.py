@@ -1,0 +1,217 @@
+"""What a whole search gains over its base, where the base is trained on for as long.
+
+    python bench/gain.py --seeds 0 1 2 [--manifest examples/digits/search.yaml] [--to FILE.json]
+
+For each seed: the search is run; the winner's lineage is counted in epochs; the base is trained
+on, plainly (no teacher, no sparsity), for as many epochs with the fine-tuning's schedule; both are
+compared at every resolution. A second call goes on where the first stopped.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from detnas.architecture import encode
+from detnas.records import keys
+from detnas.records.requests import ExportRequest, StudentRequest
+from detnas.records.results import DetectorResult
+from detnas.records.settings import Distillation, Training
+from detnas.runner.opening import OpenedSearch, Overrides, open_search
+from detnas.search.base import BaseFacts
+from detnas.search.history import read_entries
+from detnas.search.ledger import LedgerEntry
+from detnas.search.lineage import lineage
+from detnas.search.score import Scored, best
+from detnas.store.artifacts import create_record, load_record
+
+PLAIN = Distillation(
+    features="None",
+    localization="None",
+    feature_weight=Decimal(0),
+    classification_weight=Decimal(0),
+    localization_weight=Decimal(0),
+    bn_weight=Decimal(0),
+)
+R = TypeVar("R", ExportRequest, StudentRequest)
+TRAINED_ON = "bench/base-trained-on"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One seed's outcome; mAP and FLOPs by resolution."""
+
+    seed: int
+    minutes: float
+    lineage_epochs: int
+    actions: list[str]
+    base: dict[str, float]
+    trained_on: dict[str, float]
+    student: dict[str, float]
+    h_base: float
+    h_trained_on: float
+    h_student: float
+    flops_share: float
+    encoding: str
+
+
+def main() -> None:
+    arguments = _arguments()
+    gains = [measure(arguments.manifest, seed, arguments.store) for seed in arguments.seeds]
+    for gain in gains:
+        _print(gain)
+    if arguments.to:
+        arguments.to.write_text(json.dumps([asdict(gain) for gain in gains], indent=2) + "\n")
+
+
+def measure(manifest: Path, seed: int, store: Path) -> Gain:
+    """Run one search and its counterpart."""
+    seeded = _seeded(manifest, seed, store)
+    start = time.monotonic()
+    detnas = Path(sys.executable).with_name("detnas")
+    subprocess.run([detnas, "run", seeded, "--store", store], check=True)
+    minutes = (time.monotonic() - start) / 60
+    search = open_search(seeded, Overrides(store=str(store)))
+    export = _record(search, "students/best", ExportRequest)
+    chain, finetuned = _lineage(search, export)
+    epochs = len(chain) * search.requests.spec.evaluation.epochs + finetuned
+    facts = _facts(search)
+    trained_on = facts.score(facts.architecture, _train_on(search, epochs).scores)
+    student = facts.score(export.architecture, _winner(search, chain, finetuned).scores)
+    return Gain(
+        seed=seed,
+        minutes=round(minutes, 1),
+        lineage_epochs=epochs,
+        actions=[str(e.proposal.action.kind) for e in chain if e.proposal.action],
+        base=_maps(facts.scored),
+        trained_on=_maps(trained_on),
+        student=_maps(student),
+        h_base=best(facts.scored).h,
+        h_trained_on=best(trained_on).h,
+        h_student=best(student).h,
+        flops_share=facts.flops_of(export.architecture, facts.base_resolution) / facts.flops,
+        encoding=encode(export.architecture),
+    )
+
+
+def _seeded(manifest: Path, seed: int, store: Path) -> Path:
+    """The manifest with another seed, its data set named absolutely."""
+    document = yaml.safe_load(manifest.read_text())
+    spec = document["spec"]
+    document["metadata"]["name"] += f"-seed-{seed}"
+    spec.setdefault("search", {})["seed"] = seed
+    spec.setdefault("teachers", {})["seed"] = seed
+    source = spec["dataset"]["source"]
+    source["directory"] = str((manifest.parent / source["directory"]).absolute())
+    store.mkdir(parents=True, exist_ok=True)
+    path = store / f"seed-{seed}.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def _facts(search: OpenedSearch) -> BaseFacts:
+    spec = search.requests.spec
+    export = _record(search, "students/best", ExportRequest)
+    base = _result(search, "base")
+    assert base.architecture is not None
+    return BaseFacts(
+        architecture=base.architecture,
+        detector=spec.detector,
+        classes=len(export.classes),
+        base_resolution=spec.base_resolution,
+        alpha=float(spec.search.alpha),
+        beta=float(spec.search.beta),
+        scores=base.scores,
+    )
+
+
+def _lineage(search: OpenedSearch, export: ExportRequest) -> tuple[tuple[LedgerEntry, ...], int]:
+    """The winner's trials, and the epochs of fine-tuning that its weights had."""
+    folder = search.requests.search
+    entries = {e.index: e for e in read_entries(search.store, folder, _facts(search))}
+    finetune = search.requests.spec.finetune
+    tuned = load_record(search.store, keys.result_key(f"{folder}/finetune"), DetectorResult)
+    if finetune and tuned and tuned.files.get("weights") == export.weights:
+        parent = _record(search, "finetune", StudentRequest).parent_weights
+        epochs = finetune.epochs
+    else:
+        parent, epochs = export.weights, 0
+    winner = next(e.index for e in entries.values() if e.weights == parent)
+    return lineage(entries, winner), epochs
+
+
+def _train_on(search: OpenedSearch, epochs: int) -> DetectorResult:
+    """Train the base plainly for so many epochs more."""
+    spec = search.requests.spec
+    key = f"{search.requests.search}/{TRAINED_ON}"
+    base, template = _result(search, "base"), _record(search, "trials/0000", StudentRequest)
+    schedule = spec.finetune or spec.evaluation
+    training = Training(**{**schedule.training.model_dump(), "epochs": epochs})
+    request = template.model_copy(
+        update={
+            "kind": "Finetune", "key": key, "trial": None, "action": None, "teacher": None,
+            "pool": None, "distillation": PLAIN, "training": training, "parent_added": (),
+            "parent": base.architecture, "parent_weights": base.weights,
+        }
+    )  # fmt: skip
+    create_record(search.store, keys.request_key(key), request)
+    trainer = Path(sys.executable).with_name("detnas-trainer")
+    subprocess.run([trainer, "finetune", f"{search.store.uri}/{key}"], check=True)
+    return _result(search, TRAINED_ON)
+
+
+def _winner(search: OpenedSearch, chain: tuple[LedgerEntry, ...], finetuned: int) -> DetectorResult:
+    folder = "finetune" if finetuned else f"trials/{chain[-1].index:04d}"
+    return _result(search, folder)
+
+
+def _result(search: OpenedSearch, folder: str) -> DetectorResult:
+    key = keys.result_key(f"{search.requests.search}/{folder}")
+    result = load_record(search.store, key, DetectorResult)
+    assert result is not None, f"{key} is missing"
+    return result
+
+
+def _record(search: OpenedSearch, folder: str, kind: type[R]) -> R:
+    key = keys.request_key(f"{search.requests.search}/{folder}")
+    record = load_record(search.store, key, kind)
+    assert record is not None, f"{key} is missing"
+    return record
+
+
+def _maps(scored: tuple[Scored, ...]) -> dict[str, float]:
+    return {str(one.resolution): round(one.map, 4) for one in scored}
+
+
+def _print(gain: Gain) -> None:
+    print(f"\nseed {gain.seed}: {gain.minutes} minutes, lineage of {gain.lineage_epochs} epochs")
+    print(f"  actions {', '.join(gain.actions) or 'none'}; {gain.encoding}")
+    print(f"  {'':16s}" + "".join(f"{size:>10s}" for size in gain.base) + f"{'H':>10s}")
+    rows = (
+        ("base", gain.base, gain.h_base),
+        ("base trained on", gain.trained_on, gain.h_trained_on),
+        ("student", gain.student, gain.h_student),
+    )
+    for name, maps, h in rows:
+        print(f"  {name:16s}" + "".join(f"{m:10.4f}" for m in maps.values()) + f"{h:10.4f}")
+    print(f"  FLOPs at equal resolution: {gain.flops_share - 1:+.1%}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--manifest", type=Path, default=Path("examples/digits/search.yaml"))
+    parser.add_argument("--store", type=Path, default=Path("runs/gain"), help="folder of the runs")
+    parser.add_argument("--to", type=Path, help="write the figures here as JSON, too")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
