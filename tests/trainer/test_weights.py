@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 
 from detnas.architecture import parse
 from detnas.records.settings import DetectorShape
@@ -188,3 +189,17 @@ def test_another_neck_is_refused_even_with_new_classes() -> None:
     other = build_detector(ARCHITECTURE, DetectorShape(neck=12, fc=16), 3).state_dict()
     with pytest.raises(WeightsMismatchError, match=r"neck\.lateral_convs\.0\.conv\.weight"):
         adapt_state(other, detector_state(5), new_classes=True)
+
+
+def test_a_training_checkpoint_of_mmengine_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    hub = MessageHub("weights")
+    hub.update_scalar("train/loss", 0.5)
+    path = tmp_path / "epoch_12.pth"
+    torch.save({"state_dict": STATE, "message_hub": hub.state_dict()}, path)
+    with pytest.raises(WeightsError, match="refused") as caught:
+        import_checkpoint(path)
+
+    old, new = path, tmp_path / "new.pth"
+    _, _, command = caught.value.remedy.partition(": ")
+    exec(command, {"torch": torch, "old": old, "new": new})  # the advice has to work as printed
+    assert import_checkpoint(new).keys() == STATE.keys()
