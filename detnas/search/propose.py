@@ -64,7 +64,11 @@ class _Move:
 
 @dataclass(frozen=True, slots=True)
 class _Climb:
-    """Everything one proposal is decided from."""
+    """Everything one proposal is drawn from.
+
+    Until the baseline has ended the only pair is {base, supernet}; then, and in the warm-up, only
+    teachers change.
+    """
 
     settings: Search
     space: TeacherSpace
@@ -126,10 +130,12 @@ def propose(
     if finished:
         return finished
     repeated = _repeated(summary, in_flight)
+    waiting = any(proposal.step is Step.BASELINE for proposal in in_flight)
     start = _Pair(None, base.architecture, (), space.largest)
-    pairs = tuple(_pair(entry) for entry in summary.top) or (start,)
-    climb = _Climb(settings, space, index, pairs, _teacher_only(settings, index, in_flight))
-    if not summary.top:
+    pairs = () if waiting else tuple(_pair(entry) for entry in summary.top)
+    teacher_only = waiting or index <= settings.warmup_trials
+    climb = _Climb(settings, space, index, pairs or (start,), teacher_only)
+    if not pairs:
         baseline = climb.numbered(_Move(None, Step.BASELINE, space.largest))
         if not repeated(baseline):
             return baseline
@@ -146,12 +152,6 @@ def _finished(settings: Search, summary: Summary, index: int) -> Finished | None
     if summary.stale >= settings.patience:
         return Finished(Convergence.PATIENCE, f"no better score in {summary.stale} finished trials")
     return None
-
-
-def _teacher_only(settings: Search, index: int, in_flight: Sequence[Proposal]) -> bool:
-    """In the warm-up, and until the baseline has ended."""
-    waiting = any(proposal.step is Step.BASELINE for proposal in in_flight)
-    return waiting or index <= settings.warmup_trials
 
 
 def _repeated(summary: Summary, in_flight: Sequence[Proposal]) -> Callable[[Proposal], bool]:

@@ -148,7 +148,12 @@ class Simulation:
             self.fill()
             if not self.in_flight:
                 return self
-            self.end(order.choice(self.in_flight))
+            self.end(self._ending(order))
+
+    def _ending(self, order: Random) -> Proposal:
+        """Any trial; the oldest once it is long overdue."""
+        oldest, newest = self.in_flight[0], self.in_flight[-1]
+        return oldest if newest.index - oldest.index > 15 else order.choice(self.in_flight)
 
     def fill(self) -> None:
         """Take proposals for every free slot."""
