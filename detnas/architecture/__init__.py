@@ -1,7 +1,7 @@
 """Backbone architectures: the encoding, what follows from it, and what it costs."""
 
 from detnas.architecture.blocks import FAMILIES, Convolution, Family
-from detnas.architecture.encoding import EncodingError, encode, parse
+from detnas.architecture.encoding import EncodingError, encode, encode_stages, parse
 from detnas.architecture.model import Architecture, Block, Place, PlacedBlock, ResidualGroup
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "PlacedBlock",
     "ResidualGroup",
     "encode",
+    "encode_stages",
     "parse",
 ]

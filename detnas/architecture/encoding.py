@@ -112,7 +112,12 @@ def parse(text: str, family: Family | None = None, stem: int = _STEM) -> Archite
 
 def encode(architecture: Architecture) -> str:
     """Write the text form; `parse` with the same family and stem gives the architecture back."""
-    return ", ".join(
+    return ", ".join(encode_stages(architecture))
+
+
+def encode_stages(architecture: Architecture) -> tuple[str, ...]:
+    """Write each stage by itself, as it stands in the text form."""
+    return tuple(
         "[" + "-".join(f"({', '.join(map(str, block.widths))})" for block in stage) + "]"
         for stage in architecture.stages
     )

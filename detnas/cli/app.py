@@ -5,6 +5,7 @@ import sys
 import typer
 
 from detnas.cli.inspect import inspect
+from detnas.cli.report import report
 from detnas.cli.run import run
 from detnas.cli.status import status
 from detnas.cli.validate import validate
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(status)
+app.command()(report)
 app.command()(validate)
 app.command()(inspect)
 

@@ -69,3 +69,8 @@ def finetune_folder(search: str) -> str:
 def student_folder(search: str) -> str:
     """Job folder of the export: what the user takes away."""
     return f"{search}/students/best"
+
+
+def report_key(search: str) -> str:
+    """Key of the page about a search, for people; written anew whenever it is asked for."""
+    return f"{search}/report/index.html"

@@ -1,0 +1,36 @@
+"""Which search a command means: by its manifest, or by where it lies in a store."""
+
+from pathlib import Path
+
+from detnas.errors import UserError
+from detnas.records.keys import search_record_key
+from detnas.runner.opening import (
+    OpenedSearch,
+    Overrides,
+    SearchRecord,
+    open_search,
+    reopen_search,
+)
+from detnas.store.artifacts import load_record
+
+
+def find_search(search: str, overrides: Overrides) -> OpenedSearch:
+    """Find a search that was begun.
+
+    Args:
+        search: path of its manifest, or the folder or URI of the search.
+        overrides: what the command line says other than the manifest.
+
+    Raises:
+        UserError: there is no such search, or it has not begun.
+    """
+    path = Path(search)
+    if "://" in search or path.is_dir():
+        return reopen_search(search)
+    opened = open_search(path, overrides)
+    key = search_record_key(opened.requests.search)
+    if load_record(opened.store, key, SearchRecord) is None:
+        raise UserError(
+            f"{search}: its search {opened.uri} has not begun", f"begin it: detnas run {search}"
+        )
+    return opened

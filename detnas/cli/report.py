@@ -1,0 +1,51 @@
+"""`detnas report`: one page of what a search did and gained."""
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+from detnas.cli.find_search import find_search
+from detnas.cli.output import Format, FormatOption, print_record
+from detnas.cli.search_options import NamespaceOption, StoreOption
+from detnas.report import publish_report, write_report
+from detnas.runner.opening import Overrides
+
+
+def report(
+    search: Annotated[
+        str, typer.Argument(help="A manifest, or the folder or URI of a search in the store.")
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="HTML file to write; else report/index.html beside the search."),
+    ] = None,
+    store: StoreOption = None,
+    namespace: NamespaceOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Write a page about a search: scores, Pareto front, every trial, lineage of the winner.
+
+    It is one file that needs no network. A search that still runs, or that failed, has one too.
+
+    Examples:
+        detnas report search.yaml
+
+        detnas report runs/local/searches/digits-0123abcd --to digits.html
+    """
+    opened = find_search(search, Overrides(store, namespace))
+    if to is None:
+        place = readable_place(publish_report(opened.store, opened.requests))
+    else:
+        place = str(write_report(opened.store, opened.requests, to).absolute())
+    if output is Format.TABLE:
+        typer.echo(f"report: {place}")
+    else:
+        print_record({"report": place, "search": opened.uri}, output)
+
+
+def readable_place(uri: str) -> str:
+    """A path for what lies on this machine, else the URI."""
+    parts = urlsplit(uri)
+    return unquote(parts.path) if parts.scheme == "file" else uri

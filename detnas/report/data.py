@@ -1,0 +1,231 @@
+"""Everything a report shows, read from the store; figures and tables are made from this alone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from detnas.architecture import Architecture
+from detnas.cost import detector_cost
+from detnas.plan.candidate import Candidate
+from detnas.plan.requests import SearchRequests
+from detnas.plan.stages import Phase, plan
+from detnas.records import keys
+from detnas.records.proposal import Proposal
+from detnas.records.results import DetectorResult, Latency, PoolPhaseResult, Score
+from detnas.records.settings import Resolution
+from detnas.runner.state import Ending, SearchReader, SearchState
+from detnas.search import BaseFacts, LedgerEntry, Scored, lineage, read_entries
+from detnas.search.front import FrontPoint
+from detnas.search.score import best
+from detnas.spec.manifest import SearchSpec
+from detnas.store import Store
+from detnas.store.artifacts import load_record
+from detnas.teachers import Teacher
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A detector, scored against the base.
+
+    Attributes:
+        name: what the page calls it.
+        architecture: its backbone.
+        scored: one per resolution.
+        flops: of the whole detector, for one image at the base resolution.
+        parameters: of the whole detector.
+        latency: of one image at its best resolution, where the export measured it.
+    """
+
+    name: str
+    architecture: Architecture
+    scored: tuple[Scored, ...]
+    flops: int
+    parameters: int
+    latency: Latency | None = None
+
+    @property
+    def best(self) -> Scored:
+        """The resolution of highest score."""
+        return best(self.scored)
+
+
+@dataclass(frozen=True, slots=True)
+class LineageStep:
+    """One step on the way from the base to the winner.
+
+    Attributes:
+        detector: what the step led to.
+        proposal: the trial; none for the base and the fine-tuning.
+        teacher: who taught it; none for the base.
+        notes: what the trainer remarked.
+    """
+
+    detector: Detector
+    proposal: Proposal | None = None
+    teacher: Teacher | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Where a search stands, and all that it found.
+
+    Attributes:
+        name: of the search.
+        uri: of its folder.
+        spec: what it was told.
+        phase: in a word.
+        problem: why the phase is Failed.
+        ended_because: why no further trial is proposed.
+        base: the detector it set out from; none while base and teachers are trained.
+        best: the best trial's student.
+        best_index: its number.
+        exported: what was exported.
+        exported_to: URI of the exported folder.
+        export_reason: why that was exported.
+        entries: finished trials, by number.
+        in_flight: trials without a result.
+        front: the Pareto front of the trials, by rising FLOPs.
+        lineage: from the base to the winner.
+        pool: finished phases of the teachers' training.
+    """
+
+    name: str
+    uri: str
+    spec: SearchSpec
+    phase: Phase
+    problem: str = ""
+    ended_because: str = ""
+    base: Detector | None = None
+    best: Detector | None = None
+    best_index: int | None = None
+    exported: Detector | None = None
+    exported_to: str = ""
+    export_reason: str = ""
+    entries: tuple[LedgerEntry, ...] = ()
+    in_flight: tuple[Proposal, ...] = ()
+    front: tuple[FrontPoint, ...] = ()
+    lineage: tuple[LineageStep, ...] = ()
+    pool: tuple[PoolPhaseResult, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the search has come to its end, and nothing of the page will change."""
+        return self.phase is Phase.SUCCEEDED
+
+    @property
+    def resolutions(self) -> tuple[Resolution, ...]:
+        """Sizes at which detectors are scored, smallest first."""
+        return tuple(sorted(self.spec.resolutions, key=lambda resolution: resolution.pixels))
+
+
+def gather(store: Store, requests: SearchRequests) -> ReportData:
+    """Read a search, however far it came.
+
+    Args:
+        store: where it lies.
+        requests: names its folders, and knows its settings.
+
+    Raises:
+        UserError: a record can not be read.
+    """
+    state = SearchReader(store, requests).read()
+    decided = plan(state.observation, requests.spec)
+    data = ReportData(
+        name=requests.manifest.metadata.name,
+        uri=f"{store.uri}/{requests.search}",
+        spec=requests.spec,
+        phase=decided.phase,
+        problem=decided.problem,
+        ended_because=state.finished.message if state.finished else "",
+        pool=state.pool,
+    )
+    if state.facts is None:
+        return data
+    entries = tuple(read_entries(store, requests.search, state.facts))
+    data = _with_trials(data, state, state.facts, entries)
+    data = replace(data, lineage=_lineage(store, requests.search, data, state))
+    return _with_export(data, store, state)
+
+
+def _with_trials(
+    data: ReportData, state: SearchState, facts: BaseFacts, entries: tuple[LedgerEntry, ...]
+) -> ReportData:
+    summary = state.history.summary
+    top = summary.best
+    finished = {entry.index for entry in entries}
+    return replace(
+        data,
+        base=_detector("base", facts, facts.architecture, facts.scores),
+        best=replace(_student(top), name=f"best trial: {top.index}") if top else None,
+        best_index=top.index if top else None,
+        entries=entries,
+        in_flight=tuple(p for p in state.history.in_flight if p.index not in finished),
+        front=summary.front,
+    )
+
+
+def _detector(
+    name: str, facts: BaseFacts, architecture: Architecture, scores: Iterable[Score]
+) -> Detector:
+    cost = detector_cost(architecture, facts.detector, facts.classes, facts.base_resolution)
+    scored = facts.score(architecture, scores)
+    return Detector(name, architecture, scored, cost.flops, cost.parameters)
+
+
+def _student(entry: LedgerEntry) -> Detector:
+    assert entry.architecture is not None
+    assert entry.flops is not None
+    assert entry.parameters is not None
+    name = f"trial {entry.index}"
+    return Detector(name, entry.architecture, entry.scores, entry.flops, entry.parameters)
+
+
+def _lineage(
+    store: Store, search: str, data: ReportData, state: SearchState
+) -> tuple[LineageStep, ...]:
+    ending, facts = state.ending, state.facts
+    if data.best_index is None or data.base is None or facts is None:
+        return ()
+    steps = [LineageStep(data.base)]
+    for entry in lineage({e.index: e for e in data.entries}, data.best_index):
+        key = keys.result_key(keys.trial_folder(search, entry.index))
+        result = load_record(store, key, DetectorResult)
+        notes = result.notes if result else ()
+        steps.append(LineageStep(_student(entry), entry.proposal, entry.proposal.teacher, notes))
+    if ending is not None and ending.finetuned is not None:
+        steps.append(_finetuning(facts, ending.finetuned))
+    return tuple(steps)
+
+
+def _finetuning(facts: BaseFacts, finetuned: Candidate) -> LineageStep:
+    result = finetuned.result
+    return LineageStep(
+        _candidate("fine-tuning", facts, finetuned), teacher=finetuned.teacher, notes=result.notes
+    )
+
+
+def _candidate(name: str, facts: BaseFacts, candidate: Candidate) -> Detector:
+    assert candidate.result.architecture is not None
+    return _detector(name, facts, candidate.result.architecture, candidate.result.scores)
+
+
+def _with_export(data: ReportData, store: Store, state: SearchState) -> ReportData:
+    ending, facts = state.ending, state.facts
+    if not data.complete or ending is None or facts is None or data.base is None:
+        return data
+    assert ending.export is not None
+    base = replace(data.base, latency=ending.export.base_latency)
+    return replace(
+        data,
+        base=base,
+        exported=_exported(facts, ending),
+        exported_to=f"{store.uri}/{ending.export_folder}",
+        export_reason=ending.winner.reason if ending.winner else "",
+    )
+
+
+def _exported(facts: BaseFacts, ending: Ending) -> Detector:
+    assert ending.winner is not None
+    assert ending.export is not None
+    winner = ending.winner.candidate
+    return replace(_candidate("exported", facts, winner), latency=ending.export.student_latency)

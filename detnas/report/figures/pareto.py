@@ -1,0 +1,101 @@
+"""mAP over FLOPs at each resolution, against the base."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from detnas.records.settings import Resolution
+from detnas.report.data import Detector, ReportData
+from detnas.report.figures.style import INK, MUTED, hover, series, styled
+from detnas.report.wording import giga, percent, step_text
+from detnas.search import LedgerEntry, Scored
+
+_EXPORTED = "#d55e00"
+
+
+def pareto_figure(data: ReportData) -> go.Figure | None:
+    """Every student at every resolution, the front, the base and what was exported."""
+    succeeded = [entry for entry in data.entries if entry.succeeded]
+    if not succeeded:
+        return None
+    figure = go.Figure()
+    for number, resolution in enumerate(data.resolutions):
+        figure.add_trace(_students(number, resolution, succeeded))
+    figure.add_trace(_front(data))
+    if data.base is not None:
+        figure.add_trace(_base(data.base))
+    if data.exported is not None:
+        figure.add_trace(_exported(data.exported))
+    return styled(figure, "GFLOPs for one image", "mAP, %")
+
+
+def _students(number: int, resolution: Resolution, entries: Sequence[LedgerEntry]) -> go.Scatter:
+    colour, symbol = series(number)
+    points = [(e, s) for e in entries for s in e.scores if s.resolution == resolution]
+    return go.Scatter(
+        name=str(resolution),
+        mode="markers",
+        marker={
+            "color": colour,
+            "symbol": symbol,
+            "size": 9,
+            "opacity": 0.75,
+            "line": {"width": 1, "color": "white"},
+        },
+        **_positions([scored for _, scored in points]),
+        hovertext=[
+            hover(f"trial {e.index}: {step_text(e.proposal)}", *_facts(s)) for e, s in points
+        ],
+        hoverinfo="text",
+    )
+
+
+def _front(data: ReportData) -> go.Scatter:
+    return go.Scatter(
+        name="Pareto front",
+        mode="lines",
+        line={"shape": "hv", "color": INK, "width": 1.5},
+        x=[point.flops / 1e9 for point in data.front],
+        y=[100 * point.map for point in data.front],
+        hoverinfo="skip",
+    )
+
+
+def _base(base: Detector) -> go.Scatter:
+    scored = sorted(base.scored, key=lambda one: one.flops)
+    return go.Scatter(
+        name="base",
+        mode="lines+markers",
+        line={"dash": "dash", "color": MUTED, "width": 1.5},
+        marker={"symbol": "diamond-open", "size": 12, "color": INK, "line": {"width": 2}},
+        **_positions(scored),
+        hovertext=[hover("base", *_facts(one)) for one in scored],
+        hoverinfo="text",
+    )
+
+
+def _exported(exported: Detector) -> go.Scatter:
+    return go.Scatter(
+        name="exported",
+        mode="markers",
+        marker={
+            "symbol": "star",
+            "size": 17,
+            "color": _EXPORTED,
+            "line": {"width": 1.5, "color": INK},
+        },
+        **_positions([exported.best]),
+        hovertext=[hover("exported", *_facts(exported.best))],
+        hoverinfo="text",
+    )
+
+
+def _positions(scored: Sequence[Scored]) -> dict[str, list[float]]:
+    return {"x": [one.flops / 1e9 for one in scored], "y": [100 * one.map for one in scored]}
+
+
+def _facts(scored: Scored) -> tuple[str, ...]:
+    return (
+        f"mAP {percent(scored.map)} at {scored.resolution}",
+        f"{giga(scored.flops)} GFLOPs, H {scored.h:.4f}",
+    )

@@ -1,0 +1,188 @@
+"""H of every trial, and the best so far."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import plotly.graph_objects as go
+
+from detnas.report.data import ReportData
+from detnas.report.figures.style import (
+    FAILED,
+    INK,
+    MUTED,
+    hover,
+    kind_marker,
+    kind_order,
+    styled,
+)
+from detnas.report.wording import percent, spaced, step_kind, step_text, teacher_text
+from detnas.search import LedgerEntry
+
+_BY_NUMBER = "trial"
+_BY_TIME = "{unit} since the first trial began"
+_MARGIN = 0.08
+_ROOM_FOR_TOGGLE = 96
+Points = tuple[list[float], list[float]]
+
+
+def score_figure(data: ReportData) -> go.Figure | None:
+    """H over the trial's number or the time it ended, as the reader chooses."""
+    if not data.entries:
+        return None
+    clock = _Clock(data.entries)
+    figure = go.Figure()
+    by_number: list[Points] = []
+    by_time: list[Points] = []
+
+    def add(trace: go.Scatter, numbered: Points, timed: Points) -> None:
+        trace.update(x=numbered[0], y=numbered[1])
+        figure.add_trace(trace)
+        by_number.append(numbered)
+        by_time.append(timed)
+
+    ended = sorted(data.entries, key=lambda entry: (entry.finished, entry.index))
+    add(_best_line(), _steps(data.entries, _number), _steps(ended, clock.at))
+    succeeded = [entry for entry in data.entries if entry.succeeded]
+    for kind in sorted({step_kind(e.proposal) for e in succeeded}, key=kind_order):
+        of_kind = [entry for entry in succeeded if step_kind(entry.proposal) == kind]
+        heights = [entry.h or 0.0 for entry in of_kind]
+        add(
+            _trials(kind, of_kind),
+            (list(map(_number, of_kind)), heights),
+            (list(map(clock.at, of_kind)), heights),
+        )
+    failed = [entry for entry in data.entries if not entry.succeeded]
+    if failed:
+        floor = [_floor(data)] * len(failed)
+        add(
+            _failures(failed),
+            (list(map(_number, failed)), floor),
+            (list(map(clock.at, failed)), floor),
+        )
+    styled(figure, _BY_NUMBER, "H")
+    figure.update_layout(
+        updatemenus=[_toggle(by_number, by_time, clock.unit)], margin_t=_ROOM_FOR_TOGGLE
+    )
+    return _with_base(figure, data)
+
+
+def best_so_far(entries: Sequence[LedgerEntry]) -> list[tuple[LedgerEntry, float]]:
+    """The highest H up to and with each trial, from the first that succeeded on.
+
+    Args:
+        entries: in the order in which they count.
+    """
+    highest: float | None = None
+    line: list[tuple[LedgerEntry, float]] = []
+    for entry in entries:
+        if entry.h is not None and (highest is None or entry.h > highest):
+            highest = entry.h
+        if highest is not None:
+            line.append((entry, highest))
+    return line
+
+
+class _Clock:
+    """Time since the first trial began, in a unit that suits the whole."""
+
+    def __init__(self, entries: Sequence[LedgerEntry]) -> None:
+        self._begin: datetime = min(e.finished - timedelta(seconds=e.seconds) for e in entries)
+        whole = (max(e.finished for e in entries) - self._begin).total_seconds()
+        self.unit, self._seconds = ("hours", 3600) if whole > 7200 else ("minutes", 60)
+
+    def at(self, entry: LedgerEntry) -> float:
+        """When a trial ended."""
+        return round((entry.finished - self._begin).total_seconds() / self._seconds, 3)
+
+
+def _number(entry: LedgerEntry) -> float:
+    return entry.index
+
+
+def _steps(entries: Sequence[LedgerEntry], at: Any) -> Points:
+    line = best_so_far(entries)
+    return [at(entry) for entry, _ in line], [height for _, height in line]
+
+
+def _best_line() -> go.Scatter:
+    return go.Scatter(
+        name="best so far",
+        mode="lines",
+        line={"shape": "hv", "color": INK, "width": 2},
+        hoverinfo="skip",
+    )
+
+
+def _trials(kind: str, entries: Sequence[LedgerEntry]) -> go.Scatter:
+    return go.Scatter(
+        name=kind,
+        mode="markers",
+        marker=kind_marker(kind),
+        hovertext=[trial_hover(entry) for entry in entries],
+        hoverinfo="text",
+    )
+
+
+def _failures(entries: Sequence[LedgerEntry]) -> go.Scatter:
+    return go.Scatter(
+        name="failed",
+        mode="markers",
+        marker={"color": FAILED, "symbol": "x", "size": 9},
+        hovertext=[trial_hover(entry) for entry in entries],
+        hoverinfo="text",
+        cliponaxis=False,
+    )
+
+
+def trial_hover(entry: LedgerEntry) -> str:
+    """What pointing at a trial tells."""
+    top = entry.best
+    return hover(
+        f"trial {entry.index}: {step_text(entry.proposal)}",
+        f"teacher: {teacher_text(entry.proposal.teacher)}",
+        f"H {top.h:.4f}, mAP {percent(top.map)} at {top.resolution}" if top else "",
+        "" if top else f"{spaced(entry.outcome)}: {entry.message}",
+    )
+
+
+def _floor(data: ReportData) -> float:
+    """Where failed trials stand: a little below everything else."""
+    heights = [entry.h for entry in data.entries if entry.h is not None]
+    if data.base:
+        heights.append(data.base.best.h)
+    low, high = min(heights, default=0.0), max(heights, default=1.0)
+    return low - _MARGIN * ((high - low) or 1.0)
+
+
+def _toggle(by_number: list[Points], by_time: list[Points], unit: str) -> dict[str, Any]:
+    return {
+        "type": "buttons",
+        "direction": "right",
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.13,
+        "yanchor": "bottom",
+        "showactive": True,
+        "buttons": [
+            _button("by trial", by_number, _BY_NUMBER),
+            _button("by time", by_time, _BY_TIME.format(unit=unit)),
+        ],
+    }
+
+
+def _button(label: str, points: list[Points], title: str) -> dict[str, Any]:
+    values = {"x": [x for x, _ in points], "y": [y for _, y in points]}
+    layout = {"xaxis.title.text": title, "xaxis.autorange": True, "yaxis.autorange": True}
+    return {"label": label, "method": "update", "args": [values, layout]}
+
+
+def _with_base(figure: go.Figure, data: ReportData) -> go.Figure:
+    if data.base is not None:
+        figure.add_hline(
+            y=data.base.best.h,
+            line={"color": MUTED, "dash": "dash", "width": 1.5},
+            annotation={"text": f"base {data.base.best.h:.4f}", "font": {"color": MUTED}},
+            annotation_position="bottom right",
+        )
+    return figure

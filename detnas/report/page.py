@@ -1,0 +1,96 @@
+"""The page: the data, drawn and written into one template with everything it needs inside."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+import plotly.io
+import plotly.offline
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from detnas.report.data import ReportData
+from detnas.report.figures import FIGURES, Figure
+from detnas.report.tables import comparison, lineage_steps, trial_headings, trial_rows
+from detnas.report.wording import change, percent, signed, spaced
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One number at the top of the page, and how to read it."""
+
+    name: str
+    value: str
+    remark: str
+
+
+def render(data: ReportData) -> str:
+    """Return the page as HTML that asks for nothing from outside; equal data give equal pages."""
+    environment = Environment(
+        loader=PackageLoader("detnas.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(
+        data=data,
+        phase=spaced(data.phase),
+        headlines=headlines(data),
+        comparison=comparison(data),
+        figures=[(figure, _drawn(figure, data)) for figure in FIGURES],
+        steps=lineage_steps(data.lineage),
+        headings=trial_headings(data.resolutions, data.spec.base_resolution),
+        rows=trial_rows(data),
+        failed=sum(not entry.succeeded for entry in data.entries),
+        style=_inlined("page.css"),
+        script=_inlined("page.js"),
+        plotly=Markup(plotly.offline.get_plotlyjs()),  # noqa: S704 - a library's own source
+    )
+
+
+def headlines(data: ReportData) -> list[Headline]:
+    """What was gained: the exported student, or the best so far, against the base."""
+    after, base = data.exported or data.best, data.base
+    if after is None or base is None:
+        return []
+    top, then = after.best, base.best
+    shown = [
+        Headline(
+            "mAP",
+            f"{signed(100 * (top.map - then.map), 2)} points",
+            f"{percent(then.map)} → {percent(top.map)}",
+        ),
+        Headline(
+            "FLOPs at equal resolution",
+            change(after.flops, base.flops) or "±0 %",
+            f"{data.spec.base_resolution}",
+        ),
+        Headline(
+            "parameters", change(after.parameters, base.parameters) or "±0 %", "whole detector"
+        ),
+        Headline("H", change(top.h, then.h) or "±0 %", f"{then.h:.4f} → {top.h:.4f}"),
+    ]
+    if after.latency and base.latency:
+        by = change(after.latency.milliseconds, base.latency.milliseconds) or "±0 %"
+        shown.append(
+            Headline(
+                "latency",
+                by,
+                f"{base.latency.milliseconds:.1f} → {after.latency.milliseconds:.1f} ms",
+            )
+        )
+    return shown
+
+
+def _drawn(figure: Figure, data: ReportData) -> Markup | None:
+    drawn = figure.draw(data)
+    if drawn is None:
+        return None
+    # "<" stands in JSON strings only: written so, no text can end the script element.
+    json = plotly.io.to_json(drawn, validate=False).replace("<", "\\u003c")
+    return Markup(json)  # noqa: S704
+
+
+def _inlined(name: str) -> Markup:
+    text = files("detnas.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return Markup(text)  # noqa: S704 - ours

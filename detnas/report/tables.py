@@ -1,0 +1,234 @@
+"""The page's tables, as rows of text with what they are sorted by."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from detnas.architecture import Architecture, encode, encode_stages
+from detnas.records.proposal import Proposal
+from detnas.records.settings import Resolution
+from detnas.report.data import Detector, LineageStep, ReportData
+from detnas.report.wording import (
+    change,
+    giga,
+    mega,
+    percent,
+    signed,
+    spaced,
+    step_text,
+    teacher_depths,
+    teacher_text,
+    teacher_widths,
+)
+from detnas.search import LedgerEntry
+from detnas.teachers import Teacher
+
+_FIRST_LINE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: what it shows.
+        order: what its column is sorted by, where that is a number.
+        remark: small, behind the text.
+        detail: longer text, folded away.
+        mark: how it stands out: ``good``, ``bad``, ``open``, ``none``, ``code``, or not.
+    """
+
+    text: str
+    order: float | None = None
+    remark: str = ""
+    detail: str = ""
+    mark: str = ""
+
+
+_NONE = Cell("–", mark="none")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of an encoding, and whether it differs from the step before."""
+
+    text: str
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the winner's lineage, for people."""
+
+    name: str
+    did: str
+    teacher: str
+    h: str
+    gain: str
+    flops: str
+    parameters: str
+    map: str
+    stages: tuple[Stage, ...]
+    notes: tuple[str, ...]
+
+
+def comparison(data: ReportData) -> list[list[Cell]]:
+    """Base, best trial and exported student, a column each; the first column is the headings."""
+    shown = [d for d in (data.base, data.best, data.exported) if d is not None]
+    headings: list[tuple[str, Callable[[Detector], Cell]]] = [
+        ("", lambda d: Cell(d.name)),
+        ("H", lambda d: Cell(f"{d.best.h:.4f}", remark=_change(d.best.h, data, _h))),
+        ("best resolution", lambda d: Cell(str(d.best.resolution))),
+        ("mAP there", lambda d: Cell(percent(d.best.map), remark=_points(d, data))),
+        (
+            "GFLOPs there",
+            lambda d: Cell(giga(d.best.flops), remark=_change(d.best.flops, data, _flops)),
+        ),
+        (
+            f"GFLOPs at {data.spec.base_resolution}",
+            lambda d: Cell(giga(d.flops), remark=_change(d.flops, data, lambda b: b.flops)),
+        ),
+        (
+            "parameters, M",
+            lambda d: Cell(
+                mega(d.parameters), remark=_change(d.parameters, data, lambda b: b.parameters)
+            ),
+        ),
+    ]
+    if any(d.latency for d in shown):
+        headings.append(("latency of one image", lambda d: _latency(d, data)))
+    headings.append(("encoding", lambda d: Cell(encode(d.architecture), mark="code")))
+    return [[Cell(name), *(cell(d) for d in shown)] for name, cell in headings]
+
+
+def _h(detector: Detector) -> float:
+    return detector.best.h
+
+
+def _flops(detector: Detector) -> float:
+    return detector.best.flops
+
+
+def _change(value: float, data: ReportData, of: Callable[[Detector], float]) -> str:
+    return change(value, of(data.base)) if data.base else ""
+
+
+def _points(detector: Detector, data: ReportData) -> str:
+    if data.base is None or detector.best.map == data.base.best.map:
+        return ""
+    return f"{signed(100 * (detector.best.map - data.base.best.map), 2)} points"
+
+
+def _latency(detector: Detector, data: ReportData) -> Cell:
+    latency = detector.latency
+    if latency is None:
+        return _NONE
+    base = data.base.latency if data.base else None
+    by = change(latency.milliseconds, base.milliseconds) if base else ""
+    remark = ", ".join(part for part in (by, latency.device) if part)
+    return Cell(f"{latency.milliseconds:.1f} ms", remark=remark)
+
+
+def trial_headings(resolutions: Sequence[Resolution], base_resolution: Resolution) -> list[str]:
+    """Headings of the table of trials."""
+    scores = [f"mAP {resolution}" for resolution in resolutions]
+    costs = [f"GFLOPs {base_resolution}", "M params", "seconds"]
+    return [
+        *("trial", "from", "step", "H", "outcome"),
+        *scores,
+        "best at",
+        *costs,
+        *("teacher depths", "teacher widths"),
+    ]
+
+
+def trial_rows(data: ReportData) -> list[list[Cell]]:
+    """A row for every trial, in flight or finished, by number."""
+    rows = {entry.index: _finished_row(entry, data) for entry in data.entries}
+    rows |= {proposal.index: _open_row(proposal, data) for proposal in data.in_flight}
+    return [rows[index] for index in sorted(rows)]
+
+
+def _finished_row(entry: LedgerEntry, data: ReportData) -> list[Cell]:
+    top = entry.best
+    by_size = {scored.resolution: scored for scored in entry.scores}
+    maps = [by_size[size].map if size in by_size else None for size in data.resolutions]
+    is_best = "good" if entry.index == data.best_index else ""
+    measured = [
+        _number(entry.h, lambda h: f"{h:.4f}", is_best),
+        _outcome(entry),
+        *(_number(value, percent) for value in maps),
+        Cell(str(top.resolution), top.resolution.pixels) if top else _NONE,
+        _number(entry.flops, giga),
+        _number(entry.parameters, mega),
+        Cell(f"{entry.seconds:.0f}", entry.seconds),
+    ]
+    return [*_step_cells(entry.proposal), *measured, *_teacher_cells(entry.proposal.teacher)]
+
+
+def _open_row(proposal: Proposal, data: ReportData) -> list[Cell]:
+    waiting = Cell("no result yet", mark="open")
+    empty = [_NONE, waiting, *[_NONE] * (len(data.resolutions) + 4)]
+    return [*_step_cells(proposal), *empty, *_teacher_cells(proposal.teacher)]
+
+
+def _step_cells(proposal: Proposal) -> list[Cell]:
+    parent = proposal.parent
+    return [
+        Cell(str(proposal.index), proposal.index),
+        Cell("base", -1) if parent is None else Cell(str(parent), parent),
+        Cell(step_text(proposal)),
+    ]
+
+
+def _teacher_cells(teacher: Teacher) -> list[Cell]:
+    return [Cell(teacher_depths(teacher)), Cell(teacher_widths(teacher))]
+
+
+def _number(value: float | None, text: Callable[[float], str], mark: str = "") -> Cell:
+    return _NONE if value is None else Cell(text(value), value, mark=mark)
+
+
+def _outcome(entry: LedgerEntry) -> Cell:
+    first, _, rest = entry.message.strip().partition("\n")
+    folded = bool(rest) or len(first) > _FIRST_LINE
+    return Cell(
+        spaced(entry.outcome),
+        remark=first if len(first) <= _FIRST_LINE else f"{first[: _FIRST_LINE - 1]}…",
+        detail=entry.message if folded else "",
+        mark="" if entry.succeeded else "bad",
+    )
+
+
+def lineage_steps(steps: Sequence[LineageStep]) -> list[Step]:
+    """The winner's way, oldest first."""
+    return [_step(step, before) for before, step in zip([None, *steps], steps, strict=False)]
+
+
+def _step(step: LineageStep, before: LineageStep | None) -> Step:
+    detector, top = step.detector, step.detector.best
+    return Step(
+        name=detector.name,
+        did=_did(step, before),
+        teacher=teacher_text(step.teacher) if step.teacher else "",
+        h=f"{top.h:.4f}",
+        gain=signed(top.h - before.detector.best.h, 4) if before else "",
+        flops=giga(detector.flops),
+        parameters=mega(detector.parameters),
+        map=f"{percent(top.map)} at {top.resolution}",
+        stages=_stages(detector.architecture, before.detector.architecture if before else None),
+        notes=step.notes,
+    )
+
+
+def _did(step: LineageStep, before: LineageStep | None) -> str:
+    if step.proposal is not None:
+        return step_text(step.proposal)
+    return "trained on under its teacher" if before else "what the search set out from"
+
+
+def _stages(architecture: Architecture, before: Architecture | None) -> tuple[Stage, ...]:
+    texts = encode_stages(architecture)
+    if before is None:
+        return tuple(Stage(text) for text in texts)
+    old = encode_stages(before)
+    return tuple(Stage(text, text != then) for text, then in zip(texts, old, strict=True))

@@ -1,0 +1,62 @@
+"""Writes the page: to a file, or beside the search in its store."""
+
+from pathlib import Path
+
+from detnas.errors import UserError
+from detnas.plan.requests import SearchRequests
+from detnas.records import keys
+from detnas.report.data import gather
+from detnas.store import Store
+from detnas.store.durable_files import rename_into_place, temporary_file
+from detnas.store.errors import os_errors
+
+_SUFFIXES = (".html", ".htm")
+
+
+def render_report(store: Store, requests: SearchRequests) -> str:
+    """Return the page of a search, however far it came.
+
+    Raises:
+        UserError: the packages that draw are not installed, or a record can not be read.
+    """
+    try:
+        from detnas.report.page import render
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in ("plotly", "jinja2"):
+            raise
+        raise UserError(
+            f"the report needs the package {error.name}, which is not installed",
+            "install the extra: pip install 'detnas[report]'",
+        ) from error
+    return render(gather(store, requests))
+
+
+def write_report(store: Store, requests: SearchRequests, path: Path) -> Path:
+    """Write the page to a local file, in place of an earlier one, and return its path.
+
+    Args:
+        store: where the search lies.
+        requests: the search.
+        path: of the file; it ends in ``.html``.
+
+    Raises:
+        UserError: the page can not be made, or the file not be written.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UserError(f"report: {path} does not end in .html", f"write {path.stem}.html")
+    page = render_report(store, requests)
+    with os_errors(path), temporary_file(path.absolute().parent) as file:
+        file.write(page.encode())
+        rename_into_place(file, path.absolute())
+    return path
+
+
+def publish_report(store: Store, requests: SearchRequests) -> str:
+    """Write the page beside the search, in place of an earlier one, and return its URI.
+
+    Raises:
+        UserError: the page can not be made, or the store not be written.
+    """
+    key = keys.report_key(requests.search)
+    store.put(key, render_report(store, requests).encode())
+    return f"{store.uri}/{key}"
