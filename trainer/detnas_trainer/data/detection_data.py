@@ -62,6 +62,8 @@ class DetectionData(Dataset[dict[str, Any]]):
                 filter_cfg={"filter_empty_gt": train},
                 test_mode=not train,
                 pipeline=[],
+                # Only worker processes gain from data in one block, and it costs time.
+                serialize_data=default_workers() > 0,
             )
         if len(self._coco.cat_ids) != len(classes):
             raise DataError(
@@ -120,11 +122,10 @@ def batches(
     Args:
         data: where the images come from.
         draws: the samples of each batch.
-        workers: processes that load ahead; 0 loads in this one. By default none on a CPU, whose
-            cores the training itself keeps busy, and 4 beside a GPU.
+        workers: processes that load ahead; 0 loads in this one.
     """
     if workers is None:
-        workers = 4 if torch.cuda.is_available() else 0
+        workers = default_workers()
     if not workers:
         yield from (collate([data[sample] for sample in batch]) for batch in draws)
         return
@@ -135,6 +136,11 @@ def batches(
         collate_fn=collate,
     )
     yield from loader
+
+
+def default_workers() -> int:
+    """No worker process on a CPU, whose cores the training itself keeps busy; 4 beside a GPU."""
+    return 4 if torch.cuda.is_available() else 0
 
 
 def collate(samples: Sequence[dict[str, Any]]) -> Batch:

@@ -1,0 +1,139 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import torch
+
+from detnas.records.progress import Progress
+from detnas.records.results import Attempt, DetectorResult, Outcome
+from detnas.store.artifacts import fetch_artifact, load_record
+from detnas_trainer import jobs
+from detnas_trainer.detector import build_detector
+from detnas_trainer.weights import load_weights, save_weights
+from tests.trainer.conftest import CLASSES, Workplace, training
+
+KEY = "local/searches/a-1/base"
+
+
+def test_a_base_is_trained_scored_and_published(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = workplace.put(workplace.base_request(KEY))
+    assert jobs.run("base", uri) == 0
+    result = workplace.result(KEY, DetectorResult)
+    assert result.outcome is Outcome.SUCCEEDED
+    assert result.iterations == 6
+    assert [score.resolution for score in result.scores] == list(workplace.common["resolutions"])
+    assert {"loss", "loss_cls", "loss_rpn_bbox"} <= result.final_loss.keys()
+    assert {"training", "evaluating", "loading", "publishing"} <= result.seconds.keys()
+    elapsed = (result.finished - result.started).total_seconds()
+    assert sum(result.seconds.values()) >= elapsed - 0.1
+
+    weights = load_weights(fetch_artifact(workplace.store, result.weights))
+    assert weights.metadata["classes"] == list(CLASSES)
+    assert weights.state["backbone.bn1.num_batches_tracked"] == 6
+    attempt = load_record(workplace.store, f"{KEY}/attempts/1/attempt.json", Attempt)
+    assert attempt is not None
+    assert attempt.resumed_at == 0
+    assert load_record(workplace.store, f"{KEY}/attempts/1/progress.json", Progress)
+    assert not [key for key in workplace.store.list(f"{KEY}/") if "checkpoint" in key]
+
+    capsys.readouterr()
+    assert jobs.run("base", uri) == 0
+    assert "has its result already: Succeeded" in capsys.readouterr().err
+    assert not load_record(workplace.store, f"{KEY}/attempts/2/attempt.json", Attempt)
+
+
+@pytest.fixture
+def foreign(workplace: Workplace) -> Path:
+    """A checkpoint of the architecture, made elsewhere."""
+    torch.manual_seed(3)
+    common = workplace.common
+    detector = build_detector(common["architecture"], common["detector"], len(CLASSES))
+    path = workplace.root / "foreign.pth"
+    torch.save({"state_dict": detector.state_dict(), "meta": {"epoch": 3}}, path)
+    return path
+
+
+def test_a_base_is_imported_with_0_epochs(workplace: Workplace, foreign: Path) -> None:
+    for key, weights in (("local/path", str(foreign)), ("local/uri", foreign.as_uri())):
+        request = workplace.base_request(key, weights=weights, training=training(0))
+        assert jobs.run("base", workplace.put(request)) == 0
+    results = [workplace.result(key, DetectorResult) for key in ("local/path", "local/uri")]
+    assert results[0].weights.sha256 == results[1].weights.sha256
+    assert results[0].iterations == 0
+    published = load_weights(fetch_artifact(workplace.store, results[0].weights)).state
+    own = torch.load(foreign, weights_only=True)["state_dict"]
+    assert published.keys() == own.keys()
+    assert all(torch.equal(published[name], own[name]) for name in own)
+
+
+@pytest.mark.parametrize(
+    ("weights", "named"),
+    [
+        ("absent.pth", "base.weights: .*absent.pth does not exist"),
+        ("unsafe.pth", "holds more than tensors"),
+        ("cut.safetensors", "can not be read as safetensors"),
+        ("other.safetensors", "do not fit the detector"),
+        (None, "training.epochs is 0 and there are no weights"),
+    ],
+)
+def test_weights_that_can_not_be_a_base_are_refused(
+    workplace: Workplace, foreign: Path, weights: str | None, named: str
+) -> None:
+    folder = workplace.root
+    torch.save({"state_dict": {}, "when": datetime.now(UTC)}, folder / "unsafe.pth")
+    state = torch.load(foreign, weights_only=True)["state_dict"]
+    save_weights(folder / "other.safetensors", {**state, "neck.extra": torch.zeros(1)})
+    (folder / "cut.safetensors").write_bytes((folder / "other.safetensors").read_bytes()[:-100])
+    request = workplace.base_request(
+        KEY, weights=weights and str(folder / weights), training=training(0)
+    )
+    assert jobs.run("base", workplace.put(request)) == 42
+    result = workplace.result(KEY, DetectorResult)
+    assert result.outcome is Outcome.INVALID
+    with pytest.raises(ValueError, match=named):
+        raise ValueError(result.message)
+
+
+def test_a_training_that_diverges_says_so(workplace: Workplace) -> None:
+    wild = training(2, learning_rate="100000", gradient_clip="0")
+    assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=wild))) == 42
+    result = workplace.result(KEY, DetectorResult)
+    assert result.outcome is Outcome.DIVERGED
+    assert "at iteration" in result.message
+    assert not result.files
+
+
+def test_out_of_memory_is_exit_code_43(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mmdet.models.detectors import TwoStageDetector
+
+    def exhausts(*_: object) -> None:
+        torch.empty(1 << 60, dtype=torch.uint8)
+
+    monkeypatch.setattr(TwoStageDetector, "loss", exhausts)
+    assert jobs.run("base", workplace.put(workplace.base_request(KEY))) == 43
+    assert workplace.result(KEY, DetectorResult).outcome is Outcome.OUT_OF_MEMORY
+
+
+def test_a_full_store_is_a_failure_to_be_tried_again(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from detnas.store.directory import DirectoryStore
+    from detnas.store.errors import StoreFull
+
+    def full(*_: object) -> None:
+        raise StoreFull("no space left to write", "free space")
+
+    uri = workplace.put(workplace.base_request(KEY))
+    with monkeypatch.context() as patch:
+        patch.setattr(DirectoryStore, "upload_file", full)
+        assert jobs.run("base", uri) == 1
+    printed = capsys.readouterr().err
+    assert "no space left to write; free space" in printed
+    assert "Traceback" not in printed
+    assert load_record(workplace.store, f"{KEY}/result.json", DetectorResult) is None
+    assert jobs.run("base", uri) == 0
+    assert workplace.result(KEY, DetectorResult).attempt == 2

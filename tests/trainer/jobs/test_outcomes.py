@@ -1,0 +1,53 @@
+import errno
+
+import pytest
+import torch
+
+from detnas.errors import UserError
+from detnas.records.results import Outcome
+from detnas.store.errors import CorruptArtifact, StoreFull
+from detnas_trainer.data.annotations import DataError
+from detnas_trainer.evolve import InvalidActionError
+from detnas_trainer.jobs.outcomes import ExitCode, classify
+from detnas_trainer.training.interruption import Interrupted
+from detnas_trainer.training.loop import DivergedError
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "outcome"),
+    [
+        (InvalidActionError("stage 1 has one block"), 42, Outcome.INVALID),
+        (UserError("no such thing"), 42, Outcome.INVALID),
+        (DivergedError("loss is nan"), 42, Outcome.DIVERGED),
+        (torch.OutOfMemoryError("CUDA out of memory"), 43, Outcome.OUT_OF_MEMORY),
+        (MemoryError(), 43, Outcome.OUT_OF_MEMORY),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes"),
+            43,
+            Outcome.OUT_OF_MEMORY,
+        ),
+        (Interrupted(), 75, None),
+        (StoreFull("no space left"), 1, None),
+        (CorruptArtifact("damaged"), 1, None),
+        (DataError("image 3.png is missing"), 1, None),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, None),
+        (RuntimeError("a bug"), 1, None),
+    ],
+)
+def test_whose_fault_it_was_decides_exit_code_and_result(
+    error: Exception, exit_code: int, outcome: Outcome | None
+) -> None:
+    failure = classify(error)
+    assert (failure.exit, failure.outcome) == (exit_code, outcome)
+    assert failure.message
+
+
+def test_only_what_nobody_foresaw_is_shown_with_its_traceback() -> None:
+    assert not classify(KeyError("x")).expected
+    assert classify(StoreFull("no space left")).expected
+
+
+def test_real_exhaustion_of_memory_is_recognised() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert classify(caught.value).exit is ExitCode.OUT_OF_MEMORY

@@ -1,0 +1,183 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from detnas.architecture import parse
+from detnas.records.artifacts import Artifact
+from detnas.records.progress import Progress
+from detnas.records.settings import DataLocation, DetectorShape, Resolution, Training
+from detnas_trainer.data.detection_data import DetectionData
+from detnas_trainer.data.draws import BatchDraws
+from detnas_trainer.detector import build_detector
+from detnas_trainer.jobs.learning import DetectorTrainee
+from detnas_trainer.training.checkpoint import CheckpointRecord
+from detnas_trainer.training.loop import (
+    DivergedError,
+    TrainingLoop,
+    TrainingPlan,
+    seed_everything,
+)
+from tests.trainer.conftest import CLASSES, training
+
+SIZES = (Resolution(width=48, height=48), Resolution(width=64, height=64))
+Saved = dict[int, tuple[dict[str, Tensor], tuple[dict[str, float], ...]]]
+
+
+class _Observed:
+    """Keeps a checkpoint after every step, and stops after the one it is told."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.saved: Saved = {}
+        self.progress: list[Progress] = []
+        self.rates: list[float] = []
+        self._stop_after = stop_after
+
+    def stepped(self, progress: Progress, rate: float) -> None:
+        self.progress.append(progress)
+        self.rates.append(rate)
+
+    def wants_checkpoint(self) -> bool:
+        return True
+
+    def save(
+        self, iteration: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...]
+    ) -> None:
+        self.saved[iteration] = ({n: t.detach().clone() for n, t in tensors.items()}, recent)
+        if iteration == self._stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def data(tiny_data: DataLocation) -> DetectionData:
+    return DetectionData(tiny_data, "train", CLASSES)
+
+
+def _plan(seed: int = 5, **changes: Any) -> TrainingPlan:
+    return TrainingPlan(training(2, **changes), BatchDraws(seed, 12, 4, SIZES, 0.5))
+
+
+def _trainee() -> DetectorTrainee:
+    seed_everything(1)
+    shape = DetectorShape(neck=8, fc=16, proposals=20, roi_samples=16, anchor_scale=2)
+    architecture = parse("[(8, 8)], [(8, 12)], [(8, 12)], [(8, 16)]", stem=8)
+    return DetectorTrainee(build_detector(architecture, shape, len(CLASSES)).train())
+
+
+def _run(data: DetectionData, plan: TrainingPlan, observed: _Observed) -> TrainingLoop:
+    loop = TrainingLoop(_trainee(), plan, data, observed)
+    loop.run()
+    return loop
+
+
+@pytest.fixture(scope="module")
+def reference(data: DetectionData) -> _Observed:
+    observed = _Observed()
+    _run(data, _plan(), observed)
+    return observed
+
+
+def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+def test_a_run_is_a_function_of_its_seed(data: DetectionData, reference: _Observed) -> None:
+    again, other = _Observed(), _Observed()
+    _run(data, _plan(), again)
+    assert _same(again.saved[6][0], reference.saved[6][0])
+    _run(data, _plan(seed=6), other)
+    assert not _same(other.saved[6][0], reference.saved[6][0])
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 5])
+def test_a_run_resumed_after_any_step_is_the_same_run(
+    data: DetectionData, reference: _Observed, stop: int
+) -> None:
+    stopped, resumed = _Observed(stop_after=stop), _Observed()
+    with pytest.raises(KeyboardInterrupt):
+        _run(data, _plan(), stopped)
+    tensors, recent = stopped.saved[stop]
+    seed_everything(99)  # whatever the new process drew before
+    loop = TrainingLoop(_trainee(), _plan(), data, resumed)
+    file = Artifact(key="checkpoint", size=0, sha256="0" * 64)
+    loop.resume(CheckpointRecord(iteration=stop, attempt=1, file=file, recent=recent), tensors)
+    loop.run()
+    assert sorted(resumed.saved) == list(range(stop + 1, 7))
+    assert resumed.saved[6][1] == reference.saved[6][1]
+    assert _same(resumed.saved[6][0], reference.saved[6][0])
+
+
+def test_a_checkpoint_holds_statistics_and_momentum(reference: _Observed) -> None:
+    tensors, _ = reference.saved[3]
+    assert "model.backbone.bn1.running_mean" in tensors
+    assert tensors["model.backbone.bn1.num_batches_tracked"] == 3
+    learnt = _trainee().module.named_parameters()
+    assert {f"momentum.{n}" for n, p in learnt if p.requires_grad} <= tensors.keys()
+
+
+def test_every_step_is_told_with_its_place_loss_and_rate(reference: _Observed) -> None:
+    places = [(p.done, p.total, p.epoch, p.epochs) for p in reference.progress]
+    assert places == [(done, 6, 1 + (done > 3), 2) for done in range(1, 7)]
+    losses = [recent[-1]["loss"] for _, recent in reference.saved.values()]
+    assert [progress.loss for progress in reference.progress] == losses
+    assert reference.rates[0] == pytest.approx(0.01)
+    assert reference.rates == sorted(reference.rates, reverse=True)
+
+
+def test_the_total_is_the_sum_of_what_is_named_a_loss(reference: _Observed) -> None:
+    values = reference.saved[6][1][-1]
+    named = [value for name, value in values.items() if "loss" in name and name != "loss"]
+    assert values["loss"] == pytest.approx(sum(named), rel=1e-5)
+    assert "acc" in values
+
+
+def test_the_final_loss_is_the_mean_of_the_last_steps(data: DetectionData) -> None:
+    observed = _Observed()
+    loop = _run(data, _plan(), observed)
+    mean = sum(losses["loss"] for losses in observed.saved[6][1]) / 6
+    assert loop.final_loss()["loss"] == pytest.approx(mean)
+
+
+class _Line:
+    """One weight that follows loss = factor × weight."""
+
+    def __init__(self, factor: float) -> None:
+        self.line = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.zeros_(self.line.weight)
+        self.module: torch.nn.Module = self.line
+        self.factor = factor
+
+    def preprocess(self, batch: Any) -> dict[str, Any]:
+        return {"inputs": torch.ones(1, 1), "data_samples": []}
+
+    def loss(self, iteration: int, inputs: Tensor, samples: list[Any]) -> dict[str, Tensor]:
+        return {"loss_line": self.factor * self.line(inputs).sum()}
+
+
+def _line_step(data: DetectionData, factor: float, settings: Training) -> float:
+    trainee = _Line(factor)
+    plan = TrainingPlan(settings, BatchDraws(0, 12, 12, SIZES, 0.0))
+    TrainingLoop(trainee, plan, data, _Observed()).run()
+    return trainee.line.weight.item()
+
+
+def test_gradients_are_clipped_to_their_norm(data: DetectionData) -> None:
+    one_step: dict[str, Any] = {"batch_size": 12, "learning_rate": "0.5"}
+    clipped = training(1, gradient_clip="2", **one_step)
+    free = training(1, gradient_clip="0", **one_step)
+    assert _line_step(data, 100.0, clipped) == pytest.approx(-0.5 * 2)
+    assert _line_step(data, 100.0, free) == pytest.approx(-0.5 * 100)
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_ends_the_run_before_the_weights_take_it(
+    data: DetectionData, factor: float
+) -> None:
+    observed = _Observed()
+    trainee = _Line(factor)
+    plan = TrainingPlan(training(1), BatchDraws(0, 12, 4, SIZES, 0.0))
+    with pytest.raises(DivergedError, match="loss is nan at iteration 0"):
+        TrainingLoop(trainee, plan, data, observed).run()
+    assert not observed.saved
+    assert trainee.line.weight.item() == 0.0
