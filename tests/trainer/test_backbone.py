@@ -1,11 +1,13 @@
 """The evolvable backbone: mmdet's ResNet where the encoding says so, any legal one otherwise."""
 
 import ast
+import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
 from mmdet.models.backbones import ResNet
+from mmdet.registry import MODELS
 
 import detnas_trainer.backbone
 from detnas.architecture import Architecture, parse
@@ -153,10 +155,25 @@ def test_wrong_settings_are_refused(settings: dict, message: str) -> None:
 
 
 def test_the_file_stands_alone() -> None:
-    source = Path(detnas_trainer.backbone.__file__).read_text()
-    imported = {
-        node.module.split(".")[0]
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.ImportFrom) and node.module
-    }
-    assert imported <= {"collections", "mmdet", "mmengine", "torch"}
+    tree = ast.walk(ast.parse(Path(detnas_trainer.backbone.__file__).read_text()))
+    imported = set()
+    for node in tree:
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "a relative import").split(".")[0])
+    assert imported == {"collections", "mmdet", "mmengine", "torch"}
+
+
+def test_a_copy_of_the_file_may_be_imported_beside_it(tmp_path: Path) -> None:
+    copy = tmp_path / "exported_backbone.py"
+    copy.write_bytes(Path(detnas_trainer.backbone.__file__).read_bytes())
+    specification = importlib.util.spec_from_file_location("exported_backbone", copy)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    try:
+        specification.loader.exec_module(module)
+        assert MODELS.get("EvolvableBackbone") is module.EvolvableBackbone
+    finally:
+        MODELS.register_module(module=EvolvableBackbone, force=True)

@@ -54,7 +54,7 @@ def detector_config(
             "mean": [123.675, 116.28, 103.53],
             "std": [58.395, 57.12, 57.375],
             "bgr_to_rgb": True,
-            "pad_size_divisor": 32,
+            "pad_size_divisor": shape.pad_divisor,
         },
         "backbone": backbone_config(architecture),
         "neck": {
