@@ -160,3 +160,12 @@ def test_a_detector_of_another_shape_is_refused(basic_supernet):
     shape = SupernetShape(**{**basic_supernet.shape.model_dump(), "neck": 16})
     with pytest.raises(UserError, match=r"rpn_conv\.weight has channels \(12, 12\).*\(16, 16\)"):
         ElasticDetector(basic_supernet.detector, shape, basic_supernet.space)
+
+
+def test_batch_norms_may_be_exchanged_before_the_first_step(supernet, mixed):
+    elastic = supernet.elastic
+    torch.nn.SyncBatchNorm.convert_sync_batchnorm(supernet.detector)
+    own = extract(supernet.detector.state_dict(), supernet.shape, supernet.space, mixed)
+    with elastic.subnet(mixed) as detector:
+        inside = detector.state_dict()
+    assert {n: t.shape for n, t in inside.items()} == {n: t.shape for n, t in own.items()}

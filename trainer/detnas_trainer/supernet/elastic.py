@@ -7,6 +7,7 @@ backward pass, inside or later, reaches the supernet's parameters.
 
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from mmdet.models.detectors import TwoStageDetector
@@ -43,8 +44,6 @@ class ElasticDetector:
         self.detector = detector
         self.shape = shape
         self.space = space
-        self._parameters = _slots(detector, "_parameters")
-        self._buffers = _slots(detector, "_buffers")
         self._active = False
         _check_largest(detector, plan_subnet(shape, space, space.largest))
 
@@ -88,6 +87,15 @@ class ElasticDetector:
             for slot, value in reversed(displaced):
                 slot.holder[slot.key] = value
             self._active = False
+
+    # Found at the first step: until then batch norms may be exchanged for synchronised ones.
+    @cached_property
+    def _parameters(self) -> list[_Slot]:
+        return _slots(self.detector, "_parameters")
+
+    @cached_property
+    def _buffers(self) -> list[_Slot]:
+        return _slots(self.detector, "_buffers")
 
     def _substitutes(self, plan: SubnetPlan) -> Iterator[tuple[_Slot, Any]]:
         for slot in self._parameters:
