@@ -7,7 +7,10 @@ import typer
 from rich.console import Console
 
 from detnas.cli.output import Format, FormatOption, print_record
+from detnas.cli.report import readable_place
 from detnas.cli.search_options import NamespaceOption, StoreOption
+from detnas.errors import UserError
+from detnas.report import publish_report
 from detnas.runner.display import Display
 from detnas.runner.errors import AlreadyRunning, Interrupted, RunError
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
@@ -51,7 +54,8 @@ def run(
         status = _run(search, console, stop, manifest)
     if output is Format.TABLE:
         _say_what_was_gained(console, status)
-    else:
+    _write_page(console, search)
+    if output is not Format.TABLE:
         print_record(status.model_dump(mode="json", by_alias=True), output)
 
 
@@ -81,3 +85,12 @@ def _say_what_was_gained(console: Console, status: SearchStatus) -> None:
     for name, place in lines.items():
         if place:
             console.print(f"{name}: {place}", soft_wrap=True, highlight=False)
+
+
+def _write_page(console: Console, search: OpenedSearch) -> None:
+    """Write the report; the search has succeeded also where that can not be done."""
+    try:
+        said = f"report: {readable_place(publish_report(search.store, search.requests))}"
+    except UserError as error:
+        said = f"no report: {error}"
+    console.print(said, soft_wrap=True, highlight=False, markup=False)

@@ -13,7 +13,15 @@ from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Latency, PoolPhaseResult, Score
 from detnas.records.settings import Resolution
 from detnas.runner.state import Ending, SearchReader, SearchState
-from detnas.search import BaseFacts, LedgerEntry, Scored, lineage, read_entries
+from detnas.search import (
+    BaseFacts,
+    LedgerEntry,
+    Scored,
+    Summary,
+    fold,
+    lineage,
+    read_entries,
+)
 from detnas.search.front import FrontPoint
 from detnas.search.score import best
 from detnas.spec.manifest import SearchSpec
@@ -150,7 +158,8 @@ def gather(store: Store, requests: SearchRequests) -> ReportData:
 def _with_trials(
     data: ReportData, state: SearchState, facts: BaseFacts, entries: tuple[LedgerEntry, ...]
 ) -> ReportData:
-    summary = state.history.summary
+    # Folded from the same entries: trials may have ended since the state was read.
+    summary = fold(Summary(data.spec.search.top_k), entries)
     top = summary.best
     finished = {entry.index for entry in entries}
     return replace(

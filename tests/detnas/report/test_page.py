@@ -1,0 +1,166 @@
+"""The page: everything a reader looks for is in it, and nothing in it asks for the network."""
+
+import re
+
+import pytest
+
+from detnas.architecture import encode
+from detnas.records import keys
+from detnas.records.results import DetectorResult, Outcome
+from detnas.report import write_report
+from detnas.report.data import gather
+from detnas.report.page import render
+from tests.detnas.report.conftest import LOG
+from tests.detnas.report.reading_page import Page
+from tests.detnas.report.search_in_store import begun, with_base_and_pool, with_trials
+from tests.detnas.trials import START
+
+
+@pytest.fixture(scope="module")
+def text(data):
+    return render(data)
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_every_trial_has_a_row_with_its_step_score_and_outcome(page, finished):
+    simulation = finished.simulation
+    assert list(page.rows) == [f"trial-{index}" for index in range(30)]
+    for index, row in enumerate(page.rows.values()):
+        cells = [" ".join(cell.split()) for cell in row.cells]
+        teacher = simulation.proposals[index].teacher
+        result = simulation.results[index]
+        assert cells[0] == str(index)
+        assert cells[-2] == "-".join(map(str, teacher.depths))
+        shown = [f"{100 * score.map:.2f} %" for score in result.scores] or ["–", "–"]
+        assert cells[5:7] == shown
+        assert (cells[4] == "succeeded") == (result.outcome is Outcome.SUCCEEDED)
+
+
+def test_every_kind_of_action_taken_is_named(page, finished):
+    taken = {p.action.kind for p in finished.simulation.proposals if p.action}
+    shown = {row.cells[2] for row in page.rows.values()}
+    assert len(taken) >= 3
+    for kind in taken:
+        words = re.sub(r"(?<!^)(?=[A-Z])", " ", kind).lower()
+        assert any(step.startswith(words) for step in shown)
+
+
+def test_nothing_is_asked_of_the_network(page):
+    assert page.references
+    assert all(ref.startswith("#") or ref == "data:," for ref in page.references)
+    assert "default-src 'none'" in page.policy
+    assert "http" not in page.policy
+
+
+def test_what_a_trial_says_stays_text(text, page):
+    assert "<script>alert" not in text
+    outcome = page.rows["trial-7"].cells[4]
+    assert LOG in outcome
+    assert outcome.startswith("out of memory")
+    failed = next(t for t in page.figures["score-data"]["data"] if t["name"] == "failed")
+    told = next(hover for hover in failed["hovertext"] if hover.startswith("trial 7:"))
+    assert "&lt;script&gt;" in told
+    assert "<script" not in told
+
+
+def test_only_our_own_scripts_are_elements(page):
+    figures = len(page.figures)
+    assert figures == 3
+    assert page.tags.count("script") == figures + 2
+
+
+def test_head_compares_base_best_and_exported(page, data):
+    exported = data.exported
+    for detector in (data.base, data.best, exported):
+        assert f"{detector.best.h:.4f}" in page.text
+        assert encode(detector.architecture) in page.text
+    assert "16.0 ms" in page.text
+    assert "8.0 ms" in page.text
+    assert f"−{round(100 * (1 - exported.flops / data.base.flops))} %" in page.text
+    assert data.exported_to in page.text
+
+
+def test_lineage_shows_each_step_with_its_encoding(page, data):
+    lineage = page.text.partition("Lineage of the winner")[2].partition("All trials")[0]
+    assert data.lineage[0].detector.name == "base"
+    assert data.lineage[-1].detector.name == "fine-tuning"
+    position = 0
+    for step in data.lineage:
+        position = lineage.index(step.detector.name, position)
+        squeezed = lineage[position:].replace(" ", "")
+        assert encode(step.detector.architecture).replace(" ", "") in squeezed
+        assert f"H {step.detector.best.h:.4f}" in lineage[position:]
+    assert "lateral 3 afresh" in lineage
+
+
+def test_equal_records_give_equal_pages(text, finished):
+    assert render(gather(finished.store, finished.requests)) == text
+
+
+def test_a_finished_search_does_not_call_itself_unfinished(page):
+    assert "not finished" not in page.text
+    assert "failed." not in page.text.partition("What was gained")[0]
+
+
+def test_an_empty_search_says_so(root):
+    search = begun(root)
+    page = Page(render(gather(search.store, search.requests)))
+    assert "This search is not finished (preparing)" in page.text
+    assert "No trial has finished yet." in page.text
+    assert "No trial has begun yet." in page.text
+    assert not page.rows
+    assert not page.figures
+
+
+def test_base_and_teachers_without_trials_have_a_page(root):
+    search = begun(root)
+    with_base_and_pool(search)
+    page = Page(render(gather(search.store, search.requests)))
+    assert list(page.figures) == ["pool-data"]
+    assert "0.5000" in page.text
+
+
+def test_a_running_search_shows_trials_without_result(root):
+    search = begun(root)
+    with_base_and_pool(search)
+    with_trials(search, 9, open_ones=2)
+    page = Page(render(gather(search.store, search.requests)))
+    assert "9 of 30 trials finished" in page.text
+    assert "2 without a result" in page.text
+    assert len(page.rows) == 11
+    assert "no result yet" in page.rows["trial-10"].cells[4]
+    assert "Lineage of the best student so far" in page.text
+
+
+def test_a_failed_search_says_why(root):
+    search = begun(root)
+    result = DetectorResult(
+        outcome=Outcome.DIVERGED, message="loss is <b>nan</b>", started=START, finished=START
+    )
+    search.write(keys.result_key(keys.base_folder(search.requests.search)), result)
+    text = render(gather(search.store, search.requests))
+    assert "training the base failed (Diverged): loss is <b>nan</b>" in Page(text).text
+    assert "<b>nan" not in text
+
+
+def test_a_search_whose_trials_all_failed_has_a_page(root):
+    search = begun(root, 3, failures={0: "no", 1: "no", 2: "no"})
+    with_base_and_pool(search)
+    with_trials(search, 3)
+    page = Page(render(gather(search.store, search.requests)))
+    assert "none of 3 trials succeeded" in page.text
+    assert "No trial has succeeded yet." in page.text
+    assert len(page.rows) == 3
+
+
+def test_the_file_replaces_an_earlier_page_whole(finished, root):
+    target = root / "new folder" / "page.html"
+    write_report(finished.store, finished.requests, target)
+    target.write_text("old")
+    write_report(finished.store, finished.requests, target)
+    assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert [path.name for path in target.parent.iterdir()] == ["page.html"]
