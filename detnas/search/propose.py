@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-from detnas.actions import Action, AddedBlock, legal_actions
-from detnas.architecture import Architecture
 from detnas.records.proposal import Proposal, Step
 from detnas.search.base import BaseFacts
 from detnas.search.draws import job_seed, rank_choice, trial_random
 from detnas.search.ledger import LedgerEntry
+from detnas.search.pair import Move, Pair
 from detnas.search.summary import Summary, fingerprint
 from detnas.spec.search import Search
-from detnas.teachers import Teacher, TeacherSpace
+from detnas.teachers import TeacherSpace
 
 _REDRAWS = 32
 """Draws that may repeat something before the untried neighbours are listed one by one."""
@@ -43,26 +42,6 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    """A student and its teacher, to step on from; `index` None is {base, supernet}."""
-
-    index: int | None
-    architecture: Architecture
-    added: tuple[AddedBlock, ...]
-    teacher: Teacher
-
-
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """A step from a pair, before it is numbered."""
-
-    parent: int | None
-    step: Step
-    teacher: Teacher
-    action: Action | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Climb:
     """Everything one proposal is drawn from.
 
@@ -71,33 +50,30 @@ class _Climb:
     """
 
     settings: Search
-    space: TeacherSpace
     index: int
-    pairs: tuple[_Pair, ...]
+    pairs: tuple[Pair, ...]
     teacher_only: bool
 
-    def draw(self, random: Random) -> _Move:
+    @property
+    def student_probability(self) -> float:
+        return 0.0 if self.teacher_only else float(self.settings.student_probability)
+
+    def draw(self, random: Random) -> Move:
         """One step from one of the pairs, at random."""
         pair = rank_choice(random, self.pairs)
-        if self.teacher_only or random.random() >= float(self.settings.student_probability):
-            return _teacher_step(pair, self.space.mutate(pair.teacher, random))
-        kinds = legal_actions(pair.architecture, pair.added, self.settings.actions)
-        kind = random.choice(list(kinds))
-        return _student_step(pair, random.choice(kinds[kind]))
+        if random.random() < self.student_probability:
+            return pair.evolve_student(random)
+        return pair.mutate_teacher(random)
 
-    def neighbours(self) -> Iterator[_Move]:
-        """Every step from every pair."""
-        chance = 0 if self.teacher_only else self.settings.student_probability
+    def neighbours(self) -> Iterator[Move]:
+        """Every step that may be drawn."""
         for pair in self.pairs:
-            if chance < 1:
-                for slot in self.space.mutations(pair.teacher):
-                    yield from (_teacher_step(pair, teacher) for teacher in slot)
-            if chance > 0:
-                kinds = legal_actions(pair.architecture, pair.added, self.settings.actions)
-                for places in kinds.values():
-                    yield from (_student_step(pair, action) for action in places)
+            if self.student_probability < 1:
+                yield from pair.teacher_steps()
+            if self.student_probability > 0:
+                yield from pair.student_steps()
 
-    def numbered(self, move: _Move) -> Proposal:
+    def numbered(self, move: Move) -> Proposal:
         """The proposal that a step makes."""
         return Proposal(
             index=self.index,
@@ -131,12 +107,12 @@ def propose(
         return finished
     repeated = _repeated(summary, in_flight)
     waiting = any(proposal.step is Step.BASELINE for proposal in in_flight)
-    start = _Pair(None, base.architecture, (), space.largest)
-    pairs = () if waiting else tuple(_pair(entry) for entry in summary.top)
+    start = Pair(None, base.architecture, (), space.largest, space, settings.actions)
+    pairs = () if waiting else tuple(_pair(entry, space, settings) for entry in summary.top)
     teacher_only = waiting or index <= settings.warmup_trials
-    climb = _Climb(settings, space, index, pairs or (start,), teacher_only)
+    climb = _Climb(settings, index, pairs or (start,), teacher_only)
     if not pairs:
-        baseline = climb.numbered(_Move(None, Step.BASELINE, space.largest))
+        baseline = climb.numbered(Move(None, Step.BASELINE, space.largest))
         if not repeated(baseline):
             return baseline
     return _unrepeated(climb, trial_random(settings.seed, index), repeated)
@@ -171,14 +147,7 @@ def _unrepeated(climb: _Climb, random: Random, repeated: Callable[[Proposal], bo
     return random.choice(untried) if untried else proposal
 
 
-def _pair(entry: LedgerEntry) -> _Pair:
+def _pair(entry: LedgerEntry, space: TeacherSpace, settings: Search) -> Pair:
     assert entry.architecture is not None
-    return _Pair(entry.index, entry.architecture, entry.added, entry.proposal.teacher)
-
-
-def _teacher_step(pair: _Pair, teacher: Teacher) -> _Move:
-    return _Move(pair.index, Step.TEACHER, teacher)
-
-
-def _student_step(pair: _Pair, action: Action) -> _Move:
-    return _Move(pair.index, Step.STUDENT, pair.teacher, action)
+    teacher = entry.proposal.teacher
+    return Pair(entry.index, entry.architecture, entry.added, teacher, space, settings.actions)
