@@ -3,7 +3,8 @@
     python bench/propose.py [--trials 10000] [--parallelism 8]
 
 The search is driven by `propose` itself, on R101 in the paper's teacher space, with random scores.
-The crowded case is one candidate whose every step was tried. Times are the process's own: a proposal waits for nothing.
+The crowded case is one candidate whose every step was tried. Times are
+CPU times: a proposal waits for nothing.
 """
 
 import argparse
