@@ -78,6 +78,9 @@ class DetectorShape(Schema):
     proposals: Positive = Field(1000, description="Proposals that reach the box head per image.")
     roi_samples: Positive = Field(512, description="RoIs sampled per training image.")
     anchor_scale: Positive = Field(8, description="Anchor side in units of each level's stride.")
+    pad_divisor: Positive = Field(
+        32, description="Sides of a batch are padded to multiples of this, in pixels."
+    )
 
 
 class Schedule(StrEnum):
@@ -115,7 +118,11 @@ class Distillation(Schema):
     localization: Literal["ClassAware", "Plain", "None"] = Field(
         "ClassAware", description="Box regression: weighted by the teacher's classes, or plain."
     )
-    feature_weight: Fraction = Field(Decimal("1.0"), description="Weight of the feature loss.")
+    feature_weight: Fraction = Field(
+        Decimal("0.01"),
+        description="Weight of the feature loss. At 1 its gradient is some hundred times that of "
+        "detection, because the squares are summed over channels.",
+    )
     classification_weight: Fraction = Field(
         Decimal("1.0"), description="Weight of the soft classification loss."
     )
