@@ -1,0 +1,114 @@
+"""What each job is asked."""
+
+import pytest
+
+from detnas.actions import AddLayer
+from detnas.plan.candidate import Candidate, choose_winner
+from detnas.records.proposal import Proposal, Step
+from detnas.teachers import Teacher
+from tests.detnas.plan.searches import (
+    ENCODING,
+    SEARCH,
+    architecture,
+    artifact,
+    detector,
+    phase,
+    prepared,
+    requests,
+)
+
+SPACE = requests().spec.teachers.space
+
+
+def candidate(name: str, score: float, teacher: Teacher = SPACE.smallest) -> Candidate:
+    resolution = requests().spec.resolutions[0]
+    return Candidate(3, detector(name), teacher, score, resolution, 0.3)
+
+
+def test_paths_of_the_manifest_start_from_its_folder() -> None:
+    base = {"architecture": ENCODING, "stem": 16, "weights": "checkpoints/base.pth"}
+    built = requests(base=base)
+    assert built.prepare().data.root == "/home/of/manifest/data"
+    assert built.base(prepared()).weights == "/home/of/manifest/checkpoints/base.pth"
+    remote = requests(base={**base, "weights": "s3://models/base.pth"})
+    assert remote.base(prepared()).weights == "s3://models/base.pth"
+
+
+def test_a_base_with_weights_and_no_schedule_is_not_trained() -> None:
+    base = {"architecture": ENCODING, "stem": 16, "weights": "base.pth"}
+    assert requests(base=base).base(prepared()).training.epochs == 0
+    trained = requests().base(prepared())
+    assert (trained.training.epochs, trained.weights) == (2, None)
+    assert trained.architecture == architecture()
+
+
+def test_pool_phases_build_on_each_other() -> None:
+    first = requests().pool_phase(prepared(), ())
+    third = requests(
+        teachers={"phases": [{"epochs": n, "learningRate": "0.1"} for n in (3, 2, 1)]}
+    ).pool_phase(prepared(), (phase(0), phase(1)))
+    assert (first.phase, first.previous, first.supernet_weights) == (0, None, None)
+    assert first.space.smallest == first.space.largest == SPACE.largest
+    assert (third.phase, third.training.epochs) == (2, 1)
+    assert third.previous == artifact("phase-1")
+    assert third.supernet_weights == artifact("phase-0")
+    assert third.space == third.full_space == SPACE
+    assert first.key.startswith("local/pools/")
+    assert first.key.endswith("/phase-0")
+
+
+def test_a_trial_takes_its_parents_student_and_the_last_phases_pool() -> None:
+    proposal = Proposal(
+        index=7,
+        parent=3,
+        step=Step.STUDENT,
+        action=AddLayer(stage=1),
+        teacher=SPACE.smallest,
+        seed=99,
+    )
+    pool = requests().pool((phase(0), phase(1)))
+    request = requests().trial(proposal, prepared(), detector("parent"), pool)
+    assert request.kind == "Evaluate"
+    assert request.key == f"{SEARCH}/trials/0007"
+    assert request.trial == proposal
+    assert (request.action, request.teacher, request.seed) == (
+        proposal.action,
+        proposal.teacher,
+        99,
+    )
+    assert (request.parent, request.parent_weights) == (architecture(), artifact("parent"))
+    assert request.pool is not None
+    assert request.pool.weights == artifact("phase-1")
+    assert request.training.epochs == 3
+    assert request.classes == ("cat", "dog")
+
+
+def test_fine_tuning_takes_the_best_pair_and_no_action() -> None:
+    built = requests(finetune={"epochs": 5})
+    request = built.finetune(
+        "folder", candidate("best", 0.5), prepared(), built.pool((phase(0), phase(1)))
+    )
+    assert (request.kind, request.key, request.training.epochs) == ("Finetune", "folder", 5)
+    assert (request.action, request.trial) == (None, None)
+    assert (request.teacher, request.parent_weights) == (SPACE.smallest, artifact("best"))
+
+
+def test_the_export_is_held_to_the_recorded_map() -> None:
+    winner = candidate("winner", 0.6)
+    request = requests().export("folder", winner, prepared(), candidate("base", 0.5))
+    assert (request.weights, request.base_weights) == (artifact("winner"), artifact("base"))
+    assert (request.resolution, request.expected_map) == (winner.resolution, winner.map)
+
+
+@pytest.mark.parametrize(
+    ("finetuned", "chosen"), [(0.51, "finetuned"), (0.5, "finetuned"), (0.49, "best")]
+)
+def test_the_fine_tuned_student_wins_unless_it_is_worse(finetuned: float, chosen: str) -> None:
+    winner = choose_winner(candidate("best", 0.5), candidate("finetuned", finetuned))
+    assert winner.candidate.result.weights == artifact(chosen)
+    assert f"{finetuned:.4f}" in winner.reason
+
+
+def test_why_there_is_no_fine_tuned_student_is_said() -> None:
+    assert "no fine-tuning was asked for" in choose_winner(candidate("best", 0.5), None).reason
+    assert "Diverged" in choose_winner(candidate("best", 0.5), None, "Diverged: loss").reason

@@ -1,0 +1,103 @@
+"""What is due, for every stage of a search."""
+
+from dataclasses import replace
+
+import pytest
+
+from detnas.plan.stages import DueJob, Observation, Phase, Verb, plan
+from detnas.records.results import Outcome
+from tests.detnas.plan.searches import detector, export, manifest, phase, prepared
+
+NOTHING = Observation()
+PREPARED = Observation(prepare=prepared())
+BASE = replace(PREPARED, base=detector("base"))
+POOL = replace(PREPARED, pool=(phase(0), phase(1)))
+READY = replace(BASE, pool=(phase(0), phase(1)))
+OVER = replace(READY, trials=4, any_success=True)
+FINETUNED = replace(OVER, finetune=detector("finetuned"))
+
+
+def trial(number: int) -> DueJob:
+    return DueJob(Verb.EVALUATE, number)
+
+
+@pytest.mark.parametrize(
+    ("observation", "parallelism", "expected_phase", "due", "proposals"),
+    [
+        (NOTHING, 4, Phase.PREPARING, [DueJob(Verb.PREPARE)], 0),
+        (PREPARED, 1, Phase.TRAINING, [DueJob(Verb.BASE)], 0),
+        (PREPARED, 2, Phase.TRAINING, [DueJob(Verb.BASE), DueJob(Verb.POOL, 0)], 0),
+        (BASE, 2, Phase.TRAINING, [DueJob(Verb.POOL, 0)], 0),
+        (replace(BASE, pool=(phase(0),)), 1, Phase.TRAINING, [DueJob(Verb.POOL, 1)], 0),
+        (POOL, 4, Phase.TRAINING, [DueJob(Verb.BASE)], 0),
+        (READY, 1, Phase.SEARCHING, [], 1),
+        (READY, 3, Phase.SEARCHING, [], 3),
+        (replace(READY, trials=2, open_trials=(1,)), 1, Phase.SEARCHING, [trial(1)], 0),
+        (replace(READY, trials=2, open_trials=(1,)), 2, Phase.SEARCHING, [trial(1)], 1),
+        # No more than the trials asked for, whatever room there is.
+        (replace(READY, trials=3, open_trials=(0, 2)), 8, Phase.SEARCHING, [trial(0), trial(2)], 1),
+        # A run with fewer slots than the one before takes up its trials in order.
+        (replace(READY, trials=3, open_trials=(0, 2)), 1, Phase.SEARCHING, [trial(0)], 0),
+        # Converged: what runs is waited for, nothing is added.
+        (
+            replace(READY, trials=3, open_trials=(2,), converged=True),
+            2,
+            Phase.SEARCHING,
+            [trial(2)],
+            0,
+        ),
+        (
+            replace(READY, trials=3, converged=True, any_success=True),
+            2,
+            Phase.FINETUNING,
+            [DueJob(Verb.FINETUNE)],
+            0,
+        ),
+        (OVER, 2, Phase.FINETUNING, [DueJob(Verb.FINETUNE)], 0),
+        (FINETUNED, 2, Phase.EXPORTING, [DueJob(Verb.EXPORT)], 0),
+        # A fine-tuning that failed costs the fine-tuning, not the student.
+        (
+            replace(OVER, finetune=detector("finetuned", outcome=Outcome.DIVERGED)),
+            2,
+            Phase.EXPORTING,
+            [DueJob(Verb.EXPORT)],
+            0,
+        ),
+        (replace(FINETUNED, export=export()), 2, Phase.SUCCEEDED, [], 0),
+    ],
+)
+def test_due_jobs(
+    observation: Observation,
+    parallelism: int,
+    expected_phase: Phase,
+    due: list[DueJob],
+    proposals: int,
+) -> None:
+    spec = manifest(search={"trials": 4, "parallelism": parallelism}, finetune={"epochs": 1}).spec
+    found = plan(observation, spec)
+    assert (found.phase, list(found.due), found.proposals) == (expected_phase, due, proposals)
+
+
+def test_without_finetuning_the_export_follows_the_trials() -> None:
+    assert plan(OVER, manifest().spec).due == (DueJob(Verb.EXPORT),)
+
+
+@pytest.mark.parametrize(
+    ("observation", "named"),
+    [
+        (Observation(prepare=prepared(Outcome.INVALID)), "preparing the data failed (Invalid)"),
+        (replace(POOL, base=detector("b", outcome=Outcome.DIVERGED)), "training the base failed"),
+        (replace(BASE, pool=(phase(0), phase(1, Outcome.OUT_OF_MEMORY))), "phase 1 of the pool"),
+        (replace(FINETUNED, export=export(Outcome.INFRASTRUCTURE)), "the export failed"),
+        (replace(READY, trials=4), "none of 4 trials succeeded"),
+    ],
+)
+def test_what_the_search_can_not_do_without_ends_it(observation: Observation, named: str) -> None:
+    found = plan(observation, manifest().spec)
+    assert found.phase is Phase.FAILED
+    assert not found.due
+    assert named in found.problem
+
+
+def test_failed_trials_do_not_end_a_search_that_has_trials_left() -> None:
+    assert plan(replace(READY, trials=3), manifest().spec).proposals == 1

@@ -1,0 +1,122 @@
+"""kill -9 of the runner, at moments uniform over a search's wall time."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.detnas.runner.pretended_search import PATIENCE, PHASES, PretendedSearch, ends
+
+MOMENTS = 20
+IN_A_WRITE = 3
+"""Every third moment is moved on to the next store write, and falls inside it."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A search that nothing disturbed.
+
+    Attributes:
+        results: keys of every result.
+        proposals: its trials, in order.
+        weights: digests of what was trained.
+        began: when, in seconds since the epoch.
+        lasted: seconds, to its last write.
+        writes: when each store write began.
+    """
+
+    results: set[str]
+    proposals: list[dict[str, Any]]
+    weights: list[str]
+    began: float
+    lasted: float
+    writes: list[float]
+
+    def moment(self, number: int) -> tuple[int, float]:
+        """Where a moment is: after so many writes, and so many seconds more."""
+        at = self.began + self.lasted * (number + 0.5) / MOMENTS
+        before = [write for write in self.writes if write <= at]
+        return len(before), at - (before[-1] if before else self.began)
+
+
+def small_search(folder: Path) -> PretendedSearch:
+    search = PretendedSearch(folder, spec={"teachers": {"phases": PHASES[:1]}})
+    search.write(trials=4)
+    (search.folder / "writes.txt").touch()
+    return search
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    search = small_search(tmp_path_factory.mktemp("reference") / "search")
+    began = time.time()
+    search.run()
+    writes = write_times(search)
+    return Reference(
+        results=set(search.results()),
+        proposals=search.proposals(),
+        weights=weights(search),
+        began=began,
+        lasted=writes[-1] - began,
+        writes=writes,
+    )
+
+
+def write_times(search: PretendedSearch) -> list[float]:
+    lines = (search.folder / "writes.txt").read_text().splitlines()
+    return [float(line.split()[0]) for line in lines]
+
+
+@pytest.mark.parametrize("number", range(MOMENTS))
+def test_a_killed_runner_loses_and_repeats_nothing(
+    reference: Reference, tmp_path: Path, number: int
+) -> None:
+    search = small_search(tmp_path / "search")
+    kill_at(search, reference.moment(number), in_a_write=number % IN_A_WRITE == 0)
+    assert all(ends(pid) for _, pid in search.starts()), "jobs die with the runner"
+    results, started = search.results(), search.starts()
+
+    search.run()
+
+    after = search.results()
+    assert {key: after[key] for key in results} == results, "a result was lost or changed"
+    again = [key for key, _ in search.starts()[len(started) :]]
+    assert not [key for key in again if f"{key}/result.json" in results], "repeated a finished job"
+    assert len(again) == len(set(again)), "repeated a job within the second run"
+    assert set(after) == reference.results
+    assert search.proposals() == reference.proposals
+    assert weights(search) == reference.weights
+    assert not list(search.root.rglob("*.part")), "left unfinished files"
+
+
+def kill_at(search: PretendedSearch, moment: tuple[int, float], *, in_a_write: bool) -> None:
+    """Start the search, and kill it; of two moments the later one, if it must be in a write."""
+    writes, seconds = moment
+    runner = search.start()
+    wait(lambda: len(write_times(search)) >= writes)
+    until = time.monotonic() + seconds
+    wait(lambda: time.monotonic() >= until or len(write_times(search)) > writes)
+    if in_a_write:
+        (search.folder / "hold").touch()
+        wait(lambda: (search.folder / "held").exists() or runner.poll() is not None)
+    assert runner.poll() is None, "the search ended before the moment came"
+    runner.kill()
+    runner.communicate()
+    (search.folder / "hold").unlink(missing_ok=True)
+
+
+def wait(condition: Any) -> None:
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
+def weights(search: PretendedSearch) -> list[str]:
+    """Digests of every trial's weights, and of what was exported."""
+    trials = search.records("trials/*/result.json").values()
+    (exported,) = search.records("students/best/request.json").values()
+    found = [trial["files"]["weights"]["sha256"] for trial in trials]
+    return [*found, exported["weights"]["sha256"]]
