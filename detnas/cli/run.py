@@ -11,6 +11,8 @@ from detnas.cli.report import readable_place
 from detnas.cli.search_options import NamespaceOption, StoreOption
 from detnas.errors import UserError
 from detnas.report import publish_report
+from detnas.errors import UserError
+from detnas.report import publish_report
 from detnas.runner.display import Display
 from detnas.runner.errors import AlreadyRunning, Interrupted, RunError
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
@@ -53,7 +55,7 @@ def run(
     with stop_on_signals() as stop:
         status = _run(search, console, stop, manifest)
     if output is Format.TABLE:
-        _say_what_was_gained(console, status)
+        _say_what_was_gained(console, status, search)
     _write_page(console, search)
     if output is not Format.TABLE:
         print_record(status.model_dump(mode="json", by_alias=True), output)
@@ -75,11 +77,12 @@ def _run(search: OpenedSearch, console: Console, stop: StopRequest, manifest: Pa
     return search_status(search, state)
 
 
-def _say_what_was_gained(console: Console, status: SearchStatus) -> None:
+def _say_what_was_gained(console: Console, status: SearchStatus, search: OpenedSearch) -> None:
     console.print(comparison(status))
     console.print(f"why this one: {status.export_reason}", soft_wrap=True, highlight=False)
     lines = {
         "exported": status.exported_to,
+        "report": _report(console, search),
         "records and logs": status.folder,
     }
     for name, place in lines.items():
@@ -94,3 +97,11 @@ def _write_page(console: Console, search: OpenedSearch) -> None:
     except UserError as error:
         said = f"no report: {error}"
     console.print(said, soft_wrap=True, highlight=False, markup=False)
+
+
+def _report(console: Console, search: OpenedSearch) -> str | None:
+    try:
+        return publish_report(search.store, search.requests)
+    except UserError as error:  # such as the packages that draw are not installed
+        console.print(f"no report: {error}", soft_wrap=True, highlight=False)
+        return None

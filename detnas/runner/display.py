@@ -70,7 +70,7 @@ class Display:
         self._tell_trials(state)
         if phase is not self._phase:
             self._phase = phase
-            self._console.rule(f"[bold]{phase}", align="left")
+            self._console.print(Text(f"── {phase}", "bold"))
 
     def waits(self, reason: str) -> None:
         """Say once what is waited for."""

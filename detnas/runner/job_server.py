@@ -119,14 +119,18 @@ class JobServer:
         process, self._process = self._process, None
         if process is None:
             return
-        assert process.stdin is not None
-        with contextlib.suppress(OSError):
-            process.stdin.close()
+        self._close_requests(process)
         try:
             process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    @staticmethod
+    def _close_requests(process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):
+            process.stdin.close()
 
     def _send(self, line: dict[str, Any]) -> None:
         if self._process is None:
@@ -159,7 +163,7 @@ class JobServer:
         return process
 
     def _listen(self, answers: IO[bytes]) -> None:
-        with contextlib.suppress(ValueError, OSError):
+        with answers, contextlib.suppress(ValueError, OSError):
             for line in answers:
                 self._answers.put(json.loads(line))
         self._answers.put(None)
@@ -169,6 +173,7 @@ class JobServer:
             return  # we stopped it
         self._process.kill()  # in case it only stopped answering
         code = self._process.wait()
+        self._close_requests(self._process)
         self._process = None
         self._deaths += 1
         if not self._ready or self._deaths > self._restarts:
