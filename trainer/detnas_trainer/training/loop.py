@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch._dynamo  # building an optimiser imports it: here it is paid before jobs are forked
 from torch import Tensor, nn
 
 from detnas.records.progress import Progress
