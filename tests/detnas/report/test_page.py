@@ -2,6 +2,7 @@
 
 import re
 
+import plotly.graph_objects as go
 import pytest
 
 from detnas.architecture import encode
@@ -9,6 +10,7 @@ from detnas.records import keys
 from detnas.records.results import DetectorResult, Outcome
 from detnas.report import write_report
 from detnas.report.data import gather
+from detnas.report.figures import Figure
 from detnas.report.page import render
 from tests.detnas.report.conftest import LOG
 from tests.detnas.report.reading_page import Page
@@ -164,3 +166,11 @@ def test_the_file_replaces_an_earlier_page_whole(finished, root):
     write_report(finished.store, finished.requests, target)
     assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert [path.name for path in target.parent.iterdir()] == ["page.html"]
+
+
+def test_a_figure_can_not_end_its_script_element(data, monkeypatch):
+    title = "</script><b>&amp;"
+    named = Figure("odd", "Odd", "", "yet.", lambda _: go.Figure(layout_title_text=title))
+    monkeypatch.setattr("detnas.report.page.FIGURES", (named,))
+    page = Page(render(data))
+    assert page.figures["odd-data"]["layout"]["title"]["text"] == title
