@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detnas.actions import prune_layer
+from detnas.architecture import Place
+from detnas.errors import UserError
 from detnas.records.settings import Resolution
 from detnas.search import BaseFacts, Objective, ledger_entry
 from detnas.search.score import Scored, best
@@ -63,6 +66,23 @@ def test_a_trial_is_scored_by_its_flops_at_the_base_resolution_everywhere() -> N
     assert large.h == pytest.approx(0.4)
     assert entry.best == large
     assert entry.h == large.h
+
+
+def test_a_smaller_student_scores_higher_at_equal_map() -> None:
+    smaller = prune_layer(BASE.architecture, Place(2, 1)).architecture
+    entry = ledger_entry(proposal(1), result(1, (0.3, 0.4), smaller), BASE)
+    assert entry.flops is not None
+    assert entry.parameters is not None
+    assert entry.flops == BASE.flops_of(smaller, LARGE) < BASE.flops
+    assert entry.h == pytest.approx(0.4 * (entry.flops / BASE.flops) ** -0.4)
+    small = BASE.flops_of(smaller, SMALL)
+    assert [score.flops for score in entry.scores] == [small, entry.flops]
+
+
+def test_success_without_a_student_is_refused() -> None:
+    for lacking in ({"architecture": None}, {"scores": ()}, {"files": {}}):
+        with pytest.raises(UserError, match="result of trial 1: it succeeded without"):
+            ledger_entry(proposal(1), result(1).model_copy(update=lacking), BASE)
 
 
 def test_the_bases_own_score_is_its_best_over_the_resolutions() -> None:
