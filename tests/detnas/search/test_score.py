@@ -80,7 +80,8 @@ def test_a_smaller_student_scores_higher_at_equal_map() -> None:
 
 
 def test_success_without_a_student_is_refused() -> None:
-    for lacking in ({"architecture": None}, {"scores": ()}, {"files": {}}):
+    lacks: list[dict[str, object]] = [{"architecture": None}, {"scores": ()}, {"files": {}}]
+    for lacking in lacks:
         with pytest.raises(UserError, match="result of trial 1: it succeeded without"):
             ledger_entry(proposal(1), result(1).model_copy(update=lacking), BASE)
 
