@@ -11,8 +11,6 @@ from detnas.cli.report import readable_place
 from detnas.cli.search_options import NamespaceOption, StoreOption
 from detnas.errors import UserError
 from detnas.report import publish_report
-from detnas.errors import UserError
-from detnas.report import publish_report
 from detnas.runner.display import Display
 from detnas.runner.errors import AlreadyRunning, Interrupted, RunError
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
@@ -53,21 +51,21 @@ def run(
     search = open_search(manifest, Overrides(store, namespace, parallel))
     console = Console(stderr=output is not Format.TABLE)
     with stop_on_signals() as stop:
-        status = _run(search, console, stop, manifest)
+        status = _run(search, console, stop)
     if output is Format.TABLE:
-        _say_what_was_gained(console, status, search)
+        _say_what_was_gained(console, status)
     _write_page(console, search)
     if output is not Format.TABLE:
         print_record(status.model_dump(mode="json", by_alias=True), output)
 
 
-def _run(search: OpenedSearch, console: Console, stop: StopRequest, manifest: Path) -> SearchStatus:
+def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchStatus:
     console.print(f"search {search.uri}", soft_wrap=True, highlight=False)
     try:
         with Display(search.store, search.requests.spec, console) as display:
             state = SearchRun(search, display, stop).run()
     except Interrupted:
-        console.print(f"stopped; go on with: detnas run {manifest}", soft_wrap=True)
+        console.print("stopped; the same command goes on from here", soft_wrap=True)
         raise typer.Exit(STOPPED + (stop.signal or 0)) from None
     except (RunError, StoreError) as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
@@ -77,17 +75,18 @@ def _run(search: OpenedSearch, console: Console, stop: StopRequest, manifest: Pa
     return search_status(search, state)
 
 
-def _say_what_was_gained(console: Console, status: SearchStatus, search: OpenedSearch) -> None:
+def _say_what_was_gained(console: Console, status: SearchStatus) -> None:
     console.print(comparison(status))
     console.print(f"why this one: {status.export_reason}", soft_wrap=True, highlight=False)
     lines = {
         "exported": status.exported_to,
-        "report": _report(console, search),
         "records and logs": status.folder,
     }
     for name, place in lines.items():
         if place:
-            console.print(f"{name}: {place}", soft_wrap=True, highlight=False)
+            console.print(
+                f"{name}: {readable_place(place)}", soft_wrap=True, highlight=False, markup=False
+            )
 
 
 def _write_page(console: Console, search: OpenedSearch) -> None:
@@ -97,11 +96,3 @@ def _write_page(console: Console, search: OpenedSearch) -> None:
     except UserError as error:
         said = f"no report: {error}"
     console.print(said, soft_wrap=True, highlight=False, markup=False)
-
-
-def _report(console: Console, search: OpenedSearch) -> str | None:
-    try:
-        return publish_report(search.store, search.requests)
-    except UserError as error:  # such as the packages that draw are not installed
-        console.print(f"no report: {error}", soft_wrap=True, highlight=False)
-        return None

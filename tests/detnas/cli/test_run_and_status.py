@@ -1,0 +1,89 @@
+"""`detnas run` and `detnas status` as a user types them, on searches with pretended jobs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.detnas.runner.pretended_search import PretendedSearch
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> PretendedSearch:
+    search = PretendedSearch(tmp_path_factory.mktemp("finished") / "search")
+    search.run()
+    return search
+
+
+def detnas(search: PretendedSearch, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from detnas.cli import main; main()", *words],
+        cwd=search.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_run_of_a_finished_search_says_what_was_gained(finished: PretendedSearch) -> None:
+    starts = finished.starts()
+    ended = detnas(finished, "run", "search.yaml", "--store", "store")
+    assert ended.returncode == 0, ended.stderr
+    assert finished.starts() == starts
+    for wanted in ("base", "exported", "mAP", "FLOPs", "parameters", "latency", "[(16, 16)"):
+        assert wanted in ended.stdout
+    assert f"exported: {finished.search}/students/best" in ended.stdout
+    assert f"records and logs: {finished.search}" in ended.stdout
+
+
+def test_output_for_programs_stands_alone_on_standard_output(finished: PretendedSearch) -> None:
+    ran = detnas(finished, "run", "search.yaml", "--store", "store", "-o", "json")
+    found = json.loads(ran.stdout)
+    assert (found["phase"], found["finished"]) == ("Succeeded", 6)
+    assert found["exportedTo"] == (finished.search / "students/best").as_uri()
+    by_manifest = detnas(finished, "status", "search.yaml", "--store", "store", "-o", "json")
+    assert json.loads(by_manifest.stdout) == found
+    by_folder = detnas(finished, "status", str(finished.search), "-o", "yaml")
+    assert yaml.safe_load(by_folder.stdout) == found
+
+
+def test_status_for_people_names_what_failed_and_why(tmp_path: Path) -> None:
+    search = PretendedSearch(tmp_path / "search")
+    search.faults({"trials/0001": ["exit 1"] * 3})
+    search.run()
+    said = detnas(search, "status", "search.yaml", "--store", "store").stdout
+    assert "6/6 (1 Infrastructure, 5 Succeeded)" in said
+    assert "fault: exit 1" in said
+    assert said.count("attempt 3") == 0, "a log belongs in its file"
+
+
+def test_status_of_a_search_that_has_not_begun_names_the_command_that_begins_it(
+    finished: PretendedSearch,
+) -> None:
+    ended = detnas(finished, "status", "search.yaml", "--store", "elsewhere")
+    assert ended.returncode == 2
+    assert "has not begun; begin it: detnas run search.yaml" in ended.stderr
+
+
+def test_a_search_that_is_being_run_is_refused(tmp_path: Path) -> None:
+    search = PretendedSearch(tmp_path / "search")
+    search.faults({"base": ["hang"]})
+    runner = search.start()
+    search.wait_for("base")
+    ended = detnas(search, "run", "search.yaml", "--store", "store")
+    assert ended.returncode == 1
+    assert "already being run on this machine" in ended.stderr
+    said = json.loads(detnas(search, "status", str(search.search), "-o", "json").stdout)
+    assert said["phase"] == "TrainingTeachers"
+    assert [job["name"] for job in said["active"]] == ["base"]
+    runner.kill()
+    runner.communicate()
+
+
+def test_parallelism_is_checked(finished: PretendedSearch) -> None:
+    ended = detnas(finished, "run", "search.yaml", "--parallel", "0")
+    assert ended.returncode == 2
+    assert "--parallel" in ended.stderr
