@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -151,6 +152,7 @@ class JobServer:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
+                    env={**os.environ, "PYTHONHASHSEED": "0"},  # sets in the same order every run
                     start_new_session=True,  # a terminal's Ctrl-C is for the runner alone
                 )
         except OSError as error:
