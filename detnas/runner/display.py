@@ -62,8 +62,8 @@ class Display:
             self._live.stop()
 
     def say(self, text: str) -> None:
-        """Print a line."""
-        self._console.print(Text(text))
+        """Print a line; broken to the width of a terminal only."""
+        self._console.print(Text(text), soft_wrap=not self._console.is_terminal)
 
     def phase(self, phase: Phase, state: SearchState) -> None:
         """Say a new phase, and the trials that ended since the last look."""
