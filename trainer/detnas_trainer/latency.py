@@ -11,6 +11,7 @@ from mmdet.models.detectors import TwoStageDetector
 from detnas.records.results import Latency
 from detnas.records.settings import Resolution
 from detnas_trainer.data.detection_data import Batch, DetectionData, collate
+from detnas_trainer.data.draws import Sample
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def measure_latency(
     seconds: list[list[float]] = [[] for _ in contestants]
     for run in range(warmup + repeats):
         for contestant, times in zip(contestants, seconds, strict=True):
-            sample = data.samples(contestant.resolution)[run % len(data)]
+            sample = Sample(run % len(data), contestant.resolution)
             taken = _time_one(contestant.detector, collate([data[sample]]), clock)
             if run >= warmup:
                 times.append(taken)

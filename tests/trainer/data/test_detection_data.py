@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,19 @@ def test_worker_processes_give_the_same_batches(train: DetectionData) -> None:
         assert [s.img_id for s in ours["data_samples"]] == [
             s.img_id for s in theirs["data_samples"]
         ]
+
+
+def test_batches_are_drawn_as_they_are_needed(train: DetectionData) -> None:
+    drawn: list[int] = []
+
+    def endless() -> Iterator[list[Sample]]:
+        for number in count():
+            drawn.append(number)
+            yield [Sample(number % len(train), WIDE)]
+
+    loading = batches(train, endless(), workers=1)
+    assert len(next(loading)["inputs"]) == 1
+    assert len(drawn) < 10
 
 
 def test_an_image_that_vanished_is_named(own_data: DataLocation) -> None:

@@ -16,6 +16,7 @@ _REQUIRED = {
     "annotations": ("id", "image_id", "category_id", "bbox", "area", "iscrowd"),
 }
 _IDENTIFIERS = ("id", "image_id", "category_id", "width", "height")
+_TEXTS = ("file_name", "name")
 
 
 class DataError(UserError):
@@ -131,6 +132,8 @@ def _check_entries(
                 raise DataError(f"{where} has no {key!r}", f"it needs {', '.join(keys)}")
             if key in _IDENTIFIERS and not _is_whole(entry[key]):
                 raise DataError(f"{where}: {key} is {entry[key]!r}", "it must be a whole number")
+            if key in _TEXTS and not (isinstance(entry[key], str) and entry[key]):
+                raise DataError(f"{where}: {key} is {entry[key]!r}", "it must be a text")
 
 
 class _Checker:
@@ -148,22 +151,23 @@ class _Checker:
         self._unique("category names", (entry["name"] for entry in self.categories))
         self._unique("annotations", (entry["id"] for entry in self.annotations))
         self._check_images()
-        ignored = tuple(
-            entry["id"]
-            for position, entry in enumerate(self.annotations)
-            if not self._has_area(entry, position, images, categories)
-        )
-        kept = {a["image_id"] for a in self.annotations if a["id"] not in set(ignored)}
+        ignored: list[int] = []
+        kept: set[int] = set()
+        for position, entry in enumerate(self.annotations):
+            if self._has_area(entry, position, images, categories):
+                kept.add(entry["image_id"])
+            else:
+                ignored.append(entry["id"])
         boxes = len(self.annotations) - len(ignored)
         if not boxes:
             raise DataError(f"{self._where} holds no box with an area", "annotate some objects")
         return Split(
             sha256=sha256,
             files={i["file_name"]: (i["width"], i["height"]) for i in self.images},
-            categories=tuple((entry["id"], str(entry["name"])) for entry in self.categories),
+            categories=tuple((entry["id"], entry["name"]) for entry in self.categories),
             boxes=boxes,
             empty_images=len(images - kept),
-            ignored=ignored,
+            ignored=tuple(ignored),
         )
 
     def _unique(self, what: str, values: Iterator[Any]) -> set[Any]:

@@ -4,7 +4,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -82,11 +82,6 @@ class DetectionData(Dataset[dict[str, Any]]):
         """COCO's id of each class."""
         return tuple(self._coco.cat_ids)
 
-    @cached_property
-    def image_ids(self) -> tuple[int, ...]:
-        """COCO's id of each image."""
-        return tuple(self._coco.get_data_info(i)["img_id"] for i in range(len(self)))
-
     def samples(self, resolution: Resolution) -> list[Sample]:
         """Every image once, in order, at one size."""
         return [Sample(image, resolution) for image in range(len(self))]
@@ -131,7 +126,7 @@ def batches(
         return
     loader = DataLoader(
         data,
-        batch_sampler=list(draws),  # type: ignore[arg-type]
+        batch_sampler=draws,  # type: ignore[arg-type]  # drawn as they are needed
         num_workers=workers,
         collate_fn=collate,
     )
