@@ -69,9 +69,9 @@ class JobServer:
         self._ids = count(1)
 
     @property
-    def alive(self) -> bool:
-        """Whether there is a process, as far as is known."""
-        return self._process is not None
+    def answers(self) -> bool:
+        """Whether there is a process that has said it is ready: before that, no job runs."""
+        return self._process is not None and self._ready
 
     def start(self, job: Started) -> str:
         """Start a job and return the id under which its end is told."""

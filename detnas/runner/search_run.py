@@ -113,15 +113,16 @@ class SearchRun:
 
     def _loop(self) -> SearchState:
         while True:
-            state = self._tidied(self._reader.read())
+            state = self._reader.read()
             decided = plan(state.observation, self._requests.spec)
+            self._watcher.phase(decided.phase, state)
+            state = self._tidied(state)
             if decided.phase is Phase.FAILED:
                 raise RunError(decided.problem, "mend that, then run the same command again")
             if decided.phase is Phase.SUCCEEDED:
                 return state
             if len(state.pool) == len(self._requests.spec.teachers.phases):
                 self._release_pool()
-            self._watcher.phase(decided.phase, state)
             self._start_due(decided, state)
             self._propose(decided)
             self._wait(decided)
@@ -261,7 +262,7 @@ class SearchRun:
             self._watcher.say("stopping: the running jobs write their checkpoints …")
         self._jobs.signal(signal.SIGTERM)
         until = self._settings.clock() + self._settings.limits.patience
-        while self._jobs.running and self._server.alive and self._stop.times == asked:
+        while self._jobs.running and self._server.answers and self._stop.times == asked:
             if self._settings.clock() >= until:
                 break
             self._jobs.ended_while_stopping(self._settings.tick)
