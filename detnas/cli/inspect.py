@@ -1,6 +1,5 @@
 """`detnas inspect`: what an architecture looks like and costs."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,11 +10,13 @@ from detnas.architecture import Architecture, Family, encode, parse
 from detnas.cli.output import Format, FormatOption, print_record
 from detnas.cost import DetectorCost, detector_cost
 from detnas.errors import UserError
+from detnas.plan.stages import Phase, plan
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
 from detnas.records.settings import DetectorShape, Resolution
+from detnas.runner.opening import OpenedSearch, reopen_search
+from detnas.runner.state import SearchReader
 from detnas.store.artifacts import load_record
-from detnas.store.opening import open_store
 
 _GIGA = 1e9
 _MILLION = 1e6
@@ -73,7 +74,7 @@ def inspect(
         size, count = resolution or Resolution(width=1333, height=800), classes or 80
     else:
         assert student is not None
-        export = exported_student(student)
+        export = exported_student(reopen_search(student))
         shape, subject = export.detector, export.architecture
         size, count = resolution or export.resolution, classes or len(export.classes)
     cost = detector_cost(subject, shape, count, size)
@@ -83,24 +84,21 @@ def inspect(
         print_record(describe(subject, cost, size), output)
 
 
-def exported_student(folder: str) -> ExportRequest:
-    """The student that a search exported.
-
-    Args:
-        folder: the search's folder, as a path or a URI.
+def exported_student(search: OpenedSearch) -> ExportRequest:
+    """The student that a search exported; after more trials, the latest.
 
     Raises:
-        UserError: nothing was exported there.
+        UserError: nothing was exported yet.
     """
-    uri = folder if "://" in folder else Path(folder).absolute().as_uri()
-    export = load_record(
-        open_store(uri.rstrip("/")), keys.request_key("students/best"), ExportRequest
-    )
-    if export is None:
+    state = SearchReader(search.store, search.requests).read()
+    if plan(state.observation, search.requests.spec).phase is not Phase.SUCCEEDED:
         raise UserError(
-            f"{folder}: no exported student there",
-            "give a finished search's folder, such as runs/local/searches/NAME-UID",
+            f"{search.uri} has exported no student yet",
+            "let it come to its end with 'detnas run', or see 'detnas status'",
         )
+    assert state.ending is not None
+    export = load_record(search.store, keys.request_key(state.ending.export_folder), ExportRequest)
+    assert export is not None  # its result was read
     return export
 
 

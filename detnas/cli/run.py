@@ -12,13 +12,12 @@ from detnas.cli.search_options import NamespaceOption, StoreOption
 from detnas.errors import UserError
 from detnas.report import publish_report
 from detnas.runner.display import Display
-from detnas.runner.errors import AlreadyRunning, Interrupted, RunError
+from detnas.runner.errors import AlreadyRunning, Interrupted
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
 from detnas.runner.search_run import SearchRun
 from detnas.runner.status import SearchStatus, search_status
 from detnas.runner.stopping import StopRequest, stop_on_signals
 from detnas.runner.tables import comparison
-from detnas.store.errors import StoreError
 
 FAILED = 1
 STOPPED = 128
@@ -39,7 +38,7 @@ def run(
     Whatever stops it, the same command goes on where it stopped, and repeats no finished trial.
 
     Exit codes: 0 exported, 1 the search can not go on, 2 the manifest can not be used, 130 stopped
-    by Ctrl-C.
+    by Ctrl-C (143 by SIGTERM).
 
     Examples:
         detnas run search.yaml
@@ -60,14 +59,14 @@ def run(
 
 
 def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchStatus:
-    console.print(f"search {search.uri}", soft_wrap=True, highlight=False)
+    console.print(f"search {search.uri}", soft_wrap=True, highlight=False, markup=False)
     try:
         with Display(search.store, search.requests.spec, console) as display:
             state = SearchRun(search, display, stop).run()
     except Interrupted:
         console.print("stopped; the same command goes on from here", soft_wrap=True)
         raise typer.Exit(STOPPED + (stop.signal or 0)) from None
-    except (RunError, StoreError) as error:
+    except UserError as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
         if not isinstance(error, AlreadyRunning):
             typer.echo(f"logs of this machine: {search.local}", err=True)
@@ -77,8 +76,8 @@ def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchSta
 
 def _say_what_was_gained(console: Console, status: SearchStatus) -> None:
     console.print(comparison(status))
-    console.print(f"why this one: {status.export_reason}", soft_wrap=True, highlight=False)
     lines = {
+        "why this one": status.export_reason,
         "exported": status.exported_to,
         "records and logs": status.folder,
     }

@@ -16,10 +16,10 @@ from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.settings import DataLocation
 from detnas.schema import Schema
-from detnas.spec.loading import load_manifest
+from detnas.spec.loading import load_manifest, read_manifest
 from detnas.spec.manifest import DetNASSearch
 from detnas.store import Store, open_store
-from detnas.store.artifacts import create_record, load_record
+from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
 from detnas.store.base import RESERVED_FOLDER
 from detnas.store.cache import default_cache_folder
 
@@ -27,13 +27,14 @@ DEFAULT_STORE = "runs"
 
 
 class SearchRecord(Schema):
-    """What a search was told when it began: `search.json`.
+    """What a search is told: `search.json`.
 
     Attributes:
         uid: of the search.
         folder: where the manifest's relative paths started from.
         data: where its data set lies.
-        manifest: every setting, defaults filled in.
+        manifest: every setting of the latest run, defaults filled in; runs of one search differ
+            only in what changes no result, such as the number of trials.
         versions: of what began it.
     """
 
@@ -87,7 +88,7 @@ def open_search(path: Path, overrides: Overrides = Overrides()) -> OpenedSearch:
     Raises:
         UserError: the manifest or the store can not be used.
     """
-    manifest = _overridden(load_manifest(path), overrides)
+    manifest = _overridden(load_manifest(path), overrides, str(path))
     spec, metadata = manifest.spec, manifest.metadata
     stored = overrides.store or (spec.storage.uri if spec.storage else DEFAULT_STORE)
     store = open_store(store_uri(stored))
@@ -121,16 +122,15 @@ def reopen_search(uri: str) -> OpenedSearch:
 
 
 def record_search(search: OpenedSearch) -> None:
-    """Write `search.json` where there is none; refuse a search whose data was elsewhere.
+    """Write `search.json`, or bring the manifest in it up to date.
 
     Raises:
         UserError: the search began with its data set in another place.
     """
     key = keys.search_record_key(search.requests.search)
-    data = search.requests.data
-    before = load_record(search.store, key, SearchRecord)
-    if before is None:
-        manifest = search.requests.manifest
+    data, manifest = search.requests.data, search.requests.manifest
+    stored = search.store.get(key)
+    if stored is None:
         record = SearchRecord(
             uid=search.uid,
             folder=str(search.requests.folder),
@@ -139,12 +139,17 @@ def record_search(search: OpenedSearch) -> None:
             versions=versions(),
         )
         create_record(search.store, key, record)
-    elif before.data != data:
+        return
+    before = parse_record(stored.data, f"{search.store.uri}/{key}", SearchRecord)
+    if before.data != data:
         raise UserError(
             f"search {search.requests.search} began with its data in {before.data.root}, "
             f"and spec.dataset.source.directory now means {data.root}",
             "move the data back, or give the search another metadata.name",
         )
+    if before.manifest != manifest:
+        record = before.model_copy(update={"manifest": manifest})
+        replace_record(search.store, key, record, stored.version)
 
 
 def store_uri(text: str) -> str:
@@ -167,14 +172,14 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _overridden(manifest: DetNASSearch, overrides: Overrides) -> DetNASSearch:
+def _overridden(manifest: DetNASSearch, overrides: Overrides, source: str) -> DetNASSearch:
     # Copying checks nothing, so the values go through the models again.
     changed: dict[str, Any] = manifest.model_dump(by_alias=True, exclude_unset=True, mode="json")
     if overrides.namespace is not None:
         changed["metadata"]["namespace"] = overrides.namespace
     if overrides.parallelism is not None:
         changed["spec"].setdefault("search", {})["parallelism"] = overrides.parallelism
-    return DetNASSearch.model_validate(changed)
+    return read_manifest(changed, f"{source}, with what the command line says,")
 
 
 def _local_folder(uri: str, folder: str) -> Path:

@@ -53,7 +53,8 @@ def test_the_table_shows_every_part(detnas):
         (("--architecture", "[(64, 64)"), "position 9"),
         (("--architecture", R18, "--resolution", "big"), "WIDTHxHEIGHT"),
         (("--architecture", R18, "--classes", "0"), "greater than or equal to 1"),
-        (("nowhere",), "no exported student"),
+        (("nowhere",), "holds no search"),
+        (("--architecture", "[(" + "9" * 5000 + ", 64)]"), "a width is 1 to 65536"),
     ],
 )
 def test_bad_input_is_explained_and_exits_2(detnas, arguments, said, tmp_path, monkeypatch):

@@ -83,6 +83,57 @@ def test_a_search_that_is_being_run_is_refused(tmp_path: Path) -> None:
     runner.communicate()
 
 
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [(("--namespace", "A B"), "metadata.namespace"), (("--parallel", "5000"), "parallelism")],
+)
+def test_what_the_command_line_says_is_checked_like_the_manifest(
+    finished: PretendedSearch, words: tuple[str, str], field: str
+) -> None:
+    ended = detnas(finished, "run", "search.yaml", *words)
+    assert ended.returncode == 2
+    assert field in ended.stderr
+    assert words[1] in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_after_more_trials_the_folder_alone_says_the_same_as_the_manifest(tmp_path: Path) -> None:
+    search = PretendedSearch(tmp_path / "search")
+    search.write(trials=2, seed=0)
+    search.run()
+    search.write(trials=5, seed=0)  # the last of them evolves the student, and is the best
+    search.run()
+    by_manifest = detnas(search, "status", "search.yaml", "--store", "store", "-o", "json")
+    found = json.loads(by_manifest.stdout)
+    assert (found["phase"], found["trials"], found["finished"]) == ("Succeeded", 5, 5)
+    by_folder = detnas(search, "status", str(search.search), "-o", "json")
+    assert json.loads(by_folder.stdout) == found
+    assert found["exportedTo"].endswith("/students/best-0004")
+    inspected = json.loads(detnas(search, "inspect", str(search.search), "-o", "json").stdout)
+    assert inspected["architecture"] == found["exported"]["encoding"]
+    assert inspected["flops"] == found["exported"]["flops"]
+    assert inspected["architecture"] != found["base"]["encoding"]
+
+
+def test_brackets_in_a_log_are_text(tmp_path: Path) -> None:
+    search = PretendedSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
+    search.write(trials=1)
+    search.faults({"finetune": ["exit [/red]"] * 3})
+    search.run()
+    ended = detnas(search, "run", "search.yaml", "--store", "store")
+    assert ended.returncode == 0, ended.stderr
+    assert "fault: exit [/red]" in ended.stdout
+
+
+def test_a_search_without_a_student_is_not_inspected(tmp_path: Path) -> None:
+    search = PretendedSearch(tmp_path / "search")
+    search.faults({"base": ["exit 1"] * 3})
+    search.run(exit_code=1)
+    ended = detnas(search, "inspect", str(search.search))
+    assert ended.returncode == 2
+    assert "has exported no student yet" in ended.stderr
+
+
 def test_parallelism_is_checked(finished: PretendedSearch) -> None:
     ended = detnas(finished, "run", "search.yaml", "--parallel", "0")
     assert ended.returncode == 2
