@@ -20,8 +20,6 @@ from detnas.search.ledger import LedgerEntry
 from detnas.search.score import best
 from detnas.store import Store
 
-_LATEST_FAILURES = 5
-
 
 class DetectorStatus(Schema):
     """A detector at its best resolution.
@@ -134,7 +132,7 @@ def search_status(search: OpenedSearch, state: SearchState) -> SearchStatus:
         best=entry_status(top) if top else None,
         best_trial=top.index if top else None,
         top=tuple(map(_trial_status, summary.top)),
-        failures=tuple(map(_trial_status, _failed(state.history.loose.values()))),
+        failures=tuple(map(_trial_status, summary.failures)),
         active=tuple(
             ActiveJob(
                 name=job_name(due),
@@ -226,11 +224,6 @@ def _with_export(status: SearchStatus, store: Store, state: SearchState) -> Sear
 def _candidate_status(facts: BaseFacts, candidate: Candidate) -> DetectorStatus:
     assert candidate.result.architecture is not None
     return detector_status(facts, candidate.result.architecture, candidate.result.scores)
-
-
-def _failed(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    failed = sorted((e for e in entries if not e.succeeded), key=lambda entry: entry.finished)
-    return failed[-_LATEST_FAILURES:]
 
 
 def _trial_status(entry: LedgerEntry) -> TrialStatus:

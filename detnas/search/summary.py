@@ -10,6 +10,9 @@ from detnas.records.results import Outcome
 from detnas.search.front import Front, extend
 from detnas.search.ledger import LedgerEntry
 
+LATEST_FAILURES = 5
+"""Failed trials that are kept to say why they failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -22,6 +25,7 @@ class Summary:
         outcomes: finished trials by outcome.
         top: the best trials, best first; of equals, the earlier first.
         front: the Pareto front.
+        failures: the last trials, by number, that did not succeed; at most `LATEST_FAILURES`.
         evaluated: fingerprints of proposals that need no second try, by parent.
     """
 
@@ -31,6 +35,7 @@ class Summary:
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     top: tuple[LedgerEntry, ...] = ()
     front: Front = ()
+    failures: tuple[LedgerEntry, ...] = ()
     evaluated: Mapping[int | None, frozenset[int]] = field(default_factory=dict)
 
     @property
@@ -93,6 +98,7 @@ def _fold_one(summary: Summary, entry: LedgerEntry) -> Summary:
         outcomes=Counter(summary.outcomes) + Counter([entry.outcome]),
         top=_top(summary, entry),
         front=extend(summary.front, entry),
+        failures=_failures(summary, entry),
     )
 
 
@@ -100,6 +106,13 @@ def _top(summary: Summary, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
     if entry.h is None:
         return summary.top
     return tuple(sorted((*summary.top, entry), key=_rank)[: summary.top_k])
+
+
+def _failures(summary: Summary, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
+    if entry.succeeded:
+        return summary.failures
+    failed = sorted((*summary.failures, entry), key=lambda failure: failure.index)
+    return tuple(failed[-LATEST_FAILURES:])
 
 
 def _rank(entry: LedgerEntry) -> tuple[float, int]:

@@ -76,6 +76,15 @@ def test_failures_are_counted_and_not_ranked() -> None:
     assert summary.stale == 4
 
 
+@given(st.permutations(range(12)))
+def test_the_latest_failures_are_kept_whatever_ended_first(order: list[int]) -> None:
+    entries = [
+        failed(proposal(i), Outcome.DIVERGED) if i % 2 else succeeded(proposal(i), 0.3, 0.4)
+        for i in order
+    ]
+    assert [entry.index for entry in folded(entries).failures] == [3, 5, 7, 9, 11]
+
+
 def test_all_but_infrastructure_need_no_second_try() -> None:
     for outcome in list(Outcome)[1:]:
         summary = folded([failed(proposal(3, parent=1), outcome)])
