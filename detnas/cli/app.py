@@ -15,7 +15,18 @@ BAD_INPUT = 2
 """Exit code of a command whose input can not be used."""
 
 app = typer.Typer(
-    help="Upgrade an object detector by joint architecture search, pruning and distillation.",
+    help="""Upgrade an object detector by joint architecture search, pruning and distillation.
+
+    A manifest says what to search; a store keeps all that was found, so that any command can be
+    stopped and given again. Each command's --help shows examples.
+
+    Examples:
+        detnas validate search.yaml
+
+        detnas run search.yaml
+
+        detnas report search.yaml
+    """,
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode="rich",

@@ -24,6 +24,8 @@ def status(
 ) -> None:
     """Say where a search stands; also while another process runs it.
 
+    All that is said comes from the store, so it can be asked from any machine that reads it.
+
     Examples:
         detnas status search.yaml
 

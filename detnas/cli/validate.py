@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from detnas.architecture import encode
 from detnas.cli.output import Format, FormatOption, print_record
@@ -17,6 +18,8 @@ def validate(
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Check a manifest: every field, and that its data set is there.
+
+    Nothing is run and nothing is written; every problem is named at once.
 
     Examples:
         detnas validate search.yaml
@@ -77,5 +80,5 @@ def _print_summary(search: DetNASSearch, path: Path) -> None:
     for name, value in rows.items():
         table.add_row(name, str(value))
     console = Console()
-    console.print(f"[green]{path} is valid[/green]: search {search.metadata.name}")
+    console.print(Text.assemble((f"{path} is valid", "green"), f": search {search.metadata.name}"))
     console.print(table)

@@ -46,7 +46,18 @@ def test_a_typing_error_is_named_with_the_field_meant(manifest, monkeypatch, cap
     manifest.write_text(manifest.read_text().replace("train.json", "train.json\n    valu: x"))
     code, _, err = _run(monkeypatch, capsys, manifest)
     assert code == 2
-    assert "spec.dataset.valu: unknown field; did you mean val?" in err
+    assert "spec.dataset.valu: unknown field, given as 'x'; did you mean val?" in err
+
+
+def test_brackets_in_a_path_are_text(manifest, monkeypatch, capsys):
+    folder = manifest.parent / "["
+    folder.mkdir()
+    odd = (folder / "red].yaml").absolute()
+    (folder / "data").symlink_to(manifest.parent / "data")
+    odd.write_text(manifest.read_text())
+    code, out, _ = _run(monkeypatch, capsys, odd)
+    assert code == 0
+    assert "[/red].yaml" in out.replace("\n", "")
 
 
 @pytest.mark.parametrize("name", ["train.json", "val.json"])
