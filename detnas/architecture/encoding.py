@@ -6,9 +6,10 @@ from detnas.architecture.blocks import FAMILIES, Family
 from detnas.architecture.model import STAGES, Architecture, Block
 from detnas.errors import UserError
 
-_TOKEN = re.compile(r"\s*(\d+|[\[\](),\-])")
+_TOKEN = re.compile(r"\s*([0-9]+|[\[\](),\-])")
 _DEFAULT_FAMILY = {FAMILIES[f].arity: f for f in (Family.BASIC, Family.BOTTLENECK)}
 _STEM = 64
+_DIGITS = 20
 
 
 class EncodingError(UserError):
@@ -55,9 +56,9 @@ class _Reader:
         token = self.peek()
         if token is None or not token.isdigit():
             raise EncodingError(self.text, self.position, "expected a number of channels")
-        if not 1 <= int(token) <= 65536:
+        if len(token) > _DIGITS or not 1 <= int(token) <= 65536:
             raise EncodingError(
-                self.text, self.position, f"{token} channels", "a width is 1 to 65536"
+                self.text, self.position, f"{token[:20]} channels", "a width is 1 to 65536"
             )
         self._advance()
         return int(token)

@@ -116,7 +116,9 @@ class Architecture(BaseModel):
         Raises:
             IndexError: the backbone has no such place.
         """
-        return self.blocks[sum(map(len, self.stages[: place.stage])) + place.block]
+        before = sum(map(len, self.stages[: place.stage]))
+        stage = self.blocks[before : before + len(self.stages[place.stage])]
+        return stage[place.block]
 
     @cached_property
     def residual_groups(self) -> tuple[ResidualGroup, ...]:

@@ -125,7 +125,10 @@ def _failed(observation: Observation, spec: SearchSpec) -> str:
             return f"{name} failed ({result.outcome}): {result.message}"
     over = is_over(observation, spec) and not observation.open_trials
     if observation.trials and over and not observation.any_success:
-        return f"none of {observation.trials} trials succeeded, so there is nothing to export"
+        return (
+            f"none of {observation.trials} trials succeeded, so there is nothing to export; with "
+            "more spec.search.trials (and patience) the search goes on"
+        )
     return ""
 
 

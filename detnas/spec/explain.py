@@ -64,7 +64,7 @@ def _message(found: Any, model: type[BaseModel]) -> str:
     if kind == "missing":
         return "missing; this field is required"
     if kind == "extra_forbidden":
-        return _unknown(found["loc"], model)
+        return f"unknown field, given as {_shown(value)}; {_advice(found['loc'], model)}"
     if kind == "value_error":
         return str(context["error"])
     if kind == "string_pattern_mismatch":
@@ -72,14 +72,13 @@ def _message(found: Any, model: type[BaseModel]) -> str:
     return f"{_shown(value)} is wrong; {_lower(found['msg'])}"
 
 
-def _unknown(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+def _advice(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
     owner = _model_at(location[:-1], model)
     if owner is None:
-        return "unknown field"
+        return "remove it"
     known = [field.alias or name for name, field in owner.model_fields.items()]
     close = get_close_matches(str(location[-1]), known, n=1)
-    advice = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-    return f"unknown field; {advice}"
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
 
 
 def _model_at(location: tuple[int | str, ...], model: type[BaseModel]) -> type[BaseModel] | None:

@@ -17,6 +17,10 @@ class _StrictLoader(yaml.SafeLoader):
         """Build the mapping; a repeated key is an error that names its line."""
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key is a word, not a list or mapping", key.start_mark
+                )
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} stands twice; keep one", key.start_mark

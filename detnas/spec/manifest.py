@@ -95,8 +95,9 @@ class SearchSpec(Schema):
 
     @model_validator(mode="after")
     def _distinct_resolutions(self) -> "SearchSpec":
-        if len(set(self.resolutions)) != len(self.resolutions):
-            raise ValueError("resolutions: one is listed twice; list each once")
+        for number, resolution in enumerate(self.resolutions):
+            if resolution in self.resolutions[:number]:
+                raise ValueError(f"resolutions: {resolution} is listed twice; list each once")
         return self
 
     @property

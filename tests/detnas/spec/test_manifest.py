@@ -89,7 +89,7 @@ WRONG = {
     "no resolution": ("spec.resolutions", [], "spec.resolutions", "at least 1"),
     "a resolution in words": ("spec.resolutions", ["big"], "spec.resolutions[0]", "1333x800"),
     "a resolution of zero": ("spec.resolutions", ["0x9"], "spec.resolutions[0]", "greater"),
-    "the same resolution twice": ("spec.resolutions", ["8x8", "8x8"], "spec", "list each once"),
+    "the same resolution twice": ("spec.resolutions", ["8x8", "8x8"], "spec", "8x8 is listed"),
     "three depths": ("spec.teachers.depths", {"min": [2, 2, 2]}, "depths.min", "required"),
     "depths upside down": ("spec.teachers.depths", {"min": [9, 9, 9, 9]}, "teachers", "maxDepths"),
     "widths falling": ("spec.teachers.widths", ["1.5", "1.0"], "teachers", "rising order"),
@@ -144,6 +144,7 @@ def test_every_problem_is_reported_at_once():
         ("", "0 documents"),
         ("a: 1\n---\nb: 2", "2 documents"),
         ("kind: A\nkind: B", "stands twice"),
+        ("? [kind]\n: A", "a key is a word"),
         ("!!python/object:os.system {}", "no valid YAML"),
     ],
 )
