@@ -105,6 +105,8 @@ class PoolClaim:
             else:
                 self._store.put_if_match(self._key, canonical_json(claim), before.version)
         except (AlreadyExists, VersionConflict):
+            taken = self._store.get(self._key)
+            self.other = self._parsed(taken).holder if taken is not None else self.other
             return False
         self.other = None
         return True

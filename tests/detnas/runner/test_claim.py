@@ -44,6 +44,20 @@ def test_the_first_holds_it_and_the_second_learns_who_does(store: Store) -> None
     assert (first.held, second.held, second.other) == (True, False, "first")
 
 
+def test_who_loses_a_race_learns_who_won(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    time = Time()
+    first, second = claim(store, "first", time), claim(store, "second", time)
+    real = store.get
+
+    def nothing_yet(_: str) -> None:
+        monkeypatch.setattr(store, "get", real)
+        assert first.hold()
+
+    monkeypatch.setattr(store, "get", nothing_yet)
+    assert not second.hold()
+    assert (second.held, second.other) == (False, "first")
+
+
 def test_a_claim_is_kept_as_long_as_its_heart_beats(store: Store) -> None:
     time = Time()
     first, second = claim(store, "first", time), claim(store, "second", time)
