@@ -6,15 +6,11 @@ Prints medians of one run in which the kinds of step take turns, and their ratio
 """
 
 import argparse
-import time
-from collections.abc import Callable
 from decimal import Decimal
-from statistics import median
 
 import torch
-from mmdet.structures import DetDataSample
-from mmengine.structures import InstanceData
 
+from bench.steps import median_seconds, noise_batch, training_step
 from detnas.architecture import parse
 from detnas.records.settings import DetectorShape, Distillation
 from detnas.teachers import SupernetShape, TeacherSpace
@@ -41,74 +37,26 @@ def main() -> None:
     teacher = build_detector(SUPERNET.architecture(largest), SHAPE, CLASSES, neck).eval()
     teacher.requires_grad_(requires_grad=False)
     adaptor = Adaptor(SHAPE.neck, neck)
-    inputs, samples = _batch(arguments.batch, arguments.size)
+    inputs, samples = noise_batch(arguments.batch, arguments.size, CLASSES)
     with torch.no_grad(), recorded(student.roi_head) as passes:
         student.loss(inputs, samples)
     rois = passes[0].rois
     distiller = Distiller(student, teacher, Distillation(), adaptor)
-    optimiser = torch.optim.SGD(distiller.parameters(), lr=1e-4, momentum=0.9)
-
-    def plain() -> None:
-        _step(optimiser, student.loss(inputs, samples))
 
     def teach() -> None:
         with torch.no_grad():
             box_forward(teacher.roi_head, teacher.extract_feat(inputs), rois)
 
-    def distil() -> None:
-        _step(optimiser, distiller.loss(inputs, samples))
-
-    seconds = timed({"plain": plain, "teacher": teach, "distil": distil}, arguments.steps)
+    kinds = {
+        "plain": training_step(student, lambda: student.loss(inputs, samples)),
+        "teacher": teach,
+        "distil": training_step(student, lambda: distiller.loss(inputs, samples), adaptor),
+    }
+    seconds = median_seconds(kinds, arguments.steps)
     for name, taken in seconds.items():
         print(f"{name:8s} {1000 * taken:8.1f} ms")
     ratio = seconds["distil"] / (seconds["plain"] + seconds["teacher"])
-    print(f"distillation step over (plain step + teacher forward): {ratio:.3f}")
-
-
-def timed(kinds: dict[str, Callable[[], None]], steps: int) -> dict[str, float]:
-    """Median seconds of each kind of step; they take turns, after three unmeasured rounds."""
-    taken: dict[str, list[float]] = {name: [] for name in kinds}
-    for turn in range(steps + 3):
-        for name, step in kinds.items():
-            start = time.perf_counter()
-            step()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if turn >= 3:
-                taken[name].append(time.perf_counter() - start)
-    return {name: median(values) for name, values in taken.items()}
-
-
-def _step(optimiser: torch.optim.Optimizer, losses: dict[str, torch.Tensor]) -> None:
-    optimiser.zero_grad()
-    terms = [
-        sum(value) if isinstance(value, list) else value
-        for name, value in losses.items()
-        if "loss" in name
-    ]
-    sum(terms).backward()
-    optimiser.step()
-
-
-def _batch(images: int, size: int) -> tuple[torch.Tensor, list[DetDataSample]]:
-    samples = []
-    shape = {
-        "img_shape": (size, size),
-        "batch_input_shape": (size, size),
-        "pad_shape": (size, size),
-    }
-    for _ in range(images):
-        sample = DetDataSample(metainfo=shape)
-        corners = torch.rand(5, 2) * (size - 40)
-        sample.gt_instances = InstanceData(
-            bboxes=torch.cat([corners, corners + 12 + 24 * torch.rand(5, 2)], dim=1),
-            labels=torch.randint(CLASSES, (5,)),
-        )
-        sample.ignored_instances = InstanceData(
-            bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long)
-        )
-        samples.append(sample)
-    return torch.randn(images, 3, size, size), samples
+    print(f"distillation step over (plain step + teacher forward): {ratio:.3f} (aim: at most 1.15)")
 
 
 def _arguments() -> argparse.Namespace:

@@ -6,17 +6,10 @@ detector of the same architecture, and at a random subnet over a static detector
 
 import argparse
 import json
-import statistics
-import time
-from collections.abc import Callable
-from typing import Any
 
 import torch
-from mmdet.models.detectors import TwoStageDetector
-from mmdet.structures import DetDataSample
-from mmengine.structures import InstanceData
-from torch import Tensor
 
+from bench.steps import median_seconds, noise_batch, training_step
 from detnas.architecture import Family
 from detnas.records.settings import DetectorShape
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
@@ -32,56 +25,6 @@ CLASSES = 10
 SIDE = 128
 
 
-def batch(size: int, device: str) -> tuple[Tensor, list[DetDataSample]]:
-    """Noise with three random boxes an image."""
-    samples = []
-    for _ in range(size):
-        corner = torch.randint(0, SIDE // 2, (3, 2), device=device).float()
-        sides = torch.randint(16, SIDE // 2, (3, 2), device=device)
-        sample = DetDataSample(
-            metainfo={
-                "img_shape": (SIDE, SIDE),
-                "pad_shape": (SIDE, SIDE),
-                "batch_input_shape": (SIDE, SIDE),
-                "scale_factor": (1.0, 1.0),
-            }
-        )
-        sample.gt_instances = InstanceData(
-            bboxes=torch.cat([corner, corner + sides], 1),
-            labels=torch.randint(0, CLASSES, (3,), device=device),
-        )
-        samples.append(sample)
-    return torch.randn(size, 3, SIDE, SIDE, device=device), samples
-
-
-def step(detector: TwoStageDetector, losses: Callable[[], dict[str, Any]]) -> Callable[[], None]:
-    """Forward, backward and update, as a function to be timed."""
-    optimiser = torch.optim.SGD(detector.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4)
-
-    def run() -> None:
-        optimiser.zero_grad()
-        total, _ = detector.parse_losses(losses())
-        total.backward()
-        optimiser.step()
-
-    return run
-
-
-def ratio(first: Callable[[], None], second: Callable[[], None], rounds: int) -> dict[str, float]:
-    """Median seconds of both, run in turn with the same draws, and their ratio."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for turn in range(rounds + 2):
-        for run, times in zip((first, second), seconds, strict=True):
-            torch.manual_seed(turn)
-            _wait()
-            start = time.perf_counter()
-            run()
-            _wait()
-            times.append(time.perf_counter() - start)
-    elastic, plain = (statistics.median(times[2:]) for times in seconds)
-    return {"elastic_s": elastic, "plain_s": plain, "ratio": elastic / plain}
-
-
 def compare(teacher: Teacher, arguments: argparse.Namespace) -> dict[str, float]:
     """A step of a subnet in the supernet, against its own static detector."""
     torch.manual_seed(0)
@@ -93,12 +36,14 @@ def compare(teacher: Teacher, arguments: argparse.Namespace) -> dict[str, float]
     supernet.to(arguments.device).train()
     static.to(arguments.device).train()
     elastic = ElasticDetector(supernet, SHAPE, SPACE)
-    inputs, samples = batch(arguments.batch, arguments.device)
-    return ratio(
-        step(supernet, lambda: elastic.loss(teacher, inputs, samples)),
-        step(static, lambda: static.loss(inputs, samples)),
-        arguments.rounds,
-    )
+    inputs, samples = noise_batch(arguments.batch, SIDE, CLASSES, arguments.device)
+    kinds = {
+        "elastic": training_step(supernet, lambda: elastic.loss(teacher, inputs, samples)),
+        "plain": training_step(static, lambda: static.loss(inputs, samples)),
+    }
+    seconds = median_seconds(kinds, arguments.rounds)
+    times = {f"{name}_s": taken for name, taken in seconds.items()}
+    return {**times, "ratio": seconds["elastic"] / seconds["plain"]}
 
 
 def main() -> None:
@@ -115,11 +60,6 @@ def main() -> None:
         times = compare(teacher, arguments)
         subnet = {"depths": teacher.depths, "widths": [str(width) for width in teacher.widths]}
         print(json.dumps({"subnet": subnet, **times, "allowed": 1.15}), flush=True)
-
-
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":
