@@ -97,21 +97,6 @@ def test_initialisation_follows_mmdets_resnet() -> None:
             assert torch.equal(ours[name], value)
 
 
-def test_active_depths_run_the_first_blocks_only() -> None:
-    deep = parse("[(4, 8)-(4, 8)-(4, 8)], [(4, 8)-(4, 8)], [(4, 8)], [(4, 8)-(4, 8)]", stem=8)
-    shallow = parse("[(4, 8)], [(4, 8)-(4, 8)], [(4, 8)], [(4, 8)]", stem=8)
-    whole, part = build(deep).eval(), build(shallow).eval()
-    part.load_state_dict({n: v for n, v in whole.state_dict().items() if n in part.state_dict()})
-    expected = part(IMAGE)
-
-    given = whole(IMAGE, depths=(1, 2, 1, 1))
-    whole.active_depths = (1, 2, 1, 1)
-    remembered = whole(IMAGE)
-
-    for features in (given, remembered):
-        assert all(torch.equal(a, b) for a, b in zip(features, expected, strict=True))
-
-
 def test_sliced_tensors_run_through_a_wider_backbone() -> None:
     wide = build(parse("[(8, 8, 16)], [(8, 8, 16)], [(8, 8, 16)], [(8, 8, 16)]", stem=8)).eval()
     thin = build(parse("[(4, 4, 8)], [(4, 4, 8)], [(4, 4, 8)], [(4, 4, 8)]", stem=4)).eval()

@@ -99,9 +99,6 @@ class EvolvableBackbone(BaseModule):
         norm_eval: batch norms keep their statistics in training.
         init_cfg: mmengine's initialisation; none initialises as mmdet's ResNet does.
 
-    Attributes:
-        active_depths: blocks that run in each stage, the first ones; none runs all of them.
-
     Raises:
         ValueError: an unknown family, a wrong number of stages, an empty stage, or a block with
             a number of widths that its family does not have.
@@ -128,7 +125,6 @@ class EvolvableBackbone(BaseModule):
             raise ValueError(f"frozen_stages: {frozen_stages}; -1 (none) to {_STAGES}")
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
-        self.active_depths: tuple[int, ...] | None = None
         self.conv1 = _convolution(3, stem, 7, stride=2)
         self.bn1 = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
@@ -162,19 +158,16 @@ class EvolvableBackbone(BaseModule):
             if isinstance(module, _ResidualBlock):
                 nn.init.zeros_(getattr(module, f"bn{module.layers}").weight)
 
-    def forward(self, x: Tensor, depths: Sequence[int] | None = None) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of the four stages, at strides 4, 8, 16 and 32.
 
         Args:
             x: N × 3 × H × W, normalised.
-            depths: blocks to run in each stage, the first ones; by default `active_depths`.
         """
-        depths = depths or self.active_depths
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         outputs = []
-        for index, layer in enumerate(self.layers):
-            for block in list(layer)[: depths[index] if depths else None]:
-                x = block(x)
+        for layer in self.layers:
+            x = layer(x)
             outputs.append(x)
         return tuple(outputs)
 
