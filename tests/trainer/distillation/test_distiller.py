@@ -121,6 +121,15 @@ def test_a_perfect_student_has_no_feature_gap():
     assert losses["loss_distill_localization"].item() == pytest.approx(0, abs=1e-10)
 
 
+def test_a_class_agnostic_teacher_teaches_localization_plainly(student, teacher):
+    head = teacher.roi_head.bbox_head
+    head.reg_class_agnostic = True
+    head.fc_reg = torch.nn.Linear(head.fc_reg.in_features, 4)
+    plain = Distillation(localization="Plain")
+    losses = Distiller(student, teacher, plain, Adaptor(8, 12)).loss(*_batch())
+    assert losses["loss_distill_localization"] > 0
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -85,6 +85,17 @@ def test_plain_localization_takes_class_agnostic_boxes_as_they_are(rng):
     assert actual.item() == pytest.approx(np.abs(teacher - student).sum() / ROIS, rel=1e-9)
 
 
+def test_plain_localization_takes_a_class_agnostic_teachers_one_box(rng):
+    student, teacher = rng.normal(size=(ROIS, 4 * CLASSES)), rng.normal(size=(ROIS, 4))
+    logits = rng.normal(size=(ROIS, CLASSES + 1))
+    total = 0.0
+    for roi in range(ROIS):
+        c = int(np.argmax(logits[roi, :-1]))
+        total += np.abs(teacher[roi] - student[roi, 4 * c : 4 * c + 4]).sum()
+    actual = plain_localization_loss(*map(torch.tensor, (student, teacher, logits)))
+    assert actual.item() == pytest.approx(total / ROIS, rel=1e-9)
+
+
 def test_sparsity_is_the_sum_of_absolute_weights(rng):
     gammas = [rng.normal(size=n) for n in (3, 8)]
     actual = bn_sparsity_loss(map(torch.tensor, gammas))

@@ -144,11 +144,6 @@ def _check(student: TwoStageDetector, teacher: TwoStageDetector, settings: Disti
             "distillation.localization: ClassAware, but one box serves all classes here",
             "set distillation.localization to Plain",
         )
-    if ours.reg_class_agnostic != theirs.reg_class_agnostic:
-        raise IncompatibleTeacher(
-            "distillation.localization: one of student and teacher has one box for all classes",
-            "set distillation.localization to None, or build both heads alike",
-        )
     for field in ("means", "stds"):
         own, other = getattr(ours.bbox_coder, field), getattr(theirs.bbox_coder, field)
         if tuple(own) != tuple(other):

@@ -51,16 +51,16 @@ def class_aware_localization_loss(
 def plain_localization_loss(student: Tensor, teacher: Tensor, teacher_logits: Tensor) -> Tensor:
     """The four deltas of the teacher's likeliest foreground class, L1, mean over RoIs.
 
-    The form that the class-aware loss is compared with (paper, table 12). With one box for all
-    classes those four deltas are compared as they are.
+    The form that the class-aware loss is compared with (paper, table 12). A side with one box
+    for all classes gives that box.
 
     Args:
         student: RoIs × 4·classes, or RoIs × 4, deltas.
-        teacher: the same of the teacher.
+        teacher: the same of the teacher, of either form.
         teacher_logits: RoIs × (classes + 1), background last.
     """
     rois = student.shape[0]
-    difference = (teacher - student).view(rois, -1, 4)
+    difference = teacher.view(rois, -1, 4) - student.view(rois, -1, 4)
     if difference.shape[1] > 1:
         likeliest = teacher_logits[:, :-1].argmax(dim=1)
         difference = difference[torch.arange(rois, device=student.device), likeliest]
