@@ -9,7 +9,7 @@ class Progress(Schema):
     """Where a job is.
 
     Attributes:
-        activity: ``loading``, ``training``, ``evaluating``, ``publishing``.
+        activity: ``checking images``, ``training``, ``evaluating``.
         done: steps of the activity that are done (iterations, or images).
         total: steps it has.
         epoch: current epoch, from 1; 0 outside training.

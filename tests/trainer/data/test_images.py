@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from detnas_trainer.data.images import broken_images
@@ -27,3 +28,17 @@ def test_each_broken_image_is_named_with_what_is_wrong(tmp_path: Path) -> None:
     assert "is 40x30, annotated as 41x30" in problems[1]
     assert "can not be read" in problems[2]
     assert problems[3].endswith("missing")
+
+
+def test_it_tells_how_far_it_is_and_can_be_stopped_there(tmp_path: Path) -> None:
+    sizes = {f"{number}.png": (1, 1) for number in range(150)}
+    told: list[int] = []
+    assert len(list(broken_images(tmp_path, sizes, checked=told.append))) == 150
+    assert sum(told) == 150
+    assert len(told) > 1
+
+    def stop(images: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(broken_images(tmp_path, sizes, checked=stop))

@@ -7,6 +7,7 @@ from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult
 from detnas.records.settings import DataLocation
 from detnas_trainer import jobs
+from detnas_trainer.training.interruption import Interrupted, Interruption
 from tests.trainer.conftest import CLASSES, Workplace
 
 KEY = "local/searches/a-1/prepare"
@@ -29,6 +30,19 @@ def test_it_says_what_the_data_set_holds(workplace: Workplace, tiny_data: DataLo
     assert len(result.digest) == 64
     assert result.versions["torch"]
     assert {"reading", "images"} <= result.seconds.keys()
+
+
+def test_asked_to_stop_it_ends_without_a_result(
+    workplace: Workplace, tiny_data: DataLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Interruption, "check", _interrupted)
+    request = PrepareRequest(key=KEY, data=tiny_data, resolutions=workplace.common["resolutions"])
+    assert jobs.run("prepare", workplace.put(request)) == 75
+    assert workplace.store.get(f"{KEY}/result.json") is None
+
+
+def _interrupted(_: Interruption) -> None:
+    raise Interrupted
 
 
 def test_missing_and_broken_images_are_named(

@@ -1,15 +1,21 @@
 """Whether every annotated image is there and whole."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
 
+_AT_ONCE = 64
+
 
 def broken_images(
-    folder: Path, files: dict[str, tuple[int, int]], workers: int | None = None
+    folder: Path,
+    files: dict[str, tuple[int, int]],
+    workers: int | None = None,
+    checked: Callable[[int], None] = lambda images: None,
 ) -> Iterator[str]:
     """Yield, in the files' order, a line for each image that can not be used, and why.
 
@@ -19,12 +25,15 @@ def broken_images(
         folder: what the names are relative to.
         files: name and annotated (width, height) in pixels.
         workers: threads; by default as many as there are cores.
+        checked: is told, time and again, how many more images were looked at.
     """
+    remaining = iter(files.items())
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as threads:
-        found: Iterable[str | None] = threads.map(
-            lambda item: _problem(folder, *item), files.items(), chunksize=16
-        )
-        yield from (problem for problem in found if problem)
+        # Some at a time, so that whoever is told can stop it without waiting for the rest.
+        while some := list(islice(remaining, _AT_ONCE)):
+            found = threads.map(lambda item: _problem(folder, *item), some)
+            yield from (problem for problem in found if problem)
+            checked(len(some))
 
 
 def _problem(folder: Path, name: str, size: tuple[int, int]) -> str | None:

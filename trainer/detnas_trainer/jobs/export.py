@@ -11,10 +11,9 @@ from detnas.records.results import ExportResult, Latency
 from detnas.store.durable_files import sha256_of
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.detector import detector_state, load_detector
-from detnas_trainer.evaluation import evaluate
 from detnas_trainer.exporting import CHECKPOINT, CONFIG, write_folder
 from detnas_trainer.jobs.job import Job, log
-from detnas_trainer.jobs.learning import device
+from detnas_trainer.jobs.learning import device, score_at
 from detnas_trainer.latency import TimedDetector, measure_latency
 
 _TOLERANCE = 1e-3
@@ -38,11 +37,12 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     folder.mkdir()
     with job.activity("writing"):
         files = write_folder(request, state, folder)
-    with job.activity("evaluating"):
+    with job.activity("loading"):
         student = init_detector(
             str(folder / CONFIG), str(folder / CHECKPOINT), palette="none", device=str(device())
         )
-        score = evaluate(student, data, request.resolution, request.evaluation_batch)
+    job.workload.evaluating = len(data)
+    (score,) = score_at(job, student, data, (request.resolution,), "exported detector")
     if abs(score.map - request.expected_map) > _TOLERANCE:
         raise ExportMismatchError(
             f"the exported detector reaches mAP {score.map:.4f} at {request.resolution}, "

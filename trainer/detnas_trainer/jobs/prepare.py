@@ -1,7 +1,9 @@
 """The prepare job: read the data set once, and refuse it before anything is trained on it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+from detnas.records.progress import Progress
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.records.settings import DataLocation
@@ -27,7 +29,7 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
         except DataError as error:
             return job.result(PrepareResult, outcome=Outcome.INVALID, message=str(error))
     with job.activity("images"):
-        missing = _missing(job.request.data, train, val)
+        missing = _missing(job, train, val)
     return job.result(
         PrepareResult,
         outcome=Outcome.INVALID if missing else Outcome.SUCCEEDED,
@@ -48,11 +50,21 @@ def _splits(data: DataLocation) -> tuple[Split, Split]:
     return train, val
 
 
-def _missing(data: DataLocation, train: Split, val: Split) -> list[str]:
+def _missing(job: Job[PrepareRequest], train: Split, val: Split) -> list[str]:
+    data = job.request.data
     root = Path(data.root)
+    done, total = 0, len(train.files) + len(val.files)
+
+    def checked(images: int) -> None:
+        nonlocal done
+        job.interruption.check()
+        done += images
+        now = datetime.now(UTC)
+        job.report(Progress(activity="checking images", done=done, total=total, updated=now))
+
     return [
-        *broken_images(root / data.train_images, train.files),
-        *broken_images(root / data.val_images, val.files),
+        *broken_images(root / data.train_images, train.files, checked=checked),
+        *broken_images(root / data.val_images, val.files, checked=checked),
     ]
 
 
