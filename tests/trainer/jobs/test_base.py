@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -96,13 +97,17 @@ def test_weights_that_can_not_be_a_base_are_refused(
         raise ValueError(result.message)
 
 
-def test_a_training_that_diverges_says_so(workplace: Workplace) -> None:
+def test_a_training_that_diverges_says_so_and_leaves_no_checkpoint(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETNAS_CHECKPOINT_SECONDS", "0")
     wild = training(2, learning_rate="100000", gradient_clip="0")
     assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=wild))) == 42
     result = workplace.result(KEY, DetectorResult)
     assert result.outcome is Outcome.DIVERGED
-    assert "at iteration" in result.message
+    assert re.search(r"at iteration [1-9]", result.message)  # so there was a checkpoint
     assert not result.files
+    assert not [key for key in workplace.store.list(f"{KEY}/") if "checkpoint" in key]
 
 
 def test_out_of_memory_is_exit_code_43(

@@ -65,6 +65,19 @@ def test_only_the_last_of_an_attempt_is_kept(checkpoints: Checkpoints, store: St
     assert _keys(store) == ["1/checkpoint-20.safetensors", "1/checkpoint.json"]
 
 
+def test_the_one_gone_on_from_goes_when_the_next_is_there(
+    checkpoints: Checkpoints, second: Checkpoints, store: Store
+) -> None:
+    _save(checkpoints, attempt=1, iteration=10)
+    assert second.newest() is not None
+    assert "1/checkpoint-10.safetensors" in _keys(store)
+    _save(second, attempt=2, iteration=20)
+    assert "1/checkpoint-10.safetensors" not in _keys(store)
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert (newest.attempt, newest.iteration) == (2, 20)
+
+
 @pytest.mark.parametrize("damage", ["altered", "cut", "gone"])
 def test_a_damaged_one_is_passed_over(
     checkpoints: Checkpoints, second: Checkpoints, store: Store, damage: str

@@ -20,7 +20,7 @@ from detnas.records.results import (
 from detnas.store.artifacts import create_record
 from detnas.store.errors import AlreadyExists, StoreUnavailable
 from detnas_trainer.jobs import import_quietly
-from detnas_trainer.jobs.folder import JobFolder, open_folder
+from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import Job, opened_job
 from detnas_trainer.jobs.outcomes import EXIT_CODES, ExitCode, Failure, classify
 
@@ -57,14 +57,13 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
     _, _, kind = _JOBS[verb]
     try:
         result = _function(verb)(job)
-        _write(job.folder, result)
-        job.checkpoints.discard()
+        _end(job, result)
     except Exception as error:
         failure = classify(error)
         traceback = None if failure.expected else error
         log.error("%s", failure.message, exc_info=traceback)  # noqa: TRY400
         if failure.outcome is not None:
-            _write(job.folder, _failed(job, kind, failure))
+            _end(job, _failed(job, kind, failure))
         return failure.exit
     _summarize(result)
     return EXIT_CODES[result.outcome]
@@ -79,11 +78,13 @@ def _failed(job: Job[Any], kind: type[Result], failure: Failure) -> Result:
     return job.result(kind, outcome=failure.outcome, message=failure.message)
 
 
-def _write(folder: JobFolder[Any], result: Result) -> None:
+def _end(job: Job[Any], result: Result) -> None:
+    """Write the result; with it in the store nobody needs the checkpoints any more."""
     try:
-        create_record(folder.store, result_key(folder.key), result)
+        create_record(job.folder.store, result_key(job.folder.key), result)
     except AlreadyExists:
         log.warning("another attempt was first: its result stands, this one's is dropped")
+    job.checkpoints.discard()
 
 
 def _summarize(result: Result) -> None:

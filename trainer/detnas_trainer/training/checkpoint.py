@@ -1,8 +1,8 @@
 """Checkpoints: whatever kills a job, the last one written is whole and can be gone on from.
 
 An attempt writes `attempts/<n>/checkpoint-<iteration>.safetensors`, then `checkpoint.json`, which
-names it with its digest, and only then deletes the one before. A new attempt goes on from the
-newest one of any attempt that proves whole.
+names it with its digest, and only then deletes the one before: its own, or the one that it went
+on from. A new attempt goes on from the newest one of any attempt that proves whole.
 """
 
 import logging
@@ -77,6 +77,7 @@ class Checkpoints:
         records = [record for key in self._records() if (record := self._read(key))]
         for record in sorted(records, key=lambda r: (r.iteration, r.attempt), reverse=True):
             if self._fetch(record):
+                self._previous = record.file.key
                 return record
         return None
 
@@ -96,7 +97,7 @@ class Checkpoints:
         recent: tuple[dict[str, float], ...],
         seconds: dict[str, float],
     ) -> CheckpointRecord:
-        """Write a checkpoint, then delete this attempt's one before."""
+        """Write a checkpoint, then delete the one before, whichever attempt wrote it."""
         path = self._scratch / "checkpoint.safetensors"
         save_weights(path, tensors)
         folder = attempt_folder(self._job, attempt)
