@@ -170,6 +170,13 @@ def test_gradients_are_clipped_to_their_norm(data: DetectionData) -> None:
     assert _line_step(data, 100.0, free) == pytest.approx(-0.5 * 100)
 
 
+def test_momentum_and_weight_decay_are_stochastic_gradient_descents(data: DetectionData) -> None:
+    settings = training(2, batch_size=12, learning_rate="0.5", schedule="Step", weight_decay="0.1")
+    first = -0.5 * 3
+    velocity = 0.9 * 3 + (3 + 0.1 * first)
+    assert _line_step(data, 3.0, settings) == pytest.approx(first - 0.5 * velocity)
+
+
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_ends_the_run_before_the_weights_take_it(
     data: DetectionData, factor: float

@@ -12,13 +12,13 @@ from detnas.architecture import Architecture, Place
 from detnas.errors import UserError
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult
-from detnas_trainer.data.detection_data import Batch, DetectionData
+from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import detector_state, load_detector
 from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
 from detnas_trainer.evolve import evolve
 from detnas_trainer.jobs.job import Job
-from detnas_trainer.jobs.learning import device, learn, load_data, score_at
+from detnas_trainer.jobs.learning import DetectorTrainee, device, learn, load_data, score_at
 from detnas_trainer.jobs.teacher import load_teacher
 from detnas_trainer.training.loop import seed_everything
 
@@ -43,7 +43,7 @@ class Student:
 
 
 @dataclass
-class DistilledTrainee:
+class DistilledTrainee(DetectorTrainee):
     """A student that learns from data and teacher.
 
     Attributes:
@@ -51,12 +51,7 @@ class DistilledTrainee:
         distiller: the loss.
     """
 
-    module: TwoStageDetector
     distiller: Distiller
-
-    def preprocess(self, batch: Batch) -> dict[str, Any]:
-        """Normalise, pad and stack."""
-        return self.module.data_preprocessor(batch, True)
 
     def loss(
         self, iteration: int, inputs: Tensor, samples: list[Any]

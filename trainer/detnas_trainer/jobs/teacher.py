@@ -31,7 +31,9 @@ def load_teacher(
     request: TrainingRequest = job.request
     path = default_cache_folder() / f"teacher-{_digest(request, pool, teacher)}.safetensors"
     detector = _cached(request, pool, teacher, path)
-    if detector is None:
+    if detector is not None:
+        path.touch()  # the cache drops what was not used for longest
+    else:
         state = job.fetch(pool.weights).state
         detector = extract_teacher(
             {name: tensor.to(device()) for name, tensor in state.items()},
