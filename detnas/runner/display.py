@@ -147,7 +147,7 @@ class Display:
             parts.append(f"best H {summary.best.h:.4f} (trial {summary.best.index})")
         if self._waits:
             parts.append(f"waiting: {self._waits}")
-        left = search_seconds_left(state, self._spec, jobs)
+        left = search_seconds_left(state, self._spec, [job.progress for job in jobs])
         if left is not None:
             parts.append(f"about {duration(left)} left")
         return "  ".join(parts)

@@ -1,23 +1,28 @@
 """How long the trials will still take, from how long trials took."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from statistics import mean
 
+from detnas.records.progress import Progress
 from detnas.runner.state import SearchState
-from detnas.runner.status import ActiveJob
 from detnas.spec.manifest import SearchSpec
 
 _RECENT = 20
 
 
 def search_seconds_left(
-    state: SearchState, spec: SearchSpec, jobs: Collection[ActiveJob]
+    state: SearchState, spec: SearchSpec, running_jobs: Iterable[Progress | None]
 ) -> float | None:
     """Estimate the seconds until the last trial ends; none while too little is known.
 
     Before and after the trials it is what the running jobs say of themselves.
+
+    Args:
+        state: where the search stands.
+        spec: what it is told.
+        running_jobs: what each job said last; none before it said anything.
     """
-    own = [job.progress.seconds_left for job in jobs if job.progress]
+    own = [progress.seconds_left for progress in running_jobs if progress]
     running = max((seconds for seconds in own if seconds is not None), default=None)
     if state.facts is None or state.finished is not None:
         return running

@@ -12,6 +12,7 @@ from detnas.records.progress import Progress
 from detnas.records.results import Latency, Score
 from detnas.records.settings import Resolution
 from detnas.runner.attempts import newest_progress
+from detnas.runner.estimate import search_seconds_left
 from detnas.runner.opening import OpenedSearch
 from detnas.runner.state import SearchState
 from detnas.schema import Count, Schema
@@ -92,6 +93,8 @@ class SearchStatus(Schema):
         top: the best trials, best first.
         failures: trials that failed of late.
         active: jobs that run, or would if the search were run.
+        seconds_left: estimate until the last trial ends, or of the jobs before and after the
+            trials; none while unknown and at the end.
     """
 
     name: str
@@ -111,6 +114,7 @@ class SearchStatus(Schema):
     top: tuple[TrialStatus, ...] = ()
     failures: tuple[TrialStatus, ...] = ()
     active: tuple[ActiveJob, ...] = ()
+    seconds_left: float | None = None
 
 
 def search_status(search: OpenedSearch, state: SearchState) -> SearchStatus:
@@ -119,6 +123,7 @@ def search_status(search: OpenedSearch, state: SearchState) -> SearchStatus:
     decided = plan(state.observation, spec)
     summary, facts = state.history.summary, state.facts
     top = summary.best
+    active = _active(search, state, decided.due)
     status = SearchStatus(
         name=search.requests.manifest.metadata.name,
         folder=search.uri,
@@ -133,15 +138,22 @@ def search_status(search: OpenedSearch, state: SearchState) -> SearchStatus:
         best_trial=top.index if top else None,
         top=tuple(map(_trial_status, summary.top)),
         failures=tuple(map(_trial_status, summary.failures)),
-        active=tuple(
-            ActiveJob(
-                name=job_name(due),
-                progress=newest_progress(search.store, job_folder(search.requests, state, due)),
-            )
-            for due in decided.due
-        ),
+        active=active,
+        seconds_left=search_seconds_left(state, spec, [job.progress for job in active]),
     )
     return _with_export(status, search.store, state)
+
+
+def _active(
+    search: OpenedSearch, state: SearchState, due_jobs: Iterable[DueJob]
+) -> tuple[ActiveJob, ...]:
+    return tuple(
+        ActiveJob(
+            name=job_name(due),
+            progress=newest_progress(search.store, job_folder(search.requests, state, due)),
+        )
+        for due in due_jobs
+    )
 
 
 def entry_status(entry: LedgerEntry) -> DetectorStatus:

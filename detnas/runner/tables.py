@@ -31,6 +31,8 @@ def _rows(status: SearchStatus) -> Iterable[tuple[str, str]]:
     yield "phase", f"{status.phase}{': ' + status.problem if status.problem else ''}"
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items())
     yield "trials", f"{status.finished}/{status.trials}{f' ({outcomes})' if outcomes else ''}"
+    if status.seconds_left is not None:
+        yield "time left", f"about {duration(status.seconds_left)}"
     if status.ended_because:
         yield "ended", status.ended_because
     for failure in status.failures:

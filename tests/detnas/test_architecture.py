@@ -96,3 +96,9 @@ def test_an_architecture_is_a_value() -> None:
     assert hash(one) == hash(other)
     with pytest.raises(ValidationError):
         one.stem = 16  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("place", [Place(0, 2), Place(3, 2), Place(4, 0)])
+def test_a_place_beyond_its_stage_is_none(place: Place) -> None:
+    with pytest.raises(IndexError):
+        parse("[(8, 8)-(8, 8)], [(8, 8)-(8, 8)], [(8, 8)], [(8, 8)-(8, 8)]").block(place)
