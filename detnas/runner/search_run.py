@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from detnas.plan.stages import DueJob, Phase, Plan, Verb, plan
 from detnas.records import keys
 from detnas.records.proposal import Proposal
-from detnas.records.requests import Request
+from detnas.records.requests import PoolPhaseRequest, Request
 from detnas.records.results import DetectorResult, Outcome, PrepareResult
 from detnas.runner.claim import PoolClaim
 from detnas.runner.collecting import WeightCollector
@@ -26,7 +26,7 @@ from detnas.runner.stopping import StopRequest
 from detnas.runner.watcher import Watcher
 from detnas.search.history import write_segments
 from detnas.search.propose import propose
-from detnas.store.artifacts import create_record, load_record
+from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
 
 WARM_TRAINER = (sys.executable, "-m", "detnas_trainer.warm")
 """The server that runs jobs; `detnas` itself never imports the trainer."""
@@ -145,9 +145,24 @@ class SearchRun:
             request = self._request(due, state)
             if due.verb is Verb.POOL and not self._holds_pool(state):
                 continue
-            if self._store.size(keys.request_key(request.key)) is None:
-                create_record(self._store, keys.request_key(request.key), request)
+            self._record(request)
             self._start(due, request.key)
+
+    def _record(self, request: Request) -> None:
+        """Write a job's request where there is none.
+
+        A pool that another search began goes on with the data where this one has it: the other's
+        machine or folder may be gone, and the pool's name says that the data is the same.
+        """
+        key = keys.request_key(request.key)
+        stored = self._store.get(key)
+        if stored is None:
+            create_record(self._store, key, request)
+        elif isinstance(request, PoolPhaseRequest):
+            before = parse_record(stored.data, f"{self._store.uri}/{key}", PoolPhaseRequest)
+            if before.data != request.data:
+                moved = before.model_copy(update={"data": request.data})
+                replace_record(self._store, key, moved, stored.version)
 
     def _start(self, due: DueJob, folder: str) -> None:
         alone = due.verb in _ALONE

@@ -212,6 +212,24 @@ def test_searches_share_a_pool_and_only_one_trains_it(tmp_path: Path) -> None:
     assert not [key for key, _ in two.starts() if "/pools/" in key]
 
 
+def test_a_pool_that_was_left_goes_on_with_the_data_of_who_takes_it_over(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    one = PretendedSearch(tmp_path / "1", "one", store=store)
+    one.faults({"phase-0": ["hang"]})
+    first = one.start()
+    one.wait_for("phase-0")
+    (request,) = (tmp_path / "store/local/pools").glob("*/phase-0/request.json")
+    before = json.loads(request.read_text())
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=30)
+    two = PretendedSearch(tmp_path / "2", "two", store=store)
+    two.run()
+    assert [key for key, _ in two.starts() if key.endswith("phase-0")]
+    after = json.loads(request.read_text())
+    assert after["data"]["root"] == str(two.folder / "data")
+    assert {**after, "data": None} == {**before, "data": None}
+
+
 def test_a_search_whose_data_moved_is_refused(pretended: PretendedSearch, tmp_path: Path) -> None:
     pretended.run()
     moved = PretendedSearch(tmp_path / "moved", store=str(pretended.root))
