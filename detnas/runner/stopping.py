@@ -1,9 +1,14 @@
-"""Ctrl-C: once asks the run to stop where nothing is lost, twice ends it at once."""
+"""Ctrl-C: once asks the run to stop where nothing is lost, twice ends it at once.
+
+A third time does not even wait for a store that does not answer.
+"""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_BREAKS_OFF = 3
 
 
 class StopRequest:
@@ -19,9 +24,15 @@ class StopRequest:
         self.times = 0
 
     def ask(self, number: int, _frame: FrameType | None = None) -> None:
-        """Ask once more."""
+        """Ask once more; from the third time on whatever is being done is broken off.
+
+        Raises:
+            KeyboardInterrupt: the third time.
+        """
         self.signal = self.signal or signal.Signals(number)
         self.times += 1
+        if self.times >= _BREAKS_OFF:
+            raise KeyboardInterrupt
 
 
 @contextmanager
