@@ -17,7 +17,7 @@ def validate(
     manifest: Annotated[Path, typer.Argument(help="The DetNASSearch, as YAML or JSON.")],
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Check a manifest: every field, and that its data set is there.
+    """Check a manifest: every field, and that its data set and the base's weights are there.
 
     Nothing is run and nothing is written; every problem is named at once.
 
@@ -37,12 +37,24 @@ def validate(
 
 
 def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:
-    """Files and folders of the data set that are not there.
+    """Files and folders that the manifest names and that are not there.
 
     Args:
         search: the manifest.
         folder: where relative paths start.
     """
+    return [*_missing_weights(search, folder), *_missing_data(search, folder)]
+
+
+def _missing_weights(search: DetNASSearch, folder: Path) -> list[Problem]:
+    weights = search.spec.base.weights
+    if weights is None or "://" in weights or (folder / weights).is_file():
+        return []
+    place = (folder / weights).absolute()
+    return [Problem("spec.base.weights", f"{place} is no file; give a checkpoint")]
+
+
+def _missing_data(search: DetNASSearch, folder: Path) -> list[Problem]:
     dataset = search.spec.dataset
     root = folder / dataset.source.directory
     if not root.is_dir():

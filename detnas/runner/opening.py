@@ -154,7 +154,9 @@ def record_search(search: OpenedSearch) -> None:
 
 def store_uri(text: str) -> str:
     """Return the URI of a store that a person named by a URI or a folder."""
-    return text if "://" in text or text.startswith("file:") else Path(text).absolute().as_uri()
+    # "s3:/bucket" is a slip of the pen, never a folder; the store's own error says so.
+    is_uri = ":" in text.split("/", 1)[0]
+    return text if is_uri else Path(text).absolute().as_uri()
 
 
 def versions() -> dict[str, str]:

@@ -85,7 +85,11 @@ def test_a_search_that_is_being_run_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "field"),
-    [(("--namespace", "A B"), "metadata.namespace"), (("--parallel", "5000"), "parallelism")],
+    [
+        (("--namespace", "A B"), "metadata.namespace"),
+        (("--parallel", "5000"), "parallelism"),
+        (("--store", "s3:/bucket"), "s3://bucket/prefix"),
+    ],
 )
 def test_what_the_command_line_says_is_checked_like_the_manifest(
     finished: PretendedSearch, words: tuple[str, str], field: str

@@ -60,6 +60,15 @@ def test_brackets_in_a_path_are_text(manifest, monkeypatch, capsys):
     assert "[/red].yaml" in out.replace("\n", "")
 
 
+def test_missing_weights_of_the_base_are_named(manifest, monkeypatch, capsys):
+    manifest.write_text(manifest.read_text().replace("train: {}", "weights: base.pth"))
+    code, _, err = _run(monkeypatch, capsys, manifest)
+    assert code == 2
+    assert f"spec.base.weights: {manifest.parent / 'base.pth'} is no file" in err
+    (manifest.parent / "base.pth").touch()
+    assert _run(monkeypatch, capsys, manifest)[0] == 0
+
+
 @pytest.mark.parametrize("name", ["train.json", "val.json"])
 def test_a_missing_annotation_file_is_named(manifest, name, monkeypatch, capsys):
     (manifest.parent / "data" / name).unlink()
