@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from detnas.architecture import Architecture, Block, EncodingError, Family, parse
-from detnas.records.settings import Schedule, Training
+from detnas.records.settings import Schedule
 from detnas.schema import Count, Fraction, Positive, Schema
+from detnas.spec.training import TrainingSettings
 
 
 class Model(StrEnum):
@@ -43,8 +44,8 @@ def _block(family: Family, width: int) -> Block:
     return Block(widths=(width, width, 4 * width))
 
 
-class Schooling(Schema):
-    """How the base or a fine-tuned student is trained; defaults are the paper's 2x schedule."""
+class BaseTraining(TrainingSettings):
+    """How the base is trained; the defaults are the paper's 2x schedule."""
 
     epochs: Positive = Field(24, description="Passes over the training images.")
     learning_rate: Annotated[Fraction, Field(gt=0)] = Field(
@@ -53,11 +54,6 @@ class Schooling(Schema):
     batch_size: Positive = Field(16, description="Images per step of the whole job.")
     schedule: Schedule = Field(Schedule.STEP, description="How the learning rate falls.")
     warmup_iterations: Count = Field(500, description="Steps of linear warm-up.")
-
-    @property
-    def training(self) -> Training:
-        """The same as a job's schedule."""
-        return Training(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
 class Base(Schema):
@@ -74,7 +70,7 @@ class Base(Schema):
     weights: str | None = Field(
         None, max_length=1024, description="Checkpoint to start from: a path or an s3:// URI."
     )
-    train: Schooling | None = Field(
+    train: BaseTraining | None = Field(
         None, description="Train the base before the search; needed without weights."
     )
 

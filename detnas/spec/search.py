@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from detnas.actions import ActionOptions
-from detnas.records.settings import Schedule, Training
+from detnas.records.settings import Schedule
 from detnas.schema import Count, Fraction, Positive, Schema
+from detnas.spec.training import TrainingSettings
 
 
 class Search(Schema):
@@ -44,7 +45,7 @@ class Search(Schema):
     actions: ActionOptions = Field(ActionOptions(), description="How the pruning actions work.")
 
 
-class Evaluation(Schema):
+class Evaluation(TrainingSettings):
     """The fast evaluation of a trial: a short training under the teacher."""
 
     epochs: Count = Field(3, description="Passes over the training images.")
@@ -54,11 +55,6 @@ class Evaluation(Schema):
     batch_size: Positive = Field(4, description="Images per step of the whole job.")
     schedule: Schedule = Field(Schedule.COSINE, description="How the learning rate falls.")
     warmup_iterations: Count = Field(0, description="Steps of linear warm-up.")
-
-    @property
-    def training(self) -> Training:
-        """The same as a job's schedule."""
-        return Training(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
 class Finetune(Evaluation):

@@ -1,0 +1,23 @@
+"""What every training in the manifest has in common: its fields are those of a job's schedule."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from detnas.records.settings import Schedule, Training
+from detnas.schema import Count, Fraction, Positive, Schema
+
+
+class TrainingSettings(Schema):
+    """A training as the manifest describes it; each kind has the paper's defaults for it."""
+
+    epochs: Count = Field(description="Passes over the training images.")
+    learning_rate: Annotated[Fraction, Field(gt=0)] = Field(description="Initial learning rate.")
+    batch_size: Positive = Field(description="Images per step of the whole job.")
+    schedule: Schedule = Field(description="How the learning rate falls.")
+    warmup_iterations: Count = Field(description="Steps of linear warm-up.")
+
+    @property
+    def training(self) -> Training:
+        """The same as a job's schedule."""
+        return Training(**{name: getattr(self, name) for name in type(self).model_fields})
