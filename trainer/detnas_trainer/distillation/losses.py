@@ -15,7 +15,7 @@ def feature_loss(adapted: Tensor, teacher: Tensor) -> Tensor:
         teacher: RoIs × C × H × W, the teacher's.
     """
     points = adapted.shape[0] * adapted.shape[2] * adapted.shape[3]
-    return (adapted - teacher).square().sum() / max(points, 1)
+    return functional.mse_loss(adapted, teacher, reduction="sum") / max(points, 1)
 
 
 def classification_loss(student: Tensor, teacher: Tensor) -> Tensor:
