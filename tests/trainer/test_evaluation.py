@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
@@ -13,7 +14,14 @@ from detnas.records.results import Score
 from detnas.records.settings import DataLocation, DetectorShape, Resolution
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.detector import build_detector
-from detnas_trainer.evaluation import Detection, coco_detections, evaluate, ground_truth, score
+from detnas_trainer.evaluation import (
+    Detection,
+    coco_detections,
+    evaluate,
+    ground_truth,
+    predictions,
+    score,
+)
 from tests.trainer.conftest import CATEGORY_IDS, CLASSES
 
 SIZE = Resolution(width=64, height=64)
@@ -110,5 +118,17 @@ def test_nothing_but_the_score_comes_out_and_batches_do_not_change_it(
     }
     assert seen == [1] * 6 + [4, 2]
     assert len(scores) == 1
+    # Untrained it scores zero whatever it finds, so what it finds is compared.
+    one, four = (
+        [
+            (found["image_id"], found["category_id"], *found["bbox"], found["score"])
+            for samples in predictions(detector, val, SIZE, batch_size)
+            for sample in samples
+            for found in coco_detections(sample, CATEGORY_IDS)
+        ]
+        for batch_size in (1, 4)
+    )
+    assert {found[0] for found in one} == set(range(100, 106))
+    assert np.array(four) == pytest.approx(np.array(one), rel=1e-4, abs=1e-3)
     assert not detector.training
     assert capsys.readouterr().out == ""

@@ -118,9 +118,12 @@ def test_a_pool_then_a_student_under_one_of_its_teachers(
     assert three.seconds["teacher"] >= 0
 
 
-def test_add_layer_with_0_epochs_keeps_the_parents_scores(
-    workplace: Workplace, base: DetectorResult
-) -> None:
+def test_add_layer_with_0_epochs_keeps_the_parents_scores(workplace: Workplace) -> None:
+    learns = training(30, learning_rate="0.02")
+    request = workplace.base_request("local/a/base", training=learns)
+    assert jobs.run("base", workplace.put(request)) == 0
+    base = workplace.result(request.key, DetectorResult)
+    assert min(score.map for score in base.scores) > 0.02  # there is something to lose
     result = _run_student(
         workplace,
         "local/a/trials/0001",
