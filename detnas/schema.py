@@ -15,7 +15,7 @@ class Schema(BaseModel):
     )
 
 
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1, strict=True)]
+Count = Annotated[int, Field(ge=0, strict=True)]
 Fraction = Annotated[Decimal, Field(ge=0, max_digits=12)]
 """A decimal number; a string in JSON, as the Kubernetes API conventions ask of fractions."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from detnas.architecture.blocks import FAMILIES, Convolution, Family, projection
 
 STAGES = 4
-Width = Annotated[int, Field(ge=1, le=65536)]
+Width = Annotated[int, Field(ge=1, le=65536, strict=True)]
 
 
 class Place(NamedTuple):

@@ -18,12 +18,17 @@ Label = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length
 
 
 class Metadata(Schema):
-    """Name of the search; a DNS-1035 label of at most 48 characters."""
+    """Name of the search; a DNS-1035 label of at most 48 characters.
+
+    Labels and annotations are carried for the cluster's tools and change nothing here.
+    """
 
     name: Label
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)] = (
         "local"
     )
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
 
 
 class DataSource(Schema):

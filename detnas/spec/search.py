@@ -17,13 +17,13 @@ class Search(Schema):
     strategy: Literal["Joint"] = Field(
         "Joint", description="Student and teacher evolve together (paper, algorithm 1)."
     )
-    trials: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+    trials: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = Field(
         100, description="Trials after which the search ends."
     )
-    parallelism: Annotated[int, Field(ge=1, le=1000)] = Field(
+    parallelism: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
         1, description="Trials that run at the same time."
     )
-    top_k: Annotated[int, Field(ge=1, le=1000)] = Field(
+    top_k: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
         5, description="Pairs kept as parents, best first."
     )
     warmup_trials: Count = Field(

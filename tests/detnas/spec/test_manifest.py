@@ -63,6 +63,11 @@ def test_every_default_is_the_papers():
     assert spec.distillation.bn_weight == Decimal("0.00001")
 
 
+def test_labels_and_annotations_are_carried():
+    manifest = changed("metadata.labels", {"team": "vision"})
+    assert read_manifest(manifest, "test").metadata.labels == {"team": "vision"}
+
+
 def test_models_are_the_well_known_backbones():
     manifest = changed("spec.base.model", "faster-rcnn-r101-fpn")
     architecture = read_manifest(manifest, "test").spec.base.resolve()
@@ -100,6 +105,9 @@ WRONG = {
         "phases[1]",
     ),
     "no trials": ("spec.search.trials", 0, "spec.search.trials", "greater than or equal to 1"),
+    "trials as text": ("spec.search.trials", "3", "spec.search.trials", "valid integer"),
+    "trials as truth": ("spec.search.trials", True, "spec.search.trials", "valid integer"),
+    "a label that is no text": ("metadata.labels", {"team": 1}, "metadata.labels", "string"),
     "half a trial": ("spec.search.trials", 2.5, "spec.search.trials", "integer"),
     "an unknown strategy": ("spec.search.strategy", "Random", "spec.search.strategy", "'Joint'"),
     "pruning everything": (
