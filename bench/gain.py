@@ -102,9 +102,11 @@ def measure(manifest: Path, seed: int, store: Path) -> Gain:
 
 
 def _seeded(manifest: Path, seed: int, store: Path) -> Path:
-    """The manifest with another seed, its data set named absolutely."""
+    """The manifest with another seed, its data set named absolutely; its own seed needs neither."""
     document = yaml.safe_load(manifest.read_text())
     spec = document["spec"]
+    if all(spec.get(part, {}).get("seed", 0) == seed for part in ("search", "teachers")):
+        return manifest
     document["metadata"]["name"] += f"-seed-{seed}"
     spec.setdefault("search", {})["seed"] = seed
     spec.setdefault("teachers", {})["seed"] = seed

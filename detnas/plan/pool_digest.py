@@ -27,7 +27,7 @@ def pool_digest(spec: SearchSpec, data_digest: str) -> str:
         "horizontalFlip": spec.dataset.horizontal_flip,
         "resolutions": [str(resolution) for resolution in spec.resolutions],
         "detector": spec.detector,
-        "distillation": spec.distillation,
+        "distillation": teachers.distillation,
         "supernet": teachers.supernet,
         "space": teachers.space,
         "spaces": [teachers.phase_space(number) for number in phases],

@@ -96,7 +96,7 @@ class SearchRequests:
             previous=done[-1].weights if done else None,
             supernet_weights=done[0].weights if done else None,
             sort_channels=teachers.sort_channels,
-            distillation=self.spec.distillation,
+            distillation=teachers.distillation,
             bn_images=teachers.bn_images,
         )
 
@@ -165,9 +165,11 @@ class SearchRequests:
         )
 
     def _training(self, folder: str, prepared: PrepareResult) -> dict[str, Any]:
+        splits = (prepared.train, prepared.val)
         return {
             "key": folder,
             "data": self.data,
+            "annotations": tuple(split.sha256 for split in splits if split is not None),
             "classes": prepared.classes,
             "detector": self.spec.detector,
             "resolutions": self.spec.resolutions,

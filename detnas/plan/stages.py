@@ -59,7 +59,7 @@ class Observation:
         base: result of the base's training.
         pool: results of the pool's phases in order, up to the first without one.
         open_trials: trials with a request and no result, lowest first.
-        trials: how many were proposed.
+        trials: how many were proposed, those lost to the infrastructure not counted.
         converged: no better score in `patience` finished trials.
         any_success: a trial succeeded, so that there is something to fine-tune and export.
         finetune: result of the fine-tuning of the best pair.

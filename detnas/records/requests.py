@@ -41,6 +41,8 @@ class TrainingRequest(Schema):
     Attributes:
         seed: every draw of the job follows from this and the iteration.
         data: where the images are.
+        annotations: SHA-256 of the training and the validation annotations, as the search was
+            prepared with them; empty where nobody asked.
         classes: class names in the order of the detector's logits.
         detector: shape of everything around the backbone.
         resolutions: sizes drawn in training and evaluated afterwards.
@@ -51,6 +53,7 @@ class TrainingRequest(Schema):
     key: str
     seed: Count
     data: DataLocation
+    annotations: tuple[str, ...] = ()
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     detector: DetectorShape
     resolutions: Resolutions

@@ -141,7 +141,7 @@ class Display:
         parts = [str(self._phase or "")]
         summary = state.history.summary
         if state.facts is not None:
-            parts.append(f"trials {summary.finished}/{self._spec.search.trials}")
+            parts.append(f"trials {summary.finished - summary.lost}/{self._spec.search.trials}")
             parts.append(f"base H {max(scored.h for scored in state.facts.scored):.4f}")
         if summary.best is not None:
             parts.append(f"best H {summary.best.h:.4f} (trial {summary.best.index})")

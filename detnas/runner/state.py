@@ -73,8 +73,9 @@ class SearchState:
 
     @property
     def trials(self) -> int:
-        """How many trials were proposed."""
-        return self.history.summary.finished + len(self.history.in_flight)
+        """How many trials were proposed, those lost to the infrastructure not counted."""
+        summary = self.history.summary
+        return summary.finished - summary.lost + len(self.history.in_flight)
 
     @property
     def observation(self) -> Observation:

@@ -81,7 +81,7 @@ class SearchStatus(Schema):
         phase: in a word.
         problem: why the phase is Failed.
         trials: number asked for.
-        finished: trials that ended.
+        finished: trials that ended, those lost to the infrastructure not counted.
         outcomes: finished trials by outcome.
         ended_because: why no further trial is proposed.
         base: the detector it set out from.
@@ -130,7 +130,7 @@ def search_status(search: OpenedSearch, state: SearchState) -> SearchStatus:
         phase=decided.phase,
         problem=decided.problem,
         trials=spec.search.trials,
-        finished=summary.finished,
+        finished=summary.finished - summary.lost,
         outcomes={str(outcome): count for outcome, count in sorted(summary.outcomes.items())},
         ended_because=state.finished.message if state.finished else "",
         base=detector_status(facts, facts.architecture, facts.scores) if facts else None,

@@ -44,6 +44,11 @@ class Summary:
         return self.next_index - len(self.missing)
 
     @property
+    def lost(self) -> int:
+        """Trials that ended for want of infrastructure: they are no part of the search's number."""
+        return self.outcomes.get(Outcome.INFRASTRUCTURE, 0)
+
+    @property
     def best(self) -> LedgerEntry | None:
         """The trial of highest score; none while none has succeeded."""
         return self.top[0] if self.top else None

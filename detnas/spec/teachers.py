@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from detnas.records.settings import Schedule, Training
+from detnas.records.settings import Distillation, Schedule, Training
 from detnas.schema import Count, Fraction, Positive, Schema
 from detnas.teachers import Depths, SupernetShape, TeacherSpace, WidthFactor
 
@@ -66,6 +66,11 @@ class Teachers(Schema):
     warmup_iterations: Count = Field(500, description="Steps of linear warm-up in each phase.")
     sort_channels: bool = Field(
         True, description="Order channels by importance once, before the first shrinking phase."
+    )
+    distillation: Distillation = Field(
+        Distillation(bn_weight=Decimal(0)),
+        description="How the supernet teaches subnets; nothing of the pool is pruned, so its "
+        "batch norms are left alone.",
     )
     bn_images: Positive = Field(
         32, description="Images over which a teacher's batch norm statistics are computed."

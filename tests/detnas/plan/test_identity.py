@@ -59,6 +59,7 @@ def test_a_digest_is_of_the_sorted_json_with_numbers_in_their_shortest_form() ->
         {"search": {"trials": 9, "seed": 9, "parallelism": 9}},
         {"base": {"model": "faster-rcnn-r18-fpn", "train": {"epochs": 9}}},
         {"evaluation": {"epochs": 9}},
+        {"distillation": {"featureWeight": "0.5"}},
         {"finetune": {"epochs": 9}},
         {"evaluationBatch": 9},
         {"dataset": {**DATASET, "source": {"directory": "moved"}}},
@@ -82,7 +83,7 @@ def test_searches_share_a_pool_whose_training_is_the_same(spec: dict[str, Any]) 
         {"teachers": {"phases": PHASES, "bnImages": 64}},
         {"resolutions": ["64x64"]},
         {"detector": {"fc": 512}},
-        {"distillation": {"featureWeight": "0.5"}},
+        {"teachers": {"phases": PHASES, "distillation": {"featureWeight": "0.5"}}},
         {"dataset": {**DATASET, "horizontalFlip": "0"}},
     ],
 )

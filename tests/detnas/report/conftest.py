@@ -12,7 +12,7 @@ LOG = 'Out of memory in <script>alert("x")</script>\nthe log\'s second line & mo
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> StoredSearch:
-    """Thirty trials, three at a time, some of which failed."""
+    """Thirty trials and those lost to the infrastructure, three at a time, some of which failed."""
     root = tmp_path_factory.mktemp("finished")
     return finished_search(root, 30, parallelism=3, failures={7: LOG})
 

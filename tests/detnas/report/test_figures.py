@@ -44,7 +44,8 @@ def test_every_trial_is_drawn_once(data):
     drawn: dict[float, float] = {}
     for one in figure.data[1:]:
         drawn |= dict(zip(one.x, one.y, strict=True))
-    assert sorted(drawn) == list(range(30))
+    assert sorted(drawn) == sorted(entry.index for entry in data.entries)
+    assert len(drawn) >= 30
     for entry in data.entries:
         if entry.succeeded:
             assert drawn[entry.index] == entry.h

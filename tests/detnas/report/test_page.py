@@ -30,7 +30,8 @@ def page(text):
 
 def test_every_trial_has_a_row_with_its_step_score_and_outcome(page, finished):
     simulation = finished.simulation
-    assert list(page.rows) == [f"trial-{index}" for index in range(30)]
+    assert list(page.rows) == [f"trial-{index}" for index in range(len(simulation.entries))]
+    assert len(page.rows) >= 30
     for index, row in enumerate(page.rows.values()):
         cells = [" ".join(cell.split()) for cell in row.cells]
         teacher = simulation.proposals[index].teacher

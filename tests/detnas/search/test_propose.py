@@ -237,7 +237,9 @@ def test_whole_searches_repeat_nothing_and_number_without_gaps(
     seed: int, parallelism: int, order: int
 ) -> None:
     search = searched(40, parallelism, order, seed=seed)
-    assert [one.index for one in search.proposals] == list(range(40))
+    outcomes = [entry.outcome for entry in search.entries.values()]
+    assert len(outcomes) - outcomes.count(Outcome.INFRASTRUCTURE) == 40
+    assert [one.index for one in search.proposals] == list(range(len(outcomes)))
     tried = [
         (one.parent, fingerprint(one))
         for one in search.proposals
@@ -277,8 +279,9 @@ def test_a_restart_proposes_what_the_live_process_would_have(
 
 
 def test_the_seed_of_a_job_follows_from_seed_and_number() -> None:
-    seeds = {one.seed for one in searched(50).proposals}
-    assert len(seeds) == 50
+    proposals = searched(50).proposals
+    seeds = {one.seed for one in proposals}
+    assert len(seeds) == len(proposals) >= 50
     assert all(0 <= seed < 2**31 for seed in seeds)
     assert searched(3, seed=1).proposals[2].seed not in seeds
 
@@ -301,7 +304,8 @@ def test_draws_do_not_depend_on_the_process(hash_seed: str) -> None:
 
 def test_a_search_ends_when_its_trials_are_decided() -> None:
     search = searched(12, parallelism=3)
-    assert len(search.proposals) == len(search.entries) == 12
+    lost = sum(e.outcome is Outcome.INFRASTRUCTURE for e in search.entries.values())
+    assert len(search.proposals) == len(search.entries) == 12 + lost
     assert search.finished is not None
     assert search.finished.reason is Convergence.TRIALS
     assert "12 trials" in search.finished.message
@@ -313,6 +317,14 @@ def test_trials_in_flight_count_as_decided() -> None:
     found = propose(search, SPACE, BASE, Summary(5), in_flight)
     assert isinstance(found, Finished)
     assert found.reason is Convergence.TRIALS
+
+
+def test_trials_lost_to_infrastructure_do_not_use_up_the_search() -> None:
+    search = Search(trials=2)
+    lost = [failed(proposal(index), Outcome.INFRASTRUCTURE) for index in range(5)]
+    assert isinstance(propose(search, SPACE, BASE, folded(lost), []), Proposal)
+    ended = [succeeded(proposal(5), 0.3), failed(proposal(6), Outcome.DIVERGED)]
+    assert isinstance(propose(search, SPACE, BASE, folded([*lost, *ended]), []), Finished)
 
 
 def test_a_search_ends_when_nothing_got_better_for_long() -> None:

@@ -8,6 +8,7 @@ import torch
 from detnas.records.progress import Progress
 from detnas.records.results import Attempt, DetectorResult, Outcome
 from detnas.store.artifacts import fetch_artifact, load_record
+from detnas.store.durable_files import sha256_of
 from detnas_trainer import jobs
 from detnas_trainer.detector import build_detector
 from detnas_trainer.weights import load_weights, save_weights
@@ -43,6 +44,18 @@ def test_a_base_is_trained_scored_and_published(
     assert jobs.run("base", uri) == 0
     assert "has its result already: Succeeded" in capsys.readouterr().err
     assert not load_record(workplace.store, f"{KEY}/attempts/2/attempt.json", Attempt)
+
+
+def test_annotations_that_changed_since_the_search_began_are_refused(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, data = Path(workplace.common["data"].root), workplace.common["data"]
+    seen = tuple(sha256_of(root / name) for name in (data.train, data.val))
+    uri = workplace.put(workplace.base_request(KEY, annotations=(seen[0], "0" * 64)))
+    assert jobs.run("base", uri) == 1
+    assert re.search(r"dataset\.val: .*changed since the search was prep", capsys.readouterr().err)
+    uri = workplace.put(workplace.base_request("local/unchanged", annotations=seen))
+    assert jobs.run("base", uri) == 0
 
 
 @pytest.fixture

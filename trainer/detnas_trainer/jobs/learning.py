@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from detnas.records.progress import Progress
 from detnas.records.requests import TrainingRequest
 from detnas.records.results import Score
 from detnas.records.settings import Resolution
+from detnas.store.durable_files import sha256_of
+from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.detection_data import Batch, DetectionData
 from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.evaluation import evaluate
@@ -67,6 +70,7 @@ def load_data(job: Job[Any]) -> DataSet:
     """Open the data set that the request names, and count what is to do on it."""
     request: TrainingRequest = job.request
     with job.activity("loading"):
+        _check_annotations(request)
         data = DataSet(
             DetectionData(request.data, "train", request.classes),
             DetectionData(request.data, "val", request.classes),
@@ -75,6 +79,19 @@ def load_data(job: Job[Any]) -> DataSet:
     job.workload.training = plan.iterations * request.training.batch_size
     job.workload.evaluating = len(data.val) * len(request.resolutions)
     return data
+
+
+def _check_annotations(request: TrainingRequest) -> None:
+    """Refuse other annotations than the search began with: labels might mean other classes."""
+    root = Path(request.data.root)
+    files = (("train", request.data.train), ("val", request.data.val))
+    for (split, name), expected in zip(files, request.annotations, strict=False):
+        path = root / name
+        if not path.is_file() or sha256_of(path) != expected:
+            raise DataError(
+                f"dataset.{split}: {path} is gone or changed since the search was prepared",
+                "restore the file, or begin another search with the new data",
+            )
 
 
 def plan_of(request: TrainingRequest, data: DetectionData) -> TrainingPlan:
