@@ -9,11 +9,12 @@ weights of `spec.distillation` rest on these figures.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
 import torch
+from mmdet.models.detectors import TwoStageDetector
 from torch import Tensor
 
 from detnas.records import keys
@@ -57,7 +58,7 @@ def main() -> None:
         found.append({name: _norm(value, shared) for name, value in terms.items()})
         optimiser.zero_grad()
         weights = {"feature": float(settings.feature_weight)}
-        sum(weights.get(name, 1.0) * value for name, value in terms.items()).backward()
+        _total(weights.get(name, 1.0) * value for name, value in terms.items()).backward()
         torch.nn.utils.clip_grad_norm_(list(distiller.parameters()), 35)
         optimiser.step()
         if step % 15 == AVERAGED - 1:
@@ -66,12 +67,12 @@ def main() -> None:
 
 
 def _terms(
-    losses: dict[str, Tensor | list[Tensor]], settings: Distillation
+    losses: Mapping[str, Tensor | list[Tensor]], settings: Distillation
 ) -> Iterator[tuple[str, Tensor]]:
     """Detection's total, and each distillation term without its weight."""
-    totals = {n: sum(v) if isinstance(v, list) else v for n, v in losses.items() if "loss" in n}
+    totals = {n: _total(v) if isinstance(v, list) else v for n, v in losses.items() if "loss" in n}
     own = [v for n, v in totals.items() if not n.startswith(("loss_distill", "loss_bn"))]
-    yield "detection", sum(own)
+    yield "detection", _total(own)
     yield "feature", totals["loss_distill_feature"] / float(settings.feature_weight)
     yield "class", totals["loss_distill_classification"]
     yield "box", totals["loss_distill_localization"]
@@ -79,10 +80,14 @@ def _terms(
 
 def _norm(loss: Tensor, parameters: list[Tensor]) -> float:
     gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-    return float(sum(g.square().sum() for g in gradients if g is not None).sqrt())
+    return float(_total(g.square().sum() for g in gradients if g is not None).sqrt())
 
 
-def _student(store: Store, search: str) -> tuple[BaseRequest, torch.nn.Module]:
+def _total(values: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(values)).sum()
+
+
+def _student(store: Store, search: str) -> tuple[BaseRequest, TwoStageDetector]:
     folder = keys.base_folder(search)
     request = load_record(store, keys.request_key(folder), BaseRequest)
     result = load_record(store, keys.result_key(folder), DetectorResult)
@@ -93,7 +98,7 @@ def _student(store: Store, search: str) -> tuple[BaseRequest, torch.nn.Module]:
     return request, load_detector(request.architecture, request.detector, classes, state)
 
 
-def _teacher(store: Store, pool: str) -> tuple[torch.nn.Module, int]:
+def _teacher(store: Store, pool: str) -> tuple[TwoStageDetector, int]:
     folder = keys.pool_phase_folder(pool, 0)
     request = load_record(store, keys.request_key(folder), PoolPhaseRequest)
     result = load_record(store, keys.result_key(folder), PoolPhaseResult)
