@@ -11,7 +11,7 @@ from detnas.records.settings import DataLocation, DetectorShape, Resolution, Tra
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.detector import build_detector
-from detnas_trainer.jobs.learning import DetectorTrainee
+from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.checkpoint import CheckpointRecord
 from detnas_trainer.training.loop import (
     DivergedError,

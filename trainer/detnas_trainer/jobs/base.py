@@ -12,7 +12,8 @@ from detnas.store.errors import NotFound
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import build_detector
 from detnas_trainer.jobs.job import Job
-from detnas_trainer.jobs.learning import DetectorTrainee, device, learn, load_data, score_at
+from detnas_trainer.jobs.learning import device, learn, load_data, score_at
+from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.loop import seed_everything
 from detnas_trainer.weights import adapt_state, import_checkpoint
 

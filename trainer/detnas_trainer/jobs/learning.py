@@ -1,6 +1,6 @@
 """Training and scoring, as the jobs that train a detector have in common."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,33 +16,11 @@ from detnas.records.results import Score
 from detnas.records.settings import Resolution
 from detnas.store.durable_files import sha256_of
 from detnas_trainer.data.annotations import DataError
-from detnas_trainer.data.detection_data import Batch, DetectionData
+from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.evaluation import evaluate
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.training.loop import Trainee, TrainingLoop, TrainingPlan
-
-
-@dataclass
-class DetectorTrainee:
-    """A detector that learns by mmdet's own losses.
-
-    Attributes:
-        module: the detector.
-    """
-
-    module: TwoStageDetector
-
-    def preprocess(self, batch: Batch) -> dict[str, Any]:
-        """Normalise, pad and stack."""
-        return self.module.data_preprocessor(batch, True)
-
-    def loss(
-        self, iteration: int, inputs: Tensor, samples: list[Any]
-    ) -> Mapping[str, Tensor | list[Tensor]]:
-        """mmdet's losses: they depend on the iteration through the random state only."""
-        del iteration
-        return self.module.loss(inputs, samples)
 
 
 @dataclass(frozen=True)

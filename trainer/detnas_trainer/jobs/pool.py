@@ -13,7 +13,8 @@ from detnas_trainer.data.draws import seed_of
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.learning import DataSet, device, learn, load_data, score_at
 from detnas_trainer.jobs.teacher import statistics_batches
-from detnas_trainer.supernet import Layout, SupernetPhase, build_phase, extract_teacher
+from detnas_trainer.supernet import Layout, build_phase, extract_teacher
+from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.loop import seed_everything
 
 _RANDOM_SUBNETS = 3
@@ -38,7 +39,7 @@ def pool(job: Job[PoolPhaseRequest]) -> PoolPhaseResult:
     )
 
 
-def _phase(job: Job[PoolPhaseRequest]) -> SupernetPhase:
+def _phase(job: Job[PoolPhaseRequest]) -> DetectorTrainee:
     request = job.request
     previous, supernet = (
         None if artifact is None else job.fetch(artifact).state

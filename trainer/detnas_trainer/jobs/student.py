@@ -18,8 +18,9 @@ from detnas_trainer.detector import detector_state, load_detector
 from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
 from detnas_trainer.evolve import evolve
 from detnas_trainer.jobs.job import Job
-from detnas_trainer.jobs.learning import DetectorTrainee, device, learn, load_data, score_at
+from detnas_trainer.jobs.learning import device, learn, load_data, score_at
 from detnas_trainer.jobs.teacher import load_teacher
+from detnas_trainer.trainee import DetectorTrainee, Losses
 from detnas_trainer.training.loop import seed_everything
 
 
@@ -53,9 +54,7 @@ class DistilledTrainee(DetectorTrainee):
 
     distiller: Distiller
 
-    def loss(
-        self, iteration: int, inputs: Tensor, samples: list[Any]
-    ) -> Mapping[str, Tensor | list[Tensor]]:
+    def loss(self, iteration: int, inputs: Tensor, samples: list[Any]) -> Losses:
         """mmdet's losses and the distillation's."""
         del iteration
         return self.distiller.loss(inputs, samples)

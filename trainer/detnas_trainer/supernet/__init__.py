@@ -3,7 +3,7 @@
 from detnas_trainer.supernet.bn_reset import reset_statistics
 from detnas_trainer.supernet.elastic import ElasticDetector
 from detnas_trainer.supernet.importance import sort_channels
-from detnas_trainer.supernet.phases import ShrinkingPhase, SupernetPhase, build_phase
+from detnas_trainer.supernet.phases import ShrinkingPhase, build_phase
 from detnas_trainer.supernet.sampling import subnet_at
 from detnas_trainer.supernet.slicing import extract
 from detnas_trainer.supernet.teacher import Layout, PoolLayout, extract_teacher
@@ -13,7 +13,6 @@ __all__ = [
     "Layout",
     "PoolLayout",
     "ShrinkingPhase",
-    "SupernetPhase",
     "build_phase",
     "extract",
     "extract_teacher",

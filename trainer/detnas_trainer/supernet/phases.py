@@ -12,37 +12,17 @@ from torch import Tensor, nn
 
 from detnas.errors import UserError
 from detnas.records.requests import PoolPhaseRequest
-from detnas_trainer.data.detection_data import Batch
 from detnas_trainer.detector import build_detector, load_detector
 from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
 from detnas_trainer.supernet.elastic import ElasticDetector
 from detnas_trainer.supernet.importance import sort_channels
 from detnas_trainer.supernet.sampling import subnet_at
+from detnas_trainer.trainee import DetectorTrainee, Losses
 
 State = Mapping[str, Tensor]
-Losses = Mapping[str, Tensor | list[Tensor]]
 
 
-class SupernetPhase:
-    """Phase 0: the largest network alone, by mmdet's own loss.
-
-    Attributes:
-        module: the supernet.
-    """
-
-    def __init__(self, supernet: TwoStageDetector) -> None:
-        self.module = supernet.train()
-
-    def preprocess(self, batch: Batch) -> dict[str, Any]:
-        """Normalise, pad and stack a batch on the supernet's device."""
-        return self.module.data_preprocessor(batch, True)
-
-    def loss(self, iteration: int, inputs: Tensor, samples: list[Any]) -> Losses:  # noqa: ARG002
-        """Losses of one preprocessed batch; every iteration trains the same network."""
-        return self.module.loss(inputs, samples)
-
-
-class ShrinkingPhase(SupernetPhase):
+class ShrinkingPhase(DetectorTrainee):
     """A later phase: one subnet per iteration, distilled from the supernet of phase 0.
 
     The adaptor is part of the module, under the name ``adaptor``, so that the next phase goes on
@@ -64,7 +44,7 @@ class ShrinkingPhase(SupernetPhase):
     ) -> None:
         if adaptor is not None:
             supernet.add_module(ADAPTOR_PREFIX.rstrip("."), adaptor)
-        super().__init__(supernet)
+        super().__init__(supernet.train())
         self._request = request
         self._elastic = ElasticDetector(supernet, request.supernet, request.full_space)
         teacher.eval().requires_grad_(requires_grad=False)
@@ -79,7 +59,7 @@ class ShrinkingPhase(SupernetPhase):
 
 def build_phase(
     request: PoolPhaseRequest, previous: State | None, supernet: State | None
-) -> SupernetPhase:
+) -> DetectorTrainee:
     """What a phase trains, as it stands before its first step.
 
     Phase 0 draws its weights from torch's global generator.
@@ -97,7 +77,7 @@ def build_phase(
     """
     request.supernet.check_projections(request.full_space)
     if request.phase == 0:
-        return SupernetPhase(_detector(request, previous))
+        return DetectorTrainee(_detector(request, previous).train())
     if previous is None or supernet is None:
         missing = "previous" if previous is None else "supernetWeights"
         raise UserError(
