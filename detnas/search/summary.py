@@ -22,6 +22,7 @@ class Summary:
         top_k: how many candidates are kept.
         next_index: one more than the highest finished trial's number.
         missing: numbers below it whose trials have not finished.
+        lost_trials: numbers of the trials that ended for want of infrastructure.
         outcomes: finished trials by outcome.
         top: the best trials, best first; of equals, the earlier first.
         front: the Pareto front.
@@ -32,6 +33,7 @@ class Summary:
     top_k: int
     next_index: int = 0
     missing: frozenset[int] = frozenset()
+    lost_trials: frozenset[int] = frozenset()
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     top: tuple[LedgerEntry, ...] = ()
     front: Front = ()
@@ -45,8 +47,8 @@ class Summary:
 
     @property
     def lost(self) -> int:
-        """Trials that ended for want of infrastructure: they are no part of the search's number."""
-        return self.outcomes.get(Outcome.INFRASTRUCTURE, 0)
+        """Number of trials lost to the infrastructure: they use up neither trials nor patience."""
+        return len(self.lost_trials)
 
     @property
     def best(self) -> LedgerEntry | None:
@@ -57,10 +59,12 @@ class Summary:
     def stale(self) -> int:
         """Finished trials that are later than the best one, which `patience` bounds.
 
-        Counted by number, not by time, so that a restart finds the same.
+        Counted by number, not by time, so that a restart finds the same. Lost ones say nothing of
+        the search, so they are not counted.
         """
         since = self.top[0].index + 1 if self.top else 0
-        return self.next_index - since - sum(1 for index in self.missing if index >= since)
+        uncounted = self.missing | self.lost_trials
+        return self.next_index - since - sum(1 for index in uncounted if index >= since)
 
     def knows(self, index: int) -> bool:
         """Whether this trial is folded in."""
@@ -96,10 +100,12 @@ def _fold_one(summary: Summary, entry: LedgerEntry) -> Summary:
     missing = summary.missing - {entry.index}
     if entry.index > summary.next_index:
         missing |= frozenset(range(summary.next_index, entry.index))
+    lost = {entry.index} if entry.outcome is Outcome.INFRASTRUCTURE else frozenset[int]()
     return replace(
         summary,
         next_index=max(summary.next_index, entry.index + 1),
         missing=missing,
+        lost_trials=summary.lost_trials | lost,
         outcomes=Counter(summary.outcomes) + Counter([entry.outcome]),
         top=_top(summary, entry),
         front=extend(summary.front, entry),

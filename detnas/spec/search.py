@@ -18,7 +18,8 @@ class Search(Schema):
         "Joint", description="Student and teacher evolve together (paper, algorithm 1)."
     )
     trials: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = Field(
-        100, description="Trials after which the search ends."
+        100,
+        description="Trials after which the search ends; those lost to machines do not count.",
     )
     parallelism: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
         1, description="Trials that run at the same time."
@@ -39,7 +40,9 @@ class Search(Schema):
         Decimal("0.5"), description="Chance that a trial evolves the student, not the teacher."
     )
     patience: Positive = Field(
-        40, description="Finished trials without a better score after which the search ends."
+        40,
+        description="Finished trials without a better score after which the search ends; those "
+        "lost to machines do not count.",
     )
     seed: Count = Field(0, description="Every draw of the search follows from this.")
     actions: ActionOptions = Field(ActionOptions(), description="How the pruning actions work.")

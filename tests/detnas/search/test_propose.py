@@ -339,6 +339,16 @@ def test_a_search_ends_when_nothing_got_better_for_long() -> None:
     assert "3 finished trials" in found.message
 
 
+def test_trials_lost_to_infrastructure_do_not_use_up_patience() -> None:
+    search = Search(trials=100, patience=3)
+    entries: list[LedgerEntry] = [succeeded(proposal(0), 0.5)]
+    entries += [failed(proposal(index), Outcome.INFRASTRUCTURE) for index in range(1, 8)]
+    entries += [succeeded(proposal(8), 0.4), succeeded(proposal(9), 0.4)]
+    assert isinstance(propose(search, SPACE, BASE, folded(entries), []), Proposal)
+    entries.append(failed(proposal(10), Outcome.DIVERGED))
+    assert isinstance(propose(search, SPACE, BASE, folded(entries), []), Finished)
+
+
 def test_a_late_better_score_takes_the_search_up_again() -> None:
     search = Search(trials=100, patience=2)
     entries = [succeeded(proposal(index), 0.5) for index in (0, 1, 2)]

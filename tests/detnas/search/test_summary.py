@@ -41,7 +41,9 @@ def test_it_says_what_a_full_count_says(chosen: set[int], top_k: int) -> None:
     assert summary.top == tuple(ranked[:top_k])
     assert summary.best == (ranked[0] if ranked else None)
     since = ranked[0].index if ranked else -1
-    assert summary.stale == sum(1 for entry in entries if entry.index > since)
+    lost = {e.index for e in entries if e.outcome is Outcome.INFRASTRUCTURE}
+    assert summary.lost == len(lost)
+    assert summary.stale == len({e.index for e in entries if e.index > since} - lost)
 
 
 @given(st.permutations(ENTRIES))
@@ -73,7 +75,7 @@ def test_failures_are_counted_and_not_ranked() -> None:
     failures = [failed(proposal(i), outcome) for i, outcome in enumerate(list(Outcome)[1:])]
     summary = folded(failures)
     assert (summary.finished, summary.top, summary.best, summary.front) == (4, (), None, ())
-    assert summary.stale == 4
+    assert (summary.stale, summary.lost) == (3, 1)
 
 
 @given(st.permutations(range(12)))
