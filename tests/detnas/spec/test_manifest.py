@@ -2,6 +2,7 @@
 
 import copy
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import yaml
@@ -9,7 +10,7 @@ import yaml
 from detnas.architecture import encode
 from detnas.spec import ManifestError, load_manifest, read_manifest
 
-MINIMAL = {
+MINIMAL: dict[str, Any] = {
     "apiVersion": "detnas.dev/v1alpha1",
     "kind": "DetNASSearch",
     "metadata": {"name": "r50"},
@@ -61,11 +62,14 @@ def test_every_default_is_the_papers():
     assert (first.min_depths, first.widths) == ((3, 4, 12, 3), (Decimal("1.25"), Decimal("1.5")))
     assert spec.teachers.phase_space(2) == spec.teachers.space
     assert spec.distillation.bn_weight == Decimal("0.00001")
+    assert spec.teachers.distillation.bn_weight == 0
 
 
 def test_labels_and_annotations_are_carried():
-    manifest = changed("metadata.labels", {"team": "vision"})
-    assert read_manifest(manifest, "test").metadata.labels == {"team": "vision"}
+    for field in ("labels", "annotations"):
+        manifest = changed(f"metadata.{field}", {"team": "vision"})
+        metadata = read_manifest(manifest, "test").metadata
+        assert getattr(metadata, field) == {"team": "vision"}
 
 
 def test_models_are_the_well_known_backbones():

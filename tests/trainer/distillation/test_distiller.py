@@ -114,6 +114,7 @@ def test_a_perfect_student_has_no_feature_gap():
     detector = _detector(STUDENT).eval()
     adaptor = Adaptor(8, 8)
     torch.nn.init.dirac_(adaptor.convolution.weight)
+    assert adaptor.convolution.bias is not None
     torch.nn.init.zeros_(adaptor.convolution.bias)
     inputs, samples = _batch()
     losses = Distiller(detector, detector, Distillation(), adaptor).loss(inputs, samples)
