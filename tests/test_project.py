@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Spelt in parts, so that this file does not hold what it forbids.
-MACHINE_PATHS = re.compile(r"(?<![\w.~-])/(?:home|root|Users|work|workspace|mnt)/\w")
+MACHINE_PATHS = re.compile(r"(?<![\w.~-])/(?:home|root|Users|work|workspace|mnt|tmp)/\w")
 REGISTRY_HOSTS = re.compile(
     r"(?:files\.pythonhosted|pypi|test\.pypi|download\.pytorch|proxy\.golang)" + r"\.(?:org|io)"
     r"|[\w-]+\.(?:jfrog\.io|pkg\.dev|local/simple)|[/]simple[/]"

@@ -13,10 +13,10 @@ from detnas.store.errors import InvalidKey, StoreRefused
 @pytest.mark.parametrize(
     ("uri", "root"),
     [
-        ("file:///tmp/x", "file:///tmp/x"),
-        ("file:///tmp/x/", "file:///tmp/x"),
-        ("file://localhost/tmp/x", "file:///tmp/x"),
-        ("file:///tmp/a%20b", "file:///tmp/a%20b"),
+        ("file:///data/x", "file:///data/x"),
+        ("file:///data/x/", "file:///data/x"),
+        ("file://localhost/data/x", "file:///data/x"),
+        ("file:///data/a%20b", "file:///data/a%20b"),
         ("s3://bucket", "s3://bucket"),
         ("s3://bucket/", "s3://bucket"),
         ("s3://bucket/a/b/", "s3://bucket/a/b"),
@@ -29,7 +29,7 @@ def test_uris(uri: str, root: str) -> None:
 @pytest.mark.parametrize(
     "uri",
     [
-        "", "runs", "/tmp/x", "http://host/x", "file:x", "file://host/x", "file:///", "file://~/x",
+        "", "runs", "/data/x", "http://host/x", "file:x", "file://host/x", "file:///", "file://~/x",
         "file:///a/../b", "s3://", "s3:///x", "s3://bucket/a/../b",
         "s3://bucket/a?x=1", "S4://bucket",
     ],
