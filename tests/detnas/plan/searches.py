@@ -48,7 +48,7 @@ def manifest(**spec: Any) -> DetNASSearch:
 
 
 def requests(**spec: Any) -> SearchRequests:
-    return SearchRequests(manifest(**spec), SEARCH, Path("/home/of/manifest"))
+    return SearchRequests(manifest(**spec), SEARCH, Path("/place/of/manifest"))
 
 
 def architecture() -> Architecture:

@@ -28,8 +28,8 @@ def candidate(name: str, score: float, teacher: Teacher = SPACE.smallest) -> Can
 def test_paths_of_the_manifest_start_from_its_folder() -> None:
     base = {"architecture": ENCODING, "stem": 16, "weights": "checkpoints/base.pth"}
     built = requests(base=base)
-    assert built.prepare().data.root == "/home/of/manifest/data"
-    assert built.base(prepared()).weights == "/home/of/manifest/checkpoints/base.pth"
+    assert built.prepare().data.root == "/place/of/manifest/data"
+    assert built.base(prepared()).weights == "/place/of/manifest/checkpoints/base.pth"
     remote = requests(base={**base, "weights": "s3://models/base.pth"})
     assert remote.base(prepared()).weights == "s3://models/base.pth"
 
