@@ -1,0 +1,108 @@
+"""Live progress: phase, trials, best H, time left, and where each running job is."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.records import keys
+from detnas.records.progress import Progress
+from detnas.records.results import Outcome
+from detnas.runner.display import Display
+from detnas.runner.running_jobs import Ended, RunningJob
+from detnas.runner.state import SearchState
+from detnas.search import History
+from detnas.store import Store, open_store
+from detnas.store.artifacts import put_record
+from tests.detnas.plan.searches import manifest
+from tests.detnas.trials import BASE, START, folded, proposal, result, succeeded
+
+SPEC = manifest(search={"trials": 10, "parallelism": 2}).spec
+FOLDER = "local/searches/tiny-01234567/trials/0003"
+SAID = Progress(
+    activity="training", done=5, total=60, epoch=2, epochs=3, loss=1.25, seconds_left=90,
+    updated=START,
+)  # fmt: skip
+STATE = SearchState(
+    facts=BASE,
+    history=History(
+        folded([succeeded(proposal(0), 0.3), succeeded(proposal(1), 0.5)]),
+        in_flight=(proposal(3),),
+        loose={index: succeeded(proposal(index), 0.1 + index / 5) for index in (0, 1)},
+    ),
+)
+
+
+class Screen:
+    """A display on a terminal, or in a pipe, with a clock to be set."""
+
+    def __init__(self, store: Store, terminal: bool) -> None:
+        self.seconds = 0.0
+        self.written = io.StringIO()
+        console = Console(file=self.written, force_terminal=terminal, width=160)
+        self.display = Display(store, SPEC, console, lambda: self.seconds)
+
+    @property
+    def text(self) -> str:
+        return self.written.getvalue()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> RunningJob:
+    return RunningJob(DueJob(Verb.EVALUATE, 3), FOLDER, tmp_path / "log.txt", 0, START)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    found = open_store((tmp_path / "store").as_uri())
+    put_record(found, f"{keys.attempt_folder(FOLDER, 1)}/progress.json", SAID)
+    return found
+
+
+@pytest.fixture(params=[True, False], ids=["terminal", "pipe"])
+def screen(request: pytest.FixtureRequest, store: Store) -> Iterator[Screen]:
+    found = Screen(store, request.param)
+    with found.display:
+        yield found
+
+
+def test_it_shows_where_the_search_and_its_jobs_are(screen: Screen, job: RunningJob) -> None:
+    screen.display.phase(Phase.SEARCHING, STATE)
+    screen.seconds = 60
+    screen.display.tick(STATE, [job])
+    best = STATE.history.summary.best
+    assert best is not None
+    for shown in (
+        "Searching", "trials 2/10", f"best H {best.h:.4f} (trial 1)", "left",
+        "trial 3", "training", "2/3", "5/60", "1.250",
+    ):  # fmt: skip
+        assert shown in screen.text
+
+
+def test_it_does_not_show_it_all_the_time(screen: Screen, job: RunningJob) -> None:
+    screen.display.phase(Phase.SEARCHING, STATE)
+    before = screen.text
+    screen.seconds = 0.5
+    screen.display.tick(STATE, [job])
+    assert screen.text == before
+
+
+def test_a_trial_that_ended_is_told_once(screen: Screen) -> None:
+    going_on = SearchState(facts=BASE, history=History(folded([succeeded(proposal(0), 0.3)])))
+    screen.display.phase(Phase.SEARCHING, going_on)
+    for _ in range(2):
+        screen.display.phase(Phase.SEARCHING, STATE)
+    assert screen.text.count("trial 1: ") == 1
+    assert "best so far" in screen.text
+
+
+def test_a_failure_is_told_with_the_end_of_its_log(screen: Screen, job: RunningJob) -> None:
+    lost = result(3).model_copy(update={"outcome": Outcome.INFRASTRUCTURE, "files": {}})
+    screen.display.ended(Ended(job, 1, None, "the disk [sda] is full"))
+    screen.display.ended(Ended(job, -9, lost, "killed"))
+    for shown in ("it is tried again", "the disk [sda] is full", "trial 3: Infrastructure"):
+        assert shown in screen.text
+    assert str(job.log) in screen.text.replace("\n", "")
