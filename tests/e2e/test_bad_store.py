@@ -89,11 +89,11 @@ def test_damaged_weights_are_named_and_once_restored_the_search_goes_on(
 ) -> None:
     copy = digits.copy_setup(tmp_path / "store")
     document = yaml.safe_load(digits.manifest.read_text())
-    document["spec"]["search"]["trials"] = 6  # five trials in a row fail before a run gives up
+    document["spec"]["search"]["trials"] = 1  # those that the damage costs are made up for
     weights = copy.store / copy.record("base/result.json")["files"]["weights"]["key"]
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
-    manifest = digits.manifest.with_name("six-trials.yaml")  # the same search: only longer
+    manifest = digits.manifest.with_name("one-trial.yaml")  # the same search: only shorter
     manifest.write_text(yaml.safe_dump(document))
     search = SearchFolder(manifest, copy.store)
     cache = str(tmp_path / "cache")  # this machine must not know the weights already
@@ -109,4 +109,5 @@ def test_damaged_weights_are_named_and_once_restored_the_search_goes_on(
     weights.write_bytes(whole)
     again = run("run", search.manifest, "--store", search.store, DETNAS_CACHE=cache)
     assert again.returncode == 0, again.stderr
-    assert search.results()["0005"]["outcome"] == "Succeeded"
+    outcomes = [result["outcome"] for result in search.results().values()]
+    assert outcomes == ["Infrastructure"] * 5 + ["Succeeded"], "a run gives up after five in a row"
