@@ -13,6 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import detnas
+from tools.manifest_reference import reference
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -183,3 +184,8 @@ def test_licences_of_dependencies_are_compatible() -> None:
         if not COMPATIBLE.search(text) or INCOMPATIBLE.search(text)
     }
     assert unfit == {}
+
+
+def test_the_manifests_reference_is_up_to_date() -> None:
+    written = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
+    assert written == reference(), "run: python -m tools.manifest_reference"

@@ -37,9 +37,9 @@ class Resolution(Schema):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        if not isinstance(value, str):
+        if isinstance(value, dict | Resolution):
             return value
-        match = _RESOLUTION.match(value)
+        match = _RESOLUTION.match(value) if isinstance(value, str) else None
         if match is None:
             raise ValueError(f"{value!r} is no resolution; write WIDTHxHEIGHT, such as 1333x800")
         return {"width": int(match[1]), "height": int(match[2])}

@@ -8,13 +8,14 @@ from pydantic import Field, model_validator
 from detnas.records.settings import DetectorShape, Distillation, Resolution
 from detnas.schema import Fraction, Positive, Schema
 from detnas.spec.base import Base
+from detnas.spec.patterns import LABEL, NAMESPACE, STORE_URI
 from detnas.spec.search import Evaluation, Finetune, Retention, Search
 from detnas.spec.teachers import Teachers
 
 API_VERSION = "detnas.dev/v1alpha1"
 KIND = "DetNASSearch"
 Path = Annotated[str, Field(min_length=1, max_length=1024)]
-Label = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=48)]
+Label = Annotated[str, Field(pattern=LABEL, max_length=48)]
 
 
 class Metadata(Schema):
@@ -24,9 +25,7 @@ class Metadata(Schema):
     """
 
     name: Label
-    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)] = (
-        "local"
-    )
+    namespace: Annotated[str, Field(pattern=NAMESPACE, max_length=63)] = "local"
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
 
@@ -60,7 +59,7 @@ class Dataset(Schema):
 class Storage(Schema):
     """Where weights and results are kept."""
 
-    uri: Annotated[str, Field(pattern=r"^(s3://[^/]+|file:///)", max_length=1024)] = Field(
+    uri: Annotated[str, Field(pattern=STORE_URI, max_length=1024)] = Field(
         description="s3://bucket/prefix or file:///folder."
     )
 

@@ -83,7 +83,7 @@ WRONG = {
     "another api version": ("apiVersion", "detnas.dev/v2", "apiVersion", "detnas.dev/v1alpha1"),
     "another kind": ("kind", "Search", "kind", "DetNASSearch"),
     "no name": ("metadata.name", ..., "metadata.name", "required"),
-    "a name in capitals": ("metadata.name", "R50", "metadata.name", "'R50' does not match"),
+    "a name in capitals": ("metadata.name", "R50", "metadata.name", "'R50' is wrong; lower-case"),
     "a name too long": ("metadata.name", "a" * 49, "metadata.name", "at most 48"),
     "a typing error": ("spec.serach", {}, "spec.serach", "did you mean search?"),
     "an unknown inner field": ("spec.search.topk", 3, "spec.search.topk", "did you mean topK?"),
@@ -123,6 +123,8 @@ WRONG = {
     "a learning rate of zero": ("spec.evaluation.learningRate", "0", "learningRate", "greater"),
     "a learning rate in words": ("spec.evaluation.learningRate", "fast", "learningRate", "'fast'"),
     "an unknown schedule": ("spec.evaluation.schedule", "Linear", "schedule", "'Cosine'"),
+    "a folder for an address": ("spec.storage", {"uri": "/d"}, "storage.uri", "file:///folder"),
+    "a resolution as numbers": ("spec.resolutions", [[8, 8]], "resolutions[0]", "WIDTHxHEIGHT"),
     "another file system": ("spec.storage", {"uri": "gs://b"}, "spec.storage.uri", "s3://"),
 }
 

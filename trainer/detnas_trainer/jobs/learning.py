@@ -10,6 +10,7 @@ import torch
 from mmdet.models.detectors import TwoStageDetector
 from torch import Tensor
 
+from detnas.errors import UserError
 from detnas.records.progress import Progress
 from detnas.records.requests import TrainingRequest
 from detnas.records.results import Score
@@ -59,6 +60,15 @@ def load_data(job: Job[Any]) -> DataSet:
     return data
 
 
+def _check_warmup(plan: TrainingPlan) -> None:
+    warmup = plan.training.warmup_iterations
+    if warmup >= plan.iterations:
+        raise UserError(
+            f"warmupIterations: {warmup}, and the whole training has {plan.iterations} steps",
+            "lower it to a tenth of them, or train for more epochs",
+        )
+
+
 def _check_annotations(request: TrainingRequest) -> None:
     """Refuse other annotations than the search began with: labels might mean other classes."""
     root = Path(request.data.root)
@@ -94,6 +104,7 @@ def learn(job: Job[Any], trainee: Trainee, data: DetectionData) -> Learned:
     plan = plan_of(job.request, data)
     if not plan.iterations:
         return Learned()
+    _check_warmup(plan)
     trainee.module.train()
     loop = TrainingLoop(trainee, plan, data, _Surroundings(job, plan))
     if job.checkpoint:
