@@ -27,10 +27,17 @@ def find_search(search: str, overrides: Overrides) -> OpenedSearch:
     path = Path(search)
     if "://" in search or path.is_dir():
         return reopen_search(search)
+    if not path.exists():
+        raise UserError(
+            f"{search}: there is no such file or folder",
+            "give a search's manifest, or its folder such as runs/local/searches/digits-0123abcd",
+        )
     opened = open_search(path, overrides)
     key = search_record_key(opened.requests.search)
     if load_record(opened.store, key, SearchRecord) is None:
+        there = f" --store {overrides.store}" if overrides.store else ""
         raise UserError(
-            f"{search}: its search {opened.uri} has not begun", f"begin it: detnas run {search}"
+            f"{search}: its search {opened.uri} has not begun",
+            f"begin it: detnas run {search}{there}",
         )
     return opened

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from detnas.architecture import Architecture, Family, encode, parse
+from detnas.cli.find_search import find_search
 from detnas.cli.output import Format, FormatOption, print_record
 from detnas.cost import DetectorCost, detector_cost
 from detnas.errors import UserError
@@ -14,7 +15,7 @@ from detnas.plan.stages import Phase, plan
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
 from detnas.records.settings import DetectorShape, Resolution
-from detnas.runner.opening import OpenedSearch, reopen_search
+from detnas.runner.opening import OpenedSearch, Overrides
 from detnas.runner.state import SearchReader
 from detnas.store.artifacts import load_record
 
@@ -74,7 +75,7 @@ def inspect(
         size, count = resolution or Resolution(width=1333, height=800), classes or 80
     else:
         assert student is not None
-        export = exported_student(reopen_search(student))
+        export = exported_student(find_search(student, Overrides()))
         shape, subject = export.detector, export.architecture
         size, count = resolution or export.resolution, classes or len(export.classes)
     cost = detector_cost(subject, shape, count, size)

@@ -9,6 +9,7 @@ from detnas.cli.find_search import find_search
 from detnas.cli.output import Format, FormatOption, print_record
 from detnas.cli.search_options import NamespaceOption, StoreOption
 from detnas.runner.opening import Overrides
+from detnas.runner.run_lock import running_process
 from detnas.runner.state import SearchReader
 from detnas.runner.status import search_status
 from detnas.runner.tables import status_table
@@ -37,6 +38,12 @@ def status(
     state = SearchReader(opened.store, opened.requests).read()
     found = search_status(opened, state)
     if output is Format.TABLE:
-        Console().print(status_table(found))
+        console = Console()
+        console.print(status_table(found))
+        if found.active and running_process(opened.local) is None:
+            console.print(
+                "no process of this machine runs it; 'detnas run' goes on where it stopped",
+                soft_wrap=True,
+            )
     else:
         print_record(found.model_dump(mode="json", by_alias=True), output)

@@ -10,6 +10,16 @@ from detnas.runner.errors import AlreadyRunning
 from detnas.store.errors import os_errors
 
 
+def running_process(folder: Path) -> int | None:
+    """The process of this machine that runs the search, as far as its lock file tells."""
+    try:
+        process = int((folder / "lock").read_text())
+        os.kill(process, 0)
+    except (OSError, ValueError):
+        return None
+    return process
+
+
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
     """Hold the run of the search whose local files lie in ``folder``.

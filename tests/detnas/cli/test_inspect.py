@@ -53,7 +53,8 @@ def test_the_table_shows_every_part(detnas):
         (("--architecture", "[(64, 64)"), "position 9"),
         (("--architecture", R18, "--resolution", "big"), "WIDTHxHEIGHT"),
         (("--architecture", R18, "--classes", "0"), "greater than or equal to 1"),
-        (("nowhere",), "holds no search"),
+        (("nowhere",), "no such file or folder"),
+        ((".",), "holds no search"),
         (("--architecture", "[(" + "9" * 5000 + ", 64)]"), "a width is 1 to 65536"),
     ],
 )

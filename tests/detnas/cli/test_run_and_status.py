@@ -65,7 +65,7 @@ def test_status_of_a_search_that_has_not_begun_names_the_command_that_begins_it(
 ) -> None:
     ended = detnas(finished, "status", "search.yaml", "--store", "elsewhere")
     assert ended.returncode == 2
-    assert "has not begun; begin it: detnas run search.yaml" in ended.stderr
+    assert "has not begun; begin it: detnas run search.yaml --store elsewhere" in ended.stderr
 
 
 def test_a_search_that_is_being_run_is_refused(tmp_path: Path) -> None:
@@ -79,8 +79,12 @@ def test_a_search_that_is_being_run_is_refused(tmp_path: Path) -> None:
     said = json.loads(detnas(search, "status", str(search.search), "-o", "json").stdout)
     assert said["phase"] == "TrainingTeachers"
     assert [job["name"] for job in said["active"]] == ["base"]
+    watched = detnas(search, "status", str(search.search)).stdout
+    assert "no process of this machine" not in watched
     runner.kill()
     runner.communicate()
+    left = detnas(search, "status", str(search.search)).stdout
+    assert "no process of this machine runs it" in left
 
 
 @pytest.mark.parametrize(
