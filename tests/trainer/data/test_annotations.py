@@ -117,6 +117,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_split(tmp_path / "absent.json", "val")
 
 
+def test_corners_taken_for_sizes_are_refused(own_data: DataLocation) -> None:
+    path = Path(own_data.root) / own_data.train
+    document = json.loads(path.read_text())
+    for entry in document["annotations"]:
+        x, y, width, height = entry["bbox"]
+        entry["bbox"] = [x, y, x + width, y + height]
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"boxes reach beyond .*not corners"):
+        read_split(path, "train")
+
+
 def test_no_box_with_an_area_is_refused(own_data: DataLocation) -> None:
     path = _annotations(own_data)
 

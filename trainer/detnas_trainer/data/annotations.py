@@ -15,6 +15,9 @@ _REQUIRED = {
     "categories": ("id", "name"),
     "annotations": ("id", "image_id", "category_id", "bbox", "area", "iscrowd"),
 }
+_BEYOND = 0.1
+"""Share of boxes that may reach beyond their images before they are taken for corners."""
+
 _IDENTIFIERS = ("id", "image_id", "category_id", "width", "height")
 _TEXTS = ("file_name", "name")
 
@@ -161,6 +164,7 @@ class _Checker:
         boxes = len(self.annotations) - len(ignored)
         if not boxes:
             raise DataError(f"{self._where} holds no box with an area", "annotate some objects")
+        self._check_reach()
         return Split(
             sha256=sha256,
             files={i["file_name"]: (i["width"], i["height"]) for i in self.images},
@@ -188,6 +192,22 @@ class _Checker:
                     f"{self._where}: images[{position}] is {image['width']}x{image['height']}",
                     "width and height are at least 1 pixel",
                 )
+
+    def _check_reach(self) -> None:
+        """Boxes may stick out a little; where many do, they are corners taken for sizes."""
+        sizes = {image["id"]: (image["width"], image["height"]) for image in self.images}
+        beyond = [
+            entry
+            for entry in self.annotations
+            for box, (width, height) in [(entry["bbox"], sizes[entry["image_id"]])]
+            if box[0] + box[2] > width + 1 or box[1] + box[3] > height + 1
+        ]
+        if len(beyond) > max(2, _BEYOND * len(self.annotations)):
+            raise DataError(
+                f"{self._where}: {len(beyond)} of {len(self.annotations)} boxes reach beyond their "
+                f"images, first annotation {beyond[0]['id']} with {beyond[0]['bbox']}",
+                "write [x, y, width, height] in pixels, not corners",
+            )
 
     def _has_area(
         self, entry: dict[str, Any], position: int, images: set[int], categories: set[int]
