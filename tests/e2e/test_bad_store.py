@@ -19,7 +19,7 @@ def manifest(tmp_path: Path) -> Path:
     make_digits(tmp_path, canvases=4)
     document = digits_manifest()
     document["spec"]["dataset"]["source"]["directory"] = "digits"
-    document["spec"]["base"]["train"]["epochs"] = 1
+    document["spec"]["base"]["train"] |= {"epochs": 1, "warmupIterations": 0}
     document["spec"]["search"]["parallelism"] = 1
     return write_manifest(tmp_path, document)
 
