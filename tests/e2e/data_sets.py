@@ -109,7 +109,7 @@ def digits_manifest() -> Document:
                 "widths": ["1.0", "1.25", "1.5"],
                 "batchSize": 8,
                 "schedule": "Cosine",
-                "warmupIterations": 1,
+                "warmupIterations": 0,
                 "bnImages": 4,
                 "phases": [
                     {"epochs": 1, "learningRate": "0.02"},
