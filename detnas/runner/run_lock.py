@@ -15,6 +15,8 @@ def running_process(folder: Path) -> int | None:
     try:
         process = int((folder / "lock").read_text())
         os.kill(process, 0)
+    except PermissionError:  # it lives, and is another user's
+        return process
     except (OSError, ValueError):
         return None
     return process

@@ -3,7 +3,7 @@
 from detnas.search.base import BaseFacts
 from detnas.search.history import History, load_history, read_entries, write_segments
 from detnas.search.ledger import LedgerEntry, ledger_entry
-from detnas.search.lineage import generation, lineage
+from detnas.search.lineage import lineage
 from detnas.search.propose import Convergence, Finished, propose
 from detnas.search.retention import collectable
 from detnas.search.score import Objective, Scored
@@ -20,7 +20,6 @@ __all__ = [
     "Summary",
     "collectable",
     "fold",
-    "generation",
     "ledger_entry",
     "lineage",
     "load_history",

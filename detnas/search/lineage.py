@@ -24,15 +24,3 @@ def lineage(entries: Mapping[int, LedgerEntry], index: int) -> tuple[LedgerEntry
         chain.append(entries[at])
         at = entries[at].proposal.parent
     return tuple(reversed(chain))
-
-
-def generation(chain: tuple[LedgerEntry, ...]) -> int:
-    """Steps of a lineage that brought a score above all before it (paper, 4.3.2)."""
-    generations, highest = 0, None
-    for entry in chain:
-        if entry.h is None:
-            continue
-        if highest is not None and entry.h > highest:
-            generations += 1
-        highest = entry.h if highest is None else max(highest, entry.h)
-    return generations

@@ -7,7 +7,7 @@ import pytest
 from detnas.errors import UserError
 from detnas.records.proposal import Step
 from detnas.records.results import Outcome
-from detnas.search import LedgerEntry, collectable, generation, lineage
+from detnas.search import LedgerEntry, collectable, lineage
 from detnas.search.retention import needed
 from detnas.spec.search import Search
 from tests.detnas.trials import Simulation, failed, folded, proposal, searched, succeeded
@@ -33,16 +33,6 @@ def test_a_lineage_that_is_not_whole_is_refused() -> None:
         lineage(entries, 3)
     with pytest.raises(UserError, match="trial 7 has no result"):
         lineage(entries, 7)
-
-
-def test_a_generation_is_a_step_that_brought_a_higher_score_than_all_before() -> None:
-    scores = [0.4, 0.3, 0.35, 0.5, 0.5, 0.6]
-    chain = tuple(
-        succeeded(proposal(index, index - 1 if index else None), score)
-        for index, score in enumerate(scores)
-    )
-    assert [generation(chain[: end + 1]) for end in range(6)] == [0, 0, 0, 1, 1, 2]
-    assert generation((*chain, failed(proposal(6, parent=5), Outcome.DIVERGED))) == 2
 
 
 def test_what_may_still_be_asked_for_stays() -> None:

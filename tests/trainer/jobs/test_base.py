@@ -58,6 +58,17 @@ def test_annotations_that_changed_since_the_search_began_are_refused(
     assert jobs.run("base", uri) == 0
 
 
+def test_a_warm_up_that_never_ends_is_refused(workplace: Workplace) -> None:
+    for key, steps, outcome in (("local/a", 6, Outcome.INVALID), ("local/b", 5, Outcome.SUCCEEDED)):
+        asked = workplace.base_request(key)
+        schedule = asked.training.model_copy(update={"warmup_iterations": steps})
+        jobs.run("base", workplace.put(asked.model_copy(update={"training": schedule})))
+        result = workplace.result(key, DetectorResult)
+        assert result.outcome is outcome
+        if outcome is Outcome.INVALID:
+            assert "warmupIterations: 6, and the whole training has 6 steps" in result.message
+
+
 @pytest.fixture
 def foreign(workplace: Workplace) -> Path:
     """A checkpoint of the architecture, made elsewhere."""
