@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ def test_a_killed_search_goes_on_without_repeating(setup: SearchFolder, tmp_path
     arguments = ("run", setup.manifest, "--store", setup.store)
     process = start(*arguments, log=log, DETNAS_CHECKPOINT_SECONDS="0")
     try:
-        wait_until(lambda: bool(_trained_half(setup)), process, log)
+        wait_until(lambda: _stopped_half_way(setup, process.pid), process, log)
         children = list(_descendants(process.pid))
     finally:
         process.kill()
@@ -64,6 +66,23 @@ def _trained_half(search: SearchFolder) -> list[Path]:
         and not (trial / "result.json").exists()
     ]
     return open_ones if search.results() else []
+
+
+def _stopped_half_way(search: SearchFolder, process: int) -> bool:
+    """Whether a trial is half trained; if so, nothing moves any more, so that it stays so."""
+    if not _trained_half(search):
+        return False
+    _signal_all(process, signal.SIGSTOP)
+    if not _trained_half(search):  # it ended while we looked
+        _signal_all(process, signal.SIGCONT)
+        return False
+    return True
+
+
+def _signal_all(process: int, number: signal.Signals) -> None:
+    for one in (process, *_descendants(process)):
+        with suppress(ProcessLookupError):
+            os.kill(one, number)
 
 
 def _descendants(process: int) -> Iterator[int]:
