@@ -92,7 +92,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def test_wheel_holds_every_file_of_both_packages(wheel: zipfile.ZipFile) -> None:
-    packages = {ROOT / "detnas": "detnas", ROOT / "trainer/detnas_trainer": "detnas_trainer"}
+    packages = {
+        ROOT / "detnas": "detnas",
+        ROOT / "trainer/detnas_trainer": "detnas_trainer",
+        ROOT / "operator/detnas_operator": "detnas_operator",
+    }
     expected = {
         f"{name}/{file.relative_to(folder)}"
         for folder, name in packages.items()
@@ -106,7 +110,7 @@ def test_wheel_holds_every_file_of_both_packages(wheel: zipfile.ZipFile) -> None
 def test_wheel_holds_packages_and_licence_only(wheel: zipfile.ZipFile) -> None:
     top = {name.split("/")[0] for name in wheel.namelist()}
     information = f"detnas-{PROJECT['version']}.dist-info"
-    assert top == {"detnas", "detnas_trainer", information}
+    assert top == {"detnas", "detnas_operator", "detnas_trainer", information}
     assert f"{information}/licenses/LICENSE" in wheel.namelist()
 
 

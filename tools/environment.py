@@ -19,7 +19,7 @@ from typing import Any
 
 from tools.process import Command, StepFailed, run_logged, say
 
-EXTRAS = "trainer,report,dev"
+EXTRAS = "trainer,operator,report,dev"
 RECIPE = 1  # raise it when the way of installing changes
 
 

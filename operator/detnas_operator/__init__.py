@@ -1,0 +1,1 @@
+"""The operator: watches searches, reconciles them, runs their jobs as Kubernetes Jobs."""
