@@ -1,0 +1,243 @@
+"""What an administrator tells the operator: its configuration file, checked as a whole."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+
+from detnas.errors import UserError
+from detnas.schema import Schema
+from detnas.spec.explain import Problem, explain
+from detnas.spec.patterns import NAMESPACE
+from detnas_operator.s3_location import S3Location
+
+ANY_NAMESPACE = "*"
+"""Namespace of the tenant that stands for every namespace not named."""
+
+OWN_VARIABLES = frozenset(
+    {
+        "HOME",
+        "DETNAS_CACHE",
+        "DETNAS_WORKERS",
+        "DETNAS_PROCESSES_PER_WORKER",
+        "DETNAS_RENDEZVOUS",
+        "JOB_COMPLETION_INDEX",
+        "AWS_ENDPOINT_URL",
+        "AWS_DEFAULT_REGION",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+    }
+)
+"""Environment of a Job that the operator or the tenant's secret sets."""
+
+
+def _form(pattern: str, right: str) -> AfterValidator:
+    """Refuse text that does not have this form, and say what would."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{value!r} is wrong; {right}")
+        return value
+
+    return AfterValidator(check)
+
+
+_NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
+_PREFIX = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+
+_NAMESPACE = NAMESPACE.strip("^$")
+NamespaceName = Annotated[
+    str, Field(max_length=63), _form(_NAMESPACE, "write a namespace's name, such as team-a")
+]
+AnyNamespace = Annotated[
+    str,
+    Field(max_length=63),
+    _form(rf"\*|{_NAMESPACE}", "write a namespace's name, such as team-a, or '*' for any"),
+]
+ObjectName = Annotated[str, _form(_NAME, "lower-case letters, digits, hyphens and dots")]
+OptionalName = Annotated[
+    str, _form(f"({_NAME})?", "lower-case letters, digits, hyphens and dots, or nothing")
+]
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+Seconds = Annotated[int, Field(ge=1, le=86_400, strict=True)]
+
+
+class SettingsError(UserError):
+    """A configuration file that can not be used, with every problem found in it."""
+
+    def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"{source} is no usable configuration of the operator:{lines}")
+
+
+class TrainerImage(Schema):
+    """The image that Jobs run where a search names no other."""
+
+    image: Annotated[
+        str, Field(max_length=1024), _form(r"\S+", "write an image such as example.org/trainer:1.0")
+    ]
+    image_pull_policy: PullPolicy = "IfNotPresent"
+    image_pull_secrets: tuple[ObjectName, ...] = ()
+
+
+class Tenant(Schema):
+    """A namespace whose searches are run, and as whom.
+
+    Attributes:
+        namespace: its name, or ``*`` for every namespace not named.
+        service_account: of the Jobs' pods.
+        credentials_secret: Secret there with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; empty
+            where the service account stands for a workload identity.
+    """
+
+    namespace: AnyNamespace
+    service_account: ObjectName = "detnas-trainer"
+    credentials_secret: OptionalName = ""
+
+
+class StorageSettings(Schema):
+    """Where searches may keep weights and results.
+
+    Attributes:
+        endpoint: of the S3 server; empty for that of AWS.
+        region: of the buckets.
+        allowed: locations at or below which a search may keep its data.
+        default: location of searches that name none; empty if each must.
+        shared_pools: teacher pools are shared between namespaces.
+    """
+
+    endpoint: Annotated[
+        str, _form(r"(https?://\S+)?", "write https://host:port, or nothing for AWS")
+    ] = ""
+    region: Annotated[str, Field(min_length=1, max_length=64)] = "us-east-1"
+    allowed: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
+    default: str = ""
+    shared_pools: bool = False
+
+    @field_validator("allowed")
+    @classmethod
+    def _are_locations(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(S3Location.parse(uri).uri for uri in value)
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> "StorageSettings":
+        if self.default:
+            location = S3Location.parse(self.default)
+            if all(location.below(root) is None for root in self.roots):
+                listed = ", ".join(self.allowed)
+                raise ValueError(f"default {self.default!r} is at or below none of {listed}")
+        return self
+
+    @property
+    def roots(self) -> tuple[S3Location, ...]:
+        """The allowed locations, taken apart."""
+        return tuple(S3Location.parse(uri) for uri in self.allowed)
+
+
+class JobSettings(Schema):
+    """What all Jobs have in common.
+
+    Attributes:
+        ttl_seconds: a Job stays this long after its result is kept.
+        gpu_resource: name of the device plugin's resource.
+        env: variables for every Job, such as a proxy's.
+    """
+
+    ttl_seconds: Annotated[int, Field(ge=0, strict=True)] = 3600
+    gpu_resource: Annotated[
+        str, _form(rf"{_PREFIX}/[A-Za-z0-9][-A-Za-z0-9_.]*", "write it whole, as nvidia.com/gpu")
+    ] = "nvidia.com/gpu"
+    env: dict[str, str] = {}
+
+    @field_validator("env")
+    @classmethod
+    def _variables_are_free(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not re.fullmatch(_VARIABLE, name):
+                raise ValueError(f"{name!r} is no variable's name; write letters, digits and _")
+            if name in OWN_VARIABLES:
+                raise ValueError(f"{name} is set by the operator itself; leave it out")
+        return value
+
+
+class Port(Schema):
+    """A port to listen on."""
+
+    port: Annotated[int, Field(ge=1, le=65535, strict=True)]
+
+
+class OperatorSettings(Schema):
+    """The operator's configuration.
+
+    Attributes:
+        namespaces: that are watched; none for all of the cluster.
+        trainer: image of the Jobs.
+        tenants: who may run searches.
+        storage: where searches may keep their data.
+        jobs: what all Jobs have in common.
+        workers: passes at the same time.
+        resync_seconds: a search without any event is looked at this often.
+        progress_seconds: progress of running Jobs is read this often.
+        health: port of ``/healthz``.
+        metrics: port of ``/metrics``.
+        log_level: least severity that is logged.
+    """
+
+    namespaces: tuple[NamespaceName, ...] = ()
+    trainer: TrainerImage
+    tenants: tuple[Tenant, ...] = ()
+    storage: StorageSettings
+    jobs: JobSettings = JobSettings()
+    workers: Annotated[int, Field(ge=1, le=256, strict=True)] = 8
+    resync_seconds: Seconds = 300
+    progress_seconds: Seconds = 60
+    health: Port = Port(port=8080)
+    metrics: Port = Port(port=9090)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> "OperatorSettings":
+        names = [tenant.namespace for tenant in self.tenants]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"tenants: namespace {name!r} is listed twice; list it once")
+        if self.health.port == self.metrics.port:
+            raise ValueError(f"health and metrics both listen on {self.health.port}; change one")
+        return self
+
+    @property
+    def cluster_wide(self) -> bool:
+        """Whether every namespace is watched."""
+        return not self.namespaces
+
+    def tenant(self, namespace: str) -> Tenant | None:
+        """Return who runs the searches of a namespace; None if nobody may there."""
+        by_name = {tenant.namespace: tenant for tenant in self.tenants}
+        return by_name.get(namespace) or by_name.get(ANY_NAMESPACE)
+
+
+def load_settings(path: Path) -> OperatorSettings:
+    """Read and check the configuration file.
+
+    Raises:
+        SettingsError: the file is missing, no YAML, or wrong; every problem names its field, the
+            value and what would be right.
+    """
+    source = str(path)
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(source, (Problem("", f"can not be read: {error}"),)) from error
+    except yaml.YAMLError as error:
+        raise SettingsError(source, (Problem("", f"no valid YAML: {error}"),)) from error
+    if not isinstance(document, dict):
+        found = f"{type(document).__name__} found; a configuration is a mapping with trainer, …"
+        raise SettingsError(source, (Problem("", found),))
+    try:
+        return OperatorSettings.model_validate(document)
+    except ValidationError as error:
+        raise SettingsError(source, explain(error, OperatorSettings)) from error
