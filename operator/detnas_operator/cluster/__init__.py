@@ -1,0 +1,30 @@
+"""The Kubernetes API: a thin synchronous client over plain dicts, and its errors."""
+
+from detnas_operator.cluster.client import KubernetesClient, Snapshot
+from detnas_operator.cluster.errors import (
+    AlreadyExists,
+    ClusterError,
+    Conflict,
+    NotFound,
+    Refused,
+    Terminating,
+    TooManyRequests,
+    Unavailable,
+)
+from detnas_operator.cluster.kinds import GROUP, PLURAL, VERSION
+
+__all__ = [
+    "GROUP",
+    "PLURAL",
+    "VERSION",
+    "AlreadyExists",
+    "ClusterError",
+    "Conflict",
+    "KubernetesClient",
+    "NotFound",
+    "Refused",
+    "Snapshot",
+    "Terminating",
+    "TooManyRequests",
+    "Unavailable",
+]

@@ -1,0 +1,59 @@
+"""What can go wrong with the Kubernetes API, each with what to do."""
+
+from detnas.errors import UserError
+
+
+class ClusterError(UserError):
+    """The Kubernetes API did not do what it was asked to.
+
+    Attributes:
+        status: the HTTP status, 0 where there was no answer.
+        reason: the server's machine-readable reason (``AlreadyExists``, ``Forbidden``, …).
+        retry_after: seconds the server asks to wait, or None.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str = "",
+        *,
+        status: int = 0,
+        reason: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(problem, remedy)
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class NotFound(ClusterError):
+    """The object, or its namespace or kind, does not exist (404)."""
+
+
+class Conflict(ClusterError):
+    """The object was changed or replaced since it was read (409 on anything but a create)."""
+
+
+class AlreadyExists(ClusterError):
+    """An object of this name is there already (409 on a create)."""
+
+
+class Terminating(ClusterError):
+    """The namespace is being deleted, so that nothing can be created in it any more (403)."""
+
+
+class Refused(ClusterError):
+    """The server will not do this, now or as asked (400, 401, 403, 405, 413, 422).
+
+    Missing permissions, exhausted quota, an admission webhook's veto, an invalid object:
+    ``problem`` has the server's words.
+    """
+
+
+class TooManyRequests(ClusterError):
+    """The server asks to be left alone for ``retry_after`` seconds (429)."""
+
+
+class Unavailable(ClusterError):
+    """No answer, or a failure of the server (5xx): what was asked for may or may not be done."""

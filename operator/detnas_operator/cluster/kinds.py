@@ -1,0 +1,39 @@
+"""The kinds of object the operator speaks of, and where the API serves them."""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+GROUP = "detnas.dev"
+VERSION = "v1alpha1"
+PLURAL = "detnassearches"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Where the API serves one kind of object.
+
+    Attributes:
+        plural: the last part of a collection's path.
+        prefix: the group's path, ``/api/v1`` or ``/apis/<group>/<version>``.
+        group: the API group, empty for the core.
+    """
+
+    plural: str
+    prefix: str
+    group: str = ""
+
+    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
+        """Return the path of an object, or of a collection where ``name`` is empty."""
+        place = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+        parts = (quote(part, safe="") for part in (name, subresource) if part)
+        return "/".join((f"{self.prefix}{place}/{self.plural}", *parts))
+
+
+KINDS = {
+    PLURAL: Kind(PLURAL, f"/apis/{GROUP}/{VERSION}", GROUP),
+    "jobs": Kind("jobs", "/apis/batch/v1", "batch"),
+    "pods": Kind("pods", "/api/v1"),
+    "services": Kind("services", "/api/v1"),
+    "events": Kind("events", "/api/v1"),
+}
+"""By the plural that the client's verbs take."""
