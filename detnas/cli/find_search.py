@@ -3,15 +3,8 @@
 from pathlib import Path
 
 from detnas.errors import UserError
-from detnas.records.keys import search_record_key
-from detnas.runner.opening import (
-    OpenedSearch,
-    Overrides,
-    SearchRecord,
-    open_search,
-    reopen_search,
-)
-from detnas.store.artifacts import load_record
+from detnas.lifecycle.record import load_search_record
+from detnas.runner.opening import OpenedSearch, Overrides, open_search, reopen_search
 
 
 def find_search(search: str, overrides: Overrides) -> OpenedSearch:
@@ -33,8 +26,7 @@ def find_search(search: str, overrides: Overrides) -> OpenedSearch:
             "give a search's manifest, or its folder such as runs/local/searches/digits-0123abcd",
         )
     opened = open_search(path, overrides)
-    key = search_record_key(opened.requests.search)
-    if load_record(opened.store, key, SearchRecord) is None:
+    if load_search_record(opened.store, opened.requests.search) is None:
         there = f" --store {overrides.store}" if overrides.store else ""
         raise UserError(
             f"{search}: its search {opened.uri} has not begun",

@@ -11,12 +11,12 @@ from detnas.cli.find_search import find_search
 from detnas.cli.output import Format, FormatOption, print_record
 from detnas.cost import DetectorCost, detector_cost
 from detnas.errors import UserError
+from detnas.lifecycle.state import SearchReader
 from detnas.plan.stages import Phase, plan
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.runner.opening import OpenedSearch, Overrides
-from detnas.runner.state import SearchReader
 from detnas.store.artifacts import load_record
 
 _GIGA = 1e9

@@ -10,12 +10,12 @@ from detnas.cli.output import Format, FormatOption, print_record
 from detnas.cli.report import readable_place
 from detnas.cli.search_options import NamespaceOption, StoreOption
 from detnas.errors import UserError
+from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.report import publish_report
 from detnas.runner.display import Display
 from detnas.runner.errors import AlreadyRunning, Interrupted
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
 from detnas.runner.search_run import SearchRun
-from detnas.runner.status import SearchStatus, search_status
 from detnas.runner.stopping import StopRequest, stop_on_signals
 from detnas.runner.tables import comparison
 

@@ -8,10 +8,10 @@ from rich.console import Console
 from detnas.cli.find_search import find_search
 from detnas.cli.output import Format, FormatOption, print_record
 from detnas.cli.search_options import NamespaceOption, StoreOption
+from detnas.lifecycle.state import SearchReader
+from detnas.lifecycle.status import search_status
 from detnas.runner.opening import Overrides
 from detnas.runner.run_lock import running_process
-from detnas.runner.state import SearchReader
-from detnas.runner.status import search_status
 from detnas.runner.tables import status_table
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from detnas.architecture import Architecture
 from detnas.cost import detector_cost
+from detnas.lifecycle.state import Ending, SearchReader, SearchState
 from detnas.plan.candidate import Candidate
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase, plan
@@ -12,7 +13,6 @@ from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Latency, PoolPhaseResult, Score
 from detnas.records.settings import Resolution
-from detnas.runner.state import Ending, SearchReader, SearchState
 from detnas.search import (
     BaseFacts,
     LedgerEntry,

@@ -8,14 +8,14 @@ from rich.live import Live
 from rich.text import Text
 
 from detnas.actions import Action
+from detnas.lifecycle.attempts import newest_progress
+from detnas.lifecycle.estimate import search_seconds_left
+from detnas.lifecycle.state import SearchState
+from detnas.lifecycle.status import ActiveJob, job_name
 from detnas.plan.stages import Phase, Verb
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import Outcome
-from detnas.runner.attempts import newest_progress
-from detnas.runner.estimate import search_seconds_left
 from detnas.runner.running_jobs import Ended, RunningJob, ending
-from detnas.runner.state import SearchState
-from detnas.runner.status import ActiveJob, job_name
 from detnas.runner.tables import active_table, duration
 from detnas.search.ledger import LedgerEntry
 from detnas.spec.manifest import SearchSpec

@@ -1,70 +1,44 @@
 """From a manifest's path to a search: which store, which folder, which settings."""
 
-import contextlib
 import os
-import platform
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from detnas.errors import UserError
+from detnas.lifecycle.record import (
+    SearchRecord,
+    StoredSearch,
+    load_search_record,
+    record_search,
+    versions,
+)
 from detnas.plan.digest import settings_digest
 from detnas.plan.identity import local_uid
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
-from detnas.records.settings import DataLocation
-from detnas.schema import Schema
 from detnas.spec.loading import load_manifest, read_manifest
 from detnas.spec.manifest import DetNASSearch
-from detnas.store import Store, open_store
-from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
+from detnas.store import open_store
+from detnas.store.artifacts import load_record
 from detnas.store.base import RESERVED_FOLDER
 from detnas.store.cache import default_cache_folder
 
 DEFAULT_STORE = "runs"
 
 
-class SearchRecord(Schema):
-    """What a search is told: `search.json`.
+@dataclass(frozen=True)
+class OpenedSearch(StoredSearch):
+    """A search on this machine.
 
     Attributes:
-        uid: of the search.
-        folder: where the manifest's relative paths started from.
-        data: where its data set lies.
-        manifest: every setting of the latest run, defaults filled in; runs of one search differ
-            only in what changes no result, such as the number of trials.
-        versions: of what began it.
-    """
-
-    uid: str
-    folder: str
-    data: DataLocation
-    manifest: DetNASSearch
-    versions: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedSearch:
-    """A search, and where everything of it lies.
-
-    Attributes:
-        store: records and weights.
-        requests: builds its requests and names its folders.
         uid: of the search.
         local: folder of this machine's own files: logs of running jobs, the lock.
     """
 
-    store: Store
-    requests: SearchRequests
     uid: str
     local: Path
-
-    @property
-    def uri(self) -> str:
-        """Of the search's folder."""
-        return f"{self.store.uri}/{self.requests.search}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,35 +95,28 @@ def reopen_search(uri: str) -> OpenedSearch:
     return OpenedSearch(store, requests, record.uid, _local_folder(store.uri, folder))
 
 
-def record_search(search: OpenedSearch) -> None:
+def begin(search: OpenedSearch) -> None:
     """Write `search.json`, or bring the manifest in it up to date.
 
     Raises:
         UserError: the search began with its data set in another place.
     """
-    key = keys.search_record_key(search.requests.search)
-    data, manifest = search.requests.data, search.requests.manifest
-    stored = search.store.get(key)
-    if stored is None:
-        record = SearchRecord(
-            uid=search.uid,
-            folder=str(search.requests.folder),
-            data=data,
-            manifest=manifest,
-            versions=versions(),
-        )
-        create_record(search.store, key, record)
-        return
-    before = parse_record(stored.data, f"{search.store.uri}/{key}", SearchRecord)
-    if before.data != data:
+    requests = search.requests
+    before = load_search_record(search.store, requests.search)
+    if before is not None and before.data != requests.data:
         raise UserError(
-            f"search {search.requests.search} began with its data in {before.data.root}, "
-            f"and spec.dataset.source.directory now means {data.root}",
+            f"search {requests.search} began with its data in {before.data.root}, "
+            f"and spec.dataset.source.directory now means {requests.data.root}",
             "move the data back, or give the search another metadata.name",
         )
-    if before.manifest != manifest:
-        record = before.model_copy(update={"manifest": manifest})
-        replace_record(search.store, key, record, stored.version)
+    record = SearchRecord(
+        uid=search.uid,
+        folder=str(requests.folder),
+        data=requests.data,
+        manifest=requests.manifest,
+        versions=versions(),
+    )
+    record_search(search.store, requests.search, record)
 
 
 def store_uri(text: str) -> str:
@@ -157,14 +124,6 @@ def store_uri(text: str) -> str:
     # "s3:/bucket" is a slip of the pen, never a folder; the store's own error says so.
     is_uri = ":" in text.split("/", 1)[0]
     return text if is_uri else Path(text).absolute().as_uri()
-
-
-def versions() -> dict[str, str]:
-    """Versions of what runs the search."""
-    found = {"python": platform.python_version(), "detnas": "unknown"}
-    with contextlib.suppress(PackageNotFoundError):
-        found["detnas"] = version("detnas")
-    return found
 
 
 def cores() -> int:

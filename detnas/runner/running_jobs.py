@@ -2,39 +2,22 @@
 
 import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from detnas.lifecycle.attempts import attempt_numbers
+from detnas.lifecycle.giving_up import give_up, load_result
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
-from detnas.records.results import (
-    DetectorResult,
-    ExportResult,
-    Outcome,
-    PoolPhaseResult,
-    PrepareResult,
-    Result,
-)
-from detnas.runner.attempts import attempt_numbers
+from detnas.records.results import Result
 from detnas.runner.job_server import JobServer, Started
 from detnas.runner.logs import log_end
 from detnas.store import Store
-from detnas.store.artifacts import create_record, load_record
-from detnas.store.errors import AlreadyExists
 
 RESUME = 75
 """Exit of a job that wrote a checkpoint and wants to go on."""
-
-RESULT_OF: Mapping[Verb, type[Result]] = {
-    Verb.PREPARE: PrepareResult,
-    Verb.BASE: DetectorResult,
-    Verb.POOL: PoolPhaseResult,
-    Verb.EVALUATE: DetectorResult,
-    Verb.FINETUNE: DetectorResult,
-    Verb.EXPORT: ExportResult,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +123,7 @@ class RunningJobs:
                 self.server.signal(name, number)
 
     def _settle(self, job: RunningJob, code: int) -> Result | None:
-        kind = RESULT_OF[job.due.verb]
-        result = load_record(self.store, keys.result_key(job.folder), kind)
+        result = load_result(self.store, job.due.verb, job.folder)
         if result is not None:
             return result
         if code == RESUME:
@@ -152,25 +134,13 @@ class RunningJobs:
         allowed = 1 if job.due.verb is Verb.PREPARE else self.limits.attempts
         if self._failures[job.folder] < allowed:
             return None
-        return self._give_up(job, code, kind)
+        return self._give_up(job, code)
 
-    def _give_up(self, job: RunningJob, code: int, kind: type[Result]) -> Result:
+    def _give_up(self, job: RunningJob, code: int) -> Result:
         message = f"{self._failures[job.folder]} attempts, the last one {ending(code)}"
         end = log_end(job.log)
-        result = kind(
-            outcome=Outcome.INFRASTRUCTURE,
-            message=f"{message}; the end of its log:\n{end}" if end else message,
-            attempt=0,
-            started=job.started,
-            finished=datetime.now(UTC),
-        )
-        try:
-            create_record(self.store, keys.result_key(job.folder), result)
-        except AlreadyExists:
-            stored = load_record(self.store, keys.result_key(job.folder), kind)
-            assert stored is not None
-            return stored
-        return result
+        message = f"{message}; the end of its log:\n{end}" if end else message
+        return give_up(self.store, job.due.verb, job.folder, message, job.started)
 
     def _log(self, folder: str, attempt: int) -> Path:
         return self.logs / f"{folder.replace('/', '_')}.{attempt}.txt"

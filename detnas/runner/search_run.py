@@ -8,25 +8,22 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from detnas.lifecycle.claim import PoolClaim
+from detnas.lifecycle.collecting import WeightCollector
+from detnas.lifecycle.failures import set_aside_failures
+from detnas.lifecycle.requesting import Requesting
+from detnas.lifecycle.state import SearchReader, SearchState
 from detnas.plan.stages import DueJob, Phase, Plan, Verb, plan
 from detnas.records import keys
-from detnas.records.proposal import Proposal
-from detnas.records.requests import PoolPhaseRequest, Request
-from detnas.records.results import DetectorResult, Outcome, PrepareResult
-from detnas.runner.claim import PoolClaim
-from detnas.runner.collecting import WeightCollector
+from detnas.records.results import Outcome
 from detnas.runner.errors import Interrupted, RunError
-from detnas.runner.failures import set_aside_failures
 from detnas.runner.job_server import JobServer
-from detnas.runner.opening import OpenedSearch, cores, record_search
+from detnas.runner.opening import OpenedSearch, begin, cores
 from detnas.runner.run_lock import run_lock
 from detnas.runner.running_jobs import Ended, Limits, RunningJobs
-from detnas.runner.state import SearchReader, SearchState
 from detnas.runner.stopping import StopRequest
 from detnas.runner.watcher import Watcher
 from detnas.search.history import write_segments
-from detnas.search.propose import propose
-from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
 
 WARM_TRAINER = (sys.executable, "-m", "detnas_trainer.warm")
 """The server that runs jobs; `detnas` itself never imports the trainer."""
@@ -83,7 +80,7 @@ class SearchRun:
         self._requests = search.requests
         self._server = JobServer(settings.trainer, search.local / "trainer.txt")
         self._jobs = RunningJobs(self._store, self._server, search.local / "logs", settings.limits)
-        self._reader = SearchReader(self._store, self._requests)
+        self._look_afresh()
         retention = self._requests.spec.retention
         self._collector = WeightCollector(self._store, self._requests.search, retention)
         self._claim: PoolClaim | None = None
@@ -99,10 +96,10 @@ class SearchRun:
         """
         with run_lock(self._search.local), closing(_Stopping(self._server)):
             self._store.probe()
-            record_search(self._search)
+            begin(self._search)
             for folder in set_aside_failures(self._store, self._requests, self._reader.read()):
                 self._watcher.say(f"{folder} failed in an earlier run: it is tried again")
-            self._reader = SearchReader(self._store, self._requests)
+            self._look_afresh()
             try:
                 return self._loop()
             except RunError:
@@ -110,6 +107,10 @@ class SearchRun:
                 raise
             finally:
                 self._release_pool()
+
+    def _look_afresh(self) -> None:
+        self._reader = SearchReader(self._store, self._requests)
+        self._requesting = Requesting(self._store, self._requests, self._reader)
 
     def _loop(self) -> SearchState:
         while True:
@@ -142,81 +143,22 @@ class SearchRun:
                 folder = keys.trial_folder(self._requests.search, due.number)
                 self._start(due, folder)
                 continue
-            request = self._request(due, state)
+            request = self._requesting.due_request(due, state)
             if due.verb is Verb.POOL and not self._holds_pool(state):
                 continue
-            self._record(request)
+            self._requesting.record(request)
             self._start(due, request.key)
-
-    def _record(self, request: Request) -> None:
-        """Write a job's request where there is none.
-
-        A pool that another search began goes on with the data where this one has it: the other's
-        machine or folder may be gone, and the pool's name says that the data is the same.
-        """
-        key = keys.request_key(request.key)
-        stored = self._store.get(key)
-        if stored is None:
-            create_record(self._store, key, request)
-        elif isinstance(request, PoolPhaseRequest):
-            before = parse_record(stored.data, f"{self._store.uri}/{key}", PoolPhaseRequest)
-            if before.data != request.data:
-                moved = before.model_copy(update={"data": request.data})
-                replace_record(self._store, key, moved, stored.version)
 
     def _start(self, due: DueJob, folder: str) -> None:
         alone = due.verb in _ALONE
         share = max(1, self._settings.cores // self._requests.spec.search.parallelism)
         self._jobs.start(due, folder, self._settings.cores if alone else share)
 
-    def _request(self, due: DueJob, state: SearchState) -> Request:
-        requests = self._requests
-        if due.verb is Verb.PREPARE:
-            return requests.prepare()
-        prepared = state.prepare
-        assert prepared is not None
-        if due.verb is Verb.BASE:
-            return requests.base(prepared)
-        if due.verb is Verb.POOL:
-            return requests.pool_phase(prepared, state.pool)
-        return self._ending_request(due.verb, state, prepared)
-
-    def _ending_request(self, verb: Verb, state: SearchState, prepared: PrepareResult) -> Request:
-        ending = state.ending
-        assert ending is not None
-        if verb is Verb.FINETUNE:
-            pool = self._requests.pool(state.pool)
-            return self._requests.finetune(ending.finetune_folder, ending.best, prepared, pool)
-        assert ending.winner is not None
-        assert state.base is not None
-        base = self._reader.candidate(-1, state.base, ending.best.teacher)
-        winner = ending.winner.candidate
-        return self._requests.export(ending.export_folder, winner, prepared, base)
-
-    def _trial_request(self, proposal: Proposal, state: SearchState) -> Request:
-        assert state.prepare is not None
-        parent = state.base
-        if proposal.parent is not None:
-            folder = keys.trial_folder(self._requests.search, proposal.parent)
-            parent = load_record(self._store, keys.result_key(folder), DetectorResult)
-        assert parent is not None  # only a finished trial is a parent
-        pool = self._requests.pool(state.pool)
-        return self._requests.trial(proposal, state.prepare, parent, pool)
-
     def _propose(self, decided: Plan) -> None:
         """Record new trials, each before it is started."""
-        search, space = self._requests.spec.search, self._requests.spec.teachers.space
-        for _ in range(decided.proposals):
-            state = self._reader.state
-            assert state.facts is not None
-            history = state.history
-            proposal = propose(search, space, state.facts, history.summary, history.in_flight)
-            if not isinstance(proposal, Proposal):
-                return
-            request = self._trial_request(proposal, state)
-            create_record(self._store, keys.request_key(request.key), request)
-            self._reader.remember(history.started(proposal))
-            self._start(DueJob(Verb.EVALUATE, proposal.index), request.key)
+        for proposal in self._requesting.propose(decided.proposals):
+            folder = keys.trial_folder(self._requests.search, proposal.index)
+            self._start(DueJob(Verb.EVALUATE, proposal.index), folder)
 
     def _holds_pool(self, state: SearchState) -> bool:
         assert state.prepare is not None

@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from detnas.lifecycle.status import ActiveJob, DetectorStatus, SearchStatus
 from detnas.records.progress import Progress
-from detnas.runner.status import ActiveJob, DetectorStatus, SearchStatus
 
 
 def status_table(status: SearchStatus) -> RenderableType:

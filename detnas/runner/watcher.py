@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from typing import Protocol
 
+from detnas.lifecycle.state import SearchState
 from detnas.plan.stages import Phase
 from detnas.runner.running_jobs import Ended, RunningJob
-from detnas.runner.state import SearchState
 
 
 class Watcher(Protocol):

@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from detnas.architecture import encode
+from detnas.lifecycle.record import SearchRecord
+from detnas.lifecycle.state import SearchReader
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
@@ -24,8 +26,6 @@ from detnas.records.results import (
     PrepareResult,
     SubnetScore,
 )
-from detnas.runner.opening import SearchRecord
-from detnas.runner.state import SearchReader
 from detnas.search.history import load_history, write_segments
 from detnas.spec import DetNASSearch
 from detnas.store import Store, open_store

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 
+from detnas.lifecycle.state import SearchState
+from detnas.lifecycle.status import job_name
 from detnas.plan.stages import Phase
 from detnas.runner.running_jobs import Ended, RunningJob
-from detnas.runner.state import SearchState
-from detnas.runner.status import job_name
 
 
 class QuietWatcher:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from detnas.lifecycle.state import SearchState
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
 from detnas.runner.display import Display
 from detnas.runner.running_jobs import Ended, RunningJob
-from detnas.runner.state import SearchState
 from detnas.search import History
 from detnas.store import Store, open_store
 from detnas.store.artifacts import put_record

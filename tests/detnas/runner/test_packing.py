@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from detnas.lifecycle.state import SearchState
+from detnas.lifecycle.status import search_status
 from detnas.plan.stages import Phase
 from detnas.runner.opening import Overrides, open_search
 from detnas.runner.search_run import RunSettings, SearchRun
-from detnas.runner.state import SearchState
-from detnas.runner.status import search_status
 from detnas.runner.stopping import StopRequest
 from tests.detnas.runner.pretended_search import PretendedSearch
 from tests.detnas.runner.quiet_watcher import QuietWatcher

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from detnas.lifecycle.state import SearchReader
+from detnas.lifecycle.status import search_status
 from detnas.runner.opening import Overrides, open_search
-from detnas.runner.state import SearchReader
-from detnas.runner.status import search_status
 from detnas.store import open_store
 from tests.detnas.runner.pretended_search import PretendedSearch, ends
 from tests.seaweed import S3Server

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from detnas.lifecycle.state import SearchState
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.results import Outcome, Result
-from detnas.runner.state import SearchState
 from detnas.store import Store
 from detnas.store.artifacts import canonical_json
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from detnas.lifecycle.estimate import search_seconds_left
+from detnas.lifecycle.state import SearchState
 from detnas.records.progress import Progress
-from detnas.runner.estimate import search_seconds_left
-from detnas.runner.state import SearchState
 from detnas.search import Convergence, Finished, History
 from tests.detnas.plan.searches import manifest
 from tests.detnas.trials import BASE, START, folded, proposal, succeeded

@@ -4,6 +4,10 @@ from collections.abc import Iterable
 
 from detnas.architecture import Architecture, encode
 from detnas.cost import detector_cost
+from detnas.lifecycle.attempts import newest_progress
+from detnas.lifecycle.estimate import search_seconds_left
+from detnas.lifecycle.record import StoredSearch
+from detnas.lifecycle.state import SearchState
 from detnas.plan.candidate import Candidate
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Phase, Verb, plan
@@ -11,10 +15,6 @@ from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import Latency, Score
 from detnas.records.settings import Resolution
-from detnas.runner.attempts import newest_progress
-from detnas.runner.estimate import search_seconds_left
-from detnas.runner.opening import OpenedSearch
-from detnas.runner.state import SearchState
 from detnas.schema import Count, Schema
 from detnas.search.base import BaseFacts
 from detnas.search.ledger import LedgerEntry
@@ -117,7 +117,7 @@ class SearchStatus(Schema):
     seconds_left: float | None = None
 
 
-def search_status(search: OpenedSearch, state: SearchState) -> SearchStatus:
+def search_status(search: StoredSearch, state: SearchState) -> SearchStatus:
     """Say where a search stands; reads the progress of what is running from the store."""
     spec = search.requests.spec
     decided = plan(state.observation, spec)
@@ -145,7 +145,7 @@ def search_status(search: OpenedSearch, state: SearchState) -> SearchStatus:
 
 
 def _active(
-    search: OpenedSearch, state: SearchState, due_jobs: Iterable[DueJob]
+    search: StoredSearch, state: SearchState, due_jobs: Iterable[DueJob]
 ) -> tuple[ActiveJob, ...]:
     return tuple(
         ActiveJob(

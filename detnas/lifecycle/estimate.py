@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from statistics import mean
 
+from detnas.lifecycle.state import SearchState
 from detnas.records.progress import Progress
-from detnas.runner.state import SearchState
 from detnas.spec.manifest import SearchSpec
 
 _RECENT = 20

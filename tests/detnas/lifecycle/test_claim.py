@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from detnas.runner.claim import HEARTBEAT_SECONDS, STOPPED_SECONDS, Claim, PoolClaim
+from detnas.lifecycle.claim import HEARTBEAT_SECONDS, STOPPED_SECONDS, Claim, PoolClaim
 from detnas.store import Store, open_store
 from detnas.store.artifacts import load_record
 from tests.seaweed import S3Server

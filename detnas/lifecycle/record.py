@@ -1,0 +1,97 @@
+"""What a search is told, in the store: `search.json`."""
+
+import contextlib
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from detnas.plan.requests import SearchRequests
+from detnas.records import keys
+from detnas.records.settings import DataLocation
+from detnas.schema import Schema
+from detnas.spec.manifest import DetNASSearch
+from detnas.store import Store
+from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
+from detnas.store.errors import VersionConflict
+
+
+class SearchRecord(Schema):
+    """What a search is told: `search.json`.
+
+    Attributes:
+        uid: of the search.
+        folder: where the manifest's relative paths started from; empty on a cluster.
+        data: where its data set lies.
+        manifest: every setting of the latest run, defaults filled in; runs of one search differ
+            only in what changes no result, such as the number of trials.
+        versions: of what began it.
+        image: of the trainer's container, as it was when the search began; empty on one machine.
+    """
+
+    uid: str
+    folder: str
+    data: DataLocation
+    manifest: DetNASSearch
+    versions: dict[str, str]
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class StoredSearch:
+    """A search, and where its records and weights lie.
+
+    Attributes:
+        store: records and weights.
+        requests: builds its requests and names its folders.
+    """
+
+    store: Store
+    requests: SearchRequests
+
+    @property
+    def uri(self) -> str:
+        """Of the search's folder."""
+        return f"{self.store.uri}/{self.requests.search}"
+
+
+def load_search_record(store: Store, search: str) -> SearchRecord | None:
+    """Read what a search is told; none where it has not begun.
+
+    Args:
+        store: where it lies.
+        search: key of its folder.
+    """
+    return load_record(store, keys.search_record_key(search), SearchRecord)
+
+
+def record_search(store: Store, search: str, record: SearchRecord) -> SearchRecord:
+    """Write `search.json`, or bring the manifest in it up to date; return what stands there.
+
+    What was recorded first stays, but for the manifest: a search goes on with the image and the
+    versions it began with.
+
+    Args:
+        store: where the search lies.
+        search: key of its folder.
+        record: what it is told now.
+    """
+    key = keys.search_record_key(search)
+    stored = store.get(key)
+    if stored is None:
+        create_record(store, key, record)
+        return record
+    before = parse_record(stored.data, f"{store.uri}/{key}", SearchRecord)
+    if before.manifest == record.manifest:
+        return before
+    now = before.model_copy(update={"manifest": record.manifest})
+    with contextlib.suppress(VersionConflict):  # another process of this search was first
+        replace_record(store, key, now, stored.version)
+    return now
+
+
+def versions() -> dict[str, str]:
+    """Versions of what runs the search."""
+    found = {"python": platform.python_version(), "detnas": "unknown"}
+    with contextlib.suppress(PackageNotFoundError):
+        found["detnas"] = version("detnas")
+    return found

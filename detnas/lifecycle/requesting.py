@@ -1,0 +1,105 @@
+"""What the jobs that are due are asked: requests from where the search stands, each recorded.
+
+A request is written before its job is started, so that a crash between the two repeats nothing
+and loses nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from detnas.lifecycle.state import SearchReader, SearchState
+from detnas.plan.requests import SearchRequests
+from detnas.plan.stages import DueJob, Verb
+from detnas.records import keys
+from detnas.records.proposal import Proposal
+from detnas.records.requests import PoolPhaseRequest, Request
+from detnas.records.results import DetectorResult, PrepareResult
+from detnas.search.propose import propose
+from detnas.store import Store
+from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
+
+
+@dataclass(frozen=True, slots=True)
+class Requesting:
+    """Builds and records the requests of one search.
+
+    Attributes:
+        store: where the search lies.
+        requests: builds them.
+        reader: knows where the search stands, and is told of every new trial.
+    """
+
+    store: Store
+    requests: SearchRequests
+    reader: SearchReader
+
+    def due_request(self, due: DueJob, state: SearchState) -> Request:
+        """Return what a due job is asked; a trial's request is what makes it due, so not here."""
+        requests = self.requests
+        if due.verb is Verb.PREPARE:
+            return requests.prepare()
+        prepared = state.prepare
+        assert prepared is not None
+        if due.verb is Verb.BASE:
+            return requests.base(prepared)
+        if due.verb is Verb.POOL:
+            return requests.pool_phase(prepared, state.pool)
+        return self._ending_request(due.verb, state, prepared)
+
+    def record(self, request: Request) -> None:
+        """Write a job's request where there is none.
+
+        A pool that another search began goes on with the data where this one has it: the other's
+        machine or folder may be gone, and the pool's name says that the data is the same.
+        """
+        key = keys.request_key(request.key)
+        stored = self.store.get(key)
+        if stored is None:
+            create_record(self.store, key, request)
+        elif isinstance(request, PoolPhaseRequest):
+            before = parse_record(stored.data, f"{self.store.uri}/{key}", PoolPhaseRequest)
+            if before.data != request.data:
+                moved = before.model_copy(update={"data": request.data})
+                replace_record(self.store, key, moved, stored.version)
+
+    def propose(self, count: int) -> Iterator[Proposal]:
+        """Decide and record up to ``count`` new trials; each is yielded once it is recorded.
+
+        Ends early where the search has converged.
+        """
+        spec = self.requests.spec
+        for _ in range(count):
+            state = self.reader.state
+            assert state.facts is not None
+            history = state.history
+            proposal = propose(
+                spec.search, spec.teachers.space, state.facts, history.summary, history.in_flight
+            )
+            if not isinstance(proposal, Proposal):
+                return
+            request = self._trial_request(proposal, state)
+            create_record(self.store, keys.request_key(request.key), request)
+            self.reader.remember(history.started(proposal))
+            yield proposal
+
+    def _trial_request(self, proposal: Proposal, state: SearchState) -> Request:
+        assert state.prepare is not None
+        parent = state.base
+        if proposal.parent is not None:
+            folder = keys.trial_folder(self.requests.search, proposal.parent)
+            parent = load_record(self.store, keys.result_key(folder), DetectorResult)
+        assert parent is not None  # only a finished trial is a parent
+        pool = self.requests.pool(state.pool)
+        return self.requests.trial(proposal, state.prepare, parent, pool)
+
+    def _ending_request(self, verb: Verb, state: SearchState, prepared: PrepareResult) -> Request:
+        ending = state.ending
+        assert ending is not None
+        if verb is Verb.FINETUNE:
+            pool = self.requests.pool(state.pool)
+            return self.requests.finetune(ending.finetune_folder, ending.best, prepared, pool)
+        assert ending.winner is not None
+        assert state.base is not None
+        base = self.reader.candidate(-1, state.base, ending.best.teacher)
+        winner = ending.winner.candidate
+        return self.requests.export(ending.export_folder, winner, prepared, base)
