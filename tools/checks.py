@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tools.environment import Environment
+from tools.kubernetes import obtain_for_tests
 from tools.process import Command, run_shown
 
 WORKERS = "2"
@@ -22,6 +23,7 @@ def run_checks(environment: Environment, pytest_arguments: Sequence[str]) -> Non
     for title in ("ruff check", "ruff format --check", "lint-imports", "mypy"):
         name, *options = title.split()
         run_shown(title, [environment.program(name), *options], variables)
+    obtain_for_tests()
     distribution = ["-n", WORKERS, "--dist", "worksteal"]
     command: Command = [environment.program("pytest"), *distribution, *pytest_arguments]
     run_shown("pytest", command, variables, own_ending=True)

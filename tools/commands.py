@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools import mmcv
+from tools import kubernetes, mmcv
 from tools.checks import run_checks
 from tools.environment import EXTRAS, Environment, Installer, installing
 from tools.example import run_example
@@ -26,16 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     options, rest = _parser().parse_known_args(arguments)
     if rest and options.command != "test":
         _parser().error(f"unknown arguments: {' '.join(rest)}")
-    wheels = options.wheels or os.environ.get("DETNAS_WHEELS")
-    wheels = Path(wheels).resolve() if wheels else None
-    os.chdir(ROOT)
-    environment = Environment(ROOT)
     try:
-        setup(environment, wheels)
-        if options.command == "example":
-            run_example(environment)
-        elif options.command == "test":
-            run_checks(environment, rest)
+        _run(options, rest)
     except StepFailed as failure:
         if str(failure):
             say(str(failure))
@@ -44,6 +36,22 @@ def main(arguments: Sequence[str]) -> int:
         say("\ninterrupted; the same command goes on from here")
         return 130
     return 0
+
+
+def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
+    if options.command == "kubernetes":
+        for path in kubernetes.obtain(options.programs or kubernetes.CONTROL_PLANE).values():
+            say(str(path))
+        return
+    wheels = options.wheels or os.environ.get("DETNAS_WHEELS")
+    wheels = Path(wheels).resolve() if wheels else None
+    os.chdir(ROOT)
+    environment = Environment(ROOT)
+    setup(environment, wheels)
+    if options.command == "example":
+        run_example(environment)
+    elif options.command == "test":
+        run_checks(environment, rest)
 
 
 def setup(environment: Environment, wheels: Path | None) -> None:
@@ -98,4 +106,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "test":
             command.epilog = "Any further arguments go to pytest: dev.py test -k store -x"
+    text = "build the Kubernetes programs that the operator's tests use, where they are missing"
+    command = commands.add_parser("kubernetes", help=text, description=text, allow_abbrev=False)
+    programs = f"default: {', '.join(kubernetes.CONTROL_PLANE)}; also {', '.join(kubernetes.NODE)}"
+    command.add_argument("programs", nargs="*", metavar="NAME", help=programs)
     return parser
