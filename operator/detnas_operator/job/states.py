@@ -1,0 +1,116 @@
+"""How a Job can stand, in the operator's words."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class WaitingReason(StrEnum):
+    """Why a Job's pods do not run yet; a condition's reason (metav1.Condition)."""
+
+    QUEUED = "Queued"
+    """Kueue has not admitted it, or took it back."""
+    SUSPENDED = "Suspended"
+    """Someone suspended it, and no queue is named."""
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    """Its pods are refused for a quota."""
+    PODS_REFUSED = "PodsRefused"
+    """Its pods are not created, and the reason is not known or is none of the others."""
+    UNSCHEDULABLE = "Unschedulable"
+    """No node takes a pod."""
+    DATA_MISSING = "DataMissing"
+    """The data set's volume claim is missing or has no volume."""
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    """The tenant's secret is missing."""
+    IMAGE_PULL = "ImagePull"
+    """The image can not be had."""
+    CONTAINER_REFUSED = "ContainerRefused"
+    """The node will not start the container."""
+    NODE_LOST = "NodeLost"
+    """A pod's node does not answer, so that nobody knows whether the pod still runs."""
+    RETRYING = "Retrying"
+    """An attempt ended and the next has not begun."""
+    STARTING = "Starting"
+    """Nothing is wrong: pods are being created, images pulled, volumes mounted."""
+
+
+class FailureKind(StrEnum):
+    """What ended a Job without success."""
+
+    CANDIDATE = "Candidate"
+    """Exit 42 or 43: the trainer says so in the result."""
+    EXIT_CODE = "ExitCode"
+    """Another exit code of the trainer's, or a signal."""
+    OUT_OF_MEMORY = "OOMKilled"
+    """The node's main memory, or the container's limit of it: never the GPU's."""
+    START_ERROR = "StartError"
+    """The container's command could not be started."""
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    EVICTED = "Evicted"
+    """By the node itself, for memory or disk."""
+    DISRUPTED = "Disrupted"
+    """By preemption, a drain or a taint; ends a Job only when it is not resumed any more."""
+    NODE_LOST = "NodeLost"
+    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+    """Its attempts are used up, and no pod is left to say why."""
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing runs, or not all that must.
+
+    Attributes:
+        reason: why.
+        message: for people, with what to do.
+    """
+
+    reason: WaitingReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Every pod of the Job runs.
+
+    Attributes:
+        since: when the last of them started.
+    """
+
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The Job is complete: its pods ended with exit 0. Whether there is a result, the store says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The Job is over without success, and none of its pods runs any more.
+
+    Attributes:
+        kind: what ended it.
+        message: for people: pod, exit code or signal, reason, and what to do.
+        exit_code: of the trainer, where it is known.
+    """
+
+    kind: FailureKind
+    message: str
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terminating:
+    """The Job is deleted, or is over but for pods that are being stopped.
+
+    Attributes:
+        message: which of these.
+        deleted: it is deleted: nothing of it will be left.
+    """
+
+    message: str
+    deleted: bool
+
+
+JobState = Waiting | Running | Succeeded | Failed | Terminating

@@ -1,0 +1,106 @@
+"""Which places in S3 a search may use: its own below the allowed roots, and nobody else's."""
+
+from dataclasses import dataclass
+
+from detnas.errors import UserError
+from detnas_operator.s3_location import S3Location
+from detnas_operator.settings import StorageSettings
+
+POOLS = "pools"
+SEARCHES = "searches"
+SHARED = "shared"
+"""Takes the namespace's place in the key of a pool that all namespaces share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a search may not use a place.
+
+    Attributes:
+        reason: for a condition, in CamelCase.
+        message: for people: the field, its value, and what would be right.
+    """
+
+    reason: str
+    message: str
+
+
+def store_root(uri: str | None, settings: StorageSettings, namespace: str) -> str | Refusal:
+    """Return the URI of the store's root for a search.
+
+    Args:
+        uri: its ``spec.storage.uri``; None or empty where it names none.
+        settings: where searches may keep their data.
+        namespace: of the search.
+    """
+    if not uri:
+        if settings.default:
+            return S3Location.parse(settings.default).uri
+        return Refusal("StorageMissing", f"spec.storage.uri is missing; name {_allowed(settings)}")
+    try:
+        location = S3Location.parse(uri)
+    except UserError as error:
+        return Refusal("StorageInvalid", f"spec.storage.uri: {error}")
+    if any(_may_be_root(location.below(root), namespace) for root in settings.roots):
+        return location.uri
+    problem = f"spec.storage.uri: {uri!r} is not allowed in namespace {namespace}"
+    return Refusal("StorageForbidden", f"{problem}; name {_allowed(settings)}")
+
+
+def pool_key(uri: str, root: str, namespace: str, *, shared: bool) -> str | Refusal:
+    """Return the store's key of the pool that ``spec.teachers.pool`` names.
+
+    Args:
+        uri: of the pool's folder.
+        root: URI of the search's store.
+        namespace: of the search.
+        shared: pools are shared between namespaces; then theirs may be named as well.
+    """
+    folders = [(namespace, POOLS), *([(SHARED, POOLS)] if shared else [])]
+    return _child(uri, "spec.teachers.pool", "Pool", S3Location.parse(root), folders)
+
+
+def search_key(uri: str, root: str, namespace: str) -> str | Refusal:
+    """Return the store's key of the search that ``spec.warmStart.from`` names by URI.
+
+    Args:
+        uri: of the search's folder.
+        root: URI of the new search's store.
+        namespace: of the new search; another namespace's searches are not read.
+    """
+    folders = [(namespace, SEARCHES)]
+    return _child(uri, "spec.warmStart.from", "WarmStart", S3Location.parse(root), folders)
+
+
+def pools_namespace(namespace: str, *, shared: bool) -> str:
+    """Return what stands for the namespace in the key of a search's pool."""
+    return SHARED if shared else namespace
+
+
+def _may_be_root(path: tuple[str, ...] | None, namespace: str) -> bool:
+    """Whether a store may begin here: not inside the data that some search keeps.
+
+    Any search's data lies below ``<namespace>/searches`` and ``<namespace>/pools``; a root within
+    those, or one that makes them together with the namespace, would write among another's.
+    """
+    if path is None:
+        return False
+    return not path or not {POOLS, SEARCHES} & {*path, namespace}
+
+
+def _child(
+    uri: str, field: str, reason: str, root: S3Location, folders: list[tuple[str, str]]
+) -> str | Refusal:
+    try:
+        path = S3Location.parse(uri).below(root)
+    except UserError as error:
+        return Refusal(f"{reason}Invalid", f"{field}: {error}")
+    if path is not None and len(path) == 3 and path[:2] in folders:
+        return "/".join(path)
+    right = " or ".join(f"{root.uri}/{'/'.join(folder)}/NAME" for folder in folders)
+    return Refusal(f"{reason}Forbidden", f"{field}: {uri!r} is not allowed here; name {right}")
+
+
+def _allowed(settings: StorageSettings) -> str:
+    listed = " or ".join(settings.allowed)
+    return f"a place at or below {listed}, in no folder named searches or pools"
