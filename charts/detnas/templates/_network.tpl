@@ -1,0 +1,30 @@
+{{/* One egress rule: (list {to, ports} protocols default-port). No `to` is anywhere. */}}
+{{- define "detnas.egress" -}}
+{{- $rule := index . 0 -}}
+{{- $protocols := index . 1 -}}
+{{- $ports := default (list (index . 2)) $rule.ports -}}
+- ports:
+    {{- range $port := $ports }}
+    {{- range $protocols }}
+    - {protocol: {{ . }}, port: {{ $port | int64 }}}
+    {{- end }}
+    {{- end }}
+  {{- with $rule.to }}
+  to: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "detnas.egressDns" -}}
+{{- include "detnas.egress" (list .Values.networkPolicy.dns (list "UDP" "TCP") 53) -}}
+{{- end -}}
+
+{{- define "detnas.egressS3" -}}
+{{- include "detnas.egress" (list .Values.networkPolicy.s3 (list "TCP") (include "detnas.s3Port" .)) -}}
+{{- end -}}
+
+{{/* The port of storage.endpoint, or its scheme's own. */}}
+{{- define "detnas.s3Port" -}}
+{{- $url := urlParse .Values.storage.endpoint -}}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
+{{- default (ternary "80" "443" (eq $url.scheme "http")) $port -}}
+{{- end -}}
