@@ -1,5 +1,7 @@
 """What the cluster was last seen to hold: searches and their Jobs, kept slim, never going back."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -10,6 +12,29 @@ Object = dict[str, Any]
 SEARCH_LABEL = "detnas.dev/search"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "detnas"
+
+_KEPT_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "labels",
+    "annotations",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "finalizers",
+    "ownerReferences",
+)
+_KEPT_JOB_SPEC = (
+    "suspend",
+    "parallelism",
+    "completions",
+    "backoffLimit",
+    "ttlSecondsAfterFinished",
+)
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_REMEMBERED_DELETIONS = 20_000
 
 
 class SearchKey(NamedTuple):
@@ -30,11 +55,21 @@ class ClusterCache:
     comes back, in whatever order events and answers arrive.
     """
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._searches: dict[SearchKey, Object] = {}
+        self._jobs: dict[SearchKey, dict[str, Object]] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+
     def search(self, key: SearchKey) -> Object | None:
         """Return the search as last seen: metadata (without managedFields), spec, status."""
+        with self._lock:
+            return self._searches.get(key)
 
     def searches(self) -> list[SearchKey]:
         """Return the keys of all searches."""
+        with self._lock:
+            return sorted(self._searches)
 
     def jobs(self, key: SearchKey, uid: str) -> list[Object]:
         """Return the Jobs labelled with the search and owned by ``uid``, by name.
@@ -43,37 +78,173 @@ class ClusterCache:
         creationTimestamp, deletionTimestamp, ownerReferences), spec (suspend, parallelism,
         completions, backoffLimit, ttlSecondsAfterFinished) and status, as the API writes them.
         """
+        return [job for job in self._labelled(key) if owner_uid(job) == uid]
 
     def foreign_jobs(self, key: SearchKey, uid: str) -> list[Object]:
         """Return the Jobs labelled with the search that another object owns, or none."""
+        return [job for job in self._labelled(key) if owner_uid(job) != uid]
 
     def put_search(self, body: Object) -> bool:
         """Take in a search as seen or answered; return whether that is news."""
+        key, search = _key(body), slim_search(body)
+        with self._lock:
+            known = self._searches.get(key)
+            if not self._is_news(known, search):
+                return False
+            self._searches[key] = search
+            return True
 
     def drop_search(self, body: Object) -> None:
         """Take in that a search was deleted; its Jobs leave by their own events."""
+        with self._lock:
+            self._bury(body)
+            known = self._searches.get(_key(body))
+            if known is not None and _same(known, body):
+                del self._searches[_key(body)]
 
     def put_job(self, body: Object) -> bool:
         """Take in a Job as seen or answered; return whether that is news."""
+        key = job_key(body)
+        if key is None:
+            return False
+        job = slim_job(body)
+        with self._lock:
+            jobs = self._jobs.setdefault(key, {})
+            name = job["metadata"]["name"]
+            if not self._is_news(jobs.get(name), job):
+                return False
+            jobs[name] = job
+            return True
 
     def drop_job(self, body: Object) -> None:
         """Take in that a Job was deleted (its body as last seen: metadata is enough)."""
+        key = job_key(body)
+        if key is None:
+            return
+        with self._lock:
+            self._bury(body)
+            jobs = self._jobs.get(key, {})
+            known = jobs.get(body["metadata"]["name"])
+            if known is not None and _same(known, body):
+                del jobs[body["metadata"]["name"]]
+            if not jobs:
+                self._jobs.pop(key, None)
 
     def replace_jobs(self, key: SearchKey, snapshot: Snapshot) -> None:
         """Take in an authoritative list of the Jobs labelled with the search.
 
         What was created since the snapshot stays.
         """
+        for job in snapshot.items:
+            self.put_job(job)
+        for job in self._absent(self._labelled(key), snapshot):
+            self.drop_job(job)
 
     def replace_all(
         self, namespace: str | None, searches: Snapshot, jobs: Snapshot
-    ) -> Iterable[SearchKey]:
-        """Take in authoritative lists of a namespace (None: all); return the keys with news."""
+    ) -> set[SearchKey]:
+        """Take in authoritative lists of a namespace (None: all); return the keys with news.
+
+        What was created since the snapshots stays.
+        """
+        news = {_key(body) for body in searches.items if self.put_search(body)}
+        news |= {key for body in jobs.items if self.put_job(body) and (key := job_key(body))}
+        with self._lock:
+            known_searches = list(self._searches.values())
+            known_jobs = [job for some in self._jobs.values() for job in some.values()]
+        for body in self._absent(_within(namespace, known_searches), searches):
+            self.drop_search(body)
+            news.add(_key(body))
+        for body in self._absent(_within(namespace, known_jobs), jobs):
+            self.drop_job(body)
+            if key := job_key(body):
+                news.add(key)
+        return news
+
+    def _labelled(self, key: SearchKey) -> list[Object]:
+        with self._lock:
+            jobs = list(self._jobs.get(key, {}).values())
+        return sorted(jobs, key=lambda job: str(job["metadata"]["name"]))
+
+    def _is_news(self, known: Object | None, body: Object) -> bool:
+        if body["metadata"].get("uid") in self._deleted:
+            return False
+        return known is None or _version(body) > _version(known)
+
+    def _bury(self, body: Object) -> None:
+        self._deleted[body["metadata"].get("uid", "")] = None
+        while len(self._deleted) > _REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
+
+    @staticmethod
+    def _absent(known: Iterable[Object], snapshot: Snapshot) -> list[Object]:
+        """Return what the snapshot must have shown if it still existed at its moment."""
+        present = {body["metadata"].get("uid") for body in snapshot.items}
+        moment = int(snapshot.resource_version or 0)
+        return [
+            body
+            for body in known
+            if body["metadata"].get("uid") not in present and _version(body) <= moment
+        ]
 
 
 def job_key(job: Object) -> SearchKey | None:
     """Return the search a Job is labelled with; None where it is not one of ours."""
+    metadata = job["metadata"]
+    labels = metadata.get("labels") or {}
+    if labels.get(MANAGED_BY) != MANAGER or not labels.get(SEARCH_LABEL):
+        return None
+    return SearchKey(metadata["namespace"], labels[SEARCH_LABEL])
 
 
 def owner_uid(body: Object) -> str:
     """Return the UID of an object's controller; empty where it has none."""
+    for owner in body["metadata"].get("ownerReferences") or ():
+        if owner.get("controller"):
+            return str(owner.get("uid", ""))
+    return ""
+
+
+def slim_search(body: Object) -> Object:
+    """Return what is kept of a search: all but managedFields and kubectl's copy of it."""
+    return {
+        "metadata": _slim_metadata(body),
+        "spec": body.get("spec") or {},
+        "status": body.get("status") or {},
+    }
+
+
+def slim_job(body: Object) -> Object:
+    """Return what is kept of a Job: its pod template, most of its size, goes."""
+    spec = body.get("spec") or {}
+    return {
+        "metadata": _slim_metadata(body),
+        "spec": {field: spec[field] for field in _KEPT_JOB_SPEC if field in spec},
+        "status": body.get("status") or {},
+    }
+
+
+def _slim_metadata(body: Object) -> Object:
+    metadata = body["metadata"]
+    slim = {field: metadata[field] for field in _KEPT_METADATA if field in metadata}
+    if _LAST_APPLIED in (slim.get("annotations") or {}):
+        annotations = slim["annotations"]
+        slim["annotations"] = {k: v for k, v in annotations.items() if k != _LAST_APPLIED}
+    return slim
+
+
+def _key(body: Object) -> SearchKey:
+    return SearchKey(body["metadata"]["namespace"], body["metadata"]["name"])
+
+
+def _version(body: Object) -> int:
+    """Return the resourceVersion as the number it is: the API guarantees their order."""
+    return int(body["metadata"].get("resourceVersion") or 0)
+
+
+def _same(known: Object, body: Object) -> bool:
+    return bool(known["metadata"].get("uid") == body["metadata"].get("uid"))
+
+
+def _within(namespace: str | None, bodies: Iterable[Object]) -> list[Object]:
+    return [b for b in bodies if namespace in (None, b["metadata"]["namespace"])]

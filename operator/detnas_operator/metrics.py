@@ -1,20 +1,65 @@
 """What Prometheus scrapes."""
 
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import prometheus_client as prometheus
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from detnas_operator.work_queue import QueueState
+
+MOST_SEARCHES = 2000
+"""So many searches have gauges of their own; the rest are only counted by phase."""
+
+_PASS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_OF_SEARCH = ("namespace", "search")
+
 
 class Metrics:
     """The operator's metrics, in a registry of their own; thread-safe."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._phase_of: dict[tuple[str, str], str] = {}
+        self._shown: set[tuple[str, str]] = set()
+        self.registry = registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(registry=registry)
+        self._passes = prometheus.Histogram(
+            "detnas_reconcile_seconds",
+            "Duration of passes over searches.",
+            ["outcome"],
+            buckets=_PASS_SECONDS,
+            registry=registry,
+        )
+        self._writes = _counter(registry, "api_writes", "API writes.", "verb", "kind", "outcome")
+        self._store = _counter(registry, "store_errors", "Errors of the object store.", "error")
+        self._trials = _counter(registry, "trials", "Trials that ended.", "outcome")
+        registry.register(_Phases(self._searches_by_phase))
+        self._of_search = {
+            "gpu_hours": _gauge(registry, "search_gpu_hours", "GPU hours used.", *_OF_SEARCH),
+            "best_h": _gauge(registry, "search_best_h", "H of the best student.", *_OF_SEARCH),
+            "base_h": _gauge(registry, "search_base_h", "H of the base detector.", *_OF_SEARCH),
+        }
+
     def passed(self, outcome: str, seconds: float) -> None:
         """Count a reconcile pass: outcome ``ok``, or the error's class."""
+        self._passes.labels(outcome).observe(seconds)
 
     def wrote(self, verb: str, kind: str, outcome: str) -> None:
         """Count a write to the Kubernetes API."""
+        self._writes.labels(verb, kind, outcome).inc()
 
     def store_failed(self, error: BaseException) -> None:
         """Count an error of the object store, by class."""
+        self._store.labels(type(error).__name__).inc()
 
     def trial_finished(self, outcome: str) -> None:
         """Count a trial's end: succeeded, invalid, outOfMemory, diverged, infrastructure."""
+        self._trials.labels(outcome).inc()
 
     def set_search(
         self,
@@ -27,6 +72,78 @@ class Metrics:
         base_h: float | None = None,
     ) -> None:
         """Set a search's gauges; searches by phase are counted from these."""
+        search = (namespace, name)
+        values = {"gpu_hours": gpu_hours, "best_h": best_h, "base_h": base_h}
+        with self._lock:
+            self._phase_of[search] = phase
+            if search not in self._shown and len(self._shown) >= MOST_SEARCHES:
+                return
+            self._shown.add(search)
+            for field, value in values.items():
+                if value is not None:
+                    self._of_search[field].labels(*search).set(value)
 
     def forget_search(self, namespace: str, name: str) -> None:
         """Remove a deleted search's gauges."""
+        search = (namespace, name)
+        with self._lock:
+            self._phase_of.pop(search, None)
+            self._shown.discard(search)
+            for gauge in self._of_search.values():
+                with contextlib.suppress(KeyError):  # it never had this one
+                    gauge.remove(*search)
+
+    def watch_queue(self, state: Callable[[], QueueState]) -> None:
+        """Ask ``state`` for the work queue's figures at every scrape."""
+        for field, help_text in {
+            "keys": "Searches the work queue knows.",
+            "depth": "Searches that are due and wait for a worker.",
+            "oldest_wait": "Seconds the first of them has been waiting.",
+            "running": "Passes under way.",
+            "oldest_pass": "Seconds the longest of them has been running.",
+            "heartbeat_age": "Seconds since the work queue last turned.",
+        }.items():
+            seconds = "_seconds" if field in ("oldest_wait", "oldest_pass", "heartbeat_age") else ""
+            gauge = _gauge(self.registry, f"queue_{field}{seconds}", help_text)
+            gauge.set_function(_reader(state, field))
+
+    def serve(self, port: int) -> Callable[[], None]:
+        """Serve ``/metrics`` on all addresses, from a thread; return what ends it."""
+        server, _ = prometheus.start_http_server(port, registry=self.registry)
+        return server.shutdown
+
+    def _searches_by_phase(self) -> dict[str, int]:
+        with self._lock:
+            return Counter(self._phase_of.values())
+
+
+class _Phases(Collector):
+    """Counts the searches of each phase when asked, so that an empty phase leaves no series."""
+
+    def __init__(self, count: Callable[[], dict[str, int]]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily("detnas_searches", "Searches, by phase.", labels=["phase"])
+        for phase, number in sorted(self._count().items()):
+            family.add_metric([phase], number)
+        yield family
+
+
+def _counter(
+    registry: prometheus.CollectorRegistry, name: str, text: str, *labels: str
+) -> prometheus.Counter:
+    return prometheus.Counter(f"detnas_{name}", text, labels, registry=registry)
+
+
+def _gauge(
+    registry: prometheus.CollectorRegistry, name: str, text: str, *labels: str
+) -> prometheus.Gauge:
+    return prometheus.Gauge(f"detnas_{name}", text, labels, registry=registry)
+
+
+def _reader(state: Callable[[], QueueState], field: str) -> Callable[[], float]:
+    def read() -> Any:
+        return getattr(state(), field)
+
+    return read

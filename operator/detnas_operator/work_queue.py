@@ -1,26 +1,47 @@
 """Passes over keys: one at a time for a key, several keys in parallel, never forgetting one."""
 
 import asyncio
+import contextlib
 import random
+import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic
 
-Key = TypeVar("Key", bound=Hashable)
+from detnas_operator.schedule import Again, Key, Schedule
+
+__all__ = ["Again", "QueueState", "WorkQueue"]
+
+TURN_SECONDS = 1.0
+"""The loop turns at least this often: an older heartbeat means that the event loop is stuck."""
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """When a pass wants its key to be looked at again.
+class QueueState:
+    """How the queue is doing, in seconds.
 
     Attributes:
-        after: in seconds; None: at the next event or resync.
-        gone: the key is of no interest any more: no resync; an event brings it back.
+        keys: how many are known.
+        depth: how many are due and wait for a worker.
+        oldest_wait: how long the first of them has been waiting.
+        running: passes under way.
+        oldest_pass: how long the longest of them has been running.
+        heartbeat_age: since the loop last turned; infinity before it runs.
     """
 
-    after: float | None = None
-    gone: bool = False
+    keys: int
+    depth: int
+    oldest_wait: float
+    running: int
+    oldest_pass: float
+    heartbeat_age: float
+
+
+def _ignore(_key: object, _seconds: float, _error: Exception | None) -> None:
+    """Report a pass to nobody."""
 
 
 class WorkQueue(Generic[Key]):
@@ -28,8 +49,9 @@ class WorkQueue(Generic[Key]):
 
     At most one pass a key at a time; an event during a pass makes another pass after it. A pass
     that raises is repeated after 1 s, doubling to 60 s, with jitter, and not before the error's
-    ``retry_after`` (seconds) where it has one; an event comes sooner than a back-off, never sooner
-    than ``retry_after``. Success resets the back-off. Keys are served in the order they are due.
+    ``retry_after`` (seconds) where it has one; an event comes sooner than a back-off, but never
+    within 1 s of a failure nor sooner than ``retry_after``. Success resets the back-off. Keys are
+    served in the order they are due.
     """
 
     def __init__(
@@ -38,15 +60,100 @@ class WorkQueue(Generic[Key]):
         *,
         workers: int,
         resync: float,
+        on_pass: Callable[[Key, float, Exception | None], None] = _ignore,
         clock: Callable[[], float] = time.monotonic,
         draws: random.Random | None = None,
-    ) -> None: ...
+    ) -> None:
+        """Make a queue that does nothing yet.
+
+        Args:
+            work: a pass; may block, on a thread of the queue's.
+            workers: passes at the same time.
+            resync: seconds, ± 20 %, after which a key without events is looked at again.
+            on_pass: told of every pass, on its thread: key, seconds, and its error or None.
+        """
+        self._work = work
+        self._workers = workers
+        self._on_pass = on_pass
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._schedule: Schedule[Key] = Schedule(resync, draws or random.Random())
+        self._running: dict[Key, float] = {}
+        self._stopping = False
+        self._turned: float | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._awake: asyncio.Event | None = None
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pass")
 
     def enqueue(self, key: Key, after: float = 0.0) -> None:
         """Ask for a pass over ``key`` in ``after`` seconds, or sooner; from any thread."""
+        with self._lock:
+            self._schedule.add(key, self._clock() + after)
+        self._wake()
 
     async def run(self) -> None:
         """Serve until ``stop``; must run on one event loop, which it never blocks."""
+        self._awake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        while not self._stopping:
+            self._awake.clear()
+            pause = self._turn()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._awake.wait(), pause)
 
     async def stop(self, grace: float) -> bool:
         """Take no more keys and wait up to ``grace`` seconds; return whether all passes ended."""
+        self._stopping = True
+        self._wake()
+        deadline = self._clock() + grace
+        while self._running and self._clock() < deadline:
+            await asyncio.sleep(_POLL_SECONDS)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        return not self._running
+
+    def state(self) -> QueueState:
+        """Return how the queue is doing; from any thread."""
+        with self._lock:
+            now = self._clock()
+            waits = self._schedule.waiting(now)
+            return QueueState(
+                keys=len(self._schedule),
+                depth=len(waits),
+                oldest_wait=max(waits, default=0.0),
+                running=len(self._running),
+                oldest_pass=max((now - s for s in self._running.values()), default=0.0),
+                heartbeat_age=now - self._turned if self._turned is not None else float("inf"),
+            )
+
+    def _turn(self) -> float:
+        """Start what is due, and return for how many seconds there is nothing more to start."""
+        with self._lock:
+            now = self._turned = self._clock()
+            while not self._stopping and len(self._running) < self._workers:
+                key = self._schedule.take(now)
+                if key is None:
+                    return max(0.0, min(TURN_SECONDS, self._schedule.next_due() - now))
+                self._running[key] = now
+                self._threads.submit(self._pass, key)
+            return TURN_SECONDS  # every worker is busy: the first to end wakes the loop
+
+    def _pass(self, key: Key) -> None:
+        started, error, again = self._clock(), None, Again()
+        try:
+            again = self._work(key)
+        except Exception as raised:  # noqa: BLE001 (whatever it is, the key must be tried again)
+            error = raised
+        with self._lock:
+            now = self._clock()
+            if error is None:
+                self._schedule.succeeded(key, now, again)
+            else:
+                self._schedule.failed(key, now, getattr(error, "retry_after", None))
+            del self._running[key]
+        self._wake()
+        self._on_pass(key, now - started, error)
+
+    def _wake(self) -> None:
+        if self._loop is not None and self._awake is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody to wake
+                self._loop.call_soon_threadsafe(self._awake.set)

@@ -1,18 +1,22 @@
 """The verbs of the Kubernetes API that the operator needs, over plain dicts."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from detnas_operator.cluster.connection import Connection
-from detnas_operator.cluster.errors import NotFound
+from detnas_operator.cluster.connection import Answer, Connection, Request
+from detnas_operator.cluster.errors import ClusterError, NotFound, Unavailable
 from detnas_operator.cluster.kinds import KINDS
+from detnas_operator.cluster.refusals import failure
 
 Object = dict[str, Any]
 OnWrite = Callable[[str, str, str], None]
 """Called after every write with verb, kind and outcome (``"ok"`` or the error's class)."""
 
 PAGE = 500
+LOG_READ = 1 << 20
+"""Bytes of a log that are read before its end is cut out: the API cuts at the wrong end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,24 @@ class KubernetesClient:
     or will not answer.
     """
 
-    def __init__(self, connection: Connection, on_write: OnWrite | None = None) -> None: ...
+    def __init__(self, connection: Connection, on_write: OnWrite | None = None) -> None:
+        self.connection = connection
+        self._on_write = on_write
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        """Return the object, or None where there is none."""
+        """Return the object, or None where there is none.
+
+        Raises:
+            NotFound: the API server does not know the kind.
+        """
+        try:
+            path = KINDS[kind].path(namespace, name)
+            answer = self._read(Request("GET", path), f"get {kind} {namespace}/{name}")
+        except NotFound as error:
+            if error.reason == "NotFound":
+                return None
+            raise
+        return _object(answer)
 
     def list(
         self, kind: str, namespace: str | None, selector: str = "", limit: int = PAGE
@@ -51,18 +69,42 @@ class KubernetesClient:
             selector: label selector, ``a=b,c in (d, e)``; empty for all.
             limit: objects to a page.
         """
+        for page in self._pages(kind, namespace, selector, limit):
+            yield from page.items
 
-    def snapshot(self, kind: str, namespace: str | None, selector: str = "") -> Snapshot:
-        """Return all objects of a namespace (None: of all) and the moment they were read at."""
+    def snapshot(
+        self,
+        kind: str,
+        namespace: str | None,
+        selector: str = "",
+        slim: Callable[[Object], Object] | None = None,
+    ) -> Snapshot:
+        """Return all objects of a namespace (None: of all) and the moment they were read at.
+
+        Args:
+            slim: what to keep of an object, so that no more than a page is ever whole in memory.
+        """
+        items: list[Object] = []
+        version = ""
+        for page in self._pages(kind, namespace, selector, PAGE):
+            items.extend(map(slim, page.items) if slim else page.items)
+            version = page.resource_version
+        return Snapshot(tuple(items), version)
 
     def create(self, kind: str, namespace: str, body: Object) -> Object:
         """Create an object and return it as stored.
 
         Raises:
             AlreadyExists: one of this name exists (perhaps ours, its answer having been lost).
+            Conflict: the quota was being counted just then; the same create may be sent again.
+            NotFound: there is no such namespace.
             Terminating: the namespace is being deleted.
             Refused: permissions, quota, admission, or an invalid object.
         """
+        what = f"create {kind} {namespace}/{body.get('metadata', {}).get('name', '')}"
+        with self._written("create", kind):
+            request = Request("POST", KINDS[kind].path(namespace), body=body)
+            return _object(self._send(request, what))
 
     def merge_patch(
         self,
@@ -81,6 +123,11 @@ class KubernetesClient:
             NotFound: there is no such object.
             Conflict: it is another version or object than ``body`` names.
         """
+        path = KINDS[kind].path(namespace, name, subresource or "")
+        what = f"patch {kind} {namespace}/{name}"
+        with self._written("patch", kind):
+            request = Request("PATCH", path, None, body, "application/merge-patch+json")
+            return _object(self._send(request, what))
 
     def delete(
         self,
@@ -99,6 +146,21 @@ class KubernetesClient:
         Raises:
             Conflict: the object has another UID; it stays.
         """
+        options: Object = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "propagationPolicy": propagation,
+        }
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        path = KINDS[kind].path(namespace, name)
+        with self._written("delete", kind):
+            try:
+                request = Request("DELETE", path, body=options)
+                self._send(request, f"delete {kind} {namespace}/{name}")
+            except NotFound as error:
+                if error.reason != "NotFound":
+                    raise
 
     def pod_log(
         self,
@@ -117,3 +179,77 @@ class KubernetesClient:
             NotFound: the pod or container is not there.
             Refused: the container has not started.
         """
+        query = {
+            "container": container,
+            "tailLines": str(tail_lines),
+            "limitBytes": str(max(limit_bytes, LOG_READ)),
+        }
+        path = KINDS["pods"].path(namespace, name, "log")
+        answer = self._read(Request("GET", path, query), f"get the log of {namespace}/{name}")
+        return answer.data[-limit_bytes:].decode(errors="replace")
+
+    def allowed(self, verb: str, kind: str, namespace: str | None, subresource: str = "") -> bool:
+        """Return whether the API server would let us do this (a SelfSubjectAccessReview)."""
+        attributes = {
+            "verb": verb,
+            "group": KINDS[kind].group,
+            "resource": kind,
+            "subresource": subresource,
+            "namespace": namespace or "",
+        }
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        request = Request("POST", path, body=body)
+        review = _object(self._send(request, f"ask whether {verb} {kind} is allowed"))
+        return bool(review.get("status", {}).get("allowed"))
+
+    def _pages(
+        self, kind: str, namespace: str | None, selector: str, limit: int
+    ) -> Iterator[Snapshot]:
+        query = {"limit": str(limit)}
+        if selector:
+            query["labelSelector"] = selector
+        path = KINDS[kind].path(namespace)
+        what = f"list {kind} of {namespace or 'all namespaces'}"
+        while True:
+            page = _object(self._read(Request("GET", path, query), what))
+            metadata = page.get("metadata", {})
+            yield Snapshot(tuple(page.get("items") or ()), metadata.get("resourceVersion", ""))
+            if not metadata.get("continue"):
+                return
+            query["continue"] = metadata["continue"]
+
+    def _read(self, request: Request, what: str) -> Answer:
+        try:
+            return self._send(request, what)
+        except Unavailable:
+            return self._send(request, what)
+
+    def _send(self, request: Request, what: str) -> Answer:
+        answer = self.connection.send(request)
+        if answer.status >= 300:
+            raise failure(answer, request, what)
+        return answer
+
+    @contextmanager
+    def _written(self, verb: str, kind: str) -> Iterator[None]:
+        outcome = "ok"
+        try:
+            yield
+        except ClusterError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            if self._on_write:
+                self._on_write(verb, kind, outcome)
+
+
+def _object(answer: Answer) -> Object:
+    body = answer.json()
+    if not isinstance(body, dict):
+        raise Unavailable("the API server's answer is no object", "check proxies in between")
+    return body

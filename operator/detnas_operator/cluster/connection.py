@@ -1,5 +1,135 @@
 """The connection to the API server: address, trust, credentials, one request at a time."""
 
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+from kubernetes.client import Configuration
+from kubernetes.client.rest import RESTClientObject
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+
+from detnas import __version__
+from detnas_operator.cluster.errors import Refused, Unavailable
+
+USER_AGENT = f"detnas-operator/{__version__}"
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to ask of the server: HTTP verb, path, query, and a body that becomes JSON."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] | None = None
+    body: object = None
+    content_type: str = "application/json"
+
+    @property
+    def target(self) -> str:
+        """Path and query."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server said: HTTP status, headers (any case), and the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON.
+
+        Raises:
+            Unavailable: it is none: something between us and the API server answered.
+        """
+        try:
+            return json.loads(self.data)
+        except ValueError as error:
+            problem = f"the API server's answer ({self.status}) is not JSON"
+            raise Unavailable(problem, "check proxies in between", status=self.status) from error
+
 
 class Connection:
     """A pool of connections to one API server, with credentials that renew themselves."""
+
+    def __init__(self, configuration: Any) -> None:
+        self.configuration = configuration
+        self._pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+        self._server = str(configuration.host).rstrip("/")
+        self._timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+
+    def send(self, request: Request) -> Answer:
+        """Send one request, once, and return the answer whatever its status.
+
+        Raises:
+            Unavailable: no answer came; what was asked for may or may not have been done.
+        """
+        body = request.body
+        try:
+            response = self._pool.request(
+                request.method,
+                f"{self._server}{request.target}",
+                body=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
+                headers=self._headers(request.content_type),
+                timeout=self._timeout,
+                retries=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            problem = f"no answer from the API server at {self._server} ({error})"
+            raise Unavailable(problem, "check the network and that it runs") from error
+        return Answer(response.status, response.headers, response.data)
+
+    def authorization(self) -> str:
+        """Return the Authorization header's value, read anew where it expires; may be empty."""
+        token: str | None = self.configuration.get_api_key_with_prefix("BearerToken")
+        if token:
+            return token
+        if self.configuration.username:
+            return str(self.configuration.get_basic_auth_token())
+        return ""
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self._pool.clear()
+
+    def _headers(self, content_type: str) -> dict[str, str]:
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": content_type,
+            "User-Agent": USER_AGENT,
+        }
+        if authorization := self.authorization():
+            headers["Authorization"] = authorization
+        return headers
+
+
+def connect(connections: int) -> Connection:
+    """Return a connection by ``KUBECONFIG`` where it is set, else by the pod's service account.
+
+    Args:
+        connections: how many requests go at the same time without a handshake each.
+
+    Raises:
+        Refused: there is neither, or it can not be read.
+    """
+    configuration = Configuration()
+    try:
+        if os.environ.get("KUBECONFIG"):
+            load_kube_config(client_configuration=configuration)
+        else:
+            load_incluster_config(client_configuration=configuration)
+    except (ConfigException, OSError) as error:
+        problem = f"no way to the Kubernetes API ({str(error).rstrip('.')})"
+        remedy = "run in a pod with a service account, or set KUBECONFIG to a kubeconfig file"
+        raise Refused(problem, remedy) from error
+    configuration.connection_pool_maxsize = connections
+    configuration.keep_alive = True
+    return Connection(configuration)

@@ -1,5 +1,7 @@
 """What can go wrong with the Kubernetes API, each with what to do."""
 
+# ruff: noqa: N818 (each names what was found, as the errors of the store do)
+
 from detnas.errors import UserError
 
 

@@ -1,0 +1,86 @@
+"""The one place that reads the API server's failures: each becomes a ``ClusterError``."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from detnas_operator.cluster.connection import Answer, Request
+from detnas_operator.cluster.errors import (
+    AlreadyExists,
+    ClusterError,
+    Conflict,
+    NotFound,
+    Refused,
+    Terminating,
+    TooManyRequests,
+    Unavailable,
+)
+
+_REMEDIES = {
+    400: "this is a fault of the operator: report it with this message",
+    401: "renew the operator's token or kubeconfig",
+    405: "this is a fault of the operator: report it with this message",
+    413: "make the search's manifest smaller",
+}
+_WORDS = 2000
+
+
+def failure(answer: Answer, request: Request, what: str) -> ClusterError:
+    """Return the error for an answer that is no success.
+
+    Args:
+        request: what was sent; a 409 means different things for different verbs.
+        what: what was asked for, ``create jobs team-a/r18-t0007``.
+    """
+    status = _status(answer.data)
+    reason = str(status.get("reason") or "")
+    words = str(status.get("message") or answer.data[:_WORDS].decode(errors="replace")).strip()
+    remedy = _remedy(answer.status, words)
+    kind = _class(answer.status, request.method, reason, status)
+    problem = f"{what}: {words[:_WORDS] or 'no reason given'} ({answer.status})"
+    after = _retry_after(answer.headers, status)
+    return kind(problem, remedy, status=answer.status, reason=reason, retry_after=after)
+
+
+def _class(code: int, method: str, reason: str, status: Mapping[str, Any]) -> type[ClusterError]:
+    if code == 404:
+        return NotFound
+    if code == 409:
+        # A create can also meet a 409 of another kind: the quota was being counted just then.
+        return AlreadyExists if method == "POST" and reason == "AlreadyExists" else Conflict
+    if code == 410:  # a list took so long that its snapshot is gone: from the start it may succeed
+        return Unavailable
+    if code == 429:
+        return TooManyRequests
+    if code == 403 and "NamespaceTerminating" in _causes(status):
+        return Terminating
+    return Refused if 400 <= code < 500 else Unavailable
+
+
+def _remedy(code: int, words: str) -> str:
+    if code == 403 and 'User "' in words and " cannot " in words:
+        return "grant this to the operator's service account: reinstall the chart's roles"
+    return _REMEDIES.get(code, "")
+
+
+def _status(data: bytes) -> dict[str, Any]:
+    """Return the body as a metav1.Status; empty where it is none."""
+    with contextlib.suppress(ValueError):
+        body = json.loads(data)
+        if isinstance(body, dict) and body.get("kind") == "Status":
+            return body
+    return {}
+
+
+def _causes(status: Mapping[str, Any]) -> set[str]:
+    details = status.get("details") or {}
+    return {str(cause.get("reason")) for cause in details.get("causes") or ()}
+
+
+def _retry_after(headers: Mapping[str, str], status: Mapping[str, Any]) -> float | None:
+    details = status.get("details") or {}
+    for value in (headers.get("Retry-After"), details.get("retryAfterSeconds")):
+        with contextlib.suppress(TypeError, ValueError):
+            return float(value)  # type: ignore[arg-type] # a TypeError is what None is for
+    return None
