@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.seaweed"]
+pytest_plugins = ["tests.seaweed", "tests.cluster.fixtures"]
 
 # The same examples every time, and no time limit on a busy machine.
 settings.register_profile("detnas", deadline=None, derandomize=True)

@@ -1,0 +1,63 @@
+"""Fixtures: a control plane for each worker, a namespace for each test."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.api import NAMESPACES
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.installation import search_definition
+from tools.kubernetes import CONTROL_PLANE, find
+
+
+@pytest.fixture(scope="session")
+def kubernetes_programs() -> dict[str, Path]:
+    """The programs of a control plane, and its tools, by name."""
+    found = {name: path for name in CONTROL_PLANE if (path := find(name))}
+    missing = [name for name in CONTROL_PLANE if name not in found]
+    if missing:
+        why = "" if shutil.which("go") else ", for which Go must be installed"
+        pytest.skip(f"no {', '.join(missing)}: run python3 dev.py kubernetes{why}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, kubernetes_programs: dict[str, Path]
+) -> Iterator[ControlPlane]:
+    """A control plane of this worker's own that knows searches; it dies with the worker."""
+    running = start_cluster(tmp_path_factory.mktemp("cluster"), kubernetes_programs)
+    yield running
+    running.stop()
+
+
+def start_cluster(folder: Path, programs: dict[str, Path]) -> ControlPlane:
+    """A control plane that knows searches."""
+    for attempt in range(3):  # another process may take a port between our look and its use
+        plane = ControlPlane(folder / str(attempt), programs)
+        try:
+            plane.start([search_definition(programs["helm"])])
+            return plane
+        except RuntimeError:
+            plane.stop()
+            if attempt == 2:
+                raise
+    raise AssertionError("unreachable")
+
+
+@pytest.fixture
+def namespace(cluster: ControlPlane) -> Iterator[str]:
+    """A new namespace; afterwards it goes with all that is in it."""
+    name = make_namespace(cluster)
+    yield name
+    cluster.api.delete(NAMESPACES, "", name)
+
+
+def make_namespace(cluster: ControlPlane, prefix: str = "test") -> str:
+    """Make a namespace and return its name."""
+    name = f"{prefix}-{uuid.uuid4().hex[:8]}"
+    cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return name

@@ -1,0 +1,124 @@
+"""What `helm install` brings to a cluster, all but the operator's own pod.
+
+The operator runs as a process of the tests instead (`operator_process.py`), with the service
+account, the rights and the configuration that the chart gives it.
+"""
+
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.api import Api, Document
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.processes import Command
+from tests.seaweed import S3Server
+
+CHART = Path(__file__).parents[2] / "charts" / "detnas"
+PROCESSLESS = (
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "Role",
+    "RoleBinding",
+    "Secret",
+    "ServiceAccount",
+)
+TRAINER_IMAGE = "registry.test/detnas-trainer"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A release of the chart.
+
+    Attributes:
+        api: the operator's service account, with exactly the rights that the chart gives it.
+        settings: the operator's configuration file.
+        environment: the S3 credentials of the operator's pod.
+    """
+
+    namespace: str
+    api: Api
+    settings: dict[str, Any]
+    environment: dict[str, str]
+
+
+def render_chart(
+    helm: Path, namespace: str, values: Mapping[str, Any], release: str = "detnas"
+) -> list[Document]:
+    """The objects that `helm install` would make.
+
+    Raises:
+        AssertionError: with what helm says against the values.
+    """
+    command: Command = [helm, "template", release, CHART, "--namespace", namespace, "--values", "-"]
+    text = yaml.safe_dump(dict(values))
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def search_definition(helm: Path) -> Document:
+    """The CustomResourceDefinition of searches, as the chart has it."""
+    values = {"storage": {"allowed": ["s3://unused"], "credentials": {"workloadIdentity": True}}}
+    rendered = render_chart(helm, "default", values)
+    (found,) = [one for one in rendered if one["kind"] == "CustomResourceDefinition"]
+    return found
+
+
+def install(
+    cluster: ControlPlane,
+    server: S3Server,
+    tenants: Sequence[str],
+    values: Mapping[str, Any] | None = None,
+    endpoint: str = "",
+) -> Installation:
+    """Install the chart into a new namespace, for searches in the namespaces `tenants`.
+
+    `values` replace the chart's, whole sections at a time; `endpoint` is where operator and jobs
+    reach the S3 server, if not directly.
+    """
+    namespace = f"detnas-{uuid.uuid4().hex[:8]}"
+    cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    keys = {"accessKeyId": server.access_key, "secretAccessKey": server.secret_key}
+    chosen: dict[str, Any] = {
+        "crds": {"enabled": False},
+        "storage": {
+            "endpoint": endpoint or server.endpoint,
+            "allowed": [f"s3://{server.bucket}/{namespace}"],
+            "credentials": keys,
+        },
+        "namespaces": [{"name": tenant, "s3": keys} for tenant in tenants],
+        "trainer": {"image": {"repository": TRAINER_IMAGE, "tag": "1"}},
+        **(values or {}),
+    }
+    # Roles of the whole cluster are named after the release.
+    rendered = render_chart(cluster.binaries["helm"], namespace, chosen, release=namespace)
+    for document in rendered:
+        hook = "helm.sh/hook" in document["metadata"].get("annotations", {})
+        if document["kind"] in PROCESSLESS and not hook:
+            cluster.api.apply(document, namespace)
+    return _installation(cluster, namespace, rendered, server, chosen["storage"]["endpoint"])
+
+
+def _installation(
+    cluster: ControlPlane,
+    namespace: str,
+    rendered: Sequence[Document],
+    server: S3Server,
+    endpoint: str,
+) -> Installation:
+    (deployment,) = [one for one in rendered if one["kind"] == "Deployment"]
+    account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
+    (text,) = [
+        one["data"]["operator.yaml"]
+        for one in rendered
+        if one["kind"] == "ConfigMap" and "operator.yaml" in one["data"]
+    ]
+    environment = {**server.environment(), "AWS_ENDPOINT_URL": endpoint}
+    api = cluster.caller(namespace, account)
+    return Installation(namespace, api, yaml.safe_load(text), environment)

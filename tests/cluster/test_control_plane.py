@@ -1,0 +1,72 @@
+"""The control plane that the operator is tested against does what a cluster's does."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.cluster.api import EVENTS, JOBS, PODS, SEARCHES, ApiError
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.installation import install
+from tests.cluster.searches import manifest
+from tests.seaweed import S3Server
+
+
+def eventually(found: Callable[[], object], seconds: float = 15) -> None:
+    """Wait until something holds."""
+    until = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def job(name: str, owner: dict) -> dict:
+    reference = {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    container = {"name": "trainer", "image": "trainer:1"}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "ownerReferences": [reference]},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
+    }
+
+
+def test_jobs_make_pods_and_go_with_their_owner(cluster: ControlPlane, namespace: str) -> None:
+    owner = cluster.api.create(manifest("one"), namespace)
+    cluster.api.create(job("work", owner), namespace)
+    eventually(lambda: cluster.api.list(PODS, namespace))
+    cluster.api.delete(SEARCHES, namespace, "one")
+    eventually(lambda: not cluster.api.list(JOBS, namespace))
+    eventually(lambda: not cluster.api.list(PODS, namespace))
+
+
+def test_the_operators_account_may_do_what_the_chart_says_and_no_more(
+    cluster: ControlPlane, namespace: str, s3_server: S3Server
+) -> None:
+    operator = install(cluster, s3_server, [namespace]).api
+    owner = cluster.api.create(manifest("one"), namespace)
+    operator.create(job("allowed", owner), namespace)
+    assert operator.list(SEARCHES, namespace)
+    with pytest.raises(ApiError, match="403"):
+        operator.list("api/v1/secrets", namespace)
+    with pytest.raises(ApiError, match="403"):
+        operator.list(JOBS, "kube-system")
+
+
+def test_an_api_server_comes_back_with_its_data(cluster: ControlPlane, namespace: str) -> None:
+    cluster.api.create(manifest("kept"), namespace)
+    cluster.stop_api_server(kill=True)
+    cluster.start_api_server()
+    assert cluster.api.get(SEARCHES, namespace, "kept")
+    owner = cluster.api.get(SEARCHES, namespace, "kept")
+    cluster.api.create(job("after", owner), namespace)
+    eventually(lambda: cluster.api.list(PODS, namespace), seconds=60)
+    assert cluster.api.list(EVENTS, namespace)
+    assert "kept" in cluster.kubectl("-n", namespace, "get", "detnas")
