@@ -13,10 +13,10 @@ from pydantic import Field, model_validator
 
 from detnas.architecture import FAMILIES, Architecture, Block, Family
 from detnas.errors import UserError
-from detnas.schema import Positive, Schema
+from detnas.schema import Fraction, Positive, Schema
 
 Depths = tuple[Positive, Positive, Positive, Positive]
-WidthFactor = Annotated[Decimal, Field(gt=0, le=16, max_digits=6)]
+WidthFactor = Annotated[Fraction, Field(gt=0, le=16, max_digits=6)]
 SLOTS = ("stem", "stage 1", "stage 2", "stage 3", "stage 4", "neck")
 _MUTABLE_SHARE = 6
 

@@ -56,6 +56,8 @@ def _missing_weights(search: DetNASSearch, folder: Path) -> list[Problem]:
 
 def _missing_data(search: DetNASSearch, folder: Path) -> list[Problem]:
     dataset = search.spec.dataset
+    if dataset.source.directory is None:
+        return []
     root = folder / dataset.source.directory
     if not root.is_dir():
         return [

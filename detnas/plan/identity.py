@@ -9,8 +9,16 @@ _MUTABLE: dict[str, Any] = {
     "retention": True,
     "storage": True,
     "search": {"trials", "parallelism", "patience"},
+    "suspend": True,
+    "limits": True,
+    "deadlines": True,
+    "jobs": True,
+    "base": {"gpus"},
+    "teachers": {"workers", "gpus_per_worker"},
+    "evaluation": {"gpus"},
+    "finetune": {"gpus"},
 }
-"""May be changed while a search runs: how long it goes on, how fast, and what it keeps."""
+"""May be changed while a search runs: how long it goes on, how fast, where, and what it keeps."""
 
 
 def local_uid(manifest: DetNASSearch) -> str:

@@ -64,7 +64,8 @@ def open_search(path: Path, overrides: Overrides = Overrides()) -> OpenedSearch:
     """
     manifest = _overridden(load_manifest(path), overrides, str(path))
     spec, metadata = manifest.spec, manifest.metadata
-    stored = overrides.store or (spec.storage.uri if spec.storage else DEFAULT_STORE)
+    in_manifest = spec.storage.uri if spec.storage else None
+    stored = overrides.store or in_manifest or DEFAULT_STORE
     store = open_store(store_uri(stored))
     uid = local_uid(manifest)
     folder = keys.search_folder(metadata.namespace, metadata.name, uid)

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from detnas.architecture import Architecture, Block, EncodingError, Family, parse
 from detnas.records.settings import Schedule
 from detnas.schema import Count, Fraction, Positive, Schema
-from detnas.spec.training import TrainingSettings
+from detnas.spec.training import Gpus, TrainingSettings
 
 
 class Model(StrEnum):
@@ -60,19 +60,20 @@ class Base(Schema):
     """The detector to upgrade: a model or an encoding, with weights or a schedule to train it."""
 
     model: Model | None = Field(None, description="A well-known detector.")
-    architecture: str | None = Field(
-        None, max_length=16384, description="The backbone's encoding (paper, Appendix B)."
+    architecture: Annotated[str, Field(max_length=16384)] | None = Field(
+        None, description="The backbone's encoding (paper, Appendix B)."
     )
     family: Family | None = Field(
         None, description="Kind of block of the encoding; by default Basic for pairs."
     )
     stem: Positive = Field(_STEM, description="Stem channels of the encoding.")
-    weights: str | None = Field(
-        None, max_length=1024, description="Checkpoint to start from: a path or an s3:// URI."
+    weights: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+        None, description="Checkpoint to start from: a path or an s3:// URI."
     )
     train: BaseTraining | None = Field(
         None, description="Train the base before the search; needed without weights."
     )
+    gpus: Gpus = Field(1, description="GPUs of the base's job on a cluster; 0 uses its cores.")
 
     @model_validator(mode="after")
     def _complete(self) -> "Base":

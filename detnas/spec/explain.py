@@ -8,14 +8,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from detnas.errors import UserError
-from detnas.spec.patterns import LABEL, NAMESPACE, STORE_URI
+from detnas.spec.patterns import WORDS
 
 _SHOWN = 60
-_PATTERNS = {
-    LABEL: "lower-case letters, digits and hyphens, a letter first, such as my-search",
-    NAMESPACE: "lower-case letters, digits and hyphens, such as team-a",
-    STORE_URI: "write s3://bucket/prefix, or file:///folder with the folder's whole path",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +70,7 @@ def _message(found: Any, model: type[BaseModel]) -> str:
         return str(context["error"])
     if kind == "string_pattern_mismatch":
         pattern = context["pattern"]
-        return f"{_shown(value)} is wrong; {_PATTERNS.get(pattern, f'it must match {pattern}')}"
+        return f"{_shown(value)} is wrong; {WORDS[pattern]}"
     return f"{_shown(value)} is wrong; {_lower(found['msg'])}"
 
 

@@ -1,20 +1,22 @@
 """The DetNASSearch manifest: what a user writes, on a laptop as on a cluster."""
 
-from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from detnas.records.settings import DetectorShape, Distillation, Resolution
-from detnas.schema import Fraction, Positive, Schema
+from detnas.schema import Flag, Positive, Schema
 from detnas.spec.base import Base
-from detnas.spec.patterns import LABEL, NAMESPACE, STORE_URI
+from detnas.spec.dataset import Dataset
+from detnas.spec.jobs import Jobs, LabelKey, LabelValue
+from detnas.spec.limits import Deadlines, Limits
+from detnas.spec.patterns import LABEL, NAMESPACE
 from detnas.spec.search import Evaluation, Finetune, Retention, Search
+from detnas.spec.storage import Storage, WarmStart
 from detnas.spec.teachers import Teachers
 
 API_VERSION = "detnas.dev/v1alpha1"
 KIND = "DetNASSearch"
-Path = Annotated[str, Field(min_length=1, max_length=1024)]
 Label = Annotated[str, Field(pattern=LABEL, max_length=48)]
 
 
@@ -26,42 +28,8 @@ class Metadata(Schema):
 
     name: Label
     namespace: Annotated[str, Field(pattern=NAMESPACE, max_length=63)] = "local"
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
-
-
-class DataSource(Schema):
-    """Where the data set lies."""
-
-    directory: Path = Field(
-        description="A folder on this machine; relative to the manifest's folder."
-    )
-
-
-class Dataset(Schema):
-    """A detection data set in COCO form."""
-
-    source: DataSource
-    train: Path = Field(description="Training annotations, relative to the source.")
-    val: Path = Field(description="Validation annotations, relative to the source.")
-    train_images: str = Field(
-        "", max_length=1024, description="Folder of the training images, relative to the source."
-    )
-    val_images: str = Field(
-        "", max_length=1024, description="Folder of the validation images, relative to the source."
-    )
-    horizontal_flip: Annotated[Fraction, Field(le=1)] = Field(
-        Decimal("0.5"),
-        description="Probability of mirroring a training image; 0 where left and right differ.",
-    )
-
-
-class Storage(Schema):
-    """Where weights and results are kept."""
-
-    uri: Annotated[str, Field(pattern=STORE_URI, max_length=1024)] = Field(
-        description="s3://bucket/prefix or file:///folder."
-    )
+    labels: dict[LabelKey, LabelValue] = {}
+    annotations: dict[LabelKey, str] = {}
 
 
 PAPER_RESOLUTIONS = tuple(
@@ -93,9 +61,18 @@ class SearchSpec(Schema):
     )
     retention: Retention = Field(Retention(), description="Which weights stay in the store.")
     storage: Storage | None = Field(
-        None, description="On one machine this may be left out; the run's folder is used."
+        None, description="Where weights and results are kept; may be left out."
     )
     evaluation_batch: Positive = Field(8, description="Images evaluated at once.")
+    warm_start: WarmStart | None = Field(
+        None, description="Go on from another search's ledger and weights."
+    )
+    jobs: Jobs = Field(Jobs(), description="How jobs run on a cluster.")
+    limits: Limits = Field(Limits(), description="What stops a search that goes wrong.")
+    deadlines: Deadlines = Field(Deadlines(), description="How long each job may run.")
+    suspend: Flag = Field(
+        False, description="Stop every job and start none until this is false again."
+    )
 
     @model_validator(mode="after")
     def _distinct_resolutions(self) -> "SearchSpec":
@@ -117,3 +94,12 @@ class DetNASSearch(Schema):
     kind: Literal["DetNASSearch"]
     metadata: Metadata
     spec: SearchSpec
+
+    @model_validator(mode="after")
+    def _starts_from_another(self) -> "DetNASSearch":
+        warm = self.spec.warm_start
+        if warm is not None and warm.search == self.metadata.name:
+            raise ValueError(
+                f"spec.warmStart.from names this very search, {warm.search}; name another"
+            )
+        return self

@@ -1,4 +1,9 @@
-"""Forms that names and addresses in a manifest have."""
+"""Forms that names, addresses and quantities in a manifest have, and each in words.
+
+Regular expressions are of the kind that Python, Rust and Go read alike: no look-around.
+"""
+
+from detnas.schema import FRACTION
 
 LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """A DNS-1035 label."""
@@ -6,5 +11,50 @@ LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 NAMESPACE = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """A DNS-1123 label."""
 
-STORE_URI = r"^(s3://[^/]+|file:///)"
-"""Beginning of a store's address."""
+OBJECT_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+"""A DNS-1123 subdomain: the name of a Secret, a volume claim, a priority class."""
+
+LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+LABEL_KEY = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
+
+STORE_URI = r"^(s3://[^/\s]+|file:///)[^\s]*$"
+"""A store's address."""
+
+S3_URI = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?$"
+"""A folder in a bucket."""
+
+SEARCH_REFERENCE = r"^([a-z]([-a-z0-9]*[a-z0-9])?|(s3://[^/\s]+|file:///)[^\s]*)$"
+"""Name of a search, or the address of its folder."""
+
+INNER_PATH = r"^([^/\s][^\s]*)?$"
+"""A path below a folder."""
+
+IMAGE = (
+    r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/)?"
+    r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$"
+)
+
+CPU = r"^([1-9][0-9]*(\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9][0-9]{0,2}|[1-9][0-9]*m)$"
+BYTES = r"^[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+
+WORDS = {
+    FRACTION: 'write a plain decimal number as a string, such as "0.4"',
+    LABEL: "lower-case letters, digits and hyphens, a letter first, such as my-search",
+    NAMESPACE: "lower-case letters, digits and hyphens, such as team-a",
+    OBJECT_NAME: "a name of lower-case letters, digits, hyphens and dots, such as my-secret",
+    LABEL_VALUE: "letters, digits, hyphens, underscores and dots, such as team-a",
+    LABEL_KEY: "write a name, or a domain, a slash and a name, such as example.com/team",
+    STORE_URI: "write s3://bucket/prefix, or file:///folder with the folder's whole path",
+    S3_URI: "write s3://bucket/prefix",
+    SEARCH_REFERENCE: "write the name of a search in this namespace, such as my-search, or the "
+    "address of its folder, such as s3://bucket/prefix/team-a/searches/my-search-0123abcd",
+    INNER_PATH: "write a path below the source, without a slash at its beginning, such as coco",
+    IMAGE: "write an image's name with a tag or a digest, such as registry/team/trainer:1.0",
+    CPU: 'write a number of cores as a string, such as "4" or "500m"',
+    BYTES: "write a number with a unit, such as 500Mi or 8Gi",
+}
+"""What would be right, where a text does not have the form."""

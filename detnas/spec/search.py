@@ -8,7 +8,7 @@ from pydantic import Field
 from detnas.actions import ActionOptions
 from detnas.records.settings import Schedule
 from detnas.schema import Count, Fraction, Positive, Schema
-from detnas.spec.training import TrainingSettings
+from detnas.spec.training import Gpus, TrainingSettings
 
 
 class Search(Schema):
@@ -58,6 +58,7 @@ class Evaluation(TrainingSettings):
     batch_size: Positive = Field(4, description="Images per step of the whole job.")
     schedule: Schedule = Field(Schedule.COSINE, description="How the learning rate falls.")
     warmup_iterations: Count = Field(0, description="Steps of linear warm-up.")
+    gpus: Gpus = Field(1, description="GPUs of each job on a cluster; 0 uses its cores.")
 
 
 class Finetune(Evaluation):

@@ -6,7 +6,9 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from detnas.records.settings import Distillation, Schedule, Training
-from detnas.schema import Count, Fraction, Positive, Schema
+from detnas.schema import Count, Flag, Fraction, Positive, Schema
+from detnas.spec.storage import StoreUri
+from detnas.spec.training import Gpus
 from detnas.teachers import Depths, SupernetShape, TeacherSpace, WidthFactor
 
 
@@ -25,7 +27,7 @@ class Phase(Schema):
     min_depths: Depths | None = Field(
         None, description="Fewest blocks a subnet of this phase has; by default the pool's."
     )
-    widths: tuple[WidthFactor, ...] | None = Field(
+    widths: Annotated[tuple[WidthFactor, ...], Field(min_length=1, max_length=8)] | None = Field(
         None, description="Width factors a subnet of this phase has; by default the pool's."
     )
 
@@ -64,7 +66,7 @@ class Teachers(Schema):
     batch_size: Positive = Field(64, description="Images per step of the whole job.")
     schedule: Schedule = Field(Schedule.STEP, description="How the learning rate falls.")
     warmup_iterations: Count = Field(500, description="Steps of linear warm-up in each phase.")
-    sort_channels: bool = Field(
+    sort_channels: Flag = Field(
         True, description="Order channels by importance once, before the first shrinking phase."
     )
     distillation: Distillation = Field(
@@ -76,19 +78,27 @@ class Teachers(Schema):
         32, description="Images over which a teacher's batch norm statistics are computed."
     )
     seed: Count = Field(0, description="Seed of the pool's training.")
+    workers: Annotated[int, Field(ge=1, le=256, strict=True)] = Field(
+        1, description="Pods that train the pool together on a cluster."
+    )
+    gpus_per_worker: Gpus = Field(1, description="GPUs of each of them; 0 uses its cores.")
+    pool: StoreUri | None = Field(
+        None,
+        description="Address of a trained pool's folder; left out, an equal pool is found or "
+        "trained.",
+    )
 
     @model_validator(mode="after")
     def _phases_lie_in_the_space(self) -> "Teachers":
         space = self.space
-        for number in range(len(self.phases)):
-            part = self.phase_space(number)
-            if not (space.contains(part.smallest) and space.contains(part.largest)):
+        for number, phase in enumerate(self.phases):
+            if not _lies_in(phase, space):
                 raise ValueError(
                     f"phases[{number}] draws subnets outside depths and widths of the pool; "
                     f"minDepths may be {list(space.min_depths)} to {list(space.max_depths)}, "
                     f"widths from {', '.join(map(str, space.widths))}"
                 )
-            if number > 0 and part.largest != space.largest:
+            if number > 0 and self.phase_space(number).largest != space.largest:
                 raise ValueError(
                     f"phases[{number}].widths leaves out {space.widths[-1]}; "
                     "the supernet stays part of every phase"
@@ -132,3 +142,10 @@ class Teachers(Schema):
             schedule=self.schedule,
             warmup_iterations=self.warmup_iterations,
         )
+
+
+def _lies_in(phase: Phase, space: TeacherSpace) -> bool:
+    depths = zip(space.min_depths, phase.min_depths or (), space.max_depths, strict=False)
+    return set(phase.widths or ()) <= set(space.widths) and all(
+        low <= depth <= high for low, depth, high in depths
+    )

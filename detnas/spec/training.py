@@ -7,6 +7,9 @@ from pydantic import Field
 from detnas.records.settings import Schedule, Training
 from detnas.schema import Count, Fraction, Positive, Schema
 
+Gpus = Annotated[int, Field(ge=0, le=16, strict=True)]
+"""GPUs of one pod; 0 trains on its cores."""
+
 
 class TrainingSettings(Schema):
     """A training as the manifest describes it; each kind has the paper's defaults for it."""
@@ -20,4 +23,4 @@ class TrainingSettings(Schema):
     @property
     def training(self) -> Training:
         """The same as a job's schedule."""
-        return Training(**{name: getattr(self, name) for name in type(self).model_fields})
+        return Training(**{name: getattr(self, name) for name in TrainingSettings.model_fields})

@@ -107,7 +107,7 @@ def test_until_it_ends_other_slots_train_the_base_under_mutated_teachers(warmup:
 @settings(max_examples=30)
 def test_the_warm_up_only_mutates_teachers(seed: int, parallelism: int, warmup: int) -> None:
     search = searched(
-        warmup + 6, parallelism, seed=seed, warmup_trials=warmup, student_probability=1
+        warmup + 6, parallelism, seed=seed, warmup_trials=warmup, student_probability=Decimal(1)
     )
     steps = [p.step for p in search.proposals]
     assert steps[0] is Step.BASELINE

@@ -104,7 +104,7 @@ WRONG = {
     "widths falling": ("spec.teachers.widths", ["1.5", "1.0"], "teachers", "rising order"),
     "a phase outside": (
         "spec.teachers.phases",
-        [{"epochs": 1, "learningRate": 1}, {"epochs": 1, "learningRate": 1, "widths": [2]}],
+        [{"epochs": 1, "learningRate": "1"}, {"epochs": 1, "learningRate": "1", "widths": ["2"]}],
         "spec.teachers",
         "phases[1]",
     ),

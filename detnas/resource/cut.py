@@ -1,0 +1,78 @@
+"""Values of a bounded size: what is larger is cut, for a status must never be refused."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import core_schema
+
+_ELLIPSIS = "…"
+_CONTROLS = dict.fromkeys([*range(0x20), 0x7F], " ")
+
+
+def cut(text: str, size: int) -> str:
+    """Return a text in one line that takes at most ``size`` bytes in JSON.
+
+    A longer text ends in an ellipsis.
+    """
+    # A lone surrogate has no bytes in UTF-8.
+    clean = text.encode("utf-8", "replace").decode().translate(_CONTROLS).strip()
+    sizes = [_size(character) for character in clean]
+    if sum(sizes) <= size:
+        return clean
+    room, kept = size - _size(_ELLIPSIS), 0
+    while kept < len(clean) and sizes[kept] <= room:
+        room -= sizes[kept]
+        kept += 1
+    return clean[:kept] + _ELLIPSIS
+
+
+def _size(character: str) -> int:
+    if character in "<>&":  # the API server writes them as \u003c
+        return 6
+    return 2 if character in '"\\' else len(character.encode())
+
+
+def written(number: float) -> str:
+    """Return a number as the API's strings have it: four digits, no exponent unless it is huge."""
+    if not math.isfinite(number):
+        return str(number)
+    return f"{number:.4f}" if abs(number) < 1_000_000 else f"{number:.3e}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Annotation that cuts a text to bytes in JSON, or a list to items.
+
+    Attributes:
+        size: bytes, or items.
+    """
+
+    size: int
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Cut first, then validate."""
+        return core_schema.no_info_before_validator_function(self._cut, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Say the size."""
+        found = handler(schema)
+        return {**found, "maxItems" if found["type"] == "array" else "maxLength": self.size}
+
+    def _cut(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return cut(value, self.size)
+        return value[: self.size] if isinstance(value, list | tuple) else value
+
+
+def _from_float(value: Any) -> Any:
+    return written(value) if isinstance(value, int | float) else value
+
+
+Number = Annotated[str, AtMost(32), BeforeValidator(_from_float)]
+"""A number in a status: a string, since the API conventions want no floats; takes floats."""

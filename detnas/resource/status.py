@@ -1,0 +1,159 @@
+"""The status of a DetNASSearch: what `kubectl` shows of a search, always under 64 KB.
+
+Fractions are strings, as the Kubernetes API conventions ask. Texts and lists that are too long
+are cut, so that no status is ever refused; the store has everything in full.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from detnas.plan.stages import Phase
+from detnas.records.results import Outcome
+from detnas.resource.cut import AtMost, Number
+from detnas.schema import Count, Schema
+
+LARGEST_STATUS = 64 * 1024
+"""Bytes of JSON that no status exceeds."""
+
+
+def _in_seconds(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_in_seconds)]
+"""A moment in whole seconds of UTC, as metav1.Time is."""
+
+Word = Annotated[str, AtMost(64)]
+Message = Annotated[str, AtMost(1024)]
+Uri = Annotated[str, AtMost(1536)]
+Size = Annotated[str, AtMost(16)]
+
+
+ConditionType = Literal[
+    "Accepted", "TeachersReady", "Searching", "Suspended", "Degraded", "Succeeded"
+]
+
+
+class Condition(Schema):
+    """One aspect of the search, in the shape of metav1.Condition."""
+
+    type: ConditionType = Field(description="Name of the aspect.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    observed_generation: Count = Field(0, description="Generation of the spec it speaks of.")
+    last_transition_time: Time = Field(description="When status last changed.")
+    reason: Word = Field(description="Why, in one CamelCase word for programs.")
+    message: Message = Field("", description="Why, for people.")
+
+
+class TrialCounts(Schema):
+    """Trials, counted."""
+
+    total: Count = Field(0, description="Trials after which the search ends.")
+    finished: Count = Field(0, description="Ended, those lost to machines not counted.")
+    active: Count = Field(0, description="Running or waiting for a machine.")
+    succeeded: Count = Field(0, description="Trained and evaluated.")
+    invalid: Count = Field(0, description="Candidates that no detector can be.")
+    out_of_memory: Count = Field(0, description="Candidates that do not fit a GPU.")
+    diverged: Count = Field(0, description="Candidates whose loss left all bounds.")
+    infrastructure: Count = Field(0, description="Lost to machines; proposed anew.")
+    progress: Size = Field("", description="Finished of total, such as 37/100.")
+
+
+class TeachersStatus(Schema):
+    """The elastic teacher pool."""
+
+    progress: Size = Field("", description="Phases done such as 2/3, Ready, or Waiting.")
+    pool: Uri | None = Field(None, description="Address of the pool's folder.")
+    holder: Annotated[str, AtMost(256)] | None = Field(
+        None, description="The search that trains the pool, where this one waits."
+    )
+
+
+class Detector(Schema):
+    """A detector at its best resolution."""
+
+    h: Number | None = Field(None, description="Score.")
+    map: Number | None = Field(None, description="COCO mAP, a fraction.")
+    flops: Count | None = Field(None, description="Of one image at the resolution.")
+    resolution: Size | None = Field(None, description="Where the score is highest.")
+    encoding: Annotated[str, AtMost(3072)] | None = Field(
+        None, description="Backbone (paper, Appendix B); a very long one is cut."
+    )
+    parameters: Count | None = Field(None, description="Of the whole detector.")
+    trial: Count | None = Field(None, description="Number of its trial.")
+    uri: Uri | None = Field(None, description="Where its files lie.")
+
+
+class ActiveJob(Schema):
+    """A job that has not ended, with what it last said of itself."""
+
+    job: Word = Field(description="Name of the Job.")
+    verb: Size = Field(description="What it does, such as evaluate.")
+    trial: Count | None = Field(None, description="Number of its trial, or of the pool's phase.")
+    activity: Annotated[str, AtMost(32)] = Field("", description="Such as training.")
+    done: Count = Field(0, description="Steps of the activity that are done.")
+    total: Count = Field(0, description="Steps it has.")
+    epoch: Count = Field(0, description="Current epoch, from 1; 0 outside training.")
+    epochs: Count = Field(0, description="Epochs it has.")
+    loss: Number | None = Field(None, description="Total loss of late.")
+    seconds_left: Count | None = Field(None, description="Estimate for the whole job.")
+    started: Time | None = Field(None, description="When its pod started.")
+
+
+class TopTrial(Schema):
+    """One of the best trials."""
+
+    trial: Count = Field(description="Number.")
+    h: Number = Field(description="Score.")
+    map: Number = Field(description="COCO mAP, a fraction.")
+    flops: Count = Field(description="Of one image at the resolution.")
+    resolution: Size = Field(description="Where the score is highest.")
+
+
+class FailedTrial(Schema):
+    """A trial that failed of late."""
+
+    trial: Count = Field(description="Number.")
+    outcome: Outcome = Field(description="How it ended.")
+    message: Annotated[str, AtMost(512)] = Field("", description="Why, for people.")
+
+
+class ResourceStatus(Schema):
+    """What the operator says of a search."""
+
+    observed_generation: Count = Field(0, description="Generation of the spec this speaks of.")
+    phase: Phase | Literal["Pending", "Suspended"] = Field(
+        "Pending", description="Where the search is, in a word."
+    )
+    conditions: Annotated[tuple[Condition, ...], AtMost(8)] = Field(
+        (), description="Every aspect; Degraded says why nothing happens."
+    )
+    folder: Uri | None = Field(None, description="Address of the search's folder.")
+    trials: TrialCounts | None = Field(None, description="Trials, counted.")
+    teachers: TeachersStatus | None = Field(None, description="The teacher pool.")
+    base: Detector | None = Field(None, description="The detector it set out from.")
+    best: Detector | None = Field(None, description="The best student so far.")
+    exported: Detector | None = Field(None, description="What was exported.")
+    flops_change: Size | None = Field(None, description="Of the best against the base: -41%.")
+    active: Annotated[tuple[ActiveJob, ...], AtMost(50)] = Field(
+        (), description="Jobs that have not ended; at most 50, trials.active counts all."
+    )
+    top: Annotated[tuple[TopTrial, ...], AtMost(10)] = Field((), description="Best trials.")
+    failures: Annotated[tuple[FailedTrial, ...], AtMost(5)] = Field(
+        (), description="Trials that failed of late."
+    )
+    gpu_hours: Number | None = Field(None, description="GPU hours used so far.")
+    seconds_left: Count | None = Field(None, description="Estimate until the search ends.")
+    image: Annotated[str, AtMost(512)] | None = Field(
+        None, description="Trainer image that the search is pinned to."
+    )
+    history: Uri | None = Field(None, description="Address of every trial's record.")
+    forgiven_trials: Count = Field(
+        0, description="Trials after which the count of consecutive failures began anew."
+    )
+
+    def to_json(self) -> dict[str, object]:
+        """The status as the API server takes it; what is unknown is left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
