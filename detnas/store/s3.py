@@ -188,6 +188,7 @@ def client_from_environment() -> Client:
         retries=retries,
         connect_timeout=10,
         read_timeout=60,
+        max_pool_connections=16,  # a data set is fetched by as many threads
         # Other servers than AWS's rarely answer to a bucket's own host name,
         # and not all of them know the trailing checksums.
         s3={"addressing_style": "path" if own_endpoint else "auto"},

@@ -1,8 +1,12 @@
 """`detnas-trainer VERB URI`: run one job of a search, named by its own folder."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
+
+from detnas_trainer.training.interruption import STOPPED
 
 _VERBS = {
     "prepare": "read the data set and say what it holds",
@@ -35,7 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     from detnas_trainer.jobs import run
 
-    sys.exit(run(options.verb, options.uri))
+    leave(run(options.verb, options.uri))
+
+
+def leave(code: int) -> NoReturn:
+    """End the process; one that was asked to stop does not wait for its threads' answers."""
+    if code == STOPPED:
+        os._exit(code)
+    sys.exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:

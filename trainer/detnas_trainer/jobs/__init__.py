@@ -10,6 +10,10 @@ import logging
 import sys
 from typing import Any
 
+from detnas_trainer.jobs.last_words import leave_last_words
+from detnas_trainer.jobs.logs import set_up_logging
+from detnas_trainer.training.interruption import leaving_at_once
+
 _FAILED = 1
 
 
@@ -32,13 +36,14 @@ def run(verb: str, uri: str) -> int:
         anything else. After 42 and 43 there is a result too.
     """
     try:
-        running = import_quietly("running")
-        running.set_up_logging()
-        return int(running.run_job(verb, uri))
+        set_up_logging()
+        with leaving_at_once():  # importing torch takes a while, and there is nothing to save
+            return int(import_quietly("running").run_job(verb, uri))
     except (KeyboardInterrupt, SystemExit):
         return _FAILED
-    except BaseException:
+    except BaseException as error:
         logging.getLogger("detnas_trainer").exception("the job failed")
+        leave_last_words(f"Failed: {type(error).__name__}: {error}")
         return _FAILED
     finally:
         sys.stdout.flush()

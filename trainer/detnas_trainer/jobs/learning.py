@@ -20,6 +20,7 @@ from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.evaluation import evaluate
+from detnas_trainer.jobs.data_set import bring_whole_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.training.loop import Trainee, TrainingLoop, TrainingPlan
 
@@ -46,7 +47,8 @@ def device() -> torch.device:
 
 
 def load_data(job: Job[Any]) -> DataSet:
-    """Open the data set that the request names, and count what is to do on it."""
+    """Fetch and open the data set that the request names, and count what is to do on it."""
+    bring_whole_data(job)
     request: TrainingRequest = job.request
     with job.activity("loading"):
         _check_annotations(request)

@@ -7,7 +7,7 @@ from detnas.errors import UserError
 from detnas.records.results import Outcome
 from detnas.store.errors import StoreError
 from detnas_trainer.data.annotations import DataError
-from detnas_trainer.training.interruption import Interrupted
+from detnas_trainer.training.interruption import STOPPED, Interrupted
 from detnas_trainer.training.loop import DivergedError
 
 
@@ -19,7 +19,12 @@ class ExitCode(IntEnum):
     USAGE = 2
     INVALID = 42
     OUT_OF_MEMORY = 43
-    INTERRUPTED = 75
+    INTERRUPTED = STOPPED
+
+    @property
+    def words(self) -> str:
+        """For people: ``Out of memory``."""
+        return self.name.replace("_", " ").capitalize()
 
 
 EXIT_CODES = {

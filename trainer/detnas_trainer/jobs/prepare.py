@@ -15,6 +15,7 @@ from detnas_trainer.data.annotations import (
     read_split,
 )
 from detnas_trainer.data.images import broken_images
+from detnas_trainer.jobs.data_set import bring_data
 from detnas_trainer.jobs.job import Job
 
 _LISTED = 100
@@ -23,13 +24,17 @@ _NAMED = 3
 
 def prepare(job: Job[PrepareRequest]) -> PrepareResult:
     """Say what the data set holds; a data set with anything wrong in it is Invalid."""
-    with job.activity("reading"):
-        try:
+    root = job.request.data.root
+    try:
+        bring_data(job)  # what is missing then is found with what is broken
+        with job.activity("reading"):
             train, val = _splits(job.request.data)
-        except DataError as error:
-            return job.result(PrepareResult, outcome=Outcome.INVALID, message=str(error))
+    except DataError as error:
+        # People know the data set's own place, not the copy's.
+        message = str(error).replace(job.request.data.root, root)
+        return job.result(PrepareResult, outcome=Outcome.INVALID, message=message)
     with job.activity("images"):
-        missing = _missing(job, train, val)
+        missing = [line.replace(job.request.data.root, root) for line in _missing(job, train, val)]
     return job.result(
         PrepareResult,
         outcome=Outcome.INVALID if missing else Outcome.SUCCEEDED,

@@ -1,10 +1,7 @@
 """From a verb and a URI to a result and an exit code."""
 
 import logging
-import sys
-import warnings
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from detnas.errors import UserError
@@ -18,10 +15,12 @@ from detnas.records.results import (
     Result,
 )
 from detnas.store.artifacts import create_record
-from detnas.store.errors import AlreadyExists, StoreUnavailable
+from detnas.store.errors import AlreadyExists, StoreError
 from detnas_trainer.jobs import import_quietly
 from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import Job, opened_job
+from detnas_trainer.jobs.last_words import leave_last_words
+from detnas_trainer.jobs.logs import kept_log
 from detnas_trainer.jobs.outcomes import EXIT_CODES, ExitCode, Failure, classify
 
 log = logging.getLogger("detnas_trainer")
@@ -44,11 +43,13 @@ def run_job(verb: str, uri: str) -> ExitCode:
         ended = folder.outcome()
     except UserError as error:
         log.error("error: %s", error)  # noqa: TRY400 - the user's mistake needs no traceback
-        return ExitCode.FAILED if isinstance(error, StoreUnavailable) else ExitCode.USAGE
+        leave_last_words(f"error: {error}")
+        return ExitCode.FAILED if isinstance(error, StoreError) else ExitCode.USAGE
     if ended is not None:
         log.info("%s has its result already: %s", uri, ended)
+        leave_last_words(f"{ended}: the result was there already")
         return ExitCode.DONE
-    with opened_job(folder) as job:
+    with opened_job(folder) as job, kept_log(folder.store, folder.key, job.attempt.number):
         return _attempt(verb, job)
 
 
@@ -62,6 +63,7 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
         failure = classify(error)
         traceback = None if failure.expected else error
         log.error("%s", failure.message, exc_info=traceback)  # noqa: TRY400
+        leave_last_words(f"{failure.outcome or failure.exit.words}: {failure.message}")
         if failure.outcome is not None:
             _end(job, _failed(job, kind, failure))
         return failure.exit
@@ -91,21 +93,5 @@ def _summarize(result: Result) -> None:
     spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.seconds.items())
     level = logging.INFO if result.outcome is Outcome.SUCCEEDED else logging.ERROR
     remark = f": {result.message}" if result.message else ""
+    leave_last_words(f"{result.outcome}{remark}")
     log.log(level, "%s%s (seconds: %s)", result.outcome, remark, spent)
-
-
-def set_up_logging() -> None:
-    """Send our lines to stderr, with the time, and keep other packages' chatter out."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines())
-    log.handlers[:] = [handler]
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    logging.getLogger("mmengine").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"(mmengine|mmcv|mmdet|torch)\b.*")
-
-
-class _Lines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-        return f"{time} {super().format(record)}"

@@ -1,20 +1,44 @@
-"""SIGTERM as a request to stop at the next safe place."""
+"""SIGTERM as a request to stop at the next safe place, and to stop anyhow before long."""
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+STOPPED = 75
+"""Exit code of a job that was asked to stop and wants to go on."""
+
+_PATIENCE = 90.0
+"""Seconds to reach a safe place in: less than a pod's usual grace period of 120."""
 
 
 class Interrupted(Exception):  # noqa: N818 - not a failure
     """The job was asked to stop and has left what it needs to go on."""
 
 
-class Interruption:
-    """Whether this process was asked to stop."""
+def patience_from_environment() -> float:
+    """Seconds from being asked to stop until the process ends anyhow."""
+    return float(os.environ.get("DETNAS_STOP_SECONDS") or _PATIENCE)
 
-    def __init__(self) -> None:
+
+class Interruption:
+    """Whether this process was asked to stop.
+
+    A step that never ends, or a store that does not answer, must not use up the time that is left
+    before SIGKILL: when the patience ends, so does the process. Whatever it writes is whole or
+    absent, so that only work since the last checkpoint is lost.
+
+    Args:
+        patience: seconds.
+    """
+
+    def __init__(self, patience: float | None = None) -> None:
         self.requested = False
+        self._patience = patience_from_environment() if patience is None else patience
+        self._asked = threading.Event()
+        self._over = threading.Event()
 
     def check(self) -> None:
         """Stop here, at a place where nothing would be lost.
@@ -29,10 +53,40 @@ class Interruption:
     def on_sigterm(self) -> Iterator[None]:
         """Within the block SIGTERM asks to stop; works in the main thread only."""
         previous = signal.signal(signal.SIGTERM, self._request)
+        # Started beforehand: a thread started in a signal handler can lock itself out.
+        threading.Thread(target=self._end_anyhow, daemon=True).start()
         try:
             yield
         finally:
             signal.signal(signal.SIGTERM, previous)
+            self._over.set()
+            self._asked.set()
 
     def _request(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
+        if not self.requested:
+            self.requested = True
+            self._asked.set()
+
+    def _end_anyhow(self) -> None:
+        self._asked.wait()
+        if not self._over.wait(self._patience):
+            leave(f"asked to stop, and found no place to do so in {self._patience:.0f} s")
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Within the block, where there is nothing to save yet, SIGTERM ends the process with 75.
+
+    The first process of a container would pay no heed to it otherwise.
+    """
+    previous = signal.signal(signal.SIGTERM, lambda *_: leave("asked to stop"))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def leave(reason: str) -> None:
+    """End the process now with exit code 75, and say why."""
+    os.write(2, f"{reason}; leaving\n".encode())
+    os._exit(STOPPED)

@@ -1,0 +1,165 @@
+"""Data sets that lie in a store, real S3 among them."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detnas.records.settings import DataLocation
+from detnas.store import Store, open_store
+from detnas.store.durable_files import sha256_of
+from detnas_trainer.data.annotations import DataError
+from detnas_trainer.data.fetching import DataFetcher, folder_of, lies_in_store
+from tests.seaweed import S3Server
+
+
+@pytest.fixture
+def remote(own_data: DataLocation) -> Store:
+    """A store that holds the tiny data set."""
+    return open_store(Path(own_data.root).as_uri())
+
+
+def _fetch(
+    store: Store,
+    location: DataLocation,
+    folder: Path,
+    watch: Callable[[int, int], None] = lambda done, total: None,
+    **digests: str,
+) -> list[str]:
+    return DataFetcher(store, location, folder, watch).fetch(("train", "val"), digests)  # type: ignore[arg-type]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def _edit(location: DataLocation, split: str, change: Callable[[dict[str, Any]], None]) -> None:
+    path = Path(location.root) / f"{split}.json"
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def test_only_a_uri_lies_in_a_store(own_data: DataLocation, tmp_path: Path) -> None:
+    assert not lies_in_store(own_data)
+    there = own_data.model_copy(update={"root": "s3://data/coco"})
+    assert lies_in_store(there)
+    same = there.model_copy(update={"root": "s3://data/coco/"})
+    other = there.model_copy(update={"root": "s3://data/voc"})
+    assert folder_of(there, tmp_path) == folder_of(same, tmp_path) != folder_of(other, tmp_path)
+
+
+def test_what_the_annotations_list_is_fetched_and_no_more(
+    remote: Store, own_data: DataLocation, tmp_path: Path
+) -> None:
+    (Path(own_data.root) / "train" / "private.png").write_bytes(b"not listed")
+    told: list[tuple[int, int]] = []
+    here = tmp_path / "here"
+    missing = _fetch(remote, own_data, here, lambda done, total: told.append((done, total)))
+    assert missing == []
+    expected = _files(Path(own_data.root))
+    del expected["train/private.png"]
+    assert _files(here) == expected
+    assert told[-1] == (5, 5)
+
+
+def test_from_a_real_server(
+    s3_environment: S3Server, own_data: DataLocation, tmp_path: Path
+) -> None:
+    store = open_store(f"s3://{s3_environment.bucket}/fetching")
+    for name, content in _files(Path(own_data.root)).items():
+        store.put(name, content)
+    here = tmp_path / "here"
+    assert _fetch(store, own_data, here) == []
+    assert _files(here) == _files(Path(own_data.root))
+    store.delete("train/1.png")
+    (here / "val" / "0.png").write_bytes(b"cut short")
+    assert _fetch(store, own_data, here) == ["train/1.png"]
+    assert (here / "val" / "0.png").read_bytes() == store.get("val/0.png").data  # type: ignore[union-attr]
+    assert not (here / "train" / "1.png").exists()
+
+
+def test_a_fetch_that_was_stopped_goes_on_where_it_was(
+    remote: Store, own_data: DataLocation, tmp_path: Path
+) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done:
+            raise StopError
+
+    here = tmp_path / "here"
+    with pytest.raises(StopError):
+        _fetch(remote, own_data, here, stop)
+    images = list(here.glob("*/*.png"))
+    assert images
+    for path in images:
+        path.write_bytes(b"x" * path.stat().st_size)  # to be recognised: the size is kept
+    assert _fetch(remote, own_data, here) == []
+    assert all(path.read_bytes()[:1] == b"x" for path in images)
+    assert len(list(here.glob("*/*.png"))) == 5
+
+
+def test_annotations_are_kept_only_when_they_are_known_to_be_the_same(
+    remote: Store, own_data: DataLocation, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    train = Path(own_data.root) / "train.json"
+    before = sha256_of(train)
+    _fetch(remote, own_data, here)
+    train.write_text(train.read_text().replace('"iscrowd": 0', '"iscrowd": 1'))  # the same size
+    _fetch(remote, own_data, here, train=before)
+    assert sha256_of(here / "train.json") == before
+    _fetch(remote, own_data, here)
+    assert sha256_of(here / "train.json") == sha256_of(train) != before
+
+
+@pytest.mark.parametrize(
+    "name", ["../../outside.png", "/etc/passwd", "a/../../b.png", "a\\b.png", "a//b.png", "b\n.png"]
+)
+def test_names_that_leave_the_folder_are_refused_before_any_image_is_fetched(
+    remote: Store, own_data: DataLocation, tmp_path: Path, name: str
+) -> None:
+    def rename(document: dict[str, Any]) -> None:
+        document["images"][-1]["file_name"] = name
+
+    _edit(own_data, "val", rename)
+    here = tmp_path / "deep" / "here"
+    with pytest.raises(DataError, match="val: file_name .* of val.json is not allowed"):
+        _fetch(remote, own_data, here)
+    assert sorted(_files(tmp_path / "deep")) == ["here/train.json", "here/val.json"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"train": "../train.json"}, {"train": "/train.json"}, {"train_images": "../x"}]
+)
+def test_a_location_outside_the_root_is_refused(
+    remote: Store, own_data: DataLocation, tmp_path: Path, changes: dict[str, str]
+) -> None:
+    with pytest.raises(DataError, match="train: .* is not allowed"):
+        _fetch(remote, own_data.model_copy(update=changes), tmp_path / "here")
+
+
+def test_missing_annotations_are_named_by_their_place(
+    remote: Store, own_data: DataLocation, tmp_path: Path
+) -> None:
+    (Path(own_data.root) / "val.json").unlink()
+    with pytest.raises(DataError, match=f"val: {remote.uri}/val.json does not exist"):
+        _fetch(remote, own_data, tmp_path / "here")
+
+
+def test_what_is_no_coco_file_is_left_to_its_reader(
+    remote: Store, own_data: DataLocation, tmp_path: Path
+) -> None:
+    (Path(own_data.root) / "val.json").write_text("[]")
+    shutil.rmtree(Path(own_data.root) / "val")
+    assert _fetch(remote, own_data, tmp_path / "here") == []
+    assert len(list((tmp_path / "here").glob("*/*.png"))) == 3

@@ -1,0 +1,167 @@
+"""A data set that lies in a store, brought to this machine: what the annotations list, no more.
+
+A file appears whole or not at all, and one of the right size that is here already is kept, so
+that a fetch that was stopped goes on where it was. The names of images are a stranger's words:
+each must be a key that some store could hold, which none that leaves its folder is.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Literal
+
+from detnas.records.settings import DataLocation
+from detnas.store import Store
+from detnas.store.base import checked_key
+from detnas.store.durable_files import remove_abandoned, sha256_of, temporary_file
+from detnas.store.errors import InvalidKey, os_errors
+from detnas_trainer.data.annotations import DataError
+
+Split = Literal["train", "val"]
+Watch = Callable[[int, int], None]
+"""Is told, time and again, how many files are here and how many there are; may raise to stop."""
+
+_WORKERS = 16
+_QUEUED = 4 * _WORKERS
+_LOOK = 0.5
+"""Seconds after which whoever watches is told, even if nothing has arrived."""
+
+_INCOMING = ".incoming"
+_REMEDY = "put the file there, or correct spec.dataset"
+
+
+def lies_in_store(location: DataLocation) -> bool:
+    """Whether the data set must be fetched before it can be read."""
+    return "://" in location.root
+
+
+def folder_of(location: DataLocation, cache: Path) -> Path:
+    """Where a data set's copy lies on this machine: a folder for each root."""
+    return cache / "data" / hashlib.sha256(location.root.rstrip("/").encode()).hexdigest()[:16]
+
+
+class DataFetcher:
+    """Copies the files of one data set.
+
+    Args:
+        store: whose root is the data set's.
+        location: what lies where below it.
+        folder: for the copies, under the same names.
+        watch: is told how far it is, from the thread that called.
+    """
+
+    def __init__(self, store: Store, location: DataLocation, folder: Path, watch: Watch) -> None:
+        self._store = store
+        self._location = location
+        self._folder = folder
+        self._watch = watch
+
+    def fetch(self, splits: Sequence[Split], digests: Mapping[Split, str]) -> list[str]:
+        """Bring the splits' annotations and images here; return the images that are missing.
+
+        Args:
+            splits: which ones.
+            digests: SHA-256 of annotations, where it is known; others are always fetched.
+
+        Raises:
+            DataError: annotations are missing, or a name in them is not allowed.
+            StoreError: the store does not serve them.
+        """
+        with os_errors(self._folder):
+            (self._folder / _INCOMING).mkdir(parents=True, exist_ok=True)
+            remove_abandoned(self._folder / _INCOMING)
+        self._watch(0, 0)
+        for split in splits:
+            self._annotations(split, digests.get(split))
+        return self._images([key for split in splits for key in self._image_keys(split)])
+
+    def _annotations(self, split: Split, digest: str | None) -> None:
+        name = _file(self._location, split)
+        path = self._folder / _checked(name, split, "the annotations")
+        if digest and path.is_file() and sha256_of(path) == digest:
+            return
+        if self._store.size(name) is None:
+            raise DataError(f"{split}: {self._store.uri}/{name} does not exist", _REMEDY)
+        with os_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._store.download_file(name, path)
+
+    def _image_keys(self, split: Split) -> Iterator[str]:
+        annotations, prefix = _file(self._location, split), _prefix(self._location, split)
+        for name in _listed(self._folder / annotations):
+            yield _checked(f"{prefix}{name}", split, f"file_name {name!r} of {annotations}")
+
+    def _images(self, keys: list[str]) -> list[str]:
+        missing: list[str] = []
+        done = 0
+        for ended in _in_parallel(self._image, keys):
+            missing += [key for key in ended if key is not None]
+            done += len(ended)
+            self._watch(done, len(keys))
+        return sorted(missing)
+
+    def _image(self, key: str) -> str | None:
+        """Fetch an image unless it is here; return its key where the store has none."""
+        path = self._folder / key
+        with os_errors(path):
+            if path.is_file() and path.stat().st_size == self._store.size(key):
+                return None
+            stored = self._store.get(key)
+            if stored is None:
+                path.unlink(missing_ok=True)
+                return key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary_file(self._folder / _INCOMING) as file:
+                file.write(stored.data)
+                file.flush()  # no wait for the disk: what a power cut shortens is fetched again
+                Path(file.name).replace(path)
+        return None
+
+
+def _file(location: DataLocation, split: Split) -> str:
+    return location.train if split == "train" else location.val
+
+
+def _prefix(location: DataLocation, split: Split) -> str:
+    folder = location.train_images if split == "train" else location.val_images
+    return f"{folder.removesuffix('/')}/" if folder else ""
+
+
+def _checked(key: str, split: Split, what: str) -> str:
+    try:
+        return checked_key(key)
+    except InvalidKey as error:
+        raise DataError(f"{split}: {what} is not allowed in a store", error.remedy) from error
+
+
+def _listed(annotations: Path) -> list[str]:
+    """Image files in their order; what is wrong with the file its reader says better."""
+    try:
+        document: Any = json.loads(annotations.read_bytes())
+        return [str(image["file_name"]) for image in document["images"]]
+    except (ValueError, TypeError, LookupError):
+        return []
+
+
+def _in_parallel(
+    work: Callable[[str], str | None], keys: Iterable[str]
+) -> Iterator[list[str | None]]:
+    """Yield results as they come, and an empty list whenever none came for a while.
+
+    Whoever stops asking leaves at once: nothing waits for what is under way.
+    """
+    threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="fetch")
+    waiting: set[Future[str | None]] = set()
+    try:
+        for key in keys:
+            waiting.add(threads.submit(work, key))
+            while len(waiting) >= _QUEUED:
+                ended, waiting = wait(waiting, _LOOK, FIRST_COMPLETED)
+                yield [future.result() for future in ended]
+        while waiting:
+            ended, waiting = wait(waiting, _LOOK, FIRST_COMPLETED)
+            yield [future.result() for future in ended]
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,96 @@
+"""A job's log: lines on stderr for whoever watches, and their tail kept for the store."""
+
+import logging
+import os
+import sys
+import warnings
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from detnas.records.keys import attempt_folder
+from detnas.store import Store
+from detnas.store.errors import StoreError
+
+KEPT_BYTES = 256 << 10
+"""Of a log the end is kept: there it says how the attempt went."""
+
+log = logging.getLogger("detnas_trainer")
+
+
+def set_up_logging() -> None:
+    """Send our lines to stderr, with the time, and keep other packages' chatter out."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    logging.getLogger("mmengine").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(mmengine|mmcv|mmdet|torch)\b.*")
+
+
+@contextmanager
+def kept_log(store: Store, job: str, attempt: int) -> Iterator[None]:
+    """Put the end of what the block logs beside the attempt's other files, however it ends.
+
+    Only where ``DETNAS_KEEP_LOG`` is 1: whoever else starts jobs keeps their whole output.
+
+    Args:
+        store: where the job lies.
+        job: key of its folder.
+        attempt: its number.
+    """
+    if os.environ.get("DETNAS_KEEP_LOG") != "1":
+        yield
+        return
+    tail = LogTail()
+    log.addHandler(tail)
+    try:
+        yield
+    except BaseException:
+        tail.handle(_unforeseen())
+        raise
+    finally:
+        log.removeHandler(tail)
+        try:
+            store.put(f"{attempt_folder(job, attempt)}/log.txt", tail.text())
+        except StoreError as error:  # a copy for people: the job's end stands without it
+            log.warning("log not kept: %s", error)
+
+
+class LogTail(logging.Handler):
+    """Keeps the last lines, of so many bytes at most.
+
+    Args:
+        limit: bytes.
+    """
+
+    def __init__(self, limit: int = KEPT_BYTES) -> None:
+        super().__init__()
+        self.setFormatter(_Lines())
+        self._limit = limit
+        self._lines: deque[bytes] = deque()
+        self._size = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line, and drop the oldest ones beyond the limit."""
+        line = f"{self.format(record)}\n".encode(errors="replace")[-self._limit :]
+        self._lines.append(line)
+        self._size += len(line)
+        while self._size > self._limit:
+            self._size -= len(self._lines.popleft())
+
+    def text(self) -> bytes:
+        """What is kept, as UTF-8."""
+        return b"".join(self._lines)
+
+
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        return f"{time} {super().format(record)}"
+
+
+def _unforeseen() -> logging.LogRecord:
+    return log.makeRecord(log.name, logging.ERROR, "", 0, "the job failed", (), sys.exc_info())
