@@ -1,9 +1,14 @@
 """From a Job's object, and its pods', to how the Job stands."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from detnas_operator.job import pods
+from detnas_operator.job.job_failures import job_failure, latest_failure
+from detnas_operator.job.labels import QUEUE
+from detnas_operator.job.pod_waits import pod_wait
+from detnas_operator.job.refusals import refusal, unexplained
 from detnas_operator.job.states import (
     Failed,
     FailureKind,
@@ -29,13 +34,110 @@ __all__ = [
 
 Object = dict[str, Any]
 
+_SOON = timedelta(seconds=30)
+"""Within this the Job controller creates pods, unless they are refused."""
 
-def job_state(job: Object, pods: Sequence[Object], now: datetime) -> JobState:
+_BACK_OFF = timedelta(minutes=10)
+"""The longest that the Job controller lets pass between a failure and the next attempt."""
+
+
+def job_state(
+    job: Object, job_pods: Sequence[Object], now: datetime, refused: str = ""
+) -> JobState:
     """Return how a Job stands.
 
     Args:
-        job: as the API writes it; of its spec only ``suspend`` and ``parallelism`` are read.
-        pods: those the Job owns, ended ones too; none where nobody listed them.
+        job: as the API writes it; of its spec only ``suspend``, ``parallelism`` and
+            ``activeDeadlineSeconds`` are read.
+        job_pods: those the Job owns, ended ones too; none where nobody listed them, or there are
+            none: then the Job's own counters must do.
         now: the time, with its zone.
+        refused: why the Job controller could not create pods (its FailedCreate event), if known.
     """
-    raise NotImplementedError
+    return _over(job, job_pods) or _suspended(job) or _live(job, job_pods, now, refused)
+
+
+def _over(job: Object, job_pods: Sequence[Object]) -> JobState | None:
+    """FailureTarget and SuccessCriteriaMet only announce an end: pods may run on for a while."""
+    name = job["metadata"]["name"]
+    if job["metadata"].get("deletionTimestamp"):
+        return Terminating(f"Job {name} is being deleted", deleted=True)
+    if pods.is_true(job, "Complete"):
+        return Succeeded()
+    if failed := pods.is_true(job, "Failed"):
+        return job_failure(job, job_pods, failed)
+    if pods.is_true(job, "FailureTarget") or pods.is_true(job, "SuccessCriteriaMet"):
+        return Terminating(f"Job {name} is over, its last pods are being stopped", deleted=False)
+    return None
+
+
+def _suspended(job: Object) -> JobState | None:
+    """Kueue starts and preempts a Job by this field alone; no pod says anything of it."""
+    if not job.get("spec", {}).get("suspend"):
+        return None
+    name = job["metadata"]["name"]
+    queue = job["metadata"].get("labels", {}).get(QUEUE)
+    if queue:
+        message = f"Job {name} waits for Kueue to admit it to queue {queue}"
+        return Waiting(WaitingReason.QUEUED, message)
+    message = f"Job {name} was suspended, not by this operator; set its spec.suspend to false"
+    return Waiting(WaitingReason.SUSPENDED, message)
+
+
+def _live(job: Object, job_pods: Sequence[Object], now: datetime, refused: str) -> JobState:
+    if not job_pods:
+        return _without_pods(job, now, refused)
+    live = [pod for pod in job_pods if pods.phase(pod) not in pods.ENDED]
+    waits = [wait for pod in sorted(live, key=pods.index) if (wait := pod_wait(pod, now))]
+    if waits:
+        return min(waits, key=lambda wait: wait.reason is WaitingReason.STARTING)
+    succeeded = sum(pods.phase(pod) == "Succeeded" for pod in job_pods)
+    missing = _parallelism(job) - succeeded - len(live)
+    if missing > 0:
+        return _incomplete(job, job_pods, now, refused)
+    if not live:
+        name = job["metadata"]["name"]
+        return Terminating(f"the pods of Job {name} ended well, it is all but complete", False)
+    return Running(max(_started(pod, now) for pod in live))
+
+
+def _without_pods(job: Object, now: datetime, refused: str) -> JobState:
+    name, status = job["metadata"]["name"], job.get("status", {})
+    started = pods.moment(status.get("startTime"))
+    if started and status.get("ready", 0) >= _parallelism(job):
+        return Running(started)
+    if status.get("active", 0) > 0:
+        return Waiting(WaitingReason.STARTING, f"the pods of Job {name} are starting")
+    if status.get("failed", 0) > 0 and not refused:
+        return Waiting(WaitingReason.RETRYING, f"Job {name} makes another attempt shortly")
+    return _uncreated(job, started, now, refused)
+
+
+def _incomplete(job: Object, job_pods: Sequence[Object], now: datetime, refused: str) -> JobState:
+    last = latest_failure(job_pods)
+    if last is None:
+        return _uncreated(job, pods.moment(job.get("status", {}).get("startTime")), now, refused)
+    failure, ended = last
+    if refused or now - ended > _BACK_OFF + _SOON:
+        return _uncreated(job, ended, now, refused)
+    message = f"{failure.message}; the next attempt begins within {_BACK_OFF.seconds // 60} minutes"
+    return Waiting(WaitingReason.RETRYING, message)
+
+
+def _uncreated(job: Object, due: datetime | None, now: datetime, refused: str) -> JobState:
+    """Pods should be there since ``due``; none if the Job controller has not seen the Job yet."""
+    name = job["metadata"]["name"]
+    if refused:
+        return refusal(f"a pod of Job {name}", refused)
+    if due is not None and now - due > _SOON:
+        return unexplained(name)
+    return Waiting(WaitingReason.STARTING, f"Job {name} is about to create its pods")
+
+
+def _parallelism(job: Object) -> int:
+    return int(job.get("spec", {}).get("parallelism") or 1)
+
+
+def _started(pod: Object, now: datetime) -> datetime:
+    running = pods.container_state(pod, "running") or {}
+    return pods.moment(running.get("startedAt")) or now

@@ -82,7 +82,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The Job is complete: its pods ended with exit 0. Whether there is a result, the store says."""
+    """The Job is complete: its pods ended with exit 0. The store says whether there is a result."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""The trainer's environment in a pod."""
+
+import math
+from decimal import Decimal
+from typing import Any
+
+from detnas.plan.stages import Verb
+from detnas_operator.job.order import JobOrder
+from detnas_operator.settings import OperatorSettings, StorageSettings, Tenant
+
+Object = dict[str, Any]
+
+CACHE = "/cache"
+
+
+def environment(order: JobOrder, settings: OperatorSettings) -> list[Object]:
+    """Return the container's ``env``: names are unique, and the operator's own values win."""
+    chosen = {
+        "PYTHONHASHSEED": "0",  # sets in the same order every run
+        **_threads(order.spec.jobs.resources.cpu),
+        **_devices(order.gpus),
+        **settings.jobs.env,
+        **_storage(settings.storage),
+        "HOME": "/tmp",  # noqa: S108 # the pod's own; its root is read-only
+        "DETNAS_CACHE": CACHE,
+    }
+    return [{"name": name, "value": value} for name, value in chosen.items()]
+
+
+def credentials(tenant: Tenant) -> list[Object]:
+    """Return the container's ``envFrom``: the tenant's keys; none with a workload identity."""
+    if not tenant.credentials_secret:
+        return []
+    return [{"secretRef": {"name": tenant.credentials_secret}}]
+
+
+def rendezvous(order: JobOrder, host: str) -> list[Object]:
+    """Return what a worker of several must know; its index comes from the Job controller.
+
+    Args:
+        order: of a pool's phase.
+        host: where the first worker listens, with its port.
+    """
+    assert order.due.verb is Verb.POOL
+    return [
+        {"name": "DETNAS_WORKERS", "value": str(order.workers)},
+        {"name": "DETNAS_PROCESSES_PER_WORKER", "value": str(max(order.gpus, 1))},
+        {"name": "DETNAS_RENDEZVOUS", "value": host},
+    ]
+
+
+def _storage(storage: StorageSettings) -> dict[str, str]:
+    endpoint = {"AWS_ENDPOINT_URL": storage.endpoint} if storage.endpoint else {}
+    return {**endpoint, "AWS_DEFAULT_REGION": storage.region}
+
+
+def _threads(cpu: str | None) -> dict[str, str]:
+    """A process sees all cores of its node; more threads than its share slow each other down."""
+    if cpu is None:
+        return {}
+    cores = Decimal(cpu[:-1]) / 1000 if cpu.endswith("m") else Decimal(cpu)
+    return {"OMP_NUM_THREADS": str(max(1, math.floor(cores)))}
+
+
+def _devices(gpus: int) -> dict[str, str]:
+    """Images of CUDA ask for every GPU of the node unless they are told to see none."""
+    return {} if gpus else {"NVIDIA_VISIBLE_DEVICES": "void"}

@@ -1,0 +1,50 @@
+"""The trainer's exit codes: what the Job controller does with each, and what people are told."""
+
+import signal
+
+from detnas_operator.job.states import FailureKind
+
+USAGE, INVALID, OUT_OF_MEMORY, RESUME = 2, 42, 43, 75
+"""Those that are not a matter of luck; ``detnas-trainer --help`` explains them."""
+
+_SIGNALLED = 128
+
+_CODES = {
+    1: (FailureKind.EXIT_CODE, "its log says what went wrong"),
+    USAGE: (
+        FailureKind.EXIT_CODE,
+        "the trainer does not know this request; use a trainer image of the operator's version",
+    ),
+    INVALID: (FailureKind.CANDIDATE, "the candidate is invalid, or its training diverged"),
+    OUT_OF_MEMORY: (
+        FailureKind.CANDIDATE,
+        "the GPU's memory does not hold it; use a smaller batch size or a larger GPU",
+    ),
+    RESUME: (FailureKind.DISRUPTED, "it left a checkpoint and asks to be resumed"),
+    126: (FailureKind.START_ERROR, "the image's detnas-trainer can not be run; use the project's"),
+    127: (FailureKind.START_ERROR, "the image has no detnas-trainer; use one that has"),
+}
+_SIGNALS = {
+    signal.SIGKILL: "it was killed from outside, most often for memory; see the node's log",
+    signal.SIGBUS: "shared memory ran out; raise spec.jobs.sharedMemory",
+    signal.SIGTERM: "it was asked to stop and did not answer with a checkpoint",
+}
+
+
+def explain_exit(code: int) -> tuple[FailureKind, str]:
+    """Return the kind of an exit code, and what to say of it."""
+    if code in _CODES:
+        kind, advice = _CODES[code]
+        return kind, f"ended with exit {code}: {advice}"
+    if code > _SIGNALLED:
+        return FailureKind.EXIT_CODE, _explain_signal(code)
+    return FailureKind.EXIT_CODE, f"ended with exit {code}; its log says what went wrong"
+
+
+def _explain_signal(code: int) -> str:
+    try:
+        number = signal.Signals(code - _SIGNALLED)
+    except ValueError:
+        return f"ended with exit {code}; its log says what went wrong"
+    advice = _SIGNALS.get(number, "the trainer crashed; its log may say where")
+    return f"was ended by {number.name} (exit {code}): {advice}"

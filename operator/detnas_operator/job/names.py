@@ -1,0 +1,55 @@
+"""Names of Jobs and Services: the same every time, never longer than Kubernetes allows."""
+
+import re
+from hashlib import sha256
+
+from detnas.plan.stages import DueJob, Verb
+
+CONTAINER = "trainer"
+"""Of the pod's only container; logs and exit codes are read by it."""
+
+LONGEST = 63
+"""A Job's name becomes a label's value, and with an index a pod's host name (RFC 1123)."""
+
+_INDEX_DIGITS = 4
+"""A worker's index follows the name of its Job, with a hyphen."""
+_DIGEST = 8
+_AGAIN = re.compile(r"-\d+$")
+
+
+def job_name(search: str, due: DueJob, folder: str) -> str:
+    """Return the name of a due job's Job.
+
+    Args:
+        search: name of the search.
+        due: the job.
+        folder: key of its folder. A search that went on and found another winner fine-tunes and
+            exports into another folder, and so in a Job of another name.
+    """
+    index = _INDEX_DIGITS if due.verb is Verb.POOL else 0
+    return _fitted(search, _ending(due, folder), LONGEST - index)
+
+
+def service_name(search: str) -> str:
+    """Return the name of the Service by which the pool's workers find each other."""
+    return _fitted(search, "-pool", LONGEST)
+
+
+def _ending(due: DueJob, folder: str) -> str:
+    if due.verb is Verb.EVALUATE:
+        return f"-t{due.number:04d}"
+    if due.verb is Verb.POOL:
+        return f"-pool-{due.number}"
+    if due.verb in (Verb.FINETUNE, Verb.EXPORT):
+        again = _AGAIN.search(folder.rpartition("/")[2])
+        return f"-{due.verb}{again.group() if again else ''}"
+    return f"-{due.verb}"
+
+
+def _fitted(search: str, ending: str, longest: int) -> str:
+    """Cut the search's name where it must be; what is cut is told apart by a digest."""
+    room = longest - len(ending)
+    if len(search) > room:
+        digest = sha256(search.encode()).hexdigest()[:_DIGEST]
+        search = f"{search[: room - _DIGEST - 1].rstrip('-')}-{digest}"
+    return f"{search}{ending}"

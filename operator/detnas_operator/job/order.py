@@ -1,0 +1,86 @@
+"""What a Job is made from: whose it is, what is due, and where that lies."""
+
+from dataclasses import dataclass
+
+from detnas.plan.stages import DueJob, Verb
+from detnas.spec.manifest import SearchSpec
+from detnas_operator.job.names import job_name
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The search a Job belongs to, as the API server knows it."""
+
+    name: str
+    namespace: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobOrder:
+    """One Job to make.
+
+    Attributes:
+        owner: the search.
+        due: what is due.
+        folder: key of its folder; the request lies there already.
+        store: URI of the store's root, without a trailing slash.
+        spec: of the search.
+        image: of the trainer, pinned when the search was accepted.
+    """
+
+    owner: Owner
+    due: DueJob
+    folder: str
+    store: str
+    spec: SearchSpec
+    image: str
+
+    @property
+    def name(self) -> str:
+        """Name of the Job."""
+        return job_name(self.owner.name, self.due, self.folder)
+
+    @property
+    def uri(self) -> str:
+        """Of the job's folder: its command's only argument."""
+        return f"{self.store}/{self.folder}"
+
+    @property
+    def workers(self) -> int:
+        """Pods that work on it together."""
+        return self.spec.teachers.workers if self.due.verb is Verb.POOL else 1
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of each pod."""
+        return gpus(self.due.verb, self.spec)
+
+    @property
+    def deadline(self) -> int | None:
+        """Seconds after which the Job is ended; none for no limit."""
+        deadlines = self.spec.deadlines
+        return {
+            Verb.PREPARE: deadlines.prepare,
+            Verb.BASE: deadlines.base,
+            Verb.POOL: deadlines.pool_phase,
+            Verb.EVALUATE: deadlines.trial,
+            Verb.FINETUNE: deadlines.finetune,
+            Verb.EXPORT: deadlines.export,
+        }[self.due.verb]
+
+
+def gpus(verb: Verb, spec: SearchSpec) -> int:
+    """Return how many GPUs each pod of a job takes.
+
+    Preparing reads files only. The export evaluates once more what it wrote, in one process.
+    """
+    if verb is Verb.BASE:
+        return spec.base.gpus
+    if verb is Verb.POOL:
+        return spec.teachers.gpus_per_worker
+    if verb is Verb.EVALUATE:
+        return spec.evaluation.gpus
+    if verb is Verb.FINETUNE:
+        return spec.evaluation.gpus if spec.finetune is None else spec.finetune.gpus
+    return min(1, spec.evaluation.gpus) if verb is Verb.EXPORT else 0

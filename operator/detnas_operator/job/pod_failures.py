@@ -1,0 +1,102 @@
+"""Why a pod failed: a kind for programs, a sentence for people, and what to do."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from detnas_operator.job import pods
+from detnas_operator.job.exits import RESUME, explain_exit
+from detnas_operator.job.states import FailureKind
+
+Object = dict[str, Any]
+
+_WORDS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PodFailure:
+    """How a pod ended without success.
+
+    Attributes:
+        kind: what ended it.
+        message: one sentence, naming the pod.
+        exit_code: of the trainer; none where it is not known, or the pod did not start.
+    """
+
+    kind: FailureKind
+    message: str
+    exit_code: int | None = None
+
+
+def pod_failure(pod: Object) -> PodFailure:
+    """Say why a pod failed.
+
+    The most telling is taken: the node's main memory, then who stopped the pod, then the exit.
+    """
+    terminated = pods.container_state(pod, "terminated") or {}
+    code = terminated.get("exitCode")
+    found = _memory(terminated) or _stopped(pod) or _not_started(terminated)
+    kind, sentence = found or _ended(pod, code)
+    started = kind is not FailureKind.START_ERROR
+    message = f"pod {pods.name(pod)} {sentence}{_last_words(terminated)}"
+    return PodFailure(kind, message, code if started else None)
+
+
+def is_ignored(pod: Object) -> bool:
+    """Whether a failed pod does not count towards the Job's ``backoffLimit``."""
+    terminated = pods.container_state(pod, "terminated") or {}
+    return terminated.get("exitCode") == RESUME or bool(pods.is_true(pod, "DisruptionTarget"))
+
+
+def _ended(pod: Object, code: int | None) -> tuple[FailureKind, str]:
+    if code is not None:
+        return explain_exit(code)
+    words = pod.get("status", {}).get("message") or "its node gave no reason"
+    return FailureKind.UNKNOWN, f"failed: {words}"
+
+
+def _memory(terminated: Object) -> tuple[FailureKind, str] | None:
+    if terminated.get("reason") != "OOMKilled":
+        return None
+    advice = "raise spec.jobs.resources.memory (shared memory counts as well)"
+    sentence = f"was OOMKilled: it needed more main memory than it may use; {advice}"
+    return FailureKind.OUT_OF_MEMORY, sentence
+
+
+def _stopped(pod: Object) -> tuple[FailureKind, str] | None:
+    status = pod.get("status", {})
+    words = str(status.get("message") or "").rstrip(". ")
+    if status.get("reason") == "DeadlineExceeded":
+        return FailureKind.DEADLINE_EXCEEDED, "ran longer than its deadline"
+    if status.get("reason") == "Evicted":
+        said = f": {words}" if words else ""
+        advice = "raise spec.jobs.resources (ephemeralStorage, memory) or lower spec.jobs.cacheSize"
+        return FailureKind.EVICTED, f"was evicted by its node{said}; {advice}"
+    if target := pods.is_true(pod, "DisruptionTarget"):
+        return _disrupted(pod, target)
+    if status.get("reason") in ("NodeLost", "NodeShutdown", "Terminated"):
+        return FailureKind.NODE_LOST, f"went with its node {pods.node(pod)}: {words or 'shut down'}"
+    return None
+
+
+def _disrupted(pod: Object, target: Object) -> tuple[FailureKind, str]:
+    reason = target.get("reason", "")
+    said = str(target.get("message") or reason).rstrip(". ")
+    if reason in ("DeletionByPodGC", "DeletionByTaintManager"):
+        return FailureKind.NODE_LOST, f"went with its node {pods.node(pod)}: {said}"
+    return FailureKind.DISRUPTED, f"was stopped by the cluster ({reason}): {said}"
+
+
+def _not_started(terminated: Object) -> tuple[FailureKind, str] | None:
+    if terminated.get("reason") not in ("StartError", "ContainerCannotRun"):
+        return None
+    words = str(terminated.get("message") or "no reason given").strip()[:_WORDS]
+    advice = "use an image that has detnas-trainer and runs as any user"
+    return FailureKind.START_ERROR, f"could not be started: {words}; {advice}"
+
+
+def _last_words(terminated: Object) -> str:
+    """The end of the trainer's log, as the kubelet keeps it in the termination message."""
+    if terminated.get("reason") in ("StartError", "ContainerCannotRun"):
+        return ""
+    lines = str(terminated.get("message") or "").strip().splitlines()
+    return f"; its last line: {lines[-1].strip()[:_WORDS]}" if lines else ""

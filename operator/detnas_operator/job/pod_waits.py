@@ -1,0 +1,97 @@
+"""Why a pod that has not ended does not run yet."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from detnas_operator.job import pods
+from detnas_operator.job.states import Waiting, WaitingReason
+
+Object = dict[str, Any]
+
+_IMAGE = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "RegistryUnavailable",
+        "ImageInspectError",
+        "SignatureValidationFailed",
+    }
+)
+_REFUSED = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_LONG = timedelta(minutes=2)
+_WORDS = 500
+
+
+def pod_wait(pod: Object, now: datetime) -> Waiting | None:
+    """Say what a pod waits for; None if its container runs."""
+    lost = _lost(pod, now)
+    if lost is not None:
+        return lost
+    if pods.container_state(pod, "running") is not None:
+        return None
+    scheduled = pods.condition(pod, "PodScheduled")
+    if scheduled is not None and scheduled["status"] == "False":
+        return _unscheduled(pod, scheduled)
+    waiting = pods.container_state(pod, "waiting") or {}
+    return _on_node(pod, waiting) or _starting(pod, now)
+
+
+def _lost(pod: Object, now: datetime) -> Waiting | None:
+    """A pod that should be gone by now, and whose end its node does not confirm."""
+    due = pods.moment(pod["metadata"].get("deletionTimestamp"))
+    if due is None or now < due + _LONG or not pods.node(pod):
+        return None
+    node = pods.node(pod)
+    return Waiting(
+        WaitingReason.NODE_LOST,
+        f"pod {pods.name(pod)} should have stopped at {due:%H:%M:%S} UTC, but node {node} does not "
+        f"say so; if the node is gone, delete it, or taint it "
+        f"node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, and the job goes on",
+    )
+
+
+def _unscheduled(pod: Object, scheduled: Object) -> Waiting:
+    words = str(scheduled.get("message") or scheduled.get("reason") or "").strip()[:_WORDS]
+    if scheduled.get("reason") == "SchedulingGated":
+        message = f"pod {pods.name(pod)} is held back by a scheduling gate: {words}"
+        return Waiting(WaitingReason.QUEUED, message)
+    if "persistentvolumeclaim" in words.lower():
+        advice = "create the claim that spec.dataset.source.persistentVolumeClaim names"
+        message = f"pod {pods.name(pod)} can not have its data set: {words}; {advice}"
+        return Waiting(WaitingReason.DATA_MISSING, message)
+    message = f"pod {pods.name(pod)} fits no node: {words}"
+    return Waiting(WaitingReason.UNSCHEDULABLE, message)
+
+
+def _on_node(pod: Object, waiting: Object) -> Waiting | None:
+    reason = str(waiting.get("reason") or "")
+    words = str(waiting.get("message") or reason).strip()[:_WORDS]
+    where = f"pod {pods.name(pod)} on node {pods.node(pod)}"
+    if reason in _IMAGE:
+        advice = "check the image's name, and spec.jobs.imagePullSecrets where it is private"
+        message = f"{where} can not have its image: {words}; {advice}"
+        return Waiting(WaitingReason.IMAGE_PULL, message)
+    if reason not in _REFUSED:
+        return None
+    if "secret" in words.lower():
+        advice = "create the Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        message = f"{where} lacks the credentials of its namespace: {words}; {advice}"
+        return Waiting(WaitingReason.CREDENTIALS_MISSING, message)
+    return Waiting(WaitingReason.CONTAINER_REFUSED, f"{where} does not start: {reason}: {words}")
+
+
+def _starting(pod: Object, now: datetime) -> Waiting:
+    where = pods.node(pod)
+    if not where:
+        return Waiting(WaitingReason.STARTING, f"pod {pods.name(pod)} waits for a node")
+    message = f"pod {pods.name(pod)} starts on node {where}"
+    since = pods.moment(pod.get("status", {}).get("startTime"))
+    if since is not None and now - since > _LONG:
+        minutes = int((now - since).total_seconds() // 60)
+        message += (
+            f", for {minutes} minutes: it pulls its image, or a volume can not be mounted; "
+            f"`kubectl describe pod {pods.name(pod)}` says which"
+        )
+    return Waiting(WaitingReason.STARTING, message)

@@ -1,0 +1,32 @@
+"""What the API server's refusal of a Job, or of its pods, means for a search."""
+
+from detnas_operator.job.states import Waiting, WaitingReason
+
+_WORDS = 500
+
+
+def refusal(what: str, words: str) -> Waiting:
+    """Say why something could not be created.
+
+    Args:
+        what: the object, such as ``Job r18-t0007``.
+        words: the API server's, from its answer or from the Job's FailedCreate event.
+    """
+    said = words.strip()[:_WORDS]
+    if "exceeded quota" in words:
+        advice = "it starts when others end, or when the quota is raised"
+        return Waiting(WaitingReason.QUOTA_EXCEEDED, f"{what} exceeds a quota: {said}; {advice}")
+    if "serviceaccount" in words.lower() and "not found" in words:
+        advice = "the chart's value `namespaces` makes it"
+        message = f"{what} lacks its service account: {said}; {advice}"
+        return Waiting(WaitingReason.CREDENTIALS_MISSING, message)
+    return Waiting(WaitingReason.PODS_REFUSED, f"{what} is refused: {said}")
+
+
+def unexplained(job: str) -> Waiting:
+    """Say that a Job has no pods, and who knows why: the reason stands in an Event only."""
+    return Waiting(
+        WaitingReason.PODS_REFUSED,
+        f"the pods of Job {job} are refused: a quota, a missing service account or an admission "
+        f"policy; `kubectl describe job {job}` says which",
+    )
