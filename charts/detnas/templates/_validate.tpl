@@ -13,8 +13,14 @@
 {{- fail (printf "serviceAccount.name of %s in namespaces: jobs must not run as the operator; name another" .name) -}}
 {{- end -}}
 {{- end -}}
+{{- if eq (int .Values.health.port) (int .Values.metrics.port) -}}
+{{- fail (printf "health.port and metrics.port are both %d; change one" (int .Values.health.port)) -}}
+{{- end -}}
 {{- if and .Values.otherNamespaces.allowed (not .Values.clusterWide) -}}
 {{- fail "otherNamespaces.allowed: the operator sees other namespaces only with clusterWide: true" -}}
+{{- end -}}
+{{- if eq .Values.otherNamespaces.serviceAccount (include "detnas.serviceAccountName" .) -}}
+{{- fail "otherNamespaces.serviceAccount: jobs must not run as the operator; name another" -}}
 {{- end -}}
 {{- end -}}
 

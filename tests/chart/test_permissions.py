@@ -1,0 +1,182 @@
+"""What the operator may do, where, and as whom it and the jobs run."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from tests.chart.rendering import NAMESPACE, ONE_TENANT, SMALLEST, Chart, Document, Objects, shipped
+
+ALLOWED = {
+    "detnas.dev/detnassearches": {"get", "list", "watch", "patch"},
+    "detnas.dev/detnassearches/status": {"get", "patch"},
+    "detnas.dev/detnassearches/finalizers": {"update"},
+    "batch/jobs": {"get", "list", "watch", "create", "patch", "delete"},
+    "/pods": {"get", "list"},
+    "/pods/log": {"get"},
+    "/services": {"get", "create", "delete"},
+    "/events": {"create"},
+}
+"""All that the operator needs; a right that is added has to be added here."""
+
+OPERATOR = {"kind": "ServiceAccount", "name": "detnas", "namespace": NAMESPACE}
+PEOPLE = {"detnas-system-detnas-editor", "detnas-system-detnas-viewer"}
+
+
+def granted(rules: Iterable[Document]) -> dict[str, set[str]]:
+    """Verbs by group and resource."""
+    found: dict[str, set[str]] = {}
+    for rule in rules:
+        assert rule.keys() == {"apiGroups", "resources", "verbs"}
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                found.setdefault(f"{group}/{resource}", set()).update(rule["verbs"])
+    return found
+
+
+def cluster_scoped(objects: Objects) -> set[tuple[str, str]]:
+    return {
+        (document["kind"], document["metadata"]["name"])
+        for document in objects
+        if "namespace" not in document["metadata"]
+    }
+
+
+def test_role_in_each_watched_namespace_allows_this_and_no_more(rendered: Objects) -> None:
+    roles = rendered.kind("Role")
+    assert {role["metadata"]["namespace"] for role in roles} == {NAMESPACE, "team-a"}
+    for role in roles:
+        assert granted(role["rules"]) == ALLOWED
+
+
+def test_only_the_operator_is_bound_to_it(rendered: Objects) -> None:
+    bindings = rendered.kind("RoleBinding")
+    assert {each["metadata"]["namespace"] for each in bindings} == {NAMESPACE, "team-a"}
+    for binding in bindings:
+        assert binding["roleRef"]["kind"] == "Role"
+        role = rendered.one("Role", binding["roleRef"]["name"], binding["metadata"]["namespace"])
+        assert role
+        assert binding["subjects"] == [OPERATOR]
+    assert rendered.template["spec"]["serviceAccountName"] == OPERATOR["name"]
+
+
+def test_release_namespace_gets_one_role_if_it_is_a_tenant_too(chart: Chart) -> None:
+    tenant = {"name": NAMESPACE, "s3": {"workloadIdentity": True}}
+    objects = chart.render({**SMALLEST, "namespaces": [tenant]})
+    assert len(objects.kind("Role")) == len(objects.kind("RoleBinding")) == 1
+    assert objects.settings["namespaces"] == [NAMESPACE]
+
+
+def test_namespaced_release_has_no_other_cluster_scoped_object(
+    chart: Chart, rendered: Objects
+) -> None:
+    assert cluster_scoped(rendered) == {
+        ("CustomResourceDefinition", "detnassearches.detnas.dev"),
+        *(("ClusterRole", name) for name in PEOPLE),
+    }
+    without = {"crds": {"enabled": False}, "aggregatedRoles": {"create": False}}
+    assert cluster_scoped(chart.render({**ONE_TENANT, **without})) == set()
+
+
+def test_cluster_wide_release_has_the_same_rights_everywhere(chart: Chart) -> None:
+    objects = chart.render({**ONE_TENANT, "clusterWide": True})
+    assert objects.kind("Role") == objects.kind("RoleBinding") == []
+    binding = objects.one("ClusterRoleBinding")
+    assert binding["subjects"] == [OPERATOR]
+    assert granted(objects.one("ClusterRole", binding["roleRef"]["name"])["rules"]) == ALLOWED
+    assert objects.settings["namespaces"] == []
+
+
+def test_rights_can_be_left_to_somebody_else(chart: Chart) -> None:
+    for cluster_wide in (False, True):
+        values = {**ONE_TENANT, "rbac": {"create": False}, "clusterWide": cluster_wide}
+        objects = chart.render(values)
+        assert objects.kind("Role") == objects.kind("RoleBinding") == []
+        assert objects.kind("ClusterRoleBinding") == []
+        assert {role["metadata"]["name"] for role in objects.kind("ClusterRole")} == PEOPLE
+
+
+def test_people_who_edit_a_namespace_edit_its_searches(rendered: Objects) -> None:
+    editor = rendered.one("ClusterRole", "detnas-system-detnas-editor")
+    assert granted(editor["rules"]) == {
+        "detnas.dev/detnassearches": {
+            "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection",
+        },
+        "detnas.dev/detnassearches/status": {"get"},
+    }  # fmt: skip
+    assert aggregates_to(editor) == {"admin", "edit"}
+
+
+def test_people_who_view_a_namespace_view_its_searches(rendered: Objects) -> None:
+    viewer = rendered.one("ClusterRole", "detnas-system-detnas-viewer")
+    assert granted(viewer["rules"]) == {
+        "detnas.dev/detnassearches": {"get", "list", "watch"},
+        "detnas.dev/detnassearches/status": {"get"},
+    }
+    assert aggregates_to(viewer) == {"view"}
+
+
+def aggregates_to(role: Document) -> set[str]:
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    labels = role["metadata"]["labels"].items()
+    return {
+        name.removeprefix(prefix) for name, value in labels if prefix in name and value == "true"
+    }
+
+
+def test_releases_of_one_name_in_two_namespaces_share_no_cluster_scoped_name(
+    chart: Chart, rendered: Objects
+) -> None:
+    second = {**ONE_TENANT, "crds": {"enabled": False}}
+    other = chart.render(second, namespace="elsewhere")
+    assert cluster_scoped(other).isdisjoint(cluster_scoped(rendered))
+
+
+def test_jobs_get_an_account_without_a_token(rendered: Objects) -> None:
+    account = rendered.one("ServiceAccount", namespace="team-a")
+    assert account["automountServiceAccountToken"] is False
+    assert rendered.settings["tenants"][0]["serviceAccount"] == account["metadata"]["name"]
+    bound = [subject for each in rendered.kind("RoleBinding") for subject in each["subjects"]]
+    assert account["metadata"]["name"] not in {subject["name"] for subject in bound}
+
+
+def test_operator_alone_asks_for_its_token(rendered: Objects) -> None:
+    assert rendered.one("ServiceAccount", "detnas")["automountServiceAccountToken"] is False
+    assert rendered.template["spec"]["automountServiceAccountToken"] is True
+
+
+def test_account_of_the_jobs_may_exist_already(chart: Chart) -> None:
+    objects = chart.render(shipped("namespaced"))
+    made = {each["metadata"]["namespace"] for each in objects.kind("ServiceAccount")}
+    assert made == {NAMESPACE, "team-a", "team-b", "team-c"}
+    tenants = {each["namespace"]: each["serviceAccount"] for each in objects.settings["tenants"]}
+    assert tenants["team-d"] == "searches"
+
+
+def test_account_of_the_operator_may_exist_already(chart: Chart) -> None:
+    objects = chart.render({**SMALLEST, "serviceAccount": {"create": False, "name": "present"}})
+    assert objects.kind("ServiceAccount") == []
+    assert objects.template["spec"]["serviceAccountName"] == "present"
+    assert objects.one("RoleBinding")["subjects"][0]["name"] == "present"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {
+            "namespaces": [
+                {
+                    "name": NAMESPACE,
+                    "s3": {"workloadIdentity": True},
+                    "serviceAccount": {"create": False, "name": "detnas"},
+                }
+            ]
+        },
+        {
+            "clusterWide": True,
+            "otherNamespaces": {"allowed": True, "serviceAccount": "detnas"},
+        },
+    ],
+    ids=["tenant", "any namespace"],
+)
+def test_jobs_never_run_as_the_operator(chart: Chart, values: Document) -> None:
+    assert "jobs must not run as the operator" in chart.refusal({**SMALLEST, **values})
