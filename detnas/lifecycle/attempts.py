@@ -1,5 +1,7 @@
 """The attempts at a job, as its folder in the store shows them."""
 
+from dataclasses import dataclass
+
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.store import Store
@@ -13,10 +15,31 @@ def attempt_numbers(store: Store, folder: str, name: str | None = None) -> list[
     return sorted({int(n) for n, file in found if n.isdecimal() and name in (None, file)})
 
 
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What the attempts at a job have come to.
+
+    Attributes:
+        number: how many there were, as far as the store knows.
+        progress: what the latest that said anything said last.
+    """
+
+    number: int = 0
+    progress: Progress | None = None
+
+
+def read_attempts(store: Store, folder: str) -> Attempts:
+    """Read what the attempts at the job in ``folder`` have come to."""
+    prefix = f"{folder}/attempts/"
+    found = [key.removeprefix(prefix).split("/", 1) for key in store.list(prefix)]
+    numbers = {int(number) for number, _ in found if number.isdecimal()}
+    said = [int(n) for n, file in found if n.isdecimal() and file == "progress.json"]
+    if not said:
+        return Attempts(max(numbers, default=0))
+    key = f"{keys.attempt_folder(folder, max(said))}/progress.json"
+    return Attempts(max(numbers), load_record(store, key, Progress))
+
+
 def newest_progress(store: Store, folder: str) -> Progress | None:
     """Return what the latest attempt that said anything said last."""
-    numbers = attempt_numbers(store, folder, "progress.json")
-    if not numbers:
-        return None
-    key = f"{keys.attempt_folder(folder, numbers[-1])}/progress.json"
-    return load_record(store, key, Progress)
+    return read_attempts(store, folder).progress

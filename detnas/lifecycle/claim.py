@@ -64,6 +64,11 @@ class PoolClaim:
         """Whether it is ours, as far as we know."""
         return self._beaten is not None
 
+    def was_last_held(self) -> bool:
+        """Whether nobody else has held it since we did; asks the store, for any earlier process."""
+        stored = self._store.get(self._key)
+        return stored is not None and self._parsed(stored).holder == self._holder
+
     def hold(self) -> bool:
         """Take the claim, or keep it up; return whether it is ours now.
 

@@ -1,5 +1,6 @@
 """Deletes weights that no later step can ask for."""
 
+from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.search.base import BaseFacts
 from detnas.search.history import History, read_trial
@@ -40,11 +41,18 @@ class WeightCollector:
         gone = []
         for entry in entries:
             assert entry.weights is not None
-            self._store.delete(entry.weights.key)
+            self._delete(entry)
             self._collected.add(entry.index)
             del self._kept[entry.index]
             gone.append(entry.weights)
         return tuple(gone)
+
+    def _delete(self, entry: LedgerEntry) -> None:
+        """Delete a trial's weights, and only those: a result may name any object of the store."""
+        assert entry.weights is not None
+        folder = keys.trial_folder(self._search, entry.index)
+        if entry.weights.key.startswith(f"{folder}/"):
+            self._store.delete(entry.weights.key)
 
     def _still_there(self, history: History, facts: BaseFacts) -> dict[int, LedgerEntry]:
         entries = {}

@@ -1,5 +1,6 @@
 """Where a search stands, read from the store: the only memory there is."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from detnas.plan.candidate import Candidate, Winner, choose_winner
@@ -15,8 +16,8 @@ from detnas.records.results import (
     PrepareResult,
 )
 from detnas.search.base import BaseFacts
-from detnas.search.history import History, load_history, read_trial
-from detnas.search.ledger import LedgerEntry
+from detnas.search.history import History, load_history
+from detnas.search.ledger import LedgerEntry, ledger_entry
 from detnas.search.propose import Finished, propose
 from detnas.search.score import best
 from detnas.search.summary import Summary
@@ -112,12 +113,17 @@ class SearchReader:
     def _search(self) -> str:
         return self._requests.search
 
-    def read(self) -> SearchState:
-        """Return where the search stands now."""
+    def read(self, may_have_ended: Callable[[int], bool] = lambda _: True) -> SearchState:
+        """Return where the search stands now.
+
+        Args:
+            may_have_ended: whether to look for the result of a trial that is in flight; who
+                watches its job knows. By default all of them are looked for.
+        """
         self._read_setup()
         state = self.state
         if state.prepare is not None and _succeeded(state.prepare, state.base, *state.pool):
-            self._read_trials()
+            self._read_trials(may_have_ended)
         return self.state
 
     def remember(self, history: History) -> SearchState:
@@ -147,7 +153,7 @@ class SearchReader:
             known = (*known, result)
         return known
 
-    def _read_trials(self) -> None:
+    def _read_trials(self, may_have_ended: Callable[[int], bool]) -> None:
         state = self.state
         spec = self._requests.spec
         if len(state.pool) < len(spec.teachers.phases) or state.base is None:
@@ -156,7 +162,7 @@ class SearchReader:
         if state.facts is None:
             history = load_history(self._store, self._search, facts, spec.search.top_k)
         else:
-            history = self._with_results(state.history, facts)
+            history = self._with_results(state.history, facts, may_have_ended)
         self.state = replace(state, facts=facts, history=history, finished=None, ending=None)
         decision = propose(
             spec.search, spec.teachers.space, facts, history.summary, history.in_flight
@@ -166,11 +172,16 @@ class SearchReader:
             if not history.in_flight and history.summary.best is not None:
                 self.state = replace(self.state, ending=self._ending(history.summary.best))
 
-    def _with_results(self, history: History, facts: BaseFacts) -> History:
+    def _with_results(
+        self, history: History, facts: BaseFacts, may_have_ended: Callable[[int], bool]
+    ) -> History:
         for proposal in history.in_flight:
-            found = read_trial(self._store, self._search, facts, proposal.index)
-            if isinstance(found, LedgerEntry):
-                history = history.finished(found)
+            if not may_have_ended(proposal.index):
+                continue
+            folder = keys.trial_folder(self._search, proposal.index)
+            result = load_record(self._store, keys.result_key(folder), DetectorResult)
+            if result is not None:
+                history = history.finished(ledger_entry(proposal, result, facts))
         return history
 
     def _facts(self) -> BaseFacts:

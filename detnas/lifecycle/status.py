@@ -1,6 +1,7 @@
 """What there is to say about a search: the same for people and programs, live or afterwards."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from detnas.architecture import Architecture, encode
 from detnas.cost import detector_cost
@@ -20,6 +21,8 @@ from detnas.search.base import BaseFacts
 from detnas.search.ledger import LedgerEntry
 from detnas.search.score import best
 from detnas.store import Store
+
+ProgressOf = Callable[[str], Progress | None]
 
 
 class DetectorStatus(Schema):
@@ -50,13 +53,19 @@ class TrialStatus(Schema):
     Attributes:
         number: from 0.
         outcome: how it ended.
-        h: its score, if it succeeded.
+        h: its score, if it succeeded, as what follows.
+        resolution: where that is highest.
+        map: mAP there, a fraction.
+        flops: of one image there.
         message: why it failed.
     """
 
     number: Count
     outcome: str
     h: float | None = None
+    resolution: Resolution | None = None
+    map: float | None = None
+    flops: Count | None = None
     message: str = ""
 
 
@@ -117,13 +126,22 @@ class SearchStatus(Schema):
     seconds_left: float | None = None
 
 
-def search_status(search: StoredSearch, state: SearchState) -> SearchStatus:
-    """Say where a search stands; reads the progress of what is running from the store."""
+def search_status(
+    search: StoredSearch, state: SearchState, progress_of: ProgressOf | None = None
+) -> SearchStatus:
+    """Say where a search stands.
+
+    Args:
+        search: which.
+        state: what is known of it.
+        progress_of: says what the job in a folder said last; by default the store is asked.
+    """
+    progress_of = progress_of or partial(newest_progress, search.store)
     spec = search.requests.spec
     decided = plan(state.observation, spec)
     summary, facts = state.history.summary, state.facts
     top = summary.best
-    active = _active(search, state, decided.due)
+    active = _active(search, state, decided.due, progress_of)
     status = SearchStatus(
         name=search.requests.manifest.metadata.name,
         folder=search.uri,
@@ -145,12 +163,15 @@ def search_status(search: StoredSearch, state: SearchState) -> SearchStatus:
 
 
 def _active(
-    search: StoredSearch, state: SearchState, due_jobs: Iterable[DueJob]
+    search: StoredSearch,
+    state: SearchState,
+    due_jobs: Iterable[DueJob],
+    progress_of: ProgressOf,
 ) -> tuple[ActiveJob, ...]:
     return tuple(
         ActiveJob(
             name=job_name(due),
-            progress=newest_progress(search.store, job_folder(search.requests, state, due)),
+            progress=progress_of(job_folder(search.requests, state, due)),
         )
         for due in due_jobs
     )
@@ -239,4 +260,13 @@ def _candidate_status(facts: BaseFacts, candidate: Candidate) -> DetectorStatus:
 
 
 def _trial_status(entry: LedgerEntry) -> TrialStatus:
-    return TrialStatus(number=entry.index, outcome=entry.outcome, h=entry.h, message=entry.message)
+    best_at = entry.best
+    return TrialStatus(
+        number=entry.index,
+        outcome=entry.outcome,
+        h=entry.h,
+        resolution=best_at.resolution if best_at else None,
+        map=best_at.map if best_at else None,
+        flops=best_at.flops if best_at else None,
+        message=entry.message,
+    )

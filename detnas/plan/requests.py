@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detnas.plan.candidate import Candidate
+from detnas.plan.data_root import data_root
 from detnas.plan.pool_digest import pool_digest
 from detnas.records import keys
 from detnas.records.proposal import Proposal
@@ -32,12 +33,17 @@ class SearchRequests:
     Attributes:
         manifest: the search.
         search: key of its folder.
-        folder: the folder that relative paths of the manifest start from.
+        folder: the folder that relative paths of the manifest start from; none on a cluster,
+            where they start from the data set as a job's pod sees it.
+        pools: what stands for the namespace in a pool's key; by default the namespace.
+        existing_pool: key of a trained pool's folder; by default the digest names the pool.
     """
 
     manifest: DetNASSearch
     search: str
-    folder: Path
+    folder: Path | None
+    pools: str | None = None
+    existing_pool: str | None = None
 
     @property
     def spec(self) -> SearchSpec:
@@ -49,7 +55,7 @@ class SearchRequests:
         """The data set, by its absolute path."""
         dataset = self.spec.dataset
         return DataLocation(
-            root=str((self.folder / dataset.source.directory).absolute()),
+            root=data_root(dataset.source, self.folder),
             train=dataset.train,
             val=dataset.val,
             train_images=dataset.train_images,
@@ -76,8 +82,10 @@ class SearchRequests:
 
     def pool_folder(self, prepared: PrepareResult) -> str:
         """Key of the pool's folder, known once the data is."""
+        if self.existing_pool is not None:
+            return self.existing_pool
         digest = pool_digest(self.spec, prepared.digest)
-        return keys.pool_folder(self.manifest.metadata.namespace, digest)
+        return keys.pool_folder(self.pools or self.manifest.metadata.namespace, digest)
 
     def pool_phase(
         self, prepared: PrepareResult, done: tuple[PoolPhaseResult, ...]
@@ -179,6 +187,8 @@ class SearchRequests:
     def _located(self, weights: str | None) -> str | None:
         if weights is None or "://" in weights:
             return weights
+        if self.folder is None:
+            return f"{data_root(self.spec.dataset.source, None)}/{weights}"
         return str((self.folder / weights).absolute())
 
 

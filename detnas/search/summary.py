@@ -28,6 +28,9 @@ class Summary:
         front: the Pareto front.
         failures: the last trials, by number, that did not succeed; at most `LATEST_FAILURES`.
         evaluated: fingerprints of proposals that need no second try, by parent.
+        last_success: number of the latest trial that succeeded; -1 while none has.
+        milliseconds: wall time of all finished trials' jobs together; whole, so that the order
+            of adding up is nothing.
     """
 
     top_k: int
@@ -39,6 +42,8 @@ class Summary:
     front: Front = ()
     failures: tuple[LedgerEntry, ...] = ()
     evaluated: Mapping[int | None, frozenset[int]] = field(default_factory=dict)
+    last_success: int = -1
+    milliseconds: int = 0
 
     @property
     def finished(self) -> int:
@@ -65,6 +70,16 @@ class Summary:
         since = self.top[0].index + 1 if self.top else 0
         uncounted = self.missing | self.lost_trials
         return self.next_index - since - sum(1 for index in uncounted if index >= since)
+
+    def failures_in_a_row(self, forgiven: int = 0) -> int:
+        """Finished trials later than the last that succeeded, by number.
+
+        Args:
+            forgiven: trials below this number do not count.
+        """
+        since = max(self.last_success + 1, forgiven)
+        unknown = sum(1 for index in self.missing if index >= since)
+        return max(self.next_index - since - unknown, 0)
 
     def knows(self, index: int) -> bool:
         """Whether this trial is folded in."""
@@ -110,6 +125,8 @@ def _fold_one(summary: Summary, entry: LedgerEntry) -> Summary:
         top=_top(summary, entry),
         front=extend(summary.front, entry),
         failures=_failures(summary, entry),
+        last_success=max(summary.last_success, entry.index if entry.succeeded else -1),
+        milliseconds=summary.milliseconds + round(entry.seconds * 1000),
     )
 
 

@@ -1,0 +1,124 @@
+"""Whether a search is accepted: what is decided before anything of it is stored or started."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from detnas.spec.explain import ManifestError
+from detnas.spec.loading import read_manifest
+from detnas.spec.manifest import DetNASSearch, SearchSpec
+from detnas_operator.findings import Reason
+from detnas_operator.settings import OperatorSettings, Tenant
+from detnas_operator.storage_policy import Refusal, pool_key, pools_namespace, store_root
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A search that may run, and where.
+
+    Attributes:
+        manifest: checked, defaults filled in.
+        root: URI of its store's root.
+        tenant: as whom its Jobs run.
+        image: of the trainer.
+        pools: what stands for the namespace in its pool's key.
+        existing_pool: key of the pool it names; none where it trains or shares one by digest.
+    """
+
+    manifest: DetNASSearch
+    root: str
+    tenant: Tenant
+    image: str
+    pools: str
+    existing_pool: str | None = None
+
+
+def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Reason:
+    """Decide whether a search may run.
+
+    Args:
+        resource: the custom resource as the API serves it.
+        settings: what the administrator allows.
+    """
+    metadata = resource["metadata"]
+    namespace: str = metadata["namespace"]
+    try:
+        manifest = parse(resource)
+    except ManifestError as error:
+        return Reason("InvalidSpec", "; ".join(map(str, error.problems)))
+    tenant = settings.tenant(namespace)
+    if tenant is None:
+        return Reason(
+            "CredentialsMissing",
+            f"namespace {namespace} has no trainer service account and no S3 credentials; ask the "
+            "administrator to add it to the chart's value namespaces",
+        )
+    if reason := _unseen_data(manifest.spec):
+        return reason
+    return _placed(manifest, settings, tenant)
+
+
+def parse(resource: dict[str, Any]) -> DetNASSearch:
+    """Read the custom resource as a manifest; the API server's own fields are left out.
+
+    Raises:
+        ManifestError: it is no DetNASSearch; every problem is named.
+    """
+    metadata = resource["metadata"]
+    document = {
+        "apiVersion": resource["apiVersion"],
+        "kind": resource["kind"],
+        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
+        "spec": resource.get("spec", {}),
+    }
+    return read_manifest(document, f"{metadata['namespace']}/{metadata['name']}")
+
+
+def _unseen_data(spec: SearchSpec) -> Reason | None:
+    source = spec.dataset.source
+    if source.persistent_volume_claim is None and source.s3 is None:
+        return Reason(
+            "DataSetMissing",
+            "spec.dataset.source names only a folder of one machine; name a "
+            "persistentVolumeClaim or an s3:// URI that holds the data set",
+        )
+    return None
+
+
+def _placed(
+    manifest: DetNASSearch, settings: OperatorSettings, tenant: Tenant
+) -> Admitted | Reason:
+    spec, namespace = manifest.spec, manifest.metadata.namespace
+    root = store_root(spec.storage.uri if spec.storage else None, settings.storage, namespace)
+    if isinstance(root, Refusal):
+        return Reason(root.reason, root.message)
+    shared = settings.storage.shared_pools
+    pool = spec.teachers.pool
+    key = None if pool is None else pool_key(pool, root, namespace, shared=shared)
+    if isinstance(key, Refusal):
+        return Reason(key.reason, key.message)
+    return Admitted(
+        manifest=manifest,
+        root=root,
+        tenant=tenant,
+        image=spec.jobs.image or settings.trainer.image,
+        pools=pools_namespace(namespace, shared=shared),
+        existing_pool=key,
+    )
+
+
+def with_current_settings(recorded: DetNASSearch, current: DetNASSearch) -> DetNASSearch:
+    """Return the search as it was accepted, with what may be changed while it runs as it is now.
+
+    What was recorded rules: an operator with other defaults changes no running search.
+    """
+    spec, now = recorded.spec, current.spec
+    search = spec.search.model_copy(
+        update={name: getattr(now.search, name) for name in ("trials", "parallelism", "patience")}
+    )
+    storage = spec.storage
+    if now.storage is not None:
+        uri = None if storage is None else storage.uri
+        storage = now.storage.model_copy(update={"uri": uri})
+    changed = {name: getattr(now, name) for name in ("suspend", "limits", "deadlines", "retention")}
+    merged = spec.model_copy(update={"search": search, "storage": storage, **changed})
+    return recorded.model_copy(update={"spec": merged})

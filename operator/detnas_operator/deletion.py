@@ -1,0 +1,91 @@
+"""The end of a search whose data goes with it: Jobs stop first, then the data is deleted."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from detnas.spec.manifest import SearchSpec
+from detnas.store import Store
+from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
+from detnas_operator.search_jobs import SearchJobs, has_ended
+
+log = logging.getLogger(__name__)
+Object = dict[str, Any]
+
+FINALIZER = "detnas.dev/delete-data"
+"""On a search whose data goes with it; no other search has a finalizer."""
+
+
+def wants_data_deleted(spec: SearchSpec) -> bool:
+    """Whether the user asked that the search's data goes with its resource."""
+    return spec.storage is not None and spec.storage.on_delete == "Delete"
+
+
+def has_finalizer(resource: Object) -> bool:
+    """Whether the resource waits for us before it goes."""
+    return FINALIZER in resource["metadata"].get("finalizers", ())
+
+
+@dataclass(frozen=True, slots=True)
+class Finalizing:
+    """Adds, serves and removes the finalizer of one search.
+
+    Attributes:
+        client: writes.
+        jobs: the search's Jobs.
+    """
+
+    client: KubernetesClient
+    jobs: SearchJobs
+
+    def keep(self, resource: Object, wanted: bool) -> Object:
+        """Add or remove the finalizer as the user wants it; return the resource as it is then."""
+        if wanted == has_finalizer(resource):
+            return resource
+        others = [name for name in _finalizers(resource) if name != FINALIZER]
+        return self._patch(resource, [*others, FINALIZER] if wanted else others)
+
+    def delete_data(self, resource: Object, store: Store, folder: str) -> bool:
+        """Go on with deleting; return whether all is done and the resource may go.
+
+        A search's folder never holds a pool: pools lie beside the searches.
+
+        Args:
+            resource: being deleted.
+            store: where the search lies.
+            folder: key of its folder.
+        """
+        self.jobs.list_again()
+        for name, job in self.jobs.all().items():
+            if not has_ended(job) and "deletionTimestamp" not in job["metadata"]:
+                self.jobs.delete(name, "the search is deleted")
+        if any(pod.get("status", {}).get("phase") in _ALIVE for pod in self.jobs.pods()):
+            return False
+        count = 0
+        for key in list(store.list(f"{folder}/")):
+            store.delete(key)
+            count += 1
+        log.info("deleted %d objects of %s/%s", count, store.uri, folder)
+        self.keep(resource, wanted=False)
+        return True
+
+    def _patch(self, resource: Object, finalizers: list[str]) -> Object:
+        metadata = resource["metadata"]
+        # A merge patch replaces the list: only on the version it was read from.
+        body = {
+            "metadata": {
+                "resourceVersion": metadata["resourceVersion"],
+                "finalizers": finalizers,
+            }
+        }
+        try:
+            return self.client.merge_patch(PLURAL, metadata["namespace"], metadata["name"], body)
+        except NotFound:
+            return resource
+
+
+_ALIVE = ("Pending", "Running", "Unknown")
+
+
+def _finalizers(resource: Object) -> list[str]:
+    return list(resource["metadata"].get("finalizers", ()))

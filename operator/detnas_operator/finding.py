@@ -1,0 +1,96 @@
+"""Gathers, at the end of a pass, what the status will say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from detnas.lifecycle.status import search_status
+from detnas.plan.stages import DueJob, Plan
+from detnas.records.results import Outcome
+from detnas_operator.findings import ActiveJob, Findings, Reason
+from detnas_operator.job.state import JobState, Running, Waiting
+from detnas_operator.memory import SearchMemory, parse_time, seconds_since
+from detnas_operator.observing import Naming, job_states
+from detnas_operator.restraint import Restraint
+from detnas_operator.search_jobs import SearchJobs, has_ended, purpose
+
+Object = dict[str, Any]
+EXPLAIN_SECONDS = 10.0
+"""Why Jobs wait is looked up this often; kubectl's users look again about as fast."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a pass leaves to be looked at.
+
+    Attributes:
+        memory: of the search.
+        jobs: its Jobs in the cluster.
+        naming: names what is due.
+        decided: what was due.
+        restraint: what kept the search from starting more.
+        now: seconds, rising.
+        progress_seconds: how often the progress of running Jobs is read.
+    """
+
+    memory: SearchMemory
+    jobs: SearchJobs
+    naming: Naming
+    decided: Plan
+    restraint: Restraint
+    now: float
+    progress_seconds: float
+
+    def findings(self, gpu_seconds: float, forgiven: int, troubles: tuple[Reason, ...]) -> Findings:
+        """Return everything that the status follows from."""
+        memory, state = self.memory, self.naming.state
+        active = self._active()
+        self._read_attempts(active)
+        pool = ""
+        if state.prepare is not None and state.prepare.outcome is Outcome.SUCCEEDED:
+            pool = f"{memory.store.uri}/{memory.requests.pool_folder(state.prepare)}"
+        claim = memory.claim
+        waits = claim is not None and not claim.held and self._pool_is_due()
+        return Findings(
+            generation=memory.generation,
+            folder=memory.search.uri,
+            image=memory.image,
+            search=search_status(memory.search, state, memory.progress_of),
+            suspended=self.restraint.suspended,
+            halted=self.restraint.halted,
+            jobs=active,
+            pool=pool,
+            pool_phases=(len(state.pool), len(memory.spec.teachers.phases)),
+            pool_holder=(claim.other or "") if claim is not None and waits else "",
+            troubles=troubles,
+            gpu_seconds=gpu_seconds,
+            forgiven=forgiven,
+        )
+
+    def _active(self) -> Mapping[DueJob, ActiveJob]:
+        live = {name: job for name, job in self.jobs.all().items() if not has_ended(job)}
+        now = datetime.now(UTC)
+        states = job_states(live, self.memory.pods, now)
+        if any(isinstance(state, Waiting) for state in states.values()):
+            if seconds_since(self.memory.explained, self.now) >= EXPLAIN_SECONDS:
+                self.memory.pods, self.memory.explained = self.jobs.pods(), self.now
+                states = job_states(live, self.memory.pods, now)
+        else:
+            self.memory.pods = []
+        return {purpose(job): _active_job(name, job, states[name]) for name, job in live.items()}
+
+    def _read_attempts(self, active: Mapping[DueJob, ActiveJob]) -> None:
+        if seconds_since(self.memory.attempts_read, self.now) < self.progress_seconds:
+            return
+        running = [due for due, job in active.items() if isinstance(job.state, Running)]
+        self.memory.read_attempts([self.naming.folder(due) for due in running], self.now)
+
+    def _pool_is_due(self) -> bool:
+        phases = len(self.memory.spec.teachers.phases)
+        return len(self.naming.state.pool) < phases and bool(self.decided.due)
+
+
+def _active_job(name: str, job: Object, state: JobState) -> ActiveJob:
+    started = parse_time(job.get("status", {}).get("startTime"))
+    return ActiveJob(name=name, state=state, started=started)

@@ -1,0 +1,76 @@
+"""What a pass over a search found: everything its status says follows from this."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from detnas.lifecycle.status import SearchStatus
+from detnas.plan.stages import DueJob
+from detnas_operator.job.state import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is as it is.
+
+    Attributes:
+        reason: in CamelCase, for programs (metav1.Condition).
+        message: for people, with what to do.
+    """
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveJob:
+    """A job that is due and has a Job in the cluster.
+
+    Attributes:
+        name: of the Job.
+        state: how it is.
+        started: when its first pod began; none before that.
+        waiting_since: when it was created, or last stopped running; none if that is long ago.
+    """
+
+    name: str
+    state: JobState
+    started: datetime | None = None
+    waiting_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a pass over one search found.
+
+    Attributes:
+        generation: of the resource, as it was read.
+        refused: why the search is not accepted; none if it is.
+        folder: URI of the search's folder; empty before it is accepted.
+        image: of the trainer, pinned when the search was accepted.
+        search: where the search stands, as the store says; none before it is accepted.
+        suspended: the user wants nothing to run.
+        halted: why the operator itself starts nothing more: budget, failures in a row.
+        jobs: Jobs of what is due, by what they are for.
+        pool: URI of the teacher pool's folder; empty until the data is known.
+        pool_phases: how many phases are trained, and how many there are.
+        pool_holder: who else trains the pool we wait for; empty when nobody.
+        troubles: what keeps the pass from going on: the store is away, a Job is refused.
+        gpu_seconds: GPU time used so far, over all jobs of the search.
+        forgiven: number of trials whose failures no longer count towards halting.
+    """
+
+    generation: int
+    refused: Reason | None = None
+    folder: str = ""
+    image: str = ""
+    search: SearchStatus | None = None
+    suspended: bool = False
+    halted: Reason | None = None
+    jobs: Mapping[DueJob, ActiveJob] = field(default_factory=dict)
+    pool: str = ""
+    pool_phases: tuple[int, int] = (0, 0)
+    pool_holder: str = ""
+    troubles: tuple[Reason, ...] = ()
+    gpu_seconds: float = 0.0
+    forgiven: int = 0

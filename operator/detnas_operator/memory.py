@@ -1,0 +1,171 @@
+"""What the operator keeps of a search between passes: nothing that a restart could lose."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from detnas.lifecycle.attempts import Attempts, read_attempts
+from detnas.lifecycle.claim import PoolClaim
+from detnas.lifecycle.collecting import WeightCollector
+from detnas.lifecycle.record import (
+    SearchRecord,
+    StoredSearch,
+    load_search_record,
+    record_search,
+    versions,
+)
+from detnas.lifecycle.requesting import Requesting
+from detnas.lifecycle.state import SearchReader
+from detnas.plan.requests import SearchRequests
+from detnas.records import keys
+from detnas.records.progress import Progress
+from detnas.records.results import Outcome
+from detnas.spec.manifest import SearchSpec
+from detnas.store import Store
+from detnas.store.errors import StoreError
+from detnas_operator.admission import Admitted, with_current_settings
+
+Clock = Callable[[], float]
+
+
+@dataclass
+class SearchMemory:
+    """One accepted search, as its passes use it.
+
+    Attributes:
+        uid: of the resource.
+        generation: of the resource it was made for; another one makes another memory.
+        admitted: as whom and where it runs.
+        search: where it lies, and what its jobs are asked.
+        reader: where it stands.
+        image: of the trainer, pinned when the search began.
+        attempts: what its running jobs have come to, by folder.
+        attempts_read: when that was read; none while it never was.
+        listed: when its Jobs were last listed from the API server; none while they never were.
+        patched: when its status was last written.
+        done_since: when a running Job's result was first seen, by the Job's name.
+        pods: of its Jobs, as last looked at to say why they do not run.
+        explained: when that was.
+        claim: our side of the pool's claim; none until the pool's folder is known.
+        trained_pool: this search trained the pool that is ready; none while that is not known.
+    """
+
+    uid: str
+    generation: int
+    admitted: Admitted
+    search: StoredSearch
+    image: str
+    reader: SearchReader = field(init=False)
+    requesting: Requesting = field(init=False)
+    collector: WeightCollector = field(init=False)
+    attempts: dict[str, Attempts] = field(default_factory=dict)
+    attempts_read: float | None = None
+    listed: float | None = None
+    patched: float | None = None
+    done_since: dict[str, float] = field(default_factory=dict)
+    pods: list[dict[str, Any]] = field(default_factory=list)
+    explained: float | None = None
+    claim: PoolClaim | None = None
+    trained_pool: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Begin with nothing read."""
+        self.look_afresh()
+
+    @property
+    def requests(self) -> SearchRequests:
+        """Builders of the search's requests."""
+        return self.search.requests
+
+    @property
+    def spec(self) -> SearchSpec:
+        """What the search is told."""
+        return self.search.requests.spec
+
+    @property
+    def store(self) -> Store:
+        """Where the search lies."""
+        return self.search.store
+
+    def look_afresh(self) -> None:
+        """Forget what was read of the store."""
+        store, requests = self.search.store, self.search.requests
+        self.reader = SearchReader(store, requests)
+        self.requesting = Requesting(store, requests, self.reader)
+        self.collector = WeightCollector(store, requests.search, requests.spec.retention)
+
+    def pool_claim(self, holder: str, clock: Clock) -> PoolClaim | None:
+        """Return our side of the pool's claim; none while the pool's folder is not known."""
+        prepare = self.reader.state.prepare
+        if self.claim is None and prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
+            key = keys.pool_claim_key(self.requests.pool_folder(prepare))
+            self.claim = PoolClaim(self.store, key, holder, clock)
+        return self.claim
+
+    def release_pool(self) -> None:
+        """Let another search train the pool, if we hold it; a store that is away waits for it."""
+        if self.claim is not None:
+            with contextlib.suppress(StoreError):
+                self.claim.release()
+
+    def progress_of(self, folder: str) -> Progress | None:
+        """What the running job in a folder said last."""
+        return self.attempts[folder].progress if folder in self.attempts else None
+
+    def attempts_at(self, folder: str) -> int:
+        """How many attempts the running job in a folder has made, as last read."""
+        return self.attempts[folder].number if folder in self.attempts else 0
+
+    def read_attempts(self, folders: list[str], now: float) -> None:
+        """Read what the running jobs have come to."""
+        self.attempts = {folder: read_attempts(self.store, folder) for folder in folders}
+        self.attempts_read = now
+
+
+def begin(resource: dict[str, Any], admitted: Admitted, store: Store) -> SearchMemory:
+    """Write what a search is told, or read what it was told when it began.
+
+    Raises:
+        StoreError: the store can not be used.
+    """
+    metadata = resource["metadata"]
+    folder = keys.search_folder(metadata["namespace"], metadata["name"], metadata["uid"])
+    before = load_search_record(store, folder)
+    manifest = admitted.manifest
+    if before is not None:
+        manifest = with_current_settings(before.manifest, manifest)
+    requests = SearchRequests(
+        manifest=manifest,
+        search=folder,
+        folder=None,
+        pools=admitted.pools,
+        existing_pool=admitted.existing_pool,
+    )
+    record = SearchRecord(
+        uid=metadata["uid"],
+        folder="",
+        data=requests.data,
+        manifest=manifest,
+        versions=versions(),
+        image=admitted.image,
+    )
+    recorded = record_search(store, folder, record)
+    return SearchMemory(
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        admitted=admitted,
+        search=StoredSearch(store, requests),
+        image=recorded.image or admitted.image,
+    )
+
+
+def seconds_since(moment: float | None, now: float) -> float:
+    """Seconds from a moment until now; infinite where there was none."""
+    return float("inf") if moment is None else now - moment
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Read a Kubernetes timestamp, as the API writes it."""
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,98 @@
+"""What a pass sees: where the search stands in the store, and its Jobs in the cluster."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from detnas.lifecycle.state import SearchState
+from detnas.lifecycle.status import job_folder
+from detnas.plan.requests import SearchRequests
+from detnas.plan.stages import DueJob, Verb
+from detnas_operator.job.names import job_name
+from detnas_operator.job.state import JobState, job_state
+from detnas_operator.memory import SearchMemory
+from detnas_operator.search_jobs import has_ended, is_owned_by, purpose
+from detnas_operator.steps import SeenJob
+
+Object = dict[str, Any]
+LINGER_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Names the Jobs of a search; what comes after the trials is named by the trial it is for."""
+
+    requests: SearchRequests
+    state: SearchState
+
+    def folder(self, due: DueJob) -> str:
+        """Key of a due job's folder."""
+        return job_folder(self.requests, self.state, due)
+
+    def name(self, due: DueJob) -> str:
+        """Name of its Job."""
+        return job_name(self.requests.manifest.metadata.name, due, self.folder(due))
+
+
+def trial_may_have_ended(jobs: Mapping[str, Object], search: str, trial: int) -> bool:
+    """Whether a trial's Job no longer runs, as far as the cluster was seen."""
+    job = jobs.get(job_name(search, DueJob(Verb.EVALUATE, trial), ""))
+    return job is None or has_ended(job) or "deletionTimestamp" in job["metadata"]
+
+
+def seen_jobs(
+    jobs: Mapping[str, Object], naming: Naming, memory: SearchMemory, now: float
+) -> dict[str, SeenJob]:
+    """Say of each Job what matters for deciding.
+
+    Args:
+        jobs: the search's Jobs by name.
+        naming: names what is due.
+        memory: remembers since when a Job goes on after its result.
+        now: seconds, rising.
+    """
+    return {name: _seen(name, job, naming, memory, now) for name, job in jobs.items()}
+
+
+def _seen(name: str, job: Object, naming: Naming, memory: SearchMemory, now: float) -> SeenJob:
+    due = purpose(job)
+    limits = memory.spec.limits
+    # A Job whose name is no longer that of its purpose served an earlier best trial.
+    has_result = is_finished(naming.state, due) or naming.name(due) != name
+    ended = has_ended(job)
+    since = None
+    if has_result and not ended:
+        since = memory.done_since.setdefault(name, now)
+    return SeenJob(
+        due=due,
+        ended=ended,
+        has_result=has_result,
+        exhausted=memory.attempts_at(naming.folder(due)) > limits.retries + limits.resumptions + 1,
+        lingers=since is not None and now - since > LINGER_SECONDS,
+        terminating="deletionTimestamp" in job["metadata"],
+        expires=job["spec"].get("ttlSecondsAfterFinished") is not None,
+    )
+
+
+def is_finished(state: SearchState, due: DueJob) -> bool:
+    """Whether a job's result is known."""
+    ending = state.ending
+    return {
+        Verb.PREPARE: state.prepare is not None,
+        Verb.BASE: state.base is not None,
+        Verb.POOL: len(state.pool) > due.number,
+        Verb.EVALUATE: state.history.summary.knows(due.number),
+        Verb.FINETUNE: ending is not None and ending.finetune is not None,
+        Verb.EXPORT: ending is not None and ending.export is not None,
+    }[due.verb]
+
+
+def job_states(
+    jobs: Mapping[str, Object], pods: Sequence[Object], now: datetime
+) -> dict[str, JobState]:
+    """How each Job stands; with its pods, also why it does not run."""
+    return {
+        name: job_state(job, [pod for pod in pods if is_owned_by(pod, job)], now)
+        for name, job in jobs.items()
+    }

@@ -1,0 +1,94 @@
+"""Writes a search's status, when it is worth it, and the events that go with the change."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from detnas_operator.cache import ClusterCache
+from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotFound
+from detnas_operator.findings import Findings
+from detnas_operator.metrics import Metrics
+from detnas_operator.status.changes import is_worth_a_patch, merge_patch
+from detnas_operator.status.events import event_body, events
+from detnas_operator.status.resource_status import resource_status
+
+log = logging.getLogger(__name__)
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Makes what was found known.
+
+    Attributes:
+        client: writes.
+        cache: learns what was written.
+        metrics: learn it too.
+        progress_seconds: what is only progress is written this often.
+    """
+
+    client: KubernetesClient
+    cache: ClusterCache
+    metrics: Metrics
+    progress_seconds: float
+
+    def publish(self, resource: Object, findings: Findings, since_last: float) -> bool:
+        """Bring the resource's status up to date; return whether something was written.
+
+        Args:
+            resource: as last seen, its status as it is now.
+            findings: of the pass.
+            since_last: seconds since the last write; infinite for none.
+
+        Raises:
+            ClusterError: it could not be written.
+        """
+        before: Mapping[str, Any] = resource.get("status") or {}
+        after = resource_status(findings, before, datetime.now(UTC))
+        self._measure(resource, after)
+        if not is_worth_a_patch(before, after, since_last, self.progress_seconds):
+            return False
+        metadata = resource["metadata"]
+        # The uid, not the version: only we write the status, and a spec changed meanwhile is
+        # looked at in the next pass anyway.
+        body = {"metadata": {"uid": metadata["uid"]}, "status": merge_patch(before, after)}
+        try:
+            written = self.client.merge_patch(
+                PLURAL, metadata["namespace"], metadata["name"], body, "status"
+            )
+        except NotFound:
+            return False
+        self.cache.put_search(written)
+        self._tell(resource, before, after)
+        return True
+
+    def _tell(self, resource: Object, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """Create the events; one that can not be is not worth another pass."""
+        metadata = resource["metadata"]
+        for event in events(before, after):
+            log.info("%s: %s", event.reason, event.message)
+            name = f"{metadata['name']}.{uuid4().hex[:16]}"
+            body = event_body(event, resource, datetime.now(UTC), name)
+            try:
+                self.client.create("events", metadata["namespace"], body)
+            except ClusterError as error:
+                log.warning("event %s could not be written: %s", event.reason, error)
+
+    def _measure(self, resource: Object, after: Mapping[str, Any]) -> None:
+        metadata = resource["metadata"]
+        hours = after.get("gpuHours")
+        self.metrics.set_search(
+            metadata["namespace"],
+            metadata["name"],
+            phase=after.get("phase", ""),
+            gpu_hours=None if hours is None else float(hours),
+            best_h=_h(after.get("best")),
+            base_h=_h(after.get("base")),
+        )
+
+
+def _h(detector: Mapping[str, Any] | None) -> float | None:
+    return float(detector["h"]) if detector and "h" in detector else None

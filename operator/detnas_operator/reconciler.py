@@ -1,0 +1,213 @@
+"""A pass over one search, whatever state it is in: the work queue's only task."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Lock
+from typing import Any
+
+from detnas.errors import UserError
+from detnas.records import keys
+from detnas.store import Store, open_store
+from detnas.store.errors import StoreError, StoreUnavailable
+from detnas_operator.admission import Admitted, admit
+from detnas_operator.cache import ClusterCache, SearchKey
+from detnas_operator.cluster import ClusterError, KubernetesClient
+from detnas_operator.deletion import Finalizing, has_finalizer, wants_data_deleted
+from detnas_operator.findings import Findings, Reason
+from detnas_operator.job.state import Running, Waiting
+from detnas_operator.logs import about
+from detnas_operator.memory import SearchMemory, begin, seconds_since
+from detnas_operator.metrics import Metrics
+from detnas_operator.publishing import Publisher
+from detnas_operator.search_jobs import SearchJobs
+from detnas_operator.search_pass import SearchPass
+from detnas_operator.settings import OperatorSettings
+from detnas_operator.work_queue import Again
+
+log = logging.getLogger(__name__)
+Object = dict[str, Any]
+
+POOL_POLL_SECONDS = 5.0
+HEARTBEAT_SECONDS = 10.0
+WAITING_SECONDS = 10.0
+TROUBLE_SECONDS = 10.0
+DELETING_SECONDS = 2.0
+
+
+class Reconciler:
+    """Brings searches nearer to what their resources ask for.
+
+    Args:
+        settings: the administrator's.
+        client: of the API server.
+        cache: what the cluster was last seen to hold.
+        metrics: what Prometheus scrapes.
+        clock: seconds, rising.
+    """
+
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        client: KubernetesClient,
+        cache: ClusterCache,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._cache = cache
+        self._metrics = metrics
+        self._clock = clock
+        self._publisher = Publisher(client, cache, metrics, settings.progress_seconds)
+        self._memories: dict[SearchKey, SearchMemory] = {}
+        self._stores: dict[str, Store] = {}
+        self._opening = Lock()
+
+    def reconcile(self, key: SearchKey) -> Again:
+        """Make one pass over a search.
+
+        Raises:
+            ClusterError: the API server can not be used; the work queue tries again.
+        """
+        resource = self._cache.search(key)
+        if resource is None:
+            self.forget(key)
+            return Again(gone=True)
+        with about(search=key.name, namespace=key.namespace):
+            if "deletionTimestamp" in resource["metadata"]:
+                return self._end(key, resource)
+            return self._pass(key, resource)
+
+    def forget(self, key: SearchKey) -> None:
+        """Drop what is kept of a search that is gone."""
+        memory = self._memories.pop(key, None)
+        if memory is not None:
+            memory.release_pool()
+        self._metrics.forget_search(key.namespace, key.name)
+
+    def _pass(self, key: SearchKey, resource: Object) -> Again:
+        generation = resource["metadata"]["generation"]
+        admitted = admit(resource, self._settings)
+        if isinstance(admitted, Reason):
+            return self._publish(key, resource, Findings(generation, refused=admitted))
+        jobs = self._jobs(key, resource)
+        wanted = wants_data_deleted(admitted.manifest.spec)
+        resource = Finalizing(self._client, jobs).keep(resource, wanted)
+        self._cache.put_search(resource)
+        try:
+            findings = self._search(key, resource, admitted, jobs)
+        except StoreError as error:
+            self._metrics.store_failed(error)
+            log.warning("%s", error)
+            findings = self._in_trouble(key, resource, _store_trouble(error))
+        except ClusterError:
+            raise
+        except UserError as error:
+            log.exception("the search can not go on")
+            findings = self._in_trouble(key, resource, Reason("SearchFailed", str(error)))
+        return self._publish(key, resource, findings)
+
+    def _search(
+        self, key: SearchKey, resource: Object, admitted: Admitted, jobs: SearchJobs
+    ) -> Findings:
+        memory = self._memory(key, resource, admitted)
+        status = resource.get("status") or {}
+        return SearchPass(
+            memory=memory,
+            jobs=jobs,
+            settings=self._settings,
+            clock=self._clock,
+            resumed=_was_suspended(status) and not memory.spec.suspend,
+            forgiven=status.get("forgivenTrials", 0),
+        ).run()
+
+    def _memory(self, key: SearchKey, resource: Object, admitted: Admitted) -> SearchMemory:
+        metadata = resource["metadata"]
+        memory = self._memories.get(key)
+        if memory is not None and memory.uid != metadata["uid"]:
+            self.forget(key)
+            memory = None
+        if memory is None or memory.generation != metadata["generation"]:
+            fresh = begin(resource, admitted, self._store(admitted.root))
+            if memory is not None:
+                fresh.claim, fresh.listed = memory.claim, memory.listed
+                fresh.patched = memory.patched
+            self._memories[key] = memory = fresh
+        return memory
+
+    def _in_trouble(self, key: SearchKey, resource: Object, trouble: Reason) -> Findings:
+        memory = self._memories.get(key)
+        findings = Findings(resource["metadata"]["generation"], troubles=(trouble,))
+        if memory is None:
+            return findings
+        return replace(findings, folder=memory.search.uri, image=memory.image)
+
+    def _publish(self, key: SearchKey, resource: Object, findings: Findings) -> Again:
+        memory = self._memories.get(key)
+        patched = memory.patched if memory is not None else None
+        since = seconds_since(patched, self._clock())
+        if self._publisher.publish(resource, findings, since) and memory is not None:
+            memory.patched = self._clock()
+        return Again(after=self._again(findings, memory))
+
+    def _again(self, findings: Findings, memory: SearchMemory | None) -> float | None:
+        """When to look again without an event; none where the resync will do."""
+        if findings.troubles:
+            return TROUBLE_SECONDS
+        states = [job.state for job in findings.jobs.values()]
+        wishes = []
+        if findings.pool_holder:
+            wishes.append(POOL_POLL_SECONDS)
+        if memory is not None and memory.claim is not None and memory.claim.held:
+            wishes.append(HEARTBEAT_SECONDS)
+        if any(isinstance(state, Waiting) for state in states):
+            wishes.append(WAITING_SECONDS)
+        if any(isinstance(state, Running) for state in states):
+            wishes.append(float(self._settings.progress_seconds))
+        return min(wishes, default=None)
+
+    def _end(self, key: SearchKey, resource: Object) -> Again:
+        memory = self._memories.get(key)
+        if memory is not None:
+            memory.release_pool()
+        if not has_finalizer(resource):
+            return Again()
+        jobs = self._jobs(key, resource)
+        finalizing = Finalizing(self._client, jobs)
+        admitted = admit(resource, self._settings)
+        if isinstance(admitted, Reason):  # never accepted, or not any more: no data of ours to find
+            log.warning("its data is left where it is: %s", admitted.message)
+            finalizing.keep(resource, wanted=False)
+            return Again()
+        metadata = resource["metadata"]
+        folder = keys.search_folder(key.namespace, key.name, metadata["uid"])
+        done = finalizing.delete_data(resource, self._store(admitted.root), folder)
+        return Again() if done else Again(after=DELETING_SECONDS)
+
+    def _jobs(self, key: SearchKey, resource: Object) -> SearchJobs:
+        return SearchJobs(self._client, self._cache, key, resource["metadata"]["uid"])
+
+    def _store(self, root: str) -> Store:
+        """Return the store at a root, which keeps its promises; one client serves all searches."""
+        with self._opening:
+            store = self._stores.get(root)
+        if store is None:
+            store = open_store(root)
+            store.probe()
+            with self._opening:
+                store = self._stores.setdefault(root, store)
+        return store
+
+
+def _was_suspended(status: Object) -> bool:
+    return any(
+        condition["type"] == "Suspended" and condition["status"] == "True"
+        for condition in status.get("conditions", ())
+    )
+
+
+def _store_trouble(error: StoreError) -> Reason:
+    away = isinstance(error, StoreUnavailable)
+    return Reason("StoreUnavailable" if away else "StoreRefused", str(error))

@@ -1,0 +1,138 @@
+"""The Jobs of one search in the cluster: seen through the cache, started and ended here."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from detnas.plan.stages import DueJob, Verb
+from detnas_operator.cache import SEARCH_LABEL, ClusterCache, SearchKey, owner_uid
+from detnas_operator.cluster import AlreadyExists, KubernetesClient, NotFound, Refused
+from detnas_operator.findings import Reason
+from detnas_operator.job.labels import NUMBER, VERB
+
+Object = dict[str, Any]
+LOG_LINES = 400
+LOG_BYTES = 256 * 1024
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchJobs:
+    """The Jobs that one search owns.
+
+    Attributes:
+        client: writes, and reads what is not watched.
+        cache: what was last seen.
+        key: of the search.
+        uid: of its resource, which owns them.
+    """
+
+    client: KubernetesClient
+    cache: ClusterCache
+    key: SearchKey
+    uid: str
+
+    def all(self) -> dict[str, Object]:
+        """Return them by name, as last seen."""
+        return {job["metadata"]["name"]: job for job in self.cache.jobs(self.key, self.uid)}
+
+    def list_again(self) -> None:
+        """Ask the API server for all of them: what the watch may have missed is made good."""
+        snapshot = self.client.snapshot("jobs", self.key.namespace, self._selector)
+        self.cache.replace_jobs(self.key, snapshot)
+
+    def pods(self) -> list[Object]:
+        """Return the pods of all of them."""
+        return list(self.client.list("pods", self.key.namespace, self._selector))
+
+    def start(self, objects: list[Object]) -> Reason | None:
+        """Create a Job with what it needs; return why that can not be, for now.
+
+        That it exists already and is ours is success: an earlier answer was lost.
+        """
+        for body in objects:
+            kind = {"Job": "jobs", "Service": "services"}[body["kind"]]
+            try:
+                created = self.client.create(kind, self.key.namespace, body)
+            except AlreadyExists:
+                if reason := self._existing(kind, body["metadata"]["name"]):
+                    return reason
+            except Refused as error:
+                return _refusal(body, error)
+            else:
+                if kind == "jobs":
+                    self.cache.put_job(created)
+                    log.info("started job %s", body["metadata"]["name"])
+        return None
+
+    def delete(self, name: str, why: str) -> None:
+        """Delete a Job and its pods."""
+        job = self.all().get(name)
+        if job is None:
+            return
+        log.info("deleting job %s: %s", name, why)
+        self.client.delete("jobs", self.key.namespace, name, uid=job["metadata"]["uid"])
+
+    def expire(self, name: str, seconds: int) -> None:
+        """Let a Job that has ended be deleted after a while, so that its log can be read."""
+        body = {"spec": {"ttlSecondsAfterFinished": seconds}}
+        try:
+            self.cache.put_job(self.client.merge_patch("jobs", self.key.namespace, name, body))
+        except NotFound:
+            self.list_again()
+
+    def log_end(self, pod: Object) -> str:
+        """Return the end of a pod's log; empty where it can not be had any more."""
+        name = pod["metadata"]["name"]
+        container = pod["spec"]["containers"][0]["name"]
+        try:
+            return self.client.pod_log(self.key.namespace, name, container, LOG_LINES, LOG_BYTES)
+        except (NotFound, Refused):
+            return ""
+
+    @property
+    def _selector(self) -> str:
+        return f"{SEARCH_LABEL}={self.key.name}"
+
+    def _existing(self, kind: str, name: str) -> Reason | None:
+        found = self.client.get(kind, self.key.namespace, name)
+        if found is None:
+            return Reason("NameTaken", f"{kind} {name} is being replaced; trying again")
+        if owner_uid(found) != self.uid:
+            return Reason(
+                "NameTaken",
+                f"{kind} {name} belongs to another object, most likely an earlier search of this "
+                "name that is being deleted; waiting until it is gone",
+            )
+        if "deletionTimestamp" in found["metadata"]:
+            return Reason("NameTaken", f"{kind} {name} is being deleted; waiting until it is gone")
+        if kind == "jobs":
+            self.cache.put_job(found)
+        return None
+
+
+def purpose(job: Object) -> DueJob:
+    """What a Job is for, as its labels say."""
+    labels = job["metadata"]["labels"]
+    return DueJob(Verb(labels[VERB]), int(labels[NUMBER]))
+
+
+def has_ended(job: Object) -> bool:
+    """Whether a Job is over, with or without success."""
+    return any(
+        condition["type"] in ("Complete", "Failed") and condition["status"] == "True"
+        for condition in job.get("status", {}).get("conditions", ())
+    )
+
+
+def is_owned_by(body: Object, job: Object) -> bool:
+    """Whether a Job made this pod."""
+    return owner_uid(body) == str(job["metadata"]["uid"])
+
+
+def _refusal(body: Object, error: Refused) -> Reason:
+    what = f"{body['kind']} {body['metadata']['name']}"
+    quota = "exceeded quota" in str(error)
+    reason = "QuotaExceeded" if quota else "AdmissionRefused"
+    return Reason(reason, f"the API server refuses {what}: {error}")

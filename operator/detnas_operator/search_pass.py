@@ -1,0 +1,213 @@
+"""One pass over an accepted search: observe, decide, apply; what it found becomes the status."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from detnas.lifecycle.claim import PoolClaim
+from detnas.lifecycle.failures import set_aside_failures
+from detnas.lifecycle.state import SearchState
+from detnas.plan.stages import DueJob, Plan, Verb, plan
+from detnas.search.history import write_segments
+from detnas_operator.finding import Finding
+from detnas_operator.findings import Findings, Reason
+from detnas_operator.gpu_time import gpu_seconds
+from detnas_operator.job.accounting import elapsed_seconds
+from detnas_operator.job.job import job_manifest, service_manifest
+from detnas_operator.job.order import JobOrder, Owner
+from detnas_operator.logs import about
+from detnas_operator.memory import SearchMemory, seconds_since
+from detnas_operator.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
+from detnas_operator.restraint import Restraint, restraint
+from detnas_operator.search_jobs import SearchJobs, has_ended, purpose
+from detnas_operator.settings import OperatorSettings
+from detnas_operator.settling import Settling
+from detnas_operator.steps import OVER, Steps, steps
+
+log = logging.getLogger(__name__)
+Object = dict[str, Any]
+
+_ROUNDS = 4
+"""Settling jobs changes what is due, at most from the setup through to the export."""
+
+
+@dataclass
+class SearchPass:
+    """One pass.
+
+    Attributes:
+        memory: of the search.
+        jobs: its Jobs in the cluster.
+        settings: the administrator's.
+        clock: seconds, rising.
+        resumed: the user has just resumed the search: what failed is tried again.
+        forgiven: trials below this number no longer count as failures in a row.
+    """
+
+    memory: SearchMemory
+    jobs: SearchJobs
+    settings: OperatorSettings
+    clock: Callable[[], float]
+    resumed: bool = False
+    forgiven: int = 0
+    _troubles: list[Reason] = field(default_factory=list)
+    _decided: Plan = field(init=False)
+    _restraint: Restraint = field(init=False)
+
+    def run(self) -> Findings:
+        """Do what is to be done, and return what was found.
+
+        Raises:
+            ClusterError: the API server can not be used.
+            StoreError: the store can not be used.
+        """
+        if seconds_since(self.memory.listed, self.clock()) >= self.settings.resync_seconds:
+            self.jobs.list_again()
+            self.memory.listed = self.clock()
+        if self.resumed:
+            self._forgive()
+        todo = self._decide()
+        for _ in range(_ROUNDS):
+            if not todo.settle:
+                break
+            self._settle(todo.settle)
+            todo = self._decide()
+        self._apply(todo)
+        return self._findings()
+
+    @property
+    def _state(self) -> SearchState:
+        return self.memory.reader.state
+
+    @property
+    def _naming(self) -> Naming:
+        return Naming(self.memory.requests, self._state)
+
+    def _decide(self) -> Steps:
+        jobs, name = self.jobs.all(), self.jobs.key.name
+        self.memory.reader.read(lambda trial: trial_may_have_ended(jobs, name, trial))
+        spec, state = self.memory.spec, self._state
+        self._decided = plan(state.observation, spec)
+        self._restraint = restraint(spec, state.history.summary, self._gpu_seconds(), self.forgiven)
+        seen = seen_jobs(jobs, self._naming, self.memory, self.clock())
+        return steps(self._decided, seen, self._naming.name, self._restraint)
+
+    def _gpu_seconds(self) -> float:
+        now = datetime.now(UTC)
+        running = [
+            (purpose(job).verb, elapsed_seconds(job, now))
+            for job in self.jobs.all().values()
+            if not is_finished(self._state, purpose(job))
+        ]
+        spec = self.memory.spec
+        return gpu_seconds(self._state, spec, running, trained_pool=self._trained_pool())
+
+    def _trained_pool(self) -> bool:
+        memory, claim = self.memory, self._claim
+        if claim is None or claim.held:
+            return claim is not None
+        if len(self._state.pool) < len(memory.spec.teachers.phases):
+            return False
+        if memory.trained_pool is None:
+            memory.trained_pool = claim.was_last_held()
+        return memory.trained_pool
+
+    @property
+    def _claim(self) -> PoolClaim | None:
+        key = self.jobs.key
+        holder = f"search {key.name} in namespace {key.namespace} ({self.jobs.uid[:8]})"
+        return self.memory.pool_claim(holder, self.clock)
+
+    def _forgive(self) -> None:
+        """Let what failed be tried again: its Jobs go first, so that they do not fail it again."""
+        state = self.memory.reader.read()
+        naming = self._naming
+        for name, job in self.jobs.all().items():
+            if has_ended(job) and naming.name(purpose(job)) == name:
+                self.jobs.delete(name, "the search is resumed")
+        for folder in set_aside_failures(self.memory.store, self.memory.requests, state):
+            log.info("%s failed before: it is tried again", folder)
+        self.forgiven = state.history.summary.next_index
+        self.memory.look_afresh()
+
+    def _settle(self, names: tuple[str, ...]) -> None:
+        settling = Settling(self.memory.store, self.jobs)
+        pods = self.jobs.pods()
+        for name in names:
+            job = self.jobs.all()[name]
+            due = purpose(job)
+            with about(job=name):
+                settling.settle(job, due, self._naming.folder(due), pods)
+
+    def _apply(self, todo: Steps) -> None:
+        why = str(self._decided.phase) if self._decided.phase in OVER else "not wanted now"
+        for name in todo.delete:
+            self.jobs.delete(name, why)
+        self._keep_pool_claim()
+        for due in todo.start:
+            if due.verb is not Verb.POOL or self._holds_pool():
+                self._start(due)
+        for proposal in self.memory.requesting.propose(todo.propose):
+            self._start(DueJob(Verb.EVALUATE, proposal.index))
+        for name in todo.expire:
+            self.jobs.expire(name, self.settings.jobs.ttl_seconds)
+        for name in todo.awaited:
+            self._troubles.append(Reason("NameTaken", f"job {name} is being deleted; waiting"))
+        self._tidy()
+
+    def _start(self, due: DueJob) -> None:
+        """Create a due job's Job, its request first, so that a crash in between loses nothing."""
+        if due.verb is not Verb.EVALUATE:  # a trial's request is what makes it due
+            requesting = self.memory.requesting
+            requesting.record(requesting.due_request(due, self._state))
+        key, tenant = self.jobs.key, self.memory.admitted.tenant
+        order = JobOrder(
+            owner=Owner(key.name, key.namespace, self.jobs.uid),
+            due=due,
+            folder=self._naming.folder(due),
+            store=self.memory.store.uri,
+            spec=self.memory.spec,
+            image=self.memory.image,
+        )
+        service = service_manifest(order)
+        job = job_manifest(order, self.settings, tenant)
+        with about(job=order.name):
+            refused = self.jobs.start([job] if service is None else [service, job])
+        if refused is not None:
+            self._troubles.append(refused)
+
+    def _holds_pool(self) -> bool:
+        claim = self._claim
+        return claim is not None and claim.hold()
+
+    def _keep_pool_claim(self) -> None:
+        """Keep the claim up while a phase is trained, and give it back when none is to be."""
+        due = any(job.verb is Verb.POOL for job in self._decided.due)
+        claim = self._claim
+        if not due or self._restraint.starts_nothing:
+            self.memory.release_pool()
+        elif claim is not None and claim.held and not claim.hold():
+            for name, job in self.jobs.all().items():
+                if purpose(job).verb is Verb.POOL and not has_ended(job):
+                    self.jobs.delete(name, f"{claim.other} trains the pool now")
+
+    def _tidy(self) -> None:
+        state = self._state
+        if state.facts is None:
+            return
+        store, search = self.memory.store, self.memory.requests.search
+        self.memory.reader.remember(write_segments(store, search, state.history))
+        self.memory.collector.collect(self._state.history, state.facts)
+
+    def _findings(self) -> Findings:
+        return Finding(
+            memory=self.memory,
+            jobs=self.jobs,
+            naming=self._naming,
+            decided=self._decided,
+            restraint=self._restraint,
+            now=self.clock(),
+            progress_seconds=self.settings.progress_seconds,
+        ).findings(self._gpu_seconds(), self.forgiven, tuple(self._troubles))

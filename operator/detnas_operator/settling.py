@@ -1,0 +1,85 @@
+"""A Job that ended without a result: its log is kept, and the job's result says what happened."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from detnas.lifecycle.attempts import attempt_numbers
+from detnas.lifecycle.giving_up import give_up
+from detnas.plan.stages import DueJob
+from detnas.records import keys
+from detnas.records.results import Result
+from detnas.store import Store
+from detnas_operator.job.state import Failed, job_state
+from detnas_operator.memory import parse_time
+from detnas_operator.search_jobs import SearchJobs, has_ended, is_owned_by
+
+Object = dict[str, Any]
+_LINES_IN_MESSAGE = 5
+_LONGEST_LINE = 300
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """Ends jobs whose Job is over, or goes on for ever, and whose result is missing.
+
+    Attributes:
+        store: where the search lies.
+        jobs: its Jobs in the cluster.
+    """
+
+    store: Store
+    jobs: SearchJobs
+
+    def settle(self, job: Object, due: DueJob, folder: str, pods: list[Object]) -> Result:
+        """Write the result that the job itself did not write, unless it did in the meantime.
+
+        Args:
+            job: its Job, which is over or must end.
+            due: what it was for.
+            folder: key of its folder.
+            pods: of the search.
+        """
+        own = [pod for pod in pods if is_owned_by(pod, job)]
+        end = self._keep_log(folder, own)
+        message = _message(job, own)
+        if not has_ended(job):
+            self.jobs.delete(job["metadata"]["name"], message)
+        message = f"{message}; the end of its log:\n{end}" if end else message
+        started = parse_time(job.get("status", {}).get("startTime")) or datetime.now(UTC)
+        result = give_up(self.store, due.verb, folder, message, started)
+        log.warning("%s ended without a result: %s", job["metadata"]["name"], message)
+        return result
+
+    def _keep_log(self, folder: str, pods: list[Object]) -> str:
+        """Copy the log of the pod that ended last into the store; return its last lines."""
+        if not pods:
+            return ""
+        last = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        text = self.jobs.log_end(last)
+        if not text.strip():
+            return ""
+        attempt = max(attempt_numbers(self.store, folder), default=1)
+        key = f"{keys.attempt_folder(folder, attempt)}/log.txt"
+        if self.store.size(key) is None:
+            self.store.put(key, text.encode())
+        lines = text.strip().splitlines()[-_LINES_IN_MESSAGE:]
+        return "\n".join(line[:_LONGEST_LINE] for line in lines)
+
+
+def _message(job: Object, pods: list[Object]) -> str:
+    state = job_state(job, pods, datetime.now(UTC))
+    if isinstance(state, Failed):
+        return state.message
+    if not has_ended(job):
+        return (
+            f"Job {job['metadata']['name']} asked to be resumed more often than "
+            "spec.limits.resumptions allows"
+        )
+    return (
+        f"Job {job['metadata']['name']} is complete, but wrote no result; look at its log and at "
+        "whether it may write to the store"
+    )

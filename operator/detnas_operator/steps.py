@@ -1,0 +1,93 @@
+"""What a pass should do: a pure function of the plan and the Jobs in the cluster."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from detnas.plan.stages import DueJob, Phase, Plan
+from detnas_operator.restraint import Restraint
+
+OVER = (Phase.SUCCEEDED, Phase.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenJob:
+    """A Job of the search, as the cluster has it.
+
+    Attributes:
+        due: what it is for.
+        ended: it is Complete or Failed.
+        terminating: it is being deleted.
+        expires: it has a time to live after its end.
+        has_result: its result is in the store.
+        exhausted: it asked to be resumed more often than it may.
+        lingers: it has been running on for long since its result was written.
+    """
+
+    due: DueJob
+    ended: bool = False
+    has_result: bool = False
+    exhausted: bool = False
+    lingers: bool = False
+    terminating: bool = False
+    expires: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What to do, in this order; names are of Jobs.
+
+    Attributes:
+        settle: ended without a result, or never will: each gets one, and the pass looks again.
+        delete: not wanted any more; one that has its result is about to end by itself.
+        start: due and not there.
+        propose: new trials to decide and start.
+        expire: ended with a result in the store: the Job and its log may go after a while.
+        awaited: due, but an old Job of the name is still being deleted.
+    """
+
+    settle: tuple[str, ...] = ()
+    delete: tuple[str, ...] = ()
+    start: tuple[DueJob, ...] = ()
+    propose: int = 0
+    expire: tuple[str, ...] = ()
+    awaited: tuple[str, ...] = ()
+
+
+def steps(
+    decided: Plan,
+    jobs: Mapping[str, SeenJob],
+    name_of: Callable[[DueJob], str],
+    restraint: Restraint,
+) -> Steps:
+    """Decide what a pass does.
+
+    Args:
+        decided: what is due, by the store.
+        jobs: the search's Jobs by name.
+        name_of: the one name a job's Job can have.
+        restraint: what keeps the search from starting more.
+    """
+    live = {name: job for name, job in jobs.items() if not job.terminating}
+    over = decided.phase in OVER
+    ends = over or restraint.ends_running
+
+    def is_unwanted(job: SeenJob) -> bool:
+        return not job.ended and (job.lingers if job.has_result else ends)
+
+    due = () if over or restraint.starts_nothing else decided.due
+    return Steps(
+        settle=_named(live, lambda job: (job.ended or job.exhausted) and not job.has_result),
+        delete=_named(live, is_unwanted),
+        start=tuple(job for job in due if name_of(job) not in jobs),
+        propose=0 if over or restraint.starts_nothing else decided.proposals,
+        expire=_named(live, lambda job: job.ended and job.has_result and not job.expires),
+        awaited=tuple(name_of(job) for job in due if _is_terminating(jobs.get(name_of(job)))),
+    )
+
+
+def _named(jobs: Mapping[str, SeenJob], wanted: Callable[[SeenJob], bool]) -> tuple[str, ...]:
+    return tuple(name for name, job in jobs.items() if wanted(job))
+
+
+def _is_terminating(job: SeenJob | None) -> bool:
+    return job is not None and job.terminating
