@@ -10,6 +10,7 @@ import prometheus_client as prometheus
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from detnas.errors import UserError
 from detnas_operator.work_queue import QueueState
 
 MOST_SEARCHES = 2000
@@ -108,8 +109,16 @@ class Metrics:
             gauge.set_function(_reader(state, field))
 
     def serve(self, port: int) -> Callable[[], None]:
-        """Serve ``/metrics`` on all addresses, from a thread; return what ends it."""
-        server, _ = prometheus.start_http_server(port, registry=self.registry)
+        """Serve ``/metrics`` on all addresses, from a thread; return what ends it.
+
+        Raises:
+            UserError: something else listens on the port.
+        """
+        try:
+            server, _ = prometheus.start_http_server(port, registry=self.registry)
+        except OSError as error:
+            problem = f"metrics.port {port} can not be used ({error.strerror})"
+            raise UserError(problem, "choose one that nothing listens on") from error
         return server.shutdown
 
     def _searches_by_phase(self) -> dict[str, int]:

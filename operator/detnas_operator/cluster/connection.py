@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import urllib3
 from kubernetes.client import Configuration
-from kubernetes.client.rest import RESTClientObject
+from kubernetes.client.rest import RESTClientObject, should_bypass_proxies
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 
 from detnas import __version__
@@ -95,6 +95,13 @@ class Connection:
         if self.configuration.username:
             return str(self.configuration.get_basic_auth_token())
         return ""
+
+    @property
+    def proxy(self) -> str | None:
+        """Return the proxy on the way to the API server, or None where there is none."""
+        configuration = self.configuration
+        direct = should_bypass_proxies(configuration.host, configuration.no_proxy or "")
+        return None if direct else configuration.proxy
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -1,0 +1,100 @@
+"""`detnas-operator check`: whether CRD, permissions and S3 are as the operator needs them.
+
+One line each; what fails says what to do.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from detnas.errors import UserError
+from detnas.store import open_store
+from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
+from detnas_operator.cluster.connection import connect
+from detnas_operator.settings import OperatorSettings
+
+NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
+    (PLURAL, ""): ("get", "list", "watch", "patch"),
+    (PLURAL, "status"): ("get", "patch"),
+    (PLURAL, "finalizers"): ("update",),
+    ("jobs", ""): ("get", "list", "watch", "create", "patch", "delete"),
+    ("pods", ""): ("get", "list"),
+    ("pods", "log"): ("get",),
+    ("services", ""): ("get", "create", "delete"),
+    ("events", ""): ("create",),
+}
+"""Verbs by resource and subresource: all that the chart's roles grant, and all that is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found: nothing wrong where ``problem`` is None."""
+
+    what: str
+    problem: UserError | None = None
+
+    def __str__(self) -> str:
+        return f"FAIL  {self.what}: {self.problem}" if self.problem else f"ok    {self.what}"
+
+
+def check(settings: OperatorSettings, write: Callable[[str], object]) -> bool:
+    """Make every check, write a line for each, and return whether all are well."""
+    sound = True
+    for finding in _findings(settings):
+        write(f"{finding}\n")
+        sound = sound and finding.problem is None
+    return sound
+
+
+def _findings(settings: OperatorSettings) -> Iterator[Finding]:
+    try:
+        client = KubernetesClient(connect(connections=1))
+    except UserError as error:
+        yield Finding("Kubernetes API", error)
+    else:
+        places: tuple[str | None, ...] = settings.namespaces or (None,)
+        yield _crd(client, places[0])
+        for place in places:
+            for (kind, subresource), verbs in NEEDED.items():
+                yield _permission(client, place, kind, subresource, verbs)
+    yield _store(settings.storage.default or settings.storage.allowed[0])
+
+
+def _crd(client: KubernetesClient, namespace: str | None) -> Finding:
+    what = "CRD detnassearches.detnas.dev is served"
+    try:
+        next(iter(client.list(PLURAL, namespace, limit=1)), None)
+    except NotFound as error:
+        remedy = "install it: helm upgrade with crds.enabled=true, or kubectl apply -f its file"
+        return Finding(what, UserError(f"the API server does not know it ({error.status})", remedy))
+    except UserError as error:
+        return Finding(what, error)
+    return Finding(what)
+
+
+def _permission(
+    client: KubernetesClient,
+    namespace: str | None,
+    kind: str,
+    subresource: str,
+    verbs: tuple[str, ...],
+) -> Finding:
+    resource = f"{kind}/{subresource}" if subresource else kind
+    place = f"in {namespace}" if namespace else "in all namespaces"
+    what = f"may {', '.join(verbs)} {resource} {place}"
+    try:
+        missing = [v for v in verbs if not client.allowed(v, kind, namespace, subresource)]
+    except UserError as error:
+        return Finding(what, error)
+    if not missing:
+        return Finding(what)
+    remedy = "grant it to the operator's service account: helm upgrade with rbac.create=true"
+    return Finding(what, UserError(f"{', '.join(missing)} refused", remedy))
+
+
+def _store(uri: str) -> Finding:
+    what = f"store {uri} can be used"
+    try:
+        open_store(uri).probe()
+    except UserError as error:
+        return Finding(what, error)
+    return Finding(what)

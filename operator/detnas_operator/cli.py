@@ -1,0 +1,94 @@
+"""`detnas-operator`: runs the operator, or checks that one could run here."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from detnas import __version__
+from detnas.errors import UserError
+from detnas_operator.logs import configure_logs
+from detnas_operator.settings import OperatorSettings, load_settings
+
+log = logging.getLogger(__name__)
+
+CONFIG = Path("/etc/detnas/operator.yaml")
+OK, FAILED, USAGE = 0, 1, 2
+_SPARE_CONNECTIONS = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0 ended, 1 failed, 2 wrong configuration."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(options.config)
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return USAGE
+    set_store_variables(settings)
+    if options.command == "check":
+        from detnas_operator.check import check
+
+        return OK if check(settings, sys.stdout.write) else FAILED
+    configure_logs(settings.log_level)
+    return run(settings)
+
+
+def run(settings: OperatorSettings) -> int:
+    """Run the operator until it is told to end; return the exit code."""
+    from detnas_operator.cache import ClusterCache
+    from detnas_operator.cluster import KubernetesClient
+    from detnas_operator.cluster.connection import connect
+    from detnas_operator.frame import Frame
+    from detnas_operator.metrics import Metrics
+    from detnas_operator.reconciler import Reconciler
+
+    metrics, cache = Metrics(), ClusterCache()
+    try:
+        connection = connect(settings.workers + _SPARE_CONNECTIONS)
+        client = KubernetesClient(connection, metrics.wrote)
+        reconciler = Reconciler(settings, client, cache, metrics)
+        metrics.serve(settings.metrics.port)
+        ended = asyncio.run(Frame(settings, client, cache, metrics, reconciler).run())
+    except UserError as error:
+        log.error("%s", error)  # noqa: TRY400 (it says what to do; a traceback would hide that)
+        return FAILED
+    except Exception:
+        log.exception("the operator ends, to be started again")
+        return FAILED
+    log.info("ended; jobs run on")
+    if not ended:
+        log.warning("a pass did not end in time; the next process repeats it")
+        logging.shutdown()
+        os._exit(OK)  # its thread would keep the process for as long as it takes
+    return OK
+
+
+def set_store_variables(settings: OperatorSettings) -> None:
+    """Point this process's S3 client at the configured server."""
+    if settings.storage.endpoint:
+        os.environ["AWS_ENDPOINT_URL"] = settings.storage.endpoint
+    os.environ["AWS_DEFAULT_REGION"] = settings.storage.region
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="detnas-operator",
+        description="Run DetNASSearch resources as Kubernetes Jobs.",
+        epilog="Access: KUBECONFIG where it is set, else the pod's service account.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=("run", "check"),
+        default="run",
+        help="check: see whether CRD, permissions and S3 are as the operator needs them",
+    )
+    parser.add_argument(
+        "--config", type=Path, default=CONFIG, help="configuration file (default: %(default)s)"
+    )
+    return parser

@@ -1,0 +1,108 @@
+"""What kopf calls: events into the cache and the queue, credentials, health. Nothing else.
+
+Only event handlers: change handlers and timers would write annotations and finalizers.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import kopf
+
+from detnas_operator.cache import ClusterCache, SearchKey, job_key
+from detnas_operator.cluster import GROUP, PLURAL, VERSION
+from detnas_operator.cluster.connection import Connection
+
+
+class EventHandlers:
+    """Takes in watch events, and asks for a pass over the search that an event is about."""
+
+    def __init__(
+        self,
+        cache: ClusterCache,
+        enqueue: Callable[[SearchKey], None],
+        relist: Callable[[], None],
+    ) -> None:
+        """Make handlers for one process.
+
+        Args:
+            relist: called when a watch has started over, and may have missed deletions.
+        """
+        self._cache = cache
+        self._enqueue = enqueue
+        self._relist = relist
+        self._listed: set[str] = set()
+
+    def search(self, change: str | None, body: dict[str, Any]) -> None:
+        """Take in a search that was listed (None), ADDED, MODIFIED or DELETED."""
+        key = SearchKey(body["metadata"]["namespace"], body["metadata"]["name"])
+        if change == "DELETED":
+            self._cache.drop_search(body)
+            self._enqueue(key)
+        elif self._cache.put_search(body):
+            self._enqueue(key)
+        self._note_listing(change, body)
+
+    def job(self, change: str | None, body: dict[str, Any]) -> None:
+        """Take in a Job that was listed (None), ADDED, MODIFIED or DELETED."""
+        key = job_key(body)
+        if key is None:
+            return
+        if change == "DELETED":
+            self._cache.drop_job(body)
+            self._enqueue(key)
+        elif self._cache.put_job(body):
+            self._enqueue(key)
+        self._note_listing(change, body)
+
+    def _note_listing(self, change: str | None, body: dict[str, Any]) -> None:
+        """See a watch start over: it lists again what it had listed or added before."""
+        uid = body["metadata"]["uid"]
+        if change == "DELETED":
+            self._listed.discard(uid)
+        elif change is None and uid in self._listed:
+            self._listed.clear()  # one call for the whole list; the next list is noticed again
+            self._relist()
+        else:
+            self._listed.add(uid)
+
+
+def register(
+    registry: kopf.OperatorRegistry,
+    events: EventHandlers,
+    connection: Connection,
+    health: Callable[[], dict[str, int | float]],
+) -> None:
+    """Enter the handlers into a registry of kopf's."""
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def search_event(event: kopf.RawEvent, **_: object) -> None:
+        events.search(event["type"], cast("dict[str, Any]", event["object"]))
+
+    @kopf.on.event("batch", "v1", "jobs", registry=registry)
+    async def job_event(event: kopf.RawEvent, **_: object) -> None:
+        events.job(event["type"], cast("dict[str, Any]", event["object"]))
+
+    @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.PERMANENT)
+    async def login(**_: object) -> kopf.ConnectionInfo:
+        return credentials(connection)
+
+    # An arbitrary error would be tried again, with the asker waiting: a verdict is final.
+    @kopf.on.probe(id="queue", registry=registry, errors=kopf.ErrorsMode.PERMANENT)
+    async def probe(**_: object) -> dict[str, int | float]:
+        return health()
+
+
+def credentials(connection: Connection) -> kopf.ConnectionInfo:
+    """Return what kopf needs to reach the API server that our own client speaks to."""
+    configuration = connection.configuration
+    scheme, _, token = connection.authorization().partition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        scheme=scheme or None,
+        token=token.strip() or None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        proxy_url=connection.proxy,
+    )
