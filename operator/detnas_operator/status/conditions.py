@@ -1,20 +1,193 @@
 """The conditions of a search: what is so, what is not, and why."""
 
-from collections.abc import Sequence
-from datetime import datetime
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from detnas_operator.findings import Findings
+from detnas.lifecycle.status import SearchStatus
+from detnas.plan.stages import Phase, Verb
+from detnas.resource.cut import cut
+from detnas_operator.findings import Findings, Reason
+from detnas_operator.status.figures import detector_figures, gain
+from detnas_operator.status.obstacles import (
+    SUSPENDED,
+    held_up,
+    hindrances,
+    standstill,
+    troubles,
+)
+
+Condition = Mapping[str, Any]
+
+_LONGEST = 1000
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
+_AFTER_TEACHERS = frozenset({Phase.SEARCHING, Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
+_BEFORE_TRIALS = frozenset({Phase.PREPARING, Phase.TRAINING})
+_ENDING = frozenset({Phase.FINETUNING, Phase.EXPORTING})
+_NOW_DONE = {
+    Phase.PREPARING: "the data set is being checked",
+    Phase.TRAINING: "the base and the teachers are being trained",
+    Phase.FINETUNING: "the best student is being trained on",
+    Phase.EXPORTING: "the student to take away is being written",
+}
+_NOT_ACCEPTED = Reason("NotAccepted", "the search is not accepted")
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a condition says in this pass; status None: what it said before, if anything."""
+
+    status: bool | None
+    why: Reason
 
 
 def conditions(
-    findings: Findings, before: Sequence[dict[str, Any]], now: datetime
+    findings: Findings, before: Sequence[Condition], now: datetime
 ) -> list[dict[str, Any]]:
     """Return all conditions, in a fixed order, in the shape of metav1.Condition.
+
+    Succeeded sums up: while it is False, its reason and message say what the search is at, or why
+    nothing happens. Degraded is True where somebody should look.
 
     Args:
         findings: of this pass.
         before: the conditions that the resource has; what can not be known in this pass stays.
         now: for those whose status changed.
     """
-    raise NotImplementedError
+    said = {condition["type"]: condition for condition in before}
+    claims = {
+        "Accepted": _accepted(findings),
+        "TeachersReady": _teachers_ready(findings, now),
+        "Searching": _searching(findings, now),
+        "Suspended": _suspended(findings),
+        "Degraded": _degraded(findings, now),
+        "Succeeded": _succeeded(findings, now, said.get("Succeeded", {})),
+    }
+    return [
+        _condition(name, claim, said.get(name), findings.generation, now)
+        for name, claim in claims.items()
+    ]
+
+
+def progress_reason(search: SearchStatus) -> Reason:
+    """Say what a search is at that nothing holds up."""
+    return Reason(str(search.phase), _NOW_DONE.get(search.phase) or _trials_done(search))
+
+
+def _condition(
+    name: str, claim: _Claim, before: Condition | None, generation: int, now: datetime
+) -> dict[str, Any]:
+    if claim.status is None and before is not None and before["status"] != "Unknown":
+        return dict(before)
+    status = "Unknown" if claim.status is None else str(claim.status)
+    since = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if before is not None and before.get("status") == status:
+        since = before.get("lastTransitionTime", since)
+    return {
+        "type": name,
+        "status": status,
+        "observedGeneration": generation,
+        "lastTransitionTime": since,
+        "reason": claim.why.reason,
+        "message": cut(_ADDRESS.sub("0x…", claim.why.message), _LONGEST),
+    }
+
+
+def _accepted(findings: Findings) -> _Claim:
+    if findings.refused is not None:
+        return _Claim(False, findings.refused)
+    folder = findings.search.folder if findings.search else findings.folder
+    if folder:
+        return _Claim(True, Reason("Accepted", f"all that is found is kept in {folder}"))
+    return _unread(findings)
+
+
+def _teachers_ready(findings: Findings, now: datetime) -> _Claim:
+    search = findings.search
+    if search is None:
+        return _unread(findings)
+    done, phases = findings.pool_phases
+    if search.phase in _AFTER_TEACHERS or 0 < phases == done:
+        where = f"the teacher pool is trained: {findings.pool}" if findings.pool else "all trained"
+        return _Claim(True, Reason("Trained", where))
+    verbs = (Verb.PREPARE,) if search.phase is Phase.PREPARING else (Verb.POOL,)
+    obstacle = _obstacle(findings, now, verbs)
+    if obstacle is not None:
+        return _Claim(False, obstacle)
+    if search.phase is Phase.PREPARING:
+        return _Claim(False, Reason("WaitingForData", "the data set is checked first"))
+    return _Claim(False, Reason("Training", f"{done} of {phases} phases are trained"))
+
+
+def _searching(findings: Findings, now: datetime) -> _Claim:
+    search = findings.search
+    if search is None:
+        return _unread(findings)
+    if search.phase in _BEFORE_TRIALS:
+        return _Claim(
+            False, Reason("NotStarted", "trials begin once the base and the teachers are trained")
+        )
+    if search.phase in _ENDING or search.phase is Phase.SUCCEEDED:
+        return _Claim(False, Reason("Finished", search.ended_because or _trials_done(search)))
+    obstacle = _obstacle(findings, now, (Verb.EVALUATE,))
+    if obstacle is not None:
+        return _Claim(False, obstacle)
+    return _Claim(True, Reason("TrialsRunning", _trials_done(search)))
+
+
+def _suspended(findings: Findings) -> _Claim:
+    if findings.suspended:
+        return _Claim(True, SUSPENDED)
+    if findings.halted is not None and standstill(findings) is findings.halted:
+        return _Claim(True, findings.halted)
+    return _Claim(False, Reason("NotSuspended", "jobs run as they become due"))
+
+
+def _degraded(findings: Findings, now: datetime) -> _Claim:
+    found = tuple(hindrances(findings, now))
+    if not found:
+        return _Claim(False, Reason("NothingWrong", "nothing needs anybody's attention"))
+    messages = dict.fromkeys(one.message for one in found)
+    return _Claim(True, Reason(found[0].reason, "; ".join(messages)))
+
+
+def _succeeded(findings: Findings, now: datetime, before: Condition) -> _Claim:
+    search = findings.search
+    ended = before.get("status") == "True"
+    if search is None and (findings.refused is None or ended):
+        return _unread(findings)
+    if search is not None and search.phase is Phase.SUCCEEDED:
+        return _Claim(True, Reason("Exported", _taken_away(search)))
+    obstacle = _obstacle(findings, now, tuple(Verb))
+    if obstacle is not None or search is None:
+        return _Claim(False, obstacle or _NOT_ACCEPTED)
+    return _Claim(False, progress_reason(search))
+
+
+def _obstacle(findings: Findings, now: datetime, verbs: Sequence[Verb]) -> Reason | None:
+    return standstill(findings) or held_up(findings, now, verbs)
+
+
+def _unread(findings: Findings) -> _Claim:
+    """What the store did not say stays as it was; at first nothing is known."""
+    if findings.refused is None:
+        return _Claim(None, next(iter(troubles(findings)), _NOT_ACCEPTED))
+    return _Claim(None, _NOT_ACCEPTED)
+
+
+def _trials_done(search: SearchStatus) -> str:
+    return f"{search.finished} of {search.trials} trials have finished"
+
+
+def _taken_away(search: SearchStatus) -> str:
+    student, base = search.exported, search.base
+    if student is None:
+        return "the student is exported"
+    figures = detector_figures(student, None)
+    than = detector_figures(base, None) if base else {}
+    who = (
+        "the student" if search.best_trial is None else f"the student of trial {search.best_trial}"
+    )
+    return f"{who} has {gain(figures, than)}; it lies in {search.exported_to}"

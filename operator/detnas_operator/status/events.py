@@ -1,9 +1,33 @@
 """What people look for in ``kubectl describe``: events, from what changed in the status."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from hashlib import blake2b
+from itertools import chain
 from typing import Any, Literal
+
+from detnas.plan.stages import Phase
+from detnas.report.wording import spaced
+from detnas.resource.cut import cut
+from detnas_operator.status.figures import gain
+
+Status = Mapping[str, Any]
+
+REPORTER = "detnas-operator"
+
+_LONGEST = 1000
+"""Of 1024 bytes that the API server takes."""
+
+_MOST_FAILURES = 5
+_PHASES: dict[str, str] = {
+    Phase.PREPARING: "checks the data set",
+    Phase.TRAINING: "trains the base and the teachers",
+    Phase.SEARCHING: "begins the trials",
+    Phase.FINETUNING: "trains the best student on",
+    Phase.EXPORTING: "writes the student to take away",
+}
+_TRIAL_FAILED = "TrialFailed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +45,24 @@ class Event:
     message: str
 
 
-def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Event, ...]:
-    """Return what happened between two statuses, most important last; none without a change."""
-    raise NotImplementedError
+def events(before: Status, after: Status) -> tuple[Event, ...]:
+    """Return what happened between two statuses, in the order to read it; a dozen at most."""
+    happened = chain.from_iterable(look(before, after) for look in _LOOKS)
+    told: dict[tuple[str, str], Event] = {}
+    for event in happened:  # what several conditions say is said once
+        which = event.message if event.reason == _TRIAL_FAILED else ""
+        told.setdefault((event.reason, which), event)
+    return tuple(told.values())
 
 
-def event_body(
-    event: Event, resource: Mapping[str, Any], now: datetime, name: str
-) -> dict[str, Any]:
+def event_name(event: Event, resource: Status, now: datetime) -> str:
+    """Return a name for the event's object: the same when the same is written again."""
+    metadata = resource["metadata"]
+    content = "\n".join((metadata["uid"], event.reason, event.message, now.isoformat()))
+    return f"{metadata['name']}.{blake2b(content.encode(), digest_size=8).hexdigest()}"
+
+
+def event_body(event: Event, resource: Status, now: datetime, name: str) -> dict[str, Any]:
     """Return the core/v1 Event for the API server.
 
     Args:
@@ -37,4 +71,142 @@ def event_body(
         now: when it happened.
         name: of the event's object, unique in the namespace.
     """
-    raise NotImplementedError
+    metadata = resource["metadata"]
+    moment = now.astimezone(UTC)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": resource["apiVersion"],
+            "kind": resource["kind"],
+            "namespace": metadata["namespace"],
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata.get("resourceVersion", ""),
+        },
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message,
+        "action": "Reconcile",
+        "eventTime": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "firstTimestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastTimestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "count": 1,
+        "source": {"component": REPORTER},
+        "reportingComponent": REPORTER,
+        "reportingInstance": REPORTER,
+    }
+
+
+def _accepted(before: Status, after: Status) -> Iterator[Event]:
+    then, now = _conditions("Accepted", before, after)
+    if now["status"] == "True" and then["status"] != "True":
+        yield _event("Normal", "Accepted", now["message"])
+    if now["status"] == "False" and _says(now) != _says(then):
+        yield _event("Warning", now["reason"], now["message"])
+
+
+def _resumed(before: Status, after: Status) -> Iterator[Event]:
+    then, now = _conditions("Suspended", before, after)
+    if then["status"] == "True" and now["status"] == "False":
+        yield _event("Normal", "Resumed", f"goes on: {after.get('phase', '')}")
+
+
+def _phase(before: Status, after: Status) -> Iterator[Event]:
+    then, now = before.get("phase"), after.get("phase", "")
+    # What a search was at before it was suspended it goes on with, which Resumed says.
+    if now != then and now in _PHASES and then != "Suspended":
+        yield _event("Normal", now, _PHASES[now])
+
+
+def _teachers(before: Status, after: Status) -> Iterator[Event]:
+    then, now = _conditions("TeachersReady", before, after)
+    waited, waits = (one["reason"] == "WaitingForPool" for one in (then, now))
+    if now["status"] == "True" and then["status"] != "True":
+        yield _event("Normal", "TeachersReady", now["message"])
+    elif waits and not waited:
+        yield _event("Normal", now["reason"], now["message"])
+    elif waited and now["reason"] == "Training":
+        yield _event("Normal", "PoolTakenOver", f"trains the pool itself: {now['message']}")
+
+
+def _failed_trials(before: Status, after: Status) -> Iterator[Event]:
+    known = {failure["trial"] for failure in before.get("failures", ())}
+    for failure in after.get("failures", ())[-_MOST_FAILURES:]:
+        if failure["trial"] not in known:
+            how = spaced(failure["outcome"])
+            why = failure.get("message", "")
+            said = f"trial {failure['trial']}: {how}" + (f": {why}" if why else "")
+            yield _event("Warning", _TRIAL_FAILED, said)
+
+
+def _new_best(before: Status, after: Status) -> Iterator[Event]:
+    best = after.get("best")
+    if best is None or best.get("trial") == before.get("best", {}).get("trial"):
+        return
+    where = f" at {best['resolution']}" if "resolution" in best else ""
+    said = f"trial {best.get('trial')}: {gain(best, after.get('base', {}))}{where}"
+    yield _event("Normal", "NewBest", said)
+
+
+def _stopped(before: Status, after: Status) -> Iterator[Event]:
+    then, now = _conditions("Suspended", before, after)
+    if now["status"] == "True" and _is_new(then, now):
+        by_user = now["reason"] == "SuspendedByUser"
+        kind: Literal["Normal", "Warning"] = "Normal" if by_user else "Warning"
+        yield _event(kind, "Suspended" if by_user else now["reason"], now["message"])
+
+
+def _degraded(before: Status, after: Status) -> Iterator[Event]:
+    then, now = _conditions("Degraded", before, after)
+    if now["status"] == "True" and _is_new(then, now):
+        yield _event("Warning", now["reason"], now["message"])
+    told = {_condition(name, before)["reason"] for name in ("Accepted", "Suspended")}
+    if now["status"] == "False" and then["status"] == "True" and then["reason"] not in told:
+        yield _event("Normal", "Recovered", f"no longer so: {then['reason']}")
+
+
+def _ended(before: Status, after: Status) -> Iterator[Event]:
+    now = _condition("Succeeded", after)
+    if after.get("phase") == before.get("phase"):
+        return
+    if after.get("phase") == Phase.SUCCEEDED:
+        yield _event("Normal", "Succeeded", now["message"])
+    if after.get("phase") == Phase.FAILED:
+        yield _event("Warning", "Failed", now["message"])
+
+
+def _event(kind: Literal["Normal", "Warning"], reason: str, message: str) -> Event:
+    return Event(kind, reason, cut(message, _LONGEST))
+
+
+def _is_new(then: Status, now: Status) -> bool:
+    return (then["status"], then["reason"]) != (now["status"], now["reason"])
+
+
+def _says(condition: Status) -> tuple[str, ...]:
+    return condition["status"], condition["reason"], condition["message"]
+
+
+def _conditions(name: str, before: Status, after: Status) -> tuple[Status, Status]:
+    return _condition(name, before), _condition(name, after)
+
+
+def _condition(name: str, status: Status) -> Status:
+    nothing = {"type": name, "status": "Unknown", "reason": "", "message": ""}
+    found = (one for one in status.get("conditions", ()) if one["type"] == name)
+    return {**nothing, **next(found, {})}
+
+
+_LOOKS = (
+    _accepted,
+    _resumed,
+    _phase,
+    _teachers,
+    _failed_trials,
+    _new_best,
+    _stopped,
+    _degraded,
+    _ended,
+)

@@ -4,10 +4,51 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from detnas.lifecycle.status import SearchStatus
+from detnas.plan.stages import Phase
+from detnas.records import keys
+from detnas.records.results import Outcome
+from detnas.resource.status import FailedTrial, ResourceStatus, TopTrial
 from detnas_operator.findings import Findings
+from detnas_operator.status.active import active_jobs, active_trials, whole_seconds
+from detnas_operator.status.conditions import conditions
+from detnas_operator.status.figures import detector_figures, flops_change
+from detnas_operator.status.obstacles import standstill
+
+PENDING = "Pending"
+SUSPENDED = "Suspended"
+
+Status = Mapping[str, Any]
+
+_OVER = frozenset({Phase.SUCCEEDED, Phase.FAILED})
+_COUNTS = {
+    Outcome.SUCCEEDED: "succeeded",
+    Outcome.INVALID: "invalid",
+    Outcome.OUT_OF_MEMORY: "outOfMemory",
+    Outcome.DIVERGED: "diverged",
+    Outcome.INFRASTRUCTURE: "infrastructure",
+}
+_OF_THE_STORE = (
+    "trials",
+    "teachers",
+    "base",
+    "best",
+    "exported",
+    "flopsChange",
+    "active",
+    "top",
+    "failures",
+    "gpuHours",
+    "secondsLeft",
+    "history",
+    "forgivenTrials",
+    "folder",
+    "image",
+)
+"""What a pass that could not read the store leaves as it is."""
 
 
-def resource_status(findings: Findings, before: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def resource_status(findings: Findings, before: Status, now: datetime) -> dict[str, Any]:
     """Return ``.status``, below 64 KB; where the store was not read, figures stay as they were.
 
     Args:
@@ -15,4 +56,102 @@ def resource_status(findings: Findings, before: Mapping[str, Any], now: datetime
         before: the status that the resource has; empty for a new one.
         now: for conditions whose status changed.
     """
-    raise NotImplementedError
+    search = findings.search
+    found = {
+        "observedGeneration": findings.generation,
+        "phase": _phase(findings, before),
+        "conditions": conditions(findings, before.get("conditions", ()), now),
+        "folder": findings.folder or None,
+        "image": findings.image or None,
+    }
+    if search is not None:
+        found |= _figures(findings, search)
+    status = ResourceStatus.model_validate(found).to_json()
+    if search is None:
+        status |= {key: before[key] for key in _OF_THE_STORE if key in before}
+    return status
+
+
+def _phase(findings: Findings, before: Status) -> str:
+    search, said = findings.search, before.get("phase", PENDING)
+    if search is not None and search.phase in _OVER:
+        return search.phase
+    if search is None and said in _OVER:
+        return str(said)
+    if findings.refused is not None:
+        return PENDING
+    if standstill(findings) is not None:
+        return SUSPENDED
+    if search is not None:
+        return search.phase
+    return PENDING if said == SUSPENDED else str(said)
+
+
+def _figures(findings: Findings, search: SearchStatus) -> dict[str, Any]:
+    left = None if standstill(findings) else search.seconds_left
+    return {
+        "folder": search.folder,
+        "trials": _trials(findings, search),
+        "teachers": _teachers(findings, search),
+        **_detectors(search),
+        "active": list(active_jobs(findings, search)),
+        "top": _top(search),
+        "failures": [
+            FailedTrial(trial=one.number, outcome=Outcome(one.outcome), message=one.message)
+            for one in search.failures
+        ],
+        "gpuHours": f"{findings.gpu_seconds / 3600:.1f}",
+        "secondsLeft": None if left is None else whole_seconds(left),
+        "history": f"{search.folder}/trials",
+        "forgivenTrials": findings.forgiven,
+    }
+
+
+def _trials(findings: Findings, search: SearchStatus) -> dict[str, Any]:
+    counted = {name: search.outcomes.get(str(outcome), 0) for outcome, name in _COUNTS.items()}
+    return {
+        "total": search.trials,
+        "finished": search.finished,
+        "active": active_trials(findings),
+        **counted,
+        "progress": f"{search.finished}/{search.trials}",
+    }
+
+
+def _teachers(findings: Findings, search: SearchStatus) -> dict[str, Any]:
+    done, phases = findings.pool_phases
+    progress = f"{done}/{phases}" if phases else ""
+    if findings.pool_holder:
+        progress = "Waiting"
+    if search.phase not in (Phase.PREPARING, Phase.TRAINING, Phase.FAILED) or 0 < phases == done:
+        progress = "Ready"
+    return {
+        "progress": progress,
+        "pool": findings.pool or None,
+        "holder": findings.pool_holder or None,
+    }
+
+
+def _detectors(search: SearchStatus) -> dict[str, Any]:
+    folder, base, best, trial = search.folder, search.base, search.best, search.best_trial
+    found: dict[str, Any] = {}
+    if base is not None:
+        found["base"] = detector_figures(base, keys.base_folder(folder))
+    if best is not None:
+        lies = None if trial is None else keys.trial_folder(folder, trial)
+        found["best"] = detector_figures(best, lies, trial)
+    if base is not None and best is not None:
+        found["flopsChange"] = flops_change(best.flops, base.flops)
+    if search.exported is not None:
+        found["exported"] = detector_figures(search.exported, search.exported_to, trial)
+    return found
+
+
+def _top(search: SearchStatus) -> list[TopTrial]:
+    return [
+        TopTrial(
+            trial=one.number, h=one.h, map=one.map, flops=one.flops, resolution=str(one.resolution)
+        )
+        for one in search.top
+        if one.h is not None and one.map is not None and one.flops is not None
+    ]

@@ -1,0 +1,73 @@
+"""Jobs that have not ended, as the status lists them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from detnas.lifecycle.status import SearchStatus, job_name
+from detnas.plan.stages import DueJob, Verb
+from detnas.records.progress import Progress
+from detnas.resource.status import ActiveJob
+from detnas_operator.findings import ActiveJob as FoundJob
+from detnas_operator.findings import Findings
+from detnas_operator.job.states import Failed, Running, Succeeded, Waiting, WaitingReason
+
+_VERBS = tuple(Verb)
+_NUMBERED = frozenset({Verb.POOL, Verb.EVALUATE})
+_ENDED = (Succeeded, Failed)
+
+
+def active_jobs(findings: Findings, search: SearchStatus) -> Iterator[ActiveJob]:
+    """Yield the jobs in the order in which a search runs them, each with what it last said."""
+    said = {job.name: job.progress for job in search.active}
+    for due in sorted(findings.jobs, key=lambda due: (_VERBS.index(due.verb), due.number)):
+        yield _active(due, findings.jobs[due], said.get(job_name(due)))
+
+
+def active_trials(findings: Findings) -> int:
+    """Count the trials whose Jobs have not ended."""
+    return sum(
+        due.verb is Verb.EVALUATE and not isinstance(job.state, _ENDED)
+        for due, job in findings.jobs.items()
+    )
+
+
+def _active(due: DueJob, job: FoundJob, progress: Progress | None) -> ActiveJob:
+    # What an attempt said that was stopped since is no news of the next one.
+    runs = isinstance(job.state, Running)
+    return ActiveJob(
+        job=job.name,
+        verb=str(due.verb),
+        trial=due.number if due.verb in _NUMBERED else None,
+        started=job.started,
+        **_last_words(progress) if runs and progress else {"activity": _standing(job)},
+    )
+
+
+def _last_words(progress: Progress) -> dict[str, Any]:
+    left = progress.seconds_left
+    return {
+        "activity": progress.activity,
+        "done": progress.done,
+        "total": progress.total,
+        "epoch": progress.epoch,
+        "epochs": progress.epochs,
+        "loss": progress.loss,
+        "seconds_left": None if left is None else whole_seconds(left),
+    }
+
+
+def whole_seconds(seconds: float) -> int:
+    """Return an estimate as the status has it: never negative."""
+    return max(round(seconds), 0)
+
+
+def _standing(job: FoundJob) -> str:
+    match job.state:
+        case Waiting(WaitingReason.STARTING) | Running():
+            return "starting"
+        case Waiting(reason):
+            return f"waiting: {reason}"
+        case Succeeded() | Failed():
+            return "ending"
+        case _:
+            return "stopping"

@@ -1,0 +1,151 @@
+"""Why nothing happens, or less than should: in words that stay the same while nothing changes."""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from detnas.plan.stages import DueJob, Phase, Verb
+from detnas_operator.findings import ActiveJob, Findings, Reason
+from detnas_operator.job.states import Running, Waiting, WaitingReason
+
+PATIENCE_SECONDS = 30.0
+"""A job may wait this long for a place that another has just left before anyone is told."""
+
+SUSPENDED = Reason(
+    "SuspendedByUser",
+    "spec.suspend is true: no job runs; set it to false, and each goes on from its last checkpoint",
+)
+
+_NOTHING_WRONG = frozenset({WaitingReason.STARTING})
+_MAY_PASS = frozenset(
+    {
+        WaitingReason.QUEUED,
+        WaitingReason.QUOTA_EXCEEDED,
+        WaitingReason.UNSCHEDULABLE,
+        WaitingReason.RETRYING,
+    }
+)
+_HARMLESS = frozenset({WaitingReason.QUEUED, WaitingReason.RETRYING})
+_VERBS = tuple(Verb)
+_REASONS = tuple(WaitingReason)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Jobs that wait for the same reason.
+
+    Attributes:
+        why: in one sentence for all of them.
+        harmless: nobody needs to do anything.
+    """
+
+    why: Reason
+    harmless: bool
+
+
+def standstill(findings: Findings) -> Reason | None:
+    """Return why nothing is to run at all: refused, failed, suspended, or halted."""
+    search = findings.search
+    if findings.refused is not None:
+        return findings.refused
+    if search is not None and search.phase is Phase.FAILED:
+        return Reason("Failed", search.problem)
+    if search is not None and search.phase is Phase.SUCCEEDED:
+        return None
+    if findings.suspended:
+        return SUSPENDED
+    return findings.halted
+
+
+def waits(findings: Findings, now: datetime, verbs: Collection[Verb] = _VERBS) -> tuple[Wait, ...]:
+    """Return what jobs with these verbs wait for, a sentence for each reason, the worst last.
+
+    A job that starts is no wait; one that may find a place in a moment becomes one only after
+    `PATIENCE_SECONDS`.
+    """
+    by_reason: dict[WaitingReason, list[tuple[str, str]]] = {}
+    for due in sorted(findings.jobs, key=_in_order):
+        job = findings.jobs[due]
+        state = job.state
+        if due.verb not in verbs or not isinstance(state, Waiting):
+            continue
+        if state.reason not in _NOTHING_WRONG and _patience_left(job, now) <= 0:
+            message = _without_pod_names(state.message, job.name)
+            by_reason.setdefault(state.reason, []).append((job.name, message))
+    return tuple(
+        Wait(_sentence(reason, by_reason[reason]), reason in _HARMLESS)
+        for reason in sorted(by_reason, key=_worst_first)
+    )
+
+
+def troubles(findings: Findings) -> tuple[Reason, ...]:
+    """Return what kept the pass from going on, a sentence for each reason, in the order found."""
+    by_reason: dict[str, list[str]] = {}
+    for trouble in findings.troubles:
+        by_reason.setdefault(trouble.reason, []).append(trouble.message)
+    return tuple(
+        Reason(reason, min(messages) + (f" ({len(messages)} times)" if messages[1:] else ""))
+        for reason, messages in by_reason.items()
+    )
+
+
+def held_up(findings: Findings, now: datetime, verbs: Collection[Verb] = _VERBS) -> Reason | None:
+    """Return why no job with these verbs runs; none if one does, or nothing is in its way."""
+    running = (job for due, job in findings.jobs.items() if due.verb in verbs)
+    if any(isinstance(job.state, Running) for job in running):
+        return None
+    found = (*troubles(findings), *(wait.why for wait in waits(findings, now, verbs)))
+    if found:
+        return found[0]
+    training = findings.search is not None and findings.search.phase is Phase.TRAINING
+    if findings.pool_holder and Verb.POOL in verbs and training:
+        return Reason(
+            "WaitingForPool",
+            f"{findings.pool_holder} trains this pool; it is used as soon as it is trained, and "
+            "training goes on here if the other stops",
+        )
+    return None
+
+
+def hindrances(findings: Findings, now: datetime) -> Iterator[Reason]:
+    """Yield all that somebody should look at, the most important first."""
+    stopped = standstill(findings)
+    if stopped is not None and stopped is not SUSPENDED:
+        yield stopped
+    yield from troubles(findings)
+    if stopped is None:
+        yield from (wait.why for wait in waits(findings, now) if not wait.harmless)
+
+
+def seconds_to_next_wait(findings: Findings, now: datetime) -> float | None:
+    """Return when a job's waiting will be worth telling, so that a pass can tell it."""
+    left = (_patience_left(job, now) for job in findings.jobs.values())
+    return min((seconds for seconds in left if seconds > 0), default=None)
+
+
+def _patience_left(job: ActiveJob, now: datetime) -> float:
+    state = job.state
+    passing = isinstance(state, Waiting) and state.reason in _MAY_PASS
+    if not passing or job.waiting_since is None:
+        return 0.0
+    return PATIENCE_SECONDS - (now - job.waiting_since).total_seconds()
+
+
+def _sentence(reason: WaitingReason, jobs: list[tuple[str, str]]) -> Reason:
+    name, message = jobs[0]
+    who = f"job {name} waits" if len(jobs) == 1 else f"{len(jobs)} jobs wait"
+    return Reason(str(reason), f"{who}: {message}")
+
+
+def _without_pod_names(message: str, job: str) -> str:
+    """Every attempt has a pod of another name; the job's name is enough, and stays."""
+    return re.sub(rf"\b{re.escape(job)}(-\d+)?-[a-z0-9]{{5}}\b", job, message)
+
+
+def _in_order(due: DueJob) -> tuple[int, int]:
+    return _VERBS.index(due.verb), due.number
+
+
+def _worst_first(reason: WaitingReason) -> tuple[bool, int]:
+    return reason in _HARMLESS, _REASONS.index(reason)

@@ -1,0 +1,116 @@
+"""What passes find, for tests: a search at any point of its life."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from detnas.lifecycle.status import (
+    ActiveJob as StoredJob,
+)
+from detnas.lifecycle.status import (
+    DetectorStatus,
+    SearchStatus,
+    TrialStatus,
+    job_name,
+)
+from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.records.progress import Progress
+from detnas.records.settings import Resolution
+from detnas_operator.findings import ActiveJob, Findings, Reason
+from detnas_operator.job.states import JobState, Running, Waiting, WaitingReason
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
+FOLDER = "s3://lab/detnas/team-a/searches/r101-0a1b2c3d"
+POOL = "s3://lab/detnas/team-a/pools/0123456789abcdef"
+RESOLUTION = Resolution(width=800, height=600)
+ENCODING = "[(64, 64)-(64, 64)], [(128, 128)], [(256, 256)], [(512, 512)]"
+HALTED = Reason("BudgetUsedUp", "101.5 of 100 GPU hours are used; raise spec.limits.gpuHours")
+AWAY = Reason("StoreUnavailable", "s3://lab does not answer; check the endpoint")
+
+
+def detector(h: float, mean_ap: float, flops: int) -> DetectorStatus:
+    return DetectorStatus(
+        h=h,
+        map=mean_ap,
+        flops=flops,
+        resolution=RESOLUTION,
+        parameters=41_000_000,
+        encoding=ENCODING,
+    )
+
+
+BASE = detector(1.0, 0.4, 200_000_000_000)
+BEST = detector(1.25, 0.41, 118_000_000_000)
+
+
+def searched(phase: Phase = Phase.SEARCHING, **told: Any) -> SearchStatus:
+    """What the store says, two trials into a search of ten."""
+    after = {"base": BASE, "finished": 2, "outcomes": {"Succeeded": 1, "OutOfMemory": 1}}
+    before = phase in (Phase.PREPARING, Phase.TRAINING)
+    known = {} if before else after
+    return SearchStatus(
+        **{"name": "r101", "folder": FOLDER, "phase": phase, "trials": 10, **known} | told
+    )
+
+
+def found(search: SearchStatus | None = None, **told: Any) -> Findings:
+    """A pass that went well, with the teachers ready once trials are."""
+    phase = search.phase if search else None
+    early = phase in (None, Phase.PREPARING)
+    usual: dict[str, Any] = {
+        "generation": 1,
+        "search": search,
+        "folder": search.folder if search else "",
+        "image": "example.org/trainer@sha256:00",
+        "pool": "" if early else POOL,
+        "pool_phases": (0, 0) if early else (1, 3) if phase is Phase.TRAINING else (3, 3),
+    }
+    return Findings(**usual | told)
+
+
+def job(due: DueJob, state: JobState, waiting_since: datetime | None = None) -> ActiveJob:
+    ending = f"t{due.number:04d}" if due.verb is Verb.EVALUATE else str(due.verb)
+    return ActiveJob(
+        f"r101-{ending}", state, NOW if isinstance(state, Running) else None, waiting_since
+    )
+
+
+def trials(*states: JobState, first: int = 2) -> dict[DueJob, ActiveJob]:
+    numbered = ((DueJob(Verb.EVALUATE, first + n), state) for n, state in enumerate(states))
+    return {due: job(due, state) for due, state in numbered}
+
+
+def waiting(reason: WaitingReason, message: str) -> Waiting:
+    return Waiting(reason, message)
+
+
+RUNNING = Running(since=NOW)
+STARTING = waiting(WaitingReason.STARTING, "the container is being created")
+FULL = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+UNSCHEDULABLE = waiting(WaitingReason.UNSCHEDULABLE, FULL)
+
+
+def failed_trial(number: int, outcome: str, message: str) -> TrialStatus:
+    return TrialStatus(number=number, outcome=outcome, message=message)
+
+
+def good_trial(number: int, of: DetectorStatus) -> TrialStatus:
+    return TrialStatus(
+        number=number,
+        outcome="Succeeded",
+        h=of.h,
+        map=of.map,
+        flops=of.flops,
+        resolution=of.resolution,
+    )
+
+
+def says(due: DueJob, done: int, **told: Any) -> StoredJob:
+    """A job's last words in the store."""
+    progress = Progress(activity="training", done=done, total=100, epoch=1, epochs=3, updated=NOW)
+    return StoredJob(name=job_name(due), progress=progress.model_copy(update=told))
+
+
+def condition(status: dict[str, Any] | list[dict[str, Any]], name: str) -> dict[str, Any]:
+    conditions = status["conditions"] if isinstance(status, dict) else status
+    return next(one for one in conditions if one["type"] == name)
