@@ -12,6 +12,8 @@ FRACTION = r"^[0-9]{1,12}(\.[0-9]{1,12})?$"
 """How a decimal number is written: no sign, no exponent."""
 
 _FRACTION = re.compile(FRACTION)
+_DIGITS = 12
+_LONGEST = _DIGITS + 1  # the point
 _LARGEST = 2**53 - 1  # the largest integer that every reader of JSON knows exactly
 
 
@@ -30,9 +32,10 @@ def _from_text(value: Any) -> Any:
         raise ValueError(  # noqa: TRY004
             f'{value!r} is a number; write it as a string: "{_plainly(value)}"'
         )
-    if not isinstance(value, str) or not _FRACTION.fullmatch(value):
+    if not isinstance(value, str) or not _FRACTION.fullmatch(value) or len(value) > _LONGEST:
         raise ValueError(
-            f'{value!r:.60} is wrong; write a plain decimal number as a string, such as "0.4"'
+            f"{value!r:.60} is wrong; write a plain decimal number of at most {_DIGITS} digits as "
+            'a string, such as "0.4"'
         )
     return value
 
@@ -46,5 +49,7 @@ Positive = Annotated[int, Field(ge=1, le=_LARGEST, strict=True)]
 Count = Annotated[int, Field(ge=0, le=_LARGEST, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 _AS_TEXT = PlainSerializer(lambda value: format(value, "f"), return_type=str, when_used="json")
-Fraction = Annotated[Decimal, BeforeValidator(_from_text), _AS_TEXT, Field(ge=0, max_digits=12)]
+Fraction = Annotated[
+    Decimal, BeforeValidator(_from_text), _AS_TEXT, Field(ge=0, max_digits=_DIGITS)
+]
 """A decimal number; a string in JSON, as the Kubernetes API conventions ask of fractions."""

@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from detnas.cli.crd import crd
 from detnas.cli.inspect import inspect
 from detnas.cli.report import report
 from detnas.cli.run import run
@@ -37,6 +38,7 @@ app.command()(status)
 app.command()(report)
 app.command()(validate)
 app.command()(inspect)
+app.command()(crd)
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ from pydantic import Field, model_serializer, model_validator
 
 from detnas.schema import Count, Fraction, Positive, Schema
 
-_RESOLUTION = re.compile(r"^(\d{1,5})x(\d{1,5})$")
+RESOLUTION = r"^([1-9][0-9]{0,4})x([1-9][0-9]{0,4})$"
+_RESOLUTION = re.compile(RESOLUTION)
 
 
 class Resolution(Schema):
@@ -39,7 +40,7 @@ class Resolution(Schema):
     def _from_text(cls, value: Any) -> Any:
         if isinstance(value, dict | Resolution):
             return value
-        match = _RESOLUTION.match(value) if isinstance(value, str) else None
+        match = _RESOLUTION.fullmatch(value) if isinstance(value, str) else None
         if match is None:
             raise ValueError(f"{value!r} is no resolution; write WIDTHxHEIGHT, such as 1333x800")
         return {"width": int(match[1]), "height": int(match[2])}

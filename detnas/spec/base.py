@@ -66,7 +66,9 @@ class Base(Schema):
     family: Family | None = Field(
         None, description="Kind of block of the encoding; by default Basic for pairs."
     )
-    stem: Positive = Field(_STEM, description="Stem channels of the encoding.")
+    stem: Annotated[int, Field(ge=1, le=65536, strict=True)] = Field(
+        _STEM, description="Stem channels of the encoding."
+    )
     weights: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
         None, description="Checkpoint to start from: a path or an s3:// URI."
     )

@@ -76,3 +76,14 @@ class Dataset(Schema):
         Decimal("0.5"),
         description="Probability of mirroring a training image; 0 where left and right differ.",
     )
+
+    @model_validator(mode="after")
+    def _inside_the_source(self) -> "Dataset":
+        paths = (self.train, self.val, self.train_images, self.val_images)
+        for path in paths if self.source.on_cluster else ():
+            if path.startswith("/") or ".." in path.split("/"):
+                raise ValueError(
+                    f"{path!r} leads out of the source; write a path below it, without '..' and "
+                    "without a slash at its beginning"
+                )
+        return self

@@ -11,6 +11,7 @@ from detnas.errors import UserError
 from detnas.spec.patterns import WORDS
 
 _SHOWN = 60
+_KEY = "[key]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,22 @@ def explain(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ..
         error: what validating the manifest raised.
         model: the model it was validated against; its fields are offered for unknown ones.
     """
-    return tuple(
-        Problem(_path(found["loc"]), _message(found, model))
-        for found in error.errors(include_url=False)
-    )
+    found = [one for one in error.errors(include_url=False) if not _follows(one, error)]
+    return tuple(Problem(_path(one["loc"]), _message(one, model)) for one in found)
+
+
+def _follows(found: Any, error: ValidationError) -> bool:
+    """Whether a list is too short only because its items are wrong, which is said of them."""
+    place = found["loc"]
+    inner = (one["loc"][: len(place)] for one in error.errors() if len(one["loc"]) > len(place))
+    return found["type"] == "too_short" and place in inner
 
 
 def _path(location: tuple[int | str, ...]) -> str:
     path = ""
     for part in location:
+        if part == _KEY:
+            continue  # the key itself is the part before
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path
 
@@ -67,11 +75,19 @@ def _message(found: Any, model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         return f"unknown field, given as {_shown(value)}; {_advice(found['loc'], model)}"
     if kind == "value_error":
-        return str(context["error"])
+        return _reason(context["error"])
     if kind == "string_pattern_mismatch":
         pattern = context["pattern"]
         return f"{_shown(value)} is wrong; {WORDS[pattern]}"
     return f"{_shown(value)} is wrong; {_lower(found['msg'])}"
+
+
+def _reason(error: Exception) -> str:
+    """What a validator raised; another model's findings without their technical frame."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    inner = error.errors(include_url=False)
+    return "; ".join(str(one.get("ctx", {}).get("error", one["msg"])) for one in inner)
 
 
 def _advice(location: tuple[int | str, ...], model: type[BaseModel]) -> str:

@@ -3,6 +3,7 @@
 Regular expressions are of the kind that Python, Rust and Go read alike: no look-around.
 """
 
+from detnas.records.settings import RESOLUTION
 from detnas.schema import FRACTION
 
 LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -43,6 +44,7 @@ BYTES = r"^[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 
 WORDS = {
     FRACTION: 'write a plain decimal number as a string, such as "0.4"',
+    RESOLUTION: "write WIDTHxHEIGHT, such as 1333x800",
     LABEL: "lower-case letters, digits and hyphens, a letter first, such as my-search",
     NAMESPACE: "lower-case letters, digits and hyphens, such as team-a",
     OBJECT_NAME: "a name of lower-case letters, digits, hyphens and dots, such as my-secret",

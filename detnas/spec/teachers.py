@@ -31,6 +31,14 @@ class Phase(Schema):
         None, description="Width factors a subnet of this phase has; by default the pool's."
     )
 
+    @model_validator(mode="after")
+    def _rising(self) -> "Phase":
+        if self.widths and list(self.widths) != sorted(set(self.widths)):
+            raise ValueError(
+                f"widths are {', '.join(map(str, self.widths))}; each once, in rising order"
+            )
+        return self
+
 
 PAPER_PHASES = (
     Phase(epochs=48, learning_rate=Decimal("0.12")),

@@ -97,7 +97,7 @@ WRONG = {
     "flip above one": ("spec.dataset.horizontalFlip", "1.5", "horizontalFlip", "less than or"),
     "no resolution": ("spec.resolutions", [], "spec.resolutions", "at least 1"),
     "a resolution in words": ("spec.resolutions", ["big"], "spec.resolutions[0]", "1333x800"),
-    "a resolution of zero": ("spec.resolutions", ["0x9"], "spec.resolutions[0]", "greater"),
+    "a resolution of zero": ("spec.resolutions", ["0x9"], "spec.resolutions[0]", "1333x800"),
     "the same resolution twice": ("spec.resolutions", ["8x8", "8x8"], "spec", "8x8 is listed"),
     "three depths": ("spec.teachers.depths", {"min": [2, 2, 2]}, "depths.min", "required"),
     "depths upside down": ("spec.teachers.depths", {"min": [9, 9, 9, 9]}, "teachers", "maxDepths"),

@@ -1,0 +1,62 @@
+"""Which fields of a search may change while it exists: the others are refused by name.
+
+A transition rule at a field says nothing when an optional field comes or goes, so every rule
+stands at `spec` and asks on both sides whether the field is there.
+"""
+
+from pydantic import BaseModel
+
+from detnas.resource.rules import Rule
+from detnas.spec.manifest import SearchSpec
+from detnas.spec.search import Search
+from detnas.spec.storage import Storage
+
+MUTABLE: dict[str, frozenset[str] | None] = {
+    "suspend": None,
+    "limits": None,
+    "deadlines": None,
+    "retention": None,
+    "search": frozenset({"trials", "parallelism", "patience"}),
+    "storage": frozenset({"onDelete"}),
+}
+"""Fields of `spec` that may change: as a whole, or some of their own fields only."""
+
+_SECTIONS: dict[str, type[BaseModel]] = {"search": Search, "storage": Storage}
+
+
+def transition_rules() -> tuple[Rule, ...]:
+    """A rule for each field of the spec that is fixed once the search exists."""
+    return tuple(_fixed(path) for path in fixed_paths())
+
+
+def fixed_paths() -> tuple[tuple[str, ...], ...]:
+    """Paths below `spec` that never change."""
+    paths: list[tuple[str, ...]] = []
+    for name in _names(SearchSpec):
+        if name not in MUTABLE:
+            paths.append((name,))
+        elif MUTABLE[name] is not None:
+            mutable = MUTABLE[name] or frozenset()
+            paths += [(name, inner) for inner in _names(_SECTIONS[name]) if inner not in mutable]
+    return tuple(paths)
+
+
+def _fixed(path: tuple[str, ...]) -> Rule:
+    dotted = ".".join(path)
+    new, old = (_present(root, path) for root in ("self", "oldSelf"))
+    return Rule(
+        f"{new} == {old} && (!{new} || self.{dotted} == oldSelf.{dotted})",
+        f"spec.{dotted} is fixed once the search exists; put it back, or make a new search with "
+        "spec.warmStart.from",
+        f".{dotted}",
+    )
+
+
+def _present(root: str, path: tuple[str, ...]) -> str:
+    """Whether a field and everything around it is there."""
+    ends = range(1, len(path) + 1)
+    return f"({' && '.join('has(' + '.'.join((root, *path[:end])) + ')' for end in ends)})"
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
