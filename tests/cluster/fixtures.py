@@ -1,8 +1,9 @@
 """Fixtures: a control plane for each worker, a namespace for each test."""
 
+import contextlib
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.cluster.api import NAMESPACES
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import search_definition
+from tests.cluster.pods import Behaviour, PodPlayer
 from tools.kubernetes import CONTROL_PLANE, find
 
 
@@ -46,6 +48,13 @@ def start_cluster(folder: Path, programs: dict[str, Path]) -> ControlPlane:
             if attempt == 2:
                 raise
     raise AssertionError("unreachable")
+
+
+@pytest.fixture
+def play_pods(cluster: ControlPlane) -> Iterator[Callable[[Behaviour], PodPlayer]]:
+    """Let the cluster's pods be played until the test ends."""
+    with contextlib.ExitStack() as stack:
+        yield lambda behaviour: stack.enter_context(PodPlayer(cluster.api, behaviour))
 
 
 @pytest.fixture

@@ -1,23 +1,13 @@
 """The control plane that the operator is tested against does what a cluster's does."""
 
-import time
-from collections.abc import Callable
-
 import pytest
 
 from tests.cluster.api import EVENTS, JOBS, PODS, SEARCHES, ApiError
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import install
 from tests.cluster.searches import manifest
+from tests.cluster.waiting import eventually
 from tests.seaweed import S3Server
-
-
-def eventually(found: Callable[[], object], seconds: float = 15) -> None:
-    """Wait until something holds."""
-    until = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def job(name: str, owner: dict) -> dict:
@@ -42,6 +32,7 @@ def test_jobs_make_pods_and_go_with_their_owner(cluster: ControlPlane, namespace
     owner = cluster.api.create(manifest("one"), namespace)
     cluster.api.create(job("work", owner), namespace)
     eventually(lambda: cluster.api.list(PODS, namespace))
+    assert "one" in cluster.kubectl("-n", namespace, "get", "detnas")
     cluster.api.delete(SEARCHES, namespace, "one")
     eventually(lambda: not cluster.api.list(JOBS, namespace))
     eventually(lambda: not cluster.api.list(PODS, namespace))
@@ -68,5 +59,4 @@ def test_an_api_server_comes_back_with_its_data(cluster: ControlPlane, namespace
     owner = cluster.api.get(SEARCHES, namespace, "kept")
     cluster.api.create(job("after", owner), namespace)
     eventually(lambda: cluster.api.list(PODS, namespace), seconds=60)
-    assert cluster.api.list(EVENTS, namespace)
-    assert "kept" in cluster.kubectl("-n", namespace, "get", "detnas")
+    eventually(lambda: cluster.api.list(EVENTS, namespace))
