@@ -1,0 +1,81 @@
+"""Every object satisfies the schemas of a real API server, and no field is unknown to it."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.offline_schemas import write_schemas
+from tests.chart.rendering import SHIPPED, Chart, Document, Objects, shipped
+from tests.cluster.control_plane import ControlPlane
+
+
+class Conformance:
+    """kubeconform with what one API server knows."""
+
+    def __init__(self, cluster: ControlPlane, folder: Path) -> None:
+        self.cluster = cluster
+        self.folder = folder
+
+    def problems(self, objects: Objects) -> list[str]:
+        """What is wrong with these objects, by kind and name."""
+        location = write_schemas(self.cluster.api, objects, self.folder)
+        program = self.cluster.binaries["kubeconform"]
+        options = ["-strict", "-verbose", "-output", "json", "-schema-location", location]
+        done = subprocess.run(
+            [program, *options],
+            input=yaml.safe_dump_all(objects),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        resources = json.loads(done.stdout)["resources"]
+        assert len(resources) == len(objects.documents)
+        wrong = [each for each in resources if each["status"] != "statusValid"]
+        return [f"{each['kind']} {each['name']}: {each['msg']}" for each in wrong]
+
+
+@pytest.fixture(scope="module")
+def conformance(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Conformance:
+    return Conformance(cluster, tmp_path_factory.mktemp("schemas"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_objects_are_what_the_api_server_takes(
+    chart: Chart, conformance: Conformance, name: str
+) -> None:
+    assert conformance.problems(chart.render(shipped(name))) == []
+
+
+def spoilt(objects: Objects, kind: str, path: str, value: object) -> Objects:
+    """The objects, with one field of one of them set to a value."""
+    document: Document = json.loads(json.dumps(objects.one(kind)))
+    *parents, last = path.split(".")
+    place: Any = document
+    for parent in parents:
+        place = place[int(parent) if parent.isdecimal() else parent]
+    place[last] = value
+    return Objects((document,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("Deployment", "spec.replica", 1),
+        ("Deployment", "spec.replicas", "1"),
+        ("Deployment", "spec.template.spec.containers.0.imagePullpolicy", "Always"),
+        ("ConfigMap", "data", ["x"]),
+        ("NetworkPolicy", "spec.egresses", []),
+        ("PodDisruptionBudget", "spec.selector.matchLabel", {}),
+        ("CustomResourceDefinition", "spec.versions.0.schema.openAPIV3Schema.nulable", True),
+    ],
+)
+def test_misspelt_fields_would_be_found(
+    chart: Chart, conformance: Conformance, kind: str, path: str, value: object
+) -> None:
+    values = {**shipped("cluster-wide"), "networkPolicy": {"enabled": True}}
+    (problem,) = conformance.problems(spoilt(chart.render(values), kind, path, value))
+    assert path.rpartition(".")[2] in problem
