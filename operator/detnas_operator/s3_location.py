@@ -38,7 +38,7 @@ class S3Location:
         try:
             return cls(bucket, tuple(checked_key(prefix).split("/")) if prefix else ())
         except InvalidKey as error:
-            raise _refused(uri, error.remedy) from error
+            raise _refused(uri, f"write s3://bucket/prefix: {error.remedy}") from error
 
     @property
     def uri(self) -> str:

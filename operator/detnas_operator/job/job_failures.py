@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from detnas_operator.job import pods
-from detnas_operator.job.pod_failures import PodFailure, explain_exit, is_ignored, pod_failure
+from detnas_operator.job.exits import explain_exit
+from detnas_operator.job.pod_failures import PodFailure, is_ignored, pod_failure
 from detnas_operator.job.states import Failed, FailureKind
 
 Object = dict[str, Any]
@@ -25,7 +26,7 @@ def job_failure(job: Object, job_pods: Sequence[Object], condition: Object) -> F
         condition: its condition Failed.
     """
     name, reason = job["metadata"]["name"], condition.get("reason", "")
-    words = str(condition.get("message") or "").strip()
+    words = pods.one_line(condition.get("message"))
     if reason == "PodFailurePolicy" and (culprit := _CULPRIT.search(words)):
         failure = _named(culprit["pod"], int(culprit["code"]), job_pods)
         return Failed(failure.kind, failure.message, failure.exit_code)

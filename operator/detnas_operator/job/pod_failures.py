@@ -9,8 +9,6 @@ from detnas_operator.job.states import FailureKind
 
 Object = dict[str, Any]
 
-_WORDS = 200
-
 
 @dataclass(frozen=True, slots=True)
 class PodFailure:
@@ -50,7 +48,7 @@ def is_ignored(pod: Object) -> bool:
 def _ended(pod: Object, code: int | None) -> tuple[FailureKind, str]:
     if code is not None:
         return explain_exit(code)
-    words = pod.get("status", {}).get("message") or "its node gave no reason"
+    words = pods.one_line(pod.get("status", {}).get("message") or "its node gave no reason")
     return FailureKind.UNKNOWN, f"failed: {words}"
 
 
@@ -64,7 +62,7 @@ def _memory(terminated: Object) -> tuple[FailureKind, str] | None:
 
 def _stopped(pod: Object) -> tuple[FailureKind, str] | None:
     status = pod.get("status", {})
-    words = str(status.get("message") or "").rstrip(". ")
+    words = pods.one_line(status.get("message")).rstrip(".")
     if status.get("reason") == "DeadlineExceeded":
         return FailureKind.DEADLINE_EXCEEDED, "ran longer than its deadline"
     if status.get("reason") == "Evicted":
@@ -80,7 +78,7 @@ def _stopped(pod: Object) -> tuple[FailureKind, str] | None:
 
 def _disrupted(pod: Object, target: Object) -> tuple[FailureKind, str]:
     reason = target.get("reason", "")
-    said = str(target.get("message") or reason).rstrip(". ")
+    said = pods.one_line(target.get("message") or reason).rstrip(".")
     if reason in ("DeletionByPodGC", "DeletionByTaintManager"):
         return FailureKind.NODE_LOST, f"went with its node {pods.node(pod)}: {said}"
     return FailureKind.DISRUPTED, f"was stopped by the cluster ({reason}): {said}"
@@ -89,7 +87,7 @@ def _disrupted(pod: Object, target: Object) -> tuple[FailureKind, str]:
 def _not_started(terminated: Object) -> tuple[FailureKind, str] | None:
     if terminated.get("reason") not in ("StartError", "ContainerCannotRun"):
         return None
-    words = str(terminated.get("message") or "no reason given").strip()[:_WORDS]
+    words = pods.one_line(terminated.get("message") or "no reason given")
     advice = "use an image that has detnas-trainer and runs as any user"
     return FailureKind.START_ERROR, f"could not be started: {words}; {advice}"
 
@@ -99,4 +97,4 @@ def _last_words(terminated: Object) -> str:
     if terminated.get("reason") in ("StartError", "ContainerCannotRun"):
         return ""
     lines = str(terminated.get("message") or "").strip().splitlines()
-    return f"; its last line: {lines[-1].strip()[:_WORDS]}" if lines else ""
+    return f"; its last line: {pods.one_line(lines[-1])}" if lines else ""

@@ -21,7 +21,6 @@ _IMAGE = frozenset(
 )
 _REFUSED = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _LONG = timedelta(minutes=2)
-_WORDS = 500
 
 
 def pod_wait(pod: Object, now: datetime) -> Waiting | None:
@@ -53,7 +52,7 @@ def _lost(pod: Object, now: datetime) -> Waiting | None:
 
 
 def _unscheduled(pod: Object, scheduled: Object) -> Waiting:
-    words = str(scheduled.get("message") or scheduled.get("reason") or "").strip()[:_WORDS]
+    words = pods.one_line(scheduled.get("message") or scheduled.get("reason"))
     if scheduled.get("reason") == "SchedulingGated":
         message = f"pod {pods.name(pod)} is held back by a scheduling gate: {words}"
         return Waiting(WaitingReason.QUEUED, message)
@@ -67,7 +66,7 @@ def _unscheduled(pod: Object, scheduled: Object) -> Waiting:
 
 def _on_node(pod: Object, waiting: Object) -> Waiting | None:
     reason = str(waiting.get("reason") or "")
-    words = str(waiting.get("message") or reason).strip()[:_WORDS]
+    words = pods.one_line(waiting.get("message") or reason)
     where = f"pod {pods.name(pod)} on node {pods.node(pod)}"
     if reason in _IMAGE:
         advice = "check the image's name, and spec.jobs.imagePullSecrets where it is private"

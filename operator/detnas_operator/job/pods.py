@@ -8,6 +8,7 @@ from detnas_operator.job.names import CONTAINER
 Object = dict[str, Any]
 
 ENDED = ("Succeeded", "Failed")
+LONGEST_WORDS = 500
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
@@ -52,6 +53,12 @@ def container_state(pod: Object, kind: str) -> Object | None:
             found = one.get("state", {}).get(kind)
             return dict(found) if found is not None else None
     return None
+
+
+def one_line(words: Any) -> str:
+    """Put what the cluster says into a message: one line, of bearable length."""
+    text = " ".join(str(words or "").split())
+    return text if len(text) <= LONGEST_WORDS else f"{text[:LONGEST_WORDS]}…"
 
 
 def moment(text: str | None) -> datetime | None:

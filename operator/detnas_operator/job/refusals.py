@@ -1,8 +1,7 @@
 """What the API server's refusal of a Job, or of its pods, means for a search."""
 
+from detnas_operator.job import pods
 from detnas_operator.job.states import Waiting, WaitingReason
-
-_WORDS = 500
 
 
 def refusal(what: str, words: str) -> Waiting:
@@ -12,7 +11,7 @@ def refusal(what: str, words: str) -> Waiting:
         what: the object, such as ``Job r18-t0007``.
         words: the API server's, from its answer or from the Job's FailedCreate event.
     """
-    said = words.strip()[:_WORDS]
+    said = pods.one_line(words)
     if "exceeded quota" in words:
         advice = "it starts when others end, or when the quota is raised"
         return Waiting(WaitingReason.QUOTA_EXCEEDED, f"{what} exceeds a quota: {said}; {advice}")

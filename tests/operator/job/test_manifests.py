@@ -1,0 +1,301 @@
+"""What a Job asks of the cluster: read from its manifest, as an administrator would."""
+
+import re
+from typing import Any
+
+import pytest
+
+from detnas.plan.stages import DueJob, Verb
+from detnas_operator.job.job import job_manifest, service_manifest
+from detnas_operator.job.names import job_name, service_name
+from detnas_operator.settings import OperatorSettings, Tenant
+from tests.operator.job.orders import FOLDERS, IMAGE, NUMBERS, SETTINGS, TENANT, TYPED, order
+
+DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+
+
+def made(
+    verb: Verb = Verb.EVALUATE,
+    spec: dict[str, Any] | None = None,
+    settings: OperatorSettings = SETTINGS,
+    tenant: Tenant = TENANT,
+) -> dict[str, Any]:
+    return job_manifest(order(verb, spec), settings, tenant)
+
+
+def pod(job: dict[str, Any]) -> dict[str, Any]:
+    return job["spec"]["template"]["spec"]
+
+
+def container(job: dict[str, Any]) -> dict[str, Any]:
+    (only,) = pod(job)["containers"]
+    return only
+
+
+def env(job: dict[str, Any]) -> dict[str, str]:
+    entries = container(job)["env"]
+    found = {entry["name"]: entry["value"] for entry in entries}
+    assert len(found) == len(entries), "a name given twice means what the last says"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [
+        (Verb.PREPARE, "r18-prepare"),
+        (Verb.BASE, "r18-base"),
+        (Verb.POOL, "r18-pool-1"),
+        (Verb.EVALUATE, "r18-t0007"),
+        (Verb.FINETUNE, "r18-finetune"),
+        (Verb.EXPORT, "r18-export"),
+    ],
+)
+def test_a_job_says_whose_it_is_and_where_its_folder_lies(verb: Verb, name: str) -> None:
+    job = made(verb)
+    metadata = job["metadata"]
+    assert (metadata["name"], metadata["namespace"]) == (name, "team-a")
+    labels = {
+        "app.kubernetes.io/name": "detnas-trainer",
+        "app.kubernetes.io/managed-by": "detnas",
+        "detnas.dev/search": "r18",
+        "detnas.dev/verb": verb,
+        "detnas.dev/number": str(NUMBERS.get(verb, 0)),
+    }
+    assert metadata["labels"] == labels
+    assert job["spec"]["template"]["metadata"]["labels"] == labels
+    assert metadata["annotations"] == {"detnas.dev/folder": FOLDERS[verb]}
+    (owner,) = metadata["ownerReferences"]
+    assert owner == {
+        "apiVersion": "detnas.dev/v1alpha1",
+        "kind": "DetNASSearch",
+        "name": "r18",
+        "uid": "0123abcd-0000-4000-8000-000000000000",
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    uri = f"s3://bucket/prefix/{FOLDERS[verb]}"
+    assert container(job)["command"] == ["detnas-trainer", verb, uri]
+    assert container(job)["image"] == IMAGE
+    assert service_manifest(order(verb)) is None
+
+
+def test_another_winner_is_finetuned_and_exported_under_another_name() -> None:
+    finetune, export = DueJob(Verb.FINETUNE), DueJob(Verb.EXPORT)
+    assert job_name("r18", finetune, "n/searches/r18-1/finetune-0012") == "r18-finetune-0012"
+    assert job_name("r18", export, "n/searches/r18-1/students/best-0012") == "r18-export-0012"
+
+
+@pytest.mark.parametrize("length", [1, 40, 48, 63, 100])
+def test_no_name_is_too_long_and_none_is_taken_twice(length: int) -> None:
+    names = set()
+    searches = ("a" * length, "a" * (length - 1) + "b", "a" + "-" * length + "b")
+    for search in searches:
+        jobs = [DueJob(verb, NUMBERS.get(verb, 0)) for verb in Verb] + [
+            DueJob(Verb.EVALUATE, 1_000_000),
+            DueJob(Verb.POOL, 7),
+        ]
+        made = [job_name(search, due, "n/searches/s-1/best") for due in jobs]
+        made.append(job_name(search, DueJob(Verb.FINETUNE), "n/searches/s-1/finetune-1000000"))
+        assert all(len(f"{name}-255") <= 63 for name in made if "-pool-" in name), made
+        made.append(service_name(search))
+        assert all(len(name) <= 63 and DNS_LABEL.fullmatch(name) for name in made), made
+        names |= set(made)
+    assert len(names) == 10 * len(searches)
+
+
+def test_the_failure_policy_tells_luck_from_what_would_come_again() -> None:
+    spec = made(spec={"limits": {"retries": 3}})["spec"]
+    assert spec["backoffLimit"] == 3
+    assert pod({"spec": spec})["restartPolicy"] == "Never"
+    disrupted, resumed, over = spec["podFailurePolicy"]["rules"]
+    assert disrupted["action"] == resumed["action"] == "Ignore"
+    assert disrupted["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+    assert resumed["onExitCodes"]["values"] == [75]
+    assert over["action"] == "FailJob"
+    assert over["onExitCodes"]["values"] == [2, 42, 43]
+    assert "ttlSecondsAfterFinished" not in spec, "the result may not be durable yet"
+
+
+def test_each_verb_has_its_deadline() -> None:
+    names = ("prepare", "base", "poolPhase", "trial", "finetune", "export")
+    deadlines = {name: 100 + number for number, name in enumerate(names)}
+    found = [made(verb, {"deadlines": deadlines})["spec"]["activeDeadlineSeconds"] for verb in Verb]
+    assert found == list(deadlines.values())
+    assert "activeDeadlineSeconds" not in made()["spec"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "gpus"),
+    [
+        (Verb.PREPARE, None),
+        (Verb.BASE, "8"),
+        (Verb.POOL, "2"),
+        (Verb.EVALUATE, "4"),
+        (Verb.FINETUNE, "3"),
+        (Verb.EXPORT, "1"),
+    ],
+)
+def test_each_verb_has_its_gpus_and_who_has_none_sees_none(verb: Verb, gpus: str | None) -> None:
+    sections = {
+        "base": {"model": "faster-rcnn-r18-fpn", "train": {}, "gpus": 8},
+        "evaluation": {"gpus": 4},
+        "finetune": {"gpus": 3},
+        "teachers": {"gpusPerWorker": 2},
+    }
+    job = made(verb, sections)
+    assert container(job)["resources"].get("limits", {}).get("nvidia.com/gpu") == gpus
+    assert (env(job).get("NVIDIA_VISIBLE_DEVICES") == "void") == (gpus is None)
+
+
+def test_a_search_on_cpus_asks_for_no_gpu() -> None:
+    assert container(made(spec={"evaluation": {"gpus": 0}}))["resources"] == {}
+    assert container(made(Verb.EXPORT, {"evaluation": {"gpus": 0}}))["resources"] == {}
+
+
+def test_the_typed_fields_reach_the_pod() -> None:
+    job = made(spec={"jobs": TYPED})
+    spec = pod(job)
+    asked = {"cpu": "3500m", "memory": "32Gi", "ephemeral-storage": "60Gi", "nvidia.com/gpu": "1"}
+    assert container(job)["resources"] == {"requests": asked, "limits": asked}
+    assert env(job)["OMP_NUM_THREADS"] == "3"
+    assert spec["nodeSelector"] == {"accelerator": "a100"}
+    assert spec["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {
+            "key": "spot",
+            "operator": "Equal",
+            "value": "true",
+            "effect": "NoExecute",
+            "tolerationSeconds": 60,
+        },
+    ]
+    assert (spec["priorityClassName"], spec["runtimeClassName"]) == ("research", "nvidia")
+    assert spec["terminationGracePeriodSeconds"] == 300
+    assert spec["imagePullSecrets"] == [{"name": "registry"}, {"name": "own"}]
+    assert container(job)["imagePullPolicy"] == "Always"
+    metadata = job["spec"]["template"]["metadata"]
+    assert metadata["labels"]["team"] == "vision"
+    assert metadata["annotations"] == {"example.org/cost": "42"}
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert volumes["shm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "1Gi"}
+    assert volumes["cache"]["emptyDir"] == {"sizeLimit": "20Gi"}
+
+
+def test_labels_of_the_user_never_take_the_place_of_ours() -> None:
+    one = order(spec={"jobs": {"podLabels": {"team": "vision"}}})
+    jobs = one.spec.jobs.model_copy(
+        update={
+            "pod_labels": {
+                "team": "vision",
+                "detnas.dev/search": "other",
+                "kueue.x-k8s.io/queue-name": "free",
+                "batch.kubernetes.io/job-name": "other",
+                "app.kubernetes.io/managed-by": "me",
+            },
+            "pod_annotations": {"detnas.dev/folder": "elsewhere"},
+        }
+    )
+    spec = one.spec.model_copy(update={"jobs": jobs})
+    accepted_long_ago = type(one)(one.owner, one.due, one.folder, one.store, spec, one.image)
+    metadata = job_manifest(accepted_long_ago, SETTINGS, TENANT)["spec"]["template"]["metadata"]
+    expected = made(spec={"jobs": {"podLabels": {"team": "vision"}}})
+    assert metadata == expected["spec"]["template"]["metadata"]
+
+
+def test_a_queue_makes_the_job_begin_suspended_as_kueue_wants() -> None:
+    job = made(spec={"jobs": {"queueName": "research"}})
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "research"
+    assert job["spec"]["suspend"] is True
+    pods = job["spec"]["template"]["metadata"]["labels"]
+    assert "kueue.x-k8s.io/queue-name" not in pods, "Kueue would manage each pod besides"
+    assert "suspend" not in made()["spec"]
+
+
+def test_data_comes_from_the_claim_read_only_or_from_s3() -> None:
+    claimed = made()
+    volume = pod(claimed)["volumes"][-1]
+    assert volume["persistentVolumeClaim"] == {"claimName": "data", "readOnly": True}
+    mount = container(claimed)["volumeMounts"][-1]
+    assert mount == {"name": "data", "mountPath": "/data", "readOnly": True}
+    dataset = {"source": {"s3": "s3://data/coco"}, "train": "t.json", "val": "v.json"}
+    fetched = made(spec={"dataset": dataset})
+    assert [volume["name"] for volume in pod(fetched)["volumes"]] == ["tmp", "cache", "shm"]
+    assert len(container(fetched)["volumeMounts"]) == 3
+
+
+def test_s3_is_reached_as_the_administrator_says_with_the_tenants_keys() -> None:
+    job = made()
+    assert env(job) == {
+        "PYTHONHASHSEED": "0",
+        "HTTPS_PROXY": "http://proxy:3128",
+        "AWS_ENDPOINT_URL": "http://seaweed:8333",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "HOME": "/tmp",
+        "DETNAS_CACHE": "/cache",
+    }
+    assert container(job)["envFrom"] == [{"secretRef": {"name": "detnas-s3"}}]
+    assert pod(job)["serviceAccountName"] == "trainer"
+    assert pod(job)["automountServiceAccountToken"] is False
+
+
+def test_a_workload_identity_needs_no_secret_and_aws_no_endpoint() -> None:
+    settings = OperatorSettings.model_validate(
+        {"trainer": {"image": "t:1"}, "storage": {"allowed": ["s3://bucket"]}}
+    )
+    job = made(settings=settings, tenant=Tenant(namespace="*"))
+    assert "envFrom" not in container(job)
+    assert "AWS_ENDPOINT_URL" not in env(job)
+    assert pod(job)["serviceAccountName"] == "detnas-trainer"
+    assert "imagePullSecrets" not in pod(job)
+
+
+WORKERS = {"teachers": {"workers": 4, "gpusPerWorker": 8}, "limits": {"retries": 2}}
+
+
+def test_several_workers_meet_at_the_first() -> None:
+    one = order(Verb.POOL, WORKERS)
+    job, service = job_manifest(one, SETTINGS, TENANT), service_manifest(one)
+    spec = job["spec"]
+    assert spec["completionMode"] == "Indexed"
+    assert spec["completions"] == spec["parallelism"] == 4
+    assert spec["backoffLimit"] == 8, "one lost rank may end all of them"
+    assert spec["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
+    uri = f"s3://bucket/prefix/{FOLDERS[Verb.POOL]}"
+    assert container(job)["command"] == ["detnas-trainer", "launch", "pool", uri]
+    assert container(job)["resources"]["limits"] == {"nvidia.com/gpu": "8"}
+    variables = env(job)
+    assert variables["DETNAS_WORKERS"] == "4"
+    assert variables["DETNAS_PROCESSES_PER_WORKER"] == "8"
+    assert variables["DETNAS_RENDEZVOUS"] == "r18-pool-1-0.r18-pool:29500"
+    assert "JOB_COMPLETION_INDEX" not in variables, "the Job controller sets it"
+    assert service is not None
+    assert service["metadata"]["name"] == pod(job)["subdomain"] == "r18-pool"
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["publishNotReadyAddresses"] is True
+    assert service["metadata"]["ownerReferences"] == job["metadata"]["ownerReferences"]
+    labels = spec["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+
+
+def test_the_service_of_a_search_picks_its_pools_workers_only() -> None:
+    service = service_manifest(order(Verb.POOL, WORKERS))
+    assert service is not None
+    selector = service["spec"]["selector"]
+    trial = made()["spec"]["template"]["metadata"]["labels"]
+    assert not selector.items() <= trial.items()
+    assert selector["detnas.dev/search"] == "r18"
+    later = order(Verb.POOL, WORKERS, folder="team-a/pools/3f/phase-2")
+    assert service_manifest(later) == service, "made once for all phases"
+
+
+def test_workers_without_gpus_run_one_process_each() -> None:
+    job = made(Verb.POOL, {"teachers": {"workers": 2, "gpusPerWorker": 0}})
+    assert env(job)["DETNAS_PROCESSES_PER_WORKER"] == "1"
+    assert env(job)["NVIDIA_VISIBLE_DEVICES"] == "void"
+
+
+def test_only_the_pool_has_several_workers() -> None:
+    job = made(Verb.EVALUATE, WORKERS)
+    assert "completionMode" not in job["spec"]
+    assert job["spec"]["backoffLimit"] == 2
+    assert service_manifest(order(Verb.EVALUATE, WORKERS)) is None

@@ -1,0 +1,148 @@
+"""No spelling of a URI leads a search out of its own places."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from detnas_operator.s3_location import S3Location
+from detnas_operator.settings import StorageSettings
+from detnas_operator.storage_policy import Refusal, pool_key, search_key, store_root
+
+ALLOWED = StorageSettings(
+    allowed=("s3://bucket/prefix", "s3://whole"), default="s3://bucket/prefix/"
+)
+NO_DEFAULT = StorageSettings(allowed=("s3://bucket/prefix",))
+ROOT = "s3://bucket/prefix"
+
+
+@pytest.mark.parametrize(
+    ("uri", "root"),
+    [
+        (None, "s3://bucket/prefix"),
+        ("", "s3://bucket/prefix"),
+        ("s3://bucket/prefix", "s3://bucket/prefix"),
+        ("s3://bucket/prefix/", "s3://bucket/prefix"),
+        ("s3://bucket/prefix/team/a", "s3://bucket/prefix/team/a"),
+        ("s3://whole", "s3://whole"),
+        ("s3://whole/", "s3://whole"),
+        ("s3://whole/deep/down", "s3://whole/deep/down"),
+    ],
+)
+def test_a_root_at_or_below_an_allowed_one_has_one_spelling(uri: str | None, root: str) -> None:
+    assert store_root(uri, ALLOWED, "team-a") == root
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("s3://bucket", "StorageForbidden"),
+        ("s3://bucket/prefixx", "StorageForbidden"),
+        ("s3://bucket/pre", "StorageForbidden"),
+        ("s3://bucket/Prefix", "StorageForbidden"),
+        ("s3://Bucket/prefix", "StorageForbidden"),
+        ("s3://bucket2/prefix", "StorageForbidden"),
+        ("s3://wholesale", "StorageForbidden"),
+        ("s3://bucket/prefix/../other", "StorageInvalid"),
+        ("s3://bucket/prefix/..", "StorageInvalid"),
+        ("s3://bucket/prefix/./a", "StorageInvalid"),
+        ("s3://bucket/prefix//a", "StorageInvalid"),
+        ("s3://bucket//prefix", "StorageInvalid"),
+        ("s3://bucket/prefix/%2e%2e/other", "StorageInvalid"),
+        ("s3://bucket/pre\tfix", "StorageInvalid"),
+        ("s3://bucket/prefix\n", "StorageInvalid"),
+        ("s3://bucket/prefix\\..\\other", "StorageInvalid"),
+        ("s3://bucket/prefix?versionId=1", "StorageInvalid"),
+        ("s3://bucket/prefix#a", "StorageInvalid"),
+        ("s3://key:secret@bucket/prefix", "StorageInvalid"),
+        ("s3://bucket:8333/prefix", "StorageInvalid"),
+        ("S3://bucket/prefix", "StorageInvalid"),
+        ("s3:///bucket/prefix", "StorageInvalid"),
+        ("s3://", "StorageInvalid"),
+        ("file:///srv/detnas", "StorageInvalid"),
+        ("https://bucket.s3.amazonaws.com/prefix", "StorageInvalid"),
+        ("bucket/prefix", "StorageInvalid"),
+    ],
+)
+def test_any_other_root_is_refused_with_what_is_right(uri: str, reason: str) -> None:
+    refused = store_root(uri, ALLOWED, "team-a")
+    assert isinstance(refused, Refusal)
+    assert refused.reason == reason
+    assert refused.message.startswith("spec.storage.uri: ")
+    assert "s3://bucket/prefix" in refused.message
+    assert "secret" not in refused.message
+
+
+def test_without_a_default_a_search_must_name_a_place() -> None:
+    refused = store_root(None, NO_DEFAULT, "team-a")
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "StorageMissing"
+    assert "s3://bucket/prefix" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("uri", "namespace"),
+    [
+        ("s3://bucket/prefix/team-b/searches/r18-0123abcd", "trials"),
+        ("s3://bucket/prefix/team-b/pools", "team-a"),
+        ("s3://bucket/prefix/team-b", "searches"),
+        ("s3://bucket/prefix/team-b", "pools"),
+    ],
+)
+def test_no_root_lies_among_the_data_of_another_search(uri: str, namespace: str) -> None:
+    refused = store_root(uri, ALLOWED, namespace)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "StorageForbidden"
+
+
+def test_a_namespace_may_be_called_as_a_folder_of_the_store() -> None:
+    assert store_root(None, ALLOWED, "searches") == ROOT
+
+
+@pytest.mark.parametrize(
+    ("uri", "shared", "key"),
+    [
+        (f"{ROOT}/team-a/pools/3f", False, "team-a/pools/3f"),
+        (f"{ROOT}/team-a/pools/3f/", False, "team-a/pools/3f"),
+        (f"{ROOT}/team-a/pools/3f", True, "team-a/pools/3f"),
+        (f"{ROOT}/shared/pools/3f", True, "shared/pools/3f"),
+        (f"{ROOT}/shared/pools/3f", False, None),
+        (f"{ROOT}/team-b/pools/3f", False, None),
+        (f"{ROOT}/team-b/pools/3f", True, None),
+        (f"{ROOT}/team-a/pools", False, None),
+        (f"{ROOT}/team-a/pools/3f/phase-0", False, None),
+        (f"{ROOT}/team-a/searches/3f", False, None),
+        (f"{ROOT}/team-a/pools/../../team-b/pools/3f", False, None),
+        ("s3://bucket/prefixx/team-a/pools/3f", False, None),
+        ("s3://other/prefix/team-a/pools/3f", False, None),
+        ("file:///prefix/team-a/pools/3f", False, None),
+    ],
+)
+def test_a_pool_is_the_namespaces_own_or_shared(uri: str, shared: bool, key: str | None) -> None:
+    found = pool_key(uri, ROOT, "team-a", shared=shared)
+    if key is not None:
+        assert found == key
+        return
+    assert isinstance(found, Refusal)
+    assert found.reason in ("PoolForbidden", "PoolInvalid")
+    assert found.message.startswith("spec.teachers.pool: ")
+
+
+def test_a_search_to_go_on_from_is_the_namespaces_own() -> None:
+    own = search_key(f"{ROOT}/team-a/searches/r18-0123abcd", ROOT, "team-a")
+    assert own == "team-a/searches/r18-0123abcd"
+    refused = search_key(f"{ROOT}/team-b/searches/r18-0123abcd", ROOT, "team-a")
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "WarmStartForbidden"
+    assert f"{ROOT}/team-a/searches/NAME" in refused.message
+
+
+PIECES = some.sampled_from(["a", "b", "prefix", "prefixx", "..", ".", "", "%2e", "\\", " ", "?"])
+
+
+@given(some.sampled_from(["s3://bucket/", "s3://bucket", "s3://", "file:///"]), some.lists(PIECES))
+def test_what_is_allowed_lies_textually_below_the_root(start: str, pieces: list[str]) -> None:
+    found = store_root(start + "/".join(pieces), NO_DEFAULT, "team-a")
+    if isinstance(found, str):
+        assert f"{found}/".startswith(f"{ROOT}/")
+        assert not {"", ".", ".."} & set(found.removeprefix("s3://").split("/"))
+        assert S3Location.parse(found).uri == found
