@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tools import kubernetes, mmcv
 from tools.checks import run_checks
+from tools.e2e.command import Options, run_e2e
 from tools.environment import EXTRAS, Environment, Installer, installing
 from tools.example import run_example
 from tools.process import Command, StepFailed, clock, run_logged, say
@@ -52,6 +53,8 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
         run_example(environment)
     elif options.command == "test":
         run_checks(environment, rest)
+    elif options.command == "e2e":
+        run_e2e(environment, Options(base=options.base, wheels=wheels, keep=options.keep))
 
 
 def setup(environment: Environment, wheels: Path | None) -> None:
@@ -96,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (
         ("example", "set up, then run the whole search on the digits data set"),
         ("test", "set up, then run the linters, the type checker and the tests"),
+        ("e2e", "set up, then build the images and run a search on a real Kubernetes node"),
         ("setup", "only set up"),
     ):
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
@@ -106,8 +110,22 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "test":
             command.epilog = "Any further arguments go to pytest: dev.py test -k store -x"
+        elif name == "e2e":
+            _add_e2e_options(command)
     text = "build the Kubernetes programs that the operator's tests use, where they are missing"
     command = commands.add_parser("kubernetes", help=text, description=text, allow_abbrev=False)
     programs = f"default: {', '.join(kubernetes.CONTROL_PLANE)}; also {', '.join(kubernetes.NODE)}"
     command.add_argument("programs", nargs="*", metavar="NAME", help=programs)
     return parser
+
+
+def _add_e2e_options(command: argparse.ArgumentParser) -> None:
+    command.epilog = "Needs Linux, root, and what it names when it is missing; see docs."
+    command.add_argument(
+        "--base",
+        metavar="IMAGE",
+        help="image with Python 3.11 to build from; by default one is made from Debian's packages",
+    )
+    command.add_argument(
+        "--keep", action="store_true", help="leave the node running, to look at it by hand"
+    )

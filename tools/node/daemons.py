@@ -1,0 +1,113 @@
+"""Programs that run until they are stopped, each known by a file with its pid and start time.
+
+The start time tells a program of ours from another process that has got its pid since.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.node.layout import Layout
+from tools.process import Command, StepFailed
+
+STOP_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Daemons:
+    """The programs of one node; all of them run in its network namespace."""
+
+    layout: Layout
+
+    def start(self, name: str, command: Command, env: Mapping[str, str] | None = None) -> None:
+        """Start `command` in a session of its own, with its output in the log `name`."""
+        if self.is_running(name):
+            return
+        self.layout.logs.mkdir(parents=True, exist_ok=True)
+        with (self.layout.logs / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                inside(self.layout, command),
+                cwd=self.layout.folder,
+                env=None if env is None else {**os.environ, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._file(name).write_text(f"{process.pid} {_born(process.pid)}")
+
+    def stop(self, name: str) -> None:
+        """Ask it to end, and end it if it does not."""
+        if (pid := self._pid(name)) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            if not wait(lambda: not self.is_running(name), STOP_SECONDS):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                wait(lambda: not self.is_running(name), STOP_SECONDS)
+        self._file(name).unlink(missing_ok=True)
+
+    def is_running(self, name: str) -> bool:
+        """Whether it was started and has not ended."""
+        return self._pid(name) is not None
+
+    def wait_until(self, name: str, ready: Callable[[], bool], seconds: float = 90) -> None:
+        """Wait until `ready()`.
+
+        Raises:
+            StepFailed: the program has ended or the time is over; with the end of its log.
+        """
+        if wait(lambda: ready() or not self.is_running(name), seconds) and ready():
+            return
+        log = self.layout.logs / f"{name}.log"
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+        how = "is not ready" if self.is_running(name) else "has ended"
+        raise StepFailed(f"{tail}\n✗ {name} {how}; all of its output: {log}")
+
+    def _file(self, name: str) -> Path:
+        return self.layout.folder / f"{name}.pid"
+
+    def _pid(self, name: str) -> int | None:
+        with contextlib.suppress(OSError, ValueError):
+            pid, born = self._file(name).read_text().split()
+            if _born(int(pid)) == born:
+                return int(pid)
+        return None
+
+
+def inside(layout: Layout, command: Command) -> list[str]:
+    """The command, run in the node's network namespace; `ip netns exec` would hide the cgroups."""
+    return ["nsenter", f"--net={layout.network}", *(str(part) for part in command)]
+
+
+def wait(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for `condition()`; whether it came in time."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _born(pid: int) -> str | None:
+    """Start time of a live process, in ticks since the machine's; a zombie is none."""
+    _reap(pid)
+    try:
+        _, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except OSError:
+        return None
+    state, *fields = rest.split()
+    return None if state == "Z" else fields[18]
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

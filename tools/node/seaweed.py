@@ -1,0 +1,74 @@
+"""An S3 server beside a node, in its network namespace."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.node.daemons import Daemons, inside
+from tools.node.layout import Layout
+from tools.process import Command
+
+PORT = 8333
+_BUCKET_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """The server beside the node at `layout`.
+
+    Attributes:
+        program: SeaweedFS.
+        python: an interpreter that has boto3, for looking at the server.
+    """
+
+    layout: Layout
+    program: Path
+    python: Path
+    bucket: str = "experiments"
+    access_key: str = "end-to-end"
+    secret_key: str = "no-secret"  # noqa: S105 - of a server that nobody outside can reach
+
+    @property
+    def endpoint(self) -> str:
+        """Where pods reach it."""
+        return f"http://{self.layout.address}:{PORT}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of a client."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def start(self) -> None:
+        """Start it and wait until its bucket is there.
+
+        Raises:
+            StepFailed: it did not start; with the end of its log.
+        """
+        data = self.layout.folder / "s3"
+        data.mkdir(parents=True, exist_ok=True)
+        address = self.layout.address
+        command: Command = [
+            self.program, "mini", f"-dir={data}", f"-ip={address}", f"-ip.bind={address}",
+            f"-s3.port={PORT}", "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
+            "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
+            f"-filer.localSocket={data}.filer.sock", f"-s3.localSocket={data}.sock",
+        ]  # fmt: skip
+        daemons = Daemons(self.layout)
+        daemons.start("s3", command, {**self.variables, "S3_BUCKET": self.bucket})
+        daemons.wait_until("s3", self._has_bucket, _BUCKET_SECONDS)
+
+    def _has_bucket(self) -> bool:
+        look = f"import boto3; boto3.client('s3').head_bucket(Bucket={self.bucket!r})"
+        # Not our own variables: a proxy, or somebody's configuration, leads to another server.
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.layout.folder), **self.variables}
+        command = inside(self.layout, [self.python, "-c", look])
+        asked = subprocess.run(command, env=environment, capture_output=True, check=False)
+        return asked.returncode == 0
