@@ -1,0 +1,189 @@
+"""In whatever order events and answers arrive, the cache ends where the cluster is."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detnas_operator.cache import ClusterCache, SearchKey, job_key
+from detnas_operator.cluster import Snapshot
+
+KEY = SearchKey("team", "r18")
+
+
+def search(version: int, uid: str = "s1", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "detnas.dev/v1alpha1",
+        "kind": "DetNASSearch",
+        "metadata": {
+            "namespace": KEY.namespace,
+            "name": KEY.name,
+            "uid": uid,
+            "resourceVersion": str(version),
+            "managedFields": [{"manager": "kubectl"}],
+            "annotations": {
+                "kubectl.kubernetes.io/last-applied-configuration": "{}",
+                "team.example/note": "kept",
+            },
+        },
+        "spec": spec,
+    }
+
+
+def job(name: str, version: int, uid: str = "", owner: str = "s1") -> dict[str, Any]:
+    return {
+        "metadata": {
+            "namespace": KEY.namespace,
+            "name": name,
+            "uid": uid or f"{name}-uid",
+            "resourceVersion": str(version),
+            "labels": {
+                "app.kubernetes.io/managed-by": "detnas",
+                "detnas.dev/search": KEY.name,
+            },
+            "ownerReferences": [{"uid": owner, "controller": True}],
+        },
+        "spec": {"parallelism": 1, "template": {"spec": {"containers": [{"image": "x"}]}}},
+        "status": {"active": version},
+    }
+
+
+def names(cache: ClusterCache, owner: str = "s1") -> list[str]:
+    return [job["metadata"]["name"] for job in cache.jobs(KEY, owner)]
+
+
+def test_keeps_what_is_needed_and_no_more() -> None:
+    cache = ClusterCache()
+    cache.put_search(search(1, suspend=True))
+    cache.put_job(job("r18-base", 2))
+    kept = cache.search(KEY)
+    assert kept is not None
+    assert kept["spec"] == {"suspend": True}
+    assert kept["metadata"]["annotations"] == {"team.example/note": "kept"}
+    assert "managedFields" not in kept["metadata"]
+    (kept_job,) = cache.jobs(KEY, "s1")
+    assert kept_job["spec"] == {"parallelism": 1}
+    assert kept_job["status"] == {"active": 2}
+
+
+def test_the_echo_of_our_own_write_is_no_news() -> None:
+    cache = ClusterCache()
+    assert cache.put_search(search(1))
+    assert cache.put_search(search(5))  # what our patch was answered with
+    assert not cache.put_search(search(5))  # the watch tells of it
+    assert not cache.put_search(search(3))  # and of what was before
+    assert cache.put_job(job("r18-base", 6))
+    assert not cache.put_job(job("r18-base", 6))
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    cache = ClusterCache()
+    cache.put_search(search(99, suspend=True))
+    assert cache.put_search(search(100, suspend=False))
+    assert cache.search(KEY)["spec"] == {"suspend": False}  # type: ignore[index]
+
+
+def test_what_was_deleted_does_not_come_back_by_a_late_answer() -> None:
+    cache = ClusterCache()
+    cache.put_job(job("r18-base", 1))
+    cache.drop_job(job("r18-base", 3))
+    assert not cache.put_job(job("r18-base", 2))
+    assert names(cache) == []
+
+
+def test_a_late_deletion_does_not_take_the_successor() -> None:
+    cache = ClusterCache()
+    cache.put_search(search(1))
+    cache.put_job(job("r18-base", 2))
+    cache.put_search(search(8, uid="s2"))
+    cache.put_job(job("r18-base", 9, uid="new", owner="s2"))
+    cache.drop_search(search(4))
+    cache.drop_job(job("r18-base", 5))
+    assert cache.search(KEY)["metadata"]["uid"] == "s2"  # type: ignore[index]
+    assert names(cache, "s2") == ["r18-base"]
+
+
+def test_jobs_of_a_former_search_of_the_same_name_are_foreign() -> None:
+    cache = ClusterCache()
+    cache.put_job(job("r18-t0002", 2))
+    cache.put_job(job("r18-t0001", 1, owner="before"))
+    assert names(cache) == ["r18-t0002"]
+    (foreign,) = cache.foreign_jobs(KEY, "s1")
+    assert foreign["metadata"]["name"] == "r18-t0001"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"detnas.dev/search": "r18"},
+        {"app.kubernetes.io/managed-by": "detnas"},
+        {"app.kubernetes.io/managed-by": "Helm", "detnas.dev/search": "r18"},
+    ],
+    ids=str,
+)
+def test_jobs_of_others_are_left_out(labels: dict[str, str]) -> None:
+    cache, other = ClusterCache(), job("r18-base", 1)
+    other["metadata"]["labels"] = labels
+    assert job_key(other) is None
+    assert not cache.put_job(other)
+    assert cache.foreign_jobs(KEY, "s1") == cache.jobs(KEY, "s1") == []
+
+
+def test_a_list_drops_what_it_lacks_but_not_what_is_newer() -> None:
+    cache = ClusterCache()
+    for name, version in {"gone": 1, "there": 2, "new": 12}.items():
+        cache.put_job(job(name, version))
+    cache.replace_jobs(KEY, Snapshot((job("there", 4), job("missed", 5)), "10"))
+    assert names(cache) == ["missed", "new", "there"]
+
+
+def test_whole_lists_tell_which_searches_have_news() -> None:
+    cache = ClusterCache()
+    cache.put_search(search(1))
+    cache.put_job(job("r18-base", 2))
+    searches, jobs = Snapshot((search(1),), "10"), Snapshot((job("r18-base", 2),), "10")
+    assert cache.replace_all(None, searches, jobs) == set()
+    assert cache.replace_all("team", searches, Snapshot((), "11")) == {KEY}
+    assert names(cache) == []
+    assert cache.replace_all("another", Snapshot((), "12"), Snapshot((), "12")) == set()
+    assert cache.searches() == [KEY]
+    assert cache.replace_all(None, Snapshot((), "13"), Snapshot((), "13")) == {KEY}
+    assert cache.searches() == []
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[tuple[str, dict]], dict[str, int]]:
+    """Events of some Jobs, each perhaps deleted and made anew, and which versions are left."""
+    version, events, left = 0, [], {}
+    for name in ("a", "b", "c"):
+        lives = draw(st.integers(0, 3))
+        for life in range(lives):
+            uid = f"{name}{life}"
+            for _ in range(draw(st.integers(1, 3))):
+                version += 1
+                events.append(("put", job(name, version, uid)))
+            left[name] = version
+            if life + 1 < lives or draw(st.booleans()):
+                version += 1
+                events.append(("drop", job(name, version, uid)))
+                left.pop(name)
+    return draw(st.permutations([*events, *events])), left
+
+
+@given(histories())
+def test_any_order_and_repetition_ends_in_the_same_state(
+    history: tuple[list[tuple[str, dict]], dict[str, int]],
+) -> None:
+    events, left = history
+    cache = ClusterCache()
+    for change, body in events:
+        if change == "put":
+            cache.put_job(body)
+        else:
+            cache.drop_job(body)
+    found = {
+        j["metadata"]["name"]: int(j["metadata"]["resourceVersion"]) for j in cache.jobs(KEY, "s1")
+    }
+    assert found == left

@@ -1,0 +1,76 @@
+"""Lines that a log collector can read, each saying what it is about."""
+
+import io
+import json
+import logging
+import sys
+import threading
+
+import pytest
+
+from detnas_operator.logs import about, configure_logs
+
+log = logging.getLogger("detnas_operator.test")
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch):
+    root, output = logging.getLogger(), io.StringIO()
+    monkeypatch.setattr(root, "handlers", [])  # pytest's own stay as they are
+    monkeypatch.setattr(sys, "stderr", output)
+    levels = {name: logging.getLogger(name).level for name in ("", "kopf", "urllib3", "botocore")}
+    configure_logs("INFO")
+    yield lambda: [json.loads(line) for line in output.getvalue().splitlines()]
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    logging.captureWarnings(capture=False)
+
+
+def test_a_line_is_one_object_with_what_it_is_about(lines) -> None:
+    with about(search="r18", namespace="team"):
+        with about(trial=7, job="r18-t0007"):
+            log.info("created %s\nat once", "ü")
+        log.warning("done")
+    log.info("idle")
+    first, second, third = lines()
+    assert first["message"] == "created ü\nat once"
+    assert first["time"].endswith("Z")
+    assert {k: first[k] for k in ("search", "namespace", "trial", "job", "level")} == {
+        "search": "r18",
+        "namespace": "team",
+        "trial": 7,
+        "job": "r18-t0007",
+        "level": "INFO",
+    }
+    assert "trial" not in second
+    assert "search" not in third
+
+
+def test_threads_do_not_mix_what_they_are_about(lines) -> None:
+    barrier = threading.Barrier(2)
+
+    def work(name: str) -> None:
+        with about(search=name):
+            barrier.wait()
+            log.info(name)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = lines()
+    assert len(found) == 2
+    assert all(line["search"] == line["message"] for line in found)
+
+
+def test_libraries_are_quiet_and_errors_carry_their_traceback(lines) -> None:
+    logging.getLogger("kopf.objects").info("handled")
+    logging.getLogger("urllib3.connectionpool").warning("pool is full")
+    logging.getLogger("botocore.credentials").info("found credentials")
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        log.exception("failed")
+    (line,) = lines()
+    assert "ValueError: broken" in line["error"]

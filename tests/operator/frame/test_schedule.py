@@ -1,0 +1,192 @@
+"""No wake-up is lost, no key runs twice at once, and failures wait longer and longer."""
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detnas_operator.schedule import LONGEST_BACKOFF, Again, Schedule
+
+RESYNC = 300.0
+
+
+class NoJitter(random.Random):
+    """Draws the middle of every range."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return (a + b) / 2
+
+
+@pytest.fixture
+def schedule() -> Schedule[str]:
+    return Schedule(RESYNC, NoJitter(0))
+
+
+def run(schedule: Schedule[str], now: float, again: Again | None = None) -> str:
+    key = schedule.take(now)
+    assert key is not None
+    schedule.succeeded(key, now, again or Again())
+    return key
+
+
+def test_keys_are_served_in_the_order_they_are_due(schedule: Schedule[str]) -> None:
+    for due, key in enumerate("cab"):
+        schedule.add(key, due)
+    assert [run(schedule, 9) for _ in "abc"] == ["c", "a", "b"]
+    assert schedule.take(9) is None
+
+
+def test_nobody_overtakes_who_waits_longer(schedule: Schedule[str]) -> None:
+    schedule.add("busy", 0)
+    schedule.add("patient", 1)
+    assert schedule.take(1) == "busy"
+    schedule.add("busy", 2)  # an event during its pass
+    schedule.succeeded("busy", 3, Again())
+    assert [run(schedule, 3), run(schedule, 3)] == ["patient", "busy"]
+
+
+def test_an_event_during_a_pass_makes_another_pass_after_it(schedule: Schedule[str]) -> None:
+    schedule.add("a", 0)
+    assert schedule.take(0) == "a"
+    schedule.add("a", 1)
+    assert schedule.take(1) is None
+    schedule.succeeded("a", 2, Again())
+    assert schedule.take(2) == "a"
+
+
+def test_many_events_make_one_pass(schedule: Schedule[str]) -> None:
+    for moment in range(5):
+        schedule.add("a", moment)
+    assert run(schedule, 5) == "a"
+    assert schedule.take(5) is None
+
+
+@pytest.mark.parametrize(
+    ("again", "due"),
+    [
+        (Again(), RESYNC),
+        (Again(after=10), 10),
+        (Again(after=0), 0),
+        (Again(after=RESYNC * 2), RESYNC),
+        (Again(gone=True), float("inf")),
+    ],
+    ids=str,
+)
+def test_a_pass_says_when_to_look_again(schedule: Schedule[str], again: Again, due: float) -> None:
+    schedule.add("a", 0)
+    run(schedule, 0, again)
+    assert schedule.next_due() == due
+
+
+def test_a_key_that_is_gone_is_forgotten_unless_something_happened(
+    schedule: Schedule[str],
+) -> None:
+    schedule.add("a", 0)
+    schedule.take(0)
+    schedule.add("a", 1)
+    schedule.succeeded("a", 2, Again(gone=True))
+    assert run(schedule, 2, Again(gone=True)) == "a"
+    assert len(schedule) == 0
+
+
+def test_failures_wait_longer_and_longer_and_success_ends_that(schedule: Schedule[str]) -> None:
+    schedule.add("a", 0)
+    now, waits = 0.0, []
+    for _ in range(8):
+        assert schedule.take(now) == "a"
+        waits.append(schedule.failed("a", now, None))
+        now = schedule.next_due()
+    assert waits == [1, 2, 4, 8, 16, 32, LONGEST_BACKOFF, LONGEST_BACKOFF]
+    run(schedule, now)
+    schedule.add("a", now)
+    schedule.take(now)
+    assert schedule.failed("a", now, None) == 1
+
+
+def test_jitter_keeps_failures_of_many_keys_apart() -> None:
+    schedule: Schedule[int] = Schedule(RESYNC, random.Random(1))
+    waits = set()
+    for key in range(20):
+        schedule.add(key, 0)
+        schedule.take(0)
+        schedule.failed(key, 0, None)
+        schedule.add(key, 0)
+        schedule.take(1)
+        waits.add(schedule.failed(key, 0, None))
+    assert len(waits) == 20
+    assert all(1.6 <= wait <= 2.4 for wait in waits)
+
+
+def test_an_event_ends_a_back_off_but_not_at_once(schedule: Schedule[str]) -> None:
+    schedule.add("a", 0)
+    for _ in range(6):
+        schedule.take(schedule.next_due())
+        schedule.failed("a", 100, None)
+    schedule.add("a", 100)
+    assert schedule.next_due() == 101
+
+
+@pytest.mark.parametrize("event", [False, True], ids=["quiet", "event"])
+def test_nothing_hurries_a_server_that_asks_for_time(schedule: Schedule[str], event: bool) -> None:
+    schedule.add("a", 0)
+    schedule.take(0)
+    schedule.failed("a", 0, 30.0)
+    if event:
+        schedule.add("a", 1)
+    assert schedule.next_due() == 30
+    assert run(schedule, 30) == "a"
+    schedule.add("a", 31)
+    assert schedule.next_due() == 31
+
+
+@dataclass
+class Model:
+    """What must hold, told in the simplest way: who has asked since its pass began."""
+
+    asked: set[int] = field(default_factory=set)
+    running: set[int] = field(default_factory=set)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["ask", "take", "succeed", "fail", "gone"]),
+        st.integers(0, 3),
+        st.floats(0, 5),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS, st.integers(0, 1000))
+def test_whatever_happens_every_wish_is_followed_by_a_pass(
+    steps: list[tuple[str, int, float]], seed: int
+) -> None:
+    schedule: Schedule[int] = Schedule(RESYNC, random.Random(seed))
+    model, now = Model(), 0.0
+    for step, key, pause in steps:
+        now += pause
+        if step == "ask":
+            schedule.add(key, now)
+            model.asked.add(key)
+        elif step == "take":
+            taken = schedule.take(now)
+            if taken is not None:
+                assert taken not in model.running
+                model.running.add(taken)
+                model.asked.discard(taken)
+        elif key in model.running:
+            model.running.discard(key)
+            if step == "fail":
+                schedule.failed(key, now, None)
+                model.asked.add(key)  # a failed pass has not done what it was asked for
+            else:
+                schedule.succeeded(key, now, Again(gone=step == "gone"))
+    for key in model.running:
+        schedule.succeeded(key, now, Again())
+    late = now + 1.5 * LONGEST_BACKOFF
+    taken_late = set()
+    while (key := schedule.take(late)) is not None:
+        taken_late.add(key)
+    assert model.asked <= taken_late

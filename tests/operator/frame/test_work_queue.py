@@ -1,0 +1,210 @@
+"""The queue on real threads: what it starts, what it never starts, and how it ends."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from detnas_operator.work_queue import Again, WorkQueue
+
+
+class OverloadError(Exception):
+    retry_after = 1.5
+
+
+@asynccontextmanager
+async def serving(queue: WorkQueue) -> AsyncIterator[None]:
+    task = asyncio.create_task(queue.run())
+    try:
+        yield
+    finally:
+        await queue.stop(5)
+        await task
+
+
+async def eventually(holds: Callable[[], object], seconds: float = 5) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        await asyncio.sleep(0.005)
+
+
+def test_each_change_is_seen_by_a_pass_and_passes_of_a_key_never_overlap() -> None:
+    lock, inside = threading.Lock(), Counter()
+    wanted, seen = Counter(), Counter()
+
+    def work(key: int) -> Again:
+        with lock:
+            inside[key] += 1
+            assert inside[key] == 1
+            now = wanted[key]
+        time.sleep(0.002)
+        with lock:
+            seen[key] = now
+            inside[key] -= 1
+        return Again()
+
+    async def scenario() -> None:
+        queue: WorkQueue[int] = WorkQueue(work, workers=4, resync=300)
+
+        def change(start: int) -> None:
+            for number in range(200):
+                key = (start + number) % 7
+                with lock:
+                    wanted[key] += 1
+                queue.enqueue(key)
+                time.sleep(0.0005)
+
+        async with serving(queue):
+            await asyncio.gather(*(asyncio.to_thread(change, s) for s in range(3)))
+            await eventually(lambda: seen == wanted)
+        assert sum(wanted.values()) == 600
+
+    asyncio.run(scenario())
+
+
+def test_what_was_enqueued_before_the_queue_runs_is_served() -> None:
+    done: list[str] = []
+
+    async def scenario() -> None:
+        queue = WorkQueue(lambda key: done.append(key) or Again(), workers=1, resync=300)
+        queue.enqueue("a")
+        async with serving(queue):
+            await eventually(lambda: done)
+
+    asyncio.run(scenario())
+
+
+def test_slow_passes_hold_up_neither_other_keys_nor_the_event_loop() -> None:
+    release, done = threading.Event(), []
+
+    def work(key: str) -> Again:
+        if key == "slow":
+            release.wait(10)
+        done.append(key)
+        return Again()
+
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(work, workers=2, resync=300)
+        async with serving(queue):
+            queue.enqueue("slow")
+            await eventually(lambda: queue.state().running == 1)
+            for key in "abc":
+                queue.enqueue(key)
+            await eventually(lambda: sorted(done) == ["a", "b", "c"])
+            assert queue.state().oldest_pass > 0
+            assert queue.state().heartbeat_age < 1.5
+            release.set()
+            await eventually(lambda: "slow" in done)
+
+    asyncio.run(scenario())
+
+
+def test_who_finds_no_free_worker_waits_and_is_counted() -> None:
+    release = threading.Event()
+
+    def work(_: str) -> Again:
+        release.wait(10)
+        return Again()
+
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(work, workers=1, resync=300)
+        async with serving(queue):
+            queue.enqueue("first")
+            await eventually(lambda: queue.state().running == 1)
+            queue.enqueue("second")
+            await asyncio.sleep(0.05)
+            state = queue.state()
+            assert (state.depth, state.keys) == (1, 2)
+            assert state.oldest_wait >= 0.04
+            release.set()
+            await eventually(lambda: queue.state().depth == 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_pass_is_told_and_tried_again_when_the_server_wants() -> None:
+    passes: list[tuple[float, Exception | None]] = []
+
+    def work(_: str) -> Again:
+        if len(passes) < 2:
+            raise OverloadError
+        return Again()
+
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(
+            work,
+            workers=1,
+            resync=300,
+            on_pass=lambda _k, _s, error: passes.append((time.monotonic(), error)),
+        )
+        async with serving(queue):
+            queue.enqueue("a")
+            await eventually(lambda: len(passes) == 3, 15)
+        assert [type(error) for _, error in passes] == [OverloadError, OverloadError, type(None)]
+        assert passes[1][0] - passes[0][0] >= 1.5  # the back-off alone would be 1.2 s at most
+
+    asyncio.run(scenario())
+
+
+def test_looks_again_when_a_pass_says_so_and_at_the_resync() -> None:
+    times: list[float] = []
+
+    def work(_: str) -> Again:
+        times.append(time.monotonic())
+        return Again(after=0.1) if len(times) == 1 else Again()
+
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(work, workers=1, resync=0.4)
+        async with serving(queue):
+            queue.enqueue("a")
+            await eventually(lambda: len(times) == 3)
+        assert 0.1 <= times[1] - times[0] < 0.3
+        assert 0.3 <= times[2] - times[1] < 0.7
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["ends", "hangs"])
+def test_stops_taking_keys_and_says_whether_the_last_passes_ended(hangs: bool) -> None:
+    release, started, later = threading.Event(), threading.Event(), []
+
+    def work(key: str) -> Again:
+        if key == "later":
+            later.append(key)
+        started.set()
+        release.wait(10)
+        return Again()
+
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(work, workers=1, resync=300)
+        task = asyncio.create_task(queue.run())
+        queue.enqueue("now")
+        await asyncio.to_thread(started.wait)
+        queue.enqueue("later")
+        if not hangs:
+            asyncio.get_running_loop().call_later(0.1, release.set)
+        before = time.monotonic()
+        assert await queue.stop(0.5) is not hangs
+        assert time.monotonic() - before < 1
+        await asyncio.wait_for(task, 1)
+        release.set()
+
+    asyncio.run(scenario())
+    assert not later
+
+
+def test_the_heartbeat_ages_when_the_event_loop_is_stuck() -> None:
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(lambda _: Again(), workers=1, resync=300)
+        assert queue.state().heartbeat_age == float("inf")
+        async with serving(queue):
+            await eventually(lambda: queue.state().heartbeat_age < 1)
+            time.sleep(0.3)  # this is the fault
+            assert queue.state().heartbeat_age >= 0.3
+
+    asyncio.run(scenario())
