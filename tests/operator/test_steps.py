@@ -1,0 +1,85 @@
+"""What a pass does, for each way that plan and Jobs can stand to each other."""
+
+from dataclasses import replace
+
+import pytest
+
+from detnas.plan.stages import DueJob, Phase, Plan, Verb
+from detnas_operator.findings import Reason
+from detnas_operator.restraint import Restraint
+from detnas_operator.steps import SeenJob, Steps, steps
+
+FREE = Restraint()
+SUSPENDED = Restraint(suspended=True, ends_running=True)
+TOO_MANY_FAILURES = Restraint(halted=Reason("FailuresInARow", "8 trials in a row failed"))
+BUDGET_USED_UP = Restraint(halted=Reason("BudgetUsedUp", "used up"), ends_running=True)
+
+TRIAL = DueJob(Verb.EVALUATE, 7)
+NAME = "evaluate-7"
+SEARCHING = Plan(Phase.SEARCHING, (TRIAL,), proposals=2)
+RUNNING = SeenJob(TRIAL)
+
+
+def name(due: DueJob) -> str:
+    return f"{due.verb}-{due.number}"
+
+
+def decided(plan: Plan, seen: SeenJob | None = None, restraint: Restraint = FREE) -> Steps:
+    return steps(plan, {} if seen is None else {NAME: seen}, name, restraint)
+
+
+def test_what_is_due_and_not_there_is_started() -> None:
+    assert decided(SEARCHING) == Steps(start=(TRIAL,), propose=2)
+
+
+def test_what_runs_is_left_alone() -> None:
+    assert decided(SEARCHING, RUNNING) == Steps(propose=2)
+
+
+def test_a_job_that_ended_without_a_result_is_settled_before_anything_else() -> None:
+    assert decided(SEARCHING, replace(RUNNING, ended=True)).settle == (NAME,)
+
+
+def test_a_job_that_asks_to_be_resumed_for_ever_is_settled() -> None:
+    assert decided(SEARCHING, replace(RUNNING, exhausted=True)).settle == (NAME,)
+
+
+def test_a_job_with_a_result_may_go_after_its_end() -> None:
+    done = replace(RUNNING, ended=True, has_result=True)
+    assert decided(Plan(Phase.SEARCHING, (), 1), done).expire == (NAME,)
+    assert decided(Plan(Phase.SEARCHING, (), 1), replace(done, expires=True)).expire == ()
+
+
+def test_a_job_with_a_result_ends_by_itself_unless_it_lingers() -> None:
+    publishing = replace(RUNNING, has_result=True)
+    for plan in (Plan(Phase.SEARCHING, (), 1), Plan(Phase.SUCCEEDED)):
+        assert decided(plan, publishing).delete == ()
+        assert decided(plan, replace(publishing, lingers=True)).delete == (NAME,)
+
+
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.SUCCEEDED])
+def test_a_search_that_is_over_leaves_nothing_running(phase: Phase) -> None:
+    assert decided(Plan(phase), RUNNING) == Steps(delete=(NAME,))
+
+
+@pytest.mark.parametrize("restraint", [SUSPENDED, BUDGET_USED_UP])
+def test_a_restraint_ends_what_runs_and_starts_nothing(restraint: Restraint) -> None:
+    assert decided(SEARCHING, RUNNING, restraint) == Steps(delete=(NAME,))
+    assert decided(SEARCHING, None, restraint) == Steps()
+
+
+def test_failures_in_a_row_start_nothing_and_let_what_runs_end() -> None:
+    assert decided(SEARCHING, RUNNING, TOO_MANY_FAILURES) == Steps()
+    assert decided(SEARCHING, None, TOO_MANY_FAILURES) == Steps()
+
+
+def test_results_are_settled_under_every_restraint() -> None:
+    ended = replace(RUNNING, ended=True)
+    for restraint in (SUSPENDED, BUDGET_USED_UP, TOO_MANY_FAILURES):
+        assert decided(SEARCHING, ended, restraint).settle == (NAME,)
+
+
+def test_a_job_that_is_being_deleted_is_waited_for() -> None:
+    leaving = replace(RUNNING, terminating=True)
+    assert decided(SEARCHING, leaving) == Steps(propose=2, awaited=(NAME,))
+    assert decided(SEARCHING, replace(leaving, ended=True)).settle == ()
