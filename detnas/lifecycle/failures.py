@@ -20,11 +20,16 @@ def set_aside_failures(store: Store, requests: SearchRequests, state: SearchStat
     folders = []
     for folder, result in _vital(requests, state):
         if result is not None and result.outcome is not Outcome.SUCCEEDED:
-            name = f"failed-{result.finished:%Y%m%dT%H%M%S.%f}.json"
-            store.put_if_absent(f"{folder}/{name}", canonical_json(result))
-            store.delete(keys.result_key(folder))
+            set_aside(store, folder, result)
             folders.append(folder)
     return folders
+
+
+def set_aside(store: Store, folder: str, result: Result) -> None:
+    """Keep a result under another name, so that its job has none."""
+    name = f"failed-{result.finished:%Y%m%dT%H%M%S.%f}.json"
+    store.put_if_absent(f"{folder}/{name}", canonical_json(result))
+    store.delete(keys.result_key(folder))
 
 
 def _vital(requests: SearchRequests, state: SearchState) -> Iterator[tuple[str, Result | None]]:

@@ -14,6 +14,7 @@ from detnas.records.results import (
     Outcome,
     PoolPhaseResult,
     PrepareResult,
+    Result,
 )
 from detnas.search.base import BaseFacts
 from detnas.search.history import History, load_history
@@ -101,11 +102,19 @@ class SearchReader:
     Args:
         store: where the search lies.
         requests: names its folders.
+        verify: asked, by folder, whether a new result of the base or a trial is to be believed;
+            one that is not counts as not there.
     """
 
-    def __init__(self, store: Store, requests: SearchRequests) -> None:
+    def __init__(
+        self,
+        store: Store,
+        requests: SearchRequests,
+        verify: Callable[[str, Result], bool] = lambda _folder, _result: True,
+    ) -> None:
         self._store = store
         self._requests = requests
+        self._verify = verify
         self._history: History | None = None
         self.state = SearchState()
 
@@ -136,13 +145,15 @@ class SearchReader:
         prepare = state.prepare or load_record(
             self._store, keys.result_key(keys.prepare_folder(self._search)), PrepareResult
         )
-        base = state.base or load_record(
-            self._store, keys.result_key(keys.base_folder(self._search)), DetectorResult
-        )
+        base = state.base or self._detector(keys.base_folder(self._search))
         pool = state.pool
         if prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
             pool = self._pool(self._requests.pool_folder(prepare), pool)
         self.state = replace(state, prepare=prepare, base=base, pool=pool)
+
+    def _detector(self, folder: str) -> DetectorResult | None:
+        result = load_record(self._store, keys.result_key(folder), DetectorResult)
+        return result if result is not None and self._verify(folder, result) else None
 
     def _pool(self, folder: str, known: tuple[PoolPhaseResult, ...]) -> tuple[PoolPhaseResult, ...]:
         while len(known) < len(self._requests.spec.teachers.phases) and _succeeded(*known):
@@ -179,7 +190,7 @@ class SearchReader:
             if not may_have_ended(proposal.index):
                 continue
             folder = keys.trial_folder(self._search, proposal.index)
-            result = load_record(self._store, keys.result_key(folder), DetectorResult)
+            result = self._detector(folder)
             if result is not None:
                 history = history.finished(ledger_entry(proposal, result, facts))
         return history

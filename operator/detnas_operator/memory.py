@@ -18,6 +18,7 @@ from detnas.lifecycle.record import (
 )
 from detnas.lifecycle.requesting import Requesting
 from detnas.lifecycle.state import SearchReader
+from detnas.lifecycle.verifying import Verification
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.progress import Progress
@@ -39,6 +40,7 @@ class SearchMemory:
         generation: of the resource it was made for; another one makes another memory.
         admitted: as whom and where it runs.
         search: where it lies, and what its jobs are asked.
+        verification: whether results are believed.
         reader: where it stands.
         image: of the trainer, pinned when the search began.
         attempts: what its running jobs have come to, by folder.
@@ -57,6 +59,7 @@ class SearchMemory:
     admitted: Admitted
     search: StoredSearch
     image: str
+    verification: Verification = field(init=False)
     reader: SearchReader = field(init=False)
     requesting: Requesting = field(init=False)
     collector: WeightCollector = field(init=False)
@@ -92,7 +95,8 @@ class SearchMemory:
     def look_afresh(self) -> None:
         """Forget what was read of the store."""
         store, requests = self.search.store, self.search.requests
-        self.reader = SearchReader(store, requests)
+        self.verification = Verification(store)
+        self.reader = SearchReader(store, requests, self.verification)
         self.requesting = Requesting(store, requests, self.reader)
         self.collector = WeightCollector(store, requests.search, requests.spec.retention)
 

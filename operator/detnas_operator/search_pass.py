@@ -133,7 +133,7 @@ class SearchPass:
         self.memory.look_afresh()
 
     def _settle(self, names: tuple[str, ...]) -> None:
-        settling = Settling(self.memory.store, self.jobs)
+        settling = Settling(self.memory.store, self.jobs, self.memory.verification.rejected)
         pods = self.jobs.pods()
         for name in names:
             job = self.jobs.all()[name]

@@ -1,6 +1,7 @@
 """A Job that ended without a result: its log is kept, and the job's result says what happened."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -29,10 +30,12 @@ class Settling:
     Attributes:
         store: where the search lies.
         jobs: its Jobs in the cluster.
+        rejected: what was wrong with results that were not believed, by folder.
     """
 
     store: Store
     jobs: SearchJobs
+    rejected: Mapping[str, str]
 
     def settle(self, job: Object, due: DueJob, folder: str, pods: list[Object]) -> Result:
         """Write the result that the job itself did not write, unless it did in the meantime.
@@ -45,7 +48,7 @@ class Settling:
         """
         own = [pod for pod in pods if is_owned_by(pod, job)]
         end = self._keep_log(folder, own)
-        message = _message(job, own)
+        message = self.rejected.get(folder) or _message(job, own)
         if not has_ended(job):
             self.jobs.delete(job["metadata"]["name"], message)
         message = f"{message}; the end of its log:\n{end}" if end else message
