@@ -1,0 +1,245 @@
+"""Manifests and states against a real API server and Job controller."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from detnas.plan.stages import Verb
+from detnas_operator.job.job import job_manifest, service_manifest
+from detnas_operator.job.state import (
+    Failed,
+    FailureKind,
+    JobState,
+    Running,
+    Succeeded,
+    Waiting,
+    WaitingReason,
+)
+from tests.cluster.api import EVENTS, JOBS, PODS, ApiError, Document
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.waiting import eventually
+from tests.operator.job.on_cluster import Tenancy, tenancy
+from tests.operator.job.orders import SETTINGS, TENANT, TYPED
+
+S3_DATA = {"dataset": {"source": {"s3": "s3://data/coco"}, "train": "t.json", "val": "v.json"}}
+WORKERS = {"teachers": {"workers": 2, "gpusPerWorker": 0}, "limits": {"retries": 0}}
+STRICT = {"dryRun": "All", "fieldValidation": "Strict"}
+SPECS: list[dict[str, Any]] = [
+    {},
+    {"jobs": {**TYPED, "queueName": "research"}, "deadlines": {"trial": 60}},
+    S3_DATA,
+]
+
+
+@pytest.fixture
+def tenant(cluster: ControlPlane, namespace: str) -> Tenancy:
+    return tenancy(cluster.api, namespace)
+
+
+def as_pod(job: Document) -> Document:
+    template = job["spec"]["template"]
+    spec = {key: value for key, value in template["spec"].items() if key not in ADMITTED_BY_NAME}
+    metadata = {**template["metadata"], "name": "one", "namespace": job["metadata"]["namespace"]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+ADMITTED_BY_NAME = ("priorityClassName", "runtimeClassName")
+"""Would have to exist in the cluster."""
+
+
+def pod_event(tenant: Tenancy, job: str) -> str:
+    def message() -> str:
+        events = tenant.api.list(EVENTS, tenant.namespace, fieldSelector="reason=FailedCreate")
+        return next((e["message"] for e in events if e["involvedObject"]["name"] == job), "")
+
+    return eventually(message)
+
+
+def state_when(tenant: Tenancy, job: str, kind: type[JobState], seconds: float = 30) -> JobState:
+    def found() -> JobState | None:
+        state = tenant.state(job)
+        return state if isinstance(state, kind) else None
+
+    state = eventually(found, seconds)
+    assert state is not None
+    return state
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_every_job_is_valid_and_its_pod_is_restricted(tenant: Tenancy, verb: Verb) -> None:
+    for spec in SPECS:
+        job = job_manifest(tenant.order(verb, spec), SETTINGS, TENANT)
+        tenant.api.create(job, **STRICT)
+        tenant.api.create(as_pod(job), **STRICT)
+
+
+def test_workers_and_their_service_are_valid(tenant: Tenancy) -> None:
+    order = tenant.order(Verb.POOL, {"teachers": {"workers": 4}})
+    job, service = job_manifest(order, SETTINGS, TENANT), service_manifest(order)
+    assert service is not None
+    tenant.api.create(job, **STRICT)
+    tenant.api.create(as_pod(job), **STRICT)
+    made = tenant.api.create(service, **STRICT)
+    assert made["spec"]["clusterIP"] == "None"
+
+
+def test_the_server_would_refuse_what_is_not_restricted(tenant: Tenancy) -> None:
+    pod = as_pod(job_manifest(tenant.order(), SETTINGS, TENANT))
+    del pod["spec"]["containers"][0]["securityContext"]
+    with pytest.raises(ApiError, match="violates PodSecurity"):
+        tenant.api.create(pod, **STRICT)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(42, "Candidate"), (43, "Candidate"), (2, "ExitCode")])
+def test_an_answer_of_the_trainer_ends_the_job_at_once(
+    tenant: Tenancy, code: int, kind: str
+) -> None:
+    job = tenant.create()
+    (pod,) = tenant.pods_when(job, 1)
+    tenant.end(pod, code)
+    state = state_when(tenant, job, Failed)
+    assert isinstance(state, Failed)
+    assert (state.kind, state.exit_code) == (kind, code)
+    assert pod["metadata"]["name"] in state.message
+    assert len(tenant.pods(job)) == 1
+
+
+def test_a_job_runs_and_succeeds(tenant: Tenancy) -> None:
+    job = tenant.create()
+    assert isinstance(tenant.state(job), Waiting)
+    (pod,) = tenant.pods_when(job, 1)
+    tenant.play(pod, "Running", {"running": {"startedAt": "2026-11-22T12:00:00Z"}})
+    assert tenant.state(job) == Running(datetime(2026, 11, 22, 12, tzinfo=UTC))
+    tenant.end(pod, 0, "Completed")
+    state_when(tenant, job, Succeeded)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "kind"),
+    [
+        (137, "OOMKilled", FailureKind.OUT_OF_MEMORY),
+        (1, "Error", FailureKind.EXIT_CODE),
+        (139, "Error", FailureKind.EXIT_CODE),
+    ],
+)
+def test_without_retries_the_first_failure_is_the_last(
+    tenant: Tenancy, code: int, reason: str, kind: FailureKind
+) -> None:
+    job = tenant.create(spec={"limits": {"retries": 0}})
+    (pod,) = tenant.pods_when(job, 1)
+    tenant.end(pod, code, reason)
+    state = state_when(tenant, job, Failed)
+    assert isinstance(state, Failed)
+    assert (state.kind, state.exit_code) == (kind, code)
+
+
+DISRUPTED = {
+    "type": "DisruptionTarget",
+    "status": "True",
+    "reason": "PreemptionByScheduler",
+    "message": "preempted",
+}
+
+
+def test_who_is_stopped_goes_on_without_using_up_attempts(tenant: Tenancy) -> None:
+    limits = {"limits": {"retries": 0}}
+    ends: dict[str, tuple[int, list[dict[str, Any]]]] = {
+        tenant.create(Verb.EVALUATE, limits): (75, []),
+        tenant.create(Verb.EXPORT, limits): (143, [DISRUPTED]),
+    }
+    for job, (code, conditions) in ends.items():
+        (pod,) = tenant.pods_when(job, 1)
+        tenant.end(pod, code, conditions=conditions)
+        state = tenant.state(job)
+        assert isinstance(state, Waiting)
+        assert state.reason is WaitingReason.RETRYING
+    for job in ends:
+        *_, again = tenant.pods_when(job, 2)  # the controller's back-off is 10 s
+        assert tenant.api.get(JOBS, tenant.namespace, job)["status"].get("failed", 0) == 0
+        words = f"pod {again['metadata']['name']} waits for a node"
+        assert tenant.state(job) == Waiting(WaitingReason.STARTING, words)
+
+
+def test_a_deadline_ends_a_job(tenant: Tenancy) -> None:
+    job = tenant.create(spec={"deadlines": {"trial": 1}})
+    state = state_when(tenant, job, Failed)
+    assert isinstance(state, Failed)
+    assert state.kind is FailureKind.DEADLINE_EXCEEDED
+    assert "of 1 s" in state.message
+
+
+def test_a_queued_job_waits_without_pods_until_it_is_admitted(tenant: Tenancy) -> None:
+    job = tenant.create(spec={"jobs": {"queueName": "research"}})
+    state = tenant.state(job, datetime.now(UTC) + timedelta(hours=9))
+    assert isinstance(state, Waiting)
+    assert state.reason is WaitingReason.QUEUED
+    assert not tenant.pods(job)
+    tenant.api.patch(JOBS, tenant.namespace, job, {"spec": {"suspend": False}})
+    eventually(lambda: tenant.pods(job))
+    tenant.api.patch(JOBS, tenant.namespace, job, {"spec": {"suspend": True}})
+    eventually(lambda: not tenant.pods(job))
+    state = tenant.state(job)
+    assert isinstance(state, Waiting)
+    assert state.reason is WaitingReason.QUEUED
+
+
+def test_a_quota_is_told_in_the_servers_words(tenant: Tenancy) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none", "namespace": tenant.namespace},
+        "spec": {"hard": {"pods": "0"}},
+    }
+    tenant.api.create(quota)
+    quotas = "api/v1/resourcequotas"
+    eventually(lambda: tenant.api.get(quotas, tenant.namespace, "none").get("status", {}))
+    job = tenant.create()
+    words = pod_event(tenant, job)
+    told = tenant.state(job, refused=words)
+    assert isinstance(told, Waiting)
+    assert told.reason is WaitingReason.QUOTA_EXCEEDED
+    assert words in told.message
+    untold = tenant.state(job, datetime.now(UTC) + timedelta(minutes=1))
+    assert isinstance(untold, Waiting)
+    assert untold.reason is WaitingReason.PODS_REFUSED
+    assert f"kubectl describe job {job}" in untold.message
+
+
+def test_a_missing_service_account_is_told(tenant: Tenancy) -> None:
+    tenant.api.delete("api/v1/serviceaccounts", tenant.namespace, TENANT.service_account)
+    job = tenant.create()
+    state = tenant.state(job, refused=pod_event(tenant, job))
+    assert isinstance(state, Waiting)
+    assert state.reason is WaitingReason.CREDENTIALS_MISSING
+
+
+def test_the_phase_is_done_when_its_first_worker_is(tenant: Tenancy) -> None:
+    job = tenant.create(Verb.POOL, WORKERS)
+    first, second = tenant.pods_when(job, 2)
+    if first["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] == "1":
+        first, second = second, first
+    assert first["spec"]["hostname"] == "r18-pool-1-0"
+    assert first["spec"]["subdomain"] == "r18-pool"
+    names = {entry["name"] for entry in first["spec"]["containers"][0]["env"]}
+    assert "JOB_COMPLETION_INDEX" in names
+    for pod in (first, second):
+        tenant.play(pod, "Running", {"running": {"startedAt": "2026-11-22T12:00:00Z"}})
+    assert isinstance(tenant.state(job), Running)
+    tenant.end(first, 0, "Completed")
+    state_when(tenant, job, Succeeded)
+    gone = tenant.api.find(PODS, tenant.namespace, second["metadata"]["name"])
+    assert gone is None or "deletionTimestamp" in gone["metadata"]
+
+
+def test_a_lost_worker_and_the_peers_it_takes_along_come_back_together(tenant: Tenancy) -> None:
+    spec = {**WORKERS, "limits": {"retries": 1}}
+    job = tenant.create(Verb.POOL, spec)
+    pods = tenant.pods_when(job, 2)
+    tenant.end(pods[0], 137, "OOMKilled")
+    tenant.end(pods[1], 75)
+    # Two failures in a row double the controller's back-off of 10 s.
+    tenant.pods_when(job, 4)
+    status = tenant.api.get(JOBS, tenant.namespace, job)["status"]
+    assert status["failed"] == 1, "the peer that lost it does not count"
+    assert isinstance(tenant.state(job), Waiting)
