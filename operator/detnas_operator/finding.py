@@ -93,4 +93,5 @@ class Finding:
 
 def _active_job(name: str, job: Object, state: JobState) -> ActiveJob:
     started = parse_time(job.get("status", {}).get("startTime"))
-    return ActiveJob(name=name, state=state, started=started)
+    waiting_since = started or parse_time(job["metadata"].get("creationTimestamp"))
+    return ActiveJob(name=name, state=state, started=started, waiting_since=waiting_since)

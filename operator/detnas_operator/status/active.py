@@ -13,6 +13,8 @@ from detnas_operator.job.states import Failed, Running, Succeeded, Waiting, Wait
 
 _VERBS = tuple(Verb)
 _NUMBERED = frozenset({Verb.POOL, Verb.EVALUATE})
+_FOR_EVER = 1e10
+"""Seconds; some three hundred years."""
 _ENDED = (Succeeded, Failed)
 
 
@@ -44,7 +46,6 @@ def _active(due: DueJob, job: FoundJob, progress: Progress | None) -> ActiveJob:
 
 
 def _last_words(progress: Progress) -> dict[str, Any]:
-    left = progress.seconds_left
     return {
         "activity": progress.activity,
         "done": progress.done,
@@ -52,13 +53,15 @@ def _last_words(progress: Progress) -> dict[str, Any]:
         "epoch": progress.epoch,
         "epochs": progress.epochs,
         "loss": progress.loss,
-        "seconds_left": None if left is None else whole_seconds(left),
+        "seconds_left": whole_seconds(progress.seconds_left),
     }
 
 
-def whole_seconds(seconds: float) -> int:
-    """Return an estimate as the status has it: never negative."""
-    return max(round(seconds), 0)
+def whole_seconds(seconds: float | None) -> int | None:
+    """Return an estimate as the status has it; none for one that says nothing."""
+    if seconds is None or not 0 <= seconds < _FOR_EVER:
+        return None
+    return round(seconds)
 
 
 def _standing(job: FoundJob) -> str:

@@ -118,12 +118,6 @@ def hindrances(findings: Findings, now: datetime) -> Iterator[Reason]:
         yield from (wait.why for wait in waits(findings, now) if not wait.harmless)
 
 
-def seconds_to_next_wait(findings: Findings, now: datetime) -> float | None:
-    """Return when a job's waiting will be worth telling, so that a pass can tell it."""
-    left = (_patience_left(job, now) for job in findings.jobs.values())
-    return min((seconds for seconds in left if seconds > 0), default=None)
-
-
 def _patience_left(job: ActiveJob, now: datetime) -> float:
     state = job.state
     passing = isinstance(state, Waiting) and state.reason in _MAY_PASS

@@ -101,7 +101,7 @@ def _figures(findings: Findings, search: SearchStatus) -> dict[str, Any]:
             for one in search.failures
         ],
         "gpuHours": f"{findings.gpu_seconds / 3600:.1f}",
-        "secondsLeft": None if left is None else whole_seconds(left),
+        "secondsLeft": whole_seconds(left),
         "history": f"{search.folder}/trials",
         "forgivenTrials": findings.forgiven,
     }

@@ -9,7 +9,7 @@ from detnas.plan.stages import DueJob, Phase, Verb
 from detnas_operator.findings import Findings, Reason
 from detnas_operator.job.states import WaitingReason
 from detnas_operator.status.conditions import conditions
-from detnas_operator.status.obstacles import PATIENCE_SECONDS, seconds_to_next_wait
+from detnas_operator.status.obstacles import PATIENCE_SECONDS
 from tests.operator.status.found import (
     AWAY,
     BASE,
@@ -251,9 +251,7 @@ def test_a_place_that_is_free_in_a_moment_is_waited_for_in_silence():
     at_last = NOW + timedelta(seconds=PATIENCE_SECONDS)
 
     assert condition(conditions(findings, (), NOW), "Searching")["status"] == "True"
-    assert seconds_to_next_wait(findings, NOW) == PATIENCE_SECONDS
     assert condition(conditions(findings, (), at_last), "Searching")["status"] == "False"
-    assert seconds_to_next_wait(findings, at_last) is None
 
 
 def test_what_does_not_pass_by_itself_is_told_at_once():

@@ -1,0 +1,388 @@
+"""The whole status: what people read, never too large, and the same while nothing changes."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detnas.lifecycle.status import SearchStatus
+from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.records.progress import Progress
+from detnas.records.results import Outcome
+from detnas.resource.status import LARGEST_STATUS, ResourceStatus
+from detnas_operator.findings import Findings, Reason
+from detnas_operator.job.states import (
+    Failed,
+    FailureKind,
+    Running,
+    Succeeded,
+    Terminating,
+    Waiting,
+    WaitingReason,
+)
+from detnas_operator.status.changes import is_worth_a_patch
+from detnas_operator.status.events import events
+from detnas_operator.status.resource_status import resource_status
+from tests.operator.status.found import (
+    AWAY,
+    BEST,
+    ENCODING,
+    FOLDER,
+    HALTED,
+    LATER,
+    NOW,
+    POOL,
+    RUNNING,
+    STARTING,
+    UNSCHEDULABLE,
+    condition,
+    detector,
+    failed_trial,
+    found,
+    good_trial,
+    job,
+    says,
+    searched,
+    trials,
+    waiting,
+)
+
+TRIAL = DueJob(Verb.EVALUATE, 2)
+MOST = 2**53 - 1
+
+
+def midway() -> Findings:
+    """A search that has everything to show."""
+    return found(
+        searched(
+            best=BEST,
+            best_trial=0,
+            top=(good_trial(0, BEST),),
+            failures=(failed_trial(1, "OutOfMemory", "CUDA out of memory"),),
+            outcomes={"Succeeded": 1, "OutOfMemory": 1, "Infrastructure": 3},
+            active=(
+                says(TRIAL, 40, loss=0.51234, seconds_left=61.6),
+                says(DueJob(Verb.EVALUATE, 3), 7),
+            ),
+            seconds_left=3600.4,
+        ),
+        jobs=trials(RUNNING, UNSCHEDULABLE),
+        gpu_seconds=12.52 * 3600,
+        forgiven=4,
+    )
+
+
+def test_a_search_midway():
+    status = resource_status(midway(), {}, NOW)
+
+    assert status["phase"] == "Searching"
+    assert status["observedGeneration"] == 1
+    assert status["folder"] == FOLDER
+    assert status["history"] == f"{FOLDER}/trials"
+    assert status["image"] == "example.org/trainer@sha256:00"
+    assert status["trials"] == {
+        "total": 10,
+        "finished": 2,
+        "active": 2,
+        "succeeded": 1,
+        "invalid": 0,
+        "outOfMemory": 1,
+        "diverged": 0,
+        "infrastructure": 3,
+        "progress": "2/10",
+    }
+    assert status["teachers"] == {"progress": "Ready", "pool": POOL}
+    assert status["base"]["h"] == "1.0000"
+    assert status["base"]["uri"] == f"{FOLDER}/base"
+    assert status["best"] == {
+        "h": "1.2500",
+        "map": "0.4100",
+        "flops": 118_000_000_000,
+        "resolution": "800x600",
+        "encoding": ENCODING,
+        "parameters": 41_000_000,
+        "trial": 0,
+        "uri": f"{FOLDER}/trials/0000",
+    }
+    assert status["flopsChange"] == "-41%"
+    assert status["top"] == [
+        {
+            "trial": 0,
+            "h": "1.2500",
+            "map": "0.4100",
+            "flops": 118_000_000_000,
+            "resolution": "800x600",
+        }
+    ]
+    assert status["failures"] == [
+        {"trial": 1, "outcome": "OutOfMemory", "message": "CUDA out of memory"}
+    ]
+    assert (status["gpuHours"], status["secondsLeft"]) == ("12.5", 3600)
+    assert status["forgivenTrials"] == 4
+
+
+def test_active_jobs_say_what_they_do():
+    running, blocked = resource_status(midway(), {}, NOW)["active"]
+
+    assert running == {
+        "job": "r101-t0002",
+        "verb": "evaluate",
+        "trial": 2,
+        "activity": "training",
+        "done": 40,
+        "total": 100,
+        "epoch": 1,
+        "epochs": 3,
+        "loss": "0.5123",
+        "secondsLeft": 62,
+        "started": "2026-03-01T12:00:00Z",
+    }
+    # Its last words are those of an attempt that was stopped.
+    assert (blocked["activity"], blocked["done"]) == ("waiting: Unschedulable", 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "activity"),
+    [
+        (RUNNING, "starting"),
+        (STARTING, "starting"),
+        (waiting(WaitingReason.QUEUED, ""), "waiting: Queued"),
+        (Terminating("is being stopped", deleted=False), "stopping"),
+        (Succeeded(), "ending"),
+        (Failed(FailureKind.EVICTED, ""), "ending"),
+    ],
+)
+def test_a_job_without_words_of_its_own_has_those_of_its_state(state, activity):
+    status = resource_status(found(searched(), jobs=trials(state)), {}, NOW)
+
+    assert status["active"][0]["activity"] == activity
+
+
+def test_jobs_are_listed_in_the_order_they_are_due():
+    jobs = trials(*[RUNNING] * 60)
+    backwards = dict(reversed(jobs.items()))
+    status = resource_status(found(searched(), jobs=backwards), {}, NOW)
+
+    assert [one["trial"] for one in status["active"]] == list(range(2, 52))
+    assert status["trials"]["active"] == 60
+
+
+@pytest.mark.parametrize(
+    ("flops", "change"),
+    [
+        (100_000_000_000, "-50%"),
+        (200_000_000_000, "0%"),
+        (200_100_000_000, "0%"),
+        (206_000_000_000, "+3%"),
+        (2_000_000_000_000, "+900%"),
+    ],
+)
+def test_flops_change_prints_well(flops, change):
+    best = detector(1.1, 0.4, flops)
+    status = resource_status(found(searched(best=best, best_trial=0)), {}, NOW)
+
+    assert status["flopsChange"] == change
+    assert change.isascii()
+
+
+@pytest.mark.parametrize(
+    ("findings", "progress"),
+    [
+        (found(searched(Phase.PREPARING)), ""),
+        (found(searched(Phase.TRAINING)), "1/3"),
+        (found(searched(Phase.TRAINING), pool_holder="team-a/first"), "Waiting"),
+        (found(searched(Phase.TRAINING), pool_phases=(3, 3)), "Ready"),
+        (found(searched(Phase.EXPORTING)), "Ready"),
+        (found(searched(Phase.FAILED, problem="phase 1 of the pool"), pool_phases=(1, 3)), "1/3"),
+    ],
+)
+def test_how_far_the_teachers_are(findings, progress):
+    assert resource_status(findings, {}, NOW)["teachers"]["progress"] == progress
+
+
+@pytest.mark.parametrize(
+    ("findings", "before", "phase"),
+    [
+        (found(), "", "Pending"),
+        (found(refused=Reason("StorageForbidden", "x")), "Searching", "Pending"),
+        (found(refused=Reason("StorageForbidden", "x")), "Succeeded", "Succeeded"),
+        (found(searched(Phase.TRAINING)), "Preparing", "TrainingTeachers"),
+        (found(searched(), suspended=True), "Searching", "Suspended"),
+        (found(searched(), halted=HALTED), "Searching", "Suspended"),
+        (found(searched()), "Suspended", "Searching"),
+        (found(searched(Phase.SUCCEEDED), suspended=True), "Exporting", "Succeeded"),
+        (found(searched(Phase.FAILED, problem="x"), suspended=True), "Searching", "Failed"),
+        (found(troubles=(AWAY,)), "Searching", "Searching"),
+        (found(troubles=(AWAY,), suspended=True), "Searching", "Suspended"),
+        (found(troubles=(AWAY,), suspended=True), "Succeeded", "Succeeded"),
+        (found(troubles=(AWAY,)), "Suspended", "Pending"),
+    ],
+)
+def test_the_phase(findings, before, phase):
+    status = resource_status(findings, {"phase": before} if before else {}, NOW)
+
+    assert status["phase"] == phase
+
+
+def test_nobody_waits_for_the_end_of_what_stands_still():
+    suspended = found(searched(seconds_left=60.0), suspended=True)
+
+    assert "secondsLeft" not in resource_status(suspended, {}, NOW)
+
+
+def test_while_the_store_is_away_figures_stay():
+    before = resource_status(midway(), {}, NOW)
+    after = resource_status(found(None, generation=2, troubles=(AWAY,)), before, LATER)
+    told = {"observedGeneration", "conditions"}
+
+    assert {key: after[key] for key in after if key not in told} == {
+        key: before[key] for key in before if key not in told
+    }
+    assert after["observedGeneration"] == 2
+    assert "s3://lab does not answer" in condition(after, "Degraded")["message"]
+
+
+def test_what_is_no_more_is_not_kept():
+    before = resource_status(midway(), {}, NOW)
+    done = found(searched(Phase.EXPORTING, finished=10, best=BEST, best_trial=0))
+    after = resource_status(done, before, LATER)
+
+    assert after["active"] == []
+    assert "secondsLeft" not in after
+
+
+def test_the_largest_status_fits():
+    long = '"\\<é☃\x00\n' * 4000
+    reason = Reason("StoreUnavailable", long)
+    huge = BEST.model_copy(update={"encoding": "(65536, 65536)-" * 5000})
+    progress = Progress(
+        activity=long,
+        done=MOST,
+        total=MOST,
+        epoch=MOST,
+        epochs=MOST,
+        loss=-1.2345678e300,
+        seconds_left=1e15,
+        updated=NOW,
+    )
+    dues = [DueJob(Verb.EVALUATE, 10**9 + n) for n in range(500)]
+    findings = found(
+        searched(
+            folder="s3://" + "b" * 5000,
+            trials=10**9,
+            base=huge,
+            best=huge,
+            best_trial=10**9,
+            exported=huge,
+            exported_to="s3://" + "c" * 5000,
+            top=tuple(good_trial(10**9 + n, BEST) for n in range(100)),
+            failures=tuple(failed_trial(10**9 + n, "Infrastructure", long) for n in range(100)),
+            active=tuple(says(due, 0).model_copy(update={"progress": progress}) for due in dues),
+            problem=long,
+            ended_because=long,
+        ),
+        jobs={due: job(due, RUNNING) for due in dues},
+        pool=long,
+        pool_holder=long,
+        image=long,
+        halted=reason,
+        troubles=tuple(Reason(f"Trouble{n}", long) for n in range(100)),
+    )
+    status = resource_status(findings, {}, NOW)
+
+    assert len(json.dumps(status, ensure_ascii=False).encode()) < LARGEST_STATUS
+    assert len(status["active"]) == 50
+    assert len(status["failures"]) == 5
+    ResourceStatus.model_validate(status)
+
+
+texts = st.text(max_size=80)
+moments = st.integers(0, 10**6).map(lambda seconds: NOW - timedelta(seconds=seconds))
+states = st.one_of(
+    st.builds(Running, since=moments),
+    st.builds(Waiting, reason=st.sampled_from(WaitingReason), message=texts),
+    st.builds(Failed, kind=st.sampled_from(FailureKind), message=texts),
+    st.builds(Terminating, message=texts, deleted=st.booleans()),
+    st.just(Succeeded()),
+)
+reasons = st.builds(
+    Reason, reason=st.sampled_from(["StoreUnavailable", "QuotaExceeded", "Vetoed"]), message=texts
+)
+scores = st.floats(-10, 10)
+detectors = st.builds(detector, scores, scores, st.integers(0, 10**13))
+maybe_reason = st.none() | reasons
+
+
+@st.composite
+def searches(draw: st.DrawFn) -> SearchStatus:
+    failed = st.builds(
+        failed_trial, st.integers(0, 99), st.sampled_from([*map(str, Outcome)]), texts
+    )
+    best = draw(st.none() | detectors)
+    return searched(
+        draw(st.sampled_from(Phase)),
+        problem=draw(texts),
+        finished=draw(st.integers(0, 100)),
+        ended_because=draw(texts),
+        base=draw(st.none() | detectors),
+        best=best,
+        best_trial=None if best is None else draw(st.integers(0, 99)),
+        exported=draw(st.none() | detectors),
+        exported_to=draw(st.none() | texts),
+        top=tuple(good_trial(3, one) for one in draw(st.lists(detectors, max_size=12))),
+        failures=tuple(draw(st.lists(failed, max_size=7))),
+        active=(says(TRIAL, 1, loss=draw(st.floats()), seconds_left=draw(st.floats())),),
+        seconds_left=draw(st.none() | st.floats()),
+    )
+
+
+@st.composite
+def findings(draw: st.DrawFn) -> Findings:
+    dues = st.builds(DueJob, st.sampled_from(Verb), st.integers(0, 9999))
+    jobs = draw(st.dictionaries(dues, states, max_size=6))
+    return found(
+        draw(st.none() | searches()),
+        refused=draw(maybe_reason),
+        suspended=draw(st.booleans()),
+        halted=draw(maybe_reason),
+        jobs={due: job(due, state, draw(st.none() | moments)) for due, state in jobs.items()},
+        pool_phases=draw(st.tuples(st.integers(0, 4), st.integers(0, 4))),
+        pool_holder=draw(texts),
+        troubles=tuple(draw(st.lists(reasons, max_size=3))),
+        gpu_seconds=draw(st.floats(0, 1e9)),
+        forgiven=draw(st.integers(0, 10**6)),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(findings(), findings())
+def test_whatever_is_found_the_status_is_of_the_schema_and_stays_the_same(first, second):
+    before = resource_status(first, {}, NOW)
+    status = resource_status(second, before, LATER)
+    again = resource_status(second, status, LATER + timedelta(hours=1))
+
+    assert ResourceStatus.model_validate(status).to_json() == status
+    assert json.loads(json.dumps(status, allow_nan=False)) == status
+    assert len(json.dumps(status, ensure_ascii=False).encode()) < LARGEST_STATUS
+    assert again == status
+    assert events(status, again) == ()
+    assert not is_worth_a_patch(status, again, float("inf"), 60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(findings(), findings())
+def test_whatever_is_found_kubectl_can_print_it(first, second):
+    before = resource_status(first, {}, NOW)
+    status = resource_status(second, before, LATER)
+    told = events(before, status)
+
+    assert len(told) <= 13
+    for text in [one["message"] for one in status["conditions"]] + [one.message for one in told]:
+        assert text == text.strip()
+        assert all(character >= " " for character in text)
+        assert len(text.encode()) < 1024
+    for was, now in zip(before["conditions"], status["conditions"], strict=True):
+        same = was["status"] == now["status"]
+        assert (was["lastTransitionTime"] == now["lastTransitionTime"]) is same

@@ -1,0 +1,182 @@
+"""What a user reads of a whole search in `kubectl describe`, from its beginning to its end."""
+
+from typing import Any
+
+from detnas.plan.stages import DueJob, Phase, Verb
+from detnas_operator.findings import Findings, Reason
+from detnas_operator.job.states import WaitingReason
+from detnas_operator.status.changes import is_worth_a_patch
+from detnas_operator.status.events import events
+from detnas_operator.status.resource_status import resource_status
+from tests.operator.status.found import (
+    AWAY,
+    BEST,
+    FOLDER,
+    FULL,
+    HALTED,
+    LATER,
+    NOW,
+    POOL,
+    RUNNING,
+    STARTING,
+    UNSCHEDULABLE,
+    condition,
+    detector,
+    failed_trial,
+    found,
+    job,
+    says,
+    searched,
+    trials,
+    waiting,
+)
+
+PREPARE, PHASE, TRIAL = DueJob(Verb.PREPARE), DueJob(Verb.POOL, 0), DueJob(Verb.EVALUATE, 0)
+STUDENT = detector(1.3, 0.42, 90_000_000_000)
+UNLUCKY = (failed_trial(1, "OutOfMemory", "31 GiB asked for"),)
+IMAGE = waiting(WaitingReason.IMAGE_PULL, "image not found: check spec.jobs.image")
+
+
+def at(phase: Phase = Phase.SEARCHING, finished: int = 0, **told: Any) -> Findings:
+    counted = {} if phase in (Phase.PREPARING, Phase.TRAINING) else {"finished": finished}
+    known = {key: told.pop(key) for key in tuple(told) if key in ("best", "best_trial", "failures")}
+    exported = {key: told.pop(key) for key in tuple(told) if key.startswith("exported")}
+    active = told.pop("active", ())
+    return found(searched(phase, active=active, **counted, **known, **exported), **told)
+
+
+HALFWAY: dict[str, Any] = {"best": BEST, "best_trial": 0, "failures": UNLUCKY}
+STORY: list[tuple[Findings, list[str]]] = [
+    (
+        found(refused=Reason("CredentialsMissing", "no credentials for namespace team-a")),
+        ["CredentialsMissing: no credentials for namespace team-a"],
+    ),
+    (
+        at(Phase.PREPARING),
+        [f"Accepted: all that is found is kept in {FOLDER}", "Preparing: checks the data set"],
+    ),
+    (at(Phase.PREPARING, jobs={PREPARE: job(PREPARE, STARTING)}), []),
+    (
+        at(Phase.PREPARING, jobs={PREPARE: job(PREPARE, IMAGE)}),
+        ["ImagePull: job r101-prepare waits: image not found: check spec.jobs.image"],
+    ),
+    (
+        at(Phase.PREPARING, jobs={PREPARE: job(PREPARE, RUNNING)}),
+        ["Recovered: no longer so: ImagePull"],
+    ),
+    (
+        at(Phase.TRAINING, pool_phases=(0, 3), pool_holder="team-a/first"),
+        [
+            "TrainingTeachers: trains the base and the teachers",
+            (
+                "WaitingForPool: team-a/first trains this pool; it is used as soon as it is "
+                "trained, and training goes on here if the other stops"
+            ),
+        ],
+    ),
+    (
+        at(Phase.TRAINING, pool_phases=(2, 3), jobs={PHASE: job(PHASE, RUNNING)}),
+        ["PoolTakenOver: trains the pool itself: 2 of 3 phases are trained"],
+    ),
+    (
+        at(),
+        [
+            "Searching: begins the trials",
+            f"TeachersReady: the teacher pool is trained: {POOL}",
+        ],
+    ),
+    (at(jobs=trials(STARTING, first=0)), []),
+    (at(jobs=trials(RUNNING, first=0), active=(says(TRIAL, 10),)), []),
+    (at(jobs=trials(RUNNING, first=0), active=(says(TRIAL, 90),)), []),
+    (
+        at(finished=1, best=BEST, best_trial=0, jobs=trials(RUNNING, first=1)),
+        [
+            (
+                "NewBest: trial 0: H 1.2500 (base 1.0000), mAP 0.4100 (base 0.4000), FLOPs -41% "
+                "at 800x600"
+            )
+        ],
+    ),
+    (
+        at(finished=2, **HALFWAY, jobs=trials(UNSCHEDULABLE)),
+        [
+            "TrialFailed: trial 1: out of memory: 31 GiB asked for",
+            f"Unschedulable: job r101-t0002 waits: {FULL}",
+        ],
+    ),
+    (found(None, folder=FOLDER, troubles=(AWAY,)), [f"StoreUnavailable: {AWAY.message}"]),
+    (
+        at(finished=2, **HALFWAY, jobs=trials(RUNNING)),
+        ["Recovered: no longer so: StoreUnavailable"],
+    ),
+    (
+        at(finished=2, **HALFWAY, suspended=True),
+        [
+            (
+                "Suspended: spec.suspend is true: no job runs; set it to false, and each goes on "
+                "from its last checkpoint"
+            )
+        ],
+    ),
+    (at(finished=2, **HALFWAY, jobs=trials(RUNNING)), ["Resumed: goes on: Searching"]),
+    (at(finished=3, **HALFWAY, halted=HALTED), [f"BudgetUsedUp: {HALTED.message}"]),
+    (at(finished=3, **HALFWAY, jobs=trials(RUNNING)), ["Resumed: goes on: Searching"]),
+    (
+        at(Phase.FINETUNING, 10, **HALFWAY | {"best": STUDENT, "best_trial": 7}),
+        [
+            "FineTuning: trains the best student on",
+            (
+                "NewBest: trial 7: H 1.3000 (base 1.0000), mAP 0.4200 (base 0.4000), FLOPs -55% "
+                "at 800x600"
+            ),
+        ],
+    ),
+    (
+        at(Phase.EXPORTING, 10, **HALFWAY | {"best": STUDENT, "best_trial": 7}),
+        ["Exporting: writes the student to take away"],
+    ),
+    (
+        at(
+            Phase.SUCCEEDED,
+            10,
+            **HALFWAY | {"best": STUDENT, "best_trial": 7},
+            exported=STUDENT,
+            exported_to=f"{FOLDER}/students/best",
+        ),
+        [
+            (
+                "Succeeded: the student of trial 7 has H 1.3000 (base 1.0000), mAP 0.4200 (base "
+                f"0.4000), FLOPs -55%; it lies in {FOLDER}/students/best"
+            )
+        ],
+    ),
+]
+
+
+def test_a_user_reads_the_story_of_a_search_and_nothing_twice():
+    status: dict = {}
+    for findings, lines in STORY:
+        after = resource_status(findings, status, NOW)
+        assert [f"{one.reason}: {one.message}" for one in events(status, after)] == lines
+        # Every event is in the status as well: what is told is written at once.
+        assert not lines or is_worth_a_patch(status, after, 0.0, 60.0)
+        repeated = resource_status(findings, after, LATER)
+        assert repeated == after
+        assert events(after, repeated) == ()
+        status = after
+
+    assert status["phase"] == "Succeeded"
+    assert condition(status, "Succeeded")["status"] == "True"
+    assert condition(status, "Degraded")["status"] == "False"
+
+
+def test_the_story_is_written_in_few_patches():
+    status: dict = {}
+    patches = 0
+    for findings, _ in STORY:
+        after = resource_status(findings, status, NOW)
+        patches += is_worth_a_patch(status, after, 0.0, 60.0)
+        status = after
+
+    only_progress = 2  # a job that starts to run, and one that trains on
+    assert patches == len(STORY) - only_progress
