@@ -1,5 +1,6 @@
 """Small readings of a pod's object that several judgements share."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,16 @@ Object = dict[str, Any]
 ENDED = ("Succeeded", "Failed")
 LONGEST_WORDS = 500
 INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+def owned(job: Object, found: Iterable[Object]) -> list[Object]:
+    """Return the pods of this very Job: one of the same name may have been deleted just now."""
+    uid = job["metadata"]["uid"]
+    return [
+        pod
+        for pod in found
+        if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ())
+    ]
 
 
 def name(pod: Object) -> str:

@@ -49,12 +49,13 @@ def job_state(
     Args:
         job: as the API writes it; of its spec only ``suspend``, ``parallelism`` and
             ``activeDeadlineSeconds`` are read.
-        job_pods: those the Job owns, ended ones too; none where nobody listed them, or there are
-            none: then the Job's own counters must do.
+        job_pods: those the Job owns, ended ones too, among others; none where nobody listed them,
+            or there are none: then the Job's own counters must do.
         now: the time, with its zone.
         refused: why the Job controller could not create pods (its FailedCreate event), if known.
     """
-    return _over(job, job_pods) or _suspended(job) or _live(job, job_pods, now, refused)
+    own = pods.owned(job, job_pods)
+    return _over(job, own) or _suspended(job) or _live(job, own, now, refused)
 
 
 def _over(job: Object, job_pods: Sequence[Object]) -> JobState | None:

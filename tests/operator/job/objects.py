@@ -69,7 +69,12 @@ def a_pod(
     **status: Any,
 ) -> Object:
     """A pod of a Job; `state` is its container's, none before the node knows of it."""
-    metadata: Object = {"name": name, "namespace": "team-a", "creationTimestamp": at(1)}
+    metadata: Object = {
+        "name": name,
+        "namespace": "team-a",
+        "creationTimestamp": at(1),
+        "ownerReferences": [{"kind": "Job", "name": "r18-t0007", "uid": "job"}],
+    }
     if index is not None:
         metadata["annotations"] = {"batch.kubernetes.io/job-completion-index": str(index)}
     if deleted:

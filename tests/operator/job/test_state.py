@@ -171,6 +171,12 @@ def test_a_job_runs_since_its_pod_does() -> None:
     assert job_state(a_job(active=1, ready=1), [], NOW) == Running(START), "pods were not listed"
 
 
+def test_a_pod_of_a_deleted_job_of_the_same_name_says_nothing() -> None:
+    before = running()
+    before["metadata"]["ownerReferences"][0]["uid"] = "the Job before"
+    assert job_state(a_job(active=1), [before], NOW) == job_state(a_job(active=1), [], NOW)
+
+
 def test_a_pod_that_is_being_stopped_runs_until_its_time_is_over() -> None:
     assert isinstance(job_state(a_job(active=1), [running(deleted=at(250))], NOW), Running)
 
