@@ -5,12 +5,14 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cluster.api import NAMESPACES
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.installation import search_definition
+from tests.cluster.installation import Installation, search_definition
+from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.pods import Behaviour, PodPlayer
 from tools.kubernetes import CONTROL_PLANE, find
 
@@ -55,6 +57,22 @@ def play_pods(cluster: ControlPlane) -> Iterator[Callable[[Behaviour], PodPlayer
     """Let the cluster's pods be played until the test ends."""
     with contextlib.ExitStack() as stack:
         yield lambda behaviour: stack.enter_context(PodPlayer(cluster.api, behaviour))
+
+
+@pytest.fixture
+def operators(tmp_path: Path) -> Iterator[Callable[..., OperatorProcess]]:
+    """Make operators, not yet started: the arguments are those of `OperatorProcess`, less the
+    folder. When the test ends they are killed.
+    """
+    made: list[OperatorProcess] = []
+
+    def make(installation: Installation, **options: Any) -> OperatorProcess:
+        made.append(OperatorProcess(installation, tmp_path / f"operator-{len(made)}", **options))
+        return made[-1]
+
+    yield make
+    for operator in made:
+        operator.kill()
 
 
 @pytest.fixture

@@ -1,0 +1,29 @@
+"""The operator runs as its own process, by its own account, and comes back after a kill."""
+
+from collections.abc import Callable
+
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.fault_proxy import FaultProxy
+from tests.cluster.installation import install
+from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.waiting import eventually
+from tests.seaweed import S3Server
+
+
+def test_an_operator_becomes_ready_is_killed_comes_back_and_ends(
+    cluster: ControlPlane,
+    namespace: str,
+    s3_server: S3Server,
+    operators: Callable[..., OperatorProcess],
+) -> None:
+    with FaultProxy(cluster.api.server, cluster.api.ca) as proxy:
+        operator = operators(install(cluster, s3_server, [namespace]), server=proxy.url)
+        operator.start()
+        eventually(lambda: any(call.is_watch for call in proxy.journal.calls))
+        operator.kill()
+        assert not operator.is_running
+        assert operator.health()[0] == 0
+        operator.start()
+        assert "# HELP" in operator.metrics()
+        assert operator.stop() == 0
+        assert operator.log
