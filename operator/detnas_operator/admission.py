@@ -5,7 +5,7 @@ from typing import Any
 
 from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
-from detnas.spec.manifest import DetNASSearch, SearchSpec
+from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
 from detnas_operator.findings import Reason
 from detnas_operator.settings import OperatorSettings, Tenant
 from detnas_operator.storage_policy import Refusal, pool_key, pools_namespace, store_root
@@ -65,8 +65,8 @@ def parse(resource: dict[str, Any]) -> DetNASSearch:
     """
     metadata = resource["metadata"]
     document = {
-        "apiVersion": resource["apiVersion"],
-        "kind": resource["kind"],
+        "apiVersion": API_VERSION,
+        "kind": KIND,
         "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
         "spec": resource.get("spec", {}),
     }

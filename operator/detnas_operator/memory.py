@@ -45,7 +45,6 @@ class SearchMemory:
         image: of the trainer, pinned when the search began.
         attempts: what its running jobs have come to, by folder.
         attempts_read: when that was read; none while it never was.
-        listed: when its Jobs were last listed from the API server; none while they never were.
         patched: when its status was last written.
         done_since: when a running Job's result was first seen, by the Job's name.
         pods: of its Jobs, as last looked at to say why they do not run.
@@ -65,7 +64,6 @@ class SearchMemory:
     collector: WeightCollector = field(init=False)
     attempts: dict[str, Attempts] = field(default_factory=dict)
     attempts_read: float | None = None
-    listed: float | None = None
     patched: float | None = None
     done_since: dict[str, float] = field(default_factory=dict)
     pods: list[dict[str, Any]] = field(default_factory=list)

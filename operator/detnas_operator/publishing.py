@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from detnas.spec.manifest import API_VERSION, KIND
 from detnas_operator.cache import ClusterCache
 from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotFound
 from detnas_operator.findings import Findings
@@ -68,10 +69,11 @@ class Publisher:
     def _tell(self, resource: Object, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Create the events; one that can not be is not worth another pass."""
         metadata = resource["metadata"]
+        about = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata}
         for event in events(before, after):
             log.info("%s: %s", event.reason, event.message)
             name = f"{metadata['name']}.{uuid4().hex[:16]}"
-            body = event_body(event, resource, datetime.now(UTC), name)
+            body = event_body(event, about, datetime.now(UTC), name)
             try:
                 self.client.create("events", metadata["namespace"], body)
             except ClusterError as error:

@@ -24,6 +24,7 @@ from detnas_operator.publishing import Publisher
 from detnas_operator.search_jobs import SearchJobs
 from detnas_operator.search_pass import SearchPass
 from detnas_operator.settings import OperatorSettings
+from detnas_operator.status.obstacles import SUSPENDED
 from detnas_operator.work_queue import Again
 
 log = logging.getLogger(__name__)
@@ -132,8 +133,7 @@ class Reconciler:
         if memory is None or memory.generation != metadata["generation"]:
             fresh = begin(resource, admitted, self._store(admitted.root))
             if memory is not None:
-                fresh.claim, fresh.listed = memory.claim, memory.listed
-                fresh.patched = memory.patched
+                fresh.claim, fresh.patched = memory.claim, memory.patched
             self._memories[key] = memory = fresh
         return memory
 
@@ -202,8 +202,10 @@ class Reconciler:
 
 
 def _was_suspended(status: Object) -> bool:
+    """Whether the user suspended it; one that the operator halted is not resumed by itself."""
     return any(
-        condition["type"] == "Suspended" and condition["status"] == "True"
+        (condition["type"], condition["status"], condition["reason"])
+        == ("Suspended", "True", SUSPENDED.reason)
         for condition in status.get("conditions", ())
     )
 

@@ -18,7 +18,7 @@ from detnas_operator.job.accounting import elapsed_seconds
 from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.logs import about
-from detnas_operator.memory import SearchMemory, seconds_since
+from detnas_operator.memory import SearchMemory
 from detnas_operator.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
 from detnas_operator.restraint import Restraint, restraint
 from detnas_operator.search_jobs import SearchJobs, has_ended, purpose
@@ -63,9 +63,6 @@ class SearchPass:
             ClusterError: the API server can not be used.
             StoreError: the store can not be used.
         """
-        if seconds_since(self.memory.listed, self.clock()) >= self.settings.resync_seconds:
-            self.jobs.list_again()
-            self.memory.listed = self.clock()
         if self.resumed:
             self._forgive()
         todo = self._decide()
