@@ -66,7 +66,6 @@ class Frame:
         Raises:
             Exception: kopf's watches ended with it; a new process must start over.
         """
-        stop = stop or asyncio.Event()
         relisting = Relisting(
             self._client,
             self._cache,
@@ -76,21 +75,27 @@ class Frame:
         )
         await relisting.first()
         log.info("watching %d searches", len(self._cache.searches()))
-        tasks = [asyncio.create_task(self.queue.run()), asyncio.create_task(relisting.run())]
-        for task in tasks:  # neither ends by itself; if one does, nothing would work any more
-            task.add_done_callback(lambda _: stop.set())
+        # None of these ends by itself; if one does, nothing would work any more.
+        tasks = {
+            asyncio.create_task(self.queue.run()),
+            asyncio.create_task(relisting.run()),
+            asyncio.create_task((stop or asyncio.Event()).wait()),
+            asyncio.create_task(self._watch(relisting)),
+        }
         try:
-            await self._watch(relisting, stop)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ended = await self.queue.stop(GRACE_SECONDS)
-            tasks[1].cancel()
+            for task in tasks:
+                task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
                 raise result
         return ended
 
-    async def _watch(self, relisting: Relisting, stop: asyncio.Event) -> None:
+    async def _watch(self, relisting: Relisting) -> None:
+        """Watch until SIGTERM or SIGINT."""
         registry = kopf.OperatorRegistry()
         events = EventHandlers(self._cache, self.queue.enqueue, relisting.ask)
         connection: Connection = self._client.connection
@@ -102,7 +107,6 @@ class Frame:
             clusterwide=self._settings.cluster_wide,
             namespaces=self._settings.namespaces,
             liveness_endpoint=f"http://0.0.0.0:{self._settings.health.port}/healthz",
-            stop_flag=stop,
         )
 
     def _pass(self, key: SearchKey) -> Again:

@@ -63,7 +63,8 @@ class Relisting:
         pause = self._pause()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._asked.wait()
                 await asyncio.sleep(SETTLE_SECONDS)  # let the rest of what made us ask arrive
             self._asked.clear()
             pause = self._pause() if await self._list() else RETRY_SECONDS[-1]

@@ -99,7 +99,8 @@ class WorkQueue(Generic[Key]):
             self._awake.clear()
             pause = self._turn()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), pause)
+                async with asyncio.timeout(pause):  # no task of its own, as wait_for would make
+                    await self._awake.wait()
 
     async def stop(self, grace: float) -> bool:
         """Take no more keys and wait up to ``grace`` seconds; return whether all passes ended."""
