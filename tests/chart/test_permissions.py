@@ -1,36 +1,13 @@
 """What the operator may do, where, and as whom it and the jobs run."""
 
-from collections.abc import Iterable
-
 import pytest
 
+from detnas_operator.check import NEEDED
 from tests.chart.rendering import NAMESPACE, ONE_TENANT, SMALLEST, Chart, Document, Objects, shipped
-
-ALLOWED = {
-    "detnas.dev/detnassearches": {"get", "list", "watch", "patch"},
-    "detnas.dev/detnassearches/status": {"get", "patch"},
-    "detnas.dev/detnassearches/finalizers": {"update"},
-    "batch/jobs": {"get", "list", "watch", "create", "patch", "delete"},
-    "/pods": {"get", "list"},
-    "/pods/log": {"get"},
-    "/services": {"get", "create", "delete"},
-    "/events": {"create"},
-}
-"""All that the operator needs; a right that is added has to be added here."""
+from tests.chart.rights import ALLOWED, granted
 
 OPERATOR = {"kind": "ServiceAccount", "name": "detnas", "namespace": NAMESPACE}
 PEOPLE = {"detnas-system-detnas-editor", "detnas-system-detnas-viewer"}
-
-
-def granted(rules: Iterable[Document]) -> dict[str, set[str]]:
-    """Verbs by group and resource."""
-    found: dict[str, set[str]] = {}
-    for rule in rules:
-        assert rule.keys() == {"apiGroups", "resources", "verbs"}
-        for group in rule["apiGroups"]:
-            for resource in rule["resources"]:
-                found.setdefault(f"{group}/{resource}", set()).update(rule["verbs"])
-    return found
 
 
 def cluster_scoped(objects: Objects) -> set[tuple[str, str]]:
@@ -46,6 +23,13 @@ def test_role_in_each_watched_namespace_allows_this_and_no_more(rendered: Object
     assert {role["metadata"]["namespace"] for role in roles} == {NAMESPACE, "team-a"}
     for role in roles:
         assert granted(role["rules"]) == ALLOWED
+
+
+def test_helm_test_asks_for_exactly_these_rights() -> None:
+    asked = {
+        f"{kind}/{part}".removesuffix("/"): set(verbs) for (kind, part), verbs in NEEDED.items()
+    }
+    assert asked == {name.partition("/")[2]: verbs for name, verbs in ALLOWED.items()}
 
 
 def test_only_the_operator_is_bound_to_it(rendered: Objects) -> None:

@@ -1,0 +1,275 @@
+"""A release in a real cluster: installed, used, upgraded, joined by a second, and removed."""
+
+import base64
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.chart.releases import Administrator, AdministratorsPlane
+from tests.chart.rendering import FOLDER, NAMESPACE, ONE_TENANT, RELEASE, SMALLEST
+from tests.chart.rights import ALLOWED, granted
+from tests.cluster.api import PODS, SEARCHES, SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Document
+from tests.cluster.searches import manifest
+from tests.cluster.waiting import eventually
+from tests.seaweed import S3Server
+
+TENANT, ELSEWHERE = "team-a", "elsewhere"
+SECOND = {
+    **SMALLEST,
+    "crds": {"enabled": False},
+    "namespaces": [{"name": "team-b", "s3": {"workloadIdentity": True}}],
+}
+
+
+@pytest.fixture(scope="module")
+def plane(
+    tmp_path_factory: pytest.TempPathFactory, kubernetes_programs: dict[str, Path]
+) -> Iterator[AdministratorsPlane]:
+    """A control plane that knows nothing of searches."""
+    running = AdministratorsPlane(tmp_path_factory.mktemp("releases"), kubernetes_programs)
+    try:
+        running.start()
+    except RuntimeError:  # another process may take a port between our look and its use
+        running.stop()
+        running = AdministratorsPlane(tmp_path_factory.mktemp("again"), kubernetes_programs)
+        running.start()
+    for name in (NAMESPACE, TENANT, "team-b", ELSEWHERE):
+        metadata = {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+        running.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def administrator(plane: AdministratorsPlane) -> Iterator[Administrator]:
+    """Somebody whose releases and searches are gone after the test."""
+    person = Administrator(plane, NAMESPACE)
+    yield person
+    for namespace in (NAMESPACE, ELSEWHERE):
+        there = Administrator(plane, namespace)
+        for release in there.helm("list", "--short").split():
+            there.helm("uninstall", release)
+    person.forget_definition()
+
+
+@pytest.fixture
+def installed(administrator: Administrator) -> Administrator:
+    """An administrator with a release for one tenant."""
+    administrator.install(RELEASE, ONE_TENANT)
+    return administrator
+
+
+def rights(caller: Api, namespace: str) -> dict[str, set[str]]:
+    """What a caller may do in a namespace, besides asking what it may do."""
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
+    path = "apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    rules = caller.request("POST", path, review)["status"]["resourceRules"]
+    about_itself = ("authorization.k8s.io", "authentication.k8s.io")
+    return granted(rule for rule in rules if rule["apiGroups"][0] not in about_itself)
+
+
+def test_operator_may_do_what_it_needs_and_only_where_it_watches(
+    installed: Administrator,
+) -> None:
+    operator = installed.plane.caller(NAMESPACE, "detnas")
+    assert rights(operator, TENANT) == ALLOWED
+    assert rights(operator, NAMESPACE) == ALLOWED
+    assert rights(operator, "team-b") == rights(operator, "kube-system") == {}
+
+
+def test_cluster_wide_operator_may_do_the_same_everywhere(administrator: Administrator) -> None:
+    administrator.install(RELEASE, {**ONE_TENANT, "clusterWide": True})
+    operator = administrator.plane.caller(NAMESPACE, "detnas")
+    for namespace in (NAMESPACE, TENANT, "team-b"):
+        assert rights(operator, namespace) == ALLOWED
+
+
+def test_jobs_may_do_nothing(installed: Administrator) -> None:
+    assert rights(installed.plane.caller(TENANT, "detnas-trainer"), TENANT) == {}
+
+
+@pytest.mark.parametrize(
+    ("role", "verb", "allowed"),
+    [("edit", "create", "yes"), ("view", "list", "yes"), ("view", "create", "no")],
+)
+def test_people_who_may_use_a_namespace_may_use_its_searches(
+    installed: Administrator, role: str, verb: str, allowed: str
+) -> None:
+    kubectl = installed.plane.kubectl
+    binding = [f"--clusterrole={role}", f"--user={role}@example.com", f"--namespace={TENANT}"]
+    kubectl("create", "rolebinding", f"people-{role}-{verb}", *binding)
+    ask = ["auth", "can-i", verb, "detnassearches", f"--as={role}@example.com"]
+
+    def answer(namespace: str) -> str:
+        return kubectl(*ask, f"--namespace={namespace}", check=False).strip()
+
+    # Kubernetes aggregates roles within a second or so.
+    eventually(lambda: answer(TENANT) == allowed)
+    assert answer("team-b") == "no"
+
+
+def test_operators_pod_and_its_check_are_admitted_as_restricted(installed: Administrator) -> None:
+    deployment = installed.plane.api.get("apis/apps/v1/deployments", NAMESPACE, "detnas")
+    template = deployment["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **template}
+    pod["metadata"] = {**template["metadata"], "generateName": "operator-"}
+    assert installed.plane.api.create(pod, NAMESPACE, dryRun="All")
+    hook = yaml.safe_load(installed.helm("get", "hooks", RELEASE))
+    assert installed.plane.api.create(hook, NAMESPACE, dryRun="All")
+
+
+def checked(installed: Administrator, file: Path) -> subprocess.CompletedProcess[str]:
+    """Run what the pod of `helm test` runs, with what it is given, as its service account."""
+    api = installed.plane.api
+    pod = yaml.safe_load(installed.helm("get", "hooks", RELEASE))["spec"]
+    (container,) = pod["containers"]
+    config = api.get("api/v1/configmaps", NAMESPACE, pod["volumes"][0]["configMap"]["name"])
+    file.write_text(config["data"]["operator.yaml"])
+    account = installed.plane.caller(NAMESPACE, pod["serviceAccountName"])
+    environment = {"KUBECONFIG": str(account.kubeconfig(file.with_suffix(".kubeconfig")))}
+    for source in container["envFrom"]:
+        data = api.get(SECRETS, NAMESPACE, source["secretRef"]["name"])["data"]
+        environment |= {name: base64.b64decode(text).decode() for name, text in data.items()}
+    (program,) = container["command"]
+    arguments = [str(file) if each.startswith("/etc") else each for each in container["args"]]
+    command = [Path(sys.executable).with_name(program), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_helm_test_tells_what_works_and_what_does_not(
+    administrator: Administrator, s3_server: S3Server, tmp_path: Path
+) -> None:
+    keys = {"accessKeyId": s3_server.access_key, "secretAccessKey": s3_server.secret_key}
+    place = {"endpoint": s3_server.endpoint, "allowed": [f"s3://{s3_server.bucket}/chart"]}
+    values = {**ONE_TENANT, "storage": {**place, "credentials": keys}}
+    administrator.install(RELEASE, values)
+    done = checked(administrator, tmp_path / "operator.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"may get, create, delete services in {TENANT}" in done.stdout
+    wrong = {**keys, "secretAccessKey": "wrong"}
+    values = {**values, "rbac": {"create": False}, "storage": {**place, "credentials": wrong}}
+    administrator.helm("upgrade", RELEASE, FOLDER, values=values)
+    done = checked(administrator, tmp_path / "operator.yaml")
+    assert done.returncode == 1
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
+    assert any("detnassearches" in line and "rbac.create" in line for line in failed)
+    assert any(f"s3://{s3_server.bucket}/chart" in line for line in failed)
+
+
+def test_administrator_reads_what_to_do_first(administrator: Administrator) -> None:
+    said = administrator.install(RELEASE, ONE_TENANT)
+    assert f"watches {NAMESPACE}, {TENANT}." in said
+    assert f"helm test {RELEASE} --namespace {NAMESPACE} --logs" in said
+    assert f"kubectl apply --namespace {TENANT} --filename search.yaml" in said
+    assert "!" not in said
+    tenantless = {**SMALLEST, "metrics": {"serviceMonitor": {"enabled": True}}}
+    said = administrator.helm("upgrade", RELEASE, FOLDER, values=tenantless)
+    assert "! No search is accepted yet: name the namespaces" in said
+    assert "! No ServiceMonitor was made" in said
+
+
+def test_upgrade_brings_the_new_definition(installed: Administrator, tmp_path: Path) -> None:
+    newer = shutil.copytree(FOLDER, tmp_path / "detnas")
+    written = yaml.safe_load((newer / "files" / "crd.yaml").read_text())
+    written["spec"]["names"]["shortNames"].append("newer")
+    (newer / "files" / "crd.yaml").write_text(yaml.safe_dump(written))
+    installed.helm("upgrade", RELEASE, newer, values=ONE_TENANT)
+    definition = installed.definition()
+    assert definition
+    assert "newer" in definition["spec"]["names"]["shortNames"]
+
+
+def test_searches_outlive_the_release_and_are_found_by_the_next(
+    installed: Administrator,
+) -> None:
+    api = installed.plane.api
+    api.create(manifest("kept"), TENANT)
+    installed.helm("uninstall", RELEASE)
+    assert api.find(SERVICE_ACCOUNTS, TENANT, "detnas-trainer") is None
+    assert api.get(SEARCHES, TENANT, "kept")
+    installed.install(RELEASE, ONE_TENANT)
+    assert installed.plane.caller(NAMESPACE, "detnas").get(SEARCHES, TENANT, "kept")
+
+
+def test_definition_stays_if_the_release_stops_bringing_it(installed: Administrator) -> None:
+    values = {**ONE_TENANT, "crds": {"enabled": False}}
+    installed.helm("upgrade", RELEASE, FOLDER, values=values)
+    assert installed.definition()
+
+
+def test_second_release_lives_beside_the_first(installed: Administrator) -> None:
+    other = Administrator(installed.plane, ELSEWHERE)
+    with_definition = {**SECOND, "crds": {"enabled": True}}
+    refused = other.run_helm("install", RELEASE, FOLDER, values=with_definition)
+    assert "detnassearches.detnas.dev" in refused.stderr
+    assert "invalid ownership metadata" in refused.stderr
+    said = other.install(RELEASE, SECOND)
+    assert "belongs to another release" in said
+    assert rights(other.plane.caller(ELSEWHERE, "detnas"), "team-b") == ALLOWED
+    assert rights(other.plane.caller(ELSEWHERE, "detnas"), TENANT) == {}
+    other.helm("uninstall", RELEASE)
+    assert installed.definition()
+    assert rights(installed.plane.caller(NAMESPACE, "detnas"), TENANT) == ALLOWED
+
+
+def running_pod(api: Api, verb: str) -> str:
+    """A job's pod that runs, as far as the API server knows; its name."""
+    labels = {
+        "app.kubernetes.io/name": "detnas-trainer",
+        "app.kubernetes.io/managed-by": "detnas",
+        "detnas.dev/verb": verb,
+    }
+    restricted = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    container = {"name": "trainer", "image": "trainer:1", "securityContext": restricted}
+    pod: Document = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": f"{verb}-", "labels": labels},
+        "spec": {"nodeName": "node", "containers": [container]},
+    }
+    name: str = api.create(pod, TENANT)["metadata"]["name"]
+    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    api.patch(PODS, TENANT, name, {"status": ready}, "status")
+    return name
+
+
+def evict(api: Api, name: str) -> None:
+    metadata = {"name": name, "namespace": TENANT}
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+    options = {"deleteOptions": {"gracePeriodSeconds": 0}}
+    path = f"api/v1/namespaces/{TENANT}/pods/{name}/eviction"
+    api.request("POST", path, {**eviction, **options})
+
+
+def test_budget_keeps_pods_of_a_pools_training_from_being_evicted(
+    administrator: Administrator,
+) -> None:
+    administrator.install(RELEASE, {**ONE_TENANT, "podDisruptionBudget": {"enabled": True}})
+    api = administrator.plane.api
+    pool, trial = running_pod(api, "pool"), running_pod(api, "evaluate")
+
+    def counted() -> bool:
+        path = "apis/policy/v1/poddisruptionbudgets"
+        status = api.get(path, TENANT, "detnas-trainer").get("status", {})
+        return bool(status.get("currentHealthy") == 1 and status["disruptionsAllowed"] == 0)
+
+    eventually(counted)
+    evict(api, trial)
+    assert api.find(PODS, TENANT, trial) is None
+    with pytest.raises(ApiError, match="429.*disruption budget"):
+        evict(api, pool)
+    api.delete(PODS, TENANT, pool, gracePeriodSeconds=0)
