@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from detnas.resource.transitions import MUTABLE
 from detnas.spec.manifest import SearchSpec
 
 _HEAD = """# The manifest, field by field
@@ -16,28 +17,74 @@ Written by `python -m tools.manifest_reference` from the models that read it. Pa
 characters), `namespace`, `labels` and `annotations`. `detnas validate search.yaml -o yaml` prints a
 manifest with every default filled in.
 
-`search.trials`, `search.parallelism`, `search.patience`, `retention` and `storage` may be changed
-while a search runs or after it ended, and the same search goes on; any other change begins another.
+Fractions are strings, such as `"0.4"`: the Kubernetes API has no floating-point numbers. A command
+line and a cluster take and refuse the same manifests.
 
-| field | default | meaning |
-| --- | --- | --- |
+The last column says of a field that it
+
+- **may change** while a search runs or after it ended, and the same search goes on. On one machine
+  `storage.uri` may change, too, and any other change begins another search; a cluster refuses it,
+  and a new search can go on from the old one with `warmStart.from`.
+- is read on a **cluster** only; `detnas run` leaves it aside.
+
+| field | default | meaning | |
+| --- | --- | --- | --- |
 """
+
+_CLUSTER_ONLY = {
+    "base.gpus",
+    "dataset.source.persistentVolumeClaim",
+    "dataset.source.s3",
+    "deadlines",
+    "evaluation.gpus",
+    "finetune.gpus",
+    "jobs",
+    "limits",
+    "storage.onDelete",
+    "suspend",
+    "teachers.gpusPerWorker",
+    "teachers.workers",
+}
 
 
 def reference() -> str:
     """The page's text."""
-    return _HEAD + "\n".join(_rows(SearchSpec, "", None)) + "\n"
+    rows = list(_rows(SearchSpec, "", None))
+    lines = [
+        f"| `{path}` | {default} | {meaning} | {_marks(path)} |" for path, default, meaning in rows
+    ]
+    unknown = _CLUSTER_ONLY - {path for path, _, _ in rows}
+    assert not unknown, f"no fields of the manifest: {unknown}"
+    return _HEAD + "\n".join(lines) + "\n"
 
 
-def _rows(model: type[BaseModel], prefix: str, given: BaseModel | None) -> Iterator[str]:
-    """A row a field; ``given`` is the section that stands where the whole section is left out."""
+def _marks(path: str) -> str:
+    """Whether a field, or a section it lies in, may change, and who reads it."""
+    parts = path.replace("[]", "").split(".")
+    around = {".".join(parts[: end + 1]) for end in range(len(parts))}
+    marks = ["may change"] if around & _mutable() else []
+    return ", ".join([*marks, *(["cluster"] if around & _CLUSTER_ONLY else [])])
+
+
+def _mutable() -> set[str]:
+    inner = {f"{name}.{one}" for name, ones in MUTABLE.items() for one in ones or ()}
+    return inner | {name for name, ones in MUTABLE.items() if ones is None}
+
+
+def _rows(
+    model: type[BaseModel], prefix: str, given: BaseModel | None
+) -> Iterator[tuple[str, str, str]]:
+    """Path, default and meaning of each field.
+
+    ``given`` is the section that stands where the whole section is left out.
+    """
     for name, field in model.model_fields.items():
         path = f"{prefix}{field.alias or name}"
         inner = _section(field)
         described = field.description or (inner.__doc__ or "").strip().splitlines()[0]
         meaning = described.replace("|", "\\|")
         value = getattr(given, name) if given else field.default
-        yield f"| `{path}` | {'' if inner else _default(field, value)} | {meaning} |"
+        yield path, "" if inner else _default(field, value), meaning
         if inner:
             marker = "[]" if "tuple" in str(field.annotation) else ""
             section = value if isinstance(value, BaseModel) else None
@@ -63,9 +110,11 @@ def _default(field: FieldInfo, value: Any) -> str:
         return "required"
     if value is None:
         return "none"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and value:
         return f"`[{', '.join(map(str, value))}]`"
-    return f"`{value}`" if str(value) else "empty"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if value not in ("", (), {}) else "empty"
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ def cut(text: str, size: int) -> str:
 
     A longer text ends in an ellipsis.
     """
+    clean = text.translate(_CONTROLS).strip()[: size + 1]
     # A lone surrogate has no bytes in UTF-8.
-    clean = text.encode("utf-8", "replace").decode().translate(_CONTROLS).strip()
+    clean = clean.encode("utf-8", "replace").decode()
     sizes = [_size(character) for character in clean]
     if sum(sizes) <= size:
         return clean
@@ -29,7 +30,7 @@ def cut(text: str, size: int) -> str:
 
 
 def _size(character: str) -> int:
-    if character in "<>&":  # the API server writes them as \u003c
+    if character in "<>&\u2028\u2029":  # Kubernetes writes them as \u003c
         return 6
     return 2 if character in '"\\' else len(character.encode())
 

@@ -60,6 +60,13 @@ def read_manifest(document: Any, source: str) -> DetNASSearch:
         found = f"{type(document).__name__} found; a manifest is a mapping with apiVersion and kind"
         raise ManifestError(source, [Problem("", found)])
     try:
-        return DetNASSearch.model_validate(document)
+        return DetNASSearch.model_validate(_without_nulls(document))
     except ValidationError as error:
         raise ManifestError(source, explain(error, DetNASSearch)) from error
+
+
+def _without_nulls(value: Any) -> Any:
+    """A field without a value is left out, as an API server reads it."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value

@@ -76,3 +76,10 @@ def test_a_missing_annotation_file_is_named(manifest, name, monkeypatch, capsys)
     assert code == 2
     assert f"spec.dataset.{name.removesuffix('.json')}" in err
     assert name in err
+
+
+def test_a_manifest_for_a_cluster_is_valid_here_and_its_files_are_not_looked_for(
+    manifest, monkeypatch, capsys
+):
+    manifest.write_text(manifest.read_text().replace("directory: data", "s3: s3://data/coco"))
+    assert _run(monkeypatch, capsys, manifest)[0] == 0

@@ -1,42 +1,15 @@
 """A manifest: the paper's defaults, and a table of wrong ones with what the user is told."""
 
-import copy
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import yaml
 
 from detnas.architecture import encode
+from detnas.cli import main
 from detnas.spec import ManifestError, load_manifest, read_manifest
-
-MINIMAL: dict[str, Any] = {
-    "apiVersion": "detnas.dev/v1alpha1",
-    "kind": "DetNASSearch",
-    "metadata": {"name": "r50"},
-    "spec": {
-        "base": {"model": "faster-rcnn-r50-fpn", "train": {"epochs": 24}},
-        "dataset": {
-            "source": {"directory": "coco"},
-            "train": "annotations/instances_train2017.json",
-            "val": "annotations/instances_val2017.json",
-        },
-    },
-}
-
-
-def changed(path: str, value: object) -> dict:
-    """MINIMAL with one field set; a value of ... removes it."""
-    manifest = copy.deepcopy(MINIMAL)
-    *parents, last = path.split(".")
-    target = manifest
-    for part in parents:
-        target = target.setdefault(part, {})
-    if value is ...:
-        del target[last]
-    else:
-        target[last] = value
-    return manifest
+from tests.detnas.spec.valid_manifests import VALID
+from tests.detnas.spec.wrong_manifests import MINIMAL, WRONG, changed
 
 
 def test_every_default_is_the_papers():
@@ -79,61 +52,60 @@ def test_models_are_the_well_known_backbones():
     assert encode(architecture).startswith("[(64, 64, 256)-(64, 64, 256)")
 
 
-WRONG = {
-    "another api version": ("apiVersion", "detnas.dev/v2", "apiVersion", "detnas.dev/v1alpha1"),
-    "another kind": ("kind", "Search", "kind", "DetNASSearch"),
-    "no name": ("metadata.name", ..., "metadata.name", "required"),
-    "a name in capitals": ("metadata.name", "R50", "metadata.name", "'R50' is wrong; lower-case"),
-    "a name too long": ("metadata.name", "a" * 49, "metadata.name", "at most 48"),
-    "a typing error": ("spec.serach", {}, "spec.serach", "did you mean search?"),
-    "an unknown inner field": ("spec.search.topk", 3, "spec.search.topk", "did you mean topK?"),
-    "no base": ("spec.base", ..., "spec.base", "required"),
-    "neither model nor encoding": ("spec.base.model", ..., "spec.base", "model or architecture"),
-    "an unknown model": ("spec.base.model", "r50", "spec.base.model", "faster-rcnn-r50-fpn"),
-    "nothing to train from": ("spec.base.train", ..., "spec.base", "weights"),
-    "no epochs": ("spec.base.train.epochs", 0, "spec.base.train.epochs", "greater than or equal"),
-    "no data set": ("spec.dataset", ..., "spec.dataset", "required"),
-    "empty path": ("spec.dataset.train", "", "spec.dataset.train", "at least 1 character"),
-    "flip above one": ("spec.dataset.horizontalFlip", "1.5", "horizontalFlip", "less than or"),
-    "no resolution": ("spec.resolutions", [], "spec.resolutions", "at least 1"),
-    "a resolution in words": ("spec.resolutions", ["big"], "spec.resolutions[0]", "1333x800"),
-    "a resolution of zero": ("spec.resolutions", ["0x9"], "spec.resolutions[0]", "1333x800"),
-    "the same resolution twice": ("spec.resolutions", ["8x8", "8x8"], "spec", "8x8 is listed"),
-    "three depths": ("spec.teachers.depths", {"min": [2, 2, 2]}, "depths.min", "required"),
-    "depths upside down": ("spec.teachers.depths", {"min": [9, 9, 9, 9]}, "teachers", "maxDepths"),
-    "widths falling": ("spec.teachers.widths", ["1.5", "1.0"], "teachers", "rising order"),
-    "a phase outside": (
-        "spec.teachers.phases",
-        [{"epochs": 1, "learningRate": "1"}, {"epochs": 1, "learningRate": "1", "widths": ["2"]}],
-        "spec.teachers",
-        "phases[1]",
-    ),
-    "no trials": ("spec.search.trials", 0, "spec.search.trials", "greater than or equal to 1"),
-    "trials as text": ("spec.search.trials", "3", "spec.search.trials", "valid integer"),
-    "trials as truth": ("spec.search.trials", True, "spec.search.trials", "valid integer"),
-    "a label that is no text": ("metadata.labels", {"team": 1}, "metadata.labels", "string"),
-    "half a trial": ("spec.search.trials", 2.5, "spec.search.trials", "integer"),
-    "an unknown strategy": ("spec.search.strategy", "Random", "spec.search.strategy", "'Joint'"),
-    "pruning everything": (
-        "spec.search.actions.channelFraction",
-        "1",
-        "spec.search.actions.channelFraction",
-        "less than 1",
-    ),
-    "a learning rate of zero": ("spec.evaluation.learningRate", "0", "learningRate", "greater"),
-    "a learning rate in words": ("spec.evaluation.learningRate", "fast", "learningRate", "'fast'"),
-    "an unknown schedule": ("spec.evaluation.schedule", "Linear", "schedule", "'Cosine'"),
-    "a folder for an address": ("spec.storage", {"uri": "/d"}, "storage.uri", "file:///folder"),
-    "a resolution as numbers": ("spec.resolutions", [[8, 8]], "resolutions[0]", "WIDTHxHEIGHT"),
-    "another file system": ("spec.storage", {"uri": "gs://b"}, "spec.storage.uri", "s3://"),
-}
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_field_is_named_with_what_would_be_right(wrong, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "search.yaml"
+    path.write_text(yaml.safe_dump(wrong.manifest))
+    monkeypatch.setattr("sys.argv", ["detnas", "validate", str(path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    problems = capsys.readouterr().err.splitlines()[1:]
+    assert any(wrong.field in line and wrong.said.lower() in line.lower() for line in problems), (
+        problems
+    )
 
 
-@pytest.mark.parametrize(("path", "value", "field", "said"), WRONG.values(), ids=WRONG.keys())
-def test_a_wrong_field_is_named_with_its_value_and_what_would_be_right(path, value, field, said):
-    with pytest.raises(ManifestError) as caught:
-        read_manifest(changed(path, value), "search.yaml")
-    assert any(field in p.path and said in p.message for p in caught.value.problems), caught.value
+@pytest.mark.parametrize("manifest", VALID.values(), ids=VALID.keys())
+def test_a_valid_manifest_is_completed_and_stays_the_same(manifest, tmp_path):
+    completed = read_manifest(manifest, "test")
+    path = tmp_path / "search.json"
+    path.write_text(completed.model_dump_json(by_alias=True, exclude_none=True))
+    assert load_manifest(path) == completed
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"), [("spec.serach", "search"), ("spec.search.topk", "topK")]
+)
+def test_the_field_that_was_meant_is_named(path, meant):
+    with pytest.raises(ManifestError, match=f"did you mean {meant}"):
+        read_manifest(changed(path, 3), "test")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "right"),
+    [("apiVersion", "detnas.dev/v2", "detnas.dev/v1alpha1"), ("kind", "Search", "DetNASSearch")],
+)
+def test_another_kind_of_document_is_refused(field, value, right):
+    with pytest.raises(ManifestError, match=f"{field}: .*{right}"):
+        read_manifest(changed(field, value), "test")
+
+
+def test_a_namespace_is_a_label():
+    with pytest.raises(ManifestError, match="metadata.namespace: 'Team' is wrong; lower-case"):
+        read_manifest(changed("metadata.namespace", "Team"), "test")
+
+
+def test_a_number_is_shown_as_the_string_it_should_be():
+    with pytest.raises(ManifestError, match='write it as a string: "0.00004"'):
+        read_manifest(changed("spec.search.alpha", 4e-5), "test")
+
+
+def test_a_field_without_a_value_is_left_out():
+    for section in ("storage", "teachers", "search"):
+        assert read_manifest(changed(f"spec.{section}", None), "test") == read_manifest(
+            MINIMAL, "test"
+        )
 
 
 def test_an_encoding_error_names_the_position():
@@ -172,11 +144,3 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path, text, said):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ManifestError, match=r"nothing\.yaml"):
         load_manifest(tmp_path / "nothing.yaml")
-
-
-def test_yaml_round_trip(tmp_path):
-    path = tmp_path / "search.yaml"
-    path.write_text(yaml.safe_dump(MINIMAL))
-    manifest = load_manifest(path)
-    path.write_text(manifest.model_dump_json(by_alias=True, exclude_none=True))
-    assert load_manifest(path) == manifest

@@ -1,0 +1,54 @@
+"""The largest status that a search can have: each text and list longer than it may be."""
+
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from detnas.resource.status import ConditionType, ResourceStatus
+
+NOW = datetime(2026, 11, 22, 20, 30, 15, 999, tzinfo=UTC)
+MANY = 2**53 - 1
+TRIALS, PARALLELISM = 10_000, 1000
+COUNTS = ("total", "finished", "active", "succeeded")
+OUTCOMES = ("invalid", "out_of_memory", "diverged", "infrastructure")
+
+
+def largest_status(character: str = "x") -> ResourceStatus:
+    """A status of 10,000 trials, 1000 of them active, whose texts are all of one character."""
+    text = character * 20_000
+    detector: dict[str, Any] = {
+        **dict.fromkeys(("h", "map", "resolution", "encoding", "uri"), text),
+        **dict.fromkeys(("flops", "parameters", "trial"), MANY),
+    }
+    job: dict[str, Any] = {
+        **dict.fromkeys(("job", "verb", "activity", "loss"), text),
+        **dict.fromkeys(("trial", "done", "total", "epoch", "epochs", "seconds_left"), MANY),
+        "started": NOW,
+    }
+    top = {"trial": MANY, "h": text, "map": text, "flops": MANY, "resolution": text}
+    failure = {"trial": MANY, "outcome": "Infrastructure", "message": text}
+    return ResourceStatus.model_validate(
+        {
+            "observed_generation": MANY,
+            "phase": "TrainingTeachers",
+            "conditions": [_condition(name, text) for name in get_args(ConditionType)],
+            "trials": {**dict.fromkeys((*COUNTS, *OUTCOMES), MANY), "progress": text},
+            "teachers": {"progress": text, "pool": text, "holder": text},
+            **dict.fromkeys(("base", "best", "exported"), detector),
+            "active": [job] * PARALLELISM,
+            "top": [top] * PARALLELISM,
+            "failures": [failure] * TRIALS,
+            **dict.fromkeys(("folder", "flops_change", "gpu_hours", "image", "history"), text),
+            **dict.fromkeys(("seconds_left", "forgiven_trials"), MANY),
+        }
+    )
+
+
+def _condition(name: str, text: str) -> dict[str, Any]:
+    return {
+        "type": name,
+        "status": "Unknown",
+        "observed_generation": MANY,
+        "last_transition_time": NOW,
+        "reason": text,
+        "message": text,
+    }

@@ -1,0 +1,135 @@
+"""Manifests that command line and API server both take."""
+
+from pathlib import Path
+
+import yaml
+
+from tests.detnas.spec.wrong_manifests import MINIMAL, Document, changed
+
+_ROOT = Path(__file__).parents[3]
+_PHASES = [
+    {"epochs": 1, "learningRate": "0.1"},
+    {"epochs": 1, "learningRate": "0.1", "minDepths": [1, 2, 2, 2], "widths": ["1.0", "2"]},
+]
+
+EVERYTHING: Document = {
+    "apiVersion": "detnas.dev/v1alpha1",
+    "kind": "DetNASSearch",
+    "metadata": {
+        "name": "a" * 48,
+        "labels": {"example.com/team": "vision"},
+        "annotations": {"note": "any text, really"},
+    },
+    "spec": {
+        "base": {
+            "architecture": "[ (8,8) - (8, 8)],[(16, 16)], [(32, 32)] , [(65536, 1)]",
+            "family": "Basic",
+            "stem": 8,
+            "weights": "s3://models/base.pth",
+            "train": {"epochs": 1, "learningRate": "0.02", "batchSize": 4, "schedule": "Step"},
+            "gpus": 0,
+        },
+        "dataset": {
+            "source": {
+                "directory": "../coco",
+                "persistentVolumeClaim": {"claimName": "coco.2017", "path": "a/b"},
+            },
+            "train": "train.json",
+            "val": "val.json",
+            "trainImages": "images/train",
+            "valImages": "",
+            "horizontalFlip": "0",
+        },
+        "detector": {"neck": 64},
+        "resolutions": ["64x64", "128x96"],
+        "teachers": {
+            "depths": {"min": [1, 1, 1, 1], "max": [2, 3, 3, 3]},
+            "widths": ["1.0", "1.25", "2.0"],
+            "supernet": {"stem": 32, "outputs": [40, 80, 160, 320]},
+            "phases": _PHASES,
+            "distillation": {"bnWeight": "0.0"},
+            "sortChannels": False,
+            "workers": 4,
+            "gpusPerWorker": 8,
+            "pool": "s3://detnas/team-a/pools/0123456789abcdef",
+        },
+        "search": {
+            "strategy": "Joint",
+            "trials": 1_000_000,
+            "parallelism": 1000,
+            "topK": 1000,
+            "warmupTrials": 0,
+            "patience": 1,
+            "alpha": "0",
+            "beta": "0.5",
+            "studentProbability": "1",
+            "seed": 2**53 - 1,
+            "actions": {"channelFraction": "0.000001", "layerNorm": "Mean"},
+        },
+        "evaluation": {"epochs": 0, "gpus": 16},
+        "distillation": {"features": "None", "localization": "Plain"},
+        "finetune": {"epochs": 1, "gpus": 2},
+        "retention": {"weights": "All"},
+        "storage": {"uri": "s3://detnas/experiments", "onDelete": "Delete"},
+        "evaluationBatch": 1,
+        "warmStart": {"from": "another"},
+        "suspend": True,
+        "limits": {
+            "gpuHours": "100.5",
+            "consecutiveFailures": 1,
+            "retries": 0,
+            "resumptions": 1000,
+        },
+        "deadlines": dict.fromkeys(
+            ("prepare", "base", "poolPhase", "trial", "finetune", "export"), 31_622_400
+        ),
+        "jobs": {
+            "image": "registry.example:5000/team/trainer:1.0@sha256:" + "0123456789abcdef" * 4,
+            "imagePullPolicy": "IfNotPresent",
+            "imagePullSecrets": ["mine"],
+            "resources": {"cpu": "0.5", "memory": "1.5Gi", "ephemeralStorage": "500M"},
+            "nodeSelector": {"nvidia.com/gpu.product": "H100", "node-role.kubernetes.io/gpu": ""},
+            "tolerations": [
+                {"operator": "Exists"},
+                {"key": "a", "value": "b", "effect": "NoExecute", "tolerationSeconds": 0},
+            ],
+            "priorityClassName": "low",
+            "runtimeClassName": "nvidia",
+            "queueName": "team-a",
+            "podLabels": {"azure.workload.identity/use": "true"},
+            "podAnnotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+            "sharedMemory": "64Mi",
+            "cacheSize": "1Ti",
+            "terminationGracePeriodSeconds": 0,
+        },
+    },
+}
+
+VALID: dict[str, Document] = {
+    "the least": MINIMAL,
+    "everything": EVERYTHING,
+    "the example of digits": yaml.safe_load((_ROOT / "examples/digits/search.yaml").read_text()),
+    "data in a bucket": changed("spec.dataset.source", {"s3": "s3://data/coco"}),
+    "fields without values": changed("spec.storage", None),
+    "empty sections": changed(
+        "spec",
+        {
+            **MINIMAL["spec"],
+            **{name: {} for name in ("teachers", "search", "jobs", "limits", "storage")},
+        },
+    ),
+    "triples of a family not named": changed(
+        "spec.base",
+        {
+            "architecture": "[(8, 8, 32)], [(8, 8, 32)], [(8, 8, 32)], [(0008, 8, 32)]",
+            "train": {},
+        },
+    ),
+    "one width and a stem as wide": changed(
+        "spec.teachers",
+        {"widths": ["1.5"], "supernet": {"stem": 256}, "phases": _PHASES[:1]},
+    ),
+    "a warm start from a folder": changed(
+        "spec.warmStart", {"from": "s3://detnas/team-a/searches/r50-0123abcd"}
+    ),
+}

@@ -1,0 +1,316 @@
+"""Wrong manifests, and what is said of them; command line and API server refuse the same ones."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+Document = dict[str, Any]
+REMOVED = object()
+
+MINIMAL: Document = {
+    "apiVersion": "detnas.dev/v1alpha1",
+    "kind": "DetNASSearch",
+    "metadata": {"name": "r50"},
+    "spec": {
+        "base": {"model": "faster-rcnn-r50-fpn", "train": {"epochs": 24}},
+        "dataset": {
+            "source": {"directory": "coco"},
+            "train": "annotations/instances_train2017.json",
+            "val": "annotations/instances_val2017.json",
+        },
+    },
+}
+
+
+def changed(path: str, value: object, manifest: Document = MINIMAL) -> Document:
+    """A manifest with one field set, or removed; sections on the way are made."""
+    result = copy.deepcopy(manifest)
+    *parents, last = path.split(".")
+    target = result
+    for part in parents:
+        target = target.setdefault(part, {})
+    if value is REMOVED:
+        del target[last]
+    else:
+        target[last] = value
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One field that is wrong.
+
+    Attributes:
+        path: of the field that is changed.
+        value: what it is changed to.
+        field: path that the refusal names, or the beginning of it.
+        said: words in the refusal that say what would be right, in any case of letters.
+        server: such words of the API server, where it can not say the same.
+    """
+
+    path: str
+    value: object
+    field: str
+    said: str
+    server: str = ""
+
+    @property
+    def manifest(self) -> Document:
+        """The whole wrong manifest."""
+        return changed(self.path, self.value)
+
+
+def _wrong(path: str, value: object, said: str, server: str = "") -> Wrong:
+    return Wrong(path, value, path, said, server)
+
+
+_AT_MOST_1 = ("less than or equal to 1", "at most 1")
+_ABOVE_0 = ("greater than 0", "above 0")
+_ENCODING = "[(64, 64)], [(128, 128)], [(256, 256)], [(512, 512)]"
+_PHASE = {"epochs": 1, "learningRate": "0.1"}
+_S3 = {"s3": "s3://data/coco"}
+_DATASET = MINIMAL["spec"]["dataset"]
+
+
+def _base(**fields: object) -> Document:
+    return {"train": {}, **fields}
+
+
+def _phases(**second: object) -> list[Document]:
+    return [_PHASE, {**_PHASE, **second}]
+
+
+IDENTITY = {
+    "no name": _wrong("metadata.name", REMOVED, "required"),
+    "a name in capitals": _wrong("metadata.name", "R50", "lower-case"),
+    "a name that begins with a digit": _wrong("metadata.name", "50r", "a letter first"),
+    "a name with a dot": _wrong("metadata.name", "r.50", "lower-case letters, digits and hyphens"),
+    "a name too long": _wrong("metadata.name", "a" * 49, "at most 48 characters"),
+    "a label that is no text": Wrong("metadata.labels", {"team": 1}, "labels", "string"),
+    "a label with a space": _wrong("metadata.labels", {"team": "a b"}, "digits, ", "alphanumeric"),
+}
+
+BASE = {
+    "no base": _wrong("spec.base", REMOVED, "required"),
+    "neither model nor encoding": Wrong(
+        "spec.base.model", REMOVED, "spec.base", "either model or architecture"
+    ),
+    "both model and encoding": Wrong(
+        "spec.base.architecture", _ENCODING, "spec.base", "either model or architecture"
+    ),
+    "an unknown model": _wrong("spec.base.model", "r50", "faster-rcnn-r50-fpn"),
+    "nothing to train from": Wrong("spec.base.train", REMOVED, "spec.base", "weights"),
+    "no epochs": _wrong("spec.base.train.epochs", 0, "greater than or equal to 1"),
+    "no GPU there is": _wrong("spec.base.gpus", -1, "greater than or equal to 0"),
+    "more GPUs than a node has": _wrong("spec.base.gpus", 17, "less than or equal to 16"),
+    "an encoding of three stages": Wrong(
+        "spec.base",
+        _base(architecture="[(8, 8)], [(8, 8)], [(8, 8)]"),
+        "spec.base",
+        "a backbone has 4 stages",
+        "four stages",
+    ),
+    "an encoding cut off": Wrong(
+        "spec.base", _base(architecture="[(64, 64)"), "spec.base", "position 9", "four stages"
+    ),
+    "an encoding of the other family": Wrong(
+        "spec.base", _base(architecture=_ENCODING, family="Bottleneck"), "spec.base", "bottleneck"
+    ),
+    "blocks of two kinds": Wrong(
+        "spec.base",
+        _base(architecture=_ENCODING.replace("(256, 256)", "(256, 256, 512)")),
+        "spec.base",
+        "basic",
+    ),
+    "a width of none": Wrong(
+        "spec.base", _base(architecture=_ENCODING.replace("64", "0")), "spec.base", "1 to 65536"
+    ),
+    "a width beyond all bounds": Wrong(
+        "spec.base", _base(architecture=_ENCODING.replace("64", "65537")), "spec.base", "1 to 65536"
+    ),
+    "an unknown family": Wrong(
+        "spec.base",
+        _base(architecture=_ENCODING, family="Resnet"),
+        "spec.base.family",
+        "Bottleneck",
+    ),
+    "a stem of none": _wrong("spec.base.stem", 0, "greater than or equal to 1"),
+    "empty weights": _wrong("spec.base.weights", "", "at least 1 char"),
+}
+
+DATASET = {
+    "no data set": _wrong("spec.dataset", REMOVED, "required"),
+    "an empty path": _wrong("spec.dataset.train", "", "at least 1 char"),
+    "a flip above one": _wrong("spec.dataset.horizontalFlip", "1.5", *_AT_MOST_1),
+    "a source that is nowhere": _wrong("spec.dataset.source", {}, "for a cluster"),
+    "two sources of a cluster": _wrong(
+        "spec.dataset.source",
+        {**_S3, "persistentVolumeClaim": {"claimName": "coco"}},
+        "either persistentVolumeClaim or s3",
+    ),
+    "a claim without a name": _wrong(
+        "spec.dataset.source", {"persistentVolumeClaim": {"path": "coco"}}, "required"
+    ),
+    "a claim in capitals": _wrong(
+        "spec.dataset.source.persistentVolumeClaim", {"claimName": "COCO"}, "lower-case letters"
+    ),
+    "a path out of the volume": _wrong(
+        "spec.dataset.source.persistentVolumeClaim",
+        {"claimName": "coco", "path": "../other"},
+        "without '..'",
+    ),
+    "a path from the volume's root": _wrong(
+        "spec.dataset.source.persistentVolumeClaim",
+        {"claimName": "coco", "path": "/coco"},
+        "without a slash at its beginning",
+    ),
+    "a bucket of another cloud": _wrong("spec.dataset.source.s3", "gs://a/b", "s3://bucket/prefix"),
+    "a bucket without a scheme": _wrong("spec.dataset.source.s3", "data/coco", "s3://bucket"),
+    "annotations out of the source": Wrong(
+        "spec.dataset",
+        {**_DATASET, "source": _S3, "train": "../train.json"},
+        "spec.dataset",
+        "without '..'",
+    ),
+    "a host path": _wrong("spec.dataset.source.hostPath", "/data", "unknown field"),
+}
+
+SPEC = {
+    "a typing error": _wrong("spec.serach", {}, "unknown field"),
+    "an unknown inner field": _wrong("spec.search.topk", 3, "unknown field"),
+    "no resolution": _wrong("spec.resolutions", [], "at least 1 item"),
+    "too many resolutions": _wrong(
+        "spec.resolutions", [f"{side}x{side}" for side in range(100, 117)], "at most 16 items"
+    ),
+    "a resolution in words": _wrong("spec.resolutions", ["big"], "such as 1333x800"),
+    "a resolution of zero": _wrong("spec.resolutions", ["0x9"], "such as 1333x800"),
+    "a resolution as numbers": _wrong("spec.resolutions", [[8, 8]], "WIDTHxHEIGHT", "string"),
+    "a resolution twice": Wrong("spec.resolutions", ["8x8", "8x8"], "spec", "list each"),
+    "a folder for an address": _wrong("spec.storage.uri", "/d", "file:///folder"),
+    "another file system": _wrong("spec.storage.uri", "gs://b", "s3://bucket/prefix"),
+    "an address that climbs": _wrong("spec.storage.uri", "s3://b/a/../c", "'..'"),
+    "an unknown end of the data": _wrong("spec.storage.onDelete", "Keep", "Retain"),
+    "an unknown retention": _wrong("spec.retention.weights", "Some", "Needed"),
+    "suspended in words": _wrong("spec.suspend", "true", "boolean"),
+    "a warm start from itself": Wrong(
+        "spec.warmStart", {"from": "r50"}, "spec.warmStart.from", "name another"
+    ),
+    "a warm start from nowhere": _wrong("spec.warmStart", {}, "required"),
+    "a warm start from a file": _wrong("spec.warmStart", {"from": "./runs/a"}, "name of a search"),
+    "no limit in GPU hours": _wrong("spec.limits.gpuHours", "0", *_ABOVE_0),
+    "GPU hours as a number": _wrong("spec.limits.gpuHours", 100, "string"),
+    "no failure allowed": _wrong("spec.limits.consecutiveFailures", 0, "or equal to 1"),
+    "endless retries": _wrong("spec.limits.retries", 1001, "less than or equal to 1000"),
+    "a deadline of nothing": _wrong("spec.deadlines.trial", 0, "greater than or equal to 1"),
+    "a deadline with a unit": _wrong("spec.deadlines.trial", "2h", "integer"),
+}
+
+TEACHERS = {
+    "three depths": _wrong("spec.teachers.depths", {"min": [2, 2, 2]}, "required", "least 4 items"),
+    "five depths": _wrong("spec.teachers.depths", {"max": [9, 9, 9, 9, 9]}, "at most 4 items"),
+    "depths upside down": Wrong(
+        "spec.teachers.depths", {"min": [9, 9, 9, 9]}, "spec.teachers", "at most"
+    ),
+    "widths falling": Wrong(
+        "spec.teachers.widths", ["1.5", "1.0"], "spec.teachers", "rising order"
+    ),
+    "a width twice": Wrong("spec.teachers.widths", ["1.5", "1.50"], "spec.teachers", "each"),
+    "a width as a number": _wrong("spec.teachers.widths", ["1.0", 1.5], "string"),
+    "a width of none": _wrong("spec.teachers.widths", ["0", "1.5"], *_ABOVE_0),
+    "widths that the default phases lack": Wrong(
+        "spec.teachers.widths", ["1.0", "2.0"], "spec.teachers", "phases"
+    ),
+    "depths that the default phases lack": Wrong(
+        "spec.teachers.depths", {"max": [3, 4, 6, 3]}, "spec.teachers", "phases"
+    ),
+    "a phase of unknown width": Wrong(
+        "spec.teachers.phases", _phases(widths=["1.0", "2.0"]), "spec.teachers", "widths"
+    ),
+    "a phase of unknown middle width": Wrong(
+        "spec.teachers.phases", _phases(widths=["1.0", "1.1", "1.5"]), "spec.teachers", "widths"
+    ),
+    "a phase too shallow": Wrong(
+        "spec.teachers.phases", _phases(minDepths=[1, 2, 2, 2]), "spec.teachers", "minDepths"
+    ),
+    "a phase without the supernet": Wrong(
+        "spec.teachers.phases", _phases(widths=["1.0", "1.25"]), "spec.teachers", "supernet stays"
+    ),
+    "a phase without epochs": _wrong("spec.teachers.phases", [{"learningRate": "0.1"}], "required"),
+    "no phases": _wrong("spec.teachers.phases", [], "at least 1 item"),
+    "a supernet without its projection": Wrong(
+        "spec.teachers.supernet", {"stem": 256}, "spec.teachers", "two different widths"
+    ),
+    "no workers": _wrong("spec.teachers.workers", 0, "greater than or equal to 1"),
+    "a pool that is nowhere": _wrong("spec.teachers.pool", "pools/abc", "s3://bucket/prefix"),
+}
+
+SEARCH = {
+    "no trials": _wrong("spec.search.trials", 0, "greater than or equal to 1"),
+    "trials without end": _wrong("spec.search.trials", 1_000_001, "less than or equal to 1000000"),
+    "trials as text": _wrong("spec.search.trials", "3", "integer"),
+    "trials as truth": _wrong("spec.search.trials", True, "integer"),
+    "half a trial": _wrong("spec.search.trials", 2.5, "integer"),
+    "too much at once": _wrong("spec.search.parallelism", 1001, "less than or equal to 1000"),
+    "an unknown strategy": _wrong("spec.search.strategy", "Random", "Joint"),
+    "a fraction as a number": _wrong("spec.search.alpha", 0.4, "string"),
+    "a fraction as a whole number": _wrong("spec.search.beta", 1, "string"),
+    "a fraction with an exponent": _wrong("spec.search.alpha", "4e-1", "plain decimal number"),
+    "a fraction below zero": _wrong("spec.search.alpha", "-0.4", "plain decimal number"),
+    "a fraction of many digits": _wrong("spec.search.alpha", "0.1234567890123", "12", "13"),
+    "a chance above one": _wrong("spec.search.studentProbability", "1.01", *_AT_MOST_1),
+    "pruning everything": _wrong(
+        "spec.search.actions.channelFraction", "1", "less than 1", "below 1"
+    ),
+    "a seed that JSON can not hold": _wrong("spec.search.seed", 2**53, "less than or equal to"),
+    "a learning rate of zero": _wrong("spec.evaluation.learningRate", "0", *_ABOVE_0),
+    "a learning rate in words": _wrong("spec.evaluation.learningRate", "fast", "plain decimal"),
+    "an unknown schedule": _wrong("spec.evaluation.schedule", "Linear", "Cosine"),
+    "an unknown loss": _wrong("spec.distillation.features", "All", "Proposal"),
+}
+
+JOBS = {
+    "an image with a space": _wrong("spec.jobs.image", "a b", "a tag or a digest"),
+    "an image in capitals": _wrong("spec.jobs.image", "Team/Trainer", "a tag or a digest"),
+    "an unknown pull policy": _wrong("spec.jobs.imagePullPolicy", "Sometimes", "IfNotPresent"),
+    "a service account": _wrong("spec.jobs.serviceAccountName", "admin", "unknown field"),
+    "volumes": _wrong("spec.jobs.volumes", [], "unknown field"),
+    "memory as a number": _wrong("spec.jobs.resources.memory", 8, "string"),
+    "memory in an unknown unit": _wrong("spec.jobs.resources.memory", "8GB", "such as 500Mi"),
+    "no memory": _wrong("spec.jobs.sharedMemory", "0", "such as 500Mi"),
+    "cores as a number": _wrong("spec.jobs.resources.cpu", 4, "string"),
+    "cores in bytes": _wrong("spec.jobs.resources.cpu", "4Gi", '"500m"'),
+    "GPUs as a resource": _wrong("spec.jobs.resources.gpu", "1", "unknown field"),
+    "a pull secret in capitals": _wrong("spec.jobs.imagePullSecrets", ["Mine"], "lower-case"),
+    "a pull secret as an object": _wrong(
+        "spec.jobs.imagePullSecrets", [{"name": "a"}], "string", "unknown field"
+    ),
+    "a node's label with a space": _wrong("spec.jobs.nodeSelector", {"a": "b c"}, "underscores"),
+    "a key with a space": _wrong("spec.jobs.nodeSelector", {"a b": "c"}, "a slash and a name"),
+    "a reserved label": _wrong(
+        "spec.jobs.podLabels", {"detnas.dev/search": "other"}, "may not begin with detnas.dev/"
+    ),
+    "an unconfined pod": _wrong(
+        "spec.jobs.podAnnotations",
+        {"container.apparmor.security.beta.kubernetes.io/trainer": "unconfined"},
+        "is reserved",
+    ),
+    "too many labels": _wrong(
+        "spec.jobs.podLabels", {f"key-{number}": "" for number in range(33)}, "at most 32"
+    ),
+    "a taint without a key": _wrong("spec.jobs.tolerations", [{"value": "a"}], "operator: Exists"),
+    "a taint of any value": _wrong(
+        "spec.jobs.tolerations", [{"key": "a", "operator": "Exists", "value": "b"}], "write Equal"
+    ),
+    "a taint for a while": _wrong(
+        "spec.jobs.tolerations", [{"key": "a", "tolerationSeconds": 9}], "effect: NoExecute"
+    ),
+    "an unknown effect": _wrong(
+        "spec.jobs.tolerations", [{"key": "a", "effect": "NoRun"}], "NoSchedule"
+    ),
+    "a queue in capitals": _wrong("spec.jobs.queueName", "Team", "lower-case"),
+    "an endless grace period": _wrong(
+        "spec.jobs.terminationGracePeriodSeconds", 86_401, "less than or equal to 86400"
+    ),
+}
+
+WRONG = {**IDENTITY, **BASE, **DATASET, **SPEC, **TEACHERS, **SEARCH, **JOBS}

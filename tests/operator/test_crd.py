@@ -1,0 +1,259 @@
+"""The definition of DetNASSearch on a real API server: what it refuses, keeps and shows."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from detnas.cli import main
+from detnas.resource import ResourceStatus
+from detnas.resource.transitions import fixed_paths
+from detnas.spec import SearchSpec
+from tests.cluster.api import SEARCHES as SEARCHES_PATH
+from tests.cluster.api import ApiError, Document
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.processes import Command
+from tests.detnas.resource.largest import largest_status
+from tests.detnas.spec.valid_manifests import EVERYTHING, VALID
+from tests.detnas.spec.wrong_manifests import MINIMAL, REMOVED, WRONG, Wrong, changed
+
+ROOT = Path(__file__).parents[2]
+SEARCHES = "apis/detnas.dev/v1alpha1/namespaces/{}/detnassearches"
+STRICT = {"dryRun": "All", "fieldValidation": "Strict"}
+
+
+def create(cluster: ControlPlane, manifest: Document, **query: str) -> Document:
+    return cluster.api.request("POST", SEARCHES.format("default"), manifest, **query)
+
+
+def refused(cluster: ControlPlane, manifest: Document) -> list[str]:
+    """What a strict dry run says against a manifest, a line for each field."""
+    with pytest.raises(ApiError) as caught:
+        create(cluster, manifest, **STRICT)
+    return findings(caught.value)
+
+
+def findings(error: ApiError) -> list[str]:
+    causes = error.body.get("details", {}).get("causes", [])
+    lines = [f"{cause.get('field', '')}: {cause['message']}" for cause in causes]
+    return lines or [error.body["message"]]
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+def test_what_the_command_line_refuses_the_api_server_refuses(
+    cluster: ControlPlane, wrong: Wrong
+) -> None:
+    said = (wrong.server or wrong.said).lower()
+    lines = refused(cluster, wrong.manifest)
+    assert any(wrong.field in line and said in line.lower() for line in lines), lines
+
+
+@pytest.mark.parametrize("manifest", VALID.values(), ids=VALID.keys())
+def test_what_the_command_line_takes_the_api_server_takes(
+    cluster: ControlPlane, manifest: Document
+) -> None:
+    created = create(cluster, manifest, **STRICT)
+    present = {key: value for key, value in manifest["spec"].items() if value is not None}
+    assert created["spec"] == present  # nothing pruned, nothing filled in
+
+
+@pytest.fixture(scope="module")
+def searches(cluster: ControlPlane) -> dict[str, Document]:
+    """A search that says everything, and one that says the least, in the server."""
+    documents = {"everything": EVERYTHING, "least": changed("metadata.name", "least")}
+    return {name: create(cluster, document) for name, document in documents.items()}
+
+
+def change(cluster: ControlPlane, search: Document, path: str, value: object) -> Document:
+    """Replace the search by one with another value at a path, as a dry run."""
+    document = changed(path, value, search)
+    path = f"{SEARCHES.format('default')}/{search['metadata']['name']}"
+    return cluster.api.request("PUT", path, document, **STRICT)
+
+
+MUTABLE = {
+    "suspend": False,
+    "search.trials": 5,
+    "search.parallelism": 5,
+    "search.patience": 5,
+    "limits.gpuHours": "7",
+    "limits.retries": 7,
+    "deadlines.trial": 7,
+    "retention.weights": "Needed",
+    "storage.onDelete": "Retain",
+    "limits": {"consecutiveFailures": 3},
+    "deadlines": {},
+    "retention": {},
+}
+
+
+@pytest.mark.parametrize("path", MUTABLE)
+@pytest.mark.parametrize("name", ["everything", "least"])
+def test_what_may_change_changes(
+    cluster: ControlPlane, searches: dict[str, Document], name: str, path: str
+) -> None:
+    changed_search = change(cluster, searches[name], f"spec.{path}", MUTABLE[path])
+    value = changed_search["spec"]
+    for part in path.split("."):
+        value = value[part]
+    assert value == MUTABLE[path]
+
+
+@pytest.mark.parametrize("path", MUTABLE)
+def test_what_may_change_may_go(
+    cluster: ControlPlane, searches: dict[str, Document], path: str
+) -> None:
+    assert change(cluster, searches["everything"], f"spec.{path}", REMOVED)
+
+
+FIXED = {
+    "base": MINIMAL["spec"]["base"],
+    "dataset": MINIMAL["spec"]["dataset"],
+    "detector": {"neck": 32},
+    "resolutions": ["64x64"],
+    "teachers": {"seed": 1},
+    "search.strategy": "Joint",  # there is no other yet
+    "search.topK": 3,
+    "search.warmupTrials": 3,
+    "search.alpha": "0.3",
+    "search.beta": "0.3",
+    "search.studentProbability": "0.3",
+    "search.seed": 3,
+    "search.actions": {},
+    "evaluation": {"epochs": 3},
+    "distillation": {},
+    "finetune": {},
+    "storage.uri": "s3://elsewhere",
+    "evaluationBatch": 3,
+    "warmStart": {"from": "third"},
+    "jobs": {},
+}
+REQUIRED = ("base", "dataset")
+
+
+def test_every_field_either_may_change_or_may_not() -> None:
+    assert set(FIXED) == {".".join(path) for path in fixed_paths()}
+    named = {path.split(".")[0] for path in (*FIXED, *MUTABLE)}
+    assert named == {field.alias for field in SearchSpec.model_fields.values()}
+
+
+def assert_fixed(lines: list[str], path: str) -> None:
+    said = f"spec.{path} is fixed once the search exists; put it back, or make a new search with"
+    assert any(line.startswith(f"spec.{path}: ") and said in line for line in lines), lines
+    assert all("spec.warmStart.from" in line for line in lines), lines
+
+
+def refused_change(cluster: ControlPlane, search: Document, path: str, value: object) -> list[str]:
+    with pytest.raises(ApiError) as caught:
+        change(cluster, search, f"spec.{path}", value)
+    return findings(caught.value)
+
+
+@pytest.mark.parametrize("path", [path for path in FIXED if path != "search.strategy"])
+def test_what_is_fixed_does_not_change(
+    cluster: ControlPlane, searches: dict[str, Document], path: str
+) -> None:
+    assert_fixed(refused_change(cluster, searches["everything"], path, FIXED[path]), path)
+
+
+@pytest.mark.parametrize("path", [path for path in FIXED if path not in REQUIRED])
+def test_what_is_fixed_neither_comes_nor_goes(
+    cluster: ControlPlane, searches: dict[str, Document], path: str
+) -> None:
+    assert_fixed(refused_change(cluster, searches["least"], path, FIXED[path]), path)
+    assert_fixed(refused_change(cluster, searches["everything"], path, REMOVED), path)
+
+
+@pytest.mark.parametrize(("section", "inner"), [("search", "seed"), ("storage", "uri")])
+def test_a_section_with_something_fixed_does_not_go(
+    cluster: ControlPlane, searches: dict[str, Document], section: str, inner: str
+) -> None:
+    lines = refused_change(cluster, searches["everything"], section, REMOVED)
+    assert_fixed(lines, f"{section}.{inner}")
+
+
+def test_a_search_is_warm_started_by_another_of_the_same_settings(cluster: ControlPlane) -> None:
+    again = changed("metadata.name", "r50-again", changed("spec.warmStart", {"from": "r50"}))
+    assert create(cluster, again, **STRICT)
+
+
+@pytest.mark.parametrize("character", ["x", '"', "<", "中"])
+def test_the_largest_status_is_kept_whole(
+    cluster: ControlPlane, searches: dict[str, Document], character: str
+) -> None:
+    status = largest_status(character).to_json()
+    stored = cluster.api.patch(SEARCHES_PATH, "default", "least", {"status": status}, "status")
+    assert stored["status"] == status
+    assert stored["spec"] == searches["least"]["spec"]
+
+
+def test_a_status_of_the_wrong_shape_is_refused(
+    cluster: ControlPlane, searches: dict[str, Document]
+) -> None:
+    wrong = {"status": {"phase": "Dreaming", "best": {"h": 0.5}}}
+    with pytest.raises(ApiError) as caught:
+        cluster.api.patch(SEARCHES_PATH, "default", "least", wrong, "status")
+    lines = findings(caught.value)
+    assert any(line.startswith("status.best.h") and "string" in line for line in lines), lines
+
+
+STATUS = ResourceStatus.model_validate(
+    {
+        "phase": "Searching",
+        "conditions": [
+            {
+                "type": "Degraded",
+                "status": "True",
+                "last_transition_time": "2026-11-22T20:30:15Z",
+                "reason": "QuotaExceeded",
+                "message": "no GPU is left",
+            },
+            {
+                "type": "Accepted",
+                "status": "True",
+                "last_transition_time": "2026-11-22T20:30:15Z",
+                "reason": "Valid",
+            },
+        ],
+        "trials": {"total": 100, "finished": 37, "progress": "37/100"},
+        "teachers": {"progress": "2/3"},
+        "base": {"h": 0.25, "map": 0.398},
+        "best": {"h": 0.33, "map": 0.401},
+        "flops_change": "-41%",
+        "gpu_hours": "12.5",
+    }
+)
+
+
+def kubectl(cluster: ControlPlane, *arguments: str) -> str:
+    command: Command = [cluster.binaries["kubectl"], "--kubeconfig", cluster.kubeconfig, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_kubectl_shows_where_a_search_stands(cluster: ControlPlane, namespace: str) -> None:
+    create_in = SEARCHES.format(namespace)
+    cluster.api.request("POST", create_in, MINIMAL)
+    patch = {"status": STATUS.to_json()}
+    cluster.api.patch(SEARCHES_PATH, namespace, "r50", patch, "status")
+
+    heads, row = kubectl(cluster, "-n", namespace, "get", "detnas").splitlines()
+    names = ["NAME", "PHASE", "TEACHERS", "TRIALS", "BEST H", "BASE H", "BEST MAP", "FLOPS", "AGE"]
+    assert re.split(r"\s{2,}", heads.strip()) == names
+    shown = ["r50", "Searching", "2/3", "37/100", "0.3300", "0.2500", "0.4010", "-41%"]
+    assert row.split()[:-1] == shown
+
+    wide = kubectl(cluster, "-n", namespace, "get", "detnas", "-o", "wide").splitlines()[1]
+    assert re.split(r"\s{2,}", wide)[-3:] == ["12.5", "Valid", "no GPU is left"]
+    assert "detnassearch.detnas.dev/r50" in kubectl(cluster, "-n", namespace, "get", "all")
+
+
+def test_the_chart_holds_what_the_command_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["detnas", "crd"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    in_chart = (ROOT / "charts" / "detnas" / "files" / "crd.yaml").read_text()
+    assert capsys.readouterr().out == in_chart, "run: detnas crd > charts/detnas/files/crd.yaml"
