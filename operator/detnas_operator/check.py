@@ -20,7 +20,7 @@ NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
     ("pods", ""): ("get", "list"),
     ("pods", "log"): ("get",),
     ("services", ""): ("get", "create", "delete"),
-    ("events", ""): ("create",),
+    ("events", ""): ("list", "create"),
 }
 """Verbs by resource and subresource: all that the chart's roles grant, and all that is used."""
 

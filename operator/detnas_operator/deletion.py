@@ -59,7 +59,7 @@ class Finalizing:
         for name, job in self.jobs.all().items():
             if not has_ended(job) and "deletionTimestamp" not in job["metadata"]:
                 self.jobs.delete(name, "the search is deleted")
-        if any(pod.get("status", {}).get("phase") in _ALIVE for pod in self.jobs.pods()):
+        if any(pod.get("status", {}).get("phase") in _ALIVE for pod in self.jobs.live_pods()):
             return False
         count = 0
         for key in list(store.list(f"{folder}/")):

@@ -8,10 +8,11 @@ from typing import Any
 from detnas.lifecycle.status import search_status
 from detnas.plan.stages import DueJob, Plan
 from detnas.records.results import Outcome
+from detnas_operator.explaining import Explanation, explain, job_states
 from detnas_operator.findings import ActiveJob, Findings, Reason
 from detnas_operator.job.state import JobState, Running, Waiting
 from detnas_operator.memory import SearchMemory, parse_time, seconds_since
-from detnas_operator.observing import Naming, job_states
+from detnas_operator.observing import Naming
 from detnas_operator.restraint import Restraint
 from detnas_operator.search_jobs import SearchJobs, has_ended, purpose
 
@@ -69,15 +70,16 @@ class Finding:
         )
 
     def _active(self) -> Mapping[DueJob, ActiveJob]:
+        memory = self.memory
         live = {name: job for name, job in self.jobs.all().items() if not has_ended(job)}
         now = datetime.now(UTC)
-        states = job_states(live, self.memory.pods, now)
-        if any(isinstance(state, Waiting) for state in states.values()):
-            if seconds_since(self.memory.explained, self.now) >= EXPLAIN_SECONDS:
-                self.memory.pods, self.memory.explained = self.jobs.pods(), self.now
-                states = job_states(live, self.memory.pods, now)
-        else:
-            self.memory.pods = []
+        states = job_states(live, memory.explanation, now)
+        waiting = [name for name, state in states.items() if isinstance(state, Waiting)]
+        if not waiting:
+            memory.explanation = Explanation()
+        elif seconds_since(memory.explained, self.now) >= EXPLAIN_SECONDS:
+            memory.explanation, memory.explained = explain(self.jobs, waiting), self.now
+            states = job_states(live, memory.explanation, now)
         return {purpose(job): _active_job(name, job, states[name]) for name, job in live.items()}
 
     def _read_attempts(self, active: Mapping[DueJob, ActiveJob]) -> None:

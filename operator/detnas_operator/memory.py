@@ -27,6 +27,7 @@ from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.store.errors import StoreError
 from detnas_operator.admission import Admitted, with_current_settings
+from detnas_operator.explaining import Explanation
 
 Clock = Callable[[], float]
 
@@ -47,7 +48,7 @@ class SearchMemory:
         attempts_read: when that was read; none while it never was.
         patched: when its status was last written.
         done_since: when a running Job's result was first seen, by the Job's name.
-        pods: of its Jobs, as last looked at to say why they do not run.
+        explanation: why its Jobs do not run, as last looked up.
         explained: when that was.
         claim: our side of the pool's claim; none until the pool's folder is known.
         trained_pool: this search trained the pool that is ready; none while that is not known.
@@ -66,7 +67,7 @@ class SearchMemory:
     attempts_read: float | None = None
     patched: float | None = None
     done_since: dict[str, float] = field(default_factory=dict)
-    pods: list[dict[str, Any]] = field(default_factory=list)
+    explanation: Explanation = field(default_factory=Explanation)
     explained: float | None = None
     claim: PoolClaim | None = None
     trained_pool: bool | None = None

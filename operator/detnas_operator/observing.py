@@ -1,8 +1,7 @@
 """What a pass sees: where the search stands in the store, and its Jobs in the cluster."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from detnas.lifecycle.state import SearchState
@@ -10,9 +9,8 @@ from detnas.lifecycle.status import job_folder
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Verb
 from detnas_operator.job.names import job_name
-from detnas_operator.job.state import JobState, job_state
 from detnas_operator.memory import SearchMemory
-from detnas_operator.search_jobs import has_ended, is_owned_by, purpose
+from detnas_operator.search_jobs import has_ended, purpose
 from detnas_operator.steps import SeenJob
 
 Object = dict[str, Any]
@@ -86,13 +84,3 @@ def is_finished(state: SearchState, due: DueJob) -> bool:
         Verb.FINETUNE: ending is not None and ending.finetune is not None,
         Verb.EXPORT: ending is not None and ending.export is not None,
     }[due.verb]
-
-
-def job_states(
-    jobs: Mapping[str, Object], pods: Sequence[Object], now: datetime
-) -> dict[str, JobState]:
-    """How each Job stands; with its pods, also why it does not run."""
-    return {
-        name: job_state(job, [pod for pod in pods if is_owned_by(pod, job)], now)
-        for name, job in jobs.items()
-    }

@@ -42,9 +42,28 @@ class SearchJobs:
         snapshot = self.client.snapshot("jobs", self.key.namespace, self._selector)
         self.cache.replace_jobs(self.key, snapshot)
 
-    def pods(self) -> list[Object]:
-        """Return the pods of all of them."""
-        return list(self.client.list("pods", self.key.namespace, self._selector))
+    def live_pods(self) -> list[Object]:
+        """Return the pods of all of them, less those that succeeded: they have no more to say."""
+        fields = "status.phase!=Succeeded"
+        return list(self.client.list("pods", self.key.namespace, self._selector, fields))
+
+    def pods_of(self, name: str) -> list[Object]:
+        """Return the pods of one of them, ended ones too."""
+        selector = f"{self._selector},batch.kubernetes.io/job-name={name}"
+        return list(self.client.list("pods", self.key.namespace, selector))
+
+    def refusals(self, name: str) -> str:
+        """Return why the Job controller could not create a Job's pods of late; empty if it could.
+
+        A quota or a policy that refuses a pod shows in these events and nowhere else.
+        """
+        fields = f"reason=FailedCreate,involvedObject.kind=Job,involvedObject.name={name}"
+        found = [
+            event
+            for event in self.client.list("events", self.key.namespace, fields=fields)
+            if event["involvedObject"].get("uid") == self.all()[name]["metadata"]["uid"]
+        ]
+        return str(max(found, key=_last_seen).get("message", "")) if found else ""
 
     def start(self, objects: list[Object]) -> Reason | None:
         """Create a Job with what it needs; return why that can not be, for now.
@@ -129,6 +148,10 @@ def has_ended(job: Object) -> bool:
 def is_owned_by(body: Object, job: Object) -> bool:
     """Whether a Job made this pod."""
     return owner_uid(body) == str(job["metadata"]["uid"])
+
+
+def _last_seen(event: Object) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _refusal(body: Object, error: Refused) -> Reason:

@@ -131,12 +131,11 @@ class SearchPass:
 
     def _settle(self, names: tuple[str, ...]) -> None:
         settling = Settling(self.memory.store, self.jobs, self.memory.verification.rejected)
-        pods = self.jobs.pods()
         for name in names:
             job = self.jobs.all()[name]
             due = purpose(job)
             with about(job=name):
-                settling.settle(job, due, self._naming.folder(due), pods)
+                settling.settle(job, due, self._naming.folder(due))
 
     def _apply(self, todo: Steps) -> None:
         why = str(self._decided.phase) if self._decided.phase in OVER else "not wanted now"

@@ -37,24 +37,24 @@ class Settling:
     jobs: SearchJobs
     rejected: Mapping[str, str]
 
-    def settle(self, job: Object, due: DueJob, folder: str, pods: list[Object]) -> Result:
+    def settle(self, job: Object, due: DueJob, folder: str) -> Result:
         """Write the result that the job itself did not write, unless it did in the meantime.
 
         Args:
             job: its Job, which is over or must end.
             due: what it was for.
             folder: key of its folder.
-            pods: of the search.
         """
-        own = [pod for pod in pods if is_owned_by(pod, job)]
+        name = job["metadata"]["name"]
+        own = [pod for pod in self.jobs.pods_of(name) if is_owned_by(pod, job)]
         end = self._keep_log(folder, own)
         message = self.rejected.get(folder) or _message(job, own)
         if not has_ended(job):
-            self.jobs.delete(job["metadata"]["name"], message)
+            self.jobs.delete(name, message)
         message = f"{message}; the end of its log:\n{end}" if end else message
         started = parse_time(job.get("status", {}).get("startTime")) or datetime.now(UTC)
         result = give_up(self.store, due.verb, folder, message, started)
-        log.warning("%s ended without a result: %s", job["metadata"]["name"], message)
+        log.warning("%s ended without a result: %s", name, message)
         return result
 
     def _keep_log(self, folder: str, pods: list[Object]) -> str:

@@ -12,7 +12,7 @@ ALLOWED = {
     "/pods": {"get", "list"},
     "/pods/log": {"get"},
     "/services": {"get", "create", "delete"},
-    "/events": {"create"},
+    "/events": {"list", "create"},
 }
 """All that the operator needs; a right that is added has to be added here."""
 

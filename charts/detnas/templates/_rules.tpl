@@ -24,7 +24,8 @@
 - apiGroups: [""]
   resources: [services]
   verbs: [get, create, delete]
+# What happened to a search; why the Job controller could not make a pod (quota, policy).
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [list, create]
 {{- end -}}

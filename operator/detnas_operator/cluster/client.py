@@ -61,15 +61,21 @@ class KubernetesClient:
         return _object(answer)
 
     def list(
-        self, kind: str, namespace: str | None, selector: str = "", limit: int = PAGE
+        self,
+        kind: str,
+        namespace: str | None,
+        selector: str = "",
+        fields: str = "",
+        limit: int = PAGE,
     ) -> Iterator[Object]:
         """Yield the objects of a namespace (None: of all), page by page.
 
         Args:
             selector: label selector, ``a=b,c in (d, e)``; empty for all.
+            fields: field selector, ``a=b,c=d``; empty for all.
             limit: objects to a page.
         """
-        for page in self._pages(kind, namespace, selector, limit):
+        for page in self._pages(kind, namespace, selector, limit, fields):
             yield from page.items
 
     def snapshot(
@@ -170,7 +176,7 @@ class KubernetesClient:
         tail_lines: int,
         limit_bytes: int,
     ) -> str:
-        """Return the end of a container's log.
+        """Return the end of a container's log; empty where its pod has no node yet.
 
         Args:
             limit_bytes: at most so many bytes, the last ones.
@@ -208,11 +214,13 @@ class KubernetesClient:
         return bool(review.get("status", {}).get("allowed"))
 
     def _pages(
-        self, kind: str, namespace: str | None, selector: str, limit: int
+        self, kind: str, namespace: str | None, selector: str, limit: int, fields: str = ""
     ) -> Iterator[Snapshot]:
         query = {"limit": str(limit)}
         if selector:
             query["labelSelector"] = selector
+        if fields:
+            query["fieldSelector"] = fields
         path = KINDS[kind].path(namespace)
         what = f"list {kind} of {namespace or 'all namespaces'}"
         while True:

@@ -1,0 +1,50 @@
+"""Why Jobs do not run: looked up from pods and events, which are not watched."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from detnas_operator.job.state import JobState, job_state
+from detnas_operator.search_jobs import SearchJobs, is_owned_by
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why Jobs do not run, as last looked up.
+
+    Attributes:
+        pods: of the search's Jobs.
+        refused: why no pod of a Job could be created, by the Job's name.
+    """
+
+    pods: Sequence[Object] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def job_states(
+    jobs: Mapping[str, Object], explanation: Explanation, now: datetime
+) -> dict[str, JobState]:
+    """How each Job stands, and why it does not run, as far as that was looked up."""
+    refused = explanation.refused
+    return {
+        name: job_state(job, explanation.pods, now, refused.get(name, ""))
+        for name, job in jobs.items()
+    }
+
+
+def explain(jobs: SearchJobs, waiting: Iterable[str]) -> Explanation:
+    """Look up why Jobs do not run.
+
+    Args:
+        jobs: the search's Jobs in the cluster.
+        waiting: names of those that do not run.
+    """
+    pods = jobs.live_pods()
+    all_jobs = jobs.all()
+    podless = [
+        name for name in waiting if not any(is_owned_by(pod, all_jobs[name]) for pod in pods)
+    ]
+    return Explanation(pods, {name: words for name in podless if (words := jobs.refusals(name))})
