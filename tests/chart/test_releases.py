@@ -255,21 +255,22 @@ def evict(api: Api, name: str) -> None:
     api.request("POST", path, {**eviction, **options})
 
 
-def test_budget_keeps_pods_of_a_pools_training_from_being_evicted(
+def test_budget_keeps_every_rank_of_a_pools_training_from_being_evicted(
     administrator: Administrator,
 ) -> None:
     administrator.install(RELEASE, {**ONE_TENANT, "podDisruptionBudget": {"enabled": True}})
     api = administrator.plane.api
-    pool, trial = running_pod(api, "pool"), running_pod(api, "evaluate")
+    ranks, trial = [running_pod(api, "pool") for _ in range(2)], running_pod(api, "evaluate")
 
     def counted() -> bool:
         path = "apis/policy/v1/poddisruptionbudgets"
         status = api.get(path, TENANT, "detnas-trainer").get("status", {})
-        return bool(status.get("currentHealthy") == 1 and status["disruptionsAllowed"] == 0)
+        return bool(status.get("currentHealthy") == 2 and status["disruptionsAllowed"] == 0)
 
     eventually(counted)
     evict(api, trial)
     assert api.find(PODS, TENANT, trial) is None
-    with pytest.raises(ApiError, match="429.*disruption budget"):
-        evict(api, pool)
-    api.delete(PODS, TENANT, pool, gracePeriodSeconds=0)
+    for rank in ranks:
+        with pytest.raises(ApiError, match="429.*disruption budget"):
+            evict(api, rank)
+        api.delete(PODS, TENANT, rank, gracePeriodSeconds=0)
