@@ -35,6 +35,7 @@ class ControlPlane:
     Attributes:
         api: the client of an administrator.
         kubeconfig: the administrator's, for `kubectl`.
+        abandoned: namespaces of tests that have ended; their pods are played no more.
     """
 
     def __init__(self, folder: Path, binaries: dict[str, Path]) -> None:
@@ -44,6 +45,7 @@ class ControlPlane:
         self.certificate = folder / "certificates" / "apiserver.crt"
         self.api = Api(f"https://127.0.0.1:{port}", ADMIN, self.certificate)
         self.kubeconfig = folder / "admin.kubeconfig"
+        self.abandoned: set[str] = set()
         self._processes: dict[str, Process] = {}
 
     def start(self, definitions: Iterable[Document] = ()) -> None:

@@ -56,7 +56,9 @@ def start_cluster(folder: Path, programs: dict[str, Path]) -> ControlPlane:
 def play_pods(cluster: ControlPlane) -> Iterator[Callable[[Behaviour], PodPlayer]]:
     """Let the cluster's pods be played until the test ends."""
     with contextlib.ExitStack() as stack:
-        yield lambda behaviour: stack.enter_context(PodPlayer(cluster.api, behaviour))
+        yield lambda behaviour: stack.enter_context(
+            PodPlayer(cluster.api, behaviour, cluster.abandoned)
+        )
 
 
 @pytest.fixture
@@ -76,15 +78,33 @@ def operators(tmp_path: Path) -> Iterator[Callable[..., OperatorProcess]]:
 
 
 @pytest.fixture
-def namespace(cluster: ControlPlane) -> Iterator[str]:
-    """A new namespace; afterwards it goes with all that is in it."""
-    name = make_namespace(cluster)
-    yield name
-    cluster.api.delete(NAMESPACES, "", name)
+def namespaces(cluster: ControlPlane) -> Iterator[Callable[[], str]]:
+    """Make namespaces; when the test ends they go with all that is in them."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(make_namespace(cluster))
+        return made[-1]
+
+    yield make
+    for name in made:
+        abandon_namespace(cluster, name)
+
+
+@pytest.fixture
+def namespace(namespaces: Callable[[], str]) -> str:
+    """A new namespace; when the test ends it goes with all that is in it."""
+    return namespaces()
 
 
 def make_namespace(cluster: ControlPlane, prefix: str = "test") -> str:
-    """Make a namespace and return its name."""
+    """Make a namespace and return its name; abandon it in the end."""
     name = f"{prefix}-{uuid.uuid4().hex[:8]}"
     cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     return name
+
+
+def abandon_namespace(cluster: ControlPlane, name: str) -> None:
+    """Delete a namespace, without waiting for its end."""
+    cluster.abandoned.add(name)
+    cluster.api.delete(NAMESPACES, "", name)

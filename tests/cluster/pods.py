@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -24,18 +24,21 @@ SIGTERM_EXIT = 143
 
 
 class PodPlayer:
-    """Plays the pods of a cluster while it is open.
+    """Plays the pods of a cluster while it is open, but those of abandoned namespaces.
 
     Attributes:
         played: every pod that was begun, in order.
         errors: what went wrong in scripts; closing raises the first.
     """
 
-    def __init__(self, api: Api, behaviour: Behaviour) -> None:
+    def __init__(
+        self, api: Api, behaviour: Behaviour, abandoned: Container[str] = frozenset()
+    ) -> None:
         self.behaviour = behaviour
         self.played: list[PlayedPod] = []
         self.errors: list[BaseException] = []
         self._api = api
+        self._abandoned = abandoned
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pods: dict[str, PlayedPod] = {}
         self._attempts: Counter[tuple[str, int]] = Counter()
@@ -105,12 +108,14 @@ class PodPlayer:
         if pod is None:
             pod = self._pods[uid] = PlayedPod(document, self._number(document), calls)
             pod.ended = document.get("status", {}).get("phase") in ("Succeeded", "Failed")
-            if not pod.ended and "deletionTimestamp" not in document["metadata"]:
+            left = pod.ended or pod.namespace in self._abandoned
+            if not left and "deletionTimestamp" not in document["metadata"]:
                 self.played.append(pod)
-                self._begin(uid, self.behaviour(pod)(pod))
+                self._begin(uid, lambda: self.behaviour(pod)(pod))
         if "deletionTimestamp" in document["metadata"] and not pod.stopping:
             pod.stopping = True
-            self._begin(uid, self._finalise(pod, document, self._tasks.pop(uid, None)))
+            script = self._tasks.pop(uid, None)
+            self._begin(uid, lambda: self._finalise(pod, document, script))
 
     def _number(self, document: Document) -> int:
         labels = document["metadata"].get("labels", {})
@@ -119,10 +124,10 @@ class PodPlayer:
         self._attempts[job, index] += 1
         return self._attempts[job, index]
 
-    def _begin(self, uid: str, script: Awaitable[None]) -> None:
+    def _begin(self, uid: str, script: Callable[[], Awaitable[None]]) -> None:
         async def watched() -> None:
             try:
-                await script
+                await script()
             except Exception as error:  # noqa: BLE001 - told to the test's own thread
                 self.errors.append(error)
 

@@ -1,5 +1,6 @@
 """Pods that are played make the Job controller do what it does on a node."""
 
+import threading
 from collections.abc import Callable
 
 from tests.cluster import scripts
@@ -99,6 +100,19 @@ def test_pods_that_do_not_start_say_why(
         return found
 
     eventually(lambda: {"no room", "no such image"} <= told())
+
+
+def test_pods_outlive_the_api_server(
+    cluster: ControlPlane, namespace: str, play_pods: Play
+) -> None:
+    over = threading.Event()
+    play_pods(lambda pod: scripts.runs_until(over, scripts.succeeds()))
+    cluster.api.create(job("long"), namespace)
+    eventually(lambda: phases(cluster, namespace) == ["Running"])
+    cluster.stop_api_server(kill=True)
+    over.set()
+    cluster.start_api_server()
+    assert ended(cluster, namespace, "long")["type"] == "Complete"
 
 
 def test_a_pods_log_can_be_read(cluster: ControlPlane, namespace: str, play_pods: Play) -> None:
