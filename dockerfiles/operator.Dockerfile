@@ -14,15 +14,20 @@
 # steps that install, and stay in no layer.
 ARG BASE=python:3.11-slim-bookworm
 
+# What to install is written here, so that other changes of pyproject.toml install nothing anew.
+FROM ${BASE} AS requirements
+COPY pyproject.toml dockerfiles/requirements.py /
+RUN python3.11 /requirements.py /pyproject.toml operator > /requirements.txt
+
 FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_CONSTRAINT=/build/constraints.txt
 # Two environments: pip stays in the first, the second is what the image carries.
 RUN python3.11 -m venv /build/pip && python3.11 -m venv --without-pip /opt/detnas
-COPY constraints.txt pyproject.toml dockerfiles/requirements.py /build/
+COPY constraints.txt /build/
+COPY --from=requirements /requirements.txt /build/
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
-    cd /build && python3.11 requirements.py pyproject.toml operator > requirements.txt \
-    && pip/bin/pip --python /opt/detnas/bin/python install --requirement requirements.txt
+    cd /build && pip/bin/pip --python /opt/detnas/bin/python install --requirement requirements.txt
 COPY . /build/source
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \

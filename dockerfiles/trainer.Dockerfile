@@ -20,15 +20,20 @@ ARG BUILDER=python:3.11-bookworm
 # Replaced by `--build-context wheels=DIR`.
 FROM scratch AS wheels
 
+# What to install is written here, so that other changes of pyproject.toml install nothing anew.
+FROM ${BUILDER} AS requirements
+COPY pyproject.toml dockerfiles/requirements.py /
+RUN python3.11 /requirements.py /pyproject.toml trainer > /requirements.txt
+
 FROM ${BUILDER} AS torch
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_CONSTRAINT=/build/constraints.txt
 # Two environments: pip stays in the first, the second is what the image carries.
 RUN python3.11 -m venv /build/pip && python3.11 -m venv --without-pip /opt/detnas
-COPY constraints.txt pyproject.toml dockerfiles/requirements.py /build/
+COPY constraints.txt /build/
+COPY --from=requirements /requirements.txt /build/
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
-    cd /build && python3.11 requirements.py pyproject.toml trainer > requirements.txt \
-    && grep -E '^torch(vision)?==' requirements.txt > torch.txt \
+    cd /build && grep -E '^torch(vision)?==' requirements.txt > torch.txt \
     && pip/bin/pip --python /opt/detnas/bin/python install --requirement torch.txt
 
 FROM torch AS mmcv

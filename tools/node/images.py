@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ NO_USE = ("usr/share/doc", "usr/share/info", "usr/share/locale", "usr/share/man"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # What tells pip where packages come from; the rest of its configuration stays outside.
 PIP_SETTINGS = (
-    "index-url", "extra-index-url", "trusted-host", "proxy", "cert", "timeout", "no-index"
+    "index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "no-index"
 )  # fmt: skip
 PODMAN = ("podman", "--runtime", "runc")
 # Without CAP_SYS_RESOURCE the limits that podman would set can not be raised.
@@ -65,7 +67,7 @@ class ImageBuilder:
         image = f"localhost/detnas-{name}:{version}"
         with _pip_configuration() as secrets:
             command: Command = [
-                *PODMAN, "build", "--network", "host", *LIMITS, *secrets,
+                *PODMAN, "build", "--force-rm", "--network", "host", *LIMITS, *secrets,
                 "--build-arg", f"BASE={base}", "--build-arg", f"VERSION={version}", *options,
                 "--tag", image, "--file", self.root / "dockerfiles" / f"{name}.Dockerfile",
                 self.root,
@@ -139,11 +141,23 @@ def _pip_configuration() -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pip.conf"
         file.touch(mode=0o600)
-        file.write_text(pip_settings(run(["python3", "-m", "pip", "config", "list"])))
+        file.write_text(pip_settings(_pip_configured()))
         secrets = ["--secret", f"id=pip.conf,src={file}"]
         if CERTIFICATES.exists():
             secrets += ["--secret", f"id={CERTIFICATES.name},src={CERTIFICATES}"]
         yield secrets
+
+
+def _pip_configured() -> str:
+    """What pip reads from its files and from the environment, as `pip config list` prints it."""
+    ask: Command = [sys.executable, "-m", "pip", "config", "list"]
+    if succeeds(ask):
+        return run(ask)
+    ours = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    return "\n".join(
+        f":env:.{name.removeprefix('PIP_').lower().replace('_', '-')}={value!r}"
+        for name, value in ours.items()
+    )
 
 
 def pip_settings(listed: str) -> str:
@@ -153,7 +167,7 @@ def pip_settings(listed: str) -> str:
         key, _, value = line.partition("=")
         section, _, name = key.rpartition(".")
         if name in PIP_SETTINGS and (name not in chosen or section == ":env:"):
-            chosen[name] = value.strip("'\"")
+            chosen[name] = " ".join(str(ast.literal_eval(value)).split())
     if os.access(CERTIFICATES, os.R_OK):
         chosen["cert"] = str(CERTIFICATES)  # the only place where the build has them
     return "[global]\n" + "".join(f"{name} = {value}\n" for name, value in chosen.items())

@@ -71,4 +71,5 @@ def run(command: Command, text: str = "", env: Mapping[str, str] | None = None) 
 
 def succeeds(command: Command) -> bool:
     """Whether a command ends well."""
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    words = [str(part) for part in command]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0

@@ -19,6 +19,7 @@ from tools.node.daemons import Daemons
 from tools.node.kubelet import start_kubelet
 from tools.node.layout import Layout
 from tools.node.network import make_network, remove_network, succeeds
+from tools.node.seaweed import S3Server
 from tools.node.services import start_services
 from tools.process import Command, clock, say
 
@@ -53,6 +54,7 @@ def stop_node(layout: Layout) -> None:
     daemons = Daemons(layout)
     for name in ("kubelet", "kube-proxy", "coredns", "s3"):
         daemons.stop(name)
+    S3Server.remove_sockets()
     cgroups.end_all(layout.name)
     if daemons.is_running("containerd"):
         remove_tasks(layout)

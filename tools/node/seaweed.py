@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from tools.node.daemons import Daemons, inside
 from tools.node.layout import Layout
 from tools.process import Command
 
-PORT = 8333
+_PORTS = {"s3": 28330, "master": 28331, "volume": 28332, "filer": 28333, "admin": 28334}
+_BESIDE = 10  # from a service's port to that of its own protocol
 _BUCKET_SECONDS = 60
 
 
@@ -33,7 +35,7 @@ class S3Server:
     @property
     def endpoint(self) -> str:
         """Where pods reach it."""
-        return f"http://{self.layout.address}:{PORT}"
+        return f"http://{self.layout.address}:{_PORTS['s3']}"
 
     @property
     def variables(self) -> dict[str, str]:
@@ -57,13 +59,22 @@ class S3Server:
         address = self.layout.address
         command: Command = [
             self.program, "mini", f"-dir={data}", f"-ip={address}", f"-ip.bind={address}",
-            f"-s3.port={PORT}", "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
+            "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
             "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
+            *(f"-{service}.port={port}" for service, port in _PORTS.items()),
+            *(f"-{service}.port.grpc={port + _BESIDE}" for service, port in _PORTS.items()),
             f"-filer.localSocket={data}.filer.sock", f"-s3.localSocket={data}.sock",
         ]  # fmt: skip
         daemons = Daemons(self.layout)
         daemons.start("s3", command, {**self.variables, "S3_BUCKET": self.bucket})
         daemons.wait_until("s3", self._has_bucket, _BUCKET_SECONDS)
+
+    @staticmethod
+    def remove_sockets() -> None:
+        """Remove what the server leaves in the folder for temporary files."""
+        for port in _PORTS.values():
+            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
 
     def _has_bucket(self) -> bool:
         look = f"import boto3; boto3.client('s3').head_bucket(Bucket={self.bucket!r})"
