@@ -129,8 +129,8 @@ def connect(connections: int) -> Connection:
     """
     configuration = Configuration()
     try:
-        if os.environ.get("KUBECONFIG"):
-            load_kube_config(client_configuration=configuration)
+        if files := os.environ.get("KUBECONFIG"):
+            load_kube_config(files, client_configuration=configuration)
         else:
             load_incluster_config(client_configuration=configuration)
     except (ConfigException, OSError) as error:

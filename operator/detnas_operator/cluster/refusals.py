@@ -53,8 +53,10 @@ def _class(code: int, method: str, reason: str, status: Mapping[str, Any]) -> ty
         return Unavailable
     if code == 429:
         return TooManyRequests
-    if code == 403 and "NamespaceTerminating" in _causes(status):
+    if code == 403 and "NamespaceTerminating" in _causes(status, "reason"):
         return Terminating
+    if code == 422 and "metadata.uid" in _causes(status, "field"):
+        return Conflict  # a patch meant for another object of this name
     return Refused if 400 <= code < 500 else Unavailable
 
 
@@ -73,9 +75,9 @@ def _status(data: bytes) -> dict[str, Any]:
     return {}
 
 
-def _causes(status: Mapping[str, Any]) -> set[str]:
+def _causes(status: Mapping[str, Any], part: str) -> set[str]:
     details = status.get("details") or {}
-    return {str(cause.get("reason")) for cause in details.get("causes") or ()}
+    return {str(cause.get(part)) for cause in details.get("causes") or ()}
 
 
 def _retry_after(headers: Mapping[str, str], status: Mapping[str, Any]) -> float | None:

@@ -1,0 +1,233 @@
+"""The client against a real API server, as the operator's own service account."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from detnas_operator.check import NEEDED
+from detnas_operator.cluster import (
+    AlreadyExists,
+    Conflict,
+    KubernetesClient,
+    NotFound,
+    Refused,
+    Terminating,
+    Unavailable,
+)
+from detnas_operator.cluster.connection import Connection, connect
+from tests.cluster.api import JOBS, NAMESPACES, PODS, SEARCHES, Api
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.searches import manifest
+from tests.cluster.waiting import eventually
+from tests.seaweed import free_ports
+
+QUOTAS = "api/v1/resourcequotas"
+
+
+def job(name: str, **labels: str) -> dict[str, Any]:
+    container = {"name": "trainer", "image": "trainer:1"}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "detnas", **labels}},
+        "spec": {
+            "suspend": True,
+            "template": {"spec": {"restartPolicy": "Never", "containers": [container]}},
+        },
+    }
+
+
+def test_creates_reads_patches_and_deletes(client: KubernetesClient, namespace: str) -> None:
+    made = client.create("jobs", namespace, job("a"))
+    read = client.get("jobs", namespace, "a")
+    assert read is not None
+    assert read["metadata"]["uid"] == made["metadata"]["uid"]
+    labels = {"metadata": {"labels": {"new": "1", "app.kubernetes.io/managed-by": None}}}
+    patched = client.merge_patch("jobs", namespace, "a", labels)
+    assert "new" in patched["metadata"]["labels"]
+    assert "app.kubernetes.io/managed-by" not in patched["metadata"]["labels"]
+    client.delete("jobs", namespace, "a")
+    eventually(lambda: client.get("jobs", namespace, "a") is None)
+    client.delete("jobs", namespace, "a")
+
+
+def test_the_status_is_a_part_of_its_own(
+    client: KubernetesClient, cluster: ControlPlane, namespace: str
+) -> None:
+    cluster.api.create(manifest("r18"), namespace)
+    answer = client.merge_patch(
+        "detnassearches", namespace, "r18", {"status": {"phase": "Pending"}}, "status"
+    )
+    assert answer["status"] == {"phase": "Pending"}
+    assert cluster.api.get(SEARCHES, namespace, "r18")["status"] == {"phase": "Pending"}
+
+
+def test_a_second_create_is_told_from_a_patch_of_another_version(
+    client: KubernetesClient, namespace: str
+) -> None:
+    made = client.create("jobs", namespace, job("a"))
+    with pytest.raises(AlreadyExists):
+        client.create("jobs", namespace, job("a"))
+    client.merge_patch("jobs", namespace, "a", {"metadata": {"labels": {"x": "1"}}})
+    old = {"metadata": {"resourceVersion": made["metadata"]["resourceVersion"], "labels": {}}}
+    with pytest.raises(Conflict):
+        client.merge_patch("jobs", namespace, "a", old)
+    with pytest.raises(NotFound):
+        client.merge_patch("jobs", namespace, "b", {"metadata": {"labels": {}}})
+
+
+@pytest.mark.parametrize("verb", ["patch", "delete", "patch a search"])
+def test_only_the_very_object_that_is_meant_is_touched(
+    client: KubernetesClient, cluster: ControlPlane, namespace: str, verb: str
+) -> None:
+    client.create("jobs", namespace, job("a"))
+    cluster.api.create(manifest("a"), namespace)
+    other = {"metadata": {"uid": "other", "labels": {"x": "1"}}}
+    touch = {
+        "patch": lambda: client.merge_patch("jobs", namespace, "a", other),
+        "patch a search": lambda: client.merge_patch("detnassearches", namespace, "a", other),
+        "delete": lambda: client.delete("jobs", namespace, "a", uid="other"),
+    }
+    with pytest.raises(Conflict):
+        touch[verb]()
+    assert client.get("jobs", namespace, "a") is not None
+
+
+def test_a_deleted_job_takes_its_pods_along(
+    client: KubernetesClient, cluster: ControlPlane, namespace: str
+) -> None:
+    client.create("jobs", namespace, job("a"))
+    client.merge_patch("jobs", namespace, "a", {"spec": {"suspend": False}})
+    (pod,) = eventually(lambda: list(client.list("pods", namespace)))
+    assert client.pod_log(namespace, pod["metadata"]["name"], "trainer", 20, 4096) == ""
+    with pytest.raises(NotFound):
+        client.pod_log(namespace, "nobody", "trainer", 20, 4096)
+    client.delete("jobs", namespace, "a")
+    eventually(lambda: not cluster.api.list(PODS, namespace))
+
+
+def test_lists_page_by_page_what_a_selector_chooses(
+    client: KubernetesClient, namespace: str
+) -> None:
+    for number in range(7):
+        client.create("jobs", namespace, job(f"a{number}", parity=str(number % 2)))
+    found = client.list("jobs", namespace, "parity=0", limit=2)
+    assert [one["metadata"]["name"] for one in found] == ["a0", "a2", "a4", "a6"]
+    snapshot = client.snapshot("jobs", namespace, slim=lambda body: {"metadata": body["metadata"]})
+    assert [set(one) for one in snapshot.items] == [{"metadata"}] * 7
+    versions = [int(one["metadata"]["resourceVersion"]) for one in snapshot.items]
+    assert max(versions) <= int(snapshot.resource_version)
+
+
+def test_quota_and_invalid_objects_are_refused_in_the_servers_words(
+    client: KubernetesClient, cluster: ControlPlane, namespace: str
+) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "few"},
+        "spec": {"hard": {"count/jobs.batch": "1"}},
+    }
+    cluster.api.create(quota, namespace)
+    eventually(lambda: cluster.api.get(QUOTAS, namespace, "few").get("status", {}).get("hard"))
+    client.create("jobs", namespace, job("a"))
+    with pytest.raises(Refused, match="exceeded quota: few") as refused:
+        client.create("jobs", namespace, job("b"))
+    assert refused.value.status == 403
+    assert not refused.value.remedy
+    broken = job("c")
+    del broken["spec"]["template"]["spec"]["containers"][0]["image"]
+    with pytest.raises(Refused, match="image: Required value") as invalid:
+        client.create("jobs", namespace, broken)
+    assert invalid.value.status == 422
+
+
+def test_a_namespace_that_is_being_deleted_is_no_missing_permission(
+    client: KubernetesClient, cluster: ControlPlane, namespace: str
+) -> None:
+    holder = job("held")
+    holder["metadata"]["finalizers"] = ["test.example/hold"]
+    cluster.api.create(holder, namespace)
+    cluster.api.delete(NAMESPACES, "", namespace)
+    admin = KubernetesClient(client.connection)
+    # The role goes with the namespace, so somebody who may do anything finds out.
+    admin.connection.configuration.api_key["BearerToken"] = f"Bearer {cluster.api.token}"
+    admin.connection.configuration.refresh_api_key_hook = None
+    with pytest.raises(Terminating):
+        admin.create("jobs", namespace, job("late"))
+    cluster.api.patch(JOBS, namespace, "held", {"metadata": {"finalizers": None}})
+
+
+def test_what_the_role_does_not_grant_is_refused_with_a_remedy(client: KubernetesClient) -> None:
+    with pytest.raises(Refused, match="service account"):
+        client.snapshot("jobs", "kube-system")
+    assert not client.allowed("list", "jobs", "kube-system")
+
+
+def test_may_do_all_that_the_operator_needs(client: KubernetesClient, namespace: str) -> None:
+    for (kind, subresource), verbs in NEEDED.items():
+        for verb in verbs:
+            assert client.allowed(verb, kind, namespace, subresource), (verb, kind, subresource)
+
+
+def test_every_write_is_counted_with_its_outcome(client: KubernetesClient, namespace: str) -> None:
+    writes: list[tuple[str, str, str]] = []
+    counting = KubernetesClient(client.connection, lambda *write: writes.append(write))
+    counting.create("jobs", namespace, job("a"))
+    with pytest.raises(AlreadyExists):
+        counting.create("jobs", namespace, job("a"))
+    counting.get("jobs", namespace, "a")
+    counting.delete("jobs", namespace, "a")
+    assert writes == [
+        ("create", "jobs", "ok"),
+        ("create", "jobs", "AlreadyExists"),
+        ("delete", "jobs", "ok"),
+    ]
+
+
+def test_threads_share_the_client(client: KubernetesClient, namespace: str) -> None:
+    failures: list[Exception] = []
+
+    def work(number: int) -> None:
+        try:
+            client.create("jobs", namespace, job(f"a{number}"))
+            assert client.get("jobs", namespace, f"a{number}")
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert len(list(client.list("jobs", namespace))) == 12
+
+
+def test_a_server_that_does_not_answer_is_unavailable(
+    cluster: ControlPlane, connected: Callable[[Api], Connection]
+) -> None:
+    (port,) = free_ports(1)
+    nobody = Api(f"https://127.0.0.1:{port}", "token", cluster.certificate)
+    with pytest.raises(Unavailable, match="no answer"):
+        KubernetesClient(connected(nobody)).get("jobs", "default", "a")
+
+
+def test_a_wrong_token_is_refused(
+    cluster: ControlPlane, connected: Callable[[Api], Connection]
+) -> None:
+    stranger = Api(cluster.api.server, "stranger", cluster.certificate)
+    with pytest.raises(Refused, match="renew the operator's token"):
+        KubernetesClient(connected(stranger)).get("jobs", "default", "a")
+
+
+def test_says_how_to_reach_a_cluster_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(Refused, match="set KUBECONFIG"):
+        connect(1)
+    monkeypatch.setenv("KUBECONFIG", "/nowhere/kubeconfig")
+    with pytest.raises(Refused, match="set KUBECONFIG"):
+        connect(1)

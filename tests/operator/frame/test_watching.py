@@ -1,0 +1,250 @@
+"""What happens in the cluster reaches a pass, with the rights the chart gives, whatever breaks."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+
+from detnas_operator import frame as frame_module
+from detnas_operator.cache import SearchKey
+from detnas_operator.kopf_settings import kopf_settings
+from detnas_operator.work_queue import Again
+from tests.cluster.api import JOBS, SEARCHES
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.searches import manifest
+from tests.cluster.waiting import eventually
+from tests.operator.frame.conftest import Start
+from tests.operator.frame.proxy import proxy_of
+from tests.operator.frame.test_client import job
+
+
+def owned_job(name: str, owner: dict[str, Any]) -> dict[str, Any]:
+    made = job(name, **{"detnas.dev/search": owner["metadata"]["name"]})
+    reference = {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    made["metadata"]["ownerReferences"] = [reference]
+    return made
+
+
+def suspend(cluster: ControlPlane, key: SearchKey, value: bool = True) -> str:
+    """Change a search and return its new version."""
+    patch = {"spec": {"suspend": value}}
+    answer = cluster.api.patch(SEARCHES, key.namespace, key.name, patch)
+    return answer["metadata"]["resourceVersion"]
+
+
+def test_searches_and_their_jobs_lead_to_passes(
+    frame: Start, cluster: ControlPlane, namespace: str
+) -> None:
+    key = SearchKey(namespace, "r18")
+    with frame() as running:
+        owner = cluster.api.create(manifest("r18"), namespace)
+        eventually(lambda: running.notes.of(key))
+        suspend(cluster, key)
+        eventually(lambda: running.notes.of(key)[-1].suspend)
+        cluster.api.create(owned_job("r18-base", owner), namespace)
+        eventually(lambda: running.notes.of(key)[-1].jobs == ("r18-base",))
+        cluster.api.delete(JOBS, namespace, "r18-base")
+        eventually(lambda: running.notes.of(key)[-1].jobs == ())
+        cluster.api.delete(SEARCHES, namespace, "r18")
+        eventually(lambda: running.notes.forgotten == [key])
+
+
+def test_what_was_there_before_is_known_before_the_first_pass(
+    frame: Start, cluster: ControlPlane, namespace: str
+) -> None:
+    key = SearchKey(namespace, "r18")
+    owner = cluster.api.create(manifest("r18"), namespace)
+    for number in range(3):
+        cluster.api.create(owned_job(f"r18-t000{number}", owner), namespace)
+    with frame() as running:
+        eventually(lambda: running.notes.of(key))
+        time.sleep(2)  # kopf lists it all once more
+        (only,) = running.notes.of(key)
+        assert only.jobs == ("r18-t0000", "r18-t0001", "r18-t0002")
+
+
+def test_our_own_writes_lead_to_no_pass(
+    frame: Start, cluster: ControlPlane, namespace: str
+) -> None:
+    key = SearchKey(namespace, "r18")
+    with frame() as running:
+
+        def act(of: SearchKey) -> Again:
+            if not running.cache.jobs(of, owner["metadata"]["uid"]):
+                made = running.client.create("jobs", namespace, owned_job("r18-base", owner))
+                running.cache.put_job(made)
+                patch = {"status": {"phase": "Searching"}}
+                answer = running.client.merge_patch(
+                    "detnassearches", namespace, "r18", patch, "status"
+                )
+                running.cache.put_search(answer)
+            return Again()
+
+        owner = cluster.api.create(manifest("r18"), namespace)
+        eventually(lambda: running.notes.of(key))
+        running.notes.act = act
+        suspend(cluster, key)
+        eventually(lambda: cluster.api.find(JOBS, namespace, "r18-base"))
+        time.sleep(1)
+        # One for its creation, one for the change, and those that the Job controller's own
+        # writes to the Job's status lead to.
+        assert len(running.notes.of(key)) <= 4
+        assert cluster.api.get(SEARCHES, namespace, "r18")["status"] == {"phase": "Searching"}
+
+
+def test_nothing_is_written_to_what_is_watched(
+    frame: Start, cluster: ControlPlane, namespace: str
+) -> None:
+    key = SearchKey(namespace, "r18")
+    made = cluster.api.create(manifest("r18"), namespace)
+    with frame() as running:
+        eventually(lambda: running.notes.of(key))
+        time.sleep(1)
+    after = cluster.api.get(SEARCHES, namespace, "r18")
+    assert after == made
+
+
+def test_jobs_of_others_are_not_even_seen(
+    frame: Start, cluster: ControlPlane, namespace: str
+) -> None:
+    key = SearchKey(namespace, "r18")
+    with frame() as running:
+        owner = cluster.api.create(manifest("r18"), namespace)
+        eventually(lambda: running.notes.of(key))
+        other = owned_job("other", owner)
+        other["metadata"]["labels"]["app.kubernetes.io/managed-by"] = "Helm"
+        cluster.api.create(other, namespace)
+        cluster.api.create(owned_job("ours", owner), namespace)
+        eventually(lambda: running.notes.of(key)[-1].jobs == ("ours",))
+
+
+def test_a_pass_follows_its_event_at_once(
+    frame: Start, cluster: ControlPlane, namespace: str
+) -> None:
+    key, delays = SearchKey(namespace, "r18"), []
+    with frame() as running:
+        cluster.api.create(manifest("r18"), namespace)
+        eventually(lambda: running.notes.of(key))
+        for number in range(20):
+            version = suspend(cluster, key, number % 2 == 0)
+            answered = time.perf_counter()
+            seen = eventually(
+                lambda v=version: [p for p in running.notes.of(key) if p.version == v]
+            )
+            delays.append(seen[0].at - answered)
+    print(f"event to pass: median {sorted(delays)[10] * 1000:.1f} ms, worst {max(delays):.3f} s")
+    assert sorted(delays)[10] <= 0.25
+
+
+def test_watches_go_on_when_the_api_server_restarts(
+    frame: Start, cluster: ControlPlane, namespace: str
+) -> None:
+    key = SearchKey(namespace, "r18")
+    with frame() as running:
+        cluster.api.create(manifest("r18"), namespace)
+        eventually(lambda: running.notes.of(key))
+        cluster.stop_api_server(kill=True)
+        time.sleep(2)
+        cluster.start_api_server()
+        suspend(cluster, key)
+        eventually(lambda: running.notes.of(key)[-1].suspend, 30)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take two seconds without a word for the end of a watch."""
+
+    def settings() -> Any:
+        chosen = kopf_settings()
+        chosen.watching.inactivity_timeout = 2.0
+        return chosen
+
+    monkeypatch.setattr(frame_module, "kopf_settings", settings)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_watch_that_falls_silent_is_replaced(
+    frame: Start, cluster: ControlPlane, namespace: str
+) -> None:
+    key = SearchKey(namespace, "r18")
+    with proxy_of(cluster.api.server) as proxy, frame(server=proxy.url) as running:
+        owner = cluster.api.create(manifest("r18"), namespace)
+        cluster.api.create(owned_job("r18-base", owner), namespace)
+        eventually(lambda: running.cache.jobs(key, owner["metadata"]["uid"]))
+        proxy.silence()
+        cluster.api.delete(JOBS, namespace, "r18-base")
+        suspend(cluster, key)
+        last = eventually(lambda: running.notes.of(key)[-1].suspend and running.notes.of(key)[-1])
+        eventually(lambda: running.notes.of(key)[-1].jobs == ())
+        assert last.key == key
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_was_deleted_while_nobody_could_tell_is_found_out(
+    frame: Start, cluster: ControlPlane, namespace: str
+) -> None:
+    """The new API server has no memory of the deletions: the watch starts over from a list."""
+    gone, stays = SearchKey(namespace, "gone"), SearchKey(namespace, "stays")
+    with proxy_of(cluster.api.server) as proxy, frame(server=proxy.url) as running:
+        cluster.api.create(manifest("gone"), namespace)
+        owner = cluster.api.create(manifest("stays"), namespace)
+        for name in ("stays-base", "stays-t0001"):
+            cluster.api.create(owned_job(name, owner), namespace)
+        eventually(lambda: len(running.cache.jobs(stays, owner["metadata"]["uid"])) == 2)
+        eventually(lambda: running.notes.of(gone))
+        proxy.hold()
+        cluster.api.delete(SEARCHES, namespace, "gone")
+        cluster.api.delete(JOBS, namespace, "stays-base")
+        eventually(lambda: not cluster.api.find(JOBS, namespace, "stays-base"))
+        cluster.stop_api_server()
+        cluster.start_api_server()
+        proxy.release()
+        eventually(lambda: running.notes.forgotten == [gone], 30)
+        eventually(lambda: running.notes.of(stays)[-1].jobs == ("stays-t0001",), 30)
+
+
+def test_whole_lists_find_what_no_watch_told(
+    frame: Start, cluster: ControlPlane, namespace: str
+) -> None:
+    key = SearchKey(namespace, "r18")
+    with frame(resyncSeconds=1) as running:
+        owner = cluster.api.create(manifest("r18"), namespace)
+        cluster.api.create(owned_job("r18-base", owner), namespace)
+        eventually(lambda: running.notes.of(key) and running.notes.of(key)[-1].jobs)
+        phantom = owned_job("r18-phantom", owner)
+        phantom["metadata"] |= {"namespace": namespace, "uid": "phantom", "resourceVersion": "1"}
+        running.cache.put_job(phantom)
+        eventually(lambda: running.notes.of(key)[-1].jobs == ("r18-base",))
+
+
+def health(url: str) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, None
+    except OSError:
+        return 0, None
+
+
+def test_health_turns_red_when_a_pass_never_ends(
+    frame: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with frame() as running:
+        status, figures = eventually(lambda: (h := health(running.health))[0] == 200 and h)
+        assert figures["queue"]["searches"] == 0
+        monkeypatch.setattr("detnas_operator.health.OLDEST_HEARTBEAT", -1.0)
+        eventually(lambda: health(running.health)[0] == 500)
+        monkeypatch.setattr("detnas_operator.health.OLDEST_HEARTBEAT", 60.0)
+        eventually(lambda: health(running.health)[0] == 200)
+    assert status == 200
