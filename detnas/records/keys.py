@@ -26,6 +26,16 @@ def ledger_segment(search: str, number: int) -> str:
     return f"{search}/ledger/{number:04d}.json"
 
 
+def folded_ledgers(search: str) -> str:
+    """Folder of the summaries of the ledger's segments, with its slash."""
+    return f"{search}/ledger/folded/"
+
+
+def folded_ledger(search: str, segments: int) -> str:
+    """Key of the summary of so many segments."""
+    return f"{folded_ledgers(search)}{segments:05d}.json"
+
+
 def request_key(folder: str) -> str:
     """Key of a job's request."""
     return f"{folder}/request.json"

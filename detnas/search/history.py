@@ -12,6 +12,7 @@ from detnas.records.proposal import Proposal
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult
 from detnas.search.base import BaseFacts
+from detnas.search.folded import load_folded, write_folded
 from detnas.search.ledger import LedgerEntry, ledger_entry
 from detnas.search.segments import SEGMENT, Segment, pack
 from detnas.search.summary import Summary, fold
@@ -29,12 +30,14 @@ class History:
         in_flight: trials that are decided and have no result, in order.
         loose: finished trials that are in no segment yet, by number.
         segments: how many segments are written.
+        folded: how many of them the stored summary of segments holds.
     """
 
     summary: Summary
     in_flight: tuple[Proposal, ...] = ()
     loose: Mapping[int, LedgerEntry] = field(default_factory=dict)
     segments: int = 0
+    folded: int = 0
 
     def started(self, proposal: Proposal) -> "History":
         """After a trial's request was written."""
@@ -51,7 +54,7 @@ class History:
 
 
 def load_history(store: Store, folder: str, base: BaseFacts, top_k: int) -> History:
-    """Read where a search stands: its segments, then the trials after them one by one.
+    """Read where a search stands: its segments, folded, then the trials after them one by one.
 
     Args:
         store: where the search lies.
@@ -62,8 +65,9 @@ def load_history(store: Store, folder: str, base: BaseFacts, top_k: int) -> Hist
     Raises:
         CorruptRecord: a record is not what it should be.
     """
-    history = History(Summary(top_k))
-    for segment in _segments(store, folder):
+    summary, segments = load_folded(store, folder, top_k)
+    history = History(summary, segments=segments, folded=segments)
+    for segment in _segments(store, folder, segments):
         summary = fold(history.summary, segment.entries)
         history = replace(history, summary=summary, segments=segment.number + 1)
     for found in _trials_from(store, folder, base, history.segments * SEGMENT):
@@ -78,6 +82,9 @@ def write_segments(store: Store, folder: str, history: History) -> History:
         packed = {entry.index for entry in segment.entries}
         loose = {i: entry for i, entry in history.loose.items() if i not in packed}
         history = replace(history, loose=loose, segments=history.segments + 1)
+    if history.folded < history.segments:
+        write_folded(store, folder, history.segments, history.summary.top_k)
+        history = replace(history, folded=history.segments)
     return history
 
 
@@ -121,8 +128,7 @@ def _with_trial(history: History, found: Proposal | LedgerEntry) -> History:
     return history.started(found) if isinstance(found, Proposal) else history.finished(found)
 
 
-def _segments(store: Store, folder: str) -> Iterator[Segment]:
-    number = 0
+def _segments(store: Store, folder: str, number: int = 0) -> Iterator[Segment]:
     while (segment := load_record(store, keys.ledger_segment(folder, number), Segment)) is not None:
         yield segment
         number += 1

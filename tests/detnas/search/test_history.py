@@ -231,3 +231,34 @@ ENTRY_OF = {index: succeeded(proposal(index), 0.3, 0.4) for index in range(150)}
 def test_a_segment_with_other_trials_is_refused() -> None:
     with pytest.raises(ValidationError, match="entries of segment 1 are not the trials 100 to 199"):
         Segment(number=1, entries=tuple(ENTRY_OF[index] for index in range(100)))
+
+
+def test_a_folded_ledger_says_what_its_segments_say(store: MemoryStore) -> None:
+    """A restart reads the summary of the segments, and no segment."""
+    _store_with(store, 3 * SEGMENT + 7)
+    write_segments(store, FOLDER, _load(store))
+    whole = _load(store)
+    (summary,) = store.list(keys.folded_ledgers(FOLDER))
+    data = store.objects.pop(summary)
+    assert _load(store).summary == whole.summary, "the segments say it without the summary"
+    store.objects[summary] = data
+    for number in range(3):
+        store.delete(keys.ledger_segment(FOLDER, number))
+    assert _load(store) == whole
+
+
+def test_a_folded_ledger_that_can_not_be_read_counts_as_not_there(store: MemoryStore) -> None:
+    _store_with(store, SEGMENT + 1)
+    whole = write_segments(store, FOLDER, _load(store))
+    (summary,) = store.list(keys.folded_ledgers(FOLDER))
+    store.objects[summary] = b'{"format": 99}'
+    assert _load(store).summary == whole.summary
+    assert write_segments(store, FOLDER, _load(store)) == whole
+    assert _load(store) == whole
+
+
+def test_one_folded_ledger_is_kept(store: MemoryStore) -> None:
+    for trials in (SEGMENT, 2 * SEGMENT):
+        _store_with(store, trials)
+        write_segments(store, FOLDER, _load(store))
+    assert list(store.list(keys.folded_ledgers(FOLDER))) == [keys.folded_ledger(FOLDER, 2)]
