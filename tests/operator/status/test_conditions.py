@@ -236,6 +236,13 @@ def test_an_objects_address_in_an_error_is_not_told():
     assert "7f3a1c2b4d50" not in condition(said, "Degraded")["message"]
 
 
+def test_jobs_of_a_search_that_is_suspended_wait_for_nothing_else():
+    said = conditions(found(searched(), suspended=True, jobs=trials(UNSCHEDULABLE)), (), NOW)
+
+    assert condition(said, "Degraded")["status"] == "False"
+    assert condition(said, "Searching")["reason"] == "SuspendedByUser"
+
+
 def test_the_order_in_which_jobs_were_found_is_nothing():
     jobs = trials(UNSCHEDULABLE, waiting(WaitingReason.UNSCHEDULABLE, "another node"), STARTING)
     backwards = dict(reversed(jobs.items()))
