@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 from detnas.spec.manifest import API_VERSION, KIND
 from detnas_operator.cache import ClusterCache
@@ -13,10 +12,11 @@ from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotF
 from detnas_operator.findings import Findings
 from detnas_operator.metrics import Metrics
 from detnas_operator.status.changes import is_worth_a_patch, merge_patch
-from detnas_operator.status.events import event_body, events
+from detnas_operator.status.events import event_body, event_name, events
 from detnas_operator.status.resource_status import resource_status
 
 log = logging.getLogger(__name__)
+_OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
 Object = dict[str, Any]
 
 
@@ -63,6 +63,7 @@ class Publisher:
         except NotFound:
             return False
         self.cache.put_search(written)
+        self._count_trials(before, after)
         self._tell(resource, before, after)
         return True
 
@@ -70,14 +71,21 @@ class Publisher:
         """Create the events; one that can not be is not worth another pass."""
         metadata = resource["metadata"]
         about = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata}
+        now = datetime.now(UTC)
         for event in events(before, after):
             log.info("%s: %s", event.reason, event.message)
-            name = f"{metadata['name']}.{uuid4().hex[:16]}"
-            body = event_body(event, about, datetime.now(UTC), name)
+            body = event_body(event, about, now, event_name(event, about, now))
             try:
                 self.client.create("events", metadata["namespace"], body)
             except ClusterError as error:
                 log.warning("event %s could not be written: %s", event.reason, error)
+
+    def _count_trials(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """Count the trials that ended since the last status, each once."""
+        known, now = before.get("trials") or {}, after.get("trials") or {}
+        for outcome in _OUTCOMES:
+            for _ in range(now.get(outcome, 0) - known.get(outcome, 0)):
+                self.metrics.trial_finished(outcome)
 
     def _measure(self, resource: Object, after: Mapping[str, Any]) -> None:
         metadata = resource["metadata"]
