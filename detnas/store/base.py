@@ -56,6 +56,20 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[str]:
         """Yield, sorted, the keys below the folder ``prefix`` (``"a/b/"``, or ``""`` for all)."""
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield, sorted, the names of the folders right below ``prefix``, which is as above.
+
+        What lies in them is not listed: a folder of many objects costs no more than another. One
+        whose last object was deleted may still be named.
+        """
+
+    def copy(self, source: str, target: str) -> None:
+        """Write an object's content as another object; in S3 it never leaves the server.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+
     def delete(self, key: str) -> None:
         """Delete the object; an absent one is fine."""
 

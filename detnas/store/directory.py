@@ -91,6 +91,22 @@ class DirectoryStore:
             )
         return (key for key in keys if not key.startswith(RESERVED_FOLDER))
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield, sorted, the names of the folders right below ``prefix``."""
+        top = self.root / checked_prefix(prefix)
+        with os_errors(top):
+            try:
+                names = sorted(entry.name for entry in os.scandir(top) if entry.is_dir())
+            except (FileNotFoundError, NotADirectoryError):
+                names = []
+        return (name for name in names if f"{prefix}{name}/" != RESERVED_FOLDER)
+
+    def copy(self, source: str, target: str) -> None:
+        """Write an object's content as another object."""
+        if self.size(source) is None:
+            raise NotFound(f"{self.uri}/{source} does not exist")
+        self.upload_file(target, self._path(source))
+
     def delete(self, key: str) -> None:
         """Delete the object; an absent one is fine."""
         path = self._path(key)

@@ -109,6 +109,24 @@ class S3Store:
         keys = sorted(name.removeprefix(self._prefix) for name in names)
         return (key for key in keys if key[-1:] != "/" and not key.startswith(RESERVED_FOLDER))
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield, sorted, the names of the folders right below ``prefix``."""
+        start = self._prefix + checked_prefix(prefix)
+        with s3_errors(f"{self.uri}/{prefix}"):
+            pages = self._connected().get_paginator("list_objects_v2")
+            found = [
+                entry["Prefix"].removeprefix(start).rstrip("/")
+                for page in pages.paginate(Bucket=self._bucket, Prefix=start, Delimiter="/")
+                for entry in page.get("CommonPrefixes", [])
+            ]
+        return (name for name in sorted(found) if f"{prefix}{name}/" != RESERVED_FOLDER)
+
+    def copy(self, source: str, target: str) -> None:
+        """Write an object's content as another object; the server copies it (at most 5 GB)."""
+        origin = self._object(source)
+        with s3_errors(self._uri(source)):
+            self._connected().copy_object(**self._object(target), CopySource=origin)
+
     def delete(self, key: str) -> None:
         """Delete the object; an absent one is fine."""
         with s3_errors(self._uri(key)):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from detnas.store import StoredObject
-from detnas.store.errors import AlreadyExists
+from detnas.store.errors import AlreadyExists, NotFound
 
 
 class MemoryStore:
@@ -28,6 +28,15 @@ class MemoryStore:
 
     def list(self, prefix: str) -> Iterator[str]:
         yield from sorted(key for key in self.objects if key.startswith(prefix))
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        below = (key.removeprefix(prefix) for key in self.objects if key.startswith(prefix))
+        yield from sorted({key.split("/")[0] for key in below if "/" in key})
+
+    def copy(self, source: str, target: str) -> None:
+        if source not in self.objects:
+            raise NotFound(f"{source} does not exist")
+        self.objects[target] = self.objects[source]
 
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)

@@ -56,6 +56,24 @@ def test_conditional_write(store: Store) -> None:
     assert content(store, "claim.json") == b"two"
 
 
+def test_folders_are_named_without_what_is_in_them(store: Store) -> None:
+    for key in ("b/x/1", "b/x/2", "b/a/deep/3", "b/file", "c/4", "b-c/5"):
+        store.put(key, b"")
+    assert list(store.folders("b/")) == ["a", "x"]
+    assert list(store.folders("")) == ["b", "b-c", "c"]
+    assert list(store.folders("nothing/")) == []
+
+
+def test_a_copy_stays_when_the_original_goes(store: Store) -> None:
+    store.put("one/weights file", b"w" * 9_000_000)
+    store.copy("one/weights file", "two/weights")
+    store.delete("one/weights file")
+    assert content(store, "two/weights") == b"w" * 9_000_000
+    with pytest.raises(NotFound, match="one/weights file"):
+        store.copy("one/weights file", "three")
+    assert store.size("three") is None
+
+
 def test_conditional_write_to_a_deleted_object(store: Store) -> None:
     version = put_and_read(store, "claim.json", b"one")
     store.delete("claim.json")
