@@ -60,13 +60,15 @@ def read_manifest(document: Any, source: str) -> DetNASSearch:
         found = f"{type(document).__name__} found; a manifest is a mapping with apiVersion and kind"
         raise ManifestError(source, [Problem("", found)])
     try:
-        return DetNASSearch.model_validate(_without_nulls(document))
+        return DetNASSearch.model_validate(_as_json(document))
     except ValidationError as error:
         raise ManifestError(source, explain(error, DetNASSearch)) from error
 
 
-def _without_nulls(value: Any) -> Any:
-    """A field without a value is left out, as an API server reads it."""
+def _as_json(value: Any) -> Any:
+    """Read a document as an API server does: a field without a value is left out, 3.0 is 3."""
     if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _as_json(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_as_json(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -101,6 +101,10 @@ def test_a_number_is_shown_as_the_string_it_should_be():
         read_manifest(changed("spec.search.alpha", 4e-5), "test")
 
 
+def test_a_whole_number_may_be_written_with_a_point():
+    assert read_manifest(changed("spec.search.trials", 3.0), "test").spec.search.trials == 3
+
+
 def test_a_field_without_a_value_is_left_out():
     for section in ("storage", "teachers", "search"):
         assert read_manifest(changed(f"spec.{section}", None), "test") == read_manifest(
