@@ -18,6 +18,8 @@ from detnas.runner.opening import OpenedSearch, Overrides, open_search
 from detnas.runner.search_run import SearchRun
 from detnas.runner.stopping import StopRequest, stop_on_signals
 from detnas.runner.tables import comparison
+from detnas.spec import ManifestError
+from detnas.spec.locality import problems_on_one_machine
 
 FAILED = 1
 STOPPED = 128
@@ -48,6 +50,9 @@ def run(
         detnas run search.yaml -o json > status.json     # progress goes to standard error
     """
     search = open_search(manifest, Overrides(store, namespace, parallel))
+    problems = problems_on_one_machine(search.requests.spec)
+    if problems:
+        raise ManifestError(f"{manifest}, on this machine,", problems)
     console = Console(stderr=output is not Format.TABLE)
     with stop_on_signals() as stop:
         status = _run(search, console, stop)
