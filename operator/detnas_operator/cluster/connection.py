@@ -17,7 +17,7 @@ from detnas_operator.cluster.errors import Refused, Unavailable
 
 USER_AGENT = f"detnas-operator/{__version__}"
 CONNECT_SECONDS = 5.0
-READ_SECONDS = 30.0
+READ_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ class Connection:
                 retries=False,
             )
         except urllib3.exceptions.HTTPError as error:
+            # Where one idle connection was cut off in silence, the others were, too.
+            self._pool.clear()
             problem = f"no answer from the API server at {self._server} ({error})"
             raise Unavailable(problem, "check the network and that it runs") from error
         return Answer(response.status, response.headers, response.data)

@@ -5,6 +5,8 @@ import json
 import logging
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -12,9 +14,11 @@ from detnas_operator.logs import about, configure_logs
 
 log = logging.getLogger("detnas_operator.test")
 
+Lines = Callable[[], list[dict[str, Any]]]
+
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch):
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     root, output = logging.getLogger(), io.StringIO()
     monkeypatch.setattr(root, "handlers", [])  # pytest's own stay as they are
     monkeypatch.setattr(sys, "stderr", output)
@@ -26,7 +30,7 @@ def lines(monkeypatch: pytest.MonkeyPatch):
     logging.captureWarnings(capture=False)
 
 
-def test_a_line_is_one_object_with_what_it_is_about(lines) -> None:
+def test_a_line_is_one_object_with_what_it_is_about(lines: Lines) -> None:
     with about(search="r18", namespace="team"):
         with about(trial=7, job="r18-t0007"):
             log.info("created %s\nat once", "ü")
@@ -46,7 +50,7 @@ def test_a_line_is_one_object_with_what_it_is_about(lines) -> None:
     assert "search" not in third
 
 
-def test_threads_do_not_mix_what_they_are_about(lines) -> None:
+def test_threads_do_not_mix_what_they_are_about(lines: Lines) -> None:
     barrier = threading.Barrier(2)
 
     def work(name: str) -> None:
@@ -64,7 +68,7 @@ def test_threads_do_not_mix_what_they_are_about(lines) -> None:
     assert all(line["search"] == line["message"] for line in found)
 
 
-def test_libraries_are_quiet_and_errors_carry_their_traceback(lines) -> None:
+def test_libraries_are_quiet_and_errors_carry_their_traceback(lines: Lines) -> None:
     logging.getLogger("kopf.objects").info("handled")
     logging.getLogger("urllib3.connectionpool").warning("pool is full")
     logging.getLogger("botocore.credentials").info("found credentials")

@@ -36,7 +36,9 @@ def refused(code: int, method: str = "POST", headers: dict | None = None, **stat
         (504, "POST", "Timeout", errors.Unavailable),
     ],
 )
-def test_class_of_error(code: int, method: str, reason: str, error: type) -> None:
+def test_class_of_error(
+    code: int, method: str, reason: str, error: type[errors.ClusterError]
+) -> None:
     found = refused(code, method, reason=reason, message="the server's words")
     assert type(found) is error
     assert (found.status, found.reason) == (code, reason)

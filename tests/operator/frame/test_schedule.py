@@ -187,6 +187,6 @@ def test_whatever_happens_every_wish_is_followed_by_a_pass(
         schedule.succeeded(key, now, Again())
     late = now + 1.5 * LONGEST_BACKOFF
     taken_late = set()
-    while (key := schedule.take(late)) is not None:
-        taken_late.add(key)
+    while (next_key := schedule.take(late)) is not None:
+        taken_late.add(next_key)
     assert model.asked <= taken_late

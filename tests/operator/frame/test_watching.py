@@ -4,6 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
-from tests.operator.frame.conftest import Start
+from tests.operator.frame.conftest import Pass, Running, Start
 from tests.operator.frame.proxy import proxy_of
 from tests.operator.frame.test_client import job
 
@@ -40,6 +41,19 @@ def suspend(cluster: ControlPlane, key: SearchKey, value: bool = True) -> str:
     patch = {"spec": {"suspend": value}}
     answer = cluster.api.patch(SEARCHES, key.namespace, key.name, patch)
     return answer["metadata"]["resourceVersion"]
+
+
+def passes_of(running: Running, key: SearchKey, version: str) -> list[Pass]:
+    """The passes that saw this very version of a search."""
+    return [one for one in running.notes.of(key) if one.version == version]
+
+
+def see_by_watch(cluster: ControlPlane, running: Running, key: SearchKey) -> None:
+    """Wait until a change is seen that no list can have shown."""
+    eventually(lambda: running.notes.of(key))
+    for value in (True, False):
+        version = suspend(cluster, key, value)
+        eventually(partial(passes_of, running, key, version))
 
 
 def test_searches_and_their_jobs_lead_to_passes(
@@ -134,13 +148,11 @@ def test_a_pass_follows_its_event_at_once(
     key, delays = SearchKey(namespace, "r18"), []
     with frame() as running:
         cluster.api.create(manifest("r18"), namespace)
-        eventually(lambda: running.notes.of(key))
+        see_by_watch(cluster, running, key)
         for number in range(20):
             version = suspend(cluster, key, number % 2 == 0)
             answered = time.perf_counter()
-            seen = eventually(
-                lambda v=version: [p for p in running.notes.of(key) if p.version == v]
-            )
+            seen = eventually(partial(passes_of, running, key, version))
             delays.append(seen[0].at - answered)
     print(f"event to pass: median {sorted(delays)[10] * 1000:.1f} ms, worst {max(delays):.3f} s")
     assert sorted(delays)[10] <= 0.25
@@ -179,14 +191,14 @@ def test_a_watch_that_falls_silent_is_replaced(
     key = SearchKey(namespace, "r18")
     with proxy_of(cluster.api.server) as proxy, frame(server=proxy.url) as running:
         owner = cluster.api.create(manifest("r18"), namespace)
+        see_by_watch(cluster, running, key)
         cluster.api.create(owned_job("r18-base", owner), namespace)
         eventually(lambda: running.cache.jobs(key, owner["metadata"]["uid"]))
         proxy.silence()
         cluster.api.delete(JOBS, namespace, "r18-base")
         suspend(cluster, key)
-        last = eventually(lambda: running.notes.of(key)[-1].suspend and running.notes.of(key)[-1])
+        eventually(lambda: running.notes.of(key)[-1].suspend)
         eventually(lambda: running.notes.of(key)[-1].jobs == ())
-        assert last.key == key
 
 
 @pytest.mark.usefixtures("impatient")
@@ -198,6 +210,7 @@ def test_what_was_deleted_while_nobody_could_tell_is_found_out(
     with proxy_of(cluster.api.server) as proxy, frame(server=proxy.url) as running:
         cluster.api.create(manifest("gone"), namespace)
         owner = cluster.api.create(manifest("stays"), namespace)
+        see_by_watch(cluster, running, stays)
         for name in ("stays-base", "stays-t0001"):
             cluster.api.create(owned_job(name, owner), namespace)
         eventually(lambda: len(running.cache.jobs(stays, owner["metadata"]["uid"])) == 2)
@@ -206,7 +219,7 @@ def test_what_was_deleted_while_nobody_could_tell_is_found_out(
         cluster.api.delete(SEARCHES, namespace, "gone")
         cluster.api.delete(JOBS, namespace, "stays-base")
         eventually(lambda: not cluster.api.find(JOBS, namespace, "stays-base"))
-        cluster.stop_api_server()
+        cluster.stop_api_server(kill=True)
         cluster.start_api_server()
         proxy.release()
         eventually(lambda: running.notes.forgotten == [gone], 30)
@@ -237,14 +250,13 @@ def health(url: str) -> tuple[int, Any]:
         return 0, None
 
 
-def test_health_turns_red_when_a_pass_never_ends(
+def test_health_turns_red_when_the_queue_is_stuck(
     frame: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with frame() as running:
-        status, figures = eventually(lambda: (h := health(running.health))[0] == 200 and h)
-        assert figures["queue"]["searches"] == 0
+        eventually(lambda: health(running.health)[0] == 200)
+        assert health(running.health)[1]["queue"]["searches"] == 0
         monkeypatch.setattr("detnas_operator.health.OLDEST_HEARTBEAT", -1.0)
-        eventually(lambda: health(running.health)[0] == 500)
+        eventually(lambda: health(running.health)[0] == 500)  # kopf keeps a verdict for 10 s
         monkeypatch.setattr("detnas_operator.health.OLDEST_HEARTBEAT", 60.0)
         eventually(lambda: health(running.health)[0] == 200)
-    assert status == 200

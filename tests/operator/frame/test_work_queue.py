@@ -34,8 +34,10 @@ async def eventually(holds: Callable[[], object], seconds: float = 5) -> None:
 
 
 def test_each_change_is_seen_by_a_pass_and_passes_of_a_key_never_overlap() -> None:
-    lock, inside = threading.Lock(), Counter()
-    wanted, seen = Counter(), Counter()
+    lock = threading.Lock()
+    inside: Counter[int] = Counter()
+    wanted: Counter[int] = Counter()
+    seen: Counter[int] = Counter()
 
     def work(key: int) -> Again:
         with lock:
@@ -70,8 +72,12 @@ def test_each_change_is_seen_by_a_pass_and_passes_of_a_key_never_overlap() -> No
 def test_what_was_enqueued_before_the_queue_runs_is_served() -> None:
     done: list[str] = []
 
+    def work(key: str) -> Again:
+        done.append(key)
+        return Again()
+
     async def scenario() -> None:
-        queue = WorkQueue(lambda key: done.append(key) or Again(), workers=1, resync=300)
+        queue: WorkQueue[str] = WorkQueue(work, workers=1, resync=300)
         queue.enqueue("a")
         async with serving(queue):
             await eventually(lambda: done)

@@ -1,0 +1,170 @@
+"""The operator as its pod runs it: a process with a configuration file and a token."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster.api import SEARCHES
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.installation import Installation
+from tests.cluster.processes import start
+from tests.cluster.searches import manifest
+from tests.cluster.waiting import eventually
+from tests.seaweed import free_ports
+
+ROLES = "apis/rbac.authorization.k8s.io/v1/roles"
+BINDINGS = "apis/rbac.authorization.k8s.io/v1/rolebindings"
+OPERATOR = [sys.executable, "-m", "detnas_operator"]
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What the operator's pod has."""
+
+    config: Path
+    environment: dict[str, str]
+    health: str
+    metrics: str
+    log: Path
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def check(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*OPERATOR, "check", "--config", self.config],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+
+@pytest.fixture
+def pod(installation: Installation, tmp_path: Path) -> Pod:
+    health, metrics = free_ports(2)
+    ports = {"health": {"port": health}, "metrics": {"port": metrics}}
+    config = tmp_path / "operator.yaml"
+    config.write_text(yaml.safe_dump({**installation.settings, **ports}))
+    kubeconfig = installation.api.kubeconfig(tmp_path / "operator.kubeconfig")
+    environment = {**os.environ, **installation.environment, "KUBECONFIG": str(kubeconfig)}
+    address = "http://127.0.0.1"
+    return Pod(
+        config,
+        environment,
+        f"{address}:{health}/healthz",
+        f"{address}:{metrics}/metrics",
+        tmp_path / "operator.log",
+    )
+
+
+def fetch(url: str) -> str:
+    """What a URL answers; empty while it does not."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.read().decode()
+    except OSError:
+        return ""
+
+
+def test_starts_serves_and_ends(pod: Pod, cluster: ControlPlane, namespace: str) -> None:
+    begun = time.monotonic()
+    process = start([*OPERATOR, "--config", pod.config], pod.log, env=pod.environment)
+    try:
+        eventually(lambda: fetch(pod.health), 30)
+        print(f"ready after {time.monotonic() - begun:.1f} s")
+        cluster.api.create(manifest("r18"), namespace)
+        eventually(lambda: cluster.api.get(SEARCHES, namespace, "r18").get("status"), 30)
+        eventually(lambda: 'detnas_reconcile_seconds_count{outcome="ok"}' in fetch(pod.metrics))
+        resident = Path(f"/proc/{process.popen.pid}/status").read_text()
+        print(next(line for line in resident.splitlines() if line.startswith("VmRSS")))
+        begun = time.monotonic()
+        assert process.terminate(10) == 0
+        assert time.monotonic() - begun < 8
+    finally:
+        process.kill()
+    assert pod.lines()[-1]["message"] == "ended; jobs run on"
+    assert all({"time", "level", "message"} <= set(line) for line in pod.lines())
+
+
+def test_check_finds_all_well_with_the_charts_roles(pod: Pod, namespace: str) -> None:
+    done = pod.check()
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert all(line.startswith("ok ") for line in lines)
+    assert any("CRD" in line for line in lines)
+    assert any("create, patch, delete jobs" in line and namespace in line for line in lines)
+    assert any("s3://" in line for line in lines)
+
+
+def test_check_names_what_is_missing_and_what_to_do(
+    pod: Pod, cluster: ControlPlane, namespace: str
+) -> None:
+    (role,) = cluster.api.list(ROLES, namespace)
+    rules = [rule for rule in role["rules"] if "services" not in rule["resources"]]
+    cluster.api.patch(ROLES, namespace, role["metadata"]["name"], {"rules": rules})
+    settings = yaml.safe_load(pod.config.read_text())
+    settings["storage"] |= {"allowed": ["s3://nowhere/x"], "default": ""}
+    pod.config.write_text(yaml.safe_dump(settings))
+    done = pod.check()
+    assert done.returncode == 1
+    failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+    assert len(failed) == 2, failed
+    assert "get, create, delete services" in failed[0]
+    assert "grant it" in failed[0]
+    assert "s3://nowhere/x" in failed[1]
+
+
+def test_says_which_permission_a_watch_lacks_and_goes_on_when_it_is_granted(
+    pod: Pod, cluster: ControlPlane, namespace: str
+) -> None:
+    (binding,) = cluster.api.list(
+        BINDINGS, namespace, labelSelector="app.kubernetes.io/name=detnas"
+    )
+    name = binding["metadata"]["name"]
+    cluster.api.delete(BINDINGS, namespace, name)
+    eventually(lambda: not cluster.api.find(BINDINGS, namespace, name))
+    process = start([*OPERATOR, "--config", pod.config], pod.log, env=pod.environment)
+    try:
+        (line,) = eventually(
+            lambda: [one for one in pod.lines() if "forbidden" in str(one)][:1], 30
+        )
+        assert "detnassearches" in line["message"]
+        assert "grant this to the operator's service account" in line["message"]
+        for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+            binding["metadata"].pop(field, None)
+        binding |= {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
+        cluster.api.create(binding, namespace)
+        eventually(lambda: fetch(pod.health), 30)
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [("", "mapping"), ("storage: {allowed: [file:///x]}", "trainer"), (None, "can not be read")],
+    ids=["empty", "wrong", "missing"],
+)
+def test_a_wrong_configuration_ends_it_at_once(
+    tmp_path: Path, config: str | None, words: str
+) -> None:
+    file = tmp_path / "operator.yaml"
+    if config is not None:
+        file.write_text(config)
+    done = subprocess.run(
+        [*OPERATOR, "--config", file], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
