@@ -72,9 +72,11 @@ class Running:
 
 
 @pytest.fixture
-def installation(cluster: ControlPlane, namespace: str, s3_server: S3Server) -> Installation:
-    """A release of the chart that watches the test's namespace."""
-    return install(cluster, s3_server, [namespace])
+def installation(
+    request: pytest.FixtureRequest, cluster: ControlPlane, namespace: str, s3_server: S3Server
+) -> Installation:
+    """A release of the chart that watches the test's namespace; parameters are its values."""
+    return install(cluster, s3_server, [namespace], getattr(request, "param", None))
 
 
 @pytest.fixture

@@ -56,6 +56,12 @@ def see_by_watch(cluster: ControlPlane, running: Running, key: SearchKey) -> Non
         eventually(partial(passes_of, running, key, version))
 
 
+@pytest.mark.parametrize(
+    "installation",
+    [{"clusterWide": False}, {"clusterWide": True}],
+    indirect=True,
+    ids=["namespaces", "cluster-wide"],
+)
 def test_searches_and_their_jobs_lead_to_passes(
     frame: Start, cluster: ControlPlane, namespace: str
 ) -> None:
