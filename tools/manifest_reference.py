@@ -25,7 +25,7 @@ The last column says of a field that it
 - **may change** while a search runs or after it ended, and the same search goes on. On one machine
   `storage.uri` may change, too, and any other change begins another search; a cluster refuses it,
   and a new search can go on from the old one with `warmStart.from`.
-- is read on a **cluster** only; `detnas run` leaves it aside, or says that it can not do it.
+- is read on a **cluster** only; `detnas run` leaves it aside.
 
 | field | default | meaning | |
 | --- | --- | --- | --- |
@@ -43,9 +43,7 @@ _CLUSTER_ONLY = {
     "storage.onDelete",
     "suspend",
     "teachers.gpusPerWorker",
-    "teachers.pool",
     "teachers.workers",
-    "warmStart",
 }
 
 

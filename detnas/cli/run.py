@@ -18,8 +18,7 @@ from detnas.runner.opening import OpenedSearch, Overrides, open_search
 from detnas.runner.search_run import SearchRun
 from detnas.runner.stopping import StopRequest, stop_on_signals
 from detnas.runner.tables import comparison
-from detnas.spec import ManifestError
-from detnas.spec.locality import problems_on_one_machine
+from detnas.spec import ManifestError, Problem
 
 FAILED = 1
 STOPPED = 128
@@ -50,9 +49,7 @@ def run(
         detnas run search.yaml -o json > status.json     # progress goes to standard error
     """
     search = open_search(manifest, Overrides(store, namespace, parallel))
-    problems = problems_on_one_machine(search.requests.spec)
-    if problems:
-        raise ManifestError(f"{manifest}, on this machine,", problems)
+    _see_the_data_set(search, manifest)
     console = Console(stderr=output is not Format.TABLE)
     with stop_on_signals() as stop:
         status = _run(search, console, stop)
@@ -61,6 +58,13 @@ def run(
     _write_page(console, search)
     if output is not Format.TABLE:
         print_record(status.model_dump(mode="json", by_alias=True), output)
+
+
+def _see_the_data_set(search: OpenedSearch, manifest: Path) -> None:
+    if search.requests.spec.dataset.source.directory is None:
+        said = "missing; volumes and buckets serve a cluster only, so name a folder of this machine"
+        problem = Problem("spec.dataset.source.directory", said)
+        raise ManifestError(f"{manifest}, on this machine,", [problem])
 
 
 def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchStatus:

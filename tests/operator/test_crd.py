@@ -2,21 +2,25 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from detnas.cli import main
 from detnas.resource import ResourceStatus
+from detnas.resource.rules import RULES
 from detnas.resource.transitions import fixed_paths
 from detnas.spec import SearchSpec
+from tests.cluster.api import NAMESPACES, ApiError, Document
 from tests.cluster.api import SEARCHES as SEARCHES_PATH
-from tests.cluster.api import ApiError, Document
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.fixtures import make_namespace
 from tests.cluster.processes import Command
 from tests.detnas.resource.largest import largest_status
+from tests.detnas.spec.manifests import MINIMAL, REMOVED, Wrong, changed
 from tests.detnas.spec.valid_manifests import EVERYTHING, VALID
-from tests.detnas.spec.wrong_manifests import MINIMAL, REMOVED, WRONG, Wrong, changed
+from tests.detnas.spec.wrong_manifests import WRONG
 
 ROOT = Path(__file__).parents[2]
 SEARCHES = "apis/detnas.dev/v1alpha1/namespaces/{}/detnassearches"
@@ -49,6 +53,12 @@ def test_what_the_command_line_refuses_the_api_server_refuses(
     assert any(wrong.field in line and said in line.lower() for line in lines), lines
 
 
+def test_every_rule_refuses_a_wrong_manifest(cluster: ControlPlane) -> None:
+    said = "\n".join(line for wrong in WRONG.values() for line in refused(cluster, wrong.manifest))
+    rules = {rule.message for section in RULES.values() for rule in section}
+    assert [message for message in rules if message not in said] == []
+
+
 @pytest.mark.parametrize("manifest", VALID.values(), ids=VALID.keys())
 def test_what_the_command_line_takes_the_api_server_takes(
     cluster: ControlPlane, manifest: Document
@@ -59,17 +69,22 @@ def test_what_the_command_line_takes_the_api_server_takes(
 
 
 @pytest.fixture(scope="module")
-def searches(cluster: ControlPlane) -> dict[str, Document]:
+def searches(cluster: ControlPlane) -> Iterator[dict[str, Document]]:
     """A search that says everything, and one that says the least, in the server."""
+    namespace = make_namespace(cluster)
     documents = {"everything": EVERYTHING, "least": changed("metadata.name", "least")}
-    return {name: create(cluster, document) for name, document in documents.items()}
+    yield {
+        name: cluster.api.create(document, namespace, fieldValidation="Strict")
+        for name, document in documents.items()
+    }
+    cluster.api.delete(NAMESPACES, "", namespace)
 
 
 def change(cluster: ControlPlane, search: Document, path: str, value: object) -> Document:
     """Replace the search by one with another value at a path, as a dry run."""
-    document = changed(path, value, search)
-    path = f"{SEARCHES.format('default')}/{search['metadata']['name']}"
-    return cluster.api.request("PUT", path, document, **STRICT)
+    metadata = search["metadata"]
+    place = f"{SEARCHES.format(metadata['namespace'])}/{metadata['name']}"
+    return cluster.api.request("PUT", place, changed(path, value, search), **STRICT)
 
 
 MUTABLE = {
@@ -178,12 +193,18 @@ def test_a_search_is_warm_started_by_another_of_the_same_settings(cluster: Contr
     assert create(cluster, again, **STRICT)
 
 
+def patch_status(cluster: ControlPlane, search: Document, status: Document) -> Document:
+    metadata = search["metadata"]
+    place = (SEARCHES_PATH, metadata["namespace"], metadata["name"])
+    return cluster.api.patch(*place, {"status": status}, "status")
+
+
 @pytest.mark.parametrize("character", ["x", '"', "<", "中"])
 def test_the_largest_status_is_kept_whole(
     cluster: ControlPlane, searches: dict[str, Document], character: str
 ) -> None:
     status = largest_status(character).to_json()
-    stored = cluster.api.patch(SEARCHES_PATH, "default", "least", {"status": status}, "status")
+    stored = patch_status(cluster, searches["least"], status)
     assert stored["status"] == status
     assert stored["spec"] == searches["least"]["spec"]
 
@@ -191,9 +212,8 @@ def test_the_largest_status_is_kept_whole(
 def test_a_status_of_the_wrong_shape_is_refused(
     cluster: ControlPlane, searches: dict[str, Document]
 ) -> None:
-    wrong = {"status": {"phase": "Dreaming", "best": {"h": 0.5}}}
     with pytest.raises(ApiError) as caught:
-        cluster.api.patch(SEARCHES_PATH, "default", "least", wrong, "status")
+        patch_status(cluster, searches["least"], {"phase": "Dreaming", "best": {"h": 0.5}})
     lines = findings(caught.value)
     assert any(line.startswith("status.best.h") and "string" in line for line in lines), lines
 
@@ -232,10 +252,7 @@ def kubectl(cluster: ControlPlane, *arguments: str) -> str:
 
 
 def test_kubectl_shows_where_a_search_stands(cluster: ControlPlane, namespace: str) -> None:
-    create_in = SEARCHES.format(namespace)
-    cluster.api.request("POST", create_in, MINIMAL)
-    patch = {"status": STATUS.to_json()}
-    cluster.api.patch(SEARCHES_PATH, namespace, "r50", patch, "status")
+    patch_status(cluster, cluster.api.create(MINIMAL, namespace), STATUS.to_json())
 
     heads, row = kubectl(cluster, "-n", namespace, "get", "detnas").splitlines()
     names = ["NAME", "PHASE", "TEACHERS", "TRIALS", "BEST H", "BASE H", "BEST MAP", "FLOPS", "AGE"]

@@ -8,8 +8,8 @@ from typing import Any
 from detnas.spec import ManifestError, read_manifest
 from tests.cluster.api import ApiError, Document
 from tests.cluster.control_plane import ControlPlane
+from tests.detnas.spec.manifests import MINIMAL
 from tests.detnas.spec.valid_manifests import EVERYTHING
-from tests.detnas.spec.wrong_manifests import MINIMAL
 
 SEARCHES = "apis/detnas.dev/v1alpha1/namespaces/default/detnassearches"
 CHANGES = 500

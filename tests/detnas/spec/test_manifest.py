@@ -8,8 +8,9 @@ import yaml
 from detnas.architecture import encode
 from detnas.cli import main
 from detnas.spec import ManifestError, load_manifest, read_manifest
+from tests.detnas.spec.manifests import MINIMAL, changed
 from tests.detnas.spec.valid_manifests import VALID
-from tests.detnas.spec.wrong_manifests import MINIMAL, WRONG, changed
+from tests.detnas.spec.wrong_manifests import WRONG
 
 
 def test_every_default_is_the_papers():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.detnas.spec.wrong_manifests import MINIMAL, Document, changed
+from tests.detnas.spec.manifests import MINIMAL, Document, changed
 
 _ROOT = Path(__file__).parents[3]
 _PHASES = [

@@ -1,0 +1,58 @@
+"""The definition's schema: bounded everywhere, structural, and free of defaults."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from detnas.resource import custom_resource_definition
+
+SCHEMA = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+ANNOTATED_LIMIT = 256 * 1024
+"""Bytes that `kubectl apply` can keep of an object in its annotation."""
+
+
+def parts(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema within, below `spec` and `status`, by its path."""
+    yield path, schema
+    for name, inner in schema.get("properties", {}).items():
+        yield from parts(inner, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            yield from parts(schema[key], f"{path}[]")
+
+
+PARTS = dict(
+    part for root in ("spec", "status") for part in parts(SCHEMA["properties"][root], root)
+)
+BOUNDS = {
+    "string": ({"maxLength"}, {"enum"}, {"format"}),
+    "array": ({"maxItems"},),
+    "integer": ({"minimum", "maximum"},),
+    "object": ({"properties"}, {"maxProperties"}),
+    "boolean": (set[str](),),
+}
+
+
+@pytest.mark.parametrize("path", PARTS)
+def test_every_value_is_bounded_and_described(path: str) -> None:
+    part = PARTS[path]
+    assert any(bounds <= set(part) for bounds in BOUNDS[part["type"]]), part
+    assert part.get("description") or path.endswith("[]")
+
+
+@pytest.mark.parametrize("path", PARTS)
+def test_every_schema_is_structural_and_fills_nothing_in(path: str) -> None:
+    unwanted = {"$ref", "anyOf", "allOf", "oneOf", "const", "default", "title", "nullable"}
+    assert not unwanted & set(PARTS[path])
+    assert "x-kubernetes-preserve-unknown-fields" not in PARTS[path]
+
+
+def test_a_default_stands_in_the_description() -> None:
+    assert PARTS["spec.search.topK"]["description"].endswith("Default: 5.")
+    assert PARTS["spec.search.alpha"]["description"].endswith("Default: 0.4.")
+    assert PARTS["spec.teachers.depths.min"]["description"].endswith("Default: [2, 2, 2, 2].")
+
+
+def test_kubectl_can_apply_the_definition() -> None:
+    assert len(str(custom_resource_definition())) < ANNOTATED_LIMIT
