@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from detnas.cli.output import Format, print_record
-from detnas.resource import custom_resource_definition
 
 
 class DocumentFormat(StrEnum):
@@ -26,4 +25,6 @@ def crd(
     Examples:
         detnas crd | kubectl apply --server-side -f -
     """
+    from detnas.resource import custom_resource_definition  # the other commands need it not
+
     print_record(custom_resource_definition(), Format(output))
