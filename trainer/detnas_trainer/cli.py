@@ -32,21 +32,42 @@ exit codes:
   43  out of memory; the result says so
   75  stopped on request with a checkpoint; start it again to go on
 """
+_LAUNCH = """\
+Run a verb on several nodes. Each of them runs the same command, and finds in its environment:
+
+  DETNAS_WORKERS               how many nodes there are
+  JOB_COMPLETION_INDEX         which of them this is, from 0
+  DETNAS_RENDEZVOUS            host:port of the node of index 0, where they meet
+  DETNAS_PROCESSES_PER_WORKER  processes on each node; 1 unless set
+  DETNAS_RENDEZVOUS_SECONDS    how long the others are waited for; 600 unless set
+  DETNAS_PEER_SECONDS          without a heartbeat, until a node counts as lost; 20 unless set
+
+Training is not distributed yet: rank 0 does the whole job, the other ranks meet it and wait.
+All end with rank 0's exit code; with 75 where the nodes do not meet, or one is lost.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the job's code."""
     options = _parser().parse_args(arguments)
+    if options.verb == "launch":
+        # A peer that goes away is expected: no stack trace for each lost connection.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        from detnas_trainer.launching.launcher import launch
+
+        _leave_at_once(launch(options.launched, options.uri))
     from detnas_trainer.jobs import run
 
-    leave(run(options.verb, options.uri))
-
-
-def leave(code: int) -> NoReturn:
-    """End the process; one that was asked to stop does not wait for its threads' answers."""
-    if code == STOPPED:
-        os._exit(code)
+    code = run(options.verb, options.uri)
+    if code == STOPPED:  # threads may still wait for a store's answer
+        _leave_at_once(code)
     sys.exit(code)
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,6 +84,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "uri", metavar="URI", help="the job's own folder: file:///folder or s3://bucket/prefix"
         )
+    launch = verbs.add_parser(
+        "launch",
+        help="run a verb on several nodes, of which this is one",
+        description=_LAUNCH,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    launch.add_argument("launched", metavar="VERB", choices=_VERBS, help="what to run")
+    launch.add_argument("uri", metavar="URI", help="the job's own folder")
     return parser
 
 

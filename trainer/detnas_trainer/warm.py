@@ -10,7 +10,6 @@ After the imports it writes ``{"ready": true}``. An exit below zero is the signa
 child. The server dies with its starter and its children die with it, however that happens.
 """
 
-import ctypes
 import gc
 import importlib
 import json
@@ -26,11 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detnas_trainer.parents import die_with
+
 Run = Callable[[str, str], int]
 """Runs a verb on a job's URI and returns its exit code."""
-
-_PR_SET_PDEATHSIG = 1
-_LOST_STARTER = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +51,6 @@ def main() -> None:
     run = _warmed()
     gc.freeze()  # the pages of what is imported stay shared with the children
     Server(run, answers).serve()
-
-
-def die_with(parent: int) -> None:
-    """Ask Linux to kill this process when the process ``parent``, which started it, ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before we could ask
-        os._exit(_LOST_STARTER)
 
 
 def _warmed() -> Run:

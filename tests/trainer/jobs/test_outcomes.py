@@ -8,7 +8,8 @@ from detnas.records.results import Outcome
 from detnas.store.errors import CorruptArtifact, StoreFull
 from detnas_trainer.data.annotations import DataError
 from detnas_trainer.evolve import InvalidActionError
-from detnas_trainer.jobs.outcomes import ExitCode, classify
+from detnas_trainer.jobs.exit_codes import ExitCode
+from detnas_trainer.jobs.outcomes import classify
 from detnas_trainer.training.interruption import Interrupted
 from detnas_trainer.training.loop import DivergedError
 
@@ -45,6 +46,20 @@ def test_whose_fault_it_was_decides_exit_code_and_result(
 def test_only_what_nobody_foresaw_is_shown_with_its_traceback() -> None:
     assert not classify(KeyError("x")).expected
     assert classify(StoreFull("no space left")).expected
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Caught RuntimeError in DataLoader worker process 0.\n"  # noqa: ISC004
+        "RuntimeError: unable to allocate shared memory(shm) for file </torch_1_2_0>",
+        "DataLoader worker (pid 7) is killed by signal: Bus error.",
+    ],
+)
+def test_a_full_shared_memory_is_said_in_words(message: str) -> None:
+    failure = classify(RuntimeError(message))
+    assert (failure.exit, failure.outcome, failure.expected) == (1, None, True)
+    assert "jobs.sharedMemory" in failure.message
 
 
 def test_real_exhaustion_of_memory_is_recognised() -> None:

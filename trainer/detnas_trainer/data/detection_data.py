@@ -24,6 +24,9 @@ from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.draws import Sample
 
 _CACHE_BYTES = 512 << 20
+_LOADING_SECONDS = 900.0
+"""After which a batch does not come any more: its worker process is stuck."""
+
 _META = (
     "img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction",
 )  # fmt: skip
@@ -128,7 +131,8 @@ def batches(
         data,
         batch_sampler=draws,  # type: ignore[arg-type]  # drawn as they are needed
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_shared,
+        timeout=_LOADING_SECONDS,
     )
     yield from loader
 
@@ -144,6 +148,18 @@ def collate(samples: Sequence[dict[str, Any]]) -> Batch:
         "inputs": [sample["inputs"] for sample in samples],
         "data_samples": [sample["data_samples"] for sample in samples],
     }
+
+
+def _shared(samples: Sequence[dict[str, Any]]) -> Batch:
+    """The same in a worker process, the images in shared memory, on their way to the trainer.
+
+    Where there is no room for them this is an error here and now. Left to the queue, it would
+    only end the queue's own thread, and the trainer would wait for the batch for ever.
+    """
+    batch = collate(samples)
+    for image in batch["inputs"]:
+        image.share_memory_()
+    return batch
 
 
 @contextlib.contextmanager

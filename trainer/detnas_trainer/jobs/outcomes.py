@@ -1,31 +1,19 @@
 """From how a job's work ended to its result's outcome and the process's exit code."""
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 from detnas.errors import UserError
 from detnas.records.results import Outcome
 from detnas.store.errors import StoreError
 from detnas_trainer.data.annotations import DataError
-from detnas_trainer.training.interruption import STOPPED, Interrupted
+from detnas_trainer.jobs.exit_codes import ExitCode
+from detnas_trainer.training.interruption import Interrupted
 from detnas_trainer.training.loop import DivergedError
 
-
-class ExitCode(IntEnum):
-    """What a scheduler learns from the process alone."""
-
-    DONE = 0
-    FAILED = 1
-    USAGE = 2
-    INVALID = 42
-    OUT_OF_MEMORY = 43
-    INTERRUPTED = STOPPED
-
-    @property
-    def words(self) -> str:
-        """For people: ``Out of memory``."""
-        return self.name.replace("_", " ").capitalize()
-
+_SHARED_MEMORY = (
+    "shared memory (/dev/shm) is full: processes that load images pass them on through it; "
+    "raise spec.jobs.sharedMemory, or the size of /dev/shm"
+)
 
 EXIT_CODES = {
     Outcome.SUCCEEDED: ExitCode.DONE,
@@ -66,7 +54,9 @@ def classify(error: BaseException) -> Failure:
         return Failure(ExitCode.OUT_OF_MEMORY, message, Outcome.OUT_OF_MEMORY)
     if isinstance(error, DivergedError):
         return Failure(ExitCode.INVALID, message, Outcome.DIVERGED)
-    if isinstance(error, StoreError | DataError | OSError):
+    full = _is_out_of_shared_memory(message)
+    if full or isinstance(error, StoreError | DataError | OSError):
+        message = _SHARED_MEMORY if full else message
         return Failure(ExitCode.FAILED, message)
     if isinstance(error, UserError):
         return Failure(ExitCode.INVALID, message, Outcome.INVALID)
@@ -81,4 +71,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     # On a CPU torch raises a plain RuntimeError.
     return "OutOfMemoryError" in names or (
         isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate" in str(error)
+    )
+
+
+def _is_out_of_shared_memory(message: str) -> bool:
+    """Whether torch's loader found no room; where it is full in mid-write, it gets a SIGBUS."""
+    return "shared memory(shm)" in message or (
+        "DataLoader worker" in message and "Bus error" in message
     )

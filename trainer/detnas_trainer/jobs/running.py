@@ -17,11 +17,12 @@ from detnas.records.results import (
 from detnas.store.artifacts import create_record
 from detnas.store.errors import AlreadyExists, StoreError
 from detnas_trainer.jobs import import_quietly
+from detnas_trainer.jobs.exit_codes import ExitCode
 from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import Job, opened_job
 from detnas_trainer.jobs.last_words import leave_last_words
 from detnas_trainer.jobs.logs import kept_log
-from detnas_trainer.jobs.outcomes import EXIT_CODES, ExitCode, Failure, classify
+from detnas_trainer.jobs.outcomes import EXIT_CODES, Failure, classify
 
 log = logging.getLogger("detnas_trainer")
 
