@@ -50,9 +50,13 @@ class WeightCollector:
     def _delete(self, entry: LedgerEntry) -> None:
         """Delete a trial's weights, and only those: a result may name any object of the store."""
         assert entry.weights is not None
-        folder = keys.trial_folder(self._search, entry.index)
-        if entry.weights.key.startswith(f"{folder}/"):
-            self._store.delete(entry.weights.key)
+        own = keys.trial_folder(self._search, entry.index)
+        copied = keys.inherited_folder(self._search)
+        key = entry.weights.key
+        # An earlier process may have deleted them: a process that begins with writes which change
+        # nothing never comes further if it dies early every time.
+        if key.startswith((f"{own}/", f"{copied}/")) and self._store.size(key) is not None:
+            self._store.delete(key)
 
     def _still_there(self, history: History, facts: BaseFacts) -> dict[int, LedgerEntry]:
         entries = {}

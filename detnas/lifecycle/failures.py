@@ -35,7 +35,8 @@ def set_aside(store: Store, folder: str, result: Result) -> None:
 def _vital(requests: SearchRequests, state: SearchState) -> Iterator[tuple[str, Result | None]]:
     yield keys.prepare_folder(requests.search), state.prepare
     yield keys.base_folder(requests.search), state.base
-    if state.prepare is not None and state.prepare.outcome is Outcome.SUCCEEDED:
+    trains_pool = requests.existing_pool is None  # a given one is others' to mend
+    if trains_pool and state.prepare is not None and state.prepare.outcome is Outcome.SUCCEEDED:
         pool = requests.pool_folder(state.prepare)
         for number, phase in enumerate(state.pool):
             yield keys.pool_phase_folder(pool, number), phase

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from detnas.lifecycle.trained_pool import load_trained_pool
 from detnas.plan.candidate import Candidate, Winner, choose_winner
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Observation
@@ -115,7 +116,6 @@ class SearchReader:
         self._store = store
         self._requests = requests
         self._verify = verify
-        self._history: History | None = None
         self.state = SearchState()
 
     @property
@@ -135,6 +135,11 @@ class SearchReader:
             self._read_trials(may_have_ended)
         return self.state
 
+    def forget_last_phase(self) -> SearchState:
+        """Forget the result of the pool's last phase: it is set aside, or will be."""
+        self.state = replace(self.state, pool=self.state.pool[:-1])
+        return self.state
+
     def remember(self, history: History) -> SearchState:
         """Take note of what was written just now: a trial's request, or a segment."""
         self.state = replace(self.state, history=history)
@@ -146,7 +151,7 @@ class SearchReader:
             self._store, keys.result_key(keys.prepare_folder(self._search)), PrepareResult
         )
         base = state.base or self._detector(keys.base_folder(self._search))
-        pool = state.pool
+        pool = state.pool or load_trained_pool(self._store, self._search)
         if prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
             pool = self._pool(self._requests.pool_folder(prepare), pool)
         self.state = replace(state, prepare=prepare, base=base, pool=pool)

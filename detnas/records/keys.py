@@ -16,6 +16,21 @@ def search_folder(namespace: str, name: str, uid: str) -> str:
     return f"{namespace}/searches/{name}-{uid[:8]}"
 
 
+def pools_folder(namespace: str) -> str:
+    """Folder of a namespace's pools."""
+    return f"{namespace}/pools"
+
+
+def searches_folder(namespace: str) -> str:
+    """Folder of a namespace's searches."""
+    return f"{namespace}/searches"
+
+
+def inherited_folder(search: str) -> str:
+    """Folder of what a search took over from another: which trials, and their weights."""
+    return f"{search}/inherited"
+
+
 def trial_folder(search: str, index: int) -> str:
     """Job folder of a trial, from 0."""
     return f"{search}/trials/{index:04d}"
@@ -64,6 +79,16 @@ def base_folder(search: str) -> str:
 def search_record_key(search: str) -> str:
     """Key of what the search was told: its spec, and the versions that began it."""
     return f"{search}/search.json"
+
+
+def trained_pool_key(search: str) -> str:
+    """Key of the pool's results as the search found them: the pool itself may be deleted later."""
+    return f"{search}/pool.json"
+
+
+def pool_retry_key(search: str) -> str:
+    """Key of the record that the search has tried again what failed under another."""
+    return f"{search}/pool-retry.json"
 
 
 def pool_claim_key(pool: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from detnas.errors import UserError
+from detnas.lifecycle.given_pool import pool_key
 from detnas.lifecycle.record import (
     SearchRecord,
     StoredSearch,
@@ -69,7 +70,9 @@ def open_search(path: Path, overrides: Overrides = Overrides()) -> OpenedSearch:
     store = open_store(store_uri(stored))
     uid = local_uid(manifest)
     folder = keys.search_folder(metadata.namespace, metadata.name, uid)
-    requests = SearchRequests(manifest, folder, path.absolute().parent)
+    pool = spec.teachers.pool
+    given = None if pool is None else pool_key(pool, store.uri)
+    requests = SearchRequests(manifest, folder, path.absolute().parent, existing_pool=given)
     return OpenedSearch(store, requests, uid, _local_folder(store.uri, folder))
 
 
@@ -92,7 +95,9 @@ def reopen_search(uri: str) -> OpenedSearch:
     if not uri.endswith(f"/{folder}"):
         raise UserError(f"{uri} does not end with {folder}", "move the whole store, not a folder")
     store = open_store(uri.removesuffix(f"/{folder}"))
-    requests = SearchRequests(record.manifest, folder, Path(record.folder))
+    pool = record.manifest.spec.teachers.pool
+    given = None if pool is None else pool_key(pool, store.uri)
+    requests = SearchRequests(record.manifest, folder, Path(record.folder), existing_pool=given)
     return OpenedSearch(store, requests, record.uid, _local_folder(store.uri, folder))
 
 

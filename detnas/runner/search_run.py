@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from detnas.lifecycle.claim import PoolClaim
 from detnas.lifecycle.collecting import WeightCollector
 from detnas.lifecycle.failures import set_aside_failures
+from detnas.lifecycle.given import Given
+from detnas.lifecycle.pool_retry import retry_failed_pool
 from detnas.lifecycle.requesting import Requesting
 from detnas.lifecycle.state import SearchReader, SearchState
 from detnas.plan.stages import DueJob, Phase, Plan, Verb, plan
@@ -111,10 +113,12 @@ class SearchRun:
     def _look_afresh(self) -> None:
         self._reader = SearchReader(self._store, self._requests)
         self._requesting = Requesting(self._store, self._requests, self._reader)
+        self._given = Given(self._search)
 
     def _loop(self) -> SearchState:
         while True:
-            state = self._reader.read()
+            self._reader.read()
+            state = self._settle_givens()
             decided = plan(state.observation, self._requests.spec)
             self._watcher.phase(decided.phase, state)
             state = self._tidied(state)
@@ -161,14 +165,28 @@ class SearchRun:
             self._start(DueJob(Verb.EVALUATE, proposal.index), folder)
 
     def _holds_pool(self, state: SearchState) -> bool:
+        claim = self._pool_claim(state)
+        held = claim.hold()
+        self._watcher.waits("" if held else f"the pool is being trained by {claim.other}")
+        return held
+
+    def _pool_claim(self, state: SearchState) -> PoolClaim:
         assert state.prepare is not None
         if self._claim is None:
             key = keys.pool_claim_key(self._requests.pool_folder(state.prepare))
             holder = f"{self._requests.search} on {platform.node() or 'this machine'}"
             self._claim = PoolClaim(self._store, key, holder, self._settings.clock)
-        held = self._claim.hold()
-        self._watcher.waits("" if held else f"the pool is being trained by {self._claim.other}")
-        return held
+        return self._claim
+
+    def _settle_givens(self) -> SearchState:
+        """See to what comes from elsewhere, before anything that needs it is due."""
+        state = self._given.settle(self._reader)
+        if not state.pool or self._requests.existing_pool is not None:
+            return state
+        claim = self._pool_claim(state)
+        if retry_failed_pool(self._store, self._requests, self._reader, claim):
+            self._watcher.say("the pool failed under another search: it is tried again")
+        return self._reader.state
 
     def _release_pool(self) -> None:
         if self._claim is not None:

@@ -6,7 +6,9 @@ left out: what is missing is folded from the segments themselves.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
 
 from detnas.records import keys
 from detnas.records.results import Outcome
@@ -14,7 +16,7 @@ from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
 from detnas.search.front import FrontPoint
 from detnas.search.ledger import LedgerEntry
-from detnas.search.segments import Segment
+from detnas.search.segments import SEGMENT, Segment
 from detnas.search.summary import Summary, fold
 from detnas.store import Store
 from detnas.store.artifacts import canonical_json, load_record
@@ -34,7 +36,7 @@ class _Point(Schema):
 class _Evaluated(Schema):
     # 64 bits in hexadecimal digits: many readers of JSON keep 53 of a number's.
     parent: Count | None
-    fingerprints: tuple[str, ...]
+    fingerprints: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...]
 
 
 class FoldedSegments(Schema):
@@ -43,6 +45,7 @@ class FoldedSegments(Schema):
     format: Literal[1]
     segments: Count
     top_k: Count
+    inherited: Count = 0
     next_index: Count
     missing: tuple[Count, ...]
     lost_trials: tuple[Count, ...]
@@ -53,6 +56,16 @@ class FoldedSegments(Schema):
     evaluated: tuple[_Evaluated, ...]
     last_success: int
     milliseconds: Count
+
+    @model_validator(mode="after")
+    def _of_whole_segments(self) -> "FoldedSegments":
+        """Who believed another number would count the trials up to it one by one."""
+        trials = self.segments * SEGMENT
+        entries = [entry.index for entry in (*self.top, *self.failures)]
+        numbers = [*entries, *self.lost_trials, *(point.index for point in self.front)]
+        if self.next_index != trials or self.missing or max(numbers, default=-1) >= trials:
+            raise ValueError(f"{self.segments} segments hold the trials 0 to {trials - 1}")
+        return self
 
 
 def load_folded(store: Store, folder: str, top_k: int) -> tuple[Summary, int]:
@@ -113,6 +126,7 @@ def _record(summary: Summary, segments: int) -> FoldedSegments:
         format=FORMAT,
         segments=segments,
         top_k=summary.top_k,
+        inherited=summary.inherited,
         next_index=summary.next_index,
         missing=tuple(sorted(summary.missing)),
         lost_trials=tuple(sorted(summary.lost_trials)),
@@ -129,6 +143,7 @@ def _record(summary: Summary, segments: int) -> FoldedSegments:
 def _summary(record: FoldedSegments) -> Summary:
     return replace(
         Summary(record.top_k),
+        inherited=record.inherited,
         next_index=record.next_index,
         missing=frozenset(record.missing),
         lost_trials=frozenset(record.lost_trials),

@@ -13,6 +13,7 @@ from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult
 from detnas.search.base import BaseFacts
 from detnas.search.folded import load_folded, write_folded
+from detnas.search.inherited import load_inherited
 from detnas.search.ledger import LedgerEntry, ledger_entry
 from detnas.search.segments import SEGMENT, Segment, pack
 from detnas.search.summary import Summary, fold
@@ -138,6 +139,10 @@ def _trials_from(
     store: Store, folder: str, base: BaseFacts, index: int
 ) -> Iterator[Proposal | LedgerEntry]:
     """Trials from a number on; requests are written in order, so the first gap is the end."""
+    inherited = load_inherited(store, folder)
+    if inherited is not None and index < inherited.trials:
+        yield from inherited.tail
+        index = inherited.trials
     while (found := read_trial(store, folder, base, index)) is not None:
         yield found
         index += 1

@@ -14,13 +14,16 @@ from detnas.schema import Count, Schema
 from detnas.search.base import BaseFacts
 from detnas.search.score import Scored, best
 
+LONGEST_MESSAGE = 4000
+"""Characters: what every trial says is kept in memory, a result in the store only."""
+
 
 class LedgerEntry(Schema):
     """A proposal and what came of it; a pure function of proposal, result and base.
 
     Attributes:
         proposal: what was tried.
-        message: for people, as the result has it.
+        message: for people, as the result has it, cut where it is very long.
         architecture: the student's backbone; none where the trial failed.
         added: blocks its lineage added of late.
         flops: C(S), of the student's detector at the base resolution.
@@ -28,6 +31,7 @@ class LedgerEntry(Schema):
         scores: one per resolution; empty where the trial failed.
         weights: the student's weights, unless they were collected since.
         seconds: wall time of the job.
+        inherited: another search tried it, from which this one goes on.
     """
 
     proposal: Proposal
@@ -41,6 +45,7 @@ class LedgerEntry(Schema):
     weights: Artifact | None = None
     finished: datetime
     seconds: float
+    inherited: bool = False
 
     @property
     def index(self) -> int:
@@ -72,7 +77,7 @@ def ledger_entry(proposal: Proposal, result: DetectorResult, base: BaseFacts) ->
     entry = LedgerEntry(
         proposal=proposal,
         outcome=result.outcome,
-        message=result.message,
+        message=result.message[:LONGEST_MESSAGE],
         finished=result.finished,
         seconds=(result.finished - result.started).total_seconds(),
     )

@@ -123,7 +123,7 @@ def _next_index(summary: Summary, in_flight: Sequence[Proposal]) -> int:
 
 
 def _finished(settings: Search, summary: Summary, index: int) -> Finished | None:
-    if index - summary.lost >= settings.trials:
+    if index - summary.inherited - summary.lost >= settings.trials:
         return Finished(Convergence.TRIALS, f"all {settings.trials} trials are decided")
     if summary.stale >= settings.patience:
         return Finished(Convergence.PATIENCE, f"no better score in {summary.stale} finished trials")

@@ -20,6 +20,8 @@ class Summary:
 
     Attributes:
         top_k: how many candidates are kept.
+        inherited: trials of another search, from which this one goes on: the first numbers are
+            theirs. They are candidates and parents, and count for nothing else.
         next_index: one more than the highest finished trial's number.
         missing: numbers below it whose trials have not finished.
         lost_trials: numbers of the trials that ended for want of infrastructure.
@@ -34,6 +36,7 @@ class Summary:
     """
 
     top_k: int
+    inherited: int = 0
     next_index: int = 0
     missing: frozenset[int] = frozenset()
     lost_trials: frozenset[int] = frozenset()
@@ -47,8 +50,8 @@ class Summary:
 
     @property
     def finished(self) -> int:
-        """Number of trials that ended, whatever the outcome."""
-        return self.next_index - len(self.missing)
+        """Number of own trials that ended, whatever the outcome."""
+        return self.next_index - len(self.missing) - self.inherited
 
     @property
     def lost(self) -> int:
@@ -65,9 +68,9 @@ class Summary:
         """Finished trials that are later than the best one, which `patience` bounds.
 
         Counted by number, not by time, so that a restart finds the same. Lost ones say nothing of
-        the search, so they are not counted.
+        the search, so they are not counted; nor are another search's.
         """
-        since = self.top[0].index + 1 if self.top else 0
+        since = max(self.top[0].index + 1 if self.top else 0, self.inherited)
         uncounted = self.missing | self.lost_trials
         return self.next_index - since - sum(1 for index in uncounted if index >= since)
 
@@ -77,7 +80,7 @@ class Summary:
         Args:
             forgiven: trials below this number do not count.
         """
-        since = max(self.last_success + 1, forgiven)
+        since = max(self.last_success + 1, forgiven, self.inherited)
         unknown = sum(1 for index in self.missing if index >= since)
         return max(self.next_index - since - unknown, 0)
 
@@ -116,22 +119,31 @@ def _fold_one(summary: Summary, entry: LedgerEntry) -> Summary:
     if entry.index > summary.next_index:
         missing |= frozenset(range(summary.next_index, entry.index))
     lost = {entry.index} if entry.outcome is Outcome.INFRASTRUCTURE else frozenset[int]()
+    if not entry.inherited:
+        summary = _counted(summary, entry)
     return replace(
         summary,
+        inherited=summary.inherited + entry.inherited,
         next_index=max(summary.next_index, entry.index + 1),
         missing=missing,
         lost_trials=summary.lost_trials | lost,
-        outcomes=Counter(summary.outcomes) + Counter([entry.outcome]),
         top=_top(summary, entry),
         front=extend(summary.front, entry),
-        failures=_failures(summary, entry),
         last_success=max(summary.last_success, entry.index if entry.succeeded else -1),
+    )
+
+
+def _counted(summary: Summary, entry: LedgerEntry) -> Summary:
+    return replace(
+        summary,
+        outcomes=Counter(summary.outcomes) + Counter([entry.outcome]),
+        failures=_failures(summary, entry),
         milliseconds=summary.milliseconds + round(entry.seconds * 1000),
     )
 
 
 def _top(summary: Summary, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
-    if entry.h is None:
+    if entry.h is None or entry.weights is None:  # without weights it is nobody's parent
         return summary.top
     return tuple(sorted((*summary.top, entry), key=_rank)[: summary.top_k])
 

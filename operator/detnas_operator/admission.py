@@ -8,7 +8,13 @@ from detnas.spec.loading import read_manifest
 from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
 from detnas_operator.findings import Reason
 from detnas_operator.settings import OperatorSettings, Tenant
-from detnas_operator.storage_policy import Refusal, pool_key, pools_namespace, store_root
+from detnas_operator.storage_policy import (
+    Refusal,
+    pool_key,
+    pools_namespace,
+    search_key,
+    store_root,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Re
             f"namespace {namespace} has no trainer service account and no S3 credentials; ask the "
             "administrator to add it to the chart's value namespaces",
         )
-    if reason := _unseen_data(manifest.spec):
+    if reason := _unseen_data(manifest.spec) or _forbidden_priority(manifest.spec):
         return reason
     return _placed(manifest, settings, tenant)
 
@@ -84,6 +90,17 @@ def _unseen_data(spec: SearchSpec) -> Reason | None:
     return None
 
 
+def _forbidden_priority(spec: SearchSpec) -> Reason | None:
+    priority = spec.jobs.priority_class_name or ""
+    if not priority.startswith("system-"):
+        return None
+    return Reason(
+        "PriorityForbidden",
+        f"spec.jobs.priorityClassName: {priority} is for the cluster's own pods, which others "
+        "give way to; name another, or leave it out",
+    )
+
+
 def _placed(
     manifest: DetNASSearch, settings: OperatorSettings, tenant: Tenant
 ) -> Admitted | Reason:
@@ -96,6 +113,10 @@ def _placed(
     key = None if pool is None else pool_key(pool, root, namespace, shared=shared)
     if isinstance(key, Refusal):
         return Reason(key.reason, key.message)
+    warm = spec.warm_start.search if spec.warm_start else ""
+    source = search_key(warm, root, namespace) if "://" in warm else None
+    if isinstance(source, Refusal):
+        return Reason(source.reason, source.message)
     return Admitted(
         manifest=manifest,
         root=root,
@@ -106,19 +127,36 @@ def _placed(
     )
 
 
+_FROM_THE_RESOURCE = (
+    "suspend",
+    "limits",
+    "deadlines",
+    "retention",
+    "storage",
+    "jobs",
+    "warm_start",
+)
+
+
 def with_current_settings(recorded: DetNASSearch, current: DetNASSearch) -> DetNASSearch:
     """Return the search as it was accepted, with what may be changed while it runs as it is now.
 
-    What was recorded rules: an operator with other defaults changes no running search.
+    What was recorded rules: an operator with other defaults changes no running search. But the
+    record lies where the tenant's jobs can write: who the search is, what its pods may be, and
+    where it reads come from the resource alone, where none of these can change.
     """
     spec, now = recorded.spec, current.spec
     search = spec.search.model_copy(
         update={name: getattr(now.search, name) for name in ("trials", "parallelism", "patience")}
     )
-    storage = spec.storage
-    if now.storage is not None:
-        uri = None if storage is None else storage.uri
-        storage = now.storage.model_copy(update={"uri": uri})
-    changed = {name: getattr(now, name) for name in ("suspend", "limits", "deadlines", "retention")}
-    merged = spec.model_copy(update={"search": search, "storage": storage, **changed})
-    return recorded.model_copy(update={"spec": merged})
+    dataset = spec.dataset.model_copy(update={"source": now.dataset.source})
+    teachers = spec.teachers.model_copy(update={"pool": now.teachers.pool})
+    merged = spec.model_copy(
+        update={
+            "search": search,
+            "dataset": dataset,
+            "teachers": teachers,
+            **{name: getattr(now, name) for name in _FROM_THE_RESOURCE},
+        }
+    )
+    return recorded.model_copy(update={"metadata": current.metadata, "spec": merged})

@@ -9,6 +9,7 @@ from typing import Any
 from detnas.lifecycle.attempts import Attempts, read_attempts
 from detnas.lifecycle.claim import PoolClaim
 from detnas.lifecycle.collecting import WeightCollector
+from detnas.lifecycle.given import Given
 from detnas.lifecycle.record import (
     SearchRecord,
     StoredSearch,
@@ -19,6 +20,7 @@ from detnas.lifecycle.record import (
 from detnas.lifecycle.requesting import Requesting
 from detnas.lifecycle.state import SearchReader
 from detnas.lifecycle.verifying import Verification
+from detnas.lifecycle.warm_source import LiveUid
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.progress import Progress
@@ -50,6 +52,8 @@ class SearchMemory:
         done_since: when a running Job's result was first seen, by the Job's name.
         explanation: why its Jobs do not run, as last looked up.
         explained: when that was.
+        live_uid: who has a name now, of the searches in this namespace.
+        given: sees to the pool it names and to the search it goes on from.
         claim: our side of the pool's claim; none until the pool's folder is known.
         trained_pool: this search trained the pool that is ready; none while that is not known.
     """
@@ -69,6 +73,8 @@ class SearchMemory:
     done_since: dict[str, float] = field(default_factory=dict)
     explanation: Explanation = field(default_factory=Explanation)
     explained: float | None = None
+    live_uid: LiveUid = field(default=lambda _name: None)
+    given: Given = field(init=False)
     claim: PoolClaim | None = None
     trained_pool: bool | None = None
 
@@ -97,10 +103,16 @@ class SearchMemory:
         self.verification = Verification(store)
         self.reader = SearchReader(store, requests, self.verification)
         self.requesting = Requesting(store, requests, self.reader)
+        self.given = Given(self.search, self.live_uid)
         self.collector = WeightCollector(store, requests.search, requests.spec.retention)
 
     def pool_claim(self, holder: str, clock: Clock) -> PoolClaim | None:
-        """Return our side of the pool's claim; none while the pool's folder is not known."""
+        """Return our side of the pool's claim; none while the pool's folder is not known.
+
+        Nor is there one for a pool that the search names: that is never trained here.
+        """
+        if self.requests.existing_pool is not None:
+            return None
         prepare = self.reader.state.prepare
         if self.claim is None and prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
             key = keys.pool_claim_key(self.requests.pool_folder(prepare))
@@ -127,7 +139,12 @@ class SearchMemory:
         self.attempts_read = now
 
 
-def begin(resource: dict[str, Any], admitted: Admitted, store: Store) -> SearchMemory:
+def begin(
+    resource: dict[str, Any],
+    admitted: Admitted,
+    store: Store,
+    live_uid: LiveUid = lambda _name: None,
+) -> SearchMemory:
     """Write what a search is told, or read what it was told when it began.
 
     Raises:
@@ -155,12 +172,16 @@ def begin(resource: dict[str, Any], admitted: Admitted, store: Store) -> SearchM
         image=admitted.image,
     )
     recorded = record_search(store, folder, record)
+    # Jobs can write the record, but not the status: once that names the image, it rules.
+    said = str((resource.get("status") or {}).get("image") or "")
+    pinned = "" if said.endswith("…") else said  # one that was too long for the status
     return SearchMemory(
         uid=metadata["uid"],
         generation=metadata["generation"],
         admitted=admitted,
         search=StoredSearch(store, requests),
-        image=recorded.image or admitted.image,
+        image=pinned or recorded.image or admitted.image,
+        live_uid=live_uid,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from detnas.lifecycle.claim import PoolClaim
 from detnas.lifecycle.failures import set_aside_failures
+from detnas.lifecycle.pool_retry import retry_failed_pool
 from detnas.lifecycle.state import SearchState
 from detnas.plan.stages import DueJob, Plan, Verb, plan
 from detnas.search.history import write_segments
@@ -85,11 +86,19 @@ class SearchPass:
     def _decide(self) -> Steps:
         jobs, name = self.jobs.all(), self.jobs.key.name
         self.memory.reader.read(lambda trial: trial_may_have_ended(jobs, name, trial))
+        self._settle_givens()
         spec, state = self.memory.spec, self._state
         self._decided = plan(state.observation, spec)
         self._restraint = restraint(spec, state.history.summary, self._gpu_seconds(), self.forgiven)
         seen = seen_jobs(jobs, self._naming, self.memory, self.clock())
         return steps(self._decided, seen, self._naming.name, self._restraint)
+
+    def _settle_givens(self) -> None:
+        memory = self.memory
+        memory.given.settle(memory.reader)
+        retried = retry_failed_pool(memory.store, memory.requests, memory.reader, self._claim)
+        if retried:
+            log.info("%s failed under another search: it is tried again", retried)
 
     def _gpu_seconds(self) -> float:
         now = datetime.now(UTC)

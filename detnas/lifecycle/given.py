@@ -1,0 +1,79 @@
+"""What a search is given from elsewhere: a trained pool, another search to go on from."""
+
+import contextlib
+from dataclasses import dataclass, field
+
+from detnas.lifecycle.given_pool import check_given_pool
+from detnas.lifecycle.inherited_base import base_has_begun, take_base
+from detnas.lifecycle.inheriting import Inheriting, begun_with, has_inherited
+from detnas.lifecycle.obstacle import ObstacleError
+from detnas.lifecycle.record import StoredSearch
+from detnas.lifecycle.state import SearchReader, SearchState
+from detnas.lifecycle.trained_pool import record_trained_pool
+from detnas.lifecycle.warm_source import LiveUid, check_fit, find_source
+from detnas.records import keys
+from detnas.records.results import Outcome, PrepareResult
+from detnas.spec.storage import WarmStart
+
+
+def _nobody(_name: str) -> None:
+    return None
+
+
+@dataclass
+class Given:
+    """Sees to what a search is given, before anything that needs it is due.
+
+    Attributes:
+        search: which.
+        live_uid: who has a name now; by default nobody, so that the store alone says.
+    """
+
+    search: StoredSearch
+    live_uid: LiveUid = _nobody
+    _pool_is_settled: bool = field(default=False, init=False)
+    _start_is_settled: bool = field(default=False, init=False)
+
+    def settle(self, reader: SearchReader) -> SearchState:
+        """Check what is given, and take over what is to be; return where the search then stands.
+
+        Called before every plan; what was settled once is not looked at again.
+
+        Raises:
+            ObstacleError: something is missing, unfinished or does not fit. It may be there later.
+        """
+        prepared = _succeeded(reader.state.prepare)
+        if not self._pool_is_settled:
+            self._pool_is_settled = self._settle_pool(reader.state, prepared)
+        start = self.search.requests.spec.warm_start
+        if start is None or self._start_is_settled:
+            return reader.state
+        self._take_over(start, prepared)
+        self._start_is_settled = prepared is not None
+        return reader.read()
+
+    def _settle_pool(self, state: SearchState, prepared: PrepareResult | None) -> bool:
+        """See whether the pool is trained, and fits where it is a given one."""
+        store, requests = self.search.store, self.search.requests
+        if store.size(keys.trained_pool_key(requests.search)) is not None:
+            return True
+        if requests.existing_pool is not None:
+            check_given_pool(store, requests, prepared)
+        return record_trained_pool(store, requests, state.pool)
+
+    def _take_over(self, start: WarmStart, prepared: PrepareResult | None) -> None:
+        begun = begun_with(self.search)
+        if has_inherited(self.search):
+            if not base_has_begun(self.search) and begun is not None:
+                with contextlib.suppress(ObstacleError):  # it is gone: the base is trained anew
+                    take_base(self.search, find_source(self.search, begun, self.live_uid))
+            return
+        source = find_source(self.search, begun or start.search, self.live_uid)
+        check_fit(self.search.requests.spec, source, prepared)
+        if prepared is not None:
+            Inheriting(self.search, source, prepared).run()
+            take_base(self.search, source)
+
+
+def _succeeded(prepare: PrepareResult | None) -> PrepareResult | None:
+    return prepare if prepare is not None and prepare.outcome is Outcome.SUCCEEDED else None

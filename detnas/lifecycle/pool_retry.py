@@ -1,0 +1,58 @@
+"""A shared pool that failed under one search is tried by another, once each."""
+
+import platform
+from datetime import UTC, datetime
+
+from detnas.lifecycle.claim import PoolClaim
+from detnas.lifecycle.failures import set_aside
+from detnas.lifecycle.state import SearchReader
+from detnas.plan.requests import SearchRequests
+from detnas.records import keys
+from detnas.records.results import Outcome
+from detnas.schema import Schema
+from detnas.store import Store
+from detnas.store.artifacts import canonical_json
+
+
+class PoolRetry(Schema):
+    """`pool-retry.json`: this search has tried again what failed under another."""
+
+    folder: str
+    machine: str
+    since: datetime
+
+
+def retry_failed_pool(
+    store: Store, requests: SearchRequests, reader: SearchReader, claim: PoolClaim | None
+) -> str:
+    """Let a phase that failed under another search be due for this one.
+
+    Its image, its resources or its budget may have been at fault. A search that failed itself has
+    failed, and one tries only once, so that two do not go on failing in turns.
+
+    Args:
+        store: where search and pool lie.
+        requests: of the search.
+        reader: knows of the failure; afterwards it does not, where the phase is due again.
+        claim: our side of the pool's claim; none for a pool that is not ours to train.
+
+    Returns:
+        Key of the phase's folder, where its failure was set aside just now; else nothing.
+    """
+    state = reader.state
+    if claim is None or state.prepare is None or not state.pool:
+        return ""
+    failure, number = state.pool[-1], len(state.pool) - 1
+    if failure.outcome is Outcome.SUCCEEDED or claim.was_last_held():
+        return ""
+    marker = keys.pool_retry_key(requests.search)
+    if store.size(marker) is not None:
+        return ""
+    reader.forget_last_phase()
+    if not claim.hold():  # a third search tries it already: we wait for that
+        return ""
+    folder = keys.pool_phase_folder(requests.pool_folder(state.prepare), number)
+    retry = PoolRetry(folder=folder, machine=platform.node(), since=datetime.now(UTC))
+    store.put(marker, canonical_json(retry))
+    set_aside(store, folder, failure)
+    return folder
