@@ -78,6 +78,10 @@ class PoolClaim:
         if self._beaten is not None and self._clock() - self._beaten < HEARTBEAT_SECONDS:
             return True
         stored = self._store.get(self._key)
+        age = self._age_of_ours(stored)
+        if age < HEARTBEAT_SECONDS:
+            self._beaten, self.other = self._clock() - age, None
+            return True
         ours = stored is None or self._may_take(stored)
         if ours:
             ours = self._write(stored, released=False)
@@ -92,6 +96,18 @@ class PoolClaim:
         stored = self._store.get(self._key)
         if stored is not None and self._parsed(stored).holder == self._holder:
             self._write(stored, released=True)
+
+    def _age_of_ours(self, stored: StoredObject | None) -> float:
+        """Seconds since a heartbeat of ours, by an earlier process; infinite without one.
+
+        While it is fresh it is not written again: a process that dies soon after every start
+        would otherwise do nothing but this.
+        """
+        claim = None if stored is None else self._parsed(stored)
+        if claim is None or claim.released or claim.holder != self._holder:
+            return float("inf")
+        age = (self._now() - claim.heartbeat).total_seconds()
+        return age if age >= 0 else float("inf")  # from the future: another machine's clock
 
     def _may_take(self, stored: StoredObject) -> bool:
         claim = self._parsed(stored)

@@ -49,11 +49,11 @@ class Settling:
         own = [pod for pod in self.jobs.pods_of(name) if is_owned_by(pod, job)]
         end = self._keep_log(folder, own)
         message = self.rejected.get(folder) or _message(job, own)
-        if not has_ended(job):
-            self.jobs.delete(name, message)
         message = f"{message}; the end of its log:\n{end}" if end else message
         started = parse_time(job.get("status", {}).get("startTime")) or datetime.now(UTC)
         result = give_up(self.store, due.verb, folder, message, started)
+        if not has_ended(job):  # last: without a result and a Job it would be due once more
+            self.jobs.delete(name, message)
         log.warning("%s ended without a result: %s", name, message)
         return result
 

@@ -107,6 +107,19 @@ def test_a_restarted_search_goes_on_at_once(store: Store) -> None:
     assert claim(store, "first", time).hold()
 
 
+def test_a_restarted_search_writes_no_heartbeat_before_it_is_due(store: Store) -> None:
+    time = Time()
+    assert claim(store, "first", time).hold()
+    written = store.get(KEY)
+    time.seconds += HEARTBEAT_SECONDS - 1
+    again = claim(store, "first", time)
+    assert again.hold()
+    assert store.get(KEY) == written
+    time.seconds += 1
+    assert again.hold()
+    assert store.get(KEY) != written
+
+
 def test_a_released_claim_is_free_at_once(store: Store) -> None:
     time = Time()
     first, second = claim(store, "first", time), claim(store, "second", time)
