@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,3 +165,25 @@ def test_what_is_no_coco_file_is_left_to_its_reader(
     shutil.rmtree(Path(own_data.root) / "val")
     assert _fetch(remote, own_data, tmp_path / "here") == []
     assert len(list((tmp_path / "here").glob("*/*.png"))) == 3
+
+
+@pytest.mark.parametrize("verb", ["size", "get"])
+def test_a_store_that_does_not_answer_keeps_nobody_who_wants_to_stop(
+    remote: Store,
+    own_data: DataLocation,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(remote, verb, lambda key: answer.wait(60))
+    looks = iter(range(3))
+
+    def stop(done: int, total: int) -> None:
+        next(looks)
+
+    asked = time.monotonic()
+    with pytest.raises(StopIteration):
+        _fetch(remote, own_data, tmp_path / "here", stop)
+    answer.set()
+    assert time.monotonic() - asked < 30

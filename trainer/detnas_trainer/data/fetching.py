@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from detnas.records.settings import DataLocation
 from detnas.store import Store
@@ -19,6 +19,7 @@ from detnas.store.durable_files import remove_abandoned, sha256_of, temporary_fi
 from detnas.store.errors import InvalidKey, os_errors
 from detnas_trainer.data.annotations import DataError
 
+Key = TypeVar("Key")
 Split = Literal["train", "val"]
 Watch = Callable[[int, int], None]
 """Is told, time and again, how many files are here and how many there are; may raise to stop."""
@@ -73,20 +74,21 @@ class DataFetcher:
             (self._folder / _INCOMING).mkdir(parents=True, exist_ok=True)
             remove_abandoned(self._folder / _INCOMING)
         self._watch(0, 0)
-        for split in splits:
-            self._annotations(split, digests.get(split))
+        for _ in _in_parallel(lambda split: self._annotations(split, digests.get(split)), splits):
+            self._watch(0, 0)
         return self._images([key for split in splits for key in self._image_keys(split)])
 
-    def _annotations(self, split: Split, digest: str | None) -> None:
+    def _annotations(self, split: Split, digest: str | None) -> str | None:
         name = _file(self._location, split)
         path = self._folder / _checked(name, split, "the annotations")
         if digest and path.is_file() and sha256_of(path) == digest:
-            return
+            return None
         if self._store.size(name) is None:
             raise DataError(f"{split}: {self._store.uri}/{name} does not exist", _REMEDY)
         with os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         self._store.download_file(name, path)
+        return None
 
     def _image_keys(self, split: Split) -> Iterator[str]:
         annotations, prefix = _file(self._location, split), _prefix(self._location, split)
@@ -146,7 +148,7 @@ def _listed(annotations: Path) -> list[str]:
 
 
 def _in_parallel(
-    work: Callable[[str], str | None], keys: Iterable[str]
+    work: Callable[[Key], str | None], keys: Iterable[Key]
 ) -> Iterator[list[str | None]]:
     """Yield results as they come, and an empty list whenever none came for a while.
 
