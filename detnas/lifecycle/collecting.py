@@ -13,8 +13,9 @@ from detnas.store import Store
 class WeightCollector:
     """Knows which trials' weights are still there.
 
-    After a restart it knows those that are needed and those of no segment yet; weights that were
-    about to be deleted when a process died, of trials long past, stay in the store.
+    After a restart it knows those that are needed and those of no segment yet, and reads a trial
+    once it is no longer needed; weights that were about to be deleted when a process died, of
+    trials long past, stay in the store.
 
     Args:
         store: where the search lies.
@@ -26,15 +27,17 @@ class WeightCollector:
         self._store = store
         self._search = search
         self._retention = retention
-        self._kept: dict[int, LedgerEntry] | None = None
+        self._kept: dict[int, LedgerEntry] = {}
+        self._unread: set[int] | None = None
         self._collected: set[int] = set()
 
     def collect(self, history: History, facts: BaseFacts) -> tuple[Artifact, ...]:
         """Delete what may go, and return it."""
-        if self._kept is None:
-            self._kept = dict(self._still_there(history, facts))
-        fresh = {i: e for i, e in history.loose.items() if i not in self._collected}
-        self._kept |= fresh
+        stays = needed(history.summary, history.in_flight)
+        if self._unread is None:
+            self._unread = set(stays - set(history.loose))
+        self._kept |= {i: e for i, e in history.loose.items() if i not in self._collected}
+        self._kept |= self._read(self._unread - stays, facts)
         entries = collectable(
             self._kept.values(), history.summary, history.in_flight, self._retention.weights
         )
@@ -58,10 +61,9 @@ class WeightCollector:
         if key.startswith((f"{own}/", f"{copied}/")) and self._store.size(key) is not None:
             self._store.delete(key)
 
-    def _still_there(self, history: History, facts: BaseFacts) -> dict[int, LedgerEntry]:
-        entries = {}
-        for index in needed(history.summary, history.in_flight) - set(history.loose):
-            found = read_trial(self._store, self._search, facts, index)
-            if isinstance(found, LedgerEntry):
-                entries[index] = found
-        return entries
+    def _read(self, indices: set[int], facts: BaseFacts) -> dict[int, LedgerEntry]:
+        """Read trials that were needed when this process began, and are not any more."""
+        assert self._unread is not None
+        self._unread -= indices
+        found = {i: read_trial(self._store, self._search, facts, i) for i in indices}
+        return {i: entry for i, entry in found.items() if isinstance(entry, LedgerEntry)}

@@ -34,6 +34,7 @@ class Listener(QuietWatcher):
 def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detnas.search.segments.SEGMENT", 2)
     monkeypatch.setattr("detnas.search.history.SEGMENT", 2)
+    monkeypatch.setattr("detnas.search.folded.SEGMENT", 2)
 
 
 def test_a_trial_that_completes_a_segment_is_told_and_its_failure_is_shown(tmp_path: Path) -> None:
