@@ -1,0 +1,123 @@
+"""Searches that run to their end within a test, their jobs answered at once."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from detnas.lifecycle.collecting import WeightCollector
+from detnas.lifecycle.given import Given
+from detnas.lifecycle.given_pool import pool_key
+from detnas.lifecycle.record import SearchRecord, StoredSearch, record_search, versions
+from detnas.lifecycle.requesting import Requesting
+from detnas.lifecycle.state import SearchReader, SearchState
+from detnas.lifecycle.status import job_folder
+from detnas.plan.identity import local_uid
+from detnas.plan.requests import SearchRequests
+from detnas.plan.stages import DueJob, Phase, Verb, plan
+from detnas.records import keys
+from detnas.records.requests import Request
+from detnas.records.results import Result
+from detnas.search.history import write_segments
+from detnas.spec.loading import read_manifest
+from detnas.store import Store
+from detnas.store.artifacts import create_record
+from tests.cluster.searches import manifest
+from tests.detnas.runner.fake_trainer import answer
+
+REQUEST: TypeAdapter[Any] = TypeAdapter(Request)
+Answer = Callable[[Result], Result]
+SOURCE = {"directory": "data"}
+
+
+def tiny(
+    store: Store, name: str, spec: dict[str, Any] | None = None, **search: Any
+) -> StoredSearch:
+    """A small search, begun: keywords are fields of `spec.search`, `spec` replaces its sections."""
+    document = manifest(name, spec, **search)
+    document["spec"]["dataset"]["source"] = SOURCE
+    read = read_manifest(document, name)
+    uid = local_uid(read)
+    folder = keys.search_folder("local", name, uid)
+    pool = read.spec.teachers.pool
+    requests = SearchRequests(
+        read, folder, Path("/"), existing_pool=pool_key(pool, store.uri) if pool else None
+    )
+    record = SearchRecord(
+        uid=uid, folder="/", data=requests.data, manifest=read, versions=versions()
+    )
+    record_search(store, folder, record)
+    return StoredSearch(store, requests)
+
+
+@dataclass
+class Scheduler:
+    """Does what a scheduler does, one job after the other.
+
+    Attributes:
+        scratch: a folder for the jobs.
+        answers: changes what jobs answer, by their verb.
+        unanswered: trials that never end.
+        done: what ran.
+    """
+
+    scratch: Path
+    answers: dict[Verb, Answer] = field(default_factory=dict)
+    unanswered: Collection[int] = ()
+    done: list[DueJob] = field(default_factory=list)
+
+    def run(self, search: StoredSearch) -> SearchState:
+        """Run a search to its end, or until only unanswered trials are left."""
+        store, requests = search.store, search.requests
+        reader = SearchReader(store, requests)
+        requesting, given = Requesting(store, requests, reader), Given(search)
+        collector = WeightCollector(store, requests.search, requests.spec.retention)
+        while True:
+            reader.read()
+            state = given.settle(reader)
+            decided = plan(state.observation, requests.spec)
+            due = [job for job in decided.due if not self._is_stuck(job)]
+            if (
+                decided.phase in (Phase.SUCCEEDED, Phase.FAILED)
+                or not due + [0] * decided.proposals
+            ):
+                return state
+            for job in due:
+                if job.verb is not Verb.EVALUATE:
+                    requesting.record(requesting.due_request(job, state))
+                self._finish(store, job, job_folder(requests, state, job))
+            for proposal in requesting.propose(decided.proposals):
+                job = DueJob(Verb.EVALUATE, proposal.index)
+                self._finish(store, job, keys.trial_folder(requests.search, proposal.index))
+            state = reader.read()
+            if state.facts is not None:
+                reader.remember(write_segments(store, requests.search, state.history))
+                collector.collect(reader.state.history, state.facts)
+
+    def prepare(self, search: StoredSearch) -> None:
+        """Run the data check of a search, and nothing else."""
+        requests = search.requests
+        folder = keys.prepare_folder(requests.search)
+        if search.store.size(keys.result_key(folder)) is None:
+            reader = SearchReader(search.store, requests)
+            Requesting(search.store, requests, reader).record(requests.prepare())
+            self._finish(search.store, DueJob(Verb.PREPARE), folder)
+
+    def ran(self, verb: Verb) -> list[int]:
+        """Numbers of the jobs of a kind that ran."""
+        return [job.number for job in self.done if job.verb is verb]
+
+    def _is_stuck(self, job: DueJob) -> bool:
+        return job.verb is Verb.EVALUATE and job.number in self.unanswered
+
+    def _finish(self, store: Store, job: DueJob, folder: str) -> None:
+        if self._is_stuck(job):
+            return
+        self.done.append(job)
+        stored = store.get(keys.request_key(folder))
+        assert stored is not None
+        result = answer(store, REQUEST.validate_json(stored.data), self.scratch)
+        change = self.answers.get(job.verb, lambda same: same)
+        create_record(store, keys.result_key(folder), change(result))
