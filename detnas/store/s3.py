@@ -1,8 +1,11 @@
 """A store below a prefix of an S3 bucket, on any server with conditional writes."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from detnas.store.base import RESERVED_FOLDER, StoredObject, checked_key, checke
 from detnas.store.durable_files import rename_into_place, temporary_file
 from detnas.store.errors import (
     AlreadyExists,
+    CorruptRecord,
     NotFound,
     StoreRefused,
     StoreUnavailable,
@@ -37,6 +41,22 @@ _TRANSFER = TransferConfig(
     preferred_transfer_client="classic",  # the other one's threads do not survive a fork
 )
 
+_PAGE = 1000
+"""Objects that the server lists, or deletes, at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a store refuses to take into memory.
+
+    Attributes:
+        largest: bytes that an object may have to be read, by its key.
+        listed: keys that one list may have.
+    """
+
+    largest: Callable[[str], int] = lambda _key: sys.maxsize
+    listed: int = sys.maxsize - 1
+
 
 class S3Store:
     """Objects in ``bucket`` whose names start with ``prefix``.
@@ -47,6 +67,7 @@ class S3Store:
         make_client: returns a boto3 S3 client; called once in every process, since a client
             does not survive a fork.
         sleep: waits between the attempts of a write that met another one under way.
+        limits: for a reader that others' objects must not harm.
     """
 
     def __init__(
@@ -55,12 +76,14 @@ class S3Store:
         prefix: str,
         make_client: Callable[[], Client] | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        limits: Limits = Limits(),
     ) -> None:
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._make_client = make_client or client_from_environment
         self._sleep = sleep
+        self._limits = limits
         self._clients: dict[int, Client] = {}
 
     def get(self, key: str) -> StoredObject | None:
@@ -68,6 +91,7 @@ class S3Store:
         try:
             with s3_errors(self._uri(key)):
                 answer = self._connected().get_object(**self._object(key))
+                self._check_size(key, answer)
                 return StoredObject(answer["Body"].read(), answer["ETag"])
         except NotFound:
             return None
@@ -99,12 +123,10 @@ class S3Store:
         """Yield, sorted, the keys below the folder ``prefix``."""
         start = self._prefix + checked_prefix(prefix)
         with s3_errors(f"{self.uri}/{prefix}"):
-            pages = self._connected().get_paginator("list_objects_v2")
-            names = [
-                entry["Key"]
-                for page in pages.paginate(Bucket=self._bucket, Prefix=start)
-                for entry in page.get("Contents", [])
-            ]
+            names = list(islice(self._names(start), self._limits.listed + 1))
+        if len(names) > self._limits.listed:
+            problem = f"more than {self._limits.listed} objects lie below {self.uri}/{prefix}"
+            raise StoreRefused(problem, "delete what nobody needs")
         # Sorted here: servers that keep folders list "a/b" before "a-b".
         keys = sorted(name.removeprefix(self._prefix) for name in names)
         return (key for key in keys if key[-1:] != "/" and not key.startswith(RESERVED_FOLDER))
@@ -156,9 +178,34 @@ class S3Store:
                 )
             rename_into_place(file, path)
 
+    def delete_some(self, prefix: str) -> int:
+        """Delete up to 1000 objects below the folder ``prefix``; return how many there were."""
+        start = self._prefix + checked_prefix(prefix)
+        with s3_errors(f"{self.uri}/{prefix}"):
+            names = list(islice(self._names(start), _PAGE))
+            if names:
+                doomed = {"Objects": [{"Key": name} for name in names], "Quiet": True}
+                answer = self._connected().delete_objects(Bucket=self._bucket, Delete=doomed)
+                for error in answer.get("Errors", ()):
+                    problem = f"s3://{self._bucket}/{error.get('Key')} can not be deleted"
+                    raise StoreRefused(f"{problem} ({error.get('Code')})", "allow it")
+        return len(names)
+
     def probe(self) -> None:
         """Check that the bucket is there and ours, and that create-only is honoured."""
         probe_conditional_writes(self)
+
+    def _names(self, start: str) -> Iterator[str]:
+        pages = self._connected().get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self._bucket, Prefix=start):
+            yield from (entry["Key"] for entry in page.get("Contents", []))
+
+    def _check_size(self, key: str, answer: dict[str, Any]) -> None:
+        size, largest = answer["ContentLength"], self._limits.largest(key)
+        if size > largest:
+            answer["Body"].close()
+            problem = f"{self._uri(key)} has {size} bytes; what is read here has at most {largest}"
+            raise CorruptRecord(problem, "restore the object: records are never edited")
 
     def _put_conditionally(self, key: str, data: bytes, **condition: str) -> None:
         for wait in (*_CONFLICT_WAITS, None):
@@ -189,11 +236,28 @@ class S3Store:
         return self._clients[process]
 
 
-def client_from_environment() -> Client:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client waits for a server.
+
+    Attributes:
+        connect: seconds for a connection.
+        read: seconds without a byte of the answer.
+        attempts: at a request, unless ``AWS_MAX_ATTEMPTS`` says otherwise.
+    """
+
+    connect: float = 10
+    read: float = 60
+    attempts: int = 6
+
+
+def client_from_environment(patience: Patience = Patience()) -> Client:
     """Return an S3 client for the endpoint, region and credentials of the ``AWS_*`` variables.
 
-    Requests are retried on what passes by (lost connections, throttling, server errors), six
-    attempts in all unless ``AWS_MAX_ATTEMPTS`` says otherwise.
+    Requests are retried on what passes by (lost connections, throttling, server errors).
+
+    Args:
+        patience: of each request.
 
     Raises:
         StoreRefused: a variable's value can not be used.
@@ -201,11 +265,11 @@ def client_from_environment() -> Client:
     own_endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     retries: dict[str, str | int] = {"mode": os.environ.get("AWS_RETRY_MODE") or "standard"}
     if not os.environ.get("AWS_MAX_ATTEMPTS"):
-        retries["total_max_attempts"] = 6
+        retries["total_max_attempts"] = patience.attempts
     config = Config(
         retries=retries,
-        connect_timeout=10,
-        read_timeout=60,
+        connect_timeout=patience.connect,
+        read_timeout=patience.read,
         max_pool_connections=16,  # a data set is fetched by as many threads
         # Other servers than AWS's rarely answer to a bucket's own host name,
         # and not all of them know the trailing checksums.

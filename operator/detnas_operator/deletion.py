@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from detnas.spec.manifest import SearchSpec
-from detnas.store import Store
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
+from detnas_operator.confined_store import ConfinedStore
+from detnas_operator.pass_time import LONGEST_PASS, seconds_left
 from detnas_operator.search_jobs import SearchJobs, has_ended
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Finalizing:
         others = [name for name in _finalizers(resource) if name != FINALIZER]
         return self._patch(resource, [*others, FINALIZER] if wanted else others)
 
-    def delete_data(self, resource: Object, store: Store, folder: str) -> bool:
+    def delete_data(self, resource: Object, store: ConfinedStore, folder: str) -> bool:
         """Go on with deleting; return whether all is done and the resource may go.
 
         A search's folder never holds a pool: pools lie beside the searches.
@@ -61,11 +62,11 @@ class Finalizing:
                 self.jobs.delete(name, "the search is deleted")
         if any(pod.get("status", {}).get("phase") in _ALIVE for pod in self.jobs.live_pods()):
             return False
-        count = 0
-        for key in list(store.list(f"{folder}/")):
-            store.delete(key)
-            count += 1
-        log.info("deleted %d objects of %s/%s", count, store.uri, folder)
+        # Some at a time: whoever filled the folder must not keep others waiting.
+        while count := store.delete_some(f"{folder}/"):
+            log.info("deleted %d objects of %s/%s", count, store.uri, folder)
+            if seconds_left() < LONGEST_PASS - _SLICE_SECONDS:
+                return False
         self.keep(resource, wanted=False)
         return True
 
@@ -83,6 +84,8 @@ class Finalizing:
         except NotFound:
             return resource
 
+
+_SLICE_SECONDS = 20.0
 
 _ALIVE = ("Pending", "Running", "Unknown")
 

@@ -4,12 +4,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from threading import Lock
+from functools import partial
 from typing import Any
 
 from detnas.errors import UserError
+from detnas.lifecycle.obstacle import ObstacleError
 from detnas.records import keys
-from detnas.store import Store, open_store
 from detnas.store.errors import StoreError, StoreUnavailable
 from detnas_operator.admission import Admitted, admit
 from detnas_operator.cache import ClusterCache, SearchKey
@@ -20,11 +20,13 @@ from detnas_operator.job.state import Running, Waiting
 from detnas_operator.logs import about
 from detnas_operator.memory import SearchMemory, begin, seconds_since
 from detnas_operator.metrics import Metrics
+from detnas_operator.pass_time import LONGEST_PASS, at_most
 from detnas_operator.publishing import Publisher
 from detnas_operator.search_jobs import SearchJobs
 from detnas_operator.search_pass import SearchPass
 from detnas_operator.settings import OperatorSettings
 from detnas_operator.status.obstacles import SUSPENDED
+from detnas_operator.stores import Stores
 from detnas_operator.work_queue import Again
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ POOL_POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10.0
 WAITING_SECONDS = 10.0
 TROUBLE_SECONDS = 10.0
+LONGEST_TROUBLE_SECONDS = 60.0
+"""A pass that fails for a lasting reason is made again after 10 s, 20, 40 and then 60."""
 DELETING_SECONDS = 2.0
 
 
@@ -63,8 +67,8 @@ class Reconciler:
         self._clock = clock
         self._publisher = Publisher(client, cache, metrics, settings.progress_seconds)
         self._memories: dict[SearchKey, SearchMemory] = {}
-        self._stores: dict[str, Store] = {}
-        self._opening = Lock()
+        self._failures: dict[SearchKey, int] = {}
+        self._stores = Stores(shared_pools=settings.storage.shared_pools)
 
     def reconcile(self, key: SearchKey) -> Again:
         """Make one pass over a search.
@@ -76,7 +80,7 @@ class Reconciler:
         if resource is None:
             self.forget(key)
             return Again(gone=True)
-        with about(search=key.name, namespace=key.namespace):
+        with about(search=key.name, namespace=key.namespace), at_most(LONGEST_PASS):
             if "deletionTimestamp" in resource["metadata"]:
                 return self._end(key, resource)
             return self._pass(key, resource)
@@ -84,6 +88,7 @@ class Reconciler:
     def forget(self, key: SearchKey) -> None:
         """Drop what is kept of a search that is gone."""
         memory = self._memories.pop(key, None)
+        self._failures.pop(key, None)
         if memory is not None:
             memory.release_pool()
         self._metrics.forget_search(key.namespace, key.name)
@@ -103,11 +108,23 @@ class Reconciler:
             self._metrics.store_failed(error)
             log.warning("%s", error)
             findings = self._in_trouble(key, resource, _store_trouble(error))
+            self._count_failure(key, lasts=not isinstance(error, StoreUnavailable))
         except ClusterError:
             raise
+        except ObstacleError as error:
+            findings = self._in_trouble(key, resource, Reason(error.reason, str(error)))
         except UserError as error:
             log.exception("the search can not go on")
             findings = self._in_trouble(key, resource, Reason("SearchFailed", str(error)))
+            self._count_failure(key, lasts=True)
+        except Exception as error:
+            # What lies in the store is written by others: nothing there may go unsaid, or end
+            # more than this search's pass.
+            log.exception("the search can not go on")
+            findings = self._in_trouble(key, resource, _unexpected(error))
+            self._count_failure(key, lasts=True)
+        else:
+            self._failures.pop(key, None)
         return self._publish(key, resource, findings)
 
     def _search(
@@ -131,11 +148,16 @@ class Reconciler:
             self.forget(key)
             memory = None
         if memory is None or memory.generation != metadata["generation"]:
-            fresh = begin(resource, admitted, self._store(admitted.root))
+            store = self._stores.open(admitted.root, key.namespace)
+            fresh = begin(resource, admitted, store, partial(self._live_uid, key.namespace))
             if memory is not None:
                 fresh.claim, fresh.patched = memory.claim, memory.patched
             self._memories[key] = memory = fresh
         return memory
+
+    def _live_uid(self, namespace: str, name: str) -> str | None:
+        resource = self._cache.search(SearchKey(namespace, name))
+        return None if resource is None else str(resource["metadata"]["uid"])
 
     def _in_trouble(self, key: SearchKey, resource: Object, trouble: Reason) -> Findings:
         memory = self._memories.get(key)
@@ -144,16 +166,25 @@ class Reconciler:
             return findings
         return replace(findings, folder=memory.search.uri, image=memory.image)
 
+    def _count_failure(self, key: SearchKey, *, lasts: bool) -> None:
+        """A store that is away comes back; a damaged record does not, and is read all anew."""
+        self._failures[key] = self._failures.get(key, 0) + 1 if lasts else 0
+        if lasts and (memory := self._memories.get(key)):
+            memory.look_afresh()
+
     def _publish(self, key: SearchKey, resource: Object, findings: Findings) -> Again:
         memory = self._memories.get(key)
         patched = memory.patched if memory is not None else None
         since = seconds_since(patched, self._clock())
         if self._publisher.publish(resource, findings, since) and memory is not None:
             memory.patched = self._clock()
-        return Again(after=self._again(findings, memory))
+        return Again(after=self._again(key, findings))
 
-    def _again(self, findings: Findings, memory: SearchMemory | None) -> float | None:
+    def _again(self, key: SearchKey, findings: Findings) -> float | None:
         """When to look again without an event; none where the resync will do."""
+        if failures := self._failures.get(key, 0):
+            return float(min(LONGEST_TROUBLE_SECONDS, TROUBLE_SECONDS * 2 ** min(failures - 1, 9)))
+        memory = self._memories.get(key)
         if findings.troubles:
             return TROUBLE_SECONDS
         states = [job.state for job in findings.jobs.values()]
@@ -183,22 +214,12 @@ class Reconciler:
             return Again()
         metadata = resource["metadata"]
         folder = keys.search_folder(key.namespace, key.name, metadata["uid"])
-        done = finalizing.delete_data(resource, self._store(admitted.root), folder)
+        store = self._stores.open(admitted.root, key.namespace)
+        done = finalizing.delete_data(resource, store, folder)
         return Again() if done else Again(after=DELETING_SECONDS)
 
     def _jobs(self, key: SearchKey, resource: Object) -> SearchJobs:
         return SearchJobs(self._client, self._cache, key, resource["metadata"]["uid"])
-
-    def _store(self, root: str) -> Store:
-        """Return the store at a root, which keeps its promises; one client serves all searches."""
-        with self._opening:
-            store = self._stores.get(root)
-        if store is None:
-            store = open_store(root)
-            store.probe()
-            with self._opening:
-                store = self._stores.setdefault(root, store)
-        return store
 
 
 def _was_suspended(status: Object) -> bool:
@@ -208,6 +229,12 @@ def _was_suspended(status: Object) -> bool:
         == ("Suspended", "True", SUSPENDED.reason)
         for condition in status.get("conditions", ())
     )
+
+
+def _unexpected(error: Exception) -> Reason:
+    said = f"{type(error).__name__}: {error!s:.300}"
+    advice = "a record in the store may be damaged; the operator's log says more"
+    return Reason("SearchFailed", f"the search can not go on ({said}); {advice}")
 
 
 def _store_trouble(error: StoreError) -> Reason:

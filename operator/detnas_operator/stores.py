@@ -1,0 +1,66 @@
+"""The stores of all searches: one client for all, bounded in what it reads and how long it waits.
+
+A tenant's jobs write what the operator reads. An object of any size must not fill its memory, and
+a server that does not answer for one search must not keep it from the others.
+"""
+
+from functools import cache, partial
+from threading import Lock
+
+from detnas.store.s3 import Limits, Patience, S3Store, client_from_environment
+from detnas_operator.confined_store import ConfinedStore
+from detnas_operator.s3_location import S3Location
+from detnas_operator.storage_policy import POOLS, SEARCHES, pools_namespace
+
+PATIENCE = Patience(connect=5, read=15, attempts=3)
+"""A pass that fails is made again, so that few attempts are enough."""
+
+_MIB = 1 << 20
+_LISTED = 200_000
+
+
+def largest_record(key: str) -> int:
+    """Return how many bytes an object may have: a ledger's hundred trials more than one result."""
+    return 16 * _MIB if "/ledger/" in key else 4 * _MIB
+
+
+class Stores:
+    """Opens the stores of searches.
+
+    Args:
+        shared_pools: pools are shared between namespaces.
+    """
+
+    def __init__(self, *, shared_pools: bool) -> None:
+        self._shared_pools = shared_pools
+        self._opening = Lock()
+        self._sound: set[str] = set()
+        self._client = cache(partial(client_from_environment, PATIENCE))
+
+    def open(self, root: str, namespace: str) -> ConfinedStore:
+        """Return the store at a root, which keeps its promises, for searches of a namespace.
+
+        Args:
+            root: URI; it is allowed.
+            namespace: whose folders may be used.
+
+        Raises:
+            StoreError: it can not be used.
+        """
+        location = S3Location.parse(root)
+        store = S3Store(
+            location.bucket,
+            "/".join(location.path),
+            make_client=self._make_client,
+            limits=Limits(largest_record, _LISTED),
+        )
+        if root not in self._sound:
+            store.probe()
+            self._sound.add(root)
+        pools = {namespace, pools_namespace(namespace, shared=self._shared_pools)}
+        own = (f"{namespace}/{SEARCHES}/", *(f"{name}/{POOLS}/" for name in sorted(pools)))
+        return ConfinedStore(store, own)
+
+    def _make_client(self) -> object:
+        with self._opening:  # two at once would make two
+            return self._client()
