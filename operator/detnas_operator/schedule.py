@@ -35,6 +35,7 @@ class _Entry:
         due: when it is to be looked at next; while it runs: what was asked for meanwhile.
         ticket: names the one heap item that stands for ``due``.
         not_before: what no event can hurry.
+        slow: its last pass took long.
     """
 
     due: float = _NEVER
@@ -42,19 +43,31 @@ class _Entry:
     running: bool = False
     failures: int = 0
     not_before: float = 0.0
+    slow: bool = False
 
 
 class Schedule(Generic[Key]):
     """Keys and when they are due; served in that order, each by at most one pass at a time.
 
-    Every time is in seconds on the caller's clock.
+    Every time is in seconds on the caller's clock. Of the keys whose last pass took long, only so
+    many run at a time, so that those whose store hangs leave room for the others.
+
+    Args:
+        resync: seconds after which a key is due without being asked for.
+        draws: of the jitter.
+        most_slow: how many slow keys may run at a time.
     """
 
-    def __init__(self, resync: float, draws: random.Random) -> None:
+    def __init__(
+        self, resync: float, draws: random.Random, most_slow: float = float("inf")
+    ) -> None:
         self._resync = resync
         self._draws = draws
+        self._most_slow = most_slow
+        self._slow_running = 0
         self._entries: dict[Key, _Entry] = {}
-        self._heap: list[tuple[float, int, Key]] = []
+        self._quick: list[tuple[float, int, Key]] = []
+        self._slow: list[tuple[float, int, Key]] = []
         self._tickets = 0
 
     def add(self, key: Key, due: float) -> None:
@@ -66,32 +79,36 @@ class Schedule(Generic[Key]):
         """Return the key that has been due for longest, now running; None where none is due."""
         if self.next_due() > now:
             return None
-        _, _, key = heapq.heappop(self._heap)
+        _, _, key = heapq.heappop(min(self._open_heaps(), key=lambda heap: heap[0][:2]))
         entry = self._entries[key]
         entry.due, entry.running = _NEVER, True
+        self._slow_running += entry.slow
         return key
 
     def next_due(self) -> float:
-        """Return when the next key is due; infinity where none waits."""
-        while self._heap and not self._stands(*self._heap[0]):
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else _NEVER
+        """Return when the next key that may run is due; infinity where none waits."""
+        return min((heap[0][0] for heap in self._open_heaps()), default=_NEVER)
 
-    def succeeded(self, key: Key, now: float, again: Again) -> None:
-        """Take in that the key's pass ended well."""
+    def succeeded(self, key: Key, now: float, again: Again, *, slow: bool = False) -> None:
+        """Take in that the key's pass ended well, and whether it took long."""
+        self._slow_running -= self._entries[key].slow
         asked = self._entries[key].due
         if again.gone and asked == _NEVER:
             del self._entries[key]
             return
         # A fresh entry: back-off and its limits end with a success.
-        entry = self._entries[key] = _Entry()
+        entry = self._entries[key] = _Entry(slow=slow)
         resync = now + self._resync * self._jitter()
         wanted = now + again.after if again.after is not None else _NEVER
         self._advance(key, entry, min(asked, resync, wanted))
 
-    def failed(self, key: Key, now: float, retry_after: float | None) -> float:
+    def failed(
+        self, key: Key, now: float, retry_after: float | None, *, slow: bool = False
+    ) -> float:
         """Take in that the key's pass failed; return the seconds until the next one."""
         entry = self._entries[key]
+        self._slow_running -= entry.slow
+        entry.slow = slow
         asked = entry.due
         delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(entry.failures, 30))
         entry.failures += 1
@@ -117,7 +134,18 @@ class Schedule(Generic[Key]):
         if not entry.running:
             self._tickets += 1
             entry.ticket = self._tickets
-            heapq.heappush(self._heap, (due, entry.ticket, key))
+            heap = self._slow if entry.slow else self._quick
+            heapq.heappush(heap, (due, entry.ticket, key))
+
+    def _open_heaps(self) -> list[list[tuple[float, int, Key]]]:
+        """Return the heaps that have a key which may run, their first items being valid."""
+        found = []
+        for heap in (self._quick, self._slow):
+            while heap and not self._stands(*heap[0]):
+                heapq.heappop(heap)
+            if heap and (heap is self._quick or self._slow_running < self._most_slow):
+                found.append(heap)
+        return found
 
     def _stands(self, due: float, ticket: int, key: Key) -> bool:
         entry = self._entries.get(key)

@@ -17,6 +17,8 @@ __all__ = ["Again", "QueueState", "WorkQueue"]
 TURN_SECONDS = 1.0
 """The loop turns at least this often: an older heartbeat means that the event loop is stuck."""
 _POLL_SECONDS = 0.05
+SLOW_SECONDS = 5.0
+"""Keys whose last pass took longer have at most half of the workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class WorkQueue(Generic[Key]):
     that raises is repeated after 1 s, doubling to 60 s, with jitter, and not before the error's
     ``retry_after`` (seconds) where it has one; an event comes sooner than a back-off, but never
     within 1 s of a failure nor sooner than ``retry_after``. Success resets the back-off. Keys are
-    served in the order they are due.
+    served in the order they are due, but those whose last pass took long leave half of the workers
+    to the others.
     """
 
     def __init__(
@@ -77,7 +80,8 @@ class WorkQueue(Generic[Key]):
         self._on_pass = on_pass
         self._clock = clock
         self._lock = threading.Lock()
-        self._schedule: Schedule[Key] = Schedule(resync, draws or random.Random())
+        draws = draws or random.Random()
+        self._schedule: Schedule[Key] = Schedule(resync, draws, most_slow=max(1, workers // 2))
         self._running: dict[Key, float] = {}
         self._stopping = False
         self._turned: float | None = None
@@ -146,10 +150,12 @@ class WorkQueue(Generic[Key]):
             error = raised
         with self._lock:
             now = self._clock()
+            slow = now - started > SLOW_SECONDS
             if error is None:
-                self._schedule.succeeded(key, now, again)
+                self._schedule.succeeded(key, now, again, slow=slow)
             else:
-                self._schedule.failed(key, now, getattr(error, "retry_after", None))
+                retry_after = getattr(error, "retry_after", None)
+                self._schedule.failed(key, now, retry_after, slow=slow)
             del self._running[key]
         self._wake()
         self._on_pass(key, now - started, error)
