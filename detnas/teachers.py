@@ -12,10 +12,12 @@ from typing import Annotated, TypeVar
 from pydantic import Field, model_validator
 
 from detnas.architecture import FAMILIES, Architecture, Block, Family
+from detnas.architecture.model import LONGEST_STAGE
 from detnas.errors import UserError
 from detnas.schema import Fraction, Positive, Schema
 
-Depths = tuple[Positive, Positive, Positive, Positive]
+Depth = Annotated[int, Field(ge=1, le=LONGEST_STAGE, strict=True)]
+Depths = tuple[Depth, Depth, Depth, Depth]
 WidthFactor = Annotated[Fraction, Field(gt=0, le=16, max_digits=6)]
 SLOTS = ("stem", "stage 1", "stage 2", "stage 3", "stage 4", "neck")
 _MUTABLE_SHARE = 6

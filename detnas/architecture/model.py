@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from detnas.architecture.blocks import FAMILIES, Convolution, Family, projection
 
 STAGES = 4
+LONGEST_STAGE = 1024
+"""Blocks; whoever asks for more has made a mistake, which must not cost a reader its memory."""
 Width = Annotated[int, Field(ge=1, le=65536, strict=True)]
 
 
@@ -95,6 +97,10 @@ class Architecture(BaseModel):
             raise ValueError(f"stages: {len(self.stages)} given; a backbone has {STAGES}")
         arity = FAMILIES[self.family].arity
         for number, stage in enumerate(self.stages, 1):
+            if len(stage) > LONGEST_STAGE:
+                raise ValueError(
+                    f"stage {number} has {len(stage)} blocks; at most {LONGEST_STAGE} are right"
+                )
             if not stage:
                 raise ValueError(f"stage {number} is empty; a stage keeps at least one block")
             for position, block in enumerate(stage, 1):

@@ -1,11 +1,13 @@
 """The attempts at a job, as its folder in the store shows them."""
 
+import contextlib
 from dataclasses import dataclass
 
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.store import Store
 from detnas.store.artifacts import load_record
+from detnas.store.errors import CorruptRecord
 
 
 def attempt_numbers(store: Store, folder: str, name: str | None = None) -> list[int]:
@@ -37,7 +39,10 @@ def read_attempts(store: Store, folder: str) -> Attempts:
     if not said:
         return Attempts(max(numbers, default=0))
     key = f"{keys.attempt_folder(folder, max(said))}/progress.json"
-    return Attempts(max(numbers), load_record(store, key, Progress))
+    progress = None
+    with contextlib.suppress(CorruptRecord):  # it is for people only: no job stops for it
+        progress = load_record(store, key, Progress)
+    return Attempts(max(numbers), progress)
 
 
 def newest_progress(store: Store, folder: str) -> Progress | None:

@@ -32,8 +32,10 @@ _KEPT_JOB_SPEC = (
     "completions",
     "backoffLimit",
     "ttlSecondsAfterFinished",
+    "activeDeadlineSeconds",
 )
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_KEPT_PREFIXES = ("app.kubernetes.io/", "detnas.dev/", "kueue.x-k8s.io/")
+"""Of labels and annotations: others' are of any size, and nobody here reads them."""
 _REMEMBERED_DELETIONS = 20_000
 
 
@@ -76,7 +78,8 @@ class ClusterCache:
 
         Each has metadata (name, namespace, uid, resourceVersion, labels, annotations,
         creationTimestamp, deletionTimestamp, ownerReferences), spec (suspend, parallelism,
-        completions, backoffLimit, ttlSecondsAfterFinished) and status, as the API writes them.
+        completions, backoffLimit, ttlSecondsAfterFinished, activeDeadlineSeconds) and status, as
+        the API writes them.
         """
         return [job for job in self._labelled(key) if owner_uid(job) == uid]
 
@@ -227,9 +230,9 @@ def slim_job(body: Object) -> Object:
 def _slim_metadata(body: Object) -> Object:
     metadata = body["metadata"]
     slim = {field: metadata[field] for field in _KEPT_METADATA if field in metadata}
-    if _LAST_APPLIED in (slim.get("annotations") or {}):
-        annotations = slim["annotations"]
-        slim["annotations"] = {k: v for k, v in annotations.items() if k != _LAST_APPLIED}
+    for field in ("labels", "annotations"):
+        if found := slim.get(field):
+            slim[field] = {k: v for k, v in found.items() if k.startswith(_KEPT_PREFIXES)}
     return slim
 
 

@@ -2,15 +2,24 @@
 
 import logging
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from detnas.plan.stages import DueJob, Verb
 from detnas_operator.cache import SEARCH_LABEL, ClusterCache, SearchKey, owner_uid
-from detnas_operator.cluster import AlreadyExists, KubernetesClient, NotFound, Refused
+from detnas_operator.cluster import (
+    AlreadyExists,
+    ClusterError,
+    KubernetesClient,
+    NotFound,
+    Refused,
+)
 from detnas_operator.findings import Reason
 from detnas_operator.job.labels import NUMBER, VERB
 
 Object = dict[str, Any]
+MOST_PODS = 2000
+"""Pods that are looked at: whoever may make pods could make any number with our labels."""
 LOG_LINES = 400
 LOG_BYTES = 256 * 1024
 
@@ -45,12 +54,13 @@ class SearchJobs:
     def live_pods(self) -> list[Object]:
         """Return the pods of all of them, less those that succeeded: they have no more to say."""
         fields = "status.phase!=Succeeded"
-        return list(self.client.list("pods", self.key.namespace, self._selector, fields))
+        found = self.client.list("pods", self.key.namespace, self._selector, fields)
+        return list(islice(found, MOST_PODS))
 
     def pods_of(self, name: str) -> list[Object]:
         """Return the pods of one of them, ended ones too."""
         selector = f"{self._selector},batch.kubernetes.io/job-name={name}"
-        return list(self.client.list("pods", self.key.namespace, selector))
+        return list(islice(self.client.list("pods", self.key.namespace, selector), MOST_PODS))
 
     def refusals(self, name: str) -> str:
         """Return why the Job controller could not create a Job's pods of late; empty if it could.
@@ -86,20 +96,26 @@ class SearchJobs:
         return None
 
     def delete(self, name: str, why: str) -> None:
-        """Delete a Job and its pods."""
+        """Delete a Job and its pods; it is not seen any more, as if its deletion had been."""
         job = self.all().get(name)
         if job is None:
             return
         log.info("deleting job %s: %s", name, why)
         self.client.delete("jobs", self.key.namespace, name, uid=job["metadata"]["uid"])
+        self.cache.drop_job(job)
 
     def expire(self, name: str, seconds: int) -> None:
-        """Let a Job that has ended be deleted after a while, so that its log can be read."""
+        """Let a Job that has ended be deleted after a while, so that its log can be read.
+
+        Nothing waits for that: what fails is left to a later pass.
+        """
         body = {"spec": {"ttlSecondsAfterFinished": seconds}}
         try:
             self.cache.put_job(self.client.merge_patch("jobs", self.key.namespace, name, body))
         except NotFound:
             self.list_again()
+        except ClusterError as error:
+            log.warning("job %s does not expire yet: %s", name, error)
 
     def log_end(self, pod: Object) -> str:
         """Return the end of a pod's log; empty where it can not be had any more."""

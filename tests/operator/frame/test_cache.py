@@ -24,7 +24,8 @@ def search(version: int, uid: str = "s1", **spec: Any) -> dict[str, Any]:
             "managedFields": [{"manager": "kubectl"}],
             "annotations": {
                 "kubectl.kubernetes.io/last-applied-configuration": "{}",
-                "team.example/note": "kept",
+                "team.example/note": "of any size",
+                "detnas.dev/note": "kept",
             },
         },
         "spec": spec,
@@ -60,7 +61,7 @@ def test_keeps_what_is_needed_and_no_more() -> None:
     kept = cache.search(KEY)
     assert kept is not None
     assert kept["spec"] == {"suspend": True}
-    assert kept["metadata"]["annotations"] == {"team.example/note": "kept"}
+    assert kept["metadata"]["annotations"] == {"detnas.dev/note": "kept"}
     assert "managedFields" not in kept["metadata"]
     (kept_job,) = cache.jobs(KEY, "s1")
     assert kept_job["spec"] == {"parallelism": 1}
