@@ -8,7 +8,11 @@ from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 _ELLIPSIS = "…"
-_CONTROLS = dict.fromkeys([*range(0x20), 0x7F], " ")
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
+_REORDERING = dict.fromkeys(
+    [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+)
+"""What would move a terminal's cursor, or show a text in another order than it has."""
 
 
 def cut(text: str, size: int) -> str:
@@ -16,7 +20,7 @@ def cut(text: str, size: int) -> str:
 
     A longer text ends in an ellipsis.
     """
-    clean = text.translate(_CONTROLS).strip()[: size + 1]
+    clean = text.translate(_CONTROLS | _REORDERING).strip()[: size + 1]
     # A lone surrogate has no bytes in UTF-8.
     clean = clean.encode("utf-8", "replace").decode()
     sizes = [_size(character) for character in clean]

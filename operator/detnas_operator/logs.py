@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,10 @@ from types import MappingProxyType
 
 _NOTHING: Mapping[str, str | int] = MappingProxyType({})
 _about: ContextVar[Mapping[str, str | int]] = ContextVar("about", default=_NOTHING)
+
+_LONGEST = 16_000
+"""Characters of a message or an error: what a store holds may be quoted in it."""
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _QUIET = {
     "aiohttp.access": logging.WARNING,
@@ -58,10 +63,15 @@ class JsonLines(logging.Formatter):
         line: dict[str, str | int] = {
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname,
-            "message": record.getMessage(),
+            "message": record.getMessage()[:_LONGEST],
             **_about.get(),
             "logger": record.name,
         }
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+            line["error"] = self.formatException(record.exc_info)[-_LONGEST:]
+        return _escaped(json.dumps(line, ensure_ascii=False, default=str))
+
+
+def _escaped(line: str) -> str:
+    """JSON leaves some characters as they are that end a line, or steer a terminal."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
