@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tools import kubernetes, mmcv
 from tools.checks import run_checks
-from tools.e2e.command import Options, run_e2e
+from tools.e2e.command import Options, require_machine, run_e2e
 from tools.environment import EXTRAS, Environment, Installer, installing
 from tools.example import run_example
 from tools.process import Command, StepFailed, clock, run_logged, say
@@ -48,6 +48,8 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     wheels = Path(wheels).resolve() if wheels else None
     os.chdir(ROOT)
     environment = Environment(ROOT)
+    if options.command == "e2e":
+        require_machine(environment, base_is_given=options.base is not None)
     setup(environment, wheels)
     if options.command == "example":
         run_example(environment)

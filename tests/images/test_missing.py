@@ -10,9 +10,9 @@ from tools.node.layout import Layout
 from tools.process import StepFailed
 
 
-def refusal(layout: Layout = Layout()) -> str:  # noqa: B008 - it is frozen
+def refusal(gigabytes: int = 0) -> str:
     with pytest.raises(StepFailed) as refused:
-        missing.check(layout, base_from_packages=True)
+        missing.check(Layout(), base_from_packages=True, gigabytes=gigabytes)
     return str(refused.value)
 
 
@@ -47,6 +47,5 @@ def test_a_folder_too_deep_for_sockets_is_refused(monkeypatch: pytest.MonkeyPatc
     assert "set XDG_CACHE_HOME" in refusal()
 
 
-def test_a_full_disk_is_refused_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(missing, "GIGABYTES", 10**9)
-    assert "GB are needed" in refusal()
+def test_a_full_disk_is_refused_before_anything_is_built() -> None:
+    assert "about 1000000000 GB are needed" in refusal(gigabytes=10**9)

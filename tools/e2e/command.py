@@ -20,9 +20,9 @@ from tools.mmcv import WheelSource
 from tools.node.containerd import import_images
 from tools.node.control_plane import ControlPlane
 from tools.node.daemons import inside
-from tools.node.images import ImageBuilder, megabytes, save
+from tools.node.images import ImageBuilder, exists, image_name, megabytes, save
 from tools.node.layout import Layout
-from tools.node.missing import check
+from tools.node.missing import GIGABYTES_TO_BUILD, GIGABYTES_TO_RUN, check
 from tools.node.network import run
 from tools.node.node import BINARIES, start_node, stop_node
 from tools.node.seaweed import S3Server
@@ -50,6 +50,20 @@ class Options:
     keep: bool
 
 
+def require_machine(environment: Environment, *, base_is_given: bool) -> None:
+    """Refuse a machine that can not run it, before anything is downloaded or built.
+
+    Raises:
+        StepFailed: with everything that is missing, and how to get it.
+    """
+    layout = Layout()
+    check(layout, base_from_packages=not base_is_given, gigabytes=0)
+    stop_node(layout)  # else the disk that an earlier run has left full would count as used
+    is_built = exists(image_name("trainer", _version(environment)))
+    needed = GIGABYTES_TO_RUN if is_built else GIGABYTES_TO_BUILD
+    check(layout, base_from_packages=not base_is_given, gigabytes=needed)
+
+
 def run_e2e(environment: Environment, options: Options) -> None:
     """Run it from images to the loaded student, and remove the node afterwards.
 
@@ -57,7 +71,6 @@ def run_e2e(environment: Environment, options: Options) -> None:
         StepFailed: with what the failed step said.
     """
     layout = Layout()
-    check(layout, base_from_packages=options.base is None)
     started = time.monotonic()
     binaries = obtain(BINARIES)
     make: Command = [environment.python, "examples/digits/make_data.py", DATA]
@@ -80,7 +93,7 @@ def build_images(environment: Environment, options: Options, logs: Path) -> Mapp
     Raises:
         StepFailed: a build failed, or the operator's image is larger than promised.
     """
-    version = environment.pyproject["project"]["version"]
+    version = _version(environment)
     builder = ImageBuilder(environment.root, logs)
     base = options.base or builder.base()
     operator = builder.build("operator", base, version)
@@ -130,7 +143,7 @@ def install(plane: ControlPlane, server: S3Server, version: str) -> None:
     """
     objects = json.dumps(cluster_objects(DATA.resolve()))
     run(plane.kubectl("apply", "--filename", "-"), objects)
-    options = ("--namespace", OPERATOR_NAMESPACE, "--timeout=3m")
+    options = ("--namespace", OPERATOR_NAMESPACE, "--timeout=3m", "--hide-notes")
     values = json.dumps(chart_values(server, version))
     chart = ("install", "detnas", "charts/detnas", "--values", "-", "--wait")
     say(run(helm(plane, *chart, *options), values))
@@ -184,6 +197,10 @@ def helm(plane: ControlPlane, *arguments: str) -> list[str]:
     """The command that runs helm as the administrator."""
     kubeconfig = f"--kubeconfig={plane.layout.kubeconfig()}"
     return inside(plane.layout, [plane.binaries["helm"], kubeconfig, *arguments])
+
+
+def _version(environment: Environment) -> str:
+    return str(environment.pyproject["project"]["version"])
 
 
 def _say_what_is_wrong(plane: ControlPlane) -> None:

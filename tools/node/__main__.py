@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def _up(layout: Layout) -> None:
-    check(layout, base_from_packages=True)
+    check(layout, base_from_packages=True, gigabytes=2)
     binaries = obtain(BINARIES)
     images = ImageBuilder(Path.cwd(), layout.folder.with_name("images"))
     pause = images.pause(images.base())

@@ -44,7 +44,7 @@ class ImageBuilder:
         Raises:
             StepFailed: with the end of the log.
         """
-        if not _exists(BASE_IMAGE):
+        if not exists(BASE_IMAGE):
             with tempfile.TemporaryDirectory() as folder:
                 self._make_base(Path(folder) / "rootfs")
         return BASE_IMAGE
@@ -64,7 +64,7 @@ class ImageBuilder:
         Raises:
             StepFailed: with the end of the log.
         """
-        image = f"localhost/detnas-{name}:{version}"
+        image = image_name(name, version)
         with _pip_configuration() as secrets:
             command: Command = [
                 *PODMAN, "build", "--force-rm", "--network", "host", *LIMITS, *secrets,
@@ -98,6 +98,11 @@ class ImageBuilder:
             raise StepFailed(f"{imported.stderr}\n✗ the base image can not be imported")
 
 
+def image_name(name: str, version: str) -> str:
+    """What the image of `dockerfiles/<name>.Dockerfile` is called."""
+    return f"localhost/detnas-{name}:{version}"
+
+
 def save(images: Sequence[str]) -> list[str]:
     """The command that writes images as one archive to its output."""
     return [*PODMAN, "save", "--quiet", "--multi-image-archive", *images]
@@ -110,8 +115,9 @@ def megabytes(image: str) -> float:
         return sum(file.stat().st_size for file in Path(folder).iterdir()) / 1e6
 
 
-def _exists(image: str) -> bool:
-    return succeeds([*PODMAN, "image", "exists", image])
+def exists(image: str) -> bool:
+    """Whether podman has the image."""
+    return bool(shutil.which("podman")) and succeeds([*PODMAN, "image", "exists", image])
 
 
 def _debian() -> tuple[str, str]:

@@ -24,7 +24,8 @@ NODE_PROGRAMS = {
 }
 IMAGE_PROGRAMS = {"podman": "podman", "runc": "runc"}
 CGROUPS = Path("/sys/fs/cgroup")
-GIGABYTES = 30
+GIGABYTES_TO_BUILD = 30
+GIGABYTES_TO_RUN = 20  # the trainer's image three times: saved, imported, unpacked
 
 
 def cni_folder() -> Path | None:
@@ -32,19 +33,24 @@ def cni_folder() -> Path | None:
     return next((folder for folder in CNI_FOLDERS if (folder / "bridge").exists()), None)
 
 
-def check(layout: Layout, *, base_from_packages: bool) -> None:
+def check(layout: Layout, *, base_from_packages: bool, gigabytes: int) -> None:
     """Refuse a machine that can not build the images and run the node.
+
+    Args:
+        layout: places of the node.
+        base_from_packages: the base image is made here.
+        gigabytes: of free disk that are needed.
 
     Raises:
         StepFailed: with everything that is missing.
     """
-    problems = [*_machine(layout), *_packages(base_from_packages)]
+    problems = [*_machine(layout, gigabytes), *_packages(base_from_packages)]
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise StepFailed(f"✗ this machine can not run the end-to-end test:{listed}")
 
 
-def _machine(layout: Layout) -> list[str]:
+def _machine(layout: Layout, gigabytes: int) -> list[str]:
     problems = []
     if platform.system() != "Linux":
         return ["a node needs Linux; run it in a virtual machine with Linux"]
@@ -56,8 +62,8 @@ def _machine(layout: Layout) -> list[str]:
         problems.append(f"{layout.folder} is too long a path for sockets; set XDG_CACHE_HOME")
     existing = next(one for one in (layout.folder, *layout.folder.parents) if one.exists())
     free = shutil.disk_usage(existing).free / 2**30
-    if free < GIGABYTES:
-        problems.append(f"{free:.0f} GB are free in {existing}; about {GIGABYTES} GB are needed")
+    if free < gigabytes:
+        problems.append(f"{free:.0f} GB are free in {existing}; about {gigabytes} GB are needed")
     return problems
 
 
