@@ -48,6 +48,7 @@ class OperatorProcess:
             "KUBECONFIG": str(api.kubeconfig(folder / "kubeconfig")),
             "HOME": str(folder),
             "AWS_EC2_METADATA_DISABLED": "true",
+            "MALLOC_ARENA_MAX": "2",  # as the image sets it
             "DETNAS_CACHE": str(folder / "cache"),
         }
         self._process: Process | None = None

@@ -1,0 +1,191 @@
+"""Memory and first decisions of an operator that starts among long searches.
+
+    python -m bench.operator_restart [--searches 500] [--trials 1000] [--long 10000]
+
+Real API server, Job controller and S3. An operator brings the searches to their first trial; it is
+stopped, their ledgers are written as they are after so many trials, and a new operator starts:
+every search must start its next trial. Then the same for one search of `--long` trials, to time
+a pass over it, by the operator's own histogram. Aims: 300 MB, 60 s, 50 ms.
+"""
+
+import argparse
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bench.operator_surroundings import Surroundings, metric, surroundings
+from detnas.records import keys
+from detnas.records.results import DetectorResult, Score
+from detnas.search import LedgerEntry, fold
+from detnas.search.folded import write_folded
+from detnas.search.segments import SEGMENT, Segment
+from detnas.search.summary import Summary
+from detnas.store import Store
+from detnas.store.artifacts import canonical_json
+from tests.cluster.api import JOBS, SEARCHES
+from tests.cluster.pods import PodPlayer
+from tests.cluster.pretended_trainer import PretendedTrainer
+from tests.cluster.scripts import Scripts, runs_for_ever, succeeds
+from tests.cluster.searches import manifest
+from tests.detnas.memory_store import MemoryStore
+from tests.detnas.trials import searched
+
+THREADS = 8
+TOP_K = 5
+MANY: dict[str, Any] = {"trials": 1_000_000, "patience": 1_000_000, "topK": TOP_K, "parallelism": 1}
+
+
+def main() -> None:
+    arguments = _arguments()
+    with surroundings() as around:
+        trainer = PretendedTrainer(around.server)
+        scripts = Scripts(succeeds(work=trainer)).on("*-t*", *[runs_for_ever()] * 9)
+        with PodPlayer(around.cluster.api, scripts):
+            long = _started(around, ["long"])
+            _write(trainer, around, long, arguments.long)
+            _time_passes(around, arguments.long)
+            names = [f"search-{number}" for number in range(arguments.searches)]
+            folders = _started(around, names)
+            _write(trainer, around, folders, arguments.trials)
+            _time_restart(around, names, arguments.trials)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--searches", type=int, default=500)
+    parser.add_argument("--trials", type=int, default=1000, help="a multiple of 100")
+    parser.add_argument("--long", type=int, default=10_000, help="a multiple of 100")
+    return parser.parse_args()
+
+
+def _started(around: Surroundings, names: list[str]) -> list[str]:
+    """Bring searches to their first trial; return the URIs of their folders."""
+    operator = around.operator()
+    operator.start()
+    began = time.monotonic()
+    for name in names:
+        around.cluster.api.create(manifest(name, **MANY), around.namespace)
+    _wait_for_trial(around, names, 0)
+    operator.stop()
+    print(f"{len(names)} searches reached their first trial in {time.monotonic() - began:.0f} s")
+    found = {
+        one["metadata"]["name"]: one for one in around.cluster.api.list(SEARCHES, around.namespace)
+    }
+    return [found[name]["status"]["folder"] for name in names]
+
+
+def _wait_for_trial(around: Surroundings, names: list[str], trial: int) -> list[float]:
+    """Wait until each search has this trial's Job; return when each was first seen."""
+    awaited = {f"{name}-t{trial:04d}" for name in names}
+    seen: dict[str, float] = {}
+    while awaited - seen.keys():
+        jobs = around.cluster.api.list(
+            JOBS, around.namespace, labelSelector="detnas.dev/verb=evaluate"
+        )
+        for job in jobs:
+            if job["metadata"]["name"] in awaited:
+                seen.setdefault(job["metadata"]["name"], time.monotonic())
+        time.sleep(0.2)
+    return sorted(seen.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What lies in a search's folder after many trials: bytes by key below it."""
+
+    objects: dict[str, bytes]
+
+    @classmethod
+    def after(cls, trials: int) -> "Ledger":
+        simulation = searched(trials, parallelism=1, patience=10_000_000)
+        entries = [simulation.entries[index] for index in range(trials)]
+        store = MemoryStore()
+        for number in range(trials // SEGMENT):
+            part = tuple(entries[number * SEGMENT : (number + 1) * SEGMENT])
+            segment = Segment(number=number, entries=part)
+            store.put(keys.ledger_segment("", number), canonical_json(segment))
+        write_folded(store, "", trials // SEGMENT, TOP_K)
+        for entry in fold(Summary(TOP_K), entries).top:
+            key = keys.result_key(keys.trial_folder("", entry.index))
+            store.put(key, canonical_json(_result(entry)))
+        return cls(store.objects)
+
+
+def _result(entry: LedgerEntry) -> DetectorResult:
+    scores = tuple(
+        Score(
+            resolution=s.resolution,
+            map=s.map,
+            ap50=s.map,
+            ap75=s.map,
+            ap_small=-1,
+            ap_medium=s.map,
+            ap_large=s.map,
+        )
+        for s in entry.scores
+    )
+    assert entry.weights is not None
+    return DetectorResult(
+        started=entry.finished,
+        finished=entry.finished,
+        architecture=entry.architecture,
+        added=entry.added,
+        scores=scores,
+        files={"weights": entry.weights},
+    )
+
+
+def _write(
+    trainer: PretendedTrainer, around: Surroundings, folders: list[str], trials: int
+) -> None:
+    ledger, began = Ledger.after(trials), time.monotonic()
+    bucket = f"s3://{around.server.bucket}"
+    store: Store = trainer.store(bucket)
+
+    def put(folder: str) -> None:
+        for key, data in ledger.objects.items():
+            store.put(f"{folder.removeprefix(bucket).strip('/')}{key}", data)
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(put, folders))
+    megabytes = sum(map(len, ledger.objects.values())) / 1e6
+    print(f"{trials} trials each written ({megabytes:.1f} MB) in {time.monotonic() - began:.0f} s")
+
+
+def _time_restart(around: Surroundings, names: list[str], trial: int) -> None:
+    operator = around.operator()
+    began = time.monotonic()
+    operator.start(wait=False)
+    decisions = [moment - began for moment in _wait_for_trial(around, names, trial)]
+    print(
+        f"first decisions of {len(names)} searches after the start of the process: first "
+        f"{decisions[0]:.1f} s, median {median(decisions):.1f} s, last {decisions[-1]:.1f} s "
+        "(aim 60)"
+    )
+    time.sleep(30)
+    print(f"memory: {operator.memory() / 1e6:.0f} MB (aim 300)")
+    operator.stop()
+
+
+def _time_passes(around: Surroundings, trial: int) -> None:
+    operator = around.operator(resyncSeconds=1)
+    operator.start()
+    _wait_for_trial(around, ["long"], trial)
+    time.sleep(3)
+    before = operator.metrics()
+    time.sleep(20)
+    after = operator.metrics()
+    name = "detnas_reconcile_seconds"
+    count = metric(after, f"{name}_count") - metric(before, f"{name}_count")
+    seconds = metric(after, f"{name}_sum") - metric(before, f"{name}_sum")
+    print(
+        f"a pass over {trial} finished trials: {1000 * seconds / count:.1f} ms, mean of "
+        f"{count:.0f} (aim 50)"
+    )
+    operator.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""How soon a finished trial is followed by the next, and what the operator writes for it.
+
+    python bench/operator_speed.py [--searches 200] [--parallelism 4] [--rate 2] [--seconds 120]
+
+Real etcd, API server, Job controller and S3; pods are played, their results pretended. Trials end
+at a steady rate, at random over all searches. Latency is from a Job's Complete condition to the
+creation of the next Job of the same search, both as a watch sees them. Aims: median 0.5 s, 99th
+percentile 2 s; at most 4 API writes a trial besides Events and one progress patch a minute.
+"""
+
+import argparse
+import asyncio
+import random
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from statistics import median, quantiles
+
+from bench.operator_surroundings import Surroundings, metric, surroundings
+from tests.cluster.api import JOBS, Api
+from tests.cluster.played_pod import PlayedPod
+from tests.cluster.pods import PodPlayer, Script
+from tests.cluster.pretended_trainer import PretendedTrainer
+from tests.cluster.searches import manifest
+
+SEARCH = "detnas.dev/search"
+
+
+def main() -> None:
+    arguments = _arguments()
+    with surroundings() as around:
+        trials = Trials(PretendedTrainer(around.server))
+        watch = Watch(around.cluster.api, around.namespace)
+        operator = around.operator(progressSeconds=60)
+        operator.start()
+        with PodPlayer(around.cluster.api, trials.script):
+            began = time.monotonic()
+            _apply(around, arguments)
+            active = arguments.searches * arguments.parallelism
+            trials.wait_for(active)
+            print(
+                f"{active} trials of {arguments.searches} searches run "
+                f"after {time.monotonic() - began:.0f} s"
+            )
+            time.sleep(arguments.settle)
+            before = operator.metrics()
+            watch.latencies.clear()
+            done = trials.end_at(arguments.rate, arguments.seconds)
+            time.sleep(5)
+            _report(watch, done, before, operator.metrics(), operator.memory())
+        operator.stop()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--searches", type=int, default=200)
+    parser.add_argument("--parallelism", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=2.0, help="completions a second")
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--settle", type=float, default=30, help="seconds before the measurement")
+    return parser.parse_args()
+
+
+def _apply(around: Surroundings, arguments: argparse.Namespace) -> None:
+    for number in range(arguments.searches):
+        search = manifest(
+            f"search-{number}", parallelism=arguments.parallelism, trials=1000, seed=number
+        )
+        around.cluster.api.create(search, around.namespace)
+
+
+class Trials:
+    """Plays pods: everything succeeds at once, but trials wait until they are told to end."""
+
+    def __init__(self, trainer: PretendedTrainer) -> None:
+        self._trainer = trainer
+        self._waiting: list[asyncio.Event] = []
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def script(self, _pod: PlayedPod) -> Script:
+        """What a pod does."""
+
+        async def play(pod: PlayedPod) -> None:
+            await pod.run()
+            if "-t" in pod.job:
+                await asyncio.to_thread(self._trainer.begin, pod)
+                await self._turn()
+                await asyncio.to_thread(self._trainer.finish, pod)
+            else:
+                await asyncio.to_thread(self._trainer, pod)
+            await pod.succeed()
+
+        return play
+
+    async def _turn(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        event = asyncio.Event()
+        with self._lock:
+            self._waiting.append(event)
+        await event.wait()
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many trials run."""
+        while len(self._waiting) < count:
+            time.sleep(0.5)
+
+    def end_at(self, rate: float, seconds: float) -> int:
+        """End trials, drawn at random, at a steady rate; return how many."""
+        draws, start, done = random.Random(0), time.monotonic(), 0
+        while time.monotonic() - start < seconds:
+            time.sleep(max(0.0, start + done / rate - time.monotonic()))
+            with self._lock:
+                event = self._waiting.pop(draws.randrange(len(self._waiting)))
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(event.set)
+            done += 1
+        return done
+
+
+class Watch:
+    """Sees Jobs complete and Jobs being created, and puts the two together by search."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self.latencies: list[float] = []
+        self._completed: dict[str, deque[float]] = defaultdict(deque)
+        self._seen: set[str] = set()
+        threading.Thread(target=self._run, args=(api, namespace), daemon=True).start()
+
+    def _run(self, api: Api, namespace: str) -> None:
+        for event in _forever(api, namespace):
+            self._take(event["type"], event["object"])
+
+    def _take(self, change: str, job: dict) -> None:
+        now, labels = time.monotonic(), job["metadata"].get("labels", {})
+        if labels.get("detnas.dev/verb") != "evaluate" or change == "DELETED":
+            return
+        name, search = job["metadata"]["name"], labels[SEARCH]
+        if change == "ADDED" and self._completed[search]:
+            self.latencies.append(now - self._completed[search].popleft())
+        conditions = job.get("status", {}).get("conditions", ())
+        if name not in self._seen and any(c["type"] == "Complete" for c in conditions):
+            self._seen.add(name)
+            self._completed[search].append(now)
+
+
+def _forever(api: Api, namespace: str) -> Iterator[dict]:
+    while True:
+        yield from api.watch(JOBS, namespace)
+
+
+def _report(watch: Watch, done: int, before: str, after: str, memory: int) -> None:
+    latencies = sorted(watch.latencies)
+    hundredths = quantiles(latencies, n=100)
+    print(f"{done} trials ended, {len(latencies)} were followed")
+    print(
+        f"completion to next Job: median {median(latencies):.2f} s (aim 0.5), "
+        f"99th percentile {hundredths[98]:.2f} s (aim 2), worst {latencies[-1]:.2f} s"
+    )
+    writes = {}
+    for kind in ("jobs", "detnassearches", "services", "events"):
+        name = "detnas_api_writes_total"
+        writes[kind] = metric(after, name, kind=kind) - metric(before, name, kind=kind)
+    counted = sum(count for kind, count in writes.items() if kind != "events")
+    print(f"API writes: {writes}; a trial {counted / done:.2f} (aim 4, besides Events)")
+    print(f"memory of the operator: {memory / 2**20:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
