@@ -36,8 +36,8 @@ class PreconditionFailed(StoreError):
     """A conditional write was refused; the store's own verbs find out what that means."""
 
 
-class ConcurrentWrite(StoreError):
-    """A conditional write met another one under way (HTTP 409), and may be sent again."""
+class ConcurrentWrite(StoreUnavailable):
+    """A write met another one under way (HTTP 409), and may be sent again."""
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def from_client_error(error: ClientError, uri: str) -> StoreError:
     if status == 412 or code == "PreconditionFailed":
         return PreconditionFailed(f"{uri} is not as expected")
     if status == 409:
-        return ConcurrentWrite(f"{uri} is being written by another process")
+        return ConcurrentWrite(f"{uri} is being written by another process", "try again")
     if status == 501 or code == "NotImplemented":
         remedy = "use a server that honours If-None-Match and If-Match on PUT, or a folder"
         return CreateOnlyNotHonoured(f"the server of {uri} has no conditional writes", remedy)

@@ -18,6 +18,7 @@ from detnas.store.errors import (
     VersionConflict,
 )
 from detnas.store.s3 import S3Store, client_from_environment
+from detnas.store.s3_errors import from_client_error
 from tests.seaweed import S3Server, free_ports
 
 
@@ -149,6 +150,13 @@ def test_a_conflict_under_way_is_tried_again(s3_environment: S3Server) -> None:
     with pytest.raises(StoreUnavailable, match="another process"):
         store.put_if_absent("other.json", b"ours")
     assert max(waits) <= 10
+
+
+def test_any_write_that_meets_another_one_may_be_tried_again_later() -> None:
+    response = {"Error": {"Code": "OperationAborted"}, "ResponseMetadata": {"HTTPStatusCode": 409}}
+    error = from_client_error(ClientError(response, "DeleteObject"), "s3://bucket/key")
+    assert isinstance(error, StoreUnavailable)
+    assert "try again" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -141,15 +141,15 @@ class Scene:
             time.sleep(0.1)
         return status
 
-    def await_quiet(self, seconds: float = 1.5) -> None:
-        """Wait until the operator has written nothing for a while."""
+    def await_rest(self, namespace: str = "") -> None:
+        """Wait until what nobody waits for is done: every Job may go, the status names none."""
 
-        def is_quiet() -> bool:
-            before = len(self.journal.writes())
-            time.sleep(seconds)
-            return len(self.journal.writes()) == before
+        def is_done() -> bool:
+            specs = [job["spec"] for job in self.jobs(namespace).values()]
+            expire = all("ttlSecondsAfterFinished" in spec for spec in specs)
+            return expire and not self.status(namespace)["active"]
 
-        eventually(is_quiet, 60)
+        eventually(is_done, 2 * SETTINGS["resyncSeconds"])
 
 
 class JobsSeen:
