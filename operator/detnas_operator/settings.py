@@ -20,6 +20,9 @@ OWN_VARIABLES = frozenset(
     {
         "HOME",
         "DETNAS_CACHE",
+        "DETNAS_KEEP_LOG",
+        "DETNAS_STOP_SECONDS",
+        "DETNAS_TERMINATION_LOG",
         "DETNAS_WORKERS",
         "DETNAS_PROCESSES_PER_WORKER",
         "DETNAS_RENDEZVOUS",

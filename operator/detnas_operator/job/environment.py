@@ -11,6 +11,7 @@ from detnas_operator.settings import OperatorSettings, StorageSettings, Tenant
 Object = dict[str, Any]
 
 CACHE = "/cache"
+_GOODBYE_SECONDS = 25
 
 
 def environment(order: JobOrder, settings: OperatorSettings) -> list[Object]:
@@ -23,6 +24,9 @@ def environment(order: JobOrder, settings: OperatorSettings) -> list[Object]:
         **_storage(settings.storage),
         "HOME": "/tmp",  # noqa: S108 # the pod's own; its root is read-only
         "DETNAS_CACHE": CACHE,
+        "DETNAS_KEEP_LOG": "1",
+        "DETNAS_TERMINATION_LOG": "/dev/termination-log",
+        "DETNAS_STOP_SECONDS": str(_seconds_to_stop(order)),
     }
     return [{"name": name, "value": value} for name, value in chosen.items()]
 
@@ -52,6 +56,12 @@ def rendezvous(order: JobOrder, host: str) -> list[Object]:
 def _storage(storage: StorageSettings) -> dict[str, str]:
     endpoint = {"AWS_ENDPOINT_URL": storage.endpoint} if storage.endpoint else {}
     return {**endpoint, "AWS_DEFAULT_REGION": storage.region}
+
+
+def _seconds_to_stop(order: JobOrder) -> int:
+    """How long the trainer may take for its checkpoint; the launcher says goodbye after that."""
+    grace = order.spec.jobs.termination_grace_period_seconds
+    return max(grace - _GOODBYE_SECONDS, grace // 2, 1)
 
 
 def _threads(cpu: str | None) -> dict[str, str]:

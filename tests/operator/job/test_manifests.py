@@ -223,10 +223,20 @@ def test_data_comes_from_the_claim_read_only_or_from_s3() -> None:
     assert len(container(fetched)["volumeMounts"]) == 3
 
 
+@pytest.mark.parametrize(("grace", "stop"), [(120, 95), (30, 15), (1, 1)])
+def test_a_checkpoint_is_written_within_the_grace_period(grace: int, stop: int) -> None:
+    job = made(spec={"jobs": {"terminationGracePeriodSeconds": grace}})
+    assert pod(job)["terminationGracePeriodSeconds"] == grace
+    assert env(job)["DETNAS_STOP_SECONDS"] == str(stop)
+
+
 def test_s3_is_reached_as_the_administrator_says_with_the_tenants_keys() -> None:
     job = made()
     assert env(job) == {
         "PYTHONHASHSEED": "0",
+        "DETNAS_KEEP_LOG": "1",
+        "DETNAS_TERMINATION_LOG": "/dev/termination-log",
+        "DETNAS_STOP_SECONDS": "95",
         "HTTPS_PROXY": "http://proxy:3128",
         "AWS_ENDPOINT_URL": "http://seaweed:8333",
         "AWS_DEFAULT_REGION": "us-east-1",
