@@ -6,6 +6,7 @@ import typer
 
 from detnas.cli.crd import crd
 from detnas.cli.inspect import inspect
+from detnas.cli.pools import pools
 from detnas.cli.report import report
 from detnas.cli.run import run
 from detnas.cli.status import status
@@ -39,6 +40,7 @@ app.command()(report)
 app.command()(validate)
 app.command()(inspect)
 app.command()(crd)
+app.add_typer(pools, name="pools")
 
 
 def main() -> None:

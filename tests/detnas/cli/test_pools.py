@@ -1,0 +1,192 @@
+"""`detnas pools`: what a user sees of the pools of a store, and which may be deleted."""
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from detnas.cli.app import app
+from detnas.errors import UserError
+from detnas.lifecycle.claim import Claim
+from detnas.lifecycle.pool_deletion import delete_pool
+from detnas.lifecycle.pool_listing import list_pools
+from detnas.plan.stages import Phase, Verb
+from detnas.store import Store, open_store
+from detnas.store.artifacts import canonical_json
+from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
+
+TEACHERS = {"teachers": {"phases": [{"epochs": 2, "learningRate": "0.1"}]}}
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Scheduler:
+    return Scheduler(tmp_path)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store((tmp_path / "store").as_uri())
+
+
+@pytest.fixture(params=["directory", "s3"])
+def either_store(request: pytest.FixtureRequest) -> Store:
+    if request.param == "directory":
+        found: Store = request.getfixturevalue("store")
+        return found
+    server = request.getfixturevalue("s3_environment")
+    return open_store(f"s3://{server.bucket}/{uuid.uuid4().hex}")
+
+
+def detnas(store: Store, *words: str, answer: str = "") -> Result:
+    return CliRunner().invoke(app, ["pools", *words, "--store", store.uri], input=answer)
+
+
+def listed(store: Store, *words: str) -> list[dict[str, object]]:
+    said = detnas(store, "list", "-o", "json", *words)
+    assert said.exit_code == 0, said.output
+    found: list[dict[str, object]] = json.loads(said.stdout)["pools"]
+    return found
+
+
+def digest(store: Store) -> str:
+    (pool,) = list_pools(store)
+    return pool.digest
+
+
+def hold(store: Store, holder: str, age: timedelta, *, released: bool = False) -> None:
+    claim = Claim(holder=holder, heartbeat=datetime.now(UTC) - age, released=released)
+    store.put(f"local/pools/{digest(store)}/claim.json", canonical_json(claim))
+
+
+def test_the_list_says_what_there_is(either_store: Store, scheduler: Scheduler) -> None:
+    one, two = tiny(either_store, "one", trials=1), tiny(either_store, "two", seed=8)
+    scheduler.run(one)
+    scheduler.prepare(two)
+    scheduler.run(tiny(either_store, "other", TEACHERS, trials=1))
+    by_phases = {pool["phases"]: pool for pool in listed(either_store)}
+    assert sorted(map(str, by_phases)) == ["1", "2"]
+    shared = by_phases[2]
+    objects = list(either_store.list(f"local/pools/{shared['digest']}/"))
+    assert shared["objects"] == len(objects)
+    assert shared["bytes"] == sum(either_store.size(key) or 0 for key in objects) > 4000
+    assert shared["uri"] == f"{either_store.uri}/local/pools/{shared['digest']}"
+    assert shared["users"] == [
+        {"search": one.uri, "phase": "Succeeded"},
+        {"search": two.uri, "phase": "TrainingTeachers"},
+    ]
+    hold_line = Claim(holder="two on a machine", heartbeat=datetime.now(UTC) - timedelta(hours=3))
+    either_store.put(f"local/pools/{shared['digest']}/claim.json", canonical_json(hold_line))
+    table = detnas(either_store, "list").stdout
+    assert "3h" in "".join(table.split())
+    assert listed(either_store, "-n", "elsewhere") == []
+    assert "no pool" in detnas(either_store, "list", "-n", "elsewhere").stdout
+
+
+def test_a_pool_that_nobody_needs_is_deleted_whole(
+    either_store: Store, scheduler: Scheduler
+) -> None:
+    scheduler.run(tiny(either_store, "one", trials=1))
+    ended = detnas(either_store, "delete", digest(either_store), "--yes")
+    assert ended.exit_code == 0, ended.output
+    assert "no more trials" in ended.output
+    assert list(either_store.list("local/pools/")) == []
+    assert listed(either_store) == []
+
+
+def test_it_asks_before_it_deletes(store: Store, scheduler: Scheduler) -> None:
+    scheduler.run(tiny(store, "one", trials=1))
+    before = list(store.list("local/pools/"))
+    assert detnas(store, "delete", digest(store), answer="n\n").exit_code == 1
+    assert list(store.list("local/pools/")) == before
+    uri = f"{store.uri}/local/pools/{digest(store)}"
+    assert detnas(store, "delete", uri, answer="y\n").exit_code == 0
+    assert list(store.list("local/pools/")) == []
+
+
+def refused(store: Store, *words: str) -> str:
+    before = {key: store.get(key) for key in store.list("local/pools/")}
+    ended = detnas(store, "delete", *(words or (digest(store),)), "--yes")
+    assert isinstance(ended.exception, UserError), ended.output
+    assert {key: store.get(key) for key in store.list("local/pools/")} == before
+    return str(ended.exception)
+
+
+def test_one_that_a_search_needs_stays_and_the_search_is_named(
+    store: Store, scheduler: Scheduler
+) -> None:
+    two = tiny(store, "two", seed=8)
+    scheduler.run(tiny(store, "one", trials=1))
+    scheduler.prepare(two)
+    assert f"in use by {two.uri}, which is TrainingTeachers" in refused(store)
+    scheduler.run(two)
+    assert detnas(store, "delete", digest(store), "--yes").exit_code == 0
+
+
+def test_one_that_a_search_names_stays_too(store: Store, scheduler: Scheduler) -> None:
+    scheduler.run(tiny(store, "one", trials=1))
+    phases = [{"epochs": 1, "learningRate": "0.1"}, {"epochs": 1, "learningRate": "0.05"}]
+    pool = {"pool": f"{store.uri}/local/pools/{digest(store)}", "phases": phases, "seed": 4}
+    two = tiny(store, "two", {"teachers": pool})
+    assert two.uri in refused(store)
+
+
+def test_one_that_is_being_trained_stays(store: Store, scheduler: Scheduler) -> None:
+    scheduler.run(tiny(store, "one", trials=1))
+    hold(store, "a search on a machine", timedelta(seconds=40))
+    assert "being trained by a search on a machine" in refused(store)
+    hold(store, "a search on a machine", -timedelta(minutes=3))  # its clock is ahead of ours
+    assert "being trained by" in refused(store)
+    hold(store, "a search on a machine", timedelta(seconds=40), released=True)
+    assert detnas(store, "delete", digest(store), "--yes").exit_code == 0
+
+
+def test_who_died_long_ago_trains_nothing(store: Store, scheduler: Scheduler) -> None:
+    scheduler.run(tiny(store, "one", trials=1))
+    hold(store, "a search on a machine", timedelta(minutes=11))
+    assert detnas(store, "delete", digest(store), "--yes").exit_code == 0
+
+
+def test_no_such_pool(store: Store, scheduler: Scheduler) -> None:
+    scheduler.run(tiny(store, "one", trials=1))
+    assert "detnas pools list" in refused(store, "0123")
+
+
+class Died(BaseException):
+    """The process died at this write."""
+
+
+@pytest.mark.parametrize("then", ["delete", "train"])
+def test_what_a_crash_leaves_is_deleted_or_trained_again(
+    store: Store, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    scheduler.run(tiny(store, "one", trials=1))
+    whole = len(list(store.list("local/pools/")))
+    for deletions in range(whole):
+        left = [deletions]
+        real = store.delete
+
+        def dying(key: str, left: list[int] = left, real: object = real) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Died
+            assert callable(real)
+            real(key)
+
+        pool = list_pools(store)[0]
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "delete", dying)
+            with pytest.raises(Died):
+                delete_pool(store, pool)
+        if then == "delete":
+            assert detnas(store, "delete", digest(store), "--yes").exit_code == 0
+            assert list(store.list("local/pools/")) == []
+        scheduler.done.clear()
+        state = scheduler.run(tiny(store, f"again-{deletions}", trials=1))
+        assert scheduler.ran(Verb.EVALUATE) == [0]
+        assert (state.ending is not None, len(state.pool)) == (True, 2)
+        for phase in state.pool:
+            assert store.size(phase.weights.key) == phase.weights.size
+    assert {user.phase for user in list_pools(store)[0].users} == {Phase.SUCCEEDED}
