@@ -141,6 +141,12 @@ def _trials_from(
     """Trials from a number on; requests are written in order, so the first gap is the end."""
     inherited = load_inherited(store, folder)
     if inherited is not None and index < inherited.trials:
+        numbers = [entry.index for entry in inherited.tail]
+        if numbers != list(range(index, min(inherited.trials, index + SEGMENT))):
+            raise CorruptRecord(
+                f"the trials that {store.uri}/{folder} took over do not go on from its segments",
+                "restore the objects: records are never edited",
+            )
         yield from inherited.tail
         index = inherited.trials
     while (found := read_trial(store, folder, base, index)) is not None:

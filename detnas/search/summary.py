@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
+from detnas.errors import UserError
 from detnas.records.proposal import Proposal
 from detnas.records.results import Outcome
 from detnas.search.front import Front, extend
@@ -12,6 +13,10 @@ from detnas.search.ledger import LedgerEntry
 
 LATEST_FAILURES = 5
 """Failed trials that are kept to say why they failed."""
+
+
+MOST_MISSING = 100_000
+"""Trials that may be in flight at a time; a damaged record could speak of any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,9 @@ def fingerprint(proposal: Proposal) -> int:
 
 def _fold_one(summary: Summary, entry: LedgerEntry) -> Summary:
     missing = summary.missing - {entry.index}
+    if entry.index > summary.next_index + MOST_MISSING:
+        problem = f"trial {entry.index} is said to have ended, {summary.next_index} are known"
+        raise UserError(problem, "restore the search's records: trials are numbered in order")
     if entry.index > summary.next_index:
         missing |= frozenset(range(summary.next_index, entry.index))
     lost = {entry.index} if entry.outcome is Outcome.INFRASTRUCTURE else frozenset[int]()
