@@ -101,8 +101,7 @@ def build_images(environment: Environment, options: Options, logs: Path) -> Mapp
     say(f"  {operator}: {size:.0f} MB compressed")
     if size > OPERATOR_MEGABYTES:
         raise StepFailed(f"✗ it may have {OPERATOR_MEGABYTES} MB; see what has come into it")
-    # Setting up has left the wheel there, so no compiler is needed here.
-    wheels = WheelSource.of(environment, options.wheels).cache
+    wheels = _wheels(WheelSource.of(environment, options.wheels))
     ready = ["--build-arg", f"BUILDER={base}", "--build-context", f"wheels={wheels}"]
     trainer = builder.build("trainer", base, version, ready)
     return {"pause": builder.pause(base), "operator": operator, "trainer": trainer}
@@ -197,6 +196,16 @@ def helm(plane: ControlPlane, *arguments: str) -> list[str]:
     """The command that runs helm as the administrator."""
     kubeconfig = f"--kubeconfig={plane.layout.kubeconfig()}"
     return inside(plane.layout, [plane.binaries["helm"], kubeconfig, *arguments])
+
+
+def _wheels(source: WheelSource) -> Path:
+    """The folder where setting up has left a wheel of mmcv, so that none is compiled here."""
+    if not list(source.cache.glob("*.whl")) and source.find() is None:
+        raise StepFailed(
+            f"✗ there is no wheel of mmcv in {source.cache} any more; give a folder with one: "
+            "--wheels DIR"
+        )
+    return source.cache
 
 
 def _version(environment: Environment) -> str:
