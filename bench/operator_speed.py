@@ -10,12 +10,15 @@ percentile 2 s; at most 4 API writes a trial besides Events and one progress pat
 
 import argparse
 import asyncio
+import contextlib
 import random
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from statistics import median, quantiles
+
+import urllib3
 
 from bench.operator_surroundings import Surroundings, metric, surroundings
 from tests.cluster.api import JOBS, Api
@@ -48,7 +51,8 @@ def main() -> None:
             watch.latencies.clear()
             done = trials.end_at(arguments.rate, arguments.seconds)
             time.sleep(5)
-            _report(watch, done, before, operator.metrics(), operator.memory())
+            _report(arguments, watch, done, (before, operator.metrics()))
+            print(f"memory of the operator: {operator.memory() / 2**20:.0f} MiB")
         operator.stop()
 
 
@@ -147,10 +151,15 @@ class Watch:
 
 def _forever(api: Api, namespace: str) -> Iterator[dict]:
     while True:
-        yield from api.watch(JOBS, namespace)
+        with contextlib.suppress(urllib3.exceptions.HTTPError):  # it ends with the server
+            yield from api.watch(JOBS, namespace)
+        time.sleep(0.1)
 
 
-def _report(watch: Watch, done: int, before: str, after: str, memory: int) -> None:
+def _report(
+    arguments: argparse.Namespace, watch: Watch, done: int, metrics: tuple[str, str]
+) -> None:
+    before, after = metrics
     latencies = sorted(watch.latencies)
     hundredths = quantiles(latencies, n=100)
     print(f"{done} trials ended, {len(latencies)} were followed")
@@ -162,9 +171,14 @@ def _report(watch: Watch, done: int, before: str, after: str, memory: int) -> No
     for kind in ("jobs", "detnassearches", "services", "events"):
         name = "detnas_api_writes_total"
         writes[kind] = metric(after, name, kind=kind) - metric(before, name, kind=kind)
-    counted = sum(count for kind, count in writes.items() if kind != "events")
-    print(f"API writes: {writes}; a trial {counted / done:.2f} (aim 4, besides Events)")
-    print(f"memory of the operator: {memory / 2**20:.0f} MiB")
+    minutes = arguments.seconds / 60 * arguments.searches
+    of_trials = writes["jobs"] + writes["services"] + done
+    progress = writes["detnassearches"] - done
+    print(f"API writes: {writes}")
+    print(
+        f"  a trial {of_trials / done:.2f} with one status patch (aim 4, besides Events); "
+        f"{progress:.0f} patches more, {progress / minutes:.2f} a search and minute (aim 1)"
+    )
 
 
 if __name__ == "__main__":
