@@ -10,7 +10,7 @@ from typing import Any
 from detnas.errors import UserError
 from detnas.lifecycle.obstacle import ObstacleError
 from detnas.records import keys
-from detnas.store.errors import StoreError, StoreUnavailable
+from detnas.store.errors import StoreError, StoreFull, StoreUnavailable
 from detnas_operator.admission import Admitted, admit
 from detnas_operator.cache import ClusterCache, SearchKey
 from detnas_operator.cluster import ClusterError, KubernetesClient
@@ -238,5 +238,10 @@ def _unexpected(error: Exception) -> Reason:
 
 
 def _store_trouble(error: StoreError) -> Reason:
-    away = isinstance(error, StoreUnavailable)
-    return Reason("StoreUnavailable" if away else "StoreRefused", str(error))
+    if isinstance(error, StoreFull):
+        return Reason("StoreUnavailable", str(error))
+    if isinstance(error, StoreUnavailable):
+        advice = "check the network and the operator's storage.endpoint"
+        goes_on = "the search goes on by itself once the store answers"
+        return Reason("StoreUnavailable", f"{error.problem}; {advice}; {goes_on}")
+    return Reason("StoreRefused", str(error))

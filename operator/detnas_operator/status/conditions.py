@@ -138,6 +138,8 @@ def _searching(findings: Findings, now: datetime) -> _Claim:
 
 
 def _suspended(findings: Findings) -> _Claim:
+    if findings.search is None and findings.refused is None:
+        return _unread(findings)  # whether it was resumed is only seen to with the store
     if findings.suspended:
         return _Claim(True, SUSPENDED)
     if findings.halted is not None and standstill(findings) is findings.halted:

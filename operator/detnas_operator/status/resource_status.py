@@ -84,7 +84,7 @@ def _phase(findings: Findings, before: Status) -> str:
         return SUSPENDED
     if search is not None:
         return search.phase
-    return PENDING if said == SUSPENDED else str(said)
+    return str(said)
 
 
 def _figures(findings: Findings, search: SearchStatus) -> dict[str, Any]:

@@ -25,6 +25,12 @@ from tests.cluster.waiting import eventually
 
 _TRIAL = re.compile(r"-t(\d+)$")
 POLL_SECONDS = 0.1
+SHORT: Mapping[str, Any] = {
+    "teachers": {"phases": [{"epochs": 1, "learningRate": "0.1"}]},
+    "search": {"trials": 2, "parallelism": 2, "topK": 2, "warmupTrials": 1, "seed": 3},
+    "finetune": None,
+}
+"""Sections of a search of five Jobs, of which two are trials."""
 SETTINGS: Mapping[str, Any] = {"resyncSeconds": 10, "progressSeconds": 2}
 
 
@@ -71,6 +77,21 @@ class Turns:
         return number in (None, self.last) or (pod.namespace, number + 1) in self._begun
 
 
+class Door:
+    """Lets no trial end before it is opened; asked by `Turns`."""
+
+    def __init__(self) -> None:
+        self._opened = threading.Event()
+
+    def __call__(self, pod: PlayedPod) -> bool:
+        """Whether a pod may end."""
+        return self._opened.is_set() or "-t" not in pod.job
+
+    def open(self) -> None:
+        """Let them end."""
+        self._opened.set()
+
+
 @dataclass
 class Scene:
     """What a test of recovery plays with.
@@ -93,10 +114,13 @@ class Scene:
     namespace: str
 
     def begin(self, namespace: str = "", spec: Mapping[str, Any] | None = None) -> Document:
-        """Apply a search named ``one``: two pool phases, four trials two at a time, fine-tuning."""
+        """Apply a search named ``one``: two pool phases, four trials two at a time, fine-tuning.
+
+        Args:
+            spec: replaces sections of it.
+        """
         sections = {"finetune": {"epochs": 1}, "limits": {"retries": 0}, **(spec or {})}
-        search = {"trials": 4, "parallelism": 2, **sections.pop("search", {})}
-        document = manifest("one", sections, **search)
+        document = manifest("one", sections, trials=4, parallelism=2)
         document["metadata"]["namespace"] = namespace or self.namespace
         return self.cluster.api.create(document)
 
@@ -140,6 +164,25 @@ class Scene:
             assert time.monotonic() < until, f"{status}\n{self.operator.log[-6000:]}"
             time.sleep(0.1)
         return status
+
+    def await_running(self, *jobs: str, namespace: str = "") -> None:
+        """Wait until pods of these Jobs have begun their work, and the status says so."""
+
+        def is_so() -> bool:
+            active = self.status(namespace).get("active", ())
+            at_work = {job["job"] for job in active if job["activity"] == "training"}
+            return set(jobs) <= at_work
+
+        eventually(is_so, 60)
+
+    def await_condition(self, kind: str, status: str, seconds: float = 30) -> Document:
+        """Wait until a condition is as it should be, and return it."""
+
+        def found() -> Document:
+            condition = self.condition(kind)
+            return condition if condition.get("status") == status else {}
+
+        return eventually(found, seconds)
 
     def await_rest(self, namespace: str = "") -> None:
         """Wait until what nobody waits for is done: every Job may go, the status names none."""

@@ -61,18 +61,19 @@ def check_search(
     entries = found.entries
     check_decisions(found)
     assert {entry.index for entry in entries if entry.weights is None} == lost
-    names = expected_jobs(len(entries), len(found.requests.spec.teachers.phases))
-    check_jobs(scene, player, seen, names, namespace)
+    check_jobs(scene, player, seen, expected_jobs(found), namespace)
     check_weights(found)
     check_status(scene.status(namespace), found, lost)
 
 
-def expected_jobs(trials: int, phases: int) -> set[str]:
-    """The names of the Jobs that a search ``one`` has."""
+def expected_jobs(found: StoredSearch) -> set[str]:
+    """The names of the Jobs that a finished search ``one`` has had."""
+    spec = found.requests.spec
     return {
-        *("one-prepare", "one-base", "one-finetune", "one-export"),
-        *(f"one-pool-{number}" for number in range(phases)),
-        *(f"one-t{number:04d}" for number in range(trials)),
+        *("one-prepare", "one-base", "one-export"),
+        *(["one-finetune"] if spec.finetune else []),
+        *(f"one-pool-{number}" for number in range(len(spec.teachers.phases))),
+        *(f"one-t{entry.index:04d}" for entry in found.entries),
     }
 
 
@@ -118,10 +119,10 @@ def check_weights(found: StoredSearch) -> None:
     ending = state.ending
     assert state.base
     assert ending
-    assert ending.finetune
     assert ending.export
+    assert bool(ending.finetune) == bool(requests.spec.finetune)
     for result in (state.base, *state.pool, ending.finetune, ending.export):
-        for artifact in result.files.values():
+        for artifact in result.files.values() if result else ():
             assert is_there(found.store, artifact), artifact
     assert load_search_record(found.store, requests.search)
     keep = needed(state.history.summary, ())

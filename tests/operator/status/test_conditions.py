@@ -291,6 +291,12 @@ def test_while_the_store_is_away_what_was_known_stays():
     assert condition(after, "Degraded")["reason"] == "StoreUnavailable"
 
 
+def test_a_suspended_search_stays_so_while_the_store_is_away():
+    before = conditions(found(searched(), suspended=True), (), NOW)
+    after = conditions(found(None, folder=FOLDER, troubles=(AWAY,)), before, LATER)
+    assert condition(after, "Suspended") == condition(before, "Suspended")
+
+
 def test_a_search_that_succeeded_stays_so_whatever_comes():
     before = conditions(found(SUCCEEDED), (), NOW)
     for findings in (found(refused=Reason("X", "y")), found(troubles=(AWAY,), suspended=True)):

@@ -217,7 +217,7 @@ def test_how_far_the_teachers_are(findings, progress):
         (found(troubles=(AWAY,)), "Searching", "Searching"),
         (found(troubles=(AWAY,), suspended=True), "Searching", "Suspended"),
         (found(troubles=(AWAY,), suspended=True), "Succeeded", "Succeeded"),
-        (found(troubles=(AWAY,)), "Suspended", "Pending"),
+        (found(troubles=(AWAY,)), "Suspended", "Suspended"),
     ],
 )
 def test_the_phase(findings, before, phase):

@@ -1,0 +1,121 @@
+"""The operator is away for a while, and things change meanwhile."""
+
+from typing import Any
+
+from detnas.records import keys
+from tests.cluster.api import JOBS, PODS, SEARCHES
+from tests.cluster.faults import Call
+from tests.cluster.waiting import eventually
+from tests.operator.recovery.scene import SHORT, Door, JobsSeen, Scene, Turns
+from tests.operator.recovery.verdict import (
+    check_decisions,
+    check_search,
+    check_status,
+    check_weights,
+    stored,
+)
+
+NONE: frozenset[int] = frozenset()
+TRIALS = ("one-t0000", "one-t0001")
+
+
+def test_jobs_may_end_while_the_operator_is_away(scene: Scene) -> None:
+    door = Door()
+    player = scene.play(Turns(scene.trainer, last=1, may_end=door))
+    with JobsSeen(scene.cluster, scene.namespace) as seen:
+        scene.begin(spec=SHORT)
+        scene.operator.start()
+        scene.await_running(*TRIALS)
+        scene.operator.kill()
+        door.open()
+        eventually(lambda: all(scene.jobs()[name]["status"].get("succeeded") for name in TRIALS))
+        scene.operator.start()
+        scene.await_end()
+        scene.await_rest()
+    check_search(scene, player, seen, NONE)
+
+
+def test_a_suspended_search_stays_so_over_a_restart_and_may_be_resumed_meanwhile(
+    scene: Scene,
+) -> None:
+    door = Door()
+    scene.play(Turns(scene.trainer, last=1, may_end=door))
+    scene.begin(spec=SHORT)
+    scene.operator.start()
+    scene.await_running(*TRIALS)
+    scene.change({"spec": {"suspend": True}})
+    scene.await_condition("Suspended", "True")
+    eventually(lambda: not live_pods(scene))
+    written = len(scene.journal.writes())
+    scene.operator.restart()
+    eventually(lambda: has_passed(scene))
+    assert not live_pods(scene)
+    assert [call for call in scene.journal.writes()[written:] if not is_probe(call)] == []
+    assert scene.status()["phase"] == "Suspended"
+    scene.operator.kill()
+    scene.change({"spec": {"suspend": False}})
+    door.open()
+    scene.operator.start()
+    scene.await_end()
+    scene.await_rest()
+    found = stored(scene)
+    check_decisions(found)
+    check_weights(found)
+    check_status(scene.status(), found, NONE)
+    assert scene.condition("Suspended")["status"] == "False"
+
+
+def test_a_search_deleted_while_the_operator_is_away_leaves_no_job(scene: Scene) -> None:
+    scene.play(Turns(scene.trainer, last=1, may_end=Door()))
+    scene.begin(spec=SHORT)
+    scene.operator.start()
+    scene.await_running(*TRIALS)
+    found = stored(scene)
+    scene.operator.kill()
+    scene.cluster.api.delete(SEARCHES, scene.namespace, "one")
+    eventually(lambda: not scene.jobs() and not live_pods(scene), 30)
+    written = len(scene.journal.writes())
+    scene.operator.start()
+    scene.begin(spec={**SHORT, "suspend": True})  # its namesake is another search
+    scene.await_condition("Suspended", "True")
+    assert not scene.jobs()
+    assert stored(scene).requests.search != found.requests.search
+    api = [call for call in scene.journal.writes("api")[written:] if call.method != "PATCH"]
+    assert api == []
+    assert found.store.get(keys.search_record_key(found.requests.search))
+
+
+def test_data_to_be_deleted_goes_when_the_operator_is_back(scene: Scene) -> None:
+    scene.play(Turns(scene.trainer, last=1, may_end=Door()))
+    scene.begin(spec={**SHORT, "storage": {"onDelete": "Delete"}})
+    scene.operator.start()
+    scene.await_running(*TRIALS)
+    found = stored(scene)
+    assert found.state.prepare
+    pool = found.requests.pool_folder(found.state.prepare)
+    pool_before = list(found.store.list(f"{pool}/"))
+    scene.operator.kill()
+    scene.cluster.api.delete(SEARCHES, scene.namespace, "one")
+    assert scene.resource()["metadata"]["deletionTimestamp"]
+    scene.operator.start()
+    eventually(lambda: scene.cluster.api.find(SEARCHES, scene.namespace, "one") is None, 30)
+    assert not live_pods(scene)
+    assert list(found.store.list(f"{found.requests.search}/")) == []
+    assert list(found.store.list(f"{pool}/")) == pool_before
+    eventually(lambda: not scene.cluster.api.list(JOBS, scene.namespace), 30)
+
+
+def live_pods(scene: Scene) -> list[Any]:
+    """Pods that run or will."""
+    pods = scene.cluster.api.list(PODS, scene.namespace)
+    return [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
+
+
+def has_passed(scene: Scene) -> bool:
+    """Whether the operator that runs has made a pass."""
+    return 'detnas_reconcile_seconds_count{outcome="ok"}' in scene.operator.metrics()
+
+
+def is_probe(call: Call) -> bool:
+    """Whether a write is one of those that test a store."""
+    return "/.detnas/" in call.path
