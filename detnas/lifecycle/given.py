@@ -49,7 +49,9 @@ class Given:
         if start is None or self._start_is_settled:
             return reader.state
         self._take_over(start, prepared)
-        self._start_is_settled = prepared is not None
+        if prepared is None:  # what is read anew might have more than was settled
+            return reader.state
+        self._start_is_settled = True
         return reader.read()
 
     def _settle_pool(self, state: SearchState, prepared: PrepareResult | None) -> bool:

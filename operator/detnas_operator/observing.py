@@ -56,8 +56,10 @@ def seen_jobs(
 def _seen(name: str, job: Object, naming: Naming, memory: SearchMemory, now: float) -> SeenJob:
     due = purpose(job)
     limits = memory.spec.limits
-    # A Job whose name is no longer that of its purpose served an earlier best trial.
-    has_result = is_finished(naming.state, due) or naming.name(due) != name
+    # A Job whose name is no longer that of its purpose served an earlier best trial; so did one
+    # after the trials, when there are more trials again.
+    serves_nothing = not naming.folder(due) or naming.name(due) != name
+    has_result = is_finished(naming.state, due) or serves_nothing
     ended = has_ended(job)
     since = None
     if has_result and not ended:

@@ -189,14 +189,24 @@ class SearchPass:
 
     def _keep_pool_claim(self) -> None:
         """Keep the claim up while a phase is trained, and give it back when none is to be."""
-        due = any(job.verb is Verb.POOL for job in self._decided.due)
         claim = self._claim
-        if not due or self._restraint.starts_nothing:
+        trained = [
+            name
+            for name, job in self.jobs.all().items()
+            if purpose(job).verb is Verb.POOL
+            and not has_ended(job)
+            and "deletionTimestamp" not in job["metadata"]
+        ]
+        if claim is None or not any(job.verb is Verb.POOL for job in self._decided.due):
             self.memory.release_pool()
-        elif claim is not None and claim.held and not claim.hold():
-            for name, job in self.jobs.all().items():
-                if purpose(job).verb is Verb.POOL and not has_ended(job):
-                    self.jobs.delete(name, f"{claim.other} trains the pool now")
+            return
+        # After a restart there may be a Job of ours whose claim nobody keeps up yet.
+        held = (claim.held or bool(trained)) and claim.hold()
+        if self._restraint.starts_nothing:
+            self.memory.release_pool()
+        elif not held:
+            for name in trained:
+                self.jobs.delete(name, f"{claim.other} trains the pool now")
 
     def _tidy(self) -> None:
         state = self._state
