@@ -58,16 +58,20 @@ class Result(Schema):
     files: dict[str, Artifact] = {}
 
 
+Metric = Annotated[float, Field(allow_inf_nan=False)]
+"""What is no number can not be compared with the other trials' either."""
+
+
 class Score(Schema):
     """COCO metrics at one resolution, unrounded fractions; -1 where a size has no boxes."""
 
     resolution: Resolution
-    map: float
-    ap50: float
-    ap75: float
-    ap_small: float
-    ap_medium: float
-    ap_large: float
+    map: Metric
+    ap50: Metric
+    ap75: Metric
+    ap_small: Metric
+    ap_medium: Metric
+    ap_large: Metric
 
 
 class SplitSummary(Schema):

@@ -20,8 +20,8 @@ _LISTED = 200_000
 
 
 def largest_record(key: str) -> int:
-    """Return how many bytes an object may have: a ledger's hundred trials more than one result."""
-    return 16 * _MIB if "/ledger/" in key else 4 * _MIB
+    """Return how many bytes an object may have: hundreds of trials have more than one result."""
+    return 16 * _MIB if "/ledger/" in key or "/inherited/" in key else _MIB
 
 
 class Stores:
