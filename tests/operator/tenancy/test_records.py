@@ -1,0 +1,191 @@
+"""Records that a tenant's jobs may have written: believed as little as what a stranger says."""
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from detnas.errors import UserError
+from detnas.lifecycle.attempts import read_attempts
+from detnas.records import keys
+from detnas.records.progress import Progress
+from detnas.records.results import Outcome
+from detnas.search.folded import load_folded
+from detnas.search.summary import Summary, fold
+from detnas.store.artifacts import load_record
+from detnas.store.errors import CorruptRecord, StoreError, StoreRefused, StoreUnavailable
+from detnas.store.s3 import Limits, S3Store
+from detnas_operator.confined_store import ConfinedStore
+from detnas_operator.pass_time import at_most
+from detnas_operator.stores import Stores
+from tests.detnas.trials import failed, proposal
+from tests.seaweed import S3Server
+
+MINE, THEIRS = "mine/searches/one-01234567", "theirs/searches/one-89abcdef"
+
+
+@pytest.fixture
+def whole(s3_environment: S3Server) -> S3Store:
+    return S3Store(s3_environment.bucket, f"records/{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def mine(whole: S3Store) -> ConfinedStore:
+    whole.put(f"{THEIRS}/secret", b"theirs")
+    whole.put(f"{MINE}/own", b"mine")
+    return Stores(shared_pools=False).open(whole.uri, "mine")
+
+
+VERBS: dict[str, Callable[[ConfinedStore, str, Path], object]] = {
+    "get": lambda store, key, _: store.get(key),
+    "put": lambda store, key, _: store.put(key, b"x"),
+    "put_if_absent": lambda store, key, _: store.put_if_absent(key, b"x"),
+    "put_if_match": lambda store, key, _: store.put_if_match(key, b"x", '"0"'),
+    "list": lambda store, key, _: list(store.list(f"{key}/")),
+    "folders": lambda store, key, _: list(store.folders(f"{key}/")),
+    "copy from": lambda store, key, _: store.copy(key, f"{MINE}/copied"),
+    "copy to": lambda store, key, _: store.copy(f"{MINE}/own", key),
+    "delete": lambda store, key, _: store.delete(key),
+    "delete_some": lambda store, key, _: store.delete_some(f"{key}/"),
+    "size": lambda store, key, _: store.size(key),
+    "upload_file": lambda store, key, path: store.upload_file(key, path),
+    "download_file": lambda store, key, path: store.download_file(key, path),
+}
+ASTRAY = (
+    f"{THEIRS}/secret",
+    f"{MINE}/../../../{THEIRS}/secret",
+    "mine/secret",
+    "mine-too/searches/one/secret",
+    ".detnas/probe",
+    "shared/pools/00/claim.json",
+    "/etc/passwd",
+    "",
+)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_verb_leaves_the_namespaces_folders(
+    mine: ConfinedStore, whole: S3Store, tmp_path: Path, verb: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    before = list(whole.list(""))
+    for key in ASTRAY:
+        with pytest.raises(StoreError):
+            VERBS[verb](mine, key, file)
+    assert list(whole.list("")) == before
+    assert whole.get(f"{THEIRS}/secret").data == b"theirs"  # type: ignore[union-attr]
+    assert file.read_bytes() == b"x"
+
+
+def test_its_own_folders_are_served(mine: ConfinedStore, tmp_path: Path) -> None:
+    assert mine.get(f"{MINE}/own").data == b"mine"  # type: ignore[union-attr]
+    mine.put_if_absent("mine/pools/00/claim.json", b"{}")
+    assert list(mine.list("mine/pools/")) == ["mine/pools/00/claim.json"]
+    assert list(mine.folders("mine/searches/")) == ["one-01234567"]
+    mine.copy(f"{MINE}/own", f"{MINE}/again")
+    mine.download_file(f"{MINE}/again", tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == b"mine"
+    assert mine.delete_some(f"{MINE}/") == 2
+    assert mine.delete_some(f"{MINE}/") == 0
+    with pytest.raises(StoreRefused, match="not this search's"):
+        mine.get("theirs/pools/00/claim.json")
+
+
+def test_shared_pools_are_shared_and_nothing_else(whole: S3Store) -> None:
+    whole.put(f"{THEIRS}/secret", b"theirs")
+    store = Stores(shared_pools=True).open(whole.uri, "mine")
+    store.put("shared/pools/00/claim.json", b"{}")
+    for key in (f"{THEIRS}/secret", "shared/searches/one/search.json"):
+        with pytest.raises(StoreRefused):
+            store.get(key)
+
+
+def test_a_pass_that_has_had_its_time_asks_nothing_more(mine: ConfinedStore) -> None:
+    with at_most(-1), pytest.raises(StoreUnavailable, match="whole pass"):
+        mine.get(f"{MINE}/own")
+    assert mine.get(f"{MINE}/own")
+
+
+def test_an_object_of_any_size_is_not_read(mine: ConfinedStore, whole: S3Store) -> None:
+    key = keys.result_key(f"{MINE}/base")
+    whole.put(key, b" " * (5 << 20))
+    with pytest.raises(CorruptRecord, match="5242880 bytes"):
+        mine.get(key)
+    segment = keys.ledger_segment(MINE, 0)
+    whole.put(segment, b" " * (5 << 20))  # a hundred trials may have more than one
+    assert mine.get(segment)
+
+
+def test_any_number_of_objects_is_not_listed(whole: S3Store) -> None:
+    for number in range(5):
+        whole.put(f"{MINE}/attempts/{number}/x", b"")
+    bucket, _, prefix = whole.uri.removeprefix("s3://").partition("/")
+    few = S3Store(bucket, prefix, limits=Limits(listed=4))
+    with pytest.raises(StoreRefused, match="more than 4 objects"):
+        few.list(f"{MINE}/")
+    assert len(list(few.list(f"{MINE}/attempts/1/"))) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{" * 200_000,
+        b"[" * 200_000 + b"]" * 200_000,
+        b"\xff\xfe",
+        b"",
+        b"null",
+        b'{"activity": "x", "updated": "2026-11-22T00:00:00Z", "done": 1e400}',
+        b'{"activity": "x", "updated": "2026-11-22T00:00:00Z", "done": -1}',
+    ],
+)
+def test_progress_that_is_none_stops_nobody(
+    mine: ConfinedStore, whole: S3Store, content: bytes
+) -> None:
+    key = f"{keys.attempt_folder(f'{MINE}/base', 1)}/progress.json"
+    whole.put(key, content)
+    attempts = read_attempts(mine, f"{MINE}/base")
+    assert (attempts.number, attempts.progress) == (1, None)
+    with pytest.raises(CorruptRecord):
+        load_record(mine, key, Progress)
+
+
+def folded(**fields: object) -> bytes:
+    record = {
+        "format": 1, "segments": 1, "topK": 2, "nextIndex": 100, "missing": [], "lostTrials": [],
+        "outcomes": {}, "top": [], "front": [], "failures": [], "evaluated": [],
+        "lastSuccess": -1, "milliseconds": 0,
+    }  # fmt: skip
+    return json.dumps({**record, **fields}).encode()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"segments": 2**40, "nextIndex": 0},
+        {"segments": 0, "nextIndex": 2**50},
+        {"missing": [1]},
+        {"lostTrials": [2**50]},
+        {"lostTrials": [100]},
+        {"evaluated": [{"parent": None, "fingerprints": ["not hexadecimal"]}]},
+        {"evaluated": [{"parent": None, "fingerprints": ["f" * 1_000_000]}]},
+    ],
+)
+def test_a_summary_that_no_segments_give_is_not_there(
+    whole: S3Store, fields: dict[str, object]
+) -> None:
+    key = keys.folded_ledger(MINE, 1)
+    whole.put(key, folded())
+    assert load_folded(whole, MINE, 2)[1] == 1
+    whole.put(key, folded(**fields))
+    assert load_folded(whole, MINE, 2) == (Summary(2), 0)
+
+
+def test_a_trial_far_beyond_all_others_is_not_counted_up_to() -> None:
+    summary = fold(Summary(2), [failed(proposal(0), Outcome.INVALID)])
+    ended = failed(proposal(1), Outcome.INVALID)
+    far = ended.model_copy(update={"proposal": proposal(10**15)})
+    with pytest.raises(UserError, match="numbered in order"):
+        fold(summary, [far])
