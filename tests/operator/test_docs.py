@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 from detnas.plan.stages import Phase
 from detnas.resource.status import ConditionType, ResourceStatus
 from detnas_operator.job.states import WaitingReason
@@ -114,13 +116,30 @@ def test_every_metric_is_named() -> None:
     assert own == set(re.findall(r"`(detnas_[a-z_]+)`", TEXT.partition("## Observe")[2]))
 
 
-def test_links_lead_somewhere() -> None:
-    headings = {
-        re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
-        for line in TEXT.splitlines()
-        if line.startswith("#")
-    }
-    for target in re.findall(r"\]\(([^)\s]+)\)", TEXT):
+def headings(page: Path) -> set[str]:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    titles = [line.lstrip("# ").lower() for line in lines if line.startswith("#")]
+    return {re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/operator.md",
+        "docs/architecture.md",
+        "docs/cluster-e2e.md",
+        "charts/detnas/README.md",
+    ],
+)
+def test_links_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
         path, _, heading = target.partition("#")
-        assert not path or (ROOT / "docs" / path).exists(), target
-        assert path or heading in headings, target
+        other = page.parent / path if path else page
+        assert other.exists(), target
+        assert not heading or heading in headings(other), target
