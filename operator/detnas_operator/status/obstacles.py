@@ -5,7 +5,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.resource.cut import cut
 from detnas_operator.findings import ActiveJob, Findings, Reason
 from detnas_operator.job.states import Running, Waiting, WaitingReason
 
@@ -16,6 +18,10 @@ SUSPENDED = Reason(
     "SuspendedByUser",
     "spec.suspend is true: no job runs; set it to false, and each goes on from its last checkpoint",
 )
+
+_TRY_AGAIN = "mend the cause, then set spec.suspend to true and then to false to try again"
+_LONGEST_PROBLEM = 800
+"""Bytes: what to do must still fit into the message."""
 
 _NOTHING_WRONG = frozenset({WaitingReason.STARTING})
 _MAY_PASS = frozenset(
@@ -50,12 +56,18 @@ def standstill(findings: Findings) -> Reason | None:
     if findings.refused is not None:
         return findings.refused
     if search is not None and search.phase is Phase.FAILED:
-        return Reason("Failed", search.problem)
+        return _failed(search)
     if search is not None and search.phase is Phase.SUCCEEDED:
         return None
     if findings.suspended:
         return SUSPENDED
     return findings.halted
+
+
+def _failed(search: SearchStatus) -> Reason:
+    if search.ended_because and search.best is None:  # no trial succeeded: it says what to do
+        return Reason("Failed", search.problem)
+    return Reason("Failed", f"{cut(search.problem, _LONGEST_PROBLEM)}; {_TRY_AGAIN}")
 
 
 def waits(findings: Findings, now: datetime, verbs: Collection[Verb] = _VERBS) -> tuple[Wait, ...]:

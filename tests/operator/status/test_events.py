@@ -159,8 +159,9 @@ def test_a_search_that_failed_says_so_once():
     problem = "preparing the data failed: no train.json"
     failed = found(searched(Phase.FAILED, problem=problem), pool_phases=(0, 0))
 
+    remedy = "mend the cause, then set spec.suspend to true and then to false to try again"
     assert told(found(searched(Phase.PREPARING)), failed) == [
-        ("Warning", "Failed", "preparing the data failed: no train.json")
+        ("Warning", "Failed", f"{problem}; {remedy}")
     ]
     assert told(failed, failed) == []
 
