@@ -10,7 +10,7 @@ from detnas.plan.stages import DueJob, Plan
 from detnas.records.results import Outcome
 from detnas_operator.explaining import Explanation, explain, job_states
 from detnas_operator.findings import ActiveJob, Findings, Reason
-from detnas_operator.job.state import JobState, Running, Waiting
+from detnas_operator.job.state import JobState, Running, Waiting, WaitingReason
 from detnas_operator.memory import SearchMemory, parse_time, seconds_since
 from detnas_operator.observing import Naming
 from detnas_operator.restraint import Restraint
@@ -85,12 +85,19 @@ class Finding:
     def _read_attempts(self, active: Mapping[DueJob, ActiveJob]) -> None:
         if seconds_since(self.memory.attempts_read, self.now) < self.progress_seconds:
             return
-        running = [due for due, job in active.items() if isinstance(job.state, Running)]
-        self.memory.read_attempts([self.naming.folder(due) for due in running], self.now)
+        begun = [due for due, job in active.items() if _has_begun(job.state)]
+        folders = [folder for due in begun if (folder := self.naming.folder(due))]
+        self.memory.read_attempts(folders, self.now)
 
     def _pool_is_due(self) -> bool:
         phases = len(self.memory.spec.teachers.phases)
         return len(self.naming.state.pool) < phases and bool(self.decided.due)
+
+
+def _has_begun(state: JobState) -> bool:
+    """An attempt that ended at once is seldom seen to run; its successor waits for long."""
+    retrying = isinstance(state, Waiting) and state.reason is WaitingReason.RETRYING
+    return retrying or isinstance(state, Running)
 
 
 def _active_job(name: str, job: Object, state: JobState) -> ActiveJob:

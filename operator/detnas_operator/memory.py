@@ -30,6 +30,7 @@ from detnas.store import Store
 from detnas.store.errors import StoreError
 from detnas_operator.admission import Admitted, with_current_settings
 from detnas_operator.explaining import Explanation
+from detnas_operator.stopped_jobs import StoppedJobs
 
 Clock = Callable[[], float]
 
@@ -48,6 +49,7 @@ class SearchMemory:
         image: of the trainer, pinned when the search began.
         attempts: what its running jobs have come to, by folder.
         attempts_read: when that was read; none while it never was.
+        published: folders of running jobs whose result was seen when that was read.
         patched: when its status was last written.
         done_since: when a running Job's result was first seen, by the Job's name.
         explanation: why its Jobs do not run, as last looked up.
@@ -56,6 +58,7 @@ class SearchMemory:
         given: sees to the pool it names and to the search it goes on from.
         claim: our side of the pool's claim; none until the pool's folder is known.
         trained_pool: this search trained the pool that is ready; none while that is not known.
+        stopped: time of its Jobs that were stopped before they had a result.
     """
 
     uid: str
@@ -69,6 +72,7 @@ class SearchMemory:
     collector: WeightCollector = field(init=False)
     attempts: dict[str, Attempts] = field(default_factory=dict)
     attempts_read: float | None = None
+    published: frozenset[str] = frozenset()
     patched: float | None = None
     done_since: dict[str, float] = field(default_factory=dict)
     explanation: Explanation = field(default_factory=Explanation)
@@ -77,9 +81,11 @@ class SearchMemory:
     given: Given = field(init=False)
     claim: PoolClaim | None = None
     trained_pool: bool | None = None
+    stopped: StoppedJobs = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing read."""
+        self.stopped = StoppedJobs(self.search.store, self.search.requests.search)
         self.look_afresh()
 
     @property
@@ -136,6 +142,9 @@ class SearchMemory:
     def read_attempts(self, folders: list[str], now: float) -> None:
         """Read what the running jobs have come to."""
         self.attempts = {folder: read_attempts(self.store, folder) for folder in folders}
+        self.published = frozenset(
+            folder for folder in folders if self.store.size(keys.result_key(folder)) is not None
+        )
         self.attempts_read = now
 
 

@@ -8,6 +8,7 @@ from detnas.lifecycle.state import SearchState
 from detnas.lifecycle.status import job_folder
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Verb
+from detnas.records import keys
 from detnas_operator.job.names import job_name
 from detnas_operator.memory import SearchMemory
 from detnas_operator.search_jobs import has_ended, purpose
@@ -33,10 +34,13 @@ class Naming:
         return job_name(self.requests.manifest.metadata.name, due, self.folder(due))
 
 
-def trial_may_have_ended(jobs: Mapping[str, Object], search: str, trial: int) -> bool:
-    """Whether a trial's Job no longer runs, as far as the cluster was seen."""
-    job = jobs.get(job_name(search, DueJob(Verb.EVALUATE, trial), ""))
-    return job is None or has_ended(job) or "deletionTimestamp" in job["metadata"]
+def trial_may_have_ended(jobs: Mapping[str, Object], memory: SearchMemory, trial: int) -> bool:
+    """Whether a trial's Job no longer runs, or runs on after its result, as far as was seen."""
+    manifest = memory.requests.manifest
+    job = jobs.get(job_name(manifest.metadata.name, DueJob(Verb.EVALUATE, trial), ""))
+    if job is None or has_ended(job) or "deletionTimestamp" in job["metadata"]:
+        return True
+    return keys.trial_folder(memory.requests.search, trial) in memory.published
 
 
 def seen_jobs(
@@ -55,6 +59,9 @@ def seen_jobs(
 
 def _seen(name: str, job: Object, naming: Naming, memory: SearchMemory, now: float) -> SeenJob:
     due = purpose(job)
+    if not naming.folder(due):
+        # What comes after the trials, while more trials are asked for: it may be wanted again.
+        return SeenJob(due=due, ended=has_ended(job), has_result=True, expires=True)
     limits = memory.spec.limits
     # A Job whose name is no longer that of its purpose served an earlier best trial; so did one
     # after the trials, when there are more trials again.

@@ -84,10 +84,10 @@ class SearchPass:
         return Naming(self.memory.requests, self._state)
 
     def _decide(self) -> Steps:
-        jobs, name = self.jobs.all(), self.jobs.key.name
-        self.memory.reader.read(lambda trial: trial_may_have_ended(jobs, name, trial))
+        jobs, memory = self.jobs.all(), self.memory
+        memory.reader.read(lambda trial: trial_may_have_ended(jobs, memory, trial))
         self._settle_givens()
-        spec, state = self.memory.spec, self._state
+        spec, state = memory.spec, self._state
         self._decided = plan(state.observation, spec)
         self._restraint = restraint(spec, state.history.summary, self._gpu_seconds(), self.forgiven)
         seen = seen_jobs(jobs, self._naming, self.memory, self.clock())
@@ -101,14 +101,19 @@ class SearchPass:
             log.info("%s failed under another search: it is tried again", retried)
 
     def _gpu_seconds(self) -> float:
-        now = datetime.now(UTC)
-        running = [
-            (purpose(job).verb, elapsed_seconds(job, now))
+        now, stopped = datetime.now(UTC), self.memory.stopped
+        begun = [
+            (purpose(job), elapsed_seconds(job, now))
             for job in self.jobs.all().values()
-            if not is_finished(self._state, purpose(job))
+            if not stopped.holds(job)
+        ]
+        unfinished = [
+            (due.verb, seconds)
+            for due, seconds in (*begun, *stopped.times())
+            if not is_finished(self._state, due)
         ]
         spec = self.memory.spec
-        return gpu_seconds(self._state, spec, running, trained_pool=self._trained_pool())
+        return gpu_seconds(self._state, spec, unfinished, trained_pool=self._trained_pool())
 
     def _trained_pool(self) -> bool:
         memory, claim = self.memory, self._claim
@@ -140,8 +145,8 @@ class SearchPass:
 
     def _settle(self, names: tuple[str, ...]) -> None:
         settling = Settling(self.memory.store, self.jobs, self.memory.verification.rejected)
-        for name in names:
-            job = self.jobs.all()[name]
+        jobs = self.jobs.all()
+        for name, job in ((name, jobs[name]) for name in names if name in jobs):
             due = purpose(job)
             with about(job=name):
                 settling.settle(job, due, self._naming.folder(due))
@@ -149,7 +154,7 @@ class SearchPass:
     def _apply(self, todo: Steps) -> None:
         why = str(self._decided.phase) if self._decided.phase in OVER else "not wanted now"
         for name in todo.delete:
-            self.jobs.delete(name, why)
+            self._stop(name, why)
         self._keep_pool_claim()
         for due in todo.start:
             if due.verb is not Verb.POOL or self._holds_pool():
@@ -206,7 +211,13 @@ class SearchPass:
             self.memory.release_pool()
         elif not held:
             for name in trained:
-                self.jobs.delete(name, f"{claim.other} trains the pool now")
+                self._stop(name, f"{claim.other} trains the pool now")
+
+    def _stop(self, name: str, why: str) -> None:
+        """Delete a Job that may be running; its time is kept first: it counts all the same."""
+        if job := self.jobs.all().get(name):
+            self.memory.stopped.record(job, datetime.now(UTC))
+        self.jobs.delete(name, why)
 
     def _tidy(self) -> None:
         state = self._state
