@@ -1,0 +1,54 @@
+"""What may be changed while a search runs takes effect at once, and repeats nothing."""
+
+import threading
+
+from tests.cluster.scripts import runs_for_ever, runs_until, succeeds
+from tests.operator.outcomes.stage import Search, Stage
+
+ROOMS = 2
+
+
+def test_parallelism_and_trials_are_raised_and_lowered(stage: Stage) -> None:
+    released = threading.Event()
+    stage.on("growing-t*", runs_until(released, succeeds(work=stage.trainer)))
+    search = stage.begun("growing", trials=4, parallelism=1)
+    search.until_runs("-t0000")
+    assert search.job("-t0001") is None
+
+    search.patch(search={"parallelism": 3})
+    search.until_runs("-t0002")
+    assert search.job("-t0003") is None
+    assert search.until(lambda: search.trials["active"] == 3)
+
+    # Fewer: what runs is left to its end, and nothing comes after it.
+    search.patch(search={"parallelism": 1, "trials": 3})
+    search.until(lambda: _is_observed(search))
+    assert len(search.live_pods()) == 3
+    released.set()
+    search.until_phase("Succeeded")
+    assert search.trials["progress"] == "3/3"
+    assert search.job("-t0003") is None
+    before = search.starts
+
+    # More, after the end: the search goes on where it was.
+    search.patch(search={"trials": 5})
+    search.until(lambda: search.trials["progress"] == "5/5")
+    search.until_phase("Succeeded")
+    later = search.starts[len(before) :]
+    assert [start for start in later if "trials/" in start] == ["trials/0003", "trials/0004"]
+    assert not set(later) & set(before)
+    assert search.says("Searching", "False", "Finished")
+
+
+def test_a_result_counts_although_its_pod_does_not_end(stage: Stage) -> None:
+    stage.on("hanging-t0000", runs_for_ever())
+    search = stage.begun("hanging", trials=1)
+    pod = search.until_runs("-t0000")
+    stage.trainer(pod)
+    search.until_phase("Succeeded")
+    assert search.trials["succeeded"] == 1
+
+
+def _is_observed(search: Search) -> bool:
+    resource = search.resource
+    return bool(resource["status"]["observedGeneration"] == resource["metadata"]["generation"])

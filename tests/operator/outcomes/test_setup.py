@@ -1,0 +1,61 @@
+"""A setup that fails ends the search, says what to do, and is tried again once it is mended."""
+
+import pytest
+
+from tests.cluster.scripts import exits, runs_for_ever, succeeds
+from tests.operator.outcomes.stage import Search, Stage
+
+ROOMS = 5
+SETUP = {
+    "prepare": "preparing the data failed (Infrastructure): ",
+    "base": "training the base failed (Infrastructure): ",
+    "pool-0": "phase 0 of the pool failed (Infrastructure): ",
+    "export": "the export failed (Infrastructure): ",
+}
+BESIDE = {"base": "pool-0", "pool-0": "base"}
+"""Which job runs at the same time, for ever."""
+
+
+@pytest.fixture(scope="module")
+def searches(stage: Stage) -> dict[str, Search]:
+    found = {}
+    for job in SETUP:
+        name = f"breaks-{job}"
+        stage.on(f"{name}-{job}", exits(1, log="what went wrong\n"))
+        if job in BESIDE:
+            stage.on(f"{name}-{BESIDE[job]}", runs_for_ever())
+        found[job] = stage.begun(name, trials=1)
+    return found
+
+
+@pytest.mark.parametrize("job", SETUP)
+def test_it_fails_says_what_to_do_and_is_tried_again_once_it_is_mended(
+    stage: Stage, searches: dict[str, Search], job: str
+) -> None:
+    search = searches[job].until_phase("Failed")
+    for kind in ("Succeeded", "Degraded"):
+        said = search.condition(kind)
+        assert (said["status"], said["reason"]) == (str(kind == "Degraded"), "Failed")
+        assert said["message"].startswith(f"{SETUP[job]}Job {search.name}-{job} gave up")
+        assert "what went wrong" in said["message"]
+        assert said["message"].endswith("set spec.suspend to true and then to false to try again")
+    told = search.told("Failed")
+    assert told["type"] == "Warning"
+    assert told["message"].startswith(SETUP[job])
+    # A failed search leaves no pod running.
+    search.until(lambda: not search.live_pods(), 10)
+    assert search.status["active"] == []
+
+    before = search.starts
+    stage.on(f"{search.name}-*", succeeds(work=stage.trainer))
+    search.suspend_and_resume()
+    search.until_phase("Succeeded")
+    again = search.starts[len(before) :]
+    assert not set(again) & {start for start in before if "breaks" not in start}, again
+    assert search.says("Degraded", "False", "NothingWrong")
+    assert [event["reason"] for event in search.events()].count("Succeeded") == 1
+    assert search.text(f"{_folder(job)}/result.json")
+
+
+def _folder(job: str) -> str:
+    return {"pool-0": "base", "export": "students/best"}.get(job, job)

@@ -1,0 +1,198 @@
+"""Whatever becomes of a trial's pods, the search ends as it should and says what happened.
+
+All searches of this module run at the same time, each with one trial that goes another way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from detnas.records.results import Outcome, Result
+from tests.cluster.pods import Script
+from tests.cluster.pretended_trainer import PretendedTrainer
+from tests.cluster.scripts import (
+    evicted,
+    exits,
+    lost_with_its_node,
+    oom_killed,
+    preempted,
+    runs_for_ever,
+    succeeds,
+)
+from tests.operator.outcomes.doings import (
+    finds,
+    leaves_a_checkpoint,
+    outgrows_its_volume,
+    publishes,
+    unpublished,
+    with_weights,
+)
+from tests.operator.outcomes.stage import Search, Stage, in_order
+
+ROOMS = 1
+LOG = "".join(f"line {number}\n" for number in range(30)) + "the last words\n"
+ELSEWHERE = "elsewhere/searches/x-12345678/base/" + "a" * 64 + ".safetensors"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """One way in which trial 0 may go.
+
+    Attributes:
+        pods: what its pods do, in turn; later ones do their work.
+        outcome: of the trial.
+        says: parts of its message, in order; also in `kubectl describe`.
+        log: the end of the pod's log is kept in the store.
+    """
+
+    pods: Callable[[PretendedTrainer], tuple[Script, ...]]
+    outcome: Outcome = Outcome.INFRASTRUCTURE
+    says: tuple[str, ...] = ()
+    attempts: int = 1
+    log: bool = False
+    spec: dict[str, Any] = field(default_factory=dict)
+
+
+def _found(code: int, outcome: Outcome, message: str) -> Ending:
+    return Ending(
+        pods=lambda trainer: (exits(code, work=finds(trainer, outcome, message)),),
+        outcome=outcome,
+        says=(message,),
+    )
+
+
+def _published(change: Callable[[Result], Result], says: str) -> Ending:
+    return Ending(
+        lambda trainer: (succeeds(work=publishes(trainer, change)),), says=("weights", says)
+    )
+
+
+ENDINGS = {
+    "invalid": _found(42, Outcome.INVALID, "no detector can be"),
+    "diverged": _found(42, Outcome.DIVERGED, "the loss left all bounds"),
+    "too-large": _found(43, Outcome.OUT_OF_MEMORY, "the GPU has 80 GiB"),
+    "exit-1": Ending(
+        lambda _: (exits(1, log="first\n"), exits(1, log=LOG)),
+        says=("gave up after 2 attempts", "ended with exit 1", "line 29", "the last words"),
+        attempts=2,
+        log=True,
+        spec={"limits": {"retries": 1}},
+    ),
+    "exit-2": Ending(
+        lambda _: (exits(2, log=LOG),),
+        says=("use a trainer image of the operator's version", "the last words"),
+        log=True,
+        spec={"limits": {"retries": 1}},
+    ),
+    "invalid-mute": Ending(lambda _: (exits(42),), says=("ended with exit 42",)),
+    "oom-killed": Ending(
+        lambda _: (oom_killed(log=LOG),),
+        says=("OOMKilled", "raise spec.jobs.resources.memory", "the last words"),
+        log=True,
+    ),
+    "evicted": Ending(
+        lambda _: (outgrows_its_volume(),),
+        says=("was evicted by its node", "exceeds the limit", "spec.jobs.cacheSize"),
+    ),
+    "late": Ending(
+        lambda _: (runs_for_ever(),),
+        says=("active longer than its deadline of 6 s", "spec.deadlines"),
+        spec={"deadlines": {"trial": 6}},
+    ),
+    "mute": Ending(
+        lambda _: (succeeds(),), says=("complete, but wrote no result", "may write to the store")
+    ),
+    "wrong-digest": _published(with_weights(sha256="b" * 64), "which is not the one in the name"),
+    "wrong-size": _published(with_weights(size=7), "of 7 bytes; the store has 2048"),
+    "foreign": _published(with_weights(key=ELSEWHERE), "which is not in the job's own folder"),
+    "unpublished": _published(unpublished, "which is not in the store"),
+    "resumed-for-ever": Ending(
+        lambda trainer: (exits(75, work=trainer.begin), leaves_a_checkpoint(trainer)),
+        says=("asked to be resumed more often than spec.limits.resumptions allows",),
+        attempts=2,
+        spec={"limits": {"retries": 0, "resumptions": 0}},
+    ),
+}
+"""Trial 0 ends with an outcome of its own, the others well."""
+
+
+SURVIVED = {
+    "retried": ((exits(1),), {"limits": {"retries": 1}}),
+    "resumed": ((exits(75),), {}),
+    "preempted": ((preempted(),), {}),
+    "pressed-out": ((evicted(),), {}),
+    "node-lost": ((lost_with_its_node(),), {}),
+}
+"""The first pod of trial 0 goes, the second does its work: nothing is counted."""
+
+
+@pytest.fixture(scope="module")
+def searches(stage: Stage) -> dict[str, Search]:
+    """All of them, running at the same time; the pool is trained once for all."""
+    room = stage.room()
+    stage.begun("first", room=room, trials=1).until_phase("Succeeded")
+    found = {}
+    for name, ending in ENDINGS.items():
+        stage.on(f"{name}-t0000", *ending.pods(stage.trainer))
+        found[name] = stage.begun(name, ending.spec, room=room)
+    for name, (pods, spec) in SURVIVED.items():
+        stage.on(f"{name}-t0000", *pods)
+        found[name] = stage.begun(name, spec, room=room)
+    return found
+
+
+@pytest.mark.parametrize("name", SURVIVED)
+def test_what_is_no_fault_of_the_trial_is_not_counted(
+    searches: dict[str, Search], name: str
+) -> None:
+    search = searches[name].until_phase("Succeeded", 90)
+    counted = search.trials
+    assert (counted["succeeded"], counted["finished"], counted["infrastructure"]) == (2, 2, 0)
+    assert len(search.pods_of("-t0000")) == 2
+    assert search.status["failures"] == []
+    assert not search.events("TrialFailed")
+    assert search.says("Degraded", "False", "NothingWrong")
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_trial_that_fails_says_how_and_the_search_goes_on(
+    searches: dict[str, Search], name: str
+) -> None:
+    ending, search = ENDINGS[name], searches[name].until_phase("Succeeded", 90)
+    (failure,) = search.status["failures"]
+    assert (failure["trial"], failure["outcome"]) == (0, ending.outcome)
+    told = search.told("TrialFailed")
+    assert told["type"] == "Warning"
+    result = search.trial(0)
+    assert result is not None
+    for message in (failure["message"], told["message"], result.message):
+        assert in_order(message, ending.says), message
+    assert len(search.pods_of("-t0000")) == ending.attempts
+    assert search.text("trials/0000/attempts/1/log.txt") == (LOG if ending.log else "")
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_only_an_answer_about_the_candidate_uses_up_a_trial(
+    searches: dict[str, Search], name: str
+) -> None:
+    """Two trials were asked for: the lost one is made up for, the bad candidate is not."""
+    ending, search = ENDINGS[name], searches[name].until_phase("Succeeded", 90)
+    counted, lost = search.trials, ending.outcome is Outcome.INFRASTRUCTURE
+    assert counted["finished"] == 2
+    assert counted["succeeded"] == (2 if lost else 1)
+    assert counted["infrastructure"] == int(lost)
+    assert (search.job("-t0002") is not None) == lost
+    assert search.says("Succeeded", "True", "Exported")
+
+
+def test_describe_shows_the_failure(searches: dict[str, Search]) -> None:
+    said = searches["oom-killed"].until_phase("Succeeded", 90).describe()
+    assert in_order(said, ("Events:", "Warning", "TrialFailed", "trial 0: infrastructure"))
+
+
+def test_a_job_may_go_only_after_its_result_is_kept(searches: dict[str, Search]) -> None:
+    search = searches["oom-killed"].until_phase("Succeeded", 90)
+    lives = {job["metadata"]["name"]: job["spec"] for job in search.jobs()}
+    assert all(spec.get("ttlSecondsAfterFinished") == 3600 for spec in lives.values()), lives
