@@ -58,8 +58,8 @@ class Result(Schema):
     files: dict[str, Artifact] = {}
 
 
-Metric = Annotated[float, Field(allow_inf_nan=False)]
-"""What is no number can not be compared with the other trials' either."""
+Metric = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+"""A fraction, or -1; what is no number could not be compared with the other trials'."""
 
 
 class Score(Schema):

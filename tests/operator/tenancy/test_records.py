@@ -9,17 +9,23 @@ import pytest
 
 from detnas.errors import UserError
 from detnas.lifecycle.attempts import read_attempts
+from detnas.lifecycle.obstacle import ObstacleError
+from detnas.lifecycle.record import StoredSearch
+from detnas.lifecycle.warm_source import find_source
+from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
 from detnas.search.folded import load_folded
 from detnas.search.summary import Summary, fold
+from detnas.spec.loading import read_manifest
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord, StoreError, StoreRefused, StoreUnavailable
 from detnas.store.s3 import Limits, S3Store
 from detnas_operator.confined_store import ConfinedStore
 from detnas_operator.pass_time import at_most
 from detnas_operator.stores import Stores
+from tests.cluster.searches import manifest
 from tests.detnas.trials import failed, proposal
 from tests.seaweed import S3Server
 
@@ -189,3 +195,24 @@ def test_a_trial_far_beyond_all_others_is_not_counted_up_to() -> None:
     far = ended.model_copy(update={"proposal": proposal(10**15)})
     with pytest.raises(UserError, match="numbered in order"):
         fold(summary, [far])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "s3://others/root/mine/searches/one-01234567",
+        "file:///etc/root/mine/searches/one-01234567",
+        f"s3://experiments/else/{THEIRS}",
+        f"WHOLE/{THEIRS}",
+    ],
+)
+def test_a_record_leads_to_no_other_tenants_search(mine: ConfinedStore, source: str) -> None:
+    document = manifest("two")
+    document["metadata"]["namespace"] = "mine"
+    requests = SearchRequests(read_manifest(document, "two"), "mine/searches/two-1", folder=None)
+    search = StoredSearch(mine, requests)
+    with pytest.raises((ObstacleError, StoreRefused)) as refusal:
+        find_source(search, source.replace("WHOLE", mine.uri), lambda _: None)
+    assert "not in this search's store" in str(refusal.value) or (
+        "not this search's to use" in str(refusal.value)
+    )
