@@ -84,17 +84,25 @@ class Inheriting:
         entries = self._renumbered(taken)
         for number in taken.kept:
             self._write_trial(number, entries)
-        store, folder = self.search.store, self._folder
+        folder = self._folder
         taken_over = list(entries.values())
         whole = len(taken_over) // SEGMENT
         for number in range(whole):
             indices = segment_indices(number)
             segment = Segment(number=number, entries=taken_over[indices.start : indices.stop])
-            create_record(store, keys.ledger_segment(folder, number), segment)
+            self._write(keys.ledger_segment(folder, number), segment)
         inherited = Inherited(
             source=taken.source, trials=len(taken_over), tail=tuple(taken_over[whole * SEGMENT :])
         )
-        create_record(store, keys.result_key(keys.inherited_folder(folder)), inherited)
+        self._write(keys.result_key(keys.inherited_folder(folder)), inherited)
+
+    def _write(self, key: str, record: Schema) -> None:
+        """Write a record where there is none.
+
+        Not to write it again lets a process that dies soon after every start come to the end.
+        """
+        if self.search.store.size(key) is None:
+            create_record(self.search.store, key, record)
 
     @property
     def _folder(self) -> str:
@@ -217,8 +225,8 @@ class Inheriting:
         ours = keys.trial_folder(self._folder, entry.index)
         asked = request.model_copy(update={"key": ours, "trial": entry.proposal})
         found = result.model_copy(update={"files": {"weights": entry.weights}})
-        create_record(self.search.store, keys.request_key(ours), asked)
-        create_record(self.search.store, keys.result_key(ours), found)
+        self._write(keys.request_key(ours), asked)
+        self._write(keys.result_key(ours), found)
 
 
 def nearest(space: TeacherSpace, teacher: Teacher) -> Teacher:

@@ -53,6 +53,6 @@ def retry_failed_pool(
         return ""
     folder = keys.pool_phase_folder(requests.pool_folder(state.prepare), number)
     retry = PoolRetry(folder=folder, machine=platform.node(), since=datetime.now(UTC))
-    store.put(marker, canonical_json(retry))
     set_aside(store, folder, failure)
+    store.put(marker, canonical_json(retry))
     return folder

@@ -168,6 +168,21 @@ def test_whatever_moment_it_dies_at_it_takes_the_same_over(
         assert store.size(entry.weights.key) == entry.weights.size
 
 
+def test_a_process_that_dies_soon_after_every_start_comes_to_the_end(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = Scheduler(tmp_path)
+    scheduler.run(tiny(store, "one", trials=4))
+    two = tiny(store, "two", ONE, trials=2)
+    scheduler.prepare(two)
+    starts = 1
+    while not _settles_within(two, scheduler, 1, monkeypatch):
+        starts += 1
+        assert starts < 50
+    assert starts > 5
+    assert scheduler.run(two).trials == 2
+
+
 class Died(BaseException):
     """The process died at this write."""
 
