@@ -46,6 +46,12 @@ class Finalizing:
         others = [name for name in _finalizers(resource) if name != FINALIZER]
         return self._patch(resource, [*others, FINALIZER] if wanted else others)
 
+    def stop_jobs(self) -> None:
+        """Delete the Jobs that may be running."""
+        for name, job in self.jobs.all().items():
+            if not has_ended(job) and "deletionTimestamp" not in job["metadata"]:
+                self.jobs.delete(name, "the search is deleted")
+
     def delete_data(self, resource: Object, store: ConfinedStore, folder: str) -> bool:
         """Go on with deleting; return whether all is done and the resource may go.
 
@@ -57,9 +63,7 @@ class Finalizing:
             folder: key of its folder.
         """
         self.jobs.list_again()
-        for name, job in self.jobs.all().items():
-            if not has_ended(job) and "deletionTimestamp" not in job["metadata"]:
-                self.jobs.delete(name, "the search is deleted")
+        self.stop_jobs()
         if any(pod.get("status", {}).get("phase") in _ALIVE for pod in self.jobs.live_pods()):
             return False
         # Some at a time: whoever filled the folder must not keep others waiting.

@@ -203,19 +203,26 @@ class Reconciler:
         memory = self._memories.get(key)
         if memory is not None:
             memory.release_pool()
+        finalizing = Finalizing(self._client, self._jobs(key, resource))
+        finalizing.stop_jobs()  # while anybody's finalizer holds the search, its Jobs would run on
         if not has_finalizer(resource):
             return Again()
-        jobs = self._jobs(key, resource)
-        finalizing = Finalizing(self._client, jobs)
         admitted = admit(resource, self._settings)
         if isinstance(admitted, Reason):  # never accepted, or not any more: no data of ours to find
             log.warning("its data is left where it is: %s", admitted.message)
+        if isinstance(admitted, Reason) or not wants_data_deleted(admitted.manifest.spec):
             finalizing.keep(resource, wanted=False)
             return Again()
         metadata = resource["metadata"]
         folder = keys.search_folder(key.namespace, key.name, metadata["uid"])
-        store = self._stores.open(admitted.root, key.namespace)
-        done = finalizing.delete_data(resource, store, folder)
+        try:
+            store = self._stores.open(admitted.root, key.namespace)
+            done = finalizing.delete_data(resource, store, folder)
+        except StoreError as error:
+            self._metrics.store_failed(error)
+            log.warning("%s", error)
+            trouble = self._in_trouble(key, resource, _store_trouble(error))
+            return self._publish(key, resource, trouble)
         return Again() if done else Again(after=DELETING_SECONDS)
 
     def _jobs(self, key: SearchKey, resource: Object) -> SearchJobs:
