@@ -17,12 +17,19 @@ def set_aside_failures(store: Store, requests: SearchRequests, state: SearchStat
     search, so who mended the data or the machine can go on. The failed result is kept beside
     the job's other files.
     """
-    folders = []
-    for folder, result in _vital(requests, state):
-        if result is not None and result.outcome is not Outcome.SUCCEEDED:
-            set_aside(store, folder, result)
-            folders.append(folder)
-    return folders
+    failed = vital_failures(requests, state)
+    for folder, result in failed.items():
+        set_aside(store, folder, result)
+    return list(failed)
+
+
+def vital_failures(requests: SearchRequests, state: SearchState) -> dict[str, Result]:
+    """Return the failed results without which a search can not go on, by their folders."""
+    return {
+        folder: result
+        for folder, result in _vital(requests, state)
+        if result is not None and result.outcome is not Outcome.SUCCEEDED
+    }
 
 
 def set_aside(store: Store, folder: str, result: Result) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from detnas.lifecycle.claim import PoolClaim
-from detnas.lifecycle.failures import set_aside_failures
+from detnas.lifecycle.failures import set_aside_failures, vital_failures
 from detnas.lifecycle.pool_retry import retry_failed_pool
 from detnas.lifecycle.state import SearchState
 from detnas.plan.stages import DueJob, Plan, Verb, plan
@@ -134,9 +134,11 @@ class SearchPass:
     def _forgive(self) -> None:
         """Let what failed be tried again: its Jobs go first, so that they do not fail it again."""
         state = self.memory.reader.read()
-        naming = self._naming
+        naming, failed = self._naming, vital_failures(self.memory.requests, state)
         for name, job in self.jobs.all().items():
-            if has_ended(job) and naming.name(purpose(job)) == name:
+            due = purpose(job)
+            again = naming.folder(due) in failed or not is_finished(state, due)
+            if has_ended(job) and again and naming.name(due) == name:
                 self.jobs.delete(name, "the search is resumed")
         for folder in set_aside_failures(self.memory.store, self.memory.requests, state):
             log.info("%s failed before: it is tried again", folder)

@@ -11,7 +11,7 @@ from typing import Any
 
 import urllib3
 
-from tests.cluster.api import JOBS, SEARCHES, ApiError, Document
+from tests.cluster.api import JOBS, PODS, SEARCHES, ApiError, Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.faults import Journal
@@ -148,6 +148,11 @@ class Scene:
         """The Jobs in the namespace by name."""
         found = self.cluster.api.list(JOBS, namespace or self.namespace)
         return {job["metadata"]["name"]: job for job in found}
+
+    def live_pods(self, namespace: str = "") -> list[Document]:
+        """Pods in the namespace that run or will."""
+        pods = self.cluster.api.list(PODS, namespace or self.namespace)
+        return [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
 
     def change(self, patch: Document, namespace: str = "") -> Document:
         """Change the search, as a user does."""

@@ -2,13 +2,22 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 from detnas.store.probe import PROBE_KEY
+from tests.cluster.api import SEARCHES
 from tests.cluster.faults import Call, Fault, Interrupt
-from tests.operator.recovery.scene import JobsSeen, Scene, Turns
-from tests.operator.recovery.verdict import check_search
+from tests.cluster.waiting import eventually
+from tests.operator.recovery.scene import SHORT, Door, JobsSeen, Scene, Turns
+from tests.operator.recovery.verdict import (
+    check_decisions,
+    check_search,
+    check_status,
+    check_weights,
+    stored,
+)
 
 LOST = frozenset({1})
 LAST = 4
@@ -42,23 +51,69 @@ def test_an_operator_that_dies_after_every_write_finishes_its_search(scene: Scen
     rule = scene.journal.rule = OneWriteALife(scene)
     with JobsSeen(scene.cluster, scene.namespace) as seen:
         scene.begin()
-        until = time.monotonic() + END_SECONDS
-        while not is_over(scene):
-            assert time.monotonic() < until, story(rule)
-            if not scene.operator.is_running:
-                scene.operator.start(wait=False)
-            time.sleep(0.02)
-    print(story(rule))
+        live_until(scene, rule, lambda: scene.status().get("phase") == "Succeeded")
     check_search(scene, player, seen, LOST)
     kinds = {(call.server, call.method) for call in rule.killed_after}
     assert kinds >= {("api", "POST"), ("api", "PATCH"), ("s3", "PUT"), ("s3", "DELETE")}
 
 
-def is_over(scene: Scene) -> bool:
-    """Whether the search has succeeded, and an operator that looks at it finds nothing to do."""
-    if scene.status().get("phase") != "Succeeded" or not scene.operator.is_running:
-        return False
-    if not scene.operator.is_ready():
+@pytest.mark.slow
+def test_an_operator_that_dies_after_every_write_suspends_resumes_and_deletes(
+    scene: Scene,
+) -> None:
+    door = Door()
+    scene.play(Turns(scene.trainer, last=1, may_end=door))
+    scene.begin(spec={**SHORT, "storage": {"onDelete": "Delete"}})
+    scene.operator.start()
+    scene.await_running("one-t0000", "one-t0001")
+    scene.operator.kill()
+    rule = scene.journal.rule = OneWriteALife(scene)
+    scene.change({"spec": {"suspend": True}})
+    live_until(
+        scene, rule, lambda: scene.status()["phase"] == "Suspended" and not scene.live_pods()
+    )
+    found = stored(scene)
+    assert [proposal.index for proposal in found.state.history.in_flight] == [0, 1]
+
+    scene.change({"spec": {"suspend": False}})
+    door.open()
+    live_until(scene, rule, lambda: scene.status()["phase"] == "Succeeded")
+    found = stored(scene)
+    check_decisions(found)
+    check_weights(found)
+    check_status(scene.status(), found, frozenset())
+    deleted = [call.path.rpartition("/")[2] for call in rule.killed_after if is_job_delete(call)]
+    assert sorted(deleted) == ["one-t0000", "one-t0001"]  # once each, when it was suspended
+
+    scene.cluster.api.delete(SEARCHES, scene.namespace, "one")
+    live_until(scene, rule, lambda: not scene.cluster.api.find(SEARCHES, scene.namespace, "one"))
+    assert list(found.store.list(f"{found.requests.search}/")) == []
+    eventually(lambda: not scene.jobs(), 30)
+
+
+def is_job_delete(call: Call) -> bool:
+    """Whether a write deletes a Job."""
+    return call.method == "DELETE" and "/jobs/" in call.path
+
+
+def live_until(scene: Scene, rule: OneWriteALife, is_reached: Callable[[], bool]) -> None:
+    """Start the operator again and again, until it writes nothing more and all is as it should be.
+
+    Raises:
+        AssertionError: it was not in time; with what it died of.
+    """
+    until = time.monotonic() + END_SECONDS
+    while not (is_reached() and is_at_rest(scene)):
+        assert time.monotonic() < until, story(rule)
+        if not scene.operator.is_running:
+            scene.operator.start(wait=False)
+        time.sleep(0.02)
+    print(story(rule))
+
+
+def is_at_rest(scene: Scene) -> bool:
+    """Whether the operator runs, and finds nothing to write."""
+    if not (scene.operator.is_running and scene.operator.is_ready()):
         return False
     time.sleep(QUIET_SECONDS)
     return scene.operator.is_running

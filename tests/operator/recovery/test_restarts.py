@@ -1,9 +1,7 @@
 """The operator is away for a while, and things change meanwhile."""
 
-from typing import Any
-
 from detnas.records import keys
-from tests.cluster.api import JOBS, PODS, SEARCHES
+from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.faults import Call
 from tests.cluster.waiting import eventually
 from tests.operator.recovery.scene import SHORT, Door, JobsSeen, Scene, Turns
@@ -45,11 +43,11 @@ def test_a_suspended_search_stays_so_over_a_restart_and_may_be_resumed_meanwhile
     scene.await_running(*TRIALS)
     scene.change({"spec": {"suspend": True}})
     scene.await_condition("Suspended", "True")
-    eventually(lambda: not live_pods(scene))
+    eventually(lambda: not scene.live_pods())
     written = len(scene.journal.writes())
     scene.operator.restart()
     eventually(lambda: has_passed(scene))
-    assert not live_pods(scene)
+    assert not scene.live_pods()
     assert [call for call in scene.journal.writes()[written:] if not is_probe(call)] == []
     assert scene.status()["phase"] == "Suspended"
     scene.operator.kill()
@@ -73,7 +71,7 @@ def test_a_search_deleted_while_the_operator_is_away_leaves_no_job(scene: Scene)
     found = stored(scene)
     scene.operator.kill()
     scene.cluster.api.delete(SEARCHES, scene.namespace, "one")
-    eventually(lambda: not scene.jobs() and not live_pods(scene), 30)
+    eventually(lambda: not scene.jobs() and not scene.live_pods(), 30)
     written = len(scene.journal.writes())
     scene.operator.start()
     scene.begin(spec={**SHORT, "suspend": True})  # its namesake is another search
@@ -99,16 +97,10 @@ def test_data_to_be_deleted_goes_when_the_operator_is_back(scene: Scene) -> None
     assert scene.resource()["metadata"]["deletionTimestamp"]
     scene.operator.start()
     eventually(lambda: scene.cluster.api.find(SEARCHES, scene.namespace, "one") is None, 30)
-    assert not live_pods(scene)
+    assert not scene.live_pods()
     assert list(found.store.list(f"{found.requests.search}/")) == []
     assert list(found.store.list(f"{pool}/")) == pool_before
     eventually(lambda: not scene.cluster.api.list(JOBS, scene.namespace), 30)
-
-
-def live_pods(scene: Scene) -> list[Any]:
-    """Pods that run or will."""
-    pods = scene.cluster.api.list(PODS, scene.namespace)
-    return [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
 
 
 def has_passed(scene: Scene) -> bool:
