@@ -42,9 +42,10 @@ def explain(jobs: SearchJobs, waiting: Iterable[str]) -> Explanation:
         jobs: the search's Jobs in the cluster.
         waiting: names of those that do not run.
     """
-    pods = jobs.live_pods()
-    all_jobs = jobs.all()
+    pods, seen = jobs.live_pods(), jobs.all()
     podless = [
-        name for name in waiting if not any(is_owned_by(pod, all_jobs[name]) for pod in pods)
+        seen[name]
+        for name in waiting
+        if name in seen and not any(is_owned_by(pod, seen[name]) for pod in pods)
     ]
-    return Explanation(pods, {name: words for name in podless if (words := jobs.refusals(name))})
+    return Explanation(pods, jobs.refusals(podless) if podless else {})

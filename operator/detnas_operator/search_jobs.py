@@ -1,6 +1,7 @@
 """The Jobs of one search in the cluster: seen through the cache, started and ended here."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -20,6 +21,7 @@ from detnas_operator.job.labels import NUMBER, VERB
 Object = dict[str, Any]
 MOST_PODS = 2000
 """Pods that are looked at: whoever may make pods could make any number with our labels."""
+MOST_EVENTS = 5000
 LOG_LINES = 400
 LOG_BYTES = 256 * 1024
 
@@ -62,18 +64,18 @@ class SearchJobs:
         selector = f"{self._selector},batch.kubernetes.io/job-name={name}"
         return list(islice(self.client.list("pods", self.key.namespace, selector), MOST_PODS))
 
-    def refusals(self, name: str) -> str:
-        """Return why the Job controller could not create a Job's pods of late; empty if it could.
+    def refusals(self, podless: Iterable[Object]) -> dict[str, str]:
+        """Return why the Job controller could not create pods of these Jobs of late, by name.
 
         A quota or a policy that refuses a pod shows in these events and nowhere else.
         """
-        fields = f"reason=FailedCreate,involvedObject.kind=Job,involvedObject.name={name}"
-        found = [
-            event
-            for event in self.client.list("events", self.key.namespace, fields=fields)
-            if event["involvedObject"].get("uid") == self.all()[name]["metadata"]["uid"]
-        ]
-        return str(max(found, key=_last_seen).get("message", "")) if found else ""
+        names = {str(job["metadata"]["uid"]): job["metadata"]["name"] for job in podless}
+        fields = "reason=FailedCreate,involvedObject.kind=Job"
+        events = self.client.list("events", self.key.namespace, fields=fields)
+        own = [one for one in islice(events, MOST_EVENTS) if _about(one) in names]
+        return {
+            names[_about(one)]: str(one.get("message", "")) for one in sorted(own, key=_last_seen)
+        }
 
     def start(self, objects: list[Object]) -> Reason | None:
         """Create a Job with what it needs; return why that can not be, for now.
@@ -164,6 +166,10 @@ def has_ended(job: Object) -> bool:
 def is_owned_by(body: Object, job: Object) -> bool:
     """Whether a Job made this pod."""
     return owner_uid(body) == str(job["metadata"]["uid"])
+
+
+def _about(event: Object) -> str:
+    return str(event["involvedObject"].get("uid", ""))
 
 
 def _last_seen(event: Object) -> str:
