@@ -80,7 +80,7 @@ def _message(job: Object, pods: list[Object]) -> str:
     if not has_ended(job):
         return (
             f"Job {job['metadata']['name']} asked to be resumed more often than "
-            "spec.limits.resumptions allows"
+            "spec.limits.resumptions allows; raise it if the job is to go on"
         )
     return (
         f"Job {job['metadata']['name']} is complete, but wrote no result; look at its log and at "

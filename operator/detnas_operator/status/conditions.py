@@ -192,4 +192,5 @@ def _taken_away(search: SearchStatus) -> str:
     who = (
         "the student" if search.best_trial is None else f"the student of trial {search.best_trial}"
     )
-    return f"{who} has {gain(figures, than)}; it lies in {search.exported_to}"
+    why = f"; {search.export_reason}" if search.export_reason else ""
+    return f"{who} has {gain(figures, than)}; it lies in {search.exported_to}{why}"

@@ -36,8 +36,8 @@ def test_data_is_deleted_after_the_jobs_and_never_a_pool(stage: Stage) -> None:
     search.until(lambda: "deletionTimestamp" in search.resource["metadata"], 5)
     assert search.text("search.json"), "its pod still runs, but the data is gone already"
     search.until(lambda: not search.is_there, 20)
-    assert not _objects(search)
     assert list(search.store.list(f"{search.folder}/")) == []
+    search.until(lambda: not _objects(search), 15)
     assert list(search.store.list(f"{search.namespace}/pools/"))
 
 

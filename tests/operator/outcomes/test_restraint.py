@@ -53,7 +53,7 @@ def test_what_was_used_before_a_suspension_counts_towards_the_budget(stage: Stag
 def test_failures_in_a_row_stop_a_search_until_it_is_resumed(stage: Stage) -> None:
     stage.on("unlucky-t000[01]", exits(1, log="no space left on device\n"))
     limits = {"retries": 0, "consecutiveFailures": 2}
-    search = stage.begun("unlucky", {"limits": limits})
+    search = stage.begun("unlucky", {"limits": limits}, parallelism=1)
     search.until(lambda: search.says("Suspended", "True", "FailuresInARow"))
     assert search.phase == "Suspended"
     said = search.condition("Degraded")["message"]

@@ -57,5 +57,15 @@ def test_it_fails_says_what_to_do_and_is_tried_again_once_it_is_mended(
     assert search.text(f"{_folder(job)}/result.json")
 
 
+def test_a_fine_tuning_that_fails_costs_only_itself(stage: Stage) -> None:
+    stage.on("untuned-finetune", exits(1, log="what went wrong\n"))
+    search = stage.begun("untuned", {"finetune": {"epochs": 1}}, trials=1)
+    search.until_phase("Succeeded")
+    said = search.condition("Succeeded")["message"]
+    assert "trial 0 has the best H" in said
+    assert "fine-tuning failed (Infrastructure: Job untuned-finetune gave up" in said
+    assert search.status["exported"]["trial"] == 0
+
+
 def _folder(job: str) -> str:
     return {"pool-0": "base", "export": "students/best"}.get(job, job)

@@ -53,7 +53,7 @@ def test_a_store_that_refuses_the_operator_is_told(
     assert search.told("Accepted")["type"] == "Normal"
 
 
-def test_a_store_that_is_away_is_told_and_what_runs_goes_on(
+def test_a_store_that_is_away_is_told_and_all_goes_on_once_it_is_back(
     cluster: ControlPlane,
     s3_server: S3Server,
     namespace: str,
@@ -68,7 +68,8 @@ def test_a_store_that_is_away_is_told_and_what_runs_goes_on(
         operator.start()
         player = play_pods(scripts)
         stage = Stage(cluster, installation, operator, player, scripts, trainer, [namespace])
-        search = stage.begun("cut-off", trials=2, parallelism=1)
+        spec = {"storage": {"onDelete": "Delete"}}
+        search = stage.begun("cut-off", spec, trials=2, parallelism=1)
         pod = search.until_runs("-t0001")
         proxy.go_down()
         search.until(lambda: search.says("Degraded", "True", "StoreUnavailable"))
@@ -80,3 +81,11 @@ def test_a_store_that_is_away_is_told_and_what_runs_goes_on(
         search.until(lambda: search.says("Degraded", "False", "NothingWrong"))
         assert search.told("Recovered")["message"] == "no longer so: StoreUnavailable"
         assert [one.name for one in search.running("-t0001")] == [pod.name]
+
+        proxy.go_down()
+        search.delete()
+        search.until(lambda: search.says("Degraded", "True", "StoreUnavailable"))
+        assert "deletionTimestamp" in search.resource["metadata"]
+        proxy.come_up()
+        search.until(lambda: not search.is_there)
+        assert list(search.store.list(f"{search.folder}/")) == []
