@@ -17,6 +17,7 @@ from detnas.records.results import DetectorResult, PrepareResult
 from detnas.search.propose import propose
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
+from detnas.store.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,16 @@ class Requesting:
             if not isinstance(proposal, Proposal):
                 return
             request = self._trial_request(proposal, state)
-            create_record(self.store, keys.request_key(request.key), request)
+            self._record_trial(request)
             self.reader.remember(history.started(proposal))
             yield proposal
+
+    def _record_trial(self, request: Request) -> None:
+        try:
+            create_record(self.store, keys.request_key(request.key), request)
+        except StoreError:
+            self.reader.doubt_trials()  # only the answer may be lost, and the trial be decided
+            raise
 
     def _trial_request(self, proposal: Proposal, state: SearchState) -> Request:
         assert state.prepare is not None

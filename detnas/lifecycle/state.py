@@ -145,6 +145,10 @@ class SearchReader:
         self.state = replace(self.state, history=history)
         return self.state
 
+    def doubt_trials(self) -> None:
+        """Read the trials anew next time: one may be decided without our knowing."""
+        self.state = replace(self.state, facts=None)
+
     def _read_setup(self) -> None:
         state = self.state
         prepare = state.prepare or load_record(

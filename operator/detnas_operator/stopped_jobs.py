@@ -14,6 +14,7 @@ from detnas.plan.stages import DueJob, Verb
 from detnas.schema import Count, Schema
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
+from detnas.store.errors import AlreadyExists
 from detnas_operator.job.accounting import elapsed_seconds
 from detnas_operator.search_jobs import purpose
 
@@ -54,8 +55,12 @@ class StoppedJobs:
         if uid in known or not seconds:
             return
         stopped = StoppedJob(verb=due.verb, number=due.number, seconds=seconds)
-        create_record(self._store, f"{self._folder}/{uid}.json", stopped)
-        known[uid] = stopped
+        try:
+            create_record(self._store, f"{self._folder}/{uid}.json", stopped)
+        except AlreadyExists:  # written before, and the answer was lost
+            self._known = None
+        else:
+            known[uid] = stopped
 
     def holds(self, job: Object) -> bool:
         """Whether a Job is known to be stopped: its time counts no further."""

@@ -1,0 +1,59 @@
+"""Trials are decided once, whatever the store answers."""
+
+from pathlib import Path
+
+import pytest
+
+from detnas.lifecycle.requesting import Requesting
+from detnas.lifecycle.state import SearchReader
+from detnas.plan.stages import DueJob, Verb
+from detnas.records import keys
+from detnas.store import Store, open_store
+from detnas.store.errors import StoreUnavailable
+from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store((tmp_path / "store").as_uri())
+
+
+def lose_next_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next object be created, and its writer be told that the store is away."""
+    create = store.put_if_absent
+
+    def lose(key: str, data: bytes) -> None:
+        monkeypatch.setattr(store, "put_if_absent", create)
+        create(key, data)
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr(store, "put_if_absent", lose)
+
+
+def test_a_trial_that_was_written_without_our_knowing_is_not_decided_anew(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = tiny(store, "one", trials=4, parallelism=2)
+    Scheduler(tmp_path, unanswered={0, 1}).run(search)
+    reader = SearchReader(store, search.requests)
+    requesting = Requesting(store, search.requests, reader)
+    end_trial(0, search.requests.search, store, tmp_path)
+    reader.read()
+
+    lose_next_answer(store, monkeypatch)
+    with pytest.raises(StoreUnavailable):
+        list(requesting.propose(1))
+    decided = store.get(keys.request_key(keys.trial_folder(search.requests.search, 2)))
+    end_trial(1, search.requests.search, store, tmp_path)  # now trial 2 would be another one
+    state = reader.read()
+
+    assert [proposal.index for proposal in state.history.in_flight] == [2]
+    assert [proposal.index for proposal in requesting.propose(1)] == [3]
+    kept = store.get(keys.request_key(keys.trial_folder(search.requests.search, 2)))
+    assert kept == decided
+
+
+def end_trial(number: int, search: str, store: Store, scratch: Path) -> None:
+    """Answer a trial."""
+    folder = keys.trial_folder(search, number)
+    Scheduler(scratch)._finish(store, DueJob(Verb.EVALUATE, number), folder)
