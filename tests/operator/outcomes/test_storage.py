@@ -1,18 +1,19 @@
 """A store that refuses the operator, or is away, is told; the search goes on once it is there."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from tests.cluster.api import Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.installation import install
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.pods import Behaviour, PodPlayer
 from tests.cluster.pretended_trainer import PretendedTrainer
-from tests.cluster.scripts import Scripts, succeeds
-from tests.operator.outcomes.doings import leaves_a_checkpoint
+from tests.cluster.scripts import Scripts, runs_until, succeeds
 from tests.operator.outcomes.stage import Stage
 from tests.seaweed import S3Server
 
@@ -61,7 +62,8 @@ def test_a_store_that_is_away_is_told_and_all_goes_on_once_it_is_back(
     play_pods: Callable[[Behaviour], PodPlayer],
     trainer: PretendedTrainer,
 ) -> None:
-    scripts = Scripts(succeeds(work=trainer)).on("cut-off-t0001", leaves_a_checkpoint(trainer))
+    released, work = threading.Event(), succeeds(work=trainer)
+    scripts = Scripts(work).on("cut-off-t0001", runs_until(released, work))
     with FaultProxy(s3_server.endpoint, name="s3") as proxy:
         installation = install(cluster, s3_server, [namespace], endpoint=proxy.url)
         operator = operators(installation, settings=SETTINGS)
@@ -70,17 +72,25 @@ def test_a_store_that_is_away_is_told_and_all_goes_on_once_it_is_back(
         stage = Stage(cluster, installation, operator, player, scripts, trainer, [namespace])
         spec = {"storage": {"onDelete": "Delete"}}
         search = stage.begun("cut-off", spec, trials=2, parallelism=1)
-        pod = search.until_runs("-t0001")
+        search.until_runs("-t0001")
         proxy.go_down()
         search.until(lambda: search.says("Degraded", "True", "StoreUnavailable"))
         assert search.phase == "Searching"
         assert search.trials["progress"] == "1/2"
         assert search.told("StoreUnavailable")["type"] == "Warning"
-        assert [one.name for one in search.running("-t0001")] == [pod.name]
+        assert search.running("-t0001")
+        released.set()
+        ended = search.until(lambda: _ended(search.job("-t0001")))
+        # Nobody has read its result yet: the Job, and its log, must stay.
+        assert "ttlSecondsAfterFinished" not in ended["spec"]
+
         proxy.come_up()
-        search.until(lambda: search.says("Degraded", "False", "NothingWrong"))
+        search.until_phase("Succeeded")
+        assert search.says("Degraded", "False", "NothingWrong")
         assert search.told("Recovered")["message"] == "no longer so: StoreUnavailable"
-        assert [one.name for one in search.running("-t0001")] == [pod.name]
+        assert len(search.pods_of("-t0001")) == 1
+        assert search.trials["infrastructure"] == 0
+        search.until(lambda: "ttlSecondsAfterFinished" in _spec(search.job("-t0001")))
 
         proxy.go_down()
         search.delete()
@@ -89,3 +99,12 @@ def test_a_store_that_is_away_is_told_and_all_goes_on_once_it_is_back(
         proxy.come_up()
         search.until(lambda: not search.is_there)
         assert list(search.store.list(f"{search.folder}/")) == []
+
+
+def _ended(job: Document | None) -> Document | None:
+    conditions = job["status"].get("conditions", []) if job else []
+    return job if any(one["type"] == "Complete" for one in conditions) else None
+
+
+def _spec(job: Document | None) -> Document:
+    return dict(job["spec"]) if job else {}
