@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_e2e_options(command: argparse.ArgumentParser) -> None:
-    command.epilog = "Needs Linux, root, and what it names when it is missing; see docs."
+    command.epilog = "Needs Linux, root and some Debian packages; see docs/cluster-e2e.md."
     command.add_argument(
         "--base",
         metavar="IMAGE",
