@@ -33,7 +33,14 @@ def load_result(store: Store, verb: Verb, folder: str) -> Result | None:
     return load_record(store, keys.result_key(folder), RESULT_OF[verb])
 
 
-def give_up(store: Store, verb: Verb, folder: str, message: str, started: datetime) -> Result:
+def give_up(
+    store: Store,
+    verb: Verb,
+    folder: str,
+    message: str,
+    started: datetime,
+    lost: float | None = None,
+) -> Result:
     """End a job as Infrastructure, unless it got a result in the meantime; return what stands.
 
     Args:
@@ -42,15 +49,17 @@ def give_up(store: Store, verb: Verb, folder: str, message: str, started: dateti
         folder: key of its folder.
         message: for people: how its attempts ended.
         started: when the first of them began.
+        lost: seconds of work that came to nothing; by default all since then.
     """
     finished = datetime.now(UTC)
+    seconds = (finished - started).total_seconds() if lost is None else lost
     result = RESULT_OF[verb](
         outcome=Outcome.INFRASTRUCTURE,
         message=message,
         attempt=0,
         started=started,
         finished=finished,
-        seconds={"lost": round((finished - started).total_seconds(), 3)},
+        seconds={"lost": round(seconds, 3)},
     )
     try:
         create_record(store, keys.result_key(folder), result)

@@ -19,7 +19,7 @@ NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
     ("jobs", ""): ("get", "list", "watch", "create", "patch", "delete"),
     ("pods", ""): ("get", "list"),
     ("pods", "log"): ("get",),
-    ("services", ""): ("get", "create", "delete"),
+    ("services", ""): ("get", "create"),
     ("events", ""): ("list", "create"),
 }
 """Verbs by resource and subresource: all that the chart's roles grant, and all that is used."""

@@ -88,6 +88,13 @@ class Finding:
         begun = [due for due, job in active.items() if _has_begun(job.state)]
         folders = [folder for due in begun if (folder := self.naming.folder(due))]
         self.memory.read_attempts(folders, self.now)
+        self._look_up_pods([job.name for job in active.values()])
+
+    def _look_up_pods(self, names: list[str]) -> None:
+        jobs = self.jobs.all()
+        live = [jobs[name] for name in names if name in jobs]
+        now = datetime.now(UTC)
+        self.memory.running.look_up(live, self.jobs.pods_of(*names), now)
 
     def _pool_is_due(self) -> bool:
         phases = len(self.memory.spec.teachers.phases)

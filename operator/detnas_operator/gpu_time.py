@@ -27,7 +27,7 @@ def gpu_seconds(
     Args:
         state: where the search stands.
         spec: what it is told.
-        running: kind and elapsed seconds of the jobs that have no result yet.
+        running: kind and pod seconds of the jobs that have no result yet: each pod's time.
         trained_pool: this search trained its pool, rather than find or share one.
     """
     summary, ending = state.history.summary, state.ending
@@ -36,11 +36,11 @@ def gpu_seconds(
         (Verb.BASE, _seconds(state.base)),
         (Verb.FINETUNE, _seconds(ending.finetune if ending else None)),
         (Verb.EXPORT, _seconds(ending.export if ending else None)),
-        *running,
     ]
     if trained_pool:
         used += [(Verb.POOL, _seconds(phase)) for phase in state.pool]
-    return sum(held_gpus(spec, verb) * seconds for verb, seconds in used)
+    ended = sum(held_gpus(spec, verb) * seconds for verb, seconds in used)
+    return ended + sum(gpus(verb, spec) * seconds for verb, seconds in running)
 
 
 def _seconds(result: Result | None) -> float:

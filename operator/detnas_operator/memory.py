@@ -30,6 +30,7 @@ from detnas.store import Store
 from detnas.store.errors import StoreError
 from detnas_operator.admission import Admitted, with_current_settings
 from detnas_operator.explaining import Explanation
+from detnas_operator.running_pods import RunningPods
 from detnas_operator.stopped_jobs import StoppedJobs
 
 Clock = Callable[[], float]
@@ -58,6 +59,7 @@ class SearchMemory:
         given: sees to the pool it names and to the search it goes on from.
         claim: our side of the pool's claim; none until the pool's folder is known.
         trained_pool: this search trained the pool that is ready; none while that is not known.
+        running: what the pods of its running Jobs have come to.
         stopped: time of its Jobs that were stopped before they had a result.
     """
 
@@ -74,6 +76,7 @@ class SearchMemory:
     attempts_read: float | None = None
     published: frozenset[str] = frozenset()
     patched: float | None = None
+    running: RunningPods = field(default_factory=RunningPods)
     done_since: dict[str, float] = field(default_factory=dict)
     explanation: Explanation = field(default_factory=Explanation)
     explained: float | None = None

@@ -60,26 +60,36 @@ def seen_jobs(
 def _seen(name: str, job: Object, naming: Naming, memory: SearchMemory, now: float) -> SeenJob:
     due = purpose(job)
     if not naming.folder(due):
-        # What comes after the trials, while more trials are asked for: it may be wanted again.
-        return SeenJob(due=due, ended=has_ended(job), has_result=True, expires=True)
-    limits = memory.spec.limits
-    # A Job whose name is no longer that of its purpose served an earlier best trial; so did one
-    # after the trials, when there are more trials again.
-    serves_nothing = not naming.folder(due) or naming.name(due) != name
-    has_result = is_finished(naming.state, due) or serves_nothing
+        # What comes after the trials, while more trials are asked for: it may be wanted again,
+        # so it may run on, but for a search that is stopped.
+        return SeenJob(due=due, ended=has_ended(job), has_result=has_ended(job), expires=True)
+    # A Job whose name is no longer that of its purpose served an earlier best trial.
+    has_result = is_finished(naming.state, due) or naming.name(due) != name
     ended = has_ended(job)
-    since = None
     if has_result and not ended:
         since = memory.done_since.setdefault(name, now)
+    else:
+        memory.done_since.pop(name, None)
+        since = None
     return SeenJob(
         due=due,
         ended=ended,
         has_result=has_result,
-        exhausted=memory.attempts_at(naming.folder(due)) > limits.retries + limits.resumptions + 1,
+        exhausted=_attempts(job, naming.folder(due), memory) > _allowed(memory),
         lingers=since is not None and now - since > LINGER_SECONDS,
         terminating="deletionTimestamp" in job["metadata"],
         expires=job["spec"].get("ttlSecondsAfterFinished") is not None,
     )
+
+
+def _attempts(job: Object, folder: str, memory: SearchMemory) -> int:
+    """How many there were: a launcher may give up before the store hears of it."""
+    return max(memory.attempts_at(folder), memory.running.resumptions(job) + 1)
+
+
+def _allowed(memory: SearchMemory) -> int:
+    limits = memory.spec.limits
+    return limits.retries + limits.resumptions + 1
 
 
 def is_finished(state: SearchState, due: DueJob) -> bool:

@@ -59,9 +59,11 @@ class SearchJobs:
         found = self.client.list("pods", self.key.namespace, self._selector, fields)
         return list(islice(found, MOST_PODS))
 
-    def pods_of(self, name: str) -> list[Object]:
-        """Return the pods of one of them, ended ones too."""
-        selector = f"{self._selector},batch.kubernetes.io/job-name={name}"
+    def pods_of(self, *names: str) -> list[Object]:
+        """Return the pods of some of them, ended ones too."""
+        if not names:
+            return []
+        selector = f"{self._selector},batch.kubernetes.io/job-name in ({','.join(names)})"
         return list(islice(self.client.list("pods", self.key.namespace, selector), MOST_PODS))
 
     def refusals(self, podless: Iterable[Object]) -> dict[str, str]:

@@ -15,14 +15,14 @@ from detnas.search.history import write_segments
 from detnas_operator.finding import Finding
 from detnas_operator.findings import Findings, Reason
 from detnas_operator.gpu_time import gpu_seconds
-from detnas_operator.job.accounting import elapsed_seconds
+from detnas_operator.job.accounting import pod_seconds
 from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.logs import about
 from detnas_operator.memory import SearchMemory
 from detnas_operator.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
 from detnas_operator.restraint import Restraint, restraint
-from detnas_operator.search_jobs import SearchJobs, has_ended, purpose
+from detnas_operator.search_jobs import SearchJobs, has_ended, is_owned_by, purpose
 from detnas_operator.settings import OperatorSettings
 from detnas_operator.settling import Settling
 from detnas_operator.steps import OVER, Steps, steps
@@ -103,7 +103,7 @@ class SearchPass:
     def _gpu_seconds(self) -> float:
         now, stopped = datetime.now(UTC), self.memory.stopped
         begun = [
-            (purpose(job), elapsed_seconds(job, now))
+            (purpose(job), self.memory.running.seconds(job, now))
             for job in self.jobs.all().values()
             if not stopped.holds(job)
         ]
@@ -150,7 +150,7 @@ class SearchPass:
         jobs = self.jobs.all()
         for name, job in ((name, jobs[name]) for name in names if name in jobs):
             due = purpose(job)
-            with about(job=name):
+            with about(job=name, trial=_trial(due)):
                 settling.settle(job, due, self._naming.folder(due))
 
     def _apply(self, todo: Steps) -> None:
@@ -185,7 +185,7 @@ class SearchPass:
         )
         service = service_manifest(order)
         job = job_manifest(order, self.settings, tenant)
-        with about(job=order.name):
+        with about(job=order.name, trial=_trial(due)):
             refused = self.jobs.start([job] if service is None else [service, job])
         if refused is not None:
             self._troubles.append(refused)
@@ -218,7 +218,8 @@ class SearchPass:
     def _stop(self, name: str, why: str) -> None:
         """Delete a Job that may be running; its time is kept first: it counts all the same."""
         if job := self.jobs.all().get(name):
-            self.memory.stopped.record(job, datetime.now(UTC))
+            pods = [pod for pod in self.jobs.pods_of(name) if is_owned_by(pod, job)]
+            self.memory.stopped.record(job, pod_seconds(pods, datetime.now(UTC)))
         self.jobs.delete(name, why)
 
     def _tidy(self) -> None:
@@ -239,3 +240,8 @@ class SearchPass:
             now=self.clock(),
             progress_seconds=self.settings.progress_seconds,
         ).findings(self._gpu_seconds(), self.forgiven, tuple(self._troubles))
+
+
+def _trial(due: DueJob) -> int | None:
+    """Number of the trial that a job is for, to name it in log lines."""
+    return due.number if due.verb is Verb.EVALUATE else None

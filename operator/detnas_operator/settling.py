@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from detnas.lifecycle.attempts import attempt_numbers
@@ -12,8 +12,8 @@ from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.results import Result
 from detnas.store import Store
+from detnas_operator.job.accounting import pod_seconds
 from detnas_operator.job.state import Failed, job_state
-from detnas_operator.memory import parse_time
 from detnas_operator.search_jobs import SearchJobs, has_ended, is_owned_by
 
 Object = dict[str, Any]
@@ -50,8 +50,10 @@ class Settling:
         end = self._keep_log(folder, own)
         message = self.rejected.get(folder) or _message(job, own)
         message = f"{message}; the end of its log:\n{end}" if end else message
-        started = parse_time(job.get("status", {}).get("startTime")) or datetime.now(UTC)
-        result = give_up(self.store, due.verb, folder, message, started)
+        now = datetime.now(UTC)
+        lost = pod_seconds(own, now) / (job["spec"].get("parallelism") or 1)
+        started = now - timedelta(seconds=lost)
+        result = give_up(self.store, due.verb, folder, message, started, lost)
         if not has_ended(job):  # last: without a result and a Job it would be due once more
             self.jobs.delete(name, message)
         log.warning("%s ended without a result: %s", name, message)

@@ -5,7 +5,6 @@ that, and would start again.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from pydantic import Field
@@ -15,7 +14,6 @@ from detnas.schema import Count, Schema
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import AlreadyExists
-from detnas_operator.job.accounting import elapsed_seconds
 from detnas_operator.search_jobs import purpose
 
 Object = dict[str, Any]
@@ -27,7 +25,7 @@ class StoppedJob(Schema):
     Attributes:
         verb: what it did.
         number: of the trial or phase.
-        seconds: for which it had been active.
+        seconds: for which its pods had held their nodes, added up.
     """
 
     verb: Verb
@@ -48,9 +46,14 @@ class StoppedJobs:
         self._folder = f"{search}/stopped"
         self._known: dict[str, StoppedJob] | None = None
 
-    def record(self, job: Object, now: datetime) -> None:
-        """Take note of a Job, before it is deleted; one that never began is not worth it."""
-        uid, due, seconds = _uid(job), purpose(job), elapsed_seconds(job, now)
+    def record(self, job: Object, seconds: float) -> None:
+        """Take note of a Job, before it is deleted; one that never ran is not worth it.
+
+        Args:
+            job: which.
+            seconds: for which its pods have held their nodes, added up.
+        """
+        uid, due = _uid(job), purpose(job)
         known = self._read()
         if uid in known or not seconds:
             return
@@ -67,7 +70,7 @@ class StoppedJobs:
         return _uid(job) in self._read()
 
     def times(self) -> Iterator[tuple[DueJob, float]]:
-        """Yield what each was for, and for how many seconds it had been active."""
+        """Yield what each was for, and its pod seconds."""
         for stopped in self._read().values():
             yield DueJob(stopped.verb, stopped.number), stopped.seconds
 

@@ -11,7 +11,7 @@ ALLOWED = {
     "batch/jobs": {"get", "list", "watch", "create", "patch", "delete"},
     "/pods": {"get", "list"},
     "/pods/log": {"get"},
-    "/services": {"get", "create", "delete"},
+    "/services": {"get", "create"},
     "/events": {"list", "create"},
 }
 """All that the operator needs; a right that is added has to be added here."""

@@ -23,7 +23,7 @@
 # The ranks of a pool's training find each other by a headless Service.
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, create, delete]
+  verbs: [get, create]
 # What happened to a search; why the Job controller could not make a pod (quota, policy).
 - apiGroups: [""]
   resources: [events]

@@ -21,6 +21,8 @@ _IMAGE = frozenset(
 )
 _REFUSED = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _LONG = timedelta(minutes=2)
+_PULLING = timedelta(minutes=10)
+"""A trainer's image has some gigabytes."""
 
 
 def pod_wait(pod: Object, now: datetime) -> Waiting | None:
@@ -87,10 +89,10 @@ def _starting(pod: Object, now: datetime) -> Waiting:
         return Waiting(WaitingReason.STARTING, f"pod {pods.name(pod)} waits for a node")
     message = f"pod {pods.name(pod)} starts on node {where}"
     since = pods.moment(pod.get("status", {}).get("startTime"))
-    if since is not None and now - since > _LONG:
-        minutes = int((now - since).total_seconds() // 60)
+    if since is not None and now - since > _PULLING:
         message += (
-            f", for {minutes} minutes: it pulls its image, or a volume can not be mounted; "
+            f" since {since:%H:%M} UTC: it pulls its image, or a volume can not be mounted; "
             f"`kubectl describe pod {pods.name(pod)}` says which"
         )
+        return Waiting(WaitingReason.NOT_STARTING, message)
     return Waiting(WaitingReason.STARTING, message)

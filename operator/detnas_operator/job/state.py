@@ -34,6 +34,7 @@ __all__ = [
 
 Object = dict[str, Any]
 
+_MAY_STILL_START = (WaitingReason.STARTING, WaitingReason.NOT_STARTING)
 _SOON = timedelta(seconds=30)
 """Within this the Job controller creates pods, unless they are refused."""
 
@@ -91,7 +92,7 @@ def _live(job: Object, job_pods: Sequence[Object], now: datetime, refused: str) 
     live = [pod for pod in job_pods if pods.phase(pod) not in pods.ENDED]
     waits = [wait for pod in sorted(live, key=pods.index) if (wait := pod_wait(pod, now))]
     if waits:
-        return min(waits, key=lambda wait: wait.reason is WaitingReason.STARTING)
+        return min(waits, key=lambda wait: wait.reason in _MAY_STILL_START)
     succeeded = sum(pods.phase(pod) == "Succeeded" for pod in job_pods)
     missing = _parallelism(job) - succeeded - len(live)
     if missing > 0:

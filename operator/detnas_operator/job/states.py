@@ -30,6 +30,8 @@ class WaitingReason(StrEnum):
     """A pod's node does not answer, so that nobody knows whether the pod still runs."""
     RETRYING = "Retrying"
     """An attempt ended and the next has not begun."""
+    NOT_STARTING = "NotStarting"
+    """A pod has a node, and yet does not start for long: its image or a volume is missing."""
     STARTING = "Starting"
     """Nothing is wrong: pods are being created, images pulled, volumes mounted."""
 

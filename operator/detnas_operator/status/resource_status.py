@@ -47,6 +47,8 @@ _OF_THE_STORE = (
 )
 """What a pass that could not read the store leaves as it is."""
 
+_LONG_HOURS = 10
+
 
 def resource_status(findings: Findings, before: Status, now: datetime) -> dict[str, Any]:
     """Return ``.status``, below 64 KB; where the store was not read, figures stay as they were.
@@ -100,11 +102,17 @@ def _figures(findings: Findings, search: SearchStatus) -> dict[str, Any]:
             FailedTrial(trial=one.number, outcome=Outcome(one.outcome), message=one.message)
             for one in search.failures
         ],
-        "gpuHours": f"{findings.gpu_seconds / 3600:.1f}",
+        "gpuHours": _hours(findings.gpu_seconds),
         "secondsLeft": whole_seconds(left),
         "history": f"{search.folder}/trials",
         "forgivenTrials": findings.forgiven,
     }
+
+
+def _hours(seconds: float) -> str:
+    """Hours, to a tenth; short searches are told more closely."""
+    hours = seconds / 3600
+    return f"{hours:.1f}" if hours >= _LONG_HOURS else f"{hours:.3f}"
 
 
 def _trials(findings: Findings, search: SearchStatus) -> dict[str, Any]:

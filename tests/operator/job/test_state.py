@@ -83,9 +83,9 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
     ),
     (
         a_job(active=1),
-        [waiting("ContainerCreating")],
-        WaitingReason.STARTING,
-        ["for 4 minutes", "kubectl describe pod r18-t0007-x1"],
+        [waiting("ContainerCreating", startTime=at(-400))],
+        WaitingReason.NOT_STARTING,
+        ["since ", "kubectl describe pod r18-t0007-x1"],
     ),
     (a_job(active=1), [a_pod(node="")], WaitingReason.STARTING, ["waits for a node"]),
     (a_job(active=1), [], WaitingReason.STARTING, ["are starting"]),
