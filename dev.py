@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Set up a checkout and run it: `python3 dev.py example`, `test`, `setup` or `kubernetes`.
+"""Set up a checkout and run it: `python3 dev.py example`, `test`, `e2e`, `setup` or `kubernetes`.
 
 Needs Python 3.11 and nothing else; what it installs goes into `.venv` in the checkout.
 """
