@@ -3,9 +3,10 @@
 import threading
 
 from tests.cluster.scripts import runs_for_ever, runs_until, succeeds
+from tests.operator.outcomes.doings import leaves_a_checkpoint
 from tests.operator.outcomes.stage import Search, Stage
 
-ROOMS = 2
+ROOMS = 3
 
 
 def test_parallelism_and_trials_are_raised_and_lowered(stage: Stage) -> None:
@@ -38,6 +39,25 @@ def test_parallelism_and_trials_are_raised_and_lowered(stage: Stage) -> None:
     assert [start for start in later if "trials/" in start] == ["trials/0003", "trials/0004"]
     assert not set(later) & set(before)
     assert search.says("Searching", "False", "Finished")
+
+
+def test_an_export_runs_on_while_more_trials_run_but_not_while_suspended(stage: Stage) -> None:
+    stage.on("reopened-export", leaves_a_checkpoint(stage.trainer))
+    stage.on("reopened-t0001", runs_for_ever())
+    search = stage.begun("reopened", trials=1)
+    search.until_runs("-export")
+    search.patch(search={"trials": 2})
+    search.until_runs("-t0001")
+    assert search.running("-export")
+
+    search.patch(suspend=True)
+    search.until(lambda: search.says("Suspended", "True", "SuspendedByUser"))
+    search.until(lambda: not search.live_pods(), 10)
+    stage.on("reopened-*", succeeds(work=stage.trainer))
+    search.patch(suspend=False)
+    search.until_phase("Succeeded")
+    assert search.trials["progress"] == "2/2"
+    assert search.trials["infrastructure"] == 0
 
 
 def test_a_result_counts_although_its_pod_does_not_end(stage: Stage) -> None:

@@ -123,7 +123,7 @@ STANDING = {
     "standing": ({"suspend": True}, "Suspended"),
     "broken": ({}, "Failed"),
     "done": ({}, "Succeeded"),
-    "running": ({}, "Searching"),
+    "running": ({"evaluation": {"gpus": 0}}, "Searching"),
     "halted": ({"limits": {"retries": 0, "consecutiveFailures": 1}}, "Suspended"),
 }
 """Searches that wait for nothing the cluster could give, and the phase they stay in."""
