@@ -44,13 +44,14 @@ class Ending:
         pods: what its pods do, in turn; later ones do their work.
         outcome: of the trial.
         says: parts of its message, in order; also in `kubectl describe`.
+        attempts: how many pods it may have had in the end.
         log: the end of the pod's log is kept in the store.
     """
 
     pods: Callable[[PretendedTrainer], tuple[Script, ...]]
     outcome: Outcome = Outcome.INFRASTRUCTURE
     says: tuple[str, ...] = ()
-    attempts: int = 1
+    attempts: tuple[int, ...] = (1,)
     log: bool = False
     spec: dict[str, Any] = field(default_factory=dict)
 
@@ -76,7 +77,7 @@ ENDINGS = {
     "exit-1": Ending(
         lambda _: (exits(1, log="first\n"), exits(1, log=LOG)),
         says=("gave up after 2 attempts", "ended with exit 1", "line 29", "the last words"),
-        attempts=2,
+        attempts=(2,),
         log=True,
         spec={"limits": {"retries": 1}},
     ),
@@ -111,7 +112,7 @@ ENDINGS = {
     "resumed-for-ever": Ending(
         lambda trainer: (exits(75, work=trainer.begin), leaves_a_checkpoint(trainer)),
         says=("asked to be resumed more often than spec.limits.resumptions allows",),
-        attempts=2,
+        attempts=(1, 2),  # it depends on whether the first end is seen before the second pod
         spec={"limits": {"retries": 0, "resumptions": 0}},
     ),
 }
@@ -169,7 +170,7 @@ def test_a_trial_that_fails_says_how_and_the_search_goes_on(
     assert result is not None
     for message in (failure["message"], told["message"], result.message):
         assert in_order(message, ending.says), message
-    assert len(search.pods_of("-t0000")) == ending.attempts
+    assert len(search.pods_of("-t0000")) in ending.attempts
     assert search.text("trials/0000/attempts/1/log.txt") == (LOG if ending.log else "")
 
 
