@@ -104,7 +104,7 @@ def live_until(scene: Scene, rule: OneWriteALife, is_reached: Callable[[], bool]
     """
     until = time.monotonic() + END_SECONDS
     while not (is_reached() and is_at_rest(scene)):
-        assert time.monotonic() < until, story(rule)
+        assert time.monotonic() < until, f"{story(rule)}\n{scene.operator.log[-4000:]}"
         if not scene.operator.is_running:
             scene.operator.start(wait=False)
         time.sleep(0.02)
