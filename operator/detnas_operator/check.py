@@ -10,7 +10,7 @@ from detnas.errors import UserError
 from detnas.store import open_store
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
 from detnas_operator.cluster.connection import connect
-from detnas_operator.settings import OperatorSettings
+from detnas_operator.configuration.settings import OperatorSettings
 
 NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
     (PLURAL, ""): ("get", "list", "watch", "patch"),

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from detnas import __version__
 from detnas.errors import UserError
-from detnas_operator.logs import configure_logs
-from detnas_operator.settings import OperatorSettings, load_settings
+from detnas_operator.configuration.settings import OperatorSettings, load_settings
+from detnas_operator.telemetry.logs import configure_logs
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(settings: OperatorSettings) -> int:
     """Run the operator until it is told to end; return the exit code."""
-    from detnas_operator.cache import ClusterCache
     from detnas_operator.cluster import KubernetesClient
+    from detnas_operator.cluster.cache import ClusterCache
     from detnas_operator.cluster.connection import connect
-    from detnas_operator.frame import Frame
-    from detnas_operator.metrics import Metrics
-    from detnas_operator.reconciler import Reconciler
+    from detnas_operator.frame.frame import Frame
+    from detnas_operator.passes.reconciler import Reconciler
+    from detnas_operator.telemetry.metrics import Metrics
 
     metrics, cache = Metrics(), ClusterCache()
     try:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from detnas_operator.settings import OWN_VARIABLES, OperatorSettings, load_settings
+from detnas_operator.configuration.settings import OWN_VARIABLES, OperatorSettings, load_settings
 from tests.chart.rendering import NAMESPACE, ONE_TENANT, SHIPPED, SMALLEST, Chart, Objects, shipped
 
 

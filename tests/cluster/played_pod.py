@@ -21,7 +21,7 @@ class PlayedPod:
         attempt: which of its Job's pods this is, from 1 (for its index, if the Job is indexed).
         log: what `kubectl logs` shows.
         grace: seconds that a deletion leaves it to end.
-        exit_code: what its process ended with, where it has one and was stopped.
+        exit_code: what its container ended with.
         ended: its last status is reported.
         stopping: it is being deleted.
     """
@@ -173,6 +173,7 @@ class PlayedPod:
             for name in ("ContainersReady", "Ready")
         ]
         status["conditions"] = [*conditions, *status.get("conditions", [])]
+        self.exit_code = code
         await self._report(status, {"terminated": terminated})
         self.ended = True
 

@@ -8,7 +8,7 @@ import pytest
 
 from detnas.spec.loading import load_manifest
 from detnas.spec.manifest import SearchSpec
-from detnas_operator.settings import load_settings
+from detnas_operator.configuration.settings import load_settings
 from tests.chart.rendering import Chart
 from tools.e2e.command import MANIFEST
 from tools.e2e.objects import TENANT, chart_values, cluster_objects

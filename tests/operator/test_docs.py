@@ -11,8 +11,8 @@ import pytest
 from detnas.plan.stages import Phase
 from detnas.resource.status import ConditionType, ResourceStatus
 from detnas_operator.job.states import WaitingReason
-from detnas_operator.metrics import Metrics
-from detnas_operator.work_queue import QueueState
+from detnas_operator.queue.work_queue import QueueState
+from detnas_operator.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from detnas.records.results import DetectorResult, Outcome
 from detnas.search import LedgerEntry, Summary, fold, ledger_entry
 from detnas.spec.limits import Limits
 from detnas.spec.manifest import SearchSpec
-from detnas_operator.restraint import restraint
+from detnas_operator.passes.restraint import restraint
 from tests.cluster.searches import manifest
 from tests.detnas.trials import BASE, START, proposal, result
 

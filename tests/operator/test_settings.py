@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from detnas_operator.settings import OperatorSettings, SettingsError, load_settings
+from detnas_operator.configuration.settings import OperatorSettings, SettingsError, load_settings
 
 WHOLE: dict[str, Any] = {
     "namespaces": ["team-a", "team-b"],

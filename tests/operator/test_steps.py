@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Plan, Verb
-from detnas_operator.findings import Reason
-from detnas_operator.restraint import Restraint
-from detnas_operator.steps import SeenJob, Steps, steps
+from detnas_operator.passes.restraint import Restraint
+from detnas_operator.passes.steps import SeenJob, Steps, steps
+from detnas_operator.status.findings import Reason
 
 FREE = Restraint()
 SUSPENDED = Restraint(suspended=True, ends_running=True)

@@ -10,7 +10,7 @@ from detnas.plan.stages import DueJob, Verb
 from detnas.store import open_store
 from detnas.store.errors import StoreUnavailable
 from detnas_operator.job.labels import NUMBER, VERB
-from detnas_operator.stopped_jobs import StoppedJobs
+from detnas_operator.passes.stopped_jobs import StoppedJobs
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 JOB: dict[str, Any] = {

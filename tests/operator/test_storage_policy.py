@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from detnas_operator.s3_location import S3Location
-from detnas_operator.settings import StorageSettings
-from detnas_operator.storage_policy import Refusal, pool_key, search_key, store_root
+from detnas_operator.configuration.s3_location import S3Location
+from detnas_operator.configuration.settings import StorageSettings
+from detnas_operator.configuration.storage_policy import Refusal, pool_key, search_key, store_root
 
 ALLOWED = StorageSettings(
     allowed=("s3://bucket/prefix", "s3://whole"), default="s3://bucket/prefix/"

@@ -43,16 +43,19 @@ def failure(answer: Answer, request: Request, what: str) -> ClusterError:
     return kind(problem, remedy, status=answer.status, reason=reason, retry_after=after)
 
 
+_BY_CODE: Mapping[int, type[ClusterError]] = {
+    404: NotFound,
+    410: Unavailable,  # a list took so long that its snapshot is gone: afresh it may succeed
+    429: TooManyRequests,
+}
+
+
 def _class(code: int, method: str, reason: str, status: Mapping[str, Any]) -> type[ClusterError]:
-    if code == 404:
-        return NotFound
+    if code in _BY_CODE:
+        return _BY_CODE[code]
     if code == 409:
         # A create can also meet a 409 of another kind: the quota was being counted just then.
         return AlreadyExists if method == "POST" and reason == "AlreadyExists" else Conflict
-    if code == 410:  # a list took so long that its snapshot is gone: from the start it may succeed
-        return Unavailable
-    if code == 429:
-        return TooManyRequests
     if code == 403 and "NamespaceTerminating" in _causes(status, "reason"):
         return Terminating
     if code == 422 and "metadata.uid" in _causes(status, "field"):

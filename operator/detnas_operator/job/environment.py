@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from detnas.plan.stages import Verb
+from detnas_operator.configuration.settings import OperatorSettings, StorageSettings, Tenant
 from detnas_operator.job.order import JobOrder
-from detnas_operator.settings import OperatorSettings, StorageSettings, Tenant
 
 Object = dict[str, Any]
 

@@ -3,13 +3,13 @@
 from typing import Any
 
 from detnas.spec.manifest import API_VERSION, KIND
+from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.exits import INVALID, OUT_OF_MEMORY, RESUME, USAGE
 from detnas_operator.job.indexed import as_workers, pool_service
 from detnas_operator.job.labels import FOLDER, QUEUE, own_labels
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job.pod import pod_template
-from detnas_operator.settings import OperatorSettings, Tenant
 
 Object = dict[str, Any]
 

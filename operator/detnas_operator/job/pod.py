@@ -4,11 +4,11 @@ from typing import Any
 
 from detnas.plan.data_root import MOUNT
 from detnas.spec.jobs import Jobs, Resources
+from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.environment import CACHE, credentials, environment
 from detnas_operator.job.labels import own_labels, users_annotations, users_labels
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job.order import JobOrder
-from detnas_operator.settings import OperatorSettings, Tenant
 
 Object = dict[str, Any]
 

@@ -7,9 +7,9 @@ from detnas.lifecycle.status import SearchStatus, job_name
 from detnas.plan.stages import DueJob, Verb
 from detnas.records.progress import Progress
 from detnas.resource.status import ActiveJob
-from detnas_operator.findings import ActiveJob as FoundJob
-from detnas_operator.findings import Findings
 from detnas_operator.job.states import Failed, Running, Succeeded, Waiting, WaitingReason
+from detnas_operator.status.findings import ActiveJob as FoundJob
+from detnas_operator.status.findings import Findings
 
 _VERBS = tuple(Verb)
 _NUMBERED = frozenset({Verb.POOL, Verb.EVALUATE})

@@ -9,8 +9,8 @@ from typing import Any
 from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import Phase, Verb
 from detnas.resource.cut import cut
-from detnas_operator.findings import Findings, Reason
 from detnas_operator.status.figures import detector_figures, gain
+from detnas_operator.status.findings import Findings, Reason
 from detnas_operator.status.obstacles import (
     SUSPENDED,
     held_up,

@@ -8,8 +8,8 @@ from datetime import datetime
 from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.resource.cut import cut
-from detnas_operator.findings import ActiveJob, Findings, Reason
 from detnas_operator.job.states import Running, Waiting, WaitingReason
+from detnas_operator.status.findings import ActiveJob, Findings, Reason
 
 PATIENCE_SECONDS = 30.0
 """A job may wait this long for a place that another has just left before anyone is told."""

@@ -9,10 +9,10 @@ from detnas.plan.stages import Phase
 from detnas.records import keys
 from detnas.records.results import Outcome
 from detnas.resource.status import FailedTrial, ResourceStatus, TopTrial
-from detnas_operator.findings import Findings
 from detnas_operator.status.active import active_jobs, active_trials, whole_seconds
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.figures import detector_figures, flops_change
+from detnas_operator.status.findings import Findings
 from detnas_operator.status.obstacles import standstill
 
 PENDING = "Pending"

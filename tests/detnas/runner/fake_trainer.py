@@ -43,7 +43,8 @@ from detnas.records.results import (
 )
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record, publish_file, put_record
-from detnas_trainer.warm import Server, die_with
+from detnas_trainer.parents import die_with
+from detnas_trainer.warm import Server
 from tests.detnas.runner.watched_writes import watch_writes
 
 SECONDS = 0.03

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.cache import ClusterCache, SearchKey
 from detnas_operator.cluster import KubernetesClient
+from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import Connection, connect
-from detnas_operator.frame import Frame
-from detnas_operator.metrics import Metrics
-from detnas_operator.settings import OperatorSettings
-from detnas_operator.work_queue import Again
+from detnas_operator.configuration.settings import OperatorSettings
+from detnas_operator.frame.frame import Frame
+from detnas_operator.queue.work_queue import Again
+from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import Api
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import Installation, install

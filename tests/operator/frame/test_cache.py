@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnas_operator.cache import ClusterCache, SearchKey, job_key
 from detnas_operator.cluster import Snapshot
+from detnas_operator.cluster.cache import ClusterCache, SearchKey, job_key
 
 KEY = SearchKey("team", "r18")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from detnas_operator.health import UnhealthyError, check_health
-from detnas_operator.work_queue import QueueState
+from detnas_operator.frame.health import UnhealthyError, check_health
+from detnas_operator.queue.work_queue import QueueState
 
 WELL = QueueState(keys=3, depth=2, oldest_wait=400, running=1, oldest_pass=599, heartbeat_age=59)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.logs import about, configure_logs
+from detnas_operator.telemetry.logs import about, configure_logs
 
 log = logging.getLogger("detnas_operator.test")
 

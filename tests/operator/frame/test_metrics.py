@@ -9,9 +9,9 @@ import pytest
 
 from detnas.errors import UserError
 from detnas.store.errors import StoreUnavailable
-from detnas_operator import metrics as module
-from detnas_operator.metrics import Metrics
-from detnas_operator.work_queue import QueueState
+from detnas_operator.queue.work_queue import QueueState
+from detnas_operator.telemetry import metrics as module
+from detnas_operator.telemetry.metrics import Metrics
 
 STATE = QueueState(3, 2, 1.5, 1, 0.5, 0.1)
 

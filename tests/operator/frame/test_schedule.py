@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnas_operator.schedule import LONGEST_BACKOFF, Again, Schedule
+from detnas_operator.queue.schedule import LONGEST_BACKOFF, Again, Schedule
 
 RESYNC = 300.0
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from detnas_operator import frame as frame_module
-from detnas_operator.cache import SearchKey
-from detnas_operator.kopf_settings import kopf_settings
-from detnas_operator.work_queue import Again
+from detnas_operator.cluster.cache import SearchKey
+from detnas_operator.frame import frame as frame_module
+from detnas_operator.frame.kopf_settings import kopf_settings
+from detnas_operator.queue.work_queue import Again
 from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.searches import manifest
@@ -262,7 +262,7 @@ def test_health_turns_red_when_the_queue_is_stuck(
     with frame() as running:
         eventually(lambda: health(running.health)[0] == 200)
         assert health(running.health)[1]["queue"]["searches"] == 0
-        monkeypatch.setattr("detnas_operator.health.OLDEST_HEARTBEAT", -1.0)
+        monkeypatch.setattr("detnas_operator.frame.health.OLDEST_HEARTBEAT", -1.0)
         eventually(lambda: health(running.health)[0] == 500)  # kopf keeps a verdict for 10 s
-        monkeypatch.setattr("detnas_operator.health.OLDEST_HEARTBEAT", 60.0)
+        monkeypatch.setattr("detnas_operator.frame.health.OLDEST_HEARTBEAT", 60.0)
         eventually(lambda: health(running.health)[0] == 200)

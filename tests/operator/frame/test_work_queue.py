@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from detnas_operator.work_queue import Again, WorkQueue
+from detnas_operator.queue.work_queue import Again, WorkQueue
 
 
 class OverloadError(Exception):

@@ -4,8 +4,8 @@ from typing import Any
 
 from detnas.plan.stages import DueJob, Verb
 from detnas.spec import read_manifest
+from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.order import JobOrder, Owner
-from detnas_operator.settings import OperatorSettings, Tenant
 from tests.cluster.searches import manifest
 
 IMAGE = "example.org/trainer@sha256:" + "ab" * 32

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from detnas.plan.stages import DueJob, Verb
+from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job.names import job_name, service_name
-from detnas_operator.settings import OperatorSettings, Tenant
 from tests.operator.job.orders import FOLDERS, IMAGE, NUMBERS, SETTINGS, TENANT, TYPED, order
 
 DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")

@@ -15,8 +15,8 @@ from detnas.lifecycle.status import (
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.records.progress import Progress
 from detnas.records.settings import Resolution
-from detnas_operator.findings import ActiveJob, Findings, Reason
 from detnas_operator.job.states import JobState, Running, Waiting, WaitingReason
+from detnas_operator.status.findings import ActiveJob, Findings, Reason
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)

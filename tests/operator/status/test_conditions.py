@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.findings import Findings, Reason
 from detnas_operator.job.states import WaitingReason
 from detnas_operator.status.conditions import conditions
+from detnas_operator.status.findings import Findings, Reason
 from detnas_operator.status.obstacles import PATIENCE_SECONDS
 from tests.operator.status.found import (
     AWAY,

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.findings import Findings, Reason
 from detnas_operator.job.states import WaitingReason
 from detnas_operator.status.events import Event, event_body, event_name, events
+from detnas_operator.status.findings import Findings, Reason
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,

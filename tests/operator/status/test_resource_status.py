@@ -12,7 +12,6 @@ from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
 from detnas.resource.status import LARGEST_STATUS, ResourceStatus
-from detnas_operator.findings import Findings, Reason
 from detnas_operator.job.states import (
     Failed,
     FailureKind,
@@ -24,6 +23,7 @@ from detnas_operator.job.states import (
 )
 from detnas_operator.status.changes import is_worth_a_patch
 from detnas_operator.status.events import events
+from detnas_operator.status.findings import Findings, Reason
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,

@@ -3,10 +3,10 @@
 from typing import Any
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.findings import Findings, Reason
 from detnas_operator.job.states import WaitingReason
 from detnas_operator.status.changes import is_worth_a_patch
 from detnas_operator.status.events import events
+from detnas_operator.status.findings import Findings, Reason
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from detnas_operator.health import OLDEST_PASS
-from detnas_operator.pass_time import LONGEST_PASS
-from detnas_operator.schedule import Again, Schedule
-from detnas_operator.stores import PATIENCE
+from detnas_operator.frame.health import OLDEST_PASS
+from detnas_operator.passes.pass_time import LONGEST_PASS
+from detnas_operator.passes.stores import PATIENCE
+from detnas_operator.queue.schedule import Again, Schedule
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import install
 from tests.cluster.operator_process import OperatorProcess

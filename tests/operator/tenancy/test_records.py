@@ -22,9 +22,9 @@ from detnas.spec.loading import read_manifest
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord, StoreError, StoreRefused, StoreUnavailable
 from detnas.store.s3 import Limits, S3Store
-from detnas_operator.confined_store import ConfinedStore
-from detnas_operator.pass_time import at_most
-from detnas_operator.stores import Stores
+from detnas_operator.passes.confined_store import ConfinedStore
+from detnas_operator.passes.pass_time import at_most
+from detnas_operator.passes.stores import Stores
 from tests.cluster.searches import manifest
 from tests.detnas.trials import failed, proposal
 from tests.seaweed import S3Server

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any
 
 from detnas.plan.stages import DueJob, Verb
-from detnas_operator.cache import SEARCH_LABEL, ClusterCache, SearchKey, owner_uid
 from detnas_operator.cluster import (
     AlreadyExists,
     ClusterError,
@@ -15,8 +14,9 @@ from detnas_operator.cluster import (
     NotFound,
     Refused,
 )
-from detnas_operator.findings import Reason
+from detnas_operator.cluster.cache import SEARCH_LABEL, ClusterCache, SearchKey, owner_uid
 from detnas_operator.job.labels import NUMBER, VERB
+from detnas_operator.status.findings import Reason
 
 Object = dict[str, Any]
 MOST_PODS = 2000
@@ -163,11 +163,6 @@ def has_ended(job: Object) -> bool:
         condition["type"] in ("Complete", "Failed") and condition["status"] == "True"
         for condition in job.get("status", {}).get("conditions", ())
     )
-
-
-def is_owned_by(body: Object, job: Object) -> bool:
-    """Whether a Job made this pod."""
-    return owner_uid(body) == str(job["metadata"]["uid"])
 
 
 def _about(event: Object) -> str:

@@ -11,23 +11,23 @@ from detnas.errors import UserError
 from detnas.lifecycle.obstacle import ObstacleError
 from detnas.records import keys
 from detnas.store.errors import StoreError, StoreFull, StoreUnavailable
-from detnas_operator.admission import Admitted, admit
-from detnas_operator.cache import ClusterCache, SearchKey
 from detnas_operator.cluster import ClusterError, KubernetesClient
-from detnas_operator.deletion import Finalizing, has_finalizer, wants_data_deleted
-from detnas_operator.findings import Findings, Reason
+from detnas_operator.cluster.cache import ClusterCache, SearchKey
+from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.state import Running, Waiting
-from detnas_operator.logs import about
-from detnas_operator.memory import SearchMemory, begin, seconds_since
-from detnas_operator.metrics import Metrics
-from detnas_operator.pass_time import LONGEST_PASS, at_most
-from detnas_operator.publishing import Publisher
-from detnas_operator.search_jobs import SearchJobs
-from detnas_operator.search_pass import SearchPass
-from detnas_operator.settings import OperatorSettings
+from detnas_operator.passes.admission import Admitted, admit
+from detnas_operator.passes.deletion import Finalizing, has_finalizer, wants_data_deleted
+from detnas_operator.passes.memory import SearchMemory, begin, seconds_since
+from detnas_operator.passes.pass_time import LONGEST_PASS, at_most
+from detnas_operator.passes.publishing import Publisher
+from detnas_operator.passes.search_jobs import SearchJobs
+from detnas_operator.passes.search_pass import SearchPass
+from detnas_operator.passes.stores import Stores
+from detnas_operator.queue.work_queue import Again
+from detnas_operator.status.findings import Findings, Reason
 from detnas_operator.status.obstacles import SUSPENDED
-from detnas_operator.stores import Stores
-from detnas_operator.work_queue import Again
+from detnas_operator.telemetry.logs import about
+from detnas_operator.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 Object = dict[str, Any]

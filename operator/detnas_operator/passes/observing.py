@@ -10,9 +10,9 @@ from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas_operator.job.names import job_name
-from detnas_operator.memory import SearchMemory
-from detnas_operator.search_jobs import has_ended, purpose
-from detnas_operator.steps import SeenJob
+from detnas_operator.passes.memory import SearchMemory
+from detnas_operator.passes.search_jobs import has_ended, purpose
+from detnas_operator.passes.steps import SeenJob
 
 Object = dict[str, Any]
 LINGER_SECONDS = 120.0

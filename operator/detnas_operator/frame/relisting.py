@@ -11,7 +11,8 @@ import random
 from collections.abc import Callable, Sequence
 
 from detnas.errors import UserError
-from detnas_operator.cache import (
+from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotFound
+from detnas_operator.cluster.cache import (
     MANAGED_BY,
     MANAGER,
     ClusterCache,
@@ -19,7 +20,6 @@ from detnas_operator.cache import (
     slim_job,
     slim_search,
 )
-from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotFound
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic
 
-from detnas_operator.schedule import Again, Key, Schedule
+from detnas_operator.queue.schedule import Again, Key, Schedule
 
 __all__ = ["Again", "QueueState", "WorkQueue"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
-from detnas_operator.confined_store import ConfinedStore
-from detnas_operator.pass_time import LONGEST_PASS, seconds_left
-from detnas_operator.search_jobs import SearchJobs, has_ended
+from detnas_operator.passes.confined_store import ConfinedStore
+from detnas_operator.passes.pass_time import LONGEST_PASS, seconds_left
+from detnas_operator.passes.search_jobs import SearchJobs, has_ended
 
 log = logging.getLogger(__name__)
 Object = dict[str, Any]

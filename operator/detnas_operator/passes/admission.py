@@ -6,15 +6,15 @@ from typing import Any
 from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
 from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
-from detnas_operator.findings import Reason
-from detnas_operator.settings import OperatorSettings, Tenant
-from detnas_operator.storage_policy import (
+from detnas_operator.configuration.settings import OperatorSettings, Tenant
+from detnas_operator.configuration.storage_policy import (
     Refusal,
     pool_key,
     pools_namespace,
     search_key,
     store_root,
 )
+from detnas_operator.status.findings import Reason
 
 
 @dataclass(frozen=True, slots=True)

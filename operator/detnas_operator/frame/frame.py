@@ -8,17 +8,17 @@ import kopf
 
 from detnas.errors import UserError
 from detnas.store.errors import StoreError
-from detnas_operator.cache import ClusterCache, SearchKey
 from detnas_operator.cluster import KubernetesClient
+from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import Connection
-from detnas_operator.handlers import EventHandlers, register
-from detnas_operator.health import check_health
-from detnas_operator.kopf_settings import kopf_settings
-from detnas_operator.logs import about
-from detnas_operator.metrics import Metrics
-from detnas_operator.relisting import Relisting
-from detnas_operator.settings import OperatorSettings
-from detnas_operator.work_queue import Again, WorkQueue
+from detnas_operator.configuration.settings import OperatorSettings
+from detnas_operator.frame.handlers import EventHandlers, register
+from detnas_operator.frame.health import check_health
+from detnas_operator.frame.kopf_settings import kopf_settings
+from detnas_operator.frame.relisting import Relisting
+from detnas_operator.queue.work_queue import Again, WorkQueue
+from detnas_operator.telemetry.logs import about
+from detnas_operator.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

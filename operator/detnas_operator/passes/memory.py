@@ -28,10 +28,10 @@ from detnas.records.results import Outcome
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.store.errors import StoreError
-from detnas_operator.admission import Admitted, with_current_settings
-from detnas_operator.explaining import Explanation
-from detnas_operator.running_pods import RunningPods
-from detnas_operator.stopped_jobs import StoppedJobs
+from detnas_operator.passes.admission import Admitted, with_current_settings
+from detnas_operator.passes.explaining import Explanation
+from detnas_operator.passes.running_pods import RunningPods
+from detnas_operator.passes.stopped_jobs import StoppedJobs
 
 Clock = Callable[[], float]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import kopf
 
-from detnas_operator.cache import MANAGED_BY, MANAGER
+from detnas_operator.cluster.cache import MANAGED_BY, MANAGER
 
 OURS = "operator.detnas.dev"
 """Prefix of what kopf would write to objects; with event handlers alone it writes nothing."""

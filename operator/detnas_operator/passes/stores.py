@@ -8,9 +8,9 @@ from functools import cache, partial
 from threading import Lock
 
 from detnas.store.s3 import Limits, Patience, S3Store, client_from_environment
-from detnas_operator.confined_store import ConfinedStore
-from detnas_operator.s3_location import S3Location
-from detnas_operator.storage_policy import POOLS, SEARCHES, pools_namespace
+from detnas_operator.configuration.s3_location import S3Location
+from detnas_operator.configuration.storage_policy import POOLS, SEARCHES, pools_namespace
+from detnas_operator.passes.confined_store import ConfinedStore
 
 PATIENCE = Patience(connect=5, read=15, attempts=3)
 """A pass that fails is made again, so that few attempts are enough."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from detnas.search.summary import Summary
 from detnas.spec.manifest import SearchSpec
-from detnas_operator.findings import Reason
+from detnas_operator.status.findings import Reason
 
 _HOUR = 3600
 

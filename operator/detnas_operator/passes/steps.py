@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from detnas.plan.stages import DueJob, Phase, Plan
-from detnas_operator.restraint import Restraint
+from detnas_operator.passes.restraint import Restraint
 
 OVER = (Phase.SUCCEEDED, Phase.FAILED)
 

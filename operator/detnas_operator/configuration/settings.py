@@ -11,7 +11,7 @@ from detnas.errors import UserError
 from detnas.schema import Schema
 from detnas.spec.explain import Problem, explain
 from detnas.spec.patterns import NAMESPACE
-from detnas_operator.s3_location import S3Location
+from detnas_operator.configuration.s3_location import S3Location
 
 ANY_NAMESPACE = "*"
 """Namespace of the tenant that stands for every namespace not named."""

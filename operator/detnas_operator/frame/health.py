@@ -1,6 +1,6 @@
 """Whether this process still does its work: what ``/healthz`` answers."""
 
-from detnas_operator.work_queue import QueueState
+from detnas_operator.queue.work_queue import QueueState
 
 OLDEST_HEARTBEAT = 60.0
 OLDEST_PASS = 600.0

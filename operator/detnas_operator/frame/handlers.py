@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import kopf
 
-from detnas_operator.cache import ClusterCache, SearchKey, job_key
 from detnas_operator.cluster import GROUP, PLURAL, VERSION
+from detnas_operator.cluster.cache import ClusterCache, SearchKey, job_key
 from detnas_operator.cluster.connection import Connection
 
 

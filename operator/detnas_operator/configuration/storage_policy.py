@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from detnas.errors import UserError
-from detnas_operator.s3_location import S3Location
-from detnas_operator.settings import StorageSettings
+from detnas_operator.configuration.s3_location import S3Location
+from detnas_operator.configuration.settings import StorageSettings
 
 POOLS = "pools"
 SEARCHES = "searches"

@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from detnas.errors import UserError
-from detnas_operator.work_queue import QueueState
+from detnas_operator.queue.work_queue import QueueState
 
 MOST_SEARCHES = 2000
 """So many searches have gauges of their own; the rest are only counted by phase."""

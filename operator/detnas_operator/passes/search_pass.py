@@ -12,20 +12,21 @@ from detnas.lifecycle.pool_retry import retry_failed_pool
 from detnas.lifecycle.state import SearchState
 from detnas.plan.stages import DueJob, Plan, Verb, plan
 from detnas.search.history import write_segments
-from detnas_operator.finding import Finding
-from detnas_operator.findings import Findings, Reason
-from detnas_operator.gpu_time import gpu_seconds
+from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.accounting import pod_seconds
 from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
-from detnas_operator.logs import about
-from detnas_operator.memory import SearchMemory
-from detnas_operator.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
-from detnas_operator.restraint import Restraint, restraint
-from detnas_operator.search_jobs import SearchJobs, has_ended, is_owned_by, purpose
-from detnas_operator.settings import OperatorSettings
-from detnas_operator.settling import Settling
-from detnas_operator.steps import OVER, Steps, steps
+from detnas_operator.job.pods import owned
+from detnas_operator.passes.finding import Finding
+from detnas_operator.passes.gpu_time import gpu_seconds
+from detnas_operator.passes.memory import SearchMemory
+from detnas_operator.passes.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
+from detnas_operator.passes.restraint import Restraint, restraint
+from detnas_operator.passes.search_jobs import SearchJobs, has_ended, purpose
+from detnas_operator.passes.settling import Settling
+from detnas_operator.passes.steps import OVER, Steps, steps
+from detnas_operator.status.findings import Findings, Reason
+from detnas_operator.telemetry.logs import about
 
 log = logging.getLogger(__name__)
 Object = dict[str, Any]
@@ -218,7 +219,7 @@ class SearchPass:
     def _stop(self, name: str, why: str) -> None:
         """Delete a Job that may be running; its time is kept first: it counts all the same."""
         if job := self.jobs.all().get(name):
-            pods = [pod for pod in self.jobs.pods_of(name) if is_owned_by(pod, job)]
+            pods = owned(job, self.jobs.pods_of(name))
             self.memory.stopped.record(job, pod_seconds(pods, datetime.now(UTC)))
         self.jobs.delete(name, why)
 

@@ -14,7 +14,7 @@ from detnas.schema import Count, Schema
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import AlreadyExists
-from detnas_operator.search_jobs import purpose
+from detnas_operator.passes.search_jobs import purpose
 
 Object = dict[str, Any]
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from detnas.spec.manifest import API_VERSION, KIND
-from detnas_operator.cache import ClusterCache
 from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotFound
-from detnas_operator.findings import Findings
-from detnas_operator.metrics import Metrics
+from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.status.changes import is_worth_a_patch, merge_patch
 from detnas_operator.status.events import event_body, event_name, events
+from detnas_operator.status.findings import Findings
 from detnas_operator.status.resource_status import resource_status
+from detnas_operator.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 _OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")

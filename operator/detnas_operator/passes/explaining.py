@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from detnas_operator.job.pods import owned
 from detnas_operator.job.state import JobState, job_state
-from detnas_operator.search_jobs import SearchJobs, is_owned_by
+from detnas_operator.passes.search_jobs import SearchJobs
 
 Object = dict[str, Any]
 
@@ -43,9 +44,5 @@ def explain(jobs: SearchJobs, waiting: Iterable[str]) -> Explanation:
         waiting: names of those that do not run.
     """
     pods, seen = jobs.live_pods(), jobs.all()
-    podless = [
-        seen[name]
-        for name in waiting
-        if name in seen and not any(is_owned_by(pod, seen[name]) for pod in pods)
-    ]
+    podless = [seen[name] for name in waiting if name in seen and not owned(seen[name], pods)]
     return Explanation(pods, jobs.refusals(podless) if podless else {})

@@ -13,8 +13,9 @@ from detnas.records import keys
 from detnas.records.results import Result
 from detnas.store import Store
 from detnas_operator.job.accounting import pod_seconds
+from detnas_operator.job.pods import owned
 from detnas_operator.job.state import Failed, job_state
-from detnas_operator.search_jobs import SearchJobs, has_ended, is_owned_by
+from detnas_operator.passes.search_jobs import SearchJobs, has_ended
 
 Object = dict[str, Any]
 _LINES_IN_MESSAGE = 5
@@ -46,7 +47,7 @@ class Settling:
             folder: key of its folder.
         """
         name = job["metadata"]["name"]
-        own = [pod for pod in self.jobs.pods_of(name) if is_owned_by(pod, job)]
+        own = owned(job, self.jobs.pods_of(name))
         end = self._keep_log(folder, own)
         message = self.rejected.get(folder) or _message(job, own)
         message = f"{message}; the end of its log:\n{end}" if end else message

@@ -11,7 +11,7 @@ from pathlib import Path
 from detnas.store import StoredObject
 from detnas.store.errors import StoreRefused, StoreUnavailable
 from detnas.store.s3 import S3Store
-from detnas_operator.pass_time import LONGEST_PASS, seconds_left
+from detnas_operator.passes.pass_time import LONGEST_PASS, seconds_left
 
 
 class ConfinedStore:

@@ -8,13 +8,13 @@ from typing import Any
 from detnas.lifecycle.status import search_status
 from detnas.plan.stages import DueJob, Plan
 from detnas.records.results import Outcome
-from detnas_operator.explaining import Explanation, explain, job_states
-from detnas_operator.findings import ActiveJob, Findings, Reason
 from detnas_operator.job.state import JobState, Running, Waiting, WaitingReason
-from detnas_operator.memory import SearchMemory, parse_time, seconds_since
-from detnas_operator.observing import Naming
-from detnas_operator.restraint import Restraint
-from detnas_operator.search_jobs import SearchJobs, has_ended, purpose
+from detnas_operator.passes.explaining import Explanation, explain, job_states
+from detnas_operator.passes.memory import SearchMemory, parse_time, seconds_since
+from detnas_operator.passes.observing import Naming
+from detnas_operator.passes.restraint import Restraint
+from detnas_operator.passes.search_jobs import SearchJobs, has_ended, purpose
+from detnas_operator.status.findings import ActiveJob, Findings, Reason
 
 Object = dict[str, Any]
 EXPLAIN_SECONDS = 10.0

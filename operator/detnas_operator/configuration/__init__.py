@@ -1,0 +1,1 @@
+"""What the administrator tells the operator, and what follows from it."""

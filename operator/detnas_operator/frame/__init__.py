@@ -1,0 +1,1 @@
+"""The process: watches, credentials, health, and the queue that passes are made from."""

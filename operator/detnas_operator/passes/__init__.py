@@ -1,0 +1,1 @@
+"""Passes over searches: observe, decide, apply, publish."""

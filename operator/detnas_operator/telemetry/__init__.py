@@ -1,0 +1,1 @@
+"""What the operator tells its administrators: metrics and log lines."""
