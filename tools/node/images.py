@@ -27,6 +27,7 @@ PIP_SETTINGS = (
     "index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "no-index"
 )  # fmt: skip
 PODMAN = ("podman", "--runtime", "runc")
+STOPPABLE = (sys.executable, str(Path(__file__).with_name("stoppable.py")))
 # Without CAP_SYS_RESOURCE the limits that podman would set can not be raised.
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096")
 
@@ -67,7 +68,7 @@ class ImageBuilder:
         image = image_name(name, version)
         with _pip_configuration() as secrets:
             command: Command = [
-                *PODMAN, "build", "--force-rm", "--network", "host", *LIMITS, *secrets,
+                *STOPPABLE, *PODMAN, "build", "--force-rm", "--network", "host", *LIMITS, *secrets,
                 "--build-arg", f"BASE={base}", "--build-arg", f"VERSION={version}", *options,
                 "--tag", image, "--file", self.root / "dockerfiles" / f"{name}.Dockerfile",
                 self.root,
