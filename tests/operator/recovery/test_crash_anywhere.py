@@ -21,7 +21,7 @@ from tests.operator.recovery.verdict import (
 
 LOST = frozenset({1})
 LAST = 4
-END_SECONDS = 240
+END_SECONDS = 400
 QUIET_SECONDS = 2.0
 
 
