@@ -83,10 +83,6 @@ class ClusterCache:
         """
         return [job for job in self._labelled(key) if owner_uid(job) == uid]
 
-    def foreign_jobs(self, key: SearchKey, uid: str) -> list[Object]:
-        """Return the Jobs labelled with the search that another object owns, or none."""
-        return [job for job in self._labelled(key) if owner_uid(job) != uid]
-
     def put_search(self, body: Object) -> bool:
         """Take in a search as seen or answered; return whether that is news."""
         key, search = _key(body), slim_search(body)

@@ -1,8 +1,7 @@
-"""What a Job has used so far: attempts and time."""
+"""What a Job's pods have come to: resumptions and time."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,38 +9,6 @@ from detnas_operator.job import pods
 from detnas_operator.job.pod_failures import is_ignored
 
 Object = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Attempts:
-    """A Job's pods, counted by the Job controller.
-
-    Attributes:
-        succeeded: pods that ended with exit 0.
-        failed: pods that failed and counted; those that asked to be resumed or were preempted
-            do not (``podFailurePolicy``).
-        active: pods that are there and have not ended.
-    """
-
-    succeeded: int
-    failed: int
-    active: int
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.succeeded + self.failed + self.active
-
-
-def attempts(job: Object) -> Attempts:
-    """Return how many pods the Job has had; each is in exactly one of the counters."""
-    status = job.get("status", {})
-    pending = status.get("uncountedTerminatedPods") or {}
-    return Attempts(
-        succeeded=status.get("succeeded", 0) + len(pending.get("succeeded") or ()),
-        failed=status.get("failed", 0) + len(pending.get("failed") or ()),
-        active=status.get("active", 0),
-    )
 
 
 def resumptions(job_pods: Sequence[Object]) -> int:
@@ -52,20 +19,6 @@ def resumptions(job_pods: Sequence[Object]) -> int:
     """
     ignored = (pod for pod in job_pods if pods.phase(pod) == "Failed" and is_ignored(pod))
     return max(Counter(pods.index(pod) for pod in ignored).values(), default=0)
-
-
-def elapsed_seconds(job: Object, now: datetime) -> float:
-    """Return how long the Job is, or was, active since it last started; 0 before that.
-
-    A Job that is suspended and resumed starts anew.
-    """
-    status = job.get("status", {})
-    started = pods.moment(status.get("startTime"))
-    if started is None or job.get("spec", {}).get("suspend"):
-        return 0.0
-    failed = pods.is_true(job, "Failed") or {}
-    ended = pods.moment(status.get("completionTime") or failed.get("lastTransitionTime"))
-    return max(0.0, ((ended or now) - started).total_seconds())
 
 
 def pod_seconds(job_pods: Sequence[Object], now: datetime) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.job.accounting import attempts, elapsed_seconds, pod_seconds, resumptions
+from detnas_operator.job.accounting import pod_seconds, resumptions
 from detnas_operator.job.state import (
     Failed,
     FailureKind,
@@ -354,29 +354,12 @@ def test_what_the_cluster_stops_is_not_the_trainers_fault(reason: str, kind: str
     assert "words of the cluster" in state.message
 
 
-def test_every_pod_is_counted_once() -> None:
-    job = a_job(
-        active=1, failed=2, succeeded=1, uncountedTerminatedPods={"failed": ["a"], "succeeded": []}
-    )
-    found = attempts(job)
-    assert (found.succeeded, found.failed, found.active, found.total) == (1, 3, 1, 5)
-    assert attempts({"metadata": {}, "spec": {}}).total == 0
-
-
 def test_resumptions_are_those_of_the_worst_worker() -> None:
     pods = [ended(75, f"a{n}", index=0) for n in range(3)]
     pods += [ended(75, "b", index=1), ended(1, "c", index=1), running("d", index=1)]
     assert resumptions(pods) == 3
     assert resumptions([disrupted(143, "PreemptionByScheduler", "")]) == 1
     assert resumptions([]) == 0
-
-
-def test_time_is_counted_from_the_last_start_to_the_end() -> None:
-    assert elapsed_seconds(a_job(), NOW) == 300
-    assert elapsed_seconds(a_job(completionTime=at(120)), NOW) == 120
-    assert elapsed_seconds(a_job(BACK_OFF), NOW) == 240
-    assert elapsed_seconds(a_job(startTime=None), NOW) == 0
-    assert elapsed_seconds(a_job(spec={"suspend": True}), NOW) == 0
 
 
 def test_pods_hold_their_node_from_when_it_took_them_in() -> None:
