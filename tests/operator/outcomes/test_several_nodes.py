@@ -5,6 +5,7 @@ machine, on a data set in S3. All searches of this module run at the same time.
 """
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +38,11 @@ SERVICES = "api/v1/services"
 
 @dataclass
 class Play:
-    """The searches, each in a namespace of its own, and who plays their pools."""
+    """The searches, each in a namespace of its own, who plays their pools, and when all end."""
 
     pods: TrainingPods
     searches: dict[str, Search]
+    until: float
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +63,14 @@ def play(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Play:
         stage.on(f"{name}{JOB}", first, pods.train)
         spec = {**TINY, "dataset": data, "limits": {"retries": 1}, **changes}
         searches[name] = stage.begun(name, spec, trials=1)
-    return Play(pods, searches)
+    return Play(pods, searches, time.monotonic() + PATIENCE)
 
 
 def _ended(play: Play, name: str, phase: str) -> Search:
     """Wait for a search's end; say what its pool's pods said if it does not come."""
     search = play.searches[name]
     try:
-        return search.until_phase(phase, PATIENCE)
+        return search.until_phase(phase, max(5.0, play.until - time.monotonic()))
     except AssertionError as error:
         logs = (f"{pod.name}: {pod.log}" for pod in search.pods_of(JOB))
         raise AssertionError("\n".join((str(error), *logs))) from None
