@@ -121,7 +121,7 @@ def test_check_names_what_is_missing_and_what_to_do(
     assert done.returncode == 1
     failed = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
     assert len(failed) == 2, failed
-    assert "get, create, delete services" in failed[0]
+    assert "get, create services" in failed[0]
     assert "grant it" in failed[0]
     assert "s3://nowhere/x" in failed[1]
 
