@@ -155,7 +155,9 @@ def test_whatever_is_stopped_or_lost_both_end_and_go_on_from_the_checkpoint(
         _wait_for_step(store, 2, asked.alive)
         asked.nodes[1].terminate()
         assert asked.codes() == (75, 75)
-    assert place.last_words(0) == place.last_words(1) == "Interrupted: node 1 was asked to stop"
+    assert place.last_words(1) == "Interrupted: node 1 was asked to stop"
+    # Its rank may end before the launcher beside it hears why.
+    assert place.last_words(0).startswith("Interrupted: ")
 
     with place.pair(uri) as lost:  # a rank is killed: its own pod fails, the other goes on later
         _wait_for_step(store, newest_step(store, KEY) + 2, lost.alive)
