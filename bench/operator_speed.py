@@ -34,7 +34,7 @@ def main() -> None:
     arguments = _arguments()
     with surroundings() as around:
         trials = Trials(PretendedTrainer(around.server))
-        watch = Watch(around.cluster.api, around.namespace)
+        watch = Watch(around.cluster.api, around.namespace, arguments.parallelism)
         operator = around.operator(progressSeconds=60)
         operator.start()
         with PodPlayer(around.cluster.api, trials.script):
@@ -126,8 +126,10 @@ class Trials:
 class Watch:
     """Sees Jobs complete and Jobs being created, and puts the two together by search."""
 
-    def __init__(self, api: Api, namespace: str) -> None:
+    def __init__(self, api: Api, namespace: str, parallelism: int) -> None:
         self.latencies: list[float] = []
+        self._parallelism = parallelism
+        self._ahead: dict[str, int] = defaultdict(int)  # the first ones follow nothing
         self._completed: dict[str, deque[float]] = defaultdict(deque)
         self._seen: set[str] = set()
         threading.Thread(target=self._run, args=(api, namespace), daemon=True).start()
@@ -141,11 +143,21 @@ class Watch:
         if labels.get("detnas.dev/verb") != "evaluate" or change == "DELETED":
             return
         name, search = job["metadata"]["name"], labels[SEARCH]
-        if change == "ADDED" and self._completed[search]:
-            self.latencies.append(now - self._completed[search].popleft())
+        if change == "ADDED":
+            if self._completed[search]:
+                self.latencies.append(now - self._completed[search].popleft())
+            else:  # the result was seen before the Job's end
+                self._ahead[search] += 1
         conditions = job.get("status", {}).get("conditions", ())
         if name not in self._seen and any(c["type"] == "Complete" for c in conditions):
             self._seen.add(name)
+            self._complete(search, now)
+
+    def _complete(self, search: str, now: float) -> None:
+        if self._ahead[search] > self._parallelism:
+            self._ahead[search] -= 1
+            self.latencies.append(0.0)
+        else:
             self._completed[search].append(now)
 
 
