@@ -49,7 +49,8 @@ COPY --from=build /opt/detnas /opt/detnas
 ENV PATH=/opt/detnas/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=2
 WORKDIR /tmp
 USER 65532:65532
 ENTRYPOINT ["detnas-operator"]
