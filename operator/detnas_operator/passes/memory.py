@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -90,6 +90,10 @@ class SearchMemory:
         """Begin with nothing read."""
         self.stopped = StoppedJobs(self.search.store, self.search.requests.search)
         self.look_afresh()
+
+    def is_of(self, uid: str, generation: int) -> bool:
+        """Whether it was made for this resource as it is now."""
+        return (self.uid, self.generation) == (uid, generation)
 
     @property
     def requests(self) -> SearchRequests:
@@ -190,7 +194,7 @@ def begin(
     return SearchMemory(
         uid=metadata["uid"],
         generation=metadata["generation"],
-        admitted=admitted,
+        admitted=replace(admitted, manifest=manifest),  # one copy of a manifest is enough
         search=StoredSearch(store, requests),
         image=pinned or recorded.image or admitted.image,
         live_uid=live_uid,

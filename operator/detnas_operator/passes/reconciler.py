@@ -95,7 +95,7 @@ class Reconciler:
 
     def _pass(self, key: SearchKey, resource: Object) -> Again:
         generation = resource["metadata"]["generation"]
-        admitted = admit(resource, self._settings)
+        admitted = self._admitted(key, resource)
         if isinstance(admitted, Reason):
             return self._publish(key, resource, Findings(generation, refused=admitted))
         jobs = self._jobs(key, resource)
@@ -127,6 +127,13 @@ class Reconciler:
             self._failures.pop(key, None)
         return self._publish(key, resource, findings)
 
+    def _admitted(self, key: SearchKey, resource: Object) -> Admitted | Reason:
+        """Decide once for each generation: a pass changes neither the spec nor our settings."""
+        memory, metadata = self._memories.get(key), resource["metadata"]
+        if memory is not None and memory.is_of(metadata["uid"], metadata["generation"]):
+            return memory.admitted
+        return admit(resource, self._settings)
+
     def _search(
         self, key: SearchKey, resource: Object, admitted: Admitted, jobs: SearchJobs
     ) -> Findings:
@@ -147,7 +154,7 @@ class Reconciler:
         if memory is not None and memory.uid != metadata["uid"]:
             self.forget(key)
             memory = None
-        if memory is None or memory.generation != metadata["generation"]:
+        if memory is None or not memory.is_of(metadata["uid"], metadata["generation"]):
             store = self._stores.open(admitted.root, key.namespace)
             fresh = begin(resource, admitted, store, partial(self._live_uid, key.namespace))
             if memory is not None:
