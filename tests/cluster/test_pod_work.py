@@ -87,6 +87,6 @@ def test_pods_of_many_jobs_are_played_at_once(
     for number in range(count):
         cluster.api.create(job(f"work-{number}", ["work"]), namespace)
     running = {"fieldSelector": "status.phase=Running"}
-    eventually(lambda: len(cluster.api.list(PODS, namespace, **running)) == count, 30)
+    eventually(lambda: len(cluster.api.list(PODS, namespace, **running)) == count)
     together.set()
-    eventually(lambda: all(pod.ended for pod in player.played), 30)
+    eventually(lambda: all(pod.ended for pod in player.played))

@@ -40,7 +40,7 @@ def ended(cluster: ControlPlane, namespace: str, name: str) -> Document:
             one for one in status.get("conditions", []) if one["type"] in ("Complete", "Failed")
         ]
 
-    return eventually(find, 40)[0]
+    return eventually(find)[0]
 
 
 def test_jobs_end_as_their_pods_do(cluster: ControlPlane, namespace: str, play_pods: Play) -> None:

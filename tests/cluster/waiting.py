@@ -7,10 +7,19 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 
-def eventually(find: Callable[[], Found], seconds: float = 15) -> Found:
-    """Wait until something is found, and return it."""
+def eventually(find: Callable[[], Found], seconds: float = 60) -> Found:
+    """Wait until something is found, and return it.
+
+    A field that is not written yet (a KeyError) is not found either. The time is for a busy
+    machine: nothing waits longer for it, but a test that fails.
+    """
     until = time.monotonic() + seconds
-    while not (found := find()):
-        assert time.monotonic() < until, f"not within {seconds} s"
+    while True:
+        try:
+            found, missing = find(), ""
+        except KeyError as error:
+            found, missing = None, f"; the field {error} is missing"
+        if found:
+            return found
+        assert time.monotonic() < until, f"not within {seconds} s{missing}"
         time.sleep(0.05)
-    return found

@@ -82,10 +82,10 @@ def test_starts_serves_and_ends(pod: Pod, cluster: ControlPlane, namespace: str)
     begun = time.monotonic()
     process = start([*OPERATOR, "--config", pod.config], pod.log, env=pod.environment)
     try:
-        eventually(lambda: fetch(pod.health), 30)
+        eventually(lambda: fetch(pod.health))
         print(f"ready after {time.monotonic() - begun:.1f} s")
         cluster.api.create(manifest("r18"), namespace)
-        eventually(lambda: cluster.api.get(SEARCHES, namespace, "r18").get("status"), 30)
+        eventually(lambda: cluster.api.get(SEARCHES, namespace, "r18").get("status"))
         eventually(lambda: 'detnas_reconcile_seconds_count{outcome="ok"}' in fetch(pod.metrics))
         resident = Path(f"/proc/{process.popen.pid}/status").read_text()
         print(next(line for line in resident.splitlines() if line.startswith("VmRSS")))
@@ -146,7 +146,7 @@ def test_says_which_permission_a_watch_lacks_and_goes_on_when_it_is_granted(
             binding["metadata"].pop(field, None)
         binding |= {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
         cluster.api.create(binding, namespace)
-        eventually(lambda: fetch(pod.health), 30)
+        eventually(lambda: fetch(pod.health))
     finally:
         process.kill()
 

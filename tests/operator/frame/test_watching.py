@@ -175,7 +175,7 @@ def test_watches_go_on_when_the_api_server_restarts(
         time.sleep(2)
         cluster.start_api_server()
         suspend(cluster, key)
-        eventually(lambda: running.notes.of(key)[-1].suspend, 30)
+        eventually(lambda: running.notes.of(key)[-1].suspend)
 
 
 @pytest.fixture
@@ -228,8 +228,8 @@ def test_what_was_deleted_while_nobody_could_tell_is_found_out(
         cluster.stop_api_server(kill=True)
         cluster.start_api_server()
         proxy.release()
-        eventually(lambda: running.notes.forgotten == [gone], 30)
-        eventually(lambda: running.notes.of(stays)[-1].jobs == ("stays-t0001",), 30)
+        eventually(lambda: running.notes.forgotten == [gone])
+        eventually(lambda: running.notes.of(stays)[-1].jobs == ("stays-t0001",))
 
 
 def test_whole_lists_find_what_no_watch_told(

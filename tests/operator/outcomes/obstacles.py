@@ -72,7 +72,7 @@ def refuse_jobs(cluster: ControlPlane, namespace: str) -> None:
         body = {"apiVersion": group, "kind": kind, "metadata": metadata, "spec": spec}
         cluster.api.request("POST", resource, body)
     dry_run = ("-n", namespace, "create", "job", "x", "--image=x", "--dry-run=server")
-    eventually(lambda: "Sundays" in cluster.run_kubectl(*dry_run).stderr, 30)
+    eventually(lambda: "Sundays" in cluster.run_kubectl(*dry_run).stderr)
 
 
 def allow_jobs(api: Api) -> None:

@@ -138,7 +138,7 @@ class Search:
 
     def told(self, reason: str) -> Document:
         """The one event of a kind; it follows the status at once."""
-        self.until(lambda: self.events(reason), 5)
+        self.until(lambda: self.events(reason))
         (event,) = self.events(reason)
         return event
 

@@ -52,7 +52,7 @@ def test_an_export_runs_on_while_more_trials_run_but_not_while_suspended(stage: 
 
     search.patch(suspend=True)
     search.until(lambda: search.says("Suspended", "True", "SuspendedByUser"))
-    search.until(lambda: not search.live_pods(), 10)
+    search.until(lambda: not search.live_pods())
     stage.on("reopened-*", succeeds(work=stage.trainer))
     search.patch(suspend=False)
     search.until_phase("Succeeded")

@@ -20,8 +20,8 @@ def test_a_deleted_search_goes_at_once_with_its_jobs_and_leaves_its_data(stage: 
     search.until_runs("-t0000")
     assert _finalizers(search) == []
     search.delete()
-    search.until(lambda: not search.is_there, 5)
-    search.until(lambda: not _objects(search), 15)
+    search.until(lambda: not search.is_there)
+    search.until(lambda: not _objects(search))
     assert search.text("search.json")
     assert search.text("base/result.json")
 
@@ -33,11 +33,11 @@ def test_data_is_deleted_after_the_jobs_and_never_a_pool(stage: Stage) -> None:
     assert _finalizers(search) == [FINALIZER]
     search.until(lambda: search.text("trials/0000/attempts/1/attempt.json"))
     search.delete()
-    search.until(lambda: "deletionTimestamp" in search.resource["metadata"], 5)
+    search.until(lambda: "deletionTimestamp" in search.resource["metadata"])
     assert search.text("search.json"), "its pod still runs, but the data is gone already"
-    search.until(lambda: not search.is_there, 20)
+    search.until(lambda: not search.is_there)
     assert list(search.store.list(f"{search.folder}/")) == []
-    search.until(lambda: not _objects(search), 15)
+    search.until(lambda: not _objects(search))
     assert list(search.store.list(f"{search.namespace}/pools/"))
 
 
@@ -46,11 +46,11 @@ def test_the_finalizer_comes_and_goes_with_the_wish(stage: Stage) -> None:
     search.until(lambda: search.phase == "Suspended")
     assert _finalizers(search) == []
     search.patch(storage={"onDelete": "Delete"})
-    search.until(lambda: _finalizers(search) == [FINALIZER], 10)
+    search.until(lambda: _finalizers(search) == [FINALIZER])
     search.patch(storage={"onDelete": "Retain"})
-    search.until(lambda: _finalizers(search) == [], 10)
+    search.until(lambda: _finalizers(search) == [])
     search.delete()
-    search.until(lambda: not search.is_there, 5)
+    search.until(lambda: not search.is_there)
     assert search.text("search.json")
 
 

@@ -24,7 +24,7 @@ def test_a_search_stops_when_its_gpu_hours_are_used_up_and_goes_on_with_more(sta
     )
     told = search.told("BudgetUsedUp")
     assert (told["type"], told["message"]) == ("Warning", message)
-    search.until(lambda: not search.live_pods(), 10)
+    search.until(lambda: not search.live_pods())
     begun = len(stage.player.played)
     time.sleep(LONG_ENOUGH)
     assert len(stage.player.played) == begun

@@ -43,7 +43,7 @@ def test_it_fails_says_what_to_do_and_is_tried_again_once_it_is_mended(
     assert told["type"] == "Warning"
     assert told["message"].startswith(SETUP[job])
     # A failed search leaves no pod running.
-    search.until(lambda: not search.live_pods(), 10)
+    search.until(lambda: not search.live_pods())
     assert search.status["active"] == []
 
     before = search.starts

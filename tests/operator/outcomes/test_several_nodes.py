@@ -100,7 +100,7 @@ def _record(stage: Stage, search: Search, key: str) -> Document | None:
 def test_an_invalid_pool_ends_its_job_at_once(play: Play) -> None:
     search = _ended(play, "invalid", "Failed")
     assert (0, 42) in _ends(play, search)
-    search.until(lambda: _conditions(search).get("Failed") == "True", 20)
+    search.until(lambda: _conditions(search).get("Failed") == "True")
     assert len(search.pods_of(JOB)) == 2, "nobody tries again what would come to the same"
     assert "warmupIterations" in search.condition("Degraded")["message"]
 

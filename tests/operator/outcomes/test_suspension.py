@@ -45,9 +45,9 @@ def test_a_search_is_stopped_and_goes_on_where_it_was(
     search.patch(suspend=True)
     search.until(lambda: search.says("Suspended", "True", "SuspendedByUser"))
     assert search.phase == "Suspended"
-    search.until(lambda: not search.live_pods(), 10)
+    search.until(lambda: not search.live_pods())
     assert search.says("Degraded", "False", "NothingWrong")
-    search.until(lambda: search.status["active"] == [], 5)
+    search.until(lambda: search.status["active"] == [])
 
     stage.on(f"{name}{job}", succeeds(work=stage.trainer))
     search.patch(suspend=False)

@@ -227,7 +227,7 @@ def test_kueue_admits_preempts_and_admits_again(stage: Stage, seen: dict[str, Se
         _admit(search, waiting)
     search.until_runs("-base")
     _admit(search, "-base", admitted=False)
-    search.until(lambda: not search.live_pods(), 10)
+    search.until(lambda: not search.live_pods())
     search.until(lambda: _activity(search, "-base") == "waiting: Queued")
     assert search.says("Degraded", "False", "NothingWrong")
     for waiting in ("-base", "-t0000", "-export"):

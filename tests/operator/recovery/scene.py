@@ -178,7 +178,7 @@ class Scene:
             at_work = {job["job"] for job in active if job["activity"] == "training"}
             return set(jobs) <= at_work
 
-        eventually(is_so, 60)
+        eventually(is_so)
 
     def await_condition(self, kind: str, status: str, seconds: float = 30) -> Document:
         """Wait until a condition is as it should be, and return it."""

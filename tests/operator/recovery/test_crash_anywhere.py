@@ -88,7 +88,7 @@ def test_an_operator_that_dies_after_every_write_suspends_resumes_and_deletes(
     scene.cluster.api.delete(SEARCHES, scene.namespace, "one")
     live_until(scene, rule, lambda: not scene.cluster.api.find(SEARCHES, scene.namespace, "one"))
     assert list(found.store.list(f"{found.requests.search}/")) == []
-    eventually(lambda: not scene.jobs(), 30)
+    eventually(lambda: not scene.jobs())
 
 
 def is_job_delete(call: Call) -> bool:

@@ -32,7 +32,7 @@ def test_a_store_that_is_away_is_told_and_the_data_goes_once_it_is_back(scene: S
     assert scene.await_condition("Degraded", "True")["reason"] == "StoreUnavailable"
     eventually(lambda: "one-base" not in scene.jobs())
     scene.s3.come_up()
-    eventually(lambda: is_gone(scene), 30)
+    eventually(lambda: is_gone(scene))
     assert not list(scene.trainer.store(root(scene)).list(f"{folder}/"))
 
 
@@ -43,7 +43,7 @@ def test_data_stays_if_that_is_the_last_wish(scene: Scene) -> None:
     scene.cluster.api.delete(SEARCHES, scene.namespace, "one")
     assert scene.resource()["metadata"]["finalizers"] == [FINALIZER]
     scene.operator.start()
-    eventually(lambda: is_gone(scene), 30)
+    eventually(lambda: is_gone(scene))
     assert scene.trainer.store(root(scene)).get(f"{folder}/search.json")
 
 
@@ -51,7 +51,7 @@ def test_jobs_stop_although_somebody_elses_finalizer_holds_the_search(scene: Sce
     begun(scene, "Retain")
     scene.change({"metadata": {"finalizers": [FOREIGN]}})
     scene.cluster.api.delete(SEARCHES, scene.namespace, "one")
-    eventually(lambda: "one-base" not in scene.jobs(), 30)
+    eventually(lambda: "one-base" not in scene.jobs())
     assert scene.resource()["metadata"]["finalizers"] == [FOREIGN]
     scene.change({"metadata": {"finalizers": None}})
     eventually(lambda: is_gone(scene))

@@ -71,7 +71,7 @@ def test_a_search_deleted_while_the_operator_is_away_leaves_no_job(scene: Scene)
     found = stored(scene)
     scene.operator.kill()
     scene.cluster.api.delete(SEARCHES, scene.namespace, "one")
-    eventually(lambda: not scene.jobs() and not scene.live_pods(), 30)
+    eventually(lambda: not scene.jobs() and not scene.live_pods())
     written = len(scene.journal.writes())
     scene.operator.start()
     scene.begin(spec={**SHORT, "suspend": True})  # its namesake is another search
@@ -96,11 +96,11 @@ def test_data_to_be_deleted_goes_when_the_operator_is_back(scene: Scene) -> None
     scene.cluster.api.delete(SEARCHES, scene.namespace, "one")
     assert scene.resource()["metadata"]["deletionTimestamp"]
     scene.operator.start()
-    eventually(lambda: scene.cluster.api.find(SEARCHES, scene.namespace, "one") is None, 30)
+    eventually(lambda: scene.cluster.api.find(SEARCHES, scene.namespace, "one") is None)
     assert not scene.live_pods()
     assert list(found.store.list(f"{found.requests.search}/")) == []
     assert list(found.store.list(f"{pool}/")) == pool_before
-    eventually(lambda: not scene.cluster.api.list(JOBS, scene.namespace), 30)
+    eventually(lambda: not scene.cluster.api.list(JOBS, scene.namespace))
 
 
 def has_passed(scene: Scene) -> bool:

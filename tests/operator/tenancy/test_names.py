@@ -77,11 +77,11 @@ def test_a_job_of_somebody_else_is_waited_for_and_never_touched(
         found = condition(cluster, namespace, "one", "Degraded")
         return found if found.get("reason") == "NameTaken" else None
 
-    found = eventually(said, 30)
+    found = eventually(said)
     assert found is not None
     assert "one-prepare" in found["message"]
     cluster.api.delete("apis/detnas.dev/v1alpha1/detnassearches", namespace, "one")
-    eventually(lambda: 'searches":0' in operator.health()[1].replace(" ", ""), 30)
+    eventually(lambda: 'searches":0' in operator.health()[1].replace(" ", ""))
     for job in made:
         left = cluster.api.get(JOBS, namespace, job["metadata"]["name"])
         assert left["metadata"]["resourceVersion"] == job["metadata"]["resourceVersion"] or (
