@@ -14,6 +14,7 @@ from detnas.records import keys
 from detnas.records.results import Outcome
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
+from detnas.search.fingerprints import Fingerprints
 from detnas.search.front import FrontPoint
 from detnas.search.ledger import LedgerEntry
 from detnas.search.segments import SEGMENT, Segment
@@ -119,7 +120,7 @@ def _record(summary: Summary, segments: int) -> FoldedSegments:
         for p in summary.front
     )
     evaluated = tuple(
-        _Evaluated(parent=parent, fingerprints=tuple(sorted(f"{one:016x}" for one in prints)))
+        _Evaluated(parent=parent, fingerprints=tuple(f"{one:016x}" for one in prints))
         for parent, prints in summary.evaluated.items()
     )
     return FoldedSegments(
@@ -152,7 +153,8 @@ def _summary(record: FoldedSegments) -> Summary:
         front=tuple(FrontPoint(p.index, p.resolution, p.map, p.flops) for p in record.front),
         failures=record.failures,
         evaluated={
-            one.parent: frozenset(int(f, 16) for f in one.fingerprints) for one in record.evaluated
+            one.parent: Fingerprints(int(digits, 16) for digits in one.fingerprints)
+            for one in record.evaluated
         },
         last_success=record.last_success,
         milliseconds=record.milliseconds,

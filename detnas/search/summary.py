@@ -8,6 +8,7 @@ from hashlib import blake2b
 from detnas.errors import UserError
 from detnas.records.proposal import Proposal
 from detnas.records.results import Outcome
+from detnas.search.fingerprints import Fingerprints
 from detnas.search.front import Front, extend
 from detnas.search.ledger import LedgerEntry
 
@@ -49,7 +50,7 @@ class Summary:
     top: tuple[LedgerEntry, ...] = ()
     front: Front = ()
     failures: tuple[LedgerEntry, ...] = ()
-    evaluated: Mapping[int | None, frozenset[int]] = field(default_factory=dict)
+    evaluated: Mapping[int | None, Fingerprints] = field(default_factory=dict)
     last_success: int = -1
     milliseconds: int = 0
 
@@ -95,7 +96,7 @@ class Summary:
 
     def has_evaluated(self, proposal: Proposal) -> bool:
         """Whether an equal proposal ended, other than for want of infrastructure."""
-        return fingerprint(proposal) in self.evaluated.get(proposal.parent, frozenset())
+        return fingerprint(proposal) in self.evaluated.get(proposal.parent, ())
 
 
 def fold(summary: Summary, entries: Iterable[LedgerEntry]) -> Summary:
@@ -109,7 +110,7 @@ def fold(summary: Summary, entries: Iterable[LedgerEntry]) -> Summary:
             evaluated.setdefault(entry.proposal.parent, set()).add(fingerprint(entry.proposal))
     merged = dict(summary.evaluated)
     for parent, fingerprints in evaluated.items():
-        merged[parent] = merged.get(parent, frozenset()) | fingerprints
+        merged[parent] = Fingerprints({*merged.get(parent, ()), *fingerprints})
     return replace(summary, evaluated=merged)
 
 
