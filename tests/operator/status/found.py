@@ -53,6 +53,16 @@ def searched(phase: Phase = Phase.SEARCHING, **told: Any) -> SearchStatus:
     )
 
 
+SUCCEEDED = searched(
+    Phase.SUCCEEDED,
+    finished=10,
+    best=BEST,
+    best_trial=7,
+    exported=BEST,
+    exported_to=f"{FOLDER}/students/best",
+)
+
+
 def found(search: SearchStatus | None = None, **told: Any) -> Findings:
     """A pass that went well, with the teachers ready once trials are."""
     phase = search.phase if search else None

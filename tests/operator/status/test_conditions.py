@@ -1,45 +1,30 @@
 """Conditions: whatever keeps a search from going on is said where people look for it."""
 
-from dataclasses import replace
-from datetime import timedelta
-
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas_operator.job.states import WaitingReason
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.findings import Findings, Reason
-from detnas_operator.status.obstacles import PATIENCE_SECONDS
 from tests.operator.status.found import (
     AWAY,
     BASE,
-    BEST,
     FOLDER,
     FULL,
     HALTED,
-    LATER,
     NOW,
     POOL,
-    RUNNING,
-    STARTING,
-    UNSCHEDULABLE,
+    SUCCEEDED,
     condition,
     found,
     job,
     searched,
-    trials,
     waiting,
 )
 
 TYPES = ["Accepted", "TeachersReady", "Searching", "Suspended", "Degraded", "Succeeded"]
-SUCCEEDED = searched(
-    Phase.SUCCEEDED,
-    finished=10,
-    best=BEST,
-    best_trial=7,
-    exported=BEST,
-    exported_to=f"{FOLDER}/students/best",
-)
+
+
 BROKEN = searched(Phase.FAILED, problem="preparing the data failed (Invalid): no train.json")
 
 
@@ -55,7 +40,10 @@ def trial(reason: WaitingReason, message: str) -> Findings:
 
 
 QUOTA = Reason("QuotaExceeded", "jobs.batch is forbidden: exceeded quota: gpus, used: 8")
+
+
 VETO = Reason("AdmissionRefused", 'admission webhook "policy" denied the request: no labels')
+
 
 TABLE = [
     # what was found, condition, status, reason, part of the message
@@ -181,143 +169,6 @@ def test_all_conditions_are_there_in_the_shape_of_the_api(findings):
         assert 0 < len(one["message"].encode()) < 1024
         assert one["lastTransitionTime"] == "2026-03-01T12:00:00Z"
         assert one["observedGeneration"] == 1
-
-
-def test_one_job_that_runs_is_enough_to_go_on_but_who_waits_is_told():
-    said = conditions(found(searched(), jobs=trials(RUNNING, UNSCHEDULABLE)), (), NOW)
-
-    assert condition(said, "Searching")["status"] == "True"
-    assert condition(said, "Degraded")["message"] == f"job r101-t0003 waits: {FULL}"
-
-
-def test_many_jobs_that_wait_for_the_same_are_one_sentence():
-    said = conditions(found(searched(), jobs=trials(*[UNSCHEDULABLE] * 8)), (), NOW)
-
-    assert condition(said, "Degraded")["message"] == f"8 jobs wait: {FULL}"
-
-
-def test_many_refusals_for_the_same_reason_are_one_sentence():
-    refused = [Reason("QuotaExceeded", f"r101-t000{n}: exceeded quota") for n in (3, 2, 4)]
-
-    for troubles in (refused, refused[::-1]):
-        said = conditions(found(searched(), troubles=tuple(troubles)), (), NOW)
-        assert condition(said, "Degraded")["message"] == "r101-t0002: exceeded quota (3 times)"
-
-
-def test_what_is_worst_comes_first():
-    states = (
-        UNSCHEDULABLE,
-        waiting(WaitingReason.QUEUED, "in the queue"),
-        waiting(WaitingReason.CREDENTIALS_MISSING, "no secret"),
-    )
-    said = conditions(found(searched(), jobs=trials(*states), troubles=(AWAY,)), (), NOW)
-    degraded = condition(said, "Degraded")
-
-    assert degraded["reason"] == "StoreUnavailable"
-    assert degraded["message"].startswith(AWAY.message)
-    assert FULL in degraded["message"]
-    assert "no secret" in degraded["message"]
-    assert "in the queue" not in degraded["message"]
-
-
-@pytest.mark.parametrize("attempt", ["r101-t0002-x7k2p", "r101-t0002-0-bcdf4"])
-def test_the_next_pod_that_meets_the_same_refusal_changes_nothing(attempt):
-    refused = waiting(WaitingReason.QUOTA_EXCEEDED, f'pods "{attempt}" is forbidden: quota')
-    said = conditions(found(searched(), jobs=trials(refused)), (), NOW)
-
-    told = 'job r101-t0002 waits: pods "r101-t0002" is forbidden: quota'
-    assert condition(said, "Degraded")["message"] == told
-
-
-def test_an_objects_address_in_an_error_is_not_told():
-    away = Reason("StoreUnavailable", "<Connection object at 0x7f3a1c2b4d50>: no route to host")
-    said = conditions(found(searched(), troubles=(away,)), (), NOW)
-
-    assert "7f3a1c2b4d50" not in condition(said, "Degraded")["message"]
-
-
-def test_jobs_of_a_search_that_is_suspended_wait_for_nothing_else():
-    said = conditions(found(searched(), suspended=True, jobs=trials(UNSCHEDULABLE)), (), NOW)
-
-    assert condition(said, "Degraded")["status"] == "False"
-    assert condition(said, "Searching")["reason"] == "SuspendedByUser"
-
-
-def test_the_order_in_which_jobs_were_found_is_nothing():
-    jobs = trials(UNSCHEDULABLE, waiting(WaitingReason.UNSCHEDULABLE, "another node"), STARTING)
-    backwards = dict(reversed(jobs.items()))
-
-    assert conditions(found(searched(), jobs=jobs), (), NOW) == conditions(
-        found(searched(), jobs=backwards), (), NOW
-    )
-
-
-def test_a_place_that_is_free_in_a_moment_is_waited_for_in_silence():
-    due = DueJob(Verb.EVALUATE, 2)
-    findings = found(searched(), jobs={due: job(due, UNSCHEDULABLE, waiting_since=NOW)})
-    at_last = NOW + timedelta(seconds=PATIENCE_SECONDS)
-
-    assert condition(conditions(findings, (), NOW), "Searching")["status"] == "True"
-    assert condition(conditions(findings, (), at_last), "Searching")["status"] == "False"
-
-
-def test_what_does_not_pass_by_itself_is_told_at_once():
-    due = DueJob(Verb.EVALUATE, 2)
-    missing = waiting(WaitingReason.DATA_MISSING, "no claim named coco")
-    findings = found(searched(), jobs={due: job(due, missing, waiting_since=NOW)})
-
-    assert condition(conditions(findings, (), NOW), "Degraded")["reason"] == "DataMissing"
-
-
-def test_times_change_with_the_status_alone():
-    first = conditions(found(searched(Phase.TRAINING)), (), NOW)
-    second = conditions(found(searched(), generation=2), first, LATER)
-    searching, succeeded = (condition(second, name) for name in ("Searching", "Succeeded"))
-
-    assert searching["lastTransitionTime"] == "2026-03-01T12:05:00Z"
-    assert succeeded["reason"] != condition(first, "Succeeded")["reason"]
-    assert succeeded["lastTransitionTime"] == "2026-03-01T12:00:00Z"
-    assert succeeded["observedGeneration"] == 2
-
-
-def test_while_the_store_is_away_what_was_known_stays():
-    before = conditions(found(searched(), jobs=trials(RUNNING)), (), NOW)
-    away = found(None, folder=FOLDER, generation=2, troubles=(AWAY,))
-    after = conditions(away, before, LATER)
-
-    for name in ("TeachersReady", "Searching", "Succeeded"):
-        assert condition(after, name) == condition(before, name)
-    assert condition(after, "Accepted")["status"] == "True"
-    assert condition(after, "Degraded")["reason"] == "StoreUnavailable"
-
-
-def test_a_suspended_search_stays_so_while_the_store_is_away():
-    before = conditions(found(searched(), suspended=True), (), NOW)
-    after = conditions(found(None, folder=FOLDER, troubles=(AWAY,)), before, LATER)
-    assert condition(after, "Suspended") == condition(before, "Suspended")
-
-
-def test_a_search_that_succeeded_stays_so_whatever_comes():
-    before = conditions(found(SUCCEEDED), (), NOW)
-    for findings in (found(refused=Reason("X", "y")), found(troubles=(AWAY,), suspended=True)):
-        assert condition(conditions(findings, before, LATER), "Succeeded") == before[-1]
-
-
-def test_a_second_refusal_says_its_own_reason():
-    before = conditions(found(refused=Reason("StorageInvalid", "no bucket")), (), NOW)
-    after = conditions(found(refused=Reason("StorageForbidden", "not yours")), before, LATER)
-
-    for name in ("Accepted", "Succeeded", "Degraded"):
-        assert condition(after, name)["message"] == "not yours"
-        assert condition(after, name)["lastTransitionTime"] == "2026-03-01T12:00:00Z"
-
-
-def test_unknown_is_no_knowledge_to_keep():
-    before = conditions(found(troubles=(AWAY,)), (), NOW)
-    refused = replace(AWAY, reason="StoreRefused", message="access denied")
-    after = conditions(found(troubles=(refused,)), before, LATER)
-
-    assert condition(after, "Accepted")["reason"] == "StoreRefused"
 
 
 def test_a_base_that_is_not_known_is_not_compared():

@@ -1,0 +1,189 @@
+"""Whatever passes find: never too large, of the schema, and the same while nothing changes."""
+
+import json
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detnas.lifecycle.status import SearchStatus
+from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.records.progress import Progress
+from detnas.records.results import Outcome
+from detnas.resource.status import LARGEST_STATUS, ResourceStatus
+from detnas_operator.job.states import (
+    Failed,
+    FailureKind,
+    Running,
+    Succeeded,
+    Terminating,
+    Waiting,
+    WaitingReason,
+)
+from detnas_operator.status.changes import is_worth_a_patch
+from detnas_operator.status.events import events
+from detnas_operator.status.findings import Findings, Reason
+from detnas_operator.status.resource_status import resource_status
+from tests.operator.status.found import (
+    BEST,
+    LATER,
+    NOW,
+    RUNNING,
+    detector,
+    failed_trial,
+    found,
+    good_trial,
+    job,
+    says,
+    searched,
+)
+
+TRIAL = DueJob(Verb.EVALUATE, 2)
+MOST = 2**53 - 1
+
+
+def test_the_largest_status_fits():
+    long = '"\\<é☃\x00\n' * 4000
+    reason = Reason("StoreUnavailable", long)
+    huge = BEST.model_copy(update={"encoding": "(65536, 65536)-" * 5000})
+    progress = Progress(
+        activity=long,
+        done=MOST,
+        total=MOST,
+        epoch=MOST,
+        epochs=MOST,
+        loss=-1.2345678e300,
+        seconds_left=1e15,
+        updated=NOW,
+    )
+    dues = [DueJob(Verb.EVALUATE, 10**9 + n) for n in range(500)]
+    findings = found(
+        searched(
+            folder="s3://" + "b" * 5000,
+            trials=10**9,
+            base=huge,
+            best=huge,
+            best_trial=10**9,
+            exported=huge,
+            exported_to="s3://" + "c" * 5000,
+            top=tuple(good_trial(10**9 + n, BEST) for n in range(100)),
+            failures=tuple(failed_trial(10**9 + n, "Infrastructure", long) for n in range(100)),
+            active=tuple(says(due, 0).model_copy(update={"progress": progress}) for due in dues),
+            problem=long,
+            ended_because=long,
+        ),
+        jobs={due: job(due, RUNNING) for due in dues},
+        pool=long,
+        pool_holder=long,
+        image=long,
+        halted=reason,
+        troubles=tuple(Reason(f"Trouble{n}", long) for n in range(100)),
+    )
+    status = resource_status(findings, {}, NOW)
+
+    assert len(json.dumps(status, ensure_ascii=False).encode()) < LARGEST_STATUS
+    assert len(status["active"]) == 50
+    assert len(status["failures"]) == 5
+    ResourceStatus.model_validate(status)
+
+
+texts = st.text(max_size=80)
+
+
+moments = st.integers(0, 10**6).map(lambda seconds: NOW - timedelta(seconds=seconds))
+
+
+states = st.one_of(
+    st.builds(Running, since=moments),
+    st.builds(Waiting, reason=st.sampled_from(WaitingReason), message=texts),
+    st.builds(Failed, kind=st.sampled_from(FailureKind), message=texts),
+    st.builds(Terminating, message=texts, deleted=st.booleans()),
+    st.just(Succeeded()),
+)
+
+
+reasons = st.builds(
+    Reason, reason=st.sampled_from(["StoreUnavailable", "QuotaExceeded", "Vetoed"]), message=texts
+)
+
+
+scores = st.floats(-10, 10)
+
+
+detectors = st.builds(detector, scores, scores, st.integers(0, 10**13))
+
+
+maybe_reason = st.none() | reasons
+
+
+@st.composite
+def searches(draw: st.DrawFn) -> SearchStatus:
+    failed = st.builds(
+        failed_trial, st.integers(0, 99), st.sampled_from([*map(str, Outcome)]), texts
+    )
+    best = draw(st.none() | detectors)
+    return searched(
+        draw(st.sampled_from(Phase)),
+        problem=draw(texts),
+        finished=draw(st.integers(0, 100)),
+        ended_because=draw(texts),
+        base=draw(st.none() | detectors),
+        best=best,
+        best_trial=None if best is None else draw(st.integers(0, 99)),
+        exported=draw(st.none() | detectors),
+        exported_to=draw(st.none() | texts),
+        top=tuple(good_trial(3, one) for one in draw(st.lists(detectors, max_size=12))),
+        failures=tuple(draw(st.lists(failed, max_size=7))),
+        active=(says(TRIAL, 1, loss=draw(st.floats()), seconds_left=draw(st.floats())),),
+        seconds_left=draw(st.none() | st.floats()),
+    )
+
+
+@st.composite
+def findings(draw: st.DrawFn) -> Findings:
+    dues = st.builds(DueJob, st.sampled_from(Verb), st.integers(0, 9999))
+    jobs = draw(st.dictionaries(dues, states, max_size=6))
+    return found(
+        draw(st.none() | searches()),
+        refused=draw(maybe_reason),
+        suspended=draw(st.booleans()),
+        halted=draw(maybe_reason),
+        jobs={due: job(due, state, draw(st.none() | moments)) for due, state in jobs.items()},
+        pool_phases=draw(st.tuples(st.integers(0, 4), st.integers(0, 4))),
+        pool_holder=draw(texts),
+        troubles=tuple(draw(st.lists(reasons, max_size=3))),
+        gpu_seconds=draw(st.floats(0, 1e9)),
+        forgiven=draw(st.integers(0, 10**6)),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(findings(), findings())
+def test_whatever_is_found_the_status_is_of_the_schema_and_stays_the_same(first, second):
+    before = resource_status(first, {}, NOW)
+    status = resource_status(second, before, LATER)
+    again = resource_status(second, status, LATER + timedelta(hours=1))
+
+    assert ResourceStatus.model_validate(status).to_json() == status
+    assert json.loads(json.dumps(status, allow_nan=False)) == status
+    assert len(json.dumps(status, ensure_ascii=False).encode()) < LARGEST_STATUS
+    assert again == status
+    assert events(status, again) == ()
+    assert not is_worth_a_patch(status, again, float("inf"), 60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(findings(), findings())
+def test_whatever_is_found_kubectl_can_print_it(first, second):
+    before = resource_status(first, {}, NOW)
+    status = resource_status(second, before, LATER)
+    told = events(before, status)
+
+    assert len(told) <= 13
+    for text in [one["message"] for one in status["conditions"]] + [one.message for one in told]:
+        assert text == text.strip()
+        assert all(character >= " " for character in text)
+        assert len(text.encode()) < 1024
+    for was, now in zip(before["conditions"], status["conditions"], strict=True):
+        same = was["status"] == now["status"]
+        assert (was["lastTransitionTime"] == now["lastTransitionTime"]) is same

@@ -1,0 +1,70 @@
+"""Conditions from pass to pass: what changes with the news, and what stays without any."""
+
+from dataclasses import replace
+
+from detnas.plan.stages import Phase
+from detnas_operator.status.conditions import conditions
+from detnas_operator.status.findings import Reason
+from tests.operator.status.found import (
+    AWAY,
+    FOLDER,
+    LATER,
+    NOW,
+    RUNNING,
+    SUCCEEDED,
+    condition,
+    found,
+    searched,
+    trials,
+)
+
+
+def test_times_change_with_the_status_alone():
+    first = conditions(found(searched(Phase.TRAINING)), (), NOW)
+    second = conditions(found(searched(), generation=2), first, LATER)
+    searching, succeeded = (condition(second, name) for name in ("Searching", "Succeeded"))
+
+    assert searching["lastTransitionTime"] == "2026-03-01T12:05:00Z"
+    assert succeeded["reason"] != condition(first, "Succeeded")["reason"]
+    assert succeeded["lastTransitionTime"] == "2026-03-01T12:00:00Z"
+    assert succeeded["observedGeneration"] == 2
+
+
+def test_while_the_store_is_away_what_was_known_stays():
+    before = conditions(found(searched(), jobs=trials(RUNNING)), (), NOW)
+    away = found(None, folder=FOLDER, generation=2, troubles=(AWAY,))
+    after = conditions(away, before, LATER)
+
+    for name in ("TeachersReady", "Searching", "Succeeded"):
+        assert condition(after, name) == condition(before, name)
+    assert condition(after, "Accepted")["status"] == "True"
+    assert condition(after, "Degraded")["reason"] == "StoreUnavailable"
+
+
+def test_a_suspended_search_stays_so_while_the_store_is_away():
+    before = conditions(found(searched(), suspended=True), (), NOW)
+    after = conditions(found(None, folder=FOLDER, troubles=(AWAY,)), before, LATER)
+    assert condition(after, "Suspended") == condition(before, "Suspended")
+
+
+def test_a_search_that_succeeded_stays_so_whatever_comes():
+    before = conditions(found(SUCCEEDED), (), NOW)
+    for findings in (found(refused=Reason("X", "y")), found(troubles=(AWAY,), suspended=True)):
+        assert condition(conditions(findings, before, LATER), "Succeeded") == before[-1]
+
+
+def test_a_second_refusal_says_its_own_reason():
+    before = conditions(found(refused=Reason("StorageInvalid", "no bucket")), (), NOW)
+    after = conditions(found(refused=Reason("StorageForbidden", "not yours")), before, LATER)
+
+    for name in ("Accepted", "Succeeded", "Degraded"):
+        assert condition(after, name)["message"] == "not yours"
+        assert condition(after, name)["lastTransitionTime"] == "2026-03-01T12:00:00Z"
+
+
+def test_unknown_is_no_knowledge_to_keep():
+    before = conditions(found(troubles=(AWAY,)), (), NOW)
+    refused = replace(AWAY, reason="StoreRefused", message="access denied")
+    after = conditions(found(troubles=(refused,)), before, LATER)
+
+    assert condition(after, "Accepted")["reason"] == "StoreRefused"
