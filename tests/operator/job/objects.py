@@ -7,6 +7,8 @@ Object = dict[str, Any]
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 NOW = START + timedelta(minutes=5)
+BACK_OFF = {"Failed": ("BackoffLimitExceeded", "Job has reached the specified backoff limit")}
+WORKERS = {"parallelism": 3, "completions": 3, "completionMode": "Indexed"}
 
 
 def at(seconds: float) -> str:

@@ -1,7 +1,6 @@
 """What a Job asks of the cluster: read from its manifest, as an administrator would."""
 
 import re
-from typing import Any
 
 import pytest
 
@@ -9,34 +8,10 @@ from detnas.plan.stages import DueJob, Verb
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job.names import job_name, service_name
+from tests.operator.job.manifests import container, env, made, pod
 from tests.operator.job.orders import FOLDERS, IMAGE, NUMBERS, SETTINGS, TENANT, TYPED, order
 
 DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-
-
-def made(
-    verb: Verb = Verb.EVALUATE,
-    spec: dict[str, Any] | None = None,
-    settings: OperatorSettings = SETTINGS,
-    tenant: Tenant = TENANT,
-) -> dict[str, Any]:
-    return job_manifest(order(verb, spec), settings, tenant)
-
-
-def pod(job: dict[str, Any]) -> dict[str, Any]:
-    return job["spec"]["template"]["spec"]
-
-
-def container(job: dict[str, Any]) -> dict[str, Any]:
-    (only,) = pod(job)["containers"]
-    return only
-
-
-def env(job: dict[str, Any]) -> dict[str, str]:
-    entries = container(job)["env"]
-    found = {entry["name"]: entry["value"] for entry in entries}
-    assert len(found) == len(entries), "a name given twice means what the last says"
-    return found
 
 
 @pytest.mark.parametrize(
@@ -257,55 +232,3 @@ def test_a_workload_identity_needs_no_secret_and_aws_no_endpoint() -> None:
     assert "AWS_ENDPOINT_URL" not in env(job)
     assert pod(job)["serviceAccountName"] == "detnas-trainer"
     assert "imagePullSecrets" not in pod(job)
-
-
-WORKERS = {"teachers": {"workers": 4, "gpusPerWorker": 8}, "limits": {"retries": 2}}
-
-
-def test_several_workers_meet_at_the_first() -> None:
-    one = order(Verb.POOL, WORKERS)
-    job, service = job_manifest(one, SETTINGS, TENANT), service_manifest(one)
-    spec = job["spec"]
-    assert spec["completionMode"] == "Indexed"
-    assert spec["completions"] == spec["parallelism"] == 4
-    assert spec["backoffLimit"] == 8, "one lost rank may end all of them"
-    assert spec["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
-    uri = f"s3://bucket/prefix/{FOLDERS[Verb.POOL]}"
-    assert container(job)["command"] == ["detnas-trainer", "launch", "pool", uri]
-    assert container(job)["resources"]["limits"] == {"nvidia.com/gpu": "8"}
-    variables = env(job)
-    assert variables["DETNAS_WORKERS"] == "4"
-    assert variables["DETNAS_PROCESSES_PER_WORKER"] == "8"
-    assert variables["DETNAS_RENDEZVOUS"] == "r18-pool-1-0.r18-pool:29500"
-    assert "JOB_COMPLETION_INDEX" not in variables, "the Job controller sets it"
-    assert service is not None
-    assert service["metadata"]["name"] == pod(job)["subdomain"] == "r18-pool"
-    assert service["spec"]["clusterIP"] == "None"
-    assert service["spec"]["publishNotReadyAddresses"] is True
-    assert service["metadata"]["ownerReferences"] == job["metadata"]["ownerReferences"]
-    labels = spec["template"]["metadata"]["labels"]
-    assert service["spec"]["selector"].items() <= labels.items()
-
-
-def test_the_service_of_a_search_picks_its_pools_workers_only() -> None:
-    service = service_manifest(order(Verb.POOL, WORKERS))
-    assert service is not None
-    selector = service["spec"]["selector"]
-    trial = made()["spec"]["template"]["metadata"]["labels"]
-    assert not selector.items() <= trial.items()
-    assert selector["detnas.dev/search"] == "r18"
-    later = order(Verb.POOL, WORKERS, folder="team-a/pools/3f/phase-2")
-    assert service_manifest(later) == service, "made once for all phases"
-
-
-def test_workers_without_gpus_run_one_process_each() -> None:
-    job = made(Verb.POOL, {"teachers": {"workers": 2, "gpusPerWorker": 0}})
-    assert env(job)["DETNAS_PROCESSES_PER_WORKER"] == "1"
-    assert env(job)["NVIDIA_VISIBLE_DEVICES"] == "void"
-
-
-def test_only_the_pool_has_several_workers() -> None:
-    job = made(Verb.EVALUATE, WORKERS)
-    assert "completionMode" not in job["spec"]
-    assert job["spec"]["backoffLimit"] == 2
-    assert service_manifest(order(Verb.EVALUATE, WORKERS)) is None

@@ -1,0 +1,57 @@
+"""What the Job of several workers asks of the cluster besides."""
+
+from detnas.plan.stages import Verb
+from detnas_operator.job.job import job_manifest, service_manifest
+from tests.operator.job.manifests import container, env, made, pod
+from tests.operator.job.orders import FOLDERS, SETTINGS, TENANT, order
+
+WORKERS = {"teachers": {"workers": 4, "gpusPerWorker": 8}, "limits": {"retries": 2}}
+
+
+def test_several_workers_meet_at_the_first() -> None:
+    one = order(Verb.POOL, WORKERS)
+    job, service = job_manifest(one, SETTINGS, TENANT), service_manifest(one)
+    spec = job["spec"]
+    assert spec["completionMode"] == "Indexed"
+    assert spec["completions"] == spec["parallelism"] == 4
+    assert spec["backoffLimit"] == 8, "one lost rank may end all of them"
+    assert spec["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
+    uri = f"s3://bucket/prefix/{FOLDERS[Verb.POOL]}"
+    assert container(job)["command"] == ["detnas-trainer", "launch", "pool", uri]
+    assert container(job)["resources"]["limits"] == {"nvidia.com/gpu": "8"}
+    variables = env(job)
+    assert variables["DETNAS_WORKERS"] == "4"
+    assert variables["DETNAS_PROCESSES_PER_WORKER"] == "8"
+    assert variables["DETNAS_RENDEZVOUS"] == "r18-pool-1-0.r18-pool:29500"
+    assert "JOB_COMPLETION_INDEX" not in variables, "the Job controller sets it"
+    assert service is not None
+    assert service["metadata"]["name"] == pod(job)["subdomain"] == "r18-pool"
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["publishNotReadyAddresses"] is True
+    assert service["metadata"]["ownerReferences"] == job["metadata"]["ownerReferences"]
+    labels = spec["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+
+
+def test_the_service_of_a_search_picks_its_pools_workers_only() -> None:
+    service = service_manifest(order(Verb.POOL, WORKERS))
+    assert service is not None
+    selector = service["spec"]["selector"]
+    trial = made()["spec"]["template"]["metadata"]["labels"]
+    assert not selector.items() <= trial.items()
+    assert selector["detnas.dev/search"] == "r18"
+    later = order(Verb.POOL, WORKERS, folder="team-a/pools/3f/phase-2")
+    assert service_manifest(later) == service, "made once for all phases"
+
+
+def test_workers_without_gpus_run_one_process_each() -> None:
+    job = made(Verb.POOL, {"teachers": {"workers": 2, "gpusPerWorker": 0}})
+    assert env(job)["DETNAS_PROCESSES_PER_WORKER"] == "1"
+    assert env(job)["NVIDIA_VISIBLE_DEVICES"] == "void"
+
+
+def test_only_the_pool_has_several_workers() -> None:
+    job = made(Verb.EVALUATE, WORKERS)
+    assert "completionMode" not in job["spec"]
+    assert job["spec"]["backoffLimit"] == 2
+    assert service_manifest(order(Verb.EVALUATE, WORKERS)) is None
