@@ -20,7 +20,8 @@ from detnas.plan.stages import DueJob, Phase, Verb, plan
 from detnas.records import keys
 from detnas.records.requests import Request
 from detnas.records.results import Result
-from detnas.search.history import write_segments
+from detnas.search import LedgerEntry
+from detnas.search.history import read_entries, write_segments
 from detnas.spec.loading import read_manifest
 from detnas.store import Store
 from detnas.store.artifacts import create_record
@@ -30,6 +31,7 @@ from tests.detnas.runner.fake_trainer import answer
 REQUEST: TypeAdapter[Any] = TypeAdapter(Request)
 Answer = Callable[[Result], Result]
 SOURCE = {"directory": "data"}
+ONE = {"warmStart": {"from": "one"}}
 
 
 def tiny(
@@ -121,3 +123,20 @@ class Scheduler:
         result = answer(store, REQUEST.validate_json(stored.data), self.scratch)
         change = self.answers.get(job.verb, lambda same: same)
         create_record(store, keys.result_key(folder), change(result))
+
+
+def entries(search: StoredSearch, state: SearchState) -> list[LedgerEntry]:
+    """Its finished trials, in the order of their numbers."""
+    assert state.facts is not None
+    return list(read_entries(search.store, search.requests.search, state.facts))
+
+
+def reread(search: StoredSearch) -> SearchState:
+    """Where it stands, as a new process finds it."""
+    return SearchReader(search.store, search.requests).read()
+
+
+def delete(search: StoredSearch) -> None:
+    """Remove everything of it from the store, but its pool."""
+    for key in list(search.store.list(f"{search.requests.search}/")):
+        search.store.delete(key)

@@ -13,20 +13,10 @@ from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.state import SearchReader
 from detnas.plan.stages import Phase, Verb, plan
 from detnas.records.results import Outcome
-from detnas.store import Store, open_store
+from detnas.store import Store
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
 
 PHASES = [{"epochs": 1, "learningRate": "0.1"}, {"epochs": 1, "learningRate": "0.05"}]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store((tmp_path / "store").as_uri())
-
-
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Scheduler:
-    return Scheduler(tmp_path)
 
 
 def trained_pool(store: Store, scheduler: Scheduler) -> str:

@@ -8,14 +8,9 @@ from detnas.lifecycle.requesting import Requesting
 from detnas.lifecycle.state import SearchReader
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
-from detnas.store import Store, open_store
+from detnas.store import Store
 from detnas.store.errors import StoreUnavailable
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store((tmp_path / "store").as_uri())
 
 
 def lose_next_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

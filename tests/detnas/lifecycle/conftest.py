@@ -1,0 +1,18 @@
+"""A store of one's own, and a scheduler that runs searches in it."""
+
+from pathlib import Path
+
+import pytest
+
+from detnas.store import Store, open_store
+from tests.detnas.lifecycle.pretended_searches import Scheduler
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store((tmp_path / "store").as_uri())
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Scheduler:
+    return Scheduler(tmp_path)

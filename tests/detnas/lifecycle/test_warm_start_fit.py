@@ -1,0 +1,90 @@
+"""What of another search does not fit is refused, trained anew, or brought nearest."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detnas.lifecycle.inheriting import nearest
+from detnas.lifecycle.obstacle import ObstacleError
+from detnas.plan.stages import Verb
+from detnas.store import Store
+from detnas.teachers import TeacherSpace
+from tests.detnas.lifecycle.pretended_searches import ONE, Scheduler, entries, tiny
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"resolutions": ["64x64", "96x96"]}, "spec.resolutions"),
+        ({"detector": {"neck": 128}}, "spec.detector"),
+        (
+            {
+                "base": {
+                    "architecture": "[(16, 16)], [(32, 32)], [(64, 64)], [(64, 64)]",
+                    "stem": 16,
+                }
+            },
+            "spec.base",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named_before_any_job_runs(
+    store: Store, scheduler: Scheduler, spec: dict[str, Any], field: str
+) -> None:
+    scheduler.run(tiny(store, "one", trials=1))
+    scheduler.done.clear()
+    if "base" in spec:
+        spec["base"]["train"] = {"epochs": 1}
+    with pytest.raises(ObstacleError, match=f"{field} does not fit") as refused:
+        scheduler.run(tiny(store, "two", {**ONE, **spec}))
+    assert refused.value.reason == "WarmStartMismatch"
+    assert scheduler.done == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"digest": "e" * 64}, {"digest": "e" * 64, "classes": ("cat", "cow")}]
+)
+def test_another_data_set_is_refused_once_it_is_known(
+    store: Store, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    Scheduler(tmp_path).run(tiny(store, "one", trials=1))
+    other = Scheduler(tmp_path, {Verb.PREPARE: lambda result: result.model_copy(update=change)})
+    with pytest.raises(ObstacleError, match=r"spec\.dataset does not fit"):
+        other.run(tiny(store, "two", ONE))
+    assert [job.verb for job in other.done] == [Verb.PREPARE]
+
+
+def test_a_base_that_is_trained_otherwise_is_trained(store: Store, scheduler: Scheduler) -> None:
+    one = tiny(store, "one", trials=2)
+    scheduler.run(one)
+    scheduler.done.clear()
+    base = one.requests.manifest.spec.base.model_dump(mode="json", by_alias=True, exclude_none=True)
+    base["train"] = {"epochs": 2}
+    state = scheduler.run(tiny(store, "two", {**ONE, "base": base}, trials=1))
+    assert scheduler.ran(Verb.BASE) == [0]
+    assert state.history.summary.inherited == 2
+
+
+def test_teachers_of_another_space_become_the_nearest_of_this_one(
+    store: Store, scheduler: Scheduler
+) -> None:
+    scheduler.run(tiny(store, "one", trials=6))
+    teachers = {
+        "phases": [{"epochs": 1, "learningRate": "0.1"}],
+        "depths": {"max": [2, 2, 6, 2]},
+        "widths": ["1.0", "1.5"],
+    }
+    two = tiny(store, "two", {**ONE, "teachers": teachers}, trials=4, studentProbability="1.0")
+    found = entries(two, scheduler.run(two))
+    space = two.requests.spec.teachers.space
+    assert all(space.contains(entry.proposal.teacher) for entry in found)
+    assert scheduler.ran(Verb.POOL) == [0, 1, 0]
+
+
+def test_the_nearest_teacher_of_the_own_space_is_itself() -> None:
+    space, small = TeacherSpace(), TeacherSpace(max_depths=(2, 2, 4, 2), widths=("1.0", "1.5"))
+    assert nearest(space, space.largest) == space.largest
+    assert nearest(small, space.largest) == small.largest
+    middle = space.largest.model_copy(update={"widths": (space.widths[1],) * 6})
+    assert set(nearest(small, middle).widths) == {space.widths[0]}, "of equals, the narrower"
