@@ -1,0 +1,70 @@
+"""When a search ends, and what takes it up again."""
+
+from detnas.records.proposal import Proposal, Step
+from detnas.records.results import Outcome
+from detnas.search import Convergence, Finished, LedgerEntry, Summary, propose
+from detnas.spec.search import Search
+from tests.detnas.trials import (
+    BASE,
+    SPACE,
+    failed,
+    folded,
+    proposal,
+    searched,
+    succeeded,
+)
+
+
+def test_a_search_ends_when_its_trials_are_decided() -> None:
+    search = searched(12, parallelism=3)
+    lost = sum(e.outcome is Outcome.INFRASTRUCTURE for e in search.entries.values())
+    assert len(search.proposals) == len(search.entries) == 12 + lost
+    assert search.finished is not None
+    assert search.finished.reason is Convergence.TRIALS
+    assert "12 trials" in search.finished.message
+
+
+def test_trials_in_flight_count_as_decided() -> None:
+    search = Search(trials=2)
+    in_flight = [proposal(0, step=Step.BASELINE), proposal(1)]
+    found = propose(search, SPACE, BASE, Summary(5), in_flight)
+    assert isinstance(found, Finished)
+    assert found.reason is Convergence.TRIALS
+
+
+def test_trials_lost_to_infrastructure_do_not_use_up_the_search() -> None:
+    search = Search(trials=2)
+    lost = [failed(proposal(index), Outcome.INFRASTRUCTURE) for index in range(5)]
+    assert isinstance(propose(search, SPACE, BASE, folded(lost), []), Proposal)
+    ended = [succeeded(proposal(5), 0.3), failed(proposal(6), Outcome.DIVERGED)]
+    assert isinstance(propose(search, SPACE, BASE, folded([*lost, *ended]), []), Finished)
+
+
+def test_a_search_ends_when_nothing_got_better_for_long() -> None:
+    search = Search(trials=100, patience=3)
+    entries: list[LedgerEntry] = [succeeded(proposal(0), 0.3), succeeded(proposal(1), 0.5)]
+    entries += [succeeded(proposal(2), 0.4), failed(proposal(3), Outcome.DIVERGED)]
+    assert isinstance(propose(search, SPACE, BASE, folded(entries), []), Proposal)
+    entries.append(succeeded(proposal(4), 0.5))
+    found = propose(search, SPACE, BASE, folded(entries), [])
+    assert isinstance(found, Finished)
+    assert found.reason is Convergence.PATIENCE
+    assert "3 finished trials" in found.message
+
+
+def test_trials_lost_to_infrastructure_do_not_use_up_patience() -> None:
+    search = Search(trials=100, patience=3)
+    entries: list[LedgerEntry] = [succeeded(proposal(0), 0.5)]
+    entries += [failed(proposal(index), Outcome.INFRASTRUCTURE) for index in range(1, 8)]
+    entries += [succeeded(proposal(8), 0.4), succeeded(proposal(9), 0.4)]
+    assert isinstance(propose(search, SPACE, BASE, folded(entries), []), Proposal)
+    entries.append(failed(proposal(10), Outcome.DIVERGED))
+    assert isinstance(propose(search, SPACE, BASE, folded(entries), []), Finished)
+
+
+def test_a_late_better_score_takes_the_search_up_again() -> None:
+    search = Search(trials=100, patience=2)
+    entries = [succeeded(proposal(index), 0.5) for index in (0, 1, 2)]
+    assert isinstance(propose(search, SPACE, BASE, folded(entries), [proposal(3)]), Finished)
+    entries.append(succeeded(proposal(3), 0.6))
+    assert isinstance(propose(search, SPACE, BASE, folded(entries), []), Proposal)
