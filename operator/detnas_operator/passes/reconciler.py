@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -16,8 +17,13 @@ from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.state import Running, Waiting
 from detnas_operator.passes.admission import Admitted, admit
-from detnas_operator.passes.deletion import Finalizing, has_finalizer, wants_data_deleted
-from detnas_operator.passes.memory import SearchMemory, begin, seconds_since
+from detnas_operator.passes.deletion import (
+    Finalizing,
+    has_finalizer,
+    holds_up,
+    wants_data_deleted,
+)
+from detnas_operator.passes.memory import SearchMemory, begin, parse_time, seconds_since
 from detnas_operator.passes.pass_time import LONGEST_PASS, at_most
 from detnas_operator.passes.publishing import Publisher
 from detnas_operator.passes.search_jobs import SearchJobs
@@ -224,6 +230,8 @@ class Reconciler:
         folder = keys.search_folder(key.namespace, key.name, metadata["uid"])
         try:
             store = self._stores.open(admitted.root, key.namespace)
+            if alive := finalizing.still_alive():
+                return self._await_pods(key, resource, alive)
             done = finalizing.delete_data(resource, store, folder)
         except StoreError as error:
             self._metrics.store_failed(error)
@@ -231,6 +239,14 @@ class Reconciler:
             trouble = self._in_trouble(key, resource, _store_trouble(error))
             return self._publish(key, resource, trouble)
         return Again() if done else Again(after=DELETING_SECONDS)
+
+    def _await_pods(self, key: SearchKey, resource: Object, alive: list[Object]) -> Again:
+        deleted = parse_time(resource["metadata"]["deletionTimestamp"])
+        assert deleted is not None
+        trouble = holds_up(alive, deleted, datetime.now(UTC))
+        if trouble is None:
+            return Again(after=DELETING_SECONDS)
+        return self._publish(key, resource, self._in_trouble(key, resource, trouble))
 
     def _jobs(self, key: SearchKey, resource: Object) -> SearchJobs:
         return SearchJobs(self._client, self._cache, key, resource["metadata"]["uid"])

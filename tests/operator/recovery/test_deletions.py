@@ -1,6 +1,22 @@
 """A search being deleted says what holds it up, stops its Jobs, and keeps what it should."""
 
+import asyncio
+import threading
+from datetime import timedelta
+
+import pytest
+
+from detnas_operator.cluster import KubernetesClient
+from detnas_operator.cluster.cache import ClusterCache, SearchKey
+from detnas_operator.cluster.connection import connect
+from detnas_operator.configuration.settings import OperatorSettings
+from detnas_operator.passes import deletion
+from detnas_operator.passes.reconciler import Reconciler
+from detnas_operator.queue.work_queue import Again
+from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import SEARCHES
+from tests.cluster.played_pod import PlayedPod
+from tests.cluster.pods import Script
 from tests.cluster.waiting import eventually
 from tests.operator.recovery.scene import SHORT, Scene, Turns
 
@@ -55,3 +71,84 @@ def test_jobs_stop_although_somebody_elses_finalizer_holds_the_search(scene: Sce
     assert scene.resource()["metadata"]["finalizers"] == [FOREIGN]
     scene.change({"metadata": {"finalizers": None}})
     eventually(lambda: is_gone(scene))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_pod_that_does_not_stop_is_named_and_keeps_the_data(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = LostNode(scene)
+    scene.play(lost)
+    scene.begin(spec={**SHORT, "storage": {"onDelete": "Delete"}, "jobs": SHORT_GRACE})
+    scene.operator.start()
+    scene.await_running("one-base")
+    folder = str(scene.status()["folder"].removeprefix(f"{root(scene)}/"))
+    scene.operator.stop()
+    try:
+        scene.cluster.api.delete(SEARCHES, scene.namespace, "one")
+        passes = Passes(scene, monkeypatch)
+        told = eventually(lambda: passes.condition("Degraded", "PodsStopping"))
+        (pod,) = scene.live_pods()
+        assert f"pod {pod['metadata']['name']} on node {pod['spec']['nodeName']}" in told["message"]
+        assert "kubectl delete pod" in told["message"]
+        assert scene.trainer.store(root(scene)).get(f"{folder}/search.json")
+    finally:
+        lost.is_gone.set()
+    eventually(lambda: passes.make() is None)
+    assert is_gone(scene)
+    assert not list(scene.trainer.store(root(scene)).list(f"{folder}/"))
+
+
+SHORT_GRACE = {"terminationGracePeriodSeconds": 1}
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let passes of this process say at once what else they say after minutes."""
+    monkeypatch.setattr(deletion, "PATIENCE", timedelta(0))
+
+
+class LostNode:
+    """Where the base is trained for ever: its pod stops once somebody knows that the node is."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.is_gone = threading.Event()
+        self._turns = Turns(scene.trainer, last=1, may_end=lambda pod: pod.job != "one-base")
+
+    def __call__(self, pod: PlayedPod) -> Script:
+        """The script of a pod."""
+        return self._stays if pod.job == "one-base" else self._turns(pod)
+
+    async def _stays(self, pod: PlayedPod) -> None:
+        try:
+            await self._turns(pod)(pod)
+        finally:
+            await asyncio.to_thread(self.is_gone.wait)
+
+
+class Passes:
+    """Passes over the search ``one``, made in this process as the operator makes them."""
+
+    def __init__(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("KUBECONFIG", str(scene.operator.folder / "kubeconfig"))
+        for name, value in scene.installation.environment.items():
+            monkeypatch.setenv(name, value)
+        settings = OperatorSettings.model_validate(scene.operator.settings)
+        self._key, self._cache = SearchKey(scene.namespace, "one"), ClusterCache()
+        self._client = KubernetesClient(connect(2))
+        self._reconciler = Reconciler(settings, self._client, self._cache, Metrics())
+        self._scene = scene
+
+    def make(self) -> Again | None:
+        """Make one over the search as it is now; None if it is gone."""
+        search = self._client.get("detnassearches", *self._key)
+        if search is None:
+            return None
+        self._cache.put_search(search)
+        return self._reconciler.reconcile(self._key)
+
+    def condition(self, kind: str, reason: str) -> dict[str, str]:
+        """Make one; return the search's condition, if it has this reason then."""
+        self.make()
+        condition = self._scene.condition(kind)
+        return condition if condition.get("reason") == reason else {}
