@@ -17,8 +17,7 @@ from typing import Any
 
 from bench.operator_surroundings import Surroundings, metric, surroundings
 from detnas.records import keys
-from detnas.records.results import DetectorResult, Score
-from detnas.search import LedgerEntry, fold
+from detnas.search import fold
 from detnas.search.folded import write_folded
 from detnas.search.segments import SEGMENT, Segment
 from detnas.search.summary import Summary
@@ -30,7 +29,7 @@ from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.cluster.scripts import Scripts, runs_for_ever, succeeds
 from tests.cluster.searches import manifest
 from tests.detnas.memory_store import MemoryStore
-from tests.detnas.trials import searched
+from tests.detnas.trials import result_of, searched
 
 THREADS = 8
 TOP_K = 5
@@ -109,32 +108,8 @@ class Ledger:
         write_folded(store, "", trials // SEGMENT, TOP_K)
         for entry in fold(Summary(TOP_K), entries).top:
             key = keys.result_key(keys.trial_folder("", entry.index))
-            store.put(key, canonical_json(_result(entry)))
+            store.put(key, canonical_json(result_of(entry)))
         return cls(store.objects)
-
-
-def _result(entry: LedgerEntry) -> DetectorResult:
-    scores = tuple(
-        Score(
-            resolution=s.resolution,
-            map=s.map,
-            ap50=s.map,
-            ap75=s.map,
-            ap_small=-1,
-            ap_medium=s.map,
-            ap_large=s.map,
-        )
-        for s in entry.scores
-    )
-    assert entry.weights is not None
-    return DetectorResult(
-        started=entry.finished,
-        finished=entry.finished,
-        architecture=entry.architecture,
-        added=entry.added,
-        scores=scores,
-        files={"weights": entry.weights},
-    )
 
 
 def _write(

@@ -81,6 +81,19 @@ def result(
     )
 
 
+def result_of(entry: LedgerEntry) -> DetectorResult:
+    """A result that a successful trial's entry could have been made from."""
+    assert entry.weights is not None
+    return DetectorResult(
+        started=entry.finished,
+        finished=entry.finished,
+        architecture=entry.architecture,
+        added=entry.added,
+        scores=tuple(score(scored.resolution, scored.map) for scored in entry.scores),
+        files={"weights": entry.weights},
+    )
+
+
 def failure(index: int, outcome: Outcome) -> DetectorResult:
     return DetectorResult(
         outcome=outcome,
