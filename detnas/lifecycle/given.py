@@ -44,7 +44,11 @@ class Given:
         """
         prepared = _succeeded(reader.state.prepare)
         if not self._pool_is_settled:
-            self._pool_is_settled = self._settle_pool(reader.state, prepared)
+            try:
+                self._pool_is_settled = self._settle_pool(reader.state, prepared)
+            except ObstacleError:
+                reader.forget_pool()  # once it is mended, it may be another
+                raise
         start = self.search.requests.spec.warm_start
         if start is None or self._start_is_settled:
             return reader.state

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from detnas.lifecycle.obstacle import ObstacleError
+from detnas.lifecycle.verifying import problem_with
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.requests import PoolPhaseRequest
@@ -116,8 +117,14 @@ def _text(values: tuple[object, ...]) -> str:
 
 def _trained(store: Store, pool: str, phases: int) -> int:
     for number in range(phases):
-        key = keys.result_key(keys.pool_phase_folder(pool, number))
-        result = load_record(store, key, PoolPhaseResult)
+        folder = keys.pool_phase_folder(pool, number)
+        result = load_record(store, keys.result_key(folder), PoolPhaseResult)
         if result is None or result.outcome is not Outcome.SUCCEEDED:
             return number
+        if problem := problem_with(store, folder, result):
+            raise ObstacleError(
+                "PoolDamaged",
+                f"{_FIELD} is {store.uri}/{pool}, and of phase {number} {problem}",
+                "restore the object, or name another pool, or leave the field out",
+            )
     return phases

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from detnas.lifecycle.trained_pool import load_trained_pool
 from detnas.plan.candidate import Candidate, Winner, choose_winner
@@ -27,6 +28,8 @@ from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
 from detnas.teachers import Teacher
+
+R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +106,8 @@ class SearchReader:
     Args:
         store: where the search lies.
         requests: names its folders.
-        verify: asked, by folder, whether a new result of the base or a trial is to be believed;
-            one that is not counts as not there.
+        verify: asked once, by folder, whether a new result is to be believed; one that is not
+            counts as not there. A given pool is others' to mend: whoever takes it up checks it.
     """
 
     def __init__(
@@ -140,6 +143,10 @@ class SearchReader:
         self.state = replace(self.state, pool=self.state.pool[:-1])
         return self.state
 
+    def forget_pool(self) -> None:
+        """Read the pool's phases anew next time: they may be others by then."""
+        self.state = replace(self.state, pool=())
+
     def remember(self, history: History) -> SearchState:
         """Take note of what was written just now: a trial's request, or a segment."""
         self.state = replace(self.state, history=history)
@@ -151,24 +158,23 @@ class SearchReader:
 
     def _read_setup(self) -> None:
         state = self.state
-        prepare = state.prepare or load_record(
-            self._store, keys.result_key(keys.prepare_folder(self._search)), PrepareResult
-        )
-        base = state.base or self._detector(keys.base_folder(self._search))
+        prepare = state.prepare or self._result(keys.prepare_folder(self._search), PrepareResult)
+        base = state.base or self._result(keys.base_folder(self._search), DetectorResult)
         pool = state.pool or load_trained_pool(self._store, self._search)
         if prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
             pool = self._pool(self._requests.pool_folder(prepare), pool)
         self.state = replace(state, prepare=prepare, base=base, pool=pool)
 
-    def _detector(self, folder: str) -> DetectorResult | None:
-        result = load_record(self._store, keys.result_key(folder), DetectorResult)
+    def _result(self, folder: str, kind: type[R]) -> R | None:
+        result = load_record(self._store, keys.result_key(folder), kind)
         return result if result is not None and self._verify(folder, result) else None
 
     def _pool(self, folder: str, known: tuple[PoolPhaseResult, ...]) -> tuple[PoolPhaseResult, ...]:
+        given = self._requests.existing_pool is not None
         while len(known) < len(self._requests.spec.teachers.phases) and _succeeded(*known):
-            key = keys.result_key(keys.pool_phase_folder(folder, len(known)))
-            result = load_record(self._store, key, PoolPhaseResult)
-            if result is None:
+            phase = keys.pool_phase_folder(folder, len(known))
+            result = load_record(self._store, keys.result_key(phase), PoolPhaseResult)
+            if result is None or not (given or self._verify(phase, result)):
                 break
             known = (*known, result)
         return known
@@ -190,7 +196,8 @@ class SearchReader:
         if isinstance(decision, Finished):
             self.state = replace(self.state, finished=decision)
             if not history.in_flight and history.summary.best is not None:
-                self.state = replace(self.state, ending=self._ending(history.summary.best))
+                ending = self._ending(history.summary.best, state.ending)
+                self.state = replace(self.state, ending=ending)
 
     def _with_results(
         self, history: History, facts: BaseFacts, may_have_ended: Callable[[int], bool]
@@ -199,7 +206,7 @@ class SearchReader:
             if not may_have_ended(proposal.index):
                 continue
             folder = keys.trial_folder(self._search, proposal.index)
-            result = self._detector(folder)
+            result = self._result(folder, DetectorResult)
             if result is not None:
                 history = history.finished(ledger_entry(proposal, result, facts))
         return history
@@ -223,7 +230,23 @@ class SearchReader:
             scores=base.scores,
         )
 
-    def _ending(self, entry: LedgerEntry) -> Ending:
+    def _ending(self, entry: LedgerEntry, before: Ending | None) -> Ending:
+        """Add what has come since to what was read before."""
+        best = entry.index
+        ending = before if before and before.best.trial == best else self._begun_ending(entry)
+        if ending.finetune is None and self._requests.spec.finetune is not None:
+            finetune = self._result(ending.finetune_folder, DetectorResult)
+            if finetune is None:
+                return ending
+            ending = replace(ending, finetune=finetune)
+        if ending.winner is None:
+            ending = self._with_winner(ending)
+        if ending.export is None:
+            export = self._result(ending.export_folder, ExportResult)
+            ending = replace(ending, export=export)
+        return ending
+
+    def _begun_ending(self, entry: LedgerEntry) -> Ending:
         result = load_record(
             self._store,
             keys.result_key(keys.trial_folder(self._search, entry.index)),
@@ -231,28 +254,17 @@ class SearchReader:
         )
         assert result is not None  # its entry was made from it
         chosen = self.candidate(entry.index, result, entry.proposal.teacher)
-        folder = self._finetune_folder(chosen)
-        ending = Ending(chosen, folder)
-        if self._requests.spec.finetune is not None:
-            finetune = load_record(self._store, keys.result_key(folder), DetectorResult)
-            if finetune is None:
-                return ending
-            ending = replace(ending, finetune=finetune)
-        return self._with_export(self._with_winner(ending))
+        return Ending(chosen, self._finetune_folder(chosen))
 
     def _with_winner(self, ending: Ending) -> Ending:
-        finetune = ending.finetune
-        if finetune is None or finetune.outcome is not Outcome.SUCCEEDED:
-            failure = f"{finetune.outcome}: {finetune.message}" if finetune else ""
-            return replace(ending, winner=choose_winner(ending.best, None, failure))
-        finetuned = self.candidate(ending.best.trial, finetune, ending.best.teacher)
-        return replace(ending, finetuned=finetuned, winner=choose_winner(ending.best, finetuned))
-
-    def _with_export(self, ending: Ending) -> Ending:
-        assert ending.winner is not None
-        folder = self._export_folder(ending.winner.candidate)
-        result = load_record(self._store, keys.result_key(folder), ExportResult)
-        return replace(ending, export_folder=folder, export=result)
+        finetune, finetuned, failure = ending.finetune, None, ""
+        if finetune is not None and finetune.outcome is Outcome.SUCCEEDED:
+            finetuned = self.candidate(ending.best.trial, finetune, ending.best.teacher)
+        elif finetune is not None:
+            failure = f"{finetune.outcome}: {finetune.message}"
+        winner = choose_winner(ending.best, finetuned, failure)
+        folder = self._export_folder(winner.candidate)
+        return replace(ending, finetuned=finetuned, winner=winner, export_folder=folder)
 
     def candidate(self, trial: int, result: DetectorResult, teacher: Teacher) -> Candidate:
         """A detector with its score against the base."""

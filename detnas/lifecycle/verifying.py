@@ -1,44 +1,79 @@
-"""Whether a result may be believed: what it says of its files is held against the store."""
+"""Whether a result may be believed: it is whole, and what it says of its files is so."""
 
 import logging
 from dataclasses import dataclass, field
 
 from detnas.lifecycle.failures import set_aside
 from detnas.records.artifacts import Artifact
-from detnas.records.results import Result
+from detnas.records.results import (
+    DetectorResult,
+    ExportResult,
+    Outcome,
+    PoolPhaseResult,
+    Result,
+)
 from detnas.store import Store
 
 log = logging.getLogger(__name__)
 
 
 def problem_with(store: Store, folder: str, result: Result) -> str:
-    """Say what is wrong with a result's files; nothing where all is well.
+    """Say what is wrong with a result or its files; nothing where all is well.
 
     A file is named by its content, so that its name, its digest and its size must agree; the
     content itself is proved whenever it is fetched. A job writes into its own folder only, so a
-    result that names another's files is not believed either.
+    result that names another's files is not believed either. What an export leaves is taken away
+    by people, by name: there the name must be the file's role.
 
     Args:
         store: where the job lies.
         folder: key of its folder.
         result: what it wrote there.
     """
+    if lacking := _lacking(result):
+        return f"its result says {result.outcome}, and has no {lacking}"
+    exported = isinstance(result, ExportResult)
     for role, file in result.files.items():
-        if problem := _problem(store, folder, file):
+        misnamed = _wrong_role(role, file) if exported else _wrong_digest(file)
+        if problem := _misplaced(folder, file) or misnamed or _wrong_size(store, file):
             return f"its result names {role} {problem}"
     return ""
 
 
-def _problem(store: Store, folder: str, file: Artifact) -> str:
-    if not file.key.startswith(f"{folder}/"):
-        return f"{file.key}, which is not in the job's own folder"
-    name = file.key.rpartition("/")[2]
-    if name.split(".")[0] != file.sha256:
-        return f"{name} with the digest {file.sha256}, which is not the one in the name"
+def _lacking(result: Result) -> str:
+    if result.outcome is not Outcome.SUCCEEDED:
+        return ""
+    if isinstance(result, DetectorResult) and (result.architecture is None or not result.scores):
+        return "architecture or no scores"
+    trained = isinstance(result, DetectorResult | PoolPhaseResult)
+    return "weights" if trained and "weights" not in result.files else ""
+
+
+def _misplaced(folder: str, file: Artifact) -> str:
+    own = file.key.startswith(f"{folder}/")
+    return "" if own else f"{file.key}, which is not in the job's own folder"
+
+
+def _wrong_digest(file: Artifact) -> str:
+    name = _name(file)
+    if name.split(".")[0] == file.sha256:
+        return ""
+    return f"{name} with the digest {file.sha256}, which is not the one in the name"
+
+
+def _wrong_role(role: str, file: Artifact) -> str:
+    return "" if _name(file) == role else f"{_name(file)}, which is another name"
+
+
+def _wrong_size(store: Store, file: Artifact) -> str:
     size = store.size(file.key)
     if size is None:
-        return f"{name}, which is not in the store"
-    return "" if size == file.size else f"{name} of {file.size} bytes; the store has {size}"
+        return f"{_name(file)}, which is not in the store"
+    return "" if size == file.size else f"{_name(file)} of {file.size} bytes; the store has {size}"
+
+
+def _name(file: Artifact) -> str:
+    return file.key.rpartition("/")[2]
 
 
 @dataclass

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from detnas.lifecycle.attempts import attempt_numbers
 from detnas.lifecycle.giving_up import give_up, load_result
+from detnas.lifecycle.verifying import Verification
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas.records.results import Result
@@ -80,15 +81,23 @@ class RunningJobs:
         server: runs them.
         logs: local folder for their output.
         limits: how often they are tried.
+
+    Attributes:
+        verification: whether results are believed; a job whose result is not has failed.
     """
 
     store: Store
     server: JobServer
     logs: Path
     limits: Limits = Limits()
+    verification: Verification = field(init=False)
     running: dict[str, RunningJob] = field(default_factory=dict)
     _failures: Counter[str] = field(default_factory=Counter)
     _resumptions: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing rejected."""
+        self.verification = Verification(self.store)
 
     def runs(self, due: DueJob) -> bool:
         """Whether this job has a process."""
@@ -96,6 +105,7 @@ class RunningJobs:
 
     def start(self, due: DueJob, folder: str, threads: int) -> None:
         """Start the job whose request lies in ``folder``."""
+        self.verification.rejected.pop(folder, None)  # of an earlier run
         attempts = max(attempt_numbers(self.store, folder), default=0)
         self._keep_log_of_killed_run(folder, attempts)
         log = self._log(folder, attempts + 1)
@@ -124,8 +134,10 @@ class RunningJobs:
 
     def _settle(self, job: RunningJob, code: int) -> Result | None:
         result = load_result(self.store, job.due.verb, job.folder)
-        if result is not None:
+        if result is not None and self.verification(job.folder, result):
             return result
+        if problem := self.verification.rejected.pop(job.folder, ""):
+            return self._give_up(job, problem)
         if code == RESUME:
             self._resumptions[job.folder] += 1
             if self._resumptions[job.folder] <= self.limits.resumptions:
@@ -134,10 +146,10 @@ class RunningJobs:
         allowed = 1 if job.due.verb is Verb.PREPARE else self.limits.attempts
         if self._failures[job.folder] < allowed:
             return None
-        return self._give_up(job, code)
+        attempts = self._failures[job.folder]
+        return self._give_up(job, f"{attempts} attempts, the last one {ending(code)}")
 
-    def _give_up(self, job: RunningJob, code: int) -> Result:
-        message = f"{self._failures[job.folder]} attempts, the last one {ending(code)}"
+    def _give_up(self, job: RunningJob, message: str) -> Result:
         end = log_end(job.log)
         message = f"{message}; the end of its log:\n{end}" if end else message
         return give_up(self.store, job.due.verb, job.folder, message, job.started)

@@ -111,7 +111,7 @@ class SearchRun:
                 self._release_pool()
 
     def _look_afresh(self) -> None:
-        self._reader = SearchReader(self._store, self._requests)
+        self._reader = SearchReader(self._store, self._requests, self._jobs.verification)
         self._requesting = Requesting(self._store, self._requests, self._reader)
         self._given = Given(self._search)
 

@@ -184,6 +184,8 @@ class SearchPass:
             spec=self.memory.spec,
             image=self.memory.image,
         )
+        # What was wrong with an earlier result says nothing of how this Job will end.
+        self.memory.verification.rejected.pop(order.folder, None)
         service = service_manifest(order)
         job = job_manifest(order, self.settings, tenant)
         with about(job=order.name, trial=_trial(due)):

@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from detnas.lifecycle.claim import PoolClaim
+from detnas.lifecycle.given import Given
 from detnas.lifecycle.given_pool import pool_key
 from detnas.lifecycle.obstacle import ObstacleError
 from detnas.lifecycle.pool_retry import retry_failed_pool
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.state import SearchReader
 from detnas.plan.stages import Phase, Verb, plan
-from detnas.records.results import Outcome
+from detnas.records.results import Outcome, PoolPhaseResult
 from detnas.store import Store
+from detnas.store.artifacts import canonical_json, load_record
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
 
 PHASES = [{"epochs": 1, "learningRate": "0.1"}, {"epochs": 1, "learningRate": "0.05"}]
@@ -85,6 +87,51 @@ def test_one_that_is_not_trained_yet_is_waited_for(store: Store, scheduler: Sche
     store.put(result, held.data)
     assert scheduler.run(two).trials == 1
     assert scheduler.ran(Verb.POOL) == []
+
+
+def test_one_whose_weights_are_gone_is_left_alone_until_it_is_mended(
+    store: Store, scheduler: Scheduler
+) -> None:
+    pool = trained_pool(store, scheduler)
+    folder = f"{pool.removeprefix(f'{store.uri}/')}/phase-1"
+    (weights,) = (key for key in store.list(f"{folder}/") if key.endswith(".safetensors"))
+    held = store.get(weights)
+    assert held is not None
+    store.delete(weights)
+    before = objects(store, "local/pools")
+    two = tiny(store, "two", naming(pool), trials=1)
+    with pytest.raises(ObstacleError, match="of phase 1 its result names weights .* not in the"):
+        scheduler.run(two)
+    assert objects(store, "local/pools") == before, "it is others' to mend"
+    store.put(weights, held.data)
+    assert scheduler.run(two).trials == 1
+    assert scheduler.ran(Verb.POOL) == []
+
+
+def test_one_that_was_trained_anew_meanwhile_is_used_as_it_is_then(
+    store: Store, scheduler: Scheduler
+) -> None:
+    pool = trained_pool(store, scheduler)
+    folder = f"{pool.removeprefix(f'{store.uri}/')}/phase-1"
+    result = load_record(store, f"{folder}/result.json", PoolPhaseResult)
+    assert result is not None
+    held = store.get(result.weights.key)
+    assert held is not None
+    store.delete(result.weights.key)
+    two = tiny(store, "two", naming(pool), trials=1)
+    scheduler.prepare(two)
+    reader, given = SearchReader(store, two.requests), Given(two)
+    reader.read()
+    with pytest.raises(ObstacleError):
+        given.settle(reader)
+    weights = result.weights.model_copy(
+        update={"key": f"{folder}/{'e' * 64}.safetensors", "sha256": "e" * 64}
+    )
+    store.put(weights.key, held.data)
+    anew = result.model_copy(update={"files": {"weights": weights}})
+    store.put(f"{folder}/result.json", canonical_json(anew))
+    reader.read()
+    assert given.settle(reader).pool[1].weights == weights
 
 
 def test_one_that_is_not_there_is_missing(store: Store, scheduler: Scheduler) -> None:

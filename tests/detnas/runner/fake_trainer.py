@@ -1,8 +1,8 @@
 """A job server whose jobs only pretend: no torch, fractions of a second, the same protocol.
 
 ``python fake_trainer.py FOLDER``: in FOLDER ``faults.json`` maps the end of a job's key to what
-its attempts do, in order (``exit 1``, ``exit 75``, ``kill``, ``hang``, ``deaf``); ``starts.txt``
-gets a line for every process that begins a job.
+its attempts do, in order (``exit 1``, ``exit 75``, ``kill``, ``hang``, ``deaf``, ``truncate``);
+``starts.txt`` gets a line for every process that begins a job.
 """
 
 import hashlib
@@ -82,6 +82,8 @@ def run(folder: Path, verb: str, uri: str) -> int:
     result = answer(store, request, folder).model_copy(
         update={"attempt": number, "started": started, "finished": datetime.now(UTC)}
     )
+    for file in result.files.values() if what == "truncate" else ():
+        store.put(file.key, b"cut short")
     create_record(store, keys.result_key(request.key), result)
     return 0
 

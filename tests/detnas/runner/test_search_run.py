@@ -104,6 +104,41 @@ def test_a_job_the_search_needs_ends_it_and_is_tried_again_by_the_next_run(
     assert list(pretended.root.rglob("failed-*.json")), "the failed result is kept too"
 
 
+@pytest.mark.parametrize("job", ["base", "phase-1"])
+def test_a_result_that_is_not_believed_is_tried_again_by_the_next_run(
+    pretended: PretendedSearch, job: str
+) -> None:
+    pretended.faults({job: ["truncate"]})
+    output = pretended.run(exit_code=1)
+    assert "(Infrastructure): its result names weights" in output
+    assert "of 2048 bytes; the store has 9; the end of its log" in output
+    assert f"{job} failed in an earlier run: it is tried again" in pretended.run()
+    assert [key.endswith(job) for key, _ in pretended.starts()].count(True) == 2
+
+
+def test_what_was_wrong_with_an_earlier_result_says_nothing_of_the_next_attempt(
+    pretended: PretendedSearch,
+) -> None:
+    pretended.faults({"base": ["", *["exit 1"] * 3], "students/best": ["exit 1"] * 3})
+    pretended.run(exit_code=1)
+    (weights,) = (pretended.search / "base").glob("*.safetensors")
+    weights.unlink()
+    assert "3 attempts, the last one ended with exit 1" in pretended.run(exit_code=1)
+
+
+def test_what_is_not_believed_of_a_trial_or_a_finetuning_costs_only_that(tmp_path: Path) -> None:
+    pretended = PretendedSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
+    pretended.faults({"trials/0001": ["truncate"], "finetune": ["truncate"]})
+    output = pretended.run(parallelism=2)
+    results = pretended.records("trials/*/result.json")
+    outcomes = [result["outcome"] for result in results.values()]
+    assert outcomes == ["Succeeded", "Infrastructure", *["Succeeded"] * 5]
+    assert "trial 1 exit 0 Infrastructure" in output
+    assert (
+        "fine-tuning failed (Infrastructure: its result names" in status(pretended)["exportReason"]
+    )
+
+
 def test_a_finetuning_that_fails_costs_only_the_finetuning(tmp_path: Path) -> None:
     pretended = PretendedSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
     pretended.faults({"finetune": ["exit 1"] * 3})

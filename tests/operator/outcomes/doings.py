@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from detnas.records import keys
+from detnas.records.artifacts import Artifact
 from detnas.records.results import DetectorResult, Outcome, Result
 from detnas.store.artifacts import create_record
 from tests.cluster.played_pod import PlayedPod
@@ -58,6 +59,19 @@ def unpublished(result: Result) -> Result:
     digest = "c" * 64
     folder = result.files["weights"].key.rpartition("/")[0]
     return with_weights(sha256=digest, key=f"{folder}/{digest}.safetensors")(result)
+
+
+def exports_nothing(trainer: PretendedTrainer) -> Callable[[PlayedPod], None]:
+    """Write an export's result that names a file which nobody wrote."""
+
+    def work(pod: PlayedPod) -> None:
+        _, request = trainer.asked(pod.uri)
+        file = Artifact(key=f"{request.key}/config.py", size=5, sha256="c" * 64)
+        publishes(trainer, lambda result: result.model_copy(update={"files": {"config.py": file}}))(
+            pod
+        )
+
+    return work
 
 
 def outgrows_its_volume() -> Script:

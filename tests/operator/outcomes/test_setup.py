@@ -3,9 +3,15 @@
 import pytest
 
 from tests.cluster.scripts import exits, runs_for_ever, succeeds
+from tests.operator.outcomes.doings import (
+    exports_nothing,
+    publishes,
+    unpublished,
+    with_weights,
+)
 from tests.operator.outcomes.stage import Search, Stage
 
-ROOMS = 5
+ROOMS = 9
 SETUP = {
     "prepare": "preparing the data failed (Infrastructure): ",
     "base": "training the base failed (Infrastructure): ",
@@ -14,6 +20,13 @@ SETUP = {
 }
 BESIDE = {"base": "pool-0", "pool-0": "base"}
 """Which job runs at the same time, for ever."""
+
+UNBELIEVED = {
+    "base": "of 7 bytes; the store has 2048",
+    "pool-0": "of 7 bytes; the store has 2048",
+    "export": "config.py, which is not in the store",
+}
+"""What is wrong with the result that a job writes, as the search then says."""
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +38,12 @@ def searches(stage: Stage) -> dict[str, Search]:
         if job in BESIDE:
             stage.on(f"{name}-{BESIDE[job]}", runs_for_ever())
         found[job] = stage.begun(name, trials=1)
+    wrong = publishes(stage.trainer, with_weights(size=7))
+    for job in UNBELIEVED:
+        name = f"unbelieved-{job}"
+        work = exports_nothing(stage.trainer) if job == "export" else wrong
+        stage.on(f"{name}-{job}", succeeds(work=work))
+        found[name] = stage.begun(name, trials=1)
     return found
 
 
@@ -64,6 +83,29 @@ def test_a_fine_tuning_that_fails_costs_only_itself(stage: Stage) -> None:
     said = search.condition("Succeeded")["message"]
     assert "trial 0 has the best H" in said
     assert "fine-tuning failed (Infrastructure: Job untuned-finetune gave up" in said
+    assert search.status["exported"]["trial"] == 0
+
+
+@pytest.mark.parametrize("job", UNBELIEVED)
+def test_a_result_that_is_not_believed_fails_the_search_until_it_is_tried_again(
+    stage: Stage, searches: dict[str, Search], job: str
+) -> None:
+    search = searches[f"unbelieved-{job}"].until_phase("Failed")
+    said = search.condition("Degraded")["message"]
+    assert said.startswith(f"{SETUP[job]}its result names ")
+    assert UNBELIEVED[job] in said
+    stage.on(f"{search.name}-{job}", succeeds(work=stage.trainer))
+    search.suspend_and_resume()
+    search.until_phase("Succeeded")
+
+
+def test_a_fine_tuning_that_is_not_believed_costs_only_itself(stage: Stage) -> None:
+    work = publishes(stage.trainer, unpublished)
+    stage.on("unbelieved-finetune", succeeds(work=work))
+    search = stage.begun("unbelieved", {"finetune": {"epochs": 1}}, trials=1)
+    search.until_phase("Succeeded")
+    said = search.condition("Succeeded")["message"]
+    assert "fine-tuning failed (Infrastructure: its result names weights" in said
     assert search.status["exported"]["trial"] == 0
 
 

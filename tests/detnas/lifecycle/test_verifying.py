@@ -1,0 +1,176 @@
+"""A result is believed if it is whole and its files are as it says, whatever the job was."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from detnas.lifecycle.giving_up import RESULT_OF
+from detnas.lifecycle.record import StoredSearch
+from detnas.lifecycle.state import SearchReader, SearchState
+from detnas.lifecycle.status import job_folder
+from detnas.lifecycle.verifying import Verification
+from detnas.plan.stages import DueJob, Phase, Verb, plan
+from detnas.records import keys
+from detnas.records.artifacts import Artifact
+from detnas.records.results import Outcome, Result
+from detnas.store import Store
+from detnas.store.artifacts import canonical_json, load_record
+from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
+
+CONFIG = b"the exported configuration"
+TUNED = {"finetune": {"epochs": 1}}
+TRAINED = {
+    Verb.BASE: DueJob(Verb.BASE),
+    Verb.POOL: DueJob(Verb.POOL, 1),
+    Verb.FINETUNE: DueJob(Verb.FINETUNE),
+}
+"""Jobs whose result has weights, but for trials."""
+
+DUE = {**TRAINED, Verb.EXPORT: DueJob(Verb.EXPORT)}
+
+
+@dataclass
+class Finished:
+    """A search that went to its end, its export with a file."""
+
+    search: StoredSearch
+    state: SearchState
+
+    def folder(self, verb: Verb) -> str:
+        return job_folder(self.search.requests, self.state, DUE[verb])
+
+    def result(self, verb: Verb) -> Result:
+        found = load_record(self.store, keys.result_key(self.folder(verb)), RESULT_OF[verb])
+        assert found is not None
+        return found
+
+    def change(self, verb: Verb, **update: Any) -> None:
+        """Let a job's result say something else."""
+        changed = self.result(verb).model_copy(update=update)
+        self.store.put(keys.result_key(self.folder(verb)), canonical_json(changed))
+
+    def change_file(self, verb: Verb, **update: Any) -> None:
+        """Let it say something else of its file."""
+        ((role, file),) = self.result(verb).files.items()
+        self.change(verb, files={role: file.model_copy(update=update)})
+
+    @property
+    def store(self) -> Store:
+        return self.search.store
+
+    def read_anew(self) -> tuple[SearchState, Verification]:
+        """As a process does that has just started."""
+        verification = Verification(self.store)
+        return SearchReader(self.store, self.search.requests, verification).read(), verification
+
+    def due(self, state: SearchState) -> tuple[DueJob, ...]:
+        return plan(state.observation, self.search.requests.spec).due
+
+
+@pytest.fixture
+def finished(store: Store, scheduler: Scheduler) -> Finished:
+    search = tiny(store, "one", TUNED, trials=2)
+    found = Finished(search, scheduler.run(search))
+    folder = found.folder(Verb.EXPORT)
+    store.put(f"{folder}/config.py", CONFIG)
+    file = Artifact(key=f"{folder}/config.py", size=len(CONFIG), sha256="a" * 64)
+    found.change(Verb.EXPORT, files={"config.py": file})
+    # What a pool's phases left is looked at only until all of them are noted.
+    store.delete(keys.trained_pool_key(search.requests.search))
+    return found
+
+
+def test_all_is_believed_where_all_is_well(finished: Finished) -> None:
+    state, verification = finished.read_anew()
+    assert verification.rejected == {}
+    assert plan(state.observation, finished.search.requests.spec).phase is Phase.SUCCEEDED
+
+
+DAMAGES: dict[str, tuple[Callable[[Finished, Verb], None], str]] = {
+    "wrong digest": (
+        lambda found, verb: found.change_file(verb, sha256="b" * 64),
+        "which is not the one in the name",
+    ),
+    "wrong size": (lambda found, verb: found.change_file(verb, size=7), "of 7 bytes; the store"),
+    "another's": (
+        lambda found, verb: found.change_file(verb, key="local/searches/other/base/x.bin"),
+        "not in the job's own folder",
+    ),
+    "missing": (
+        lambda found, verb: found.store.delete(next(iter(found.result(verb).files.values())).key),
+        "which is not in the store",
+    ),
+    "none": (lambda found, verb: found.change(verb, files={}), "has no weights"),
+}
+
+
+NAMED_BY_ROLE = [("another's", Verb.EXPORT), ("missing", Verb.EXPORT), ("wrong size", Verb.EXPORT)]
+
+
+@pytest.mark.parametrize(
+    ("damage", "verb"), [*((d, verb) for d in DAMAGES for verb in TRAINED), *NAMED_BY_ROLE]
+)
+def test_what_is_wrong_is_set_aside_and_the_job_is_due_again(
+    finished: Finished, damage: str, verb: Verb
+) -> None:
+    work, says = DAMAGES[damage]
+    work(finished, verb)
+    folder = finished.folder(verb)
+    wrong = finished.store.get(keys.result_key(folder))
+    assert wrong
+
+    state, verification = finished.read_anew()
+    assert says in verification.rejected[folder]
+    assert DUE[verb] in finished.due(state)
+    assert finished.store.get(keys.result_key(folder)) is None
+    (kept,) = (key for key in finished.store.list(f"{folder}/") if "/failed-" in key)
+    assert finished.store.get(kept).data == wrong.data  # type: ignore[union-attr]
+
+
+def test_an_exported_file_bears_the_name_of_its_role(finished: Finished) -> None:
+    folder = finished.folder(Verb.EXPORT)
+    finished.store.put(f"{folder}/other.py", CONFIG)
+    finished.change_file(Verb.EXPORT, key=f"{folder}/other.py")
+    _, verification = finished.read_anew()
+    assert "config.py other.py, which is another name" in verification.rejected[folder]
+
+
+@pytest.mark.parametrize("verb", [Verb.BASE, Verb.FINETUNE])
+@pytest.mark.parametrize("lacking", [{"architecture": None}, {"scores": ()}])
+def test_a_detector_without_architecture_or_scores_is_none(
+    finished: Finished, verb: Verb, lacking: dict[str, Any]
+) -> None:
+    finished.change(verb, **lacking)
+    state, verification = finished.read_anew()
+    assert "no architecture or no scores" in verification.rejected[finished.folder(verb)]
+    assert DUE[verb] in finished.due(state)
+
+
+@pytest.mark.parametrize("verb", TRAINED)
+def test_a_failure_needs_no_files(finished: Finished, verb: Verb) -> None:
+    finished.change(verb, outcome=Outcome.INFRASTRUCTURE, files={})
+    _, verification = finished.read_anew()
+    assert verification.rejected == {}
+
+
+def test_each_file_is_looked_at_once_however_often_the_search_is(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: Counter[str] = Counter()
+    size = finished.store.size
+
+    def counted(key: str) -> int | None:
+        looked[key] += 1
+        return size(key)
+
+    monkeypatch.setattr(finished.store, "size", counted)
+    reader = SearchReader(finished.store, finished.search.requests, Verification(finished.store))
+    for _ in range(3):
+        reader.read()
+    files = [file.key for verb in DUE for file in finished.result(verb).files.values()]
+    assert [looked[key] for key in files] == [1] * len(DUE)
+    # Neither the first phase nor anything else is looked at more often.
+    assert set(looked.values()) == {1}
