@@ -13,6 +13,7 @@ from detnas_operator.cluster import (
     KubernetesClient,
     NotFound,
     Refused,
+    Unavailable,
 )
 from detnas_operator.cluster.cache import SEARCH_LABEL, ClusterCache, SearchKey, owner_uid
 from detnas_operator.job.labels import NUMBER, VERB
@@ -122,12 +123,20 @@ class SearchJobs:
             log.warning("job %s does not expire yet: %s", name, error)
 
     def log_end(self, pod: Object) -> str:
-        """Return the end of a pod's log; empty where it can not be had any more."""
+        """Return the end of a pod's log; empty where it can not be had any more.
+
+        Its node may be gone: the API server is there, and fails to ask it.
+        """
         name = pod["metadata"]["name"]
         container = pod["spec"]["containers"][0]["name"]
         try:
             return self.client.pod_log(self.key.namespace, name, container, LOG_LINES, LOG_BYTES)
         except (NotFound, Refused):
+            return ""
+        except Unavailable as error:
+            if not error.status:
+                raise
+            log.warning("the log of pod %s can not be had: %s", name, error)
             return ""
 
     @property

@@ -19,6 +19,7 @@ from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job.pods import owned
 from detnas_operator.passes.finding import Finding
 from detnas_operator.passes.gpu_time import gpu_seconds
+from detnas_operator.passes.lost_logs import LostLogs, has_failed_pods
 from detnas_operator.passes.memory import SearchMemory
 from detnas_operator.passes.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
 from detnas_operator.passes.restraint import Restraint, restraint
@@ -165,6 +166,7 @@ class SearchPass:
         for proposal in self.memory.requesting.propose(todo.propose):
             self._start(DueJob(Verb.EVALUATE, proposal.index))
         for name in todo.expire:
+            self._keep_lost_logs(name)  # before the Job may go
             self.jobs.expire(name, self.settings.jobs.ttl_seconds)
         for name in todo.awaited:
             self._troubles.append(Reason("NameTaken", f"job {name} is being deleted; waiting"))
@@ -221,9 +223,19 @@ class SearchPass:
     def _stop(self, name: str, why: str) -> None:
         """Delete a Job that may be running; its time is kept first: it counts all the same."""
         if job := self.jobs.all().get(name):
+            self._keep_lost_logs(name)
             pods = owned(job, self.jobs.pods_of(name))
             self.memory.stopped.record(job, pod_seconds(pods, datetime.now(UTC)))
         self.jobs.delete(name, why)
+
+    def _keep_lost_logs(self, name: str) -> None:
+        job = self.jobs.all().get(name)
+        if job is None or not has_failed_pods(job):
+            return
+        due = purpose(job)
+        if self._naming.folder(due) and self._naming.name(due) == name:
+            pods = owned(job, self.jobs.pods_of(name))
+            LostLogs(self.memory.store, self.jobs.log_end).keep(self._naming.folder(due), pods)
 
     def _tidy(self) -> None:
         state = self._state

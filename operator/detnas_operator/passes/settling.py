@@ -15,6 +15,7 @@ from detnas.store import Store
 from detnas_operator.job.accounting import pod_seconds
 from detnas_operator.job.pods import owned
 from detnas_operator.job.state import Failed, job_state
+from detnas_operator.passes.lost_logs import LostLogs
 from detnas_operator.passes.search_jobs import SearchJobs, has_ended
 
 Object = dict[str, Any]
@@ -48,6 +49,7 @@ class Settling:
         """
         name = job["metadata"]["name"]
         own = owned(job, self.jobs.pods_of(name))
+        LostLogs(self.store, self.jobs.log_end).keep(folder, own)
         end = self._keep_log(folder, own)
         message = self.rejected.get(folder) or _message(job, own)
         message = f"{message}; the end of its log:\n{end}" if end else message

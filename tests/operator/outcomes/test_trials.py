@@ -138,6 +138,9 @@ def searches(stage: Stage) -> dict[str, Search]:
     for name, ending in ENDINGS.items():
         stage.on(f"{name}-t0000", *ending.pods(stage.trainer))
         found[name] = stage.begun(name, ending.spec, room=room)
+    killed = exits(137, work=stage.trainer.begin, log=LOG)
+    stage.on("killed-first-t0000", killed)
+    found["killed-first"] = stage.begun("killed-first", {"limits": {"retries": 1}}, room=room)
     for name, (pods, spec) in SURVIVED.items():
         stage.on(f"{name}-t0000", *pods)
         found[name] = stage.begun(name, spec, room=room)
@@ -186,6 +189,17 @@ def test_only_an_answer_about_the_candidate_uses_up_a_trial(
     assert counted["infrastructure"] == int(lost)
     assert (search.job("-t0002") is not None) == lost
     assert search.says("Succeeded", "True", "Exported")
+
+
+def test_a_killed_attempts_log_outlives_its_job_though_the_next_one_did_well(
+    stage: Stage, searches: dict[str, Search]
+) -> None:
+    search = searches["killed-first"].until_phase("Succeeded", 90)
+    search.until(lambda: search.text("trials/0000/attempts/1/log.txt"))
+    assert search.text("trials/0000/attempts/1/log.txt") == LOG
+    # The second wrote none itself here, and its pod did not fail.
+    assert search.text("trials/0000/attempts/2/attempt.json")
+    assert search.text("trials/0000/attempts/2/log.txt") == ""
 
 
 def test_describe_shows_the_failure(searches: dict[str, Search]) -> None:

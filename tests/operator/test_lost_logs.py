@@ -1,0 +1,119 @@
+"""Which attempt a failed pod's log belongs to."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detnas.records.results import Attempt
+from detnas.store import Store, open_store
+from detnas.store.artifacts import create_record
+from detnas_operator.cluster import Unavailable
+from detnas_operator.cluster.cache import ClusterCache, SearchKey
+from detnas_operator.job.names import CONTAINER
+from detnas_operator.job.pods import INDEX
+from detnas_operator.passes.lost_logs import MOST_ATTEMPTS, LostLogs
+from detnas_operator.passes.search_jobs import SearchJobs
+
+FOLDER = "team-a/searches/one-12345678/trials/0000"
+BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path.as_uri())
+
+
+def begin(store: Store, number: int, seconds: float) -> None:
+    attempt = Attempt(number=number, started=BEGAN + timedelta(seconds=seconds))
+    create_record(store, f"{FOLDER}/attempts/{number}/attempt.json", attempt)
+
+
+def pod(name: str, began: int, ended: int, phase: str = "Failed", index: int = 0) -> dict[str, Any]:
+    times = {"startedAt": began, "finishedAt": ended}
+    written = {
+        field: f"{BEGAN + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+        for field, seconds in times.items()
+    }
+    state = {"terminated": {"exitCode": 137, **written}}
+    return {
+        "metadata": {"name": name, "annotations": {INDEX: str(index)}},
+        "status": {"phase": phase, "containerStatuses": [{"name": CONTAINER, "state": state}]},
+    }
+
+
+def keep(store: Store, *pods: dict[str, Any]) -> list[str]:
+    """Keep what pods said; return the names of those that were asked."""
+    asked: list[str] = []
+
+    def log_end(pod: dict[str, Any]) -> str:
+        asked.append(pod["metadata"]["name"])
+        return f"words of {asked[-1]}\n"
+
+    LostLogs(store, log_end).keep(FOLDER, list(pods))
+    return asked
+
+
+def logs(store: Store) -> dict[str, str]:
+    prefix = f"{FOLDER}/attempts/"
+    return {
+        key.removeprefix(prefix): found.data.decode()
+        for key in store.list(prefix)
+        if key.endswith("log.txt") and (found := store.get(key))
+    }
+
+
+def test_each_attempt_gets_the_log_of_the_pod_in_whose_time_it_began(store: Store) -> None:
+    begin(store, 1, 3.2)
+    begin(store, 2, 63.9)  # its node tells whole seconds: it ended at 63.x
+    keep(store, pod("early", 20, 21), pod("second", 60, 63), pod("first", 0, 10))
+    assert logs(store) == {"1/log.txt": "words of first\n", "2/log.txt": "words of second\n"}
+
+
+def test_what_a_trainer_kept_itself_stays(store: Store) -> None:
+    begin(store, 1, 1)
+    store.put(f"{FOLDER}/attempts/1/log.txt", b"its own\n")
+    assert keep(store, pod("first", 0, 10)) == []
+    assert logs(store) == {"1/log.txt": "its own\n"}
+
+
+def test_neither_good_pods_nor_further_workers_are_asked(store: Store) -> None:
+    begin(store, 1, 1)
+    asked = keep(store, pod("good", 0, 10, phase="Succeeded"), pod("second", 0, 10, index=1))
+    assert (asked, logs(store)) == ([], {})
+
+
+def test_a_folder_full_of_attempts_is_not_read_to_its_end(store: Store) -> None:
+    for number in range(1, MOST_ATTEMPTS + 30):
+        begin(store, number, 1)
+    assert len(keep(store, pod("one", 0, 10))) == MOST_ATTEMPTS
+
+
+def test_a_record_that_is_none_is_passed_over(store: Store) -> None:
+    store.put(f"{FOLDER}/attempts/1/attempt.json", b"{}")
+    store.put(f"{FOLDER}/attempts/x/attempt.json", b"{}")
+    begin(store, 2, 1)
+    keep(store, pod("first", 0, 10))
+    assert logs(store) == {"2/log.txt": "words of first\n"}
+
+
+class FailingClient:
+    """A client of an API server that has no answer, or says this."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    def pod_log(self, *_: object) -> str:
+        raise Unavailable("get the log of team-a/one: dial tcp 10.0.0.7:10250", status=self.status)
+
+
+def jobs_of(client: Any) -> SearchJobs:
+    return SearchJobs(client, ClusterCache(), SearchKey("team-a", "one"), "u-1")
+
+
+def test_a_node_that_is_gone_does_not_stop_its_search() -> None:
+    one = {**pod("one", 0, 10), "spec": {"containers": [{"name": CONTAINER}]}}
+    assert jobs_of(FailingClient(500)).log_end(one) == ""
+    with pytest.raises(Unavailable):  # the API server itself is away: the log may be had later
+        jobs_of(FailingClient(0)).log_end(one)
