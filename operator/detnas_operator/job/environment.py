@@ -11,6 +11,10 @@ from detnas_operator.job.order import JobOrder
 Object = dict[str, Any]
 
 CACHE = "/cache"
+UNASKED_THREADS = 4
+"""Of a pod that asks for no share of its node's cores: others run there too, and on a CPU sums
+depend on the number of threads, which is to be the same on every node."""
+
 _GOODBYE_SECONDS = 25
 
 
@@ -67,9 +71,12 @@ def _seconds_to_stop(order: JobOrder) -> int:
 def _threads(cpu: str | None) -> dict[str, str]:
     """A process sees all cores of its node; more threads than its share slow each other down."""
     if cpu is None:
-        return {}
-    cores = Decimal(cpu[:-1]) / 1000 if cpu.endswith("m") else Decimal(cpu)
-    return {"OMP_NUM_THREADS": str(max(1, math.floor(cores)))}
+        threads = UNASKED_THREADS
+    else:
+        cores = Decimal(cpu[:-1]) / 1000 if cpu.endswith("m") else Decimal(cpu)
+        threads = max(1, math.floor(cores))
+    # torch, MKL and OpenBLAS read the first; images are resized by OpenCV's own threads.
+    return dict.fromkeys(("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), str(threads))
 
 
 def _devices(gpus: int) -> dict[str, str]:

@@ -209,6 +209,8 @@ def test_s3_is_reached_as_the_administrator_says_with_the_tenants_keys() -> None
     job = made()
     assert env(job) == {
         "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "4",
+        "OPENCV_FOR_THREADS_NUM": "4",
         "DETNAS_KEEP_LOG": "1",
         "DETNAS_TERMINATION_LOG": "/dev/termination-log",
         "DETNAS_STOP_SECONDS": "95",
