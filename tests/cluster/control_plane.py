@@ -13,7 +13,7 @@ import urllib3
 
 from tests.cluster.api import Api, ApiError, Document
 from tests.cluster.processes import Command, Process, start
-from tests.seaweed import free_ports
+from tests.ports import free_ports
 
 ADMIN = "admin-of-tests"
 START_SECONDS = 90

@@ -19,6 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from tests.cluster.faults import Call, Fault, Interrupt, Journal, Refuse
+from tests.ports import free_ports
 
 HOST = "127.0.0.1"
 LARGEST_BODY = 1 << 30
@@ -36,6 +37,10 @@ class FaultProxy:
         ca: the certificate to verify it by.
         name: what the journal calls it; with ``s3`` refusals are in S3's words.
         journal: may be shared with another proxy, so that their writes count together.
+
+    Attributes:
+        url: where it listens.
+        held: watches that were silenced when they had something to say.
     """
 
     def __init__(
@@ -47,11 +52,12 @@ class FaultProxy:
     ) -> None:
         self.name = name
         self.journal = journal or Journal()
-        self.url = ""
         self._upstream = upstream
         self._tls = ssl.create_default_context(cafile=ca) if ca else True
         self._silent = False
-        self._port = 0
+        self.held = 0
+        (self._port,) = free_ports(1)  # one that nobody takes while we are down
+        self.url = f"http://{HOST}:{self._port}"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name=f"{name} proxy", daemon=True)
 
@@ -123,8 +129,6 @@ class FaultProxy:
     async def _listen(self) -> None:
         self._site = web.TCPSite(self._runner, HOST, self._port, reuse_address=True)
         await self._site.start()
-        self._port = self._runner.addresses[0][1]
-        self.url = f"http://{HOST}:{self._port}"
 
     async def _down(self) -> None:
         await self._site.stop()
@@ -175,6 +179,7 @@ class FaultProxy:
         await passed.prepare(request)
         async for chunk in answer.content.iter_any():
             if call.is_watch and self._silent:
+                self.held += 1
                 await self._closing.wait()  # or until the caller gives up
             await passed.write(chunk)
         await passed.write_eof()

@@ -19,7 +19,8 @@ from detnas.store.errors import (
 )
 from detnas.store.s3 import S3Store, client_from_environment
 from detnas.store.s3_errors import from_client_error
-from tests.seaweed import S3Server, free_ports
+from tests.ports import free_ports
+from tests.seaweed import S3Server
 
 
 @pytest.fixture

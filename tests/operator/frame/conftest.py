@@ -21,7 +21,8 @@ from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import Api
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import Installation, install
-from tests.seaweed import S3Server, free_ports
+from tests.ports import free_ports
+from tests.seaweed import S3Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,6 @@ def _in_thread(frame: Frame) -> Iterator[None]:
         yield
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(15)
+        thread.join(60)
         assert ended == [True]
         loop.close()

@@ -1,6 +1,5 @@
 """What a scrape shows, and that deleted searches leave it."""
 
-import socket
 import urllib.request
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from detnas.store.errors import StoreUnavailable
 from detnas_operator.queue.work_queue import QueueState
 from detnas_operator.telemetry import metrics as module
 from detnas_operator.telemetry.metrics import Metrics
+from tests.ports import free_ports
 
 STATE = QueueState(3, 2, 1.5, 1, 0.5, 0.1)
 
@@ -75,14 +75,12 @@ def test_the_queue_is_asked_at_every_scrape() -> None:
 
 
 def test_is_served_and_says_when_the_port_is_taken() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     metrics = Metrics()
     metrics.trial_finished("invalid")
     end = metrics.serve(port)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             assert b'detnas_trials_total{outcome="invalid"} 1.0' in answer.read()
         with pytest.raises(UserError, match=str(port)):
             Metrics().serve(port)

@@ -14,7 +14,7 @@ from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pod_process import environment_of, runs_its_command
 from tests.cluster.pods import Script
 from tests.cluster.pretended_trainer import PretendedTrainer
-from tests.seaweed import free_ports
+from tests.ports import free_ports
 from tests.trainer.conftest import write_data_set
 
 EPOCHS = 24

@@ -21,7 +21,7 @@ import pytest
 from detnas.records.results import Attempt, DetectorResult, Outcome
 from detnas.store import Store
 from detnas.store.artifacts import load_record
-from tests.seaweed import free_ports
+from tests.ports import free_ports
 from tests.trainer.conftest import Workplace, training
 from tests.trainer.launching.pretended import newest_step
 

@@ -6,7 +6,7 @@ import pytest
 
 from detnas_trainer.launching.nodes import Nodes
 from detnas_trainer.launching.peers import ENDED, LOST_KEYS, STOP, Peers, RendezvousError, connect
-from tests.seaweed import free_ports
+from tests.ports import free_ports
 
 Make = Callable[[int], Peers]
 
