@@ -32,6 +32,14 @@ class StoreRefused(StoreError):
     """The store refuses us: credentials, permissions, or a bucket that does not exist."""
 
 
+class WrongCredentials(StoreRefused):
+    """There are no keys, or the server does not know them, or they may not do this."""
+
+
+class WrongRegion(StoreRefused):
+    """The bucket is in another region than the one that was asked."""
+
+
 class StoreUnavailable(StoreError):
     """The store does not answer, or fails; trying again later may succeed."""
 

@@ -19,6 +19,8 @@ from detnas.store.errors import (
     StoreFull,
     StoreRefused,
     StoreUnavailable,
+    WrongCredentials,
+    WrongRegion,
 )
 
 _ABSENT = {"NoSuchKey", "NotFound", "404"}
@@ -49,7 +51,7 @@ def s3_errors(uri: str) -> Iterator[None]:
         raise from_client_error(error, uri) from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
         remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        raise StoreRefused(f"no credentials for {uri} ({error})", remedy) from error
+        raise WrongCredentials(f"no credentials for {uri} ({error})", remedy) from error
     except (BotoCoreError, Boto3Error) as error:
         remedy = "check the network and AWS_ENDPOINT_URL, then start again: what is stored stays"
         raise StoreUnavailable(f"{uri} can not be reached ({error})", remedy) from error
@@ -80,9 +82,10 @@ def _refusal(code: str, status: int, uri: str) -> StoreRefused | None:
         return StoreRefused(f"{uri}: the bucket does not exist", "create it, or correct the URI")
     if code in _WRONG_KEYS:
         variable = _WRONG_KEYS[code]
-        return StoreRefused(f"{uri}: the server refuses {variable} ({code})", f"correct {variable}")
+        problem = f"{uri}: the server refuses {variable} ({code})"
+        return WrongCredentials(problem, f"correct {variable}")
     if code in _WRONG_REGION or status == 301:
-        return StoreRefused(f"{uri}: the bucket is in another region", "set AWS_DEFAULT_REGION")
+        return WrongRegion(f"{uri}: the bucket is in another region", "set AWS_DEFAULT_REGION")
     if code == "RequestTimeTooSkewed":
         return StoreRefused(f"{uri}: this machine's clock is wrong", "set the clock")
     if status in (400, 401, 403):
@@ -90,5 +93,5 @@ def _refusal(code: str, status: int, uri: str) -> StoreRefused | None:
             "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and that they may list, read, "
             "write and delete there"
         )
-        return StoreRefused(f"{uri}: access denied ({code or status})", remedy)
+        return WrongCredentials(f"{uri}: access denied ({code or status})", remedy)
     return None

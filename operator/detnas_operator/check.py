@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from detnas.errors import UserError
 from detnas.store import open_store
+from detnas.store.errors import StoreError
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
 from detnas_operator.cluster.connection import connect
 from detnas_operator.configuration.settings import OperatorSettings
+from detnas_operator.configuration.store_advice import for_a_cluster
 
 NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
     (PLURAL, ""): ("get", "list", "watch", "patch"),
@@ -95,6 +97,8 @@ def _store(uri: str) -> Finding:
     what = f"store {uri} can be used"
     try:
         open_store(uri).probe()
+    except StoreError as error:
+        return Finding(what, for_a_cluster(error))
     except UserError as error:
         return Finding(what, error)
     return Finding(what)

@@ -12,6 +12,7 @@ from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import Connection
 from detnas_operator.configuration.settings import OperatorSettings
+from detnas_operator.configuration.store_advice import for_a_cluster
 from detnas_operator.frame.handlers import EventHandlers, register
 from detnas_operator.frame.health import check_health
 from detnas_operator.frame.kopf_settings import kopf_settings
@@ -123,6 +124,7 @@ class Frame:
             return
         if isinstance(error, StoreError):
             self._metrics.store_failed(error)
+            error = for_a_cluster(error)
         with about(search=key.name, namespace=key.namespace):
             if isinstance(error, UserError):
                 log.warning("the pass failed, and is tried again: %s", error)

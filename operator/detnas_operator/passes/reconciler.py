@@ -11,10 +11,11 @@ from typing import Any
 from detnas.errors import UserError
 from detnas.lifecycle.obstacle import ObstacleError
 from detnas.records import keys
-from detnas.store.errors import StoreError, StoreFull, StoreUnavailable
+from detnas.store.errors import StoreError, StoreUnavailable
 from detnas_operator.cluster import ClusterError, KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.configuration.settings import OperatorSettings
+from detnas_operator.configuration.store_advice import for_a_cluster
 from detnas_operator.job.state import Running, Waiting
 from detnas_operator.passes.admission import Admitted, admit
 from detnas_operator.passes.deletion import (
@@ -112,8 +113,9 @@ class Reconciler:
             findings = self._search(key, resource, admitted, jobs)
         except StoreError as error:
             self._metrics.store_failed(error)
-            log.warning("%s", error)
-            findings = self._in_trouble(key, resource, _store_trouble(error))
+            trouble = store_trouble(error)
+            log.warning("%s", trouble.message)
+            findings = self._in_trouble(key, resource, trouble)
             self._count_failure(key, lasts=not isinstance(error, StoreUnavailable))
         except ClusterError:
             raise
@@ -235,9 +237,9 @@ class Reconciler:
             done = finalizing.delete_data(resource, store, folder)
         except StoreError as error:
             self._metrics.store_failed(error)
-            log.warning("%s", error)
-            trouble = self._in_trouble(key, resource, _store_trouble(error))
-            return self._publish(key, resource, trouble)
+            trouble = store_trouble(error)
+            log.warning("%s", trouble.message)
+            return self._publish(key, resource, self._in_trouble(key, resource, trouble))
         return Again() if done else Again(after=DELETING_SECONDS)
 
     def _await_pods(self, key: SearchKey, resource: Object, alive: list[Object]) -> Again:
@@ -267,11 +269,7 @@ def _unexpected(error: Exception) -> Reason:
     return Reason("SearchFailed", f"the search can not go on ({said}); {advice}")
 
 
-def _store_trouble(error: StoreError) -> Reason:
-    if isinstance(error, StoreFull):
-        return Reason("StoreUnavailable", str(error))
-    if isinstance(error, StoreUnavailable):
-        advice = "check the network and the operator's storage.endpoint"
-        goes_on = "the search goes on by itself once the store answers"
-        return Reason("StoreUnavailable", f"{error.problem}; {advice}; {goes_on}")
-    return Reason("StoreRefused", str(error))
+def store_trouble(error: StoreError) -> Reason:
+    """Return why a pass could not use the store, with what to do about it on a cluster."""
+    reason = "StoreUnavailable" if isinstance(error, StoreUnavailable) else "StoreRefused"
+    return Reason(reason, str(for_a_cluster(error)))

@@ -1,0 +1,36 @@
+"""What to do about S3 on a cluster, for whoever can do it: no environment there to set by hand."""
+
+from detnas.store.errors import (
+    CreateOnlyNotHonoured,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    WrongCredentials,
+    WrongRegion,
+)
+
+_ADVICE: dict[type[StoreError], str] = {
+    StoreFull: "free space there; the search goes on by itself once there is some",
+    StoreUnavailable: (
+        "check the network and the operator's storage.endpoint; the search goes on by itself once "
+        "the store answers"
+    ),
+    WrongCredentials: (
+        "the operator's administrator must correct the keys that the chart's storage.credentials "
+        "gives or names, or what they may do there (list, read, write, delete), and then restart "
+        "the operator"
+    ),
+    WrongRegion: "the operator's administrator must set the chart's storage.region to its region",
+    CreateOnlyNotHonoured: (
+        "the operator's administrator must set the chart's storage.endpoint to a server that "
+        "honours If-None-Match and If-Match on PUT, or results could be lost"
+    ),
+}
+
+
+def for_a_cluster(error: StoreError) -> StoreError:
+    """Return the same error with the chart's values in place of a command line's variables."""
+    for kind, advice in _ADVICE.items():  # what is full is unavailable, too: it goes first
+        if isinstance(error, kind):
+            return kind(error.problem, advice)
+    return error
