@@ -26,7 +26,8 @@ def search_seconds_left(
     running = max((seconds for seconds in own if seconds is not None), default=None)
     if state.facts is None or state.finished is not None:
         return running
-    took = [entry.seconds for _, entry in sorted(state.history.loose.items())][-_RECENT:]
+    loose = state.history.loose
+    took = [loose[index].seconds for index in sorted(loose)[-_RECENT:]]
     if not took:
         return None
     waiting = spec.search.trials - state.trials

@@ -73,7 +73,7 @@ class Requesting:
             state = self.reader.state
             assert state.facts is not None
             history = state.history
-            proposal = propose(
+            proposal = state.decision or propose(
                 spec.search, spec.teachers.space, state.facts, history.summary, history.in_flight
             )
             if not isinstance(proposal, Proposal):

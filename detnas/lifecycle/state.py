@@ -9,6 +9,7 @@ from detnas.plan.candidate import Candidate, Winner, choose_winner
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Observation
 from detnas.records import keys
+from detnas.records.proposal import Proposal
 from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import (
     DetectorResult,
@@ -65,7 +66,7 @@ class SearchState:
         pool: results of the pool's phases, in order, up to the first without one.
         facts: the base, scored.
         history: the trials.
-        finished: why no further trial is proposed.
+        decision: the next trial, or why there is none; none itself where it is not known.
         ending: what comes after the trials, once they are over.
     """
 
@@ -74,8 +75,13 @@ class SearchState:
     pool: tuple[PoolPhaseResult, ...] = ()
     facts: BaseFacts | None = None
     history: History = field(default_factory=lambda: History(Summary(1)))
-    finished: Finished | None = None
+    decision: Proposal | Finished | None = None
     ending: Ending | None = None
+
+    @property
+    def finished(self) -> Finished | None:
+        """Why no further trial is proposed; none while one is."""
+        return self.decision if isinstance(self.decision, Finished) else None
 
     @property
     def trials(self) -> int:
@@ -149,7 +155,9 @@ class SearchReader:
 
     def remember(self, history: History) -> SearchState:
         """Take note of what was written just now: a trial's request, or a segment."""
-        self.state = replace(self.state, history=history)
+        if history is not self.state.history:
+            decision = self.state.finished  # a trial that was proposed is not proposed again
+            self.state = replace(self.state, history=history, decision=decision)
         return self.state
 
     def doubt_trials(self) -> None:
@@ -189,15 +197,14 @@ class SearchReader:
             history = load_history(self._store, self._search, facts, spec.search.top_k)
         else:
             history = self._with_results(state.history, facts, may_have_ended)
-        self.state = replace(state, facts=facts, history=history, finished=None, ending=None)
-        decision = propose(
+        known = state.decision if history is state.history else None
+        decision = known or propose(
             spec.search, spec.teachers.space, facts, history.summary, history.in_flight
         )
-        if isinstance(decision, Finished):
-            self.state = replace(self.state, finished=decision)
-            if not history.in_flight and history.summary.best is not None:
-                ending = self._ending(history.summary.best, state.ending)
-                self.state = replace(self.state, ending=ending)
+        self.state = replace(state, facts=facts, history=history, decision=decision, ending=None)
+        if self.state.finished and not history.in_flight and history.summary.best is not None:
+            ending = self._ending(history.summary.best, state.ending)
+            self.state = replace(self.state, ending=ending)
 
     def _with_results(
         self, history: History, facts: BaseFacts, may_have_ended: Callable[[int], bool]

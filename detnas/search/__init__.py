@@ -5,7 +5,6 @@ from detnas.search.history import History, load_history, read_entries, write_seg
 from detnas.search.ledger import LedgerEntry, ledger_entry
 from detnas.search.lineage import lineage
 from detnas.search.propose import Convergence, Finished, propose
-from detnas.search.retention import collectable
 from detnas.search.score import Objective, Scored
 from detnas.search.summary import Summary, fold
 
@@ -18,7 +17,6 @@ __all__ = [
     "Objective",
     "Scored",
     "Summary",
-    "collectable",
     "fold",
     "ledger_entry",
     "lineage",

@@ -4,7 +4,7 @@ A trial is in flight once its request is written, and finished once its result i
 state: a process may die between any two writes, and the next one reads where it was.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from detnas.records import keys
@@ -15,6 +15,7 @@ from detnas.search.base import BaseFacts
 from detnas.search.folded import load_folded, write_folded
 from detnas.search.inherited import load_inherited
 from detnas.search.ledger import LedgerEntry, ledger_entry
+from detnas.search.loose import LooseEntries
 from detnas.search.segments import SEGMENT, Segment, pack
 from detnas.search.summary import Summary, fold
 from detnas.store import Store
@@ -36,7 +37,7 @@ class History:
 
     summary: Summary
     in_flight: tuple[Proposal, ...] = ()
-    loose: Mapping[int, LedgerEntry] = field(default_factory=dict)
+    loose: LooseEntries = field(default_factory=LooseEntries)
     segments: int = 0
     folded: int = 0
 
@@ -50,7 +51,7 @@ class History:
             self,
             summary=fold(self.summary, [entry]),
             in_flight=tuple(p for p in self.in_flight if p.index != entry.index),
-            loose={**self.loose, entry.index: entry},
+            loose=self.loose.with_entry(entry),
         )
 
 
@@ -80,8 +81,7 @@ def write_segments(store: Store, folder: str, history: History) -> History:
     """Write every segment that is complete; the history then has fewer loose entries."""
     while (segment := pack(history.segments, history.loose)) is not None:
         create_record(store, keys.ledger_segment(folder, segment.number), segment)
-        packed = {entry.index for entry in segment.entries}
-        loose = {i: entry for i, entry in history.loose.items() if i not in packed}
+        loose = history.loose.without(entry.index for entry in segment.entries)
         history = replace(history, loose=loose, segments=history.segments + 1)
     if history.folded < history.segments:
         write_folded(store, folder, history.segments, history.summary.top_k)

@@ -8,6 +8,7 @@ from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.state import SearchState
 from detnas.records.progress import Progress
 from detnas.search import Convergence, Finished, History
+from detnas.search.loose import LooseEntries
 from tests.detnas.plan.searches import manifest
 from tests.detnas.trials import BASE, START, folded, proposal, succeeded
 
@@ -23,8 +24,9 @@ def searching(*seconds: float) -> SearchState:
         number: succeeded(proposal(number), 0.3, 0.4).model_copy(update={"seconds": took})
         for number, took in enumerate(seconds)
     }
+    loose = LooseEntries(entries.values())
     running = tuple(proposal(len(seconds) + slot) for slot in range(2))
-    history = History(folded(list(entries.values())), in_flight=running, loose=entries)
+    history = History(folded(list(entries.values())), in_flight=running, loose=loose)
     return SearchState(facts=BASE, history=history)
 
 
@@ -41,7 +43,7 @@ def test_before_a_trial_has_ended_it_is_unknown() -> None:
 
 
 def test_before_and_after_the_trials_the_jobs_say_it() -> None:
-    over = replace(searching(30), finished=Finished(Convergence.TRIALS, "all are decided"))
+    over = replace(searching(30), decision=Finished(Convergence.TRIALS, "all are decided"))
     for state in (SearchState(), over):
         assert search_seconds_left(state, SPEC, [said(9.0), said(7.0), None]) == 9.0
         assert search_seconds_left(state, SPEC, []) is None

@@ -15,6 +15,7 @@ from detnas.records.results import Outcome
 from detnas.runner.display import Display
 from detnas.runner.running_jobs import Ended, RunningJob
 from detnas.search import History
+from detnas.search.loose import LooseEntries
 from detnas.store import Store, open_store
 from detnas.store.artifacts import put_record
 from tests.detnas.plan.searches import manifest
@@ -31,7 +32,7 @@ STATE = SearchState(
     history=History(
         folded([succeeded(proposal(0), 0.3), succeeded(proposal(1), 0.5)]),
         in_flight=(proposal(3),),
-        loose={index: succeeded(proposal(index), 0.1 + index / 5) for index in (0, 1)},
+        loose=LooseEntries(succeeded(proposal(index), 0.1 + index / 5) for index in (0, 1)),
     ),
 )
 

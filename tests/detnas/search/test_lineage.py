@@ -7,7 +7,7 @@ import pytest
 from detnas.errors import UserError
 from detnas.records.proposal import Step
 from detnas.records.results import Outcome
-from detnas.search import LedgerEntry, collectable, lineage
+from detnas.search import LedgerEntry, lineage
 from detnas.search.retention import needed
 from detnas.spec.search import Search
 from tests.detnas.trials import Simulation, failed, folded, proposal, searched, succeeded
@@ -45,9 +45,7 @@ def test_what_may_still_be_asked_for_stays() -> None:
     summary = folded(entries, top_k=1)
     in_flight = [proposal(5, parent=2), proposal(6)]
     assert needed(summary, in_flight) == {0, 1, 2}
-    assert collectable(entries, summary, in_flight, "Needed") == (nothing,)
-    assert collectable(entries, summary, [], "Needed") == (parent, nothing)
-    assert collectable(entries, summary, [], "All") == ()
+    assert needed(summary, []) == {0, 1}
 
 
 def test_a_whole_search_never_needs_what_was_collected() -> None:
@@ -56,8 +54,7 @@ def test_a_whole_search_never_needs_what_was_collected() -> None:
     search.fill()
     while search.in_flight:
         search.end(order.choice(search.in_flight))
-        found = collectable(search.entries.values(), search.summary, search.in_flight, "Needed")
-        gone |= {entry.index for entry in found}
+        gone |= search.entries.keys() - needed(search.summary, search.in_flight)
         search.fill()
         assert not gone & needed(search.summary, search.in_flight)
         assert all(one.parent not in gone for one in search.in_flight)
