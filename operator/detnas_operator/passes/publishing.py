@@ -1,16 +1,21 @@
 """Writes a search's status, when it is worth it, and the events that go with the change."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from detnas.spec.manifest import API_VERSION, KIND
-from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotFound
+from detnas_operator.cluster import (
+    PLURAL,
+    AlreadyExists,
+    ClusterError,
+    KubernetesClient,
+    NotFound,
+)
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.status.changes import is_worth_a_patch, merge_patch
-from detnas_operator.status.events import event_body, event_name, events
+from detnas_operator.status.events import Event, event_body, events
 from detnas_operator.status.findings import Findings
 from detnas_operator.status.resource_status import resource_status
 from detnas_operator.telemetry.metrics import Metrics
@@ -52,6 +57,9 @@ class Publisher:
         self._measure(resource, after)
         if not is_worth_a_patch(before, after, since_last, self.progress_seconds):
             return False
+        # First the events: a pass that dies before it has written the status is made again from
+        # the same version, and what it tells again has the same names.
+        untold = self._tell(resource, events(before, after))
         metadata = resource["metadata"]
         # The uid, not the version: only we write the status, and a spec changed meanwhile is
         # looked at in the next pass anyway.
@@ -64,21 +72,24 @@ class Publisher:
             return False
         self.cache.put_search(written)
         self._count_trials(before, after)
-        self._tell(resource, before, after)
+        self._tell(resource, untold)
         return True
 
-    def _tell(self, resource: Object, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        """Create the events; one that can not be is not worth another pass."""
-        metadata = resource["metadata"]
-        about = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata}
-        now = datetime.now(UTC)
-        for event in events(before, after):
-            log.info("%s: %s", event.reason, event.message)
-            body = event_body(event, about, now, event_name(event, about, now))
+    def _tell(self, resource: Object, happened: Iterable[Event]) -> list[Event]:
+        """Create the events; return those that could not be, which are not worth another pass."""
+        untold, now = [], datetime.now(UTC)
+        for event in happened:
+            body = event_body(event, resource, now)
             try:
-                self.client.create("events", metadata["namespace"], body)
+                self.client.create("events", resource["metadata"]["namespace"], body)
+            except AlreadyExists:
+                continue
             except ClusterError as error:
                 log.warning("event %s could not be written: %s", event.reason, error)
+                untold.append(event)
+            else:
+                log.info("%s: %s", event.reason, event.message)
+        return untold
 
     def _count_trials(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Count the trials that ended since the last status, each once."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from detnas.plan.stages import Phase
 from detnas.report.wording import spaced
 from detnas.resource.cut import cut
+from detnas.spec.manifest import API_VERSION, KIND
 from detnas_operator.status.figures import gain
 
 Status = Mapping[str, Any]
@@ -55,48 +56,50 @@ def events(before: Status, after: Status) -> tuple[Event, ...]:
     return tuple(told.values())
 
 
-def event_name(event: Event, resource: Status, now: datetime) -> str:
-    """Return a name for the event's object: the same when the same is written again."""
+def event_name(event: Event, resource: Status) -> str:
+    """Return a name for the event's object: the same when the same change is told again.
+
+    A change is one from this version of the resource: whoever tells it before the status is
+    written may tell it again after a crash, and only one object comes of it.
+    """
     metadata = resource["metadata"]
-    content = "\n".join((metadata["uid"], event.reason, event.message, now.isoformat()))
+    version = metadata["resourceVersion"]
+    content = "\n".join((metadata["uid"], version, event.reason, event.message))
     return f"{metadata['name']}.{blake2b(content.encode(), digest_size=8).hexdigest()}"
 
 
-def event_body(event: Event, resource: Status, now: datetime, name: str) -> dict[str, Any]:
+def event_body(event: Event, resource: Status, now: datetime) -> dict[str, Any]:
     """Return the core/v1 Event for the API server.
 
     Args:
         event: what happened.
-        resource: the search's resource, as the API server gave it.
+        resource: the search's resource, as the API server gave it before the change.
         now: when it happened.
-        name: of the event's object, unique in the namespace.
     """
-    metadata = resource["metadata"]
-    moment = now.astimezone(UTC)
+    namespace, moment = resource["metadata"]["namespace"], now.astimezone(UTC)
+    seconds = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": metadata["namespace"]},
-        "involvedObject": {
-            "apiVersion": resource["apiVersion"],
-            "kind": resource["kind"],
-            "namespace": metadata["namespace"],
-            "name": metadata["name"],
-            "uid": metadata["uid"],
-            "resourceVersion": metadata.get("resourceVersion", ""),
-        },
+        "metadata": {"name": event_name(event, resource), "namespace": namespace},
+        "involvedObject": _reference(resource["metadata"]),
         "type": event.type,
         "reason": event.reason,
         "message": event.message,
         "action": "Reconcile",
         "eventTime": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "firstTimestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "lastTimestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "firstTimestamp": seconds,
+        "lastTimestamp": seconds,
         "count": 1,
         "source": {"component": REPORTER},
         "reportingComponent": REPORTER,
         "reportingInstance": REPORTER,
     }
+
+
+def _reference(metadata: Status) -> dict[str, str]:
+    parts = {part: metadata[part] for part in ("namespace", "name", "uid", "resourceVersion")}
+    return {"apiVersion": API_VERSION, "kind": KIND, **parts}
 
 
 def _accepted(before: Status, after: Status) -> Iterator[Event]:

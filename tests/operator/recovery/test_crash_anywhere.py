@@ -12,7 +12,9 @@ from tests.cluster.faults import Call, Fault, Interrupt
 from tests.cluster.waiting import eventually
 from tests.operator.recovery.scene import SHORT, Door, JobsSeen, Scene, Turns
 from tests.operator.recovery.verdict import (
+    PHASES,
     check_decisions,
+    check_events,
     check_search,
     check_status,
     check_weights,
@@ -28,7 +30,8 @@ QUIET_SECONDS = 2.0
 class OneWriteALife:
     """A rule: each operator process may write once, and is killed before it hears the answer.
 
-    The probe of the store, which every process begins with, is fatal once.
+    What it writes again in vain is fatal once: the probe of the store, with which every process
+    begins, and events that it did not live to hear of.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -36,13 +39,14 @@ class OneWriteALife:
         self._scene = scene
 
     def __call__(self, call: Call) -> Fault | None:
-        if not call.is_write or self._is_known_probe(call):
+        if not call.is_write or self._is_in_vain(call):
             return None
         self.killed_after.append(call)
         return Interrupt(self._scene.operator.kill)
 
-    def _is_known_probe(self, call: Call) -> bool:
-        return call.path.endswith(PROBE_KEY) and call.what in {c.what for c in self.killed_after}
+    def _is_in_vain(self, call: Call) -> bool:
+        only_once = call.is_event or call.path.endswith(PROBE_KEY)
+        return only_once and call.what in {before.what for before in self.killed_after}
 
 
 @pytest.mark.slow
@@ -53,6 +57,7 @@ def test_an_operator_that_dies_after_every_write_finishes_its_search(scene: Scen
         scene.begin()
         live_until(scene, rule, lambda: scene.status().get("phase") == "Succeeded")
     check_search(scene, player, seen, LOST)
+    assert check_events(scene, LOST) >= set(PHASES)  # no pod ends before the status tells of it
     kinds = {(call.server, call.method) for call in rule.killed_after}
     assert kinds >= {("api", "POST"), ("api", "PATCH"), ("s3", "PUT"), ("s3", "DELETE")}
 
@@ -113,7 +118,7 @@ def live_until(scene: Scene, rule: OneWriteALife, is_reached: Callable[[], bool]
 
 def is_at_rest(scene: Scene) -> bool:
     """Whether the operator runs, and finds nothing to write."""
-    if not (scene.operator.is_running and scene.operator.is_ready()):
+    if not (scene.operator.is_running and scene.operator.is_ready() and scene.has_passed()):
         return False
     time.sleep(QUIET_SECONDS)
     return scene.operator.is_running

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cluster.faults import FAULTS, Call, Fault
 from tests.operator.recovery.scene import JobsSeen, Scene, Turns
-from tests.operator.recovery.verdict import check_search
+from tests.operator.recovery.verdict import check_events, check_search
 
 LOST = frozenset({1})
 LAST = 4
@@ -52,6 +52,7 @@ def test_searches_whose_every_write_fails_once_come_out_right(
     for namespace, fault in fault_in.items():
         print(namespace, fault)
         check_search(scene, player, seen, LOST, namespace)
+        check_events(scene, LOST, namespace)
         failed = [call for call in scene.journal.faulted() if rule.of(call) is fault]
         kinds = {(call.server, call.method) for call in failed}
         assert kinds >= {("api", "POST"), ("api", "PATCH"), ("s3", "PUT"), ("s3", "DELETE")}

@@ -14,9 +14,17 @@ from detnas.search.ledger import LedgerEntry
 from detnas.search.propose import propose
 from detnas.search.retention import needed
 from detnas.search.summary import Summary, fold
+from detnas.spec.manifest import KIND
 from detnas.store import Store
+from tests.cluster.api import EVENTS
 from tests.cluster.pods import PodPlayer
+from tests.cluster.waiting import eventually
 from tests.operator.recovery.scene import JobsSeen, Scene
+
+MILESTONES = ("Accepted", "TeachersReady", "Succeeded")
+"""Reasons of the events that every finished search has."""
+
+PHASES = ("Preparing", "TrainingTeachers", "Searching", "FineTuning", "Exporting")
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,7 @@ def check_jobs(
         ends = [one["type"] for one in job["status"]["conditions"] if one["status"] == "True"]
         assert {"Complete", "Failed"} & set(ends), f"{name} is not over: {ends}"
         assert job["spec"]["ttlSecondsAfterFinished"] == 3600, name
+    eventually(lambda: {(namespace, name) for name in names} <= {*seen.uids})
     uids = {job: ids for (place, job), ids in seen.uids.items() if place == namespace}
     assert {name: len(ids) for name, ids in uids.items()} == dict.fromkeys(names, 1)
     pods = Counter(pod.job for pod in player.played if pod.namespace == namespace)
@@ -162,3 +171,18 @@ def check_status(status: dict[str, Any], found: StoredSearch, lost: frozenset[in
     assert status["exported"]["trial"] == ending.winner.candidate.trial
     assert status["exported"]["uri"] == f"{found.store.uri}/{ending.export_folder}"
     assert found.store.get(keys.result_key(ending.export_folder))
+
+
+def check_events(scene: Scene, lost: frozenset[int], namespace: str = "") -> set[str]:
+    """What came of the search was told, each thing once; return the reasons of its events."""
+    found = scene.cluster.api.list(EVENTS, namespace or scene.namespace)
+    own = [one for one in found if one["involvedObject"]["kind"] == KIND]
+    told = Counter(event["reason"] for event in own)
+    assert {reason: told[reason] for reason in MILESTONES} == dict.fromkeys(MILESTONES, 1)
+    assert max(told[phase] for phase in PHASES) == 1, told
+    best = [event["message"] for event in own if event["reason"] == "NewBest"]
+    assert best
+    assert len(best) == len(set(best)), best
+    failed = [event["message"] for event in own if event["reason"] == "TrialFailed"]
+    assert [int(message.split(":")[0].removeprefix("trial ")) for message in failed] == [*lost]
+    return set(told)

@@ -186,8 +186,13 @@ RESOURCE: dict[str, Any] = {
 EVENT = Event("Warning", "TrialFailed", "trial 1: diverged")
 
 
+def changed(**metadata: str) -> dict[str, Any]:
+    """The resource with other metadata."""
+    return {**RESOURCE, "metadata": {**RESOURCE["metadata"], **metadata}}
+
+
 def test_an_events_body_is_what_kubectl_looks_for():
-    body = event_body(EVENT, RESOURCE, NOW, "r101.1")
+    body = event_body(EVENT, RESOURCE, NOW)
 
     assert body["involvedObject"]["uid"] == RESOURCE["metadata"]["uid"]
     assert body["involvedObject"]["namespace"] == body["metadata"]["namespace"] == "team-a"
@@ -203,18 +208,22 @@ def test_an_events_body_is_what_kubectl_looks_for():
     assert body["reportingInstance"]
 
 
-def test_an_events_name_is_its_own():
+def test_the_same_change_told_again_is_the_same_event():
+    again = event_body(EVENT, RESOURCE, NOW + timedelta(minutes=1))
+
+    assert again["metadata"] == event_body(EVENT, RESOURCE, NOW)["metadata"]
+
+
+def test_another_change_is_another_event():
     names = {
-        event_name(EVENT, RESOURCE, NOW),
-        event_name(EVENT, RESOURCE, NOW + timedelta(microseconds=1)),
-        event_name(Event("Warning", "TrialFailed", "trial 2: diverged"), RESOURCE, NOW),
-        event_name(
-            EVENT, {**RESOURCE, "metadata": {**RESOURCE["metadata"], "uid": "another"}}, NOW
-        ),
+        event_name(EVENT, RESOURCE),
+        event_name(EVENT, changed(resourceVersion="18")),
+        event_name(EVENT, changed(uid="another")),
+        event_name(Event("Warning", "TrialFailed", "trial 2: diverged"), RESOURCE),
+        event_name(Event("Warning", "Degraded", EVENT.message), RESOURCE),
     }
 
-    assert len(names) == 4
-    assert event_name(EVENT, RESOURCE, NOW) in names
+    assert len(names) == 5
     for name in names:
         assert name.startswith("r101.")
         assert name == name.lower()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from detnas_operator.status.changes import merge_patch
-from detnas_operator.status.events import event_body, event_name, events
+from detnas_operator.status.events import event_body, events
 from detnas_operator.status.resource_status import resource_status
 from tests.cluster.api import EVENTS, SEARCHES, Document
 from tests.cluster.control_plane import ControlPlane
@@ -24,13 +24,13 @@ def told(cluster: ControlPlane, namespace: str) -> Document:
         now = NOW + timedelta(minutes=number)
         before = search.get("status", {})
         after = resource_status(findings, before, now)
+        for event in events(before, after):
+            body = event_body(event, search, now)
+            cluster.api.create(body, namespace, fieldValidation="Strict")
         patch = {"status": merge_patch(before, after)}
         search = cluster.api.patch(SEARCHES, namespace, "r101", patch, "status")
         # Nothing is pruned or filled in: the next pass would otherwise see a change.
         assert search["status"] == after
-        for event in events(before, after):
-            body = event_body(event, search, now, event_name(event, search, now))
-            cluster.api.create(body, namespace, fieldValidation="Strict")
     return search
 
 
@@ -63,7 +63,7 @@ def test_people_find_them_in_kubectl_describe(
     assert "TrialFailed" in described
     assert "it lies in s3://lab/detnas" in described
     assert "condition met" in kubectl(
-        "wait", "detnas/r101", "--for=condition=Succeeded", "--timeout=5s"
+        "wait", "detnas/r101", "--for=condition=Succeeded", "--timeout=60s"
     )
     shown = kubectl("get", "detnas", "r101")
     for cell in ("Succeeded", "Ready", "10/10", "1.3000", "1.0000", "0.4200", "-55%"):

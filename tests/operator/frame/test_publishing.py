@@ -1,0 +1,94 @@
+"""Events come before the status: whatever fails in between, each is there once."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from detnas.plan.stages import Phase
+from detnas_operator.cluster import ClusterError, KubernetesClient, Unavailable
+from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.passes.publishing import Publisher
+from detnas_operator.telemetry.metrics import Metrics
+from tests.cluster.api import EVENTS, SEARCHES, Document
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.searches import manifest
+from tests.operator.status.found import found, searched
+
+BEGUN = found(searched(Phase.PREPARING))
+TOLD = {"Accepted": 1, "Preparing": 1}
+NEVER = float("inf")
+
+
+class Failing(KubernetesClient):
+    """A client whose next writes of some kind fail, the events before or the status after them."""
+
+    failures: Counter[str]
+
+    def create(self, kind: str, namespace: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._fail(kind)
+        return super().create(kind, namespace, body)
+
+    def merge_patch(self, kind: str, *arguments: Any) -> dict[str, Any]:
+        self._fail(kind)
+        return super().merge_patch(kind, *arguments)
+
+    def _fail(self, kind: str) -> None:
+        if self.failures[kind]:
+            self.failures[kind] -= 1
+            raise Unavailable(f"no answer for {kind}")
+
+
+@pytest.fixture
+def search(cluster: ControlPlane, namespace: str) -> Document:
+    return cluster.api.create(manifest("r101"), namespace)
+
+
+def publisher(client: KubernetesClient, **failures: int) -> Publisher:
+    failing = Failing(client.connection)
+    failing.failures = Counter(failures)
+    return Publisher(failing, ClusterCache(), Metrics(), 60)
+
+
+def told(cluster: ControlPlane, search: Document) -> Counter[str]:
+    fields = f"involvedObject.uid={search['metadata']['uid']}"
+    found = cluster.api.list(EVENTS, search["metadata"]["namespace"], fieldSelector=fields)
+    return Counter(event["reason"] for event in found)
+
+
+def test_what_was_told_is_not_told_again_after_a_pass_that_wrote_no_status(
+    cluster: ControlPlane, client: KubernetesClient, search: Document
+) -> None:
+    with pytest.raises(ClusterError):
+        publisher(client, detnassearches=1).publish(search, BEGUN, NEVER)
+    assert told(cluster, search) == TOLD
+    assert publisher(client).publish(search, BEGUN, NEVER)
+    assert told(cluster, search) == TOLD
+
+
+def test_an_event_that_is_not_taken_at_once_is_told_after_the_status(
+    cluster: ControlPlane, client: KubernetesClient, search: Document
+) -> None:
+    assert publisher(client, events=2).publish(search, BEGUN, NEVER)
+    assert told(cluster, search) == TOLD
+
+
+def test_a_server_that_takes_no_events_does_not_hold_up_the_status(
+    cluster: ControlPlane, client: KubernetesClient, search: Document
+) -> None:
+    assert publisher(client, events=99).publish(search, BEGUN, NEVER)
+    assert not told(cluster, search)
+    metadata = search["metadata"]
+    status = cluster.api.get(SEARCHES, metadata["namespace"], metadata["name"])["status"]
+    assert status["phase"] == "Preparing"
+
+
+def test_what_happens_again_is_told_again(
+    cluster: ControlPlane, client: KubernetesClient, search: Document
+) -> None:
+    made, metadata = publisher(client), search["metadata"]
+    for suspended in (False, True, False, True):
+        now = cluster.api.get(SEARCHES, metadata["namespace"], metadata["name"])
+        findings = found(searched(Phase.PREPARING), suspended=suspended)
+        assert made.publish(now, findings, NEVER)
+    assert told(cluster, search)["Suspended"] == 2
