@@ -1,6 +1,7 @@
 """A release in a real cluster: installed, used, upgraded, joined by a second, and removed."""
 
 import base64
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -77,12 +78,19 @@ def rights(caller: Api, namespace: str) -> dict[str, set[str]]:
     return granted(rule for rule in rules if rule["apiGroups"][0] not in about_itself)
 
 
+def wait_for_all_rights(operator: Api, namespace: str) -> None:
+    """Wait until the API server knows the roles: a moment after they are made."""
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: rights(operator, namespace) == ALLOWED)
+    assert rights(operator, namespace) == ALLOWED
+
+
 def test_operator_may_do_what_it_needs_and_only_where_it_watches(
     installed: Administrator,
 ) -> None:
     operator = installed.plane.caller(NAMESPACE, "detnas")
-    assert rights(operator, TENANT) == ALLOWED
-    assert rights(operator, NAMESPACE) == ALLOWED
+    for namespace in (TENANT, NAMESPACE):
+        wait_for_all_rights(operator, namespace)
     assert rights(operator, "team-b") == rights(operator, "kube-system") == {}
 
 
@@ -90,7 +98,7 @@ def test_cluster_wide_operator_may_do_the_same_everywhere(administrator: Adminis
     administrator.install(RELEASE, {**ONE_TENANT, "clusterWide": True})
     operator = administrator.plane.caller(NAMESPACE, "detnas")
     for namespace in (NAMESPACE, TENANT, "team-b"):
-        assert rights(operator, namespace) == ALLOWED
+        wait_for_all_rights(operator, namespace)
 
 
 def test_jobs_may_do_nothing(installed: Administrator) -> None:
@@ -158,6 +166,8 @@ def test_helm_test_tells_what_works_and_what_does_not(
     wrong = {**keys, "secretAccessKey": "wrong"}
     values = {**values, "rbac": {"create": False}, "storage": {**place, "credentials": wrong}}
     administrator.helm("upgrade", RELEASE, FOLDER, values=values)
+    operator = administrator.plane.caller(NAMESPACE, "detnas")
+    eventually(lambda: not rights(operator, TENANT))
     done = checked(administrator, tmp_path / "operator.yaml")
     assert done.returncode == 1
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
@@ -197,7 +207,9 @@ def test_searches_outlive_the_release_and_are_found_by_the_next(
     assert api.find(SERVICE_ACCOUNTS, TENANT, "detnas-trainer") is None
     assert api.get(SEARCHES, TENANT, "kept")
     installed.install(RELEASE, ONE_TENANT)
-    assert installed.plane.caller(NAMESPACE, "detnas").get(SEARCHES, TENANT, "kept")
+    operator = installed.plane.caller(NAMESPACE, "detnas")
+    wait_for_all_rights(operator, TENANT)
+    assert operator.get(SEARCHES, TENANT, "kept")
 
 
 def test_definition_stays_if_the_release_stops_bringing_it(installed: Administrator) -> None:
@@ -214,11 +226,12 @@ def test_second_release_lives_beside_the_first(installed: Administrator) -> None
     assert "invalid ownership metadata" in refused.stderr
     said = other.install(RELEASE, SECOND)
     assert "belongs to another release" in said
-    assert rights(other.plane.caller(ELSEWHERE, "detnas"), "team-b") == ALLOWED
-    assert rights(other.plane.caller(ELSEWHERE, "detnas"), TENANT) == {}
+    second = other.plane.caller(ELSEWHERE, "detnas")
+    wait_for_all_rights(second, "team-b")
+    assert rights(second, TENANT) == {}
     other.helm("uninstall", RELEASE)
     assert installed.definition()
-    assert rights(installed.plane.caller(NAMESPACE, "detnas"), TENANT) == ALLOWED
+    wait_for_all_rights(installed.plane.caller(NAMESPACE, "detnas"), TENANT)
 
 
 def running_pod(api: Api, verb: str) -> str:

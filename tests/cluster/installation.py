@@ -8,14 +8,16 @@ import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.cluster.api import Api, Document
+from tests.cluster.api import JOBS, Api, ApiError, Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.processes import Command
+from tests.cluster.waiting import eventually
 from tests.seaweed import S3Server
 
 CHART = Path(__file__).parents[2] / "charts" / "detnas"
@@ -120,5 +122,16 @@ def _installation(
         if one["kind"] == "ConfigMap" and "operator.yaml" in one["data"]
     ]
     environment = {**server.environment(), "AWS_ENDPOINT_URL": endpoint}
-    api = cluster.caller(namespace, account)
-    return Installation(namespace, api, yaml.safe_load(text), environment)
+    api, settings = cluster.caller(namespace, account), yaml.safe_load(text)
+    for watched in settings.get("namespaces") or [""]:
+        eventually(partial(_may_list_jobs, api, watched))
+    return Installation(namespace, api, settings, environment)
+
+
+def _may_list_jobs(api: Api, namespace: str) -> bool:
+    """Whether roles are in force, which the API server learns of a moment after they are made."""
+    try:
+        api.list(JOBS, namespace)
+    except ApiError:
+        return False
+    return True

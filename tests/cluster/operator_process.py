@@ -13,10 +13,10 @@ import yaml
 from tests.cluster.api import Api
 from tests.cluster.installation import Installation
 from tests.cluster.processes import Command, Process, start
-from tests.seaweed import free_ports
+from tests.ports import free_ports
 
-START_SECONDS = 60
-STOP_SECONDS = 30
+START_SECONDS = 120
+STOP_SECONDS = 60
 INHERITED = ("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Found = TypeVar("Found")
+PATIENCE = 120.0
+"""Seconds for a busy machine: nothing waits longer for them, but a test that fails."""
 
 
-def eventually(find: Callable[[], Found], seconds: float = 60) -> Found:
+def eventually(find: Callable[[], Found], seconds: float = PATIENCE) -> Found:
     """Wait until something is found, and return it.
 
-    A field that is not written yet (a KeyError) is not found either. The time is for a busy
-    machine: nothing waits longer for it, but a test that fails.
+    A field that is not written yet (a KeyError) is not found either.
     """
     until = time.monotonic() + seconds
     while True:

@@ -17,13 +17,12 @@ from detnas_operator.cluster import (
     Unavailable,
 )
 from detnas_operator.cluster.connection import Connection, connect
+from tests.cluster.admission import forbid
 from tests.cluster.api import JOBS, NAMESPACES, PODS, SEARCHES, Api
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
-from tests.seaweed import free_ports
-
-QUOTAS = "api/v1/resourcequotas"
+from tests.ports import free_ports
 
 
 def job(name: str, **labels: str) -> dict[str, Any]:
@@ -124,20 +123,12 @@ def test_lists_page_by_page_what_a_selector_chooses(
 def test_quota_and_invalid_objects_are_refused_in_the_servers_words(
     client: KubernetesClient, cluster: ControlPlane, namespace: str
 ) -> None:
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "few"},
-        "spec": {"hard": {"count/jobs.batch": "1"}},
-    }
-    cluster.api.create(quota, namespace)
-    eventually(lambda: cluster.api.get(QUOTAS, namespace, "few").get("status", {}).get("hard"))
-    client.create("jobs", namespace, job("a"))
-    with pytest.raises(Refused, match="exceeded quota: few") as refused:
-        client.create("jobs", namespace, job("b"))
+    forbid(cluster.api, namespace, "count/jobs.batch")
+    with pytest.raises(Refused, match="exceeded quota: limits") as refused:
+        client.create("jobs", namespace, job("a"))
     assert refused.value.status == 403
     assert not refused.value.remedy
-    broken = job("c")
+    broken = job("b")
     del broken["spec"]["template"]["spec"]["containers"][0]["image"]
     with pytest.raises(Refused, match="image: Required value") as invalid:
         client.create("jobs", namespace, broken)

@@ -8,12 +8,11 @@ from detnas.plan.stages import Verb
 from detnas_operator.job.job import job_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job.state import JobState, job_state
+from tests.cluster.admission import restrict
 from tests.cluster.api import JOBS, PODS, Api, Document
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
 from tests.operator.job.orders import SETTINGS, TENANT, order
-
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Tenancy:
             pods = self.pods(job)
             return pods if len(pods) == count else []
 
-        return eventually(found, 60)
+        return eventually(found)
 
     def state(self, job: str, now: datetime | None = None, refused: str = "") -> JobState:
         """How a Job stands now."""
@@ -76,7 +75,7 @@ class Tenancy:
 
 def tenancy(api: Api, namespace: str) -> Tenancy:
     """Make a namespace a tenant's: restricted, with a service account and a search."""
-    api.patch("api/v1/namespaces", "", namespace, {"metadata": {"labels": RESTRICTED}})
+    restrict(api, namespace)
     account = {
         "apiVersion": "v1",
         "kind": "ServiceAccount",

@@ -16,6 +16,7 @@ from detnas_operator.job.state import (
     Waiting,
     WaitingReason,
 )
+from tests.cluster.admission import forbid
 from tests.cluster.api import EVENTS, JOBS, PODS, ApiError, Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.waiting import eventually
@@ -56,12 +57,16 @@ def pod_event(tenant: Tenancy, job: str) -> str:
     return eventually(message)
 
 
-def state_when(tenant: Tenancy, job: str, kind: type[JobState], seconds: float = 30) -> JobState:
+def status_of(tenant: Tenancy, job: str) -> Document:
+    return tenant.api.get(JOBS, tenant.namespace, job)["status"]
+
+
+def state_when(tenant: Tenancy, job: str, kind: type[JobState]) -> JobState:
     def found() -> JobState | None:
         state = tenant.state(job)
         return state if isinstance(state, kind) else None
 
-    state = eventually(found, seconds)
+    state = eventually(found)
     assert state is not None
     return state
 
@@ -156,7 +161,7 @@ def test_who_is_stopped_goes_on_without_using_up_attempts(tenant: Tenancy) -> No
         assert state.reason is WaitingReason.RETRYING
     for job in ends:
         *_, again = tenant.pods_when(job, 2)  # the controller's back-off is 10 s
-        assert tenant.api.get(JOBS, tenant.namespace, job)["status"].get("failed", 0) == 0
+        assert status_of(tenant, job).get("failed", 0) == 0
         words = f"pod {again['metadata']['name']} waits for a node"
         assert tenant.state(job) == Waiting(WaitingReason.STARTING, words)
 
@@ -174,6 +179,7 @@ def test_a_queued_job_waits_without_pods_until_it_is_admitted(tenant: Tenancy) -
     state = tenant.state(job, datetime.now(UTC) + timedelta(hours=9))
     assert isinstance(state, Waiting)
     assert state.reason is WaitingReason.QUEUED
+    eventually(lambda: status_of(tenant, job)["conditions"])  # the Job controller has seen it
     assert not tenant.pods(job)
     tenant.api.patch(JOBS, tenant.namespace, job, {"spec": {"suspend": False}})
     eventually(lambda: tenant.pods(job))
@@ -185,21 +191,14 @@ def test_a_queued_job_waits_without_pods_until_it_is_admitted(tenant: Tenancy) -
 
 
 def test_a_quota_is_told_in_the_servers_words(tenant: Tenancy) -> None:
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "none", "namespace": tenant.namespace},
-        "spec": {"hard": {"pods": "0"}},
-    }
-    tenant.api.create(quota)
-    quotas = "api/v1/resourcequotas"
-    eventually(lambda: tenant.api.get(quotas, tenant.namespace, "none").get("status", {}))
+    forbid(tenant.api, tenant.namespace, "pods")
     job = tenant.create()
     words = pod_event(tenant, job)
     told = tenant.state(job, refused=words)
     assert isinstance(told, Waiting)
     assert told.reason is WaitingReason.QUOTA_EXCEEDED
     assert words in told.message
+    eventually(lambda: status_of(tenant, job)["startTime"])
     untold = tenant.state(job, datetime.now(UTC) + timedelta(minutes=1))
     assert isinstance(untold, Waiting)
     assert untold.reason is WaitingReason.PODS_REFUSED
@@ -207,8 +206,9 @@ def test_a_quota_is_told_in_the_servers_words(tenant: Tenancy) -> None:
 
 
 def test_a_missing_service_account_is_told(tenant: Tenancy) -> None:
-    tenant.api.delete("api/v1/serviceaccounts", tenant.namespace, TENANT.service_account)
-    job = tenant.create()
+    stranger = TENANT.model_copy(update={"service_account": "nobody"})
+    made = tenant.api.create(job_manifest(tenant.order(), SETTINGS, stranger))
+    job = made["metadata"]["name"]
     state = tenant.state(job, refused=pod_event(tenant, job))
     assert isinstance(state, Waiting)
     assert state.reason is WaitingReason.CREDENTIALS_MISSING
@@ -240,6 +240,5 @@ def test_a_lost_worker_and_the_peers_it_takes_along_come_back_together(tenant: T
     tenant.end(pods[1], 75)
     # Two failures in a row double the controller's back-off of 10 s.
     tenant.pods_when(job, 4)
-    status = tenant.api.get(JOBS, tenant.namespace, job)["status"]
-    assert status["failed"] == 1, "the peer that lost it does not count"
+    assert status_of(tenant, job)["failed"] == 1, "the peer that lost it does not count"
     assert isinstance(tenant.state(job), Waiting)

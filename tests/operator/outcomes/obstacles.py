@@ -12,7 +12,6 @@ from tests.cluster.waiting import eventually
 
 POLICIES = "apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 BINDINGS = "apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
-QUOTAS = "api/v1/resourcequotas"
 
 Stuck = Callable[[PlayedPod], Awaitable[None]]
 
@@ -27,15 +26,6 @@ def stuck_until(mended: threading.Event, stuck: Stuck, then: Script) -> Script:
         await then(pod)
 
     return script
-
-
-def quota(hard: dict[str, str]) -> Document:
-    return {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "limits"},
-        "spec": {"hard": hard},
-    }
 
 
 def somebody_elses_job(name: str) -> Document:

@@ -8,125 +8,31 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import pytest
 
+from tests.cluster.admission import QUOTAS, forbid
 from tests.cluster.api import JOBS, Document
 from tests.cluster.scripts import exits, succeeds
 from tests.cluster.waiting import eventually
 from tests.operator.outcomes.doings import leaves_a_checkpoint
 from tests.operator.outcomes.obstacles import (
-    QUOTAS,
-    Stuck,
     allow_jobs,
-    quota,
     refuse_jobs,
     somebody_elses_job,
     stuck_until,
 )
-from tests.operator.outcomes.stage import ONE_PHASE, Search, Stage, in_order
+from tests.operator.outcomes.stage import Search, Stage, in_order
+from tests.operator.outcomes.waits import STANDING, WAITS
 
-SCHEDULER = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes"
 QUIET_SECONDS = 11.0
 """Longer than the time after which the operator looks again at what waits."""
 
+WHILES = 4
+"""A busy machine may need some to come to rest; who writes at every look has no rest in any."""
 
-@dataclass(frozen=True)
-class Wait:
-    """Something that is in the way.
-
-    Attributes:
-        reason: of the conditions Succeeded and, unless it is harmless, Degraded.
-        says: parts of the message, in order.
-        job: at which the search waits.
-        stuck: what the Job's pod does before the cause is gone.
-        quota: hard limits of a ResourceQuota; lifted in the end.
-        harmless: nobody needs to look.
-    """
-
-    reason: str
-    says: tuple[str, ...]
-    job: str = "-prepare"
-    stuck: Stuck | None = None
-    quota: dict[str, str] = field(default_factory=dict)
-    harmless: bool = False
-    spec: dict[str, Any] = field(default_factory=dict)
-
-
-def _on_its_node(reason: str, message: str) -> Stuck:
-    return lambda pod: pod.wait_for(reason, message)
-
-
-WAITS = {
-    "no-jobs": Wait(
-        "QuotaExceeded",
-        (
-            "the API server refuses Job no-jobs-prepare",
-            "exceeded quota: limits",
-            "count/jobs.batch=0",
-        ),
-        quota={"count/jobs.batch": "0"},
-    ),
-    "no-pods": Wait(
-        "QuotaExceeded",
-        ("job no-pods-prepare waits", "exceeded quota: limits", "pods=0", "when others end"),
-        quota={"pods": "0"},
-    ),
-    "no-gpus": Wait(
-        "QuotaExceeded",
-        ("job no-gpus-base waits", "exceeded quota: limits", "requests.nvidia.com/gpu=0"),
-        job="-base",
-        quota={"requests.nvidia.com/gpu": "0"},
-        spec={"teachers": {**ONE_PHASE, "gpusPerWorker": 0}},
-    ),
-    "crowded": Wait(
-        "Unschedulable",
-        ("job crowded-t0000 waits: pod crowded-t0000 fits no node", SCHEDULER),
-        job="-t0000",
-        stuck=lambda pod: pod.unschedulable(SCHEDULER),
-    ),
-    "no-image": Wait(
-        "ImagePull",
-        ("can not have its image", 'Back-off pulling image "x"', "spec.jobs.imagePullSecrets"),
-        stuck=_on_its_node("ImagePullBackOff", 'Back-off pulling image "x"'),
-    ),
-    "no-data": Wait(
-        "DataMissing",
-        ('persistentvolumeclaim "data" not found', "create the claim"),
-        stuck=lambda pod: pod.unschedulable('persistentvolumeclaim "data" not found'),
-    ),
-    "no-keys": Wait(
-        "CredentialsMissing",
-        ("lacks the credentials", 'secret "detnas-s3" not found', "create the Secret"),
-        stuck=_on_its_node("CreateContainerConfigError", 'secret "detnas-s3" not found'),
-    ),
-    "refused": Wait(
-        "AdmissionRefused",
-        ("the API server refuses Job refused-prepare", "no GPUs are sold on Sundays"),
-    ),
-    "taken": Wait(
-        "NameTaken",
-        ("jobs taken-prepare belongs to another object", "waiting until it is gone"),
-    ),
-    "queued": Wait(
-        "Queued",
-        ("job queued-prepare waits: ", "waits for Kueue to admit it to queue gold"),
-        harmless=True,
-        spec={"jobs": {"queueName": "gold"}},
-    ),
-}
-
-STANDING = {
-    "standing": ({"suspend": True}, "Suspended"),
-    "broken": ({}, "Failed"),
-    "done": ({}, "Succeeded"),
-    "running": ({"evaluation": {"gpus": 0}}, "Searching"),
-    "halted": ({"limits": {"retries": 0, "consecutiveFailures": 1}}, "Suspended"),
-}
-"""Searches that wait for nothing the cluster could give, and the phase they stay in."""
 
 ROOMS = len(WAITS) + len(STANDING)
 
@@ -157,8 +63,7 @@ def seen(stage: Stage) -> Iterator[dict[str, Seen]]:
     searches |= {name: _standing(stage, name) for name in STANDING}
     _wait(lambda: all(map(_stands, searches.values())))
     time.sleep(2)  # the last events, and the first progress of what runs
-    before = {name: _written(search) for name, search in searches.items()}
-    time.sleep(QUIET_SECONDS)
+    before = _quiet(searches)
     found = {
         name: Seen(
             search=search,
@@ -255,7 +160,7 @@ def _blocked(stage: Stage, name: str, mended: threading.Event) -> Search:
     if wait.stuck:
         stage.on(name + wait.job, stuck_until(mended, wait.stuck, succeeds(work=stage.trainer)))
     if wait.quota:
-        api.create(quota(wait.quota), search.namespace)
+        forbid(api, search.namespace, wait.quota)
     if name == "taken":
         api.create(somebody_elses_job("taken-prepare"), search.namespace)
     if name == "refused":
@@ -282,7 +187,17 @@ def _make_way(stage: Stage, searches: dict[str, Search]) -> None:
 def _wait(holds: Callable[[], bool]) -> None:
     """Wait; if it is in vain, the test that needs it says so."""
     with contextlib.suppress(AssertionError):
-        eventually(holds, 60)
+        eventually(holds)
+
+
+def _quiet(searches: dict[str, Search]) -> dict[str, tuple[str, int]]:
+    """What was written of each before a while in which nothing was, or the last of some whiles."""
+    for _ in range(WHILES):
+        before = {name: _written(search) for name, search in searches.items()}
+        time.sleep(QUIET_SECONDS)
+        if before == {name: _written(search) for name, search in searches.items()}:
+            break
+    return before
 
 
 def _stands(search: Search) -> bool:

@@ -1,22 +1,16 @@
-"""Tenants of one operator: namespaces under Pod Security "restricted", and what was asked of S3."""
+"""Searches of several tenants of one operator, and what was asked of S3."""
 
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from tests.cluster.api import NAMESPACES, SEARCHES, Document
+from tests.cluster.api import SEARCHES, Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.faults import Call
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
 
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 OVER = ("Succeeded", "Failed")
-
-
-def restrict(cluster: ControlPlane, namespace: str) -> None:
-    """Let the API server admit pods to a namespace by the strictest of Kubernetes' standards."""
-    cluster.api.patch(NAMESPACES, "", namespace, {"metadata": {"labels": RESTRICTED}})
 
 
 def apply(
@@ -39,7 +33,7 @@ def condition(cluster: ControlPlane, namespace: str, name: str, kind: str) -> Do
 
 
 def wait_until_over(
-    cluster: ControlPlane, namespace: str, name: str, seconds: float = 90
+    cluster: ControlPlane, namespace: str, name: str, seconds: float = 180
 ) -> Document:
     """Wait until a search has ended, and return its status."""
 
@@ -56,7 +50,7 @@ def wait_until_said(
     name: str,
     kind: str,
     values: tuple[str, ...],
-    seconds: float = 60,
+    seconds: float = 120,
 ) -> Document:
     """Wait until a condition has one of these values, and return it."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.cluster.admission import restrict
 from tests.cluster.api import EVENTS, JOBS, PODS, Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fault_proxy import FaultProxy
@@ -17,7 +18,6 @@ from tests.cluster.scripts import Scripts, succeeds
 from tests.operator.tenancy.scene import (
     apply,
     keys_asked_for,
-    restrict,
     status,
     wait_until_over,
 )
@@ -52,7 +52,7 @@ def ended(
 ) -> Iterator[Ended]:
     spaces = (namespaces(), namespaces())
     for space in spaces:
-        restrict(cluster, space)
+        restrict(cluster.api, space)
     with (
         FaultProxy(cluster.api.server, cluster.api.ca) as api,
         FaultProxy(s3_server.endpoint, name="s3", journal=api.journal) as s3,
@@ -63,7 +63,7 @@ def ended(
         for space in spaces:
             apply(cluster, space, NAME, trials=3, parallelism=2)
         for space in spaces:
-            wait_until_over(cluster, space, NAME, 120)
+            wait_until_over(cluster, space, NAME)
         pods = {s: [p.document for p in played if p.namespace == s] for s in spaces}
         yield Ended(spaces, pods, api.journal, installation)
 

@@ -18,7 +18,7 @@ from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.cluster.scripts import Scripts, succeeds
 from tests.cluster.waiting import eventually
 from tests.operator.tenancy.hanging_proxy import HangingProxy
-from tests.operator.tenancy.scene import apply, condition, wait_until_over, wait_until_said
+from tests.operator.tenancy.scene import apply, wait_until_over, wait_until_said
 from tests.seaweed import S3Server
 
 WORKERS = 4
@@ -88,8 +88,8 @@ def test_a_store_that_hangs_for_one_tenant_stops_no_other(
         apply(cluster, other, "quick", trials=2)
         # Once: what nobody could know before; then half of the workers are there.
         assert wait_until_over(cluster, other, "quick")["phase"] == "Succeeded"
-        assert operator.health()[0] == 200
-        said = condition(cluster, hung, "hung-0", "Degraded")
-        assert (said["status"], said["reason"]) == ("True", "StoreUnavailable")
+        assert eventually(lambda: operator.health()[0]) == 200
+        said = wait_until_said(cluster, hung, "hung-0", "Degraded", ("True",))
+        assert said["reason"] == "StoreUnavailable"
         s3.silent_for = ""
         wait_until_said(cluster, hung, "hung-0", "Accepted", ("True",))

@@ -11,6 +11,7 @@ import pytest
 
 from detnas.records import keys
 from detnas.store.artifacts import canonical_json
+from tests.cluster.admission import restrict
 from tests.cluster.api import EVENTS, JOBS
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import install
@@ -19,11 +20,11 @@ from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pods import Behaviour, PodPlayer
 from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.cluster.scripts import Scripts, runs_until, succeeds
+from tests.cluster.waiting import eventually
 from tests.detnas.runner.fake_trainer import answer
 from tests.operator.tenancy.scene import (
     apply,
     condition,
-    restrict,
     status,
     wait_until_over,
     wait_until_said,
@@ -127,7 +128,7 @@ def test_hostile_records_harm_their_own_search_only(
 ) -> None:
     evil, good = namespaces(), namespaces()
     for namespace in (evil, good):
-        restrict(cluster, namespace)
+        restrict(cluster.api, namespace)
     installation = install(cluster, s3_server, [evil, good])
     trainer = HostileTrainer(s3_server)
     store = trainer.store(installation.settings["storage"]["default"])
@@ -145,7 +146,7 @@ def test_hostile_records_harm_their_own_search_only(
     apply(cluster, good, "good", trials=2)
     assert wait_until_over(cluster, good, "good")["phase"] == "Succeeded"
     troubled(cluster, evil, EVIL[:-1])
-    assert operator.health()[0] == 200
+    assert eventually(lambda: operator.health()[0]) == 200
     assert operator.memory() < 300 * MEGABYTE
     left = store.get(trainer.victim)
     assert left is not None
@@ -157,7 +158,7 @@ def test_hostile_records_harm_their_own_search_only(
 def troubled(cluster: ControlPlane, namespace: str, names: tuple[str, ...]) -> None:
     """Wait until each of the searches says that something is wrong."""
     for name in names:
-        said = wait_until_said(cluster, namespace, name, "Degraded", ("True",), 90)
+        said = wait_until_said(cluster, namespace, name, "Degraded", ("True",))
         assert said["message"], name
         assert len(json.dumps(status(cluster, namespace, name))) < LARGEST_STATUS
 

@@ -1,0 +1,55 @@
+"""What keeps objects out of a namespace; each is in force once it is made.
+
+The API server learns of its own objects by watches: what it lets in changes a moment after them.
+"""
+
+from typing import Any
+
+from tests.cluster.api import NAMESPACES, Api, ApiError, Document
+from tests.cluster.waiting import eventually
+
+QUOTAS = "api/v1/resourcequotas"
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+_MODEST = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+def restrict(api: Api, namespace: str) -> None:
+    """Admit pods by the strictest of Kubernetes' standards."""
+    api.patch(NAMESPACES, "", namespace, {"metadata": {"labels": RESTRICTED}})
+    eventually(lambda: "violates PodSecurity" in _refusal(api, namespace, _pod({})))
+
+
+def forbid(api: Api, namespace: str, resource: str) -> None:
+    """Make a quota ``limits`` that leaves nothing of pods, of GPUs or of Jobs."""
+    hard = {resource: "0"}
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "limits"}}
+    api.create({**body, "spec": {"hard": hard}}, namespace)
+    eventually(lambda: api.get(QUOTAS, namespace, "limits")["status"]["hard"] == hard)
+    probe = _job() if "jobs" in resource else _pod(_MODEST)
+    eventually(lambda: "exceeded quota" in _refusal(api, namespace, probe))
+
+
+def _pod(security: dict[str, Any]) -> Document:
+    gpu = {"limits": {"nvidia.com/gpu": 1}}
+    container = {"name": "a", "image": "a", "resources": gpu, "securityContext": security}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": spec}
+
+
+def _job() -> Document:
+    spec = {"template": {"spec": _pod({})["spec"]}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "probe"}, "spec": spec}
+
+
+def _refusal(api: Api, namespace: str, probe: Document) -> str:
+    """What the API server says against an object; empty if it would take it."""
+    try:
+        api.create(probe, namespace, dryRun="All")
+    except ApiError as error:
+        return str(error)
+    return ""

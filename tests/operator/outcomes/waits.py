@@ -1,0 +1,105 @@
+"""What searches may wait for, and where those that wait for nothing stand."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.operator.outcomes.obstacles import Stuck
+from tests.operator.outcomes.stage import ONE_PHASE
+
+SCHEDULER = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Something that is in the way.
+
+    Attributes:
+        reason: of the conditions Succeeded and, unless it is harmless, Degraded.
+        says: parts of the message, in order.
+        job: at which the search waits.
+        stuck: what the Job's pod does before the cause is gone.
+        quota: what a ResourceQuota leaves nothing of; lifted in the end.
+        harmless: nobody needs to look.
+    """
+
+    reason: str
+    says: tuple[str, ...]
+    job: str = "-prepare"
+    stuck: Stuck | None = None
+    quota: str = ""
+    harmless: bool = False
+    spec: dict[str, Any] = field(default_factory=dict)
+
+
+def _on_its_node(reason: str, message: str) -> Stuck:
+    return lambda pod: pod.wait_for(reason, message)
+
+
+WAITS = {
+    "no-jobs": Wait(
+        "QuotaExceeded",
+        (
+            "the API server refuses Job no-jobs-prepare",
+            "exceeded quota: limits",
+            "count/jobs.batch=0",
+        ),
+        quota="count/jobs.batch",
+    ),
+    "no-pods": Wait(
+        "QuotaExceeded",
+        ("job no-pods-prepare waits", "exceeded quota: limits", "pods=0", "when others end"),
+        quota="pods",
+    ),
+    "no-gpus": Wait(
+        "QuotaExceeded",
+        ("job no-gpus-base waits", "exceeded quota: limits", "requests.nvidia.com/gpu=0"),
+        job="-base",
+        quota="requests.nvidia.com/gpu",
+        spec={"teachers": {**ONE_PHASE, "gpusPerWorker": 0}},
+    ),
+    "crowded": Wait(
+        "Unschedulable",
+        ("job crowded-t0000 waits: pod crowded-t0000 fits no node", SCHEDULER),
+        job="-t0000",
+        stuck=lambda pod: pod.unschedulable(SCHEDULER),
+    ),
+    "no-image": Wait(
+        "ImagePull",
+        ("can not have its image", 'Back-off pulling image "x"', "spec.jobs.imagePullSecrets"),
+        stuck=_on_its_node("ImagePullBackOff", 'Back-off pulling image "x"'),
+    ),
+    "no-data": Wait(
+        "DataMissing",
+        ('persistentvolumeclaim "data" not found', "create the claim"),
+        stuck=lambda pod: pod.unschedulable('persistentvolumeclaim "data" not found'),
+    ),
+    "no-keys": Wait(
+        "CredentialsMissing",
+        ("lacks the credentials", 'secret "detnas-s3" not found', "create the Secret"),
+        stuck=_on_its_node("CreateContainerConfigError", 'secret "detnas-s3" not found'),
+    ),
+    "refused": Wait(
+        "AdmissionRefused",
+        ("the API server refuses Job refused-prepare", "no GPUs are sold on Sundays"),
+    ),
+    "taken": Wait(
+        "NameTaken",
+        ("jobs taken-prepare belongs to another object", "waiting until it is gone"),
+    ),
+    "queued": Wait(
+        "Queued",
+        ("job queued-prepare waits: ", "waits for Kueue to admit it to queue gold"),
+        harmless=True,
+        spec={"jobs": {"queueName": "gold"}},
+    ),
+}
+
+
+STANDING = {
+    "standing": ({"suspend": True}, "Suspended"),
+    "broken": ({}, "Failed"),
+    "done": ({}, "Succeeded"),
+    "running": ({"evaluation": {"gpus": 0}}, "Searching"),
+    "halted": ({"limits": {"retries": 0, "consecutiveFailures": 1}}, "Suspended"),
+}
+"""Searches that wait for nothing the cluster could give, and the phase they stay in."""
