@@ -1,0 +1,39 @@
+"""A reader that goes on knows what one that starts anew reads, whatever happened in between."""
+
+from pathlib import Path
+from random import Random
+
+from detnas.lifecycle.requesting import Requesting
+from detnas.lifecycle.state import SearchReader
+from detnas.search.history import write_segments
+from detnas.store import Store
+from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
+from tests.detnas.lifecycle.test_requesting import end_trial
+
+
+def test_what_is_decided_stays_what_a_restart_would_decide(store: Store, tmp_path: Path) -> None:
+    search = tiny(store, "one", trials=30, parallelism=3)
+    Scheduler(tmp_path, unanswered=range(30)).run(search)
+    requests, random = search.requests, Random(0)
+    reader = SearchReader(store, requests)
+    requesting = Requesting(store, requests, reader)
+    decisions = []
+
+    def look() -> None:
+        fresh = SearchReader(store, requests).read()
+        assert reader.read() == fresh
+        decisions.append(fresh.decision)
+
+    look()
+    while running := reader.state.history.in_flight:
+        ended = random.sample(running, random.randint(0, len(running)))
+        for proposal in ended:
+            end_trial(proposal.index, requests.search, store, tmp_path)
+        look()
+        list(requesting.propose(len(ended)))
+        reader.remember(write_segments(store, requests.search, reader.state.history))
+        look()
+        look()
+    assert len({str(decision) for decision in decisions}) > 6
+    assert reader.state.finished is not None
+    assert reader.state.ending is not None
