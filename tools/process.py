@@ -89,6 +89,24 @@ def run_logged(
     _end_line(f"✓ {title} ({took})")
 
 
+def run_piped(source: Command, sink: Command, problem: str) -> None:
+    """Let `sink` read what `source` writes.
+
+    Raises:
+        StepFailed: one of them failed; with what `sink` said, and the problem.
+    """
+    with subprocess.Popen([str(part) for part in source], stdout=subprocess.PIPE) as writing:
+        reading = subprocess.run(
+            [str(part) for part in sink],
+            stdin=writing.stdout,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if reading.returncode or writing.returncode:
+        raise StepFailed(f"{reading.stdout}{reading.stderr}\n✗ {problem}")
+
+
 def _start(
     command: Command, env: Mapping[str, str] | None, output: int | None
 ) -> subprocess.Popen[bytes]:

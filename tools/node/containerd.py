@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 from tools.node.daemons import Daemons, inside
 from tools.node.layout import Layout
 from tools.node.missing import cni_folder
 from tools.node.network import pod_network, run, succeeds
-from tools.process import Command, StepFailed
+from tools.process import Command, run_piped
 
 PAUSE_IMAGE = "localhost/detnas-pause:1"
 
@@ -88,18 +87,10 @@ def import_images(layout: Layout, save: Command) -> None:
     """Import the images of the archive that the command `save` writes to its output.
 
     Raises:
-        StepFailed: with what either of both said.
+        StepFailed: with what the import said.
     """
-    with subprocess.Popen([str(part) for part in save], stdout=subprocess.PIPE) as saving:
-        taking = subprocess.run(
-            ctr(layout, "images", "import", "--no-unpack=false", "-"),
-            stdin=saving.stdout,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if taking.returncode or saving.returncode:
-        raise StepFailed(f"{taking.stdout}{taking.stderr}\n✗ the images can not be imported")
+    take = ctr(layout, "images", "import", "--no-unpack=false", "-")
+    run_piped(save, take, "the images can not be imported")
 
 
 def remove_tasks(layout: Layout) -> None:

@@ -7,7 +7,6 @@ import configparser
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from tools.node.containerd import PAUSE_IMAGE
 from tools.node.network import run, succeeds
-from tools.process import Command, StepFailed, run_logged
+from tools.process import Command, StepFailed, run_logged, run_piped
 
 BASE_IMAGE = "localhost/detnas-base:python3.11"
 BASE_PACKAGES = ("python3.11", "python3.11-venv", "python3-distutils", "ca-certificates")
@@ -87,16 +86,10 @@ class ImageBuilder:
         for path in (*NO_USE, "var/lib/apt/lists"):
             for inside in (rootfs / path).iterdir():
                 shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
-        with subprocess.Popen(["tar", "-C", rootfs, "-c", "."], stdout=subprocess.PIPE) as archive:
-            imported = subprocess.run(
-                [*PODMAN, "import", "-", BASE_IMAGE],
-                stdin=archive.stdout,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        if imported.returncode or archive.returncode:
-            raise StepFailed(f"{imported.stderr}\n✗ the base image can not be imported")
+        archive: Command = ["tar", "-C", rootfs, "-c", "."]
+        run_piped(
+            archive, [*PODMAN, "import", "-", BASE_IMAGE], "the base image can not be imported"
+        )
 
 
 def image_name(name: str, version: str) -> str:
