@@ -20,6 +20,7 @@ from typing import TypeVar
 import yaml
 
 from detnas.architecture import encode
+from detnas.lifecycle.state import SearchReader
 from detnas.records import keys
 from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult
@@ -119,19 +120,9 @@ def _seeded(manifest: Path, seed: int, store: Path) -> Path:
 
 
 def _facts(search: OpenedSearch) -> BaseFacts:
-    spec = search.requests.spec
-    export = _record(search, "students/best", ExportRequest)
-    base = _result(search, "base")
-    assert base.architecture is not None
-    return BaseFacts(
-        architecture=base.architecture,
-        detector=spec.detector,
-        classes=len(export.classes),
-        base_resolution=spec.base_resolution,
-        alpha=float(spec.search.alpha),
-        beta=float(spec.search.beta),
-        scores=base.scores,
-    )
+    facts = SearchReader(search.store, search.requests).read().facts
+    assert facts is not None
+    return facts
 
 
 def _lineage(search: OpenedSearch, export: ExportRequest) -> tuple[tuple[LedgerEntry, ...], int]:
