@@ -17,7 +17,7 @@ from tests.cluster.pods import PodPlayer, Script
 from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.cluster.scripts import Scripts
 from tests.cluster.searches import manifest
-from tests.cluster.waiting import eventually
+from tests.cluster.waiting import PATIENCE, eventually
 
 ENDED = ("Succeeded", "Failed")
 ONE_PHASE = {"phases": [{"epochs": 1, "learningRate": "0.1"}]}
@@ -137,23 +137,23 @@ class Search:
         return sorted(chosen, key=lambda event: str(event["eventTime"]))
 
     def told(self, reason: str) -> Document:
-        """The one event of a kind; it follows the status at once."""
+        """The one event of a kind."""
         self.until(lambda: self.events(reason))
         (event,) = self.events(reason)
         return event
 
-    def until(self, find: Callable[[], Any], seconds: float = 60) -> Any:
+    def until(self, find: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         """Wait; say what the search said last if it does not come."""
         try:
             return eventually(find, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}; {self.story()}") from None
 
-    def until_phase(self, phase: str, seconds: float = 60) -> "Search":
+    def until_phase(self, phase: str, seconds: float = PATIENCE) -> "Search":
         self.until(lambda: self.phase == phase, seconds)
         return self
 
-    def until_runs(self, ending: str, seconds: float = 60) -> PlayedPod:
+    def until_runs(self, ending: str, seconds: float = PATIENCE) -> PlayedPod:
         """Wait until a pod of a Job runs, and return it."""
         return self.until(lambda: next(iter(self.running(ending)), None), seconds)
 

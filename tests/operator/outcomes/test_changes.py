@@ -19,11 +19,12 @@ def test_parallelism_and_trials_are_raised_and_lowered(stage: Stage) -> None:
     search.patch(search={"parallelism": 3})
     search.until_runs("-t0002")
     assert search.job("-t0003") is None
-    assert search.until(lambda: search.trials["active"] == 3)
+    search.until(lambda: search.trials["active"] == len(search.live_pods()) == 3)
 
     # Fewer: what runs is left to its end, and nothing comes after it.
     search.patch(search={"parallelism": 1, "trials": 3})
     search.until(lambda: _is_observed(search))
+    assert all(search.job(f"-t000{number}") for number in range(3))
     assert len(search.live_pods()) == 3
     released.set()
     search.until_phase("Succeeded")
@@ -48,6 +49,7 @@ def test_an_export_runs_on_while_more_trials_run_but_not_while_suspended(stage: 
     search.until_runs("-export")
     search.patch(search={"trials": 2})
     search.until_runs("-t0001")
+    assert search.job("-export")
     assert search.running("-export")
 
     search.patch(suspend=True)

@@ -1,8 +1,10 @@
 """A deleted search leaves no pod running; its data goes only when asked, and after them."""
 
 import asyncio
+import threading
+import time
 
-from tests.cluster.api import JOBS, PODS
+from tests.cluster.api import JOBS, PODS, Document
 from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pods import Script
 from tests.cluster.scripts import succeeds
@@ -11,7 +13,8 @@ from tests.operator.outcomes.stage import Search, Stage
 
 ROOMS = 4
 FINALIZER = "detnas.dev/delete-data"
-STOPPING_SECONDS = 2.0
+STOPPING_SECONDS = 3.0
+"""The operator looks every two seconds whether the last pod has ended."""
 
 
 def test_a_deleted_search_goes_at_once_with_its_jobs_and_leaves_its_data(stage: Stage) -> None:
@@ -27,14 +30,18 @@ def test_a_deleted_search_goes_at_once_with_its_jobs_and_leaves_its_data(stage: 
 
 
 def test_data_is_deleted_after_the_jobs_and_never_a_pool(stage: Stage) -> None:
-    stage.on("wiped-t0000", _writes_to_the_end(stage))
+    may_end = threading.Event()
+    stage.on("wiped-t0000", _writes_to_the_end(stage, may_end))
     search = stage.begun("wiped", {"storage": {"onDelete": "Delete"}}, trials=1)
-    search.until_runs("-t0000")
+    pod = search.until_runs("-t0000")
     assert _finalizers(search) == [FINALIZER]
     search.until(lambda: search.text("trials/0000/attempts/1/attempt.json"))
     search.delete()
-    search.until(lambda: "deletionTimestamp" in search.resource["metadata"])
+    search.until(lambda: pod.stopping)
+    time.sleep(STOPPING_SECONDS)
     assert search.text("search.json"), "its pod still runs, but the data is gone already"
+    assert search.is_there
+    may_end.set()
     search.until(lambda: not search.is_there)
     assert list(search.store.list(f"{search.folder}/")) == []
     search.until(lambda: not _objects(search))
@@ -55,19 +62,26 @@ def test_the_finalizer_comes_and_goes_with_the_wish(stage: Stage) -> None:
 
 
 def test_another_search_of_the_name_waits_for_the_jobs_of_the_first(stage: Stage) -> None:
-    stage.on("again-t0000", _writes_to_the_end(stage))
+    may_end = threading.Event()
+    stage.on("again-t0000", _writes_to_the_end(stage, may_end))
     first = stage.begun("again", trials=1)
     first.until_runs("-t0000")
     stage.on("again-*", succeeds(work=stage.trainer))
     first.delete()
     second = stage.begun("again", room=first.namespace, trials=1)
+    second.until(lambda: _owner(second.job("-t0000")) == second.uid)
+    may_end.set()
     second.until_phase("Succeeded")
     assert second.folder != first.folder
     assert first.text("search.json")
     assert not first.text("trials/0000/result.json")
-    uids = {job["metadata"]["ownerReferences"][0]["uid"] for job in second.jobs()}
-    assert uids == {second.uid}
+    assert {_owner(job) for job in second.jobs()} == {second.uid}
     assert second.trials["succeeded"] == 1
+
+
+def _owner(job: Document | None) -> str:
+    """UID of the search that a Job is of."""
+    return str(job["metadata"]["ownerReferences"][0]["uid"]) if job else ""
 
 
 def _finalizers(search: Search) -> list[str]:
@@ -81,8 +95,8 @@ def _objects(search: Search) -> list[str]:
     return [one["metadata"]["name"] for some in found for one in some]
 
 
-def _writes_to_the_end(stage: Stage) -> Script:
-    """Run; when told to stop, go on for a while, and write a checkpoint in the end."""
+def _writes_to_the_end(stage: Stage, may_end: threading.Event) -> Script:
+    """Run; when told to stop, go on until it may end, and write a checkpoint then."""
 
     async def script(pod: PlayedPod) -> None:
         await pod.run()
@@ -91,7 +105,8 @@ def _writes_to_the_end(stage: Stage) -> Script:
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(STOPPING_SECONDS)
+            while not may_end.is_set():
+                await asyncio.sleep(0.02)
             store, request = stage.trainer.asked(pod.uri)
             store.put(f"{request.key}/attempts/1/checkpoint.pth", b"weights")
 

@@ -135,7 +135,8 @@ def test_whoever_is_lost_all_meet_again_and_go_on_from_the_checkpoint(
 
 def test_the_workers_find_each_other_by_a_service_that_waits_for_nobody(play: Play) -> None:
     search = play.searches["killed"]
-    pod = search.until(lambda: search.pods_of(JOB), PATIENCE)[0]
+    search.until(lambda: len({pod.index for pod in search.pods_of(JOB)}) == 2, PATIENCE)
+    pod = search.pods_of(JOB)[0]
     search.until(lambda: pod.name in play.pods.environments)
     given = play.pods.environments[pod.name]
     host, _, port = given["DETNAS_RENDEZVOUS"].partition(":")
@@ -146,10 +147,9 @@ def test_the_workers_find_each_other_by_a_service_that_waits_for_nobody(play: Pl
     assert (service["clusterIP"], service["publishNotReadyAddresses"]) == ("None", True)
     assert [int(port)] == [one["port"] for one in service["ports"]]
     chosen = ",".join(f"{label}={value}" for label, value in service["selector"].items())
-    workers = {p.name for p in search.pods_of(JOB)}
     found = {p["metadata"]["name"] for p in api.list(PODS, search.namespace, labelSelector=chosen)}
     assert found
-    assert found <= workers
+    search.until(lambda: found <= {p.name for p in search.pods_of(JOB)})
     names = [
         (p.document["spec"]["hostname"], p.document["spec"]["subdomain"])
         for p in search.pods_of(JOB)

@@ -84,7 +84,7 @@ def test_one_trains_the_others_wait_and_one_takes_over_when_it_is_deleted(stage:
     holder.until(lambda: not holder.is_there)
     heir = phase.search(1, others)
     for search in others:
-        search.until_phase("Succeeded", 120)
+        search.until_phase("Succeeded")
     assert pool_starts(heir) == ["phase-0", "phase-1", "phase-1"]
     attempts = [
         key for key in pool_objects(heir) if key.endswith("phase-1/attempts/2/attempt.json")
@@ -117,9 +117,9 @@ def test_an_operator_that_died_goes_on_and_a_suspended_search_lets_another_train
     assert len(phase.pods) == 1
     holder.patch(suspend=True)
     assert phase.search(1, searches) is other
-    other.until_phase("Succeeded", 120)
+    other.until_phase("Succeeded")
     holder.patch(suspend=False)
-    holder.until_phase("Succeeded", 120)
+    holder.until_phase("Succeeded")
     assert pool_starts(holder) == ["phase-0", "phase-0", "phase-1"]
 
 
@@ -131,14 +131,14 @@ def test_what_failed_under_one_search_is_tried_by_the_other(stage: Stage) -> Non
     searches = [stage.search(f"failed-{n}", spec, room, trials=1, seed=n).apply() for n in (0, 1)]
     holder = phase.search(0, searches)
     (other,) = (search for search in searches if search is not holder)
-    other.until_phase("Succeeded", 120)
+    other.until_phase("Succeeded")
     assert holder.phase == "Failed"
     assert "no space for me" in holder.condition("Degraded")["message"]
 
 
 @pytest.fixture(scope="module")
 def trained(stage: Stage) -> Search:
-    return stage.begun("trained", trials=1).until_phase("Succeeded", 120)
+    return stage.begun("trained", trials=1).until_phase("Succeeded")
 
 
 def test_a_given_pool_is_used_and_never_trained(stage: Stage, trained: Search) -> None:
@@ -146,7 +146,7 @@ def test_a_given_pool_is_used_and_never_trained(stage: Stage, trained: Search) -
     phases = trained.body["spec"]["teachers"]["phases"]
     teachers = {"pool": pool, "phases": phases, "seed": 5}
     given = stage.begun("given", {"teachers": teachers}, trained.namespace, trials=1)
-    given.until_phase("Succeeded", 120)
+    given.until_phase("Succeeded")
     assert not any("-pool-" in job["metadata"]["name"] for job in given.jobs())
     assert pool_objects(trained) == before
 

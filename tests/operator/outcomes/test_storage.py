@@ -73,6 +73,7 @@ def test_a_store_that_is_away_is_told_and_all_goes_on_once_it_is_back(
         spec = {"storage": {"onDelete": "Delete"}}
         search = stage.begun("cut-off", spec, trials=2, parallelism=1)
         search.until_runs("-t0001")
+        search.until(lambda: search.trials["progress"] == "1/2")
         proxy.go_down()
         search.until(lambda: search.says("Degraded", "True", "StoreUnavailable"))
         assert search.phase == "Searching"

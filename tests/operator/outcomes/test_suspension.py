@@ -59,7 +59,7 @@ def test_a_search_is_stopped_and_goes_on_where_it_was(
     assert search.trials["infrastructure"] == 0
     told = [event["reason"] for event in search.events()]
     assert (told.count("Suspended"), told.count("Resumed")) == (1, 1)
-    assert not search.live_pods()
+    search.until(lambda: not search.live_pods())
 
 
 def _training(search: Search, job: str) -> Document | None:

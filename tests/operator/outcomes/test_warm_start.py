@@ -9,8 +9,7 @@ ROOMS = 2
 
 @pytest.fixture(scope="module")
 def origin(stage: Stage) -> Search:
-    spec = {"storage": {"onDelete": "Delete"}}
-    return stage.begun("origin", spec, trials=3).until_phase("Succeeded", 120)
+    return stage.begun("origin", trials=3).until_phase("Succeeded")
 
 
 def test_what_does_not_fit_says_so_and_runs_nothing(stage: Stage, origin: Search) -> None:
@@ -30,7 +29,7 @@ def test_it_goes_on_with_own_trials(stage: Stage, origin: Search, by: str) -> No
     reference = "origin" if by == "name" else origin.status["folder"]
     spec = {"warmStart": {"from": reference}}
     heir = stage.begun(f"by-{by}", spec, origin.namespace, trials=2, alpha="0.2")
-    heir.until_phase("Succeeded", 120)
+    heir.until_phase("Succeeded")
     assert [key for key in heir.starts if "/pools/" not in key] == [
         "prepare",
         "trials/0003",
@@ -45,14 +44,17 @@ def test_it_goes_on_with_own_trials(stage: Stage, origin: Search, by: str) -> No
 
 
 def test_it_outlives_the_search_it_went_on_from(stage: Stage, origin: Search) -> None:
-    spec = {"warmStart": {"from": "origin"}}
-    heir = stage.begun("outlives", spec, origin.namespace, trials=1).until_phase("Succeeded", 120)
-    origin.delete()
-    origin.until(lambda: not origin.is_there)
-    assert list(origin.store.list(f"{origin.folder}/")) == []
+    room, spec = origin.namespace, {"storage": {"onDelete": "Delete"}}
+    # One of its own: others may yet go on from the first.
+    mortal = stage.begun("mortal", spec, room, trials=3).until_phase("Succeeded")
+    heir = stage.begun("outlives", {"warmStart": {"from": "mortal"}}, room, trials=1)
+    heir.until_phase("Succeeded")
+    mortal.delete()
+    mortal.until(lambda: not mortal.is_there)
+    assert list(mortal.store.list(f"{mortal.folder}/")) == []
     stage.operator.kill()
     stage.operator.start()
     heir.patch(search={"trials": 3})
     heir.until(lambda: heir.trials["progress"] == "3/3")
-    heir.until_phase("Succeeded", 120)
+    heir.until_phase("Succeeded")
     assert "trials/0005" in heir.starts
