@@ -158,7 +158,13 @@ class Scene:
         """Change the search, as a user does."""
         return self.cluster.api.patch(SEARCHES, namespace or self.namespace, "one", patch)
 
-    def await_end(self, seconds: float = 60, namespace: str = "") -> Document:
+    def has_passed(self) -> bool:
+        """Whether the operator that runs has made a pass, or finds no search to make one over."""
+        if 'detnas_reconcile_seconds_count{outcome="ok"}' in self.operator.metrics():
+            return True
+        return '"searches":0' in self.operator.health()[1].replace(" ", "")
+
+    def await_end(self, seconds: float = 180, namespace: str = "") -> Document:
         """Wait until the search has succeeded; return its status.
 
         Raises:
@@ -180,14 +186,14 @@ class Scene:
 
         eventually(is_so)
 
-    def await_condition(self, kind: str, status: str, seconds: float = 30) -> Document:
+    def await_condition(self, kind: str, status: str) -> Document:
         """Wait until a condition is as it should be, and return it."""
 
         def found() -> Document:
             condition = self.condition(kind)
             return condition if condition.get("status") == status else {}
 
-        return eventually(found, seconds)
+        return eventually(found)
 
     def await_rest(self, namespace: str = "") -> None:
         """Wait until what nobody waits for is done: every Job may go, the status names none."""
@@ -197,7 +203,7 @@ class Scene:
             expire = all("ttlSecondsAfterFinished" in spec for spec in specs)
             return expire and not self.status(namespace)["active"]
 
-        eventually(is_done, 2 * SETTINGS["resyncSeconds"])
+        eventually(is_done)
 
 
 class JobsSeen:
