@@ -14,7 +14,7 @@ from tests.e2e.commands import run, start, wait_until
 from tests.e2e.search_folder import SearchFolder
 
 pytestmark = pytest.mark.slow
-GONE_WITHIN = 10.0
+GONE_WITHIN = 60.0
 
 
 @pytest.fixture(scope="module")

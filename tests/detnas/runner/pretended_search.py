@@ -13,7 +13,7 @@ import yaml
 
 ENCODING = "[(16, 16)-(16, 16)], [(32, 32)-(32, 32)], [(64, 64)-(64, 64)], [(64, 64)]"
 ROOT = Path(__file__).parents[3]
-PATIENCE = 60.0
+PATIENCE = 180.0
 PHASES = [{"epochs": 1, "learningRate": "0.1"}, {"epochs": 1, "learningRate": "0.05"}]
 
 
@@ -119,7 +119,7 @@ class PretendedSearch:
         raise TimeoutError(key_end)
 
 
-def ends(pid: int, seconds: float = 10.0) -> bool:
+def ends(pid: int, seconds: float = PATIENCE) -> bool:
     """Whether a process ends within a time (it is no child of ours; a zombie has ended)."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

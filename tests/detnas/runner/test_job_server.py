@@ -40,14 +40,14 @@ def job(tmp_path: Path, verb: str, uri: str = "0", name: str = "log") -> Started
 
 def ends(server: JobServer, count: int = 1) -> dict[str, int]:
     found: dict[str, int] = {}
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while len(found) < count and time.monotonic() < until:
         found |= dict(server.ended(0.1))
     return found
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.01)

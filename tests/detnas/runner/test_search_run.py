@@ -12,7 +12,7 @@ from detnas.lifecycle.state import SearchReader
 from detnas.lifecycle.status import search_status
 from detnas.runner.opening import Overrides, open_search
 from detnas.store import open_store
-from tests.detnas.runner.pretended_search import PretendedSearch, ends
+from tests.detnas.runner.pretended_search import PATIENCE, PretendedSearch, ends
 from tests.seaweed import S3Server
 
 
@@ -175,7 +175,7 @@ def test_ctrl_c_lets_jobs_write_their_checkpoints(pretended: PretendedSearch) ->
     runner = pretended.start()
     pretended.wait_for("trials/0001")
     runner.send_signal(signal.SIGINT)
-    output, _ = runner.communicate(timeout=30)
+    output, _ = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == 130, output
     log = pretended.search / "trials/0001/attempts/1/log.txt"
     assert "hang" in log.read_text(), "the log of a job that was stopped is kept"
@@ -194,7 +194,7 @@ def test_a_second_ctrl_c_ends_it_at_once(pretended: PretendedSearch) -> None:
     while "stopping" not in runner.stdout.readline():
         pass
     runner.send_signal(signal.SIGINT)
-    runner.communicate(timeout=10)  # jobs get 20 seconds after the first
+    runner.communicate(timeout=15)  # jobs get 20 seconds after the first
     assert runner.returncode == 130
     assert ends(job)
 
@@ -242,7 +242,7 @@ def test_searches_share_a_pool_and_only_one_trains_it(tmp_path: Path) -> None:
     assert any("waiting: the pool is being trained by local/searches/one-" in s for s in lines)
     os.kill(job, signal.SIGTERM)  # as if preempted: the second attempt does not hang
     for process in (first, second):
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, output
     started = [key for search in (one, two) for key, _ in search.starts() if "/pools/" in key]
     assert len(started) == 3
@@ -258,7 +258,7 @@ def test_a_pool_that_was_left_goes_on_with_the_data_of_who_takes_it_over(tmp_pat
     (request,) = (tmp_path / "store/local/pools").glob("*/phase-0/request.json")
     before = json.loads(request.read_text())
     first.send_signal(signal.SIGINT)
-    first.communicate(timeout=30)
+    first.communicate(timeout=PATIENCE)
     two = PretendedSearch(tmp_path / "2", "two", store=store)
     two.run()
     assert [key for key, _ in two.starts() if key.endswith("phase-0")]

@@ -21,6 +21,7 @@ PROCESSES = 6
 KEYS = 6
 STEPS = 8
 KILLS = 8
+PATIENCE = 120
 
 fork = multiprocessing.get_context("fork")
 
@@ -40,7 +41,7 @@ def test_of_many_creators_exactly_one_wins(store: Store, tmp_path: Path) -> None
 def create_all(store: Store, number: int, folder: Path, barrier: Barrier) -> None:
     won = []
     for key in range(KEYS):
-        barrier.wait(30)
+        barrier.wait(PATIENCE)
         try:
             store.put_if_absent(f"trials/{key}", str(number).encode())
             won.append(f"trials/{key}")
@@ -58,7 +59,7 @@ def test_conditional_writes_lose_no_update(store: Store, tmp_path: Path) -> None
 
 
 def count_up(store: Store, number: int, folder: Path, barrier: Barrier) -> None:
-    barrier.wait(30)
+    barrier.wait(PATIENCE)
     for step in range(STEPS):
         while True:
             stored = store.get("counter")
@@ -80,7 +81,7 @@ def race(function: Callable[[Store, int, Path, Barrier], None], store: Store, fo
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(PATIENCE)
     assert [process.exitcode for process in processes] == [0] * PROCESSES
 
 
@@ -114,11 +115,11 @@ def kill_a_writer(uri: str, folder: Path, after: float) -> None:
     started = fork.Event()
     writer = fork.Process(target=write_for_ever, args=(uri, folder, started.set))
     writer.start()
-    assert started.wait(30)
+    assert started.wait(PATIENCE)
     time.sleep(after)
     assert writer.pid is not None
     os.kill(writer.pid, signal.SIGKILL)
-    writer.join(30)
+    writer.join(PATIENCE)
     assert writer.exitcode == -signal.SIGKILL
 
 

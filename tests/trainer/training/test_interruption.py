@@ -62,5 +62,5 @@ def test_a_process_that_finds_no_safe_place_ends_with_75_in_time(
     process.terminate()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert patience <= time.monotonic() - asked < patience + 10
+    assert patience <= time.monotonic() - asked < patience + 40
     assert said in errors
