@@ -16,7 +16,9 @@ from detnas.lifecycle.pool_listing import PoolStatus, list_pools
 from detnas.runner.opening import DEFAULT_STORE, store_uri
 from detnas.store import open_store
 
-StoreOption = Annotated[str, typer.Option("--store", help="Folder or s3:// URI of the store.")]
+StoreOption = Annotated[
+    str, typer.Option("--store", help="Folder or s3:// URI of the store: storage.uri of searches.")
+]
 NamespaceOption = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Namespace; by default all.")
 ]
@@ -26,6 +28,11 @@ pools = typer.Typer(
 
     A pool is trained once and shared by every search with the same teachers and data. It stays
     when searches are deleted.
+
+    The pools of a cluster are read from S3, not from the Kubernetes API: give --store, which is
+    what status.teachers.pool of a search begins with, and the namespace; AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY and, unless the server is AWS's, AWS_ENDPOINT_URL say who you are and
+    where. The keys that the namespace's jobs have are enough with --namespace.
     """,
     no_args_is_help=True,
 )
@@ -53,7 +60,7 @@ def show(
         return
     if not found:
         where = f" in namespace {namespace}" if namespace else ""
-        typer.echo(f"there is no pool{where} in {store}")
+        typer.echo(f"there is no pool{where} in {store}; --store names another place")
         return
     Console().print(_table(found, datetime.now(UTC)))
 
@@ -67,8 +74,8 @@ def delete(
 ) -> None:
     """Delete a pool that no search needs any more.
 
-    One that is being trained, or is used by a search that is not over, stays. Should the command
-    be stopped, give it again.
+    One that is being trained, or is used by a search that is not over, stays, and the search is
+    named. Should the command be stopped, give it again.
 
     Exit codes: 0 deleted, 1 the answer was no, 2 there is no such pool, or it is in use.
 
@@ -96,7 +103,9 @@ def _only_one(pool: str, found: tuple[PoolStatus, ...], store: str) -> PoolStatu
         return named[0]
     if not named:
         raise UserError(
-            f"there is no pool {pool} in {store}", f"see which: detnas pools list --store {store}"
+            f"there is no pool {pool} in {store}",
+            f"name the right place with --store, or see which there are: detnas pools list --store "
+            f"{store}",
         )
     places = ", ".join(one.namespace for one in named)
     raise UserError(f"pool {pool} is in the namespaces {places}", "name one with --namespace")

@@ -33,8 +33,11 @@ def refuse_in_use(users: Iterable[PoolUser]) -> None:
     for user in users:
         if not user.is_over:
             raise PoolInUseError(
-                f"the pool is in use by {user.search}, which is {user.phase}",
-                "let the search come to its end, or delete its folder first",
+                f"the pool is in use by search {user.name} in namespace {user.namespace}, which "
+                f"is {user.phase}",
+                "let it come to its end; or give it up (on a cluster: kubectl delete detnas "
+                f"{user.name} --namespace {user.namespace}) and then delete its folder, "
+                f"{user.search}",
             )
 
 

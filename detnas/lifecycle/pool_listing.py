@@ -16,6 +16,7 @@ from detnas.records.results import Attempt, Outcome, PoolPhaseResult, PrepareRes
 from detnas.schema import Count, Schema
 from detnas.store import Store
 from detnas.store.artifacts import load_record
+from detnas.store.errors import WrongCredentials
 
 SHARED = "shared"
 """Takes the namespace's place in the key of a pool that all namespaces share."""
@@ -38,6 +39,16 @@ class PoolUser(Schema):
     def is_over(self) -> bool:
         """Whether it needs the pool no more."""
         return self.phase in _OVER
+
+    @property
+    def name(self) -> str:
+        """Of the search; its folder's has a part of its UID besides."""
+        return self.search.rpartition("/")[2].rpartition("-")[0]
+
+    @property
+    def namespace(self) -> str:
+        """In which it is."""
+        return self.search.split("/")[-3]
 
 
 class PoolStatus(Schema):
@@ -83,7 +94,7 @@ def list_pools(store: Store, namespace: str | None = None) -> tuple[PoolStatus, 
     Raises:
         UserError: the store, or a record in it, can not be read.
     """
-    namespaces = list(store.folders(""))
+    namespaces = _namespaces(store, namespace)
     users = _users(store, namespaces)
     return tuple(
         _status(store, name, digest, found, users[name, digest])
@@ -96,7 +107,19 @@ def list_pools(store: Store, namespace: str | None = None) -> tuple[PoolStatus, 
 
 def pool_users(store: Store, pool: PoolStatus) -> tuple[PoolUser, ...]:
     """Read again which searches use a pool."""
-    return tuple(_users(store, list(store.folders("")))[pool.namespace, pool.digest])
+    namespaces = _namespaces(store, pool.namespace)
+    return tuple(_users(store, namespaces)[pool.namespace, pool.digest])
+
+
+def _namespaces(store: Store, namespace: str | None) -> list[str]:
+    """Namespaces whose searches may use the pools of one; keys may be for that one alone."""
+    try:
+        return list(store.folders(""))
+    except WrongCredentials as error:
+        if namespace in (None, SHARED):
+            advice = "or name the namespace that these keys are for with --namespace"
+            raise WrongCredentials(error.problem, f"{error.remedy}; {advice}") from error
+        return [namespace]
 
 
 def _status(

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from detnas.lifecycle.pool_listing import list_pools
 from detnas.plan.stages import Phase, Verb
 from detnas.store import Store, open_store
 from detnas.store.artifacts import canonical_json
+from detnas.store.directory import DirectoryStore
+from detnas.store.errors import WrongCredentials
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
 
 TEACHERS = {"teachers": {"phases": [{"epochs": 2, "learningRate": "0.1"}]}}
@@ -120,7 +123,10 @@ def test_one_that_a_search_needs_stays_and_the_search_is_named(
     two = tiny(store, "two", seed=8)
     scheduler.run(tiny(store, "one", trials=1))
     scheduler.prepare(two)
-    assert f"in use by {two.uri}, which is TrainingTeachers" in refused(store)
+    said = refused(store)
+    assert "in use by search two in namespace local, which is TrainingTeachers" in said
+    assert "kubectl delete detnas two --namespace local" in said
+    assert said.endswith(two.uri), "its folder keeps the pool in use, too"
     scheduler.run(two)
     assert detnas(store, "delete", digest(store), "--yes").exit_code == 0
 
@@ -151,7 +157,34 @@ def test_who_died_long_ago_trains_nothing(store: Store, scheduler: Scheduler) ->
 
 def test_no_such_pool(store: Store, scheduler: Scheduler) -> None:
     scheduler.run(tiny(store, "one", trials=1))
-    assert "detnas pools list" in refused(store, "0123")
+    assert f"detnas pools list --store {store.uri}" in refused(store, "0123")
+
+
+def test_keys_of_one_namespace_are_enough_for_its_pools(
+    store: Store, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such keys may not list what lies beside the namespace's folder."""
+    scheduler.run(tiny(store, "one", trials=1))
+    scheduler.prepare(tiny(store, "two", seed=8))
+    name, folders = digest(store), DirectoryStore.folders
+
+    def refused(self: DirectoryStore, prefix: str) -> Iterator[str]:
+        if not prefix.startswith("local/"):
+            raise WrongCredentials("access denied", "check the keys")
+        return folders(self, prefix)
+
+    monkeypatch.setattr(DirectoryStore, "folders", refused)
+    assert [pool["digest"] for pool in listed(store, "-n", "local")] == [name]
+    for words in (["list"], ["list", "-n", "shared"], ["delete", name, "--yes"]):
+        assert "for with --namespace" in str(detnas(store, *words).exception)
+    in_use = detnas(store, "delete", name, "-n", "local", "--yes").exception
+    assert "in use by search two in namespace local" in str(in_use)
+
+
+def test_help_says_how_a_clusters_pools_are_reached() -> None:
+    said = CliRunner().invoke(app, ["pools", "--help"]).stdout
+    for word in ("--store", "status.teachers.pool", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"):
+        assert word in said
 
 
 class Died(BaseException):
