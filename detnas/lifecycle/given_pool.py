@@ -60,25 +60,29 @@ def check_given_pool(
             f"{_FIELD} is {uri}, and there is no pool",
             "name one that detnas pools list shows, or leave the field out",
         )
-    for field, ours, theirs in _compared(requests, asked[0], prepared):
+    _check_fit(requests, asked, prepared, uri)
+    _check_trained(store, requests.existing_pool, phases)
+
+
+def _check_fit(
+    requests: SearchRequests,
+    pool: list[PoolPhaseRequest],
+    prepared: PrepareResult | None,
+    uri: str,
+) -> None:
+    phases = len(requests.spec.teachers.phases)
+    for field, ours, theirs in _compared(requests, pool[0], prepared):
         if ours != theirs:
             raise ObstacleError(
                 "PoolMismatch",
                 f"{field} does not fit {_FIELD}: it is {ours}, and the pool {uri} has {theirs}",
                 "give it the pool's value, or name another pool, or leave the pool out",
             )
-    if len(asked) > phases:
+    if len(pool) > phases:
         raise ObstacleError(
             "PoolMismatch",
             f"spec.teachers.phases lists {phases}, and the pool {uri} has more",
             "list as many phases as the pool was trained in",
-        )
-    done = _trained(store, requests.existing_pool, phases)
-    if done < phases:
-        raise ObstacleError(
-            "PoolUnfinished",
-            f"{done} of {phases} phases of {uri} are trained, which {_FIELD} names",
-            "the search goes on once all are; to train it here, leave the field out",
         )
 
 
@@ -115,16 +119,20 @@ def _text(values: tuple[object, ...]) -> str:
     return ", ".join(map(str, values))
 
 
-def _trained(store: Store, pool: str, phases: int) -> int:
+def _check_trained(store: Store, pool: str, phases: int) -> None:
+    uri = f"{store.uri}/{pool}"
     for number in range(phases):
         folder = keys.pool_phase_folder(pool, number)
         result = load_record(store, keys.result_key(folder), PoolPhaseResult)
         if result is None or result.outcome is not Outcome.SUCCEEDED:
-            return number
+            raise ObstacleError(
+                "PoolUnfinished",
+                f"{number} of {phases} phases of {uri} are trained, which {_FIELD} names",
+                "the search goes on once all are; to train it here, leave the field out",
+            )
         if problem := problem_with(store, folder, result):
             raise ObstacleError(
                 "PoolDamaged",
-                f"{_FIELD} is {store.uri}/{pool}, and of phase {number} {problem}",
+                f"{_FIELD} is {uri}, and of phase {number} {problem}",
                 "restore the object, or name another pool, or leave the field out",
             )
-    return phases

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from detnas.lifecycle.claim import PoolClaim
 from detnas.lifecycle.failures import set_aside
-from detnas.lifecycle.state import SearchReader
+from detnas.lifecycle.state import SearchReader, SearchState
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.results import Outcome
@@ -40,10 +40,7 @@ def retry_failed_pool(
         Key of the phase's folder, where its failure was set aside just now; else nothing.
     """
     state = reader.state
-    if claim is None or state.prepare is None or not state.pool:
-        return ""
-    failure, number = state.pool[-1], len(state.pool) - 1
-    if failure.outcome is Outcome.SUCCEEDED or claim.was_last_held():
+    if claim is None or state.prepare is None or not _failed_under_another(state, claim):
         return ""
     marker = keys.pool_retry_key(requests.search)
     if store.size(marker) is not None:
@@ -51,8 +48,16 @@ def retry_failed_pool(
     reader.forget_last_phase()
     if not claim.hold():  # a third search tries it already: we wait for that
         return ""
-    folder = keys.pool_phase_folder(requests.pool_folder(state.prepare), number)
-    retry = PoolRetry(folder=folder, machine=platform.node(), since=datetime.now(UTC))
-    set_aside(store, folder, failure)
-    store.put(marker, canonical_json(retry))
+    folder = keys.pool_phase_folder(requests.pool_folder(state.prepare), len(state.pool) - 1)
+    set_aside(store, folder, state.pool[-1])
+    store.put(marker, canonical_json(_retry_of(folder)))
     return folder
+
+
+def _failed_under_another(state: SearchState, claim: PoolClaim) -> bool:
+    failed = bool(state.pool) and state.pool[-1].outcome is not Outcome.SUCCEEDED
+    return failed and not claim.was_last_held()
+
+
+def _retry_of(folder: str) -> PoolRetry:
+    return PoolRetry(folder=folder, machine=platform.node(), since=datetime.now(UTC))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 from detnas.architecture import Architecture, encode
 from detnas.cost import detector_cost
@@ -20,6 +21,7 @@ from detnas.schema import Count, Schema
 from detnas.search.base import BaseFacts
 from detnas.search.ledger import LedgerEntry
 from detnas.search.score import best
+from detnas.search.summary import Summary
 from detnas.store import Store
 
 ProgressOf = Callable[[str], Progress | None]
@@ -139,8 +141,7 @@ def search_status(
     progress_of = progress_of or partial(newest_progress, search.store)
     spec = search.requests.spec
     decided = plan(state.observation, spec)
-    summary, facts = state.history.summary, state.facts
-    top = summary.best
+    facts = state.facts
     active = _active(search, state, decided.due, progress_of)
     status = SearchStatus(
         name=search.requests.manifest.metadata.name,
@@ -148,18 +149,25 @@ def search_status(
         phase=decided.phase,
         problem=decided.problem,
         trials=spec.search.trials,
-        finished=summary.finished - summary.lost,
-        outcomes={str(outcome): count for outcome, count in sorted(summary.outcomes.items())},
         ended_because=state.finished.message if state.finished else "",
         base=detector_status(facts, facts.architecture, facts.scores) if facts else None,
-        best=entry_status(top) if top else None,
-        best_trial=top.index if top else None,
-        top=tuple(map(_trial_status, summary.top)),
-        failures=tuple(map(_trial_status, summary.failures)),
         active=active,
         seconds_left=search_seconds_left(state, spec, [job.progress for job in active]),
+        **_finished_trials(state.history.summary),
     )
     return _with_export(status, search.store, state)
+
+
+def _finished_trials(summary: Summary) -> dict[str, Any]:
+    top = summary.best
+    return {
+        "finished": summary.finished - summary.lost,
+        "outcomes": {str(outcome): count for outcome, count in sorted(summary.outcomes.items())},
+        "best": entry_status(top) if top else None,
+        "best_trial": top.index if top else None,
+        "top": tuple(map(_trial_status, summary.top)),
+        "failures": tuple(map(_trial_status, summary.failures)),
+    }
 
 
 def _active(

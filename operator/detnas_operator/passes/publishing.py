@@ -60,10 +60,18 @@ class Publisher:
         # First the events: a pass that dies before it has written the status is made again from
         # the same version, and what it tells again has the same names.
         untold = self._tell(resource, events(before, after))
+        if not self._write(resource, merge_patch(before, after)):
+            return False
+        self._count_trials(before, after)
+        self._tell(resource, untold)
+        return True
+
+    def _write(self, resource: Object, status: dict[str, Any]) -> bool:
+        """Patch the status; return whether the resource is still there."""
         metadata = resource["metadata"]
         # The uid, not the version: only we write the status, and a spec changed meanwhile is
         # looked at in the next pass anyway.
-        body = {"metadata": {"uid": metadata["uid"]}, "status": merge_patch(before, after)}
+        body = {"metadata": {"uid": metadata["uid"]}, "status": status}
         try:
             written = self.client.merge_patch(
                 PLURAL, metadata["namespace"], metadata["name"], body, "status"
@@ -71,8 +79,6 @@ class Publisher:
         except NotFound:
             return False
         self.cache.put_search(written)
-        self._count_trials(before, after)
-        self._tell(resource, untold)
         return True
 
     def _tell(self, resource: Object, happened: Iterable[Event]) -> list[Event]:

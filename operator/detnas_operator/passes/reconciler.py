@@ -109,6 +109,12 @@ class Reconciler:
         wanted = wants_data_deleted(admitted.manifest.spec)
         resource = Finalizing(self._client, jobs).keep(resource, wanted)
         self._cache.put_search(resource)
+        return self._publish(key, resource, self._findings(key, resource, admitted, jobs))
+
+    def _findings(
+        self, key: SearchKey, resource: Object, admitted: Admitted, jobs: SearchJobs
+    ) -> Findings:
+        """Bring an accepted search on; what keeps it from going on is found as well."""
         try:
             findings = self._search(key, resource, admitted, jobs)
         except StoreError as error:
@@ -133,7 +139,7 @@ class Reconciler:
             self._count_failure(key, lasts=True)
         else:
             self._failures.pop(key, None)
-        return self._publish(key, resource, findings)
+        return findings
 
     def _admitted(self, key: SearchKey, resource: Object) -> Admitted | Reason:
         """Decide once for each generation: a pass changes neither the spec nor our settings."""
