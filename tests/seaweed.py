@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -17,6 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.ports import free_ports
 
 BUCKET = "experiments"
+REGION = "us-east-1"
+NO_RETRIES = {"total_max_attempts": 1}
 START_SECONDS = 60
 SERVICES = ("master", "volume", "filer", "s3", "admin")
 
@@ -45,8 +48,19 @@ class S3Server:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": REGION,
         }
+
+    def client(self, endpoint: str = "", **config: Any) -> Any:
+        """A client with fields of botocore's configuration, by way of another address if given."""
+        return boto3.client(
+            "s3",
+            endpoint_url=endpoint or self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=REGION,
+            config=Config(s3={"addressing_style": "path"}, **config),
+        )
 
 
 @pytest.fixture(scope="session")
@@ -129,16 +143,8 @@ def answers(process: subprocess.Popen[bytes], server: S3Server) -> bool:
 
 def bucket_exists(server: S3Server) -> bool:
     """Whether the server knows the bucket and our credentials by now."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=server.endpoint,
-        aws_access_key_id=server.access_key,
-        aws_secret_access_key=server.secret_key,
-        region_name="us-east-1",
-        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-    )
     try:
-        client.head_bucket(Bucket=server.bucket)
+        server.client(retries=NO_RETRIES).head_bucket(Bucket=server.bucket)
     except (BotoCoreError, ClientError):
         return False
     return True

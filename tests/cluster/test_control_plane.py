@@ -5,32 +5,15 @@ import pytest
 from tests.cluster.api import EVENTS, JOBS, PODS, SEARCHES, ApiError
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import install
+from tests.cluster.jobs import job
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
 from tests.seaweed import S3Server
 
 
-def job(name: str, owner: dict) -> dict:
-    reference = {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-    container = {"name": "trainer", "image": "trainer:1"}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name, "ownerReferences": [reference]},
-        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
-    }
-
-
 def test_jobs_make_pods_and_go_with_their_owner(cluster: ControlPlane, namespace: str) -> None:
     owner = cluster.api.create(manifest("one"), namespace)
-    cluster.api.create(job("work", owner), namespace)
+    cluster.api.create(job("work", owner=owner, suspend=False), namespace)
     eventually(lambda: cluster.api.list(PODS, namespace))
     assert "one" in cluster.kubectl("-n", namespace, "get", "detnas")
     cluster.api.delete(SEARCHES, namespace, "one")
@@ -43,7 +26,7 @@ def test_the_operators_account_may_do_what_the_chart_says_and_no_more(
 ) -> None:
     operator = install(cluster, s3_server, [namespace]).api
     owner = cluster.api.create(manifest("one"), namespace)
-    operator.create(job("allowed", owner), namespace)
+    operator.create(job("allowed", owner=owner), namespace)
     assert operator.list(SEARCHES, namespace)
     with pytest.raises(ApiError, match="403"):
         operator.list("api/v1/secrets", namespace)
@@ -57,6 +40,6 @@ def test_an_api_server_comes_back_with_its_data(cluster: ControlPlane, namespace
     cluster.start_api_server()
     assert cluster.api.get(SEARCHES, namespace, "kept")
     owner = cluster.api.get(SEARCHES, namespace, "kept")
-    cluster.api.create(job("after", owner), namespace)
+    cluster.api.create(job("after", owner=owner, suspend=False), namespace)
     eventually(lambda: cluster.api.list(PODS, namespace), seconds=60)
     eventually(lambda: cluster.api.list(EVENTS, namespace))

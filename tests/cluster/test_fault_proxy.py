@@ -5,10 +5,8 @@ import threading
 import uuid
 from collections.abc import Iterator
 
-import boto3
 import pytest
 import urllib3
-from botocore.config import Config
 
 from tests.cluster.api import Api, ApiError
 from tests.cluster.control_plane import ControlPlane
@@ -21,7 +19,7 @@ from tests.cluster.faults import (
     at_write,
 )
 from tests.cluster.waiting import eventually
-from tests.seaweed import S3Server
+from tests.seaweed import NO_RETRIES, S3Server
 
 SETTINGS = "api/v1/configmaps"
 
@@ -147,14 +145,7 @@ def test_s3_works_through_a_proxy_and_counts_with_the_api_server(
     proxy: FaultProxy, api: Api, namespace: str, s3_server: S3Server
 ) -> None:
     with FaultProxy(s3_server.endpoint, name="s3", journal=proxy.journal) as s3_proxy:
-        client = boto3.client(
-            "s3",
-            endpoint_url=s3_proxy.url,
-            aws_access_key_id=s3_server.access_key,
-            aws_secret_access_key=s3_server.secret_key,
-            region_name="us-east-1",
-            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-        )
+        client = s3_server.client(s3_proxy.url, retries=NO_RETRIES)
         key = f"{uuid.uuid4().hex}/a file=é+.txt"
         place = {"Bucket": s3_server.bucket, "Key": key}
         client.put_object(**place, Body=b"content" * 100_000, IfNoneMatch="*")

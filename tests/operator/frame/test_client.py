@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -18,28 +17,20 @@ from detnas_operator.cluster import (
 )
 from detnas_operator.cluster.connection import Connection, connect
 from tests.cluster.admission import forbid
-from tests.cluster.api import JOBS, NAMESPACES, PODS, SEARCHES, Api
+from tests.cluster.api import JOBS, NAMESPACES, PODS, SEARCHES, Api, Document
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.jobs import job
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
 from tests.ports import free_ports
 
 
-def job(name: str, **labels: str) -> dict[str, Any]:
-    container = {"name": "trainer", "image": "trainer:1"}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "detnas", **labels}},
-        "spec": {
-            "suspend": True,
-            "template": {"spec": {"restartPolicy": "Never", "containers": [container]}},
-        },
-    }
+def managed(name: str, **labels: str) -> Document:
+    return job(name, {"app.kubernetes.io/managed-by": "detnas", **labels})
 
 
 def test_creates_reads_patches_and_deletes(client: KubernetesClient, namespace: str) -> None:
-    made = client.create("jobs", namespace, job("a"))
+    made = client.create("jobs", namespace, managed("a"))
     read = client.get("jobs", namespace, "a")
     assert read is not None
     assert read["metadata"]["uid"] == made["metadata"]["uid"]
@@ -66,9 +57,9 @@ def test_the_status_is_a_part_of_its_own(
 def test_a_second_create_is_told_from_a_patch_of_another_version(
     client: KubernetesClient, namespace: str
 ) -> None:
-    made = client.create("jobs", namespace, job("a"))
+    made = client.create("jobs", namespace, managed("a"))
     with pytest.raises(AlreadyExists):
-        client.create("jobs", namespace, job("a"))
+        client.create("jobs", namespace, managed("a"))
     client.merge_patch("jobs", namespace, "a", {"metadata": {"labels": {"x": "1"}}})
     old = {"metadata": {"resourceVersion": made["metadata"]["resourceVersion"], "labels": {}}}
     with pytest.raises(Conflict):
@@ -81,7 +72,7 @@ def test_a_second_create_is_told_from_a_patch_of_another_version(
 def test_only_the_very_object_that_is_meant_is_touched(
     client: KubernetesClient, cluster: ControlPlane, namespace: str, verb: str
 ) -> None:
-    client.create("jobs", namespace, job("a"))
+    client.create("jobs", namespace, managed("a"))
     cluster.api.create(manifest("a"), namespace)
     other = {"metadata": {"uid": "other", "labels": {"x": "1"}}}
     touch = {
@@ -97,7 +88,7 @@ def test_only_the_very_object_that_is_meant_is_touched(
 def test_a_deleted_job_takes_its_pods_along(
     client: KubernetesClient, cluster: ControlPlane, namespace: str
 ) -> None:
-    client.create("jobs", namespace, job("a"))
+    client.create("jobs", namespace, managed("a"))
     client.merge_patch("jobs", namespace, "a", {"spec": {"suspend": False}})
     (pod,) = eventually(lambda: list(client.list("pods", namespace)))
     assert client.pod_log(namespace, pod["metadata"]["name"], "trainer", 20, 4096) == ""
@@ -111,7 +102,7 @@ def test_lists_page_by_page_what_a_selector_chooses(
     client: KubernetesClient, namespace: str
 ) -> None:
     for number in range(7):
-        client.create("jobs", namespace, job(f"a{number}", parity=str(number % 2)))
+        client.create("jobs", namespace, managed(f"a{number}", parity=str(number % 2)))
     found = client.list("jobs", namespace, "parity=0", limit=2)
     assert [one["metadata"]["name"] for one in found] == ["a0", "a2", "a4", "a6"]
     snapshot = client.snapshot("jobs", namespace, slim=lambda body: {"metadata": body["metadata"]})
@@ -125,10 +116,10 @@ def test_quota_and_invalid_objects_are_refused_in_the_servers_words(
 ) -> None:
     forbid(cluster.api, namespace, "count/jobs.batch")
     with pytest.raises(Refused, match="exceeded quota: limits") as refused:
-        client.create("jobs", namespace, job("a"))
+        client.create("jobs", namespace, managed("a"))
     assert refused.value.status == 403
     assert not refused.value.remedy
-    broken = job("b")
+    broken = managed("b")
     del broken["spec"]["template"]["spec"]["containers"][0]["image"]
     with pytest.raises(Refused, match="image: Required value") as invalid:
         client.create("jobs", namespace, broken)
@@ -138,7 +129,7 @@ def test_quota_and_invalid_objects_are_refused_in_the_servers_words(
 def test_a_namespace_that_is_being_deleted_is_no_missing_permission(
     client: KubernetesClient, cluster: ControlPlane, namespace: str
 ) -> None:
-    holder = job("held")
+    holder = managed("held")
     holder["metadata"]["finalizers"] = ["test.example/hold"]
     cluster.api.create(holder, namespace)
     cluster.api.delete(NAMESPACES, "", namespace)
@@ -147,7 +138,7 @@ def test_a_namespace_that_is_being_deleted_is_no_missing_permission(
     admin.connection.configuration.api_key["BearerToken"] = f"Bearer {cluster.api.token}"
     admin.connection.configuration.refresh_api_key_hook = None
     with pytest.raises(Terminating):
-        admin.create("jobs", namespace, job("late"))
+        admin.create("jobs", namespace, managed("late"))
     cluster.api.patch(JOBS, namespace, "held", {"metadata": {"finalizers": None}})
 
 
@@ -166,9 +157,9 @@ def test_may_do_all_that_the_operator_needs(client: KubernetesClient, namespace:
 def test_every_write_is_counted_with_its_outcome(client: KubernetesClient, namespace: str) -> None:
     writes: list[tuple[str, str, str]] = []
     counting = KubernetesClient(client.connection, lambda *write: writes.append(write))
-    counting.create("jobs", namespace, job("a"))
+    counting.create("jobs", namespace, managed("a"))
     with pytest.raises(AlreadyExists):
-        counting.create("jobs", namespace, job("a"))
+        counting.create("jobs", namespace, managed("a"))
     counting.get("jobs", namespace, "a")
     counting.delete("jobs", namespace, "a")
     assert writes == [
@@ -183,7 +174,7 @@ def test_threads_share_the_client(client: KubernetesClient, namespace: str) -> N
 
     def work(number: int) -> None:
         try:
-            client.create("jobs", namespace, job(f"a{number}"))
+            client.create("jobs", namespace, managed(f"a{number}"))
             assert client.get("jobs", namespace, f"a{number}")
         except Exception as error:  # noqa: BLE001
             failures.append(error)

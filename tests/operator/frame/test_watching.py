@@ -13,27 +13,19 @@ from detnas_operator.cluster.cache import SearchKey
 from detnas_operator.frame import frame as frame_module
 from detnas_operator.frame.kopf_settings import kopf_settings
 from detnas_operator.queue.work_queue import Again
-from tests.cluster.api import JOBS, SEARCHES
+from tests.cluster.api import JOBS, SEARCHES, Document
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.jobs import job
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
 from tests.operator.frame.conftest import Pass, Running, Start
 from tests.operator.frame.proxy import proxy_of
-from tests.operator.frame.test_client import job
 
 
-def owned_job(name: str, owner: dict[str, Any]) -> dict[str, Any]:
-    made = job(name, **{"detnas.dev/search": owner["metadata"]["name"]})
-    reference = {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-    made["metadata"]["ownerReferences"] = [reference]
-    return made
+def owned_job(name: str, owner: Document) -> Document:
+    search = owner["metadata"]["name"]
+    labels = {"app.kubernetes.io/managed-by": "detnas", "detnas.dev/search": search}
+    return job(name, labels, owner)
 
 
 def suspend(cluster: ControlPlane, key: SearchKey, value: bool = True) -> str:
@@ -86,6 +78,10 @@ def test_what_was_there_before_is_known_before_the_first_pass(
     owner = cluster.api.create(manifest("r18"), namespace)
     for number in range(3):
         cluster.api.create(owned_job(f"r18-t000{number}", owner), namespace)
+    # What the Job controller writes to them must not come later.
+    eventually(
+        lambda: all(one["status"]["conditions"] for one in cluster.api.list(JOBS, namespace))
+    )
     with frame() as running:
         eventually(lambda: running.notes.of(key))
         time.sleep(2)  # kopf lists it all once more
@@ -97,6 +93,10 @@ def test_our_own_writes_lead_to_no_pass(
     frame: Start, cluster: ControlPlane, namespace: str
 ) -> None:
     key = SearchKey(namespace, "r18")
+
+    def status() -> Any:
+        return cluster.api.get(SEARCHES, namespace, "r18")["status"]
+
     with frame() as running:
 
         def act(of: SearchKey) -> Again:
@@ -114,12 +114,13 @@ def test_our_own_writes_lead_to_no_pass(
         eventually(lambda: running.notes.of(key))
         running.notes.act = act
         suspend(cluster, key)
-        eventually(lambda: cluster.api.find(JOBS, namespace, "r18-base"))
+        eventually(lambda: status() == {"phase": "Searching"})
+        eventually(lambda: cluster.api.get(JOBS, namespace, "r18-base")["status"]["conditions"])
         time.sleep(1)
         # One for its creation, one for the change, and those that the Job controller's own
         # writes to the Job's status lead to.
         assert len(running.notes.of(key)) <= 4
-        assert cluster.api.get(SEARCHES, namespace, "r18")["status"] == {"phase": "Searching"}
+        assert status() == {"phase": "Searching"}
 
 
 def test_nothing_is_written_to_what_is_watched(
@@ -148,6 +149,7 @@ def test_jobs_of_others_are_not_even_seen(
         eventually(lambda: running.notes.of(key)[-1].jobs == ("ours",))
 
 
+@pytest.mark.serial
 def test_a_pass_follows_its_event_at_once(
     frame: Start, cluster: ControlPlane, namespace: str
 ) -> None:
@@ -248,7 +250,7 @@ def test_whole_lists_find_what_no_watch_told(
 
 def health(url: str) -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, None
@@ -260,8 +262,8 @@ def test_health_turns_red_when_the_queue_is_stuck(
     frame: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with frame() as running:
-        eventually(lambda: health(running.health)[0] == 200)
-        assert health(running.health)[1]["queue"]["searches"] == 0
+        said = eventually(lambda: health(running.health)[1])
+        assert said["queue"]["searches"] == 0
         monkeypatch.setattr("detnas_operator.frame.health.OLDEST_HEARTBEAT", -1.0)
         eventually(lambda: health(running.health)[0] == 500)  # kopf keeps a verdict for 10 s
         monkeypatch.setattr("detnas_operator.frame.health.OLDEST_HEARTBEAT", 60.0)

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 
-from tests.cluster.api import Api, Document
+from tests.cluster.api import Api
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pods import Script
@@ -26,19 +26,6 @@ def stuck_until(mended: threading.Event, stuck: Stuck, then: Script) -> Script:
         await then(pod)
 
     return script
-
-
-def somebody_elses_job(name: str) -> Document:
-    container = {"name": "sleep", "image": "sleep"}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name},
-        "spec": {
-            "suspend": True,
-            "template": {"spec": {"restartPolicy": "Never", "containers": [container]}},
-        },
-    }
 
 
 def refuse_jobs(cluster: ControlPlane, namespace: str) -> None:

@@ -15,13 +15,13 @@ import pytest
 
 from tests.cluster.admission import QUOTAS, forbid
 from tests.cluster.api import JOBS, Document
+from tests.cluster.jobs import job
 from tests.cluster.scripts import exits, succeeds
 from tests.cluster.waiting import eventually
 from tests.operator.outcomes.doings import leaves_a_checkpoint
 from tests.operator.outcomes.obstacles import (
     allow_jobs,
     refuse_jobs,
-    somebody_elses_job,
     stuck_until,
 )
 from tests.operator.outcomes.stage import Search, Stage, in_order
@@ -121,9 +121,9 @@ def test_kueue_admits_preempts_and_admits_again(stage: Stage, seen: dict[str, Se
     """The test plays Kueue, which does all of it by the Job's field suspend."""
     search = seen["queued"].search
     stage.on("queued-base", leaves_a_checkpoint(stage.trainer))
-    job = search.job("-prepare")
-    assert job is not None
-    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gold"
+    first = search.job("-prepare")
+    assert first is not None
+    assert first["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gold"
     assert not search.pods_of("-prepare")
 
     _admit(search, "-prepare")
@@ -162,7 +162,7 @@ def _blocked(stage: Stage, name: str, mended: threading.Event) -> Search:
     if wait.quota:
         forbid(api, search.namespace, wait.quota)
     if name == "taken":
-        api.create(somebody_elses_job("taken-prepare"), search.namespace)
+        api.create(job("taken-prepare"), search.namespace)
     if name == "refused":
         refuse_jobs(stage.cluster, search.namespace)
     return search.apply()
