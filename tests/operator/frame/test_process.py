@@ -14,16 +14,20 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.api import SEARCHES
+from tests.cluster.api import SEARCHES, ApiError
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import Installation
 from tests.cluster.processes import start
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
-from tests.seaweed import free_ports
+from tests.ports import free_ports
 
+SERVICES = "api/v1/services"
 ROLES = "apis/rbac.authorization.k8s.io/v1/roles"
 BINDINGS = "apis/rbac.authorization.k8s.io/v1/rolebindings"
+GRACE_SECONDS = 45
+"""What the chart leaves the pod to end."""
+
 OPERATOR = [sys.executable, "-m", "detnas_operator"]
 
 
@@ -38,7 +42,8 @@ class Pod:
     log: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        whole, _, _ = self.log.read_text().rpartition("\n")  # the last line may not be written out
+        return [json.loads(line) for line in whole.splitlines()]
 
     def check(self) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -72,10 +77,19 @@ def pod(installation: Installation, tmp_path: Path) -> Pod:
 def fetch(url: str) -> str:
     """What a URL answers; empty while it does not."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.read().decode()
     except OSError:
         return ""
+
+
+def is_refused(installation: Installation, resource: str, namespace: str) -> bool:
+    """Whether the API server knows by now that the operator may not read something."""
+    try:
+        installation.api.find(resource, namespace, "any")
+    except ApiError as refusal:
+        return refusal.status == 403
+    return False
 
 
 def test_starts_serves_and_ends(pod: Pod, cluster: ControlPlane, namespace: str) -> None:
@@ -89,9 +103,7 @@ def test_starts_serves_and_ends(pod: Pod, cluster: ControlPlane, namespace: str)
         eventually(lambda: 'detnas_reconcile_seconds_count{outcome="ok"}' in fetch(pod.metrics))
         resident = Path(f"/proc/{process.popen.pid}/status").read_text()
         print(next(line for line in resident.splitlines() if line.startswith("VmRSS")))
-        begun = time.monotonic()
-        assert process.terminate(10) == 0
-        assert time.monotonic() - begun < 8
+        assert process.terminate(GRACE_SECONDS) == 0
     finally:
         process.kill()
     assert pod.lines()[-1]["message"] == "ended; jobs run on"
@@ -109,11 +121,12 @@ def test_check_finds_all_well_with_the_charts_roles(pod: Pod, namespace: str) ->
 
 
 def test_check_names_what_is_missing_and_what_to_do(
-    pod: Pod, cluster: ControlPlane, namespace: str
+    pod: Pod, installation: Installation, cluster: ControlPlane, namespace: str
 ) -> None:
     (role,) = cluster.api.list(ROLES, namespace)
     rules = [rule for rule in role["rules"] if "services" not in rule["resources"]]
     cluster.api.patch(ROLES, namespace, role["metadata"]["name"], {"rules": rules})
+    eventually(lambda: is_refused(installation, SERVICES, namespace))
     settings = yaml.safe_load(pod.config.read_text())
     settings["storage"] |= {"allowed": ["s3://nowhere/x"], "default": ""}
     pod.config.write_text(yaml.safe_dump(settings))
@@ -127,19 +140,17 @@ def test_check_names_what_is_missing_and_what_to_do(
 
 
 def test_says_which_permission_a_watch_lacks_and_goes_on_when_it_is_granted(
-    pod: Pod, cluster: ControlPlane, namespace: str
+    pod: Pod, installation: Installation, cluster: ControlPlane, namespace: str
 ) -> None:
     (binding,) = cluster.api.list(
         BINDINGS, namespace, labelSelector="app.kubernetes.io/name=detnas"
     )
     name = binding["metadata"]["name"]
     cluster.api.delete(BINDINGS, namespace, name)
-    eventually(lambda: not cluster.api.find(BINDINGS, namespace, name))
+    eventually(lambda: is_refused(installation, SEARCHES, namespace))
     process = start([*OPERATOR, "--config", pod.config], pod.log, env=pod.environment)
     try:
-        (line,) = eventually(
-            lambda: [one for one in pod.lines() if "forbidden" in str(one)][:1], 30
-        )
+        (line,) = eventually(lambda: [one for one in pod.lines() if "forbidden" in str(one)][:1])
         assert "detnassearches" in line["message"]
         assert "grant this to the operator's service account" in line["message"]
         for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):

@@ -1,6 +1,7 @@
 """The queue on real threads: what it starts, what it never starts, and how it ends."""
 
 import asyncio
+import itertools
 import threading
 import time
 from collections import Counter
@@ -103,7 +104,7 @@ def test_slow_passes_hold_up_neither_other_keys_nor_the_event_loop() -> None:
                 queue.enqueue(key)
             await eventually(lambda: sorted(done) == ["a", "b", "c"])
             assert queue.state().oldest_pass > 0
-            assert queue.state().heartbeat_age < 1.5
+            await eventually(lambda: queue.state().heartbeat_age < 1.5)
             release.set()
             await eventually(lambda: "slow" in done)
 
@@ -157,20 +158,24 @@ def test_a_failed_pass_is_told_and_tried_again_when_the_server_wants() -> None:
     asyncio.run(scenario())
 
 
-def test_looks_again_when_a_pass_says_so_and_at_the_resync() -> None:
+@pytest.mark.parametrize(
+    ("again", "resync", "pause"), [(Again(after=0.1), 300, 0.1), (Again(), 0.4, 0.3)]
+)
+def test_looks_again_when_a_pass_says_so_and_at_the_resync(
+    again: Again, resync: float, pause: float
+) -> None:
     times: list[float] = []
 
     def work(_: str) -> Again:
         times.append(time.monotonic())
-        return Again(after=0.1) if len(times) == 1 else Again()
+        return again
 
     async def scenario() -> None:
-        queue: WorkQueue[str] = WorkQueue(work, workers=1, resync=0.4)
+        queue: WorkQueue[str] = WorkQueue(work, workers=1, resync=resync)
         async with serving(queue):
             queue.enqueue("a")
             await eventually(lambda: len(times) == 3)
-        assert 0.1 <= times[1] - times[0] < 0.3
-        assert 0.3 <= times[2] - times[1] < 0.7
+        assert min(later - before for before, later in itertools.pairwise(times)) >= pause
 
     asyncio.run(scenario())
 
@@ -183,7 +188,7 @@ def test_stops_taking_keys_and_says_whether_the_last_passes_ended(hangs: bool) -
         if key == "later":
             later.append(key)
         started.set()
-        release.wait(10)
+        release.wait(60)
         return Again()
 
     async def scenario() -> None:
@@ -195,9 +200,9 @@ def test_stops_taking_keys_and_says_whether_the_last_passes_ended(hangs: bool) -
         if not hangs:
             asyncio.get_running_loop().call_later(0.1, release.set)
         before = time.monotonic()
-        assert await queue.stop(0.5) is not hangs
-        assert time.monotonic() - before < 1
-        await asyncio.wait_for(task, 1)
+        assert await queue.stop(0.5 if hangs else 30) is not hangs
+        assert time.monotonic() - before < 30  # the pass that hangs would take a minute
+        await asyncio.wait_for(task, 30)
         release.set()
 
     asyncio.run(scenario())
