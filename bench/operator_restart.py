@@ -1,10 +1,11 @@
 """Memory and first decisions of an operator that starts among long searches.
 
-    python -m bench.operator_restart [--searches 500] [--trials 1000] [--long 10000]
+    python -m bench.operator_restart [--searches 500] [--trials 1053] [--long 10000]
 
 Real API server, Job controller and S3. An operator brings the searches to their first trial; it is
-stopped, their ledgers are written as they are after so many trials, and a new operator starts:
-every search must start its next trial. Then the same for one search of `--long` trials, to time
+stopped, their ledgers are written as they are after so many trials (1,053 by default: what is
+packed, what is not, and what was not even folded), and a new operator starts: every search must
+start its next trial. Then the same for one search of `--long` trials, to time
 a pass over it, by the operator's own histogram. Aims: 300 MB, 60 s, 50 ms.
 """
 
@@ -17,12 +18,11 @@ from typing import Any
 
 from bench.operator_surroundings import Surroundings, metric, surroundings
 from detnas.records import keys
-from detnas.search import fold
-from detnas.search.folded import write_folded
-from detnas.search.segments import SEGMENT, Segment
+from detnas.records.requests import StudentRequest
+from detnas.search import History, LedgerEntry, write_segments
 from detnas.search.summary import Summary
 from detnas.store import Store
-from detnas.store.artifacts import canonical_json
+from detnas.store.artifacts import canonical_json, load_record
 from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.pods import PodPlayer
 from tests.cluster.pretended_trainer import PretendedTrainer
@@ -54,8 +54,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--searches", type=int, default=500)
-    parser.add_argument("--trials", type=int, default=1000, help="a multiple of 100")
-    parser.add_argument("--long", type=int, default=10_000, help="a multiple of 100")
+    parser.add_argument("--trials", type=int, default=1053, help="of each search")
+    parser.add_argument("--long", type=int, default=10_000, help="of the long one")
     return parser.parse_args()
 
 
@@ -92,24 +92,28 @@ def _wait_for_trial(around: Surroundings, names: list[str], trial: int) -> list[
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What lies in a search's folder after many trials: bytes by key below it."""
+    """What lies in a search's folder after many trials.
+
+    Attributes:
+        objects: bytes by key below the folder.
+        latest: the trials that ended since the finished ones were last written folded.
+    """
 
     objects: dict[str, bytes]
+    latest: tuple[LedgerEntry, ...]
 
     @classmethod
     def after(cls, trials: int) -> "Ledger":
         simulation = searched(trials, parallelism=1, patience=10_000_000)
         entries = [simulation.entries[index] for index in range(trials)]
-        store = MemoryStore()
-        for number in range(trials // SEGMENT):
-            part = tuple(entries[number * SEGMENT : (number + 1) * SEGMENT])
-            segment = Segment(number=number, entries=part)
-            store.put(keys.ledger_segment("", number), canonical_json(segment))
-        write_folded(store, "", trials // SEGMENT, TOP_K)
-        for entry in fold(Summary(TOP_K), entries).top:
+        store, history = MemoryStore(), History(Summary(TOP_K))
+        for entry in entries:
+            history = write_segments(store, "", history.finished(entry))
+        latest = tuple(entries[history.folded :])
+        for entry in (*history.summary.top, *latest):
             key = keys.result_key(keys.trial_folder("", entry.index))
             store.put(key, canonical_json(result_of(entry)))
-        return cls(store.objects)
+        return cls(store.objects, latest)
 
 
 def _write(
@@ -119,9 +123,16 @@ def _write(
     bucket = f"s3://{around.server.bucket}"
     store: Store = trainer.store(bucket)
 
-    def put(folder: str) -> None:
+    def put(uri: str) -> None:
+        folder = uri.removeprefix(bucket).strip("/")
         for key, data in ledger.objects.items():
-            store.put(f"{folder.removeprefix(bucket).strip('/')}{key}", data)
+            store.put(f"{folder}{key}", data)
+        begun = load_record(store, keys.request_key(keys.trial_folder(folder, 0)), StudentRequest)
+        assert begun is not None
+        for entry in ledger.latest:
+            key = keys.trial_folder(folder, entry.index)
+            request = begun.model_copy(update={"key": key, "trial": entry.proposal})
+            store.put(keys.request_key(key), canonical_json(request))
 
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(put, folders))

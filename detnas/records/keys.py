@@ -41,14 +41,9 @@ def ledger_segment(search: str, number: int) -> str:
     return f"{search}/ledger/{number:04d}.json"
 
 
-def folded_ledgers(search: str) -> str:
-    """Folder of the summaries of the ledger's segments, with its slash."""
-    return f"{search}/ledger/folded/"
-
-
-def folded_ledger(search: str, segments: int) -> str:
-    """Key of the summary of so many segments."""
-    return f"{folded_ledgers(search)}{segments:05d}.json"
+def folded_ledger(search: str) -> str:
+    """Key of a search's finished trials, folded."""
+    return f"{search}/ledger/folded.json"
 
 
 def request_key(folder: str) -> str:

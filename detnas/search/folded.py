@@ -1,11 +1,10 @@
-"""The ledger's segments, folded: so that a restart does not read every trial of a long search.
+"""Finished trials, folded, in one object: so that a restart does not read them one by one.
 
-Record n is the summary of segments 0 to n - 1. It follows from them alone, so it may be lost or
-left out: what is missing is folded from the segments themselves.
+It follows from the segments and the results of trials alone, so it may be lost, be old, or be
+left out: what it lacks is read from those.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -17,14 +16,30 @@ from detnas.schema import Count, Schema
 from detnas.search.fingerprints import Fingerprints
 from detnas.search.front import FrontPoint
 from detnas.search.ledger import LedgerEntry
-from detnas.search.segments import SEGMENT, Segment
-from detnas.search.summary import Summary, fold
+from detnas.search.loose import LooseEntries
+from detnas.search.segments import SEGMENT
+from detnas.search.summary import Summary
 from detnas.store import Store
-from detnas.store.artifacts import canonical_json, load_record
+from detnas.store.artifacts import load_record, put_record
 from detnas.store.errors import CorruptRecord
 
 FORMAT: Literal[1] = 1
-"""Raised whenever folding the same segments gives another summary."""
+"""Raised whenever folding the same trials gives another summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Some of a search's finished trials.
+
+    Attributes:
+        summary: all of them, folded.
+        segments: of the ledger that are folded in whole.
+        loose: those in none of these segments, by number.
+    """
+
+    summary: Summary
+    segments: int = 0
+    loose: LooseEntries = field(default_factory=LooseEntries)
 
 
 class _Point(Schema):
@@ -40,11 +55,12 @@ class _Evaluated(Schema):
     fingerprints: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...]
 
 
-class FoldedSegments(Schema):
-    """A summary as it is stored; the fields are those of `Summary`."""
+class FoldedTrials(Schema):
+    """`Folded` as it is stored; the other fields are those of `Summary`."""
 
     format: Literal[1]
     segments: Count
+    loose: tuple[LedgerEntry, ...]
     top_k: Count
     inherited: Count = 0
     next_index: Count
@@ -59,18 +75,24 @@ class FoldedSegments(Schema):
     milliseconds: Count
 
     @model_validator(mode="after")
-    def _of_whole_segments(self) -> "FoldedSegments":
+    def _has_what_it_counts(self) -> "FoldedTrials":
         """Who believed another number would count the trials up to it one by one."""
-        trials = self.segments * SEGMENT
+        first = self.segments * SEGMENT
+        loose = [entry.index for entry in self.loose]
+        numbers = sorted((*loose, *self.missing))
+        if len(numbers) != self.next_index - first or numbers != list(
+            range(first, self.next_index)
+        ):
+            raise ValueError(f"it has or misses each trial from {first} to {self.next_index - 1}")
         entries = [entry.index for entry in (*self.top, *self.failures)]
-        numbers = [*entries, *self.lost_trials, *(point.index for point in self.front)]
-        if self.next_index != trials or self.missing or max(numbers, default=-1) >= trials:
-            raise ValueError(f"{self.segments} segments hold the trials 0 to {trials - 1}")
+        named = [*entries, *self.lost_trials, *(point.index for point in self.front)]
+        if max(named, default=-1) >= self.next_index:
+            raise ValueError(f"its trials have numbers below {self.next_index}")
         return self
 
 
-def load_folded(store: Store, folder: str, top_k: int) -> tuple[Summary, int]:
-    """Return the longest stored summary of a search's segments, and how many it folds.
+def load_folded(store: Store, folder: str, top_k: int) -> Folded:
+    """Return the finished trials that are stored folded; nothing where there is no such record.
 
     One that this version can not read, or of another ``top_k``, counts as not there.
 
@@ -79,42 +101,28 @@ def load_folded(store: Store, folder: str, top_k: int) -> tuple[Summary, int]:
         folder: key of the search's folder.
         top_k: candidates that the search keeps.
     """
-    for key in sorted(_folded_keys(store, folder), reverse=True):
-        try:
-            record = load_record(store, key, FoldedSegments)
-        except CorruptRecord:
-            continue
-        if record is not None and record.top_k == top_k:
-            return _summary(record), record.segments
-    return Summary(top_k), 0
+    try:
+        record = load_record(store, keys.folded_ledger(folder), FoldedTrials)
+    except CorruptRecord:
+        record = None
+    if record is None or record.top_k != top_k:
+        return Folded(Summary(top_k))
+    return Folded(_summary(record), record.segments, LooseEntries(record.loose))
 
 
-def write_folded(store: Store, folder: str, segments: int, top_k: int) -> None:
-    """Store the summary of a search's first segments, and drop the shorter ones.
+def write_folded(store: Store, folder: str, folded: Folded) -> None:
+    """Store finished trials folded, in place of those that were.
 
     Args:
         store: where the search lies.
         folder: key of the search's folder.
-        segments: how many are written, and to be folded.
-        top_k: candidates that the search keeps.
+        folded: trials whose segments and results are written.
     """
-    summary, done = load_folded(store, folder, top_k)
-    for number in range(done, segments):
-        segment = load_record(store, keys.ledger_segment(folder, number), Segment)
-        assert segment is not None  # segments are written in order and never deleted
-        summary = fold(summary, segment.entries)
-    longest = keys.folded_ledger(folder, segments)
-    store.put(longest, canonical_json(_record(summary, segments)))
-    for key in _folded_keys(store, folder):
-        if key < longest:
-            store.delete(key)
+    put_record(store, keys.folded_ledger(folder), _record(folded))
 
 
-def _folded_keys(store: Store, folder: str) -> Iterator[str]:
-    yield from store.list(keys.folded_ledgers(folder))
-
-
-def _record(summary: Summary, segments: int) -> FoldedSegments:
+def _record(folded: Folded) -> FoldedTrials:
+    summary = folded.summary
     points = tuple(
         _Point(index=p.index, resolution=p.resolution, map=p.map, flops=p.flops)
         for p in summary.front
@@ -123,9 +131,10 @@ def _record(summary: Summary, segments: int) -> FoldedSegments:
         _Evaluated(parent=parent, fingerprints=tuple(f"{one:016x}" for one in prints))
         for parent, prints in summary.evaluated.items()
     )
-    return FoldedSegments(
+    return FoldedTrials(
         format=FORMAT,
-        segments=segments,
+        segments=folded.segments,
+        loose=tuple(folded.loose[index] for index in sorted(folded.loose)),
         top_k=summary.top_k,
         inherited=summary.inherited,
         next_index=summary.next_index,
@@ -141,7 +150,7 @@ def _record(summary: Summary, segments: int) -> FoldedSegments:
     )
 
 
-def _summary(record: FoldedSegments) -> Summary:
+def _summary(record: FoldedTrials) -> Summary:
     return replace(
         Summary(record.top_k),
         inherited=record.inherited,

@@ -4,7 +4,7 @@ A trial is in flight once its request is written, and finished once its result i
 state: a process may die between any two writes, and the next one reads where it was.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from detnas.records import keys
@@ -12,15 +12,18 @@ from detnas.records.proposal import Proposal
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult
 from detnas.search.base import BaseFacts
-from detnas.search.folded import load_folded, write_folded
+from detnas.search.folded import Folded, load_folded, write_folded
 from detnas.search.inherited import load_inherited
 from detnas.search.ledger import LedgerEntry, ledger_entry
 from detnas.search.loose import LooseEntries
-from detnas.search.segments import SEGMENT, Segment, pack
+from detnas.search.segments import SEGMENT, Segment, pack, segment_indices
 from detnas.search.summary import Summary, fold
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import CorruptRecord
+
+FOLDED_EVERY = 5
+"""Trials that end between two writes of the summary: a restart reads as many one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class History:
         in_flight: trials that are decided and have no result, in order.
         loose: finished trials that are in no segment yet, by number.
         segments: how many segments are written.
-        folded: how many of them the stored summary of segments holds.
+        folded: how many finished trials the stored summary holds.
     """
 
     summary: Summary
@@ -56,7 +59,7 @@ class History:
 
 
 def load_history(store: Store, folder: str, base: BaseFacts, top_k: int) -> History:
-    """Read where a search stands: its segments, folded, then the trials after them one by one.
+    """Read where a search stands: what is stored folded, then segments and trials after that.
 
     Args:
         store: where the search lies.
@@ -67,25 +70,26 @@ def load_history(store: Store, folder: str, base: BaseFacts, top_k: int) -> Hist
     Raises:
         CorruptRecord: a record is not what it should be.
     """
-    summary, segments = load_folded(store, folder, top_k)
-    history = History(summary, segments=segments, folded=segments)
-    for segment in _segments(store, folder, segments):
-        summary = fold(history.summary, segment.entries)
-        history = replace(history, summary=summary, segments=segment.number + 1)
-    for found in _trials_from(store, folder, base, history.segments * SEGMENT):
+    folded = load_folded(store, folder, top_k)
+    history = _with_segments(store, folder, folded)
+    start = history.segments * SEGMENT
+    for found in _trials_from(store, folder, base, start, history.summary.knows):
         history = _with_trial(history, found)
     return history
 
 
 def write_segments(store: Store, folder: str, history: History) -> History:
-    """Write every segment that is complete; the history then has fewer loose entries."""
+    """Write every segment that is complete; the history then has fewer loose entries.
+
+    Now and then the finished trials are written folded, too.
+    """
     while (segment := pack(history.segments, history.loose)) is not None:
         create_record(store, keys.ledger_segment(folder, segment.number), segment)
         loose = history.loose.without(entry.index for entry in segment.entries)
         history = replace(history, loose=loose, segments=history.segments + 1)
-    if history.folded < history.segments:
-        write_folded(store, folder, history.segments, history.summary.top_k)
-        history = replace(history, folded=history.segments)
+    if history.summary.known >= history.folded + FOLDED_EVERY:
+        write_folded(store, folder, Folded(history.summary, history.segments, history.loose))
+        history = replace(history, folded=history.summary.known)
     return history
 
 
@@ -125,6 +129,20 @@ def read_trial(
     return request.trial if result is None else ledger_entry(request.trial, result, base)
 
 
+def _with_segments(store: Store, folder: str, folded: Folded) -> History:
+    """What is stored folded, and the segments that were written later."""
+    known = folded.summary.known
+    history = History(folded.summary, (), folded.loose, folded.segments, folded=known)
+    for segment in _segments(store, folder, folded.segments):
+        history = replace(
+            history,
+            summary=fold(history.summary, segment.entries),
+            loose=history.loose.without(segment_indices(segment.number)),
+            segments=segment.number + 1,
+        )
+    return history
+
+
 def _with_trial(history: History, found: Proposal | LedgerEntry) -> History:
     return history.started(found) if isinstance(found, Proposal) else history.finished(found)
 
@@ -136,9 +154,16 @@ def _segments(store: Store, folder: str, number: int = 0) -> Iterator[Segment]:
 
 
 def _trials_from(
-    store: Store, folder: str, base: BaseFacts, index: int
+    store: Store,
+    folder: str,
+    base: BaseFacts,
+    index: int,
+    known: Callable[[int], bool] = lambda _index: False,
 ) -> Iterator[Proposal | LedgerEntry]:
-    """Trials from a number on; requests are written in order, so the first gap is the end."""
+    """Trials from a number on but for those that are known.
+
+    Requests are written in order, so the first gap is the end.
+    """
     inherited = load_inherited(store, folder)
     if inherited is not None and index < inherited.trials:
         numbers = [entry.index for entry in inherited.tail]
@@ -147,8 +172,12 @@ def _trials_from(
                 f"the trials that {store.uri}/{folder} took over do not go on from its segments",
                 "restore the objects: records are never edited",
             )
-        yield from inherited.tail
+        yield from (entry for entry in inherited.tail if not known(entry.index))
         index = inherited.trials
-    while (found := read_trial(store, folder, base, index)) is not None:
-        yield found
+    while True:
+        if not known(index):
+            found = read_trial(store, folder, base, index)
+            if found is None:
+                return
+            yield found
         index += 1

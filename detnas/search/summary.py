@@ -55,9 +55,14 @@ class Summary:
     milliseconds: int = 0
 
     @property
+    def known(self) -> int:
+        """Number of trials folded in, another search's too."""
+        return self.next_index - len(self.missing)
+
+    @property
     def finished(self) -> int:
         """Number of own trials that ended, whatever the outcome."""
-        return self.next_index - len(self.missing) - self.inherited
+        return self.known - self.inherited
 
     @property
     def lost(self) -> int:

@@ -1,9 +1,10 @@
 """A search's trials in the store: whatever was written before a death is found again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -25,7 +26,7 @@ from detnas.search import (
 from detnas.search.history import read_trial
 from detnas.search.segments import SEGMENT, Segment, pack
 from detnas.spec.search import Search
-from detnas.store import Store, open_store
+from detnas.store import Store, StoredObject, open_store
 from detnas.store.artifacts import create_record
 from detnas.store.errors import CorruptRecord
 from tests.detnas.memory_store import Died, DyingStore, MemoryStore
@@ -234,31 +235,64 @@ def test_a_segment_with_other_trials_is_refused() -> None:
 
 
 def test_a_folded_ledger_says_what_its_segments_say(store: MemoryStore) -> None:
-    """A restart reads the summary of the segments, and no segment."""
+    """A restart reads the summary, and none of the segments and trials that it sums up."""
     _store_with(store, 3 * SEGMENT + 7)
     write_segments(store, FOLDER, _load(store))
     whole = _load(store)
-    (summary,) = store.list(keys.folded_ledgers(FOLDER))
+    summary = keys.folded_ledger(FOLDER)
     data = store.objects.pop(summary)
-    assert _load(store).summary == whole.summary, "the segments say it without the summary"
+    assert replace(_load(store), folded=whole.folded) == whole, "segments and trials say it too"
     store.objects[summary] = data
     for number in range(3):
         store.delete(keys.ledger_segment(FOLDER, number))
+    for index in range(3 * SEGMENT + 7):
+        store.delete(keys.result_key(keys.trial_folder(FOLDER, index)))
     assert _load(store) == whole
 
 
 def test_a_folded_ledger_that_can_not_be_read_counts_as_not_there(store: MemoryStore) -> None:
     _store_with(store, SEGMENT + 1)
     whole = write_segments(store, FOLDER, _load(store))
-    (summary,) = store.list(keys.folded_ledgers(FOLDER))
-    store.objects[summary] = b'{"format": 99}'
+    store.objects[keys.folded_ledger(FOLDER)] = b'{"format": 99}'
     assert _load(store).summary == whole.summary
     assert write_segments(store, FOLDER, _load(store)) == whole
     assert _load(store) == whole
 
 
-def test_one_folded_ledger_is_kept(store: MemoryStore) -> None:
-    for trials in (SEGMENT, 2 * SEGMENT):
-        _store_with(store, trials)
-        write_segments(store, FOLDER, _load(store))
-    assert list(store.list(keys.folded_ledgers(FOLDER))) == [keys.folded_ledger(FOLDER, 2)]
+@settings(max_examples=10)
+@given(st.data())
+def test_an_old_folded_ledger_is_made_up_for(data: st.DataObject) -> None:
+    """A process may die, or write late, at any time: what it left is true, only not all."""
+    store = MemoryStore()
+    old: list[bytes | None] = [None]
+    for index in range(SEGMENT + 8):
+        _start(store, proposal(index, parent=index - 1 if index else None))
+    live = _load(store)
+    for index in data.draw(st.permutations(range(SEGMENT + 8))):
+        _finish(store, index, _found(index))
+        found = read_trial(store, FOLDER, BASE, index)
+        assert isinstance(found, LedgerEntry)
+        live = write_segments(store, FOLDER, live.finished(found))
+        old.append(store.objects.get(keys.folded_ledger(FOLDER)))
+    left = data.draw(st.sampled_from(old))
+    store.delete(keys.folded_ledger(FOLDER))
+    if left is not None:
+        store.objects[keys.folded_ledger(FOLDER)] = left
+    assert replace(_load(store), folded=live.folded) == live
+
+
+def test_a_restart_reads_few_of_the_finished_trials(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _store_with(store, SEGMENT + 58)
+    write_segments(store, FOLDER, _load(store))
+    read, get = [], store.get
+
+    def listed(key: str) -> StoredObject | None:
+        read.append(key)
+        return get(key)
+
+    monkeypatch.setattr(store, "get", listed)
+    _load(store)
+    beyond = keys.request_key(keys.trial_folder(FOLDER, SEGMENT + 58))
+    assert [key for key in read if "/trials/" in key] == [beyond]

@@ -16,7 +16,7 @@ from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
-from detnas.search.folded import load_folded
+from detnas.search.folded import Folded, load_folded
 from detnas.search.summary import Summary, fold
 from detnas.spec.loading import read_manifest
 from detnas.store.artifacts import load_record
@@ -160,7 +160,8 @@ def test_progress_that_is_none_stops_nobody(
 
 def folded(**fields: object) -> bytes:
     record = {
-        "format": 1, "segments": 1, "topK": 2, "nextIndex": 100, "missing": [], "lostTrials": [],
+        "format": 1, "segments": 1, "loose": [], "topK": 2, "nextIndex": 101, "missing": [100],
+        "lostTrials": [],
         "outcomes": {}, "top": [], "front": [], "failures": [], "evaluated": [],
         "lastSuccess": -1, "milliseconds": 0,
     }  # fmt: skip
@@ -173,8 +174,10 @@ def folded(**fields: object) -> bytes:
         {"segments": 2**40, "nextIndex": 0},
         {"segments": 0, "nextIndex": 2**50},
         {"missing": [1]},
+        {"missing": [100, 100]},
+        {"missing": []},
         {"lostTrials": [2**50]},
-        {"lostTrials": [100]},
+        {"lostTrials": [101]},
         {"evaluated": [{"parent": None, "fingerprints": ["not hexadecimal"]}]},
         {"evaluated": [{"parent": None, "fingerprints": ["f" * 1_000_000]}]},
     ],
@@ -182,11 +185,11 @@ def folded(**fields: object) -> bytes:
 def test_a_summary_that_no_segments_give_is_not_there(
     whole: S3Store, fields: dict[str, object]
 ) -> None:
-    key = keys.folded_ledger(MINE, 1)
+    key = keys.folded_ledger(MINE)
     whole.put(key, folded())
-    assert load_folded(whole, MINE, 2)[1] == 1
+    assert load_folded(whole, MINE, 2).segments == 1
     whole.put(key, folded(**fields))
-    assert load_folded(whole, MINE, 2) == (Summary(2), 0)
+    assert load_folded(whole, MINE, 2) == Folded(Summary(2))
 
 
 def test_a_trial_far_beyond_all_others_is_not_counted_up_to() -> None:
