@@ -99,8 +99,8 @@ ENDINGS = {
     ),
     "late": Ending(
         lambda _: (runs_for_ever(),),
-        says=("active longer than its deadline of 6 s", "spec.deadlines"),
-        spec={"deadlines": {"trial": 6}},
+        says=("active longer than its deadline of 15 s", "spec.deadlines"),
+        spec={"deadlines": {"trial": 15}},
     ),
     "mute": Ending(
         lambda _: (succeeds(),), says=("complete, but wrote no result", "may write to the store")
@@ -151,7 +151,7 @@ def searches(stage: Stage) -> dict[str, Search]:
 def test_what_is_no_fault_of_the_trial_is_not_counted(
     searches: dict[str, Search], name: str
 ) -> None:
-    search = searches[name].until_phase("Succeeded", 90)
+    search = searches[name].until_phase("Succeeded")
     counted = search.trials
     assert (counted["succeeded"], counted["finished"], counted["infrastructure"]) == (2, 2, 0)
     assert len(search.pods_of("-t0000")) == 2
@@ -164,7 +164,7 @@ def test_what_is_no_fault_of_the_trial_is_not_counted(
 def test_a_trial_that_fails_says_how_and_the_search_goes_on(
     searches: dict[str, Search], name: str
 ) -> None:
-    ending, search = ENDINGS[name], searches[name].until_phase("Succeeded", 90)
+    ending, search = ENDINGS[name], searches[name].until_phase("Succeeded")
     (failure,) = search.status["failures"]
     assert (failure["trial"], failure["outcome"]) == (0, ending.outcome)
     told = search.told("TrialFailed")
@@ -182,7 +182,7 @@ def test_only_an_answer_about_the_candidate_uses_up_a_trial(
     searches: dict[str, Search], name: str
 ) -> None:
     """Two trials were asked for: the lost one is made up for, the bad candidate is not."""
-    ending, search = ENDINGS[name], searches[name].until_phase("Succeeded", 90)
+    ending, search = ENDINGS[name], searches[name].until_phase("Succeeded")
     counted, lost = search.trials, ending.outcome is Outcome.INFRASTRUCTURE
     assert counted["finished"] == 2
     assert counted["succeeded"] == (2 if lost else 1)
@@ -194,7 +194,7 @@ def test_only_an_answer_about_the_candidate_uses_up_a_trial(
 def test_a_killed_attempts_log_outlives_its_job_though_the_next_one_did_well(
     stage: Stage, searches: dict[str, Search]
 ) -> None:
-    search = searches["killed-first"].until_phase("Succeeded", 90)
+    search = searches["killed-first"].until_phase("Succeeded")
     search.until(lambda: search.text("trials/0000/attempts/1/log.txt"))
     assert search.text("trials/0000/attempts/1/log.txt") == LOG
     # The second wrote none itself here, and its pod did not fail.
@@ -203,11 +203,12 @@ def test_a_killed_attempts_log_outlives_its_job_though_the_next_one_did_well(
 
 
 def test_describe_shows_the_failure(searches: dict[str, Search]) -> None:
-    said = searches["oom-killed"].until_phase("Succeeded", 90).describe()
+    said = searches["oom-killed"].until_phase("Succeeded").describe()
     assert in_order(said, ("Events:", "Warning", "TrialFailed", "trial 0: infrastructure"))
 
 
 def test_a_job_may_go_only_after_its_result_is_kept(searches: dict[str, Search]) -> None:
-    search = searches["oom-killed"].until_phase("Succeeded", 90)
-    lives = {job["metadata"]["name"]: job["spec"] for job in search.jobs()}
-    assert all(spec.get("ttlSecondsAfterFinished") == 3600 for spec in lives.values()), lives
+    search = searches["oom-killed"].until_phase("Succeeded")
+    # The export's Job ends after its result was seen.
+    search.until(lambda: all(job["spec"]["ttlSecondsAfterFinished"] for job in search.jobs()))
+    assert {job["spec"]["ttlSecondsAfterFinished"] for job in search.jobs()} == {3600}
