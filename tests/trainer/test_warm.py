@@ -38,7 +38,7 @@ def test_the_warmed_server_runs_real_jobs_and_takes_its_children_with_it(tmp_pat
     while not (child := children.read_text().split()):
         pass
     process.stdin.close()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert ends(int(child[0]))
 
 

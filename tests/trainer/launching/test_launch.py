@@ -30,7 +30,7 @@ KEY = "local/pools/p/phase-0"
 PATIENCE = 240.0
 """Seconds for what takes a few on an idle machine."""
 
-PEER_SECONDS = 6.0
+PEER_SECONDS = 10.0
 PRETENDED, REAL = "tests.trainer.launching.pretended", "detnas_trainer.cli"
 
 
