@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.seaweed", "tests.cluster.fixtures"]
 
 # The same examples every time, and no time limit on a busy machine.
-settings.register_profile("detnas", deadline=None, derandomize=True)
+settings.register_profile(
+    "detnas", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("detnas")
 
 # Before torch is imported: workers would otherwise contend for the cores.
