@@ -21,6 +21,9 @@ class LooseEntries(Mapping[int, LedgerEntry]):
     def __getitem__(self, index: int) -> LedgerEntry:
         return LedgerEntry.model_validate_json(zlib.decompress(self._packed[index]))
 
+    def __contains__(self, index: object) -> bool:
+        return index in self._packed  # asked of a whole segment in every pass: nothing is parsed
+
     def __iter__(self) -> Iterator[int]:
         return iter(self._packed)
 
