@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import dataclass, field
 
-from detnas.lifecycle.given_pool import check_given_pool
+from detnas.lifecycle.given_pool import check_found_pool, check_given_pool
 from detnas.lifecycle.inherited_base import base_has_begun, take_base
 from detnas.lifecycle.inheriting import Inheriting, begun_with, has_inherited
 from detnas.lifecycle.obstacle import ObstacleError
@@ -65,6 +65,8 @@ class Given:
             return True
         if requests.existing_pool is not None:
             check_given_pool(store, requests, prepared)
+        elif prepared is not None and len(state.pool) == len(requests.spec.teachers.phases):
+            check_found_pool(store, requests.pool_folder(prepared), state.pool)
         return record_trained_pool(store, requests, state.pool)
 
     def _take_over(self, start: WarmStart, prepared: PrepareResult | None) -> None:

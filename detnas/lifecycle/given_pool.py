@@ -64,6 +64,30 @@ def check_given_pool(
     _check_trained(store, requests.existing_pool, phases)
 
 
+def check_found_pool(store: Store, pool: str, phases: tuple[PoolPhaseResult, ...]) -> None:
+    """See that what a pool's phases left is there, before a search takes the pool up.
+
+    Another may have trained it long ago.
+
+    Args:
+        store: where it lies.
+        pool: key of its folder.
+        phases: their results.
+
+    Raises:
+        ObstacleError: something is missing, or is not what the result says.
+    """
+    for number, result in enumerate(phases):
+        folder = keys.pool_phase_folder(pool, number)
+        if problem := problem_with(store, folder, result):
+            raise ObstacleError(
+                "PoolDamaged",
+                f"the pool is {store.uri}/{pool}, and of phase {number} {problem}",
+                f"restore the object; or delete {keys.result_key(folder)}, and the phase is "
+                "trained again",
+            )
+
+
 def _check_fit(
     requests: SearchRequests,
     pool: list[PoolPhaseRequest],

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
+from detnas.lifecycle.incoming import IncomingResults, Verify
 from detnas.lifecycle.trained_pool import load_trained_pool
 from detnas.plan.candidate import Candidate, Winner, choose_winner
 from detnas.plan.requests import SearchRequests
@@ -17,7 +17,6 @@ from detnas.records.results import (
     Outcome,
     PoolPhaseResult,
     PrepareResult,
-    Result,
 )
 from detnas.search.base import BaseFacts
 from detnas.search.history import History, load_history
@@ -29,8 +28,6 @@ from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
 from detnas.teachers import Teacher
-
-R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +109,19 @@ class SearchReader:
     Args:
         store: where the search lies.
         requests: names its folders.
-        verify: asked once, by folder, whether a new result is to be believed; one that is not
-            counts as not there. A given pool is others' to mend: whoever takes it up checks it.
+        verify: asked once, by folder, whether a result that has come is to be believed; one that
+            is not counts as not there.
     """
 
     def __init__(
         self,
         store: Store,
         requests: SearchRequests,
-        verify: Callable[[str, Result], bool] = lambda _folder, _result: True,
+        verify: Verify = lambda _folder, _result: True,
     ) -> None:
         self._store = store
         self._requests = requests
-        self._verify = verify
+        self._results = IncomingResults(store, verify)
         self.state = SearchState()
 
     @property
@@ -166,23 +163,23 @@ class SearchReader:
 
     def _read_setup(self) -> None:
         state = self.state
-        prepare = state.prepare or self._result(keys.prepare_folder(self._search), PrepareResult)
-        base = state.base or self._result(keys.base_folder(self._search), DetectorResult)
+        read, search = self._results.read, self._search
+        prepare = state.prepare or read(keys.prepare_folder(search), PrepareResult)
+        base = state.base or read(keys.base_folder(search), DetectorResult)
         pool = state.pool or load_trained_pool(self._store, self._search)
         if prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
             pool = self._pool(self._requests.pool_folder(prepare), pool)
         self.state = replace(state, prepare=prepare, base=base, pool=pool)
 
-    def _result(self, folder: str, kind: type[R]) -> R | None:
-        result = load_record(self._store, keys.result_key(folder), kind)
-        return result if result is not None and self._verify(folder, result) else None
-
     def _pool(self, folder: str, known: tuple[PoolPhaseResult, ...]) -> tuple[PoolPhaseResult, ...]:
-        given = self._requests.existing_pool is not None
+        is_given = self._requests.existing_pool is not None  # and so is others' to set aside
         while len(known) < len(self._requests.spec.teachers.phases) and _succeeded(*known):
             phase = keys.pool_phase_folder(folder, len(known))
-            result = load_record(self._store, keys.result_key(phase), PoolPhaseResult)
-            if result is None or not (given or self._verify(phase, result)):
+            if is_given:
+                result = load_record(self._store, keys.result_key(phase), PoolPhaseResult)
+            else:
+                result = self._results.read(phase, PoolPhaseResult)
+            if result is None:
                 break
             known = (*known, result)
         return known
@@ -213,7 +210,7 @@ class SearchReader:
             if not may_have_ended(proposal.index):
                 continue
             folder = keys.trial_folder(self._search, proposal.index)
-            result = self._result(folder, DetectorResult)
+            result = self._results.read(folder, DetectorResult, awaited=True)
             if result is not None:
                 history = history.finished(ledger_entry(proposal, result, facts))
         return history
@@ -242,14 +239,14 @@ class SearchReader:
         best = entry.index
         ending = before if before and before.best.trial == best else self._begun_ending(entry)
         if ending.finetune is None and self._requests.spec.finetune is not None:
-            finetune = self._result(ending.finetune_folder, DetectorResult)
+            finetune = self._results.read(ending.finetune_folder, DetectorResult)
             if finetune is None:
                 return ending
             ending = replace(ending, finetune=finetune)
         if ending.winner is None:
             ending = self._with_winner(ending)
         if ending.export is None:
-            export = self._result(ending.export_folder, ExportResult)
+            export = self._results.read(ending.export_folder, ExportResult)
             ending = replace(ending, export=export)
         return ending
 

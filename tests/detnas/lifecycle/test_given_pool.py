@@ -134,6 +134,23 @@ def test_one_that_was_trained_anew_meanwhile_is_used_as_it_is_then(
     assert given.settle(reader).pool[1].weights == weights
 
 
+def test_one_that_another_search_trained_is_seen_to_before_it_is_taken_up(
+    store: Store, scheduler: Scheduler
+) -> None:
+    pool = trained_pool(store, scheduler).removeprefix(f"{store.uri}/")
+    (weights,) = (key for key in store.list(f"{pool}/phase-0/") if key.endswith(".safetensors"))
+    store.delete(weights)
+    two = tiny(store, "two", trials=1)
+    with pytest.raises(ObstacleError, match="of phase 0 its result names weights") as damaged:
+        scheduler.run(two)
+    assert damaged.value.reason == "PoolDamaged"
+    assert f"delete {pool}/phase-0/result.json, and" in damaged.value.remedy
+    store.delete(f"{pool}/phase-0/result.json")
+    assert scheduler.run(two).trials == 1
+    assert scheduler.ran(Verb.POOL) == [0]
+    assert SearchReader(store, two.requests).read().ending is not None
+
+
 def test_one_that_is_not_there_is_missing(store: Store, scheduler: Scheduler) -> None:
     two = tiny(store, "two", naming(f"{store.uri}/local/pools/0123"))
     with pytest.raises(ObstacleError) as missing:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from detnas.lifecycle.verifying import Verification
 from detnas.plan.stages import DueJob, Phase, Verb, plan
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
-from detnas.records.results import Outcome, Result
+from detnas.records.results import DetectorResult, Outcome, Result
 from detnas.store import Store
 from detnas.store.artifacts import canonical_json, load_record
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
@@ -61,8 +62,20 @@ class Finished:
     def store(self) -> Store:
         return self.search.store
 
-    def read_anew(self) -> tuple[SearchState, Verification]:
-        """As a process does that has just started."""
+    def as_it_comes(self, verb: Verb) -> tuple[SearchState, Verification]:
+        """What a process reads that has waited for a job's result."""
+        key = keys.result_key(self.folder(verb))
+        result = self.store.get(key)
+        assert result
+        self.store.delete(key)
+        verification = Verification(self.store)
+        reader = SearchReader(self.store, self.search.requests, verification)
+        reader.read()
+        self.store.put(key, result.data)
+        return reader.read(), verification
+
+    def from_the_start(self) -> tuple[SearchState, Verification]:
+        """What one reads that has just started."""
         verification = Verification(self.store)
         return SearchReader(self.store, self.search.requests, verification).read(), verification
 
@@ -83,8 +96,9 @@ def finished(store: Store, scheduler: Scheduler) -> Finished:
     return found
 
 
-def test_all_is_believed_where_all_is_well(finished: Finished) -> None:
-    state, verification = finished.read_anew()
+@pytest.mark.parametrize("verb", DUE)
+def test_all_is_believed_where_all_is_well(finished: Finished, verb: Verb) -> None:
+    state, verification = finished.as_it_comes(verb)
     assert verification.rejected == {}
     assert plan(state.observation, finished.search.requests.spec).phase is Phase.SUCCEEDED
 
@@ -122,7 +136,7 @@ def test_what_is_wrong_is_set_aside_and_the_job_is_due_again(
     wrong = finished.store.get(keys.result_key(folder))
     assert wrong
 
-    state, verification = finished.read_anew()
+    state, verification = finished.as_it_comes(verb)
     assert says in verification.rejected[folder]
     assert DUE[verb] in finished.due(state)
     assert finished.store.get(keys.result_key(folder)) is None
@@ -134,7 +148,7 @@ def test_an_exported_file_bears_the_name_of_its_role(finished: Finished) -> None
     folder = finished.folder(Verb.EXPORT)
     finished.store.put(f"{folder}/other.py", CONFIG)
     finished.change_file(Verb.EXPORT, key=f"{folder}/other.py")
-    _, verification = finished.read_anew()
+    _, verification = finished.as_it_comes(Verb.EXPORT)
     assert "config.py other.py, which is another name" in verification.rejected[folder]
 
 
@@ -144,7 +158,7 @@ def test_a_detector_without_architecture_or_scores_is_none(
     finished: Finished, verb: Verb, lacking: dict[str, Any]
 ) -> None:
     finished.change(verb, **lacking)
-    state, verification = finished.read_anew()
+    state, verification = finished.as_it_comes(verb)
     assert "no architecture or no scores" in verification.rejected[finished.folder(verb)]
     assert DUE[verb] in finished.due(state)
 
@@ -152,12 +166,24 @@ def test_a_detector_without_architecture_or_scores_is_none(
 @pytest.mark.parametrize("verb", TRAINED)
 def test_a_failure_needs_no_files(finished: Finished, verb: Verb) -> None:
     finished.change(verb, outcome=Outcome.INFRASTRUCTURE, files={})
-    _, verification = finished.read_anew()
+    _, verification = finished.as_it_comes(verb)
     assert verification.rejected == {}
 
 
-def test_each_file_is_looked_at_once_however_often_the_search_is(
-    finished: Finished, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("verb", DUE)
+def test_what_was_believed_before_is_not_done_again_because_its_files_were_moved_away(
+    finished: Finished, verb: Verb
+) -> None:
+    for file in finished.result(verb).files.values():
+        finished.store.delete(file.key)
+    state, verification = finished.from_the_start()
+    assert verification.rejected == {}
+    assert plan(state.observation, finished.search.requests.spec).phase is Phase.SUCCEEDED
+
+
+@pytest.mark.parametrize("verb", DUE)
+def test_a_file_is_looked_at_once_however_often_the_search_is(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, verb: Verb
 ) -> None:
     looked: Counter[str] = Counter()
     size = finished.store.size
@@ -166,11 +192,37 @@ def test_each_file_is_looked_at_once_however_often_the_search_is(
         looked[key] += 1
         return size(key)
 
+    key = keys.result_key(finished.folder(verb))
+    result = finished.store.get(key)
+    assert result
+    finished.store.delete(key)
     monkeypatch.setattr(finished.store, "size", counted)
     reader = SearchReader(finished.store, finished.search.requests, Verification(finished.store))
+    reader.read()
+    finished.store.put(key, result.data)
     for _ in range(3):
         reader.read()
-    files = [file.key for verb in DUE for file in finished.result(verb).files.values()]
-    assert [looked[key] for key in files] == [1] * len(DUE)
-    # Neither the first phase nor anything else is looked at more often.
-    assert set(looked.values()) == {1}
+    assert looked == {file.key: 1 for file in finished.result(verb).files.values()}
+
+
+def test_trials_are_verified_as_they_come_and_never_again(
+    store: Store, scheduler: Scheduler, tmp_path: Path
+) -> None:
+    search = tiny(store, "one", trials=2, parallelism=2)
+    waiting = Scheduler(tmp_path, unanswered={0, 1})
+    waiting.run(search)
+    verification = Verification(store)
+    reader = SearchReader(store, search.requests, verification)
+    reader.read()
+    scheduler.run(search)
+    folder = keys.trial_folder(search.requests.search, 1)
+    result = load_record(store, keys.result_key(folder), DetectorResult)
+    assert result is not None
+    store.delete(result.weights.key)
+    in_flight = [proposal.index for proposal in reader.read().history.in_flight]
+    assert (in_flight, [*verification.rejected]) == ([1], [folder])
+    assert finished_trials(SearchReader(store, search.requests, verification).read()) == [0]
+
+
+def finished_trials(state: SearchState) -> list[int]:
+    return sorted(state.history.loose)

@@ -116,16 +116,6 @@ def test_a_result_that_is_not_believed_is_tried_again_by_the_next_run(
     assert [key.endswith(job) for key, _ in pretended.starts()].count(True) == 2
 
 
-def test_what_was_wrong_with_an_earlier_result_says_nothing_of_the_next_attempt(
-    pretended: PretendedSearch,
-) -> None:
-    pretended.faults({"base": ["", *["exit 1"] * 3], "students/best": ["exit 1"] * 3})
-    pretended.run(exit_code=1)
-    (weights,) = (pretended.search / "base").glob("*.safetensors")
-    weights.unlink()
-    assert "3 attempts, the last one ended with exit 1" in pretended.run(exit_code=1)
-
-
 def test_what_is_not_believed_of_a_trial_or_a_finetuning_costs_only_that(tmp_path: Path) -> None:
     pretended = PretendedSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
     pretended.faults({"trials/0001": ["truncate"], "finetune": ["truncate"]})
