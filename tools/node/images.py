@@ -84,12 +84,20 @@ class ImageBuilder:
         run_logged("a base image from the system's packages", command, self.logs / "base.log")
         run(["chroot", rootfs, "apt-get", "clean"])
         for path in (*NO_USE, "var/lib/apt/lists"):
-            for inside in (rootfs / path).iterdir():
-                shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
+            empty(rootfs / path)
         archive: Command = ["tar", "-C", rootfs, "-c", "."]
         run_piped(
             archive, [*PODMAN, "import", "-", BASE_IMAGE], "the base image can not be imported"
         )
+
+
+def empty(folder: Path) -> None:
+    """Delete all that a folder holds; links go, and not what they lead to."""
+    for inside in folder.iterdir():
+        if inside.is_dir() and not inside.is_symlink():
+            shutil.rmtree(inside)
+        else:
+            inside.unlink()
 
 
 def image_name(name: str, version: str) -> str:
