@@ -110,6 +110,11 @@ class OperatorProcess:
         """What Prometheus would read."""
         return self._get("metrics", "metrics")[1]
 
+    def figure(self, series: str) -> float:
+        """What it would read of one series; −1 where there is none."""
+        lines = (line.rpartition(" ") for line in self.metrics().splitlines())
+        return next((float(value) for name, _, value in lines if name == series), -1.0)
+
     def memory(self) -> int:
         """Bytes that are resident in memory."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
@@ -136,7 +141,7 @@ class OperatorProcess:
     def _get(self, server: str, path: str) -> tuple[int, str]:
         url = f"http://127.0.0.1:{self._ports[server]}/{path}"
         try:
-            answer = urllib3.request("GET", url, retries=False, timeout=5)
+            answer = urllib3.request("GET", url, retries=False, timeout=30)
         except urllib3.exceptions.HTTPError:
             return 0, ""
         return answer.status, answer.data.decode()

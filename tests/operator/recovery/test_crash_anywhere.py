@@ -23,8 +23,9 @@ from tests.operator.recovery.verdict import (
 
 LOST = frozenset({1})
 LAST = 4
-END_SECONDS = 400
+END_SECONDS = 900
 QUIET_SECONDS = 2.0
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * END_SECONDS)]
 
 
 class OneWriteALife:
@@ -49,7 +50,6 @@ class OneWriteALife:
         return only_once and call.what in {before.what for before in self.killed_after}
 
 
-@pytest.mark.slow
 def test_an_operator_that_dies_after_every_write_finishes_its_search(scene: Scene) -> None:
     player = scene.play(Turns(scene.trainer, LAST, LOST, scene.is_told))
     rule = scene.journal.rule = OneWriteALife(scene)
@@ -62,7 +62,6 @@ def test_an_operator_that_dies_after_every_write_finishes_its_search(scene: Scen
     assert kinds >= {("api", "POST"), ("api", "PATCH"), ("s3", "PUT"), ("s3", "DELETE")}
 
 
-@pytest.mark.slow
 def test_an_operator_that_dies_after_every_write_suspends_resumes_and_deletes(
     scene: Scene,
 ) -> None:

@@ -70,7 +70,7 @@ def test_the_store_may_be_away_for_a_minute(scene: Scene) -> None:
         meanwhile = scene.status()
         still = scene.condition("Degraded")
         assert {**still, "message": ""} == {**told, "message": ""}
-        assert scene.operator.is_ready()
+        eventually(scene.operator.is_ready)
         kept = ("phase", "folder", "image", "trials", "teachers", "base", "history")
         assert [meanwhile[field] for field in kept] == [before[field] for field in kept]
         scene.s3.come_up()

@@ -84,7 +84,7 @@ def test_a_store_that_hangs_for_one_tenant_stops_no_other(
         operator.start()
         for number in range(2 * WORKERS):
             apply(cluster, hung, f"hung-{number}")
-        eventually(lambda: f'"running":{WORKERS}' in operator.health()[1].replace(" ", ""))
+        eventually(lambda: operator.figure("detnas_queue_running") == WORKERS)
         apply(cluster, other, "quick", trials=2)
         # Once: what nobody could know before; then half of the workers are there.
         assert wait_until_over(cluster, other, "quick")["phase"] == "Succeeded"
