@@ -70,9 +70,10 @@ def test_what_the_command_line_takes_the_api_server_takes(
 
 @pytest.fixture(scope="module")
 def searches(cluster: ControlPlane) -> Iterator[dict[str, Document]]:
-    """A search that says everything, and one that says the least, in the server."""
+    """A search that says everything, one that says the least, and one to give a status to."""
     namespace = make_namespace(cluster)
-    documents = {"everything": EVERYTHING, "least": changed("metadata.name", "least")}
+    named = {name: changed("metadata.name", name) for name in ("least", "told")}
+    documents = {"everything": EVERYTHING, **named}
     yield {
         name: cluster.api.create(document, namespace, fieldValidation="Strict")
         for name, document in documents.items()
@@ -204,16 +205,16 @@ def test_the_largest_status_is_kept_whole(
     cluster: ControlPlane, searches: dict[str, Document], character: str
 ) -> None:
     status = largest_status(character).to_json()
-    stored = patch_status(cluster, searches["least"], status)
+    stored = patch_status(cluster, searches["told"], status)
     assert stored["status"] == status
-    assert stored["spec"] == searches["least"]["spec"]
+    assert stored["spec"] == searches["told"]["spec"]
 
 
 def test_a_status_of_the_wrong_shape_is_refused(
     cluster: ControlPlane, searches: dict[str, Document]
 ) -> None:
     with pytest.raises(ApiError) as caught:
-        patch_status(cluster, searches["least"], {"phase": "Dreaming", "best": {"h": 0.5}})
+        patch_status(cluster, searches["told"], {"phase": "Dreaming", "best": {"h": 0.5}})
     lines = findings(caught.value)
     assert any(line.startswith("status.best.h") and "string" in line for line in lines), lines
 
