@@ -172,7 +172,7 @@ def test_watches_go_on_when_the_api_server_restarts(
     key = SearchKey(namespace, "r18")
     with frame() as running:
         cluster.api.create(manifest("r18"), namespace)
-        eventually(lambda: running.notes.of(key))
+        see_by_watch(cluster, running, key)
         cluster.stop_api_server(kill=True)
         time.sleep(2)
         cluster.start_api_server()
