@@ -4,8 +4,6 @@ import asyncio
 import logging
 from typing import Protocol
 
-import kopf
-
 from detnas.errors import UserError
 from detnas.store.errors import StoreError
 from detnas_operator.cluster import KubernetesClient
@@ -13,10 +11,10 @@ from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import Connection
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.configuration.store_advice import for_a_cluster
-from detnas_operator.frame.handlers import EventHandlers, register
+from detnas_operator.frame.handlers import EventHandlers
 from detnas_operator.frame.health import check_health
-from detnas_operator.frame.kopf_settings import kopf_settings
 from detnas_operator.frame.relisting import Relisting
+from detnas_operator.frame.watching import watch
 from detnas_operator.queue.work_queue import Again, WorkQueue
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
@@ -97,18 +95,9 @@ class Frame:
 
     async def _watch(self, relisting: Relisting) -> None:
         """Watch until SIGTERM or SIGINT."""
-        registry = kopf.OperatorRegistry()
         events = EventHandlers(self._cache, self.queue.enqueue, relisting.ask)
         connection: Connection = self._client.connection
-        register(registry, events, connection, lambda: check_health(self.queue.state()))
-        await kopf.operator(
-            registry=registry,
-            settings=kopf_settings(),
-            standalone=True,
-            clusterwide=self._settings.cluster_wide,
-            namespaces=self._settings.namespaces,
-            liveness_endpoint=f"http://0.0.0.0:{self._settings.health.port}/healthz",
-        )
+        await watch(self._settings, events, connection, lambda: check_health(self.queue.state()))
 
     def _pass(self, key: SearchKey) -> Again:
         with about(search=key.name, namespace=key.namespace):

@@ -12,6 +12,9 @@ from detnas_operator.cluster import GROUP, PLURAL, VERSION
 from detnas_operator.cluster.cache import ClusterCache, SearchKey, job_key
 from detnas_operator.cluster.connection import Connection
 
+Health = Callable[[], dict[str, int | float]]
+"""Says how the process is, or raises what is wrong with it."""
+
 
 class EventHandlers:
     """Takes in watch events, and asks for a pass over the search that an event is about."""
@@ -70,7 +73,7 @@ def register(
     registry: kopf.OperatorRegistry,
     events: EventHandlers,
     connection: Connection,
-    health: Callable[[], dict[str, int | float]],
+    health: Health,
 ) -> None:
     """Enter the handlers into a registry of kopf's."""
 

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster.cache import SearchKey
-from detnas_operator.frame import frame as frame_module
+from detnas_operator.frame import watching
 from detnas_operator.frame.kopf_settings import kopf_settings
 from detnas_operator.queue.work_queue import Again
 from tests.cluster.api import JOBS, SEARCHES, Document
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.fault_proxy import FaultProxy
+from tests.cluster.faults import Call, Fault, Journal, Refuse
 from tests.cluster.jobs import job
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
@@ -189,7 +191,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         chosen.watching.inactivity_timeout = 2.0
         return chosen
 
-    monkeypatch.setattr(frame_module, "kopf_settings", settings)
+    monkeypatch.setattr(watching, "kopf_settings", settings)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -207,6 +209,33 @@ def test_a_watch_that_falls_silent_is_replaced(
         suspend(cluster, key)
         eventually(lambda: running.notes.of(key)[-1].suspend)
         eventually(lambda: running.notes.of(key)[-1].jobs == ())
+
+
+@pytest.mark.parametrize("path", ["/apis/detnas.dev/v1alpha1", "/apis/batch/v1"])
+def test_what_the_api_server_serves_only_later_is_watched_too(
+    frame: Start, cluster: ControlPlane, namespace: str, path: str
+) -> None:
+    """kopf asks once; an API server that is starting has not discovered its own groups yet."""
+    key = SearchKey(namespace, "r18")
+    asked: list[Call] = []
+
+    def not_at_first(call: Call) -> Fault | None:
+        if call.method != "GET" or call.path != path or len(asked) > 1:
+            return None
+        asked.append(call)
+        return Refuse(404)
+
+    journal = Journal(not_at_first)
+    with (
+        FaultProxy(cluster.api.server, cluster.api.ca, journal=journal) as proxy,
+        frame(server=proxy.url, resyncSeconds=1000) as running,
+    ):
+        owner = cluster.api.create(manifest("r18"), namespace)
+        see_by_watch(cluster, running, key)
+        cluster.api.create(owned_job("r18-base", owner), namespace)
+        eventually(lambda: running.notes.of(key)[-1].jobs == ("r18-base",))
+        eventually(lambda: health(running.health)[0] == 200)
+    assert len(asked) == 2
 
 
 @pytest.mark.usefixtures("impatient")
