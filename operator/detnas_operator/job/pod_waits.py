@@ -83,10 +83,21 @@ def _on_node(pod: Object, waiting: Object) -> Waiting | None:
     return Waiting(WaitingReason.CONTAINER_REFUSED, f"{where} does not start: {reason}: {words}")
 
 
+def _unseen(pod: Object, now: datetime) -> Waiting:
+    """A pod of which no scheduler has said anything."""
+    message = f"pod {pods.name(pod)} waits for a node"
+    made = pods.moment(pod["metadata"].get("creationTimestamp"))
+    if made is None or now - made <= _LONG:
+        return Waiting(WaitingReason.STARTING, message)
+    scheduler = pod.get("spec", {}).get("schedulerName") or "default-scheduler"
+    message += f" since {made:%H:%M} UTC, and no scheduler has looked at it: is {scheduler} away?"
+    return Waiting(WaitingReason.UNSCHEDULABLE, message)
+
+
 def _starting(pod: Object, now: datetime) -> Waiting:
     where = pods.node(pod)
     if not where:
-        return Waiting(WaitingReason.STARTING, f"pod {pods.name(pod)} waits for a node")
+        return _unseen(pod, now)
     message = f"pod {pods.name(pod)} starts on node {where}"
     since = pods.moment(pod.get("status", {}).get("startTime"))
     if since is not None and now - since > _PULLING:

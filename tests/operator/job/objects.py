@@ -67,6 +67,7 @@ def a_pod(
     *,
     conditions: list[Object] | None = None,
     index: int | None = None,
+    made: float = 1,
     deleted: str = "",
     **status: Any,
 ) -> Object:
@@ -74,7 +75,7 @@ def a_pod(
     metadata: Object = {
         "name": name,
         "namespace": "team-a",
-        "creationTimestamp": at(1),
+        "creationTimestamp": at(made),
         "ownerReferences": [{"kind": "Job", "name": "r18-t0007", "uid": "job"}],
     }
     if index is not None:
