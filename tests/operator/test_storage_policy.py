@@ -22,10 +22,11 @@ ROOT = "s3://bucket/prefix"
         ("", "s3://bucket/prefix"),
         ("s3://bucket/prefix", "s3://bucket/prefix"),
         ("s3://bucket/prefix/", "s3://bucket/prefix"),
-        ("s3://bucket/prefix/team/a", "s3://bucket/prefix/team/a"),
+        ("s3://bucket/prefix/team-a", "s3://bucket/prefix/team-a"),
+        ("s3://bucket/prefix/team-a/of/2026/", "s3://bucket/prefix/team-a/of/2026"),
         ("s3://whole", "s3://whole"),
         ("s3://whole/", "s3://whole"),
-        ("s3://whole/deep/down", "s3://whole/deep/down"),
+        ("s3://whole/team-a/deep/down", "s3://whole/team-a/deep/down"),
     ],
 )
 def test_a_root_at_or_below_an_allowed_one_has_one_spelling(uri: str | None, root: str) -> None:
@@ -82,16 +83,47 @@ def test_without_a_default_a_search_must_name_a_place() -> None:
 @pytest.mark.parametrize(
     ("uri", "namespace"),
     [
-        ("s3://bucket/prefix/team-b/searches/r18-0123abcd", "trials"),
-        ("s3://bucket/prefix/team-b/pools", "team-a"),
-        ("s3://bucket/prefix/team-b", "searches"),
-        ("s3://bucket/prefix/team-b", "pools"),
+        ("s3://bucket/prefix/team-b", "team-a"),
+        ("s3://bucket/prefix/team-b/team-a", "team-a"),
+        ("s3://bucket/prefix/team-b/deep/down", "team-a"),
+        ("s3://bucket/prefix/experiments", "team-a"),  # a namespace of tomorrow, perhaps
+        ("s3://bucket/prefix/team", "team-a"),
+        ("s3://bucket/prefix/team-a2", "team-a"),
+        ("s3://bucket/prefix/Team-a", "team-a"),
+        ("s3://whole/team-b", "team-a"),
     ],
 )
-def test_no_root_lies_among_the_data_of_another_search(uri: str, namespace: str) -> None:
+def test_no_root_lies_in_a_folder_that_may_be_another_namespaces(uri: str, namespace: str) -> None:
     refused = store_root(uri, ALLOWED, namespace)
     assert isinstance(refused, Refusal)
     assert refused.reason == "StorageForbidden"
+    assert f"name s3://bucket/prefix or s3://whole; or a folder {namespace} " in refused.message
+
+
+@pytest.mark.parametrize(
+    ("uri", "namespace"),
+    [
+        ("s3://bucket/prefix/team-a/searches/r18-0123abcd", "team-a"),
+        ("s3://bucket/prefix/team-a/pools", "team-a"),
+        ("s3://bucket/prefix/team-b/pools", "team-a"),
+        ("s3://bucket/prefix/searches", "searches"),
+        ("s3://bucket/prefix/pools/deep", "pools"),
+    ],
+)
+def test_no_root_lies_among_the_data_of_a_search(uri: str, namespace: str) -> None:
+    refused = store_root(uri, ALLOWED, namespace)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "StorageForbidden"
+
+
+def test_the_default_may_be_named_as_well() -> None:
+    below = StorageSettings(allowed=("s3://bucket/prefix",), default="s3://bucket/prefix/2026")
+    assert store_root(None, below, "team-a") == "s3://bucket/prefix/2026"
+    assert store_root("s3://bucket/prefix/2026", below, "team-a") == "s3://bucket/prefix/2026"
+    assert store_root("s3://bucket/prefix/2026/team-a", below, "team-a") == (
+        "s3://bucket/prefix/2026/team-a"
+    )
+    assert isinstance(store_root("s3://bucket/prefix/2025", below, "team-a"), Refusal)
 
 
 def test_a_namespace_may_be_called_as_a_folder_of_the_store() -> None:
@@ -136,13 +168,17 @@ def test_a_search_to_go_on_from_is_the_namespaces_own() -> None:
     assert f"{ROOT}/team-a/searches/NAME" in refused.message
 
 
-PIECES = some.sampled_from(["a", "b", "prefix", "prefixx", "..", ".", "", "%2e", "\\", " ", "?"])
+PIECES = some.sampled_from(
+    ["team-a", "b", "prefix", "prefixx", "pools", "..", ".", "", "%2e", "\\", " ", "?"]
+)
 
 
 @given(some.sampled_from(["s3://bucket/", "s3://bucket", "s3://", "file:///"]), some.lists(PIECES))
-def test_what_is_allowed_lies_textually_below_the_root(start: str, pieces: list[str]) -> None:
+def test_what_is_allowed_lies_textually_at_the_root_or_in_ones_own_folder(
+    start: str, pieces: list[str]
+) -> None:
     found = store_root(start + "/".join(pieces), NO_DEFAULT, "team-a")
     if isinstance(found, str):
-        assert f"{found}/".startswith(f"{ROOT}/")
-        assert not {"", ".", ".."} & set(found.removeprefix("s3://").split("/"))
+        assert found == ROOT or f"{found}/".startswith(f"{ROOT}/team-a/")
+        assert not {"", ".", "..", "pools"} & set(found.removeprefix("s3://").split("/"))
         assert S3Location.parse(found).uri == found

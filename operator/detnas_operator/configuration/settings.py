@@ -108,7 +108,7 @@ class StorageSettings(Schema):
     Attributes:
         endpoint: of the S3 server; empty for that of AWS.
         region: of the buckets.
-        allowed: locations at or below which a search may keep its data.
+        allowed: roots of stores, below which each namespace has a folder of its own.
         default: location of searches that name none; empty if each must.
         shared_pools: teacher pools are shared between namespaces.
     """

@@ -41,10 +41,11 @@ def store_root(uri: str | None, settings: StorageSettings, namespace: str) -> st
         location = S3Location.parse(uri)
     except UserError as error:
         return Refusal("StorageInvalid", f"spec.storage.uri: {error}")
-    if any(_may_be_root(location.below(root), namespace) for root in settings.roots):
+    roots = [*settings.roots, *map(S3Location.parse, filter(None, [settings.default]))]
+    if any(_may_be_root(location.below(root), namespace) for root in roots):
         return location.uri
     problem = f"spec.storage.uri: {uri!r} is not allowed in namespace {namespace}"
-    return Refusal("StorageForbidden", f"{problem}; name {_allowed(settings)}")
+    return Refusal("StorageForbidden", f"{problem}; name {_allowed(settings)}{_own(namespace)}")
 
 
 def pool_key(uri: str, root: str, namespace: str, *, shared: bool) -> str | Refusal:
@@ -78,14 +79,15 @@ def pools_namespace(namespace: str, *, shared: bool) -> str:
 
 
 def _may_be_root(path: tuple[str, ...] | None, namespace: str) -> bool:
-    """Whether a store may begin here: not inside the data that some search keeps.
+    """Whether a store may begin here, by what leads here from a root that is allowed.
 
-    Any search's data lies below ``<namespace>/searches`` and ``<namespace>/pools``; a root within
-    those, or one that makes them together with the namespace, would write among another's.
+    A search writes ``<namespace>/searches``, ``<namespace>/pools`` and the probe below its root.
+    Below an allowed root every first part may be the folder of a namespace, today's or a later
+    one's; so only the search's own may hold another root, and not among its searches and pools.
     """
     if path is None:
         return False
-    return not path or not {POOLS, SEARCHES} & {*path, namespace}
+    return not path or (path[0] == namespace and not {POOLS, SEARCHES} & set(path))
 
 
 def _child(
@@ -102,5 +104,10 @@ def _child(
 
 
 def _allowed(settings: StorageSettings) -> str:
-    listed = " or ".join(settings.allowed)
-    return f"a place at or below {listed}, in no folder named searches or pools"
+    return " or ".join(settings.allowed)
+
+
+def _own(namespace: str) -> str:
+    if namespace in (POOLS, SEARCHES):
+        return ""
+    return f"; or a folder {namespace} right there or below it, none of them searches or pools"
