@@ -1,12 +1,13 @@
 """A real S3 server for tests: fixture ``s3_server`` starts one, ``s3_environment`` points at it."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ class S3Server:
     secret_key: str
     bucket: str
     ports: tuple[int, ...]
+
+    def seen_by(self, tenant: str) -> "S3Server":
+        """The same server with the keys of a tenant that it was started with."""
+        return replace(self, access_key=f"key-{tenant}", secret_key=f"secret-{tenant}")
 
     def environment(self) -> dict[str, str]:
         """The variables a user would set to reach it."""
@@ -84,10 +89,16 @@ def s3_environment(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Se
 
 
 @contextlib.contextmanager
-def running_server(folder: Path) -> Iterator[S3Server]:
-    """Start a server that keeps its data in ``folder``, and stop it afterwards."""
+def running_server(
+    folder: Path, tenants: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[S3Server]:
+    """Start a server that keeps its data in ``folder``, and stop it afterwards.
+
+    ``tenants`` have keys besides the server's own, which may do what a policy in the form of AWS's
+    IAM says, and nothing else.
+    """
     for attempt in range(3):  # another process may take a port between our look and its use
-        process, server = start(folder / str(attempt))
+        process, server = start(folder / str(attempt), tenants or {})
         try:
             if answers(process, server):
                 yield server
@@ -100,7 +111,9 @@ def running_server(folder: Path) -> Iterator[S3Server]:
     pytest.fail(f"the S3 server did not start:\n{log[-3000:]}")
 
 
-def start(folder: Path) -> tuple[subprocess.Popen[bytes], S3Server]:
+def start(
+    folder: Path, tenants: Mapping[str, Mapping[str, Any]]
+) -> tuple[subprocess.Popen[bytes], S3Server]:
     """Start ``weed mini`` on free ports, with only the services that S3 needs."""
     data = folder / "data"
     data.mkdir(parents=True)
@@ -118,10 +131,31 @@ def start(folder: Path) -> tuple[subprocess.Popen[bytes], S3Server]:
     for number, service in enumerate(SERVICES):
         command += [f"-{service}.port={ports[2 * number]}"]
         command += [f"-{service}.port.grpc={ports[2 * number + 1]}"]
+    if tenants:
+        identities = folder / "identities.json"
+        identities.write_text(json.dumps(known_identities(server, tenants)))
+        command += [f"-s3.config={identities}"]
     environment = {**os.environ, **server.environment(), "S3_BUCKET": BUCKET}
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     return process, server
+
+
+def known_identities(
+    server: S3Server, tenants: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """The server's configuration file: who has which keys, and what each may do."""
+
+    def keys(seen: S3Server) -> list[dict[str, str]]:
+        return [{"accessKey": seen.access_key, "secretKey": seen.secret_key}]
+
+    own: dict[str, Any] = {"name": "own", "credentials": keys(server), "actions": ["Admin"]}
+    others = [
+        {"name": name, "credentials": keys(server.seen_by(name)), "policyNames": [name]}
+        for name in tenants
+    ]
+    policies = [{"name": name, "content": json.dumps(policy)} for name, policy in tenants.items()]
+    return {"identities": [own, *others], "policies": policies}
 
 
 def remove_sockets(ports: tuple[int, ...]) -> None:
