@@ -180,6 +180,7 @@ def test_administrator_reads_what_to_do_first(administrator: Administrator) -> N
     assert f"watches {NAMESPACE}, {TENANT}." in said
     assert f"helm test {RELEASE} --namespace {NAMESPACE} --logs" in said
     assert f"kubectl apply --namespace {TENANT} --filename search.yaml" in said
+    assert f"kubectl delete detnas --all --namespace {TENANT} --wait" in said
     assert "!" not in said
     tenantless = {**SMALLEST, "metrics": {"serviceMonitor": {"enabled": True}}}
     said = administrator.helm("upgrade", RELEASE, FOLDER, values=tenantless)
