@@ -84,18 +84,23 @@ class PoolClaim:
             return True
         ours = stored is None or self._may_take(stored)
         if ours:
-            ours = self._write(stored, released=False)
+            ours = self._write(stored, self._claim())
         self._beaten = self._clock() if ours else None
         return ours
 
-    def release(self) -> None:
-        """Let others have it at once."""
+    def release(self, before: Claim | None = None) -> None:
+        """Let others have it at once.
+
+        Args:
+            before: what it was before we took it, where we did nothing with it: it is then still
+                that holder who had it last.
+        """
         if self._beaten is None:
             return
         self._beaten = None
         stored = self._store.get(self._key)
         if stored is not None and self._parsed(stored).holder == self._holder:
-            self._write(stored, released=True)
+            self._write(stored, self._claim(released=True) if before is None else _ended(before))
 
     def _age_of_ours(self, stored: StoredObject | None) -> float:
         """Seconds since a heartbeat of ours, by an earlier process; infinite without one.
@@ -118,8 +123,10 @@ class PoolClaim:
             self._seen = (stored.version, self._clock())
         return self._clock() - self._seen[1] > STOPPED_SECONDS
 
-    def _write(self, before: StoredObject | None, *, released: bool) -> bool:
-        claim = Claim(holder=self._holder, heartbeat=self._now(), released=released)
+    def _claim(self, *, released: bool = False) -> Claim:
+        return Claim(holder=self._holder, heartbeat=self._now(), released=released)
+
+    def _write(self, before: StoredObject | None, claim: Claim) -> bool:
         try:
             if before is None:
                 self._store.put_if_absent(self._key, canonical_json(claim))
@@ -134,3 +141,7 @@ class PoolClaim:
 
     def _parsed(self, stored: StoredObject) -> Claim:
         return parse_record(stored.data, f"{self._store.uri}/{self._key}", Claim)
+
+
+def _ended(claim: Claim) -> Claim:
+    return claim.model_copy(update={"released": True})

@@ -1,5 +1,6 @@
 """Deletes a pool that nobody needs, so that whatever remains after a crash does no harm."""
 
+import contextlib
 import platform
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +12,7 @@ from detnas.lifecycle.pool_listing import PoolStatus, PoolUser, pool_users
 from detnas.records import keys
 from detnas.store import Store
 from detnas.store.artifacts import canonical_json, parse_record
-from detnas.store.errors import AlreadyExists, VersionConflict
+from detnas.store.errors import AlreadyExists, StoreError, VersionConflict
 
 TRAINED_WITHIN = timedelta(minutes=10)
 """A heartbeat not older than this, by this machine's clock, is one of somebody alive. Heartbeats
@@ -62,8 +63,13 @@ def delete_pool(
         PoolInUseError: a search uses it, or trains it.
     """
     refuse_in_use(pool.users)
-    claim = _take(store, pool, now)
-    refuse_in_use(pool_users(store, pool))  # one may have begun before we held it
+    claim, before = _take(store, pool, now)
+    try:
+        refuse_in_use(pool_users(store, pool))  # one may have begun before we held it
+    except UserError:
+        with contextlib.suppress(StoreError):
+            claim.release(before)
+        raise
     count = 0
     for key in in_order(store.list(f"{pool.key}/"), pool.key):
         if not claim.hold():
@@ -91,9 +97,12 @@ def _rank(key: str, pool: str) -> tuple[int, int, str]:
     return -int(match[1]) if match else 1, rank, name
 
 
-def _take(store: Store, pool: PoolStatus, now: Callable[[], datetime]) -> PoolClaim:
+def _take(
+    store: Store, pool: PoolStatus, now: Callable[[], datetime]
+) -> tuple[PoolClaim, Claim | None]:
+    """Return the claim, which is ours now, and what was there before."""
     key, holder = keys.pool_claim_key(pool.key), f"detnas pools delete on {platform.node()}"
-    stored = store.get(key)
+    stored, before = store.get(key), None
     try:
         if stored is None:
             store.put_if_absent(key, canonical_json(Claim(holder=holder, heartbeat=now())))
@@ -107,7 +116,7 @@ def _take(store: Store, pool: PoolStatus, now: Callable[[], datetime]) -> PoolCl
         raise PoolInUseError(problem, "see who: detnas pools list") from error
     claim = PoolClaim(store, key, holder, now=now)
     claim.hold()
-    return claim
+    return claim, before
 
 
 def _refuse_alive(claim: Claim, holder: str, now: datetime) -> None:

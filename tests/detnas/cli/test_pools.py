@@ -5,18 +5,21 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from detnas.cli.app import app
 from detnas.errors import UserError
-from detnas.lifecycle.claim import Claim
+from detnas.lifecycle import pool_deletion
+from detnas.lifecycle.claim import Claim, PoolClaim
 from detnas.lifecycle.pool_deletion import delete_pool
 from detnas.lifecycle.pool_listing import list_pools
 from detnas.plan.stages import Phase, Verb
+from detnas.records import keys
 from detnas.store import Store, open_store
-from detnas.store.artifacts import canonical_json
+from detnas.store.artifacts import canonical_json, load_record
 from detnas.store.directory import DirectoryStore
 from detnas.store.errors import WrongCredentials
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
@@ -153,6 +156,30 @@ def test_who_died_long_ago_trains_nothing(store: Store, scheduler: Scheduler) ->
     scheduler.run(tiny(store, "one", trials=1))
     hold(store, "a search on a machine", timedelta(minutes=11))
     assert detnas(store, "delete", digest(store), "--yes").exit_code == 0
+
+
+@pytest.mark.parametrize("trained_by", ["a search on a machine", None])
+def test_a_search_that_begins_meanwhile_has_the_pool_at_once(
+    store: Store, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, trained_by: str | None
+) -> None:
+    scheduler.run(tiny(store, "one", trials=1))
+    if trained_by:
+        hold(store, trained_by, timedelta(minutes=11))
+    pool, two = list_pools(store)[0], tiny(store, "two", seed=8)
+    key, take = keys.pool_claim_key(pool.key), pool_deletion.pool_users
+
+    def after_another_began(*asked: Any) -> Any:
+        scheduler.prepare(two)
+        taken = load_record(store, key, Claim)
+        assert taken is not None
+        assert taken.holder.startswith("detnas pools delete")
+        return take(*asked)
+
+    monkeypatch.setattr(pool_deletion, "pool_users", after_another_began)
+    with pytest.raises(UserError, match="in use by search two"):
+        delete_pool(store, pool)
+    assert PoolClaim(store, key, "a search on a machine").was_last_held() is bool(trained_by)
+    assert PoolClaim(store, key, "two").hold()
 
 
 def test_no_such_pool(store: Store, scheduler: Scheduler) -> None:
