@@ -1,23 +1,23 @@
-"""Results as they come: each is verified once, by whoever waits for it."""
+"""Results as they come: each is verified once, before anything is built on it."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 from detnas.records import keys
 from detnas.records.results import Result
+from detnas.search.trial_records import Verify
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 
 R = TypeVar("R", bound=Result)
-Verify = Callable[[str, Result], bool]
 
 
 class IncomingResults:
-    """Reads results, and verifies those that were not there before.
+    """Reads results, and verifies those that nobody has built on.
 
-    One that is there at the first look was believed by who waited for it. What became of its files
-    since then, its readers find out by their digests: no finished work is done again because
-    somebody moved what it left.
+    Who built on one believed it. What became of its files since then, its readers find out by
+    their digests: no finished work is done again because somebody moved what it left. One that is
+    there at the first look may have come while nobody waited for it.
 
     Args:
         store: where the jobs lie.
@@ -29,19 +29,28 @@ class IncomingResults:
         self._verify = verify
         self._awaited: set[str] = set()
 
-    def read(self, folder: str, kind: type[R], *, awaited: bool = False) -> R | None:
+    def read(
+        self,
+        folder: str,
+        kind: type[R],
+        *,
+        awaited: bool = False,
+        is_built_on: Callable[[R], bool] = lambda _: True,
+    ) -> R | None:
         """Read a job's result; none where there is none that is to be believed.
 
         Args:
             folder: key of its folder.
             kind: what it finds.
             awaited: it is known to be new.
+            is_built_on: asked of one that is there at the first look: whether later work was
+                built on it.
         """
         result = load_record(self._store, keys.result_key(folder), kind)
         if result is None:
             self._awaited.add(folder)
             return None
-        if awaited or folder in self._awaited:
+        if awaited or folder in self._awaited or not is_built_on(result):
             if not self._verify(folder, result):
                 return None
             self._awaited.discard(folder)

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from detnas.lifecycle.incoming import IncomingResults, Verify
+from detnas.lifecycle.ending import Ending
+from detnas.lifecycle.incoming import IncomingResults
+from detnas.lifecycle.later_work import LaterWork
 from detnas.lifecycle.trained_pool import load_trained_pool
-from detnas.plan.candidate import Candidate, Winner, choose_winner
+from detnas.plan.candidate import Candidate, choose_winner
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Observation
 from detnas.records import keys
@@ -24,33 +27,11 @@ from detnas.search.ledger import LedgerEntry, ledger_entry
 from detnas.search.propose import Finished, propose
 from detnas.search.score import best
 from detnas.search.summary import Summary
+from detnas.search.trial_records import Verify
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
 from detnas.teachers import Teacher
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What comes after the trials.
-
-    Attributes:
-        best: the best trial's student.
-        finetune_folder: key of its fine-tuning's folder.
-        finetune: the fine-tuning's result, if there is one.
-        finetuned: the fine-tuned student, if it succeeded.
-        winner: what is exported; none while the fine-tuning is awaited.
-        export_folder: key of the winner's export.
-        export: the export's result, if there is one.
-    """
-
-    best: Candidate
-    finetune_folder: str
-    finetune: DetectorResult | None = None
-    finetuned: Candidate | None = None
-    winner: Winner | None = None
-    export_folder: str = ""
-    export: ExportResult | None = None
 
 
 @dataclass(frozen=True)
@@ -109,8 +90,8 @@ class SearchReader:
     Args:
         store: where the search lies.
         requests: names its folders.
-        verify: asked once, by folder, whether a result that has come is to be believed; one that
-            is not counts as not there.
+        verify: asked once, by folder, whether a result that nobody has built on is to be believed;
+            one that is not counts as not there.
     """
 
     def __init__(
@@ -121,7 +102,9 @@ class SearchReader:
     ) -> None:
         self._store = store
         self._requests = requests
+        self._verify = verify
         self._results = IncomingResults(store, verify)
+        self._later = LaterWork(store, requests.search)
         self.state = SearchState()
 
     @property
@@ -163,9 +146,13 @@ class SearchReader:
 
     def _read_setup(self) -> None:
         state = self.state
-        read, search = self._results.read, self._search
-        prepare = state.prepare or read(keys.prepare_folder(search), PrepareResult)
-        base = state.base or read(keys.base_folder(search), DetectorResult)
+        read, search, later = self._results.read, self._search, self._later
+        prepare = state.prepare or read(
+            keys.prepare_folder(search), PrepareResult, is_built_on=later.has_base
+        )
+        base = state.base or read(
+            keys.base_folder(search), DetectorResult, is_built_on=later.has_trials
+        )
         pool = state.pool or load_trained_pool(self._store, self._search)
         if prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
             pool = self._pool(self._requests.pool_folder(prepare), pool)
@@ -173,12 +160,14 @@ class SearchReader:
 
     def _pool(self, folder: str, known: tuple[PoolPhaseResult, ...]) -> tuple[PoolPhaseResult, ...]:
         is_given = self._requests.existing_pool is not None  # and so is others' to set aside
-        while len(known) < len(self._requests.spec.teachers.phases) and _succeeded(*known):
+        phases = len(self._requests.spec.teachers.phases)
+        while len(known) < phases and _succeeded(*known):
             phase = keys.pool_phase_folder(folder, len(known))
             if is_given:
                 result = load_record(self._store, keys.result_key(phase), PoolPhaseResult)
             else:
-                result = self._results.read(phase, PoolPhaseResult)
+                goes_on = partial(self._later.goes_on, folder, len(known), phases)
+                result = self._results.read(phase, PoolPhaseResult, is_built_on=goes_on)
             if result is None:
                 break
             known = (*known, result)
@@ -191,7 +180,9 @@ class SearchReader:
             return
         facts = state.facts or self._facts()
         if state.facts is None:
-            history = load_history(self._store, self._search, facts, spec.search.top_k)
+            history = load_history(
+                self._store, self._search, facts, spec.search.top_k, self._verify
+            )
         else:
             history = self._with_results(state.history, facts, may_have_ended)
         known = state.decision if history is state.history else None
@@ -239,7 +230,11 @@ class SearchReader:
         best = entry.index
         ending = before if before and before.best.trial == best else self._begun_ending(entry)
         if ending.finetune is None and self._requests.spec.finetune is not None:
-            finetune = self._results.read(ending.finetune_folder, DetectorResult)
+            finetune = self._results.read(
+                ending.finetune_folder,
+                DetectorResult,
+                is_built_on=partial(self._later.has_export, best, ending.best.result),
+            )
             if finetune is None:
                 return ending
             ending = replace(ending, finetune=finetune)

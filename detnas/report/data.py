@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from detnas.architecture import Architecture
 from detnas.cost import detector_cost
-from detnas.lifecycle.state import Ending, SearchReader, SearchState
+from detnas.lifecycle.ending import Ending
+from detnas.lifecycle.state import SearchReader, SearchState
 from detnas.plan.candidate import Candidate
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase, plan

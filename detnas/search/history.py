@@ -9,15 +9,14 @@ from dataclasses import dataclass, field, replace
 
 from detnas.records import keys
 from detnas.records.proposal import Proposal
-from detnas.records.requests import StudentRequest
-from detnas.records.results import DetectorResult
 from detnas.search.base import BaseFacts
 from detnas.search.folded import Folded, load_folded, write_folded
 from detnas.search.inherited import load_inherited
-from detnas.search.ledger import LedgerEntry, ledger_entry
+from detnas.search.ledger import LedgerEntry
 from detnas.search.loose import LooseEntries
 from detnas.search.segments import SEGMENT, Segment, pack, segment_indices
 from detnas.search.summary import Summary, fold
+from detnas.search.trial_records import TrialRecords, Verify, believed, load_trial
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import CorruptRecord
@@ -58,7 +57,13 @@ class History:
         )
 
 
-def load_history(store: Store, folder: str, base: BaseFacts, top_k: int) -> History:
+def load_history(
+    store: Store,
+    folder: str,
+    base: BaseFacts,
+    top_k: int,
+    verify: Verify = lambda _folder, _result: True,
+) -> History:
     """Read where a search stands: what is stored folded, then segments and trials after that.
 
     Args:
@@ -66,6 +71,8 @@ def load_history(store: Store, folder: str, base: BaseFacts, top_k: int) -> Hist
         folder: key of the search's folder.
         base: the detector the search set out from.
         top_k: candidates that are kept.
+        verify: asked, by folder, whether the result of a trial that is read one by one is to be
+            believed: nobody may have looked at it yet. One that is not counts as not there.
 
     Raises:
         CorruptRecord: a record is not what it should be.
@@ -73,8 +80,16 @@ def load_history(store: Store, folder: str, base: BaseFacts, top_k: int) -> Hist
     folded = load_folded(store, folder, top_k)
     history = _with_segments(store, folder, folded)
     start = history.segments * SEGMENT
-    for found in _trials_from(store, folder, base, start, history.summary.knows):
-        history = _with_trial(history, found)
+    own: list[TrialRecords] = []
+    for found in _trials_from(store, folder, start, history.summary.knows):
+        if isinstance(found, LedgerEntry):
+            history = history.finished(found)
+        else:
+            own.append(found)
+    ended = believed(own, folder, base, history.summary, verify)
+    for trial in own:
+        entry = ended.get(trial.index)
+        history = history.finished(entry) if entry else history.started(trial.proposal)
     return history
 
 
@@ -103,9 +118,10 @@ def read_entries(store: Store, folder: str, base: BaseFacts) -> Iterator[LedgerE
     for segment in _segments(store, folder):
         yield from segment.entries
         start = (segment.number + 1) * SEGMENT
-    for found in _trials_from(store, folder, base, start):
-        if isinstance(found, LedgerEntry):
-            yield found
+    for found in _trials_from(store, folder, start):
+        entry = found if isinstance(found, LedgerEntry) else found.entry(base)
+        if entry is not None:
+            yield entry
 
 
 def read_trial(
@@ -116,17 +132,8 @@ def read_trial(
     Raises:
         CorruptRecord: a record is not what it should be.
     """
-    trial = keys.trial_folder(folder, index)
-    request = load_record(store, keys.request_key(trial), StudentRequest)
-    if request is None:
-        return None
-    if request.trial is None or request.trial.index != index:
-        raise CorruptRecord(
-            f"{store.uri}/{keys.request_key(trial)} is not the request of trial {index}",
-            "restore the object: records are never edited",
-        )
-    result = load_record(store, keys.result_key(trial), DetectorResult)
-    return request.trial if result is None else ledger_entry(request.trial, result, base)
+    trial = load_trial(store, folder, index)
+    return None if trial is None else trial.entry(base) or trial.proposal
 
 
 def _with_segments(store: Store, folder: str, folded: Folded) -> History:
@@ -143,10 +150,6 @@ def _with_segments(store: Store, folder: str, folded: Folded) -> History:
     return history
 
 
-def _with_trial(history: History, found: Proposal | LedgerEntry) -> History:
-    return history.started(found) if isinstance(found, Proposal) else history.finished(found)
-
-
 def _segments(store: Store, folder: str, number: int = 0) -> Iterator[Segment]:
     while (segment := load_record(store, keys.ledger_segment(folder, number), Segment)) is not None:
         yield segment
@@ -156,11 +159,10 @@ def _segments(store: Store, folder: str, number: int = 0) -> Iterator[Segment]:
 def _trials_from(
     store: Store,
     folder: str,
-    base: BaseFacts,
     index: int,
     known: Callable[[int], bool] = lambda _index: False,
-) -> Iterator[Proposal | LedgerEntry]:
-    """Trials from a number on but for those that are known.
+) -> Iterator[LedgerEntry | TrialRecords]:
+    """Trials from a number on but for those that are known: those taken over, then the own ones.
 
     Requests are written in order, so the first gap is the end.
     """
@@ -176,8 +178,8 @@ def _trials_from(
         index = inherited.trials
     while True:
         if not known(index):
-            found = read_trial(store, folder, base, index)
-            if found is None:
+            trial = load_trial(store, folder, index)
+            if trial is None:
                 return
-            yield found
+            yield trial
         index += 1

@@ -30,7 +30,7 @@ class LedgerEntry(Schema):
         parameters: of the student's detector.
         scores: one per resolution; empty where the trial failed.
         weights: the student's weights, unless they were collected since.
-        seconds: wall time of the job.
+        seconds: wall time of the job's attempts together, as far as the last of them knew.
         inherited: another search tried it, from which this one goes on.
     """
 
@@ -79,16 +79,29 @@ def ledger_entry(proposal: Proposal, result: DetectorResult, base: BaseFacts) ->
         outcome=result.outcome,
         message=result.message[:LONGEST_MESSAGE],
         finished=result.finished,
-        seconds=(result.finished - result.started).total_seconds(),
+        seconds=_seconds(result),
     )
     if result.outcome is not Outcome.SUCCEEDED:
         return entry
     return entry.model_copy(update=_student(proposal, result, base))
 
 
+def is_whole(result: DetectorResult) -> bool:
+    """Whether a result has all that its outcome says."""
+    if result.outcome is not Outcome.SUCCEEDED:
+        return True
+    return result.architecture is not None and bool(result.scores) and "weights" in result.files
+
+
+def _seconds(result: DetectorResult) -> float:
+    """All attempts, by what they did; who says nothing of that tells at least of the last one."""
+    last = (result.finished - result.started).total_seconds()
+    return max(last, sum(result.seconds.values()))
+
+
 def _student(proposal: Proposal, result: DetectorResult, base: BaseFacts) -> dict[str, object]:
     architecture = result.architecture
-    if architecture is None or not result.scores or "weights" not in result.files:
+    if architecture is None or not is_whole(result):
         raise UserError(
             f"result of trial {proposal.index}: it succeeded without architecture, scores or "
             "weights",

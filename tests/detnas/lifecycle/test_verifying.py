@@ -202,7 +202,65 @@ def test_a_file_is_looked_at_once_however_often_the_search_is(
     finished.store.put(key, result.data)
     for _ in range(3):
         reader.read()
-    assert looked == {file.key: 1 for file in finished.result(verb).files.values()}
+    files = {file.key: 1 for file in finished.result(verb).files.values()}
+    assert {key: looked[key] for key in files} == files
+
+
+LATER = {
+    Verb.PREPARE: ("base", "trials", "finetune", "students"),
+    Verb.BASE: ("trials", "finetune", "students"),
+    Verb.POOL: ("trials", "finetune", "students"),
+    Verb.FINETUNE: ("students",),
+}
+"""Folders of a search with what is built on these jobs' results."""
+
+
+def take_back(finished: Finished, verb: Verb) -> str:
+    """Let a job be the last that ended; return its folder."""
+    requests, state = finished.search.requests, finished.state
+    for name in LATER[verb]:
+        for key in list(finished.store.list(f"{requests.search}/{name}/")):
+            finished.store.delete(key)
+    if verb is Verb.POOL:
+        last = job_folder(requests, state, DueJob(Verb.POOL, 1))
+        for key in list(finished.store.list(f"{last}/")):
+            finished.store.delete(key)
+    return job_folder(requests, state, DueJob(verb))
+
+
+@pytest.mark.parametrize("verb", [Verb.BASE, Verb.POOL, Verb.FINETUNE])
+def test_what_came_while_nobody_waited_is_verified_before_anything_is_built_on_it(
+    finished: Finished, verb: Verb
+) -> None:
+    folder = take_back(finished, verb)
+    result = load_record(finished.store, keys.result_key(folder), RESULT_OF[verb])
+    assert result is not None
+    finished.store.delete(result.files["weights"].key)
+    state, verification = finished.from_the_start()
+    assert [*verification.rejected] == [folder]
+    assert finished.store.get(keys.result_key(folder)) is None
+    assert DueJob(verb) in finished.due(state)
+
+
+def test_so_is_what_the_data_check_found(finished: Finished) -> None:
+    folder = take_back(finished, Verb.PREPARE)
+    result = load_record(finished.store, keys.result_key(folder), RESULT_OF[Verb.PREPARE])
+    assert result is not None
+    missing = Artifact(key=f"{folder}/{'c' * 64}.json", size=1, sha256="c" * 64)
+    files = {"listing": missing}
+    finished.store.put(
+        keys.result_key(folder), canonical_json(result.model_copy(update={"files": files}))
+    )
+    state, verification = finished.from_the_start()
+    assert [*verification.rejected] == [folder]
+    assert finished.due(state) == (DueJob(Verb.PREPARE),)
+
+
+def trial_result(search: StoredSearch, index: int) -> DetectorResult:
+    key = keys.result_key(keys.trial_folder(search.requests.search, index))
+    result = load_record(search.store, key, DetectorResult)
+    assert result is not None
+    return result
 
 
 def test_trials_are_verified_as_they_come_and_never_again(
@@ -215,13 +273,50 @@ def test_trials_are_verified_as_they_come_and_never_again(
     reader = SearchReader(store, search.requests, verification)
     reader.read()
     scheduler.run(search)
-    folder = keys.trial_folder(search.requests.search, 1)
-    result = load_record(store, keys.result_key(folder), DetectorResult)
-    assert result is not None
-    store.delete(result.weights.key)
+    store.delete(trial_result(search, 1).weights.key)
     in_flight = [proposal.index for proposal in reader.read().history.in_flight]
+    folder = keys.trial_folder(search.requests.search, 1)
     assert (in_flight, [*verification.rejected]) == ([1], [folder])
     assert finished_trials(SearchReader(store, search.requests, verification).read()) == [0]
+
+
+@pytest.mark.parametrize("doubted", [False, True], ids=["begun anew", "doubted"])
+@pytest.mark.parametrize("lacking", ["weights", "scores"])
+def test_so_are_trials_that_ended_unseen(
+    store: Store, scheduler: Scheduler, tmp_path: Path, lacking: str, doubted: bool
+) -> None:
+    search = tiny(store, "one", trials=2, parallelism=2)
+    Scheduler(tmp_path, unanswered={0, 1}).run(search)
+    verification = Verification(store)
+    reader = SearchReader(store, search.requests, verification)
+    if doubted:
+        reader.read()
+        reader.doubt_trials()
+    scheduler.run(search)
+    result, folder = trial_result(search, 1), keys.trial_folder(search.requests.search, 1)
+    if lacking == "weights":
+        store.delete(result.weights.key)
+    else:
+        torn = result.model_copy(update={"scores": ()})
+        store.put(keys.result_key(folder), canonical_json(torn))
+    state = reader.read()
+    assert finished_trials(state) == [0]
+    assert [*verification.rejected] == [folder]
+    assert plan(state.observation, search.requests.spec).due == (DueJob(Verb.EVALUATE, 1),)
+
+
+def test_weights_that_were_collected_are_not_asked_for_after_a_restart(
+    store: Store, scheduler: Scheduler
+) -> None:
+    search = tiny(store, "one", trials=9, topK=1, parallelism=1)
+    scheduler.run(search)
+    store.delete(keys.folded_ledger(search.requests.search))  # all of them are read one by one
+    kept = [index for index in range(9) if store.size(trial_result(search, index).weights.key)]
+    assert len(kept) < 9
+    verification = Verification(store)
+    state = SearchReader(store, search.requests, verification).read()
+    assert finished_trials(state) == list(range(9))
+    assert verification.rejected == {}
 
 
 def finished_trials(state: SearchState) -> list[int]:

@@ -1,0 +1,29 @@
+"""What comes after the trials of a search."""
+
+from dataclasses import dataclass
+
+from detnas.plan.candidate import Candidate, Winner
+from detnas.records.results import DetectorResult, ExportResult
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What comes after the trials.
+
+    Attributes:
+        best: the best trial's student.
+        finetune_folder: key of its fine-tuning's folder.
+        finetune: the fine-tuning's result, if there is one.
+        finetuned: the fine-tuned student, if it succeeded.
+        winner: what is exported; none while the fine-tuning is awaited.
+        export_folder: key of the winner's export.
+        export: the export's result, if there is one.
+    """
+
+    best: Candidate
+    finetune_folder: str
+    finetune: DetectorResult | None = None
+    finetuned: Candidate | None = None
+    winner: Winner | None = None
+    export_folder: str = ""
+    export: ExportResult | None = None
