@@ -1,6 +1,7 @@
 """A machine that can not run the end-to-end test is told what it lacks."""
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -29,17 +30,74 @@ def test_missing_programs_are_named_with_the_command_that_installs_them(
     )
 
 
-def test_packages_are_not_asked_for_where_they_are_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine that lacks nothing: the folder of its programs, and of its cgroups."""
     for name in (*missing.NODE_PROGRAMS, *missing.IMAGE_PROGRAMS, "debootstrap", "apt-get"):
         (tmp_path / name).touch(mode=0o755)
     (tmp_path / "bridge").touch()
+    (tmp_path / "cgroup.procs").touch()
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "/tmp")
     monkeypatch.setattr(missing, "CNI_FOLDERS", (tmp_path,))
+    monkeypatch.setattr(missing, "CGROUPS", tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    return tmp_path
+
+
+def test_a_machine_that_lacks_nothing_is_not_refused(machine: Path) -> None:
+    missing.check(Layout(), base_from_packages=True, gigabytes=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("containerd", "containerd can not be found; on Debian:\n    apt-get install -y"),
+        ("runc", "--no-install-recommends runc"),
+        ("nft", "--no-install-recommends nftables"),
+        ("ip", "--no-install-recommends iproute2"),
+        ("podman", "--no-install-recommends podman"),
+        ("debootstrap", "--no-install-recommends debootstrap"),
+        ("bridge", "the network plug-in bridge can not be found"),
+        ("cgroup.procs", "holds no cgroups; mount them"),
+    ],
+)
+def test_whatever_is_missing_alone_is_named_alone(machine: Path, name: str, said: str) -> None:
+    (machine / name).unlink()
+    assert said in refusal()
+    assert refusal().count("\n  - ") == 1
+
+
+def test_a_base_that_is_given_needs_no_debootstrap(machine: Path) -> None:
+    (machine / "debootstrap").unlink()
+    missing.check(Layout(), base_from_packages=False, gigabytes=0)
+
+
+def test_who_is_not_root_is_asked_for_sudo_and_for_no_packages(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "apt-get" not in refusal()
     assert "run the command with sudo" in refusal()
+
+
+def test_all_that_is_missing_is_told_at_once(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    (machine / "runc").unlink()
+    said = refusal(gigabytes=10**9)
+    assert all(word in said for word in ("sudo", "runc", "GB are needed"))
+
+
+def test_another_system_than_linux_is_told_only_that(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    (machine / "containerd").unlink()
+    assert refusal().count("\n  - ") == 1
+    assert "needs Linux; run it in a virtual machine" in refusal()
 
 
 def test_a_folder_too_deep_for_sockets_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,10 @@ def check(layout: Layout, *, base_from_packages: bool, gigabytes: int) -> None:
     Raises:
         StepFailed: with everything that is missing.
     """
-    problems = [*_machine(layout, gigabytes), *_packages(base_from_packages)]
+    if platform.system() != "Linux":
+        problems = ["a node needs Linux; run it in a virtual machine with Linux"]
+    else:
+        problems = [*_machine(layout, gigabytes), *_packages(base_from_packages)]
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise StepFailed(f"✗ this machine can not run the end-to-end test:{listed}")
@@ -52,8 +55,6 @@ def check(layout: Layout, *, base_from_packages: bool, gigabytes: int) -> None:
 
 def _machine(layout: Layout, gigabytes: int) -> list[str]:
     problems = []
-    if platform.system() != "Linux":
-        return ["a node needs Linux; run it in a virtual machine with Linux"]
     if os.geteuid() != 0:
         problems.append("a node needs root: run the command with sudo")
     if not any(CGROUPS.glob("**/cgroup.procs")):
