@@ -62,7 +62,7 @@ class LayerPruning(Schema):
 
     kind: Literal[ActionKind.LAYER_PRUNING] = ActionKind.LAYER_PRUNING
     norm: Literal["Sum", "Mean"] = "Sum"
-    protected: tuple[Place, ...] = ()
+    protected: Annotated[tuple[Place, ...], Field(max_length=64)] = ()
 
 
 class AddLayer(Schema):

@@ -62,6 +62,13 @@ Metric = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 """A fraction, or -1; what is no number could not be compared with the other trials'."""
 
 
+MOST_RESOLUTIONS = 16
+"""Of a search; whatever has a score for each has no more of them."""
+
+MOST_ADDED = 64
+"""Blocks that a record tells as added of late: there is one a step, told of for three steps."""
+
+
 class Score(Schema):
     """COCO metrics at one resolution, unrounded fractions; -1 where a size has no boxes."""
 
@@ -72,6 +79,10 @@ class Score(Schema):
     ap_small: Metric
     ap_medium: Metric
     ap_large: Metric
+
+
+Scores = Annotated[tuple[Score, ...], Field(max_length=MOST_RESOLUTIONS)]
+"""One per resolution."""
 
 
 class SplitSummary(Schema):
@@ -114,8 +125,8 @@ class DetectorResult(Result):
 
     kind: Literal["Detector"] = "Detector"
     architecture: Architecture | None = None
-    added: tuple[AddedBlock, ...] = ()
-    scores: tuple[Score, ...] = ()
+    added: Annotated[tuple[AddedBlock, ...], Field(max_length=MOST_ADDED)] = ()
+    scores: Scores = ()
     notes: tuple[str, ...] = ()
     removed: tuple[Place, ...] = ()
     iterations: Count = 0
@@ -137,7 +148,7 @@ class SubnetScore(Schema):
     name: str
     depths: tuple[int, ...]
     widths: tuple[str, ...]
-    scores: tuple[Score, ...]
+    scores: Scores
 
 
 class PoolPhaseResult(Result):

@@ -2,6 +2,10 @@
 
 from datetime import datetime
 from functools import cached_property
+from math import isfinite
+from typing import Annotated
+
+from pydantic import Field
 
 from detnas.actions import AddedBlock
 from detnas.architecture import Architecture
@@ -9,13 +13,16 @@ from detnas.cost import detector_cost
 from detnas.errors import UserError
 from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal
-from detnas.records.results import DetectorResult, Outcome
+from detnas.records.results import MOST_ADDED, MOST_RESOLUTIONS, DetectorResult, Outcome
 from detnas.schema import Count, Schema
 from detnas.search.base import BaseFacts
 from detnas.search.score import Scored, best
 
 LONGEST_MESSAGE = 4000
 """Characters: what every trial says is kept in memory, a result in the store only."""
+
+
+_LONGEST_SECONDS = 10 * 365 * 86400.0
 
 
 class LedgerEntry(Schema):
@@ -36,12 +43,12 @@ class LedgerEntry(Schema):
 
     proposal: Proposal
     outcome: Outcome
-    message: str = ""
+    message: Annotated[str, Field(max_length=LONGEST_MESSAGE)] = ""
     architecture: Architecture | None = None
-    added: tuple[AddedBlock, ...] = ()
+    added: Annotated[tuple[AddedBlock, ...], Field(max_length=MOST_ADDED)] = ()
     flops: Count | None = None
     parameters: Count | None = None
-    scores: tuple[Scored, ...] = ()
+    scores: Annotated[tuple[Scored, ...], Field(max_length=MOST_RESOLUTIONS)] = ()
     weights: Artifact | None = None
     finished: datetime
     seconds: float
@@ -96,7 +103,8 @@ def is_whole(result: DetectorResult) -> bool:
 def _seconds(result: DetectorResult) -> float:
     """All attempts, by what they did; who says nothing of that tells at least of the last one."""
     last = (result.finished - result.started).total_seconds()
-    return max(last, sum(result.seconds.values()))
+    told = sum(result.seconds.values())
+    return min(max(0.0, last, told if isfinite(told) else 0.0), _LONGEST_SECONDS)
 
 
 def _student(proposal: Proposal, result: DetectorResult, base: BaseFacts) -> dict[str, object]:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from detnas.records.results import MOST_RESOLUTIONS
 from detnas.records.settings import DetectorShape, Distillation, Resolution
 from detnas.schema import Flag, Positive, Schema
 from detnas.spec.base import Base
@@ -49,7 +50,7 @@ class SearchSpec(Schema):
     resolutions: tuple[Resolution, ...] = Field(
         PAPER_RESOLUTIONS,
         min_length=1,
-        max_length=16,
+        max_length=MOST_RESOLUTIONS,
         description="Sizes drawn in training and evaluated; the largest is the base resolution.",
     )
     teachers: Teachers = Field(Teachers(), description="The elastic teacher pool.")

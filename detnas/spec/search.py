@@ -10,6 +10,9 @@ from detnas.records.settings import Schedule
 from detnas.schema import Count, Fraction, Positive, Schema
 from detnas.spec.training import Gpus, TrainingSettings
 
+MOST_PARALLEL = 1000
+"""Trials that are in flight at a time, at most."""
+
 
 class Search(Schema):
     """Hill climbing over student-teacher pairs."""
@@ -21,10 +24,10 @@ class Search(Schema):
         100,
         description="Trials after which the search ends; those lost to machines do not count.",
     )
-    parallelism: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
+    parallelism: Annotated[int, Field(ge=1, le=MOST_PARALLEL, strict=True)] = Field(
         1, description="Trials that run at the same time."
     )
-    top_k: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
+    top_k: Annotated[int, Field(ge=1, le=50, strict=True)] = Field(
         5, description="Pairs kept as parents, best first."
     )
     warmup_trials: Count = Field(

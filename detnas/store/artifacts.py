@@ -73,7 +73,8 @@ def parse_record(data: bytes, uri: str, model: type[Record]) -> Record:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        # What it was is left out: each of the errors would have it anew, as objects.
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "the whole"
         problem = f"{uri} is no {model.__name__}: {field}: {first['msg']}"
         raise CorruptRecord(problem, "restore the object: records are never edited") from error

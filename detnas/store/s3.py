@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -51,10 +52,12 @@ class Limits:
 
     Attributes:
         largest: bytes that an object may have to be read, by its key.
-        listed: keys that one list may have.
+        values: JSON values, roughly, that it may have: three bytes parsed may take 600.
+        listed: keys, or folders, that one list may have.
     """
 
     largest: Callable[[str], int] = lambda _key: sys.maxsize
+    values: Callable[[str], int] = lambda _key: sys.maxsize
     listed: int = sys.maxsize - 1
 
 
@@ -91,8 +94,12 @@ class S3Store:
         try:
             with s3_errors(self._uri(key)):
                 answer = self._connected().get_object(**self._object(key))
-                self._check_size(key, answer)
-                return StoredObject(answer["Body"].read(), answer["ETag"])
+                with closing(answer["Body"]) as body:
+                    self._check(key, answer["ContentLength"], self._limits.largest, "bytes")
+                    data = body.read()
+                values = sum(map(data.count, (b",", b"[", b"{")))
+                self._check(key, values, self._limits.values, "values")
+                return StoredObject(data, answer["ETag"])
         except NotFound:
             return None
 
@@ -123,10 +130,7 @@ class S3Store:
         """Yield, sorted, the keys below the folder ``prefix``."""
         start = self._prefix + checked_prefix(prefix)
         with s3_errors(f"{self.uri}/{prefix}"):
-            names = list(islice(self._names(start), self._limits.listed + 1))
-        if len(names) > self._limits.listed:
-            problem = f"more than {self._limits.listed} objects lie below {self.uri}/{prefix}"
-            raise StoreRefused(problem, "delete what nobody needs")
+            names = self._at_most_listed(self._names(start), f"objects lie below {prefix!r}")
         # Sorted here: servers that keep folders list "a/b" before "a-b".
         keys = sorted(name.removeprefix(self._prefix) for name in names)
         return (key for key in keys if key[-1:] != "/" and not key.startswith(RESERVED_FOLDER))
@@ -135,12 +139,8 @@ class S3Store:
         """Yield, sorted, the names of the folders right below ``prefix``."""
         start = self._prefix + checked_prefix(prefix)
         with s3_errors(f"{self.uri}/{prefix}"):
-            pages = self._connected().get_paginator("list_objects_v2")
-            found = [
-                entry["Prefix"].removeprefix(start).rstrip("/")
-                for page in pages.paginate(Bucket=self._bucket, Prefix=start, Delimiter="/")
-                for entry in page.get("CommonPrefixes", [])
-            ]
+            paths = self._at_most_listed(self._folder_paths(start), f"folders lie in {prefix!r}")
+        found = [path.removeprefix(start).rstrip("/") for path in paths]
         return (name for name in sorted(found) if f"{prefix}{name}/" != RESERVED_FOLDER)
 
     def copy(self, source: str, target: str) -> None:
@@ -200,11 +200,22 @@ class S3Store:
         for page in pages.paginate(Bucket=self._bucket, Prefix=start):
             yield from (entry["Key"] for entry in page.get("Contents", []))
 
-    def _check_size(self, key: str, answer: dict[str, Any]) -> None:
-        size, largest = answer["ContentLength"], self._limits.largest(key)
-        if size > largest:
-            answer["Body"].close()
-            problem = f"{self._uri(key)} has {size} bytes; what is read here has at most {largest}"
+    def _folder_paths(self, start: str) -> Iterator[str]:
+        pages = self._connected().get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self._bucket, Prefix=start, Delimiter="/"):
+            yield from (entry["Prefix"] for entry in page.get("CommonPrefixes", []))
+
+    def _at_most_listed(self, names: Iterator[str], what: str) -> tuple[str, ...]:
+        found = tuple(islice(names, self._limits.listed + 1))
+        if len(found) > self._limits.listed:
+            problem = f"more than {self._limits.listed} {what} of {self.uri}"
+            raise StoreRefused(problem, "delete what nobody needs")
+        return found
+
+    def _check(self, key: str, found: int, limit: Callable[[str], int], what: str) -> None:
+        if found > limit(key):
+            most = f"what is read here has at most {limit(key)}"
+            problem = f"{self._uri(key)} has {found} {what}; {most}"
             raise CorruptRecord(problem, "restore the object: records are never edited")
 
     def _put_conditionally(self, key: str, data: bytes, **condition: str) -> None:

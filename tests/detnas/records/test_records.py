@@ -268,6 +268,16 @@ def test_progress_is_read_back() -> None:
     assert Progress.model_validate_json(progress.model_dump_json(by_alias=True)) == progress
 
 
+@pytest.mark.parametrize(("field", "most"), [("scores", 16), ("added", 64)])
+def test_a_result_has_no_more_than_a_search_asks_for(field: str, most: int) -> None:
+    """Whatever a job writes, the operator keeps of the best."""
+    whole = result(0).model_dump(mode="json", by_alias=True)
+    one = {"scores": whole["scores"][0], "added": {"place": [0, 0], "age": 0}}[field]
+    assert DetectorResult.model_validate({**whole, field: [one] * most})
+    with pytest.raises(ValidationError, match=f"at most {most} items"):
+        DetectorResult.model_validate({**whole, field: [one] * (most + 1)})
+
+
 def test_times_keep_their_zone() -> None:
     found = RESULTS.validate_json(result(1).model_dump_json(by_alias=True))
     assert found.finished == datetime(2026, 1, 1, 0, 1, 30, tzinfo=UTC)

@@ -57,7 +57,7 @@ EVERYTHING: Document = {
             "strategy": "Joint",
             "trials": 1_000_000,
             "parallelism": 1000,
-            "topK": 1000,
+            "topK": 50,
             "warmupTrials": 0,
             "patience": 1,
             "alpha": "0",

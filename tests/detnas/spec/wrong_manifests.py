@@ -129,6 +129,7 @@ SPEC = {
     "another file system": _wrong("spec.storage.uri", "gs://b", "s3://bucket/prefix"),
     "an address that climbs": _wrong("spec.storage.uri", "s3://b/a/../c", "'..'"),
     "an unknown end of the data": _wrong("spec.storage.onDelete", "Keep", "Retain"),
+    "more parents than anybody ranks": _wrong("spec.search.topK", 51, "less than or equal to 50"),
     "an unknown retention": _wrong("spec.retention.weights", "Some", "Needed"),
     "suspended in words": _wrong("spec.suspend", "true", "boolean"),
     "a warm start from itself": Wrong(
