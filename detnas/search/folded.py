@@ -4,10 +4,12 @@ It follows from the segments and the results of trials alone, so it may be lost,
 left out: what it lacks is read from those.
 """
 
+from base64 import b64decode, b64encode
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from detnas.records import keys
 from detnas.records.results import Outcome
@@ -18,13 +20,23 @@ from detnas.search.front import FrontPoint
 from detnas.search.ledger import LedgerEntry
 from detnas.search.loose import LooseEntries
 from detnas.search.segments import SEGMENT
-from detnas.search.summary import Summary
+from detnas.search.summary import LATEST_FAILURES, Summary
+from detnas.spec.search import MOST_PARALLEL
 from detnas.store import Store
-from detnas.store.artifacts import load_record, put_record
+from detnas.store.artifacts import canonical_json, load_record
 from detnas.store.errors import CorruptRecord
 
-FORMAT: Literal[1] = 1
-"""Raised whenever folding the same trials gives another summary."""
+FORMAT: Literal[2] = 2
+"""Raised whenever folding the same trials gives another summary, or it is stored otherwise."""
+
+LARGEST_FOLDED = 12 << 20
+"""Bytes; 500,000 trials take half of it. A larger one is neither written nor to be read."""
+
+MOST_LOOSE = 10_000
+"""Trials that wait for others of their hundred; a thousand at the same time leave about 6,000."""
+
+_MOST_LOST = 100_000
+_MOST_POINTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +45,14 @@ class Folded:
 
     Attributes:
         summary: all of them, folded.
-        segments: of the ledger that are folded in whole.
+        segments: of the ledger, from the first on, that are folded in whole.
+        later: numbers of the segments after a gap that are folded in whole.
         loose: those in none of these segments, by number.
     """
 
     summary: Summary
     segments: int = 0
+    later: frozenset[int] = frozenset()
     loose: LooseEntries = field(default_factory=LooseEntries)
 
 
@@ -50,45 +64,67 @@ class _Point(Schema):
 
 
 class _Evaluated(Schema):
-    # 64 bits in hexadecimal digits: many readers of JSON keep 53 of a number's.
     parent: Count | None
-    fingerprints: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...]
+    fingerprints: str
 
 
 class FoldedTrials(Schema):
-    """`Folded` as it is stored; the other fields are those of `Summary`."""
+    """`Folded` as it is stored; the other fields are those of `Summary`.
 
-    format: Literal[1]
+    What there are many of is stored as text, since a value of JSON takes much memory to read:
+    loose trials and fingerprints, as their modules pack them, in Base64.
+    """
+
+    format: Literal[2]
     segments: Count
-    loose: tuple[LedgerEntry, ...]
+    later: Annotated[tuple[Count, ...], Field(max_length=MOST_LOOSE)] = ()
+    loose: Annotated[tuple[str, ...], Field(max_length=MOST_LOOSE)]
     top_k: Count
     inherited: Count = 0
     next_index: Count
-    missing: tuple[Count, ...]
-    lost_trials: tuple[Count, ...]
+    missing: Annotated[tuple[Count, ...], Field(max_length=MOST_PARALLEL)]
+    lost_trials: Annotated[tuple[Count, ...], Field(max_length=_MOST_LOST)]
     outcomes: dict[Outcome, int]
     top: tuple[LedgerEntry, ...]
-    front: tuple[_Point, ...]
-    failures: tuple[LedgerEntry, ...]
+    front: Annotated[tuple[_Point, ...], Field(max_length=_MOST_POINTS)]
+    failures: Annotated[tuple[LedgerEntry, ...], Field(max_length=LATEST_FAILURES)]
     evaluated: tuple[_Evaluated, ...]
     last_success: int
     milliseconds: Count
 
     @model_validator(mode="after")
-    def _has_what_it_counts(self) -> "FoldedTrials":
-        """Who believed another number would count the trials up to it one by one."""
-        first = self.segments * SEGMENT
-        loose = [entry.index for entry in self.loose]
-        numbers = sorted((*loose, *self.missing))
-        if len(numbers) != self.next_index - first or numbers != list(
-            range(first, self.next_index)
-        ):
-            raise ValueError(f"it has or misses each trial from {first} to {self.next_index - 1}")
-        entries = [entry.index for entry in (*self.top, *self.failures)]
-        named = [*entries, *self.lost_trials, *(point.index for point in self.front)]
-        if max(named, default=-1) >= self.next_index:
+    def _is_of_some_trials(self) -> "FoldedTrials":
+        if len(self.top) > self.top_k:
+            raise ValueError(f"top has {len(self.top)} trials; {self.top_k} are kept")
+        top, failures = ([one.index for one in some] for some in (self.top, self.failures))
+        points = [(point.index, point.resolution) for point in self.front]
+        parents = [one.parent for one in self.evaluated]
+        for listed in (self.later, self.missing, self.lost_trials, top, failures, points, parents):
+            if len(set(listed)) != len(listed):
+                raise ValueError("it names something twice")
+        named = [*top, *failures, *self.lost_trials, *(index for index, _ in points)]
+        if max([*named, self.last_success, self.inherited - 1]) >= self.next_index:
             raise ValueError(f"its trials have numbers below {self.next_index}")
         return self
+
+    def has_what_it_counts(self, loose: Collection[int]) -> bool:
+        """Whether it has or misses each trial up to its number, once.
+
+        Who believed another number would count the trials up to it one by one.
+
+        Args:
+            loose: numbers of its loose trials.
+        """
+        first = self.segments * SEGMENT
+        single = {*loose, *self.missing}
+        later = frozenset(self.later)
+        return (
+            len(single) == len(loose) + len(self.missing)
+            and len(single) + len(later) * SEGMENT == self.next_index - first
+            and all(first <= index < self.next_index for index in single)
+            and all(self.segments < number < self.next_index // SEGMENT for number in later)
+            and not any(index // SEGMENT in later for index in single)
+        )
 
 
 def load_folded(store: Store, folder: str, top_k: int) -> Folded:
@@ -103,22 +139,32 @@ def load_folded(store: Store, folder: str, top_k: int) -> Folded:
     """
     try:
         record = load_record(store, keys.folded_ledger(folder), FoldedTrials)
-    except CorruptRecord:
-        record = None
-    if record is None or record.top_k != top_k:
-        return Folded(Summary(top_k))
-    return Folded(_summary(record), record.segments, LooseEntries(record.loose))
+        if record is not None and record.top_k == top_k:
+            loose = LooseEntries.unpacked(record.loose)
+            if record.has_what_it_counts(loose.keys()):
+                later = frozenset(record.later)
+                return Folded(_summary(record), record.segments, later, loose)
+    except (CorruptRecord, ValueError):
+        pass
+    return Folded(Summary(top_k))
 
 
 def write_folded(store: Store, folder: str, folded: Folded) -> None:
     """Store finished trials folded, in place of those that were.
+
+    Those that no reader would believe, so many there are, are not stored.
 
     Args:
         store: where the search lies.
         folder: key of the search's folder.
         folded: trials whose segments and results are written.
     """
-    put_record(store, keys.folded_ledger(folder), _record(folded))
+    try:
+        data = canonical_json(_record(folded))
+    except ValidationError:
+        return
+    if len(data) <= LARGEST_FOLDED:
+        store.put(keys.folded_ledger(folder), data)
 
 
 def _record(folded: Folded) -> FoldedTrials:
@@ -128,13 +174,14 @@ def _record(folded: Folded) -> FoldedTrials:
         for p in summary.front
     )
     evaluated = tuple(
-        _Evaluated(parent=parent, fingerprints=tuple(f"{one:016x}" for one in prints))
+        _Evaluated(parent=parent, fingerprints=b64encode(prints.packed).decode())
         for parent, prints in summary.evaluated.items()
     )
     return FoldedTrials(
         format=FORMAT,
         segments=folded.segments,
-        loose=tuple(folded.loose[index] for index in sorted(folded.loose)),
+        later=tuple(sorted(folded.later)),
+        loose=folded.loose.packed,
         top_k=summary.top_k,
         inherited=summary.inherited,
         next_index=summary.next_index,
@@ -162,7 +209,7 @@ def _summary(record: FoldedTrials) -> Summary:
         front=tuple(FrontPoint(p.index, p.resolution, p.map, p.flops) for p in record.front),
         failures=record.failures,
         evaluated={
-            one.parent: Fingerprints(int(digits, 16) for digits in one.fingerprints)
+            one.parent: Fingerprints.unpacked(b64decode(one.fingerprints, validate=True))
             for one in record.evaluated
         },
         last_success=record.last_success,

@@ -4,7 +4,7 @@ A trial is in flight once its request is written, and finished once its result i
 state: a process may die between any two writes, and the next one reads where it was.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from detnas.records import keys
@@ -24,6 +24,9 @@ from detnas.store.errors import CorruptRecord
 FOLDED_EVERY = 5
 """Trials that end between two writes of the summary: a restart reads as many one by one."""
 
+FOLDED_SHARE = 200
+"""One of so many trials is as much: what is written grows with them, and so does the pause."""
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -33,7 +36,8 @@ class History:
         summary: finished trials, folded.
         in_flight: trials that are decided and have no result, in order.
         loose: finished trials that are in no segment yet, by number.
-        segments: how many segments are written.
+        segments: how many segments are written, up to the first that is not.
+        later: numbers of the segments that are written beyond.
         folded: how many finished trials the stored summary holds.
     """
 
@@ -41,6 +45,7 @@ class History:
     in_flight: tuple[Proposal, ...] = ()
     loose: LooseEntries = field(default_factory=LooseEntries)
     segments: int = 0
+    later: frozenset[int] = frozenset()
     folded: int = 0
 
     def started(self, proposal: Proposal) -> "History":
@@ -56,6 +61,30 @@ class History:
             loose=self.loose.with_entry(entry),
         )
 
+    def packed(self, segment: Segment) -> "History":
+        """After a segment was written, or read."""
+        segments, later = self.segments, self.later | {segment.number}
+        while segments in later:
+            segments += 1
+        return replace(
+            self,
+            summary=fold(self.summary, segment.entries),
+            loose=self.loose.without(segment_indices(segment.number)),
+            segments=segments,
+            later=frozenset(number for number in later if number > segments),
+        )
+
+
+@dataclass(slots=True)
+class Loading:
+    """How far the ledger is read: who may not read all of a long one at once goes on there.
+
+    Attributes:
+        history: what the segments say that are read.
+    """
+
+    history: History | None = None
+
 
 def load_history(
     store: Store,
@@ -63,6 +92,7 @@ def load_history(
     base: BaseFacts,
     top_k: int,
     verify: Verify = lambda _folder, _result: True,
+    loading: Loading | None = None,
 ) -> History:
     """Read where a search stands: what is stored folded, then segments and trials after that.
 
@@ -73,16 +103,18 @@ def load_history(
         top_k: candidates that are kept.
         verify: asked, by folder, whether the result of a trial that is read one by one is to be
             believed: nobody may have looked at it yet. One that is not counts as not there.
+        loading: of an earlier call that was cut, and of this one.
 
     Raises:
         CorruptRecord: a record is not what it should be.
     """
-    folded = load_folded(store, folder, top_k)
-    history = _with_segments(store, folder, folded)
-    start = history.segments * SEGMENT
+    loading = loading or Loading()
+    history = loading.history or _folded(store, folder, top_k)
     own: list[TrialRecords] = []
-    for found in _trials_from(store, folder, start, history.summary.knows):
-        if isinstance(found, LedgerEntry):
+    for found in _read_from(store, folder, history):
+        if isinstance(found, Segment):
+            loading.history = history = history.packed(found)
+        elif isinstance(found, LedgerEntry):
             history = history.finished(found)
         else:
             own.append(found)
@@ -90,6 +122,7 @@ def load_history(
     for trial in own:
         entry = ended.get(trial.index)
         history = history.finished(entry) if entry else history.started(trial.proposal)
+    loading.history = None
     return history
 
 
@@ -98,13 +131,16 @@ def write_segments(store: Store, folder: str, history: History) -> History:
 
     Now and then the finished trials are written folded, too.
     """
-    while (segment := pack(history.segments, history.loose)) is not None:
-        create_record(store, keys.ledger_segment(folder, segment.number), segment)
-        loose = history.loose.without(entry.index for entry in segment.entries)
-        history = replace(history, loose=loose, segments=history.segments + 1)
-    if history.summary.known >= history.folded + FOLDED_EVERY:
-        write_folded(store, folder, Folded(history.summary, history.segments, history.loose))
-        history = replace(history, folded=history.summary.known)
+    for number in sorted({index // SEGMENT for index in history.loose}):
+        segment = pack(number, history.loose)
+        if segment is not None:  # one trial that does not end keeps back its own hundred only
+            create_record(store, keys.ledger_segment(folder, number), segment)
+            history = history.packed(segment)
+    known = history.summary.known
+    if known >= history.folded + max(FOLDED_EVERY, known // FOLDED_SHARE):
+        folded = Folded(history.summary, history.segments, history.later, history.loose)
+        write_folded(store, folder, folded)
+        history = replace(history, folded=known)
     return history
 
 
@@ -114,13 +150,12 @@ def read_entries(store: Store, folder: str, base: BaseFacts) -> Iterator[LedgerE
     Raises:
         CorruptRecord: a record is not what it should be.
     """
-    start = 0
-    for segment in _segments(store, folder):
-        yield from segment.entries
-        start = (segment.number + 1) * SEGMENT
-    for found in _trials_from(store, folder, start):
-        entry = found if isinstance(found, LedgerEntry) else found.entry(base)
-        if entry is not None:
+    for found in _read_from(store, folder, History(Summary(1))):
+        if isinstance(found, Segment):
+            yield from found.entries
+        elif isinstance(found, LedgerEntry):
+            yield found
+        elif (entry := found.entry(base)) is not None:
             yield entry
 
 
@@ -136,50 +171,55 @@ def read_trial(
     return None if trial is None else trial.entry(base) or trial.proposal
 
 
-def _with_segments(store: Store, folder: str, folded: Folded) -> History:
-    """What is stored folded, and the segments that were written later."""
-    known = folded.summary.known
-    history = History(folded.summary, (), folded.loose, folded.segments, folded=known)
-    for segment in _segments(store, folder, folded.segments):
-        history = replace(
-            history,
-            summary=fold(history.summary, segment.entries),
-            loose=history.loose.without(segment_indices(segment.number)),
-            segments=segment.number + 1,
-        )
-    return history
+def _folded(store: Store, folder: str, top_k: int) -> History:
+    """What is stored folded."""
+    found = load_folded(store, folder, top_k)
+    return History(
+        summary=found.summary,
+        loose=found.loose,
+        segments=found.segments,
+        later=found.later,
+        folded=found.summary.known,
+    )
 
 
-def _segments(store: Store, folder: str, number: int = 0) -> Iterator[Segment]:
-    while (segment := load_record(store, keys.ledger_segment(folder, number), Segment)) is not None:
-        yield segment
-        number += 1
-
-
-def _trials_from(
-    store: Store,
-    folder: str,
-    index: int,
-    known: Callable[[int], bool] = lambda _index: False,
-) -> Iterator[LedgerEntry | TrialRecords]:
-    """Trials from a number on but for those that are known: those taken over, then the own ones.
+def _read_from(
+    store: Store, folder: str, history: History
+) -> Iterator[Segment | LedgerEntry | TrialRecords]:
+    """What a history lacks: by the hundred a segment, else trials taken over, and own ones.
 
     Requests are written in order, so the first gap is the end.
     """
     inherited = load_inherited(store, folder)
-    if inherited is not None and index < inherited.trials:
-        numbers = [entry.index for entry in inherited.tail]
-        if numbers != list(range(index, min(inherited.trials, index + SEGMENT))):
-            raise CorruptRecord(
-                f"the trials that {store.uri}/{folder} took over do not go on from its segments",
-                "restore the objects: records are never edited",
-            )
-        yield from (entry for entry in inherited.tail if not known(entry.index))
-        index = inherited.trials
+    taken = inherited.trials if inherited else 0
+    tail = {entry.index: entry for entry in inherited.tail} if inherited else {}
+    number = history.segments
     while True:
-        if not known(index):
-            trial = load_trial(store, folder, index)
-            if trial is None:
+        segment = None if number in history.later else _segment(store, folder, number)
+        if segment is not None:
+            yield segment
+        for index in segment_indices(number) if segment is None else ():
+            if history.summary.knows(index):
+                continue
+            found = tail.get(index) if index < taken else load_trial(store, folder, index)
+            if found is None and index < taken:
+                raise CorruptRecord(
+                    f"the trials that {store.uri}/{folder} took over do not go on from its "
+                    "segments",
+                    "restore the objects: records are never edited",
+                )
+            if found is None:
                 return
-            yield trial
-        index += 1
+            yield found
+        number += 1
+
+
+def _segment(store: Store, folder: str, number: int) -> Segment | None:
+    key = keys.ledger_segment(folder, number)
+    segment = load_record(store, key, Segment)
+    if segment is not None and segment.number != number:
+        raise CorruptRecord(
+            f"{store.uri}/{key} is segment {segment.number}",
+            "restore the object: records are never edited",
+        )
+    return segment

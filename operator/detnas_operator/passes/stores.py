@@ -7,6 +7,7 @@ a server that does not answer for one search must not keep it from the others.
 from functools import cache, partial
 from threading import Lock
 
+from detnas.search.folded import LARGEST_FOLDED
 from detnas.store.s3 import Limits, Patience, S3Store, client_from_environment
 from detnas_operator.configuration.s3_location import S3Location
 from detnas_operator.configuration.storage_policy import POOLS, SEARCHES, pools_namespace
@@ -21,7 +22,18 @@ _LISTED = 200_000
 
 def largest_record(key: str) -> int:
     """Return how many bytes an object may have: hundreds of trials have more than one result."""
-    return 16 * _MIB if "/ledger/" in key or "/inherited/" in key else _MIB
+    if key.endswith("/ledger/folded.json"):
+        return LARGEST_FOLDED
+    return 4 * _MIB if _is_of_many_trials(key) else _MIB
+
+
+def most_values(key: str) -> int:
+    """Return how many JSON values an object may have: a trial of an R101 has two hundred."""
+    return 200_000 if _is_of_many_trials(key) else 50_000
+
+
+def _is_of_many_trials(key: str) -> bool:
+    return "/ledger/" in key or "/inherited/" in key
 
 
 class Stores:
@@ -52,7 +64,7 @@ class Stores:
             location.bucket,
             "/".join(location.path),
             make_client=self._make_client,
-            limits=Limits(largest_record, _LISTED),
+            limits=Limits(largest_record, most_values, _LISTED),
         )
         if root not in self._sound:
             store.probe()

@@ -23,12 +23,12 @@ from detnas.search import (
     read_entries,
     write_segments,
 )
-from detnas.search.history import read_trial
+from detnas.search.history import Loading, read_trial
 from detnas.search.segments import SEGMENT, Segment, pack
 from detnas.spec.search import Search
 from detnas.store import Store, StoredObject, open_store
 from detnas.store.artifacts import create_record
-from detnas.store.errors import CorruptRecord
+from detnas.store.errors import CorruptRecord, StoreUnavailable
 from tests.detnas.memory_store import Died, DyingStore, MemoryStore
 from tests.detnas.trials import (
     ARCHITECTURE,
@@ -147,6 +147,85 @@ def test_a_hundred_with_one_in_flight_is_no_segment_yet(store: MemoryStore) -> N
     _finish(store, 30, _found(30))
     history = write_segments(store, FOLDER, _load(store))
     assert (history.segments, len(history.loose)) == (1, 50)
+
+
+def test_a_trial_that_does_not_end_keeps_back_its_own_hundred_only(store: MemoryStore) -> None:
+    """Otherwise all that end meanwhile are written folded again and again."""
+    _start(store, proposal(0))
+    history = _load(store)
+    largest = 0
+    for index in range(1, 420):
+        _start(store, proposal(index, parent=index - 1 if index > 1 else None))
+        _finish(store, index, _found(index))
+        entry = read_trial(store, FOLDER, BASE, index)
+        assert isinstance(entry, LedgerEntry)
+        history = write_segments(store, FOLDER, history.finished(entry))
+        if index == 99:
+            largest = len(store.objects[keys.folded_ledger(FOLDER)])
+    assert (history.segments, history.later) == (0, frozenset({1, 2, 3}))
+    assert sorted(history.loose) == [*range(1, 100), *range(400, 420)]
+    assert len(store.objects[keys.folded_ledger(FOLDER)]) < 1.5 * largest
+    history = replace(history, in_flight=(proposal(0),))
+    assert replace(_load(store), folded=history.folded) == history
+    store.delete(keys.folded_ledger(FOLDER))
+    assert replace(_load(store), folded=history.folded) == history, "segments and trials say it too"
+    indices = [entry.index for entry in read_entries(store, FOLDER, BASE)]
+    assert indices == list(range(1, 420))
+    _finish(store, 0, _found(0))
+    history = write_segments(store, FOLDER, _load(store))
+    assert (history.segments, history.later, len(history.loose)) == (4, frozenset(), 20)
+    assert (
+        _load(store).summary == history.summary == folded(list(read_entries(store, FOLDER, BASE)))
+    )
+
+
+def test_a_start_that_is_cut_goes_on_where_it_was(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _store_with(store, 3 * SEGMENT + 5, running=(7,))
+    write_segments(store, FOLDER, _load(store))
+    store.delete(keys.folded_ledger(FOLDER))
+    whole, read, get = _load(store), 0, store.get
+
+    def cut(key: str) -> StoredObject | None:
+        nonlocal read
+        read += "/ledger/" in key
+        if read > 3:
+            raise StoreUnavailable("the pass has had its time")
+        return get(key)
+
+    monkeypatch.setattr(store, "get", cut)
+    loading = Loading()
+    with pytest.raises(StoreUnavailable):
+        load_history(store, FOLDER, BASE, 5, loading=loading)
+    read = 0
+    assert load_history(store, FOLDER, BASE, 5, loading=loading) == whole
+    assert loading.history is None
+
+
+def test_a_long_ledger_is_written_folded_less_often(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written grows with the trials, and so do the pauses."""
+    written: list[int] = []
+    monkeypatch.setattr(
+        "detnas.search.history.write_folded", lambda *one: written.append(one[2].summary.known)
+    )
+    history = History(Summary(5))
+    for known in (100, 101, 106, 2000, 2009, 2010):
+        summary = replace(history.summary, next_index=known)
+        history = write_segments(store, FOLDER, replace(history, summary=summary))
+    assert written == [100, 106, 2000, 2010]
+
+
+def test_a_segment_in_anothers_place_is_refused(store: MemoryStore) -> None:
+    _store_with(store, SEGMENT)
+    write_segments(store, FOLDER, _load(store))
+    first = store.objects[keys.ledger_segment(FOLDER, 0)]
+    store.delete(keys.folded_ledger(FOLDER))
+    store.put(keys.ledger_segment(FOLDER, 1), first)
+    with pytest.raises(CorruptRecord, match="0001.json is segment 0"):
+        _load(store)
 
 
 def test_writing_a_segment_again_is_no_harm(store: MemoryStore) -> None:

@@ -20,6 +20,7 @@ def test_it_is_a_mapping(first: list[int], more: list[int], gone: list[int]) -> 
         loose = loose.with_entry(ENTRIES[index])
     left = loose.without(gone)
     assert dict(loose) == {index: ENTRIES[index] for index in {*first, *more}}
+    assert dict(LooseEntries.unpacked(loose.packed)) == dict(loose)
     assert dict(left) == {index: ENTRIES[index] for index in {*first, *more} - {*gone}}
 
 

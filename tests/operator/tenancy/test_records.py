@@ -1,7 +1,9 @@
 """Records that a tenant's jobs may have written: believed as little as what a stranger says."""
 
+import base64
 import json
 import uuid
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
 from detnas.search.folded import Folded, load_folded
+from detnas.search.loose import LooseEntries
 from detnas.search.summary import Summary, fold
 from detnas.spec.loading import read_manifest
 from detnas.store.artifacts import load_record
@@ -121,8 +124,28 @@ def test_an_object_of_any_size_is_not_read(mine: ConfinedStore, whole: S3Store) 
     with pytest.raises(CorruptRecord, match="5242880 bytes"):
         mine.get(key)
     segment = keys.ledger_segment(MINE, 0)
-    whole.put(segment, b" " * (5 << 20))  # a hundred trials may have more than one
+    whole.put(segment, b" " * (3 << 20))  # a hundred trials may have more than one
     assert mine.get(segment)
+    whole.put(segment, b" " * (5 << 20))
+    with pytest.raises(CorruptRecord, match="5242880 bytes"):
+        mine.get(segment)
+    whole.put(keys.folded_ledger(MINE), b" " * (11 << 20))
+    assert mine.get(keys.folded_ledger(MINE))
+
+
+@pytest.mark.parametrize("value", [b"[]", b"{}", b"1"])
+def test_an_object_of_any_number_of_values_is_not_read(
+    mine: ConfinedStore, whole: S3Store, value: bytes
+) -> None:
+    """A reader of JSON makes hundreds of bytes of three."""
+    few, many = (b"[" + b",".join([value] * count) + b"]" for count in (20_000, 200_001))
+    for key in (keys.result_key(f"{MINE}/base"), keys.folded_ledger(MINE)):
+        whole.put(key, few)
+        assert mine.get(key)
+        whole.put(key, many)
+        with pytest.raises(CorruptRecord, match="values; what is read here has at most"):
+            mine.get(key)
+    assert load_folded(mine, MINE, 2) == Folded(Summary(2))
 
 
 def test_any_number_of_objects_is_not_listed(whole: S3Store) -> None:
@@ -133,6 +156,9 @@ def test_any_number_of_objects_is_not_listed(whole: S3Store) -> None:
     with pytest.raises(StoreRefused, match="more than 4 objects"):
         few.list(f"{MINE}/")
     assert len(list(few.list(f"{MINE}/attempts/1/"))) == 1
+    with pytest.raises(StoreRefused, match="more than 4 folders"):
+        few.folders(f"{MINE}/attempts/")
+    assert list(few.folders(f"{MINE}/")) == ["attempts"]
 
 
 @pytest.mark.parametrize(
@@ -158,9 +184,18 @@ def test_progress_that_is_none_stops_nobody(
         load_record(mine, key, Progress)
 
 
+ENTRY = failed(proposal(0), Outcome.INVALID).model_dump(mode="json", by_alias=True)
+LATEST = {**ENTRY, "proposal": {**ENTRY["proposal"], "index": 100}}
+POINT = {"index": 0, "resolution": "8x8", "map": 0.5, "flops": 1}
+LOOSE = LooseEntries([failed(proposal(101), Outcome.INVALID)]).packed
+BOMB = base64.b64encode(
+    zlib.compress(json.dumps({**LATEST, "message": " " * (33 << 20)}).encode())
+).decode()
+
+
 def folded(**fields: object) -> bytes:
     record = {
-        "format": 1, "segments": 1, "loose": [], "topK": 2, "nextIndex": 101, "missing": [100],
+        "format": 2, "segments": 1, "loose": [], "topK": 2, "nextIndex": 101, "missing": [100],
         "lostTrials": [],
         "outcomes": {}, "top": [], "front": [], "failures": [], "evaluated": [],
         "lastSuccess": -1, "milliseconds": 0,
@@ -178,8 +213,27 @@ def folded(**fields: object) -> bytes:
         {"missing": []},
         {"lostTrials": [2**50]},
         {"lostTrials": [101]},
-        {"evaluated": [{"parent": None, "fingerprints": ["not hexadecimal"]}]},
-        {"evaluated": [{"parent": None, "fingerprints": ["f" * 1_000_000]}]},
+        {"evaluated": [{"parent": None, "fingerprints": "not in Base64"}]},
+        {"evaluated": [{"parent": None, "fingerprints": "AAAA"}]},
+        {"evaluated": [{"parent": None, "fingerprints": "/" * 32}]},
+        {"evaluated": [{"parent": None, "fingerprints": ""}] * 2},
+        {"top": [ENTRY, ENTRY]},
+        {"top": [ENTRY, {**ENTRY, "proposal": {**ENTRY["proposal"], "index": 1}}, LATEST]},
+        {"failures": [LATEST, LATEST]},
+        {"failures": [{**ENTRY, "proposal": {**ENTRY["proposal"], "index": i}} for i in range(6)]},
+        {"front": [POINT, POINT]},
+        {"lostTrials": [1, 1]},
+        {"missing": list(range(100, 1101)), "nextIndex": 1101},
+        {"loose": ["not in Base64"]},
+        {"loose": [base64.b64encode(b"not compressed").decode()]},
+        {"loose": [LOOSE[0][:-8]]},
+        {"loose": [LOOSE[0], LOOSE[0]], "nextIndex": 102},
+        {"loose": [BOMB], "nextIndex": 102},
+        {"later": [1], "nextIndex": 201},
+        {"later": [2, 2], "nextIndex": 301},
+        {"later": [2**50]},
+        {"inherited": 102},
+        {"lastSuccess": 101},
     ],
 )
 def test_a_summary_that_no_segments_give_is_not_there(
@@ -190,6 +244,27 @@ def test_a_summary_that_no_segments_give_is_not_there(
     assert load_folded(whole, MINE, 2).segments == 1
     whole.put(key, folded(**fields))
     assert load_folded(whole, MINE, 2) == Folded(Summary(2))
+
+
+def test_a_summary_may_have_what_a_search_has(whole: S3Store) -> None:
+    """Each of what is refused above, as a search has it."""
+    fields = {
+        "nextIndex": 301,
+        "loose": LOOSE,
+        "later": [2],
+        "missing": [100, *range(102, 200), 300],
+        "lostTrials": [1, 7],
+        "top": [ENTRY, LATEST],
+        "failures": [ENTRY, LATEST],
+        "front": [POINT, {**POINT, "resolution": "9x9"}],
+        "evaluated": [{"parent": None, "fingerprints": "AAAAAAAAAAE="}],
+        "inherited": 1,
+    }
+    whole.put(keys.folded_ledger(MINE), folded(**fields))
+    found = load_folded(whole, MINE, 2)
+    assert (found.segments, found.later, list(found.loose)) == (1, frozenset({2}), [101])
+    assert list(found.summary.evaluated[None]) == [1]
+    assert [len(some) for some in (found.summary.top, found.summary.failures)] == [2, 2]
 
 
 def test_a_trial_far_beyond_all_others_is_not_counted_up_to() -> None:
