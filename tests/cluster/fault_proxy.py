@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 LARGEST_BODY = 1 << 30
 # Of one connection only; aiohttp has answered what Expect asks for.
 OWN_TO_A_CONNECTION = ("Connection", "Expect", "Keep-Alive", "TE", "Transfer-Encoding", "Upgrade")
-REASONS = {409: "Conflict", 429: "TooManyRequests", 500: "InternalError"}
+REASONS = {403: "Forbidden", 409: "Conflict", 429: "TooManyRequests", 500: "InternalError"}
 S3_CODES = {409: "OperationAborted", 429: "SlowDown", 500: "InternalError"}
 
 
@@ -147,7 +147,7 @@ class FaultProxy:
         fault = self.journal.enter(call)
         if isinstance(fault, Refuse):
             call.status = fault.status
-            return self._refusal(call)
+            return self._refusal(call, fault.message)
         if isinstance(fault, Interrupt) and fault.before:
             fault.action()
             return self._cut(request)
@@ -195,11 +195,11 @@ class FaultProxy:
             request.transport.abort()
         return web.Response(status=502)  # nobody gets it
 
-    def _refusal(self, call: Call) -> web.Response:
+    def _refusal(self, call: Call, message: str) -> web.Response:
         status = call.status or 500
         headers = {"Retry-After": "1"} if status == 429 else {}
         if self.name == "s3":
-            text = f"<Error><Code>{S3_CODES[status]}</Code><Message>injected</Message></Error>"
+            text = f"<Error><Code>{S3_CODES[status]}</Code><Message>{message}</Message></Error>"
             return web.Response(status=status, text=text, content_type="text/xml", headers=headers)
         body = {
             "apiVersion": "v1",
@@ -207,7 +207,7 @@ class FaultProxy:
             "status": "Failure",
             "code": status,
             "reason": REASONS.get(status, "Unknown"),
-            "message": "injected by a test",
+            "message": message,
         }
         return web.json_response(body, status=status, headers=headers)
 

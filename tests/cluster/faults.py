@@ -65,9 +65,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answer with a status, without forwarding: 409, 429, 500 or any other."""
+    """Answer with a status, without forwarding: 409, 429, 500 or any other, in these words."""
 
     status: int
+    message: str = "injected by a test"
 
 
 @dataclass(frozen=True, slots=True)

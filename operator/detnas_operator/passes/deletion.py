@@ -11,7 +11,7 @@ from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
 from detnas_operator.job import pods
 from detnas_operator.passes.confined_store import ConfinedStore
 from detnas_operator.passes.pass_time import LONGEST_PASS, seconds_left
-from detnas_operator.passes.search_jobs import SearchJobs, has_ended
+from detnas_operator.passes.search_jobs import SearchJobs
 from detnas_operator.status.findings import Reason
 
 log = logging.getLogger(__name__)
@@ -77,9 +77,8 @@ class Finalizing:
 
     def stop_jobs(self) -> None:
         """Delete the Jobs that may be running."""
-        for name, job in self.jobs.all().items():
-            if not has_ended(job) and "deletionTimestamp" not in job["metadata"]:
-                self.jobs.delete(name, "the search is deleted")
+        for name in self.jobs.live():
+            self.jobs.delete(name, "the search is deleted")
 
     def still_alive(self) -> list[Object]:
         """Delete all Jobs, seen or missed by the watch; return the pods that have not ended."""

@@ -14,6 +14,7 @@ from detnas_operator.passes.memory import SearchMemory, parse_time, seconds_sinc
 from detnas_operator.passes.observing import Naming
 from detnas_operator.passes.restraint import Restraint
 from detnas_operator.passes.search_jobs import SearchJobs, has_ended, purpose
+from detnas_operator.passes.undone import Undone
 from detnas_operator.status.findings import ActiveJob, Findings, Reason
 
 Object = dict[str, Any]
@@ -33,6 +34,7 @@ class Finding:
         restraint: what kept the search from starting more.
         now: seconds, rising.
         progress_seconds: how often the progress of running Jobs is read.
+        undone: takes what the API server does not say of pods and events.
     """
 
     memory: SearchMemory
@@ -42,6 +44,7 @@ class Finding:
     restraint: Restraint
     now: float
     progress_seconds: float
+    undone: Undone
 
     def findings(self, gpu_seconds: float, forgiven: int, troubles: tuple[Reason, ...]) -> Findings:
         """Return everything that the status follows from."""
@@ -78,7 +81,8 @@ class Finding:
         if not waiting:
             memory.explanation = Explanation()
         elif seconds_since(memory.explained, self.now) >= EXPLAIN_SECONDS:
-            memory.explanation, memory.explained = explain(self.jobs, waiting), self.now
+            with self.undone:
+                memory.explanation, memory.explained = explain(self.jobs, waiting), self.now
             states = job_states(live, memory.explanation, now)
         return {purpose(job): _active_job(name, job, states[name]) for name, job in live.items()}
 
@@ -94,7 +98,10 @@ class Finding:
         jobs = self.jobs.all()
         live = [jobs[name] for name in names if name in jobs]
         now = datetime.now(UTC)
-        self.memory.running.look_up(live, self.jobs.pods_of(*names), now)
+        with self.undone:
+            self.memory.running.look_up(live, self.jobs.pods_of(*names), now)
+            return
+        self.memory.attempts_read = None  # the next pass asks again: does it last?
 
     def _pool_is_due(self) -> bool:
         phases = len(self.memory.spec.teachers.phases)

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from detnas.plan.stages import DueJob, Verb
 from detnas_operator.cluster import (
     PLURAL,
     AlreadyExists,
@@ -14,10 +16,12 @@ from detnas_operator.cluster import (
     NotFound,
 )
 from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.job.names import job_name
 from detnas_operator.status.changes import is_worth_a_patch, merge_patch
 from detnas_operator.status.events import Event, event_body, events
 from detnas_operator.status.findings import Findings
 from detnas_operator.status.resource_status import resource_status
+from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -86,15 +90,16 @@ class Publisher:
         untold, now = [], datetime.now(UTC)
         for event in happened:
             body = event_body(event, resource, now)
-            try:
-                self.client.create("events", resource["metadata"]["namespace"], body)
-            except AlreadyExists:
-                continue
-            except ClusterError as error:
-                log.warning("event %s could not be written: %s", event.reason, error)
-                untold.append(event)
-            else:
-                log.info("%s: %s", event.reason, event.message)
+            with _about_trial(resource["metadata"]["name"], event.trial):
+                try:
+                    self.client.create("events", resource["metadata"]["namespace"], body)
+                except AlreadyExists:
+                    continue
+                except ClusterError as error:
+                    log.warning("event %s could not be written: %s", event.reason, error)
+                    untold.append(event)
+                else:
+                    log.info("%s: %s", event.reason, event.message)
         return untold
 
     def _count_trials(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -115,6 +120,11 @@ class Publisher:
             best_h=_h(after.get("best")),
             base_h=_h(after.get("base")),
         )
+
+
+def _about_trial(search: str, trial: int | None) -> AbstractContextManager[None]:
+    job = None if trial is None else job_name(search, DueJob(Verb.EVALUATE, trial), "")
+    return about(trial=trial, job=job)
 
 
 def _h(detector: Mapping[str, Any] | None) -> float | None:

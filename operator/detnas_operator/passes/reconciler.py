@@ -15,8 +15,6 @@ from detnas.store.errors import StoreError, StoreUnavailable
 from detnas_operator.cluster import ClusterError, KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.configuration.store_advice import for_a_cluster
-from detnas_operator.job.state import Running, Waiting
 from detnas_operator.passes.admission import Admitted, admit
 from detnas_operator.passes.deletion import (
     Finalizing,
@@ -24,12 +22,16 @@ from detnas_operator.passes.deletion import (
     holds_up,
     wants_data_deleted,
 )
+from detnas_operator.passes.halting import Halting
 from detnas_operator.passes.memory import SearchMemory, begin, parse_time, seconds_since
 from detnas_operator.passes.pass_time import LONGEST_PASS, at_most
 from detnas_operator.passes.publishing import Publisher
 from detnas_operator.passes.search_jobs import SearchJobs
 from detnas_operator.passes.search_pass import SearchPass
 from detnas_operator.passes.stores import Stores
+from detnas_operator.passes.troubles import store_trouble, unexpected
+from detnas_operator.passes.undone import PATIENCE, Undone
+from detnas_operator.passes.when_again import when_again
 from detnas_operator.queue.work_queue import Again
 from detnas_operator.status.findings import Findings, Reason
 from detnas_operator.status.obstacles import SUSPENDED
@@ -39,12 +41,6 @@ from detnas_operator.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 Object = dict[str, Any]
 
-POOL_POLL_SECONDS = 5.0
-HEARTBEAT_SECONDS = 10.0
-WAITING_SECONDS = 10.0
-TROUBLE_SECONDS = 10.0
-LONGEST_TROUBLE_SECONDS = 60.0
-"""A pass that fails for a lasting reason is made again after 10 s, 20, 40 and then 60."""
 DELETING_SECONDS = 2.0
 
 
@@ -75,6 +71,7 @@ class Reconciler:
         self._publisher = Publisher(client, cache, metrics, settings.progress_seconds)
         self._memories: dict[SearchKey, SearchMemory] = {}
         self._failures: dict[SearchKey, int] = {}
+        self._undone: dict[SearchKey, int] = {}
         self._stores = Stores(shared_pools=settings.storage.shared_pools)
 
     def reconcile(self, key: SearchKey) -> Again:
@@ -96,27 +93,61 @@ class Reconciler:
         """Drop what is kept of a search that is gone."""
         memory = self._memories.pop(key, None)
         self._failures.pop(key, None)
+        self._undone.pop(key, None)
         if memory is not None:
             memory.release_pool()
         self._metrics.forget_search(key.namespace, key.name)
 
     def _pass(self, key: SearchKey, resource: Object) -> Again:
-        generation = resource["metadata"]["generation"]
-        admitted = self._admitted(key, resource)
+        admitted, jobs, undone = self._admitted(key, resource), self._jobs(key, resource), Undone()
         if isinstance(admitted, Reason):
-            return self._publish(key, resource, Findings(generation, refused=admitted))
-        jobs = self._jobs(key, resource)
-        wanted = wants_data_deleted(admitted.manifest.spec)
-        resource = Finalizing(self._client, jobs).keep(resource, wanted)
-        self._cache.put_search(resource)
-        return self._publish(key, resource, self._findings(key, resource, admitted, jobs))
+            generation = resource["metadata"]["generation"]
+            findings = Findings(generation, refused=admitted)
+            self._halt(key, jobs, "the search is not accepted", undone)
+        else:
+            findings, suspended = self._in_trouble(key, resource), admitted.manifest.spec.suspend
+            with undone:
+                wanted = wants_data_deleted(admitted.manifest.spec)
+                resource = Finalizing(self._client, jobs).keep(resource, wanted)
+                self._cache.put_search(resource)
+                findings = self._findings(key, resource, admitted, jobs, undone)
+            if suspended and findings.search is None:  # the pass came to nothing
+                self._halt(key, jobs, "the search is suspended", undone)
+                findings = replace(findings, suspended=True)
+        return self._tell(key, resource, findings, undone)
+
+    def _halt(self, key: SearchKey, jobs: SearchJobs, why: str, undone: Undone) -> None:
+        """Stop the Jobs of a search that must not run, where no pass could."""
+        memory = self._memories.get(key)
+        Halting(jobs, memory.stopped if memory else None, undone).stop(why)
+        if memory is not None:
+            memory.release_pool()
+
+    def _tell(self, key: SearchKey, resource: Object, findings: Findings, undone: Undone) -> Again:
+        """Publish what was found; what the API server did not do is tried again first."""
+        if not undone.errors:
+            self._undone.pop(key, None)
+            return self._publish(key, resource, findings)
+        self._undone[key] = self._undone.get(key, 0) + 1
+        if self._undone[key] < PATIENCE:
+            raise undone.first_to_try
+        for trouble in undone.troubles():
+            log.warning("%s", trouble.message)
+        findings = replace(findings, troubles=(*findings.troubles, *undone.troubles()))
+        after = self._publish(key, resource, findings).after or 0.0
+        return Again(after=max(after, undone.first_to_try.retry_after or 0.0))
 
     def _findings(
-        self, key: SearchKey, resource: Object, admitted: Admitted, jobs: SearchJobs
+        self,
+        key: SearchKey,
+        resource: Object,
+        admitted: Admitted,
+        jobs: SearchJobs,
+        undone: Undone,
     ) -> Findings:
         """Bring an accepted search on; what keeps it from going on is found as well."""
         try:
-            findings = self._search(key, resource, admitted, jobs)
+            findings = self._search(key, resource, admitted, jobs, undone)
         except StoreError as error:
             self._metrics.store_failed(error)
             trouble = store_trouble(error)
@@ -135,7 +166,7 @@ class Reconciler:
             # What lies in the store is written by others: nothing there may go unsaid, or end
             # more than this search's pass.
             log.exception("the search can not go on")
-            findings = self._in_trouble(key, resource, _unexpected(error))
+            findings = self._in_trouble(key, resource, unexpected(error))
             self._count_failure(key, lasts=True)
         else:
             self._failures.pop(key, None)
@@ -149,7 +180,12 @@ class Reconciler:
         return admit(resource, self._settings)
 
     def _search(
-        self, key: SearchKey, resource: Object, admitted: Admitted, jobs: SearchJobs
+        self,
+        key: SearchKey,
+        resource: Object,
+        admitted: Admitted,
+        jobs: SearchJobs,
+        undone: Undone,
     ) -> Findings:
         memory = self._memory(key, resource, admitted)
         status = resource.get("status") or {}
@@ -160,6 +196,7 @@ class Reconciler:
             clock=self._clock,
             resumed=_was_suspended(status) and not memory.spec.suspend,
             forgiven=status.get("forgivenTrials", 0),
+            undone=undone,
         ).run()
 
     def _memory(self, key: SearchKey, resource: Object, admitted: Admitted) -> SearchMemory:
@@ -173,6 +210,7 @@ class Reconciler:
             fresh = begin(resource, admitted, store, partial(self._live_uid, key.namespace))
             if memory is not None:
                 fresh.claim, fresh.patched = memory.claim, memory.patched
+                fresh.running = memory.running
             self._memories[key] = memory = fresh
         return memory
 
@@ -180,9 +218,9 @@ class Reconciler:
         resource = self._cache.search(SearchKey(namespace, name))
         return None if resource is None else str(resource["metadata"]["uid"])
 
-    def _in_trouble(self, key: SearchKey, resource: Object, trouble: Reason) -> Findings:
+    def _in_trouble(self, key: SearchKey, resource: Object, *troubles: Reason) -> Findings:
         memory = self._memories.get(key)
-        findings = Findings(resource["metadata"]["generation"], troubles=(trouble,))
+        findings = Findings(resource["metadata"]["generation"], troubles=troubles)
         if memory is None:
             return findings
         return replace(findings, folder=memory.search.uri, image=memory.image)
@@ -199,26 +237,13 @@ class Reconciler:
         since = seconds_since(patched, self._clock())
         if self._publisher.publish(resource, findings, since) and memory is not None:
             memory.patched = self._clock()
-        return Again(after=self._again(key, findings))
-
-    def _again(self, key: SearchKey, findings: Findings) -> float | None:
-        """When to look again without an event; none where the resync will do."""
-        if failures := self._failures.get(key, 0):
-            return float(min(LONGEST_TROUBLE_SECONDS, TROUBLE_SECONDS * 2 ** min(failures - 1, 9)))
-        memory = self._memories.get(key)
-        if findings.troubles:
-            return TROUBLE_SECONDS
-        states = [job.state for job in findings.jobs.values()]
-        wishes = []
-        if findings.pool_holder:
-            wishes.append(POOL_POLL_SECONDS)
-        if memory is not None and memory.claim is not None and memory.claim.held:
-            wishes.append(HEARTBEAT_SECONDS)
-        if any(isinstance(state, Waiting) for state in states):
-            wishes.append(WAITING_SECONDS)
-        if any(isinstance(state, Running) for state in states):
-            wishes.append(float(self._settings.progress_seconds))
-        return min(wishes, default=None)
+        after = when_again(
+            findings,
+            self._failures.get(key, 0),
+            holds_pool=memory is not None and memory.claim is not None and memory.claim.held,
+            progress_seconds=self._settings.progress_seconds,
+        )
+        return Again(after=after)
 
     def _end(self, key: SearchKey, resource: Object) -> Again:
         memory = self._memories.get(key)
@@ -267,15 +292,3 @@ def _was_suspended(status: Object) -> bool:
         == ("Suspended", "True", SUSPENDED.reason)
         for condition in status.get("conditions", ())
     )
-
-
-def _unexpected(error: Exception) -> Reason:
-    said = f"{type(error).__name__}: {error!s:.300}"
-    advice = "a record in the store may be damaged; the operator's log says more"
-    return Reason("SearchFailed", f"the search can not go on ({said}); {advice}")
-
-
-def store_trouble(error: StoreError) -> Reason:
-    """Return why a pass could not use the store, with what to do about it on a cluster."""
-    reason = "StoreUnavailable" if isinstance(error, StoreUnavailable) else "StoreRefused"
-    return Reason(reason, str(for_a_cluster(error)))

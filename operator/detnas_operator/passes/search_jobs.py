@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,6 +19,7 @@ from detnas_operator.cluster import (
 from detnas_operator.cluster.cache import SEARCH_LABEL, ClusterCache, SearchKey, owner_uid
 from detnas_operator.job.labels import NUMBER, VERB
 from detnas_operator.status.findings import Reason
+from detnas_operator.telemetry.logs import about
 
 Object = dict[str, Any]
 MOST_PODS = 2000
@@ -48,6 +50,14 @@ class SearchJobs:
     def all(self) -> dict[str, Object]:
         """Return them by name, as last seen."""
         return {job["metadata"]["name"]: job for job in self.cache.jobs(self.key, self.uid)}
+
+    def live(self) -> dict[str, Object]:
+        """Return those that may be running, by name."""
+        return {
+            name: job
+            for name, job in self.all().items()
+            if not has_ended(job) and "deletionTimestamp" not in job["metadata"]
+        }
 
     def list_again(self) -> None:
         """Ask the API server for all of them: what the watch may have missed is made good."""
@@ -105,7 +115,8 @@ class SearchJobs:
         job = self.all().get(name)
         if job is None:
             return
-        log.info("deleting job %s: %s", name, why)
+        with about_job(job):
+            log.info("deleting job %s: %s", name, why)
         self.client.delete("jobs", self.key.namespace, name, uid=job["metadata"]["uid"])
         self.cache.drop_job(job)
 
@@ -120,7 +131,8 @@ class SearchJobs:
         except NotFound:
             self.list_again()
         except ClusterError as error:
-            log.warning("job %s does not expire yet: %s", name, error)
+            with about(job=name):
+                log.warning("job %s does not expire yet: %s", name, error)
 
     def log_end(self, pod: Object) -> str:
         """Return the end of a pod's log; empty where it can not be had any more.
@@ -164,6 +176,19 @@ def purpose(job: Object) -> DueJob:
     """What a Job is for, as its labels say."""
     labels = job["metadata"]["labels"]
     return DueJob(Verb(labels[VERB]), int(labels[NUMBER]))
+
+
+def trial_of(due: DueJob) -> int | None:
+    """Number of the trial that a job is for, to name it in log lines."""
+    return due.number if due.verb is Verb.EVALUATE else None
+
+
+def about_job(job: Object) -> AbstractContextManager[None]:
+    """Let lines that are logged in a block say which Job, and which trial, they are about."""
+    labels = job["metadata"].get("labels") or {}  # which a user may have changed
+    number = str(labels.get(NUMBER, ""))
+    is_trial = labels.get(VERB) == Verb.EVALUATE and number.isdecimal()
+    return about(job=job["metadata"]["name"], trial=int(number) if is_trial else None)
 
 
 def has_ended(job: Object) -> bool:

@@ -23,9 +23,16 @@ from detnas_operator.passes.lost_logs import LostLogs, has_failed_pods
 from detnas_operator.passes.memory import SearchMemory
 from detnas_operator.passes.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
 from detnas_operator.passes.restraint import Restraint, restraint
-from detnas_operator.passes.search_jobs import SearchJobs, has_ended, purpose
+from detnas_operator.passes.search_jobs import (
+    SearchJobs,
+    about_job,
+    has_ended,
+    purpose,
+    trial_of,
+)
 from detnas_operator.passes.settling import Settling
 from detnas_operator.passes.steps import OVER, Steps, steps
+from detnas_operator.passes.undone import Undone
 from detnas_operator.status.findings import Findings, Reason
 from detnas_operator.telemetry.logs import about
 
@@ -47,6 +54,7 @@ class SearchPass:
         clock: seconds, rising.
         resumed: the user has just resumed the search: what failed is tried again.
         forgiven: trials below this number no longer count as failures in a row.
+        undone: takes what the API server does not do for one Job; the pass goes on with others.
     """
 
     memory: SearchMemory
@@ -55,6 +63,7 @@ class SearchPass:
     clock: Callable[[], float]
     resumed: bool = False
     forgiven: int = 0
+    undone: Undone = field(default_factory=Undone)
     _troubles: list[Reason] = field(default_factory=list)
     _decided: Plan = field(init=False)
     _restraint: Restraint = field(init=False)
@@ -63,14 +72,14 @@ class SearchPass:
         """Do what is to be done, and return what was found.
 
         Raises:
-            ClusterError: the API server can not be used.
+            ClusterError: the API server is away, or does not do what all else hangs on.
             StoreError: the store can not be used.
         """
         if self.resumed:
             self._forgive()
         todo = self._decide()
         for _ in range(_ROUNDS):
-            if not todo.settle:
+            if not todo.settle or self.undone.errors:
                 break
             self._settle(todo.settle)
             todo = self._decide()
@@ -150,9 +159,9 @@ class SearchPass:
     def _settle(self, names: tuple[str, ...]) -> None:
         settling = Settling(self.memory.store, self.jobs, self.memory.verification.rejected)
         jobs = self.jobs.all()
-        for name, job in ((name, jobs[name]) for name in names if name in jobs):
+        for job in (jobs[name] for name in names if name in jobs):
             due = purpose(job)
-            with about(job=name, trial=_trial(due)):
+            with about_job(job), self.undone:
                 settling.settle(job, due, self._naming.folder(due))
 
     def _apply(self, todo: Steps) -> None:
@@ -166,8 +175,9 @@ class SearchPass:
         for proposal in self.memory.requesting.propose(todo.propose):
             self._start(DueJob(Verb.EVALUATE, proposal.index))
         for name in todo.expire:
-            self._keep_lost_logs(name)  # before the Job may go
-            self.jobs.expire(name, self.settings.jobs.ttl_seconds)
+            with self.undone:
+                self._keep_lost_logs(name)  # before the Job may go
+                self.jobs.expire(name, self.settings.jobs.ttl_seconds)
         for name in todo.awaited:
             self._troubles.append(Reason("NameTaken", f"job {name} is being deleted; waiting"))
         self._tidy()
@@ -190,10 +200,10 @@ class SearchPass:
         self.memory.verification.rejected.pop(order.folder, None)
         service = service_manifest(order)
         job = job_manifest(order, self.settings, tenant)
-        with about(job=order.name, trial=_trial(due)):
+        with about(job=order.name, trial=trial_of(due)), self.undone:
             refused = self.jobs.start([job] if service is None else [service, job])
-        if refused is not None:
-            self._troubles.append(refused)
+            if refused is not None:
+                self._troubles.append(refused)
 
     def _holds_pool(self) -> bool:
         claim = self._claim
@@ -202,13 +212,8 @@ class SearchPass:
     def _keep_pool_claim(self) -> None:
         """Keep the claim up while a phase is trained, and give it back when none is to be."""
         claim = self._claim
-        trained = [
-            name
-            for name, job in self.jobs.all().items()
-            if purpose(job).verb is Verb.POOL
-            and not has_ended(job)
-            and "deletionTimestamp" not in job["metadata"]
-        ]
+        live = self.jobs.live()
+        trained = [name for name, job in live.items() if purpose(job).verb is Verb.POOL]
         if claim is None or not any(job.verb is Verb.POOL for job in self._decided.due):
             self.memory.release_pool()
             return
@@ -222,11 +227,20 @@ class SearchPass:
 
     def _stop(self, name: str, why: str) -> None:
         """Delete a Job that may be running; its time is kept first: it counts all the same."""
-        if job := self.jobs.all().get(name):
-            self._keep_lost_logs(name)
-            pods = owned(job, self.jobs.pods_of(name))
-            self.memory.stopped.record(job, pod_seconds(pods, datetime.now(UTC)))
-        self.jobs.delete(name, why)
+        with self.undone:
+            if job := self.jobs.all().get(name):
+                with self.undone:
+                    self._keep_lost_logs(name)
+                self.memory.stopped.record(job, self._spent(job))
+            self.jobs.delete(name, why)
+
+    def _spent(self, job: Object) -> float:
+        """Seconds of a Job's pods; as last seen, where they can not be listed."""
+        now = datetime.now(UTC)
+        with self.undone:
+            pods = owned(job, self.jobs.pods_of(job["metadata"]["name"]))
+            return pod_seconds(pods, now)
+        return self.memory.running.seconds(job, now)
 
     def _keep_lost_logs(self, name: str) -> None:
         job = self.jobs.all().get(name)
@@ -235,7 +249,8 @@ class SearchPass:
         due = purpose(job)
         if self._naming.folder(due) and self._naming.name(due) == name:
             pods = owned(job, self.jobs.pods_of(name))
-            LostLogs(self.memory.store, self.jobs.log_end).keep(self._naming.folder(due), pods)
+            with about_job(job):
+                LostLogs(self.memory.store, self.jobs.log_end).keep(self._naming.folder(due), pods)
 
     def _tidy(self) -> None:
         state = self._state
@@ -254,9 +269,5 @@ class SearchPass:
             restraint=self._restraint,
             now=self.clock(),
             progress_seconds=self.settings.progress_seconds,
+            undone=self.undone,
         ).findings(self._gpu_seconds(), self.forgiven, tuple(self._troubles))
-
-
-def _trial(due: DueJob) -> int | None:
-    """Number of the trial that a job is for, to name it in log lines."""
-    return due.number if due.verb is Verb.EVALUATE else None

@@ -33,6 +33,7 @@ _NOW_DONE = {
     Phase.EXPORTING: "the student to take away is being written",
 }
 _NOT_ACCEPTED = Reason("NotAccepted", "the search is not accepted")
+_NOTHING_RUNS = Reason("NotAccepted", "the search is not accepted: no job of it runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ def conditions(
     claims = {
         "Accepted": _accepted(findings),
         "TeachersReady": _teachers_ready(findings, now),
-        "Searching": _searching(findings, now),
-        "Suspended": _suspended(findings),
+        "Searching": _searching(findings, now, said.get("Searching", {})),
+        "Suspended": _suspended(findings, said.get("Suspended", {})),
         "Degraded": _degraded(findings, now),
         "Succeeded": _succeeded(findings, now, said.get("Succeeded", {})),
     }
@@ -121,10 +122,11 @@ def _teachers_ready(findings: Findings, now: datetime) -> _Claim:
     return _Claim(False, Reason("Training", f"{done} of {phases} phases are trained"))
 
 
-def _searching(findings: Findings, now: datetime) -> _Claim:
+def _searching(findings: Findings, now: datetime, before: Condition) -> _Claim:
     search = findings.search
     if search is None:
-        return _unread(findings)
+        stopped = standstill(findings) if before.get("status") == "True" else None
+        return _unread(findings) if stopped is None else _Claim(False, stopped)
     if search.phase in _BEFORE_TRIALS:
         return _Claim(
             False, Reason("NotStarted", "trials begin once the base and the teachers are trained")
@@ -137,11 +139,13 @@ def _searching(findings: Findings, now: datetime) -> _Claim:
     return _Claim(True, Reason("TrialsRunning", _trials_done(search)))
 
 
-def _suspended(findings: Findings) -> _Claim:
-    if findings.search is None and findings.refused is None:
-        return _unread(findings)  # whether it was resumed is only seen to with the store
+def _suspended(findings: Findings, before: Condition) -> _Claim:
     if findings.suspended:
         return _Claim(True, SUSPENDED)
+    if findings.refused is not None:
+        return _unread(findings) if before.get("status") == "True" else _Claim(False, _NOTHING_RUNS)
+    if findings.search is None:
+        return _unread(findings)  # whether it was resumed is only seen to with the store
     if findings.halted is not None and standstill(findings) is findings.halted:
         return _Claim(True, findings.halted)
     return _Claim(False, Reason("NotSuspended", "jobs run as they become due"))

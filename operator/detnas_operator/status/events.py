@@ -39,11 +39,13 @@ class Event:
         type: Normal, or Warning where somebody should look.
         reason: in CamelCase.
         message: for people, one line.
+        trial: the number of the trial that it is about; none where it is about the search.
     """
 
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+    trial: int | None = None
 
 
 def events(before: Status, after: Status) -> tuple[Event, ...]:
@@ -141,7 +143,7 @@ def _failed_trials(before: Status, after: Status) -> Iterator[Event]:
             how = spaced(failure["outcome"])
             why = failure.get("message", "")
             said = f"trial {failure['trial']}: {how}" + (f": {why}" if why else "")
-            yield _event("Warning", _TRIAL_FAILED, said)
+            yield _event("Warning", _TRIAL_FAILED, said, failure["trial"])
 
 
 def _new_best(before: Status, after: Status) -> Iterator[Event]:
@@ -150,7 +152,7 @@ def _new_best(before: Status, after: Status) -> Iterator[Event]:
         return
     where = f" at {best['resolution']}" if "resolution" in best else ""
     said = f"trial {best.get('trial')}: {gain(best, after.get('base', {}))}{where}"
-    yield _event("Normal", "NewBest", said)
+    yield _event("Normal", "NewBest", said, best.get("trial"))
 
 
 def _stopped(before: Status, after: Status) -> Iterator[Event]:
@@ -180,8 +182,10 @@ def _ended(before: Status, after: Status) -> Iterator[Event]:
         yield _event("Warning", "Failed", now["message"])
 
 
-def _event(kind: Literal["Normal", "Warning"], reason: str, message: str) -> Event:
-    return Event(kind, reason, cut(message, _LONGEST))
+def _event(
+    kind: Literal["Normal", "Warning"], reason: str, message: str, trial: int | None = None
+) -> Event:
+    return Event(kind, reason, cut(message, _LONGEST), trial)
 
 
 def _is_new(then: Status, now: Status) -> bool:

@@ -71,7 +71,17 @@ def resource_status(findings: Findings, before: Status, now: datetime) -> dict[s
     status = ResourceStatus.model_validate(found).to_json()
     if search is None:
         status |= {key: before[key] for key in _OF_THE_STORE if key in before}
+        if standstill(findings) is not None:
+            status |= _stopped(status)
     return status
+
+
+def _stopped(status: Status) -> dict[str, Any]:
+    """What is known without the store once every Job was stopped."""
+    found: dict[str, Any] = {"active": []} if "active" in status else {}
+    if "trials" in status:
+        found["trials"] = {**status["trials"], "active": 0}
+    return found
 
 
 def _phase(findings: Findings, before: Status) -> str:

@@ -1,0 +1,31 @@
+"""What keeps a pass from going on, as its search's status says it."""
+
+from detnas.store.errors import StoreError, StoreUnavailable
+from detnas_operator.cluster import ClusterError, TooManyRequests, Unavailable
+from detnas_operator.configuration.store_advice import for_a_cluster
+from detnas_operator.status.findings import Reason
+
+_BROKEN_WEBHOOK = "failed calling webhook"
+"""The API server answers 500 where it can not reach an admission webhook."""
+
+
+def cluster_trouble(error: ClusterError) -> Reason:
+    """Return why the API server did not do something, in its words."""
+    if _BROKEN_WEBHOOK in str(error):
+        return Reason("AdmissionRefused", f"an admission webhook is broken: {error}")
+    if isinstance(error, TooManyRequests | Unavailable):
+        return Reason("ClusterUnavailable", f"the API server fails: {error}; it is tried again")
+    return Reason("ClusterRefused", f"the API server refuses this to the operator: {error}")
+
+
+def unexpected(error: Exception) -> Reason:
+    """Return that nobody foresaw this."""
+    said = f"{type(error).__name__}: {error!s:.300}"
+    advice = "a record in the store may be damaged; the operator's log says more"
+    return Reason("SearchFailed", f"the search can not go on ({said}); {advice}")
+
+
+def store_trouble(error: StoreError) -> Reason:
+    """Return why a pass could not use the store, with what to do about it on a cluster."""
+    reason = "StoreUnavailable" if isinstance(error, StoreUnavailable) else "StoreRefused"
+    return Reason(reason, str(for_a_cluster(error)))

@@ -1,0 +1,39 @@
+"""When a search is looked at again, though nothing happened to it or to its Jobs."""
+
+from detnas_operator.job.state import Running, Waiting
+from detnas_operator.status.findings import Findings
+
+POOL_POLL_SECONDS = 5.0
+HEARTBEAT_SECONDS = 10.0
+WAITING_SECONDS = 10.0
+TROUBLE_SECONDS = 10.0
+LONGEST_TROUBLE_SECONDS = 60.0
+"""A pass that fails for a lasting reason is made again after 10 s, 20, 40 and then 60."""
+
+
+def when_again(
+    findings: Findings, failures: int, *, holds_pool: bool, progress_seconds: float
+) -> float | None:
+    """Return after how many seconds to look again; none where the resync will do.
+
+    Args:
+        findings: of the pass that has just ended.
+        failures: passes in a row that failed for a lasting reason.
+        holds_pool: our claim to the pool is to be kept up.
+        progress_seconds: how often the progress of running Jobs is read.
+    """
+    if failures:
+        return min(LONGEST_TROUBLE_SECONDS, TROUBLE_SECONDS * 2.0 ** min(failures - 1, 9))
+    if findings.troubles:
+        return TROUBLE_SECONDS
+    states = [job.state for job in findings.jobs.values()]
+    wishes = []
+    if findings.pool_holder:
+        wishes.append(POOL_POLL_SECONDS)
+    if holds_pool:
+        wishes.append(HEARTBEAT_SECONDS)
+    if any(isinstance(state, Waiting) for state in states):
+        wishes.append(WAITING_SECONDS)
+    if any(isinstance(state, Running) for state in states):
+        wishes.append(progress_seconds)
+    return min(wishes, default=None)
