@@ -42,12 +42,12 @@ def main() -> None:
         trainer = PretendedTrainer(around.server)
         scripts = Scripts(succeeds(work=trainer)).on("*-t*", *[runs_for_ever()] * 9)
         with PodPlayer(around.cluster.api, scripts):
-            long = _started(around, ["long"])
-            _write(trainer, around, long, arguments.long)
+            long = start_searches(around, ["long"])
+            write_ledgers(trainer, around, long, arguments.long)
             _time_passes(around, arguments.long)
             names = [f"search-{number}" for number in range(arguments.searches)]
-            folders = _started(around, names)
-            _write(trainer, around, folders, arguments.trials)
+            folders = start_searches(around, names)
+            write_ledgers(trainer, around, folders, arguments.trials)
             _time_restart(around, names, arguments.trials)
 
 
@@ -59,14 +59,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _started(around: Surroundings, names: list[str]) -> list[str]:
+def start_searches(around: Surroundings, names: list[str]) -> list[str]:
     """Bring searches to their first trial; return the URIs of their folders."""
     operator = around.operator()
     operator.start()
     began = time.monotonic()
     for name in names:
         around.cluster.api.create(manifest(name, **MANY), around.namespace)
-    _wait_for_trial(around, names, 0)
+    wait_for_trial(around, names, 0)
     operator.stop()
     print(f"{len(names)} searches reached their first trial in {time.monotonic() - began:.0f} s")
     found = {
@@ -75,7 +75,7 @@ def _started(around: Surroundings, names: list[str]) -> list[str]:
     return [found[name]["status"]["folder"] for name in names]
 
 
-def _wait_for_trial(around: Surroundings, names: list[str], trial: int) -> list[float]:
+def wait_for_trial(around: Surroundings, names: list[str], trial: int) -> list[float]:
     """Wait until each search has this trial's Job; return when each was first seen."""
     awaited = {f"{name}-t{trial:04d}" for name in names}
     seen: dict[str, float] = {}
@@ -116,9 +116,10 @@ class Ledger:
         return cls(store.objects, latest)
 
 
-def _write(
+def write_ledgers(
     trainer: PretendedTrainer, around: Surroundings, folders: list[str], trials: int
 ) -> None:
+    """Write into searches' folders, given by URI, what is there after so many trials."""
     ledger, began = Ledger.after(trials), time.monotonic()
     bucket = f"s3://{around.server.bucket}"
     store: Store = trainer.store(bucket)
@@ -144,7 +145,7 @@ def _time_restart(around: Surroundings, names: list[str], trial: int) -> None:
     operator = around.operator()
     began = time.monotonic()
     operator.start(wait=False)
-    decisions = [moment - began for moment in _wait_for_trial(around, names, trial)]
+    decisions = [moment - began for moment in wait_for_trial(around, names, trial)]
     print(
         f"first decisions of {len(names)} searches after the start of the process: first "
         f"{decisions[0]:.1f} s, median {median(decisions):.1f} s, last {decisions[-1]:.1f} s "
@@ -158,7 +159,7 @@ def _time_restart(around: Surroundings, names: list[str], trial: int) -> None:
 def _time_passes(around: Surroundings, trial: int) -> None:
     operator = around.operator(resyncSeconds=1)
     operator.start()
-    _wait_for_trial(around, ["long"], trial)
+    wait_for_trial(around, ["long"], trial)
     time.sleep(3)
     before = operator.metrics()
     time.sleep(20)
