@@ -13,6 +13,7 @@ from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.configuration.store_advice import for_a_cluster
 from detnas_operator.frame.handlers import EventHandlers
 from detnas_operator.frame.health import check_health
+from detnas_operator.frame.health_server import serve_health
 from detnas_operator.frame.relisting import Relisting
 from detnas_operator.frame.watching import watch
 from detnas_operator.queue.work_queue import Again, WorkQueue
@@ -57,29 +58,32 @@ class Frame:
             resync=settings.resync_seconds,
             on_pass=self._passed,
         )
+        self._relisting = Relisting(
+            client, cache, self.queue.enqueue, settings.namespaces, settings.resync_seconds
+        )
         metrics.watch_queue(self.queue.state)
 
     async def run(self, stop: asyncio.Event | None = None) -> bool:
         """Run until SIGTERM, SIGINT or ``stop``; return whether every pass ended in time.
 
+        Health is served from the beginning: an API server that is absent, or a namespace that can
+        not be listed, is nothing that a restart would mend.
+
         Raises:
             Exception: kopf's watches ended with it; a new process must start over.
+            UserError: the port of the health check can not be used.
         """
-        relisting = Relisting(
-            self._client,
-            self._cache,
-            self.queue.enqueue,
-            self._settings.namespaces,
-            self._settings.resync_seconds,
-        )
-        await relisting.first()
-        log.info("watching %d searches", len(self._cache.searches()))
-        # None of these ends by itself; if one does, nothing would work any more.
+        with serve_health(self._settings.health.port, lambda: check_health(self.queue.state())):
+            return await self._run(stop or asyncio.Event())
+
+    async def _run(self, stop: asyncio.Event) -> bool:
+        # None of these ends by itself; if one does, nothing would work any more. What kopf did
+        # not find when it started it takes for its own, so it comes last.
         tasks = {
             asyncio.create_task(self.queue.run()),
-            asyncio.create_task(relisting.run()),
-            asyncio.create_task((stop or asyncio.Event()).wait()),
-            asyncio.create_task(self._watch(relisting)),
+            asyncio.create_task(self._relisting.run()),
+            asyncio.create_task(stop.wait()),
+            asyncio.create_task(self._watch()),
         }
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -93,11 +97,11 @@ class Frame:
                 raise result
         return ended
 
-    async def _watch(self, relisting: Relisting) -> None:
+    async def _watch(self) -> None:
         """Watch until SIGTERM or SIGINT."""
-        events = EventHandlers(self._cache, self.queue.enqueue, relisting.ask)
+        events = EventHandlers(self._cache, self.queue.enqueue, self._relisting.ask)
         connection: Connection = self._client.connection
-        await watch(self._settings, events, connection, lambda: check_health(self.queue.state()))
+        await watch(self._settings, events, connection)
 
     def _pass(self, key: SearchKey) -> Again:
         with about(search=key.name, namespace=key.namespace):
@@ -105,6 +109,8 @@ class Frame:
                 self._reconciler.forget(key)
                 self._metrics.forget_search(*key)
                 return Again(gone=True)
+            if not self._relisting.has_listed(key.namespace):
+                return Again(gone=True)  # until it is, which asks for a pass over each search
             return self._reconciler.reconcile(key)
 
     def _passed(self, key: SearchKey, seconds: float, error: Exception | None) -> None:

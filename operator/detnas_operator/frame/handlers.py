@@ -1,4 +1,4 @@
-"""What kopf calls: events into the cache and the queue, credentials, health. Nothing else.
+"""What kopf calls: events into the cache and the queue, credentials. Nothing else.
 
 Only event handlers: change handlers and timers would write annotations and finalizers.
 """
@@ -11,9 +11,6 @@ import kopf
 from detnas_operator.cluster import GROUP, PLURAL, VERSION
 from detnas_operator.cluster.cache import ClusterCache, SearchKey, job_key
 from detnas_operator.cluster.connection import Connection
-
-Health = Callable[[], dict[str, int | float]]
-"""Says how the process is, or raises what is wrong with it."""
 
 
 class EventHandlers:
@@ -73,7 +70,6 @@ def register(
     registry: kopf.OperatorRegistry,
     events: EventHandlers,
     connection: Connection,
-    health: Health,
 ) -> None:
     """Enter the handlers into a registry of kopf's."""
 
@@ -88,11 +84,6 @@ def register(
     @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.PERMANENT)
     async def login(**_: object) -> kopf.ConnectionInfo:
         return credentials(connection)
-
-    # An arbitrary error would be tried again, with the asker waiting: a verdict is final.
-    @kopf.on.probe(id="queue", registry=registry, errors=kopf.ErrorsMode.PERMANENT)
-    async def probe(**_: object) -> dict[str, int | float]:
-        return health()
 
 
 def credentials(connection: Connection) -> kopf.ConnectionInfo:

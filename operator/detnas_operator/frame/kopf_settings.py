@@ -55,5 +55,6 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=OURS)
     settings.persistence.diffbase_storage = NoDiffs(prefix=OURS)
     settings.queueing.idle_timeout = 1.0  # a worker of a quiet object costs more than a new one
-    settings.process.ultimate_exiting_timeout = 30.0
+    # It would kill the process so long after watches that were only begun anew.
+    settings.process.ultimate_exiting_timeout = None
     return settings

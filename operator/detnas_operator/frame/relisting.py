@@ -25,10 +25,15 @@ log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 1.0
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 15.0)
+AT_A_TIME = 4
+"""Lists under way: of a thousand namespaces, those that hang must not keep up the others."""
 
 
 class Relisting:
     """Brings the cache up to date by whole lists, and asks for passes over what changed.
+
+    Every namespace is listed on its own: one that is gone, or that we have no rights in, is tried
+    again and again, and keeps nobody else waiting.
 
     Args:
         namespaces: to list; none for all of the cluster.
@@ -47,52 +52,83 @@ class Relisting:
         self._client = client
         self._cache = cache
         self._enqueue = enqueue
-        self._places: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        places: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._asked = {place: asyncio.Event() for place in places}
         self._seconds = seconds
-        self._asked = asyncio.Event()
-
-    async def first(self) -> None:
-        """List until it succeeds, saying why it does not: no decision is made before."""
-        attempt = 0
-        while not await self._list():
-            await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
-            attempt += 1
+        self._listed: set[str | None] = set()
+        self._turns = asyncio.Semaphore(AT_A_TIME)
 
     async def run(self) -> None:
-        """List every so often, and soon after ``ask``, for ever."""
-        pause = self._pause()
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._asked.wait()
-                await asyncio.sleep(SETTLE_SECONDS)  # let the rest of what made us ask arrive
-            self._asked.clear()
-            pause = self._pause() if await self._list() else RETRY_SECONDS[-1]
+        """List each namespace every so often, and soon after ``ask``, for ever."""
+        async with asyncio.TaskGroup() as places:
+            for place in self._asked:
+                places.create_task(self._keep(place))
 
     def ask(self) -> None:
         """Ask for lists soon; from the event loop's thread."""
-        self._asked.set()
+        for asked in self._asked.values():
+            asked.set()
 
-    def refresh(self, namespace: str | None) -> set[SearchKey]:
+    def has_listed(self, namespace: str) -> bool:
+        """Whether the searches and Jobs of a namespace were listed; from any thread.
+
+        Before, the cache holds some of them at most: nothing can be decided from that.
+        """
+        return not self._listed.isdisjoint((namespace, None))
+
+    def refresh(self, place: str | None) -> set[SearchKey]:
         """List a namespace (None: all) into the cache and return the keys with news; blocks."""
-        searches = self._client.snapshot(PLURAL, namespace, slim=slim_search)
+        searches = self._client.snapshot(PLURAL, place, slim=slim_search)
         selector = f"{MANAGED_BY}={MANAGER}"
-        jobs = self._client.snapshot("jobs", namespace, selector, slim=slim_job)
-        return self._cache.replace_all(namespace, searches, jobs)
+        jobs = self._client.snapshot("jobs", place, selector, slim=slim_job)
+        return self._cache.replace_all(place, searches, jobs)
 
-    async def _list(self) -> bool:
-        succeeded = True
-        for place in self._places:
+    async def _keep(self, place: str | None) -> None:
+        """List a place for ever, and say once why that fails, until it succeeds."""
+        failures, said = 0, None
+        while True:
             try:
-                for key in await asyncio.to_thread(self.refresh, place):
-                    self._enqueue(key)
+                await self._list(place)
             except ClusterError as error:
-                log.warning("%s", _explained(error))
-                succeeded = False
-        return succeeded
+                if said is not type(error):
+                    self._complain(place, error)
+                failures, said = failures + 1, type(error)
+                await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1])
+            else:
+                if failures:
+                    log.info("searches and Jobs of %s are listed again", _name(place))
+                failures, said = 0, None
+                await self._until_asked(place)
 
-    def _pause(self) -> float:
-        return self._seconds * random.uniform(0.8, 1.2)
+    async def _list(self, place: str | None) -> None:
+        async with self._turns:
+            news = await asyncio.to_thread(self.refresh, place)
+        if place not in self._listed:
+            self._listed.add(place)
+            # Of those that a watch told of before, no pass has been made: they are news as well.
+            news |= {key for key in self._cache.searches() if place in (None, key.namespace)}
+        for key in news:
+            self._enqueue(key)
+
+    async def _until_asked(self, place: str | None) -> None:
+        asked = self._asked[place]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds * random.uniform(0.8, 1.2)):
+                await asked.wait()
+            await asyncio.sleep(SETTLE_SECONDS)  # let the rest of what made us ask arrive
+        asked.clear()
+
+    def _complain(self, place: str | None, error: ClusterError) -> None:
+        if place in self._listed:
+            log.warning("%s", _explained(error))
+            return
+        log.warning(
+            "searches of %s wait until it can be listed: %s", _name(place), _explained(error)
+        )
+
+
+def _name(place: str | None) -> str:
+    return "the cluster" if place is None else f"namespace {place}"
 
 
 def _explained(error: ClusterError) -> UserError:

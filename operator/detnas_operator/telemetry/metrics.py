@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from detnas.errors import UserError
 from detnas_operator.queue.work_queue import QueueState
+from detnas_operator.telemetry.addresses import all_addresses
 
 MOST_SEARCHES = 2000
 """So many searches have gauges of their own; the rest are only counted by phase."""
@@ -115,7 +116,7 @@ class Metrics:
             UserError: something else listens on the port.
         """
         try:
-            server, _ = prometheus.start_http_server(port, registry=self.registry)
+            server, _ = prometheus.start_http_server(port, all_addresses(), self.registry)
         except OSError as error:
             problem = f"metrics.port {port} can not be used ({error.strerror})"
             raise UserError(problem, "choose one that nothing listens on") from error

@@ -78,3 +78,12 @@ def test_libraries_are_quiet_and_errors_carry_their_traceback(lines: Lines) -> N
         log.exception("failed")
     (line,) = lines()
     assert "ValueError: broken" in line["error"]
+
+
+def test_of_attempts_that_go_on_for_ever_the_first_is_told(lines: Lines) -> None:
+    kopf = logging.getLogger("kopf._cogs.clients.watching")
+    for attempt in ("#1", "#2", "#3", "#10", "#1"):
+        kopf.error(f"Request attempt {attempt} failed; will retry: GET https://x -> forbidden")
+    kopf.error("Request attempt #2 failed; escalating: GET https://x -> not found")
+    told = [line["message"].partition(" failed")[0] for line in lines()]
+    assert told == ["Request attempt #1", "Request attempt #1", "Request attempt #2"]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.api import SEARCHES, ApiError
+from tests.cluster.api import SEARCHES, Api, ApiError
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import Installation
 from tests.cluster.processes import start
@@ -148,16 +148,41 @@ def test_says_which_permission_a_watch_lacks_and_goes_on_when_it_is_granted(
     name = binding["metadata"]["name"]
     cluster.api.delete(BINDINGS, namespace, name)
     eventually(lambda: is_refused(installation, SEARCHES, namespace))
+    cluster.api.create(manifest("r18"), namespace)
     process = start([*OPERATOR, "--config", pod.config], pod.log, env=pod.environment)
     try:
+        eventually(lambda: fetch(pod.health))
         (line,) = eventually(lambda: [one for one in pod.lines() if "forbidden" in str(one)][:1])
         assert "detnassearches" in line["message"]
         assert "grant this to the operator's service account" in line["message"]
+        time.sleep(6)
+        said = [one for one in pod.lines() if "forbidden" in str(one)]
+        assert len(said) == 3, said  # one is ours, one of each watch
+        assert fetch(pod.health)
         for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
             binding["metadata"].pop(field, None)
         binding |= {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
         cluster.api.create(binding, namespace)
+        eventually(lambda: cluster.api.get(SEARCHES, namespace, "r18").get("status"))
+        assert process.terminate(GRACE_SECONDS) == 0
+    finally:
+        process.kill()
+
+
+def test_an_absent_api_server_is_waited_for_in_good_health(pod: Pod) -> None:
+    environment = {**pod.environment, "KUBECONFIG": str(pod.config.with_name("absent.kubeconfig"))}
+    (port,) = free_ports(1)
+    absent = Api(f"https://127.0.0.1:{port}", "nobody")
+    absent.kubeconfig(Path(environment["KUBECONFIG"]))
+    process = start([*OPERATOR, "--config", pod.config], pod.log, env=environment)
+    try:
         eventually(lambda: fetch(pod.health))
+        time.sleep(4)
+        assert fetch(pod.health)
+        told = [one["message"] for one in pod.lines() if "wait until it can be listed" in str(one)]
+        assert len(told) == len({one.partition(": ")[0] for one in told})
+        assert "no answer from the API server" in told[0]
+        assert process.terminate(GRACE_SECONDS) == 0
     finally:
         process.kill()
 
