@@ -15,7 +15,7 @@ from detnas.errors import UserError
 from detnas.lifecycle import pool_deletion
 from detnas.lifecycle.claim import Claim, PoolClaim
 from detnas.lifecycle.pool_deletion import delete_pool
-from detnas.lifecycle.pool_listing import list_pools
+from detnas.lifecycle.pool_listing import list_pools, pool_users
 from detnas.plan.stages import Phase, Verb
 from detnas.records import keys
 from detnas.store import Store, open_store
@@ -166,14 +166,14 @@ def test_a_search_that_begins_meanwhile_has_the_pool_at_once(
     if trained_by:
         hold(store, trained_by, timedelta(minutes=11))
     pool, two = list_pools(store)[0], tiny(store, "two", seed=8)
-    key, take = keys.pool_claim_key(pool.key), pool_deletion.pool_users
+    key = keys.pool_claim_key(pool.key)
 
     def after_another_began(*asked: Any) -> Any:
         scheduler.prepare(two)
         taken = load_record(store, key, Claim)
         assert taken is not None
         assert taken.holder.startswith("detnas pools delete")
-        return take(*asked)
+        return pool_users(*asked)
 
     monkeypatch.setattr(pool_deletion, "pool_users", after_another_began)
     with pytest.raises(UserError, match="in use by search two"):
