@@ -1,13 +1,10 @@
 """How long the trials will still take, from how long trials took."""
 
 from collections.abc import Iterable
-from statistics import mean
 
 from detnas.lifecycle.state import SearchState
 from detnas.records.progress import Progress
 from detnas.spec.manifest import SearchSpec
-
-_RECENT = 20
 
 
 def search_seconds_left(
@@ -26,9 +23,9 @@ def search_seconds_left(
     running = max((seconds for seconds in own if seconds is not None), default=None)
     if state.facts is None or state.finished is not None:
         return running
-    loose = state.history.loose
-    took = [loose[index].seconds for index in sorted(loose)[-_RECENT:]]
-    if not took:
+    summary = state.history.summary
+    if not summary.finished:
         return None
+    took = summary.milliseconds / 1000 / summary.finished
     waiting = spec.search.trials - state.trials
-    return waiting * mean(took) / spec.search.parallelism + (running or 0.0)
+    return waiting * took / spec.search.parallelism + (running or 0.0)

@@ -8,7 +8,9 @@ from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.state import SearchState
 from detnas.records.progress import Progress
 from detnas.search import Convergence, Finished, History
+from detnas.search.history import write_segments
 from detnas.search.loose import LooseEntries
+from tests.detnas.memory_store import MemoryStore
 from tests.detnas.plan.searches import manifest
 from tests.detnas.trials import BASE, START, folded, proposal, succeeded
 
@@ -27,7 +29,7 @@ def searching(*seconds: float) -> SearchState:
     loose = LooseEntries(entries.values())
     running = tuple(proposal(len(seconds) + slot) for slot in range(2))
     history = History(folded(list(entries.values())), in_flight=running, loose=loose)
-    return SearchState(facts=BASE, history=history)
+    return SearchState(facts=BASE, history=write_segments(MemoryStore(), "", history))
 
 
 def test_trials_that_wait_take_as_long_as_trials_took() -> None:
@@ -36,6 +38,15 @@ def test_trials_that_wait_take_as_long_as_trials_took() -> None:
     left = search_seconds_left(state, SPEC, [said(12.0), said(25.0)])
     assert left == pytest.approx(5 * 40 / 2 + 25)
     assert search_seconds_left(state, SPEC, [None, said(None)]) == pytest.approx(5 * 40 / 2)
+
+
+def test_trials_that_are_packed_count_like_others() -> None:
+    spec = manifest(search={"trials": 200, "parallelism": 2}).spec
+    for loose in ((), (30.0,)):
+        state = searching(*[10.0, 50.0] * 50, *loose)
+        assert len(state.history.loose) == len(loose)
+        left, mean = 98 - len(loose), (3000 + sum(loose)) / (100 + len(loose))
+        assert search_seconds_left(state, spec, []) == pytest.approx(left * mean / 2)
 
 
 def test_before_a_trial_has_ended_it_is_unknown() -> None:
