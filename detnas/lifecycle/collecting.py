@@ -8,6 +8,7 @@ from detnas.search.base import BaseFacts
 from detnas.search.history import History, read_trial
 from detnas.search.ledger import LedgerEntry
 from detnas.search.retention import needed
+from detnas.search.summary import Summary
 from detnas.spec.search import Retention
 from detnas.store import Store
 
@@ -17,7 +18,9 @@ class WeightCollector:
 
     After a restart it knows those that are needed and those of no segment yet, and reads a trial
     once it is no longer needed; weights that were about to be deleted when a process died, of
-    trials long past, stay in the store.
+    trials long past, stay in the store. So do those that were kept before the manifest said
+    ``Needed``: to ask for each of thousands of trials, in every start, would keep a search from
+    going on.
 
     Args:
         store: where the search lies.
@@ -31,15 +34,16 @@ class WeightCollector:
         self._retention = retention
         self._kept: dict[int, Artifact] = {}
         self._seen: frozenset[int] = frozenset()
-        self._unread: set[int] | None = None
+        self._unread: set[int] = set()
+        self._summary: Summary | None = None
 
     def collect(self, history: History, facts: BaseFacts) -> tuple[Artifact, ...]:
         """Delete what may go, and return it."""
         if self._retention.weights == "All":
             return ()
         loose, stays = history.loose, needed(history.summary, history.in_flight)
-        if self._unread is None:
-            self._unread = set(stays - loose.keys())
+        self._unread |= stays - loose.keys() if self._summary is None else self._packed(history)
+        self._summary = history.summary
         self._keep(loose[index] for index in loose.keys() - self._seen)
         self._seen = frozenset(loose)
         self._keep(self._read(self._unread - stays, facts))
@@ -47,6 +51,13 @@ class WeightCollector:
         for index in gone:
             self._delete(index, self._kept[index])
         return tuple(self._kept.pop(index) for index in gone)
+
+    def _packed(self, history: History) -> set[int]:
+        """Trials that ended since the last time, and went into a segment before we saw them."""
+        assert self._summary is not None
+        now, before = history.summary, self._summary
+        new = (*before.missing, *range(before.next_index, now.next_index))
+        return {index for index in new if now.knows(index) and index not in history.loose}
 
     def _keep(self, entries: Iterable[LedgerEntry]) -> None:
         self._kept |= {entry.index: entry.weights for entry in entries if entry.weights}
@@ -62,8 +73,7 @@ class WeightCollector:
             self._store.delete(key)
 
     def _read(self, indices: set[int], facts: BaseFacts) -> list[LedgerEntry]:
-        """Read trials that were needed when this process began, and are not any more."""
-        assert self._unread is not None
+        """Read trials that are not needed any more."""
         found = [read_trial(self._store, self._search, facts, index) for index in sorted(indices)]
         self._unread -= indices
         return [entry for entry in found if isinstance(entry, LedgerEntry)]

@@ -75,5 +75,6 @@ class Retention(Schema):
 
     weights: Literal["Needed", "All"] = Field(
         "Needed",
-        description="Needed: parents still possible, parents of running trials, Pareto front.",
+        description="Needed: parents still possible, parents of running trials, Pareto front. "
+        "Set in place of All, it counts from then on: weights of the trials before stay.",
     )
