@@ -22,7 +22,7 @@ from detnas.records.results import (
     PrepareResult,
 )
 from detnas.search.base import BaseFacts
-from detnas.search.history import History, load_history
+from detnas.search.history import History, Loading, load_history
 from detnas.search.ledger import LedgerEntry, ledger_entry
 from detnas.search.propose import Finished, propose
 from detnas.search.score import best
@@ -105,6 +105,7 @@ class SearchReader:
         self._verify = verify
         self._results = IncomingResults(store, verify)
         self._later = LaterWork(store, requests.search)
+        self._loading = Loading()
         self.state = SearchState()
 
     @property
@@ -181,7 +182,7 @@ class SearchReader:
         facts = state.facts or self._facts()
         if state.facts is None:
             history = load_history(
-                self._store, self._search, facts, spec.search.top_k, self._verify
+                self._store, self._search, facts, spec.search.top_k, self._verify, self._loading
             )
         else:
             history = self._with_results(state.history, facts, may_have_ended)
