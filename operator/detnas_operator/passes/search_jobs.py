@@ -131,7 +131,7 @@ class SearchJobs:
         except NotFound:
             self.list_again()
         except ClusterError as error:
-            with about(job=name):
+            with about_job(self.all().get(name, {"metadata": {"name": name}})):
                 log.warning("job %s does not expire yet: %s", name, error)
 
     def log_end(self, pod: Object) -> str:

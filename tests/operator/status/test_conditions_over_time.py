@@ -47,6 +47,28 @@ def test_a_suspended_search_stays_so_while_the_store_is_away():
     assert condition(after, "Suspended") == condition(before, "Suspended")
 
 
+def test_a_search_that_is_suspended_while_the_store_is_away_says_both():
+    before = conditions(found(searched()), (), NOW)
+    away = found(None, folder=FOLDER, troubles=(AWAY,), suspended=True)
+    after = conditions(away, before, LATER)
+    assert condition(after, "Suspended")["reason"] == "SuspendedByUser"
+    assert condition(after, "Searching")["reason"] == "SuspendedByUser"
+    assert condition(after, "Degraded")["reason"] == "StoreUnavailable"
+    resumed = conditions(replace(away, suspended=False), after, LATER)
+    assert condition(resumed, "Suspended") == condition(after, "Suspended")
+
+
+def test_a_search_that_is_accepted_no_longer_says_that_nothing_runs():
+    before = conditions(found(searched()), (), NOW)
+    after = conditions(found(refused=Reason("CredentialsMissing", "ask")), before, LATER)
+    for name in ("Accepted", "Searching", "Succeeded"):
+        said = condition(after, name)
+        assert (said["status"], said["reason"]) == ("False", "CredentialsMissing")
+    said = condition(after, "Suspended")
+    assert (said["status"], said["reason"]) == ("False", "NotAccepted")
+    assert "no job of it runs" in said["message"]
+
+
 def test_a_search_that_succeeded_stays_so_whatever_comes():
     before = conditions(found(SUCCEEDED), (), NOW)
     for findings in (found(refused=Reason("X", "y")), found(troubles=(AWAY,), suspended=True)):
