@@ -26,6 +26,7 @@ from detnas_operator.passes.halting import Halting
 from detnas_operator.passes.memory import SearchMemory, begin, parse_time, seconds_since
 from detnas_operator.passes.pass_time import LONGEST_PASS, at_most
 from detnas_operator.passes.publishing import Publisher
+from detnas_operator.passes.resting import Resting
 from detnas_operator.passes.search_jobs import SearchJobs
 from detnas_operator.passes.search_pass import SearchPass
 from detnas_operator.passes.stores import Stores
@@ -34,7 +35,7 @@ from detnas_operator.passes.undone import PATIENCE, Undone
 from detnas_operator.passes.when_again import when_again
 from detnas_operator.queue.work_queue import Again
 from detnas_operator.status.findings import Findings, Reason
-from detnas_operator.status.obstacles import SUSPENDED
+from detnas_operator.status.obstacles import was_suspended
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
 
@@ -72,6 +73,7 @@ class Reconciler:
         self._memories: dict[SearchKey, SearchMemory] = {}
         self._failures: dict[SearchKey, int] = {}
         self._undone: dict[SearchKey, int] = {}
+        self._resting = Resting()
         self._stores = Stores(shared_pools=settings.storage.shared_pools)
 
     def reconcile(self, key: SearchKey) -> Again:
@@ -94,12 +96,16 @@ class Reconciler:
         memory = self._memories.pop(key, None)
         self._failures.pop(key, None)
         self._undone.pop(key, None)
+        self._resting.forget(key)
         if memory is not None:
             memory.release_pool()
         self._metrics.forget_search(key.namespace, key.name)
 
     def _pass(self, key: SearchKey, resource: Object) -> Again:
-        admitted, jobs, undone = self._admitted(key, resource), self._jobs(key, resource), Undone()
+        jobs, undone = self._jobs(key, resource), Undone()
+        if self._resting.holds(key, resource, jobs):
+            return Again()
+        admitted = self._admitted(key, resource)
         if isinstance(admitted, Reason):
             generation = resource["metadata"]["generation"]
             findings = Findings(generation, refused=admitted)
@@ -194,7 +200,7 @@ class Reconciler:
             jobs=jobs,
             settings=self._settings,
             clock=self._clock,
-            resumed=_was_suspended(status) and not memory.spec.suspend,
+            resumed=was_suspended(status) and not memory.spec.suspend,
             forgiven=status.get("forgivenTrials", 0),
             undone=undone,
         ).run()
@@ -235,7 +241,8 @@ class Reconciler:
         memory = self._memories.get(key)
         patched = memory.patched if memory is not None else None
         since = seconds_since(patched, self._clock())
-        if self._publisher.publish(resource, findings, since) and memory is not None:
+        written = self._publisher.publish(resource, findings, since)
+        if written and memory is not None:
             memory.patched = self._clock()
         after = when_again(
             findings,
@@ -243,6 +250,9 @@ class Reconciler:
             holds_pool=memory is not None and memory.claim is not None and memory.claim.held,
             progress_seconds=self._settings.progress_seconds,
         )
+        quiet = after is None and not written and since >= self._settings.progress_seconds
+        if quiet and self._resting.take_in(key, resource, findings, self._jobs(key, resource)):
+            self._memories.pop(key, None)
         return Again(after=after)
 
     def _end(self, key: SearchKey, resource: Object) -> Again:
@@ -283,12 +293,3 @@ class Reconciler:
 
     def _jobs(self, key: SearchKey, resource: Object) -> SearchJobs:
         return SearchJobs(self._client, self._cache, key, resource["metadata"]["uid"])
-
-
-def _was_suspended(status: Object) -> bool:
-    """Whether the user suspended it; one that the operator halted is not resumed by itself."""
-    return any(
-        (condition["type"], condition["status"], condition["reason"])
-        == ("Suspended", "True", SUSPENDED.reason)
-        for condition in status.get("conditions", ())
-    )

@@ -1,9 +1,10 @@
 """Why nothing happens, or less than should: in words that stay the same while nothing changes."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import DueJob, Phase, Verb
@@ -155,3 +156,12 @@ def _in_order(due: DueJob) -> tuple[int, int]:
 
 def _worst_first(reason: WaitingReason) -> tuple[bool, int]:
     return reason in _HARMLESS, _REASONS.index(reason)
+
+
+def was_suspended(status: Mapping[str, Any]) -> bool:
+    """Whether the user suspended it; one that the operator halted is not resumed by itself."""
+    return any(
+        (condition["type"], condition["status"], condition["reason"])
+        == ("Suspended", "True", SUSPENDED.reason)
+        for condition in status.get("conditions", ())
+    )
