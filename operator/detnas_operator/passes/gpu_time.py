@@ -1,24 +1,28 @@
 """GPU time of a search, from what its jobs took: the same after any restart."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from detnas.lifecycle.state import SearchState
-from detnas.plan.stages import Verb
+from detnas.plan.stages import DueJob, Verb
 from detnas.records.results import Result
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.job.order import gpus
+from detnas_operator.passes.memory import SearchMemory
+from detnas_operator.passes.observing import Naming, is_finished
+from detnas_operator.passes.search_jobs import SearchJobs, purpose
+from detnas_operator.passes.stopped_jobs import untold_seconds
 
 
-def held_gpus(spec: SearchSpec, verb: Verb) -> int:
-    """How many GPUs a job of this kind holds, over all of its pods."""
-    workers = spec.teachers.workers if verb is Verb.POOL else 1
-    return workers * gpus(verb, spec)
+def pods_at_a_time(spec: SearchSpec, verb: Verb) -> int:
+    """How many pods a Job of this kind has."""
+    return spec.teachers.workers if verb is Verb.POOL else 1
 
 
 def gpu_seconds(
     state: SearchState,
     spec: SearchSpec,
-    running: Iterable[tuple[Verb, float]],
+    besides: Iterable[tuple[Verb, float]],
     *,
     trained_pool: bool,
 ) -> float:
@@ -27,7 +31,7 @@ def gpu_seconds(
     Args:
         state: where the search stands.
         spec: what it is told.
-        running: kind and pod seconds of the jobs that have no result yet: each pod's time.
+        besides: kind and pod seconds of what no result tells: each pod's time.
         trained_pool: this search trained its pool, rather than find or share one.
     """
     summary, ending = state.history.summary, state.ending
@@ -39,8 +43,50 @@ def gpu_seconds(
     ]
     if trained_pool:
         used += [(Verb.POOL, _seconds(phase)) for phase in state.pool]
-    ended = sum(held_gpus(spec, verb) * seconds for verb, seconds in used)
-    return ended + sum(gpus(verb, spec) * seconds for verb, seconds in running)
+    told = sum(pods_at_a_time(spec, verb) * gpus(verb, spec) * seconds for verb, seconds in used)
+    return told + sum(gpus(verb, spec) * seconds for verb, seconds in besides)
+
+
+def used_gpu_seconds(
+    memory: SearchMemory, jobs: SearchJobs, naming: Naming, *, trained_pool: bool
+) -> float:
+    """Return the GPU seconds that a search has used so far; they never fall.
+
+    Args:
+        memory: of the search.
+        jobs: its Jobs in the cluster.
+        naming: names what they are for.
+        trained_pool: this search trained its pool.
+    """
+    state, now = naming.state, datetime.now(UTC)
+    besides = [
+        (due.verb, memory.running.seconds(job, now))
+        for job in jobs.all().values()
+        if not is_finished(state, due := purpose(job)) and not memory.stopped.holds(job)
+    ]
+    for due, stopped in memory.stopped.by_purpose().items():
+        counted = trained_pool or due.verb is not Verb.POOL
+        result = _result(memory, state, due) if counted and is_finished(state, due) else None
+        pods = pods_at_a_time(memory.spec, due.verb)
+        besides.append((due.verb, untold_seconds(stopped, result, pods)))
+    used = gpu_seconds(state, memory.spec, besides, trained_pool=trained_pool)
+    # A pod is there a little before its work begins, of which its result does not tell.
+    memory.used_gpu_seconds = max(memory.used_gpu_seconds, used)
+    return memory.used_gpu_seconds
+
+
+def _result(memory: SearchMemory, state: SearchState, due: DueJob) -> Result | None:
+    if due.verb is Verb.EVALUATE:
+        return memory.stopped.trial_result(due.number)
+    if due.verb is Verb.POOL:
+        return state.pool[due.number]
+    ending = state.ending
+    return {
+        Verb.PREPARE: state.prepare,
+        Verb.BASE: state.base,
+        Verb.FINETUNE: ending.finetune if ending else None,
+        Verb.EXPORT: ending.export if ending else None,
+    }[due.verb]
 
 
 def _seconds(result: Result | None) -> float:

@@ -61,6 +61,7 @@ class SearchMemory:
         trained_pool: this search trained the pool that is ready; none while that is not known.
         running: what the pods of its running Jobs have come to.
         stopped: time of its Jobs that were stopped before they had a result.
+        used_gpu_seconds: the most that it was found to have used so far.
     """
 
     uid: str
@@ -85,6 +86,7 @@ class SearchMemory:
     claim: PoolClaim | None = None
     trained_pool: bool | None = None
     stopped: StoppedJobs = field(init=False)
+    used_gpu_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         """Begin with nothing read."""

@@ -217,6 +217,7 @@ class Reconciler:
             if memory is not None:
                 fresh.claim, fresh.patched = memory.claim, memory.patched
                 fresh.running = memory.running
+                fresh.used_gpu_seconds = memory.used_gpu_seconds
             self._memories[key] = memory = fresh
         return memory
 

@@ -18,7 +18,7 @@ from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job.pods import owned
 from detnas_operator.passes.finding import Finding
-from detnas_operator.passes.gpu_time import gpu_seconds
+from detnas_operator.passes.gpu_time import used_gpu_seconds
 from detnas_operator.passes.lost_logs import LostLogs, has_failed_pods
 from detnas_operator.passes.memory import SearchMemory
 from detnas_operator.passes.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
@@ -112,19 +112,12 @@ class SearchPass:
             log.info("%s failed under another search: it is tried again", retried)
 
     def _gpu_seconds(self) -> float:
-        now, stopped = datetime.now(UTC), self.memory.stopped
-        begun = [
-            (purpose(job), self.memory.running.seconds(job, now))
-            for job in self.jobs.all().values()
-            if not stopped.holds(job)
-        ]
-        unfinished = [
-            (due.verb, seconds)
-            for due, seconds in (*begun, *stopped.times())
-            if not is_finished(self._state, due)
-        ]
-        spec = self.memory.spec
-        return gpu_seconds(self._state, spec, unfinished, trained_pool=self._trained_pool())
+        memory, jobs = self.memory, self.jobs
+        if memory.running.read is None:  # or those that run would seem to have used nothing
+            with self.undone:
+                live = jobs.live()
+                memory.running.look_up(live.values(), jobs.pods_of(*live), datetime.now(UTC))
+        return used_gpu_seconds(memory, jobs, self._naming, trained_pool=self._trained_pool())
 
     def _trained_pool(self) -> bool:
         memory, claim = self.memory, self._claim

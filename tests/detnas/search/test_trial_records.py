@@ -91,6 +91,12 @@ def test_an_entry_tells_the_time_of_all_attempts_and_never_less_than_of_the_last
     assert _seconds(result(0), {"training": 20.0}) == 30
 
 
+@pytest.mark.parametrize("told", [-1e9, float("inf"), float("nan")])
+def test_a_time_that_can_not_be_is_not_believed(told: float) -> None:
+    assert _seconds(result(0), {"training": told}) == 30
+    assert _seconds(result(0), {"training": 1e300}) < 1e9
+
+
 def _seconds(last: DetectorResult, told: dict[str, float]) -> float:
     entry = TrialRecords(proposal(0), last.model_copy(update={"seconds": told})).entry(BASE)
     assert entry is not None

@@ -43,7 +43,7 @@ class Turns:
 
     Attributes:
         trainer: does the jobs' work.
-        last: the number of the last trial, which waits for nobody.
+        last: the number of the last trial, which waits for nobody, nor does any after it.
         lost: trials whose pods end with exit code 1 and no result.
         may_end: asked again and again whether a pod's work may end.
     """
@@ -74,7 +74,9 @@ class Turns:
         await pod.succeed()
 
     def _may_end(self, pod: PlayedPod, number: int | None) -> bool:
-        return number in (None, self.last) or (pod.namespace, number + 1) in self._begun
+        if number is None or number >= self.last:
+            return True
+        return (pod.namespace, number + 1) in self._begun
 
 
 class Door:

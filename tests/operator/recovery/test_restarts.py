@@ -1,6 +1,8 @@
 """The operator is away for a while, and things change meanwhile."""
 
 from detnas.records import keys
+from detnas.records.results import DetectorResult
+from detnas.store.artifacts import load_record
 from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.faults import Call
 from tests.cluster.waiting import eventually
@@ -15,6 +17,8 @@ from tests.operator.recovery.verdict import (
 
 NONE: frozenset[int] = frozenset()
 TRIALS = ("one-t0000", "one-t0001")
+SEVERAL_SECONDS = 0.005
+"""In hours, of two GPUs: more than their pods hold them before they begin to work."""
 
 
 def test_jobs_may_end_while_the_operator_is_away(scene: Scene) -> None:
@@ -31,6 +35,65 @@ def test_jobs_may_end_while_the_operator_is_away(scene: Scene) -> None:
         scene.await_end()
         scene.await_rest()
     check_search(scene, player, seen, NONE)
+
+
+def test_a_result_without_its_weights_is_not_believed_because_the_operator_was_away(
+    scene: Scene,
+) -> None:
+    door = Door()
+    player = scene.play(Turns(scene.trainer, last=1, may_end=door))
+    with JobsSeen(scene.cluster, scene.namespace) as seen:
+        scene.begin(spec=SHORT)
+        scene.operator.start()
+        scene.await_running(*TRIALS)
+        scene.operator.kill()
+        door.open()
+        eventually(lambda: all(scene.jobs()[name]["status"].get("succeeded") for name in TRIALS))
+        store, trial = stored(scene).store, keys.trial_folder(stored(scene).requests.search, 1)
+        result = load_record(store, keys.result_key(trial), DetectorResult)
+        assert result
+        store.delete(result.weights.key)
+        scene.operator.start()
+        scene.await_end()
+        scene.await_rest()
+    counted = scene.status()["trials"]
+    assert (counted["infrastructure"], counted["succeeded"]) == (1, 2)
+    failures = {one["trial"]: one["message"] for one in scene.status()["failures"]}
+    assert "which is not in the store" in failures.pop(1)
+    assert failures == {}
+    told = {trial: len(uids) for (_, trial), uids in seen.uids.items() if "-t" in trial}
+    assert told == dict.fromkeys((*TRIALS, "one-t0002"), 1)
+    assert len([pod for pod in player.played if pod.job == "one-t0001"]) == 1
+
+
+def test_time_before_a_suspension_counts_when_the_trial_has_ended_and_after_a_restart(
+    scene: Scene,
+) -> None:
+    door = Door()
+    scene.play(Turns(scene.trainer, last=1, may_end=door))
+    scene.begin(spec=SHORT)
+    scene.operator.start()
+    scene.await_running(*TRIALS)
+    before = gpu_hours(scene)
+    eventually(lambda: gpu_hours(scene) >= before + SEVERAL_SECONDS)
+    scene.change({"spec": {"suspend": True}})
+    scene.await_condition("Suspended", "True")
+    eventually(lambda: not scene.live_pods())
+    spent = gpu_hours(scene)
+    door.open()
+    scene.change({"spec": {"suspend": False}})
+    scene.await_end()
+    assert gpu_hours(scene) >= spent
+    scene.operator.kill()
+    scene.operator.start()
+    scene.await_rest()
+    eventually(scene.has_passed)
+    assert gpu_hours(scene) >= spent
+
+
+def gpu_hours(scene: Scene) -> float:
+    """What the status says."""
+    return float(scene.status()["gpuHours"])
 
 
 def test_a_suspended_search_stays_so_over_a_restart_and_may_be_resumed_meanwhile(
