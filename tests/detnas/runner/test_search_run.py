@@ -129,6 +129,20 @@ def test_what_is_not_believed_of_a_trial_or_a_finetuning_costs_only_that(tmp_pat
     )
 
 
+def test_a_trial_that_ended_without_its_runner_is_believed_only_if_its_weights_are_there(
+    pretended: PretendedSearch,
+) -> None:
+    pretended.write(trials=1)
+    pretended.run()
+    (weights,) = (pretended.search / "trials/0000").glob("*.safetensors")
+    weights.write_bytes(b"cut short")
+    pretended.run()
+    started = [key.rpartition("/")[2] for key, _ in pretended.starts() if "trials" in key]
+    assert started == ["0000", "0000"]
+    assert weights.stat().st_size == 2048
+    assert [*pretended.records("trials/0000/failed-*.json")]
+
+
 def test_a_finetuning_that_fails_costs_only_the_finetuning(tmp_path: Path) -> None:
     pretended = PretendedSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
     pretended.faults({"finetune": ["exit 1"] * 3})
