@@ -20,7 +20,7 @@ SOURCES = ("operator/detnas_operator", "detnas/lifecycle")
 SAY_WHY = {"Reason", "Refusal", "ObstacleError"}
 """What is made with a condition's reason as its first argument."""
 
-PASSED_ON = {"error.reason", "root.reason", "key.reason", "source.reason", "found[0].reason"}
+PASSED_ON = {"error.reason", "found.reason", "key.reason", "source.reason", "found[0].reason"}
 PHASES = {str(phase) for phase in Phase} - {Phase.SUCCEEDED}
 MEANT: dict[str, set[str]] = {
     "str(search.phase)": PHASES,

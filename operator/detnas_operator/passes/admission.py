@@ -7,13 +7,8 @@ from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
 from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
-from detnas_operator.configuration.storage_policy import (
-    Refusal,
-    pool_key,
-    pools_namespace,
-    search_key,
-    store_root,
-)
+from detnas_operator.configuration.storage_policy import Refusal, pool_key, search_key
+from detnas_operator.passes.placing import place
 from detnas_operator.status.findings import Reason
 
 
@@ -60,7 +55,7 @@ def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Re
         )
     if reason := _unseen_data(manifest.spec) or _forbidden_priority(manifest.spec):
         return reason
-    return _placed(manifest, settings, tenant)
+    return _placed(resource, manifest, settings, tenant)
 
 
 def parse(resource: dict[str, Any]) -> DetNASSearch:
@@ -102,14 +97,14 @@ def _forbidden_priority(spec: SearchSpec) -> Reason | None:
 
 
 def _placed(
-    manifest: DetNASSearch, settings: OperatorSettings, tenant: Tenant
+    resource: dict[str, Any], manifest: DetNASSearch, settings: OperatorSettings, tenant: Tenant
 ) -> Admitted | Reason:
     spec, namespace = manifest.spec, manifest.metadata.namespace
-    root = store_root(spec.storage.uri if spec.storage else None, settings.storage, namespace)
-    if isinstance(root, Refusal):
-        return Reason(root.reason, root.message)
+    found = place(resource, spec, settings.storage)
+    if isinstance(found, Refusal):
+        return Reason(found.reason, found.message)
+    root, pool = found.root, spec.teachers.pool
     shared = settings.storage.shared_pools
-    pool = spec.teachers.pool
     key = None if pool is None else pool_key(pool, root, namespace, shared=shared)
     if isinstance(key, Refusal):
         return Reason(key.reason, key.message)
@@ -122,7 +117,7 @@ def _placed(
         root=root,
         tenant=tenant,
         image=spec.jobs.image or settings.trainer.image,
-        pools=pools_namespace(namespace, shared=shared),
+        pools=found.pools,
         existing_pool=key,
     )
 

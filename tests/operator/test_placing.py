@@ -1,0 +1,62 @@
+"""A search stays where it was accepted, whatever an administrator changes for new ones."""
+
+from typing import Any
+
+import pytest
+
+from detnas_operator.configuration.settings import OperatorSettings
+from detnas_operator.configuration.storage_policy import Refusal
+from detnas_operator.passes.admission import parse
+from detnas_operator.passes.placing import Place, place
+from tests.cluster.searches import manifest
+
+OLD, NEW = "s3://experiments/old", "s3://experiments/new"
+FOLDER = "mine/searches/one-01234567"
+UID = "0123456789"
+
+
+def storage(allowed: list[str], *, shared: bool = False) -> Any:
+    found = {"allowed": allowed, "default": allowed[0], "sharedPools": shared}
+    settings = {"trainer": {"image": "t"}, "tenants": [], "namespaces": ["mine"], "storage": found}
+    return OperatorSettings.model_validate(settings).storage
+
+
+def placed(settings: Any, status: dict[str, Any], spec: dict[str, Any] | None = None) -> Any:
+    metadata = {"name": "one", "namespace": "mine", "uid": UID}
+    resource = manifest("one", spec) | {"metadata": metadata, "status": status}
+    return place(resource, parse(resource).spec, settings)
+
+
+def test_a_new_search_goes_where_the_settings_say() -> None:
+    assert placed(storage([NEW, OLD]), {}) == Place(NEW, "mine")
+    assert placed(storage([NEW, OLD], shared=True), {}) == Place(NEW, "shared")
+    named = {"storage": {"uri": OLD}}
+    assert placed(storage([NEW, OLD]), {}, named) == Place(OLD, "mine")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_an_accepted_one_stays_where_it_is(shared: bool) -> None:
+    status = {"folder": f"{OLD}/{FOLDER}", "teachers": {"pool": f"{OLD}/mine/pools/00"}}
+    assert placed(storage([NEW, OLD], shared=shared), status) == Place(OLD, "mine")
+    status["teachers"] = {"pool": f"{OLD}/shared/pools/00"}
+    found = placed(storage([NEW, OLD], shared=shared), status)
+    if shared:
+        assert found == Place(OLD, "shared")
+    else:
+        assert found.reason == "PoolForbidden"
+        assert "storage.sharedPools" in found.message
+
+
+def test_a_place_that_was_taken_away_is_named_and_nothing_is_begun_elsewhere() -> None:
+    refused = placed(storage([NEW]), {"folder": f"{OLD}/{FOLDER}"})
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "StorageForbidden"
+    assert f"{OLD}/{FOLDER}" in refused.message
+    assert "storage.allowed" in refused.message
+
+
+@pytest.mark.parametrize(
+    "folder", [f"{OLD}/mine/searches/one-76543210", f"{OLD}/{FOLDER}/x", "elsewhere", ""]
+)
+def test_a_folder_of_another_search_is_not_believed(folder: str) -> None:
+    assert placed(storage([NEW, OLD]), {"folder": folder}) == Place(NEW, "mine")
