@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import FailFast, Field, ValidationError, model_validator
 
 from detnas.records import keys
 from detnas.records.results import Outcome
@@ -85,7 +85,7 @@ class FoldedTrials(Schema):
     missing: Annotated[tuple[Count, ...], Field(max_length=MOST_PARALLEL)]
     lost_trials: Annotated[tuple[Count, ...], Field(max_length=_MOST_LOST)]
     outcomes: dict[Outcome, int]
-    top: tuple[LedgerEntry, ...]
+    top: Annotated[tuple[LedgerEntry, ...], FailFast()]
     front: Annotated[tuple[_Point, ...], Field(max_length=_MOST_POINTS)]
     failures: Annotated[tuple[LedgerEntry, ...], Field(max_length=LATEST_FAILURES)]
     evaluated: tuple[_Evaluated, ...]

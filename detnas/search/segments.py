@@ -5,8 +5,9 @@ follows from the trials alone: two writers write the same bytes.
 """
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import model_validator
+from pydantic import FailFast, model_validator
 
 from detnas.schema import Count, Schema
 from detnas.search.ledger import LedgerEntry
@@ -18,7 +19,7 @@ class Segment(Schema):
     """A hundred finished trials, in the order of their numbers."""
 
     number: Count
-    entries: tuple[LedgerEntry, ...]
+    entries: Annotated[tuple[LedgerEntry, ...], FailFast()]
 
     @model_validator(mode="after")
     def _whole(self) -> "Segment":

@@ -14,6 +14,8 @@ from detnas.store.errors import CorruptRecord, os_errors
 
 Record = TypeVar("Record", bound=BaseModel)
 
+_MOST_ERRORS = 1000
+
 
 def publish_file(store: Store, folder: str, path: Path, suffix: str) -> Artifact:
     """Store a file under the name of its content, and return what a record says of it.
@@ -73,11 +75,17 @@ def parse_record(data: bytes, uri: str, model: type[Record]) -> Record:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        # What it was is left out: each of the errors would have it anew, as objects.
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole"
-        problem = f"{uri} is no {model.__name__}: {field}: {first['msg']}"
+        problem = f"{uri} is no {model.__name__}: {_finding(error)}"
         raise CorruptRecord(problem, "restore the object: records are never edited") from error
+
+
+def _finding(error: ValidationError) -> str:
+    """The first thing that is wrong; each of very many would take a kilobyte to list."""
+    if error.error_count() > _MOST_ERRORS:
+        return f"{error.error_count()} of its fields are wrong"
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "the whole"
+    return f"{field}: {first['msg']}"
 
 
 def create_record(store: Store, key: str, record: BaseModel) -> None:

@@ -29,7 +29,7 @@ def largest_record(key: str) -> int:
 
 def most_values(key: str) -> int:
     """Return how many JSON values an object may have: a trial of an R101 has two hundred."""
-    return 200_000 if _is_of_many_trials(key) else 50_000
+    return 60_000 if _is_of_many_trials(key) else 10_000
 
 
 def _is_of_many_trials(key: str) -> bool:
