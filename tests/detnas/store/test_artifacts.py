@@ -14,6 +14,7 @@ from detnas.store.artifacts import (
     create_record,
     fetch_artifact,
     load_record,
+    parse_record,
     publish_file,
     put_record,
     replace_record,
@@ -196,3 +197,12 @@ def test_a_damaged_record_is_refused(directory_store: Store, data: bytes) -> Non
     directory_store.put("result.json", data)
     with pytest.raises(CorruptRecord, match=r"result\.json is no Measured"):
         load_record(directory_store, "result.json", Measured)
+
+
+def test_very_many_wrong_fields_are_counted_not_listed() -> None:
+    class Parts(Schema):
+        parts: tuple[int, ...]
+
+    for count, said in ((1000, "parts.0: "), (1001, "1001 of its fields are wrong")):
+        with pytest.raises(CorruptRecord, match=f"memory://x is no Parts: {said}"):
+            parse_record(b'{"parts": [' + b",".join([b'"x"'] * count) + b"]}", "memory://x", Parts)
