@@ -58,7 +58,7 @@ def check_given_pool(
         raise ObstacleError(
             "PoolMissing",
             f"{_FIELD} is {uri}, and there is no pool",
-            "name one that detnas pools list shows, or leave the field out",
+            "name one that detnas pools list shows, or leave the field out, in a new search",
         )
     _check_fit(requests, asked, prepared, uri)
     _check_trained(store, requests.existing_pool, phases)
@@ -100,13 +100,13 @@ def _check_fit(
             raise ObstacleError(
                 "PoolMismatch",
                 f"{field} does not fit {_FIELD}: it is {ours}, and the pool {uri} has {theirs}",
-                "give it the pool's value, or name another pool, or leave the pool out",
+                "give it the pool's value, or name another pool or none, in a new search",
             )
     if len(pool) > phases:
         raise ObstacleError(
             "PoolMismatch",
             f"spec.teachers.phases lists {phases}, and the pool {uri} has more",
-            "list as many phases as the pool was trained in",
+            "list as many phases as the pool was trained in, in a new search",
         )
 
 
@@ -152,11 +152,11 @@ def _check_trained(store: Store, pool: str, phases: int) -> None:
             raise ObstacleError(
                 "PoolUnfinished",
                 f"{number} of {phases} phases of {uri} are trained, which {_FIELD} names",
-                "the search goes on once all are; to train it here, leave the field out",
+                "the search goes on once all are; or leave the field out, in a new search",
             )
         if problem := problem_with(store, folder, result):
             raise ObstacleError(
                 "PoolDamaged",
                 f"{_FIELD} is {uri}, and of phase {number} {problem}",
-                "restore the object, or name another pool, or leave the field out",
+                "restore the object; or name another pool, or none, in a new search",
             )

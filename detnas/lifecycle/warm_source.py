@@ -89,7 +89,7 @@ def check_fit(spec: SearchSpec, source: WarmSource, prepared: PrepareResult | No
                 "WarmStartMismatch",
                 f"{field} does not fit: it is {ours}, in {source.uri}, which {_FIELD} names, "
                 f"{theirs}",
-                "give both the same, or make a new search without warmStart",
+                "give both the same in a new search, or leave warmStart out there",
             )
 
 
@@ -125,7 +125,7 @@ def _at(search: StoredSearch, uri: str) -> WarmSource:
         raise ObstacleError(
             "WarmStartMissing",
             f"{_FIELD} is {uri}, which is no search's folder",
-            "name one, such as s3://bucket/prefix/team-a/searches/my-search-0123abcd",
+            "name one in a new search, such as s3://bucket/prefix/team-a/searches/my-search-0123abcd",
         )
     if root == store.uri:
         return _read(store, "/".join(path))
@@ -133,7 +133,7 @@ def _at(search: StoredSearch, uri: str) -> WarmSource:
         raise ObstacleError(
             "WarmStartForbidden",
             f"{_FIELD} means {uri}, which is not in this search's store, {store.uri}",
-            "name a search there",
+            "name a search there, in a new search",
         )
     return _read(open_store(root), "/".join(path))
 
@@ -153,13 +153,13 @@ def _only_one(store: Store, namespace: str, name: str) -> str:
         raise ObstacleError(
             "WarmStartMissing",
             f"{_FIELD} is {name}, and no search of that name is in {store.uri}/{parent}",
-            "name one that is there, or give the address of its folder",
+            "name one that is there, or the address of its folder, in a new search",
         )
     listed = " or ".join(f"{store.uri}/{folder}" for folder in found)
     raise ObstacleError(
         "WarmStartAmbiguous",
         f"{_FIELD} is {name}, and {len(found)} searches had that name",
-        f"give the address of one: {listed}",
+        f"give the address of one in a new search: {listed}",
     )
 
 
@@ -169,6 +169,6 @@ def _read(store: Store, folder: str) -> WarmSource:
         raise ObstacleError(
             "WarmStartMissing",
             f"{_FIELD} means {store.uri}/{folder}, and no search has begun there",
-            "wait until it has, or name another",
+            "wait until it has, or name another in a new search",
         )
     return WarmSource(store, folder, record)

@@ -21,6 +21,15 @@ MUTABLE: dict[str, frozenset[str] | None] = {
 }
 """Fields of `spec` that may change: as a whole, or some of their own fields only."""
 
+APPLIED_AGAIN = "in a new search (delete this one and apply it again)"
+"""How what is fixed is corrected, for messages about searches that have no trials."""
+
+IN_A_NEW_SEARCH = (
+    "in a new search (delete this one and apply it again, or keep its trials: another name, and "
+    "spec.warmStart.from)"
+)
+"""How what is fixed is corrected, for messages about any search."""
+
 _SECTIONS: dict[str, type[BaseModel]] = {"search": Search, "storage": Storage}
 
 
@@ -46,8 +55,8 @@ def _fixed(path: tuple[str, ...]) -> Rule:
     new, old = (_present(root, path) for root in ("self", "oldSelf"))
     return Rule(
         f"{new} == {old} && (!{new} || self.{dotted} == oldSelf.{dotted})",
-        f"spec.{dotted} is fixed once the search exists; put it back, or make a new search with "
-        "spec.warmStart.from",
+        f"spec.{dotted} is fixed once the search exists; put it back, or change it "
+        f"{IN_A_NEW_SEARCH}",
         f".{dotted}",
     )
 

@@ -98,6 +98,7 @@ def test_no_root_lies_in_a_folder_that_may_be_another_namespaces(uri: str, names
     assert isinstance(refused, Refusal)
     assert refused.reason == "StorageForbidden"
     assert f"name s3://bucket/prefix or s3://whole; or a folder {namespace} " in refused.message
+    assert refused.message.endswith("in a new search (delete this one and apply it again)")
 
 
 @pytest.mark.parametrize(

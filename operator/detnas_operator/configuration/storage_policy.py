@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from detnas.errors import UserError
+from detnas.resource.transitions import APPLIED_AGAIN
 from detnas_operator.configuration.s3_location import S3Location
 from detnas_operator.configuration.settings import StorageSettings
 
@@ -36,16 +37,18 @@ def store_root(uri: str | None, settings: StorageSettings, namespace: str) -> st
     if not uri:
         if settings.default:
             return S3Location.parse(settings.default).uri
-        return Refusal("StorageMissing", f"spec.storage.uri is missing; name {_allowed(settings)}")
+        return Refusal(
+            "StorageMissing", f"spec.storage.uri is missing; {_name(_allowed(settings))}"
+        )
     try:
         location = S3Location.parse(uri)
     except UserError as error:
-        return Refusal("StorageInvalid", f"spec.storage.uri: {error}")
+        return Refusal("StorageInvalid", f"spec.storage.uri: {error}, {APPLIED_AGAIN}")
     roots = [*settings.roots, *map(S3Location.parse, filter(None, [settings.default]))]
     if any(_may_be_root(location.below(root), namespace) for root in roots):
         return location.uri
     problem = f"spec.storage.uri: {uri!r} is not allowed in namespace {namespace}"
-    return Refusal("StorageForbidden", f"{problem}; name {_allowed(settings)}{_own(namespace)}")
+    return Refusal("StorageForbidden", f"{problem}; {_name(_allowed(settings) + _own(namespace))}")
 
 
 def pool_key(uri: str, root: str, namespace: str, *, shared: bool) -> str | Refusal:
@@ -96,11 +99,15 @@ def _child(
     try:
         path = S3Location.parse(uri).below(root)
     except UserError as error:
-        return Refusal(f"{reason}Invalid", f"{field}: {error}")
+        return Refusal(f"{reason}Invalid", f"{field}: {error}, {APPLIED_AGAIN}")
     if path is not None and len(path) == 3 and path[:2] in folders:
         return "/".join(path)
     right = " or ".join(f"{root.uri}/{'/'.join(folder)}/NAME" for folder in folders)
-    return Refusal(f"{reason}Forbidden", f"{field}: {uri!r} is not allowed here; name {right}")
+    return Refusal(f"{reason}Forbidden", f"{field}: {uri!r} is not allowed here; {_name(right)}")
+
+
+def _name(right: str) -> str:
+    return f"name {right}, {APPLIED_AGAIN}"
 
 
 def _allowed(settings: StorageSettings) -> str:

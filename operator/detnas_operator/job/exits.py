@@ -2,6 +2,7 @@
 
 import signal
 
+from detnas.resource.transitions import IN_A_NEW_SEARCH
 from detnas_operator.job.states import FailureKind
 
 USAGE, INVALID, OUT_OF_MEMORY, RESUME = 2, 42, 43, 75
@@ -26,7 +27,7 @@ _CODES = {
 }
 _SIGNALS = {
     signal.SIGKILL: "it was killed from outside, most often for memory; see the node's log",
-    signal.SIGBUS: "shared memory ran out; raise spec.jobs.sharedMemory",
+    signal.SIGBUS: "shared memory ran out; raise spec.jobs.sharedMemory " + IN_A_NEW_SEARCH,
     signal.SIGTERM: "it was asked to stop and did not answer with a checkpoint",
 }
 

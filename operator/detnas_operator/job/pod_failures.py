@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
+from detnas.resource.transitions import IN_A_NEW_SEARCH
 from detnas_operator.job import pods
 from detnas_operator.job.exits import RESUME, explain_exit
 from detnas_operator.job.states import FailureKind
 
 Object = dict[str, Any]
+
+LAST_LINE = "; its last line: "
+"""Stands in a failure's message before what the trainer said last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def _ended(pod: Object, code: int | None) -> tuple[FailureKind, str]:
 def _memory(terminated: Object) -> tuple[FailureKind, str] | None:
     if terminated.get("reason") != "OOMKilled":
         return None
-    advice = "raise spec.jobs.resources.memory (shared memory counts as well)"
+    advice = f"raise spec.jobs.resources.memory (shared memory counts as well) {IN_A_NEW_SEARCH}"
     sentence = f"was OOMKilled: it needed more main memory than it may use; {advice}"
     return FailureKind.OUT_OF_MEMORY, sentence
 
@@ -67,7 +71,10 @@ def _stopped(pod: Object) -> tuple[FailureKind, str] | None:
         return FailureKind.DEADLINE_EXCEEDED, "ran longer than its deadline"
     if status.get("reason") == "Evicted":
         said = f": {words}" if words else ""
-        advice = "raise spec.jobs.resources (ephemeralStorage, memory) or lower spec.jobs.cacheSize"
+        advice = (
+            "raise spec.jobs.resources (ephemeralStorage, memory) or lower spec.jobs.cacheSize "
+            f"{IN_A_NEW_SEARCH}"
+        )
         return FailureKind.EVICTED, f"was evicted by its node{said}; {advice}"
     if target := pods.is_true(pod, "DisruptionTarget"):
         return _disrupted(pod, target)
@@ -97,4 +104,4 @@ def _last_words(terminated: Object) -> str:
     if terminated.get("reason") in ("StartError", "ContainerCannotRun"):
         return ""
     lines = str(terminated.get("message") or "").strip().splitlines()
-    return f"; its last line: {pods.one_line(lines[-1])}" if lines else ""
+    return f"{LAST_LINE}{pods.one_line(lines[-1])}" if lines else ""

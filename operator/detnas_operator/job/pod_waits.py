@@ -1,8 +1,10 @@
 """Why a pod that has not ended does not run yet."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
+from detnas.resource.transitions import IN_A_NEW_SEARCH
 from detnas_operator.job import pods
 from detnas_operator.job.states import Waiting, WaitingReason
 
@@ -20,6 +22,9 @@ _IMAGE = frozenset(
     }
 )
 _REFUSED = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_GPUS = re.compile(r"Insufficient \S+/\S+")
+"""In the scheduler's words: what has a domain in its name is a device."""
+
 _LONG = timedelta(minutes=2)
 _PULLING = timedelta(minutes=10)
 """A trainer's image has some gigabytes."""
@@ -62,8 +67,21 @@ def _unscheduled(pod: Object, scheduled: Object) -> Waiting:
         advice = "create the claim that spec.dataset.source.persistentVolumeClaim names"
         message = f"pod {pods.name(pod)} can not have its data set: {words}; {advice}"
         return Waiting(WaitingReason.DATA_MISSING, message)
-    message = f"pod {pods.name(pod)} fits no node: {words}"
+    message = f"pod {pods.name(pod)} fits no node: {words.rstrip('.')}; {_room(words)}"
     return Waiting(WaitingReason.UNSCHEDULABLE, message)
+
+
+def _room(words: str) -> str:
+    """What to do about a pod that fits no node."""
+    if _GPUS.search(words):
+        return (
+            "free or add nodes with GPUs; for CPUs, set base.gpus, evaluation.gpus, finetune.gpus "
+            f"and teachers.gpusPerWorker to 0 {IN_A_NEW_SEARCH}"
+        )
+    return (
+        "free or add nodes; or change spec.jobs (resources, nodeSelector, tolerations) "
+        f"{IN_A_NEW_SEARCH}"
+    )
 
 
 def _on_node(pod: Object, waiting: Object) -> Waiting | None:
@@ -71,7 +89,10 @@ def _on_node(pod: Object, waiting: Object) -> Waiting | None:
     words = pods.one_line(waiting.get("message") or reason)
     where = f"pod {pods.name(pod)} on node {pods.node(pod)}"
     if reason in _IMAGE:
-        advice = "check the image's name, and spec.jobs.imagePullSecrets where it is private"
+        advice = (
+            "put the image there, or mend the Secret that it is pulled with; correct its name or "
+            f"spec.jobs.imagePullSecrets {IN_A_NEW_SEARCH}"
+        )
         message = f"{where} can not have its image: {words}; {advice}"
         return Waiting(WaitingReason.IMAGE_PULL, message)
     if reason not in _REFUSED:

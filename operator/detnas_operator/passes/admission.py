@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
 from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
@@ -80,7 +81,7 @@ def _unseen_data(spec: SearchSpec) -> Reason | None:
         return Reason(
             "DataSetMissing",
             "spec.dataset.source names only a folder of one machine; name a "
-            "persistentVolumeClaim or an s3:// URI that holds the data set",
+            f"persistentVolumeClaim or an s3:// URI that holds the data set, {APPLIED_AGAIN}",
         )
     return None
 
@@ -92,7 +93,7 @@ def _forbidden_priority(spec: SearchSpec) -> Reason | None:
     return Reason(
         "PriorityForbidden",
         f"spec.jobs.priorityClassName: {priority} is for the cluster's own pods, which others "
-        "give way to; name another, or leave it out",
+        f"give way to; name another or none, {APPLIED_AGAIN}",
     )
 
 

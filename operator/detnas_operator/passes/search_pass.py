@@ -150,7 +150,9 @@ class SearchPass:
         self.memory.look_afresh()
 
     def _settle(self, names: tuple[str, ...]) -> None:
-        settling = Settling(self.memory.store, self.jobs, self.memory.verification.rejected)
+        memory = self.memory
+        rejected, tenant = memory.verification.rejected, memory.admitted.tenant
+        settling = Settling(memory.store, self.jobs, rejected, tenant)
         jobs = self.jobs.all()
         for job in (jobs[name] for name in names if name in jobs):
             due = purpose(job)

@@ -12,15 +12,16 @@ from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.results import Result
 from detnas.store import Store
+from detnas_operator.configuration.settings import Tenant
 from detnas_operator.job.accounting import pod_seconds
 from detnas_operator.job.pods import owned
 from detnas_operator.job.state import Failed, job_state
 from detnas_operator.passes.lost_logs import LostLogs
+from detnas_operator.passes.lost_words import in_full
 from detnas_operator.passes.search_jobs import SearchJobs, has_ended
 
 Object = dict[str, Any]
 _LINES_IN_MESSAGE = 5
-_LONGEST_LINE = 300
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +34,13 @@ class Settling:
         store: where the search lies.
         jobs: its Jobs in the cluster.
         rejected: what was wrong with results that were not believed, by folder.
+        tenant: as whom its Jobs run.
     """
 
     store: Store
     jobs: SearchJobs
     rejected: Mapping[str, str]
+    tenant: Tenant
 
     def settle(self, job: Object, due: DueJob, folder: str) -> Result:
         """Write the result that the job itself did not write, unless it did in the meantime.
@@ -52,7 +55,7 @@ class Settling:
         LostLogs(self.store, self.jobs.log_end).keep(folder, own)
         end = self._keep_log(folder, own)
         message = self.rejected.get(folder) or _message(job, own)
-        message = f"{message}; the end of its log:\n{end}" if end else message
+        message = in_full(message, end, self.tenant, self.jobs.key.namespace)
         now = datetime.now(UTC)
         lost = pod_seconds(own, now) / (job["spec"].get("parallelism") or 1)
         started = now - timedelta(seconds=lost)
@@ -62,20 +65,19 @@ class Settling:
         log.warning("%s ended without a result: %s", name, message)
         return result
 
-    def _keep_log(self, folder: str, pods: list[Object]) -> str:
+    def _keep_log(self, folder: str, pods: list[Object]) -> list[str]:
         """Copy the log of the pod that ended last into the store; return its last lines."""
         if not pods:
-            return ""
+            return []
         last = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
         text = self.jobs.log_end(last)
         if not text.strip():
-            return ""
+            return []
         attempt = max(attempt_numbers(self.store, folder), default=1)
         key = f"{keys.attempt_folder(folder, attempt)}/log.txt"
         if self.store.size(key) is None:
             self.store.put(key, text.encode())
-        lines = text.strip().splitlines()[-_LINES_IN_MESSAGE:]
-        return "\n".join(line[:_LONGEST_LINE] for line in lines)
+        return text.strip().splitlines()[-_LINES_IN_MESSAGE:]
 
 
 def _message(job: Object, pods: list[Object]) -> str:

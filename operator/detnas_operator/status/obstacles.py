@@ -9,6 +9,7 @@ from typing import Any
 from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.resource.cut import cut
+from detnas.resource.transitions import APPLIED_AGAIN
 from detnas_operator.job.states import Running, Waiting, WaitingReason
 from detnas_operator.status.findings import ActiveJob, Findings, Reason
 
@@ -20,7 +21,8 @@ SUSPENDED = Reason(
     "spec.suspend is true: no job runs; set it to false, and each goes on from its last checkpoint",
 )
 
-_TRY_AGAIN = "mend the cause, then set spec.suspend to true and then to false to try again"
+_TRY_AGAIN = "once the cause is mended, set spec.suspend to true and then to false to try again"
+_IF_FIXED = f"a mistake in spec is corrected {APPLIED_AGAIN}"
 _LONGEST_PROBLEM = 800
 """Bytes: what to do must still fit into the message."""
 
@@ -68,7 +70,9 @@ def standstill(findings: Findings) -> Reason | None:
 def _failed(search: SearchStatus) -> Reason:
     if search.ended_because and search.best is None:  # no trial succeeded: it says what to do
         return Reason("Failed", search.problem)
-    return Reason("Failed", f"{cut(search.problem, _LONGEST_PROBLEM)}; {_TRY_AGAIN}")
+    problem = cut(search.problem, _LONGEST_PROBLEM)
+    is_told = "in a new search (" in problem
+    return Reason("Failed", "; ".join((problem, *([] if is_told else [_IF_FIXED]), _TRY_AGAIN)))
 
 
 def waits(findings: Findings, now: datetime, verbs: Collection[Verb] = _VERBS) -> tuple[Wait, ...]:

@@ -47,7 +47,7 @@ FAILED: list[tuple[Any, list[Any], FailureKind, int | None, list[str]]] = [
         [ended(137, reason="OOMKilled")],
         FailureKind.OUT_OF_MEMORY,
         137,
-        ["only attempt", "OOMKilled", "spec.jobs.resources.memory"],
+        ["only attempt", "OOMKilled", "spec.jobs.resources.memory", "in a new search"],
     ),
     (a_job(BACK_OFF), [ended(137)], FailureKind.EXIT_CODE, 137, ["SIGKILL (exit 137)"]),
     (a_job(BACK_OFF), [ended(135)], FailureKind.EXIT_CODE, 135, ["SIGBUS", "sharedMemory"]),

@@ -52,7 +52,18 @@ FOUND_NO_NODE = unscheduled(SCHEDULER)
 WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
     (a_job(spec={"suspend": True}, labels=QUEUE), [], WaitingReason.QUEUED, ["Kueue", "research"]),
     (a_job(spec={"suspend": True}), [], WaitingReason.SUSPENDED, ["spec.suspend"]),
-    (a_job(active=1), [FOUND_NO_NODE], WaitingReason.UNSCHEDULABLE, [SCHEDULER, "r18-t0007-x1"]),
+    (
+        a_job(active=1),
+        [FOUND_NO_NODE],
+        WaitingReason.UNSCHEDULABLE,
+        [SCHEDULER.rstrip("."), "r18-t0007-x1", "teachers.gpusPerWorker to 0 in a new search"],
+    ),
+    (
+        a_job(active=1),
+        [unscheduled("0/5 nodes are available: 5 Insufficient memory.")],
+        WaitingReason.UNSCHEDULABLE,
+        ["5 Insufficient memory; free or add nodes", "spec.jobs (resources", "in a new search"],
+    ),
     (a_job(active=1), [unscheduled(CLAIM)], WaitingReason.DATA_MISSING, ["coco", "spec.dataset"]),
     (a_job(active=1), [unscheduled(UNBOUND)], WaitingReason.DATA_MISSING, ["unbound"]),
     (
@@ -65,7 +76,7 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
         a_job(active=1),
         [waiting("ImagePullBackOff", PULL)],
         WaitingReason.IMAGE_PULL,
-        [PULL, "gpu-1", "imagePullSecrets"],
+        [PULL, "gpu-1", "put the image there", "imagePullSecrets in a new search"],
     ),
     (
         a_job(active=1),

@@ -59,7 +59,7 @@ WAITS = {
     ),
     "crowded": Wait(
         "Unschedulable",
-        ("job crowded-t0000 waits: pod crowded-t0000 fits no node", SCHEDULER),
+        ("job crowded-t0000 waits: pod crowded-t0000 fits no node", SCHEDULER, "gpus, "),
         job="-t0000",
         stuck=lambda pod: pod.unschedulable(SCHEDULER),
     ),

@@ -159,7 +159,10 @@ def test_a_search_that_failed_says_so_once():
     problem = "preparing the data failed: no train.json"
     failed = found(searched(Phase.FAILED, problem=problem), pool_phases=(0, 0))
 
-    remedy = "mend the cause, then set spec.suspend to true and then to false to try again"
+    remedy = (
+        "a mistake in spec is corrected in a new search (delete this one and apply it again); once "
+        "the cause is mended, set spec.suspend to true and then to false to try again"
+    )
     assert told(found(searched(Phase.PREPARING)), failed) == [
         ("Warning", "Failed", f"{problem}; {remedy}")
     ]

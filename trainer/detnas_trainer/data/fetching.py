@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from detnas.records.settings import DataLocation
+from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.store import Store
 from detnas.store.base import checked_key
 from detnas.store.durable_files import remove_abandoned, sha256_of, temporary_file
@@ -30,7 +31,7 @@ _LOOK = 0.5
 """Seconds after which whoever watches is told, even if nothing has arrived."""
 
 _INCOMING = ".incoming"
-_REMEDY = "put the file there, or correct spec.dataset"
+_REMEDY = f"put the file there, or correct spec.dataset {APPLIED_AGAIN}"
 
 
 def lies_in_store(location: DataLocation) -> bool:
