@@ -20,12 +20,3 @@ def refusal(what: str, words: str) -> Waiting:
         message = f"{what} lacks its service account: {said}; {advice}"
         return Waiting(WaitingReason.CREDENTIALS_MISSING, message)
     return Waiting(WaitingReason.PODS_REFUSED, f"{what} is refused: {said}")
-
-
-def unexplained(job: str) -> Waiting:
-    """Say that a Job has no pods, and who knows why: the reason stands in an Event only."""
-    return Waiting(
-        WaitingReason.PODS_REFUSED,
-        f"the pods of Job {job} are refused: a quota, a missing service account or an admission "
-        f"policy; `kubectl describe job {job}` says which",
-    )

@@ -8,7 +8,7 @@ from detnas_operator.job import pods
 from detnas_operator.job.job_failures import job_failure, latest_failure
 from detnas_operator.job.labels import QUEUE
 from detnas_operator.job.pod_waits import pod_wait
-from detnas_operator.job.refusals import refusal, unexplained
+from detnas_operator.job.refusals import refusal
 from detnas_operator.job.states import (
     Failed,
     FailureKind,
@@ -36,10 +36,10 @@ Object = dict[str, Any]
 
 _MAY_STILL_START = (WaitingReason.STARTING, WaitingReason.NOT_STARTING)
 _SOON = timedelta(seconds=30)
-"""Within this the Job controller creates pods, unless they are refused."""
+"""Within this the Job controller creates the pods of a new Job."""
 
-_BACK_OFF = timedelta(minutes=10)
-"""The longest that the Job controller lets pass between a failure and the next attempt."""
+_NEXT_ATTEMPT = "the Job controller begins the next attempt within 10 minutes"
+"""The longest that it lets pass after a failure."""
 
 
 def job_state(
@@ -53,7 +53,7 @@ def job_state(
         job_pods: those the Job owns, ended ones too, among others; none where nobody listed them,
             or there are none: then the Job's own counters must do.
         now: the time, with its zone.
-        refused: why the Job controller could not create pods (its FailedCreate event), if known.
+        refused: why the Job controller could not create pods, if its last event says so.
     """
     own = pods.owned(job, job_pods)
     return _over(job, own) or _suspended(job) or _live(job, own, now, refused)
@@ -120,10 +120,9 @@ def _incomplete(job: Object, job_pods: Sequence[Object], now: datetime, refused:
     if last is None:
         return _uncreated(job, pods.moment(job.get("status", {}).get("startTime")), now, refused)
     failure, ended = last
-    if refused or now - ended > _BACK_OFF + _SOON:
+    if refused:
         return _uncreated(job, ended, now, refused)
-    message = f"{failure.message}; the next attempt begins within {_BACK_OFF.seconds // 60} minutes"
-    return Waiting(WaitingReason.RETRYING, message)
+    return Waiting(WaitingReason.RETRYING, f"{failure.message}; {_NEXT_ATTEMPT}")
 
 
 def _uncreated(job: Object, due: datetime | None, now: datetime, refused: str) -> JobState:
@@ -132,7 +131,9 @@ def _uncreated(job: Object, due: datetime | None, now: datetime, refused: str) -
     if refused:
         return refusal(f"a pod of Job {name}", refused)
     if due is not None and now - due > _SOON:
-        return unexplained(name)
+        # A pod that somebody deleted leaves nothing behind, and counts as an attempt that failed.
+        message = f"Job {name} lacks a pod, and no event says that it is refused; {_NEXT_ATTEMPT}"
+        return Waiting(WaitingReason.RETRYING, message)
     return Waiting(WaitingReason.STARTING, f"Job {name} is about to create its pods")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from detnas_operator.job.pods import owned
+from detnas_operator.job.pods import ENDED, owned, phase
 from detnas_operator.job.state import JobState, job_state
 from detnas_operator.passes.search_jobs import SearchJobs
 
@@ -18,7 +18,7 @@ class Explanation:
 
     Attributes:
         pods: of the search's Jobs.
-        refused: why no pod of a Job could be created, by the Job's name.
+        refused: why a pod of a Job could not be created, by the Job's name.
     """
 
     pods: Sequence[Object] = ()
@@ -44,5 +44,10 @@ def explain(jobs: SearchJobs, waiting: Iterable[str]) -> Explanation:
         waiting: names of those that do not run.
     """
     pods, seen = jobs.live_pods(), jobs.all()
-    podless = [seen[name] for name in waiting if name in seen and not owned(seen[name], pods)]
-    return Explanation(pods, jobs.refusals(podless) if podless else {})
+    lacking = [seen[name] for name in waiting if name in seen and _lacks_pods(seen[name], pods)]
+    return Explanation(pods, jobs.refusals(lacking) if lacking else {})
+
+
+def _lacks_pods(job: Object, pods: Sequence[Object]) -> bool:
+    live = sum(phase(pod) not in ENDED for pod in owned(job, pods))
+    return live < int(job["spec"].get("parallelism") or 1)

@@ -1,7 +1,7 @@
 """The Jobs of one search in the cluster: seen through the cache, started and ended here."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
@@ -77,17 +77,19 @@ class SearchJobs:
         selector = f"{self._selector},batch.kubernetes.io/job-name in ({','.join(names)})"
         return list(islice(self.client.list("pods", self.key.namespace, selector), MOST_PODS))
 
-    def refusals(self, podless: Iterable[Object]) -> dict[str, str]:
-        """Return why the Job controller could not create pods of these Jobs of late, by name.
+    def refusals(self, lacking: Iterable[Object]) -> dict[str, str]:
+        """Return why the Job controller can not create pods of these Jobs, by name.
 
-        A quota or a policy that refuses a pod shows in these events and nowhere else.
+        A quota or a policy that refuses a pod shows in these events and nowhere else. One that is
+        older than the Job's last pod says nothing of the next.
         """
-        names = {str(job["metadata"]["uid"]): job["metadata"]["name"] for job in podless}
-        fields = "reason=FailedCreate,involvedObject.kind=Job"
-        events = self.client.list("events", self.key.namespace, fields=fields)
-        own = [one for one in islice(events, MOST_EVENTS) if _about(one) in names]
+        names = {str(job["metadata"]["uid"]): job["metadata"]["name"] for job in lacking}
+        refused = self._last_events("FailedCreate", names)
+        created = self._last_events("SuccessfulCreate", refused) if refused else {}
         return {
-            names[_about(one)]: str(one.get("message", "")) for one in sorted(own, key=_last_seen)
+            names[uid]: str(event.get("message", ""))
+            for uid, event in refused.items()
+            if uid not in created or _last_seen(created[uid]) <= _last_seen(event)
         }
 
     def start(self, objects: list[Object]) -> Reason | None:
@@ -154,6 +156,13 @@ class SearchJobs:
     @property
     def _selector(self) -> str:
         return f"{SEARCH_LABEL}={self.key.name}"
+
+    def _last_events(self, reason: str, uids: Container[str]) -> dict[str, Object]:
+        """Return the last event for a reason of each of these Jobs that has one, by uid."""
+        fields = f"reason={reason},involvedObject.kind=Job"
+        events = self.client.list("events", self.key.namespace, fields=fields)
+        own = [one for one in islice(events, MOST_EVENTS) if _about(one) in uids]
+        return {_about(one): one for one in sorted(own, key=_last_seen)}
 
     def _existing(self, kind: str, name: str) -> Reason | None:
         found = self.client.get(kind, self.key.namespace, name)

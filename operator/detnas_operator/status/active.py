@@ -1,6 +1,6 @@
 """Jobs that have not ended, as the status lists them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from detnas.lifecycle.status import SearchStatus, job_name
@@ -16,6 +16,7 @@ _NUMBERED = frozenset({Verb.POOL, Verb.EVALUATE})
 _FOR_EVER = 1e10
 """Seconds; some three hundred years."""
 _ENDED = (Succeeded, Failed)
+_WAITING = "waiting: "
 
 
 def active_jobs(findings: Findings, search: SearchStatus) -> Iterator[ActiveJob]:
@@ -31,6 +32,12 @@ def active_trials(findings: Findings) -> int:
         due.verb is Verb.EVALUATE and not isinstance(job.state, _ENDED)
         for due, job in findings.jobs.items()
     )
+
+
+def waits(job: Mapping[str, Any]) -> str:
+    """Return what an active job of the status waits for; empty where it runs or starts."""
+    activity = str(job.get("activity") or "")
+    return activity if activity.startswith(_WAITING) else ""
 
 
 def _active(due: DueJob, job: FoundJob, progress: Progress | None) -> ActiveJob:
@@ -69,7 +76,7 @@ def _standing(job: FoundJob) -> str:
         case Waiting(WaitingReason.STARTING) | Running():
             return "starting"
         case Waiting(reason):
-            return f"waiting: {reason}"
+            return f"{_WAITING}{reason}"
         case Succeeded() | Failed():
             return "ending"
         case _:

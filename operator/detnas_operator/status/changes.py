@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from detnas_operator.status.active import waits
+
 Status = Mapping[str, Any]
 
 _GOES_ON = frozenset({"secondsLeft", "gpuHours"})
 _IS_WHAT_IT_IS = ("job", "verb", "trial")
-"""Of an active job; all else goes on while it runs."""
+"""Of an active job, with what it waits for; all else goes on while it runs."""
 
 
 def is_worth_a_patch(
@@ -42,6 +44,7 @@ def merge_patch(before: Status, after: Status) -> dict[str, Any]:
 def _lasting(status: Status) -> dict[str, Any]:
     lasting = {key: value for key, value in status.items() if key not in _GOES_ON}
     lasting["active"] = [
-        {key: job.get(key) for key in _IS_WHAT_IT_IS} for job in status.get("active", ())
+        {"waits": waits(job), **{key: job.get(key) for key in _IS_WHAT_IT_IS}}
+        for job in status.get("active", ())
     ]
     return lasting

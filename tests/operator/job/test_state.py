@@ -119,12 +119,8 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
     (a_job(active=1), [], WaitingReason.STARTING, ["are starting"]),
     (a_job(startTime=at(290)), [], WaitingReason.STARTING, ["about to create"]),
     (a_job(startTime=None), [], WaitingReason.STARTING, ["about to create"]),
-    (
-        a_job(),
-        [],
-        WaitingReason.PODS_REFUSED,
-        ["a quota", "kubectl describe job r18-t0007"],
-    ),
+    (a_job(), [], WaitingReason.RETRYING, ["no event says that it is refused", "10 minutes"]),
+    (a_job(spec=WORKERS), [running()], WaitingReason.RETRYING, ["lacks a pod"]),
     (a_job(failed=1), [], WaitingReason.RETRYING, ["another attempt"]),
     (
         a_job(failed=1),
@@ -189,11 +185,11 @@ def test_a_refusal_of_pods_is_told_in_the_servers_words(words: str, reason: str)
         assert words in state.message
 
 
-def test_a_retry_that_never_comes_is_taken_for_a_refusal() -> None:
-    later = NOW + timedelta(minutes=15)
-    state = job_state(a_job(failed=1), [ended(1)], later)
-    assert isinstance(state, Waiting)
-    assert state.reason == WaitingReason.PODS_REFUSED
+def test_no_wait_is_so_long_that_it_is_taken_for_a_refusal() -> None:
+    for job, pods in ((a_job(), []), (a_job(failed=1), [ended(1)]), (a_job(failed=1), [])):
+        state = job_state(job, pods, NOW + timedelta(hours=1))
+        assert isinstance(state, Waiting)
+        assert state.reason == WaitingReason.RETRYING
 
 
 def test_a_job_runs_since_its_pod_does() -> None:

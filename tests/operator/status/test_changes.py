@@ -58,6 +58,8 @@ def test_progress_is_written_now_and_then(after):
         with_change("trials", "finished", value=3),
         with_change("active", value=STATUS["active"][:1]),
         with_change("active", 0, "job", value="r101-t0009"),
+        with_change("active", 0, "activity", value="waiting: Retrying"),
+        with_change("active", 1, "activity", value="training"),
         with_change("best", "h", value="1.3000"),
         with_change("failures", value=[]),
         {key: value for key, value in STATUS.items() if key != "best"},

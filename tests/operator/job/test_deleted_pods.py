@@ -1,0 +1,62 @@
+"""A Job whose pod somebody deleted waits for the next attempt: nothing refuses its pods."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from detnas_operator.cluster import KubernetesClient
+from detnas_operator.cluster.cache import ClusterCache, SearchKey
+from detnas_operator.cluster.connection import connect
+from detnas_operator.job.state import Waiting, WaitingReason
+from detnas_operator.passes.explaining import explain, job_states
+from detnas_operator.passes.search_jobs import SearchJobs
+from tests.cluster.admission import QUOTAS, forbid
+from tests.cluster.api import EVENTS, PODS
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.waiting import eventually
+from tests.operator.job.on_cluster import Tenancy, tenancy
+
+
+@pytest.fixture
+def tenant(cluster: ControlPlane, namespace: str) -> Tenancy:
+    return tenancy(cluster.api, namespace)
+
+
+@pytest.fixture
+def jobs(tenant: Tenancy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchJobs:
+    """The Jobs of its search, as the operator looks at them."""
+    monkeypatch.setenv("KUBECONFIG", str(tenant.api.kubeconfig(tmp_path / "kubeconfig")))
+    client, owner = KubernetesClient(connect(1)), tenant.owner
+    return SearchJobs(client, ClusterCache(), SearchKey(owner.namespace, owner.name), owner.uid)
+
+
+def wait_of(jobs: SearchJobs, name: str) -> Waiting:
+    """How a Job that runs no pod is found a minute from now."""
+    jobs.list_again()
+    found, later = jobs.all(), datetime.now(UTC) + timedelta(minutes=1)
+    state = job_states(found, explain(jobs, found), later)[name]
+    assert isinstance(state, Waiting)
+    return state
+
+
+def test_pods_are_refused_until_one_is_created_whatever_becomes_of_it(
+    tenant: Tenancy, jobs: SearchJobs
+) -> None:
+    forbid(tenant.api, tenant.namespace, "pods")
+    job = tenant.create()
+    eventually(
+        lambda: tenant.api.list(EVENTS, tenant.namespace, fieldSelector="reason=FailedCreate")
+    )
+    refused = wait_of(jobs, job)
+    assert refused.reason is WaitingReason.QUOTA_EXCEEDED
+    assert "exceeded quota" in refused.message
+
+    tenant.api.delete(QUOTAS, tenant.namespace, "limits")
+    (pod,) = tenant.pods_when(job, 1)
+    tenant.api.delete(PODS, tenant.namespace, pod["metadata"]["name"])
+    tenant.end(pod, 75)  # as its node does once it is deleted
+    eventually(lambda: not tenant.pods(job), 30)
+    deleted = wait_of(jobs, job)
+    assert deleted.reason is WaitingReason.RETRYING
+    assert "no event says that it is refused" in deleted.message
