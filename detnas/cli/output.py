@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 import yaml
+from rich.console import Console, RenderableType
+from rich.segment import Segment, Segments
 
 
 class Format(StrEnum):
@@ -20,6 +22,23 @@ class Format(StrEnum):
 FormatOption = Annotated[
     Format, typer.Option("--output", "-o", help="table for people, json or yaml for programs.")
 ]
+
+
+_UNBROKEN = 10_000
+"""Columns; far more than a line has."""
+
+
+def print_whole(shown: RenderableType) -> None:
+    """Write to standard output without breaking a line, so that names can be copied and grepped.
+
+    A terminal wraps what is wider than itself, and knows that it is one line.
+    """
+    console = Console(width=_UNBROKEN)
+    for line in console.render_lines(shown, pad=False):
+        while line and not line[-1].text.strip():  # a table fills its last column up
+            line.pop()
+        kept = [*line[:-1], *(Segment(last.text.rstrip(), last.style) for last in line[-1:])]
+        console.print(Segments([*kept, Segment.line()]), end="")
 
 
 def print_record(record: Mapping[str, Any], form: Format) -> None:

@@ -5,14 +5,13 @@ from pathlib import PurePosixPath
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detnas.cli.output import Format, FormatOption, print_record
+from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.errors import UserError
 from detnas.lifecycle.pool_deletion import delete_pool, refuse_in_use
-from detnas.lifecycle.pool_listing import PoolStatus, list_pools
+from detnas.lifecycle.pool_listing import PoolStatus, PoolUser, list_pools
 from detnas.runner.opening import DEFAULT_STORE, store_uri
 from detnas.store import open_store
 
@@ -62,7 +61,7 @@ def show(
         where = f" in namespace {namespace}" if namespace else ""
         typer.echo(f"there is no pool{where} in {store}; --store names another place")
         return
-    Console().print(_table(found, datetime.now(UTC)))
+    print_whole(_table(found, datetime.now(UTC)))
 
 
 @pools.command("delete")
@@ -75,7 +74,7 @@ def delete(
     """Delete a pool that no search needs any more.
 
     One that is being trained, or is used by a search that is not over, stays, and the search is
-    named. Should the command be stopped, give it again.
+    named, with the commands that give it up. Should the command be stopped, give it again.
 
     Exit codes: 0 deleted, 1 the answer was no, 2 there is no such pool, or it is in use.
 
@@ -114,9 +113,9 @@ def _only_one(pool: str, found: tuple[PoolStatus, ...], store: str) -> PoolStatu
 def _table(found: tuple[PoolStatus, ...], now: datetime) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("NAMESPACE", "POOL", "TRAINED", "SIZE", "AGE", "TRAINED BY", "USED BY"):
-        table.add_column(column, overflow="fold", justify="right" if column == "SIZE" else "left")
+        table.add_column(column, no_wrap=True, justify="right" if column == "SIZE" else "left")
     for pool in found:
-        users = [f"{_name(user.search)} ({user.phase})" for user in pool.users]
+        users = [_user(user, now) for user in pool.users]
         table.add_row(
             pool.namespace,
             escape(pool.digest),
@@ -137,6 +136,13 @@ def _holder(pool: PoolStatus, now: datetime) -> str:
     if pool.holder is None:
         return "-"
     return f"{pool.holder}, {_age(pool.heartbeat, now)} ago"
+
+
+def _user(user: PoolUser, now: datetime) -> str:
+    since = ""
+    if user.heard is not None and not user.is_over:
+        since = f", last heard {_age(user.heard, now)} ago"
+    return f"{_name(user.search)} ({user.phase}{since})"
 
 
 def _name(search: str) -> str:

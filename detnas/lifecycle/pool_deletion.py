@@ -3,8 +3,10 @@
 import contextlib
 import platform
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote, urlsplit
 
 from detnas.errors import UserError
 from detnas.lifecycle.claim import Claim, PoolClaim
@@ -29,17 +31,37 @@ def refuse_in_use(users: Iterable[PoolUser]) -> None:
     """See that no search that is not over uses a pool.
 
     Raises:
-        PoolInUseError: one does; it is named.
+        PoolInUseError: some do; all are named, and the commands that give them up.
     """
-    for user in users:
-        if not user.is_over:
-            raise PoolInUseError(
-                f"the pool is in use by search {user.name} in namespace {user.namespace}, which "
-                f"is {user.phase}",
-                "let it come to its end; or give it up (on a cluster: kubectl delete detnas "
-                f"{user.name} --namespace {user.namespace}) and then delete its folder, "
-                f"{user.search}",
-            )
+    active = [user for user in users if not user.is_over]
+    if not active:
+        return
+    them, their = ("them", "their ends") if len(active) > 1 else ("it", "its end")
+    commands = "".join(f"\n  {command}" for user in active for command in _giving_up(user))
+    raise PoolInUseError(
+        f"the pool is in use by {', and by '.join(map(_use, active))}",
+        f"let {them} come to {their}; or give {them} up, and delete what was found so far:"
+        f"{commands}",
+    )
+
+
+def _use(user: PoolUser) -> str:
+    heard = f" and was last heard {user.heard:%Y-%m-%d %H:%M} UTC" if user.heard else ""
+    return f"search {user.name} in namespace {user.namespace}, which is {user.phase}{heard}"
+
+
+def _giving_up(user: PoolUser) -> Iterator[str]:
+    """Yield the commands; a folder stays in use when its resource has long been deleted."""
+    if user.on_cluster:
+        yield (
+            f"kubectl delete detnas {user.name} --namespace {user.namespace}"
+            "   # only if its status.folder is the folder below"
+        )
+    parts = urlsplit(user.search)
+    if parts.scheme == "file":
+        yield f"rm -r {shlex.quote(unquote(parts.path))}"
+    else:
+        yield f"aws s3 rm --recursive {shlex.quote(f'{user.search}/')}"
 
 
 def delete_pool(

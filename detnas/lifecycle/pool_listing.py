@@ -7,6 +7,7 @@ from pathlib import Path
 
 from detnas.lifecycle.claim import Claim
 from detnas.lifecycle.given_pool import pool_key
+from detnas.lifecycle.last_heard import last_heard
 from detnas.lifecycle.record import load_search_record
 from detnas.lifecycle.state import SearchReader
 from detnas.plan.requests import SearchRequests
@@ -30,10 +31,14 @@ class PoolUser(Schema):
     Attributes:
         search: URI of its folder.
         phase: where it is.
+        on_cluster: whether an operator runs it, not `detnas run`.
+        heard: when a job of its own last wrote something; none if none did.
     """
 
     search: str
     phase: Phase
+    on_cluster: bool = False
+    heard: datetime | None = None
 
     @property
     def is_over(self) -> bool:
@@ -175,7 +180,8 @@ def _requests(store: Store, folder: str) -> SearchRequests | None:
         return None
     pool = record.manifest.spec.teachers.pool
     given = None if pool is None else pool_key(pool, store.uri)
-    return SearchRequests(record.manifest, folder, Path(record.folder), existing_pool=given)
+    started_from = Path(record.folder) if record.folder else None
+    return SearchRequests(record.manifest, folder, started_from, existing_pool=given)
 
 
 def _pools_of(store: Store, requests: SearchRequests, namespace: str) -> Iterator[tuple[str, str]]:
@@ -196,5 +202,10 @@ def _pools_of(store: Store, requests: SearchRequests, namespace: str) -> Iterato
 
 def _user(store: Store, requests: SearchRequests) -> PoolUser:
     state = SearchReader(store, requests).read()
-    phase = plan(state.observation, requests.spec).phase
-    return PoolUser(search=f"{store.uri}/{requests.search}", phase=phase)
+    decided = plan(state.observation, requests.spec)
+    return PoolUser(
+        search=f"{store.uri}/{requests.search}",
+        phase=decided.phase,
+        on_cluster=requests.folder is None,
+        heard=last_heard(store, requests, state, decided.due),
+    )

@@ -16,13 +16,17 @@ from detnas.lifecycle import pool_deletion
 from detnas.lifecycle.claim import Claim, PoolClaim
 from detnas.lifecycle.pool_deletion import delete_pool
 from detnas.lifecycle.pool_listing import list_pools, pool_users
+from detnas.lifecycle.record import StoredSearch
 from detnas.plan.stages import Phase, Verb
 from detnas.records import keys
+from detnas.records.progress import Progress
+from detnas.records.results import PrepareResult
 from detnas.store import Store, open_store
 from detnas.store.artifacts import canonical_json, load_record
 from detnas.store.directory import DirectoryStore
 from detnas.store.errors import WrongCredentials
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
+from tests.seaweed import S3Server
 
 TEACHERS = {"teachers": {"phases": [{"epochs": 2, "learningRate": "0.1"}]}}
 
@@ -79,9 +83,11 @@ def test_the_list_says_what_there_is(either_store: Store, scheduler: Scheduler) 
     assert shared["objects"] == len(objects)
     assert shared["bytes"] == sum(either_store.size(key) or 0 for key in objects) > 4000
     assert shared["uri"] == f"{either_store.uri}/local/pools/{shared['digest']}"
-    assert shared["users"] == [
-        {"search": one.uri, "phase": "Succeeded"},
-        {"search": two.uri, "phase": "TrainingTeachers"},
+    users = shared["users"]
+    assert isinstance(users, list)
+    assert [(user["search"], user["phase"]) for user in users] == [
+        (one.uri, "Succeeded"),
+        (two.uri, "TrainingTeachers"),
     ]
     hold_line = Claim(holder="two on a machine", heartbeat=datetime.now(UTC) - timedelta(hours=3))
     either_store.put(f"local/pools/{shared['digest']}/claim.json", canonical_json(hold_line))
@@ -128,10 +134,70 @@ def test_one_that_a_search_needs_stays_and_the_search_is_named(
     scheduler.prepare(two)
     said = refused(store)
     assert "in use by search two in namespace local, which is TrainingTeachers" in said
-    assert "kubectl delete detnas two --namespace local" in said
-    assert said.endswith(two.uri), "its folder keeps the pool in use, too"
+    assert said.endswith(f"\n  rm -r {two.uri.removeprefix('file://')}")
+    assert "kubectl" not in said, "no cluster knows of it"
     scheduler.run(two)
     assert detnas(store, "delete", digest(store), "--yes").exit_code == 0
+
+
+def move_to_cluster(search: StoredSearch) -> None:
+    """Let its record be what an operator writes."""
+    key = keys.search_record_key(search.requests.search)
+    stored = search.store.get(key)
+    assert stored is not None
+    record = json.loads(stored.data)
+    record["folder"] = ""
+    claim = {"persistentVolumeClaim": {"claimName": "data"}}
+    record["manifest"]["spec"]["dataset"]["source"] = claim
+    search.store.put(key, json.dumps(record).encode())
+
+
+def test_all_that_need_it_are_named_with_the_commands_that_give_them_up(
+    s3_environment: S3Server, scheduler: Scheduler
+) -> None:
+    store = open_store(f"s3://{s3_environment.bucket}/{uuid.uuid4().hex}")
+    scheduler.run(tiny(store, "one", trials=1))
+    for name in ("two", "three"):
+        scheduler.prepare(search := tiny(store, name, seed=len(name)))
+        move_to_cluster(search)
+    said = refused(store)
+    for user in list_pools(store)[0].users[1:]:
+        assert f"search {user.name} in namespace local, which is TrainingTeachers" in said
+        assert f"\n  kubectl delete detnas {user.name} --namespace local " in said
+        assert f"\n  aws s3 rm --recursive {user.search}/" in said
+    assert said.count("aws s3 rm") == 2
+
+
+@pytest.mark.parametrize("terminal", [{}, {"FORCE_COLOR": "1"}])
+def test_names_are_never_broken(
+    store: Store, scheduler: Scheduler, terminal: dict[str, str]
+) -> None:
+    long = tiny(store, "a-search-whose-name-is-as-long-as-names-may-be-x", trials=1)
+    scheduler.run(long)
+    hold(store, "a search with a long name on a machine with a long name", timedelta(hours=3))
+    said = CliRunner(env={"COLUMNS": "60", **terminal}).invoke(
+        app, ["pools", "list", "--store", store.uri]
+    )
+    (line,) = said.stdout.splitlines()[1:]
+    for name in (digest(store), long.uri.rpartition("/")[2], "on a machine with a long name"):
+        assert name in line
+
+
+def test_the_list_says_since_when_a_folder_has_not_changed(
+    store: Store, scheduler: Scheduler
+) -> None:
+    scheduler.prepare(two := tiny(store, "two"))
+    key = keys.result_key(keys.prepare_folder(two.requests.search))
+    result = load_record(store, key, PrepareResult)
+    assert result is not None
+    old = result.model_copy(update={"finished": datetime.now(UTC) - timedelta(days=3)})
+    store.put(key, canonical_json(old))
+    scheduler.run(tiny(store, "one", trials=1))
+    assert "(TrainingTeachers, last heard 3d ago)" in detnas(store, "list").stdout
+    said = Progress(activity="training", updated=datetime.now(UTC) - timedelta(hours=5))
+    attempt = keys.attempt_folder(keys.base_folder(two.requests.search), 1)
+    store.put(f"{attempt}/progress.json", canonical_json(said))
+    assert "(TrainingTeachers, last heard 5h ago)" in detnas(store, "list").stdout
 
 
 def test_one_that_a_search_names_stays_too(store: Store, scheduler: Scheduler) -> None:
@@ -139,7 +205,7 @@ def test_one_that_a_search_names_stays_too(store: Store, scheduler: Scheduler) -
     phases = [{"epochs": 1, "learningRate": "0.1"}, {"epochs": 1, "learningRate": "0.05"}]
     pool = {"pool": f"{store.uri}/local/pools/{digest(store)}", "phases": phases, "seed": 4}
     two = tiny(store, "two", {"teachers": pool})
-    assert two.uri in refused(store)
+    assert two.uri.removeprefix("file://") in refused(store)
 
 
 def test_one_that_is_being_trained_stays(store: Store, scheduler: Scheduler) -> None:
