@@ -1,18 +1,32 @@
-"""Which search a command means: by its manifest, or by where it lies in a store."""
+"""Which search a command means: by its manifest, by where it lies in a store, or by its name."""
 
+import re
 from pathlib import Path
 
 from detnas.errors import UserError
-from detnas.lifecycle.record import load_search_record
-from detnas.runner.opening import OpenedSearch, Overrides, open_search, reopen_search
+from detnas.lifecycle.record import load_search_record, searches_named
+from detnas.records import keys
+from detnas.runner.opening import (
+    DEFAULT_STORE,
+    OpenedSearch,
+    Overrides,
+    open_search,
+    reopen_search,
+    store_uri,
+)
+from detnas.spec.patterns import LABEL
+from detnas.store import open_store
+
+_NAMESPACE = "local"
+"""In which a manifest's search is unless it says another."""
 
 
 def find_search(search: str, overrides: Overrides) -> OpenedSearch:
     """Find a search that was begun.
 
     Args:
-        search: path of its manifest, or the folder or URI of the search.
-        overrides: what the command line says other than the manifest.
+        search: path of its manifest, the folder or URI of the search, or its name.
+        overrides: what the command line says other than the manifest; where a name is looked up.
 
     Raises:
         UserError: there is no such search, or it has not begun.
@@ -21,15 +35,50 @@ def find_search(search: str, overrides: Overrides) -> OpenedSearch:
     if "://" in search or path.is_dir():
         return reopen_search(search)
     if not path.exists():
-        raise UserError(
-            f"{search}: there is no such file or folder",
-            "give a search's manifest, or its folder such as runs/local/searches/digits-0123abcd",
-        )
+        return _by_name(search, overrides)
     opened = open_search(path, overrides)
     if load_search_record(opened.store, opened.requests.search) is None:
-        there = f" --store {overrides.store}" if overrides.store else ""
         raise UserError(
             f"{search}: its search {opened.uri} has not begun",
-            f"begin it: detnas run {search}{there}",
+            _beginning(opened, search, overrides.store),
         )
     return opened
+
+
+def _beginning(opened: OpenedSearch, search: str, store: str | None) -> str:
+    there = f" --store {store}" if store else ""
+    if opened.requests.spec.dataset.source.directory is not None:
+        return f"begin it: detnas run {search}{there}"
+    metadata = opened.requests.manifest.metadata
+    return (
+        "a cluster's search has another folder: give its status.folder, or its name with the "
+        f"store and namespace, such as {metadata.name} --store s3://bucket/prefix -n team-a"
+    )
+
+
+def _by_name(name: str, overrides: Overrides) -> OpenedSearch:
+    if not re.search(LABEL, name):
+        raise UserError(f"{name}: there is no such file or folder", _what_is_right(""))
+    store = open_store(store_uri(overrides.store or DEFAULT_STORE))
+    namespace = overrides.namespace or _NAMESPACE
+    parent = f"{store.uri}/{keys.searches_folder(namespace)}"
+    found = [f"{store.uri}/{folder}" for folder in searches_named(store, namespace, name)]
+    if not found:
+        raise UserError(
+            f"{name}: there is no such file or folder, and no search of that name in {parent}",
+            _what_is_right("; or say where the name is, with --store and --namespace"),
+        )
+    if len(found) > 1:
+        listed = " or ".join(found)
+        raise UserError(
+            f"{name}: {len(found)} searches in {parent} have or had that name",
+            f"give the folder of one, on a cluster its status.folder: {listed}",
+        )
+    return reopen_search(found[0])
+
+
+def _what_is_right(more: str) -> str:
+    return (
+        "give a search's manifest, or its folder, such as runs/local/searches/digits-0123abcd or "
+        f"s3://bucket/prefix/team-a/searches/digits-0123abcd{more}"
+    )

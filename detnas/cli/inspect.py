@@ -5,10 +5,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from detnas.architecture import Architecture, Family, encode, parse
 from detnas.cli.find_search import find_search
-from detnas.cli.output import Format, FormatOption, print_record
+from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.cost import DetectorCost, detector_cost
 from detnas.errors import UserError
 from detnas.lifecycle.state import SearchReader
@@ -123,10 +124,7 @@ def describe(
 
 
 def _print_tables(architecture: Architecture, cost: DetectorCost, resolution: Resolution) -> None:
-    console = Console()
-    console.print(
-        f"{architecture.family}, stem {architecture.stem}: {encode(architecture)}", markup=False
-    )
+    print_whole(Text(f"{architecture.family}, stem {architecture.stem}: {encode(architecture)}"))
     table = Table("part", "widths", "GFLOPs", "share", "M parameters", title=f"at {resolution}")
     for column in table.columns[2:]:
         column.justify = "right"
@@ -136,7 +134,11 @@ def _print_tables(architecture: Architecture, cost: DetectorCost, resolution: Re
         table.add_row(name, widths, *_figures(part.flops, part.parameters, cost.flops))
     table.add_section()
     table.add_row("detector", "", *_figures(cost.flops, cost.parameters, cost.flops))
-    console.print(table)
+    console = Console()
+    if console.is_terminal:  # a frame is not to be wrapped, and there is no name in it
+        console.print(table)
+    else:
+        print_whole(table)
 
 
 def _figures(flops: int, parameters: int, total: int) -> tuple[str, str, str]:

@@ -8,15 +8,13 @@ import typer
 
 from detnas.cli.find_search import find_search
 from detnas.cli.output import Format, FormatOption, print_record
-from detnas.cli.search_options import NamespaceOption, StoreOption
+from detnas.cli.search_options import NamespaceOption, SearchArgument, StoreOption
 from detnas.report import publish_report, write_report
 from detnas.runner.opening import Overrides
 
 
 def report(
-    search: Annotated[
-        str, typer.Argument(help="A manifest, or the folder or URI of a search in the store.")
-    ],
+    search: SearchArgument,
     to: Annotated[
         Path | None,
         typer.Option("--to", help="HTML file to write; else report/index.html beside the search."),
@@ -33,6 +31,10 @@ def report(
         detnas report search.yaml
 
         detnas report runs/local/searches/digits-0123abcd --to digits.html
+
+        detnas report s3://bucket/prefix/team-a/searches/digits-0123abcd
+
+        detnas report digits --store s3://bucket/prefix -n team-a
     """
     opened = find_search(search, Overrides(store, namespace))
     if to is None:

@@ -84,7 +84,7 @@ def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchSta
 
 
 def _say_what_was_gained(console: Console, status: SearchStatus) -> None:
-    console.print(comparison(status))
+    console.print(comparison(status), soft_wrap=True)
     lines = {
         "why this one": status.export_reason,
         "exported": status.exported_to,

@@ -1,9 +1,15 @@
-"""Options of every command that names a search by its manifest."""
+"""How the commands that look at a search are told which."""
 
 from typing import Annotated
 
 import typer
 
+SearchArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A manifest, the folder or URI of a search in the store, or a search's name there."
+    ),
+]
 StoreOption = Annotated[
     str | None,
     typer.Option("--store", help="Folder or s3:// URI; else the manifest's, else ./runs."),

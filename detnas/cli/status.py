@@ -1,24 +1,22 @@
 """`detnas status`: where a search stands, from the store alone."""
 
-from typing import Annotated
+from datetime import UTC, datetime
 
 import typer
-from rich.console import Console
 
 from detnas.cli.find_search import find_search
-from detnas.cli.output import Format, FormatOption, print_record
-from detnas.cli.search_options import NamespaceOption, StoreOption
+from detnas.cli.output import Format, FormatOption, print_record, print_whole
+from detnas.cli.search_options import NamespaceOption, SearchArgument, StoreOption
 from detnas.lifecycle.state import SearchReader
-from detnas.lifecycle.status import search_status
-from detnas.runner.opening import Overrides
+from detnas.lifecycle.status import SearchStatus, search_status
+from detnas.plan.stages import Phase
+from detnas.runner.opening import OpenedSearch, Overrides
 from detnas.runner.run_lock import running_process
 from detnas.runner.tables import status_table
 
 
 def status(
-    search: Annotated[
-        str, typer.Argument(help="A manifest, or the folder or URI of a search in the store.")
-    ],
+    search: SearchArgument,
     store: StoreOption = None,
     namespace: NamespaceOption = None,
     output: FormatOption = Format.TABLE,
@@ -33,17 +31,33 @@ def status(
         detnas status runs/local/searches/digits-0123abcd
 
         detnas status search.yaml -o json
+
+        detnas status s3://bucket/prefix/team-a/searches/digits-0123abcd
+
+        detnas status digits --store s3://bucket/prefix -n team-a
     """
     opened = find_search(search, Overrides(store, namespace))
     state = SearchReader(opened.store, opened.requests).read()
     found = search_status(opened, state)
     if output is Format.TABLE:
-        console = Console()
-        console.print(status_table(found))
-        if found.active and running_process(opened.local) is None:
-            console.print(
-                "no process of this machine runs it; 'detnas run' goes on where it stopped",
-                soft_wrap=True,
-            )
+        print_whole(status_table(found, datetime.now(UTC)))
+        if said := _who_runs_it(opened, found):
+            typer.echo(said)
     else:
         print_record(found.model_dump(mode="json", by_alias=True), output)
+
+
+def _who_runs_it(search: OpenedSearch, found: SearchStatus) -> str:
+    """Say it where the store does not: the operator knows more, and is the only runner of its."""
+    if search.on_cluster:
+        if found.phase is Phase.SUCCEEDED:
+            return ""
+        metadata = search.requests.manifest.metadata
+        return (
+            "an operator runs it on a cluster: kubectl describe detnas "
+            f"{metadata.name} --namespace {metadata.namespace} says whether it is still there, "
+            "waits or is suspended"
+        )
+    if found.active and running_process(search.local) is None:
+        return "no process of this machine runs it; 'detnas run' goes on where it stopped"
+    return ""

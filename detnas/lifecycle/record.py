@@ -2,6 +2,7 @@
 
 import contextlib
 import platform
+import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -62,6 +63,24 @@ def load_search_record(store: Store, search: str) -> SearchRecord | None:
         search: key of its folder.
     """
     return load_record(store, keys.search_record_key(search), SearchRecord)
+
+
+def searches_named(store: Store, namespace: str, name: str) -> list[str]:
+    """Keys of the folders of all searches that have, or had, a name.
+
+    Args:
+        store: where they lie.
+        namespace: which they are in.
+        name: theirs, as in `metadata.name`.
+    """
+    parent = keys.searches_folder(namespace)
+    right = re.compile(f"{re.escape(name)}-[0-9a-f]{{8}}")
+    named = [folder for folder in store.folders(f"{parent}/") if right.fullmatch(folder)]
+    return [
+        f"{parent}/{folder}"
+        for folder in named
+        if store.size(keys.search_record_key(f"{parent}/{folder}")) is not None
+    ]
 
 
 def record_search(store: Store, search: str, record: SearchRecord) -> SearchRecord:

@@ -1,11 +1,10 @@
 """The search that another goes on from: where it lies, and whether the two fit together."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from detnas.lifecycle.obstacle import ObstacleError
-from detnas.lifecycle.record import SearchRecord, StoredSearch, load_search_record
+from detnas.lifecycle.record import SearchRecord, StoredSearch, load_search_record, searches_named
 from detnas.records import keys
 from detnas.records.results import Outcome, PrepareResult
 from detnas.spec.manifest import SearchSpec
@@ -16,7 +15,6 @@ LiveUid = Callable[[str], str | None]
 """Says which uid the search of a name has that exists now, in the namespace of ours."""
 
 _FIELD = "spec.warmStart.from"
-_UID = "[0-9a-f]{8}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +138,7 @@ def _at(search: StoredSearch, uri: str) -> WarmSource:
 
 def _only_one(store: Store, namespace: str, name: str) -> str:
     parent = keys.searches_folder(namespace)
-    right = re.compile(f"{re.escape(name)}-{_UID}")
-    named = [folder for folder in store.folders(f"{parent}/") if right.fullmatch(folder)]
-    found = [
-        f"{parent}/{folder}"
-        for folder in named
-        if store.size(keys.search_record_key(f"{parent}/{folder}")) is not None
-    ]
+    found = searches_named(store, namespace, name)
     if len(found) == 1:
         return found[0]
     if not found:

@@ -108,7 +108,8 @@ class Display:
 
     def _print_log(self, end: Ended) -> None:
         if end.log_end:
-            self._console.print(Text(end.log_end, "dim"))
+            log, on_terminal = Text(end.log_end, "dim"), self._console.is_terminal
+            self._console.print(log, soft_wrap=not on_terminal)
             self.say(f"its whole log: {end.job.log}")
 
     def _tell_trials(self, state: SearchState) -> None:

@@ -31,7 +31,7 @@ DEFAULT_STORE = "runs"
 
 @dataclass(frozen=True)
 class OpenedSearch(StoredSearch):
-    """A search on this machine.
+    """A search as this machine sees it.
 
     Attributes:
         uid: of the search.
@@ -40,6 +40,11 @@ class OpenedSearch(StoredSearch):
 
     uid: str
     local: Path
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether an operator began it, and runs it; never `detnas run`."""
+        return self.requests.folder is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,8 @@ def reopen_search(uri: str) -> OpenedSearch:
     store = open_store(uri.removesuffix(f"/{folder}"))
     pool = record.manifest.spec.teachers.pool
     given = None if pool is None else pool_key(pool, store.uri)
-    requests = SearchRequests(record.manifest, folder, Path(record.folder), existing_pool=given)
+    started_from = Path(record.folder) if record.folder else None
+    requests = SearchRequests(record.manifest, folder, started_from, existing_pool=given)
     return OpenedSearch(store, requests, record.uid, _local_folder(store.uri, folder))
 
 

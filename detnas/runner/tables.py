@@ -1,6 +1,7 @@
 """Tables for people: a search's status, and what was gained at its end."""
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -9,29 +10,37 @@ from rich.text import Text
 from detnas.lifecycle.status import ActiveJob, DetectorStatus, SearchStatus
 from detnas.records.progress import Progress
 
+SILENT_AFTER = timedelta(minutes=2)
+"""A job that works says so every few seconds; whatever one said before that is out of date."""
 
-def status_table(status: SearchStatus) -> RenderableType:
-    """Everything that is known of a search."""
+
+def status_table(status: SearchStatus, now: datetime) -> RenderableType:
+    """Everything that is known of a search.
+
+    Args:
+        status: what is known.
+        now: by this machine's clock.
+    """
     rows = Table(show_header=False, box=None, pad_edge=False)
     rows.add_column(style="bold")
     rows.add_column(overflow="fold")
-    for name, value in _rows(status):
+    for name, value in _rows(status, now):
         rows.add_row(name, Text(value))
     parts: list[RenderableType] = [rows]
     if status.active:
-        parts += [Text(), active_table(status.active)]
+        parts += [Text(), active_table(status.active, now)]
     if status.base is not None:
         parts += [Text(), comparison(status)]
     return Group(*parts)
 
 
-def _rows(status: SearchStatus) -> Iterable[tuple[str, str]]:
+def _rows(status: SearchStatus, now: datetime) -> Iterable[tuple[str, str]]:
     yield "search", status.name
     yield "folder", status.folder
     yield "phase", f"{status.phase}{': ' + status.problem if status.problem else ''}"
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items())
     yield "trials", f"{status.finished}/{status.trials}{f' ({outcomes})' if outcomes else ''}"
-    if status.seconds_left is not None:
+    if status.seconds_left is not None and not _is_silent(status.active, now):
         yield "time left", f"about {duration(status.seconds_left)}"
     if status.ended_because:
         yield "ended", status.ended_because
@@ -47,13 +56,32 @@ def _gist(message: str) -> str:
     return " … ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
 
 
-def active_table(jobs: Iterable[ActiveJob]) -> Table:
-    """The jobs that run, each with what it said last."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("job", "activity", "epoch", "done", "loss", "left"):
-        table.add_column(heading)
-    for job in jobs:
-        table.add_row(job.name, *_progress_cells(job.progress))
+def _is_silent(jobs: Iterable[ActiveJob], now: datetime) -> bool:
+    """Whether none of the jobs has said anything of late, and one did before."""
+    said = [job.progress for job in jobs if job.progress is not None]
+    return bool(said) and all(_silence(progress, now) for progress in said)
+
+
+def _silence(progress: Progress | None, now: datetime) -> str:
+    age = timedelta() if progress is None else now - progress.updated
+    return f"{duration(age.total_seconds())} ago" if age > SILENT_AFTER else ""
+
+
+def active_table(jobs: Iterable[ActiveJob], now: datetime | None = None) -> Table:
+    """The jobs that run, each with what it said last.
+
+    Args:
+        jobs: those.
+        now: by this machine's clock, to tell when a job was last heard; none where all are known
+            to run.
+    """
+    jobs = list(jobs)
+    silences = [_silence(job.progress, now) if now else "" for job in jobs]
+    headings = ("job", "activity", "epoch", "done", "loss", "left")
+    table = Table(*headings, *["last heard"] * any(silences), box=None, pad_edge=False)
+    for job, silence in zip(jobs, silences, strict=True):
+        *cells, left = _progress_cells(job.progress)
+        table.add_row(job.name, *cells, *(["", silence] if silence else [left]))
     return table
 
 
@@ -66,8 +94,11 @@ def _progress_cells(progress: Progress | None) -> tuple[str, ...]:
     return progress.activity, epoch, done, loss, duration(progress.seconds_left)
 
 
-def comparison(status: SearchStatus) -> Table:
-    """The base beside the best trial's student and, once there is one, the exported student."""
+def comparison(status: SearchStatus) -> RenderableType:
+    """The base beside the best trial's student and, once there is one, the exported student.
+
+    Encodings stand below the table, each on a line that is never broken: print it with soft_wrap.
+    """
     columns = [("base", status.base), ("exported", status.exported)]
     if status.exported is None:
         columns[1] = (f"trial {status.best_trial}", status.best)
@@ -78,10 +109,10 @@ def comparison(status: SearchStatus) -> Table:
         table.add_column(name, overflow="fold")
     for heading, *cells in zip(_HEADINGS, *(_cells(d, status.base) for _, d in shown), strict=True):
         table.add_row(heading, *cells)
-    return table
+    return Group(table, *(Text(f"{name}: {detector.encoding}") for name, detector in shown))
 
 
-_HEADINGS = ("H", "best resolution", "mAP", "FLOPs", "parameters", "latency", "encoding")
+_HEADINGS = ("H", "best resolution", "mAP", "FLOPs", "parameters", "latency")
 
 
 def _cells(detector: DetectorStatus, base: DetectorStatus | None) -> tuple[str, ...]:
@@ -95,7 +126,6 @@ def _cells(detector: DetectorStatus, base: DetectorStatus | None) -> tuple[str, 
         f"{detector.flops / 1e9:.3f} G{flops}",
         f"{detector.parameters / 1e6:.3f} M{parameters}",
         f"{latency.milliseconds:.1f} ms ({latency.device})" if latency else "",
-        detector.encoding,
     )
 
 

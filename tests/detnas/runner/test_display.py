@@ -107,3 +107,9 @@ def test_a_failure_is_told_with_the_end_of_its_log(screen: Screen, job: RunningJ
     for shown in ("it is tried again", "the disk [sda] is full", "trial 3: Infrastructure"):
         assert shown in screen.text
     assert str(job.log) in screen.text.replace("\n", "")
+
+
+def test_a_pipe_gets_a_log_as_it_is(store: Store, job: RunningJob) -> None:
+    screen, line = Screen(store, terminal=False), f"no such file: {'/folder' * 30}"
+    screen.display.ended(Ended(job, 1, None, line))
+    assert line in screen.text
