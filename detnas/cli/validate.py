@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from detnas.architecture import encode
-from detnas.cli.output import Format, FormatOption, print_record
+from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
 
 
@@ -17,8 +16,10 @@ def validate(
     manifest: Annotated[Path, typer.Argument(help="The DetNASSearch, as YAML or JSON.")],
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Check a manifest: every field, and that its data set and the base's weights are there.
+    """Check a manifest: every field, and the files of this machine that it names.
 
+    Those are the data set's folder and annotations, and the base's weights. What lies in S3, in a
+    volume or in another search is not looked at, and is named on standard error as not checked.
     Nothing is run and nothing is written; every problem is named at once.
 
     Examples:
@@ -34,6 +35,8 @@ def validate(
         _print_summary(search, manifest)
     else:
         print_record(search.model_dump(mode="json", by_alias=True, exclude_none=True), output)
+    for field, named in unchecked(search).items():
+        typer.echo(f"not checked: {field}, whether {named} is there", err=True)
 
 
 def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:
@@ -46,9 +49,31 @@ def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:
     return [*_missing_weights(search, folder), *_missing_data(search, folder)]
 
 
+def unchecked(search: DetNASSearch) -> dict[str, str]:
+    """What the manifest names and this command does not look for, by its field."""
+    spec = search.spec
+    source, weights = spec.dataset.source, spec.base.weights
+    claim = source.persistent_volume_claim
+    there = f"claim {claim.claim_name} with {claim.path or 'the data set'}" if claim else None
+    named = {
+        "spec.dataset.source.persistentVolumeClaim": there,
+        "spec.dataset.source.s3": source.s3,
+        "spec.base.weights": None if _is_local(search) else weights,
+        "spec.teachers.pool": spec.teachers.pool,
+        "spec.warmStart.from": spec.warm_start.search if spec.warm_start else None,
+    }
+    return {field: name for field, name in named.items() if name is not None}
+
+
+def _is_local(search: DetNASSearch) -> bool:
+    """Whether the base's weights are a file of this machine; on a cluster they lie in the data."""
+    weights = search.spec.base.weights or ""
+    return "://" not in weights and search.spec.dataset.source.directory is not None
+
+
 def _missing_weights(search: DetNASSearch, folder: Path) -> list[Problem]:
     weights = search.spec.base.weights
-    if weights is None or "://" in weights or (folder / weights).is_file():
+    if weights is None or not _is_local(search) or (folder / weights).is_file():
         return []
     place = (folder / weights).absolute()
     return [Problem("spec.base.weights", f"{place} is no file; give a checkpoint")]
@@ -93,6 +118,5 @@ def _print_summary(search: DetNASSearch, path: Path) -> None:
     table = Table(show_header=False, box=None)
     for name, value in rows.items():
         table.add_row(name, str(value))
-    console = Console()
-    console.print(Text.assemble((f"{path} is valid", "green"), f": search {search.metadata.name}"))
-    console.print(table)
+    print_whole(Text.assemble((f"{path} is valid", "green"), f": search {search.metadata.name}"))
+    print_whole(table)
