@@ -179,6 +179,7 @@ def test_administrator_reads_what_to_do_first(administrator: Administrator) -> N
     said = administrator.install(RELEASE, ONE_TENANT)
     assert f"watches {NAMESPACE}, {TENANT}." in said
     assert f"helm test {RELEASE} --namespace {NAMESPACE} --logs" in said
+    assert "It does not test the S3 keys of the namespaces" in said
     assert f"kubectl apply --namespace {TENANT} --filename search.yaml" in said
     assert f"kubectl delete detnas --all --namespace {TENANT} --wait" in said
     assert "!" not in said

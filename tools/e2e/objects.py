@@ -53,8 +53,6 @@ def chart_values(server: S3Server, version: str) -> Document:
             "credentials": keys,
         },
         "namespaces": [{"name": TENANT, "s3": keys}],
-        # Two jobs run at a time: on few cores their threads would wait for each other.
-        "jobs": {"env": {"OMP_NUM_THREADS": "1"}},
         "progressSeconds": 5,
     }
 

@@ -18,6 +18,7 @@ SETUP = {
     "pool-0": "phase 0 of the pool failed (Infrastructure): ",
     "export": "the export failed (Infrastructure): ",
 }
+LOG = "error: the server refuses AWS_SECRET_ACCESS_KEY\n"
 BESIDE = {"base": "pool-0", "pool-0": "base"}
 """Which job runs at the same time, for ever."""
 
@@ -34,7 +35,7 @@ def searches(stage: Stage) -> dict[str, Search]:
     found = {}
     for job in SETUP:
         name = f"breaks-{job}"
-        stage.on(f"{name}-{job}", exits(1, log="what went wrong\n"))
+        stage.on(f"{name}-{job}", exits(1, log=LOG))
         if job in BESIDE:
             stage.on(f"{name}-{BESIDE[job]}", runs_for_ever())
         found[job] = stage.begun(name, trials=1)
@@ -56,7 +57,9 @@ def test_it_fails_says_what_to_do_and_is_tried_again_once_it_is_mended(
         said = search.condition(kind)
         assert (said["status"], said["reason"]) == (str(kind == "Degraded"), "Failed")
         assert said["message"].startswith(f"{SETUP[job]}Job {search.name}-{job} gave up")
-        assert "what went wrong" in said["message"]
+        assert said["message"].count(LOG.strip()) == 1
+        assert "the keys stand in Secret " in said["message"]
+        assert f" of namespace {search.namespace}" in said["message"]
         assert said["message"].endswith("set spec.suspend to true and then to false to try again")
     told = search.told("Failed")
     assert told["type"] == "Warning"
@@ -76,7 +79,7 @@ def test_it_fails_says_what_to_do_and_is_tried_again_once_it_is_mended(
     assert search.text(f"{_folder(job)}/result.json")
 
 
-def test_a_fine_tuning_that_fails_costs_only_itself(stage: Stage) -> None:
+def test_a_fine_tuning_that_is_lost_costs_only_itself_and_is_tried_again(stage: Stage) -> None:
     stage.on("untuned-finetune", exits(1, log="what went wrong\n"))
     search = stage.begun("untuned", {"finetune": {"epochs": 1}}, trials=1)
     search.until_phase("Succeeded")
@@ -84,6 +87,20 @@ def test_a_fine_tuning_that_fails_costs_only_itself(stage: Stage) -> None:
     assert "trial 0 has the best H" in said
     assert "fine-tuning failed (Infrastructure: Job untuned-finetune gave up" in said
     assert search.status["exported"]["trial"] == 0
+    assert search.says("Degraded", "True", "FineTuningFailed")
+    told = search.told("FineTuningFailed")
+    assert told["type"] == "Warning"
+    assert "what went wrong" in told["message"]
+    assert told["message"].endswith("set spec.suspend to true and then to false to try again")
+
+    stage.on("untuned-finetune", succeeds(work=stage.trainer))
+    search.suspend_and_resume()
+    search.until(lambda: search.says("Degraded", "False", "NothingWrong"))
+    assert search.status["exported"]["trial"] == 0, "the student is there all the same"
+    search.until_phase("Succeeded")
+    said = search.condition("Succeeded")["message"]
+    assert "fine-tuning took the H of trial 0" in said
+    assert search.says("Degraded", "False", "NothingWrong")
 
 
 @pytest.mark.parametrize("job", UNBELIEVED)
