@@ -73,6 +73,8 @@ def resource_status(findings: Findings, before: Status, now: datetime) -> dict[s
         status |= {key: before[key] for key in _OF_THE_STORE if key in before}
         if standstill(findings) is not None:
             status |= _stopped(status)
+    elif "exported" not in status and "exported" in before:
+        status["exported"] = before["exported"]  # the student is there until there is another
     return status
 
 

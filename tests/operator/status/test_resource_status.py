@@ -14,6 +14,7 @@ from detnas_operator.status.findings import Findings, Reason
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,
+    BASE,
     BEST,
     ENCODING,
     FOLDER,
@@ -23,6 +24,7 @@ from tests.operator.status.found import (
     POOL,
     RUNNING,
     STARTING,
+    SUCCEEDED,
     UNSCHEDULABLE,
     condition,
     detector,
@@ -106,6 +108,17 @@ def test_a_search_midway():
     ]
     assert (status["gpuHours"], status["secondsLeft"]) == ("12.5", 3600)
     assert status["forgivenTrials"] == 4
+
+
+def test_what_was_exported_is_shown_until_there_is_another():
+    before = resource_status(found(SUCCEEDED), {}, NOW)
+    more = searched(Phase.SEARCHING, finished=10, trials=12, best=BEST, best_trial=7)
+    during = resource_status(found(more), before, NOW)
+    assert during["exported"] == before["exported"]
+    assert during["phase"] == "Searching"
+
+    other = SUCCEEDED.model_copy(update={"exported": BASE, "best_trial": 11})
+    assert resource_status(found(other), during, NOW)["exported"]["trial"] == 11
 
 
 def test_active_jobs_say_what_they_do():
