@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from detnas.plan.candidate import Candidate, Winner
-from detnas.records.results import DetectorResult, ExportResult
+from detnas.records.results import DetectorResult, ExportResult, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +27,9 @@ class Ending:
     winner: Winner | None = None
     export_folder: str = ""
     export: ExportResult | None = None
+
+    @property
+    def lost_finetune(self) -> DetectorResult | None:
+        """The fine-tuning's result, if it says nothing of the student: it was lost."""
+        lost = self.finetune is not None and self.finetune.outcome is Outcome.INFRASTRUCTURE
+        return self.finetune if lost else None

@@ -1,4 +1,4 @@
-"""Jobs of the setup that failed in an earlier run: to run again is to try them again."""
+"""Jobs beside the trials that failed in an earlier run: to run again is to try them again."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from detnas.store.artifacts import canonical_json
 
 
 def set_aside_failures(store: Store, requests: SearchRequests, state: SearchState) -> list[str]:
-    """Let the setup jobs and the export that failed be due again; return their folders.
+    """Let the setup jobs, fine-tuning and export that failed be due again; return their folders.
 
     A trial's failure is an answer to the search and stays. Without the setup there is no
     search, so who mended the data or the machine can go on. The failed result is kept beside
@@ -24,12 +24,20 @@ def set_aside_failures(store: Store, requests: SearchRequests, state: SearchStat
 
 
 def vital_failures(requests: SearchRequests, state: SearchState) -> dict[str, Result]:
-    """Return the failed results without which a search can not go on, by their folders."""
-    return {
+    """Return the failed results that are no answer to the search, by their folders.
+
+    A search can not go on without the setup and the export. It can without its fine-tuning, and
+    an outcome that says something of the student is final; one that was lost is not.
+    """
+    failed = {
         folder: result
         for folder, result in _vital(requests, state)
         if result is not None and result.outcome is not Outcome.SUCCEEDED
     }
+    ending = state.ending
+    if ending is not None and ending.lost_finetune is not None:
+        failed[ending.finetune_folder] = ending.lost_finetune  # last: it hides the export
+    return failed
 
 
 def set_aside(store: Store, folder: str, result: Result) -> None:

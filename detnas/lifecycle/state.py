@@ -282,11 +282,14 @@ class SearchReader:
         return f"{folder}-{chosen.trial:04d}"
 
     def _export_folder(self, winner: Candidate) -> str:
-        folder = keys.student_folder(self._search)
-        before = load_record(self._store, keys.request_key(folder), ExportRequest)
-        if before is None or before.weights == winner.result.weights:
-            return folder
-        return f"{folder}-{winner.trial:04d}"
+        """A trial has two where it was exported before its fine-tuning could be made up for."""
+        best = keys.student_folder(self._search)
+        own = f"{best}-{winner.trial:04d}"
+        for folder in (best, own):
+            before = load_record(self._store, keys.request_key(folder), ExportRequest)
+            if before is None or before.weights == winner.result.weights:
+                return folder
+        return f"{own}-2"
 
 
 def _succeeded(*results: PrepareResult | DetectorResult | PoolPhaseResult | None) -> bool:

@@ -15,7 +15,7 @@ from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Phase, Verb, plan
 from detnas.records import keys
 from detnas.records.progress import Progress
-from detnas.records.results import Latency, Score
+from detnas.records.results import Latency, Outcome, Score
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
 from detnas.search.base import BaseFacts
@@ -101,6 +101,7 @@ class SearchStatus(Schema):
         exported: what was exported.
         exported_to: URI of the exported folder.
         export_reason: why that was exported.
+        finetune_problem: why the fine-tuning was lost; empty where it was not.
         top: the best trials, best first.
         failures: trials that failed of late.
         active: jobs that run, or would if the search were run.
@@ -122,6 +123,7 @@ class SearchStatus(Schema):
     exported: DetectorStatus | None = None
     exported_to: str | None = None
     export_reason: str = ""
+    finetune_problem: str = ""
     top: tuple[TrialStatus, ...] = ()
     failures: tuple[TrialStatus, ...] = ()
     active: tuple[ActiveJob, ...] = ()
@@ -153,6 +155,7 @@ def search_status(
         base=detector_status(facts, facts.architecture, facts.scores) if facts else None,
         active=active,
         seconds_left=search_seconds_left(state, spec, [job.progress for job in active]),
+        finetune_problem=_finetune_problem(state),
         **_finished_trials(state.history.summary),
     )
     return _with_export(status, search.store, state)
@@ -244,11 +247,18 @@ def job_folder(requests: SearchRequests, state: SearchState, due: DueJob) -> str
     }[due.verb]
 
 
+def _finetune_problem(state: SearchState) -> str:
+    lost = state.ending.lost_finetune if state.ending else None
+    return lost.message if lost else ""
+
+
 def _with_export(status: SearchStatus, store: Store, state: SearchState) -> SearchStatus:
     ending, facts = state.ending, state.facts
     if ending is None or ending.export is None or ending.winner is None or facts is None:
         return status
     export = ending.export
+    if export.outcome is not Outcome.SUCCEEDED:
+        return status
     base = status.base
     assert base is not None
     exported = _candidate_status(facts, ending.winner.candidate)

@@ -75,6 +75,12 @@ def _failed(search: SearchStatus) -> Reason:
     return Reason("Failed", "; ".join((problem, *([] if is_told else [_IF_FIXED]), _TRY_AGAIN)))
 
 
+def _untuned(problem: str) -> Reason:
+    why = cut(problem, _LONGEST_PROBLEM)
+    said = "the fine-tuning failed, and the best trial's student is taken as it was"
+    return Reason("FineTuningFailed", f"{said}: {why}; {_TRY_AGAIN}")
+
+
 def waits(findings: Findings, now: datetime, verbs: Collection[Verb] = _VERBS) -> tuple[Wait, ...]:
     """Return what jobs with these verbs wait for, a sentence for each reason, the worst last.
 
@@ -133,6 +139,8 @@ def hindrances(findings: Findings, now: datetime) -> Iterator[Reason]:
     yield from troubles(findings)
     if stopped is None:
         yield from (wait.why for wait in waits(findings, now) if not wait.harmless)
+    if findings.search is not None and findings.search.finetune_problem:
+        yield _untuned(findings.search.finetune_problem)
 
 
 def _patience_left(job: ActiveJob, now: datetime) -> float:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob, Phase, Verb
 from detnas_operator.job.states import WaitingReason
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.findings import Reason
@@ -44,6 +44,17 @@ def test_many_refusals_for_the_same_reason_are_one_sentence():
     for troubles in (refused, refused[::-1]):
         said = conditions(found(searched(), troubles=tuple(troubles)), (), NOW)
         assert condition(said, "Degraded")["message"] == "r101-t0002: exceeded quota (3 times)"
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+@pytest.mark.parametrize("phase", [Phase.EXPORTING, Phase.SUCCEEDED])
+def test_a_fine_tuning_that_was_lost_is_told_with_what_to_do(phase, suspended):
+    lost = searched(phase, finetune_problem="the node was lost" * 99)
+    degraded = condition(conditions(found(lost, suspended=suspended), (), NOW), "Degraded")
+
+    assert (degraded["status"], degraded["reason"]) == ("True", "FineTuningFailed")
+    assert "the node was lost" in degraded["message"]
+    assert degraded["message"].endswith("set spec.suspend to true and then to false to try again")
 
 
 def test_what_is_worst_comes_first():
