@@ -82,8 +82,9 @@ def result(
 
 
 def result_of(entry: LedgerEntry) -> DetectorResult:
-    """A result that a successful trial's entry could have been made from."""
-    assert entry.weights is not None
+    """A result that a trial's entry could have been made from."""
+    if entry.weights is None:
+        return failure(entry.index, entry.outcome)
     return DetectorResult(
         started=entry.finished,
         finished=entry.finished,
