@@ -123,12 +123,13 @@ def test_after_more_trials_the_folder_alone_says_the_same_as_the_manifest(tmp_pa
     assert inspected["architecture"] != found["base"]["encoding"]
 
 
-def test_brackets_in_a_log_are_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize("job", ["finetune", "trials/0001"])
+def test_brackets_in_a_log_are_text(tmp_path: Path, job: str) -> None:
     search = PretendedSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
-    search.write(trials=1)
-    search.faults({"finetune": ["exit [/red]"] * 6})
-    search.run()  # what was lost is tried again by the next run, and lost again
-    ended = detnas(search, "run", "search.yaml", "--store", "store")
+    search.write(trials=2)
+    search.faults({job: ["exit [/red]"] * 3})
+    search.run()
+    ended = detnas(search, "status", "search.yaml", "--store", "store")
     assert ended.returncode == 0, ended.stderr
     assert "fault: exit [/red]" in ended.stdout
 
