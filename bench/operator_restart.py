@@ -80,13 +80,13 @@ def wait_for_trial(around: Surroundings, names: list[str], trial: int) -> list[f
     awaited = {f"{name}-t{trial:04d}" for name in names}
     seen: dict[str, float] = {}
     while awaited - seen.keys():
-        jobs = around.cluster.api.list(
-            JOBS, around.namespace, labelSelector="detnas.dev/verb=evaluate"
-        )
+        # Only these: to list every Job again and again would load what is measured.
+        selector = f"detnas.dev/verb=evaluate,detnas.dev/number={trial}"
+        jobs = around.cluster.api.list(JOBS, around.namespace, labelSelector=selector)
         for job in jobs:
             if job["metadata"]["name"] in awaited:
                 seen.setdefault(job["metadata"]["name"], time.monotonic())
-        time.sleep(0.2)
+        time.sleep(0.5)
     return sorted(seen.values())
 
 

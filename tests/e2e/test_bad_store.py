@@ -84,12 +84,12 @@ def base_has_succeeded(search: SearchFolder) -> bool:
 
 
 @pytest.mark.slow
-def test_damaged_weights_are_named_and_once_restored_the_search_goes_on(
+def test_damaged_weights_are_named_and_made_again_where_nothing_was_built_on_them(
     digits: SearchFolder, tmp_path: Path
 ) -> None:
     copy = digits.copy_setup(tmp_path / "store")
     document = yaml.safe_load(digits.manifest.read_text())
-    document["spec"]["search"]["trials"] = 1  # those that the damage costs are made up for
+    document["spec"]["search"]["trials"] = 1
     weights = copy.store / copy.record("base/result.json")["files"]["weights"]["key"]
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
@@ -99,15 +99,8 @@ def test_damaged_weights_are_named_and_once_restored_the_search_goes_on(
     cache = str(tmp_path / "cache")  # this machine must not know the weights already
 
     done = run("run", search.manifest, "--store", search.store, DETNAS_CACHE=cache)
-    assert done.returncode == 1
+    assert done.returncode == 0, done.stderr
     said = " ".join(done.stderr.split())
-    assert f"{weights.name} is damaged" in said
-    assert "restore the object" in said
-    assert {result["outcome"] for result in search.results().values()} == {"Infrastructure"}
-    assert weights.read_bytes() == whole[: len(whole) // 2]
-
-    weights.write_bytes(whole)
-    again = run("run", search.manifest, "--store", search.store, DETNAS_CACHE=cache)
-    assert again.returncode == 0, again.stderr
-    outcomes = [result["outcome"] for result in search.results().values()]
-    assert outcomes == ["Infrastructure"] * 5 + ["Succeeded"], "a run gives up after five in a row"
+    assert f"{weights.name} of {len(whole)} bytes; the store has {len(whole) // 2}" in said
+    assert weights.read_bytes() == whole, "the same seed trains the same base"
+    assert [result["outcome"] for result in search.results().values()] == ["Succeeded"]
