@@ -77,10 +77,10 @@ class LooseEntries(Mapping[int, LedgerEntry]):
 def _text(packed: bytes, most: int = _MOST_TEXT) -> bytes:
     unpacking = zlib.decompressobj()
     try:
-        text = unpacking.decompress(packed, most)
+        text = unpacking.decompress(packed, most + 1)  # 0 would be no limit at all
     except zlib.error as error:
         raise ValueError(f"an entry is not compressed ({error})") from error
-    if not unpacking.eof:
+    if not unpacking.eof or len(text) > most:
         raise ValueError(f"entries are cut, or have more than {_MOST_TEXT} bytes")
     return text
 

@@ -31,3 +31,14 @@ def test_a_hundred_take_little() -> None:
     assert kept < 100_000
     with pytest.raises(KeyError):
         hundred[100]
+
+
+def test_what_is_compressed_well_fills_no_memory_after_others_took_all_that_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = LooseEntries(ENTRIES[index] for index in (0, 1)).packed
+    allowed = len(ENTRIES[0].model_dump_json().encode())
+    monkeypatch.setattr("detnas.search.loose._MOST_TEXT", allowed)
+    assert list(LooseEntries.unpacked([first])) == [0]
+    with pytest.raises(ValueError, match="more than"):
+        LooseEntries.unpacked([first, second])

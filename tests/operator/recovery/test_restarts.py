@@ -21,16 +21,21 @@ SEVERAL_SECONDS = 0.005
 """In hours, of two GPUs: more than their pods hold them before they begin to work."""
 
 
+def end_while_away(scene: Scene, door: Door) -> None:
+    """Kill the operator while the trials run, and let them end."""
+    scene.begin(spec=SHORT)
+    scene.operator.start()
+    scene.await_running(*TRIALS)
+    scene.operator.kill()
+    door.open()
+    eventually(lambda: all(scene.jobs()[name]["status"].get("succeeded") for name in TRIALS))
+
+
 def test_jobs_may_end_while_the_operator_is_away(scene: Scene) -> None:
     door = Door()
     player = scene.play(Turns(scene.trainer, last=1, may_end=door))
     with JobsSeen(scene.cluster, scene.namespace) as seen:
-        scene.begin(spec=SHORT)
-        scene.operator.start()
-        scene.await_running(*TRIALS)
-        scene.operator.kill()
-        door.open()
-        eventually(lambda: all(scene.jobs()[name]["status"].get("succeeded") for name in TRIALS))
+        end_while_away(scene, door)
         scene.operator.start()
         scene.await_end()
         scene.await_rest()
@@ -43,12 +48,7 @@ def test_a_result_without_its_weights_is_not_believed_because_the_operator_was_a
     door = Door()
     player = scene.play(Turns(scene.trainer, last=1, may_end=door))
     with JobsSeen(scene.cluster, scene.namespace) as seen:
-        scene.begin(spec=SHORT)
-        scene.operator.start()
-        scene.await_running(*TRIALS)
-        scene.operator.kill()
-        door.open()
-        eventually(lambda: all(scene.jobs()[name]["status"].get("succeeded") for name in TRIALS))
+        end_while_away(scene, door)
         store, trial = stored(scene).store, keys.trial_folder(stored(scene).requests.search, 1)
         result = load_record(store, keys.result_key(trial), DetectorResult)
         assert result
