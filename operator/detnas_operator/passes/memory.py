@@ -181,26 +181,35 @@ def begin(
         pools=admitted.pools,
         existing_pool=admitted.existing_pool,
     )
-    record = SearchRecord(
-        uid=metadata["uid"],
-        folder="",
-        data=requests.data,
-        manifest=manifest,
-        versions=versions(),
-        image=admitted.image,
-    )
-    recorded = record_search(store, folder, record)
-    # Jobs can write the record, but not the status: once that names the image, it rules.
-    said = str((resource.get("status") or {}).get("image") or "")
-    pinned = "" if said.endswith("…") else said  # one that was too long for the status
+    if before is not None and before.manifest == manifest:
+        recorded = before
+    else:
+        recorded = record_search(store, folder, _record(metadata["uid"], admitted, requests))
     return SearchMemory(
         uid=metadata["uid"],
         generation=metadata["generation"],
         admitted=replace(admitted, manifest=manifest),  # one copy of a manifest is enough
         search=StoredSearch(store, requests),
-        image=pinned or recorded.image or admitted.image,
+        image=_pinned_image(resource) or recorded.image or admitted.image,
         live_uid=live_uid,
     )
+
+
+def _record(uid: str, admitted: Admitted, requests: SearchRequests) -> SearchRecord:
+    return SearchRecord(
+        uid=uid,
+        folder="",
+        data=requests.data,
+        manifest=requests.manifest,
+        versions=versions(),
+        image=admitted.image,
+    )
+
+
+def _pinned_image(resource: dict[str, Any]) -> str:
+    """Jobs can write the record, but not the status: once that names the image, it rules."""
+    said = str((resource.get("status") or {}).get("image") or "")
+    return "" if said.endswith("…") else said  # one that was too long for the status
 
 
 def seconds_since(moment: float | None, now: float) -> float:
