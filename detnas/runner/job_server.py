@@ -62,7 +62,8 @@ class JobServer:
         self._restarts = restarts
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
-        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        # No SimpleQueue: a signal in the last moment of its timeout makes it wait without end.
+        self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._running: set[str] = set()
         self._deaths = 0
         self._ready = False

@@ -87,6 +87,22 @@ def test_a_server_that_died_is_started_again(server: JobServer, tmp_path: Path) 
     server.stop()
 
 
+def test_signals_never_make_a_look_at_the_clock_wait(server: JobServer) -> None:
+    began, timeout, looks = time.monotonic(), 0.002, 300
+
+    def tick(*_: object) -> None:
+        assert time.monotonic() - began < 60, "a look waits for ever"
+
+    before = signal.signal(signal.SIGALRM, tick)
+    signal.setitimer(signal.ITIMER_REAL, timeout, timeout * 0.97)
+    try:
+        for _ in range(looks):
+            assert dict(server.ended(timeout)) == {}
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_a_server_that_does_not_start_is_an_error_with_its_log(tmp_path: Path) -> None:
     server = JobServer([sys.executable, "-c", "raise SystemExit('no torch')"], tmp_path / "log")
     server.start(job(tmp_path, "run"))
