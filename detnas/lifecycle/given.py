@@ -45,7 +45,9 @@ class Given:
         prepared = _succeeded(reader.state.prepare)
         if not self._pool_is_settled:
             try:
-                self._pool_is_settled = self._settle_pool(reader.state, prepared)
+                self._pool_is_settled = reader.found_recorded_pool or self._settle_pool(
+                    reader.state, prepared
+                )
             except ObstacleError:
                 reader.forget_pool()  # once it is mended, it may be another
                 raise

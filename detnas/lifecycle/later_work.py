@@ -2,7 +2,7 @@
 
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
-from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResult
+from detnas.records.results import DetectorResult, PoolPhaseResult
 from detnas.search.inherited import load_inherited
 from detnas.store import Store
 from detnas.store.artifacts import load_record
@@ -20,16 +20,17 @@ class LaterWork:
         self._store = store
         self._search = search
 
-    def has_base(self, _prepare: PrepareResult) -> bool:
+    def has_base(self) -> bool:
         """Whether the base was asked for, or taken over, once the data was known."""
         folder = keys.base_folder(self._search)
         return self._is_there(keys.request_key(folder)) or self._is_there(keys.result_key(folder))
 
     def has_trials(self, _base: DetectorResult) -> bool:
         """Whether a trial of its own set out from the base."""
+        if self._has_trial(0):
+            return True
         inherited = load_inherited(self._store, self._search)
-        first = 0 if inherited is None else inherited.trials
-        return self._is_there(keys.request_key(keys.trial_folder(self._search, first)))
+        return inherited is not None and self._has_trial(inherited.trials)
 
     def goes_on(self, pool: str, number: int, phases: int, _phase: PoolPhaseResult) -> bool:
         """Whether the next phase of a pool was asked for.
@@ -58,6 +59,9 @@ class LaterWork:
         if first is not None and first.weights in (best.weights, finetune.files.get("weights")):
             return True
         return self._is_there(keys.request_key(f"{folder}-{trial:04d}"))
+
+    def _has_trial(self, index: int) -> bool:
+        return self._is_there(keys.request_key(keys.trial_folder(self._search, index)))
 
     def _is_there(self, key: str) -> bool:
         return self._store.size(key) is not None

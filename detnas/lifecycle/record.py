@@ -4,7 +4,6 @@ import contextlib
 import platform
 import re
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
@@ -14,6 +13,7 @@ from detnas.spec.manifest import DetNASSearch
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
 from detnas.store.errors import VersionConflict
+from detnas.version import own_version
 
 
 class SearchRecord(Schema):
@@ -110,7 +110,4 @@ def record_search(store: Store, search: str, record: SearchRecord) -> SearchReco
 
 def versions() -> dict[str, str]:
     """Versions of what runs the search."""
-    found = {"python": platform.python_version(), "detnas": "unknown"}
-    with contextlib.suppress(PackageNotFoundError):
-        found["detnas"] = version("detnas")
-    return found
+    return {"python": platform.python_version(), "detnas": own_version()}

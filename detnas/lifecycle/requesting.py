@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from detnas.lifecycle.state import SearchReader, SearchState
+from detnas.plan.candidate import scored
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
@@ -108,6 +109,7 @@ class Requesting:
             return self.requests.finetune(ending.finetune_folder, ending.best, prepared, pool)
         assert ending.winner is not None
         assert state.base is not None
-        base = self.reader.candidate(-1, state.base, ending.best.teacher)
+        assert state.facts is not None
+        base = scored(state.facts, -1, state.base, ending.best.teacher)
         winner = ending.winner.candidate
         return self.requests.export(ending.export_folder, winner, prepared, base)

@@ -5,33 +5,29 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from detnas.lifecycle.ending import Ending
+from detnas.lifecycle.ending_reader import EndingReader
 from detnas.lifecycle.incoming import IncomingResults
 from detnas.lifecycle.later_work import LaterWork
 from detnas.lifecycle.trained_pool import load_trained_pool
-from detnas.plan.candidate import Candidate, choose_winner
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Observation
 from detnas.records import keys
 from detnas.records.proposal import Proposal
-from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import (
     DetectorResult,
-    ExportResult,
     Outcome,
     PoolPhaseResult,
     PrepareResult,
 )
 from detnas.search.base import BaseFacts
 from detnas.search.history import History, Loading, load_history
-from detnas.search.ledger import LedgerEntry, ledger_entry
+from detnas.search.ledger import ledger_entry
 from detnas.search.propose import Finished, propose
-from detnas.search.score import best
 from detnas.search.summary import Summary
 from detnas.search.trial_records import Verify
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
-from detnas.teachers import Teacher
 
 
 @dataclass(frozen=True)
@@ -92,6 +88,10 @@ class SearchReader:
         requests: names its folders.
         verify: asked once, by folder, whether a result that nobody has built on is to be believed;
             one that is not counts as not there.
+
+    Attributes:
+        state: where the search stood when it was last read.
+        found_recorded_pool: the search's own record says which pool it uses.
     """
 
     def __init__(
@@ -105,8 +105,13 @@ class SearchReader:
         self._verify = verify
         self._results = IncomingResults(store, verify)
         self._later = LaterWork(store, requests.search)
+        finetunes = requests.spec.finetune is not None
+        self._endings = EndingReader(
+            store, requests.search, self._results, self._later, finetunes=finetunes
+        )
         self._loading = Loading()
         self.state = SearchState()
+        self.found_recorded_pool = False
 
     @property
     def _search(self) -> str:
@@ -148,13 +153,18 @@ class SearchReader:
     def _read_setup(self) -> None:
         state = self.state
         read, search, later = self._results.read, self._search, self._later
-        prepare = state.prepare or read(
-            keys.prepare_folder(search), PrepareResult, is_built_on=later.has_base
-        )
         base = state.base or read(
             keys.base_folder(search), DetectorResult, is_built_on=later.has_trials
         )
-        pool = state.pool or load_trained_pool(self._store, self._search)
+        prepare = state.prepare or read(
+            keys.prepare_folder(search),
+            PrepareResult,
+            is_built_on=lambda _: base is not None or later.has_base(),
+        )
+        pool = state.pool
+        if not pool:
+            pool = load_trained_pool(self._store, self._search)
+            self.found_recorded_pool = bool(pool)
         if prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
             pool = self._pool(self._requests.pool_folder(prepare), pool)
         self.state = replace(state, prepare=prepare, base=base, pool=pool)
@@ -192,7 +202,7 @@ class SearchReader:
         )
         self.state = replace(state, facts=facts, history=history, decision=decision, ending=None)
         if self.state.finished and not history.in_flight and history.summary.best is not None:
-            ending = self._ending(history.summary.best, state.ending)
+            ending = self._endings.read(history.summary.best, facts, state.ending)
             self.state = replace(self.state, ending=ending)
 
     def _with_results(
@@ -225,71 +235,6 @@ class SearchReader:
             beta=float(spec.search.beta),
             scores=base.scores,
         )
-
-    def _ending(self, entry: LedgerEntry, before: Ending | None) -> Ending:
-        """Add what has come since to what was read before."""
-        best = entry.index
-        ending = before if before and before.best.trial == best else self._begun_ending(entry)
-        if ending.finetune is None and self._requests.spec.finetune is not None:
-            finetune = self._results.read(
-                ending.finetune_folder,
-                DetectorResult,
-                is_built_on=partial(self._later.has_export, best, ending.best.result),
-            )
-            if finetune is None:
-                return ending
-            ending = replace(ending, finetune=finetune)
-        if ending.winner is None:
-            ending = self._with_winner(ending)
-        if ending.export is None:
-            export = self._results.read(ending.export_folder, ExportResult)
-            ending = replace(ending, export=export)
-        return ending
-
-    def _begun_ending(self, entry: LedgerEntry) -> Ending:
-        result = load_record(
-            self._store,
-            keys.result_key(keys.trial_folder(self._search, entry.index)),
-            DetectorResult,
-        )
-        assert result is not None  # its entry was made from it
-        chosen = self.candidate(entry.index, result, entry.proposal.teacher)
-        return Ending(chosen, self._finetune_folder(chosen))
-
-    def _with_winner(self, ending: Ending) -> Ending:
-        finetune, finetuned, failure = ending.finetune, None, ""
-        if finetune is not None and finetune.outcome is Outcome.SUCCEEDED:
-            finetuned = self.candidate(ending.best.trial, finetune, ending.best.teacher)
-        elif finetune is not None:
-            failure = f"{finetune.outcome}: {finetune.message}"
-        winner = choose_winner(ending.best, finetuned, failure)
-        folder = self._export_folder(winner.candidate)
-        return replace(ending, finetuned=finetuned, winner=winner, export_folder=folder)
-
-    def candidate(self, trial: int, result: DetectorResult, teacher: Teacher) -> Candidate:
-        """A detector with its score against the base."""
-        assert self.state.facts is not None
-        assert result.architecture is not None
-        top = best(self.state.facts.score(result.architecture, result.scores))
-        return Candidate(trial, result, teacher, top.h, top.resolution, top.map)
-
-    def _finetune_folder(self, chosen: Candidate) -> str:
-        """A search that went on with more trials may have another winner than it had before."""
-        folder = keys.finetune_folder(self._search)
-        before = load_record(self._store, keys.request_key(folder), StudentRequest)
-        if before is None or before.parent_weights == chosen.result.weights:
-            return folder
-        return f"{folder}-{chosen.trial:04d}"
-
-    def _export_folder(self, winner: Candidate) -> str:
-        """A trial has two where it was exported before its fine-tuning could be made up for."""
-        best = keys.student_folder(self._search)
-        own = f"{best}-{winner.trial:04d}"
-        for folder in (best, own):
-            before = load_record(self._store, keys.request_key(folder), ExportRequest)
-            if before is None or before.weights == winner.result.weights:
-                return folder
-        return f"{own}-2"
 
 
 def _succeeded(*results: PrepareResult | DetectorResult | PoolPhaseResult | None) -> bool:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from detnas.records.results import DetectorResult
 from detnas.records.settings import Resolution
+from detnas.search.base import BaseFacts
+from detnas.search.score import best
 from detnas.teachers import Teacher
 
 
@@ -34,6 +36,20 @@ class Winner:
 
     candidate: Candidate
     reason: str
+
+
+def scored(facts: BaseFacts, trial: int, result: DetectorResult, teacher: Teacher) -> Candidate:
+    """Return a trained student with its score against the base.
+
+    Args:
+        facts: of the base.
+        trial: the trial it comes from.
+        result: it has an architecture and scores.
+        teacher: who taught it.
+    """
+    assert result.architecture is not None
+    top = best(facts.score(result.architecture, result.scores))
+    return Candidate(trial, result, teacher, top.h, top.resolution, top.map)
 
 
 def choose_winner(best: Candidate, finetuned: Candidate | None, failure: str = "") -> Winner:

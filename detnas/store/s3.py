@@ -8,12 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import boto3
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError
 
 from detnas.store.base import RESERVED_FOLDER, StoredObject, checked_key, checked_prefix
 from detnas.store.durable_files import rename_into_place, temporary_file
@@ -27,10 +23,8 @@ from detnas.store.errors import (
     os_errors,
 )
 from detnas.store.probe import probe_conditional_writes
+from detnas.store.s3_client import Client, client_from_environment
 from detnas.store.s3_errors import ConcurrentWrite, PreconditionFailed, s3_errors
-
-Client = Any
-"""boto3 makes its clients' classes at run time: there is no type to name."""
 
 _CONFLICT_WAITS = (0.05, 0.2, 0.8, 2.0, 5.0)
 """Seconds between the attempts of a conditional write that met another one under way."""
@@ -245,52 +239,3 @@ class S3Store:
         if process not in self._clients:
             self._clients.setdefault(process, self._make_client())
         return self._clients[process]
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a client waits for a server.
-
-    Attributes:
-        connect: seconds for a connection.
-        read: seconds without a byte of the answer.
-        attempts: at a request, unless ``AWS_MAX_ATTEMPTS`` says otherwise.
-    """
-
-    connect: float = 10
-    read: float = 60
-    attempts: int = 6
-
-
-def client_from_environment(patience: Patience = Patience()) -> Client:
-    """Return an S3 client for the endpoint, region and credentials of the ``AWS_*`` variables.
-
-    Requests are retried on what passes by (lost connections, throttling, server errors).
-
-    Args:
-        patience: of each request.
-
-    Raises:
-        StoreRefused: a variable's value can not be used.
-    """
-    own_endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    retries: dict[str, str | int] = {"mode": os.environ.get("AWS_RETRY_MODE") or "standard"}
-    if not os.environ.get("AWS_MAX_ATTEMPTS"):
-        retries["total_max_attempts"] = patience.attempts
-    config = Config(
-        retries=retries,
-        connect_timeout=patience.connect,
-        read_timeout=patience.read,
-        max_pool_connections=16,  # a data set is fetched by as many threads
-        # Other servers than AWS's rarely answer to a bucket's own host name,
-        # and not all of them know the trailing checksums.
-        s3={"addressing_style": "path" if own_endpoint else "auto"},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    try:
-        session = boto3.Session()
-        return session.client("s3", region_name=session.region_name or "us-east-1", config=config)
-    except (BotoCoreError, ValueError) as error:
-        problem = f"the AWS_* variables make no S3 client ({error})"
-        raise StoreRefused(problem, "correct AWS_ENDPOINT_URL, AWS_PROFILE or others") from error

@@ -97,7 +97,9 @@ class Finding:
     def _look_up_pods(self, names: list[str]) -> None:
         jobs = self.jobs.all()
         live = [jobs[name] for name in names if name in jobs]
-        now = datetime.now(UTC)
+        now, before = datetime.now(UTC), self.memory.running.read
+        if before is not None and (now - before).total_seconds() < self.progress_seconds / 2:
+            return  # this pass is the first, and began with it
         with self.undone:
             self.memory.running.look_up(live, self.jobs.pods_of(*names), now)
             return

@@ -8,7 +8,8 @@ from functools import cache, partial
 from threading import Lock
 
 from detnas.search.folded import LARGEST_FOLDED
-from detnas.store.s3 import Limits, Patience, S3Store, client_from_environment
+from detnas.store.s3 import Limits, S3Store
+from detnas.store.s3_client import Patience, client_from_environment
 from detnas_operator.configuration.s3_location import S3Location
 from detnas_operator.configuration.storage_policy import POOLS, SEARCHES, pools_namespace
 from detnas_operator.passes.confined_store import ConfinedStore

@@ -17,8 +17,10 @@ from detnas.store.errors import (
     StoreUnavailable,
     VersionConflict,
 )
-from detnas.store.s3 import S3Store, client_from_environment
+from detnas.store.s3 import S3Store
+from detnas.store.s3_client import client_from_environment
 from detnas.store.s3_errors import from_client_error
+from detnas.version import own_version
 from tests.ports import free_ports
 from tests.seaweed import S3Server
 
@@ -86,6 +88,18 @@ def changed_client(operation: str, change: Callable[[dict[str, Any]], object]) -
         f"before-parameter-build.s3.{operation}", lambda params, **_: change(params) and None
     )
     return client
+
+
+def test_a_server_sees_in_its_log_who_asks(s3_environment: S3Server) -> None:
+    agents: list[str] = []
+    client = client_from_environment()
+    client.meta.events.register(
+        "before-send.s3.GetObject",
+        lambda request, **_: agents.append(str(request.headers["User-Agent"], "ascii")),
+    )
+    S3Store(s3_environment.bucket, "seen", lambda: client).get("nothing")
+    (agent,) = agents
+    assert agent.startswith(f"detnas/{own_version()}")
 
 
 @pytest.mark.parametrize("ignored", ["IfNoneMatch", "IfMatch"])

@@ -1,0 +1,95 @@
+"""What has come after a search's trials, read from the store."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from detnas.lifecycle.ending import Ending
+from detnas.lifecycle.incoming import IncomingResults
+from detnas.lifecycle.later_work import LaterWork
+from detnas.plan.candidate import Candidate, choose_winner, scored
+from detnas.records import keys
+from detnas.records.requests import ExportRequest, StudentRequest
+from detnas.records.results import DetectorResult, ExportResult, Outcome
+from detnas.search.base import BaseFacts
+from detnas.search.ledger import LedgerEntry
+from detnas.store import Store
+from detnas.store.artifacts import load_record
+
+
+@dataclass(frozen=True, slots=True)
+class EndingReader:
+    """Reads fine-tuning and export of one search.
+
+    Attributes:
+        store: where the search lies.
+        search: key of its folder.
+        results: reads the jobs' results.
+        later: knows what was built on them.
+        finetunes: the search asks for a fine-tuning.
+    """
+
+    store: Store
+    search: str
+    results: IncomingResults
+    later: LaterWork
+    finetunes: bool
+
+    def read(self, entry: LedgerEntry, facts: BaseFacts, before: Ending | None) -> Ending:
+        """Return what has come after the trials, by now.
+
+        Args:
+            entry: the best trial.
+            facts: the base that it is scored against.
+            before: what was read before; what came since is added.
+        """
+        known = before is not None and before.best.trial == entry.index
+        ending = before if before is not None and known else self._begun(entry, facts)
+        if ending.finetune is None and self.finetunes:
+            has_export = partial(self.later.has_export, entry.index, ending.best.result)
+            finetune = self.results.read(
+                ending.finetune_folder, DetectorResult, is_built_on=has_export
+            )
+            if finetune is None:
+                return ending
+            ending = replace(ending, finetune=finetune)
+        if ending.winner is None:
+            ending = self._with_winner(ending, facts)
+        if ending.export is None:
+            export = self.results.read(ending.export_folder, ExportResult)
+            ending = replace(ending, export=export)
+        return ending
+
+    def _begun(self, entry: LedgerEntry, facts: BaseFacts) -> Ending:
+        key = keys.result_key(keys.trial_folder(self.search, entry.index))
+        result = load_record(self.store, key, DetectorResult)
+        assert result is not None  # its entry was made from it
+        chosen = scored(facts, entry.index, result, entry.proposal.teacher)
+        return Ending(chosen, self._finetune_folder(chosen))
+
+    def _with_winner(self, ending: Ending, facts: BaseFacts) -> Ending:
+        best, finetune, finetuned, failure = ending.best, ending.finetune, None, ""
+        if finetune is not None and finetune.outcome is Outcome.SUCCEEDED:
+            finetuned = scored(facts, best.trial, finetune, best.teacher)
+        elif finetune is not None:
+            failure = f"{finetune.outcome}: {finetune.message}"
+        winner = choose_winner(best, finetuned, failure)
+        folder = self._export_folder(winner.candidate)
+        return replace(ending, finetuned=finetuned, winner=winner, export_folder=folder)
+
+    def _finetune_folder(self, chosen: Candidate) -> str:
+        """A search that went on with more trials may have another winner than it had before."""
+        folder = keys.finetune_folder(self.search)
+        before = load_record(self.store, keys.request_key(folder), StudentRequest)
+        if before is None or before.parent_weights == chosen.result.weights:
+            return folder
+        return f"{folder}-{chosen.trial:04d}"
+
+    def _export_folder(self, winner: Candidate) -> str:
+        """A trial has two where it was exported before its fine-tuning could be made up for."""
+        best = keys.student_folder(self.search)
+        own = f"{best}-{winner.trial:04d}"
+        for folder in (best, own):
+            before = load_record(self.store, keys.request_key(folder), ExportRequest)
+            if before is None or before.weights == winner.result.weights:
+                return folder
+        return f"{own}-2"
