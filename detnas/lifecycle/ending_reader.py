@@ -1,5 +1,6 @@
 """What has come after a search's trials, read from the store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -34,18 +35,19 @@ class EndingReader:
     later: LaterWork
     finetunes: bool
 
-    def read(self, entry: LedgerEntry, facts: BaseFacts, before: Ending | None) -> Ending:
+    def read(self, top: Sequence[LedgerEntry], facts: BaseFacts, before: Ending | None) -> Ending:
         """Return what has come after the trials, by now.
 
         Args:
-            entry: the best trial.
-            facts: the base that it is scored against.
+            top: the best trials, best first; at least one.
+            facts: the base that they are scored against.
             before: what was read before; what came since is added.
         """
-        known = before is not None and before.best.trial == entry.index
-        ending = before if before is not None and known else self._begun(entry, facts)
+        best = top[0]
+        known = before is not None and before.best.trial == best.index
+        ending = before if before is not None and known else self._begun(best, facts)
         if ending.finetune is None and self.finetunes:
-            has_export = partial(self.later.has_export, entry.index, ending.best.result)
+            has_export = partial(self.later.has_export, best.index, ending.best.result)
             finetune = self.results.read(
                 ending.finetune_folder, DetectorResult, is_built_on=has_export
             )
@@ -53,7 +55,7 @@ class EndingReader:
                 return ending
             ending = replace(ending, finetune=finetune)
         if ending.winner is None:
-            ending = self._with_winner(ending, facts)
+            ending = self._with_winner(ending, top[1:], facts)
         if ending.export is None:
             export = self.results.read(ending.export_folder, ExportResult)
             ending = replace(ending, export=export)
@@ -64,25 +66,42 @@ class EndingReader:
         result = load_record(self.store, key, DetectorResult)
         assert result is not None  # its entry was made from it
         chosen = scored(facts, entry.index, result, entry.proposal.teacher)
-        return Ending(chosen, self._finetune_folder(chosen))
+        return Ending(chosen, self._finetune_folder(entry))
 
-    def _with_winner(self, ending: Ending, facts: BaseFacts) -> Ending:
+    def _with_winner(
+        self, ending: Ending, others: Sequence[LedgerEntry], facts: BaseFacts
+    ) -> Ending:
         best, finetune, finetuned, failure = ending.best, ending.finetune, None, ""
         if finetune is not None and finetune.outcome is Outcome.SUCCEEDED:
             finetuned = scored(facts, best.trial, finetune, best.teacher)
         elif finetune is not None:
             failure = f"{finetune.outcome}: {finetune.message}"
-        winner = choose_winner(best, finetuned, failure)
+        earlier = self._finetuned_before(others, facts) if self.finetunes else ()
+        winner = choose_winner(best, finetuned, failure, earlier)
         folder = self._export_folder(winner.candidate)
         return replace(ending, finetuned=finetuned, winner=winner, export_folder=folder)
 
-    def _finetune_folder(self, chosen: Candidate) -> str:
+    def _finetuned_before(
+        self, entries: Sequence[LedgerEntry], facts: BaseFacts
+    ) -> tuple[Candidate, ...]:
+        """Students of trials that were the best when there were fewer trials."""
+        there = {f"{self.search}/{name}" for name in self.store.folders(f"{self.search}/")}
+        found = []
+        for entry in entries:
+            folder = self._finetune_folder(entry)
+            key = keys.result_key(folder)
+            result = load_record(self.store, key, DetectorResult) if folder in there else None
+            if result is not None and result.outcome is Outcome.SUCCEEDED:
+                found.append(scored(facts, entry.index, result, entry.proposal.teacher))
+        return tuple(found)
+
+    def _finetune_folder(self, trial: LedgerEntry) -> str:
         """A search that went on with more trials may have another winner than it had before."""
         folder = keys.finetune_folder(self.search)
         before = load_record(self.store, keys.request_key(folder), StudentRequest)
-        if before is None or before.parent_weights == chosen.result.weights:
+        if before is None or before.parent_weights == trial.weights:
             return folder
-        return f"{folder}-{chosen.trial:04d}"
+        return f"{folder}-{trial.index:04d}"
 
     def _export_folder(self, winner: Candidate) -> str:
         """A trial has two where it was exported before its fine-tuning could be made up for."""

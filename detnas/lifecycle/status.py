@@ -99,6 +99,7 @@ class SearchStatus(Schema):
         best: the best trial's student.
         best_trial: its number.
         exported: what was exported.
+        exported_trial: the trial that it comes from.
         exported_to: URI of the exported folder.
         export_reason: why that was exported.
         finetune_problem: why the fine-tuning was lost; empty where it was not.
@@ -121,6 +122,7 @@ class SearchStatus(Schema):
     best: DetectorStatus | None = None
     best_trial: Count | None = None
     exported: DetectorStatus | None = None
+    exported_trial: Count | None = None
     exported_to: str | None = None
     export_reason: str = ""
     finetune_problem: str = ""
@@ -266,6 +268,7 @@ def _with_export(status: SearchStatus, store: Store, state: SearchState) -> Sear
         update={
             "base": base.model_copy(update={"latency": export.base_latency}),
             "exported": exported.model_copy(update={"latency": export.student_latency}),
+            "exported_trial": ending.winner.candidate.trial,
             "exported_to": f"{store.uri}/{ending.export_folder}",
             "export_reason": ending.winner.reason,
         }

@@ -197,13 +197,18 @@ def _lineage(
     if data.best_index is None or data.base is None or facts is None:
         return ()
     steps = [LineageStep(data.base)]
-    for entry in lineage({e.index: e for e in data.entries}, data.best_index):
+    winner = ending.winner.candidate if ending is not None and ending.winner is not None else None
+    trial = data.best_index if winner is None else winner.trial
+    for entry in lineage({e.index: e for e in data.entries}, trial):
         key = keys.result_key(keys.trial_folder(search, entry.index))
         result = load_record(store, key, DetectorResult)
         notes = result.notes if result else ()
         steps.append(LineageStep(_student(entry), entry.proposal, entry.proposal.teacher, notes))
-    if ending is not None and ending.finetuned is not None:
-        steps.append(_finetuning(facts, ending.finetuned))
+    finetuned = ending.finetuned if ending is not None else None
+    if trial != data.best_index:  # only what was fine-tuned before wins against the best trial
+        finetuned = winner
+    if finetuned is not None:
+        steps.append(_finetuning(facts, finetuned))
     return tuple(steps)
 
 

@@ -193,8 +193,7 @@ def _taken_away(search: SearchStatus) -> str:
         return "the student is exported"
     figures = detector_figures(student, None)
     than = detector_figures(base, None) if base else {}
-    who = (
-        "the student" if search.best_trial is None else f"the student of trial {search.best_trial}"
-    )
+    trial = search.exported_trial
+    who = "the student" if trial is None else f"the student of trial {trial}"
     why = f"; {search.export_reason}" if search.export_reason else ""
     return f"{who} has {gain(figures, than)}; it lies in {search.exported_to}{why}"

@@ -163,6 +163,7 @@ def _detectors(search: SearchStatus) -> dict[str, Any]:
     if base is not None and best is not None:
         found["flopsChange"] = flops_change(best.flops, base.flops)
     if search.exported is not None:
+        trial = search.exported_trial
         found["exported"] = detector_figures(search.exported, search.exported_to, trial)
     return found
 

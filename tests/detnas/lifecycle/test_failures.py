@@ -9,6 +9,7 @@ from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.plan.stages import Phase, Verb
 from detnas.records.results import DetectorResult, Outcome, Result, Score
+from detnas.report.data import gather
 from detnas.store import Store
 from tests.detnas.lifecycle.pretended_searches import Answer, Scheduler, reread, tiny
 
@@ -100,6 +101,24 @@ def test_each_export_has_its_own_folder(
     assert after.phase is Phase.SUCCEEDED
     assert after.exported_to == f"{search.uri}/students/best-{after.best_trial:04d}-2"
     assert len(scheduler.ran(Verb.EXPORT)) == 3
+
+
+def test_more_trials_never_lead_to_a_worse_student_than_was_fine_tuned_before(
+    run: Callable[..., StoredSearch], scheduler: Scheduler
+) -> None:
+    trials = 2
+    before = status(run(scored(100.0), trials))
+    assert before.exported is not None
+    while (after := status(search := run(scored(1.0), trials))).best_trial == before.best_trial:
+        trials += 2
+    assert after.phase is Phase.SUCCEEDED
+    assert len(scheduler.ran(Verb.FINETUNE)) > 1
+    assert (after.exported, after.exported_to) == (before.exported, before.exported_to)
+    assert after.exported_trial == before.best_trial
+    assert f"trial {before.best_trial}, fine-tuned before, has a better H" in after.export_reason
+    *_, trial, finetuned = gather(search.store, search.requests).lineage
+    assert trial.detector.name == f"trial {before.best_trial}"
+    assert finetuned.detector.best.h == pytest.approx(before.exported.h)
 
 
 def test_an_export_that_failed_has_exported_nothing(store: Store, scheduler: Scheduler) -> None:

@@ -112,3 +112,13 @@ def test_the_fine_tuned_student_wins_unless_it_is_worse(finetuned: float, chosen
 def test_why_there_is_no_fine_tuned_student_is_said() -> None:
     assert "no fine-tuning was asked for" in choose_winner(candidate("best", 0.5), None).reason
     assert "Diverged" in choose_winner(candidate("best", 0.5), None, "Diverged: loss").reason
+
+
+@pytest.mark.parametrize(("before", "chosen"), [(0.53, "before"), (0.52, "finetuned")])
+def test_a_student_that_was_fine_tuned_before_wins_if_it_is_better(
+    before: float, chosen: str
+) -> None:
+    earlier = [candidate("worse", 0.4), candidate("before", before)]
+    winner = choose_winner(candidate("best", 0.5), candidate("finetuned", 0.52), "", earlier)
+    assert winner.candidate.result.weights == artifact(chosen)
+    assert ("fine-tuned before" in winner.reason) is (chosen == "before")

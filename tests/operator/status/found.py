@@ -59,6 +59,7 @@ SUCCEEDED = searched(
     best=BEST,
     best_trial=7,
     exported=BEST,
+    exported_trial=7,
     exported_to=f"{FOLDER}/students/best",
 )
 

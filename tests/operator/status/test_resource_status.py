@@ -117,7 +117,7 @@ def test_what_was_exported_is_shown_until_there_is_another():
     assert during["exported"] == before["exported"]
     assert during["phase"] == "Searching"
 
-    other = SUCCEEDED.model_copy(update={"exported": BASE, "best_trial": 11})
+    other = SUCCEEDED.model_copy(update={"exported": BASE, "exported_trial": 11})
     assert resource_status(found(other), during, NOW)["exported"]["trial"] == 11
 
 

@@ -141,6 +141,7 @@ STORY: list[tuple[Findings, list[str]]] = [
             10,
             **HALFWAY | {"best": STUDENT, "best_trial": 7},
             exported=STUDENT,
+            exported_trial=7,
             exported_to=f"{FOLDER}/students/best",
         ),
         [
