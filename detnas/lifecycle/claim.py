@@ -55,6 +55,7 @@ class PoolClaim:
         self._clock = clock
         self._now = now
         self._beaten: float | None = None
+        self._may_be_ours = True  # from an earlier process
         self._seen: tuple[str, float] | None = None
         self.other: str | None = None
         """Who else holds it, as last seen."""
@@ -67,7 +68,12 @@ class PoolClaim:
     def was_last_held(self) -> bool:
         """Whether nobody else has held it since we did; asks the store, for any earlier process."""
         stored = self._store.get(self._key)
-        return stored is not None and self._parsed(stored).holder == self._holder
+        claim = None if stored is None else self._parsed(stored)
+        if claim is None or claim.holder != self._holder:
+            self._may_be_ours = False
+            return False
+        self._may_be_ours = not claim.released
+        return True
 
     def hold(self) -> bool:
         """Take the claim, or keep it up; return whether it is ours now.
@@ -81,26 +87,30 @@ class PoolClaim:
         age = self._age_of_ours(stored)
         if age < HEARTBEAT_SECONDS:
             self._beaten, self.other = self._clock() - age, None
+            self._may_be_ours = True
             return True
         ours = stored is None or self._may_take(stored)
         if ours:
             ours = self._write(stored, self._claim())
         self._beaten = self._clock() if ours else None
+        self._may_be_ours = ours
         return ours
 
     def release(self, before: Claim | None = None) -> None:
-        """Let others have it at once.
+        """Let others have it at once, also where an earlier process of ours took it.
 
         Args:
             before: what it was before we took it, where we did nothing with it: it is then still
                 that holder who had it last.
         """
-        if self._beaten is None:
+        if self._beaten is None and not self._may_be_ours:
             return
         self._beaten = None
         stored = self._store.get(self._key)
-        if stored is not None and self._parsed(stored).holder == self._holder:
+        claim = None if stored is None else self._parsed(stored)
+        if stored is not None and claim and claim.holder == self._holder and not claim.released:
             self._write(stored, self._claim(released=True) if before is None else _ended(before))
+        self._may_be_ours = False
 
     def _age_of_ours(self, stored: StoredObject | None) -> float:
         """Seconds since a heartbeat of ours, by an earlier process; infinite without one.

@@ -8,6 +8,7 @@ import pytest
 from detnas.lifecycle.claim import HEARTBEAT_SECONDS, STOPPED_SECONDS, Claim, PoolClaim
 from detnas.store import Store, open_store
 from detnas.store.artifacts import load_record
+from detnas.store.errors import StoreUnavailable
 from tests.seaweed import S3Server
 
 KEY = "local/pools/0123/claim.json"
@@ -130,3 +131,37 @@ def test_a_released_claim_is_free_at_once(store: Store) -> None:
     record = load_record(store, KEY, Claim)
     assert record is not None
     assert (record.holder, record.released) == ("second", False)
+
+
+def test_a_restarted_search_releases_what_it_held_before(store: Store) -> None:
+    time = Time()
+    assert claim(store, "first", time).hold()
+    again, second = claim(store, "first", time), claim(store, "second", time)
+    assert not second.hold()
+    again.release()
+    assert not again.held
+    assert second.hold()
+    again.release()
+    claim(store, "first", time).release()  # nor is another's, by who has yet to learn it
+    assert second.hold()
+    record = load_record(store, KEY, Claim)
+    assert record is not None
+    assert (record.holder, record.released) == ("second", False)
+
+
+def test_a_release_that_did_not_reach_the_store_is_made_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = Time()
+    first, second = claim(store, "first", time), claim(store, "second", time)
+    assert first.hold()
+
+    def is_away(*_: object) -> None:
+        raise StoreUnavailable("the store is away", "wait")
+
+    with monkeypatch.context() as away:
+        away.setattr(store, "put_if_match", is_away)
+        with pytest.raises(StoreUnavailable):
+            first.release()
+    first.release()
+    assert second.hold()
