@@ -1,10 +1,7 @@
 """Hill climbing: what is proposed at the start, and how parent, step and action are drawn."""
 
-import timeit
 from collections import Counter
-from collections.abc import Callable
 from decimal import Decimal
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -164,27 +161,3 @@ def test_the_chance_of_a_student_step_is_an_option() -> None:
     search = MANY.model_copy(update={"student_probability": Decimal("0.8")})
     steps = Counter(one.step for one in draws(baseline_done(), 3000, search))
     assert chi_square(steps, {Step.STUDENT: 0.8, Step.TEACHER: 0.2}) < 10.8
-
-
-@pytest.mark.serial
-def test_a_proposal_is_quick_after_ten_thousand_trials() -> None:
-    summary = _long_search(10_000)
-    assert summary.finished == 10_000
-    assert _seconds(lambda: next_proposal(summary)) < 0.05
-
-
-def _long_search(trials: int) -> Summary:
-    template = succeeded(proposal(0), 0.4)
-    random = Random(0)
-    return folded(
-        [
-            template.model_copy(
-                update={"proposal": proposal(i, max(0, i - 20), teacher=SPACE.sample(random))}
-            )
-            for i in range(trials)
-        ]
-    )
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    return min(timeit.repeat(call, number=5, repeat=5)) / 5

@@ -17,7 +17,7 @@ from tests.cluster.installation import Installation, install
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
 from tests.operator.frame.conftest import Start
-from tests.operator.frame.test_watching import health, owned_job, see_by_watch
+from tests.operator.frame.seeing import health, owned_job, see_by_watch
 from tests.seaweed import S3Server
 
 BINDINGS = "apis/rbac.authorization.k8s.io/v1/rolebindings"

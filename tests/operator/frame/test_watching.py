@@ -1,10 +1,6 @@
 """What happens in the cluster reaches a pass, with the rights the chart gives, whatever breaks."""
 
-import json
 import time
-import urllib.error
-import urllib.request
-from functools import partial
 from typing import Any
 
 import pytest
@@ -13,41 +9,15 @@ from detnas_operator.cluster.cache import SearchKey
 from detnas_operator.frame import watching
 from detnas_operator.frame.kopf_settings import kopf_settings
 from detnas_operator.queue.work_queue import Again
-from tests.cluster.api import JOBS, SEARCHES, Document
+from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.faults import Call, Fault, Journal, Refuse
-from tests.cluster.jobs import job
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
-from tests.operator.frame.conftest import Pass, Running, Start
+from tests.operator.frame.conftest import Start
 from tests.operator.frame.proxy import proxy_of
-
-
-def owned_job(name: str, owner: Document) -> Document:
-    search = owner["metadata"]["name"]
-    labels = {"app.kubernetes.io/managed-by": "detnas", "detnas.dev/search": search}
-    return job(name, labels, owner)
-
-
-def suspend(cluster: ControlPlane, key: SearchKey, value: bool = True) -> str:
-    """Change a search and return its new version."""
-    patch = {"spec": {"suspend": value}}
-    answer = cluster.api.patch(SEARCHES, key.namespace, key.name, patch)
-    return answer["metadata"]["resourceVersion"]
-
-
-def passes_of(running: Running, key: SearchKey, version: str) -> list[Pass]:
-    """The passes that saw this very version of a search."""
-    return [one for one in running.notes.of(key) if one.version == version]
-
-
-def see_by_watch(cluster: ControlPlane, running: Running, key: SearchKey) -> None:
-    """Wait until a change is seen that no list can have shown."""
-    eventually(lambda: running.notes.of(key))
-    for value in (True, False):
-        version = suspend(cluster, key, value)
-        eventually(partial(passes_of, running, key, version))
+from tests.operator.frame.seeing import health, owned_job, see_by_watch, suspend
 
 
 @pytest.mark.parametrize(
@@ -149,23 +119,6 @@ def test_jobs_of_others_are_not_even_seen(
         cluster.api.create(other, namespace)
         cluster.api.create(owned_job("ours", owner), namespace)
         eventually(lambda: running.notes.of(key)[-1].jobs == ("ours",))
-
-
-@pytest.mark.serial
-def test_a_pass_follows_its_event_at_once(
-    frame: Start, cluster: ControlPlane, namespace: str
-) -> None:
-    key, delays = SearchKey(namespace, "r18"), []
-    with frame() as running:
-        cluster.api.create(manifest("r18"), namespace)
-        see_by_watch(cluster, running, key)
-        for number in range(20):
-            version = suspend(cluster, key, number % 2 == 0)
-            answered = time.perf_counter()
-            seen = eventually(partial(passes_of, running, key, version))
-            delays.append(seen[0].at - answered)
-    print(f"event to pass: median {sorted(delays)[10] * 1000:.1f} ms, worst {max(delays):.3f} s")
-    assert sorted(delays)[10] <= 0.25
 
 
 def test_watches_go_on_when_the_api_server_restarts(
@@ -275,16 +228,6 @@ def test_whole_lists_find_what_no_watch_told(
         phantom["metadata"] |= {"namespace": namespace, "uid": "phantom", "resourceVersion": "1"}
         running.cache.put_job(phantom)
         eventually(lambda: running.notes.of(key)[-1].jobs == ("r18-base",))
-
-
-def health(url: str) -> tuple[int, Any]:
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, None
-    except OSError:
-        return 0, None
 
 
 def test_health_turns_red_when_the_queue_is_stuck(
