@@ -12,7 +12,7 @@ from detnas.records import keys
 from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult, ExportResult, Outcome
 from detnas.search.base import BaseFacts
-from detnas.search.ledger import LedgerEntry
+from detnas.search.ledger import LedgerEntry, is_whole
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 
@@ -76,22 +76,24 @@ class EndingReader:
             finetuned = scored(facts, best.trial, finetune, best.teacher)
         elif finetune is not None:
             failure = f"{finetune.outcome}: {finetune.message}"
-        earlier = self._finetuned_before(others, facts) if self.finetunes else ()
+        earlier = self._finetuned_before(ending, others, facts) if self.finetunes else ()
         winner = choose_winner(best, finetuned, failure, earlier)
         folder = self._export_folder(winner.candidate)
         return replace(ending, finetuned=finetuned, winner=winner, export_folder=folder)
 
     def _finetuned_before(
-        self, entries: Sequence[LedgerEntry], facts: BaseFacts
+        self, ending: Ending, others: Sequence[LedgerEntry], facts: BaseFacts
     ) -> tuple[Candidate, ...]:
         """Students of trials that were the best when there were fewer trials."""
-        there = {f"{self.search}/{name}" for name in self.store.folders(f"{self.search}/")}
+        folders = {f"{self.search}/{name}" for name in self.store.folders(f"{self.search}/")}
+        first = keys.finetune_folder(self.search)
+        earlier = {one for one in folders if one.startswith(first)} - {ending.finetune_folder}
         found = []
-        for entry in entries:
-            folder = self._finetune_folder(entry)
-            key = keys.result_key(folder)
-            result = load_record(self.store, key, DetectorResult) if folder in there else None
-            if result is not None and result.outcome is Outcome.SUCCEEDED:
+        for entry in others if earlier else ():
+            if (folder := self._finetune_folder(entry)) not in earlier:
+                continue
+            result = load_record(self.store, keys.result_key(folder), DetectorResult)
+            if result and result.outcome is Outcome.SUCCEEDED and is_whole(result):
                 found.append(scored(facts, entry.index, result, entry.proposal.teacher))
         return tuple(found)
 
