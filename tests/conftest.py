@@ -23,7 +23,7 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with files of long tests, so that no worker is left alone with one at the end."""
+    """Begin with the longest, so that no worker is left alone with one at the end."""
     items.sort(key=_rank)
 
 

@@ -24,7 +24,6 @@ def run_checks(environment: Environment, pytest_arguments: Sequence[str]) -> Non
         name, *options = title.split()
         run_shown(title, [environment.program(name), *options], variables)
     obtain_for_tests()
-    # Whole files: what a module sets up, such as searches that wait for a minute, is set up once.
-    distribution = ["-n", WORKERS, "--dist", "loadfile", "--no-loadscope-reorder"]
+    distribution = ["-n", WORKERS, "--dist", "worksteal"]
     command: Command = [environment.program("pytest"), *distribution, *pytest_arguments]
     run_shown("pytest", command, variables, own_ending=True)
