@@ -99,7 +99,7 @@ class Finding:
         live = [jobs[name] for name in names if name in jobs]
         now, before = datetime.now(UTC), self.memory.running.read
         if before is not None and (now - before).total_seconds() < self.progress_seconds / 2:
-            return  # this pass is the first, and began with it
+            return  # as after a start: the pass had to know their time before it decided
         with self.undone:
             self.memory.running.look_up(live, self.jobs.pods_of(*names), now)
             return
