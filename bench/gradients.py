@@ -14,7 +14,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import torch
-from mmdet.models.detectors import TwoStageDetector
 from torch import Tensor
 
 from detnas.records import keys
@@ -27,6 +26,7 @@ from detnas_trainer.data.detection_data import DetectionData, batches
 from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.detector import detector_state, load_detector
 from detnas_trainer.distillation import Adaptor, Distiller
+from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.training.loop import seed_everything
 from detnas_trainer.weights import load_weights
 

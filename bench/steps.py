@@ -6,10 +6,9 @@ from statistics import median
 from typing import Any
 
 import torch
-from mmdet.models.detectors import TwoStageDetector
-from mmdet.structures import DetDataSample
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
+
+from detnas_trainer.openmmlab import DetDataSample, InstanceData, TwoStageDetector
 
 Step = Callable[[], None]
 _UNTIMED = 3

@@ -18,7 +18,7 @@ from tools.example import run_example
 from tools.process import Command, StepFailed, clock, run_logged, say
 
 ROOT = Path(__file__).resolve().parent.parent
-IMPORTS = "import cv2, mmcv.ops, mmdet.apis, detnas, detnas_operator, detnas_trainer"
+IMPORTS = "import cv2, detnas, detnas_operator, detnas_trainer.openmmlab"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -15,6 +15,9 @@ from detnas.records.requests import BaseRequest
 from detnas.records.settings import DataLocation, DetectorShape, Resolution, Training
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record, load_record
+from detnas_trainer import mmcv_ext
+
+mmcv_ext.install()  # before any test imports mmdet
 
 SIDE = 64
 CLASSES = ("disc", "square")

@@ -5,18 +5,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import mmdet.models  # noqa: F401 - registers mmdet's modules
-from mmdet.models.detectors import TwoStageDetector
-from mmdet.registry import MODELS
-from mmengine.config import ConfigDict
-from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 import detnas_trainer.backbone  # noqa: F401 - registers the backbone
 from detnas.architecture import Architecture
 from detnas.records.settings import DetectorShape
+from detnas_trainer.openmmlab import MODELS, ConfigDict, DefaultScope, MMLogger, TwoStageDetector
 from detnas_trainer.weights import check_state
 
 STRIDES = (4, 8, 16, 32, 64)

@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from mmdet.models.detectors import TwoStageDetector
-from mmdet.structures import DetDataSample
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detnas.records.results import Score
 from detnas.records.settings import Resolution
 from detnas_trainer.data.detection_data import DetectionData, batches, quiet
+from detnas_trainer.openmmlab import DetDataSample, TwoStageDetector
 
 Detection = dict[str, Any]
 """One detected box in COCO's form: image_id, category_id, bbox (x, y, width, height), score."""

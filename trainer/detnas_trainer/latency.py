@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from statistics import median
 
 import torch
-from mmdet.models.detectors import TwoStageDetector
 
 from detnas.records.results import Latency
 from detnas.records.settings import Resolution
 from detnas_trainer.data.detection_data import Batch, DetectionData, collate
 from detnas_trainer.data.draws import Sample
+from detnas_trainer.openmmlab import TwoStageDetector
 
 
 @dataclass(frozen=True)

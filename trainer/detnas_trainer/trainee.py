@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmdet.models.detectors import TwoStageDetector
 from torch import Tensor
+
+from detnas_trainer.openmmlab import TwoStageDetector
 
 Losses = Mapping[str, Tensor | list[Tensor]]
 """Losses by name, as mmdet gives them; those with ``loss`` in their names are summed."""

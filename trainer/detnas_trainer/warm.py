@@ -57,9 +57,9 @@ def _warmed() -> Run:
     # Asking the driver whether there is a GPU would spoil CUDA for the children.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     import cv2
-    from mmdet.utils import register_all_modules
 
     from detnas_trainer import jobs
+    from detnas_trainer.openmmlab import register_all_modules
 
     cv2.setNumThreads(0)  # its threads would not survive the fork
     register_all_modules(init_default_scope=False)

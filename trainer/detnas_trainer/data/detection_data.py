@@ -8,13 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-import mmcv
 import numpy as np
 import torch
-from mmcv.transforms import Compose
-from mmdet.datasets import CocoDataset
-from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip, Resize
-from mmdet.structures import DetDataSample
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -22,6 +17,16 @@ from torch.utils.data import DataLoader, Dataset
 from detnas.records.settings import DataLocation, Resolution
 from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.draws import Sample
+from detnas_trainer.openmmlab import (
+    CocoDataset,
+    Compose,
+    DetDataSample,
+    LoadAnnotations,
+    PackDetInputs,
+    RandomFlip,
+    Resize,
+    imread,
+)
 
 _CACHE_BYTES = 512 << 20
 _LOADING_SECONDS = 900.0
@@ -102,7 +107,7 @@ class DetectionData(Dataset[dict[str, Any]]):
     def _image(self, path: str) -> NDArray[np.uint8]:
         if path in self._decoded:
             return self._decoded[path]
-        image = mmcv.imread(path) if Path(path).is_file() else None
+        image = imread(path) if Path(path).is_file() else None
         if image is None:
             raise DataError(f"image {path} is missing or can not be read", "restore the file")
         # Small data sets are decoded once; of large ones the first images stay.

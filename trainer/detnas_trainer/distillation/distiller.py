@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from mmdet.models.detectors import TwoStageDetector
 from torch import Tensor, nn
 
 from detnas.errors import UserError
@@ -18,6 +17,7 @@ from detnas_trainer.distillation.losses import (
     plain_localization_loss,
 )
 from detnas_trainer.distillation.recording import BoxForward, box_forward, recorded
+from detnas_trainer.openmmlab import TwoStageDetector
 
 Losses = dict[str, Tensor]
 Term = Callable[[BoxForward, BoxForward], Tensor]

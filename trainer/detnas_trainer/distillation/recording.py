@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mmdet.models.roi_heads import StandardRoIHead
 from torch import Tensor
+
+from detnas_trainer.openmmlab import StandardRoIHead
 
 
 @dataclass(slots=True)

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from mmdet.models.detectors import TwoStageDetector
-
 from detnas.errors import UserError
 from detnas.records.requests import BaseRequest
 from detnas.records.results import DetectorResult
@@ -13,6 +11,7 @@ from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import build_detector
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.learning import device, learn, load_data, score_at
+from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.loop import seed_everything
 from detnas_trainer.weights import adapt_state, import_checkpoint

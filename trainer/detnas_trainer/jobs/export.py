@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-from mmdet.apis import init_detector
-from mmdet.models.detectors import TwoStageDetector
-
 from detnas.records.artifacts import Artifact
 from detnas.records.requests import ExportRequest
 from detnas.records.results import ExportResult, Latency
@@ -16,6 +13,7 @@ from detnas_trainer.jobs.data_set import bring_whole_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.learning import device, score_at
 from detnas_trainer.latency import TimedDetector, measure_latency
+from detnas_trainer.openmmlab import TwoStageDetector, init_detector
 
 _TOLERANCE = 1e-3
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.models.detectors import TwoStageDetector
 from torch import Tensor
 
 from detnas.errors import UserError
@@ -22,6 +21,7 @@ from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.evaluation import evaluate
 from detnas_trainer.jobs.data_set import bring_whole_data
 from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.training.loop import Trainee, TrainingLoop, TrainingPlan
 
 

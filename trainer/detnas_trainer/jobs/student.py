@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmdet.models.detectors import TwoStageDetector
 from torch import Tensor
 
 from detnas.actions import PROTECTED_STEPS, AddedBlock, age
@@ -20,6 +19,7 @@ from detnas_trainer.evolve import evolve
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.learning import device, learn, load_data, score_at
 from detnas_trainer.jobs.teacher import load_teacher
+from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee, Losses
 from detnas_trainer.training.loop import seed_everything
 

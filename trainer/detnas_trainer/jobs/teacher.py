@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmdet.models.detectors import TwoStageDetector
-
 from detnas.records.requests import Pool, TrainingRequest
 from detnas.store.cache import default_cache_folder
 from detnas.teachers import Teacher
@@ -16,6 +14,7 @@ from detnas_trainer.data.draws import statistics_samples
 from detnas_trainer.detector import load_detector
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.learning import device
+from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet import extract_teacher
 from detnas_trainer.weights import WeightsError, load_weights, save_weights
 

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from mmdet.models.detectors import TwoStageDetector
 from torch import Tensor, nn
 
 from detnas.errors import UserError
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
+from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet.slicing import SubnetPlan, plan_subnet
 
 

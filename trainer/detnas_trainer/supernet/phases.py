@@ -7,13 +7,13 @@ space, and the supernet as phase 0 left it teaches that subnet.
 from collections.abc import Mapping
 from typing import Any
 
-from mmdet.models.detectors import TwoStageDetector
 from torch import Tensor, nn
 
 from detnas.errors import UserError
 from detnas.records.requests import PoolPhaseRequest
 from detnas_trainer.detector import build_detector, load_detector
 from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
+from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet.elastic import ElasticDetector
 from detnas_trainer.supernet.importance import sort_channels
 from detnas_trainer.supernet.sampling import subnet_at

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from mmdet.models.detectors import TwoStageDetector
 from torch import Tensor
 
 from detnas.records.settings import DetectorShape
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 from detnas_trainer.data.detection_data import Batch
 from detnas_trainer.detector import load_detector
+from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet.bn_reset import reset_statistics
 from detnas_trainer.supernet.slicing import extract
 
