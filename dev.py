@@ -13,7 +13,7 @@ from tools.pythons import SUPPORTED, find_pythons, is_supported
 
 def _ensure_python() -> None:
     """Continue under a supported Python, or say how to get one. Kept free of newer syntax."""
-    if is_supported(sys.version_info):
+    if is_supported(sys.version_info[:2]):
         return
     for _, path in find_pythons():
         os.execv(path, [path, os.path.abspath(__file__), *sys.argv[1:]])  # noqa: PTH100, S606

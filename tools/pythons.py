@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 OLDEST = (3, 11)
@@ -18,9 +18,9 @@ _PROBE = "import sys, venv, ensurepip; print('%d %d' % sys.version_info[:2])"
 _PROBE_SECONDS = 30
 
 
-def is_supported(version: "Sequence[int]") -> bool:
+def is_supported(version: "tuple[int, ...]") -> bool:
     """Whether detnas runs on a Python version, of which major and minor are read."""
-    return OLDEST <= tuple(version[:2]) <= NEWEST
+    return OLDEST <= version[:2] <= NEWEST
 
 
 def find_pythons() -> "Iterator[tuple[tuple[int, int], str]]":
