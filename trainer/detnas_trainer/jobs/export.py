@@ -41,7 +41,7 @@ def export(job: Job[ExportRequest]) -> ExportResult:
         student = init_detector(
             str(folder / CONFIG), str(folder / CHECKPOINT), palette="none", device=str(device())
         )
-    job.workload.evaluating = len(data)
+    job.workload.evaluating = len(data) * request.resolution.pixels
     (score,) = score_at(job, student, data, (request.resolution,), "exported detector")
     if abs(score.map - request.expected_map) > _TOLERANCE:
         raise ExportMismatchError(
