@@ -1,13 +1,15 @@
 """What a real job says of the time left, while every step takes ten seconds by its clock."""
 
 from itertools import count
+from typing import cast
 
 import pytest
 
 from detnas.records.progress import Progress
+from detnas.records.requests import BaseRequest
 from detnas_trainer.jobs.base import base
 from detnas_trainer.jobs.folder import open_folder
-from detnas_trainer.jobs.job import opened_job
+from detnas_trainer.jobs.job import Job, opened_job
 from tests.trainer.conftest import Workplace, training
 
 TRAINED, SECONDS = 12, 10
@@ -27,7 +29,7 @@ def test_a_job_counts_down_its_training_and_its_evaluation(workplace: Workplace)
     with opened_job(open_folder("base", workplace.put(request))) as job:
         job.clock = lambda: next(seconds)
         job.reporter.report = listen  # type: ignore[method-assign]
-        base(job)
+        base(cast("Job[BaseRequest]", job))
     assert (job.workload.training, job.workload.evaluating) == (0, 0)
     trained, evaluated = said[:TRAINED], said[TRAINED:]
     assert trained[:8] == [None] * 8
