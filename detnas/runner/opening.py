@@ -1,6 +1,5 @@
 """From a manifest's path to a search: which store, which folder, which settings."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,13 +135,6 @@ def store_uri(text: str) -> str:
     # "s3:/bucket" is a slip of the pen, never a folder; the store's own error says so.
     is_uri = ":" in text.split("/", 1)[0]
     return text if is_uri else Path(text).absolute().as_uri()
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _overridden(manifest: DetNASSearch, overrides: Overrides, source: str) -> DetNASSearch:

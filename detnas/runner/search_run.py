@@ -16,22 +16,21 @@ from detnas.lifecycle.pool_retry import retry_failed_pool
 from detnas.lifecycle.requesting import Requesting
 from detnas.lifecycle.state import SearchReader, SearchState
 from detnas.plan.stages import DueJob, Phase, Plan, Verb, plan
+from detnas.processors import processors, threads_asked_for
 from detnas.records import keys
 from detnas.records.results import Outcome
 from detnas.runner.errors import Interrupted, RunError
 from detnas.runner.job_server import JobServer
-from detnas.runner.opening import OpenedSearch, begin, cores
+from detnas.runner.opening import OpenedSearch, begin
 from detnas.runner.run_lock import run_lock
 from detnas.runner.running_jobs import Ended, Limits, RunningJobs
 from detnas.runner.stopping import StopRequest
+from detnas.runner.threads import job_threads
 from detnas.runner.watcher import Watcher
 from detnas.search.history import write_segments
 
 WARM_TRAINER = (sys.executable, "-m", "detnas_trainer.warm")
 """The server that runs jobs; `detnas` itself never imports the trainer."""
-
-_ALONE = (Verb.PREPARE, Verb.FINETUNE, Verb.EXPORT)
-"""Jobs beside which nothing runs: they compute with every core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,8 @@ class RunSettings:
     Attributes:
         trainer: command of the job server.
         limits: how often a job is tried.
-        cores: that the jobs share.
+        processors: that the jobs share.
+        threads: of every job, where the user has set it; else its share of the processors.
         breaker: trials in a row lost to the machine's failures, after which the run stops.
         tick: seconds between two looks at the clock, the display and Ctrl-C.
         poll: seconds between two looks at a pool that another search trains.
@@ -50,7 +50,8 @@ class RunSettings:
 
     trainer: tuple[str, ...] = WARM_TRAINER
     limits: Limits = field(default_factory=Limits)
-    cores: int = field(default_factory=cores)
+    processors: int = field(default_factory=processors)
+    threads: int | None = field(default_factory=threads_asked_for)
     breaker: int = 5
     tick: float = 0.2
     poll: float = 5.0
@@ -154,9 +155,9 @@ class SearchRun:
             self._start(due, request.key)
 
     def _start(self, due: DueJob, folder: str) -> None:
-        alone = due.verb in _ALONE
-        share = max(1, self._settings.cores // self._requests.spec.search.parallelism)
-        self._jobs.start(due, folder, self._settings.cores if alone else share)
+        parallelism = self._requests.spec.search.parallelism
+        share = job_threads(due.verb, parallelism, self._settings.processors)
+        self._jobs.start(due, folder, self._settings.threads or share)
 
     def _propose(self, decided: Plan) -> None:
         """Record new trials, each before it is started."""

@@ -20,13 +20,13 @@ from detnas.search.front import FrontPoint
 from detnas.search.ledger import LedgerEntry
 from detnas.search.loose import LooseEntries
 from detnas.search.segments import SEGMENT
-from detnas.search.summary import LATEST_FAILURES, Summary
+from detnas.search.summary import LATEST_DURATIONS, LATEST_FAILURES, Summary
 from detnas.spec.search import MOST_PARALLEL
 from detnas.store import Store
 from detnas.store.artifacts import canonical_json, load_record
 from detnas.store.errors import CorruptRecord
 
-FORMAT: Literal[2] = 2
+FORMAT: Literal[3] = 3
 """Raised whenever folding the same trials gives another summary, or it is stored otherwise."""
 
 LARGEST_FOLDED = 12 << 20
@@ -75,7 +75,7 @@ class FoldedTrials(Schema):
     loose trials and fingerprints, as their modules pack them, in Base64.
     """
 
-    format: Literal[2]
+    format: Literal[3]
     segments: Count
     later: Annotated[tuple[Count, ...], Field(max_length=MOST_LOOSE)] = ()
     loose: Annotated[tuple[str, ...], Field(max_length=MOST_LOOSE)]
@@ -91,6 +91,7 @@ class FoldedTrials(Schema):
     evaluated: tuple[_Evaluated, ...]
     last_success: int
     milliseconds: Count
+    durations: Annotated[tuple[tuple[Count, Count], ...], Field(max_length=LATEST_DURATIONS)]
 
     @model_validator(mode="after")
     def _is_of_some_trials(self) -> "FoldedTrials":
@@ -99,10 +100,12 @@ class FoldedTrials(Schema):
         top, failures = ([one.index for one in some] for some in (self.top, self.failures))
         points = [(point.index, point.resolution) for point in self.front]
         parents = [one.parent for one in self.evaluated]
-        for listed in (self.later, self.missing, self.lost_trials, top, failures, points, parents):
+        timed = [index for index, _ in self.durations]
+        trials = (self.missing, self.lost_trials, top, failures, timed)
+        for listed in (self.later, *trials, points, parents):
             if len(set(listed)) != len(listed):
                 raise ValueError("it names something twice")
-        named = [*top, *failures, *self.lost_trials, *(index for index, _ in points)]
+        named = [*top, *failures, *self.lost_trials, *timed, *(index for index, _ in points)]
         if max([*named, self.last_success, self.inherited - 1]) >= self.next_index:
             raise ValueError(f"its trials have numbers below {self.next_index}")
         return self
@@ -194,6 +197,7 @@ def _record(folded: Folded) -> FoldedTrials:
         evaluated=tuple(sorted(evaluated, key=lambda e: -1 if e.parent is None else e.parent)),
         last_success=summary.last_success,
         milliseconds=summary.milliseconds,
+        durations=summary.durations,
     )
 
 
@@ -214,4 +218,5 @@ def _summary(record: FoldedTrials) -> Summary:
         },
         last_success=record.last_success,
         milliseconds=record.milliseconds,
+        durations=record.durations,
     )

@@ -15,6 +15,9 @@ from detnas.search.ledger import LedgerEntry
 LATEST_FAILURES = 5
 """Failed trials that are kept to say why they failed."""
 
+LATEST_DURATIONS = 9
+"""Trials by which the next ones' time is estimated: more would keep old times for longer."""
+
 
 MOST_MISSING = 100_000
 """Trials that may be in flight at a time; a damaged record could speak of any number."""
@@ -39,6 +42,8 @@ class Summary:
         last_success: number of the latest trial that succeeded; -1 while none has.
         milliseconds: wall time of all finished trials' jobs together; whole, so that the order
             of adding up is nothing.
+        durations: number and milliseconds of the latest own trials, by number, that were not lost
+            to the infrastructure; at most `LATEST_DURATIONS`.
     """
 
     top_k: int
@@ -53,6 +58,7 @@ class Summary:
     evaluated: Mapping[int | None, Fingerprints] = field(default_factory=dict)
     last_success: int = -1
     milliseconds: int = 0
+    durations: tuple[tuple[int, int], ...] = ()
 
     @property
     def known(self) -> int:
@@ -153,6 +159,7 @@ def _counted(summary: Summary, entry: LedgerEntry) -> Summary:
         outcomes=Counter(summary.outcomes) + Counter([entry.outcome]),
         failures=_failures(summary, entry),
         milliseconds=summary.milliseconds + round(entry.seconds * 1000),
+        durations=_durations(summary, entry),
     )
 
 
@@ -167,6 +174,13 @@ def _failures(summary: Summary, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
         return summary.failures
     failed = sorted((*summary.failures, entry), key=lambda failure: failure.index)
     return tuple(failed[-LATEST_FAILURES:])
+
+
+def _durations(summary: Summary, entry: LedgerEntry) -> tuple[tuple[int, int], ...]:
+    if entry.outcome is Outcome.INFRASTRUCTURE:
+        return summary.durations
+    taken = sorted((*summary.durations, (entry.index, round(entry.seconds * 1000))))
+    return tuple(taken[-LATEST_DURATIONS:])
 
 
 def _rank(entry: LedgerEntry) -> tuple[float, int]:

@@ -13,18 +13,22 @@ from tests.detnas.runner.pretended_search import ends
 
 
 @pytest.mark.slow
-def test_the_warmed_server_runs_real_jobs_and_takes_its_children_with_it(tmp_path: Path) -> None:
+def test_the_warmed_server_runs_real_jobs_and_takes_its_children_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     log = tmp_path / "log.txt"
     process = subprocess.Popen(
         [sys.executable, "-m", "detnas_trainer.warm"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=(tmp_path / "server.txt").open("w"),
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_DISPLAY_ENV": "TRUE"},
     )
     assert process.stdin is not None
     assert process.stdout is not None
     assert json.loads(process.stdout.readline()) == {"ready": True}
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in (tmp_path / "server.txt").read_text()
 
     ask(process.stdin, {"id": "a", "verb": "evaluate", "uri": tmp_path.as_uri(), "log": str(log)})
     assert json.loads(process.stdout.readline()) == {"id": "a", "exit": 2}

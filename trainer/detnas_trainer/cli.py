@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from detnas_trainer.openmp import set_up_openmp
 from detnas_trainer.training.interruption import STOPPED
 
 _VERBS = {
@@ -50,6 +51,7 @@ All end with rank 0's exit code; with 75 where the nodes do not meet, or one is 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the job's code."""
     options = _parser().parse_args(arguments)
+    set_up_openmp()
     if options.verb == "launch":
         # A peer that goes away is expected: no stack trace for each lost connection.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detnas_trainer.openmp import set_up_openmp
 from detnas_trainer.parents import die_with
 
 Run = Callable[[str, str], int]
@@ -54,6 +55,7 @@ def main() -> None:
 
 
 def _warmed() -> Run:
+    set_up_openmp()
     # Asking the driver whether there is a GPU would spoil CUDA for the children.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     import cv2

@@ -1,4 +1,4 @@
-"""The time left, from what trials took and what running jobs say of themselves."""
+"""The time left, from what the latest trials took and what running jobs say of themselves."""
 
 from dataclasses import replace
 
@@ -7,12 +7,13 @@ import pytest
 from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.state import SearchState
 from detnas.records.progress import Progress
+from detnas.records.results import Outcome
 from detnas.search import Convergence, Finished, History
 from detnas.search.history import write_segments
 from detnas.search.loose import LooseEntries
 from tests.detnas.memory_store import MemoryStore
 from tests.detnas.plan.searches import manifest
-from tests.detnas.trials import BASE, START, folded, proposal, succeeded
+from tests.detnas.trials import BASE, START, failed, folded, proposal, succeeded
 
 SPEC = manifest(search={"trials": 10, "parallelism": 2}).spec
 
@@ -32,29 +33,78 @@ def searching(*seconds: float) -> SearchState:
     return SearchState(facts=BASE, history=write_segments(MemoryStore(), "", history))
 
 
-def test_trials_that_wait_take_as_long_as_trials_took() -> None:
-    # 10 trials, 3 ended, 2 run: 5 wait for 2 slots, 40 s each, after the longer of those that run.
+def test_trials_that_wait_begin_as_others_end_and_take_what_the_latest_took() -> None:
+    # 10 trials, 3 ended, 2 run: of 5 that wait, 40 s each, two or three follow each that runs.
     state = searching(30, 40, 50)
     left = search_seconds_left(state, SPEC, [said(12.0), said(25.0)])
-    assert left == pytest.approx(5 * 40 / 2 + 25)
-    assert search_seconds_left(state, SPEC, [None, said(None)]) == pytest.approx(5 * 40 / 2)
+    assert left == pytest.approx(12 + 3 * 40)
+
+
+def test_a_running_trial_that_says_nothing_yet_takes_as_long_as_others_took() -> None:
+    state = searching(30, 40, 50)
+    assert search_seconds_left(state, SPEC, [None, said(None)]) == pytest.approx(40 + 3 * 40)
+
+
+def test_one_that_waits_takes_its_whole_time_however_many_run_at_once() -> None:
+    spec = manifest(search={"trials": 6, "parallelism": 8}).spec
+    assert search_seconds_left(searching(30, 40, 50), spec, [said(1.0), said(9.0)]) == 40
+    spec = manifest(search={"trials": 6, "parallelism": 2}).spec
+    assert search_seconds_left(searching(30, 40, 50), spec, [said(1.0), said(9.0)]) == 41
+
+
+def test_the_last_running_trials_say_it_themselves() -> None:
+    spec = manifest(search={"trials": 3, "parallelism": 2}).spec
+    assert search_seconds_left(searching(30), spec, [said(12.0), said(25.0)]) == 25
+    assert search_seconds_left(searching(30), spec, [said(12.0), said(None)]) is None
 
 
 def test_trials_that_are_packed_count_like_others() -> None:
     spec = manifest(search={"trials": 200, "parallelism": 2}).spec
-    for loose in ((), (30.0,)):
-        state = searching(*[10.0, 50.0] * 50, *loose)
-        assert len(state.history.loose) == len(loose)
-        left, mean = 98 - len(loose), (3000 + sum(loose)) / (100 + len(loose))
-        assert search_seconds_left(state, spec, []) == pytest.approx(left * mean / 2)
+    state = searching(*[500.0] * 50, *[10.0] * 50)
+    assert not state.history.loose
+    assert search_seconds_left(state, spec, []) == pytest.approx(98 * 10 / 2)
 
 
-def test_before_a_trial_has_ended_it_is_unknown() -> None:
-    assert search_seconds_left(searching(), SPEC, [said(9.0)]) is None
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        pytest.param([4000.0, 400, 40, 40, 40, 40], id="slow at first"),
+        pytest.param([400.0] * 30 + [40] * 5, id="ten times faster since five trials"),
+        pytest.param([4.0] * 30 + [40] * 5, id="ten times slower since five trials"),
+        pytest.param([40.0, 40, 1, 40, 40, 86_400, 40], id="one failed at once and one hung"),
+    ],
+)
+def test_the_estimate_is_what_the_latest_trials_say(seconds: list[float]) -> None:
+    spec = manifest(search={"trials": 200, "parallelism": 1}).spec
+    waiting = 200 - len(seconds) - 2
+    found = search_seconds_left(searching(*seconds), spec, [])
+    assert found == pytest.approx(waiting * 40)
+
+
+def test_trials_that_were_lost_to_the_machine_say_nothing_of_the_others() -> None:
+    lost = [
+        failed(proposal(number), Outcome.INFRASTRUCTURE).model_copy(update={"seconds": 9e5})
+        for number in range(10)
+    ]
+    ended = [
+        succeeded(proposal(number), 0.3, 0.4).model_copy(update={"seconds": 40.0})
+        for number in range(10, 13)
+    ]
+    state = SearchState(facts=BASE, history=History(folded([*lost, *ended])))
+    spec = manifest(search={"trials": 10, "parallelism": 1}).spec
+    assert search_seconds_left(state, spec, []) == pytest.approx(7 * 40)
+    only_lost = SearchState(facts=BASE, history=History(folded(lost)))
+    assert search_seconds_left(only_lost, spec, []) is None
+
+
+@pytest.mark.parametrize("ended", [0, 1, 2])
+def test_before_three_trials_have_ended_it_is_unknown(ended: int) -> None:
+    assert search_seconds_left(searching(*[30.0] * ended), SPEC, [said(9.0)]) is None
 
 
 def test_before_and_after_the_trials_the_jobs_say_it() -> None:
     over = replace(searching(30), decision=Finished(Convergence.TRIALS, "all are decided"))
     for state in (SearchState(), over):
-        assert search_seconds_left(state, SPEC, [said(9.0), said(7.0), None]) == 9.0
+        assert search_seconds_left(state, SPEC, [said(9.0), said(7.0)]) == 9.0
+        assert search_seconds_left(state, SPEC, [said(9.0), None]) is None
         assert search_seconds_left(state, SPEC, []) is None

@@ -69,7 +69,8 @@ def run(folder: Path, verb: str, uri: str) -> int:
     started = datetime.now(UTC)
     attempt = keys.attempt_folder(request.key, number)
     create_record(store, f"{attempt}/attempt.json", Attempt(number=number, started=started))
-    print(f"{verb}: attempt {number}", flush=True)
+    threads = os.environ["OMP_NUM_THREADS"]
+    print(f"{verb}: attempt {number}, threads: {threads}", flush=True)
     progress = Progress(activity="training", done=1, total=2, epoch=1, epochs=1, updated=started)
     put_record(store, f"{attempt}/progress.json", progress)
     what = fault(folder, request.key, number)

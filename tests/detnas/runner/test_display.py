@@ -30,7 +30,7 @@ SAID = Progress(
 STATE = SearchState(
     facts=BASE,
     history=History(
-        folded([succeeded(proposal(0), 0.3), succeeded(proposal(1), 0.5)]),
+        folded([succeeded(proposal(index), score) for index, score in enumerate((0.3, 0.5, 0.2))]),
         in_flight=(proposal(3),),
         loose=LooseEntries(succeeded(proposal(index), 0.1 + index / 5) for index in (0, 1)),
     ),
@@ -77,7 +77,7 @@ def test_it_shows_where_the_search_and_its_jobs_are(screen: Screen, job: Running
     best = STATE.history.summary.best
     assert best is not None
     for shown in (
-        "Searching", "trials 2/10", f"best H {best.h:.4f} (trial 1)", "left",
+        "Searching", "trials 3/10", f"best H {best.h:.4f} (trial 1)", " left",
         "trial 3", "training", "2/3", "5/60", "1.250",
     ):  # fmt: skip
         assert shown in screen.text

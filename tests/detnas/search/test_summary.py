@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from detnas.records.proposal import Step
 from detnas.records.results import Outcome
 from detnas.search import LedgerEntry, Summary, fold
-from detnas.search.summary import fingerprint
+from detnas.search.summary import LATEST_DURATIONS, fingerprint
 from tests.detnas.trials import SPACE, failed, folded, proposal, searched, succeeded
 
 ENTRIES = list(searched(40, parallelism=4).entries.values())
@@ -43,6 +43,8 @@ def test_it_says_what_a_full_count_says(chosen: set[int], top_k: int) -> None:
     since = ranked[0].index if ranked else -1
     lost = {e.index for e in entries if e.outcome is Outcome.INFRASTRUCTURE}
     assert summary.lost == len(lost)
+    timed = sorted((e.index, round(e.seconds * 1000)) for e in entries if e.index not in lost)
+    assert summary.durations == tuple(timed[-LATEST_DURATIONS:])
     assert summary.stale == len({e.index for e in entries if e.index > since} - lost)
 
 

@@ -195,10 +195,10 @@ BOMB = base64.b64encode(
 
 def folded(**fields: object) -> bytes:
     record = {
-        "format": 2, "segments": 1, "loose": [], "topK": 2, "nextIndex": 101, "missing": [100],
+        "format": 3, "segments": 1, "loose": [], "topK": 2, "nextIndex": 101, "missing": [100],
         "lostTrials": [],
         "outcomes": {}, "top": [], "front": [], "failures": [], "evaluated": [],
-        "lastSuccess": -1, "milliseconds": 0,
+        "lastSuccess": -1, "milliseconds": 0, "durations": [],
     }  # fmt: skip
     return json.dumps({**record, **fields}).encode()
 
@@ -210,6 +210,9 @@ def folded(**fields: object) -> bytes:
         {"segments": 0, "nextIndex": 2**50},
         {"missing": [1]},
         {"missing": [100, 100]},
+        {"durations": [[101, 5]]},
+        {"durations": [[3, 5], [3, 6]]},
+        {"durations": [[number, 5] for number in range(10)]},
         {"missing": []},
         {"lostTrials": [2**50]},
         {"lostTrials": [101]},

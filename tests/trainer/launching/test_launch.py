@@ -7,6 +7,7 @@ checkpoint when the nodes meet again is shown in `tests/operator/outcomes/test_s
 import contextlib
 import itertools
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -193,11 +194,17 @@ def test_whatever_is_stopped_or_lost_both_end_and_go_on_from_the_checkpoint(
 
 
 def test_rank_0_trains_both_end_well_and_a_result_needs_no_peers(
-    place: Place, workplace: Workplace
+    place: Place, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setenv("OMP_DISPLAY_ENV", "TRUE")
     uri = workplace.put(workplace.base_request(KEY, training=training(1)))
     with place.pair(uri, REAL) as pair:
         assert pair.codes() == (0, 0)
+    for log in pair.logs:  # of the launcher and of its rank
+        policies = re.findall(r"OMP_WAIT_POLICY = '(\w+)'", log.read_text())
+        assert len(policies) >= 2
+        assert set(policies) == {"PASSIVE"}
     result = workplace.result(KEY, DetectorResult)
     assert (result.outcome, result.attempt, result.iterations) == (Outcome.SUCCEEDED, 1, 3)
     assert "training is not distributed yet" in pair.logs[1].read_text()

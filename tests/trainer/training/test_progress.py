@@ -8,7 +8,7 @@ from detnas.records.progress import Progress
 from detnas.store import Store, open_store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import StoreFull
-from detnas_trainer.training.progress import ProgressReporter, Workload, describe
+from detnas_trainer.training.progress import ProgressReporter, describe
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -54,13 +54,3 @@ def test_a_line_says_where_the_job_is() -> None:
     assert describe(progress, learning_rate="0.01") == (
         "training  epoch 1/3  20/60  loss 0.5123  learning rate 0.01  12 s left"
     )
-
-
-def test_the_estimate_covers_the_evaluation_to_come() -> None:
-    workload = Workload(training=30, evaluating=60)
-    assert workload.seconds_left() is None
-    workload.seconds_per_image["training"] = 2.0
-    assert workload.seconds_left() == pytest.approx(30 * 2 + 60 * 2 / 3)
-    workload.training = 0
-    workload.seconds_per_image["evaluating"] = 0.5
-    assert workload.seconds_left() == pytest.approx(30)

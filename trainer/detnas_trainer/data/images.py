@@ -1,12 +1,13 @@
 """Whether every annotated image is there and whole."""
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 from PIL import Image
+
+from detnas.processors import processors
 
 _AT_ONCE = 64
 
@@ -24,11 +25,11 @@ def broken_images(
     Args:
         folder: what the names are relative to.
         files: name and annotated (width, height) in pixels.
-        workers: threads; by default as many as there are cores.
+        workers: threads; by default one for each processor that this process may use.
         checked: is told, time and again, how many more images were looked at.
     """
     remaining = iter(files.items())
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as threads:
+    with ThreadPoolExecutor(workers or processors()) as threads:
         # Some at a time, so that whoever is told can stop it without waiting for the rest.
         while some := list(islice(remaining, _AT_ONCE)):
             found = threads.map(lambda item: _problem(folder, *item), some)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -57,8 +58,8 @@ def load_data(job: Job[Any]) -> DataSet:
             DetectionData(request.data, "val", request.classes),
         )
     plan = plan_of(request, data.train)
-    job.workload.training = plan.iterations * request.training.batch_size
-    job.workload.evaluating = len(data.val) * len(request.resolutions)
+    job.workload.training = plan.iterations * pixels_per_step(plan)
+    job.workload.evaluating = len(data.val) * sum(size.pixels for size in request.resolutions)
     return data
 
 
@@ -96,6 +97,12 @@ def plan_of(request: TrainingRequest, data: DetectionData) -> TrainingPlan:
     return TrainingPlan(request.training, draws)
 
 
+def pixels_per_step(plan: TrainingPlan) -> float:
+    """Pixels that a step trains on, on the average of the resolutions that are drawn."""
+    draws = plan.draws
+    return draws.batch_size * fmean(size.pixels for size in draws.resolutions)
+
+
 def learn(job: Job[Any], trainee: Trainee, data: DetectionData) -> Learned:
     """Train to the end of the request's schedule, on from the job's checkpoint if it has one.
 
@@ -114,6 +121,7 @@ def learn(job: Job[Any], trainee: Trainee, data: DetectionData) -> Learned:
             loop.resume(job.checkpoint, job.checkpoints.tensors(job.checkpoint))
     with job.activity("training"):
         loop.run()
+    job.workload.training = 0.0  # also where the checkpoint was of the last step
     return Learned(plan.iterations, loop.final_loss())
 
 
@@ -122,18 +130,12 @@ class _Surroundings:
 
     def __init__(self, job: Job[Any], plan: TrainingPlan) -> None:
         self._job = job
-        self._batch = plan.training.batch_size
-        self._first: tuple[int, float] | None = None
+        self._pixels = pixels_per_step(plan)
 
     def stepped(self, progress: Progress, rate: float) -> None:
-        job, now = self._job, self._job.clock()
-        job.workload.training = (progress.total - progress.done) * self._batch
-        # The first step also warms caches: time is taken from its end on.
-        if self._first is None:
-            self._first = (progress.done, now)
-        elif progress.done > self._first[0]:
-            images = (progress.done - self._first[0]) * self._batch
-            job.workload.seconds_per_image["training"] = (now - self._first[1]) / images
+        job = self._job
+        job.workload.training = (progress.total - progress.done) * self._pixels
+        job.workload.training_pace.advanced(self._pixels, job.clock())
         job.report(progress, learning_rate=f"{rate:.5f}")
 
     def wants_checkpoint(self) -> bool:
@@ -171,6 +173,7 @@ def score_at(
         Interrupted: the process was asked to stop.
     """
     scores = []
+    job.workload.evaluating_pace.interrupted()
     with job.activity("evaluating"):
         for resolution in resolutions:
             watcher = _EvaluationWatcher(job, resolution, len(data), name)
@@ -185,17 +188,17 @@ class _EvaluationWatcher:
     def __init__(self, job: Job[Any], resolution: Resolution, images: int, name: str) -> None:
         self._job = job
         self._details: dict[str, object] = {"at": resolution} | ({"of": name} if name else {})
+        self._pixels = resolution.pixels
         self._images = images
         self._finished = 0
-        self._start = job.clock()
 
     def done(self, images: int) -> None:
         job = self._job
         job.interruption.check()
         self._finished += images
-        job.workload.evaluating = max(0, job.workload.evaluating - images)
-        seconds = job.clock() - self._start
-        job.workload.seconds_per_image["evaluating"] = seconds / self._finished
+        pixels = images * self._pixels
+        job.workload.evaluating = max(0.0, job.workload.evaluating - pixels)
+        job.workload.evaluating_pace.advanced(pixels, job.clock())
         progress = Progress(
             activity="evaluating",
             done=self._finished,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from random import Random
+from statistics import fmean
 
 from torch import Tensor
 
@@ -24,7 +25,7 @@ def pool(job: Job[PoolPhaseRequest]) -> PoolPhaseResult:
     """Train the phase, score subnets of its space, publish the supernet's weights."""
     data = load_data(job)
     subnets = dict(_scored_subnets(job.request))
-    job.workload.evaluating = len(data.val) * (len(job.request.resolutions) + len(subnets) - 1)
+    job.workload.evaluating = len(data.val) * _scored_pixels(job.request, len(subnets))
     with job.activity("building"):
         phase = _phase(job)
     learned = learn(job, phase, data.train)
@@ -62,6 +63,12 @@ def _scored_subnets(request: PoolPhaseRequest) -> Iterator[tuple[str, Teacher]]:
     random = Random(seed_of("scored subnets", request.seed))
     for number in range(1, _RANDOM_SUBNETS + 1):
         yield f"random {number}", space.sample(random)
+
+
+def _scored_pixels(request: PoolPhaseRequest, subnets: int) -> float:
+    """Pixels that all scores take of each image; where the largest is best is not known yet."""
+    sizes = [resolution.pixels for resolution in request.resolutions]
+    return sum(sizes) + (subnets - 1) * fmean(sizes)
 
 
 def _scores(

@@ -8,31 +8,36 @@ from detnas.records.progress import Progress
 from detnas.store import Store
 from detnas.store.artifacts import put_record
 from detnas.store.errors import StoreUnavailable
+from detnas_trainer.training.pace import Pace
 
 _EVALUATION_STEP = 1 / 3
-"""An image costs about a third in evaluation of what it costs in training: no backward pass."""
+"""A pixel costs about a third in evaluation of what it costs in training: no backward pass."""
 
 log = logging.getLogger("detnas_trainer")
 
 
 @dataclass
 class Workload:
-    """Images a job has still to train and to evaluate, and how fast it goes.
+    """What a job has still to train on and to evaluate, and how fast that goes.
+
+    Work is counted in pixels: an image's cost grows with the resolution it is seen at.
 
     Attributes:
-        training: images left to train on.
-        evaluating: images left to evaluate, each resolution counted.
-        seconds_per_image: measured for each activity.
+        training: pixels left to train on.
+        evaluating: pixels left to evaluate.
+        training_pace: seconds per pixel of training.
+        evaluating_pace: seconds per pixel of evaluation.
     """
 
-    training: int = 0
-    evaluating: int = 0
-    seconds_per_image: dict[str, float] = field(default_factory=dict)
+    training: float = 0.0
+    evaluating: float = 0.0
+    training_pace: Pace = field(default_factory=Pace)
+    evaluating_pace: Pace = field(default_factory=Pace)
 
     def seconds_left(self) -> float | None:
-        """Estimate for the whole job; none before anything was measured."""
-        training = self.seconds_per_image.get("training")
-        evaluating = self.seconds_per_image.get("evaluating")
+        """Estimate for the whole job; none while too little was measured."""
+        training = self.training_pace.seconds_per_unit
+        evaluating = self.evaluating_pace.seconds_per_unit
         if evaluating is None and training is not None:
             evaluating = training * _EVALUATION_STEP
         if evaluating is None or (training is None and self.training):

@@ -1,0 +1,89 @@
+"""How many processors this process may use: by its CPU affinity and its cgroups' quotas.
+
+A process sees every processor of its machine; with a thread for each of them in a container that
+is granted two, the scheduler keeps most of its threads waiting most of the time.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+_PROCESS = Path("/proc/self")
+
+
+def processors(process: Path = _PROCESS) -> int:
+    """Return the processors that this process may use, at least 1.
+
+    Args:
+        process: its folder in procfs, which names its cgroups.
+    """
+    quota = processor_quota(process)
+    return affinity() if quota is None else max(1, min(affinity(), int(quota)))
+
+
+def affinity() -> int:
+    """Return the processors that this process may be scheduled on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def threads_asked_for(environment: Mapping[str, str] = os.environ) -> int | None:
+    """Return the threads that `OMP_NUM_THREADS` asks for; none where it is unset or no number."""
+    outermost = environment.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(outermost) if outermost.isdecimal() and int(outermost) else None
+
+
+def processor_quota(process: Path = _PROCESS) -> float | None:
+    """Return the processors' worth of time that cgroups grant this process; none without a limit.
+
+    A group's limit also binds the groups within it: the smallest on the way up counts. What cannot
+    be read or understood limits nothing.
+
+    Args:
+        process: its folder in procfs.
+    """
+    limits: list[float] = []
+    with contextlib.suppress(OSError, ValueError):
+        limits += [limit for group in _groups(process) if (limit := _limit(group)) is not None]
+    return min(limits, default=None)
+
+
+def _groups(process: Path) -> Iterator[Path]:
+    """Yield the folders of the process's cgroups that may limit its CPU time, of both versions."""
+    mounts = (process / "mountinfo").read_text().splitlines()
+    for line in (process / "cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for mount in mounts:
+            left, _, right = mount.partition(" - ")
+            kind, _, options = right.split(" ", 2)
+            if kind == ("cgroup" if controllers else "cgroup2") and (
+                not controllers or "cpu" in options.split(",")
+            ):
+                root, mount_point = left.split()[3:5]
+                yield from _upwards(Path(mount_point), PurePosixPath(path), root)
+
+
+def _upwards(mount_point: Path, path: PurePosixPath, root: str) -> Iterator[Path]:
+    """Yield a group's folder and those above it that are mounted."""
+    within = path.relative_to(root) if path.is_relative_to(root) else PurePosixPath()
+    if ".." in within.parts:  # the process was moved out of its namespace's part of the tree
+        within = PurePosixPath()
+    for place in (within, *within.parents):
+        yield mount_point / place
+
+
+def _limit(group: Path) -> float | None:
+    """Return a group's own limit, in processors."""
+    with contextlib.suppress(OSError, ValueError):
+        if (group / "cpu.max").is_file():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            quota, period = ((group / name).read_text() for name in names)
+        if quota != "max" and int(quota) > 0 and int(period) > 0:
+            return int(quota) / int(period)
+    return None

@@ -1,0 +1,90 @@
+"""How threads wait, and how many there are: what OpenMP itself has read in the trainer's process.
+
+OpenMP prints its settings when it is loaded, to the standard error of whoever loads it.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from detnas_trainer import openmp
+from detnas_trainer.openmp import set_up_openmp
+
+PASSIVELY = "OMP_WAIT_POLICY = 'PASSIVE'"
+JOB = """
+from detnas_trainer import cli, jobs
+
+def run(verb, uri):
+    import torch
+    return 0
+
+jobs.run = run
+cli.main(["evaluate", "file:///absent"])
+"""
+NODE = """
+from detnas_trainer import cli
+
+cli.main(["launch", "pool", "file:///absent"])
+"""
+
+
+def said_by_openmp(code: str, **settings: str) -> str:
+    """Start the trainer by hand, as far as torch's import, and return what OpenMP says."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OMP_", "GOMP_", "KMP_", "DETNAS_"))
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        env={**inherited, "OMP_DISPLAY_ENV": "TRUE", **settings},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "OPENMP DISPLAY ENVIRONMENT END" in ended.stderr
+    return ended.stderr
+
+
+@pytest.mark.parametrize("code", [JOB, NODE], ids=["job", "node of several"])
+def test_a_job_started_by_hand_waits_passively(code: str) -> None:
+    assert PASSIVELY in said_by_openmp(code)
+
+
+def test_the_users_own_settings_stay() -> None:
+    said = said_by_openmp(JOB, OMP_WAIT_POLICY="ACTIVE", OMP_NUM_THREADS="3")
+    assert re.findall(r"(?:POLICY|THREADS) = '(\w+)'", said) == ["3", "ACTIVE"]
+
+
+@pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "KMP_BLOCKTIME"])
+def test_whoever_says_how_long_threads_spin_is_not_contradicted(name: str) -> None:
+    own = {name: "100"}
+    set_up_openmp(own)
+    assert "OMP_WAIT_POLICY" not in own
+
+
+def test_a_quota_limits_the_threads_unless_the_user_says_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openmp, "affinity", lambda: 16)
+    monkeypatch.setattr(openmp, "processors", lambda: 2)
+    limited: dict[str, str] = {}
+    set_up_openmp(limited)
+    assert limited["OMP_NUM_THREADS"] == limited["OPENCV_FOR_THREADS_NUM"] == "2"
+    chosen = {"OMP_NUM_THREADS": "5"}
+    set_up_openmp(chosen)
+    assert chosen["OMP_NUM_THREADS"] == "5"
+
+
+def test_without_a_quota_the_number_of_threads_is_left_to_the_libraries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openmp, "affinity", lambda: 16)
+    monkeypatch.setattr(openmp, "processors", lambda: 16)
+    unlimited: dict[str, str] = {}
+    set_up_openmp(unlimited)
+    assert unlimited == {"OMP_WAIT_POLICY": "PASSIVE"}
