@@ -84,7 +84,7 @@ def test_a_fine_tuning_that_is_lost_costs_only_itself_and_is_tried_again(stage: 
     search = stage.begun("untuned", {"finetune": {"epochs": 1}}, trials=1)
     search.until_phase("Succeeded")
     said = search.condition("Succeeded")["message"]
-    assert "trial 0 has the best H" in said
+    assert "trial 0 has the best H of all trials" in said
     assert "fine-tuning failed (Infrastructure: Job untuned-finetune gave up" in said
     assert search.status["exported"]["trial"] == 0
     assert search.says("Degraded", "True", "FineTuningFailed")

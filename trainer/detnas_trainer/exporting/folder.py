@@ -19,7 +19,7 @@ CHECKPOINT = "detector.pth"
 
 _README = """# {title}
 
-Found by detnas from a detector trained on the same data. It needs PyTorch and mmdet 3.x, nothing
+{origin} It needs PyTorch and mmdet 3.x, nothing
 else; `{backbone}.py` beside this file is the one piece of code it brings along.
 
 ```python
@@ -43,6 +43,12 @@ Give both files by their paths from wherever you run this.
 
 `architecture.json` holds the same for programs.
 """
+
+_FOUND = "Found by detnas from a detector trained on the same data."
+_IS_BASE = (
+    "This is the base detector itself: the search found no student that is better than the base. "
+    "The search's report names the likely causes."
+)
 
 
 def write_folder(request: ExportRequest, state: Mapping[str, Tensor], folder: Path) -> list[Path]:
@@ -88,6 +94,7 @@ def _description(request: ExportRequest) -> dict[str, object]:
         "flops": cost.flops,
         "parameters": cost.parameters,
         "map": request.expected_map,
+        "isBase": request.is_base,
     }
 
 
@@ -97,6 +104,7 @@ def _readme(request: ExportRequest) -> str:
     )
     return _README.format(
         title=f"A detector of {len(request.classes)} classes for images of {request.resolution}",
+        origin=_IS_BASE if request.is_base else _FOUND,
         backbone=BACKBONE,
         map=request.expected_map,
         resolution=request.resolution,
