@@ -111,7 +111,7 @@ def _accepted(findings: Findings, before: Condition) -> _Claim:
     kept = f"all that is found is kept in {folder}"
     if search is None or not search.warnings:
         return _Claim(True, Reason("Accepted", kept))
-    return _Claim(True, Reason(WITH_WARNINGS, "; ".join([*search.warnings, kept])))
+    return _Claim(True, Reason(WITH_WARNINGS, "; ".join([kept, *search.warnings])))
 
 
 def _teachers_ready(findings: Findings, now: datetime) -> _Claim:
@@ -202,12 +202,12 @@ def _taken_away(search: SearchStatus) -> str:
     if student is None:
         return "the student is exported"
     why = [search.export_reason] if search.export_reason else []
+    causes = [f"likely cause: {cause}" for cause in search.likely_causes]
     if student.is_base:
-        causes = [f"likely cause: {cause}" for cause in search.likely_causes]
         return "; ".join([*why, f"the base is exported to {search.exported_to}", *causes])
     figures = detector_figures(student, None)
     than = detector_figures(base, None) if base else {}
     trial = search.exported_trial
     who = "the student" if trial is None else f"the student of trial {trial}"
     has = f"{who} has {gain(figures, than)}"
-    return "; ".join([has, f"it lies in {search.exported_to}", *why])
+    return "; ".join([has, f"it lies in {search.exported_to}", *why, *causes])
