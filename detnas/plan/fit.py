@@ -9,7 +9,7 @@ from detnas.records.settings import Resolution
 from detnas.spec.manifest import SearchSpec
 
 FEW_STEPS = 200
-"""A trial of fewer steps hardly adapts its student before it is scored."""
+"""A trial of fewer steps may score its student before it has adapted."""
 
 FEW_VALIDATION_IMAGES = 200
 """With fewer, mAP is uncertain by more than 3.5 points."""
@@ -97,9 +97,9 @@ def _of_training(planned: PlannedTraining, images: int) -> Iterator[str]:
     if planned.name == _TRIAL and steps < FEW_STEPS:
         yield (
             f"{field}: {counted(training.epochs, 'epoch')} of {counted(images, 'image')} in "
-            f"batches of {training.batch_size} are {counted(steps, 'step')} a trial, so that a "
-            f"student hardly adapts before it is scored; raise epochs or lower batchSize until "
-            f"there are {FEW_STEPS}"
+            f"batches of {training.batch_size} are {counted(steps, 'step')} a trial, which may be "
+            "too few for a student to adapt before it is scored; raise epochs or lower batchSize "
+            f"until there are {FEW_STEPS}"
         )
 
 
