@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from detnas.lifecycle.record import StoredSearch
+from detnas.lifecycle.state import SearchReader
 from detnas.lifecycle.status import SearchStatus, search_status
+from detnas.lifecycle.verifying import Verification
 from detnas.plan.stages import Phase, Verb
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
@@ -157,8 +159,31 @@ def test_a_fine_tuning_that_the_base_beat_is_not_verified_again(
     assert state.ending
     assert state.ending.finetune
     store.delete(state.ending.finetune.weights.key)
+    again = SearchReader(store, search.requests, Verification(store)).read()
+    assert again.ending
+    assert again.ending.finetune == state.ending.finetune
+
+
+def test_the_base_is_exported_beside_a_student_that_was_exported_before(
+    store: Store, scheduler: Scheduler
+) -> None:
+    """An earlier version lost the fine-tuning; now it makes the student better, but not enough."""
+    scheduler.answers |= {Verb.EVALUATE: worse, Verb.FINETUNE: lambda result: scaled(result, 0.2)}
+    search = tiny(store, "one", TUNED, trials=2)
     scheduler.run(search)
-    assert len(scheduler.ran(Verb.FINETUNE)) == 1
+    as_exported_before(search)
+    scheduler.run(search)
+    found = status(search)
+    assert found.exported_trial is None
+    assert found.exported_to == f"{search.uri}/students/best-base"
+    assert export_request(search, "best-base").is_base
+    state = reread(search)
+    assert state.ending
+    assert state.ending.finetune
+    store.delete(state.ending.finetune.weights.key)
+    again = SearchReader(store, search.requests, Verification(store)).read()
+    assert again.ending
+    assert again.ending.export_folder.endswith("/students/best-base")
 
 
 def test_the_page_says_that_no_student_is_better_and_why(
