@@ -8,6 +8,7 @@ from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.state import SearchReader
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.lifecycle.verifying import Verification
+from detnas.plan.candidate import scored
 from detnas.plan.stages import Phase, Verb
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
@@ -24,10 +25,10 @@ NONE_BETTER = "no student is better than the base"
 
 def worse(result: Result) -> Result:
     """A student's answer with an H far below any base's."""
-    return scaled(result, 0.1)
+    return with_map_times(result, 0.1)
 
 
-def scaled(result: Result, factor: float) -> Result:
+def with_map_times(result: Result, factor: float) -> Result:
     assert isinstance(result, DetectorResult)
     scores = tuple(s.model_copy(update={"map": min(1, s.map * factor)}) for s in result.scores)
     return result.model_copy(update={"scores": scores})
@@ -75,7 +76,10 @@ def test_the_base_is_exported_where_no_student_is_better(
 def test_a_fine_tuned_student_that_beats_the_base_is_exported(
     store: Store, scheduler: Scheduler
 ) -> None:
-    scheduler.answers |= {Verb.EVALUATE: worse, Verb.FINETUNE: lambda result: scaled(result, 100)}
+    scheduler.answers |= {
+        Verb.EVALUATE: worse,
+        Verb.FINETUNE: lambda result: with_map_times(result, 100),
+    }
     search = tiny(store, "one", TUNED, trials=2)
     scheduler.run(search)
     found = status(search)
@@ -105,7 +109,7 @@ def test_with_more_trials_a_better_student_is_exported_beside_the_base(
 ) -> None:
     scheduler.answers[Verb.EVALUATE] = worse
     scheduler.run(tiny(store, "one", trials=2))
-    scheduler.answers[Verb.EVALUATE] = lambda result: scaled(result, 100)
+    scheduler.answers[Verb.EVALUATE] = lambda result: with_map_times(result, 100)
     search = tiny(store, "one", trials=3)
     scheduler.run(search)
     found = status(search)
@@ -115,20 +119,24 @@ def test_with_more_trials_a_better_student_is_exported_beside_the_base(
     assert len(scheduler.ran(Verb.EXPORT)) == 2
 
 
-def as_exported_before(search: StoredSearch, *, done: bool = True) -> None:
-    """Replace the export by that of the best student, as an earlier version would have had it."""
+def as_exported_before(search: StoredSearch, trial: int, *, done: bool = True) -> None:
+    """Replace the export by that of a trial's student, as an earlier version would have had it."""
     state, requests, store = reread(search), search.requests, search.store
-    assert state.ending
+    assert state.facts
     assert state.prepare
     students = f"{requests.search}/students/"
     for key in list(store.list(students)):
         store.delete(key)
-    best, folder = state.ending.best, keys.student_folder(requests.search)
-    request = requests.export(folder, best, state.prepare, best)
+    key = keys.result_key(keys.trial_folder(requests.search, trial))
+    result = load_record(store, key, DetectorResult)
+    assert result
+    student = scored(state.facts, trial, result, None)
+    folder = keys.student_folder(requests.search)
+    request = requests.export(folder, student, state.prepare, student)
     create_record(store, keys.request_key(folder), request)
     if done:
-        times = {"started": best.result.started, "finished": best.result.finished}
-        create_record(store, keys.result_key(folder), ExportResult(**times, map=best.map))
+        times = {"started": result.started, "finished": result.finished}
+        create_record(store, keys.result_key(folder), ExportResult(**times, map=student.map))
 
 
 @pytest.mark.parametrize("done", [True, False], ids=["done", "begun"])
@@ -138,7 +146,9 @@ def test_a_student_that_was_exported_before_stays_and_is_said_to_be_no_better(
     scheduler.answers[Verb.EVALUATE] = worse
     search = tiny(store, "one", trials=2)
     scheduler.run(search)
-    as_exported_before(search, done=done)
+    best = status(search).best_trial
+    assert best is not None
+    as_exported_before(search, best, done=done)
     scheduler.run(search)
     found = status(search)
     assert (found.phase, found.improved) == (Phase.SUCCEEDED, False)
@@ -167,11 +177,14 @@ def test_a_fine_tuning_that_the_base_beat_is_not_verified_again(
 def test_the_base_is_exported_beside_a_student_that_was_exported_before(
     store: Store, scheduler: Scheduler
 ) -> None:
-    """An earlier version lost the fine-tuning; now it makes the student better, but not enough."""
-    scheduler.answers |= {Verb.EVALUATE: worse, Verb.FINETUNE: lambda result: scaled(result, 0.2)}
+    """It was the best when there were fewer trials."""
+    scheduler.answers |= {
+        Verb.EVALUATE: worse,
+        Verb.FINETUNE: lambda result: with_map_times(result, 0.2),
+    }
     search = tiny(store, "one", TUNED, trials=2)
     scheduler.run(search)
-    as_exported_before(search)
+    as_exported_before(search, 1 - (status(search).best_trial or 0))
     scheduler.run(search)
     found = status(search)
     assert found.exported_trial is None
@@ -212,7 +225,7 @@ def test_the_page_says_that_no_student_is_better_and_why(
         assert said in page, said
 
     delete(search)
-    scheduler.answers = {Verb.EVALUATE: lambda result: scaled(result, 100)}
+    scheduler.answers = {Verb.EVALUATE: lambda result: with_map_times(result, 100)}
     better = tiny(store, "one", trials=2)
     scheduler.run(better)
     page = render(gather(store, better.requests))

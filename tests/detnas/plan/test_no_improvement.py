@@ -83,7 +83,7 @@ def test_a_training_is_still_learning_if_its_last_epoch_is_clearly_the_best(
 def test_a_cause_is_named_with_the_field_to_change(
     told: dict[str, Any], cause: str, field: str
 ) -> None:
-    unsuspicious = {
+    unsuspicious: dict[str, Any] = {
         "trained": base(1.0, 1.0),
         "data": data(train=80, val=200),
         "finished": FEW_TRIALS,
