@@ -81,6 +81,8 @@ def measure(manifest: Path, seed: int, store: Path) -> Gain:
     minutes = (time.monotonic() - start) / 60
     search = open_search(seeded, Overrides(store=str(store)))
     export = _record(search, "students/best", ExportRequest)
+    if export.is_base:
+        raise SystemExit(f"seed {seed}: no student is better than the base")
     chain, finetuned = _lineage(search, export)
     epochs = len(chain) * search.requests.spec.evaluation.epochs + finetuned
     facts = _facts(search)

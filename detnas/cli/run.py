@@ -17,7 +17,7 @@ from detnas.runner.errors import AlreadyRunning, Interrupted
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
 from detnas.runner.search_run import SearchRun
 from detnas.runner.stopping import StopRequest, stop_on_signals
-from detnas.runner.tables import comparison
+from detnas.runner.tables import comparison, reasons
 from detnas.spec import ManifestError, Problem
 
 FAILED = 1
@@ -38,8 +38,8 @@ def run(
 
     Whatever stops it, the same command goes on where it stopped, and repeats no finished trial.
 
-    Exit codes: 0 exported, 1 the search can not go on, 2 the manifest can not be used, 130 stopped
-    by Ctrl-C (143 by SIGTERM).
+    Exit codes: 0 exported (the base itself, where no student is better), 1 the search can not go
+    on, 2 the manifest can not be used, 130 stopped by Ctrl-C (143 by SIGTERM).
 
     Examples:
         detnas run search.yaml
@@ -85,16 +85,15 @@ def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchSta
 
 def _say_what_was_gained(console: Console, status: SearchStatus) -> None:
     console.print(comparison(status), soft_wrap=True)
-    lines = {
-        "why this one": status.export_reason,
-        "exported": status.exported_to,
-        "records and logs": status.folder,
-    }
-    for name, place in lines.items():
+    for name, said in reasons(status):
+        _print_line(console, f"{name}: {said}", "" if status.improved else "yellow")
+    for name, place in {"exported": status.exported_to, "records and logs": status.folder}.items():
         if place:
-            console.print(
-                f"{name}: {readable_place(place)}", soft_wrap=True, highlight=False, markup=False
-            )
+            _print_line(console, f"{name}: {readable_place(place)}")
+
+
+def _print_line(console: Console, text: str, style: str = "") -> None:
+    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 def _write_page(console: Console, search: OpenedSearch) -> None:

@@ -1,5 +1,7 @@
 """`detnas validate`: checks a manifest and its data set's files without running anything."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +11,21 @@ from rich.text import Text
 
 from detnas.architecture import encode
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
+from detnas.plan.data_facts import SplitFacts, split_facts
+from detnas.plan.fit import fit_warnings
+from detnas.plan.requests import SearchRequests
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What a damaged annotation file can raise: what is wrong with it is for the data check to say."""
 
 
 def validate(
@@ -20,7 +36,9 @@ def validate(
 
     Those are the data set's folder and annotations, and the base's weights. What lies in S3, in a
     volume or in another search is not looked at, and is named on standard error as not checked.
-    Nothing is run and nothing is written; every problem is named at once.
+    Nothing is run and nothing is written; every problem is named at once. Where the manifest does
+    not fit the data (too few steps or images, say), standard error has a warning, which refuses
+    nothing.
 
     Examples:
         detnas validate search.yaml
@@ -37,6 +55,8 @@ def validate(
         print_record(search.model_dump(mode="json", by_alias=True, exclude_none=True), output)
     for field, named in unchecked(search).items():
         typer.echo(f"not checked: {field}, whether {named} is there", err=True)
+    for line in warnings(search, manifest.parent):
+        typer.echo(line, err=True)
 
 
 def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:
@@ -63,6 +83,31 @@ def unchecked(search: DetNASSearch) -> dict[str, str]:
         "spec.warmStart.from": spec.warm_start.search if spec.warm_start else None,
     }
     return {field: name for field, name in named.items() if name is not None}
+
+
+def warnings(search: DetNASSearch, folder: Path) -> Iterator[str]:
+    """Yield lines that say where the manifest does not fit the data, as far as it lies here.
+
+    Args:
+        search: the manifest.
+        folder: where relative paths start.
+    """
+    dataset = search.spec.dataset
+    if dataset.source.directory is None:
+        return
+    facts: dict[str, SplitFacts] = {}
+    for split, name in (("train", dataset.train), ("val", dataset.val)):
+        path = folder / dataset.source.directory / name
+        try:
+            facts[split] = split_facts(json.loads(path.read_bytes()))
+        except _UNREADABLE:
+            yield (
+                f"not checked: spec.dataset.{split}, whether the manifest fits it: {path} cannot "
+                "be read as COCO annotations"
+            )
+    request = SearchRequests(search, "", folder).prepare()
+    for warning in fit_warnings(request, facts.get("train"), facts.get("val")):
+        yield f"warning: {warning}"
 
 
 def _is_local(search: DetNASSearch) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 from detnas.lifecycle.ending import Ending
 from detnas.lifecycle.incoming import IncomingResults
 from detnas.lifecycle.later_work import LaterWork
-from detnas.plan.candidate import Candidate, choose_winner, scored
+from detnas.plan.candidate import Candidate, choose_winner, compare_with_base, scored
 from detnas.records import keys
 from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult, ExportResult, Outcome
@@ -35,19 +35,26 @@ class EndingReader:
     later: LaterWork
     finetunes: bool
 
-    def read(self, top: Sequence[LedgerEntry], facts: BaseFacts, before: Ending | None) -> Ending:
+    def read(
+        self,
+        top: Sequence[LedgerEntry],
+        facts: BaseFacts,
+        base: DetectorResult,
+        before: Ending | None,
+    ) -> Ending:
         """Return what has come after the trials, by now.
 
         Args:
             top: the best trials, best first; at least one.
             facts: the base that they are scored against.
+            base: the base's result; it is exported where no student is better.
             before: what was read before; what came since is added.
         """
         best = top[0]
         known = before is not None and before.best.trial == best.index
         ending = before if before is not None and known else self._begun(best, facts)
         if ending.finetune is None and self.finetunes:
-            has_export = partial(self.later.has_export, best.index, ending.best.result)
+            has_export = partial(self.later.has_export, best.index, (ending.best.result, base))
             finetune = self.results.read(
                 ending.finetune_folder, DetectorResult, is_built_on=has_export
             )
@@ -55,7 +62,7 @@ class EndingReader:
                 return ending
             ending = replace(ending, finetune=finetune)
         if ending.winner is None:
-            ending = self._with_winner(ending, top[1:], facts)
+            ending = self._with_winner(ending, top[1:], facts, base)
         if ending.export is None:
             export = self.results.read(ending.export_folder, ExportResult)
             ending = replace(ending, export=export)
@@ -69,7 +76,11 @@ class EndingReader:
         return Ending(chosen, self._finetune_folder(entry))
 
     def _with_winner(
-        self, ending: Ending, others: Sequence[LedgerEntry], facts: BaseFacts
+        self,
+        ending: Ending,
+        others: Sequence[LedgerEntry],
+        facts: BaseFacts,
+        base: DetectorResult,
     ) -> Ending:
         best, finetune, finetuned, failure = ending.best, ending.finetune, None, ""
         if finetune is not None and finetune.outcome is Outcome.SUCCEEDED:
@@ -77,9 +88,13 @@ class EndingReader:
         elif finetune is not None:
             failure = f"{finetune.outcome}: {finetune.message}"
         earlier = self._finetuned_before(ending, others, facts) if self.finetunes else ()
-        winner = choose_winner(best, finetuned, failure, earlier)
+        student = choose_winner(best, finetuned, failure, earlier)
+        winner = compare_with_base(student, scored(facts, None, base, None), self._has_export)
         folder = self._export_folder(winner.candidate)
         return replace(ending, finetuned=finetuned, winner=winner, export_folder=folder)
+
+    def _has_export(self, student: Candidate) -> bool:
+        return self.store.size(keys.request_key(self._export_folder(student))) is not None
 
     def _finetuned_before(
         self, ending: Ending, others: Sequence[LedgerEntry], facts: BaseFacts
@@ -108,7 +123,7 @@ class EndingReader:
     def _export_folder(self, winner: Candidate) -> str:
         """A trial has two where it was exported before its fine-tuning could be made up for."""
         best = keys.student_folder(self.search)
-        own = f"{best}-{winner.trial:04d}"
+        own = f"{best}-base" if winner.trial is None else f"{best}-{winner.trial:04d}"
         for folder in (best, own):
             before = load_record(self.store, keys.request_key(folder), ExportRequest)
             if before is None or before.weights == winner.result.weights:

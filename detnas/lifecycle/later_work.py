@@ -1,5 +1,7 @@
 """Whether later work was built on a job's result: who built on it believed it."""
 
+from collections.abc import Collection
+
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult, PoolPhaseResult
@@ -46,19 +48,23 @@ class LaterWork:
         following = keys.request_key(keys.pool_phase_folder(pool, number + 1))
         return number + 1 == phases or self._is_there(following)
 
-    def has_export(self, trial: int, best: DetectorResult, finetune: DetectorResult) -> bool:
+    def has_export(
+        self, trial: int, others: Collection[DetectorResult], finetune: DetectorResult
+    ) -> bool:
         """Whether an export was asked for once a fine-tuning had ended.
 
         Args:
             trial: number of the trial that was fine-tuned.
-            best: its result.
+            others: what may have been exported instead: its result, and the base's.
             finetune: the fine-tuning's result.
         """
         folder = keys.student_folder(self._search)
         first = load_record(self._store, keys.request_key(folder), ExportRequest)
-        if first is not None and first.weights in (best.weights, finetune.files.get("weights")):
+        exportable = (*(one.weights for one in others), finetune.files.get("weights"))
+        if first is not None and first.weights in exportable:
             return True
-        return self._is_there(keys.request_key(f"{folder}-{trial:04d}"))
+        own = (f"{folder}-{trial:04d}", f"{folder}-base")
+        return any(self._is_there(keys.request_key(one)) for one in own)
 
     def _has_trial(self, index: int) -> bool:
         return self._is_there(keys.request_key(keys.trial_folder(self._search, index)))

@@ -110,6 +110,6 @@ class Requesting:
         assert ending.winner is not None
         assert state.base is not None
         assert state.facts is not None
-        base = scored(state.facts, -1, state.base, ending.best.teacher)
+        base = scored(state.facts, None, state.base, None)
         winner = ending.winner.candidate
         return self.requests.export(ending.export_folder, winner, prepared, base)

@@ -202,7 +202,7 @@ class SearchReader:
         )
         self.state = replace(state, facts=facts, history=history, decision=decision, ending=None)
         if self.state.finished and not history.in_flight and history.summary.best is not None:
-            ending = self._endings.read(history.summary.top, facts, state.ending)
+            ending = self._endings.read(history.summary.top, facts, state.base, state.ending)
             self.state = replace(self.state, ending=ending)
 
     def _with_results(

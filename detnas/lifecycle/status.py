@@ -11,6 +11,7 @@ from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.state import SearchState
 from detnas.plan.candidate import Candidate
+from detnas.plan.no_improvement import likely_causes
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Phase, Verb, plan
 from detnas.records import keys
@@ -22,6 +23,7 @@ from detnas.search.base import BaseFacts
 from detnas.search.ledger import LedgerEntry
 from detnas.search.score import best
 from detnas.search.summary import Summary
+from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 
 ProgressOf = Callable[[str], Progress | None]
@@ -38,6 +40,7 @@ class DetectorStatus(Schema):
         parameters: of the whole detector.
         encoding: of its backbone.
         latency: of one image there, where the export measured it.
+        is_base: it is the detector that the search set out from.
     """
 
     h: float
@@ -47,6 +50,7 @@ class DetectorStatus(Schema):
     parameters: Count
     encoding: str
     latency: Latency | None = None
+    is_base: bool = False
 
 
 class TrialStatus(Schema):
@@ -91,6 +95,7 @@ class SearchStatus(Schema):
         folder: its URI.
         phase: in a word.
         problem: why the phase is Failed.
+        warnings: where the manifest does not fit the data.
         trials: number asked for.
         finished: trials that ended, those lost to the infrastructure not counted.
         outcomes: finished trials by outcome.
@@ -102,6 +107,8 @@ class SearchStatus(Schema):
         exported_trial: the trial that it comes from.
         exported_to: URI of the exported folder.
         export_reason: why that was exported.
+        improved: what was exported has a better H than the base; none before the export.
+        likely_causes: what may have kept students from being better, where none is.
         finetune_problem: why the fine-tuning was lost; empty where it was not.
         top: the best trials, best first.
         failures: trials that failed of late.
@@ -114,6 +121,7 @@ class SearchStatus(Schema):
     folder: str
     phase: Phase
     problem: str = ""
+    warnings: tuple[str, ...] = ()
     trials: Count
     finished: Count = 0
     outcomes: dict[str, int] = {}
@@ -125,6 +133,8 @@ class SearchStatus(Schema):
     exported_trial: Count | None = None
     exported_to: str | None = None
     export_reason: str = ""
+    improved: bool | None = None
+    likely_causes: tuple[str, ...] = ()
     finetune_problem: str = ""
     top: tuple[TrialStatus, ...] = ()
     failures: tuple[TrialStatus, ...] = ()
@@ -152,15 +162,16 @@ def search_status(
         folder=search.uri,
         phase=decided.phase,
         problem=decided.problem,
+        warnings=state.prepare.warnings if state.prepare else (),
         trials=spec.search.trials,
         ended_because=state.finished.message if state.finished else "",
-        base=detector_status(facts, facts.architecture, facts.scores) if facts else None,
+        base=_base_status(facts) if facts else None,
         active=active,
         seconds_left=search_seconds_left(state, spec, [job.progress for job in active]),
         finetune_problem=_finetune_problem(state),
         **_finished_trials(state.history.summary),
     )
-    return _with_export(status, search.store, state)
+    return _with_export(status, search.store, state, spec)
 
 
 def _finished_trials(summary: Summary) -> dict[str, Any]:
@@ -221,6 +232,11 @@ def detector_status(
     )
 
 
+def _base_status(facts: BaseFacts) -> DetectorStatus:
+    base = detector_status(facts, facts.architecture, facts.scores)
+    return base.model_copy(update={"is_base": True})
+
+
 def job_name(due: DueJob) -> str:
     """Call a job by a name for people."""
     return {
@@ -254,7 +270,9 @@ def _finetune_problem(state: SearchState) -> str:
     return lost.message if lost else ""
 
 
-def _with_export(status: SearchStatus, store: Store, state: SearchState) -> SearchStatus:
+def _with_export(
+    status: SearchStatus, store: Store, state: SearchState, spec: SearchSpec
+) -> SearchStatus:
     ending, facts = state.ending, state.facts
     if ending is None or ending.export is None or ending.winner is None or facts is None:
         return status
@@ -263,21 +281,31 @@ def _with_export(status: SearchStatus, store: Store, state: SearchState) -> Sear
         return status
     base = status.base
     assert base is not None
-    exported = _candidate_status(facts, ending.winner.candidate)
+    winner = ending.winner
+    exported = _candidate_status(facts, winner.candidate)
     return status.model_copy(
         update={
             "base": base.model_copy(update={"latency": export.base_latency}),
             "exported": exported.model_copy(update={"latency": export.student_latency}),
-            "exported_trial": ending.winner.candidate.trial,
+            "exported_trial": winner.candidate.trial,
             "exported_to": f"{store.uri}/{ending.export_folder}",
-            "export_reason": ending.winner.reason,
+            "export_reason": winner.reason,
+            "improved": winner.improved,
+            "likely_causes": () if winner.improved else causes_seen(state, spec),
         }
     )
 
 
+def causes_seen(state: SearchState, spec: SearchSpec) -> tuple[str, ...]:
+    """What may have kept the students of a search from being better than its base."""
+    summary = state.history.summary
+    return likely_causes(spec, summary.finished - summary.lost, state.prepare, state.base)
+
+
 def _candidate_status(facts: BaseFacts, candidate: Candidate) -> DetectorStatus:
     assert candidate.result.architecture is not None
-    return detector_status(facts, candidate.result.architecture, candidate.result.scores)
+    found = detector_status(facts, candidate.result.architecture, candidate.result.scores)
+    return found.model_copy(update={"is_base": candidate.is_base})
 
 
 def _trial_status(entry: LedgerEntry) -> TrialStatus:

@@ -1,6 +1,6 @@
-"""A student that could be taken away, with what makes it comparable."""
+"""A detector that could be taken away, with what makes it comparable."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from detnas.records.results import DetectorResult
@@ -12,39 +12,53 @@ from detnas.teachers import Teacher
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A trained student under its teacher.
+    """A trained student under its teacher, or the base.
 
     Attributes:
-        trial: the trial it comes from.
+        trial: the trial it comes from; none for the base.
         result: its encoding, weights and scores.
-        teacher: who taught it.
+        teacher: who taught it; none for the base.
         score: H, the maximum over the resolutions (paper, 3.1.4).
         resolution: where that maximum is.
         map: mAP there, a fraction.
     """
 
-    trial: int
+    trial: int | None
     result: DetectorResult
-    teacher: Teacher
+    teacher: Teacher | None
     score: float
     resolution: Resolution
     map: float
 
+    @property
+    def is_base(self) -> bool:
+        """Whether it is the base itself."""
+        return self.trial is None
+
 
 @dataclass(frozen=True, slots=True)
 class Winner:
-    """What is exported, and why."""
+    """What is exported, and why.
+
+    Attributes:
+        candidate: what is exported.
+        reason: why, in a sentence without a full stop.
+        improved: it has a better H than the base.
+    """
 
     candidate: Candidate
     reason: str
+    improved: bool = True
 
 
-def scored(facts: BaseFacts, trial: int, result: DetectorResult, teacher: Teacher) -> Candidate:
-    """Return a trained student with its score against the base.
+def scored(
+    facts: BaseFacts, trial: int | None, result: DetectorResult, teacher: Teacher | None
+) -> Candidate:
+    """Return a trained detector with its score against the base.
 
     Args:
         facts: of the base.
-        trial: the trial it comes from.
+        trial: the trial it comes from; none for the base.
         result: it has an architecture and scores.
         teacher: who taught it.
     """
@@ -75,12 +89,32 @@ def choose_winner(
     return Winner(rival, f"{found} than trial {best.trial}: {winner.reason}")
 
 
+def compare_with_base(
+    student: Winner, base: Candidate, has_export: Callable[[Candidate], bool]
+) -> Winner:
+    """Return the base instead of a student that is not better.
+
+    Args:
+        student: the best of the students.
+        base: the detector that the search set out from.
+        has_export: whether a student's export has been requested; what earlier versions exported
+            stays.
+    """
+    if student.candidate.score > base.score:
+        return student
+    found = f"no student is better than the base, whose H is {base.score:.4f}: {student.reason}"
+    if not has_export(student.candidate):
+        return Winner(base, found, improved=False)
+    kept = f"{found}; it stays exported, as an earlier version of detnas chose it"
+    return Winner(student.candidate, kept, improved=False)
+
+
 def _of_best_trial(best: Candidate, finetuned: Candidate | None, failure: str) -> Winner:
     trial = f"trial {best.trial}"
     if finetuned is None:
         reason = f"fine-tuning failed ({failure})" if failure else "no fine-tuning was asked for"
-        return Winner(best, f"{trial} has the best H ({best.score:.4f}); {reason}")
+        return Winner(best, f"{trial} has the best H of all trials ({best.score:.4f}); {reason}")
     change = f"fine-tuning took the H of {trial} from {best.score:.4f} to {finetuned.score:.4f}"
     if finetuned.score >= best.score:
         return Winner(finetuned, change)
-    return Winner(best, f"{change}, so {trial} as it was is exported")
+    return Winner(best, f"{change}, so {trial} as it was is the best student")

@@ -8,6 +8,7 @@ from typing import Any
 
 from detnas.plan.candidate import Candidate
 from detnas.plan.data_root import data_root
+from detnas.plan.fit import planned_trainings
 from detnas.plan.pool_digest import pool_digest
 from detnas.records import keys
 from detnas.records.proposal import Proposal
@@ -66,7 +67,11 @@ class SearchRequests:
     def prepare(self) -> PrepareRequest:
         """Read the data set."""
         return PrepareRequest(
-            key=keys.prepare_folder(self.search), data=self.data, resolutions=self.spec.resolutions
+            key=keys.prepare_folder(self.search),
+            data=self.data,
+            resolutions=self.spec.resolutions,
+            trainings=planned_trainings(self.spec),
+            anchor_scale=self.spec.detector.anchor_scale,
         )
 
     def base(self, prepared: PrepareResult) -> BaseRequest:

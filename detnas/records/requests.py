@@ -26,13 +26,34 @@ from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1, max_length=16)]
 
 
+class PlannedTraining(Schema):
+    """A training that the search will run.
+
+    Attributes:
+        name: what is trained, for people.
+        field: of the manifest, whose fields are those of the schedule.
+        training: the schedule.
+    """
+
+    name: str
+    field: str
+    training: Training
+
+
 class PrepareRequest(Schema):
-    """Read the data set once and say what it holds."""
+    """Read the data set once and say what it holds, and where the manifest does not fit it.
+
+    Attributes:
+        trainings: every training that follows; none where nobody said.
+        anchor_scale: of the detector; none where nobody said.
+    """
 
     kind: Literal["Prepare"] = "Prepare"
     key: str
     data: DataLocation
     resolutions: Resolutions
+    trainings: tuple[PlannedTraining, ...] = ()
+    anchor_scale: Positive | None = None
 
 
 class TrainingRequest(Schema):
@@ -163,6 +184,11 @@ class ExportRequest(Schema):
     base_weights: Artifact
     base_resolution: Resolution
     evaluation_batch: Positive = 8
+
+    @property
+    def is_base(self) -> bool:
+        """Whether the detector to write is the base itself, because no student is better."""
+        return self.weights == self.base_weights
 
 
 Request = Annotated[

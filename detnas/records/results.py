@@ -100,6 +100,7 @@ class PrepareResult(Result):
     Attributes:
         digest: of both annotation files and the classes; a pool's digest covers it.
         missing: annotated images that are not there or can not be read (first 100).
+        warnings: where the manifest does not fit the data, a line each.
     """
 
     kind: Literal["Prepare"] = "Prepare"
@@ -108,6 +109,7 @@ class PrepareResult(Result):
     train: SplitSummary | None = None
     val: SplitSummary | None = None
     missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class DetectorResult(Result):
@@ -121,6 +123,7 @@ class DetectorResult(Result):
         removed: places (of the parent) that layer pruning removed.
         iterations: training steps done.
         final_loss: mean of the last steps' losses by name.
+        loss_by_epoch: mean total loss of each of the last epochs, oldest first.
     """
 
     kind: Literal["Detector"] = "Detector"
@@ -131,6 +134,7 @@ class DetectorResult(Result):
     removed: tuple[Place, ...] = ()
     iterations: Count = 0
     final_loss: dict[str, float] = {}
+    loss_by_epoch: tuple[float, ...] = ()
 
     @property
     def weights(self) -> Artifact:

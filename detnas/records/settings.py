@@ -109,6 +109,10 @@ class Training(Schema):
         Decimal("35"), description="Largest gradient norm (L2); 0 turns clipping off."
     )
 
+    def steps(self, images: int) -> int:
+        """Steps that show each of so many images ``epochs`` times; the last may go beyond."""
+        return -(-self.epochs * images // self.batch_size)
+
 
 class Distillation(Schema):
     """Weights and forms of the distillation losses (paper, 3.2 and tables 11, 12)."""

@@ -7,6 +7,7 @@ from detnas.architecture import Architecture
 from detnas.cost import detector_cost
 from detnas.lifecycle.ending import Ending
 from detnas.lifecycle.state import SearchReader, SearchState
+from detnas.lifecycle.status import causes_seen
 from detnas.plan.candidate import Candidate
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase, plan
@@ -91,6 +92,8 @@ class ReportData:
         exported: what was exported.
         exported_to: URI of the exported folder.
         export_reason: why that was exported.
+        improved: what was exported has a better H than the base; none before the export.
+        likely_causes: what may have kept students from being better, where none is.
         entries: finished trials, by number.
         in_flight: trials without a result.
         front: the Pareto front of the trials, by rising FLOPs.
@@ -110,6 +113,8 @@ class ReportData:
     exported: Detector | None = None
     exported_to: str = ""
     export_reason: str = ""
+    improved: bool | None = None
+    likely_causes: tuple[str, ...] = ()
     entries: tuple[LedgerEntry, ...] = ()
     in_flight: tuple[Proposal, ...] = ()
     front: tuple[FrontPoint, ...] = ()
@@ -198,7 +203,7 @@ def _lineage(
         return ()
     steps = [LineageStep(data.base)]
     winner = ending.winner.candidate if ending is not None and ending.winner is not None else None
-    trial = data.best_index if winner is None else winner.trial
+    trial = data.best_index if winner is None or winner.trial is None else winner.trial
     for entry in lineage({e.index: e for e in data.entries}, trial):
         key = keys.result_key(keys.trial_folder(search, entry.index))
         result = load_record(store, key, DetectorResult)
@@ -229,13 +234,16 @@ def _with_export(data: ReportData, store: Store, state: SearchState) -> ReportDa
     if not data.complete or ending is None or facts is None or data.base is None:
         return data
     assert ending.export is not None
+    assert ending.winner is not None
     base = replace(data.base, latency=ending.export.base_latency)
     return replace(
         data,
         base=base,
         exported=_exported(facts, ending),
         exported_to=f"{store.uri}/{ending.export_folder}",
-        export_reason=ending.winner.reason if ending.winner else "",
+        export_reason=ending.winner.reason,
+        improved=ending.winner.improved,
+        likely_causes=() if ending.winner.improved else causes_seen(state, data.spec),
     )
 
 
@@ -243,4 +251,5 @@ def _exported(facts: BaseFacts, ending: Ending) -> Detector:
     assert ending.winner is not None
     assert ending.export is not None
     winner = ending.winner.candidate
-    return replace(_candidate("exported", facts, winner), latency=ending.export.student_latency)
+    name = "exported: the base" if winner.is_base else "exported"
+    return replace(_candidate(name, facts, winner), latency=ending.export.student_latency)

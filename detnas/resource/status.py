@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from detnas.plan.stages import Phase
 from detnas.records.results import Outcome
 from detnas.resource.cut import AtMost, Number
-from detnas.schema import Count, Schema
+from detnas.schema import Count, Flag, Schema
 
 LARGEST_STATUS = 64 * 1024
 """Bytes of JSON that no status exceeds."""
@@ -86,6 +86,14 @@ class Detector(Schema):
     uri: Uri | None = Field(None, description="Where its files lie.")
 
 
+class Exported(Detector):
+    """The detector to take away."""
+
+    is_base: Flag | None = Field(
+        None, description="It is the base itself, because no student is better; else left out."
+    )
+
+
 class ActiveJob(Schema):
     """A job that has not ended, with what it last said of itself."""
 
@@ -135,7 +143,7 @@ class ResourceStatus(Schema):
     teachers: TeachersStatus | None = Field(None, description="The teacher pool.")
     base: Detector | None = Field(None, description="The detector it set out from.")
     best: Detector | None = Field(None, description="The best student so far.")
-    exported: Detector | None = Field(None, description="What was exported.")
+    exported: Exported | None = Field(None, description="What was exported.")
     flops_change: Size | None = Field(None, description="Of the best against the base: -41%.")
     active: Annotated[tuple[ActiveJob, ...], AtMost(50)] = Field(
         (), description="Jobs that have not ended; at most 50, trials.active counts all."

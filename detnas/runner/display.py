@@ -14,7 +14,7 @@ from detnas.lifecycle.state import SearchState
 from detnas.lifecycle.status import ActiveJob, job_name
 from detnas.plan.stages import Phase, Verb
 from detnas.records.proposal import Proposal, Step
-from detnas.records.results import Outcome
+from detnas.records.results import Outcome, PrepareResult, Result
 from detnas.runner.running_jobs import Ended, RunningJob, ending
 from detnas.runner.tables import active_table, duration
 from detnas.search.ledger import LedgerEntry
@@ -63,7 +63,10 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line; broken to the width of a terminal only."""
-        self._console.print(Text(text), soft_wrap=not self._console.is_terminal)
+        self._print_text(Text(text))
+
+    def _print_text(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=not self._console.is_terminal)
 
     def phase(self, phase: Phase, state: SearchState) -> None:
         """Say a new phase, and the trials that ended since the last look."""
@@ -90,6 +93,11 @@ class Display:
         elif end.job.due.verb is not Verb.EVALUATE:
             seconds = (end.result.finished - end.result.started).total_seconds()
             self.say(f"{name} is done ({duration(seconds)})")
+            self._say_warnings(end.result)
+
+    def _say_warnings(self, result: Result) -> None:
+        for warning in result.warnings if isinstance(result, PrepareResult) else ():
+            self._print_text(Text(f"warning: {warning}", "yellow"))
 
     def tick(self, state: SearchState, running: Collection[RunningJob]) -> None:
         """Show where the running jobs are, not too often."""

@@ -46,8 +46,19 @@ def _rows(status: SearchStatus, now: datetime) -> Iterable[tuple[str, str]]:
         yield "ended", status.ended_because
     for failure in status.failures:
         yield f"trial {failure.number}", f"{failure.outcome}: {_gist(failure.message)}"
+    for warning in status.warnings:
+        yield "warning", warning
     if status.exported_to:
-        yield "exported", f"{status.exported_to} ({status.export_reason})"
+        yield "exported", status.exported_to
+    yield from reasons(status)
+
+
+def reasons(status: SearchStatus) -> Iterable[tuple[str, str]]:
+    """Why that was exported and, where no student is better than the base, the likely causes."""
+    if status.export_reason:
+        yield "no improvement" if status.improved is False else "why this one", status.export_reason
+    for cause in status.likely_causes:
+        yield "likely cause", cause
 
 
 def _gist(message: str) -> str:
@@ -97,11 +108,14 @@ def _progress_cells(progress: Progress | None) -> tuple[str, ...]:
 def comparison(status: SearchStatus) -> RenderableType:
     """The base beside the best trial's student and, once there is one, the exported student.
 
+    Where the base itself is exported, it stands beside the best trial's student.
+
     Encodings stand below the table, each on a line that is never broken: print it with soft_wrap.
     """
     columns = [("base", status.base), ("exported", status.exported)]
-    if status.exported is None:
-        columns[1] = (f"trial {status.best_trial}", status.best)
+    if status.exported is None or status.exported.is_base:
+        base = "base" if status.exported is None else "base, exported"
+        columns = [(base, status.base), (f"trial {status.best_trial}", status.best)]
     shown = [(name, detector) for name, detector in columns if detector is not None]
     table = Table()
     table.add_column("")

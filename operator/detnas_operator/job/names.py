@@ -14,7 +14,7 @@ LONGEST = 63
 _INDEX_DIGITS = 4
 """A worker's index follows the name of its Job, with a hyphen."""
 _DIGEST = 8
-_AGAIN = re.compile(r"(-\d+)+$")
+_AGAIN = re.compile(r"(-(\d+|base))+$")
 
 
 def job_name(search: str, due: DueJob, folder: str) -> str:

@@ -21,6 +21,9 @@ from detnas_operator.status.obstacles import (
 
 Condition = Mapping[str, Any]
 
+WITH_WARNINGS = "AcceptedWithWarnings"
+"""The manifest does not fit the data, which the data check found; the search goes on."""
+
 _LONGEST = 1000
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 _AFTER_TEACHERS = frozenset({Phase.SEARCHING, Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
@@ -59,7 +62,7 @@ def conditions(
     """
     said = {condition["type"]: condition for condition in before}
     claims = {
-        "Accepted": _accepted(findings),
+        "Accepted": _accepted(findings, said.get("Accepted", {})),
         "TeachersReady": _teachers_ready(findings, now),
         "Searching": _searching(findings, now, said.get("Searching", {})),
         "Suspended": _suspended(findings, said.get("Suspended", {})),
@@ -96,13 +99,19 @@ def _condition(
     }
 
 
-def _accepted(findings: Findings) -> _Claim:
+def _accepted(findings: Findings, before: Condition) -> _Claim:
     if findings.refused is not None:
         return _Claim(False, findings.refused)
-    folder = findings.search.folder if findings.search else findings.folder
-    if folder:
-        return _Claim(True, Reason("Accepted", f"all that is found is kept in {folder}"))
-    return _unread(findings)
+    search = findings.search
+    folder = search.folder if search else findings.folder
+    if not folder:
+        return _unread(findings)
+    if search is None and before.get("reason") == WITH_WARNINGS:
+        return _Claim(True, Reason(WITH_WARNINGS, before["message"]))
+    kept = f"all that is found is kept in {folder}"
+    if search is None or not search.warnings:
+        return _Claim(True, Reason("Accepted", kept))
+    return _Claim(True, Reason(WITH_WARNINGS, "; ".join([kept, *search.warnings])))
 
 
 def _teachers_ready(findings: Findings, now: datetime) -> _Claim:
@@ -165,7 +174,8 @@ def _succeeded(findings: Findings, now: datetime, before: Condition) -> _Claim:
     if search is None and (findings.refused is None or ended):
         return _unread(findings)
     if search is not None and search.phase is Phase.SUCCEEDED:
-        return _Claim(True, Reason("Exported", _taken_away(search)))
+        reason = "NoImprovement" if search.improved is False else "Exported"
+        return _Claim(True, Reason(reason, _taken_away(search)))
     obstacle = _obstacle(findings, now, tuple(Verb))
     if obstacle is not None or search is None:
         return _Claim(False, obstacle or _NOT_ACCEPTED)
@@ -191,9 +201,13 @@ def _taken_away(search: SearchStatus) -> str:
     student, base = search.exported, search.base
     if student is None:
         return "the student is exported"
+    why = [search.export_reason] if search.export_reason else []
+    causes = [f"likely cause: {cause}" for cause in search.likely_causes]
+    if student.is_base:
+        return "; ".join([*why, f"the base is exported to {search.exported_to}", *causes])
     figures = detector_figures(student, None)
     than = detector_figures(base, None) if base else {}
     trial = search.exported_trial
     who = "the student" if trial is None else f"the student of trial {trial}"
-    why = f"; {search.export_reason}" if search.export_reason else ""
-    return f"{who} has {gain(figures, than)}; it lies in {search.exported_to}{why}"
+    has = f"{who} has {gain(figures, than)}"
+    return "; ".join([has, f"it lies in {search.exported_to}", *why, *causes])

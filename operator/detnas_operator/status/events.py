@@ -11,6 +11,7 @@ from detnas.plan.stages import Phase
 from detnas.report.wording import spaced
 from detnas.resource.cut import cut
 from detnas.spec.manifest import API_VERSION, KIND
+from detnas_operator.status.conditions import WITH_WARNINGS
 from detnas_operator.status.figures import gain
 
 Status = Mapping[str, Any]
@@ -110,6 +111,8 @@ def _accepted(before: Status, after: Status) -> Iterator[Event]:
         yield _event("Normal", "Accepted", now["message"])
     if now["status"] == "False" and _says(now) != _says(then):
         yield _event("Warning", now["reason"], now["message"])
+    if now["reason"] == WITH_WARNINGS != then["reason"]:
+        yield _event("Warning", "DoesNotFitData", now["message"])
 
 
 def _resumed(before: Status, after: Status) -> Iterator[Event]:

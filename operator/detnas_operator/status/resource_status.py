@@ -164,7 +164,8 @@ def _detectors(search: SearchStatus) -> dict[str, Any]:
         found["flopsChange"] = flops_change(best.flops, base.flops)
     if search.exported is not None:
         trial = search.exported_trial
-        found["exported"] = detector_figures(search.exported, search.exported_to, trial)
+        exported = detector_figures(search.exported, search.exported_to, trial)
+        found["exported"] = exported | ({"isBase": True} if search.exported.is_base else {})
     return found
 
 

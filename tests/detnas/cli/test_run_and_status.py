@@ -39,6 +39,26 @@ def test_run_of_a_finished_search_says_what_was_gained(finished: PretendedSearch
     assert f"records and logs: {finished.search}" in ended.stdout
 
 
+def test_where_no_student_is_better_every_command_says_so(tmp_path: Path) -> None:
+    search = PretendedSearch(tmp_path / "search")
+    search.write(trials=2, seed=0)  # whose base is the best
+    search.run()
+    ran = detnas(search, "run", "search.yaml", "--store", "store")
+    assert ran.returncode == 0, "it is a result"
+    status = detnas(search, "status", "search.yaml", "--store", "store")
+    for said in (ran.stdout, status.stdout):
+        assert "no student is better than the base, whose H is 0.7307" in said
+        assert "only 2 trials finished; raise spec.search.trials" in said
+        assert "base, exported" in said
+        assert "trial 0" in said
+    found = json.loads(detnas(search, "status", str(search.search), "-o", "json").stdout)
+    assert (found["exported"]["isBase"], found["best"]["isBase"]) == (True, False)
+    assert (found["improved"], found["exportedTrial"]) == (False, None)
+    assert found["likelyCauses"]
+    inspected = json.loads(detnas(search, "inspect", str(search.search), "-o", "json").stdout)
+    assert inspected["architecture"] == found["base"]["encoding"]
+
+
 def test_output_for_programs_stands_alone_on_standard_output(finished: PretendedSearch) -> None:
     ran = detnas(finished, "run", "search.yaml", "--store", "store", "-o", "json")
     found = json.loads(ran.stdout)

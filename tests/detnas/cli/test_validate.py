@@ -1,5 +1,7 @@
 """`detnas validate`: a good manifest is completed, a bad one and missing data are explained."""
 
+import json
+
 import pytest
 import yaml
 
@@ -16,12 +18,20 @@ MANIFEST = {
 }
 
 
+def annotations(images, side=100):
+    """Content of a file with an object in every image of 800x800."""
+    return {
+        "images": [{"id": n, "width": 800, "height": 800} for n in range(images)],
+        "annotations": [{"image_id": n, "bbox": [0, 0, side, side]} for n in range(images)],
+    }
+
+
 @pytest.fixture
 def manifest(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     for name in ("train.json", "val.json"):
-        (data / name).write_text("{}")
+        (data / name).write_text(json.dumps(annotations(10_000)))
     path = tmp_path / "search.yaml"
     path.write_text(yaml.safe_dump(MANIFEST))
     return path
@@ -116,3 +126,59 @@ def test_of_a_volume_the_claim_is_named_and_of_a_folder_nothing(manifest, monkey
     manifest.write_text(manifest.read_text().replace("directory: data", source))
     said = _run(monkeypatch, capsys, manifest)[2]
     assert "spec.dataset.source.persistentVolumeClaim, whether claim coco with 2017" in said
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_where_the_manifest_does_not_fit_the_data_there_are_warnings(
+    manifest, form, monkeypatch, capsys
+):
+    for name, content in (("train", annotations(150, side=10)), ("val", annotations(40))):
+        (manifest.parent / "data" / f"{name}.json").write_text(json.dumps(content))
+    code, out, err = _run(monkeypatch, capsys, manifest, "-o", form)
+    assert code == 0, "a warning refuses nothing"
+    assert "warning" not in out, "the output is the manifest"
+    lines = err.splitlines()
+    assert all(line.startswith("warning: spec.") for line in lines)
+    for said in (
+        "spec.base.train.warmupIterations: 500, but the whole training of the base has 225 steps",
+        "spec.teachers.warmupIterations: 500, but the whole training of phase 1 of the pool has",
+        "spec.evaluation: 3 epochs of 150 images in batches of 4 are 113 steps a trial",
+        "spec.detector.anchorScale: the smallest anchor, 8 × 4 = 32 pixels, is larger than every",
+        "spec.dataset.val: 40 images can tell mAP only to about ±7.9 points",
+    ):
+        assert sum(said in line for line in lines) == 1, said
+
+
+BROKEN = {
+    "no json": b"{",
+    "another text encoding": "{}".encode("utf-16")[:3],
+    "a list": b"[]",
+    "no images": b"{}",
+    "images that are none": b'{"images": [1], "annotations": [2]}',
+    "sizes as text": b'{"images": [{"id": 1, "width": "8", "height": "8"}]}',
+    "no size": b'{"images": [{"id": 1, "width": 0, "height": 8}]}',
+    "an unknown image": b'{"images": [], "annotations": [{"image_id": 3, "bbox": [1, 1, 1, 1]}]}',
+    "a box of text": b'{"images": [{"id": 1, "width": 8, "height": 8}], '
+    b'"annotations": [{"image_id": 1, "bbox": ["1", "1", "1", "1"]}]}',
+    "a huge number": b'{"images": [{"id": 1, "width": 8, "height": 8}], '
+    b'"annotations": [{"image_id": 1, "bbox": [0, 0, 1%s, 1]}]}' % (b"0" * 400),
+    "nested too deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_a_broken_annotation_file_is_not_its_business(manifest, content, monkeypatch, capsys):
+    path = manifest.parent / "data" / "train.json"
+    path.write_bytes(content)
+    code, out, err = _run(monkeypatch, capsys, manifest)
+    assert code == 0
+    assert "is valid" in out
+    (line,) = err.splitlines()
+    assert line.startswith("not checked: spec.dataset.train, whether the manifest fits it")
+    assert str(path) in line
+
+
+def test_annotations_with_a_byte_order_mark_are_read(manifest, monkeypatch, capsys):
+    path = manifest.parent / "data" / "train.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert _run(monkeypatch, capsys, manifest)[2] == ""

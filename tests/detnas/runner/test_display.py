@@ -11,7 +11,7 @@ from detnas.lifecycle.state import SearchState
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.records import keys
 from detnas.records.progress import Progress
-from detnas.records.results import Outcome
+from detnas.records.results import Outcome, PrepareResult
 from detnas.runner.display import Display
 from detnas.runner.running_jobs import Ended, RunningJob
 from detnas.search import History
@@ -107,6 +107,18 @@ def test_a_failure_is_told_with_the_end_of_its_log(screen: Screen, job: RunningJ
     for shown in ("it is tried again", "the disk [sda] is full", "trial 3: Infrastructure"):
         assert shown in screen.text
     assert str(job.log) in screen.text.replace("\n", "")
+
+
+def test_what_does_not_fit_the_data_is_told_when_the_data_check_ends(
+    screen: Screen, tmp_path: Path
+) -> None:
+    warnings = ("spec.dataset.val: 6 images [few]", "spec.evaluation: 6 steps")
+    check = RunningJob(DueJob(Verb.PREPARE), FOLDER, tmp_path / "log.txt", 0, START)
+    checked = PrepareResult(started=START, finished=START, warnings=warnings)
+    screen.display.ended(Ended(check, 0, checked, ""))
+    said = screen.text
+    assert said.index("data check is done") < said.index(f"warning: {warnings[0]}")
+    assert f"warning: {warnings[1]}" in said
 
 
 def test_a_pipe_gets_a_log_as_it_is(store: Store, job: RunningJob) -> None:

@@ -1,7 +1,11 @@
-"""A setup that fails ends the search, says what to do, and is tried again once it is mended."""
+"""A setup that fails ends the search, says what to do, and is tried again once it is mended.
+
+Warnings of the data check, a lost fine-tuning and students that are no better end nothing.
+"""
 
 import pytest
 
+from detnas.records.results import Result
 from tests.cluster.scripts import exits, runs_for_ever, succeeds
 from tests.operator.outcomes.doings import (
     exports_nothing,
@@ -11,7 +15,7 @@ from tests.operator.outcomes.doings import (
 )
 from tests.operator.outcomes.stage import Search, Stage
 
-ROOMS = 9
+ROOMS = 11
 SETUP = {
     "prepare": "preparing the data failed (Infrastructure): ",
     "base": "training the base failed (Infrastructure): ",
@@ -28,6 +32,11 @@ UNBELIEVED = {
     "export": "config.py, which is not in the store",
 }
 """What is wrong with the result that a job writes, as the search then says."""
+
+WARNINGS = (
+    "spec.dataset.val: 40 images can tell mAP only to about ±7.9 points",
+    "spec.evaluation: 3 epochs of 150 images in batches of 8 are 57 steps a trial",
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +93,7 @@ def test_a_fine_tuning_that_is_lost_costs_only_itself_and_is_tried_again(stage: 
     search = stage.begun("untuned", {"finetune": {"epochs": 1}}, trials=1)
     search.until_phase("Succeeded")
     said = search.condition("Succeeded")["message"]
-    assert "trial 0 has the best H" in said
+    assert "trial 0 has the best H of all trials" in said
     assert "fine-tuning failed (Infrastructure: Job untuned-finetune gave up" in said
     assert search.status["exported"]["trial"] == 0
     assert search.says("Degraded", "True", "FineTuningFailed")
@@ -128,3 +137,40 @@ def test_a_fine_tuning_that_is_not_believed_costs_only_itself(stage: Stage) -> N
 
 def _folder(job: str) -> str:
     return {"pool-0": "base", "export": "students/best"}.get(job, job)
+
+
+def test_the_base_is_exported_until_a_student_is_better(stage: Stage) -> None:
+    search = stage.begun("unimproved", trials=2, parallelism=1, seed=0)  # whose base is the best
+    search.until_phase("Succeeded")
+    assert search.says("Succeeded", "True", "NoImprovement")
+    said = search.condition("Succeeded")["message"]
+    assert said.startswith("no student is better than the base, whose H is 0.7307")
+    assert "likely cause: only 2 trials finished; raise spec.search.trials" in said
+    exported, base = search.status["exported"], search.status["base"]
+    assert exported["isBase"] is True
+    assert "trial" not in exported
+    assert (exported["h"], exported["encoding"]) == (base["h"], base["encoding"])
+    assert exported["uri"].endswith("/students/best")
+    assert search.text("students/best/result.json")
+    assert search.told("Succeeded")["message"] == said
+    assert search.says("Degraded", "False", "NothingWrong")
+
+    search.patch(search={"trials": 5})
+    search.until(lambda: search.says("Succeeded", "True", "Exported"))
+    assert search.status["exported"]["trial"] == 4
+    assert "isBase" not in search.status["exported"]
+
+
+def test_what_does_not_fit_the_data_is_told_and_the_search_goes_on(stage: Stage) -> None:
+    def warned(result: Result) -> Result:
+        return result.model_copy(update={"warnings": WARNINGS})
+
+    stage.on("unfit-prepare", succeeds(work=publishes(stage.trainer, warned)))
+    search = stage.begun("unfit", trials=1)
+    search.until_phase("Succeeded")
+    assert search.says("Accepted", "True", "AcceptedWithWarnings")
+    told = search.told("DoesNotFitData")
+    assert told["type"] == "Warning"
+    for said in (told["message"], search.condition("Accepted")["message"]):
+        assert all(warning in said for warning in WARNINGS)
+    assert search.told("Accepted")["type"] == "Normal"

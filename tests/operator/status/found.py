@@ -63,6 +63,17 @@ SUCCEEDED = searched(
     exported_to=f"{FOLDER}/students/best",
 )
 
+UNIMPROVED = SUCCEEDED.model_copy(
+    update={
+        "exported": BASE.model_copy(update={"is_base": True}),
+        "exported_trial": None,
+        "export_reason": "no student is better than the base, whose H is 1.0000: trial 7 is best",
+        "improved": False,
+        "likely_causes": ("only 10 trials finished; raise spec.search.trials",),
+    }
+)
+WARNINGS = ("spec.dataset.val: 40 images are few", "spec.evaluation: 57 steps are few")
+
 
 def found(search: SearchStatus | None = None, **told: Any) -> Findings:
     """A pass that went well, with the teachers ready once trials are."""

@@ -15,7 +15,10 @@ from tests.operator.status.found import (
     NOW,
     POOL,
     SUCCEEDED,
+    UNIMPROVED,
+    WARNINGS,
     condition,
+    detector,
     found,
     job,
     searched,
@@ -38,6 +41,11 @@ def alone(verb: Verb, reason: WaitingReason, message: str) -> Findings:
 def trial(reason: WaitingReason, message: str) -> Findings:
     return alone(Verb.EVALUATE, reason, message)
 
+
+KEPT = UNIMPROVED.model_copy(
+    update={"exported": detector(0.9, 0.3, 118_000_000_000), "exported_trial": 7}
+)
+WARNED = searched(Phase.TRAINING, warnings=WARNINGS)
 
 QUOTA = Reason("QuotaExceeded", "jobs.batch is forbidden: exceeded quota: gpus, used: 8")
 
@@ -141,6 +149,21 @@ TABLE = [
     (found(BROKEN), "Searching", "False", "Failed", "no train.json"),
     (found(SUCCEEDED), "Succeeded", "True", "Exported", f"it lies in {FOLDER}/students/best"),
     (found(SUCCEEDED), "Succeeded", "True", "Exported", "H 1.2500 (base 1.0000)"),
+    (found(UNIMPROVED), "Succeeded", "True", "NoImprovement", "no student is better than the base"),
+    (found(UNIMPROVED), "Succeeded", "True", "NoImprovement", "likely cause: only 10 trials"),
+    (
+        found(UNIMPROVED),
+        "Succeeded",
+        "True",
+        "NoImprovement",
+        f"the base is exported to {FOLDER}/students/best",
+    ),
+    (found(KEPT), "Succeeded", "True", "NoImprovement", "the student of trial 7 has H 0.9000"),
+    (found(KEPT), "Succeeded", "True", "NoImprovement", "no student is better than the base"),
+    (found(KEPT), "Succeeded", "True", "NoImprovement", "likely cause: only 10 trials"),
+    (found(WARNED), "Accepted", "True", "AcceptedWithWarnings", FOLDER),
+    (found(WARNED), "Accepted", "True", "AcceptedWithWarnings", "; ".join(WARNINGS)),
+    (found(WARNED), "Degraded", "False", "NothingWrong", ""),
     (found(SUCCEEDED), "Succeeded", "True", "Exported", "FLOPs -41%"),
     (found(SUCCEEDED, suspended=True), "Succeeded", "True", "Exported", "trial 7"),
     (found(SUCCEEDED, suspended=True), "Suspended", "True", "SuspendedByUser", ""),
@@ -175,3 +198,11 @@ def test_a_base_that_is_not_known_is_not_compared():
     lone = searched(Phase.SUCCEEDED, base=None, exported=BASE, exported_to="s3://lab/x")
 
     assert "base" not in condition(conditions(found(lone), (), NOW), "Succeeded")["message"]
+
+
+def test_warnings_stay_while_the_store_cannot_be_read():
+    before = conditions(found(WARNED), (), NOW)
+    unread = found(folder=FOLDER, troubles=(AWAY,))
+
+    assert condition(conditions(unread, before, NOW), "Accepted") == condition(before, "Accepted")
+    assert condition(conditions(unread, (), NOW), "Accepted")["reason"] == "Accepted"

@@ -13,11 +13,13 @@ from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,
     BEST,
+    FOLDER,
     FULL,
     HALTED,
     NOW,
     RUNNING,
     UNSCHEDULABLE,
+    WARNINGS,
     detector,
     failed_trial,
     found,
@@ -57,6 +59,22 @@ def test_who_is_accepted_after_a_refusal_reads_just_that():
     reasons = [reason for _, reason, _ in told(REFUSED, found(searched(Phase.PREPARING)))]
 
     assert reasons == ["Accepted", "Preparing"]
+
+
+def test_what_does_not_fit_the_data_is_told_once_the_data_is_checked():
+    checking = found(searched(Phase.PREPARING))
+    warned = found(searched(Phase.TRAINING, warnings=WARNINGS))
+    unread = found(folder=FOLDER, troubles=(AWAY,))
+
+    def warnings(*passes: Findings) -> list[str]:
+        return [message for _, reason, message in told(*passes) if reason == "DoesNotFitData"]
+
+    (message,) = warnings(checking, warned)
+    assert all(warning in message for warning in WARNINGS)
+    assert warnings(warned) == [message], "also where the first pass finds it"
+    assert warnings(checking, warned, warned) == []
+    assert warnings(checking, warned, unread) == []
+    assert warnings(checking, warned, unread, warned) == []
 
 
 def test_a_new_best_says_what_it_gains():

@@ -25,6 +25,7 @@ from tests.operator.status.found import (
     RUNNING,
     STARTING,
     SUCCEEDED,
+    UNIMPROVED,
     UNSCHEDULABLE,
     condition,
     detector,
@@ -108,6 +109,13 @@ def test_a_search_midway():
     ]
     assert (status["gpuHours"], status["secondsLeft"]) == ("12.5", 3600)
     assert status["forgivenTrials"] == 4
+
+
+def test_an_exported_base_is_marked_and_a_student_is_not():
+    base = resource_status(found(UNIMPROVED), {}, NOW)["exported"]
+    assert (base["isBase"], base["h"]) == (True, "1.0000")
+    assert "trial" not in base
+    assert "isBase" not in resource_status(found(SUCCEEDED), {}, NOW)["exported"]
 
 
 def test_what_was_exported_is_shown_until_there_is_another():

@@ -38,6 +38,8 @@ def test_a_sound_split_is_described(own_data: DataLocation) -> None:
     split = read_split(_annotations(own_data), "train")
     assert split.files == {f"{n}.png": (64, 64) for n in range(3)}
     assert (split.boxes, split.empty_images, split.ignored) == (6, 0, ())
+    boxes = json.loads(_annotations(own_data).read_text())["annotations"]
+    assert split.largest_objects == {(64, 64): max(entry["bbox"][2] for entry in boxes)}
 
 
 def test_class_ids_may_have_holes_and_classes_keep_the_files_order(own_data: DataLocation) -> None:

@@ -1,10 +1,11 @@
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnas.records.settings import Resolution
+from detnas.records.settings import Resolution, Training
 from detnas_trainer.data.draws import BatchDraws, Sample, statistics_samples
 
 SIZES = (Resolution(width=64, height=48), Resolution(width=96, height=96))
@@ -32,6 +33,8 @@ def test_every_epoch_shows_every_image_once(images: int, batch: int, epochs: int
     for epoch in range(epochs):
         assert sorted(shown[epoch * images : (epoch + 1) * images]) == list(range(images))
     assert 0 <= len(shown) - epochs * images < batch
+    schedule = Training(epochs=epochs, learning_rate=Decimal("0.1"), batch_size=batch)
+    assert schedule.steps(images) == draws.iterations(epochs), "what is planned is what is done"
 
 
 def test_epochs_have_different_orders() -> None:

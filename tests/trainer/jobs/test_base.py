@@ -27,6 +27,9 @@ def test_a_base_is_trained_scored_and_published(
     assert result.iterations == 6
     assert [score.resolution for score in result.scores] == list(workplace.common["resolutions"])
     assert {"loss", "loss_cls", "loss_rpn_bbox"} <= result.final_loss.keys()
+    assert len(result.loss_by_epoch) == 2
+    # Fewer steps than final_loss is a mean of, so that both are means of the same losses.
+    assert sum(result.loss_by_epoch) / 2 == pytest.approx(result.final_loss["loss"])
     assert {"training", "evaluating", "loading", "publishing"} <= result.seconds.keys()
     elapsed = (result.finished - result.started).total_seconds()
     assert sum(result.seconds.values()) >= elapsed - 0.1

@@ -1,7 +1,10 @@
 """The export job; what its folder does elsewhere is tested with whole searches."""
 
+import json
+
 import pytest
 
+from detnas.records.artifacts import Artifact
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult, ExportResult, Score
 from detnas.store.artifacts import load_record
@@ -23,7 +26,12 @@ def trained(workplace: Workplace) -> DetectorResult:
     return workplace.result("local/a/base", DetectorResult)
 
 
-def _export(workplace: Workplace, trained: DetectorResult, off: float = 0.0) -> int:
+def _export(
+    workplace: Workplace,
+    trained: DetectorResult,
+    off: float = 0.0,
+    base: Artifact | None = None,
+) -> int:
     at: Score = trained.scores[-1]
     common = {name: workplace.common[name] for name in ("data", "classes", "detector")}
     request = ExportRequest(
@@ -33,7 +41,7 @@ def _export(workplace: Workplace, trained: DetectorResult, off: float = 0.0) -> 
         resolution=at.resolution,
         expected_map=at.map + off,
         base=workplace.common["architecture"],
-        base_weights=trained.weights,
+        base_weights=base or trained.weights,
         base_resolution=trained.scores[0].resolution,
         **common,
     )
@@ -49,6 +57,35 @@ def test_the_folder_holds_what_is_taken_away(workplace: Workplace, trained: Dete
     times = (result.student_latency, result.base_latency, result.base_latency_same_resolution)
     assert [str(time.resolution) for time in times if time] == ["64x64", "48x48", "64x64"]
     assert all(time and time.milliseconds > 0 for time in times)
+
+
+def test_a_folder_says_whether_it_is_the_base_itself(
+    workplace: Workplace, trained: DetectorResult
+) -> None:
+    assert _export(workplace, trained) == 0
+    described, readme = _texts(workplace)
+    assert described["isBase"] is True
+    assert "This is the base detector itself: the search found no student" in readme
+    result = workplace.result(KEY, ExportResult)
+    assert result.student_latency == result.base_latency_same_resolution, "one measurement for both"
+
+
+def test_a_student_is_not_called_the_base(workplace: Workplace, trained: DetectorResult) -> None:
+    other = workplace.base_request("local/a/other", training=training(1), seed=6)
+    assert jobs.run("base", workplace.put(other)) == 0
+    base = workplace.result("local/a/other", DetectorResult).weights
+    assert _export(workplace, trained, base=base) == 0
+    described, readme = _texts(workplace)
+    assert described["isBase"] is False
+    assert "base detector itself" not in readme
+    assert "Found by detnas" in readme
+
+
+def _texts(workplace: Workplace) -> tuple[dict[str, object], str]:
+    """Description and README of the exported folder."""
+    stored = [workplace.store.get(f"{KEY}/{name}") for name in ("architecture.json", "README.md")]
+    described, readme = (one.data.decode() for one in stored if one is not None)
+    return json.loads(described), readme
 
 
 def test_a_folder_that_scores_otherwise_than_the_record_is_not_published(

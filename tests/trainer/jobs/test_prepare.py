@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from detnas.records.requests import PrepareRequest
+from detnas.records.requests import PlannedTraining, PrepareRequest
 from detnas.records.results import Outcome, PrepareResult
 from detnas.records.settings import DataLocation
 from detnas_trainer import jobs
 from detnas_trainer.training.interruption import Interrupted, Interruption
-from tests.trainer.conftest import CLASSES, Workplace
+from tests.trainer.conftest import CLASSES, Workplace, training
 
 KEY = "local/searches/a-1/prepare"
 
@@ -30,6 +30,35 @@ def test_it_says_what_the_data_set_holds(workplace: Workplace, tiny_data: DataLo
     assert len(result.digest) == 64
     assert result.versions["torch"]
     assert {"reading", "images"} <= result.seconds.keys()
+
+
+def test_it_warns_where_the_manifest_does_not_fit_the_data(
+    workplace: Workplace, tiny_data: DataLocation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = PlannedTraining(
+        name="a trial", field="spec.evaluation", training=training(2, warmup_iterations=6)
+    )
+    request = PrepareRequest(
+        key=KEY,
+        data=tiny_data,
+        resolutions=workplace.common["resolutions"],
+        trainings=(trial,),
+        anchor_scale=8,
+    )
+    assert jobs.run("prepare", workplace.put(request)) == 0
+    result = workplace.result(KEY, PrepareResult)
+    assert result.outcome is Outcome.SUCCEEDED, "a warning refuses nothing"
+    fields = [warning.partition(":")[0] for warning in result.warnings]
+    assert fields == [
+        "spec.evaluation.warmupIterations",
+        "spec.evaluation",
+        "spec.detector.anchorScale",
+        "spec.dataset.val",
+    ]
+    assert "2 epochs of 12 images in batches of 4 are 6 steps" in result.warnings[1]
+    assert "6 images can tell mAP only to about ±20.4 points" in result.warnings[3]
+    logged = capsys.readouterr().err
+    assert all(warning in logged for warning in result.warnings)
 
 
 def test_asked_to_stop_it_ends_without_a_result(

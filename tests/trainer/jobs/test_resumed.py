@@ -120,3 +120,5 @@ def test_a_student_under_a_teacher(
     assert found.final_loss == expected.final_loss
     assert found.weights.sha256 == expected.weights.sha256
     assert found.scores == expected.scores
+    assert len(expected.loss_by_epoch) == 1
+    assert found.loss_by_epoch == expected.loss_by_epoch

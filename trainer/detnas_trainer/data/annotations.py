@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from detnas.errors import UserError
+from detnas.plan.data_facts import largest_objects
 
 _REQUIRED = {
     "images": ("id", "file_name", "width", "height"),
@@ -38,6 +39,7 @@ class Split:
         boxes: boxes that can be learnt from, or that mark a crowd.
         empty_images: images without such a box.
         ignored: ids of annotations without an area, which mmdet passes over.
+        largest_objects: side in pixels of the largest object in images of each size.
     """
 
     sha256: str
@@ -46,6 +48,7 @@ class Split:
     boxes: int
     empty_images: int
     ignored: tuple[int, ...]
+    largest_objects: dict[tuple[int, int], float]
 
 
 def read_split(path: Path, field: str) -> Split:
@@ -172,6 +175,7 @@ class _Checker:
             boxes=boxes,
             empty_images=len(images - kept),
             ignored=tuple(ignored),
+            largest_objects=largest_objects(self.images, self.annotations),
         )
 
     def _unique(self, what: str, values: Iterator[Any]) -> set[Any]:

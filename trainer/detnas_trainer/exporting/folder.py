@@ -26,8 +26,8 @@ CHECKPOINT = "detector.pth"
 
 _README = """# {title}
 
-Found by detnas from a detector trained on the same data. It needs PyTorch with torchvision and
-mmdet 3.x, nothing else, and runs from anywhere:
+{origin} It needs PyTorch with torchvision
+and mmdet 3.x, nothing else, and runs from anywhere:
 
 ```python
 import sys
@@ -57,6 +57,12 @@ used as it is, and then the line that imports the latter may be left out.
 
 `architecture.json` holds the same for programs.
 """
+
+_FOUND = "Found by detnas from a detector trained on the same data."
+_IS_BASE = (
+    "This is the base detector itself: the search found no student that is better than the base. "
+    "The search's report names the likely causes."
+)
 
 
 def write_folder(request: ExportRequest, state: Mapping[str, Tensor], folder: Path) -> list[Path]:
@@ -101,6 +107,7 @@ def _description(request: ExportRequest) -> dict[str, object]:
         "flops": cost.flops,
         "parameters": cost.parameters,
         "map": request.expected_map,
+        "isBase": request.is_base,
     }
 
 
@@ -110,6 +117,7 @@ def _readme(request: ExportRequest) -> str:
     )
     return _README.format(
         title=f"A detector of {len(request.classes)} classes for images of {request.resolution}",
+        origin=_IS_BASE if request.is_base else _FOUND,
         map=request.expected_map,
         resolution=request.resolution,
         flops=cost.flops,

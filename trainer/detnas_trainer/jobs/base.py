@@ -37,6 +37,7 @@ def base(job: Job[BaseRequest]) -> DetectorResult:
         notes=notes,
         iterations=learned.iterations,
         final_loss=learned.final_loss,
+        loss_by_epoch=learned.loss_by_epoch,
         files={"weights": weights},
     )
 

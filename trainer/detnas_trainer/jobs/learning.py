@@ -23,6 +23,7 @@ from detnas_trainer.evaluation import evaluate
 from detnas_trainer.jobs.data_set import bring_whole_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.openmmlab import TwoStageDetector
+from detnas_trainer.training.epoch_losses import EpochLosses
 from detnas_trainer.training.loop import Trainee, TrainingLoop, TrainingPlan
 
 
@@ -32,6 +33,7 @@ class Learned:
 
     iterations: int = 0
     final_loss: dict[str, float] = field(default_factory=dict)
+    loss_by_epoch: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,25 +117,29 @@ def learn(job: Job[Any], trainee: Trainee, data: DetectionData) -> Learned:
         return Learned()
     _check_warmup(plan)
     trainee.module.train()
-    loop = TrainingLoop(trainee, plan, data, _Surroundings(job, plan))
+    surroundings = _Surroundings(job, plan)
+    loop = TrainingLoop(trainee, plan, data, surroundings)
     if job.checkpoint:
         with job.activity("resuming"):
             loop.resume(job.checkpoint, job.checkpoints.tensors(job.checkpoint))
     with job.activity("training"):
         loop.run()
     job.workload.training = 0.0  # also where the checkpoint was of the last step
-    return Learned(plan.iterations, loop.final_loss())
+    return Learned(plan.iterations, loop.final_loss(), surroundings.losses.means())
 
 
 class _Surroundings:
     """What the loop meets: progress, checkpoints, and the wish to stop."""
 
     def __init__(self, job: Job[Any], plan: TrainingPlan) -> None:
+        self.losses = EpochLosses(job.checkpoint.epochs if job.checkpoint else ())
         self._job = job
         self._pixels = pixels_per_step(plan)
 
     def stepped(self, progress: Progress, rate: float) -> None:
         job = self._job
+        if progress.loss is not None:
+            self.losses.add(progress.epoch, progress.loss)
         job.workload.training = (progress.total - progress.done) * self._pixels
         job.workload.training_pace.advanced(self._pixels, job.clock())
         job.report(progress, learning_rate=f"{rate:.5f}")
@@ -147,7 +153,12 @@ class _Surroundings:
         job = self._job
         with job.activity("checkpointing"):
             job.checkpoints.save(
-                job.attempt.number, iteration, tensors, recent, job.activities.seconds()
+                job.attempt.number,
+                iteration,
+                tensors,
+                recent,
+                job.activities.seconds(),
+                self.losses.record(),
             )
         log.info("checkpoint at iteration %d", iteration)
         job.interruption.check()

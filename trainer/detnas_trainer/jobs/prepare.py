@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from detnas.plan.data_facts import SplitFacts
+from detnas.plan.fit import fit_warnings
 from detnas.records.progress import Progress
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
@@ -16,7 +18,7 @@ from detnas_trainer.data.annotations import (
 )
 from detnas_trainer.data.images import broken_images
 from detnas_trainer.jobs.data_set import bring_data
-from detnas_trainer.jobs.job import Job
+from detnas_trainer.jobs.job import Job, log
 
 _LISTED = 100
 _NAMED = 3
@@ -35,6 +37,9 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
         return job.result(PrepareResult, outcome=Outcome.INVALID, message=message)
     with job.activity("images"):
         missing = [line.replace(job.request.data.root, root) for line in _missing(job, train, val)]
+    warnings = fit_warnings(job.request, _facts(train), _facts(val))
+    for warning in warnings:
+        log.warning("%s", warning)
     return job.result(
         PrepareResult,
         outcome=Outcome.INVALID if missing else Outcome.SUCCEEDED,
@@ -44,7 +49,12 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
         train=_summary(train),
         val=_summary(val),
         missing=tuple(missing[:_LISTED]),
+        warnings=warnings,
     )
+
+
+def _facts(split: Split) -> SplitFacts:
+    return SplitFacts(len(split.files), split.largest_objects)
 
 
 def _splits(data: DataLocation) -> tuple[Split, Split]:

@@ -92,6 +92,7 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
         removed=evolved.removed,
         iterations=learned.iterations,
         final_loss=learned.final_loss,
+        loss_by_epoch=learned.loss_by_epoch,
         files={"weights": weights},
     )
 

@@ -19,6 +19,7 @@ from detnas.store.artifacts import load_record, put_record
 from detnas.store.cache import difference
 from detnas.store.durable_files import sha256_of
 from detnas.store.errors import CorruptRecord, NotFound
+from detnas_trainer.training.epoch_losses import EpochLoss
 from detnas_trainer.weights import WeightsError, load_weights, save_weights
 
 log = logging.getLogger("detnas_trainer")
@@ -33,6 +34,7 @@ class CheckpointRecord(Schema):
         file: the tensors.
         recent: losses of the last steps, by name.
         seconds: wall time by activity, over all attempts until then.
+        epochs: losses of the last epochs, added up.
     """
 
     iteration: Count
@@ -40,6 +42,7 @@ class CheckpointRecord(Schema):
     file: Artifact
     recent: tuple[dict[str, float], ...] = ()
     seconds: dict[str, float] = {}
+    epochs: tuple[EpochLoss, ...] = ()
 
 
 class Checkpoints:
@@ -96,6 +99,7 @@ class Checkpoints:
         tensors: dict[str, Tensor],
         recent: tuple[dict[str, float], ...],
         seconds: dict[str, float],
+        epochs: tuple[EpochLoss, ...] = (),
     ) -> CheckpointRecord:
         """Write a checkpoint, then delete the one before, whichever attempt wrote it."""
         path = self._scratch / "checkpoint.safetensors"
@@ -104,7 +108,12 @@ class Checkpoints:
         key = f"{folder}/checkpoint-{iteration}.safetensors"
         file = Artifact(key=key, size=path.stat().st_size, sha256=sha256_of(path))
         record = CheckpointRecord(
-            iteration=iteration, attempt=attempt, file=file, recent=recent, seconds=seconds
+            iteration=iteration,
+            attempt=attempt,
+            file=file,
+            recent=recent,
+            seconds=seconds,
+            epochs=epochs,
         )
         self._store.upload_file(key, path)
         put_record(self._store, f"{folder}/checkpoint.json", record)

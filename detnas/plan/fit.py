@@ -1,0 +1,140 @@
+"""Where a manifest does not fit its data: warnings, which never refuse anything."""
+
+from collections.abc import Iterator
+from math import sqrt
+
+from detnas.plan.data_facts import Size, SplitFacts
+from detnas.records.requests import PlannedTraining, PrepareRequest
+from detnas.records.settings import Resolution
+from detnas.spec.manifest import SearchSpec
+
+FEW_STEPS = 200
+"""A trial of fewer steps may score its student before it has adapted."""
+
+FEW_VALIDATION_IMAGES = 200
+"""With fewer, mAP is uncertain by more than 3.5 points."""
+
+_TRIAL = "a trial"
+_SMALLEST_STRIDE = 4
+"""Pixels; of the FPN's first level, whose anchors are the smallest."""
+
+
+def planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
+    """Return every training that a search runs, with the field that it is set in."""
+    trainings = []
+    if spec.base.train is not None and spec.warm_start is None:
+        trainings.append(("the base", "spec.base.train", spec.base.train.training))
+    if spec.teachers.pool is None:
+        trainings += [
+            (f"phase {number} of the pool", "spec.teachers", spec.teachers.phase_training(number))
+            for number in range(len(spec.teachers.phases))
+        ]
+    trainings.append((_TRIAL, "spec.evaluation", spec.evaluation.training))
+    if spec.finetune is not None:
+        trainings.append(("the fine-tuning", "spec.finetune", spec.finetune.training))
+    return tuple(
+        PlannedTraining(name=name, field=field, training=training)
+        for name, field, training in trainings
+    )
+
+
+def map_error(images: int) -> float:
+    """Return roughly by how much mAP may be off because the validation images are few.
+
+    A rule of thumb, not a measurement: the standard error of a proportion p over n images is
+    √(p(1 - p)/n), at most 0.5/√n. It takes an image for one independent observation.
+
+    Args:
+        images: n, at least 1.
+
+    Returns:
+        One standard error, as a fraction.
+    """
+    return 0.5 / sqrt(images)
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun, such as ``1 step`` or ``57 steps``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def fit_warnings(
+    request: PrepareRequest, train: SplitFacts | None, val: SplitFacts | None
+) -> tuple[str, ...]:
+    """Return where the manifest does not fit the data, a line each.
+
+    Args:
+        request: what the search plans.
+        train: of the training split; none where that is not known.
+        val: of the validation split; none where that is not known.
+    """
+    found: list[str] = []
+    if train is not None and train.images:
+        for planned in request.trainings:
+            found += _of_training(planned, train.images)
+        found += _of_anchors(request, train)
+    if val is not None and 0 < val.images < FEW_VALIDATION_IMAGES:
+        found.append(_of_validation(val.images))
+    return tuple(dict.fromkeys(found))
+
+
+def _of_training(planned: PlannedTraining, images: int) -> Iterator[str]:
+    training, field = planned.training, planned.field
+    steps = training.steps(images)
+    if not steps:
+        return
+    if training.batch_size > images:
+        yield (
+            f"{field}.batchSize: a batch of {training.batch_size} is larger than the training set "
+            f"of {counted(images, 'image')}, so that each step repeats images; lower it"
+        )
+    if training.warmup_iterations >= steps:
+        yield (
+            f"{field}.warmupIterations: {training.warmup_iterations}, but the whole training of "
+            f"{planned.name} has {counted(steps, 'step')}, so its job will fail; lower it to "
+            f"{steps // 10}, or raise the epochs"
+        )
+    if planned.name == _TRIAL and steps < FEW_STEPS:
+        yield (
+            f"{field}: {counted(training.epochs, 'epoch')} of {counted(images, 'image')} in "
+            f"batches of {training.batch_size} are {counted(steps, 'step')} a trial, which may be "
+            "too few for a student to adapt before it is scored; raise epochs or lower batchSize "
+            f"until there are {FEW_STEPS}"
+        )
+
+
+def _of_validation(images: int) -> str:
+    error, then = (100 * map_error(n) for n in (images, FEW_VALIDATION_IMAGES))
+    return (
+        f"spec.dataset.val: {counted(images, 'image')} can tell mAP only to about ±{error:.1f} "
+        "points (one standard error, roughly 0.5/√images), so that a smaller gain may be chance; "
+        f"add images: with {FEW_VALIDATION_IMAGES} it is ±{then:.1f}"
+    )
+
+
+def _of_anchors(request: PrepareRequest, train: SplitFacts) -> Iterator[str]:
+    if request.anchor_scale is None or not train.largest_objects:
+        return
+    smallest = request.anchor_scale * _SMALLEST_STRIDE
+    side, resolution = max(
+        (
+            (side * _scale(size, resolution), resolution)
+            for resolution in request.resolutions
+            for size, side in train.largest_objects.items()
+        ),
+        key=lambda found: found[0],
+    )
+    if side < smallest:
+        yield (
+            f"spec.detector.anchorScale: the smallest anchor, {request.anchor_scale} × "
+            f"{_SMALLEST_STRIDE} = {smallest} pixels, is larger than every object: the largest "
+            f"has {side:.1f} pixels at {resolution}; lower it to "
+            f"{max(1, int(side // _SMALLEST_STRIDE))}, or add larger spec.resolutions"
+        )
+
+
+def _scale(size: Size, resolution: Resolution) -> float:
+    """By how much an image is scaled to fit into a resolution, either way round."""
+    width, height = size
+    nominal = (resolution.width, resolution.height)
+    return min(max(nominal) / max(width, height), min(nominal) / min(width, height))

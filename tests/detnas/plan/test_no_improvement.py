@@ -1,0 +1,121 @@
+"""A search that found nothing better than its base: what is exported, and why it may be so."""
+
+from typing import Any
+
+import pytest
+
+from detnas.plan.candidate import Candidate, Winner, compare_with_base
+from detnas.plan.no_improvement import FEW_TRIALS, likely_causes, still_falling
+from detnas.records.results import DetectorResult, PrepareResult, SplitSummary
+from tests.detnas.plan.searches import detector, manifest, prepared
+
+RESOLUTION = manifest().spec.resolutions[0]
+ENOUGH = {"evaluation": {"epochs": 10, "batchSize": 4}}  # of 100 images: 250 steps a trial
+BASE = Candidate(None, detector("base"), None, 0.5, RESOLUTION, 0.3)
+
+
+def student(score: float) -> Winner:
+    return Winner(Candidate(3, detector("student"), None, score, RESOLUTION, 0.3), "trial 3 is it")
+
+
+def data(train: int = 100, val: int = 1000) -> PrepareResult:
+    def split(images: int) -> SplitSummary:
+        return SplitSummary(sha256="", images=images, boxes=images, empty_images=0)
+
+    return prepared().model_copy(update={"train": split(train), "val": split(val)})
+
+
+def base(*losses: float) -> DetectorResult:
+    return detector("base").model_copy(update={"loss_by_epoch": losses})
+
+
+@pytest.mark.parametrize(("score", "is_base"), [(0.5001, False), (0.5, True), (0.4999, True)])
+def test_a_student_is_exported_only_if_it_is_better_than_the_base(
+    score: float, is_base: bool
+) -> None:
+    winner = compare_with_base(student(score), BASE, lambda _: False)
+    assert winner.candidate.is_base is is_base
+    assert winner.improved is not is_base
+    assert ("no student is better than the base, whose H is 0.5000" in winner.reason) is is_base
+    assert "trial 3 is it" in winner.reason
+
+
+@pytest.mark.parametrize(("score", "improved"), [(0.6, True), (0.4, False)])
+def test_a_student_that_was_exported_stays_and_is_not_called_better(
+    score: float, improved: bool
+) -> None:
+    winner = compare_with_base(student(score), BASE, lambda _: True)
+    assert (winner.candidate.trial, winner.improved) == (3, improved)
+    assert ("no student is better" in winner.reason) is not improved
+
+
+@pytest.mark.parametrize(
+    ("losses", "falling"),
+    [
+        ((2.0, 1.0), True),
+        ((1.0, 0.979), True),
+        ((1.0, 0.981), False),
+        ((1.0, 1.1), False),
+        ((0.5, 1.0, 0.9), False),  # not the lowest
+        ((1.0,), False),
+        ((), False),
+    ],
+)
+def test_a_training_is_still_learning_if_its_last_epoch_is_clearly_the_best(
+    losses: tuple[float, ...], falling: bool
+) -> None:
+    assert still_falling(losses) is falling
+
+
+@pytest.mark.parametrize(
+    ("told", "cause", "field"),
+    [
+        (
+            {"trained": base(2.0, 1.5)},
+            "still learning when its schedule ended: its loss fell from 2.000 to 1.500",
+            "spec.base.train.epochs",
+        ),
+        ({"data": data(val=199)}, "199 validation images", "spec.dataset.val"),
+        ({"data": data(train=79)}, "a trial trains for 198 steps only", "spec.evaluation.epochs"),
+        ({"finished": FEW_TRIALS - 1}, "only 19 trials finished", "spec.search.trials"),
+    ],
+)
+def test_a_cause_is_named_with_the_field_to_change(
+    told: dict[str, Any], cause: str, field: str
+) -> None:
+    unsuspicious: dict[str, Any] = {
+        "trained": base(1.0, 1.0),
+        "data": data(train=80, val=200),
+        "finished": FEW_TRIALS,
+    }
+    assert causes(**unsuspicious) == ()
+    (found,) = causes(**unsuspicious | told)
+    assert cause in found
+    assert field in found.partition(";")[2]
+
+
+def test_a_search_that_ran_out_of_patience_is_told_to_raise_it_too() -> None:
+    search = {"trials": 30, "patience": 3}
+    (found,) = causes(base(), data(), 5, search=search)
+    assert found.endswith("raise spec.search.trials and spec.search.patience")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"base": {"model": "faster-rcnn-r18-fpn", "weights": "b.pth"}},
+        {"warmStart": {"from": "another"}},
+    ],
+)
+def test_a_base_that_was_not_trained_here_has_no_schedule_to_extend(told: dict[str, Any]) -> None:
+    assert causes(base(2.0, 1.0), data(), FEW_TRIALS, **told) == ()
+
+
+def test_records_without_figures_name_no_cause() -> None:
+    assert causes(base(), prepared(), FEW_TRIALS) == ()
+
+
+def causes(
+    trained: DetectorResult, data: PrepareResult, finished: int, **spec: Any
+) -> tuple[str, ...]:
+    return likely_causes(manifest(**{**ENOUGH, **spec}).spec, finished, data, trained)
