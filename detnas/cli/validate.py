@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detnas.architecture import encode
+from detnas.cli.base_weights import are_local, wrong_weights
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
 
@@ -18,7 +19,8 @@ def validate(
 ) -> None:
     """Check a manifest: every field, and the files of this machine that it names.
 
-    Those are the data set's folder and annotations, and the base's weights. What lies in S3, in a
+    Those are the data set's folder and annotations, and the base's weights, which must begin as a
+    checkpoint does. What lies in S3, in a
     volume or in another search is not looked at, and is named on standard error as not checked.
     Nothing is run and nothing is written; every problem is named at once.
 
@@ -40,13 +42,13 @@ def validate(
 
 
 def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:
-    """Files and folders that the manifest names and that are not there.
+    """Files and folders that the manifest names and that are not there, or cannot be what it says.
 
     Args:
         search: the manifest.
         folder: where relative paths start.
     """
-    return [*_missing_weights(search, folder), *_missing_data(search, folder)]
+    return [*wrong_weights(search.spec, folder), *_missing_data(search, folder)]
 
 
 def unchecked(search: DetNASSearch) -> dict[str, str]:
@@ -58,25 +60,11 @@ def unchecked(search: DetNASSearch) -> dict[str, str]:
     named = {
         "spec.dataset.source.persistentVolumeClaim": there,
         "spec.dataset.source.s3": source.s3,
-        "spec.base.weights": None if _is_local(search) else weights,
+        "spec.base.weights": None if are_local(spec) else weights,
         "spec.teachers.pool": spec.teachers.pool,
         "spec.warmStart.from": spec.warm_start.search if spec.warm_start else None,
     }
     return {field: name for field, name in named.items() if name is not None}
-
-
-def _is_local(search: DetNASSearch) -> bool:
-    """Whether the base's weights are a file of this machine; on a cluster they lie in the data."""
-    weights = search.spec.base.weights or ""
-    return "://" not in weights and search.spec.dataset.source.directory is not None
-
-
-def _missing_weights(search: DetNASSearch, folder: Path) -> list[Problem]:
-    weights = search.spec.base.weights
-    if weights is None or not _is_local(search) or (folder / weights).is_file():
-        return []
-    place = (folder / weights).absolute()
-    return [Problem("spec.base.weights", f"{place} is no file; give a checkpoint")]
 
 
 def _missing_data(search: DetNASSearch, folder: Path) -> list[Problem]:
