@@ -20,9 +20,9 @@ def validate(
     """Check a manifest: every field, and the files of this machine that it names.
 
     Those are the data set's folder and annotations, and the base's weights, which must begin as a
-    checkpoint does. What lies in S3, in a
-    volume or in another search is not looked at, and is named on standard error as not checked.
-    Nothing is run and nothing is written; every problem is named at once.
+    checkpoint does. What lies in S3, in a volume or in another search is not looked at, and is
+    named on standard error as not checked. Nothing is run and nothing is written; every problem is
+    named at once.
 
     Examples:
         detnas validate search.yaml

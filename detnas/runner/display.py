@@ -90,6 +90,8 @@ class Display:
         elif end.job.due.verb is not Verb.EVALUATE:
             seconds = (end.result.finished - end.result.started).total_seconds()
             self.say(f"{name} is done ({duration(seconds)})")
+            for note in getattr(end.result, "notes", ()):
+                self.say(f"  note: {note}")
 
     def tick(self, state: SearchState, running: Collection[RunningJob]) -> None:
         """Show where the running jobs are, not too often."""

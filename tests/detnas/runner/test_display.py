@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,14 @@ def test_a_failure_is_told_with_the_end_of_its_log(screen: Screen, job: RunningJ
     for shown in ("it is tried again", "the disk [sda] is full", "trial 3: Infrastructure"):
         assert shown in screen.text
     assert str(job.log) in screen.text.replace("\n", "")
+
+
+def test_what_was_done_to_the_bases_weights_is_told(screen: Screen, job: RunningJob) -> None:
+    base = replace(job, due=DueJob(Verb.BASE))
+    done = result(0).model_copy(update={"notes": ("the rows were put in order",)})
+    screen.display.ended(Ended(base, 0, done, ""))
+    assert "base is done (0:30)" in screen.text
+    assert "note: the rows were put in order" in screen.text
 
 
 def test_a_pipe_gets_a_log_as_it_is(store: Store, job: RunningJob) -> None:

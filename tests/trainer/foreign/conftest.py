@@ -21,7 +21,7 @@ PARTS = {
 """The least that passes for a detector's state dict."""
 
 
-class _Model(BaseModel):
+class _Model(BaseModel):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.backbone, self.neck = nn.Linear(2, 4), nn.BatchNorm1d(4)
@@ -42,7 +42,7 @@ class _Data(Dataset):
         return {"x": torch.full((2,), float(index))}
 
 
-class _Metric(BaseMetric):
+class _Metric(BaseMetric):  # type: ignore[misc]
     default_prefix = "coco"
 
     def process(self, data_batch: Any, data_samples: Any) -> None:

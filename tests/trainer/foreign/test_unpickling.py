@@ -96,7 +96,7 @@ class Calls:
         return self._call
 
 
-class Touches(HistoryBuffer):
+class Touches(HistoryBuffer):  # type: ignore[misc]
     """Pretends to be harmless by its base class."""
 
     def __reduce__(self) -> tuple:

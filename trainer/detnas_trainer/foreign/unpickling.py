@@ -33,7 +33,7 @@ _TRUST = "only where you trust it, write its weights alone: "
 _OF_A_CHECKPOINT = (
     "c = torch.load(old, weights_only=False); "
     'torch.save({"state_dict": c["state_dict"], '
-    '"meta": {"dataset_meta": c.get("meta", {}).get("dataset_meta")}}, new)'
+    '"meta": {"dataset_meta": (c.get("meta") or {}).get("dataset_meta")}}, new)'
 )
 _OF_A_MODEL = (
     "m = torch.load(old, weights_only=False); "
