@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from detnas.cli.base_weights import check_weights_to_come
 from detnas.cli.output import Format, FormatOption, print_record
 from detnas.cli.report import readable_place
 from detnas.cli.search_options import NamespaceOption, StoreOption
@@ -50,6 +51,7 @@ def run(
     """
     search = open_search(manifest, Overrides(store, namespace, parallel))
     _see_the_data_set(search, manifest)
+    check_weights_to_come(search, manifest)
     console = Console(stderr=output is not Format.TABLE)
     with stop_on_signals() as stop:
         status = _run(search, console, stop)

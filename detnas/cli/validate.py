@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detnas.architecture import encode
+from detnas.cli.base_weights import are_local, wrong_weights
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.plan.data_facts import SplitFacts, split_facts
 from detnas.plan.fit import fit_warnings
@@ -34,11 +35,11 @@ def validate(
 ) -> None:
     """Check a manifest: every field, and the files of this machine that it names.
 
-    Those are the data set's folder and annotations, and the base's weights. What lies in S3, in a
-    volume or in another search is not looked at, and is named on standard error as not checked.
-    Nothing is run and nothing is written; every problem is named at once. Where the manifest does
-    not fit the data (too few steps or images, say), standard error has a warning, which refuses
-    nothing.
+    Those are the data set's folder and annotations, and the base's weights, which must begin as a
+    checkpoint does. What lies in S3, in a volume or in another search is not looked at, and is
+    named on standard error as not checked. Nothing is run and nothing is written; every problem is
+    named at once. Where the manifest does not fit the data (too few steps or images, say), standard
+    error has a warning, which refuses nothing.
 
     Examples:
         detnas validate search.yaml
@@ -60,13 +61,13 @@ def validate(
 
 
 def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:
-    """Files and folders that the manifest names and that are not there.
+    """Files and folders that the manifest names and that are not there, or cannot be what it says.
 
     Args:
         search: the manifest.
         folder: where relative paths start.
     """
-    return [*_missing_weights(search, folder), *_missing_data(search, folder)]
+    return [*wrong_weights(search.spec, folder), *_missing_data(search, folder)]
 
 
 def unchecked(search: DetNASSearch) -> dict[str, str]:
@@ -78,7 +79,7 @@ def unchecked(search: DetNASSearch) -> dict[str, str]:
     named = {
         "spec.dataset.source.persistentVolumeClaim": there,
         "spec.dataset.source.s3": source.s3,
-        "spec.base.weights": None if _is_local(search) else weights,
+        "spec.base.weights": None if are_local(spec) else weights,
         "spec.teachers.pool": spec.teachers.pool,
         "spec.warmStart.from": spec.warm_start.search if spec.warm_start else None,
     }
@@ -108,20 +109,6 @@ def warnings(search: DetNASSearch, folder: Path) -> Iterator[str]:
     request = SearchRequests(search, "", folder).prepare()
     for warning in fit_warnings(request, facts.get("train"), facts.get("val")):
         yield f"warning: {warning}"
-
-
-def _is_local(search: DetNASSearch) -> bool:
-    """Whether the base's weights are a file of this machine; on a cluster they lie in the data."""
-    weights = search.spec.base.weights or ""
-    return "://" not in weights and search.spec.dataset.source.directory is not None
-
-
-def _missing_weights(search: DetNASSearch, folder: Path) -> list[Problem]:
-    weights = search.spec.base.weights
-    if weights is None or not _is_local(search) or (folder / weights).is_file():
-        return []
-    place = (folder / weights).absolute()
-    return [Problem("spec.base.weights", f"{place} is no file; give a checkpoint")]
 
 
 def _missing_data(search: DetNASSearch, folder: Path) -> list[Problem]:

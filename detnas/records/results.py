@@ -119,7 +119,7 @@ class DetectorResult(Result):
         architecture: backbone after the action.
         added: blocks added of late, with their ages.
         scores: one per resolution.
-        notes: what the evolution did that a reader should know, such as "lateral 3 afresh".
+        notes: what was done to the weights that a reader should know, such as "lateral 3 afresh".
         removed: places (of the parent) that layer pruning removed.
         iterations: training steps done.
         final_loss: mean of the last steps' losses by name.

@@ -14,7 +14,7 @@ from detnas.lifecycle.state import SearchState
 from detnas.lifecycle.status import ActiveJob, job_name
 from detnas.plan.stages import Phase, Verb
 from detnas.records.proposal import Proposal, Step
-from detnas.records.results import Outcome, PrepareResult, Result
+from detnas.records.results import DetectorResult, Outcome, PrepareResult, Result
 from detnas.runner.running_jobs import Ended, RunningJob, ending
 from detnas.runner.tables import active_table, duration
 from detnas.search.ledger import LedgerEntry
@@ -93,11 +93,15 @@ class Display:
         elif end.job.due.verb is not Verb.EVALUATE:
             seconds = (end.result.finished - end.result.started).total_seconds()
             self.say(f"{name} is done ({duration(seconds)})")
-            self._say_warnings(end.result)
+            self._say_remarks(end.result)
 
-    def _say_warnings(self, result: Result) -> None:
-        for warning in result.warnings if isinstance(result, PrepareResult) else ():
-            self._print_text(Text(f"warning: {warning}", "yellow"))
+    def _say_remarks(self, result: Result) -> None:
+        if isinstance(result, DetectorResult):
+            for note in result.notes:
+                self.say(f"  note: {note}")
+        if isinstance(result, PrepareResult):
+            for warning in result.warnings:
+                self._print_text(Text(f"warning: {warning}", "yellow"))
 
     def tick(self, state: SearchState, running: Collection[RunningJob]) -> None:
         """Show where the running jobs are, not too often."""

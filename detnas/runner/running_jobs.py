@@ -20,6 +20,12 @@ from detnas.store import Store
 RESUME = 75
 """Exit of a job that wrote a checkpoint and wants to go on."""
 
+_SIGNALLED = 128
+_WHO_KILLS = (
+    "if memory ran out, the kernel's log (dmesg) says so, and a smaller batchSize or "
+    "search.parallelism needs less"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -172,10 +178,20 @@ class RunningJobs:
 
 
 def ending(code: int) -> str:
-    """Say in words how a process ended."""
-    if code >= 0:
-        return "asked too often to be resumed" if code == RESUME else f"ended with exit {code}"
+    """Say in words how a process ended, and of a killed one where to look."""
+    if code == RESUME:
+        return "asked too often to be resumed"
+    number = _signal(code)
+    if number is signal.SIGKILL:
+        return f"was killed (SIGKILL); {_WHO_KILLS}"
+    if number is not None:
+        return f"was ended by {number.name}"
+    return f"ended with exit {code}" if code >= 0 else f"was ended by signal {-code}"
+
+
+def _signal(code: int) -> signal.Signals | None:
+    """The signal that ended a process, told as -9 by Python and as 137 by shells."""
     try:
-        return f"was ended by {signal.Signals(-code).name}"
+        return signal.Signals(-code if code < 0 else code - _SIGNALLED)
     except ValueError:
-        return f"was ended by signal {-code}"
+        return None

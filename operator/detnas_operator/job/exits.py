@@ -26,7 +26,7 @@ _CODES = {
     127: (FailureKind.START_ERROR, "the image has no detnas-trainer; use one that has"),
 }
 _SIGNALS = {
-    signal.SIGKILL: "it was killed from outside, most often for memory; see the node's log",
+    signal.SIGKILL: "it was killed from outside; if memory ran out, the node's log says so",
     signal.SIGBUS: "shared memory ran out; raise spec.jobs.sharedMemory " + IN_A_NEW_SEARCH,
     signal.SIGTERM: "it was asked to stop and did not answer with a checkpoint",
 }

@@ -7,6 +7,7 @@ from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
 from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
+from detnas.spec.weights_file import WeightsFileError, check_address
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.configuration.storage_policy import Refusal, pool_key, search_key
 from detnas_operator.passes.placing import place
@@ -54,7 +55,8 @@ def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Re
             f"namespace {namespace} has no trainer service account and no S3 credentials; ask the "
             "administrator to add it to the chart's value namespaces",
         )
-    if reason := _unseen_data(manifest.spec) or _forbidden_priority(manifest.spec):
+    spec = manifest.spec
+    if reason := _unseen_data(spec) or _unfetched_weights(spec) or _forbidden_priority(spec):
         return reason
     return _placed(resource, manifest, settings, tenant)
 
@@ -83,6 +85,14 @@ def _unseen_data(spec: SearchSpec) -> Reason | None:
             "spec.dataset.source names only a folder of one machine; name a "
             f"persistentVolumeClaim or an s3:// URI that holds the data set, {APPLIED_AGAIN}",
         )
+    return None
+
+
+def _unfetched_weights(spec: SearchSpec) -> Reason | None:
+    try:
+        check_address(spec.base.weights or "")
+    except WeightsFileError as error:
+        return Reason("InvalidSpec", f"spec.base.weights: {error}, {APPLIED_AGAIN}")
     return None
 
 

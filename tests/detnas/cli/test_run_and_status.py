@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.detnas.runner.pretended_search import PretendedSearch
+from tests.detnas.runner.pretended_search import ENCODING, PretendedSearch
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +166,30 @@ def test_parallelism_is_checked(finished: PretendedSearch) -> None:
     ended = detnas(finished, "run", "search.yaml", "--parallel", "0")
     assert ended.returncode == 2
     assert "--parallel" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [("base.pth", "base.pth is empty"), ("https://example.com/r50.pth", "https:// address")],
+)
+def test_run_refuses_weights_that_are_no_checkpoint_before_anything_is_started(
+    tmp_path: Path, weights: str, said: str
+) -> None:
+    base = {"architecture": ENCODING, "stem": 16, "weights": weights}
+    search = PretendedSearch(tmp_path / "search", spec={"base": base})
+    (search.folder / "data").mkdir()
+    (search.folder / "base.pth").touch()
+    ended = detnas(search, "run", "search.yaml", "--store", "store")
+    assert ended.returncode == 2
+    assert "spec.base.weights: " in ended.stderr
+    assert said in ended.stderr
+    assert not (search.folder / "store").exists()
+
+
+def test_a_search_that_has_its_base_needs_its_weights_no_more(tmp_path: Path) -> None:
+    base = {"architecture": ENCODING, "stem": 16, "weights": "base.pth"}
+    search = PretendedSearch(tmp_path / "search", spec={"base": base})
+    search.run()
+    assert not (search.folder / "base.pth").exists()
+    ended = detnas(search, "run", "search.yaml", "--store", "store")
+    assert ended.returncode == 0, ended.stderr

@@ -1,6 +1,7 @@
 """`detnas validate`: a good manifest is completed, a bad one and missing data are explained."""
 
 import json
+from zipfile import ZipFile
 
 import pytest
 import yaml
@@ -70,13 +71,31 @@ def test_brackets_in_a_path_are_text(manifest, monkeypatch, capsys):
     assert f"{odd} is valid" in out, "a name is never broken"
 
 
-def test_missing_weights_of_the_base_are_named(manifest, monkeypatch, capsys):
+def test_weights_of_the_base_that_are_missing_or_no_checkpoint_are_named(
+    manifest, monkeypatch, capsys
+):
+    weights = manifest.parent / "base.pth"
     manifest.write_text(manifest.read_text().replace("train: {}", "weights: base.pth"))
     code, _, err = _run(monkeypatch, capsys, manifest)
     assert code == 2
-    assert f"spec.base.weights: {manifest.parent / 'base.pth'} is no file" in err
-    (manifest.parent / "base.pth").touch()
+    assert f"spec.base.weights: {weights} does not exist" in err
+    weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    code, _, err = _run(monkeypatch, capsys, manifest)
+    assert code == 2
+    assert f"spec.base.weights: {weights} is a pointer of Git LFS" in err
+    assert "git lfs pull" in err
+    with ZipFile(weights, "w") as archive:
+        archive.writestr("base/data.pkl", b"")
     assert _run(monkeypatch, capsys, manifest)[0] == 0
+
+
+@pytest.mark.parametrize("source", ["directory: data", "s3: s3://nosuch/data"])
+def test_weights_at_a_url_are_refused(manifest, source, monkeypatch, capsys):
+    text = manifest.read_text().replace("directory: data", source)
+    manifest.write_text(text.replace("train: {}", "weights: https://example.com/r50.pth"))
+    code, _, err = _run(monkeypatch, capsys, manifest)
+    assert code == 2
+    assert "spec.base.weights: a https:// address is not supported; download the check" in err
 
 
 @pytest.mark.parametrize("name", ["train.json", "val.json"])

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,14 @@ def test_what_does_not_fit_the_data_is_told_when_the_data_check_ends(
     said = screen.text
     assert said.index("data check is done") < said.index(f"warning: {warnings[0]}")
     assert f"warning: {warnings[1]}" in said
+
+
+def test_what_was_done_to_the_bases_weights_is_told(screen: Screen, job: RunningJob) -> None:
+    base = replace(job, due=DueJob(Verb.BASE))
+    done = result(0).model_copy(update={"notes": ("the rows were put in order",)})
+    screen.display.ended(Ended(base, 0, done, ""))
+    assert "base is done (0:30)" in screen.text
+    assert "note: the rows were put in order" in screen.text
 
 
 def test_a_pipe_gets_a_log_as_it_is(store: Store, job: RunningJob) -> None:

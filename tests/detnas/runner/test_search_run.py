@@ -53,7 +53,7 @@ def test_every_log_lies_beside_its_attempt(pretended: PretendedSearch) -> None:
 def test_a_failed_trial_is_reported_with_its_log_and_the_search_goes_on(
     pretended: PretendedSearch,
 ) -> None:
-    pretended.faults({"trials/0001": ["exit 1", "kill", "exit 3"], "trials/0003": ["kill"]})
+    pretended.faults({"trials/0001": ["exit 1", "exit 3", "kill"], "trials/0003": ["kill"]})
     output = pretended.run()
     results = pretended.records("trials/*/result.json")
     outcomes = [result["outcome"] for result in results.values()]
@@ -61,9 +61,9 @@ def test_a_failed_trial_is_reported_with_its_log_and_the_search_goes_on(
         "a lost one is made up for"
     )
     message = results["trials/0001/result.json"]["message"]
-    assert "3 attempts, the last one ended with exit 3" in message
-    assert message.endswith("fault: exit 3")
-    assert "fault: kill" in output
+    assert "3 attempts, the last one was killed (SIGKILL); if memory ran out" in message
+    assert message.endswith("fault: kill")
+    assert "fault: exit 3" in output
 
 
 def test_a_job_that_asks_to_be_resumed_has_not_failed(pretended: PretendedSearch) -> None:

@@ -195,6 +195,14 @@ def test_a_namespace_that_is_no_tenant_runs_nothing() -> None:
     assert refusal.reason == "CredentialsMissing"
 
 
+def test_weights_at_a_url_are_refused_before_anything_is_stored() -> None:
+    base = {"model": "faster-rcnn-r18-fpn", "weights": "https://example.com/r18.pth"}
+    refusal = admit(resource({"base": base}), SETTINGS)
+    assert isinstance(refusal, Reason)
+    assert refusal.reason == "InvalidSpec"
+    assert "spec.base.weights: a https:// address is not supported" in refusal.message
+
+
 def test_a_record_does_not_say_who_a_search_is_and_what_its_pods_may_be() -> None:
     current = parse(resource())
     forged = parse(

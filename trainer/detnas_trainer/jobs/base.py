@@ -5,16 +5,17 @@ from pathlib import Path
 from detnas.errors import UserError
 from detnas.records.requests import BaseRequest
 from detnas.records.results import DetectorResult
+from detnas.spec.weights_file import WeightsFileError, check_address
 from detnas.store import open_store
 from detnas.store.errors import NotFound
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import build_detector
-from detnas_trainer.jobs.job import Job
+from detnas_trainer.foreign import adapt, read_checkpoint
+from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.learning import device, learn, load_data, score_at
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.loop import seed_everything
-from detnas_trainer.weights import adapt_state, import_checkpoint
 
 
 def base(job: Job[BaseRequest]) -> DetectorResult:
@@ -53,31 +54,31 @@ def _detector(job: Job[BaseRequest]) -> tuple[TwoStageDetector, tuple[str, ...]]
     detector = build_detector(request.architecture, request.detector, len(request.classes))
     notes: tuple[str, ...] = ()
     if request.weights is not None:
-        foreign = import_checkpoint(_local(request.weights, job.scratch))
+        checkpoint = read_checkpoint(_local(request.weights, job.scratch))
         # Untrained layers are no base: fresh classes are only allowed where training follows.
-        adapted = adapt_state(
-            foreign, detector.state_dict(), new_classes=bool(request.training.epochs)
-        )
+        trained = bool(request.training.epochs)
+        adapted = adapt(checkpoint, detector.state_dict(), request.classes, new_classes=trained)
         detector.load_state_dict(adapted.state)
         notes = adapted.notes
+        for note in notes:
+            log.warning("base.weights: %s", note)
     return detector.to(device()), notes
 
 
 def _local(weights: str, scratch: Path) -> Path:
-    """A local file with the checkpoint that a path or a URI names."""
+    """A local file for the checkpoint that a path or a URI names, which need not be one."""
+    try:
+        check_address(weights)
+    except WeightsFileError as error:
+        raise UserError(f"base.weights: {error.problem}", error.remedy) from error
     if "://" not in weights:
-        path = Path(weights)
-    else:
-        folder, _, name = weights.rpartition("/")
-        path = scratch / name
-        try:
-            open_store(folder).download_file(name, path)
-        except NotFound as error:
-            raise _absent(weights) from error
-    if not path.is_file():
-        raise _absent(weights)
+        return Path(weights)
+    folder, _, name = weights.rpartition("/")
+    path = scratch / name
+    try:
+        open_store(folder).download_file(name, path)
+    except NotFound as error:
+        raise UserError(
+            f"base.weights: {weights} does not exist", "give a .pth or .safetensors file"
+        ) from error
     return path
-
-
-def _absent(weights: str) -> UserError:
-    return UserError(f"base.weights: {weights} does not exist", "give a .safetensors or .pth file")

@@ -1,0 +1,58 @@
+"""The base's weights, looked at before anything is started."""
+
+from pathlib import Path
+
+from detnas.lifecycle.giving_up import load_result
+from detnas.plan.stages import Verb
+from detnas.records import keys
+from detnas.records.results import Outcome
+from detnas.runner.opening import OpenedSearch
+from detnas.spec import ManifestError, Problem, SearchSpec
+from detnas.spec.weights_file import WeightsFileError, check_address, weights_format
+
+_FIELD = "spec.base.weights"
+
+
+def are_local(spec: SearchSpec) -> bool:
+    """Whether the base's weights are a file of this machine; on a cluster they lie in the data."""
+    return "://" not in (spec.base.weights or "") and spec.dataset.source.directory is not None
+
+
+def wrong_weights(spec: SearchSpec, folder: Path) -> list[Problem]:
+    """Why the base's weights cannot be read, as far as their address and first bytes tell.
+
+    Args:
+        spec: of the search.
+        folder: where relative paths start.
+    """
+    if spec.base.weights is None:
+        return []
+    try:
+        check_address(spec.base.weights)
+        if are_local(spec):
+            weights_format((folder / spec.base.weights).absolute())
+    except (WeightsFileError, OSError) as error:
+        return [Problem(_FIELD, str(error))]
+    return []
+
+
+def check_weights_to_come(search: OpenedSearch, manifest: Path) -> None:
+    """Refuse weights that the base is still to be made from.
+
+    A search that has its base, or takes over another one's, does not read them again.
+
+    Raises:
+        ManifestError: they cannot be read.
+    """
+    requests = search.requests
+    if requests.folder is None or requests.spec.warm_start is not None:
+        return
+    problems = wrong_weights(requests.spec, requests.folder)
+    if problems and not _has_base(search):
+        raise ManifestError(f"{manifest}, on this machine,", problems)
+
+
+def _has_base(search: OpenedSearch) -> bool:
+    folder = keys.base_folder(search.requests.search)
+    base = load_result(search.store, Verb.BASE, folder)
+    return base is not None and base.outcome is Outcome.SUCCEEDED

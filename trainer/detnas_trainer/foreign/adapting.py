@@ -1,0 +1,133 @@
+"""Makes foreign weights fit a detector and its classes, where that loses nothing unasked."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from unicodedata import normalize
+
+from torch import Tensor
+
+from detnas_trainer.foreign.checkpoint import STEPS, Checkpoint
+from detnas_trainer.weights import State, WeightsError, check_state, listed
+
+_HEAD = "roi_head.bbox_head."
+_SCORES = tuple(f"{_HEAD}fc_cls.{kind}" for kind in ("weight", "bias"))
+_BOXES = tuple(f"{_HEAD}fc_reg.{kind}" for kind in ("weight", "bias"))
+_CLASS_LAYERS = (*_SCORES, *_BOXES)
+_COORDINATES = 4
+
+_UNKNOWN = (
+    "the checkpoint does not name its classes: they are taken to be the data set's, in its order"
+)
+
+
+class OtherClassesError(WeightsError):
+    """Weights whose class layers are not for the data set's classes."""
+
+    def __init__(self, difference: str) -> None:
+        super().__init__(
+            f"base.weights: {difference}",
+            "add base.train, which initialises the class layers afresh and trains the base on the "
+            "data set; or give weights that were trained on its classes",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """Weights that fit the model, and what was done to make them, for people to read."""
+
+    state: State
+    notes: tuple[str, ...]
+
+
+def adapt(
+    checkpoint: Checkpoint,
+    fresh: Mapping[str, Tensor],
+    classes: Sequence[str],
+    *,
+    new_classes: bool = False,
+) -> Adapted:
+    """Make a checkpoint fit a detector: by the names of its classes, where it gives them.
+
+    Args:
+        checkpoint: as `read_checkpoint` gives it.
+        fresh: state dict of the freshly initialised detector.
+        classes: of the data set, in its order.
+        new_classes: the detector will be trained, so weights of other classes serve as well: their
+            box head's last layers are taken from `fresh`.
+
+    Raises:
+        WeightsMismatchError: tensors are missing, unexpected, or of another shape.
+        OtherClassesError: the classes differ, unasked.
+    """
+    # Checkpoints older than PyTorch 0.4.1 do not count batches; nothing here reads the count.
+    state = {name: value for name, value in fresh.items() if name.endswith(STEPS)}
+    state |= checkpoint.state
+    given, wanted = _comparable(checkpoint, state), _canonical(classes)
+    difference = _other_names(given, wanted) or _other_shape(state, fresh, len(wanted))
+    if difference:
+        state |= {name: fresh[name].clone() for name in _CLASS_LAYERS if name in state}
+        note = f"the class layers are initialised afresh: {difference}"
+    elif given is None:
+        note = _UNKNOWN if checkpoint.classes is None else _unfit_names(checkpoint.classes)
+    elif given != wanted:
+        state |= _reordered(state, [given.index(name) for name in wanted])
+        note = (
+            "the rows of the class layers were put into the data set's order by name; the "
+            f"checkpoint's is {listed(given)}"
+        )
+    else:
+        note = ""
+    check_state(state, fresh)
+    if difference and not new_classes:
+        raise OtherClassesError(difference)
+    return Adapted(state, (*checkpoint.notes, *((note,) if note else ())))
+
+
+def _unfit_names(names: Sequence[str]) -> str:
+    return (
+        f"the checkpoint names {len(names)} classes, which do not go with the rows of its class "
+        "layers: they are taken to be the data set's, in its order"
+    )
+
+
+def _canonical(names: Sequence[str]) -> tuple[str, ...]:
+    """The names with one spelling for each character, composed or not."""
+    return tuple(normalize("NFC", name) for name in names)
+
+
+def _comparable(checkpoint: Checkpoint, state: Mapping[str, Tensor]) -> tuple[str, ...] | None:
+    """The checkpoint's class names, if there is one for each row but the background's."""
+    scores = state.get(_SCORES[0])
+    if checkpoint.classes is None or scores is None:
+        return None
+    names = _canonical(checkpoint.classes)
+    fit = len(names) + 1 == scores.shape[0] and max(Counter(names).values()) == 1
+    return names if fit else None
+
+
+def _other_names(given: tuple[str, ...] | None, wanted: tuple[str, ...]) -> str:
+    """Say which classes differ; nothing if none does, or the checkpoint's are not known."""
+    absent = [name for name in wanted if given is not None and name not in given]
+    extra = [name for name in given or () if name not in wanted]
+    kinds = (("lack", absent), ("have besides", extra))
+    said = "; they ".join(f"{kind} {listed(names)}" for kind, names in kinds if names)
+    return said and f"the checkpoint's classes are not the data set's: they {said}"
+
+
+def _other_shape(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor], classes: int) -> str:
+    """Say which class layer is of another shape than the data set's classes need, if one is."""
+    for name in _CLASS_LAYERS:
+        if name in state and state[name].shape != fresh[name].shape:
+            return (
+                f"the checkpoint's class layers do not fit the data set's {classes} classes: "
+                f"{name} is {tuple(state[name].shape)}, not {tuple(fresh[name].shape)}"
+            )
+    return ""
+
+
+def _reordered(state: Mapping[str, Tensor], order: Sequence[int]) -> State:
+    """The class layers with row ``order[i]``, or its four of box regression, in place ``i``."""
+    boxes = [_COORDINATES * row + side for row in order for side in range(_COORDINATES)]
+    layers = ((_SCORES, [*order, len(order)]), (_BOXES, boxes))  # the background's row is the last
+    return {name: state[name][rows] for names, rows in layers for name in names if name in state}
