@@ -9,6 +9,7 @@ from rich.text import Text
 
 from detnas.architecture import encode
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
+from detnas.cli.terminal import say
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
 
 
@@ -36,7 +37,7 @@ def validate(
     else:
         print_record(search.model_dump(mode="json", by_alias=True, exclude_none=True), output)
     for field, named in unchecked(search).items():
-        typer.echo(f"not checked: {field}, whether {named} is there", err=True)
+        say(f"not checked: {field}, whether {named} is there", err=True)
 
 
 def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:

@@ -2,7 +2,8 @@
 
 ``python fake_trainer.py FOLDER``: in FOLDER ``faults.json`` maps the end of a job's key to what
 its attempts do, in order (``exit 1``, ``exit 75``, ``kill``, ``hang``, ``deaf``, ``truncate``);
-``starts.txt`` gets a line for every process that begins a job.
+``starts.txt`` gets a line for every process that begins a job, ``stops.txt`` for every one that
+was asked to stop and had the time to do so.
 """
 
 import hashlib
@@ -73,7 +74,7 @@ def run(folder: Path, verb: str, uri: str) -> int:
     progress = Progress(activity="training", done=1, total=2, epoch=1, epochs=1, updated=started)
     put_record(store, f"{attempt}/progress.json", progress)
     what = fault(folder, request.key, number)
-    signal.signal(signal.SIGTERM, lambda *_: what == "deaf" or os._exit(75))
+    signal.signal(signal.SIGTERM, lambda *_: what == "deaf" or stop(folder, request.key))
     with (folder / "starts.txt").open("a") as starts:
         starts.write(f"{request.key} {os.getpid()}\n")
     if (code := carry_out(what)) is not None:
@@ -86,6 +87,13 @@ def run(folder: Path, verb: str, uri: str) -> int:
         store.put(file.key, b"cut short")
     create_record(store, keys.result_key(request.key), result)
     return 0
+
+
+def stop(folder: Path, key: str) -> None:
+    """End as a job does that has written its checkpoint."""
+    with (folder / "stops.txt").open("a") as stops:
+        stops.write(f"{key}\n")
+    os._exit(75)
 
 
 def fault(folder: Path, key: str, number: int) -> str:

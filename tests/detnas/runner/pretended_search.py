@@ -108,6 +108,12 @@ class PretendedSearch:
         lines = path.read_text().splitlines() if path.exists() else []
         return [(key, int(pid)) for key, pid in (line.split() for line in lines)]
 
+    def stops(self) -> list[str]:
+        """Last part of the key of every job that stopped when it was asked to, in order."""
+        path = self.folder / "stops.txt"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [key.rpartition("/")[2] for key in lines]
+
     def wait_for(self, key_end: str) -> int:
         """Wait until a job begins, and return its process."""
         until = time.monotonic() + PATIENCE
