@@ -13,11 +13,16 @@ from detnas.cli.terminal import say
 from detnas.errors import UserError
 from detnas.lifecycle.pool_deletion import delete_pool, refuse_in_use
 from detnas.lifecycle.pool_listing import PoolStatus, PoolUser, list_pools
-from detnas.runner.opening import DEFAULT_STORE, store_uri
+from detnas.runner.default_store import DEFAULT_STORE
+from detnas.runner.opening import store_uri
 from detnas.store import open_store
 
 StoreOption = Annotated[
-    str, typer.Option("--store", help="Folder or s3:// URI of the store: storage.uri of searches.")
+    str,
+    typer.Option(
+        "--store",
+        help="Folder or s3:// URI of the store: storage.uri of searches, else runs beside them.",
+    ),
 ]
 NamespaceOption = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Namespace; by default all.")

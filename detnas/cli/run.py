@@ -53,6 +53,8 @@ def run(
     search = open_search(manifest, Overrides(store, namespace, parallel))
     _see_the_data_set(search, manifest)
     console = console_for(err=output is not Format.TABLE)
+    if search.notice:
+        say(search.notice, err=True)
     with stop_on_signals() as stop:
         status = _run(search, console, stop)
     if output is Format.TABLE:

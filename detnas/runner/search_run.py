@@ -144,8 +144,8 @@ class SearchRun:
             if self._jobs.runs(due):
                 continue
             if due.verb is Verb.EVALUATE:  # its request is what makes it due
-                folder = keys.trial_folder(self._requests.search, due.number)
-                self._start(due, folder)
+                self._requesting.relocate_trial(due.number)
+                self._start(due, keys.trial_folder(self._requests.search, due.number))
                 continue
             request = self._requesting.due_request(due, state)
             if due.verb is Verb.POOL and not self._holds_pool(state):

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.detnas.runner.pretended_search import PATIENCE, PHASES, ROOT, PretendedSearch, ends
+from tests.detnas.cli.commands import COMMAND, detnas, run, short_search
+from tests.detnas.runner.pretended_search import PATIENCE, ROOT, PretendedSearch, ends
 
-COMMAND = [sys.executable, "-m", "tests.detnas.runner.run_command"]
 ESCAPE = b"\x1b"
-CLOSING = {"stdout": ">&-", "stderr": "2>&-", "both": ">&- 2>&-", "all three": "<&- >&- 2>&-"}
+CLOSING = {"stderr": "2>&-", "all three": "<&- >&- 2>&-"}
 ENCODINGS = {
     "ASCII streams": {"PYTHONIOENCODING": "ascii"},
     "an eight-bit stream": {"PYTHONIOENCODING": "latin-1"},
@@ -41,34 +41,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> PretendedSearch:
     return found
 
 
-def short_search(folder: Path) -> PretendedSearch:
-    search = PretendedSearch(folder, spec={"teachers": {"phases": PHASES[:1]}})
-    search.write(trials=1, warmupTrials=0)
-    return search
-
-
 def run_words(search: PretendedSearch) -> list[str]:
     manifest, store = search.folder / "search.yaml", search.folder / "store"
     return [*COMMAND, str(search.folder), "run", str(manifest), "--store", str(store)]
-
-
-def detnas(
-    search: PretendedSearch, *words: str, **options: Any
-) -> subprocess.CompletedProcess[bytes]:
-    return run([*COMMAND, str(search.folder), *words], **options)
-
-
-def run(
-    command: list[str], env: dict[str, str] | None = None, **options: Any
-) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **(env or {})},
-        check=False,
-        timeout=PATIENCE,
-        **options,
-    )
 
 
 def assert_finished(search: PretendedSearch, ended: subprocess.CompletedProcess[bytes]) -> None:
@@ -94,7 +69,7 @@ def full_disk():
 
 
 @pytest.mark.parametrize("sink", [closed_pipe, full_disk], ids=["closed pipe", "full disk"])
-@pytest.mark.parametrize("streams", [("stdout",), ("stderr",), ("stdout", "stderr")])
+@pytest.mark.parametrize("streams", [("stdout",), ("stdout", "stderr")], ids=["one", "both"])
 def test_a_search_whose_output_cannot_be_written_succeeds(
     search: PretendedSearch, sink: Callable[[], Any], streams: tuple[str, ...]
 ) -> None:
@@ -107,7 +82,7 @@ def test_a_search_whose_output_cannot_be_written_succeeds(
 @pytest.mark.parametrize("closing", CLOSING.values(), ids=CLOSING)
 def test_a_search_without_open_streams_succeeds(search: PretendedSearch, closing: str) -> None:
     words = ["sh", "-c", f'exec "$@" {closing}', "sh", *run_words(search)]
-    assert_finished(search, run(words, capture_output=True))
+    assert_finished(search, run(words))
     record = json.loads((search.search / "search.json").read_bytes())
     assert record["uid"], "a record got what was printed"
 
@@ -117,14 +92,14 @@ def test_characters_that_the_output_lacks_are_replaced(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     search = short_search(tmp_path / "Würfel")
-    ended = run(run_words(search), environment, capture_output=True)
+    ended = run(run_words(search), environment)
     assert_finished(search, ended)
     assert b"-> H " in ended.stdout or "→ H ".encode() in ended.stdout
     assert b"-- Searching" in ended.stdout or "── Searching".encode() in ended.stdout
     assert b"exported: " in ended.stdout
 
 
-@pytest.mark.parametrize("environment", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize("environment", list(ENCODINGS.values())[1:3], ids=list(ENCODINGS)[1:3])
 @pytest.mark.parametrize(("form", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
 def test_output_for_programs_keeps_what_the_stream_lacks(
     tmp_path: Path, form: str, load: Callable[[str], Any], environment: dict[str, str]
@@ -137,7 +112,7 @@ def test_output_for_programs_keeps_what_the_stream_lacks(
     search.spec = {"dataset": dataset}
     search.write()
     manifest = str(search.folder / "search.yaml")
-    ended = detnas(search, "validate", manifest, "-o", form, env=environment, capture_output=True)
+    ended = detnas(search, "validate", manifest, "-o", form, env=environment)
     said = load(ended.stdout.decode(environment.get("PYTHONIOENCODING", "utf-8")))
     assert said["spec"]["dataset"]["train"] == "Würfel → 1.json"
 
@@ -167,15 +142,10 @@ def test_a_terminal_shows_colours_and_what_runs_now(search: PretendedSearch) -> 
     assert b"\x1b[?25l" in written, "the cursor is hidden while lines are overwritten"
 
 
-@pytest.mark.parametrize("words", [("run",), ("status",), ("status", "none-such")])
-def test_no_colour_where_the_user_wants_none(
-    search: PretendedSearch, finished: PretendedSearch, words: tuple[str, ...]
-) -> None:
-    command = run_words(search)
-    if words[0] == "status":
-        command = [*COMMAND, str(finished.folder), *words]
-    if words == ("status",):
-        command.append(str(finished.search))
+@pytest.mark.parametrize("what", ["run", "error"])
+def test_no_colour_where_the_user_wants_none(search: PretendedSearch, what: str) -> None:
+    error = [*COMMAND, str(search.folder), "status", "none-such"]
+    command = run_words(search) if what == "run" else error
     _, written = in_terminal(command, {"TERM": "xterm-256color", "NO_COLOR": "1"})
     assert written
     for colour in (*range(30, 38), 38, *range(90, 98)):
@@ -197,15 +167,15 @@ def test_a_dumb_terminal_gets_lines_and_no_codes(search: PretendedSearch) -> Non
     assert ESCAPE not in written
 
 
-@pytest.mark.parametrize("forced", ["FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"])
-def test_a_file_gets_no_codes_whatever_is_forced(search: PretendedSearch, forced: str) -> None:
-    ended = run(run_words(search), {forced: "1"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def test_a_file_gets_no_codes_whatever_is_forced(search: PretendedSearch) -> None:
+    forced = dict.fromkeys(("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"), "1")
+    ended = run(run_words(search), forced, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert_finished(search, ended)
     assert ended.stdout
     assert ESCAPE not in ended.stdout
 
 
-@pytest.mark.parametrize("form", ["table", "json", "yaml"])
+@pytest.mark.parametrize("form", ["table", "json"])
 def test_a_reader_that_has_seen_enough_ends_a_command_quietly(
     finished: PretendedSearch, form: str
 ) -> None:
@@ -216,12 +186,11 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly(
     assert ended.returncode == 128 + signal.SIGPIPE
 
 
-@pytest.mark.parametrize("form", ["table", "json"])
 def test_output_that_is_lost_on_a_full_disk_is_an_error_that_says_so(
-    finished: PretendedSearch, form: str
+    finished: PretendedSearch,
 ) -> None:
     with full_disk() as full:
-        words = ("status", str(finished.search), "-o", form)
+        words = ("status", str(finished.search))
         ended = detnas(finished, *words, stdout=full, stderr=subprocess.PIPE)
     assert ended.returncode == 1
     assert ended.stderr.startswith(b"error: standard output can not be written (No space left")

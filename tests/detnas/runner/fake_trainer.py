@@ -41,6 +41,7 @@ from detnas.records.results import (
     PrepareResult,
     Result,
     Score,
+    SplitSummary,
 )
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record, publish_file, put_record
@@ -122,7 +123,13 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
     now = datetime.now(UTC)
     when: dict[str, Any] = {"started": now, "finished": now}
     if isinstance(request, PrepareRequest):
-        return PrepareResult(**when, digest="d" * 64, classes=("cat", "dog"))
+        return PrepareResult(
+            **when,
+            digest="d" * 64,
+            classes=("cat", "dog"),
+            train=summary(request, request.data.train),
+            val=summary(request, request.data.val),
+        )
     if isinstance(request, ExportRequest):
         latency = Latency(resolution=request.resolution, milliseconds=5.0, device="cpu")
         return ExportResult(
@@ -139,6 +146,15 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
         architecture=evolved(request),
         scores=scores(request),
     )
+
+
+def summary(request: PrepareRequest, name: str) -> SplitSummary | None:
+    """What an annotation file holds, of which only the digest is true; none where there is none."""
+    path = Path(request.data.root) / name
+    if not path.exists():
+        return None
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return SplitSummary(sha256=digest, images=1, boxes=1, empty_images=0)
 
 
 def weights(store: Store, request: Any, folder: Path) -> Any:
