@@ -62,21 +62,20 @@ class Requesting:
         if stored is None:
             create_record(self.store, key, request)
         else:
-            places = {"weights": request.weights} if isinstance(request, BaseRequest) else {}
-            self._relocate(key, stored, type(request), places)
+            self._relocate(key, stored, type(request), _places(request))
 
     def relocate_trial(self, number: int) -> None:
         """Correct where a trial's request says the data lies."""
         key = keys.request_key(keys.trial_folder(self.requests.search, number))
         stored = self.store.get(key)
         if stored is not None:
-            self._relocate(key, stored, StudentRequest, {})
+            self._relocate(key, stored, StudentRequest, {"data": self.requests.data})
 
     def _relocate(
         self, key: str, stored: StoredObject, kind: type[Request], places: Mapping[str, Any]
     ) -> None:
         before = parse_record(stored.data, f"{self.store.uri}/{key}", kind)
-        now = before.model_copy(update={"data": self.requests.data, **places})
+        now = before.model_copy(update=places)
         if now != before:
             replace_record(self.store, key, now, stored.version)
 
@@ -129,3 +128,11 @@ class Requesting:
         base = scored(state.facts, -1, state.base, ending.best.teacher)
         winner = ending.winner.candidate
         return self.requests.export(ending.export_folder, winner, prepared, base)
+
+
+def _places(request: Request) -> dict[str, Any]:
+    """The fields of a request that name folders and files of this machine."""
+    places: dict[str, Any] = {"data": request.data}
+    if isinstance(request, BaseRequest):
+        places["weights"] = request.weights
+    return places

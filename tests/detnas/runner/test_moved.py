@@ -10,7 +10,7 @@ import pytest
 from tests.detnas.runner.pretended_search import PATIENCE, PHASES, PretendedSearch
 
 
-def project(folder: Path, annotations: str = "{}", store: str = "") -> PretendedSearch:
+def project(folder: Path, annotations: str = '{"images": []}', store: str = "") -> PretendedSearch:
     """A small search with annotation files and local weights beside its manifest."""
     search = PretendedSearch(
         folder, spec={"teachers": {"phases": PHASES[:1]}}, store=store or str(folder / "runs")
@@ -60,7 +60,7 @@ def test_other_data_in_another_folder_is_refused_and_nothing_changes(tmp_path: P
     one = project(tmp_path / "one")
     one.run()
     record = (one.search / "search.json").read_bytes()
-    other = project(tmp_path / "other", '{"images": []}', store=str(one.root))
+    other = project(tmp_path / "other", '{"images": [], "info": {}}', store=str(one.root))
     output = other.run(exit_code=1)
     assert f"began with its data in {one.folder}/data" in output
     assert f"now means {other.folder}/data, where t.json is another file" in output
