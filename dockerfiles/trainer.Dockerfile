@@ -1,68 +1,40 @@
-# The trainer: runs one job of a search. Holds torch and mmdet, several gigabytes.
+# The trainer: runs one job of a search, on CPUs and on GPUs alike. Holds torch and mmdet.
 #
 #   docker build -f dockerfiles/trainer.Dockerfile -t detnas-trainer:0.1.0 .
 #
-# mmcv has no ready wheel in the registry. Its operators are compiled here, 28 core-minutes, unless
-# a folder with a wheel that fits is given:
-#
-#   docker build -f dockerfiles/trainer.Dockerfile -t detnas-trainer:0.1.0 \
-#     --build-context wheels=DIR .
-#
-# For GPUs mmcv's operators must be compiled with CUDA: a wheel built so, or a BUILDER with nvcc
-# (of the CUDA version that torch has) and `--build-arg FORCE_CUDA=1`.
-#
-# BASE and BUILDER are images with glibc, a shell, and python3.11 with its modules venv and ensurepip
-# at the same place; BUILDER may be the same image where a wheel is given, else it needs a C++
-# compiler and Python's headers. Closed networks: see operator.Dockerfile.
+# Nothing is compiled: torchvision's wheel brings the operators, also those for GPUs. A base and
+# closed networks: see operator.Dockerfile.
 ARG BASE=python:3.11-slim-bookworm
-ARG BUILDER=python:3.11-bookworm
-
-# Replaced by `--build-context wheels=DIR`.
-FROM scratch AS wheels
 
 # What to install is written here, so that other changes of pyproject.toml install nothing anew.
-FROM ${BUILDER} AS requirements
+FROM ${BASE} AS requirements
 COPY pyproject.toml dockerfiles/requirements.py /
 RUN python3.11 /requirements.py /pyproject.toml trainer > /requirements.txt
 
-FROM ${BUILDER} AS torch
+FROM ${BASE} AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_CONSTRAINT=/build/constraints.txt
 # Two environments: pip stays in the first, the second is what the image carries.
 RUN python3.11 -m venv /build/pip && python3.11 -m venv --without-pip /opt/detnas
 COPY constraints.txt /build/
 COPY --from=requirements /requirements.txt /build/
-RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
-    --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
-    cd /build && grep -E '^torch(vision)?==' requirements.txt > torch.txt \
-    && pip/bin/pip --python /opt/detnas/bin/python install --requirement torch.txt
-
-FROM torch AS mmcv
-ARG FORCE_CUDA=0
-ARG TORCH_CUDA_ARCH_LIST=""
-ARG MAX_JOBS=""
-COPY dockerfiles/mmcv.sh /build/
-RUN --mount=type=bind,from=wheels,target=/wheels \
-    --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
-    --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
-    sh /build/mmcv.sh /wheels /build/mmcv
-
-FROM torch AS packages
-# mmcv asks for opencv-python, which needs the system's libGL; the headless build takes its place.
-COPY --from=mmcv /build/mmcv /build/mmcv
+# mmcv asks for opencv-python, which needs the system's libGL: the headless build takes its place.
+# The other packages that go serve torch.compile and mmdet's image corruptions, which nobody here
+# uses; they are 1.3 GB.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
     cd /build && pip() { pip/bin/pip --python /opt/detnas/bin/python "$@"; } \
-    && pip install mmcv/*.whl --requirement requirements.txt \
-    && pip uninstall --yes opencv-python \
-    && pip install --force-reinstall --no-deps opencv-python-headless \
-    && /opt/detnas/bin/python -W ignore -c "import cv2, mmcv.ops, mmdet.apis"
+    && pip install --requirement requirements.txt \
+    && pip uninstall --yes opencv-python triton imagecorruptions-imaug numba llvmlite \
+    && pip install --force-reinstall --no-deps opencv-python-headless
 
 FROM packages AS detnas
 COPY . /build/source
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca-certificates.crt,target=/etc/ssl/certs/ca-certificates.crt \
     cd /build && pip/bin/pip wheel --no-deps --wheel-dir ours ./source \
-    && pip/bin/pip --python /opt/detnas/bin/python install --no-deps --no-index --prefix /ours ours/*.whl
+    && pip/bin/pip --python /opt/detnas/bin/python install --no-deps --no-index --prefix /ours ours/*.whl \
+    && PYTHONPATH=$(echo /ours/lib/python3.*/site-packages) /opt/detnas/bin/python -W ignore \
+        -c "import detnas_trainer.openmmlab"
 
 FROM ${BASE}
 ARG VERSION=0.1.0

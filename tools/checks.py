@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
-from tools.environment import Environment
+from tools.environment import Environment, setup
 from tools.kubernetes import obtain_for_tests
-from tools.process import Command, run_shown
+from tools.process import Command, run_shown, say
+from tools.pythons import find_pythons
 
 WORKERS = "2"
+DISTRIBUTED = ("-n", WORKERS, "--dist", "worksteal")
+NEWEST_PYTHON_TESTS = (
+    *("tests/trainer", "--ignore=tests/trainer/launching", "-m", "not slow"),
+    *("--ignore=tests/trainer/test_pod.py", "--ignore=tests/trainer/test_warm.py"),
+)
 
 
 def run_checks(environment: Environment, pytest_arguments: Sequence[str]) -> None:
@@ -23,7 +30,25 @@ def run_checks(environment: Environment, pytest_arguments: Sequence[str]) -> Non
     for title in ("ruff check", "ruff format --check", "lint-imports", "mypy"):
         name, *options = title.split()
         run_shown(title, [environment.program(name), *options], variables)
+    if not pytest_arguments:
+        _test_on_newest_python(environment, threads)
     obtain_for_tests()
-    distribution = ["-n", WORKERS, "--dist", "worksteal"]
-    command: Command = [environment.program("pytest"), *distribution, *pytest_arguments]
+    command: Command = [environment.program("pytest"), *DISTRIBUTED, *pytest_arguments]
     run_shown("pytest", command, variables, own_ending=True)
+
+
+def _test_on_newest_python(environment: Environment, threads: dict[str, str]) -> None:
+    """Run the trainer's quick tests in an environment of the newest Python, if it is another one.
+
+    Raises:
+        StepFailed: the environment could not be made, or a test failed.
+    """
+    version, interpreter = next(find_pythons())
+    if version <= sys.version_info[:2]:
+        say("── no newer Python that detnas supports starts here: nothing to test on it")
+        return
+    name = ".".join(map(str, version))
+    newest = Environment(environment.root, f".venv-{name}", interpreter)
+    setup(newest)
+    command: Command = [newest.program("pytest"), *DISTRIBUTED, "-q", *NEWEST_PYTHON_TESTS]
+    run_shown(f"pytest on Python {name}", command, {**newest.variables, **threads})

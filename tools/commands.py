@@ -6,19 +6,17 @@ import argparse
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools import kubernetes, mmcv
+from tools import kubernetes
 from tools.checks import run_checks
 from tools.e2e.command import Options, require_machine, run_e2e
-from tools.environment import EXTRAS, Environment, Installer, installing
+from tools.environment import Environment, setup
 from tools.example import run_example
-from tools.process import Command, StepFailed, clock, run_logged, say
+from tools.process import StepFailed, say
 
 ROOT = Path(__file__).resolve().parent.parent
-IMPORTS = "import cv2, detnas, detnas_operator, detnas_trainer.openmmlab"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,52 +42,17 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
         for path in kubernetes.obtain(options.programs or kubernetes.CONTROL_PLANE).values():
             say(str(path))
         return
-    wheels = options.wheels or os.environ.get("DETNAS_WHEELS")
-    wheels = Path(wheels).resolve() if wheels else None
     os.chdir(ROOT)
     environment = Environment(ROOT)
     if options.command == "e2e":
         require_machine(environment, base_is_given=options.base is not None)
-    setup(environment, wheels)
+    setup(environment)
     if options.command == "example":
         run_example(environment)
     elif options.command == "test":
         run_checks(environment, rest)
     elif options.command == "e2e":
-        run_e2e(environment, Options(base=options.base, wheels=wheels, keep=options.keep))
-
-
-def setup(environment: Environment, wheels: Path | None) -> None:
-    """Make the environment ready, at once where it already is.
-
-    Raises:
-        StepFailed: with the end of the output of the step that failed.
-    """
-    if environment.is_ready():
-        return
-    with installing(environment) as needed:
-        if needed:
-            _install(environment, mmcv.WheelSource.of(environment, wheels))
-
-
-def _install(environment: Environment, source: mmcv.WheelSource) -> None:
-    say(f"── setting up {environment.folder} (once; about 5.5 GB)")
-    started = time.monotonic()
-    installer = Installer.into(environment)
-    wheel = mmcv.obtain(source, installer)
-    project = f"{environment.root}[{EXTRAS}]"
-    installer.install("installing detnas", ["setuptools<81", wheel, "--editable", project])
-    installer.keep_headless_opencv()
-    check: Command = [environment.python, "-W", "ignore", "-c", IMPORTS]
-    try:
-        log = environment.logs / "imports.log"
-        run_logged("checking the imports", check, log, environment.variables)
-    except StepFailed as failure:
-        raise StepFailed(
-            f"{failure}\n  If mmcv is what fails, its wheel does not fit this machine: remove "
-            f"{wheel} and run the command again without a wheel folder to build one"
-        ) from failure
-    say(f"✓ the environment is ready ({clock(time.monotonic() - started)})")
+        run_e2e(environment, Options(base=options.base, keep=options.keep))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,11 +68,6 @@ def _parser() -> argparse.ArgumentParser:
         ("setup", "only set up"),
     ):
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        command.add_argument(
-            "--wheels",
-            metavar="DIR",
-            help="a folder with a ready wheel of onedl-mmcv, which spares its long build",
-        )
         if name == "test":
             command.epilog = "Any further arguments go to pytest: dev.py test -k store -x"
         elif name == "e2e":

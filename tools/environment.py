@@ -10,29 +10,39 @@ import os
 import platform
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from tools.process import Command, StepFailed, run_logged, say
+from tools.process import Command, StepFailed, clock, run_logged, say
 
 EXTRAS = "trainer,operator,report,dev"
-RECIPE = 1  # raise it when the way of installing changes
+IMPORTS = "import cv2, detnas, detnas_operator, detnas_trainer.openmmlab"
+RECIPE = 2  # raise it when the way of installing changes
 
 
 @dataclass(frozen=True)
 class Environment:
-    """Where things are in a checkout whose root is `root`."""
+    """Where things are in a checkout.
+
+    Attributes:
+        root: the checkout's root.
+        name: the virtual environment's folder in it.
+        interpreter: the Python that the virtual environment is made with.
+    """
 
     root: Path
+    name: str = ".venv"
+    interpreter: str = sys.executable
 
     @property
     def folder(self) -> Path:
         """The virtual environment."""
-        return self.root / ".venv"
+        return self.root / self.name
 
     @property
     def python(self) -> Path:
@@ -66,18 +76,13 @@ class Environment:
         """The content of pyproject.toml."""
         return tomllib.loads((self.root / "pyproject.toml").read_text())
 
-    @cached_property
-    def requirements(self) -> dict[str, str]:
-        """The trainer extra's pinned requirements by distribution, as `name==version`."""
-        pinned = self.pyproject["project"]["optional-dependencies"]["trainer"]
-        return {line.split("==")[0]: line for line in pinned if "==" in line}
-
     def digest(self) -> str:
         """What a finished installation depends on; settings of linters and tests do not count."""
         tools = {name: self.pyproject["tool"].get(name) for name in ("hatch", "uv")}
         asked = [self.pyproject["build-system"], self.pyproject["project"], tools]
         pins = self.constraints.read_text() if self.constraints.exists() else ""
-        machine = [platform.system(), platform.machine(), sys.version, str(self.root)]
+        python = _python_version(self.interpreter)
+        machine = [platform.system(), platform.machine(), python, str(self.root)]
         return hashlib.sha256(
             json.dumps([RECIPE, EXTRAS, asked, pins, machine]).encode()
         ).hexdigest()
@@ -119,7 +124,7 @@ def installing(environment: Environment) -> Iterator[bool]:
     The stamp is written last, when the body has ended well. An environment left by a killed
     installation is emptied first, as its packages may be half there.
     """
-    with exclusive(environment.root / ".venv.lock"):
+    with exclusive(environment.root / f"{environment.name}.lock"):
         needed = not environment.is_ready()
         if needed:
             _create(environment, clear=environment.unfinished.exists())
@@ -131,24 +136,34 @@ def installing(environment: Environment) -> Iterator[bool]:
 
 def _create(environment: Environment, *, clear: bool) -> None:
     clear = clear or not _same_python(environment)
-    command = [sys.executable, "-m", "venv", *(["--clear"] if clear else []), environment.folder]
+    options = ["--clear"] if clear else []
+    command = [environment.interpreter, "-m", "venv", *options, environment.folder]
     made = subprocess.run([str(part) for part in command], capture_output=True, text=True)  # noqa: PLW1510
     if made.returncode:
         raise StepFailed(
             f"{made.stdout}{made.stderr}\n✗ cannot make {environment.folder}; on Debian and Ubuntu "
-            "the package python3.11-venv is needed"
+            "the package python3-venv is needed"
         )
     environment.unfinished.touch()
     environment.stamp.unlink(missing_ok=True)
 
 
 def _same_python(environment: Environment) -> bool:
-    if not environment.python.exists():
-        return False
-    asked = subprocess.run(  # noqa: PLW1510
-        [environment.python, "-c", "import sys; print(sys.version)"], capture_output=True, text=True
-    )
-    return asked.stdout.strip() == sys.version
+    return _python_version(str(environment.python)) == _python_version(environment.interpreter)
+
+
+@cache
+def _python_version(interpreter: str) -> str:
+    """The whole version of an interpreter; empty where it does not start."""
+    if interpreter == sys.executable:
+        return sys.version
+    try:
+        asked = subprocess.run(  # noqa: PLW1510
+            [interpreter, "-c", "import sys; print(sys.version)"], capture_output=True, text=True
+        )
+    except OSError:
+        return ""
+    return asked.stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -193,3 +208,28 @@ class Installer:
         run_logged("removing opencv-python", remove, logs / "opencv.log", variables)
         again: Command = ["--force-reinstall", "--no-deps", "opencv-python-headless"]
         self.install("restoring opencv-python-headless", again)
+
+
+def setup(environment: Environment) -> None:
+    """Make the environment ready, at once where it already is.
+
+    Raises:
+        StepFailed: with the end of the output of the step that failed.
+    """
+    if environment.is_ready():
+        return
+    with installing(environment) as needed:
+        if needed:
+            _install(environment)
+
+
+def _install(environment: Environment) -> None:
+    say(f"── setting up {environment.folder} (once; about 5.5 GB)")
+    started = time.monotonic()
+    installer = Installer.into(environment)
+    installer.install("installing detnas", ["--editable", f"{environment.root}[{EXTRAS}]"])
+    installer.keep_headless_opencv()
+    check: Command = [environment.python, "-W", "ignore", "-c", IMPORTS]
+    log = environment.logs / "imports.log"
+    run_logged("checking the imports", check, log, environment.variables)
+    say(f"✓ the environment is ready ({clock(time.monotonic() - started)})")

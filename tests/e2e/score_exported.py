@@ -12,6 +12,8 @@ from pathlib import Path
 for name in ("detnas", "detnas_trainer"):
     assert importlib.util.find_spec(name) is None, f"{name} can be imported here"
 
+sys.path.insert(0, sys.argv[1])  # as the folder's README says
+import detnas_mmcv_ext  # noqa: E402, F401
 from mmdet.apis import DetInferencer  # noqa: E402
 from pycocotools.coco import COCO  # noqa: E402
 from pycocotools.cocoeval import COCOeval  # noqa: E402

@@ -36,7 +36,7 @@ def test_every_base_can_be_replaced_in_a_closed_network(
         re.findall(r"(\S+)(?: AS (\S+))?$", rest)[0] for it, rest in instructions if it == "FROM"
     ]
     names = {name for _, name in stages}
-    foreign = {image for image, _ in stages} - names - {"scratch", "${BASE}", "${BUILDER}"}
+    foreign = {image for image, _ in stages} - names - {"${BASE}"}
     assert foreign == set()
     assert stages[-1][0] == "${BASE}"
 
@@ -60,7 +60,7 @@ def test_nothing_is_installed_at_another_version_than_was_tested(
             constrained[stage] = constrained.get(image, False)
         elif keyword == "ENV" and "PIP_CONSTRAINT=/build/constraints.txt" in rest:
             constrained[stage] = True
-        elif keyword == "RUN" and re.search(r"bin/pip|mmcv\.sh", rest):
+        elif keyword == "RUN" and re.search(r"bin/pip", rest):
             installations += 1
             assert constrained[stage], f"{stage}: {rest}"
     assert installations >= 2

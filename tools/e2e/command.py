@@ -16,7 +16,6 @@ from tools.e2e.objects import OPERATOR_NAMESPACE, TENANT, chart_values, cluster_
 from tools.environment import Environment
 from tools.example import DATA
 from tools.kubernetes import obtain
-from tools.mmcv import WheelSource
 from tools.node.containerd import import_images
 from tools.node.control_plane import ControlPlane
 from tools.node.daemons import inside
@@ -41,12 +40,10 @@ class Options:
 
     Attributes:
         base: image to build from; none makes one from the system's packages.
-        wheels: folder with a wheel of mmcv, if one was given.
         keep: leave the node running, to look at it.
     """
 
     base: str | None
-    wheels: Path | None
     keep: bool
 
 
@@ -101,9 +98,8 @@ def build_images(environment: Environment, options: Options, logs: Path) -> Mapp
     say(f"  {operator}: {size:.0f} MB compressed")
     if size > OPERATOR_MEGABYTES:
         raise StepFailed(f"✗ it may have {OPERATOR_MEGABYTES} MB; see what has come into it")
-    wheels = _wheels(WheelSource.of(environment, options.wheels))
-    ready = ["--build-arg", f"BUILDER={base}", "--build-context", f"wheels={wheels}"]
-    trainer = builder.build("trainer", base, version, ready)
+    trainer = builder.build("trainer", base, version)
+    say(f"  {trainer}: {megabytes(trainer):.0f} MB compressed")
     return {"pause": builder.pause(base), "operator": operator, "trainer": trainer}
 
 
@@ -196,16 +192,6 @@ def helm(plane: ControlPlane, *arguments: str) -> list[str]:
     """The command that runs helm as the administrator."""
     kubeconfig = f"--kubeconfig={plane.layout.kubeconfig()}"
     return inside(plane.layout, [plane.binaries["helm"], kubeconfig, *arguments])
-
-
-def _wheels(source: WheelSource) -> Path:
-    """The folder where setting up has left a wheel of mmcv, so that none is compiled here."""
-    if not list(source.cache.glob("*.whl")) and source.find() is None:
-        raise StepFailed(
-            f"✗ there is no wheel of mmcv in {source.cache} any more; give a folder with one: "
-            "--wheels DIR"
-        )
-    return source.cache
 
 
 def _version(environment: Environment) -> str:

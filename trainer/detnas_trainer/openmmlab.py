@@ -4,27 +4,32 @@ The backbone's file is the one exception: an exported detector carries it along.
 before the imports, since mmdet's own ask for mmcv's operators.
 """
 
-# ruff: noqa: E402  (the operators come first)
+import contextlib
+import io
+import warnings
+from pathlib import Path
 
 from detnas_trainer import mmcv_ext
 
 mmcv_ext.install()
 
-from mmcv import imread
-from mmcv.transforms import Compose
-from mmdet.apis import DetInferencer, init_detector
-from mmdet.datasets import CocoDataset
-from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip, Resize
-from mmdet.models.detectors import TwoStageDetector
-from mmdet.models.roi_heads import StandardRoIHead
-from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
-from mmdet.utils import register_all_modules
-from mmengine.config import ConfigDict
-from mmengine.logging import MMLogger
-from mmengine.model import BaseModule
-from mmengine.registry import DefaultScope
-from mmengine.structures import InstanceData
+# They print, and warn of, every optional package that they do not find.
+with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from mmcv import imread
+    from mmcv.transforms import Compose
+    from mmdet.datasets import CocoDataset
+    from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip, Resize
+    from mmdet.models.detectors import TwoStageDetector
+    from mmdet.models.roi_heads import StandardRoIHead
+    from mmdet.registry import MODELS
+    from mmdet.structures import DetDataSample
+    from mmdet.utils import register_all_modules
+    from mmengine.config import ConfigDict
+    from mmengine.logging import MMLogger
+    from mmengine.model import BaseModule
+    from mmengine.registry import DefaultScope
+    from mmengine.structures import InstanceData
 
 __all__ = [
     "MODELS",
@@ -34,7 +39,6 @@ __all__ = [
     "ConfigDict",
     "DefaultScope",
     "DetDataSample",
-    "DetInferencer",
     "InstanceData",
     "LoadAnnotations",
     "MMLogger",
@@ -44,6 +48,13 @@ __all__ = [
     "StandardRoIHead",
     "TwoStageDetector",
     "imread",
-    "init_detector",
+    "load_exported",
     "register_all_modules",
 ]
+
+
+def load_exported(config: Path, checkpoint: Path, device: str) -> TwoStageDetector:
+    """A detector from its mmdet configuration and checkpoint, as mmdet's users load it."""
+    from mmdet.apis import init_detector  # takes a second, and one job in a search needs it
+
+    return init_detector(str(config), str(checkpoint), palette="none", device=device)

@@ -10,7 +10,10 @@ from detnas_trainer.training.interruption import Interrupted, Interruption
 from tests.trainer.conftest import Workplace, training
 
 KEY = "local/a/students/best"
-FILES = {"detector.py", "detector.pth", "detnas_backbone.py", "architecture.json", "README.md"}
+FILES = {
+    *("detector.py", "detector.pth", "detnas_backbone.py", "detnas_mmcv_ext.py"),
+    *("architecture.json", "README.md"),
+}
 
 
 @pytest.fixture

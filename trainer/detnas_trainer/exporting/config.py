@@ -1,5 +1,7 @@
 """The exported detector's mmdet configuration, as the text of a Python file."""
 
+import json
+from collections.abc import Sequence
 from pprint import pformat
 from typing import Any
 
@@ -10,21 +12,21 @@ _HEAD = '''"""{title}"""
 
 import sys
 
-sys.path.insert(0, r"{{{{ fileDirname }}}}")  # the backbone's file stands beside this one
+sys.path.insert(0, r"{{{{ fileDirname }}}}")  # the modules stand beside this file
 
-custom_imports = dict(imports=["{backbone}"], allow_failed_imports=False)
+custom_imports = dict(imports={modules}, allow_failed_imports=False)
 default_scope = "mmdet"
 '''
 
 
-def config_text(request: ExportRequest, backbone: str) -> str:
+def config_text(request: ExportRequest, modules: Sequence[str]) -> str:
     """Write mmdet's old configuration form, which names the file's own folder.
 
     It carries what inference needs: model, classes, and a test pipeline at the student's size.
 
     Args:
         request: the detector to export.
-        backbone: module name of the backbone's file.
+        modules: names of the modules beside it, in the order in which they are imported.
     """
     title = f"Faster R-CNN with an evolved backbone, for images of {request.resolution}."
     settings = {
@@ -40,7 +42,7 @@ def config_text(request: ExportRequest, backbone: str) -> str:
     body = "\n".join(
         f"{name} = {pformat(value, width=96, sort_dicts=False)}" for name, value in settings.items()
     )
-    return f"{_HEAD.format(title=title, backbone=backbone)}\n{body}\n{_TAIL}"
+    return f"{_HEAD.format(title=title, modules=json.dumps(list(modules)))}\n{body}\n{_TAIL}"
 
 
 _TAIL = """test_dataloader = dict(

@@ -1,5 +1,6 @@
 """The files of an exported detector."""
 
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,29 +9,42 @@ import torch
 from torch import Tensor
 
 import detnas_trainer.backbone
+import detnas_trainer.mmcv_ext
 from detnas.architecture import encode
 from detnas.cost import detector_cost
 from detnas.records.requests import ExportRequest
 from detnas_trainer.exporting.config import config_text
 
-BACKBONE = "detnas_backbone"
+MODULES = {
+    "detnas_mmcv_ext": detnas_trainer.mmcv_ext,
+    "detnas_backbone": detnas_trainer.backbone,
+}
+"""What the folder brings along, by the name it has there; imported in this order."""
+
 CONFIG = "detector.py"
 CHECKPOINT = "detector.pth"
 
 _README = """# {title}
 
-Found by detnas from a detector trained on the same data. It needs PyTorch and mmdet 3.x, nothing
-else; `{backbone}.py` beside this file is the one piece of code it brings along.
+Found by detnas from a detector trained on the same data. It needs PyTorch with torchvision and
+mmdet 3.x, nothing else, and runs from anywhere:
 
 ```python
+import sys
+
+folder = "."  # where this file lies
+sys.path.insert(0, folder)
+import detnas_mmcv_ext  # before mmdet: stands in where mmcv has no compiled operators
 from mmdet.apis import DetInferencer
 
-detector = DetInferencer(model="detector.py", weights="detector.pth")
+detector = DetInferencer(model=f"{{folder}}/detector.py", weights=f"{{folder}}/detector.pth")
 found = detector("photograph.jpg", no_save_vis=True)["predictions"][0]
 print(found["labels"], found["scores"], found["bboxes"])  # boxes: left, top, right, bottom
 ```
 
-Give both files by their paths from wherever you run this.
+It brings two files of code along: `detnas_backbone.py` is the backbone, and `detnas_mmcv_ext.py`
+answers with torchvision's operators where mmcv was installed without a compiler. A compiled mmcv is
+used as it is, and then the line that imports the latter may be left out.
 
 | | |
 | --- | --- |
@@ -46,7 +60,7 @@ Give both files by their paths from wherever you run this.
 
 
 def write_folder(request: ExportRequest, state: Mapping[str, Tensor], folder: Path) -> list[Path]:
-    """Write configuration, checkpoint, backbone, description and README.
+    """Write configuration, checkpoint, the code it needs, description and README.
 
     The same request and weights give the same bytes.
 
@@ -63,10 +77,9 @@ def write_folder(request: ExportRequest, state: Mapping[str, Tensor], folder: Pa
         "meta": {"dataset_meta": {"classes": list(request.classes)}},
     }
     torch.save(checkpoint, folder / CHECKPOINT)
-    backbone = Path(detnas_trainer.backbone.__file__).read_text(encoding="utf-8")
     texts = {
-        CONFIG: config_text(request, BACKBONE),
-        f"{BACKBONE}.py": backbone,
+        CONFIG: config_text(request, tuple(MODULES)),
+        **{f"{name}.py": inspect.getsource(module) for name, module in MODULES.items()},
         "architecture.json": json.dumps(_description(request), indent=2) + "\n",
         "README.md": _readme(request),
     }
@@ -97,7 +110,6 @@ def _readme(request: ExportRequest) -> str:
     )
     return _README.format(
         title=f"A detector of {len(request.classes)} classes for images of {request.resolution}",
-        backbone=BACKBONE,
         map=request.expected_map,
         resolution=request.resolution,
         flops=cost.flops,

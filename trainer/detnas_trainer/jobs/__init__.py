@@ -3,24 +3,14 @@
 Importing this package imports neither torch nor mmdet; running a job does.
 """
 
-import contextlib
-import importlib
-import io
 import logging
 import sys
-from typing import Any
 
 from detnas_trainer.jobs.last_words import leave_last_words
 from detnas_trainer.jobs.logs import set_up_logging
 from detnas_trainer.training.interruption import leaving_at_once
 
 _FAILED = 1
-
-
-def import_quietly(module: str) -> Any:
-    """Import a module of this package; mmdet's imports print what they could not find."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        return importlib.import_module(f"detnas_trainer.jobs.{module}")
 
 
 def run(verb: str, uri: str) -> int:
@@ -38,7 +28,9 @@ def run(verb: str, uri: str) -> int:
     try:
         set_up_logging()
         with leaving_at_once():  # importing torch takes a while, and there is nothing to save
-            return int(import_quietly("running").run_job(verb, uri))
+            from detnas_trainer.jobs.running import run_job
+
+            return int(run_job(verb, uri))
     except (KeyboardInterrupt, SystemExit):
         return _FAILED
     except BaseException as error:

@@ -13,7 +13,7 @@ from detnas_trainer.jobs.data_set import bring_whole_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.learning import device, score_at
 from detnas_trainer.latency import TimedDetector, measure_latency
-from detnas_trainer.openmmlab import TwoStageDetector, init_detector
+from detnas_trainer.openmmlab import TwoStageDetector, load_exported
 
 _TOLERANCE = 1e-3
 
@@ -38,9 +38,7 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     with job.activity("writing"):
         files = write_folder(request, state, folder)
     with job.activity("loading"):
-        student = init_detector(
-            str(folder / CONFIG), str(folder / CHECKPOINT), palette="none", device=str(device())
-        )
+        student = load_exported(folder / CONFIG, folder / CHECKPOINT, str(device()))
     job.workload.evaluating = len(data)
     (score,) = score_at(job, student, data, (request.resolution,), "exported detector")
     if abs(score.map - request.expected_map) > _TOLERANCE:

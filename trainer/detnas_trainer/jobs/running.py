@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, cast
 
 from detnas.errors import UserError
@@ -16,7 +17,6 @@ from detnas.records.results import (
 )
 from detnas.store.artifacts import create_record
 from detnas.store.errors import AlreadyExists, StoreError
-from detnas_trainer.jobs import import_quietly
 from detnas_trainer.jobs.exit_codes import ExitCode
 from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import Job, opened_job
@@ -74,7 +74,10 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
 
 def _function(verb: str) -> Callable[[Job[Any]], Result]:
     module, name, _ = _JOBS[verb]
-    return cast("Callable[[Job[Any]], Result]", getattr(import_quietly(module), name))
+    return cast(
+        "Callable[[Job[Any]], Result]",
+        getattr(import_module(f"detnas_trainer.jobs.{module}"), name),
+    )
 
 
 def _failed(job: Job[Any], kind: type[Result], failure: Failure) -> Result:
