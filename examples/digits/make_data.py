@@ -25,6 +25,8 @@ from digit_canvas import CanvasSettings, PlacedDigit, draw_canvas
 from numpy.typing import NDArray
 from PIL import Image
 
+from detnas.standard_streams import guard_standard_streams
+
 SETTINGS_FILE = "settings.json"
 FORMAT = 1
 """Raised whenever the same settings give other bytes than before."""
@@ -214,4 +216,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    guard_standard_streams()
     raise SystemExit(main())
