@@ -29,10 +29,11 @@ def run(
     command: list[str], env: dict[str, str] | None = None, cwd: Path = ROOT, **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command to its end; by default what it prints is kept."""
-    kept = {} if {"stdout", "stderr"} & set(options) else {"capture_output": True}
+    if not {"stdout", "stderr"} & set(options):
+        options["capture_output"] = True
     environment = {**os.environ, **(env or {})}
     path = [str(ROOT), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     return subprocess.run(
-        command, cwd=cwd, env=environment, check=False, timeout=PATIENCE, **kept, **options
+        command, cwd=cwd, env=environment, check=False, timeout=PATIENCE, **options
     )

@@ -15,7 +15,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import TypeAdapter
 
@@ -90,7 +90,7 @@ def run(folder: Path, verb: str, uri: str) -> int:
     return 0
 
 
-def stop(folder: Path, key: str) -> None:
+def stop(folder: Path, key: str) -> NoReturn:
     """End as a job does that has written its checkpoint."""
     with (folder / "stops.txt").open("a") as stops:
         stops.write(f"{key}\n")
