@@ -69,7 +69,9 @@ def main() -> None:
     for gain in gains:
         _print(gain)
     if arguments.to:
-        arguments.to.write_text(json.dumps([asdict(gain) for gain in gains], indent=2) + "\n")
+        arguments.to.write_text(
+            json.dumps([asdict(gain) for gain in gains], indent=2) + "\n", encoding="utf-8"
+        )
 
 
 def measure(manifest: Path, seed: int, store: Path) -> Gain:
@@ -106,7 +108,7 @@ def measure(manifest: Path, seed: int, store: Path) -> Gain:
 
 def _seeded(manifest: Path, seed: int, store: Path) -> Path:
     """The manifest with another seed, its data set named absolutely; its own seed needs neither."""
-    document = yaml.safe_load(manifest.read_text())
+    document = yaml.safe_load(manifest.read_text(encoding="utf-8"))
     spec = document["spec"]
     if all(spec.get(part, {}).get("seed", 0) == seed for part in ("search", "teachers")):
         return manifest
@@ -117,7 +119,7 @@ def _seeded(manifest: Path, seed: int, store: Path) -> Path:
     source["directory"] = str((manifest.parent / source["directory"]).absolute())
     store.mkdir(parents=True, exist_ok=True)
     path = store / f"seed-{seed}.yaml"
-    path.write_text(yaml.safe_dump(document))
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
     return path
 
 

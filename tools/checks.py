@@ -26,7 +26,9 @@ def run_checks(environment: Environment, pytest_arguments: Sequence[str]) -> Non
     """
     # One thread a worker: more only contend for the cores, and results stay comparable.
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    variables = {**environment.variables, **threads, "OMP_WAIT_POLICY": "PASSIVE"}
+    passive = {"OMP_WAIT_POLICY": "PASSIVE"}
+    # Tests call `main` in their own process, which an eight-bit locale would have started anew.
+    variables = {**environment.variables, **threads, **passive, "PYTHONUTF8": "1"}
     for title in ("ruff check", "ruff format --check", "lint-imports", "mypy"):
         name, *options = title.split()
         run_shown(title, [environment.program(name), *options], variables)

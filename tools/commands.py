@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from detnas.standard_streams import guard_standard_streams
 from tools import kubernetes
 from tools.checks import run_checks
 from tools.e2e.command import Options, require_machine, run_e2e
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; the exit status is that of the step that failed, else 0."""
+    guard_standard_streams()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options, rest = _parser().parse_known_args(arguments)
     if rest and options.command != "test":

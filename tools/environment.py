@@ -74,13 +74,13 @@ class Environment:
     @cached_property
     def pyproject(self) -> dict[str, Any]:
         """The content of pyproject.toml."""
-        return tomllib.loads((self.root / "pyproject.toml").read_text())
+        return tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8"))
 
     def digest(self) -> str:
         """What a finished installation depends on; settings of linters and tests do not count."""
         tools = {name: self.pyproject["tool"].get(name) for name in ("hatch", "uv")}
         asked = [self.pyproject["build-system"], self.pyproject["project"], tools]
-        pins = self.constraints.read_text() if self.constraints.exists() else ""
+        pins = self.constraints.read_text(encoding="utf-8") if self.constraints.exists() else ""
         python = _python_version(self.interpreter)
         machine = [platform.system(), platform.machine(), python, str(self.root)]
         return hashlib.sha256(
@@ -100,7 +100,9 @@ class Environment:
     def is_ready(self) -> bool:
         """Whether the installation is finished and still what the checkout asks for."""
         return (
-            self.python.exists() and self.stamp.exists() and self.stamp.read_text() == self.digest()
+            self.python.exists()
+            and self.stamp.exists()
+            and self.stamp.read_text(encoding="utf-8") == self.digest()
         )
 
 
@@ -108,7 +110,7 @@ class Environment:
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock file `path`; say so where another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
+    with path.open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -130,7 +132,7 @@ def installing(environment: Environment) -> Iterator[bool]:
             _create(environment, clear=environment.unfinished.exists())
         yield needed
         if needed:
-            environment.stamp.write_text(environment.digest())
+            environment.stamp.write_text(environment.digest(), encoding="utf-8")
             environment.unfinished.unlink()
 
 

@@ -10,6 +10,8 @@ from tools.process import Command, StepFailed, run_shown, say
 MANIFEST = Path("examples/digits/search.yaml")
 DATA = Path("examples/digits/data")
 SEARCHES = Path("runs/local/searches")
+"""Beside the manifest; earlier versions of detnas put it into the checkout's root."""
+
 RESULTS = {
     "table and plots": "report/index.html",
     "exported student": "students/best",
@@ -34,7 +36,9 @@ def run_example(environment: Environment) -> None:
 
 
 def _newest_search(root: Path) -> Path:
-    found = sorted((root / SEARCHES).glob("digits-*"), key=lambda folder: folder.stat().st_mtime)
+    places = (root / MANIFEST.parent / SEARCHES, root / SEARCHES)
+    searches = [folder for place in places for folder in place.glob("digits-*")]
+    found = sorted(searches, key=lambda folder: folder.stat().st_mtime)
     if not found:
-        raise StepFailed(f"✗ the search has ended but left nothing in {SEARCHES}")
+        raise StepFailed(f"✗ the search has ended but left nothing in {places[0]}")
     return found[-1]

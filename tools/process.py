@@ -84,7 +84,7 @@ def run_logged(
             status = _wait(process)
     took = clock(time.monotonic() - started)
     if status:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:])
         raise StepFailed(f"{tail}\n✗ {title} failed after {took}; all of its output: {log}", status)
     _end_line(f"✓ {title} ({took})")
 

@@ -10,8 +10,11 @@ from detnas.cli.pools import pools
 from detnas.cli.report import report
 from detnas.cli.run import run
 from detnas.cli.status import status
+from detnas.cli.terminal import show_error
 from detnas.cli.validate import validate
 from detnas.errors import UserError
+from detnas.standard_streams import guard_standard_streams
+from detnas.utf8_mode import ensure_utf8_mode
 
 BAD_INPUT = 2
 """Exit code of a command whose input can not be used."""
@@ -45,8 +48,10 @@ app.add_typer(pools, name="pools")
 
 def main() -> None:
     """Run the command line; a user's error is one message on standard error and exit code 2."""
+    ensure_utf8_mode()
+    guard_standard_streams()
     try:
         app()
     except UserError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        show_error(error)
         sys.exit(BAD_INPUT)

@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
+from detnas.cli.terminal import say
 from detnas.errors import UserError
 from detnas.lifecycle.record import load_search_record, searches_named
 from detnas.records import keys
+from detnas.runner.default_store import DEFAULT_STORE
 from detnas.runner.opening import (
-    DEFAULT_STORE,
     OpenedSearch,
     Overrides,
     open_search,
@@ -42,13 +43,16 @@ def find_search(search: str, overrides: Overrides) -> OpenedSearch:
             f"{search}: its search {opened.uri} has not begun",
             _beginning(opened, search, overrides.store),
         )
+    if opened.notice:
+        say(opened.notice, err=True)
     return opened
 
 
 def _beginning(opened: OpenedSearch, search: str, store: str | None) -> str:
     there = f" --store {store}" if store else ""
     if opened.requests.spec.dataset.source.directory is not None:
-        return f"begin it: detnas run {search}{there}"
+        elsewhere = "" if store else ", or say with --store where it was begun"
+        return f"begin it: detnas run {search}{there}{elsewhere}"
     metadata = opened.requests.manifest.metadata
     return (
         "a cluster's search has another folder: give its status.folder, or its name with the "

@@ -3,13 +3,13 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from detnas.architecture import Architecture, Family, encode, parse
 from detnas.cli.find_search import find_search
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
+from detnas.cli.terminal import console
 from detnas.cost import DetectorCost, detector_cost
 from detnas.errors import UserError
 from detnas.lifecycle.state import SearchReader
@@ -134,9 +134,9 @@ def _print_tables(architecture: Architecture, cost: DetectorCost, resolution: Re
         table.add_row(name, widths, *_figures(part.flops, part.parameters, cost.flops))
     table.add_section()
     table.add_row("detector", "", *_figures(cost.flops, cost.parameters, cost.flops))
-    console = Console()
-    if console.is_terminal:  # a frame is not to be wrapped, and there is no name in it
-        console.print(table)
+    out = console()
+    if out.is_terminal:  # a frame is not to be wrapped, and there is no name in it
+        out.print(table)
     else:
         print_whole(table)
 

@@ -1,14 +1,21 @@
 """How commands print: tables for people, JSON or YAML for programs."""
 
+import errno
 import json
+import signal
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.segment import Segment, Segments
+
+from detnas.cli.terminal import console, show_error
+from detnas.errors import UserError
+from detnas.standard_streams import failure_of
 
 
 class Format(StrEnum):
@@ -27,23 +34,59 @@ FormatOption = Annotated[
 _UNBROKEN = 10_000
 """Columns; far more than a line has."""
 
+_NOT_WRITTEN = 1
+_PIPE_CLOSED = 128 + signal.SIGPIPE
+
 
 def print_whole(shown: RenderableType) -> None:
     """Write to standard output without breaking a line, so that names can be copied and grepped.
 
     A terminal wraps what is wider than itself, and knows that it is one line.
+
+    Raises:
+        typer.Exit: it could not be written, and was all that the command does.
     """
-    console = Console(width=_UNBROKEN)
-    for line in console.render_lines(shown, pad=False):
+    out = console(width=_UNBROKEN)
+    for line in out.render_lines(shown, pad=False):
         while line and not line[-1].text.strip():  # a table fills its last column up
             line.pop()
         kept = [*line[:-1], *(Segment(last.text.rstrip(), last.style) for last in line[-1:])]
-        console.print(Segments([*kept, Segment.line()]), end="")
+        out.print(Segments([*kept, Segment.line()]), end="")
+    _see_that_it_was_written()
 
 
 def print_record(record: Mapping[str, Any], form: Format) -> None:
-    """Write plain data to standard output as JSON or YAML."""
+    """Write plain data to standard output as JSON or YAML.
+
+    Raises:
+        typer.Exit: it could not be written, and was all that the command does.
+    """
+    write_record(record, form)
+    _see_that_it_was_written()
+
+
+def write_record(record: Mapping[str, Any], form: Format) -> None:
+    """The same for a command that has done more: whether it could be written is nothing to it."""
+    text = _as_text(record, form, escaped=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = _as_text(record, form, escaped=True)
+    sys.stdout.write(text)
+
+
+def _as_text(record: Mapping[str, Any], form: Format, *, escaped: bool) -> str:
     if form is Format.JSON:
-        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
-    else:
-        typer.echo(yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True), nl=False)
+        return json.dumps(record, indent=2, ensure_ascii=escaped) + "\n"
+    return str(yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=not escaped))
+
+
+def _see_that_it_was_written() -> None:
+    failure = failure_of(sys.stdout)
+    if failure is None:
+        return
+    if failure.errno == errno.EPIPE:  # who read has seen enough
+        raise typer.Exit(_PIPE_CLOSED)
+    problem = f"standard output can not be written ({failure.strerror})"
+    show_error(UserError(problem, "send it elsewhere"))
+    raise typer.Exit(_NOT_WRITTEN)

@@ -9,14 +9,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
+from detnas.cli.terminal import say
 from detnas.errors import UserError
 from detnas.lifecycle.pool_deletion import delete_pool, refuse_in_use
 from detnas.lifecycle.pool_listing import PoolStatus, PoolUser, list_pools
-from detnas.runner.opening import DEFAULT_STORE, store_uri
+from detnas.runner.default_store import DEFAULT_STORE
+from detnas.runner.opening import store_uri
 from detnas.store import open_store
 
 StoreOption = Annotated[
-    str, typer.Option("--store", help="Folder or s3:// URI of the store: storage.uri of searches.")
+    str,
+    typer.Option(
+        "--store",
+        help="Folder or s3:// URI of the store: storage.uri of searches, else runs beside them.",
+    ),
 ]
 NamespaceOption = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Namespace; by default all.")
@@ -59,7 +65,7 @@ def show(
         return
     if not found:
         where = f" in namespace {namespace}" if namespace else ""
-        typer.echo(f"there is no pool{where} in {store}; --store names another place")
+        say(f"there is no pool{where} in {store}; --store names another place")
         return
     print_whole(_table(found, datetime.now(UTC)))
 
@@ -86,14 +92,14 @@ def delete(
     opened = open_store(store_uri(store))
     found = _only_one(pool, list_pools(opened, namespace), store)
     refuse_in_use(found.users)
-    typer.echo(f"pool {found.uri}: {_phases(found)} trained, {_size(found.bytes)}", err=True)
+    say(f"pool {found.uri}: {_phases(found)} trained, {_size(found.bytes)}", err=True)
     if found.users:
         done = ", ".join(_name(user.search) for user in found.users)
-        typer.echo(f"{done} used it, and can have no more trials without it", err=True)
+        say(f"{done} used it, and can have no more trials without it", err=True)
     if not yes:
         typer.confirm("delete it?", abort=True, err=True)
     count = delete_pool(opened, found)
-    typer.echo(f"deleted {count} objects")
+    say(f"deleted {count} objects")
 
 
 def _only_one(pool: str, found: tuple[PoolStatus, ...], store: str) -> PoolStatus:

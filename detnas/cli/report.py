@@ -9,6 +9,7 @@ import typer
 from detnas.cli.find_search import find_search
 from detnas.cli.output import Format, FormatOption, print_record
 from detnas.cli.search_options import NamespaceOption, SearchArgument, StoreOption
+from detnas.cli.terminal import say
 from detnas.report import publish_report, write_report
 from detnas.runner.opening import Overrides
 
@@ -42,7 +43,7 @@ def report(
     else:
         place = str(write_report(opened.store, opened.requests, to).absolute())
     if output is Format.TABLE:
-        typer.echo(f"report: {place}")
+        say(f"report: {place}")
     else:
         print_record({"report": place, "search": opened.uri}, output)
 

@@ -7,9 +7,11 @@ import typer
 from rich.console import Console
 
 from detnas.cli.base_weights import check_weights_to_come
-from detnas.cli.output import Format, FormatOption, print_record
+from detnas.cli.output import Format, FormatOption, write_record
 from detnas.cli.report import readable_place
 from detnas.cli.search_options import NamespaceOption, StoreOption
+from detnas.cli.terminal import console as console_for
+from detnas.cli.terminal import say, show_error
 from detnas.errors import UserError
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.report import publish_report
@@ -52,14 +54,16 @@ def run(
     search = open_search(manifest, Overrides(store, namespace, parallel))
     _see_the_data_set(search, manifest)
     check_weights_to_come(search, manifest)
-    console = Console(stderr=output is not Format.TABLE)
+    console = console_for(err=output is not Format.TABLE)
+    if search.notice:
+        say(search.notice, err=True)
     with stop_on_signals() as stop:
         status = _run(search, console, stop)
     if output is Format.TABLE:
         _say_what_was_gained(console, status)
     _write_page(console, search)
     if output is not Format.TABLE:
-        print_record(status.model_dump(mode="json", by_alias=True), output)
+        write_record(status.model_dump(mode="json", by_alias=True), output)
 
 
 def _see_the_data_set(search: OpenedSearch, manifest: Path) -> None:
@@ -78,9 +82,9 @@ def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchSta
         console.print("stopped; the same command goes on from here", soft_wrap=True)
         raise typer.Exit(STOPPED + (stop.signal or 0)) from None
     except UserError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        show_error(error)
         if not isinstance(error, AlreadyRunning):
-            typer.echo(f"logs of this machine: {search.local}", err=True)
+            say(f"logs of this machine: {search.local}", err=True)
         raise typer.Exit(FAILED) from error
     return search_status(search, state)
 

@@ -12,7 +12,11 @@ SearchArgument = Annotated[
 ]
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", help="Folder or s3:// URI; else the manifest's, else ./runs."),
+    typer.Option(
+        "--store",
+        help="Folder or s3:// URI; else the manifest's storage.uri, else runs beside the manifest. "
+        "A name is looked up in ./runs.",
+    ),
 ]
 NamespaceOption = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Namespace; else the manifest's.")

@@ -2,11 +2,10 @@
 
 from datetime import UTC, datetime
 
-import typer
-
 from detnas.cli.find_search import find_search
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.cli.search_options import NamespaceOption, SearchArgument, StoreOption
+from detnas.cli.terminal import say
 from detnas.lifecycle.state import SearchReader
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.plan.stages import Phase
@@ -42,7 +41,7 @@ def status(
     if output is Format.TABLE:
         print_whole(status_table(found, datetime.now(UTC)))
         if said := _who_runs_it(opened, found):
-            typer.echo(said)
+            say(said)
     else:
         print_record(found.model_dump(mode="json", by_alias=True), output)
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from detnas.architecture import encode
 from detnas.cli.base_weights import are_local, wrong_weights
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
+from detnas.cli.terminal import say
 from detnas.plan.data_facts import SplitFacts, split_facts
 from detnas.plan.fit import fit_warnings
 from detnas.plan.requests import SearchRequests
@@ -55,9 +56,9 @@ def validate(
     else:
         print_record(search.model_dump(mode="json", by_alias=True, exclude_none=True), output)
     for field, named in unchecked(search).items():
-        typer.echo(f"not checked: {field}, whether {named} is there", err=True)
+        say(f"not checked: {field}, whether {named} is there", err=True)
     for line in warnings(search, manifest.parent):
-        typer.echo(line, err=True)
+        say(line, err=True)
 
 
 def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:

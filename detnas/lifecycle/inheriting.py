@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from detnas.lifecycle.obstacle import ObstacleError
-from detnas.lifecycle.record import StoredSearch
+from detnas.lifecycle.record import StoredSearch, load_search_record
 from detnas.lifecycle.warm_source import WarmSource
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
@@ -49,10 +49,17 @@ class Taken(Schema):
 
 
 def begun_with(search: StoredSearch) -> str | None:
-    """Return the URI of the search whose trials are being taken over; none before that began."""
+    """Return the URI of the search whose trials are being taken over; none before that began.
+
+    One that lay in the search's own store is there also after the store was moved.
+    """
     key = keys.request_key(keys.inherited_folder(search.requests.search))
     taken = load_record(search.store, key, Taken)
-    return None if taken is None else taken.source
+    if taken is None or search.requests.folder is None:  # a cluster's store is never moved
+        return None if taken is None else taken.source
+    source = "/".join(taken.source.rsplit("/", 3)[1:])
+    own = load_search_record(search.store, source) is not None
+    return f"{search.store.uri}/{source}" if own else taken.source
 
 
 def has_inherited(search: StoredSearch) -> bool:

@@ -21,8 +21,8 @@ class SearchRecord(Schema):
 
     Attributes:
         uid: of the search.
-        folder: where the manifest's relative paths started from; empty on a cluster.
-        data: where its data set lies.
+        folder: where the manifest's relative paths start from; empty on a cluster.
+        data: where its data set lies; the latest run's, as the folder.
         manifest: every setting of the latest run, defaults filled in; runs of one search differ
             only in what changes no result, such as the number of trials.
         versions: of what began it.
@@ -84,10 +84,10 @@ def searches_named(store: Store, namespace: str, name: str) -> list[str]:
 
 
 def record_search(store: Store, search: str, record: SearchRecord) -> SearchRecord:
-    """Write `search.json`, or bring the manifest in it up to date; return what stands there.
+    """Write `search.json`, or bring it up to date; return what stands there.
 
-    What was recorded first stays, but for the manifest: a search goes on with the image and the
-    versions it began with.
+    What was recorded first stays, but for the manifest and where the data lies: a search goes on
+    with the image and the versions it began with.
 
     Args:
         store: where the search lies.
@@ -100,9 +100,10 @@ def record_search(store: Store, search: str, record: SearchRecord) -> SearchReco
         create_record(store, key, record)
         return record
     before = parse_record(stored.data, f"{store.uri}/{key}", SearchRecord)
-    if before.manifest == record.manifest:
+    latest = {name: getattr(record, name) for name in ("manifest", "folder", "data")}
+    now = before.model_copy(update=latest)
+    if now == before:
         return before
-    now = before.model_copy(update={"manifest": record.manifest})
     with contextlib.suppress(VersionConflict):  # another process of this search was first
         replace_record(store, key, now, stored.version)
     return now

@@ -4,8 +4,9 @@ A request is written before its job is started, so that a crash between the two 
 and loses nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from detnas.lifecycle.state import SearchReader, SearchState
 from detnas.plan.candidate import scored
@@ -13,11 +14,12 @@ from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas.records.proposal import Proposal
-from detnas.records.requests import PoolPhaseRequest, Request
+from detnas.records.requests import BaseRequest, Request, StudentRequest
 from detnas.records.results import DetectorResult, PrepareResult
 from detnas.search.propose import propose
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
+from detnas.store.base import StoredObject
 from detnas.store.errors import StoreError
 
 
@@ -49,20 +51,33 @@ class Requesting:
         return self._ending_request(due.verb, state, prepared)
 
     def record(self, request: Request) -> None:
-        """Write a job's request where there is none.
+        """Write a job's request where there is none; else correct where it says the data lies.
 
-        A pool that another search began goes on with the data where this one has it: the other's
-        machine or folder may be gone, and the pool's name says that the data is the same.
+        A project may have been moved. And a pool that another search began goes on with the data
+        where this one has it: the other's machine or folder may be gone, and the pool's name says
+        that the data is the same.
         """
         key = keys.request_key(request.key)
         stored = self.store.get(key)
         if stored is None:
             create_record(self.store, key, request)
-        elif isinstance(request, PoolPhaseRequest):
-            before = parse_record(stored.data, f"{self.store.uri}/{key}", PoolPhaseRequest)
-            if before.data != request.data:
-                moved = before.model_copy(update={"data": request.data})
-                replace_record(self.store, key, moved, stored.version)
+        else:
+            self._relocate(key, stored, type(request), _places(request))
+
+    def relocate_trial(self, number: int) -> None:
+        """Correct where a trial's request says the data lies."""
+        key = keys.request_key(keys.trial_folder(self.requests.search, number))
+        stored = self.store.get(key)
+        if stored is not None:
+            self._relocate(key, stored, StudentRequest, {"data": self.requests.data})
+
+    def _relocate(
+        self, key: str, stored: StoredObject, kind: type[Request], places: Mapping[str, Any]
+    ) -> None:
+        before = parse_record(stored.data, f"{self.store.uri}/{key}", kind)
+        now = before.model_copy(update=places)
+        if now != before:
+            replace_record(self.store, key, now, stored.version)
 
     def propose(self, count: int) -> Iterator[Proposal]:
         """Decide and record up to ``count`` new trials; each is yielded once it is recorded.
@@ -113,3 +128,11 @@ class Requesting:
         base = scored(state.facts, None, state.base, None)
         winner = ending.winner.candidate
         return self.requests.export(ending.export_folder, winner, prepared, base)
+
+
+def _places(request: Request) -> dict[str, Any]:
+    """The fields of a request that name folders and files of this machine."""
+    places: dict[str, Any] = {"data": request.data}
+    if isinstance(request, BaseRequest):
+        places["weights"] = request.weights
+    return places

@@ -20,6 +20,7 @@ from detnas.runner.tables import active_table, duration
 from detnas.search.ledger import LedgerEntry
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
+from detnas.store.errors import StoreError
 
 _TERMINAL_SECONDS = 1.0
 _LINE_SECONDS = 20.0
@@ -50,15 +51,17 @@ class Display:
         self._waits = ""
         self._told: set[int] | None = None
         self._shown = clock()
+        # A dumb terminal can not overwrite what it shows; it gets lines, as a pipe does.
+        self._is_live = console.is_terminal and not console.is_dumb_terminal
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> "Display":
-        if self._console.is_terminal:
+        if self._is_live:
             self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._console.is_terminal:
+        if self._is_live:
             self._live.stop()
 
     def say(self, text: str) -> None:
@@ -105,18 +108,21 @@ class Display:
 
     def tick(self, state: SearchState, running: Collection[RunningJob]) -> None:
         """Show where the running jobs are, not too often."""
-        interval = _TERMINAL_SECONDS if self._console.is_terminal else _LINE_SECONDS
+        interval = _TERMINAL_SECONDS if self._is_live else _LINE_SECONDS
         if self._clock() - self._shown < interval:
             return
-        jobs = [
-            ActiveJob(name=job_name(job.due), progress=newest_progress(self._store, job.folder))
-            for job in running
-        ]
-        if self._console.is_terminal:
+        self._shown = self._clock()
+        try:
+            jobs = [
+                ActiveJob(name=job_name(job.due), progress=newest_progress(self._store, job.folder))
+                for job in running
+            ]
+        except StoreError:
+            return  # it is read again soon; the run itself says if it can not do without
+        if self._is_live:
             self._live.update(self._view(state, jobs), refresh=True)
         else:
             self.say(self._line(state, jobs))
-        self._shown = self._clock()
 
     def _print_log(self, end: Ended) -> None:
         if end.log_end:

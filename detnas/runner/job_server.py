@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from detnas.runner.errors import RunError
-from detnas.runner.logs import log_end
+from detnas.runner.logs import log_end, open_log
 
 LOST = -9
 """Exit reported for the jobs of a server that died: its children were killed with it."""
 
 _PATIENCE = 5.0
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",  # sets in the same order every run
+    "PYTHONIOENCODING": "utf-8",  # logs, wherever they are read
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +149,14 @@ class JobServer:
             return  # it is dead: its end is on the way through the answers
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        self._log.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with self._log.open("ab") as log:
+            with open_log(self._log) as log:
                 process = subprocess.Popen(
                     self._command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env={**os.environ, "PYTHONHASHSEED": "0"},  # sets in the same order every run
+                    env={**os.environ, **_ENVIRONMENT},
                     start_new_session=True,  # a terminal's Ctrl-C is for the runner alone
                 )
         except OSError as error:

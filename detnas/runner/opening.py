@@ -18,14 +18,14 @@ from detnas.plan.digest import settings_digest
 from detnas.plan.identity import local_uid
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
+from detnas.runner.default_store import FoundStore, default_store
+from detnas.runner.moved import check_moved
 from detnas.spec.loading import load_manifest, read_manifest
 from detnas.spec.manifest import DetNASSearch
 from detnas.store import open_store
 from detnas.store.artifacts import load_record
 from detnas.store.base import RESERVED_FOLDER
 from detnas.store.cache import default_cache_folder
-
-DEFAULT_STORE = "runs"
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,12 @@ class OpenedSearch(StoredSearch):
     Attributes:
         uid: of the search.
         local: folder of this machine's own files: logs of running jobs, the lock.
+        notice: what people should know of where it lies; empty where nothing is unusual.
     """
 
     uid: str
     local: Path
+    notice: str = ""
 
     @property
     def on_cluster(self) -> bool:
@@ -70,14 +72,15 @@ def open_search(path: Path, overrides: Overrides = Overrides()) -> OpenedSearch:
     manifest = _overridden(load_manifest(path), overrides, str(path))
     spec, metadata = manifest.spec, manifest.metadata
     in_manifest = spec.storage.uri if spec.storage else None
-    stored = overrides.store or in_manifest or DEFAULT_STORE
-    store = open_store(store_uri(stored))
+    named = overrides.store or in_manifest
     uid = local_uid(manifest)
     folder = keys.search_folder(metadata.namespace, metadata.name, uid)
-    pool = spec.teachers.pool
+    beside = _whole_path(path.parent)
+    found = FoundStore(open_store(store_uri(named))) if named else default_store(beside, folder)
+    store, pool = found.store, spec.teachers.pool
     given = None if pool is None else pool_key(pool, store.uri)
-    requests = SearchRequests(manifest, folder, path.absolute().parent, existing_pool=given)
-    return OpenedSearch(store, requests, uid, _local_folder(store.uri, folder))
+    requests = SearchRequests(manifest, folder, beside, existing_pool=given)
+    return OpenedSearch(store, requests, uid, _local_folder(store.uri, folder), found.notice)
 
 
 def reopen_search(uri: str) -> OpenedSearch:
@@ -107,19 +110,15 @@ def reopen_search(uri: str) -> OpenedSearch:
 
 
 def begin(search: OpenedSearch) -> None:
-    """Write `search.json`, or bring the manifest in it up to date.
+    """Write `search.json`, or bring up to date what it says of manifest and data set.
 
     Raises:
-        UserError: the search began with its data set in another place.
+        UserError: the data set is in another place than before, and is another one.
     """
     requests = search.requests
     before = load_search_record(search.store, requests.search)
-    if before is not None and before.data != requests.data:
-        raise UserError(
-            f"search {requests.search} began with its data in {before.data.root}, "
-            f"and spec.dataset.source.directory now means {requests.data.root}",
-            "move the data back, or give the search another metadata.name",
-        )
+    if before is not None:
+        check_moved(search.store, requests, before)
     record = SearchRecord(
         uid=search.uid,
         folder=str(requests.folder),
@@ -131,10 +130,24 @@ def begin(search: OpenedSearch) -> None:
 
 
 def store_uri(text: str) -> str:
-    """Return the URI of a store that a person named by a URI or a folder."""
+    """Return the URI of a store that a person named by a URI or a folder.
+
+    Raises:
+        UserError: the folder's name is not text.
+    """
     # "s3:/bucket" is a slip of the pen, never a folder; the store's own error says so.
     is_uri = ":" in text.split("/", 1)[0]
-    return text if is_uri else Path(text).absolute().as_uri()
+    return text if is_uri else _whole_path(Path(text)).as_uri()
+
+
+def _whole_path(folder: Path) -> Path:
+    """Return the absolute path, which is the same from whatever directory it was given."""
+    whole = folder.absolute()
+    try:
+        str(whole).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"the name of {whole} is not UTF-8", "rename the folder") from None
+    return whole.resolve() if ".." in whole.parts else whole
 
 
 def _overridden(manifest: DetNASSearch, overrides: Overrides, source: str) -> DetNASSearch:

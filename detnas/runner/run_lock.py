@@ -1,5 +1,6 @@
 """One runner a search: a lock that goes with the process that holds it, however it ends."""
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from detnas.store.errors import os_errors
 def running_process(folder: Path) -> int | None:
     """The process of this machine that runs the search, as far as its lock file tells."""
     try:
-        process = int((folder / "lock").read_text())
+        process = int((folder / "lock").read_bytes())
         os.kill(process, 0)
     except PermissionError:  # it lives, and is another user's
         return process
@@ -32,18 +33,18 @@ def run_lock(folder: Path) -> Iterator[None]:
     path = folder / "lock"
     with os_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
+        file = path.open("ab+", buffering=0)
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read().strip() or "unknown"
+            holder = file.read().decode().strip() or "unknown"
             raise AlreadyRunning(
                 f"this search is already being run on this machine (process {holder})",
                 "watch it with 'detnas status', or stop it first",
             ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        with contextlib.suppress(OSError):  # the number is for people only
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n".encode())
         yield

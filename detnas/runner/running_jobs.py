@@ -1,5 +1,6 @@
 """The jobs that run now, and what their ends mean: done, tried again, or given up."""
 
+import contextlib
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from detnas.records.results import Result
 from detnas.runner.job_server import JobServer, Started
 from detnas.runner.logs import log_end
 from detnas.store import Store
+from detnas.store.errors import StoreError
 
 RESUME = 75
 """Exit of a job that wrote a checkpoint and wants to go on."""
@@ -115,7 +117,8 @@ class RunningJobs:
         attempts = max(attempt_numbers(self.store, folder), default=0)
         self._keep_log_of_killed_run(folder, attempts)
         log = self._log(folder, attempts + 1)
-        log.unlink(missing_ok=True)  # of an attempt that died before it took its number
+        with contextlib.suppress(OSError):
+            log.unlink(missing_ok=True)  # of an attempt that died before it took its number
         job = RunningJob(due, folder, log, attempts, datetime.now(UTC))
         uri = f"{self.store.uri}/{folder}"
         self.running[self.server.start(Started(due.verb, uri, log, threads))] = job
@@ -165,12 +168,15 @@ class RunningJobs:
 
     def _keep_log_of_killed_run(self, folder: str, attempt: int) -> None:
         log, key = self._log(folder, attempt), f"{keys.attempt_folder(folder, attempt)}/log.txt"
-        if log.is_file() and self.store.size(key) is None:
-            self.store.upload_file(key, log)
+        with contextlib.suppress(StoreError):  # a copy for people
+            if log.is_file() and self.store.size(key) is None:
+                self.store.upload_file(key, log)
 
     def _keep_log(self, job: RunningJob) -> None:
         """Put the log beside the attempt's other files, or where its number would have been."""
-        if job.log.is_file():
+        if not job.log.is_file():
+            return
+        with contextlib.suppress(StoreError):  # a copy for people
             taken = attempt_numbers(self.store, job.folder, "attempt.json")
             number = max([job.attempts + 1, *taken])
             key = f"{keys.attempt_folder(job.folder, number)}/log.txt"

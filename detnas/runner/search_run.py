@@ -145,8 +145,8 @@ class SearchRun:
             if self._jobs.runs(due):
                 continue
             if due.verb is Verb.EVALUATE:  # its request is what makes it due
-                folder = keys.trial_folder(self._requests.search, due.number)
-                self._start(due, folder)
+                self._requesting.relocate_trial(due.number)
+                self._start(due, keys.trial_folder(self._requests.search, due.number))
                 continue
             request = self._requesting.due_request(due, state)
             if due.verb is Verb.POOL and not self._holds_pool(state):
@@ -213,8 +213,8 @@ class SearchRun:
 
     def _keep_claim(self) -> None:
         if self._claim is not None and self._claim.held and not self._claim.hold():
-            self._watcher.say(f"the pool was taken over by {self._claim.other}")
             self._jobs.signal(signal.SIGTERM, Verb.POOL)
+            self._watcher.say(f"the pool was taken over by {self._claim.other}")
 
     def _note(self, end: Ended) -> None:
         self._watcher.ended(end)
@@ -234,9 +234,9 @@ class SearchRun:
     def _stop_jobs(self) -> None:
         """Let the jobs write their checkpoints; a second request ends them at once."""
         asked = self._stop.times
+        self._jobs.signal(signal.SIGTERM)  # before anything is shown
         if self._jobs.running:
             self._watcher.say("stopping: the running jobs write their checkpoints …")
-        self._jobs.signal(signal.SIGTERM)
         until = self._settings.clock() + self._settings.limits.patience
         while self._jobs.running and self._server.answers and self._stop.times == asked:
             if self._settings.clock() >= until:

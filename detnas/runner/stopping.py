@@ -1,6 +1,7 @@
 """Ctrl-C: once asks the run to stop where nothing is lost, twice ends it at once.
 
-A third time does not even wait for a store that does not answer.
+A third time does not even wait for a store that does not answer. A terminal that is closed asks
+once, unless the run is to outlive it (`nohup`).
 """
 
 import signal
@@ -37,9 +38,11 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Within the block SIGINT and SIGTERM ask to stop; works in the main thread only."""
+    """Within the block SIGINT, SIGTERM and SIGHUP ask to stop; works in the main thread only."""
     request = StopRequest()
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     before = [signal.signal(number, request.ask) for number in numbers]
     try:
         yield request

@@ -37,9 +37,12 @@ def load_manifest(path: Path) -> DetNASSearch:
     """
     source = str(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin it with a mark
+    except OSError as error:
         raise ManifestError(source, [Problem("", f"the file can not be read: {error}")]) from error
+    except UnicodeDecodeError as error:
+        found = f"the file is not UTF-8 text (at byte {error.start}); save it as UTF-8"
+        raise ManifestError(source, [Problem("", found)]) from error
     try:
         documents = list(yaml.load_all(text, Loader=_StrictLoader))
     except yaml.YAMLError as error:

@@ -22,8 +22,8 @@ class Storage(Schema):
 
     uri: StoreUri | None = Field(
         None,
-        description="s3://bucket/prefix or file:///folder; left out, the run's folder, or the "
-        "operator's default.",
+        description="s3://bucket/prefix or file:///folder; left out, the folder runs beside the "
+        "manifest, or the operator's default.",
     )
     on_delete: Literal["Retain", "Delete"] = Field(
         "Retain",

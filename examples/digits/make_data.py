@@ -25,6 +25,8 @@ from digit_canvas import CanvasSettings, PlacedDigit, draw_canvas
 from numpy.typing import NDArray
 from PIL import Image
 
+from detnas.standard_streams import guard_standard_streams
+
 SETTINGS_FILE = "settings.json"
 FORMAT = 1
 """Raised whenever the same settings give other bytes than before."""
@@ -73,7 +75,7 @@ def _is_made(folder: Path, settings: DataSettings) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
-        found = json.loads((folder / SETTINGS_FILE).read_text())
+        found = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise FolderInTheWayError(
             f"{folder}: there is something here that this script has not made; name a new folder"
@@ -117,7 +119,8 @@ def _write_data(folder: Path, settings: DataSettings) -> None:
     kept = len(order) * 2 // 3
     _write_split(folder, "train", digits, order[:kept], settings)
     _write_split(folder, "val", digits, order[kept:], settings)
-    (folder / SETTINGS_FILE).write_text(json.dumps(_recorded(settings), indent=2) + "\n")
+    text = json.dumps(_recorded(settings), indent=2) + "\n"
+    (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
 
 
 def _load_digits() -> DigitSamples:
@@ -186,7 +189,7 @@ def _write_annotations(
             for number, name in enumerate(names, start=1)
         ],
     }
-    path.write_text(json.dumps(document) + "\n")
+    path.write_text(json.dumps(document) + "\n", encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -213,4 +216,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    guard_standard_streams()
     raise SystemExit(main())

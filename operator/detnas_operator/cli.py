@@ -10,6 +10,7 @@ from pathlib import Path
 
 from detnas import __version__
 from detnas.errors import UserError
+from detnas.standard_streams import guard_standard_streams
 from detnas_operator.configuration.settings import OperatorSettings, load_settings
 from detnas_operator.telemetry.logs import configure_logs
 
@@ -22,6 +23,7 @@ _SPARE_CONNECTIONS = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0 ended, 1 failed, 2 wrong configuration."""
+    guard_standard_streams()
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(options.config)

@@ -83,6 +83,6 @@ def _build(name: str, go: str, folder: Path) -> None:
 
 def _compiled(log: Path) -> str:
     """How far the build is: Go names each package that it compiles."""
-    lines = log.read_text(errors="replace").splitlines()
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     count = sum(not line.startswith("go: ") for line in lines)
     return f"{count} packages compiled" if count else ""

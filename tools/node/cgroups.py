@@ -29,7 +29,7 @@ def make(name: str) -> None:
         folder.mkdir(exist_ok=True)
         for file, weight in _WEIGHTS.items():
             if (folder / file).exists():
-                (folder / file).write_text(weight)
+                (folder / file).write_text(weight, encoding="utf-8")
 
 
 def end_all(name: str) -> None:
@@ -57,4 +57,4 @@ def _processes(name: str) -> Iterator[int]:
     for folder in folders(name):
         for file in folder.glob("**/cgroup.procs"):
             with contextlib.suppress(OSError):
-                yield from map(int, file.read_text().split())
+                yield from map(int, file.read_text(encoding="utf-8").split())

@@ -76,7 +76,7 @@ def start_containerd(layout: Layout) -> None:
         (conf / "registries" / "_default" / "hosts.toml", _HOSTS),
     ):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
     layout.containerd_socket.parent.mkdir(parents=True, exist_ok=True)
     daemons = Daemons(layout)
     daemons.start("containerd", ["containerd", "--config", conf / "containerd.toml"])

@@ -31,7 +31,9 @@ class ControlPlane:
             StepFailed: a part did not start; with the end of its log.
         """
         daemons = Daemons(self.layout)
-        (self.layout.configuration / "tokens.csv").write_text(token_file(self.layout))
+        (self.layout.configuration / "tokens.csv").write_text(
+            token_file(self.layout), encoding="utf-8"
+        )
         write_kubeconfigs(self.layout)
         daemons.start("etcd", self.command("etcd", self._etcd()))
         daemons.start("kube-apiserver", self.command("kube-apiserver", self._api_server()))

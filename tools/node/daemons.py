@@ -41,7 +41,7 @@ class Daemons:
                 stderr=log,
                 start_new_session=True,
             )
-        self._file(name).write_text(f"{process.pid} {_born(process.pid)}")
+        self._file(name).write_text(f"{process.pid} {_born(process.pid)}", encoding="utf-8")
 
     def stop(self, name: str) -> None:
         """Ask it to end, and end it if it does not."""
@@ -67,7 +67,7 @@ class Daemons:
         if wait(lambda: ready() or not self.is_running(name), seconds) and ready():
             return
         log = self.layout.logs / f"{name}.log"
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
         how = "is not ready" if self.is_running(name) else "has ended"
         raise StepFailed(f"{tail}\n✗ {name} {how}; all of its output: {log}")
 
@@ -76,7 +76,7 @@ class Daemons:
 
     def _pid(self, name: str) -> int | None:
         with contextlib.suppress(OSError, ValueError):
-            pid, born = self._file(name).read_text().split()
+            pid, born = self._file(name).read_text(encoding="utf-8").split()
             if _born(int(pid)) == born:
                 return int(pid)
         return None
@@ -101,7 +101,7 @@ def _born(pid: int) -> str | None:
     """Start time of a live process, in ticks since the machine's; a zombie is none."""
     _reap(pid)
     try:
-        _, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        _, _, rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")
     except OSError:
         return None
     state, *fields = rest.split()

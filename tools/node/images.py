@@ -53,7 +53,9 @@ class ImageBuilder:
         """The image of every pod's sandbox, which does nothing."""
         with tempfile.TemporaryDirectory() as folder:
             dockerfile = Path(folder) / "Dockerfile"
-            dockerfile.write_text(f'FROM {base}\nENTRYPOINT ["sleep", "infinity"]\n')
+            dockerfile.write_text(
+                f'FROM {base}\nENTRYPOINT ["sleep", "infinity"]\n', encoding="utf-8"
+            )
             command: Command = [*PODMAN, "build", "--tag", PAUSE_IMAGE, "-f", dockerfile, folder]
             run(command)
         return PAUSE_IMAGE
@@ -128,7 +130,7 @@ def _debian() -> tuple[str, str]:
         ["apt-get", "indextargets", "--format", "$(CODENAME) $(SITE)", "Created-By: Packages"]
     )
     release = configparser.ConfigParser()
-    release.read_string(f"[os]\n{Path('/etc/os-release').read_text()}")
+    release.read_string(f"[os]\n{Path('/etc/os-release').read_text(encoding='utf-8')}")
     suite = release["os"].get("VERSION_CODENAME", "").strip('"')
     for line in listed.splitlines():
         codename, _, site = line.partition(" ")
@@ -149,7 +151,7 @@ def _pip_configuration() -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pip.conf"
         file.touch(mode=0o600)
-        file.write_text(pip_settings(_pip_configured()))
+        file.write_text(pip_settings(_pip_configured()), encoding="utf-8")
         secrets = ["--secret", f"id=pip.conf,src={file}"]
         if CERTIFICATES.exists():
             secrets += ["--secret", f"id={CERTIFICATES.name},src={CERTIFICATES}"]

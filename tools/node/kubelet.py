@@ -25,8 +25,12 @@ def start_kubelet(plane: ControlPlane) -> None:
     layout = plane.layout
     cgroups.make(layout.name)
     # Never the machine's own: containerd would copy that into pods if this were empty.
-    (layout.configuration / "resolv.conf").write_text(f"nameserver {layout.address}\n")
-    (layout.configuration / "kubelet.json").write_text(json.dumps(configuration(layout)))
+    (layout.configuration / "resolv.conf").write_text(
+        f"nameserver {layout.address}\n", encoding="utf-8"
+    )
+    (layout.configuration / "kubelet.json").write_text(
+        json.dumps(configuration(layout)), encoding="utf-8"
+    )
     options = {
         "config": layout.configuration / "kubelet.json",
         "kubeconfig": layout.kubeconfig("kubelet"),

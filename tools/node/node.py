@@ -83,7 +83,10 @@ def _end_shims(layout: Layout) -> None:
 
 
 def _unmount(layout: Layout) -> None:
-    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    mounts = [
+        line.split()[1]
+        for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    ]
     ours = [path for path in mounts if path.startswith(f"{layout.folder}/")]
     for path in sorted(ours, reverse=True):
         succeeds(["umount", "--lazy", path])

@@ -32,11 +32,13 @@ def start_services(plane: ControlPlane) -> None:
     # Rewriting a file that kube-proxy has read would end it.
     if not daemons.is_running("kube-proxy"):
         file = layout.configuration / "kube-proxy.json"
-        file.write_text(json.dumps(proxy_configuration(layout)))
+        file.write_text(json.dumps(proxy_configuration(layout)), encoding="utf-8")
         daemons.start("kube-proxy", [plane.binaries["kube-proxy"], f"--config={file}"])
     corefile = layout.configuration / "Corefile"
     kubeconfig = layout.kubeconfig("coredns")
-    corefile.write_text(_COREFILE.format(address=layout.address, kubeconfig=kubeconfig))
+    corefile.write_text(
+        _COREFILE.format(address=layout.address, kubeconfig=kubeconfig), encoding="utf-8"
+    )
     daemons.start("coredns", [plane.binaries["coredns"], "-conf", corefile])
 
 

@@ -34,7 +34,7 @@ def end_containers(pid: int) -> None:
 def _descendants(pid: int) -> Iterator[int]:
     for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            for child in map(int, tasks.read_text().split()):
+            for child in map(int, tasks.read_text(encoding="utf-8").split()):
                 yield child
                 yield from _descendants(child)
 

@@ -31,7 +31,7 @@ def write_kubeconfigs(layout: Layout) -> None:
     for user in USERS:
         file = layout.kubeconfig(user)
         file.touch(mode=0o600)
-        file.write_text(_kubeconfig(layout, user))
+        file.write_text(_kubeconfig(layout, user), encoding="utf-8")
 
 
 def _kubeconfig(layout: Layout, user: str) -> str:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from detnas.standard_streams import guard_standard_streams
+from detnas.utf8_mode import ensure_utf8_mode
 from detnas_trainer.openmp import set_up_openmp
 from detnas_trainer.training.interruption import STOPPED
 
@@ -50,6 +52,8 @@ All end with rank 0's exit code; with 75 where the nodes do not meet, or one is 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the job's code."""
+    ensure_utf8_mode()
+    guard_standard_streams()
     options = _parser().parse_args(arguments)
     set_up_openmp()
     if options.verb == "launch":

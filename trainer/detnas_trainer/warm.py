@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detnas.standard_streams import guard_standard_streams
 from detnas_trainer.openmp import set_up_openmp
 from detnas_trainer.parents import die_with
 
@@ -49,6 +50,7 @@ def main() -> None:
     die_with(os.getppid())
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever the imports print is no answer
+    guard_standard_streams()
     run = _warmed()
     gc.freeze()  # the pages of what is imported stay shared with the children
     Server(run, answers).serve()
@@ -166,16 +168,25 @@ def _exit_code(job: Job, run: Run, server: int) -> int:
 def _as_own_process(job: Job) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    Path(job.log).parent.mkdir(parents=True, exist_ok=True)
-    log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    nothing = os.open(os.devnull, os.O_RDONLY)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    log = _opened(job.log, nothing)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
+    guard_standard_streams()
     sys.argv = ["detnas-trainer", job.verb, job.uri]
     os.environ.update(job.environment or {})
     if "torch" in sys.modules:
         # The thread pool's size was read from the environment when torch was imported.
         sys.modules["torch"].set_num_threads(job.threads)
+
+
+def _opened(log: str, otherwise: int) -> int:
+    """Open a log to append to it; a job does its work also where there is no room for one."""
+    try:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError:
+        return otherwise
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 ``python fake_trainer.py FOLDER``: in FOLDER ``faults.json`` maps the end of a job's key to what
 its attempts do, in order (``exit 1``, ``exit 75``, ``kill``, ``hang``, ``deaf``, ``truncate``);
-``starts.txt`` gets a line for every process that begins a job.
+``starts.txt`` gets a line for every process that begins a job, ``stops.txt`` for every one that
+was asked to stop and had the time to do so.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import TypeAdapter
 
@@ -40,6 +41,7 @@ from detnas.records.results import (
     PrepareResult,
     Result,
     Score,
+    SplitSummary,
 )
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record, publish_file, put_record
@@ -74,7 +76,7 @@ def run(folder: Path, verb: str, uri: str) -> int:
     progress = Progress(activity="training", done=1, total=2, epoch=1, epochs=1, updated=started)
     put_record(store, f"{attempt}/progress.json", progress)
     what = fault(folder, request.key, number)
-    signal.signal(signal.SIGTERM, lambda *_: what == "deaf" or os._exit(75))
+    signal.signal(signal.SIGTERM, lambda *_: what == "deaf" or stop(folder, request.key))
     with (folder / "starts.txt").open("a") as starts:
         starts.write(f"{request.key} {os.getpid()}\n")
     if (code := carry_out(what)) is not None:
@@ -87,6 +89,13 @@ def run(folder: Path, verb: str, uri: str) -> int:
         store.put(file.key, b"cut short")
     create_record(store, keys.result_key(request.key), result)
     return 0
+
+
+def stop(folder: Path, key: str) -> NoReturn:
+    """End as a job does that has written its checkpoint."""
+    with (folder / "stops.txt").open("a") as stops:
+        stops.write(f"{key}\n")
+    os._exit(75)
 
 
 def fault(folder: Path, key: str, number: int) -> str:
@@ -115,7 +124,13 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
     now = datetime.now(UTC)
     when: dict[str, Any] = {"started": now, "finished": now}
     if isinstance(request, PrepareRequest):
-        return PrepareResult(**when, digest="d" * 64, classes=("cat", "dog"))
+        return PrepareResult(
+            **when,
+            digest="d" * 64,
+            classes=("cat", "dog"),
+            train=summary(request, request.data.train),
+            val=summary(request, request.data.val),
+        )
     if isinstance(request, ExportRequest):
         latency = Latency(resolution=request.resolution, milliseconds=5.0, device="cpu")
         return ExportResult(
@@ -132,6 +147,15 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
         architecture=evolved(request),
         scores=scores(request),
     )
+
+
+def summary(request: PrepareRequest, name: str) -> SplitSummary | None:
+    """What an annotation file holds, of which only the digest is true; none where there is none."""
+    path = Path(request.data.root) / name
+    if not path.exists():
+        return None
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return SplitSummary(sha256=digest, images=1, boxes=1, empty_images=0)
 
 
 def weights(store: Store, request: Any, folder: Path) -> Any:

@@ -32,6 +32,12 @@ class PretendedSearch:
 
     def write(self, **search: Any) -> None:
         """Write the manifest; keywords replace fields of `spec.search`."""
+        (self.folder / "search.yaml").write_text(yaml.safe_dump(self.manifest(**search)))
+        if self.store:
+            (self.folder / "store.txt").write_text(self.store)
+
+    def manifest(self, **search: Any) -> dict[str, Any]:
+        """Return the manifest; keywords replace fields of `spec.search`."""
         spec = {
             "base": {"architecture": ENCODING, "stem": 16, "train": {"epochs": 1}},
             "dataset": {"source": {"directory": "data"}, "train": "t.json", "val": "v.json"},
@@ -40,15 +46,12 @@ class PretendedSearch:
             "search": {"trials": 6, "topK": 2, "warmupTrials": 1, "seed": 3, **search},
             **self.spec,
         }
-        manifest = {
+        return {
             "apiVersion": "detnas.dev/v1alpha1",
             "kind": "DetNASSearch",
             "metadata": {"name": self.name},
             "spec": spec,
         }
-        (self.folder / "search.yaml").write_text(yaml.safe_dump(manifest))
-        if self.store:
-            (self.folder / "store.txt").write_text(self.store)
 
     def faults(self, faults: dict[str, list[str]]) -> None:
         """What goes wrong: the end of a job's key to what its attempts do, in order."""
@@ -107,6 +110,12 @@ class PretendedSearch:
         path = self.folder / "starts.txt"
         lines = path.read_text().splitlines() if path.exists() else []
         return [(key, int(pid)) for key, pid in (line.split() for line in lines)]
+
+    def stops(self) -> list[str]:
+        """Last part of the key of every job that stopped when it was asked to, in order."""
+        path = self.folder / "stops.txt"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [key.rpartition("/")[2] for key in lines]
 
     def wait_for(self, key_end: str) -> int:
         """Wait until a job begins, and return its process."""

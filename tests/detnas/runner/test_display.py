@@ -19,6 +19,7 @@ from detnas.search import History
 from detnas.search.loose import LooseEntries
 from detnas.store import Store, open_store
 from detnas.store.artifacts import put_record
+from detnas.store.errors import StoreUnavailable
 from tests.detnas.plan.searches import manifest
 from tests.detnas.trials import BASE, START, folded, proposal, result, succeeded
 
@@ -65,7 +66,10 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture(params=[True, False], ids=["terminal", "pipe"])
-def screen(request: pytest.FixtureRequest, store: Store) -> Iterator[Screen]:
+def screen(
+    request: pytest.FixtureRequest, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Screen]:
+    monkeypatch.setenv("TERM", "xterm")  # whatever terminal the tests are run from
     found = Screen(store, request.param)
     with found.display:
         yield found
@@ -134,3 +138,30 @@ def test_a_pipe_gets_a_log_as_it_is(store: Store, job: RunningJob) -> None:
     screen, line = Screen(store, terminal=False), f"no such file: {'/folder' * 30}"
     screen.display.ended(Ended(job, 1, None, line))
     assert line in screen.text
+
+
+def test_progress_that_cannot_be_read_is_left_out(
+    screen: Screen, store: Store, job: RunningJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: object, prefix: str) -> None:
+        raise StoreUnavailable("the store does not answer", "try again later")
+
+    screen.seconds = 60
+    with monkeypatch.context() as patched:
+        patched.setattr(type(store), "list", fails)
+        screen.display.tick(STATE, [job])
+    screen.seconds = 120
+    screen.display.tick(STATE, [job])
+    assert "training" in screen.text
+
+
+def test_a_dumb_terminal_gets_lines(
+    store: Store, job: RunningJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    screen = Screen(store, terminal=True)
+    with screen.display:
+        screen.seconds = 60
+        screen.display.tick(STATE, [job])
+    assert "trial 3 training epoch 2/3" in screen.text.replace("\n", " ")
+    assert "\x1b" not in screen.text

@@ -13,10 +13,17 @@ from detnas.runner.errors import RunError
 from detnas.runner.job_server import LOST, JobServer, Started
 
 SERVER = """
-import os, sys, time
+import logging, os, sys, time
+from detnas_trainer.jobs.logs import set_up_logging
 from detnas_trainer.warm import Server, die_with
 
 def run(verb, uri):
+    if verb == "chatter":
+        set_up_logging()
+        for number in range(1000):
+            print("line", number, "of much output" * 10)
+            logging.getLogger("detnas_trainer").info("line %d: → ü", number)
+        return 0
     print("thread count", os.environ["OMP_NUM_THREADS"], flush=True)
     if verb == "sleep":
         time.sleep(600)
@@ -111,3 +118,23 @@ def test_a_server_that_does_not_start_is_an_error_with_its_log(tmp_path: Path) -
     absent = JobServer([str(tmp_path / "absent")], tmp_path / "log")
     with pytest.raises(RunError, match="install detnas with its extra 'trainer'"):
         absent.start(job(tmp_path, "run"))
+
+
+@pytest.mark.parametrize("log", ["/dev/full", "/proc/none/log.txt"], ids=["full", "no room"])
+def test_a_log_that_cannot_be_written_ends_no_job(
+    server: JobServer, tmp_path: Path, log: str
+) -> None:
+    lost = server.start(Started("chatter", "0", Path(log), 1))
+    assert ends(server) == {lost: 0}
+    kept = server.start(job(tmp_path, "chatter"))  # the same server, once there is room again
+    assert ends(server) == {kept: 0}
+    assert "line 999: → ü" in (tmp_path / "log.txt").read_text(encoding="utf-8")
+    server.stop()
+
+
+@pytest.mark.parametrize("log", ["/dev/full", "/proc/none/log.txt"], ids=["full", "no room"])
+def test_a_server_whose_own_log_cannot_be_written_runs_jobs(tmp_path: Path, log: str) -> None:
+    server = JobServer([sys.executable, "-c", SERVER], Path(log))
+    name = server.start(job(tmp_path, "chatter"))
+    assert ends(server) == {name: 0}
+    server.stop()

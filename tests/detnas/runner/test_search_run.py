@@ -271,13 +271,6 @@ def test_a_pool_that_was_left_goes_on_with_the_data_of_who_takes_it_over(tmp_pat
     assert {**after, "data": None} == {**before, "data": None}
 
 
-def test_a_search_whose_data_moved_is_refused(pretended: PretendedSearch, tmp_path: Path) -> None:
-    pretended.run()
-    moved = PretendedSearch(tmp_path / "moved", store=str(pretended.root))
-    output = moved.run(exit_code=1)
-    assert f"began with its data in {pretended.folder}/data" in output
-
-
 def test_status_of_a_live_search_comes_from_the_store(pretended: PretendedSearch) -> None:
     pretended.faults({"trials/0003": ["hang"]})
     runner = pretended.start()

@@ -1,0 +1,30 @@
+"""How every command writes: colours and cursor codes only where a terminal shows them."""
+
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+
+def console(*, err: bool = False, width: int | None = None) -> Console:
+    """Return a console for standard output, or standard error, as it is now.
+
+    A file or a pipe gets neither colours nor cursor codes, whatever the environment asks for; a
+    terminal none where ``NO_COLOR`` or ``TERM=dumb`` says so.
+
+    Args:
+        err: whether it is for standard error.
+        width: columns; by default the terminal's.
+    """
+    stream = sys.stderr if err else sys.stdout
+    return Console(file=stream, force_terminal=None if stream.isatty() else False, width=width)
+
+
+def say(text: str, *, err: bool = False, style: str = "") -> None:
+    """Write a line, which only a terminal wraps."""
+    console(err=err).print(Text(text, style), soft_wrap=True)
+
+
+def show_error(error: Exception) -> None:
+    """Say on standard error what went wrong."""
+    say(f"error: {error}", err=True, style="red")

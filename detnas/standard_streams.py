@@ -1,0 +1,104 @@
+"""Standard output and error that never end the work: what is only shown may be lost.
+
+Besides, where a stream's encoding lacks a character, a readable one is written in its place. This
+file depends on the standard library alone, so that every process of the project can use it.
+"""
+
+import codecs
+import contextlib
+import io
+import os
+import select
+import sys
+from typing import Any, TextIO
+
+_IN_ASCII = {
+    "→": "->", "−": "-", "–": "-", "─": "-", "×": "x", "±": "+-", "…": "...", "✓": "+", "✗": "x",
+}  # fmt: skip
+_HANDLER = "detnas.readable"
+
+
+def guard_standard_streams() -> None:
+    """Replace `sys.stdout` and `sys.stderr` by streams whose errors are swallowed.
+
+    Descriptors 0 to 2 that are closed are first opened on nothing, so that no other file gets
+    their numbers. To be called again where a descriptor was pointed to another file.
+    """
+    _open_closed_descriptors()
+    codecs.register_error(_HANDLER, _readable)
+    sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
+
+
+def failure_of(stream: TextIO) -> OSError | None:
+    """Return the error of a guarded stream since which nothing is written to it; None if none."""
+    stream.flush()
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    return raw.failure if isinstance(raw, _Forgiving) else None
+
+
+class _Forgiving(io.RawIOBase):
+    """Writes to a descriptor until that fails for the first time; from then on it drops all."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self.failure: OSError | None = None
+
+    def writable(self) -> bool:
+        """Always: that is the point."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return os.isatty(self._descriptor)
+
+    def write(self, data: Any, /) -> int:
+        """Write some of the data, or drop all of it."""
+        while self.failure is None:
+            try:
+                return os.write(self._descriptor, data)
+            except BlockingIOError:  # another process has made the terminal non-blocking
+                select.select([], [self._descriptor], [])
+            except OSError as error:
+                self.failure = error
+        return len(data)
+
+
+def _guarded(stream: TextIO | None) -> TextIO:
+    if stream is None:  # its descriptor was closed when Python started
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+    try:
+        descriptor = stream.fileno()
+    except OSError:
+        return stream  # not a file, but what a test reads
+    with contextlib.suppress(OSError):
+        stream.flush()
+    at_once = getattr(stream, "line_buffering", False) or getattr(stream, "write_through", False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Forgiving(descriptor)),
+        encoding=stream.encoding,
+        errors=_HANDLER,
+        line_buffering=at_once,
+    )
+
+
+def _open_closed_descriptors() -> None:
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number
+
+
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    """Replace what an encoding lacks; for `codecs.register_error`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    escaped = (sign.encode("ascii", "backslashreplace").decode() for sign in lacking)
+    shown = (_IN_ASCII.get(sign, code) for sign, code in zip(lacking, escaped, strict=True))
+    return "".join(shown), error.end

@@ -1,0 +1,78 @@
+"""A project that is moved to another folder continues there; other data is no moved project."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.detnas.runner.pretended_search import PATIENCE, PHASES, PretendedSearch
+
+
+def project(folder: Path, annotations: str = '{"images": []}', store: str = "") -> PretendedSearch:
+    """A small search with annotation files and local weights beside its manifest."""
+    search = PretendedSearch(
+        folder, spec={"teachers": {"phases": PHASES[:1]}}, store=store or str(folder / "runs")
+    )
+    search.spec["base"] = {**search.manifest()["spec"]["base"], "weights": "base.pth"}
+    search.write(trials=3)
+    (folder / "data").mkdir(exist_ok=True)
+    for name in ("t.json", "v.json"):
+        (folder / "data" / name).write_text(annotations)
+    (folder / "base.pth").write_bytes(b"weights")
+    return search
+
+
+def stop(search: PretendedSearch, process: subprocess.Popen[str], job: str) -> None:
+    search.wait_for(job)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("job", ["prepare", "base", "phase-0", "trials/0001", "students/best"])
+def test_a_moved_project_continues_with_the_job_it_was_stopped_in(tmp_path: Path, job: str) -> None:
+    before = project(tmp_path / "before")
+    before.faults({job: ["hang"]})
+    stop(before, before.start(), job)
+    began, results = len(before.starts()), before.results()
+
+    before.folder.rename(tmp_path / "after")
+    after = project(tmp_path / "after")
+    after.run()
+
+    assert {key: after.results()[key] for key in results} == results
+    again = [key for key, _ in after.starts()[began:]]
+    assert [key for key in again if key.endswith(job)], "the stopped job began again"
+    assert not [key for key in again if f"{key}/result.json" in results], "nothing else did"
+    folder = str(after.folder)
+    asked = {p: json.loads(p.read_text()) for p in after.root.rglob("request.json")}
+    began_anew = {p: r for p, r in asked.items() if r["key"] in again}
+    assert {r["data"]["root"] for r in began_anew.values()} == {f"{folder}/data"}
+    weights = {r["weights"] for r in began_anew.values() if r["kind"] == "Base"}
+    assert weights <= {f"{folder}/base.pth"}
+    record = after.records("search.json")["search.json"]
+    assert (record["folder"], record["data"]["root"]) == (folder, f"{folder}/data")
+
+
+def test_other_data_in_another_folder_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    one = project(tmp_path / "one")
+    one.run()
+    record = (one.search / "search.json").read_bytes()
+    other = project(tmp_path / "other", '{"images": [], "info": {}}', store=str(one.root))
+    output = other.run(exit_code=1)
+    assert f"began with its data in {one.folder}/data" in output
+    assert f"now means {other.folder}/data, where t.json is another file" in output
+    assert "metadata.name" in output
+    assert (one.search / "search.json").read_bytes() == record
+
+
+def test_a_project_that_was_moved_without_its_data_is_refused(tmp_path: Path) -> None:
+    before = project(tmp_path / "before")
+    before.run()
+    before.folder.rename(tmp_path / "after")
+    after = project(tmp_path / "after")
+    (after.folder / "data" / "v.json").unlink()
+    output = after.run(exit_code=1)
+    assert "where v.json cannot be read (No such file or directory)" in output
