@@ -8,6 +8,7 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -219,6 +220,20 @@ def test_a_file_cut_anywhere_is_a_clear_error(plain_run: Any, tmp_path: Path, le
         path.write_bytes(whole[:length])
         with pytest.raises(WeightsError, match=r"^base\.weights: .*x\.pth .*; \w+"):
             read_checkpoint(path)
+
+
+def test_a_refused_pickle_cut_anywhere_is_a_clear_error(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.pth", tmp_path / "cut.pth"
+    torch.save({"state_dict": PARTS, "place": tmp_path}, whole)
+    with ZipFile(whole) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    (pickled,) = (name for name in members if name.endswith("/data.pkl"))
+    for length in range(len(members[pickled])):
+        with ZipFile(cut, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content[:length] if name == pickled else content)
+        with pytest.raises(WeightsError, match=r"^base\.weights: .*cut\.pth .*; \w+"):
+            read_checkpoint(cut)
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])

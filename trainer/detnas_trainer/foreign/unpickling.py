@@ -100,6 +100,8 @@ def _foreign_names(path: Path, said: str) -> list[str]:
     """What a refused file asks for; of files before PyTorch 1.6, the first name only."""
     try:
         return sorted(get_unsafe_globals_in_checkpoint(path))
-    except (ValueError, pickle.UnpicklingError):
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001 - of another form or protocol, or damaged
         found = re.search(r"GLOBAL (\S+)", said)
         return [found[1]] if found else []
