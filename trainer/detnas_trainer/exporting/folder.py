@@ -19,7 +19,9 @@ CHECKPOINT = "detector.pth"
 
 _README = """# {title}
 
-{origin} It needs PyTorch and mmdet 3.x, nothing
+{origin}
+
+It needs PyTorch and mmdet 3.x, nothing
 else; `{backbone}.py` beside this file is the one piece of code it brings along.
 
 ```python
@@ -46,7 +48,7 @@ Give both files by their paths from wherever you run this.
 
 _FOUND = "Found by detnas from a detector trained on the same data."
 _IS_BASE = (
-    "This is the base detector itself: the search found no student that is better than the base. "
+    "This is the base detector itself: the search found no student that is better than the base.\n"
     "The search's report names the likely causes."
 )
 
