@@ -26,8 +26,9 @@ CHECKPOINT = "detector.pth"
 
 _README = """# {title}
 
-{origin} It needs PyTorch with torchvision
-and mmdet 3.x, nothing else, and runs from anywhere:
+{origin}
+
+It needs PyTorch with torchvision and mmdet 3.x, nothing else, and runs from anywhere:
 
 ```python
 import sys
