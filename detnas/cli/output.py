@@ -87,6 +87,6 @@ def _see_that_it_was_written() -> None:
         return
     if failure.errno == errno.EPIPE:  # who read has seen enough
         raise typer.Exit(_PIPE_CLOSED)
-    problem = f"standard output can not be written ({failure.strerror})"
+    problem = f"standard output cannot be written ({failure.strerror})"
     show_error(UserError(problem, "send it elsewhere"))
     raise typer.Exit(_NOT_WRITTEN)

@@ -51,7 +51,7 @@ class Display:
         self._waits = ""
         self._told: set[int] | None = None
         self._shown = clock()
-        # A dumb terminal can not overwrite what it shows; it gets lines, as a pipe does.
+        # A dumb terminal cannot overwrite what it shows; it gets lines, as a pipe does.
         self._is_live = console.is_terminal and not console.is_dumb_terminal
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
@@ -118,7 +118,7 @@ class Display:
                 for job in running
             ]
         except StoreError:
-            return  # it is read again soon; the run itself says if it can not do without
+            return  # it is read again soon; the run itself says if it cannot do without
         if self._is_live:
             self._live.update(self._view(state, jobs), refresh=True)
         else:

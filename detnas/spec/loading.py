@@ -39,7 +39,7 @@ def load_manifest(path: Path) -> DetNASSearch:
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin it with a mark
     except OSError as error:
-        raise ManifestError(source, [Problem("", f"the file can not be read: {error}")]) from error
+        raise ManifestError(source, [Problem("", f"the file cannot be read: {error}")]) from error
     except UnicodeDecodeError as error:
         found = f"the file is not UTF-8 text (at byte {error.start}); save it as UTF-8"
         raise ManifestError(source, [Problem("", found)]) from error

@@ -193,7 +193,7 @@ def test_output_that_is_lost_on_a_full_disk_is_an_error_that_says_so(
         words = ("status", str(finished.search))
         ended = detnas(finished, *words, stdout=full, stderr=subprocess.PIPE)
     assert ended.returncode == 1
-    assert ended.stderr.startswith(b"error: standard output can not be written (No space left")
+    assert ended.stderr.startswith(b"error: standard output cannot be written (No space left")
     assert b"Traceback" not in ended.stderr
 
 
