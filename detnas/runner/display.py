@@ -13,8 +13,9 @@ from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.state import SearchState
 from detnas.lifecycle.status import ActiveJob, job_name
 from detnas.plan.stages import Phase, Verb
+from detnas.records.data_remarks import data_remarks
 from detnas.records.proposal import Proposal, Step
-from detnas.records.results import Outcome
+from detnas.records.results import Outcome, PrepareResult
 from detnas.runner.running_jobs import Ended, RunningJob, ending
 from detnas.runner.tables import active_table, duration
 from detnas.search.ledger import LedgerEntry
@@ -90,6 +91,9 @@ class Display:
         elif end.job.due.verb is not Verb.EVALUATE:
             seconds = (end.result.finished - end.result.started).total_seconds()
             self.say(f"{name} is done ({duration(seconds)})")
+            if isinstance(end.result, PrepareResult):
+                for remark in data_remarks(end.result):
+                    self.say(remark)
 
     def tick(self, state: SearchState, running: Collection[RunningJob]) -> None:
         """Show where the running jobs are, not too often."""

@@ -10,10 +10,9 @@ from detnas_trainer import mmcv_ext
 
 mmcv_ext.install()
 
-from mmcv import imread
+from mmcv import rescale_size
 from mmcv.transforms import Compose
 from mmdet.apis import DetInferencer, init_detector
-from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip, Resize
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.models.roi_heads import StandardRoIHead
@@ -29,7 +28,6 @@ from mmengine.structures import InstanceData
 __all__ = [
     "MODELS",
     "BaseModule",
-    "CocoDataset",
     "Compose",
     "ConfigDict",
     "DefaultScope",
@@ -43,7 +41,7 @@ __all__ = [
     "Resize",
     "StandardRoIHead",
     "TwoStageDetector",
-    "imread",
     "init_detector",
     "register_all_modules",
+    "rescale_size",
 ]

@@ -11,7 +11,7 @@ from detnas.lifecycle.state import SearchState
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.records import keys
 from detnas.records.progress import Progress
-from detnas.records.results import Outcome
+from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.runner.display import Display
 from detnas.runner.running_jobs import Ended, RunningJob
 from detnas.search import History
@@ -107,6 +107,15 @@ def test_a_failure_is_told_with_the_end_of_its_log(screen: Screen, job: RunningJ
     for shown in ("it is tried again", "the disk [sda] is full", "trial 3: Infrastructure"):
         assert shown in screen.text
     assert str(job.log) in screen.text.replace("\n", "")
+
+
+def test_what_a_data_set_has_unseen_is_said_once_it_is_checked(screen: Screen) -> None:
+    split = SplitSummary(sha256="0", images=9, boxes=20, empty_images=2)
+    checked = PrepareResult(started=START, finished=START, train=split, val=split)
+    prepare = RunningJob(DueJob(Verb.PREPARE), FOLDER, Path("log.txt"), 0, START)
+    screen.display.ended(Ended(prepare, 0, checked, ""))
+    for split_name in ("train", "val"):
+        assert f"{split_name}: 2 of 9 images have no boxes" in screen.text
 
 
 def test_a_pipe_gets_a_log_as_it_is(store: Store, job: RunningJob) -> None:
