@@ -101,7 +101,7 @@ def test_a_broken_file_is_refused_with_the_place(
     assert caught.value.remedy
 
 
-_WRONG = {
+_WRONG: dict[str, list[object]] = {
     "id": ["7", 7.0, True, None],
     "image_id": ["100", None, 100.0],
     "category_id": ["3", None, True],

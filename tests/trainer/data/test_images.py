@@ -1,3 +1,7 @@
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +44,8 @@ def test_pictures_are_read_as_stock_mmdet_reads_them(
 ) -> None:
     _save(tmp_path, name, image, **options)
     pixels = read_image(tmp_path, name)
-    assert (pixels.dtype, pixels.shape) == (np.uint8, (30, 40, 3))
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (30, 40, 3)
     assert np.array_equal(pixels, mmcv.imread(tmp_path / name))
 
 
@@ -87,6 +92,43 @@ def test_the_name_as_written_comes_first(tmp_path: Path) -> None:
     if len(list(tmp_path.iterdir())) == 1:
         pytest.skip("this file system keeps one form only")
     assert read_image(tmp_path, DECOMPOSED).shape == (9, 9, 3)
+
+
+_READ = """
+import sys
+from pathlib import Path
+from detnas_trainer.data.annotations import read_split
+from detnas_trainer.data.images import read_image
+print(sys.getfilesystemencoding())
+folder = Path(sys.argv[1])
+split = read_split(folder / "a.json", "train")
+print(ascii(split.classes), [read_image(folder, name).shape for name in split.files])
+"""
+
+
+def test_the_locale_changes_nothing(tmp_path: Path) -> None:
+    names = ["W\u00fcrfel.png", "\u9aa8.png"]
+    for name in names:
+        _save(tmp_path, name, RGB)
+    images = [{"id": i, "file_name": n, "width": 40, "height": 30} for i, n in enumerate(names)]
+    box = {"id": 1, "image_id": 0, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 0}
+    document = {
+        "images": images, "annotations": [box], "categories": [{"id": 1, "name": names[0]}]
+    }  # fmt: skip
+    text = json.dumps(document, ensure_ascii=False)
+    (tmp_path / "a.json").write_bytes(text.encode())
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", _READ, tmp_path],
+        env={**os.environ, **ascii_only},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    encoding, found = done.stdout.splitlines()
+    assert encoding == "ascii"
+    assert found == "('W\\xfcrfel.png',) [(30, 40, 3), (30, 40, 3)]"
 
 
 @pytest.mark.parametrize(

@@ -81,10 +81,32 @@ def read_split(path: Path, field: str) -> Split:
             can be learnt.
     """
     content = _read(path, field)
-    document = _document(content, f"{field}: {path}")
+    document = parse_document(content, f"{field}: {path}")
     for part in REQUIRED:
         _check_entries(document, part, path, field)
     return _Checker(document, path, field).split(hashlib.sha256(content).hexdigest())
+
+
+def parse_document(content: bytes, where: str) -> dict[str, Any]:
+    """The object that an annotation file's content holds; nothing in it is checked.
+
+    Args:
+        content: JSON in UTF-8, with or without a byte order mark.
+        where: the file; it opens the message.
+
+    Raises:
+        DataError: the content is something else.
+    """
+    try:
+        document = json.loads(_text(content, where))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where} is no JSON ({error})", "give a COCO annotation file") from error
+    if not isinstance(document, dict):
+        raise DataError(
+            f"{where} holds a {type(document).__name__}",
+            "a COCO annotation file holds an object with images, annotations and categories",
+        )
+    return document
 
 
 def check_same_categories(train: Split, val: Split) -> None:
@@ -122,19 +144,6 @@ def _read(path: Path, field: str) -> bytes:
             f"{field}: can not read {path} ({error.strerror})",
             "give the path of a COCO annotation file, relative to the data set's root",
         ) from error
-
-
-def _document(content: bytes, where: str) -> dict[str, Any]:
-    try:
-        document = json.loads(_text(content, where))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is no JSON ({error})", "give a COCO annotation file") from error
-    if not isinstance(document, dict):
-        raise DataError(
-            f"{where} holds a {type(document).__name__}",
-            "a COCO annotation file holds an object with images, annotations and categories",
-        )
-    return document
 
 
 def _text(content: bytes, where: str) -> str:

@@ -75,7 +75,8 @@ class Boxes:
 
     def beyond(self, sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(n) whose right or bottom edge would lie beyond images of such sizes, (n, 2)."""
-        return (self.corners[:, 2:] > sizes + _ROUNDING).any(axis=1)
+        past = self.corners[:, 2:] > sizes + _ROUNDING
+        return past[:, 0] | past[:, 1]
 
     @property
     def relative(self) -> bool:

@@ -76,13 +76,17 @@ def check_images(
         workers: threads; by default as many as there are cores.
         checked: is told, time and again, how many more images were looked at.
     """
+
+    def check(file: tuple[str, Size]) -> Problem | bool:
+        return _check(folder, *file, resolutions)
+
     remaining = iter(files.items())
     problems: list[Problem] = []
     turned = 0
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as threads:
         # Some at a time, so that whoever is told can stop it without waiting for the rest.
         while some := list(islice(remaining, _AT_ONCE)):
-            for found in threads.map(lambda item: _check(folder, *item, resolutions), some):
+            for found in threads.map(check, some):
                 if isinstance(found, tuple):
                     problems.append(found)
                 else:

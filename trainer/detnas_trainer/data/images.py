@@ -4,6 +4,7 @@ OpenCV decodes, as stock mmdet does wherever the exported detector is used. A pi
 viewer displays: OpenCV turns it as its EXIF orientation asks.
 """
 
+import os
 from pathlib import Path
 from unicodedata import normalize
 
@@ -35,16 +36,19 @@ def read_image(folder: Path, name: str) -> NDArray[np.uint8]:
 
 
 def find_image(folder: Path, name: str) -> Path:
-    """The file that an annotated name means.
+    """The file that an annotated name means; the name as written, if there is none.
 
     A file system may keep an accented letter as one character where the annotations have two, or
-    the other way round; the form as written comes first.
+    the other way round; and it keeps bytes, which a locale other than UTF-8 reads differently.
     """
-    path = folder / name
-    if path.exists():
-        return path
-    others = (folder / normalize(form, name) for form in ("NFC", "NFD"))
-    return next((other for other in others if other.exists()), path)
+    others = (os.fsdecode(form.encode()) for form in unicode_forms(name))
+    found = (folder / form for form in (name, *others) if (folder / form).exists())
+    return next(found, folder / name)
+
+
+def unicode_forms(name: str) -> tuple[str, ...]:
+    """The name as written, then with its accented letters as one character and as two."""
+    return tuple(dict.fromkeys([name, normalize("NFC", name), normalize("NFD", name)]))
 
 
 def decode(content: bytes) -> NDArray[np.uint8]:
