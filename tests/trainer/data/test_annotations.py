@@ -142,22 +142,22 @@ def test_every_size_has_its_type_and_range(own_data: DataLocation, key: str, val
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (b"{", "no JSON"),
+        (b"{", "is no JSON"),
         (b"\xff\xfe\x00", "is UTF-16"),
         ('{"images": []}'.encode("utf-16"), "is UTF-16"),
         ('{"images": []}'.encode("utf-16-le"), "is UTF-16"),
         ('{"images": []}'.encode("utf-32"), "is UTF-16 or UTF-32"),
-        ('{\n"name": "W\u00fcrfel"}'.encode("latin-1"), r"not UTF-8 \(byte 0xfc in line 2\)"),
-        (b"[" * 100_000, "no JSON"),
-        (b'{"images": ' + b"9" * 5000 + b"}", "no JSON"),
-        (b"", "no JSON"),
+        ('{\n"name": "W\u00fcrfel"}'.encode("latin-1"), r"is not UTF-8 \(byte 0xfc in line 2\)"),
+        (b"[" * 100_000, "is no JSON"),
+        (b'{"images": ' + b"9" * 5000 + b"}", "is no JSON"),
+        (b"", "is no JSON"),
         (b"[]", "holds a list"),
     ],
 )
 def test_what_is_no_annotation_file_is_refused(tmp_path: Path, content: bytes, named: str) -> None:
     path = tmp_path / "train.json"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=named):
+    with pytest.raises(DataError, match=rf"^train: {path} {named}"):
         read_split(path, "train")
 
 

@@ -97,8 +97,9 @@ def parse_document(content: bytes, where: str) -> dict[str, Any]:
     Raises:
         DataError: the content is something else.
     """
+    text = _text(content, where)
     try:
-        document = json.loads(_text(content, where))
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is no JSON ({error})", "give a COCO annotation file") from error
     if not isinstance(document, dict):
