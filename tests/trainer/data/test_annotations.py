@@ -48,6 +48,7 @@ def test_class_ids_may_have_holes_and_classes_keep_the_files_order(own_data: Dat
     _edit(_annotations(own_data), turned)
     split = read_split(_annotations(own_data), "train")
     assert split.categories == ((7, "square"), (3, "disc"))
+    assert split.category_numbers == (2, 1)
 
 
 def test_images_without_boxes_and_boxes_without_area_are_counted(own_data: DataLocation) -> None:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from detnas.records.settings import Resolution
 from detnas_trainer.data.image_check import CheckedImages, check_images
+from detnas_trainer.data.images import read_image
 
 NOISE = np.random.default_rng(3).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 RGB = Image.fromarray(NOISE)
@@ -67,6 +68,17 @@ def test_what_pillow_reads_and_opencv_does_not_is_named(
     ((line, remedy),) = check_images(tmp_path, {name: size}, SIZES).problems
     assert line == f"{path}: cannot be read (OpenCV cannot decode it)"
     assert "PNG or JPEG" in remedy
+
+
+def test_damage_that_opencv_passes_over_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    RGB.save(path, compression="tiff_lzw")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    assert read_image(tmp_path, "a.tif").shape == (30, 40, 3)
+    ((line, _),) = check_images(tmp_path, {"a.tif": (40, 30)}, SIZES).problems
+    assert line.startswith(f"{path}: cannot be read (")
 
 
 @pytest.mark.parametrize("orientation", range(5, 9))
