@@ -22,26 +22,22 @@ def _remarks(split: SplitSummary) -> Iterator[str]:
             "marked with ignore": split.marked,
         }
         found = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-        yield f"{ignored} of {split.boxes + ignored} boxes are ignored ({found})"
+        yield f"boxes ignored: {ignored} of {split.boxes + ignored} ({found})"
     if split.clipped:
-        yield f"{_count(split.clipped, 'box', 'boxes')} clipped at the image's border"
+        yield f"boxes clipped at the image's border: {split.clipped}"
     if split.crowds:
-        yield f"{_count(split.crowds, 'box', 'boxes')} for crowds, which are not learnt"
+        yield f"boxes for crowds, which are not learnt: {split.crowds}"
     if split.empty_images:
-        yield f"{split.empty_images} of {split.images} images have no boxes"
+        yield f"images without boxes: {split.empty_images} of {split.images}"
     if split.classes_without_boxes:
-        yield f"no boxes of {_few(split.classes_without_boxes)}"
+        yield f"classes without boxes: {_few(split.classes_without_boxes)}"
     if split.turned_images:
         yield (
-            f"{_count(split.turned_images, 'image', 'images')} displayed turned or mirrored by "
-            "EXIF orientation: boxes are taken as on the displayed image"
+            f"images turned or mirrored by EXIF orientation: {split.turned_images} (boxes are "
+            "taken as on the displayed image)"
         )
 
 
-def _count(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
-
-
 def _few(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _NAMED} more classes" if len(names) > _NAMED else ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{', '.join(names[:_NAMED])}{more}"

@@ -27,18 +27,18 @@ def test_nothing_is_said_of_a_plain_data_set_or_of_an_earlier_record() -> None:
 @pytest.mark.parametrize(
     ("counts", "said"),
     [
-        ({"too_small": 3}, "3 of 23 boxes are ignored (3 below one pixel)"),
+        ({"too_small": 3}, "boxes ignored: 3 of 23 (3 below one pixel)"),
         (
             {"outside": 2, "marked": 3},
-            "5 of 25 boxes are ignored (2 outside their images, 3 marked with ignore)",
+            "boxes ignored: 5 of 25 (2 outside their images, 3 marked with ignore)",
         ),
-        ({"clipped": 1}, "1 box clipped at the image's border"),
-        ({"crowds": 4}, "4 boxes for crowds, which are not learnt"),
-        ({"empty_images": 2}, "2 of 9 images have no boxes"),
-        ({"classes_without_boxes": ("cat", "dog")}, "no boxes of cat, dog"),
+        ({"clipped": 1}, "boxes clipped at the image's border: 1"),
+        ({"crowds": 4}, "boxes for crowds, which are not learnt: 4"),
+        ({"empty_images": 2}, "images without boxes: 2 of 9"),
+        ({"classes_without_boxes": ("cat", "dog")}, "classes without boxes: cat, dog"),
         (
             {"classes_without_boxes": tuple("abcdefgh")},
-            "no boxes of a, b, c, d, e and 3 more classes",
+            "classes without boxes: a, b, c, d, e and 3 more",
         ),
     ],
 )
@@ -50,5 +50,8 @@ def test_one_line_a_split_says_it_all() -> None:
     bent = _split(empty_images=2, turned_images=5)
     lines = data_remarks(_result(train=bent, val=bent))
     assert [line.split(":")[0] for line in lines] == ["train", "val"]
-    assert "2 of 9 images have no boxes; 5 images displayed turned or mirrored" in lines[0]
+    assert (
+        "images without boxes: 2 of 9; images turned or mirrored by EXIF orientation: 5 ("
+        in lines[0]
+    )
     assert "as on the displayed image" in lines[0]

@@ -115,7 +115,7 @@ def test_what_a_data_set_has_unseen_is_said_once_it_is_checked(screen: Screen) -
     prepare = RunningJob(DueJob(Verb.PREPARE), FOLDER, Path("log.txt"), 0, START)
     screen.display.ended(Ended(prepare, 0, checked, ""))
     for split_name in ("train", "val"):
-        assert f"{split_name}: 2 of 9 images have no boxes" in screen.text
+        assert f"{split_name}: images without boxes: 2 of 9" in screen.text
 
 
 def test_a_pipe_gets_a_log_as_it_is(store: Store, job: RunningJob) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from detnas.errors import UserError
 from detnas_trainer.data.boxes import Boxes
-from detnas_trainer.data.fields import OPTIONAL, REQUIRED, rule_of
+from detnas_trainer.data.fields import OPTIONAL, REQUIRED, RULES
 
 _BEYOND = 0.1
 """Share of boxes that may reach beyond their images before a mistake is suspected."""
@@ -169,19 +169,24 @@ def _check_entries(document: dict[str, Any], part: str, path: Path, field: str) 
     if not entries:
         raise DataError(f"{field}: {part!r} of {path} is empty", "at least one is needed")
     for position, entry in enumerate(entries):
-        where = f"{field}: {part}[{position}] of {path}"
-        if not isinstance(entry, dict):
-            raise DataError(f"{where} is {_shown(entry)}", "it must be an object")
-        _check_fields(entry, part, where)
+        if problem := _problem(entry, part):
+            found, remedy = problem
+            raise DataError(f"{field}: {part}[{position}] of {path}{found}", remedy)
 
 
-def _check_fields(entry: dict[str, Any], part: str, where: str) -> None:
-    required, optional = REQUIRED[part], OPTIONAL.get(part, ())
-    for key in (*required, *(key for key in optional if key in entry)):
+def _problem(entry: Any, part: str) -> tuple[str, str] | None:
+    """What is wrong with an entry, and what would be right; a data set may have millions."""
+    if not isinstance(entry, dict):
+        return f" is {_shown(entry)}", "it must be an object"
+    for key in REQUIRED[part]:
         if key not in entry:
-            raise DataError(f"{where} has no {key!r}", f"it needs {', '.join(required)}")
-        if not rule_of(key).holds(entry[key]):
-            raise DataError(f"{where}: {key} is {_shown(entry[key])}", rule_of(key).remedy)
+            return f" has no {key!r}", f"it needs {', '.join(REQUIRED[part])}"
+        if not RULES[key].holds(entry[key]):
+            return f": {key} is {_shown(entry[key])}", RULES[key].remedy
+    for key in OPTIONAL.get(part, ()):
+        if key in entry and not RULES[key].holds(entry[key]):
+            return f": {key} is {_shown(entry[key])}", RULES[key].remedy
+    return None
 
 
 def _shown(value: Any) -> str:

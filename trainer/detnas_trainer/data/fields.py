@@ -31,13 +31,10 @@ class Rule(NamedTuple):
     remedy: str
 
 
-def rule_of(field: str) -> Rule:
-    """The rule for a field of an entry, by its name."""
-    return _RULES[field]
-
-
 def _is_number(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is float:
+        return isfinite(value)
+    if not _is_whole(value):
         return False
     try:
         return isfinite(value)
@@ -77,7 +74,7 @@ def _is_flag(value: Any) -> bool:
 _WHOLE = Rule(_is_whole, "it must be a whole number")
 _SIDE = Rule(_is_side, f"it must be a whole number from 1 to {_LONGEST_SIDE}")
 _TEXT = Rule(_is_text, "it must be a text")
-_RULES = {
+RULES = {
     "id": _WHOLE,
     "image_id": _WHOLE,
     "category_id": _WHOLE,
@@ -94,3 +91,4 @@ _RULES = {
         lambda value: isinstance(value, bool) or _is_flag(value), "it must be 0 or 1, or left out"
     ),
 }
+"""The rule for each field of an entry."""
