@@ -86,12 +86,34 @@ Scores = Annotated[tuple[Score, ...], Field(max_length=MOST_RESOLUTIONS)]
 
 
 class SplitSummary(Schema):
-    """One annotation file: its content's digest and what it holds."""
+    """One annotation file: its content's digest and what it holds.
+
+    Every annotation is counted once: among ``boxes``, or as the reason why it is passed over.
+
+    Attributes:
+        boxes: that training uses, crowds included.
+        empty_images: images without such a box.
+        crowds: boxes that mark a crowd.
+        clipped: boxes that are cut at their image's border.
+        too_small: boxes below one pixel, or without an area.
+        outside: boxes outside their image.
+        marked: boxes that the file marks to be ignored.
+        classes_without_boxes: names of classes without an ordinary box.
+        turned_images: images whose EXIF orientation turns or mirrors them and keeps their size;
+            boxes are taken as on the displayed image.
+    """
 
     sha256: str
     images: Count
     boxes: Count
     empty_images: Count
+    crowds: Count = 0
+    clipped: Count = 0
+    too_small: Count = 0
+    outside: Count = 0
+    marked: Count = 0
+    classes_without_boxes: tuple[str, ...] = ()
+    turned_images: Count = 0
 
 
 class PrepareResult(Result):
@@ -99,7 +121,7 @@ class PrepareResult(Result):
 
     Attributes:
         digest: of both annotation files and the classes; a pool's digest covers it.
-        missing: annotated images that are not there or can not be read (first 100).
+        missing: annotated images that cannot be used, and why (first 100).
         warnings: where the manifest does not fit the data, a line each.
     """
 

@@ -13,6 +13,7 @@ from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.state import SearchState
 from detnas.lifecycle.status import ActiveJob, job_name
 from detnas.plan.stages import Phase, Verb
+from detnas.records.data_remarks import data_remarks
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Outcome, PrepareResult, Result
 from detnas.runner.running_jobs import Ended, RunningJob, ending
@@ -103,6 +104,8 @@ class Display:
             for note in result.notes:
                 self.say(f"  note: {note}")
         if isinstance(result, PrepareResult):
+            for remark in data_remarks(result):
+                self.say(remark)
             for warning in result.warnings:
                 self._print_text(Text(f"warning: {warning}", "yellow"))
 

@@ -28,9 +28,9 @@ def search(tmp_path: Path) -> SearchFolder:
     return SearchFolder(write_manifest(tmp_path, manifest), tmp_path / "store")
 
 
-def without_boxes(document: Document) -> None:
+def crowds_only(document: Document) -> None:
     for box in document["annotations"]:
-        box["bbox"] = [3, 3, 0, 0]
+        box["iscrowd"] = 1
 
 
 def with_another_class(document: Document) -> None:
@@ -42,7 +42,7 @@ def no_json(data: Path) -> None:
 
 
 def no_boxes(data: Path) -> None:
-    edit_json(data / "train.json", without_boxes)
+    edit_json(data / "val.json", crowds_only)
 
 
 def other_classes(data: Path) -> None:
@@ -53,7 +53,7 @@ def other_classes(data: Path) -> None:
     ("spoil", "said"),
     [
         (no_json, ("train.json is no JSON", "give a COCO annotation file")),
-        (no_boxes, ("train.json holds no box with an area", "annotate some objects")),
+        (no_boxes, ("val.json holds no box that can be learnt", "annotate some objects")),
         (other_classes, ("different categories", "zebra", "the same list of ids and names")),
     ],
 )
@@ -82,9 +82,9 @@ def test_broken_images_are_named_and_once_restored_the_search_begins(
     images[1].write_bytes(cut[: len(cut) // 2])
     done = run("run", search.manifest, "--store", search.store)
     assert done.returncode == 1
-    assert "2 annotated images can not be used" in done.stderr
+    assert "2 annotated images cannot be used" in done.stderr
     assert f"{images[0]}: missing" in done.stderr
-    assert f"{images[1]}: can not be read" in done.stderr
+    assert f"{images[1]}: cannot be read" in done.stderr
 
     images[0].write_bytes(missing)
     images[1].write_bytes(cut)

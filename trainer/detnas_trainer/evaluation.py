@@ -9,11 +9,15 @@ from pycocotools.cocoeval import COCOeval
 
 from detnas.records.results import Score
 from detnas.records.settings import Resolution
+from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.detection_data import DetectionData, batches, quiet
 from detnas_trainer.openmmlab import DetDataSample, TwoStageDetector
 
 Detection = dict[str, Any]
-"""One detected box in COCO's form: image_id, category_id, bbox (x, y, width, height), score."""
+"""One detected box in COCO's form: image_id, category_id, bbox (x, y, width, height), score.
+
+The ids are the reader's numbers, as in the ground truth.
+"""
 
 
 def evaluate(
@@ -33,11 +37,14 @@ def evaluate(
         resolution: size that images are fitted into.
         batch_size: images run at once.
         progressed: is told after each batch how many images it had.
+
+    Raises:
+        DataError: there is no box to be found, so there is no score.
     """
     detections: list[Detection] = []
     for samples in predictions(detector, data, resolution, batch_size):
         for sample in samples:
-            detections += coco_detections(sample, data.category_ids)
+            detections += coco_detections(sample, data.split.category_numbers)
         progressed(len(samples))
     return score(ground_truth(data), detections, resolution)
 
@@ -54,13 +61,13 @@ def predictions(
             yield detector.test_step(batch)
 
 
-def coco_detections(sample: DetDataSample, category_ids: Sequence[int]) -> list[Detection]:
+def coco_detections(sample: DetDataSample, category_numbers: Sequence[int]) -> list[Detection]:
     """One image's detections in COCO's form."""
     found = sample.pred_instances
     return [
         {
             "image_id": sample.img_id,
-            "category_id": category_ids[label],
+            "category_id": category_numbers[label],
             "bbox": [left, top, right - left, bottom - top],
             "score": confidence,
         }
@@ -71,9 +78,35 @@ def coco_detections(sample: DetDataSample, category_ids: Sequence[int]) -> list[
 
 
 def ground_truth(data: DetectionData) -> COCO:
-    """The split's annotations as pycocotools keeps them."""
+    """The split's annotations as pycocotools keeps them, under the reader's numbers."""
+    split, boxes = data.split, data.split.boxes
+    rows = zip(
+        boxes.images.tolist(),
+        boxes.labels.tolist(),
+        boxes.sides.tolist(),
+        boxes.areas.tolist(),
+        boxes.crowds.tolist(),
+        strict=True,
+    )
+    truth = COCO()
+    truth.dataset = {
+        "images": [{"id": number} for number in split.image_numbers],
+        "categories": [{"id": number} for number in split.category_numbers],
+        "annotations": [
+            {
+                "id": number,  # an id of 0 would mean: matched by nothing
+                "image_id": split.image_numbers[image],
+                "category_id": split.category_numbers[label],
+                "bbox": sides,
+                "area": area,
+                "iscrowd": int(crowd),
+            }
+            for number, (image, label, sides, area, crowd) in enumerate(rows, start=1)
+        ],
+    }
     with quiet():
-        return COCO(str(data.annotations))
+        truth.createIndex()
+    return truth
 
 
 def score(truth: COCO, detections: list[Detection], resolution: Resolution) -> Score:
@@ -83,6 +116,9 @@ def score(truth: COCO, detections: list[Detection], resolution: Resolution) -> S
         truth: annotations.
         detections: of every image.
         resolution: for the record.
+
+    Raises:
+        DataError: the annotations hold no box that counts, which COCO's metrics answer with -1.
     """
     with quiet():
         evaluation = COCOeval(truth, _loaded(truth, detections), "bbox")
@@ -90,6 +126,11 @@ def score(truth: COCO, detections: list[Detection], resolution: Resolution) -> S
         evaluation.accumulate()
         evaluation.summarize()
     average, ap50, ap75, small, medium, large = (float(value) for value in evaluation.stats[:6])
+    if average < 0:
+        raise DataError(
+            "the validation split holds no box that counts: mAP is not defined",
+            "annotate some objects with iscrowd 0",
+        )
     return Score(
         resolution=resolution,
         map=average,

@@ -16,9 +16,8 @@ mmcv_ext.install()
 # They print, and warn of, every optional package that they do not find.
 with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from mmcv import imread
+    from mmcv import rescale_size
     from mmcv.transforms import Compose
-    from mmdet.datasets import CocoDataset
     from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip, Resize
     from mmdet.models.detectors import TwoStageDetector
     from mmdet.models.roi_heads import StandardRoIHead
@@ -34,7 +33,6 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
 __all__ = [
     "MODELS",
     "BaseModule",
-    "CocoDataset",
     "Compose",
     "ConfigDict",
     "DefaultScope",
@@ -47,9 +45,9 @@ __all__ = [
     "Resize",
     "StandardRoIHead",
     "TwoStageDetector",
-    "imread",
     "load_exported",
     "register_all_modules",
+    "rescale_size",
 ]
 
 

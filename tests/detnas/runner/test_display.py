@@ -12,7 +12,7 @@ from detnas.lifecycle.state import SearchState
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.records import keys
 from detnas.records.progress import Progress
-from detnas.records.results import Outcome, PrepareResult
+from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.runner.display import Display
 from detnas.runner.running_jobs import Ended, RunningJob
 from detnas.search import History
@@ -132,6 +132,15 @@ def test_what_was_done_to_the_bases_weights_is_told(screen: Screen, job: Running
     screen.display.ended(Ended(base, 0, done, ""))
     assert "base is done (0:30)" in screen.text
     assert "note: the rows were put in order" in screen.text
+
+
+def test_what_a_data_set_has_unseen_is_said_once_it_is_checked(screen: Screen) -> None:
+    split = SplitSummary(sha256="0", images=9, boxes=20, empty_images=2)
+    checked = PrepareResult(started=START, finished=START, train=split, val=split)
+    prepare = RunningJob(DueJob(Verb.PREPARE), FOLDER, Path("log.txt"), 0, START)
+    screen.display.ended(Ended(prepare, 0, checked, ""))
+    for split_name in ("train", "val"):
+        assert f"{split_name}: images without boxes: 2 of 9" in screen.text
 
 
 def test_a_pipe_gets_a_log_as_it_is(store: Store, job: RunningJob) -> None:

@@ -88,6 +88,29 @@ def test_from_a_real_server(
     assert not (here / "train" / "1.png").exists()
 
 
+@pytest.mark.parametrize("composed", [True, False])
+def test_accented_names_are_fetched_in_either_unicode_form(
+    own_data: DataLocation, tmp_path: Path, remote: Store, composed: bool
+) -> None:
+    listed, stored = "\u00e9.png", "e\u0301.png"
+    if not composed:
+        listed, stored = stored, listed
+    _edit(own_data, "train", lambda document: document["images"][0].update(file_name=listed))
+    folder = Path(own_data.root) / "train"
+    (folder / "0.png").rename(folder / stored)
+    here = tmp_path / "here"
+    for _ in range(2):
+        assert _fetch(remote, own_data, here) == []
+        assert (here / "train" / listed).read_bytes() == (folder / stored).read_bytes()
+
+
+def test_annotations_nested_too_deeply_are_left_to_their_reader(
+    own_data: DataLocation, tmp_path: Path, remote: Store
+) -> None:
+    (Path(own_data.root) / "train.json").write_text("[" * 100_000)
+    assert _fetch(remote, own_data, tmp_path / "here") == []
+
+
 def test_a_fetch_that_was_stopped_goes_on_where_it_was(
     remote: Store, own_data: DataLocation, tmp_path: Path
 ) -> None:

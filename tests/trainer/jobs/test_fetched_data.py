@@ -95,7 +95,7 @@ def test_prepare_names_what_is_missing_and_broken_by_its_own_place(
     code, result = _prepare(workplace, remote_data, "local/a/prepare")
     assert (code, result.outcome) == (42, Outcome.INVALID)
     assert f"{remote_data.root}/train/1.png: missing" in result.missing
-    assert f"{remote_data.root}/val/0.png: can not be read" in result.message
+    assert f"{remote_data.root}/val/0.png: cannot be read" in result.message
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from detnas.records.data_remarks import data_remarks
 from detnas.records.requests import PlannedTraining, PrepareRequest
 from detnas.records.results import Outcome, PrepareResult
 from detnas.records.settings import DataLocation
@@ -85,8 +87,8 @@ def test_missing_and_broken_images_are_named(
     assert (code, result.outcome) == (42, Outcome.INVALID)
     assert len(result.missing) == 2
     assert f"{root}/train/1.png: missing" in result.missing
-    assert result.message.startswith("2 annotated images can not be used: ")
-    assert "restore the files" in result.message
+    assert result.message.startswith("2 annotated images cannot be used: ")
+    assert "; restore what is missing; restore what cannot be read, or" in result.message
     assert result.message in capsys.readouterr().err
 
 
@@ -103,11 +105,62 @@ def test_contradictions_are_the_results_message(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_boxes_that_are_ignored_are_mentioned(workplace: Workplace, own_data: DataLocation) -> None:
-    path = Path(own_data.root) / "train.json"
-    document = json.loads(path.read_text())
-    document["annotations"][0]["bbox"][2] = 0
-    path.write_text(json.dumps(document))
+def test_what_training_passes_over_is_counted_and_said(
+    workplace: Workplace, own_data: DataLocation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(own_data.root)
+    document = json.loads((root / "train.json").read_text())
+    boxes = document["annotations"]
+    boxes[0]["bbox"][2] = 0
+    boxes[1]["bbox"] = [-20, 5, 9, 9]
+    boxes[2]["iscrowd"] = 1
+    boxes[3] |= {"bbox": [50, 5, 30, 9], "category_id": 3}
+    document["annotations"] = [box for box in boxes if box["image_id"] != 102]
+    (root / "train.json").write_text(json.dumps(document))
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    with Image.open(root / "val" / "0.png") as image:
+        image.save(root / "val" / "0.png", exif=turned.tobytes())
     code, result = _prepare(workplace, own_data)
     assert (code, result.outcome) == (0, Outcome.SUCCEEDED)
-    assert "train: 1 boxes below one pixel are ignored, first annotation 1000" in result.message
+    assert result.train is not None
+    assert result.val is not None
+    counts = result.train.model_dump(exclude={"sha256"})
+    assert counts == {
+        "images": 3, "boxes": 2, "empty_images": 2, "crowds": 1, "clipped": 1, "too_small": 1,
+        "outside": 1, "marked": 0, "classes_without_boxes": ("square",), "turned_images": 0,
+    }  # fmt: skip
+    assert result.val.turned_images == 1
+    assert result.message == "; ".join(data_remarks(result))
+    assert result.message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_of_crowds_only_is_invalid(
+    workplace: Workplace, own_data: DataLocation, split: str
+) -> None:
+    path = Path(own_data.root) / f"{split}.json"
+    document = json.loads(path.read_text())
+    for box in document["annotations"]:
+        box["iscrowd"] = 1
+    path.write_text(json.dumps(document))
+    code, result = _prepare(workplace, own_data)
+    assert (code, result.outcome) == (42, Outcome.INVALID)
+    assert f"{split}: {path} holds no box that can be learnt" in result.message
+
+
+def test_every_kind_of_problem_brings_its_remedy(
+    workplace: Workplace, own_data: DataLocation
+) -> None:
+    root = Path(own_data.root)
+    strip = Image.new("RGB", (3000, 8))
+    strip.save(root / "train" / "strip.png")
+    document = json.loads((root / "train.json").read_text())
+    document["images"].append({"id": 1, "file_name": "strip.png", "width": 3000, "height": 8})
+    document["images"][0] |= {"height": 70}
+    (root / "train.json").write_text(json.dumps(document))
+    _, result = _prepare(workplace, own_data)
+    assert "0.png: is 64x64, annotated as 64x70" in result.message
+    assert "give the picture's own size" in result.message
+    assert "strip.png: is 3000x8: at 48x48 less than one pixel is left" in result.message
+    assert "choose larger resolutions" in result.message

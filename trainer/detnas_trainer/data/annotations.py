@@ -1,26 +1,29 @@
-"""COCO annotation files, read and checked so that training never stumbles over them."""
+"""COCO annotation files: the one reader of what is checked, trained on and scored.
+
+Ids in a file say only which box belongs to which image and class. Beyond the reader there are
+positions, and numbers of our own from 1, since COCO's tools take an id of 0 for "no match" and
+cannot count beyond 64 bits.
+"""
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
+
+import numpy as np
 
 from detnas.errors import UserError
 from detnas.plan.data_facts import largest_objects
+from detnas_trainer.data.boxes import Boxes
+from detnas_trainer.data.fields import OPTIONAL, REQUIRED, RULES
 
-_REQUIRED = {
-    "images": ("id", "file_name", "width", "height"),
-    "categories": ("id", "name"),
-    "annotations": ("id", "image_id", "category_id", "bbox", "area", "iscrowd"),
-}
 _BEYOND = 0.1
-"""Share of boxes that may reach beyond their images before they are taken for corners."""
+"""Share of boxes that may reach beyond their images before a mistake is suspected."""
 
-_IDENTIFIERS = ("id", "image_id", "category_id", "width", "height")
-_TEXTS = ("file_name", "name")
+_LONGEST_SHOWN = 60
 
 
 class DataError(UserError):
@@ -33,22 +36,40 @@ class Split:
 
     Attributes:
         sha256: digest of the file's content.
-        files: image files, relative to the split's image folder, with (width, height) in pixels.
+        files: image files, relative to the split's image folder, with the displayed (width,
+            height) in pixels, in the file's order.
+        image_numbers: of each image, from 1, in the order of the file's own ids: COCO's metrics
+            break ties between equal scores by it.
         categories: (id, name) in the file's order, which is the order of the classes. Ids may
             have holes, as COCO's own have: a class is its position, never its id.
-        boxes: boxes that can be learnt from, or that mark a crowd.
-        empty_images: images without such a box.
-        ignored: ids of annotations without an area, which mmdet passes over.
+        category_numbers: of each class, from 1, in the order of the file's own ids.
+        boxes: every annotation.
         largest_objects: side in pixels of the largest object in images of each size.
     """
 
     sha256: str
     files: dict[str, tuple[int, int]]
+    image_numbers: tuple[int, ...]
     categories: tuple[tuple[int, str], ...]
-    boxes: int
-    empty_images: int
-    ignored: tuple[int, ...]
+    category_numbers: tuple[int, ...]
+    boxes: Boxes
     largest_objects: dict[tuple[int, int], float]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes in their order."""
+        return tuple(name for _, name in self.categories)
+
+    @property
+    def empty_images(self) -> int:
+        """Images without a box that is used."""
+        return len(self.files) - len(np.unique(self.boxes.images[self.boxes.used]))
+
+    @property
+    def classes_without_boxes(self) -> tuple[str, ...]:
+        """Classes of which there is nothing to learn, or nothing to find."""
+        found = set(self.boxes.labels[self.boxes.ordinary].tolist())
+        return tuple(name for label, name in enumerate(self.classes) if label not in found)
 
 
 def read_split(path: Path, field: str) -> Split:
@@ -59,13 +80,37 @@ def read_split(path: Path, field: str) -> Split:
         field: what the user calls it, such as ``train``; it opens every message.
 
     Raises:
-        DataError: the file is missing, is no COCO json, contradicts itself, or holds no box.
+        DataError: the file is missing, is no COCO json, contradicts itself, or holds no box that
+            can be learnt.
     """
     content = _read(path, field)
-    document = _document(content, path, field)
-    for part, keys in _REQUIRED.items():
-        _check_entries(document, part, keys, path, field)
+    document = parse_document(content, f"{field}: {path}")
+    for part in REQUIRED:
+        _check_entries(document, part, path, field)
     return _Checker(document, path, field).split(hashlib.sha256(content).hexdigest())
+
+
+def parse_document(content: bytes, where: str) -> dict[str, Any]:
+    """The object that an annotation file's content holds; nothing in it is checked.
+
+    Args:
+        content: JSON in UTF-8, with or without a byte order mark.
+        where: the file; it opens the message.
+
+    Raises:
+        DataError: the content is something else.
+    """
+    text = _text(content, where)
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where} is no JSON ({error})", "give a COCO annotation file") from error
+    if not isinstance(document, dict):
+        raise DataError(
+            f"{where} holds a {type(document).__name__}",
+            "a COCO annotation file holds an object with images, annotations and categories",
+        )
+    return document
 
 
 def check_same_categories(train: Split, val: Split) -> None:
@@ -91,7 +136,7 @@ def check_same_categories(train: Split, val: Split) -> None:
 
 def data_digest(train: Split, val: Split) -> str:
     """Digest of both files' contents and of the classes: what a pool's identity covers."""
-    parts = [train.sha256, val.sha256, [name for _, name in train.categories]]
+    parts = [train.sha256, val.sha256, list(train.classes)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -105,24 +150,21 @@ def _read(path: Path, field: str) -> bytes:
         ) from error
 
 
-def _document(content: bytes, path: Path, field: str) -> dict[str, Any]:
+def _text(content: bytes, where: str) -> str:
+    """UTF-8 wherever it is read: what the machine's locale says does not matter."""
+    remedy = "save the file as UTF-8"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:4]:
+        raise DataError(f"{where} is UTF-16 or UTF-32", remedy)
     try:
-        document = json.loads(content)
-    except ValueError as error:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{field}: {path} is no JSON ({error})", "give a COCO annotation file"
+            f"{where} is not UTF-8 (byte {content[error.start]:#x} in line {line})", remedy
         ) from error
-    if not isinstance(document, dict):
-        raise DataError(
-            f"{field}: {path} holds a {type(document).__name__}",
-            "a COCO annotation file holds an object with images, annotations and categories",
-        )
-    return document
 
 
-def _check_entries(
-    document: dict[str, Any], part: str, keys: tuple[str, ...], path: Path, field: str
-) -> None:
+def _check_entries(document: dict[str, Any], part: str, path: Path, field: str) -> None:
     entries = document.get(part)
     if not isinstance(entries, list):
         found = "missing" if part not in document else f"a {type(entries).__name__}"
@@ -130,16 +172,35 @@ def _check_entries(
     if not entries:
         raise DataError(f"{field}: {part!r} of {path} is empty", "at least one is needed")
     for position, entry in enumerate(entries):
-        where = f"{field}: {part}[{position}] of {path}"
-        if not isinstance(entry, dict):
-            raise DataError(f"{where} is {entry!r}", "it must be an object")
-        for key in keys:
-            if key not in entry:
-                raise DataError(f"{where} has no {key!r}", f"it needs {', '.join(keys)}")
-            if key in _IDENTIFIERS and not _is_whole(entry[key]):
-                raise DataError(f"{where}: {key} is {entry[key]!r}", "it must be a whole number")
-            if key in _TEXTS and not (isinstance(entry[key], str) and entry[key]):
-                raise DataError(f"{where}: {key} is {entry[key]!r}", "it must be a text")
+        if problem := _problem(entry, part):
+            found, remedy = problem
+            raise DataError(f"{field}: {part}[{position}] of {path}{found}", remedy)
+
+
+def _problem(entry: Any, part: str) -> tuple[str, str] | None:
+    """What is wrong with an entry, and what would be right; a data set may have millions."""
+    if not isinstance(entry, dict):
+        return f" is {_shown(entry)}", "it must be an object"
+    for key in REQUIRED[part]:
+        if key not in entry:
+            return f" has no {key!r}", f"it needs {', '.join(REQUIRED[part])}"
+        if not RULES[key].holds(entry[key]):
+            return f": {key} is {_shown(entry[key])}", RULES[key].remedy
+    for key in OPTIONAL.get(part, ()):
+        if key in entry and not RULES[key].holds(entry[key]):
+            return f": {key} is {_shown(entry[key])}", RULES[key].remedy
+    return None
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def _ranks(ids: Sequence[int]) -> tuple[int, ...]:
+    """Place of each id in their order, from 1."""
+    ranks = {identifier: rank for rank, identifier in enumerate(sorted(ids), start=1)}
+    return tuple(ranks[identifier] for identifier in ids)
 
 
 class _Checker:
@@ -152,91 +213,102 @@ class _Checker:
         self._where = f"{field}: {path}"
 
     def split(self, sha256: str) -> Split:
-        images = self._unique("images", (image["id"] for image in self.images))
-        categories = self._unique("categories", (entry["id"] for entry in self.categories))
-        self._unique("category names", (entry["name"] for entry in self.categories))
-        self._unique("annotations", (entry["id"] for entry in self.annotations))
-        self._check_images()
-        ignored: list[int] = []
-        kept: set[int] = set()
-        for position, entry in enumerate(self.annotations):
-            if self._has_area(entry, position, images, categories):
-                kept.add(entry["image_id"])
-            else:
-                ignored.append(entry["id"])
-        boxes = len(self.annotations) - len(ignored)
-        if not boxes:
-            raise DataError(f"{self._where} holds no box with an area", "annotate some objects")
-        self._check_reach()
+        images = self._positions("images", (image["id"] for image in self.images))
+        categories = self._positions("categories", (entry["id"] for entry in self.categories))
+        self._positions("category names", (entry["name"] for entry in self.categories))
+        self._positions("annotations", (entry["id"] for entry in self.annotations))
+        # Two forms of the same letters could stand for one file.
+        names = (normalize("NFC", image["file_name"]) for image in self.images)
+        self._positions("file_name of images", names)
+        boxes = self._boxes(images, categories)
+        self._check_pixels(boxes)
+        self._check_reach(boxes)
+        self._check_ordinary(boxes)
         return Split(
             sha256=sha256,
             files={i["file_name"]: (i["width"], i["height"]) for i in self.images},
+            image_numbers=_ranks(list(images)),
             categories=tuple((entry["id"], entry["name"]) for entry in self.categories),
+            category_numbers=_ranks(list(categories)),
             boxes=boxes,
-            empty_images=len(images - kept),
-            ignored=tuple(ignored),
             largest_objects=largest_objects(self.images, self.annotations),
         )
 
-    def _unique(self, what: str, values: Iterator[Any]) -> set[Any]:
-        seen: set[Any] = set()
+    def _positions(self, what: str, values: Iterable[Any]) -> dict[Any, int]:
+        positions: dict[Any, int] = {}
         for value in values:
-            if value in seen:
+            if value in positions:
                 raise DataError(
                     f"{self._where}: {what} has {value!r} twice", "each may stand there once"
                 )
-            seen.add(value)
-        return seen
+            positions[value] = len(positions)
+        return positions
 
-    def _check_images(self) -> None:
-        self._unique("file_name of images", (image["file_name"] for image in self.images))
-        for position, image in enumerate(self.images):
-            if min(image["width"], image["height"]) < 1:
+    def _boxes(self, images: dict[int, int], categories: dict[int, int]) -> Boxes:
+        entries = self.annotations
+        sizes = np.array([(i["width"], i["height"]) for i in self.images], dtype=np.float64)
+        index = np.array(self._places("image_id", images), dtype=np.int64)
+        return Boxes(
+            images=index,
+            labels=np.array(self._places("category_id", categories), dtype=np.int64),
+            sides=np.array([entry["bbox"] for entry in entries], dtype=np.float64),
+            areas=np.array([entry["area"] for entry in entries], dtype=np.float64),
+            crowds=np.array([entry["iscrowd"] for entry in entries], dtype=bool),
+            marked=np.array([entry.get("ignore", 0) for entry in entries], dtype=bool),
+            sizes=sizes[index],
+        )
+
+    def _places(self, key: str, known: dict[int, int]) -> list[int]:
+        """Position of the image or class that each annotation names."""
+        places = []
+        for position, entry in enumerate(self.annotations):
+            place = known.get(entry[key])
+            if place is None:
                 raise DataError(
-                    f"{self._where}: images[{position}] is {image['width']}x{image['height']}",
-                    "width and height are at least 1 pixel",
-                )
-
-    def _check_reach(self) -> None:
-        """Boxes may stick out a little; where many do, they are corners taken for sizes."""
-        sizes = {image["id"]: (image["width"], image["height"]) for image in self.images}
-        beyond = [
-            entry
-            for entry in self.annotations
-            for box, (width, height) in [(entry["bbox"], sizes[entry["image_id"]])]
-            if box[0] + box[2] > width + 1 or box[1] + box[3] > height + 1
-        ]
-        if len(beyond) > max(2, _BEYOND * len(self.annotations)):
-            raise DataError(
-                f"{self._where}: {len(beyond)} of {len(self.annotations)} boxes reach beyond their "
-                f"images, first annotation {beyond[0]['id']} with {beyond[0]['bbox']}",
-                "write [x, y, width, height] in pixels, not corners",
-            )
-
-    def _has_area(
-        self, entry: dict[str, Any], position: int, images: set[int], categories: set[int]
-    ) -> bool:
-        """Check one annotation; false where it is legal but its box covers nothing."""
-        where = f"{self._where}: annotations[{position}]"
-        for key, known in (("image_id", images), ("category_id", categories)):
-            if entry[key] not in known:
-                raise DataError(
-                    f"{where}: {key} is {entry[key]}, which the file does not list",
+                    f"{self._where}: annotations[{position}]: {key} is {entry[key]}, which the "
+                    "file does not list",
                     "add the entry or remove the annotation",
                 )
-        box = entry["bbox"]
-        if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
-            raise DataError(f"{where}: bbox is {box!r}", "write [x, y, width, height]")
-        if min(box[2:]) < 0:
-            raise DataError(f"{where}: bbox is {box!r}", "width and height can not be negative")
-        if not _is_number(entry["area"]):
-            raise DataError(f"{where}: area is {entry['area']!r}", "it must be a number")
-        return min(box[2:]) >= 1 and entry["area"] > 0
+            places.append(place)
+        return places
 
+    def _check_pixels(self, boxes: Boxes) -> None:
+        if boxes.relative:
+            raise DataError(
+                f"{self._where}: all {len(boxes)} boxes lie between 0 and 1, as relative "
+                f"coordinates do, first {self.annotations[0]['bbox']}",
+                "write [x, y, width, height] in pixels of the image",
+            )
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    def _check_reach(self, boxes: Boxes) -> None:
+        """Boxes may stick out a little; where many do, they are no x, y, width and height."""
+        beyond = boxes.beyond(boxes.sizes)
+        allowed = max(2, _BEYOND * len(boxes))
+        if beyond.sum() <= allowed:
+            return
+        exchanged = boxes.beyond(boxes.sizes[:, ::-1]).sum() <= allowed
+        first = self.annotations[int(beyond.argmax())]
+        raise DataError(
+            f"{self._where}: {beyond.sum()} of {len(boxes)} boxes reach beyond their images, "
+            f"first annotation {first['id']} with {first['bbox']}"
+            + ("; they fit if the images' width and height are exchanged" if exchanged else ""),
+            "give the width and height that the pictures are displayed with"
+            if exchanged
+            else "write [x, y, width, height] in pixels, not corners",
+        )
 
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    def _check_ordinary(self, boxes: Boxes) -> None:
+        """Nothing could be learnt, and COCO's metrics would be -1."""
+        if boxes.ordinary.any():
+            return
+        kinds = {
+            "mark crowds": boxes.used & boxes.crowds,
+            "are below one pixel or have no area": boxes.too_small,
+            "lie outside their images": boxes.outside,
+            "are marked with ignore": boxes.marked,
+        }
+        found = ", ".join(f"{kind.sum()} {name}" for name, kind in kinds.items() if kind.any())
+        raise DataError(
+            f"{self._where} holds no box that can be learnt: of {len(boxes)}, {found}",
+            "annotate some objects with iscrowd 0 and a box inside the image",
+        )

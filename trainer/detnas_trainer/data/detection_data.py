@@ -15,23 +15,23 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from detnas.records.settings import DataLocation, Resolution
-from detnas_trainer.data.annotations import DataError
+from detnas_trainer.data.annotations import DataError, Split, read_split
 from detnas_trainer.data.draws import Sample
+from detnas_trainer.data.images import read_image
 from detnas_trainer.openmmlab import (
-    CocoDataset,
     Compose,
     DetDataSample,
     LoadAnnotations,
     PackDetInputs,
     RandomFlip,
     Resize,
-    imread,
 )
 
 _CACHE_BYTES = 512 << 20
 _LOADING_SECONDS = 900.0
 """After which a batch does not come any more: its worker process is stuck."""
 
+_NAMED = 5
 _META = (
     "img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction",
 )  # fmt: skip
@@ -47,48 +47,43 @@ class Batch(TypedDict):
 class DetectionData(Dataset[dict[str, Any]]):
     """One split; indexed by `Sample`, so that size and mirroring come from outside.
 
-    Training leaves images without boxes out, as mmdet does.
+    Training leaves images without annotations out, as mmdet does.
 
     Args:
         location: where the data set lies.
-        split: which of its two parts.
+        name: of the split.
         classes: class names as `read_split` orders them.
+
+    Raises:
+        DataError: the annotations cannot be used, or have other classes.
     """
 
     def __init__(
-        self, location: DataLocation, split: Literal["train", "val"], classes: Sequence[str]
+        self, location: DataLocation, name: Literal["train", "val"], classes: Sequence[str]
     ) -> None:
+        train = name == "train"
         root = Path(location.root)
-        train = split == "train"
-        self.annotations = root / (location.train if train else location.val)
-        images = root / (location.train_images if train else location.val_images)
-        with quiet():
-            self._coco = CocoDataset(
-                ann_file=str(self.annotations),
-                data_prefix={"img": str(images)},
-                metainfo={"classes": tuple(classes)},
-                filter_cfg={"filter_empty_gt": train},
-                test_mode=not train,
-                pipeline=[],
-                # Only worker processes gain from data in one block, and it costs time.
-                serialize_data=default_workers() > 0,
-            )
-        if len(self._coco.cat_ids) != len(classes):
+        path = root / (location.train if train else location.val)
+        self._folder = root / (location.train_images if train else location.val_images)
+        self.split = read_split(path, name)
+        if self.split.classes != tuple(classes):
             raise DataError(
-                f"{split}: {self.annotations} has {len(self._coco.cat_ids)} of the "
-                f"{len(classes)} classes",
+                f"{name}: {path} lists the classes {_few(self.split.classes)}, the search began "
+                f"with {_few(classes)}",
                 "give the data set that the search was started with",
             )
+        self._files = list(self.split.files)
+        self._rows = _rows_by_image(self.split)
+        # Positions in the file of the images that there are.
+        annotated = set(self.split.boxes.images.tolist())
+        self._images = [
+            image for image in range(len(self._files)) if image in annotated or not train
+        ]
         self._decoded: dict[str, NDArray[np.uint8]] = {}
         self._decoded_bytes = 0
 
     def __len__(self) -> int:
-        return len(self._coco)
-
-    @property
-    def category_ids(self) -> tuple[int, ...]:
-        """COCO's id of each class."""
-        return tuple(self._coco.cat_ids)
+        return len(self._images)
 
     def samples(self, resolution: Resolution) -> list[Sample]:
         """Every image once, in order, at one size."""
@@ -96,23 +91,41 @@ class DetectionData(Dataset[dict[str, Any]]):
 
     def __getitem__(self, sample: Sample) -> dict[str, Any]:
         """The image and its boxes, resized within the sample's size at its own aspect ratio."""
-        record = self._coco.get_data_info(sample.image)
-        image = self._image(record["img_path"])
-        record["img"] = image
-        record["img_shape"] = record["ori_shape"] = image.shape[:2]
+        position = self._images[sample.image]
+        name = self._files[position]
+        image = self._image(name)
+        record = {
+            "img": image,
+            "img_id": self.split.image_numbers[position],
+            "img_path": str(self._folder / name),
+            "img_shape": image.shape[:2],
+            "ori_shape": image.shape[:2],
+            "instances": self._instances(position),
+        }
         packed = _transform(sample.resolution, sample.flipped)(record)
         assert packed is not None
         return packed
 
-    def _image(self, path: str) -> NDArray[np.uint8]:
-        if path in self._decoded:
-            return self._decoded[path]
-        image = imread(path) if Path(path).is_file() else None
-        if image is None:
-            raise DataError(f"image {path} is missing or can not be read", "restore the file")
+    def _instances(self, position: int) -> list[dict[str, Any]]:
+        """An image's boxes in mmdet's form."""
+        boxes, rows = self.split.boxes, self._rows[position]
+        return [
+            {"bbox": corners, "bbox_label": label, "ignore_flag": int(crowd)}
+            for corners, label, crowd in zip(
+                boxes.corners[rows].tolist(),
+                boxes.labels[rows].tolist(),
+                boxes.crowds[rows].tolist(),
+                strict=True,
+            )
+        ]
+
+    def _image(self, name: str) -> NDArray[np.uint8]:
+        if name in self._decoded:
+            return self._decoded[name]
+        image = read_image(self._folder, name)
         # Small data sets are decoded once; of large ones the first images stay.
         if self._decoded_bytes + image.nbytes <= _CACHE_BYTES:
-            self._decoded[path] = image
+            self._decoded[name] = image
             self._decoded_bytes += image.nbytes
         return image
 
@@ -173,6 +186,19 @@ def quiet() -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(map(repr, names[:_NAMED]))}{more}"
+
+
+def _rows_by_image(split: Split) -> list[NDArray[np.int64]]:
+    """For each image, where its boxes that training uses stand in the file."""
+    used = np.flatnonzero(split.boxes.used)
+    used = used[np.argsort(split.boxes.images[used], kind="stable")]
+    ends = np.searchsorted(split.boxes.images[used], np.arange(1, len(split.files)))
+    return np.split(used, ends)
 
 
 @lru_cache(maxsize=64)

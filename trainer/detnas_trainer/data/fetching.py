@@ -6,11 +6,10 @@ each must be a key that some store could hold, which none that leaves its folder
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from detnas.records.settings import DataLocation
 from detnas.resource.transitions import APPLIED_AGAIN
@@ -18,7 +17,8 @@ from detnas.store import Store
 from detnas.store.base import checked_key
 from detnas.store.durable_files import remove_abandoned, sha256_of, temporary_file
 from detnas.store.errors import InvalidKey, os_errors
-from detnas_trainer.data.annotations import DataError
+from detnas_trainer.data.annotations import DataError, parse_document
+from detnas_trainer.data.images import unicode_forms
 
 Key = TypeVar("Key")
 Split = Literal["train", "val"]
@@ -109,9 +109,10 @@ class DataFetcher:
         """Fetch an image unless it is here; return its key where the store has none."""
         path = self._folder / key
         with os_errors(path):
-            if path.is_file() and path.stat().st_size == self._store.size(key):
+            names = unicode_forms(key)
+            if path.is_file() and path.stat().st_size in map(self._store.size, names):
                 return None
-            stored = self._store.get(key)
+            stored = next(filter(None, map(self._store.get, names)), None)
             if stored is None:
                 path.unlink(missing_ok=True)
                 return key
@@ -142,9 +143,9 @@ def _checked(key: str, split: Split, what: str) -> str:
 def _listed(annotations: Path) -> list[str]:
     """Image files in their order; what is wrong with the file its reader says better."""
     try:
-        document: Any = json.loads(annotations.read_bytes())
+        document = parse_document(annotations.read_bytes(), str(annotations))
         return [str(image["file_name"]) for image in document["images"]]
-    except (ValueError, TypeError, LookupError):
+    except (DataError, TypeError, LookupError):
         return []
 
 

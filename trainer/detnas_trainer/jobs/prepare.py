@@ -5,6 +5,7 @@ from pathlib import Path
 
 from detnas.plan.data_facts import SplitFacts
 from detnas.plan.fit import fit_warnings
+from detnas.records.data_remarks import data_remarks
 from detnas.records.progress import Progress
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
@@ -16,7 +17,7 @@ from detnas_trainer.data.annotations import (
     data_digest,
     read_split,
 )
-from detnas_trainer.data.images import broken_images
+from detnas_trainer.data.image_check import CheckedImages, Problem, check_images
 from detnas_trainer.jobs.data_set import bring_data
 from detnas_trainer.jobs.job import Job, log
 
@@ -36,21 +37,27 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
         message = str(error).replace(job.request.data.root, root)
         return job.result(PrepareResult, outcome=Outcome.INVALID, message=message)
     with job.activity("images"):
-        missing = [line.replace(job.request.data.root, root) for line in _missing(job, train, val)]
+        checked = _checked_images(job, train, val)
+    problems = [
+        (line.replace(job.request.data.root, root), remedy)
+        for images in checked
+        for line, remedy in images.problems
+    ]
     warnings = fit_warnings(job.request, _facts(train), _facts(val))
     for warning in warnings:
         log.warning("%s", warning)
-    return job.result(
+    result = job.result(
         PrepareResult,
-        outcome=Outcome.INVALID if missing else Outcome.SUCCEEDED,
-        message=_broken_message(missing) if missing else _ignored_message(train, val),
+        outcome=Outcome.INVALID if problems else Outcome.SUCCEEDED,
         digest=data_digest(train, val),
-        classes=tuple(name for _, name in train.categories),
-        train=_summary(train),
-        val=_summary(val),
-        missing=tuple(missing[:_LISTED]),
+        classes=train.classes,
+        train=_summary(train, checked[0]),
+        val=_summary(val, checked[1]),
+        missing=tuple(line for line, _ in problems[:_LISTED]),
         warnings=warnings,
     )
+    message = _broken_message(problems) if problems else "; ".join(data_remarks(result))
+    return result.model_copy(update={"message": message})
 
 
 def _facts(split: Split) -> SplitFacts:
@@ -65,8 +72,10 @@ def _splits(data: DataLocation) -> tuple[Split, Split]:
     return train, val
 
 
-def _missing(job: Job[PrepareRequest], train: Split, val: Split) -> list[str]:
-    data = job.request.data
+def _checked_images(
+    job: Job[PrepareRequest], train: Split, val: Split
+) -> tuple[CheckedImages, CheckedImages]:
+    data, resolutions = job.request.data, job.request.resolutions
     root = Path(data.root)
     done, total = 0, len(train.files) + len(val.files)
 
@@ -77,34 +86,35 @@ def _missing(job: Job[PrepareRequest], train: Split, val: Split) -> list[str]:
         now = datetime.now(UTC)
         job.report(Progress(activity="checking images", done=done, total=total, updated=now))
 
-    return [
-        *broken_images(root / data.train_images, train.files, checked=checked),
-        *broken_images(root / data.val_images, val.files, checked=checked),
-    ]
-
-
-def _broken_message(missing: list[str]) -> str:
-    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
     return (
-        f"{len(missing)} annotated images can not be used: {'; '.join(missing[:_NAMED])}{more}; "
-        "restore the files, or take the images and their boxes out of the annotations"
+        check_images(root / data.train_images, train.files, resolutions, checked=checked),
+        check_images(root / data.val_images, val.files, resolutions, checked=checked),
     )
 
 
-def _ignored_message(train: Split, val: Split) -> str:
-    found = [
-        f"{name}: {len(split.ignored)} boxes below one pixel are ignored, "
-        f"first annotation {split.ignored[0]}"
-        for name, split in (("train", train), ("val", val))
-        if split.ignored
-    ]
-    return "; ".join(found)
+def _broken_message(problems: list[Problem]) -> str:
+    named = problems[:_NAMED]
+    more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+    remedies = list(dict.fromkeys(remedy for _, remedy in named))
+    return (
+        f"{len(problems)} annotated images cannot be used: "
+        f"{'; '.join(line for line, _ in named)}{more}; {'; '.join(remedies)}; or "
+        "take the images and their boxes out of the annotations"
+    )
 
 
-def _summary(split: Split) -> SplitSummary:
+def _summary(split: Split, images: CheckedImages) -> SplitSummary:
+    boxes = split.boxes
     return SplitSummary(
         sha256=split.sha256,
         images=len(split.files),
-        boxes=split.boxes,
+        boxes=int(boxes.used.sum()),
         empty_images=split.empty_images,
+        crowds=int((boxes.used & boxes.crowds).sum()),
+        clipped=int(boxes.clipped.sum()),
+        too_small=int(boxes.too_small.sum()),
+        outside=int(boxes.outside.sum()),
+        marked=int(boxes.marked.sum()),
+        classes_without_boxes=split.classes_without_boxes,
+        turned_images=images.turned,
     )
