@@ -9,6 +9,9 @@ from rich.text import Text
 
 from detnas.architecture import encode
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
+from detnas.errors import UserError
+from detnas.runner.data_check import check_data
+from detnas.runner.opening import open_search
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
 
 
@@ -18,7 +21,8 @@ def validate(
 ) -> None:
     """Check a manifest: every field, and the files of this machine that it names.
 
-    Those are the data set's folder and annotations, and the base's weights. What lies in S3, in a
+    Those are the data set's folder and annotations, and the base's weights. Where the search has
+    begun in a folder of this machine, they must be what they were then. What lies in S3, in a
     volume or in another search is not looked at, and is named on standard error as not checked.
     Nothing is run and nothing is written; every problem is named at once.
 
@@ -31,12 +35,29 @@ def validate(
     missing = missing_files(search, manifest.parent)
     if missing:
         raise ManifestError(str(manifest), missing)
+    _check_data(search, manifest)
     if output is Format.TABLE:
         _print_summary(search, manifest)
     else:
         print_record(search.model_dump(mode="json", by_alias=True, exclude_none=True), output)
     for field, named in unchecked(search).items():
         typer.echo(f"not checked: {field}, whether {named} is there", err=True)
+
+
+def _check_data(search: DetNASSearch, manifest: Path) -> None:
+    """See that a search which has begun on this machine still has its data.
+
+    Raises:
+        DataChangedError: it has not, so that `detnas run` would refuse to go on.
+    """
+    if search.spec.dataset.source.directory is None:
+        return
+    try:
+        opened = open_search(manifest)
+    except UserError:  # a cluster's place, which is not looked at
+        return
+    if opened.store.uri.startswith("file:"):
+        check_data(opened)
 
 
 def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:

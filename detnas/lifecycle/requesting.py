@@ -51,8 +51,9 @@ class Requesting:
     def record(self, request: Request) -> None:
         """Write a job's request where there is none.
 
-        A pool that another search began goes on with the data where this one has it: the other's
-        machine or folder may be gone, and the pool's name says that the data is the same.
+        A pool that another search began goes on with the data, and the listing of its pictures,
+        where this one has them: the other's machine or folder may be gone, and the pool's name says
+        that the data is the same.
         """
         key = keys.request_key(request.key)
         stored = self.store.get(key)
@@ -60,8 +61,9 @@ class Requesting:
             create_record(self.store, key, request)
         elif isinstance(request, PoolPhaseRequest):
             before = parse_record(stored.data, f"{self.store.uri}/{key}", PoolPhaseRequest)
-            if before.data != request.data:
-                moved = before.model_copy(update={"data": request.data})
+            ours = {"data": request.data, "pictures": request.pictures}
+            moved = before.model_copy(update=ours)
+            if before != moved:
                 replace_record(self.store, key, moved, stored.version)
 
     def propose(self, count: int) -> Iterator[Proposal]:

@@ -5,7 +5,8 @@ A request holds everything the job needs; files of other jobs are named by their
 less the key, and a store can be moved as a whole.
 """
 
-from typing import Annotated, Literal
+import operator
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -23,26 +24,48 @@ from detnas.records.settings import (
 from detnas.schema import Count, Positive, Schema
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 
+_LEFT_OUT: Any = Field(None, exclude_if=lambda value: value is None)
+"""Not written where there is none: a search goes on with the image it began with, and one of an
+earlier version refuses fields that it does not know."""
+
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1, max_length=16)]
 
 
 class PrepareRequest(Schema):
-    """Read the data set once and say what it holds."""
+    """Read the data set once and say what it holds.
+
+    Attributes:
+        weights: path or URI of the checkpoint that the base starts from.
+    """
 
     kind: Literal["Prepare"] = "Prepare"
     key: str
     data: DataLocation
     resolutions: Resolutions
+    weights: str | None = _LEFT_OUT
 
 
-class TrainingRequest(Schema):
+class DataRequest(Schema):
+    """What every job that reads the data set after it was prepared is told.
+
+    Attributes:
+        data: where the images are.
+        annotations: SHA-256 of the training and the validation annotations, as the search was
+            prepared with them; empty where nobody asked.
+        pictures: the listing of the pictures, as the search was prepared with them.
+    """
+
+    key: str
+    data: DataLocation
+    annotations: tuple[str, ...] = ()
+    pictures: Artifact | None = _LEFT_OUT
+
+
+class TrainingRequest(DataRequest):
     """What every job that trains or evaluates is told.
 
     Attributes:
         seed: every draw of the job follows from this and the iteration.
-        data: where the images are.
-        annotations: SHA-256 of the training and the validation annotations, as the search was
-            prepared with them; empty where nobody asked.
         classes: class names in the order of the detector's logits.
         detector: shape of everything around the backbone.
         resolutions: sizes drawn in training and evaluated afterwards.
@@ -50,10 +73,7 @@ class TrainingRequest(Schema):
         evaluation_batch: images evaluated at once.
     """
 
-    key: str
     seed: Count
-    data: DataLocation
-    annotations: tuple[str, ...] = ()
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     detector: DetectorShape
     resolutions: Resolutions
@@ -67,11 +87,13 @@ class BaseRequest(TrainingRequest):
     Attributes:
         architecture: the base's backbone.
         weights: path or URI of a checkpoint to start from; with 0 epochs it is the base itself.
+        weights_sha256: digest of that checkpoint, as the search was prepared with it.
     """
 
     kind: Literal["Base"] = "Base"
     architecture: Architecture
     weights: str | None = None
+    weights_sha256: str | None = _LEFT_OUT
 
 
 class PoolPhaseRequest(TrainingRequest):
@@ -141,7 +163,7 @@ class StudentRequest(TrainingRequest):
     distillation: Distillation = Distillation()
 
 
-class ExportRequest(Schema):
+class ExportRequest(DataRequest):
     """Write a detector as a folder that stock mmdet loads.
 
     Attributes:
@@ -151,8 +173,7 @@ class ExportRequest(Schema):
     """
 
     kind: Literal["Export"] = "Export"
-    key: str
-    data: DataLocation
+    annotations: tuple[str, ...] = Field((), exclude_if=operator.not_)
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     detector: DetectorShape
     architecture: Architecture

@@ -20,6 +20,9 @@ from detnas.store import Store
 RESUME = 75
 """Exit of a job that wrote a checkpoint and wants to go on."""
 
+DATA_CHANGED = 44
+"""Exit of a job whose data set is not the one that the search was prepared with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -138,6 +141,8 @@ class RunningJobs:
             return result
         if problem := self.verification.rejected.pop(job.folder, ""):
             return self._give_up(job, problem)
+        if code == DATA_CHANGED:
+            return None  # which says nothing of the job
         if code == RESUME:
             self._resumptions[job.folder] += 1
             if self._resumptions[job.folder] <= self.limits.resumptions:

@@ -11,6 +11,7 @@ from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import build_detector
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.learning import device, learn, load_data, score_at
+from detnas_trainer.jobs.same_weights import check_weights
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.loop import seed_everything
@@ -52,7 +53,9 @@ def _detector(job: Job[BaseRequest]) -> tuple[TwoStageDetector, tuple[str, ...]]
     detector = build_detector(request.architecture, request.detector, len(request.classes))
     notes: tuple[str, ...] = ()
     if request.weights is not None:
-        foreign = import_checkpoint(_local(request.weights, job.scratch))
+        path = _local(request.weights, job.scratch)
+        check_weights(path, request.weights_sha256, request.weights)
+        foreign = import_checkpoint(path)
         # Untrained layers are no base: fresh classes are only allowed where training follows.
         adapted = adapt_state(
             foreign, detector.state_dict(), new_classes=bool(request.training.epochs)

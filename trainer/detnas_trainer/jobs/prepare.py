@@ -1,12 +1,16 @@
 """The prepare job: read the data set once, and refuse it before anything is trained on it."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from detnas.data_identity import list_pictures
 from detnas.records.progress import Progress
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.records.settings import DataLocation
+from detnas.store.artifacts import canonical_json, publish_file
 from detnas_trainer.data.annotations import (
     DataError,
     Split,
@@ -17,6 +21,8 @@ from detnas_trainer.data.annotations import (
 from detnas_trainer.data.images import broken_images
 from detnas_trainer.jobs.data_set import bring_data
 from detnas_trainer.jobs.job import Job
+from detnas_trainer.jobs.same_weights import weights_digest
+from detnas_trainer.jobs.watcher import Watcher
 
 _LISTED = 100
 _NAMED = 3
@@ -35,8 +41,10 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
         return job.result(PrepareResult, outcome=Outcome.INVALID, message=message)
     with job.activity("images"):
         missing = [line.replace(job.request.data.root, root) for line in _missing(job, train, val)]
+    seen: dict[str, Any] = {} if missing else _identity(job, train, val)
     return job.result(
         PrepareResult,
+        **seen,
         outcome=Outcome.INVALID if missing else Outcome.SUCCEEDED,
         message=_broken_message(missing) if missing else _ignored_message(train, val),
         digest=data_digest(train, val),
@@ -71,6 +79,19 @@ def _missing(job: Job[PrepareRequest], train: Split, val: Split) -> list[str]:
         *broken_images(root / data.train_images, train.files, checked=checked),
         *broken_images(root / data.val_images, val.files, checked=checked),
     ]
+
+
+def _identity(job: Job[PrepareRequest], train: Split, val: Split) -> dict[str, Any]:
+    """What later jobs, and later runs of the search, compare their data with."""
+    names: dict[Any, Iterable[str]] = {"train": train.files, "val": val.files}
+    with job.activity("hashing"):
+        watcher = Watcher(job, "hashing pictures")
+        listing = list_pictures(job.request.data, names, watcher.told)
+        path = job.scratch / "pictures.json"
+        path.write_bytes(canonical_json(listing))
+        pictures = publish_file(job.folder.store, job.folder.key, path, "json")
+        weights = weights_digest(job.request.weights, job.scratch)
+    return {"files": {"pictures": pictures}, "weights": weights}
 
 
 def _broken_message(missing: list[str]) -> str:
