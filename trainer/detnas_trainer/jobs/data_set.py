@@ -60,8 +60,8 @@ def bring_same_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
     except DataError as error:  # the prepare job read it all
         raise data_changed([error.problem], SINCE) from error
     if missing:
-        first = f"(first {root}/{missing[0]})"
-        raise data_changed([f"{len(missing)} annotated pictures are gone {first}"], SINCE)
+        count = f"({len(missing)}, first {root}/{missing[0]})"
+        raise data_changed([f"annotated pictures are gone {count}"], SINCE)
     unchanged = UnchangedData(job, splits, root)
     unchanged.check()
     job.check_data_again = unchanged.check_again
