@@ -9,6 +9,7 @@ from rich.console import Console
 from detnas.cli.output import Format, FormatOption, print_record
 from detnas.cli.report import readable_place
 from detnas.cli.search_options import NamespaceOption, StoreOption
+from detnas.data_identity import DataChangedError
 from detnas.errors import UserError
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.report import publish_report
@@ -77,7 +78,7 @@ def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchSta
         raise typer.Exit(STOPPED + (stop.signal or 0)) from None
     except UserError as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
-        if not isinstance(error, AlreadyRunning):
+        if not isinstance(error, AlreadyRunning | DataChangedError):  # no job has run
             typer.echo(f"logs of this machine: {search.local}", err=True)
         raise typer.Exit(FAILED) from error
     return search_status(search, state)

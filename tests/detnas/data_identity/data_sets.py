@@ -9,10 +9,11 @@ from detnas.data_identity.places import SPLITS, Split, annotations_of, pictures_
 from detnas.records.settings import DataLocation
 from detnas.store.durable_files import sha256_of
 
-NAMES: Mapping[Split, list[str]] = {"train": ["b.png", "sub/a.png", "ü.png"], "val": ["v.png"]}
+Names = Mapping[Split, list[str]]
+NAMES: Names = {"train": ["b.png", "sub/a.png", "ü.png"], "val": ["v.png"]}
 
 
-def write_files(root: Path, names: Mapping[Split, list[str]] = NAMES) -> DataLocation:
+def write_files(root: Path, names: Names = NAMES) -> DataLocation:
     """Write annotations and pictures below a folder; each picture has 16 bytes of its own."""
     location = DataLocation(
         root=str(root),
@@ -32,7 +33,7 @@ def write_files(root: Path, names: Mapping[Split, list[str]] = NAMES) -> DataLoc
     return location
 
 
-def seen(location: DataLocation, names: Mapping[Split, list[str]] = NAMES) -> SeenData:
+def seen(location: DataLocation, names: Names = NAMES) -> SeenData:
     """What the prepare job would say of it."""
     digests = tuple(sha256_of(annotations_of(location, split)) for split in SPLITS)
     return SeenData(digests, list_pictures(location, names))

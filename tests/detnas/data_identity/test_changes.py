@@ -39,7 +39,9 @@ CHANGES: dict[str, tuple[Change, str]] = {
         r"3 of 3 training pictures are gone \(first \S+/train/b\.png\)",
     ),
     "a file where a folder was": (
-        lambda root: ((root / "train/sub").rename(root / "sub"), (root / "train/sub").touch()),
+        lambda root: (
+            (root / "train/sub").rename(root / "sub") and (root / "train/sub").write_text("")
+        ),
         r"1 of 3 training pictures is gone \(first \S+/train/sub/a\.png\)",
     ),
 }

@@ -7,7 +7,7 @@ import pytest
 
 from detnas.data_identity import list_pictures, listing
 from detnas.store.artifacts import canonical_json
-from tests.detnas.data_identity.data_sets import NAMES, write_files
+from tests.detnas.data_identity.data_sets import NAMES, Names, write_files
 
 
 def test_equal_pictures_are_the_same_wherever_they_lie_and_in_whatever_order(
@@ -20,7 +20,7 @@ def test_equal_pictures_are_the_same_wherever_they_lie_and_in_whatever_order(
 
 
 def test_the_form_of_the_listing_stays_because_pools_are_named_by_it(tmp_path: Path) -> None:
-    names = {"train": ["a.png"], "val": []}
+    names: Names = {"train": ["a.png"], "val": []}
     found = canonical_json(list_pictures(write_files(tmp_path, names), names))
     digest = hashlib.sha256(b"train a.png ....").hexdigest()
     written = (
@@ -42,7 +42,7 @@ def test_every_picture_of_an_ordinary_data_set_is_hashed(tmp_path: Path) -> None
 def test_of_a_large_data_set_the_same_sample_is_hashed_every_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = {"train": [f"{number}.png" for number in range(40)], "val": ["v.png"]}
+    names: Names = {"train": [f"{number}.png" for number in range(40)], "val": ["v.png"]}
     location = write_files(tmp_path, names)
     monkeypatch.setattr(listing, "HASHED_WHOLE", 41 * 16 - 1)
     monkeypatch.setattr(listing, "SAMPLE", 5 * 16)
@@ -52,5 +52,5 @@ def test_of_a_large_data_set_the_same_sample_is_hashed_every_time(
     assert len(hashed) == 5
     assert len(pictures) == 41
     assert {size for size, _ in pictures.values()} == {16}
-    again = {split: some[::-1] for split, some in names.items()}
+    again: Names = {split: some[::-1] for split, some in names.items()}
     assert list_pictures(location, again) == found

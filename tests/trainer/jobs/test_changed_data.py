@@ -19,6 +19,7 @@ from detnas.store.artifacts import fetch_artifact, load_record
 from detnas.store.durable_files import sha256_of
 from detnas_trainer import jobs
 from detnas_trainer.jobs import base as base_job
+from detnas_trainer.jobs.learning import score_at
 from detnas_trainer.training.interruption import Interrupted
 from detnas_trainer.training.loop import DivergedError
 from tests.trainer.conftest import Workplace, training
@@ -181,8 +182,6 @@ def test_data_that_changes_under_a_job_is_no_verdict_however_it_ends(
     monkeypatch: pytest.MonkeyPatch,
     error: Error | None,
 ) -> None:
-    score_at = base_job.score_at
-
     def change_and_score(*arguments: Any) -> Any:
         found = score_at(*arguments)
         assert checkpoints(workplace)
@@ -210,8 +209,6 @@ def checkpoints(workplace: Workplace) -> list[str]:
 def test_a_file_that_is_only_touched_is_no_other_data(
     workplace: Workplace, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    score_at = base_job.score_at
-
     def touch_and_score(*arguments: Any) -> Any:
         for path in (*prepared.root.glob("*.json"), *prepared.root.rglob("*.png")):
             path.touch()
