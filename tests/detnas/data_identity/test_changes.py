@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from detnas.data_identity import SeenData, data_changed, data_changes, listing, stamps_of
+from detnas.data_identity import SeenData, data_changed, data_changes, listing, stamps, stamps_of
 from tests.detnas.data_identity.data_sets import NAMES, seen, write_files
 
 Change = Callable[[Path], object]
@@ -122,6 +122,16 @@ def test_a_file_that_was_replaced_with_its_old_size_and_date_has_another_stamp(
     os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns))
     assert path.stat().st_mtime_ns == then.st_mtime_ns
     assert stamps_of([path]) != before
+
+
+def test_many_files_have_the_stamps_that_few_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [*seen(location := write_files(tmp_path)).files(location), tmp_path / "missing.png"]
+    few = stamps_of(paths)
+    assert len(few) == len(paths) - 1
+    monkeypatch.setattr(stamps, "_MANY", 2)
+    assert stamps_of(paths) == few
 
 
 def test_the_error_says_what_to_do() -> None:
