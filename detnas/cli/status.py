@@ -48,7 +48,7 @@ def status(
         if said := _who_runs_it(opened, found):
             typer.echo(said)
         if not opened.on_cluster and (changes := changes_since(opened)):
-            typer.echo(f"'detnas run' refuses to go on: {data_changed(changes)}")
+            typer.echo(f"'detnas run' refuses to continue: {data_changed(changes)}")
     else:
         print_record(found.model_dump(mode="json", by_alias=True), output)
 

@@ -48,7 +48,7 @@ def _check_data(search: DetNASSearch, manifest: Path) -> None:
     """See that a search which has begun on this machine still has its data.
 
     Raises:
-        DataChangedError: it has not, so that `detnas run` would refuse to go on.
+        DataChangedError: it has not, so that `detnas run` would refuse to continue.
     """
     if search.spec.dataset.source.directory is None:
         return

@@ -63,13 +63,13 @@ def data_changes(
     splits: Sequence[Split] = SPLITS,
     watch: Watch = lambda done, total: None,
 ) -> list[str]:
-    """Return what differs from what was seen, a clause for each; none where all is the same.
+    """Return what differs from what was seen, a clause for each; empty if nothing does.
 
     Args:
         seen: by the prepare job.
         location: where the data set lies on this machine.
         splits: those that matter.
-        watch: is told how many pictures have been compared.
+        watch: called with the number of pictures compared, and of all.
 
     Raises:
         OSError: a file is there and cannot be read.
@@ -90,6 +90,8 @@ def file_change(path: Path, digest: str) -> str:
         return "" if sha256_of(path) == digest else "changed"
     except (FileNotFoundError, NotADirectoryError):
         return "gone"
+    except IsADirectoryError:
+        return "changed"
 
 
 def _picture_changes(

@@ -15,7 +15,7 @@ from detnas.records.settings import DataLocation
 from detnas.store.durable_files import sha256_of
 
 Watch = Callable[[int, int], None]
-"""Is told, time and again, how many files are done and how many there are; may raise to stop."""
+"""Called with the number of files done and of all; may raise to stop."""
 
 HASHED_WHOLE = 1 << 30
 """Bytes of pictures up to which every picture is hashed."""
@@ -36,7 +36,7 @@ def list_pictures(
     Args:
         location: where the data set lies on this machine.
         names: the annotated pictures of each split, relative to its image folder.
-        watch: is told how many pictures have been hashed.
+        watch: called with the number of pictures hashed, and of all.
 
     Raises:
         OSError: a picture cannot be read.

@@ -51,9 +51,9 @@ class Requesting:
     def record(self, request: Request) -> None:
         """Write a job's request where there is none.
 
-        A pool that another search began goes on with the data, and the listing of its pictures,
-        where this one has them: the other's machine or folder may be gone, and the pool's name says
-        that the data is the same.
+        A pool that another search began is continued with this one's copies of the data and of its
+        listing: the other's machine or folder may be gone, and the pool's name says that the data
+        is the same.
         """
         key = keys.request_key(request.key)
         stored = self.store.get(key)

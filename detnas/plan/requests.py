@@ -65,7 +65,7 @@ class SearchRequests:
 
     @property
     def weights(self) -> str | None:
-        """Path or URI of the checkpoint that the base starts from; none where there is none."""
+        """Path or URI of the checkpoint that the base starts from, if there is one."""
         weights = self.spec.base.weights
         if weights is None or "://" in weights:
             return weights

@@ -25,8 +25,8 @@ from detnas.schema import Count, Positive, Schema
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 
 _LEFT_OUT: Any = Field(None, exclude_if=lambda value: value is None)
-"""Not written where there is none: a search goes on with the image it began with, and one of an
-earlier version refuses fields that it does not know."""
+"""None is not written: a search keeps the image it began with, and an image of an earlier version
+refuses fields that it does not know."""
 
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1, max_length=16)]
 
@@ -46,7 +46,7 @@ class PrepareRequest(Schema):
 
 
 class DataRequest(Schema):
-    """What every job that reads the data set after it was prepared is told.
+    """What every job that reads the data set after the prepare job is given.
 
     Attributes:
         data: where the images are.

@@ -15,6 +15,7 @@ from detnas.data_identity import (
     stamps_of,
 )
 from detnas.data_identity.stamps import newest_change
+from detnas.errors import UserError
 from detnas.lifecycle.record import load_search_record
 from detnas.records import keys
 from detnas.records.data_listing import DataListing
@@ -52,11 +53,26 @@ def check_data(search: OpenedSearch) -> None:
 
 
 def changes_since(search: OpenedSearch) -> list[str]:
-    """Return what has changed, a clause for each; none where all is the same.
+    """Return what has changed, a clause for each; empty if nothing has.
 
-    None as well where nothing can be said: the search has not been prepared, or its data set is
-    not on this machine. Files that have the stamps of the last comparison are not read again.
+    Empty as well if nothing can be said: the search has not been prepared, or its data set is not
+    on this machine. Files that have the stamps of the last comparison are not read again.
+
+    Raises:
+        UserError: a file of the data set cannot be read.
+        StoreError: the store cannot be read.
     """
+    try:
+        return _changes_since(search)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be compared with what the search began with "
+            f"({error.strerror})",
+            "make the file readable",
+        ) from error
+
+
+def _changes_since(search: OpenedSearch) -> list[str]:
     prepared = _prepared(search)
     location = search.requests.data
     if prepared is None or not Path(location.root).is_dir():

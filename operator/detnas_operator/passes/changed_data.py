@@ -17,7 +17,7 @@ from detnas_operator.status.findings import Reason
 
 Object = dict[str, Any]
 
-_GO_ON = "once the old data is back, set spec.suspend to true and then to false to go on"
+_CONTINUE = "once the old data is back, set spec.suspend to true and then to false to continue"
 
 
 def saw_other_data(job: Object) -> bool:
@@ -40,4 +40,4 @@ def changed_data(jobs: SearchJobs, seen: Mapping[str, SeenJob]) -> Reason | None
     job = jobs.all()[name]
     state = job_state(job, owned(job, jobs.pods_of(name)), datetime.now(UTC))
     said = state.message if isinstance(state, Failed) else f"job {name} saw other data"
-    return Reason("DataChanged", f"{said}; {_GO_ON}")
+    return Reason("DataChanged", f"{said}; {_CONTINUE}")

@@ -13,6 +13,19 @@ from tests.detnas.data_identity.data_sets import NAMES, seen, write_files
 
 Change = Callable[[Path], object]
 
+
+def become_folder(path: Path) -> None:
+    """Have a folder where a file was."""
+    path.rename(path.with_name("away"))
+    path.mkdir()
+
+
+def become_file(path: Path) -> None:
+    """Have a file where a folder was."""
+    path.rename(path.with_name("away"))
+    path.touch()
+
+
 CHANGES: dict[str, tuple[Change, str]] = {
     "labels": (
         lambda root: (root / "labels/val.json").write_text("{}"),
@@ -21,6 +34,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "labels gone": (
         lambda root: (root / "labels/train.json").unlink(),
         r"the training annotations \S+/labels/train\.json are gone",
+    ),
+    "a folder where labels were": (
+        lambda root: become_folder(root / "labels/val.json"),
+        r"the validation annotations \S+/labels/val\.json have changed",
     ),
     "a picture of the same size": (
         lambda root: (root / "train/ü.png").write_bytes(b"x" * 16),
@@ -39,9 +56,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
         r"3 of 3 training pictures are gone \(first \S+/train/b\.png\)",
     ),
     "a file where a folder was": (
-        lambda root: (
-            (root / "train/sub").rename(root / "sub") and (root / "train/sub").write_text("")
-        ),
+        lambda root: become_file(root / "train/sub"),
         r"1 of 3 training pictures is gone \(first \S+/train/sub/a\.png\)",
     ),
 }

@@ -167,6 +167,16 @@ def test_a_search_that_an_earlier_version_prepared_goes_on(tmp_path: Path) -> No
     assert everything(search) == before
 
 
+def test_a_picture_that_cannot_be_read_is_named(finished: PretendedSearch) -> None:
+    path = finished.folder / "data/train/b.png"
+    away = path.rename(finished.folder / "away")
+    path.symlink_to(path.name)  # a loop
+    try:
+        assert f"{path} cannot be compared" in finished.run(exit_code=1)
+    finally:
+        away.replace(path)
+
+
 @pytest.mark.parametrize("gone", ["data", "base.pth"])
 def test_what_is_not_there_any_more_is_no_other_data(finished: PretendedSearch, gone: str) -> None:
     """The data set may be on another machine; the checkpoint is not read again."""

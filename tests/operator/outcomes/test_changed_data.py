@@ -31,7 +31,7 @@ def test_changed_data_stops_a_search_until_it_is_resumed(stage: Stage) -> None:
         assert search.condition(condition)["reason"] == "DataChanged"
     message = search.condition("Degraded")["message"]
     assert SAID in message
-    assert message.endswith("set spec.suspend to true and then to false to go on")
+    assert message.endswith("set spec.suspend to true and then to false to continue")
     told = search.told("DataChanged")
     assert told["type"] == "Warning"
     time.sleep(LONG_ENOUGH)

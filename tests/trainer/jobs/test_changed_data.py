@@ -36,7 +36,7 @@ class Prepared:
     Attributes:
         root: its folder.
         result: what was seen.
-        told: what later jobs are told of it.
+        told: what the requests of later jobs say of it.
     """
 
     root: Path

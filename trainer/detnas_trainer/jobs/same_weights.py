@@ -44,7 +44,7 @@ def check_weights(path: Path, expected: str | None, name: str) -> None:
 
     Args:
         path: of the file.
-        expected: its SHA-256; none where it is not known.
+        expected: its SHA-256, if it is known.
         name: what people call it.
 
     Raises:

@@ -53,8 +53,8 @@ class UnchangedData:
         """Compare it once more if a file was touched meanwhile.
 
         Raises:
-            DataChangedError: it is not the same any more. Checkpoints were made with who knows
-                which data, so they are gone too.
+            DataChangedError: it is not the same any more. Checkpoints may have been made with
+                either data, so they are deleted.
         """
         if self._look() == self._stamps:
             return

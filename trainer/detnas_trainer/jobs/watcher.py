@@ -8,7 +8,7 @@ from detnas_trainer.jobs.job import Job
 
 
 class Watcher:
-    """Is told of files one after the other; stops the job where it is asked to stop.
+    """Reports the progress of a loop over files; ends it if the job is asked to stop.
 
     Args:
         job: whose files.
