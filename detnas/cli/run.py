@@ -12,6 +12,7 @@ from detnas.cli.report import readable_place
 from detnas.cli.search_options import NamespaceOption, StoreOption
 from detnas.cli.terminal import console as console_for
 from detnas.cli.terminal import say, show_error
+from detnas.data_identity import DataChangedError
 from detnas.errors import UserError
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.report import publish_report
@@ -83,7 +84,7 @@ def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchSta
         raise typer.Exit(STOPPED + (stop.signal or 0)) from None
     except UserError as error:
         show_error(error)
-        if not isinstance(error, AlreadyRunning):
+        if not isinstance(error, AlreadyRunning | DataChangedError):  # no job has run
             say(f"logs of this machine: {search.local}", err=True)
         raise typer.Exit(FAILED) from error
     return search_status(search, state)

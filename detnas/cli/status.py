@@ -6,9 +6,11 @@ from detnas.cli.find_search import find_search
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.cli.search_options import NamespaceOption, SearchArgument, StoreOption
 from detnas.cli.terminal import say
+from detnas.data_identity import data_changed
 from detnas.lifecycle.state import SearchReader
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.plan.stages import Phase
+from detnas.runner.data_check import changes_since
 from detnas.runner.opening import OpenedSearch, Overrides
 from detnas.runner.run_lock import running_process
 from detnas.runner.tables import status_table
@@ -22,7 +24,9 @@ def status(
 ) -> None:
     """Say where a search stands; also while another process runs it.
 
-    All that is said comes from the store, so it can be asked from any machine that reads it.
+    All that is said comes from the store, so it can be asked from any machine that reads it. On a
+    machine that has the data set of a search that 'detnas run' began, it also says what has changed
+    there since.
 
     Examples:
         detnas status search.yaml
@@ -42,6 +46,8 @@ def status(
         print_whole(status_table(found, datetime.now(UTC)))
         if said := _who_runs_it(opened, found):
             say(said)
+        if not opened.on_cluster and (changes := changes_since(opened)):
+            say(f"'detnas run' refuses to continue: {data_changed(changes)}")
     else:
         print_record(found.model_dump(mode="json", by_alias=True), output)
 

@@ -13,9 +13,12 @@ from detnas.architecture import encode
 from detnas.cli.base_weights import are_local, wrong_weights
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.cli.terminal import say
+from detnas.errors import UserError
 from detnas.plan.data_facts import SplitFacts, split_facts
 from detnas.plan.fit import fit_warnings
 from detnas.plan.requests import SearchRequests
+from detnas.runner.data_check import check_data
+from detnas.runner.opening import open_search
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
 
 _UNREADABLE = (
@@ -37,10 +40,11 @@ def validate(
     """Check a manifest: every field, and the files of this machine that it names.
 
     Those are the data set's folder and annotations, and the base's weights, which must begin as a
-    checkpoint does. What lies in S3, in a volume or in another search is not looked at, and is
-    named on standard error as not checked. Nothing is run and nothing is written; every problem is
-    named at once. Where the manifest does not fit the data (too few steps or images, say), standard
-    error has a warning, which refuses nothing.
+    checkpoint does. Where the search has begun in a folder of this machine, they must be what they
+    were then. What lies in S3, in a volume or in another search is not looked at, and is named on
+    standard error as not checked. Nothing is run and nothing is written; every problem is named at
+    once. Where the manifest does not fit the data (too few steps or images, say), standard error
+    has a warning, which refuses nothing.
 
     Examples:
         detnas validate search.yaml
@@ -51,6 +55,7 @@ def validate(
     missing = missing_files(search, manifest.parent)
     if missing:
         raise ManifestError(str(manifest), missing)
+    _check_data(search, manifest)
     if output is Format.TABLE:
         _print_summary(search, manifest)
     else:
@@ -59,6 +64,22 @@ def validate(
         say(f"not checked: {field}, whether {named} is there", err=True)
     for line in warnings(search, manifest.parent):
         say(line, err=True)
+
+
+def _check_data(search: DetNASSearch, manifest: Path) -> None:
+    """See that a search which has begun on this machine still has its data.
+
+    Raises:
+        DataChangedError: it has not, so that `detnas run` would refuse to continue.
+    """
+    if search.spec.dataset.source.directory is None:
+        return
+    try:
+        opened = open_search(manifest)
+    except UserError:  # a cluster's place, which is not looked at
+        return
+    if opened.store.uri.startswith("file:"):
+        check_data(opened)
 
 
 def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:

@@ -14,7 +14,13 @@ from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas.records.proposal import Proposal
-from detnas.records.requests import BaseRequest, Request, StudentRequest
+from detnas.records.requests import (
+    BaseRequest,
+    PoolPhaseRequest,
+    PrepareRequest,
+    Request,
+    StudentRequest,
+)
 from detnas.records.results import DetectorResult, PrepareResult
 from detnas.search.propose import propose
 from detnas.store import Store
@@ -53,9 +59,9 @@ class Requesting:
     def record(self, request: Request) -> None:
         """Write a job's request where there is none; else correct where it says the data lies.
 
-        A project may have been moved. And a pool that another search began goes on with the data
-        where this one has it: the other's machine or folder may be gone, and the pool's name says
-        that the data is the same.
+        A project may have been moved. And a pool that another search began is continued with this
+        one's copies of the data and of its listing: the other's machine or folder may be gone, and
+        the pool's name says that the data is the same.
         """
         key = keys.request_key(request.key)
         stored = self.store.get(key)
@@ -131,8 +137,10 @@ class Requesting:
 
 
 def _places(request: Request) -> dict[str, Any]:
-    """The fields of a request that name folders and files of this machine."""
+    """The fields of a request that name folders and files of this machine or this search."""
     places: dict[str, Any] = {"data": request.data}
-    if isinstance(request, BaseRequest):
+    if isinstance(request, PrepareRequest | BaseRequest):
         places["weights"] = request.weights
+    if isinstance(request, PoolPhaseRequest):
+        places["pictures"] = request.pictures
     return places

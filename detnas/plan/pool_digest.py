@@ -1,5 +1,7 @@
 """Which pool a search needs: searches whose pools would be trained alike share one."""
 
+from typing import Any
+
 from detnas.plan.digest import settings_digest
 from detnas.spec.manifest import SearchSpec
 
@@ -9,7 +11,7 @@ POOL_FORMAT = 1
 _DIGITS = 16
 
 
-def pool_digest(spec: SearchSpec, data_digest: str) -> str:
+def pool_digest(spec: SearchSpec, data_digest: str, pictures: str = "") -> str:
     """Return 16 hexadecimal digits that name the pool.
 
     They cover everything that its training depends on, and nothing that it does not: no
@@ -18,10 +20,12 @@ def pool_digest(spec: SearchSpec, data_digest: str) -> str:
     Args:
         spec: the search.
         data_digest: of the annotations and classes, from the prepare job.
+        pictures: digest of the pictures' listing, from the prepare job; empty for a search that an
+            earlier version prepared, whose pool keeps its name.
     """
     teachers = spec.teachers
     phases = range(len(teachers.phases))
-    covered = {
+    covered: dict[str, Any] = {
         "format": POOL_FORMAT,
         "data": data_digest,
         "horizontalFlip": spec.dataset.horizontal_flip,
@@ -36,4 +40,6 @@ def pool_digest(spec: SearchSpec, data_digest: str) -> str:
         "bnImages": teachers.bn_images,
         "seed": teachers.seed,
     }
+    if pictures:
+        covered["pictures"] = pictures
     return settings_digest(covered)[:_DIGITS]

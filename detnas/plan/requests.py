@@ -64,6 +64,16 @@ class SearchRequests:
             horizontal_flip=dataset.horizontal_flip,
         )
 
+    @property
+    def weights(self) -> str | None:
+        """Path or URI of the checkpoint that the base starts from, if there is one."""
+        weights = self.spec.base.weights
+        if weights is None or "://" in weights:
+            return weights
+        if self.folder is None:
+            return f"{data_root(self.spec.dataset.source, None)}/{weights}"
+        return str((self.folder / weights).absolute())
+
     def prepare(self) -> PrepareRequest:
         """Read the data set."""
         return PrepareRequest(
@@ -72,6 +82,7 @@ class SearchRequests:
             resolutions=self.spec.resolutions,
             trainings=planned_trainings(self.spec),
             anchor_scale=self.spec.detector.anchor_scale,
+            weights=self.weights,
         )
 
     def base(self, prepared: PrepareResult) -> BaseRequest:
@@ -82,14 +93,16 @@ class SearchRequests:
             seed=self.spec.search.seed,
             training=_UNTRAINED if base.train is None else base.train.training,
             architecture=base.resolve(),
-            weights=self._located(base.weights),
+            weights=self.weights,
+            weights_sha256=prepared.weights or None,
         )
 
     def pool_folder(self, prepared: PrepareResult) -> str:
         """Key of the pool's folder, known once the data is."""
         if self.existing_pool is not None:
             return self.existing_pool
-        digest = pool_digest(self.spec, prepared.digest)
+        pictures = prepared.pictures.sha256 if prepared.pictures else ""
+        digest = pool_digest(self.spec, prepared.digest, pictures)
         return keys.pool_folder(self.pools or self.manifest.metadata.namespace, digest)
 
     def pool_phase(
@@ -162,9 +175,11 @@ class SearchRequests:
         """Write the winner as a folder that stock mmdet loads."""
         assert winner.result.architecture is not None
         assert base.result.architecture is not None
+        data = self._data(folder, prepared)
+        if prepared.pictures is None:  # nor does its image know of annotations here
+            del data["annotations"]
         return ExportRequest(
-            key=folder,
-            data=self.data,
+            **data,
             classes=prepared.classes,
             detector=self.spec.detector,
             architecture=winner.result.architecture,
@@ -178,23 +193,21 @@ class SearchRequests:
         )
 
     def _training(self, folder: str, prepared: PrepareResult) -> dict[str, Any]:
-        splits = (prepared.train, prepared.val)
         return {
-            "key": folder,
-            "data": self.data,
-            "annotations": tuple(split.sha256 for split in splits if split is not None),
+            **self._data(folder, prepared),
             "classes": prepared.classes,
             "detector": self.spec.detector,
             "resolutions": self.spec.resolutions,
             "evaluation_batch": self.spec.evaluation_batch,
         }
 
-    def _located(self, weights: str | None) -> str | None:
-        if weights is None or "://" in weights:
-            return weights
-        if self.folder is None:
-            return f"{data_root(self.spec.dataset.source, None)}/{weights}"
-        return str((self.folder / weights).absolute())
+    def _data(self, folder: str, prepared: PrepareResult) -> dict[str, Any]:
+        return {
+            "key": folder,
+            "data": self.data,
+            "annotations": prepared.annotations,
+            "pictures": prepared.pictures,
+        }
 
 
 def _student(parent: DetectorResult) -> dict[str, Any]:

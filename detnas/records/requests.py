@@ -5,7 +5,8 @@ A request holds everything the job needs; files of other jobs are named by their
 less the key, and a store can be moved as a whole.
 """
 
-from typing import Annotated, Literal
+import operator
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +23,10 @@ from detnas.records.settings import (
 )
 from detnas.schema import Count, Positive, Schema
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
+
+_LEFT_OUT: Any = Field(None, exclude_if=lambda value: value is None)
+"""None is not written: a search keeps the image it began with, and an image of an earlier version
+refuses fields that it does not know."""
 
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1, max_length=16)]
 
@@ -44,6 +49,7 @@ class PrepareRequest(Schema):
     """Read the data set once and say what it holds, and where the manifest does not fit it.
 
     Attributes:
+        weights: path or URI of the checkpoint that the base starts from.
         trainings: every training that follows; none where nobody said.
         anchor_scale: of the detector; none where nobody said.
     """
@@ -54,16 +60,30 @@ class PrepareRequest(Schema):
     resolutions: Resolutions
     trainings: tuple[PlannedTraining, ...] = ()
     anchor_scale: Positive | None = None
+    weights: str | None = _LEFT_OUT
 
 
-class TrainingRequest(Schema):
+class DataRequest(Schema):
+    """What every job that reads the data set after the prepare job is given.
+
+    Attributes:
+        data: where the images are.
+        annotations: SHA-256 of the training and the validation annotations, as the search was
+            prepared with them; empty where nobody asked.
+        pictures: the listing of the pictures, as the search was prepared with them.
+    """
+
+    key: str
+    data: DataLocation
+    annotations: tuple[str, ...] = ()
+    pictures: Artifact | None = _LEFT_OUT
+
+
+class TrainingRequest(DataRequest):
     """What every job that trains or evaluates is told.
 
     Attributes:
         seed: every draw of the job follows from this and the iteration.
-        data: where the images are.
-        annotations: SHA-256 of the training and the validation annotations, as the search was
-            prepared with them; empty where nobody asked.
         classes: class names in the order of the detector's logits.
         detector: shape of everything around the backbone.
         resolutions: sizes drawn in training and evaluated afterwards.
@@ -71,10 +91,7 @@ class TrainingRequest(Schema):
         evaluation_batch: images evaluated at once.
     """
 
-    key: str
     seed: Count
-    data: DataLocation
-    annotations: tuple[str, ...] = ()
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     detector: DetectorShape
     resolutions: Resolutions
@@ -88,11 +105,13 @@ class BaseRequest(TrainingRequest):
     Attributes:
         architecture: the base's backbone.
         weights: path or URI of a checkpoint to start from; with 0 epochs it is the base itself.
+        weights_sha256: digest of that checkpoint, as the search was prepared with it.
     """
 
     kind: Literal["Base"] = "Base"
     architecture: Architecture
     weights: str | None = None
+    weights_sha256: str | None = _LEFT_OUT
 
 
 class PoolPhaseRequest(TrainingRequest):
@@ -162,7 +181,7 @@ class StudentRequest(TrainingRequest):
     distillation: Distillation = Distillation()
 
 
-class ExportRequest(Schema):
+class ExportRequest(DataRequest):
     """Write a detector as a folder that stock mmdet loads.
 
     Attributes:
@@ -172,8 +191,7 @@ class ExportRequest(Schema):
     """
 
     kind: Literal["Export"] = "Export"
-    key: str
-    data: DataLocation
+    annotations: tuple[str, ...] = Field((), exclude_if=operator.not_)
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     detector: DetectorShape
     architecture: Architecture

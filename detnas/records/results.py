@@ -121,17 +121,30 @@ class PrepareResult(Result):
 
     Attributes:
         digest: of both annotation files and the classes; a pool's digest covers it.
+        weights: SHA-256 of the checkpoint that the base starts from; empty where there is none,
+            and in records of an earlier version.
         missing: annotated images that cannot be used, and why (first 100).
         warnings: where the manifest does not fit the data, a line each.
     """
 
     kind: Literal["Prepare"] = "Prepare"
     digest: str = ""
+    weights: str = ""
     classes: tuple[str, ...] = ()
     train: SplitSummary | None = None
     val: SplitSummary | None = None
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def pictures(self) -> Artifact | None:
+        """The listing of the pictures; none in records of an earlier version."""
+        return self.files.get("pictures")
+
+    @property
+    def annotations(self) -> tuple[str, ...]:
+        """SHA-256 of the training and the validation annotations."""
+        return tuple(split.sha256 for split in (self.train, self.val) if split is not None)
 
 
 class DetectorResult(Result):

@@ -10,7 +10,6 @@ from detnas.lifecycle.given_pool import pool_key
 from detnas.lifecycle.record import (
     SearchRecord,
     StoredSearch,
-    load_search_record,
     record_search,
     versions,
 )
@@ -19,7 +18,6 @@ from detnas.plan.identity import local_uid
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.runner.default_store import FoundStore, default_store
-from detnas.runner.moved import check_moved
 from detnas.spec.loading import load_manifest, read_manifest
 from detnas.spec.manifest import DetNASSearch
 from detnas.store import open_store
@@ -110,15 +108,8 @@ def reopen_search(uri: str) -> OpenedSearch:
 
 
 def begin(search: OpenedSearch) -> None:
-    """Write `search.json`, or bring up to date what it says of manifest and data set.
-
-    Raises:
-        UserError: the data set is in another place than before, and is another one.
-    """
+    """Write `search.json`, or bring up to date what it says of manifest and data set."""
     requests = search.requests
-    before = load_search_record(search.store, requests.search)
-    if before is not None:
-        check_moved(search.store, requests, before)
     record = SearchRecord(
         uid=search.uid,
         folder=str(requests.folder),

@@ -22,6 +22,9 @@ from detnas.store.errors import StoreError
 RESUME = 75
 """Exit of a job that wrote a checkpoint and wants to go on."""
 
+DATA_CHANGED = 44
+"""Exit of a job whose data set is not the one that the search was prepared with."""
+
 _SIGNALLED = 128
 _WHO_KILLS = (
     "if memory ran out, the kernel's log (dmesg) says so, and a smaller batchSize or "
@@ -147,6 +150,8 @@ class RunningJobs:
             return result
         if problem := self.verification.rejected.pop(job.folder, ""):
             return self._give_up(job, problem)
+        if code == DATA_CHANGED:
+            return None  # which says nothing of the job
         if code == RESUME:
             self._resumptions[job.folder] += 1
             if self._resumptions[job.folder] <= self.limits.resumptions:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from detnas.data_identity import data_changed
 from detnas.lifecycle.claim import PoolClaim
 from detnas.lifecycle.collecting import WeightCollector
 from detnas.lifecycle.failures import set_aside_failures
@@ -15,15 +16,17 @@ from detnas.lifecycle.given import Given
 from detnas.lifecycle.pool_retry import retry_failed_pool
 from detnas.lifecycle.requesting import Requesting
 from detnas.lifecycle.state import SearchReader, SearchState
+from detnas.lifecycle.status import job_name
 from detnas.plan.stages import DueJob, Phase, Plan, Verb, plan
 from detnas.processors import processors, threads_asked_for
 from detnas.records import keys
 from detnas.records.results import Outcome
+from detnas.runner.data_check import changes_since, check_data
 from detnas.runner.errors import Interrupted, RunError
 from detnas.runner.job_server import JobServer
 from detnas.runner.opening import OpenedSearch, begin
 from detnas.runner.run_lock import run_lock
-from detnas.runner.running_jobs import Ended, Limits, RunningJobs
+from detnas.runner.running_jobs import DATA_CHANGED, Ended, Limits, RunningJobs
 from detnas.runner.stopping import StopRequest
 from detnas.runner.threads import job_threads
 from detnas.runner.watcher import Watcher
@@ -94,11 +97,13 @@ class SearchRun:
 
         Raises:
             Interrupted: stopped on request; the same command goes on from there.
+            DataChangedError: the data set is not the one that the search began with.
             RunError: the search can not go on.
             StoreError: the store can not be used.
         """
         with run_lock(self._search.local), closing(_Stopping(self._server)):
             self._store.probe()
+            check_data(self._search)
             begin(self._search)
             for folder in set_aside_failures(self._store, self._requests, self._reader.read()):
                 self._watcher.say(f"{folder} failed in an earlier run: it is tried again")
@@ -218,6 +223,8 @@ class SearchRun:
 
     def _note(self, end: Ended) -> None:
         self._watcher.ended(end)
+        if end.exit == DATA_CHANGED and end.result is None:
+            raise self._data_changed(end)
         if end.job.due.verb is Verb.POOL and end.result is not None and self._claim is not None:
             self._claim.hold()
         if end.job.due.verb is not Verb.EVALUATE or end.result is None:
@@ -230,6 +237,16 @@ class SearchRun:
                 f"the last one: {end.result.message}",
                 "mend that, then run the same command again",
             )
+
+    def _data_changed(self, end: Ended) -> RunError:
+        if changes := changes_since(self._search):
+            error = data_changed(changes)
+            return RunError(error.problem, error.remedy)
+        return RunError(
+            f"{job_name(end.job.due)} saw other data than the search was prepared with; "
+            f"the end of its log:\n{end.log_end}",
+            "see what it says above, then run the same command again",
+        )
 
     def _stop_jobs(self) -> None:
         """Let the jobs write their checkpoints; a second request ends them at once."""

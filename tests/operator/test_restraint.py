@@ -9,6 +9,7 @@ from detnas.search import LedgerEntry, Summary, fold, ledger_entry
 from detnas.spec.limits import Limits
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.passes.restraint import restraint
+from detnas_operator.status.findings import Reason
 from tests.cluster.searches import manifest
 from tests.detnas.trials import BASE, START, proposal, result
 
@@ -73,6 +74,13 @@ def test_failures_in_a_row_start_nothing_more(outcomes: tuple[Outcome, ...], hal
         assert "3 trials in a row" in held.halted.message
         assert "suspend and resume" in held.halted.message
         assert "the log" not in held.halted.message
+
+
+def test_changed_data_starts_nothing_more_and_lets_what_runs_see_for_itself() -> None:
+    changed = Reason("DataChanged", "the annotations have changed")
+    held = restraint(SPEC, trials(GOOD), 0, 0, changed)
+    assert (held.halted, held.ends_running) == (changed, False)
+    assert restraint(spec(suspend=True), trials(GOOD), 0, 0, changed).suspended
 
 
 def test_forgiven_failures_do_not_count() -> None:

@@ -40,6 +40,12 @@ def test_a_job_that_ended_without_a_result_is_settled_before_anything_else() -> 
     assert decided(SEARCHING, replace(RUNNING, ended=True)).settle == (NAME,)
 
 
+def test_a_job_whose_data_has_changed_gets_no_result_and_is_not_made_anew() -> None:
+    changed = Restraint(halted=Reason("DataChanged", "the annotations have changed"))
+    seen = replace(RUNNING, ended=True, data_changed=True)
+    assert decided(SEARCHING, seen, changed) == Steps()
+
+
 def test_a_job_that_asks_to_be_resumed_for_ever_is_settled() -> None:
     assert decided(SEARCHING, replace(RUNNING, exhausted=True)).settle == (NAME,)
 

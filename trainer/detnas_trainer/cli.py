@@ -33,6 +33,8 @@ exit codes:
   2   the verb or the URI is wrong
   42  the candidate is invalid, or its training diverged; the result says so
   43  out of memory; the result says so
+  44  data set or weights are not those that the search was prepared with; restore them, and start
+      it again
   75  stopped on request with a checkpoint; start it again to go on
 """
 _LAUNCH = """\

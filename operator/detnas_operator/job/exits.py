@@ -5,7 +5,7 @@ import signal
 from detnas.resource.transitions import IN_A_NEW_SEARCH
 from detnas_operator.job.states import FailureKind
 
-USAGE, INVALID, OUT_OF_MEMORY, RESUME = 2, 42, 43, 75
+USAGE, INVALID, OUT_OF_MEMORY, DATA_CHANGED, RESUME = 2, 42, 43, 44, 75
 """Those that are not a matter of luck; ``detnas-trainer --help`` explains them."""
 
 _SIGNALLED = 128
@@ -20,6 +20,10 @@ _CODES = {
     OUT_OF_MEMORY: (
         FailureKind.CANDIDATE,
         "the GPU's memory does not hold it; use a smaller batch size or a larger GPU",
+    ),
+    DATA_CHANGED: (
+        FailureKind.DATA_CHANGED,
+        "the data set or the base's weights are not those that the search was prepared with",
     ),
     RESUME: (FailureKind.DISRUPTED, "it left a checkpoint and asks to be resumed"),
     126: (FailureKind.START_ERROR, "the image's detnas-trainer can not be run; use the project's"),

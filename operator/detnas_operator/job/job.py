@@ -4,7 +4,7 @@ from typing import Any
 
 from detnas.spec.manifest import API_VERSION, KIND
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
-from detnas_operator.job.exits import INVALID, OUT_OF_MEMORY, RESUME, USAGE
+from detnas_operator.job.exits import DATA_CHANGED, INVALID, OUT_OF_MEMORY, RESUME, USAGE
 from detnas_operator.job.indexed import as_workers, pool_service
 from detnas_operator.job.labels import FOLDER, QUEUE, own_labels
 from detnas_operator.job.names import CONTAINER
@@ -77,7 +77,7 @@ def _failure_policy() -> Object:
                 "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
             },
             _on_exit("Ignore", RESUME),
-            _on_exit("FailJob", USAGE, INVALID, OUT_OF_MEMORY),
+            _on_exit("FailJob", USAGE, INVALID, OUT_OF_MEMORY, DATA_CHANGED),
         ]
     }
 

@@ -41,6 +41,8 @@ class FailureKind(StrEnum):
 
     CANDIDATE = "Candidate"
     """Exit 42 or 43: the trainer says so in the result."""
+    DATA_CHANGED = "DataChanged"
+    """Exit 44: the job sees other data than the data check saw; no fault of the candidate."""
     EXIT_CODE = "ExitCode"
     """Another exit code of the trainer's, or a signal."""
     OUT_OF_MEMORY = "OOMKilled"

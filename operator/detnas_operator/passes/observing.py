@@ -10,6 +10,7 @@ from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas_operator.job.names import job_name
+from detnas_operator.passes.changed_data import saw_other_data
 from detnas_operator.passes.memory import SearchMemory
 from detnas_operator.passes.search_jobs import has_ended, purpose
 from detnas_operator.passes.steps import SeenJob
@@ -77,6 +78,7 @@ def _seen(name: str, job: Object, naming: Naming, memory: SearchMemory, now: flo
         has_result=has_result,
         exhausted=_attempts(job, naming.folder(due), memory) > _allowed(memory),
         lingers=since is not None and now - since > LINGER_SECONDS,
+        data_changed=ended and saw_other_data(job),
         terminating="deletionTimestamp" in job["metadata"],
         expires=job["spec"].get("ttlSecondsAfterFinished") is not None,
     )

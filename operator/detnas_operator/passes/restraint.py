@@ -1,4 +1,4 @@
-"""What keeps a search from starting more: its user, its budget, too many failures in a row."""
+"""What keeps a search from starting more: its user, its budget, changed data, failures in a row."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,11 @@ class Restraint:
 
 
 def restraint(
-    spec: SearchSpec, summary: Summary, used_gpu_seconds: float, forgiven: int
+    spec: SearchSpec,
+    summary: Summary,
+    used_gpu_seconds: float,
+    forgiven: int,
+    changed_data: Reason | None = None,
 ) -> Restraint:
     """Decide whether a search may start jobs.
 
@@ -39,6 +43,8 @@ def restraint(
         summary: its finished trials.
         used_gpu_seconds: GPU time of all its jobs so far.
         forgiven: trials below this number failed before the user resumed the search.
+        changed_data: a job saw other data than the search was prepared with; those that run look
+            again before they end.
     """
     if spec.suspend:
         return Restraint(suspended=True, ends_running=True)
@@ -48,6 +54,8 @@ def restraint(
             f"the budget of {budget} GPU hours is used up; raise spec.limits.gpuHours to go on"
         )
         return Restraint(halted=Reason("BudgetUsedUp", message), ends_running=True)
+    if changed_data is not None:
+        return Restraint(halted=changed_data)
     in_a_row = summary.failures_in_a_row(forgiven)
     if in_a_row >= spec.limits.consecutive_failures:
         return Restraint(halted=_failing(summary, in_a_row))

@@ -17,6 +17,7 @@ from detnas_operator.job.accounting import pod_seconds
 from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job.pods import owned
+from detnas_operator.passes.changed_data import changed_data
 from detnas_operator.passes.finding import Finding
 from detnas_operator.passes.gpu_time import used_gpu_seconds
 from detnas_operator.passes.lost_logs import LostLogs, has_failed_pods
@@ -100,8 +101,10 @@ class SearchPass:
         self._settle_givens()
         spec, state = memory.spec, self._state
         self._decided = plan(state.observation, spec)
-        self._restraint = restraint(spec, state.history.summary, self._gpu_seconds(), self.forgiven)
         seen = seen_jobs(jobs, self._naming, self.memory, self.clock())
+        changed = changed_data(self.jobs, seen)
+        used, summary = self._gpu_seconds(), state.history.summary
+        self._restraint = restraint(spec, summary, used, self.forgiven, changed)
         return steps(self._decided, seen, self._naming.name, self._restraint)
 
     def _settle_givens(self) -> None:
@@ -143,7 +146,9 @@ class SearchPass:
             due = purpose(job)
             again = naming.folder(due) in failed or not is_finished(state, due)
             if has_ended(job) and again and naming.name(due) == name:
-                self.jobs.delete(name, "the search is resumed")
+                # Where a result tells its time, that is set aside with it.
+                end = self.jobs.delete if naming.folder(due) in failed else self._stop
+                end(name, "the search is resumed")
         for folder in set_aside_failures(self.memory.store, self.memory.requests, state):
             log.info("%s failed before: it is tried again", folder)
         self.forgiven = state.history.summary.next_index

@@ -20,6 +20,8 @@ class SeenJob:
         expires: it has a time to live after its end.
         has_result: its result is in the store.
         exhausted: it asked to be resumed more often than it may.
+        data_changed: it ended because its data is not what the search was prepared with; that is
+            no result, and the Job stays until the user resumes the search.
         lingers: it has been running on for long since its result was written.
     """
 
@@ -27,6 +29,7 @@ class SeenJob:
     ended: bool = False
     has_result: bool = False
     exhausted: bool = False
+    data_changed: bool = False
     lingers: bool = False
     terminating: bool = False
     expires: bool = False
@@ -76,13 +79,19 @@ def steps(
 
     due = () if over or restraint.starts_nothing else decided.due
     return Steps(
-        settle=_named(live, lambda job: (job.ended or job.exhausted) and not job.has_result),
+        settle=_named(live, _needs_result),
         delete=_named(live, is_unwanted),
         start=tuple(job for job in due if name_of(job) not in jobs),
         propose=0 if over or restraint.starts_nothing else decided.proposals,
         expire=_named(live, lambda job: job.ended and job.has_result and not job.expires),
         awaited=tuple(name_of(job) for job in due if _is_terminating(jobs.get(name_of(job)))),
     )
+
+
+def _needs_result(job: SeenJob) -> bool:
+    """Whether nobody but us will write its result."""
+    over = (job.ended and not job.data_changed) or job.exhausted
+    return over and not job.has_result
 
 
 def _named(jobs: Mapping[str, SeenJob], wanted: Callable[[SeenJob], bool]) -> tuple[str, ...]:

@@ -8,9 +8,14 @@ from detnas.lifecycle.requesting import Requesting
 from detnas.lifecycle.state import SearchReader
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
+from detnas.records.artifacts import Artifact
+from detnas.records.requests import PoolPhaseRequest
+from detnas.records.results import PrepareResult
 from detnas.store import Store
+from detnas.store.artifacts import load_record
 from detnas.store.errors import StoreUnavailable
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
+from tests.detnas.plan.searches import prepared
 
 
 def lose_next_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +51,30 @@ def test_a_trial_that_was_written_without_our_knowing_is_not_decided_anew(
     assert [proposal.index for proposal in requesting.propose(1)] == [3]
     kept = store.get(keys.request_key(keys.trial_folder(search.requests.search, 2)))
     assert kept == decided
+
+
+def test_a_pool_that_another_search_began_goes_on_with_our_data_and_listing(store: Store) -> None:
+    """The other search may be deleted by then, and its listing with it."""
+    recorded = []
+    for name in ("one", "two"):
+        search = tiny(store, name)
+        reader = SearchReader(store, search.requests)
+        request = search.requests.pool_phase(with_listing(search.requests.search), ())
+        Requesting(store, search.requests, reader).record(request)
+        recorded.append(load_record(store, keys.request_key(request.key), PoolPhaseRequest))
+    one, two = recorded
+    assert one is not None
+    assert two is not None
+    assert one.key == two.key
+    assert one.pictures != two.pictures
+    assert two.pictures is not None
+    assert two.pictures.key.startswith("local/searches/two-")
+
+
+def with_listing(search: str) -> PrepareResult:
+    """What a search's data check found: the same for all, each with a listing of its own."""
+    listing = Artifact(key=f"{search}/prepare/{'1' * 64}.json", size=1, sha256="1" * 64)
+    return prepared().model_copy(update={"files": {"pictures": listing}})
 
 
 def end_trial(number: int, search: str, store: Store, scratch: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from detnas.lifecycle.inheriting import nearest
 from detnas.lifecycle.obstacle import ObstacleError
 from detnas.plan.stages import Verb
+from detnas.records.artifacts import Artifact
 from detnas.store import Store
 from detnas.teachers import TeacherSpace
 from tests.detnas.lifecycle.pretended_searches import ONE, Scheduler, entries, tiny
@@ -53,6 +54,31 @@ def test_another_data_set_is_refused_once_it_is_known(
     with pytest.raises(ObstacleError, match=r"spec\.dataset does not fit"):
         other.run(tiny(store, "two", ONE))
     assert [job.verb for job in other.done] == [Verb.PREPARE]
+
+
+def with_pictures(digest: str) -> dict[Verb, Any]:
+    """Answers of a data check that saw these pictures; none as an earlier version answered."""
+    files = {}
+    if digest:
+        files["pictures"] = Artifact(key="a/pictures.json", size=1, sha256=digest * 64)
+    return {Verb.PREPARE: lambda result: result.model_copy(update={"files": files})}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "fits"), [("1", "1", True), ("1", "2", False), ("", "2", True)]
+)
+def test_other_pictures_under_the_same_labels_are_other_data(
+    store: Store, tmp_path: Path, theirs: str, ours: str, fits: bool
+) -> None:
+    Scheduler(tmp_path, with_pictures(theirs)).run(tiny(store, "one", trials=1))
+    scheduler = Scheduler(tmp_path, with_pictures(ours))
+    if fits:
+        scheduler.run(tiny(store, "two", ONE))
+        assert scheduler.ran(Verb.EVALUATE)
+        return
+    with pytest.raises(ObstacleError, match=r"spec\.dataset \(its pictures\) does not fit"):
+        scheduler.run(tiny(store, "two", ONE))
+    assert [job.verb for job in scheduler.done] == [Verb.PREPARE]
 
 
 def test_a_base_that_is_trained_otherwise_is_trained(store: Store, scheduler: Scheduler) -> None:

@@ -22,6 +22,8 @@ from pydantic import TypeAdapter
 from detnas.actions import AddLayer, Rearrange
 from detnas.actions.morphism import add_layer, rearrange
 from detnas.architecture import Architecture, Block
+from detnas.data_identity import list_pictures
+from detnas.data_identity.places import SPLITS, Split, annotations_of
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.requests import (
@@ -44,7 +46,8 @@ from detnas.records.results import (
     SplitSummary,
 )
 from detnas.store import Store, open_store
-from detnas.store.artifacts import create_record, publish_file, put_record
+from detnas.store.artifacts import canonical_json, create_record, publish_file, put_record
+from detnas.store.durable_files import sha256_of
 from detnas_trainer.parents import die_with
 from detnas_trainer.warm import Server
 from tests.detnas.runner.watched_writes import watch_writes
@@ -124,13 +127,8 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
     now = datetime.now(UTC)
     when: dict[str, Any] = {"started": now, "finished": now}
     if isinstance(request, PrepareRequest):
-        return PrepareResult(
-            **when,
-            digest="d" * 64,
-            classes=("cat", "dog"),
-            train=summary(request, request.data.train),
-            val=summary(request, request.data.val),
-        )
+        seen = seen_data(store, request, folder)
+        return PrepareResult(**when, **seen, digest="d" * 64, classes=("cat", "dog"))
     if isinstance(request, ExportRequest):
         latency = Latency(resolution=request.resolution, milliseconds=5.0, device="cpu")
         return ExportResult(
@@ -149,13 +147,25 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
     )
 
 
-def summary(request: PrepareRequest, name: str) -> SplitSummary | None:
-    """What an annotation file holds, of which only the digest is true; none where there is none."""
-    path = Path(request.data.root) / name
-    if not path.exists():
-        return None
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return SplitSummary(sha256=digest, images=1, boxes=1, empty_images=0)
+def seen_data(store: Store, request: PrepareRequest, folder: Path) -> dict[str, Any]:
+    """What the real one says of the data set; nothing where there is none."""
+    location = request.data
+    if not annotations_of(location, "train").is_file():
+        return {}
+    names: dict[Split, list[str]] = {}
+    found: dict[str, Any] = {}
+    for split in SPLITS:
+        content = annotations_of(location, split).read_bytes()
+        names[split] = [image["file_name"] for image in json.loads(content)["images"]]
+        digest = hashlib.sha256(content).hexdigest()
+        images = len(names[split])
+        found[split] = SplitSummary(sha256=digest, images=images, boxes=images, empty_images=0)
+    path = folder / f"pictures-{os.getpid()}.json"
+    path.write_bytes(canonical_json(list_pictures(location, names)))
+    found["files"] = {"pictures": publish_file(store, request.key, path, "json")}
+    path.unlink()
+    found["weights"] = sha256_of(Path(request.weights)) if request.weights else ""
+    return found
 
 
 def weights(store: Store, request: Any, folder: Path) -> Any:

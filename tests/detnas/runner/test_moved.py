@@ -62,8 +62,7 @@ def test_other_data_in_another_folder_is_refused_and_nothing_changes(tmp_path: P
     record = (one.search / "search.json").read_bytes()
     other = project(tmp_path / "other", '{"images": [], "info": {}}', store=str(one.root))
     output = other.run(exit_code=1)
-    assert f"began with its data in {one.folder}/data" in output
-    assert f"now means {other.folder}/data, where t.json is another file" in output
+    assert f"the training annotations {other.folder}/data/t.json have changed" in output
     assert "metadata.name" in output
     assert (one.search / "search.json").read_bytes() == record
 
@@ -75,4 +74,4 @@ def test_a_project_that_was_moved_without_its_data_is_refused(tmp_path: Path) ->
     after = project(tmp_path / "after")
     (after.folder / "data" / "v.json").unlink()
     output = after.run(exit_code=1)
-    assert "where v.json cannot be read (No such file or directory)" in output
+    assert f"the validation annotations {after.folder}/data/v.json are gone" in output

@@ -34,6 +34,7 @@ START_ERROR = 'exec: "detnas-trainer": executable file not found in $PATH'
 FAILED: list[tuple[Any, list[Any], FailureKind, int | None, list[str]]] = [
     (by_policy(42), [ended(42)], FailureKind.CANDIDATE, 42, ["r18-t0007-x1", "exit 42"]),
     (by_policy(43), [], FailureKind.CANDIDATE, 43, ["r18-t0007-x1", "exit 43", "batch size"]),
+    (by_policy(44), [], FailureKind.DATA_CHANGED, 44, ["r18-t0007-x1", "exit 44", "data set"]),
     (by_policy(2), [ended(2)], FailureKind.EXIT_CODE, 2, ["exit 2", "image"]),
     (
         a_job(BACK_OFF, failed=3),

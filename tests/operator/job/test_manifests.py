@@ -91,7 +91,7 @@ def test_the_failure_policy_tells_luck_from_what_would_come_again() -> None:
     assert disrupted["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
     assert resumed["onExitCodes"]["values"] == [75]
     assert over["action"] == "FailJob"
-    assert over["onExitCodes"]["values"] == [2, 42, 43]
+    assert over["onExitCodes"]["values"] == [2, 42, 43, 44]
     assert "ttlSecondsAfterFinished" not in spec, "the result may not be durable yet"
 
 

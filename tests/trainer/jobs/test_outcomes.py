@@ -3,6 +3,7 @@ import errno
 import pytest
 import torch
 
+from detnas.data_identity import DataChangedError
 from detnas.errors import UserError
 from detnas.records.results import Outcome
 from detnas.store.errors import CorruptArtifact, StoreFull
@@ -28,6 +29,7 @@ from detnas_trainer.training.loop import DivergedError
             Outcome.OUT_OF_MEMORY,
         ),
         (Interrupted(), 75, None),
+        (DataChangedError("the training annotations have changed"), 44, None),
         (StoreFull("no space left"), 1, None),
         (CorruptArtifact("damaged"), 1, None),
         (DataError("image 3.png is missing"), 1, None),

@@ -60,6 +60,7 @@ def test_what_is_missing_or_wrong_is_named(name: str, value: str) -> None:
         (75, -9, False, 1),  # its own loss is why the others stop
         (None, None, True, 75),
         (None, 43, False, 43),
+        (44, -15, False, 44),
         (None, 75, False, 75),  # the rank has lost the others
         (None, -9, False, 1),
         (None, 139, False, 1),

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from detnas.data_identity.places import unicode_forms
 from detnas.records.settings import DataLocation
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.store import Store
@@ -18,7 +19,6 @@ from detnas.store.base import checked_key
 from detnas.store.durable_files import remove_abandoned, sha256_of, temporary_file
 from detnas.store.errors import InvalidKey, os_errors
 from detnas_trainer.data.annotations import DataError, parse_document
-from detnas_trainer.data.images import unicode_forms
 
 Key = TypeVar("Key")
 Split = Literal["train", "val"]

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from detnas.data_identity.places import find_picture
 from detnas.processors import processors
 from detnas.records.settings import Resolution
-from detnas_trainer.data.images import decode, find_image, reason_of
+from detnas_trainer.data.images import decode, reason_of
 from detnas_trainer.openmmlab import rescale_size
 
 # Pillow's default refuses pictures above 179 megapixels; OpenCV, which trains, reads up to 1074.
@@ -101,7 +102,7 @@ def _check(
     """What is wrong with an image; else whether its boxes could be meant for another side up."""
     path = folder / name
     try:
-        content = find_image(folder, name).read_bytes()
+        content = find_picture(folder, name).read_bytes()
         picture = _Picture(content, size)
     except FileNotFoundError:
         return f"{path}: missing", _RESTORE

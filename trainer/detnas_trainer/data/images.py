@@ -4,14 +4,13 @@ OpenCV decodes, as stock mmdet does wherever the exported detector is used. A pi
 viewer displays: OpenCV turns it as its EXIF orientation asks.
 """
 
-import os
 from pathlib import Path
-from unicodedata import normalize
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detnas.data_identity.places import find_picture
 from detnas_trainer.data.annotations import DataError
 
 
@@ -26,29 +25,13 @@ def read_image(folder: Path, name: str) -> NDArray[np.uint8]:
         DataError: the file is missing or cannot be decoded; the message names it.
     """
     try:
-        return decode(find_image(folder, name).read_bytes())
+        return decode(find_picture(folder, name).read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"image {folder / name} is missing", "restore the file") from error
     except Exception as error:  # decoders raise whatever they like
         raise DataError(
             f"image {folder / name} cannot be read ({reason_of(error)})", "restore the file"
         ) from error
-
-
-def find_image(folder: Path, name: str) -> Path:
-    """The file that an annotated name means; the name as written, if there is none.
-
-    A file system may keep an accented letter as one character where the annotations have two, or
-    the other way round; and it keeps bytes, which a locale other than UTF-8 reads differently.
-    """
-    others = (os.fsdecode(form.encode()) for form in unicode_forms(name))
-    found = (folder / form for form in (name, *others) if (folder / form).exists())
-    return next(found, folder / name)
-
-
-def unicode_forms(name: str) -> tuple[str, ...]:
-    """The name as written, then with its accented letters as one character and as two."""
-    return tuple(dict.fromkeys([name, normalize("NFC", name), normalize("NFD", name)]))
 
 
 def decode(content: bytes) -> NDArray[np.uint8]:

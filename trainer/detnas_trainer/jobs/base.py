@@ -13,6 +13,7 @@ from detnas_trainer.detector import build_detector
 from detnas_trainer.foreign import adapt, read_checkpoint
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.learning import device, learn, load_data, score_at
+from detnas_trainer.jobs.same_weights import check_weights
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.loop import seed_everything
@@ -54,7 +55,9 @@ def _detector(job: Job[BaseRequest]) -> tuple[TwoStageDetector, tuple[str, ...]]
     detector = build_detector(request.architecture, request.detector, len(request.classes))
     notes: tuple[str, ...] = ()
     if request.weights is not None:
-        checkpoint = read_checkpoint(_local(request.weights, job.scratch))
+        path = _local(request.weights, job.scratch)
+        check_weights(path, request.weights_sha256, request.weights)
+        checkpoint = read_checkpoint(path)
         # Untrained layers are no base: fresh classes are only allowed where training follows.
         trained = bool(request.training.epochs)
         adapted = adapt(checkpoint, detector.state_dict(), request.classes, new_classes=trained)

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
-from detnas.records.progress import Progress
+from detnas.data_identity import data_changed
 from detnas.store import open_store
 from detnas.store.cache import default_cache_folder
 from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.fetching import DataFetcher, Split, folder_of, lies_in_store
 from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.jobs.unchanged_data import SINCE, UnchangedData
+from detnas_trainer.jobs.watcher import Watcher
 
 BOTH: tuple[Split, ...] = ("train", "val")
 
@@ -32,7 +33,8 @@ def bring_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> list[str]:
     folder = folder_of(location, default_cache_folder())
     known = dict(zip(BOTH, getattr(job.request, "annotations", ()), strict=False))
     with job.activity("fetching"):
-        fetcher = DataFetcher(open_store(location.root), location, folder, _Watcher(job).told)
+        watcher = Watcher(job, "fetching data")
+        fetcher = DataFetcher(open_store(location.root), location, folder, watcher.told)
         missing = fetcher.fetch(splits, known)
     log.info("data set %s is in %s", location.root, folder)
     here = job.request.model_copy(
@@ -42,31 +44,24 @@ def bring_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> list[str]:
     return missing
 
 
-def bring_whole_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
-    """The same, where nothing may be missing.
+def bring_same_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
+    """The same, for a job that must see what the prepare job saw.
+
+    From here on the job can ask whether the data is still the same.
 
     Raises:
-        DataError: also for a missing image.
+        DataChangedError: it is not.
+        StoreError: the store does not serve it.
+        Interrupted: as above.
     """
     root = job.request.data.root
-    if missing := bring_data(job, splits):
-        raise DataError(
-            f"{len(missing)} annotated images are gone since the search was prepared, "
-            f"first {root}/{missing[0]}",
-            "restore the files",
-        )
-
-
-class _Watcher:
-    def __init__(self, job: Job[Any]) -> None:
-        self._job = job
-        self._start = job.clock()
-
-    def told(self, done: int, total: int) -> None:
-        job = self._job
-        job.interruption.check()
-        now = datetime.now(UTC)
-        progress = Progress(activity="fetching data", done=done, total=total, updated=now)
-        seconds = job.clock() - self._start
-        details = {"files_per_second": round(done / seconds)} if done and seconds else {}
-        job.report(progress, **details)
+    try:
+        missing = bring_data(job, splits)
+    except DataError as error:  # the prepare job read it all
+        raise data_changed([error.problem], SINCE) from error
+    if missing:
+        count = f"({len(missing)}, first {root}/{missing[0]})"
+        raise data_changed([f"annotated pictures are gone {count}"], SINCE)
+    unchanged = UnchangedData(job, splits, root)
+    unchanged.check()
+    job.check_data_again = unchanged.check_again

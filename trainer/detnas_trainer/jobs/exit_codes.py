@@ -13,6 +13,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     INVALID = 42
     OUT_OF_MEMORY = 43
+    DATA_CHANGED = 44
     INTERRUPTED = STOPPED
 
     @property

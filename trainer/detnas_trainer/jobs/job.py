@@ -55,6 +55,8 @@ class Job(Generic[R]):
         reporter: tells people where it is.
         scratch: local folder that goes with the process.
         workload: what is left to do, for the estimate.
+        check_data_again: raises DataChangedError where the data set has changed since the job
+            opened it.
     """
 
     folder: JobFolder[R]
@@ -67,6 +69,7 @@ class Job(Generic[R]):
     scratch: Path
     workload: Workload = field(default_factory=Workload)
     clock: Callable[[], float] = time.monotonic
+    check_data_again: Callable[[], None] = lambda: None
 
     @property
     def request(self) -> R:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -15,12 +14,10 @@ from detnas.records.progress import Progress
 from detnas.records.requests import TrainingRequest
 from detnas.records.results import Score
 from detnas.records.settings import Resolution
-from detnas.store.durable_files import sha256_of
-from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.evaluation import evaluate
-from detnas_trainer.jobs.data_set import bring_whole_data
+from detnas_trainer.jobs.data_set import bring_same_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.training.epoch_losses import EpochLosses
@@ -51,10 +48,9 @@ def device() -> torch.device:
 
 def load_data(job: Job[Any]) -> DataSet:
     """Fetch and open the data set that the request names, and count what is to do on it."""
-    bring_whole_data(job)
+    bring_same_data(job)
     request: TrainingRequest = job.request
     with job.activity("loading"):
-        _check_annotations(request)
         data = DataSet(
             DetectionData(request.data, "train", request.classes),
             DetectionData(request.data, "val", request.classes),
@@ -72,19 +68,6 @@ def _check_warmup(plan: TrainingPlan) -> None:
             f"warmupIterations: {warmup}, and the whole training has {plan.iterations} steps",
             "lower it to a tenth of them, or train for more epochs",
         )
-
-
-def _check_annotations(request: TrainingRequest) -> None:
-    """Refuse other annotations than the search began with: labels might mean other classes."""
-    root = Path(request.data.root)
-    files = (("train", request.data.train), ("val", request.data.val))
-    for (split, name), expected in zip(files, request.annotations, strict=False):
-        path = root / name
-        if not path.is_file() or sha256_of(path) != expected:
-            raise DataError(
-                f"dataset.{split}: {path} is gone or changed since the search was prepared",
-                "restore the file, or begin another search with the new data",
-            )
 
 
 def plan_of(request: TrainingRequest, data: DetectionData) -> TrainingPlan:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from detnas.data_identity import DataChangedError
 from detnas.errors import UserError
 from detnas.records.results import Outcome
 from detnas.store.errors import StoreError
@@ -45,7 +46,8 @@ def classify(error: BaseException) -> Failure:
     """Say whose fault an error is.
 
     The candidate's own failures get a result and are final. A store or data set that fails is the
-    surroundings' fault: no result is written, so that the job can be tried again.
+    surroundings' fault: no result is written, so that the job can be tried again; where the data
+    set has changed, only once somebody has restored it.
     """
     message = str(error) or type(error).__name__
     if isinstance(error, Interrupted):
@@ -55,9 +57,10 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, DivergedError):
         return Failure(ExitCode.INVALID, message, Outcome.DIVERGED)
     full = _is_out_of_shared_memory(message)
-    if full or isinstance(error, StoreError | DataError | OSError):
-        message = _SHARED_MEMORY if full else message
-        return Failure(ExitCode.FAILED, message)
+    changed = isinstance(error, DataChangedError)
+    if full or changed or isinstance(error, StoreError | DataError | OSError):
+        code = ExitCode.DATA_CHANGED if changed else ExitCode.FAILED
+        return Failure(code, _SHARED_MEMORY if full else message)
     if isinstance(error, UserError):
         return Failure(ExitCode.INVALID, message, Outcome.INVALID)
     return Failure(ExitCode.FAILED, message, expected=False)

@@ -1,8 +1,11 @@
 """The prepare job: read the data set once, and refuse it before anything is trained on it."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from detnas.data_identity import list_pictures
 from detnas.plan.data_facts import SplitFacts
 from detnas.plan.fit import fit_warnings
 from detnas.records.data_remarks import data_remarks
@@ -10,6 +13,7 @@ from detnas.records.progress import Progress
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.records.settings import DataLocation
+from detnas.store.artifacts import canonical_json, publish_file
 from detnas_trainer.data.annotations import (
     DataError,
     Split,
@@ -20,6 +24,8 @@ from detnas_trainer.data.annotations import (
 from detnas_trainer.data.image_check import CheckedImages, Problem, check_images
 from detnas_trainer.jobs.data_set import bring_data
 from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.jobs.same_weights import weights_digest
+from detnas_trainer.jobs.watcher import Watcher
 
 _LISTED = 100
 _NAMED = 3
@@ -43,11 +49,13 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
         for images in checked
         for line, remedy in images.problems
     ]
+    seen: dict[str, Any] = {} if problems else _identity(job, train, val)
     warnings = fit_warnings(job.request, _facts(train), _facts(val))
     for warning in warnings:
         log.warning("%s", warning)
     result = job.result(
         PrepareResult,
+        **seen,
         outcome=Outcome.INVALID if problems else Outcome.SUCCEEDED,
         digest=data_digest(train, val),
         classes=train.classes,
@@ -90,6 +98,19 @@ def _checked_images(
         check_images(root / data.train_images, train.files, resolutions, checked=checked),
         check_images(root / data.val_images, val.files, resolutions, checked=checked),
     )
+
+
+def _identity(job: Job[PrepareRequest], train: Split, val: Split) -> dict[str, Any]:
+    """What later jobs, and later runs of the search, compare their data with."""
+    names: dict[Any, Iterable[str]] = {"train": train.files, "val": val.files}
+    with job.activity("hashing"):
+        watcher = Watcher(job, "hashing pictures")
+        listing = list_pictures(job.request.data, names, watcher.told)
+        path = job.scratch / "pictures.json"
+        path.write_bytes(canonical_json(listing))
+        pictures = publish_file(job.folder.store, job.folder.key, path, "json")
+        weights = weights_digest(job.request.weights, job.scratch)
+    return {"files": {"pictures": pictures}, "weights": weights}
 
 
 def _broken_message(problems: list[Problem]) -> str:

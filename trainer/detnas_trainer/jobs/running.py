@@ -58,7 +58,7 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
     log.info("%s: attempt %d", verb, job.attempt.number)
     _, _, kind = _JOBS[verb]
     try:
-        result = _function(verb)(job)
+        result = _carried_out(verb, job)
         _end(job, result)
     except Exception as error:
         failure = classify(error)
@@ -70,6 +70,22 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
         return failure.exit
     _summarize(result)
     return EXIT_CODES[result.outcome]
+
+
+def _carried_out(verb: str, job: Job[Any]) -> Result:
+    """Do the job's work.
+
+    Raises:
+        DataChangedError: the data set changed meanwhile. Neither what was found, nor how the work
+            failed, says anything of the candidate then.
+    """
+    try:
+        result = _function(verb)(job)
+    except Exception:
+        job.check_data_again()
+        raise
+    job.check_data_again()
+    return result
 
 
 def _function(verb: str) -> Callable[[Job[Any]], Result]:

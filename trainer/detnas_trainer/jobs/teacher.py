@@ -87,6 +87,8 @@ def _digest(request: TrainingRequest, pool: Pool, teacher: Teacher) -> str:
         pool.model_dump_json(),
         teacher.model_dump_json(),
         request.data.model_dump_json(),
+        list(request.annotations),
+        request.pictures.sha256 if request.pictures else "",
         request.detector.model_dump_json(),
         [str(resolution) for resolution in request.resolutions],
         list(request.classes),

@@ -13,6 +13,8 @@ from detnas_trainer.launching.nodes import Nodes
 
 _WORKER = "detnas_trainer.launching.worker"
 _KNOWN = frozenset(ExitCode)
+FINAL = frozenset({ExitCode.USAGE, ExitCode.INVALID, ExitCode.OUT_OF_MEMORY, ExitCode.DATA_CHANGED})
+"""Ends of rank 0 that end the whole job: another attempt would end alike."""
 
 log = logging.getLogger("detnas_trainer")
 
@@ -83,7 +85,7 @@ def exit_code(ended: int | None, processes: int | None, *, stopping: bool) -> in
     """
     if ExitCode.DONE in (processes, ended):
         return ExitCode.DONE  # only rank 0's good end ends the others well
-    if ended in (ExitCode.USAGE, ExitCode.INVALID, ExitCode.OUT_OF_MEMORY):
+    if ended is not None and ended in FINAL:
         return ended
     if processes is not None and processes not in _KNOWN and not stopping:
         return ExitCode.FAILED  # killed: this node is why the others go on later

@@ -13,7 +13,7 @@ from detnas.store.errors import StoreError
 from detnas_trainer.jobs.folder import JobFolder, open_folder
 from detnas_trainer.jobs.last_words import leave_last_words
 from detnas_trainer.jobs.logs import set_up_logging
-from detnas_trainer.launching.agent import Agent, exit_code
+from detnas_trainer.launching.agent import FINAL, Agent, exit_code
 from detnas_trainer.launching.nodes import Nodes, nodes_from_environment
 from detnas_trainer.launching.peers import (
     ENDED,
@@ -196,7 +196,7 @@ class Launcher:
 
     def _part(self, code: int) -> None:
         """Tell the others, and let node 0 hold the keys until they have heard it."""
-        if code in (_USAGE, 42, 43):
+        if code in FINAL:
             self.pulse.say(ENDED, str(code))
         elif code not in (0, STOPPED):
             self.pulse.say(STOP, f"node {self.nodes.index} failed")

@@ -1,0 +1,132 @@
+"""What has changed in a data set since its search was prepared, in words for its user."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detnas.data_identity.listing import Watch
+from detnas.data_identity.places import (
+    SPLITS,
+    Split,
+    annotations_of,
+    find_picture,
+    pictures_of,
+)
+from detnas.errors import UserError
+from detnas.records.data_listing import DataListing, Picture
+from detnas.records.settings import DataLocation
+from detnas.store.durable_files import sha256_of
+
+_NAMES: Mapping[Split, str] = {"train": "training", "val": "validation"}
+_REMEDY = "restore the old data, or give the search another metadata.name to search the new data"
+
+
+class DataChangedError(UserError):
+    """The data set is not the one that the search was prepared with."""
+
+
+@dataclass(frozen=True)
+class SeenData:
+    """What the prepare job saw of a data set.
+
+    Attributes:
+        annotations: SHA-256 of the training and the validation annotations; empty where nobody
+            asked.
+        listing: of the pictures; none in records of an earlier version.
+    """
+
+    annotations: tuple[str, ...] = ()
+    listing: DataListing | None = None
+
+    def files(self, location: DataLocation, splits: Sequence[Split] = SPLITS) -> Iterator[Path]:
+        """Yield the files that are compared."""
+        for split, _ in self.digests(splits):
+            yield annotations_of(location, split)
+        for split in splits:
+            folder = pictures_of(location, split)
+            yield from (find_picture(folder, name) for name in self.pictures(split))
+
+    def digests(self, splits: Sequence[Split]) -> list[tuple[Split, str]]:
+        """Return the annotations' digest of each split for which it is known."""
+        known = zip(SPLITS, self.annotations, strict=False)
+        return [(split, digest) for split, digest in known if split in splits]
+
+    def pictures(self, split: Split) -> Mapping[str, Picture]:
+        """Return the pictures of a split, as far as they are known."""
+        if self.listing is None:
+            return {}
+        return self.listing.train if split == "train" else self.listing.val
+
+
+def data_changed(changes: Sequence[str], since: str = "the search began") -> DataChangedError:
+    """Return the error that names changes and says what to do."""
+    return DataChangedError(f"{'; '.join(changes)} since {since}", _REMEDY)
+
+
+def data_changes(
+    seen: SeenData,
+    location: DataLocation,
+    splits: Sequence[Split] = SPLITS,
+    watch: Watch = lambda done, total: None,
+) -> list[str]:
+    """Return what differs from what was seen, a clause for each; empty if nothing does.
+
+    Args:
+        seen: by the prepare job.
+        location: where the data set lies on this machine.
+        splits: those that matter.
+        watch: called with the number of pictures compared, and of all.
+
+    Raises:
+        OSError: a file is there and cannot be read.
+    """
+    found = []
+    for split, digest in seen.digests(splits):
+        path = annotations_of(location, split)
+        if change := file_change(path, digest):
+            found.append(f"the {_NAMES[split]} annotations {path} {_verb(change, 2)}")
+    for split in splits:
+        found += _picture_changes(seen.pictures(split), split, location, watch)
+    return found
+
+
+def file_change(path: Path, digest: str) -> str:
+    """Return ``gone`` or ``changed`` for a file whose SHA-256 was another; else nothing."""
+    try:
+        return "" if sha256_of(path) == digest else "changed"
+    except (FileNotFoundError, NotADirectoryError):
+        return "gone"
+    except IsADirectoryError:
+        return "changed"
+
+
+def _picture_changes(
+    known: Mapping[str, Picture], split: Split, location: DataLocation, watch: Watch
+) -> Iterator[str]:
+    folder = pictures_of(location, split)
+    changed: dict[str, list[Path]] = {"gone": [], "changed": []}
+    for done, (name, picture) in enumerate(known.items(), 1):
+        path = find_picture(folder, name)
+        if change := _picture_change(path, picture):
+            changed[change].append(path)
+        watch(done, len(known))
+    for change, paths in changed.items():
+        if paths:
+            count = f"{len(paths)} of {len(known)} {_NAMES[split]} pictures"
+            yield f"{count} {_verb(change, len(paths))} (first {paths[0]})"
+
+
+def _picture_change(path: Path, picture: Picture) -> str:
+    size, digest = picture
+    try:
+        if path.stat().st_size != size:
+            return "changed"
+    except (FileNotFoundError, NotADirectoryError):
+        return "gone"
+    return file_change(path, digest) if digest else ""
+
+
+def _verb(change: str, count: int) -> str:
+    if change == "gone":
+        return "are gone" if count > 1 else "is gone"
+    return "have changed" if count > 1 else "has changed"

@@ -1,0 +1,79 @@
+"""Makes the listing of a data set's pictures: all sizes, and the digests of all or of a sample.
+
+Hashing reads a data set once, which is nothing beside training on it, but too much for a large one
+before every short trial. Of more than a gibibyte a sample is hashed: about 128 MiB, chosen by the
+names alone, so that every process chooses the same.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from detnas.data_identity.places import SPLITS, Split, find_picture, pictures_of
+from detnas.records.data_listing import DataListing
+from detnas.records.settings import DataLocation
+from detnas.store.durable_files import sha256_of
+
+Watch = Callable[[int, int], None]
+"""Called with the number of files done and of all; may raise to stop."""
+
+HASHED_WHOLE = 1 << 30
+"""Bytes of pictures up to which every picture is hashed."""
+
+SAMPLE = 128 << 20
+"""Bytes of a larger data set that are hashed, to the next whole picture."""
+
+_Key = tuple[Split, str]
+
+
+def list_pictures(
+    location: DataLocation,
+    names: Mapping[Split, Iterable[str]],
+    watch: Watch = lambda done, total: None,
+) -> DataListing:
+    """Return the listing of a data set's pictures.
+
+    Args:
+        location: where the data set lies on this machine.
+        names: the annotated pictures of each split, relative to its image folder.
+        watch: called with the number of pictures hashed, and of all.
+
+    Raises:
+        OSError: a picture cannot be read.
+    """
+    paths = {
+        (split, name): find_picture(pictures_of(location, split), name)
+        for split in SPLITS
+        for name in sorted(names[split])
+    }
+    sizes = {key: path.stat().st_size for key, path in paths.items()}
+    digests = _digests({key: paths[key] for key in _hashed(sizes)}, watch)
+    found: dict[Split, dict[str, tuple[int, str]]] = {split: {} for split in SPLITS}
+    for (split, name), size in sizes.items():
+        found[split][name] = (size, digests.get((split, name), ""))
+    return DataListing(train=found["train"], val=found["val"])
+
+
+def _hashed(sizes: Mapping[_Key, int]) -> list[_Key]:
+    """Return the pictures whose content is hashed."""
+    if sum(sizes.values()) <= HASHED_WHOLE:
+        return list(sizes)
+    chosen, total = [], 0
+    for key in sorted(sizes, key=_rank):
+        if total >= SAMPLE:
+            break
+        chosen.append(key)
+        total += sizes[key]
+    return chosen
+
+
+def _rank(key: _Key) -> bytes:
+    return hashlib.sha256("/".join(key).encode()).digest()
+
+
+def _digests(paths: Mapping[_Key, Path], watch: Watch) -> dict[_Key, str]:
+    digests = {}
+    for done, (key, path) in enumerate(paths.items(), 1):
+        digests[key] = sha256_of(path)
+        watch(done, len(paths))
+    return digests

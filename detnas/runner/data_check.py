@@ -1,0 +1,136 @@
+"""Whether a search's data set, seen from this machine, is still the one it was prepared with."""
+
+import contextlib
+import time
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from detnas.data_identity import (
+    FileStamps,
+    SeenData,
+    data_changed,
+    data_changes,
+    file_change,
+    stamps_of,
+)
+from detnas.data_identity.stamps import newest_change
+from detnas.errors import UserError
+from detnas.lifecycle.record import load_search_record
+from detnas.records import keys
+from detnas.records.data_listing import DataListing
+from detnas.records.results import Outcome, PrepareResult
+from detnas.runner.opening import OpenedSearch
+from detnas.schema import Schema
+from detnas.store.artifacts import canonical_json, fetch_artifact, load_record, parse_record
+
+_STAMPS = "data-stamps.json"
+_SETTLED = 2.0
+"""Seconds after which a change shows in a file's times, on any file system."""
+
+
+class _KnownStamps(Schema):
+    """Stamps that the files had when they were found to be those of the search.
+
+    Attributes:
+        data: digests of what the search was prepared with.
+        files: the stamps.
+    """
+
+    data: tuple[str, ...]
+    files: FileStamps
+
+
+def check_data(search: OpenedSearch) -> None:
+    """See that a search that was prepared here before still has its data; nothing is written.
+
+    Raises:
+        DataChangedError: annotations, pictures or weights are others.
+        StoreError: the store cannot be read.
+    """
+    if changes := changes_since(search):
+        raise data_changed(changes)
+
+
+def changes_since(search: OpenedSearch) -> list[str]:
+    """Return what has changed, a clause for each; empty if nothing has.
+
+    Empty as well if nothing can be said: the search has not been prepared, or its data set is not
+    on this machine. Files that have the stamps of the last comparison are not read again.
+
+    Raises:
+        UserError: a file of the data set cannot be read.
+        StoreError: the store cannot be read.
+    """
+    try:
+        return _changes_since(search)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be compared with what the search began with "
+            f"({error.strerror})",
+            "make the file readable",
+        ) from error
+
+
+def _changes_since(search: OpenedSearch) -> list[str]:
+    record, prepared = load_search_record(search.store, search.requests.search), _prepared(search)
+    location = search.requests.data
+    if record is None or prepared is None:
+        return []
+    if not Path(location.root).is_dir():
+        # A finished search may outlive its data set; one that moves has to bring it along.
+        moved = record.data != location
+        return [f"{record.data.root} is now {location.root}, which is gone"] if moved else []
+    began = time.time()
+    seen = SeenData(prepared.annotations, _listing(search, prepared))
+    weights = _local_weights(search)
+    stamps = stamps_of([*seen.files(location), *([weights] if weights else [])])
+    known = _KnownStamps(data=_digests(prepared), files=stamps)
+    if known == _known_stamps(search):
+        return []
+    changes = data_changes(seen, location)
+    # One that is gone was read when the base was made, and is not read again.
+    if weights and prepared.weights and file_change(weights, prepared.weights) == "changed":
+        changes.append(f"base.weights {weights} has changed")
+    if not changes and newest_change(stamps) < began - _SETTLED:
+        _keep_stamps(search, known)
+    return changes
+
+
+def _prepared(search: OpenedSearch) -> PrepareResult | None:
+    key = keys.result_key(keys.prepare_folder(search.requests.search))
+    result = load_record(search.store, key, PrepareResult)
+    return result if result is not None and result.outcome is Outcome.SUCCEEDED else None
+
+
+def _listing(search: OpenedSearch, prepared: PrepareResult) -> DataListing | None:
+    if prepared.pictures is None:
+        return None
+    path = fetch_artifact(search.store, prepared.pictures)
+    uri = f"{search.store.uri}/{prepared.pictures.key}"
+    return parse_record(path.read_bytes(), uri, DataListing)
+
+
+def _local_weights(search: OpenedSearch) -> Path | None:
+    """The base's checkpoint, where it is a file: what lies in a store is the base job's to see."""
+    weights = search.requests.weights
+    return None if weights is None or "://" in weights else Path(weights)
+
+
+def _digests(prepared: PrepareResult) -> tuple[str, ...]:
+    pictures = prepared.pictures.sha256 if prepared.pictures else ""
+    return (*prepared.annotations, pictures, prepared.weights)
+
+
+def _known_stamps(search: OpenedSearch) -> _KnownStamps | None:
+    try:
+        return _KnownStamps.model_validate_json((search.local / _STAMPS).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _keep_stamps(search: OpenedSearch, known: _KnownStamps) -> None:
+    """Spare the next comparison; where that cannot be written, all is read again."""
+    with contextlib.suppress(OSError):
+        search.local.mkdir(parents=True, exist_ok=True)
+        (search.local / _STAMPS).write_bytes(canonical_json(known))

@@ -1,0 +1,39 @@
+"""A data set of plain bytes: whoever compares files does not decode them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from detnas.data_identity import SeenData, list_pictures
+from detnas.data_identity.places import SPLITS, Split, annotations_of, pictures_of
+from detnas.records.settings import DataLocation
+from detnas.store.durable_files import sha256_of
+
+Names = Mapping[Split, list[str]]
+NAMES: Names = {"train": ["b.png", "sub/a.png", "ü.png"], "val": ["v.png"]}
+
+
+def write_files(root: Path, names: Names = NAMES) -> DataLocation:
+    """Write annotations and pictures below a folder; each picture has 16 bytes of its own."""
+    location = DataLocation(
+        root=str(root),
+        train="labels/train.json",
+        val="labels/val.json",
+        train_images="train",
+        val_images="val",
+    )
+    for split in SPLITS:
+        path = annotations_of(location, split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"images": [{"file_name": name} for name in names[split]]}))
+        for name in names[split]:
+            picture = pictures_of(location, split) / name
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            picture.write_bytes(f"{split} {name} {'.' * 16}".encode()[:16])
+    return location
+
+
+def seen(location: DataLocation, names: Names = NAMES) -> SeenData:
+    """What the prepare job would say of it."""
+    digests = tuple(sha256_of(annotations_of(location, split)) for split in SPLITS)
+    return SeenData(digests, list_pictures(location, names))

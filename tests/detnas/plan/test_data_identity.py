@@ -1,0 +1,96 @@
+"""What the data that was prepared means for a search's jobs and for its pool."""
+
+import hashlib
+import json
+from typing import Any
+
+from detnas.plan.candidate import Candidate
+from detnas.records.artifacts import Artifact
+from detnas.records.requests import BaseRequest, Request
+from detnas.records.results import PrepareResult
+from detnas.store.artifacts import canonical_json
+from tests.detnas.plan.searches import ENCODING, detector, requests
+
+EARLIER = json.dumps(
+    {
+        "attempt": 1,
+        "classes": ["cat", "dog"],
+        "digest": "d" * 64,
+        "files": {},
+        "finished": "2026-01-01T00:00:00Z",
+        "kind": "Prepare",
+        "message": "",
+        "missing": [],
+        "outcome": "Succeeded",
+        "seconds": {},
+        "started": "2026-01-01T00:00:00Z",
+        "train": {"boxes": 4, "emptyImages": 0, "images": 3, "sha256": "a" * 64},
+        "val": {"boxes": 2, "emptyImages": 1, "images": 2, "sha256": "b" * 64},
+        "versions": {},
+    }
+)
+"""A prepare result as versions before this wrote it."""
+
+
+def prepared_earlier() -> PrepareResult:
+    return PrepareResult.model_validate_json(EARLIER)
+
+
+def prepared_now(pictures: str = "1") -> PrepareResult:
+    listing = Artifact(key="somewhere/pictures.json", size=1, sha256=pictures * 64)
+    update: dict[str, Any] = {"files": {"pictures": listing}, "weights": "e" * 64}
+    return prepared_earlier().model_copy(update=update)
+
+
+def test_a_search_that_was_prepared_earlier_keeps_its_pool() -> None:
+    # Spelled out: another name would train its teachers again.
+    assert requests().pool_folder(prepared_earlier()) == "local/pools/2ba33ecb9375f5c2"
+
+
+def test_other_pictures_under_the_same_labels_have_a_pool_of_their_own() -> None:
+    folders = {requests().pool_folder(prepared_now(pictures)) for pictures in "112"}
+    assert len(folders) == 2
+    assert requests().pool_folder(prepared_earlier()) not in folders
+
+
+def test_the_jobs_of_a_search_that_was_prepared_earlier_are_asked_what_they_were() -> None:
+    """Its image is pinned, and refuses fields that it does not know."""
+    built, prepared = requests(), prepared_earlier()
+    student = Candidate(3, detector("t"), built.spec.teachers.space.smallest, 0.5, *_best())
+    asked: list[Request] = [
+        built.prepare(),
+        built.base(prepared),
+        built.pool_phase(prepared, ()),
+        built.export("f", student, prepared, student),
+    ]
+    digests = [hashlib.sha256(canonical_json(one)).hexdigest()[:16] for one in asked]
+    assert digests == [
+        "68756ff38de785c5",
+        "42d26c1d832a31e9",
+        "3eb9719bfda80f4b",
+        "4e94e67dc3415943",
+    ]
+
+
+def test_every_later_job_is_told_what_was_seen() -> None:
+    built, prepared = requests(), prepared_now()
+    student = Candidate(3, detector("t"), built.spec.teachers.space.smallest, 0.5, *_best())
+    for asked in (
+        built.base(prepared),
+        built.pool_phase(prepared, ()),
+        built.export("f", student, prepared, student),
+    ):
+        assert asked.annotations == ("a" * 64, "b" * 64)
+        assert asked.pictures == prepared.files["pictures"]
+        assert type(asked).model_validate_json(canonical_json(asked)) == asked
+
+
+def test_the_weights_that_the_base_starts_from_are_seen_first() -> None:
+    built = requests(base={"architecture": ENCODING, "stem": 16, "weights": "base.pth"})
+    assert built.prepare().weights == "/place/of/manifest/base.pth"
+    base: BaseRequest = built.base(prepared_now())
+    assert (base.weights, base.weights_sha256) == (built.prepare().weights, "e" * 64)
+
+
+def _best() -> tuple[Any, float]:
+    return requests().spec.resolutions[0], 0.4

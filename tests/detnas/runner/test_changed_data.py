@@ -1,0 +1,246 @@
+"""A search whose data changes, with jobs that only pretend: it stops, and loses nothing."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.detnas.data_identity.data_sets import write_files
+from tests.detnas.runner.pretended_search import ENCODING, PretendedSearch
+
+DATASET = {
+    "source": {"directory": "data"},
+    "train": "labels/train.json",
+    "val": "labels/val.json",
+    "trainImages": "train",
+    "valImages": "val",
+}
+POOL = {"phases": [{"epochs": 1, "learningRate": "0.1"}]}
+BASE = {"architecture": ENCODING, "stem": 16, "weights": "base.pth", "train": {"epochs": 1}}
+REMEDY = "restore the old data, or give the search another metadata.name to search the new data"
+
+CHANGES: dict[str, tuple[str, str]] = {
+    "labels": ("data/labels/train.json", "the training annotations"),
+    "pictures of the same size": ("data/train/sub/a.png", "1 of 3 training pictures has changed"),
+    "weights": ("base.pth", "base.weights"),
+}
+
+
+def begin(folder: Path) -> PretendedSearch:
+    search = PretendedSearch(folder, spec={"dataset": DATASET, "base": BASE, "teachers": POOL})
+    search.write(trials=1)
+    write_files(folder / "data")
+    (folder / "base.pth").write_bytes(b"weights")
+    return search
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> PretendedSearch:
+    """A search that has succeeded; who changes its data restores it."""
+    search = begin(tmp_path_factory.mktemp("changed") / "search")
+    search.run()
+    return search
+
+
+def other_bytes(path: Path) -> None:
+    """Replace a file by one of the same name, size and date."""
+    time.sleep(0.02)  # file systems count time in steps
+    then = path.stat()
+    path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
+    os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns))
+
+
+def everything(search: PretendedSearch) -> dict[str, bytes]:
+    return {
+        str(path): path.read_bytes()
+        for path in sorted((search.folder / "store" / "local").rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("compared_before", [False, True], ids=["first look", "stamped"])
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_finished_search_refuses_other_data_and_loses_nothing(
+    finished: PretendedSearch, what: str, compared_before: bool
+) -> None:
+    name, words = CHANGES[what]
+    path = finished.folder / name
+    old = path.read_bytes()
+    if compared_before:
+        settle(finished)
+    before = everything(finished)
+    other_bytes(path)
+    finished.write(trials=2)
+    try:
+        said = finished.run(exit_code=1)
+        assert words in said
+        assert str(path) in said
+        assert "since the search began" in said
+        assert REMEDY in said
+        assert everything(finished) == before
+    finally:
+        path.write_bytes(old)
+        finished.write(trials=1)
+    finished.run()
+    assert everything(finished) == before
+
+
+def settle(search: PretendedSearch) -> None:
+    """Let the data be compared once it is old enough for its stamps to be trusted."""
+    stamps = list((search.folder / "store" / ".detnas").rglob("data-stamps.json"))
+    for path in stamps:
+        path.unlink()
+    time.sleep(2.2)
+    search.run()
+    assert list((search.folder / "store" / ".detnas").rglob("data-stamps.json"))
+
+
+def test_a_half_finished_search_goes_on_only_with_its_old_data(tmp_path: Path) -> None:
+    search = begin(tmp_path / "search")
+    search.faults({"trials/0000": ["exit 44"]})
+    search.run(exit_code=1)
+    before = everything(search)
+    labels = search.folder / "data/labels/val.json"
+    old = labels.read_bytes()
+    labels.write_bytes(b"{}")
+    assert f"the validation annotations {labels} have changed" in search.run(exit_code=1)
+    assert everything(search) == before
+    labels.write_bytes(old)
+    search.run()
+    result = search.records("trials/*/result.json")["trials/0000/result.json"]
+    assert (result["outcome"], result["attempt"]) == ("Succeeded", 2)
+
+
+def test_a_job_that_sees_other_data_stops_the_run_without_a_verdict(tmp_path: Path) -> None:
+    jobs = {"base": "base", "phase-0": "pool phase 0", "0000": "trial 0", "best": "export"}
+    search = begin(tmp_path / "search")
+    last = ["exit 1", "exit 1", "exit 44"]  # another failure would be the last
+    search.faults({job: last if job == "0000" else ["exit 44"] for job in jobs})
+    for job, name in jobs.items():
+        said = search.run(exit_code=1)
+        assert f"{name} saw other data than the search was prepared with" in said
+        starts = [key for key, _ in search.starts() if key.endswith(job)]
+        assert len(starts) == (3 if job == "0000" else 1)
+        assert not [key for key in search.results() if key.endswith(f"{job}/result.json")]
+    search.run()
+    results = [json.loads(content) for content in search.results().values()]
+    assert {result["outcome"] for result in results} == {"Succeeded"}
+    assert not list((search.folder / "store").rglob("failed-*.json"))
+
+
+def test_other_pictures_under_the_same_labels_train_their_own_pool(tmp_path: Path) -> None:
+    search = begin(tmp_path / "search")
+    search.run()
+    shutil.copytree(search.folder / "data" / "train", search.folder / "data" / "thermal")
+    begin_beside(search, "copied").run()
+    assert len(pools(search)) == 1, "the same pictures in another folder are the same"
+    for path in (search.folder / "data" / "thermal").rglob("*.png"):
+        other_bytes(path)
+    begin_beside(search, "other").run()
+    assert len(pools(search)) == 2
+
+
+def begin_beside(search: PretendedSearch, name: str) -> PretendedSearch:
+    dataset = {**DATASET, "trainImages": "thermal"}
+    beside = PretendedSearch(search.folder, name, {**search.spec, "dataset": dataset})
+    beside.write(trials=1)
+    return beside
+
+
+def pools(search: PretendedSearch) -> list[Path]:
+    return list((search.folder / "store" / "local" / "pools").iterdir())
+
+
+def test_a_search_that_an_earlier_version_prepared_goes_on(tmp_path: Path) -> None:
+    search = PretendedSearch(tmp_path / "search")  # its prepare result tells of no files
+    search.write(trials=1)
+    search.run()
+    write_files(search.folder / "data")
+    before = everything(search)
+    search.run()
+    assert everything(search) == before
+
+
+def test_a_picture_that_cannot_be_read_is_named(finished: PretendedSearch) -> None:
+    path = finished.folder / "data/train/b.png"
+    away = path.rename(finished.folder / "away")
+    path.symlink_to(path.name)  # a loop
+    try:
+        assert f"{path} cannot be compared" in finished.run(exit_code=1)
+    finally:
+        away.replace(path)
+
+
+@pytest.mark.parametrize("gone", ["data", "base.pth"])
+def test_what_is_not_there_any_more_is_no_other_data(finished: PretendedSearch, gone: str) -> None:
+    """The data set may be on another machine; the checkpoint is not read again."""
+    path = finished.folder / gone
+    away = path.rename(finished.folder / "away")
+    try:
+        finished.run()
+    finally:
+        away.rename(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said_on"),
+    [
+        (("validate", "search.yaml"), 2, "stderr"),
+        (("status", "search.yaml"), 0, "stdout"),
+        (("run", "search.yaml"), 1, "stderr"),
+    ],
+)
+def test_every_command_that_reads_the_data_says_that_it_has_changed(
+    commanded: PretendedSearch,
+    other_labels: str,
+    words: tuple[str, ...],
+    code: int,
+    said_on: str,
+) -> None:
+    ended = detnas(commanded, *words)
+    assert ended.returncode == code, ended.stderr
+    assert other_labels in getattr(ended, said_on)
+    assert REMEDY in getattr(ended, said_on)
+
+
+def test_commands_say_nothing_of_data_that_is_the_same(commanded: PretendedSearch) -> None:
+    for words in (("validate", "search.yaml"), ("status", "search.yaml")):
+        ended = detnas(commanded, *words)
+        assert ended.returncode == 0, ended.stderr
+        assert "changed" not in ended.stdout + ended.stderr
+
+
+@pytest.fixture(scope="module")
+def commanded(tmp_path_factory: pytest.TempPathFactory) -> PretendedSearch:
+    """A finished search in the store that commands use by default."""
+    search = begin(tmp_path_factory.mktemp("commanded") / "search")
+    search.store = str(search.folder / "runs")
+    search.write(trials=1)
+    search.run()
+    return search
+
+
+@pytest.fixture
+def other_labels(commanded: PretendedSearch) -> Iterator[str]:
+    """The labels are changed for a test; what is said of it."""
+    path = commanded.folder / "data/labels/train.json"
+    old = path.read_bytes()
+    path.write_bytes(b'{"images": []}')
+    yield f"the training annotations {path} have changed since the search began"
+    path.write_bytes(old)
+
+
+def detnas(search: PretendedSearch, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from detnas.cli import main; main()", *words],
+        cwd=search.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
