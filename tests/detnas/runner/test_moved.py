@@ -20,7 +20,7 @@ def project(folder: Path, annotations: str = '{"images": []}', store: str = "") 
     (folder / "data").mkdir(exist_ok=True)
     for name in ("t.json", "v.json"):
         (folder / "data" / name).write_text(annotations)
-    (folder / "base.pth").write_bytes(b"weights")
+    (folder / "base.pth").write_bytes((2).to_bytes(8, "little") + b"{}")  # safetensors
     return search
 
 
