@@ -1,13 +1,14 @@
 """What a busy machine costs a job on CPU: training steps a second, alone and beside busy loops.
 
-    python -m bench.busy [--rounds 6] [--threads 2]
+    python -m bench.busy [--rounds 6] [--threads 2] [--spins 0 1000 5000]
 
 For each way in which OpenMP's threads may wait, a process trains a thin ResNet-18 with as many
 threads as there are processors; only one of the processes runs at a time. In every round each of
 them is timed alone and then beside as many busy loops as there are processors, in turn, so that
 whatever else the machine does meets all alike. "beside/alone" is the median of the rounds' ratios;
 a fair share beside as many loops as threads is 0.5. Run it on a machine that is quiet otherwise:
-the spread of the steps alone says whether it was.
+the spread of the steps alone says whether it was. It takes two minutes; each of `--spins`, which
+compares other numbers of turns that GNU's OpenMP may spin, half a minute more.
 """
 
 import argparse
@@ -24,11 +25,11 @@ from statistics import median
 
 from detnas.processors import processors
 
-TRAINER, DEFAULT, ACTIVE = "detnas", "default", "active"
+TRAINER = "detnas"
 WAYS: dict[str, dict[str, str]] = {
-    TRAINER: {},  # passively: the trainer's own settings
-    DEFAULT: {},  # OpenMP's own: spin for some milliseconds, then sleep
-    ACTIVE: {"OMP_WAIT_POLICY": "ACTIVE"},
+    TRAINER: {},  # passively, as the trainer sets it up
+    "default": {},  # OpenMP's own: spin for some milliseconds, then sleep
+    "active": {"OMP_WAIT_POLICY": "ACTIVE"},
 }
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
@@ -46,6 +47,7 @@ class Trainer:
     """
 
     way: str
+    waiting: dict[str, str]
     threads: int
     alone: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
@@ -53,7 +55,7 @@ class Trainer:
     @contextmanager
     def started(self) -> Iterator[None]:
         clean = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-        environment = {**clean, **WAYS[self.way], "OMP_NUM_THREADS": str(self.threads)}
+        environment = {**clean, **self.waiting, "OMP_NUM_THREADS": str(self.threads)}
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "bench.busy", "--serve", self.way],
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -157,12 +159,18 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--threads", type=int, default=processors(), help="of each process")
-    parser.add_argument("--serve", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--spins", type=int, nargs="*", default=[], help="more to compare")
+    parser.add_argument("--serve", metavar="WAY", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         serve(arguments.serve)
         return
-    trainers = [Trainer(way, arguments.threads) for way in WAYS]
+    spins = {
+        f"spin {spins}": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": str(spins)}
+        for spins in arguments.spins
+    }
+    ways = {**WAYS, **spins}
+    trainers = [Trainer(way, waiting, arguments.threads) for way, waiting in ways.items()]
     with ExitStack() as started:
         for trainer in trainers:
             started.enter_context(trainer.started())

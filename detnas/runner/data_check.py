@@ -79,7 +79,7 @@ def _changes_since(search: OpenedSearch) -> list[str]:
         return []
     if not Path(location.root).is_dir():
         # A finished search may outlive its data set; one that moves has to bring it along.
-        moved = record.data != location
+        moved = record.data != location and prepared.annotations
         return [f"{record.data.root} is now {location.root}, which is gone"] if moved else []
     began = time.time()
     seen = SeenData(prepared.annotations, _listing(search, prepared))
