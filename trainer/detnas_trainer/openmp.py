@@ -7,12 +7,9 @@ from detnas.processors import affinity, processors
 
 _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 """The first is for every OpenMP. GNU's, which torch brings on Linux, also gets some microseconds
-of spinning: waking a thread takes longer, and a step of a small model has a thousand waits.
-
-Steps a second of such a model, two threads on two cores, over those with GNU's default of 300,000
-turns: 0.71 without spinning, 0.91 with 1000 turns, 0.94 with 2000, 0.98 with 5000. But beside two
-busy processes, over the same alone: 0.42 with 1000, 0.37 with 2000, 0.29 with 5000, 0.27 with the
-default (`bench/busy.py`). A turn takes up to three times as long on other processors.
+of spinning: waking a thread takes longer, and a step of a small model has a thousand waits. So the
+number weighs a job's speed alone against its speed beside others: `bench/busy.py` measures both,
+docs/measurements.md has the figures. A turn takes up to three times as long on other processors.
 """
 
 _OWN_WAITING = (*_WAITING, "KMP_BLOCKTIME")
