@@ -30,7 +30,7 @@ def affinity() -> int:
 
 
 def threads_asked_for(environment: Mapping[str, str] = os.environ) -> int | None:
-    """Return the threads that `OMP_NUM_THREADS` asks for; none where it is unset or no number."""
+    """Return the threads that `OMP_NUM_THREADS` asks for; None if it is unset or not a number."""
     outermost = environment.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(outermost) if outermost.isdecimal() and int(outermost) else None
 

@@ -12,6 +12,13 @@ from tools.pythons import find_pythons
 
 WORKERS = "2"
 DISTRIBUTED = ("-n", WORKERS, "--dist", "worksteal")
+TEST_VARIABLES = {
+    # One thread a worker: more only contend for the cores, and results stay comparable.
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # Tests call `main` in their own process, which an eight-bit locale would restart.
+    "PYTHONUTF8": "1",
+}
 NEWEST_PYTHON_TESTS = (
     *("tests/trainer", "--ignore=tests/trainer/launching", "-m", "not slow"),
     *("--ignore=tests/trainer/test_pod.py", "--ignore=tests/trainer/test_warm.py"),
@@ -24,22 +31,18 @@ def run_checks(environment: Environment, pytest_arguments: Sequence[str]) -> Non
     Raises:
         StepFailed: with the status of the check that failed.
     """
-    # One thread a worker: more only contend for the cores, and results stay comparable.
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    passive = {"OMP_WAIT_POLICY": "PASSIVE"}
-    # Tests call `main` in their own process, which an eight-bit locale would have started anew.
-    variables = {**environment.variables, **threads, **passive, "PYTHONUTF8": "1"}
+    variables = {**environment.variables, **TEST_VARIABLES}
     for title in ("ruff check", "ruff format --check", "lint-imports", "mypy"):
         name, *options = title.split()
         run_shown(title, [environment.program(name), *options], variables)
     if not pytest_arguments:
-        _test_on_newest_python(environment, threads)
+        _test_on_newest_python(environment)
     obtain_for_tests()
     command: Command = [environment.program("pytest"), *DISTRIBUTED, *pytest_arguments]
     run_shown("pytest", command, variables, own_ending=True)
 
 
-def _test_on_newest_python(environment: Environment, threads: dict[str, str]) -> None:
+def _test_on_newest_python(environment: Environment) -> None:
     """Run the trainer's quick tests in an environment of the newest Python, if it is another one.
 
     Raises:
@@ -53,4 +56,4 @@ def _test_on_newest_python(environment: Environment, threads: dict[str, str]) ->
     newest = Environment(environment.root, f".venv-{name}", interpreter)
     setup(newest)
     command: Command = [newest.program("pytest"), *DISTRIBUTED, "-q", *NEWEST_PYTHON_TESTS]
-    run_shown(f"pytest on Python {name}", command, {**newest.variables, **threads})
+    run_shown(f"pytest on Python {name}", command, {**newest.variables, **TEST_VARIABLES})

@@ -14,7 +14,7 @@ SEARCHES = Path("runs/local/searches")
 
 RESULTS = {
     "table and plots": "report/index.html",
-    "exported student": "students/best",
+    "exported detector": "students/best",
     "every trial": "trials",
 }
 

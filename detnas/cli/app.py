@@ -10,7 +10,7 @@ from detnas.cli.pools import pools
 from detnas.cli.report import report
 from detnas.cli.run import run
 from detnas.cli.status import status
-from detnas.cli.terminal import show_error
+from detnas.cli.terminal import keep_codes_off_files, show_error
 from detnas.cli.validate import validate
 from detnas.errors import UserError
 from detnas.standard_streams import guard_standard_streams
@@ -50,6 +50,7 @@ def main() -> None:
     """Run the command line; a user's error is one message on standard error and exit code 2."""
     ensure_utf8_mode()
     guard_standard_streams()
+    keep_codes_off_files()
     try:
         app()
     except UserError as error:

@@ -66,7 +66,7 @@ def print_record(record: Mapping[str, Any], form: Format) -> None:
 
 
 def write_record(record: Mapping[str, Any], form: Format) -> None:
-    """The same for a command that has done more: whether it could be written is nothing to it."""
+    """The same for a command whose main work is done, so that a failed write does not fail it."""
     text = _as_text(record, form, escaped=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -85,7 +85,7 @@ def _see_that_it_was_written() -> None:
     failure = failure_of(sys.stdout)
     if failure is None:
         return
-    if failure.errno == errno.EPIPE:  # who read has seen enough
+    if failure.errno == errno.EPIPE:  # the reader has closed the pipe
         raise typer.Exit(_PIPE_CLOSED)
     problem = f"standard output cannot be written ({failure.strerror})"
     show_error(UserError(problem, "send it elsewhere"))

@@ -42,8 +42,9 @@ def run(
 
     Whatever stops it, the same command goes on where it stopped, and repeats no finished trial.
 
-    Exit codes: 0 exported (the base itself, where no student is better), 1 the search can not go
-    on, 2 the manifest can not be used, 130 stopped by Ctrl-C (143 by SIGTERM).
+    Exit codes: 0 exported (the base itself, where no student is better), 1 the search cannot
+    continue, 2 the manifest cannot be used; stopped: 129 by closing the terminal, 130 by Ctrl-C,
+    143 by SIGTERM.
 
     Examples:
         detnas run search.yaml

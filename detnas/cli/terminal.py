@@ -4,6 +4,7 @@ import sys
 
 from rich.console import Console
 from rich.text import Text
+from typer import rich_utils
 
 
 def console(*, err: bool = False, width: int | None = None) -> Console:
@@ -18,6 +19,12 @@ def console(*, err: bool = False, width: int | None = None) -> Console:
     """
     stream = sys.stderr if err else sys.stdout
     return Console(file=stream, force_terminal=None if stream.isatty() else False, width=width)
+
+
+def keep_codes_off_files() -> None:
+    """Let Typer's own output, help and usage errors, follow the rule of `console`."""
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        rich_utils.FORCE_TERMINAL = False  # else FORCE_COLOR would decide
 
 
 def say(text: str, *, err: bool = False, style: str = "") -> None:

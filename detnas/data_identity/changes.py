@@ -60,7 +60,7 @@ class SeenData:
 
 def data_changed(changes: Sequence[str], since: str = "the search began") -> DataChangedError:
     """Return the error that names changes and says what to do."""
-    return DataChangedError(f"{'; '.join(changes)} since {since}", _REMEDY)
+    return DataChangedError(f"the data has changed since {since}: {'; '.join(changes)}", _REMEDY)
 
 
 def data_changes(

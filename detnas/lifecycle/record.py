@@ -86,8 +86,8 @@ def searches_named(store: Store, namespace: str, name: str) -> list[str]:
 def record_search(store: Store, search: str, record: SearchRecord) -> SearchRecord:
     """Write `search.json`, or bring it up to date; return what stands there.
 
-    What was recorded first stays, but for the manifest and where the data lies: a search goes on
-    with the image and the versions it began with.
+    What was recorded first stays, but for the manifest and where the data lies: a search keeps
+    the image and the versions it began with.
 
     Args:
         store: where the search lies.

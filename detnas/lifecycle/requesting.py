@@ -81,7 +81,9 @@ class Requesting:
         self, key: str, stored: StoredObject, kind: type[Request], places: Mapping[str, Any]
     ) -> None:
         before = parse_record(stored.data, f"{self.store.uri}/{key}", kind)
-        now = before.model_copy(update=places)
+        # A field that was left out stays so: an older trainer may not know it.
+        given = {name: place for name, place in places.items() if getattr(before, name) is not None}
+        now = before.model_copy(update=given)
         if now != before:
             replace_record(self.store, key, now, stored.version)
 

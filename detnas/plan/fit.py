@@ -65,8 +65,8 @@ def fit_warnings(
 
     Args:
         request: what the search plans.
-        train: of the training split; none where that is not known.
-        val: of the validation split; none where that is not known.
+        train: of the training split; None if unknown.
+        val: of the validation split; None if unknown.
     """
     found: list[str] = []
     if train is not None and train.images:

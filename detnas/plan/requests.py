@@ -66,8 +66,11 @@ class SearchRequests:
 
     @property
     def weights(self) -> str | None:
-        """Path or URI of the checkpoint that the base starts from, if there is one."""
-        weights = self.spec.base.weights
+        """Path or URI of the checkpoint that the base starts from, if there is one.
+
+        A search that takes over another one's base reads none.
+        """
+        weights = self.spec.base.weights if self.spec.warm_start is None else None
         if weights is None or "://" in weights:
             return weights
         if self.folder is None:

@@ -50,8 +50,8 @@ class PrepareRequest(Schema):
 
     Attributes:
         weights: path or URI of the checkpoint that the base starts from.
-        trainings: every training that follows; none where nobody said.
-        anchor_scale: of the detector; none where nobody said.
+        trainings: every training that follows; empty if unknown.
+        anchor_scale: of the detector; None if unknown.
     """
 
     kind: Literal["Prepare"] = "Prepare"

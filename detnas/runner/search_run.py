@@ -5,10 +5,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from detnas.data_identity import data_changed
+from detnas.errors import UserError
 from detnas.lifecycle.claim import PoolClaim
 from detnas.lifecycle.collecting import WeightCollector
 from detnas.lifecycle.failures import set_aside_failures
@@ -239,9 +240,10 @@ class SearchRun:
             )
 
     def _data_changed(self, end: Ended) -> RunError:
-        if changes := changes_since(self._search):
-            error = data_changed(changes)
-            return RunError(error.problem, error.remedy)
+        with suppress(UserError):  # what cannot be compared is in the job's log
+            if changes := changes_since(self._search):
+                error = data_changed(changes)
+                return RunError(error.problem, error.remedy)
         return RunError(
             f"{job_name(end.job.due)} saw other data than the search was prepared with; "
             f"the end of its log:\n{end.log_end}",

@@ -60,7 +60,7 @@ def check_address(weights: str) -> None:
     scheme, separator, _ = weights.partition("://")
     if separator and scheme not in _SCHEMES:  # the rest of a URL may hold credentials
         raise WeightsFileError(
-            f"a {scheme}:// address is not supported",
+            f"{scheme}:// addresses are not supported",
             "download the checkpoint, and give its path or an s3:// URI",
         )
 

@@ -42,7 +42,7 @@ def test_a_job_that_ended_without_a_result_is_settled_before_anything_else() -> 
 
 def test_a_job_whose_data_has_changed_gets_no_result_and_is_not_made_anew() -> None:
     changed = Restraint(halted=Reason("DataChanged", "the annotations have changed"))
-    seen = replace(RUNNING, ended=True, data_changed=True)
+    seen = replace(RUNNING, ended=True, exhausted=True, data_changed=True)
     assert decided(SEARCHING, seen, changed) == Steps()
 
 

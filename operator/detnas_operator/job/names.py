@@ -42,7 +42,8 @@ def _ending(due: DueJob, folder: str) -> str:
         return f"-pool-{due.number}"
     if due.verb in (Verb.FINETUNE, Verb.EXPORT):
         again = _AGAIN.search(folder.rpartition("/")[2])
-        return f"-{due.verb}{again.group() if again else ''}"
+        # "-export-base" would be the base's Job of a search whose name ends with "-export".
+        return f"-{due.verb}{again.group() if again else ''}".replace("-base", "base")
     return f"-{due.verb}"
 
 

@@ -1,7 +1,7 @@
 """Jobs that ended because their data is not what the search was prepared with.
 
 That is no verdict on what they were for: none gets a result. Their Jobs stay in the cluster as the
-record of it, also across restarts, until the user resumes the search and they are made anew.
+record of it, also across restarts, until the user resumes the search, which recreates them.
 """
 
 from collections.abc import Mapping

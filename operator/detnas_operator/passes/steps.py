@@ -90,8 +90,7 @@ def steps(
 
 def _needs_result(job: SeenJob) -> bool:
     """Whether nobody but us will write its result."""
-    over = (job.ended and not job.data_changed) or job.exhausted
-    return over and not job.has_result
+    return (job.ended or job.exhausted) and not (job.data_changed or job.has_result)
 
 
 def _named(jobs: Mapping[str, SeenJob], wanted: Callable[[SeenJob], bool]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from detnas_operator.status.obstacles import (
 Condition = Mapping[str, Any]
 
 WITH_WARNINGS = "AcceptedWithWarnings"
-"""The manifest does not fit the data, which the data check found; the search goes on."""
+"""The manifest does not fit the data, which the data check found; the search continues."""
 
 _LONGEST = 1000
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")

@@ -175,6 +175,16 @@ def test_a_file_gets_no_codes_whatever_is_forced(search: PretendedSearch) -> Non
     assert ESCAPE not in ended.stdout
 
 
+@pytest.mark.parametrize("words", [["--help"], ["status", "--nope"], ["run"]])
+def test_help_and_usage_errors_in_a_file_have_no_codes(
+    search: PretendedSearch, words: list[str]
+) -> None:
+    forced = dict.fromkeys(("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"), "1")
+    ended = detnas(search, *words, env=forced)
+    assert ended.stdout + ended.stderr
+    assert ESCAPE not in ended.stdout + ended.stderr
+
+
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_a_reader_that_has_seen_enough_ends_a_command_quietly(
     finished: PretendedSearch, form: str

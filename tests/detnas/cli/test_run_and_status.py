@@ -170,7 +170,7 @@ def test_parallelism_is_checked(finished: PretendedSearch) -> None:
 
 @pytest.mark.parametrize(
     ("weights", "said"),
-    [("base.pth", "base.pth is empty"), ("https://example.com/r50.pth", "https:// address")],
+    [("base.pth", "base.pth is empty"), ("https://example.com/r50.pth", "https:// addresses")],
 )
 def test_run_refuses_weights_that_are_no_checkpoint_before_anything_is_started(
     tmp_path: Path, weights: str, said: str

@@ -95,7 +95,7 @@ def test_weights_at_a_url_are_refused(manifest, source, monkeypatch, capsys):
     manifest.write_text(text.replace("train: {}", "weights: https://example.com/r50.pth"))
     code, _, err = _run(monkeypatch, capsys, manifest)
     assert code == 2
-    assert "spec.base.weights: a https:// address is not supported; download the check" in err
+    assert "spec.base.weights: https:// addresses are not supported; download the check" in err
 
 
 @pytest.mark.parametrize("name", ["train.json", "val.json"])

@@ -152,6 +152,7 @@ def test_many_files_have_the_stamps_that_few_have(
 def test_the_error_says_what_to_do() -> None:
     said = str(data_changed(["the training annotations a.json have changed", "b is gone"]))
     assert said == (
-        "the training annotations a.json have changed; b is gone since the search began; restore "
-        "the old data, or give the search another metadata.name to search the new data"
+        "the data has changed since the search began: the training annotations a.json have "
+        "changed; b is gone; restore the old data, or give the search another metadata.name to "
+        "search the new data"
     )

@@ -232,7 +232,7 @@ def other_labels(commanded: PretendedSearch) -> Iterator[str]:
     path = commanded.folder / "data/labels/train.json"
     old = path.read_bytes()
     path.write_bytes(b'{"images": []}')
-    yield f"the training annotations {path} have changed since the search began"
+    yield f"the training annotations {path} have changed"
     path.write_bytes(old)
 
 

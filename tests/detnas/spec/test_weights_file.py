@@ -134,6 +134,6 @@ def test_paths_and_supported_addresses_pass(weights: str) -> None:
 def test_other_addresses_are_refused_without_showing_credentials(scheme: str) -> None:
     with pytest.raises(WeightsFileError) as caught:
         check_address(f"{scheme}://someone:secret@example.com/r50.pth?token=secret")
-    assert f"a {scheme}:// address is not supported" in str(caught.value)
+    assert f"{scheme}:// addresses are not supported" in str(caught.value)
     assert "download the checkpoint" in caught.value.remedy
     assert "secret" not in str(caught.value)

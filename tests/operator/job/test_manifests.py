@@ -59,7 +59,7 @@ def test_another_winner_is_finetuned_and_exported_under_another_name() -> None:
     assert job_name("r18", finetune, "n/searches/r18-1/finetune-0012") == "r18-finetune-0012"
     assert job_name("r18", export, "n/searches/r18-1/students/best-0012") == "r18-export-0012"
     base = "n/searches/r18-1/students/best-base"
-    assert job_name("r18", export, base) == "r18-export-base"
+    assert job_name("r18", export, base) == "r18-exportbase"
     again = "n/searches/r18-1/students/best-0012-2"
     assert job_name("r18", export, again) == "r18-export-0012-2"
 

@@ -200,7 +200,7 @@ def test_weights_at_a_url_are_refused_before_anything_is_stored() -> None:
     refusal = admit(resource({"base": base}), SETTINGS)
     assert isinstance(refusal, Reason)
     assert refusal.reason == "InvalidSpec"
-    assert "spec.base.weights: a https:// address is not supported" in refusal.message
+    assert "spec.base.weights: https:// addresses are not supported" in refusal.message
 
 
 def test_a_record_does_not_say_who_a_search_is_and_what_its_pods_may_be() -> None:

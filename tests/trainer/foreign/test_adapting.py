@@ -97,7 +97,7 @@ def test_other_classes_are_refused_by_name_with_base_train_as_the_remedy() -> No
     checkpoint = Checkpoint(state, numbers("cat dog bird"))
     with pytest.raises(OtherClassesError) as caught:
         adapt(checkpoint, state_for(3), numbers("cat fish bird"))
-    assert "they lack fish; they have besides dog" in caught.value.problem
+    assert "they lack fish; they also have dog" in caught.value.problem
     assert "base.train" in caught.value.remedy
 
 
@@ -119,7 +119,7 @@ def test_another_number_of_classes_is_refused_unless_the_base_is_trained(
     checkpoint, wanted = Checkpoint(state, names), numbers("1 2 3")
     said = r"lack|fc_cls\.weight is \(81, 16\), not \(4, 16\)"
     if names:
-        said = r"they have besides 0, 4, 5, 6, 7, and 72 more; add base\.train"
+        said = r"they also have 0, 4, 5, 6, 7, and 72 more; add base\.train"
     with pytest.raises(OtherClassesError, match=said):
         adapt(checkpoint, fresh, wanted)
     adapted = adapt(checkpoint, fresh, wanted, new_classes=True)

@@ -58,7 +58,7 @@ def test_annotations_that_changed_since_the_search_began_are_refused(
     seen = tuple(sha256_of(root / name) for name in (data.train, data.val))
     uri = workplace.put(workplace.base_request(KEY, annotations=(seen[0], "0" * 64)))
     assert jobs.run("base", uri) == 44
-    said = f"the validation annotations {root / data.val} have changed since the search was prep"
+    said = f"the validation annotations {root / data.val} have changed"
     assert said in capsys.readouterr().err
     uri = workplace.put(workplace.base_request("local/unchanged", annotations=seen))
     assert jobs.run("base", uri) == 0
@@ -140,7 +140,7 @@ def test_weights_of_other_classes_are_a_base_only_with_training(
     torch.save(content, foreign)
     refused = take_over(workplace, "local/as-it-is", foreign)
     assert refused.outcome is Outcome.INVALID
-    assert "they lack disc, square; they have besides cat, dog; add base.train" in refused.message
+    assert "they lack disc, square; they also have cat, dog; add base.train" in refused.message
     trained = take_over(workplace, "local/trained", foreign, epochs=1)
     assert trained.outcome is Outcome.SUCCEEDED
     assert "the class layers are initialised afresh" in trained.notes[0]
@@ -163,8 +163,8 @@ WRONG: dict[str, tuple[bytes, str]] = {
         ("unsafe.pth", "holds more than tensors"),
         ("cut.safetensors", "can not be read as safetensors"),
         ("other.safetensors", "do not fit the detector"),
-        ("https://example.com/r18.pth", "a https:// address is not supported; download"),
-        ("torchvision://resnet18", "a torchvision:// address is not supported"),
+        ("https://example.com/r18.pth", "https:// addresses are not supported; download"),
+        ("torchvision://resnet18", "torchvision:// addresses are not supported"),
         (None, "training.epochs is 0 and there are no weights"),
         *((f"{kind}.pth", said) for kind, (_, said) in WRONG.items()),
     ],

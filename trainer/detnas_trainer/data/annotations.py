@@ -254,7 +254,7 @@ class _Checker:
             sides=np.array([entry["bbox"] for entry in entries], dtype=np.float64),
             areas=np.array([entry["area"] for entry in entries], dtype=np.float64),
             crowds=np.array([entry["iscrowd"] for entry in entries], dtype=bool),
-            marked=np.array([entry.get("ignore", 0) for entry in entries], dtype=bool),
+            marked=np.array([entry.get("ignore") or 0 for entry in entries], dtype=bool),
             sizes=sizes[index],
         )
 

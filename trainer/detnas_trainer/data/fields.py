@@ -64,11 +64,12 @@ def _is_box(value: Any) -> bool:
 
 
 def _is_area(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= _LARGEST_AREA
+    """Also below 0, which a polygon drawn clockwise gives: such a box is passed over."""
+    return _is_number(value) and value <= _LARGEST_AREA
 
 
 def _is_flag(value: Any) -> bool:
-    return _is_whole(value) and value in (0, 1)
+    return isinstance(value, int) and value in (0, 1)
 
 
 _WHOLE = Rule(_is_whole, "it must be a whole number")
@@ -85,10 +86,10 @@ RULES = {
     "bbox": Rule(
         _is_box, "write [x, y, width, height] in pixels; width and height cannot be negative"
     ),
-    "area": Rule(_is_area, f"it must be a number from 0 to {_LARGEST_AREA:.0f}"),
+    "area": Rule(_is_area, f"it must be a number of at most {_LARGEST_AREA:.0f}"),
     "iscrowd": Rule(_is_flag, "it must be 0, or 1 for a crowd"),
     "ignore": Rule(
-        lambda value: isinstance(value, bool) or _is_flag(value), "it must be 0 or 1, or left out"
+        lambda value: value is None or _is_flag(value), "it must be 0 or 1, or left out"
     ),
 }
 """The rule for each field of an entry."""

@@ -75,7 +75,7 @@ def check_images(
         files: name and annotated (width, height) in pixels.
         resolutions: sizes that the images will be resized to.
         workers: threads; by default one for each processor that this process may use.
-        checked: is told, time and again, how many more images were looked at.
+        checked: called now and then with the number of images checked since the last call.
     """
 
     def check(file: tuple[str, Size]) -> Problem | bool:

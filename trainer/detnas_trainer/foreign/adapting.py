@@ -110,7 +110,7 @@ def _other_names(given: tuple[str, ...] | None, wanted: tuple[str, ...]) -> str:
     """Say which classes differ; nothing if none does, or the checkpoint's are not known."""
     absent = [name for name in wanted if given is not None and name not in given]
     extra = [name for name in given or () if name not in wanted]
-    kinds = (("lack", absent), ("have besides", extra))
+    kinds = (("lack", absent), ("also have", extra))
     said = "; they ".join(f"{kind} {listed(names)}" for kind, names in kinds if names)
     return said and f"the checkpoint's classes are not the data set's: they {said}"
 

@@ -23,6 +23,7 @@ from detnas_trainer.jobs.job import Job, opened_job
 from detnas_trainer.jobs.last_words import leave_last_words
 from detnas_trainer.jobs.logs import kept_log
 from detnas_trainer.jobs.outcomes import EXIT_CODES, Failure, classify
+from detnas_trainer.training.interruption import Interrupted
 
 log = logging.getLogger("detnas_trainer")
 
@@ -81,6 +82,8 @@ def _carried_out(verb: str, job: Job[Any]) -> Result:
     """
     try:
         result = _function(verb)(job)
+    except Interrupted:
+        raise  # at once: the next attempt compares the data before it uses the checkpoint
     except Exception:
         job.check_data_again()
         raise

@@ -39,7 +39,8 @@ class UnchangedData:
         """Compare all of it.
 
         Raises:
-            DataChangedError: it is not the same.
+            DataChangedError: it is not the same. Checkpoints are deleted: an attempt that was
+                killed may have made them with either data.
         """
         self._stamps = self._look()
         location = self._job.request.data
@@ -47,6 +48,7 @@ class UnchangedData:
         with self._job.activity("comparing"):
             changes = data_changes(self._seen, location, self._splits, watcher.told)
         if changes:
+            self._job.checkpoints.discard()
             raise data_changed([one.replace(location.root, self._root) for one in changes], SINCE)
 
     def check_again(self) -> None:
