@@ -7,7 +7,7 @@ from detnas.data_identity.changes import (
     data_changes,
     file_change,
 )
-from detnas.data_identity.listing import list_pictures
+from detnas.data_identity.listing import list_pictures, load_listing
 from detnas.data_identity.stamps import FileStamps, stamps_of
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "data_changes",
     "file_change",
     "list_pictures",
+    "load_listing",
     "stamps_of",
 ]

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from detnas.data_identity.places import SPLITS, Split, find_picture, pictures_of
+from detnas.records.artifacts import Artifact
 from detnas.records.data_listing import DataListing
 from detnas.records.settings import DataLocation
+from detnas.store import Store
+from detnas.store.artifacts import fetch_artifact, parse_record
 from detnas.store.durable_files import sha256_of
 
 Watch = Callable[[int, int], None]
@@ -52,6 +55,18 @@ def list_pictures(
     for (split, name), size in sizes.items():
         found[split][name] = (size, digests.get((split, name), ""))
     return DataListing(train=found["train"], val=found["val"])
+
+
+def load_listing(store: Store, artifact: Artifact | None) -> DataListing | None:
+    """Return the listing that a record names; none in records of an earlier version.
+
+    Raises:
+        StoreError: it is not there, or is damaged.
+    """
+    if artifact is None:
+        return None
+    content = fetch_artifact(store, artifact).read_bytes()
+    return parse_record(content, f"{store.uri}/{artifact.key}", DataListing)
 
 
 def _hashed(sizes: Mapping[_Key, int]) -> list[_Key]:

@@ -12,17 +12,17 @@ from detnas.data_identity import (
     data_changed,
     data_changes,
     file_change,
+    load_listing,
     stamps_of,
 )
 from detnas.data_identity.stamps import newest_change
 from detnas.errors import UserError
 from detnas.lifecycle.record import load_search_record
 from detnas.records import keys
-from detnas.records.data_listing import DataListing
 from detnas.records.results import Outcome, PrepareResult
 from detnas.runner.opening import OpenedSearch
 from detnas.schema import Schema
-from detnas.store.artifacts import canonical_json, fetch_artifact, load_record, parse_record
+from detnas.store.artifacts import canonical_json, load_record
 
 _STAMPS = "data-stamps.json"
 _SETTLED = 2.0
@@ -82,7 +82,7 @@ def _changes_since(search: OpenedSearch) -> list[str]:
         moved = record.data != location and prepared.annotations
         return [f"{record.data.root} is now {location.root}, which is gone"] if moved else []
     began = time.time()
-    seen = SeenData(prepared.annotations, _listing(search, prepared))
+    seen = SeenData(prepared.annotations, load_listing(search.store, prepared.pictures))
     weights = _local_weights(search)
     stamps = stamps_of([*seen.files(location), *([weights] if weights else [])])
     known = _KnownStamps(data=_digests(prepared), files=stamps)
@@ -101,14 +101,6 @@ def _prepared(search: OpenedSearch) -> PrepareResult | None:
     key = keys.result_key(keys.prepare_folder(search.requests.search))
     result = load_record(search.store, key, PrepareResult)
     return result if result is not None and result.outcome is Outcome.SUCCEEDED else None
-
-
-def _listing(search: OpenedSearch, prepared: PrepareResult) -> DataListing | None:
-    if prepared.pictures is None:
-        return None
-    path = fetch_artifact(search.store, prepared.pictures)
-    uri = f"{search.store.uri}/{prepared.pictures.key}"
-    return parse_record(path.read_bytes(), uri, DataListing)
 
 
 def _local_weights(search: OpenedSearch) -> Path | None:

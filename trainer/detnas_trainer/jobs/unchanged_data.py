@@ -8,11 +8,10 @@ from detnas.data_identity import (
     SeenData,
     data_changed,
     data_changes,
+    load_listing,
     stamps_of,
 )
 from detnas.data_identity.places import Split
-from detnas.records.data_listing import DataListing
-from detnas.store.artifacts import fetch_artifact, parse_record
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.watcher import Watcher
 
@@ -32,7 +31,8 @@ class UnchangedData:
         self._job = job
         self._splits = splits
         self._root = root
-        self._seen = _seen(job)
+        listing = load_listing(job.folder.store, job.request.pictures)
+        self._seen = SeenData(job.request.annotations, listing)
         self._stamps: FileStamps = {}
 
     def check(self) -> None:
@@ -68,12 +68,3 @@ class UnchangedData:
 
     def _look(self) -> FileStamps:
         return stamps_of(self._seen.files(self._job.request.data, self._splits))
-
-
-def _seen(job: Job[Any]) -> SeenData:
-    request, listing = job.request, None
-    if request.pictures is not None:
-        path = fetch_artifact(job.folder.store, request.pictures)
-        uri = f"{job.folder.store.uri}/{request.pictures.key}"
-        listing = parse_record(path.read_bytes(), uri, DataListing)
-    return SeenData(request.annotations, listing)
