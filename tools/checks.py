@@ -10,7 +10,7 @@ from tools.kubernetes import obtain_for_tests
 from tools.process import Command, run_shown, say
 from tools.pythons import find_pythons
 
-WORKERS = "2"
+WORKERS = "3"  # on 2 cores: the tests of the operator mostly wait for Kubernetes
 DISTRIBUTED = ("-n", WORKERS, "--dist", "worksteal")
 TEST_VARIABLES = {
     # One thread a worker: more only contend for the cores, and results stay comparable.

@@ -28,7 +28,7 @@ from tests.trainer.conftest import CLASSES
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOMS = 3
-PATIENCE = 300.0
+PATIENCE = 500.0
 """Seconds for what takes one minute on an idle machine, of which the Job controller waits 20."""
 
 SETTINGS = {"jobs": {"ttlSeconds": 3600, "env": {"DETNAS_CHECKPOINT_SECONDS": "0"}}}
