@@ -95,10 +95,15 @@ def test_a_killed_runner_loses_and_repeats_nothing(
 
 
 def killed_search(folder: Path, moment: tuple[int, float], in_a_write: bool) -> PretendedSearch:
-    """A search that was killed; one that ends before its moment is left, as a late one may."""
+    """A search that was killed.
+
+    One that ends before its moment, as one on a machine that has become quicker may, is left; the
+    next moment is a write earlier.
+    """
+    writes, seconds = moment
     for number in range(TRIES):
         search = small_search(folder / f"search-{number}")
-        if kill_at(search, moment, in_a_write=in_a_write):
+        if kill_at(search, (writes - number, seconds), in_a_write=in_a_write):
             return search
     raise AssertionError("every search ended before the moment came")
 
