@@ -10,8 +10,8 @@ from typer import rich_utils
 def console(*, err: bool = False, width: int | None = None) -> Console:
     """Return a console for standard output, or standard error, as it is now.
 
-    A file or a pipe gets neither colours nor cursor codes, whatever the environment asks for; a
-    terminal none where ``NO_COLOR`` or ``TERM=dumb`` says so.
+    A file or a pipe gets neither colours nor cursor codes, whatever the environment asks for;
+    nor does a terminal with ``NO_COLOR`` or ``TERM=dumb``.
 
     Args:
         err: whether it is for standard error.

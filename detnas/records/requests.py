@@ -80,7 +80,7 @@ class DataRequest(Schema):
 
 
 class TrainingRequest(DataRequest):
-    """What every job that trains or evaluates is told.
+    """What every job that trains or evaluates is asked.
 
     Attributes:
         seed: every draw of the job follows from this and the iteration.

@@ -1,4 +1,4 @@
-"""Data that changes under a search, with real training: it stops, and goes on with the old data."""
+"""Data that changes under a search, with real training: it stops until the old data is back."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A job that sees other data than the data check says so; with the old data the search goes on."""
+"""A job that sees changed data says so; once the old data is back the search continues."""
 
 import time
 
