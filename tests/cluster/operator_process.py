@@ -17,7 +17,7 @@ from tests.ports import free_ports
 
 START_SECONDS = 120
 STOP_SECONDS = 60
-INHERITED = ("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
+INHERITED = ("PATH", "PYTHONPATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class OperatorProcess:
