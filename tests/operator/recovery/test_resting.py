@@ -31,13 +31,15 @@ class Passes:
         self._reconciler.reconcile(self._key)
         return self._requests() - before
 
-    def come_to_rest(self) -> None:
-        """Make passes until nothing is kept of the search.
+    def come_to_rest(self) -> int:
+        """Make passes until nothing is kept of the search; return the requests to S3.
 
         Where the last operator stopped before it had told all, the first pass tells it, and the
         search is kept until that has lasted.
         """
+        before = self._requests()
         eventually(lambda: self.make() == 0 and not self.keeps_search())
+        return self._requests() - before
 
     def keeps_search(self) -> bool:
         """Whether the reconciler holds anything of the search in memory."""
@@ -64,11 +66,11 @@ def ended(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
 
 def test_a_search_that_is_over_is_read_once(ended: Scene) -> None:
     passes = Passes(ended)
-    first = passes.make()
-    passes.come_to_rest()
+    first, until_rest = passes.make(), passes.come_to_rest()
     status, later = ended.status(), [passes.make() for _ in range(3)]
-    print(f"requests to S3: first pass {first}, later ones {later}")
+    print(f"requests to S3: first pass {first}, until rest {until_rest}, later ones {later}")
     assert first > 0
+    assert until_rest == 0
     assert later == [0, 0, 0]
     assert not passes.keeps_search()
     assert ended.status() == status
