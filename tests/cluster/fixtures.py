@@ -64,12 +64,13 @@ def play_pods(cluster: ControlPlane) -> Iterator[Callable[[Behaviour], PodPlayer
 @pytest.fixture
 def operators(tmp_path: Path) -> Iterator[Callable[..., OperatorProcess]]:
     """Make operators, not yet started: the arguments are those of `OperatorProcess`, less the
-    folder. When the test ends they are killed.
+    folder; they are forked unless it is said. When the test ends they are killed.
     """
     made: list[OperatorProcess] = []
 
     def make(installation: Installation, **options: Any) -> OperatorProcess:
-        made.append(OperatorProcess(installation, tmp_path / f"operator-{len(made)}", **options))
+        folder = tmp_path / f"operator-{len(made)}"
+        made.append(OperatorProcess(installation, folder, **{"forked": True, **options}))
         return made[-1]
 
     yield make

@@ -19,6 +19,11 @@ class Process:
     popen: subprocess.Popen[bytes]
     log: Path
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.popen.pid
+
     def is_running(self) -> bool:
         """Whether it has not ended."""
         return self.popen.poll() is None

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.installation import install
@@ -10,14 +12,18 @@ from tests.cluster.waiting import eventually
 from tests.seaweed import S3Server
 
 
+@pytest.mark.parametrize("forked", [False, True])
 def test_an_operator_becomes_ready_is_killed_comes_back_and_ends(
     cluster: ControlPlane,
     namespace: str,
     s3_server: S3Server,
     operators: Callable[..., OperatorProcess],
+    *,
+    forked: bool,
 ) -> None:
     with FaultProxy(cluster.api.server, cluster.api.ca) as proxy:
-        operator = operators(install(cluster, s3_server, [namespace]), server=proxy.url)
+        installation = install(cluster, s3_server, [namespace])
+        operator = operators(installation, server=proxy.url, forked=forked)
         operator.start()
         eventually(lambda: any(call.is_watch for call in proxy.journal.calls))
         operator.kill()

@@ -28,7 +28,8 @@ def stage(
     rooms = [make_namespace(cluster, "room") for _ in range(request.module.ROOMS)]
     installation = install(cluster, s3_server, rooms)
     settings = SETTINGS | getattr(request.module, "SETTINGS", {})
-    operator = OperatorProcess(installation, tmp_path_factory.mktemp("operator"), settings=settings)
+    folder = tmp_path_factory.mktemp("operator")
+    operator = OperatorProcess(installation, folder, settings=settings, forked=True)
     trainer = PretendedTrainer(s3_server)
     scripts = Scripts(succeeds(work=trainer))
     operator.start()

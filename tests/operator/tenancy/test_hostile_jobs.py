@@ -136,7 +136,7 @@ def test_hostile_records_harm_their_own_search_only(
     store.put(trainer.victim, b"x" * 100)
     restarted = threading.Event()
     player = play_pods(behaviour(trainer, restarted))
-    operator = operators(installation, settings={"resyncSeconds": 5})
+    operator = operators(installation, settings={"resyncSeconds": 5}, forked=False)
     operator.start()
     for name in EVIL:
         apply(cluster, evil, name, trials=2)
