@@ -8,6 +8,7 @@ from detnas_operator.cluster.errors import (
     NotFound,
     Refused,
     Terminating,
+    TooLarge,
     TooManyRequests,
     Unavailable,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Refused",
     "Snapshot",
     "Terminating",
+    "TooLarge",
     "TooManyRequests",
     "Unavailable",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from detnas_operator.cluster.connection import Answer, Connection, Request
-from detnas_operator.cluster.errors import ClusterError, NotFound, Unavailable
+from detnas_operator.cluster.errors import ClusterError, NotFound, TooLarge, Unavailable
 from detnas_operator.cluster.kinds import KINDS
 from detnas_operator.cluster.refusals import failure
 
@@ -67,6 +67,8 @@ class KubernetesClient:
         selector: str = "",
         fields: str = "",
         limit: int = PAGE,
+        *,
+        most_bytes: int | None = None,
     ) -> Iterator[Object]:
         """Yield the objects of a namespace (None: of all), page by page.
 
@@ -74,8 +76,9 @@ class KubernetesClient:
             selector: label selector, ``a=b,c in (d, e)``; empty for all.
             fields: field selector, ``a=b,c=d``; empty for all.
             limit: objects to a page.
+            most_bytes: of a page; where it has more, smaller pages are read.
         """
-        for page in self._pages(kind, namespace, selector, limit, fields):
+        for page in self._pages(kind, namespace, selector, limit, fields, most_bytes):
             yield from page.items
 
     def snapshot(
@@ -214,7 +217,13 @@ class KubernetesClient:
         return bool(review.get("status", {}).get("allowed"))
 
     def _pages(
-        self, kind: str, namespace: str | None, selector: str, limit: int, fields: str = ""
+        self,
+        kind: str,
+        namespace: str | None,
+        selector: str,
+        limit: int,
+        fields: str = "",
+        most_bytes: int | None = None,
     ) -> Iterator[Snapshot]:
         query = {"limit": str(limit)}
         if selector:
@@ -224,7 +233,15 @@ class KubernetesClient:
         path = KINDS[kind].path(namespace)
         what = f"list {kind} of {namespace or 'all namespaces'}"
         while True:
-            page = _object(self._read(Request("GET", path, query), what))
+            request = Request("GET", path, query, most_bytes=most_bytes)
+            try:
+                page = _object(self._read(request, what))
+            except TooLarge:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 8)
+                query["limit"] = str(limit)
+                continue
             metadata = page.get("metadata", {})
             yield Snapshot(tuple(page.get("items") or ()), metadata.get("resourceVersion", ""))
             if not metadata.get("continue"):

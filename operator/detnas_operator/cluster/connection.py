@@ -13,7 +13,7 @@ from kubernetes.client.rest import RESTClientObject, should_bypass_proxies
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 
 from detnas import __version__
-from detnas_operator.cluster.errors import Refused, Unavailable
+from detnas_operator.cluster.errors import Refused, TooLarge, Unavailable
 
 USER_AGENT = f"detnas-operator/{__version__}"
 CONNECT_SECONDS = 5.0
@@ -22,13 +22,18 @@ READ_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ask of the server: HTTP verb, path, query, and a body that becomes JSON."""
+    """What to ask of the server: HTTP verb, path, query, and a body that becomes JSON.
+
+    Attributes:
+        most_bytes: of the answer; None for any number.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] | None = None
     body: object = None
     content_type: str = "application/json"
+    most_bytes: int | None = None
 
     @property
     def target(self) -> str:
@@ -71,6 +76,7 @@ class Connection:
 
         Raises:
             Unavailable: no answer came; what was asked for may or may not have been done.
+            TooLarge: the answer has more than ``request.most_bytes``.
         """
         body = request.body
         try:
@@ -81,13 +87,15 @@ class Connection:
                 headers=self._headers(request.content_type),
                 timeout=self._timeout,
                 retries=False,
+                preload_content=False,
             )
+            data = _body(response, request)
         except urllib3.exceptions.HTTPError as error:
             # Where one idle connection was cut off in silence, the others were, too.
             self._pool.clear()
             problem = f"no answer from the API server at {self._server} ({error})"
             raise Unavailable(problem, "check the network and that it runs") from error
-        return Answer(response.status, response.headers, response.data)
+        return Answer(response.status, response.headers, data)
 
     def authorization(self) -> str:
         """Return the Authorization header's value, read anew where it expires; may be empty."""
@@ -118,6 +126,19 @@ class Connection:
         if authorization := self.authorization():
             headers["Authorization"] = authorization
         return headers
+
+
+def _body(response: urllib3.BaseHTTPResponse, request: Request) -> bytes:
+    most = request.most_bytes
+    if most is None:
+        return response.data
+    data = response.read(most + 1)
+    if len(data) > most:
+        response.close()  # the rest is not worth reading, so the connection cannot be used again
+        problem = f"the answer to {request.method} {request.path} has more than {most} bytes"
+        raise TooLarge(problem, "remove large annotations from the objects there")
+    response.release_conn()
+    return data
 
 
 def connect(connections: int) -> Connection:

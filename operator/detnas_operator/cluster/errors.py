@@ -53,6 +53,10 @@ class Refused(ClusterError):
     """
 
 
+class TooLarge(ClusterError):
+    """The answer is larger than its reader wants to hold in memory."""
+
+
 class TooManyRequests(ClusterError):
     """The server asks to be left alone for ``retry_after`` seconds (429)."""
 

@@ -1,53 +1,35 @@
-"""Why Jobs do not run: looked up from pods and events, which are not watched."""
+"""How the Jobs of a search stand, by what was last seen of their pods."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from detnas_operator.job.pods import ENDED, owned, phase
-from detnas_operator.job.state import JobState, job_state
-from detnas_operator.passes.search_jobs import SearchJobs
+from detnas_operator.job.seen_pods import SeenPods
+from detnas_operator.job.state import JobState, Waiting, job_state
 
 Object = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why Jobs do not run, as last looked up.
-
-    Attributes:
-        pods: of the search's Jobs.
-        refused: why a pod of a Job could not be created, by the Job's name.
-    """
-
-    pods: Sequence[Object] = ()
-    refused: Mapping[str, str] = field(default_factory=dict)
-
-
-def job_states(
-    jobs: Mapping[str, Object], explanation: Explanation, now: datetime
-) -> dict[str, JobState]:
+def job_states(jobs: Mapping[str, Object], seen: SeenPods, now: datetime) -> dict[str, JobState]:
     """How each Job stands, and why it does not run, as far as that was looked up."""
-    refused = explanation.refused
     return {
-        name: job_state(job, explanation.pods, now, refused.get(name, ""))
+        name: job_state(job, seen.pods_of(job), now, seen.refusal(job))
         for name, job in jobs.items()
     }
 
 
-def explain(jobs: SearchJobs, waiting: Iterable[str]) -> Explanation:
-    """Look up why Jobs do not run.
+def unexplained(jobs: Mapping[str, Object], states: Mapping[str, JobState]) -> list[Object]:
+    """Return the Jobs that wait for a reason which only their pods can say.
 
-    Args:
-        jobs: the search's Jobs in the cluster.
-        waiting: names of those that do not run.
+    A suspended Job has no pods: nothing about it changes before its own object does.
     """
-    pods, seen = jobs.live_pods(), jobs.all()
-    lacking = [seen[name] for name in waiting if name in seen and _lacks_pods(seen[name], pods)]
-    return Explanation(pods, jobs.refusals(lacking) if lacking else {})
+    return [jobs[name] for name in _waiting(states) if not is_suspended(jobs[name])]
 
 
-def _lacks_pods(job: Object, pods: Sequence[Object]) -> bool:
-    live = sum(phase(pod) not in ENDED for pod in owned(job, pods))
-    return live < int(job["spec"].get("parallelism") or 1)
+def is_suspended(job: Object) -> bool:
+    """Whether Kueue, or somebody, holds back all pods of a Job."""
+    return bool(job["spec"].get("suspend"))
+
+
+def _waiting(states: Mapping[str, JobState]) -> Iterable[str]:
+    return (name for name, state in states.items() if isinstance(state, Waiting))

@@ -1,6 +1,6 @@
 """Gathers, at the end of a pass, what the status will say."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,18 +8,18 @@ from typing import Any
 from detnas.lifecycle.status import search_status
 from detnas.plan.stages import DueJob, Plan
 from detnas.records.results import Outcome
+from detnas_operator.job.seen_pods import SeenPods
 from detnas_operator.job.state import JobState, Running, Waiting, WaitingReason
-from detnas_operator.passes.explaining import Explanation, explain, job_states
+from detnas_operator.passes.explaining import is_suspended, job_states, unexplained
 from detnas_operator.passes.memory import SearchMemory, parse_time, seconds_since
 from detnas_operator.passes.observing import Naming
+from detnas_operator.passes.pod_lookup import PodLookup
 from detnas_operator.passes.restraint import Restraint
 from detnas_operator.passes.search_jobs import SearchJobs, has_ended, purpose
 from detnas_operator.passes.undone import Undone
 from detnas_operator.status.findings import ActiveJob, Findings, Reason
 
 Object = dict[str, Any]
-EXPLAIN_SECONDS = 10.0
-"""Why Jobs wait is looked up this often; kubectl's users look again about as fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Finding:
     Attributes:
         memory: of the search.
         jobs: its Jobs in the cluster.
+        lookup: knows why Jobs do not run.
         naming: names what is due.
         decided: what was due.
         restraint: what kept the search from starting more.
@@ -39,6 +40,7 @@ class Finding:
 
     memory: SearchMemory
     jobs: SearchJobs
+    lookup: PodLookup
     naming: Naming
     decided: Plan
     restraint: Restraint
@@ -76,14 +78,13 @@ class Finding:
         memory = self.memory
         live = {name: job for name, job in self.jobs.all().items() if not has_ended(job)}
         now = datetime.now(UTC)
-        states = job_states(live, memory.explanation, now)
-        waiting = [name for name, state in states.items() if isinstance(state, Waiting)]
-        if not waiting:
-            memory.explanation = Explanation()
-        elif seconds_since(memory.explained, self.now) >= EXPLAIN_SECONDS:
+        states = job_states(live, memory.seen_pods, now)
+        if waiting := unexplained(live, states):
             with self.undone:
-                memory.explanation, memory.explained = explain(self.jobs, waiting), self.now
-            states = job_states(live, memory.explanation, now)
+                memory.seen_pods = self.lookup.look(self.jobs.key.namespace, waiting)
+            states = job_states(live, memory.seen_pods, now)
+        else:
+            memory.seen_pods = SeenPods()
         return {purpose(job): _active_job(name, job, states[name]) for name, job in live.items()}
 
     def _read_attempts(self, active: Mapping[DueJob, ActiveJob]) -> None:
@@ -92,16 +93,21 @@ class Finding:
         begun = [due for due, job in active.items() if _has_begun(job.state)]
         folders = [folder for due in begun if (folder := self.naming.folder(due))]
         self.memory.read_attempts(folders, self.now)
-        self._look_up_pods([job.name for job in active.values()])
+        self._look_up_pods(active.values())
 
-    def _look_up_pods(self, names: list[str]) -> None:
+    def _look_up_pods(self, active: Collection[ActiveJob]) -> None:
+        """Look up what pods hold of nodes; those of Jobs that wait were listed with others'."""
         jobs = self.jobs.all()
-        live = [jobs[name] for name in names if name in jobs]
+        live = [jobs[job.name] for job in active if job.name in jobs]
+        waiting = {job.name for job in active if isinstance(job.state, Waiting)}
         now, before = datetime.now(UTC), self.memory.running.read
         if before is not None and (now - before).total_seconds() < self.progress_seconds / 2:
             return  # as after a start: the pass had to know their time before it decided
         with self.undone:
-            self.memory.running.look_up(live, self.jobs.pods_of(*names), now)
+            others = (jobs[name] for name in waiting if name in jobs)
+            found = [pod for job in others for pod in self.memory.seen_pods.pods_of(job)]
+            running = [job.name for job in active if job.name not in waiting]
+            self.memory.running.look_up(live, found + self.jobs.pods_of(*running), now)
             return
         self.memory.attempts_read = None  # the next pass asks again: does it last?
 
@@ -119,4 +125,10 @@ def _has_begun(state: JobState) -> bool:
 def _active_job(name: str, job: Object, state: JobState) -> ActiveJob:
     started = parse_time(job.get("status", {}).get("startTime"))
     waiting_since = started or parse_time(job["metadata"].get("creationTimestamp"))
-    return ActiveJob(name=name, state=state, started=started, waiting_since=waiting_since)
+    return ActiveJob(
+        name=name,
+        state=state,
+        started=started,
+        waiting_since=waiting_since,
+        suspended=is_suspended(job),
+    )

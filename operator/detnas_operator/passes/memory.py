@@ -28,8 +28,8 @@ from detnas.records.results import Outcome
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.store.errors import StoreError
+from detnas_operator.job.seen_pods import SeenPods
 from detnas_operator.passes.admission import Admitted, with_current_settings
-from detnas_operator.passes.explaining import Explanation
 from detnas_operator.passes.running_pods import RunningPods
 from detnas_operator.passes.stopped_jobs import StoppedJobs
 
@@ -53,8 +53,7 @@ class SearchMemory:
         published: folders of running jobs whose result was seen when that was read.
         patched: when its status was last written.
         done_since: when a running Job's result was first seen, by the Job's name.
-        explanation: why its Jobs do not run, as last looked up.
-        explained: when that was.
+        seen_pods: why its Jobs do not run, as last looked up.
         live_uid: who has a name now, of the searches in this namespace.
         given: sees to the pool it names and to the search it goes on from.
         claim: our side of the pool's claim; none until the pool's folder is known.
@@ -79,8 +78,7 @@ class SearchMemory:
     patched: float | None = None
     running: RunningPods = field(default_factory=RunningPods)
     done_since: dict[str, float] = field(default_factory=dict)
-    explanation: Explanation = field(default_factory=Explanation)
-    explained: float | None = None
+    seen_pods: SeenPods = field(default_factory=SeenPods)
     live_uid: LiveUid = field(default=lambda _name: None)
     given: Given = field(init=False)
     claim: PoolClaim | None = None

@@ -25,6 +25,7 @@ from detnas_operator.passes.deletion import (
 from detnas_operator.passes.halting import Halting
 from detnas_operator.passes.memory import SearchMemory, begin, parse_time, seconds_since
 from detnas_operator.passes.pass_time import LONGEST_PASS, at_most
+from detnas_operator.passes.pod_lookup import PodLookup
 from detnas_operator.passes.publishing import Publisher
 from detnas_operator.passes.resting import Resting
 from detnas_operator.passes.search_jobs import SearchJobs
@@ -74,6 +75,7 @@ class Reconciler:
         self._failures: dict[SearchKey, int] = {}
         self._undone: dict[SearchKey, int] = {}
         self._resting = Resting()
+        self._lookup = PodLookup(client, clock)
         self._stores = Stores(shared_pools=settings.storage.shared_pools)
 
     def reconcile(self, key: SearchKey) -> Again:
@@ -198,6 +200,7 @@ class Reconciler:
         return SearchPass(
             memory=memory,
             jobs=jobs,
+            lookup=self._lookup,
             settings=self._settings,
             clock=self._clock,
             resumed=was_suspended(status) and not memory.spec.suspend,
@@ -250,6 +253,7 @@ class Reconciler:
             self._failures.get(key, 0),
             holds_pool=memory is not None and memory.claim is not None and memory.claim.held,
             progress_seconds=self._settings.progress_seconds,
+            now=datetime.now(UTC),
         )
         quiet = after is None and not written and since >= self._settings.progress_seconds
         if quiet and self._resting.take_in(key, resource, findings, self._jobs(key, resource)):

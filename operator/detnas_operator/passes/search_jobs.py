@@ -1,7 +1,6 @@
 """The Jobs of one search in the cluster: seen through the cache, started and ended here."""
 
 import logging
-from collections.abc import Container, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
@@ -24,7 +23,6 @@ from detnas_operator.telemetry.logs import about
 Object = dict[str, Any]
 MOST_PODS = 2000
 """Pods that are looked at: whoever may make pods could make any number with our labels."""
-MOST_EVENTS = 5000
 LOG_LINES = 400
 LOG_BYTES = 256 * 1024
 
@@ -76,21 +74,6 @@ class SearchJobs:
             return []
         selector = f"{self._selector},batch.kubernetes.io/job-name in ({','.join(names)})"
         return list(islice(self.client.list("pods", self.key.namespace, selector), MOST_PODS))
-
-    def refusals(self, lacking: Iterable[Object]) -> dict[str, str]:
-        """Return why the Job controller can not create pods of these Jobs, by name.
-
-        A quota or a policy that refuses a pod shows in these events and nowhere else. One that is
-        older than the Job's last pod says nothing of the next.
-        """
-        names = {str(job["metadata"]["uid"]): job["metadata"]["name"] for job in lacking}
-        refused = self._last_events("FailedCreate", names)
-        created = self._last_events("SuccessfulCreate", refused) if refused else {}
-        return {
-            names[uid]: str(event.get("message", ""))
-            for uid, event in refused.items()
-            if uid not in created or _last_seen(created[uid]) <= _last_seen(event)
-        }
 
     def start(self, objects: list[Object]) -> Reason | None:
         """Create a Job with what it needs; return why that can not be, for now.
@@ -157,13 +140,6 @@ class SearchJobs:
     def _selector(self) -> str:
         return f"{SEARCH_LABEL}={self.key.name}"
 
-    def _last_events(self, reason: str, uids: Container[str]) -> dict[str, Object]:
-        """Return the last event for a reason of each of these Jobs that has one, by uid."""
-        fields = f"reason={reason},involvedObject.kind=Job"
-        events = self.client.list("events", self.key.namespace, fields=fields)
-        own = [one for one in islice(events, MOST_EVENTS) if _about(one) in uids]
-        return {_about(one): one for one in sorted(own, key=_last_seen)}
-
     def _existing(self, kind: str, name: str) -> Reason | None:
         found = self.client.get(kind, self.key.namespace, name)
         if found is None:
@@ -206,14 +182,6 @@ def has_ended(job: Object) -> bool:
         condition["type"] in ("Complete", "Failed") and condition["status"] == "True"
         for condition in job.get("status", {}).get("conditions", ())
     )
-
-
-def _about(event: Object) -> str:
-    return str(event["involvedObject"].get("uid", ""))
-
-
-def _last_seen(event: Object) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _refusal(body: Object, error: Refused) -> Reason:

@@ -18,11 +18,13 @@ from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job.pods import owned
 from detnas_operator.passes.changed_data import changed_data
+from detnas_operator.passes.explaining import is_suspended
 from detnas_operator.passes.finding import Finding
 from detnas_operator.passes.gpu_time import used_gpu_seconds
 from detnas_operator.passes.lost_logs import LostLogs, has_failed_pods
 from detnas_operator.passes.memory import SearchMemory
 from detnas_operator.passes.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
+from detnas_operator.passes.pod_lookup import PodLookup
 from detnas_operator.passes.restraint import Restraint, restraint
 from detnas_operator.passes.search_jobs import (
     SearchJobs,
@@ -51,6 +53,7 @@ class SearchPass:
     Attributes:
         memory: of the search.
         jobs: its Jobs in the cluster.
+        lookup: knows why Jobs do not run.
         settings: the administrator's.
         clock: seconds, rising.
         resumed: the user has just resumed the search: what failed is tried again.
@@ -60,6 +63,7 @@ class SearchPass:
 
     memory: SearchMemory
     jobs: SearchJobs
+    lookup: PodLookup
     settings: OperatorSettings
     clock: Callable[[], float]
     resumed: bool = False
@@ -118,7 +122,7 @@ class SearchPass:
         memory, jobs = self.memory, self.jobs
         if memory.running.read is None:  # or those that run would seem to have used nothing
             with self.undone:
-                live = jobs.live()
+                live = {n: job for n, job in jobs.live().items() if not is_suspended(job)}
                 memory.running.look_up(live.values(), jobs.pods_of(*live), datetime.now(UTC))
         return used_gpu_seconds(memory, jobs, self._naming, trained_pool=self._trained_pool())
 
@@ -264,6 +268,7 @@ class SearchPass:
         return Finding(
             memory=self.memory,
             jobs=self.jobs,
+            lookup=self.lookup,
             naming=self._naming,
             decided=self._decided,
             restraint=self._restraint,

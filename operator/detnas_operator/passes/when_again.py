@@ -1,7 +1,10 @@
 """When a search is looked at again, though nothing happened to it or to its Jobs."""
 
+from datetime import datetime, timedelta
+
 from detnas_operator.job.state import Running, Waiting
-from detnas_operator.status.findings import Findings
+from detnas_operator.status.findings import ActiveJob, Findings
+from detnas_operator.status.obstacles import PATIENCE_SECONDS
 
 POOL_POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10.0
@@ -12,7 +15,12 @@ LONGEST_TROUBLE_SECONDS = 60.0
 
 
 def when_again(
-    findings: Findings, failures: int, *, holds_pool: bool, progress_seconds: float
+    findings: Findings,
+    failures: int,
+    *,
+    holds_pool: bool,
+    progress_seconds: float,
+    now: datetime,
 ) -> float | None:
     """Return after how many seconds to look again; none where the resync will do.
 
@@ -21,12 +29,13 @@ def when_again(
         failures: passes in a row that failed for a lasting reason.
         holds_pool: our claim to the pool is to be kept up.
         progress_seconds: how often the progress of running Jobs is read.
+        now: the time, with its zone.
     """
     if failures:
         return min(LONGEST_TROUBLE_SECONDS, TROUBLE_SECONDS * 2.0 ** min(failures - 1, 9))
     if findings.troubles:
         return TROUBLE_SECONDS
-    states = [job.state for job in findings.jobs.values()]
+    states = [job.state for job in findings.jobs.values() if not _is_left_alone(job, now)]
     wishes = []
     if findings.pool_holder:
         wishes.append(POOL_POLL_SECONDS)
@@ -37,3 +46,9 @@ def when_again(
     if any(isinstance(state, Running) for state in states):
         wishes.append(progress_seconds)
     return min(wishes, default=None)
+
+
+def _is_left_alone(job: ActiveJob, now: datetime) -> bool:
+    """Whether a Job is suspended, and that is in the status: only its own object changes it."""
+    told = timedelta(seconds=PATIENCE_SECONDS)
+    return job.suspended and (job.waiting_since is None or now - job.waiting_since > told)

@@ -31,12 +31,14 @@ class ActiveJob:
         state: how it is.
         started: when its first pod began; none before that.
         waiting_since: when it was created, or last stopped running; none if that is long ago.
+        suspended: nothing about it changes before its Job's own object does.
     """
 
     name: str
     state: JobState
     started: datetime | None = None
     waiting_since: datetime | None = None
+    suspended: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from detnas_operator.cluster import (
     NotFound,
     Refused,
     Terminating,
+    TooLarge,
     Unavailable,
 )
 from detnas_operator.cluster.connection import Connection, connect
@@ -213,3 +214,15 @@ def test_says_how_to_reach_a_cluster_where_there_is_none(monkeypatch: pytest.Mon
     monkeypatch.setenv("KUBECONFIG", "/nowhere/kubeconfig")
     with pytest.raises(Refused, match="set KUBECONFIG"):
         connect(1)
+
+
+def test_large_objects_are_read_in_smaller_pages(client: KubernetesClient, namespace: str) -> None:
+    """Any tenant may put 250 KB of annotations on each of its pods."""
+    for number in range(12):
+        body = managed(f"large-{number:02}")
+        body["metadata"]["annotations"] = {"note": "x" * 200_000}
+        client.create("jobs", namespace, body)
+    found = client.list("jobs", namespace, most_bytes=1 << 20)
+    assert [one["metadata"]["name"] for one in found] == [f"large-{n:02}" for n in range(12)]
+    with pytest.raises(TooLarge, match="more than 100000 bytes"):
+        list(client.list("jobs", namespace, most_bytes=100_000))

@@ -9,7 +9,8 @@ from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import connect
 from detnas_operator.job.state import Waiting, WaitingReason
-from detnas_operator.passes.explaining import explain, job_states
+from detnas_operator.passes.explaining import job_states
+from detnas_operator.passes.pod_lookup import PodLookup
 from detnas_operator.passes.search_jobs import SearchJobs
 from tests.cluster.admission import QUOTAS, forbid
 from tests.cluster.api import EVENTS, PODS
@@ -35,7 +36,8 @@ def wait_of(jobs: SearchJobs, name: str) -> Waiting:
     """How a Job that runs no pod is found a minute from now."""
     jobs.list_again()
     found, later = jobs.all(), datetime.now(UTC) + timedelta(minutes=1)
-    state = job_states(found, explain(jobs, found), later)[name]
+    lookup = PodLookup(jobs.client)
+    state = job_states(found, lookup.look(jobs.key.namespace, found.values()), later)[name]
     assert isinstance(state, Waiting)
     return state
 

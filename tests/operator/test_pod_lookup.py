@@ -1,0 +1,213 @@
+"""One look at a namespace serves all its searches; what stays the same is listed less often."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from detnas_operator.cluster import Unavailable
+from detnas_operator.passes.pod_lookup import (
+    BURST,
+    JOBS_A_LIST,
+    LONGEST_PAUSE,
+    RATE,
+    SHORTEST_PAUSE,
+    PodLookup,
+)
+
+Object = dict[str, Any]
+
+
+@dataclass
+class Cluster:
+    """Lists what it holds, and counts that; `now` is the time.
+
+    Attributes:
+        lists: kind and selectors of each list.
+        takes: seconds that a list takes.
+    """
+
+    pods: list[Object] = field(default_factory=list)
+    events: list[Object] = field(default_factory=list)
+    created: list[Object] = field(default_factory=list)
+    lists: list[tuple[str, str, str, str]] = field(default_factory=list)
+    now: float = 0.0
+    takes: float = 0.0
+    away: bool = False
+
+    def clock(self) -> float:
+        return self.now
+
+    def list(
+        self,
+        kind: str,
+        namespace: str | None,
+        selector: str = "",
+        fields: str = "",
+        *,
+        most_bytes: int | None = None,
+    ) -> Iterator[Object]:
+        assert most_bytes
+        if self.away:
+            raise Unavailable("the server fails", status=500)
+        self.now += self.takes
+        self.lists.append((kind, str(namespace), selector, fields))
+        if kind == "pods":
+            return iter(self.pods)
+        return iter(self.created if "SuccessfulCreate" in fields else self.events)
+
+
+def a_job(uid: str, version: int = 1) -> Object:
+    return {"metadata": {"uid": uid, "resourceVersion": str(version)}, "spec": {}}
+
+
+def a_pod(uid: str, job: str, **metadata: Any) -> Object:
+    owners = [{"kind": "Job", "uid": job, "controller": True}]
+    return {"metadata": {"name": uid, "uid": uid, "ownerReferences": owners, **metadata}}
+
+
+def an_event(uid: str, reason: str, second: int, message: str = "") -> Object:
+    return {
+        "reason": reason,
+        "message": message or reason,
+        "involvedObject": {"uid": uid},
+        "lastTimestamp": f"2026-11-22T12:00:{second:02}Z",
+    }
+
+
+def test_a_thousand_waiting_searches_cost_a_few_lists_a_minute() -> None:
+    cluster = Cluster()
+    lookup = PodLookup(cluster, cluster.clock)
+    jobs = [a_job(f"job-{number}") for number in range(1000)]
+    for second in range(600):
+        cluster.now = float(second)
+        for job in jobs[second % 10 :: 10]:  # each search asks every 10 s
+            lookup.look("team-a", [job])
+    later = [call for call in cluster.lists if call[0] == "events"]
+    assert len(later) <= 15
+    assert len(cluster.lists) <= 15 * (1 + 1000 / JOBS_A_LIST + 1)
+
+
+def test_searches_of_a_namespace_share_one_look() -> None:
+    cluster = Cluster(pods=[a_pod("pod-1", "one"), a_pod("pod-2", "two")])
+    lookup = PodLookup(cluster, cluster.clock)
+    lookup.look("team-a", [a_job("one")])
+    cluster.now = SHORTEST_PAUSE
+    for uid in ("two", "three"):
+        lookup.look("team-a", [a_job(uid)])
+    cluster.now = 2 * SHORTEST_PAUSE
+    lookup.look("team-a", [a_job("three")])
+    cluster.now = 3 * SHORTEST_PAUSE
+    seen = lookup.look("team-a", [a_job("one")])
+    assert [len(seen.pods_of(a_job(uid))) for uid in ("one", "two", "three")] == [1, 1, 0]
+    assert len(cluster.lists) == 2 * 4
+    lookup.look("team-b", [a_job("one")])
+    assert len(cluster.lists) == 2 * 5
+
+
+def test_what_stays_the_same_is_listed_less_often_until_a_job_changes() -> None:
+    cluster, times = Cluster(), []
+    lookup = PodLookup(cluster, cluster.clock)
+    for second in range(600):
+        cluster.now, before = float(second), len(cluster.lists)
+        lookup.look("team-a", [a_job("one", version=2 if second > 500 else 1)])
+        if len(cluster.lists) > before:
+            times.append(second)
+    pauses = [after - before for before, after in pairwise(times)]
+    assert pauses[0] == SHORTEST_PAUSE
+    assert max(pauses) == LONGEST_PAUSE
+    changed = next(second for second in times if second > 500)
+    assert changed - 500 <= SHORTEST_PAUSE
+
+
+def test_a_slow_server_is_asked_less_often() -> None:
+    cluster = Cluster(takes=1.0)
+    lookup = PodLookup(cluster, cluster.clock)
+    lookup.look("team-a", [a_job("one")])
+    cluster.now += 30
+    lookup.look("team-a", [a_job("one", version=2)])
+    assert len(cluster.lists) == 2
+    cluster.now += 10
+    lookup.look("team-a", [a_job("one", version=2)])
+    assert len(cluster.lists) == 4
+
+
+def test_lists_of_all_namespaces_together_are_bounded() -> None:
+    cluster = Cluster()
+    lookup = PodLookup(cluster, cluster.clock)
+    for second in range(60):
+        cluster.now = float(second)
+        for number in range(300):
+            lookup.look(f"team-{number}", [a_job(f"{number}", version=second)])
+    assert len(cluster.lists) <= BURST + 60 * RATE + 2
+
+
+def test_a_pod_is_known_by_its_owner_whatever_its_labels_and_without_its_annotations() -> None:
+    large = {"note": "x" * 250_000, "batch.kubernetes.io/job-completion-index": "3"}
+    pod = a_pod("pod-1", "one", labels={"detnas.dev/search": "other"}, annotations=large)
+    cluster = Cluster(pods=[pod, a_pod("pod-2", "foreign")])
+    (kept,) = PodLookup(cluster, cluster.clock).look("team-a", [a_job("one")]).pods_of(a_job("one"))
+    assert kept["metadata"]["annotations"] == {"batch.kubernetes.io/job-completion-index": "3"}
+    assert len(str(kept)) < 1000
+    ((_, _, selector, _), *_) = cluster.lists
+    assert selector == "batch.kubernetes.io/controller-uid in (one)"
+
+
+def test_the_events_of_pods_and_jobs_are_kept_in_order_and_others_are_not() -> None:
+    events = [
+        an_event("pod-1", "FailedMount", 9, "y" * 100_000),
+        an_event("pod-1", "FailedScheduling", 3),
+        an_event("stranger", "FailedMount", 4),
+    ]
+    cluster = Cluster(pods=[a_pod("pod-1", "one")], events=events)
+    seen = PodLookup(cluster, cluster.clock).look("team-a", [a_job("one")])
+    (pod,) = seen.pods_of(a_job("one"))
+    told = seen.events_of(pod)
+    assert [event["reason"] for event in told] == ["FailedScheduling", "FailedMount"]
+    assert len(told[-1]["message"]) < 3000
+    assert set(seen.events) == {"pod-1"}
+
+
+@pytest.mark.parametrize(("created", "refusal"), [(3, "exceeded quota"), (5, "")])
+def test_a_refusal_counts_until_a_pod_is_created(created: int, refusal: str) -> None:
+    cluster = Cluster(
+        events=[an_event("one", "FailedCreate", 4, "exceeded quota")],
+        created=[an_event("one", "SuccessfulCreate", created)],
+    )
+    seen = PodLookup(cluster, cluster.clock).look("team-a", [a_job("one")])
+    assert seen.refusal(a_job("one")) == refusal
+
+
+def test_a_failure_is_raised_to_each_search_and_tried_again_soon() -> None:
+    cluster = Cluster(pods=[a_pod("pod-1", "one")])
+    lookup = PodLookup(cluster, cluster.clock)
+    lookup.look("team-a", [a_job("one")])
+    cluster.away, cluster.now = True, 60.0
+    for uid in ("one", "two"):
+        with pytest.raises(Unavailable):
+            lookup.look("team-a", [a_job(uid)])
+    cluster.away, cluster.now = False, 63.0
+    assert lookup.look("team-a", [a_job("one")]).pods_of(a_job("one"))
+
+
+def test_a_pass_never_waits_for_another_that_looks() -> None:
+    began, go = threading.Event(), threading.Event()
+
+    class Slow(Cluster):
+        def list(self, *arguments: Any, **options: Any) -> Iterator[Object]:
+            began.set()
+            assert go.wait(10)
+            return super().list(*arguments, **options)
+
+    cluster = Slow(pods=[a_pod("pod-1", "one")])
+    lookup = PodLookup(cluster, cluster.clock)
+    thread = threading.Thread(target=lookup.look, args=("team-a", [a_job("one")]))
+    thread.start()
+    assert began.wait(10)
+    assert not lookup.look("team-a", [a_job("one")]).pods_of(a_job("one"))
+    go.set()
+    thread.join(10)
+    assert lookup.look("team-a", [a_job("one")]).pods_of(a_job("one"))
