@@ -10,11 +10,13 @@ from pydantic import BaseModel
 
 from detnas.architecture.blocks import FAMILIES, Family
 from detnas.schema import FRACTION
+from detnas.spec.affinity import NodeRequirement, PodRequirement
 from detnas.spec.base import Base
 from detnas.spec.dataset import Dataset, DataSource, VolumeClaim
-from detnas.spec.jobs import Jobs, Toleration
+from detnas.spec.job_fields import KindFields, Resources, Toleration
+from detnas.spec.jobs import Jobs
 from detnas.spec.manifest import SearchSpec
-from detnas.spec.patterns import LABEL_KEY, WORDS
+from detnas.spec.patterns import ENV_NAME, LABEL_KEY, RESOURCE_NAME, WORDS
 from detnas.spec.reserved import RESERVED_ANNOTATIONS, RESERVED_LABELS, is_reserved
 from detnas.spec.storage import Storage, WarmStart
 from detnas.spec.teachers import PAPER_PHASES, DepthRange, Phase, Teachers
@@ -183,11 +185,11 @@ def _supernet_holds_every_projection() -> Rule:
     )
 
 
-def _keys(field: str) -> Rule:
-    fits = f"k.size() <= 317 && k.matches(r'{LABEL_KEY}')"
+def _keys(field: str, pattern: str = LABEL_KEY, longest: int = 317) -> Rule:
+    fits = f"k.size() <= {longest} && k.matches(r'{pattern}')"
     return Rule(
         f"!has(self.{field}) || self.{field}.all(k, {fits})",
-        f"a key is wrong; {WORDS[LABEL_KEY]}",
+        f"a key is wrong; {WORDS[pattern]}",
         f".{field}",
     )
 
@@ -200,6 +202,18 @@ def _reserved(field: str, beginnings: tuple[str, ...]) -> Rule:
         f".{field}",
     )
 
+
+_VALUES = (
+    Rule(
+        "!(self.operator in ['In', 'NotIn']) || self.?values.orValue([]).size() > 0",
+        "operators In and NotIn take values; give at least one",
+    ),
+    Rule(
+        "!(self.operator in ['Exists', 'DoesNotExist']) || self.?values.orValue([]).size() == 0",
+        "operators Exists and DoesNotExist take no values; leave values out",
+    ),
+)
+_KIND_FIELDS = (_keys("nodeSelector"), _keys("env", ENV_NAME, 64))
 
 _ON_CLUSTER = "(has(self.source.persistentVolumeClaim) || has(self.source.s3))"
 
@@ -267,8 +281,19 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             "tolerationSeconds needs effect: NoExecute",
         ),
     ),
+    NodeRequirement: (
+        *_VALUES,
+        Rule(
+            "!(self.operator in ['Gt', 'Lt']) || (has(self.values) && self.values.size() == 1"
+            " && self.values[0].matches('^[0-9]+$'))",
+            'operators Gt and Lt take one integer as a string, such as ["4"]',
+        ),
+    ),
+    PodRequirement: _VALUES,
+    Resources: (_keys("extended", RESOURCE_NAME),),
+    KindFields: _KIND_FIELDS,
     Jobs: (
-        _keys("nodeSelector"),
+        *_KIND_FIELDS,
         _keys("podLabels"),
         _reserved("podLabels", RESERVED_LABELS),
         _keys("podAnnotations"),

@@ -7,9 +7,15 @@ stands at `spec` and asks on both sides whether the field is there.
 from pydantic import BaseModel
 
 from detnas.resource.rules import Rule
+from detnas.spec.jobs import Jobs
 from detnas.spec.manifest import SearchSpec
 from detnas.spec.search import Search
 from detnas.spec.storage import Storage
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
 
 MUTABLE: dict[str, frozenset[str] | None] = {
     "suspend": None,
@@ -18,6 +24,7 @@ MUTABLE: dict[str, frozenset[str] | None] = {
     "retention": None,
     "search": frozenset({"trials", "parallelism", "patience"}),
     "storage": frozenset({"onDelete"}),
+    "jobs": frozenset(_names(Jobs)) - {"image"},  # what runs the code decides results
 }
 """Fields of `spec` that may change: as a whole, or some of their own fields only."""
 
@@ -30,7 +37,7 @@ IN_A_NEW_SEARCH = (
 )
 """How what is fixed is corrected, for messages about any search."""
 
-_SECTIONS: dict[str, type[BaseModel]] = {"search": Search, "storage": Storage}
+_SECTIONS: dict[str, type[BaseModel]] = {"search": Search, "storage": Storage, "jobs": Jobs}
 
 
 def transition_rules() -> tuple[Rule, ...]:
@@ -65,7 +72,3 @@ def _present(root: str, path: tuple[str, ...]) -> str:
     """Whether a field and everything around it is there."""
     ends = range(1, len(path) + 1)
     return f"({' && '.join('has(' + '.'.join((root, *path[:end])) + ')' for end in ends)})"
-
-
-def _names(model: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]

@@ -40,6 +40,16 @@ IMAGE = (
 )
 
 CPU = r"^([1-9][0-9]*(\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9][0-9]{0,2}|[1-9][0-9]*m)$"
+COUNT = r"^[1-9][0-9]*$"
+RESOURCE_NAME = (
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/"
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
+"""The resource of a device plugin."""
+
+ENV_NAME = r"^(NCCL|TORCH_NCCL|UCX|FI|RDMAV|GLOO)_[A-Z0-9_]+$"
+"""A variable of a library by which GPUs and nodes speak to each other."""
+
 BYTES = r"^[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 
 WORDS = {
@@ -57,6 +67,10 @@ WORDS = {
     INNER_PATH: "write a path below the source, without a slash at its beginning, such as coco",
     IMAGE: "write an image's name with a tag or a digest, such as registry/team/trainer:1.0",
     CPU: 'write a number of cores as a string, such as "4" or "500m"',
+    COUNT: 'write a whole number as a string, such as "1"',
+    RESOURCE_NAME: "write a device plugin's resource whole, such as nvidia.com/gpu",
+    ENV_NAME: "write a variable that begins with NCCL_, TORCH_NCCL_, UCX_, FI_, RDMAV_ or GLOO_, "
+    "such as NCCL_IB_HCA",
     BYTES: "write a number with a unit, such as 500Mi or 8Gi",
 }
 """What would be right, where a text does not have the form."""

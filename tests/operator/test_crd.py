@@ -98,6 +98,9 @@ MUTABLE = {
     "deadlines.trial": 7,
     "retention.weights": "Needed",
     "storage.onDelete": "Retain",
+    "jobs.resources": {"memory": "64Gi"},
+    "jobs.nodeSelector": {"pool": "new"},
+    "jobs.prepare": {"nodeSelector": {}},
     "limits": {"consecutiveFailures": 3},
     "deadlines": {},
     "retention": {},
@@ -143,7 +146,7 @@ FIXED = {
     "storage.uri": "s3://elsewhere",
     "evaluationBatch": 3,
     "warmStart": {"from": "third"},
-    "jobs": {},
+    "jobs.image": "other:1",
 }
 REQUIRED = ("base", "dataset")
 
@@ -182,7 +185,9 @@ def test_what_is_fixed_neither_comes_nor_goes(
     assert_fixed(refused_change(cluster, searches["everything"], path, REMOVED), path)
 
 
-@pytest.mark.parametrize(("section", "inner"), [("search", "seed"), ("storage", "uri")])
+@pytest.mark.parametrize(
+    ("section", "inner"), [("search", "seed"), ("storage", "uri"), ("jobs", "image")]
+)
 def test_a_section_with_something_fixed_does_not_go(
     cluster: ControlPlane, searches: dict[str, Document], section: str, inner: str
 ) -> None:

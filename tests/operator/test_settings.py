@@ -13,7 +13,13 @@ WHOLE: dict[str, Any] = {
     "namespaces": ["team-a", "team-b"],
     "trainer": {"image": "example.org/trainer:1.0", "imagePullSecrets": ["registry"]},
     "tenants": [
-        {"namespace": "team-a", "serviceAccount": "trainer", "credentialsSecret": "detnas-s3"},
+        {
+            "namespace": "team-a",
+            "serviceAccount": "trainer",
+            "credentialsSecret": "detnas-s3",
+            "supplementalGroups": [5000],
+            "policy": {"maximum": {"gpuHours": "500"}},
+        },
         {"namespace": "*"},
     ],
     "storage": {
@@ -22,8 +28,20 @@ WHOLE: dict[str, Any] = {
         "allowed": ["s3://bucket/prefix/", "s3://other"],
         "default": "s3://bucket/prefix/detnas",
         "sharedPools": True,
+        "caBundle": {"configMap": "company-ca", "secret": "", "key": "ca.pem"},
     },
-    "jobs": {"ttlSeconds": 60, "gpuResource": "amd.com/gpu", "env": {"HTTPS_PROXY": "http://p:1"}},
+    "jobs": {
+        "ttlSeconds": 60,
+        "gpuResource": "amd.com/gpu",
+        "env": {"HTTPS_PROXY": "http://p:1"},
+        "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
+        "policy": {
+            "defaults": {"resources": {"memory": "32Gi"}},
+            "forced": {"queueName": "research", "tolerations": [{"operator": "Exists"}]},
+            "allowed": {"images": ["registry.example.com/*"]},
+            "maximum": {"parallelism": 8, "searches": 4},
+        },
+    },
     "workers": 4,
     "resyncSeconds": 120,
     "progressSeconds": 30,
@@ -55,12 +73,10 @@ def changed(path: str, value: object) -> dict[str, Any]:
 
 def test_everything_that_is_said_is_read(tmp_path: Path) -> None:
     settings = load(tmp_path, WHOLE)
-    written = settings.model_dump(mode="json", by_alias=True)
+    written = settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
     assert written["storage"].pop("allowed") == ["s3://bucket/prefix", "s3://other"]
     expected = copy.deepcopy(WHOLE)
     del expected["storage"]["allowed"]
-    expected["trainer"]["imagePullPolicy"] = "IfNotPresent"
-    expected["tenants"][1] |= {"serviceAccount": "detnas-trainer", "credentialsSecret": ""}
     assert written == expected
 
 
@@ -103,6 +119,12 @@ WRONG = [
     ("jobs.gpuResource", "gpu", "jobs.gpuResource: 'gpu'", "nvidia.com/gpu"),
     ("jobs.env", {"A-B": "1"}, "jobs.env: 'A-B'", "letters, digits and _"),
     ("jobs.env", {"HOME": "/root"}, "jobs.env: HOME", "leave it out"),
+    ("jobs.policy", {"forced": {"queue": "a"}}, "jobs.policy.forced.queue", "queueName"),
+    ("jobs.policy", {"maximum": {"gpus": 17}}, "jobs.policy.maximum.gpus: 17", "16"),
+    ("jobs.policy", {"allow": {}}, "jobs.policy.allow", "did you mean allowed?"),
+    ("tenants.0.policy", {"maximum": {"searches": 0}}, "policy.maximum.searches: 0", "1"),
+    ("jobs.podSecurityContext", {"runAsUser": 0}, "podSecurityContext.runAsUser: 0", "1"),
+    ("storage.caBundle", {"configMap": "a", "secret": "b"}, "either configMap or secret", "both"),
     ("workers", 0, "workers: 0", "greater than or equal to 1"),
     ("workers", "8", "workers: '8'", "valid integer"),
     ("health.port", 70000, "health.port: 70000", "65535"),

@@ -9,7 +9,11 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
-{{- with .Values.podSecurityContext }}
+{{- $identity := .Values.podSecurityContext }}
+{{- if .Values.openshift }}
+{{- $identity = omit $identity "runAsUser" "runAsGroup" "fsGroup" }}
+{{- end }}
+{{- with $identity }}
 securityContext: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.nodeSelector }}
@@ -28,6 +32,15 @@ volumes:
   # The root file system is read-only.
   - name: tmp
     emptyDir: {sizeLimit: 1Gi}
+  {{- with .Values.storage.caBundle }}
+  {{- if .secret }}
+  - name: ca
+    secret: {secretName: {{ .secret }}, items: [{key: {{ .key }}, path: ca.crt}]}
+  {{- else if .configMap }}
+  - name: ca
+    configMap: {name: {{ .configMap }}, items: [{key: {{ .key }}, path: ca.crt}]}
+  {{- end }}
+  {{- end }}
 {{- end -}}
 
 {{- define "detnas.container" -}}
@@ -37,6 +50,14 @@ command: [detnas-operator]
 env:
   - name: HOME
     value: /tmp
+  {{- range $name, $value := include "detnas.proxy" (list . "$(KUBERNETES_SERVICE_HOST)") | fromYaml }}
+  - name: {{ $name }}
+    value: {{ $value | quote }}
+  {{- end }}
+  {{- if or .Values.storage.caBundle.configMap .Values.storage.caBundle.secret }}
+  - name: AWS_CA_BUNDLE
+    value: /etc/detnas-ca/ca.crt
+  {{- end }}
   {{- with .Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -54,4 +75,9 @@ volumeMounts:
     readOnly: true
   - name: tmp
     mountPath: /tmp
+  {{- if or .Values.storage.caBundle.configMap .Values.storage.caBundle.secret }}
+  - name: ca
+    mountPath: /etc/detnas-ca
+    readOnly: true
+  {{- end }}
 {{- end -}}

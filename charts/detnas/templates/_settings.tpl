@@ -15,11 +15,20 @@ tenants:
   - namespace: {{ .name | quote }}
     serviceAccount: {{ include "detnas.trainerServiceAccount" (list $ .) | quote }}
     credentialsSecret: {{ include "detnas.trainerSecret" (list $ .) | quote }}
+    {{- with .supplementalGroups }}
+    supplementalGroups: {{ toJson . }}
+    {{- end }}
+    {{- with .policy }}
+    policy: {{ toJson . }}
+    {{- end }}
   {{- end }}
   {{- if $values.otherNamespaces.allowed }}
   - namespace: "*"
     serviceAccount: {{ $values.otherNamespaces.serviceAccount | quote }}
     credentialsSecret: {{ $values.otherNamespaces.credentialsSecret | quote }}
+    {{- with $values.otherNamespaces.policy }}
+    policy: {{ toJson . }}
+    {{- end }}
   {{- else if not $values.namespaces }} []
   {{- end }}
 storage:
@@ -28,14 +37,39 @@ storage:
   allowed: {{ $values.storage.allowed | toJson }}
   default: {{ default (first $values.storage.allowed) $values.storage.default | quote }}
   sharedPools: {{ $values.storage.sharedPools }}
+  caBundle: {{ toJson $values.storage.caBundle }}
 jobs:
   ttlSeconds: {{ $values.jobs.ttlSeconds | int64 }}
   gpuResource: {{ $values.jobs.gpuResource | quote }}
-  env: {{ $values.jobs.env | toJson }}
+  env: {{ merge (dict) $values.jobs.env (include "detnas.proxy" (list . "") | fromYaml) | toJson }}
+  {{- $identity := $values.jobs.podSecurityContext }}
+  podSecurityContext:
+    {{- range $name := list "runAsUser" "runAsGroup" "fsGroup" }}
+    {{ $name }}: {{ if $values.openshift }}null{{ else }}{{ get $identity $name | toJson }}{{ end }}
+    {{- end }}
+    supplementalGroups: {{ default list $identity.supplementalGroups | toJson }}
+  policy: {{ toJson $values.jobs.policy }}
 workers: {{ $values.workers | int64 }}
 resyncSeconds: {{ $values.resyncSeconds | int64 }}
 progressSeconds: {{ $values.progressSeconds | int64 }}
 health: {port: {{ $values.health.port | int64 }}}
 metrics: {port: {{ $values.metrics.port | int64 }}}
 logLevel: {{ $values.logLevel }}
+{{- end -}}
+
+{{/* Variables of the proxy, name to value: (list $ "host that is always reached without it"). */}}
+{{- define "detnas.proxy" -}}
+{{- $direct := index . 1 -}}
+{{- with (index . 0).Values.proxy -}}
+{{- with .http }}
+HTTP_PROXY: {{ . | quote }}
+{{- end }}
+{{- with .https }}
+HTTPS_PROXY: {{ . | quote }}
+{{- end }}
+{{- $hosts := compact (list .noProxy $direct) }}
+{{- if and $hosts (or .http .https) }}
+NO_PROXY: {{ join "," $hosts | quote }}
+{{- end }}
+{{- end -}}
 {{- end -}}

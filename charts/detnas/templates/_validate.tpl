@@ -25,6 +25,9 @@
 {{- end -}}
 
 {{- define "detnas.validateStorage" -}}
+{{- if and .Values.storage.caBundle.configMap .Values.storage.caBundle.secret -}}
+{{- fail "storage.caBundle: give either configMap or secret, not both" -}}
+{{- end -}}
 {{- if not .Values.storage.allowed -}}
 {{- fail "storage.allowed: name at least one place for the searches' data, such as s3://bucket/prefix" -}}
 {{- end -}}

@@ -11,6 +11,7 @@ from detnas.errors import UserError
 from detnas.schema import Schema
 from detnas.spec.explain import Problem, explain
 from detnas.spec.patterns import NAMESPACE
+from detnas_operator.configuration.job_policy import ALL, JobPolicy, Rules, rules_of
 from detnas_operator.configuration.s3_location import S3Location
 
 ANY_NAMESPACE = "*"
@@ -65,6 +66,11 @@ OptionalName = Annotated[
     str, _form(f"({_NAME})?", "lower-case letters, digits, hyphens and dots, or nothing")
 ]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+TRAINER = 65532
+"""Has no entry on any node; images of the project run as the same."""
+
+Identity = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
+Groups = Annotated[tuple[Identity, ...], Field(max_length=32)]
 Seconds = Annotated[int, Field(ge=1, le=86_400, strict=True)]
 
 
@@ -95,11 +101,35 @@ class Tenant(Schema):
         service_account: of the Jobs' pods.
         credentials_secret: Secret there with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; empty
             where the service account stands for a workload identity.
+        supplemental_groups: further groups of the pods, such as of files on NFS.
+        policy: what is decided of its Jobs; where it says nothing, ``jobs.policy`` holds.
     """
 
     namespace: AnyNamespace
     service_account: ObjectName = "detnas-trainer"
     credentials_secret: OptionalName = ""
+    supplemental_groups: Groups = ()
+    policy: JobPolicy = JobPolicy()
+
+
+class CaBundle(Schema):
+    """Where the certificates lie by which the S3 server is known, in each namespace.
+
+    Attributes:
+        config_map: name of a ConfigMap; empty where a Secret has them.
+        secret: name of a Secret; empty where a ConfigMap has them.
+        key: in one of these.
+    """
+
+    config_map: OptionalName = ""
+    secret: OptionalName = ""
+    key: Annotated[str, _form(r"[-._A-Za-z0-9]{1,253}", "write a key such as ca.crt")] = "ca.crt"
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "CaBundle":
+        if self.config_map and self.secret:
+            raise ValueError("caBundle: give either configMap or secret, not both")
+        return self
 
 
 class StorageSettings(Schema):
@@ -111,6 +141,7 @@ class StorageSettings(Schema):
         allowed: roots of stores, below which each namespace has a folder of its own.
         default: location of searches that name none; empty if each must.
         shared_pools: teacher pools are shared between namespaces.
+        ca_bundle: certificates beside those of the image.
     """
 
     endpoint: Annotated[
@@ -120,6 +151,7 @@ class StorageSettings(Schema):
     allowed: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
     default: str = ""
     shared_pools: bool = False
+    ca_bundle: CaBundle = CaBundle()
 
     @field_validator("allowed")
     @classmethod
@@ -141,6 +173,22 @@ class StorageSettings(Schema):
         return tuple(S3Location.parse(uri) for uri in self.allowed)
 
 
+class PodIdentity(Schema):
+    """As whom the pods' processes run; None where the platform decides.
+
+    Attributes:
+        run_as_user: user.
+        run_as_group: first group.
+        fs_group: group of the volumes that a pod is given.
+        supplemental_groups: further groups, such as of files on NFS.
+    """
+
+    run_as_user: Identity | None = TRAINER
+    run_as_group: Identity | None = TRAINER
+    fs_group: Identity | None = TRAINER
+    supplemental_groups: Groups = ()
+
+
 class JobSettings(Schema):
     """What all Jobs have in common.
 
@@ -148,6 +196,8 @@ class JobSettings(Schema):
         ttl_seconds: a Job stays this long after its result is kept.
         gpu_resource: name of the device plugin's resource.
         env: variables for every Job, such as a proxy's.
+        pod_security_context: as whom the pods run.
+        policy: what is decided of the Jobs of all namespaces.
     """
 
     ttl_seconds: Annotated[int, Field(ge=0, strict=True)] = 3600
@@ -155,6 +205,8 @@ class JobSettings(Schema):
         str, _form(rf"{_PREFIX}/[A-Za-z0-9][-A-Za-z0-9_.]*", "write it whole, as nvidia.com/gpu")
     ] = "nvidia.com/gpu"
     env: dict[str, str] = {}
+    pod_security_context: PodIdentity = PodIdentity()
+    policy: JobPolicy = JobPolicy()
 
     @field_validator("env")
     @classmethod
@@ -221,6 +273,15 @@ class OperatorSettings(Schema):
         """Return who runs the searches of a namespace; None if nobody may there."""
         by_name = {tenant.namespace: tenant for tenant in self.tenants}
         return by_name.get(namespace) or by_name.get(ANY_NAMESPACE)
+
+    def rules(self, namespace: str) -> Rules:
+        """Return the rules for the Jobs of a namespace."""
+        tenant, gpu = self.tenant(namespace), self.jobs.gpu_resource
+        if tenant is None:
+            return rules_of(self.jobs.policy, JobPolicy(), ALL, gpu)
+        listed = f"namespaces[{namespace}].policy"
+        place = "otherNamespaces.policy" if tenant.namespace == ANY_NAMESPACE else listed
+        return rules_of(self.jobs.policy, tenant.policy, place, gpu)
 
 
 def load_settings(path: Path) -> OperatorSettings:

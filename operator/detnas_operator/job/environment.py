@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from detnas.plan.stages import Verb
+from detnas.spec.job_fields import JobFields
 from detnas_operator.configuration.settings import OperatorSettings, StorageSettings, Tenant
 from detnas_operator.job.order import JobOrder
 
@@ -18,13 +19,14 @@ depend on the number of threads, which is to be the same on every node."""
 _GOODBYE_SECONDS = 25
 
 
-def environment(order: JobOrder, settings: OperatorSettings) -> list[Object]:
+def environment(order: JobOrder, fields: JobFields, settings: OperatorSettings) -> list[Object]:
     """Return the container's ``env``: names are unique, and the operator's own values win."""
     chosen = {
         "PYTHONHASHSEED": "0",  # sets in the same order every run
-        **_threads(order.spec.jobs.resources.cpu),
+        **_threads(fields.resources.cpu if fields.resources else None),
         **_devices(order.gpus),
         **settings.jobs.env,
+        **(fields.env or {}),
         **_storage(settings.storage),
         "HOME": "/tmp",  # noqa: S108 # the pod's own; its root is read-only
         "DETNAS_CACHE": CACHE,

@@ -10,6 +10,7 @@ from detnas_operator.job.labels import FOLDER, QUEUE, own_labels
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job.pod import pod_template
+from detnas_operator.job.policy import job_fields
 
 Object = dict[str, Any]
 
@@ -17,8 +18,11 @@ Object = dict[str, Any]
 def job_manifest(order: JobOrder, settings: OperatorSettings, tenant: Tenant) -> Object:
     """Return the Job of a due job, to be created once and never changed but for its TTL.
 
-    No TTL is set: the Job must stay until its result is durable.
+    No TTL is set: the Job must stay until its result is durable. What its pods ask for follows
+    from the search and from the policy of its namespace as they are now.
     """
+    rules = settings.rules(order.owner.namespace)
+    fields = job_fields(order.spec.jobs, order.due.verb, rules)
     job: Object = {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -28,13 +32,13 @@ def job_manifest(order: JobOrder, settings: OperatorSettings, tenant: Tenant) ->
             "podFailurePolicy": _failure_policy(),
             # Two pods of one job would spend GPUs on the same attempt.
             "podReplacementPolicy": "Failed",
-            "template": pod_template(order, settings, tenant),
+            "template": pod_template(order, fields, settings, tenant),
         },
     }
     if order.deadline is not None:
         job["spec"]["activeDeadlineSeconds"] = order.deadline
-    if order.spec.jobs.queue_name:
-        job["metadata"]["labels"][QUEUE] = order.spec.jobs.queue_name
+    if fields.queue_name:
+        job["metadata"]["labels"][QUEUE] = fields.queue_name
         job["spec"]["suspend"] = True  # until Kueue admits it
     return as_workers(job, order) if order.workers > 1 else job
 

@@ -3,25 +3,46 @@
 from typing import Any
 
 from detnas.plan.data_root import MOUNT
-from detnas.spec.jobs import Jobs, Resources
-from detnas_operator.configuration.settings import OperatorSettings, Tenant
+from detnas.schema import Schema
+from detnas.spec.affinity import TopologySpread
+from detnas.spec.job_fields import JobFields, Resources
+from detnas_operator.configuration.settings import CaBundle, OperatorSettings, Tenant
 from detnas_operator.job.environment import CACHE, credentials, environment
-from detnas_operator.job.labels import own_labels, users_annotations, users_labels
+from detnas_operator.job.labels import (
+    SEARCH,
+    VERB,
+    own_labels,
+    users_annotations,
+    users_labels,
+)
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job.order import JobOrder
 
 Object = dict[str, Any]
 
-USER = 65532
-"""Has no entry on any node; images of the project run as the same."""
+CERTIFICATES = "/etc/detnas-ca"
+LEAST_DISK = "2Gi"
+"""Requested of the node's disk by a pod that names no amount: logs, code, a small data set."""
+
+LARGEST_TMP = "10Gi"
+"""Unbounded, one pod could fill its node's disk and have others evicted."""
 
 
-def pod_template(order: JobOrder, settings: OperatorSettings, tenant: Tenant) -> Object:
-    """Return ``spec.template`` of a Job."""
+def pod_template(
+    order: JobOrder, fields: JobFields, settings: OperatorSettings, tenant: Tenant
+) -> Object:
+    """Return ``spec.template`` of a Job.
+
+    Args:
+        order: what it is made from.
+        fields: what its pods ask for, under the administrator's policy.
+        settings: the administrator's.
+        tenant: as whom it runs.
+    """
     jobs = order.spec.jobs
-    labels = users_labels(jobs.pod_labels) | own_labels(order.owner.name, order.due)
+    labels = users_labels(fields.pod_labels or {}) | own_labels(order.owner.name, order.due)
     metadata: Object = {"labels": labels}
-    if annotations := users_annotations(jobs.pod_annotations):
+    if annotations := users_annotations(fields.pod_annotations or {}):
         metadata["annotations"] = annotations
     spec: Object = {
         "restartPolicy": "Never",  # podFailurePolicy asks for it
@@ -29,10 +50,10 @@ def pod_template(order: JobOrder, settings: OperatorSettings, tenant: Tenant) ->
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": jobs.termination_grace_period_seconds,
-        "securityContext": _pod_security(),
-        "containers": [_container(order, settings, tenant)],
-        "volumes": _volumes(order),
-        **_placement(jobs),
+        "securityContext": _pod_security(settings, tenant),
+        "containers": [_container(order, fields, settings, tenant)],
+        "volumes": _volumes(order, fields, settings.storage.ca_bundle),
+        **_placement(order, fields),
     }
     secrets = dict.fromkeys((*settings.trainer.image_pull_secrets, *jobs.image_pull_secrets))
     if secrets:
@@ -40,59 +61,71 @@ def pod_template(order: JobOrder, settings: OperatorSettings, tenant: Tenant) ->
     return {"metadata": metadata, "spec": spec}
 
 
-def _container(order: JobOrder, settings: OperatorSettings, tenant: Tenant) -> Object:
+def _container(
+    order: JobOrder, fields: JobFields, settings: OperatorSettings, tenant: Tenant
+) -> Object:
     jobs = order.spec.jobs
     container: Object = {
         "name": CONTAINER,
         "image": order.image,
         "imagePullPolicy": jobs.image_pull_policy or settings.trainer.image_pull_policy,
         "command": ["detnas-trainer", str(order.due.verb), order.uri],
-        "env": environment(order, settings),
-        "resources": _resources(jobs.resources, order.gpus, settings.jobs.gpu_resource),
+        "env": [*environment(order, fields, settings), *_trust(settings.storage.ca_bundle)],
+        "resources": _resources(fields, order.gpus),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": _mounts(order),
+        "volumeMounts": _mounts(order, settings.storage.ca_bundle),
     }
     if sources := credentials(tenant):
         container["envFrom"] = sources
     return container
 
 
-def _pod_security() -> Object:
+def _pod_security(settings: OperatorSettings, tenant: Tenant) -> Object:
+    identity = settings.jobs.pod_security_context
+    groups = dict.fromkeys((*identity.supplemental_groups, *tenant.supplemental_groups))
+    fixed = {
+        "runAsUser": identity.run_as_user,
+        "runAsGroup": identity.run_as_group,
+        "fsGroup": identity.fs_group,
+        "supplementalGroups": list(groups) or None,
+    }
     return {
         "runAsNonRoot": True,
-        "runAsUser": USER,
-        "runAsGroup": USER,
-        "fsGroup": USER,
+        **{name: value for name, value in fixed.items() if value is not None},
         # A data set of 100,000 files would otherwise be walked at every start.
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 
-def _resources(asked: Resources, gpus: int, gpu_resource: str) -> Object:
+def _resources(fields: JobFields, gpus: int) -> Object:
     """Limits are the requests: the pod gets what it asks for, and no other suffers from it."""
+    asked = fields.resources or Resources()
     amounts = {
         "cpu": asked.cpu,
         "memory": asked.memory,
         "ephemeral-storage": asked.ephemeral_storage,
-        gpu_resource: str(gpus) if gpus else None,
+        **(asked.extended or {}),
+        **({str(fields.gpu_resource): str(gpus)} if gpus else {}),
     }
     given = {name: amount for name, amount in amounts.items() if amount is not None}
-    return {"requests": given, "limits": dict(given)} if given else {}
+    requests = {"ephemeral-storage": LEAST_DISK, **given}
+    return {"requests": requests, **({"limits": given} if given else {})}
 
 
-def _volumes(order: JobOrder) -> list[Object]:
-    jobs = order.spec.jobs
+def _volumes(order: JobOrder, fields: JobFields, bundle: CaBundle) -> list[Object]:
     volumes: list[Object] = [
-        {"name": "tmp", "emptyDir": {}},
-        {"name": "cache", "emptyDir": {"sizeLimit": jobs.cache_size}},
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": jobs.shared_memory}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": LARGEST_TMP}},
+        {"name": "cache", "emptyDir": {"sizeLimit": fields.cache_size}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": fields.shared_memory}},
     ]
+    if bundle.config_map or bundle.secret:
+        volumes.append({"name": "ca", **_certificates(bundle)})
     claim = order.spec.dataset.source.persistent_volume_claim
     if claim is not None:
         source = {"claimName": claim.claim_name, "readOnly": True}
@@ -100,25 +133,54 @@ def _volumes(order: JobOrder) -> list[Object]:
     return volumes
 
 
-def _mounts(order: JobOrder) -> list[Object]:
+def _certificates(bundle: CaBundle) -> Object:
+    items = [{"key": bundle.key, "path": "ca.crt"}]
+    if bundle.secret:
+        return {"secret": {"secretName": bundle.secret, "items": items}}
+    return {"configMap": {"name": bundle.config_map, "items": items}}
+
+
+def _trust(bundle: CaBundle) -> list[Object]:
+    if not (bundle.config_map or bundle.secret):
+        return []
+    return [{"name": "AWS_CA_BUNDLE", "value": f"{CERTIFICATES}/ca.crt"}]
+
+
+def _mounts(order: JobOrder, bundle: CaBundle) -> list[Object]:
     mounts: list[Object] = [
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 # in the pod
         {"name": "cache", "mountPath": CACHE},
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 # in the pod
     ]
+    if bundle.config_map or bundle.secret:
+        mounts.append({"name": "ca", "mountPath": CERTIFICATES, "readOnly": True})
     if order.spec.dataset.source.persistent_volume_claim is not None:
         mounts.append({"name": "data", "mountPath": MOUNT, "readOnly": True})
     return mounts
 
 
-def _placement(jobs: Jobs) -> Object:
-    tolerations = [
-        one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in jobs.tolerations
-    ]
+def _placement(order: JobOrder, fields: JobFields) -> Object:
     wanted: Object = {
-        "nodeSelector": jobs.node_selector,
-        "tolerations": tolerations,
-        "priorityClassName": jobs.priority_class_name,
-        "runtimeClassName": jobs.runtime_class_name,
+        "nodeSelector": fields.node_selector,
+        "tolerations": [_written(one) for one in fields.tolerations or ()],
+        "affinity": _written(fields.affinity) if fields.affinity else None,
+        "topologySpreadConstraints": [
+            _spread(order, one) for one in fields.topology_spread_constraints or ()
+        ],
+        "priorityClassName": fields.priority_class_name,
+        "runtimeClassName": fields.runtime_class_name,
+        "schedulerName": fields.scheduler_name,
     }
     return {field: value for field, value in wanted.items() if value}
+
+
+def _spread(order: JobOrder, one: TopologySpread) -> Object:
+    own = own_labels(order.owner.name, order.due)
+    kin = {"matchLabels": {name: own[name] for name in (SEARCH, VERB)}}
+    return {"labelSelector": kin, **_written(one)}
+
+
+def _written(section: Schema) -> Object:
+    """As the API has it; what is left out there is not written."""
+    written: Object = section.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return written

@@ -1,6 +1,6 @@
 """Whether a search is accepted: what is decided before anything of it is stored or started."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from detnas.resource.transitions import APPLIED_AGAIN
@@ -8,9 +8,12 @@ from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
 from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
 from detnas.spec.weights_file import WeightsFileError, check_address
+from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.configuration.storage_policy import Refusal, pool_key, search_key
+from detnas_operator.job.policy import sources, violations
 from detnas_operator.passes.placing import place
+from detnas_operator.passes.search_cap import has_begun
 from detnas_operator.status.findings import Reason
 
 
@@ -25,6 +28,7 @@ class Admitted:
         image: of the trainer.
         pools: what stands for the namespace in its pool's key.
         existing_pool: key of the pool it names; none where it trains or shares one by digest.
+        violation: how it breaks the administrator's policy, which it did not when it was accepted.
     """
 
     manifest: DetNASSearch
@@ -33,6 +37,7 @@ class Admitted:
     image: str
     pools: str
     existing_pool: str | None = None
+    violation: Reason | None = None
 
 
 def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Reason:
@@ -58,7 +63,12 @@ def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Re
     spec = manifest.spec
     if reason := _unseen_data(spec) or _unfetched_weights(spec) or _forbidden_priority(spec):
         return reason
-    return _placed(resource, manifest, settings, tenant)
+    placed = _placed(resource, manifest, settings, tenant)
+    violation = _violation(spec, settings.rules(namespace))
+    if violation is None or isinstance(placed, Reason):
+        return placed
+    # One that has begun is not stopped for a rule that came later: it starts no more Jobs.
+    return replace(placed, violation=violation) if has_begun(resource) else violation
 
 
 def parse(resource: dict[str, Any]) -> DetNASSearch:
@@ -97,14 +107,20 @@ def _unfetched_weights(spec: SearchSpec) -> Reason | None:
 
 
 def _forbidden_priority(spec: SearchSpec) -> Reason | None:
-    priority = spec.jobs.priority_class_name or ""
-    if not priority.startswith("system-"):
-        return None
-    return Reason(
-        "PriorityForbidden",
-        f"spec.jobs.priorityClassName: {priority} is for the cluster's own pods, which others "
-        f"give way to; name another or none, {APPLIED_AGAIN}",
-    )
+    for where, fields in sources(spec.jobs):
+        priority = fields.priority_class_name or ""
+        if priority.startswith("system-"):
+            return Reason(
+                "PriorityForbidden",
+                f"{where}.priorityClassName: {priority} is for the cluster's own pods, which "
+                "others give way to; name another or none",
+            )
+    return None
+
+
+def _violation(spec: SearchSpec, rules: Rules) -> Reason | None:
+    found = violations(spec, rules)
+    return Reason("PolicyViolation", "; ".join(found)) if found else None
 
 
 def _placed(

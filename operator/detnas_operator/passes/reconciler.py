@@ -28,6 +28,7 @@ from detnas_operator.passes.pass_time import LONGEST_PASS, at_most
 from detnas_operator.passes.pod_lookup import PodLookup
 from detnas_operator.passes.publishing import Publisher
 from detnas_operator.passes.resting import Resting
+from detnas_operator.passes.search_cap import SearchCap
 from detnas_operator.passes.search_jobs import SearchJobs
 from detnas_operator.passes.search_pass import SearchPass
 from detnas_operator.passes.stores import Stores
@@ -76,6 +77,7 @@ class Reconciler:
         self._undone: dict[SearchKey, int] = {}
         self._resting = Resting()
         self._lookup = PodLookup(client, clock)
+        self._cap = SearchCap(cache)
         self._stores = Stores(shared_pools=settings.storage.shared_pools)
 
     def reconcile(self, key: SearchKey) -> Again:
@@ -185,7 +187,10 @@ class Reconciler:
         memory, metadata = self._memories.get(key), resource["metadata"]
         if memory is not None and memory.is_of(metadata["uid"], metadata["generation"]):
             return memory.admitted
-        return admit(resource, self._settings)
+        admitted = admit(resource, self._settings)
+        if isinstance(admitted, Reason):
+            return admitted
+        return self._cap.refusal(resource, self._settings.rules(key.namespace)) or admitted
 
     def _search(
         self,

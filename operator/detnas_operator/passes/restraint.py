@@ -1,6 +1,7 @@
 """What keeps a search from starting more: its user, its budget, changed data, failures in a row."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from detnas.search.summary import Summary
 from detnas.spec.manifest import SearchSpec
@@ -34,7 +35,8 @@ def restraint(
     summary: Summary,
     used_gpu_seconds: float,
     forgiven: int,
-    changed_data: Reason | None = None,
+    barred: Reason | None = None,
+    most_gpu_hours: Decimal | None = None,
 ) -> Restraint:
     """Decide whether a search may start jobs.
 
@@ -43,19 +45,21 @@ def restraint(
         summary: its finished trials.
         used_gpu_seconds: GPU time of all its jobs so far.
         forgiven: trials below this number failed before the user resumed the search.
-        changed_data: a job saw other data than the search was prepared with; those that run look
-            again before they end.
+        barred: other data than the search was prepared with, or a rule of the administrator's;
+            what runs is left to its end.
+        most_gpu_hours: budget of a search that names none.
     """
     if spec.suspend:
         return Restraint(suspended=True, ends_running=True)
-    budget = spec.limits.gpu_hours
+    budget = spec.limits.gpu_hours if spec.limits.gpu_hours is not None else most_gpu_hours
     if budget is not None and used_gpu_seconds >= float(budget) * _HOUR:
-        message = (
-            f"the budget of {budget} GPU hours is used up; raise spec.limits.gpuHours to go on"
-        )
+        remedy = "raise spec.limits.gpuHours to go on"
+        if spec.limits.gpu_hours is None:
+            remedy = "the administrator sets it for searches without spec.limits.gpuHours"
+        message = f"the budget of {budget} GPU hours is used up; {remedy}"
         return Restraint(halted=Reason("BudgetUsedUp", message), ends_running=True)
-    if changed_data is not None:
-        return Restraint(halted=changed_data)
+    if barred is not None:
+        return Restraint(halted=barred)
     in_a_row = summary.failures_in_a_row(forgiven)
     if in_a_row >= spec.limits.consecutive_failures:
         return Restraint(halted=_failing(summary, in_a_row))

@@ -108,7 +108,15 @@ class SearchPass:
         seen = seen_jobs(jobs, self._naming, self.memory, self.clock())
         changed = changed_data(self.jobs, seen)
         used, summary = self._gpu_seconds(), state.history.summary
-        self._restraint = restraint(spec, summary, used, self.forgiven, changed)
+        rules = self.settings.rules(self.jobs.key.namespace)
+        self._restraint = restraint(
+            spec,
+            summary,
+            used,
+            self.forgiven,
+            changed or memory.admitted.violation,
+            rules.policy.maximum.gpu_hours,
+        )
         return steps(self._decided, seen, self._naming.name, self._restraint)
 
     def _settle_givens(self) -> None:

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from detnas_operator.job.state import Running, Waiting
+from detnas_operator.passes.search_cap import AT_MAXIMUM
 from detnas_operator.status.findings import ActiveJob, Findings
 from detnas_operator.status.obstacles import PATIENCE_SECONDS
 
@@ -33,6 +34,8 @@ def when_again(
     """
     if failures:
         return min(LONGEST_TROUBLE_SECONDS, TROUBLE_SECONDS * 2.0 ** min(failures - 1, 9))
+    if findings.refused is not None and findings.refused.reason == AT_MAXIMUM:
+        return WAITING_SECONDS  # what another search does wakes nobody but itself
     if findings.troubles:
         return TROUBLE_SECONDS
     states = [job.state for job in findings.jobs.values() if not _is_left_alone(job, now)]

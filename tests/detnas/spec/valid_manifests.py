@@ -11,6 +11,25 @@ _PHASES = [
     {"epochs": 1, "learningRate": "0.1"},
     {"epochs": 1, "learningRate": "0.1", "minDepths": [1, 2, 2, 2], "widths": ["1.0", "2"]},
 ]
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_NODE = {
+    "matchExpressions": [
+        {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["H100", "H200"]},
+        {"key": "nvidia.com/gpu.memory", "operator": "Gt", "values": ["40000"]},
+        {"key": "spot", "operator": "DoesNotExist"},
+    ]
+}
+_NODES = {
+    _REQUIRED: {"nodeSelectorTerms": [_NODE]},
+    _PREFERRED: [{"weight": 1, "preference": _NODE}],
+}
+_PODS = {
+    "labelSelector": {
+        "matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["noisy"]}]
+    },
+    "topologyKey": "kubernetes.io/hostname",
+}
 
 EVERYTHING: Document = {
     "apiVersion": "detnas.dev/v1alpha1",
@@ -87,20 +106,52 @@ EVERYTHING: Document = {
             "image": "registry.example:5000/team/trainer:1.0@sha256:" + "0123456789abcdef" * 4,
             "imagePullPolicy": "IfNotPresent",
             "imagePullSecrets": ["mine"],
-            "resources": {"cpu": "0.5", "memory": "1.5Gi", "ephemeralStorage": "500M"},
+            "resources": {
+                "cpu": "0.5",
+                "memory": "1.5Gi",
+                "ephemeralStorage": "500M",
+                "extended": {"rdma/hca": "1"},
+            },
+            "gpuResource": "nvidia.com/mig-1g.10gb",
             "nodeSelector": {"nvidia.com/gpu.product": "H100", "node-role.kubernetes.io/gpu": ""},
             "tolerations": [
                 {"operator": "Exists"},
                 {"key": "a", "value": "b", "effect": "NoExecute", "tolerationSeconds": 0},
             ],
+            "affinity": {
+                "nodeAffinity": _NODES,
+                "podAffinity": {_REQUIRED: [_PODS]},
+                "podAntiAffinity": {_PREFERRED: [{"weight": 100, "podAffinityTerm": _PODS}]},
+            },
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": "topology.kubernetes.io/zone",
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": _PODS["labelSelector"],
+                },
+            ],
             "priorityClassName": "low",
+            "schedulerName": "volcano",
             "runtimeClassName": "nvidia",
             "queueName": "team-a",
             "podLabels": {"azure.workload.identity/use": "true"},
             "podAnnotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+            "env": {"NCCL_IB_HCA": "=mlx5_0:1", "FI_PROVIDER": "efa"},
             "sharedMemory": "64Mi",
             "cacheSize": "1Ti",
             "terminationGracePeriodSeconds": 0,
+            "prepare": {
+                "resources": {"cpu": "2"},
+                "nodeSelector": {},
+                "tolerations": [],
+                "affinity": {"nodeAffinity": _NODES},
+                "queueName": "cpus",
+                "env": {},
+            },
+            "pool": {"priorityClassName": "high", "cacheSize": "2Ti"},
+            "trial": {"gpuResource": "nvidia.com/gpu", "sharedMemory": "1Gi"},
+            **{kind: {} for kind in ("base", "finetune", "export")},
         },
     },
 }

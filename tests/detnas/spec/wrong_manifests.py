@@ -15,6 +15,13 @@ def _base(**fields: object) -> Document:
     return {"train": {}, **fields}
 
 
+def _nodes(operator: str, *values: str) -> Document:
+    one: Document = {"key": "a", "operator": operator, **({"values": [*values]} if values else {})}
+    terms = [{"matchExpressions": [one]}]
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    return {"nodeAffinity": {required: {"nodeSelectorTerms": terms}}}
+
+
 def _phases(**second: object) -> list[Document]:
     return [_PHASE, {**_PHASE, **second}]
 
@@ -248,6 +255,42 @@ JOBS = {
         "spec.jobs.tolerations", [{"key": "a", "effect": "NoRun"}], "NoSchedule"
     ),
     "a queue in capitals": _wrong("spec.jobs.queueName", "Team", "lower-case"),
+    "a queue in capitals for trials": _wrong("spec.jobs.trial.queueName", "Team", "lower-case"),
+    "an image for one kind": _wrong("spec.jobs.pool.image", "a:1", "unknown field"),
+    "a variable of the loader": _wrong("spec.jobs.env", {"LD_PRELOAD": "x"}, "NCCL_"),
+    "a variable as a number": _wrong("spec.jobs.env", {"NCCL_DEBUG": 1}, "string"),
+    "a device without a domain": _wrong(
+        "spec.jobs.resources", {"extended": {"hca": "1"}}, "such as nvidia.com/gpu"
+    ),
+    "half a device": _wrong(
+        "spec.jobs.resources", {"extended": {"rdma/hca": "0.5"}}, "a whole number"
+    ),
+    "a GPU without a domain": _wrong("spec.jobs.gpuResource", "gpu", "such as nvidia.com/gpu"),
+    "nodes by no value": _wrong("spec.jobs.affinity", _nodes("In"), "give at least one"),
+    "nodes by a value too many": _wrong(
+        "spec.jobs.affinity", _nodes("Exists", "a"), "leave values out"
+    ),
+    "nodes above a word": _wrong("spec.jobs.affinity", _nodes("Gt", "many"), "one integer"),
+    "pods by the order of a label": _wrong(
+        "spec.jobs.topologySpreadConstraints",
+        [
+            {
+                "maxSkew": 1,
+                "topologyKey": "zone",
+                "whenUnsatisfiable": "DoNotSchedule",
+                "labelSelector": {"matchExpressions": [{"key": "a", "operator": "Gt"}]},
+            }
+        ],
+        "DoesNotExist",
+    ),
+    "a skew of nothing": _wrong(
+        "spec.jobs.topologySpreadConstraints",
+        [{"maxSkew": 0, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+        "greater than or equal to 1",
+    ),
+    "pods near others for one kind": _wrong(
+        "spec.jobs.trial.affinity", {"podAffinity": {}}, "unknown field"
+    ),
     "an endless grace period": _wrong(
         "spec.jobs.terminationGracePeriodSeconds", 86_401, "less than or equal to 86400"
     ),

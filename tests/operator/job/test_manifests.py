@@ -127,8 +127,9 @@ def test_each_verb_has_its_gpus_and_who_has_none_sees_none(verb: Verb, gpus: str
 
 
 def test_a_search_on_cpus_asks_for_no_gpu() -> None:
-    assert container(made(spec={"evaluation": {"gpus": 0}}))["resources"] == {}
-    assert container(made(Verb.EXPORT, {"evaluation": {"gpus": 0}}))["resources"] == {}
+    only_disk = {"requests": {"ephemeral-storage": "2Gi"}}
+    assert container(made(spec={"evaluation": {"gpus": 0}}))["resources"] == only_disk
+    assert container(made(Verb.EXPORT, {"evaluation": {"gpus": 0}}))["resources"] == only_disk
 
 
 def test_the_typed_fields_reach_the_pod() -> None:

@@ -1,0 +1,170 @@
+"""What a pod of a job asks of the cluster: the same fields for a search, and for one kind of job.
+
+Typed fields only: no pod template, no service account, no host path.
+"""
+
+from collections.abc import Container, Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from detnas.schema import Count, Schema
+from detnas.spec.affinity import Affinity, ByNodes, LabelKey, LabelValue, TopologySpread
+from detnas.spec.patterns import (
+    BYTES,
+    COUNT,
+    CPU,
+    ENV_NAME,
+    OBJECT_NAME,
+    RESOURCE_NAME,
+)
+from detnas.spec.reserved import not_reserved_annotations, not_reserved_labels
+
+ObjectName = Annotated[str, Field(pattern=OBJECT_NAME, max_length=253)]
+QueueName = Annotated[str, Field(pattern=OBJECT_NAME, max_length=63)]
+ResourceName = Annotated[str, Field(pattern=RESOURCE_NAME, max_length=317)]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=32)]
+Annotations = Annotated[
+    dict[LabelKey, Annotated[str, Field(max_length=1024)]], Field(max_length=32)
+]
+Environment = Annotated[
+    dict[
+        Annotated[str, Field(pattern=ENV_NAME, max_length=64)],
+        Annotated[str, Field(max_length=1024)],
+    ],
+    Field(max_length=32),
+]
+Bytes = Annotated[str, Field(pattern=BYTES, max_length=16)]
+Cpu = Annotated[str, Field(pattern=CPU, max_length=16)]
+Number = Annotated[str, Field(pattern=COUNT, max_length=6)]
+
+
+class Resources(Schema):
+    """What each pod requests and is limited to, besides GPUs."""
+
+    cpu: Cpu | None = Field(None, description='Cores, such as "4" or "500m".')
+    memory: Bytes | None = Field(None, description="Main memory, such as 32Gi.")
+    ephemeral_storage: Bytes | None = Field(None, description="Space on the node, such as 20Gi.")
+    extended: Annotated[dict[ResourceName, Number], Field(max_length=8)] | None = Field(
+        None,
+        description="Further devices that the administrator allows, such as "
+        '`rdma/hca: "1"`; GPUs have fields of their own.',
+    )
+
+
+class Toleration(Schema):
+    """A taint that the pods tolerate, as in a pod's spec."""
+
+    key: LabelKey | None = Field(None, description="Key of the taint; left out, every key.")
+    operator: Literal["Equal", "Exists"] = Field(
+        "Equal", description="Equal compares the value; Exists takes any."
+    )
+    value: LabelValue | None = Field(None, description="Value of the taint.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        None, description="Effect of the taint; left out, every effect."
+    )
+    toleration_seconds: Count | None = Field(
+        None, description="How long a NoExecute taint is tolerated; left out, for ever."
+    )
+
+    @model_validator(mode="after")
+    def _as_kubernetes_wants(self) -> "Toleration":
+        if self.key is None and self.operator != "Exists":
+            raise ValueError("a toleration without key needs operator: Exists")
+        if self.value and self.operator == "Exists":
+            raise ValueError("operator Exists takes no value; leave value out, or write Equal")
+        if self.toleration_seconds is not None and self.effect != "NoExecute":
+            raise ValueError("tolerationSeconds needs effect: NoExecute")
+        return self
+
+
+class KindFields(Schema):
+    """What the pods of one kind of job ask of the cluster; what is left out is as for all."""
+
+    resources: Resources | None = Field(None, description="Of each pod, besides GPUs.")
+    gpu_resource: ResourceName | None = Field(
+        None,
+        description="What a GPU is called, of those that the administrator allows, such as "
+        "nvidia.com/mig-1g.10gb; left out, the operator's choice.",
+    )
+    node_selector: Labels | None = Field(None, description="Labels of the nodes that may run jobs.")
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] | None = Field(
+        None, description="Taints of nodes that may run jobs all the same."
+    )
+    affinity: ByNodes | None = Field(
+        None, description="Which nodes may run jobs, or are better, as in a pod's spec."
+    )
+    priority_class_name: ObjectName | None = Field(None, description="Priority of the pods.")
+    runtime_class_name: ObjectName | None = Field(None, description="Runtime of the pods.")
+    scheduler_name: ObjectName | None = Field(
+        None, description="Scheduler of the pods; left out, the cluster's."
+    )
+    queue_name: QueueName | None = Field(
+        None, description="Local queue of Kueue that admits the jobs."
+    )
+    env: Environment | None = Field(
+        None,
+        description="Variables of the libraries by which GPUs and nodes communicate, such as "
+        "`NCCL_IB_HCA: mlx5`.",
+    )
+    shared_memory: Bytes | None = Field(
+        None, description="Size of /dev/shm, which data loaders use; left out, 8Gi."
+    )
+    cache_size: Bytes | None = Field(
+        None, description="Room for data and weights on the node; left out, 50Gi."
+    )
+
+
+class JobFields(KindFields):
+    """What the pods of all jobs ask of the cluster; what is left out is decided elsewhere."""
+
+    affinity: Affinity | None = Field(
+        None, description="Which nodes run jobs, and near which pods, as in a pod's spec."
+    )
+    topology_spread_constraints: (
+        Annotated[tuple[TopologySpread, ...], Field(max_length=4)] | None
+    ) = Field(None, description="How pods are spread over places, as in a pod's spec.")
+    pod_labels: Annotated[Labels, AfterValidator(not_reserved_labels)] | None = Field(
+        None, description="Further labels of the pods."
+    )
+    pod_annotations: Annotated[Annotations, AfterValidator(not_reserved_annotations)] | None = (
+        Field(None, description="Further annotations of the pods.")
+    )
+
+
+_BY_ENTRY: dict[str, type[Schema]] = {"resources": Resources, "affinity": Affinity}
+
+BUILT_IN = JobFields(shared_memory="8Gi", cache_size="50Gi")
+"""What holds where nobody says anything."""
+
+
+def layered(*layers: KindFields) -> JobFields:
+    """Return the fields that hold where several say something: each layer goes before those left.
+
+    What a later layer has replaces what an earlier one has, whole: an empty list or map empties
+    it. Of ``resources``, ``affinity`` and ``env`` entries are replaced one by one.
+    """
+    return _merged(layers, {"env"})
+
+
+def enforced(fields: JobFields, forced: JobFields) -> JobFields:
+    """Return the fields with those that nobody may change: entries of maps, else the whole."""
+    maps = {"env", "node_selector", "pod_labels", "pod_annotations"}
+    return _merged((fields, forced), maps)
+
+
+def _merged(layers: Iterable[KindFields], maps: Container[str]) -> JobFields:
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name in type(layer).model_fields.keys() & JobFields.model_fields.keys():
+            lower, upper = merged.get(name), getattr(layer, name)
+            if upper is None:
+                continue
+            if name in _BY_ENTRY:
+                upper = _BY_ENTRY[name].model_construct(**{**_given(lower), **_given(upper)})
+            merged[name] = {**(lower or {}), **upper} if name in maps else upper
+    return JobFields.model_construct(**merged)  # every layer was checked
+
+
+def _given(section: Schema | None) -> dict[str, Any]:
+    return {name: value for name, value in section or () if value is not None}

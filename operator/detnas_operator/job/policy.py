@@ -1,0 +1,175 @@
+"""What a search's Jobs ask of the cluster under the administrator's policy, or how they break it.
+
+Pure: the same search under the same rules is judged the same, when it is accepted and when a Job
+of it is made.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from fnmatch import fnmatchcase
+
+from detnas.plan.stages import Verb
+from detnas.resource.transitions import IN_A_NEW_SEARCH
+from detnas.spec.job_fields import BUILT_IN, JobFields, KindFields, Resources, enforced, layered
+from detnas.spec.jobs import Jobs
+from detnas.spec.manifest import SearchSpec
+from detnas_operator.configuration.job_policy import Rules
+
+KINDS = {
+    Verb.PREPARE: "prepare",
+    Verb.BASE: "base",
+    Verb.POOL: "pool",
+    Verb.EVALUATE: "trial",
+    Verb.FINETUNE: "finetune",
+    Verb.EXPORT: "export",
+}
+"""Fields of ``spec.jobs`` that speak of one kind of job."""
+
+_NAMED = {
+    "priority_class_name": "priority_class_names",
+    "queue_name": "queue_names",
+    "runtime_class_name": "runtime_class_names",
+    "scheduler_name": "scheduler_names",
+}
+_UNITS = {
+    **{unit: Decimal(1000) ** power for power, unit in enumerate("kMGTP", 1)},
+    **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTP", 1)},
+    "m": Decimal("0.001"),
+}
+
+
+def job_fields(jobs: Jobs, verb: Verb, rules: Rules) -> JobFields:
+    """Return what the pods of a kind of job ask for.
+
+    From the weakest to the strongest: what is built in, the most that is allowed (of resources),
+    the administrator's defaults, the search, the search for this kind, what is forced.
+
+    Args:
+        jobs: ``spec.jobs`` of the search.
+        verb: kind of job.
+        rules: of the search's namespace.
+    """
+    policy, own = rules.policy, getattr(jobs, KINDS[verb])
+    named = JobFields(gpu_resource=rules.gpu_resource, resources=_core(policy.maximum.resources))
+    layers = [BUILT_IN, named, policy.defaults, jobs, *([own] if own else [])]
+    return enforced(layered(*layers), policy.forced)
+
+
+def violations(spec: SearchSpec, rules: Rules) -> tuple[str, ...]:
+    """Return how a search breaks the rules: field, value, rule, and what would be right."""
+    found = [*_image(spec.jobs, rules), *_amounts(spec, rules)]
+    for place, fields in sources(spec.jobs):
+        found += [*_names(place, fields, rules), *_devices(place, fields, rules)]
+        found += _resources(place, fields.resources or Resources(), rules)
+    return tuple(found)
+
+
+def sources(jobs: Jobs) -> Iterator[tuple[str, KindFields]]:
+    """Yield every section that speaks of pods, with its path."""
+    yield "spec.jobs", jobs
+    for kind in KINDS.values():
+        if (fields := getattr(jobs, kind)) is not None:
+            yield f"spec.jobs.{kind}", fields
+
+
+def is_allowed(value: str, patterns: tuple[str, ...] | None) -> bool:
+    """Whether a value fits one of the patterns; any does where there are none."""
+    return patterns is None or any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def amount(text: str) -> Decimal:
+    """Return a quantity of Kubernetes as a number."""
+    digits = text.rstrip("kKMGTPim")
+    unit = text[len(digits) :]
+    return Decimal(digits) * (_UNITS[unit] if unit else 1)
+
+
+def _core(resources: Resources | None) -> Resources | None:
+    """What every pod has some of; no pod is given devices that it did not ask for."""
+    return None if resources is None else resources.model_copy(update={"extended": None})
+
+
+def _image(jobs: Jobs, rules: Rules) -> Iterator[str]:
+    allowed = rules.policy.allowed.images
+    if jobs.image and not is_allowed(jobs.image, allowed):
+        remedy = f"name another or none {IN_A_NEW_SEARCH}"
+        rule = rules.path("allowed", "images")
+        yield _refused("spec.jobs.image", jobs.image, rule, _listed(allowed), remedy)
+
+
+def _names(place: str, fields: KindFields, rules: Rules) -> Iterator[str]:
+    for name, listed in _NAMED.items():
+        value, allowed = getattr(fields, name), getattr(rules.policy.allowed, listed)
+        forced = getattr(rules.policy.forced, name) is not None
+        if value and not forced and not is_allowed(value, allowed):
+            rule = rules.path("allowed", listed)
+            yield _refused(f"{place}.{_camel(name)}", value, rule, _listed(allowed))
+
+
+def _devices(place: str, fields: KindFields, rules: Rules) -> Iterator[str]:
+    policy = rules.policy
+    gpus = (rules.gpu_resource, *(policy.allowed.gpu_resources or ()))
+    named = None if policy.forced.gpu_resource else fields.gpu_resource
+    if named and not is_allowed(named, gpus):
+        rule = rules.path("allowed", "gpu_resources")
+        yield _refused(f"{place}.gpuResource", named, rule, _listed(gpus))
+    others = policy.allowed.extended_resources or ()
+    for name in (fields.resources and fields.resources.extended) or ():
+        if is_allowed(name, gpus) or not is_allowed(name, others):
+            rule = rules.path("allowed", "extended_resources")
+            yield _refused(f"{place}.resources.extended", name, rule, _listed(others))
+
+
+def _resources(place: str, asked: Resources, rules: Rules) -> Iterator[str]:
+    most = rules.policy.maximum.resources or Resources()
+    for name in ("cpu", "memory", "ephemeral_storage"):
+        value, bound = getattr(asked, name), getattr(most, name)
+        if value and bound and amount(value) > amount(bound):
+            rule = rules.path("maximum", f"resources.{name}")
+            yield _refused(f"{place}.resources.{_camel(name)}", value, rule, f"at most {bound}")
+    for name, value in (asked.extended or {}).items():
+        bound = (most.extended or {}).get(name)
+        if bound and amount(value) > amount(bound):
+            rule = rules.path("maximum", "resources.extended")
+            field = f"{place}.resources.extended"
+            yield _refused(field, f"{name} {value}", rule, f"at most {bound}")
+
+
+def _amounts(spec: SearchSpec, rules: Rules) -> Iterator[str]:
+    most = rules.policy.maximum
+    gpus = {
+        "spec.base.gpus": spec.base.gpus,
+        "spec.teachers.gpusPerWorker": spec.teachers.gpus_per_worker,
+        "spec.evaluation.gpus": spec.evaluation.gpus,
+        **({"spec.finetune.gpus": spec.finetune.gpus} if spec.finetune else {}),
+    }
+    for field, number in gpus.items():
+        if most.gpus is not None and number > most.gpus:
+            rule, right = rules.path("maximum", "gpus"), f"at most {most.gpus}"
+            yield _refused(field, number, rule, right, f"lower it {IN_A_NEW_SEARCH}")
+    parallelism, hours = spec.search.parallelism, spec.limits.gpu_hours
+    if most.parallelism is not None and parallelism > most.parallelism:
+        rule = rules.path("maximum", "parallelism")
+        yield _refused("spec.search.parallelism", parallelism, rule, f"at most {most.parallelism}")
+    if most.gpu_hours is not None and hours is not None and hours > most.gpu_hours:
+        rule = rules.path("maximum", "gpu_hours")
+        yield _refused("spec.limits.gpuHours", hours, rule, f"at most {most.gpu_hours}")
+
+
+def _refused(
+    field: str,
+    value: object,
+    rule: str,
+    right: str,
+    remedy: str = "change it: it may change at any time",
+) -> str:
+    return f"{field}: {value} is against {rule}, which allows {right}; {remedy}"
+
+
+def _listed(allowed: tuple[str, ...] | None) -> str:
+    return ", ".join(allowed or ()) or "none"
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.title() for word in rest)
