@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from typing import Protocol
 
 from detnas.errors import UserError
@@ -57,9 +58,13 @@ class Frame:
             workers=settings.workers,
             resync=settings.resync_seconds,
             on_pass=self._passed,
+            group=lambda key: key.namespace,
         )
+        # What is only found by a list comes after what has just happened: after a start, a Job that
+        # ends would else wait for hundreds of searches to be looked at.
+        self._found = partial(self.queue.enqueue, urgent=False)
         self._relisting = Relisting(
-            client, cache, self.queue.enqueue, settings.namespaces, settings.resync_seconds
+            client, cache, self._found, settings.namespaces, settings.resync_seconds
         )
         metrics.watch_queue(self.queue.state)
 
@@ -99,7 +104,7 @@ class Frame:
 
     async def _watch(self) -> None:
         """Watch until SIGTERM or SIGINT."""
-        events = EventHandlers(self._cache, self.queue.enqueue, self._relisting.ask)
+        events = EventHandlers(self._cache, self.queue.enqueue, self._found, self._relisting.ask)
         connection: Connection = self._client.connection
         await watch(self._settings, events, connection)
 

@@ -20,15 +20,19 @@ class EventHandlers:
         self,
         cache: ClusterCache,
         enqueue: Callable[[SearchKey], None],
+        found: Callable[[SearchKey], None],
         relist: Callable[[], None],
     ) -> None:
         """Make handlers for one process.
 
         Args:
+            enqueue: takes the key of a search to which something happened.
+            found: takes the key of a search that was listed.
             relist: called when a watch has started over, and may have missed deletions.
         """
         self._cache = cache
         self._enqueue = enqueue
+        self._found = found
         self._relist = relist
         self._listed: set[str] = set()
 
@@ -39,7 +43,7 @@ class EventHandlers:
             self._cache.drop_search(body)
             self._enqueue(key)
         elif self._cache.put_search(body):
-            self._enqueue(key)
+            self._ask(key, change)
         self._note_listing(change, body)
 
     def job(self, change: str | None, body: dict[str, Any]) -> None:
@@ -51,8 +55,11 @@ class EventHandlers:
             self._cache.drop_job(body)
             self._enqueue(key)
         elif self._cache.put_job(body):
-            self._enqueue(key)
+            self._ask(key, change)
         self._note_listing(change, body)
+
+    def _ask(self, key: SearchKey, change: str | None) -> None:
+        (self._found if change is None else self._enqueue)(key)
 
     def _note_listing(self, change: str | None, body: dict[str, Any]) -> None:
         """See a watch start over: it lists again what it had listed or added before."""

@@ -144,8 +144,8 @@ class Reconciler:
         for trouble in undone.troubles():
             log.warning("%s", trouble.message)
         findings = replace(findings, troubles=(*findings.troubles, *undone.troubles()))
-        after = self._publish(key, resource, findings).after or 0.0
-        return Again(after=max(after, undone.first_to_try.retry_after or 0.0))
+        again = self._publish(key, resource, findings)
+        return replace(again, after=max(again.after or 0.0, undone.first_to_try.retry_after or 0.0))
 
     def _findings(
         self,
@@ -253,17 +253,17 @@ class Reconciler:
         written = self._publisher.publish(resource, findings, since)
         if written and memory is not None:
             memory.patched = self._clock()
-        after = when_again(
+        again = when_again(
             findings,
             self._failures.get(key, 0),
             holds_pool=memory is not None and memory.claim is not None and memory.claim.held,
             progress_seconds=self._settings.progress_seconds,
             now=datetime.now(UTC),
         )
-        quiet = after is None and not written and since >= self._settings.progress_seconds
+        quiet = again.after is None and not written and since >= self._settings.progress_seconds
         if quiet and self._resting.take_in(key, resource, findings, self._jobs(key, resource)):
             self._memories.pop(key, None)
-        return Again(after=after)
+        return again
 
     def _end(self, key: SearchKey, resource: Object) -> Again:
         memory = self._memories.get(key)

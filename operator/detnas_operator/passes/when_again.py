@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from detnas_operator.job.state import Running, Waiting
 from detnas_operator.passes.search_cap import AT_MAXIMUM
+from detnas_operator.queue.schedule import Again
 from detnas_operator.status.findings import ActiveJob, Findings
 from detnas_operator.status.obstacles import PATIENCE_SECONDS
 
@@ -22,8 +23,8 @@ def when_again(
     holds_pool: bool,
     progress_seconds: float,
     now: datetime,
-) -> float | None:
-    """Return after how many seconds to look again; none where the resync will do.
+) -> Again:
+    """Return after how many seconds to look again; at the resync where that will do.
 
     Args:
         findings: of the pass that has just ended.
@@ -33,11 +34,12 @@ def when_again(
         now: the time, with its zone.
     """
     if failures:
-        return min(LONGEST_TROUBLE_SECONDS, TROUBLE_SECONDS * 2.0 ** min(failures - 1, 9))
+        pause = TROUBLE_SECONDS * 2.0 ** min(failures - 1, 9)
+        return Again(min(LONGEST_TROUBLE_SECONDS, pause))
     if findings.refused is not None and findings.refused.reason == AT_MAXIMUM:
-        return WAITING_SECONDS  # what another search does wakes nobody but itself
+        return Again(WAITING_SECONDS)  # what another search does wakes nobody but itself
     if findings.troubles:
-        return TROUBLE_SECONDS
+        return Again(TROUBLE_SECONDS, urgent=holds_pool)
     states = [job.state for job in findings.jobs.values() if not _is_left_alone(job, now)]
     wishes = []
     if findings.pool_holder:
@@ -48,7 +50,8 @@ def when_again(
         wishes.append(WAITING_SECONDS)
     if any(isinstance(state, Running) for state in states):
         wishes.append(progress_seconds)
-    return min(wishes, default=None)
+    # However many searches wait to be looked at: one whose heartbeat stands still loses its pool.
+    return Again(min(wishes, default=None), urgent=holds_pool)
 
 
 def _is_left_alone(job: ActiveJob, now: datetime) -> bool:

@@ -2,15 +2,20 @@
 
 import heapq
 import random
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic
 
-Key = TypeVar("Key", bound=Hashable)
+from detnas_operator.queue.turns import Key, Turns
 
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 60.0
+LONGEST_OVERTAKEN = 30.0
+"""Seconds for which news comes before what is only looked at again; then it waits no longer."""
 _JITTER = 0.2
+_SPREAD = 0.4
+"""What asks to be looked at after a while is, by up to this share of it later: searches that were
+all looked at in one second would else be due in one second, ever again."""
 _NEVER = float("inf")
 
 
@@ -19,12 +24,14 @@ class Again:
     """When a pass wants its key to be looked at again.
 
     Attributes:
-        after: in seconds; None: at the next event or resync.
+        after: in seconds, or a little later; None: at the next event or resync.
         gone: the key is of no interest any more: no resync; an event brings it back.
+        urgent: it then comes before others that are only looked at again, as an event does.
     """
 
     after: float | None = None
     gone: bool = False
+    urgent: bool = False
 
 
 @dataclass(slots=True)
@@ -32,91 +39,121 @@ class _Entry:
     """What is known of a key.
 
     Attributes:
+        group: whose turn it takes.
+        slow: its last pass took long.
         due: when it is to be looked at next; while it runs: what was asked for meanwhile.
+        rank: from then on nothing comes before it but by turns.
         ticket: names the one heap item that stands for ``due``.
         not_before: what no event can hurry.
-        slow: its last pass took long.
     """
 
+    group: Hashable
+    slow: bool = False
     due: float = _NEVER
+    rank: float = _NEVER
     ticket: int = 0
     running: bool = False
     failures: int = 0
     not_before: float = 0.0
-    slow: bool = False
 
 
 class Schedule(Generic[Key]):
-    """Keys and when they are due; served in that order, each by at most one pass at a time.
+    """Keys and when they are due, each served by at most one pass at a time.
 
-    Every time is in seconds on the caller's clock. Of the keys whose last pass took long, only so
-    many run at a time, so that those whose store hangs leave room for the others.
+    Every time is in seconds on the caller's clock. News comes before what is only looked at again,
+    until that has waited for ``LONGEST_OVERTAKEN``. Groups of keys take turns, so that one with
+    many keys keeps no other waiting. Of the keys whose last pass took long, only so many run at a
+    time, so that those whose store hangs leave room for the others.
 
     Args:
         resync: seconds after which a key is due without being asked for.
         draws: of the jitter.
         most_slow: how many slow keys may run at a time.
+        group: of a key; by default each is a group of its own.
+        most_of_group: how many keys of a group may run at a time.
     """
 
     def __init__(
-        self, resync: float, draws: random.Random, most_slow: float = float("inf")
+        self,
+        resync: float,
+        draws: random.Random,
+        most_slow: float = _NEVER,
+        group: Callable[[Key], Hashable] = lambda key: key,
+        most_of_group: float = _NEVER,
     ) -> None:
         self._resync = resync
         self._draws = draws
-        self._most_slow = most_slow
-        self._slow_running = 0
+        self._group = group
         self._entries: dict[Key, _Entry] = {}
-        self._quick: list[tuple[float, int, Key]] = []
-        self._slow: list[tuple[float, int, Key]] = []
+        self._later: list[tuple[float, int, Key]] = []
+        self._turns: Turns[Key] = Turns(most_slow, most_of_group)
         self._tickets = 0
 
-    def add(self, key: Key, due: float) -> None:
-        """Ask for a pass over ``key`` at ``due`` or sooner."""
-        entry = self._entries.setdefault(key, _Entry())
-        self._advance(key, entry, max(due, entry.not_before))
+    def add(self, key: Key, due: float, *, urgent: bool = True) -> None:
+        """Ask for a pass over ``key`` at ``due`` or sooner.
+
+        Args:
+            urgent: something happened; else it is only to be looked at.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            group = self._group(key)
+            entry = self._entries[key] = _Entry(group, slow=self._turns.enter(group))
+        due = max(due, entry.not_before)
+        self._advance(key, entry, due, _rank(due, urgent=urgent))
 
     def take(self, now: float) -> Key | None:
-        """Return the key that has been due for longest, now running; None where none is due."""
-        if self.next_due() > now:
+        """Return the due key whose turn it is, now running; None where none may run."""
+        self._take_in_due(now)
+        found = self._turns.first(now)
+        if found is None:
             return None
-        _, _, key = heapq.heappop(min(self._open_heaps(), key=lambda heap: heap[0][:2]))
+        key, group = found
         entry = self._entries[key]
-        entry.due, entry.running = _NEVER, True
-        self._slow_running += entry.slow
+        entry.due, entry.rank, entry.running = _NEVER, _NEVER, True
+        self._turns.start(key, group, slow=entry.slow)
         return key
 
     def next_due(self) -> float:
         """Return when the next key that may run is due; infinity where none waits."""
-        return min((heap[0][0] for heap in self._open_heaps()), default=_NEVER)
+        found = self._turns.first()
+        waiting = self._entries[found[0]].due if found else _NEVER
+        while self._later and not self._stands(*self._later[0][1:]):
+            heapq.heappop(self._later)
+        return min(waiting, self._later[0][0] if self._later else _NEVER)
 
     def succeeded(self, key: Key, now: float, again: Again, *, slow: bool = False) -> None:
         """Take in that the key's pass ended well, and whether it took long."""
-        self._slow_running -= self._entries[key].slow
-        asked = self._entries[key].due
-        if again.gone and asked == _NEVER:
+        before = self._entries[key]
+        self._turns.end(before.group, was_slow=before.slow, slow=slow)
+        if again.gone and before.due == _NEVER:
             del self._entries[key]
+            self._turns.leave(before.group)
             return
         # A fresh entry: back-off and its limits end with a success.
-        entry = self._entries[key] = _Entry(slow=slow)
+        entry = self._entries[key] = _Entry(before.group, slow=slow)
+        self._advance(key, entry, before.due, before.rank)
         resync = now + self._resync * self._jitter()
-        wanted = now + again.after if again.after is not None else _NEVER
-        self._advance(key, entry, min(asked, resync, wanted))
+        self._advance(key, entry, resync, _rank(resync, urgent=False))
+        if again.after is not None:
+            wanted = now + again.after * self._draws.uniform(1.0, 1.0 + _SPREAD)
+            self._advance(key, entry, wanted, _rank(wanted, urgent=again.urgent))
 
     def failed(
         self, key: Key, now: float, retry_after: float | None, *, slow: bool = False
     ) -> float:
         """Take in that the key's pass failed; return the seconds until the next one."""
         entry = self._entries[key]
-        self._slow_running -= entry.slow
+        self._turns.end(entry.group, was_slow=entry.slow, slow=slow)
         entry.slow = slow
-        asked = entry.due
+        asked, rank = entry.due, entry.rank
         delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(entry.failures, 30))
         entry.failures += 1
-        entry.running, entry.due = False, _NEVER
+        entry.running, entry.due, entry.rank = False, _NEVER, _NEVER
         # An event may end a back-off early, but no stream of events may turn it into a hot loop.
         entry.not_before = now + max(retry_after or 0.0, FIRST_BACKOFF)
         due = max(min(asked, now + delay * self._jitter()), entry.not_before)
-        self._advance(key, entry, due)
+        self._advance(key, entry, due, max(due, min(rank, _rank(due, urgent=False))))
         return due - now
 
     def waiting(self, now: float) -> list[float]:
@@ -127,31 +164,31 @@ class Schedule(Generic[Key]):
         """Return how many keys are known."""
         return len(self._entries)
 
-    def _advance(self, key: Key, entry: _Entry, due: float) -> None:
-        if due >= entry.due:
+    def _advance(self, key: Key, entry: _Entry, due: float, rank: float) -> None:
+        if due >= entry.due and rank >= entry.rank:
             return
-        entry.due = due
+        entry.due, entry.rank = min(due, entry.due), min(rank, entry.rank)
         if not entry.running:
             self._tickets += 1
             entry.ticket = self._tickets
-            heap = self._slow if entry.slow else self._quick
-            heapq.heappush(heap, (due, entry.ticket, key))
+            heapq.heappush(self._later, (entry.due, entry.ticket, key))
 
-    def _open_heaps(self) -> list[list[tuple[float, int, Key]]]:
-        """Return the heaps that have a key which may run, their first items being valid."""
-        found = []
-        for heap in (self._quick, self._slow):
-            while heap and not self._stands(*heap[0]):
-                heapq.heappop(heap)
-            if heap and (heap is self._quick or self._slow_running < self._most_slow):
-                found.append(heap)
-        return found
+    def _take_in_due(self, now: float) -> None:
+        """Let the keys that have become due wait for their turns."""
+        while self._later and self._later[0][0] <= now:
+            _, ticket, key = heapq.heappop(self._later)
+            if self._stands(ticket, key):
+                entry = self._entries[key]
+                self._turns.put(key, entry.group, entry.rank, slow=entry.slow)
 
-    def _stands(self, due: float, ticket: int, key: Key) -> bool:
+    def _stands(self, ticket: int, key: Key) -> bool:
         entry = self._entries.get(key)
-        return (
-            entry is not None and not entry.running and (entry.due, entry.ticket) == (due, ticket)
-        )
+        return entry is not None and not entry.running and entry.ticket == ticket
 
     def _jitter(self) -> float:
         return self._draws.uniform(1.0 - _JITTER, 1.0 + _JITTER)
+
+
+def _rank(due: float, *, urgent: bool) -> float:
+    """Return from when on what is due then is overtaken by nothing."""
+    return due if urgent else due + LONGEST_OVERTAKEN

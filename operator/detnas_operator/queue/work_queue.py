@@ -5,12 +5,13 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic
 
-from detnas_operator.queue.schedule import Again, Key, Schedule
+from detnas_operator.queue.schedule import Again, Schedule
+from detnas_operator.queue.turns import Key
 
 __all__ = ["Again", "QueueState", "WorkQueue"]
 
@@ -52,9 +53,9 @@ class WorkQueue(Generic[Key]):
     At most one pass a key at a time; an event during a pass makes another pass after it. A pass
     that raises is repeated after 1 s, doubling to 60 s, with jitter, and not before the error's
     ``retry_after`` (seconds) where it has one; an event comes sooner than a back-off, but never
-    within 1 s of a failure nor sooner than ``retry_after``. Success resets the back-off. Keys are
-    served in the order they are due, but those whose last pass took long leave half of the workers
-    to the others.
+    within 1 s of a failure nor sooner than ``retry_after``. Success resets the back-off. News comes
+    before what is only looked at again. Groups of keys take turns, and none has all workers; keys
+    whose last pass took long leave half of the workers to the others.
     """
 
     def __init__(
@@ -64,8 +65,8 @@ class WorkQueue(Generic[Key]):
         workers: int,
         resync: float,
         on_pass: Callable[[Key, float, Exception | None], None] = _ignore,
+        group: Callable[[Key], Hashable] = lambda key: key,
         clock: Callable[[], float] = time.monotonic,
-        draws: random.Random | None = None,
     ) -> None:
         """Make a queue that does nothing yet.
 
@@ -74,14 +75,20 @@ class WorkQueue(Generic[Key]):
             workers: passes at the same time.
             resync: seconds, ± 20 %, after which a key without events is looked at again.
             on_pass: told of every pass, on its thread: key, seconds, and its error or None.
+            group: of a key: groups take turns. By default each key is one of its own.
         """
         self._work = work
         self._workers = workers
         self._on_pass = on_pass
         self._clock = clock
         self._lock = threading.Lock()
-        draws = draws or random.Random()
-        self._schedule: Schedule[Key] = Schedule(resync, draws, most_slow=max(1, workers // 2))
+        self._schedule: Schedule[Key] = Schedule(
+            resync,
+            random.Random(),
+            most_slow=max(1, workers // 2),
+            group=group,
+            most_of_group=max(1, workers - 1),
+        )
         self._running: dict[Key, float] = {}
         self._stopping = False
         self._turned: float | None = None
@@ -89,10 +96,14 @@ class WorkQueue(Generic[Key]):
         self._awake: asyncio.Event | None = None
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pass")
 
-    def enqueue(self, key: Key, after: float = 0.0) -> None:
-        """Ask for a pass over ``key`` in ``after`` seconds, or sooner; from any thread."""
+    def enqueue(self, key: Key, *, urgent: bool = True) -> None:
+        """Ask for a pass over ``key``; from any thread.
+
+        Args:
+            urgent: something happened; else it is only to be looked at.
+        """
         with self._lock:
-            self._schedule.add(key, self._clock() + after)
+            self._schedule.add(key, self._clock(), urgent=urgent)
         self._wake()
 
     async def run(self) -> None:

@@ -15,8 +15,9 @@ class Told:
     def __init__(self) -> None:
         self.cache = ClusterCache()
         self.passes: list[SearchKey] = []
+        self.found: list[SearchKey] = []
         self.lists = 0
-        self.handlers = EventHandlers(self.cache, self.passes.append, self._list)
+        self.handlers = EventHandlers(self.cache, self.passes.append, self.found.append, self._list)
 
     def _list(self) -> None:
         self.lists += 1
@@ -36,6 +37,14 @@ def test_only_news_asks_for_a_pass(told: Told) -> None:
     told.handlers.search("DELETED", search(4))
     assert told.passes == [KEY] * 4
     assert told.cache.search(KEY) is None
+
+
+def test_what_is_listed_is_told_apart_from_what_happened(told: Told) -> None:
+    told.handlers.search(None, search(1))
+    told.handlers.job(None, job("r18-base", 2))
+    assert (told.found, told.passes) == ([KEY] * 2, [])
+    told.handlers.job("MODIFIED", job("r18-base", 3))
+    assert (told.found, told.passes) == ([KEY] * 2, [KEY])
 
 
 def test_the_first_list_of_a_watch_is_nothing_special(told: Told) -> None:

@@ -1,0 +1,108 @@
+"""Which of the keys that are due is next: their groups take turns, and slow ones leave room."""
+
+import heapq
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(slots=True)
+class _Group(Generic[Key]):
+    """The keys of one group that are due.
+
+    Attributes:
+        known: keys of the group, due or not.
+        running: passes under way.
+        turn: when one of its keys was last taken, in turns.
+        slow: its last pass took long, so that keys without a pass of their own count as slow.
+        lanes: heaps of (rank, ticket, key): the quick ones, and the slow ones.
+    """
+
+    turn: int
+    known: int = 0
+    running: int = 0
+    slow: bool = False
+    lanes: tuple[list[tuple[float, int, Key]], list[tuple[float, int, Key]]] = field(
+        default_factory=lambda: ([], [])
+    )
+
+
+class Turns(Generic[Key]):
+    """Keys that are due, in groups.
+
+    A key whose rank has come is taken before all whose rank has not. Among those the group with
+    the fewest passes under way is next, then the one that was served longest ago; within a group
+    the lowest rank decides.
+
+    Args:
+        most_slow: how many slow keys may run at a time.
+        most_of_group: how many keys of one group may run at a time.
+    """
+
+    def __init__(self, most_slow: float, most_of_group: float) -> None:
+        self._most_slow = most_slow
+        self._most_of_group = most_of_group
+        self._groups: dict[Hashable, _Group[Key]] = {}
+        self._tickets: dict[Key, int] = {}
+        self._drawn = 0
+        self._turn = 0
+        self._slow_running = 0
+
+    def enter(self, group: Hashable) -> bool:
+        """Take in that a group has one key more; return whether it counts as slow at first."""
+        # A new group comes after those that wait: else whoever leaves and enters overtakes them.
+        found = self._groups.setdefault(group, _Group(self._turn))
+        found.known += 1
+        return found.slow
+
+    def leave(self, group: Hashable) -> None:
+        """Take in that a group has one key less, which is neither due nor running."""
+        self._groups[group].known -= 1
+        if not self._groups[group].known:
+            del self._groups[group]
+
+    def put(self, key: Key, group: Hashable, rank: float, *, slow: bool) -> None:
+        """Let a key wait for its turn; one that waits already takes this rank."""
+        self._drawn += 1
+        self._tickets[key] = self._drawn
+        heapq.heappush(self._groups[group].lanes[slow], (rank, self._drawn, key))
+
+    def first(self, now: float = float("inf")) -> tuple[Key, Hashable] | None:
+        """Return the key that is next, and its group; None where none that waits may run."""
+        best, found = None, None
+        for name, group in self._groups.items():
+            if (head := self._head(group)) is None:
+                continue
+            rank, ticket, key = head
+            order = (rank > now, group.running, group.turn, rank, ticket)
+            if best is None or order < best:
+                best, found = order, (key, name)
+        return found
+
+    def start(self, key: Key, group: Hashable, *, slow: bool) -> None:
+        """Take in that a pass over a waiting key begins."""
+        del self._tickets[key]
+        self._turn += 1
+        found = self._groups[group]
+        found.running += 1
+        found.turn = self._turn
+        self._slow_running += slow
+
+    def end(self, group: Hashable, *, was_slow: bool, slow: bool) -> None:
+        """Take in that a pass ended, how its key counted, and whether it took long."""
+        found = self._groups[group]
+        found.running -= 1
+        found.slow = slow
+        self._slow_running -= was_slow
+
+    def _head(self, group: _Group[Key]) -> tuple[float, int, Key] | None:
+        """Return the item of a group that is next, if one may run."""
+        heads = []
+        for slow, lane in enumerate(group.lanes):
+            while lane and self._tickets.get(lane[0][2]) != lane[0][1]:
+                heapq.heappop(lane)
+            if lane and (not slow or self._slow_running < self._most_slow):
+                heads.append(lane[0])
+        return min(heads, default=None) if group.running < self._most_of_group else None
