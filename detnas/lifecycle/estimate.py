@@ -1,7 +1,9 @@
 """How long the trials will still take, from how long the latest ones took."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from heapq import heapify, heapreplace
+from math import ceil
 from statistics import median
 
 from detnas.lifecycle.state import SearchState
@@ -35,7 +37,7 @@ def search_seconds_left(
         return None
     if not waiting or took is None:
         return max(left, default=None)
-    return _until_last(left, waiting, took, spec.search.parallelism)
+    return until_last_trial(left, waiting, took, spec.search.parallelism)
 
 
 def _typical_seconds(summary: Summary) -> float | None:
@@ -45,7 +47,7 @@ def _typical_seconds(summary: Summary) -> float | None:
     return median(milliseconds for _, milliseconds in summary.durations) / 1000
 
 
-def _until_last(running: list[float], waiting: int, took: float, parallelism: int) -> float:
+def until_last_trial(running: list[float], waiting: int, took: float, parallelism: int) -> float:
     """Return when the last of the waiting trials ends, each begun as soon as another one ends.
 
     Args:
@@ -54,8 +56,36 @@ def _until_last(running: list[float], waiting: int, took: float, parallelism: in
         took: seconds that each of them takes.
         parallelism: trials at the same time.
     """
-    ends = running + [0.0] * (parallelism - len(running))
+    ends = sorted(running + [0.0] * (parallelism - len(running)))
+    # Of a million trials none is begun one by one: those who are free sooner catch up with the
+    # last that any is begun after, all together make whole rounds, and the rest is one each.
+    catch_up, others = _until_all_take_part(ends, waiting, took)
+    ends = [end + took * begun for end, begun in zip(ends, catch_up, strict=False)]
+    rounds, rest = divmod(waiting - sum(catch_up), len(catch_up))
+    ends = [end + took * rounds for end in ends]
     heapify(ends)
-    for _ in range(waiting):
+    for _ in range(rest):
         heapreplace(ends, ends[0] + took)
-    return max(ends)
+    return max(*ends, *others, 0.0)
+
+
+def _until_all_take_part(
+    ends: list[float], waiting: int, took: float
+) -> tuple[list[int], list[float]]:
+    """Return how many trials each of the first begins before the last of them, and when others end.
+
+    The first are as many as begin any trial at all.
+
+    Args:
+        ends: rising, when each trial that runs ends.
+        waiting: trials that have not begun; at least one.
+        took: seconds that each of them takes.
+    """
+
+    def begun_before(index: int) -> list[int]:
+        if took <= 0:
+            return [0] * index
+        return [ceil(min(waiting, (ends[index] - end) / took)) for end in ends[:index]]
+
+    last = bisect_left(range(1, len(ends)), True, key=lambda i: sum(begun_before(i)) >= waiting)
+    return [*begun_before(last), 0], ends[last + 1 :]

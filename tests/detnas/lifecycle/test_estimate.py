@@ -1,10 +1,14 @@
 """The time left, from what the latest trials took and what running jobs say of themselves."""
 
+import time
 from dataclasses import replace
+from heapq import heapify, heapreplace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from detnas.lifecycle.estimate import search_seconds_left
+from detnas.lifecycle.estimate import search_seconds_left, until_last_trial
 from detnas.lifecycle.state import SearchState
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
@@ -108,3 +112,35 @@ def test_before_and_after_the_trials_the_jobs_say_it() -> None:
         assert search_seconds_left(state, SPEC, [said(9.0), said(7.0)]) == 9.0
         assert search_seconds_left(state, SPEC, [said(9.0), None]) is None
         assert search_seconds_left(state, SPEC, []) is None
+
+
+def one_by_one(running: list[float], waiting: int, took: float, parallelism: int) -> float:
+    """Begin each trial that waits as soon as another one ends."""
+    ends = running + [0.0] * (parallelism - len(running))
+    heapify(ends)
+    for _ in range(waiting):
+        heapreplace(ends, ends[0] + took)
+    return max(ends)
+
+
+@given(
+    st.lists(st.floats(0, 1000), max_size=8),
+    st.integers(1, 60),
+    st.floats(0.5, 100) | st.just(0.0),
+    st.integers(0, 4),
+)
+@example([0.0, 1.0, 1e12], 7, 1.0, 0)
+def test_it_is_as_if_each_trial_were_begun_in_turn(
+    running: list[float], waiting: int, took: float, free: int
+) -> None:
+    parallelism = max(1, len(running) + free)
+    found = until_last_trial(running, waiting, took, parallelism)
+    assert found == pytest.approx(one_by_one(running, waiting, took, parallelism), abs=1e-6)
+
+
+def test_a_million_trials_are_not_begun_one_by_one() -> None:
+    began = time.process_time()
+    assert until_last_trial([5.0, 1e12], 10**9, 2.0, 3) == 1e12
+    assert until_last_trial([5.0, 1e12], 10**15, 2.0, 3) == pytest.approx(2e15 / 3, rel=1e-2)
+    assert until_last_trial([1e308], 1, 1e-5, 2) == 1e308
+    assert time.process_time() - began < 1
