@@ -11,20 +11,28 @@ from detnas.store import open_store
 from detnas.store.errors import StoreError
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
 from detnas_operator.cluster.connection import connect
-from detnas_operator.configuration.settings import OperatorSettings
+from detnas_operator.configuration.settings import ANY_NAMESPACE, OperatorSettings
 from detnas_operator.configuration.store_advice import for_a_cluster
 
-NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
+Rights = dict[tuple[str, str], tuple[str, ...]]
+
+TO_WATCH: Rights = {
     (PLURAL, ""): ("get", "list", "watch", "patch"),
     (PLURAL, "status"): ("get", "patch"),
-    (PLURAL, "finalizers"): ("update",),
-    ("jobs", ""): ("get", "list", "watch", "create", "patch", "delete"),
+    ("jobs", ""): ("get", "list", "watch"),
     ("pods", ""): ("get", "list"),
-    ("pods", "log"): ("get",),
-    ("services", ""): ("get", "create"),
     ("events", ""): ("list", "create"),
 }
-"""Verbs by resource and subresource: all that the chart's roles grant, and all that is used."""
+"""Verbs by resource and subresource, wherever the operator watches."""
+
+TO_WORK: Rights = {
+    (PLURAL, "finalizers"): ("update",),
+    ("jobs", ""): ("create", "patch", "delete"),
+    ("pods", "log"): ("get",),
+    ("services", ""): ("get", "create"),
+}
+"""What it needs besides in the namespaces of tenants. The chart's roles grant these two, and
+nothing else is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +71,10 @@ def _findings(settings: OperatorSettings) -> Iterator[Finding]:
         places: tuple[str | None, ...] = settings.namespaces or (None,)
         yield _crd(client, places[0])
         for place in places:
-            for (kind, subresource), verbs in NEEDED.items():
-                yield _permission(client, place, kind, subresource, verbs)
+            yield from _permissions(client, place, TO_WATCH)
+        for tenant in settings.tenants:
+            if tenant.namespace != ANY_NAMESPACE:
+                yield from _permissions(client, tenant.namespace, TO_WORK)
     yield _store(settings.storage.default or settings.storage.allowed[0])
 
 
@@ -78,6 +88,13 @@ def _crd(client: KubernetesClient, namespace: str | None) -> Finding:
     except UserError as error:
         return Finding(what, error)
     return Finding(what)
+
+
+def _permissions(
+    client: KubernetesClient, namespace: str | None, rights: Rights
+) -> Iterator[Finding]:
+    for (kind, subresource), verbs in rights.items():
+        yield _permission(client, namespace, kind, subresource, verbs)
 
 
 def _permission(

@@ -16,11 +16,18 @@ RELEASE, NAMESPACE = "detnas", "detnas-system"
 Values = Mapping[str, Any]
 Document = dict[str, Any]
 
+OPERATOR_IMAGE, TRAINER_IMAGE = "registry.test/detnas-operator", "registry.test/detnas-trainer"
+
+IMAGES: Values = {
+    "image": {"repository": OPERATOR_IMAGE},
+    "trainer": {"image": {"repository": TRAINER_IMAGE}},
+}
 SMALLEST: Values = {
+    **IMAGES,
     "storage": {
         "allowed": ["s3://experiments/detnas"],
         "credentials": {"existingSecret": "detnas-operator-s3"},
-    }
+    },
 }
 """The values without which there is no release."""
 

@@ -4,17 +4,27 @@ from collections.abc import Iterable
 
 from tests.chart.rendering import Document
 
-ALLOWED = {
+WATCHING = {
     "detnas.dev/detnassearches": {"get", "list", "watch", "patch"},
     "detnas.dev/detnassearches/status": {"get", "patch"},
-    "detnas.dev/detnassearches/finalizers": {"update"},
-    "batch/jobs": {"get", "list", "watch", "create", "patch", "delete"},
+    "batch/jobs": {"get", "list", "watch"},
     "/pods": {"get", "list"},
-    "/pods/log": {"get"},
-    "/services": {"get", "create"},
     "/events": {"list", "create"},
 }
-"""All that the operator needs; a right that is added has to be added here."""
+"""What the operator needs wherever it watches; a right that is added has to be added here."""
+
+WORKING = {
+    "detnas.dev/detnassearches/finalizers": {"update"},
+    "batch/jobs": {"create", "patch", "delete"},
+    "/pods/log": {"get"},
+    "/services": {"get", "create"},
+}
+"""What it needs besides where searches run."""
+
+ALLOWED = {
+    name: WATCHING.get(name, set()) | WORKING.get(name, set()) for name in WATCHING | WORKING
+}
+"""All that it may do in a namespace of searches."""
 
 
 def granted(rules: Iterable[Document]) -> dict[str, set[str]]:

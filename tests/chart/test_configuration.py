@@ -64,7 +64,7 @@ def test_searches_go_to_the_first_place_if_no_default_is_named(
     chart: Chart, tmp_path: Path
 ) -> None:
     storage = {**SMALLEST["storage"], "allowed": ["s3://one/a", "s3://two"]}
-    settings = read_by_the_operator(chart.render({"storage": storage}), tmp_path)
+    settings = read_by_the_operator(chart.render({**SMALLEST, "storage": storage}), tmp_path)
     assert settings.storage.default == "s3://one/a"
 
 
@@ -109,12 +109,16 @@ def test_default_place_is_an_allowed_one(
 ) -> None:
     storage = {**SMALLEST["storage"], "allowed": [allowed], "default": default}
     if inside:
-        assert chart.render({"storage": storage}).settings["storage"]["default"] == default
+        assert (
+            chart.render({**SMALLEST, "storage": storage}).settings["storage"]["default"] == default
+        )
     else:
-        message = chart.refusal({"storage": storage})
+        message = chart.refusal({**SMALLEST, "storage": storage})
         assert f"storage.default: {default} is under none of storage.allowed" in message
 
 
 def test_place_for_the_data_is_required(chart: Chart) -> None:
     storage = {"credentials": SMALLEST["storage"]["credentials"]}
-    assert "storage.allowed: name at least one place" in chart.refusal({"storage": storage})
+    assert "storage.allowed: name at least one place" in chart.refusal(
+        {**SMALLEST, "storage": storage}
+    )

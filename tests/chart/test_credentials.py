@@ -11,7 +11,7 @@ KEYS = {"accessKeyId": "AKIA-x", "secretAccessKey": "s3cr3t: #'\""}
 
 
 def with_operator(credentials: dict[str, Any]) -> dict[str, Any]:
-    return {"storage": {**SMALLEST["storage"], "credentials": credentials}}
+    return {**SMALLEST, "storage": {**SMALLEST["storage"], "credentials": credentials}}
 
 
 def with_tenant(s3: dict[str, Any], **more: Any) -> dict[str, Any]:

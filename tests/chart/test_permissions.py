@@ -2,9 +2,9 @@
 
 import pytest
 
-from detnas_operator.check import NEEDED
+from detnas_operator.check import TO_WATCH, TO_WORK, Rights
 from tests.chart.rendering import NAMESPACE, ONE_TENANT, SMALLEST, Chart, Document, Objects, shipped
-from tests.chart.rights import ALLOWED, granted
+from tests.chart.rights import ALLOWED, WATCHING, WORKING, granted
 
 OPERATOR = {"kind": "ServiceAccount", "name": "detnas", "namespace": NAMESPACE}
 PEOPLE = {"detnas-system-detnas-editor", "detnas-system-detnas-viewer"}
@@ -19,17 +19,20 @@ def cluster_scoped(objects: Objects) -> set[tuple[str, str]]:
 
 
 def test_role_in_each_watched_namespace_allows_this_and_no_more(rendered: Objects) -> None:
-    roles = rendered.kind("Role")
-    assert {role["metadata"]["namespace"] for role in roles} == {NAMESPACE, "team-a"}
-    for role in roles:
-        assert granted(role["rules"]) == ALLOWED
-
-
-def test_helm_test_asks_for_exactly_these_rights() -> None:
-    asked = {
-        f"{kind}/{part}".removesuffix("/"): set(verbs) for (kind, part), verbs in NEEDED.items()
+    roles = {
+        role["metadata"]["namespace"]: granted(role["rules"]) for role in rendered.kind("Role")
     }
-    assert asked == {name.partition("/")[2]: verbs for name, verbs in ALLOWED.items()}
+    assert roles == {NAMESPACE: WATCHING, "team-a": ALLOWED}
+
+
+@pytest.mark.parametrize(("rights", "roles"), [(TO_WATCH, WATCHING), (TO_WORK, WORKING)])
+def test_helm_test_asks_for_exactly_these_rights(
+    rights: Rights, roles: dict[str, set[str]]
+) -> None:
+    asked = {
+        f"{kind}/{part}".removesuffix("/"): set(verbs) for (kind, part), verbs in rights.items()
+    }
+    assert asked == {name.partition("/")[2]: verbs for name, verbs in roles.items()}
 
 
 def test_only_the_operator_is_bound_to_it(rendered: Objects) -> None:
@@ -61,12 +64,21 @@ def test_namespaced_release_has_no_other_cluster_scoped_object(
     assert cluster_scoped(chart.render({**ONE_TENANT, **without})) == set()
 
 
-def test_cluster_wide_release_has_the_same_rights_everywhere(chart: Chart) -> None:
-    objects = chart.render({**ONE_TENANT, "clusterWide": True})
-    assert objects.kind("Role") == objects.kind("RoleBinding") == []
-    binding = objects.one("ClusterRoleBinding")
-    assert binding["subjects"] == [OPERATOR]
-    assert granted(objects.one("ClusterRole", binding["roleRef"]["name"])["rules"]) == ALLOWED
+@pytest.mark.parametrize("others", [False, True], ids=["listed", "others"])
+def test_cluster_wide_release_watches_everywhere_and_makes_jobs_where_it_was_told(
+    chart: Chart, others: bool
+) -> None:
+    values = {**ONE_TENANT, "clusterWide": True, "otherNamespaces": {"allowed": others}}
+    objects = chart.render(values)
+    assert objects.kind("Role") == []
+    everywhere = objects.one("ClusterRoleBinding")
+    (there,) = objects.kind("RoleBinding")
+    assert there["metadata"]["namespace"] == "team-a"
+    for binding, rights in ((everywhere, WATCHING), (there, WORKING)):
+        assert binding["subjects"] == [OPERATOR]
+        assert binding["roleRef"]["kind"] == "ClusterRole"
+        role = objects.one("ClusterRole", binding["roleRef"]["name"])
+        assert granted(role["rules"]) == rights
     assert objects.settings["namespaces"] == []
 
 

@@ -71,10 +71,10 @@ def test_health_is_asked_for_where_it_listens(chart: Chart, probe: str) -> None:
 @pytest.mark.parametrize(
     ("image", "reference"),
     [
-        ({}, f"detnas-operator:{detnas.__version__}"),
-        ({"tag": "1.2"}, "detnas-operator:1.2"),
-        ({"digest": DIGEST}, f"detnas-operator@{DIGEST}"),
-        ({"tag": "1.2", "digest": DIGEST}, f"detnas-operator@{DIGEST}"),
+        ({}, f"x/y:{detnas.__version__}"),
+        ({"tag": "1.2"}, "x/y:1.2"),
+        ({"digest": DIGEST}, f"x/y@{DIGEST}"),
+        ({"tag": "1.2", "digest": DIGEST}, f"x/y@{DIGEST}"),
         ({"repository": "example.org:5000/x/y", "tag": "1"}, "example.org:5000/x/y:1"),
     ],
     ids=["version", "tag", "digest", "digest before tag", "registry"],
@@ -82,11 +82,20 @@ def test_health_is_asked_for_where_it_listens(chart: Chart, probe: str) -> None:
 def test_images_are_named_by_digest_before_tag(
     chart: Chart, image: dict[str, str], reference: str
 ) -> None:
-    values = {**SMALLEST, "image": image, "trainer": {"image": image}}
+    image = {"repository": "x/y", **image}
+    values = {**SMALLEST, "image": image, "trainer": {"image": {**image}}}
     objects = chart.render(values)
     assert {pod["containers"][0]["image"] for pod in pods(objects)} == {reference}
-    trainer = reference.replace("detnas-operator", "detnas-trainer")
-    assert objects.settings["trainer"]["image"] == trainer
+    assert objects.settings["trainer"]["image"] == reference
+
+
+@pytest.mark.parametrize("field", ["image", "trainer.image"])
+def test_no_image_is_guessed(chart: Chart, field: str) -> None:
+    images: dict[str, Any] = {**SMALLEST}
+    del images[field.partition(".")[0]]
+    message = chart.refusal(images)
+    assert f"{field}.repository: name the repository that you pushed the " in message
+    assert ".Dockerfile builds it" in message
 
 
 def test_it_is_scheduled_as_the_values_say(chart: Chart) -> None:

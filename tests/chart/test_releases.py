@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,9 @@ import yaml
 
 from tests.chart.releases import Administrator, AdministratorsPlane
 from tests.chart.rendering import FOLDER, NAMESPACE, ONE_TENANT, RELEASE, SMALLEST
-from tests.chart.rights import ALLOWED, granted
+from tests.chart.rights import ALLOWED, WATCHING, granted
 from tests.cluster.api import PODS, SEARCHES, SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Document
+from tests.cluster.operator_process import INHERITED
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually
 from tests.seaweed import S3Server
@@ -78,27 +80,44 @@ def rights(caller: Api, namespace: str) -> dict[str, set[str]]:
     return granted(rule for rule in rules if rule["apiGroups"][0] not in about_itself)
 
 
-def wait_for_all_rights(operator: Api, namespace: str) -> None:
+def wait_for_rights(operator: Api, namespace: str, wanted: dict[str, set[str]] = ALLOWED) -> None:
     """Wait until the API server knows the roles: a moment after they are made."""
     with contextlib.suppress(AssertionError):
-        eventually(lambda: rights(operator, namespace) == ALLOWED)
-    assert rights(operator, namespace) == ALLOWED
+        eventually(lambda: rights(operator, namespace) == wanted)
+    assert rights(operator, namespace) == wanted
 
 
 def test_operator_may_do_what_it_needs_and_only_where_it_watches(
     installed: Administrator,
 ) -> None:
     operator = installed.plane.caller(NAMESPACE, "detnas")
-    for namespace in (TENANT, NAMESPACE):
-        wait_for_all_rights(operator, namespace)
+    wait_for_rights(operator, TENANT)
+    wait_for_rights(operator, NAMESPACE, WATCHING)
     assert rights(operator, "team-b") == rights(operator, "kube-system") == {}
 
 
-def test_cluster_wide_operator_may_do_the_same_everywhere(administrator: Administrator) -> None:
+def test_cluster_wide_operator_makes_jobs_only_where_searches_may_run(
+    administrator: Administrator,
+) -> None:
     administrator.install(RELEASE, {**ONE_TENANT, "clusterWide": True})
     operator = administrator.plane.caller(NAMESPACE, "detnas")
-    for namespace in (NAMESPACE, TENANT, "team-b"):
-        wait_for_all_rights(operator, namespace)
+    wait_for_rights(operator, TENANT)
+    for namespace in (NAMESPACE, "team-b", "kube-system"):
+        wait_for_rights(operator, namespace, WATCHING)
+
+
+def test_cluster_wide_operator_is_let_work_in_another_namespace_by_a_binding(
+    administrator: Administrator,
+) -> None:
+    administrator.install(
+        RELEASE, {**ONE_TENANT, "clusterWide": True, "otherNamespaces": {"allowed": True}}
+    )
+    operator = administrator.plane.caller(NAMESPACE, "detnas")
+    role, account = f"{NAMESPACE}-detnas-jobs", f"{NAMESPACE}:detnas"
+    names = (f"--clusterrole={role}", f"--serviceaccount={account}", "--namespace=team-b")
+    administrator.plane.kubectl("create", "rolebinding", "detnas", *names)
+    wait_for_rights(operator, "team-b")
+    wait_for_rights(operator, "kube-system", WATCHING)
 
 
 def test_jobs_may_do_nothing(installed: Administrator) -> None:
@@ -143,7 +162,8 @@ def checked(installed: Administrator, file: Path) -> subprocess.CompletedProcess
     config = api.get("api/v1/configmaps", NAMESPACE, pod["volumes"][0]["configMap"]["name"])
     file.write_text(config["data"]["operator.yaml"])
     account = installed.plane.caller(NAMESPACE, pod["serviceAccountName"])
-    environment = {"KUBECONFIG": str(account.kubeconfig(file.with_suffix(".kubeconfig")))}
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    environment["KUBECONFIG"] = str(account.kubeconfig(file.with_suffix(".kubeconfig")))
     for source in container["envFrom"]:
         data = api.get(SECRETS, NAMESPACE, source["secretRef"]["name"])["data"]
         environment |= {name: base64.b64decode(text).decode() for name, text in data.items()}
@@ -210,7 +230,7 @@ def test_searches_outlive_the_release_and_are_found_by_the_next(
     assert api.get(SEARCHES, TENANT, "kept")
     installed.install(RELEASE, ONE_TENANT)
     operator = installed.plane.caller(NAMESPACE, "detnas")
-    wait_for_all_rights(operator, TENANT)
+    wait_for_rights(operator, TENANT)
     assert operator.get(SEARCHES, TENANT, "kept")
 
 
@@ -229,11 +249,11 @@ def test_second_release_lives_beside_the_first(installed: Administrator) -> None
     said = other.install(RELEASE, SECOND)
     assert "belongs to another release" in said
     second = other.plane.caller(ELSEWHERE, "detnas")
-    wait_for_all_rights(second, "team-b")
+    wait_for_rights(second, "team-b")
     assert rights(second, TENANT) == {}
     other.helm("uninstall", RELEASE)
     assert installed.definition()
-    wait_for_all_rights(installed.plane.caller(NAMESPACE, "detnas"), TENANT)
+    wait_for_rights(installed.plane.caller(NAMESPACE, "detnas"), TENANT)
 
 
 def running_pod(api: Api, verb: str) -> str:

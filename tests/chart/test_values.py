@@ -8,7 +8,16 @@ import pytest
 import yaml
 
 import detnas
-from tests.chart.rendering import FOLDER, ONE_TENANT, SHIPPED, SMALLEST, Chart, Values, shipped
+from tests.chart.rendering import (
+    FOLDER,
+    IMAGES,
+    ONE_TENANT,
+    SHIPPED,
+    SMALLEST,
+    Chart,
+    Values,
+    shipped,
+)
 
 DEFAULTS = yaml.safe_load((FOLDER / "values.yaml").read_text())
 SCHEMA = json.loads((FOLDER / "values.schema.json").read_text())
@@ -137,7 +146,7 @@ def tenant(**fields: Any) -> Values:
 )
 def test_wrong_values_are_refused_by_name(chart: Chart, values: Values, message: str) -> None:
     storage = {**SMALLEST["storage"], **values.get("storage", {})}
-    assert message in chart.refusal({**values, "storage": storage})
+    assert message in chart.refusal({**IMAGES, **values, "storage": storage})
 
 
 def test_values_of_a_parent_chart_do_no_harm(chart: Chart) -> None:

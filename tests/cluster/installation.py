@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.api import JOBS, Api, ApiError, Document
+from tests.cluster.api import Api, Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.processes import Command
 from tests.cluster.waiting import eventually
@@ -30,7 +30,11 @@ PROCESSLESS = (
     "Secret",
     "ServiceAccount",
 )
-TRAINER_IMAGE = "registry.test/detnas-trainer"
+OPERATOR_IMAGE, TRAINER_IMAGE = "registry.test/detnas-operator", "registry.test/detnas-trainer"
+IMAGES = {
+    "image": {"repository": OPERATOR_IMAGE},
+    "trainer": {"image": {"repository": TRAINER_IMAGE, "tag": "1"}},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ def render_chart(
 
 def search_definition(helm: Path) -> Document:
     """The CustomResourceDefinition of searches, as the chart has it."""
-    values = {"storage": {"allowed": ["s3://unused"], "credentials": {"workloadIdentity": True}}}
+    storage = {"allowed": ["s3://unused"], "credentials": {"workloadIdentity": True}}
+    values = {**IMAGES, "storage": storage}
     rendered = render_chart(helm, "default", values)
     (found,) = [one for one in rendered if one["kind"] == "CustomResourceDefinition"]
     return found
@@ -95,7 +100,7 @@ def install(
             "credentials": keys,
         },
         "namespaces": [{"name": tenant, "s3": keys} for tenant in tenants],
-        "trainer": {"image": {"repository": TRAINER_IMAGE, "tag": "1"}},
+        **IMAGES,
         **(values or {}),
     }
     # Roles of the whole cluster are named after the release.
@@ -124,14 +129,20 @@ def _installation(
     environment = {**server.environment(), "AWS_ENDPOINT_URL": endpoint}
     api, settings = cluster.caller(namespace, account), yaml.safe_load(text)
     for watched in settings.get("namespaces") or [""]:
-        eventually(partial(_may_list_jobs, api, watched))
+        eventually(partial(_may, api, "list", watched))
+    for tenant in settings["tenants"]:
+        if tenant["namespace"] != "*":
+            eventually(partial(_may, api, "create", tenant["namespace"]))
     return Installation(namespace, api, settings, environment)
 
 
-def _may_list_jobs(api: Api, namespace: str) -> bool:
-    """Whether roles are in force, which the API server learns of a moment after they are made."""
-    try:
-        api.list(JOBS, namespace)
-    except ApiError:
-        return False
-    return True
+def _may(api: Api, verb: str, namespace: str) -> bool:
+    """Whether a role is in force, which the API server learns of a moment after it is made."""
+    attributes = {"group": "batch", "resource": "jobs", "verb": verb, "namespace": namespace}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    path = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    return bool(api.request("POST", path, review)["status"]["allowed"])

@@ -1,22 +1,35 @@
-{{/* All that the operator may do: in each watched namespace, or everywhere with clusterWide. */}}
-{{- define "detnas.rules" -}}
+{{/* What the operator may do wherever it watches: read, and tell a search what becomes of it. */}}
+{{- define "detnas.watchRules" -}}
+# The finalizer of a search whose data is deleted with it is the one thing that is patched.
 - apiGroups: [detnas.dev]
   resources: [detnassearches]
   verbs: [get, list, watch, patch]
 - apiGroups: [detnas.dev]
   resources: [detnassearches/status]
   verbs: [get, patch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch]
+# Why a job's pod does not start.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list]
+# What happened to a search; why the Job controller could not make a pod (quota, policy).
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list, create]
+{{- end -}}
+
+{{/* What it may do besides where searches run. */}}
+{{- define "detnas.workRules" -}}
 # Owner references that block the owner's deletion ask for this.
 - apiGroups: [detnas.dev]
   resources: [detnassearches/finalizers]
   verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list, watch, create, patch, delete]
-# Why a job's pod does not start, and the last lines of one that died.
-- apiGroups: [""]
-  resources: [pods]
-  verbs: [get, list]
+  verbs: [create, patch, delete]
+# The last lines of a job's pod that died.
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]
@@ -24,8 +37,4 @@
 - apiGroups: [""]
   resources: [services]
   verbs: [get, create]
-# What happened to a search; why the Job controller could not make a pod (quota, policy).
-- apiGroups: [""]
-  resources: [events]
-  verbs: [list, create]
 {{- end -}}

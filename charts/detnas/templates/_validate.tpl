@@ -1,5 +1,7 @@
 {{/* What values.schema.json can not say. Each message names the value and what to do. */}}
 {{- define "detnas.validate" -}}
+{{- include "detnas.validateImage" (list "image" "operator" .Values.image) -}}
+{{- include "detnas.validateImage" (list "trainer.image" "trainer" .Values.trainer.image) -}}
 {{- include "detnas.validateStorage" . -}}
 {{- include "detnas.validateCredentials" (list "storage.credentials" .Values.storage.credentials) -}}
 {{- $seen := dict -}}
@@ -21,6 +23,12 @@
 {{- end -}}
 {{- if eq .Values.otherNamespaces.serviceAccount (include "detnas.serviceAccountName" .) -}}
 {{- fail "otherNamespaces.serviceAccount: jobs must not run as the operator; name another" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "detnas.validateImage" -}}
+{{- if not (index . 2).repository -}}
+{{- fail (printf "%s.repository: name the repository that you pushed the %s's image to, such as registry.example.com/team/detnas-%s (dockerfiles/%s.Dockerfile builds it)" (index . 0) (index . 1) (index . 1) (index . 1)) -}}
 {{- end -}}
 {{- end -}}
 

@@ -65,7 +65,10 @@ def _class(code: int, method: str, reason: str, status: Mapping[str, Any]) -> ty
 
 def _remedy(code: int, words: str) -> str:
     if code == 403 and 'User "' in words and " cannot " in words:
-        return "grant this to the operator's service account: reinstall the chart's roles"
+        return (
+            "grant this to the operator's service account: list the namespace in the chart's value "
+            "`namespaces` and upgrade the release, which binds the role"
+        )
     return _REMEDIES.get(code, "")
 
 

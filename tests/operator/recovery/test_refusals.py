@@ -63,7 +63,7 @@ def test_a_missing_right_to_see_pods_is_told_and_a_search_can_be_suspended(scene
     told = scene.await_condition("Degraded", "True")
     assert told["reason"] == "ClusterRefused"
     assert FORBIDDEN.message in told["message"]
-    assert "reinstall the chart's roles" in told["message"]
+    assert "upgrade the release, which binds the role" in told["message"]
     scene.change({"spec": {"suspend": True}})
     scene.await_condition("Suspended", "True")
     eventually(lambda: not scene.live_pods())
