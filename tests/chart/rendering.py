@@ -70,9 +70,15 @@ class Objects:
         return found
 
     @property
+    def configuration(self) -> Document:
+        """The ConfigMap with the operator's configuration."""
+        (found,) = [one for one in self.kind("ConfigMap") if "operator.yaml" in one["data"]]
+        return found
+
+    @property
     def settings(self) -> Document:
         """The operator's configuration, as the YAML in the ConfigMap."""
-        text = self.one("ConfigMap")["data"]["operator.yaml"]
+        text = self.configuration["data"]["operator.yaml"]
         loaded: Document = yaml.safe_load(text)
         return loaded
 

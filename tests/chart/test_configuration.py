@@ -12,7 +12,7 @@ from tests.chart.rendering import NAMESPACE, ONE_TENANT, SHIPPED, SMALLEST, Char
 
 def read_by_the_operator(objects: Objects, folder: Path) -> OperatorSettings:
     file = folder / "operator.yaml"
-    file.write_text(objects.one("ConfigMap")["data"]["operator.yaml"])
+    file.write_text(objects.configuration["data"]["operator.yaml"])
     return load_settings(file)
 
 

@@ -76,6 +76,6 @@ def spoilt(objects: Objects, kind: str, path: str, value: object) -> Objects:
 def test_misspelt_fields_would_be_found(
     chart: Chart, conformance: Conformance, kind: str, path: str, value: object
 ) -> None:
-    values = {**shipped("cluster-wide"), "networkPolicy": {"enabled": True}}
+    values = {**shipped("cluster-wide"), "networkPolicy": {"enabled": True}, "metrics": {}}
     (problem,) = conformance.problems(spoilt(chart.render(values), kind, path, value))
     assert path.rpartition(".")[2] in problem

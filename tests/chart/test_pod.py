@@ -54,7 +54,7 @@ def test_it_starts_with_the_configuration(rendered: Objects) -> None:
     assert container["command"] == ["detnas-operator"]
     assert container["args"] == ["--config", "/etc/detnas/operator.yaml"]
     (volume,) = [each for each in rendered.template["spec"]["volumes"] if "configMap" in each]
-    assert volume["configMap"]["name"] == rendered.one("ConfigMap")["metadata"]["name"]
+    assert volume["configMap"]["name"] == rendered.configuration["metadata"]["name"]
     mounts = {each["name"]: each for each in container["volumeMounts"]}
     assert mounts[volume["name"]]["mountPath"] == "/etc/detnas"
 

@@ -32,7 +32,7 @@ def test_the_chart_and_the_operator_accept_the_values(tmp_path: Path) -> None:
         pytest.skip("no helm: run python3 dev.py kubernetes, or install it")
     rendered = Chart(Path(helm)).render(chart_values(SERVER, "1.2.3"))
     file = tmp_path / "operator.yaml"
-    file.write_text(rendered.one("ConfigMap")["data"]["operator.yaml"])
+    file.write_text(rendered.configuration["data"]["operator.yaml"])
     settings = load_settings(file)
     assert settings.storage.endpoint == SERVER.endpoint
     assert settings.trainer.image == "localhost/detnas-trainer:1.2.3"

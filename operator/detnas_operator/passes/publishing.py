@@ -120,11 +120,18 @@ class Publisher:
             best_h=_h(after.get("best")),
             base_h=_h(after.get("base")),
         )
+        self.metrics.set_degraded(metadata["namespace"], metadata["name"], _degraded(after))
 
 
 def _about_trial(search: str, trial: int | None) -> AbstractContextManager[None]:
     job = None if trial is None else job_name(search, DueJob(Verb.EVALUATE, trial), "")
     return about(trial=trial, job=job)
+
+
+def _degraded(status: Mapping[str, Any]) -> str | None:
+    conditions = status.get("conditions") or ()
+    said = next((one for one in conditions if one["type"] == "Degraded"), None)
+    return said["reason"] if said and said["status"] == "True" else None
 
 
 def _h(detector: Mapping[str, Any] | None) -> float | None:

@@ -28,6 +28,7 @@ class Metrics:
         self._lock = threading.Lock()
         self._phase_of: dict[tuple[str, str], str] = {}
         self._shown: set[tuple[str, str]] = set()
+        self._degraded: dict[tuple[str, str], str] = {}
         self.registry = registry = prometheus.CollectorRegistry()
         prometheus.ProcessCollector(registry=registry)
         self._passes = prometheus.Histogram(
@@ -41,6 +42,7 @@ class Metrics:
         self._store = _counter(registry, "store_errors", "Errors of the object store.", "error")
         self._trials = _counter(registry, "trials", "Trials that ended.", "outcome")
         registry.register(_Phases(self._searches_by_phase))
+        registry.register(_Degraded(self._degraded_searches))
         self._of_search = {
             "gpu_hours": _gauge(registry, "search_gpu_hours", "GPU hours used.", *_OF_SEARCH),
             "best_h": _gauge(registry, "search_best_h", "H of the best student.", *_OF_SEARCH),
@@ -85,12 +87,24 @@ class Metrics:
                 if value is not None:
                     self._of_search[field].labels(*search).set(value)
 
+    def set_degraded(self, namespace: str, name: str, reason: str | None) -> None:
+        """Set why a search's condition Degraded is True; None while it is not.
+
+        Only for a search that has gauges of its own.
+        """
+        search = (namespace, name)
+        with self._lock:
+            self._degraded.pop(search, None)
+            if reason is not None and search in self._shown:
+                self._degraded[search] = reason
+
     def forget_search(self, namespace: str, name: str) -> None:
         """Remove a deleted search's gauges."""
         search = (namespace, name)
         with self._lock:
             self._phase_of.pop(search, None)
             self._shown.discard(search)
+            self._degraded.pop(search, None)
             for gauge in self._of_search.values():
                 with contextlib.suppress(KeyError):  # it never had this one
                     gauge.remove(*search)
@@ -126,6 +140,10 @@ class Metrics:
         with self._lock:
             return Counter(self._phase_of.values())
 
+    def _degraded_searches(self) -> dict[tuple[str, str], str]:
+        with self._lock:
+            return dict(self._degraded)
+
 
 class _Phases(Collector):
     """Counts the searches of each phase when asked, so that an empty phase leaves no series."""
@@ -137,6 +155,21 @@ class _Phases(Collector):
         family = GaugeMetricFamily("detnas_searches", "Searches, by phase.", labels=["phase"])
         for phase, number in sorted(self._count().items()):
             family.add_metric([phase], number)
+        yield family
+
+
+class _Degraded(Collector):
+    """One series for each degraded search: with another reason the earlier one is gone."""
+
+    def __init__(self, reasons: Callable[[], dict[tuple[str, str], str]]) -> None:
+        self._reasons = reasons
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        text = "1 while the condition Degraded is True, by its reason."
+        labels = [*_OF_SEARCH, "reason"]
+        family = GaugeMetricFamily("detnas_search_degraded", text, labels=labels)
+        for search, reason in sorted(self._reasons().items()):
+            family.add_metric([*search, reason], 1)
         yield family
 
 

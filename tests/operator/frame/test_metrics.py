@@ -55,14 +55,34 @@ def test_searches_are_counted_by_phase_and_forgotten_when_deleted() -> None:
     assert not [name for name in scrape(metrics) if "search" in name]
 
 
+def test_a_degraded_search_has_one_series_with_its_latest_reason() -> None:
+    metrics = Metrics()
+
+    def series(degraded: str | None) -> dict[str, float]:
+        metrics.set_search("a", "x", phase="Searching")
+        metrics.set_degraded("a", "x", degraded)
+        return {name: value for name, value in scrape(metrics).items() if "degraded" in name}
+
+    assert series(None) == {}
+    labels = 'namespace="a",reason="{}",search="x"'
+    for reason in ("ImagePull", "QuotaExceeded"):
+        assert series(reason) == {f"detnas_search_degraded{{{labels.format(reason)}}}": 1}
+    assert series(None) == {}
+    series("ImagePull")
+    metrics.forget_search("a", "x")
+    assert not [name for name in scrape(metrics) if "degraded" in name]
+
+
 def test_series_of_single_searches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_SEARCHES", 2)
     metrics = Metrics()
     for number in range(5):
         metrics.set_search("a", f"s{number}", phase="Searching", best_h=0.5)
+        metrics.set_degraded("a", f"s{number}", "ImagePull")
     found = scrape(metrics)
     assert found['detnas_searches{phase="Searching"}'] == 5
-    assert len([name for name in found if "best_h" in name]) == 2
+    for figure in ("best_h", "degraded"):
+        assert len([name for name in found if figure in name]) == 2
 
 
 def test_the_queue_is_asked_at_every_scrape() -> None:

@@ -58,12 +58,15 @@ def test_without_a_binding_a_search_elsewhere_says_which_right_is_missing(
 ) -> None:
     listed, other = spaces
     values = {"clusterWide": True, "otherNamespaces": OTHERS}
-    operators(install(cluster, s3_server, [listed], values)).start()
+    operator = operators(install(cluster, s3_server, [listed], values))
+    operator.start()
     apply(cluster, other, "one")
     told = wait_until_said(cluster, other, "one", "Degraded", ("True",))
     assert told["reason"] == "AdmissionRefused"
     assert 'cannot create resource "jobs"' in told["message"]
     assert "upgrade the release, which binds the role" in told["message"]
+    labels = f'namespace="{other}",reason="AdmissionRefused",search="one"'
+    assert operator.figure(f"detnas_search_degraded{{{labels}}}") == 1
     assert cluster.api.list(JOBS, other) == []
 
 
