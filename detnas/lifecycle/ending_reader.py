@@ -15,6 +15,7 @@ from detnas.search.base import BaseFacts
 from detnas.search.ledger import LedgerEntry, is_whole
 from detnas.store import Store
 from detnas.store.artifacts import load_record
+from detnas.store.errors import MissingRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class EndingReader:
     def _begun(self, entry: LedgerEntry, facts: BaseFacts) -> Ending:
         key = keys.result_key(keys.trial_folder(self.search, entry.index))
         result = load_record(self.store, key, DetectorResult)
-        assert result is not None  # its entry was made from it
+        if result is None:  # its entry was made from it
+            raise MissingRecord(self.store.uri, key)
         chosen = scored(facts, entry.index, result, entry.proposal.teacher)
         return Ending(chosen, self._finetune_folder(entry))
 

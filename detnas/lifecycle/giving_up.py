@@ -15,7 +15,7 @@ from detnas.records.results import (
 )
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
-from detnas.store.errors import AlreadyExists
+from detnas.store.errors import AlreadyExists, MissingRecord
 
 RESULT_OF: Mapping[Verb, type[Result]] = {
     Verb.PREPARE: PrepareResult,
@@ -65,6 +65,7 @@ def give_up(
         create_record(store, keys.result_key(folder), result)
     except AlreadyExists:
         stored = load_result(store, verb, folder)
-        assert stored is not None
+        if stored is None:  # it was deleted between the two
+            raise MissingRecord(store.uri, keys.result_key(folder)) from None
         return stored
     return result

@@ -26,7 +26,7 @@ from detnas.search.propose import propose
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
 from detnas.store.base import StoredObject
-from detnas.store.errors import StoreError
+from detnas.store.errors import MissingRecord, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,8 @@ class Requesting:
         if proposal.parent is not None:
             folder = keys.trial_folder(self.requests.search, proposal.parent)
             parent = load_record(self.store, keys.result_key(folder), DetectorResult)
-        assert parent is not None  # only a finished trial is a parent
+        if parent is None:  # only a finished trial is a parent
+            raise MissingRecord(self.store.uri, keys.result_key(folder))
         pool = self.requests.pool(state.pool)
         return self.requests.trial(proposal, state.prepare, parent, pool)
 

@@ -250,10 +250,11 @@ def job_name(due: DueJob) -> str:
 
 
 def job_folder(requests: SearchRequests, state: SearchState, due: DueJob) -> str:
-    """Key of a due job's folder."""
+    """Key of a due job's folder; empty where that is not known (yet)."""
     search = requests.search
     if due.verb is Verb.POOL:
-        assert state.prepare is not None
+        if state.prepare is None:
+            return ""
         return keys.pool_phase_folder(requests.pool_folder(state.prepare), due.number)
     ending = state.ending
     return {

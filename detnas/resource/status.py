@@ -161,6 +161,12 @@ class ResourceStatus(Schema):
     forgiven_trials: Count = Field(
         0, description="Trials after which the count of consecutive failures began anew."
     )
+    lost_gpu_hours: Number | None = Field(
+        None, description="Part of gpuHours: of work whose records are lost."
+    )
+    accepted_data_loss: Word | None = Field(
+        None, description="The loss of data that was accepted last, by its token."
+    )
 
     def to_json(self) -> dict[str, object]:
         """The status as the API server takes it; what is unknown is left out."""

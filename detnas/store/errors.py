@@ -60,6 +60,21 @@ class CorruptRecord(StoreError):
     """A stored record can not be read as what it should be."""
 
 
+class MissingRecord(CorruptRecord):
+    """A record that was there, and that others build on, is gone.
+
+    Args:
+        root: URI of the store's root.
+        key: of the record.
+    """
+
+    def __init__(self, root: str, key: str) -> None:
+        super().__init__(
+            f"{root}/{key} is gone, and later work builds on it",
+            "restore the object: finished records are never deleted",
+        )
+
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {
     errno.EACCES: "give this user the right to write there, or choose another folder",

@@ -1,13 +1,13 @@
 """Gathers, at the end of a pass, what the status will say."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from detnas.lifecycle.status import search_status
 from detnas.plan.stages import DueJob, Plan
-from detnas.records.results import Outcome
+from detnas.records.results import Outcome, PoolPhaseResult
 from detnas_operator.job.seen_pods import SeenPods
 from detnas_operator.job.state import JobState, Running, Waiting, WaitingReason
 from detnas_operator.passes.explaining import is_suspended, job_states, unexplained
@@ -36,6 +36,7 @@ class Finding:
         now: seconds, rising.
         progress_seconds: how often the progress of running Jobs is read.
         undone: takes what the API server does not say of pods and events.
+        accepted_loss: token of the loss of data that was accepted last.
     """
 
     memory: SearchMemory
@@ -47,6 +48,7 @@ class Finding:
     now: float
     progress_seconds: float
     undone: Undone
+    accepted_loss: str = ""
 
     def findings(self, gpu_seconds: float, forgiven: int, troubles: tuple[Reason, ...]) -> Findings:
         """Return everything that the status follows from."""
@@ -67,11 +69,13 @@ class Finding:
             halted=self.restraint.halted,
             jobs=active,
             pool=pool,
-            pool_phases=(len(state.pool), len(memory.spec.teachers.phases)),
+            pool_phases=(_trained(state.pool), len(memory.spec.teachers.phases)),
             pool_holder=(claim.other or "") if claim is not None and waits else "",
             troubles=troubles,
             gpu_seconds=gpu_seconds,
             forgiven=forgiven,
+            lost_gpu_seconds=memory.lost_gpu_seconds,
+            accepted_loss=self.accepted_loss,
         )
 
     def _active(self) -> Mapping[DueJob, ActiveJob]:
@@ -93,6 +97,8 @@ class Finding:
         begun = [due for due, job in active.items() if _has_begun(job.state)]
         folders = [folder for due in begun if (folder := self.naming.folder(due))]
         self.memory.read_attempts(folders, self.now)
+        if not self.memory.is_recorded:
+            self.memory.look_afresh()  # the store was emptied: the next pass says what is lost
         self._look_up_pods(active.values())
 
     def _look_up_pods(self, active: Collection[ActiveJob]) -> None:
@@ -114,6 +120,10 @@ class Finding:
     def _pool_is_due(self) -> bool:
         phases = len(self.memory.spec.teachers.phases)
         return len(self.naming.state.pool) < phases and bool(self.decided.due)
+
+
+def _trained(phases: Iterable[PoolPhaseResult]) -> int:
+    return sum(phase.outcome is Outcome.SUCCEEDED for phase in phases)
 
 
 def _has_begun(state: JobState) -> bool:

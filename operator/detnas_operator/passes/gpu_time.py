@@ -70,6 +70,7 @@ def used_gpu_seconds(
         pods = pods_at_a_time(memory.spec, due.verb)
         besides.append((due.verb, untold_seconds(stopped, result, pods)))
     used = gpu_seconds(state, memory.spec, besides, trained_pool=trained_pool)
+    used += memory.lost_gpu_seconds  # spent, although no record tells of it any more
     # A pod is there a little before its work begins, of which its result does not tell.
     memory.used_gpu_seconds = max(memory.used_gpu_seconds, used)
     return memory.used_gpu_seconds

@@ -61,6 +61,9 @@ class SearchMemory:
         running: what the pods of its running Jobs have come to.
         stopped: time of its Jobs that were stopped before they had a result.
         used_gpu_seconds: the most that it was found to have used so far.
+        lost_gpu_seconds: of work whose records are lost, which a person accepted.
+        unrecorded: what is to be written as `search.json`, once nothing is known to be lost.
+        compared: what was read has been compared with what the status says was finished.
     """
 
     uid: str
@@ -85,6 +88,9 @@ class SearchMemory:
     trained_pool: bool | None = None
     stopped: StoppedJobs = field(init=False)
     used_gpu_seconds: float = 0.0
+    lost_gpu_seconds: float = 0.0
+    unrecorded: SearchRecord | None = None
+    compared: bool = False
 
     def __post_init__(self) -> None:
         """Begin with nothing read."""
@@ -113,11 +119,23 @@ class SearchMemory:
     def look_afresh(self) -> None:
         """Forget what was read of the store."""
         store, requests = self.search.store, self.search.requests
+        self.compared = False
         self.verification = Verification(store)
         self.reader = SearchReader(store, requests, self.verification)
         self.requesting = Requesting(store, requests, self.reader)
         self.given = Given(self.search, self.live_uid)
         self.collector = WeightCollector(store, requests.search, requests.spec.retention)
+
+    def record(self) -> None:
+        """Write what the search is told, where that is new."""
+        if self.unrecorded is not None:
+            record_search(self.store, self.requests.search, self.unrecorded)
+            self.unrecorded = None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether what the search is told is in the store, as it is while its data is there."""
+        return self.store.size(keys.search_record_key(self.requests.search)) is not None
 
     def pool_claim(self, holder: str, clock: Clock) -> PoolClaim | None:
         """Return our side of the pool's claim; none while the pool's folder is not known.
@@ -161,7 +179,7 @@ def begin(
     store: Store,
     live_uid: LiveUid = lambda _name: None,
 ) -> SearchMemory:
-    """Write what a search is told, or read what it was told when it began.
+    """Read what a search was told when it began, if it has; nothing is written yet.
 
     Raises:
         StoreError: the store can not be used.
@@ -179,16 +197,14 @@ def begin(
         pools=admitted.pools,
         existing_pool=admitted.existing_pool,
     )
-    if before is not None and before.manifest == manifest:
-        recorded = before
-    else:
-        recorded = record_search(store, folder, _record(metadata["uid"], admitted, requests))
+    is_new = before is None or before.manifest != manifest
     return SearchMemory(
         uid=metadata["uid"],
         generation=metadata["generation"],
         admitted=replace(admitted, manifest=manifest),  # one copy of a manifest is enough
         search=StoredSearch(store, requests),
-        image=_pinned_image(resource) or recorded.image or admitted.image,
+        image=_pinned_image(resource) or (before.image if before else "") or admitted.image,
+        unrecorded=_record(metadata["uid"], admitted, requests) if is_new else None,
         live_uid=live_uid,
     )
 

@@ -23,6 +23,7 @@ from detnas_operator.passes.deletion import (
     wants_data_deleted,
 )
 from detnas_operator.passes.halting import Halting
+from detnas_operator.passes.lost_data import ACCEPT, DataLostError
 from detnas_operator.passes.memory import SearchMemory, begin, parse_time, seconds_since
 from detnas_operator.passes.pass_time import LONGEST_PASS, at_most
 from detnas_operator.passes.pod_lookup import PodLookup
@@ -168,6 +169,10 @@ class Reconciler:
             raise
         except ObstacleError as error:
             findings = self._in_trouble(key, resource, Reason(error.reason, str(error)))
+        except DataLostError as error:
+            log.warning("%s", error.why.message)
+            findings = self._in_trouble(key, resource, error.why)
+            self._count_failure(key, lasts=True)
         except UserError as error:
             log.exception("the search can not go on")
             findings = self._in_trouble(key, resource, Reason("SearchFailed", str(error)))
@@ -202,6 +207,7 @@ class Reconciler:
     ) -> Findings:
         memory = self._memory(key, resource, admitted)
         status = resource.get("status") or {}
+        memory.lost_gpu_seconds = float(status.get("lostGpuHours", 0)) * 3600
         return SearchPass(
             memory=memory,
             jobs=jobs,
@@ -211,6 +217,8 @@ class Reconciler:
             resumed=was_suspended(status) and not memory.spec.suspend,
             forgiven=status.get("forgivenTrials", 0),
             undone=undone,
+            said=status,
+            accepts=(resource["metadata"].get("annotations") or {}).get(ACCEPT, ""),
         ).run()
 
     def _memory(self, key: SearchKey, resource: Object, admitted: Admitted) -> SearchMemory:

@@ -1,8 +1,8 @@
 """One pass over an accepted search: observe, decide, apply; what it found becomes the status."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from detnas_operator.passes.changed_data import changed_data
 from detnas_operator.passes.explaining import is_suspended
 from detnas_operator.passes.finding import Finding
 from detnas_operator.passes.gpu_time import used_gpu_seconds
+from detnas_operator.passes.lost_data import DataLostError, data_lost, missing_data, token
 from detnas_operator.passes.lost_logs import LostLogs, has_failed_pods
 from detnas_operator.passes.memory import SearchMemory
 from detnas_operator.passes.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
@@ -59,6 +60,8 @@ class SearchPass:
         resumed: the user has just resumed the search: what failed is tried again.
         forgiven: trials below this number no longer count as failures in a row.
         undone: takes what the API server does not do for one Job; the pass goes on with others.
+        said: the status that the resource has.
+        accepts: token of the lost data that a person lets be done again.
     """
 
     memory: SearchMemory
@@ -69,6 +72,8 @@ class SearchPass:
     resumed: bool = False
     forgiven: int = 0
     undone: Undone = field(default_factory=Undone)
+    said: Mapping[str, Any] = field(default_factory=dict)
+    accepts: str = ""
     _troubles: list[Reason] = field(default_factory=list)
     _decided: Plan = field(init=False)
     _restraint: Restraint = field(init=False)
@@ -79,10 +84,16 @@ class SearchPass:
         Raises:
             ClusterError: the API server is away, or does not do what all else hangs on.
             StoreError: the store can not be used.
+            DataLostError: the store lacks what the status says was finished.
         """
+        if accepted := self._read():
+            return self._accept(accepted)
         if self.resumed:
             self._forgive()
         todo = self._decide()
+        if (todo.settle or todo.start or todo.propose) and not self.memory.is_recorded:
+            self.memory.look_afresh()  # the store was emptied meanwhile: nothing builds on that
+            self._read()
         for _ in range(_ROUNDS):
             if not todo.settle or self.undone.errors:
                 break
@@ -99,11 +110,50 @@ class SearchPass:
     def _naming(self) -> Naming:
         return Naming(self.memory.requests, self._state)
 
-    def _decide(self) -> Steps:
+    def _read(self) -> str:
+        """Read where the search stands; return the token of a loss that is accepted just now.
+
+        Raises:
+            DataLostError: what the status says was finished is not there, and none accepts it.
+        """
         jobs, memory = self.jobs.all(), self.memory
         memory.reader.read(lambda trial: trial_may_have_ended(jobs, memory, trial))
+        if not memory.compared:
+            accepted = str(self.said.get("acceptedDataLoss", ""))
+            missing = missing_data(memory, self.said)
+            value = token(missing, accepted)
+            if missing and value != self.accepts:
+                running = sorted(self.jobs.live())
+                namespace = self.jobs.key.namespace
+                raise DataLostError(
+                    data_lost(missing, memory.search.uri, namespace, running, value)
+                )
+            if missing:
+                return value
+            memory.compared = True
+        memory.record()
+        return ""
+
+    def _accept(self, accepted: str) -> Findings:
+        """Take the store for what is finished; once the status says so, the search goes on."""
+        memory, spec = self.memory, self.memory.spec
+        memory.record()
+        log.warning("the loss of data is accepted (%s): what is lost is done again", accepted)
+        for name, job in self.jobs.all().items():
+            # What it was asked may be asked otherwise now, and its end says nothing of that.
+            if not is_finished(self._state, purpose(job)):
+                self._stop(name, "what it did is lost")
+        self._decided = plan(self._state.observation, spec)
+        self._restraint = Restraint(suspended=spec.suspend)
+        memory.used_gpu_seconds = memory.lost_gpu_seconds = 0.0
+        before = float(self.said.get("gpuHours", 0)) * 3600
+        memory.lost_gpu_seconds = max(0.0, before - self._gpu_seconds())
+        return replace(self._findings(), accepted_loss=accepted, accepts_loss=True)
+
+    def _decide(self) -> Steps:
+        self._read()
         self._settle_givens()
-        spec, state = memory.spec, self._state
+        jobs, spec, state = self.jobs.all(), self.memory.spec, self._state
         self._decided = plan(state.observation, spec)
         seen = seen_jobs(jobs, self._naming, self.memory, self.clock())
         changed = changed_data(self.jobs, seen)
@@ -114,7 +164,7 @@ class SearchPass:
             summary,
             used,
             self.forgiven,
-            changed or memory.admitted.violation,
+            changed or self.memory.admitted.violation,
             rules.policy.maximum.gpu_hours,
         )
         return steps(self._decided, seen, self._naming.name, self._restraint)
@@ -283,4 +333,5 @@ class SearchPass:
             now=self.clock(),
             progress_seconds=self.settings.progress_seconds,
             undone=self.undone,
+            accepted_loss=str(self.said.get("acceptedDataLoss", "")),
         ).findings(self._gpu_seconds(), self.forgiven, tuple(self._troubles))

@@ -33,6 +33,8 @@ def when_again(
         progress_seconds: how often the progress of running Jobs is read.
         now: the time, with its zone.
     """
+    if findings.accepts_loss:
+        return Again(0.0, urgent=True)
     if failures:
         pause = TROUBLE_SECONDS * 2.0 ** min(failures - 1, 9)
         return Again(min(LONGEST_TROUBLE_SECONDS, pause))

@@ -175,6 +175,13 @@ def _degraded(before: Status, after: Status) -> Iterator[Event]:
         yield _event("Normal", "Recovered", f"no longer so: {then['reason']}")
 
 
+def _loss(before: Status, after: Status) -> Iterator[Event]:
+    accepted = after.get("acceptedDataLoss", "")
+    if accepted != before.get("acceptedDataLoss", ""):
+        said = f"the loss of data {accepted} is accepted: what is lost is done again"
+        yield _event("Warning", "DataLossAccepted", said)
+
+
 def _ended(before: Status, after: Status) -> Iterator[Event]:
     now = _condition("Succeeded", after)
     if after.get("phase") == before.get("phase"):
@@ -218,5 +225,6 @@ _LOOKS = (
     _new_best,
     _stopped,
     _degraded,
+    _loss,
     _ended,
 )

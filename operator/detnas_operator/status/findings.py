@@ -60,6 +60,9 @@ class Findings:
         troubles: what keeps the pass from going on: the store is away, a Job is refused.
         gpu_seconds: GPU time used so far, over all jobs of the search.
         forgiven: number of trials whose failures no longer count towards halting.
+        lost_gpu_seconds: those among them whose records are lost.
+        accepted_loss: token of the loss of data that was accepted last.
+        accepts_loss: it is accepted by this pass: what the status said before counts no more.
     """
 
     generation: int
@@ -76,3 +79,6 @@ class Findings:
     troubles: tuple[Reason, ...] = ()
     gpu_seconds: float = 0.0
     forgiven: int = 0
+    lost_gpu_seconds: float = 0.0
+    accepted_loss: str = ""
+    accepts_loss: bool = False

@@ -42,6 +42,8 @@ _OF_THE_STORE = (
     "secondsLeft",
     "history",
     "forgivenTrials",
+    "lostGpuHours",
+    "acceptedDataLoss",
     "folder",
     "image",
 )
@@ -73,7 +75,7 @@ def resource_status(findings: Findings, before: Status, now: datetime) -> dict[s
         status |= {key: before[key] for key in _OF_THE_STORE if key in before}
         if standstill(findings) is not None:
             status |= _stopped(status)
-    elif "exported" not in status and "exported" in before:
+    elif "exported" not in status and "exported" in before and not findings.accepts_loss:
         status["exported"] = before["exported"]  # the student is there until there is another
     return status
 
@@ -118,6 +120,8 @@ def _figures(findings: Findings, search: SearchStatus) -> dict[str, Any]:
         "secondsLeft": whole_seconds(left),
         "history": f"{search.folder}/trials",
         "forgivenTrials": findings.forgiven,
+        "lostGpuHours": f"{lost / 3600:.3f}" if (lost := findings.lost_gpu_seconds) else None,
+        "acceptedDataLoss": findings.accepted_loss or None,
     }
 
 

@@ -1,0 +1,125 @@
+"""What of a search's finished work the store lacks, by what its status says."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from detnas.plan.requests import SearchRequests
+from detnas.spec.loading import read_manifest
+from detnas_operator.passes.lost_data import Finished, data_lost, lost, recorded_in, token
+from tests.cluster.searches import manifest
+
+ROOT = "s3://lab/detnas"
+ALL = Finished(record=True, prepared=True, base=True, phases=2, trials=6, export="a/students/best")
+TRIALS = {"total": 6, "finished": 5, "active": 1, "succeeded": 3, "diverged": 1}
+
+
+def requests(finetune: bool = False) -> SearchRequests:
+    document = manifest("one", {"finetune": {"epochs": 1}} if finetune else None)
+    document["metadata"]["namespace"] = "team-a"
+    read = read_manifest(document, "one")
+    return SearchRequests(manifest=read, search="team-a/searches/one-0", folder=None)
+
+
+@pytest.mark.parametrize(
+    ("found", "missing"),
+    [
+        ({}, ()),
+        ({"phases": 3, "trials": 9}, ()),
+        ({"record": False}, ("search.json",)),
+        ({"prepared": False}, ("the data check (prepare/result.json)",)),
+        ({"base": False}, ("the base (base/result.json)",)),
+        ({"phases": 0}, ("2 of 2 trained phases of the teacher pool",)),
+        ({"trials": 4}, ("2 of 6 finished trials (trials/NNNN/result.json)",)),
+        ({"export": ""}, ("the exported student (a/students/best/result.json)",)),
+    ],
+    ids=str,
+)
+def test_whatever_is_missing_is_named_and_more_than_was_recorded_is_fine(
+    found: dict[str, Any], missing: tuple[str, ...]
+) -> None:
+    assert lost(ALL, replace(ALL, **found)) == missing
+
+
+def test_nothing_is_lost_of_what_was_never_finished_and_everything_of_an_empty_store() -> None:
+    assert lost(Finished(), Finished()) == ()
+    assert len(lost(ALL, Finished())) == 6
+
+
+@pytest.mark.parametrize(
+    ("recorded", "found", "is_lost"),
+    [
+        ({"tuned": 3}, {"untuned": 3}, True),
+        ({"tuned": 3}, {"untuned": 5}, False),  # the best since then
+        ({"tuned": 3}, {}, False),
+        ({"over": True}, {"untuned": 3}, True),
+        ({"over": True}, {"untuned": 3, "trials": 7}, False),  # a trial has ended since then
+        ({}, {"untuned": 3}, False),  # not fine-tuned yet
+    ],
+    ids=str,
+)
+def test_a_fine_tuning_is_lost_only_if_it_was_this_one(
+    recorded: dict[str, Any], found: dict[str, Any], is_lost: bool
+) -> None:
+    missing = lost(replace(ALL, **recorded), replace(ALL, **found))
+    assert missing == (("the fine-tuning of trial 3",) if is_lost else ())
+
+
+@pytest.mark.parametrize(
+    ("status", "recorded"),
+    [
+        ({}, Finished()),
+        ({"phase": "Pending"}, Finished()),
+        ({"folder": "s3://x"}, Finished(record=True)),
+        (
+            {"teachers": {"pool": f"{ROOT}/team-a/pools/1", "progress": "1/2"}},
+            Finished(prepared=True, phases=1),
+        ),
+        (
+            {"phase": "Failed", "teachers": {"pool": "p", "progress": "1/2"}},
+            Finished(prepared=True, phases=0),  # the phase that failed may have been counted
+        ),
+        ({"teachers": {"pool": "p", "progress": "Waiting"}}, Finished(prepared=True)),
+        ({"teachers": {"pool": "p", "progress": "Ready"}}, Finished(prepared=True, phases=2)),
+        (
+            {"phase": "Suspended", "trials": TRIALS},
+            Finished(prepared=True, base=True, phases=2, trials=4),
+        ),
+        (
+            {"phase": "Succeeded", "exported": {"uri": f"{ROOT}/a/students/best", "trial": 3}},
+            Finished(prepared=True, base=True, phases=2, export="a/students/best"),
+        ),
+        ({"exported": {"uri": "s3://elsewhere/a"}}, Finished()),
+    ],
+    ids=str,
+)
+def test_the_status_says_what_was_finished(status: dict[str, Any], recorded: Finished) -> None:
+    assert recorded_in(status, requests(), ROOT) == recorded
+
+
+def test_a_fine_tuning_counts_only_where_the_search_asks_for_one() -> None:
+    exported = {"phase": "Succeeded", "exported": {"uri": f"{ROOT}/a", "trial": 3}}
+    assert recorded_in(exported, requests(finetune=True), ROOT).tuned == 3
+    assert recorded_in(exported, requests(), ROOT).tuned is None
+    assert recorded_in({"phase": "Exporting"}, requests(finetune=True), ROOT).over
+    assert not recorded_in({"phase": "Exporting"}, requests(), ROOT).over
+
+
+def test_each_loss_is_accepted_once_and_writing_search_json_anew_makes_no_other() -> None:
+    missing = ("the base (base/result.json)", "search.json")
+    first = token(missing, "")
+    assert first == token(missing[:1], "")
+    assert first != token(("the data check (prepare/result.json)",), "")
+    assert token(missing, first) != first
+
+
+def test_the_message_names_what_runs_and_how_to_accept() -> None:
+    running = ["one-t0001", "one-t0002", "one-t0003", "one-t0004"]
+    said = data_lost(("search.json",), f"{ROOT}/team-a/searches/one-two-0", "team-a", running, "ab")
+    assert said.reason == "DataLost"
+    assert "(running: one-t0001, one-t0002, one-t0003 and 1 more;" in said.message
+    assert said.message.endswith(
+        "kubectl annotate detnas one-two --namespace team-a --overwrite "
+        "detnas.dev/accept-data-loss=ab"
+    )
