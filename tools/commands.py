@@ -18,6 +18,7 @@ from tools.example import run_example
 from tools.process import StepFailed, say
 
 ROOT = Path(__file__).resolve().parent.parent
+_FOR_TESTS = (*kubernetes.CONTROL_PLANE, *kubernetes.QUEUEING)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     if options.command == "kubernetes":
-        for path in kubernetes.obtain(options.programs or kubernetes.CONTROL_PLANE).values():
+        for path in kubernetes.obtain(options.programs or _FOR_TESTS).values():
             say(str(path))
         return
     os.chdir(ROOT)
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
             _add_e2e_options(command)
     text = "build the Kubernetes programs that the operator's tests use, where they are missing"
     command = commands.add_parser("kubernetes", help=text, description=text, allow_abbrev=False)
-    programs = f"default: {', '.join(kubernetes.CONTROL_PLANE)}; also {', '.join(kubernetes.NODE)}"
+    programs = f"default: {', '.join(_FOR_TESTS)}; also {', '.join(kubernetes.NODE)}"
     command.add_argument("programs", nargs="*", metavar="NAME", help=programs)
     return parser
 

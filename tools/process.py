@@ -89,6 +89,19 @@ def run_logged(
     _end_line(f"✓ {title} ({took})")
 
 
+def output_of(command: Command) -> str:
+    """What a short command prints.
+
+    Raises:
+        StepFailed: with what it said instead.
+    """
+    parts = [str(part) for part in command]
+    done = subprocess.run(parts, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StepFailed(f"{done.stderr}✗ {' '.join(parts)}", done.returncode)
+    return done.stdout
+
+
 def run_piped(source: Command, sink: Command, problem: str) -> None:
     """Let `sink` read what `source` writes.
 

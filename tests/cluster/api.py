@@ -23,12 +23,15 @@ NAMESPACES = "api/v1/namespaces"
 SERVICE_ACCOUNTS = "api/v1/serviceaccounts"
 
 CLUSTER_SCOPED = (
+    "ClusterQueue",
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
     "Namespace",
     "Node",
     "PriorityClass",
+    "ResourceFlavor",
+    "WorkloadPriorityClass",
 )
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"

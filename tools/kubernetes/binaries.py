@@ -23,12 +23,15 @@ class Binary:
         module: the folder in `modules/` whose go.mod and go.sum pin what it is built from.
         core_seconds: time of one core for a build from nothing, as measured.
         variables: strings set when it is linked: package.name to value.
+        installation: folder of its module that `kubectl kustomize` makes into the objects that
+            install it, kept beside it as `<name>.yaml`; empty where there is none.
     """
 
     package: str
     module: str
     core_seconds: int
     variables: Mapping[str, str] = field(default_factory=dict)
+    installation: str = ""
 
 
 _, _MINOR, _ = KUBERNETES.split(".")
@@ -61,13 +64,16 @@ CONTROL_PLANE: Mapping[str, Binary] = {
     "helm": Binary("helm.sh/helm/v3/cmd/helm", "helm", 110, _HELM_VERSION),
     "kubeconform": Binary("github.com/yannh/kubeconform/cmd/kubeconform", "kubeconform", 20),
 }
+QUEUEING: Mapping[str, Binary] = {
+    "kueue": Binary("sigs.k8s.io/kueue/cmd/kueue", "kueue", 430, installation="config/default"),
+}
 NODE: Mapping[str, Binary] = {
     "kubelet": _kubernetes("kubelet", 30),
     "kube-scheduler": _kubernetes("kube-scheduler", 10),
     "kube-proxy": _kubernetes("kube-proxy", 20),
     "coredns": Binary("github.com/coredns/coredns", "coredns", 190),
 }
-ALL: Mapping[str, Binary] = {**CONTROL_PLANE, **NODE}
+ALL: Mapping[str, Binary] = {**CONTROL_PLANE, **QUEUEING, **NODE}
 
 
 def cache_folder() -> Path:

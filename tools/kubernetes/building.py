@@ -8,8 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tools.environment import exclusive
-from tools.kubernetes.binaries import ALL, CONTROL_PLANE, KUBERNETES, MODULES, cache_folder, find
-from tools.process import Command, StepFailed, run_logged, say
+from tools.kubernetes.binaries import (
+    ALL,
+    CONTROL_PLANE,
+    KUBERNETES,
+    MODULES,
+    QUEUEING,
+    cache_folder,
+    find,
+)
+from tools.process import Command, StepFailed, output_of, run_logged, say
 
 
 class GoMissing(StepFailed):
@@ -36,13 +44,20 @@ def obtain(names: Iterable[str]) -> dict[str, Path]:
 def obtain_for_tests() -> None:
     """Obtain what the tests of the operator need; without Go say so, and they will be skipped.
 
+    So will be those with a real Kueue where it can not be built.
+
     Raises:
-        StepFailed: a build failed; with the end of its output.
+        StepFailed: the build of Kubernetes failed; with the end of its output.
     """
     try:
         obtain(CONTROL_PLANE)
     except GoMissing as missing:
         say(f"{missing}\n  Until then the tests that need Kubernetes are skipped")
+        return
+    try:
+        obtain(QUEUEING)
+    except StepFailed as failed:
+        say(f"{failed}\n  Until then the tests that need Kueue are skipped")
 
 
 def _build_missing(names: list[str], folder: Path) -> None:
@@ -52,7 +67,7 @@ def _build_missing(names: list[str], folder: Path) -> None:
     if go is None:
         raise GoMissing(
             f"✗ {', '.join(names)} of Kubernetes {KUBERNETES} are built from source and there is "
-            "no Go on PATH.\n  Install Go 1.24 or later, or name a folder that holds them: "
+            "no Go on PATH.\n  Install Go 1.25 or later, or name a folder that holds them: "
             "KUBEBUILDER_ASSETS=DIR"
         )
     seconds = sum(ALL[name].core_seconds for name in names) / (os.cpu_count() or 1)
@@ -76,9 +91,26 @@ def _build(name: str, go: str, folder: Path) -> None:
     try:
         variables = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
         run_logged(f"building {name}", command, log, variables, lambda: _compiled(log))
+        if binary.installation:
+            _keep_installation(name, go, folder)
         part.replace(folder / name)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _keep_installation(name: str, go: str, folder: Path) -> None:
+    """Keep the objects that install a program, as its own version of them has it."""
+    binary = ALL[name]
+    kubectl = find("kubectl")
+    if kubectl is None:
+        raise StepFailed(f"✗ {name} needs kubectl: python3 dev.py kubernetes kubectl {name}")
+    listed: Command = [
+        go, "list", "-C", MODULES / binary.module, "-f", "{{.Module.Dir}}", binary.package,
+    ]  # fmt: skip
+    module = Path(output_of(listed).strip())
+    part = folder / f".{name}.yaml.part{os.getpid()}"
+    part.write_text(output_of([kubectl, "kustomize", module / binary.installation]))
+    part.replace(folder / f"{name}.yaml")
 
 
 def _compiled(log: Path) -> str:
