@@ -30,6 +30,7 @@ TO_WORK: Rights = {
     ("jobs", ""): ("create", "patch", "delete"),
     ("pods", "log"): ("get",),
     ("services", ""): ("get", "create"),
+    ("workloads", ""): ("list",),
 }
 """What it needs besides in the namespaces of tenants. The chart's roles grant these two, and
 nothing else is used."""

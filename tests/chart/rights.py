@@ -18,6 +18,7 @@ WORKING = {
     "batch/jobs": {"create", "patch", "delete"},
     "/pods/log": {"get"},
     "/services": {"get", "create"},
+    "kueue.x-k8s.io/workloads": {"list"},
 }
 """What it needs besides where searches run."""
 

@@ -37,4 +37,8 @@
 - apiGroups: [""]
   resources: [services]
   verbs: [get, create]
+# Why Kueue has not admitted a job; without Kueue there are no such objects.
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [list]
 {{- end -}}

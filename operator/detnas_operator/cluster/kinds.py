@@ -6,6 +6,7 @@ from urllib.parse import quote
 GROUP = "detnas.dev"
 VERSION = "v1alpha1"
 PLURAL = "detnassearches"
+KUEUE = "kueue.x-k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +36,7 @@ KINDS = {
     "pods": Kind("pods", "/api/v1"),
     "services": Kind("services", "/api/v1"),
     "events": Kind("events", "/api/v1"),
+    "workloads": Kind("workloads", f"/apis/{KUEUE}/v1beta2", KUEUE),
+    "workloads/v1beta1": Kind("workloads", f"/apis/{KUEUE}/v1beta1", KUEUE),
 }
-"""By the plural that the client's verbs take."""
+"""By the plural that the client's verbs take; Kueue before 0.15 serves an older version alone."""

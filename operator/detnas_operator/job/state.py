@@ -6,8 +6,8 @@ from typing import Any
 
 from detnas_operator.job import pods
 from detnas_operator.job.job_failures import job_failure, latest_failure
-from detnas_operator.job.labels import QUEUE
 from detnas_operator.job.pod_waits import pod_wait
+from detnas_operator.job.queueing import Admission, suspended
 from detnas_operator.job.refusals import refusal
 from detnas_operator.job.states import (
     Failed,
@@ -43,7 +43,11 @@ _NEXT_ATTEMPT = "the Job controller begins the next attempt within 10 minutes"
 
 
 def job_state(
-    job: Object, job_pods: Sequence[Object], now: datetime, refused: str = ""
+    job: Object,
+    job_pods: Sequence[Object],
+    now: datetime,
+    refused: str = "",
+    admission: Admission | None = None,
 ) -> JobState:
     """Return how a Job stands.
 
@@ -54,9 +58,14 @@ def job_state(
             or there are none: then the Job's own counters must do.
         now: the time, with its zone.
         refused: why the Job controller could not create pods, if its last event says so.
+        admission: what Kueue says of a suspended Job; none where nobody has looked yet.
     """
     own = pods.owned(job, job_pods)
-    return _over(job, own) or _suspended(job) or _live(job, own, now, refused)
+    if over := _over(job, own):
+        return over
+    if job.get("spec", {}).get("suspend"):  # no pod says anything of it
+        return suspended(job, admission)
+    return _live(job, own, now, refused)
 
 
 def _over(job: Object, job_pods: Sequence[Object]) -> JobState | None:
@@ -71,19 +80,6 @@ def _over(job: Object, job_pods: Sequence[Object]) -> JobState | None:
     if pods.is_true(job, "FailureTarget") or pods.is_true(job, "SuccessCriteriaMet"):
         return Terminating(f"Job {name} is over, its last pods are being stopped", deleted=False)
     return None
-
-
-def _suspended(job: Object) -> JobState | None:
-    """Kueue starts and preempts a Job by this field alone; no pod says anything of it."""
-    if not job.get("spec", {}).get("suspend"):
-        return None
-    name = job["metadata"]["name"]
-    queue = job["metadata"].get("labels", {}).get(QUEUE)
-    if queue:
-        message = f"Job {name} waits for Kueue to admit it to queue {queue}"
-        return Waiting(WaitingReason.QUEUED, message)
-    message = f"Job {name} was suspended, not by this operator; set its spec.suspend to false"
-    return Waiting(WaitingReason.SUSPENDED, message)
 
 
 def _live(job: Object, job_pods: Sequence[Object], now: datetime, refused: str) -> JobState:

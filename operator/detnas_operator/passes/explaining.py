@@ -4,16 +4,31 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from detnas_operator.job.queueing import Admission
 from detnas_operator.job.seen_pods import SeenPods
 from detnas_operator.job.state import JobState, Waiting, job_state
 
 Object = dict[str, Any]
 
 
-def job_states(jobs: Mapping[str, Object], seen: SeenPods, now: datetime) -> dict[str, JobState]:
-    """How each Job stands, and why it does not run, as far as that was looked up."""
+def job_states(
+    jobs: Mapping[str, Object],
+    seen: SeenPods,
+    admissions: Mapping[str, Admission],
+    now: datetime,
+) -> dict[str, JobState]:
+    """How each Job stands, and why it does not run, as far as that was looked up.
+
+    Args:
+        jobs: by name.
+        seen: the pods of those that wait for pods.
+        admissions: of those that are suspended, by their UID.
+        now: the time, with its zone.
+    """
     return {
-        name: job_state(job, seen.pods_of(job), now, seen.refusal(job))
+        name: job_state(
+            job, seen.pods_of(job), now, seen.refusal(job), admissions.get(job["metadata"]["uid"])
+        )
         for name, job in jobs.items()
     }
 
@@ -21,7 +36,7 @@ def job_states(jobs: Mapping[str, Object], seen: SeenPods, now: datetime) -> dic
 def unexplained(jobs: Mapping[str, Object], states: Mapping[str, JobState]) -> list[Object]:
     """Return the Jobs that wait for a reason which only their pods can say.
 
-    A suspended Job has no pods: nothing about it changes before its own object does.
+    A suspended Job has no pods.
     """
     return [jobs[name] for name in _waiting(states) if not is_suspended(jobs[name])]
 

@@ -17,6 +17,7 @@ from detnas_operator.passes.pod_lookup import PodLookup
 from detnas_operator.passes.restraint import Restraint
 from detnas_operator.passes.search_jobs import SearchJobs, has_ended, purpose
 from detnas_operator.passes.undone import Undone
+from detnas_operator.passes.workload_lookup import WorkloadLookup
 from detnas_operator.status.findings import ActiveJob, Findings, Reason
 
 Object = dict[str, Any]
@@ -30,6 +31,7 @@ class Finding:
         memory: of the search.
         jobs: its Jobs in the cluster.
         lookup: knows why Jobs do not run.
+        workloads: what Kueue says of them.
         naming: names what is due.
         decided: what was due.
         restraint: what kept the search from starting more.
@@ -42,6 +44,7 @@ class Finding:
     memory: SearchMemory
     jobs: SearchJobs
     lookup: PodLookup
+    workloads: WorkloadLookup
     naming: Naming
     decided: Plan
     restraint: Restraint
@@ -82,11 +85,13 @@ class Finding:
         memory = self.memory
         live = {name: job for name, job in self.jobs.all().items() if not has_ended(job)}
         now = datetime.now(UTC)
-        states = job_states(live, memory.seen_pods, now)
+        held = [job for job in live.values() if is_suspended(job)]
+        admissions = self.workloads.look(self.jobs.key.namespace, held)
+        states = job_states(live, memory.seen_pods, admissions, now)
         if waiting := unexplained(live, states):
             with self.undone:
                 memory.seen_pods = self.lookup.look(self.jobs.key.namespace, waiting)
-            states = job_states(live, memory.seen_pods, now)
+            states = job_states(live, memory.seen_pods, admissions, now)
         else:
             memory.seen_pods = SeenPods()
         return {purpose(job): _active_job(name, job, states[name]) for name, job in live.items()}

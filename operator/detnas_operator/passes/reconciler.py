@@ -36,6 +36,7 @@ from detnas_operator.passes.stores import Stores
 from detnas_operator.passes.troubles import store_trouble, unexpected
 from detnas_operator.passes.undone import PATIENCE, Undone
 from detnas_operator.passes.when_again import when_again
+from detnas_operator.passes.workload_lookup import WorkloadLookup
 from detnas_operator.queue.work_queue import Again
 from detnas_operator.status.findings import Findings, Reason
 from detnas_operator.status.obstacles import was_suspended
@@ -79,6 +80,7 @@ class Reconciler:
         self._resting = Resting()
         self._lookup = PodLookup(client, clock)
         self._cap = SearchCap(cache)
+        self._workloads = WorkloadLookup(client, clock)
         self._stores = Stores(shared_pools=settings.storage.shared_pools)
 
     def reconcile(self, key: SearchKey) -> Again:
@@ -212,6 +214,7 @@ class Reconciler:
             memory=memory,
             jobs=jobs,
             lookup=self._lookup,
+            workloads=self._workloads,
             settings=self._settings,
             clock=self._clock,
             resumed=was_suspended(status) and not memory.spec.suspend,

@@ -37,6 +37,7 @@ from detnas_operator.passes.search_jobs import (
 from detnas_operator.passes.settling import Settling
 from detnas_operator.passes.steps import OVER, Steps, steps
 from detnas_operator.passes.undone import Undone
+from detnas_operator.passes.workload_lookup import WorkloadLookup
 from detnas_operator.status.findings import Findings, Reason
 from detnas_operator.telemetry.logs import about
 
@@ -55,6 +56,7 @@ class SearchPass:
         memory: of the search.
         jobs: its Jobs in the cluster.
         lookup: knows why Jobs do not run.
+        workloads: what Kueue says of them.
         settings: the administrator's.
         clock: seconds, rising.
         resumed: the user has just resumed the search: what failed is tried again.
@@ -67,6 +69,7 @@ class SearchPass:
     memory: SearchMemory
     jobs: SearchJobs
     lookup: PodLookup
+    workloads: WorkloadLookup
     settings: OperatorSettings
     clock: Callable[[], float]
     resumed: bool = False
@@ -327,6 +330,7 @@ class SearchPass:
             memory=self.memory,
             jobs=self.jobs,
             lookup=self.lookup,
+            workloads=self.workloads,
             naming=self._naming,
             decided=self._decided,
             restraint=self._restraint,

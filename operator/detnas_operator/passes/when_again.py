@@ -11,6 +11,8 @@ from detnas_operator.status.obstacles import PATIENCE_SECONDS
 POOL_POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10.0
 WAITING_SECONDS = 10.0
+SUSPENDED_SECONDS = 60.0
+"""Kueue's reasons change now and then; that it admits a Job shows in the Job itself at once."""
 TROUBLE_SECONDS = 10.0
 LONGEST_TROUBLE_SECONDS = 60.0
 """A pass that fails for a lasting reason is made again after 10 s, 20, 40 and then 60."""
@@ -43,7 +45,7 @@ def when_again(
     if findings.troubles:
         return Again(TROUBLE_SECONDS, urgent=holds_pool)
     states = [job.state for job in findings.jobs.values() if not _is_left_alone(job, now)]
-    wishes = []
+    wishes = [SUSPENDED_SECONDS] if len(states) < len(findings.jobs) else []
     if findings.pool_holder:
         wishes.append(POOL_POLL_SECONDS)
     if holds_pool:
@@ -57,6 +59,6 @@ def when_again(
 
 
 def _is_left_alone(job: ActiveJob, now: datetime) -> bool:
-    """Whether a Job is suspended, and that is in the status: only its own object changes it."""
+    """Whether a Job is suspended, and that is in the status: its own object tells the rest."""
     told = timedelta(seconds=PATIENCE_SECONDS)
     return job.suspended and (job.waiting_since is None or now - job.waiting_since > told)

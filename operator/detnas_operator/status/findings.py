@@ -31,7 +31,7 @@ class ActiveJob:
         state: how it is.
         started: when its first pod began; none before that.
         waiting_since: when it was created, or last stopped running; none if that is long ago.
-        suspended: nothing about it changes before its Job's own object does.
+        suspended: it does not start before its Job's own object changes.
     """
 
     name: str

@@ -51,7 +51,7 @@ FOUND_NO_NODE = unscheduled(SCHEDULER)
 
 WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
     (a_job(spec={"suspend": True}, labels=QUEUE), [], WaitingReason.QUEUED, ["Kueue", "research"]),
-    (a_job(spec={"suspend": True}), [], WaitingReason.SUSPENDED, ["spec.suspend"]),
+    (a_job(spec={"suspend": True}), [], WaitingReason.SUSPENDED, ["not by this operator"]),
     (
         a_job(active=1),
         [FOUND_NO_NODE],

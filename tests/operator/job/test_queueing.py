@@ -1,0 +1,90 @@
+"""Why a suspended Job does not start, in Kueue's words."""
+
+from typing import Any
+
+import pytest
+
+from detnas_operator.job.queueing import LONGEST_MESSAGE, Admission, slim_workload, suspended
+from detnas_operator.job.states import WaitingReason
+
+QUEUE = {"kueue.x-k8s.io/queue-name": "gold"}
+QUEUED, SUSPENDED = WaitingReason.QUEUED, WaitingReason.SUSPENDED
+PENDING = ("QuotaReserved", "False", "Pending", "insufficient quota for cpu")
+EVICTED = ("Evicted", "True", "Preempted", "Preempted to accommodate a workload.")
+
+
+def a_job(labels: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"metadata": {"name": "one", "namespace": "team-a", "uid": "1", "labels": labels}}
+
+
+def a_workload(*conditions: tuple[str, ...], **spec: Any) -> Admission:
+    names = ("type", "status", "reason", "message")
+    said = [dict(zip(names, one, strict=True)) for one in conditions]
+    owners = [{"kind": "Job", "uid": "1"}]
+    workload = {
+        "metadata": {"name": "job-one-1", "ownerReferences": owners},
+        "spec": {"queueName": "gold", "podSets": ["large"], **spec},
+        "status": {"conditions": said},
+    }
+    return Admission(slim_workload(workload))
+
+
+CASES = {
+    "not looked up": (QUEUE, None, QUEUED, "to admit it to queue gold"),
+    "pending": (QUEUE, a_workload(PENDING), QUEUED, "(Pending): insufficient quota for cpu"),
+    "preempted": (
+        QUEUE,
+        a_workload(PENDING, EVICTED),
+        QUEUED,
+        "(Preempted): Preempted to accommodate a workload; QuotaReserved is False (Pending)",
+    ),
+    "waits for a check": (
+        QUEUE,
+        a_workload(
+            ("QuotaReserved", "True", "QuotaReserved", "Quota reserved in ClusterQueue big"),
+            ("Evicted", "False", "QuotaReserved", "Previously: Preempted"),
+            ("Admitted", "False", "UnsatisfiedChecks", "The workload has not all checks ready"),
+        ),
+        QUEUED,
+        "queue gold: Admitted is False (UnsatisfiedChecks): The workload has not all checks ready",
+    ),
+    "deactivated": (
+        QUEUE,
+        a_workload(EVICTED, active=False),
+        QUEUED,
+        "Workload job-one-1 is deactivated; set its spec.active to true",
+    ),
+    "not decided on": (QUEUE, a_workload(), QUEUED, "Kueue has not decided on it yet"),
+    "no workload": (QUEUE, Admission(), QUEUED, "is Kueue running, and does it manage Jobs in"),
+    "unread": (QUEUE, Admission(unread="not allowed"), QUEUED, "cannot be read: not allowed"),
+    "managed without a queue": (
+        None,
+        a_workload(("QuotaReserved", "False", "Inadmissible", "no LocalQueue"), queueName=""),
+        QUEUED,
+        "it names no queue (jobs.queueName): QuotaReserved is False (Inadmissible): no LocalQueue",
+    ),
+    "by somebody": (None, Admission(), SUSPENDED, "set its spec.suspend to false"),
+    "by nobody knows whom": (None, Admission(unread="denied"), SUSPENDED, "unknown: denied"),
+    "not looked up, no queue": (None, None, SUSPENDED, "was suspended, not by this operator"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_why_it_is_suspended(case: str) -> None:
+    labels, admission, reason, words = CASES[case]
+    found = suspended(a_job(labels), admission)
+    assert found.reason is reason
+    assert words in found.message
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "by somebody"])
+def test_none_is_started_by_hand_unless_kueue_is_known_to_have_none(case: str) -> None:
+    labels, admission, *_ = CASES[case]
+    assert "spec.suspend" not in suspended(a_job(labels), admission).message
+
+
+def test_what_is_kept_of_a_workload_is_bounded() -> None:
+    found = a_workload(("QuotaReserved", "False", "Pending", "x" * 100_000)).workload
+    assert found is not None
+    assert found["owners"] == ["1"]
+    assert len(repr(found)) < LONGEST_MESSAGE + 500

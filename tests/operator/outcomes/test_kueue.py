@@ -1,0 +1,152 @@
+"""Searches under a real Kueue: queued by quota, admitted whole, preempted, resumed; and why."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from detnas.plan.stages import Verb
+from detnas_operator.job.job import job_manifest
+from detnas_operator.job.order import Owner
+from tests.cluster.api import JOBS, PODS, Document
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.fixtures import start_cluster
+from tests.cluster.jobs import job
+from tests.cluster.kueue import GPU, Kueue
+from tests.cluster.scripts import runs_until, succeeds
+from tests.cluster.waiting import eventually
+from tests.operator.job.orders import SETTINGS as JOB_SETTINGS
+from tests.operator.job.orders import TENANT, order
+from tests.operator.outcomes.stage import ONE_PHASE, Search, Stage
+from tools.kubernetes import find
+
+ROOMS = 4
+QUEUE = "kueue.x-k8s.io/queue-name"
+PRIORITY = "kueue.x-k8s.io/priority-class"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, kubernetes_programs: dict
+) -> Iterator[ControlPlane]:
+    """A control plane in which Kueue decides on Jobs."""
+    if find("kueue") is None:
+        pytest.skip("no kueue: run python3 dev.py kubernetes kueue")
+    running = start_cluster(tmp_path_factory.mktemp("cluster"), kubernetes_programs)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def kueue(cluster: ControlPlane) -> Iterator[Kueue]:
+    """The Kueue of that control plane."""
+    binary = find("kueue")
+    assert binary
+    running = Kueue(cluster, binary)
+    running.install()
+    running.start()
+    yield running
+    running.stop()
+
+
+def test_a_search_waits_for_quota_in_kueues_words_and_then_runs(kueue: Kueue, stage: Stage) -> None:
+    room, over = stage.room(), threading.Event()
+    kueue.queue("small", room, gpus=1)
+    stage.on("first-t0000", runs_until(over, succeeds(work=stage.trainer)))
+    spec = {"jobs": {"queueName": "small"}}
+    first = stage.begun("first", spec, room, trials=1, parallelism=1)
+    first.until_runs("-t0000")
+    second = stage.begun("second", spec, room, trials=1, parallelism=1)
+    second.until(lambda: is_queued(second))
+    message = second.condition("Succeeded")["message"]
+    assert "waits for Kueue to admit it to queue small: QuotaReserved is False (Pending)" in message
+    assert f"insufficient unused quota for {GPU} in flavor default" in message
+    assert second.says("Degraded", "False", "NothingWrong")
+    over.set()
+    for search in (first, second):
+        search.until_phase("Succeeded")
+        assert search.trials["infrastructure"] == 0
+
+
+def test_a_preempted_trial_says_so_and_is_resumed(kueue: Kueue, stage: Stage) -> None:
+    room, over = stage.room(), threading.Event()
+    kueue.queue("shared", room, gpus=1)
+    kueue.make("WorkloadPriorityClass", "urgent", value=1000)
+    stage.on("low-t0000", runs_until(over, succeeds(work=stage.trainer)))
+    stage.on("urgent", runs_until(over, succeeds()))
+    search = stage.begun("low", {"jobs": {"queueName": "shared"}}, room, trials=1, parallelism=1)
+    search.until_runs("-t0000")
+    stage.cluster.api.create(urgent("shared"), room)
+    search.until(lambda: is_queued(search))
+    search.until(lambda: "Evicted is True (Preempted)" in search.condition("Succeeded")["message"])
+    assert not search.live_pods()
+    stage.on("low-t0000")
+    stage.cluster.api.delete(JOBS, room, "urgent")
+    search.until_phase("Succeeded")
+    assert len(search.pods_of("-t0000")) == 2
+    assert search.trials["infrastructure"] == 0
+
+
+def test_a_pool_of_several_pods_is_admitted_whole(kueue: Kueue, stage: Stage) -> None:
+    room, api = stage.room(), stage.cluster.api
+    kueue.queue("pairs", room, gpus=1)
+    stage.on("r18-*", runs_until(threading.Event(), succeeds()))
+    created = api.create(a_pool("pairs", stage, room), room)
+    name = created["metadata"]["name"]
+    eventually(lambda: "insufficient" in reserved(kueue.workload(created))["message"])
+    assert api.get(JOBS, room, name)["spec"]["suspend"]
+    assert api.list(PODS, room) == []  # one of the two would find a GPU, and wait for the other
+    kueue.queue("pairs", room, gpus=2)
+    eventually(lambda: len(running(api.list(PODS, room))) == 2)
+    workload = kueue.workload(created)
+    assert [one["count"] for one in workload["status"]["admission"]["podSetAssignments"]] == [2]
+
+
+def test_nobody_is_advised_to_start_what_kueue_holds_back(
+    kueue: Kueue, stage: Stage, cluster: ControlPlane
+) -> None:
+    room = stage.room()
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": room}}
+    kueue.restart(manageJobsWithoutQueueName=True, managedJobsNamespaceSelector=selector)
+    search = stage.begun("plain", {}, room, trials=1)
+    search.until(lambda: is_queued(search))
+    message = search.condition("Succeeded")["message"]
+    assert "it names no queue (jobs.queueName): QuotaReserved is False (Inadmissible)" in message
+    assert "spec.suspend" not in message
+    kueue.queue("late", room, gpus=1)
+    cluster.api.patch(JOBS, room, "plain-prepare", {"metadata": {"labels": {QUEUE: "late"}}})
+    search.until(lambda: search.job("-base"))  # the data check has run
+
+
+def is_queued(search: Search) -> bool:
+    """Whether all of it waits for Kueue."""
+    return search.says("Succeeded", "False", "Queued")
+
+
+def urgent(queue: str) -> Document:
+    """A Job of somebody else's that goes before others."""
+    document = job("urgent", {QUEUE: queue, PRIORITY: "urgent"})
+    (container,) = document["spec"]["template"]["spec"]["containers"]
+    container["resources"] = {"limits": {GPU: "1"}, "requests": {GPU: "1"}}
+    return document
+
+
+def a_pool(queue: str, stage: Stage, room: str) -> Document:
+    """A Job that trains a pool on two nodes."""
+    spec = {"teachers": {**ONE_PHASE, "workers": 2}, "jobs": {"queueName": queue}}
+    made = job_manifest(order(Verb.POOL, spec, Owner("r18", room, "0" * 36)), JOB_SETTINGS, TENANT)
+    del made["metadata"]["ownerReferences"]  # its search is not there
+    made["spec"]["template"]["spec"].pop("serviceAccountName", None)
+    return made
+
+
+def reserved(workload: Document) -> Document:
+    """Whether a Workload has a quota, and why not."""
+    conditions: list[Document] = workload.get("status", {}).get("conditions", [])
+    return next((one for one in conditions if one["type"] == "QuotaReserved"), {"message": ""})
+
+
+def running(pods: list[Document]) -> list[Document]:
+    """Those that run."""
+    return [pod for pod in pods if pod["status"]["phase"] == "Running"]

@@ -1,0 +1,130 @@
+"""Workloads are listed once for a namespace, seldom, and only where Kueue is installed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from detnas_operator.cluster import NotFound, Refused
+from detnas_operator.job.queueing import Admission
+from detnas_operator.passes import workload_lookup
+from detnas_operator.passes.workload_lookup import ABSENT_PAUSE, PAUSE, WorkloadLookup
+
+KUEUE_BEFORE_0_15 = ("workloads/v1beta1",)
+
+
+def a_job(uid: str, version: str = "1") -> dict[str, Any]:
+    return {"metadata": {"name": uid, "uid": uid, "resourceVersion": version}}
+
+
+def a_workload(uid: str) -> dict[str, Any]:
+    owners = [{"uid": uid}]
+    return {"metadata": {"name": f"job-{uid}", "ownerReferences": owners}, "spec": {}}
+
+
+@dataclass
+class Cluster:
+    """What the API server would answer."""
+
+    workloads: list[str] = field(default_factory=list)
+    served: tuple[str, ...] = ("workloads", "workloads/v1beta1")
+    refuses: bool = False
+    now: float = 1000.0
+    lists: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def list(self, kind: str, namespace: str | None) -> Iterator[dict[str, Any]]:
+        self.lists.append((kind, namespace))
+        if self.refuses:
+            raise Refused("workloads is forbidden", "grant it", status=403)
+        if kind not in self.served:
+            raise NotFound("the server could not find the requested resource", status=404)
+        yield from map(a_workload, self.workloads)
+
+    def lookup(self) -> WorkloadLookup:
+        return WorkloadLookup(self, lambda: self.now)
+
+
+def test_workloads_are_found_by_their_owner_and_listed_for_all_searches_together() -> None:
+    cluster = Cluster(["1", "2", "foreign"])
+    lookup = cluster.lookup()
+    found = lookup.look("a", [a_job("1")])
+    assert found["1"].workload
+    assert found["1"].workload["name"] == "job-1"
+    for _ in range(10):
+        assert set(lookup.look("a", [a_job("2")])) == {"2"}
+    assert len(cluster.lists) == 1
+    cluster.now += PAUSE + 1
+    lookup.look("a", [a_job("2")])
+    assert len(cluster.lists) == 2
+
+
+def test_they_are_listed_sooner_when_a_job_has_changed() -> None:
+    cluster = Cluster(["1"])
+    lookup = cluster.lookup()
+    lookup.look("a", [a_job("1")])
+    cluster.now += PAUSE / 2
+    lookup.look("a", [a_job("1")])
+    assert len(cluster.lists) == 1
+    lookup.look("a", [a_job("1", "2")])
+    assert len(cluster.lists) == 2
+
+
+def test_without_suspended_jobs_nothing_is_listed() -> None:
+    cluster = Cluster()
+    assert cluster.lookup().look("a", []) == {}
+    assert cluster.lists == []
+
+
+def test_that_there_is_none_is_known_only_after_kueue_had_time_to_make_one() -> None:
+    cluster = Cluster()
+    lookup = cluster.lookup()
+    assert lookup.look("a", [a_job("1")]) == {}
+    cluster.now += PAUSE + 1
+    assert lookup.look("a", [a_job("1")]) == {"1": Admission()}
+
+
+def test_an_older_kueue_is_asked_in_its_version() -> None:
+    cluster = Cluster(["1"], served=KUEUE_BEFORE_0_15)
+    assert cluster.lookup().look("a", [a_job("1")])["1"].workload
+
+
+def test_a_cluster_without_kueue_is_seldom_asked() -> None:
+    cluster = Cluster(served=())
+    lookup = cluster.lookup()
+    for _ in range(20):
+        lookup.look("a", [a_job("1")])
+        found = lookup.look("b", [a_job("2")])
+        cluster.now += PAUSE + 1
+    assert found == {"2": Admission()}
+    assert len(cluster.lists) == 2  # one in each version
+    cluster.now += ABSENT_PAUSE
+    lookup.look("a", [a_job("1")])
+    assert len(cluster.lists) == 4
+
+
+def test_what_cannot_be_read_is_not_taken_for_absent() -> None:
+    cluster = Cluster(refuses=True)
+    lookup = cluster.lookup()
+    lookup.look("a", [a_job("1")])
+    cluster.now += PAUSE + 1
+    (found,) = lookup.look("a", [a_job("1")]).values()
+    assert "forbidden" in found.unread
+
+
+def test_more_than_are_read_are_not_taken_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workload_lookup, "MOST_WORKLOADS", 2)
+    cluster = Cluster(["3", "2", "1"])
+    lookup = cluster.lookup()
+    lookup.look("a", [a_job("1")])
+    cluster.now += PAUSE + 1
+    (found,) = lookup.look("a", [a_job("1")]).values()
+    assert "more than" in found.unread
+
+
+def test_namespaces_take_turns() -> None:
+    cluster = Cluster(["1"])
+    lookup = cluster.lookup()
+    for number in range(100):
+        lookup.look(f"ns-{number}", [a_job("1")])
+    assert len(cluster.lists) == 1
