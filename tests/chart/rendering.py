@@ -97,9 +97,10 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The chart, and the helm that renders it."""
+    """A chart, ours if no other is named, and the helm that renders it."""
 
     helm: Path
+    folder: Path = FOLDER
 
     def render(
         self, values: Values, *options: str, release: str = RELEASE, namespace: str = NAMESPACE
@@ -127,12 +128,12 @@ class Chart:
 
     def lint(self, values: Values) -> subprocess.CompletedProcess[str]:
         """Run `helm lint --strict` with these values."""
-        return self._run("lint", "--strict", str(FOLDER), values=values)
+        return self._run("lint", "--strict", str(self.folder), values=values)
 
     def _template(
         self, values: Values, release: str, namespace: str, *options: str
     ) -> subprocess.CompletedProcess[str]:
-        command = ("template", release, str(FOLDER), "--namespace", namespace, *options)
+        command = ("template", release, str(self.folder), "--namespace", namespace, *options)
         return self._run(*command, values=values)
 
     def _run(self, *command: str, values: Values) -> subprocess.CompletedProcess[str]:
