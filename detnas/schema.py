@@ -5,8 +5,18 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 
 FRACTION = r"^[0-9]{1,12}(\.[0-9]{1,12})?$"
 """How a decimal number is written: no sign, no exponent."""
@@ -15,6 +25,7 @@ _FRACTION = re.compile(FRACTION)
 _DIGITS = 12
 _LONGEST = _DIGITS + 1  # the point
 _LARGEST = 2**53 - 1  # the largest integer that every reader of JSON knows exactly
+_ADDED_IN = "addedIn"
 
 
 class Schema(BaseModel):
@@ -23,6 +34,62 @@ class Schema(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
     )
+
+
+class Tagged(Schema):
+    """One of several models that their field ``kind`` tells apart: it is always written."""
+
+    @model_serializer(mode="wrap")
+    def _with_kind(
+        self, dump: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        kind = {"kind": self.kind} if info.exclude_defaults else {}  # type: ignore[attr-defined]
+        return {**kind, **dump(self)}
+
+
+def added(minor: int, default: Any = None, **details: Any) -> Any:
+    """Return a field of a record that is newer than format 1.0 of records.
+
+    Where it equals its default it is left out, also of digests of settings: a record that does
+    not use it stays what it was.
+
+    Args:
+        minor: the field came with format ``1.<minor>``.
+        default: what readers of earlier formats do; it never changes.
+        details: as ``pydantic.Field`` takes them.
+    """
+    return Field(
+        default,
+        exclude_if=lambda value: value == default,
+        json_schema_extra={_ADDED_IN: minor},
+        **details,
+    )
+
+
+def minor_format(value: Any) -> int:
+    """Return the oldest minor format that has every field that a record uses, in all its parts."""
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields.items()
+        return max((_minor_of(field, getattr(value, name)) for name, field in fields), default=0)
+    if isinstance(value, dict):
+        return max(map(minor_format, value.values()), default=0)
+    if isinstance(value, list | tuple):
+        return max(map(minor_format, value), default=0)
+    return 0
+
+
+def _minor_of(field: FieldInfo, value: Any) -> int:
+    if value == field.default:
+        return 0
+    return max(added_in(field), minor_format(value))
+
+
+def added_in(field: FieldInfo) -> int:
+    """Return the minor format that a model's field came with."""
+    extra = field.json_schema_extra
+    minor = extra.get(_ADDED_IN, 0) if isinstance(extra, dict) else 0
+    assert isinstance(minor, int)
+    return minor
 
 
 def _from_text(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from detnas.architecture import Place
-from detnas.schema import Fraction, Positive, Schema
+from detnas.schema import Fraction, Positive, Schema, Tagged
 
 Stage = Annotated[int, Field(ge=0, le=3)]
 
@@ -42,7 +42,7 @@ class ActionOptions(Schema):
     )
 
 
-class ChannelPruning(Schema):
+class ChannelPruning(Tagged):
     """Removes the channels whose batch norm weights are least, ranked over the whole backbone."""
 
     kind: Literal[ActionKind.CHANNEL_PRUNING] = ActionKind.CHANNEL_PRUNING
@@ -51,7 +51,7 @@ class ChannelPruning(Schema):
     channel_divisor: Positive = 1
 
 
-class LayerPruning(Schema):
+class LayerPruning(Tagged):
     """Removes the block of least L1 norm among those without a projection.
 
     Attributes:
@@ -65,14 +65,14 @@ class LayerPruning(Schema):
     protected: Annotated[tuple[Place, ...], Field(max_length=64)] = ()
 
 
-class AddLayer(Schema):
+class AddLayer(Tagged):
     """Appends an identity block to the end of a stage (counted from 0)."""
 
     kind: Literal[ActionKind.ADD_LAYER] = ActionKind.ADD_LAYER
     stage: Stage
 
 
-class Rearrange(Schema):
+class Rearrange(Tagged):
     """Moves a block to the neighbouring stage: the last one onward, or the first one back.
 
     Attributes:

@@ -7,7 +7,7 @@ from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.results import Outcome, Result
 from detnas.store import Store
-from detnas.store.artifacts import canonical_json
+from detnas.store.artifacts import create_record
 
 
 def set_aside_failures(store: Store, requests: SearchRequests, state: SearchState) -> list[str]:
@@ -43,7 +43,7 @@ def vital_failures(requests: SearchRequests, state: SearchState) -> dict[str, Re
 def set_aside(store: Store, folder: str, result: Result) -> None:
     """Keep a result under another name, so that its job has none."""
     name = f"failed-{result.finished:%Y%m%dT%H%M%S.%f}.json"
-    store.put_if_absent(f"{folder}/{name}", canonical_json(result))
+    create_record(store, f"{folder}/{name}", result)
     store.delete(keys.result_key(folder))
 
 

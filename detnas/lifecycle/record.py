@@ -4,6 +4,9 @@ import contextlib
 import platform
 import re
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import field_serializer
 
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
@@ -35,6 +38,11 @@ class SearchRecord(Schema):
     manifest: DetNASSearch
     versions: dict[str, str]
     image: str = ""
+
+    @field_serializer("manifest")
+    def _with_defaults(self, manifest: DetNASSearch) -> dict[str, Any]:
+        # A later version's defaults may be others, and change no search that has begun.
+        return manifest.model_dump(mode="json", by_alias=True)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 A request holds everything the job needs; files of other jobs are named by their artifacts.
 `key` is the job's own folder relative to the store's root, so that the root is the job's URI
 less the key, and a store can be moved as a whole.
+
+A search keeps the image it began with, so a trainer may be older than what wrote its request:
+``detnas.store.record_format`` says what it still reads.
 """
 
-import operator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,12 +23,8 @@ from detnas.records.settings import (
     Resolution,
     Training,
 )
-from detnas.schema import Count, Positive, Schema
+from detnas.schema import Count, Positive, Schema, Tagged
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
-
-_LEFT_OUT: Any = Field(None, exclude_if=lambda value: value is None)
-"""None is not written: a search keeps the image it began with, and an image of an earlier version
-refuses fields that it does not know."""
 
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1, max_length=16)]
 
@@ -45,7 +43,7 @@ class PlannedTraining(Schema):
     training: Training
 
 
-class PrepareRequest(Schema):
+class PrepareRequest(Tagged):
     """Read the data set once and say what it holds, and where the manifest does not fit it.
 
     Attributes:
@@ -60,10 +58,10 @@ class PrepareRequest(Schema):
     resolutions: Resolutions
     trainings: tuple[PlannedTraining, ...] = ()
     anchor_scale: Positive | None = None
-    weights: str | None = _LEFT_OUT
+    weights: str | None = None
 
 
-class DataRequest(Schema):
+class DataRequest(Tagged):
     """What every job that reads the data set after the prepare job is given.
 
     Attributes:
@@ -76,7 +74,7 @@ class DataRequest(Schema):
     key: str
     data: DataLocation
     annotations: tuple[str, ...] = ()
-    pictures: Artifact | None = _LEFT_OUT
+    pictures: Artifact | None = None
 
 
 class TrainingRequest(DataRequest):
@@ -111,7 +109,7 @@ class BaseRequest(TrainingRequest):
     kind: Literal["Base"] = "Base"
     architecture: Architecture
     weights: str | None = None
-    weights_sha256: str | None = _LEFT_OUT
+    weights_sha256: str | None = None
 
 
 class PoolPhaseRequest(TrainingRequest):
@@ -191,7 +189,6 @@ class ExportRequest(DataRequest):
     """
 
     kind: Literal["Export"] = "Export"
-    annotations: tuple[str, ...] = Field((), exclude_if=operator.not_)
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     detector: DetectorShape
     architecture: Architecture

@@ -10,7 +10,7 @@ from detnas.actions import AddedBlock
 from detnas.architecture import Architecture, Place
 from detnas.records.artifacts import Artifact
 from detnas.records.settings import Resolution
-from detnas.schema import Count, Positive, Schema
+from detnas.schema import Count, Positive, Schema, Tagged
 
 
 class Outcome(StrEnum):
@@ -36,7 +36,7 @@ class Attempt(Schema):
     resumed_at: Count = 0
 
 
-class Result(Schema):
+class Result(Tagged):
     """What every job says at its end.
 
     Attributes:

@@ -1,20 +1,20 @@
 """Files and records in the store: files named by their content, records as canonical JSON."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from detnas.records.artifacts import Artifact
 from detnas.store.base import Store
 from detnas.store.cache import ArtifactCache
 from detnas.store.durable_files import sha256_of
-from detnas.store.errors import CorruptRecord, os_errors
+from detnas.store.errors import AlreadyExists, CorruptRecord, os_errors
+from detnas.store.record_format import read, written
 
 Record = TypeVar("Record", bound=BaseModel)
-
-_MOST_ERRORS = 1000
 
 
 def publish_file(store: Store, folder: str, path: Path, suffix: str) -> Artifact:
@@ -54,8 +54,11 @@ def fetch_artifact(store: Store, artifact: Artifact, cache: Path | None = None) 
 
 
 def canonical_json(record: BaseModel) -> bytes:
-    """Return the record as JSON: equal records give equal bytes, whoever writes them."""
-    content = json.loads(record.model_dump_json(by_alias=True))
+    """Return the record as JSON: equal records give equal bytes, whoever writes them.
+
+    ``detnas.store.record_format`` says what is written.
+    """
+    content = written(record)
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"
 
@@ -72,29 +75,31 @@ def load_record(store: Store, key: str, model: type[Record]) -> Record | None:
 
 def parse_record(data: bytes, uri: str, model: type[Record]) -> Record:
     """Return the record that ``data``, read from ``uri``, holds; raise ``CorruptRecord``."""
-    try:
-        return model.model_validate_json(data)
-    except ValidationError as error:
-        problem = f"{uri} is no {model.__name__}: {_finding(error)}"
-        raise CorruptRecord(problem, "restore the object: records are never edited") from error
-
-
-def _finding(error: ValidationError) -> str:
-    """The first thing that is wrong; each of very many would take a kilobyte to list."""
-    if error.error_count() > _MOST_ERRORS:
-        return f"{error.error_count()} of its fields are wrong"
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "the whole"
-    return f"{field}: {first['msg']}"
+    record: Record = read(data, uri, model)
+    return record
 
 
 def create_record(store: Store, key: str, record: BaseModel) -> None:
     """Write a record that nobody wrote before; an equal one already there is success.
 
+    Equal is what means the same, however the version that wrote it put it down.
+
     Raises:
         AlreadyExists: another record is there; it stays.
     """
-    store.put_if_absent(key, canonical_json(record))
+    data = canonical_json(record)
+    try:
+        store.put_if_absent(key, data)
+    except AlreadyExists:
+        if not _holds_equal(store, key, record, data):
+            raise
+
+
+def _holds_equal(store: Store, key: str, record: BaseModel, data: bytes) -> bool:
+    with contextlib.suppress(CorruptRecord):
+        stored = load_record(store, key, type(record))
+        return stored is not None and canonical_json(stored) == data
+    return False
 
 
 def replace_record(store: Store, key: str, record: BaseModel, version: str) -> None:

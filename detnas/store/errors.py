@@ -60,6 +60,10 @@ class CorruptRecord(StoreError):
     """A stored record can not be read as what it should be."""
 
 
+class NewerRecord(CorruptRecord):
+    """A stored record is whole, but of a format that only later versions know."""
+
+
 class MissingRecord(CorruptRecord):
     """A record that was there, and that others build on, is gone.
 

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
 from detnas.errors import UserError
 from detnas.records.keys import attempt_folder, request_key, result_key
 from detnas.records.requests import Request
-from detnas.records.results import AnyResult, Attempt, Outcome
+from detnas.records.results import AnyResult, Attempt, Outcome, Result
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record
-from detnas.store.errors import AlreadyExists
+from detnas.store.errors import AlreadyExists, CorruptRecord, NewerRecord
+from detnas.store.record_format import read
 
 R = TypeVar("R")
+
+_NOT_BY_HAND = "requests are written by detnas, not by hand"
 
 KINDS = {
     "prepare": "Prepare",
@@ -51,7 +52,8 @@ class JobFolder(Generic[R]):
         stored = self.store.get(result_key(self.key))
         if stored is None:
             return None
-        return TypeAdapter[AnyResult](AnyResult).validate_json(stored.data).outcome
+        result: Result = read(stored.data, f"{self.store.uri}/{result_key(self.key)}", AnyResult)
+        return result.outcome
 
     def claim_attempt(self, resumed_at: int, now: Callable[[], datetime]) -> Attempt:
         """Take the next number that no process has taken."""
@@ -80,7 +82,8 @@ def open_folder(verb: str, uri: str) -> JobFolder[Request]:
         uri: of the job's own folder, such as ``file:///store/local/searches/a/base``.
 
     Raises:
-        RequestError: there is no request, it can not be read, or it is another verb's.
+        RequestError: there is no request, it can not be read, it is of a later version, or it is
+            another verb's.
         StoreError: the store can not be reached.
     """
     if verb not in KINDS:
@@ -104,12 +107,10 @@ def open_folder(verb: str, uri: str) -> JobFolder[Request]:
     return JobFolder(open_store(uri.removesuffix(f"/{request.key}")), request.key, request)
 
 
-def _parsed(data: bytes, where: str) -> Request:
+def _parsed(data: bytes, uri: str) -> Request:
     try:
-        return TypeAdapter[Request](Request).validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise RequestError(
-            f"{where}: {field}: {first['msg']}", "requests are written by detnas, not by hand"
-        ) from error
+        request: Request = read(data, uri, Request)
+    except CorruptRecord as error:
+        remedy = error.remedy if isinstance(error, NewerRecord) else _NOT_BY_HAND
+        raise RequestError(error.problem, remedy) from error
+    return request

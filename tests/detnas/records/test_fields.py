@@ -1,0 +1,75 @@
+"""What records consist of: fields that a later version must not change (`fields.txt`)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from detnas.lifecycle.claim import Claim
+from detnas.lifecycle.inheriting import Taken
+from detnas.lifecycle.pool_retry import PoolRetry
+from detnas.lifecycle.record import SearchRecord
+from detnas.lifecycle.trained_pool import TrainedPool
+from detnas.records.data_listing import DataListing
+from detnas.records.progress import Progress
+from detnas.records.requests import Request
+from detnas.records.results import AnyResult, Attempt
+from detnas.schema import Schema, added_in
+from detnas.search.inherited import Inherited
+from detnas.search.segments import Segment
+from detnas.store.record_format import MINOR
+from detnas_operator.passes.stopped_jobs import StoppedJob
+
+FILE = Path(__file__).with_name("fields.txt")
+RECORDS = (
+    *(kind for union in (Request, AnyResult) for kind in get_args(get_args(union)[0])),
+    *(Attempt, Claim, DataListing, Inherited, PoolRetry, Progress, SearchRecord, Segment),
+    *(StoppedJob, Taken, TrainedPool),
+)
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that a type is made of, down to their fields."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from models_in(field.annotation)
+    for part in get_args(annotation):
+        yield from models_in(part)
+
+
+MODELS = sorted({model for kind in RECORDS for model in models_in(kind)}, key=lambda m: m.__name__)
+
+
+def line(model: type[BaseModel], name: str, field: FieldInfo) -> str:
+    default = "required" if field.is_required() else shown(field.default)
+    return f"1.{added_in(field)} {model.__name__}.{name} = {default}"
+
+
+def shown(default: Any) -> str:
+    """A default less its parts that are defaults: those have lines of their own."""
+    if isinstance(default, BaseModel):
+        given = {name: repr(value) for name, value in default if name in default.model_fields_set}
+        return f"{type(default).__name__}({', '.join(f'{n}={v}' for n, v in given.items())})"
+    return repr(default)
+
+
+def test_a_field_of_a_record_stays_what_it_is() -> None:
+    found = {line(model, *field) for model in MODELS for field in model.model_fields.items()}
+    known = {text for text in FILE.read_text().splitlines() if text and text[0] != "#"}
+    gone, new = sorted(known - found), sorted(found - known)
+    assert not gone, f"records of earlier versions have these: {gone}; instead there are {new}"
+    assert not new, f"read the head of {FILE.name}, and add these to it: {new}"
+
+
+def test_a_newer_field_has_a_default_and_is_in_the_newest_format() -> None:
+    fields = [field for model in MODELS for field in model.model_fields.values()]
+    assert all(not field.is_required() for field in fields if added_in(field))
+    assert max(map(added_in, fields)) == MINOR
+
+
+def test_no_record_has_a_field_that_looks_like_its_format() -> None:
+    assert not [kind for kind in RECORDS if "format" in kind.model_fields]
+    assert all(issubclass(kind, Schema) for kind in RECORDS)
