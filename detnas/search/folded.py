@@ -26,7 +26,7 @@ from detnas.store import Store
 from detnas.store.artifacts import canonical_json, load_record
 from detnas.store.errors import CorruptRecord
 
-FORMAT: Literal[3] = 3
+FOLDING: Literal[4] = 4
 """Raised whenever folding the same trials gives another summary, or it is stored otherwise."""
 
 LARGEST_FOLDED = 12 << 20
@@ -75,7 +75,7 @@ class FoldedTrials(Schema):
     loose trials and fingerprints, as their modules pack them, in Base64.
     """
 
-    format: Literal[3]
+    folding: Literal[4]
     segments: Count
     later: Annotated[tuple[Count, ...], Field(max_length=MOST_LOOSE)] = ()
     loose: Annotated[tuple[str, ...], Field(max_length=MOST_LOOSE)]
@@ -181,7 +181,7 @@ def _record(folded: Folded) -> FoldedTrials:
         for parent, prints in summary.evaluated.items()
     )
     return FoldedTrials(
-        format=FORMAT,
+        folding=FOLDING,
         segments=folded.segments,
         later=tuple(sorted(folded.later)),
         loose=folded.loose.packed,

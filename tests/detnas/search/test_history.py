@@ -332,7 +332,7 @@ def test_a_folded_ledger_says_what_its_segments_say(store: MemoryStore) -> None:
 def test_a_folded_ledger_that_can_not_be_read_counts_as_not_there(store: MemoryStore) -> None:
     _store_with(store, SEGMENT + 1)
     whole = write_segments(store, FOLDER, _load(store))
-    store.objects[keys.folded_ledger(FOLDER)] = b'{"format": 99}'
+    store.objects[keys.folded_ledger(FOLDER)] = b'{"folding": 99}'
     assert _load(store).summary == whole.summary
     assert write_segments(store, FOLDER, _load(store)) == whole
     assert _load(store) == whole

@@ -195,7 +195,7 @@ BOMB = base64.b64encode(
 
 def folded(**fields: object) -> bytes:
     record = {
-        "format": 3, "segments": 1, "loose": [], "topK": 2, "nextIndex": 101, "missing": [100],
+        "folding": 4, "segments": 1, "loose": [], "topK": 2, "nextIndex": 101, "missing": [100],
         "lostTrials": [],
         "outcomes": {}, "top": [], "front": [], "failures": [], "evaluated": [],
         "lastSuccess": -1, "milliseconds": 0, "durations": [],

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -66,6 +67,26 @@ def test_a_request_that_can_not_be_read_is_refused(
     open_store(tmp_path.as_uri()).put("job/request.json", content)
     with pytest.raises(RequestError, match=named):
         open_folder("prepare", f"{tmp_path.as_uri()}/job")
+
+
+def test_a_request_of_a_later_minor_format_is_read(workplace: Workplace, uri: str) -> None:
+    asked = open_folder("prepare", uri).request
+    state_format(workplace, "1.999", later="field")
+    assert open_folder("prepare", uri).request == asked
+
+
+def test_a_request_of_a_later_major_format_is_refused(workplace: Workplace, uri: str) -> None:
+    state_format(workplace, "2.0")
+    said = r"request\.json has format 2\.0; .*use the version of detnas that wrote it"
+    with pytest.raises(RequestError, match=said):
+        open_folder("prepare", uri)
+
+
+def state_format(workplace: Workplace, stated: str, **fields: str) -> None:
+    stored = workplace.store.get(f"{KEY}/request.json")
+    assert stored is not None
+    content = {**json.loads(stored.data), "format": stated, **fields}
+    workplace.store.put(f"{KEY}/request.json", json.dumps(content).encode())
 
 
 def test_attempts_are_numbered_and_never_shared(workplace: Workplace, uri: str) -> None:
