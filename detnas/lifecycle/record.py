@@ -41,8 +41,9 @@ class SearchRecord(Schema):
 
     @field_serializer("manifest")
     def _with_defaults(self, manifest: DetNASSearch) -> dict[str, Any]:
-        # A later version's defaults may be others, and change no search that has begun.
-        return manifest.model_dump(mode="json", by_alias=True)
+        # A later version's defaults may be others, and change no search that has begun. What is
+        # not set is left out: an earlier version may not have the field.
+        return manifest.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from detnas.schema import added_in
 from detnas.search.folded import FoldedTrials
 from detnas.search.inherited import Inherited
 from detnas.search.segments import Segment
+from detnas.spec.manifest import DetNASSearch
 from detnas.store.record_format import MINOR
 from detnas_operator.passes.stopped_jobs import StoppedJob
 
@@ -41,11 +42,17 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from models_in(part)
 
 
+MANIFEST = set(models_in(DetNASSearch)) - {
+    model for kind in RECORDS if kind is not SearchRecord for model in models_in(kind)
+}
+"""They are written with their defaults, which may change therefore; None is left out."""
 MODELS = sorted({model for kind in RECORDS for model in models_in(kind)}, key=lambda m: m.__name__)
 
 
 def line(model: type[BaseModel], name: str, field: FieldInfo) -> str:
     default = "required" if field.is_required() else shown(field.default)
+    if model in MANIFEST and not field.is_required():
+        default = "left out" if field.default is None else "written"
     return f"1.{added_in(field)} {model.__name__}.{name} = {default}"
 
 
