@@ -3,7 +3,7 @@
 import math
 import re
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -37,14 +37,20 @@ class Schema(BaseModel):
 
 
 class Tagged(Schema):
-    """One of several models that their field ``kind`` tells apart: it is always written."""
+    """One of several models that their field ``kind`` tells apart.
+
+    Attributes:
+        ALWAYS: fields of one word each that are written also where they equal their defaults.
+    """
+
+    ALWAYS: ClassVar[tuple[str, ...]] = ("kind",)
 
     @model_serializer(mode="wrap")
     def _with_kind(
         self, dump: SerializerFunctionWrapHandler, info: SerializationInfo
     ) -> dict[str, Any]:
-        kind = {"kind": self.kind} if info.exclude_defaults else {}  # type: ignore[attr-defined]
-        return {**kind, **dump(self)}
+        always = self.ALWAYS if info.exclude_defaults else ()
+        return {**{name: getattr(self, name) for name in always}, **dump(self)}
 
 
 def added(minor: int, default: Any = None, **details: Any) -> Any:

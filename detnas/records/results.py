@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -47,6 +47,8 @@ class Result(Tagged):
         versions: packages that computed it.
         files: every other file of the result, by role.
     """
+
+    ALWAYS: ClassVar = ("kind", "outcome")  # people look for it, too
 
     outcome: Outcome = Outcome.SUCCEEDED
     message: str = ""

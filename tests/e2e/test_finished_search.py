@@ -58,9 +58,9 @@ def test_every_phase_of_the_pool_was_trained(finished: SearchFolder) -> None:
 
 def test_students_evolved(finished: SearchFolder) -> None:
     requests = [json.loads((trial / "request.json").read_text()) for trial in finished.trials]
-    assert any(request["action"] for request in requests)
+    assert any("action" in request for request in requests)
     for request, result in zip(requests, finished.results().values(), strict=True):
-        if request["action"]:
+        if "action" in request:
             assert result["architecture"] != request["parent"]
 
 
@@ -152,7 +152,7 @@ def test_a_job_that_only_adds_a_layer_gives_the_parents_scores(finished: SearchF
         "key": key,
         "trial": None,
         "parent": parent["architecture"],
-        "parentAdded": parent["added"],
+        "parentAdded": parent.get("added", []),
         "parentWeights": parent["files"]["weights"],
         "action": {"kind": "AddLayer", "stage": 1},
     }
