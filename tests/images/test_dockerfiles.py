@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import detnas
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted((ROOT / "dockerfiles").glob("*.Dockerfile"))
 BUILD_WHEEL = (
@@ -64,6 +66,17 @@ def test_nothing_is_installed_at_another_version_than_was_tested(
             installations += 1
             assert constrained[stage], f"{stage}: {rest}"
     assert installations >= 2
+
+
+@pytest.mark.parametrize("name", ["operator", "trainer"])
+def test_readme_builds_and_pushes_it_and_the_chart_asks_for_the_same(name: str) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    built = re.findall(rf"^docker build -f dockerfiles/{name}\.Dockerfile -t (\S+) \.$", text, re.M)
+    (reference,) = built
+    assert f"\ndocker push {reference}\n" in text
+    repository, _, tag = reference.rpartition(":")
+    assert f"repository: {repository}}}" in text
+    assert tag == detnas.__version__
 
 
 @pytest.mark.parametrize(
