@@ -118,7 +118,7 @@ def test_the_servers_certificates_are_where_boto_looks(chart: Chart, tmp_path: P
             assert env(container)["AWS_CA_BUNDLE"] == f"{mount['mountPath']}/ca.crt"
     assert "AWS_CA_BUNDLE" not in env(chart.render(ONE_TENANT).container)
     both = {**SMALLEST["storage"], "caBundle": {"configMap": "a", "secret": "b"}}
-    assert "give either configMap or secret" in chart.refusal({"storage": both})
+    assert "give either configMap or secret" in chart.refusal({**SMALLEST, "storage": both})
 
 
 def test_operator_and_jobs_go_through_the_proxy_but_not_to_the_api_server(

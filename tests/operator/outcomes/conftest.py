@@ -14,7 +14,7 @@ from tests.cluster.scripts import Scripts, succeeds
 from tests.operator.outcomes.stage import Stage
 from tests.seaweed import S3Server
 
-SETTINGS = {"progressSeconds": 1, "jobs": {"ttlSeconds": 3600}}
+SETTINGS = {"progressSeconds": 1}
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,11 @@ def stage(
     s3_server: S3Server,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stage]:
-    """An operator of `ROOMS` namespaces (of the module), and `SETTINGS` that replace its own."""
+    """An operator of `ROOMS` namespaces (of the module), installed with its `VALUES` of the chart;
+    `SETTINGS` replace what the chart says to the operator.
+    """
     rooms = [make_namespace(cluster, "room") for _ in range(request.module.ROOMS)]
-    installation = install(cluster, s3_server, rooms)
+    installation = install(cluster, s3_server, rooms, getattr(request.module, "VALUES", None))
     settings = SETTINGS | getattr(request.module, "SETTINGS", {})
     folder = tmp_path_factory.mktemp("operator")
     operator = OperatorProcess(installation, folder, settings=settings, forked=True)
