@@ -22,6 +22,7 @@ from detnas.spec.reserved import not_reserved_annotations, not_reserved_labels
 
 ObjectName = Annotated[str, Field(pattern=OBJECT_NAME, max_length=253)]
 QueueName = Annotated[str, Field(pattern=OBJECT_NAME, max_length=63)]
+QueueSeconds = Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
 ResourceName = Annotated[str, Field(pattern=RESOURCE_NAME, max_length=317)]
 Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=32)]
 Annotations = Annotated[
@@ -101,6 +102,14 @@ class KindFields(Schema):
     )
     queue_name: QueueName | None = Field(
         None, description="Local queue of Kueue that admits the jobs."
+    )
+    queue_priority_class: QueueName | None = Field(
+        None, description="WorkloadPriorityClass of Kueue: who goes first in the queue."
+    )
+    queue_seconds: QueueSeconds | None = Field(
+        None,
+        description="How long a job may run in all after Kueue admitted it; Kueue then suspends it "
+        "for good.",
     )
     env: Environment | None = Field(
         None,

@@ -22,6 +22,9 @@ class Allowed(Schema):
     )
     priority_class_names: Patterns | None = Field(None, description="Priority classes.")
     queue_names: Patterns | None = Field(None, description="Local queues of Kueue.")
+    queue_priority_classes: Patterns | None = Field(
+        None, description="WorkloadPriorityClasses of Kueue."
+    )
     runtime_class_names: Patterns | None = Field(None, description="Runtime classes.")
     scheduler_names: Patterns | None = Field(None, description="Schedulers.")
     gpu_resources: Patterns | None = Field(

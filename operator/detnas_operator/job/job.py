@@ -6,7 +6,7 @@ from detnas.spec.manifest import API_VERSION, KIND
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.exits import DATA_CHANGED, INVALID, OUT_OF_MEMORY, RESUME, USAGE
 from detnas_operator.job.indexed import as_workers, pool_service
-from detnas_operator.job.labels import FOLDER, QUEUE, own_labels
+from detnas_operator.job.labels import FOLDER, own_labels, queue_labels
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job.pod import pod_template
@@ -37,8 +37,8 @@ def job_manifest(order: JobOrder, settings: OperatorSettings, tenant: Tenant) ->
     }
     if order.deadline is not None:
         job["spec"]["activeDeadlineSeconds"] = order.deadline
+    job["metadata"]["labels"] |= queue_labels(fields)
     if fields.queue_name:
-        job["metadata"]["labels"][QUEUE] = fields.queue_name
         job["spec"]["suspend"] = True  # until Kueue admits it
     return as_workers(job, order) if order.workers > 1 else job
 

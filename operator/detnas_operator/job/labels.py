@@ -1,6 +1,7 @@
 """Labels and annotations by which the operator knows its objects again."""
 
 from detnas.plan.stages import DueJob
+from detnas.spec.job_fields import JobFields
 from detnas.spec.reserved import RESERVED_ANNOTATIONS, RESERVED_LABELS
 
 APP = "app.kubernetes.io/name"
@@ -14,6 +15,8 @@ FOLDER = "detnas.dev/folder"
 """Annotation: key of the job's folder in the store."""
 QUEUE = "kueue.x-k8s.io/queue-name"
 """Kueue manages the Job that has this label, and no pod of its own account."""
+_QUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"
+_QUEUE_SECONDS = "kueue.x-k8s.io/max-exec-time-seconds"
 
 
 def own_labels(search: str, due: DueJob) -> dict[str, str]:
@@ -25,6 +28,16 @@ def own_labels(search: str, due: DueJob) -> dict[str, str]:
         VERB: str(due.verb),
         NUMBER: str(due.number),
     }
+
+
+def queue_labels(fields: JobFields) -> dict[str, str]:
+    """Labels of a Job by which Kueue decides on it."""
+    wanted = {
+        QUEUE: fields.queue_name,
+        _QUEUE_PRIORITY: fields.queue_priority_class,
+        _QUEUE_SECONDS: fields.queue_seconds,
+    }
+    return {label: str(value) for label, value in wanted.items() if value is not None}
 
 
 def users_labels(labels: dict[str, str]) -> dict[str, str]:

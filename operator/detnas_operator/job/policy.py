@@ -28,6 +28,7 @@ KINDS = {
 _NAMED = {
     "priority_class_name": "priority_class_names",
     "queue_name": "queue_names",
+    "queue_priority_class": "queue_priority_classes",
     "runtime_class_name": "runtime_class_names",
     "scheduler_name": "scheduler_names",
 }

@@ -135,6 +135,8 @@ EVERYTHING: Document = {
             "schedulerName": "volcano",
             "runtimeClassName": "nvidia",
             "queueName": "team-a",
+            "queuePriorityClass": "low",
+            "queueSeconds": 86400,
             "podLabels": {"azure.workload.identity/use": "true"},
             "podAnnotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
             "env": {"NCCL_IB_HCA": "=mlx5_0:1", "FI_PROVIDER": "efa"},

@@ -256,6 +256,7 @@ JOBS = {
     ),
     "a queue in capitals": _wrong("spec.jobs.queueName", "Team", "lower-case"),
     "a queue in capitals for trials": _wrong("spec.jobs.trial.queueName", "Team", "lower-case"),
+    "no time in the queue": _wrong("spec.jobs.queueSeconds", 0, "greater than or equal to 1"),
     "an image for one kind": _wrong("spec.jobs.pool.image", "a:1", "unknown field"),
     "a variable of the loader": _wrong("spec.jobs.env", {"LD_PRELOAD": "x"}, "NCCL_"),
     "a variable as a number": _wrong("spec.jobs.env", {"NCCL_DEBUG": 1}, "string"),

@@ -8,6 +8,7 @@ from detnas.plan.stages import DueJob, Verb
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job.names import job_name, service_name
+from tests.cluster.searches import PHASES
 from tests.operator.job.manifests import container, env, made, pod
 from tests.operator.job.orders import FOLDERS, IMAGE, NUMBERS, SETTINGS, TENANT, TYPED, order
 
@@ -189,6 +190,22 @@ def test_a_queue_makes_the_job_begin_suspended_as_kueue_wants() -> None:
     pods = job["spec"]["template"]["metadata"]["labels"]
     assert "kueue.x-k8s.io/queue-name" not in pods, "Kueue would manage each pod besides"
     assert "suspend" not in made()["spec"]
+
+
+def test_what_kueue_decides_by_stands_at_the_job() -> None:
+    topology = {"kueue.x-k8s.io/podset-required-topology": "example.org/rack"}
+    queued = {"queueName": "research", "queuePriorityClass": "low", "queueSeconds": 3600}
+    job = made(Verb.POOL, {"jobs": {**queued, "podAnnotations": topology}})
+    labels = job["metadata"]["labels"]
+    assert labels["kueue.x-k8s.io/priority-class"] == "low"
+    assert labels["kueue.x-k8s.io/max-exec-time-seconds"] == "3600"
+    assert job["spec"]["template"]["metadata"]["annotations"] == topology
+
+
+def test_a_job_is_never_admitted_in_part() -> None:
+    several = {"teachers": {"phases": PHASES, "workers": 3}, "jobs": {"queueName": "research"}}
+    for job in (made(Verb.POOL, several), made(spec={"jobs": {"queueName": "research"}})):
+        assert "kueue.x-k8s.io/job-min-parallelism" not in job["metadata"]["annotations"]
 
 
 def test_data_comes_from_the_claim_read_only_or_from_s3() -> None:

@@ -179,6 +179,11 @@ MIG = {"allowed": {"gpuResources": ["nvidia.com/mig-1g.*"]}}
             ("spec.jobs.queueName: production ", "research, spare-*"),
         ),
         (
+            {"allowed": {"queuePriorityClasses": ["low"]}},
+            {"jobs": {"queuePriorityClass": "urgent"}},
+            ("spec.jobs.queuePriorityClass: urgent ", "low"),
+        ),
+        (
             {"allowed": {"schedulerNames": ["volcano"]}},
             {"jobs": {"schedulerName": "mine"}},
             ("spec.jobs.schedulerName: mine ", "jobs.policy.allowed.schedulerNames"),

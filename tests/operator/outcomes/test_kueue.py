@@ -72,11 +72,15 @@ def test_a_search_waits_for_quota_in_kueues_words_and_then_runs(kueue: Kueue, st
 def test_a_preempted_trial_says_so_and_is_resumed(kueue: Kueue, stage: Stage) -> None:
     room, over = stage.room(), threading.Event()
     kueue.queue("shared", room, gpus=1)
-    kueue.make("WorkloadPriorityClass", "urgent", value=1000)
+    for priority, value in {"low": 10, "urgent": 1000}.items():
+        kueue.make("WorkloadPriorityClass", priority, value=value)
     stage.on("low-t0000", runs_until(over, succeeds(work=stage.trainer)))
     stage.on("urgent", runs_until(over, succeeds()))
-    search = stage.begun("low", {"jobs": {"queueName": "shared"}}, room, trials=1, parallelism=1)
+    jobs = {"queueName": "shared", "queuePriorityClass": "low", "queueSeconds": 3600}
+    search = stage.begun("low", {"jobs": jobs}, room, trials=1, parallelism=1)
     search.until_runs("-t0000")
+    asked = kueue.workload(search.job("-t0000") or {})["spec"]
+    assert (asked["priority"], asked["maximumExecutionTimeSeconds"]) == (10, 3600)
     stage.cluster.api.create(urgent("shared"), room)
     search.until(lambda: is_queued(search))
     search.until(lambda: "Evicted is True (Preempted)" in search.condition("Succeeded")["message"])
