@@ -93,6 +93,7 @@ class Requesting:
         Ends early where the search has converged.
         """
         spec = self.requests.spec
+        parents: dict[int, DetectorResult] = {}
         for _ in range(count):
             state = self.reader.state
             assert state.facts is not None
@@ -102,7 +103,7 @@ class Requesting:
             )
             if not isinstance(proposal, Proposal):
                 return
-            request = self._trial_request(proposal, state)
+            request = self._trial_request(proposal, state, parents)
             self._record_trial(request)
             self.reader.remember(history.started(proposal))
             yield proposal
@@ -114,16 +115,25 @@ class Requesting:
             self.reader.doubt_trials()  # only the answer may be lost, and the trial be decided
             raise
 
-    def _trial_request(self, proposal: Proposal, state: SearchState) -> Request:
+    def _trial_request(
+        self, proposal: Proposal, state: SearchState, parents: dict[int, DetectorResult]
+    ) -> Request:
+        """Build a trial's request; the results of parents, which are few, are read once each."""
         assert state.prepare is not None
         parent = state.base
         if proposal.parent is not None:
-            folder = keys.trial_folder(self.requests.search, proposal.parent)
-            parent = load_record(self.store, keys.result_key(folder), DetectorResult)
-        if parent is None:  # only a finished trial is a parent
-            raise MissingRecord(self.store.uri, keys.result_key(folder))
+            parent = parents.get(proposal.parent) or self._result_of(proposal.parent)
+            parents[proposal.parent] = parent
+        assert parent is not None
         pool = self.requests.pool(state.pool)
         return self.requests.trial(proposal, state.prepare, parent, pool)
+
+    def _result_of(self, trial: int) -> DetectorResult:
+        key = keys.result_key(keys.trial_folder(self.requests.search, trial))
+        result = load_record(self.store, key, DetectorResult)
+        if result is None:  # only a finished trial is a parent
+            raise MissingRecord(self.store.uri, key)
+        return result
 
     def _ending_request(self, verb: Verb, state: SearchState, prepared: PrepareResult) -> Request:
         ending = state.ending

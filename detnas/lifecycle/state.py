@@ -20,7 +20,7 @@ from detnas.records.results import (
     PrepareResult,
 )
 from detnas.search.base import BaseFacts
-from detnas.search.history import History, Loading, load_history
+from detnas.search.history import History, Loading, load_folded_history, load_history
 from detnas.search.ledger import ledger_entry
 from detnas.search.propose import Finished, propose
 from detnas.search.summary import Summary
@@ -28,6 +28,7 @@ from detnas.search.trial_records import Verify
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
+from detnas.store.in_parallel import in_parallel
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class SearchReader:
         state = self.state
         read, search, later = self._results.read, self._search, self._later
         base = state.base or read(
-            keys.base_folder(search), DetectorResult, is_built_on=later.has_trials
+            keys.base_folder(search), DetectorResult, is_built_on=self._has_trials
         )
         prepare = state.prepare or read(
             keys.prepare_folder(search),
@@ -184,6 +185,18 @@ class SearchReader:
             known = (*known, result)
         return known
 
+    def _has_trials(self, base: DetectorResult) -> bool:
+        """Whether a trial of its own set out from the base."""
+        spec = self._requests.spec
+        if spec.warm_start is None:  # else some of those that are folded are another search's
+            folded = self._loading.history or load_folded_history(
+                self._store, self._search, spec.search.top_k
+            )
+            self._loading.history = folded  # which is read in any case
+            if folded.folded:
+                return True
+        return self._later.has_trials(base)
+
     def _read_trials(self, may_have_ended: Callable[[int], bool]) -> None:
         state = self.state
         spec = self._requests.spec
@@ -208,14 +221,17 @@ class SearchReader:
     def _with_results(
         self, history: History, facts: BaseFacts, may_have_ended: Callable[[int], bool]
     ) -> History:
-        for proposal in history.in_flight:
-            if not may_have_ended(proposal.index):
-                continue
-            folder = keys.trial_folder(self._search, proposal.index)
-            result = self._results.read(folder, DetectorResult, awaited=True)
+        looked_for = [trial for trial in history.in_flight if may_have_ended(trial.index)]
+        for proposal, result in zip(
+            looked_for, in_parallel(self._result_of, looked_for), strict=True
+        ):
             if result is not None:
                 history = history.finished(ledger_entry(proposal, result, facts))
         return history
+
+    def _result_of(self, proposal: Proposal) -> DetectorResult | None:
+        folder = keys.trial_folder(self._search, proposal.index)
+        return self._results.read(folder, DetectorResult, awaited=True)
 
     def _facts(self) -> BaseFacts:
         prepare, base, spec = self.state.prepare, self.state.base, self._requests.spec

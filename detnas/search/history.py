@@ -4,8 +4,9 @@ A trial is in flight once its request is written, and finished once its result i
 state: a process may die between any two writes, and the next one reads where it was.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from detnas.records import keys
 from detnas.records.proposal import Proposal
@@ -20,9 +21,14 @@ from detnas.search.trial_records import TrialRecords, Verify, believed, load_tri
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import CorruptRecord
+from detnas.store.in_parallel import AT_A_TIME, in_parallel
+
+R = TypeVar("R")
 
 FOLDED_EVERY = 5
 """Trials that end between two writes of the summary: a restart reads as many one by one."""
+
+_FEW = FOLDED_EVERY + 1
 
 FOLDED_SHARE = 200
 """One of so many trials is as much: what is written grows with them, and so does the pause."""
@@ -109,7 +115,7 @@ def load_history(
         CorruptRecord: a record is not what it should be.
     """
     loading = loading or Loading()
-    history = loading.history or _folded(store, folder, top_k)
+    history = loading.history or load_folded_history(store, folder, top_k)
     own: list[TrialRecords] = []
     for found in _read_from(store, folder, history):
         if isinstance(found, Segment):
@@ -171,8 +177,8 @@ def read_trial(
     return None if trial is None else trial.entry(base) or trial.proposal
 
 
-def _folded(store: Store, folder: str, top_k: int) -> History:
-    """What is stored folded."""
+def load_folded_history(store: Store, folder: str, top_k: int) -> History:
+    """Read what is stored folded: the beginning of where a search stands."""
     found = load_folded(store, folder, top_k)
     return History(
         summary=found.summary,
@@ -193,25 +199,48 @@ def _read_from(
     inherited = load_inherited(store, folder)
     taken = inherited.trials if inherited else 0
     tail = {entry.index: entry for entry in inherited.tail} if inherited else {}
-    number = history.segments
+
+    def read(index: int) -> LedgerEntry | TrialRecords | None:
+        found = tail.get(index) if index < taken else load_trial(store, folder, index)
+        if found is None and index < taken:
+            raise CorruptRecord(
+                f"the trials that {store.uri}/{folder} took over do not go on from its segments",
+                "restore the objects: records are never edited",
+            )
+        return found
+
+    number, one_by_one = history.segments, 0
     while True:
         segment = None if number in history.later else _segment(store, folder, number)
         if segment is not None:
             yield segment
-        for index in segment_indices(number) if segment is None else ():
-            if history.summary.knows(index):
-                continue
-            found = tail.get(index) if index < taken else load_trial(store, folder, index)
-            if found is None and index < taken:
-                raise CorruptRecord(
-                    f"the trials that {store.uri}/{folder} took over do not go on from its "
-                    "segments",
-                    "restore the objects: records are never edited",
-                )
-            if found is None:
-                return
-            yield found
+        else:
+            unknown = [i for i in segment_indices(number) if not history.summary.knows(i)]
+            for found in _read_ahead(read, unknown, one_by_one):
+                if found is None:
+                    return
+                yield found
+            one_by_one += len(unknown)
         number += 1
+
+
+def _read_ahead(read: Callable[[int], R], indices: Sequence[int], before: int) -> Iterator[R]:
+    """Yield what is read of trials: the first few one by one, then ever more at a time.
+
+    After a restart there are mostly few, and what was read beyond the last is read in vain; but of
+    a search of a thousand trials at a time there may be as many.
+
+    Args:
+        read: reads one.
+        indices: of those to read.
+        before: how many were read before them.
+    """
+    begin = 0
+    while begin < len(indices):
+        read_before = before + begin
+        size = 1 if read_before < _FEW else min(read_before, AT_A_TIME)
+        yield from in_parallel(read, indices[begin : begin + size])
+        begin += size
 
 
 def _segment(store: Store, folder: str, number: int) -> Segment | None:

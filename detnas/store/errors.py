@@ -44,6 +44,10 @@ class StoreUnavailable(StoreError):
     """The store does not answer, or fails; trying again later may succeed."""
 
 
+class StoreUnreachable(StoreUnavailable):
+    """No answer came at all; what was asked for may or may not have been done."""
+
+
 class StoreFull(StoreUnavailable):
     """No space is left; nothing was written, what was there stays."""
 

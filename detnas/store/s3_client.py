@@ -9,6 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from detnas.store.errors import StoreRefused
+from detnas.store.in_parallel import AT_A_TIME
 from detnas.version import own_version
 
 Client = Any
@@ -30,13 +31,16 @@ class Patience:
     attempts: int = 6
 
 
-def client_from_environment(patience: Patience = Patience()) -> Client:
+def client_from_environment(
+    patience: Patience = Patience(), connections: int = AT_A_TIME
+) -> Client:
     """Return an S3 client for the endpoint, region and credentials of the ``AWS_*`` variables.
 
     Requests are retried on what passes by (lost connections, throttling, server errors).
 
     Args:
         patience: of each request.
+        connections: that are kept; by default as many as threads fetch a data set.
 
     Raises:
         StoreRefused: a variable's value can not be used.
@@ -49,7 +53,7 @@ def client_from_environment(patience: Patience = Patience()) -> Client:
         retries=retries,
         connect_timeout=patience.connect,
         read_timeout=patience.read,
-        max_pool_connections=16,  # a data set is fetched by as many threads
+        max_pool_connections=connections,
         # Other servers than AWS's rarely answer to a bucket's own host name,
         # and not all of them know the trailing checksums.
         s3={"addressing_style": "path" if own_endpoint else "auto"},

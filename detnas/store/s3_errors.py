@@ -19,6 +19,7 @@ from detnas.store.errors import (
     StoreFull,
     StoreRefused,
     StoreUnavailable,
+    StoreUnreachable,
     WrongCredentials,
     WrongRegion,
 )
@@ -54,7 +55,7 @@ def s3_errors(uri: str) -> Iterator[None]:
         raise WrongCredentials(f"no credentials for {uri} ({error})", remedy) from error
     except (BotoCoreError, Boto3Error) as error:
         remedy = "check the network and AWS_ENDPOINT_URL, then start again: what is stored stays"
-        raise StoreUnavailable(f"{uri} can not be reached ({error})", remedy) from error
+        raise StoreUnreachable(f"{uri} can not be reached ({error})", remedy) from error
 
 
 def from_client_error(error: ClientError, uri: str) -> StoreError:

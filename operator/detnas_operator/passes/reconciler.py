@@ -81,7 +81,7 @@ class Reconciler:
         self._lookup = PodLookup(client, clock)
         self._cap = SearchCap(cache)
         self._workloads = WorkloadLookup(client, clock)
-        self._stores = Stores(shared_pools=settings.storage.shared_pools)
+        self._stores = Stores(shared_pools=settings.storage.shared_pools, workers=settings.workers)
 
     def reconcile(self, key: SearchKey) -> Again:
         """Make one pass over a search.

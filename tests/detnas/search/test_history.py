@@ -1,5 +1,7 @@
 """A search's trials in the store: whatever was written before a death is found again."""
 
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from detnas.spec.search import Search
 from detnas.store import Store, StoredObject, open_store
 from detnas.store.artifacts import create_record
 from detnas.store.errors import CorruptRecord, StoreUnavailable
+from detnas.store.in_parallel import AT_A_TIME
 from tests.detnas.memory_store import Died, DyingStore, MemoryStore
 from tests.detnas.trials import (
     ARCHITECTURE,
@@ -375,3 +378,44 @@ def test_a_restart_reads_few_of_the_finished_trials(
     _load(store)
     beyond = keys.request_key(keys.trial_folder(FOLDER, SEGMENT + 58))
     assert [key for key in read if "/trials/" in key] == [beyond]
+
+
+class CountingStore(MemoryStore):
+    """Counts what is read, and how much of it at the same time."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        super().__init__()
+        self.objects = objects
+        self.read: list[str] = []
+        self.most = 0
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> StoredObject | None:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+            self.read.append(key)
+        time.sleep(0.002)
+        with self._lock:
+            self._now -= 1
+        return super().get(key)
+
+
+@pytest.mark.parametrize(("trials", "most"), [(3, 1), (5, 1), (150, AT_A_TIME)])
+def test_many_trials_are_read_at_a_time_and_few_not_one_too_many(trials: int, most: int) -> None:
+    store = MemoryStore()
+    for index in range(trials):
+        create_record(
+            store, keys.request_key(keys.trial_folder(FOLDER, index)), _request(proposal(index))
+        )
+    counting = CountingStore(store.objects)
+    history = load_history(counting, FOLDER, BASE, 5)
+    assert [trial.index for trial in history.in_flight] == list(range(trials))
+    assert counting.most <= most
+    requests = [key for key in counting.read if key.endswith("request.json")]
+    if most == 1:
+        assert len(requests) == trials + 1
+    else:
+        assert counting.most > most / 2
+        assert len(requests) <= trials + AT_A_TIME
