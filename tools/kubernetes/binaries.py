@@ -1,6 +1,7 @@
 """Which programs there are, what they are built from, and where the built ones lie.
 
-The folder that `KUBEBUILDER_ASSETS` names is looked into first, as other Kubernetes projects do.
+The variable `KUBERNETES_VERSION` chooses one of `RELEASES`. Where it is not set, the folder that
+`KUBEBUILDER_ASSETS` names is looked into first, as other Kubernetes projects do.
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-KUBERNETES = "v1.34.2"
+DEFAULT = "1.34"
+RELEASES: Mapping[str, tuple[str, str]] = {
+    "1.34": ("v1.34.2", "kubernetes"),
+    "1.37": ("v1.37.0", "kubernetes-1.37"),
+}
+"""By minor version: the release, and the folder in `modules/` that pins what it is built from."""
+CHOSEN = os.environ.get("KUBERNETES_VERSION", "")
+if CHOSEN and CHOSEN not in RELEASES:
+    raise SystemExit(f"✗ KUBERNETES_VERSION={CHOSEN}: there are {', '.join(RELEASES)}")
+KUBERNETES, _MODULE = RELEASES[CHOSEN or DEFAULT]
 HELM = "v3.19.2"
 MODULES = Path(__file__).parent / "modules"
 
@@ -52,12 +62,12 @@ _HELM_VERSION = {
 
 
 def _kubernetes(name: str, core_seconds: int) -> Binary:
-    return Binary(f"k8s.io/kubernetes/cmd/{name}", "kubernetes", core_seconds, _VERSION)
+    return Binary(f"k8s.io/kubernetes/cmd/{name}", _MODULE, core_seconds, _VERSION)
 
 
 # In the order of building: who comes later finds the packages that an earlier one compiled.
 CONTROL_PLANE: Mapping[str, Binary] = {
-    "etcd": Binary("go.etcd.io/etcd/server/v3", "kubernetes", 90),
+    "etcd": Binary("go.etcd.io/etcd/server/v3", _MODULE, 90),
     "kube-apiserver": _kubernetes("kube-apiserver", 430),
     "kube-controller-manager": _kubernetes("kube-controller-manager", 100),
     "kubectl": _kubernetes("kubectl", 40),
@@ -83,9 +93,13 @@ def cache_folder() -> Path:
 
 
 def find(name: str) -> Path | None:
-    """The program `name`: from `KUBEBUILDER_ASSETS`, else the built one; None if neither has it."""
+    """The program `name`: from `KUBEBUILDER_ASSETS`, else the built one; None if neither has it.
+
+    Of a version that was asked for only the built one will do.
+    """
     folders = [cache_folder()]
-    if given := os.environ.get("KUBEBUILDER_ASSETS"):
+    given = os.environ.get("KUBEBUILDER_ASSETS")
+    if given and not CHOSEN:
         folders.insert(0, Path(given).absolute())
     for folder in folders:
         if os.access(folder / name, os.X_OK):
