@@ -48,6 +48,10 @@ class StoreUnreachable(StoreUnavailable):
     """No answer came at all; what was asked for may or may not have been done."""
 
 
+class UntrustedServer(StoreRefused):
+    """The server's certificate is not signed by anyone that this process trusts."""
+
+
 class StoreFull(StoreUnavailable):
     """No space is left; nothing was written, what was there stays."""
 

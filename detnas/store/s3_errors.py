@@ -1,5 +1,6 @@
 """The one place that reads boto3's errors: each becomes the ``StoreError`` that says what to do."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from botocore.exceptions import (
     CredentialRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
+    SSLError,
 )
 
 from detnas.store.errors import (
@@ -20,6 +22,7 @@ from detnas.store.errors import (
     StoreRefused,
     StoreUnavailable,
     StoreUnreachable,
+    UntrustedServer,
     WrongCredentials,
     WrongRegion,
 )
@@ -54,8 +57,21 @@ def s3_errors(uri: str) -> Iterator[None]:
         remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         raise WrongCredentials(f"no credentials for {uri} ({error})", remedy) from error
     except (BotoCoreError, Boto3Error) as error:
+        if isinstance(error, SSLError) and _lacks_trust(error):
+            remedy = "let AWS_CA_BUNDLE name a file with the certificates of who signed it"
+            problem = f"{uri}: the server's certificate is not trusted ({error})"
+            raise UntrustedServer(problem, remedy) from error
         remedy = "check the network and AWS_ENDPOINT_URL, then start again: what is stored stays"
         raise StoreUnreachable(f"{uri} can not be reached ({error})", remedy) from error
+
+
+def _lacks_trust(error: BaseException | None) -> bool:
+    """Whether a certificate was refused, or those to compare it with could not be read."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError | FileNotFoundError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def from_client_error(error: ClientError, uri: str) -> StoreError:

@@ -51,6 +51,15 @@ def test_the_budget_ends_what_runs(hours: float, halts: bool) -> None:
         assert "spec.limits.gpuHours" in held.halted.message
 
 
+def test_who_names_no_budget_has_the_administrators() -> None:
+    held = restraint(SPEC, trials(), 2 * 3600, 0, None, Decimal(2))
+    assert held.halted is not None
+    assert "the administrator sets it" in held.halted.message
+    own = spec(limits=Limits(gpu_hours=Decimal(1)))
+    assert restraint(own, trials(), 1.5 * 3600, 0, None, Decimal(2)).ends_running
+    assert not restraint(SPEC, trials(), 1.5 * 3600, 0, None, Decimal(2)).starts_nothing
+
+
 BAD = Outcome.INFRASTRUCTURE
 GOOD = Outcome.SUCCEEDED
 

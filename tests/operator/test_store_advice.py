@@ -1,11 +1,12 @@
 """Who can act on a cluster finds the chart's values in the advice, not a shell's variables."""
 
 import re
+import ssl
 from pathlib import Path
 
 import pytest
 import yaml
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, SSLError
 
 from detnas.store.errors import StoreError, StoreRefused, StoreUnavailable
 from detnas.store.s3_errors import from_client_error, s3_errors
@@ -29,12 +30,19 @@ def raised(error: Exception) -> StoreError:
     return found.value
 
 
+def untrusted() -> Exception:
+    error = SSLError(endpoint_url="https://s3", error="certificate verify failed")
+    error.__cause__ = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    return error
+
+
 REFUSED = {
     "wrong secret": (answered("SignatureDoesNotMatch", 403), "storage.credentials"),
     "unknown key": (answered("InvalidAccessKeyId", 403), "storage.credentials"),
     "no right": (answered("AccessDenied", 403), "storage.credentials"),
     "no keys": (raised(NoCredentialsError()), "storage.credentials"),
     "elsewhere": (answered("PermanentRedirect", 301), "storage.region"),
+    "untrusted": (raised(untrusted()), "storage.caBundle"),
     "no conditions": (answered("NotImplemented", 501), "storage.endpoint"),
     "no bucket": (answered("NoSuchBucket", 404), "create it"),
 }

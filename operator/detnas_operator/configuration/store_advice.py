@@ -5,12 +5,17 @@ from detnas.store.errors import (
     StoreError,
     StoreFull,
     StoreUnavailable,
+    UntrustedServer,
     WrongCredentials,
     WrongRegion,
 )
 
 _ADVICE: dict[type[StoreError], str] = {
     StoreFull: "free space there; the search goes on by itself once there is some",
+    UntrustedServer: (
+        "the operator's administrator must let the chart's storage.caBundle name the certificates "
+        "of who signed it"
+    ),
     StoreUnavailable: (
         "check the network and the operator's storage.endpoint; the search goes on by itself once "
         "the store answers"
@@ -30,7 +35,7 @@ _ADVICE: dict[type[StoreError], str] = {
 
 def for_a_cluster(error: StoreError) -> StoreError:
     """Return the same error with the chart's values in place of a command line's variables."""
-    for kind, advice in _ADVICE.items():  # what is full is unavailable, too: it goes first
+    for kind, advice in _ADVICE.items():  # what is unavailable or refused, too, goes first
         if isinstance(error, kind):
             return kind(error.problem, advice)
     return error
