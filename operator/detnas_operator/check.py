@@ -28,6 +28,7 @@ TO_WATCH: Rights = {
 TO_WORK: Rights = {
     (PLURAL, "finalizers"): ("update",),
     ("jobs", ""): ("create", "patch", "delete"),
+    ("pods", ""): ("delete",),
     ("pods", "log"): ("get",),
     ("services", ""): ("get", "create"),
     ("workloads", ""): ("list",),

@@ -16,6 +16,7 @@ WATCHING = {
 WORKING = {
     "detnas.dev/detnassearches/finalizers": {"update"},
     "batch/jobs": {"create", "patch", "delete"},
+    "/pods": {"delete"},
     "/pods/log": {"get"},
     "/services": {"get", "create"},
     "kueue.x-k8s.io/workloads": {"list"},

@@ -3,11 +3,17 @@
 The API server learns of its own objects by watches: what it lets in changes a moment after them.
 """
 
+import json
+import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from tests.cluster.api import NAMESPACES, Api, ApiError, Document
 from tests.cluster.waiting import eventually
 
+BETA = "admissionregistration.k8s.io/v1beta1"
+MUTATING = f"apis/{BETA}/mutatingadmissionpolicies"
+BOUND = f"apis/{BETA}/mutatingadmissionpolicybindings"
 QUOTAS = "api/v1/resourcequotas"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 _MODEST = {
@@ -32,6 +38,58 @@ def forbid(api: Api, namespace: str, resource: str) -> None:
     eventually(lambda: api.get(QUOTAS, namespace, "limits")["status"]["hard"] == hard)
     probe = _job() if "jobs" in resource else _pod(_MODEST)
     eventually(lambda: "exceeded quota" in _refusal(api, namespace, probe))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What changes pods or Jobs as they are written, as webhooks of meshes and vaults do.
+
+    Attributes:
+        resource: `pods` or `jobs`.
+        patch: a list of JSONPatch operations, in CEL.
+        shows: what stands in an object once it is changed.
+        when: which objects, in CEL.
+        operations: with which writes.
+    """
+
+    resource: str
+    patch: str
+    shows: str
+    when: str = "true"
+    operations: tuple[str, ...] = ("CREATE",)
+
+
+def change(api: Api, namespace: str, policy: Policy) -> None:
+    """Put a policy in force in a namespace."""
+    name = f"{uuid.uuid4().hex[:8]}.test"
+    rule = {
+        "apiGroups": ["batch" if policy.resource == "jobs" else ""],
+        "apiVersions": ["v1"],
+        "operations": list(policy.operations),
+        "resources": [policy.resource],
+    }
+    labels = "object.metadata.?labels"
+    chosen = f"({policy.when}) || {labels}['probe'].orValue('') == '{name}'"
+    changes = {
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            "resourceRules": [rule],
+        },
+        "matchConditions": [{"name": "some", "expression": chosen}],
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": policy.patch}}],
+    }
+    for path, kind, spec in (
+        (MUTATING, "MutatingAdmissionPolicy", changes),
+        (BOUND, "MutatingAdmissionPolicyBinding", {"policyName": name}),
+    ):
+        body = {"apiVersion": BETA, "kind": kind, "metadata": {"name": name}, "spec": spec}
+        api.request("POST", path, body)
+    probe = _job() if policy.resource == "jobs" else _pod(_MODEST)
+    probe["metadata"]["labels"] = {"probe": name}
+    eventually(
+        lambda: policy.shows in json.dumps(api.create(probe, namespace, dryRun="All")["spec"])
+    )
 
 
 def _pod(security: dict[str, Any]) -> Document:

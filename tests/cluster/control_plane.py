@@ -178,6 +178,9 @@ class ControlPlane:
             "service-account-signing-key-file": key,
             "service-cluster-ip-range": "10.0.0.0/16",
             "profiling": "false",
+            # Policies change objects as admission webhooks do, and need no server of their own.
+            "feature-gates": "MutatingAdmissionPolicy=true",
+            "runtime-config": "admissionregistration.k8s.io/v1beta1=true",
         }
 
     def _controller_manager(self) -> dict[str, object]:

@@ -46,7 +46,8 @@ class LogServer:
         ]
         if not found:
             raise web.HTTPNotFound(text=f"no pod {asked['pod']}")
-        text = found[-1].log
+        trainer = found[-1].container["name"] == asked["container"]
+        text = found[-1].log if trainer else f"log of {asked['container']}\n"
         if lines := request.query.get("tailLines"):
             text = "".join(text.splitlines(keepends=True)[-int(lines) :])
         data = text.encode()

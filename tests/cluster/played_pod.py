@@ -9,6 +9,7 @@ from tests.cluster.api import Document
 from tests.cluster.pod_calls import PodCalls
 
 NODE = "stand-in"
+TRAINER = "trainer"
 ADDRESS = "127.0.0.1"
 
 
@@ -36,6 +37,7 @@ class PlayedPod:
     stopping: bool = False
     _started: str = ""
     _bound: bool = False
+    _terminated: Document | None = None
 
     @property
     def name(self) -> str:
@@ -64,8 +66,9 @@ class PlayedPod:
 
     @property
     def container(self) -> dict[str, Any]:
-        """Its only container."""
-        (found,) = self.document["spec"]["containers"]
+        """Its only container, or the trainer's where others were added."""
+        containers = self.document["spec"]["containers"]
+        (found,) = [one for one in containers if one["name"] == TRAINER] or containers
         return found
 
     @property
@@ -120,6 +123,26 @@ class PlayedPod:
         """End with an exit code; the reason is what a kubelet says of it, unless given."""
         await self._end(code, reason, {"phase": "Failed" if code else "Succeeded"}, message)
 
+    async def end_trainer(self, code: int, reason: str = "") -> None:
+        """End the trainer; containers that were added to the pod run on, and so does the pod."""
+        self.exit_code = code
+        self._terminated = self._ended(code, reason)
+        unready = [
+            condition(name, "False", "ContainersNotReady") for name in ("ContainersReady", "Ready")
+        ]
+        await self._report(
+            {"phase": "Running", "conditions": unready}, {"terminated": self._terminated}
+        )
+
+    async def wait_for_init(self, state: Document, phase: str = "Pending") -> None:
+        """Be on a node, and have an init container in a state; the trainer waits for it."""
+        await self.bind()
+        (init,) = self.document["spec"]["initContainers"]
+        found = {**_unready(init), "state": state}
+        status = {"phase": phase, "startTime": _now(), "initContainerStatuses": [found]}
+        await self._report(status, {"waiting": {"reason": "PodInitializing"}})
+        self.ended = phase == "Failed"
+
     async def oom_killed(self) -> None:
         """Be killed for its memory."""
         await self.end(137, "OOMKilled")
@@ -159,15 +182,7 @@ class PlayedPod:
         )
 
     async def _end(self, code: int, reason: str, status: Document, message: str = "") -> None:
-        terminated: Document = {
-            "exitCode": code,
-            "reason": reason or ("Error" if code else "Completed"),
-            "startedAt": self._started or _now(),
-            "finishedAt": _now(),
-            "containerID": f"containerd://{self.document['metadata']['uid']}",
-        }
-        if message:
-            terminated["message"] = message
+        terminated = self._terminated or self._ended(code, reason, message)
         conditions = [
             condition(name, "False", "PodFailed" if code else "PodCompleted")
             for name in ("ContainersReady", "Ready")
@@ -176,6 +191,17 @@ class PlayedPod:
         self.exit_code = code
         await self._report(status, {"terminated": terminated})
         self.ended = True
+
+    def _ended(self, code: int, reason: str = "", message: str = "") -> Document:
+        said = {"message": message} if message else {}
+        return {
+            "exitCode": code,
+            "reason": reason or ("Error" if code else "Completed"),
+            "startedAt": self._started or _now(),
+            "finishedAt": _now(),
+            "containerID": f"containerd://{self.document['metadata']['uid']}",
+            **said,
+        }
 
     async def _report(self, status: Document, state: Document) -> None:
         running = "running" in state
@@ -188,7 +214,24 @@ class PlayedPod:
             "restartCount": 0,
             "state": state,
         }
-        await self.calls.patch_status(self.document, {**status, "containerStatuses": [container]})
+        found = [
+            container if one["name"] == container["name"] else self._added(one, status, state)
+            for one in self.document["spec"]["containers"]
+        ]
+        await self.calls.patch_status(self.document, {**status, "containerStatuses": found})
+
+    def _added(self, container: Document, status: Document, trainer: Document) -> Document:
+        """A container beside the trainer runs from when that starts until the pod ends."""
+        if "waiting" in trainer:
+            return {**_unready(container), "state": {"waiting": {"reason": "PodInitializing"}}}
+        ended = status["phase"] in ("Succeeded", "Failed")
+        state = {"terminated": self._ended(0)} if ended else {"running": {"startedAt": _now()}}
+        return {**_unready(container), "ready": not ended, "started": not ended, "state": state}
+
+
+def _unready(container: Document) -> Document:
+    said = {"name": container["name"], "image": container["image"], "imageID": ""}
+    return {**said, "ready": False, "started": False, "restartCount": 0}
 
 
 def condition(name: str, status: str = "True", reason: str = "", message: str = "") -> Document:

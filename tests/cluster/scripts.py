@@ -49,6 +49,25 @@ def oom_killed(log: str = "") -> Script:
     return script
 
 
+def outlived(
+    code: int = 0,
+    reason: str = "",
+    work: Callable[[PlayedPod], object] | None = None,
+    log: str = "",
+) -> Script:
+    """Run, do `work`, end the trainer; another container runs on until the pod is deleted."""
+
+    async def script(pod: PlayedPod) -> None:
+        await pod.run()
+        pod.log += log
+        if work:
+            await asyncio.to_thread(work, pod)
+        await pod.end_trainer(code, reason)
+        await asyncio.Event().wait()
+
+    return script
+
+
 def evicted(code: int = 137) -> Script:
     """Run, and be evicted by the kubelet."""
 

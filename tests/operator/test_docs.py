@@ -24,7 +24,8 @@ PASSED_ON = {"error.reason", "found.reason", "key.reason", "source.reason", "fou
 PHASES = {str(phase) for phase in Phase} - {Phase.SUCCEEDED}
 MEANT: dict[str, set[str]] = {
     "str(search.phase)": PHASES,
-    "str(reason)": {str(reason) for reason in WaitingReason} - {WaitingReason.STARTING},
+    "str(reason)": {str(reason) for reason in WaitingReason}
+    - {WaitingReason.STARTING, WaitingReason.STOPPING},
     "f'{reason}Invalid'": {"PoolInvalid", "WarmStartInvalid"},
     "f'{reason}Forbidden'": {"PoolForbidden", "WarmStartForbidden"},
 }

@@ -47,7 +47,8 @@ def keep(store: Store, *pods: dict[str, Any]) -> list[str]:
     """Keep what pods said; return the names of those that were asked."""
     asked: list[str] = []
 
-    def log_end(pod: dict[str, Any]) -> str:
+    def log_end(pod: dict[str, Any], container: str) -> str:
+        assert container == CONTAINER
         asked.append(pod["metadata"]["name"])
         return f"words of {asked[-1]}\n"
 
@@ -117,3 +118,41 @@ def test_a_node_that_is_gone_does_not_stop_its_search() -> None:
     assert jobs_of(FailingClient(500)).log_end(one) == ""
     with pytest.raises(Unavailable):  # the API server itself is away: the log may be had later
         jobs_of(FailingClient(0)).log_end(one)
+
+
+ISTIO = {"name": "istio-proxy", "state": {"running": {}}}
+ADDED = {"name": "vault-init", "state": {"terminated": {"exitCode": 3}}}
+
+
+def last_lines(store: Store, *pods: dict[str, Any]) -> list[str]:
+    """The last lines that are left of pods' logs, or of the last attempt's."""
+    said = LostLogs(store, lambda pod, container: f"{container} of {pod['metadata']['name']}\n")
+    return said.keep_last(FOLDER, list(pods))
+
+
+def test_the_trainers_log_is_kept_though_a_proxy_keeps_the_pod_alive(store: Store) -> None:
+    begin(store, 1, 1)
+    alive = pod("alive", 0, 10, phase="Running")
+    alive["metadata"]["creationTimestamp"] = "2026-03-01T00:00:00Z"
+    alive["status"]["containerStatuses"].insert(0, ISTIO)
+    keep(store, alive)
+    assert logs(store) == {"1/log.txt": "words of alive\n"}
+    assert last_lines(store, alive) == ["trainer of alive"]
+
+
+def test_of_a_pod_that_another_container_failed_that_ones_log_is_told_and_not_kept(
+    store: Store,
+) -> None:
+    failed = pod("failed", 0, 10)
+    failed["metadata"]["creationTimestamp"] = "2026-03-01T00:00:00Z"
+    waiting = {"name": CONTAINER, "state": {"waiting": {"reason": "PodInitializing"}}}
+    failed["status"] |= {"containerStatuses": [waiting], "initContainerStatuses": [ADDED]}
+    assert last_lines(store, failed) == ["vault-init of failed"]
+    assert logs(store) == {}
+
+
+def test_without_a_pod_the_last_attempts_own_log_is_told(store: Store) -> None:
+    begin(store, 1, 1)
+    begin(store, 2, 5)
+    store.put(f"{FOLDER}/attempts/2/log.txt", b"epoch 1\nValueError: no\n")
+    assert last_lines(store) == ["epoch 1", "ValueError: no"]

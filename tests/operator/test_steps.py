@@ -88,4 +88,40 @@ def test_results_are_settled_under_every_restraint() -> None:
 def test_a_job_that_is_being_deleted_is_waited_for() -> None:
     leaving = replace(RUNNING, terminating=True)
     assert decided(SEARCHING, leaving) == Steps(propose=2, awaited=(NAME,))
-    assert decided(SEARCHING, replace(leaving, ended=True)).settle == ()
+
+
+def test_a_job_that_failed_and_is_deleted_has_failed() -> None:
+    """Its time to live may be 0."""
+    failed = replace(RUNNING, ended=True, terminating=True)
+    assert decided(SEARCHING, failed).settle == (NAME,)
+    assert decided(SEARCHING, failed).start == ()
+    told = decided(Plan(Phase.SEARCHING, (), 1), replace(failed, has_result=True))
+    assert (told.settle, told.forget, told.expire) == ((), (NAME,), ())
+    assert decided(SEARCHING, replace(failed, ended=False, exhausted=True)).settle == ()
+
+
+def test_a_time_to_live_that_something_else_set_is_postponed_once() -> None:
+    given = replace(RUNNING, expires=True)
+    assert decided(SEARCHING, given).postpone == (NAME,)
+    for other in (
+        replace(given, postponed=True),
+        replace(given, ended=True),
+        replace(given, terminating=True),
+    ):
+        assert decided(SEARCHING, other).postpone == ()
+
+
+def test_a_job_whose_result_is_there_does_not_wait_for_a_foreign_container() -> None:
+    done = replace(RUNNING, has_result=True, lingers=True, mute=True)
+    assert decided(Plan(Phase.SEARCHING, (), 1), done) == Steps(delete=(NAME,), propose=1)
+
+
+def test_a_trainer_that_ended_well_without_a_result_is_settled_though_its_pod_lives() -> None:
+    assert decided(SEARCHING, replace(RUNNING, mute=True)).settle == (NAME,)
+
+
+def test_pods_whose_trainer_failed_are_ended_where_their_job_goes_on() -> None:
+    failed = replace(RUNNING, ends_pods=True)
+    assert decided(SEARCHING, failed).end_pods == (NAME,)
+    assert decided(SEARCHING, failed, SUSPENDED).end_pods == (), "its Job is deleted"
+    assert decided(SEARCHING, replace(failed, has_result=True)).end_pods == ()

@@ -29,6 +29,10 @@
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [create, patch, delete]
+# Pods whose trainer has failed, and which a container that a webhook added keeps on their GPUs.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [delete]
 # The last lines of a job's pod that died.
 - apiGroups: [""]
   resources: [pods/log]

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from detnas_operator.cluster import Snapshot
@@ -62,6 +63,7 @@ class ClusterCache:
         self._searches: dict[SearchKey, Object] = {}
         self._jobs: dict[SearchKey, dict[str, Object]] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._failed: dict[SearchKey, dict[str, Object]] = {}
 
     def search(self, key: SearchKey) -> Object | None:
         """Return the search as last seen: metadata (without managedFields), spec, status."""
@@ -79,9 +81,13 @@ class ClusterCache:
         Each has metadata (name, namespace, uid, resourceVersion, labels, annotations,
         creationTimestamp, deletionTimestamp, ownerReferences), spec (suspend, parallelism,
         completions, backoffLimit, ttlSecondsAfterFinished, activeDeadlineSeconds) and status, as
-        the API writes them.
+        the API writes them. One that failed and was deleted by others, such as by its time to live,
+        is among them, as if it was still being deleted, until `drop_job`.
         """
-        return [job for job in self._labelled(key) if owner_uid(job) == uid]
+        with self._lock:
+            failed = self._failed.get(key, {})
+            found = {**failed, **self._jobs.get(key, {})}
+        return [found[name] for name in sorted(found) if owner_uid(found[name]) == uid]
 
     def put_search(self, body: Object) -> bool:
         """Take in a search as seen or answered; return whether that is news."""
@@ -100,6 +106,7 @@ class ClusterCache:
             known = self._searches.get(_key(body))
             if known is not None and _same(known, body):
                 del self._searches[_key(body)]
+                self._failed.pop(_key(body), None)
 
     def put_job(self, body: Object) -> bool:
         """Take in a Job as seen or answered; return whether that is news."""
@@ -115,6 +122,28 @@ class ClusterCache:
             jobs[name] = job
             return True
 
+    def lose_job(self, body: Object) -> None:
+        """Take in that others deleted a Job (its body as last seen): how it failed is kept."""
+        key, job = job_key(body), slim_job(body)
+        if key is None:
+            return
+        with self._lock:
+            is_news = job["metadata"]["uid"] not in self._deleted
+        self.drop_job(body)
+        if is_news and _has_failed(job):
+            job["metadata"].setdefault(
+                "deletionTimestamp", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            )
+            with self._lock:
+                self._failed.setdefault(key, {})[job["metadata"]["name"]] = job
+
+    def is_lost(self, job: Object) -> bool:
+        """Whether a Job is kept only for how it failed."""
+        key = job_key(job)
+        with self._lock:
+            known = self._failed.get(key, {}).get(job["metadata"]["name"]) if key else None
+        return known is not None and _same(known, job)
+
     def drop_job(self, body: Object) -> None:
         """Take in that a Job was deleted (its body as last seen: metadata is enough)."""
         key = job_key(body)
@@ -122,6 +151,7 @@ class ClusterCache:
             return
         with self._lock:
             self._bury(body)
+            self._forget_failure(key, body)
             jobs = self._jobs.get(key, {})
             known = jobs.get(body["metadata"]["name"])
             if known is not None and _same(known, body):
@@ -137,7 +167,7 @@ class ClusterCache:
         for job in snapshot.items:
             self.put_job(job)
         for job in self._absent(self._labelled(key), snapshot):
-            self.drop_job(job)
+            self.lose_job(job)
 
     def replace_all(
         self, namespace: str | None, searches: Snapshot, jobs: Snapshot
@@ -155,7 +185,7 @@ class ClusterCache:
             self.drop_search(body)
             news.add(_key(body))
         for body in self._absent(_within(namespace, known_jobs), jobs):
-            self.drop_job(body)
+            self.lose_job(body)
             if key := job_key(body):
                 news.add(key)
         return news
@@ -174,6 +204,14 @@ class ClusterCache:
         self._deleted[body["metadata"].get("uid", "")] = None
         while len(self._deleted) > _REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
+
+    def _forget_failure(self, key: SearchKey, body: Object) -> None:
+        failed = self._failed.get(key, {})
+        known = failed.get(body["metadata"]["name"])
+        if known is not None and _same(known, body):
+            del failed[body["metadata"]["name"]]
+        if not failed:
+            self._failed.pop(key, None)
 
     @staticmethod
     def _absent(known: Iterable[Object], snapshot: Snapshot) -> list[Object]:
@@ -202,6 +240,13 @@ def owner_uid(body: Object) -> str:
         if owner.get("controller"):
             return str(owner.get("uid", ""))
     return ""
+
+
+def _has_failed(job: Object) -> bool:
+    return any(
+        condition["type"] == "Failed" and condition["status"] == "True"
+        for condition in job["status"].get("conditions") or ()
+    )
 
 
 def slim_search(body: Object) -> Object:

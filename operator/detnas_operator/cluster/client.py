@@ -145,12 +145,14 @@ class KubernetesClient:
         name: str,
         propagation: str = "Background",
         uid: str | None = None,
+        grace: int | None = None,
     ) -> None:
         """Delete an object with what it owns; an absent one is fine.
 
         Args:
             propagation: Background, Foreground or Orphan. Jobs orphan their pods unless told.
             uid: delete only the object with this UID.
+            grace: seconds that a pod has to end; None for its own.
 
         Raises:
             Conflict: the object has another UID; it stays.
@@ -162,6 +164,8 @@ class KubernetesClient:
         }
         if uid is not None:
             options["preconditions"] = {"uid": uid}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
         path = KINDS[kind].path(namespace, name)
         with self._written("delete", kind):
             try:

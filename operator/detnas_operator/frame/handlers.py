@@ -52,7 +52,7 @@ class EventHandlers:
         if key is None:
             return
         if change == "DELETED":
-            self._cache.drop_job(body)
+            self._cache.lose_job(body)
             self._enqueue(key)
         elif self._cache.put_job(body):
             self._ask(key, change)

@@ -24,8 +24,8 @@ def resumptions(job_pods: Sequence[Object]) -> int:
 def pod_seconds(job_pods: Sequence[Object], now: datetime) -> float:
     """Return the time that the pods have held their node's resources, added up.
 
-    A pod holds them from when its node took it in until its container ended; one whose end nobody
-    saw, until it should have been gone.
+    A pod holds them from when its node took it in until the last of its containers ended; one
+    whose end nobody saw, until it should have been gone.
     """
     return sum(_held(pod, now) for pod in job_pods)
 
@@ -34,7 +34,8 @@ def _held(pod: Object, now: datetime) -> float:
     taken = pods.moment(pod.get("status", {}).get("startTime"))
     if taken is None:
         return 0.0
-    ended = pods.ended_at(pod)
-    if ended is None and pods.phase(pod) in pods.ENDED:
-        ended = pods.moment(pod["metadata"].get("deletionTimestamp")) or taken
-    return max(0.0, ((ended or now) - taken).total_seconds())
+    ended = now  # also where the trainer has ended, and another container has not
+    if pods.phase(pod) in pods.ENDED:
+        deleted = pods.moment(pod["metadata"].get("deletionTimestamp"))
+        ended = pods.last_end(pod) or deleted or taken
+    return max(0.0, (ended - taken).total_seconds())

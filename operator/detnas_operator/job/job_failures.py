@@ -36,7 +36,7 @@ def job_failure(job: Object, job_pods: Sequence[Object], condition: Object) -> F
         return Failed(FailureKind.UNKNOWN, f"Job {name} failed ({reason}): {words}")
     last = _last_counted(job, job_pods)
     if last is None:
-        message = f"Job {name} used up its attempts, and none of its pods is left to say why"
+        message = f"{_used_up(job)}: none of its pods is left to say why{_deleted_at_once(job)}"
         return Failed(FailureKind.BACKOFF_LIMIT_EXCEEDED, message)
     return Failed(last.kind, f"{_used_up(job)}: {last.message}", last.exit_code)
 
@@ -79,6 +79,16 @@ def _used_up(job: Object) -> str:
     failed = job.get("status", {}).get("failed", 0)
     attempts = f"{failed} attempts; the last" if failed > 1 else "its only attempt"
     return f"Job {job['metadata']['name']} gave up after {attempts}"
+
+
+def _deleted_at_once(job: Object) -> str:
+    seconds = job.get("spec", {}).get("ttlSecondsAfterFinished")
+    if not job["metadata"].get("deletionTimestamp") or seconds is None:
+        return ""
+    return (
+        f"; Kubernetes deletes the Job {seconds} s after its end, since its "
+        "ttlSecondsAfterFinished says so, which a policy of the cluster has set"
+    )
 
 
 def _deadline(job: Object) -> str:

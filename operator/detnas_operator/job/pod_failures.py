@@ -6,6 +6,7 @@ from typing import Any
 from detnas.resource.transitions import IN_A_NEW_SEARCH
 from detnas_operator.job import pods
 from detnas_operator.job.exits import RESUME, explain_exit
+from detnas_operator.job.names import CONTAINER
 from detnas_operator.job.states import FailureKind
 
 Object = dict[str, Any]
@@ -37,7 +38,7 @@ def pod_failure(pod: Object) -> PodFailure:
     terminated = pods.container_state(pod, "terminated") or {}
     code = terminated.get("exitCode")
     found = _memory(terminated) or _stopped(pod) or _not_started(terminated)
-    kind, sentence = found or _ended(pod, code)
+    kind, sentence = found or (None if code else _other_container(pod)) or _ended(pod, code)
     started = kind is not FailureKind.START_ERROR
     message = f"pod {pods.name(pod)} {sentence}{_last_words(terminated)}"
     return PodFailure(kind, message, code if started else None)
@@ -97,6 +98,40 @@ def _not_started(terminated: Object) -> tuple[FailureKind, str] | None:
     words = pods.one_line(terminated.get("message") or "no reason given")
     advice = "use an image that has detnas-trainer and runs as any user"
     return FailureKind.START_ERROR, f"could not be started: {words}; {advice}"
+
+
+def culprit(pod: Object) -> str:
+    """Name the container whose log says why a pod failed: the trainer, unless another did."""
+    ended = pods.container_state(pod, "terminated") or {}
+    found = None if ended.get("exitCode") else _failed_container(pod)
+    return CONTAINER if found is None else str(found[1]["name"])
+
+
+def _other_container(pod: Object) -> tuple[FailureKind, str] | None:
+    """One that the cluster added, such as by an admission webhook."""
+    found = _failed_container(pod)
+    if found is None:
+        return None
+    what, status, ended = found
+    name, reason = status["name"], ended.get("reason") or "no reason"
+    words = pods.one_line(ended.get("message"))
+    said = f"{reason}: {words}" if words else reason
+    return FailureKind.OTHER_CONTAINER, (
+        f"failed because its {what} {name} ended with exit {ended.get('exitCode')} ({said}); "
+        f"something in the cluster added that container, whoever runs it must look: "
+        f"`kubectl logs {pods.name(pod)} --container {name}`"
+    )
+
+
+def _failed_container(pod: Object) -> tuple[str, Object, Object] | None:
+    """Return the first container beside the trainer that failed, and how it ended."""
+    for what, init in (("init container", True), ("container", False)):
+        for status in pods.statuses(pod, init=init):
+            ended = pods.state(status, "terminated") or {}
+            sidecar = init and pods.is_sidecar(pod, status["name"])
+            if ended.get("exitCode") and not sidecar and status["name"] != CONTAINER:
+                return what, status, ended
+    return None
 
 
 def _last_words(terminated: Object) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from detnas_operator.job.pods import INDEX
+from detnas_operator.job.pods import INDEX, claims
 
 Object = dict[str, Any]
 
@@ -27,7 +27,7 @@ _POD = {
         "initContainerStatuses",
     ),
 }
-_CONTAINER = ("name", "restartPolicy")
+_CONTAINER = ("name", "restartPolicy", "envFrom")
 _EVENT = (
     "type",
     "reason",
@@ -49,7 +49,8 @@ class SeenPods:
 
     Attributes:
         pods: by the UID of the Job that owns them.
-        events: warnings by the UID of the pod or Job they are about, the latest last.
+        events: warnings by the UID of the pod or Job they are about, the latest last; with them,
+            that an image is being pulled.
         created: when the Job controller last created a pod of a Job, by the Job's UID; only of
             Jobs of which a pod was refused.
     """
@@ -89,6 +90,9 @@ def slim_pod(pod: Object) -> Object:
         slim["spec"][kind] = [
             {name: one[name] for name in _CONTAINER if name in one} for one in found[:LONGEST_LIST]
         ]
+    slim["spec"]["volumes"] = [
+        {"persistentVolumeClaim": {"claimName": claim}} for claim in claims(pod)[:LONGEST_LIST]
+    ]
     annotations = pod["metadata"].get("annotations") or {}
     if INDEX in annotations:
         slim["metadata"]["annotations"] = {INDEX: annotations[INDEX]}
@@ -123,8 +127,9 @@ def subject(event: Object) -> str:
 
 
 def last_seen(event: Object) -> str:
-    """When an event happened last, as the API writes it."""
-    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
+    """When an event happened last, as the API writes it; empty where it does not say."""
+    series = (event.get("series") or {}).get("lastObservedTime")
+    return str(series or event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _bounded(value: Any) -> Any:

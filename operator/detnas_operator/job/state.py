@@ -1,10 +1,11 @@
 """From a Job's object, and its pods', to how the Job stands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from detnas_operator.job import pods
+from detnas_operator.job.ended_pods import own_pods
 from detnas_operator.job.job_failures import job_failure, latest_failure
 from detnas_operator.job.pod_waits import pod_wait
 from detnas_operator.job.queueing import Admission, suspended
@@ -34,7 +35,9 @@ __all__ = [
 
 Object = dict[str, Any]
 
-_MAY_STILL_START = (WaitingReason.STARTING, WaitingReason.NOT_STARTING)
+_Events = Mapping[str, Sequence[Object]]
+
+_MAY_STILL_START = (WaitingReason.STARTING, WaitingReason.NOT_STARTING, WaitingReason.STOPPING)
 _SOON = timedelta(seconds=30)
 """Within this the Job controller creates the pods of a new Job."""
 
@@ -48,6 +51,7 @@ def job_state(
     now: datetime,
     refused: str = "",
     admission: Admission | None = None,
+    events: _Events | None = None,
 ) -> JobState:
     """Return how a Job stands.
 
@@ -59,34 +63,39 @@ def job_state(
         now: the time, with its zone.
         refused: why the Job controller could not create pods, if its last event says so.
         admission: what Kueue says of a suspended Job; none where nobody has looked yet.
+        events: about the pods, by their UID, the latest last; as far as they were looked up.
     """
-    own = pods.owned(job, job_pods)
+    own = own_pods(job, job_pods)
     if over := _over(job, own):
         return over
     if job.get("spec", {}).get("suspend"):  # no pod says anything of it
         return suspended(job, admission)
-    return _live(job, own, now, refused)
+    listed = own if pods.owned(job, job_pods) else []
+    return _live(job, listed, now, refused, events or {})
 
 
 def _over(job: Object, job_pods: Sequence[Object]) -> JobState | None:
     """FailureTarget and SuccessCriteriaMet only announce an end: pods may run on for a while."""
     name = job["metadata"]["name"]
-    if job["metadata"].get("deletionTimestamp"):
-        return Terminating(f"Job {name} is being deleted", deleted=True)
     if pods.is_true(job, "Complete"):
         return Succeeded()
-    if failed := pods.is_true(job, "Failed"):
+    if failed := pods.is_true(job, "Failed"):  # whatever deletes it then, such as its TTL
         return job_failure(job, job_pods, failed)
+    if job["metadata"].get("deletionTimestamp"):
+        return Terminating(f"Job {name} is being deleted", deleted=True)
     if pods.is_true(job, "FailureTarget") or pods.is_true(job, "SuccessCriteriaMet"):
         return Terminating(f"Job {name} is over, its last pods are being stopped", deleted=False)
     return None
 
 
-def _live(job: Object, job_pods: Sequence[Object], now: datetime, refused: str) -> JobState:
+def _live(
+    job: Object, job_pods: Sequence[Object], now: datetime, refused: str, events: _Events
+) -> JobState:
     if not job_pods:
         return _without_pods(job, now, refused)
     live = [pod for pod in job_pods if pods.phase(pod) not in pods.ENDED]
-    waits = [wait for pod in sorted(live, key=pods.index) if (wait := pod_wait(pod, now))]
+    told = [pod_wait(pod, now, events.get(pods.uid(pod), ())) for pod in _by_index(live)]
+    waits = [wait for wait in told if wait is not None]
     if waits:
         return min(waits, key=lambda wait: wait.reason in _MAY_STILL_START)
     succeeded = sum(pods.phase(pod) == "Succeeded" for pod in job_pods)
@@ -131,6 +140,10 @@ def _uncreated(job: Object, due: datetime | None, now: datetime, refused: str) -
         message = f"Job {name} lacks a pod, and no event says that it is refused; {_NEXT_ATTEMPT}"
         return Waiting(WaitingReason.RETRYING, message)
     return Waiting(WaitingReason.STARTING, f"Job {name} is about to create its pods")
+
+
+def _by_index(job_pods: Sequence[Object]) -> Sequence[Object]:
+    return sorted(job_pods, key=pods.index)
 
 
 def _parallelism(job: Object) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from detnas_operator.job.pods import owned
+from detnas_operator.job.ended_pods import own_pods
 from detnas_operator.job.state import job_state
 from detnas_operator.job.states import Failed, FailureKind
 from detnas_operator.passes.search_jobs import SearchJobs
@@ -38,6 +38,6 @@ def changed_data(jobs: SearchJobs, seen: Mapping[str, SeenJob]) -> Reason | None
         return None
     name = min(names)  # the same in every pass
     job = jobs.all()[name]
-    state = job_state(job, owned(job, jobs.pods_of(name)), datetime.now(UTC))
+    state = job_state(job, own_pods(job, jobs.pods_of(name)), datetime.now(UTC))
     said = state.message if isinstance(state, Failed) else f"job {name} saw other data"
     return Reason("DataChanged", f"{said}; {_CONTINUE}")

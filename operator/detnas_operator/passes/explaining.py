@@ -27,7 +27,12 @@ def job_states(
     """
     return {
         name: job_state(
-            job, seen.pods_of(job), now, seen.refusal(job), admissions.get(job["metadata"]["uid"])
+            job,
+            seen.pods_of(job),
+            now,
+            seen.refusal(job),
+            admissions.get(job["metadata"]["uid"]),
+            seen.events,
         )
         for name, job in jobs.items()
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from detnas.errors import UserError
 from detnas_operator.job.accounting import pod_seconds
-from detnas_operator.job.pods import owned
+from detnas_operator.job.ended_pods import own_pods
 from detnas_operator.passes.search_jobs import SearchJobs
 from detnas_operator.passes.stopped_jobs import StoppedJobs
 from detnas_operator.passes.undone import Undone
@@ -43,7 +43,7 @@ class Halting:
         if self.stopped is None:
             return
         try:
-            pods = owned(job, self.jobs.pods_of(name))
+            pods = own_pods(job, self.jobs.pods_of(name))
             self.stopped.record(job, pod_seconds(pods, datetime.now(UTC)))
         except (UserError, LookupError, ValueError):  # whatever kept the pass from going on, too
             self.stopped = None  # a store that is away lets everyone wait, for each Job anew

@@ -10,16 +10,23 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from detnas.lifecycle.attempts import attempt_numbers
 from detnas.records import keys
 from detnas.records.results import Attempt
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
 from detnas_operator.job import pods
+from detnas_operator.job.names import CONTAINER
+from detnas_operator.job.pod_failures import culprit
 
 Object = dict[str, Any]
 MOST_ATTEMPTS = 100
 """That are looked at: a job's folder is its own to fill."""
+
+LARGEST_LOG = 1 << 20
+"""Bytes that are read of what an attempt kept: a trainer cuts its log long before."""
+_LINES_IN_MESSAGE = 5
 
 LOG, BEGUN = "log.txt", "attempt.json"
 
@@ -35,11 +42,11 @@ class LostLogs:
 
     Attributes:
         store: where the search lies.
-        log_end: gives the end of a pod's log; empty where it can not be had.
+        log_end: gives the end of the log of a pod's container; empty where there is none.
     """
 
     store: Store
-    log_end: Callable[[Object], str]
+    log_end: Callable[[Object, str], str]
 
     def keep(self, folder: str, job_pods: list[Object]) -> None:
         """Copy the ends of logs beside the other files of their attempts.
@@ -52,11 +59,37 @@ class LostLogs:
             return
         for attempt in islice(self._without_log(folder), MOST_ATTEMPTS):
             pod = next((pod for pod in job_pods if _ran_at(pod, attempt.started)), None)
-            text = self.log_end(pod) if pod else ""
+            text = self.log_end(pod, CONTAINER) if pod else ""
             if text.strip():
                 self.store.put(
                     f"{keys.attempt_folder(folder, attempt.number)}/{LOG}", text.encode()
                 )
+
+    def keep_last(self, folder: str, job_pods: list[Object]) -> list[str]:
+        """Copy the end of the log of the pod that was made last; return its last lines.
+
+        Where another container than the trainer failed, these are that one's, and not kept. Where
+        no pod is left, they are what the last attempt kept itself.
+
+        Args:
+            folder: key of the job's folder.
+            job_pods: the pods of its Job.
+        """
+        attempt = max(attempt_numbers(self.store, folder), default=1)
+        key = f"{keys.attempt_folder(folder, attempt)}/{LOG}"
+        size = self.store.size(key)
+        if job_pods:
+            last = max(job_pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+            container = culprit(last)
+            text = self.log_end(last, container)
+            if text.strip() and container == CONTAINER and size is None:
+                self.store.put(key, text.encode())
+            if text.strip():
+                return _last_lines(text)
+        if size is None or size > LARGEST_LOG:
+            return []
+        kept = self.store.get(key)
+        return _last_lines(kept.data.decode(errors="replace")) if kept else []
 
     def _without_log(self, folder: str) -> Iterator[Attempt]:
         prefix = f"{folder}/attempts/"
@@ -70,9 +103,13 @@ class LostLogs:
                         yield attempt
 
 
+def _last_lines(text: str) -> list[str]:
+    return text.strip().splitlines()[-_LINES_IN_MESSAGE:]
+
+
 def _worked(pod: Object) -> bool:
     """Whether it failed, and is one that takes numbers: of several workers, the first."""
-    return pods.phase(pod) == "Failed" and pods.index(pod) == 0
+    return pods.has_failed(pod) and pods.index(pod) == 0
 
 
 def _ran_at(pod: Object, moment: datetime) -> bool:

@@ -9,6 +9,8 @@ from detnas.lifecycle.status import job_folder
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
+from detnas_operator.job.ended_pods import has_done_its_work, pods_to_end
+from detnas_operator.job.labels import TTL
 from detnas_operator.job.names import job_name
 from detnas_operator.passes.changed_data import saw_other_data
 from detnas_operator.passes.memory import SearchMemory
@@ -41,6 +43,8 @@ def trial_may_have_ended(jobs: Mapping[str, Object], memory: SearchMemory, trial
     job = jobs.get(job_name(manifest.metadata.name, DueJob(Verb.EVALUATE, trial), ""))
     if job is None or has_ended(job) or "deletionTimestamp" in job["metadata"]:
         return True
+    if has_done_its_work(job, memory.seen_pods.pods_of(job), well=False):
+        return True
     return keys.trial_folder(memory.requests.search, trial) in memory.published
 
 
@@ -72,15 +76,20 @@ def _seen(name: str, job: Object, naming: Naming, memory: SearchMemory, now: flo
     else:
         memory.done_since.pop(name, None)
         since = None
+    pods = memory.seen_pods.pods_of(job)
+    is_kept_alive = has_done_its_work(job, pods, well=False)
     return SeenJob(
         due=due,
         ended=ended,
         has_result=has_result,
         exhausted=_attempts(job, naming.folder(due), memory) > _allowed(memory),
-        lingers=since is not None and now - since > LINGER_SECONDS,
+        lingers=since is not None and (now - since > LINGER_SECONDS or is_kept_alive),
+        mute=not ended and has_done_its_work(job, pods, well=True),
+        ends_pods=not ended and bool(pods_to_end(job, pods)),
         data_changed=ended and saw_other_data(job),
         terminating="deletionTimestamp" in job["metadata"],
         expires=job["spec"].get("ttlSecondsAfterFinished") is not None,
+        postponed=TTL in (job["metadata"].get("annotations") or {}),
     )
 
 

@@ -12,6 +12,8 @@ from itertools import islice
 from typing import Any, Protocol
 
 from detnas_operator.cluster import ClusterError
+from detnas_operator.job.pod_events import PULLING
+from detnas_operator.job.pods import node, phase, uid
 from detnas_operator.job.seen_pods import (
     SeenPods,
     by_object,
@@ -173,11 +175,13 @@ class PodLookup:
         pods: list[Object] = []
         for first in range(0, len(uids), JOBS_A_LIST):
             selector = f"{_UID} in ({','.join(uids[first : first + JOBS_A_LIST])})"
-            found = self._list("pods", namespace, selector, "", MOST_PODS)
-            pods.extend(map(slim_pod, found))
+            pods.extend(map(slim_pod, self._list("pods", namespace, selector, "", MOST_PODS)))
         owned = by_owner(pods)
         wanted = {*uids, *(str(pod["metadata"]["uid"]) for pod in pods)}
-        events = by_object(self._events(namespace, "type=Warning", wanted))
+        found = [*self._events(namespace, "type=Warning", wanted)]
+        if starting := {uid(pod) for pod in pods if _is_starting(pod)}:
+            found += self._events(namespace, f"reason={PULLING},involvedObject.kind=Pod", starting)
+        events = by_object(found)
         refused = {uid for uid in uids if any(_refuses(one) for one in events.get(uid, ()))}
         created: dict[str, str] = {}
         if refused:
@@ -203,6 +207,11 @@ def _next_pause(place: _Place, seen: SeenPods, versions: dict[str, str]) -> floa
     if seen != place.seen or versions != place.versions:
         return SHORTEST_PAUSE
     return min(LONGEST_PAUSE, max(place.pause, SHORTEST_PAUSE) * _SLOWER)
+
+
+def _is_starting(pod: Object) -> bool:
+    """Whether a pod may be pulling its image."""
+    return phase(pod) == "Pending" and bool(node(pod))
 
 
 def _refuses(event: Object) -> bool:

@@ -33,7 +33,7 @@ from detnas_operator.passes.search_cap import SearchCap
 from detnas_operator.passes.search_jobs import SearchJobs
 from detnas_operator.passes.search_pass import SearchPass
 from detnas_operator.passes.stores import Stores
-from detnas_operator.passes.troubles import store_trouble, unexpected
+from detnas_operator.passes.troubles import store_trouble, trace_id, unexpected
 from detnas_operator.passes.undone import PATIENCE, Undone
 from detnas_operator.passes.when_again import when_again
 from detnas_operator.passes.workload_lookup import WorkloadLookup
@@ -182,8 +182,9 @@ class Reconciler:
         except Exception as error:
             # What lies in the store is written by others: nothing there may go unsaid, or end
             # more than this search's pass.
-            log.exception("the search can not go on")
-            findings = self._in_trouble(key, resource, unexpected(error))
+            trace = trace_id(error)
+            log.exception("the search cannot continue: trace %s", trace)
+            findings = self._in_trouble(key, resource, unexpected(error, trace))
             self._count_failure(key, lasts=True)
         else:
             self._failures.pop(key, None)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from detnas_operator.job.accounting import pod_seconds, resumptions
-from detnas_operator.job.pods import owned
+from detnas_operator.job.ended_pods import own_pods
 
 Object = dict[str, Any]
 
@@ -54,7 +54,7 @@ class RunningPods:
 
 
 def _summed_up(job: Object, pods: Sequence[Object], now: datetime) -> _Known:
-    own = owned(job, pods)
+    own = own_pods(job, pods)
     return _Known(pod_seconds(own, now), resumptions(own))
 
 

@@ -1,8 +1,10 @@
 """The Jobs of one search in the cluster: seen through the cache, started and ended here."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -16,7 +18,11 @@ from detnas_operator.cluster import (
     Unavailable,
 )
 from detnas_operator.cluster.cache import SEARCH_LABEL, ClusterCache, SearchKey, owner_uid
-from detnas_operator.job.labels import NUMBER, VERB
+from detnas_operator.job.ended_pods import with_ended
+from detnas_operator.job.labels import ENDED_PODS, NUMBER, TTL, VERB
+from detnas_operator.job.names import CONTAINER
+from detnas_operator.job.pods import name as name_of
+from detnas_operator.job.pods import uid
 from detnas_operator.status.findings import Reason
 from detnas_operator.telemetry.logs import about
 
@@ -25,6 +31,8 @@ MOST_PODS = 2000
 """Pods that are looked at: whoever may make pods could make any number with our labels."""
 LOG_LINES = 400
 LOG_BYTES = 256 * 1024
+STOP_SECONDS = 10
+"""That a foreign container has to end once the trainer beside it has."""
 
 log = logging.getLogger(__name__)
 
@@ -105,27 +113,71 @@ class SearchJobs:
         self.client.delete("jobs", self.key.namespace, name, uid=job["metadata"]["uid"])
         self.cache.drop_job(job)
 
+    def forget(self, name: str) -> None:
+        """Drop what was kept of a Job that others deleted after it had failed."""
+        job = self.all().get(name)
+        if job is not None and self.cache.is_lost(job):
+            self.cache.drop_job(job)
+
     def expire(self, name: str, seconds: int) -> None:
         """Let a Job that has ended be deleted after a while, so that its log can be read.
 
         Nothing waits for that: what fails is left to a later pass.
         """
+        job = self.all().get(name, {"metadata": {"name": name}})
+        seconds = int((job["metadata"].get("annotations") or {}).get(TTL, seconds))
         body = {"spec": {"ttlSecondsAfterFinished": seconds}}
         try:
             self.cache.put_job(self.client.merge_patch("jobs", self.key.namespace, name, body))
         except NotFound:
             self.list_again()
         except ClusterError as error:
-            with about_job(self.all().get(name, {"metadata": {"name": name}})):
+            with about_job(job):
                 log.warning("job %s does not expire yet: %s", name, error)
 
-    def log_end(self, pod: Object) -> str:
-        """Return the end of a pod's log; empty where it can not be had any more.
+    def postpone_expiry(self, name: str) -> None:
+        """Take from a Job that has not ended the time to live that something else gave it.
+
+        Kubernetes would delete it with its pods before anybody has seen how it ended. What it was
+        given counts later, when it expires.
+        """
+        given = self.all()[name]["spec"]["ttlSecondsAfterFinished"]
+        log.info(
+            "job %s was given a time to live of %s s: not before its result is kept", name, given
+        )
+        self._patch(name, {TTL: str(given)}, {"ttlSecondsAfterFinished": None})
+
+    def end_pods(self, name: str, ended: Sequence[Object]) -> None:
+        """Delete pods that only a foreign container keeps alive; first keep what was seen of them.
+
+        Args:
+            name: of their Job.
+            ended: the pods.
+        """
+        job = self.all()[name]
+        annotation = with_ended(job, ended, datetime.now(UTC))
+        if job["metadata"].get("annotations", {}).get(ENDED_PODS) != annotation:
+            self._patch(name, {ENDED_PODS: annotation})
+        for pod in ended:
+            log.info(
+                "deleting pod %s: its trainer has failed, the rest of it runs on", name_of(pod)
+            )
+            self.client.delete(
+                "pods", self.key.namespace, name_of(pod), uid=uid(pod), grace=STOP_SECONDS
+            )
+
+    def _patch(self, name: str, annotations: Object, spec: Object | None = None) -> None:
+        body: Object = {"metadata": {"annotations": annotations}}
+        if spec is not None:
+            body["spec"] = spec
+        self.cache.put_job(self.client.merge_patch("jobs", self.key.namespace, name, body))
+
+    def log_end(self, pod: Object, container: str = CONTAINER) -> str:
+        """Return the end of the log of a pod's container; empty where there is none any more.
 
         Its node may be gone: the API server is there, and fails to ask it.
         """
-        name = pod["metadata"]["name"]
-        container = pod["spec"]["containers"][0]["name"]
+        name = name_of(pod)
         try:
             return self.client.pod_log(self.key.namespace, name, container, LOG_LINES, LOG_BYTES)
         except (NotFound, Refused):
@@ -133,7 +185,7 @@ class SearchJobs:
         except Unavailable as error:
             if not error.status:
                 raise
-            log.warning("the log of pod %s can not be had: %s", name, error)
+            log.warning("the log of pod %s is not available: %s", name, error)
             return ""
 
     @property

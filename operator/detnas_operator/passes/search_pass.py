@@ -14,9 +14,9 @@ from detnas.plan.stages import DueJob, Plan, Verb, plan
 from detnas.search.history import write_segments
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.accounting import pod_seconds
+from detnas_operator.job.ended_pods import own_pods, pods_to_end
 from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
-from detnas_operator.job.pods import owned
 from detnas_operator.passes.changed_data import changed_data
 from detnas_operator.passes.explaining import is_suspended
 from detnas_operator.passes.finding import Finding
@@ -231,6 +231,14 @@ class SearchPass:
 
     def _apply(self, todo: Steps) -> None:
         why = str(self._decided.phase) if self._decided.phase in OVER else "not wanted now"
+        for name in todo.forget:
+            self.jobs.forget(name)
+        for name in todo.postpone:
+            with self.undone:
+                self.jobs.postpone_expiry(name)
+        for name in todo.end_pods:
+            with self.undone:
+                self._end_pods(name)
         for name in todo.delete:
             self._stop(name, why)
         self._keep_pool_claim()
@@ -299,11 +307,23 @@ class SearchPass:
                 self.memory.stopped.record(job, self._spent(job))
             self.jobs.delete(name, why)
 
+    def _end_pods(self, name: str) -> None:
+        """End pods whose trainer has failed: only then the Job controller counts them."""
+        job = self.jobs.all()[name]
+        found = pods_to_end(job, self.jobs.pods_of(name))
+        if not found:  # what was seen of them is some seconds old
+            return
+        with about_job(job):
+            logs, folder = self._lost_logs, self._naming.folder(purpose(job))
+            logs.keep(folder, found)
+            logs.keep_last(folder, found)
+            self.jobs.end_pods(name, found)
+
     def _spent(self, job: Object) -> float:
         """Seconds of a Job's pods; as last seen, where they can not be listed."""
         now = datetime.now(UTC)
         with self.undone:
-            pods = owned(job, self.jobs.pods_of(job["metadata"]["name"]))
+            pods = own_pods(job, self.jobs.pods_of(job["metadata"]["name"]))
             return pod_seconds(pods, now)
         return self.memory.running.seconds(job, now)
 
@@ -313,9 +333,13 @@ class SearchPass:
             return
         due = purpose(job)
         if self._naming.folder(due) and self._naming.name(due) == name:
-            pods = owned(job, self.jobs.pods_of(name))
+            pods = own_pods(job, self.jobs.pods_of(name))
             with about_job(job):
-                LostLogs(self.memory.store, self.jobs.log_end).keep(self._naming.folder(due), pods)
+                self._lost_logs.keep(self._naming.folder(due), pods)
+
+    @property
+    def _lost_logs(self) -> LostLogs:
+        return LostLogs(self.memory.store, self.jobs.log_end)
 
     def _tidy(self) -> None:
         state = self._state

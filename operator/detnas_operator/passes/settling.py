@@ -6,22 +6,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from detnas.lifecycle.attempts import attempt_numbers
 from detnas.lifecycle.giving_up import give_up
 from detnas.plan.stages import DueJob
-from detnas.records import keys
 from detnas.records.results import Result
 from detnas.store import Store
 from detnas_operator.configuration.settings import Tenant
 from detnas_operator.job.accounting import pod_seconds
-from detnas_operator.job.pods import owned
-from detnas_operator.job.state import Failed, job_state
+from detnas_operator.job.ended_pods import has_done_its_work, own_pods
+from detnas_operator.job.state import Failed, Succeeded, job_state
 from detnas_operator.passes.lost_logs import LostLogs
 from detnas_operator.passes.lost_words import in_full
 from detnas_operator.passes.search_jobs import SearchJobs, has_ended
 
 Object = dict[str, Any]
-_LINES_IN_MESSAGE = 5
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +48,10 @@ class Settling:
             folder: key of its folder.
         """
         name = job["metadata"]["name"]
-        own = owned(job, self.jobs.pods_of(name))
-        LostLogs(self.store, self.jobs.log_end).keep(folder, own)
-        end = self._keep_log(folder, own)
+        own = own_pods(job, self.jobs.pods_of(name))
+        logs = LostLogs(self.store, self.jobs.log_end)
+        logs.keep(folder, own)
+        end = logs.keep_last(folder, own)
         message = self.rejected.get(folder) or _message(job, own)
         message = in_full(message, end, self.tenant, self.jobs.key.namespace)
         now = datetime.now(UTC)
@@ -65,31 +63,17 @@ class Settling:
         log.warning("%s ended without a result: %s", name, message)
         return result
 
-    def _keep_log(self, folder: str, pods: list[Object]) -> list[str]:
-        """Copy the log of the pod that ended last into the store; return its last lines."""
-        if not pods:
-            return []
-        last = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-        text = self.jobs.log_end(last)
-        if not text.strip():
-            return []
-        attempt = max(attempt_numbers(self.store, folder), default=1)
-        key = f"{keys.attempt_folder(folder, attempt)}/log.txt"
-        if self.store.size(key) is None:
-            self.store.put(key, text.encode())
-        return text.strip().splitlines()[-_LINES_IN_MESSAGE:]
-
 
 def _message(job: Object, pods: list[Object]) -> str:
-    state = job_state(job, pods, datetime.now(UTC))
+    state, name = job_state(job, pods, datetime.now(UTC)), job["metadata"]["name"]
     if isinstance(state, Failed):
         return state.message
-    if not has_ended(job):
-        return (
-            f"Job {job['metadata']['name']} asked to be resumed more often than "
-            "spec.limits.resumptions allows; raise it if the job is to go on"
-        )
+    no_result = "wrote no result; look at its log and at whether it may write to the store"
+    if isinstance(state, Succeeded):
+        return f"Job {name} is complete, but {no_result}"
+    if has_done_its_work(job, pods, well=True):
+        return f"the trainer of Job {name} ended with exit 0, but {no_result}"
     return (
-        f"Job {job['metadata']['name']} is complete, but wrote no result; look at its log and at "
-        "whether it may write to the store"
+        f"Job {name} asked to be resumed more often than spec.limits.resumptions allows; raise it "
+        "if the job is to continue"
     )

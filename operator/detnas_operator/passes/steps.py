@@ -22,7 +22,10 @@ class SeenJob:
         exhausted: it asked to be resumed more often than it may.
         data_changed: it ended because its data is not what the search was prepared with; that is
             no result, and the Job stays until the user resumes the search.
-        lingers: it has been running on for long since its result was written.
+        lingers: it runs on though its result was written long ago, or though its trainer has ended.
+        mute: its trainer has ended with exit 0, and a foreign container keeps its pod alive.
+        ends_pods: it has pods whose trainer has failed, and which a foreign container keeps alive.
+        postponed: the time to live that something else gave it was taken away, or could not be.
     """
 
     due: DueJob
@@ -33,6 +36,9 @@ class SeenJob:
     lingers: bool = False
     terminating: bool = False
     expires: bool = False
+    mute: bool = False
+    ends_pods: bool = False
+    postponed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,9 @@ class Steps:
         start: due and not there.
         propose: new trials to decide and start.
         expire: ended with a result in the store: the Job and its log may go after a while.
+        forget: being deleted by others, with a result in the store.
+        postpone: not to be deleted as soon as they end, as something else wants it.
+        end_pods: with pods that the Job controller can only count once they are deleted.
         awaited: due, but an old Job of the name is still being deleted.
     """
 
@@ -54,6 +63,9 @@ class Steps:
     propose: int = 0
     expire: tuple[str, ...] = ()
     awaited: tuple[str, ...] = ()
+    forget: tuple[str, ...] = ()
+    postpone: tuple[str, ...] = ()
+    end_pods: tuple[str, ...] = ()
 
 
 def steps(
@@ -79,18 +91,27 @@ def steps(
 
     due = () if over or restraint.starts_nothing else decided.due
     return Steps(
-        settle=_named(live, _needs_result),
+        settle=_named(jobs, _needs_result),
         delete=_named(live, is_unwanted),
         start=tuple(job for job in due if name_of(job) not in jobs),
         propose=0 if over or restraint.starts_nothing else decided.proposals,
         expire=_named(live, lambda job: job.ended and job.has_result and not job.expires),
         awaited=tuple(name_of(job) for job in due if _is_terminating(jobs.get(name_of(job)))),
+        forget=_named(jobs, lambda job: job.terminating and job.ended and job.has_result),
+        postpone=_named(live, lambda job: job.expires and not (job.ended or job.postponed)),
+        end_pods=_named(
+            live, lambda job: job.ends_pods and not (job.has_result or is_unwanted(job))
+        ),
     )
 
 
 def _needs_result(job: SeenJob) -> bool:
-    """Whether nobody but us will write its result."""
-    return (job.ended or job.exhausted) and not (job.data_changed or job.has_result)
+    """Whether nobody but us will write its result.
+
+    One that failed failed, also where something deletes it for that: its time to live, or a user.
+    """
+    runs_in_vain = (job.exhausted or job.mute) and not job.terminating
+    return (job.ended or runs_in_vain) and not (job.data_changed or job.has_result)
 
 
 def _named(jobs: Mapping[str, SeenJob], wanted: Callable[[SeenJob], bool]) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 """What keeps a pass from going on, as its search's status says it."""
 
+from hashlib import sha256
+from traceback import extract_tb
+
 from detnas.store.errors import StoreError, StoreUnavailable
 from detnas_operator.cluster import ClusterError, TooManyRequests, Unavailable
 from detnas_operator.configuration.store_advice import for_a_cluster
@@ -18,11 +21,21 @@ def cluster_trouble(error: ClusterError) -> Reason:
     return Reason("ClusterRefused", f"the API server refuses this to the operator: {error}")
 
 
-def unexpected(error: Exception) -> Reason:
-    """Return that nobody foresaw this."""
-    said = f"{type(error).__name__}: {error!s:.300}"
-    advice = "a record in the store may be damaged; the operator's log says more"
-    return Reason("SearchFailed", f"the search can not go on ({said}); {advice}")
+def unexpected(error: Exception, trace: str) -> Reason:
+    """Return that nobody foresaw this, and under which number the log has the rest."""
+    said = f"{type(error).__name__}: {error!s:.300}".rstrip(": ")
+    return Reason(
+        "SearchFailed",
+        f"the operator met an error that it does not know ({said}), trace {trace}; the "
+        "operator's log has the whole trace under this number: report it with that",
+    )
+
+
+def trace_id(error: Exception) -> str:
+    """Return a number for where an exception was raised: the same each time it happens again."""
+    frames = extract_tb(error.__traceback__)
+    places = [type(error).__name__, *(f"{one.filename}:{one.lineno}" for one in frames)]
+    return sha256("\n".join(places).encode()).hexdigest()[:8]
 
 
 def store_trouble(error: StoreError) -> Reason:

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from detnas_operator.job.state import Running, Waiting
+from detnas_operator.job.state import JobState, Running, Waiting, WaitingReason
 from detnas_operator.passes.search_cap import AT_MAXIMUM
 from detnas_operator.queue.schedule import Again
 from detnas_operator.status.findings import ActiveJob, Findings
@@ -13,6 +13,8 @@ HEARTBEAT_SECONDS = 10.0
 WAITING_SECONDS = 10.0
 SUSPENDED_SECONDS = 60.0
 """Kueue's reasons change now and then; that it admits a Job shows in the Job itself at once."""
+STOPPING_SECONDS = 2.0
+"""A pod whose trainer has ended holds its GPUs until it is told to end."""
 TROUBLE_SECONDS = 10.0
 LONGEST_TROUBLE_SECONDS = 60.0
 """A pass that fails for a lasting reason is made again after 10 s, 20, 40 and then 60."""
@@ -52,6 +54,8 @@ def when_again(
         wishes.append(HEARTBEAT_SECONDS)
     if any(isinstance(state, Waiting) for state in states):
         wishes.append(WAITING_SECONDS)
+    if any(_is_stopping(state) for state in states):
+        wishes.append(STOPPING_SECONDS)
     if any(isinstance(state, Running) for state in states):
         wishes.append(progress_seconds)
     # However many searches wait to be looked at: one whose heartbeat stands still loses its pool.
@@ -62,3 +66,7 @@ def _is_left_alone(job: ActiveJob, now: datetime) -> bool:
     """Whether a Job is suspended, and that is in the status: its own object tells the rest."""
     told = timedelta(seconds=PATIENCE_SECONDS)
     return job.suspended and (job.waiting_since is None or now - job.waiting_since > told)
+
+
+def _is_stopping(state: JobState) -> bool:
+    return isinstance(state, Waiting) and state.reason is WaitingReason.STOPPING

@@ -75,6 +75,8 @@ def _standing(job: FoundJob) -> str:
     match job.state:
         case Waiting(WaitingReason.STARTING) | Running():
             return "starting"
+        case Waiting(WaitingReason.STOPPING):
+            return "stopping"
         case Waiting(reason):
             return f"{_WAITING}{reason}"
         case Succeeded() | Failed():

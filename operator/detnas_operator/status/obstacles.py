@@ -26,7 +26,7 @@ _IF_FIXED = f"a mistake in spec is corrected {APPLIED_AGAIN}"
 _LONGEST_PROBLEM = 800
 """Bytes: what to do must still fit into the message."""
 
-_NOTHING_WRONG = frozenset({WaitingReason.STARTING})
+_NOTHING_WRONG = frozenset({WaitingReason.STARTING, WaitingReason.STOPPING})
 _MAY_PASS = frozenset(
     {
         WaitingReason.QUEUED,

@@ -8,6 +8,10 @@ Object = dict[str, Any]
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 NOW = START + timedelta(minutes=5)
 BACK_OFF = {"Failed": ("BackoffLimitExceeded", "Job has reached the specified backoff limit")}
+SPEC: Object = {
+    "containers": [{"name": "trainer", "envFrom": [{"secretRef": {"name": "detnas-s3"}}]}],
+    "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "coco"}}],
+}
 WORKERS = {"parallelism": 3, "completions": 3, "completionMode": "Indexed"}
 
 
@@ -89,7 +93,7 @@ def a_pod(
         said["containerStatuses"] = [{"name": "trainer", "restartCount": 0, "state": state}]
     return {
         "metadata": metadata,
-        "spec": {"nodeName": node} if node else {},
+        "spec": {**SPEC, **({"nodeName": node} if node else {})},
         "status": said,
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from detnas_operator.job.state import (
+    Failed,
     Running,
     Succeeded,
     Terminating,
@@ -37,10 +38,18 @@ SCHEDULER = "0/5 nodes are available: 5 Insufficient nvidia.com/gpu."
 CLAIM = '0/5 nodes are available: persistentvolumeclaim "coco" not found.'
 
 
-UNBOUND = "0/5 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+CLAIMS = (
+    "0/5 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+    'persistentvolumeclaim "coco" is being deleted.',
+    "0/5 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name.",
+    "0/5 nodes are available: 5 node(s) had volume node affinity conflict.",
+)
 
 
 PULL = 'Back-off pulling image "nowhere/trainer:1": ErrImagePull: not found'
+
+
+SYNC = "failed to sync secret cache: timed out waiting for the condition"
 
 
 SECRET = 'secret "detnas-s3" not found'
@@ -65,7 +74,15 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
         ["5 Insufficient memory; free or add nodes", "spec.jobs (resources", "in a new search"],
     ),
     (a_job(active=1), [unscheduled(CLAIM)], WaitingReason.DATA_MISSING, ["coco", "spec.dataset"]),
-    (a_job(active=1), [unscheduled(UNBOUND)], WaitingReason.DATA_MISSING, ["unbound"]),
+    *(
+        (
+            a_job(active=1),
+            [unscheduled(words)],
+            WaitingReason.UNSCHEDULABLE,
+            [words.rstrip("."), "kubectl describe pvc coco"],
+        )
+        for words in CLAIMS
+    ),
     (
         a_job(active=1),
         [unscheduled("Scheduling is blocked", "SchedulingGated")],
@@ -99,15 +116,33 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
     ),
     (
         a_job(active=1),
+        [waiting("CreateContainerConfigError", SYNC, startTime=at(270))],
+        WaitingReason.STARTING,
+        [SYNC],
+    ),
+    (
+        a_job(active=1),
+        [waiting("CreateContainerConfigError", SYNC)],
+        WaitingReason.CONTAINER_REFUSED,
+        [f"CreateContainerConfigError: {SYNC}"],
+    ),
+    (
+        a_job(active=1),
+        [waiting("CreateContainerConfigError", 'secret "wandb" not found')],
+        WaitingReason.CONTAINER_REFUSED,
+        ['secret "wandb" not found'],
+    ),
+    (
+        a_job(active=1),
         [waiting("ContainerCreating", startTime=at(280))],
         WaitingReason.STARTING,
         ["starts on node gpu-1"],
     ),
     (
         a_job(active=1),
-        [waiting("ContainerCreating", startTime=at(-400))],
+        [waiting("ContainerCreating", startTime=at(200))],
         WaitingReason.NOT_STARTING,
-        ["since ", "kubectl describe pod r18-t0007-x1"],
+        ["since ", "no event says", "kubectl describe pod r18-t0007-x1"],
     ),
     (a_job(active=1), [a_pod(node="", made=240)], WaitingReason.STARTING, ["waits for a node"]),
     (
@@ -139,6 +174,12 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
         [running(deleted=at(60))],
         WaitingReason.NODE_LOST,
         ["gpu-1", "out-of-service"],
+    ),
+    (
+        a_job(active=1),
+        [running(conditions=[{"type": "Ready", "status": "False"}])],
+        WaitingReason.NODE_LOST,
+        ["node gpu-1 of pod r18-t0007-x1 is not ready", "out-of-service"],
     ),
 ]
 
@@ -251,6 +292,8 @@ def test_a_failure_that_is_announced_waits_for_the_last_pod() -> None:
 
 
 def test_a_deleted_job_is_nothing_but_that() -> None:
-    state = job_state(a_job(BACK_OFF, deleted=True), [ended(1)], NOW)
+    state = job_state(a_job(failed=1, deleted=True), [ended(1)], NOW)
     assert isinstance(state, Terminating)
     assert state.deleted
+    failed = job_state(a_job(BACK_OFF, deleted=True), [ended(1)], NOW)
+    assert isinstance(failed, Failed), "whatever deletes it, its time to live for one"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.cluster.played_pod import PlayedPod
 from tests.operator.outcomes.obstacles import Stuck
 from tests.operator.outcomes.stage import ONE_PHASE
 
@@ -35,6 +36,12 @@ def _on_its_node(reason: str, message: str) -> Stuck:
     return lambda pod: pod.wait_for(reason, message)
 
 
+async def _without_its_secret(pod: PlayedPod) -> None:
+    (source,) = pod.container["envFrom"]
+    words = f'secret "{source["secretRef"]["name"]}" not found'
+    await pod.wait_for("CreateContainerConfigError", words)
+
+
 WAITS = {
     "no-jobs": Wait(
         "QuotaExceeded",
@@ -65,7 +72,7 @@ WAITS = {
     ),
     "no-image": Wait(
         "ImagePull",
-        ("can not have its image", 'Back-off pulling image "x"', "spec.jobs.imagePullSecrets"),
+        ("cannot get its image", 'Back-off pulling image "x"', "spec.jobs.imagePullSecrets"),
         stuck=_on_its_node("ImagePullBackOff", 'Back-off pulling image "x"'),
     ),
     "no-data": Wait(
@@ -75,8 +82,8 @@ WAITS = {
     ),
     "no-keys": Wait(
         "CredentialsMissing",
-        ("lacks the credentials", 'secret "detnas-s3" not found', "create the Secret"),
-        stuck=_on_its_node("CreateContainerConfigError", 'secret "detnas-s3" not found'),
+        ("lacks the credentials", "not found", "create the Secret", "with AWS_ACCESS_KEY_ID"),
+        stuck=_without_its_secret,
     ),
     "refused": Wait(
         "AdmissionRefused",

@@ -1,0 +1,228 @@
+"""Pods to which the cluster adds containers: proxies, init containers, native sidecars."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from detnas_operator.job.accounting import pod_seconds, resumptions
+from detnas_operator.job.ended_pods import (
+    has_done_its_work,
+    kept_pods,
+    own_pods,
+    pods_to_end,
+    with_ended,
+)
+from detnas_operator.job.labels import ENDED_PODS
+from detnas_operator.job.pod_failures import culprit
+from detnas_operator.job.state import (
+    Failed,
+    FailureKind,
+    Running,
+    Waiting,
+    WaitingReason,
+    job_state,
+)
+from tests.operator.job.objects import BACK_OFF, NOW, WORKERS, a_job, at, ended, running, waiting
+
+Object = dict[str, Any]
+
+RUNS = {"running": {"startedAt": at(20)}}
+ENDED_WELL = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": at(10)}}
+FAILED = {
+    "terminated": {
+        "exitCode": 3,
+        "reason": "Error",
+        "message": "no token\nfor vault",
+        "finishedAt": at(12),
+    }
+}
+IN_A_LOOP = {
+    "waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s restarting failed container"}
+}
+INITIALIZING = {"waiting": {"reason": "PodInitializing"}}
+
+
+def beside(pod: Object, first: bool = True, **states: Object) -> Object:
+    """The pod with further containers, before or after the trainer."""
+    more = [{"name": name, "state": state} for name, state in states.items()]
+    known = pod["status"].get("containerStatuses", [])
+    found = [*more, *known] if first else [*known, *more]
+    return {**pod, "status": {**pod["status"], "containerStatuses": found}}
+
+
+def before(pod: Object, sidecar: bool = False, **status: Any) -> Object:
+    """The pod with an init container ``vault``; a native sidecar is one that goes on."""
+    policy = {"restartPolicy": "Always"} if sidecar else {}
+    spec = {**pod["spec"], "initContainers": [{"name": "vault", **policy}]}
+    listed = {**pod["status"], "initContainerStatuses": [{"name": "vault", **status}]}
+    return {**pod, "spec": spec, "status": listed}
+
+
+def alive(code: int, first: bool = True, reason: str = "", **more: Any) -> Object:
+    """A pod whose trainer ended, and whose proxy runs on."""
+    pod = beside(ended(code, reason=reason, **more), first, proxy=RUNS)
+    pod["metadata"]["uid"] = f"uid of {pod['metadata']['name']}"
+    return {**pod, "status": {**pod["status"], "phase": "Running"}}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_trainer_beside_others_runs_and_ends_as_one_alone(first: bool) -> None:
+    job = a_job(active=1)
+    assert isinstance(job_state(job, [beside(running(), first, proxy=RUNS)], NOW), Running)
+    state = job_state(job, [alive(1, first)], NOW)
+    assert isinstance(state, Waiting)
+    assert state.reason is WaitingReason.STOPPING
+    assert "still running: proxy" in state.message
+    assert [pod["metadata"]["name"] for pod in pods_to_end(job, [alive(1, first)])] == [
+        "r18-t0007-x1"
+    ]
+
+
+def test_only_what_a_foreign_container_keeps_alive_is_ended() -> None:
+    job = a_job(active=1)
+    left_alone = [
+        alive(0),
+        beside(running(), proxy=FAILED),
+        ended(1),
+        alive(1, deleted=at(290)),
+        before(
+            {**ended(1), "status": {**ended(1)["status"], "phase": "Running"}}, True, state=RUNS
+        ),
+    ]
+    assert [pods_to_end(job, [pod]) for pod in left_alone] == [[]] * 5
+    stranger = alive(1)
+    stranger["metadata"]["ownerReferences"][0]["uid"] = "another Job"
+    assert pods_to_end(job, [stranger]) == []
+
+
+def test_the_first_workers_trainer_decides_whether_the_work_is_done() -> None:
+    job = a_job(spec=WORKERS, active=3)
+    assert has_done_its_work(job, [alive(0, index=0)], well=True)
+    assert has_done_its_work(job, [alive(1, index=0)], well=False)
+    assert not has_done_its_work(job, [alive(1, index=0)], well=True)
+    assert not has_done_its_work(job, [running(index=0), alive(0, index=1)], well=False)
+
+
+def test_what_was_seen_of_an_ended_pod_outlives_it() -> None:
+    job = a_job(BACK_OFF, failed=1)
+    seen = alive(137, reason="OOMKilled", message="epoch 2\nloading", startTime=at(0))
+    job["metadata"]["annotations"] = {ENDED_PODS: with_ended(job, [seen], NOW)}
+    state = job_state(job, [], NOW)
+    assert isinstance(state, Failed)
+    assert (state.kind, state.exit_code) == (FailureKind.OUT_OF_MEMORY, 137)
+    assert "r18-t0007-x1" in state.message
+    assert "its last line: epoch 2 loading" in state.message
+    later = NOW + timedelta(minutes=5)
+    assert pod_seconds(own_pods(job, []), later) == 300, "until it was deleted"
+    assert own_pods(job, [seen]) == [seen], "once"
+    again = with_ended(job, [seen, alive(75, name="x2")], later)
+    job["metadata"]["annotations"] = {ENDED_PODS: again}
+    assert [pod["metadata"]["name"] for pod in kept_pods(job)] == ["r18-t0007-x1", "x2"]
+    assert kept_pods(job)[0]["metadata"]["deletionTimestamp"] == at(300), "it was not changed"
+    assert resumptions(own_pods(job, [])) == 1
+
+
+def test_a_job_goes_on_though_a_pod_of_it_was_ended() -> None:
+    job = a_job(active=1, ready=1, failed=1)
+    job["metadata"]["annotations"] = {ENDED_PODS: with_ended(job, [alive(1)], NOW)}
+    assert isinstance(job_state(job, [], NOW), Running), "nobody listed its pods"
+    assert isinstance(job_state(job, [running("x2")], NOW), Running)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"uid": 1}]', '{"a": 1}', "null"])
+def test_an_annotation_that_others_wrote_is_passed_over(text: str) -> None:
+    job = a_job()
+    job["metadata"]["annotations"] = {ENDED_PODS: text}
+    assert kept_pods(job) == []
+
+
+def test_a_pod_holds_its_node_until_its_last_container_has_ended() -> None:
+    assert pod_seconds([alive(0, startTime=at(0))], NOW) == 300
+    gone = beside(ended(0, startTime=at(0)), proxy={"terminated": {"finishedAt": at(250)}})
+    assert pod_seconds([gone], NOW) == 250
+
+
+def test_an_init_container_that_failed_is_named_with_its_words() -> None:
+    pod = before(
+        {**waiting("PodInitializing"), "status": {"phase": "Failed", **_status(INITIALIZING)}},
+        state=FAILED,
+    )
+    state = job_state(a_job(BACK_OFF, failed=1), [pod], NOW)
+    assert isinstance(state, Failed)
+    assert (state.kind, state.exit_code) == (FailureKind.OTHER_CONTAINER, None)
+    assert "its init container vault ended with exit 3 (Error: no token for vault)" in state.message
+    assert culprit(pod) == "vault"
+
+
+def test_a_container_that_failed_beside_a_trainer_that_did_not_is_named() -> None:
+    pod = beside(ended(0), proxy=FAILED)
+    pod["status"]["phase"] = "Failed"
+    state = job_state(a_job(BACK_OFF, failed=1), [pod], NOW)
+    assert isinstance(state, Failed)
+    assert "its container proxy ended with exit 3" in state.message
+    assert culprit(beside(ended(1), proxy=FAILED)) == "trainer"
+
+
+WAITS: list[tuple[Object, WaitingReason, list[str]]] = [
+    (
+        before(waiting("PodInitializing"), state=RUNS),
+        WaitingReason.INIT_CONTAINER,
+        ["waits for its init container vault", "runs since 12:00 UTC and has not ended"],
+    ),
+    (
+        before(waiting("PodInitializing"), True, state=RUNS, started=False),
+        WaitingReason.INIT_CONTAINER,
+        ["vault", "has not started"],
+    ),
+    (
+        before(waiting("PodInitializing"), True, state=IN_A_LOOP, lastState=FAILED),
+        WaitingReason.INIT_CONTAINER,
+        ["does not start its init container vault: CrashLoopBackOff", "exit 3", "no token"],
+    ),
+    (
+        before(
+            waiting("PodInitializing"),
+            state={"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
+        ),
+        WaitingReason.IMAGE_PULL,
+        ["cannot get the image of its init container vault: no such image", "whoever runs it"],
+    ),
+    (
+        beside(
+            waiting("ContainerCreating"),
+            proxy={"waiting": {"reason": "CreateContainerError", "message": "no such device"}},
+        ),
+        WaitingReason.CONTAINER_REFUSED,
+        ["does not start its container proxy: CreateContainerError: no such device"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("pod", "reason", "words"), WAITS)
+def test_what_an_added_container_waits_for_is_said_under_its_name(
+    pod: Object, reason: WaitingReason, words: list[str]
+) -> None:
+    state = job_state(a_job(active=1), [pod], NOW)
+    assert isinstance(state, Waiting)
+    assert state.reason is reason
+    assert not [word for word in words if word not in state.message], state.message
+
+
+def test_an_init_container_has_its_time() -> None:
+    young = {"running": {"startedAt": at(260)}}
+    pod = before(waiting("PodInitializing", startTime=at(250)), state=young)
+    state = job_state(a_job(active=1), [pod], NOW)
+    assert isinstance(state, Waiting)
+    assert state.reason is WaitingReason.STARTING
+
+
+def test_init_containers_that_are_through_hold_up_nothing() -> None:
+    through = before(running(), state=ENDED_WELL)
+    sidecar = before(running(), True, state=RUNS, started=True)
+    for pod in (through, sidecar):
+        assert isinstance(job_state(a_job(active=1), [pod], NOW), Running)
+
+
+def _status(state: Object) -> Object:
+    return {"conditions": [], "containerStatuses": [{"name": "trainer", "state": state}]}

@@ -1,0 +1,81 @@
+"""What events say of a pod that a node has and does not start."""
+
+from typing import Any
+
+import pytest
+
+from detnas_operator.job.state import JobState, Waiting, WaitingReason, job_state
+from tests.operator.job.objects import NOW, a_job, at, running, waiting
+
+ATTACH = 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) other-0'
+MOUNT = "Unable to attach or mount volumes: unmounted volumes=[data]: timed out"
+SANDBOX = "failed to setup network for sandbox: plugin is not ready"
+
+
+def event(reason: str, message: str, seen: float = 250, kind: str = "Warning") -> dict[str, Any]:
+    return {"type": kind, "reason": reason, "message": message, "lastTimestamp": at(seen)}
+
+
+def state_of(*events: dict[str, Any], since: float = 230, **pod: Any) -> JobState:
+    found = waiting("ContainerCreating", startTime=at(since), **pod)
+    found["metadata"]["uid"] = "pod"
+    return job_state(a_job(active=1), [found], NOW, events={"pod": events})
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("FailedAttachVolume", ATTACH),
+        ("FailedMount", MOUNT),
+        ("FailedCreatePodSandBox", SANDBOX),
+        ("SomethingNew", "words of a controller that nobody knows here"),
+    ],
+)
+def test_a_pod_that_does_not_start_is_told_in_its_events_words(reason: str, words: str) -> None:
+    state = state_of(event(reason, words))
+    assert isinstance(state, Waiting)
+    assert state.reason is WaitingReason.NOT_STARTING
+    assert f"does not start on node gpu-1: {reason}: {words}" in state.message
+
+
+def test_the_cause_goes_before_what_follows_from_it_in_whatever_order() -> None:
+    both = (event("FailedMount", MOUNT, 280), event("FailedAttachVolume", ATTACH, 240))
+    first, second = state_of(*both), state_of(*reversed(both))
+    assert first == second
+    assert isinstance(first, Waiting)
+    assert ATTACH in first.message
+
+
+def test_a_first_failure_an_old_one_and_the_schedulers_are_not_told() -> None:
+    unsaid = [
+        state_of(event("FailedMount", MOUNT), since=270),
+        state_of(event("FailedMount", MOUNT, -400)),
+        state_of(event("FailedScheduling", "0/3 nodes are available")),
+        state_of(event("Scheduled", "assigned", kind="Normal")),
+    ]
+    assert [state.reason for state in unsaid if isinstance(state, Waiting)] == [
+        WaitingReason.STARTING
+    ] * 4
+
+
+def test_an_image_of_some_gigabytes_may_take_its_time() -> None:
+    pulling = event("Pulling", "Pulling image", 10, "Normal")
+    state = state_of(pulling, since=5)
+    assert isinstance(state, Waiting)
+    assert state.reason is WaitingReason.STARTING
+    failed = event("Failed", "Failed to pull image: unauthorized", 200)
+    unpulled = state_of(pulling, failed, since=5)
+    assert isinstance(unpulled, Waiting)
+    assert unpulled.reason is WaitingReason.NOT_STARTING
+
+
+def test_a_node_that_is_not_ready_is_told_in_the_events_words() -> None:
+    pod = running(conditions=[{"type": "Ready", "status": "False"}])
+    pod["metadata"]["uid"] = "pod"
+    events = {"pod": [event("NodeNotReady", "Node is not ready")]}
+    state = job_state(a_job(active=1), [pod], NOW, events=events)
+    assert isinstance(state, Waiting)
+    assert state.reason is WaitingReason.NODE_LOST
+    assert "is not ready (NodeNotReady: Node is not ready)" in state.message
+    own = {"type": "Ready", "status": "False", "reason": "ContainersNotReady"}
+    assert not isinstance(job_state(a_job(active=1), [running(conditions=[own])], NOW), Waiting)
