@@ -9,8 +9,8 @@
 #     --secret id=pip.conf,src=$HOME/.config/pip/pip.conf \
 #     --secret id=ca-certificates.crt,src=/etc/ssl/certs/ca-certificates.crt .
 #
-# A base is any Linux image with glibc, a shell, python3.11 and its modules venv and ensurepip (on
-# Debian the packages python3.11, python3.11-venv and ca-certificates). The secrets are seen by the
+# A base is any Linux image with glibc, libgcc and libstdc++, a shell, python3.11 and its modules
+# venv and ensurepip (on Debian the packages python3.11, python3.11-venv and ca-certificates). The secrets are seen by the
 # steps that install, and stay in no layer.
 ARG BASE=python:3.11-slim-bookworm
 

@@ -5,13 +5,12 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator
-from importlib.metadata import Distribution, PathDistribution, distribution
+from importlib.metadata import Distribution, PathDistribution
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
+from tests.images.distributions import dependencies
 from tests.images.test_dockerfiles import BUILD_WHEEL
 
 ROOT = Path(__file__).parents[2]
@@ -35,28 +34,9 @@ def detnas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (packages,) = (folder / "venv" / "lib").glob("python3.*/site-packages")
     (metadata,) = packages.glob("detnas-*.dist-info")
     # No test needs the network: what pip would download is taken from the tests' environment.
-    for needed in dependencies(PathDistribution(metadata)):
+    for needed in dependencies(PathDistribution(metadata).requires or ()):
         adopt(needed, packages)
     return python.with_name("detnas")
-
-
-def dependencies(start: Distribution) -> Iterator[Distribution]:
-    """What pip would install along with a distribution of which no extra is asked for."""
-    seen: set[tuple[str, str]] = set()
-    left = [(start, "")]
-    while left:
-        asking, extra = left.pop()
-        for line in asking.requires or ():
-            wanted = Requirement(line)
-            if wanted.marker and not wanted.marker.evaluate({"extra": extra}):
-                continue
-            found = distribution(wanted.name)
-            assert wanted.specifier.contains(found.version, prereleases=True), line
-            for each in {"", *wanted.extras}:
-                if (found.name, each) not in seen:
-                    seen.add((found.name, each))
-                    left.append((found, each))
-                    yield found
 
 
 def adopt(found: Distribution, packages: Path) -> None:

@@ -1,0 +1,95 @@
+"""The operator's image, built from its Dockerfile; a base of this machine stands in for the public.
+
+Nothing is downloaded: wheels of what is installed beside the tests take the place of an index.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import detnas
+from tests.images.distributions import dependencies, wheel
+from tests.images.stand_in import WHEELS, make_base
+from tools.node.images import PODMAN, ImageBuilder
+from tools.node.missing import IMAGE_PROGRAMS
+
+ROOT = Path(__file__).parents[2]
+BASE = "localhost/detnas-test-base:1"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def why_not() -> str:
+    """What keeps this machine from building an image; nothing if it can."""
+    missing = [name for name in IMAGE_PROGRAMS if not shutil.which(name)]
+    if missing:
+        return f"no {', '.join(missing)}: apt-get install {' '.join(missing)}"
+    if os.geteuid() != 0:
+        return "podman builds with runc only as root"
+    if sys.version_info[:2] != (3, 11):
+        return "the image has Python 3.11, and these tests run with another"
+    return ""
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(why_not()), reason=why_not()),
+]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The operator's image."""
+    folder = tmp_path_factory.mktemp("image")
+    wheels = folder / "rootfs" / WHEELS
+    wheels.mkdir(parents=True)
+    needed = PROJECT["project"]["dependencies"], PROJECT["project"]["optional-dependencies"]
+    wanted = [*needed[0], *needed[1]["operator"], *PROJECT["build-system"]["requires"]]
+    for each in dependencies(wanted):
+        wheel(each, wheels)
+    make_base(BASE, folder / "rootfs")
+    alone = ("--network", "none", "--layers=false")  # nothing from outside, nothing is left
+    built = ImageBuilder(ROOT, folder).build("operator", BASE, f"test-{os.getpid()}", alone)
+    yield built
+    subprocess.run([*PODMAN, "rmi", "--force", built, BASE], capture_output=True, check=False)
+
+
+def run(image: str, *arguments: str, entrypoint: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the image as a cluster does: another user, a root file system that is read-only."""
+    command = [
+        *(*PODMAN, "run", "--rm", "--network", "none"),
+        *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+        *("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"),
+        *(["--entrypoint", entrypoint] if entrypoint else []),
+        *(image, *arguments),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_it_starts_as_the_pod_starts_it(image: str) -> None:
+    done = run(image, "--version")
+    assert done.returncode == 0, done.stderr
+    assert detnas.__version__ in done.stdout
+
+
+def test_it_says_what_is_wrong_with_its_configuration(image: str) -> None:
+    done = run(image, "--config", "/etc/detnas/operator.yaml")
+    assert done.returncode == 2, done.stderr
+    assert "/etc/detnas/operator.yaml" in done.stderr
+
+
+def test_everything_that_the_operator_imports_is_in_it(image: str) -> None:
+    modules = "detnas_operator.frame.frame, detnas_operator.passes.reconciler, detnas.cli.app"
+    done = run(image, "-c", f"import {modules}", entrypoint="python")
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_carries_no_installer_and_none_of_the_trainers_packages(image: str) -> None:
+    for module in ("pip", "torch", "hatchling"):
+        done = run(image, "-c", f"import {module}", entrypoint="python")
+        assert "ModuleNotFoundError" in done.stderr, module
