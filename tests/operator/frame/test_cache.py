@@ -187,3 +187,53 @@ def test_any_order_and_repetition_ends_in_the_same_state(
         j["metadata"]["name"]: int(j["metadata"]["resourceVersion"]) for j in cache.jobs(KEY, "s1")
     }
     assert found == left
+
+
+def failed(name: str, version: int) -> dict[str, Any]:
+    return {
+        **job(name, version),
+        "status": {"conditions": [{"type": "Failed", "status": "True"}], "failed": 1},
+    }
+
+
+def test_a_job_that_failed_and_that_others_deleted_stays_until_it_is_dropped() -> None:
+    """Its time to live may be 0: then nobody else knows that it failed."""
+    cache = ClusterCache()
+    cache.put_job(job("r18-base", 1))
+    cache.lose_job(failed("r18-base", 3))
+    (lost,) = cache.jobs(KEY, "s1")
+    assert lost["status"]["failed"] == 1
+    assert lost["metadata"]["deletionTimestamp"]
+    assert cache.is_lost(lost)
+    cache.drop_job(lost)
+    assert names(cache) == []
+    assert not cache.is_lost(lost)
+
+
+def test_neither_a_job_that_did_not_fail_nor_one_that_we_deleted_stays() -> None:
+    cache = ClusterCache()
+    cache.lose_job(job("r18-base", 3))
+    ours = failed("r18-t0001", 4)
+    cache.put_job(ours)
+    cache.drop_job(ours)  # as after our own deletion
+    cache.lose_job(ours)  # the watch tells of it
+    assert names(cache) == []
+
+
+def test_a_failure_that_a_list_shows_to_be_gone_stays_too() -> None:
+    cache = ClusterCache()
+    cache.put_job(failed("r18-base", 3))
+    cache.replace_jobs(KEY, Snapshot((), "9"))
+    assert names(cache) == ["r18-base"]
+    cache.put_search(search(1))
+    cache.drop_search(search(1))
+    assert names(cache) == [], "it goes with its search"
+
+
+def test_a_new_job_takes_the_place_of_a_failure_of_its_name() -> None:
+    cache = ClusterCache()
+    cache.lose_job(failed("r18-base", 3))
+    cache.put_job(job("r18-base", 5, uid="new"))
+    (found,) = cache.jobs(KEY, "s1")
+    assert found["metadata"]["uid"] == "new"
+    assert not cache.is_lost(found)
