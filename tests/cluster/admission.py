@@ -32,12 +32,16 @@ def restrict(api: Api, namespace: str) -> None:
 
 def forbid(api: Api, namespace: str, resource: str) -> None:
     """Make a quota ``limits`` that leaves nothing of pods, of GPUs or of Jobs."""
-    hard = {resource: "0"}
+    limit(api, namespace, {resource: "0"})
+    probe = _job() if "jobs" in resource else _pod(_MODEST)
+    eventually(lambda: "exceeded quota" in _refusal(api, namespace, probe))
+
+
+def limit(api: Api, namespace: str, hard: dict[str, str]) -> None:
+    """Make a quota ``limits``."""
     body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "limits"}}
     api.create({**body, "spec": {"hard": hard}}, namespace)
     eventually(lambda: api.get(QUOTAS, namespace, "limits")["status"]["hard"] == hard)
-    probe = _job() if "jobs" in resource else _pod(_MODEST)
-    eventually(lambda: "exceeded quota" in _refusal(api, namespace, probe))
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,15 @@ from detnas.plan.stages import DueJob, Verb
 from detnas.records.results import DetectorResult
 from detnas.store import open_store
 from detnas.store.errors import StoreUnavailable
-from detnas_operator.job.labels import NUMBER, VERB
 from detnas_operator.passes.stopped_jobs import StoppedJob, StoppedJobs, untold_seconds
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 JOB: dict[str, Any] = {
-    "metadata": {"uid": "u-1", "labels": {VERB: "evaluate", NUMBER: "7"}},
+    "metadata": {
+        "name": "one-t0007",
+        "ownerReferences": [{"name": "one", "controller": True}],
+        "uid": "u-1",
+    },
     "spec": {},
     "status": {"startTime": "2026-03-01T00:00:00Z", "active": 1},
 }

@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from detnas_operator.cluster import Snapshot
+from detnas_operator.cluster.kinds import GROUP, KIND
 
 Object = dict[str, Any]
 
-SEARCH_LABEL = "detnas.dev/search"
-MANAGED_BY = "app.kubernetes.io/managed-by"
-MANAGER = "detnas"
 
 _KEPT_METADATA = (
     "name",
@@ -76,7 +74,7 @@ class ClusterCache:
             return sorted(self._searches)
 
     def jobs(self, key: SearchKey, uid: str) -> list[Object]:
-        """Return the Jobs labelled with the search and owned by ``uid``, by name.
+        """Return the Jobs that the search with this UID owns, by name; labels say nothing.
 
         Each has metadata (name, namespace, uid, resourceVersion, labels, annotations,
         creationTimestamp, deletionTimestamp, ownerReferences), spec (suspend, parallelism,
@@ -160,13 +158,13 @@ class ClusterCache:
                 self._jobs.pop(key, None)
 
     def replace_jobs(self, key: SearchKey, snapshot: Snapshot) -> None:
-        """Take in an authoritative list of the Jobs labelled with the search.
+        """Take in an authoritative list of the Jobs of the search's namespace.
 
         What was created since the snapshot stays.
         """
         for job in snapshot.items:
             self.put_job(job)
-        for job in self._absent(self._labelled(key), snapshot):
+        for job in self._absent(self._owned(key), snapshot):
             self.lose_job(job)
 
     def replace_all(
@@ -190,7 +188,7 @@ class ClusterCache:
                 news.add(key)
         return news
 
-    def _labelled(self, key: SearchKey) -> list[Object]:
+    def _owned(self, key: SearchKey) -> list[Object]:
         with self._lock:
             jobs = list(self._jobs.get(key, {}).values())
         return sorted(jobs, key=lambda job: str(job["metadata"]["name"]))
@@ -226,20 +224,24 @@ class ClusterCache:
 
 
 def job_key(job: Object) -> SearchKey | None:
-    """Return the search a Job is labelled with; None where it is not one of ours."""
-    metadata = job["metadata"]
-    labels = metadata.get("labels") or {}
-    if labels.get(MANAGED_BY) != MANAGER or not labels.get(SEARCH_LABEL):
+    """Return the search that a Job's controller is; None where that is no search.
+
+    Anybody's policy may rewrite labels; an owner reference is what deletion itself goes by.
+    """
+    owner = _controller(job)
+    if owner.get("kind") != KIND or str(owner.get("apiVersion")).partition("/")[0] != GROUP:
         return None
-    return SearchKey(metadata["namespace"], labels[SEARCH_LABEL])
+    return SearchKey(job["metadata"]["namespace"], str(owner["name"]))
 
 
 def owner_uid(body: Object) -> str:
     """Return the UID of an object's controller; empty where it has none."""
-    for owner in body["metadata"].get("ownerReferences") or ():
-        if owner.get("controller"):
-            return str(owner.get("uid", ""))
-    return ""
+    return str(_controller(body).get("uid", ""))
+
+
+def _controller(body: Object) -> Object:
+    owners = body["metadata"].get("ownerReferences") or ()
+    return next((dict(owner) for owner in owners if owner.get("controller")), {})
 
 
 def _has_failed(job: Object) -> bool:
@@ -266,6 +268,11 @@ def slim_job(body: Object) -> Object:
         "spec": {field: spec[field] for field in _KEPT_JOB_SPEC if field in spec},
         "status": body.get("status") or {},
     }
+
+
+def slim_own_job(body: Object) -> Object | None:
+    """Return what is kept of a Job; nothing of one that no search owns."""
+    return None if job_key(body) is None else slim_job(body)
 
 
 def _slim_metadata(body: Object) -> Object:

@@ -86,17 +86,19 @@ class KubernetesClient:
         kind: str,
         namespace: str | None,
         selector: str = "",
-        slim: Callable[[Object], Object] | None = None,
+        slim: Callable[[Object], Object | None] | None = None,
     ) -> Snapshot:
         """Return all objects of a namespace (None: of all) and the moment they were read at.
 
         Args:
-            slim: what to keep of an object, so that no more than a page is ever whole in memory.
+            slim: what to keep of an object, so that no more than a page is ever whole in memory;
+                nothing of one that is not wanted.
         """
         items: list[Object] = []
         version = ""
         for page in self._pages(kind, namespace, selector, PAGE):
-            items.extend(map(slim, page.items) if slim else page.items)
+            kept = map(slim, page.items) if slim else page.items
+            items.extend(one for one in kept if one is not None)
             version = page.resource_version
         return Snapshot(tuple(items), version)
 
@@ -146,8 +148,10 @@ class KubernetesClient:
         propagation: str = "Background",
         uid: str | None = None,
         grace: int | None = None,
-    ) -> None:
-        """Delete an object with what it owns; an absent one is fine.
+    ) -> Object | None:
+        """Delete an object with what it owns; return it if it stays for now, for a finalizer.
+
+        An absent one is fine.
 
         Args:
             propagation: Background, Foreground or Orphan. Jobs orphan their pods unless told.
@@ -170,10 +174,12 @@ class KubernetesClient:
         with self._written("delete", kind):
             try:
                 request = Request("DELETE", path, body=options)
-                self._send(request, f"delete {kind} {namespace}/{name}")
+                answer = _object(self._send(request, f"delete {kind} {namespace}/{name}"))
             except NotFound as error:
                 if error.reason != "NotFound":
                     raise
+                return None
+        return answer if "deletionTimestamp" in answer.get("metadata", {}) else None
 
     def pod_log(
         self,

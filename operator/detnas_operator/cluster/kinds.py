@@ -6,6 +6,7 @@ from urllib.parse import quote
 GROUP = "detnas.dev"
 VERSION = "v1alpha1"
 PLURAL = "detnassearches"
+KIND = "DetNASSearch"
 KUEUE = "kueue.x-k8s.io"
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import kopf
 
-from detnas_operator.cluster.cache import MANAGED_BY, MANAGER
-
 OURS = "operator.detnas.dev"
 """Prefix of what kopf would write to objects; with event handlers alone it writes nothing."""
 
@@ -47,7 +45,6 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = WATCH_SECONDS
     settings.watching.client_timeout = CLIENT_SECONDS
     settings.watching.chunk_size = PAGE
-    settings.watching.label_selectors["batch", "v1", "jobs"] = f"{MANAGED_BY}={MANAGER}"
     settings.networking.request_timeout = REQUEST_SECONDS
     settings.networking.connect_timeout = CONNECT_SECONDS
     settings.networking.error_backoffs = EndlessBackoffs()

@@ -13,11 +13,9 @@ from collections.abc import Callable, Sequence
 from detnas.errors import UserError
 from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotFound
 from detnas_operator.cluster.cache import (
-    MANAGED_BY,
-    MANAGER,
     ClusterCache,
     SearchKey,
-    slim_job,
+    slim_own_job,
     slim_search,
 )
 
@@ -79,8 +77,8 @@ class Relisting:
     def refresh(self, place: str | None) -> set[SearchKey]:
         """List a namespace (None: all) into the cache and return the keys with news; blocks."""
         searches = self._client.snapshot(PLURAL, place, slim=slim_search)
-        selector = f"{MANAGED_BY}={MANAGER}"
-        jobs = self._client.snapshot("jobs", place, selector, slim=slim_job)
+        # All of them: labels by which ours could be selected are others' to rewrite.
+        jobs = self._client.snapshot("jobs", place, slim=slim_own_job)
         return self._cache.replace_all(place, searches, jobs)
 
     async def _keep(self, place: str | None) -> None:

@@ -30,6 +30,32 @@ def job_name(search: str, due: DueJob, folder: str) -> str:
     return _fitted(search, _ending(due, folder), LONGEST - index)
 
 
+_ENDING = re.compile(
+    r"-(?:(?P<setup>prepare|base)|pool-(?P<phase>\d+)|t(?P<trial>\d{4,})"
+    r"|(?P<end>finetune|export)(?:base)?(?:-\d+)*)$"
+)
+
+
+def purpose_of(name: str, search: str) -> DueJob | None:
+    """Return what a Job of this name does for a search; none where it is not one of its names.
+
+    Args:
+        name: of the Job.
+        search: name of the search.
+    """
+    found = _ENDING.search(name)
+    if found is None:
+        return None
+    if found["phase"]:
+        due = DueJob(Verb.POOL, int(found["phase"]))
+    elif found["trial"]:
+        due = DueJob(Verb.EVALUATE, int(found["trial"]))
+    else:
+        due = DueJob(Verb(found["setup"] or found["end"]))
+    index = _INDEX_DIGITS if due.verb is Verb.POOL else 0
+    return due if name == _fitted(search, found.group(), LONGEST - index) else None
+
+
 def service_name(search: str) -> str:
     """Return the name of the Service by which the pool's workers find each other."""
     return _fitted(search, "-pool", LONGEST)

@@ -1,6 +1,7 @@
 """What the API server's refusal of a Job, or of its pods, means for a search."""
 
 from detnas_operator.job import pods
+from detnas_operator.job.quota import Exceeded, quota_advice, quota_refusal
 from detnas_operator.job.states import Waiting, WaitingReason
 
 
@@ -12,9 +13,13 @@ def refusal(what: str, words: str) -> Waiting:
         words: the API server's, from its answer or from the Job's FailedCreate event.
     """
     said = pods.one_line(words)
-    if "exceeded quota" in words:
-        advice = "it starts when others end, or when the quota is raised"
-        return Waiting(WaitingReason.QUOTA_EXCEEDED, f"{what} exceeds a quota: {said}; {advice}")
+    quota = quota_refusal(words)
+    if isinstance(quota, Exceeded):
+        message = f"{what} exceeds a quota: {said}; {quota_advice(quota)}"
+        return Waiting(WaitingReason.QUOTA_EXCEEDED, message)
+    if quota is not None:
+        message = f"{what} is refused: {said}; {quota_advice(quota)}"
+        return Waiting(WaitingReason.PODS_REFUSED, message)
     if "serviceaccount" in words.lower() and "not found" in words:
         advice = "the chart's value `namespaces` makes it"
         message = f"{what} lacks its service account: {said}; {advice}"

@@ -30,6 +30,7 @@ from detnas.store import Store
 from detnas.store.errors import StoreError
 from detnas_operator.job.seen_pods import SeenPods
 from detnas_operator.passes.admission import Admitted, with_current_settings
+from detnas_operator.passes.own_labels import OwnLabels
 from detnas_operator.passes.running_pods import RunningPods
 from detnas_operator.passes.stopped_jobs import StoppedJobs
 
@@ -62,6 +63,7 @@ class SearchMemory:
         stopped: time of its Jobs that were stopped before they had a result.
         used_gpu_seconds: the most that it was found to have used so far.
         lost_gpu_seconds: of work whose records are lost, which a person accepted.
+        labels: of its Jobs.
         unrecorded: what is to be written as `search.json`, once nothing is known to be lost.
         compared: what was read has been compared with what the status says was finished.
     """
@@ -89,6 +91,7 @@ class SearchMemory:
     stopped: StoppedJobs = field(init=False)
     used_gpu_seconds: float = 0.0
     lost_gpu_seconds: float = 0.0
+    labels: OwnLabels = field(default_factory=OwnLabels)
     unrecorded: SearchRecord | None = None
     compared: bool = False
 

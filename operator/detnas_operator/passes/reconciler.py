@@ -32,6 +32,7 @@ from detnas_operator.passes.resting import Resting
 from detnas_operator.passes.search_cap import SearchCap
 from detnas_operator.passes.search_jobs import SearchJobs
 from detnas_operator.passes.search_pass import SearchPass
+from detnas_operator.passes.stopping import Stopping
 from detnas_operator.passes.stores import Stores
 from detnas_operator.passes.troubles import store_trouble, trace_id, unexpected
 from detnas_operator.passes.undone import PATIENCE, Undone
@@ -39,7 +40,7 @@ from detnas_operator.passes.when_again import when_again
 from detnas_operator.passes.workload_lookup import WorkloadLookup
 from detnas_operator.queue.work_queue import Again
 from detnas_operator.status.findings import Findings, Reason
-from detnas_operator.status.obstacles import was_suspended
+from detnas_operator.status.obstacles import suspended_since, was_suspended
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
 
@@ -78,6 +79,7 @@ class Reconciler:
         self._failures: dict[SearchKey, int] = {}
         self._undone: dict[SearchKey, int] = {}
         self._resting = Resting()
+        self._stopping = Stopping()
         self._lookup = PodLookup(client, clock)
         self._cap = SearchCap(cache)
         self._workloads = WorkloadLookup(client, clock)
@@ -104,6 +106,7 @@ class Reconciler:
         self._failures.pop(key, None)
         self._undone.pop(key, None)
         self._resting.forget(key)
+        self._stopping.forget(key)
         if memory is not None:
             memory.release_pool()
         self._metrics.forget_search(key.namespace, key.name)
@@ -127,7 +130,23 @@ class Reconciler:
             if suspended and findings.search is None:  # the pass came to nothing
                 self._halt(key, jobs, "the search is suspended", undone)
                 findings = replace(findings, suspended=True)
+            findings = self._with_stopping(resource, jobs, findings, undone)
         return self._tell(key, resource, findings, undone)
+
+    def _with_stopping(
+        self, resource: Object, jobs: SearchJobs, findings: Findings, undone: Undone
+    ) -> Findings:
+        """Add whether a suspended search still has pods, and which do not stop."""
+        if not findings.suspended:
+            self._stopping.forget(jobs.key)
+            return findings
+        now = datetime.now(UTC)
+        since = suspended_since(resource.get("status") or {}) or now
+        with undone:
+            stopping, trouble = self._stopping.look(jobs, since, now)
+            troubles = (*findings.troubles, *([trouble] if trouble else []))
+            return replace(findings, stopping=stopping, troubles=troubles)
+        return findings
 
     def _halt(self, key: SearchKey, jobs: SearchJobs, why: str, undone: Undone) -> None:
         """Stop the Jobs of a search that must not run, where no pass could."""

@@ -7,7 +7,7 @@ they ended.
 from typing import Any
 
 from detnas_operator.cluster.cache import SearchKey
-from detnas_operator.passes.search_jobs import SearchJobs, has_ended
+from detnas_operator.passes.search_jobs import SearchJobs, expires
 from detnas_operator.passes.steps import OVER
 from detnas_operator.status.findings import Findings
 
@@ -53,7 +53,4 @@ def _version(resource: Object) -> tuple[str, str]:
 
 def _ask_nothing(jobs: SearchJobs) -> bool:
     """Whether each Job has ended, and is going to be deleted by Kubernetes."""
-    return all(
-        has_ended(job) and job["spec"].get("ttlSecondsAfterFinished") is not None
-        for job in jobs.all().values()
-    )
+    return all(expires(job) for job in jobs.all().values())

@@ -17,22 +17,29 @@ from detnas_operator.cluster import (
     Refused,
     Unavailable,
 )
-from detnas_operator.cluster.cache import SEARCH_LABEL, ClusterCache, SearchKey, owner_uid
+from detnas_operator.cluster.cache import ClusterCache, SearchKey, owner_uid, slim_own_job
 from detnas_operator.job.ended_pods import with_ended
-from detnas_operator.job.labels import ENDED_PODS, NUMBER, TTL, VERB
-from detnas_operator.job.names import CONTAINER
+from detnas_operator.job.labels import ENDED_PODS, SEARCH, TTL
+from detnas_operator.job.names import CONTAINER, purpose_of
 from detnas_operator.job.pods import name as name_of
 from detnas_operator.job.pods import uid
+from detnas_operator.job.quota import Exceeded, quota_advice, quota_refusal
 from detnas_operator.status.findings import Reason
 from detnas_operator.telemetry.logs import about
 
 Object = dict[str, Any]
 MOST_PODS = 2000
 """Pods that are looked at: whoever may make pods could make any number with our labels."""
+JOBS_A_LIST = 150
+"""UIDs in one label selector: longer addresses do not pass every proxy."""
 LOG_LINES = 400
 LOG_BYTES = 256 * 1024
 STOP_SECONDS = 10
 """That a foreign container has to end once the trainer beside it has."""
+_NAMED = 10
+_JOB = "batch.kubernetes.io/job-name"
+_UID = "batch.kubernetes.io/controller-uid"
+_FOREGROUND = "foregroundDeletion"
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +61,10 @@ class SearchJobs:
     uid: str
 
     def all(self) -> dict[str, Object]:
-        """Return them by name, as last seen."""
-        return {job["metadata"]["name"]: job for job in self.cache.jobs(self.key, self.uid)}
+        """Return them by name, as last seen; one that somebody made by hand is not ours."""
+        owned = self.cache.jobs(self.key, self.uid)
+        named = {str(job["metadata"]["name"]): job for job in owned}
+        return {name: job for name, job in named.items() if purpose_of(name, self.key.name)}
 
     def live(self) -> dict[str, Object]:
         """Return those that may be running, by name."""
@@ -67,21 +76,28 @@ class SearchJobs:
 
     def list_again(self) -> None:
         """Ask the API server for all of them: what the watch may have missed is made good."""
-        snapshot = self.client.snapshot("jobs", self.key.namespace, self._selector)
+        snapshot = self.client.snapshot("jobs", self.key.namespace, slim=slim_own_job)
         self.cache.replace_jobs(self.key, snapshot)
 
     def live_pods(self) -> list[Object]:
-        """Return the pods of all of them, less those that succeeded: they have no more to say."""
-        fields = "status.phase!=Succeeded"
-        found = self.client.list("pods", self.key.namespace, self._selector, fields)
-        return list(islice(found, MOST_PODS))
+        """Return pods that have not ended, also of Jobs that are deleted: known by their names.
+
+        Both are set by the Job controller: a policy may have rewritten our own labels.
+        """
+        fields = "status.phase!=Succeeded,status.phase!=Failed"
+        found = self.client.list("pods", self.key.namespace, _JOB, fields)
+        own = (pod for pod in found if purpose_of(_job_of(pod), self.key.name))
+        return list(islice(own, MOST_PODS))
 
     def pods_of(self, *names: str) -> list[Object]:
         """Return the pods of some of them, ended ones too."""
-        if not names:
-            return []
-        selector = f"{self._selector},batch.kubernetes.io/job-name in ({','.join(names)})"
-        return list(islice(self.client.list("pods", self.key.namespace, selector), MOST_PODS))
+        jobs = self.all()
+        uids = [str(jobs[name]["metadata"]["uid"]) for name in names if name in jobs]
+        found: list[Object] = []
+        for first in range(0, len(uids), JOBS_A_LIST):
+            selector = f"{_UID} in ({','.join(uids[first : first + JOBS_A_LIST])})"
+            found += islice(self.client.list("pods", self.key.namespace, selector), MOST_PODS)
+        return found[:MOST_PODS]
 
     def start(self, objects: list[Object]) -> Reason | None:
         """Create a Job with what it needs; return why that can not be, for now.
@@ -96,7 +112,7 @@ class SearchJobs:
                 if reason := self._existing(kind, body["metadata"]["name"]):
                     return reason
             except Refused as error:
-                return _refusal(body, error)
+                return self._refused(body, error)
             else:
                 if kind == "jobs":
                     self.cache.put_job(created)
@@ -104,14 +120,17 @@ class SearchJobs:
         return None
 
     def delete(self, name: str, why: str) -> None:
-        """Delete a Job and its pods; it is not seen any more, as if its deletion had been."""
+        """Delete a Job and its pods; it is not seen any more, unless a finalizer keeps it."""
         job = self.all().get(name)
         if job is None:
             return
         with about_job(job):
             log.info("deleting job %s: %s", name, why)
-        self.client.delete("jobs", self.key.namespace, name, uid=job["metadata"]["uid"])
-        self.cache.drop_job(job)
+        kept = self.client.delete("jobs", self.key.namespace, name, uid=str(job["metadata"]["uid"]))
+        if kept is None:
+            self.cache.drop_job(job)
+        else:
+            self.cache.put_job(kept)
 
     def forget(self, name: str) -> None:
         """Drop what was kept of a Job that others deleted after it had failed."""
@@ -188,31 +207,94 @@ class SearchJobs:
             log.warning("the log of pod %s is not available: %s", name, error)
             return ""
 
-    @property
-    def _selector(self) -> str:
-        return f"{SEARCH_LABEL}={self.key.name}"
-
     def _existing(self, kind: str, name: str) -> Reason | None:
         found = self.client.get(kind, self.key.namespace, name)
         if found is None:
             return Reason("NameTaken", f"{kind} {name} is being replaced; trying again")
-        if owner_uid(found) != self.uid:
+        if "deletionTimestamp" in found["metadata"]:
+            return Reason("NameTaken", f"{kind} {name} is being deleted; {waits_for(found)}")
+        owner = owner_uid(found)
+        if not owner:
+            return self._orphaned(kind, name)
+        if owner != self.uid:
             return Reason(
                 "NameTaken",
                 f"{kind} {name} belongs to another object, most likely an earlier search of this "
                 "name that is being deleted; waiting until it is gone",
             )
-        if "deletionTimestamp" in found["metadata"]:
-            return Reason("NameTaken", f"{kind} {name} is being deleted; waiting until it is gone")
         if kind == "jobs":
             self.cache.put_job(found)
         return None
 
+    def _orphaned(self, kind: str, name: str) -> Reason:
+        """Say which objects of an earlier search block names, and how to delete them."""
+        names = {name}
+        if kind == "jobs":
+            labelled = self.client.list(kind, self.key.namespace, f"{SEARCH}={self.key.name}")
+            names |= {str(one["metadata"]["name"]) for one in labelled if not owner_uid(one)}
+        found, more = sorted(names)[:_NAMED], max(0, len(names) - _NAMED)
+        said = ", ".join(found) + (f" and {more} more" if more else "")
+        command = f"kubectl delete {kind} --namespace {self.key.namespace} {' '.join(found)}"
+        return Reason(
+            "NameTaken",
+            f"{kind} {said}: this search needs the names, and no search owns these objects; they "
+            "are left of one that was deleted with --cascade=orphan, and nothing else deletes "
+            f"them: {command}",
+        )
+
+    def _refused(self, body: Object, error: Refused) -> Reason:
+        """Say why the API server refuses an object; where a quota counts Jobs, make room."""
+        what, quota = f"{body['kind']} {body['metadata']['name']}", quota_refusal(str(error))
+        if quota is None:
+            return Reason("AdmissionRefused", f"the API server refuses {what}: {error}")
+        advice = quota_advice(quota)
+        if isinstance(quota, Exceeded) and quota.counts_jobs and (made := self._make_room()):
+            advice = f"Job {made} of this search, which had ended, was deleted to make room"
+        reason = "QuotaExceeded" if isinstance(quota, Exceeded) else "AdmissionRefused"
+        return Reason(reason, f"the API server refuses {what}: {error}; {advice}")
+
+    def _make_room(self) -> str:
+        """Delete the Job that ended first of those whose result is durable; return its name."""
+        ended = [
+            (str(job["status"].get("completionTime") or job["metadata"]["creationTimestamp"]), name)
+            for name, job in self.all().items()
+            if expires(job) and "deletionTimestamp" not in job["metadata"]
+        ]
+        if not ended:
+            return ""
+        name = min(ended)[1]
+        self.delete(name, "a quota counts it, and its result is in the store")
+        return name
+
 
 def purpose(job: Object) -> DueJob:
-    """What a Job is for, as its labels say."""
-    labels = job["metadata"]["labels"]
-    return DueJob(Verb(labels[VERB]), int(labels[NUMBER]))
+    """What one of a search's Jobs is for, as its name says; labels may have been rewritten."""
+    owner = next(one for one in job["metadata"]["ownerReferences"] if one.get("controller"))
+    due = purpose_of(job["metadata"]["name"], owner["name"])
+    assert due is not None  # or it would not be among the search's Jobs
+    return due
+
+
+def expires(job: Object) -> bool:
+    """Whether a Job has ended and may go: it gets a time to live once its result is durable."""
+    return has_ended(job) and job["spec"].get("ttlSecondsAfterFinished") is not None
+
+
+def foreign_finalizers(body: Object) -> list[str]:
+    """Return the finalizers for which a deleted object waits though its pods have stopped."""
+    return [one for one in body["metadata"].get("finalizers") or () if one != _FOREGROUND]
+
+
+def waits_for(body: Object) -> str:
+    """Say what an object that is being deleted waits for."""
+    if foreign := foreign_finalizers(body):
+        return (
+            f"it waits for the finalizer {', '.join(foreign)}: whoever set it removes it; if that "
+            "controller is gone, remove it with kubectl edit"
+        )
+    if body["metadata"].get("finalizers"):
+        return f"it waits until its pods have stopped ({_FOREGROUND})"
+    return "waiting until it is gone"
 
 
 def trial_of(due: DueJob) -> int | None:
@@ -222,10 +304,8 @@ def trial_of(due: DueJob) -> int | None:
 
 def about_job(job: Object) -> AbstractContextManager[None]:
     """Let lines that are logged in a block say which Job, and which trial, they are about."""
-    labels = job["metadata"].get("labels") or {}  # which a user may have changed
-    number = str(labels.get(NUMBER, ""))
-    is_trial = labels.get(VERB) == Verb.EVALUATE and number.isdecimal()
-    return about(job=job["metadata"]["name"], trial=int(number) if is_trial else None)
+    name, has_owner = job["metadata"]["name"], bool(owner_uid(job))
+    return about(job=name, trial=trial_of(purpose(job)) if has_owner else None)
 
 
 def has_ended(job: Object) -> bool:
@@ -236,8 +316,5 @@ def has_ended(job: Object) -> bool:
     )
 
 
-def _refusal(body: Object, error: Refused) -> Reason:
-    what = f"{body['kind']} {body['metadata']['name']}"
-    quota = "exceeded quota" in str(error)
-    reason = "QuotaExceeded" if quota else "AdmissionRefused"
-    return Reason(reason, f"the API server refuses {what}: {error}")
+def _job_of(pod: Object) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(_JOB, ""))

@@ -1,7 +1,7 @@
 """One pass over an accepted search: observe, decide, apply; what it found becomes the status."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +33,7 @@ from detnas_operator.passes.search_jobs import (
     has_ended,
     purpose,
     trial_of,
+    waits_for,
 )
 from detnas_operator.passes.settling import Settling
 from detnas_operator.passes.steps import OVER, Steps, steps
@@ -242,6 +243,7 @@ class SearchPass:
         for name in todo.delete:
             self._stop(name, why)
         self._keep_pool_claim()
+        self._troubles += self.memory.labels.restore(self.jobs, self.undone)
         for due in todo.start:
             if due.verb is not Verb.POOL or self._holds_pool():
                 self._start(due)
@@ -251,9 +253,15 @@ class SearchPass:
             with self.undone:
                 self._keep_lost_logs(name)  # before the Job may go
                 self.jobs.expire(name, self.settings.jobs.ttl_seconds)
-        for name in todo.awaited:
-            self._troubles.append(Reason("NameTaken", f"job {name} is being deleted; waiting"))
+        self._tell_awaited(todo.awaited)
         self._tidy()
+
+    def _tell_awaited(self, names: Iterable[str]) -> None:
+        """Say what Jobs that are being deleted, and whose names are needed, wait for."""
+        for name in names:
+            if job := self.jobs.all().get(name):
+                said = f"job {name} is being deleted; {waits_for(job)}"
+                self._troubles.append(Reason("NameTaken", said))
 
     def _start(self, due: DueJob) -> None:
         """Create a due job's Job, its request first, so that a crash in between loses nothing."""
@@ -275,7 +283,7 @@ class SearchPass:
         job = job_manifest(order, self.settings, tenant)
         with about(job=order.name, trial=trial_of(due)), self.undone:
             refused = self.jobs.start([job] if service is None else [service, job])
-            if refused is not None:
+            if refused is not None and refused not in self._troubles:
                 self._troubles.append(refused)
 
     def _holds_pool(self) -> bool:

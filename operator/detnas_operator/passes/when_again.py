@@ -52,7 +52,7 @@ def when_again(
         wishes.append(POOL_POLL_SECONDS)
     if holds_pool:
         wishes.append(HEARTBEAT_SECONDS)
-    if any(isinstance(state, Waiting) for state in states):
+    if findings.stopping or any(isinstance(state, Waiting) for state in states):
         wishes.append(WAITING_SECONDS)
     if any(_is_stopping(state) for state in states):
         wishes.append(STOPPING_SECONDS)

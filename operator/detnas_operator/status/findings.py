@@ -62,6 +62,7 @@ class Findings:
         forgiven: number of trials whose failures no longer count towards halting.
         lost_gpu_seconds: those among them whose records are lost.
         accepted_loss: token of the loss of data that was accepted last.
+        stopping: pods of a suspended search have not ended yet.
         accepts_loss: it is accepted by this pass: what the status said before counts no more.
     """
 
@@ -82,3 +83,4 @@ class Findings:
     lost_gpu_seconds: float = 0.0
     accepted_loss: str = ""
     accepts_loss: bool = False
+    stopping: bool = False

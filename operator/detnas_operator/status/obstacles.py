@@ -18,7 +18,8 @@ PATIENCE_SECONDS = 30.0
 
 SUSPENDED = Reason(
     "SuspendedByUser",
-    "spec.suspend is true: no job runs; set it to false, and each goes on from its last checkpoint",
+    "spec.suspend is true: no job is started, and those that ran are stopped with a checkpoint; "
+    "set it to false, and each continues from there",
 )
 
 _TRY_AGAIN = "once the cause is mended, set spec.suspend to true and then to false to try again"
@@ -168,6 +169,14 @@ def _in_order(due: DueJob) -> tuple[int, int]:
 
 def _worst_first(reason: WaitingReason) -> tuple[bool, int]:
     return reason in _HARMLESS, _REASONS.index(reason)
+
+
+def suspended_since(status: Mapping[str, Any]) -> datetime | None:
+    """When the user suspended it; none where the status does not say so."""
+    for condition in status.get("conditions", ()):
+        if (condition["type"], condition["status"]) == ("Suspended", "True"):
+            return datetime.fromisoformat(condition["lastTransitionTime"])
+    return None
 
 
 def was_suspended(status: Mapping[str, Any]) -> bool:

@@ -43,7 +43,15 @@ def job(name: str, version: int, uid: str = "", owner: str = "s1") -> dict[str, 
                 "app.kubernetes.io/managed-by": "detnas",
                 "detnas.dev/search": KEY.name,
             },
-            "ownerReferences": [{"uid": owner, "controller": True}],
+            "ownerReferences": [
+                {
+                    "apiVersion": "detnas.dev/v1alpha1",
+                    "kind": "DetNASSearch",
+                    "name": KEY.name,
+                    "uid": owner,
+                    "controller": True,
+                }
+            ],
         },
         "spec": {"parallelism": 1, "template": {"spec": {"containers": [{"image": "x"}]}}},
         "status": {"active": version},
@@ -114,21 +122,28 @@ def test_jobs_of_a_former_search_of_the_same_name_are_foreign() -> None:
 
 
 @pytest.mark.parametrize(
-    "labels",
+    "owner",
     [
-        {},
-        {"detnas.dev/search": "r18"},
-        {"app.kubernetes.io/managed-by": "detnas"},
-        {"app.kubernetes.io/managed-by": "Helm", "detnas.dev/search": "r18"},
+        None,
+        {"apiVersion": "batch/v1", "kind": "CronJob", "name": "r18", "controller": True},
+        {"apiVersion": "others.dev/v1", "kind": "DetNASSearch", "name": "r18", "controller": True},
+        {"apiVersion": "detnas.dev/v1alpha1", "kind": "DetNASSearch", "name": "r18"},
     ],
     ids=str,
 )
-def test_jobs_of_others_are_left_out(labels: dict[str, str]) -> None:
+def test_jobs_of_others_are_left_out(owner: dict[str, Any] | None) -> None:
     cache, other = ClusterCache(), job("r18-base", 1)
-    other["metadata"]["labels"] = labels
+    other["metadata"]["ownerReferences"] = [{"uid": "s1", **owner}] if owner else []
     assert job_key(other) is None
     assert not cache.put_job(other)
     assert cache.jobs(KEY, "s1") == []
+
+
+def test_a_job_is_known_by_its_owner_whatever_its_labels_are() -> None:
+    cache, ours = ClusterCache(), job("r18-base", 1)
+    ours["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "Helm"}
+    assert cache.put_job(ours)
+    assert names(cache) == ["r18-base"]
 
 
 def test_a_list_drops_what_it_lacks_but_not_what_is_newer() -> None:

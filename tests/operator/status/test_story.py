@@ -113,8 +113,8 @@ STORY: list[tuple[Findings, list[str]]] = [
         at(finished=2, **HALFWAY, suspended=True),
         [
             (
-                "Suspended: spec.suspend is true: no job runs; set it to false, and each goes on "
-                "from its last checkpoint"
+                "Suspended: spec.suspend is true: no job is started, and those that ran are "
+                "stopped with a checkpoint; set it to false, and each continues from there"
             )
         ],
     ),

@@ -1,0 +1,107 @@
+"""What policies, controllers and people do to Jobs: the search works, or says what to do."""
+
+from typing import Any
+
+from tests.cluster.admission import limit
+from tests.cluster.api import JOBS, SEARCHES, Document
+from tests.cluster.scripts import succeeds
+from tests.operator.outcomes.doings import leaves_a_checkpoint
+from tests.operator.outcomes.stage import Search, Stage
+
+ROOMS = 4
+FINALIZER = "kueue.x-k8s.io/held"
+
+
+def change(search: Search, ending: str, **metadata: Any) -> Document:
+    """Change the metadata of a Job, as a policy or another controller does."""
+    api = search.stage.cluster.api
+    return api.patch(JOBS, search.namespace, search.name + ending, {"metadata": metadata})
+
+
+def labels(search: Search, ending: str) -> dict[str, str]:
+    job = search.job(ending)
+    return dict(job["metadata"]["labels"]) if job else {}
+
+
+def test_labels_that_are_rewritten_are_put_back_or_told_and_hide_no_job(stage: Stage) -> None:
+    stage.on("relabelled-t0000", leaves_a_checkpoint(stage.trainer))
+    search = stage.begun("relabelled", trials=1)
+    search.until_runs("-t0000")
+    before = labels(search, "-t0000")
+    others = {
+        "app.kubernetes.io/managed-by": "policy",
+        "detnas.dev/search": None,
+        "detnas.dev/verb": None,
+        "detnas.dev/number": "9",
+    }
+    change(search, "-t0000", labels=others)
+    search.until(lambda: labels(search, "-t0000") == before)
+    assert search.says("Degraded", "False", "NothingWrong")
+
+    change(search, "-t0000", labels=others)
+    search.until(lambda: search.says("Degraded", "True", "LabelsChanged"))
+    said = search.condition("Degraded")["message"]
+    assert "job relabelled-t0000" in said
+    for label in ("detnas.dev/search", "detnas.dev/verb", "detnas.dev/number"):
+        assert label in said
+
+    search.patch(suspend=True)
+    search.until(lambda: search.job("-t0000") is None)
+    search.until(lambda: not search.live_pods())
+    stage.on("relabelled-t0000", succeeds(work=stage.trainer))
+    search.until(lambda: search.says("Suspended", "True", "SuspendedByUser"))
+    search.patch(suspend=False)
+    search.until_phase("Succeeded")
+    assert search.trials["succeeded"] == 1
+
+
+def test_a_finalizer_that_keeps_a_suspended_job_and_its_pod_is_named(stage: Stage) -> None:
+    stage.on("held-t0000", leaves_a_checkpoint(stage.trainer))
+    search = stage.begun("held", trials=1)
+    pod = search.until_runs("-t0000")
+    change(search, "-t0000", finalizers=[FINALIZER])
+    search.patch(suspend=True)
+    search.until(lambda: search.says("Degraded", "True", "PodsStopping"))
+    said = search.condition("Degraded")["message"]
+    assert f"pod {pod.name} on node" in said
+    assert f"job held-t0000 is deleted, but it waits for the finalizer {FINALIZER}" in said
+    assert "no job runs" not in search.condition("Suspended")["message"]
+    assert search.live_pods()
+
+    search.patch(suspend=False)
+    search.until(lambda: search.says("Degraded", "True", "NameTaken"))
+    assert FINALIZER in search.condition("Degraded")["message"]
+    stage.on("held-t0000", succeeds(work=stage.trainer))
+    change(search, "-t0000", finalizers=None)
+    search.until_phase("Succeeded")
+    search.until(lambda: search.says("Degraded", "False", "NothingWrong"))
+
+
+def test_jobs_that_an_earlier_search_left_are_named_with_the_command(stage: Stage) -> None:
+    stage.on("orphan-t0000", leaves_a_checkpoint(stage.trainer))
+    first = stage.begun("orphan", trials=1)
+    first.until_runs("-t0000")
+    api = stage.cluster.api
+    api.delete(SEARCHES, first.namespace, "orphan", propagationPolicy="Orphan")
+    first.until(lambda: not first.is_there)
+    stage.on("orphan-t0000", succeeds(work=stage.trainer))
+    body = {**first.body, "spec": {**first.body["spec"], "search": {"trials": 1, "seed": 9}}}
+    second = Search(stage, body).apply()
+    second.until(lambda: second.says("Degraded", "True", "NameTaken"))
+    said = second.condition("Degraded")["message"]
+    names = ("orphan-base", "orphan-pool-0", "orphan-prepare", "orphan-t0000")
+    command = f"delete jobs --namespace {first.namespace} {' '.join(names)}"
+    assert f"--cascade=orphan, and nothing else deletes them: kubectl {command}" in said
+    stage.cluster.kubectl(*command.split())
+    second.until_phase("Succeeded")
+
+
+def test_a_quota_on_jobs_is_no_end_since_those_that_have_ended_make_room(stage: Stage) -> None:
+    room = stage.room()
+    limit(stage.cluster.api, room, {"count/jobs.batch": "3"})
+    search = stage.begun("counted", room=room, trials=2, parallelism=1)
+    search.until_phase("Succeeded")
+    assert search.trials["succeeded"] == 2
+    assert len(search.jobs()) <= 3
+    told = [event["message"] for event in search.events("QuotaExceeded")]
+    assert any("ResourceQuota" in said or "to make room" in said for said in told) or not told
