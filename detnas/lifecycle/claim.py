@@ -1,5 +1,6 @@
 """Who trains a pool: a record with a heartbeat, so that one search does and the others wait."""
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -54,6 +55,7 @@ class PoolClaim:
         self._holder = holder
         self._clock = clock
         self._now = now
+        self._lock = threading.RLock()
         self._beaten: float | None = None
         self._may_be_ours = True  # from an earlier process
         self._seen: tuple[str, float] | None = None
@@ -75,12 +77,22 @@ class PoolClaim:
         self._may_be_ours = not claim.released
         return True
 
+    def keep_up(self) -> None:
+        """Renew it if it is ours; from any thread, beside whoever takes and releases it."""
+        with self._lock:
+            if self.held:
+                self.hold()
+
     def hold(self) -> bool:
         """Take the claim, or keep it up; return whether it is ours now.
 
         Called again and again; it writes at most every 10 seconds, and takes over a claim that
         stayed the same for a minute.
         """
+        with self._lock:
+            return self._hold()
+
+    def _hold(self) -> bool:
         if self._beaten is not None and self._clock() - self._beaten < HEARTBEAT_SECONDS:
             return True
         stored = self._store.get(self._key)
@@ -103,6 +115,10 @@ class PoolClaim:
             before: what it was before we took it, where we did nothing with it: it is then still
                 that holder who had it last.
         """
+        with self._lock:
+            self._release(before)
+
+    def _release(self, before: Claim | None) -> None:
         if self._beaten is None and not self._may_be_ours:
             return
         self._beaten = None

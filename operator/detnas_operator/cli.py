@@ -45,6 +45,7 @@ def run(settings: OperatorSettings) -> int:
     from detnas_operator.cluster.cache import ClusterCache
     from detnas_operator.cluster.connection import connect
     from detnas_operator.frame.frame import Frame
+    from detnas_operator.passes.claim_keeper import ClaimKeeper
     from detnas_operator.passes.reconciler import Reconciler
     from detnas_operator.telemetry.metrics import Metrics
 
@@ -53,6 +54,7 @@ def run(settings: OperatorSettings) -> int:
         connection = connect(settings.workers + _SPARE_CONNECTIONS)
         client = KubernetesClient(connection, metrics.wrote)
         reconciler = Reconciler(settings, client, cache, metrics)
+        ClaimKeeper(reconciler.claims).start()
         metrics.serve(settings.metrics.port)
         ended = asyncio.run(Frame(settings, client, cache, metrics, reconciler).run())
     except UserError as error:

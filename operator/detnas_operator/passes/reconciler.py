@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from detnas.errors import UserError
+from detnas.lifecycle.claim import PoolClaim
 from detnas.lifecycle.obstacle import ObstacleError
 from detnas.records import keys
 from detnas.store.errors import StoreError, StoreUnavailable
@@ -99,6 +100,10 @@ class Reconciler:
             if "deletionTimestamp" in resource["metadata"]:
                 return self._end(key, resource)
             return self._pass(key, resource)
+
+    def claims(self) -> list[PoolClaim]:
+        """Return every search's side of its pool's claim; from any thread."""
+        return [one.claim for one in list(self._memories.values()) if one.claim is not None]
 
     def forget(self, key: SearchKey) -> None:
         """Drop what is kept of a search that is gone."""

@@ -68,6 +68,21 @@ def test_a_claim_is_kept_as_long_as_its_heart_beats(store: Store) -> None:
         time.seconds += HEARTBEAT_SECONDS
 
 
+def test_it_is_kept_up_beside_whoever_takes_and_releases_it(store: Store) -> None:
+    time = Time()
+    first, second = claim(store, "first", time), claim(store, "second", time)
+    first.keep_up()
+    assert not first.held, "nobody took it"
+    assert first.hold()
+    for _ in range(20):  # no pass of the first for as long
+        time.seconds += HEARTBEAT_SECONDS
+        first.keep_up()
+        assert not second.hold()
+    first.release()
+    first.keep_up()
+    assert second.hold()
+
+
 def test_a_claim_whose_heart_stopped_is_taken_over_and_the_first_learns_it(store: Store) -> None:
     time = Time()
     first, second = claim(store, "first", time), claim(store, "second", time)

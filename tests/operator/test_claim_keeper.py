@@ -1,0 +1,54 @@
+"""Claims are renewed although no pass is made, and one that fails keeps up no other."""
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from detnas.lifecycle.claim import PoolClaim
+from detnas.store import open_store
+from detnas.store.errors import StoreUnavailable
+from detnas_operator.passes.claim_keeper import ClaimKeeper
+
+
+class Unreachable(PoolClaim):
+    """Its store does not answer."""
+
+    def __init__(self) -> None: ...
+
+    def keep_up(self) -> None:
+        raise StoreUnavailable("no answer")
+
+
+def test_claims_are_renewed_without_any_pass(tmp_path: Path) -> None:
+    store = open_store(tmp_path.as_uri())
+    moment, key = [0.0], "team-a/pools/1/claim.json"
+
+    def now() -> datetime:
+        return datetime.fromtimestamp(moment[0], UTC)
+
+    ours, theirs = (
+        PoolClaim(store, key, holder, lambda: moment[0], now) for holder in ("ours", "theirs")
+    )
+    assert ours.hold()
+    keeper = ClaimKeeper(lambda: [Unreachable(), ours])
+    for _ in range(10):
+        moment[0] += 15.0
+        keeper.keep_up()
+        assert not theirs.hold()
+    assert ours.held
+
+
+def test_it_goes_on_by_itself_whatever_fails() -> None:
+    looks: list[int] = []
+    seen = threading.Event()
+
+    def claims() -> list[PoolClaim]:
+        looks.append(len(looks))
+        if len(looks) > 2:
+            seen.set()
+        raise RuntimeError
+
+    keeper = ClaimKeeper(claims, seconds=0.01)
+    keeper.start()
+    assert seen.wait(60)
+    keeper.stop()
