@@ -128,7 +128,7 @@ class KubernetesClient:
         """Apply a JSON merge patch (RFC 7386: lists are replaced, None deletes) and return it all.
 
         With ``metadata.resourceVersion`` or ``metadata.uid`` in ``body``, only that very version or
-        object is patched.
+        object is patched; in a custom resource's ``status`` subresource a uid is ignored.
 
         Raises:
             NotFound: there is no such object.

@@ -12,6 +12,7 @@ from detnas_operator.cluster import (
     PLURAL,
     AlreadyExists,
     ClusterError,
+    Conflict,
     KubernetesClient,
     NotFound,
 )
@@ -25,6 +26,8 @@ from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
+_VERSIONS = 3
+"""Versions of a search to which a status is written: its user may change it meanwhile."""
 _OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
 Object = dict[str, Any]
 
@@ -71,19 +74,28 @@ class Publisher:
         return True
 
     def _write(self, resource: Object, status: dict[str, Any]) -> bool:
-        """Patch the status; return whether the resource is still there."""
-        metadata = resource["metadata"]
-        # The uid, not the version: only we write the status, and a spec changed meanwhile is
-        # looked at in the next pass anyway.
-        body = {"metadata": {"uid": metadata["uid"]}, "status": status}
-        try:
-            written = self.client.merge_patch(
-                PLURAL, metadata["namespace"], metadata["name"], body, "status"
-            )
-        except NotFound:
-            return False
-        self.cache.put_search(written)
-        return True
+        """Patch the status; return whether the resource is still there.
+
+        In a patch of the status the API server ignores a uid: another search that took the name
+        meanwhile would be given this one's status. Only a version names the very object.
+        """
+        namespace, name = resource["metadata"]["namespace"], resource["metadata"]["name"]
+        for _ in range(_VERSIONS):
+            version = resource["metadata"]["resourceVersion"]
+            body = {"metadata": {"resourceVersion": version}, "status": status}
+            try:
+                written = self.client.merge_patch(PLURAL, namespace, name, body, "status")
+            except NotFound:
+                return False
+            except Conflict as error:
+                conflict, uid = error, resource["metadata"]["uid"]
+                resource = self.client.get(PLURAL, namespace, name) or {"metadata": {"uid": None}}
+                if resource["metadata"]["uid"] != uid:
+                    return False
+            else:
+                self.cache.put_search(written)
+                return True
+        raise conflict
 
     def _tell(self, resource: Object, happened: Iterable[Event]) -> list[Event]:
         """Create the events; return those that could not be, which are not worth another pass."""

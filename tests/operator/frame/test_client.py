@@ -17,6 +17,7 @@ from detnas_operator.cluster import (
     Unavailable,
 )
 from detnas_operator.cluster.connection import Connection, connect
+from detnas_operator.passes import workload_lookup
 from tests.cluster.admission import forbid
 from tests.cluster.api import JOBS, NAMESPACES, PODS, SEARCHES, Api, Document
 from tests.cluster.control_plane import ControlPlane
@@ -147,6 +148,16 @@ def test_what_the_role_does_not_grant_is_refused_with_a_remedy(client: Kubernete
     with pytest.raises(Refused, match="service account"):
         client.snapshot("jobs", "kube-system")
     assert not client.allowed("list", "jobs", "kube-system")
+
+
+def test_workloads_are_absent_without_kueue_and_refused_without_the_right(
+    client: KubernetesClient, namespace: str
+) -> None:
+    for kind in workload_lookup.VERSIONS:
+        with pytest.raises(NotFound):
+            list(client.list(kind, namespace))
+        with pytest.raises(Refused, match="service account"):
+            list(client.list(kind, "kube-system"))
 
 
 def test_may_do_all_that_the_operator_needs(client: KubernetesClient, namespace: str) -> None:

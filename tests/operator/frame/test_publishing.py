@@ -83,6 +83,27 @@ def test_a_server_that_takes_no_events_does_not_hold_up_the_status(
     assert status["phase"] == "Preparing"
 
 
+def test_a_search_that_was_changed_meanwhile_has_its_status(
+    cluster: ControlPlane, client: KubernetesClient, search: Document
+) -> None:
+    namespace = search["metadata"]["namespace"]
+    cluster.api.patch(SEARCHES, namespace, "r101", {"metadata": {"labels": {"a": "b"}}})
+    assert publisher(client).publish(search, BEGUN, NEVER)
+    assert cluster.api.get(SEARCHES, namespace, "r101")["status"]["phase"] == "Preparing"
+
+
+def test_another_search_that_took_the_name_is_not_given_the_status(
+    cluster: ControlPlane, client: KubernetesClient, search: Document
+) -> None:
+    namespace = search["metadata"]["namespace"]
+    cluster.api.delete(SEARCHES, namespace, "r101")
+    other = cluster.api.create(manifest("r101"), namespace)
+    assert not publisher(client).publish(search, BEGUN, NEVER)
+    found = cluster.api.get(SEARCHES, namespace, "r101")
+    assert found["metadata"] == other["metadata"]
+    assert "status" not in found
+
+
 def test_what_happens_again_is_told_again(
     cluster: ControlPlane, client: KubernetesClient, search: Document
 ) -> None:
