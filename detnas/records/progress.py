@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from detnas.schema import Count, Schema
+from detnas.schema import Count, Positive, Schema
 
 
 class Progress(Schema):
@@ -16,6 +16,8 @@ class Progress(Schema):
         loss: total loss of late.
         seconds_left: estimate for the whole job; none while unknown.
         updated: when this was written.
+        heartbeat: seconds within which it is written again for as long as the process lives, steps
+            or not; none by trainers that write it after steps only.
     """
 
     activity: str
@@ -26,3 +28,4 @@ class Progress(Schema):
     loss: float | None = None
     seconds_left: float | None = None
     updated: datetime
+    heartbeat: Positive | None = None

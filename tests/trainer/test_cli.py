@@ -13,7 +13,7 @@ def test_help_names_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str])
     text = capsys.readouterr().out
     for verb in ("prepare", "base", "pool", "evaluate", "finetune", "export"):
         assert f"\n    {verb} " in text
-    for code in ("42", "43", "75"):
+    for code in ("0 ", "1 ", "2 ", "44", "75"):
         assert f"\n  {code} " in text
 
 

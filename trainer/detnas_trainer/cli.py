@@ -28,11 +28,10 @@ A job reads request.json in its folder and writes result.json there, last. Where
 result already nothing is done; a job that was stopped goes on from its checkpoint.
 
 exit codes:
-  0   the result is written
+  0   the result is written; it says whether the candidate succeeded, is invalid, diverged or ran
+      out of memory
   1   something around the job failed; start it again
   2   the verb or the URI is wrong
-  42  the candidate is invalid, or its training diverged; the result says so
-  43  out of memory; the result says so
   44  data set or weights are not those that the search was prepared with; restore them, and start
       it again
   75  stopped on request with a checkpoint; start it again to go on

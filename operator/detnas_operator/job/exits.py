@@ -6,7 +6,11 @@ from detnas.resource.transitions import IN_A_NEW_SEARCH
 from detnas_operator.job.states import FailureKind
 
 USAGE, INVALID, OUT_OF_MEMORY, DATA_CHANGED, RESUME = 2, 42, 43, 44, 75
-"""Those that are not a matter of luck; ``detnas-trainer --help`` explains them."""
+"""Those that are not a matter of luck; ``detnas-trainer --help`` explains them.
+
+42 and 43 come from pinned trainers of earlier versions only; a present one ends with 0 once its
+result is stored, and the outcome is in the result.
+"""
 
 _SIGNALLED = 128
 

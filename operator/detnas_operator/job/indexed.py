@@ -12,7 +12,8 @@ created anew too, all four meet, and all go on from the last checkpoint. So:
   let one rank's failures end the phase only for that rank, while the others wait for ever.)
 - Ignored pods do not count, but they do lengthen the controller's back-off (10 s, doubled for each
   pod that failed since the last success, 10 minutes at most).
-- Exit 42, 43 and 2 of any rank end the Job at once: every rank would come to the same.
+- Exit 2 and 44, of earlier trainers 42 and 43, of any rank end the Job at once: every rank would
+  come to the same.
 - The first worker writes the result, last. Once it has ended well, the phase is done, whatever
   becomes of the others: ``successPolicy`` says so, or one of them, killed while it says good-bye,
   would be created anew and wait for peers that never come.

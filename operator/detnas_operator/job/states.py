@@ -44,7 +44,7 @@ class FailureKind(StrEnum):
     """What ended a Job without success."""
 
     CANDIDATE = "Candidate"
-    """Exit 42 or 43: the trainer says so in the result."""
+    """Exit 42 or 43 of an earlier trainer: the result says so."""
     DATA_CHANGED = "DataChanged"
     """Exit 44: the job sees other data than the data check saw; no fault of the candidate."""
     EXIT_CODE = "ExitCode"

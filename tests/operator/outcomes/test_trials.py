@@ -71,9 +71,11 @@ def _published(change: Callable[[Result], Result], says: str) -> Ending:
 
 
 ENDINGS = {
-    "invalid": _found(42, Outcome.INVALID, "no detector can be"),
-    "diverged": _found(42, Outcome.DIVERGED, "the loss left all bounds"),
-    "too-large": _found(43, Outcome.OUT_OF_MEMORY, "the GPU has 80 GiB"),
+    "invalid": _found(0, Outcome.INVALID, "no detector can be"),
+    "diverged": _found(0, Outcome.DIVERGED, "the loss left all bounds"),
+    "too-large": _found(0, Outcome.OUT_OF_MEMORY, "the GPU has 80 GiB"),
+    "invalid-of-old": _found(42, Outcome.INVALID, "no detector can be"),
+    "too-large-of-old": _found(43, Outcome.OUT_OF_MEMORY, "the GPU has 80 GiB"),
     "exit-1": Ending(
         lambda _: (exits(1, log="first\n"), exits(1, log=LOG)),
         says=("gave up after 2 attempts", "ended with exit 1", "line 29", "the last words"),
@@ -200,6 +202,19 @@ def test_a_killed_attempts_log_outlives_its_job_though_the_next_one_did_well(
     # The second wrote none itself here, and its pod did not fail.
     assert search.text("trials/0000/attempts/2/attempt.json")
     assert search.text("trials/0000/attempts/2/log.txt") == ""
+
+
+@pytest.mark.parametrize("name", ["invalid", "diverged", "too-large"])
+def test_a_candidate_that_fails_leaves_no_failed_job(
+    searches: dict[str, Search], name: str
+) -> None:
+    """Alerts on failed Jobs are for outages."""
+    search = searches[name].until_phase("Succeeded")
+    job = search.job("-t0000")
+    assert job is not None
+    ends = {one["type"] for one in job["status"]["conditions"] if one["status"] == "True"}
+    assert "Complete" in ends
+    assert "Failed" not in ends
 
 
 def test_describe_shows_the_failure(searches: dict[str, Search]) -> None:

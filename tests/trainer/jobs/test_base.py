@@ -186,7 +186,7 @@ def test_weights_that_can_not_be_a_base_are_refused_without_a_traceback(
     if weights is not None and "://" not in weights:
         weights = str(folder / weights)
     request = workplace.base_request(KEY, weights=weights, training=training(0))
-    assert jobs.run("base", workplace.put(request)) == 42
+    assert jobs.run("base", workplace.put(request)) == 0
     result = workplace.result(KEY, DetectorResult)
     assert result.outcome is Outcome.INVALID
     assert re.search(named, result.message)
@@ -198,7 +198,7 @@ def test_a_training_that_diverges_says_so_and_leaves_no_checkpoint(
 ) -> None:
     monkeypatch.setenv("DETNAS_CHECKPOINT_SECONDS", "0")
     wild = training(2, learning_rate="100000", gradient_clip="0")
-    assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=wild))) == 42
+    assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=wild))) == 0
     result = workplace.result(KEY, DetectorResult)
     assert result.outcome is Outcome.DIVERGED
     assert re.search(r"at iteration [1-9]", result.message)  # so there was a checkpoint
@@ -206,7 +206,7 @@ def test_a_training_that_diverges_says_so_and_leaves_no_checkpoint(
     assert not [key for key in workplace.store.list(f"{KEY}/") if "checkpoint" in key]
 
 
-def test_out_of_memory_is_exit_code_43(
+def test_out_of_memory_is_a_result_like_any_other(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mmdet.models.detectors import TwoStageDetector
@@ -215,7 +215,7 @@ def test_out_of_memory_is_exit_code_43(
         torch.empty(1 << 60, dtype=torch.uint8)
 
     monkeypatch.setattr(TwoStageDetector, "loss", exhausts)
-    assert jobs.run("base", workplace.put(workplace.base_request(KEY))) == 43
+    assert jobs.run("base", workplace.put(workplace.base_request(KEY))) == 0
     assert workplace.result(KEY, DetectorResult).outcome is Outcome.OUT_OF_MEMORY
 
 

@@ -57,12 +57,12 @@ def _broken(*_: object) -> None:
 @pytest.mark.usefixtures("kept")
 def test_a_candidates_failure_is_in_its_log(workplace: Workplace) -> None:
     request = workplace.base_request(KEY, training=training(0))
-    assert jobs.run("base", workplace.put(request)) == 42
+    assert jobs.run("base", workplace.put(request)) == 0
     assert "training.epochs is 0" in _log(workplace)
 
 
 def test_it_is_left_to_the_starter_unless_asked_for(workplace: Workplace) -> None:
-    assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=training(0)))) == 42
+    assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=training(0)))) == 0
     assert _log(workplace) == ""
 
 
@@ -78,7 +78,7 @@ def test_a_log_that_can_not_be_kept_changes_nothing(
         put(store, key, data)
 
     monkeypatch.setattr(DirectoryStore, "put", refusing)
-    assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=training(0)))) == 42
+    assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=training(0)))) == 0
     assert "log not kept: the store is away" in capsys.readouterr().err
 
 
@@ -95,7 +95,7 @@ def test_of_a_long_log_the_end_is_kept() -> None:
 
 @pytest.mark.parametrize(
     ("epochs", "code", "words"),
-    [(1, 0, "Succeeded"), (0, 42, "Invalid: training.epochs is 0 and there are no weights")],
+    [(1, 0, "Succeeded"), (0, 0, "Invalid: training.epochs is 0 and there are no weights")],
 )
 def test_the_last_line_says_how_it_ended(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch, epochs: int, code: int, words: str
@@ -115,7 +115,7 @@ def test_a_last_line_that_can_not_be_written_changes_nothing(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DETNAS_TERMINATION_LOG", str(workplace.root / "absent" / "file"))
-    assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=training(0)))) == 42
+    assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=training(0)))) == 0
     assert "DETNAS_TERMINATION_LOG: " in capsys.readouterr().err
 
 

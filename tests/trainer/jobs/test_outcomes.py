@@ -9,7 +9,6 @@ from detnas.records.results import Outcome
 from detnas.store.errors import CorruptArtifact, StoreFull
 from detnas_trainer.data.annotations import DataError
 from detnas_trainer.evolve import InvalidActionError
-from detnas_trainer.jobs.exit_codes import ExitCode
 from detnas_trainer.jobs.outcomes import classify
 from detnas_trainer.training.interruption import Interrupted
 from detnas_trainer.training.loop import DivergedError
@@ -18,14 +17,14 @@ from detnas_trainer.training.loop import DivergedError
 @pytest.mark.parametrize(
     ("error", "exit_code", "outcome"),
     [
-        (InvalidActionError("stage 1 has one block"), 42, Outcome.INVALID),
-        (UserError("no such thing"), 42, Outcome.INVALID),
-        (DivergedError("loss is nan"), 42, Outcome.DIVERGED),
-        (torch.OutOfMemoryError("CUDA out of memory"), 43, Outcome.OUT_OF_MEMORY),
-        (MemoryError(), 43, Outcome.OUT_OF_MEMORY),
+        (InvalidActionError("stage 1 has one block"), 0, Outcome.INVALID),
+        (UserError("no such thing"), 0, Outcome.INVALID),
+        (DivergedError("loss is nan"), 0, Outcome.DIVERGED),
+        (torch.OutOfMemoryError("CUDA out of memory"), 0, Outcome.OUT_OF_MEMORY),
+        (MemoryError(), 0, Outcome.OUT_OF_MEMORY),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes"),
-            43,
+            0,
             Outcome.OUT_OF_MEMORY,
         ),
         (Interrupted(), 75, None),
@@ -67,4 +66,4 @@ def test_a_full_shared_memory_is_said_in_words(message: str) -> None:
 def test_real_exhaustion_of_memory_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
-    assert classify(caught.value).exit is ExitCode.OUT_OF_MEMORY
+    assert classify(caught.value).outcome is Outcome.OUT_OF_MEMORY

@@ -2,7 +2,7 @@
 
 Launcher, agent, ranks and what they tell one another are the trainer's own; only rank 0's job is
 replaced, so that nobody imports mmdet. It counts steps, writes each to the store, and stops as the
-real one does: on request, with 75. A request for no training at all is answered with 42.
+real one does: on request, with 75. A request for no training at all is answered with 44.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any
 
 from detnas.records.keys import attempt_folder
 from detnas_trainer import cli
+from detnas_trainer.jobs.exit_codes import ExitCode
 from detnas_trainer.jobs.folder import JobFolder, open_folder
 from detnas_trainer.launching import agent, worker
 
@@ -34,7 +35,7 @@ def pretend(verb: str, uri: str) -> int:
     """Go on from the last step of any attempt, until asked to stop."""
     folder: JobFolder[Any] = open_folder(verb, uri)
     if not folder.request.training.epochs:
-        return 42
+        return ExitCode.DATA_CHANGED
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     step = newest_step(folder.store, folder.key)

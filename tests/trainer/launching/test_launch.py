@@ -213,10 +213,10 @@ def test_rank_0_trains_both_end_well_and_a_result_needs_no_peers(
     assert "the result was there already" in place.log(1).read_text()
 
 
-def test_a_ranks_42_comes_through_on_both(place: Place, workplace: Workplace) -> None:
+def test_a_ranks_final_exit_code_comes_through_on_both(place: Place, workplace: Workplace) -> None:
     uri = workplace.put(workplace.base_request(KEY, training=training(0)))
     with place.pair(uri) as pair:
-        assert pair.codes() == (42, 42)
+        assert pair.codes() == (44, 44)
 
 
 @pytest.mark.parametrize(

@@ -53,14 +53,13 @@ def test_what_is_missing_or_wrong_is_named(name: str, value: str) -> None:
         (0, 0, False, 0),
         (None, 0, False, 0),  # the word may come later than the end
         (0, None, True, 0),  # it ended before it could be stopped
-        (42, -15, False, 42),  # the agent ended the other ranks of rank 0's node
-        (42, None, True, 42),
+        (44, -15, False, 44),  # the agent ended the other ranks of rank 0's node
+        (44, None, True, 44),
         (75, 75, True, 75),
         (75, -9, True, 75),  # it did not heed the wish to stop
         (75, -9, False, 1),  # its own loss is why the others stop
         (None, None, True, 75),
-        (None, 43, False, 43),
-        (44, -15, False, 44),
+        (None, 2, False, 2),
         (None, 75, False, 75),  # the rank has lost the others
         (None, -9, False, 1),
         (None, 139, False, 1),

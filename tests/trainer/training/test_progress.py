@@ -1,6 +1,8 @@
 import logging
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -8,7 +10,7 @@ from detnas.records.progress import Progress
 from detnas.store import Store, open_store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import StoreFull
-from detnas_trainer.training.progress import ProgressReporter, describe
+from detnas_trainer.training.progress import HEARTBEAT_SECONDS, ProgressReporter, describe
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -47,10 +49,79 @@ def test_a_full_store_does_not_stop_the_work(
 
 
 def test_a_line_says_where_the_job_is() -> None:
-    progress = Progress(
+    said = Progress(
         activity="training", done=20, total=60, epoch=1, epochs=3, loss=0.51234,
         seconds_left=12.4, updated=NOW,
     )  # fmt: skip
-    assert describe(progress, learning_rate="0.01") == (
+    assert describe(said, learning_rate="0.01") == (
         "training  epoch 1/3  20/60  loss 0.5123  learning rate 0.01  12 s left"
     )
+
+
+def test_a_heartbeat_repeats_what_was_reported_last(store: Store) -> None:
+    time = [0.0]
+    reporter = ProgressReporter(store, "p.json", lambda: time[0])
+    reporter.report(_progress(4))
+    time[0] = 4.0
+    reporter.beat()
+    assert _stored(store).updated == NOW  # written a moment ago
+    time[0] = 9.0
+    reporter.beat()
+    found = _stored(store)
+    assert (found.activity, found.done, found.heartbeat) == ("training", 4, HEARTBEAT_SECONDS)
+    assert found.updated > NOW
+
+
+def test_a_phase_without_steps_is_heard_of_by_its_name(store: Store) -> None:
+    time, activity = [0.0], ["starting"]
+    reporter = ProgressReporter(store, "p.json", lambda: time[0], activity=lambda: activity[0])
+    reporter.beat()
+    assert _stored(store).activity == "starting"
+    activity[0] = "training"
+    reporter.report(_progress(9).model_copy(update={"seconds_left": 60.0}))
+    activity[0], time[0] = "publishing", 10.0
+    reporter.beat()
+    found = _stored(store)
+    assert (found.activity, found.done, found.total, found.seconds_left) == ("publishing", 0, 0, 60)
+
+
+def test_the_heartbeat_goes_on_while_the_work_reports_nothing(store: Store) -> None:
+    reporter = ProgressReporter(store, "p.json", monotonic, pause=0.05)
+    with reporter.heartbeat():
+        seen = {_stored(store).updated}
+        until = monotonic() + 20
+        while len(seen) < 3 and monotonic() < until:
+            sleep(0.02)
+            seen.add(_stored(store).updated)
+    assert len(seen) == 3
+    last = _stored(store).updated
+    sleep(0.3)
+    assert _stored(store).updated == last
+
+
+def test_work_never_waits_for_a_heartbeat_that_a_store_holds_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+    put = store.put
+
+    def slow(key: str, data: bytes) -> None:
+        hangs.set()
+        assert goes_on.wait(20)
+        put(key, data)
+
+    monkeypatch.setattr(store, "put", slow)
+    reporter = ProgressReporter(store, "p.json", monotonic)
+    thread = threading.Thread(target=reporter.beat)
+    thread.start()
+    assert hangs.wait(20)
+    reporter.report(_progress(1))  # returns
+    goes_on.set()
+    thread.join(20)
+    assert _stored(store).activity == "starting"
+
+
+def _stored(store: Store) -> Progress:
+    record = load_record(store, "p.json", Progress)
+    assert record is not None
+    return record

@@ -21,9 +21,9 @@ def run(verb: str, uri: str) -> int:
         uri: of the job's own folder.
 
     Returns:
-        0 a result is written, 2 the verb or the URI is wrong, 42 the candidate is invalid or
-        diverged, 43 out of memory, 75 a checkpoint is written and the job wants to go on, and 1
-        anything else. After 42 and 43 there is a result too.
+        0 a result is written, whatever its outcome; 2 the verb or the URI is wrong, 44 the data
+        set has changed, 75 a checkpoint is written and the job wants to go on, and 1 anything
+        else.
     """
     try:
         set_up_logging()

@@ -29,6 +29,11 @@ class Activities:
             self._settle()
             self._stack.pop()
 
+    @property
+    def current(self) -> str:
+        """The innermost activity under way; readable from any thread."""
+        return self._stack[-1]
+
     def add(self, seconds: Mapping[str, float]) -> None:
         """Count time that an earlier attempt spent."""
         for name, spent in seconds.items():

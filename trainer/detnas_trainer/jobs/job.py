@@ -136,7 +136,15 @@ def opened_job(folder: JobFolder[R]) -> Iterator[Job[R]]:
             checkpoint.iteration if checkpoint else 0, lambda: datetime.now(UTC)
         )
         key = f"{attempt_folder(folder.key, attempt.number)}/progress.json"
-        reporter = ProgressReporter(folder.store, key, clock)
-        yield Job(
-            folder, attempt, checkpoint, checkpoints, activities, interruption, reporter, scratch
-        )
+        reporter = ProgressReporter(folder.store, key, clock, activity=lambda: activities.current)
+        with reporter.heartbeat():
+            yield Job(
+                folder,
+                attempt,
+                checkpoint,
+                checkpoints,
+                activities,
+                interruption,
+                reporter,
+                scratch,
+            )

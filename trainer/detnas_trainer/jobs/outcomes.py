@@ -16,21 +16,13 @@ _SHARED_MEMORY = (
     "raise spec.jobs.sharedMemory, or the size of /dev/shm"
 )
 
-EXIT_CODES = {
-    Outcome.SUCCEEDED: ExitCode.DONE,
-    Outcome.INVALID: ExitCode.INVALID,
-    Outcome.DIVERGED: ExitCode.INVALID,
-    Outcome.OUT_OF_MEMORY: ExitCode.OUT_OF_MEMORY,
-    Outcome.INFRASTRUCTURE: ExitCode.FAILED,
-}
-
 
 @dataclass(frozen=True)
 class Failure:
     """How a job failed.
 
     Attributes:
-        exit: the process's exit code.
+        exit: the process's exit code, once the result is written where there is to be one.
         message: one line for people.
         outcome: of the result to write; none where another attempt may do better.
         expected: nothing is wrong with the program, so nobody needs a traceback.
@@ -45,24 +37,24 @@ class Failure:
 def classify(error: BaseException) -> Failure:
     """Say whose fault an error is.
 
-    The candidate's own failures get a result and are final. A store or data set that fails is the
-    surroundings' fault: no result is written, so that the job can be tried again; where the data
-    set has changed, only once somebody has restored it.
+    The candidate's own failures get a result, and with it the job is done. A store or data set that
+    fails is the surroundings' fault: no result is written, so that the job can be tried again;
+    where the data set has changed, only once somebody has restored it.
     """
     message = str(error) or type(error).__name__
     if isinstance(error, Interrupted):
         return Failure(ExitCode.INTERRUPTED, "interrupted; started again, this job goes on")
     if is_out_of_memory(error):
-        return Failure(ExitCode.OUT_OF_MEMORY, message, Outcome.OUT_OF_MEMORY)
+        return Failure(ExitCode.DONE, message, Outcome.OUT_OF_MEMORY)
     if isinstance(error, DivergedError):
-        return Failure(ExitCode.INVALID, message, Outcome.DIVERGED)
+        return Failure(ExitCode.DONE, message, Outcome.DIVERGED)
     full = _is_out_of_shared_memory(message)
     changed = isinstance(error, DataChangedError)
     if full or changed or isinstance(error, StoreError | DataError | OSError):
         code = ExitCode.DATA_CHANGED if changed else ExitCode.FAILED
         return Failure(code, _SHARED_MEMORY if full else message)
     if isinstance(error, UserError):
-        return Failure(ExitCode.INVALID, message, Outcome.INVALID)
+        return Failure(ExitCode.DONE, message, Outcome.INVALID)
     return Failure(ExitCode.FAILED, message, expected=False)
 
 

@@ -22,7 +22,7 @@ from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import Job, opened_job
 from detnas_trainer.jobs.last_words import leave_last_words
 from detnas_trainer.jobs.logs import kept_log
-from detnas_trainer.jobs.outcomes import EXIT_CODES, Failure, classify
+from detnas_trainer.jobs.outcomes import Failure, classify
 from detnas_trainer.training.interruption import Interrupted
 
 log = logging.getLogger("detnas_trainer")
@@ -70,7 +70,7 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
             _end(job, _failed(job, kind, failure))
         return failure.exit
     _summarize(result)
-    return EXIT_CODES[result.outcome]
+    return ExitCode.DONE
 
 
 def _carried_out(verb: str, job: Job[Any]) -> Result:

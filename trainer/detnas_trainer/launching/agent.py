@@ -13,7 +13,7 @@ from detnas_trainer.launching.nodes import Nodes
 
 _WORKER = "detnas_trainer.launching.worker"
 _KNOWN = frozenset(ExitCode)
-FINAL = frozenset({ExitCode.USAGE, ExitCode.INVALID, ExitCode.OUT_OF_MEMORY, ExitCode.DATA_CHANGED})
+FINAL = frozenset({ExitCode.USAGE, ExitCode.DATA_CHANGED})
 """Ends of rank 0 that end the whole job: another attempt would end alike."""
 
 log = logging.getLogger("detnas_trainer")

@@ -1,17 +1,23 @@
 """What a running job says of itself: `progress.json` for programs, log lines for people."""
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from detnas.records.progress import Progress
 from detnas.store import Store
 from detnas.store.artifacts import put_record
-from detnas.store.errors import StoreUnavailable
+from detnas.store.errors import StoreError
 from detnas_trainer.training.pace import Pace
 
 _EVALUATION_STEP = 1 / 3
 """A pixel costs about a third in evaluation of what it costs in training: no backward pass."""
+
+HEARTBEAT_SECONDS = 10
+"""Whoever watches the job hears of it at least this often while its process lives."""
 
 log = logging.getLogger("detnas_trainer")
 
@@ -46,13 +52,15 @@ class Workload:
 
 
 class ProgressReporter:
-    """Writes progress and a log line, at most every few seconds.
+    """Writes progress and a log line, at most every few seconds, and a heartbeat in between.
 
     Args:
         store: where the job lies.
         key: of the attempt's progress record.
         clock: seconds, monotonic.
         interval: seconds between two reports.
+        activity: names what the job does now, for phases in which nothing is reported.
+        pause: seconds without a report until the heartbeat writes.
     """
 
     def __init__(
@@ -61,12 +69,20 @@ class ProgressReporter:
         key: str,
         clock: Callable[[], float],
         interval: float = 3.0,
+        activity: Callable[[], str] = lambda: "starting",
+        pause: float = HEARTBEAT_SECONDS / 2,
     ) -> None:
         self._store = store
         self._key = key
         self._clock = clock
         self._interval = interval
+        self._activity = activity
+        self._pause = pause
         self._last: float | None = None
+        self._progress: Progress | None = None
+        self._reported_in = ""
+        self._written: float | None = None
+        self._writing = threading.Lock()
 
     def report(self, progress: Progress, **details: object) -> None:
         """Write where the job is, unless it was written a moment ago.
@@ -80,10 +96,55 @@ class ProgressReporter:
             return
         self._last = seconds
         log.info("%s", describe(progress, **details))
+        self._progress, self._reported_in = progress, self._activity()
+        self._write(progress)
+
+    @contextmanager
+    def heartbeat(self) -> Iterator[None]:
+        """Within the block, write the record again at least every `HEARTBEAT_SECONDS`.
+
+        A thread does, so that a process is heard of also while it loads data, evaluates, or waits
+        for a store. Whether the work itself goes on, its steps say.
+        """
+        over = threading.Event()
+
+        def run() -> None:
+            while not over.wait(self._pause):
+                self.beat()
+
+        self.beat()
+        thread = threading.Thread(target=run, name="heartbeat", daemon=True)
+        thread.start()
         try:
-            put_record(self._store, self._key, progress)
-        except StoreUnavailable as error:  # progress is for people: work goes on without
+            yield
+        finally:
+            over.set()
+            thread.join(HEARTBEAT_SECONDS)
+
+    def beat(self) -> None:
+        """Write where the job is, unless that was written a moment ago."""
+        if self._written is None or self._clock() - self._written >= self._pause:
+            self._write(self._now())
+
+    def _now(self) -> Progress:
+        """What was reported last, unless the job has begun something else since."""
+        now, activity, last = datetime.now(UTC), self._activity(), self._progress
+        if last is not None and activity == self._reported_in:
+            return last.model_copy(update={"updated": now})
+        left = last.seconds_left if last is not None else None
+        return Progress(activity=activity, seconds_left=left, updated=now)
+
+    def _write(self, progress: Progress) -> None:
+        if not self._writing.acquire(blocking=False):
+            return  # the other thread writes just now, and this one does not wait for the store
+        try:
+            record = progress.model_copy(update={"heartbeat": HEARTBEAT_SECONDS})
+            put_record(self._store, self._key, record)
+        except StoreError as error:  # progress is for people: work goes on without
             log.warning("progress not written: %s", error)
+        finally:
+            self._written = self._clock()
+            self._writing.release()
 
 
 def describe(progress: Progress, **details: object) -> str:
