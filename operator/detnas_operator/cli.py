@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from detnas import __version__
@@ -56,7 +57,9 @@ def run(settings: OperatorSettings) -> int:
         reconciler = Reconciler(settings, client, cache, metrics)
         ClaimKeeper(reconciler.claims).start()
         metrics.serve(settings.metrics.port)
-        ended = asyncio.run(Frame(settings, client, cache, metrics, reconciler).run())
+        frame = Frame(settings, client, cache, metrics, reconciler)
+        reconciler.progress.wake = partial(frame.queue.enqueue, urgent=False)
+        ended = asyncio.run(frame.run())
     except UserError as error:
         log.error("%s", error)  # noqa: TRY400 (it says what to do; a traceback would hide that)
         return FAILED

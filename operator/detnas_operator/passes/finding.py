@@ -1,6 +1,6 @@
 """Gathers, at the end of a pass, what the status will say."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +14,10 @@ from detnas_operator.passes.explaining import is_suspended, job_states, unexplai
 from detnas_operator.passes.memory import SearchMemory, parse_time, seconds_since
 from detnas_operator.passes.observing import Naming
 from detnas_operator.passes.pod_lookup import PodLookup
+from detnas_operator.passes.progress_reader import ProgressReader
 from detnas_operator.passes.restraint import Restraint
 from detnas_operator.passes.search_jobs import SearchJobs, has_ended, purpose
+from detnas_operator.passes.silence import silence
 from detnas_operator.passes.undone import Undone
 from detnas_operator.passes.workload_lookup import WorkloadLookup
 from detnas_operator.status.findings import ActiveJob, Findings, Reason
@@ -32,6 +34,7 @@ class Finding:
         jobs: its Jobs in the cluster.
         lookup: knows why Jobs do not run.
         workloads: what Kueue says of them.
+        progress: reads what running Jobs write.
         naming: names what is due.
         decided: what was due.
         restraint: what kept the search from starting more.
@@ -45,6 +48,7 @@ class Finding:
     jobs: SearchJobs
     lookup: PodLookup
     workloads: WorkloadLookup
+    progress: ProgressReader
     naming: Naming
     decided: Plan
     restraint: Restraint
@@ -57,7 +61,8 @@ class Finding:
         """Return everything that the status follows from."""
         memory, state = self.memory, self.naming.state
         active = self._active()
-        self._read_attempts(active)
+        self._hear(active)
+        self._look_up(active.values())
         pool = ""
         if state.prepare is not None and state.prepare.outcome is Outcome.SUCCEEDED:
             pool = f"{memory.store.uri}/{memory.requests.pool_folder(state.prepare)}"
@@ -74,7 +79,7 @@ class Finding:
             pool=pool,
             pool_phases=(_trained(state.pool), len(memory.spec.teachers.phases)),
             pool_holder=(claim.other or "") if claim is not None and waits else "",
-            troubles=troubles,
+            troubles=(*troubles, *self._silent(active)),
             gpu_seconds=gpu_seconds,
             forgiven=forgiven,
             lost_gpu_seconds=memory.lost_gpu_seconds,
@@ -96,15 +101,33 @@ class Finding:
             memory.seen_pods = SeenPods()
         return {purpose(job): _active_job(name, job, states[name]) for name, job in live.items()}
 
-    def _read_attempts(self, active: Mapping[DueJob, ActiveJob]) -> None:
-        if seconds_since(self.memory.attempts_read, self.now) < self.progress_seconds:
-            return
+    def _hear(self, active: Mapping[DueJob, ActiveJob]) -> None:
+        """Let what running Jobs write be read, and take in what was."""
+        memory, key = self.memory, self.jobs.key
         begun = [due for due, job in active.items() if _has_begun(job.state)]
         folders = [folder for due in begun if (folder := self.naming.folder(due))]
-        self.memory.read_attempts(folders, self.now)
-        if not self.memory.is_recorded:
-            self.memory.look_afresh()  # the store was emptied: the next pass says what is lost
-        self._look_up_pods(active.values())
+        self.progress.follow(key, memory.store, folders)
+        memory.heard = self.progress.heard(key)
+        running = [job.name for job in active.values() if isinstance(job.state, Running)]
+        memory.ran_since = {name: memory.ran_since.get(name, self.now) for name in running}
+
+    def _silent(self, active: Mapping[DueJob, ActiveJob]) -> Iterator[Reason]:
+        memory = self.memory
+        for due, job in active.items():
+            since = memory.ran_since.get(job.name)
+            if since is not None:
+                found = silence(job.name, memory.heard.get(self.naming.folder(due)), since)
+                yield from (found,) if found is not None else ()
+
+    def _look_up(self, active: Collection[ActiveJob]) -> None:
+        memory = self.memory
+        if seconds_since(memory.looked, self.now) < self.progress_seconds:
+            return
+        memory.looked = self.now
+        asked = [heard.attempts.is_asked for heard in memory.heard.values()]
+        if not (asked and all(asked)) and not memory.is_recorded:
+            memory.look_afresh()  # the store was emptied: the next pass says what is lost
+        self._look_up_pods(active)
 
     def _look_up_pods(self, active: Collection[ActiveJob]) -> None:
         """Look up what pods hold of nodes; those of Jobs that wait were listed with others'."""
@@ -120,7 +143,7 @@ class Finding:
             running = [job.name for job in active if job.name not in waiting]
             self.memory.running.look_up(live, found + self.jobs.pods_of(*running), now)
             return
-        self.memory.attempts_read = None  # the next pass asks again: does it last?
+        self.memory.looked = None  # the next pass asks again: does it last?
 
     def _pool_is_due(self) -> bool:
         phases = len(self.memory.spec.teachers.phases)

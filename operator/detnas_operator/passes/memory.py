@@ -1,12 +1,11 @@
 """What the operator keeps of a search between passes: nothing that a restart could lose."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from detnas.lifecycle.attempts import Attempts, read_attempts
 from detnas.lifecycle.claim import PoolClaim
 from detnas.lifecycle.collecting import WeightCollector
 from detnas.lifecycle.given import Given
@@ -31,6 +30,7 @@ from detnas.store.errors import StoreError
 from detnas_operator.job.seen_pods import SeenPods
 from detnas_operator.passes.admission import Admitted, with_current_settings
 from detnas_operator.passes.own_labels import OwnLabels
+from detnas_operator.passes.progress_reader import Heard
 from detnas_operator.passes.running_pods import RunningPods
 from detnas_operator.passes.stopped_jobs import StoppedJobs
 
@@ -49,9 +49,9 @@ class SearchMemory:
         verification: whether results are believed.
         reader: where it stands.
         image: of the trainer, pinned when the search began.
-        attempts: what its running jobs have come to, by folder.
-        attempts_read: when that was read; none while it never was.
-        published: folders of running jobs whose result was seen when that was read.
+        heard: what its running jobs have written, by folder, as last read.
+        ran_since: when a Job's pods were first seen to run without a break, by the Job's name.
+        looked: when pods, and whether the store was emptied, were last looked up; none: never.
         patched: when its status was last written.
         done_since: when a running Job's result was first seen, by the Job's name.
         seen_pods: why its Jobs do not run, as last looked up.
@@ -77,9 +77,9 @@ class SearchMemory:
     reader: SearchReader = field(init=False)
     requesting: Requesting = field(init=False)
     collector: WeightCollector = field(init=False)
-    attempts: dict[str, Attempts] = field(default_factory=dict)
-    attempts_read: float | None = None
-    published: frozenset[str] = frozenset()
+    heard: Mapping[str, Heard] = field(default_factory=dict)
+    ran_since: dict[str, float] = field(default_factory=dict)
+    looked: float | None = None
     patched: float | None = None
     running: RunningPods = field(default_factory=RunningPods)
     done_since: dict[str, float] = field(default_factory=dict)
@@ -161,19 +161,15 @@ class SearchMemory:
 
     def progress_of(self, folder: str) -> Progress | None:
         """What the running job in a folder said last."""
-        return self.attempts[folder].progress if folder in self.attempts else None
+        return self.heard[folder].attempts.progress if folder in self.heard else None
 
     def attempts_at(self, folder: str) -> int:
         """How many attempts the running job in a folder has made, as last read."""
-        return self.attempts[folder].number if folder in self.attempts else 0
+        return self.heard[folder].attempts.number if folder in self.heard else 0
 
-    def read_attempts(self, folders: list[str], now: float) -> None:
-        """Read what the running jobs have come to."""
-        self.attempts = {folder: read_attempts(self.store, folder) for folder in folders}
-        self.published = frozenset(
-            folder for folder in folders if self.store.size(keys.result_key(folder)) is not None
-        )
-        self.attempts_read = now
+    def has_published(self, folder: str) -> bool:
+        """Whether the running job in a folder has written its result, as last read."""
+        return folder in self.heard and self.heard[folder].attempts.has_result
 
 
 def begin(

@@ -45,7 +45,7 @@ def trial_may_have_ended(jobs: Mapping[str, Object], memory: SearchMemory, trial
         return True
     if has_done_its_work(job, memory.seen_pods.pods_of(job), well=False):
         return True
-    return keys.trial_folder(memory.requests.search, trial) in memory.published
+    return memory.has_published(keys.trial_folder(memory.requests.search, trial))
 
 
 def seen_jobs(

@@ -28,6 +28,7 @@ from detnas_operator.passes.lost_data import ACCEPT, DataLostError
 from detnas_operator.passes.memory import SearchMemory, begin, parse_time, seconds_since
 from detnas_operator.passes.pass_time import LONGEST_PASS, at_most
 from detnas_operator.passes.pod_lookup import PodLookup
+from detnas_operator.passes.progress_reader import ProgressReader
 from detnas_operator.passes.publishing import Publisher
 from detnas_operator.passes.resting import Resting
 from detnas_operator.passes.search_cap import SearchCap
@@ -82,6 +83,7 @@ class Reconciler:
         self._resting = Resting()
         self._stopping = Stopping()
         self._lookup = PodLookup(client, clock)
+        self.progress = ProgressReader(settings.progress_seconds, clock=clock)
         self._cap = SearchCap(cache)
         self._workloads = WorkloadLookup(client, clock)
         self._stores = Stores(shared_pools=settings.storage.shared_pools, workers=settings.workers)
@@ -112,6 +114,7 @@ class Reconciler:
         self._undone.pop(key, None)
         self._resting.forget(key)
         self._stopping.forget(key)
+        self.progress.forget(key)
         if memory is not None:
             memory.release_pool()
         self._metrics.forget_search(key.namespace, key.name)
@@ -240,6 +243,7 @@ class Reconciler:
             jobs=jobs,
             lookup=self._lookup,
             workloads=self._workloads,
+            progress=self.progress,
             settings=self._settings,
             clock=self._clock,
             resumed=was_suspended(status) and not memory.spec.suspend,

@@ -26,6 +26,7 @@ from detnas_operator.passes.lost_logs import LostLogs, has_failed_pods
 from detnas_operator.passes.memory import SearchMemory
 from detnas_operator.passes.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
 from detnas_operator.passes.pod_lookup import PodLookup
+from detnas_operator.passes.progress_reader import ProgressReader
 from detnas_operator.passes.restraint import Restraint, restraint
 from detnas_operator.passes.search_jobs import (
     SearchJobs,
@@ -57,6 +58,7 @@ class SearchPass:
         memory: of the search.
         jobs: its Jobs in the cluster.
         lookup: knows why Jobs do not run.
+        progress: reads what running Jobs write.
         workloads: what Kueue says of them.
         settings: the administrator's.
         clock: seconds, rising.
@@ -71,6 +73,7 @@ class SearchPass:
     jobs: SearchJobs
     lookup: PodLookup
     workloads: WorkloadLookup
+    progress: ProgressReader
     settings: OperatorSettings
     clock: Callable[[], float]
     resumed: bool = False
@@ -90,6 +93,7 @@ class SearchPass:
             StoreError: the store can not be used.
             DataLostError: the store lacks what the status says was finished.
         """
+        self.memory.heard = self.progress.heard(self.jobs.key)
         if accepted := self._read():
             return self._accept(accepted)
         if self.resumed:
@@ -363,6 +367,7 @@ class SearchPass:
             jobs=self.jobs,
             lookup=self.lookup,
             workloads=self.workloads,
+            progress=self.progress,
             naming=self._naming,
             decided=self._decided,
             restraint=self._restraint,

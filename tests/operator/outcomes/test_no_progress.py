@@ -1,0 +1,77 @@
+"""A pod that runs while its trainer is silent is reported, and no more once it is heard again."""
+
+import asyncio
+import threading
+from datetime import UTC, datetime
+
+from detnas.records import keys
+from detnas.records.progress import Progress
+from detnas.store.artifacts import put_record
+from tests.cluster.played_pod import PlayedPod
+from tests.operator.outcomes.stage import Stage, in_order
+
+ROOMS = 1
+PATIENCE = 240.0
+"""Seconds for what takes two minutes on an idle machine."""
+LONG_AGO = datetime(1999, 1, 1, tzinfo=UTC)
+
+
+class Beating:
+    """A trainer that beats while it may, and ends when it is let."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.beats, self.ends = threading.Event(), threading.Event()
+        self.beats.set()
+        self._trainer = stage.trainer
+
+    async def __call__(self, pod: PlayedPod) -> None:
+        await pod.run()
+        await asyncio.to_thread(self._trainer.begin, pod)
+        number = 0
+        while not self.ends.is_set():
+            if self.beats.is_set():
+                number += 1
+                await asyncio.to_thread(self._beat, pod, number)
+            await asyncio.sleep(0.5)
+        await asyncio.to_thread(self._trainer.finish, pod)
+        await pod.succeed()
+
+    def _beat(self, pod: PlayedPod, number: int) -> None:
+        """Write the next record; its own clock is far behind, and the step stays the same."""
+        store, request = self._trainer.asked(pod.uri)
+        progress = Progress(
+            activity="evaluating",
+            done=40,
+            total=500,
+            updated=LONG_AGO.replace(second=number % 60, minute=number // 60),
+            heartbeat=1,
+        )
+        put_record(store, f"{keys.attempt_folder(request.key, 1)}/progress.json", progress)
+
+
+def test_a_silent_trainer_is_reported_and_recovers(stage: Stage) -> None:
+    quiet, steady = Beating(stage), Beating(stage)
+    stage.on("quiet-t0000", quiet)
+    stage.on("steady-t0000", steady)
+    other, search = stage.begun("steady", trials=1), stage.begun("quiet", trials=1)
+    for one in (other, search):
+        one.until_runs("-t0000")
+    quiet.beats.clear()
+
+    search.until(lambda: search.says("Degraded", "True", "NoProgress"), PATIENCE)
+    message = search.condition("Degraded")["message"]
+    said = ("job quiet-t0000 runs", "last heard of at 00:0", "(evaluating, 40 of 500)", "kubectl")
+    assert in_order(message, said), message
+    assert search.told("NoProgress")["type"] == "Warning"
+    assert search.phase == "Searching"
+    assert len(search.pods_of("-t0000")) == 1, "what seems to hang is left to people"
+    assert other.says("Degraded", "False", "NothingWrong"), "it beats, though no step ends"
+    assert not other.events("NoProgress")
+
+    quiet.beats.set()
+    search.until(lambda: search.says("Degraded", "False", "NothingWrong"))
+    assert search.told("Recovered")["message"] == "no longer so: NoProgress"
+    for trainer in (quiet, steady):
+        trainer.ends.set()
+    search.until_phase("Succeeded")
+    assert search.trials["infrastructure"] == 0

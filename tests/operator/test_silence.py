@@ -1,0 +1,78 @@
+"""A Job that runs and makes no progress is told of, judged by the operator's own clock."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from detnas.lifecycle.attempts import Attempts
+from detnas.records.progress import Progress
+from detnas_operator.passes.progress_reader import Heard
+from detnas_operator.passes.silence import BEATING, STEPLESS, STEPPING, silence
+
+SAID = datetime(1999, 1, 1, 12, 3, 10, tzinfo=UTC)
+"""By a clock that is decades behind: that matters to nobody."""
+
+
+def progress(total: int = 0, heartbeat: int | None = 10, **said: Any) -> Progress:
+    return Progress(activity="training", total=total, heartbeat=heartbeat, updated=SAID, **said)
+
+
+def heard(progress: Progress | None, quiet: float, stands: float | None = None) -> Heard:
+    """What was read at 10,000 s; it has not changed for ``quiet`` seconds."""
+    steps = quiet if stands is None else stands
+    return Heard(Attempts(1, progress), 10_000.0, 10_000.0 - quiet, 10_000.0 - steps)
+
+
+OF_OLD = None
+"""A trainer that writes after steps only."""
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (heard(progress(100), BEATING - 1), ""),
+        (heard(progress(100), BEATING), "last heard of at 12:03:10 UTC"),
+        (heard(progress(), BEATING), "last heard of"),
+        (heard(progress(100), 5, STEPPING - 1), ""),
+        (heard(progress(100), 5, STEPPING), "ended no step for 10 minutes"),
+        (heard(progress(), 5, 9000), ""),
+        (heard(progress(100, OF_OLD), STEPPING - 1), ""),
+        (heard(progress(100, OF_OLD), STEPPING), "last heard of"),
+        (heard(progress(0, OF_OLD), STEPLESS - 1), ""),
+        (heard(progress(0, OF_OLD), STEPLESS), "last heard of"),
+        (heard(None, STEPLESS - 1), ""),
+        (heard(None, STEPLESS), "has written nothing yet"),
+    ],
+)
+def test_how_long_a_silence_may_last(found: Heard, says: str) -> None:
+    reason = silence("r18-t0007", found, ran_since=0.0)
+    assert bool(reason) == bool(says)
+    if reason is not None:
+        assert reason.reason == "NoProgress"
+        assert says in reason.message
+        assert "kubectl logs job/r18-t0007" in reason.message
+
+
+def test_what_was_last_heard_is_told() -> None:
+    said = progress(500, epoch=2, epochs=3, done=120)
+    reason = silence("r18-t0007", heard(said, 300), 0.0)
+    assert reason is not None
+    assert "(training, epoch 2 of 3, 120 of 500)" in reason.message
+
+
+def test_nothing_is_said_of_what_nobody_has_read_or_has_just_begun_to_run() -> None:
+    assert silence("r18-t0007", None, 0.0) is None
+    assert silence("r18-t0007", heard(progress(100), 300), ran_since=9_990.0) is None
+
+
+def test_another_step_or_attempt_is_a_change_and_the_same_record_is_none() -> None:
+    first = Attempts(1, progress(100, done=3))
+    beat = Attempts(1, first.progress.model_copy(update={"updated": datetime.now(UTC)}))  # type: ignore[union-attr]
+    known = Heard(first, 10.0, 10.0, 10.0)
+    assert known.then(first, 20.0) == Heard(first, 20.0, 10.0, 10.0)
+    assert known.then(beat, 20.0) == Heard(beat, 20.0, 20.0, 10.0)
+    further = Attempts(1, progress(100, done=4))
+    assert known.then(further, 20.0) == Heard(further, 20.0, 20.0, 20.0)
+    again = Attempts(2, first.progress)
+    assert known.then(again, 20.0) == Heard(again, 20.0, 20.0, 20.0)
