@@ -29,11 +29,17 @@ class Limits(Schema):
 class Deadlines(Schema):
     """How long a job may run, in seconds; read on a cluster only."""
 
-    prepare: Seconds | None = Field(None, description="Of the data check; left out, none.")
+    prepare: Seconds | None = Field(
+        None, description="Of the data check; left out, 6 hours on its node."
+    )
     base: Seconds | None = Field(None, description="Of the base's training; left out, none.")
     pool_phase: Seconds | None = Field(
         None, description="Of each phase of the pool's training; left out, none."
     )
-    trial: Seconds | None = Field(None, description="Of each trial; left out, none.")
+    trial: Seconds | None = Field(
+        None,
+        description="Of each trial; left out, five times what the base's measured speed predicts "
+        "on its node, and at least an hour.",
+    )
     finetune: Seconds | None = Field(None, description="Of the fine-tuning; left out, none.")
     export: Seconds | None = Field(None, description="Of the export; left out, none.")

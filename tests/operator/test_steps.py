@@ -50,6 +50,11 @@ def test_a_job_that_asks_to_be_resumed_for_ever_is_settled() -> None:
     assert decided(SEARCHING, replace(RUNNING, exhausted=True)).settle == (NAME,)
 
 
+def test_a_job_that_takes_far_longer_than_predicted_is_settled_unless_its_result_is_there() -> None:
+    assert decided(SEARCHING, replace(RUNNING, overdue=True)).settle == (NAME,)
+    assert decided(SEARCHING, replace(RUNNING, overdue=True, has_result=True)).settle == ()
+
+
 def test_a_job_with_a_result_may_go_after_its_end() -> None:
     done = replace(RUNNING, ended=True, has_result=True)
     assert decided(Plan(Phase.SEARCHING, (), 1), done).expire == (NAME,)

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from detnas.lifecycle.state import SearchState
 from detnas.lifecycle.status import job_folder
+from detnas.plan.deadlines import default_deadline, overrun
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
@@ -83,6 +85,7 @@ def _seen(name: str, job: Object, naming: Naming, memory: SearchMemory, now: flo
         ended=ended,
         has_result=has_result,
         exhausted=_attempts(job, naming.folder(due), memory) > _allowed(memory),
+        overdue=not ended and overran(job, due, naming.state, memory) is not None,
         lingers=since is not None and (now - since > LINGER_SECONDS or is_kept_alive),
         mute=not ended and has_done_its_work(job, pods, well=True),
         ends_pods=not ended and bool(pods_to_end(job, pods)),
@@ -91,6 +94,17 @@ def _seen(name: str, job: Object, naming: Naming, memory: SearchMemory, now: flo
         expires=job["spec"].get("ttlSecondsAfterFinished") is not None,
         postponed=TTL in (job["metadata"].get("annotations") or {}),
     )
+
+
+def overran(job: Object, due: DueJob, state: SearchState, memory: SearchMemory) -> str | None:
+    """Say for how long a Job has held its node, where that is longer than its default deadline.
+
+    What it waits for a node is not counted: a cluster may be full for days.
+    """
+    limit = default_deadline(due.verb, memory.spec, state.prepare, state.base)
+    if limit is None or memory.running.seconds(job, datetime.now(UTC)) <= limit:
+        return None
+    return f"Job {job['metadata']['name']} {overrun(due.verb, limit)}"
 
 
 def _attempts(job: Object, folder: str, memory: SearchMemory) -> int:

@@ -102,7 +102,7 @@ class ProgressReader:
         """
         with self._news:
             search = self._searches.setdefault(key, _Search())
-            for folder in [folder for folder in search.jobs if folder not in folders]:
+            for folder in set(search.jobs).difference(folders):
                 search.jobs.pop(folder).dropped = True
             for folder in folders:
                 if folder in search.jobs:
@@ -129,8 +129,7 @@ class ProgressReader:
                 job.dropped = True
 
     def _start_threads(self) -> None:
-        wanted = min(THREADS, sum(len(search.jobs) for search in self._searches.values()))
-        while len(self._threads) < wanted:
+        while self._searches and len(self._threads) < THREADS:
             thread = threading.Thread(target=self._serve, name="progress", daemon=True)
             self._threads.append(thread)
             thread.start()

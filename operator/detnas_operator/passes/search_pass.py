@@ -24,7 +24,13 @@ from detnas_operator.passes.gpu_time import used_gpu_seconds
 from detnas_operator.passes.lost_data import DataLostError, data_lost, missing_data, token
 from detnas_operator.passes.lost_logs import LostLogs, has_failed_pods
 from detnas_operator.passes.memory import SearchMemory
-from detnas_operator.passes.observing import Naming, is_finished, seen_jobs, trial_may_have_ended
+from detnas_operator.passes.observing import (
+    Naming,
+    is_finished,
+    overran,
+    seen_jobs,
+    trial_may_have_ended,
+)
 from detnas_operator.passes.pod_lookup import PodLookup
 from detnas_operator.passes.progress_reader import ProgressReader
 from detnas_operator.passes.restraint import Restraint, restraint
@@ -232,7 +238,8 @@ class SearchPass:
         for job in (jobs[name] for name in names if name in jobs):
             due = purpose(job)
             with about_job(job), self.undone:
-                settling.settle(job, due, self._naming.folder(due))
+                late = None if has_ended(job) else overran(job, due, self._state, memory)
+                settling.settle(job, due, self._naming.folder(due), late)
 
     def _apply(self, todo: Steps) -> None:
         why = str(self._decided.phase) if self._decided.phase in OVER else "not wanted now"

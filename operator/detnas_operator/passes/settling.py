@@ -39,20 +39,21 @@ class Settling:
     rejected: Mapping[str, str]
     tenant: Tenant
 
-    def settle(self, job: Object, due: DueJob, folder: str) -> Result:
+    def settle(self, job: Object, due: DueJob, folder: str, overran: str | None = None) -> Result:
         """Write the result that the job itself did not write, unless it did in the meantime.
 
         Args:
             job: its Job, which is over or must end.
             due: what it was for.
             folder: key of its folder.
+            overran: that it must end for the time it took; none where it is for another reason.
         """
         name = job["metadata"]["name"]
         own = own_pods(job, self.jobs.pods_of(name))
         logs = LostLogs(self.store, self.jobs.log_end)
         logs.keep(folder, own)
         end = logs.keep_last(folder, own)
-        message = self.rejected.get(folder) or _message(job, own)
+        message = self.rejected.get(folder) or overran or _message(job, own)
         message = in_full(message, end, self.tenant, self.jobs.key.namespace)
         now = datetime.now(UTC)
         lost = pod_seconds(own, now) / (job["spec"].get("parallelism") or 1)

@@ -20,6 +20,7 @@ class SeenJob:
         expires: it has a time to live after its end.
         has_result: its result is in the store.
         exhausted: it asked to be resumed more often than it may.
+        overdue: it has held its node for longer than any default lets it.
         data_changed: it ended because its data is not what the search was prepared with; that is
             no result, and the Job stays until the user resumes the search.
         lingers: it runs on though its result was written long ago, or though its trainer has ended.
@@ -32,6 +33,7 @@ class SeenJob:
     ended: bool = False
     has_result: bool = False
     exhausted: bool = False
+    overdue: bool = False
     data_changed: bool = False
     lingers: bool = False
     terminating: bool = False
@@ -110,7 +112,7 @@ def _needs_result(job: SeenJob) -> bool:
 
     One that failed failed, also where something deletes it for that: its time to live, or a user.
     """
-    runs_in_vain = (job.exhausted or job.mute) and not job.terminating
+    runs_in_vain = (job.exhausted or job.overdue or job.mute) and not job.terminating
     return (job.ended or runs_in_vain) and not (job.data_changed or job.has_result)
 
 

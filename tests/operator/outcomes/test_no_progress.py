@@ -10,7 +10,7 @@ from detnas.store.artifacts import put_record
 from tests.cluster.played_pod import PlayedPod
 from tests.operator.outcomes.stage import Stage, in_order
 
-ROOMS = 1
+ROOMS = 2
 PATIENCE = 240.0
 """Seconds for what takes two minutes on an idle machine."""
 LONG_AGO = datetime(1999, 1, 1, tzinfo=UTC)
