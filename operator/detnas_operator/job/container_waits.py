@@ -7,7 +7,7 @@ it, native sidecars. What one of them waits for is said under its name.
 from datetime import datetime, timedelta
 from typing import Any
 
-from detnas.resource.transitions import IN_A_NEW_SEARCH
+from detnas.resource.transitions import IN_A_NEW_SEARCH, MADE_ANEW
 from detnas_operator.job import pods
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job.states import Waiting, WaitingReason
@@ -95,8 +95,8 @@ def _image_advice(added: bool) -> str:
     if added:
         return "something in the cluster added that container: whoever runs it must correct it"
     return (
-        "put the image there, or correct the Secret that it is pulled with; correct its name or "
-        f"spec.jobs.imagePullSecrets {IN_A_NEW_SEARCH}"
+        "put the image there, or correct the Secret that it is pulled with; or change "
+        f"spec.jobs.imagePullSecrets, {MADE_ANEW}; correct its name {IN_A_NEW_SEARCH}"
     )
 
 

@@ -2,7 +2,7 @@
 
 import signal
 
-from detnas.resource.transitions import IN_A_NEW_SEARCH
+from detnas.resource.transitions import FOR_NEW_JOBS
 from detnas_operator.job.states import FailureKind
 
 USAGE, INVALID, OUT_OF_MEMORY, DATA_CHANGED, RESUME = 2, 42, 43, 44, 75
@@ -35,7 +35,7 @@ _CODES = {
 }
 _SIGNALS = {
     signal.SIGKILL: "it was killed from outside; if memory ran out, the node's log says so",
-    signal.SIGBUS: "shared memory ran out; raise spec.jobs.sharedMemory " + IN_A_NEW_SEARCH,
+    signal.SIGBUS: f"shared memory ran out; raise spec.jobs.sharedMemory, {FOR_NEW_JOBS}",
     signal.SIGTERM: "it was asked to stop and did not answer with a checkpoint",
 }
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from detnas.resource.transitions import IN_A_NEW_SEARCH
+from detnas.resource.transitions import FOR_NEW_JOBS
 from detnas_operator.job import pods
 from detnas_operator.job.exits import RESUME, explain_exit
 from detnas_operator.job.names import CONTAINER
@@ -60,7 +60,7 @@ def _ended(pod: Object, code: int | None) -> tuple[FailureKind, str]:
 def _memory(terminated: Object) -> tuple[FailureKind, str] | None:
     if terminated.get("reason") != "OOMKilled":
         return None
-    advice = f"raise spec.jobs.resources.memory (shared memory counts as well) {IN_A_NEW_SEARCH}"
+    advice = f"raise spec.jobs.resources.memory (shared memory counts as well), {FOR_NEW_JOBS}"
     sentence = f"was OOMKilled: it needed more main memory than it may use; {advice}"
     return FailureKind.OUT_OF_MEMORY, sentence
 
@@ -73,8 +73,8 @@ def _stopped(pod: Object) -> tuple[FailureKind, str] | None:
     if status.get("reason") == "Evicted":
         said = f": {words}" if words else ""
         advice = (
-            "raise spec.jobs.resources (ephemeralStorage, memory) or lower spec.jobs.cacheSize "
-            f"{IN_A_NEW_SEARCH}"
+            "raise spec.jobs.resources (ephemeralStorage, memory) or lower spec.jobs.cacheSize, "
+            f"{FOR_NEW_JOBS}"
         )
         return FailureKind.EVICTED, f"was evicted by its node{said}; {advice}"
     if target := pods.is_true(pod, "DisruptionTarget"):

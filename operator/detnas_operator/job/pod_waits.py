@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from detnas.resource.transitions import IN_A_NEW_SEARCH
+from detnas.resource.transitions import IN_A_NEW_SEARCH, MADE_ANEW
 from detnas_operator.job import pods
 from detnas_operator.job.container_waits import container_wait
 from detnas_operator.job.pod_events import is_pulling, latest_warning, said_of_node
@@ -122,8 +122,8 @@ def _room(words: str) -> str:
             f"finetune.gpus and teachers.gpusPerWorker to 0 {IN_A_NEW_SEARCH}"
         )
     return (
-        "free or add nodes; or change spec.jobs (resources, nodeSelector, tolerations) "
-        f"{IN_A_NEW_SEARCH}"
+        "free or add nodes; or change spec.jobs (resources, nodeSelector, tolerations, affinity), "
+        f"{MADE_ANEW}"
     )
 
 

@@ -48,7 +48,12 @@ FAILED: list[tuple[Any, list[Any], FailureKind, int | None, list[str]]] = [
         [ended(137, reason="OOMKilled")],
         FailureKind.OUT_OF_MEMORY,
         137,
-        ["only attempt", "OOMKilled", "spec.jobs.resources.memory", "in a new search"],
+        [
+            "only attempt",
+            "OOMKilled",
+            "spec.jobs.resources.memory",
+            "Jobs that are made afterwards",
+        ],
     ),
     (a_job(BACK_OFF), [ended(137)], FailureKind.EXIT_CODE, 137, ["SIGKILL (exit 137)"]),
     (a_job(BACK_OFF), [ended(135)], FailureKind.EXIT_CODE, 135, ["SIGBUS", "sharedMemory"]),

@@ -71,7 +71,7 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
         a_job(active=1),
         [unscheduled("0/5 nodes are available: 5 Insufficient memory.")],
         WaitingReason.UNSCHEDULABLE,
-        ["5 Insufficient memory; free or add nodes", "spec.jobs (resources", "in a new search"],
+        ["5 Insufficient memory; free or add nodes", "spec.jobs (resources", "then delete the Job"],
     ),
     (a_job(active=1), [unscheduled(CLAIM)], WaitingReason.DATA_MISSING, ["coco", "spec.dataset"]),
     *(
@@ -93,7 +93,7 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
         a_job(active=1),
         [waiting("ImagePullBackOff", PULL)],
         WaitingReason.IMAGE_PULL,
-        [PULL, "gpu-1", "put the image there", "imagePullSecrets in a new search"],
+        [PULL, "gpu-1", "put the image there", "imagePullSecrets, then delete the Job"],
     ),
     (
         a_job(active=1),

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.api import ApiError, Document
+from tests.cluster.api import JOBS, ApiError, Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import IMAGES, render_chart
-from tests.cluster.scripts import runs_until, succeeds
+from tests.cluster.scripts import runs_until, succeeds, unschedulable
 from tests.operator.outcomes.stage import ONE_PHASE, Search, Stage
 
-ROOMS = 7
+ROOMS = 8
 PRIORITY = "policy-batch"
 POLICY: dict[str, Any] = {
     "defaults": {"resources": {"memory": "1Gi"}, "gpuResource": "nvidia.com/gpu"},
@@ -162,6 +162,18 @@ def test_new_jobs_of_a_running_search_follow_its_fields_and_running_ones_do_not_
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert pod_of(search, "-t0001")["spec"]["nodeSelector"] == {"zone": "b", "pool": "gpu"}
     assert len(search.pods_of("-t0000")) == 1
+
+
+def test_a_job_that_fits_no_node_is_made_anew_once_the_search_is_changed(stage: Stage) -> None:
+    stage.on("misplaced-prepare", unschedulable("0/1 nodes are available: 1 Insufficient memory."))
+    search = stage.begun("misplaced", {"jobs": {"nodeSelector": {"zone": "gone"}}}, trials=1)
+    search.until(lambda: "then delete the Job" in search.condition("Degraded")["message"])
+    search.patch(jobs={"nodeSelector": {"zone": "here"}})
+    stage.on("misplaced-prepare", succeeds(work=stage.trainer))
+    stage.cluster.api.delete(JOBS, search.namespace, "misplaced-prepare")
+    search.until_phase("Succeeded")
+    selector = pod_of(search, "-prepare")["spec"]["nodeSelector"]
+    assert selector == {"zone": "here", "pool": "gpu"}
 
 
 def test_a_running_search_that_comes_to_break_a_rule_starts_nothing_more(stage: Stage) -> None:
