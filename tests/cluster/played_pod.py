@@ -181,6 +181,21 @@ class PlayedPod:
             {"phase": "Pending"}, {"waiting": {"reason": reason, "message": message}}
         )
 
+    async def warn(self, reason: str, message: str) -> None:
+        """Say what hinders it in an event, as controllers and kubelets do."""
+        about = {"kind": "Pod", "name": self.name, "namespace": self.namespace}
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{self.name}."},
+            "involvedObject": {**about, "uid": self.document["metadata"]["uid"]},
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "lastTimestamp": _now(),
+        }
+        await self.calls.call("POST", f"api/v1/namespaces/{self.namespace}/events", event)
+
     async def _end(self, code: int, reason: str, status: Document, message: str = "") -> None:
         terminated = self._terminated or self._ended(code, reason, message)
         conditions = [

@@ -4,6 +4,7 @@ All searches of this module run at the same time. Policies of the API server sta
 vault and whoever cleans up Jobs.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +14,15 @@ import pytest
 from detnas.records.results import Outcome
 from tests.cluster.admission import Policy, change
 from tests.cluster.played_pod import PlayedPod
-from tests.cluster.scripts import exits, oom_killed, outlived
+from tests.cluster.pods import Script
+from tests.cluster.scripts import exits, oom_killed, outlived, succeeds
 from tests.operator.outcomes.stage import Search, Stage, in_order
 
 ROOMS = 1
 LOG = "epoch 1\nthe last words\n"
 SOON = 60.0
+SYNC_SECONDS = 12.0
+"""Longer than until the first look at what a pod waits for."""
 
 _NAME = "object.metadata.?labels['batch.kubernetes.io/job-name'].orValue('')"
 _PROXY = """[JSONPatch{op: "add", path: "/spec/containers/0",
@@ -95,7 +99,8 @@ def searches(stage: Stage) -> dict[str, Search]:
     stage.on("sealed-hanging-prepare", _vault_hangs)
     stage.on("brief-base", oom_killed(log=LOG))
     stage.on("forced-base", exits(1, log=LOG))
-    for name in ("proxied-well", "sealed-broken", "sealed-hanging", "brief", "forced"):
+    stage.on("syncing-prepare", _then(_secret_comes, succeeds(work=stage.trainer)))
+    for name in ("syncing", "proxied-well", "sealed-broken", "sealed-hanging", "brief", "forced"):
         found[name] = stage.begun(name, room=room)
     return found
 
@@ -172,6 +177,20 @@ def test_what_a_policy_gave_a_job_counts_once_its_result_is_kept(
     searches["brief"].until(lambda: searches["brief"].job("-prepare") is None, SOON)
 
 
+def test_a_secret_that_its_node_has_not_read_yet_is_waited_for(
+    searches: dict[str, Search],
+) -> None:
+    search = searches["syncing"].until_phase("Succeeded")
+    warned = [event["reason"] for event in search.events() if event["type"] == "Warning"]
+    assert warned == []
+
+
+async def _secret_comes(pod: PlayedPod) -> None:
+    words = "failed to sync secret cache: timed out waiting for the condition"
+    await pod.wait_for("CreateContainerConfigError", words)
+    await asyncio.sleep(SYNC_SECONDS)
+
+
 async def _vault_fails(pod: PlayedPod) -> None:
     ended = {"exitCode": 3, "reason": "Error", "message": "permission denied"}
     await pod.wait_for_init({"terminated": ended}, phase="Failed")
@@ -179,3 +198,11 @@ async def _vault_fails(pod: PlayedPod) -> None:
 
 async def _vault_hangs(pod: PlayedPod) -> None:
     await pod.wait_for_init({"running": {"startedAt": "2026-01-01T00:00:00Z"}})
+
+
+def _then(first: Script, second: Script) -> Script:
+    async def script(pod: PlayedPod) -> None:
+        await first(pod)
+        await second(pod)
+
+    return script

@@ -3,10 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.cluster.played_pod import PlayedPod
+from tests.cluster.played_pod import PlayedPod, condition
 from tests.operator.outcomes.obstacles import Stuck
 from tests.operator.outcomes.stage import ONE_PHASE
 
+MULTI_ATTACH = 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) other-0'
+CLAIMED = (
+    "0/3 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and "
+    "ReadWriteOncePod access mode."
+)
 SCHEDULER = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes"
 
 
@@ -40,6 +45,22 @@ async def _without_its_secret(pod: PlayedPod) -> None:
     (source,) = pod.container["envFrom"]
     words = f'secret "{source["secretRef"]["name"]}" not found'
     await pod.wait_for("CreateContainerConfigError", words)
+
+
+async def _without_its_volume(pod: PlayedPod) -> None:
+    """As the attach-detach controller and the kubelet tell it."""
+    await pod.wait_for("ContainerCreating", "")
+    await pod.calls.patch_status(pod.document, {"startTime": "2026-01-01T00:00:00Z"})
+    await pod.warn("FailedMount", "Unable to attach or mount volumes: unmounted volumes=[data]")
+    await pod.warn("FailedAttachVolume", MULTI_ATTACH)
+
+
+async def _on_a_dead_node(pod: PlayedPod) -> None:
+    """As the node lifecycle controller leaves a pod that tolerates every taint."""
+    await pod.run()
+    unready = condition("Ready", "False")
+    await pod.calls.patch_status(pod.document, {"conditions": [unready]})
+    await pod.warn("NodeNotReady", "Node is not ready")
 
 
 WAITS = {
@@ -84,6 +105,26 @@ WAITS = {
         "CredentialsMissing",
         ("lacks the credentials", "not found", "create the Secret", "with AWS_ACCESS_KEY_ID"),
         stuck=_without_its_secret,
+    ),
+    "no-volume": Wait(
+        "NotStarting",
+        ("job no-volume-prepare waits", "FailedAttachVolume: Multi-Attach error", "other-0"),
+        stuck=_without_its_volume,
+    ),
+    "no-node": Wait(
+        "NodeLost",
+        (
+            "node stand-in of pod",
+            "is not ready (NodeNotReady: Node is not ready)",
+            "out-of-service",
+        ),
+        stuck=_on_a_dead_node,
+    ),
+    "claimed": Wait(
+        "Unschedulable",
+        ("job claimed-t0000 waits", "fits no node", "ReadWriteOncePod", "free or add nodes"),
+        job="-t0000",
+        stuck=lambda pod: pod.unschedulable(CLAIMED),
     ),
     "refused": Wait(
         "AdmissionRefused",
