@@ -12,6 +12,9 @@ from detnas_operator.cluster.kinds import GROUP, KIND
 Object = dict[str, Any]
 
 
+SETTLED = "detnas.dev/settled"
+"""Annotation of a Job that has ended and whose result is kept: it may go."""
+
 _KEPT_METADATA = (
     "name",
     "namespace",
@@ -128,7 +131,7 @@ class ClusterCache:
         with self._lock:
             is_news = job["metadata"]["uid"] not in self._deleted
         self.drop_job(body)
-        if is_news and _has_failed(job):
+        if is_news and _has_failed(job) and SETTLED not in job["metadata"].get("annotations", {}):
             job["metadata"].setdefault(
                 "deletionTimestamp", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             )

@@ -17,7 +17,13 @@ from detnas_operator.cluster import (
     Refused,
     Unavailable,
 )
-from detnas_operator.cluster.cache import ClusterCache, SearchKey, owner_uid, slim_own_job
+from detnas_operator.cluster.cache import (
+    SETTLED,
+    ClusterCache,
+    SearchKey,
+    owner_uid,
+    slim_own_job,
+)
 from detnas_operator.job.ended_pods import with_ended
 from detnas_operator.job.labels import ENDED_PODS, SEARCH, TTL
 from detnas_operator.job.names import CONTAINER, purpose_of
@@ -144,8 +150,12 @@ class SearchJobs:
         Nothing waits for that: what fails is left to a later pass.
         """
         job = self.all().get(name, {"metadata": {"name": name}})
-        seconds = int((job["metadata"].get("annotations") or {}).get(TTL, seconds))
-        body = {"spec": {"ttlSecondsAfterFinished": seconds}}
+        given = str((job["metadata"].get("annotations") or {}).get(TTL, ""))
+        left = int(given) if given.isdecimal() else seconds  # others may have written anything
+        body: Object = {
+            "metadata": {"annotations": {SETTLED: "true"}},
+            "spec": {"ttlSecondsAfterFinished": left},
+        }
         try:
             self.cache.put_job(self.client.merge_patch("jobs", self.key.namespace, name, body))
         except NotFound:

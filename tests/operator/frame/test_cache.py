@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detnas_operator.cluster import Snapshot
-from detnas_operator.cluster.cache import ClusterCache, SearchKey, job_key
+from detnas_operator.cluster.cache import SETTLED, ClusterCache, SearchKey, job_key
 
 KEY = SearchKey("team", "r18")
 
@@ -232,6 +232,14 @@ def test_neither_a_job_that_did_not_fail_nor_one_that_we_deleted_stays() -> None
     cache.put_job(ours)
     cache.drop_job(ours)  # as after our own deletion
     cache.lose_job(ours)  # the watch tells of it
+    assert names(cache) == []
+
+
+def test_a_failure_whose_result_is_kept_goes_with_its_job() -> None:
+    cache, settled = ClusterCache(), failed("r18-t0001", 4)
+    settled["metadata"]["annotations"] = {SETTLED: "true"}
+    cache.put_job(settled)
+    cache.lose_job(settled)
     assert names(cache) == []
 
 

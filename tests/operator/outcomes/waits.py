@@ -122,7 +122,7 @@ WAITS = {
     ),
     "claimed": Wait(
         "Unschedulable",
-        ("job claimed-t0000 waits", "fits no node", "ReadWriteOncePod", "free or add nodes"),
+        ("job claimed-t0000 waits", "fits no node", "ReadWriteOncePod", "describe pvc data"),
         job="-t0000",
         stuck=lambda pod: pod.unschedulable(CLAIMED),
     ),
