@@ -36,7 +36,7 @@ _AFTER_A_FAILURE = 2.0
 RATE = 5.0
 """Requests a second, over all namespaces."""
 BURST = 40.0
-_FORGOTTEN_AFTER = 60.0
+_FORGOTTEN_AFTER = 120.0
 """Seconds since a pass last asked for a Job."""
 
 MOST_PODS = 2000

@@ -11,6 +11,9 @@ from detnas_operator.status.obstacles import PATIENCE_SECONDS
 POOL_POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10.0
 WAITING_SECONDS = 10.0
+LONGEST_WAITING_SECONDS = 40.0
+_SHARE_OF_WAIT = 0.1
+"""What has waited for long is looked at less often: ten minutes of waiting, one look in 40 s."""
 SUSPENDED_SECONDS = 60.0
 """Kueue's reasons change now and then; that it admits a Job shows in the Job itself at once."""
 STOPPING_SECONDS = 2.0
@@ -46,20 +49,27 @@ def when_again(
         return Again(WAITING_SECONDS)  # what another search does wakes nobody but itself
     if findings.troubles:
         return Again(TROUBLE_SECONDS, urgent=holds_pool)
+    # However many searches wait to be looked at: one whose heartbeat stands still loses its pool.
+    claim = [HEARTBEAT_SECONDS] if holds_pool else []
+    wishes = [*_wishes(findings, progress_seconds, now), *claim]
+    return Again(min(wishes, default=None), urgent=holds_pool)
+
+
+def _wishes(findings: Findings, progress_seconds: float, now: datetime) -> list[float]:
+    """Return after how many seconds each thing that does not come as an event asks for a look."""
     states = [job.state for job in findings.jobs.values() if not _is_left_alone(job, now)]
     wishes = [SUSPENDED_SECONDS] if len(states) < len(findings.jobs) else []
     if findings.pool_holder:
         wishes.append(POOL_POLL_SECONDS)
-    if holds_pool:
-        wishes.append(HEARTBEAT_SECONDS)
-    if findings.stopping or any(isinstance(state, Waiting) for state in states):
+    if findings.stopping:
         wishes.append(WAITING_SECONDS)
+    if any(isinstance(state, Waiting) for state in states):
+        wishes.append(_waiting_pause(findings, now))
     if any(_is_stopping(state) for state in states):
         wishes.append(STOPPING_SECONDS)
     if any(isinstance(state, Running) for state in states):
         wishes.append(progress_seconds)
-    # However many searches wait to be looked at: one whose heartbeat stands still loses its pool.
-    return Again(min(wishes, default=None), urgent=holds_pool)
+    return wishes
 
 
 def _is_left_alone(job: ActiveJob, now: datetime) -> bool:
@@ -70,3 +80,11 @@ def _is_left_alone(job: ActiveJob, now: datetime) -> bool:
 
 def _is_stopping(state: JobState) -> bool:
     return isinstance(state, Waiting) and state.reason is WaitingReason.STOPPING
+
+
+def _waiting_pause(findings: Findings, now: datetime) -> float:
+    """Seconds until waiting Jobs are looked at again; the one that waits shortest decides."""
+    jobs = findings.jobs.values()
+    since = [job.waiting_since for job in jobs if isinstance(job.state, Waiting)]
+    waited = min(((now - one).total_seconds() for one in since if one is not None), default=0.0)
+    return min(LONGEST_WAITING_SECONDS, max(WAITING_SECONDS, _SHARE_OF_WAIT * waited))

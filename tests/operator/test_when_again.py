@@ -1,0 +1,50 @@
+"""When a search is looked at again: the longer its Jobs wait, the less often."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from detnas.plan.stages import DueJob, Verb
+from detnas_operator.job.states import JobState, Running, Waiting, WaitingReason
+from detnas_operator.passes.when_again import when_again
+from detnas_operator.status.findings import ActiveJob, Findings
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+WAITS = Waiting(WaitingReason.UNSCHEDULABLE, "no node")
+RUNS = Running(NOW)
+
+
+def found(*jobs: tuple[JobState, float], suspended: bool = False) -> Findings:
+    """Jobs by their state and the seconds for which they have waited."""
+    return Findings(
+        generation=1,
+        jobs={
+            DueJob(Verb.EVALUATE, number): ActiveJob(
+                f"t{number}",
+                state,
+                waiting_since=NOW - timedelta(seconds=seconds),
+                suspended=suspended,
+            )
+            for number, (state, seconds) in enumerate(jobs)
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("findings", "after"),
+    [
+        (found((WAITS, 0)), 10),
+        (found((WAITS, 100)), 10),
+        (found((WAITS, 200)), 20),
+        (found((WAITS, 36_000)), 40),
+        (found((WAITS, 36_000), (WAITS, 5)), 10),
+        (found((WAITS, 36_000), (RUNS, 5)), 40),
+        (found((RUNS, 5)), 60),
+        (found((WAITS, 5), suspended=True), 10),
+        (found((WAITS, 36_000), suspended=True), 60),
+        (found(), None),
+    ],
+)
+def test_the_pause_grows_with_the_wait(findings: Findings, after: float | None) -> None:
+    again = when_again(findings, 0, holds_pool=False, progress_seconds=60, now=NOW)
+    assert again.after == after
