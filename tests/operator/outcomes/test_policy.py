@@ -58,7 +58,7 @@ OWN_JOBS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def priority(cluster: ControlPlane) -> None:
-    cluster.api.create(
+    cluster.api.apply(  # another module may run in between, and this begins again
         {
             "apiVersion": "scheduling.k8s.io/v1",
             "kind": "PriorityClass",
