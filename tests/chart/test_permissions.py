@@ -70,15 +70,17 @@ def test_cluster_wide_release_watches_everywhere_and_makes_jobs_where_it_was_tol
 ) -> None:
     values = {**ONE_TENANT, "clusterWide": True, "otherNamespaces": {"allowed": others}}
     objects = chart.render(values)
-    assert objects.kind("Role") == []
-    everywhere = objects.one("ClusterRoleBinding")
-    (there,) = objects.kind("RoleBinding")
+    everywhere, there = objects.one("ClusterRoleBinding"), objects.one("RoleBinding")
     assert there["metadata"]["namespace"] == "team-a"
     for binding, rights in ((everywhere, WATCHING), (there, WORKING)):
         assert binding["subjects"] == [OPERATOR]
-        assert binding["roleRef"]["kind"] == "ClusterRole"
-        role = objects.one("ClusterRole", binding["roleRef"]["name"])
+        role = objects.one(binding["roleRef"]["kind"], binding["roleRef"]["name"])
         assert granted(role["rules"]) == rights
+    unbound = {"detnas-system-detnas-jobs"} if others else set()
+    names = {role["metadata"]["name"] for role in objects.kind("ClusterRole")}
+    assert names - PEOPLE == {"detnas-system-detnas", *unbound}
+    for name in unbound:
+        assert granted(objects.one("ClusterRole", name)["rules"]) == WORKING
     assert objects.settings["namespaces"] == []
 
 

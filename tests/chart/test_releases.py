@@ -220,6 +220,26 @@ def test_upgrade_brings_the_new_definition(installed: Administrator, tmp_path: P
     assert "newer" in definition["spec"]["names"]["shortNames"]
 
 
+def test_rollback_brings_definition_rights_and_configuration_back(
+    installed: Administrator, tmp_path: Path
+) -> None:
+    newer = shutil.copytree(FOLDER, tmp_path / "detnas")
+    written = yaml.safe_load((newer / "files" / "crd.yaml").read_text())
+    written["spec"]["names"]["shortNames"].append("newer")
+    (newer / "files" / "crd.yaml").write_text(yaml.safe_dump(written))
+    installed.plane.api.create(manifest("kept"), TENANT)
+    installed.helm("upgrade", RELEASE, newer, values={**ONE_TENANT, "clusterWide": True})
+    operator = installed.plane.caller(NAMESPACE, "detnas")
+    wait_for_rights(operator, "team-b", WATCHING)
+    installed.helm("rollback", RELEASE)
+    definition = installed.definition()
+    assert definition
+    assert "newer" not in definition["spec"]["names"]["shortNames"]
+    wait_for_rights(operator, "team-b", {})
+    wait_for_rights(operator, TENANT)
+    assert installed.plane.api.get(SEARCHES, TENANT, "kept")
+
+
 def test_searches_outlive_the_release_and_are_found_by_the_next(
     installed: Administrator,
 ) -> None:
