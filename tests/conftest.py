@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.seaweed", "tests.cluster.fixtures"]
+pytest_plugins = ["tests.seaweed", "tests.cluster.fixtures", "tests.earlier_version"]
 
 # The same examples every time, and no time limit on a busy machine.
 settings.register_profile(

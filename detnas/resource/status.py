@@ -9,8 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from detnas.plan.stages import Phase
-from detnas.records.results import Outcome
 from detnas.resource.cut import AtMost, Number
 from detnas.schema import Count, Flag, Schema
 
@@ -34,12 +32,14 @@ Size = Annotated[str, AtMost(16)]
 ConditionType = Literal[
     "Accepted", "TeachersReady", "Searching", "Suspended", "Degraded", "Succeeded"
 ]
+"""Those there are. The definition takes any, as it does of phases and outcomes: one that is older
+than the operator would refuse the status."""
 
 
 class Condition(Schema):
     """One aspect of the search, in the shape of metav1.Condition."""
 
-    type: ConditionType = Field(description="Name of the aspect.")
+    type: Word = Field(description="Name of the aspect.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     observed_generation: Count = Field(0, description="Generation of the spec it speaks of.")
     last_transition_time: Time = Field(description="When status last changed.")
@@ -124,7 +124,7 @@ class FailedTrial(Schema):
     """A trial that failed of late."""
 
     trial: Count = Field(description="Number.")
-    outcome: Outcome = Field(description="How it ended.")
+    outcome: Size = Field(description="How it ended.")
     message: Annotated[str, AtMost(512)] = Field("", description="Why, for people.")
 
 
@@ -132,9 +132,7 @@ class ResourceStatus(Schema):
     """What the operator says of a search."""
 
     observed_generation: Count = Field(0, description="Generation of the spec this speaks of.")
-    phase: Phase | Literal["Pending", "Suspended"] = Field(
-        "Pending", description="Where the search is, in a word."
-    )
+    phase: Size = Field("Pending", description="Where the search is, in a word.")
     conditions: Annotated[tuple[Condition, ...], AtMost(8)] = Field(
         (), description="Every aspect; Degraded says why nothing happens."
     )

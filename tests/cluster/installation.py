@@ -54,25 +54,29 @@ class Installation:
 
 
 def render_chart(
-    helm: Path, namespace: str, values: Mapping[str, Any], release: str = "detnas"
+    helm: Path,
+    namespace: str,
+    values: Mapping[str, Any],
+    release: str = "detnas",
+    chart: Path = CHART,
 ) -> list[Document]:
     """The objects that `helm install` would make.
 
     Raises:
         AssertionError: with what helm says against the values.
     """
-    command: Command = [helm, "template", release, CHART, "--namespace", namespace, "--values", "-"]
+    command: Command = [helm, "template", release, chart, "--namespace", namespace, "--values", "-"]
     text = yaml.safe_dump(dict(values))
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
-def search_definition(helm: Path) -> Document:
+def search_definition(helm: Path, chart: Path = CHART) -> Document:
     """The CustomResourceDefinition of searches, as the chart has it."""
     storage = {"allowed": ["s3://unused"], "credentials": {"workloadIdentity": True}}
     values = {**IMAGES, "storage": storage}
-    rendered = render_chart(helm, "default", values)
+    rendered = render_chart(helm, "default", values, chart=chart)
     (found,) = [one for one in rendered if one["kind"] == "CustomResourceDefinition"]
     return found
 
@@ -83,14 +87,17 @@ def install(
     tenants: Sequence[str],
     values: Mapping[str, Any] | None = None,
     endpoint: str = "",
+    *,
+    chart: Path = CHART,
+    upgraded: Installation | None = None,
 ) -> Installation:
     """Install the chart into a new namespace, for searches in the namespaces `tenants`.
 
     `values` replace the chart's, whole sections at a time; `endpoint` is where operator and jobs
-    reach the S3 server, if not directly.
+    reach the S3 server, if not directly; `upgraded` is the release that this one replaces.
     """
-    namespace = f"detnas-{uuid.uuid4().hex[:8]}"
-    cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    namespace = upgraded.namespace if upgraded else f"detnas-{uuid.uuid4().hex[:8]}"
+    cluster.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     keys = {"accessKeyId": server.access_key, "secretAccessKey": server.secret_key}
     chosen: dict[str, Any] = {
         "crds": {"enabled": False},
@@ -104,7 +111,8 @@ def install(
         **(values or {}),
     }
     # Roles of the whole cluster are named after the release.
-    rendered = render_chart(cluster.binaries["helm"], namespace, chosen, release=namespace)
+    helm = cluster.binaries["helm"]
+    rendered = render_chart(helm, namespace, chosen, release=namespace, chart=chart)
     for document in rendered:
         hook = "helm.sh/hook" in document["metadata"].get("annotations", {})
         if document["kind"] in PROCESSLESS and not hook:

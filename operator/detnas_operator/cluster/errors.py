@@ -12,6 +12,7 @@ class ClusterError(UserError):
         status: the HTTP status, 0 where there was no answer.
         reason: the server's machine-readable reason (``AlreadyExists``, ``Forbidden``, …).
         retry_after: seconds the server asks to wait, or None.
+        fields: of the object that was sent, which the server finds at fault.
     """
 
     def __init__(
@@ -22,11 +23,13 @@ class ClusterError(UserError):
         status: int = 0,
         reason: str = "",
         retry_after: float | None = None,
+        fields: tuple[str, ...] = (),
     ) -> None:
         super().__init__(problem, remedy)
         self.status = status
         self.reason = reason
         self.retry_after = retry_after
+        self.fields = fields
 
 
 class NotFound(ClusterError):

@@ -40,7 +40,14 @@ def failure(answer: Answer, request: Request, what: str) -> ClusterError:
     kind = _class(answer.status, request.method, reason, status)
     problem = f"{what}: {words[:_WORDS] or 'no reason given'} ({answer.status})"
     after = _retry_after(answer.headers, status)
-    return kind(problem, remedy, status=answer.status, reason=reason, retry_after=after)
+    return kind(
+        problem,
+        remedy,
+        status=answer.status,
+        reason=reason,
+        retry_after=after,
+        fields=tuple(sorted(_causes(status, "field"))),
+    )
 
 
 _BY_CODE: Mapping[int, type[ClusterError]] = {

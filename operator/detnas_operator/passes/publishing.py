@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,12 +15,14 @@ from detnas_operator.cluster import (
     Conflict,
     KubernetesClient,
     NotFound,
+    Refused,
 )
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.job.names import job_name
 from detnas_operator.status.changes import is_worth_a_patch, merge_patch
 from detnas_operator.status.events import Event, event_body, events
 from detnas_operator.status.findings import Findings
+from detnas_operator.status.older_definition import Unfit, fitting, unfit
 from detnas_operator.status.resource_status import resource_status
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 _VERSIONS = 3
 """Versions of a search to which a status is written: its user may change it meanwhile."""
 _OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
+_UPDATE = "the installed definition is older than the operator; apply the chart's, and restart it"
 Object = dict[str, Any]
 
 
@@ -41,12 +44,14 @@ class Publisher:
         cache: learns what was written.
         metrics: learn it too.
         progress_seconds: what is only progress is written this often.
+        unfit: what the installed definition does not allow in a status, as far as is known.
     """
 
     client: KubernetesClient
     cache: ClusterCache
     metrics: Metrics
     progress_seconds: float
+    unfit: set[Unfit] = field(default_factory=set)
 
     def publish(self, resource: Object, findings: Findings, since_last: float) -> bool:
         """Bring the resource's status up to date; return whether something was written.
@@ -60,18 +65,32 @@ class Publisher:
             ClusterError: it could not be written.
         """
         before: Mapping[str, Any] = resource.get("status") or {}
-        after = resource_status(findings, before, datetime.now(UTC))
+        after = fitting(resource_status(findings, before, datetime.now(UTC)), self.unfit.copy())
         self._measure(resource, after)
         if not is_worth_a_patch(before, after, since_last, self.progress_seconds):
             return False
         # First the events: a pass that dies before it has written the status is made again from
         # the same version, and what it tells again has the same names.
         untold = self._tell(resource, events(before, after))
-        if not self._write(resource, merge_patch(before, after)):
+        if not self._write_fitting(resource, before, after):
             return False
         self._count_trials(before, after)
         self._tell(resource, untold)
         return True
+
+    def _write_fitting(
+        self, resource: Object, before: Mapping[str, Any], after: dict[str, Any]
+    ) -> bool:
+        """Write the status, without what an older definition refuses."""
+        try:
+            return self._write(resource, merge_patch(before, after))
+        except Refused as error:
+            found = unfit(after, error.fields)
+            if not found:
+                raise
+            self.unfit.update(found)
+            log.warning("%s; the status is shown without: %s", error, _UPDATE)
+            return self._write(resource, merge_patch(before, fitting(after, found)))
 
     def _write(self, resource: Object, status: dict[str, Any]) -> bool:
         """Patch the status; return whether the resource is still there.
