@@ -17,6 +17,7 @@ from detnas.errors import UserError
 from detnas.plan.data_facts import SplitFacts, split_facts
 from detnas.plan.fit import fit_warnings
 from detnas.plan.requests import SearchRequests
+from detnas.plan.unused_gpus import unused_gpus
 from detnas.runner.data_check import check_data
 from detnas.runner.opening import open_search
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
@@ -52,9 +53,9 @@ def validate(
         detnas validate search.yaml -o yaml     # the manifest with every default filled in
     """
     search = load_manifest(manifest)
-    missing = missing_files(search, manifest.parent)
-    if missing:
-        raise ManifestError(str(manifest), missing)
+    wrong = [*missing_files(search, manifest.parent), *unused_gpus(search.spec)]
+    if wrong:
+        raise ManifestError(str(manifest), wrong)
     _check_data(search, manifest)
     if output is Format.TABLE:
         _print_summary(search, manifest)

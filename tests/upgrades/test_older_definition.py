@@ -12,6 +12,7 @@ from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.connection import connect
 from detnas_operator.passes import publishing
 from detnas_operator.passes.publishing import Publisher
+from detnas_operator.status.resource_status import resource_status
 from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import SEARCHES, Document
 from tests.cluster.control_plane import ControlPlane
@@ -50,9 +51,6 @@ def of_a_later_version(*arguments: Any) -> dict[str, Any]:
     failures = [{"trial": 1, "outcome": "Evicted"}, {"trial": 2, "outcome": "Diverged"}]
     more = {"phase": "Validating", "spareHours": "1.0", "failures": failures}
     return {**status, **more, "conditions": [*status["conditions"], new]}
-
-
-resource_status = publishing.resource_status
 
 
 def test_what_an_older_definition_does_not_allow_is_left_out(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from detnas.plan.unused_gpus import unused_gpus
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
@@ -63,6 +64,9 @@ def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Re
     spec = manifest.spec
     if reason := _unseen_data(spec) or _unfetched_weights(spec) or _forbidden_priority(spec):
         return reason
+    # One that an earlier version accepted goes on: its status has a warning.
+    if not has_begun(resource) and (unused := unused_gpus(spec)):
+        return Reason("GPUsUnused", f"{'; '.join(map(str, unused))}, {APPLIED_AGAIN}")
     placed = _placed(resource, manifest, settings, tenant)
     violation = _violation(spec, settings.rules(namespace))
     if violation is None or isinstance(placed, Reason):

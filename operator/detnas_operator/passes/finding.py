@@ -7,6 +7,7 @@ from typing import Any
 
 from detnas.lifecycle.status import search_status
 from detnas.plan.stages import DueJob, Plan
+from detnas.plan.unused_gpus import unused_gpus
 from detnas.records.results import Outcome, PoolPhaseResult
 from detnas_operator.job.seen_pods import SeenPods
 from detnas_operator.job.state import JobState, Running, Waiting, WaitingReason
@@ -80,6 +81,7 @@ class Finding:
             pool_phases=(_trained(state.pool), len(memory.spec.teachers.phases)),
             pool_holder=(claim.other or "") if claim is not None and waits else "",
             troubles=(*troubles, *self._silent(active)),
+            warnings=tuple(map(str, unused_gpus(memory.spec))),
             gpu_seconds=gpu_seconds,
             forgiven=forgiven,
             lost_gpu_seconds=memory.lost_gpu_seconds,

@@ -22,7 +22,7 @@ from detnas_operator.status.obstacles import (
 Condition = Mapping[str, Any]
 
 WITH_WARNINGS = "AcceptedWithWarnings"
-"""The manifest does not fit the data, which the data check found; the search continues."""
+"""The manifest does not fit the data, or reserves GPUs for nothing; the search continues."""
 
 _LONGEST = 1000
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
@@ -109,9 +109,17 @@ def _accepted(findings: Findings, before: Condition) -> _Claim:
     if search is None and before.get("reason") == WITH_WARNINGS:
         return _Claim(True, Reason(WITH_WARNINGS, before["message"]))
     kept = f"all that is found is kept in {folder}"
-    if search is None or not search.warnings:
+    warnings = (*_warnings(findings), *(search.warnings if search else ()))
+    if not warnings:
         return _Claim(True, Reason("Accepted", kept))
-    return _Claim(True, Reason(WITH_WARNINGS, "; ".join([kept, *search.warnings])))
+    return _Claim(True, Reason(WITH_WARNINGS, "; ".join([kept, *warnings])))
+
+
+def _warnings(findings: Findings) -> tuple[str, ...]:
+    """What is to be said of a search that still runs."""
+    search = findings.search
+    over = search is not None and search.phase in (Phase.SUCCEEDED, Phase.FAILED)
+    return () if over else findings.warnings
 
 
 def _teachers_ready(findings: Findings, now: datetime) -> _Claim:

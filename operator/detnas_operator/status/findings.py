@@ -58,6 +58,7 @@ class Findings:
         pool_phases: how many phases are trained, and how many there are.
         pool_holder: who else trains the pool we wait for; empty when nobody.
         troubles: what keeps the pass from going on: the store is away, a Job is refused.
+        warnings: what the manifest asks for and should not; it keeps the search from nothing.
         gpu_seconds: GPU time used so far, over all jobs of the search.
         forgiven: number of trials whose failures no longer count towards halting.
         lost_gpu_seconds: those among them whose records are lost.
@@ -78,6 +79,7 @@ class Findings:
     pool_phases: tuple[int, int] = (0, 0)
     pool_holder: str = ""
     troubles: tuple[Reason, ...] = ()
+    warnings: tuple[str, ...] = ()
     gpu_seconds: float = 0.0
     forgiven: int = 0
     lost_gpu_seconds: float = 0.0

@@ -201,3 +201,12 @@ def test_annotations_with_a_byte_order_mark_are_read(manifest, monkeypatch, caps
     path = manifest.parent / "data" / "train.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert _run(monkeypatch, capsys, manifest)[2] == ""
+
+
+def test_gpus_that_training_would_not_use_are_refused(manifest, monkeypatch, capsys):
+    content = yaml.safe_load(manifest.read_text())
+    content["spec"]["evaluation"] = {"gpus": 4}
+    manifest.write_text(yaml.safe_dump(content))
+    code, _, err = _run(monkeypatch, capsys, manifest)
+    assert code == 2
+    assert "spec.evaluation.gpus: 4 GPUs are reserved and training uses 1" in err
