@@ -95,8 +95,8 @@ def searches_named(store: Store, namespace: str, name: str) -> list[str]:
 def record_search(store: Store, search: str, record: SearchRecord) -> SearchRecord:
     """Write `search.json`, or bring it up to date; return what stands there.
 
-    What was recorded first stays, but for the manifest and where the data lies: a search keeps
-    the image and the versions it began with.
+    What was recorded first stays, but for the manifest, where the data lies, and the UID of a
+    resource that was made anew: a search keeps the image and the versions it began with.
 
     Args:
         store: where the search lies.
@@ -109,7 +109,7 @@ def record_search(store: Store, search: str, record: SearchRecord) -> SearchReco
         create_record(store, key, record)
         return record
     before = parse_record(stored.data, f"{store.uri}/{key}", SearchRecord)
-    latest = {name: getattr(record, name) for name in ("manifest", "folder", "data")}
+    latest = {name: getattr(record, name) for name in ("uid", "manifest", "folder", "data")}
     now = before.model_copy(update=latest)
     if now == before:
         return before

@@ -55,8 +55,13 @@ def test_a_place_that_was_taken_away_is_named_and_nothing_is_begun_elsewhere() -
     assert "storage.allowed" in refused.message
 
 
+def test_a_restored_status_names_the_folder_of_the_resource_that_it_was_saved_from() -> None:
+    earlier = {"folder": f"{OLD}/mine/searches/one-76543210"}
+    assert placed(storage([NEW, OLD]), earlier) == Place(OLD, "mine")
+
+
 @pytest.mark.parametrize(
-    "folder", [f"{OLD}/mine/searches/one-76543210", f"{OLD}/{FOLDER}/x", "elsewhere", ""]
+    "folder", [f"{OLD}/mine/searches/two-76543210", f"{OLD}/{FOLDER}/x", "elsewhere", ""]
 )
 def test_a_folder_of_another_search_is_not_believed(folder: str) -> None:
     assert placed(storage([NEW, OLD]), {"folder": folder}) == Place(NEW, "mine")

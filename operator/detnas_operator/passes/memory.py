@@ -29,6 +29,7 @@ from detnas.store import Store
 from detnas.store.errors import StoreError
 from detnas_operator.job.seen_pods import SeenPods
 from detnas_operator.passes.admission import Admitted, with_current_settings
+from detnas_operator.passes.adopting import choose_folder
 from detnas_operator.passes.own_labels import OwnLabels
 from detnas_operator.passes.progress_reader import Heard
 from detnas_operator.passes.running_pods import RunningPods
@@ -182,11 +183,12 @@ def begin(
 
     Raises:
         StoreError: the store can not be used.
+        ObstacleError: a person must say whether it goes on with earlier data.
     """
     metadata = resource["metadata"]
-    folder = keys.search_folder(metadata["namespace"], metadata["name"], metadata["uid"])
-    before = load_search_record(store, folder)
     manifest = admitted.manifest
+    folder = choose_folder(resource, manifest, store)
+    before = load_search_record(store, folder)
     if before is not None:
         manifest = with_current_settings(before.manifest, manifest)
     requests = SearchRequests(
@@ -196,7 +198,8 @@ def begin(
         pools=admitted.pools,
         existing_pool=admitted.existing_pool,
     )
-    is_new = before is None or before.manifest != manifest
+    known = None if before is None else (before.manifest, before.uid)
+    is_new = known != (manifest, metadata["uid"])
     return SearchMemory(
         uid=metadata["uid"],
         generation=metadata["generation"],

@@ -1,5 +1,6 @@
 """Where a search lies: where it was accepted, whatever the settings say of new ones by now."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,10 +60,26 @@ def place(resource: dict[str, Any], spec: SearchSpec, settings: StorageSettings)
 
 def _accepted_root(resource: dict[str, Any]) -> str:
     """The root below which the folder lies that the status names; empty where it names none."""
+    return said_folder(resource)[0]
+
+
+def said_folder(resource: dict[str, Any]) -> tuple[str, str]:
+    """Return root and key of the folder that the status names; empty where it names none.
+
+    Only the operator writes the status, or whoever restores it: then the folder is that of an
+    earlier resource of this name.
+    """
     metadata = resource["metadata"]
-    own = keys.search_folder(metadata["namespace"], metadata["name"], metadata["uid"])
-    root, _, rest = _folder(resource).rpartition(f"/{own}")
-    return "" if rest else root
+    beginning = f"{keys.searches_folder(metadata['namespace'])}/{metadata['name']}-"
+    found = re.fullmatch(f"(.+)/({re.escape(beginning)}[0-9a-f]{{8}})", _folder(resource))
+    return (found[1], found[2]) if found else ("", "")
+
+
+def own_folder(resource: dict[str, Any]) -> str:
+    """Return the key of a search's folder, as far as the resource alone says it."""
+    metadata = resource["metadata"]
+    _, said = said_folder(resource)
+    return said or keys.search_folder(metadata["namespace"], metadata["name"], metadata["uid"])
 
 
 def _accepted_pools(resource: dict[str, Any], root: str) -> str:

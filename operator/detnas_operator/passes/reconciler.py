@@ -11,12 +11,12 @@ from typing import Any
 from detnas.errors import UserError
 from detnas.lifecycle.claim import PoolClaim
 from detnas.lifecycle.obstacle import ObstacleError
-from detnas.records import keys
 from detnas.store.errors import StoreError, StoreUnavailable
 from detnas_operator.cluster import ClusterError, KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.passes.admission import Admitted, admit
+from detnas_operator.passes.adopting import is_anothers
 from detnas_operator.passes.deletion import (
     Finalizing,
     has_finalizer,
@@ -27,6 +27,7 @@ from detnas_operator.passes.halting import Halting
 from detnas_operator.passes.lost_data import ACCEPT, DataLostError
 from detnas_operator.passes.memory import SearchMemory, begin, parse_time, seconds_since
 from detnas_operator.passes.pass_time import LONGEST_PASS, at_most
+from detnas_operator.passes.placing import own_folder
 from detnas_operator.passes.pod_lookup import PodLookup
 from detnas_operator.passes.progress_reader import ProgressReader
 from detnas_operator.passes.publishing import Publisher
@@ -271,7 +272,7 @@ class Reconciler:
 
     def _live_uid(self, namespace: str, name: str) -> str | None:
         resource = self._cache.search(SearchKey(namespace, name))
-        return None if resource is None else str(resource["metadata"]["uid"])
+        return None if resource is None else own_folder(resource).rpartition("-")[2]
 
     def _in_trouble(self, key: SearchKey, resource: Object, *troubles: Reason) -> Findings:
         memory = self._memories.get(key)
@@ -319,10 +320,13 @@ class Reconciler:
         if isinstance(admitted, Reason) or not wants_data_deleted(admitted.manifest.spec):
             finalizing.keep(resource, wanted=False)
             return Again()
-        metadata = resource["metadata"]
-        folder = keys.search_folder(key.namespace, key.name, metadata["uid"])
+        folder = own_folder(resource)
         try:
             store = self._stores.open(admitted.root, key.namespace)
+            if is_anothers(store, folder, resource["metadata"]["uid"]):
+                log.warning("%s is left: another resource goes on with it", folder)
+                finalizing.keep(resource, wanted=False)
+                return Again()
             if alive := finalizing.still_alive():
                 return self._await_pods(key, resource, alive)
             done = finalizing.delete_data(resource, store, folder)

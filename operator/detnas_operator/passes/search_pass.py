@@ -211,7 +211,9 @@ class SearchPass:
     @property
     def _claim(self) -> PoolClaim | None:
         key = self.jobs.key
-        holder = f"search {key.name} in namespace {key.namespace} ({self.jobs.uid[:8]})"
+        holder = (
+            f"search {key.name} in namespace {key.namespace} ({self.memory.requests.search[-8:]})"
+        )
         return self.memory.pool_claim(holder, self.clock)
 
     def _forgive(self) -> None:

@@ -1,0 +1,106 @@
+"""Whether a new resource goes on with the data of an earlier search of its name.
+
+One that is restored from a backup, or made again by a deployment tool, has another UID than the one
+that the data was written under. So has one that shall begin anew: where it is not clear, a person
+says which.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from detnas.lifecycle.obstacle import ObstacleError
+from detnas.lifecycle.record import load_search_record, searches_named
+from detnas.spec.manifest import DetNASSearch
+from detnas.store import Store
+from detnas.store.errors import CorruptRecord
+from detnas_operator.passes.admission import with_current_settings
+from detnas_operator.passes.placing import own_folder, said_folder
+
+Object = dict[str, Any]
+
+ADOPT = "detnas.dev/adopt"
+"""Annotation: the name of the folder with which a new resource goes on; ``none`` for a new one."""
+
+NONE = "none"
+
+
+def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str:
+    """Return the key of a search's folder; one that has begun keeps its own.
+
+    Args:
+        resource: the custom resource as the API serves it.
+        manifest: what it asks for, defaults filled in.
+        store: where it lies.
+
+    Raises:
+        ObstacleError: a person must say whether it goes on with the data of an earlier search.
+    """
+    own, (_, said) = own_folder(resource), said_folder(resource)
+    if said or load_search_record(store, own) is not None:
+        return own
+    metadata = resource["metadata"]
+    wanted = str((metadata.get("annotations") or {}).get(ADOPT, ""))
+    if wanted == NONE:
+        return own
+    named = searches_named(store, metadata["namespace"], metadata["name"])
+    if wanted:
+        return _adopted(wanted, named, store)
+    earlier = list(_worth_keeping(named, manifest, store))
+    if not earlier:
+        return own
+    one = earlier[0][0].rpartition("/")[2]
+    found = ", ".join(
+        f"{store.uri}/{folder} ({count} finished trials)" for folder, count in earlier
+    )
+    raise ObstacleError(
+        "EarlierData",
+        f"an earlier search of this name with the same spec left its data: {found}",
+        f"kubectl annotate detnas {metadata['name']} --namespace {metadata['namespace']} "
+        f"{ADOPT}={one} to go on with it, or {ADOPT}={NONE} to begin anew",
+    )
+
+
+def _adopted(wanted: str, named: list[str], store: Store) -> str:
+    for folder in named:
+        if wanted in (folder.rpartition("/")[2], f"{store.uri}/{folder}"):
+            return folder
+    there = ", ".join(folder.rpartition("/")[2] for folder in named) or "there is none"
+    raise ObstacleError(
+        "EarlierData",
+        f"the annotation {ADOPT} is {wanted!r:.200}, which is no folder of a search of this name",
+        f"name one of them ({there}), or {NONE} to begin anew",
+    )
+
+
+def _worth_keeping(
+    named: list[str], manifest: DetNASSearch, store: Store
+) -> Iterator[tuple[str, int]]:
+    """Yield earlier searches that were asked the same and have finished trials, and how many."""
+    for folder in named:
+        record = load_search_record(store, folder)
+        if record is None or not _asks_the_same(record.manifest, manifest):
+            continue
+        prefix = f"{folder}/trials/"
+        names = (key.removeprefix(prefix) for key in store.list(prefix))
+        if trials := sum(name.partition("/")[2] == "result.json" for name in names):
+            yield folder, trials
+
+
+def _asks_the_same(before: DetNASSearch, now: DetNASSearch) -> bool:
+    same_data = before.spec.dataset == now.spec.dataset
+    return same_data and with_current_settings(before, now).spec == now.spec
+
+
+def is_anothers(store: Store, folder: str, uid: str) -> bool:
+    """Whether a folder's record names another resource: in another cluster, it may go on with it.
+
+    Args:
+        store: where it lies.
+        folder: key of the search's folder.
+        uid: of the resource that is asked for.
+    """
+    try:
+        record = load_search_record(store, folder)
+    except CorruptRecord:
+        return False
+    return record is not None and record.uid != uid
