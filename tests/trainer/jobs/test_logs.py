@@ -4,6 +4,8 @@ import logging
 
 import pytest
 
+from detnas.records.progress import Progress
+from detnas.store.artifacts import load_record
 from detnas.store.directory import DirectoryStore
 from detnas.store.errors import StoreUnavailable
 from detnas_trainer import jobs
@@ -80,6 +82,13 @@ def test_a_log_that_can_not_be_kept_changes_nothing(
     monkeypatch.setattr(DirectoryStore, "put", refusing)
     assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=training(0)))) == 0
     assert "log not kept: the store is away" in capsys.readouterr().err
+
+
+def test_a_job_is_heard_of_before_it_has_done_any_step(workplace: Workplace) -> None:
+    assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=training(0)))) == 0
+    said = load_record(workplace.store, f"{KEY}/attempts/1/progress.json", Progress)
+    assert said is not None
+    assert (said.activity, said.total, said.heartbeat) == ("starting", 0, 10)
 
 
 def test_of_a_long_log_the_end_is_kept() -> None:
