@@ -21,6 +21,7 @@ class Beating:
 
     def __init__(self, stage: Stage) -> None:
         self.beats, self.ends = threading.Event(), threading.Event()
+        self.has_beaten = threading.Event()
         self.beats.set()
         self._trainer = stage.trainer
 
@@ -47,6 +48,7 @@ class Beating:
             heartbeat=1,
         )
         put_record(store, f"{keys.attempt_folder(request.key, 1)}/progress.json", progress)
+        self.has_beaten.set()
 
 
 def test_a_silent_trainer_is_reported_and_recovers(stage: Stage) -> None:
@@ -56,6 +58,8 @@ def test_a_silent_trainer_is_reported_and_recovers(stage: Stage) -> None:
     other, search = stage.begun("steady", trials=1), stage.begun("quiet", trials=1)
     for one in (other, search):
         one.until_runs("-t0000")
+    for trainer in (quiet, steady):
+        assert trainer.has_beaten.wait(PATIENCE), "one that never beats is given longer"
     quiet.beats.clear()
 
     search.until(lambda: search.says("Degraded", "True", "NoProgress"), PATIENCE)
