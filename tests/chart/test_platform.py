@@ -83,15 +83,25 @@ def test_openshift_is_asked_for_no_user_and_no_group(chart: Chart, tmp_path: Pat
             assert security["seccompProfile"] == {"type": "RuntimeDefault"}
 
 
+def test_a_number_that_is_taken_away_is_the_platforms(chart: Chart, tmp_path: Path) -> None:
+    values = {
+        **ONE_TENANT,
+        "jobs": {"podSecurityContext": {"fsGroup": None, "runAsUser": 1000680000}},
+    }
+    security = pod(job(chart, values, tmp_path))["securityContext"]
+    assert "fsGroup" not in security
+    assert (security["runAsUser"], security["runAsGroup"]) == (1000680000, 65532)
+
+
 def test_files_on_nfs_are_read_by_further_groups(chart: Chart, tmp_path: Path) -> None:
     (tenant,) = ONE_TENANT["namespaces"]
     values = {
         **SMALLEST,
-        "namespaces": [{**tenant, "supplementalGroups": [5001, 5000]}],
+        "namespaces": [{**tenant, "supplementalGroups": [1000680000, 5000]}],
         "jobs": {"podSecurityContext": {"supplementalGroups": [5000]}},
     }
     security = pod(job(chart, values, tmp_path))["securityContext"]
-    assert security["supplementalGroups"] == [5000, 5001]
+    assert security["supplementalGroups"] == [5000, 1000680000]
     assert security["runAsUser"] == 65532
     plain = pod(job(chart, ONE_TENANT, tmp_path))["securityContext"]
     assert "supplementalGroups" not in plain

@@ -45,7 +45,7 @@ jobs:
   {{- $identity := $values.jobs.podSecurityContext }}
   podSecurityContext:
     {{- range $name := list "runAsUser" "runAsGroup" "fsGroup" }}
-    {{ $name }}: {{ if $values.openshift }}null{{ else }}{{ get $identity $name | toJson }}{{ end }}
+    {{ $name }}: {{ if or $values.openshift (not (get $identity $name)) }}null{{ else }}{{ get $identity $name | int64 }}{{ end }}
     {{- end }}
     supplementalGroups: {{ default list $identity.supplementalGroups | toJson }}
   policy: {{ toJson $values.jobs.policy }}
