@@ -21,6 +21,9 @@ tenants:
     {{- with .policy }}
     policy: {{ toJson . }}
     {{- end }}
+    {{- with .dataCache }}
+    dataCache: {{ toJson . }}
+    {{- end }}
   {{- end }}
   {{- if $values.otherNamespaces.allowed }}
   - namespace: "*"
@@ -49,6 +52,7 @@ jobs:
     {{- end }}
     supplementalGroups: {{ default list $identity.supplementalGroups | toJson }}
   policy: {{ toJson $values.jobs.policy }}
+  dataCache: {{ toJson $values.jobs.dataCache }}
 workers: {{ $values.workers | int64 }}
 resyncSeconds: {{ $values.resyncSeconds | int64 }}
 progressSeconds: {{ $values.progressSeconds | int64 }}

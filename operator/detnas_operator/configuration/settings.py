@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 from detnas.errors import UserError
 from detnas.schema import Schema
 from detnas.spec.explain import Problem, explain
+from detnas.spec.job_fields import Bytes
 from detnas.spec.patterns import NAMESPACE
 from detnas_operator.configuration.job_policy import ALL, JobPolicy, Rules, rules_of
 from detnas_operator.configuration.s3_location import S3Location
@@ -21,6 +22,8 @@ OWN_VARIABLES = frozenset(
     {
         "HOME",
         "DETNAS_CACHE",
+        "DETNAS_DATA_CACHE",
+        "DETNAS_DATA_CACHE_BYTES",
         "DETNAS_KEEP_LOG",
         "DETNAS_STOP_SECONDS",
         "DETNAS_TERMINATION_LOG",
@@ -93,6 +96,26 @@ class TrainerImage(Schema):
     image_pull_secrets: tuple[ObjectName, ...] = ()
 
 
+class DataCache(Schema):
+    """Where copies of data sets from S3 outlive a pod; nowhere by default.
+
+    Attributes:
+        claim: a PersistentVolumeClaim in each namespace, which many pods may mount.
+        host_path: a folder of each node; pods of a namespace see its folder ``<namespace>`` only.
+        size: that all copies in it may have together.
+    """
+
+    claim: OptionalName = ""
+    host_path: Annotated[str, _form(r"((/[-_A-Za-z0-9][-._A-Za-z0-9]*)+)?", "write /a/folder")] = ""
+    size: Bytes = "200Gi"
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "DataCache":
+        if self.claim and self.host_path:
+            raise ValueError("dataCache: give either claim or hostPath, not both")
+        return self
+
+
 class Tenant(Schema):
     """A namespace whose searches are run, and as whom.
 
@@ -103,6 +126,7 @@ class Tenant(Schema):
             where the service account stands for a workload identity.
         supplemental_groups: further groups of the pods, such as of files on NFS.
         policy: what is decided of its Jobs; where it says nothing, ``jobs.policy`` holds.
+        data_cache: of its Jobs; none for ``jobs.dataCache``.
     """
 
     namespace: AnyNamespace
@@ -110,6 +134,7 @@ class Tenant(Schema):
     credentials_secret: OptionalName = ""
     supplemental_groups: Groups = ()
     policy: JobPolicy = JobPolicy()
+    data_cache: DataCache | None = None
 
 
 class CaBundle(Schema):
@@ -198,6 +223,7 @@ class JobSettings(Schema):
         env: variables for every Job, such as a proxy's.
         pod_security_context: as whom the pods run.
         policy: what is decided of the Jobs of all namespaces.
+        data_cache: where copies of data sets outlive a pod.
     """
 
     ttl_seconds: Annotated[int, Field(ge=0, strict=True)] = 3600
@@ -207,6 +233,7 @@ class JobSettings(Schema):
     env: dict[str, str] = {}
     pod_security_context: PodIdentity = PodIdentity()
     policy: JobPolicy = JobPolicy()
+    data_cache: DataCache = DataCache()
 
     @field_validator("env")
     @classmethod

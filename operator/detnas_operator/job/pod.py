@@ -7,6 +7,7 @@ from detnas.schema import Schema
 from detnas.spec.affinity import TopologySpread
 from detnas.spec.job_fields import JobFields, Resources
 from detnas_operator.configuration.settings import CaBundle, OperatorSettings, Tenant
+from detnas_operator.job.data_cache import add_data_cache
 from detnas_operator.job.environment import CACHE, credentials, environment
 from detnas_operator.job.labels import (
     SEARCH,
@@ -55,6 +56,7 @@ def pod_template(
         "volumes": _volumes(order, fields, settings.storage.ca_bundle),
         **_placement(order, fields),
     }
+    add_data_cache(spec, order, settings, tenant)
     secrets = dict.fromkeys((*settings.trainer.image_pull_secrets, *jobs.image_pull_secrets))
     if secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in secrets]

@@ -6,6 +6,7 @@ each must be a key that some store could hold, which none that leaves its folder
 """
 
 import hashlib
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -52,9 +53,19 @@ class DataFetcher:
         location: what lies where below it.
         folder: for the copies, under the same names.
         watch: is told how far it is, from the thread that called.
+        sizes: bytes of images by their keys, as far as they are known: the store is not asked for
+            one that is here in that size.
     """
 
-    def __init__(self, store: Store, location: DataLocation, folder: Path, watch: Watch) -> None:
+    def __init__(
+        self,
+        store: Store,
+        location: DataLocation,
+        folder: Path,
+        watch: Watch,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        self._sizes = sizes or {}
         self._store = store
         self._location = location
         self._folder = folder
@@ -77,7 +88,10 @@ class DataFetcher:
         self._watch(0, 0)
         for _ in _in_parallel(lambda split: self._annotations(split, digests.get(split)), splits):
             self._watch(0, 0)
-        return self._images([key for split in splits for key in self._image_keys(split)])
+        keys = [key for split in splits for key in self._image_keys(split)]
+        if self._sizes:
+            secrets.SystemRandom().shuffle(keys)  # others may fill the folder at the same time
+        return self._images(keys)
 
     def _annotations(self, split: Split, digest: str | None) -> str | None:
         name = _file(self._location, split)
@@ -110,7 +124,7 @@ class DataFetcher:
         path = self._folder / key
         with os_errors(path):
             names = unicode_forms(key)
-            if path.is_file() and path.stat().st_size in map(self._store.size, names):
+            if path.is_file() and path.stat().st_size in self._right_sizes(key, names):
                 return None
             stored = next(filter(None, map(self._store.get, names)), None)
             if stored is None:
@@ -122,6 +136,15 @@ class DataFetcher:
                 file.flush()  # no wait for the disk: what a power cut shortens is fetched again
                 Path(file.name).replace(path)
         return None
+
+    def _right_sizes(self, key: str, names: Iterable[str]) -> Iterable[int | None]:
+        known = self._sizes.get(key)
+        return map(self._store.size, names) if known is None else (known,)
+
+
+def image_key(location: DataLocation, split: Split, name: str) -> str:
+    """Return the key of an image that a split's annotations name."""
+    return f"{_prefix(location, split)}{name}"
 
 
 def _file(location: DataLocation, split: Split) -> str:

@@ -1,14 +1,20 @@
 """A job's data set on this machine, wherever the request says it lies."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from detnas.data_identity import data_changed
+from detnas.data_identity import DataChangedError, data_changed, load_listing
+from detnas.records.data_listing import DataListing
+from detnas.records.settings import DataLocation
 from detnas.store import open_store
 from detnas.store.cache import default_cache_folder
 from detnas_trainer.data.annotations import DataError
-from detnas_trainer.data.fetching import DataFetcher, Split, folder_of, lies_in_store
+from detnas_trainer.data.data_cache import data_cache
+from detnas_trainer.data.fetching import DataFetcher, Split, folder_of, image_key, lies_in_store
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.unchanged_data import SINCE, UnchangedData
 from detnas_trainer.jobs.watcher import Watcher
@@ -30,12 +36,18 @@ def bring_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> list[str]:
     location = job.request.data
     if not lies_in_store(location):
         return []
-    folder = folder_of(location, default_cache_folder())
+    return _fetch(job, splits, folder_of(location, default_cache_folder()), {})
+
+
+def _fetch(
+    job: Job[Any], splits: Sequence[Split], folder: Path, sizes: Mapping[str, int]
+) -> list[str]:
+    location = job.request.data
     known = dict(zip(BOTH, getattr(job.request, "annotations", ()), strict=False))
     with job.activity("fetching"):
         watcher = Watcher(job, "fetching data")
-        fetcher = DataFetcher(open_store(location.root), location, folder, watcher.told)
-        missing = fetcher.fetch(splits, known)
+        store = open_store(location.root)
+        missing = DataFetcher(store, location, folder, watcher.told, sizes).fetch(splits, known)
     log.info("data set %s is in %s", location.root, folder)
     here = job.request.model_copy(
         update={"data": location.model_copy(update={"root": str(folder)})}
@@ -47,13 +59,16 @@ def bring_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> list[str]:
 def bring_same_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
     """The same, for a job that must see what the prepare job saw.
 
-    From here on the job can ask whether the data is still the same.
+    From here on the job can ask whether the data is still the same. A copy that outlives the pod
+    is used where there is a place for one; one that is damaged is left aside.
 
     Raises:
         DataChangedError: it is not.
         StoreError: the store does not serve it.
         Interrupted: as above.
     """
+    if _brought_to_cache(job, splits):
+        return
     root = job.request.data.root
     try:
         missing = bring_data(job, splits)
@@ -62,6 +77,64 @@ def bring_same_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
     if missing:
         count = f"({len(missing)}, first {root}/{missing[0]})"
         raise data_changed([f"annotated pictures are gone {count}"], SINCE)
+    _check(job, splits, root)
+
+
+def _check(job: Job[Any], splits: Sequence[Split], root: str) -> None:
     unchanged = UnchangedData(job, splits, root)
     unchanged.check()
     job.check_data_again = unchanged.check_again
+
+
+def _brought_to_cache(job: Job[Any], splits: Sequence[Split]) -> bool:
+    """Whether the job reads a copy that outlives the pod; if not, its request is as it was."""
+    asked = job.folder
+    kept = _kept_copy(job) if lies_in_store(job.request.data) else None
+    if kept is None:
+        return False
+    folder, sizes = kept
+    try:
+        missing = _fetch(job, splits, folder, sizes)
+        if not missing:
+            _check(job, splits, asked.request.data.root)
+            return True
+        log.warning("%s lacks %s: data is fetched anew", folder, missing[0])
+    except (DataChangedError, DataError) as error:
+        log.warning("%s is not what the search was prepared with: %s", folder, error)
+    job.folder = asked
+    return False
+
+
+def _kept_copy(job: Job[Any]) -> tuple[Path, dict[str, int]] | None:
+    """Return the folder of a copy that outlives the pod, and the sizes of its images."""
+    cache = data_cache()
+    listing = load_listing(job.folder.store, job.request.pictures) if cache else None
+    if cache is None or listing is None:
+        return None
+    sizes = _sizes(job.request.data, listing)
+    try:
+        folder = job.held.enter_context(cache.use(_name(job), sum(sizes.values())))
+    except OSError as error:
+        log.warning("the data cache cannot be used: %s", error)
+        return None
+    if folder is None:
+        log.warning("the data cache has no room: copies in use fill it, or it is too small")
+        return None
+    return folder, sizes
+
+
+def _sizes(location: DataLocation, listing: DataListing) -> dict[str, int]:
+    splits = {"train": listing.train, "val": listing.val}
+    return {
+        image_key(location, split, name): size
+        for split in BOTH
+        for name, (size, _) in splits[split].items()
+    }
+
+
+def _name(job: Job[Any]) -> str:
+    """The same for jobs that read the same data from the same place."""
+    request = job.request
+    location = request.data.model_dump(mode="json", exclude={"horizontal_flip"})
+    content = [location, request.annotations, request.pictures.sha256]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -55,6 +55,7 @@ class Job(Generic[R]):
         reporter: tells people where it is.
         scratch: local folder that goes with the process.
         workload: what is left to do, for the estimate.
+        held: what the job uses to its end.
         check_data_again: raises DataChangedError where the data set has changed since the job
             opened it.
     """
@@ -70,6 +71,7 @@ class Job(Generic[R]):
     workload: Workload = field(default_factory=Workload)
     clock: Callable[[], float] = time.monotonic
     check_data_again: Callable[[], None] = lambda: None
+    held: ExitStack = field(default_factory=ExitStack)
 
     @property
     def request(self) -> R:
@@ -125,7 +127,7 @@ def opened_job(folder: JobFolder[R]) -> Iterator[Job[R]]:
     clock = time.monotonic
     interruption = Interruption()
     interval = float(os.environ.get("DETNAS_CHECKPOINT_SECONDS", "60"))
-    with scratch_folder() as scratch, interruption.on_sigterm():
+    with scratch_folder() as scratch, interruption.on_sigterm(), ExitStack() as held:
         activities = Activities(clock)
         checkpoints = Checkpoints(folder.store, folder.key, scratch, clock, interval)
         checkpoint = checkpoints.newest()
@@ -147,4 +149,5 @@ def opened_job(folder: JobFolder[R]) -> Iterator[Job[R]]:
                 interruption,
                 reporter,
                 scratch,
+                held=held,
             )

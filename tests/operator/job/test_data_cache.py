@@ -1,0 +1,66 @@
+"""The cache of data sets that outlives a pod: the administrator's choice alone."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from detnas.plan.stages import Verb
+from detnas_operator.configuration.settings import DataCache, JobSettings, Tenant
+from detnas_operator.job.data_cache import add_data_cache
+from tests.operator.job.orders import SETTINGS, TENANT, order
+
+S3 = {"dataset": {"source": {"s3": "s3://data/coco"}, "train": "t.json", "val": "v.json"}}
+
+
+def added(cache: dict[str, Any], spec: dict[str, Any], own: Any = None) -> dict[str, Any]:
+    settings = SETTINGS.model_copy(update={"jobs": JobSettings(data_cache=DataCache(**cache))})
+    tenant: Tenant = TENANT.model_copy(update={"data_cache": own})
+    pod: dict[str, Any] = {"volumes": [], "containers": [{"env": [], "volumeMounts": []}]}
+    add_data_cache(pod, order(Verb.EVALUATE, spec), settings, tenant)
+    return pod
+
+
+def test_a_claim_is_mounted_with_its_size() -> None:
+    pod = added({"claim": "coco", "size": "2Ki"}, S3)
+    assert pod["volumes"] == [
+        {"name": "data-cache", "persistentVolumeClaim": {"claimName": "coco"}}
+    ]
+    (container,) = pod["containers"]
+    assert container["volumeMounts"] == [{"name": "data-cache", "mountPath": "/data-cache"}]
+    assert {one["name"]: one["value"] for one in container["env"]} == {
+        "DETNAS_DATA_CACHE": "/data-cache",
+        "DETNAS_DATA_CACHE_BYTES": "2048",
+    }
+
+
+def test_of_a_nodes_folder_a_namespace_sees_its_own() -> None:
+    (volume,) = added({"host_path": "/var/detnas"}, S3)["volumes"]
+    path = f"/var/detnas/{order(Verb.EVALUATE, S3).owner.namespace}"
+    assert volume["hostPath"] == {"path": path, "type": "Directory"}
+
+
+def test_a_namespace_may_have_its_own_or_none() -> None:
+    (volume,) = added({"claim": "all"}, S3, DataCache(claim="own"))["volumes"]
+    assert volume["persistentVolumeClaim"] == {"claimName": "own"}
+    assert added({"claim": "all"}, S3, DataCache())["volumes"] == []
+
+
+def test_without_one_or_without_s3_a_pod_is_as_before() -> None:
+    assert added({}, S3)["volumes"] == []
+    assert added({"claim": "coco"}, {})["volumes"] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"claim": "a", "host_path": "/b"},
+        {"host_path": "relative"},
+        {"host_path": "/var/../etc"},
+        {"host_path": "/.."},
+        {"size": "much"},
+    ],
+)
+def test_what_is_no_place_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        DataCache(**wrong)
