@@ -81,7 +81,7 @@ def test_readme_builds_and_pushes_it_and_the_chart_asks_for_the_same(name: str) 
 
 @pytest.mark.parametrize(
     ("extra", "there", "not_there"),
-    [("operator", "kopf", "torch"), ("trainer", "torch", "kopf")],
+    [("operator", "kubernetes", "torch"), ("trainer", "torch", "kubernetes")],
 )
 def test_an_image_holds_what_it_needs_and_not_the_others_packages(
     extra: str, there: str, not_there: str

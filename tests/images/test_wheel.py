@@ -15,7 +15,7 @@ from tests.images.test_dockerfiles import BUILD_WHEEL
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "examples" / "digits" / "search-cluster.yaml"
-NOT_NEEDED = ("torch", "mmdet", "kopf", "kubernetes", "plotly", "jinja2")
+NOT_NEEDED = ("torch", "mmdet", "aiohttp", "kubernetes", "plotly", "jinja2")
 
 
 @pytest.fixture

@@ -36,8 +36,22 @@ _KEPT_JOB_SPEC = (
     "ttlSecondsAfterFinished",
     "activeDeadlineSeconds",
 )
-_KEPT_PREFIXES = ("app.kubernetes.io/", "detnas.dev/", "kueue.x-k8s.io/")
-"""Of labels and annotations: others' are of any size, and nobody here reads them."""
+_KEPT_LABELS = frozenset(
+    {
+        "app.kubernetes.io/managed-by",
+        "app.kubernetes.io/name",
+        "detnas.dev/number",
+        "detnas.dev/search",
+        "detnas.dev/verb",
+        "kueue.x-k8s.io/queue-name",
+    }
+)
+_KEPT_ANNOTATIONS = frozenset({"detnas.dev/accept-data-loss"})
+"""That are read here: whoever may write objects could fill our memory with any other."""
+_LONGEST_KEPT = 1024
+"""Characters of an annotation; nothing that is read here is longer."""
+_MOST_FINALIZERS = 20
+"""That are kept of a Job, where they are only named."""
 _REMEMBERED_DELETIONS = 20_000
 
 
@@ -265,9 +279,13 @@ def slim_search(body: Object) -> Object:
 
 def slim_job(body: Object) -> Object:
     """Return what is kept of a Job: its pod template, most of its size, goes."""
-    spec = body.get("spec") or {}
+    spec, metadata = body.get("spec") or {}, _slim_metadata(body)
+    if "finalizers" in metadata:
+        metadata["finalizers"] = metadata["finalizers"][:_MOST_FINALIZERS]
+    if owners := metadata.get("ownerReferences"):
+        metadata["ownerReferences"] = [one for one in owners if one.get("controller")]
     return {
-        "metadata": _slim_metadata(body),
+        "metadata": metadata,
         "spec": {field: spec[field] for field in _KEPT_JOB_SPEC if field in spec},
         "status": body.get("status") or {},
     }
@@ -281,9 +299,9 @@ def slim_own_job(body: Object) -> Object | None:
 def _slim_metadata(body: Object) -> Object:
     metadata = body["metadata"]
     slim = {field: metadata[field] for field in _KEPT_METADATA if field in metadata}
-    for field in ("labels", "annotations"):
+    for field, kept in (("labels", _KEPT_LABELS), ("annotations", _KEPT_ANNOTATIONS)):
         if found := slim.get(field):
-            slim[field] = {k: v for k, v in found.items() if k.startswith(_KEPT_PREFIXES)}
+            slim[field] = {k: found[k][:_LONGEST_KEPT] for k in kept & found.keys()}
     return slim
 
 

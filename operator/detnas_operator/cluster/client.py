@@ -15,6 +15,8 @@ OnWrite = Callable[[str, str, str], None]
 """Called after every write with verb, kind and outcome (``"ok"`` or the error's class)."""
 
 PAGE = 500
+PAGE_BYTES = 16 << 20
+"""Of a page of whole objects: a thousand may have 250 MB of annotations."""
 LOG_READ = 1 << 20
 """Bytes of a log that are read before its end is cut out: the API cuts at the wrong end."""
 
@@ -96,7 +98,7 @@ class KubernetesClient:
         """
         items: list[Object] = []
         version = ""
-        for page in self._pages(kind, namespace, selector, PAGE):
+        for page in self._pages(kind, namespace, selector, PAGE, most_bytes=PAGE_BYTES):
             kept = map(slim, page.items) if slim else page.items
             items.extend(one for one in kept if one is not None)
             version = page.resource_version

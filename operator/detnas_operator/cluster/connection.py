@@ -68,7 +68,7 @@ class Connection:
     def __init__(self, configuration: Any) -> None:
         self.configuration = configuration
         self._pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
-        self._server = str(configuration.host).rstrip("/")
+        self.server = str(configuration.host).rstrip("/")
         self._timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
 
     def send(self, request: Request) -> Answer:
@@ -82,9 +82,9 @@ class Connection:
         try:
             response = self._pool.request(
                 request.method,
-                f"{self._server}{request.target}",
+                f"{self.server}{request.target}",
                 body=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
-                headers=self._headers(request.content_type),
+                headers=self.headers(request.content_type),
                 timeout=self._timeout,
                 retries=False,
                 preload_content=False,
@@ -93,7 +93,7 @@ class Connection:
         except urllib3.exceptions.HTTPError as error:
             # Where one idle connection was cut off in silence, the others were, too.
             self._pool.clear()
-            problem = f"no answer from the API server at {self._server} ({error})"
+            problem = f"no answer from the API server at {self.server} ({error})"
             raise Unavailable(problem, "check the network and that it runs") from error
         return Answer(response.status, response.headers, data)
 
@@ -117,7 +117,8 @@ class Connection:
         """Close every pooled connection."""
         self._pool.clear()
 
-    def _headers(self, content_type: str) -> dict[str, str]:
+    def headers(self, content_type: str) -> dict[str, str]:
+        """Return the headers of a request, credentials among them."""
         headers = {
             "Accept": "application/json",
             "Content-Type": content_type,

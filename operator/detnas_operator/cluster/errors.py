@@ -56,6 +56,10 @@ class Refused(ClusterError):
     """
 
 
+class Expired(ClusterError):
+    """The server does not know any more what happened since a version: list anew (410)."""
+
+
 class TooLarge(ClusterError):
     """The answer is larger than its reader wants to hold in memory."""
 

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import signal
+import threading
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -9,14 +12,14 @@ from detnas.errors import UserError
 from detnas.store.errors import StoreError
 from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
-from detnas_operator.cluster.connection import Connection
+from detnas_operator.cluster.streaming import Streams
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.configuration.store_advice import for_a_cluster
 from detnas_operator.frame.handlers import EventHandlers
 from detnas_operator.frame.health import check_health
 from detnas_operator.frame.health_server import serve_health
 from detnas_operator.frame.relisting import Relisting
-from detnas_operator.frame.watching import watch
+from detnas_operator.frame.watching import Watches
 from detnas_operator.queue.work_queue import Again, WorkQueue
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
@@ -62,10 +65,12 @@ class Frame:
         )
         # What is only found by a list comes after what has just happened: after a start, a Job that
         # ends would else wait for hundreds of searches to be looked at.
-        self._found = partial(self.queue.enqueue, urgent=False)
+        found = partial(self.queue.enqueue, urgent=False)
         self._relisting = Relisting(
-            client, cache, self._found, settings.namespaces, settings.resync_seconds
+            client, cache, found, self._listed, settings.namespaces, settings.resync_seconds
         )
+        events = EventHandlers(cache, self.queue.enqueue)
+        self._watches = Watches(Streams(client.connection), events, self._relisting.ask)
         metrics.watch_queue(self.queue.state)
 
     async def run(self, stop: asyncio.Event | None = None) -> bool:
@@ -75,20 +80,20 @@ class Frame:
         not be listed, is nothing that a restart would mend.
 
         Raises:
-            Exception: kopf's watches ended with it; a new process must start over.
+            Exception: something ended that never does; a new process must start over.
             UserError: the port of the health check can not be used.
         """
         with serve_health(self._settings.health.port, lambda: check_health(self.queue.state())):
             return await self._run(stop or asyncio.Event())
 
     async def _run(self, stop: asyncio.Event) -> bool:
-        # None of these ends by itself; if one does, nothing would work any more. What kopf did
-        # not find when it started it takes for its own, so it comes last.
+        _on_signals(stop.set)
+        # But for the last none of these ends by itself; if one does, nothing would work any more.
         tasks = {
             asyncio.create_task(self.queue.run()),
+            asyncio.create_task(self._watches.run()),
             asyncio.create_task(self._relisting.run()),
             asyncio.create_task(stop.wait()),
-            asyncio.create_task(self._watch()),
         }
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -102,11 +107,8 @@ class Frame:
                 raise result
         return ended
 
-    async def _watch(self) -> None:
-        """Watch until SIGTERM or SIGINT."""
-        events = EventHandlers(self._cache, self.queue.enqueue, self._found, self._relisting.ask)
-        connection: Connection = self._client.connection
-        await watch(self._settings, events, connection)
+    def _listed(self, place: str | None, versions: Mapping[str, str]) -> None:
+        self._watches.begin(place, versions)
 
     def _pass(self, key: SearchKey) -> Again:
         with about(search=key.name, namespace=key.namespace):
@@ -130,3 +132,10 @@ class Frame:
                 log.warning("the pass failed, and is tried again: %s", error)
             else:
                 log.error("the pass failed, and is tried again", exc_info=error)
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    """Call ``stop`` on SIGTERM and SIGINT; only the main thread hears of them."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from detnas.errors import UserError
 from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotFound
@@ -36,6 +36,7 @@ class Relisting:
     Args:
         namespaces: to list; none for all of the cluster.
         enqueue: takes the key of every search with news.
+        listed: told of every list of a place, with the versions by kind.
         seconds: between two lists, ± 20 %.
     """
 
@@ -44,12 +45,14 @@ class Relisting:
         client: KubernetesClient,
         cache: ClusterCache,
         enqueue: Callable[[SearchKey], None],
+        listed: Callable[[str | None, Mapping[str, str]], None],
         namespaces: Sequence[str],
         seconds: float,
     ) -> None:
         self._client = client
         self._cache = cache
         self._enqueue = enqueue
+        self._tell = listed
         places: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._asked = {place: asyncio.Event() for place in places}
         self._seconds = seconds
@@ -62,10 +65,9 @@ class Relisting:
             for place in self._asked:
                 places.create_task(self._keep(place))
 
-    def ask(self) -> None:
-        """Ask for lists soon; from the event loop's thread."""
-        for asked in self._asked.values():
-            asked.set()
+    def ask(self, place: str | None) -> None:
+        """Ask for a list of a place soon; from the event loop's thread."""
+        self._asked[place].set()
 
     def has_listed(self, namespace: str) -> bool:
         """Whether the searches and Jobs of a namespace were listed; from any thread.
@@ -74,12 +76,13 @@ class Relisting:
         """
         return not self._listed.isdisjoint((namespace, None))
 
-    def refresh(self, place: str | None) -> set[SearchKey]:
-        """List a namespace (None: all) into the cache and return the keys with news; blocks."""
+    def refresh(self, place: str | None) -> tuple[set[SearchKey], dict[str, str]]:
+        """List a namespace (None: all) into the cache; return keys with news, and versions."""
         searches = self._client.snapshot(PLURAL, place, slim=slim_search)
         # All of them: labels by which ours could be selected are others' to rewrite.
         jobs = self._client.snapshot("jobs", place, slim=slim_own_job)
-        return self._cache.replace_all(place, searches, jobs)
+        versions = {PLURAL: searches.resource_version, "jobs": jobs.resource_version}
+        return self._cache.replace_all(place, searches, jobs), versions
 
     async def _keep(self, place: str | None) -> None:
         """List a place for ever, and say once why that fails, until it succeeds."""
@@ -100,13 +103,14 @@ class Relisting:
 
     async def _list(self, place: str | None) -> None:
         async with self._turns:
-            news = await asyncio.to_thread(self.refresh, place)
+            news, versions = await asyncio.to_thread(self.refresh, place)
         if place not in self._listed:
             self._listed.add(place)
             # Of those that a watch told of before, no pass has been made: they are news as well.
             news |= {key for key in self._cache.searches() if place in (None, key.namespace)}
         for key in news:
             self._enqueue(key)
+        self._tell(place, versions)
 
     async def _until_asked(self, place: str | None) -> None:
         asked = self._asked[place]

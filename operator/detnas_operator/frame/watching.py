@@ -1,103 +1,111 @@
-"""kopf's watches, begun anew until both kinds are watched, and where the API server ends them."""
+"""The watches: one stream a namespace and kind, from what was listed on, begun anew for ever."""
 
 import asyncio
 import logging
-from typing import Any
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
 
-import kopf
-from kopf._cogs.clients.errors import APIError  # nor what a watch ends with
-from kopf._cogs.clients.watching import WatchingError
-from kopf._cogs.structs.references import Insights  # nothing public says what is watched
-
-from detnas_operator.cluster import GROUP, PLURAL
-from detnas_operator.cluster.connection import Connection
-from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.frame.handlers import EventHandlers, register
-from detnas_operator.frame.kopf_settings import EndlessBackoffs, kopf_settings
+from detnas_operator.cluster import PLURAL, ClusterError
+from detnas_operator.cluster.cache import slim_own_job, slim_search
+from detnas_operator.cluster.errors import Expired, NotFound, Refused
+from detnas_operator.cluster.streaming import Change, Streams
+from detnas_operator.frame.handlers import EventHandlers
 
 log = logging.getLogger(__name__)
 
-WATCHED = frozenset({(GROUP, PLURAL), ("batch", "jobs")})
-END_SECONDS = 3.0
-"""So long kopf may take to end its watches in order, when it is told to."""
+SLIM = {PLURAL: slim_search, "jobs": slim_own_job}
+SHORT_SECONDS = 5.0
+"""A stream that the server ended sooner is not begun anew at once."""
 
 
-async def watch(settings: OperatorSettings, events: EventHandlers, connection: Connection) -> None:
-    """Watch searches and Jobs until SIGTERM or SIGINT.
-
-    kopf asks once, at its start, what the API server serves. One that is starting itself does not
-    serve everything yet, and kopf would never watch what is missing from its answer. A server that
-    is absent, or refuses (403), kopf asks again for ever, each namespace on its own; any other
-    refusal ends all of its watches, as that a kind is not known any more (404).
+class Watches:
+    """Streams of the kinds in places; each goes on from a list.
 
     Args:
-        settings: which namespaces.
-        events: told of every change.
-        connection: to the API server.
+        streams: opens them.
+        events: takes in what happens.
+        ask: asks for a list of a place, after which `begin` is called.
     """
-    for pause in EndlessBackoffs():
-        try:
-            if not (missing := await _watch(settings, events, connection)):
+
+    def __init__(
+        self,
+        streams: Streams,
+        events: EventHandlers,
+        ask: Callable[[str | None], None],
+    ) -> None:
+        self._streams = streams
+        self._events = events
+        self._ask = ask
+        self._group: asyncio.TaskGroup | None = None
+        self._open: dict[tuple[str | None, str], asyncio.Task[None]] = {}
+        self._pauses: dict[tuple[str | None, str], Iterator[float]] = {}
+        self._away = False
+
+    async def run(self) -> None:
+        """Hold the streams, for ever."""
+        async with self._streams, asyncio.TaskGroup() as self._group:
+            await asyncio.Event().wait()
+
+    def begin(self, place: str | None, versions: Mapping[str, str]) -> None:
+        """Watch a place that was listed, as far as it is not watched.
+
+        Args:
+            place: a namespace; None for all of the cluster.
+            versions: of the lists, by kind.
+        """
+        assert self._group is not None
+        for kind, version in versions.items():
+            task = self._open.get((place, kind))
+            if task is None or task.done():
+                watching = self._watch(place, kind, version)
+                self._open[place, kind] = self._group.create_task(watching)
+
+    async def _watch(self, place: str | None, kind: str, since: str) -> None:
+        """Stream until a new list is needed."""
+        while True:
+            begun = time.monotonic()
+            try:
+                async for change in self._streams.changes(kind, place, since, SLIM[kind]):
+                    since = self._take_in(place, kind, change) or since
+            except Expired:
+                self._ask(place)
                 return
-        except (APIError, WatchingError) as error:
-            log.warning("the watches have ended, and begin anew: %s", error)
-        else:
-            log.warning("the API server does not serve %s yet; looking again", ", ".join(missing))
-        await asyncio.sleep(pause)
+            except (NotFound, Refused):
+                # The list says why, and is tried again until it succeeds.
+                await asyncio.sleep(self._pause(place, kind))
+                self._ask(place)
+                return
+            except ClusterError as error:
+                self._say_away(error)
+                await asyncio.sleep(max(self._pause(place, kind), error.retry_after or 0.0))
+            else:
+                if time.monotonic() - begun < SHORT_SECONDS:
+                    await asyncio.sleep(self._pause(place, kind))
+
+    def _take_in(self, place: str | None, kind: str, change: Change) -> str:
+        self._pauses.pop((place, kind), None)
+        if self._away:
+            self._away = False
+            log.info("the watches go on")
+        if change.kind != "BOOKMARK":
+            take_in = self._events.search if kind == PLURAL else self._events.job
+            take_in(change.kind, change.object)
+        return change.version
+
+    def _pause(self, place: str | None, kind: str) -> float:
+        return next(self._pauses.setdefault((place, kind), _pauses()))
+
+    def _say_away(self, error: ClusterError) -> None:
+        """Say once, and not for each of thousands, that the API server is away."""
+        if not self._away:
+            log.warning("a watch has ended, and begins anew: %s", error)
+        self._away = True
 
 
-async def _watch(
-    settings: OperatorSettings, events: EventHandlers, connection: Connection
-) -> list[str]:
-    """Watch until told to end; return at once which kinds the API server does not serve."""
-    registry, insights = kopf.OperatorRegistry(), Insights()
-    register(registry, events, connection)
-    others = asyncio.all_tasks()
-    roots = set(
-        await kopf.spawn_tasks(
-            registry=registry,
-            settings=kopf_settings(),
-            insights=insights,
-            standalone=True,
-            clusterwide=settings.cluster_wide,
-            namespaces=settings.namespaces,
-        )
-    )
-    try:
-        missing = await _unwatched(roots, insights)
-        if not missing:
-            await asyncio.wait(roots, return_when=asyncio.FIRST_COMPLETED)
-        failed = [task for task in roots if task.done() and task.exception()]
-    finally:
-        await _end(roots, others)
-    for task in failed:
-        task.result()
-    return missing
-
-
-async def _unwatched(roots: set[asyncio.Task[None]], insights: Insights) -> list[str]:
-    """Return the kinds that the API server was not seen to serve, once it was asked."""
-    asked = asyncio.create_task(insights.ready_resources.wait())
-    try:
-        await asyncio.wait({*roots, asked}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        asked.cancel()
-    if any(task.done() for task in roots):
-        return []
-    served = {(one.group, one.plural) for one in insights.watched_resources}
-    return sorted(f"{plural}.{group}" for group, plural in WATCHED - served)
-
-
-async def _end(roots: set[asyncio.Task[None]], others: set[asyncio.Task[Any]]) -> None:
-    """End kopf's tasks: all that were not there before.
-
-    kopf's own way of ending waits for ever where one watch has failed: the rest are not told to
-    end, and when they are, some take that for a pause.
-    """
-    for task in roots:
-        task.cancel()
-    await asyncio.wait(roots, timeout=END_SECONDS)
-    while left := asyncio.all_tasks() - others - {asyncio.current_task()}:
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=1.0)
+def _pauses() -> Iterator[float]:
+    """Yield seconds between attempts that never end: an absent API server is no reason to exit."""
+    for seconds in (1.0, 1.0, 2.0, 3.0, 5.0, 8.0):
+        yield seconds * random.uniform(0.8, 1.2)
+    while True:
+        yield 10.0 * random.uniform(0.8, 1.2)

@@ -22,13 +22,11 @@ _QUIET = {
     "asyncio": logging.WARNING,
     "boto3": logging.WARNING,
     "botocore": logging.WARNING,
-    "kopf": logging.WARNING,
     "kubernetes": logging.WARNING,
     "s3transfer": logging.WARNING,
     "urllib3": logging.ERROR,
 }
 """Libraries that tell more than a person looks for; in DEBUG they may."""
-_ATTEMPT_AGAIN = re.compile(r"Request attempt #(?!1\b)\d+\S* failed; will retry")
 
 
 @contextmanager
@@ -49,17 +47,10 @@ def configure_logs(level: str) -> None:
     """Log to standard error as JSON lines from ``level`` on, and quieten chatty libraries."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    if level != "DEBUG":
-        handler.addFilter(_is_first_said)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(logging.DEBUG if level == "DEBUG" else least)
     logging.captureWarnings(capture=True)
-
-
-def _is_first_said(record: logging.LogRecord) -> bool:
-    """Whether a line is not kopf's about one more attempt: it makes one every 10 s, for ever."""
-    return not (record.name.startswith("kopf") and _ATTEMPT_AGAIN.match(str(record.msg)))
 
 
 class JsonLines(logging.Formatter):

@@ -1,5 +1,6 @@
 """In whatever order events and answers arrive, the cache ends where the cluster is."""
 
+import json
 from typing import Any
 
 import pytest
@@ -25,7 +26,8 @@ def search(version: int, uid: str = "s1", **spec: Any) -> dict[str, Any]:
             "annotations": {
                 "kubectl.kubernetes.io/last-applied-configuration": "{}",
                 "team.example/note": "of any size",
-                "detnas.dev/note": "kept",
+                "detnas.dev/note": "read by nobody",
+                "detnas.dev/accept-data-loss": "kept",
             },
         },
         "spec": spec,
@@ -69,11 +71,25 @@ def test_keeps_what_is_needed_and_no_more() -> None:
     kept = cache.search(KEY)
     assert kept is not None
     assert kept["spec"] == {"suspend": True}
-    assert kept["metadata"]["annotations"] == {"detnas.dev/note": "kept"}
+    assert kept["metadata"]["annotations"] == {"detnas.dev/accept-data-loss": "kept"}
     assert "managedFields" not in kept["metadata"]
     (kept_job,) = cache.jobs(KEY, "s1")
     assert kept_job["spec"] == {"parallelism": 1}
     assert kept_job["status"] == {"active": 2}
+
+
+def test_what_others_write_to_a_job_takes_no_memory() -> None:
+    filled = job("r18-base", 2)
+    large = {f"{prefix}/{n}": "x" * 1000 for prefix in ("a", "detnas.dev") for n in range(200)}
+    filled["metadata"]["annotations"] = {**large, "detnas.dev/accept-data-loss": "y" * 200_000}
+    filled["metadata"]["labels"] |= {f"app.kubernetes.io/{n}": "z" * 63 for n in range(1000)}
+    filled["metadata"]["finalizers"] = [f"team.example/{n}" for n in range(1000)]
+    filled["metadata"]["ownerReferences"] += [{"uid": str(n)} for n in range(1000)]
+    cache = ClusterCache()
+    cache.put_job(filled)
+    (kept,) = cache.jobs(KEY, "s1")
+    assert len(json.dumps(kept)) < 3000
+    assert kept["metadata"]["labels"] == job("r18-base", 2)["metadata"]["labels"]
 
 
 def test_the_echo_of_our_own_write_is_no_news() -> None:

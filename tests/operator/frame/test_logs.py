@@ -22,7 +22,10 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     root, output = logging.getLogger(), io.StringIO()
     monkeypatch.setattr(root, "handlers", [])  # pytest's own stay as they are
     monkeypatch.setattr(sys, "stderr", output)
-    levels = {name: logging.getLogger(name).level for name in ("", "kopf", "urllib3", "botocore")}
+    levels = {
+        name: logging.getLogger(name).level
+        for name in ("", "aiohttp.access", "urllib3", "botocore")
+    }
     configure_logs("INFO")
     yield lambda: [json.loads(line) for line in output.getvalue().splitlines()]
     for name, level in levels.items():
@@ -69,7 +72,7 @@ def test_threads_do_not_mix_what_they_are_about(lines: Lines) -> None:
 
 
 def test_libraries_are_quiet_and_errors_carry_their_traceback(lines: Lines) -> None:
-    logging.getLogger("kopf.objects").info("handled")
+    logging.getLogger("aiohttp.access").info("handled")
     logging.getLogger("urllib3.connectionpool").warning("pool is full")
     logging.getLogger("botocore.credentials").info("found credentials")
     try:
@@ -78,12 +81,3 @@ def test_libraries_are_quiet_and_errors_carry_their_traceback(lines: Lines) -> N
         log.exception("failed")
     (line,) = lines()
     assert "ValueError: broken" in line["error"]
-
-
-def test_of_attempts_that_go_on_for_ever_the_first_is_told(lines: Lines) -> None:
-    kopf = logging.getLogger("kopf._cogs.clients.watching")
-    for attempt in ("#1", "#2", "#3", "#10", "#1"):
-        kopf.error(f"Request attempt {attempt} failed; will retry: GET https://x -> forbidden")
-    kopf.error("Request attempt #2 failed; escalating: GET https://x -> not found")
-    told = [line["message"].partition(" failed")[0] for line in lines()]
-    assert told == ["Request attempt #1", "Request attempt #1", "Request attempt #2"]

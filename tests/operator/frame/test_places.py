@@ -129,7 +129,7 @@ def bring_back(cluster: ControlPlane, rights: list[dict[str, Any]], name: str) -
 def test_nothing_is_decided_of_a_search_whose_jobs_were_never_listed(
     frame: Start, cluster: ControlPlane, namespace: str, other: str
 ) -> None:
-    """The watches tell of it, and of some of its Jobs perhaps: that is not enough."""
+    """Of its Jobs some are perhaps known, from our own writes: that is not enough."""
     ours, theirs = SearchKey(namespace, "ours"), SearchKey(other, "theirs")
     path = f"/apis/batch/v1/namespaces/{other}/jobs"
     refused = [True]
@@ -146,7 +146,6 @@ def test_nothing_is_decided_of_a_search_whose_jobs_were_never_listed(
     ):
         cluster.api.create(manifest("ours"), namespace)
         see_by_watch(cluster, running, ours)
-        eventually(lambda: running.cache.search(theirs))  # by its watch
         time.sleep(3)
         assert not running.notes.of(theirs)
         refused[0] = False
@@ -169,8 +168,8 @@ def test_one_namespace_that_fails_makes_no_further_lists_of_the_others(
         lists = [one for one in journal.calls if one.method == "GET" and not one.is_watch]
     ours = [one for one in lists if one.path.endswith(f"/namespaces/{namespace}/detnassearches")]
     theirs = [one for one in lists if one.path.endswith(f"/namespaces/{other}/detnassearches")]
-    assert len(ours) == 2  # one is kopf's
-    assert len(theirs) > 4
+    assert len(ours) == 1
+    assert len(theirs) > 2
 
 
 def test_an_absent_api_server_leaves_health_green(
@@ -190,7 +189,7 @@ def test_an_absent_api_server_leaves_health_green(
 def test_watches_that_the_api_server_ends_begin_anew(
     frame: Start, cluster: ControlPlane, namespace: str
 ) -> None:
-    """While a definition is replaced, its kind is not known (404), which kopf ends with."""
+    """While a definition is replaced, its kind is not known (404)."""
     key, path = SearchKey(namespace, "r18"), f"/namespaces/{namespace}/detnassearches"
     left: list[int] = []
 

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster.cache import SearchKey
-from detnas_operator.frame import watching
-from detnas_operator.frame.kopf_settings import kopf_settings
 from detnas_operator.queue.work_queue import Again
 from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.control_plane import ControlPlane
@@ -56,7 +54,7 @@ def test_what_was_there_before_is_known_before_the_first_pass(
     )
     with frame() as running:
         eventually(lambda: running.notes.of(key))
-        time.sleep(2)  # kopf lists it all once more
+        time.sleep(2)  # the watches begin after what was listed
         (only,) = running.notes.of(key)
         assert only.jobs == ("r18-t0000", "r18-t0001", "r18-t0002")
 
@@ -115,7 +113,7 @@ def test_jobs_of_others_are_not_even_seen(
         owner = cluster.api.create(manifest("r18"), namespace)
         eventually(lambda: running.notes.of(key))
         other = owned_job("other", owner)
-        other["metadata"]["labels"]["app.kubernetes.io/managed-by"] = "Helm"
+        del other["metadata"]["ownerReferences"]
         cluster.api.create(other, namespace)
         cluster.api.create(owned_job("ours", owner), namespace)
         eventually(lambda: running.notes.of(key)[-1].jobs == ("ours",))
@@ -138,13 +136,7 @@ def test_watches_go_on_when_the_api_server_restarts(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take two seconds without a word for the end of a watch."""
-
-    def settings() -> Any:
-        chosen = kopf_settings()
-        chosen.watching.inactivity_timeout = 2.0
-        return chosen
-
-    monkeypatch.setattr(watching, "kopf_settings", settings)
+    monkeypatch.setattr("detnas_operator.cluster.streaming.SILENT_SECONDS", 2.0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -164,16 +156,18 @@ def test_a_watch_that_falls_silent_is_replaced(
         eventually(lambda: running.notes.of(key)[-1].jobs == ())
 
 
-@pytest.mark.parametrize("path", ["/apis/detnas.dev/v1alpha1", "/apis/batch/v1"])
+@pytest.mark.parametrize("kind", ["detnassearches", "jobs"])
+@pytest.mark.parametrize("watch", [False, True], ids=["list", "watch"])
 def test_what_the_api_server_serves_only_later_is_watched_too(
-    frame: Start, cluster: ControlPlane, namespace: str, path: str
+    frame: Start, cluster: ControlPlane, namespace: str, kind: str, watch: bool
 ) -> None:
-    """kopf asks once; an API server that is starting has not discovered its own groups yet."""
+    """An API server that is starting has not discovered its own groups yet."""
     key = SearchKey(namespace, "r18")
     asked: list[Call] = []
 
     def not_at_first(call: Call) -> Fault | None:
-        if call.method != "GET" or call.path != path or len(asked) > 1:
+        of_kind = call.method == "GET" and call.path.endswith(f"/{kind}")
+        if not of_kind or call.is_watch is not watch or len(asked) > 1:
             return None
         asked.append(call)
         return Refuse(404)
@@ -237,6 +231,6 @@ def test_health_turns_red_when_the_queue_is_stuck(
         said = eventually(lambda: health(running.health)[1])
         assert said["queue"]["searches"] == 0
         monkeypatch.setattr("detnas_operator.frame.health.OLDEST_HEARTBEAT", -1.0)
-        eventually(lambda: health(running.health)[0] == 500)  # kopf keeps a verdict for 10 s
+        eventually(lambda: health(running.health)[0] == 500)
         monkeypatch.setattr("detnas_operator.frame.health.OLDEST_HEARTBEAT", 60.0)
         eventually(lambda: health(running.health)[0] == 200)

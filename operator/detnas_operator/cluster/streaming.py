@@ -1,0 +1,175 @@
+"""Streams of changes from the API server: one connection a collection, objects slim at once."""
+
+import asyncio
+import json
+import random
+import ssl
+from asyncio.sslproto import SSLProtocol
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiohttp
+
+from detnas_operator.cluster.connection import CONNECT_SECONDS, Answer, Connection, Request
+from detnas_operator.cluster.errors import Expired, TooLarge, Unavailable
+from detnas_operator.cluster.kinds import KINDS
+from detnas_operator.cluster.refusals import failure
+
+Object = dict[str, Any]
+
+STREAM_SECONDS = (240, 360)
+"""After a time between these the server ends a stream, and each is begun anew on its own."""
+SILENT_SECONDS = 75.0
+"""A server says something every minute: one that says nothing for longer is not there."""
+LONGEST_LINE = 8 << 20
+"""Bytes of one change; an object that the API server takes has at most three million."""
+OPENING = 16
+"""Streams that are being opened at the same time, of thousands."""
+_READ = 1 << 14
+_REFUSAL = 1 << 16
+
+# asyncio reads TLS into a buffer of 256 KiB for each connection: 500 MB for two thousand, which are
+# idle nearly all of the time.
+SSLProtocol.max_size = _READ
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to an object.
+
+    Attributes:
+        kind: ADDED, MODIFIED, DELETED, or BOOKMARK where only the version went on.
+        object: as it is, or last was; of a bookmark its version alone.
+    """
+
+    kind: str
+    object: Object
+
+    @property
+    def version(self) -> str:
+        """The moment after which the next change comes."""
+        return str(self.object["metadata"].get("resourceVersion", ""))
+
+
+class Streams:
+    """Opens streams; to be used as a context on one event loop.
+
+    Args:
+        connection: whose server, trust and credentials are used.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._session: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Semaphore(OPENING)
+
+    async def __aenter__(self) -> Self:
+        # Nothing is shared between streams but the trust: thousands may be open.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=_trust(self._connection)),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS
+            ),
+            read_bufsize=_READ,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    async def changes(
+        self,
+        kind: str,
+        namespace: str | None,
+        since: str,
+        slim: Callable[[Object], Object | None],
+    ) -> AsyncIterator[Change]:
+        """Yield what happens to the objects of a namespace (None: of all) until the server ends.
+
+        Args:
+            kind: plural.
+            since: version that was listed or seen last.
+            slim: what to keep of an object; of one that is none of ours only the version is told.
+
+        Raises:
+            Expired: the server does not know any more what happened since then.
+            ClusterError: it refuses, fails, or falls silent.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": since,
+            "timeoutSeconds": str(random.randint(*STREAM_SECONDS)),
+        }
+        request = Request("GET", KINDS[kind].path(namespace), query)
+        what = f"watch {kind} of {namespace or 'all namespaces'}"
+        try:
+            async for line in self._lines(request, what):
+                yield _change(line, slim, request, what)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            problem = f"{what}: no answer from the API server ({error or 'it says nothing'})"
+            raise Unavailable(problem, "check the network and that it runs") from error
+
+    async def _lines(self, request: Request, what: str) -> AsyncIterator[bytes]:
+        assert self._session is not None
+        connection = self._connection
+        async with self._opening:
+            answer = await self._session.get(
+                f"{connection.server}{request.target}",
+                headers=connection.headers(request.content_type),
+                proxy=connection.proxy,
+            )
+        async with answer:
+            if answer.status != 200:
+                said = await answer.content.read(_REFUSAL)
+                raise _refusal(Answer(answer.status, answer.headers, said), request, what)
+            begun = bytearray()
+            async for data in answer.content.iter_any():
+                begun += data
+                if b"\n" in data:
+                    *lines, rest = begun.split(b"\n")
+                    begun = rest
+                    for line in filter(None, lines):
+                        yield bytes(line)
+                elif len(begun) > LONGEST_LINE:
+                    problem = f"{what}: a change has more than {LONGEST_LINE} bytes"
+                    raise TooLarge(problem, "remove large annotations from the objects there")
+
+
+def _change(
+    line: bytes, slim: Callable[[Object], Object | None], request: Request, what: str
+) -> Change:
+    try:
+        said = json.loads(line)
+        kind, body = said["type"], said["object"]
+    except (ValueError, KeyError, TypeError) as error:
+        problem = f"{what}: the API server's answer is no stream of changes"
+        raise Unavailable(problem, "check proxies in between") from error
+    if kind == "ERROR":
+        answer = Answer(int(body.get("code") or 500), {}, json.dumps(body).encode())
+        raise _refusal(answer, request, what)
+    kept = None if kind == "BOOKMARK" else slim(body)
+    if kept is None:
+        version = body["metadata"].get("resourceVersion", "")
+        return Change("BOOKMARK", {"metadata": {"resourceVersion": version}})
+    return Change(kind, kept)
+
+
+def _refusal(answer: Answer, request: Request, what: str) -> Exception:
+    if answer.status == 410:
+        return Expired(f"{what}: what happened since is not known any more", status=410)
+    return failure(answer, request, what)
+
+
+def _trust(connection: Connection) -> ssl.SSLContext | bool:
+    configuration = connection.configuration
+    if not str(configuration.host).startswith("https"):
+        return True
+    trust = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    if not configuration.verify_ssl:
+        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    if configuration.cert_file:
+        trust.load_cert_chain(configuration.cert_file, configuration.key_file)
+    return trust
