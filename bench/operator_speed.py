@@ -1,11 +1,13 @@
 """How soon a finished trial is followed by the next, and what the operator writes for it.
 
-    python bench/operator_speed.py [--searches 200] [--parallelism 4] [--rate 2] [--seconds 120]
+    python -m bench.operator_speed [--searches 200] [--parallelism 4] [--rate 2] [--seconds 120]
+                                   [--restart]
 
 Real etcd, API server, Job controller and S3; pods are played, their results pretended. Trials end
 at a steady rate, at random over all searches. Latency is from a Job's Complete condition to the
-creation of the next Job of the same search, both as a watch sees them. Aims: median 0.5 s, 99th
-percentile 2 s; at most 4 API writes a trial besides Events and one progress patch a minute.
+creation of the next Job of the same search, both as a watch sees them. With `--restart` the
+operator starts anew at the moment from which is measured. Aim: 99th percentile 0.5 s; at most 4 API
+writes a trial besides Events and one progress patch a minute.
 """
 
 import argparse
@@ -47,6 +49,9 @@ def main() -> None:
                 f"after {time.monotonic() - began:.0f} s"
             )
             time.sleep(arguments.settle)
+            if arguments.restart:
+                operator.stop()
+                operator.start()
             before = operator.metrics()
             watch.latencies.clear()
             done = trials.end_at(arguments.rate, arguments.seconds)
@@ -63,6 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=2.0, help="completions a second")
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--settle", type=float, default=30, help="seconds before the measurement")
+    parser.add_argument("--restart", action="store_true", help="measure from a restart on")
     return parser.parse_args()
 
 
@@ -176,8 +182,8 @@ def _report(
     hundredths = quantiles(latencies, n=100)
     print(f"{done} trials ended, {len(latencies)} were followed")
     print(
-        f"completion to next Job: median {median(latencies):.2f} s (aim 0.5), "
-        f"99th percentile {hundredths[98]:.2f} s (aim 2), worst {latencies[-1]:.2f} s"
+        f"completion to next Job: median {median(latencies):.2f} s, "
+        f"99th percentile {hundredths[98]:.2f} s (aim 0.5), worst {latencies[-1]:.2f} s"
     )
     writes = {}
     for kind in ("jobs", "detnassearches", "services", "events"):
