@@ -2,9 +2,11 @@
 
 from pathlib import Path
 from random import Random
+from typing import cast
 
 from detnas.lifecycle.requesting import Requesting
 from detnas.lifecycle.state import SearchReader
+from detnas.records import keys
 from detnas.search.history import write_segments
 from detnas.store import Store
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
@@ -37,3 +39,24 @@ def test_what_is_decided_stays_what_a_restart_would_decide(store: Store, tmp_pat
     assert len({str(decision) for decision in decisions}) > 6
     assert reader.state.finished is not None
     assert reader.state.ending is not None
+
+
+def test_folded_trials_say_that_the_base_was_built_on(store: Store, tmp_path: Path) -> None:
+    search = tiny(store, "one", trials=8, parallelism=1)
+    Scheduler(tmp_path).run(search)
+    asked: list[str] = []
+
+    class Noting:
+        def __getattr__(self, verb: str) -> object:
+            def ask(key: str, *rest: object) -> object:
+                asked.append(f"{verb} {key}")
+                return getattr(store, verb)(key, *rest)
+
+            return getattr(store, verb) if verb == "uri" else ask
+
+    read = SearchReader(cast("Store", Noting()), search.requests).read()
+    assert read == SearchReader(store, search.requests).read()
+    first = keys.request_key(keys.trial_folder(search.requests.search, 0))
+    assert f"size {first}" not in asked
+    folded = f"get {keys.folded_ledger(search.requests.search)}"
+    assert asked.count(folded) == 1
