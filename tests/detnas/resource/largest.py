@@ -39,6 +39,7 @@ def largest_status(character: str = "x") -> ResourceStatus:
             "top": [top] * PARALLELISM,
             "failures": [failure] * TRIALS,
             **dict.fromkeys(("folder", "flops_change", "gpu_hours", "image", "history"), text),
+            **dict.fromkeys(("lost_gpu_hours", "accepted_data_loss"), text),
             **dict.fromkeys(("seconds_left", "forgiven_trials"), MANY),
         }
     )
