@@ -25,11 +25,18 @@ def test_an_operator_becomes_ready_is_killed_comes_back_and_ends(
         installation = install(cluster, s3_server, [namespace])
         operator = operators(installation, server=proxy.url, forked=forked)
         operator.start()
-        eventually(lambda: any(call.is_watch for call in proxy.journal.calls))
+        eventually(lambda: watches(proxy))
         operator.kill()
+        before = watches(proxy)
         assert not operator.is_running
         assert operator.health()[0] == 0
         operator.start()
         assert "# HELP" in operator.metrics()
+        eventually(lambda: watches(proxy) > before)  # from then on it minds SIGTERM
         assert operator.stop() == 0
         assert operator.log
+
+
+def watches(proxy: FaultProxy) -> int:
+    """How many watches were begun by way of a proxy."""
+    return sum(call.is_watch for call in proxy.journal.calls)

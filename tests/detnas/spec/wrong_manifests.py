@@ -195,7 +195,8 @@ SEARCH = {
     "no trials": _wrong("spec.search.trials", 0, "greater than or equal to 1"),
     "trials without end": _wrong("spec.search.trials", 1_000_001, "less than or equal to 1000000"),
     "trials as text": _wrong("spec.search.trials", "3", "integer"),
-    "trials as truth": _wrong("spec.search.trials", True, "integer"),
+    # Kubernetes says integer or, later, int64.
+    "trials as truth": _wrong("spec.search.trials", True, "integer", "must be of type int"),
     "half a trial": _wrong("spec.search.trials", 2.5, "integer"),
     "too much at once": _wrong("spec.search.parallelism", 1001, "less than or equal to 1000"),
     "an unknown strategy": _wrong("spec.search.strategy", "Random", "Joint"),
