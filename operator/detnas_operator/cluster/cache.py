@@ -46,10 +46,18 @@ _KEPT_LABELS = frozenset(
         "kueue.x-k8s.io/queue-name",
     }
 )
-_KEPT_ANNOTATIONS = frozenset({"detnas.dev/accept-data-loss"})
-"""That are read here: whoever may write objects could fill our memory with any other."""
-_LONGEST_KEPT = 1024
-"""Characters of an annotation; nothing that is read here is longer."""
+_SHORT = 1024
+_KEPT_ANNOTATIONS = {
+    SETTLED: _SHORT,
+    "detnas.dev/accept-data-loss": _SHORT,
+    "detnas.dev/adopt": _SHORT,
+    "detnas.dev/ended-pods": 32 * 1024,
+    "detnas.dev/ttl-seconds": _SHORT,
+}
+"""Annotations that the operator reads, and the longest value it writes or expects, in characters.
+
+Whoever may write objects could fill the operator's memory with any other or longer one.
+"""
 _MOST_FINALIZERS = 20
 """That are kept of a Job, where they are only named."""
 _REMEMBERED_DELETIONS = 20_000
@@ -299,9 +307,11 @@ def slim_own_job(body: Object) -> Object | None:
 def _slim_metadata(body: Object) -> Object:
     metadata = body["metadata"]
     slim = {field: metadata[field] for field in _KEPT_METADATA if field in metadata}
-    for field, kept in (("labels", _KEPT_LABELS), ("annotations", _KEPT_ANNOTATIONS)):
-        if found := slim.get(field):
-            slim[field] = {k: found[k][:_LONGEST_KEPT] for k in kept & found.keys()}
+    if labels := slim.get("labels"):
+        slim["labels"] = {name: labels[name] for name in _KEPT_LABELS & labels.keys()}
+    if found := slim.get("annotations"):
+        kept = _KEPT_ANNOTATIONS.keys() & found.keys()
+        slim["annotations"] = {name: found[name][: _KEPT_ANNOTATIONS[name]] for name in kept}
     return slim
 
 

@@ -1,14 +1,19 @@
 """In whatever order events and answers arrive, the cache ends where the cluster is."""
 
+import importlib
 import json
+import pkgutil
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import detnas_operator
 from detnas_operator.cluster import Snapshot
 from detnas_operator.cluster.cache import SETTLED, ClusterCache, SearchKey, job_key
+from detnas_operator.job.labels import FOLDER
+from detnas_operator.passes.deletion import FINALIZER
 
 KEY = SearchKey("team", "r18")
 
@@ -76,6 +81,38 @@ def test_keeps_what_is_needed_and_no_more() -> None:
     (kept_job,) = cache.jobs(KEY, "s1")
     assert kept_job["spec"] == {"parallelism": 1}
     assert kept_job["status"] == {"active": 2}
+
+
+def own_keys() -> list[str]:
+    """Return every label and annotation key of ours that a module of the operator names."""
+    names = [m.name for m in pkgutil.walk_packages(detnas_operator.__path__, "detnas_operator.")]
+    modules = [importlib.import_module(name) for name in names if not name.endswith("__main__")]
+    values = [value for module in modules for value in vars(module).values()]
+    keys = {value for value in values if isinstance(value, str) and value.startswith("detnas.dev/")}
+    return sorted(keys - {"detnas.dev/", "detnas.dev/v1alpha1", FINALIZER, FOLDER})
+
+
+def test_every_label_and_annotation_that_is_read_is_kept() -> None:
+    """A Job's folder is noted for people only; finalizers are kept apart."""
+    assert SETTLED in own_keys()
+    body = job("r18-base", 2)
+    marked = dict.fromkeys(own_keys(), "marked")
+    body["metadata"] |= {"labels": marked, "annotations": marked}
+    cache = ClusterCache()
+    cache.put_job(body)
+    (kept,) = cache.jobs(KEY, "s1")
+    metadata = kept["metadata"]
+    assert sorted({**metadata["labels"], **metadata["annotations"]}) == own_keys()
+
+
+def test_the_record_of_ended_pods_is_kept_whole() -> None:
+    record = json.dumps([{"name": f"pod-{n}", "message": "x" * 800} for n in range(20)])
+    body = job("r18-base", 2)
+    body["metadata"]["annotations"] = {"detnas.dev/ended-pods": record}
+    cache = ClusterCache()
+    cache.put_job(body)
+    (kept,) = cache.jobs(KEY, "s1")
+    assert kept["metadata"]["annotations"]["detnas.dev/ended-pods"] == record
 
 
 def test_what_others_write_to_a_job_takes_no_memory() -> None:
