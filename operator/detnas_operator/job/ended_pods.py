@@ -19,6 +19,8 @@ Object = dict[str, Any]
 
 _MOST = 20
 """That are kept of a Job: an annotation holds little."""
+_LONGEST = 32 * 1024 - 2
+"""Characters of the annotation between its brackets; the cache cuts a longer one."""
 
 
 def own_pods(job: Object, found: Iterable[Object]) -> list[Object]:
@@ -66,7 +68,10 @@ def with_ended(job: Object, ended: Sequence[Object], now: datetime) -> str:
     there, gone = {pods.uid(pod) for pod in known}, f"{now:%Y-%m-%dT%H:%M:%SZ}"
     briefs = [_brief(pod, pod["metadata"]["deletionTimestamp"]) for pod in known]
     briefs += [_brief(pod, gone) for pod in ended if pods.uid(pod) not in there]
-    return json.dumps(briefs[-_MOST:], separators=(",", ":"))
+    texts = [json.dumps(brief, separators=(",", ":")) for brief in briefs[-_MOST:]]
+    while len(texts) > 1 and sum(map(len, texts)) + len(texts) > _LONGEST:
+        del texts[0]
+    return f"[{','.join(texts)}]"
 
 
 def kept_pods(job: Object) -> list[Object]:
@@ -103,7 +108,9 @@ def _pod(job: Object, brief: Object) -> Object:
     """A pod as the API server would have shown it in the end."""
     gone, ended = brief["gone"], {**brief["ended"], "exitCode": int(brief["ended"]["exitCode"])}
     for text in (gone, brief["taken"], ended["startedAt"], ended["finishedAt"]):
-        pods.moment(text)  # or it is none of ours
+        moment = pods.moment(text)
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError("a time without a zone")  # so it is none of ours
     last = {"terminated": {"exitCode": 0, "finishedAt": gone}}
     return {
         "metadata": {

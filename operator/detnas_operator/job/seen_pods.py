@@ -9,13 +9,24 @@ from detnas_operator.job.pods import INDEX, claims
 Object = dict[str, Any]
 
 LONGEST_TEXT = 2000
-"""Characters; a node's or webhook's message is cut at this length."""
+"""Characters; an event's message is cut at this length."""
+LONGEST_MESSAGE = 4096
+"""Characters of a text in a pod's object: a kubelet's longest, whose last line is read."""
 LONGEST_LIST = 40
 """Entries of a list in a pod's object, such as its containers."""
 EVENTS_EACH = 10
+_DIGITS = 9
+"""Of a worker's index."""
 
 _POD = {
-    "metadata": ("name", "uid", "creationTimestamp", "deletionTimestamp", "ownerReferences"),
+    "metadata": (
+        "name",
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "finalizers",
+        "ownerReferences",
+    ),
     "spec": ("nodeName", "schedulerName", "schedulingGates"),
     "status": (
         "phase",
@@ -82,26 +93,25 @@ class SeenPods:
 def slim_pod(pod: Object) -> Object:
     """Return what is read of a pod, in bounded size: others may write any annotation into it."""
     slim: Object = {
-        part: {name: _bounded(pod[part][name]) for name in names if name in (pod.get(part) or {})}
-        for part, names in _POD.items()
+        part: _picked(pod.get(part) or {}, names, LONGEST_MESSAGE) for part, names in _POD.items()
     }
     for kind in ("containers", "initContainers"):
         found = (pod.get("spec") or {}).get(kind) or ()
         slim["spec"][kind] = [
-            {name: one[name] for name in _CONTAINER if name in one} for one in found[:LONGEST_LIST]
+            _picked(one, _CONTAINER, LONGEST_MESSAGE) for one in found[:LONGEST_LIST]
         ]
     slim["spec"]["volumes"] = [
         {"persistentVolumeClaim": {"claimName": claim}} for claim in claims(pod)[:LONGEST_LIST]
     ]
     annotations = pod["metadata"].get("annotations") or {}
     if INDEX in annotations:
-        slim["metadata"]["annotations"] = {INDEX: annotations[INDEX]}
+        slim["metadata"]["annotations"] = {INDEX: annotations[INDEX][:_DIGITS]}
     return slim
 
 
 def slim_event(event: Object) -> Object:
     """Return what is read of an event, in bounded size."""
-    return {name: _bounded(event[name]) for name in _EVENT if name in event}
+    return _picked(event, _EVENT, LONGEST_TEXT)
 
 
 def by_owner(pods: Iterable[Object]) -> dict[str, tuple[Object, ...]]:
@@ -132,11 +142,16 @@ def last_seen(event: Object) -> str:
     return str(series or event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
-def _bounded(value: Any) -> Any:
+def _picked(body: Object, names: Iterable[str], longest: int) -> Object:
+    return {name: _bounded(body[name], longest) for name in names if name in body}
+
+
+def _bounded(value: Any, longest: int) -> Any:
     if isinstance(value, str):
-        return value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}…"
+        return value if len(value) <= longest else f"{value[:longest]}…"
     if isinstance(value, list):
-        return [_bounded(one) for one in value[:LONGEST_LIST]]
+        return [_bounded(one, longest) for one in value[:LONGEST_LIST]]
     if isinstance(value, dict):
-        return {name: _bounded(one) for name, one in list(value.items())[:LONGEST_LIST]}
+        some = list(value.items())[:LONGEST_LIST]
+        return {name: _bounded(one, longest) for name, one in some}
     return value

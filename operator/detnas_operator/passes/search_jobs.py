@@ -1,7 +1,7 @@
 """The Jobs of one search in the cluster: seen through the cache, started and ended here."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,14 +30,12 @@ from detnas_operator.job.names import CONTAINER, purpose_of
 from detnas_operator.job.pods import name as name_of
 from detnas_operator.job.pods import uid
 from detnas_operator.job.quota import Exceeded, quota_advice, quota_refusal
+from detnas_operator.job.seen_pods import slim_pod
+from detnas_operator.passes.pod_lookup import JOBS_A_LIST, MOST_BYTES, MOST_PODS
 from detnas_operator.status.findings import Reason
 from detnas_operator.telemetry.logs import about
 
 Object = dict[str, Any]
-MOST_PODS = 2000
-"""Pods that are looked at: whoever may make pods could make any number with our labels."""
-JOBS_A_LIST = 150
-"""UIDs in one label selector: longer addresses do not pass every proxy."""
 LOG_LINES = 400
 LOG_BYTES = 256 * 1024
 STOP_SECONDS = 10
@@ -91,9 +89,9 @@ class SearchJobs:
         Both are set by the Job controller: a policy may have rewritten our own labels.
         """
         fields = "status.phase!=Succeeded,status.phase!=Failed"
-        found = self.client.list("pods", self.key.namespace, _JOB, fields)
+        found = self._pods(_JOB, fields)
         own = (pod for pod in found if purpose_of(_job_of(pod), self.key.name))
-        return list(islice(own, MOST_PODS))
+        return list(map(slim_pod, islice(own, MOST_PODS)))
 
     def pods_of(self, *names: str) -> list[Object]:
         """Return the pods of some of them, ended ones too."""
@@ -102,8 +100,12 @@ class SearchJobs:
         found: list[Object] = []
         for first in range(0, len(uids), JOBS_A_LIST):
             selector = f"{_UID} in ({','.join(uids[first : first + JOBS_A_LIST])})"
-            found += islice(self.client.list("pods", self.key.namespace, selector), MOST_PODS)
-        return found[:MOST_PODS]
+            found += map(slim_pod, islice(self._pods(selector), MOST_PODS - len(found)))
+        return found
+
+    def _pods(self, selector: str, fields: str = "") -> Iterator[Object]:
+        namespace = self.key.namespace
+        return self.client.list("pods", namespace, selector, fields, most_bytes=MOST_BYTES)
 
     def start(self, objects: list[Object]) -> Reason | None:
         """Create a Job with what it needs; return why that can not be, for now.

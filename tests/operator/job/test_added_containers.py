@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from detnas_operator.cluster.cache import slim_job
 from detnas_operator.job.accounting import pod_seconds, resumptions
 from detnas_operator.job.ended_pods import (
     has_done_its_work,
@@ -13,6 +14,7 @@ from detnas_operator.job.ended_pods import (
     pods_to_end,
     with_ended,
 )
+from detnas_operator.job.job_failures import latest_failure
 from detnas_operator.job.labels import ENDED_PODS
 from detnas_operator.job.pod_failures import culprit
 from detnas_operator.job.state import (
@@ -128,6 +130,23 @@ def test_a_job_goes_on_though_a_pod_of_it_was_ended() -> None:
     job["metadata"]["annotations"] = {ENDED_PODS: with_ended(job, [alive(1)], NOW)}
     assert isinstance(job_state(job, [], NOW), Running), "nobody listed its pods"
     assert isinstance(job_state(job, [running("x2")], NOW), Running)
+
+
+def test_what_is_kept_of_many_ended_pods_is_no_longer_than_what_the_cache_keeps() -> None:
+    job, many = a_job(), [alive(1, message="ä" * 5000, name=f"x{n}") for n in range(30)]
+    job["metadata"]["namespace"] = "team-a"
+    job["metadata"]["annotations"] = {ENDED_PODS: with_ended(job, many, NOW)}
+    kept = [pod["metadata"]["name"] for pod in kept_pods(slim_job(job))]
+    assert len(kept) >= 5
+    assert kept[-1] == "x29"
+
+
+def test_times_without_a_zone_are_not_ours() -> None:
+    job = a_job()
+    text = with_ended(job, [alive(1, startTime=at(0)), alive(1, name="x2")], NOW)
+    job["metadata"]["annotations"] = {ENDED_PODS: text.replace('Z"', '"')}
+    assert latest_failure(own_pods(job, [ended(1, name="x3")])) is not None
+    assert kept_pods(job) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '[{"uid": 1}]', '{"a": 1}', "null"])
