@@ -65,6 +65,21 @@ def violations(spec: SearchSpec, rules: Rules) -> tuple[str, ...]:
     return tuple(found)
 
 
+def image_violation(field: str, image: str, rules: Rules, remedy: str) -> str:
+    """Return how an image breaks the rules; empty where it does not.
+
+    Args:
+        field: that names the image.
+        image: of the trainer.
+        rules: of the search's namespace.
+        remedy: what to do about it.
+    """
+    allowed = rules.policy.allowed.images
+    if is_allowed(image, allowed):
+        return ""
+    return _refused(field, image, rules.path("allowed", "images"), _listed(allowed), remedy)
+
+
 def sources(jobs: Jobs) -> Iterator[tuple[str, KindFields]]:
     """Yield every section that speaks of pods, with its path."""
     yield "spec.jobs", jobs
@@ -91,11 +106,9 @@ def _core(resources: Resources | None) -> Resources | None:
 
 
 def _image(jobs: Jobs, rules: Rules) -> Iterator[str]:
-    allowed = rules.policy.allowed.images
-    if jobs.image and not is_allowed(jobs.image, allowed):
-        remedy = f"name another or none {IN_A_NEW_SEARCH}"
-        rule = rules.path("allowed", "images")
-        yield _refused("spec.jobs.image", jobs.image, rule, _listed(allowed), remedy)
+    remedy = f"name another or none {IN_A_NEW_SEARCH}"
+    if jobs.image and (found := image_violation("spec.jobs.image", jobs.image, rules, remedy)):
+        yield found
 
 
 def _names(place: str, fields: KindFields, rules: Rules) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from detnas.lifecycle.obstacle import ObstacleError
 from detnas.plan.unused_gpus import unused_gpus
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.spec.explain import ManifestError
@@ -12,7 +13,7 @@ from detnas.spec.weights_file import WeightsFileError, check_address
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.configuration.storage_policy import Refusal, pool_key, search_key
-from detnas_operator.job.policy import sources, violations
+from detnas_operator.job.policy import image_violation, sources, violations
 from detnas_operator.passes.placing import place
 from detnas_operator.passes.search_cap import has_begun
 from detnas_operator.status.findings import Reason
@@ -73,6 +74,42 @@ def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Re
         return placed
     # One that has begun is not stopped for a rule that came later: it starts no more Jobs.
     return replace(placed, violation=violation) if has_begun(resource) else violation
+
+
+def with_record_judged(
+    admitted: Admitted, resource: dict[str, Any], image: str, rules: Rules, record: str
+) -> Admitted:
+    """Judge what a search does by its record, as what the resource asks for was judged.
+
+    The record lies where the tenant may write: neither an image nor GPUs that the policy forbids
+    come from there.
+
+    Args:
+        admitted: with the manifest that record and resource make together.
+        resource: the custom resource as the API serves it.
+        image: that the record alone names; empty where it names none, or the status names one.
+        rules: of the search's namespace.
+        record: URI of the record.
+
+    Raises:
+        ObstacleError: nothing of it may be started.
+    """
+    remedy = (
+        f"restore {record}, begin anew under another name, or ask the administrator to allow it"
+    )
+    is_recorded = image not in ("", admitted.image)
+    # Also for a search that has begun: the image that its status names later is not judged again.
+    if is_recorded and (found := image_violation(f"{record}: image", image, rules, remedy)):
+        raise ObstacleError("PolicyViolation", found)
+    begun, spec = has_begun(resource), admitted.manifest.spec
+    if admitted.violation is None and (violation := _violation(spec, rules)):
+        if not begun:
+            raise ObstacleError("PolicyViolation", f"{record}: {violation.message}", remedy)
+        message = f"{record}: {violation.message}; {remedy}"
+        return replace(admitted, violation=replace(violation, message=message))
+    if not begun and (unused := unused_gpus(spec)):
+        raise ObstacleError("GPUsUnused", f"{record}: {'; '.join(map(str, unused))}", remedy)
+    return admitted
 
 
 def parse(resource: dict[str, Any]) -> DetNASSearch:

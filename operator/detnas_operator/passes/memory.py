@@ -27,8 +27,13 @@ from detnas.records.results import Outcome
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.store.errors import StoreError
+from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.job.seen_pods import SeenPods
-from detnas_operator.passes.admission import Admitted, with_current_settings
+from detnas_operator.passes.admission import (
+    Admitted,
+    with_current_settings,
+    with_record_judged,
+)
 from detnas_operator.passes.adopting import choose_folder
 from detnas_operator.passes.own_labels import OwnLabels
 from detnas_operator.passes.progress_reader import Heard
@@ -177,13 +182,22 @@ def begin(
     resource: dict[str, Any],
     admitted: Admitted,
     store: Store,
+    rules: Rules,
     live_uid: LiveUid = lambda _name: None,
 ) -> SearchMemory:
     """Read what a search was told when it began, if it has; nothing is written yet.
 
+    Args:
+        resource: the custom resource as the API serves it.
+        admitted: what was decided of it.
+        store: where it lies.
+        rules: of its namespace.
+        live_uid: who has a name now, of the searches in this namespace.
+
     Raises:
         StoreError: the store can not be used.
-        ObstacleError: a person must say whether it goes on with earlier data.
+        ObstacleError: a person must say whether it goes on with earlier data, or what was told
+            then breaks the rules.
     """
     metadata = resource["metadata"]
     manifest = admitted.manifest
@@ -191,6 +205,14 @@ def begin(
     before = load_search_record(store, folder)
     if before is not None:
         manifest = with_current_settings(before.manifest, manifest)
+    admitted = replace(admitted, manifest=manifest)  # one copy of a manifest is enough
+    pinned, recorded = _pinned_image(resource), before.image if before else ""
+    if before is not None:
+        record, unjudged = (
+            f"{store.uri}/{keys.search_record_key(folder)}",
+            "" if pinned else recorded,
+        )
+        admitted = with_record_judged(admitted, resource, unjudged, rules, record)
     requests = SearchRequests(
         manifest=manifest,
         search=folder,
@@ -203,9 +225,9 @@ def begin(
     return SearchMemory(
         uid=metadata["uid"],
         generation=metadata["generation"],
-        admitted=replace(admitted, manifest=manifest),  # one copy of a manifest is enough
+        admitted=admitted,
         search=StoredSearch(store, requests),
-        image=_pinned_image(resource) or (before.image if before else "") or admitted.image,
+        image=pinned or recorded or admitted.image,
         unrecorded=_record(metadata["uid"], admitted, requests) if is_new else None,
         live_uid=live_uid,
     )

@@ -262,7 +262,11 @@ class Reconciler:
             memory = None
         if memory is None or not memory.is_of(metadata["uid"], metadata["generation"]):
             store = self._stores.open(admitted.root, key.namespace)
-            fresh = begin(resource, admitted, store, partial(self._live_uid, key.namespace))
+            rules, live_uid = (
+                self._settings.rules(key.namespace),
+                partial(self._live_uid, key.namespace),
+            )
+            fresh = begin(resource, admitted, store, rules, live_uid)
             if memory is not None:
                 fresh.claim, fresh.patched = memory.claim, memory.patched
                 fresh.running = memory.running

@@ -1,0 +1,115 @@
+"""A search.json that the tenant may have written starts nothing that the policy forbids."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detnas.lifecycle.obstacle import ObstacleError
+from detnas.lifecycle.record import SearchRecord, load_search_record
+from detnas.plan.requests import SearchRequests
+from detnas.records import keys
+from detnas.store import Store, open_store
+from detnas.store.artifacts import create_record
+from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
+from detnas_operator.passes.admission import Admitted, parse
+from detnas_operator.passes.memory import SearchMemory, begin
+from tests.cluster.searches import manifest
+from tests.operator.tenancy.test_manifests import SETTINGS, resource
+
+FOLDER = keys.search_folder("mine", "one", "0123456789")
+POLICY = {"allowed": {"images": ["good/*"]}, "maximum": {"gpus": 2}}
+RULES = rules_of(JobPolicy.model_validate(POLICY), JobPolicy())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path.as_uri())
+
+
+def searched(**status: str) -> dict[str, Any]:
+    found = resource()
+    found["metadata"]["generation"] = 1
+    return found | {"status": status}
+
+
+def write(
+    store: Store, spec: dict[str, Any] | None = None, image: str = "", folder: str = FOLDER
+) -> None:
+    manifest = parse(resource(spec))
+    requests = SearchRequests(manifest=manifest, search=folder, folder=None, pools="mine")
+    record = SearchRecord(
+        uid="0123456789",
+        folder="",
+        data=requests.data,
+        manifest=manifest,
+        versions={},
+        image=image,
+    )
+    create_record(store, keys.search_record_key(folder), record)
+
+
+def started(store: Store, body: dict[str, Any], rules: Rules = RULES) -> SearchMemory:
+    tenant = SETTINGS.tenant("mine")
+    assert tenant is not None
+    admitted = Admitted(parse(body), store.uri, tenant, image="trainer:1", pools="mine")
+    return begin(body, admitted, store, rules)
+
+
+def refused(store: Store, body: dict[str, Any]) -> ObstacleError:
+    before = load_search_record(store, FOLDER)
+    with pytest.raises(ObstacleError) as error:
+        started(store, body)
+    assert f"{store.uri}/{keys.search_record_key(FOLDER)}" in str(error.value)
+    assert load_search_record(store, FOLDER) == before
+    return error.value
+
+
+@pytest.mark.parametrize("status", [{}, {"folder": f"ROOT/{FOLDER}"}])
+def test_an_image_that_is_not_allowed_is_not_run(store: Store, status: dict[str, str]) -> None:
+    write(store, image="evil:1")
+    said = {name: value.replace("ROOT", store.uri) for name, value in status.items()}
+    error = refused(store, searched(**said))
+    assert error.reason == "PolicyViolation"
+    assert "evil:1 is against jobs.policy.allowed.images, which allows good/*" in str(error)
+
+
+@pytest.mark.parametrize("image", ["", "good/trainer:0", "trainer:1"])
+def test_an_image_that_is_allowed_stays(store: Store, image: str) -> None:
+    write(store, image=image)
+    assert started(store, searched()).image == (image or "trainer:1")
+
+
+def test_what_the_status_names_is_no_matter_of_the_record(store: Store) -> None:
+    write(store, image="evil:1")
+    body = searched(folder=f"{store.uri}/{FOLDER}", image="trainer:0")
+    assert started(store, body).image == "trainer:0"
+
+
+def test_without_a_rule_any_image_goes_on(store: Store) -> None:
+    write(store, image="older:1")
+    assert started(store, searched(), rules_of(JobPolicy(), JobPolicy())).image == "older:1"
+
+
+BASE = manifest("one")["spec"]["base"]
+GPUS = {"base": {**BASE, "gpus": 16}}
+
+
+def test_more_gpus_than_allowed_do_not_come_from_the_record(store: Store) -> None:
+    write(store, GPUS)
+    error = refused(store, searched())
+    assert error.reason == "PolicyViolation"
+    assert "spec.base.gpus: 16 is against jobs.policy.maximum.gpus" in str(error)
+
+
+def test_a_search_that_has_begun_starts_no_more_with_them(store: Store) -> None:
+    write(store, GPUS)
+    found = started(store, searched(folder=f"{store.uri}/{FOLDER}", image="trainer:1"))
+    assert found.admitted.violation is not None
+    assert found.admitted.violation.reason == "PolicyViolation"
+    assert "search.json: spec.base.gpus: 16" in found.admitted.violation.message
+
+
+def test_gpus_that_nothing_uses_do_not_come_from_the_record(store: Store) -> None:
+    write(store, {"base": {**BASE, "gpus": 2}})
+    assert refused(store, searched()).reason == "GPUsUnused"
