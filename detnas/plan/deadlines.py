@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from detnas.plan.stages import Verb
 from detnas.records.results import DetectorResult, PrepareResult
+from detnas.spec.job_fields import layered
 from detnas.spec.manifest import SearchSpec
 
 PREPARE = 6 * 3600.0
@@ -11,6 +12,8 @@ SHORTEST_TRIAL = 3600.0
 MARGIN = 5.0
 """Times the predicted time, that a trial may take."""
 
+_WHERE = ("gpu_resource", "node_selector", "affinity", "tolerations", "resources")
+"""Fields of jobs that decide on which devices they run, with the number of GPUs."""
 _STEP = 3.0
 """A training step costs about three forward passes."""
 _DISTILLING = 2.0
@@ -23,7 +26,7 @@ def default_deadline(
     """Return for how many seconds a job may hold its node, all attempts together.
 
     None where there is no default: for other kinds of jobs, where ``spec.deadlines`` has one, and
-    for trials as long as nothing was measured.
+    for trials as long as nothing was measured, or where they ask for other devices than the base.
 
     Args:
         verb: kind of the job.
@@ -37,7 +40,17 @@ def default_deadline(
         return None
     if prepare is None or base is None or not base.seconds.get("evaluating"):
         return None
+    if not _on_the_same_devices(spec):
+        return None
     return max(SHORTEST_TRIAL, MARGIN * predicted_trial_seconds(spec, prepare, base))
+
+
+def _on_the_same_devices(spec: SearchSpec) -> bool:
+    """Whether the base's speed says something of trials: both ask for the same devices."""
+    jobs = spec.jobs
+    base, trial = (layered(*filter(None, (jobs, kind))) for kind in (jobs.base, jobs.trial))
+    same = all(getattr(base, name) == getattr(trial, name) for name in _WHERE)
+    return same and spec.base.gpus == spec.evaluation.gpus
 
 
 def predicted_trial_seconds(

@@ -39,7 +39,7 @@ class Deadlines(Schema):
     trial: Seconds | None = Field(
         None,
         description="Of each trial; left out, five times what the base's measured speed predicts "
-        "on its node, and at least an hour.",
+        "on its node, and at least an hour; none where trials ask for other devices than the base.",
     )
     finetune: Seconds | None = Field(None, description="Of the fine-tuning; left out, none.")
     export: Seconds | None = Field(None, description="Of the export; left out, none.")

@@ -73,6 +73,40 @@ def test_which_jobs_have_a_default(
     assert found == (None if deadline is None else pytest.approx(deadline))
 
 
+MIG, FULL = {"gpuResource": "nvidia.com/mig-1g.10gb"}, {"gpuResource": "nvidia.com/gpu"}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "same"),
+    [
+        ({}, True),
+        ({"trial": MIG}, False),
+        ({"base": MIG}, False),
+        ({"trial": MIG, "base": MIG}, True),
+        ({**MIG, "trial": MIG}, True),
+        ({**MIG, "trial": FULL}, False),
+        ({"trial": {"nodeSelector": {"gpu": "t4"}}}, False),
+        ({"trial": {"tolerations": [{"operator": "Exists"}]}}, False),
+        ({"trial": {"resources": {"cpu": "2"}}}, False),
+        ({"resources": {"cpu": "2"}, "trial": {"resources": {"cpu": "2"}}}, True),
+        ({"trial": {"priorityClassName": "low"}}, True),
+    ],
+    ids=str,
+)
+def test_the_bases_speed_says_nothing_of_trials_on_other_devices(
+    jobs: dict[str, Any], same: bool
+) -> None:
+    base = a_base(training=400.0, evaluating=50.0)
+    found = default_deadline(Verb.EVALUATE, a_spec(jobs=jobs), DATA, base)
+    assert found == (pytest.approx(5 * 1250) if same else None)
+
+
+def test_the_bases_speed_says_nothing_of_trials_on_more_or_fewer_gpus() -> None:
+    spec, base = a_spec(), a_base(training=400.0, evaluating=50.0)
+    fewer = spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"gpus": 0})})
+    assert default_deadline(Verb.EVALUATE, fewer, DATA, base) is None
+
+
 def test_the_message_names_the_field_that_allows_more() -> None:
     assert "more than 60 minutes" in overrun(Verb.EVALUATE, HOUR)
     assert "spec.deadlines.trial" in overrun(Verb.EVALUATE, HOUR)
