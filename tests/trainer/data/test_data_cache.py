@@ -55,9 +55,13 @@ def test_a_copy_in_use_is_never_removed(cache: DataCache, tmp_path: Path) -> Non
     assert copies(tmp_path / "cache") == ["b", "c"]
 
 
-def test_a_copy_that_is_larger_than_the_cache_has_no_room(cache: DataCache) -> None:
+def test_a_copy_that_is_larger_than_the_cache_has_no_room_and_removes_no_other(
+    cache: DataCache, tmp_path: Path
+) -> None:
+    filled(cache, "b")
     with cache.use("a", 251) as folder:
         assert folder is None
+    assert copies(tmp_path / "cache") == ["b"]
 
 
 def test_who_was_killed_uses_nothing_any_more(cache: DataCache, tmp_path: Path) -> None:

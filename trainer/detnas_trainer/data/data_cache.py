@@ -57,6 +57,8 @@ class DataCache:
     def _has_room(self, name: str, size: int) -> bool:
         """Whether a copy fits, once others that nobody uses were removed where that is needed."""
         self._remove_rests()
+        if size > self._largest:  # whatever is removed
+            return False
         copies = self._sizes()
         for other in sorted(copies.keys() - {name}, key=self._last_used):
             if sum(copies.values()) - copies.get(name, 0) + size <= self._largest:
