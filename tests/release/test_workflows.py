@@ -43,6 +43,15 @@ def test_continuous_integration_runs_the_test_command() -> None:
     assert [step["run"] for step in jobs("ci")["test"]["steps"] if "run" in step] == [".ci/run"]
 
 
+def test_what_runs_the_tests_has_the_history_from_which_they_take_earlier_versions() -> None:
+    for file in WORKFLOWS:
+        for job in jobs(file.stem).values():
+            steps = job.get("steps", ())
+            if any(step.get("run") == ".ci/run" for step in steps):
+                (checkout,) = (one for one in steps if "checkout@" in one.get("uses", ""))
+                assert checkout["with"]["fetch-depth"] == 0
+
+
 def test_every_question_of_the_workflow_is_one_that_is_answered(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
