@@ -5,6 +5,7 @@ that the data was written under. So has one that shall begin anew: where it is n
 says which.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ ADOPT = "detnas.dev/adopt"
 """Annotation: the name of the folder with which a new resource goes on; ``none`` for a new one."""
 
 NONE = "none"
+_MOST_NAMED = 5
+_LONGEST_VALUE = 60
 
 
 def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str:
@@ -44,7 +47,7 @@ def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str
         return own
     named = searches_named(store, metadata["namespace"], metadata["name"])
     if wanted:
-        return _adopted(wanted, named, store)
+        return _adopted(wanted, named, manifest, store)
     earlier = list(_worth_keeping(named, manifest, store))
     if not earlier:
         return own
@@ -60,15 +63,29 @@ def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str
     )
 
 
-def _adopted(wanted: str, named: list[str], store: Store) -> str:
+def _adopted(wanted: str, named: list[str], manifest: DetNASSearch, store: Store) -> str:
     for folder in named:
         if wanted in (folder.rpartition("/")[2], f"{store.uri}/{folder}"):
-            return folder
+            return _asked_the_same(folder, manifest, store)
     there = ", ".join(folder.rpartition("/")[2] for folder in named) or "there is none"
     raise ObstacleError(
         "EarlierData",
         f"the annotation {ADOPT} is {wanted!r:.200}, which is no folder of a search of this name",
         f"name one of them ({there}), or {NONE} to begin anew",
+    )
+
+
+def _asked_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
+    """Return a folder whose search was asked the same: what was recorded would else rule."""
+    record = load_search_record(store, folder)
+    if record is None or not (fields := _differences(record.manifest, manifest)):
+        return folder
+    more = f" and {len(fields) - _MOST_NAMED} more" if fields[_MOST_NAMED:] else ""
+    raise ObstacleError(
+        "EarlierData",
+        f"the annotation {ADOPT} names a search that was asked otherwise: "
+        f"{', '.join(fields[:_MOST_NAMED])}{more}",
+        f"set {ADOPT}={NONE} to begin anew, or apply the search again with the earlier values",
     )
 
 
@@ -87,8 +104,28 @@ def _worth_keeping(
 
 
 def _asks_the_same(before: DetNASSearch, now: DetNASSearch) -> bool:
-    same_data = before.spec.dataset == now.spec.dataset
-    return same_data and with_current_settings(before, now).spec == now.spec
+    return not _differences(before, now)
+
+
+def _differences(before: DetNASSearch, now: DetNASSearch) -> list[str]:
+    """Name the fields that may not change while a search runs and that do, with both values."""
+    merged = with_current_settings(before, now).spec
+    merged = merged.model_copy(update={"dataset": before.spec.dataset})
+    dumped = (one.model_dump(mode="json", by_alias=True) for one in (merged, now.spec))
+    return list(_differing("spec", *dumped))
+
+
+def _differing(path: str, before: object, now: object) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in sorted(before.keys() | now.keys()):
+            yield from _differing(f"{path}.{name}", before.get(name), now.get(name))
+    elif before != now:
+        yield f"{path} ({_shown(before)} there, {_shown(now)} here)"
+
+
+def _shown(value: object) -> str:
+    text = "nothing" if value is None else json.dumps(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
 def is_anothers(store: Store, folder: str, uid: str) -> bool:

@@ -1,0 +1,75 @@
+"""Whether a new resource goes on with earlier data: by what was asked then, and by what is said."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detnas.lifecycle.obstacle import ObstacleError
+from detnas.lifecycle.record import SearchRecord
+from detnas.plan.requests import SearchRequests
+from detnas.records import keys
+from detnas.store import Store, open_store
+from detnas.store.artifacts import create_record
+from detnas_operator.passes.admission import parse
+from detnas_operator.passes.adopting import ADOPT, choose_folder
+from tests.cluster.searches import manifest
+
+OLD = "team-a/searches/one-88abe34b"
+OWN = "team-a/searches/one-01234567"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path.as_uri())
+
+
+def resource(adopt: str = "", **search: Any) -> dict[str, Any]:
+    found = manifest("one", **search)
+    annotations = {"annotations": {ADOPT: adopt}} if adopt else {}
+    metadata = {"name": "one", "namespace": "team-a", "uid": "01234567-89ab", **annotations}
+    return {**found, "metadata": metadata}
+
+
+def leave(store: Store, folder: str = OLD, trials: int = 2, **search: Any) -> None:
+    """Leave the data of an earlier search."""
+    asked = parse(resource(**search))
+    requests = SearchRequests(manifest=asked, search=folder, folder=None, pools="team-a")
+    record = SearchRecord(
+        uid=folder[-8:], folder="", data=requests.data, manifest=asked, versions={}
+    )
+    create_record(store, keys.search_record_key(folder), record)
+    for trial in range(trials):
+        store.put(f"{folder}/trials/{trial:04}/result.json", b"{}")
+
+
+def chosen(store: Store, body: dict[str, Any]) -> str:
+    return choose_folder(body, parse(body), store)
+
+
+def asks(store: Store, body: dict[str, Any]) -> str:
+    """What a person is asked."""
+    with pytest.raises(ObstacleError) as error:
+        chosen(store, body)
+    assert error.value.reason == "EarlierData"
+    return str(error.value)
+
+
+def test_a_search_that_was_asked_the_same_is_adopted(store: Store) -> None:
+    leave(store)
+    assert chosen(store, resource("one-88abe34b")) == OLD
+    assert chosen(store, resource(f"{store.uri}/{OLD}")) == OLD
+    assert chosen(store, resource("none")) == OWN
+
+
+def test_what_may_change_while_it_runs_may_differ(store: Store) -> None:
+    leave(store, trials=2)
+    assert chosen(store, resource("one-88abe34b", trials=50, parallelism=3)) == OLD
+
+
+def test_one_that_was_asked_otherwise_is_not_adopted(store: Store) -> None:
+    leave(store, seed=1)
+    said = asks(store, resource("one-88abe34b", seed=2))
+    assert "spec.search.seed (1 there, 2 here)" in said
+    assert said.count(" there, ") == 1
+    assert f"{ADOPT}=none to begin anew" in said
