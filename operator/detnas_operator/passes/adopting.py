@@ -7,6 +7,7 @@ says which.
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from detnas.lifecycle.obstacle import ObstacleError
@@ -25,6 +26,7 @@ ADOPT = "detnas.dev/adopt"
 NONE = "none"
 _MOST_NAMED = 5
 _LONGEST_VALUE = 60
+_LONGEST_PROBLEM = 200
 
 
 def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str:
@@ -48,19 +50,43 @@ def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str
     named = searches_named(store, metadata["namespace"], metadata["name"])
     if wanted:
         return _adopted(wanted, named, manifest, store)
-    earlier = list(_worth_keeping(named, manifest, store))
-    if not earlier:
+    if not (earlier := _worth_keeping(named, manifest, store)):
         return own
-    one = earlier[0][0].rpartition("/")[2]
-    found = ", ".join(
-        f"{store.uri}/{folder} ({count} finished trials)" for folder, count in earlier
-    )
+    usable = [one.name for one in earlier if not one.unreadable]
+    more = f" and {len(earlier) - _MOST_NAMED} more" if earlier[_MOST_NAMED:] else ""
+    go_on = f"{ADOPT}={usable[0]} to go on with it, or " if usable else ""
     raise ObstacleError(
         "EarlierData",
-        f"an earlier search of this name with the same spec left its data: {found}",
-        f"kubectl annotate detnas {metadata['name']} --namespace {metadata['namespace']} "
-        f"{ADOPT}={one} to go on with it, or {ADOPT}={NONE} to begin anew",
+        # The command comes first: the status cuts messages that are long.
+        "an earlier search of this name left its data; say what becomes of it: kubectl annotate "
+        f"detnas {metadata['name']} --namespace {metadata['namespace']} "
+        f"{go_on}{ADOPT}={NONE} to begin anew",
+        f"found {', '.join(one.words for one in earlier[:_MOST_NAMED])}{more}",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """An earlier search of the name, with finished trials.
+
+    Attributes:
+        name: of its folder.
+        uri: of its folder.
+        trials: that have finished.
+        unreadable: why its search.json cannot be read; empty where it was asked the same.
+    """
+
+    name: str
+    uri: str
+    trials: int
+    unreadable: str = ""
+
+    @property
+    def words(self) -> str:
+        what = f"{self.trials} finished trials"
+        if self.unreadable:
+            what += f"; whether it was asked the same is not known: {self.unreadable}"
+        return f"{self.uri} ({what})"
 
 
 def _adopted(wanted: str, named: list[str], manifest: DetNASSearch, store: Store) -> str:
@@ -77,7 +103,16 @@ def _adopted(wanted: str, named: list[str], manifest: DetNASSearch, store: Store
 
 def _asked_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
     """Return a folder whose search was asked the same: what was recorded would else rule."""
-    record = load_search_record(store, folder)
+    begin_anew = f"set {ADOPT}={NONE} to begin anew"
+    try:
+        record = load_search_record(store, folder)
+    except CorruptRecord as error:
+        raise ObstacleError(
+            "EarlierData",
+            f"the annotation {ADOPT} names a search whose record cannot be used: "
+            f"{error.problem[:_LONGEST_PROBLEM]}",
+            f"restore it, or {begin_anew}",
+        ) from error
     if record is None or not (fields := _differences(record.manifest, manifest)):
         return folder
     more = f" and {len(fields) - _MOST_NAMED} more" if fields[_MOST_NAMED:] else ""
@@ -85,22 +120,35 @@ def _asked_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
         "EarlierData",
         f"the annotation {ADOPT} names a search that was asked otherwise: "
         f"{', '.join(fields[:_MOST_NAMED])}{more}",
-        f"set {ADOPT}={NONE} to begin anew, or apply the search again with the earlier values",
+        f"{begin_anew}, or apply the search again with the earlier values",
     )
 
 
-def _worth_keeping(
-    named: list[str], manifest: DetNASSearch, store: Store
-) -> Iterator[tuple[str, int]]:
-    """Yield earlier searches that were asked the same and have finished trials, and how many."""
+def _worth_keeping(named: list[str], manifest: DetNASSearch, store: Store) -> list[_Earlier]:
+    """Return earlier searches with finished trials that were, or may have been, asked the same.
+
+    Those whose record cannot be read come last.
+    """
+    found = []
     for folder in named:
-        record = load_search_record(store, folder)
-        if record is None or not _asks_the_same(record.manifest, manifest):
-            continue
-        prefix = f"{folder}/trials/"
-        names = (key.removeprefix(prefix) for key in store.list(prefix))
-        if trials := sum(name.partition("/")[2] == "result.json" for name in names):
-            yield folder, trials
+        unreadable = ""
+        try:
+            record = load_search_record(store, folder)
+        except CorruptRecord as error:
+            unreadable = error.problem[:_LONGEST_PROBLEM]
+        else:
+            if record is None or not _asks_the_same(record.manifest, manifest):
+                continue
+        if trials := _finished_trials(folder, store):
+            name, uri = folder.rpartition("/")[2], f"{store.uri}/{folder}"
+            found.append(_Earlier(name, uri, trials, unreadable))
+    return sorted(found, key=lambda one: bool(one.unreadable))
+
+
+def _finished_trials(folder: str, store: Store) -> int:
+    prefix = f"{folder}/trials/"
+    names = (key.removeprefix(prefix) for key in store.list(prefix))
+    return sum(name.partition("/")[2] == "result.json" for name in names)
 
 
 def _asks_the_same(before: DetNASSearch, now: DetNASSearch) -> bool:
