@@ -15,7 +15,7 @@ from detnas.records.data_listing import DataListing
 from detnas.records.requests import ExportRequest, PoolPhaseRequest, PrepareRequest, StudentRequest
 from detnas.records.results import DetectorResult, PrepareResult
 from detnas.records.settings import DataLocation
-from detnas.store.artifacts import fetch_artifact, load_record
+from detnas.store.artifacts import canonical_json, fetch_artifact, load_record
 from detnas.store.durable_files import sha256_of
 from detnas_trainer import jobs
 from detnas_trainer.jobs import base as base_job
@@ -295,7 +295,7 @@ def test_a_request_of_an_earlier_version_is_carried_out(
     workplace: Workplace, prepared: Prepared
 ) -> None:
     request = workplace.base_request(KEY, data=prepared.told["data"], training=training(1))
-    written = json.loads(request.model_dump_json(by_alias=True))
+    written = json.loads(canonical_json(request))
     assert not {"pictures", "weightsSha256"} & set(written)
     prepared.change("train/0.png")
     assert jobs.run("base", workplace.put(request)) == 0
