@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from detnas.plan.requests import SearchRequests
+from detnas.resource.cut import cut
 from detnas.spec.loading import read_manifest
 from detnas_operator.passes.lost_data import Finished, data_lost, lost, recorded_in, token
 from tests.cluster.searches import manifest
@@ -119,7 +120,17 @@ def test_the_message_names_what_runs_and_how_to_accept() -> None:
     said = data_lost(("search.json",), f"{ROOT}/team-a/searches/one-two-0", "team-a", running, "ab")
     assert said.reason == "DataLost"
     assert "(running: one-t0001, one-t0002, one-t0003 and 1 more;" in said.message
-    assert said.message.endswith(
+    assert (
         "kubectl annotate detnas one-two --namespace team-a --overwrite "
-        "detnas.dev/accept-data-loss=ab"
-    )
+        "detnas.dev/accept-data-loss=ab; "
+    ) in said.message
+    assert said.message.endswith(f"lost from {ROOT}/team-a/searches/one-two-0: search.json")
+
+
+def test_no_name_is_so_long_that_the_command_is_cut_off() -> None:
+    namespace, name = "n" * 63, "s" * 63
+    uri = f"s3://{'b' * 63}/{'p' * 400}/{namespace}/searches/{name}-01234567"
+    running = [f"{name}-t{number:04}" for number in range(3)]
+    said = cut(data_lost(("the base",) * 9, uri, namespace, running, "3f9a01c7").message, 1000)
+    command = f"detnas {name} --namespace {namespace} --overwrite detnas.dev/accept-data-loss="
+    assert f"{command}3f9a01c7;" in said

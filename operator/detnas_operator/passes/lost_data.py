@@ -250,8 +250,9 @@ def data_lost(
     search = uri.rpartition("/")[2].rpartition("-")[0]
     return Reason(
         "DataLost",
-        f"{uri} no longer has what the search had finished: {', '.join(missing)}; no job is "
-        f"started{jobs}. Restore it from a backup or the bucket's versions, and the search goes "
-        f"on; or accept that it is done again: kubectl annotate detnas {search} --namespace "
-        f"{namespace} --overwrite {ACCEPT}={value}",
+        # The command comes first: the status cuts messages that are long.
+        "the store no longer has what the search had finished. Restore it from a backup or the "
+        "bucket's versions, and the search goes on; or accept that it is done again: kubectl "
+        f"annotate detnas {search} --namespace {namespace} --overwrite {ACCEPT}={value}; "
+        f"no job is started{jobs}; lost from {uri}: {', '.join(missing)}",
     )

@@ -44,7 +44,7 @@ def lost(scene: Scene) -> str:
 
 def accept(scene: Scene) -> str:
     """Do what the message says; return the token."""
-    value = lost(scene).rpartition(f"{ACCEPT}=")[2]
+    value = lost(scene).partition(f"{ACCEPT}=")[2].partition(";")[0]
     scene.change({"metadata": {"annotations": {ACCEPT: value}}})
     return value
 
