@@ -15,6 +15,19 @@ Object = dict[str, Any]
 
 _GPUS = re.compile(r"Insufficient \S+/\S+")
 """In the scheduler's words: what has a domain in its name is a device."""
+_VOLUMES = (
+    'persistentvolumeclaim "',
+    "pod has unbound immediate PersistentVolumeClaims",
+    "pod using PersistentVolumeClaim with the same name",
+    "unavailable due to PersistentVolumeClaim",
+    "unavailable due to one or more pvc(s)",
+    "didn't find available persistent volumes to bind",
+    "didn't match PersistentVolume's node affinity",
+    "had volume node affinity conflict",
+    "did not have enough free storage",
+    "had no available volume zone",
+)
+"""In the scheduler's words: it is a claim that keeps a pod from a node."""
 _NOT_OF_THE_KUBELET = frozenset({"", "NodeNotReady", "NodeLost"})
 """Why a pod is not ready: the kubelet gives a reason, the node lifecycle controller none."""
 
@@ -103,7 +116,8 @@ def _unscheduled(pod: Object, scheduled: Object) -> Waiting:
         advice = "create the claim that spec.dataset.source.persistentVolumeClaim names"
         message = f"pod {pods.name(pod)} has no data set: {words}; {advice}"
         return Waiting(WaitingReason.DATA_MISSING, message)
-    advice = _volumes(claims) if "volume" in words.lower() and claims else _room(words)
+    about_claims = claims and any(sentence in words for sentence in _VOLUMES)
+    advice = _volumes(claims) if about_claims else _room(words)
     message = f"pod {pods.name(pod)} fits no node: {words.rstrip('.')}; {advice}"
     return Waiting(WaitingReason.UNSCHEDULABLE, message)
 

@@ -43,6 +43,9 @@ CLAIMS = (
     'persistentvolumeclaim "coco" is being deleted.',
     "0/5 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name.",
     "0/5 nodes are available: 5 node(s) had volume node affinity conflict.",
+    "0/5 nodes are available: 5 node(s) didn't match PersistentVolume's node affinity.",
+    "0/5 nodes are available: 5 node(s) didn't find available persistent volumes to bind.",
+    "5 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already",
 )
 
 
@@ -72,6 +75,12 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
         [unscheduled("0/5 nodes are available: 5 Insufficient memory.")],
         WaitingReason.UNSCHEDULABLE,
         ["5 Insufficient memory; free or add nodes", "spec.jobs (resources", "then delete the Job"],
+    ),
+    (
+        a_job(active=1),
+        [unscheduled("0/5 nodes are available: 5 node(s) had untolerated taint {volume-tier: a}.")],
+        WaitingReason.UNSCHEDULABLE,
+        ["volume-tier", "spec.jobs (resources, nodeSelector, tolerations"],
     ),
     (a_job(active=1), [unscheduled(CLAIM)], WaitingReason.DATA_MISSING, ["coco", "spec.dataset"]),
     *(
