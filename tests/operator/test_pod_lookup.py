@@ -145,6 +145,18 @@ def test_lists_of_all_namespaces_together_are_bounded() -> None:
     assert len(cluster.lists) <= BURST + 60 * RATE + 2
 
 
+def test_namespaces_in_which_nothing_waits_any_more_are_forgotten() -> None:
+    cluster = Cluster()
+    lookup = PodLookup(cluster, cluster.clock)
+    for number in range(300):
+        cluster.now += 1
+        lookup.look(f"team-{number}", [a_job(f"{number}")])
+    assert len(lookup.namespaces()) == 300
+    cluster.now += 10 * LONGEST_PAUSE + 1
+    lookup.look("team-7", [a_job("new")])
+    assert lookup.namespaces() == ["team-7"]
+
+
 def test_a_pod_is_known_by_its_owner_whatever_its_labels_and_without_its_annotations() -> None:
     large = {"note": "x" * 250_000, "batch.kubernetes.io/job-completion-index": "3"}
     pod = a_pod("pod-1", "one", labels={"detnas.dev/search": "other"}, annotations=large)

@@ -146,7 +146,10 @@ class ClusterCache:
             return True
 
     def lose_job(self, body: Object) -> None:
-        """Take in that others deleted a Job (its body as last seen): how it failed is kept."""
+        """Take in that others deleted a Job (its body as last seen).
+
+        How it failed is kept as long as its search is there.
+        """
         key, job = job_key(body), slim_job(body)
         if key is None:
             return
@@ -158,7 +161,9 @@ class ClusterCache:
                 "deletionTimestamp", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             )
             with self._lock:
-                self._failed.setdefault(key, {})[job["metadata"]["name"]] = job
+                search = self._searches.get(key)
+                if search is not None and search["metadata"].get("uid") == owner_uid(job):
+                    self._failed.setdefault(key, {})[job["metadata"]["name"]] = job
 
     def is_lost(self, job: Object) -> bool:
         """Whether a Job is kept only for how it failed."""

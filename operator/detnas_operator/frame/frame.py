@@ -1,4 +1,4 @@
-"""One operator process: the API client, the cache, the work queue, kopf's watches, metrics."""
+"""One operator process: the API client, the cache, the work queue, the watches, metrics."""
 
 import asyncio
 import logging

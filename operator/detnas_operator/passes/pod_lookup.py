@@ -132,6 +132,11 @@ class PodLookup:
             raise place.error
         return place.seen
 
+    def namespaces(self) -> list[str]:
+        """Return the namespaces of which something is kept."""
+        with self._lock:
+            return sorted(self._places)
+
     def _ask(self, place: _Place, jobs: Iterable[Object]) -> None:
         now = self._clock()
         for job in jobs:
@@ -140,8 +145,7 @@ class PodLookup:
             place.newest[uid] = str(job["metadata"].get("resourceVersion", ""))
             if place.versions.get(uid) != place.newest[uid]:
                 place.pause = min(place.pause, SHORTEST_PAUSE)
-        for uid in [uid for uid, at in place.asked.items() if now - at > _FORGOTTEN_AFTER]:
-            del place.asked[uid], place.newest[uid]
+        _forget_unasked(place, now)
 
     def _is_due(self, place: _Place) -> bool:
         now = self._clock()
@@ -168,6 +172,7 @@ class PodLookup:
 
     def _drop_the_old(self, now: float) -> None:
         for name, place in list(self._places.items()):
+            _forget_unasked(place, now)
             if now - place.looked > 10 * LONGEST_PAUSE and not place.asked:
                 del self._places[name]
 
@@ -200,6 +205,11 @@ class PodLookup:
         self._tokens -= 1
         found = self._client.list(kind, namespace, selector, fields, most_bytes=MOST_BYTES)
         return islice(found, most)
+
+
+def _forget_unasked(place: _Place, now: float) -> None:
+    for job in [job for job, at in place.asked.items() if now - at > _FORGOTTEN_AFTER]:
+        del place.asked[job], place.newest[job]
 
 
 def _next_pause(place: _Place, seen: SeenPods, versions: dict[str, str]) -> float:

@@ -1,6 +1,7 @@
 """Writes a search's status, when it is worth it, and the events that go with the change."""
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from detnas_operator.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 _VERSIONS = 3
 """Versions of a search to which a status is written: its user may change it meanwhile."""
+_MOST_UNFIT = 100
+"""Values that are left out at once; one that was forgotten is refused, and met, once more."""
 _OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
 _UPDATE = "the installed definition is older than the operator; apply the chart's, and restart it"
 Object = dict[str, Any]
@@ -44,14 +47,14 @@ class Publisher:
         cache: learns what was written.
         metrics: learn it too.
         progress_seconds: what is only progress is written this often.
-        unfit: what the installed definition does not allow in a status, as far as is known.
+        unfit: what the installed definition does not allow in a status, as last met.
     """
 
     client: KubernetesClient
     cache: ClusterCache
     metrics: Metrics
     progress_seconds: float
-    unfit: set[Unfit] = field(default_factory=set)
+    unfit: deque[Unfit] = field(default_factory=lambda: deque(maxlen=_MOST_UNFIT))
 
     def publish(self, resource: Object, findings: Findings, since_last: float) -> bool:
         """Bring the resource's status up to date; return whether something was written.
@@ -65,7 +68,7 @@ class Publisher:
             ClusterError: it could not be written.
         """
         before: Mapping[str, Any] = resource.get("status") or {}
-        after = fitting(resource_status(findings, before, datetime.now(UTC)), self.unfit.copy())
+        after = fitting(resource_status(findings, before, datetime.now(UTC)), tuple(self.unfit))
         self._measure(resource, after)
         if not is_worth_a_patch(before, after, since_last, self.progress_seconds):
             return False
@@ -88,7 +91,7 @@ class Publisher:
             found = unfit(after, error.fields)
             if not found:
                 raise
-            self.unfit.update(found)
+            self.unfit.extend(found)
             log.warning("%s; the status is shown without: %s", error, _UPDATE)
             return self._write(resource, merge_patch(before, fitting(after, found)))
 

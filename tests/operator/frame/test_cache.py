@@ -267,6 +267,7 @@ def failed(name: str, version: int) -> dict[str, Any]:
 def test_a_job_that_failed_and_that_others_deleted_stays_until_it_is_dropped() -> None:
     """Its time to live may be 0: then nobody else knows that it failed."""
     cache = ClusterCache()
+    cache.put_search(search(1))
     cache.put_job(job("r18-base", 1))
     cache.lose_job(failed("r18-base", 3))
     (lost,) = cache.jobs(KEY, "s1")
@@ -278,8 +279,21 @@ def test_a_job_that_failed_and_that_others_deleted_stays_until_it_is_dropped() -
     assert not cache.is_lost(lost)
 
 
+@pytest.mark.parametrize("after", [None, search(9, uid="s2")], ids=["gone", "another"])
+def test_a_failure_that_is_seen_after_its_search_was_deleted_is_not_kept(after: Any) -> None:
+    cache = ClusterCache()
+    cache.put_search(search(1))
+    cache.put_job(failed("r18-base", 2))
+    cache.drop_search(search(1))
+    if after:
+        cache.put_search(after)
+    cache.lose_job(failed("r18-base", 3))
+    assert names(cache) == []
+
+
 def test_neither_a_job_that_did_not_fail_nor_one_that_we_deleted_stays() -> None:
     cache = ClusterCache()
+    cache.put_search(search(1))
     cache.lose_job(job("r18-base", 3))
     ours = failed("r18-t0001", 4)
     cache.put_job(ours)
@@ -290,6 +304,7 @@ def test_neither_a_job_that_did_not_fail_nor_one_that_we_deleted_stays() -> None
 
 def test_a_failure_whose_result_is_kept_goes_with_its_job() -> None:
     cache, settled = ClusterCache(), failed("r18-t0001", 4)
+    cache.put_search(search(1))
     settled["metadata"]["annotations"] = {SETTLED: "true"}
     cache.put_job(settled)
     cache.lose_job(settled)
@@ -298,16 +313,17 @@ def test_a_failure_whose_result_is_kept_goes_with_its_job() -> None:
 
 def test_a_failure_that_a_list_shows_to_be_gone_stays_too() -> None:
     cache = ClusterCache()
+    cache.put_search(search(1))
     cache.put_job(failed("r18-base", 3))
     cache.replace_jobs(KEY, Snapshot((), "9"))
     assert names(cache) == ["r18-base"]
-    cache.put_search(search(1))
     cache.drop_search(search(1))
     assert names(cache) == [], "it goes with its search"
 
 
 def test_a_new_job_takes_the_place_of_a_failure_of_its_name() -> None:
     cache = ClusterCache()
+    cache.put_search(search(1))
     cache.lose_job(failed("r18-base", 3))
     cache.put_job(job("r18-base", 5, uid="new"))
     (found,) = cache.jobs(KEY, "s1")

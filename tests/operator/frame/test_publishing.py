@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from detnas.plan.stages import Phase
-from detnas_operator.cluster import ClusterError, KubernetesClient, Unavailable
+from detnas_operator.cluster import ClusterError, KubernetesClient, Refused, Unavailable
 from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.passes import publishing
 from detnas_operator.passes.publishing import Publisher
 from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import EVENTS, SEARCHES, Document
@@ -113,3 +114,35 @@ def test_what_happens_again_is_told_again(
         findings = found(searched(Phase.PREPARING), suspended=suspended)
         assert made.publish(now, findings, NEVER)
     assert told(cluster, search)["Suspended"] == 2
+
+
+class Older:
+    """A client whose cluster refuses every phase: its definition is older than the operator."""
+
+    refused = 0
+
+    def merge_patch(self, _kind: str, *arguments: Any) -> dict[str, Any]:
+        if "phase" in arguments[2]["status"]:
+            self.refused += 1
+            raise Refused("unsupported value", fields=("status.phase",))
+        return manifest_of("2")
+
+
+def manifest_of(version: str) -> dict[str, Any]:
+    metadata = {"namespace": "team-a", "name": "r101", "uid": "u", "resourceVersion": version}
+    return {"metadata": metadata}
+
+
+def test_what_an_older_definition_refuses_is_remembered_in_bounded_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Older()
+    made = Publisher(client, ClusterCache(), Metrics(), 60)  # type: ignore[arg-type]
+    monkeypatch.setattr(publishing, "events", lambda *_: ())
+    for number in range(500):
+        status = {"phase": f"New{number}", "folder": "one"}
+        monkeypatch.setattr(publishing, "resource_status", lambda *_, one=status: one)
+        for _ in range(2):
+            made.publish(manifest_of("1"), BEGUN, NEVER)
+    assert client.refused == 500, "what was refused just now is not tried again"
+    assert len(made.unfit) <= 100
