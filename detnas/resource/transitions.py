@@ -37,10 +37,10 @@ IN_A_NEW_SEARCH = (
 )
 """How what is fixed is corrected, for messages about any search."""
 
-FOR_NEW_JOBS = "which holds for Jobs that are made afterwards"
+FOR_NEW_JOBS = "this applies to Jobs created later"
 """What is said of fields of `spec.jobs`, which may change."""
 
-MADE_ANEW = "then delete the Job, which is made anew"
+MADE_ANEW = "then delete the Job; it will be recreated"
 """How a Job that waits comes to have what has changed since it was made."""
 
 _SECTIONS: dict[str, type[BaseModel]] = {"search": Search, "storage": Storage, "jobs": Jobs}

@@ -26,9 +26,9 @@ class Jobs(JobFields):
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=86_400, strict=True)] = Field(
         120, description="Time that a job has to write a checkpoint when it is stopped, in seconds."
     )
-    prepare: KindFields | None = Field(None, description="Of the data check, before those above.")
-    base: KindFields | None = Field(None, description="Of the base's job, before those above.")
-    pool: KindFields | None = Field(None, description="Of the pool's jobs, before those above.")
-    trial: KindFields | None = Field(None, description="Of trials, before those above.")
-    finetune: KindFields | None = Field(None, description="Of the fine-tuning, before those above.")
-    export: KindFields | None = Field(None, description="Of the export, before those above.")
+    prepare: KindFields | None = Field(None, description="Overrides for the data check.")
+    base: KindFields | None = Field(None, description="Overrides for the base's job.")
+    pool: KindFields | None = Field(None, description="Overrides for the pool's jobs.")
+    trial: KindFields | None = Field(None, description="Overrides for trials.")
+    finetune: KindFields | None = Field(None, description="Overrides for the fine-tuning.")
+    export: KindFields | None = Field(None, description="Overrides for the export.")

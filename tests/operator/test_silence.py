@@ -35,7 +35,7 @@ OF_OLD = None
         (heard(progress(100), BEATING), "last heard of at 12:03:10 UTC"),
         (heard(progress(), BEATING), "last heard of"),
         (heard(progress(100), 5, STEPPING - 1), ""),
-        (heard(progress(100), 5, STEPPING), "ended no step for 10 minutes"),
+        (heard(progress(100), 5, STEPPING), "is alive but has completed no step for 10 minutes"),
         (heard(progress(), 5, 9000), ""),
         (heard(progress(100, OF_OLD), STEPPING - 1), ""),
         (heard(progress(100, OF_OLD), STEPPING), "last heard of"),

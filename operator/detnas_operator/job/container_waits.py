@@ -93,7 +93,7 @@ def _refused(pod: Object, status: Object, now: datetime, what: str) -> Waiting |
 
 def _image_advice(added: bool) -> str:
     if added:
-        return "something in the cluster added that container: whoever runs it must correct it"
+        return "something in the cluster added that container: contact whoever operates it"
     return (
         "put the image there, or correct the Secret that it is pulled with; or change "
         f"spec.jobs.imagePullSecrets, {MADE_ANEW}; correct its name {IN_A_NEW_SEARCH}"
@@ -121,8 +121,8 @@ def _unfinished(pod: Object, status: Object, now: datetime) -> Waiting | None:
     return Waiting(
         WaitingReason.INIT_CONTAINER,
         f"pod {pods.name(pod)} on node {pods.node(pod)} waits for its init container "
-        f"{status['name']}, which runs since {since:%H:%M} UTC and {awaited}; something in the "
-        "cluster added it, whoever runs that must look: "
+        f"{status['name']}, which has been running since {since:%H:%M} UTC and {awaited}; "
+        "something in the cluster added it, contact whoever operates it: "
         f"`kubectl logs {pods.name(pod)} --container {status['name']}`",
     )
 

@@ -35,7 +35,7 @@ _CODES = {
 }
 _SIGNALS = {
     signal.SIGKILL: "it was killed from outside; if memory ran out, the node's log says so",
-    signal.SIGBUS: f"shared memory ran out; raise spec.jobs.sharedMemory, {FOR_NEW_JOBS}",
+    signal.SIGBUS: f"shared memory ran out; raise spec.jobs.sharedMemory; {FOR_NEW_JOBS}",
     signal.SIGTERM: "it was asked to stop and did not answer with a checkpoint",
 }
 

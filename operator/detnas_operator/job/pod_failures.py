@@ -60,7 +60,7 @@ def _ended(pod: Object, code: int | None) -> tuple[FailureKind, str]:
 def _memory(terminated: Object) -> tuple[FailureKind, str] | None:
     if terminated.get("reason") != "OOMKilled":
         return None
-    advice = f"raise spec.jobs.resources.memory (shared memory counts as well), {FOR_NEW_JOBS}"
+    advice = f"raise spec.jobs.resources.memory (shared memory counts as well); {FOR_NEW_JOBS}"
     sentence = f"was OOMKilled: it needed more main memory than it may use; {advice}"
     return FailureKind.OUT_OF_MEMORY, sentence
 
@@ -73,7 +73,7 @@ def _stopped(pod: Object) -> tuple[FailureKind, str] | None:
     if status.get("reason") == "Evicted":
         said = f": {words}" if words else ""
         advice = (
-            "raise spec.jobs.resources (ephemeralStorage, memory) or lower spec.jobs.cacheSize, "
+            "raise spec.jobs.resources (ephemeralStorage, memory) or lower spec.jobs.cacheSize; "
             f"{FOR_NEW_JOBS}"
         )
         return FailureKind.EVICTED, f"was evicted by its node{said}; {advice}"
@@ -118,7 +118,7 @@ def _other_container(pod: Object) -> tuple[FailureKind, str] | None:
     said = f"{reason}: {words}" if words else reason
     return FailureKind.OTHER_CONTAINER, (
         f"failed because its {what} {name} ended with exit {ended.get('exitCode')} ({said}); "
-        f"something in the cluster added that container, whoever runs it must look: "
+        "something in the cluster added that container, contact whoever operates it: "
         f"`kubectl logs {pods.name(pod)} --container {name}`"
     )
 

@@ -118,7 +118,7 @@ def _unscheduled(pod: Object, scheduled: Object) -> Waiting:
         return Waiting(WaitingReason.DATA_MISSING, message)
     about_claims = claims and any(sentence in words for sentence in _VOLUMES)
     advice = _volumes(claims) if about_claims else _room(words)
-    message = f"pod {pods.name(pod)} fits no node: {words.rstrip('.')}; {advice}"
+    message = f"pod {pods.name(pod)} cannot be scheduled: {words.rstrip('.')}; {advice}"
     return Waiting(WaitingReason.UNSCHEDULABLE, message)
 
 
@@ -129,7 +129,7 @@ def _volumes(claims: Sequence[str]) -> str:
 
 
 def _room(words: str) -> str:
-    """What to do about a pod that fits no node."""
+    """What to do about a pod that cannot be scheduled."""
     if _GPUS.search(words):
         return (
             "free or add nodes; where there are no GPUs, set base.gpus, evaluation.gpus, "

@@ -177,7 +177,7 @@ def _refused(
     right: str,
     remedy: str = "change it: it may change at any time",
 ) -> str:
-    return f"{field}: {value} is against {rule}, which allows {right}; {remedy}"
+    return f"{field}: {value} violates {rule}, which allows {right}; {remedy}"
 
 
 def _listed(allowed: tuple[str, ...] | None) -> str:

@@ -56,7 +56,7 @@ def _is_silent(name: str, progress: Progress | None) -> str:
 def _stands_still(name: str, progress: Progress) -> str:
     minutes = STEPPING / 60
     return (
-        f"the trainer of job {name} lives, but has ended no step for {minutes:.0f} minutes "
+        f"the trainer of job {name} is alive but has completed no step for {minutes:.0f} minutes "
         f"({_last_heard(progress)}); {_advice(name)}"
     )
 

@@ -26,7 +26,7 @@ def unexpected(error: Exception, trace: str) -> Reason:
     said = f"{type(error).__name__}: {error!s:.300}".rstrip(": ")
     return Reason(
         "SearchFailed",
-        f"the operator met an error that it does not know ({said}), trace {trace}; the "
+        f"the operator hit an unexpected error ({said}), trace {trace}; the "
         "operator's log has the whole trace under this number: report it with that",
     )
 

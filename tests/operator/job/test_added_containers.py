@@ -187,7 +187,10 @@ WAITS: list[tuple[Object, WaitingReason, list[str]]] = [
     (
         before(waiting("PodInitializing"), state=RUNS),
         WaitingReason.INIT_CONTAINER,
-        ["waits for its init container vault", "runs since 12:00 UTC and has not ended"],
+        [
+            "waits for its init container vault",
+            "which has been running since 12:00 UTC and has not ended",
+        ],
     ),
     (
         before(waiting("PodInitializing"), True, state=RUNS, started=False),
@@ -205,7 +208,10 @@ WAITS: list[tuple[Object, WaitingReason, list[str]]] = [
             state={"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
         ),
         WaitingReason.IMAGE_PULL,
-        ["cannot get the image of its init container vault: no such image", "whoever runs it"],
+        [
+            "cannot get the image of its init container vault: no such image",
+            "contact whoever operates it",
+        ],
     ),
     (
         beside(

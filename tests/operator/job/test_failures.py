@@ -52,7 +52,7 @@ FAILED: list[tuple[Any, list[Any], FailureKind, int | None, list[str]]] = [
             "only attempt",
             "OOMKilled",
             "spec.jobs.resources.memory",
-            "Jobs that are made afterwards",
+            "this applies to Jobs created later",
         ],
     ),
     (a_job(BACK_OFF), [ended(137)], FailureKind.EXIT_CODE, 137, ["SIGKILL (exit 137)"]),

@@ -74,7 +74,11 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
         a_job(active=1),
         [unscheduled("0/5 nodes are available: 5 Insufficient memory.")],
         WaitingReason.UNSCHEDULABLE,
-        ["5 Insufficient memory; free or add nodes", "spec.jobs (resources", "then delete the Job"],
+        [
+            "5 Insufficient memory; free or add nodes",
+            "spec.jobs (resources",
+            "then delete the Job; it will be recreated",
+        ],
     ),
     (
         a_job(active=1),
@@ -102,7 +106,12 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
         a_job(active=1),
         [waiting("ImagePullBackOff", PULL)],
         WaitingReason.IMAGE_PULL,
-        [PULL, "gpu-1", "put the image there", "imagePullSecrets, then delete the Job"],
+        [
+            PULL,
+            "gpu-1",
+            "put the image there",
+            "imagePullSecrets, then delete the Job; it will be recreated",
+        ],
     ),
     (
         a_job(active=1),

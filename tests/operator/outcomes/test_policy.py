@@ -109,12 +109,12 @@ def test_a_search_against_the_policy_is_refused_with_the_rule_until_it_is_change
     greedy = stage.begun("greedy", trials=1, parallelism=3)
     foreign.until(lambda: foreign.says("Accepted", "False", "PolicyViolation"))
     assert foreign.condition("Accepted")["message"].startswith(
-        "spec.jobs.image: docker.io/mine:1 is against jobs.policy.allowed.images, which allows "
+        "spec.jobs.image: docker.io/mine:1 violates jobs.policy.allowed.images, which allows "
         "registry.test/*; name another or none in a new search"
     )
     greedy.until(lambda: greedy.says("Accepted", "False", "PolicyViolation"))
     assert greedy.condition("Accepted")["message"] == (
-        "spec.search.parallelism: 3 is against jobs.policy.maximum.parallelism, which allows "
+        "spec.search.parallelism: 3 violates jobs.policy.maximum.parallelism, which allows "
         "at most 2; change it: it may change at any time"
     )
     assert not foreign.jobs()
@@ -212,7 +212,7 @@ def test_a_new_policy_holds_for_new_jobs_and_stops_none_that_runs(stage: Stage) 
     policy["maximum"]["gpuHours"] = "10"
     upgrade(stage, policy)
     search.until(lambda: search.says("Suspended", "True", "PolicyViolation"))
-    assert "spec.limits.gpuHours: 50 is against" in search.condition("Suspended")["message"]
+    assert "spec.limits.gpuHours: 50 violates" in search.condition("Suspended")["message"]
     assert search.running("-t0001")
     doors[1].set()
     search.until(lambda: search.trials["finished"] == 2)

@@ -87,7 +87,7 @@ WAITS = {
     ),
     "crowded": Wait(
         "Unschedulable",
-        ("job crowded-t0000 waits: pod crowded-t0000 fits no node", SCHEDULER, "gpus, "),
+        ("job crowded-t0000 waits: pod crowded-t0000 cannot be scheduled", SCHEDULER, "gpus, "),
         job="-t0000",
         stuck=lambda pod: pod.unschedulable(SCHEDULER),
     ),
@@ -122,7 +122,7 @@ WAITS = {
     ),
     "claimed": Wait(
         "Unschedulable",
-        ("job claimed-t0000 waits", "fits no node", "ReadWriteOncePod", "describe pvc data"),
+        ("job claimed-t0000 waits", "cannot be scheduled", "ReadWriteOncePod", "describe pvc data"),
         job="-t0000",
         stuck=lambda pod: pod.unschedulable(CLAIMED),
     ),

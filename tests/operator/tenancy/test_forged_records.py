@@ -71,7 +71,7 @@ def test_an_image_that_is_not_allowed_is_not_run(store: Store, status: dict[str,
     said = {name: value.replace("ROOT", store.uri) for name, value in status.items()}
     error = refused(store, searched(**said))
     assert error.reason == "PolicyViolation"
-    assert "evil:1 is against jobs.policy.allowed.images, which allows good/*" in str(error)
+    assert "evil:1 violates jobs.policy.allowed.images, which allows good/*" in str(error)
 
 
 @pytest.mark.parametrize("image", ["", "good/trainer:0", "trainer:1"])
@@ -99,7 +99,7 @@ def test_more_gpus_than_allowed_do_not_come_from_the_record(store: Store) -> Non
     write(store, GPUS)
     error = refused(store, searched())
     assert error.reason == "PolicyViolation"
-    assert "spec.base.gpus: 16 is against jobs.policy.maximum.gpus" in str(error)
+    assert "spec.base.gpus: 16 violates jobs.policy.maximum.gpus" in str(error)
 
 
 def test_a_search_that_has_begun_starts_no_more_with_them(store: Store) -> None:
