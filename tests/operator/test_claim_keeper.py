@@ -3,11 +3,18 @@
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
+
+import pytest
 
 from detnas.lifecycle.claim import PoolClaim
 from detnas.store import open_store
 from detnas.store.errors import StoreUnavailable
-from detnas_operator.passes.claim_keeper import ClaimKeeper
+from detnas_operator.cluster import KubernetesClient
+from detnas_operator.cluster.cache import ClusterCache, SearchKey
+from detnas_operator.passes.claim_keeper import ClaimKeeper, trains_pool
+from detnas_operator.passes.search_jobs import SearchJobs
+from tests.operator.job.objects import a_job
 
 
 class Unreachable(PoolClaim):
@@ -52,3 +59,37 @@ def test_it_goes_on_by_itself_whatever_fails() -> None:
     keeper.start()
     assert seen.wait(60)
     keeper.stop()
+
+
+COMPLETE = {"Complete": ("CompletionsReached", "")}
+FAILED = {"Failed": ("BackoffLimitExceeded", "")}
+
+
+@pytest.mark.parametrize(
+    ("name", "job", "trains"),
+    [
+        ("one-pool-0", {}, True),
+        ("one-pool-1", {"deleted": True}, True),
+        ("one-pool-0", {"spec": {"suspend": True}}, True),
+        ("one-pool-0", {"conditions": COMPLETE}, False),
+        ("one-pool-0", {"conditions": FAILED}, False),
+        ("one-base", {}, False),
+        ("one-t0001", {}, False),
+        ("other-pool-0", {}, False),
+    ],
+)
+def test_a_pool_is_trained_until_its_job_has_ended(
+    name: str, job: dict[str, Any], trains: bool
+) -> None:
+    cache, key = ClusterCache(), SearchKey("team-a", "one")
+    made = a_job(**job)
+    owner = {
+        "apiVersion": "detnas.dev/v1alpha1",
+        "kind": "DetNASSearch",
+        "name": "one",
+        "uid": "u-1",
+        "controller": True,
+    }
+    made["metadata"] |= {"name": name, "uid": name, "ownerReferences": [owner]}
+    cache.put_job(made)
+    assert trains_pool(SearchJobs(cast("KubernetesClient", None), cache, key, "u-1")) is trains

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 
 from detnas.errors import UserError
 from detnas.lifecycle.claim import HEARTBEAT_SECONDS, PoolClaim
+from detnas.plan.stages import Verb
+from detnas_operator.passes.search_jobs import SearchJobs, has_ended, purpose
 
 log = logging.getLogger(__name__)
 
@@ -53,3 +55,12 @@ class ClaimKeeper:
                 self.keep_up()
             except Exception:
                 log.exception("claims to pools could not be renewed; it is tried again")
+
+
+def trains_pool(jobs: SearchJobs) -> bool:
+    """Whether a search may be training its pool: one of its Jobs for it has not ended.
+
+    One that is being deleted counts until it is gone: its pods may not have stopped.
+    """
+    named = jobs.all().values()
+    return any(purpose(job).verb is Verb.POOL and not has_ended(job) for job in named)

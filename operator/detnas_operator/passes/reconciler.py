@@ -17,6 +17,7 @@ from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.passes.admission import Admitted, admit
 from detnas_operator.passes.adopting import is_anothers
+from detnas_operator.passes.claim_keeper import trains_pool
 from detnas_operator.passes.deletion import (
     Finalizing,
     has_finalizer,
@@ -187,6 +188,7 @@ class Reconciler:
         undone: Undone,
     ) -> Findings:
         """Bring an accepted search on; what keeps it from going on is found as well."""
+        lasts = True
         try:
             findings = self._search(key, resource, admitted, jobs, undone)
         except StoreError as error:
@@ -194,7 +196,8 @@ class Reconciler:
             trouble = store_trouble(error)
             log.warning("%s", trouble.message)
             findings = self._in_trouble(key, resource, trouble)
-            self._count_failure(key, lasts=not isinstance(error, StoreUnavailable))
+            lasts = not isinstance(error, StoreUnavailable)
+            self._count_failure(key, lasts=lasts)
         except ClusterError:
             raise
         except ObstacleError as error:
@@ -216,6 +219,11 @@ class Reconciler:
             self._count_failure(key, lasts=True)
         else:
             self._failures.pop(key, None)
+            return findings
+        memory = self._memories.get(key)
+        # A Job of which the API server has not said whether it made it may train the pool.
+        if memory is not None and lasts and not (undone.errors or trains_pool(jobs)):
+            memory.release_pool()
         return findings
 
     def _admitted(self, key: SearchKey, resource: Object) -> Admitted | Reason:

@@ -1,11 +1,15 @@
 """What was finished is not begun again because the store has lost it: a person decides."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from detnas.lifecycle.claim import Claim
+from detnas.records import keys
 from detnas.store import Store
+from detnas.store.artifacts import load_record
 from tests.cluster.api import SEARCHES
 from tests.cluster.waiting import eventually
 from tests.operator.recovery.scene import SHORT, Door, JobsSeen, Scene, Turns
@@ -158,3 +162,36 @@ def test_a_trial_that_ends_into_an_emptied_store_starts_no_other(scene: Scene) -
     assert "the base (base/result.json)" in lost(scene)
     assert "one-t0002" not in scene.jobs()
     assert "AssertionError" not in scene.operator.log
+
+
+def test_another_search_may_train_the_pool_of_one_whose_data_is_lost(scene: Scene) -> None:
+    gate = threading.Event()
+    scene.play(
+        Turns(scene.trainer, last=1, may_end=lambda pod: "-pool-" not in pod.job or gate.is_set())
+    )
+    phases = {"phases": [{"epochs": 1, "learningRate": rate} for rate in ("0.1", "0.05")]}
+    scene.begin(spec={**SHORT, "teachers": phases})
+    scene.operator.start()
+    scene.await_running("one-pool-0")
+    store, folder = store_of(scene)
+    record = store.get(keys.search_record_key(folder))
+    assert record
+    store.delete(keys.search_record_key(folder))
+    assert not pool_claim(scene, store).released
+
+    gate.set()
+    lost(scene)
+    eventually(lambda: pool_claim(scene, store).released)
+    assert "one-pool-1" not in scene.jobs()
+
+    store.put(keys.search_record_key(folder), record.data)
+    scene.await_end()
+
+
+def pool_claim(scene: Scene, store: Store) -> Claim:
+    """The claim to the pool of the search."""
+    pools = f"{scene.namespace}/pools/"
+    (key,) = (key for key in store.list(pools) if key.endswith("/claim.json"))
+    found = load_record(store, key, Claim)
+    assert found
+    return found
