@@ -109,4 +109,7 @@ def test_a_quota_on_jobs_is_no_end_since_those_that_have_ended_make_room(stage: 
     assert search.trials["succeeded"] == 2
     assert len(search.jobs()) <= 3
     told = [event["message"] for event in search.events("QuotaExceeded")]
-    assert any("ResourceQuota" in said or "to make room" in said for said in told) or not told
+    assert told
+    assert all("exceeded quota: limits, requested: count/jobs.batch=1" in said for said in told)
+    made_room = r"Job counted-\S+ of this search, which had ended, was deleted to make room"
+    assert re.search(made_room, told[0]), told
