@@ -1,6 +1,7 @@
 """What searches may wait for, and where those that wait for nothing stand."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.cluster.played_pod import PlayedPod, condition
@@ -50,7 +51,8 @@ async def _without_its_secret(pod: PlayedPod) -> None:
 async def _without_its_volume(pod: PlayedPod) -> None:
     """As the attach-detach controller and the kubelet tell it."""
     await pod.wait_for("ContainerCreating", "")
-    await pod.calls.patch_status(pod.document, {"startTime": "2026-01-01T00:00:00Z"})
+    since = datetime.now(UTC) - timedelta(hours=1)  # the data check may hold its node for 6 hours
+    await pod.calls.patch_status(pod.document, {"startTime": f"{since:%Y-%m-%dT%H:%M:%SZ}"})
     await pod.warn("FailedMount", "Unable to attach or mount volumes: unmounted volumes=[data]")
     await pod.warn("FailedAttachVolume", MULTI_ATTACH)
 
