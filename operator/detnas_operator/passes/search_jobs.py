@@ -249,9 +249,9 @@ class SearchJobs:
         command = f"kubectl delete {kind} --namespace {self.key.namespace} {' '.join(found)}"
         return Reason(
             "NameTaken",
-            f"{kind} {said}: this search needs the names, and no search owns these objects; they "
-            "are left of one that was deleted with --cascade=orphan, and nothing else deletes "
-            f"them: {command}",
+            f"{kind} {said}: this search needs these names, and no search owns the objects, most "
+            "likely because one was deleted with --cascade=orphan; nothing deletes them "
+            f"automatically: {command}",
         )
 
     def _refused(self, body: Object, error: Refused) -> Reason:

@@ -77,7 +77,12 @@ WAITS = {
     ),
     "no-pods": Wait(
         "QuotaExceeded",
-        ("job no-pods-prepare waits", "exceeded quota: limits", "pods=0", "when others end"),
+        (
+            "job no-pods-prepare waits",
+            "exceeded quota: limits",
+            "pods=0",
+            "when others that use pods end",
+        ),
         quota="pods",
     ),
     "no-gpus": Wait(
@@ -134,7 +139,7 @@ WAITS = {
     ),
     "taken": Wait(
         "NameTaken",
-        ("jobs taken-prepare belongs to another object", "waiting until it is gone"),
+        ("jobs taken-prepare: this search needs", "kubectl delete jobs --namespace"),
     ),
     "queued": Wait(
         "Queued",
