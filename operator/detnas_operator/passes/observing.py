@@ -68,8 +68,14 @@ def _seen(name: str, job: Object, naming: Naming, memory: SearchMemory, now: flo
     due = purpose(job)
     if not naming.folder(due):
         # What comes after the trials, while more trials are asked for: it may be wanted again,
-        # so it may run on, but for a search that is stopped.
-        return SeenJob(due=due, ended=has_ended(job), has_result=has_ended(job), expires=True)
+        # so it may run on, but for a search that is stopped, and no time to live is set.
+        return SeenJob(
+            due=due,
+            ended=has_ended(job),
+            has_result=has_ended(job),
+            expires=True,
+            postponed=not _has_time_to_live(job) or _is_postponed(job),
+        )
     # A Job whose name is no longer that of its purpose served an earlier best trial.
     has_result = is_finished(naming.state, due) or naming.name(due) != name
     ended = has_ended(job)
@@ -91,9 +97,17 @@ def _seen(name: str, job: Object, naming: Naming, memory: SearchMemory, now: flo
         ends_pods=not ended and bool(pods_to_end(job, pods)),
         data_changed=ended and saw_other_data(job),
         terminating="deletionTimestamp" in job["metadata"],
-        expires=job["spec"].get("ttlSecondsAfterFinished") is not None,
-        postponed=TTL in (job["metadata"].get("annotations") or {}),
+        expires=_has_time_to_live(job),
+        postponed=_is_postponed(job),
     )
+
+
+def _has_time_to_live(job: Object) -> bool:
+    return job["spec"].get("ttlSecondsAfterFinished") is not None
+
+
+def _is_postponed(job: Object) -> bool:
+    return TTL in (job["metadata"].get("annotations") or {})
 
 
 def overran(job: Object, due: DueJob, state: SearchState, memory: SearchMemory) -> str | None:

@@ -90,7 +90,7 @@ def test_jobs_that_an_earlier_search_left_are_named_with_the_command(stage: Stag
     second = Search(stage, body).apply()
     second.until(lambda: second.says("Degraded", "True", "NameTaken"))
     said = second.condition("Degraded")["message"]
-    assert "--cascade=orphan, and nothing else deletes them: kubectl delete jobs" in said
+    assert "--cascade=orphan; nothing deletes them automatically: kubectl delete jobs" in said
     command = re.search(r"kubectl (delete jobs --namespace \S+(?: orphan-[\w-]+)+)", said)
     assert command
     # What ran was stopped, unless Kubernetes made an orphan of it before the operator heard of it.
