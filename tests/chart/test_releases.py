@@ -115,9 +115,13 @@ def test_cluster_wide_operator_is_let_work_in_another_namespace_by_a_binding(
     operator = administrator.plane.caller(NAMESPACE, "detnas")
     role, account = f"{NAMESPACE}-detnas-jobs", f"{NAMESPACE}:detnas"
     names = (f"--clusterrole={role}", f"--serviceaccount={account}", "--namespace=team-b")
-    administrator.plane.kubectl("create", "rolebinding", "detnas", *names)
-    wait_for_rights(operator, "team-b")
-    wait_for_rights(operator, "kube-system", WATCHING)
+    kubectl = administrator.plane.kubectl
+    kubectl("create", "rolebinding", "detnas-jobs", *names)
+    try:
+        wait_for_rights(operator, "team-b")
+        wait_for_rights(operator, "kube-system", WATCHING)
+    finally:  # other tests share the control plane
+        kubectl("delete", "rolebinding", "detnas-jobs", "--namespace=team-b")
 
 
 def test_jobs_may_do_nothing(installed: Administrator) -> None:
