@@ -88,7 +88,7 @@ def _operator(around: Surroundings, s3: DistantProxy) -> OperatorProcess:
 
 
 class Trials:
-    """Plays pods: everything succeeds at once, but trials wait until they are told to end."""
+    """Plays pods: everything succeeds at once, but trials run until they are released."""
 
     def __init__(self, trainer: PretendedTrainer) -> None:
         self._trainer = trainer

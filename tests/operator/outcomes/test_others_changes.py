@@ -1,6 +1,7 @@
 """What policies, controllers and people do to Jobs: the search works, or says what to do."""
 
 import re
+from functools import partial
 from typing import Any
 
 from tests.cluster.admission import limit
@@ -78,6 +79,17 @@ def test_a_finalizer_that_keeps_a_suspended_job_and_its_pod_is_named(stage: Stag
     search.until(lambda: search.says("Degraded", "False", "NothingWrong"))
 
 
+def _command_that_deletes(search: Search, names: list[str]) -> re.Match[str] | None:
+    """Return the command in the search's message, once it names these Jobs and perhaps t0000."""
+    if not search.says("Degraded", "True", "NameTaken"):
+        return None
+    said = search.condition("Degraded")["message"]
+    pattern = r"--cascade=orphan; .*: kubectl (delete jobs --namespace \S+(?: orphan-[\w-]+)+)"
+    command = re.search(pattern, said)
+    found = command[1].removesuffix(" orphan-t0000").split()[4:] if command else []
+    return command if found == names else None
+
+
 def test_jobs_that_an_earlier_search_left_are_named_with_the_command(stage: Stage) -> None:
     stage.on("orphan-t0000", leaves_a_checkpoint(stage.trainer))
     first = stage.begun("orphan", trials=1)
@@ -88,14 +100,9 @@ def test_jobs_that_an_earlier_search_left_are_named_with_the_command(stage: Stag
     stage.on("orphan-t0000", succeeds(work=stage.trainer))
     body = {**first.body, "spec": {**first.body["spec"], "search": {"trials": 1, "seed": 9}}}
     second = Search(stage, body).apply()
-    second.until(lambda: second.says("Degraded", "True", "NameTaken"))
-    said = second.condition("Degraded")["message"]
-    assert "--cascade=orphan; nothing deletes them automatically: kubectl delete jobs" in said
-    command = re.search(r"kubectl (delete jobs --namespace \S+(?: orphan-[\w-]+)+)", said)
-    assert command
-    # What ran was stopped, unless Kubernetes made an orphan of it before the operator heard of it.
+    # Kubernetes makes orphans of them one by one.
     ended = ["orphan-base", "orphan-pool-0", "orphan-prepare"]
-    assert command[1].removesuffix(" orphan-t0000").split()[4:] == ended
+    command = second.until(partial(_command_that_deletes, second, ended))
     assert f"--namespace {first.namespace} " in command[1]
     stage.cluster.kubectl(*command[1].split())
     second.until_phase("Succeeded")
