@@ -20,17 +20,16 @@ from typing import TypeVar
 import yaml
 
 from detnas.architecture import encode
-from detnas.lifecycle.state import SearchReader
+from detnas.ledger.entry import LedgerEntry
+from detnas.ledger.history import read_entries
+from detnas.ledger.lineage import lineage
+from detnas.lifecycle.reading.state import SearchReader
 from detnas.records import keys
 from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult
 from detnas.records.settings import Distillation, Training
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
-from detnas.search.base import BaseFacts
-from detnas.search.history import read_entries
-from detnas.search.ledger import LedgerEntry
-from detnas.search.lineage import lineage
-from detnas.search.score import Scored, best
+from detnas.score import BaseFacts, Scored, best
 from detnas.store.artifacts import create_record, load_record
 
 PLAIN = Distillation(

@@ -17,10 +17,10 @@ from statistics import median
 from typing import Any
 
 from bench.operator_surroundings import Surroundings, metric, surroundings
+from detnas.ledger import History, LedgerEntry, write_segments
+from detnas.ledger.summary import Summary
 from detnas.records import keys
 from detnas.records.requests import StudentRequest
-from detnas.search import History, LedgerEntry, write_segments
-from detnas.search.summary import Summary
 from detnas.store import Store
 from detnas.store.artifacts import canonical_json, load_record
 from tests.cluster.api import JOBS, SEARCHES

@@ -19,7 +19,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from bench.operator_surroundings import Surroundings, surroundings
-from detnas_operator.passes.pass_time import LONGEST_PASS
+from detnas_operator.tenant_store.time_limit import LONGEST_PASS
 from tests.cluster.api import JOBS
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.operator_process import OperatorProcess

@@ -13,21 +13,14 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from statistics import median, quantiles
 
+from detnas.ledger import LedgerEntry, Summary, fold, ledger_entry
+from detnas.ledger.summary import fingerprint
 from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorShape
-from detnas.search import (
-    BaseFacts,
-    Finished,
-    LedgerEntry,
-    Scored,
-    Summary,
-    fold,
-    ledger_entry,
-    propose,
-)
-from detnas.search.summary import fingerprint
+from detnas.score import BaseFacts, Scored
+from detnas.search import Finished, propose
 from detnas.spec.base import Model, model_architecture
 from detnas.spec.manifest import PAPER_RESOLUTIONS
 from detnas.spec.search import Search

@@ -12,7 +12,7 @@ from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.cli.terminal import console
 from detnas.cost import DetectorCost, detector_cost
 from detnas.errors import UserError
-from detnas.lifecycle.state import SearchReader
+from detnas.lifecycle.reading.state import SearchReader
 from detnas.plan.stages import Phase, plan
 from detnas.records import keys
 from detnas.records.requests import ExportRequest

@@ -11,8 +11,8 @@ from rich.table import Table
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.cli.terminal import say
 from detnas.errors import UserError
-from detnas.lifecycle.pool_deletion import delete_pool, refuse_in_use
-from detnas.lifecycle.pool_listing import PoolStatus, PoolUser, list_pools
+from detnas.lifecycle.pools.deletion import delete_pool, refuse_in_use
+from detnas.lifecycle.pools.listing import PoolStatus, PoolUser, list_pools
 from detnas.runner.default_store import DEFAULT_STORE
 from detnas.runner.opening import store_uri
 from detnas.store import open_store

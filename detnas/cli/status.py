@@ -7,7 +7,7 @@ from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.cli.search_options import NamespaceOption, SearchArgument, StoreOption
 from detnas.cli.terminal import say
 from detnas.data_identity import data_changed
-from detnas.lifecycle.state import SearchReader
+from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.plan.stages import Phase
 from detnas.runner.data_check import changes_since

@@ -6,9 +6,9 @@ from heapq import heapify, heapreplace
 from math import ceil
 from statistics import median
 
-from detnas.lifecycle.state import SearchState
+from detnas.ledger.summary import Summary
+from detnas.lifecycle.reading.state import SearchState
 from detnas.records.progress import Progress
-from detnas.search.summary import Summary
 from detnas.spec.manifest import SearchSpec
 
 _ENOUGH = 3

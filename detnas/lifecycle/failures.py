@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from detnas.lifecycle.state import SearchState
+from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.results import Outcome, Result

@@ -6,10 +6,12 @@ from typing import Any
 
 from detnas.architecture import Architecture, encode
 from detnas.cost import detector_cost
+from detnas.ledger.entry import LedgerEntry
+from detnas.ledger.summary import Summary
 from detnas.lifecycle.attempts import newest_progress
 from detnas.lifecycle.estimate import search_seconds_left
+from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.state import SearchState
 from detnas.plan.candidate import Candidate
 from detnas.plan.no_improvement import likely_causes
 from detnas.plan.requests import SearchRequests
@@ -19,10 +21,7 @@ from detnas.records.progress import Progress
 from detnas.records.results import Latency, Outcome, Score
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
-from detnas.search.base import BaseFacts
-from detnas.search.ledger import LedgerEntry
-from detnas.search.score import best
-from detnas.search.summary import Summary
+from detnas.score import BaseFacts, best
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 

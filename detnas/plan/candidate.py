@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from detnas.records.results import DetectorResult
 from detnas.records.settings import Resolution
-from detnas.search.base import BaseFacts
-from detnas.search.score import best as best_score
+from detnas.score import BaseFacts
+from detnas.score import best as best_score
 from detnas.teachers import Teacher
 
 

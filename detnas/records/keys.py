@@ -86,7 +86,7 @@ def pool_retry_key(search: str) -> str:
     return f"{search}/pool-retry.json"
 
 
-def pool_claim_key(pool: str) -> str:
+def pool_lease_key(pool: str) -> str:
     """Key of the record of who trains a pool."""
     return f"{pool}/claim.json"
 

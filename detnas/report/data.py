@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 from detnas.architecture import Architecture
 from detnas.cost import detector_cost
-from detnas.lifecycle.ending import Ending
-from detnas.lifecycle.state import SearchReader, SearchState
+from detnas.ledger import LedgerEntry, Summary, fold, lineage, read_entries
+from detnas.ledger.front import FrontPoint
+from detnas.lifecycle.reading.final_stages import FinalStages
+from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.status import causes_seen
 from detnas.plan.candidate import Candidate
 from detnas.plan.requests import SearchRequests
@@ -15,17 +17,7 @@ from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Latency, PoolPhaseResult, Score
 from detnas.records.settings import Resolution
-from detnas.search import (
-    BaseFacts,
-    LedgerEntry,
-    Scored,
-    Summary,
-    fold,
-    lineage,
-    read_entries,
-)
-from detnas.search.front import FrontPoint
-from detnas.search.score import best
+from detnas.score import BaseFacts, Scored, best
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.store.artifacts import load_record
@@ -164,7 +156,7 @@ def gather(store: Store, requests: SearchRequests) -> ReportData:
 def _with_trials(
     data: ReportData, state: SearchState, facts: BaseFacts, entries: tuple[LedgerEntry, ...]
 ) -> ReportData:
-    # Folded from the same entries: trials may have ended since the state was read.
+    # Snapshot from the same entries: trials may have ended since the state was read.
     summary = fold(Summary(data.spec.search.top_k), entries)
     top = summary.best
     finished = {entry.index for entry in entries}
@@ -247,7 +239,7 @@ def _with_export(data: ReportData, store: Store, state: SearchState) -> ReportDa
     )
 
 
-def _exported(facts: BaseFacts, ending: Ending) -> Detector:
+def _exported(facts: BaseFacts, ending: FinalStages) -> Detector:
     assert ending.winner is not None
     assert ending.export is not None
     winner = ending.winner.candidate

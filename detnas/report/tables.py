@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from detnas.architecture import Architecture, encode, encode_stages
+from detnas.ledger import LedgerEntry
 from detnas.records.proposal import Proposal
 from detnas.records.settings import Resolution
 from detnas.report.data import Detector, LineageStep, ReportData
@@ -19,7 +20,6 @@ from detnas.report.wording import (
     teacher_text,
     teacher_widths,
 )
-from detnas.search import LedgerEntry
 from detnas.teachers import Teacher
 
 _FIRST_LINE = 100

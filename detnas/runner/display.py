@@ -8,9 +8,10 @@ from rich.live import Live
 from rich.text import Text
 
 from detnas.actions import Action
+from detnas.ledger.entry import LedgerEntry
 from detnas.lifecycle.attempts import newest_progress
 from detnas.lifecycle.estimate import search_seconds_left
-from detnas.lifecycle.state import SearchState
+from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.status import ActiveJob, job_name
 from detnas.plan.stages import Phase, Verb
 from detnas.records.data_remarks import data_remarks
@@ -18,7 +19,6 @@ from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Outcome, PrepareResult, Result
 from detnas.runner.running_jobs import Ended, RunningJob, ending
 from detnas.runner.tables import active_table, duration
-from detnas.search.ledger import LedgerEntry
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.store.errors import StoreError

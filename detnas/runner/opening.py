@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from detnas.errors import UserError
-from detnas.lifecycle.given_pool import pool_key
+from detnas.lifecycle.pools.supplied import pool_key
 from detnas.lifecycle.record import (
     SearchRecord,
     StoredSearch,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from detnas.lifecycle.attempts import attempt_numbers
 from detnas.lifecycle.giving_up import give_up, load_result
-from detnas.lifecycle.verifying import Verification
+from detnas.lifecycle.reading.verification import Verification
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas.records.results import Result

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 
 from detnas.data_identity import data_changed
 from detnas.errors import UserError
-from detnas.lifecycle.claim import PoolClaim
-from detnas.lifecycle.collecting import WeightCollector
+from detnas.ledger.history import write_segments
 from detnas.lifecycle.failures import set_aside_failures
-from detnas.lifecycle.given import Given
-from detnas.lifecycle.pool_retry import retry_failed_pool
-from detnas.lifecycle.requesting import Requesting
-from detnas.lifecycle.state import SearchReader, SearchState
+from detnas.lifecycle.job_requests import JobRequests
+from detnas.lifecycle.pools.lease import PoolLease
+from detnas.lifecycle.pools.retry import retry_failed_pool
+from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.status import job_name
+from detnas.lifecycle.supplied import SuppliedInputs
+from detnas.lifecycle.weight_collector import WeightCollector
 from detnas.plan.stages import DueJob, Phase, Plan, Verb, plan
 from detnas.processors import processors, threads_asked_for
 from detnas.records import keys
@@ -31,7 +32,6 @@ from detnas.runner.running_jobs import DATA_CHANGED, Ended, Limits, RunningJobs
 from detnas.runner.stopping import StopRequest
 from detnas.runner.threads import job_threads
 from detnas.runner.watcher import Watcher
-from detnas.search.history import write_segments
 
 WARM_TRAINER = (sys.executable, "-m", "detnas_trainer.warm")
 """The server that runs jobs; `detnas` itself never imports the trainer."""
@@ -90,7 +90,7 @@ class SearchRun:
         self._look_afresh()
         retention = self._requests.spec.retention
         self._collector = WeightCollector(self._store, self._requests.search, retention)
-        self._claim: PoolClaim | None = None
+        self._claim: PoolLease | None = None
         self._lost_in_a_row = 0
 
     def run(self) -> SearchState:
@@ -119,8 +119,8 @@ class SearchRun:
 
     def _look_afresh(self) -> None:
         self._reader = SearchReader(self._store, self._requests, self._jobs.verification)
-        self._requesting = Requesting(self._store, self._requests, self._reader)
-        self._given = Given(self._search)
+        self._requesting = JobRequests(self._store, self._requests, self._reader)
+        self._given = SuppliedInputs(self._search)
 
     def _loop(self) -> SearchState:
         while True:
@@ -177,12 +177,12 @@ class SearchRun:
         self._watcher.waits("" if held else f"the pool is being trained by {claim.other}")
         return held
 
-    def _pool_claim(self, state: SearchState) -> PoolClaim:
+    def _pool_claim(self, state: SearchState) -> PoolLease:
         assert state.prepare is not None
         if self._claim is None:
-            key = keys.pool_claim_key(self._requests.pool_folder(state.prepare))
+            key = keys.pool_lease_key(self._requests.pool_folder(state.prepare))
             holder = f"{self._requests.search} on {platform.node() or 'this machine'}"
-            self._claim = PoolClaim(self._store, key, holder, self._settings.clock)
+            self._claim = PoolLease(self._store, key, holder, self._settings.clock)
         return self._claim
 
     def _settle_givens(self) -> SearchState:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Protocol
 
-from detnas.lifecycle.state import SearchState
+from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.stages import Phase
 from detnas.runner.running_jobs import Ended, RunningJob
 

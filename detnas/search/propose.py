@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
+from detnas.ledger.entry import LedgerEntry
+from detnas.ledger.summary import Summary, fingerprint
 from detnas.records.proposal import Proposal, Step
-from detnas.search.base import BaseFacts
+from detnas.score import BaseFacts
 from detnas.search.draws import job_seed, rank_choice, trial_random
-from detnas.search.ledger import LedgerEntry
 from detnas.search.pair import Move, Pair
-from detnas.search.summary import Summary, fingerprint
 from detnas.spec.search import Search
 from detnas.teachers import TeacherSpace
 

@@ -46,8 +46,8 @@ def run(settings: OperatorSettings) -> int:
     from detnas_operator.cluster.cache import ClusterCache
     from detnas_operator.cluster.connection import connect
     from detnas_operator.frame.frame import Frame
-    from detnas_operator.passes.claim_keeper import ClaimKeeper
-    from detnas_operator.passes.reconciler import Reconciler
+    from detnas_operator.reconcile.lease_keeper import ClaimKeeper
+    from detnas_operator.reconcile.reconciler import Reconciler
     from detnas_operator.telemetry.metrics import Metrics
 
     metrics, cache = Metrics(), ClusterCache()

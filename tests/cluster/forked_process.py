@@ -16,7 +16,7 @@ from pathlib import Path
 PRELOADED = (
     "detnas_operator.cli",
     "detnas_operator.frame.frame",
-    "detnas_operator.passes.reconciler",
+    "detnas_operator.reconcile.reconciler",
     "tests.cluster.forked_process",
 )
 PR_SET_PDEATHSIG = 1

@@ -21,11 +21,13 @@ from detnas.actions import (
     rearrange,
 )
 from detnas.architecture import Architecture, Block, parse
+from detnas.ledger import LedgerEntry, Summary, fold, ledger_entry
 from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Outcome, Score
 from detnas.records.settings import DetectorShape, Resolution
-from detnas.search import BaseFacts, Finished, LedgerEntry, Summary, fold, ledger_entry, propose
+from detnas.score import BaseFacts
+from detnas.search import Finished, propose
 from detnas.spec.search import Search
 from detnas.teachers import TeacherSpace
 

@@ -85,7 +85,7 @@ def check_it_says_what_is_wrong_with_its_configuration(image: str) -> None:
 
 
 def check_it_holds_all_that_it_imports(image: str) -> None:
-    modules = "detnas_operator.frame.frame, detnas_operator.passes.reconciler, detnas.cli.app"
+    modules = "detnas_operator.frame.frame, detnas_operator.reconcile.reconciler, detnas.cli.app"
     done = run(image, "-c", f"import {modules}", entrypoint="python")
     assert done.returncode == 0, done.stderr
 

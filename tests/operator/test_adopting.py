@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.obstacle import ObstacleError
+from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.record import SearchRecord
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record
-from detnas_operator.passes.admission import parse
-from detnas_operator.passes.adopting import ADOPT, choose_folder
+from detnas_operator.admission.admission import parse
+from detnas_operator.admission.adoption import ADOPT, choose_folder
 from tests.cluster.searches import manifest
 
 OLD = "team-a/searches/one-88abe34b"
@@ -49,7 +49,7 @@ def chosen(store: Store, body: dict[str, Any]) -> str:
 
 def asks(store: Store, body: dict[str, Any]) -> str:
     """What a person is asked."""
-    with pytest.raises(ObstacleError) as error:
+    with pytest.raises(BlockedError) as error:
         chosen(store, body)
     assert error.value.reason == "EarlierData"
     return str(error.value)

@@ -7,17 +7,17 @@ from typing import Any, cast
 
 import pytest
 
-from detnas.lifecycle.claim import PoolClaim
+from detnas.lifecycle.pools.lease import PoolLease
 from detnas.store import open_store
 from detnas.store.errors import StoreUnavailable
 from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
-from detnas_operator.passes.claim_keeper import ClaimKeeper, trains_pool
-from detnas_operator.passes.search_jobs import SearchJobs
+from detnas_operator.reconcile.lease_keeper import ClaimKeeper, trains_pool
+from detnas_operator.reconcile.search_jobs import SearchJobs
 from tests.operator.job.objects import a_job
 
 
-class Unreachable(PoolClaim):
+class Unreachable(PoolLease):
     """Its store does not answer."""
 
     def __init__(self) -> None: ...
@@ -34,7 +34,7 @@ def test_claims_are_renewed_without_any_pass(tmp_path: Path) -> None:
         return datetime.fromtimestamp(moment[0], UTC)
 
     ours, theirs = (
-        PoolClaim(store, key, holder, lambda: moment[0], now) for holder in ("ours", "theirs")
+        PoolLease(store, key, holder, lambda: moment[0], now) for holder in ("ours", "theirs")
     )
     assert ours.hold()
     keeper = ClaimKeeper(lambda: [Unreachable(), ours])
@@ -49,7 +49,7 @@ def test_it_goes_on_by_itself_whatever_fails() -> None:
     looks: list[int] = []
     seen = threading.Event()
 
-    def claims() -> list[PoolClaim]:
+    def claims() -> list[PoolLease]:
         looks.append(len(looks))
         if len(looks) > 2:
             seen.set()

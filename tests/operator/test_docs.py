@@ -10,14 +10,14 @@ import pytest
 
 from detnas.plan.stages import Phase
 from detnas.resource.status import ConditionType, ResourceStatus
-from detnas_operator.job.states import WaitingReason
+from detnas_operator.job_state.states import WaitingReason
 from detnas_operator.queue.work_queue import QueueState
 from detnas_operator.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
 SOURCES = ("operator/detnas_operator", "detnas/lifecycle")
-SAY_WHY = {"Reason", "Refusal", "ObstacleError"}
+SAY_WHY = {"Reason", "Refusal", "BlockedError"}
 """What is made with a condition's reason as its first argument."""
 
 PASSED_ON = {"error.reason", "found.reason", "key.reason", "source.reason", "found[0].reason"}

@@ -1,11 +1,11 @@
 """What a search has used: all attempts of all its jobs, over all their pods."""
 
-from detnas.lifecycle.state import SearchState
+from detnas.ledger import History, ledger_entry
+from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.stages import Verb
 from detnas.records.results import DetectorResult, PoolPhaseResult
-from detnas.search import History, ledger_entry
 from detnas.spec.loading import read_manifest
-from detnas_operator.passes.gpu_time import gpu_seconds
+from detnas_operator.reconcile.gpu_time import gpu_seconds
 from tests.cluster.searches import manifest
 from tests.detnas.trials import BASE, START, folded, proposal, result
 

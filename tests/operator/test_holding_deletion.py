@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from detnas_operator.passes.deletion import PATIENCE, holds_up
+from detnas_operator.reconcile.deletion import PATIENCE, holds_up
 from tests.operator.job.objects import NOW, a_pod
 
 LATER = NOW + PATIENCE

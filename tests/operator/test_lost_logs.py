@@ -12,9 +12,9 @@ from detnas.store.artifacts import create_record
 from detnas_operator.cluster import Unavailable
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.job.names import CONTAINER
-from detnas_operator.job.pods import INDEX
-from detnas_operator.passes.lost_logs import MOST_ATTEMPTS, LostLogs
-from detnas_operator.passes.search_jobs import SearchJobs
+from detnas_operator.job_state.pods import INDEX
+from detnas_operator.lookups.lost_logs import MOST_ATTEMPTS, LostLogs
+from detnas_operator.reconcile.search_jobs import SearchJobs
 
 FOLDER = "team-a/searches/one-12345678/trials/0000"
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import pytest
 
 from detnas_operator.configuration.settings import Tenant
-from detnas_operator.passes.lost_words import in_full
+from detnas_operator.reconcile.failure_message import in_full
 
 TENANT = Tenant(namespace="*", credentials_secret="detnas-s3")
 GAVE_UP = "Job a-prepare gave up after its only attempt: pod a-prepare-x1 ended with exit 1"

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from detnas_operator.admission.admission import parse
+from detnas_operator.admission.placement import Place, place
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.configuration.storage_policy import Refusal
-from detnas_operator.passes.admission import parse
-from detnas_operator.passes.placing import Place, place
 from tests.cluster.searches import manifest
 
 OLD, NEW = "s3://experiments/old", "s3://experiments/new"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster import Unavailable
-from detnas_operator.passes.pod_lookup import (
+from detnas_operator.lookups.pod_lookup import (
     BURST,
     JOBS_A_LIST,
     LONGEST_PAUSE,

@@ -14,7 +14,7 @@ from detnas.store import Store, open_store
 from detnas.store.artifacts import put_record
 from detnas.store.errors import StoreUnavailable
 from detnas_operator.cluster.cache import SearchKey
-from detnas_operator.passes.progress_reader import ProgressReader
+from detnas_operator.lookups.progress_reader import ProgressReader
 from tests.cluster.waiting import eventually
 
 KEY = SearchKey("team-a", "one")

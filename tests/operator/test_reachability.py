@@ -9,8 +9,8 @@ import pytest
 
 from detnas.store.errors import NotFound, StoreUnavailable, StoreUnreachable
 from detnas.store.s3 import S3Store
-from detnas_operator.passes.reachability import PAUSE_SECONDS, Reachability
-from detnas_operator.passes.stores import Stores
+from detnas_operator.tenant_store.reachability import PAUSE_SECONDS, Reachability
+from detnas_operator.tenant_store.stores import Stores
 
 ROOT = "s3://lab/detnas"
 

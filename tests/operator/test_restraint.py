@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import pytest
 
+from detnas.ledger import LedgerEntry, Summary, fold, ledger_entry
 from detnas.records.results import DetectorResult, Outcome
-from detnas.search import LedgerEntry, Summary, fold, ledger_entry
 from detnas.spec.limits import Limits
 from detnas.spec.manifest import SearchSpec
-from detnas_operator.passes.restraint import restraint
+from detnas_operator.reconcile.restraint import restraint
 from detnas_operator.status.findings import Reason
 from tests.cluster.searches import manifest
 from tests.detnas.trials import BASE, START, proposal, result

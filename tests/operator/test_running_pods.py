@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from detnas_operator.passes.running_pods import RunningPods
+from detnas_operator.lookups.running_pods import RunningPods
 from tests.operator.job.objects import NOW, a_job, a_pod, at, running, waiting
 
 

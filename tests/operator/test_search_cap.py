@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from detnas_operator.admission.search_limit import AT_MAXIMUM, SearchCap
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
-from detnas_operator.passes.search_cap import AT_MAXIMUM, SearchCap
 
 Object = dict[str, Any]
 RUNNING = {"folder": "s3://b/team-a/searches/x", "phase": "Searching"}

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
-from detnas_operator.job.accounting import pod_seconds, resumptions
-from detnas_operator.job.pod_failures import culprit
-from detnas_operator.job.seen_pods import slim_pod
-from detnas_operator.job.state import job_state
-from detnas_operator.passes.pod_lookup import MOST_PODS
-from detnas_operator.passes.search_jobs import SearchJobs
-from detnas_operator.passes.stopping import not_stopped
+from detnas_operator.job_state.accounting import pod_seconds, resumptions
+from detnas_operator.job_state.observed_pods import slim_pod
+from detnas_operator.job_state.pod_failures import culprit
+from detnas_operator.job_state.state import job_state
+from detnas_operator.lookups.pod_lookup import MOST_PODS
+from detnas_operator.reconcile.search_jobs import SearchJobs
+from detnas_operator.reconcile.stopping import not_stopped
 from tests.operator.frame.test_cache import KEY, job
 from tests.operator.job.objects import BACK_OFF, NOW, a_job, at, ended, running, waiting
 

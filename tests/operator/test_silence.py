@@ -7,8 +7,8 @@ import pytest
 
 from detnas.lifecycle.attempts import Attempts
 from detnas.records.progress import Progress
-from detnas_operator.passes.progress_reader import Heard
-from detnas_operator.passes.silence import BEATING, STEPLESS, STEPPING, silence
+from detnas_operator.lookups.progress_reader import ProgressReading
+from detnas_operator.lookups.stalled_jobs import BEATING, STEPLESS, STEPPING, silence
 
 SAID = datetime(1999, 1, 1, 12, 3, 10, tzinfo=UTC)
 """By a clock that is decades behind: that matters to nobody."""
@@ -18,10 +18,10 @@ def progress(total: int = 0, heartbeat: int | None = 10, **said: Any) -> Progres
     return Progress(activity="training", total=total, heartbeat=heartbeat, updated=SAID, **said)
 
 
-def heard(progress: Progress | None, quiet: float, stands: float | None = None) -> Heard:
+def heard(progress: Progress | None, quiet: float, stands: float | None = None) -> ProgressReading:
     """What was read at 10,000 s; it has not changed for ``quiet`` seconds."""
     steps = quiet if stands is None else stands
-    return Heard(Attempts(1, progress), 10_000.0, 10_000.0 - quiet, 10_000.0 - steps)
+    return ProgressReading(Attempts(1, progress), 10_000.0, 10_000.0 - quiet, 10_000.0 - steps)
 
 
 OF_OLD = None
@@ -45,7 +45,7 @@ OF_OLD = None
         (heard(None, STEPLESS), "has written nothing yet"),
     ],
 )
-def test_how_long_a_silence_may_last(found: Heard, says: str) -> None:
+def test_how_long_a_silence_may_last(found: ProgressReading, says: str) -> None:
     reason = silence("r18-t0007", found, ran_since=0.0)
     assert bool(reason) == bool(says)
     if reason is not None:
@@ -69,10 +69,10 @@ def test_nothing_is_said_of_what_nobody_has_read_or_has_just_begun_to_run() -> N
 def test_another_step_or_attempt_is_a_change_and_the_same_record_is_none() -> None:
     first = Attempts(1, progress(100, done=3))
     beat = Attempts(1, first.progress.model_copy(update={"updated": datetime.now(UTC)}))  # type: ignore[union-attr]
-    known = Heard(first, 10.0, 10.0, 10.0)
-    assert known.then(first, 20.0) == Heard(first, 20.0, 10.0, 10.0)
-    assert known.then(beat, 20.0) == Heard(beat, 20.0, 20.0, 10.0)
+    known = ProgressReading(first, 10.0, 10.0, 10.0)
+    assert known.then(first, 20.0) == ProgressReading(first, 20.0, 10.0, 10.0)
+    assert known.then(beat, 20.0) == ProgressReading(beat, 20.0, 20.0, 10.0)
     further = Attempts(1, progress(100, done=4))
-    assert known.then(further, 20.0) == Heard(further, 20.0, 20.0, 20.0)
+    assert known.then(further, 20.0) == ProgressReading(further, 20.0, 20.0, 20.0)
     again = Attempts(2, first.progress)
-    assert known.then(again, 20.0) == Heard(again, 20.0, 20.0, 20.0)
+    assert known.then(again, 20.0) == ProgressReading(again, 20.0, 20.0, 20.0)

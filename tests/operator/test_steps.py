@@ -5,26 +5,26 @@ from dataclasses import replace
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Plan, Verb
-from detnas_operator.passes.restraint import Restraint
-from detnas_operator.passes.steps import SeenJob, Steps, steps
+from detnas_operator.reconcile.restraint import Block
+from detnas_operator.reconcile.steps import ObservedJob, Steps, steps
 from detnas_operator.status.findings import Reason
 
-FREE = Restraint()
-SUSPENDED = Restraint(suspended=True, ends_running=True)
-TOO_MANY_FAILURES = Restraint(halted=Reason("FailuresInARow", "8 trials in a row failed"))
-BUDGET_USED_UP = Restraint(halted=Reason("BudgetUsedUp", "used up"), ends_running=True)
+FREE = Block()
+SUSPENDED = Block(suspended=True, ends_running=True)
+TOO_MANY_FAILURES = Block(halted=Reason("FailuresInARow", "8 trials in a row failed"))
+BUDGET_USED_UP = Block(halted=Reason("BudgetUsedUp", "used up"), ends_running=True)
 
 TRIAL = DueJob(Verb.EVALUATE, 7)
 NAME = "evaluate-7"
 SEARCHING = Plan(Phase.SEARCHING, (TRIAL,), proposals=2)
-RUNNING = SeenJob(TRIAL)
+RUNNING = ObservedJob(TRIAL)
 
 
 def name(due: DueJob) -> str:
     return f"{due.verb}-{due.number}"
 
 
-def decided(plan: Plan, seen: SeenJob | None = None, restraint: Restraint = FREE) -> Steps:
+def decided(plan: Plan, seen: ObservedJob | None = None, restraint: Block = FREE) -> Steps:
     return steps(plan, {} if seen is None else {NAME: seen}, name, restraint)
 
 
@@ -41,7 +41,7 @@ def test_a_job_that_ended_without_a_result_is_settled_before_anything_else() -> 
 
 
 def test_a_job_whose_data_has_changed_gets_no_result_and_is_not_made_anew() -> None:
-    changed = Restraint(halted=Reason("DataChanged", "the annotations have changed"))
+    changed = Block(halted=Reason("DataChanged", "the annotations have changed"))
     seen = replace(RUNNING, ended=True, exhausted=True, data_changed=True)
     assert decided(SEARCHING, seen, changed) == Steps()
 
@@ -74,7 +74,7 @@ def test_a_search_that_is_over_leaves_nothing_running(phase: Phase) -> None:
 
 
 @pytest.mark.parametrize("restraint", [SUSPENDED, BUDGET_USED_UP])
-def test_a_restraint_ends_what_runs_and_starts_nothing(restraint: Restraint) -> None:
+def test_a_restraint_ends_what_runs_and_starts_nothing(restraint: Block) -> None:
     assert decided(SEARCHING, RUNNING, restraint) == Steps(delete=(NAME,))
     assert decided(SEARCHING, None, restraint) == Steps()
 

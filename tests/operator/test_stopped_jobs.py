@@ -12,7 +12,7 @@ from detnas.plan.stages import DueJob, Verb
 from detnas.records.results import DetectorResult
 from detnas.store import open_store
 from detnas.store.errors import StoreUnavailable
-from detnas_operator.passes.stopped_jobs import StoppedJob, StoppedJobs, untold_seconds
+from detnas_operator.reconcile.stopped_jobs import StoppedJob, StoppedJobs, untold_seconds
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 JOB: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from detnas_operator.passes.stopping import PATIENCE, not_stopped
+from detnas_operator.reconcile.stopping import PATIENCE, not_stopped
 from tests.operator.job.objects import NOW, a_pod
 
 Object = dict[str, Any]

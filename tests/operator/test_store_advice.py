@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from detnas.store.errors import StoreError, StoreRefused, StoreUnavailable
 from detnas.store.s3_errors import from_client_error, s3_errors
 from detnas_operator.configuration.store_advice import for_a_cluster
-from detnas_operator.passes.troubles import store_trouble
+from detnas_operator.reconcile.troubles import store_trouble
 
 VALUES = yaml.safe_load(
     (Path(__file__).parents[2] / "charts/detnas/values.yaml").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 """An error that nobody foresaw is reported as that, with where to find its trace."""
 
-from detnas_operator.passes.troubles import trace_id, unexpected
+from detnas_operator.reconcile.troubles import trace_id, unexpected
 
 
 def raised(message: str) -> Exception:

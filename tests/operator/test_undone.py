@@ -3,13 +3,13 @@
 import pytest
 
 from detnas_operator.cluster import ClusterError, Refused, TooManyRequests, Unavailable
-from detnas_operator.passes.undone import Undone
+from detnas_operator.reconcile.api_errors import ApiErrors
 
 WEBHOOK = Unavailable("create jobs a/b: failed calling webhook x (500)", status=500)
 
 
-def taken(*errors: ClusterError) -> Undone:
-    undone = Undone()
+def taken(*errors: ClusterError) -> ApiErrors:
+    undone = ApiErrors()
     for error in errors:
         with undone:
             raise error
@@ -22,7 +22,7 @@ def test_a_pass_goes_on_after_an_answer() -> None:
 
 @pytest.mark.parametrize("error", [Unavailable("no answer"), ValueError("x")])
 def test_a_pass_ends_where_there_is_no_answer_or_another_fault(error: Exception) -> None:
-    undone = Undone()
+    undone = ApiErrors()
     with pytest.raises(type(error)), undone:
         raise error
     assert undone.errors == []

@@ -8,7 +8,7 @@ import pytest
 from detnas.plan.stages import Phase
 from detnas.plan.unused_gpus import unused_gpus
 from detnas.spec.manifest import SearchSpec
-from detnas_operator.passes.admission import Admitted, admit
+from detnas_operator.admission.admission import Admitted, admit
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.findings import Reason
 from tests.cluster.searches import manifest

@@ -5,18 +5,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from detnas.plan.stages import DueJob, Verb
-from detnas_operator.job.states import JobState, Running, Waiting, WaitingReason
-from detnas_operator.passes.when_again import when_again
-from detnas_operator.status.findings import ActiveJob, Findings
+from detnas_operator.job_state.states import JobState, Running, Waiting, WaitingReason
+from detnas_operator.reconcile.requeue import requeue
+from detnas_operator.status.findings import ActiveJob, PassResult
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WAITS = Waiting(WaitingReason.UNSCHEDULABLE, "no node")
 RUNS = Running(NOW)
 
 
-def found(*jobs: tuple[JobState, float], suspended: bool = False) -> Findings:
+def found(*jobs: tuple[JobState, float], suspended: bool = False) -> PassResult:
     """Jobs by their state and the seconds for which they have waited."""
-    return Findings(
+    return PassResult(
         generation=1,
         jobs={
             DueJob(Verb.EVALUATE, number): ActiveJob(
@@ -45,6 +45,6 @@ def found(*jobs: tuple[JobState, float], suspended: bool = False) -> Findings:
         (found(), None),
     ],
 )
-def test_the_pause_grows_with_the_wait(findings: Findings, after: float | None) -> None:
-    again = when_again(findings, 0, holds_pool=False, progress_seconds=60, now=NOW)
+def test_the_pause_grows_with_the_wait(findings: PassResult, after: float | None) -> None:
+    again = requeue(findings, 0, holds_pool=False, progress_seconds=60, now=NOW)
     assert again.after == after

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster import NotFound, Refused
-from detnas_operator.job.queueing import Admission
-from detnas_operator.passes import workload_lookup
-from detnas_operator.passes.workload_lookup import ABSENT_PAUSE, PAUSE, WorkloadLookup
+from detnas_operator.job_state.queueing import Admission
+from detnas_operator.lookups import workload_lookup
+from detnas_operator.lookups.workload_lookup import ABSENT_PAUSE, PAUSE, WorkloadLookup
 
 KUEUE_BEFORE_0_15 = ("workloads/v1beta1",)
 

@@ -10,8 +10,8 @@ from detnas.plan.stages import Phase
 from detnas_operator.cluster import KubernetesClient, Refused
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.connection import connect
-from detnas_operator.passes import publishing
-from detnas_operator.passes.publishing import Publisher
+from detnas_operator.reconcile import publishing
+from detnas_operator.reconcile.publishing import Publisher
 from detnas_operator.status.resource_status import resource_status
 from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import SEARCHES, Document

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from detnas.ledger import LedgerEntry
 from detnas.records.settings import Resolution
 from detnas.report.data import Detector, ReportData
 from detnas.report.figures.style import INK, MUTED, hover, series, styled
 from detnas.report.wording import giga, percent, step_text
-from detnas.search import LedgerEntry, Scored
+from detnas.score import Scored
 
 _EXPORTED = "#d55e00"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from detnas.ledger import LedgerEntry
 from detnas.report.data import ReportData
 from detnas.report.figures.style import (
     FAILED,
@@ -17,7 +18,6 @@ from detnas.report.figures.style import (
     styled,
 )
 from detnas.report.wording import percent, spaced, step_kind, step_text, teacher_text
-from detnas.search import LedgerEntry
 
 _BY_NUMBER = "trial"
 _BY_TIME = "{unit} since the first trial began"

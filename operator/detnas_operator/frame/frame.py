@@ -20,7 +20,7 @@ from detnas_operator.frame.health import check_health
 from detnas_operator.frame.health_server import serve_health
 from detnas_operator.frame.relisting import Relisting
 from detnas_operator.frame.watching import Watches
-from detnas_operator.queue.work_queue import Again, WorkQueue
+from detnas_operator.queue.work_queue import Requeue, WorkQueue
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
 
@@ -33,7 +33,7 @@ GRACE_SECONDS = 5.0
 class Reconciler(Protocol):
     """What the frame calls, on several threads at a time, but on one only for a search."""
 
-    def reconcile(self, key: SearchKey) -> Again:
+    def reconcile(self, key: SearchKey) -> Requeue:
         """Make one pass over a search that the cache holds."""
 
     def forget(self, key: SearchKey) -> None:
@@ -110,14 +110,14 @@ class Frame:
     def _listed(self, place: str | None, versions: Mapping[str, str]) -> None:
         self._watches.begin(place, versions)
 
-    def _pass(self, key: SearchKey) -> Again:
+    def _pass(self, key: SearchKey) -> Requeue:
         with about(search=key.name, namespace=key.namespace):
             if self._cache.search(key) is None:
                 self._reconciler.forget(key)
                 self._metrics.forget_search(*key)
-                return Again(gone=True)
+                return Requeue(gone=True)
             if not self._relisting.has_listed(key.namespace):
-                return Again(gone=True)  # until it is, which asks for a pass over each search
+                return Requeue(gone=True)  # until it is, which asks for a pass over each search
             return self._reconciler.reconcile(key)
 
     def _passed(self, key: SearchKey, seconds: float, error: Exception | None) -> None:

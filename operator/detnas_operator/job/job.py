@@ -4,13 +4,13 @@ from typing import Any
 
 from detnas.spec.manifest import API_VERSION, KIND
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
-from detnas_operator.job.exits import DATA_CHANGED, INVALID, OUT_OF_MEMORY, RESUME, USAGE
 from detnas_operator.job.indexed import as_workers, pool_service
 from detnas_operator.job.labels import FOLDER, own_labels, queue_labels
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job.pod import pod_template
 from detnas_operator.job.policy import job_fields
+from detnas_operator.job_state.exits import DATA_CHANGED, INVALID, OUT_OF_MEMORY, RESUME, USAGE
 
 Object = dict[str, Any]
 

@@ -20,7 +20,7 @@ _NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Requeue:
     """When a pass wants its key to be looked at again.
 
     Attributes:
@@ -122,7 +122,7 @@ class Schedule(Generic[Key]):
             heapq.heappop(self._later)
         return min(waiting, self._later[0][0] if self._later else _NEVER)
 
-    def succeeded(self, key: Key, now: float, again: Again, *, slow: bool = False) -> None:
+    def succeeded(self, key: Key, now: float, again: Requeue, *, slow: bool = False) -> None:
         """Take in that the key's pass ended well, and whether it took long."""
         before = self._entries[key]
         self._turns.end(before.group, was_slow=before.slow, slow=slow)

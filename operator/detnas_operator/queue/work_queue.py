@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic
 
-from detnas_operator.queue.schedule import Again, Schedule
+from detnas_operator.queue.schedule import Requeue, Schedule
 from detnas_operator.queue.turns import Key
 
-__all__ = ["Again", "QueueState", "WorkQueue"]
+__all__ = ["QueueState", "Requeue", "WorkQueue"]
 
 TURN_SECONDS = 1.0
 """The loop turns at least this often: an older heartbeat means that the event loop is stuck."""
@@ -60,7 +60,7 @@ class WorkQueue(Generic[Key]):
 
     def __init__(
         self,
-        work: Callable[[Key], Again],
+        work: Callable[[Key], Requeue],
         *,
         workers: int,
         resync: float,
@@ -154,7 +154,7 @@ class WorkQueue(Generic[Key]):
             return TURN_SECONDS  # every worker is busy: the first to end wakes the loop
 
     def _pass(self, key: Key) -> None:
-        started, error, again = self._clock(), None, Again()
+        started, error, again = self._clock(), None, Requeue()
         try:
             again = self._work(key)
         except Exception as raised:  # noqa: BLE001 (whatever it is, the key must be tried again)

@@ -7,9 +7,9 @@ from detnas.lifecycle.status import SearchStatus, job_name
 from detnas.plan.stages import DueJob, Verb
 from detnas.records.progress import Progress
 from detnas.resource.status import ActiveJob
-from detnas_operator.job.states import Failed, Running, Succeeded, Waiting, WaitingReason
+from detnas_operator.job_state.states import Failed, Running, Succeeded, Waiting, WaitingReason
 from detnas_operator.status.findings import ActiveJob as FoundJob
-from detnas_operator.status.findings import Findings
+from detnas_operator.status.findings import PassResult
 
 _VERBS = tuple(Verb)
 _NUMBERED = frozenset({Verb.POOL, Verb.EVALUATE})
@@ -19,14 +19,14 @@ _ENDED = (Succeeded, Failed)
 _WAITING = "waiting: "
 
 
-def active_jobs(findings: Findings, search: SearchStatus) -> Iterator[ActiveJob]:
+def active_jobs(findings: PassResult, search: SearchStatus) -> Iterator[ActiveJob]:
     """Yield the jobs in the order in which a search runs them, each with what it last said."""
     said = {job.name: job.progress for job in search.active}
     for due in sorted(findings.jobs, key=lambda due: (_VERBS.index(due.verb), due.number)):
         yield _active(due, findings.jobs[due], said.get(job_name(due)))
 
 
-def active_trials(findings: Findings) -> int:
+def active_trials(findings: PassResult) -> int:
     """Count the trials whose Jobs have not ended."""
     return sum(
         due.verb is Verb.EVALUATE and not isinstance(job.state, _ENDED)

@@ -10,7 +10,7 @@ from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import Phase, Verb
 from detnas.resource.cut import cut
 from detnas_operator.status.figures import detector_figures, gain
-from detnas_operator.status.findings import Findings, Reason
+from detnas_operator.status.findings import PassResult, Reason
 from detnas_operator.status.obstacles import (
     SUSPENDED,
     held_up,
@@ -48,7 +48,7 @@ class _Claim:
 
 
 def conditions(
-    findings: Findings, before: Sequence[Condition], now: datetime
+    findings: PassResult, before: Sequence[Condition], now: datetime
 ) -> list[dict[str, Any]]:
     """Return all conditions, in a fixed order, in the shape of metav1.Condition.
 
@@ -99,7 +99,7 @@ def _condition(
     }
 
 
-def _accepted(findings: Findings, before: Condition) -> _Claim:
+def _accepted(findings: PassResult, before: Condition) -> _Claim:
     if findings.refused is not None:
         return _Claim(False, findings.refused)
     search = findings.search
@@ -115,14 +115,14 @@ def _accepted(findings: Findings, before: Condition) -> _Claim:
     return _Claim(True, Reason(WITH_WARNINGS, "; ".join([kept, *warnings])))
 
 
-def _warnings(findings: Findings) -> tuple[str, ...]:
+def _warnings(findings: PassResult) -> tuple[str, ...]:
     """What is to be said of a search that still runs."""
     search = findings.search
     over = search is not None and search.phase in (Phase.SUCCEEDED, Phase.FAILED)
     return () if over else findings.warnings
 
 
-def _teachers_ready(findings: Findings, now: datetime) -> _Claim:
+def _teachers_ready(findings: PassResult, now: datetime) -> _Claim:
     search = findings.search
     if search is None:
         return _unread(findings)
@@ -139,7 +139,7 @@ def _teachers_ready(findings: Findings, now: datetime) -> _Claim:
     return _Claim(False, Reason("Training", f"{done} of {phases} phases are trained"))
 
 
-def _searching(findings: Findings, now: datetime, before: Condition) -> _Claim:
+def _searching(findings: PassResult, now: datetime, before: Condition) -> _Claim:
     search = findings.search
     if search is None:
         stopped = standstill(findings) if before.get("status") == "True" else None
@@ -156,7 +156,7 @@ def _searching(findings: Findings, now: datetime, before: Condition) -> _Claim:
     return _Claim(True, Reason("TrialsRunning", _trials_done(search)))
 
 
-def _suspended(findings: Findings, before: Condition) -> _Claim:
+def _suspended(findings: PassResult, before: Condition) -> _Claim:
     if findings.suspended:
         return _Claim(True, SUSPENDED)
     if findings.refused is not None:
@@ -168,7 +168,7 @@ def _suspended(findings: Findings, before: Condition) -> _Claim:
     return _Claim(False, Reason("NotSuspended", "jobs run as they become due"))
 
 
-def _degraded(findings: Findings, now: datetime) -> _Claim:
+def _degraded(findings: PassResult, now: datetime) -> _Claim:
     found = tuple(hindrances(findings, now))
     if not found:
         return _Claim(False, Reason("NothingWrong", "nothing needs anybody's attention"))
@@ -176,7 +176,7 @@ def _degraded(findings: Findings, now: datetime) -> _Claim:
     return _Claim(True, Reason(found[0].reason, "; ".join(messages)))
 
 
-def _succeeded(findings: Findings, now: datetime, before: Condition) -> _Claim:
+def _succeeded(findings: PassResult, now: datetime, before: Condition) -> _Claim:
     search = findings.search
     ended = before.get("status") == "True"
     if search is None and (findings.refused is None or ended):
@@ -190,11 +190,11 @@ def _succeeded(findings: Findings, now: datetime, before: Condition) -> _Claim:
     return _Claim(False, progress_reason(search))
 
 
-def _obstacle(findings: Findings, now: datetime, verbs: Sequence[Verb]) -> Reason | None:
+def _obstacle(findings: PassResult, now: datetime, verbs: Sequence[Verb]) -> Reason | None:
     return standstill(findings) or held_up(findings, now, verbs)
 
 
-def _unread(findings: Findings) -> _Claim:
+def _unread(findings: PassResult) -> _Claim:
     """What the store did not say stays as it was; at first nothing is known."""
     if findings.refused is None:
         return _Claim(None, next(iter(troubles(findings)), _NOT_ACCEPTED))

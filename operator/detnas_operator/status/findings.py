@@ -6,7 +6,7 @@ from datetime import datetime
 
 from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import DueJob
-from detnas_operator.job.state import JobState
+from detnas_operator.job_state.state import JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ActiveJob:
 
 
 @dataclass(frozen=True)
-class Findings:
+class PassResult:
     """What a pass over one search found.
 
     Attributes:

@@ -10,8 +10,8 @@ from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.resource.cut import cut
 from detnas.resource.transitions import APPLIED_AGAIN
-from detnas_operator.job.states import Running, Waiting, WaitingReason
-from detnas_operator.status.findings import ActiveJob, Findings, Reason
+from detnas_operator.job_state.states import Running, Waiting, WaitingReason
+from detnas_operator.status.findings import ActiveJob, PassResult, Reason
 
 PATIENCE_SECONDS = 30.0
 """A job may wait this long for a place that another has just left before anyone is told."""
@@ -54,7 +54,7 @@ class Wait:
     harmless: bool
 
 
-def standstill(findings: Findings) -> Reason | None:
+def standstill(findings: PassResult) -> Reason | None:
     """Return why nothing is to run at all: refused, failed, suspended, or halted."""
     search = findings.search
     if findings.refused is not None:
@@ -82,7 +82,9 @@ def _untuned(problem: str) -> Reason:
     return Reason("FineTuningFailed", f"{said}: {why}; {_TRY_AGAIN}")
 
 
-def waits(findings: Findings, now: datetime, verbs: Collection[Verb] = _VERBS) -> tuple[Wait, ...]:
+def waits(
+    findings: PassResult, now: datetime, verbs: Collection[Verb] = _VERBS
+) -> tuple[Wait, ...]:
     """Return what jobs with these verbs wait for, a sentence for each reason, the worst last.
 
     A job that starts is no wait; one that may find a place in a moment becomes one only after
@@ -103,7 +105,7 @@ def waits(findings: Findings, now: datetime, verbs: Collection[Verb] = _VERBS) -
     )
 
 
-def troubles(findings: Findings) -> tuple[Reason, ...]:
+def troubles(findings: PassResult) -> tuple[Reason, ...]:
     """Return what kept the pass from going on, a sentence for each reason, in the order found."""
     by_reason: dict[str, list[str]] = {}
     for trouble in findings.troubles:
@@ -114,7 +116,7 @@ def troubles(findings: Findings) -> tuple[Reason, ...]:
     )
 
 
-def held_up(findings: Findings, now: datetime, verbs: Collection[Verb] = _VERBS) -> Reason | None:
+def held_up(findings: PassResult, now: datetime, verbs: Collection[Verb] = _VERBS) -> Reason | None:
     """Return why no job with these verbs runs; none if one does, or nothing is in its way."""
     running = (job for due, job in findings.jobs.items() if due.verb in verbs)
     if any(isinstance(job.state, Running) for job in running):
@@ -132,7 +134,7 @@ def held_up(findings: Findings, now: datetime, verbs: Collection[Verb] = _VERBS)
     return None
 
 
-def hindrances(findings: Findings, now: datetime) -> Iterator[Reason]:
+def hindrances(findings: PassResult, now: datetime) -> Iterator[Reason]:
     """Yield all that somebody should look at, the most important first."""
     stopped = standstill(findings)
     if stopped is not None and stopped is not SUSPENDED:

@@ -12,7 +12,7 @@ from detnas.resource.status import FailedTrial, ResourceStatus, TopTrial
 from detnas_operator.status.active import active_jobs, active_trials, whole_seconds
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.figures import detector_figures, flops_change
-from detnas_operator.status.findings import Findings
+from detnas_operator.status.findings import PassResult
 from detnas_operator.status.obstacles import standstill
 
 PENDING = "Pending"
@@ -52,7 +52,7 @@ _OF_THE_STORE = (
 _LONG_HOURS = 10
 
 
-def resource_status(findings: Findings, before: Status, now: datetime) -> dict[str, Any]:
+def resource_status(findings: PassResult, before: Status, now: datetime) -> dict[str, Any]:
     """Return ``.status``, below 64 KB; where the store was not read, figures stay as they were.
 
     Args:
@@ -88,7 +88,7 @@ def _stopped(status: Status) -> dict[str, Any]:
     return found
 
 
-def _phase(findings: Findings, before: Status) -> str:
+def _phase(findings: PassResult, before: Status) -> str:
     search, said = findings.search, before.get("phase", PENDING)
     if search is not None and search.phase in _OVER:
         return search.phase
@@ -103,7 +103,7 @@ def _phase(findings: Findings, before: Status) -> str:
     return str(said)
 
 
-def _figures(findings: Findings, search: SearchStatus) -> dict[str, Any]:
+def _figures(findings: PassResult, search: SearchStatus) -> dict[str, Any]:
     left = None if standstill(findings) else search.seconds_left
     return {
         "folder": search.folder,
@@ -131,7 +131,7 @@ def _hours(seconds: float) -> str:
     return f"{hours:.1f}" if hours >= _LONG_HOURS else f"{hours:.3f}"
 
 
-def _trials(findings: Findings, search: SearchStatus) -> dict[str, Any]:
+def _trials(findings: PassResult, search: SearchStatus) -> dict[str, Any]:
     counted = {name: search.outcomes.get(str(outcome), 0) for outcome, name in _COUNTS.items()}
     return {
         "total": search.trials,
@@ -142,7 +142,7 @@ def _trials(findings: Findings, search: SearchStatus) -> dict[str, Any]:
     }
 
 
-def _teachers(findings: Findings, search: SearchStatus) -> dict[str, Any]:
+def _teachers(findings: PassResult, search: SearchStatus) -> dict[str, Any]:
     done, phases = findings.pool_phases
     progress = f"{done}/{phases}" if phases else ""
     if findings.pool_holder:

@@ -12,10 +12,10 @@ from typer.testing import CliRunner, Result
 
 from detnas.cli.app import app
 from detnas.errors import UserError
-from detnas.lifecycle import pool_deletion
-from detnas.lifecycle.claim import Claim, PoolClaim
-from detnas.lifecycle.pool_deletion import delete_pool
-from detnas.lifecycle.pool_listing import list_pools, pool_users
+from detnas.lifecycle.pools import deletion as pool_deletion
+from detnas.lifecycle.pools.deletion import delete_pool
+from detnas.lifecycle.pools.lease import Claim, PoolLease
+from detnas.lifecycle.pools.listing import list_pools, pool_users
 from detnas.lifecycle.record import StoredSearch
 from detnas.plan.stages import Phase, Verb
 from detnas.records import keys
@@ -232,7 +232,7 @@ def test_a_search_that_begins_meanwhile_has_the_pool_at_once(
     if trained_by:
         hold(store, trained_by, timedelta(minutes=11))
     pool, two = list_pools(store)[0], tiny(store, "two", seed=8)
-    key = keys.pool_claim_key(pool.key)
+    key = keys.pool_lease_key(pool.key)
 
     def after_another_began(*asked: Any) -> Any:
         scheduler.prepare(two)
@@ -244,8 +244,8 @@ def test_a_search_that_begins_meanwhile_has_the_pool_at_once(
     monkeypatch.setattr(pool_deletion, "pool_users", after_another_began)
     with pytest.raises(UserError, match="in use by search two"):
         delete_pool(store, pool)
-    assert PoolClaim(store, key, "a search on a machine").was_last_held() is bool(trained_by)
-    assert PoolClaim(store, key, "two").hold()
+    assert PoolLease(store, key, "a search on a machine").was_last_held() is bool(trained_by)
+    assert PoolLease(store, key, "two").hold()
 
 
 def test_no_such_pool(store: Store, scheduler: Scheduler) -> None:

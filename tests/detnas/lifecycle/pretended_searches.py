@@ -7,21 +7,21 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from detnas.lifecycle.collecting import WeightCollector
-from detnas.lifecycle.given import Given
-from detnas.lifecycle.given_pool import pool_key
+from detnas.ledger import LedgerEntry
+from detnas.ledger.history import read_entries, write_segments
+from detnas.lifecycle.job_requests import JobRequests
+from detnas.lifecycle.pools.supplied import pool_key
+from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import SearchRecord, StoredSearch, record_search, versions
-from detnas.lifecycle.requesting import Requesting
-from detnas.lifecycle.state import SearchReader, SearchState
 from detnas.lifecycle.status import job_folder
+from detnas.lifecycle.supplied import SuppliedInputs
+from detnas.lifecycle.weight_collector import WeightCollector
 from detnas.plan.identity import local_uid
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Phase, Verb, plan
 from detnas.records import keys
 from detnas.records.requests import Request
 from detnas.records.results import Result
-from detnas.search import LedgerEntry
-from detnas.search.history import read_entries, write_segments
 from detnas.spec.loading import read_manifest
 from detnas.store import Store
 from detnas.store.artifacts import create_record
@@ -74,7 +74,7 @@ class Scheduler:
         """Run a search to its end, or until only unanswered trials are left."""
         store, requests = search.store, search.requests
         reader = SearchReader(store, requests)
-        requesting, given = Requesting(store, requests, reader), Given(search)
+        requesting, given = JobRequests(store, requests, reader), SuppliedInputs(search)
         collector = WeightCollector(store, requests.search, requests.spec.retention)
         while True:
             reader.read()
@@ -104,7 +104,7 @@ class Scheduler:
         folder = keys.prepare_folder(requests.search)
         if search.store.size(keys.result_key(folder)) is None:
             reader = SearchReader(search.store, requests)
-            Requesting(search.store, requests, reader).record(requests.prepare())
+            JobRequests(search.store, requests, reader).record(requests.prepare())
             self._finish(search.store, DueJob(Verb.PREPARE), folder)
 
     def ran(self, verb: Verb) -> list[int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from detnas.lifecycle.claim import HEARTBEAT_SECONDS, STOPPED_SECONDS, Claim, PoolClaim
+from detnas.lifecycle.pools.lease import HEARTBEAT_SECONDS, STOPPED_SECONDS, Claim, PoolLease
 from detnas.store import Store, open_store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import StoreUnavailable
@@ -33,8 +33,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return open_store(f"s3://{server.bucket}/{tmp_path.name}")
 
 
-def claim(store: Store, holder: str, time: Time) -> PoolClaim:
-    return PoolClaim(store, KEY, holder, time, time.now)
+def claim(store: Store, holder: str, time: Time) -> PoolLease:
+    return PoolLease(store, KEY, holder, time, time.now)
 
 
 def test_the_first_holds_it_and_the_second_learns_who_does(store: Store) -> None:

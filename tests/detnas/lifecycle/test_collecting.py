@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.collecting import WeightCollector
+from detnas.ledger.retention import needed
 from detnas.lifecycle.record import StoredSearch
-from detnas.search.retention import needed
+from detnas.lifecycle.weight_collector import WeightCollector
 from detnas.spec.search import Retention
 from detnas.store import Store
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
@@ -17,8 +17,8 @@ MANY: dict[str, Any] = {"trials": 13, "parallelism": 1, "patience": 100}
 
 @pytest.fixture(autouse=True)
 def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("segments", "history", "folded"):
-        monkeypatch.setattr(f"detnas.search.{module}.SEGMENT", 4)
+    for module in ("segments", "history", "snapshot"):
+        monkeypatch.setattr(f"detnas.ledger.{module}.SEGMENT", 4)
 
 
 def with_weights(search: StoredSearch) -> set[int]:

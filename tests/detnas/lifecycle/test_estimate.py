@@ -8,13 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from detnas.ledger import History
+from detnas.ledger.history import write_segments
+from detnas.ledger.loose import LooseEntries
 from detnas.lifecycle.estimate import search_seconds_left, until_last_trial
-from detnas.lifecycle.state import SearchState
+from detnas.lifecycle.reading.state import SearchState
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
-from detnas.search import Convergence, Finished, History
-from detnas.search.history import write_segments
-from detnas.search.loose import LooseEntries
+from detnas.search import Convergence, Finished
 from tests.detnas.memory_store import MemoryStore
 from tests.detnas.plan.searches import manifest
 from tests.detnas.trials import BASE, START, failed, folded, proposal, succeeded

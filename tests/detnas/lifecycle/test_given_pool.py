@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.claim import PoolClaim
-from detnas.lifecycle.given import Given
-from detnas.lifecycle.given_pool import pool_key
-from detnas.lifecycle.obstacle import ObstacleError
-from detnas.lifecycle.pool_retry import retry_failed_pool
+from detnas.lifecycle.blocked import BlockedError
+from detnas.lifecycle.pools.lease import PoolLease
+from detnas.lifecycle.pools.retry import retry_failed_pool
+from detnas.lifecycle.pools.supplied import pool_key
+from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.state import SearchReader
+from detnas.lifecycle.supplied import SuppliedInputs
 from detnas.plan.stages import Phase, Verb, plan
 from detnas.records.results import Outcome, PoolPhaseResult
 from detnas.store import Store
@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_named_before_any_job_runs(
     store: Store, scheduler: Scheduler, spec: dict[str, Any], field: str
 ) -> None:
     pool = trained_pool(store, scheduler)
-    with pytest.raises(ObstacleError, match=field) as refused:
+    with pytest.raises(BlockedError, match=field) as refused:
         scheduler.run(tiny(store, "two", naming(pool, **spec)))
     assert refused.value.reason == "PoolMismatch"
     assert scheduler.done == []
@@ -70,7 +70,7 @@ def test_its_classes_are_compared_once_they_are_known(store: Store, tmp_path: Pa
     other = Scheduler(
         tmp_path, {Verb.PREPARE: lambda r: r.model_copy(update={"classes": ("cat", "cow")})}
     )
-    with pytest.raises(ObstacleError, match="cat, cow, and the pool .* has cat, dog"):
+    with pytest.raises(BlockedError, match="cat, cow, and the pool .* has cat, dog"):
         other.run(tiny(store, "two", naming(pool)))
 
 
@@ -81,7 +81,7 @@ def test_one_that_is_not_trained_yet_is_waited_for(store: Store, scheduler: Sche
     assert held is not None
     store.delete(result)
     two = tiny(store, "two", naming(pool), trials=1)
-    with pytest.raises(ObstacleError, match="1 of 2 phases") as unfinished:
+    with pytest.raises(BlockedError, match="1 of 2 phases") as unfinished:
         scheduler.run(two)
     assert unfinished.value.reason == "PoolUnfinished"
     store.put(result, held.data)
@@ -100,7 +100,7 @@ def test_one_whose_weights_are_gone_is_left_alone_until_it_is_mended(
     store.delete(weights)
     before = objects(store, "local/pools")
     two = tiny(store, "two", naming(pool), trials=1)
-    with pytest.raises(ObstacleError, match="of phase 1 its result names weights .* not in the"):
+    with pytest.raises(BlockedError, match="of phase 1 its result names weights .* not in the"):
         scheduler.run(two)
     assert objects(store, "local/pools") == before, "it is others' to mend"
     store.put(weights, held.data)
@@ -120,9 +120,9 @@ def test_one_that_was_trained_anew_meanwhile_is_used_as_it_is_then(
     store.delete(result.weights.key)
     two = tiny(store, "two", naming(pool), trials=1)
     scheduler.prepare(two)
-    reader, given = SearchReader(store, two.requests), Given(two)
+    reader, given = SearchReader(store, two.requests), SuppliedInputs(two)
     reader.read()
-    with pytest.raises(ObstacleError):
+    with pytest.raises(BlockedError):
         given.settle(reader)
     weights = result.weights.model_copy(
         update={"key": f"{folder}/{'e' * 64}.safetensors", "sha256": "e" * 64}
@@ -141,7 +141,7 @@ def test_one_that_another_search_trained_is_seen_to_before_it_is_taken_up(
     (weights,) = (key for key in store.list(f"{pool}/phase-0/") if key.endswith(".safetensors"))
     store.delete(weights)
     two = tiny(store, "two", trials=1)
-    with pytest.raises(ObstacleError, match="of phase 0 its result names weights") as damaged:
+    with pytest.raises(BlockedError, match="of phase 0 its result names weights") as damaged:
         scheduler.run(two)
     assert damaged.value.reason == "PoolDamaged"
     assert f"delete {pool}/phase-0/result.json, and" in damaged.value.remedy
@@ -153,7 +153,7 @@ def test_one_that_another_search_trained_is_seen_to_before_it_is_taken_up(
 
 def test_one_that_is_not_there_is_missing(store: Store, scheduler: Scheduler) -> None:
     two = tiny(store, "two", naming(f"{store.uri}/local/pools/0123"))
-    with pytest.raises(ObstacleError) as missing:
+    with pytest.raises(BlockedError) as missing:
         scheduler.run(two)
     assert missing.value.reason == "PoolMissing"
 
@@ -162,7 +162,7 @@ def test_one_that_is_not_there_is_missing(store: Store, scheduler: Scheduler) ->
     "uri", ["s3://elsewhere/local/pools/01", "/local/searches/01", "/pools/01", "/local/pools"]
 )
 def test_it_lies_in_the_searchs_own_store(store: Store, uri: str) -> None:
-    with pytest.raises(ObstacleError, match=r"NAMESPACE/pools/DIGEST"):
+    with pytest.raises(BlockedError, match=r"NAMESPACE/pools/DIGEST"):
         pool_key(uri if "://" in uri else f"{store.uri}{uri}", store.uri)
 
 
@@ -188,10 +188,10 @@ class Pair:
         scheduler.prepare(self.two)
         self.hold_and_release(self.one)
 
-    def claim(self, search: StoredSearch) -> PoolClaim:
+    def claim(self, search: StoredSearch) -> PoolLease:
         (digest,) = self.store.folders("local/pools/")
         key = f"local/pools/{digest}/claim.json"
-        return PoolClaim(self.store, key, search.requests.search)
+        return PoolLease(self.store, key, search.requests.search)
 
     def hold_and_release(self, search: StoredSearch) -> None:
         claim = self.claim(search)

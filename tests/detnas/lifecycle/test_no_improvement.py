@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from detnas.lifecycle.reading.state import SearchReader
+from detnas.lifecycle.reading.verification import Verification
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.state import SearchReader
 from detnas.lifecycle.status import SearchStatus, search_status
-from detnas.lifecycle.verifying import Verification
 from detnas.plan.candidate import scored
 from detnas.plan.stages import Phase, Verb
 from detnas.records import keys

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from detnas.lifecycle.requesting import Requesting
-from detnas.lifecycle.state import SearchReader
+from detnas.lifecycle.job_requests import JobRequests
+from detnas.lifecycle.reading.state import SearchReader
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
@@ -36,7 +36,7 @@ def test_a_trial_that_was_written_without_our_knowing_is_not_decided_anew(
     search = tiny(store, "one", trials=4, parallelism=2)
     Scheduler(tmp_path, unanswered={0, 1}).run(search)
     reader = SearchReader(store, search.requests)
-    requesting = Requesting(store, search.requests, reader)
+    requesting = JobRequests(store, search.requests, reader)
     end_trial(0, search.requests.search, store, tmp_path)
     reader.read()
 
@@ -60,7 +60,7 @@ def test_a_pool_that_another_search_began_goes_on_with_our_data_and_listing(stor
         search = tiny(store, name)
         reader = SearchReader(store, search.requests)
         request = search.requests.pool_phase(with_listing(search.requests.search), ())
-        Requesting(store, search.requests, reader).record(request)
+        JobRequests(store, search.requests, reader).record(request)
         recorded.append(load_record(store, keys.request_key(request.key), PoolPhaseRequest))
     one, two = recorded
     assert one is not None

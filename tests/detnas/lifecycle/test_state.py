@@ -4,10 +4,10 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
-from detnas.lifecycle.requesting import Requesting
-from detnas.lifecycle.state import SearchReader
+from detnas.ledger.history import write_segments
+from detnas.lifecycle.job_requests import JobRequests
+from detnas.lifecycle.reading.state import SearchReader
 from detnas.records import keys
-from detnas.search.history import write_segments
 from detnas.store import Store
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
 from tests.detnas.lifecycle.test_requesting import end_trial
@@ -18,7 +18,7 @@ def test_what_is_decided_stays_what_a_restart_would_decide(store: Store, tmp_pat
     Scheduler(tmp_path, unanswered=range(30)).run(search)
     requests, random = search.requests, Random(0)
     reader = SearchReader(store, requests)
-    requesting = Requesting(store, requests, reader)
+    requesting = JobRequests(store, requests, reader)
     decisions = []
 
     def look() -> None:

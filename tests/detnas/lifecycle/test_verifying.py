@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from detnas.lifecycle.giving_up import RESULT_OF
+from detnas.lifecycle.reading.state import SearchReader, SearchState
+from detnas.lifecycle.reading.verification import Verification
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.state import SearchReader, SearchState
 from detnas.lifecycle.status import job_folder
-from detnas.lifecycle.verifying import Verification
 from detnas.plan.stages import DueJob, Phase, Verb, plan
 from detnas.records import keys
 from detnas.records.artifacts import Artifact

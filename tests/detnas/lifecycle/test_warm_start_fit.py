@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.inheriting import nearest
-from detnas.lifecycle.obstacle import ObstacleError
+from detnas.lifecycle.blocked import BlockedError
+from detnas.lifecycle.warm_start.trials import nearest
 from detnas.plan.stages import Verb
 from detnas.records.artifacts import Artifact
 from detnas.store import Store
@@ -37,7 +37,7 @@ def test_what_does_not_fit_is_named_before_any_job_runs(
     scheduler.done.clear()
     if "base" in spec:
         spec["base"]["train"] = {"epochs": 1}
-    with pytest.raises(ObstacleError, match=f"{field} does not fit") as refused:
+    with pytest.raises(BlockedError, match=f"{field} does not fit") as refused:
         scheduler.run(tiny(store, "two", {**ONE, **spec}))
     assert refused.value.reason == "WarmStartMismatch"
     assert scheduler.done == []
@@ -51,7 +51,7 @@ def test_another_data_set_is_refused_once_it_is_known(
 ) -> None:
     Scheduler(tmp_path).run(tiny(store, "one", trials=1))
     other = Scheduler(tmp_path, {Verb.PREPARE: lambda result: result.model_copy(update=change)})
-    with pytest.raises(ObstacleError, match=r"spec\.dataset does not fit"):
+    with pytest.raises(BlockedError, match=r"spec\.dataset does not fit"):
         other.run(tiny(store, "two", ONE))
     assert [job.verb for job in other.done] == [Verb.PREPARE]
 
@@ -76,7 +76,7 @@ def test_other_pictures_under_the_same_labels_are_other_data(
         scheduler.run(tiny(store, "two", ONE))
         assert scheduler.ran(Verb.EVALUATE)
         return
-    with pytest.raises(ObstacleError, match=r"spec\.dataset \(its pictures\) does not fit"):
+    with pytest.raises(BlockedError, match=r"spec\.dataset \(its pictures\) does not fit"):
         scheduler.run(tiny(store, "two", ONE))
     assert [job.verb for job in scheduler.done] == [Verb.PREPARE]
 

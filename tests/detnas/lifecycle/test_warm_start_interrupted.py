@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.given import Given
+from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.state import SearchReader
+from detnas.lifecycle.supplied import SuppliedInputs
 from detnas.store import Store
 from tests.detnas.lifecycle.pretended_searches import ONE, Scheduler, entries, tiny
 
@@ -79,7 +79,7 @@ def _settles_within(
             scheduler.prepare(search)
             reader = SearchReader(store, search.requests)
             reader.read()
-            Given(search).settle(reader)
+            SuppliedInputs(search).settle(reader)
         except Died:
             return False
     return True

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from detnas.lifecycle.given import Given
-from detnas.lifecycle.obstacle import ObstacleError
-from detnas.lifecycle.state import SearchReader
+from detnas.lifecycle.blocked import BlockedError
+from detnas.lifecycle.reading.state import SearchReader
+from detnas.lifecycle.supplied import SuppliedInputs
 from detnas.plan.stages import Verb
 from detnas.store import Store, open_store
 from tests.detnas.lifecycle.pretended_searches import ONE, Scheduler, delete, entries, reread, tiny
@@ -14,12 +14,12 @@ from tests.detnas.lifecycle.pretended_searches import ONE, Scheduler, delete, en
 
 def test_there_must_be_one_such_search(store: Store, scheduler: Scheduler) -> None:
     two = tiny(store, "two", ONE)
-    with pytest.raises(ObstacleError, match="no search of that name") as missing:
+    with pytest.raises(BlockedError, match="no search of that name") as missing:
         scheduler.run(two)
     assert missing.value.reason == "WarmStartMissing"
     first, second = tiny(store, "one", trials=1), tiny(store, "one", trials=1, seed=7)
     scheduler.run(first)
-    with pytest.raises(ObstacleError, match="2 searches had that name") as ambiguous:
+    with pytest.raises(BlockedError, match="2 searches had that name") as ambiguous:
         scheduler.run(two)
     assert ambiguous.value.reason == "WarmStartAmbiguous"
     assert first.uri in str(ambiguous.value)
@@ -37,7 +37,7 @@ def test_the_search_that_has_the_name_now_is_meant(store: Store, scheduler: Sche
     reader = SearchReader(store, two.requests)
     reader.read()
     uid = new.requests.search.rpartition("-")[2]
-    Given(two, {"one": f"{uid}-and-more"}.get).settle(reader)
+    SuppliedInputs(two, {"one": f"{uid}-and-more"}.get).settle(reader)
     scheduler.run(two)
     stored = store.get(f"{two.requests.search}/inherited/result.json")
     assert stored is not None

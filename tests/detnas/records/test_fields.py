@@ -7,22 +7,22 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from detnas.lifecycle.claim import Claim
-from detnas.lifecycle.inheriting import Taken
-from detnas.lifecycle.pool_retry import PoolRetry
+from detnas.ledger.inherited import Inherited
+from detnas.ledger.segments import Segment
+from detnas.ledger.snapshot import SnapshotRecord
+from detnas.lifecycle.pools.lease import Claim
+from detnas.lifecycle.pools.retry import PoolRetry
+from detnas.lifecycle.pools.trained import TrainedPool
 from detnas.lifecycle.record import SearchRecord
-from detnas.lifecycle.trained_pool import TrainedPool
+from detnas.lifecycle.warm_start.trials import Taken
 from detnas.records.data_listing import DataListing
 from detnas.records.progress import Progress
 from detnas.records.requests import Request
 from detnas.records.results import AnyResult, Attempt
 from detnas.schema import added_in
-from detnas.search.folded import FoldedTrials
-from detnas.search.inherited import Inherited
-from detnas.search.segments import Segment
 from detnas.spec.manifest import DetNASSearch
 from detnas.store.record_format import MINOR
-from detnas_operator.passes.stopped_jobs import StoppedJob
+from detnas_operator.reconcile.stopped_jobs import StoppedJob
 
 FILE = Path(__file__).with_name("fields.txt")
 RECORDS = (
@@ -79,4 +79,4 @@ def test_a_newer_field_has_a_default_and_is_in_the_newest_format() -> None:
 
 
 def test_no_record_has_a_field_that_looks_like_its_format() -> None:
-    assert not [kind for kind in (*RECORDS, FoldedTrials) if "format" in kind.model_fields]
+    assert not [kind for kind in (*RECORDS, SnapshotRecord) if "format" in kind.model_fields]

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from detnas.architecture import encode
+from detnas.ledger.history import load_history, write_segments
+from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.record import SearchRecord
-from detnas.lifecycle.state import SearchReader
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
@@ -26,7 +27,6 @@ from detnas.records.results import (
     PrepareResult,
     SubnetScore,
 )
-from detnas.search.history import load_history, write_segments
 from detnas.spec import DetNASSearch
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record

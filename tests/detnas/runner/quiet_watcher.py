@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from detnas.lifecycle.state import SearchState
+from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.status import job_name
 from detnas.plan.stages import Phase
 from detnas.runner.running_jobs import Ended, RunningJob

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from detnas.lifecycle.state import SearchState
+from detnas.ledger import History
+from detnas.ledger.loose import LooseEntries
+from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.runner.display import Display
 from detnas.runner.running_jobs import Ended, RunningJob
-from detnas.search import History
-from detnas.search.loose import LooseEntries
 from detnas.store import Store, open_store
 from detnas.store.artifacts import put_record
 from detnas.store.errors import StoreUnavailable

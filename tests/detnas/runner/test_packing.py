@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from detnas.lifecycle.state import SearchState
+from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.status import search_status
 from detnas.plan.stages import Phase
 from detnas.runner.opening import Overrides, open_search
@@ -32,9 +32,9 @@ class Listener(QuietWatcher):
 
 @pytest.fixture(autouse=True)
 def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detnas.search.segments.SEGMENT", 2)
-    monkeypatch.setattr("detnas.search.history.SEGMENT", 2)
-    monkeypatch.setattr("detnas.search.folded.SEGMENT", 2)
+    monkeypatch.setattr("detnas.ledger.segments.SEGMENT", 2)
+    monkeypatch.setattr("detnas.ledger.history.SEGMENT", 2)
+    monkeypatch.setattr("detnas.ledger.snapshot.SEGMENT", 2)
 
 
 def test_a_trial_that_completes_a_segment_is_told_and_its_failure_is_shown(tmp_path: Path) -> None:

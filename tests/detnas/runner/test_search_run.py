@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.state import SearchReader
+from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.status import search_status
 from detnas.runner.opening import Overrides, open_search
 from detnas.store import open_store

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
+from detnas.ledger import Summary
 from detnas.records.proposal import Proposal
-from detnas.search import Summary, propose
+from detnas.search import propose
 from detnas.spec.search import Search
 from detnas.teachers import TeacherSpace
 from tests.detnas.trials import BASE, SPACE

@@ -1,8 +1,9 @@
 """When a search ends, and what takes it up again."""
 
+from detnas.ledger import LedgerEntry, Summary
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import Outcome
-from detnas.search import Convergence, Finished, LedgerEntry, Summary, propose
+from detnas.search import Convergence, Finished, propose
 from detnas.spec.search import Search
 from tests.detnas.trials import (
     BASE,

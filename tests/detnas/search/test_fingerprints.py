@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnas.search.fingerprints import Fingerprints
+from detnas.ledger.fingerprints import Fingerprints
 
 numbers = st.one_of(st.integers(0, 9), st.integers(0, 2**64 - 1))
 

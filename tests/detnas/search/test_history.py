@@ -10,23 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from detnas.ledger import History, LedgerEntry, Summary, load_history, read_entries, write_segments
+from detnas.ledger.history import Loading, read_trial
+from detnas.ledger.segments import SEGMENT, Segment, pack
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult, Outcome
 from detnas.records.settings import DataLocation, Training
-from detnas.search import (
-    Finished,
-    History,
-    LedgerEntry,
-    Summary,
-    load_history,
-    propose,
-    read_entries,
-    write_segments,
-)
-from detnas.search.history import Loading, read_trial
-from detnas.search.segments import SEGMENT, Segment, pack
+from detnas.search import Finished, propose
 from detnas.spec.search import Search
 from detnas.store import Store, StoredObject, open_store
 from detnas.store.artifacts import create_record
@@ -212,7 +204,7 @@ def test_a_long_ledger_is_written_folded_less_often(
     """What is written grows with the trials, and so do the pauses."""
     written: list[int] = []
     monkeypatch.setattr(
-        "detnas.search.history.write_folded", lambda *one: written.append(one[2].summary.known)
+        "detnas.ledger.history.write_snapshot", lambda *one: written.append(one[2].summary.known)
     )
     history = History(Summary(5))
     for known in (100, 101, 106, 2000, 2009, 2010):

@@ -5,10 +5,10 @@ from random import Random
 import pytest
 
 from detnas.errors import UserError
+from detnas.ledger import LedgerEntry, lineage
+from detnas.ledger.retention import needed
 from detnas.records.proposal import Step
 from detnas.records.results import Outcome
-from detnas.search import LedgerEntry, lineage
-from detnas.search.retention import needed
 from detnas.spec.search import Search
 from tests.detnas.trials import Simulation, failed, folded, proposal, searched, succeeded
 

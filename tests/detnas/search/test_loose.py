@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnas.search.loose import LooseEntries
+from detnas.ledger.loose import LooseEntries
 from tests.detnas.trials import searched
 
 ENTRIES = dict(searched(40, parallelism=4).entries)
@@ -38,7 +38,7 @@ def test_what_is_compressed_well_fills_no_memory_after_others_took_all_that_is_a
 ) -> None:
     first, second = LooseEntries(ENTRIES[index] for index in (0, 1)).packed
     allowed = len(ENTRIES[0].model_dump_json().encode())
-    monkeypatch.setattr("detnas.search.loose._MOST_TEXT", allowed)
+    monkeypatch.setattr("detnas.ledger.loose._MOST_TEXT", allowed)
     assert list(LooseEntries.unpacked([first])) == [0]
     with pytest.raises(ValueError, match="more than"):
         LooseEntries.unpacked([first, second])

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from detnas.actions import PROTECTED_STEPS, ActionKind, AddLayer, LayerPruning, legal_actions
 from detnas.architecture import Place
+from detnas.ledger import Summary, ledger_entry
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import Outcome
-from detnas.search import Summary, ledger_entry
 from detnas.spec.search import Search
 from tests.detnas.search.proposing import MANY, next_proposal
 from tests.detnas.trials import (

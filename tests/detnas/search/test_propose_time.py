@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from detnas.search import Summary
+from detnas.ledger import Summary
 from tests.detnas.search.proposing import next_proposal
 from tests.detnas.trials import SPACE, folded, proposal, succeeded
 

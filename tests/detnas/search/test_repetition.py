@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detnas.actions import legal_actions
+from detnas.ledger.summary import fingerprint
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import Outcome
 from detnas.search import propose
-from detnas.search.summary import fingerprint
 from detnas.spec.search import Search
 from detnas.teachers import TeacherSpace
 from tests.detnas.search.proposing import MANY, next_proposal

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from detnas.actions import prune_layer
 from detnas.architecture import Place
 from detnas.errors import UserError
+from detnas.ledger import ledger_entry
 from detnas.records.settings import Resolution
-from detnas.search import BaseFacts, Objective, ledger_entry
-from detnas.search.score import Scored, best
+from detnas.score import BaseFacts, Objective, Scored, best
 from tests.detnas.trials import BASE, LARGE, SMALL, proposal, result
 
 WIDE, MIDDLE = Resolution(width=1333, height=800), Resolution(width=1080, height=720)

@@ -6,10 +6,10 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detnas.ledger import LedgerEntry, Summary, fold
+from detnas.ledger.summary import LATEST_DURATIONS, fingerprint
 from detnas.records.proposal import Step
 from detnas.records.results import Outcome
-from detnas.search import LedgerEntry, Summary, fold
-from detnas.search.summary import LATEST_DURATIONS, fingerprint
 from tests.detnas.trials import SPACE, failed, folded, proposal, searched, succeeded
 
 ENTRIES = list(searched(40, parallelism=4).entries.values())

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from detnas.errors import UserError
+from detnas.ledger import LedgerEntry, Summary
+from detnas.ledger.trials import TrialRecords, believed
 from detnas.records import keys
 from detnas.records.results import DetectorResult, Outcome, Result
-from detnas.search import LedgerEntry, Summary
-from detnas.search.trial_records import TrialRecords, believed
 from tests.detnas.trials import BASE, failure, folded, proposal, result, succeeded
 
 FOLDER = "local/searches/test-12345678"

@@ -16,7 +16,7 @@ from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import Connection, connect
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.frame.frame import Frame
-from detnas_operator.queue.work_queue import Again
+from detnas_operator.queue.work_queue import Requeue
 from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import Api
 from tests.cluster.control_plane import ControlPlane
@@ -41,11 +41,11 @@ class Notes:
     """A reconciler that only notes what the cache holds, or does what it is told."""
 
     cache: ClusterCache
-    act: Callable[[SearchKey], Again] = lambda _: Again()
+    act: Callable[[SearchKey], Requeue] = lambda _: Requeue()
     passes: list[Pass] = field(default_factory=list)
     forgotten: list[SearchKey] = field(default_factory=list)
 
-    def reconcile(self, key: SearchKey) -> Again:
+    def reconcile(self, key: SearchKey) -> Requeue:
         search = self.cache.search(key)
         assert search is not None
         metadata, jobs = search["metadata"], self.cache.jobs(key, search["metadata"]["uid"])

@@ -13,7 +13,7 @@ import detnas_operator
 from detnas_operator.cluster import Snapshot
 from detnas_operator.cluster.cache import SETTLED, ClusterCache, SearchKey, job_key
 from detnas_operator.job.labels import FOLDER
-from detnas_operator.passes.deletion import FINALIZER
+from detnas_operator.reconcile.deletion import FINALIZER
 
 KEY = SearchKey("team", "r18")
 

@@ -17,7 +17,7 @@ from detnas_operator.cluster import (
     Unavailable,
 )
 from detnas_operator.cluster.connection import Connection, connect
-from detnas_operator.passes import workload_lookup
+from detnas_operator.lookups import workload_lookup
 from tests.cluster.admission import forbid
 from tests.cluster.api import JOBS, NAMESPACES, PODS, SEARCHES, Api, Document
 from tests.cluster.control_plane import ControlPlane

@@ -8,8 +8,8 @@ import pytest
 from detnas.plan.stages import Phase
 from detnas_operator.cluster import ClusterError, KubernetesClient, Refused, Unavailable
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.passes import publishing
-from detnas_operator.passes.publishing import Publisher
+from detnas_operator.reconcile import publishing
+from detnas_operator.reconcile.publishing import Publisher
 from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import EVENTS, SEARCHES, Document
 from tests.cluster.control_plane import ControlPlane

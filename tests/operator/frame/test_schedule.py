@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnas_operator.queue.schedule import LONGEST_BACKOFF, Again, Schedule
+from detnas_operator.queue.schedule import LONGEST_BACKOFF, Requeue, Schedule
 
 RESYNC = 300.0
 
@@ -24,10 +24,10 @@ def schedule() -> Schedule[str]:
     return Schedule(RESYNC, NoJitter(0))
 
 
-def run(schedule: Schedule[str], now: float, again: Again | None = None) -> str:
+def run(schedule: Schedule[str], now: float, again: Requeue | None = None) -> str:
     key = schedule.take(now)
     assert key is not None
-    schedule.succeeded(key, now, again or Again())
+    schedule.succeeded(key, now, again or Requeue())
     return key
 
 
@@ -43,7 +43,7 @@ def test_nobody_overtakes_who_waits_longer(schedule: Schedule[str]) -> None:
     schedule.add("patient", 1)
     assert schedule.take(1) == "busy"
     schedule.add("busy", 2)  # an event during its pass
-    schedule.succeeded("busy", 3, Again())
+    schedule.succeeded("busy", 3, Requeue())
     assert [run(schedule, 3), run(schedule, 3)] == ["patient", "busy"]
 
 
@@ -52,7 +52,7 @@ def test_an_event_during_a_pass_makes_another_pass_after_it(schedule: Schedule[s
     assert schedule.take(0) == "a"
     schedule.add("a", 1)
     assert schedule.take(1) is None
-    schedule.succeeded("a", 2, Again())
+    schedule.succeeded("a", 2, Requeue())
     assert schedule.take(2) == "a"
 
 
@@ -66,15 +66,17 @@ def test_many_events_make_one_pass(schedule: Schedule[str]) -> None:
 @pytest.mark.parametrize(
     ("again", "due"),
     [
-        (Again(), RESYNC),
-        (Again(after=10), 12),  # never sooner, and on the average so much later
-        (Again(after=0), 0),
-        (Again(after=RESYNC * 2), RESYNC),
-        (Again(gone=True), float("inf")),
+        (Requeue(), RESYNC),
+        (Requeue(after=10), 12),  # never sooner, and on the average so much later
+        (Requeue(after=0), 0),
+        (Requeue(after=RESYNC * 2), RESYNC),
+        (Requeue(gone=True), float("inf")),
     ],
     ids=str,
 )
-def test_a_pass_says_when_to_look_again(schedule: Schedule[str], again: Again, due: float) -> None:
+def test_a_pass_says_when_to_look_again(
+    schedule: Schedule[str], again: Requeue, due: float
+) -> None:
     schedule.add("a", 0)
     run(schedule, 0, again)
     assert schedule.next_due() == due
@@ -86,8 +88,8 @@ def test_a_key_that_is_gone_is_forgotten_unless_something_happened(
     schedule.add("a", 0)
     schedule.take(0)
     schedule.add("a", 1)
-    schedule.succeeded("a", 2, Again(gone=True))
-    assert run(schedule, 2, Again(gone=True)) == "a"
+    schedule.succeeded("a", 2, Requeue(gone=True))
+    assert run(schedule, 2, Requeue(gone=True)) == "a"
     assert len(schedule) == 0
 
 
@@ -182,9 +184,9 @@ def test_whatever_happens_every_wish_is_followed_by_a_pass(
                 schedule.failed(key, now, None)
                 model.asked.add(key)  # a failed pass has not done what it was asked for
             else:
-                schedule.succeeded(key, now, Again(gone=step == "gone"))
+                schedule.succeeded(key, now, Requeue(gone=step == "gone"))
     for key in model.running:
-        schedule.succeeded(key, now, Again())
+        schedule.succeeded(key, now, Requeue())
     late = now + 1.5 * LONGEST_BACKOFF
     taken_late = set()
     while (next_key := schedule.take(late)) is not None:

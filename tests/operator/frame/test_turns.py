@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnas_operator.queue.schedule import LONGEST_OVERTAKEN, Again, Schedule
+from detnas_operator.queue.schedule import LONGEST_OVERTAKEN, Requeue, Schedule
 
 RESYNC = 300.0
 Key = tuple[str, int]
-NOTHING = Again()
+NOTHING = Requeue()
 
 
 def namespaced(seed: int = 0, most_slow: float = 4, most_of_group: float = 7) -> Schedule[Key]:
@@ -21,7 +21,7 @@ def namespaced(seed: int = 0, most_slow: float = 4, most_of_group: float = 7) ->
     return Schedule(RESYNC, draws, most_slow, lambda key: key[0], most_of_group)
 
 
-def serve(schedule: Schedule[Key], now: float, again: Again = NOTHING) -> Key | None:
+def serve(schedule: Schedule[Key], now: float, again: Requeue = NOTHING) -> Key | None:
     key = schedule.take(now)
     if key is not None:
         schedule.succeeded(key, now, again)
@@ -36,12 +36,12 @@ def test_keys_that_were_looked_at_at_one_instant_are_not_due_at_one_instant(
     schedule = namespaced(seed, most_of_group=1000)
     for number in range(240):
         schedule.add(("a", number), 0)
-    while serve(schedule, 0, Again(after=after)):
+    while serve(schedule, 0, Requeue(after=after)):
         pass
     due: list[float] = []
     while len(due) < 240:
         due.append(schedule.next_due())
-        schedule.succeeded(schedule.take(due[-1]) or ("", 0), due[-1], Again())
+        schedule.succeeded(schedule.take(due[-1]) or ("", 0), due[-1], Requeue())
     assert min(due) >= after
     assert max(due) <= 1.4 * after
     in_a_second = Counter(int(moment) for moment in due)
@@ -74,7 +74,7 @@ def test_what_is_looked_at_again_is_overtaken_for_so_long_only() -> None:
 def test_a_heartbeat_is_as_urgent_as_news() -> None:
     schedule = namespaced()
     schedule.add(("a", 0), 0)
-    serve(schedule, 0, Again(after=10, urgent=True))
+    serve(schedule, 0, Requeue(after=10, urgent=True))
     for number in range(1, 100):
         schedule.add(("a", number), 5, urgent=False)
     assert serve(schedule, 14) == ("a", 0)
@@ -100,7 +100,7 @@ def test_a_namespace_of_slow_passes_takes_no_more_workers_than_another() -> None
         schedule.add(("other", number), 1)
     assert schedule.take(1) == ("other", 0)  # by the worker that was left
     for number in range(3):  # what becomes free is the other's until it has as many
-        schedule.succeeded(("slow", number), 2, Again())
+        schedule.succeeded(("slow", number), 2, Requeue())
         assert schedule.take(2) == ("other", number + 1)
 
 
@@ -109,7 +109,7 @@ def test_a_search_that_was_never_looked_at_counts_as_slow_where_the_last_pass_wa
     schedule.add(("slow", 0), 0)
     schedule.take(0)
     schedule.add(("slow", 1), 1)  # known before
-    schedule.succeeded(("slow", 0), 6, Again(), slow=True)
+    schedule.succeeded(("slow", 0), 6, Requeue(), slow=True)
     for number in range(2, 9):
         schedule.add(("slow", number), 7)
         schedule.add(("quick", number), 8)
@@ -129,7 +129,7 @@ def test_who_leaves_and_comes_back_overtakes_nobody() -> None:
     schedule.add(("busy", 0), 0)
     served: Counter[str] = Counter()
     for second in range(10):
-        key = serve(schedule, second, Again(gone=True))
+        key = serve(schedule, second, Requeue(gone=True))
         assert key is not None
         served[key[0]] += 1
         if key[0] == "busy":

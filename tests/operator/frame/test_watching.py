@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster.cache import SearchKey
-from detnas_operator.queue.work_queue import Again
+from detnas_operator.queue.work_queue import Requeue
 from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fault_proxy import FaultProxy
@@ -69,7 +69,7 @@ def test_our_own_writes_lead_to_no_pass(
 
     with frame() as running:
 
-        def act(of: SearchKey) -> Again:
+        def act(of: SearchKey) -> Requeue:
             if not running.cache.jobs(of, owner["metadata"]["uid"]):
                 made = running.client.create("jobs", namespace, owned_job("r18-base", owner))
                 running.cache.put_job(made)
@@ -78,7 +78,7 @@ def test_our_own_writes_lead_to_no_pass(
                     "detnassearches", namespace, "r18", patch, "status"
                 )
                 running.cache.put_search(answer)
-            return Again()
+            return Requeue()
 
         owner = cluster.api.create(manifest("r18"), namespace)
         eventually(lambda: running.notes.of(key))

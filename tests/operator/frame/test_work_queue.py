@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from detnas_operator.queue.work_queue import Again, WorkQueue
+from detnas_operator.queue.work_queue import Requeue, WorkQueue
 
 
 class OverloadError(Exception):
@@ -40,7 +40,7 @@ def test_each_change_is_seen_by_a_pass_and_passes_of_a_key_never_overlap() -> No
     wanted: Counter[int] = Counter()
     seen: Counter[int] = Counter()
 
-    def work(key: int) -> Again:
+    def work(key: int) -> Requeue:
         with lock:
             inside[key] += 1
             assert inside[key] == 1
@@ -49,7 +49,7 @@ def test_each_change_is_seen_by_a_pass_and_passes_of_a_key_never_overlap() -> No
         with lock:
             seen[key] = now
             inside[key] -= 1
-        return Again()
+        return Requeue()
 
     async def scenario() -> None:
         queue: WorkQueue[int] = WorkQueue(work, workers=4, resync=300)
@@ -73,9 +73,9 @@ def test_each_change_is_seen_by_a_pass_and_passes_of_a_key_never_overlap() -> No
 def test_what_was_enqueued_before_the_queue_runs_is_served() -> None:
     done: list[str] = []
 
-    def work(key: str) -> Again:
+    def work(key: str) -> Requeue:
         done.append(key)
-        return Again()
+        return Requeue()
 
     async def scenario() -> None:
         queue: WorkQueue[str] = WorkQueue(work, workers=1, resync=300)
@@ -89,11 +89,11 @@ def test_what_was_enqueued_before_the_queue_runs_is_served() -> None:
 def test_slow_passes_hold_up_neither_other_keys_nor_the_event_loop() -> None:
     release, done = threading.Event(), []
 
-    def work(key: str) -> Again:
+    def work(key: str) -> Requeue:
         if key == "slow":
             release.wait(10)
         done.append(key)
-        return Again()
+        return Requeue()
 
     async def scenario() -> None:
         queue: WorkQueue[str] = WorkQueue(work, workers=2, resync=300)
@@ -114,9 +114,9 @@ def test_slow_passes_hold_up_neither_other_keys_nor_the_event_loop() -> None:
 def test_who_finds_no_free_worker_waits_and_is_counted() -> None:
     release = threading.Event()
 
-    def work(_: str) -> Again:
+    def work(_: str) -> Requeue:
         release.wait(10)
-        return Again()
+        return Requeue()
 
     async def scenario() -> None:
         queue: WorkQueue[str] = WorkQueue(work, workers=1, resync=300)
@@ -137,10 +137,10 @@ def test_who_finds_no_free_worker_waits_and_is_counted() -> None:
 def test_a_failed_pass_is_told_and_tried_again_when_the_server_wants() -> None:
     passes: list[tuple[float, Exception | None]] = []
 
-    def work(_: str) -> Again:
+    def work(_: str) -> Requeue:
         if len(passes) < 2:
             raise OverloadError
-        return Again()
+        return Requeue()
 
     async def scenario() -> None:
         queue: WorkQueue[str] = WorkQueue(
@@ -159,14 +159,14 @@ def test_a_failed_pass_is_told_and_tried_again_when_the_server_wants() -> None:
 
 
 @pytest.mark.parametrize(
-    ("again", "resync", "pause"), [(Again(after=0.1), 300, 0.1), (Again(), 0.4, 0.3)]
+    ("again", "resync", "pause"), [(Requeue(after=0.1), 300, 0.1), (Requeue(), 0.4, 0.3)]
 )
 def test_looks_again_when_a_pass_says_so_and_at_the_resync(
-    again: Again, resync: float, pause: float
+    again: Requeue, resync: float, pause: float
 ) -> None:
     times: list[float] = []
 
-    def work(_: str) -> Again:
+    def work(_: str) -> Requeue:
         times.append(time.monotonic())
         return again
 
@@ -184,12 +184,12 @@ def test_looks_again_when_a_pass_says_so_and_at_the_resync(
 def test_stops_taking_keys_and_says_whether_the_last_passes_ended(hangs: bool) -> None:
     release, started, later = threading.Event(), threading.Event(), []
 
-    def work(key: str) -> Again:
+    def work(key: str) -> Requeue:
         if key == "later":
             later.append(key)
         started.set()
         release.wait(60)
-        return Again()
+        return Requeue()
 
     async def scenario() -> None:
         queue: WorkQueue[str] = WorkQueue(work, workers=1, resync=300)
@@ -211,7 +211,7 @@ def test_stops_taking_keys_and_says_whether_the_last_passes_ended(hangs: bool) -
 
 def test_the_heartbeat_ages_when_the_event_loop_is_stuck() -> None:
     async def scenario() -> None:
-        queue: WorkQueue[str] = WorkQueue(lambda _: Again(), workers=1, resync=300)
+        queue: WorkQueue[str] = WorkQueue(lambda _: Requeue(), workers=1, resync=300)
         assert queue.state().heartbeat_age == float("inf")
         async with serving(queue):
             await eventually(lambda: queue.state().heartbeat_age < 1)

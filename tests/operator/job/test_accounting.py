@@ -1,6 +1,6 @@
 """What the pods of a Job have used up: resumptions, and time on a node."""
 
-from detnas_operator.job.accounting import pod_seconds, resumptions
+from detnas_operator.job_state.accounting import pod_seconds, resumptions
 from tests.operator.job.objects import (
     NOW,
     a_pod,

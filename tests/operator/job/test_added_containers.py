@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster.cache import slim_job
-from detnas_operator.job.accounting import pod_seconds, resumptions
-from detnas_operator.job.ended_pods import (
+from detnas_operator.job.labels import ENDED_PODS
+from detnas_operator.job_state.accounting import pod_seconds, resumptions
+from detnas_operator.job_state.ended_pods import (
     has_done_its_work,
     kept_pods,
     own_pods,
     pods_to_end,
     with_ended,
 )
-from detnas_operator.job.job_failures import latest_failure
-from detnas_operator.job.labels import ENDED_PODS
-from detnas_operator.job.pod_failures import culprit
-from detnas_operator.job.state import (
+from detnas_operator.job_state.job_failures import latest_failure
+from detnas_operator.job_state.pod_failures import culprit
+from detnas_operator.job_state.state import (
     Failed,
     FailureKind,
     Running,

@@ -8,10 +8,10 @@ import pytest
 from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import connect
-from detnas_operator.job.state import Waiting, WaitingReason
-from detnas_operator.passes.explaining import job_states
-from detnas_operator.passes.pod_lookup import PodLookup
-from detnas_operator.passes.search_jobs import SearchJobs
+from detnas_operator.job_state.state import Waiting, WaitingReason
+from detnas_operator.lookups.pod_lookup import PodLookup
+from detnas_operator.reconcile.explaining import job_states
+from detnas_operator.reconcile.search_jobs import SearchJobs
 from tests.cluster.admission import QUOTAS, forbid
 from tests.cluster.api import EVENTS, PODS
 from tests.cluster.control_plane import ControlPlane

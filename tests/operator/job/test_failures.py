@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.job.state import (
+from detnas_operator.job_state.state import (
     Failed,
     FailureKind,
     job_state,

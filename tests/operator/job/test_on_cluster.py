@@ -7,7 +7,7 @@ import pytest
 
 from detnas.plan.stages import Verb
 from detnas_operator.job.job import job_manifest, service_manifest
-from detnas_operator.job.state import (
+from detnas_operator.job_state.state import (
     Failed,
     FailureKind,
     JobState,

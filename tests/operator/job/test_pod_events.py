@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.job.state import JobState, Waiting, WaitingReason, job_state
+from detnas_operator.job_state.state import JobState, Waiting, WaitingReason, job_state
 from tests.operator.job.objects import NOW, a_job, at, running, waiting
 
 ATTACH = 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) other-0'

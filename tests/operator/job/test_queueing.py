@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.job.queueing import LONGEST_MESSAGE, Admission, slim_workload, suspended
-from detnas_operator.job.states import WaitingReason
+from detnas_operator.job_state.queueing import LONGEST_MESSAGE, Admission, slim_workload, suspended
+from detnas_operator.job_state.states import WaitingReason
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "gold"}
 QUEUED, SUSPENDED = WaitingReason.QUEUED, WaitingReason.SUSPENDED

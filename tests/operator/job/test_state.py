@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.job.state import (
+from detnas_operator.job_state.state import (
     Failed,
     Running,
     Succeeded,

@@ -48,7 +48,7 @@ POLICIES = (
 
 
 @dataclass(frozen=True)
-class Ending:
+class FinalStages:
     """One way in which the trainer of trial 0 may end while its proxy runs on.
 
     Attributes:
@@ -64,18 +64,18 @@ class Ending:
 
 
 ENDINGS = {
-    "proxied-failed": Ending(
+    "proxied-failed": FinalStages(
         ((1, "", "first\n"), (1, "", LOG)),
         says=("gave up after 2 attempts", "ended with exit 1", "the last words"),
         log="first\n",
         spec={"limits": {"retries": 1}},
     ),
-    "proxied-oom": Ending(
+    "proxied-oom": FinalStages(
         ((137, "OOMKilled", LOG),),
         says=("its only attempt", "OOMKilled", "spec.jobs.resources.memory", "the last words"),
     ),
-    "proxied-unknown": Ending(((2, "", LOG),), says=("use a trainer image of the",)),
-    "proxied-mute": Ending(
+    "proxied-unknown": FinalStages(((2, "", LOG),), says=("use a trainer image of the",)),
+    "proxied-mute": FinalStages(
         ((0, "", LOG),), says=("the trainer of Job proxied-mute-t0000 ended with exit 0",)
     ),
 }

@@ -37,7 +37,7 @@ ELSEWHERE = "elsewhere/searches/x-12345678/base/" + "a" * 64 + ".safetensors"
 
 
 @dataclass(frozen=True)
-class Ending:
+class FinalStages:
     """One way in which trial 0 may go.
 
     Attributes:
@@ -56,16 +56,16 @@ class Ending:
     spec: dict[str, Any] = field(default_factory=dict)
 
 
-def _found(code: int, outcome: Outcome, message: str) -> Ending:
-    return Ending(
+def _found(code: int, outcome: Outcome, message: str) -> FinalStages:
+    return FinalStages(
         pods=lambda trainer: (exits(code, work=finds(trainer, outcome, message)),),
         outcome=outcome,
         says=(message,),
     )
 
 
-def _published(change: Callable[[Result], Result], says: str) -> Ending:
-    return Ending(
+def _published(change: Callable[[Result], Result], says: str) -> FinalStages:
+    return FinalStages(
         lambda trainer: (succeeds(work=publishes(trainer, change)),), says=("weights", says)
     )
 
@@ -76,42 +76,42 @@ ENDINGS = {
     "too-large": _found(0, Outcome.OUT_OF_MEMORY, "the GPU has 80 GiB"),
     "invalid-of-old": _found(42, Outcome.INVALID, "no detector can be"),
     "too-large-of-old": _found(43, Outcome.OUT_OF_MEMORY, "the GPU has 80 GiB"),
-    "exit-1": Ending(
+    "exit-1": FinalStages(
         lambda _: (exits(1, log="first\n"), exits(1, log=LOG)),
         says=("gave up after 2 attempts", "ended with exit 1", "line 29", "the last words"),
         attempts=(2,),
         log=True,
         spec={"limits": {"retries": 1}},
     ),
-    "exit-2": Ending(
+    "exit-2": FinalStages(
         lambda _: (exits(2, log=LOG),),
         says=("use a trainer image of the operator's version", "the last words"),
         log=True,
         spec={"limits": {"retries": 1}},
     ),
-    "invalid-mute": Ending(lambda _: (exits(42),), says=("ended with exit 42",)),
-    "oom-killed": Ending(
+    "invalid-mute": FinalStages(lambda _: (exits(42),), says=("ended with exit 42",)),
+    "oom-killed": FinalStages(
         lambda _: (oom_killed(log=LOG),),
         says=("OOMKilled", "raise spec.jobs.resources.memory", "the last words"),
         log=True,
     ),
-    "evicted": Ending(
+    "evicted": FinalStages(
         lambda _: (outgrows_its_volume(),),
         says=("was evicted by its node", "exceeds the limit", "spec.jobs.cacheSize"),
     ),
-    "late": Ending(
+    "late": FinalStages(
         lambda _: (runs_for_ever(),),
         says=("active longer than its deadline of 15 s", "spec.deadlines"),
         spec={"deadlines": {"trial": 15}},
     ),
-    "mute": Ending(
+    "mute": FinalStages(
         lambda _: (succeeds(),), says=("complete, but wrote no result", "may write to the store")
     ),
     "wrong-digest": _published(with_weights(sha256="b" * 64), "which is not the one in the name"),
     "wrong-size": _published(with_weights(size=7), "of 7 bytes; the store has 2048"),
     "foreign": _published(with_weights(key=ELSEWHERE), "which is not in the job's own folder"),
     "unpublished": _published(unpublished, "which is not in the store"),
-    "resumed-for-ever": Ending(
+    "resumed-for-ever": FinalStages(
         lambda trainer: (exits(75, work=trainer.begin), leaves_a_checkpoint(trainer)),
         says=("asked to be resumed more often than spec.limits.resumptions allows",),
         attempts=(1, 2),  # it depends on whether the first end is seen before the second pod

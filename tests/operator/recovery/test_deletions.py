@@ -10,9 +10,9 @@ from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import connect
 from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.passes import deletion
-from detnas_operator.passes.reconciler import Reconciler
-from detnas_operator.queue.work_queue import Again
+from detnas_operator.queue.work_queue import Requeue
+from detnas_operator.reconcile import deletion
+from detnas_operator.reconcile.reconciler import Reconciler
 from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import SEARCHES
 from tests.cluster.played_pod import PlayedPod
@@ -139,7 +139,7 @@ class Passes:
         self._reconciler = Reconciler(settings, self._client, self._cache, Metrics())
         self._scene = scene
 
-    def make(self) -> Again | None:
+    def make(self) -> Requeue | None:
         """Make one over the search as it is now; None if it is gone."""
         search = self._client.get("detnassearches", *self._key)
         if search is None:

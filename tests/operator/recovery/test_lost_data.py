@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from detnas.lifecycle.claim import Claim
+from detnas.lifecycle.pools.lease import Claim
 from detnas.records import keys
 from detnas.store import Store
 from detnas.store.artifacts import load_record

@@ -6,7 +6,7 @@ from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import connect
 from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.passes.reconciler import Reconciler
+from detnas_operator.reconcile.reconciler import Reconciler
 from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.waiting import eventually
 from tests.operator.recovery.scene import SHORT, Scene, Turns

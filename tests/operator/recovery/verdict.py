@@ -4,16 +4,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from detnas.ledger.entry import LedgerEntry
+from detnas.ledger.history import read_entries
+from detnas.ledger.retention import needed
+from detnas.ledger.summary import Summary, fold
+from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import load_search_record
-from detnas.lifecycle.state import SearchReader, SearchState
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
-from detnas.search.history import read_entries
-from detnas.search.ledger import LedgerEntry
 from detnas.search.propose import propose
-from detnas.search.retention import needed
-from detnas.search.summary import Summary, fold
 from detnas.spec.manifest import KIND
 from detnas.store import Store
 from tests.cluster.api import EVENTS

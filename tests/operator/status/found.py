@@ -15,8 +15,8 @@ from detnas.lifecycle.status import (
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.records.progress import Progress
 from detnas.records.settings import Resolution
-from detnas_operator.job.states import JobState, Running, Waiting, WaitingReason
-from detnas_operator.status.findings import ActiveJob, Findings, Reason
+from detnas_operator.job_state.states import JobState, Running, Waiting, WaitingReason
+from detnas_operator.status.findings import ActiveJob, PassResult, Reason
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -75,7 +75,7 @@ UNIMPROVED = SUCCEEDED.model_copy(
 WARNINGS = ("spec.dataset.val: 40 images are few", "spec.evaluation: 57 steps are few")
 
 
-def found(search: SearchStatus | None = None, **told: Any) -> Findings:
+def found(search: SearchStatus | None = None, **told: Any) -> PassResult:
     """A pass that went well, with the teachers ready once trials are."""
     phase = search.phase if search else None
     early = phase in (None, Phase.PREPARING)
@@ -87,7 +87,7 @@ def found(search: SearchStatus | None = None, **told: Any) -> Findings:
         "pool": "" if early else POOL,
         "pool_phases": (0, 0) if early else (1, 3) if phase is Phase.TRAINING else (3, 3),
     }
-    return Findings(**usual | told)
+    return PassResult(**usual | told)
 
 
 def job(due: DueJob, state: JobState, waiting_since: datetime | None = None) -> ActiveJob:

@@ -11,7 +11,7 @@ from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
 from detnas.resource.status import LARGEST_STATUS, ResourceStatus
-from detnas_operator.job.states import (
+from detnas_operator.job_state.states import (
     Failed,
     FailureKind,
     Running,
@@ -22,7 +22,7 @@ from detnas_operator.job.states import (
 )
 from detnas_operator.status.changes import is_worth_a_patch
 from detnas_operator.status.events import events
-from detnas_operator.status.findings import Findings, Reason
+from detnas_operator.status.findings import PassResult, Reason
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     BEST,
@@ -146,7 +146,7 @@ def searches(draw: st.DrawFn) -> SearchStatus:
 
 
 @st.composite
-def findings(draw: st.DrawFn) -> Findings:
+def findings(draw: st.DrawFn) -> PassResult:
     dues = st.builds(DueJob, st.sampled_from(Verb), st.integers(0, 9999))
     jobs = draw(st.dictionaries(dues, states, max_size=6))
     return found(

@@ -3,9 +3,9 @@
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.job.states import WaitingReason
+from detnas_operator.job_state.states import WaitingReason
 from detnas_operator.status.conditions import conditions
-from detnas_operator.status.findings import Findings, Reason
+from detnas_operator.status.findings import PassResult, Reason
 from tests.operator.status.found import (
     AWAY,
     BASE,
@@ -31,14 +31,14 @@ TYPES = ["Accepted", "TeachersReady", "Searching", "Suspended", "Degraded", "Suc
 BROKEN = searched(Phase.FAILED, problem="preparing the data failed (Invalid): no train.json")
 
 
-def alone(verb: Verb, reason: WaitingReason, message: str) -> Findings:
+def alone(verb: Verb, reason: WaitingReason, message: str) -> PassResult:
     """The only job of a search waits."""
     phase = {Verb.PREPARE: Phase.PREPARING, Verb.POOL: Phase.TRAINING}.get(verb, Phase.SEARCHING)
     due = DueJob(verb)
     return found(searched(phase), jobs={due: job(due, waiting(reason, message))})
 
 
-def trial(reason: WaitingReason, message: str) -> Findings:
+def trial(reason: WaitingReason, message: str) -> PassResult:
     return alone(Verb.EVALUATE, reason, message)
 
 

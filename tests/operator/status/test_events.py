@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.job.states import WaitingReason
+from detnas_operator.job_state.states import WaitingReason
 from detnas_operator.status.events import Event, event_body, event_name, events
-from detnas_operator.status.findings import Findings, Reason
+from detnas_operator.status.findings import PassResult, Reason
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,
@@ -36,7 +36,7 @@ REFUSED = found(refused=Reason("StorageForbidden", "s3://other is not allowed"))
 FIRST_BEST = found(searched(best=BEST, best_trial=0), jobs=trials(RUNNING))
 
 
-def told(*passes: Findings) -> list[tuple[str, str, str]]:
+def told(*passes: PassResult) -> list[tuple[str, str, str]]:
     """The events of the last of these passes."""
     before: dict[str, Any] = {}
     last: tuple[Event, ...] = ()
@@ -66,7 +66,7 @@ def test_what_does_not_fit_the_data_is_told_once_the_data_is_checked():
     warned = found(searched(Phase.TRAINING, warnings=WARNINGS))
     unread = found(folder=FOLDER, troubles=(AWAY,))
 
-    def warnings(*passes: Findings) -> list[str]:
+    def warnings(*passes: PassResult) -> list[str]:
         return [message for _, reason, message in told(*passes) if reason == "DoesNotFitData"]
 
     (message,) = warnings(checking, warned)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.job.states import WaitingReason
+from detnas_operator.job_state.states import WaitingReason
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.findings import Reason
 from detnas_operator.status.obstacles import PATIENCE_SECONDS

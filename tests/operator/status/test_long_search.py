@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from detnas.ledger import LedgerEntry, Summary
+from detnas.ledger.history import History, write_segments
+from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.state import SearchReader
 from detnas.lifecycle.status import search_status
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.resource.status import LARGEST_STATUS
-from detnas.search import LedgerEntry, Summary
-from detnas.search.history import History, write_segments
 from detnas.store.artifacts import canonical_json
 from detnas.store.directory import DirectoryStore
 from detnas_operator.status.resource_status import resource_status

@@ -3,14 +3,14 @@
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.job.states import (
+from detnas_operator.job_state.states import (
     Failed,
     FailureKind,
     Succeeded,
     Terminating,
     WaitingReason,
 )
-from detnas_operator.status.findings import Findings, Reason
+from detnas_operator.status.findings import PassResult, Reason
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,
@@ -41,7 +41,7 @@ from tests.operator.status.found import (
 TRIAL = DueJob(Verb.EVALUATE, 2)
 
 
-def midway() -> Findings:
+def midway() -> PassResult:
     """A search that has everything to show."""
     return found(
         searched(

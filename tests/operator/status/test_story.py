@@ -3,10 +3,10 @@
 from typing import Any
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.job.states import WaitingReason
+from detnas_operator.job_state.states import WaitingReason
 from detnas_operator.status.changes import is_worth_a_patch
 from detnas_operator.status.events import events
-from detnas_operator.status.findings import Findings, Reason
+from detnas_operator.status.findings import PassResult, Reason
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,
@@ -37,7 +37,7 @@ UNLUCKY = (failed_trial(1, "OutOfMemory", "31 GiB asked for"),)
 IMAGE = waiting(WaitingReason.IMAGE_PULL, "image not found: check spec.jobs.image")
 
 
-def at(phase: Phase = Phase.SEARCHING, finished: int = 0, **told: Any) -> Findings:
+def at(phase: Phase = Phase.SEARCHING, finished: int = 0, **told: Any) -> PassResult:
     counted = {} if phase in (Phase.PREPARING, Phase.TRAINING) else {"finished": finished}
     known = {key: told.pop(key) for key in tuple(told) if key in ("best", "best_trial", "failures")}
     exported = {key: told.pop(key) for key in tuple(told) if key.startswith("exported")}
@@ -46,7 +46,7 @@ def at(phase: Phase = Phase.SEARCHING, finished: int = 0, **told: Any) -> Findin
 
 
 HALFWAY: dict[str, Any] = {"best": BEST, "best_trial": 0, "failures": UNLUCKY}
-STORY: list[tuple[Findings, list[str]]] = [
+STORY: list[tuple[PassResult, list[str]]] = [
     (
         found(refused=Reason("CredentialsMissing", "no credentials for namespace team-a")),
         ["CredentialsMissing: no credentials for namespace team-a"],

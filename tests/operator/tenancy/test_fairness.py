@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from detnas_operator.frame.health import OLDEST_PASS
-from detnas_operator.passes.pass_time import LONGEST_PASS
-from detnas_operator.passes.stores import PATIENCE
-from detnas_operator.queue.schedule import Again, Schedule
+from detnas_operator.queue.schedule import Requeue, Schedule
+from detnas_operator.tenant_store.stores import PATIENCE
+from detnas_operator.tenant_store.time_limit import LONGEST_PASS
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import install
 from tests.cluster.operator_process import OperatorProcess
@@ -33,7 +33,7 @@ def slow(schedule: Schedule[str], *keys: str) -> None:
     for key in keys:
         schedule.add(key, 0)
         assert schedule.take(0) == key
-        schedule.succeeded(key, 0, Again(), slow=True)
+        schedule.succeeded(key, 0, Requeue(), slow=True)
 
 
 def test_slow_keys_leave_workers_to_the_others(schedule: Schedule[str]) -> None:
@@ -52,7 +52,7 @@ def test_a_slow_key_that_was_quick_is_like_any_other(schedule: Schedule[str]) ->
     for key in "abc":
         schedule.add(key, 1)
         assert schedule.take(1) == key
-        schedule.succeeded(key, 1, Again(), slow=False)
+        schedule.succeeded(key, 1, Requeue(), slow=False)
     for key in "abc":
         schedule.add(key, 2)
     assert [schedule.take(2) for _ in "abc"] == ["a", "b", "c"]

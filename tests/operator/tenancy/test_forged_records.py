@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.obstacle import ObstacleError
+from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.record import SearchRecord, load_search_record
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record
+from detnas_operator.admission.admission import Admitted, parse
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
-from detnas_operator.passes.admission import Admitted, parse
-from detnas_operator.passes.memory import SearchMemory, begin
+from detnas_operator.reconcile.memory import SearchMemory, begin
 from tests.cluster.searches import manifest
 from tests.operator.tenancy.test_manifests import SETTINGS, resource
 
@@ -56,9 +56,9 @@ def started(store: Store, body: dict[str, Any], rules: Rules = RULES) -> SearchM
     return begin(body, admitted, store, rules)
 
 
-def refused(store: Store, body: dict[str, Any]) -> ObstacleError:
+def refused(store: Store, body: dict[str, Any]) -> BlockedError:
     before = load_search_record(store, FOLDER)
-    with pytest.raises(ObstacleError) as error:
+    with pytest.raises(BlockedError) as error:
         started(store, body)
     assert f"{store.uri}/{keys.search_record_key(FOLDER)}" in str(error.value)
     assert load_search_record(store, FOLDER) == before

@@ -10,24 +10,24 @@ from pathlib import Path
 import pytest
 
 from detnas.errors import UserError
+from detnas.ledger.loose import LooseEntries
+from detnas.ledger.snapshot import Snapshot, load_snapshot
+from detnas.ledger.summary import Summary, fold
 from detnas.lifecycle.attempts import read_attempts
-from detnas.lifecycle.obstacle import ObstacleError
+from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.warm_source import find_source
+from detnas.lifecycle.warm_start.source import find_source
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
-from detnas.search.folded import Folded, load_folded
-from detnas.search.loose import LooseEntries
-from detnas.search.summary import Summary, fold
 from detnas.spec.loading import read_manifest
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord, StoreError, StoreRefused, StoreUnavailable
 from detnas.store.s3 import Limits, S3Store
-from detnas_operator.passes.confined_store import ConfinedStore
-from detnas_operator.passes.pass_time import at_most
-from detnas_operator.passes.stores import Stores
+from detnas_operator.tenant_store.confined_store import ConfinedStore
+from detnas_operator.tenant_store.stores import Stores
+from detnas_operator.tenant_store.time_limit import at_most
 from tests.cluster.searches import manifest
 from tests.detnas.trials import failed, proposal
 from tests.seaweed import S3Server
@@ -145,7 +145,7 @@ def test_an_object_of_any_number_of_values_is_not_read(
         whole.put(key, many)
         with pytest.raises(CorruptRecord, match="values; what is read here has at most"):
             mine.get(key)
-    assert load_folded(mine, MINE, 2) == Folded(Summary(2))
+    assert load_snapshot(mine, MINE, 2) == Snapshot(Summary(2))
 
 
 def test_any_number_of_objects_is_not_listed(whole: S3Store) -> None:
@@ -244,9 +244,9 @@ def test_a_summary_that_no_segments_give_is_not_there(
 ) -> None:
     key = keys.folded_ledger(MINE)
     whole.put(key, folded())
-    assert load_folded(whole, MINE, 2).segments == 1
+    assert load_snapshot(whole, MINE, 2).segments == 1
     whole.put(key, folded(**fields))
-    assert load_folded(whole, MINE, 2) == Folded(Summary(2))
+    assert load_snapshot(whole, MINE, 2) == Snapshot(Summary(2))
 
 
 def test_a_summary_may_have_what_a_search_has(whole: S3Store) -> None:
@@ -264,7 +264,7 @@ def test_a_summary_may_have_what_a_search_has(whole: S3Store) -> None:
         "inherited": 1,
     }
     whole.put(keys.folded_ledger(MINE), folded(**fields))
-    found = load_folded(whole, MINE, 2)
+    found = load_snapshot(whole, MINE, 2)
     assert (found.segments, found.later, list(found.loose)) == (1, frozenset({2}), [101])
     assert list(found.summary.evaluated[None]) == [1]
     assert [len(some) for some in (found.summary.top, found.summary.failures)] == [2, 2]
@@ -292,7 +292,7 @@ def test_a_record_leads_to_no_other_tenants_search(mine: ConfinedStore, source: 
     document["metadata"]["namespace"] = "mine"
     requests = SearchRequests(read_manifest(document, "two"), "mine/searches/two-1", folder=None)
     search = StoredSearch(mine, requests)
-    with pytest.raises((ObstacleError, StoreRefused)) as refusal:
+    with pytest.raises((BlockedError, StoreRefused)) as refusal:
         find_source(search, source.replace("WHOLE", mine.uri), lambda _: None)
     assert "not in this search's store" in str(refusal.value) or (
         "not this search's to use" in str(refusal.value)

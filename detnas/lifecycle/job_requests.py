@@ -1,0 +1,159 @@
+"""What the jobs that are due are asked: requests from where the search stands, each recorded.
+
+A request is written before its job is started, so that a crash between the two repeats nothing
+and loses nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from detnas.lifecycle.reading.state import SearchReader, SearchState
+from detnas.plan.candidate import scored
+from detnas.plan.requests import SearchRequests
+from detnas.plan.stages import DueJob, Verb
+from detnas.records import keys
+from detnas.records.proposal import Proposal
+from detnas.records.requests import (
+    BaseRequest,
+    PoolPhaseRequest,
+    PrepareRequest,
+    Request,
+    StudentRequest,
+)
+from detnas.records.results import DetectorResult, PrepareResult
+from detnas.search.propose import propose
+from detnas.store import Store
+from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
+from detnas.store.base import StoredObject
+from detnas.store.errors import MissingRecord, StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequests:
+    """Builds and records the requests of one search.
+
+    Attributes:
+        store: where the search lies.
+        requests: builds them.
+        reader: knows where the search stands, and is told of every new trial.
+    """
+
+    store: Store
+    requests: SearchRequests
+    reader: SearchReader
+
+    def due_request(self, due: DueJob, state: SearchState) -> Request:
+        """Return what a due job is asked; a trial's request is what makes it due, so not here."""
+        requests = self.requests
+        if due.verb is Verb.PREPARE:
+            return requests.prepare()
+        prepared = state.prepare
+        assert prepared is not None
+        if due.verb is Verb.BASE:
+            return requests.base(prepared)
+        if due.verb is Verb.POOL:
+            return requests.pool_phase(prepared, state.pool)
+        return self._ending_request(due.verb, state, prepared)
+
+    def record(self, request: Request) -> None:
+        """Write a job's request where there is none; else correct where it says the data lies.
+
+        A project may have been moved. And a pool that another search began is continued with this
+        one's copies of the data and of its listing: the other's machine or folder may be gone, and
+        the pool's name says that the data is the same.
+        """
+        key = keys.request_key(request.key)
+        stored = self.store.get(key)
+        if stored is None:
+            create_record(self.store, key, request)
+        else:
+            self._relocate(key, stored, type(request), _places(request))
+
+    def relocate_trial(self, number: int) -> None:
+        """Correct where a trial's request says the data lies."""
+        key = keys.request_key(keys.trial_folder(self.requests.search, number))
+        stored = self.store.get(key)
+        if stored is not None:
+            self._relocate(key, stored, StudentRequest, {"data": self.requests.data})
+
+    def _relocate(
+        self, key: str, stored: StoredObject, kind: type[Request], places: Mapping[str, Any]
+    ) -> None:
+        before = parse_record(stored.data, f"{self.store.uri}/{key}", kind)
+        # A field that was left out stays so: an older trainer may not know it.
+        given = {name: place for name, place in places.items() if getattr(before, name) is not None}
+        now = before.model_copy(update=given)
+        if now != before:
+            replace_record(self.store, key, now, stored.version)
+
+    def propose(self, count: int) -> Iterator[Proposal]:
+        """Decide and record up to ``count`` new trials; each is yielded once it is recorded.
+
+        Ends early where the search has converged.
+        """
+        spec = self.requests.spec
+        parents: dict[int, DetectorResult] = {}
+        for _ in range(count):
+            state = self.reader.state
+            assert state.facts is not None
+            history = state.history
+            proposal = state.decision or propose(
+                spec.search, spec.teachers.space, state.facts, history.summary, history.in_flight
+            )
+            if not isinstance(proposal, Proposal):
+                return
+            request = self._trial_request(proposal, state, parents)
+            self._record_trial(request)
+            self.reader.remember(history.started(proposal))
+            yield proposal
+
+    def _record_trial(self, request: Request) -> None:
+        try:
+            create_record(self.store, keys.request_key(request.key), request)
+        except StoreError:
+            self.reader.doubt_trials()  # only the answer may be lost, and the trial be decided
+            raise
+
+    def _trial_request(
+        self, proposal: Proposal, state: SearchState, parents: dict[int, DetectorResult]
+    ) -> Request:
+        """Build a trial's request; the results of parents, which are few, are read once each."""
+        assert state.prepare is not None
+        parent = state.base
+        if proposal.parent is not None:
+            parent = parents.get(proposal.parent) or self._result_of(proposal.parent)
+            parents[proposal.parent] = parent
+        assert parent is not None
+        pool = self.requests.pool(state.pool)
+        return self.requests.trial(proposal, state.prepare, parent, pool)
+
+    def _result_of(self, trial: int) -> DetectorResult:
+        key = keys.result_key(keys.trial_folder(self.requests.search, trial))
+        result = load_record(self.store, key, DetectorResult)
+        if result is None:  # only a finished trial is a parent
+            raise MissingRecord(self.store.uri, key)
+        return result
+
+    def _ending_request(self, verb: Verb, state: SearchState, prepared: PrepareResult) -> Request:
+        ending = state.ending
+        assert ending is not None
+        if verb is Verb.FINETUNE:
+            pool = self.requests.pool(state.pool)
+            return self.requests.finetune(ending.finetune_folder, ending.best, prepared, pool)
+        assert ending.winner is not None
+        assert state.base is not None
+        assert state.facts is not None
+        base = scored(state.facts, None, state.base, None)
+        winner = ending.winner.candidate
+        return self.requests.export(ending.export_folder, winner, prepared, base)
+
+
+def _places(request: Request) -> dict[str, Any]:
+    """The fields of a request that name folders and files of this machine or this search."""
+    places: dict[str, Any] = {"data": request.data}
+    if isinstance(request, PrepareRequest | BaseRequest):
+        places["weights"] = request.weights
+    if isinstance(request, PoolPhaseRequest):
+        places["pictures"] = request.pictures
+    return places

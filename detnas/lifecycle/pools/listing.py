@@ -1,0 +1,211 @@
+"""The pools of a store: how far each is trained, by whom, and which searches use it."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from detnas.lifecycle.pools.last_activity import last_heard
+from detnas.lifecycle.pools.lease import Claim
+from detnas.lifecycle.pools.supplied import pool_key
+from detnas.lifecycle.reading.state import SearchReader
+from detnas.lifecycle.record import load_search_record
+from detnas.plan.requests import SearchRequests
+from detnas.plan.stages import Phase, plan
+from detnas.records import keys
+from detnas.records.results import Attempt, Outcome, PoolPhaseResult, PrepareResult
+from detnas.schema import Count, Schema
+from detnas.store import Store
+from detnas.store.artifacts import load_record
+from detnas.store.errors import WrongCredentials
+
+SHARED = "shared"
+"""Takes the namespace's place in the key of a pool that all namespaces share."""
+
+_OVER = (Phase.SUCCEEDED, Phase.FAILED)
+
+
+class PoolUser(Schema):
+    """A search that uses a pool.
+
+    Attributes:
+        search: URI of its folder.
+        phase: where it is.
+        on_cluster: whether an operator runs it, not `detnas run`.
+        heard: when a job of its own last wrote something; none if none did.
+    """
+
+    search: str
+    phase: Phase
+    on_cluster: bool = False
+    heard: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it needs the pool no more."""
+        return self.phase in _OVER
+
+    @property
+    def name(self) -> str:
+        """Of the search; its folder's has a part of its UID besides."""
+        return self.search.rpartition("/")[2].rpartition("-")[0]
+
+    @property
+    def namespace(self) -> str:
+        """In which it is."""
+        return self.search.split("/")[-3]
+
+
+class PoolStatus(Schema):
+    """A pool.
+
+    Attributes:
+        namespace: it lies in; `shared` where all share it.
+        digest: names it.
+        uri: of its folder.
+        phases: how many are trained.
+        began: when its training began; none where nothing says so.
+        holder: who trains it; none where nobody does, as far as the store says.
+        heartbeat: when the holder last said so.
+        objects: how many it is made of.
+        bytes: how many they have together.
+        users: searches that use it.
+    """
+
+    namespace: str
+    digest: str
+    uri: str
+    phases: Count
+    began: datetime | None = None
+    holder: str | None = None
+    heartbeat: datetime | None = None
+    objects: Count
+    bytes: Count
+    users: tuple[PoolUser, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Of its folder."""
+        return keys.pool_folder(self.namespace, self.digest)
+
+
+def list_pools(store: Store, namespace: str | None = None) -> tuple[PoolStatus, ...]:
+    """Read what a store says of its pools.
+
+    Args:
+        store: where they lie.
+        namespace: whose; by default all.
+
+    Raises:
+        UserError: the store, or a record in it, can not be read.
+    """
+    namespaces = _namespaces(store, namespace)
+    users = _users(store, namespaces)
+    return tuple(
+        _status(store, name, digest, found, users[name, digest])
+        for name in namespaces
+        if namespace in (None, name)
+        for digest in store.folders(f"{keys.pools_folder(name)}/")
+        if (found := list(store.list(f"{keys.pool_folder(name, digest)}/")))
+    )
+
+
+def pool_users(store: Store, pool: PoolStatus) -> tuple[PoolUser, ...]:
+    """Read again which searches use a pool."""
+    namespaces = _namespaces(store, pool.namespace)
+    return tuple(_users(store, namespaces)[pool.namespace, pool.digest])
+
+
+def _namespaces(store: Store, namespace: str | None) -> list[str]:
+    """Namespaces whose searches may use the pools of one; keys may be for that one alone."""
+    try:
+        return list(store.folders(""))
+    except WrongCredentials as error:
+        if namespace in (None, SHARED):
+            advice = "or name the namespace that these keys are for with --namespace"
+            raise WrongCredentials(error.problem, f"{error.remedy}; {advice}") from error
+        return [namespace]
+
+
+def _status(
+    store: Store, namespace: str, digest: str, found: list[str], users: list[PoolUser]
+) -> PoolStatus:
+    folder = keys.pool_folder(namespace, digest)
+    claim = load_record(store, keys.pool_lease_key(folder), Claim)
+    held = claim is not None and not claim.released
+    first = keys.attempt_folder(keys.pool_phase_folder(folder, 0), 1)
+    attempt = load_record(store, f"{first}/attempt.json", Attempt)
+    return PoolStatus(
+        namespace=namespace,
+        digest=digest,
+        uri=f"{store.uri}/{folder}",
+        phases=_trained(store, folder),
+        began=attempt.started if attempt else None,
+        holder=claim.holder if claim and held else None,
+        heartbeat=claim.heartbeat if claim and held else None,
+        objects=len(found),
+        bytes=sum(store.size(key) or 0 for key in found),
+        users=tuple(users),
+    )
+
+
+def _trained(store: Store, folder: str) -> int:
+    number = 0
+    while True:
+        key = keys.result_key(keys.pool_phase_folder(folder, number))
+        result = load_record(store, key, PoolPhaseResult)
+        if result is None or result.outcome is not Outcome.SUCCEEDED:
+            return number
+        number += 1
+
+
+def _users(store: Store, namespaces: list[str]) -> defaultdict[tuple[str, str], list[PoolUser]]:
+    """Searches by the namespace and digest of the pools that they use or may use."""
+    users: defaultdict[tuple[str, str], list[PoolUser]] = defaultdict(list)
+    for namespace in namespaces:
+        for name in store.folders(f"{keys.searches_folder(namespace)}/"):
+            folder = f"{keys.searches_folder(namespace)}/{name}"
+            requests = _requests(store, folder)
+            used = () if requests is None else tuple(_pools_of(store, requests, namespace))
+            if requests is not None and used:
+                user = _user(store, requests)
+                for pool in used:
+                    users[pool].append(user)
+    return users
+
+
+def _requests(store: Store, folder: str) -> SearchRequests | None:
+    record = load_search_record(store, folder)
+    if record is None:
+        return None
+    pool = record.manifest.spec.teachers.pool
+    given = None if pool is None else pool_key(pool, store.uri)
+    started_from = Path(record.folder) if record.folder else None
+    return SearchRequests(record.manifest, folder, started_from, existing_pool=given)
+
+
+def _pools_of(store: Store, requests: SearchRequests, namespace: str) -> Iterator[tuple[str, str]]:
+    if requests.existing_pool is not None:
+        place, _, digest = requests.existing_pool.split("/")
+        yield place, digest
+        return
+    key = keys.result_key(keys.prepare_folder(requests.search))
+    prepared = load_record(store, key, PrepareResult)
+    if prepared is None or prepared.outcome is not Outcome.SUCCEEDED:
+        return
+    digest = requests.pool_folder(prepared).rpartition("/")[2]
+    # The store does not say whether the namespaces of a cluster share their pools.
+    yield namespace, digest
+    if namespace != SHARED:
+        yield SHARED, digest
+
+
+def _user(store: Store, requests: SearchRequests) -> PoolUser:
+    state = SearchReader(store, requests).read()
+    decided = plan(state.observation, requests.spec)
+    return PoolUser(
+        search=f"{store.uri}/{requests.search}",
+        phase=decided.phase,
+        on_cluster=requests.folder is None,
+        heard=last_heard(store, requests, state, decided.due),
+    )

@@ -1,0 +1,162 @@
+"""A trained pool that a search is given by its address: where it lies, and whether it fits."""
+
+from collections.abc import Iterator
+
+from detnas.lifecycle.blocked import BlockedError
+from detnas.lifecycle.reading.verification import problem_with
+from detnas.plan.requests import SearchRequests
+from detnas.records import keys
+from detnas.records.requests import PoolPhaseRequest
+from detnas.records.results import Outcome, PoolPhaseResult, PrepareResult
+from detnas.spec.teachers import Teachers
+from detnas.store import Store
+from detnas.store.artifacts import load_record
+
+_FIELD = "spec.teachers.pool"
+
+
+def pool_key(uri: str, store: str) -> str:
+    """Return the key of the pool's folder that an address means.
+
+    Args:
+        uri: `spec.teachers.pool`.
+        store: URI of the search's store; a job reads one store only.
+
+    Raises:
+        BlockedError: it is no pool's folder of this store.
+    """
+    path = uri.rstrip("/").removeprefix(f"{store}/").split("/")
+    if not uri.startswith(f"{store}/") or len(path) != 3 or path[1] != "pools":
+        raise BlockedError(
+            "PoolForbidden",
+            f"{_FIELD} is {uri}, which is no pool of the search's own store",
+            f"name {store}/NAMESPACE/pools/DIGEST; detnas pools list shows them",
+        )
+    return "/".join(path)
+
+
+def check_given_pool(
+    store: Store, requests: SearchRequests, prepared: PrepareResult | None
+) -> None:
+    """See that the pool a search names is there, is trained, and has the teachers it asks for.
+
+    The data and the training may be others than the search's own: that is what it is named for.
+
+    Args:
+        store: where search and pool lie.
+        requests: of the search, which has `existing_pool`.
+        prepared: the search's data; none while that is not known.
+
+    Raises:
+        BlockedError: it can not be used, or not yet.
+    """
+    assert requests.existing_pool is not None
+    uri = f"{store.uri}/{requests.existing_pool}"
+    phases = len(requests.spec.teachers.phases)
+    asked = _requests(store, requests.existing_pool, phases + 1)
+    if not asked:
+        raise BlockedError(
+            "PoolMissing",
+            f"{_FIELD} is {uri}, and there is no pool",
+            "name one that detnas pools list shows, or leave the field out, in a new search",
+        )
+    _check_fit(requests, asked, prepared, uri)
+    _check_trained(store, requests.existing_pool, phases)
+
+
+def check_found_pool(store: Store, pool: str, phases: tuple[PoolPhaseResult, ...]) -> None:
+    """See that what a pool's phases left is there, before a search takes the pool up.
+
+    Another may have trained it long ago.
+
+    Args:
+        store: where it lies.
+        pool: key of its folder.
+        phases: their results.
+
+    Raises:
+        BlockedError: something is missing, or is not what the result says.
+    """
+    for number, result in enumerate(phases):
+        folder = keys.pool_phase_folder(pool, number)
+        if problem := problem_with(store, folder, result):
+            raise BlockedError(
+                "PoolDamaged",
+                f"the pool is {store.uri}/{pool}, and of phase {number} {problem}",
+                f"restore the object; or delete {keys.result_key(folder)}, and the phase is "
+                "trained again",
+            )
+
+
+def _check_fit(
+    requests: SearchRequests,
+    pool: list[PoolPhaseRequest],
+    prepared: PrepareResult | None,
+    uri: str,
+) -> None:
+    phases = len(requests.spec.teachers.phases)
+    for field, ours, theirs in _compared(requests, pool[0], prepared):
+        if ours != theirs:
+            raise BlockedError(
+                "PoolMismatch",
+                f"{field} does not fit {_FIELD}: it is {ours}, and the pool {uri} has {theirs}",
+                "give it the pool's value, or name another pool or none, in a new search",
+            )
+    if len(pool) > phases:
+        raise BlockedError(
+            "PoolMismatch",
+            f"spec.teachers.phases lists {phases}, and the pool {uri} has more",
+            "list as many phases as the pool was trained in, in a new search",
+        )
+
+
+def _requests(store: Store, pool: str, most: int) -> list[PoolPhaseRequest]:
+    found: list[PoolPhaseRequest] = []
+    while len(found) < most:
+        key = keys.request_key(keys.pool_phase_folder(pool, len(found)))
+        request = load_record(store, key, PoolPhaseRequest)
+        if request is None:
+            break
+        found.append(request)
+    return found
+
+
+def _compared(
+    requests: SearchRequests, pool: PoolPhaseRequest, prepared: PrepareResult | None
+) -> Iterator[tuple[str, str, str]]:
+    spec = requests.spec
+    teachers: Teachers = spec.teachers
+    yield "spec.teachers.supernet", str(teachers.supernet), str(pool.supernet)
+    depths = (teachers.space.min_depths, teachers.space.max_depths)
+    yield "spec.teachers.depths", _text(depths), _text(_depths(pool))
+    yield "spec.teachers.widths", _text(teachers.widths), _text(pool.full_space.widths)
+    yield "spec.detector", str(spec.detector), str(pool.detector)
+    if prepared is not None:
+        yield "spec.dataset (its classes)", _text(prepared.classes), _text(pool.classes)
+
+
+def _depths(pool: PoolPhaseRequest) -> tuple[object, ...]:
+    return (pool.full_space.min_depths, pool.full_space.max_depths)
+
+
+def _text(values: tuple[object, ...]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _check_trained(store: Store, pool: str, phases: int) -> None:
+    uri = f"{store.uri}/{pool}"
+    for number in range(phases):
+        folder = keys.pool_phase_folder(pool, number)
+        result = load_record(store, keys.result_key(folder), PoolPhaseResult)
+        if result is None or result.outcome is not Outcome.SUCCEEDED:
+            raise BlockedError(
+                "PoolUnfinished",
+                f"{number} of {phases} phases of {uri} are trained, which {_FIELD} names",
+                "the search goes on once all are; or leave the field out, in a new search",
+            )
+        if problem := problem_with(store, folder, result):
+            raise BlockedError(
+                "PoolDamaged",
+                f"{_FIELD} is {uri}, and of phase {number} {problem}",
+                "restore the object; or name another pool, or none, in a new search",
+            )

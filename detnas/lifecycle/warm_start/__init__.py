@@ -1,0 +1,1 @@
+"""Warm start: the base and the trials that a search inherits from another."""

@@ -1,0 +1,169 @@
+"""The search that another goes on from: where it lies, and whether the two fit together."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from detnas.lifecycle.blocked import BlockedError
+from detnas.lifecycle.record import SearchRecord, StoredSearch, load_search_record, searches_named
+from detnas.records import keys
+from detnas.records.results import Outcome, PrepareResult
+from detnas.spec.manifest import SearchSpec
+from detnas.store import Store, open_store
+from detnas.store.artifacts import load_record
+
+LiveUid = Callable[[str], str | None]
+"""Says which uid the search of a name has that exists now, in the namespace of ours."""
+
+_FIELD = "spec.warmStart.from"
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStartSource:
+    """A search to go on from.
+
+    Attributes:
+        store: where it lies.
+        search: key of its folder.
+        record: what it is told.
+    """
+
+    store: Store
+    search: str
+    record: SearchRecord
+
+    @property
+    def uri(self) -> str:
+        """Of its folder."""
+        return f"{self.store.uri}/{self.search}"
+
+    def prepared(self) -> PrepareResult | None:
+        """What its data set holds; none while that is not known."""
+        key = keys.result_key(keys.prepare_folder(self.search))
+        result = load_record(self.store, key, PrepareResult)
+        return result if result is not None and result.outcome is Outcome.SUCCEEDED else None
+
+
+def find_source(search: StoredSearch, reference: str, live_uid: LiveUid) -> WarmStartSource:
+    """Find the search that a name or an address means.
+
+    A name means the search that has it now; once there is none, the only one in the store that
+    had it.
+
+    Args:
+        search: the new one; names are looked up in its store and namespace.
+        reference: `spec.warmStart.from`.
+        live_uid: who has a name now.
+
+    Raises:
+        BlockedError: there is no such search, or there are several.
+    """
+    if "://" in reference:
+        return _at(search, reference)
+    namespace = search.requests.manifest.metadata.namespace
+    if uid := live_uid(reference):
+        folder = keys.search_folder(namespace, reference, uid)
+    else:
+        folder = _only_one(search.store, namespace, reference)
+    return _read(search.store, folder)
+
+
+def check_fit(spec: SearchSpec, source: WarmStartSource, prepared: PrepareResult | None) -> None:
+    """See that what one search found says something to the other.
+
+    Teachers, score, seed and training may differ; what a student is and how it is measured may
+    not.
+
+    Args:
+        spec: of the new search.
+        source: the other one.
+        prepared: the new search's data; none while that is not known.
+
+    Raises:
+        BlockedError: a field differs.
+    """
+    for field, ours, theirs in _compared(spec, source, prepared):
+        if ours != theirs:
+            raise BlockedError(
+                "WarmStartMismatch",
+                f"{field} does not fit: it is {ours}, in {source.uri}, which {_FIELD} names, "
+                f"{theirs}",
+                "give both the same in a new search, or leave warmStart out there",
+            )
+
+
+def _compared(
+    spec: SearchSpec, source: WarmStartSource, prepared: PrepareResult | None
+) -> Iterator[tuple[str, str, str]]:
+    theirs = source.record.manifest.spec
+    yield "spec.resolutions", _sizes(spec), _sizes(theirs)
+    yield "spec.detector", str(spec.detector), str(theirs.detector)
+    yield "spec.base", _backbone(spec), _backbone(theirs)
+    their_data = source.prepared()
+    if prepared is not None and their_data is not None:
+        yield "spec.dataset", _classes(prepared), _classes(their_data)
+        yield "spec.dataset", prepared.digest, their_data.digest
+        pictures = (prepared.pictures, their_data.pictures)
+        if pictures[0] and pictures[1]:
+            yield "spec.dataset (its pictures)", pictures[0].sha256, pictures[1].sha256
+
+
+def _sizes(spec: SearchSpec) -> str:
+    return ", ".join(str(size) for size in sorted(spec.resolutions, key=lambda size: size.pixels))
+
+
+def _backbone(spec: SearchSpec) -> str:
+    return spec.base.resolve().model_dump_json(by_alias=True)
+
+
+def _classes(prepared: PrepareResult) -> str:
+    return f"{len(prepared.classes)} classes ({', '.join(prepared.classes):.200})"
+
+
+def _at(search: StoredSearch, uri: str) -> WarmStartSource:
+    store = search.store
+    root, *path = uri.rstrip("/").rsplit("/", 3)
+    if len(path) != 3 or path[1] != "searches":
+        raise BlockedError(
+            "WarmStartMissing",
+            f"{_FIELD} is {uri}, which is no search's folder",
+            "name one in a new search, such as s3://bucket/prefix/team-a/searches/my-search-0123abcd",
+        )
+    if root == store.uri:
+        return _read(store, "/".join(path))
+    if search.requests.folder is None:  # a record may name any place; the operator reads one only
+        raise BlockedError(
+            "WarmStartForbidden",
+            f"{_FIELD} means {uri}, which is not in this search's store, {store.uri}",
+            "name a search there, in a new search",
+        )
+    return _read(open_store(root), "/".join(path))
+
+
+def _only_one(store: Store, namespace: str, name: str) -> str:
+    parent = keys.searches_folder(namespace)
+    found = searches_named(store, namespace, name)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise BlockedError(
+            "WarmStartMissing",
+            f"{_FIELD} is {name}, and no search of that name is in {store.uri}/{parent}",
+            "name one that is there, or the address of its folder, in a new search",
+        )
+    listed = " or ".join(f"{store.uri}/{folder}" for folder in found)
+    raise BlockedError(
+        "WarmStartAmbiguous",
+        f"{_FIELD} is {name}, and {len(found)} searches had that name",
+        f"give the address of one in a new search: {listed}",
+    )
+
+
+def _read(store: Store, folder: str) -> WarmStartSource:
+    record = load_search_record(store, folder)
+    if record is None:
+        raise BlockedError(
+            "WarmStartMissing",
+            f"{_FIELD} means {store.uri}/{folder}, and no search has begun there",
+            "wait until it has, or name another in a new search",
+        )
+    return WarmStartSource(store, folder, record)

@@ -1,0 +1,120 @@
+"""The score H of a detector against the base (paper, 3.1.4)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from detnas.architecture import Architecture
+from detnas.cost import detector_cost
+from detnas.records.results import Score
+from detnas.records.settings import DetectorShape, Resolution
+from detnas.schema import Count, Schema
+
+
+class Scored(Schema):
+    """A detector at one resolution.
+
+    Attributes:
+        resolution: size of its images.
+        map: COCO mAP, an unrounded fraction.
+        flops: of one image at this resolution; the score itself takes those at the base's.
+        h: the score.
+    """
+
+    resolution: Resolution
+    map: float
+    flops: Count
+    h: float
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What H compares with, and how.
+
+    Attributes:
+        base_flops: C_base, of the base detector at the base resolution.
+        base_resolution: R_base, the largest resolution of the search.
+        alpha: weight of the complexity.
+        beta: weight of the resolution within the complexity.
+    """
+
+    base_flops: int
+    base_resolution: Resolution
+    alpha: float
+    beta: float
+
+    def h(self, mean_ap: float, flops: int, resolution: Resolution) -> float:
+        """H = mAP × [(C / C_base) × (R / R_base)^β]^−α.
+
+        Args:
+            mean_ap: mAP at the resolution, as a fraction.
+            flops: C, of the detector at the *base* resolution.
+            resolution: its pixels are R.
+        """
+        complexity = flops / self.base_flops
+        pixels = resolution.pixels / self.base_resolution.pixels
+        return float(mean_ap * (complexity * pixels**self.beta) ** -self.alpha)
+
+
+def best(scored: Sequence[Scored]) -> Scored:
+    """The resolution of highest score; of equals, the first.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return max(scored, key=lambda one: one.h)
+
+
+@dataclass(frozen=True)
+class BaseFacts:
+    """The base detector, and what scoring needs beside a trial's own result.
+
+    Attributes:
+        architecture: the base's backbone.
+        detector: shape of neck and heads, the same for every student.
+        classes: number of classes.
+        base_resolution: R_base, the largest resolution listed.
+        alpha: of H.
+        beta: of H.
+        scores: the base's own, one per resolution.
+    """
+
+    architecture: Architecture
+    detector: DetectorShape
+    classes: int
+    base_resolution: Resolution
+    alpha: float
+    beta: float
+    scores: tuple[Score, ...] = ()
+
+    @cached_property
+    def flops(self) -> int:
+        """C_base: of the base at the base resolution."""
+        return self.flops_of(self.architecture, self.base_resolution)
+
+    @cached_property
+    def scored(self) -> tuple[Scored, ...]:
+        """The base's own H at every resolution."""
+        return self.score(self.architecture, self.scores)
+
+    @property
+    def objective(self) -> Objective:
+        """H against this base."""
+        return Objective(self.flops, self.base_resolution, self.alpha, self.beta)
+
+    def flops_of(self, architecture: Architecture, resolution: Resolution) -> int:
+        """FLOPs of a student's whole detector at a resolution."""
+        return detector_cost(architecture, self.detector, self.classes, resolution).flops
+
+    def score(self, architecture: Architecture, scores: Iterable[Score]) -> tuple[Scored, ...]:
+        """H at every resolution that was evaluated, in the same order."""
+        flops = self.flops_of(architecture, self.base_resolution)
+        return tuple(
+            Scored(
+                resolution=score.resolution,
+                map=score.map,
+                flops=self.flops_of(architecture, score.resolution),
+                h=self.objective.h(score.map, flops, score.resolution),
+            )
+            for score in scores
+        )

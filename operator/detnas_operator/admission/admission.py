@@ -1,0 +1,225 @@
+"""Whether a search is accepted: what is decided before anything of it is stored or started."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from detnas.lifecycle.blocked import BlockedError
+from detnas.plan.unused_gpus import unused_gpus
+from detnas.resource.transitions import APPLIED_AGAIN
+from detnas.spec.explain import ManifestError
+from detnas.spec.loading import read_manifest
+from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
+from detnas.spec.weights_file import WeightsFileError, check_address
+from detnas_operator.admission.placement import place
+from detnas_operator.admission.search_limit import has_begun
+from detnas_operator.configuration.job_policy import Rules
+from detnas_operator.configuration.settings import OperatorSettings, Tenant
+from detnas_operator.configuration.storage_policy import Refusal, pool_key, search_key
+from detnas_operator.job.policy import image_violation, sources, violations
+from detnas_operator.status.findings import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A search that may run, and where.
+
+    Attributes:
+        manifest: checked, defaults filled in.
+        root: URI of its store's root.
+        tenant: as whom its Jobs run.
+        image: of the trainer.
+        pools: what stands for the namespace in its pool's key.
+        existing_pool: key of the pool it names; none where it trains or shares one by digest.
+        violation: how it breaks the administrator's policy, which it did not when it was accepted.
+    """
+
+    manifest: DetNASSearch
+    root: str
+    tenant: Tenant
+    image: str
+    pools: str
+    existing_pool: str | None = None
+    violation: Reason | None = None
+
+
+def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Reason:
+    """Decide whether a search may run.
+
+    Args:
+        resource: the custom resource as the API serves it.
+        settings: what the administrator allows.
+    """
+    metadata = resource["metadata"]
+    namespace: str = metadata["namespace"]
+    try:
+        manifest = parse(resource)
+    except ManifestError as error:
+        return Reason("InvalidSpec", "; ".join(map(str, error.problems)))
+    tenant = settings.tenant(namespace)
+    if tenant is None:
+        return Reason(
+            "CredentialsMissing",
+            f"namespace {namespace} has no trainer service account and no S3 credentials; ask the "
+            "administrator to add it to the chart's value namespaces",
+        )
+    spec = manifest.spec
+    if reason := _unseen_data(spec) or _unfetched_weights(spec) or _forbidden_priority(spec):
+        return reason
+    # One that an earlier version accepted goes on: its status has a warning.
+    if not has_begun(resource) and (unused := unused_gpus(spec)):
+        return Reason("GPUsUnused", f"{'; '.join(map(str, unused))}, {APPLIED_AGAIN}")
+    placed = _placed(resource, manifest, settings, tenant)
+    violation = _violation(spec, settings.rules(namespace))
+    if violation is None or isinstance(placed, Reason):
+        return placed
+    # One that has begun is not stopped for a rule that came later: it starts no more Jobs.
+    return replace(placed, violation=violation) if has_begun(resource) else violation
+
+
+def with_record_judged(
+    admitted: Admitted, resource: dict[str, Any], image: str, rules: Rules, record: str
+) -> Admitted:
+    """Judge what a search does by its record, as what the resource asks for was judged.
+
+    The record lies where the tenant may write: neither an image nor GPUs that the policy forbids
+    come from there.
+
+    Args:
+        admitted: with the manifest that record and resource make together.
+        resource: the custom resource as the API serves it.
+        image: that the record alone names; empty where it names none, or the status names one.
+        rules: of the search's namespace.
+        record: URI of the record.
+
+    Raises:
+        BlockedError: nothing of it may be started.
+    """
+    remedy = (
+        f"restore {record}, begin anew under another name, or ask the administrator to allow it"
+    )
+    is_recorded = image not in ("", admitted.image)
+    # Also for a search that has begun: the image that its status names later is not judged again.
+    if is_recorded and (found := image_violation(f"{record}: image", image, rules, remedy)):
+        raise BlockedError("PolicyViolation", found)
+    begun, spec = has_begun(resource), admitted.manifest.spec
+    if admitted.violation is None and (violation := _violation(spec, rules)):
+        if not begun:
+            raise BlockedError("PolicyViolation", f"{record}: {violation.message}", remedy)
+        message = f"{record}: {violation.message}; {remedy}"
+        return replace(admitted, violation=replace(violation, message=message))
+    if not begun and (unused := unused_gpus(spec)):
+        raise BlockedError("GPUsUnused", f"{record}: {'; '.join(map(str, unused))}", remedy)
+    return admitted
+
+
+def parse(resource: dict[str, Any]) -> DetNASSearch:
+    """Read the custom resource as a manifest; the API server's own fields are left out.
+
+    Raises:
+        ManifestError: it is no DetNASSearch; every problem is named.
+    """
+    metadata = resource["metadata"]
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
+        "spec": resource.get("spec", {}),
+    }
+    return read_manifest(document, f"{metadata['namespace']}/{metadata['name']}")
+
+
+def _unseen_data(spec: SearchSpec) -> Reason | None:
+    source = spec.dataset.source
+    if source.persistent_volume_claim is None and source.s3 is None:
+        return Reason(
+            "DataSetMissing",
+            "spec.dataset.source names only a folder of one machine; name a "
+            f"persistentVolumeClaim or an s3:// URI that holds the data set, {APPLIED_AGAIN}",
+        )
+    return None
+
+
+def _unfetched_weights(spec: SearchSpec) -> Reason | None:
+    try:
+        check_address(spec.base.weights or "")
+    except WeightsFileError as error:
+        return Reason("InvalidSpec", f"spec.base.weights: {error}, {APPLIED_AGAIN}")
+    return None
+
+
+def _forbidden_priority(spec: SearchSpec) -> Reason | None:
+    for where, fields in sources(spec.jobs):
+        priority = fields.priority_class_name or ""
+        if priority.startswith("system-"):
+            return Reason(
+                "PriorityForbidden",
+                f"{where}.priorityClassName: {priority} is for the cluster's own pods, which "
+                "others give way to; name another or none",
+            )
+    return None
+
+
+def _violation(spec: SearchSpec, rules: Rules) -> Reason | None:
+    found = violations(spec, rules)
+    return Reason("PolicyViolation", "; ".join(found)) if found else None
+
+
+def _placed(
+    resource: dict[str, Any], manifest: DetNASSearch, settings: OperatorSettings, tenant: Tenant
+) -> Admitted | Reason:
+    spec, namespace = manifest.spec, manifest.metadata.namespace
+    found = place(resource, spec, settings.storage)
+    if isinstance(found, Refusal):
+        return Reason(found.reason, found.message)
+    root, pool = found.root, spec.teachers.pool
+    shared = settings.storage.shared_pools
+    key = None if pool is None else pool_key(pool, root, namespace, shared=shared)
+    if isinstance(key, Refusal):
+        return Reason(key.reason, key.message)
+    warm = spec.warm_start.search if spec.warm_start else ""
+    source = search_key(warm, root, namespace) if "://" in warm else None
+    if isinstance(source, Refusal):
+        return Reason(source.reason, source.message)
+    return Admitted(
+        manifest=manifest,
+        root=root,
+        tenant=tenant,
+        image=spec.jobs.image or settings.trainer.image,
+        pools=found.pools,
+        existing_pool=key,
+    )
+
+
+_FROM_THE_RESOURCE = (
+    "suspend",
+    "limits",
+    "deadlines",
+    "retention",
+    "storage",
+    "jobs",
+    "warm_start",
+)
+
+
+def with_current_settings(recorded: DetNASSearch, current: DetNASSearch) -> DetNASSearch:
+    """Return the search as it was accepted, with what may be changed while it runs as it is now.
+
+    What was recorded rules: an operator with other defaults changes no running search. But the
+    record lies where the tenant's jobs can write: who the search is, what its pods may be, and
+    where it reads come from the resource alone, where none of these can change.
+    """
+    spec, now = recorded.spec, current.spec
+    search = spec.search.model_copy(
+        update={name: getattr(now.search, name) for name in ("trials", "parallelism", "patience")}
+    )
+    dataset = spec.dataset.model_copy(update={"source": now.dataset.source})
+    teachers = spec.teachers.model_copy(update={"pool": now.teachers.pool})
+    merged = spec.model_copy(
+        update={
+            "search": search,
+            "dataset": dataset,
+            "teachers": teachers,
+            **{name: getattr(now, name) for name in _FROM_THE_RESOURCE},
+        }
+    )
+    return recorded.model_copy(update={"metadata": current.metadata, "spec": merged})

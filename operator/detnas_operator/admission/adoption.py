@@ -1,0 +1,191 @@
+"""Whether a new resource goes on with the data of an earlier search of its name.
+
+One that is restored from a backup, or made again by a deployment tool, has another UID than the one
+that the data was written under. So has one that shall begin anew: where it is not clear, a person
+says which.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from detnas.lifecycle.blocked import BlockedError
+from detnas.lifecycle.record import load_search_record, searches_named
+from detnas.spec.manifest import DetNASSearch
+from detnas.store import Store
+from detnas.store.errors import CorruptRecord
+from detnas_operator.admission.admission import with_current_settings
+from detnas_operator.admission.placement import own_folder, said_folder
+
+Object = dict[str, Any]
+
+ADOPT = "detnas.dev/adopt"
+"""Annotation: the name of the folder with which a new resource goes on; ``none`` for a new one."""
+
+NONE = "none"
+_MOST_NAMED = 5
+_LONGEST_VALUE = 60
+_LONGEST_PROBLEM = 200
+
+
+def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str:
+    """Return the key of a search's folder; one that has begun keeps its own.
+
+    Args:
+        resource: the custom resource as the API serves it.
+        manifest: what it asks for, defaults filled in.
+        store: where it lies.
+
+    Raises:
+        BlockedError: a person must say whether it goes on with the data of an earlier search.
+    """
+    own, (_, said) = own_folder(resource), said_folder(resource)
+    if said or load_search_record(store, own) is not None:
+        return own
+    metadata = resource["metadata"]
+    wanted = str((metadata.get("annotations") or {}).get(ADOPT, ""))
+    if wanted == NONE:
+        return own
+    named = searches_named(store, metadata["namespace"], metadata["name"])
+    if wanted:
+        return _adopted(wanted, named, manifest, store)
+    if not (earlier := _worth_keeping(named, manifest, store)):
+        return own
+    usable = [one.name for one in earlier if not one.unreadable]
+    more = f" and {len(earlier) - _MOST_NAMED} more" if earlier[_MOST_NAMED:] else ""
+    go_on = f"{ADOPT}={usable[0]} to go on with it, or " if usable else ""
+    raise BlockedError(
+        "EarlierData",
+        # The command comes first: the status cuts messages that are long.
+        "an earlier search of this name left its data; say what becomes of it: kubectl annotate "
+        f"detnas {metadata['name']} --namespace {metadata['namespace']} "
+        f"{go_on}{ADOPT}={NONE} to begin anew",
+        f"found {', '.join(one.words for one in earlier[:_MOST_NAMED])}{more}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """An earlier search of the name, with finished trials.
+
+    Attributes:
+        name: of its folder.
+        uri: of its folder.
+        trials: that have finished.
+        unreadable: why its search.json cannot be read; empty where it was asked the same.
+    """
+
+    name: str
+    uri: str
+    trials: int
+    unreadable: str = ""
+
+    @property
+    def words(self) -> str:
+        what = f"{self.trials} finished trials"
+        if self.unreadable:
+            what += f"; whether it was asked the same is not known: {self.unreadable}"
+        return f"{self.uri} ({what})"
+
+
+def _adopted(wanted: str, named: list[str], manifest: DetNASSearch, store: Store) -> str:
+    for folder in named:
+        if wanted in (folder.rpartition("/")[2], f"{store.uri}/{folder}"):
+            return _asked_the_same(folder, manifest, store)
+    there = ", ".join(folder.rpartition("/")[2] for folder in named) or "there is none"
+    raise BlockedError(
+        "EarlierData",
+        f"the annotation {ADOPT} is {wanted!r:.200}, which is no folder of a search of this name",
+        f"name one of them ({there}), or {NONE} to begin anew",
+    )
+
+
+def _asked_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
+    """Return a folder whose search was asked the same: what was recorded would else rule."""
+    begin_anew = f"set {ADOPT}={NONE} to begin anew"
+    try:
+        record = load_search_record(store, folder)
+    except CorruptRecord as error:
+        raise BlockedError(
+            "EarlierData",
+            f"the annotation {ADOPT} names a search whose record cannot be used: "
+            f"{error.problem[:_LONGEST_PROBLEM]}",
+            f"restore it, or {begin_anew}",
+        ) from error
+    if record is None or not (fields := _differences(record.manifest, manifest)):
+        return folder
+    more = f" and {len(fields) - _MOST_NAMED} more" if fields[_MOST_NAMED:] else ""
+    raise BlockedError(
+        "EarlierData",
+        f"the annotation {ADOPT} names a search that was asked otherwise: "
+        f"{', '.join(fields[:_MOST_NAMED])}{more}",
+        f"{begin_anew}, or apply the search again with the earlier values",
+    )
+
+
+def _worth_keeping(named: list[str], manifest: DetNASSearch, store: Store) -> list[_Earlier]:
+    """Return earlier searches with finished trials that were, or may have been, asked the same.
+
+    Those whose record cannot be read come last.
+    """
+    found = []
+    for folder in named:
+        unreadable = ""
+        try:
+            record = load_search_record(store, folder)
+        except CorruptRecord as error:
+            unreadable = error.problem[:_LONGEST_PROBLEM]
+        else:
+            if record is None or not _asks_the_same(record.manifest, manifest):
+                continue
+        if trials := _finished_trials(folder, store):
+            name, uri = folder.rpartition("/")[2], f"{store.uri}/{folder}"
+            found.append(_Earlier(name, uri, trials, unreadable))
+    return sorted(found, key=lambda one: bool(one.unreadable))
+
+
+def _finished_trials(folder: str, store: Store) -> int:
+    prefix = f"{folder}/trials/"
+    names = (key.removeprefix(prefix) for key in store.list(prefix))
+    return sum(name.partition("/")[2] == "result.json" for name in names)
+
+
+def _asks_the_same(before: DetNASSearch, now: DetNASSearch) -> bool:
+    return not _differences(before, now)
+
+
+def _differences(before: DetNASSearch, now: DetNASSearch) -> list[str]:
+    """Name the fields that may not change while a search runs and that do, with both values."""
+    merged = with_current_settings(before, now).spec
+    merged = merged.model_copy(update={"dataset": before.spec.dataset})
+    dumped = (one.model_dump(mode="json", by_alias=True) for one in (merged, now.spec))
+    return list(_differing("spec", *dumped))
+
+
+def _differing(path: str, before: object, now: object) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in sorted(before.keys() | now.keys()):
+            yield from _differing(f"{path}.{name}", before.get(name), now.get(name))
+    elif before != now:
+        yield f"{path} ({_shown(before)} there, {_shown(now)} here)"
+
+
+def _shown(value: object) -> str:
+    text = "nothing" if value is None else json.dumps(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def is_anothers(store: Store, folder: str, uid: str) -> bool:
+    """Whether a folder's record names another resource: in another cluster, it may go on with it.
+
+    Args:
+        store: where it lies.
+        folder: key of the search's folder.
+        uid: of the resource that is asked for.
+    """
+    try:
+        record = load_search_record(store, folder)
+    except CorruptRecord:
+        return False
+    return record is not None and record.uid != uid

@@ -1,0 +1,122 @@
+"""Logs of attempts that were killed: a process that ends by itself puts its own into the store.
+
+A killed one leaves it in its pod, and the pod goes with its Job, although a later attempt did well.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from detnas.lifecycle.attempts import attempt_numbers
+from detnas.records import keys
+from detnas.records.results import Attempt
+from detnas.store import Store
+from detnas.store.artifacts import load_record
+from detnas.store.errors import CorruptRecord
+from detnas_operator.job.names import CONTAINER
+from detnas_operator.job_state import pods
+from detnas_operator.job_state.pod_failures import culprit
+
+Object = dict[str, Any]
+MOST_ATTEMPTS = 100
+"""That are looked at: a job's folder is its own to fill."""
+
+LARGEST_LOG = 1 << 20
+"""Bytes that are read of what an attempt kept: a trainer cuts its log long before."""
+_LINES_IN_MESSAGE = 5
+
+LOG, BEGUN = "log.txt", "attempt.json"
+
+
+def has_failed_pods(job: Object) -> bool:
+    """Whether a pod of the Job failed; those that were only disrupted are not counted."""
+    return bool(job.get("status", {}).get("failed"))
+
+
+@dataclass(frozen=True, slots=True)
+class LostLogs:
+    """Keeps what failed pods said, where their attempts could not.
+
+    Attributes:
+        store: where the search lies.
+        log_end: gives the end of the log of a pod's container; empty where there is none.
+    """
+
+    store: Store
+    log_end: Callable[[Object, str], str]
+
+    def keep(self, folder: str, job_pods: list[Object]) -> None:
+        """Copy the ends of logs beside the other files of their attempts.
+
+        Args:
+            folder: key of the job's folder.
+            job_pods: the pods of its Job.
+        """
+        if not any(_worked(pod) for pod in job_pods):
+            return
+        for attempt in islice(self._without_log(folder), MOST_ATTEMPTS):
+            pod = next((pod for pod in job_pods if _ran_at(pod, attempt.started)), None)
+            text = self.log_end(pod, CONTAINER) if pod else ""
+            if text.strip():
+                self.store.put(
+                    f"{keys.attempt_folder(folder, attempt.number)}/{LOG}", text.encode()
+                )
+
+    def keep_last(self, folder: str, job_pods: list[Object]) -> list[str]:
+        """Copy the end of the log of the pod that was made last; return its last lines.
+
+        Where another container than the trainer failed, these are that one's, and not kept. Where
+        no pod is left, they are what the last attempt kept itself.
+
+        Args:
+            folder: key of the job's folder.
+            job_pods: the pods of its Job.
+        """
+        attempt = max(attempt_numbers(self.store, folder), default=1)
+        key = f"{keys.attempt_folder(folder, attempt)}/{LOG}"
+        size = self.store.size(key)
+        if job_pods:
+            last = max(job_pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+            container = culprit(last)
+            text = self.log_end(last, container)
+            if text.strip() and container == CONTAINER and size is None:
+                self.store.put(key, text.encode())
+            if text.strip():
+                return _last_lines(text)
+        if size is None or size > LARGEST_LOG:
+            return []
+        kept = self.store.get(key)
+        return _last_lines(kept.data.decode(errors="replace")) if kept else []
+
+    def _without_log(self, folder: str) -> Iterator[Attempt]:
+        prefix = f"{folder}/attempts/"
+        there = {key.removeprefix(prefix) for key in self.store.list(prefix)}
+        begun = (name.partition("/") for name in sorted(there))
+        for number, _, name in begun:
+            if number.isdecimal() and name == BEGUN and f"{number}/{LOG}" not in there:
+                with contextlib.suppress(CorruptRecord):  # it is for people only
+                    attempt = load_record(self.store, f"{prefix}{number}/{BEGUN}", Attempt)
+                    if attempt is not None and attempt.number == int(number):
+                        yield attempt
+
+
+def _last_lines(text: str) -> list[str]:
+    return text.strip().splitlines()[-_LINES_IN_MESSAGE:]
+
+
+def _worked(pod: Object) -> bool:
+    """Whether it failed, and is one that takes numbers: of several workers, the first."""
+    return pods.has_failed(pod) and pods.index(pod) == 0
+
+
+def _ran_at(pod: Object, moment: datetime) -> bool:
+    """Whether an attempt that began then was this pod's; its node tells whole seconds."""
+    ended = pods.container_state(pod, "terminated")
+    if not _worked(pod) or ended is None:
+        return False
+    began, end = pods.moment(ended.get("startedAt")), pods.moment(ended.get("finishedAt"))
+    known = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return began is not None and end is not None and began <= known < end + timedelta(seconds=1)

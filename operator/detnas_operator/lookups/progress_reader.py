@@ -1,0 +1,193 @@
+"""Progress of running jobs, read beside the passes: no decision waits for the store to say it."""
+
+import heapq
+import itertools
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from detnas.lifecycle.attempts import Attempts, read_attempts
+from detnas.store import Store
+from detnas.store.errors import StoreError
+from detnas_operator.cluster.cache import SearchKey
+from detnas_operator.tenant_store.time_limit import at_most
+
+log = logging.getLogger(__name__)
+
+LONGEST_PAUSE = 45.0
+"""Seconds between two reads of a job's progress, at most."""
+_JITTER = 0.25
+_FIRST_WITHIN = 1.0
+"""Seconds within which a job that has just begun to run is read for the first time."""
+_READ_SECONDS = 30.0
+THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressReading:
+    """What a job that runs has written, and when that changed, on this process's clock.
+
+    Clocks of other machines may be wrong, so their times are never compared with ours.
+
+    Attributes:
+        attempts: as last read.
+        read: when.
+        changed: when a read found another progress record than the one before.
+        stepped: when a read found another step, or another activity.
+    """
+
+    attempts: Attempts
+    read: float
+    changed: float
+    stepped: float
+
+    def then(self, attempts: Attempts, now: float) -> "ProgressReading":
+        """What is known after another read."""
+        same = attempts == self.attempts
+        stepped = self.stepped if _step(attempts) == _step(self.attempts) else now
+        return ProgressReading(attempts, now, self.changed if same else now, stepped)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    key: SearchKey
+    store: Store
+    folder: str
+    heard: ProgressReading | None = None
+    dropped: bool = False
+
+
+@dataclass(slots=True)
+class _Search:
+    jobs: dict[str, _Job] = field(default_factory=dict)
+
+
+class ProgressReader:
+    """Reads the progress of all searches' running jobs, on a few threads of its own.
+
+    Args:
+        seconds: between two reads of a job, unless `LONGEST_PAUSE` is less.
+        wake: asks for a pass over a search.
+        clock: seconds, monotonic.
+        draws: of the jitter.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        wake: Callable[[SearchKey], None] = lambda _key: None,
+        clock: Callable[[], float] = time.monotonic,
+        draws: random.Random | None = None,
+    ) -> None:
+        self.wake = wake
+        self._pause = min(seconds, LONGEST_PAUSE)
+        self._clock = clock
+        self._draws = draws or random.Random()
+        self._searches: dict[SearchKey, _Search] = {}
+        self._due: list[tuple[float, int, _Job]] = []
+        self._numbers = itertools.count()
+        self._news = threading.Condition()
+        self._threads: list[threading.Thread] = []
+
+    def follow(self, key: SearchKey, store: Store, folders: Collection[str]) -> None:
+        """Read these jobs of a search from now on, and no others of it.
+
+        Args:
+            store: where they lie.
+            folders: keys of their folders.
+        """
+        with self._news:
+            search = self._searches.setdefault(key, _Search())
+            for folder in set(search.jobs).difference(folders):
+                search.jobs.pop(folder).dropped = True
+            for folder in folders:
+                if folder in search.jobs:
+                    search.jobs[folder].store = store
+                    continue
+                job = search.jobs[folder] = _Job(key, store, folder)
+                self._put(job, self._draws.uniform(0.0, min(_FIRST_WITHIN, self._pause)))
+            if not search.jobs:
+                del self._searches[key]
+            self._start_threads()
+
+    def heard(self, key: SearchKey) -> Mapping[str, ProgressReading]:
+        """Return what a search's running jobs have written, by folder, as last read."""
+        with self._news:
+            search = self._searches.get(key)
+            jobs = search.jobs if search is not None else {}
+            return {folder: job.heard for folder, job in jobs.items() if job.heard is not None}
+
+    def forget(self, key: SearchKey) -> None:
+        """Read nothing more of a search."""
+        with self._news:
+            search = self._searches.pop(key, None)
+            for job in search.jobs.values() if search is not None else ():
+                job.dropped = True
+
+    def _start_threads(self) -> None:
+        while self._searches and len(self._threads) < THREADS:
+            thread = threading.Thread(target=self._serve, name="progress", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _put(self, job: _Job, after: float) -> None:
+        heapq.heappush(self._due, (self._clock() + after, next(self._numbers), job))
+        self._news.notify()
+
+    def _serve(self) -> None:
+        while True:
+            job = self._take()
+            try:
+                with at_most(_READ_SECONDS):
+                    self._read(job)
+            except StoreError as error:  # a pass that needs the store tells of it
+                log.debug("progress in %s not read: %s", job.folder, error)
+            except Exception:
+                log.exception("progress in %s not read", job.folder)
+            with self._news:
+                if not job.dropped:
+                    self._put(job, self._pause * self._draws.uniform(1.0 - _JITTER, 1.0))
+
+    def _take(self) -> _Job:
+        with self._news:
+            while True:
+                while self._due and self._due[0][2].dropped:
+                    heapq.heappop(self._due)
+                left = self._due[0][0] - self._clock() if self._due else None
+                if left is not None and left <= 0:
+                    return heapq.heappop(self._due)[2]
+                self._news.wait(left)
+
+    def _read(self, job: _Job) -> None:
+        attempts, now, before = read_attempts(job.store, job.folder), self._clock(), job.heard
+        heard = (
+            ProgressReading(attempts, now, now, now)
+            if before is None
+            else before.then(attempts, now)
+        )
+        job.heard = heard
+        if self._is_first(job) if before is None else _is_news(before, heard):
+            self.wake(job.key)
+
+    def _is_first(self, job: _Job) -> bool:
+        """Whether all running jobs of its search have been read just now for the first time."""
+        with self._news:
+            search = self._searches.get(job.key)
+            return search is not None and all(one.heard for one in search.jobs.values())
+
+
+def _is_news(before: ProgressReading, now: ProgressReading) -> bool:
+    """Whether a pass should look before it would of itself: what only goes on can wait."""
+    told = replace(before.attempts, progress=None) == replace(now.attempts, progress=None)
+    return not told or (before.attempts.progress is None) != (now.attempts.progress is None)
+
+
+def _step(attempts: Attempts) -> tuple[Any, ...]:
+    progress = attempts.progress
+    if progress is None:
+        return (attempts.number,)
+    return attempts.number, progress.activity, progress.epoch, progress.done

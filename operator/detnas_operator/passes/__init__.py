@@ -1,1 +1,0 @@
-"""Passes over searches: observe, decide, apply, publish."""

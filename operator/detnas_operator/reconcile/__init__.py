@@ -1,0 +1,1 @@
+"""The reconcile pass over one search: observe, decide, apply, publish."""

@@ -1,0 +1,258 @@
+"""What a search had finished, by its status, and what of that the store no longer has.
+
+A result that is absent usually means that a job has not run. Of what the status says was finished
+it means that data is lost, and nothing of it is done again before a person says so.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+from detnas.lifecycle.reading.state import SearchState
+from detnas.plan.requests import SearchRequests
+from detnas.plan.stages import Phase
+from detnas.records import keys
+from detnas.records.results import Outcome, Result
+from detnas.store import Store
+from detnas_operator.reconcile.memory import SearchMemory
+from detnas_operator.status.findings import Reason
+
+ACCEPT = "detnas.dev/accept-data-loss"
+"""Annotation by which a person lets what is lost be done again; its value is the loss's token."""
+
+Status = Mapping[str, Any]
+
+_OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
+_AFTER_SETUP = frozenset({Phase.SEARCHING, Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
+_READY = "Ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How far a search has come: by its status, or by what the store has.
+
+    Attributes:
+        record: its search.json is written.
+        prepared: the data set is checked.
+        base: the base is there.
+        phases: phases of the pool that are trained.
+        trials: its own trials that have ended.
+        export: key of the exported student's folder; empty while there is none.
+        tuned: by the status, the trial whose fine-tuned student was exported; by the store, none.
+        untuned: by the store, the best trial, if its fine-tuning has no result; by the status,
+            none.
+        over: by the status, the trials and the fine-tuning were over.
+    """
+
+    record: bool = False
+    prepared: bool = False
+    base: bool = False
+    phases: int = 0
+    trials: int = 0
+    export: str = ""
+    tuned: int | None = None
+    untuned: int | None = None
+    over: bool = False
+
+
+def lost(recorded: Finished, found: Finished) -> tuple[str, ...]:
+    """Name what was finished and is not there any more, search.json last; nothing if all is.
+
+    Args:
+        recorded: by the status.
+        found: in the store.
+    """
+    return tuple(_lost(recorded, found))
+
+
+def _lost(recorded: Finished, found: Finished) -> Iterator[str]:
+    if recorded.prepared and not found.prepared:
+        yield "the data check (prepare/result.json)"
+    if recorded.base and not found.base:
+        yield "the base (base/result.json)"
+    if (gone := recorded.phases - found.phases) > 0:
+        yield f"{gone} of {recorded.phases} trained phases of the teacher pool"
+    if (gone := recorded.trials - found.trials) > 0:
+        yield f"{gone} of {recorded.trials} finished trials (trials/NNNN/result.json)"
+    if found.untuned is not None and _was_tuned(recorded, found):
+        yield f"the fine-tuning of trial {found.untuned}"
+    if recorded.export and not found.export:
+        yield f"the exported student ({recorded.export}/result.json)"
+    if recorded.record and not found.record:
+        yield "search.json"
+
+
+def _was_tuned(recorded: Finished, found: Finished) -> bool:
+    """Whether the best trial was fine-tuned: it may have become the best after the status."""
+    if recorded.tuned is not None:
+        return recorded.tuned == found.untuned
+    return recorded.over and recorded.trials == found.trials
+
+
+def recorded_in(status: Status, requests: SearchRequests, root: str) -> Finished:
+    """Return what a search's status says was finished.
+
+    Args:
+        status: of its resource.
+        requests: of the search.
+        root: URI of its store's root.
+    """
+    counted = status.get("trials") or {}
+    trials = sum(counted.get(outcome, 0) for outcome in _OUTCOMES)
+    exported = status.get("exported") or {}
+    uri = str(exported.get("uri") or "")
+    phase = status.get("phase", "")
+    base = "base" in status or trials > 0 or phase in _AFTER_SETUP
+    finetunes = requests.spec.finetune is not None
+    return Finished(
+        record=bool(status.get("folder")),
+        prepared=base or bool((status.get("teachers") or {}).get("pool")),
+        base=base,
+        phases=len(requests.spec.teachers.phases) if base else _phases(status, requests),
+        trials=trials,
+        export=uri.removeprefix(f"{root}/") if uri.startswith(f"{root}/") else "",
+        tuned=exported.get("trial") if finetunes else None,
+        over=finetunes and not exported and phase == Phase.EXPORTING,
+    )
+
+
+def _phases(status: Status, requests: SearchRequests) -> int:
+    progress = str((status.get("teachers") or {}).get("progress", ""))
+    if progress == _READY:
+        return len(requests.spec.teachers.phases)
+    done = progress.partition("/")[0]
+    trained = int(done) if done.isdecimal() else 0
+    # Earlier versions counted the phase that failed the search, which is set aside on resuming.
+    return max(0, trained - (status.get("phase") == Phase.FAILED))
+
+
+def found_in(
+    store: Store, requests: SearchRequests, state: SearchState, recorded: Finished
+) -> Finished:
+    """Return what the store has of a search, as far as it was recorded.
+
+    Args:
+        store: where it lies.
+        requests: of the search.
+        state: as it was read just now.
+        recorded: what the status says was finished; nothing else is looked for.
+    """
+    summary, search = state.history.summary, requests.search
+    wants_record = recorded.record and store.size(keys.search_record_key(search)) is not None
+    return Finished(
+        record=wants_record,
+        prepared=_succeeded(state.prepare),
+        base=_succeeded(state.base),
+        phases=sum(map(_succeeded, state.pool)),
+        trials=sum(summary.outcomes.values()),
+        export=recorded.export if _has_export(store, state, recorded.export) else "",
+        untuned=_untuned(store, requests, state),
+    )
+
+
+def _succeeded(result: Result | None) -> bool:
+    return result is not None and result.outcome is Outcome.SUCCEEDED
+
+
+def _has_export(store: Store, state: SearchState, folder: str) -> bool:
+    ending = state.ending
+    if ending is not None and ending.export is not None and ending.export_folder == folder:
+        return True
+    return bool(folder) and store.size(keys.result_key(folder)) is not None
+
+
+def _untuned(store: Store, requests: SearchRequests, state: SearchState) -> int | None:
+    """The best trial, if its fine-tuning has no result, nor one that was set aside."""
+    ending = state.ending
+    if requests.spec.finetune is None or ending is None or ending.finetune is not None:
+        return None
+    folder = f"{ending.finetune_folder}/"
+    if any(key.removeprefix(folder).startswith("failed-") for key in store.list(folder)):
+        return None
+    return ending.best.trial
+
+
+class DataLostError(Exception):
+    """The store lacks what the status says was finished.
+
+    Attributes:
+        why: what is lost, and what to do.
+    """
+
+    def __init__(self, why: Reason) -> None:
+        super().__init__(why.message)
+        self.why = why
+
+
+def missing_data(memory: SearchMemory, status: Status) -> tuple[str, ...]:
+    """Name what a search's status says was finished and the store, as read just now, lacks."""
+    store, requests = memory.store, memory.requests
+    recorded = recorded_in(status, requests, store.uri)
+    found = found_in(store, requests, memory.reader.state, recorded)
+    missing = lost(recorded, found)
+    if not missing:
+        return ()
+    pool = str((status.get("teachers") or {}).get("pool") or "").removeprefix(f"{store.uri}/")
+    exact = named_exactly(store, requests.search, "" if "://" in pool else pool, found)
+    return lost(recorded, exact) or missing
+
+
+def named_exactly(store: Store, search: str, pool: str, found: Finished) -> Finished:
+    """Return what lies in the store one by one, for a message: a search that lacks its base is
+    not read any further.
+
+    Args:
+        store: where it lies.
+        search: key of its folder.
+        pool: key of its pool's folder; empty where that is not known.
+        found: what was read.
+    """
+    prefix = f"{search}/trials/"
+    names = (key.removeprefix(prefix) for key in store.list(prefix))
+    trials = sum(name.endswith("/result.json") and name.count("/") == 1 for name in names)
+    phases = found.phases
+    while pool and store.size(keys.result_key(keys.pool_phase_folder(pool, phases))) is not None:
+        phases += 1
+    has_base = store.size(keys.result_key(keys.base_folder(search))) is not None
+    return replace(
+        found, trials=max(trials, found.trials), phases=phases, base=found.base or has_base
+    )
+
+
+def token(missing: Sequence[str], accepted: str) -> str:
+    """Return what a person writes to accept this very loss; each is accepted once.
+
+    Args:
+        missing: what is lost.
+        accepted: the token that was accepted last.
+    """
+    named = [accepted, *(name for name in missing if name != "search.json")]
+    return sha256("\n".join(named).encode()).hexdigest()[:8]
+
+
+def data_lost(
+    missing: Sequence[str], uri: str, namespace: str, running: Sequence[str], value: str
+) -> Reason:
+    """Return what the status says of lost data, and what to do.
+
+    Args:
+        missing: what is lost.
+        uri: of the search's folder.
+        namespace: of the search.
+        running: names of its Jobs that have not ended.
+        value: by which the loss is accepted.
+    """
+    jobs = ""
+    if running:
+        named = ", ".join(running[:3]) + (f" and {len(running) - 3} more" if running[3:] else "")
+        jobs = f" (running: {named}; suspend the search to stop)"
+    search = uri.rpartition("/")[2].rpartition("-")[0]
+    return Reason(
+        "DataLost",
+        # The command comes first: the status cuts messages that are long.
+        "the store no longer has what the search had finished. Restore it from a backup or the "
+        "bucket's versions, and the search goes on; or accept that it is done again: kubectl "
+        f"annotate detnas {search} --namespace {namespace} --overwrite {ACCEPT}={value}; "
+        f"no job is started{jobs}; lost from {uri}: {', '.join(missing)}",
+    )

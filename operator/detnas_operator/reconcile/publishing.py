@@ -1,0 +1,172 @@
+"""Writes a search's status, when it is worth it, and the events that go with the change."""
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from detnas.plan.stages import DueJob, Verb
+from detnas_operator.cluster import (
+    PLURAL,
+    AlreadyExists,
+    ClusterError,
+    Conflict,
+    KubernetesClient,
+    NotFound,
+    Refused,
+)
+from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.job.names import job_name
+from detnas_operator.status.changes import is_worth_a_patch, merge_patch
+from detnas_operator.status.events import Event, event_body, events
+from detnas_operator.status.findings import PassResult
+from detnas_operator.status.older_definition import Unfit, fitting, unfit
+from detnas_operator.status.resource_status import resource_status
+from detnas_operator.telemetry.logs import about
+from detnas_operator.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+_VERSIONS = 3
+"""Versions of a search to which a status is written: its user may change it meanwhile."""
+_MOST_UNFIT = 100
+"""Values that are left out at once; one that was forgotten is refused, and met, once more."""
+_OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
+_UPDATE = "the installed definition is older than the operator; apply the chart's, and restart it"
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Makes what was found known.
+
+    Attributes:
+        client: writes.
+        cache: learns what was written.
+        metrics: learn it too.
+        progress_seconds: what is only progress is written this often.
+        unfit: what the installed definition does not allow in a status, as last met.
+    """
+
+    client: KubernetesClient
+    cache: ClusterCache
+    metrics: Metrics
+    progress_seconds: float
+    unfit: deque[Unfit] = field(default_factory=lambda: deque(maxlen=_MOST_UNFIT))
+
+    def publish(self, resource: Object, findings: PassResult, since_last: float) -> bool:
+        """Bring the resource's status up to date; return whether something was written.
+
+        Args:
+            resource: as last seen, its status as it is now.
+            findings: of the pass.
+            since_last: seconds since the last write; infinite for none.
+
+        Raises:
+            ClusterError: it could not be written.
+        """
+        before: Mapping[str, Any] = resource.get("status") or {}
+        after = fitting(resource_status(findings, before, datetime.now(UTC)), tuple(self.unfit))
+        self._measure(resource, after)
+        if not is_worth_a_patch(before, after, since_last, self.progress_seconds):
+            return False
+        # First the events: a pass that dies before it has written the status is made again from
+        # the same version, and what it tells again has the same names.
+        untold = self._tell(resource, events(before, after))
+        if not self._write_fitting(resource, before, after):
+            return False
+        self._count_trials(before, after)
+        self._tell(resource, untold)
+        return True
+
+    def _write_fitting(
+        self, resource: Object, before: Mapping[str, Any], after: dict[str, Any]
+    ) -> bool:
+        """Write the status, without what an older definition refuses."""
+        try:
+            return self._write(resource, merge_patch(before, after))
+        except Refused as error:
+            found = unfit(after, error.fields)
+            if not found:
+                raise
+            self.unfit.extend(found)
+            log.warning("%s; the status is shown without: %s", error, _UPDATE)
+            return self._write(resource, merge_patch(before, fitting(after, found)))
+
+    def _write(self, resource: Object, status: dict[str, Any]) -> bool:
+        """Patch the status; return whether the resource is still there.
+
+        In a patch of the status the API server ignores a uid: another search that took the name
+        meanwhile would be given this one's status. Only a version names the very object.
+        """
+        namespace, name = resource["metadata"]["namespace"], resource["metadata"]["name"]
+        for _ in range(_VERSIONS):
+            version = resource["metadata"]["resourceVersion"]
+            body = {"metadata": {"resourceVersion": version}, "status": status}
+            try:
+                written = self.client.merge_patch(PLURAL, namespace, name, body, "status")
+            except NotFound:
+                return False
+            except Conflict as error:
+                conflict, uid = error, resource["metadata"]["uid"]
+                resource = self.client.get(PLURAL, namespace, name) or {"metadata": {"uid": None}}
+                if resource["metadata"]["uid"] != uid:
+                    return False
+            else:
+                self.cache.put_search(written)
+                return True
+        raise conflict
+
+    def _tell(self, resource: Object, happened: Iterable[Event]) -> list[Event]:
+        """Create the events; return those that could not be, which are not worth another pass."""
+        untold, now = [], datetime.now(UTC)
+        for event in happened:
+            body = event_body(event, resource, now)
+            with _about_trial(resource["metadata"]["name"], event.trial):
+                try:
+                    self.client.create("events", resource["metadata"]["namespace"], body)
+                except AlreadyExists:
+                    continue
+                except ClusterError as error:
+                    log.warning("event %s could not be written: %s", event.reason, error)
+                    untold.append(event)
+                else:
+                    log.info("%s: %s", event.reason, event.message)
+        return untold
+
+    def _count_trials(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """Count the trials that ended since the last status, each once."""
+        known, now = before.get("trials") or {}, after.get("trials") or {}
+        for outcome in _OUTCOMES:
+            for _ in range(now.get(outcome, 0) - known.get(outcome, 0)):
+                self.metrics.trial_finished(outcome)
+
+    def _measure(self, resource: Object, after: Mapping[str, Any]) -> None:
+        metadata = resource["metadata"]
+        hours = after.get("gpuHours")
+        self.metrics.set_search(
+            metadata["namespace"],
+            metadata["name"],
+            phase=after.get("phase", ""),
+            gpu_hours=None if hours is None else float(hours),
+            best_h=_h(after.get("best")),
+            base_h=_h(after.get("base")),
+        )
+        self.metrics.set_degraded(metadata["namespace"], metadata["name"], _degraded(after))
+
+
+def _about_trial(search: str, trial: int | None) -> AbstractContextManager[None]:
+    job = None if trial is None else job_name(search, DueJob(Verb.EVALUATE, trial), "")
+    return about(trial=trial, job=job)
+
+
+def _degraded(status: Mapping[str, Any]) -> str | None:
+    conditions = status.get("conditions") or ()
+    said = next((one for one in conditions if one["type"] == "Degraded"), None)
+    return said["reason"] if said and said["status"] == "True" else None
+
+
+def _h(detector: Mapping[str, Any] | None) -> float | None:
+    return float(detector["h"]) if detector and "h" in detector else None

@@ -1,0 +1,101 @@
+"""The stores of all searches: one client for all, bounded in what it reads and how long it waits.
+
+A tenant's jobs write what the operator reads. An object of any size must not fill its memory, and
+a server that does not answer for one search must not keep it from the others.
+"""
+
+from collections import defaultdict
+from functools import cache, partial
+from threading import Lock
+
+from detnas.ledger.snapshot import LARGEST_FOLDED
+from detnas.store.in_parallel import AT_A_TIME
+from detnas.store.s3 import Limits, S3Store
+from detnas.store.s3_client import Client, Patience, client_from_environment
+from detnas_operator.configuration.s3_location import S3Location
+from detnas_operator.configuration.storage_policy import POOLS, SEARCHES, pools_namespace
+from detnas_operator.tenant_store.confined_store import ConfinedStore
+from detnas_operator.tenant_store.reachability import Reachability
+
+PATIENCE = Patience(connect=5, read=15, attempts=3)
+"""A pass that fails is made again, so that few attempts are enough."""
+
+_MIB = 1 << 20
+_LISTED = 200_000
+_MOST_CONNECTIONS = 512
+
+
+def largest_record(key: str) -> int:
+    """Return how many bytes an object may have: hundreds of trials have more than one result."""
+    if key.endswith("/ledger/folded.json"):
+        return LARGEST_FOLDED
+    return 4 * _MIB if _is_of_many_trials(key) else _MIB
+
+
+def most_values(key: str) -> int:
+    """Return how many JSON values an object may have: a trial of an R101 has two hundred."""
+    return 60_000 if _is_of_many_trials(key) else 10_000
+
+
+def _is_of_many_trials(key: str) -> bool:
+    return "/ledger/" in key or "/inherited/" in key
+
+
+class Stores:
+    """Opens the stores of searches.
+
+    Args:
+        shared_pools: pools are shared between namespaces.
+        workers: passes at the same time.
+    """
+
+    def __init__(self, *, shared_pools: bool, workers: int = 1) -> None:
+        self._shared_pools = shared_pools
+        self._opening, self._making = Lock(), Lock()
+        self._sound: set[str] = set()
+        self._probing: defaultdict[str, Lock] = defaultdict(Lock)
+        self._reachable: defaultdict[tuple[str, str], Reachability] = defaultdict(Reachability)
+        connections = min(workers * AT_A_TIME, _MOST_CONNECTIONS)
+        self._client = cache(partial(client_from_environment, PATIENCE, connections))
+
+    def open(self, root: str, namespace: str) -> ConfinedStore:
+        """Return the store at a root, which keeps its promises, for searches of a namespace.
+
+        Args:
+            root: URI; it is allowed.
+            namespace: whose folders may be used.
+
+        Raises:
+            StoreError: it can not be used.
+        """
+        location = S3Location.parse(root)
+        store = S3Store(
+            location.bucket,
+            "/".join(location.path),
+            make_client=self.client,
+            limits=Limits(largest_record, most_values, _LISTED),
+        )
+        with self._opening:
+            reachability = self._reachable[root, namespace]
+            probing = self._probing[root]
+        if root not in self._sound:
+            self._probe(root, store, probing)
+        pools = {namespace, pools_namespace(namespace, shared=self._shared_pools)}
+        own = (f"{namespace}/{SEARCHES}/", *(f"{name}/{POOLS}/" for name in sorted(pools)))
+        return ConfinedStore(store, own, reachability)
+
+    def _probe(self, root: str, store: S3Store, probing: Lock) -> None:
+        """Find out, once for all searches, whether a store is sound."""
+        with self._opening:
+            reachability = self._reachable[root, ""]
+        with probing:  # those that wait here have their answer from the first
+            if root in self._sound:
+                return
+            with reachability.asking():
+                store.probe()
+            self._sound.add(root)
+
+    def client(self) -> Client:
+        """Return the client that all stores share."""
+        with self._making:  # two at once would make two
+            return self._client()
