@@ -29,13 +29,6 @@ Uri = Annotated[str, AtMost(1536)]
 Size = Annotated[str, AtMost(16)]
 
 
-ConditionType = Literal[
-    "Accepted", "TeachersReady", "Searching", "Suspended", "Degraded", "Succeeded"
-]
-"""Those there are. The definition takes any, as it does of phases and outcomes: one that is older
-than the operator would refuse the status."""
-
-
 class Condition(Schema):
     """One aspect of the search, in the shape of metav1.Condition."""
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from detnas.reasons import Reason
 from detnas_operator.admission.admission import parse
 from detnas_operator.admission.placement import Place, place
 from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.configuration.storage_policy import Refusal
 from tests.cluster.searches import manifest
 
 OLD, NEW = "s3://experiments/old", "s3://experiments/new"
@@ -49,7 +49,7 @@ def test_an_accepted_one_stays_where_it_is(shared: bool) -> None:
 
 def test_a_place_that_was_taken_away_is_named_and_nothing_is_begun_elsewhere() -> None:
     refused = placed(storage([NEW]), {"folder": f"{OLD}/{FOLDER}"})
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Reason)
     assert refused.reason == "StorageForbidden"
     assert f"{OLD}/{FOLDER}" in refused.message
     assert "storage.allowed" in refused.message

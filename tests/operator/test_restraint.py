@@ -5,11 +5,11 @@ from decimal import Decimal
 import pytest
 
 from detnas.ledger import LedgerEntry, Summary, fold, ledger_entry
+from detnas.reasons import Reason, ReasonCode
 from detnas.records.results import DetectorResult, Outcome
 from detnas.spec.limits import Limits
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.reconcile.restraint import restraint
-from detnas_operator.status.findings import Reason
 from tests.cluster.searches import manifest
 from tests.detnas.trials import BASE, START, proposal, result
 
@@ -86,7 +86,7 @@ def test_failures_in_a_row_start_nothing_more(outcomes: tuple[Outcome, ...], hal
 
 
 def test_changed_data_starts_nothing_more_and_lets_what_runs_see_for_itself() -> None:
-    changed = Reason("DataChanged", "the annotations have changed")
+    changed = Reason(ReasonCode.DATA_CHANGED, "the annotations have changed")
     held = restraint(SPEC, trials(GOOD), 0, 0, changed)
     assert (held.halted, held.ends_running) == (changed, False)
     assert restraint(spec(suspend=True), trials(GOOD), 0, 0, changed).suspended

@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.admission.search_limit import AT_MAXIMUM, SearchCap
+from detnas.reasons import ReasonCode
+from detnas_operator.admission.search_limit import SearchCap
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
 
 Object = dict[str, Any]
 RUNNING = {"folder": "s3://b/team-a/searches/x", "phase": "Searching"}
 OVER = {"folder": "s3://b/team-a/searches/x", "phase": "Succeeded"}
-WAITING = {"phase": "Pending", "conditions": [{"type": "Accepted", "reason": AT_MAXIMUM}]}
+WAITING = {
+    "phase": "Pending",
+    "conditions": [{"type": "Accepted", "reason": ReasonCode.TOO_MANY_SEARCHES}],
+}
 REFUSED = {"phase": "Pending", "conditions": [{"type": "Accepted", "reason": "InvalidSpec"}]}
 
 
@@ -60,7 +64,7 @@ def test_a_search_begins_while_there_is_a_place(others: list[Object], waits: boo
     refusal = SearchCap(cache(*named, new)).refusal(new, rules(2))
     assert (refusal is not None) is waits
     if refusal:
-        assert refusal.reason == AT_MAXIMUM
+        assert refusal.reason == ReasonCode.TOO_MANY_SEARCHES
         assert refusal.message.startswith("jobs.policy.maximum.searches lets 2 ")
 
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Plan, Verb
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.reconcile.restraint import Block
 from detnas_operator.reconcile.steps import ObservedJob, Steps, steps
-from detnas_operator.status.findings import Reason
 
 FREE = Block()
 SUSPENDED = Block(suspended=True, ends_running=True)
-TOO_MANY_FAILURES = Block(halted=Reason("FailuresInARow", "8 trials in a row failed"))
-BUDGET_USED_UP = Block(halted=Reason("BudgetUsedUp", "used up"), ends_running=True)
+TOO_MANY_FAILURES = Block(halted=Reason(ReasonCode.FAILURES_IN_A_ROW, "8 trials in a row failed"))
+BUDGET_USED_UP = Block(halted=Reason(ReasonCode.BUDGET_USED_UP, "used up"), ends_running=True)
 
 TRIAL = DueJob(Verb.EVALUATE, 7)
 NAME = "evaluate-7"
@@ -41,7 +41,7 @@ def test_a_job_that_ended_without_a_result_is_settled_before_anything_else() -> 
 
 
 def test_a_job_whose_data_has_changed_gets_no_result_and_is_not_made_anew() -> None:
-    changed = Block(halted=Reason("DataChanged", "the annotations have changed"))
+    changed = Block(halted=Reason(ReasonCode.DATA_CHANGED, "the annotations have changed"))
     seen = replace(RUNNING, ended=True, exhausted=True, data_changed=True)
     assert decided(SEARCHING, seen, changed) == Steps()
 

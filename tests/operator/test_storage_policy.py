@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from detnas.reasons import Reason
 from detnas_operator.configuration.s3_location import S3Location
 from detnas_operator.configuration.settings import StorageSettings
-from detnas_operator.configuration.storage_policy import Refusal, pool_key, search_key, store_root
+from detnas_operator.configuration.storage_policy import pool_key, search_key, store_root
 
 ALLOWED = StorageSettings(
     allowed=("s3://bucket/prefix", "s3://whole"), default="s3://bucket/prefix/"
@@ -66,7 +67,7 @@ def test_a_root_at_or_below_an_allowed_one_has_one_spelling(uri: str | None, roo
 )
 def test_any_other_root_is_refused_with_what_is_right(uri: str, reason: str) -> None:
     refused = store_root(uri, ALLOWED, "team-a")
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Reason)
     assert refused.reason == reason
     assert refused.message.startswith("spec.storage.uri: ")
     assert "s3://bucket/prefix" in refused.message
@@ -75,7 +76,7 @@ def test_any_other_root_is_refused_with_what_is_right(uri: str, reason: str) -> 
 
 def test_without_a_default_a_search_must_name_a_place() -> None:
     refused = store_root(None, NO_DEFAULT, "team-a")
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Reason)
     assert refused.reason == "StorageMissing"
     assert "s3://bucket/prefix" in refused.message
 
@@ -95,7 +96,7 @@ def test_without_a_default_a_search_must_name_a_place() -> None:
 )
 def test_no_root_lies_in_a_folder_that_may_be_another_namespaces(uri: str, namespace: str) -> None:
     refused = store_root(uri, ALLOWED, namespace)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Reason)
     assert refused.reason == "StorageForbidden"
     assert f"name s3://bucket/prefix or s3://whole; or a folder {namespace} " in refused.message
     assert refused.message.endswith("in a new search (delete this one and apply it again)")
@@ -113,7 +114,7 @@ def test_no_root_lies_in_a_folder_that_may_be_another_namespaces(uri: str, names
 )
 def test_no_root_lies_among_the_data_of_a_search(uri: str, namespace: str) -> None:
     refused = store_root(uri, ALLOWED, namespace)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Reason)
     assert refused.reason == "StorageForbidden"
 
 
@@ -124,7 +125,7 @@ def test_the_default_may_be_named_as_well() -> None:
     assert store_root("s3://bucket/prefix/2026/team-a", below, "team-a") == (
         "s3://bucket/prefix/2026/team-a"
     )
-    assert isinstance(store_root("s3://bucket/prefix/2025", below, "team-a"), Refusal)
+    assert isinstance(store_root("s3://bucket/prefix/2025", below, "team-a"), Reason)
 
 
 def test_a_namespace_may_be_called_as_a_folder_of_the_store() -> None:
@@ -155,7 +156,7 @@ def test_a_pool_is_the_namespaces_own_or_shared(uri: str, shared: bool, key: str
     if key is not None:
         assert found == key
         return
-    assert isinstance(found, Refusal)
+    assert isinstance(found, Reason)
     assert found.reason in ("PoolForbidden", "PoolInvalid")
     assert found.message.startswith("spec.teachers.pool: ")
 
@@ -164,7 +165,7 @@ def test_a_search_to_go_on_from_is_the_namespaces_own() -> None:
     own = search_key(f"{ROOT}/team-a/searches/r18-0123abcd", ROOT, "team-a")
     assert own == "team-a/searches/r18-0123abcd"
     refused = search_key(f"{ROOT}/team-b/searches/r18-0123abcd", ROOT, "team-a")
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Reason)
     assert refused.reason == "WarmStartForbidden"
     assert f"{ROOT}/team-a/searches/NAME" in refused.message
 

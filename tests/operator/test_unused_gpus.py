@@ -7,10 +7,10 @@ import pytest
 
 from detnas.plan.stages import Phase
 from detnas.plan.unused_gpus import unused_gpus
+from detnas.reasons import Reason
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.admission.admission import Admitted, admit
 from detnas_operator.status.conditions import conditions
-from detnas_operator.status.findings import Reason
 from tests.cluster.searches import manifest
 from tests.operator.status.found import NOW, found, searched
 from tests.operator.tenancy.test_manifests import ROOT, SETTINGS

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from detnas.plan.stages import DueJob, Verb
-from detnas_operator.job_state.states import JobState, Running, Waiting, WaitingReason
+from detnas.reasons import ReasonCode
+from detnas_operator.job_state.states import JobState, Running, Waiting
 from detnas_operator.reconcile.requeue import requeue
 from detnas_operator.status.findings import ActiveJob, PassResult
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-WAITS = Waiting(WaitingReason.UNSCHEDULABLE, "no node")
+WAITS = Waiting(ReasonCode.UNSCHEDULABLE, "no node")
 RUNS = Running(NOW)
 
 

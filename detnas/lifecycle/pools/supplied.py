@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.reading.verification import problem_with
 from detnas.plan.requests import SearchRequests
+from detnas.reasons import ReasonCode
 from detnas.records import keys
 from detnas.records.requests import PoolPhaseRequest
 from detnas.records.results import Outcome, PoolPhaseResult, PrepareResult
@@ -28,7 +29,7 @@ def pool_key(uri: str, store: str) -> str:
     path = uri.rstrip("/").removeprefix(f"{store}/").split("/")
     if not uri.startswith(f"{store}/") or len(path) != 3 or path[1] != "pools":
         raise BlockedError(
-            "PoolForbidden",
+            ReasonCode.POOL_FORBIDDEN,
             f"{_FIELD} is {uri}, which is no pool of the search's own store",
             f"name {store}/NAMESPACE/pools/DIGEST; detnas pools list shows them",
         )
@@ -56,7 +57,7 @@ def check_given_pool(
     asked = _requests(store, requests.existing_pool, phases + 1)
     if not asked:
         raise BlockedError(
-            "PoolMissing",
+            ReasonCode.POOL_MISSING,
             f"{_FIELD} is {uri}, and there is no pool",
             "name one that detnas pools list shows, or leave the field out, in a new search",
         )
@@ -81,7 +82,7 @@ def check_found_pool(store: Store, pool: str, phases: tuple[PoolPhaseResult, ...
         folder = keys.pool_phase_folder(pool, number)
         if problem := problem_with(store, folder, result):
             raise BlockedError(
-                "PoolDamaged",
+                ReasonCode.POOL_DAMAGED,
                 f"the pool is {store.uri}/{pool}, and of phase {number} {problem}",
                 f"restore the object; or delete {keys.result_key(folder)}, and the phase is "
                 "trained again",
@@ -98,13 +99,13 @@ def _check_fit(
     for field, ours, theirs in _compared(requests, pool[0], prepared):
         if ours != theirs:
             raise BlockedError(
-                "PoolMismatch",
+                ReasonCode.POOL_MISMATCH,
                 f"{field} does not fit {_FIELD}: it is {ours}, and the pool {uri} has {theirs}",
                 "give it the pool's value, or name another pool or none, in a new search",
             )
     if len(pool) > phases:
         raise BlockedError(
-            "PoolMismatch",
+            ReasonCode.POOL_MISMATCH,
             f"spec.teachers.phases lists {phases}, and the pool {uri} has more",
             "list as many phases as the pool was trained in, in a new search",
         )
@@ -150,13 +151,13 @@ def _check_trained(store: Store, pool: str, phases: int) -> None:
         result = load_record(store, keys.result_key(folder), PoolPhaseResult)
         if result is None or result.outcome is not Outcome.SUCCEEDED:
             raise BlockedError(
-                "PoolUnfinished",
+                ReasonCode.POOL_UNFINISHED,
                 f"{number} of {phases} phases of {uri} are trained, which {_FIELD} names",
                 "the search goes on once all are; or leave the field out, in a new search",
             )
         if problem := problem_with(store, folder, result):
             raise BlockedError(
-                "PoolDamaged",
+                ReasonCode.POOL_DAMAGED,
                 f"{_FIELD} is {uri}, and of phase {number} {problem}",
                 "restore the object; or name another pool, or none, in a new search",
             )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.record import SearchRecord, StoredSearch, load_search_record, searches_named
+from detnas.reasons import ReasonCode
 from detnas.records import keys
 from detnas.records.results import Outcome, PrepareResult
 from detnas.spec.manifest import SearchSpec
@@ -84,7 +85,7 @@ def check_fit(spec: SearchSpec, source: WarmStartSource, prepared: PrepareResult
     for field, ours, theirs in _compared(spec, source, prepared):
         if ours != theirs:
             raise BlockedError(
-                "WarmStartMismatch",
+                ReasonCode.WARM_START_MISMATCH,
                 f"{field} does not fit: it is {ours}, in {source.uri}, which {_FIELD} names, "
                 f"{theirs}",
                 "give both the same in a new search, or leave warmStart out there",
@@ -124,7 +125,7 @@ def _at(search: StoredSearch, uri: str) -> WarmStartSource:
     root, *path = uri.rstrip("/").rsplit("/", 3)
     if len(path) != 3 or path[1] != "searches":
         raise BlockedError(
-            "WarmStartMissing",
+            ReasonCode.WARM_START_MISSING,
             f"{_FIELD} is {uri}, which is no search's folder",
             "name one in a new search, such as s3://bucket/prefix/team-a/searches/my-search-0123abcd",
         )
@@ -132,7 +133,7 @@ def _at(search: StoredSearch, uri: str) -> WarmStartSource:
         return _read(store, "/".join(path))
     if search.requests.folder is None:  # a record may name any place; the operator reads one only
         raise BlockedError(
-            "WarmStartForbidden",
+            ReasonCode.WARM_START_FORBIDDEN,
             f"{_FIELD} means {uri}, which is not in this search's store, {store.uri}",
             "name a search there, in a new search",
         )
@@ -146,13 +147,13 @@ def _only_one(store: Store, namespace: str, name: str) -> str:
         return found[0]
     if not found:
         raise BlockedError(
-            "WarmStartMissing",
+            ReasonCode.WARM_START_MISSING,
             f"{_FIELD} is {name}, and no search of that name is in {store.uri}/{parent}",
             "name one that is there, or the address of its folder, in a new search",
         )
     listed = " or ".join(f"{store.uri}/{folder}" for folder in found)
     raise BlockedError(
-        "WarmStartAmbiguous",
+        ReasonCode.WARM_START_AMBIGUOUS,
         f"{_FIELD} is {name}, and {len(found)} searches had that name",
         f"give the address of one in a new search: {listed}",
     )
@@ -162,7 +163,7 @@ def _read(store: Store, folder: str) -> WarmStartSource:
     record = load_search_record(store, folder)
     if record is None:
         raise BlockedError(
-            "WarmStartMissing",
+            ReasonCode.WARM_START_MISSING,
             f"{_FIELD} means {store.uri}/{folder}, and no search has begun there",
             "wait until it has, or name another in a new search",
         )

@@ -19,6 +19,7 @@ from detnas.ledger.summary import Summary, fold
 from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.record import StoredSearch, load_search_record
 from detnas.lifecycle.warm_start.source import WarmStartSource
+from detnas.reasons import ReasonCode
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal
@@ -186,7 +187,7 @@ class TrialInheritance:
         entries = [e for e in self._entries() if e.index < taken.up_to and e.index not in left_out]
         if len(entries) != taken.up_to - len(left_out):
             raise BlockedError(
-                "WarmStartMissing",
+                ReasonCode.WARM_START_MISSING,
                 f"{taken.source}, which spec.warmStart.from names, lost trials while they were "
                 "taken over",
                 "restore it, or make a new search",
@@ -225,7 +226,7 @@ class TrialInheritance:
         entry = entries[number]
         if request is None or result is None or entry.weights is None:
             raise BlockedError(
-                "WarmStartMissing",
+                ReasonCode.WARM_START_MISSING,
                 f"trial {number} of {self.source.uri} was deleted while it was taken over",
                 "restore it, or make a new search",
             )

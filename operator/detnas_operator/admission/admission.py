@@ -5,6 +5,7 @@ from typing import Any
 
 from detnas.lifecycle.blocked import BlockedError
 from detnas.plan.unused_gpus import unused_gpus
+from detnas.reasons import Reason, ReasonCode
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
@@ -14,9 +15,8 @@ from detnas_operator.admission.placement import place
 from detnas_operator.admission.search_limit import has_begun
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
-from detnas_operator.configuration.storage_policy import Refusal, pool_key, search_key
+from detnas_operator.configuration.storage_policy import pool_key, search_key
 from detnas_operator.job.policy import image_violation, sources, violations
-from detnas_operator.status.findings import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Re
     try:
         manifest = parse(resource)
     except ManifestError as error:
-        return Reason("InvalidSpec", "; ".join(map(str, error.problems)))
+        return Reason(ReasonCode.INVALID_SPEC, "; ".join(map(str, error.problems)))
     tenant = settings.tenant(namespace)
     if tenant is None:
         return Reason(
-            "CredentialsMissing",
+            ReasonCode.CREDENTIALS_MISSING,
             f"namespace {namespace} has no trainer service account and no S3 credentials; ask the "
             "administrator to add it to the chart's value namespaces",
         )
@@ -67,7 +67,7 @@ def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Re
         return reason
     # One that an earlier version accepted goes on: its status has a warning.
     if not has_begun(resource) and (unused := unused_gpus(spec)):
-        return Reason("GPUsUnused", f"{'; '.join(map(str, unused))}, {APPLIED_AGAIN}")
+        return Reason(ReasonCode.GPUS_UNUSED, f"{'; '.join(map(str, unused))}, {APPLIED_AGAIN}")
     placed = _placed(resource, manifest, settings, tenant)
     violation = _violation(spec, settings.rules(namespace))
     if violation is None or isinstance(placed, Reason):
@@ -100,15 +100,19 @@ def with_record_judged(
     is_recorded = image not in ("", admitted.image)
     # Also for a search that has begun: the image that its status names later is not judged again.
     if is_recorded and (found := image_violation(f"{record}: image", image, rules, remedy)):
-        raise BlockedError("PolicyViolation", found)
+        raise BlockedError(ReasonCode.POLICY_VIOLATION, found)
     begun, spec = has_begun(resource), admitted.manifest.spec
     if admitted.violation is None and (violation := _violation(spec, rules)):
         if not begun:
-            raise BlockedError("PolicyViolation", f"{record}: {violation.message}", remedy)
+            raise BlockedError(
+                ReasonCode.POLICY_VIOLATION, f"{record}: {violation.message}", remedy
+            )
         message = f"{record}: {violation.message}; {remedy}"
         return replace(admitted, violation=replace(violation, message=message))
     if not begun and (unused := unused_gpus(spec)):
-        raise BlockedError("GPUsUnused", f"{record}: {'; '.join(map(str, unused))}", remedy)
+        raise BlockedError(
+            ReasonCode.GPUS_UNUSED, f"{record}: {'; '.join(map(str, unused))}", remedy
+        )
     return admitted
 
 
@@ -132,7 +136,7 @@ def _unseen_data(spec: SearchSpec) -> Reason | None:
     source = spec.dataset.source
     if source.persistent_volume_claim is None and source.s3 is None:
         return Reason(
-            "DataSetMissing",
+            ReasonCode.DATA_SET_MISSING,
             "spec.dataset.source names only a folder of one machine; name a "
             f"persistentVolumeClaim or an s3:// URI that holds the data set, {APPLIED_AGAIN}",
         )
@@ -143,7 +147,7 @@ def _unfetched_weights(spec: SearchSpec) -> Reason | None:
     try:
         check_address(spec.base.weights or "")
     except WeightsFileError as error:
-        return Reason("InvalidSpec", f"spec.base.weights: {error}, {APPLIED_AGAIN}")
+        return Reason(ReasonCode.INVALID_SPEC, f"spec.base.weights: {error}, {APPLIED_AGAIN}")
     return None
 
 
@@ -152,7 +156,7 @@ def _forbidden_priority(spec: SearchSpec) -> Reason | None:
         priority = fields.priority_class_name or ""
         if priority.startswith("system-"):
             return Reason(
-                "PriorityForbidden",
+                ReasonCode.PRIORITY_FORBIDDEN,
                 f"{where}.priorityClassName: {priority} is for the cluster's own pods, which "
                 "others give way to; name another or none",
             )
@@ -161,7 +165,7 @@ def _forbidden_priority(spec: SearchSpec) -> Reason | None:
 
 def _violation(spec: SearchSpec, rules: Rules) -> Reason | None:
     found = violations(spec, rules)
-    return Reason("PolicyViolation", "; ".join(found)) if found else None
+    return Reason(ReasonCode.POLICY_VIOLATION, "; ".join(found)) if found else None
 
 
 def _placed(
@@ -169,17 +173,17 @@ def _placed(
 ) -> Admitted | Reason:
     spec, namespace = manifest.spec, manifest.metadata.namespace
     found = place(resource, spec, settings.storage)
-    if isinstance(found, Refusal):
-        return Reason(found.reason, found.message)
+    if isinstance(found, Reason):
+        return found
     root, pool = found.root, spec.teachers.pool
     shared = settings.storage.shared_pools
     key = None if pool is None else pool_key(pool, root, namespace, shared=shared)
-    if isinstance(key, Refusal):
-        return Reason(key.reason, key.message)
+    if isinstance(key, Reason):
+        return key
     warm = spec.warm_start.search if spec.warm_start else ""
     source = search_key(warm, root, namespace) if "://" in warm else None
-    if isinstance(source, Refusal):
-        return Reason(source.reason, source.message)
+    if isinstance(source, Reason):
+        return source
     return Admitted(
         manifest=manifest,
         root=root,

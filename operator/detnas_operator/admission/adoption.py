@@ -12,6 +12,7 @@ from typing import Any
 
 from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.record import load_search_record, searches_named
+from detnas.reasons import ReasonCode
 from detnas.spec.manifest import DetNASSearch
 from detnas.store import Store
 from detnas.store.errors import CorruptRecord
@@ -56,7 +57,7 @@ def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str
     more = f" and {len(earlier) - _MOST_NAMED} more" if earlier[_MOST_NAMED:] else ""
     go_on = f"{ADOPT}={usable[0]} to go on with it, or " if usable else ""
     raise BlockedError(
-        "EarlierData",
+        ReasonCode.EARLIER_DATA,
         # The command comes first: the status cuts messages that are long.
         "an earlier search of this name left its data; say what becomes of it: kubectl annotate "
         f"detnas {metadata['name']} --namespace {metadata['namespace']} "
@@ -95,7 +96,7 @@ def _adopted(wanted: str, named: list[str], manifest: DetNASSearch, store: Store
             return _asked_the_same(folder, manifest, store)
     there = ", ".join(folder.rpartition("/")[2] for folder in named) or "there is none"
     raise BlockedError(
-        "EarlierData",
+        ReasonCode.EARLIER_DATA,
         f"the annotation {ADOPT} is {wanted!r:.200}, which is no folder of a search of this name",
         f"name one of them ({there}), or {NONE} to begin anew",
     )
@@ -108,7 +109,7 @@ def _asked_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
         record = load_search_record(store, folder)
     except CorruptRecord as error:
         raise BlockedError(
-            "EarlierData",
+            ReasonCode.EARLIER_DATA,
             f"the annotation {ADOPT} names a search whose record cannot be used: "
             f"{error.problem[:_LONGEST_PROBLEM]}",
             f"restore it, or {begin_anew}",
@@ -117,7 +118,7 @@ def _asked_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
         return folder
     more = f" and {len(fields) - _MOST_NAMED} more" if fields[_MOST_NAMED:] else ""
     raise BlockedError(
-        "EarlierData",
+        ReasonCode.EARLIER_DATA,
         f"the annotation {ADOPT} names a search that was asked otherwise: "
         f"{', '.join(fields[:_MOST_NAMED])}{more}",
         f"{begin_anew}, or apply the search again with the earlier values",

@@ -5,16 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from detnas.errors import UserError
+from detnas.reasons import Reason, ReasonCode
 from detnas.records import keys
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.configuration.s3_location import S3Location
 from detnas_operator.configuration.settings import StorageSettings
-from detnas_operator.configuration.storage_policy import (
-    SHARED,
-    Refusal,
-    pools_namespace,
-    store_root,
-)
+from detnas_operator.configuration.storage_policy import SHARED, pools_namespace, store_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +26,7 @@ class Place:
     pools: str
 
 
-def place(resource: dict[str, Any], spec: SearchSpec, settings: StorageSettings) -> Place | Refusal:
+def place(resource: dict[str, Any], spec: SearchSpec, settings: StorageSettings) -> Place | Reason:
     """Return where a search lies, if it may be used.
 
     The status says where it was accepted: only the operator writes that. Data does not move when
@@ -45,12 +41,12 @@ def place(resource: dict[str, Any], spec: SearchSpec, settings: StorageSettings)
     accepted = _accepted_root(resource)
     named = spec.storage.uri if spec.storage else None
     root = store_root(accepted or named, settings, namespace)
-    if isinstance(root, Refusal):
+    if isinstance(root, Reason):
         return _left_behind(resource) if accepted else root
     pools = _accepted_pools(resource, root)
     if pools == SHARED and not settings.shared_pools:
-        return Refusal(
-            "PoolForbidden",
+        return Reason(
+            ReasonCode.POOL_FORBIDDEN,
             f"the search's teachers lie in {_pool(resource)}, shared by all namespaces, which the "
             "operator's storage.sharedPools does not allow any more; ask the administrator to set "
             "it again: data does not move by itself",
@@ -92,9 +88,9 @@ def _accepted_pools(resource: dict[str, Any], root: str) -> str:
     return path[0] if path and path[0] in (namespace, SHARED) else ""
 
 
-def _left_behind(resource: dict[str, Any]) -> Refusal:
-    return Refusal(
-        "StorageForbidden",
+def _left_behind(resource: dict[str, Any]) -> Reason:
+    return Reason(
+        ReasonCode.STORAGE_FORBIDDEN,
         f"the search lies in {_folder(resource)}, which the operator's storage.allowed does not "
         "reach any more; ask the administrator to add its place there again: data does not move "
         "by itself",

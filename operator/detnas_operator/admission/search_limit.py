@@ -4,12 +4,11 @@ import threading
 from typing import Any
 
 from detnas.plan.stages import Phase
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.configuration.job_policy import Rules
-from detnas_operator.status.findings import Reason
 
 Object = dict[str, Any]
-AT_MAXIMUM = "TooManySearches"
 _NAMED = 5
 """Searches that a message names."""
 
@@ -72,7 +71,9 @@ def _runs(resource: Object, begun: set[str]) -> bool:
 
 def _waits(resource: Object) -> bool:
     conditions = (resource.get("status") or {}).get("conditions") or ()
-    return not has_begun(resource) and any(one["reason"] == AT_MAXIMUM for one in conditions)
+    return not has_begun(resource) and any(
+        one["reason"] == ReasonCode.TOO_MANY_SEARCHES for one in conditions
+    )
 
 
 def _uid(resource: Object) -> str:
@@ -89,7 +90,7 @@ def _full(rules: Rules, most: int, running: list[Object], before: int) -> Reason
     shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
     turn = f", after {before} that came before it" if before else ""
     return Reason(
-        AT_MAXIMUM,
+        ReasonCode.TOO_MANY_SEARCHES,
         f"{rules.path('maximum', 'searches')} lets {most} of this namespace's searches run at the "
         f"same time, which are {shown or 'about to begin'}; this one begins by itself when one of "
         f"them is over{turn}",

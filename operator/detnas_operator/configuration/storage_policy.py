@@ -1,8 +1,7 @@
 """Which places in S3 a search may use: its own below the allowed roots, and nobody else's."""
 
-from dataclasses import dataclass
-
 from detnas.errors import UserError
+from detnas.reasons import Reason, ReasonCode
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas_operator.configuration.s3_location import S3Location
 from detnas_operator.configuration.settings import StorageSettings
@@ -12,21 +11,11 @@ SEARCHES = "searches"
 SHARED = "shared"
 """Takes the namespace's place in the key of a pool that all namespaces share."""
 
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a search may not use a place.
-
-    Attributes:
-        reason: for a condition, in CamelCase.
-        message: for people: the field, its value, and what would be right.
-    """
-
-    reason: str
-    message: str
+_POOL = (ReasonCode.POOL_INVALID, ReasonCode.POOL_FORBIDDEN)
+_WARM_START = (ReasonCode.WARM_START_INVALID, ReasonCode.WARM_START_FORBIDDEN)
 
 
-def store_root(uri: str | None, settings: StorageSettings, namespace: str) -> str | Refusal:
+def store_root(uri: str | None, settings: StorageSettings, namespace: str) -> str | Reason:
     """Return the URI of the store's root for a search.
 
     Args:
@@ -37,21 +26,23 @@ def store_root(uri: str | None, settings: StorageSettings, namespace: str) -> st
     if not uri:
         if settings.default:
             return S3Location.parse(settings.default).uri
-        return Refusal(
-            "StorageMissing", f"spec.storage.uri is missing; {_name(_allowed(settings))}"
+        return Reason(
+            ReasonCode.STORAGE_MISSING, f"spec.storage.uri is missing; {_name(_allowed(settings))}"
         )
     try:
         location = S3Location.parse(uri)
     except UserError as error:
-        return Refusal("StorageInvalid", f"spec.storage.uri: {error}, {APPLIED_AGAIN}")
+        return Reason(ReasonCode.STORAGE_INVALID, f"spec.storage.uri: {error}, {APPLIED_AGAIN}")
     roots = [*settings.roots, *map(S3Location.parse, filter(None, [settings.default]))]
     if any(_may_be_root(location.below(root), namespace) for root in roots):
         return location.uri
     problem = f"spec.storage.uri: {uri!r} is not allowed in namespace {namespace}"
-    return Refusal("StorageForbidden", f"{problem}; {_name(_allowed(settings) + _own(namespace))}")
+    return Reason(
+        ReasonCode.STORAGE_FORBIDDEN, f"{problem}; {_name(_allowed(settings) + _own(namespace))}"
+    )
 
 
-def pool_key(uri: str, root: str, namespace: str, *, shared: bool) -> str | Refusal:
+def pool_key(uri: str, root: str, namespace: str, *, shared: bool) -> str | Reason:
     """Return the store's key of the pool that ``spec.teachers.pool`` names.
 
     Args:
@@ -61,10 +52,10 @@ def pool_key(uri: str, root: str, namespace: str, *, shared: bool) -> str | Refu
         shared: pools are shared between namespaces; then theirs may be named as well.
     """
     folders = [(namespace, POOLS), *([(SHARED, POOLS)] if shared else [])]
-    return _child(uri, "spec.teachers.pool", "Pool", S3Location.parse(root), folders)
+    return _child(uri, "spec.teachers.pool", _POOL, S3Location.parse(root), folders)
 
 
-def search_key(uri: str, root: str, namespace: str) -> str | Refusal:
+def search_key(uri: str, root: str, namespace: str) -> str | Reason:
     """Return the store's key of the search that ``spec.warmStart.from`` names by URI.
 
     Args:
@@ -73,7 +64,7 @@ def search_key(uri: str, root: str, namespace: str) -> str | Refusal:
         namespace: of the new search; another namespace's searches are not read.
     """
     folders = [(namespace, SEARCHES)]
-    return _child(uri, "spec.warmStart.from", "WarmStart", S3Location.parse(root), folders)
+    return _child(uri, "spec.warmStart.from", _WARM_START, S3Location.parse(root), folders)
 
 
 def pools_namespace(namespace: str, *, shared: bool) -> str:
@@ -94,16 +85,21 @@ def _may_be_root(path: tuple[str, ...] | None, namespace: str) -> bool:
 
 
 def _child(
-    uri: str, field: str, reason: str, root: S3Location, folders: list[tuple[str, str]]
-) -> str | Refusal:
+    uri: str,
+    field: str,
+    reasons: tuple[ReasonCode, ReasonCode],
+    root: S3Location,
+    folders: list[tuple[str, str]],
+) -> str | Reason:
+    invalid, forbidden = reasons
     try:
         path = S3Location.parse(uri).below(root)
     except UserError as error:
-        return Refusal(f"{reason}Invalid", f"{field}: {error}, {APPLIED_AGAIN}")
+        return Reason(invalid, f"{field}: {error}, {APPLIED_AGAIN}")
     if path is not None and len(path) == 3 and path[:2] in folders:
         return "/".join(path)
     right = " or ".join(f"{root.uri}/{'/'.join(folder)}/NAME" for folder in folders)
-    return Refusal(f"{reason}Forbidden", f"{field}: {uri!r} is not allowed here; {_name(right)}")
+    return Reason(forbidden, f"{field}: {uri!r} is not allowed here; {_name(right)}")
 
 
 def _name(right: str) -> str:

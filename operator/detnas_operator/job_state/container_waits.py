@@ -7,10 +7,11 @@ it, native sidecars. What one of them waits for is said under its name.
 from datetime import datetime, timedelta
 from typing import Any
 
+from detnas.reasons import ReasonCode
 from detnas.resource.transitions import IN_A_NEW_SEARCH, MADE_ANEW
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state import pods
-from detnas_operator.job_state.states import Waiting, WaitingReason
+from detnas_operator.job_state.states import Waiting
 
 Object = dict[str, Any]
 
@@ -75,19 +76,19 @@ def _refused(pod: Object, status: Object, now: datetime, what: str) -> Waiting |
     if reason in _IMAGE:
         whose = f"the image of its {what} {status['name']}" if added else "its image"
         message = f"{where} cannot get {whose}: {words}; {_image_advice(added)}"
-        return Waiting(WaitingReason.IMAGE_PULL, message)
+        return Waiting(ReasonCode.IMAGE_PULL, message)
     if reason not in _REFUSED:
         return None
     secret = "" if added else _missing_secret(pod, words)
     if secret:
         advice = f"create the Secret {secret} with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         message = f"{where} lacks the credentials of its namespace: {words}; {advice}"
-        return Waiting(WaitingReason.CREDENTIALS_MISSING, message)
+        return Waiting(ReasonCode.CREDENTIALS_MISSING, message)
     if reason == _TRANSIENT and not _has_waited(pod, now, _A_WHILE):
-        return Waiting(WaitingReason.STARTING, f"{where} starts: {reason}: {words}")
+        return Waiting(ReasonCode.STARTING, f"{where} starts: {reason}: {words}")
     who = f"its {what} {status['name']}" if added else "its container"
     message = f"{where} does not start {who}: {reason}: {words}{_last_end(status)}"
-    kind = WaitingReason.INIT_CONTAINER if what != "container" else WaitingReason.CONTAINER_REFUSED
+    kind = ReasonCode.INIT_CONTAINER if what != "container" else ReasonCode.CONTAINER_REFUSED
     return Waiting(kind, message)
 
 
@@ -119,7 +120,7 @@ def _unfinished(pod: Object, status: Object, now: datetime) -> Waiting | None:
         return None
     awaited = "has not started" if pods.is_sidecar(pod, status["name"]) else "has not ended"
     return Waiting(
-        WaitingReason.INIT_CONTAINER,
+        ReasonCode.INIT_CONTAINER,
         f"pod {pods.name(pod)} on node {pods.node(pod)} waits for its init container "
         f"{status['name']}, which has been running since {since:%H:%M} UTC and {awaited}; "
         "something in the cluster added it, contact whoever operates it: "

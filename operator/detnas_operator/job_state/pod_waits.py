@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from detnas.reasons import ReasonCode
 from detnas.resource.transitions import IN_A_NEW_SEARCH, MADE_ANEW
 from detnas_operator.job_state import pods
 from detnas_operator.job_state.container_waits import container_wait
 from detnas_operator.job_state.pod_events import is_pulling, latest_warning, said_of_node
-from detnas_operator.job_state.states import Waiting, WaitingReason
+from detnas_operator.job_state.states import Waiting
 
 Object = dict[str, Any]
 
@@ -66,7 +67,7 @@ def _lost(pod: Object, now: datetime) -> Waiting | None:
         return None
     node = pods.node(pod)
     return Waiting(
-        WaitingReason.NODE_LOST,
+        ReasonCode.NODE_LOST,
         f"pod {pods.name(pod)} should have stopped at {due:%H:%M:%S} UTC, but node {node} does not "
         f"say so; {_if_it_is_gone()}",
     )
@@ -86,7 +87,7 @@ def _node_not_ready(pod: Object, events: Sequence[Object]) -> Waiting | None:
         return None
     words = said_of_node(events) or "the pod's condition Ready is False, and its containers run"
     return Waiting(
-        WaitingReason.NODE_LOST,
+        ReasonCode.NODE_LOST,
         f"node {pods.node(pod)} of pod {pods.name(pod)} is not ready ({words}), so that nobody "
         f"knows whether the pod still runs; {_if_it_is_gone()}",
     )
@@ -103,23 +104,23 @@ def _stopping(pod: Object) -> Waiting:
     left = [one["name"] for one in pods.statuses(pod) if not pods.state(one, "terminated")]
     others = f" (still running: {', '.join(sorted(left))})" if left else ""
     message = f"the trainer of pod {pods.name(pod)} has ended, the pod is being stopped{others}"
-    return Waiting(WaitingReason.STOPPING, message)
+    return Waiting(ReasonCode.STOPPING, message)
 
 
 def _unscheduled(pod: Object, scheduled: Object) -> Waiting:
     words = pods.one_line(scheduled.get("message") or scheduled.get("reason"))
     if scheduled.get("reason") == "SchedulingGated":
         message = f"pod {pods.name(pod)} is held back by a scheduling gate: {words}"
-        return Waiting(WaitingReason.QUEUED, message)
+        return Waiting(ReasonCode.QUEUED, message)
     claims = pods.claims(pod)
     if any(f'persistentvolumeclaim "{claim}" not found' in words for claim in claims):
         advice = "create the claim that spec.dataset.source.persistentVolumeClaim names"
         message = f"pod {pods.name(pod)} has no data set: {words}; {advice}"
-        return Waiting(WaitingReason.DATA_MISSING, message)
+        return Waiting(ReasonCode.DATA_MISSING, message)
     about_claims = claims and any(sentence in words for sentence in _VOLUMES)
     advice = _volumes(claims) if about_claims else _room(words)
     message = f"pod {pods.name(pod)} cannot be scheduled: {words.rstrip('.')}; {advice}"
-    return Waiting(WaitingReason.UNSCHEDULABLE, message)
+    return Waiting(ReasonCode.UNSCHEDULABLE, message)
 
 
 def _volumes(claims: Sequence[str]) -> str:
@@ -146,10 +147,10 @@ def _unseen(pod: Object, now: datetime) -> Waiting:
     message = f"pod {pods.name(pod)} waits for a node"
     made = pods.moment(pod["metadata"].get("creationTimestamp"))
     if made is None or now - made <= _LONG:
-        return Waiting(WaitingReason.STARTING, message)
+        return Waiting(ReasonCode.STARTING, message)
     scheduler = pod.get("spec", {}).get("schedulerName") or "default-scheduler"
     message += f" since {made:%H:%M} UTC, and no scheduler has looked at it: is {scheduler} away?"
-    return Waiting(WaitingReason.UNSCHEDULABLE, message)
+    return Waiting(ReasonCode.UNSCHEDULABLE, message)
 
 
 def _starting(pod: Object, now: datetime, events: Sequence[Object]) -> Waiting:
@@ -160,19 +161,19 @@ def _starting(pod: Object, now: datetime, events: Sequence[Object]) -> Waiting:
     message = f"pod {pods.name(pod)} starts on node {where}"
     since = pods.moment(pod.get("status", {}).get("startTime")) or _scheduled_at(pod)
     if since is None or now - since <= _A_WHILE:
-        return Waiting(WaitingReason.STARTING, message)
+        return Waiting(ReasonCode.STARTING, message)
     if warning := latest_warning(events, now):
         said = f"{warning['reason']}: {pods.one_line(warning.get('message'))}"
         message = f"pod {pods.name(pod)} does not start on node {where}: {said}"
-        return Waiting(WaitingReason.NOT_STARTING, message)
+        return Waiting(ReasonCode.NOT_STARTING, message)
     if now - since <= (_PULLING if is_pulling(events) else _LONG):
-        return Waiting(WaitingReason.STARTING, message)
+        return Waiting(ReasonCode.STARTING, message)
     message += (
         f" since {since:%H:%M} UTC, and no event says what it waits for: it pulls its image, or "
         f"its node does not answer; look at `kubectl describe pod {pods.name(pod)}` and "
         f"`kubectl describe node {where}`"
     )
-    return Waiting(WaitingReason.NOT_STARTING, message)
+    return Waiting(ReasonCode.NOT_STARTING, message)
 
 
 def _scheduled_at(pod: Object) -> datetime | None:

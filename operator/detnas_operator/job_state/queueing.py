@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from detnas.reasons import ReasonCode
 from detnas_operator.job.labels import QUEUE
-from detnas_operator.job_state.states import Waiting, WaitingReason
+from detnas_operator.job_state.states import Waiting
 
 Object = dict[str, Any]
 
@@ -65,14 +66,14 @@ def suspended(job: Object, admission: Admission | None) -> Waiting:
     queue = _queue_label(job)
     if queue:
         message = f"{_waits(job, queue)}{_without_workload(job, admission)}"
-        return Waiting(WaitingReason.QUEUED, message)
-    return Waiting(WaitingReason.SUSPENDED, _unqueued(job, admission))
+        return Waiting(ReasonCode.QUEUED, message)
+    return Waiting(ReasonCode.SUSPENDED, _unqueued(job, admission))
 
 
 def _queued(job: Object, workload: Object) -> Waiting:
     queue = _queue_label(job) or workload["queue"]
     words = "; ".join(_words(workload)) or "Kueue has not decided on it yet"
-    return Waiting(WaitingReason.QUEUED, f"{_waits(job, queue)}: {words}")
+    return Waiting(ReasonCode.QUEUED, f"{_waits(job, queue)}: {words}")
 
 
 def _words(workload: Object) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from detnas.reasons import ReasonCode
 from detnas_operator.job_state import pods
 from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.job_failures import job_failure, latest_failure
@@ -18,7 +19,6 @@ from detnas_operator.job_state.states import (
     Succeeded,
     Terminating,
     Waiting,
-    WaitingReason,
 )
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "Succeeded",
     "Terminating",
     "Waiting",
-    "WaitingReason",
     "job_state",
 ]
 
@@ -37,7 +36,7 @@ Object = dict[str, Any]
 
 _Events = Mapping[str, Sequence[Object]]
 
-_MAY_STILL_START = (WaitingReason.STARTING, WaitingReason.NOT_STARTING, WaitingReason.STOPPING)
+_MAY_STILL_START = (ReasonCode.STARTING, ReasonCode.NOT_STARTING, ReasonCode.STOPPING)
 _SOON = timedelta(seconds=30)
 """Within this the Job controller creates the pods of a new Job."""
 
@@ -114,9 +113,9 @@ def _without_pods(job: Object, now: datetime, refused: str) -> JobState:
     if started and status.get("ready", 0) >= _parallelism(job):
         return Running(started)
     if status.get("active", 0) > 0:
-        return Waiting(WaitingReason.STARTING, f"the pods of Job {name} are starting")
+        return Waiting(ReasonCode.STARTING, f"the pods of Job {name} are starting")
     if status.get("failed", 0) > 0 and not refused:
-        return Waiting(WaitingReason.RETRYING, f"Job {name} makes another attempt shortly")
+        return Waiting(ReasonCode.RETRYING, f"Job {name} makes another attempt shortly")
     return _uncreated(job, started, now, refused)
 
 
@@ -127,7 +126,7 @@ def _incomplete(job: Object, job_pods: Sequence[Object], now: datetime, refused:
     failure, ended = last
     if refused:
         return _uncreated(job, ended, now, refused)
-    return Waiting(WaitingReason.RETRYING, f"{failure.message}; {_NEXT_ATTEMPT}")
+    return Waiting(ReasonCode.RETRYING, f"{failure.message}; {_NEXT_ATTEMPT}")
 
 
 def _uncreated(job: Object, due: datetime | None, now: datetime, refused: str) -> JobState:
@@ -138,8 +137,8 @@ def _uncreated(job: Object, due: datetime | None, now: datetime, refused: str) -
     if due is not None and now - due > _SOON:
         # A pod that somebody deleted leaves nothing behind, and counts as an attempt that failed.
         message = f"Job {name} lacks a pod, and no event says that it is refused; {_NEXT_ATTEMPT}"
-        return Waiting(WaitingReason.RETRYING, message)
-    return Waiting(WaitingReason.STARTING, f"Job {name} is about to create its pods")
+        return Waiting(ReasonCode.RETRYING, message)
+    return Waiting(ReasonCode.STARTING, f"Job {name} is about to create its pods")
 
 
 def _by_index(job_pods: Sequence[Object]) -> Sequence[Object]:

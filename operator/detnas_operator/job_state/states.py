@@ -4,40 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-
-class WaitingReason(StrEnum):
-    """Why a Job's pods do not run yet; a condition's reason (metav1.Condition)."""
-
-    QUEUED = "Queued"
-    """Kueue has not admitted it, or took it back."""
-    SUSPENDED = "Suspended"
-    """Someone suspended it, and no queue is named."""
-    QUOTA_EXCEEDED = "QuotaExceeded"
-    """Its pods are refused for a quota."""
-    PODS_REFUSED = "PodsRefused"
-    """Its pods are refused, for none of the other reasons."""
-    UNSCHEDULABLE = "Unschedulable"
-    """No node takes a pod."""
-    DATA_MISSING = "DataMissing"
-    """The data set's volume claim does not exist."""
-    CREDENTIALS_MISSING = "CredentialsMissing"
-    """The tenant's secret is missing."""
-    IMAGE_PULL = "ImagePull"
-    """The image of a container is not available."""
-    CONTAINER_REFUSED = "ContainerRefused"
-    """The node does not start a container."""
-    INIT_CONTAINER = "InitContainer"
-    """A container that must end or start before the trainer does not."""
-    NODE_LOST = "NodeLost"
-    """A pod's node does not answer, so that nobody knows whether the pod still runs."""
-    RETRYING = "Retrying"
-    """An attempt ended, or its pod was deleted, and the next has not begun."""
-    NOT_STARTING = "NotStarting"
-    """A pod has a node, and does not start: what its events say, such as of a volume."""
-    STOPPING = "Stopping"
-    """The trainer has ended, and another container of its pod is being stopped."""
-    STARTING = "Starting"
-    """Nothing is wrong: pods are being created, images pulled, volumes mounted."""
+from detnas.reasons import ReasonCode
 
 
 class FailureKind(StrEnum):
@@ -75,7 +42,7 @@ class Waiting:
         message: for people, with what to do.
     """
 
-    reason: WaitingReason
+    reason: ReasonCode
     message: str
 
 

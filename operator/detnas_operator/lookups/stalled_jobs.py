@@ -1,10 +1,9 @@
 """Jobs whose pods run and that make no progress: silence is not taken for work."""
 
+from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
 from detnas_operator.lookups.progress_reader import LONGEST_PAUSE, ProgressReading
-from detnas_operator.status.findings import Reason
 
-NO_PROGRESS = "NoProgress"
 TOLD_AFTER = 120.0
 """Seconds after its last heartbeat within which a silent trainer is reported."""
 BEATING = TOLD_AFTER - LONGEST_PAUSE
@@ -30,9 +29,9 @@ def silence(name: str, heard: ProgressReading | None, ran_since: float) -> Reaso
     quiet = heard.read - max(heard.changed, ran_since)
     stands = heard.read - max(heard.stepped, ran_since)
     if quiet >= _patience(progress):
-        return Reason(NO_PROGRESS, _is_silent(name, progress))
+        return Reason(ReasonCode.NO_PROGRESS, _is_silent(name, progress))
     if progress is not None and progress.total and stands >= STEPPING:
-        return Reason(NO_PROGRESS, _stands_still(name, progress))
+        return Reason(ReasonCode.NO_PROGRESS, _stands_still(name, progress))
     return None
 
 

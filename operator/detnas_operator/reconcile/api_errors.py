@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from detnas.reasons import Reason
 from detnas_operator.cluster import ClusterError
 from detnas_operator.reconcile.troubles import cluster_trouble
-from detnas_operator.status.findings import Reason
 
 PATIENCE = 4
 """Passes in a row in which something is left undone before anyone is told: a conflict, or an API

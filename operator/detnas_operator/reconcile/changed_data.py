@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.state import job_state
 from detnas_operator.job_state.states import Failed, FailureKind
 from detnas_operator.reconcile.search_jobs import SearchJobs
 from detnas_operator.reconcile.steps import ObservedJob
-from detnas_operator.status.findings import Reason
 
 Object = dict[str, Any]
 
@@ -40,4 +40,4 @@ def changed_data(jobs: SearchJobs, seen: Mapping[str, ObservedJob]) -> Reason | 
     job = jobs.all()[name]
     state = job_state(job, own_pods(job, jobs.pods_of(name)), datetime.now(UTC))
     said = state.message if isinstance(state, Failed) else f"job {name} saw other data"
-    return Reason("DataChanged", f"{said}; {_CONTINUE}")
+    return Reason(ReasonCode.DATA_CHANGED, f"{said}; {_CONTINUE}")

@@ -12,11 +12,11 @@ from typing import Any
 from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase
+from detnas.reasons import Reason, ReasonCode
 from detnas.records import keys
 from detnas.records.results import Outcome, Result
 from detnas.store import Store
 from detnas_operator.reconcile.memory import SearchMemory
-from detnas_operator.status.findings import Reason
 
 ACCEPT = "detnas.dev/accept-data-loss"
 """Annotation by which a person lets what is lost be done again; its value is the loss's token."""
@@ -249,7 +249,7 @@ def data_lost(
         jobs = f" (running: {named}; suspend the search to stop)"
     search = uri.rpartition("/")[2].rpartition("-")[0]
     return Reason(
-        "DataLost",
+        ReasonCode.DATA_LOST,
         # The command comes first: the status cuts messages that are long.
         "the store no longer has what the search had finished. Restore it from a backup or the "
         "bucket's versions, and the search goes on; or accept that it is done again: kubectl "

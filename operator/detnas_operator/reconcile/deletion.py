@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from detnas.reasons import Reason, ReasonCode
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
 from detnas_operator.job_state import pods
 from detnas_operator.reconcile.search_jobs import SearchJobs
-from detnas_operator.status.findings import Reason
 from detnas_operator.tenant_store.confined_store import ConfinedStore
 from detnas_operator.tenant_store.time_limit import LONGEST_PASS, seconds_left
 
@@ -48,7 +48,7 @@ def holds_up(alive: Sequence[Object], deleted: datetime, now: datetime) -> Reaso
     name, node = pods.name(late[0]), pods.node(late[0])
     others = f", like {len(late) - 1} more," if late[1:] else ""
     return Reason(
-        "PodsStopping",
+        ReasonCode.PODS_STOPPING,
         f"the search is deleted, and its data goes once its pods have stopped, but pod {name} on "
         f"node {node or '(none)'}{others} has not since {_due(late[0], deleted):%H:%M:%S} UTC; if "
         f"the node is truly gone, delete it, or `kubectl delete pod {name} --force`: a pod that "

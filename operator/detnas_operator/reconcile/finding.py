@@ -8,9 +8,10 @@ from typing import Any
 from detnas.lifecycle.status import search_status
 from detnas.plan.stages import DueJob, Plan
 from detnas.plan.unused_gpus import unused_gpus
+from detnas.reasons import Reason, ReasonCode
 from detnas.records.results import Outcome, PoolPhaseResult
 from detnas_operator.job_state.observed_pods import ObservedPods
-from detnas_operator.job_state.state import JobState, Running, Waiting, WaitingReason
+from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
 from detnas_operator.lookups.stalled_jobs import silence
@@ -21,7 +22,7 @@ from detnas_operator.reconcile.memory import SearchMemory, parse_time, seconds_s
 from detnas_operator.reconcile.observing import Naming
 from detnas_operator.reconcile.restraint import Block
 from detnas_operator.reconcile.search_jobs import SearchJobs, has_ended, purpose
-from detnas_operator.status.findings import ActiveJob, PassResult, Reason
+from detnas_operator.status.findings import ActiveJob, PassResult
 
 Object = dict[str, Any]
 
@@ -160,7 +161,7 @@ def _trained(phases: Iterable[PoolPhaseResult]) -> int:
 
 def _has_begun(state: JobState) -> bool:
     """An attempt that ended at once is seldom seen to run; its successor waits for long."""
-    retrying = isinstance(state, Waiting) and state.reason is WaitingReason.RETRYING
+    retrying = isinstance(state, Waiting) and state.reason is ReasonCode.RETRYING
     return retrying or isinstance(state, Running)
 
 

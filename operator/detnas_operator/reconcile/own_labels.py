@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster import NotFound, Refused
 from detnas_operator.job.labels import own_labels
 from detnas_operator.reconcile.api_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import SearchJobs, purpose
-from detnas_operator.status.findings import Reason
 
 log = logging.getLogger(__name__)
 Object = dict[str, Any]
@@ -80,7 +80,7 @@ def changed_labels(job: Object, search: str) -> dict[str, str]:
 
 def _not_kept(job: str, labels: list[str]) -> Reason:
     return Reason(
-        "LabelsChanged",
+        ReasonCode.LABELS_CHANGED,
         f"label {', '.join(labels)} of job {job} was changed, and what the operator puts back "
         "does not stay; the search continues, but whoever selects Jobs by it misses this one; "
         "exempt the Job from the policy or controller that changes it",

@@ -11,6 +11,7 @@ from typing import Any
 from detnas.errors import UserError
 from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.pools.lease import PoolLease
+from detnas.reasons import Reason, ReasonCode
 from detnas.store.errors import StoreError, StoreUnavailable
 from detnas_operator.admission.admission import Admitted, admit
 from detnas_operator.admission.adoption import is_anothers
@@ -41,7 +42,7 @@ from detnas_operator.reconcile.search_jobs import SearchJobs
 from detnas_operator.reconcile.search_pass import SearchPass
 from detnas_operator.reconcile.stopping import Stopping
 from detnas_operator.reconcile.troubles import store_trouble, trace_id, unexpected
-from detnas_operator.status.findings import PassResult, Reason
+from detnas_operator.status.findings import PassResult
 from detnas_operator.status.obstacles import suspended_since, was_suspended
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
@@ -210,7 +211,7 @@ class Reconciler:
             self._count_failure(key, lasts=True)
         except UserError as error:
             log.exception("the search can not go on")
-            findings = self._in_trouble(key, resource, Reason("SearchFailed", str(error)))
+            findings = self._in_trouble(key, resource, Reason(ReasonCode.SEARCH_FAILED, str(error)))
             self._count_failure(key, lasts=True)
         except Exception as error:
             # What lies in the store is written by others: nothing there may go unsaid, or end

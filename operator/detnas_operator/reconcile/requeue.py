@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from detnas_operator.admission.search_limit import AT_MAXIMUM
-from detnas_operator.job_state.state import JobState, Running, Waiting, WaitingReason
+from detnas.reasons import ReasonCode
+from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
 from detnas_operator.status.findings import ActiveJob, PassResult
 from detnas_operator.status.obstacles import PATIENCE_SECONDS
@@ -45,7 +45,7 @@ def requeue(
     if failures:
         pause = TROUBLE_SECONDS * 2.0 ** min(failures - 1, 9)
         return Requeue(min(LONGEST_TROUBLE_SECONDS, pause))
-    if findings.refused is not None and findings.refused.reason == AT_MAXIMUM:
+    if findings.refused is not None and findings.refused.reason is ReasonCode.TOO_MANY_SEARCHES:
         return Requeue(WAITING_SECONDS)  # what another search does wakes nobody but itself
     if findings.troubles:
         return Requeue(TROUBLE_SECONDS, urgent=holds_pool)
@@ -79,7 +79,7 @@ def _is_left_alone(job: ActiveJob, now: datetime) -> bool:
 
 
 def _is_stopping(state: JobState) -> bool:
-    return isinstance(state, Waiting) and state.reason is WaitingReason.STOPPING
+    return isinstance(state, Waiting) and state.reason is ReasonCode.STOPPING
 
 
 def _waiting_pause(findings: PassResult, now: datetime) -> float:

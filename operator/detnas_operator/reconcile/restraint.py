@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from detnas.ledger.summary import Summary
+from detnas.reasons import Reason, ReasonCode
 from detnas.spec.manifest import SearchSpec
-from detnas_operator.status.findings import Reason
 
 _HOUR = 3600
 
@@ -57,7 +57,7 @@ def restraint(
         if spec.limits.gpu_hours is None:
             remedy = "the administrator sets it for searches without spec.limits.gpuHours"
         message = f"the budget of {budget} GPU hours is used up; {remedy}"
-        return Block(halted=Reason("BudgetUsedUp", message), ends_running=True)
+        return Block(halted=Reason(ReasonCode.BUDGET_USED_UP, message), ends_running=True)
     if barred is not None:
         return Block(halted=barred)
     in_a_row = summary.failures_in_a_row(forgiven)
@@ -70,7 +70,7 @@ def _failing(summary: Summary, in_a_row: int) -> Reason:
     last = summary.failures[-1]
     said = last.message.splitlines()[0] if last.message else "no message"
     return Reason(
-        "FailuresInARow",
+        ReasonCode.FAILURES_IN_A_ROW,
         f"{in_a_row} trials in a row failed, the last one, trial {last.index}, as {last.outcome}: "
         f"{said}; mend the cause, then suspend and resume the search, or raise "
         "spec.limits.consecutiveFailures",

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from detnas.plan.stages import DueJob, Verb
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster import (
     AlreadyExists,
     ClusterError,
@@ -32,7 +33,6 @@ from detnas_operator.job_state.pods import name as name_of
 from detnas_operator.job_state.pods import uid
 from detnas_operator.job_state.quota import Exceeded, quota_advice, quota_refusal
 from detnas_operator.lookups.pod_lookup import JOBS_A_LIST, MOST_BYTES, MOST_PODS
-from detnas_operator.status.findings import Reason
 from detnas_operator.telemetry.logs import about
 
 Object = dict[str, Any]
@@ -222,15 +222,17 @@ class SearchJobs:
     def _existing(self, kind: str, name: str) -> Reason | None:
         found = self.client.get(kind, self.key.namespace, name)
         if found is None:
-            return Reason("NameTaken", f"{kind} {name} is being replaced; trying again")
+            return Reason(ReasonCode.NAME_TAKEN, f"{kind} {name} is being replaced; trying again")
         if "deletionTimestamp" in found["metadata"]:
-            return Reason("NameTaken", f"{kind} {name} is being deleted; {waits_for(found)}")
+            return Reason(
+                ReasonCode.NAME_TAKEN, f"{kind} {name} is being deleted; {waits_for(found)}"
+            )
         owner = owner_uid(found)
         if not owner:
             return self._orphaned(kind, name)
         if owner != self.uid:
             return Reason(
-                "NameTaken",
+                ReasonCode.NAME_TAKEN,
                 f"{kind} {name} belongs to another object, most likely an earlier search of this "
                 "name that is being deleted; waiting until it is gone",
             )
@@ -248,7 +250,7 @@ class SearchJobs:
         said = ", ".join(found) + (f" and {more} more" if more else "")
         command = f"kubectl delete {kind} --namespace {self.key.namespace} {' '.join(found)}"
         return Reason(
-            "NameTaken",
+            ReasonCode.NAME_TAKEN,
             f"{kind} {said}: this search needs these names, and no search owns the objects, most "
             "likely because one was deleted with --cascade=orphan; nothing deletes them "
             f"automatically: {command}",
@@ -258,11 +260,12 @@ class SearchJobs:
         """Say why the API server refuses an object; where a quota counts Jobs, make room."""
         what, quota = f"{body['kind']} {body['metadata']['name']}", quota_refusal(str(error))
         if quota is None:
-            return Reason("AdmissionRefused", f"the API server refuses {what}: {error}")
+            return Reason(ReasonCode.ADMISSION_REFUSED, f"the API server refuses {what}: {error}")
         advice = quota_advice(quota)
         if isinstance(quota, Exceeded) and quota.counts_jobs and (made := self._make_room()):
             advice = f"Job {made} of this search, which had ended, was deleted to make room"
-        reason = "QuotaExceeded" if isinstance(quota, Exceeded) else "AdmissionRefused"
+        exceeded = isinstance(quota, Exceeded)
+        reason = ReasonCode.QUOTA_EXCEEDED if exceeded else ReasonCode.ADMISSION_REFUSED
         return Reason(reason, f"the API server refuses {what}: {error}; {advice}")
 
     def _make_room(self) -> str:

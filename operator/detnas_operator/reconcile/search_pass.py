@@ -12,6 +12,7 @@ from detnas.lifecycle.pools.lease import PoolLease
 from detnas.lifecycle.pools.retry import retry_failed_pool
 from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.stages import DueJob, Plan, Verb, plan
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
@@ -46,7 +47,7 @@ from detnas_operator.reconcile.search_jobs import (
 )
 from detnas_operator.reconcile.settling import FailureRecorder
 from detnas_operator.reconcile.steps import OVER, Steps, steps
-from detnas_operator.status.findings import PassResult, Reason
+from detnas_operator.status.findings import PassResult
 from detnas_operator.telemetry.logs import about
 
 log = logging.getLogger(__name__)
@@ -274,7 +275,7 @@ class SearchPass:
         for name in names:
             if job := self.jobs.all().get(name):
                 said = f"job {name} is being deleted; {waits_for(job)}"
-                self._troubles.append(Reason("NameTaken", said))
+                self._troubles.append(Reason(ReasonCode.NAME_TAKEN, said))
 
     def _start(self, due: DueJob) -> None:
         """Create a due job's Job, its request first, so that a crash in between loses nothing."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.cache import SearchKey
 from detnas_operator.job_state import pods
 from detnas_operator.reconcile.search_jobs import (
@@ -13,7 +14,6 @@ from detnas_operator.reconcile.search_jobs import (
     has_ended,
     waits_for,
 )
-from detnas_operator.status.findings import Reason
 
 Object = dict[str, Any]
 
@@ -78,7 +78,7 @@ def not_stopped(
         why = f"pod {name}: {waits_for(pod)}"
     else:
         why = f"if the node is truly gone, delete it, or `kubectl delete pod {name} --force`"
-    return Reason("PodsStopping", f"{said} has not stopped; {why}")
+    return Reason(ReasonCode.PODS_STOPPING, f"{said} has not stopped; {why}")
 
 
 def _due(pod: Object, since: datetime) -> datetime:

@@ -5,9 +5,10 @@ from typing import Any
 
 from detnas.lifecycle.status import SearchStatus, job_name
 from detnas.plan.stages import DueJob, Verb
+from detnas.reasons import ReasonCode
 from detnas.records.progress import Progress
 from detnas.resource.status import ActiveJob
-from detnas_operator.job_state.states import Failed, Running, Succeeded, Waiting, WaitingReason
+from detnas_operator.job_state.states import Failed, Running, Succeeded, Waiting
 from detnas_operator.status.findings import ActiveJob as FoundJob
 from detnas_operator.status.findings import PassResult
 
@@ -73,9 +74,9 @@ def whole_seconds(seconds: float | None) -> int | None:
 
 def _standing(job: FoundJob) -> str:
     match job.state:
-        case Waiting(WaitingReason.STARTING) | Running():
+        case Waiting(ReasonCode.STARTING) | Running():
             return "starting"
-        case Waiting(WaitingReason.STOPPING):
+        case Waiting(ReasonCode.STOPPING):
             return "stopping"
         case Waiting(reason):
             return f"{_WAITING}{reason}"

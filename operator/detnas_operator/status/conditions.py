@@ -8,9 +8,10 @@ from typing import Any
 
 from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import Phase, Verb
+from detnas.reasons import Reason, ReasonCode
 from detnas.resource.cut import cut
 from detnas_operator.status.figures import detector_figures, gain
-from detnas_operator.status.findings import PassResult, Reason
+from detnas_operator.status.findings import PassResult
 from detnas_operator.status.obstacles import (
     SUSPENDED,
     held_up,
@@ -21,22 +22,13 @@ from detnas_operator.status.obstacles import (
 
 Condition = Mapping[str, Any]
 
-WITH_WARNINGS = "AcceptedWithWarnings"
-"""The manifest does not fit the data, or reserves GPUs for nothing; the search continues."""
-
 _LONGEST = 1000
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 _AFTER_TEACHERS = frozenset({Phase.SEARCHING, Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
 _BEFORE_TRIALS = frozenset({Phase.PREPARING, Phase.TRAINING})
 _ENDING = frozenset({Phase.FINETUNING, Phase.EXPORTING})
-_NOW_DONE = {
-    Phase.PREPARING: "the data set is being checked",
-    Phase.TRAINING: "the base and the teachers are being trained",
-    Phase.FINETUNING: "the best student is being trained on",
-    Phase.EXPORTING: "the student to take away is being written",
-}
-_NOT_ACCEPTED = Reason("NotAccepted", "the search is not accepted")
-_NOTHING_RUNS = Reason("NotAccepted", "the search is not accepted: no job of it runs")
+_NOT_ACCEPTED = Reason.static(ReasonCode.NOT_ACCEPTED)
+_NOTHING_RUNS = Reason(ReasonCode.NOT_ACCEPTED, f"{_NOT_ACCEPTED.message}: no job of it runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +68,8 @@ def conditions(
 
 
 def progress_reason(search: SearchStatus) -> Reason:
-    """Say what a search is at that nothing holds up."""
-    return Reason(str(search.phase), _NOW_DONE.get(search.phase) or _trials_done(search))
+    """Say what a search is at that nothing blocks."""
+    return _counted(ReasonCode(search.phase), search)
 
 
 def _condition(
@@ -106,13 +98,13 @@ def _accepted(findings: PassResult, before: Condition) -> _Claim:
     folder = search.folder if search else findings.folder
     if not folder:
         return _unread(findings)
-    if search is None and before.get("reason") == WITH_WARNINGS:
-        return _Claim(True, Reason(WITH_WARNINGS, before["message"]))
+    if search is None and before.get("reason") == ReasonCode.ACCEPTED_WITH_WARNINGS:
+        return _Claim(True, Reason(ReasonCode.ACCEPTED_WITH_WARNINGS, before["message"]))
     kept = f"all that is found is kept in {folder}"
     warnings = (*_warnings(findings), *(search.warnings if search else ()))
     if not warnings:
-        return _Claim(True, Reason("Accepted", kept))
-    return _Claim(True, Reason(WITH_WARNINGS, "; ".join([kept, *warnings])))
+        return _Claim(True, Reason(ReasonCode.ACCEPTED, kept))
+    return _Claim(True, Reason(ReasonCode.ACCEPTED_WITH_WARNINGS, "; ".join([kept, *warnings])))
 
 
 def _warnings(findings: PassResult) -> tuple[str, ...]:
@@ -129,14 +121,14 @@ def _teachers_ready(findings: PassResult, now: datetime) -> _Claim:
     done, phases = findings.pool_phases
     if search.phase in _AFTER_TEACHERS or 0 < phases == done:
         where = f"the teacher pool is trained: {findings.pool}" if findings.pool else "all trained"
-        return _Claim(True, Reason("Trained", where))
+        return _Claim(True, Reason(ReasonCode.TRAINED, where))
     verbs = (Verb.PREPARE,) if search.phase is Phase.PREPARING else (Verb.POOL,)
     obstacle = _obstacle(findings, now, verbs)
     if obstacle is not None:
         return _Claim(False, obstacle)
     if search.phase is Phase.PREPARING:
-        return _Claim(False, Reason("WaitingForData", "the data set is checked first"))
-    return _Claim(False, Reason("Training", f"{done} of {phases} phases are trained"))
+        return _Claim(False, Reason.static(ReasonCode.WAITING_FOR_DATA))
+    return _Claim(False, Reason.static(ReasonCode.TRAINING, done=done, phases=phases))
 
 
 def _searching(findings: PassResult, now: datetime, before: Condition) -> _Claim:
@@ -145,15 +137,14 @@ def _searching(findings: PassResult, now: datetime, before: Condition) -> _Claim
         stopped = standstill(findings) if before.get("status") == "True" else None
         return _unread(findings) if stopped is None else _Claim(False, stopped)
     if search.phase in _BEFORE_TRIALS:
-        return _Claim(
-            False, Reason("NotStarted", "trials begin once the base and the teachers are trained")
-        )
+        return _Claim(False, Reason.static(ReasonCode.NOT_STARTED))
     if search.phase in _ENDING or search.phase is Phase.SUCCEEDED:
-        return _Claim(False, Reason("Finished", search.ended_because or _trials_done(search)))
+        trials_done = _counted(ReasonCode.SEARCHING, search).message
+        return _Claim(False, Reason(ReasonCode.FINISHED, search.ended_because or trials_done))
     obstacle = _obstacle(findings, now, (Verb.EVALUATE,))
     if obstacle is not None:
         return _Claim(False, obstacle)
-    return _Claim(True, Reason("TrialsRunning", _trials_done(search)))
+    return _Claim(True, _counted(ReasonCode.TRIALS_RUNNING, search))
 
 
 def _suspended(findings: PassResult, before: Condition) -> _Claim:
@@ -165,13 +156,13 @@ def _suspended(findings: PassResult, before: Condition) -> _Claim:
         return _unread(findings)  # whether it was resumed is only seen to with the store
     if findings.halted is not None and standstill(findings) is findings.halted:
         return _Claim(True, findings.halted)
-    return _Claim(False, Reason("NotSuspended", "jobs run as they become due"))
+    return _Claim(False, Reason.static(ReasonCode.NOT_SUSPENDED))
 
 
 def _degraded(findings: PassResult, now: datetime) -> _Claim:
-    found = tuple(hindrances(findings, now))
+    found = hindrances(findings, now)
     if not found:
-        return _Claim(False, Reason("NothingWrong", "nothing needs anybody's attention"))
+        return _Claim(False, Reason.static(ReasonCode.NOTHING_WRONG))
     messages = dict.fromkeys(one.message for one in found)
     return _Claim(True, Reason(found[0].reason, "; ".join(messages)))
 
@@ -182,7 +173,8 @@ def _succeeded(findings: PassResult, now: datetime, before: Condition) -> _Claim
     if search is None and (findings.refused is None or ended):
         return _unread(findings)
     if search is not None and search.phase is Phase.SUCCEEDED:
-        reason = "NoImprovement" if search.improved is False else "Exported"
+        unimproved = search.improved is False
+        reason = ReasonCode.NO_IMPROVEMENT if unimproved else ReasonCode.EXPORTED
         return _Claim(True, Reason(reason, _taken_away(search)))
     obstacle = _obstacle(findings, now, tuple(Verb))
     if obstacle is not None or search is None:
@@ -201,8 +193,8 @@ def _unread(findings: PassResult) -> _Claim:
     return _Claim(None, _NOT_ACCEPTED)
 
 
-def _trials_done(search: SearchStatus) -> str:
-    return f"{search.finished} of {search.trials} trials have finished"
+def _counted(code: ReasonCode, search: SearchStatus) -> Reason:
+    return Reason.static(code, finished=search.finished, trials=search.trials)
 
 
 def _taken_away(search: SearchStatus) -> str:

@@ -8,10 +8,10 @@ from itertools import chain
 from typing import Any, Literal
 
 from detnas.plan.stages import Phase
+from detnas.reasons import ReasonCode
 from detnas.report.wording import spaced
 from detnas.resource.cut import cut
 from detnas.spec.manifest import API_VERSION, KIND
-from detnas_operator.status.conditions import WITH_WARNINGS
 from detnas_operator.status.figures import gain
 
 Status = Mapping[str, Any]
@@ -29,7 +29,6 @@ _PHASES: dict[str, str] = {
     Phase.FINETUNING: "trains the best student on",
     Phase.EXPORTING: "writes the student to take away",
 }
-_TRIAL_FAILED = "TrialFailed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +37,13 @@ class Event:
 
     Attributes:
         type: Normal, or Warning where somebody should look.
-        reason: in CamelCase.
+        reason: for programs.
         message: for people, one line.
         trial: the number of the trial that it is about; none where it is about the search.
     """
 
     type: Literal["Normal", "Warning"]
-    reason: str
+    reason: ReasonCode
     message: str
     trial: int | None = None
 
@@ -54,7 +53,7 @@ def events(before: Status, after: Status) -> tuple[Event, ...]:
     happened = chain.from_iterable(look(before, after) for look in _LOOKS)
     told: dict[tuple[str, str], Event] = {}
     for event in happened:  # what several conditions say is said once
-        which = event.message if event.reason == _TRIAL_FAILED else ""
+        which = event.message if event.reason == ReasonCode.TRIAL_FAILED else ""
         told.setdefault((event.reason, which), event)
     return tuple(told.values())
 
@@ -108,35 +107,37 @@ def _reference(metadata: Status) -> dict[str, str]:
 def _accepted(before: Status, after: Status) -> Iterator[Event]:
     then, now = _conditions("Accepted", before, after)
     if now["status"] == "True" and then["status"] != "True":
-        yield _event("Normal", "Accepted", now["message"])
+        yield _event("Normal", ReasonCode.ACCEPTED, now["message"])
     if now["status"] == "False" and _says(now) != _says(then):
-        yield _event("Warning", now["reason"], now["message"])
-    if now["reason"] == WITH_WARNINGS != then["reason"]:
-        yield _event("Warning", "DoesNotFitData", now["message"])
+        yield _event("Warning", ReasonCode(now["reason"]), now["message"])
+    if now["reason"] == ReasonCode.ACCEPTED_WITH_WARNINGS != then["reason"]:
+        yield _event("Warning", ReasonCode.DOES_NOT_FIT_DATA, now["message"])
 
 
 def _resumed(before: Status, after: Status) -> Iterator[Event]:
     then, now = _conditions("Suspended", before, after)
     if then["status"] == "True" and now["status"] == "False":
-        yield _event("Normal", "Resumed", f"goes on: {after.get('phase', '')}")
+        yield _event("Normal", ReasonCode.RESUMED, f"goes on: {after.get('phase', '')}")
 
 
 def _phase(before: Status, after: Status) -> Iterator[Event]:
     then, now = before.get("phase"), after.get("phase", "")
     # What a search was at before it was suspended it goes on with, which Resumed says.
     if now != then and now in _PHASES and then != "Suspended":
-        yield _event("Normal", now, _PHASES[now])
+        yield _event("Normal", ReasonCode(now), _PHASES[now])
 
 
 def _teachers(before: Status, after: Status) -> Iterator[Event]:
     then, now = _conditions("TeachersReady", before, after)
-    waited, waits = (one["reason"] == "WaitingForPool" for one in (then, now))
+    waited, waits = (one["reason"] == ReasonCode.WAITING_FOR_POOL for one in (then, now))
     if now["status"] == "True" and then["status"] != "True":
-        yield _event("Normal", "TeachersReady", now["message"])
+        yield _event("Normal", ReasonCode.TEACHERS_READY, now["message"])
     elif waits and not waited:
-        yield _event("Normal", now["reason"], now["message"])
-    elif waited and now["reason"] == "Training":
-        yield _event("Normal", "PoolTakenOver", f"trains the pool itself: {now['message']}")
+        yield _event("Normal", ReasonCode(now["reason"]), now["message"])
+    elif waited and now["reason"] == ReasonCode.TRAINING:
+        yield _event(
+            "Normal", ReasonCode.POOL_TAKEN_OVER, f"trains the pool itself: {now['message']}"
+        )
 
 
 def _failed_trials(before: Status, after: Status) -> Iterator[Event]:
@@ -146,7 +147,7 @@ def _failed_trials(before: Status, after: Status) -> Iterator[Event]:
             how = spaced(failure["outcome"])
             why = failure.get("message", "")
             said = f"trial {failure['trial']}: {how}" + (f": {why}" if why else "")
-            yield _event("Warning", _TRIAL_FAILED, said, failure["trial"])
+            yield _event("Warning", ReasonCode.TRIAL_FAILED, said, failure["trial"])
 
 
 def _new_best(before: Status, after: Status) -> Iterator[Event]:
@@ -155,31 +156,32 @@ def _new_best(before: Status, after: Status) -> Iterator[Event]:
         return
     where = f" at {best['resolution']}" if "resolution" in best else ""
     said = f"trial {best.get('trial')}: {gain(best, after.get('base', {}))}{where}"
-    yield _event("Normal", "NewBest", said, best.get("trial"))
+    yield _event("Normal", ReasonCode.NEW_BEST, said, best.get("trial"))
 
 
 def _stopped(before: Status, after: Status) -> Iterator[Event]:
     then, now = _conditions("Suspended", before, after)
     if now["status"] == "True" and _is_new(then, now):
-        by_user = now["reason"] == "SuspendedByUser"
+        by_user = now["reason"] == ReasonCode.SUSPENDED_BY_USER
         kind: Literal["Normal", "Warning"] = "Normal" if by_user else "Warning"
-        yield _event(kind, "Suspended" if by_user else now["reason"], now["message"])
+        reason = ReasonCode.SUSPENDED if by_user else ReasonCode(now["reason"])
+        yield _event(kind, reason, now["message"])
 
 
 def _degraded(before: Status, after: Status) -> Iterator[Event]:
     then, now = _conditions("Degraded", before, after)
     if now["status"] == "True" and _is_new(then, now):
-        yield _event("Warning", now["reason"], now["message"])
+        yield _event("Warning", ReasonCode(now["reason"]), now["message"])
     told = {_condition(name, before)["reason"] for name in ("Accepted", "Suspended")}
     if now["status"] == "False" and then["status"] == "True" and then["reason"] not in told:
-        yield _event("Normal", "Recovered", f"no longer so: {then['reason']}")
+        yield _event("Normal", ReasonCode.RECOVERED, f"no longer so: {then['reason']}")
 
 
 def _loss(before: Status, after: Status) -> Iterator[Event]:
     accepted = after.get("acceptedDataLoss", "")
     if accepted != before.get("acceptedDataLoss", ""):
         said = f"the loss of data {accepted} is accepted: what is lost is done again"
-        yield _event("Warning", "DataLossAccepted", said)
+        yield _event("Warning", ReasonCode.DATA_LOSS_ACCEPTED, said)
 
 
 def _ended(before: Status, after: Status) -> Iterator[Event]:
@@ -187,13 +189,16 @@ def _ended(before: Status, after: Status) -> Iterator[Event]:
     if after.get("phase") == before.get("phase"):
         return
     if after.get("phase") == Phase.SUCCEEDED:
-        yield _event("Normal", "Succeeded", now["message"])
+        yield _event("Normal", ReasonCode.SUCCEEDED, now["message"])
     if after.get("phase") == Phase.FAILED:
-        yield _event("Warning", "Failed", now["message"])
+        yield _event("Warning", ReasonCode.FAILED, now["message"])
 
 
 def _event(
-    kind: Literal["Normal", "Warning"], reason: str, message: str, trial: int | None = None
+    kind: Literal["Normal", "Warning"],
+    reason: ReasonCode,
+    message: str,
+    trial: int | None = None,
 ) -> Event:
     return Event(kind, reason, cut(message, _LONGEST), trial)
 

@@ -6,20 +6,8 @@ from datetime import datetime
 
 from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import DueJob
+from detnas.reasons import Reason
 from detnas_operator.job_state.state import JobState
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why something is as it is.
-
-    Attributes:
-        reason: in CamelCase, for programs (metav1.Condition).
-        message: for people, with what to do.
-    """
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)

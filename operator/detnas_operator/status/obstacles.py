@@ -1,57 +1,36 @@
 """Why nothing happens, or less than should: in words that stay the same while nothing changes."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.reasons import Category, Reason, ReasonCode
 from detnas.resource.cut import cut
 from detnas.resource.transitions import APPLIED_AGAIN
-from detnas_operator.job_state.states import Running, Waiting, WaitingReason
-from detnas_operator.status.findings import ActiveJob, PassResult, Reason
+from detnas_operator.job_state.states import Running, Waiting
+from detnas_operator.status.findings import ActiveJob, PassResult
 
 PATIENCE_SECONDS = 30.0
 """A job may wait this long for a place that another has just left before anyone is told."""
 
-SUSPENDED = Reason(
-    "SuspendedByUser",
-    "spec.suspend is true: no job is started, and those that ran are stopped with a checkpoint; "
-    "set it to false, and each continues from there",
-)
-
+SUSPENDED = Reason.static(ReasonCode.SUSPENDED_BY_USER)
 _TRY_AGAIN = "once the cause is mended, set spec.suspend to true and then to false to try again"
 _IF_FIXED = f"a mistake in spec is corrected {APPLIED_AGAIN}"
 _LONGEST_PROBLEM = 800
 """Bytes: what to do must still fit into the message."""
 
-_NOTHING_WRONG = frozenset({WaitingReason.STARTING, WaitingReason.STOPPING})
 _MAY_PASS = frozenset(
     {
-        WaitingReason.QUEUED,
-        WaitingReason.QUOTA_EXCEEDED,
-        WaitingReason.UNSCHEDULABLE,
-        WaitingReason.RETRYING,
+        ReasonCode.QUEUED,
+        ReasonCode.QUOTA_EXCEEDED,
+        ReasonCode.UNSCHEDULABLE,
+        ReasonCode.RETRYING,
     }
 )
-_HARMLESS = frozenset({WaitingReason.QUEUED, WaitingReason.RETRYING})
 _VERBS = tuple(Verb)
-_REASONS = tuple(WaitingReason)
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Jobs that wait for the same reason.
-
-    Attributes:
-        why: in one sentence for all of them.
-        harmless: nobody needs to do anything.
-    """
-
-    why: Reason
-    harmless: bool
 
 
 def standstill(findings: PassResult) -> Reason | None:
@@ -70,44 +49,44 @@ def standstill(findings: PassResult) -> Reason | None:
 
 def _failed(search: SearchStatus) -> Reason:
     if search.ended_because and search.best is None:  # no trial succeeded: it says what to do
-        return Reason("Failed", search.problem)
+        return Reason(ReasonCode.FAILED, search.problem)
     problem = cut(search.problem, _LONGEST_PROBLEM)
     is_told = "in a new search (" in problem
-    return Reason("Failed", "; ".join((problem, *([] if is_told else [_IF_FIXED]), _TRY_AGAIN)))
+    return Reason(
+        ReasonCode.FAILED, "; ".join((problem, *([] if is_told else [_IF_FIXED]), _TRY_AGAIN))
+    )
 
 
 def _untuned(problem: str) -> Reason:
     why = cut(problem, _LONGEST_PROBLEM)
     said = "the fine-tuning failed, and the best trial's student is taken as it was"
-    return Reason("FineTuningFailed", f"{said}: {why}; {_TRY_AGAIN}")
+    return Reason(ReasonCode.FINE_TUNING_FAILED, f"{said}: {why}; {_TRY_AGAIN}")
 
 
 def waits(
     findings: PassResult, now: datetime, verbs: Collection[Verb] = _VERBS
-) -> tuple[Wait, ...]:
-    """Return what jobs with these verbs wait for, a sentence for each reason, the worst last.
+) -> tuple[Reason, ...]:
+    """Return what jobs with these verbs wait for, one sentence per reason.
 
     A job that starts is no wait; one that may find a place in a moment becomes one only after
     `PATIENCE_SECONDS`.
     """
-    by_reason: dict[WaitingReason, list[tuple[str, str]]] = {}
+    by_reason: dict[ReasonCode, list[tuple[str, str]]] = {}
     for due in sorted(findings.jobs, key=_in_order):
         job = findings.jobs[due]
         state = job.state
         if due.verb not in verbs or not isinstance(state, Waiting):
             continue
-        if state.reason not in _NOTHING_WRONG and _patience_left(job, now) <= 0:
+        starts = state.reason.category is Category.INTERNAL
+        if not starts and _patience_left(job, now) <= 0:
             message = _without_pod_names(state.message, job.name)
             by_reason.setdefault(state.reason, []).append((job.name, message))
-    return tuple(
-        Wait(_sentence(reason, by_reason[reason]), reason in _HARMLESS)
-        for reason in sorted(by_reason, key=_worst_first)
-    )
+    return tuple(_sentence(reason, jobs) for reason, jobs in by_reason.items())
 
 
 def troubles(findings: PassResult) -> tuple[Reason, ...]:
     """Return what kept the pass from going on, a sentence for each reason, in the order found."""
-    by_reason: dict[str, list[str]] = {}
+    by_reason: dict[ReasonCode, list[str]] = {}
     for trouble in findings.troubles:
         by_reason.setdefault(trouble.reason, []).append(trouble.message)
     return tuple(
@@ -121,29 +100,25 @@ def held_up(findings: PassResult, now: datetime, verbs: Collection[Verb] = _VERB
     running = (job for due, job in findings.jobs.items() if due.verb in verbs)
     if any(isinstance(job.state, Running) for job in running):
         return None
-    found = (*troubles(findings), *(wait.why for wait in waits(findings, now, verbs)))
+    found = (*troubles(findings), *waits(findings, now, verbs))
     if found:
-        return found[0]
+        return max(found, key=_severity)
     training = findings.search is not None and findings.search.phase is Phase.TRAINING
     if findings.pool_holder and Verb.POOL in verbs and training:
-        return Reason(
-            "WaitingForPool",
-            f"{findings.pool_holder} trains this pool; it is used as soon as it is trained, and "
-            "training goes on here if the other stops",
-        )
+        return Reason.static(ReasonCode.WAITING_FOR_POOL, holder=findings.pool_holder)
     return None
 
 
-def hindrances(findings: PassResult, now: datetime) -> Iterator[Reason]:
-    """Yield all that somebody should look at, the most important first."""
+def hindrances(findings: PassResult, now: datetime) -> list[Reason]:
+    """Return all that needs somebody's attention, the most severe first."""
     stopped = standstill(findings)
-    if stopped is not None and stopped is not SUSPENDED:
-        yield stopped
-    yield from troubles(findings)
+    found = list(troubles(findings))
     if stopped is None:
-        yield from (wait.why for wait in waits(findings, now) if not wait.harmless)
+        found += (wait for wait in waits(findings, now) if wait.reason.needs_attention)
     if findings.search is not None and findings.search.finetune_problem:
-        yield _untuned(findings.search.finetune_problem)
+        found.append(_untuned(findings.search.finetune_problem))
+    found.sort(key=_severity, reverse=True)
+    return found if stopped is None or stopped is SUSPENDED else [stopped, *found]
 
 
 def _patience_left(job: ActiveJob, now: datetime) -> float:
@@ -154,10 +129,10 @@ def _patience_left(job: ActiveJob, now: datetime) -> float:
     return PATIENCE_SECONDS - (now - job.waiting_since).total_seconds()
 
 
-def _sentence(reason: WaitingReason, jobs: list[tuple[str, str]]) -> Reason:
+def _sentence(reason: ReasonCode, jobs: list[tuple[str, str]]) -> Reason:
     name, message = jobs[0]
     who = f"job {name} waits" if len(jobs) == 1 else f"{len(jobs)} jobs wait"
-    return Reason(str(reason), f"{who}: {message}")
+    return Reason(reason, f"{who}: {message}")
 
 
 def _without_pod_names(message: str, job: str) -> str:
@@ -169,8 +144,8 @@ def _in_order(due: DueJob) -> tuple[int, int]:
     return _VERBS.index(due.verb), due.number
 
 
-def _worst_first(reason: WaitingReason) -> tuple[bool, int]:
-    return reason in _HARMLESS, _REASONS.index(reason)
+def _severity(reason: Reason) -> int:
+    return reason.reason.severity
 
 
 def suspended_since(status: Mapping[str, Any]) -> datetime | None:

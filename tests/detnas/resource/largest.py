@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from detnas.resource.status import ConditionType, ResourceStatus
+from detnas.reasons import ConditionType
+from detnas.resource.status import ResourceStatus
 
 NOW = datetime(2026, 11, 22, 20, 30, 15, 999, tzinfo=UTC)
 MANY = 2**53 - 1

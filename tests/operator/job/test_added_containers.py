@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from detnas.reasons import ReasonCode
 from detnas_operator.cluster.cache import slim_job
 from detnas_operator.job.labels import ENDED_PODS
 from detnas_operator.job_state.accounting import pod_seconds, resumptions
@@ -17,14 +18,7 @@ from detnas_operator.job_state.ended_pods import (
 )
 from detnas_operator.job_state.job_failures import latest_failure
 from detnas_operator.job_state.pod_failures import culprit
-from detnas_operator.job_state.state import (
-    Failed,
-    FailureKind,
-    Running,
-    Waiting,
-    WaitingReason,
-    job_state,
-)
+from detnas_operator.job_state.state import Failed, FailureKind, Running, Waiting, job_state
 from tests.operator.job.objects import BACK_OFF, NOW, WORKERS, a_job, at, ended, running, waiting
 
 Object = dict[str, Any]
@@ -74,7 +68,7 @@ def test_a_trainer_beside_others_runs_and_ends_as_one_alone(first: bool) -> None
     assert isinstance(job_state(job, [beside(running(), first, proxy=RUNS)], NOW), Running)
     state = job_state(job, [alive(1, first)], NOW)
     assert isinstance(state, Waiting)
-    assert state.reason is WaitingReason.STOPPING
+    assert state.reason is ReasonCode.STOPPING
     assert "still running: proxy" in state.message
     assert [pod["metadata"]["name"] for pod in pods_to_end(job, [alive(1, first)])] == [
         "r18-t0007-x1"
@@ -183,10 +177,10 @@ def test_a_container_that_failed_beside_a_trainer_that_did_not_is_named() -> Non
     assert culprit(beside(ended(1), proxy=FAILED)) == "trainer"
 
 
-WAITS: list[tuple[Object, WaitingReason, list[str]]] = [
+WAITS: list[tuple[Object, ReasonCode, list[str]]] = [
     (
         before(waiting("PodInitializing"), state=RUNS),
-        WaitingReason.INIT_CONTAINER,
+        ReasonCode.INIT_CONTAINER,
         [
             "waits for its init container vault",
             "which has been running since 12:00 UTC and has not ended",
@@ -194,12 +188,12 @@ WAITS: list[tuple[Object, WaitingReason, list[str]]] = [
     ),
     (
         before(waiting("PodInitializing"), True, state=RUNS, started=False),
-        WaitingReason.INIT_CONTAINER,
+        ReasonCode.INIT_CONTAINER,
         ["vault", "has not started"],
     ),
     (
         before(waiting("PodInitializing"), True, state=IN_A_LOOP, lastState=FAILED),
-        WaitingReason.INIT_CONTAINER,
+        ReasonCode.INIT_CONTAINER,
         ["does not start its init container vault: CrashLoopBackOff", "exit 3", "no token"],
     ),
     (
@@ -207,7 +201,7 @@ WAITS: list[tuple[Object, WaitingReason, list[str]]] = [
             waiting("PodInitializing"),
             state={"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
         ),
-        WaitingReason.IMAGE_PULL,
+        ReasonCode.IMAGE_PULL,
         [
             "cannot get the image of its init container vault: no such image",
             "contact whoever operates it",
@@ -218,7 +212,7 @@ WAITS: list[tuple[Object, WaitingReason, list[str]]] = [
             waiting("ContainerCreating"),
             proxy={"waiting": {"reason": "CreateContainerError", "message": "no such device"}},
         ),
-        WaitingReason.CONTAINER_REFUSED,
+        ReasonCode.CONTAINER_REFUSED,
         ["does not start its container proxy: CreateContainerError: no such device"],
     ),
 ]
@@ -226,7 +220,7 @@ WAITS: list[tuple[Object, WaitingReason, list[str]]] = [
 
 @pytest.mark.parametrize(("pod", "reason", "words"), WAITS)
 def test_what_an_added_container_waits_for_is_said_under_its_name(
-    pod: Object, reason: WaitingReason, words: list[str]
+    pod: Object, reason: ReasonCode, words: list[str]
 ) -> None:
     state = job_state(a_job(active=1), [pod], NOW)
     assert isinstance(state, Waiting)
@@ -239,7 +233,7 @@ def test_an_init_container_has_its_time() -> None:
     pod = before(waiting("PodInitializing", startTime=at(250)), state=young)
     state = job_state(a_job(active=1), [pod], NOW)
     assert isinstance(state, Waiting)
-    assert state.reason is WaitingReason.STARTING
+    assert state.reason is ReasonCode.STARTING
 
 
 def test_init_containers_that_are_through_hold_up_nothing() -> None:

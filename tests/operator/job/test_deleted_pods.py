@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from detnas.reasons import ReasonCode
 from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import connect
-from detnas_operator.job_state.state import Waiting, WaitingReason
+from detnas_operator.job_state.state import Waiting
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.reconcile.explaining import job_states
 from detnas_operator.reconcile.search_jobs import SearchJobs
@@ -52,7 +53,7 @@ def test_pods_are_refused_until_one_is_created_whatever_becomes_of_it(
         lambda: tenant.api.list(EVENTS, tenant.namespace, fieldSelector="reason=FailedCreate")
     )
     refused = wait_of(jobs, job)
-    assert refused.reason is WaitingReason.QUOTA_EXCEEDED
+    assert refused.reason is ReasonCode.QUOTA_EXCEEDED
     assert "exceeded quota" in refused.message
 
     tenant.api.delete(QUOTAS, tenant.namespace, "limits")
@@ -61,5 +62,5 @@ def test_pods_are_refused_until_one_is_created_whatever_becomes_of_it(
     tenant.end(pod, 75)  # as its node does once it is deleted
     eventually(lambda: not tenant.pods(job), 30)
     deleted = wait_of(jobs, job)
-    assert deleted.reason is WaitingReason.RETRYING
+    assert deleted.reason is ReasonCode.RETRYING
     assert "no event says that it is refused" in deleted.message

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from detnas.plan.stages import Verb
+from detnas.reasons import ReasonCode
 from detnas_operator.job.job import job_manifest, service_manifest
 from detnas_operator.job_state.state import (
     Failed,
@@ -14,7 +15,6 @@ from detnas_operator.job_state.state import (
     Running,
     Succeeded,
     Waiting,
-    WaitingReason,
 )
 from tests.cluster.admission import forbid
 from tests.cluster.api import EVENTS, JOBS, PODS, ApiError, Document
@@ -158,12 +158,12 @@ def test_who_is_stopped_goes_on_without_using_up_attempts(tenant: Tenancy) -> No
         tenant.end(pod, code, conditions=conditions)
         state = tenant.state(job)
         assert isinstance(state, Waiting)
-        assert state.reason is WaitingReason.RETRYING
+        assert state.reason is ReasonCode.RETRYING
     for job in ends:
         *_, again = tenant.pods_when(job, 2)  # the controller's back-off is 10 s
         assert status_of(tenant, job).get("failed", 0) == 0
         words = f"pod {again['metadata']['name']} waits for a node"
-        assert tenant.state(job) == Waiting(WaitingReason.STARTING, words)
+        assert tenant.state(job) == Waiting(ReasonCode.STARTING, words)
 
 
 def test_a_deadline_ends_a_job(tenant: Tenancy) -> None:
@@ -178,7 +178,7 @@ def test_a_queued_job_waits_without_pods_until_it_is_admitted(tenant: Tenancy) -
     job = tenant.create(spec={"jobs": {"queueName": "research"}})
     state = tenant.state(job, datetime.now(UTC) + timedelta(hours=9))
     assert isinstance(state, Waiting)
-    assert state.reason is WaitingReason.QUEUED
+    assert state.reason is ReasonCode.QUEUED
     eventually(lambda: status_of(tenant, job)["conditions"])  # the Job controller has seen it
     assert not tenant.pods(job)
     tenant.api.patch(JOBS, tenant.namespace, job, {"spec": {"suspend": False}})
@@ -187,7 +187,7 @@ def test_a_queued_job_waits_without_pods_until_it_is_admitted(tenant: Tenancy) -
     eventually(lambda: not tenant.pods(job))
     state = tenant.state(job)
     assert isinstance(state, Waiting)
-    assert state.reason is WaitingReason.QUEUED
+    assert state.reason is ReasonCode.QUEUED
 
 
 def test_a_quota_is_told_in_the_servers_words(tenant: Tenancy) -> None:
@@ -196,12 +196,12 @@ def test_a_quota_is_told_in_the_servers_words(tenant: Tenancy) -> None:
     words = pod_event(tenant, job)
     told = tenant.state(job, refused=words)
     assert isinstance(told, Waiting)
-    assert told.reason is WaitingReason.QUOTA_EXCEEDED
+    assert told.reason is ReasonCode.QUOTA_EXCEEDED
     assert words in told.message
     eventually(lambda: status_of(tenant, job)["startTime"])
     untold = tenant.state(job, datetime.now(UTC) + timedelta(minutes=1))
     assert isinstance(untold, Waiting)
-    assert untold.reason is WaitingReason.RETRYING, "nobody looked at the event"
+    assert untold.reason is ReasonCode.RETRYING, "nobody looked at the event"
 
 
 def test_a_missing_service_account_is_told(tenant: Tenancy) -> None:
@@ -210,7 +210,7 @@ def test_a_missing_service_account_is_told(tenant: Tenancy) -> None:
     job = made["metadata"]["name"]
     state = tenant.state(job, refused=pod_event(tenant, job))
     assert isinstance(state, Waiting)
-    assert state.reason is WaitingReason.CREDENTIALS_MISSING
+    assert state.reason is ReasonCode.CREDENTIALS_MISSING
 
 
 def test_the_phase_is_done_when_its_first_worker_is(tenant: Tenancy) -> None:

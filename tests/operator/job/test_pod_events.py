@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.job_state.state import JobState, Waiting, WaitingReason, job_state
+from detnas.reasons import ReasonCode
+from detnas_operator.job_state.state import JobState, Waiting, job_state
 from tests.operator.job.objects import NOW, a_job, at, running, waiting
 
 ATTACH = 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) other-0'
@@ -34,7 +35,7 @@ def state_of(*events: dict[str, Any], since: float = 230, **pod: Any) -> JobStat
 def test_a_pod_that_does_not_start_is_told_in_its_events_words(reason: str, words: str) -> None:
     state = state_of(event(reason, words))
     assert isinstance(state, Waiting)
-    assert state.reason is WaitingReason.NOT_STARTING
+    assert state.reason is ReasonCode.NOT_STARTING
     assert f"does not start on node gpu-1: {reason}: {words}" in state.message
 
 
@@ -54,7 +55,7 @@ def test_a_first_failure_an_old_one_and_the_schedulers_are_not_told() -> None:
         state_of(event("Scheduled", "assigned", kind="Normal")),
     ]
     assert [state.reason for state in unsaid if isinstance(state, Waiting)] == [
-        WaitingReason.STARTING
+        ReasonCode.STARTING
     ] * 4
 
 
@@ -62,11 +63,11 @@ def test_an_image_of_some_gigabytes_may_take_its_time() -> None:
     pulling = event("Pulling", "Pulling image", 10, "Normal")
     state = state_of(pulling, since=5)
     assert isinstance(state, Waiting)
-    assert state.reason is WaitingReason.STARTING
+    assert state.reason is ReasonCode.STARTING
     failed = event("Failed", "Failed to pull image: unauthorized", 200)
     unpulled = state_of(pulling, failed, since=5)
     assert isinstance(unpulled, Waiting)
-    assert unpulled.reason is WaitingReason.NOT_STARTING
+    assert unpulled.reason is ReasonCode.NOT_STARTING
 
 
 def test_a_node_that_is_not_ready_is_told_in_the_events_words() -> None:
@@ -75,7 +76,7 @@ def test_a_node_that_is_not_ready_is_told_in_the_events_words() -> None:
     events = {"pod": [event("NodeNotReady", "Node is not ready")]}
     state = job_state(a_job(active=1), [pod], NOW, events=events)
     assert isinstance(state, Waiting)
-    assert state.reason is WaitingReason.NODE_LOST
+    assert state.reason is ReasonCode.NODE_LOST
     assert "is not ready (NodeNotReady: Node is not ready)" in state.message
     own = {"type": "Ready", "status": "False", "reason": "ContainersNotReady"}
     assert not isinstance(job_state(a_job(active=1), [running(conditions=[own])], NOW), Waiting)

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from detnas.reasons import ReasonCode
 from detnas_operator.job_state.queueing import LONGEST_MESSAGE, Admission, slim_workload, suspended
-from detnas_operator.job_state.states import WaitingReason
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "gold"}
-QUEUED, SUSPENDED = WaitingReason.QUEUED, WaitingReason.SUSPENDED
+QUEUED, SUSPENDED = ReasonCode.QUEUED, ReasonCode.SUSPENDED
 PENDING = ("QuotaReserved", "False", "Pending", "insufficient quota for cpu")
 EVICTED = ("Evicted", "True", "Preempted", "Preempted to accommodate a workload.")
 

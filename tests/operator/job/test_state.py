@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from detnas.reasons import ReasonCode
 from detnas_operator.job_state.state import (
     Failed,
     Running,
     Succeeded,
     Terminating,
     Waiting,
-    WaitingReason,
     job_state,
 )
 from tests.operator.job.objects import (
@@ -61,19 +61,19 @@ SECRET = 'secret "detnas-s3" not found'
 FOUND_NO_NODE = unscheduled(SCHEDULER)
 
 
-WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
-    (a_job(spec={"suspend": True}, labels=QUEUE), [], WaitingReason.QUEUED, ["Kueue", "research"]),
-    (a_job(spec={"suspend": True}), [], WaitingReason.SUSPENDED, ["not by this operator"]),
+WAITING: list[tuple[Any, list[Any], ReasonCode, list[str]]] = [
+    (a_job(spec={"suspend": True}, labels=QUEUE), [], ReasonCode.QUEUED, ["Kueue", "research"]),
+    (a_job(spec={"suspend": True}), [], ReasonCode.SUSPENDED, ["not by this operator"]),
     (
         a_job(active=1),
         [FOUND_NO_NODE],
-        WaitingReason.UNSCHEDULABLE,
+        ReasonCode.UNSCHEDULABLE,
         [SCHEDULER.rstrip("."), "r18-t0007-x1", "teachers.gpusPerWorker to 0 in a new search"],
     ),
     (
         a_job(active=1),
         [unscheduled("0/5 nodes are available: 5 Insufficient memory.")],
-        WaitingReason.UNSCHEDULABLE,
+        ReasonCode.UNSCHEDULABLE,
         [
             "5 Insufficient memory; free or add nodes",
             "spec.jobs (resources",
@@ -83,15 +83,15 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
     (
         a_job(active=1),
         [unscheduled("0/5 nodes are available: 5 node(s) had untolerated taint {volume-tier: a}.")],
-        WaitingReason.UNSCHEDULABLE,
+        ReasonCode.UNSCHEDULABLE,
         ["volume-tier", "spec.jobs (resources, nodeSelector, tolerations"],
     ),
-    (a_job(active=1), [unscheduled(CLAIM)], WaitingReason.DATA_MISSING, ["coco", "spec.dataset"]),
+    (a_job(active=1), [unscheduled(CLAIM)], ReasonCode.DATA_MISSING, ["coco", "spec.dataset"]),
     *(
         (
             a_job(active=1),
             [unscheduled(words)],
-            WaitingReason.UNSCHEDULABLE,
+            ReasonCode.UNSCHEDULABLE,
             [words.rstrip("."), "kubectl describe pvc coco"],
         )
         for words in CLAIMS
@@ -99,13 +99,13 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
     (
         a_job(active=1),
         [unscheduled("Scheduling is blocked", "SchedulingGated")],
-        WaitingReason.QUEUED,
+        ReasonCode.QUEUED,
         ["scheduling gate"],
     ),
     (
         a_job(active=1),
         [waiting("ImagePullBackOff", PULL)],
-        WaitingReason.IMAGE_PULL,
+        ReasonCode.IMAGE_PULL,
         [
             PULL,
             "gpu-1",
@@ -116,87 +116,87 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
     (
         a_job(active=1),
         [waiting("ErrImagePull", "pull:\n  denied")],
-        WaitingReason.IMAGE_PULL,
+        ReasonCode.IMAGE_PULL,
         ["pull: denied"],
     ),
-    (a_job(active=1), [waiting("InvalidImageName")], WaitingReason.IMAGE_PULL, ["InvalidImage"]),
+    (a_job(active=1), [waiting("InvalidImageName")], ReasonCode.IMAGE_PULL, ["InvalidImage"]),
     (
         a_job(active=1),
         [waiting("CreateContainerConfigError", SECRET)],
-        WaitingReason.CREDENTIALS_MISSING,
+        ReasonCode.CREDENTIALS_MISSING,
         [SECRET, "AWS_ACCESS_KEY_ID"],
     ),
     (
         a_job(active=1),
         [waiting("CreateContainerConfigError", "container has runAsNonRoot")],
-        WaitingReason.CONTAINER_REFUSED,
+        ReasonCode.CONTAINER_REFUSED,
         ["runAsNonRoot"],
     ),
     (
         a_job(active=1),
         [waiting("CreateContainerConfigError", SYNC, startTime=at(270))],
-        WaitingReason.STARTING,
+        ReasonCode.STARTING,
         [SYNC],
     ),
     (
         a_job(active=1),
         [waiting("CreateContainerConfigError", SYNC)],
-        WaitingReason.CONTAINER_REFUSED,
+        ReasonCode.CONTAINER_REFUSED,
         [f"CreateContainerConfigError: {SYNC}"],
     ),
     (
         a_job(active=1),
         [waiting("CreateContainerConfigError", 'secret "wandb" not found')],
-        WaitingReason.CONTAINER_REFUSED,
+        ReasonCode.CONTAINER_REFUSED,
         ['secret "wandb" not found'],
     ),
     (
         a_job(active=1),
         [waiting("ContainerCreating", startTime=at(280))],
-        WaitingReason.STARTING,
+        ReasonCode.STARTING,
         ["starts on node gpu-1"],
     ),
     (
         a_job(active=1),
         [waiting("ContainerCreating", startTime=at(200))],
-        WaitingReason.NOT_STARTING,
+        ReasonCode.NOT_STARTING,
         ["since ", "no event says", "kubectl describe pod r18-t0007-x1"],
     ),
-    (a_job(active=1), [a_pod(node="", made=240)], WaitingReason.STARTING, ["waits for a node"]),
+    (a_job(active=1), [a_pod(node="", made=240)], ReasonCode.STARTING, ["waits for a node"]),
     (
         a_job(active=1),
         [a_pod(node="")],
-        WaitingReason.UNSCHEDULABLE,
+        ReasonCode.UNSCHEDULABLE,
         ["waits for a node since 12:00 UTC", "no scheduler", "default-scheduler"],
     ),
-    (a_job(active=1), [], WaitingReason.STARTING, ["are starting"]),
-    (a_job(startTime=at(290)), [], WaitingReason.STARTING, ["about to create"]),
-    (a_job(startTime=None), [], WaitingReason.STARTING, ["about to create"]),
-    (a_job(), [], WaitingReason.RETRYING, ["no event says that it is refused", "10 minutes"]),
-    (a_job(spec=WORKERS), [running()], WaitingReason.RETRYING, ["lacks a pod"]),
-    (a_job(failed=1), [], WaitingReason.RETRYING, ["another attempt"]),
+    (a_job(active=1), [], ReasonCode.STARTING, ["are starting"]),
+    (a_job(startTime=at(290)), [], ReasonCode.STARTING, ["about to create"]),
+    (a_job(startTime=None), [], ReasonCode.STARTING, ["about to create"]),
+    (a_job(), [], ReasonCode.RETRYING, ["no event says that it is refused", "10 minutes"]),
+    (a_job(spec=WORKERS), [running()], ReasonCode.RETRYING, ["lacks a pod"]),
+    (a_job(failed=1), [], ReasonCode.RETRYING, ["another attempt"]),
     (
         a_job(failed=1),
         [ended(1, message="Traceback\nRuntimeError: no such file")],
-        WaitingReason.RETRYING,
+        ReasonCode.RETRYING,
         ["exit 1", "its last line: RuntimeError: no such file", "10 minutes"],
     ),
     (
         a_job(),
         [disrupted(143, "PreemptionByScheduler", "default-scheduler: preempting")],
-        WaitingReason.RETRYING,
+        ReasonCode.RETRYING,
         ["PreemptionByScheduler", "preempting"],
     ),
     (
         a_job(active=1),
         [running(deleted=at(60))],
-        WaitingReason.NODE_LOST,
+        ReasonCode.NODE_LOST,
         ["gpu-1", "out-of-service"],
     ),
     (
         a_job(active=1),
         [running(conditions=[{"type": "Ready", "status": "False"}])],
-        WaitingReason.NODE_LOST,
+        ReasonCode.NODE_LOST,
         ["node gpu-1 of pod r18-t0007-x1 is not ready", "out-of-service"],
     ),
 ]
@@ -204,7 +204,7 @@ WAITING: list[tuple[Any, list[Any], WaitingReason, list[str]]] = [
 
 @pytest.mark.parametrize(("job", "pods", "reason", "words"), WAITING)
 def test_what_a_job_waits_for_is_said(
-    job: dict, pods: list[dict], reason: WaitingReason, words: list[str]
+    job: dict, pods: list[dict], reason: ReasonCode, words: list[str]
 ) -> None:
     state = job_state(job, pods, NOW)
     assert isinstance(state, Waiting)
@@ -229,9 +229,9 @@ UNSIGNED = 'admission webhook "images.example.org" denied the request: unsigned 
 
 
 REFUSED = [
-    (QUOTA, WaitingReason.QUOTA_EXCEEDED),
-    (NO_ACCOUNT, WaitingReason.CREDENTIALS_MISSING),
-    (UNSIGNED, WaitingReason.PODS_REFUSED),
+    (QUOTA, ReasonCode.QUOTA_EXCEEDED),
+    (NO_ACCOUNT, ReasonCode.CREDENTIALS_MISSING),
+    (UNSIGNED, ReasonCode.PODS_REFUSED),
 ]
 
 
@@ -248,7 +248,7 @@ def test_no_wait_is_so_long_that_it_is_taken_for_a_refusal() -> None:
     for job, pods in ((a_job(), []), (a_job(failed=1), [ended(1)]), (a_job(failed=1), [])):
         state = job_state(job, pods, NOW + timedelta(hours=1))
         assert isinstance(state, Waiting)
-        assert state.reason == WaitingReason.RETRYING
+        assert state.reason == ReasonCode.RETRYING
 
 
 def test_a_job_runs_since_its_pod_does() -> None:
@@ -281,10 +281,10 @@ def test_workers_run_when_all_of_them_do() -> None:
     stuck = waiting("ImagePullBackOff", PULL, name="pool-2", index=2)
     state = job_state(job, [worker(0, 30), pending, stuck], NOW)
     assert isinstance(state, Waiting)
-    assert state.reason == WaitingReason.IMAGE_PULL, "what someone must mend goes first"
+    assert state.reason == ReasonCode.IMAGE_PULL, "what someone must mend goes first"
     alone = job_state(job, [worker(0, 30), worker(1, 50), ended(137, "pool-2", index=2)], NOW)
     assert isinstance(alone, Waiting)
-    assert alone.reason == WaitingReason.RETRYING
+    assert alone.reason == ReasonCode.RETRYING
     assert "pool-2" in alone.message
     assert isinstance(job_state(a_job(spec=WORKERS, active=3, ready=2), [], NOW), Waiting)
 

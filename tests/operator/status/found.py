@@ -13,10 +13,11 @@ from detnas.lifecycle.status import (
     job_name,
 )
 from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
 from detnas.records.settings import Resolution
-from detnas_operator.job_state.states import JobState, Running, Waiting, WaitingReason
-from detnas_operator.status.findings import ActiveJob, PassResult, Reason
+from detnas_operator.job_state.states import JobState, Running, Waiting
+from detnas_operator.status.findings import ActiveJob, PassResult
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -24,8 +25,10 @@ FOLDER = "s3://lab/detnas/team-a/searches/r101-0a1b2c3d"
 POOL = "s3://lab/detnas/team-a/pools/0123456789abcdef"
 RESOLUTION = Resolution(width=800, height=600)
 ENCODING = "[(64, 64)-(64, 64)], [(128, 128)], [(256, 256)], [(512, 512)]"
-HALTED = Reason("BudgetUsedUp", "101.5 of 100 GPU hours are used; raise spec.limits.gpuHours")
-AWAY = Reason("StoreUnavailable", "s3://lab does not answer; check the endpoint")
+HALTED = Reason(
+    ReasonCode.BUDGET_USED_UP, "101.5 of 100 GPU hours are used; raise spec.limits.gpuHours"
+)
+AWAY = Reason(ReasonCode.STORE_UNAVAILABLE, "s3://lab does not answer; check the endpoint")
 
 
 def detector(h: float, mean_ap: float, flops: int) -> DetectorStatus:
@@ -102,14 +105,14 @@ def trials(*states: JobState, first: int = 2) -> dict[DueJob, ActiveJob]:
     return {due: job(due, state) for due, state in numbered}
 
 
-def waiting(reason: WaitingReason, message: str) -> Waiting:
+def waiting(reason: ReasonCode, message: str) -> Waiting:
     return Waiting(reason, message)
 
 
 RUNNING = Running(since=NOW)
-STARTING = waiting(WaitingReason.STARTING, "the container is being created")
+STARTING = waiting(ReasonCode.STARTING, "the container is being created")
 FULL = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
-UNSCHEDULABLE = waiting(WaitingReason.UNSCHEDULABLE, FULL)
+UNSCHEDULABLE = waiting(ReasonCode.UNSCHEDULABLE, FULL)
 
 
 def failed_trial(number: int, outcome: str, message: str) -> TrialStatus:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.reasons import Category, Reason, ReasonCode
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
 from detnas.resource.status import LARGEST_STATUS, ResourceStatus
@@ -18,11 +19,10 @@ from detnas_operator.job_state.states import (
     Succeeded,
     Terminating,
     Waiting,
-    WaitingReason,
 )
 from detnas_operator.status.changes import is_worth_a_patch
 from detnas_operator.status.events import events
-from detnas_operator.status.findings import PassResult, Reason
+from detnas_operator.status.findings import PassResult
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     BEST,
@@ -44,7 +44,7 @@ MOST = 2**53 - 1
 
 def test_the_largest_status_fits():
     long = '"\\<é☃\x00\n' * 4000
-    reason = Reason("StoreUnavailable", long)
+    reason = Reason(ReasonCode.STORE_UNAVAILABLE, long)
     huge = BEST.model_copy(update={"encoding": "(65536, 65536)-" * 5000})
     progress = Progress(
         activity=long,
@@ -78,7 +78,7 @@ def test_the_largest_status_fits():
         pool_holder=long,
         image=long,
         halted=reason,
-        troubles=tuple(Reason(f"Trouble{n}", long) for n in range(100)),
+        troubles=tuple(Reason(code, long) for code in ReasonCode),
     )
     status = resource_status(findings, {}, NOW)
 
@@ -88,6 +88,11 @@ def test_the_largest_status_fits():
     ResourceStatus.model_validate(status)
 
 
+WAITS = [
+    ReasonCode.QUEUED,
+    ReasonCode.RETRYING,
+    *(code for code in ReasonCode if code.category in (Category.INTERNAL, Category.JOB)),
+]
 texts = st.text(max_size=80)
 
 
@@ -96,16 +101,16 @@ moments = st.integers(0, 10**6).map(lambda seconds: NOW - timedelta(seconds=seco
 
 states = st.one_of(
     st.builds(Running, since=moments),
-    st.builds(Waiting, reason=st.sampled_from(WaitingReason), message=texts),
+    st.builds(Waiting, reason=st.sampled_from(WAITS), message=texts),
     st.builds(Failed, kind=st.sampled_from(FailureKind), message=texts),
     st.builds(Terminating, message=texts, deleted=st.booleans()),
     st.just(Succeeded()),
 )
 
 
-reasons = st.builds(
-    Reason, reason=st.sampled_from(["StoreUnavailable", "QuotaExceeded", "Vetoed"]), message=texts
-)
+def reasons(*categories: Category) -> st.SearchStrategy[Reason]:
+    codes = [code for code in ReasonCode if code.category in categories]
+    return st.builds(Reason, reason=st.sampled_from(codes), message=texts)
 
 
 scores = st.floats(-10, 10)
@@ -114,7 +119,9 @@ scores = st.floats(-10, 10)
 detectors = st.builds(detector, scores, scores, st.integers(0, 10**13))
 
 
-maybe_reason = st.none() | reasons
+refusals = reasons(Category.NOT_ACCEPTED)
+halts = reasons(Category.STOPPED, Category.NOT_ACCEPTED)
+troubles = reasons(Category.INPUTS, Category.JOB, Category.STOPPED)
 
 
 @st.composite
@@ -151,13 +158,13 @@ def findings(draw: st.DrawFn) -> PassResult:
     jobs = draw(st.dictionaries(dues, states, max_size=6))
     return found(
         draw(st.none() | searches()),
-        refused=draw(maybe_reason),
+        refused=draw(st.none() | refusals),
         suspended=draw(st.booleans()),
-        halted=draw(maybe_reason),
+        halted=draw(st.none() | halts),
         jobs={due: job(due, state, draw(st.none() | moments)) for due, state in jobs.items()},
         pool_phases=draw(st.tuples(st.integers(0, 4), st.integers(0, 4))),
         pool_holder=draw(texts),
-        troubles=tuple(draw(st.lists(reasons, max_size=3))),
+        troubles=tuple(draw(st.lists(troubles, max_size=3))),
         gpu_seconds=draw(st.floats(0, 1e9)),
         forgiven=draw(st.integers(0, 10**6)),
     )
@@ -174,6 +181,8 @@ def test_whatever_is_found_the_status_is_of_the_schema_and_stays_the_same(first,
     assert json.loads(json.dumps(status, allow_nan=False)) == status
     assert len(json.dumps(status, ensure_ascii=False).encode()) < LARGEST_STATUS
     assert again == status
+    for one in status["conditions"]:
+        assert one["type"] in ReasonCode(one["reason"]).conditions
     assert events(status, again) == ()
     assert not is_worth_a_patch(status, again, float("inf"), 60)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.job_state.states import WaitingReason
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.status.conditions import conditions
-from detnas_operator.status.findings import PassResult, Reason
+from detnas_operator.status.findings import PassResult
 from tests.operator.status.found import (
     AWAY,
     BASE,
@@ -31,14 +31,14 @@ TYPES = ["Accepted", "TeachersReady", "Searching", "Suspended", "Degraded", "Suc
 BROKEN = searched(Phase.FAILED, problem="preparing the data failed (Invalid): no train.json")
 
 
-def alone(verb: Verb, reason: WaitingReason, message: str) -> PassResult:
+def alone(verb: Verb, reason: ReasonCode, message: str) -> PassResult:
     """The only job of a search waits."""
     phase = {Verb.PREPARE: Phase.PREPARING, Verb.POOL: Phase.TRAINING}.get(verb, Phase.SEARCHING)
     due = DueJob(verb)
     return found(searched(phase), jobs={due: job(due, waiting(reason, message))})
 
 
-def trial(reason: WaitingReason, message: str) -> PassResult:
+def trial(reason: ReasonCode, message: str) -> PassResult:
     return alone(Verb.EVALUATE, reason, message)
 
 
@@ -47,10 +47,12 @@ KEPT = UNIMPROVED.model_copy(
 )
 WARNED = searched(Phase.TRAINING, warnings=WARNINGS)
 
-QUOTA = Reason("QuotaExceeded", "jobs.batch is forbidden: exceeded quota: gpus, used: 8")
+QUOTA = Reason(ReasonCode.QUOTA_EXCEEDED, "jobs.batch is forbidden: exceeded quota: gpus, used: 8")
 
 
-VETO = Reason("AdmissionRefused", 'admission webhook "policy" denied the request: no labels')
+VETO = Reason(
+    ReasonCode.ADMISSION_REFUSED, 'admission webhook "policy" denied the request: no labels'
+)
 
 
 TABLE = [
@@ -60,15 +62,33 @@ TABLE = [
     (found(troubles=(AWAY,)), "Accepted", "Unknown", "StoreUnavailable", "does not answer"),
     (found(troubles=(AWAY,)), "Degraded", "True", "StoreUnavailable", "does not answer"),
     (
-        found(refused=Reason("CredentialsMissing", "no tenant for namespace team-b")),
+        found(refused=Reason(ReasonCode.CREDENTIALS_MISSING, "no tenant for namespace team-b")),
         "Accepted",
         "False",
         "CredentialsMissing",
         "team-b",
     ),
-    (found(refused=Reason("StorageForbidden", "x")), "Succeeded", "False", "StorageForbidden", "x"),
-    (found(refused=Reason("StorageForbidden", "x")), "Degraded", "True", "StorageForbidden", "x"),
-    (found(refused=Reason("StorageForbidden", "x")), "Searching", "Unknown", "NotAccepted", ""),
+    (
+        found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")),
+        "Succeeded",
+        "False",
+        "StorageForbidden",
+        "x",
+    ),
+    (
+        found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")),
+        "Degraded",
+        "True",
+        "StorageForbidden",
+        "x",
+    ),
+    (
+        found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")),
+        "Searching",
+        "Unknown",
+        "NotAccepted",
+        "",
+    ),
     (found(searched(Phase.PREPARING)), "Accepted", "True", "Accepted", FOLDER),
     (found(searched(Phase.PREPARING)), "TeachersReady", "False", "WaitingForData", "data"),
     (found(searched(Phase.PREPARING)), "Searching", "False", "NotStarted", "teachers"),
@@ -110,7 +130,10 @@ TABLE = [
     (found(searched(), halted=HALTED), "Searching", "False", "BudgetUsedUp", "gpuHours"),
     (found(searched(), halted=HALTED), "Degraded", "True", "BudgetUsedUp", "gpuHours"),
     (
-        found(searched(), halted=Reason("FailuresInARow", "8 trials failed one after the other")),
+        found(
+            searched(),
+            halted=Reason(ReasonCode.FAILURES_IN_A_ROW, "8 trials failed one after the other"),
+        ),
         "Succeeded",
         "False",
         "FailuresInARow",
@@ -119,23 +142,23 @@ TABLE = [
     (found(searched(), troubles=(QUOTA,)), "Degraded", "True", "QuotaExceeded", "exceeded quota"),
     (found(searched(), troubles=(QUOTA,)), "Searching", "False", "QuotaExceeded", "gpus"),
     (found(searched(), troubles=(VETO,)), "Succeeded", "False", "AdmissionRefused", "no labels"),
-    (trial(WaitingReason.UNSCHEDULABLE, FULL), "Searching", "False", "Unschedulable", FULL),
-    (trial(WaitingReason.UNSCHEDULABLE, FULL), "Degraded", "True", "Unschedulable", FULL),
-    (trial(WaitingReason.UNSCHEDULABLE, FULL), "Succeeded", "False", "Unschedulable", FULL),
-    (trial(WaitingReason.IMAGE_PULL, "not found"), "Degraded", "True", "ImagePull", "not found"),
-    (trial(WaitingReason.DATA_MISSING, "coco"), "Degraded", "True", "DataMissing", "coco"),
-    (trial(WaitingReason.CREDENTIALS_MISSING, "s3"), "Degraded", "True", "CredentialsMissing", ""),
-    (trial(WaitingReason.QUOTA_EXCEEDED, "gpus"), "Degraded", "True", "QuotaExceeded", "gpus"),
-    (trial(WaitingReason.PODS_REFUSED, "veto"), "Degraded", "True", "PodsRefused", "veto"),
-    (trial(WaitingReason.NODE_LOST, "node-1"), "Degraded", "True", "NodeLost", "node-1"),
-    (trial(WaitingReason.QUEUED, "queue gpus"), "Searching", "False", "Queued", "queue gpus"),
-    (trial(WaitingReason.QUEUED, "queue gpus"), "Succeeded", "False", "Queued", "queue gpus"),
-    (trial(WaitingReason.QUEUED, "queue gpus"), "Degraded", "False", "NothingWrong", ""),
-    (trial(WaitingReason.RETRYING, "exit 1"), "Succeeded", "False", "Retrying", "exit 1"),
-    (trial(WaitingReason.RETRYING, "exit 1"), "Degraded", "False", "NothingWrong", ""),
-    (trial(WaitingReason.STARTING, "pulling"), "Searching", "True", "TrialsRunning", ""),
-    (alone(Verb.PREPARE, WaitingReason.QUEUED, "q"), "TeachersReady", "False", "Queued", "q"),
-    (alone(Verb.POOL, WaitingReason.UNSCHEDULABLE, "u"), "TeachersReady", "False", "", "u"),
+    (trial(ReasonCode.UNSCHEDULABLE, FULL), "Searching", "False", "Unschedulable", FULL),
+    (trial(ReasonCode.UNSCHEDULABLE, FULL), "Degraded", "True", "Unschedulable", FULL),
+    (trial(ReasonCode.UNSCHEDULABLE, FULL), "Succeeded", "False", "Unschedulable", FULL),
+    (trial(ReasonCode.IMAGE_PULL, "not found"), "Degraded", "True", "ImagePull", "not found"),
+    (trial(ReasonCode.DATA_MISSING, "coco"), "Degraded", "True", "DataMissing", "coco"),
+    (trial(ReasonCode.CREDENTIALS_MISSING, "s3"), "Degraded", "True", "CredentialsMissing", ""),
+    (trial(ReasonCode.QUOTA_EXCEEDED, "gpus"), "Degraded", "True", "QuotaExceeded", "gpus"),
+    (trial(ReasonCode.PODS_REFUSED, "veto"), "Degraded", "True", "PodsRefused", "veto"),
+    (trial(ReasonCode.NODE_LOST, "node-1"), "Degraded", "True", "NodeLost", "node-1"),
+    (trial(ReasonCode.QUEUED, "queue gpus"), "Searching", "False", "Queued", "queue gpus"),
+    (trial(ReasonCode.QUEUED, "queue gpus"), "Succeeded", "False", "Queued", "queue gpus"),
+    (trial(ReasonCode.QUEUED, "queue gpus"), "Degraded", "False", "NothingWrong", ""),
+    (trial(ReasonCode.RETRYING, "exit 1"), "Succeeded", "False", "Retrying", "exit 1"),
+    (trial(ReasonCode.RETRYING, "exit 1"), "Degraded", "False", "NothingWrong", ""),
+    (trial(ReasonCode.STARTING, "pulling"), "Searching", "True", "TrialsRunning", ""),
+    (alone(Verb.PREPARE, ReasonCode.QUEUED, "q"), "TeachersReady", "False", "Queued", "q"),
+    (alone(Verb.POOL, ReasonCode.UNSCHEDULABLE, "u"), "TeachersReady", "False", "", "u"),
     (found(searched(Phase.FINETUNING, finished=10)), "Searching", "False", "Finished", "10 of 10"),
     (
         found(searched(Phase.EXPORTING, ended_because="no better H in 4 trials")),
@@ -168,7 +191,13 @@ TABLE = [
     (found(SUCCEEDED, suspended=True), "Succeeded", "True", "Exported", "trial 7"),
     (found(SUCCEEDED, suspended=True), "Suspended", "True", "SuspendedByUser", ""),
     (found(SUCCEEDED, halted=HALTED), "Suspended", "False", "NotSuspended", ""),
-    (found(SUCCEEDED, refused=Reason("X", "y")), "Succeeded", "True", "Exported", ""),
+    (
+        found(SUCCEEDED, refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "y")),
+        "Succeeded",
+        "True",
+        "Exported",
+        "",
+    ),
 ]
 
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from detnas.plan.stages import Phase
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.status.conditions import conditions
-from detnas_operator.status.findings import Reason
 from tests.operator.status.found import (
     AWAY,
     FOLDER,
@@ -60,7 +60,7 @@ def test_a_search_that_is_suspended_while_the_store_is_away_says_both():
 
 def test_a_search_that_is_accepted_no_longer_says_that_nothing_runs():
     before = conditions(found(searched()), (), NOW)
-    after = conditions(found(refused=Reason("CredentialsMissing", "ask")), before, LATER)
+    after = conditions(found(refused=Reason(ReasonCode.CREDENTIALS_MISSING, "ask")), before, LATER)
     for name in ("Accepted", "Searching", "Succeeded"):
         said = condition(after, name)
         assert (said["status"], said["reason"]) == ("False", "CredentialsMissing")
@@ -71,13 +71,18 @@ def test_a_search_that_is_accepted_no_longer_says_that_nothing_runs():
 
 def test_a_search_that_succeeded_stays_so_whatever_comes():
     before = conditions(found(SUCCEEDED), (), NOW)
-    for findings in (found(refused=Reason("X", "y")), found(troubles=(AWAY,), suspended=True)):
+    for findings in (
+        found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "y")),
+        found(troubles=(AWAY,), suspended=True),
+    ):
         assert condition(conditions(findings, before, LATER), "Succeeded") == before[-1]
 
 
 def test_a_second_refusal_says_its_own_reason():
-    before = conditions(found(refused=Reason("StorageInvalid", "no bucket")), (), NOW)
-    after = conditions(found(refused=Reason("StorageForbidden", "not yours")), before, LATER)
+    before = conditions(found(refused=Reason(ReasonCode.STORAGE_INVALID, "no bucket")), (), NOW)
+    after = conditions(
+        found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "not yours")), before, LATER
+    )
 
     for name in ("Accepted", "Succeeded", "Degraded"):
         assert condition(after, name)["message"] == "not yours"
@@ -86,7 +91,7 @@ def test_a_second_refusal_says_its_own_reason():
 
 def test_unknown_is_no_knowledge_to_keep():
     before = conditions(found(troubles=(AWAY,)), (), NOW)
-    refused = replace(AWAY, reason="StoreRefused", message="access denied")
+    refused = replace(AWAY, reason=ReasonCode.STORE_REFUSED, message="access denied")
     after = conditions(found(troubles=(refused,)), before, LATER)
 
     assert condition(after, "Accepted")["reason"] == "StoreRefused"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.job_state.states import WaitingReason
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.status.events import Event, event_body, event_name, events
-from detnas_operator.status.findings import PassResult, Reason
+from detnas_operator.status.findings import PassResult
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,
@@ -32,7 +32,7 @@ from tests.operator.status.found import (
 SEARCHING = found(searched(), jobs=trials(RUNNING))
 TRAINING = found(searched(Phase.TRAINING))
 WAITING_FOR_POOL = found(searched(Phase.TRAINING), pool_holder="team-a/first")
-REFUSED = found(refused=Reason("StorageForbidden", "s3://other is not allowed"))
+REFUSED = found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "s3://other is not allowed"))
 FIRST_BEST = found(searched(best=BEST, best_trial=0), jobs=trials(RUNNING))
 
 
@@ -48,7 +48,7 @@ def told(*passes: PassResult) -> list[tuple[str, str, str]]:
 
 
 def test_a_refusal_is_told_once():
-    other = found(refused=Reason("StorageForbidden", "s3://third is not allowed"))
+    other = found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "s3://third is not allowed"))
 
     assert told(REFUSED) == [("Warning", "StorageForbidden", "s3://other is not allowed")]
     assert told(REFUSED, REFUSED) == []
@@ -110,7 +110,7 @@ def test_two_trials_that_fail_alike_are_two_events():
 
 @pytest.mark.parametrize(
     ("reason", "kind"),
-    [(WaitingReason.UNSCHEDULABLE, "Warning"), (WaitingReason.IMAGE_PULL, "Warning")],
+    [(ReasonCode.UNSCHEDULABLE, "Warning"), (ReasonCode.IMAGE_PULL, "Warning")],
 )
 def test_what_holds_a_search_up_is_told_and_that_it_is_over(reason, kind):
     blocked = found(searched(), jobs=trials(waiting(reason, FULL)))
@@ -136,7 +136,7 @@ def test_another_reason_is_news():
 
 
 def test_a_queue_is_no_warning():
-    queued = found(searched(), jobs=trials(waiting(WaitingReason.QUEUED, "in queue gpus")))
+    queued = found(searched(), jobs=trials(waiting(ReasonCode.QUEUED, "in queue gpus")))
 
     assert told(SEARCHING, queued) == []
 
@@ -204,7 +204,7 @@ RESOURCE: dict[str, Any] = {
         "resourceVersion": "17",
     },
 }
-EVENT = Event("Warning", "TrialFailed", "trial 1: diverged")
+EVENT = Event("Warning", ReasonCode.TRIAL_FAILED, "trial 1: diverged")
 
 
 def changed(**metadata: str) -> dict[str, Any]:
@@ -240,8 +240,8 @@ def test_another_change_is_another_event():
         event_name(EVENT, RESOURCE),
         event_name(EVENT, changed(resourceVersion="18")),
         event_name(EVENT, changed(uid="another")),
-        event_name(Event("Warning", "TrialFailed", "trial 2: diverged"), RESOURCE),
-        event_name(Event("Warning", "Degraded", EVENT.message), RESOURCE),
+        event_name(Event("Warning", ReasonCode.TRIAL_FAILED, "trial 2: diverged"), RESOURCE),
+        event_name(Event("Warning", ReasonCode.FAILED, EVENT.message), RESOURCE),
     }
 
     assert len(names) == 5

@@ -5,9 +5,8 @@ from datetime import timedelta
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.job_state.states import WaitingReason
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.status.conditions import conditions
-from detnas_operator.status.findings import Reason
 from detnas_operator.status.obstacles import PATIENCE_SECONDS
 from tests.operator.status.found import (
     AWAY,
@@ -39,7 +38,9 @@ def test_many_jobs_that_wait_for_the_same_are_one_sentence():
 
 
 def test_many_refusals_for_the_same_reason_are_one_sentence():
-    refused = [Reason("QuotaExceeded", f"r101-t000{n}: exceeded quota") for n in (3, 2, 4)]
+    refused = [
+        Reason(ReasonCode.QUOTA_EXCEEDED, f"r101-t000{n}: exceeded quota") for n in (3, 2, 4)
+    ]
 
     for troubles in (refused, refused[::-1]):
         said = conditions(found(searched(), troubles=tuple(troubles)), (), NOW)
@@ -60,8 +61,8 @@ def test_a_fine_tuning_that_was_lost_is_told_with_what_to_do(phase, suspended):
 def test_what_is_worst_comes_first():
     states = (
         UNSCHEDULABLE,
-        waiting(WaitingReason.QUEUED, "in the queue"),
-        waiting(WaitingReason.CREDENTIALS_MISSING, "no secret"),
+        waiting(ReasonCode.QUEUED, "in the queue"),
+        waiting(ReasonCode.CREDENTIALS_MISSING, "no secret"),
     )
     said = conditions(found(searched(), jobs=trials(*states), troubles=(AWAY,)), (), NOW)
     degraded = condition(said, "Degraded")
@@ -73,9 +74,26 @@ def test_what_is_worst_comes_first():
     assert "in the queue" not in degraded["message"]
 
 
+def test_degraded_has_the_most_severe_reason_first():
+    vetoed = Reason(ReasonCode.ADMISSION_REFUSED, "denied")
+    rewritten = Reason(ReasonCode.LABELS_CHANGED, "label changed")
+    states = (
+        waiting(ReasonCode.NODE_LOST, "no heartbeat"),
+        waiting(ReasonCode.IMAGE_PULL, "not found"),
+        waiting(ReasonCode.QUOTA_EXCEEDED, "quota"),
+    )
+    search = found(searched(), jobs=trials(*states), troubles=(rewritten, vetoed))
+    degraded = condition(conditions(search, (), NOW), "Degraded")
+
+    assert degraded["reason"] == "AdmissionRefused"
+    words = ("denied", "quota", "not found", "no heartbeat", "label changed")
+    places = [degraded["message"].index(word) for word in words]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("attempt", ["r101-t0002-x7k2p", "r101-t0002-0-bcdf4"])
 def test_the_next_pod_that_meets_the_same_refusal_changes_nothing(attempt):
-    refused = waiting(WaitingReason.QUOTA_EXCEEDED, f'pods "{attempt}" is forbidden: quota')
+    refused = waiting(ReasonCode.QUOTA_EXCEEDED, f'pods "{attempt}" is forbidden: quota')
     said = conditions(found(searched(), jobs=trials(refused)), (), NOW)
 
     told = 'job r101-t0002 waits: pods "r101-t0002" is forbidden: quota'
@@ -83,7 +101,9 @@ def test_the_next_pod_that_meets_the_same_refusal_changes_nothing(attempt):
 
 
 def test_an_objects_address_in_an_error_is_not_told():
-    away = Reason("StoreUnavailable", "<Connection object at 0x7f3a1c2b4d50>: no route to host")
+    away = Reason(
+        ReasonCode.STORE_UNAVAILABLE, "<Connection object at 0x7f3a1c2b4d50>: no route to host"
+    )
     said = conditions(found(searched(), troubles=(away,)), (), NOW)
 
     assert "7f3a1c2b4d50" not in condition(said, "Degraded")["message"]
@@ -97,7 +117,7 @@ def test_jobs_of_a_search_that_is_suspended_wait_for_nothing_else():
 
 
 def test_the_order_in_which_jobs_were_found_is_nothing():
-    jobs = trials(UNSCHEDULABLE, waiting(WaitingReason.UNSCHEDULABLE, "another node"), STARTING)
+    jobs = trials(UNSCHEDULABLE, waiting(ReasonCode.UNSCHEDULABLE, "another node"), STARTING)
     backwards = dict(reversed(jobs.items()))
 
     assert conditions(found(searched(), jobs=jobs), (), NOW) == conditions(
@@ -116,7 +136,7 @@ def test_a_place_that_is_free_in_a_moment_is_waited_for_in_silence():
 
 def test_what_does_not_pass_by_itself_is_told_at_once():
     due = DueJob(Verb.EVALUATE, 2)
-    missing = waiting(WaitingReason.DATA_MISSING, "no claim named coco")
+    missing = waiting(ReasonCode.DATA_MISSING, "no claim named coco")
     findings = found(searched(), jobs={due: job(due, missing, waiting_since=NOW)})
 
     assert condition(conditions(findings, (), NOW), "Degraded")["reason"] == "DataMissing"

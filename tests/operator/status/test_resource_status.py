@@ -3,14 +3,9 @@
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.job_state.states import (
-    Failed,
-    FailureKind,
-    Succeeded,
-    Terminating,
-    WaitingReason,
-)
-from detnas_operator.status.findings import PassResult, Reason
+from detnas.reasons import Reason, ReasonCode
+from detnas_operator.job_state.states import Failed, FailureKind, Succeeded, Terminating
+from detnas_operator.status.findings import PassResult
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,
@@ -154,7 +149,7 @@ def test_active_jobs_say_what_they_do():
     [
         (RUNNING, "starting"),
         (STARTING, "starting"),
-        (waiting(WaitingReason.QUEUED, ""), "waiting: Queued"),
+        (waiting(ReasonCode.QUEUED, ""), "waiting: Queued"),
         (Terminating("is being stopped", deleted=False), "stopping"),
         (Succeeded(), "ending"),
         (Failed(FailureKind.EVICTED, ""), "ending"),
@@ -212,8 +207,8 @@ def test_how_far_the_teachers_are(findings, progress):
     ("findings", "before", "phase"),
     [
         (found(), "", "Pending"),
-        (found(refused=Reason("StorageForbidden", "x")), "Searching", "Pending"),
-        (found(refused=Reason("StorageForbidden", "x")), "Succeeded", "Succeeded"),
+        (found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")), "Searching", "Pending"),
+        (found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")), "Succeeded", "Succeeded"),
         (found(searched(Phase.TRAINING)), "Preparing", "TrainingTeachers"),
         (found(searched(), suspended=True), "Searching", "Suspended"),
         (found(searched(), halted=HALTED), "Searching", "Suspended"),

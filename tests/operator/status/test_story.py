@@ -3,10 +3,10 @@
 from typing import Any
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas_operator.job_state.states import WaitingReason
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.status.changes import is_worth_a_patch
 from detnas_operator.status.events import events
-from detnas_operator.status.findings import PassResult, Reason
+from detnas_operator.status.findings import PassResult
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,
@@ -34,7 +34,7 @@ from tests.operator.status.found import (
 PREPARE, PHASE, TRIAL = DueJob(Verb.PREPARE), DueJob(Verb.POOL, 0), DueJob(Verb.EVALUATE, 0)
 STUDENT = detector(1.3, 0.42, 90_000_000_000)
 UNLUCKY = (failed_trial(1, "OutOfMemory", "31 GiB asked for"),)
-IMAGE = waiting(WaitingReason.IMAGE_PULL, "image not found: check spec.jobs.image")
+IMAGE = waiting(ReasonCode.IMAGE_PULL, "image not found: check spec.jobs.image")
 
 
 def at(phase: Phase = Phase.SEARCHING, finished: int = 0, **told: Any) -> PassResult:
@@ -48,7 +48,9 @@ def at(phase: Phase = Phase.SEARCHING, finished: int = 0, **told: Any) -> PassRe
 HALFWAY: dict[str, Any] = {"best": BEST, "best_trial": 0, "failures": UNLUCKY}
 STORY: list[tuple[PassResult, list[str]]] = [
     (
-        found(refused=Reason("CredentialsMissing", "no credentials for namespace team-a")),
+        found(
+            refused=Reason(ReasonCode.CREDENTIALS_MISSING, "no credentials for namespace team-a")
+        ),
         ["CredentialsMissing: no credentials for namespace team-a"],
     ),
     (

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from detnas.plan.stages import DueJob, Verb
+from detnas.reasons import Reason
 from detnas_operator.admission.admission import Admitted, admit, parse, with_current_settings
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.job import job_manifest
 from detnas_operator.job.order import JobOrder, Owner
-from detnas_operator.status.findings import Reason
 from tests.cluster.api import JOBS, ApiError
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fault_proxy import FaultProxy
