@@ -89,7 +89,7 @@ class Display:
         """Say how a job ended; with the end of its log, if it failed."""
         name = job_name(end.job.due)
         if end.result is None:
-            self._console.print(Text(f"{name} {ending(end.exit)}; it is tried again", "yellow"))
+            self._console.print(Text(f"{name} {ending(end.exit)}; it is retried", "yellow"))
             self._print_log(end)
         elif end.result.outcome is not Outcome.SUCCEEDED:
             self._console.print(Text(f"{name}: {end.result.outcome}", "red"))

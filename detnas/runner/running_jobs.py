@@ -9,14 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from detnas.lifecycle.attempts import attempt_numbers
-from detnas.lifecycle.giving_up import give_up, load_result
-from detnas.lifecycle.reading.verification import Verification
+from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas.records.results import Result
 from detnas.runner.job_server import JobServer, Started
 from detnas.runner.logs import log_end
-from detnas.store import Store
 from detnas.store.errors import StoreError
 
 RESUME = 75
@@ -88,27 +86,19 @@ class RunningJobs:
     """Starts jobs and settles their ends.
 
     Args:
-        store: where the jobs lie.
+        session: of the search whose jobs they are.
         server: runs them.
         logs: local folder for their output.
         limits: how often they are tried.
-
-    Attributes:
-        verification: whether results are believed; a job whose result is not has failed.
     """
 
-    store: Store
+    session: SearchSession
     server: JobServer
     logs: Path
     limits: Limits = Limits()
-    verification: Verification = field(init=False)
     running: dict[str, RunningJob] = field(default_factory=dict)
     _failures: Counter[str] = field(default_factory=Counter)
     _resumptions: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        """Begin with nothing rejected."""
-        self.verification = Verification(self.store)
 
     def runs(self, due: DueJob) -> bool:
         """Whether this job has a process."""
@@ -116,14 +106,13 @@ class RunningJobs:
 
     def start(self, due: DueJob, folder: str, threads: int) -> None:
         """Start the job whose request lies in ``folder``."""
-        self.verification.rejected.pop(folder, None)  # of an earlier run
-        attempts = max(attempt_numbers(self.store, folder), default=0)
+        attempts = max(attempt_numbers(self.session.store, folder), default=0)
         self._keep_log_of_killed_run(folder, attempts)
         log = self._log(folder, attempts + 1)
         with contextlib.suppress(OSError):
             log.unlink(missing_ok=True)  # of an attempt that died before it took its number
         job = RunningJob(due, folder, log, attempts, datetime.now(UTC))
-        uri = f"{self.store.uri}/{folder}"
+        uri = f"{self.session.store.uri}/{folder}"
         self.running[self.server.start(Started(due.verb, uri, log, threads))] = job
 
     def ended(self, timeout: float) -> Iterator[Ended]:
@@ -145,11 +134,10 @@ class RunningJobs:
                 self.server.signal(name, number)
 
     def _settle(self, job: RunningJob, code: int) -> Result | None:
-        result = load_result(self.store, job.due.verb, job.folder)
-        if result is not None and self.verification(job.folder, result):
+        if (result := self.session.result(job.due)) is not None:
             return result
-        if problem := self.verification.rejected.pop(job.folder, ""):
-            return self._give_up(job, problem)
+        if problem := self.session.rejected.pop(job.folder, ""):
+            return self._fail(job, problem)
         if code == DATA_CHANGED:
             return None  # which says nothing of the job
         if code == RESUME:
@@ -161,12 +149,12 @@ class RunningJobs:
         if self._failures[job.folder] < allowed:
             return None
         attempts = self._failures[job.folder]
-        return self._give_up(job, f"{attempts} attempts, the last one {ending(code)}")
+        return self._fail(job, f"{attempts} attempts, the last one {ending(code)}")
 
-    def _give_up(self, job: RunningJob, message: str) -> Result:
+    def _fail(self, job: RunningJob, message: str) -> Result:
         end = log_end(job.log)
         message = f"{message}; the end of its log:\n{end}" if end else message
-        return give_up(self.store, job.due.verb, job.folder, message, job.started)
+        return self.session.fail(job.due, message, job.started)
 
     def _log(self, folder: str, attempt: int) -> Path:
         return self.logs / f"{folder.replace('/', '_')}.{attempt}.txt"
@@ -174,18 +162,18 @@ class RunningJobs:
     def _keep_log_of_killed_run(self, folder: str, attempt: int) -> None:
         log, key = self._log(folder, attempt), f"{keys.attempt_folder(folder, attempt)}/log.txt"
         with contextlib.suppress(StoreError):  # a copy for people
-            if log.is_file() and self.store.size(key) is None:
-                self.store.upload_file(key, log)
+            if log.is_file() and self.session.store.size(key) is None:
+                self.session.store.upload_file(key, log)
 
     def _keep_log(self, job: RunningJob) -> None:
         """Put the log beside the attempt's other files, or where its number would have been."""
         if not job.log.is_file():
             return
         with contextlib.suppress(StoreError):  # a copy for people
-            taken = attempt_numbers(self.store, job.folder, "attempt.json")
+            taken = attempt_numbers(self.session.store, job.folder, "attempt.json")
             number = max([job.attempts + 1, *taken])
             key = f"{keys.attempt_folder(job.folder, number)}/log.txt"
-            self.store.upload_file(key, job.log)
+            self.session.store.upload_file(key, job.log)
 
 
 def ending(code: int) -> str:

@@ -8,17 +8,14 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from detnas.ledger import LedgerEntry
-from detnas.ledger.history import read_entries, write_segments
-from detnas.lifecycle.job_requests import JobRequests
+from detnas.ledger.history import read_entries
 from detnas.lifecycle.pools.supplied import pool_key
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import SearchRecord, StoredSearch, record_search, versions
-from detnas.lifecycle.status import job_folder
-from detnas.lifecycle.supplied import SuppliedInputs
-from detnas.lifecycle.weight_collector import WeightCollector
+from detnas.lifecycle.session import SearchSession
 from detnas.plan.identity import local_uid
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob, Phase, Verb, plan
+from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.records import keys
 from detnas.records.requests import Request
 from detnas.records.results import Result
@@ -72,40 +69,31 @@ class Scheduler:
 
     def run(self, search: StoredSearch) -> SearchState:
         """Run a search to its end, or until only unanswered trials are left."""
-        store, requests = search.store, search.requests
-        reader = SearchReader(store, requests)
-        requesting, given = JobRequests(store, requests, reader), SuppliedInputs(search)
-        collector = WeightCollector(store, requests.search, requests.spec.retention)
+        session = SearchSession(search, search.requests.search)
         while True:
-            reader.read()
-            state = given.settle(reader)
-            decided = plan(state.observation, requests.spec)
+            session.refresh()
+            session.resolve_supplied()
+            decided = session.plan()
             due = [job for job in decided.due if not self._is_stuck(job)]
             if (
                 decided.phase in (Phase.SUCCEEDED, Phase.FAILED)
                 or not due + [0] * decided.proposals
             ):
-                return state
+                return session.state
             for job in due:
-                if job.verb is not Verb.EVALUATE:
-                    requesting.record(requesting.due_request(job, state))
-                self._finish(store, job, job_folder(requests, state, job))
-            for proposal in requesting.propose(decided.proposals):
-                job = DueJob(Verb.EVALUATE, proposal.index)
-                self._finish(store, job, keys.trial_folder(requests.search, proposal.index))
-            state = reader.read()
-            if state.facts is not None:
-                reader.remember(write_segments(store, requests.search, state.history))
-                collector.collect(reader.state.history, state.facts)
+                self._finish(search.store, job, session.request(job))
+            for job in session.propose(decided.proposals):
+                self._finish(search.store, job, session.job_folder(job))
+            session.refresh()
+            session.tidy()
 
     def prepare(self, search: StoredSearch) -> None:
         """Run the data check of a search, and nothing else."""
         requests = search.requests
         folder = keys.prepare_folder(requests.search)
         if search.store.size(keys.result_key(folder)) is None:
-            reader = SearchReader(search.store, requests)
-            JobRequests(search.store, requests, reader).record(requests.prepare())
-            self._finish(search.store, DueJob(Verb.PREPARE), folder)
+            job = DueJob(Verb.PREPARE)
+            self._finish(search.store, job, SearchSession(search, "").request(job))
 
     def ran(self, verb: Verb) -> list[int]:
         """Numbers of the jobs of a kind that ran."""

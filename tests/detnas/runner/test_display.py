@@ -109,7 +109,7 @@ def test_a_failure_is_told_with_the_end_of_its_log(screen: Screen, job: RunningJ
     lost = result(3).model_copy(update={"outcome": Outcome.INFRASTRUCTURE, "files": {}})
     screen.display.ended(Ended(job, 1, None, "the disk [sda] is full"))
     screen.display.ended(Ended(job, -9, lost, "killed"))
-    for shown in ("it is tried again", "the disk [sda] is full", "trial 3: Infrastructure"):
+    for shown in ("it is retried", "the disk [sda] is full", "trial 3: Infrastructure"):
         assert shown in screen.text
     assert str(job.log) in screen.text.replace("\n", "")
 

@@ -94,10 +94,10 @@ def test_a_job_the_search_needs_ends_it_and_is_tried_again_by_the_next_run(
     if job == "prepare":  # tried once a run: who has bad data should not wait to hear it
         pretended.run(exit_code=1)
         pretended.run(exit_code=1)
-    assert "fault: exit 1; mend that, then run the same command again" in output
+    assert "fault: exit 1; fix that, then run the same command again" in output
     before = pretended.results()
     output = pretended.run()
-    assert f"{job} failed in an earlier run: it is tried again" in output
+    assert f"{job} failed in an earlier run: it is retried" in output
     after = pretended.results()
     changed = [key for key in before if after[key] != before[key]]
     assert [key.endswith(f"{job}/result.json") for key in changed] == [True]
@@ -112,7 +112,7 @@ def test_a_result_that_is_not_believed_is_tried_again_by_the_next_run(
     output = pretended.run(exit_code=1)
     assert "(Infrastructure): its result names weights" in output
     assert "of 2048 bytes; the store has 9; the end of its log" in output
-    assert f"{job} failed in an earlier run: it is tried again" in pretended.run()
+    assert f"{job} failed in an earlier run: it is retried" in pretended.run()
     assert [key.endswith(job) for key, _ in pretended.starts()].count(True) == 2
 
 
