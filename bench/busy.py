@@ -85,7 +85,7 @@ class Trainer:
 def serve(way: str) -> None:
     """Train for as many seconds as each line of stdin says, and answer with steps a second."""
     if way == TRAINER:
-        from detnas_trainer.openmp import set_up_openmp
+        from detnas_trainer.process_setup import set_up_openmp
 
         set_up_openmp()
     with redirect_stdout(io.StringIO()):  # what imports print is no answer

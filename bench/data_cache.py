@@ -17,8 +17,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from detnas.architecture import parse
-from detnas.data_identity import list_pictures
-from detnas.data_identity.places import Split
+from detnas.data_identity import list_images
+from detnas.data_identity.files import Split
 from detnas.records.requests import BaseRequest
 from detnas.records.settings import DataLocation, DetectorShape, Resolution, Training
 from detnas.store import open_store
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def write_data(folder: Path, images: int, size: int) -> DataLocation:
-    """Write a data set whose pictures are noise: nothing here looks into them."""
+    """Write a data set whose images are noise: nothing here looks into them."""
     for split, count in (("train", images), ("val", images // 20)):
         names = [f"{number:06d}.jpg" for number in range(count)]
         (folder / split).mkdir(parents=True)
@@ -79,7 +79,7 @@ def upload(data: DataLocation, bucket: str) -> str:
     splits: tuple[Split, ...] = ("train", "val")
     names = {split: [path.name for path in (root / split).iterdir()] for split in splits}
     listing = root / "pictures.json"
-    listing.write_bytes(canonical_json(list_pictures(data, names)))
+    listing.write_bytes(canonical_json(list_images(data, names)))
     store, key = open_store(f"{bucket}/store"), "local/searches/a-12345678/base"
     request = BaseRequest(
         key=key,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from detnas.standard_streams import guard_standard_streams
+from detnas.process_setup import guard_standard_streams
 from tools import kubernetes
 from tools.checks import run_checks
 from tools.e2e.command import Options, require_machine, run_e2e

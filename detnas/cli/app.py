@@ -13,8 +13,7 @@ from detnas.cli.status import status
 from detnas.cli.terminal import keep_codes_off_files, show_error
 from detnas.cli.validate import validate
 from detnas.errors import UserError
-from detnas.standard_streams import guard_standard_streams
-from detnas.utf8_mode import ensure_utf8_mode
+from detnas.process_setup import ensure_utf8_mode, guard_standard_streams
 
 BAD_INPUT = 2
 """Exit code of a command whose input can not be used."""

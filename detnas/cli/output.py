@@ -15,7 +15,7 @@ from rich.segment import Segment, Segments
 
 from detnas.cli.terminal import console, show_error
 from detnas.errors import UserError
-from detnas.standard_streams import failure_of
+from detnas.process_setup import failure_of
 
 
 class Format(StrEnum):

@@ -2,22 +2,22 @@
 
 from detnas.data_identity.changes import (
     DataChangedError,
-    SeenData,
+    PreparedData,
     data_changed,
     data_changes,
     file_change,
 )
-from detnas.data_identity.listing import list_pictures, load_listing
-from detnas.data_identity.stamps import FileStamps, stamps_of
+from detnas.data_identity.files import FileStamps, stamps_of
+from detnas.data_identity.listing import list_images, load_listing
 
 __all__ = [
     "DataChangedError",
     "FileStamps",
-    "SeenData",
+    "PreparedData",
     "data_changed",
     "data_changes",
     "file_change",
-    "list_pictures",
+    "list_images",
     "load_listing",
     "stamps_of",
 ]

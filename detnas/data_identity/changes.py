@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detnas.data_identity.listing import Watch
-from detnas.data_identity.places import (
+from detnas.data_identity.files import (
     SPLITS,
     Split,
-    annotations_of,
-    find_picture,
-    pictures_of,
+    annotation_file,
+    find_image,
+    image_folder,
 )
+from detnas.data_identity.listing import Watch
 from detnas.errors import UserError
-from detnas.records.data_listing import DataListing, Picture
+from detnas.records.artifacts import ImageListing, ListedImage
 from detnas.records.settings import DataLocation
 from detnas.store.durable_files import sha256_of
 
@@ -26,33 +26,33 @@ class DataChangedError(UserError):
 
 
 @dataclass(frozen=True)
-class SeenData:
+class PreparedData:
     """What the prepare job saw of a data set.
 
     Attributes:
         annotations: SHA-256 of the training and the validation annotations; empty where nobody
             asked.
-        listing: of the pictures; none in records of an earlier version.
+        listing: of the images; none in records of an earlier version.
     """
 
     annotations: tuple[str, ...] = ()
-    listing: DataListing | None = None
+    listing: ImageListing | None = None
 
     def files(self, location: DataLocation, splits: Sequence[Split] = SPLITS) -> Iterator[Path]:
         """Yield the files that are compared."""
         for split, _ in self.digests(splits):
-            yield annotations_of(location, split)
+            yield annotation_file(location, split)
         for split in splits:
-            folder = pictures_of(location, split)
-            yield from (find_picture(folder, name) for name in self.pictures(split))
+            folder = image_folder(location, split)
+            yield from (find_image(folder, name) for name in self.images(split))
 
     def digests(self, splits: Sequence[Split]) -> list[tuple[Split, str]]:
         """Return the annotations' digest of each split for which it is known."""
         known = zip(SPLITS, self.annotations, strict=False)
         return [(split, digest) for split, digest in known if split in splits]
 
-    def pictures(self, split: Split) -> Mapping[str, Picture]:
-        """Return the pictures of a split, as far as they are known."""
+    def images(self, split: Split) -> Mapping[str, ListedImage]:
+        """Return the images of a split, as far as they are known."""
         if self.listing is None:
             return {}
         return self.listing.train if split == "train" else self.listing.val
@@ -64,7 +64,7 @@ def data_changed(changes: Sequence[str], since: str = "the search began") -> Dat
 
 
 def data_changes(
-    seen: SeenData,
+    seen: PreparedData,
     location: DataLocation,
     splits: Sequence[Split] = SPLITS,
     watch: Watch = lambda done, total: None,
@@ -75,18 +75,18 @@ def data_changes(
         seen: by the prepare job.
         location: where the data set lies on this machine.
         splits: those that matter.
-        watch: called with the number of pictures compared, and of all.
+        watch: called with the number of images compared, and of all.
 
     Raises:
         OSError: a file is there and cannot be read.
     """
     found = []
     for split, digest in seen.digests(splits):
-        path = annotations_of(location, split)
+        path = annotation_file(location, split)
         if change := file_change(path, digest):
             found.append(f"the {_NAMES[split]} annotations {path} {_verb(change, 2)}")
     for split in splits:
-        found += _picture_changes(seen.pictures(split), split, location, watch)
+        found += _image_changes(seen.images(split), split, location, watch)
     return found
 
 
@@ -100,24 +100,24 @@ def file_change(path: Path, digest: str) -> str:
         return "changed"
 
 
-def _picture_changes(
-    known: Mapping[str, Picture], split: Split, location: DataLocation, watch: Watch
+def _image_changes(
+    known: Mapping[str, ListedImage], split: Split, location: DataLocation, watch: Watch
 ) -> Iterator[str]:
-    folder = pictures_of(location, split)
+    folder = image_folder(location, split)
     changed: dict[str, list[Path]] = {"gone": [], "changed": []}
-    for done, (name, picture) in enumerate(known.items(), 1):
-        path = find_picture(folder, name)
-        if change := _picture_change(path, picture):
+    for done, (name, image) in enumerate(known.items(), 1):
+        path = find_image(folder, name)
+        if change := _image_change(path, image):
             changed[change].append(path)
         watch(done, len(known))
     for change, paths in changed.items():
         if paths:
-            count = f"{len(paths)} of {len(known)} {_NAMES[split]} pictures"
+            count = f"{len(paths)} of {len(known)} {_NAMES[split]} images"
             yield f"{count} {_verb(change, len(paths))} (first {paths[0]})"
 
 
-def _picture_change(path: Path, picture: Picture) -> str:
-    size, digest = picture
+def _image_change(path: Path, image: ListedImage) -> str:
+    size, digest = image
     try:
         if path.stat().st_size != size:
             return "changed"

@@ -1,4 +1,4 @@
-"""Makes the listing of a data set's pictures: all sizes, and the digests of all or of a sample.
+"""Makes the listing of a dataset's images: all sizes, and the digests of all or of a sample.
 
 Hashing reads a data set once, which is nothing beside training on it, but too much for a large one
 before every short trial. Of more than a gibibyte a sample is hashed: about 128 MiB, chosen by the
@@ -9,9 +9,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from detnas.data_identity.places import SPLITS, Split, find_picture, pictures_of
-from detnas.records.artifacts import Artifact
-from detnas.records.data_listing import DataListing
+from detnas.data_identity.files import SPLITS, Split, find_image, image_folder
+from detnas.records.artifacts import Artifact, ImageListing
 from detnas.records.settings import DataLocation
 from detnas.store import Store
 from detnas.store.artifacts import fetch_artifact, parse_record
@@ -20,32 +19,32 @@ from detnas.store.durable_files import sha256_of
 Watch = Callable[[int, int], None]
 """Called with the number of files done and of all; may raise to stop."""
 
-HASHED_WHOLE = 1 << 30
-"""Bytes of pictures up to which every picture is hashed."""
+LARGEST_FULLY_HASHED = 1 << 30
+"""Bytes of images up to which every image is hashed."""
 
 SAMPLE = 128 << 20
-"""Bytes of a larger data set that are hashed, to the next whole picture."""
+"""Bytes of a larger data set that are hashed, to the next complete image."""
 
 _Key = tuple[Split, str]
 
 
-def list_pictures(
+def list_images(
     location: DataLocation,
     names: Mapping[Split, Iterable[str]],
     watch: Watch = lambda done, total: None,
-) -> DataListing:
-    """Return the listing of a data set's pictures.
+) -> ImageListing:
+    """Return the listing of a data set's images.
 
     Args:
         location: where the data set lies on this machine.
-        names: the annotated pictures of each split, relative to its image folder.
-        watch: called with the number of pictures hashed, and of all.
+        names: the annotated images of each split, relative to its image folder.
+        watch: called with the number of images hashed, and of all.
 
     Raises:
-        OSError: a picture cannot be read.
+        OSError: an image cannot be read.
     """
     paths = {
-        (split, name): find_picture(pictures_of(location, split), name)
+        (split, name): find_image(image_folder(location, split), name)
         for split in SPLITS
         for name in sorted(names[split])
     }
@@ -54,10 +53,10 @@ def list_pictures(
     found: dict[Split, dict[str, tuple[int, str]]] = {split: {} for split in SPLITS}
     for (split, name), size in sizes.items():
         found[split][name] = (size, digests.get((split, name), ""))
-    return DataListing(train=found["train"], val=found["val"])
+    return ImageListing(train=found["train"], val=found["val"])
 
 
-def load_listing(store: Store, artifact: Artifact | None) -> DataListing | None:
+def load_listing(store: Store, artifact: Artifact | None) -> ImageListing | None:
     """Return the listing that a record names; none in records of an earlier version.
 
     Raises:
@@ -66,12 +65,12 @@ def load_listing(store: Store, artifact: Artifact | None) -> DataListing | None:
     if artifact is None:
         return None
     content = fetch_artifact(store, artifact).read_bytes()
-    return parse_record(content, f"{store.uri}/{artifact.key}", DataListing)
+    return parse_record(content, f"{store.uri}/{artifact.key}", ImageListing)
 
 
 def _hashed(sizes: Mapping[_Key, int]) -> list[_Key]:
-    """Return the pictures whose content is hashed."""
-    if sum(sizes.values()) <= HASHED_WHOLE:
+    """Return the images whose content is hashed."""
+    if sum(sizes.values()) <= LARGEST_FULLY_HASHED:
         return list(sizes)
     chosen, total = [], 0
     for key in sorted(sizes, key=_rank):

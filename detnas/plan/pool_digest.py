@@ -11,7 +11,7 @@ POOL_FORMAT = 1
 _DIGITS = 16
 
 
-def pool_digest(spec: SearchSpec, data_digest: str, pictures: str = "") -> str:
+def pool_digest(spec: SearchSpec, data_digest: str, image_listing: str = "") -> str:
     """Return 16 hexadecimal digits that name the pool.
 
     They cover everything that its training depends on, and nothing that it does not: no
@@ -20,7 +20,7 @@ def pool_digest(spec: SearchSpec, data_digest: str, pictures: str = "") -> str:
     Args:
         spec: the search.
         data_digest: of the annotations and classes, from the prepare job.
-        pictures: digest of the pictures' listing, from the prepare job; empty for a search that an
+        image_listing: digest of the image listing, from the prepare job; empty for a search that an
             earlier version prepared, whose pool keeps its name.
     """
     teachers = spec.teachers
@@ -40,6 +40,6 @@ def pool_digest(spec: SearchSpec, data_digest: str, pictures: str = "") -> str:
         "bnImages": teachers.bn_images,
         "seed": teachers.seed,
     }
-    if pictures:
-        covered["pictures"] = pictures
+    if image_listing:
+        covered["pictures"] = image_listing
     return settings_digest(covered)[:_DIGITS]

@@ -104,8 +104,8 @@ class SearchRequests:
         """Key of the pool's folder, known once the data is."""
         if self.existing_pool is not None:
             return self.existing_pool
-        pictures = prepared.pictures.sha256 if prepared.pictures else ""
-        digest = pool_digest(self.spec, prepared.digest, pictures)
+        images = prepared.image_listing.sha256 if prepared.image_listing else ""
+        digest = pool_digest(self.spec, prepared.digest, images)
         return keys.pool_folder(self.pools or self.manifest.metadata.namespace, digest)
 
     def pool_phase(
@@ -179,7 +179,7 @@ class SearchRequests:
         assert winner.result.architecture is not None
         assert base.result.architecture is not None
         data = self._data(folder, prepared)
-        if prepared.pictures is None:  # nor does its image know of annotations here
+        if prepared.image_listing is None:  # nor does its image know of annotations here
             del data["annotations"]
         return ExportRequest(
             **data,
@@ -209,7 +209,7 @@ class SearchRequests:
             "key": folder,
             "data": self.data,
             "annotations": prepared.annotations,
-            "pictures": prepared.pictures,
+            "pictures": prepared.image_listing,
         }
 
 

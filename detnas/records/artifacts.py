@@ -1,4 +1,4 @@
-"""Files in the store that a record names."""
+"""Files in the store that records name, and the image listing, which is one of them."""
 
 from typing import Annotated
 
@@ -19,3 +19,22 @@ class Artifact(Schema):
     key: str
     size: Count
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+ListedImage = tuple[Count, str]
+"""Size in bytes, and SHA-256 of the content; empty where only the size is known."""
+
+
+class ImageListing(Schema):
+    """Every annotated image, by its name relative to its split's image folder.
+
+    The SHA-256 of this record's canonical JSON identifies the images: the same files, wherever
+    they lie, give the same record. A change of its form therefore changes the identity of pools.
+
+    Attributes:
+        train: images of the training split, in the order of their names.
+        val: images of the validation split, likewise.
+    """
+
+    train: dict[str, ListedImage]
+    val: dict[str, ListedImage]

@@ -68,7 +68,7 @@ class DataRequest(Tagged):
         data: where the images are.
         annotations: SHA-256 of the training and the validation annotations, as the search was
             prepared with them; empty where nobody asked.
-        pictures: the listing of the pictures, as the search was prepared with them.
+        pictures: the listing of the images, as the search was prepared with them.
     """
 
     key: str

@@ -139,8 +139,8 @@ class PrepareResult(Result):
     warnings: tuple[str, ...] = ()
 
     @property
-    def pictures(self) -> Artifact | None:
-        """The listing of the pictures; none in records of an earlier version."""
+    def image_listing(self) -> Artifact | None:
+        """The listing of the images; none in records of an earlier version."""
         return self.files.get("pictures")
 
     @property

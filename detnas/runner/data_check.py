@@ -8,14 +8,14 @@ from pydantic import ValidationError
 
 from detnas.data_identity import (
     FileStamps,
-    SeenData,
+    PreparedData,
     data_changed,
     data_changes,
     file_change,
     load_listing,
     stamps_of,
 )
-from detnas.data_identity.stamps import newest_change
+from detnas.data_identity.files import newest_change
 from detnas.errors import UserError
 from detnas.lifecycle.record import load_search_record
 from detnas.records import keys
@@ -45,7 +45,7 @@ def check_data(search: OpenedSearch) -> None:
     """See that a search that was prepared here before still has its data; nothing is written.
 
     Raises:
-        DataChangedError: annotations, pictures or weights are others.
+        DataChangedError: annotations, images or weights are others.
         StoreError: the store cannot be read.
     """
     if changes := changes_since(search):
@@ -82,7 +82,7 @@ def _changes_since(search: OpenedSearch) -> list[str]:
         moved = record.data != location and prepared.annotations
         return [f"{record.data.root} is now {location.root}, which is gone"] if moved else []
     began = time.time()
-    seen = SeenData(prepared.annotations, load_listing(search.store, prepared.pictures))
+    seen = PreparedData(prepared.annotations, load_listing(search.store, prepared.image_listing))
     weights = _local_weights(search)
     stamps = stamps_of([*seen.files(location), *([weights] if weights else [])])
     known = _KnownStamps(data=_digests(prepared), files=stamps)
@@ -110,8 +110,8 @@ def _local_weights(search: OpenedSearch) -> Path | None:
 
 
 def _digests(prepared: PrepareResult) -> tuple[str, ...]:
-    pictures = prepared.pictures.sha256 if prepared.pictures else ""
-    return (*prepared.annotations, pictures, prepared.weights)
+    images = prepared.image_listing.sha256 if prepared.image_listing else ""
+    return (*prepared.annotations, images, prepared.weights)
 
 
 def _known_stamps(search: OpenedSearch) -> _KnownStamps | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import tempfile
 from pathlib import Path
 from typing import TypeVar
 
@@ -114,3 +115,20 @@ def replace_record(store: Store, key: str, record: BaseModel, version: str) -> N
 def put_record(store: Store, key: str, record: BaseModel) -> None:
     """Write a record that has a single writer, such as an attempt's progress."""
     store.put(key, canonical_json(record))
+
+
+def copy_between(source: Store, key: str, target: Store, artifact: Artifact) -> None:
+    """Copy an object to where an artifact says, unless it is there.
+
+    Raises:
+        NotFound: there is no such object.
+    """
+    if target.size(artifact.key) == artifact.size:
+        return
+    if source.uri == target.uri:
+        target.copy(key, artifact.key)
+        return
+    with tempfile.TemporaryDirectory(prefix="detnas-") as folder:
+        path = Path(folder) / "object"
+        source.download_file(key, path)
+        target.upload_file(artifact.key, path)

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from detnas.store.base import RESERVED_FOLDER, StoredObject, checked_key, checked_prefix
+from detnas.store.base import (
+    RESERVED_FOLDER,
+    StoredObject,
+    checked_key,
+    checked_prefix,
+    probe_conditional_writes,
+)
 from detnas.store.durable_files import (
     exclusive_lock,
     link_into_place,
@@ -16,7 +22,6 @@ from detnas.store.durable_files import (
     temporary_file,
 )
 from detnas.store.errors import AlreadyExists, NotFound, VersionConflict, os_errors
-from detnas.store.probe import probe_conditional_writes
 
 _LOCK_DIGITS = 2
 

@@ -11,7 +11,13 @@ from pathlib import Path
 
 from boto3.s3.transfer import TransferConfig
 
-from detnas.store.base import RESERVED_FOLDER, StoredObject, checked_key, checked_prefix
+from detnas.store.base import (
+    RESERVED_FOLDER,
+    StoredObject,
+    checked_key,
+    checked_prefix,
+    probe_conditional_writes,
+)
 from detnas.store.durable_files import rename_into_place, temporary_file
 from detnas.store.errors import (
     AlreadyExists,
@@ -22,7 +28,6 @@ from detnas.store.errors import (
     VersionConflict,
     os_errors,
 )
-from detnas.store.probe import probe_conditional_writes
 from detnas.store.s3_client import Client, client_from_environment
 from detnas.store.s3_errors import ConcurrentWrite, PreconditionFailed, s3_errors
 

@@ -25,7 +25,7 @@ from digit_canvas import CanvasSettings, PlacedDigit, draw_canvas
 from numpy.typing import NDArray
 from PIL import Image
 
-from detnas.standard_streams import guard_standard_streams
+from detnas.process_setup import guard_standard_streams
 
 SETTINGS_FILE = "settings.json"
 FORMAT = 1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from detnas import __version__
 from detnas.errors import UserError
-from detnas.standard_streams import guard_standard_streams
+from detnas.process_setup import guard_standard_streams
 from detnas_operator.configuration.settings import OperatorSettings, load_settings
 from detnas_operator.telemetry.logs import configure_logs
 

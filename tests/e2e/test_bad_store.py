@@ -65,7 +65,7 @@ def test_a_full_store_keeps_what_it_has_and_the_run_goes_on_with_more_space(
     assert "no space left" in done.stderr
     assert "free space on the disk" in " ".join(done.stderr.split())
     kept = search.stamps("**/prepare/*.json")
-    assert len(kept) == 3  # request, listing of the pictures, result
+    assert len(kept) == 3  # request, listing of the images, result
 
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
     run_until(

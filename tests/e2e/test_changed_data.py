@@ -82,22 +82,22 @@ def test_a_search_stops_when_its_data_changes_and_goes_on_with_the_old(tmp_path:
     assert search.stamps() == finished
 
     write(search, trials=2)
-    picture = tmp_path / "data" / "val" / "3.png"
-    old = picture.read_bytes()
+    image = tmp_path / "data" / "val" / "3.png"
+    old = image.read_bytes()
     trial = search.path / "trials" / "0001"
     log = tmp_path / "log.txt"
     process = start(*command, log=log)
     try:
         wait_until((trial / "attempts" / "1" / "attempt.json").exists, process, log)
-        replace(picture, old[::-1])
+        replace(image, old[::-1])
         assert process.wait(SECONDS) == 1, log.read_text()
     finally:
         process.kill()
         process.wait()
-    assert f"1 of 6 validation pictures has changed (first {picture})" in log.read_text()
+    assert f"1 of 6 validation images has changed (first {image})" in log.read_text()
     assert not (trial / "result.json").exists()
 
-    replace(picture, old)
+    replace(image, old)
     last = run(*command)
     assert last.returncode == 0, last.stderr
     assert {name: result["outcome"] for name, result in search.results().items()} == {

@@ -101,9 +101,9 @@ def test_annotations_are_sound_coco(data: Path, split: str, count: int) -> None:
     assert len(coco.imgs) == count
     assert len(coco.anns) == len(annotations(data, split)["annotations"])
     for image in coco.imgs.values():
-        with Image.open(data / "images" / image["file_name"]) as picture:
-            assert (picture.format, picture.mode) == ("PNG", "RGB")
-            assert picture.size == (image["width"], image["height"])
+        with Image.open(data / "images" / image["file_name"]) as opened:
+            assert (opened.format, opened.mode) == ("PNG", "RGB")
+            assert opened.size == (image["width"], image["height"])
     for entry in coco.anns.values():
         left, top, width, height = entry["bbox"]
         image = coco.imgs[entry["image_id"]]

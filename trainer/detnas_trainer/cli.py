@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from detnas.standard_streams import guard_standard_streams
-from detnas.utf8_mode import ensure_utf8_mode
-from detnas_trainer.openmp import set_up_openmp
+from detnas.process_setup import ensure_utf8_mode, guard_standard_streams
+from detnas_trainer.process_setup import set_up_openmp
 from detnas_trainer.training.interruption import STOPPED
 
 _VERBS = {

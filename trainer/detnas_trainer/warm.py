@@ -25,9 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detnas.standard_streams import guard_standard_streams
-from detnas_trainer.openmp import set_up_openmp
-from detnas_trainer.parents import die_with
+from detnas.process_setup import guard_standard_streams
+from detnas_trainer.process_setup import die_with, set_up_openmp
 
 Run = Callable[[str, str], int]
 """Runs a verb on a job's URI and returns its exit code."""

@@ -4,8 +4,7 @@ from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.warm_start.source import WarmStartSource
 from detnas.records import keys
 from detnas.records.results import DetectorResult, Outcome
-from detnas.store.artifacts import create_record, load_record
-from detnas.store.copying import copy_between
+from detnas.store.artifacts import copy_between, create_record, load_record
 from detnas.store.errors import NotFound
 
 

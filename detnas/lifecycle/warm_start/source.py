@@ -103,9 +103,9 @@ def _compared(
     if prepared is not None and their_data is not None:
         yield "spec.dataset", _classes(prepared), _classes(their_data)
         yield "spec.dataset", prepared.digest, their_data.digest
-        pictures = (prepared.pictures, their_data.pictures)
-        if pictures[0] and pictures[1]:
-            yield "spec.dataset (its pictures)", pictures[0].sha256, pictures[1].sha256
+        images = (prepared.image_listing, their_data.image_listing)
+        if images[0] and images[1]:
+            yield "spec.dataset (its images)", images[0].sha256, images[1].sha256
 
 
 def _sizes(spec: SearchSpec) -> str:

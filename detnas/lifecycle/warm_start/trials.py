@@ -27,8 +27,7 @@ from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult, Outcome, PrepareResult
 from detnas.schema import Count, Schema
 from detnas.score import BaseFacts
-from detnas.store.artifacts import create_record, load_record
-from detnas.store.copying import copy_between
+from detnas.store.artifacts import copy_between, create_record, load_record
 from detnas.store.errors import AlreadyExists, NotFound
 from detnas.teachers import Teacher, TeacherSpace
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from detnas.data_identity import SeenData, list_pictures
-from detnas.data_identity.places import SPLITS, Split, annotations_of, pictures_of
+from detnas.data_identity import PreparedData, list_images
+from detnas.data_identity.files import SPLITS, Split, annotation_file, image_folder
 from detnas.records.settings import DataLocation
 from detnas.store.durable_files import sha256_of
 
@@ -14,7 +14,7 @@ NAMES: Names = {"train": ["b.png", "sub/a.png", "ü.png"], "val": ["v.png"]}
 
 
 def write_files(root: Path, names: Names = NAMES) -> DataLocation:
-    """Write annotations and pictures below a folder; each picture has 16 bytes of its own."""
+    """Write annotations and images below a folder; each image has 16 bytes of its own."""
     location = DataLocation(
         root=str(root),
         train="labels/train.json",
@@ -23,17 +23,17 @@ def write_files(root: Path, names: Names = NAMES) -> DataLocation:
         val_images="val",
     )
     for split in SPLITS:
-        path = annotations_of(location, split)
+        path = annotation_file(location, split)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"images": [{"file_name": name} for name in names[split]]}))
         for name in names[split]:
-            picture = pictures_of(location, split) / name
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            picture.write_bytes(f"{split} {name} {'.' * 16}".encode()[:16])
+            image = image_folder(location, split) / name
+            image.parent.mkdir(parents=True, exist_ok=True)
+            image.write_bytes(f"{split} {name} {'.' * 16}".encode()[:16])
     return location
 
 
-def seen(location: DataLocation, names: Names = NAMES) -> SeenData:
+def seen(location: DataLocation, names: Names = NAMES) -> PreparedData:
     """What the prepare job would say of it."""
-    digests = tuple(sha256_of(annotations_of(location, split)) for split in SPLITS)
-    return SeenData(digests, list_pictures(location, names))
+    digests = tuple(sha256_of(annotation_file(location, split)) for split in SPLITS)
+    return PreparedData(digests, list_images(location, names))

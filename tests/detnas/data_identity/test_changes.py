@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from detnas.data_identity import SeenData, data_changed, data_changes, listing, stamps, stamps_of
+from detnas.data_identity import (
+    PreparedData,
+    data_changed,
+    data_changes,
+    files,
+    listing,
+    stamps_of,
+)
 from tests.detnas.data_identity.data_sets import NAMES, seen, write_files
 
 Change = Callable[[Path], object]
@@ -39,25 +46,25 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda root: become_folder(root / "labels/val.json"),
         r"the validation annotations \S+/labels/val\.json have changed",
     ),
-    "a picture of the same size": (
+    "an image of the same size": (
         lambda root: (root / "train/ü.png").write_bytes(b"x" * 16),
-        r"1 of 3 training pictures has changed \(first \S+/train/ü\.png\)",
+        r"1 of 3 training images has changed \(first \S+/train/ü\.png\)",
     ),
-    "a larger picture": (
+    "a larger image": (
         lambda root: (root / "val/v.png").write_bytes(b"x" * 17),
-        r"1 of 1 validation pictures has changed \(first \S+/val/v\.png\)",
+        r"1 of 1 validation images has changed \(first \S+/val/v\.png\)",
     ),
-    "a picture gone": (
+    "an image gone": (
         lambda root: (root / "train/sub/a.png").unlink(),
-        r"1 of 3 training pictures is gone \(first \S+/train/sub/a\.png\)",
+        r"1 of 3 training images is gone \(first \S+/train/sub/a\.png\)",
     ),
     "a folder gone": (
         lambda root: (root / "train").rename(root / "elsewhere"),
-        r"3 of 3 training pictures are gone \(first \S+/train/b\.png\)",
+        r"3 of 3 training images are gone \(first \S+/train/b\.png\)",
     ),
     "a file where a folder was": (
         lambda root: become_file(root / "train/sub"),
-        r"1 of 3 training pictures is gone \(first \S+/train/sub/a\.png\)",
+        r"1 of 3 training images is gone \(first \S+/train/sub/a\.png\)",
     ),
 }
 
@@ -88,7 +95,7 @@ def test_the_data_set_may_lie_elsewhere_by_now(tmp_path: Path) -> None:
     assert data_changes(before, write_files(tmp_path / "two")) == []
 
 
-def test_more_pictures_than_are_annotated_are_no_change(tmp_path: Path) -> None:
+def test_more_images_than_are_annotated_are_no_change(tmp_path: Path) -> None:
     location = write_files(tmp_path)
     before = seen(location)
     (tmp_path / "train" / "extra.png").touch()
@@ -97,7 +104,7 @@ def test_more_pictures_than_are_annotated_are_no_change(tmp_path: Path) -> None:
 
 def test_of_what_an_earlier_version_prepared_the_annotations_are_compared(tmp_path: Path) -> None:
     location = write_files(tmp_path)
-    before = SeenData(seen(location).annotations)
+    before = PreparedData(seen(location).annotations)
     (tmp_path / "train" / "b.png").write_bytes(b"other")
     assert data_changes(before, location) == []
     (tmp_path / "labels/train.json").write_text("{}")
@@ -107,13 +114,13 @@ def test_of_what_an_earlier_version_prepared_the_annotations_are_compared(tmp_pa
 def test_of_a_large_data_set_every_size_and_the_sample_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "HASHED_WHOLE", 16)
+    monkeypatch.setattr(listing, "LARGEST_FULLY_HASHED", 16)
     monkeypatch.setattr(listing, "SAMPLE", 16)
     location = write_files(tmp_path)
     before = seen(location)
     assert before.listing is not None
-    pictures = before.listing.train
-    sizes_only = [name for name, (_, digest) in pictures.items() if not digest]
+    images = before.listing.train
+    sizes_only = [name for name, (_, digest) in images.items() if not digest]
     (tmp_path / "train" / sizes_only[0]).write_bytes(b"x" * 16)
     assert data_changes(before, location) == []  # as the documents say
     (tmp_path / "train" / sizes_only[0]).write_bytes(b"x" * 15)
@@ -121,7 +128,7 @@ def test_of_a_large_data_set_every_size_and_the_sample_are_compared(
     for name in (*NAMES["train"], *NAMES["val"]):
         for split in ("train", "val"):
             if (path := tmp_path / split / name).exists():
-                path.write_bytes(b"x" * 16)  # another folder of pictures, all of the same size
+                path.write_bytes(b"x" * 16)  # another folder of images, all of the same size
     assert data_changes(before, location)
 
 
@@ -145,7 +152,7 @@ def test_many_files_have_the_stamps_that_few_have(
     paths = [*seen(location := write_files(tmp_path)).files(location), tmp_path / "missing.png"]
     few = stamps_of(paths)
     assert len(few) == len(paths) - 1
-    monkeypatch.setattr(stamps, "_MANY", 2)
+    monkeypatch.setattr(files, "_MANY", 2)
     assert stamps_of(paths) == few
 
 

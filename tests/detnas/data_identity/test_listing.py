@@ -1,27 +1,27 @@
-"""What stands for the pictures of a data set."""
+"""What stands for the images of a data set."""
 
 import hashlib
 from pathlib import Path
 
 import pytest
 
-from detnas.data_identity import list_pictures, listing
+from detnas.data_identity import list_images, listing
 from detnas.store.artifacts import canonical_json
 from tests.detnas.data_identity.data_sets import NAMES, Names, write_files
 
 
-def test_equal_pictures_are_the_same_wherever_they_lie_and_in_whatever_order(
+def test_equal_images_are_the_same_wherever_they_lie_and_in_whatever_order(
     tmp_path: Path,
 ) -> None:
     here, there = write_files(tmp_path / "here"), write_files(tmp_path / "there")
     backwards = {split: names[::-1] for split, names in NAMES.items()}
-    one, other = list_pictures(here, NAMES), list_pictures(there, backwards)
+    one, other = list_images(here, NAMES), list_images(there, backwards)
     assert canonical_json(one) == canonical_json(other)
 
 
 def test_the_form_of_the_listing_stays_because_pools_are_named_by_it(tmp_path: Path) -> None:
     names: Names = {"train": ["a.png"], "val": []}
-    found = canonical_json(list_pictures(write_files(tmp_path, names), names))
+    found = canonical_json(list_images(write_files(tmp_path, names), names))
     digest = hashlib.sha256(b"train a.png ....").hexdigest()
     written = (
         f'{{\n "train": {{\n  "a.png": [\n   16,\n   "{digest}"\n  ]\n }},\n "val": {{}}\n}}\n'
@@ -29,10 +29,10 @@ def test_the_form_of_the_listing_stays_because_pools_are_named_by_it(tmp_path: P
     assert found.decode() == written
 
 
-def test_every_picture_of_an_ordinary_data_set_is_hashed(tmp_path: Path) -> None:
+def test_every_image_of_an_ordinary_data_set_is_hashed(tmp_path: Path) -> None:
     location = write_files(tmp_path)
     told: list[tuple[int, int]] = []
-    found = list_pictures(location, NAMES, lambda done, total: told.append((done, total)))
+    found = list_images(location, NAMES, lambda done, total: told.append((done, total)))
     content = (tmp_path / "train" / "sub" / "a.png").read_bytes()
     assert found.train["sub/a.png"] == (16, hashlib.sha256(content).hexdigest())
     assert [*found.train, *found.val] == [*NAMES["train"], *NAMES["val"]]
@@ -44,13 +44,13 @@ def test_of_a_large_data_set_the_same_sample_is_hashed_every_time(
 ) -> None:
     names: Names = {"train": [f"{number}.png" for number in range(40)], "val": ["v.png"]}
     location = write_files(tmp_path, names)
-    monkeypatch.setattr(listing, "HASHED_WHOLE", 41 * 16 - 1)
+    monkeypatch.setattr(listing, "LARGEST_FULLY_HASHED", 41 * 16 - 1)
     monkeypatch.setattr(listing, "SAMPLE", 5 * 16)
-    found = list_pictures(location, names)
-    pictures = {**found.train, **found.val}
-    hashed = [name for name, (_, digest) in pictures.items() if digest]
+    found = list_images(location, names)
+    images = {**found.train, **found.val}
+    hashed = [name for name, (_, digest) in images.items() if digest]
     assert len(hashed) == 5
-    assert len(pictures) == 41
-    assert {size for size, _ in pictures.values()} == {16}
+    assert len(images) == 41
+    assert {size for size, _ in images.values()} == {16}
     again: Names = {split: some[::-1] for split, some in names.items()}
-    assert list_pictures(location, again) == found
+    assert list_images(location, again) == found

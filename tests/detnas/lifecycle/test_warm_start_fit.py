@@ -56,27 +56,27 @@ def test_another_data_set_is_refused_once_it_is_known(
     assert [job.verb for job in other.done] == [Verb.PREPARE]
 
 
-def with_pictures(digest: str) -> dict[Verb, Any]:
-    """Answers of a data check that saw these pictures; none as an earlier version answered."""
+def with_images(digest: str) -> dict[Verb, Any]:
+    """Answers of a data check that saw these images; none as an earlier version answered."""
     files = {}
     if digest:
-        files["pictures"] = Artifact(key="a/pictures.json", size=1, sha256=digest * 64)
+        files["pictures"] = Artifact(key="a/images.json", size=1, sha256=digest * 64)
     return {Verb.PREPARE: lambda result: result.model_copy(update={"files": files})}
 
 
 @pytest.mark.parametrize(
     ("theirs", "ours", "fits"), [("1", "1", True), ("1", "2", False), ("", "2", True)]
 )
-def test_other_pictures_under_the_same_labels_are_other_data(
+def test_other_images_under_the_same_labels_are_other_data(
     store: Store, tmp_path: Path, theirs: str, ours: str, fits: bool
 ) -> None:
-    Scheduler(tmp_path, with_pictures(theirs)).run(tiny(store, "one", trials=1))
-    scheduler = Scheduler(tmp_path, with_pictures(ours))
+    Scheduler(tmp_path, with_images(theirs)).run(tiny(store, "one", trials=1))
+    scheduler = Scheduler(tmp_path, with_images(ours))
     if fits:
         scheduler.run(tiny(store, "two", ONE))
         assert scheduler.ran(Verb.EVALUATE)
         return
-    with pytest.raises(BlockedError, match=r"spec\.dataset \(its pictures\) does not fit"):
+    with pytest.raises(BlockedError, match=r"spec\.dataset \(its images\) does not fit"):
         scheduler.run(tiny(store, "two", ONE))
     assert [job.verb for job in scheduler.done] == [Verb.PREPARE]
 

@@ -36,8 +36,8 @@ def prepared_earlier() -> PrepareResult:
     return PrepareResult.model_validate_json(EARLIER)
 
 
-def prepared_now(pictures: str = "1") -> PrepareResult:
-    listing = Artifact(key="somewhere/pictures.json", size=1, sha256=pictures * 64)
+def prepared_now(images: str = "1") -> PrepareResult:
+    listing = Artifact(key="somewhere/images.json", size=1, sha256=images * 64)
     update: dict[str, Any] = {"files": {"pictures": listing}, "weights": "e" * 64}
     return prepared_earlier().model_copy(update=update)
 
@@ -47,8 +47,8 @@ def test_a_search_that_was_prepared_earlier_keeps_its_pool() -> None:
     assert requests().pool_folder(prepared_earlier()) == "local/pools/2ba33ecb9375f5c2"
 
 
-def test_other_pictures_under_the_same_labels_have_a_pool_of_their_own() -> None:
-    folders = {requests().pool_folder(prepared_now(pictures)) for pictures in "112"}
+def test_other_images_under_the_same_labels_have_a_pool_of_their_own() -> None:
+    folders = {requests().pool_folder(prepared_now(images)) for images in "112"}
     assert len(folders) == 2
     assert requests().pool_folder(prepared_earlier()) not in folders
 

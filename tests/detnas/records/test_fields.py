@@ -15,7 +15,7 @@ from detnas.lifecycle.pools.retry import PoolRetry
 from detnas.lifecycle.pools.trained import TrainedPool
 from detnas.lifecycle.record import SearchRecord
 from detnas.lifecycle.warm_start.trials import Taken
-from detnas.records.data_listing import DataListing
+from detnas.records.artifacts import ImageListing
 from detnas.records.progress import Progress
 from detnas.records.requests import Request
 from detnas.records.results import AnyResult, Attempt
@@ -27,7 +27,7 @@ from detnas_operator.reconcile.stopped_jobs import StoppedJob
 FILE = Path(__file__).with_name("fields.txt")
 RECORDS = (
     *(kind for union in (Request, AnyResult) for kind in get_args(get_args(union)[0])),
-    *(Attempt, Claim, DataListing, Inherited, PoolRetry, Progress, SearchRecord, Segment),
+    *(Attempt, Claim, ImageListing, Inherited, PoolRetry, Progress, SearchRecord, Segment),
     *(StoppedJob, Taken, TrainedPool),
 )
 

@@ -22,8 +22,8 @@ from pydantic import TypeAdapter
 from detnas.actions import AddLayer, Rearrange
 from detnas.actions.morphism import add_layer, rearrange
 from detnas.architecture import Architecture, Block
-from detnas.data_identity import list_pictures
-from detnas.data_identity.places import SPLITS, Split, annotations_of
+from detnas.data_identity import list_images
+from detnas.data_identity.files import SPLITS, Split, annotation_file
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.requests import (
@@ -48,7 +48,7 @@ from detnas.records.results import (
 from detnas.store import Store, open_store
 from detnas.store.artifacts import canonical_json, create_record, publish_file, put_record
 from detnas.store.durable_files import sha256_of
-from detnas_trainer.parents import die_with
+from detnas_trainer.process_setup import die_with
 from detnas_trainer.warm import Server
 from tests.detnas.runner.watched_writes import watch_writes
 
@@ -150,18 +150,18 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
 def seen_data(store: Store, request: PrepareRequest, folder: Path) -> dict[str, Any]:
     """What the real one says of the data set; nothing where there is none."""
     location = request.data
-    if not annotations_of(location, "train").is_file():
+    if not annotation_file(location, "train").is_file():
         return {}
     names: dict[Split, list[str]] = {}
     found: dict[str, Any] = {}
     for split in SPLITS:
-        content = annotations_of(location, split).read_bytes()
+        content = annotation_file(location, split).read_bytes()
         names[split] = [image["file_name"] for image in json.loads(content)["images"]]
         digest = hashlib.sha256(content).hexdigest()
         images = len(names[split])
         found[split] = SplitSummary(sha256=digest, images=images, boxes=images, empty_images=0)
-    path = folder / f"pictures-{os.getpid()}.json"
-    path.write_bytes(canonical_json(list_pictures(location, names)))
+    path = folder / f"images-{os.getpid()}.json"
+    path.write_bytes(canonical_json(list_images(location, names)))
     found["files"] = {"pictures": publish_file(store, request.key, path, "json")}
     path.unlink()
     found["weights"] = sha256_of(Path(request.weights)) if request.weights else ""

@@ -27,7 +27,7 @@ REMEDY = "restore the old data, or give the search another metadata.name to sear
 
 CHANGES: dict[str, tuple[str, str]] = {
     "labels": ("data/labels/train.json", "the training annotations"),
-    "pictures of the same size": ("data/train/sub/a.png", "1 of 3 training pictures has changed"),
+    "images of the same size": ("data/train/sub/a.png", "1 of 3 training images has changed"),
     "weights": ("base.pth", "base.weights"),
 }
 
@@ -134,12 +134,12 @@ def test_a_job_that_sees_other_data_stops_the_run_without_a_verdict(tmp_path: Pa
     assert not list((search.folder / "store").rglob("failed-*.json"))
 
 
-def test_other_pictures_under_the_same_labels_train_their_own_pool(tmp_path: Path) -> None:
+def test_other_images_under_the_same_labels_train_their_own_pool(tmp_path: Path) -> None:
     search = begin(tmp_path / "search")
     search.run()
     shutil.copytree(search.folder / "data" / "train", search.folder / "data" / "thermal")
     begin_beside(search, "copied").run()
-    assert len(pools(search)) == 1, "the same pictures in another folder are the same"
+    assert len(pools(search)) == 1, "the same images in another folder are the same"
     for path in (search.folder / "data" / "thermal").rglob("*.png"):
         other_bytes(path)
     begin_beside(search, "other").run()
@@ -167,7 +167,7 @@ def test_a_search_that_an_earlier_version_prepared_goes_on(tmp_path: Path) -> No
     assert everything(search) == before
 
 
-def test_a_picture_that_cannot_be_read_is_named(finished: PretendedSearch) -> None:
+def test_a_image_that_cannot_be_read_is_named(finished: PretendedSearch) -> None:
     path = finished.folder / "data/train/b.png"
     away = path.rename(finished.folder / "away")
     path.symlink_to(path.name)  # a loop

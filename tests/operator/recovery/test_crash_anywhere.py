@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from detnas.store.probe import PROBE_KEY
+from detnas.store.base import PROBE_KEY
 from tests.cluster.api import SEARCHES
 from tests.cluster.faults import Call, Fault, Interrupt
 from tests.cluster.waiting import eventually

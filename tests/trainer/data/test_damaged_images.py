@@ -1,4 +1,4 @@
-"""Pictures of a dozen formats, damaged at random: the check names whatever training cannot read."""
+"""Images of a dozen formats, damaged at random: the check names whatever training cannot read."""
 
 import io
 from pathlib import Path
@@ -76,7 +76,7 @@ def _trains(folder: Path, name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", _FORMATS)
-def test_a_damaged_picture_is_read_by_training_or_named_by_the_check(
+def test_a_damaged_image_is_read_by_training_or_named_by_the_check(
     tmp_path: Path, name: str
 ) -> None:
     content = _encoded(name)
@@ -95,7 +95,7 @@ def test_a_damaged_picture_is_read_by_training_or_named_by_the_check(
 
 
 @pytest.mark.parametrize("name", _FORMATS)
-def test_a_whole_picture_of_any_name_is_read_alike_by_both(tmp_path: Path, name: str) -> None:
+def test_a_whole_image_of_any_name_is_read_alike_by_both(tmp_path: Path, name: str) -> None:
     for written in (name, f"{name}.jpg", "no-extension"):
         (tmp_path / written).write_bytes(_encoded(name))
         found = check_images(tmp_path, {written: SIZE}, RESOLUTIONS)

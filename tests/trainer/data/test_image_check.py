@@ -82,7 +82,7 @@ def test_damage_that_opencv_passes_over_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(5, 9))
-def test_sizes_as_stored_of_a_picture_displayed_sideways_are_refused(
+def test_sizes_as_stored_of_a_image_displayed_sideways_are_refused(
     tmp_path: Path, orientation: int
 ) -> None:
     _photograph(tmp_path / "a.jpg", orientation)
@@ -102,7 +102,7 @@ def test_orientations_that_keep_the_size_are_accepted_and_counted(
     assert _check(tmp_path, a=(40, 30), b=(40, 30)) == CheckedImages((), 1)
 
 
-def test_a_square_picture_displayed_sideways_is_counted_too(tmp_path: Path) -> None:
+def test_a_square_image_displayed_sideways_is_counted_too(tmp_path: Path) -> None:
     _photograph(tmp_path / "a.jpg", 6, RGB.resize((32, 32)))
     assert _check(tmp_path, a=(32, 32)) == CheckedImages((), 1)
 
@@ -114,7 +114,7 @@ def test_exchanged_width_and_height_are_recognised(tmp_path: Path) -> None:
     assert "width and height" in remedy
 
 
-def test_a_picture_that_opencv_does_not_turn_is_refused(tmp_path: Path) -> None:
+def test_a_image_that_opencv_does_not_turn_is_refused(tmp_path: Path) -> None:
     shape = NOISE.copy()
     shape[:10, :10] = 255
     for orientation in (3, 6):
@@ -138,7 +138,7 @@ def test_a_strip_of_which_no_pixel_is_left_is_named(
             assert "crop it" in remedy
 
 
-def test_a_picture_of_182_megapixels_is_no_bomb(tmp_path: Path) -> None:
+def test_a_image_of_182_megapixels_is_no_bomb(tmp_path: Path) -> None:
     size = (18_200, 10_000)
     Image.new("1", size).save(tmp_path / "a.bmp")
     assert check_images(tmp_path, {"a.bmp": size}, SIZES) == CheckedImages((), 0)

@@ -39,7 +39,7 @@ def _save(folder: Path, name: str, image: Image.Image, **options: Any) -> None:
         ("deep.png", DEEP, {}),
     ],
 )
-def test_pictures_are_read_as_stock_mmdet_reads_them(
+def test_images_are_read_as_stock_mmdet_reads_them(
     tmp_path: Path, name: str, image: Image.Image, options: dict[str, Any]
 ) -> None:
     _save(tmp_path, name, image, **options)
@@ -67,7 +67,7 @@ def test_every_mode_becomes_three_channels_of_eight_bits(
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_read_as_it_is_displayed(tmp_path: Path, orientation: int) -> None:
+def test_a_image_is_read_as_it_is_displayed(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     _save(tmp_path, "a.jpg", RGB, quality=95, exif=exif.tobytes())

@@ -1,6 +1,6 @@
 import pytest
 
-from detnas_trainer.jobs.activities import Activities
+from detnas_trainer.jobs.job import Activities
 
 
 def test_every_moment_belongs_to_the_innermost_activity() -> None:

@@ -17,7 +17,7 @@ from detnas_trainer.jobs.job import opened_job
 from tests.trainer.conftest import Workplace
 
 FILES = 3 + 2 + 2
-"""Pictures and annotations of the data set."""
+"""Images and annotations of the data set."""
 
 
 class Counting:
@@ -57,7 +57,7 @@ def request_(workplace: Workplace, own_data: DataLocation) -> BaseRequest:
     prepare = PrepareRequest(key=key, data=there, resolutions=resolutions)
     assert jobs.run("prepare", workplace.put(prepare)) == 0
     found = workplace.result(key, PrepareResult)
-    seen = {"annotations": found.annotations, "pictures": found.pictures}
+    seen = {"annotations": found.annotations, "pictures": found.image_listing}
     return workplace.base_request("local/a/base", data=there, **seen)
 
 
@@ -95,11 +95,11 @@ def test_a_damaged_copy_is_left_aside(
     workplace: Workplace, request_: BaseRequest, cache: Path
 ) -> None:
     folder = data_of(workplace, request_, "one")
-    picture = folder / "train" / "1.png"
-    picture.write_bytes(bytes(reversed(picture.read_bytes())))
+    image = folder / "train" / "1.png"
+    image.write_bytes(bytes(reversed(image.read_bytes())))
     found = data_of(workplace, request_, "two")
     assert found.is_relative_to(workplace.root / "two")
-    assert (found / "train" / "1.png").read_bytes() != picture.read_bytes()
+    assert (found / "train" / "1.png").read_bytes() != image.read_bytes()
 
 
 @pytest.mark.parametrize("size", ["10", "1000000"])

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from detnas.records.artifacts import Artifact
-from detnas.records.data_listing import DataListing
+from detnas.records.artifacts import Artifact, ImageListing
 from detnas.records.requests import ExportRequest, PoolPhaseRequest, PrepareRequest, StudentRequest
 from detnas.records.results import DetectorResult, PrepareResult
 from detnas.records.settings import DataLocation
@@ -72,39 +71,39 @@ def prepared(workplace: Workplace, own_data: DataLocation) -> Prepared:
 
 def told_of(workplace: Workplace, data: DataLocation) -> Prepared:
     result = prepare(workplace, data)
-    told = {"data": data, "annotations": result.annotations, "pictures": result.pictures}
+    told = {"data": data, "annotations": result.annotations, "pictures": result.image_listing}
     return Prepared(Path(data.root.removeprefix("file://")), result, told)
 
 
-def test_every_picture_is_recorded_with_size_and_digest(
+def test_every_image_is_recorded_with_size_and_digest(
     workplace: Workplace, prepared: Prepared
 ) -> None:
-    assert prepared.result.pictures is not None
-    path = fetch_artifact(workplace.store, prepared.result.pictures)
-    listing = DataListing.model_validate_json(path.read_bytes())
-    assert {split: [*pictures] for split, pictures in listing} == {
+    assert prepared.result.image_listing is not None
+    path = fetch_artifact(workplace.store, prepared.result.image_listing)
+    listing = ImageListing.model_validate_json(path.read_bytes())
+    assert {split: [*images] for split, images in listing} == {
         "train": ["0.png", "1.png", "2.png"],
         "val": ["0.png", "1.png"],
     }
-    picture = prepared.root / "val" / "1.png"
-    assert listing.val["1.png"] == (picture.stat().st_size, sha256_of(picture))
+    image = prepared.root / "val" / "1.png"
+    assert listing.val["1.png"] == (image.stat().st_size, sha256_of(image))
 
 
-def test_the_same_pictures_elsewhere_are_the_same_and_others_are_others(
+def test_the_same_images_elsewhere_are_the_same_and_others_are_others(
     workplace: Workplace, prepared: Prepared
 ) -> None:
-    def pictures_in(folder: str) -> str:
+    def images_in(folder: str) -> str:
         elsewhere = prepared.told["data"].model_copy(update={"train_images": folder})
         found = prepare(workplace, elsewhere)
         assert found.digest == prepared.result.digest
-        assert found.pictures is not None
-        return found.pictures.sha256
+        assert found.image_listing is not None
+        return found.image_listing.sha256
 
-    assert prepared.result.pictures is not None
+    assert prepared.result.image_listing is not None
     shutil.copytree(prepared.root / "train", prepared.root / "thermal")
-    assert pictures_in("thermal") == prepared.result.pictures.sha256
+    assert images_in("thermal") == prepared.result.image_listing.sha256
     shutil.copy(prepared.root / "train" / "0.png", prepared.root / "thermal" / "1.png")
-    assert pictures_in("thermal") != prepared.result.pictures.sha256
+    assert images_in("thermal") != prepared.result.image_listing.sha256
 
 
 def requests(workplace: Workplace, told: dict[str, Any]) -> dict[str, Any]:
@@ -247,7 +246,7 @@ def test_of_a_data_set_in_a_store_its_own_place_is_named(
     prepared.change("train/2.png")
     shutil.rmtree(workplace.root / "cache")  # another pod
     assert jobs.run("base", workplace.put(workplace.base_request(KEY, **prepared.told))) == 44
-    said = f"1 of 3 training pictures has changed (first {there.root}/train/2.png)"
+    said = f"1 of 3 training images has changed (first {there.root}/train/2.png)"
     assert said in capsys.readouterr().err
     (prepared.root / "val.json").unlink()
     shutil.rmtree(workplace.root / "cache")
@@ -304,8 +303,8 @@ def test_a_request_of_an_earlier_version_is_carried_out(
 def test_a_listing_that_is_gone_is_no_changed_data(
     workplace: Workplace, prepared: Prepared
 ) -> None:
-    assert prepared.result.pictures is not None
-    workplace.store.delete(prepared.result.pictures.key)
+    assert prepared.result.image_listing is not None
+    workplace.store.delete(prepared.result.image_listing.key)
     shutil.rmtree(workplace.root / "cache", ignore_errors=True)
     assert jobs.run("base", workplace.put(workplace.base_request(KEY, **prepared.told))) == 1
     assert load_record(workplace.store, f"{KEY}/result.json", DetectorResult) is None

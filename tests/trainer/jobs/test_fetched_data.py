@@ -117,7 +117,7 @@ def test_prepare_refuses_annotations_that_can_not_be_used(
     assert f"{remote_data.root}/{named}" in result.message
 
 
-def test_a_picture_that_is_gone_by_now_is_a_change_of_the_data(
+def test_a_image_that_is_gone_by_now_is_a_change_of_the_data(
     workplace: Workplace,
     remote_data: DataLocation,
     own_data: DataLocation,
@@ -126,7 +126,7 @@ def test_a_picture_that_is_gone_by_now_is_a_change_of_the_data(
     (Path(own_data.root) / "val" / "1.png").unlink()
     request = workplace.base_request("local/a/base", data=remote_data)
     assert jobs.run("base", workplace.put(request)) == 44
-    said = f"annotated pictures are gone (1, first {remote_data.root}/val/1.png)"
+    said = f"annotated images are gone (1, first {remote_data.root}/val/1.png)"
     assert said in capsys.readouterr().err
     assert workplace.store.get("local/a/base/result.json") is None
 

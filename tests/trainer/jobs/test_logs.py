@@ -9,8 +9,7 @@ from detnas.store.artifacts import load_record
 from detnas.store.directory import DirectoryStore
 from detnas.store.errors import StoreUnavailable
 from detnas_trainer import jobs
-from detnas_trainer.jobs.last_words import shortened
-from detnas_trainer.jobs.logs import LogTail
+from detnas_trainer.jobs.logs import LogTail, shortened
 from detnas_trainer.training.interruption import Interrupted, Interruption
 from tests.trainer.conftest import Workplace, training
 

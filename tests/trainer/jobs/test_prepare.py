@@ -161,6 +161,6 @@ def test_every_kind_of_problem_brings_its_remedy(
     (root / "train.json").write_text(json.dumps(document))
     _, result = _prepare(workplace, own_data)
     assert "0.png: is 64x64, annotated as 64x70" in result.message
-    assert "give the picture's own size" in result.message
+    assert "give the image's own size" in result.message
     assert "strip.png: is 3000x8: at 48x48 less than one pixel is left" in result.message
     assert "choose larger resolutions" in result.message

@@ -3,7 +3,7 @@ import os
 import signal
 from pathlib import Path
 
-from detnas_trainer.jobs.scratch import scratch_folder
+from detnas_trainer.jobs.folder import scratch_folder
 
 
 def test_it_goes_with_its_owner(tmp_path: Path) -> None:

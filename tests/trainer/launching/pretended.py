@@ -15,8 +15,8 @@ from typing import Any
 
 from detnas.records.keys import attempt_folder
 from detnas_trainer import cli
-from detnas_trainer.jobs.exit_codes import ExitCode
 from detnas_trainer.jobs.folder import JobFolder, open_folder
+from detnas_trainer.jobs.outcomes import ExitCode
 from detnas_trainer.launching import agent, worker
 
 _STEP_SECONDS = 0.05

@@ -292,7 +292,7 @@ class _Checker:
             f"{self._where}: {beyond.sum()} of {len(boxes)} boxes reach beyond their images, "
             f"first annotation {first['id']} with {first['bbox']}"
             + ("; they fit if the images' width and height are exchanged" if exchanged else ""),
-            "give the width and height that the pictures are displayed with"
+            "give the width and height that the images are displayed with"
             if exchanged
             else "write [x, y, width, height] in pixels, not corners",
         )

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from detnas.data_identity.places import unicode_forms
+from detnas.data_identity.files import unicode_forms
 from detnas.records.settings import DataLocation
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.store import Store

@@ -11,23 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from detnas.data_identity.places import find_picture
+from detnas.data_identity.files import find_image
 from detnas.processors import processors
 from detnas.records.settings import Resolution
 from detnas_trainer.data.images import decode, reason_of
 from detnas_trainer.openmmlab import rescale_size
 
-# Pillow's default refuses pictures above 179 megapixels; OpenCV, which trains, reads up to 1074.
+# Pillow's default refuses images above 179 megapixels; OpenCV, which trains, reads up to 1074.
 Image.MAX_IMAGE_PIXELS = None
 
 _AT_ONCE = 64
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
 _SIDEWAYS = 5
-"""From this orientation on, width and height of the displayed picture are exchanged."""
+"""From this orientation on, width and height of the displayed image are exchanged."""
 
 _SAMPLED = 8
-"""Every eighth pixel of every eighth row tells which way round a picture is."""
+"""Every eighth pixel of every eighth row tells which way round an image is."""
 
 Size = tuple[int, int]
 Problem = tuple[str, str]
@@ -35,14 +35,14 @@ Problem = tuple[str, str]
 
 _RESTORE = "restore what is missing"
 _CONVERT = "restore what cannot be read, or convert it to an 8-bit PNG or JPEG"
-_EXCHANGED = "give the width and height that the picture is displayed with, and boxes as there"
+_EXCHANGED = "give the width and height that the image is displayed with, and boxes as there"
 _STORED = (
-    "remove the note where boxes were drawn on the picture as it is stored; else give its size as "
+    "remove the note where boxes were drawn on the image as it is stored; else give its size as "
     "it is displayed"
 )
-_TURN = "save the picture upright, without the note"
+_TURN = "save the image upright, without the note"
 _THIN = "crop it or leave it out, or choose larger resolutions"
-_SIZE = "give the picture's own size, or restore the picture that was annotated"
+_SIZE = "give the image's own size, or restore the image that was annotated"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class CheckedImages:
     Attributes:
         problems: of images that cannot be used, in the files' order.
         turned: images that are displayed mirrored or turned at the size they are stored with:
-            nothing shows whether boxes were drawn on the displayed picture, which is assumed.
+            nothing shows whether boxes were drawn on the displayed image, which is assumed.
     """
 
     problems: tuple[Problem, ...]
@@ -102,20 +102,20 @@ def _check(
     """What is wrong with an image; else whether its boxes could be meant for another side up."""
     path = folder / name
     try:
-        content = find_picture(folder, name).read_bytes()
-        picture = _Picture(content, size)
+        content = find_image(folder, name).read_bytes()
+        image = _AnnotatedImage(content, size)
     except FileNotFoundError:
         return f"{path}: missing", _RESTORE
     except Exception as error:  # noqa: BLE001  (Pillow and OpenCV raise whatever they like)
         return f"{path}: cannot be read ({reason_of(error)})", _CONVERT
-    problem = picture.problem() or _thin(size, resolutions)
+    problem = image.problem() or _thin(size, resolutions)
     if problem:
         return f"{path}: {problem[0]}", problem[1]
-    return picture.ambiguous
+    return image.ambiguous
 
 
-class _Picture:
-    """A picture as both libraries read it, beside its annotated size.
+class _AnnotatedImage:
+    """An image as both libraries read it, beside its annotated size.
 
     One whose header names another size is not decoded: a damaged header can ask for more memory
     than there is.
@@ -167,7 +167,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _resembles(pixels: NDArray[np.uint8], image: Image.Image) -> bool:
-    """Whether OpenCV's pixels are the picture as displayed rather than as stored."""
+    """Whether OpenCV's pixels are the image as displayed rather than as stored."""
     found = _sampled(pixels[..., ::-1])
     displayed = _sampled(np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
     stored = _sampled(np.asarray(image.convert("RGB")))

@@ -1,6 +1,6 @@
-"""The one reader of pictures: what the data check accepts is what training and scoring see.
+"""The one reader of images: what the data check accepts is what training and scoring see.
 
-OpenCV decodes, as stock mmdet does wherever the exported detector is used. A picture is what a
+OpenCV decodes, as stock mmdet does wherever the exported detector is used. An image is what a
 viewer displays: OpenCV turns it as its EXIF orientation asks.
 """
 
@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detnas.data_identity.places import find_picture
+from detnas.data_identity.files import find_image
 from detnas_trainer.data.annotations import DataError
 
 
 def read_image(folder: Path, name: str) -> NDArray[np.uint8]:
-    """Read a picture as (height, width, 3) of BGR.
+    """Read an image as (height, width, 3) of BGR.
 
     Args:
         folder: the split's image folder.
@@ -25,7 +25,7 @@ def read_image(folder: Path, name: str) -> NDArray[np.uint8]:
         DataError: the file is missing or cannot be decoded; the message names it.
     """
     try:
-        return decode(find_picture(folder, name).read_bytes())
+        return decode(find_image(folder, name).read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"image {folder / name} is missing", "restore the file") from error
     except Exception as error:  # decoders raise whatever they like

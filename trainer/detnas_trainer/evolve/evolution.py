@@ -7,15 +7,21 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from detnas.actions import Action, AddLayer, ChannelPruning, LayerPruning, Rearrange
+from detnas.actions import (
+    Action,
+    AddLayer,
+    ChannelPruning,
+    LayerPruning,
+    Rearrange,
+    add_layer,
+    rearrange,
+)
 from detnas.architecture import Architecture, Place
 from detnas.errors import UserError
-from detnas_trainer.evolve.add_layer import add_identity_layer
 from detnas_trainer.evolve.channel_pruning import prune_channels
 from detnas_trainer.evolve.errors import InvalidActionError
-from detnas_trainer.evolve.laterals import check_laterals, renew_laterals
+from detnas_trainer.evolve.inheritance import check_laterals, inherit, renew_laterals
 from detnas_trainer.evolve.layer_pruning import prune_least_layer
-from detnas_trainer.evolve.rearrange import move_block
 from detnas_trainer.evolve.tensors import State, expected_tensors
 from detnas_trainer.weights import check_state
 
@@ -75,14 +81,15 @@ def _carried_out(architecture: Architecture, state: State, action: Action, seed:
             origin: dict[Place, Place | None] = {p.place: p.place for p in pruned.blocks}
             return Evolved(pruned, weights, origin)
         case LayerPruning():
-            morphism, weights = prune_least_layer(architecture, state, action)
+            morphism = prune_least_layer(architecture, state, action)
         case AddLayer():
-            morphism, weights = add_identity_layer(architecture, state, action)
+            morphism = add_layer(architecture, action.stage)
         case Rearrange():
-            morphism, weights = move_block(architecture, state, action)
+            morphism = rearrange(architecture, action.source, action.target)
         case _:
             assert_never(action)
     generator = torch.Generator().manual_seed(seed)
+    weights = inherit(state, morphism)
     weights, notes = renew_laterals(architecture, weights, morphism, generator)
     stayed = set(morphism.origin.values())
     removed = tuple(placed.place for placed in architecture.blocks if placed.place not in stayed)

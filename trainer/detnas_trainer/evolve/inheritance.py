@@ -1,14 +1,18 @@
-"""Weights follow their blocks from the old places to the new ones."""
+"""Weights follow their blocks to new places; laterals follow their streams, or start afresh."""
+
+import torch
 
 from detnas.actions import Morphism
-from detnas.architecture import PlacedBlock
+from detnas.architecture import Architecture, Place, PlacedBlock
 from detnas_trainer.evolve.tensors import (
     State,
     convolution_tensors,
     identity_block,
     join_blocks,
+    lateral_name,
     split_blocks,
 )
+from detnas_trainer.weights import check_state
 
 
 def inherit(state: State, morphism: Morphism) -> State:
@@ -39,3 +43,71 @@ def _with_projection_as_asked(tensors: State, placed: PlacedBlock) -> State:
 
 def _on_shortcut(part: str) -> bool:
     return part.startswith("downsample.")
+
+
+def check_laterals(architecture: Architecture, state: State) -> None:
+    """Refuse laterals that do not read what the stages give.
+
+    Raises:
+        WeightsMismatchError: a lateral is missing or has other input channels.
+    """
+    names = [lateral_name(stage, "weight") for stage in range(len(architecture.stages))]
+    given = {name: state[name] for name in names if name in state}
+    expected = {
+        name: torch.empty((len(given.get(name, ())), outputs, 1, 1), device="meta")
+        for name, outputs in zip(names, architecture.stage_outputs, strict=True)
+    }
+    check_state(given, expected)
+
+
+def renew_laterals(
+    old: Architecture, state: State, morphism: Morphism, generator: torch.Generator
+) -> tuple[State, tuple[str, ...]]:
+    """Initialise the laterals of stages that end in another stream than before.
+
+    Args:
+        old: the architecture that the laterals of `state` belong to.
+        state: a detector's state dict; left as it is.
+        morphism: what became of the architecture.
+        generator: draws the new weights, by the FPN's own rule (Xavier uniform, zero bias).
+
+    Returns:
+        The state dict, and a note for every lateral initialised afresh.
+    """
+    renewed = dict(state)
+    notes = []
+    for stage in range(len(old.stages)):
+        if _stream_before(old, stage) == _stream_after(old, morphism, stage):
+            continue
+        weight = state[lateral_name(stage, "weight")]
+        shape = (weight.shape[0], morphism.architecture.stage_outputs[stage], 1, 1)
+        fresh = torch.empty(shape, dtype=weight.dtype)
+        torch.nn.init.xavier_uniform_(fresh, generator=generator)
+        renewed[lateral_name(stage, "weight")] = fresh
+        renewed[lateral_name(stage, "bias")] = torch.zeros_like(state[lateral_name(stage, "bias")])
+        notes.append(
+            f"lateral {stage + 1} initialised afresh: stage {stage + 1} ends in another "
+            "residual stream"
+        )
+    return renewed, tuple(notes)
+
+
+def _stream_before(architecture: Architecture, stage: int) -> Place | None:
+    """Head of the stream that a stage ends in; None where that is the stem."""
+    last = Place(stage, architecture.depths[stage] - 1)
+    group = next(g for g in architecture.residual_groups if last in g.members)
+    return None if group.headed_by_stem else group.members[0]
+
+
+def _stream_after(old: Architecture, morphism: Morphism, stage: int) -> Place | None:
+    """The same for the new architecture, as a place of the old one.
+
+    A projection that did not exist before is a subsampled identity: it carries its stream on.
+    """
+    last = Place(stage, morphism.architecture.depths[stage] - 1)
+    upstream = [p for p in reversed(morphism.architecture.blocks) if p.place <= last]
+    for placed in upstream:
+        origin = morphism.origin[placed.place]
+        if placed.projection and origin is not None and old.block(origin).projection:
+            return origin
+    return None

@@ -8,15 +8,12 @@ from torch import Tensor
 from detnas.actions import LayerPruning, Morphism, prunable_places, prune_layer
 from detnas.architecture import Architecture
 from detnas_trainer.evolve.errors import InvalidActionError
-from detnas_trainer.evolve.inheritance import inherit
 from detnas_trainer.evolve.tensors import State, split_blocks
 
 _PARAMETERS = (".weight", ".bias")
 
 
-def prune_least_layer(
-    architecture: Architecture, state: State, action: LayerPruning
-) -> tuple[Morphism, State]:
+def prune_least_layer(architecture: Architecture, state: State, action: LayerPruning) -> Morphism:
     """Remove the block without a projection whose parameters are least; the first of equals.
 
     Raises:
@@ -36,8 +33,7 @@ def prune_least_layer(
         )
     if not all(map(math.isfinite, norms.values())):
         raise InvalidActionError("layer pruning: the weights are not finite", "take other weights")
-    morphism = prune_layer(architecture, min(norms, key=norms.__getitem__))
-    return morphism, inherit(state, morphism)
+    return prune_layer(architecture, min(norms, key=norms.__getitem__))
 
 
 def block_norm(tensors: dict[str, Tensor], norm: Literal["Sum", "Mean"]) -> float:

@@ -6,8 +6,7 @@ Importing this package imports neither torch nor mmdet; running a job does.
 import logging
 import sys
 
-from detnas_trainer.jobs.last_words import leave_last_words
-from detnas_trainer.jobs.logs import set_up_logging
+from detnas_trainer.jobs.logs import set_up_logging, write_termination_message
 from detnas_trainer.training.interruption import leaving_at_once
 
 _FAILED = 1
@@ -35,7 +34,7 @@ def run(verb: str, uri: str) -> int:
         return _FAILED
     except BaseException as error:
         logging.getLogger("detnas_trainer").exception("the job failed")
-        leave_last_words(f"Failed: {type(error).__name__}: {error}")
+        write_termination_message(f"Failed: {type(error).__name__}: {error}")
         return _FAILED
     finally:
         sys.stdout.flush()

@@ -13,7 +13,7 @@ from detnas_trainer.detector import build_detector
 from detnas_trainer.foreign import adapt, read_checkpoint
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.learning import device, learn, load_data, score_at
-from detnas_trainer.jobs.same_weights import check_weights
+from detnas_trainer.jobs.unchanged_inputs import check_weights
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.loop import seed_everything

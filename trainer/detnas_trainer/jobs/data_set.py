@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from detnas.data_identity import DataChangedError, data_changed, load_listing
-from detnas.records.data_listing import DataListing
+from detnas.records.artifacts import ImageListing
 from detnas.records.settings import DataLocation
 from detnas.store import open_store
 from detnas.store.cache import default_cache_folder
@@ -16,8 +16,7 @@ from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.data_cache import data_cache
 from detnas_trainer.data.fetching import DataFetcher, Split, folder_of, image_key, lies_in_store
 from detnas_trainer.jobs.job import Job, log
-from detnas_trainer.jobs.unchanged_data import SINCE, UnchangedData
-from detnas_trainer.jobs.watcher import Watcher
+from detnas_trainer.jobs.unchanged_inputs import SINCE, UnchangedData
 
 BOTH: tuple[Split, ...] = ("train", "val")
 
@@ -45,9 +44,8 @@ def _fetch(
     location = job.request.data
     known = dict(zip(BOTH, getattr(job.request, "annotations", ()), strict=False))
     with job.activity("fetching"):
-        watcher = Watcher(job, "fetching data")
-        store = open_store(location.root)
-        missing = DataFetcher(store, location, folder, watcher.told, sizes).fetch(splits, known)
+        store, report = open_store(location.root), job.file_progress("fetching data")
+        missing = DataFetcher(store, location, folder, report, sizes).fetch(splits, known)
     log.info("data set %s is in %s", location.root, folder)
     here = job.request.model_copy(
         update={"data": location.model_copy(update={"root": str(folder)})}
@@ -76,7 +74,7 @@ def bring_same_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
         raise data_changed([error.problem], SINCE) from error
     if missing:
         count = f"({len(missing)}, first {root}/{missing[0]})"
-        raise data_changed([f"annotated pictures are gone {count}"], SINCE)
+        raise data_changed([f"annotated images are gone {count}"], SINCE)
     _check(job, splits, root)
 
 
@@ -123,7 +121,7 @@ def _kept_copy(job: Job[Any]) -> tuple[Path, dict[str, int]] | None:
     return folder, sizes
 
 
-def _sizes(location: DataLocation, listing: DataListing) -> dict[str, int]:
+def _sizes(location: DataLocation, listing: ImageListing) -> dict[str, int]:
     splits = {"train": listing.train, "val": listing.val}
     return {
         image_key(location, split, name): size

@@ -1,9 +1,9 @@
-"""A running job: what every kind of job asks of its surroundings."""
+"""A running job: what every kind of job needs of the process around it."""
 
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,13 +18,59 @@ from detnas.records.keys import attempt_folder
 from detnas.records.progress import Progress
 from detnas.records.results import Attempt, Result
 from detnas.store.artifacts import fetch_artifact, publish_file
-from detnas_trainer.jobs.activities import Activities
-from detnas_trainer.jobs.folder import JobFolder
-from detnas_trainer.jobs.scratch import scratch_folder
+from detnas_trainer.jobs.folder import JobFolder, scratch_folder
 from detnas_trainer.training.checkpoint import CheckpointRecord, Checkpoints
 from detnas_trainer.training.interruption import Interruption
 from detnas_trainer.training.progress import ProgressReporter, Workload
 from detnas_trainer.weights import Weights, load_weights, save_weights
+
+
+class Activities:
+    """Seconds by activity; every moment belongs to exactly one, the innermost.
+
+    Args:
+        clock: seconds, monotonic.
+        first: what the job does outside every block.
+    """
+
+    def __init__(self, clock: Callable[[], float], first: str = "starting") -> None:
+        self._clock = clock
+        self._stack = [first]
+        self._since = clock()
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def activity(self, name: str) -> Iterator[None]:
+        """Count the block's time under ``name``, less what blocks inside it count."""
+        self._settle()
+        self._stack.append(name)
+        try:
+            yield
+        finally:
+            self._settle()
+            self._stack.pop()
+
+    @property
+    def current(self) -> str:
+        """The innermost activity under way; readable from any thread."""
+        return self._stack[-1]
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Count time that an earlier attempt spent."""
+        for name, spent in seconds.items():
+            self._seconds[name] = self._seconds.get(name, 0.0) + spent
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by activity until now, in the order they began."""
+        self._settle()
+        return dict(self._seconds)
+
+    def _settle(self) -> None:
+        now = self._clock()
+        name = self._stack[-1]
+        self._seconds[name] = self._seconds.get(name, 0.0) + now - self._since
+        self._since = now
+
 
 R = TypeVar("R")
 Kind = TypeVar("Kind", bound=Result)
@@ -103,6 +149,26 @@ class Job(Generic[R]):
             versions=versions(),
             **findings,
         )
+
+    def file_progress(self, activity: str) -> Callable[[int, int], None]:
+        """Return a function that reports how many of the dataset's files are done, and of how many.
+
+        It raises Interrupted once the process was asked to stop.
+
+        Args:
+            activity: what is done with the files, such as ``fetching data``.
+        """
+        start = self.clock()
+
+        def report(done: int, total: int) -> None:
+            self.interruption.check()
+            now = datetime.now(UTC)
+            progress = Progress(activity=activity, done=done, total=total, updated=now)
+            seconds = self.clock() - start
+            details = {"files_per_second": round(done / seconds)} if done and seconds else {}
+            self.report(progress, **details)
+
+        return report
 
     def report(self, progress: Progress, **details: object) -> None:
         """Tell people where the job is, with the time left as far as it can be known."""

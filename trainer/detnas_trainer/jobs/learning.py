@@ -20,7 +20,7 @@ from detnas_trainer.evaluation import evaluate
 from detnas_trainer.jobs.data_set import bring_same_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.openmmlab import TwoStageDetector
-from detnas_trainer.training.epoch_losses import EpochLosses
+from detnas_trainer.training.checkpoint import EpochLosses
 from detnas_trainer.training.loop import Trainee, TrainingLoop, TrainingPlan
 
 

@@ -1,4 +1,4 @@
-"""A job's log: lines on stderr for whoever watches, and their tail kept for the store."""
+"""What people see of an attempt: log lines, their tail in the store, the termination message."""
 
 import logging
 import os
@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from detnas.records.keys import attempt_folder
 from detnas.store import Store
@@ -94,3 +95,33 @@ class _Lines(logging.Formatter):
 
 def _unforeseen() -> logging.LogRecord:
     return log.makeRecord(log.name, logging.ERROR, "", 0, "the job failed", (), sys.exc_info())
+
+
+LONGEST = 4096
+"""Bytes that Kubernetes takes of a termination message."""
+
+log = logging.getLogger("detnas_trainer")
+
+
+def write_termination_message(line: str) -> None:
+    """Write the line to the file that ``DETNAS_TERMINATION_LOG`` names, if it names one.
+
+    It is a copy for people: nothing depends on it, so a file that can not be written is only
+    mentioned.
+    """
+    name = os.environ.get("DETNAS_TERMINATION_LOG")
+    if not name:
+        return
+    try:
+        Path(name).write_bytes(shortened(line))
+    except OSError as error:
+        log.warning("DETNAS_TERMINATION_LOG: %s", error)
+
+
+def shortened(line: str, limit: int = LONGEST) -> bytes:
+    """The line as UTF-8 of at most so many bytes, no character cut in two."""
+    data = line.encode(errors="replace")
+    if len(data) <= limit:
+        return data
+    cut = data[: limit - len("…".encode())].decode(errors="ignore")
+    return f"{cut}…".encode()

@@ -1,15 +1,13 @@
 """The prepare job: read the data set once, and refuse it before anything is trained on it."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from detnas.data_identity import list_pictures
+from detnas.data_identity import list_images
 from detnas.plan.data_facts import SplitFacts
 from detnas.plan.fit import fit_warnings
 from detnas.records.data_remarks import data_remarks
-from detnas.records.progress import Progress
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.records.settings import DataLocation
@@ -24,8 +22,7 @@ from detnas_trainer.data.annotations import (
 from detnas_trainer.data.image_check import CheckedImages, Problem, check_images
 from detnas_trainer.jobs.data_set import bring_data
 from detnas_trainer.jobs.job import Job, log
-from detnas_trainer.jobs.same_weights import weights_digest
-from detnas_trainer.jobs.watcher import Watcher
+from detnas_trainer.jobs.unchanged_inputs import weights_digest
 
 _LISTED = 100
 _NAMED = 3
@@ -86,13 +83,12 @@ def _checked_images(
     data, resolutions = job.request.data, job.request.resolutions
     root = Path(data.root)
     done, total = 0, len(train.files) + len(val.files)
+    report = job.file_progress("checking images")
 
     def checked(images: int) -> None:
         nonlocal done
-        job.interruption.check()
         done += images
-        now = datetime.now(UTC)
-        job.report(Progress(activity="checking images", done=done, total=total, updated=now))
+        report(done, total)
 
     return (
         check_images(root / data.train_images, train.files, resolutions, checked=checked),
@@ -104,13 +100,12 @@ def _identity(job: Job[PrepareRequest], train: Split, val: Split) -> dict[str, A
     """What later jobs, and later runs of the search, compare their data with."""
     names: dict[Any, Iterable[str]] = {"train": train.files, "val": val.files}
     with job.activity("hashing"):
-        watcher = Watcher(job, "hashing pictures")
-        listing = list_pictures(job.request.data, names, watcher.told)
-        path = job.scratch / "pictures.json"
+        listing = list_images(job.request.data, names, job.file_progress("hashing images"))
+        path = job.scratch / "images.json"
         path.write_bytes(canonical_json(listing))
-        pictures = publish_file(job.folder.store, job.folder.key, path, "json")
+        images = publish_file(job.folder.store, job.folder.key, path, "json")
         weights = weights_digest(job.request.weights, job.scratch)
-    return {"files": {"pictures": pictures}, "weights": weights}
+    return {"files": {"pictures": images}, "weights": weights}
 
 
 def _broken_message(problems: list[Problem]) -> str:

@@ -17,12 +17,10 @@ from detnas.records.results import (
 )
 from detnas.store.artifacts import create_record
 from detnas.store.errors import AlreadyExists, StoreError
-from detnas_trainer.jobs.exit_codes import ExitCode
 from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import Job, opened_job
-from detnas_trainer.jobs.last_words import leave_last_words
-from detnas_trainer.jobs.logs import kept_log
-from detnas_trainer.jobs.outcomes import Failure, classify
+from detnas_trainer.jobs.logs import kept_log, write_termination_message
+from detnas_trainer.jobs.outcomes import ExitCode, Failure, classify
 from detnas_trainer.training.interruption import Interrupted
 
 log = logging.getLogger("detnas_trainer")
@@ -45,11 +43,11 @@ def run_job(verb: str, uri: str) -> ExitCode:
         ended = folder.outcome()
     except UserError as error:
         log.error("error: %s", error)  # noqa: TRY400 - the user's mistake needs no traceback
-        leave_last_words(f"error: {error}")
+        write_termination_message(f"error: {error}")
         return ExitCode.FAILED if isinstance(error, StoreError) else ExitCode.USAGE
     if ended is not None:
         log.info("%s has its result already: %s", uri, ended)
-        leave_last_words(f"{ended}: the result was there already")
+        write_termination_message(f"{ended}: the result was there already")
         return ExitCode.DONE
     with opened_job(folder) as job, kept_log(folder.store, folder.key, job.attempt.number):
         return _attempt(verb, job)
@@ -65,7 +63,7 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
         failure = classify(error)
         traceback = None if failure.expected else error
         log.error("%s", failure.message, exc_info=traceback)  # noqa: TRY400
-        leave_last_words(f"{failure.outcome or failure.exit.words}: {failure.message}")
+        write_termination_message(f"{failure.outcome or failure.exit.words}: {failure.message}")
         if failure.outcome is not None:
             _end(job, _failed(job, kind, failure))
         return failure.exit
@@ -116,5 +114,5 @@ def _summarize(result: Result) -> None:
     spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.seconds.items())
     level = logging.INFO if result.outcome is Outcome.SUCCEEDED else logging.ERROR
     remark = f": {result.message}" if result.message else ""
-    leave_last_words(f"{result.outcome}{remark}")
+    write_termination_message(f"{result.outcome}{remark}")
     log.log(level, "%s%s (seconds: %s)", result.outcome, remark, spent)

@@ -11,8 +11,7 @@ from typing import Any
 from detnas.errors import UserError
 from detnas.store.errors import StoreError
 from detnas_trainer.jobs.folder import JobFolder, open_folder
-from detnas_trainer.jobs.last_words import leave_last_words
-from detnas_trainer.jobs.logs import set_up_logging
+from detnas_trainer.jobs.logs import set_up_logging, write_termination_message
 from detnas_trainer.launching.agent import FINAL, Agent, exit_code
 from detnas_trainer.launching.nodes import Nodes, nodes_from_environment
 from detnas_trainer.launching.peers import (
@@ -76,7 +75,7 @@ def _has_result(folder: JobFolder[Any]) -> bool:
 
 def _say(line: str, code: int) -> int:
     log.log(logging.ERROR if code else logging.INFO, "%s", line)
-    leave_last_words(line)
+    write_termination_message(line)
     return code
 
 
@@ -156,7 +155,7 @@ class Launcher:
         self._part(self._code())
         code = self._code()  # what another node said last may have come only now
         if code == STOPPED:
-            leave_last_words(f"Interrupted: {self._reason or 'rank 0 wants to go on'}")
+            write_termination_message(f"Interrupted: {self._reason or 'rank 0 wants to go on'}")
         return code
 
     def _code(self) -> int:

@@ -20,7 +20,7 @@ from detnas_trainer.jobs import run
 from detnas_trainer.jobs.logs import set_up_logging
 from detnas_trainer.launching.nodes import Nodes, nodes_from_environment
 from detnas_trainer.launching.peers import ENDED, LOST_KEYS, STOP, connect
-from detnas_trainer.parents import die_with
+from detnas_trainer.process_setup import die_with
 from detnas_trainer.training.interruption import STOPPED, leaving_at_once
 
 _POLL = 0.5

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from detnas_trainer import openmp
-from detnas_trainer.openmp import set_up_openmp
+from detnas_trainer import process_setup
+from detnas_trainer.process_setup import set_up_openmp
 
 PASSIVELY, SHORTLY = "OMP_WAIT_POLICY = 'PASSIVE'", "GOMP_SPINCOUNT = '1000'"
 JOB = """
@@ -73,8 +73,8 @@ def test_whoever_says_how_long_threads_spin_is_not_contradicted(name: str) -> No
 def test_a_quota_limits_the_threads_unless_the_user_says_how_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(openmp, "affinity", lambda: 16)
-    monkeypatch.setattr(openmp, "processors", lambda: 2)
+    monkeypatch.setattr(process_setup, "affinity", lambda: 16)
+    monkeypatch.setattr(process_setup, "processors", lambda: 2)
     limited: dict[str, str] = {}
     set_up_openmp(limited)
     assert limited["OMP_NUM_THREADS"] == limited["OPENCV_FOR_THREADS_NUM"] == "2"
@@ -86,8 +86,8 @@ def test_a_quota_limits_the_threads_unless_the_user_says_how_many(
 def test_without_a_quota_the_number_of_threads_is_left_to_the_libraries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(openmp, "affinity", lambda: 16)
-    monkeypatch.setattr(openmp, "processors", lambda: 16)
+    monkeypatch.setattr(process_setup, "affinity", lambda: 16)
+    monkeypatch.setattr(process_setup, "processors", lambda: 16)
     unlimited: dict[str, str] = {}
     set_up_openmp(unlimited)
     assert not unlimited.keys() & {"OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"}

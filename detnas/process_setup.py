@@ -1,8 +1,4 @@
-"""Standard output and error that never end the work: what is only shown may be lost.
-
-Besides, where a stream's encoding lacks a character, a readable one is written in its place. This
-file depends on the standard library alone, so that every process of the project can use it.
-"""
+"""Prepares a process: UTF-8 mode, and standard streams that never end the work."""
 
 import codecs
 import contextlib
@@ -11,6 +7,21 @@ import os
 import select
 import sys
 from typing import Any, TextIO
+
+
+def ensure_utf8_mode() -> None:
+    """Start this process anew in Python's UTF-8 mode, where its file names are not UTF-8 already.
+
+    In an eight-bit locale the name of a file that a manifest or an annotation file gives would not
+    be the name on the disk. What is shown keeps the encoding that the terminal understands.
+    """
+    if sys.getfilesystemencoding() == "utf-8" or "utf8" in sys._xoptions:  # noqa: SLF001
+        return
+    os.environ["PYTHONUTF8"] = "1"  # for the processes that this one starts
+    if sys.stdout is not None:
+        os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
+
 
 _IN_ASCII = {
     "→": "->", "−": "-", "–": "-", "─": "-", "×": "x", "±": "+-", "…": "...", "✓": "+", "✗": "x",

@@ -1,6 +1,9 @@
-"""How this process computes on CPU; set up before torch is loaded, which brings OpenMP."""
+"""Prepares a process of the trainer: how it computes on CPU, and that it ends with its parent."""
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import MutableMapping
 
 from detnas.processors import affinity, processors
@@ -31,3 +34,15 @@ def set_up_openmp(environment: MutableMapping[str, str] = os.environ) -> None:
     if (share := processors()) < affinity():  # the affinity is what OpenMP sees by itself
         for name in _THREADS:
             environment.setdefault(name, str(share))
+
+
+_PR_SET_PDEATHSIG = 1
+_LOST_STARTER = 1
+
+
+def die_with(parent: int) -> None:
+    """Ask Linux to kill this process when the process ``parent``, which started it, ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we could ask
+        os._exit(_LOST_STARTER)

@@ -1,19 +1,24 @@
-"""Whether a job sees the data set that its search was prepared with: when it begins, and later."""
+"""Whether dataset and weights are those that the search was prepared with."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from detnas.data_identity import (
     FileStamps,
-    SeenData,
+    PreparedData,
     data_changed,
     data_changes,
+    file_change,
     load_listing,
     stamps_of,
 )
-from detnas.data_identity.places import Split
+from detnas.data_identity.files import Split
+from detnas.errors import UserError
+from detnas.store import open_store
+from detnas.store.durable_files import sha256_of
+from detnas.store.errors import NotFound, StoreError
 from detnas_trainer.jobs.job import Job
-from detnas_trainer.jobs.watcher import Watcher
 
 SINCE = "the search was prepared"
 
@@ -32,7 +37,7 @@ class UnchangedData:
         self._splits = splits
         self._root = root
         listing = load_listing(job.folder.store, job.request.pictures)
-        self._seen = SeenData(job.request.annotations, listing)
+        self._seen = PreparedData(job.request.annotations, listing)
         self._stamps: FileStamps = {}
 
     def check(self) -> None:
@@ -44,9 +49,9 @@ class UnchangedData:
         """
         self._stamps = self._look()
         location = self._job.request.data
-        watcher = Watcher(self._job, "comparing data")
+        report = self._job.file_progress("comparing data")
         with self._job.activity("comparing"):
-            changes = data_changes(self._seen, location, self._splits, watcher.told)
+            changes = data_changes(self._seen, location, self._splits, report)
         if changes:
             self._job.checkpoints.discard()
             raise data_changed([one.replace(location.root, self._root) for one in changes], SINCE)
@@ -68,3 +73,47 @@ class UnchangedData:
 
     def _look(self) -> FileStamps:
         return stamps_of(self._seen.files(self._job.request.data, self._splits))
+
+
+def weights_digest(weights: str | None, scratch: Path) -> str:
+    """Return the SHA-256 of a checkpoint; nothing where there is none.
+
+    One that is missing or cannot be used is refused by the base job, which says so better.
+
+    Args:
+        weights: path or URI.
+        scratch: folder for a copy of what lies in a store.
+
+    Raises:
+        StoreError: the store does not serve it.
+    """
+    if weights is None:
+        return ""
+    if "://" not in weights:
+        return sha256_of(Path(weights)) if Path(weights).is_file() else ""
+    folder, _, name = weights.rpartition("/")
+    copy = scratch / f"weights-{name}"
+    try:
+        open_store(folder).download_file(name, copy)
+    except NotFound:
+        return ""
+    except StoreError:
+        raise
+    except UserError:  # no address of a store
+        return ""
+    return sha256_of(copy)
+
+
+def check_weights(path: Path, expected: str | None, name: str) -> None:
+    """See that a checkpoint is the one that the search was prepared with.
+
+    Args:
+        path: of the file.
+        expected: its SHA-256, if it is known.
+        name: what people call it.
+
+    Raises:
+        DataChangedError: it is another.
+    """
+    if expected and file_change(path, expected):
+        raise data_changed([f"base.weights {name} has changed"], SINCE)
