@@ -13,8 +13,8 @@ from tests.chart.rendering import Chart
 from tools.e2e.command import MANIFEST
 from tools.e2e.objects import TENANT, chart_values, cluster_objects
 from tools.kubernetes.binaries import find
-from tools.node.layout import Layout
-from tools.node.seaweed import S3Server
+from tools.node.daemons import Layout
+from tools.node.s3_server import S3Server
 
 ROOT = Path(__file__).parents[2]
 SERVER = S3Server(Layout(), Path("weed"), Path("python"))

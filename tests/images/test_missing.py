@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.node import missing
-from tools.node.layout import Layout
+from tools.node.daemons import Layout
 from tools.process import StepFailed
 
 

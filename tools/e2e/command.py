@@ -18,13 +18,12 @@ from tools.example import DATA
 from tools.kubernetes import obtain
 from tools.node.containerd import import_images
 from tools.node.control_plane import ControlPlane
-from tools.node.daemons import inside
+from tools.node.daemons import Layout, inside
 from tools.node.images import ImageBuilder, exists, image_name, megabytes, save
-from tools.node.layout import Layout
 from tools.node.missing import GIGABYTES_TO_BUILD, GIGABYTES_TO_RUN, check
 from tools.node.network import run
 from tools.node.node import BINARIES, start_node, stop_node
-from tools.node.seaweed import S3Server
+from tools.node.s3_server import S3Server
 from tools.process import Command, StepFailed, clock, run_shown, say
 
 MANIFEST = Path("examples/digits/search-cluster.yaml")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.node.seaweed import S3Server
+from tools.node.s3_server import S3Server
 
 OPERATOR_NAMESPACE = "detnas"
 TENANT = "team-a"

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from tools.kubernetes import obtain
+from tools.node.daemons import Layout
 from tools.node.images import ImageBuilder, save
-from tools.node.layout import Layout
 from tools.node.missing import check
 from tools.node.network import run
 from tools.node.node import BINARIES, start_node, stop_node

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tools.node.daemons import Daemons, inside
-from tools.node.layout import Layout
+from tools.node.daemons import Daemons, Layout, inside
 from tools.node.missing import cni_folder
 from tools.node.network import pod_network, run, succeeds
 from tools.process import Command, run_piped

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.node.layout import LONGEST_SOCKET, Layout
+from tools.node.daemons import LONGEST_SOCKET, Layout
 from tools.process import StepFailed
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))

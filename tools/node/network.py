@@ -1,4 +1,4 @@
-"""The network of a node: a namespace without any way out, and a bridge for its pods."""
+"""The network of a node: a namespace without a way out, a bridge for pods, Services and DNS."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import subprocess
 from collections.abc import Mapping
 
-from tools.node.daemons import inside
-from tools.node.layout import Layout
+from tools.node.control_plane import ControlPlane
+from tools.node.daemons import Daemons, Layout, inside
 from tools.process import Command, StepFailed
 
 BRIDGE = "detnas0"
@@ -73,3 +73,54 @@ def succeeds(command: Command) -> bool:
     """Whether a command ends well."""
     words = [str(part) for part in command]
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+_COREFILE = """cluster.local:53 in-addr.arpa:53 {{
+  bind {address}
+  errors
+  kubernetes cluster.local in-addr.arpa {{
+    kubeconfig {kubeconfig}
+    ttl 1
+  }}
+}}
+.:53 {{
+  bind {address}
+  template ANY ANY {{
+    rcode NXDOMAIN
+  }}
+}}
+"""
+
+
+def start_services(plane: ControlPlane) -> None:
+    """Start both; pods wait for what they need of them."""
+    layout = plane.layout
+    daemons = Daemons(layout)
+    # Rewriting a file that kube-proxy has read would end it.
+    if not daemons.is_running("kube-proxy"):
+        file = layout.configuration / "kube-proxy.json"
+        file.write_text(json.dumps(proxy_configuration(layout)), encoding="utf-8")
+        daemons.start("kube-proxy", [plane.binaries["kube-proxy"], f"--config={file}"])
+    corefile = layout.configuration / "Corefile"
+    kubeconfig = layout.kubeconfig("coredns")
+    corefile.write_text(
+        _COREFILE.format(address=layout.address, kubeconfig=kubeconfig), encoding="utf-8"
+    )
+    daemons.start("coredns", [plane.binaries["coredns"], "-conf", corefile])
+
+
+def proxy_configuration(layout: Layout) -> dict[str, object]:
+    """kube-proxy's configuration: by nftables, in the node's network namespace alone."""
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "bindAddress": "127.0.0.1",
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
+        "hostnameOverride": layout.name,
+        "clientConnection": {"kubeconfig": str(layout.kubeconfig("kube-proxy"))},
+        "clusterCIDR": layout.pods,
+        "conntrack": {"maxPerCore": 0, "min": 0},
+        "nodePortAddresses": [layout.pods],
+    }

@@ -11,16 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tools.kubernetes import NODE as NODE_PROGRAMS
-from tools.node import cgroups
 from tools.node.containerd import import_images, remove_tasks, start_containerd
 from tools.node.control_plane import PROGRAMS as CONTROL_PROGRAMS
 from tools.node.control_plane import ControlPlane
-from tools.node.daemons import Daemons
-from tools.node.kubelet import start_kubelet
-from tools.node.layout import Layout
-from tools.node.network import make_network, remove_network, succeeds
-from tools.node.seaweed import S3Server
-from tools.node.services import start_services
+from tools.node.daemons import Daemons, Layout
+from tools.node.kubelet import end_pods, remove_cgroup, start_kubelet
+from tools.node.network import make_network, remove_network, start_services, succeeds
+from tools.node.s3_server import S3Server
 from tools.process import Command, clock, say
 
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm", *NODE_PROGRAMS)
@@ -55,7 +52,7 @@ def stop_node(layout: Layout) -> None:
     for name in ("kubelet", "kube-proxy", "coredns", "s3"):
         daemons.stop(name)
     S3Server.remove_sockets()
-    cgroups.end_all(layout.name)
+    end_pods(layout.name)
     if daemons.is_running("containerd"):
         remove_tasks(layout)
     daemons.stop("containerd")
@@ -63,7 +60,7 @@ def stop_node(layout: Layout) -> None:
     for name in reversed(CONTROL_PROGRAMS):
         daemons.stop(name)
     _unmount(layout)
-    cgroups.remove(layout.name)
+    remove_cgroup(layout.name)
     remove_network(layout)
     for link in _CONTAINER_LINKS.glob("*"):
         if link.is_symlink() and str(link.readlink()).startswith(f"{layout.folder}/"):

@@ -7,8 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.node.daemons import Daemons, inside
-from tools.node.layout import Layout
+from tools.node.daemons import Daemons, Layout, inside
 from tools.process import Command
 
 _PORTS = {"s3": 28330, "master": 28331, "volume": 28332, "filer": 28333, "admin": 28334}
