@@ -1,4 +1,4 @@
-"""FLOPs and parameters of a whole detector, by the paper's counting (tables 2 and 4).
+"""FLOPs and parameters of a complete detector, by the paper's counting (tables 2 and 4).
 
 Counted are multiply-accumulates of convolutions and linear layers plus one per bias, 2 per element
 of a batch norm and 1 per element of a ReLU. Pooling, residual and top-down sums, RoIAlign and the
@@ -41,12 +41,12 @@ class DetectorCost:
 
     @property
     def flops(self) -> int:
-        """Of the whole detector, for one image."""
+        """Of the complete detector, for one image."""
         return sum(part.flops for part in self.parts.values())
 
     @property
     def parameters(self) -> int:
-        """Of the whole detector."""
+        """Of the complete detector."""
         return sum(part.parameters for part in self.parts.values())
 
     @property

@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """Something the user gave or configured can not be used.
+    """Something the user gave or configured cannot be used.
 
     Args:
         problem: what is wrong, naming the field or object and the value found.

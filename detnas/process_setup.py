@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 
 def ensure_utf8_mode() -> None:
-    """Start this process anew in Python's UTF-8 mode, where its file names are not UTF-8 already.
+    """Start this process again in Python's UTF-8 mode, where its file names are not UTF-8 already.
 
     In an eight-bit locale the name of a file that a manifest or an annotation file gives would not
     be the name on the disk. What is shown keeps the encoding that the terminal understands.

@@ -79,7 +79,7 @@ class TeacherSpace(Schema):
         return depths * widths * resolutions
 
     def contains(self, teacher: Teacher) -> bool:
-        """Whether the teacher lies in this space."""
+        """Whether the teacher is in this space."""
         return all(w in self.widths for w in teacher.widths) and all(
             low <= depth <= high
             for low, depth, high in zip(

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
             say(str(failure))
         return failure.status
     except KeyboardInterrupt:
-        say("\ninterrupted; the same command goes on from here")
+        say("\ninterrupted; the same command resumes from here")
         return 130
     return 0
 
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in (
-        ("example", "set up, then run the whole search on the digits data set"),
+        ("example", "set up, then run the entire search on the digits data set"),
         ("test", "set up, then run the linters, the type checker and the tests"),
         ("e2e", "set up, then build the images and run a search on a real Kubernetes node"),
         ("setup", "only set up"),

@@ -22,9 +22,9 @@ line and a cluster take and refuse the same manifests.
 
 The last column says of a field that it
 
-- **may change** while a search runs or after it ended, and the same search goes on. On one machine
-  `storage.uri` may change, too, and any other change begins another search; a cluster refuses it,
-  and a new search can go on from the old one with `warmStart.from`.
+- **may change** while a search runs or after it ended, and the same search continues. On one
+  machine `storage.uri` may change, too, and any other change begins another search; a cluster
+  refuses it, and a new search can inherit from the old one with `warmStart.from`.
 - is read on a **cluster** only; `detnas run` leaves it aside.
 
 | field | default | meaning | |
@@ -76,7 +76,7 @@ def _rows(
 ) -> Iterator[tuple[str, str, str]]:
     """Path, default and meaning of each field.
 
-    ``given`` is the section that stands where the whole section is left out.
+    ``given`` is the section that stands where the entire section is left out.
     """
     for name, field in model.model_fields.items():
         path = f"{prefix}{field.alias or name}"

@@ -32,7 +32,7 @@ class PreparedData:
     Attributes:
         annotations: SHA-256 of the training and the validation annotations; empty where nobody
             asked.
-        listing: of the images; none in records of an earlier version.
+        listing: of the images; None in records of an earlier version.
     """
 
     annotations: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class PreparedData:
         return [(split, digest) for split, digest in known if split in splits]
 
     def images(self, split: Split) -> Mapping[str, ListedImage]:
-        """Return the images of a split, as far as they are known."""
+        """Return the images of a split, if they are known."""
         if self.listing is None:
             return {}
         return self.listing.train if split == "train" else self.listing.val
@@ -73,7 +73,7 @@ def data_changes(
 
     Args:
         seen: by the prepare job.
-        location: where the data set lies on this machine.
+        location: where the data set is on this machine.
         splits: those that matter.
         watch: called with the number of images compared, and of all.
 

@@ -36,7 +36,7 @@ def list_images(
     """Return the listing of a data set's images.
 
     Args:
-        location: where the data set lies on this machine.
+        location: where the data set is on this machine.
         names: the annotated images of each split, relative to its image folder.
         watch: called with the number of images hashed, and of all.
 
@@ -57,7 +57,7 @@ def list_images(
 
 
 def load_listing(store: Store, artifact: Artifact | None) -> ImageListing | None:
-    """Return the listing that a record names; none in records of an earlier version.
+    """Return the listing that a record names; None in records of an earlier version.
 
     Raises:
         StoreError: it is not there, or is damaged.

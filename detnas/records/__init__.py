@@ -1,1 +1,1 @@
-"""Everything that lies in the store: requests, results, progress, artifacts, keys."""
+"""Everything that is stored: requests, results, progress, artifacts, keys."""

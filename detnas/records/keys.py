@@ -1,4 +1,4 @@
-"""Where everything lies in the store: the only place that spells a key."""
+"""Where everything is stored: the only place that spells a key."""
 
 
 def pool_folder(namespace: str, digest: str) -> str:
@@ -102,5 +102,5 @@ def student_folder(search: str) -> str:
 
 
 def report_key(search: str) -> str:
-    """Key of the page about a search, for people; written anew whenever it is asked for."""
+    """Key of the page about a search, for people; rewritten whenever it is requested."""
     return f"{search}/report/index.html"

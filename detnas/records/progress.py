@@ -13,8 +13,8 @@ class Progress(Schema):
         done: steps of the activity that are done (iterations, or images).
         total: steps it has.
         epoch: current epoch, from 1; 0 outside training.
-        loss: total loss of late.
-        seconds_left: estimate for the whole job; none while unknown.
+        loss: recent total loss.
+        seconds_left: estimate for the entire job; None while unknown.
         updated: when this was written.
         heartbeat: seconds within which it is written again for as long as the process lives, steps
             or not; none by trainers that write it after steps only.

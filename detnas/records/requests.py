@@ -118,9 +118,9 @@ class PoolPhaseRequest(TrainingRequest):
     Attributes:
         phase: 0 trains the supernet alone; later ones draw a subnet per step and distil it.
         supernet: channels at width 1.0.
-        full_space: the pool's whole space; its largest subnet is the supernet.
+        full_space: the pool's entire space; its largest subnet is the supernet.
         space: the subnets this phase draws.
-        previous: weights to go on from; none for phase 0.
+        previous: weights to resume from; none for phase 0.
         supernet_weights: the supernet after phase 0, which teaches the shrinking phases.
         sort_channels: order channels by importance before the first shrinking phase.
     """
@@ -161,9 +161,9 @@ class StudentRequest(TrainingRequest):
     Attributes:
         trial: what the search decided, for a trial; the fields below follow from it.
         parent: the parent's backbone.
-        parent_added: blocks the parent's lineage added of late.
+        parent_added: blocks the parent's lineage added recently.
         parent_weights: the parent's weights, with the distillation adaptor where it has one.
-        action: what to do to the parent; none where only the teacher changes.
+        action: what to do to the parent; None if only the teacher changes.
         teacher: the subnet that teaches; none trains plainly.
         pool: where the teacher comes from.
     """

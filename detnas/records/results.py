@@ -27,8 +27,8 @@ class Attempt(Schema):
     """One process's try at a job.
 
     Attributes:
-        number: from 1; its files lie under ``attempts/<number>/``.
-        resumed_at: iteration of the checkpoint it went on from; 0 for a fresh start.
+        number: from 1; its files are under ``attempts/<number>/``.
+        resumed_at: iteration of the checkpoint it resumed from; 0 for a fresh start.
     """
 
     number: Positive
@@ -42,7 +42,7 @@ class Result(Tagged):
     Attributes:
         message: for people: why it failed, or a remark.
         attempt: number of the attempt that wrote this; 0 where the scheduler did.
-        seconds: wall time by activity: ``training``, ``evaluating``, and what lies between them
+        seconds: wall time by activity: ``training``, ``evaluating``, and what is between them
             (``loading``, ``evolving``, ``teacher``, ``publishing``, …), over all attempts known.
         versions: packages that computed it.
         files: every other file of the result, by role.
@@ -68,7 +68,7 @@ MOST_RESOLUTIONS = 16
 """Of a search; whatever has a score for each has no more of them."""
 
 MOST_ADDED = 64
-"""Blocks that a record tells as added of late: there is one a step, told of for three steps."""
+"""Most blocks that a record lists as added recently: one a step, listed for three steps."""
 
 
 class Score(Schema):
@@ -140,7 +140,7 @@ class PrepareResult(Result):
 
     @property
     def image_listing(self) -> Artifact | None:
-        """The listing of the images; none in records of an earlier version."""
+        """The listing of the images; None in records of an earlier version."""
         return self.files.get("pictures")
 
     @property
@@ -154,7 +154,7 @@ class DetectorResult(Result):
 
     Attributes:
         architecture: backbone after the action.
-        added: blocks added of late, with their ages.
+        added: blocks added recently, with their ages.
         scores: one per resolution.
         notes: what was done to the weights that a reader should know, such as "lateral 3 afresh".
         removed: places (of the parent) that layer pruning removed.

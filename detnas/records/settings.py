@@ -96,7 +96,7 @@ class Training(Schema):
 
     epochs: Count = Field(description="Passes over the training images; 0 trains nothing.")
     learning_rate: Annotated[Fraction, Field(gt=0)] = Field(description="Peak learning rate.")
-    batch_size: Positive = Field(description="Images per step of the whole job.")
+    batch_size: Positive = Field(description="Images per step of the entire job.")
     schedule: Schedule = Field(
         Schedule.COSINE, description="Cosine to zero, or a tenth at 2/3 and 11/12 of the epochs."
     )

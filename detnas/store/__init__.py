@@ -1,4 +1,4 @@
-"""Where records and weights lie: one set of verbs, a folder or an S3 bucket below them."""
+"""Where records and weights are stored: one set of verbs, a folder or an S3 bucket below them."""
 
 from detnas.store.base import Store, StoredObject
 from detnas.store.opening import open_store

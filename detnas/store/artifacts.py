@@ -41,7 +41,7 @@ def fetch_artifact(store: Store, artifact: Artifact, cache: Path | None = None) 
     """Return a local file with the artifact's content, proved by size and SHA-256.
 
     Args:
-        store: where it lies.
+        store: where it is stored.
         artifact: what a record says of it.
         cache: folder of the files this machine has fetched before; by default
             ``$DETNAS_CACHE``, else ``~/.cache/detnas``. The file returned belongs to it: read
@@ -65,10 +65,10 @@ def canonical_json(record: BaseModel) -> bytes:
 
 
 def load_record(store: Store, key: str, model: type[Record]) -> Record | None:
-    """Return the record under ``key``, or None where there is none.
+    """Return the record under ``key``, or None if there is none.
 
     Raises:
-        CorruptRecord: what lies there is no such record.
+        CorruptRecord: what is there is no such record.
     """
     stored = store.get(key)
     return None if stored is None else parse_record(stored.data, f"{store.uri}/{key}", model)

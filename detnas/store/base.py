@@ -1,4 +1,4 @@
-"""The verbs that the whole system stores its records with, and a probe of what a store promises."""
+"""The verbs that records are stored with, and a probe of what a store promises."""
 
 import contextlib
 import secrets
@@ -27,8 +27,8 @@ class StoredObject:
 class Store(Protocol):
     """Objects under one root, named by keys such as ``local/pools/3f/claim.json``.
 
-    Every write is whole or absent, whatever dies in between. All verbs raise ``StoreRefused``,
-    ``StoreUnavailable`` or ``StoreFull`` where the store can not serve them.
+    Every write is complete or absent, whatever dies in between. All verbs raise ``StoreRefused``,
+    ``StoreUnavailable`` or ``StoreFull`` where the store cannot serve them.
     A key never names both an object and a folder.
     """
 
@@ -36,7 +36,7 @@ class Store(Protocol):
     """The root, without a trailing slash: ``s3://bucket/prefix`` or ``file:///folder``."""
 
     def get(self, key: str) -> StoredObject | None:
-        """Return the object, or None where there is none."""
+        """Return the object, or None if there is none."""
 
     def put(self, key: str, data: bytes) -> None:
         """Write unconditionally: only for what has a single writer (progress, logs)."""
@@ -61,7 +61,7 @@ class Store(Protocol):
     def folders(self, prefix: str) -> Iterator[str]:
         """Yield, sorted, the names of the folders right below ``prefix``, which is as above.
 
-        What lies in them is not listed: a folder of many objects costs no more than another. One
+        What is in them is not listed: a folder of many objects costs no more than another. One
         whose last object was deleted may still be named.
         """
 
@@ -76,13 +76,13 @@ class Store(Protocol):
         """Delete the object; an absent one is fine."""
 
     def size(self, key: str) -> int | None:
-        """Return the object's size in bytes, or None where there is none."""
+        """Return the object's size in bytes, or None if there is none."""
 
     def upload_file(self, key: str, path: Path) -> None:
         """Write a local file's content as an object, streaming."""
 
     def download_file(self, key: str, path: Path) -> None:
-        """Write an object's content to a local file, which appears whole or not at all.
+        """Write an object's content to a local file, which appears complete or not at all.
 
         Raises:
             NotFound: there is no such object.
@@ -92,7 +92,7 @@ class Store(Protocol):
         """Find out, before anything depends on it, whether the store keeps its promises.
 
         Raises:
-            StoreRefused: it can not be reached with these credentials or permissions.
+            StoreRefused: it cannot be reached with these credentials or permissions.
             CreateOnlyNotHonoured: it let a create or a conditional write overwrite an object.
         """
 

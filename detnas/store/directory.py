@@ -40,7 +40,7 @@ class DirectoryStore:
         self._temporary = self._own / "temporary"
 
     def get(self, key: str) -> StoredObject | None:
-        """Return the object, or None where there is none; its version is its SHA-256."""
+        """Return the object, or None if there is none; its version is its SHA-256."""
         path = self._path(key)
         with os_errors(path):
             try:
@@ -121,7 +121,7 @@ class DirectoryStore:
                     path.unlink(missing_ok=True)
 
     def size(self, key: str) -> int | None:
-        """Return the object's size in bytes, or None where there is none."""
+        """Return the object's size in bytes, or None if there is none."""
         path = self._path(key)
         with os_errors(path):
             return path.stat().st_size if path.is_file() else None
@@ -135,7 +135,7 @@ class DirectoryStore:
                 rename_into_place(file, target)
 
     def download_file(self, key: str, path: Path) -> None:
-        """Copy an object to a local file, which appears whole or not at all."""
+        """Copy an object to a local file, which appears complete or not at all."""
         origin = self._path(key)
         if self.size(key) is None:
             raise NotFound(f"{self.uri}/{key} does not exist")

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whatever kills their writer."""
+"""Files that appear complete or not at all, even if their writer is killed."""
 
 import errno
 import fcntl

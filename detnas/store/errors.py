@@ -17,7 +17,7 @@ class InvalidKey(StoreError):
 
 
 class NotFound(StoreError):
-    """An object that was asked for does not exist."""
+    """An object that was requested does not exist."""
 
 
 class AlreadyExists(StoreError):
@@ -45,7 +45,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreUnreachable(StoreUnavailable):
-    """No answer came at all; what was asked for may or may not have been done."""
+    """No answer came at all; what was requested may or may not have been done."""
 
 
 class UntrustedServer(StoreRefused):
@@ -65,11 +65,11 @@ class CorruptArtifact(StoreError):
 
 
 class CorruptRecord(StoreError):
-    """A stored record can not be read as what it should be."""
+    """A stored record cannot be read as what it should be."""
 
 
 class NewerRecord(CorruptRecord):
-    """A stored record is whole, but of a format that only later versions know."""
+    """A stored record is complete, but of a format that only later versions know."""
 
 
 class MissingRecord(CorruptRecord):
@@ -94,7 +94,7 @@ _REFUSED = {
     errno.EROFS: "choose a folder that can be written",
     errno.ENOTDIR: "a key names an object or a folder, never both",
     errno.EISDIR: "a key names an object or a folder, never both",
-    errno.EXDEV: "keep the whole store on one file system",
+    errno.EXDEV: "keep the entire store on one file system",
 }
 _NO_LINKS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -120,7 +120,7 @@ def from_os_error(error: OSError, place: Path) -> StoreError:
         problem = f"no space left to write {place} ({reason})"
         return StoreFull(problem, f"free space on the disk of {place.parent} and start again")
     if error.errno in _REFUSED:
-        return StoreRefused(f"can not use {path} ({reason})", _REFUSED[error.errno])
+        return StoreRefused(f"cannot use {path} ({reason})", _REFUSED[error.errno])
     if error.errno in _NO_LINKS:
         remedy = "choose a local or NFS folder, or an S3 store"
         return CreateOnlyNotHonoured(f"the file system of {place} has no hard links", remedy)

@@ -50,4 +50,4 @@ def _bucket_and_prefix(uri: str, parts: SplitResult) -> tuple[str, str]:
     try:
         return bucket, checked_key(prefix) if prefix else ""
     except InvalidKey as error:
-        raise UserError(f"store {uri!r} can not be used", error.remedy) from error
+        raise UserError(f"store {uri!r} cannot be used", error.remedy) from error

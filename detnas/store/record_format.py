@@ -96,5 +96,5 @@ def _finding(error: ValidationError) -> str:
     if error.error_count() > _MOST_ERRORS:
         return f"{error.error_count()} of its fields are wrong"
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "the whole"
+    field = ".".join(str(part) for part in first["loc"]) or "the record"
     return f"{field}: {first['msg']}"

@@ -65,7 +65,7 @@ class S3Store:
 
     Args:
         bucket: the bucket's name.
-        prefix: a key without a trailing slash, or empty for the whole bucket.
+        prefix: a key without a trailing slash, or empty for the entire bucket.
         make_client: returns a boto3 S3 client; called once in every process, since a client
             does not survive a fork.
         sleep: waits between the attempts of a write that met another one under way.
@@ -89,7 +89,7 @@ class S3Store:
         self._clients: dict[int, Client] = {}
 
     def get(self, key: str) -> StoredObject | None:
-        """Return the object, or None where there is none; its version is its ETag."""
+        """Return the object, or None if there is none; its version is its ETag."""
         try:
             with s3_errors(self._uri(key)):
                 answer = self._connected().get_object(**self._object(key))
@@ -129,7 +129,7 @@ class S3Store:
         """Yield, sorted, the keys below the folder ``prefix``."""
         start = self._prefix + checked_prefix(prefix)
         with s3_errors(f"{self.uri}/{prefix}"):
-            names = self._at_most_listed(self._names(start), f"objects lie below {prefix!r}")
+            names = self._at_most_listed(self._names(start), f"objects are below {prefix!r}")
         # Sorted here: servers that keep folders list "a/b" before "a-b".
         keys = sorted(name.removeprefix(self._prefix) for name in names)
         return (key for key in keys if key[-1:] != "/" and not key.startswith(RESERVED_FOLDER))
@@ -138,7 +138,7 @@ class S3Store:
         """Yield, sorted, the names of the folders right below ``prefix``."""
         start = self._prefix + checked_prefix(prefix)
         with s3_errors(f"{self.uri}/{prefix}"):
-            paths = self._at_most_listed(self._folder_paths(start), f"folders lie in {prefix!r}")
+            paths = self._at_most_listed(self._folder_paths(start), f"folders are in {prefix!r}")
         found = [path.removeprefix(start).rstrip("/") for path in paths]
         return (name for name in sorted(found) if f"{prefix}{name}/" != RESERVED_FOLDER)
 
@@ -154,7 +154,7 @@ class S3Store:
             self._connected().delete_object(**self._object(key))
 
     def size(self, key: str) -> int | None:
-        """Return the object's size in bytes, or None where there is none."""
+        """Return the object's size in bytes, or None if there is none."""
         try:
             with s3_errors(self._uri(key)):
                 return int(self._connected().head_object(**self._object(key))["ContentLength"])
@@ -169,7 +169,7 @@ class S3Store:
             )
 
     def download_file(self, key: str, path: Path) -> None:
-        """Write an object's content to a local file, which appears whole or not at all."""
+        """Write an object's content to a local file, which appears complete or not at all."""
         with os_errors(path), temporary_file(path.parent) as file:
             with s3_errors(self._uri(key)):
                 self._connected().download_fileobj(
@@ -186,7 +186,7 @@ class S3Store:
                 doomed = {"Objects": [{"Key": name} for name in names], "Quiet": True}
                 answer = self._connected().delete_objects(Bucket=self._bucket, Delete=doomed)
                 for error in answer.get("Errors", ()):
-                    problem = f"s3://{self._bucket}/{error.get('Key')} can not be deleted"
+                    problem = f"s3://{self._bucket}/{error.get('Key')} cannot be deleted"
                     raise StoreRefused(f"{problem} ({error.get('Code')})", "allow it")
         return len(names)
 

@@ -43,7 +43,7 @@ def client_from_environment(
         connections: that are kept; by default as many as threads fetch a data set.
 
     Raises:
-        StoreRefused: a variable's value can not be used.
+        StoreRefused: a variable's value cannot be used.
     """
     own_endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     retries: dict[str, str | int] = {"mode": os.environ.get("AWS_RETRY_MODE") or "standard"}
@@ -59,7 +59,7 @@ def client_from_environment(
         s3={"addressing_style": "path" if own_endpoint else "auto"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        # A fourth of the time that a small request takes: a name made anew for each, and a check
+        # A fourth of the time that a small request takes: a name made again for each, and a check
         # of arguments that have types here.
         user_agent=f"detnas/{own_version()}",
         parameter_validation=False,

@@ -62,7 +62,7 @@ def s3_errors(uri: str) -> Iterator[None]:
             problem = f"{uri}: the server's certificate is not trusted ({error})"
             raise UntrustedServer(problem, remedy) from error
         remedy = "check the network and AWS_ENDPOINT_URL, then start again: what is stored stays"
-        raise StoreUnreachable(f"{uri} can not be reached ({error})", remedy) from error
+        raise StoreUnreachable(f"{uri} cannot be reached ({error})", remedy) from error
 
 
 def _lacks_trust(error: BaseException | None) -> bool:

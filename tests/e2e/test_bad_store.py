@@ -41,7 +41,7 @@ def test_a_store_below_a_file_is_refused(manifest: Path, tmp_path: Path) -> None
     done = run("run", manifest, "--store", tmp_path / "file" / "store")
     assert done.returncode == 1
     assert done.stderr.count("error:") == 1
-    assert f"can not use {tmp_path / 'file'}" in " ".join(done.stderr.split())
+    assert f"cannot use {tmp_path / 'file'}" in " ".join(done.stderr.split())
     assert (tmp_path / "file").read_text() == "mine"
 
 

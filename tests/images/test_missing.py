@@ -1,4 +1,4 @@
-"""A machine that can not run the end-to-end test is told what it lacks."""
+"""A machine that cannot run the end-to-end test is told what it lacks."""
 
 import os
 import platform
@@ -53,13 +53,13 @@ def test_a_machine_that_lacks_nothing_is_not_refused(machine: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("containerd", "containerd can not be found; on Debian:\n    apt-get install -y"),
+        ("containerd", "containerd cannot be found; on Debian:\n    apt-get install -y"),
         ("runc", "--no-install-recommends runc"),
         ("nft", "--no-install-recommends nftables"),
         ("ip", "--no-install-recommends iproute2"),
         ("podman", "--no-install-recommends podman"),
         ("debootstrap", "--no-install-recommends debootstrap"),
-        ("bridge", "the network plug-in bridge can not be found"),
+        ("bridge", "the network plug-in bridge cannot be found"),
         ("cgroup.procs", "holds no cgroups; mount them"),
     ],
 )

@@ -59,7 +59,7 @@ def test_a_damaged_file_is_a_clear_error(tmp_path: Path, damage: str) -> None:
             "foreign": b"not a weights file at all",
         }[damage]
     )
-    with pytest.raises(WeightsError, match=r"w\.safetensors can not be read"):
+    with pytest.raises(WeightsError, match=r"w\.safetensors cannot be read"):
         load_weights(path)
 
 

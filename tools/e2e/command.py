@@ -47,7 +47,7 @@ class Options:
 
 
 def require_machine(environment: Environment, *, base_is_given: bool) -> None:
-    """Refuse a machine that can not run it, before anything is downloaded or built.
+    """Refuse a machine that cannot run it, before anything is downloaded or built.
 
     Raises:
         StepFailed: with everything that is missing, and how to get it.
@@ -164,7 +164,7 @@ def fetch_and_load(environment: Environment, server: S3Server, status: Status) -
     """Fetch the exported student from S3, and score it with stock mmdet.
 
     Raises:
-        StepFailed: it is not there, can not be loaded, or scores something else than recorded.
+        StepFailed: it is not there, cannot be loaded, or scores something else than recorded.
     """
     exported = status["exported"]
     with tempfile.TemporaryDirectory() as folder:

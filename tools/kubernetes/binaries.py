@@ -95,7 +95,7 @@ def cache_folder() -> Path:
 def find(name: str) -> Path | None:
     """The program `name`: from `KUBEBUILDER_ASSETS`, else the built one; None if neither has it.
 
-    Of a version that was asked for only the built one will do.
+    Of a version that was requested only the built one will do.
     """
     folders = [cache_folder()]
     given = os.environ.get("KUBEBUILDER_ASSETS")

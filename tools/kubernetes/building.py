@@ -44,7 +44,7 @@ def obtain(names: Iterable[str]) -> dict[str, Path]:
 def obtain_for_tests() -> None:
     """Obtain what the tests of the operator need; without Go say so, and they will be skipped.
 
-    So will be those with a real Kueue where it can not be built.
+    So will be those with a real Kueue where it cannot be built.
 
     Raises:
         StepFailed: the build of Kubernetes failed; with the end of its output.

@@ -38,7 +38,7 @@ def _up(layout: Layout) -> None:
     pause = images.pause(images.base())
     plane = start_node(layout, binaries, save([pause]))
     say(run(plane.kubectl("get", "nodes", "-o", "wide")))
-    say(f"go on with: {' '.join(plane.kubectl('get', 'pods', '-A'))}")
+    say(f"continue with: {' '.join(plane.kubectl('get', 'pods', '-A'))}")
 
 
 if __name__ == "__main__":

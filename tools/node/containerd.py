@@ -89,7 +89,7 @@ def import_images(layout: Layout, save: Command) -> None:
         StepFailed: with what the import said.
     """
     take = ctr(layout, "images", "import", "--no-unpack=false", "-")
-    run_piped(save, take, "the images can not be imported")
+    run_piped(save, take, "the images cannot be imported")
 
 
 def remove_tasks(layout: Layout) -> None:

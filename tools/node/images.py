@@ -27,7 +27,7 @@ PIP_SETTINGS = (
 )  # fmt: skip
 PODMAN = ("podman", "--runtime", "runc")
 STOPPABLE = (sys.executable, str(Path(__file__).with_name("stoppable.py")))
-# Without CAP_SYS_RESOURCE the limits that podman would set can not be raised.
+# Without CAP_SYS_RESOURCE the limits that podman would set cannot be raised.
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096")
 
 
@@ -89,7 +89,7 @@ class ImageBuilder:
             empty(rootfs / path)
         archive: Command = ["tar", "-C", rootfs, "-c", "."]
         run_piped(
-            archive, [*PODMAN, "import", "-", BASE_IMAGE], "the base image can not be imported"
+            archive, [*PODMAN, "import", "-", BASE_IMAGE], "the base image cannot be imported"
         )
 
 

@@ -34,7 +34,7 @@ def cni_folder() -> Path | None:
 
 
 def check(layout: Layout, *, base_from_packages: bool, gigabytes: int) -> None:
-    """Refuse a machine that can not build the images and run the node.
+    """Refuse a machine that cannot build the images and run the node.
 
     Args:
         layout: places of the node.
@@ -50,7 +50,7 @@ def check(layout: Layout, *, base_from_packages: bool, gigabytes: int) -> None:
         problems = [*_machine(layout, gigabytes), *_packages(base_from_packages)]
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
-        raise StepFailed(f"✗ this machine can not run the end-to-end test:{listed}")
+        raise StepFailed(f"✗ this machine cannot run the end-to-end test:{listed}")
 
 
 def _machine(layout: Layout, gigabytes: int) -> list[str]:
@@ -80,4 +80,4 @@ def _packages(base_from_packages: bool) -> list[str]:
         return []
     what = ", ".join(lacking) or "the network plug-in bridge"
     install = f"apt-get install -y --no-install-recommends {' '.join(sorted(packages))}"
-    return [f"{what} can not be found; on Debian:\n    {install}"]
+    return [f"{what} cannot be found; on Debian:\n    {install}"]

@@ -24,7 +24,7 @@ examples:
   detnas-trainer evaluate s3://bucket/store/team/searches/r101-1a2b3c4d/trials/0007
 
 A job reads request.json in its folder and writes result.json there, last. Where there is a
-result already nothing is done; a job that was stopped goes on from its checkpoint.
+result already nothing is done; a job that was stopped resumes from its checkpoint.
 
 exit codes:
   0   the result is written; it says whether the candidate succeeded, is invalid, diverged or ran
@@ -33,7 +33,7 @@ exit codes:
   2   the verb or the URI is wrong
   44  data set or weights are not those that the search was prepared with; restore them, and start
       it again
-  75  stopped on request with a checkpoint; start it again to go on
+  75  stopped on request with a checkpoint; start it again to resume
 """
 _LAUNCH = """\
 Run a verb on several nodes. Each of them runs the same command, and finds in its environment:
@@ -45,7 +45,7 @@ Run a verb on several nodes. Each of them runs the same command, and finds in it
   DETNAS_RENDEZVOUS_SECONDS    how long the others are waited for; 600 unless set
   DETNAS_PEER_SECONDS          without a heartbeat, until a node counts as lost; 20 unless set
 
-Training is not distributed yet: rank 0 does the whole job, the other ranks meet it and wait.
+Training is not distributed yet: rank 0 does the entire job, the other ranks meet it and wait.
 All end with rank 0's exit code; with 75 where the nodes do not meet, or one is lost.
 """
 

@@ -42,7 +42,7 @@ def install() -> None:
 
 
 class _StandIn(ModuleType):
-    """``mmcv._ext`` as far as torchvision goes; any other operator fails when it is called."""
+    """``mmcv._ext`` with torchvision's operators; any other operator fails when it is called."""
 
     def __init__(self) -> None:
         super().__init__("mmcv._ext", __doc__)

@@ -1,7 +1,7 @@
 """All that this package uses of mmcv, mmdet and mmengine; no other file imports them.
 
 The backbone's file is the one exception: an exported detector carries it along. `mmcv_ext` comes
-before the imports, since mmdet's own ask for mmcv's operators.
+before the imports, since mmdet's own import mmcv's operators.
 """
 
 import contextlib

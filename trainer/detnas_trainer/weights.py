@@ -64,7 +64,7 @@ def save_weights(
 ) -> None:
     """Write tensors and a JSON object as one safetensors file.
 
-    The same content gives the same bytes; the file appears whole or not at all.
+    The same content gives the same bytes; the file appears complete or not at all.
 
     Args:
         path: where to write; an existing file is replaced.
@@ -101,7 +101,7 @@ def load_weights(path: Path) -> Weights:
         metadata = json.loads(text)
     except (SafetensorError, json.JSONDecodeError) as error:
         raise WeightsError(
-            f"weights: {path} can not be read as safetensors ({error})",
+            f"weights: {path} cannot be read as safetensors ({error})",
             "the file is truncated or altered; fetch or write it again",
         ) from error
     return Weights(state, metadata)

@@ -183,7 +183,7 @@ def test_what_is_no_annotation_file_is_refused(tmp_path: Path, content: bytes, n
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="val: can not read .*absent.json"):
+    with pytest.raises(DataError, match="val: cannot read .*absent.json"):
         read_split(tmp_path / "absent.json", "val")
 
 
@@ -213,7 +213,7 @@ def _in_every_annotation(**values: Any) -> Change:
         ({"iscrowd": 1}, "mark crowds"),
         ({"bbox": [9, 9, 0, 9]}, "are below one pixel or have no area"),
         ({"area": 0}, "are below one pixel or have no area"),
-        ({"bbox": [-90, 9, 20, 20]}, "lie outside their images"),
+        ({"bbox": [-90, 9, 20, 20]}, "are outside their images"),
         ({"ignore": 1}, "are marked with ignore"),
     ],
 )
@@ -233,7 +233,7 @@ def test_relative_coordinates_are_recognised(own_data: DataLocation) -> None:
 
     path = _annotations(own_data)
     _edit(path, shares)
-    with pytest.raises(DataError, match="all 6 boxes lie between 0 and 1.*in pixels"):
+    with pytest.raises(DataError, match="all 6 boxes are between 0 and 1.*in pixels"):
         read_split(path, "train")
 
 

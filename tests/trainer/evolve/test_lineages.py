@@ -32,7 +32,7 @@ def lineage(parent: Architecture, seed: int) -> list[Evolved]:
         try:
             evolved = evolve(architecture, state, action, seed=step)
         except InvalidActionError:
-            # Legality can not see which widths a ranking would make equal.
+            # Legality cannot see which widths a ranking would make equal.
             assert isinstance(action, ChannelPruning)
             continue
         added = age(added, evolved.origin, PROTECTED_STEPS)

@@ -194,5 +194,5 @@ def test_truncated_safetensors_are_refused(tmp_path: Path, kept: float) -> None:
     save_weights(path, STATE)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
-    with pytest.raises(WeightsError, match="can not be read as safetensors"):
+    with pytest.raises(WeightsError, match="cannot be read as safetensors"):
         read_checkpoint(path)

@@ -72,7 +72,7 @@ def test_a_warm_up_that_never_ends_is_refused(workplace: Workplace) -> None:
         result = workplace.result(key, DetectorResult)
         assert result.outcome is outcome
         if outcome is Outcome.INVALID:
-            assert "warmupIterations: 6, and the whole training has 6 steps" in result.message
+            assert "warmupIterations: 6, and the entire training has 6 steps" in result.message
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
         ("absent.pth", "base.weights: .*absent.pth does not exist"),
         ("", "is a folder"),
         ("unsafe.pth", "holds more than tensors"),
-        ("cut.safetensors", "can not be read as safetensors"),
+        ("cut.safetensors", "cannot be read as safetensors"),
         ("other.safetensors", "do not fit the detector"),
         ("https://example.com/r18.pth", "https:// addresses are not supported; download"),
         ("torchvision://resnet18", "torchvision:// addresses are not supported"),

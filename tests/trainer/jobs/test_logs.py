@@ -38,7 +38,7 @@ def test_an_attempts_log_lies_beside_its_files_however_it_ends(
         patch.setattr(Interruption, "check", interrupted)
         patch.setenv("DETNAS_CHECKPOINT_SECONDS", "0")
         assert jobs.run("base", uri) == 75
-    assert "interrupted; started again, this job goes on" in _log(workplace, 1)
+    assert "interrupted; started again, this job resumes" in _log(workplace, 1)
     with monkeypatch.context() as patch:
         patch.setattr(DirectoryStore, "upload_file", _broken)
         assert jobs.run("base", uri) == 1

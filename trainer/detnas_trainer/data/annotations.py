@@ -27,7 +27,7 @@ _LONGEST_SHOWN = 60
 
 
 class DataError(UserError):
-    """The data set can not be used as it is."""
+    """The data set cannot be used as it is."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _read(path: Path, field: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{field}: can not read {path} ({error.strerror})",
+            f"{field}: cannot read {path} ({error.strerror})",
             "give the path of a COCO annotation file, relative to the data set's root",
         ) from error
 
@@ -275,7 +275,7 @@ class _Checker:
     def _check_pixels(self, boxes: Boxes) -> None:
         if boxes.relative:
             raise DataError(
-                f"{self._where}: all {len(boxes)} boxes lie between 0 and 1, as relative "
+                f"{self._where}: all {len(boxes)} boxes are between 0 and 1, as relative "
                 f"coordinates do, first {self.annotations[0]['bbox']}",
                 "write [x, y, width, height] in pixels of the image",
             )
@@ -304,7 +304,7 @@ class _Checker:
         kinds = {
             "mark crowds": boxes.used & boxes.crowds,
             "are below one pixel or have no area": boxes.too_small,
-            "lie outside their images": boxes.outside,
+            "are outside their images": boxes.outside,
             "are marked with ignore": boxes.marked,
         }
         found = ", ".join(f"{kind.sum()} {name}" for name, kind in kinds.items() if kind.any())

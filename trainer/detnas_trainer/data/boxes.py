@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SLIVER = 0.01
-"""Pixels; a box of which less lies inside its image could shrink to nothing in float32, and its
+"""Pixels; a box of which less is inside its image could shrink to nothing in float32, and its
 loss would not be finite."""
 
 _ROUNDING = 1.0
@@ -80,6 +80,6 @@ class Boxes:
 
     @property
     def relative(self) -> bool:
-        """Whether all lie between 0 and 1, as shares of the image's sides do."""
+        """Whether all are between 0 and 1, as shares of the image's sides do."""
         largest = self.sides.max()
         return bool(self.sides.min() >= 0 and 0 < largest <= 1 and self.sizes.max() > 1)

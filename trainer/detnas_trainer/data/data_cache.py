@@ -3,7 +3,7 @@
 A copy is a folder of its own for a data set as a search was prepared with it, so no pod changes
 what another one reads. Whoever uses a copy holds a lock on it, which the system takes away when
 the process ends, however it ends: what nobody uses may be removed to make room, that used longest
-ago first. Files arrive whole or not at all; two pods that fill a copy at once share the work.
+ago first. Files arrive complete or not at all; two pods that fill a copy at once share the work.
 """
 
 import contextlib
@@ -37,11 +37,11 @@ class DataCache:
 
     @contextmanager
     def use(self, name: str, size: int) -> Iterator[Path | None]:
-        """Yield the folder of a copy, which stays until the block ends; none where it has no room.
+        """Yield the folder of a copy, which stays until the block ends; None if it has no room.
 
         Args:
             name: of the copy: the same for the same data.
-            size: bytes of the whole copy.
+            size: bytes of the complete copy.
 
         Raises:
             OSError: the folder cannot be used, or its file system has no locks.
@@ -73,7 +73,7 @@ class DataCache:
         return True
 
     def _sizes(self) -> dict[str, int]:
-        """Bytes of each copy when it is whole, by its name."""
+        """Bytes of each copy when it is complete, by its name."""
         found = {}
         for path in self._folder.glob(f"*{_SIZE}"):
             with contextlib.suppress(OSError, ValueError):  # another pod removes it
@@ -108,7 +108,7 @@ class DataCache:
 
 def data_cache() -> DataCache | None:
     """Return the cache that the environment names: ``DETNAS_DATA_CACHE``, with its size in bytes in
-    ``DETNAS_DATA_CACHE_BYTES``; none where it names none.
+    ``DETNAS_DATA_CACHE_BYTES``; None if it names none.
     """
     folder = os.environ.get(_FOLDER)
     return DataCache(Path(folder), int(os.environ[f"{_FOLDER}_BYTES"])) if folder else None

@@ -1,7 +1,7 @@
-"""A data set that lies in a store, brought to this machine: what the annotations list, no more.
+"""A data set that is in a store, brought to this machine: what the annotations list, no more.
 
-A file appears whole or not at all, and one of the right size that is here already is kept, so
-that a fetch that was stopped goes on where it was. The names of images are a stranger's words:
+A file appears complete or not at all, and one of the right size that is here already is kept, so
+that a fetch that was stopped continues where it was. The names of images are a stranger's words:
 each must be a key that some store could hold, which none that leaves its folder is.
 """
 
@@ -35,13 +35,13 @@ _INCOMING = ".incoming"
 _REMEDY = f"put the file there, or correct spec.dataset {APPLIED_AGAIN}"
 
 
-def lies_in_store(location: DataLocation) -> bool:
+def is_in_store(location: DataLocation) -> bool:
     """Whether the data set must be fetched before it can be read."""
     return "://" in location.root
 
 
 def folder_of(location: DataLocation, cache: Path) -> Path:
-    """Where a data set's copy lies on this machine: a folder for each root."""
+    """Where a data set's copy is on this machine: a folder for each root."""
     return cache / "data" / hashlib.sha256(location.root.rstrip("/").encode()).hexdigest()[:16]
 
 
@@ -53,7 +53,7 @@ class DataFetcher:
         location: what lies where below it.
         folder: for the copies, under the same names.
         watch: is told how far it is, from the thread that called.
-        sizes: bytes of images by their keys, as far as they are known: the store is not asked for
+        sizes: bytes of images by their keys, if they are known: the store is not asked
             one that is here in that size.
     """
 

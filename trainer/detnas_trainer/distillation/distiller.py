@@ -24,7 +24,7 @@ Term = Callable[[BoxForward, BoxForward], Tensor]
 
 
 class IncompatibleTeacher(UserError):  # noqa: N818 - says what is wrong
-    """A teacher whose outputs can not be compared with the student's."""
+    """A teacher whose outputs cannot be compared with the student's."""
 
 
 class Distiller:
@@ -36,7 +36,7 @@ class Distiller:
 
     Args:
         student: the detector to train.
-        teacher: a detector in evaluation mode; none where the student learns plainly.
+        teacher: a detector in evaluation mode; None if the student learns plainly.
         settings: forms and weights of the terms.
         adaptor: f_adap; needed where features are compared.
 

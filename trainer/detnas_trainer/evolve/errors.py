@@ -1,4 +1,4 @@
-"""The error of an action that can not be taken."""
+"""The error of an action that cannot be taken."""
 
 from detnas.errors import UserError
 

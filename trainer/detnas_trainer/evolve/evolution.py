@@ -61,7 +61,7 @@ def evolve(
         seed: of what is initialised afresh.
 
     Raises:
-        InvalidActionError: the action can not be taken on this parent.
+        InvalidActionError: the action cannot be taken on this parent.
         WeightsMismatchError: the weights are not of this architecture.
     """
     state = dict(state)

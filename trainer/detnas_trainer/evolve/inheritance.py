@@ -19,7 +19,7 @@ def inherit(state: State, morphism: Morphism) -> State:
     """The state dict of the new architecture, its laterals still those of the old one.
 
     No structural action changes a block's input width: blocks keep their order, and only blocks
-    without a projection come or go. So all that changes is where a projection is asked for.
+    without a projection come or go. So all that changes is where a projection is needed.
     """
     outside, old_blocks = split_blocks(state)
     new_blocks = {}

@@ -33,7 +33,7 @@ It needs PyTorch with torchvision and mmdet 3.x, nothing else, and runs from any
 ```python
 import sys
 
-folder = "."  # where this file lies
+folder = "."  # where this file is
 sys.path.insert(0, folder)
 import detnas_mmcv_ext  # before mmdet: stands in where mmcv has no compiled operators
 from mmdet.apis import DetInferencer

@@ -21,7 +21,7 @@ def run(verb: str, uri: str) -> int:
 
     Returns:
         0 a result is written, whatever its outcome; 2 the verb or the URI is wrong, 44 the data
-        set has changed, 75 a checkpoint is written and the job wants to go on, and 1 anything
+        set has changed, 75 a checkpoint is written and the job wants to resume, and 1 anything
         else.
     """
     try:

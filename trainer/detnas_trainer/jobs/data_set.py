@@ -1,4 +1,4 @@
-"""A job's data set on this machine, wherever the request says it lies."""
+"""A job's data set on this machine, wherever the request says it is."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from detnas.store import open_store
 from detnas.store.cache import default_cache_folder
 from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.data_cache import data_cache
-from detnas_trainer.data.fetching import DataFetcher, Split, folder_of, image_key, lies_in_store
+from detnas_trainer.data.fetching import DataFetcher, Split, folder_of, image_key, is_in_store
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.unchanged_inputs import SINCE, UnchangedData
 
@@ -22,7 +22,7 @@ BOTH: tuple[Split, ...] = ("train", "val")
 
 
 def bring_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> list[str]:
-    """Fetch the data set from its store, if it lies in one; the request then names the copy.
+    """Fetch the data set from its store, if it is in one; the request then names the copy.
 
     Returns:
         The images that the annotations list and the store does not have.
@@ -33,7 +33,7 @@ def bring_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> list[str]:
         Interrupted: the process was asked to stop; what has arrived stays for the next attempt.
     """
     location = job.request.data
-    if not lies_in_store(location):
+    if not is_in_store(location):
         return []
     return _fetch(job, splits, folder_of(location, default_cache_folder()), {})
 
@@ -87,7 +87,7 @@ def _check(job: Job[Any], splits: Sequence[Split], root: str) -> None:
 def _brought_to_cache(job: Job[Any], splits: Sequence[Split]) -> bool:
     """Whether the job reads a copy that outlives the pod; if not, its request is as it was."""
     asked = job.folder
-    kept = _kept_copy(job) if lies_in_store(job.request.data) else None
+    kept = _kept_copy(job) if is_in_store(job.request.data) else None
     if kept is None:
         return False
     folder, sizes = kept
@@ -96,7 +96,7 @@ def _brought_to_cache(job: Job[Any], splits: Sequence[Split]) -> bool:
         if not missing:
             _check(job, splits, asked.request.data.root)
             return True
-        log.warning("%s lacks %s: data is fetched anew", folder, missing[0])
+        log.warning("%s lacks %s: data is fetched again", folder, missing[0])
     except (DataChangedError, DataError) as error:
         log.warning("%s is not what the search was prepared with: %s", folder, error)
     job.folder = asked

@@ -90,7 +90,7 @@ def _base(job: Job[ExportRequest]) -> TwoStageDetector:
 def _publish(job: Job[ExportRequest], path: Path) -> Artifact:
     """Store a file under its own name: people take it away by name.
 
-    The folder's content follows from the request alone, so attempts can not disagree.
+    The folder's content follows from the request alone, so attempts cannot disagree.
     """
     key = f"{job.folder.key}/{path.name}"
     job.folder.store.upload_file(key, path)

@@ -42,10 +42,10 @@ class RequestError(UserError):
 
 @dataclass(frozen=True)
 class JobFolder(Generic[R]):
-    """Where a job lies and what it is asked.
+    """Where a job is stored and what it is asked.
 
     Attributes:
-        store: the whole store, in which every key of the request is found.
+        store: the entire store, in which every key of the request is found.
         key: the folder's own key.
         request: what the job is asked.
     """
@@ -89,9 +89,9 @@ def open_folder(verb: str, uri: str) -> JobFolder[Request]:
         uri: of the job's own folder, such as ``file:///store/local/searches/a/base``.
 
     Raises:
-        RequestError: there is no request, it can not be read, it is of a later version, or it is
+        RequestError: there is no request, it cannot be read, it is of a later version, or it is
             another verb's.
-        StoreError: the store can not be reached.
+        StoreError: the store cannot be reached.
     """
     if verb not in KINDS:
         raise RequestError(f"verb {verb!r} is unknown", f"use one of {', '.join(KINDS)}")
@@ -109,7 +109,7 @@ def open_folder(verb: str, uri: str) -> JobFolder[Request]:
     if not uri.endswith(f"/{request.key}"):
         raise RequestError(
             f"{request_key(uri)}: key is {request.key!r}, which the URI does not end with",
-            "a job's folder lies under its key; move the whole store, not the folder",
+            "a job's folder is under its key; move the entire store, not the folder",
         )
     return JobFolder(open_store(uri.removesuffix(f"/{request.key}")), request.key, request)
 

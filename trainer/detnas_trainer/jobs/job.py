@@ -92,9 +92,9 @@ class Job(Generic[R]):
     """One attempt at a job.
 
     Attributes:
-        folder: where it lies and what it is asked.
+        folder: where it is stored and what it is asked.
         attempt: this process's try.
-        checkpoint: what it goes on from.
+        checkpoint: what it resumes from.
         checkpoints: where it keeps its own.
         activities: where its time goes.
         interruption: whether it is asked to stop.
@@ -171,7 +171,7 @@ class Job(Generic[R]):
         return report
 
     def report(self, progress: Progress, **details: object) -> None:
-        """Tell people where the job is, with the time left as far as it can be known."""
+        """Tell people where the job is, with the time left if it can be estimated."""
         left = self.workload.seconds_left()
         self.reporter.report(progress.model_copy(update={"seconds_left": left}), **details)
 
@@ -199,7 +199,7 @@ def opened_job(folder: JobFolder[R]) -> Iterator[Job[R]]:
         checkpoint = checkpoints.newest()
         if checkpoint:
             activities.add(checkpoint.seconds)
-            log.info("going on from iteration %d", checkpoint.iteration)
+            log.info("resuming from iteration %d", checkpoint.iteration)
         attempt = folder.claim_attempt(
             checkpoint.iteration if checkpoint else 0, lambda: datetime.now(UTC)
         )

@@ -65,7 +65,7 @@ def _check_warmup(plan: TrainingPlan) -> None:
     warmup = plan.training.warmup_iterations
     if warmup >= plan.iterations:
         raise UserError(
-            f"warmupIterations: {warmup}, and the whole training has {plan.iterations} steps",
+            f"warmupIterations: {warmup}, and the entire training has {plan.iterations} steps",
             "lower it to a tenth of them, or train for more epochs",
         )
 

@@ -35,10 +35,10 @@ def set_up_logging() -> None:
 def kept_log(store: Store, job: str, attempt: int) -> Iterator[None]:
     """Put the end of what the block logs beside the attempt's other files, however it ends.
 
-    Only where ``DETNAS_KEEP_LOG`` is 1: whoever else starts jobs keeps their whole output.
+    Only where ``DETNAS_KEEP_LOG`` is 1: other callers keep the output.
 
     Args:
-        store: where the job lies.
+        store: where the job is stored.
         job: key of its folder.
         attempt: its number.
     """
@@ -106,7 +106,7 @@ log = logging.getLogger("detnas_trainer")
 def write_termination_message(line: str) -> None:
     """Write the line to the file that ``DETNAS_TERMINATION_LOG`` names, if it names one.
 
-    It is a copy for people: nothing depends on it, so a file that can not be written is only
+    It is a copy for people: nothing depends on it, so a file that cannot be written is only
     mentioned.
     """
     name = os.environ.get("DETNAS_TERMINATION_LOG")

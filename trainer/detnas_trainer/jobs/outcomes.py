@@ -45,7 +45,7 @@ class Failure:
     Attributes:
         exit: the process's exit code, once the result is written where there is to be one.
         message: one line for people.
-        outcome: of the result to write; none where another attempt may do better.
+        outcome: of the result to write; None if another attempt may do better.
         expected: nothing is wrong with the program, so nobody needs a traceback.
     """
 
@@ -64,7 +64,7 @@ def classify(error: BaseException) -> Failure:
     """
     message = str(error) or type(error).__name__
     if isinstance(error, Interrupted):
-        return Failure(ExitCode.INTERRUPTED, "interrupted; started again, this job goes on")
+        return Failure(ExitCode.INTERRUPTED, "interrupted; started again, this job resumes")
     if is_out_of_memory(error):
         return Failure(ExitCode.DONE, message, Outcome.OUT_OF_MEMORY)
     if isinstance(error, DivergedError):

@@ -31,7 +31,7 @@ class Student:
     Attributes:
         architecture: its backbone.
         state: weights inherited from the parent; the adaptor's among them, where it has one.
-        added: blocks its lineage added of late.
+        added: blocks its lineage added recently.
         notes: what the evolution did that a reader should know.
         removed: places of the parent that layer pruning removed.
     """

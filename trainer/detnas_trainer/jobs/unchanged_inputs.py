@@ -27,7 +27,7 @@ class UnchangedData:
     """Compares a data set with what the request says of it.
 
     Args:
-        job: the data set of its request lies on this machine.
+        job: the data set of its request is on this machine.
         splits: those that the job reads.
         root: where people know the data set to be, which may not be where the job reads it.
     """
@@ -76,13 +76,13 @@ class UnchangedData:
 
 
 def weights_digest(weights: str | None, scratch: Path) -> str:
-    """Return the SHA-256 of a checkpoint; nothing where there is none.
+    """Return the SHA-256 of a checkpoint; empty if there is none.
 
     One that is missing or cannot be used is refused by the base job, which says so better.
 
     Args:
         weights: path or URI.
-        scratch: folder for a copy of what lies in a store.
+        scratch: folder for a copy of what is in a store.
 
     Raises:
         StoreError: the store does not serve it.

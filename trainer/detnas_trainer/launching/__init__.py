@@ -1,6 +1,6 @@
 """One job on several nodes: a launcher on each, which starts its processes with torch's agent.
 
-Training itself is not distributed yet. Today rank 0 does the whole job; every other rank takes
+Training itself is not distributed yet. Today rank 0 does the entire job; every other rank takes
 part in the rendezvous and a barrier, waits until rank 0 ends, and ends with the same exit code.
 What is here is what surrounds a distributed training: meeting, the heartbeat, ends that agree.
 

@@ -14,7 +14,7 @@ from detnas_trainer.launching.nodes import Nodes
 _WORKER = "detnas_trainer.launching.worker"
 _KNOWN = frozenset(ExitCode)
 FINAL = frozenset({ExitCode.USAGE, ExitCode.DATA_CHANGED})
-"""Ends of rank 0 that end the whole job: another attempt would end alike."""
+"""Ends of rank 0 that end the entire job: another attempt would end alike."""
 
 log = logging.getLogger("detnas_trainer")
 
@@ -88,7 +88,7 @@ def exit_code(ended: int | None, processes: int | None, *, stopping: bool) -> in
     if ended is not None and ended in FINAL:
         return ended
     if processes is not None and processes not in _KNOWN and not stopping:
-        return ExitCode.FAILED  # killed: this node is why the others go on later
+        return ExitCode.FAILED  # killed: this node is why the others continue later
     if stopping or ended == ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
     return processes if processes in _KNOWN else ExitCode.FAILED

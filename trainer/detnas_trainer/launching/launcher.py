@@ -155,7 +155,7 @@ class Launcher:
         self._part(self._code())
         code = self._code()  # what another node said last may have come only now
         if code == STOPPED:
-            write_termination_message(f"Interrupted: {self._reason or 'rank 0 wants to go on'}")
+            write_termination_message(f"Interrupted: {self._reason or 'rank 0 wants to resume'}")
         return code
 
     def _code(self) -> int:
@@ -181,7 +181,7 @@ class Launcher:
     def _stop(self, reason: str) -> None:
         if self._reason is None:
             self._reason = reason
-            log.warning("%s: all nodes stop, and go on from the checkpoint", reason)
+            log.warning("%s: all nodes stop, and resume from the checkpoint", reason)
             self.pulse.say(STOP, reason)
             # Only rank 0 has something to save; without its keys nobody hears of it.
             alone = self.pulse.unreachable and self.nodes.index

@@ -1,7 +1,7 @@
 """What the nodes of a job tell one another, through keys that the node of index 0 keeps.
 
 Absence counts: a node that has not changed its beat for a while is lost, and so is everything
-if the keys can not be reached, since they live and die with rank 0.
+if the keys cannot be reached, since they live and die with rank 0.
 """
 
 import socket
@@ -16,7 +16,7 @@ from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
 from detnas_trainer.launching.nodes import Nodes
 
 LOST_KEYS = (DistError, RuntimeError)
-"""What the store's client raises when the keys can not be reached."""
+"""What the store's client raises when the keys cannot be reached."""
 
 STOP, ENDED = "stop", "ended"
 _CONNECT_SECONDS = 10.0
@@ -66,7 +66,7 @@ class Peers:
         """Say that this node is there.
 
         Raises:
-            RendezvousError: an earlier process of this node was there before; all must begin anew.
+            RendezvousError: an earlier process of this node was there before; all must begin again.
         """
         me, key = uuid.uuid4().hex, f"node/{self._nodes.index}"
         if self._store.compare_set(key, "", me) != me.encode():
@@ -117,7 +117,7 @@ class Peers:
 
 
 def meet(nodes: Nodes, ended: Callable[[], bool]) -> Peers | None:
-    """Wait until every node is there; none where the job turns out to have ended meanwhile.
+    """Wait until every node is there; None if the job turns out to have ended meanwhile.
 
     Args:
         nodes: who takes part.

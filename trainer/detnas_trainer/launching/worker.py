@@ -1,6 +1,6 @@
 """One process of a job on several nodes, started by torch's agent.
 
-Rank 0 does the whole job: training is not distributed yet. The others meet it, wait until it
+Rank 0 does the entire job: training is not distributed yet. The others meet it, wait until it
 ends, and end with its exit code.
 """
 
@@ -47,7 +47,7 @@ def _as_rank(rank: int, verb: str, uri: str) -> int:
     except LOST_KEYS as error:
         log.warning("rank %d lost the others: %s", rank, error)
         return STOPPED
-    log.info("all %d ranks are there; rank 0 does the whole job", nodes.count * nodes.processes)
+    log.info("all %d ranks are there; rank 0 does the entire job", nodes.count * nodes.processes)
     code = run(verb, uri)
     _tell(nodes, code)
     return code

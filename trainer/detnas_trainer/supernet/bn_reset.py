@@ -1,7 +1,7 @@
-"""Batch norm statistics computed anew: what a subnet needs before it can be used.
+"""Batch norm statistics recomputed: what a subnet needs before it can be used.
 
 A subnet's slices of the supernet's running statistics are not its own (paper, A.1.3): its batches
-have other means and variances. They are taken anew over a few training batches.
+have other means and variances. They are recomputed over a few training batches.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -32,7 +32,7 @@ class ElasticDetector:
     Args:
         detector: the detector of the space's largest teacher; trained in place.
         shape: channels at width 1.0.
-        space: the pool's whole space.
+        space: the pool's entire space.
 
     Raises:
         UserError: the detector is not the space's largest teacher.

@@ -25,14 +25,14 @@ State = Mapping[str, Tensor]
 class ShrinkingPhase(DetectorTrainee):
     """A later phase: one subnet per iteration, distilled from the supernet of phase 0.
 
-    The adaptor is part of the module, under the name ``adaptor``, so that the next phase goes on
+    The adaptor is part of the module, under the name ``adaptor``, so that the next phase continues
     with it; a subnet with a narrower neck enters through its first inputs.
 
     Args:
         request: the phase.
         supernet: what is trained.
         teacher: the supernet after phase 0; frozen here.
-        adaptor: f_adap, supernet neck to supernet neck; none where features are not compared.
+        adaptor: f_adap, supernet neck to supernet neck; None if features are not compared.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ def build_phase(
         missing = "previous" if previous is None else "supernetWeights"
         raise UserError(
             f"{missing} is missing for phase {request.phase} of the pool",
-            "a shrinking phase goes on from the phase before and is taught by phase 0's supernet",
+            "a shrinking phase resumes from the phase before and is taught by phase 0's supernet",
         )
     if request.sort_channels:
         architecture = request.supernet.architecture(request.full_space.largest)

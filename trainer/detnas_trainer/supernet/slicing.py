@@ -56,7 +56,7 @@ class SubnetPlan:
             dimensions: the tensor's number of dimensions.
 
         Returns:
-            One slice per leading dimension that is cut; none where the teacher has no such
+            One slice per leading dimension that is cut; None if the teacher has no such
             tensor, as in a block beyond its depth.
         """
         layer = name.rpartition(".")[0]
@@ -82,7 +82,7 @@ def plan_subnet(shape: SupernetShape, space: TeacherSpace, teacher: Teacher) -> 
 
     Args:
         shape: channels at width 1.0.
-        space: the pool's whole space; its largest teacher is the supernet.
+        space: the pool's entire space; its largest teacher is the supernet.
         teacher: the subnet.
 
     Raises:
@@ -105,12 +105,12 @@ def extract(
 
     It loads strictly into a detector of `shape.architecture(teacher)` with a neck of
     `shape.neck_width(teacher)` channels. The batch norms' statistics are slices too, and not
-    the teacher's own until they are computed anew.
+    the teacher's own until they are recomputed.
 
     Args:
         state: the supernet's state dict; a distillation adaptor's tensors are passed over.
         shape: channels at width 1.0.
-        space: the pool's whole space.
+        space: the pool's entire space.
         teacher: the subnet to take.
 
     Raises:

@@ -25,7 +25,7 @@ class PoolLayout(Protocol):
 
     @property
     def space(self) -> TeacherSpace:
-        """The pool's whole space."""
+        """The pool's entire space."""
         ...
 
 
@@ -50,7 +50,7 @@ def extract_teacher(
     Its weights are copies: nothing of it reaches the pool's tensors or another teacher.
 
     Args:
-        state: the pool's weights; the teacher comes to lie on the same device.
+        state: the pool's weights; the teacher ends up on the same device.
         pool: how they are laid out.
         teacher: the subnet to take.
         detector: shape of everything around the backbone; the neck is the teacher's own.

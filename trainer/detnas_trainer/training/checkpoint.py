@@ -1,8 +1,8 @@
-"""Checkpoints: whatever kills a job, the last one written is whole and can be gone on from.
+"""Checkpoints: whatever kills a job, the last one written is complete and can be resumed from.
 
 An attempt writes `attempts/<n>/checkpoint-<iteration>.safetensors`, then `checkpoint.json`, which
 names it with its digest, and only then deletes the one before: its own, or the one that it went
-on from. A new attempt goes on from the newest one of any attempt that proves whole.
+on from. A new attempt resumes from the newest one of any attempt that proves complete.
 """
 
 import logging
@@ -93,7 +93,7 @@ class Checkpoints:
     """The checkpoints of one job, read by one of its attempts, which writes its own.
 
     Args:
-        store: where the job lies.
+        store: where the job is stored.
         job: key of the job's folder.
         scratch: local folder for files on their way.
         clock: seconds, monotonic.
@@ -117,9 +117,9 @@ class Checkpoints:
         self._previous: str | None = None
 
     def newest(self) -> CheckpointRecord | None:
-        """The record of the checkpoint with most steps whose tensors are whole, if any.
+        """The record of the checkpoint with most steps whose tensors are complete, if any.
 
-        Its tensors lie in the scratch folder then: see `tensors`.
+        Its tensors are in the scratch folder then: see `tensors`.
         """
         records = [record for key in self._records() if (record := self._read(key))]
         for record in sorted(records, key=lambda r: (r.iteration, r.attempt), reverse=True):

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPPED = 75
-"""Exit code of a job that was asked to stop and wants to go on."""
+"""Exit code of a job that was asked to stop and wants to resume."""
 
 _PATIENCE = 90.0
 """Seconds to reach a safe place in: less than a pod's usual grace period of 120."""
 
 
 class Interrupted(Exception):  # noqa: N818 - not a failure
-    """The job was asked to stop and has left what it needs to go on."""
+    """The job was asked to stop and has left what it needs to continue."""
 
 
 def patience_from_environment() -> float:
@@ -27,7 +27,7 @@ class Interruption:
     """Whether this process was asked to stop.
 
     A step that never ends, or a store that does not answer, must not use up the time that is left
-    before SIGKILL: when the patience ends, so does the process. Whatever it writes is whole or
+    before SIGKILL: when the patience ends, so does the process. Whatever it writes is complete or
     absent, so that only work since the last checkpoint is lost.
 
     Args:

@@ -71,7 +71,7 @@ class Surroundings(Protocol):
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A whole run, from its first step to its last."""
+    """An entire run, from its first step to its last."""
 
     training: Training
     draws: BatchDraws
@@ -83,7 +83,7 @@ class TrainingPlan:
 
 
 class TrainingLoop:
-    """Stochastic gradient descent that can stop after any step and go on from there.
+    """Stochastic gradient descent that can stop after any step and resume from there.
 
     Args:
         trainee: what is trained, in training mode where it wants to be.

@@ -62,7 +62,7 @@ class Pace:
 
     @property
     def seconds_per_unit(self) -> float | None:
-        """Seconds that a unit takes at present; none while too little was measured."""
+        """Seconds that a unit takes at present; None while too little was measured."""
         return _middle(self._measured) if len(self._measured) >= _ENOUGH else None
 
     def _forget_another_pace(self) -> None:
@@ -111,7 +111,7 @@ class Workload:
     evaluating_pace: Pace = field(default_factory=Pace)
 
     def seconds_left(self) -> float | None:
-        """Estimate for the whole job; none while too little was measured."""
+        """Estimate for the entire job; None while too little was measured."""
         training = self.training_pace.seconds_per_unit
         evaluating = self.evaluating_pace.seconds_per_unit
         if evaluating is None and training is not None:
@@ -125,7 +125,7 @@ class ProgressReporter:
     """Writes progress and a log line, at most every few seconds, and a heartbeat in between.
 
     Args:
-        store: where the job lies.
+        store: where the job is stored.
         key: of the attempt's progress record.
         clock: seconds, monotonic.
         interval: seconds between two reports.
@@ -174,7 +174,7 @@ class ProgressReporter:
         """Within the block, write the record again at least every `HEARTBEAT_SECONDS`.
 
         A thread does, so that a process is heard of also while it loads data, evaluates, or waits
-        for a store. Whether the work itself goes on, its steps say.
+        for a store. Whether the work itself continues, its steps say.
         """
         over = threading.Event()
 
@@ -210,7 +210,7 @@ class ProgressReporter:
         try:
             record = progress.model_copy(update={"heartbeat": HEARTBEAT_SECONDS})
             put_record(self._store, self._key, record)
-        except StoreError as error:  # progress is for people: work goes on without
+        except StoreError as error:  # progress is for people: work continues without
             log.warning("progress not written: %s", error)
         finally:
             self._written = self._clock()

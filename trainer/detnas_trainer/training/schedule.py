@@ -16,7 +16,7 @@ def learning_rate(training: Training, iteration: int, iterations: int) -> float:
     Args:
         training: peak rate, schedule and warm-up.
         iteration: from 0.
-        iterations: of the whole run.
+        iterations: of the entire run.
     """
     peak = float(training.learning_rate)
     return (
