@@ -14,7 +14,7 @@ from detnas.records.settings import DataLocation
 from detnas.store import Store, open_store
 from detnas.store.durable_files import sha256_of
 from detnas_trainer.data.annotations import DataError
-from detnas_trainer.data.fetching import DataFetcher, folder_of, lies_in_store
+from detnas_trainer.data.fetching import DataFetcher, folder_of, is_in_store
 from tests.seaweed import S3Server
 
 
@@ -50,9 +50,9 @@ def _edit(location: DataLocation, split: str, change: Callable[[dict[str, Any]],
 
 
 def test_only_a_uri_lies_in_a_store(own_data: DataLocation, tmp_path: Path) -> None:
-    assert not lies_in_store(own_data)
+    assert not is_in_store(own_data)
     there = own_data.model_copy(update={"root": "s3://data/coco"})
-    assert lies_in_store(there)
+    assert is_in_store(there)
     same = there.model_copy(update={"root": "s3://data/coco/"})
     other = there.model_copy(update={"root": "s3://data/voc"})
     assert folder_of(there, tmp_path) == folder_of(same, tmp_path) != folder_of(other, tmp_path)
