@@ -20,8 +20,8 @@ _SUSPENDED = (
     "set it to false, and each continues from there"
 )
 _OTHER_TRAINS = (
-    "{holder} trains this pool; it is used as soon as it is trained, and training goes on here if "
-    "the other stops"
+    "{holder} trains this pool; this search uses it once it is trained, and takes over if that one "
+    "stops"
 )
 
 
@@ -54,7 +54,7 @@ class ReasonCode(Documented):
     """`search.trials` have finished, or none was better for `search.patience`"""
     NOT_SUSPENDED = "NotSuspended", _HEALTHY, 0, "Suspended", "jobs run as they become due"
     """jobs run as they become due"""
-    NOTHING_WRONG = "NothingWrong", _HEALTHY, 0, "Degraded", "nothing needs anybody's attention"
+    NOTHING_WRONG = "NothingWrong", _HEALTHY, 0, "Degraded", "nothing needs attention"
     """nothing needs attention"""
     PREPARING = "Preparing", _HEALTHY, 0, "Succeeded", "the data set is being checked"
     """this phase, and nothing blocks it"""
@@ -62,9 +62,9 @@ class ReasonCode(Documented):
     """this phase, and nothing blocks it"""
     SEARCHING = "Searching", _HEALTHY, 0, "Succeeded", _TRIALS
     """this phase, and nothing blocks it"""
-    FINE_TUNING = "FineTuning", _HEALTHY, 0, "Succeeded", "the best student is being trained on"
+    FINE_TUNING = "FineTuning", _HEALTHY, 0, "Succeeded", "the best student is being fine-tuned"
     """this phase, and nothing blocks it"""
-    EXPORTING = "Exporting", _HEALTHY, 0, "Succeeded", "the student to take away is being written"
+    EXPORTING = "Exporting", _HEALTHY, 0, "Succeeded", "the student is being exported"
     """this phase, and nothing blocks it"""
     EXPORTED = "Exported", _HEALTHY, 0, "Succeeded"
     """what the student has gained, and where it is stored"""

@@ -8,7 +8,7 @@ from detnas.plan.stages import DueJob, Verb
 from detnas.reasons import ReasonCode
 from detnas_operator.job_state.states import JobState, Running, Waiting
 from detnas_operator.reconcile.requeue import requeue
-from detnas_operator.status.findings import ActiveJob, PassResult
+from detnas_operator.status.pass_result import ActiveJob, PassResult
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WAITS = Waiting(ReasonCode.UNSCHEDULABLE, "no node")

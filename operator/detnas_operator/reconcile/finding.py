@@ -22,7 +22,7 @@ from detnas_operator.reconcile.memory import SearchMemory, parse_time, seconds_s
 from detnas_operator.reconcile.observing import Naming
 from detnas_operator.reconcile.restraint import Block
 from detnas_operator.reconcile.search_jobs import SearchJobs, has_ended, purpose
-from detnas_operator.status.findings import ActiveJob, PassResult
+from detnas_operator.status.pass_result import ActiveJob, PassResult
 
 Object = dict[str, Any]
 
@@ -78,12 +78,12 @@ class Finding:
             image=memory.image,
             search=search_status(memory.search, state, memory.progress_of),
             suspended=self.restraint.suspended,
-            halted=self.restraint.halted,
+            blocked=self.restraint.halted,
             jobs=active,
             pool=pool,
             pool_phases=(_trained(state.pool), len(memory.spec.teachers.phases)),
             pool_holder=(claim.other or "") if claim is not None and waits else "",
-            troubles=(*troubles, *self._silent(active)),
+            problems=(*troubles, *self._silent(active)),
             warnings=tuple(map(str, unused_gpus(memory.spec))),
             gpu_seconds=gpu_seconds,
             forgiven=forgiven,

@@ -20,10 +20,15 @@ from detnas_operator.cluster import (
 )
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.job.names import job_name
-from detnas_operator.status.changes import is_worth_a_patch, merge_patch
 from detnas_operator.status.events import Event, event_body, events
-from detnas_operator.status.findings import PassResult
-from detnas_operator.status.older_definition import Unfit, fitting, unfit
+from detnas_operator.status.pass_result import PassResult
+from detnas_operator.status.patch import (
+    RefusedValue,
+    is_worth_a_patch,
+    merge_patch,
+    refused_values,
+    without_refused,
+)
 from detnas_operator.status.resource_status import resource_status
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
@@ -31,7 +36,7 @@ from detnas_operator.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 _VERSIONS = 3
 """Versions of a search to which a status is written: its user may change it meanwhile."""
-_MOST_UNFIT = 100
+_MOST_REFUSED_VALUES = 100
 """Values that are left out at once; one that was forgotten is refused, and met, once more."""
 _OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
 _UPDATE = "the installed definition is older than the operator; apply the chart's, and restart it"
@@ -47,14 +52,16 @@ class Publisher:
         cache: learns what was written.
         metrics: learn it too.
         progress_seconds: what is only progress is written this often.
-        unfit: what the installed definition does not allow in a status, as last met.
+        refused_values: what the installed definition does not allow in a status, as last met.
     """
 
     client: KubernetesClient
     cache: ClusterCache
     metrics: Metrics
     progress_seconds: float
-    unfit: deque[Unfit] = field(default_factory=lambda: deque(maxlen=_MOST_UNFIT))
+    refused_values: deque[RefusedValue] = field(
+        default_factory=lambda: deque(maxlen=_MOST_REFUSED_VALUES)
+    )
 
     def publish(self, resource: Object, findings: PassResult, since_last: float) -> bool:
         """Bring the resource's status up to date; return whether something was written.
@@ -68,32 +75,34 @@ class Publisher:
             ClusterError: it could not be written.
         """
         before: Mapping[str, Any] = resource.get("status") or {}
-        after = fitting(resource_status(findings, before, datetime.now(UTC)), tuple(self.unfit))
+        after = without_refused(
+            resource_status(findings, before, datetime.now(UTC)), tuple(self.refused_values)
+        )
         self._measure(resource, after)
         if not is_worth_a_patch(before, after, since_last, self.progress_seconds):
             return False
         # First the events: a pass that dies before it has written the status is made again from
         # the same version, and what it tells again has the same names.
         untold = self._tell(resource, events(before, after))
-        if not self._write_fitting(resource, before, after):
+        if not self._write_accepted(resource, before, after):
             return False
         self._count_trials(before, after)
         self._tell(resource, untold)
         return True
 
-    def _write_fitting(
+    def _write_accepted(
         self, resource: Object, before: Mapping[str, Any], after: dict[str, Any]
     ) -> bool:
         """Write the status, without what an older definition refuses."""
         try:
             return self._write(resource, merge_patch(before, after))
         except Refused as error:
-            found = unfit(after, error.fields)
+            found = refused_values(after, error.fields)
             if not found:
                 raise
-            self.unfit.extend(found)
+            self.refused_values.extend(found)
             log.warning("%s; the status is shown without: %s", error, _UPDATE)
-            return self._write(resource, merge_patch(before, fitting(after, found)))
+            return self._write(resource, merge_patch(before, without_refused(after, found)))
 
     def _write(self, resource: Object, status: dict[str, Any]) -> bool:
         """Patch the status; return whether the resource is still there.

@@ -42,8 +42,8 @@ from detnas_operator.reconcile.search_jobs import SearchJobs
 from detnas_operator.reconcile.search_pass import SearchPass
 from detnas_operator.reconcile.stopping import Stopping
 from detnas_operator.reconcile.troubles import store_trouble, trace_id, unexpected
-from detnas_operator.status.findings import PassResult
-from detnas_operator.status.obstacles import suspended_since, was_suspended
+from detnas_operator.status.blocked import suspended_since, was_suspended_by_user
+from detnas_operator.status.pass_result import PassResult
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
 from detnas_operator.tenant_store.stores import Stores
@@ -129,7 +129,7 @@ class Reconciler:
         admitted = self._admitted(key, resource)
         if isinstance(admitted, Reason):
             generation = resource["metadata"]["generation"]
-            findings = PassResult(generation, refused=admitted)
+            findings = PassResult(generation, not_accepted=admitted)
             self._halt(key, jobs, "the search is not accepted", undone)
         else:
             findings, suspended = self._in_trouble(key, resource), admitted.manifest.spec.suspend
@@ -155,8 +155,8 @@ class Reconciler:
         since = suspended_since(resource.get("status") or {}) or now
         with undone:
             stopping, trouble = self._stopping.look(jobs, since, now)
-            troubles = (*findings.troubles, *([trouble] if trouble else []))
-            return replace(findings, stopping=stopping, troubles=troubles)
+            troubles = (*findings.problems, *([trouble] if trouble else []))
+            return replace(findings, stopping=stopping, problems=troubles)
         return findings
 
     def _halt(self, key: SearchKey, jobs: SearchJobs, why: str, undone: ApiErrors) -> None:
@@ -178,7 +178,7 @@ class Reconciler:
             raise undone.first_to_try
         for trouble in undone.troubles():
             log.warning("%s", trouble.message)
-        findings = replace(findings, troubles=(*findings.troubles, *undone.troubles()))
+        findings = replace(findings, problems=(*findings.problems, *undone.troubles()))
         again = self._publish(key, resource, findings)
         return replace(again, after=max(again.after or 0.0, undone.first_to_try.retry_after or 0.0))
 
@@ -258,7 +258,7 @@ class Reconciler:
             progress=self.progress,
             settings=self._settings,
             clock=self._clock,
-            resumed=was_suspended(status) and not memory.spec.suspend,
+            resumed=was_suspended_by_user(status) and not memory.spec.suspend,
             forgiven=status.get("forgivenTrials", 0),
             undone=undone,
             said=status,
@@ -291,7 +291,7 @@ class Reconciler:
 
     def _in_trouble(self, key: SearchKey, resource: Object, *troubles: Reason) -> PassResult:
         memory = self._memories.get(key)
-        findings = PassResult(resource["metadata"]["generation"], troubles=troubles)
+        findings = PassResult(resource["metadata"]["generation"], problems=troubles)
         if memory is None:
             return findings
         return replace(findings, folder=memory.search.uri, image=memory.image)

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from detnas.reasons import ReasonCode
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
-from detnas_operator.status.findings import ActiveJob, PassResult
-from detnas_operator.status.obstacles import PATIENCE_SECONDS
+from detnas_operator.status.pass_result import ActiveJob, PassResult
+from detnas_operator.status.waiting import PATIENCE_SECONDS
 
 POOL_POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10.0
@@ -45,9 +45,10 @@ def requeue(
     if failures:
         pause = TROUBLE_SECONDS * 2.0 ** min(failures - 1, 9)
         return Requeue(min(LONGEST_TROUBLE_SECONDS, pause))
-    if findings.refused is not None and findings.refused.reason is ReasonCode.TOO_MANY_SEARCHES:
+    refused = findings.not_accepted
+    if refused is not None and refused.reason is ReasonCode.TOO_MANY_SEARCHES:
         return Requeue(WAITING_SECONDS)  # what another search does wakes nobody but itself
-    if findings.troubles:
+    if findings.problems:
         return Requeue(TROUBLE_SECONDS, urgent=holds_pool)
     # However many searches wait to be looked at: one whose heartbeat stands still loses its pool.
     claim = [HEARTBEAT_SECONDS] if holds_pool else []

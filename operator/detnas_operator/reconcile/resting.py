@@ -9,7 +9,7 @@ from typing import Any
 from detnas_operator.cluster.cache import SearchKey
 from detnas_operator.reconcile.search_jobs import SearchJobs, expires
 from detnas_operator.reconcile.steps import OVER
-from detnas_operator.status.findings import PassResult
+from detnas_operator.status.pass_result import PassResult
 
 Object = dict[str, Any]
 
@@ -34,7 +34,7 @@ class CompletedSearches:
     ) -> bool:
         """Note what a pass found that wrote nothing; return whether the search is at rest."""
         search = findings.search
-        over = search is not None and search.phase in OVER and not findings.troubles
+        over = search is not None and search.phase in OVER and not findings.problems
         if over and _ask_nothing(jobs):
             self._versions[key] = _version(resource)
             return True

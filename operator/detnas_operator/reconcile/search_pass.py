@@ -47,7 +47,7 @@ from detnas_operator.reconcile.search_jobs import (
 )
 from detnas_operator.reconcile.settling import FailureRecorder
 from detnas_operator.reconcile.steps import OVER, Steps, steps
-from detnas_operator.status.findings import PassResult
+from detnas_operator.status.pass_result import PassResult
 from detnas_operator.telemetry.logs import about
 
 log = logging.getLogger(__name__)

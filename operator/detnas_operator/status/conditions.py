@@ -1,4 +1,4 @@
-"""The conditions of a search: what is so, what is not, and why."""
+"""The conditions of a search: which hold, which do not, and why."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,13 @@ from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import Phase, Verb
 from detnas.reasons import Reason, ReasonCode
 from detnas.resource.cut import cut
+from detnas_operator.status.blocked import SUSPENDED, blocked_by
 from detnas_operator.status.figures import detector_figures, gain
-from detnas_operator.status.findings import PassResult
-from detnas_operator.status.obstacles import (
-    SUSPENDED,
-    held_up,
-    hindrances,
-    standstill,
-    troubles,
+from detnas_operator.status.pass_result import PassResult
+from detnas_operator.status.waiting import (
+    degraded_reasons,
+    distinct_problems,
+    not_running_reason,
 )
 
 Condition = Mapping[str, Any]
@@ -26,58 +25,53 @@ _LONGEST = 1000
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 _AFTER_TEACHERS = frozenset({Phase.SEARCHING, Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
 _BEFORE_TRIALS = frozenset({Phase.PREPARING, Phase.TRAINING})
-_ENDING = frozenset({Phase.FINETUNING, Phase.EXPORTING})
+_AFTER_TRIALS = frozenset({Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
 _NOT_ACCEPTED = Reason.static(ReasonCode.NOT_ACCEPTED)
-_NOTHING_RUNS = Reason(ReasonCode.NOT_ACCEPTED, f"{_NOT_ACCEPTED.message}: no job of it runs")
+_NOTHING_RUNS = Reason(ReasonCode.NOT_ACCEPTED, f"{_NOT_ACCEPTED.message}: none of its jobs runs")
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
-    """What a condition says in this pass; status None: what it said before, if anything."""
+class _Verdict:
+    """A condition by this pass; status None: unknown, so that what was known before stays."""
 
     status: bool | None
-    why: Reason
+    reason: Reason
 
 
 def conditions(
-    findings: PassResult, before: Sequence[Condition], now: datetime
+    result: PassResult, before: Sequence[Condition], now: datetime
 ) -> list[dict[str, Any]]:
     """Return all conditions, in a fixed order, in the shape of metav1.Condition.
 
-    Succeeded sums up: while it is False, its reason and message say what the search is at, or why
-    nothing happens. Degraded is True where somebody should look.
+    Succeeded summarizes: while it is False, its reason and message report what the search does, or
+    why nothing runs. Degraded is True if something needs attention.
 
     Args:
-        findings: of this pass.
-        before: the conditions that the resource has; what can not be known in this pass stays.
+        result: of this pass.
+        before: the conditions that the resource has; what this pass cannot know stays.
         now: for those whose status changed.
     """
-    said = {condition["type"]: condition for condition in before}
-    claims = {
-        "Accepted": _accepted(findings, said.get("Accepted", {})),
-        "TeachersReady": _teachers_ready(findings, now),
-        "Searching": _searching(findings, now, said.get("Searching", {})),
-        "Suspended": _suspended(findings, said.get("Suspended", {})),
-        "Degraded": _degraded(findings, now),
-        "Succeeded": _succeeded(findings, now, said.get("Succeeded", {})),
+    earlier = {condition["type"]: condition for condition in before}
+    verdicts = {
+        "Accepted": _accepted(result, earlier.get("Accepted", {})),
+        "TeachersReady": _teachers_ready(result, now),
+        "Searching": _searching(result, now, earlier.get("Searching", {})),
+        "Suspended": _suspended(result, earlier.get("Suspended", {})),
+        "Degraded": _degraded(result, now),
+        "Succeeded": _succeeded(result, now, earlier.get("Succeeded", {})),
     }
     return [
-        _condition(name, claim, said.get(name), findings.generation, now)
-        for name, claim in claims.items()
+        _condition(name, verdict, earlier.get(name), result.generation, now)
+        for name, verdict in verdicts.items()
     ]
 
 
-def progress_reason(search: SearchStatus) -> Reason:
-    """Say what a search is at that nothing blocks."""
-    return _counted(ReasonCode(search.phase), search)
-
-
 def _condition(
-    name: str, claim: _Claim, before: Condition | None, generation: int, now: datetime
+    name: str, verdict: _Verdict, before: Condition | None, generation: int, now: datetime
 ) -> dict[str, Any]:
-    if claim.status is None and before is not None and before["status"] != "Unknown":
+    if verdict.status is None and before is not None and before["status"] != "Unknown":
         return dict(before)
-    status = "Unknown" if claim.status is None else str(claim.status)
+    status = "Unknown" if verdict.status is None else str(verdict.status)
     since = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if before is not None and before.get("status") == status:
         since = before.get("lastTransitionTime", since)
@@ -86,118 +80,112 @@ def _condition(
         "status": status,
         "observedGeneration": generation,
         "lastTransitionTime": since,
-        "reason": claim.why.reason,
-        "message": cut(_ADDRESS.sub("0x…", claim.why.message), _LONGEST),
+        "reason": verdict.reason.reason,
+        "message": cut(_ADDRESS.sub("0x…", verdict.reason.message), _LONGEST),
     }
 
 
-def _accepted(findings: PassResult, before: Condition) -> _Claim:
-    if findings.refused is not None:
-        return _Claim(False, findings.refused)
-    search = findings.search
-    folder = search.folder if search else findings.folder
+def _accepted(result: PassResult, before: Condition) -> _Verdict:
+    if result.not_accepted is not None:
+        return _Verdict(False, result.not_accepted)
+    search = result.search
+    folder = search.folder if search else result.folder
     if not folder:
-        return _unread(findings)
-    if search is None and before.get("reason") == ReasonCode.ACCEPTED_WITH_WARNINGS:
-        return _Claim(True, Reason(ReasonCode.ACCEPTED_WITH_WARNINGS, before["message"]))
-    kept = f"all that is found is kept in {folder}"
-    warnings = (*_warnings(findings), *(search.warnings if search else ()))
+        return _unknown(result)
+    with_warnings = ReasonCode.ACCEPTED_WITH_WARNINGS
+    if search is None and before.get("reason") == with_warnings:
+        return _Verdict(True, Reason(with_warnings, before["message"]))
+    stored = f"the search is stored in {folder}"
+    warnings = (*_manifest_warnings(result), *(search.warnings if search else ()))
     if not warnings:
-        return _Claim(True, Reason(ReasonCode.ACCEPTED, kept))
-    return _Claim(True, Reason(ReasonCode.ACCEPTED_WITH_WARNINGS, "; ".join([kept, *warnings])))
+        return _Verdict(True, Reason(ReasonCode.ACCEPTED, stored))
+    return _Verdict(True, Reason(with_warnings, "; ".join([stored, *warnings])))
 
 
-def _warnings(findings: PassResult) -> tuple[str, ...]:
-    """What is to be said of a search that still runs."""
-    search = findings.search
+def _manifest_warnings(result: PassResult) -> tuple[str, ...]:
+    search = result.search
     over = search is not None and search.phase in (Phase.SUCCEEDED, Phase.FAILED)
-    return () if over else findings.warnings
+    return () if over else result.warnings
 
 
-def _teachers_ready(findings: PassResult, now: datetime) -> _Claim:
-    search = findings.search
+def _teachers_ready(result: PassResult, now: datetime) -> _Verdict:
+    search = result.search
     if search is None:
-        return _unread(findings)
-    done, phases = findings.pool_phases
+        return _unknown(result)
+    done, phases = result.pool_phases
     if search.phase in _AFTER_TEACHERS or 0 < phases == done:
-        where = f"the teacher pool is trained: {findings.pool}" if findings.pool else "all trained"
-        return _Claim(True, Reason(ReasonCode.TRAINED, where))
-    verbs = (Verb.PREPARE,) if search.phase is Phase.PREPARING else (Verb.POOL,)
-    obstacle = _obstacle(findings, now, verbs)
-    if obstacle is not None:
-        return _Claim(False, obstacle)
+        pool = f"the teacher pool is trained: {result.pool}" if result.pool else "all trained"
+        return _Verdict(True, Reason(ReasonCode.TRAINED, pool))
+    verb = Verb.PREPARE if search.phase is Phase.PREPARING else Verb.POOL
+    if why := not_running_reason(result, now, (verb,)):
+        return _Verdict(False, why)
     if search.phase is Phase.PREPARING:
-        return _Claim(False, Reason.static(ReasonCode.WAITING_FOR_DATA))
-    return _Claim(False, Reason.static(ReasonCode.TRAINING, done=done, phases=phases))
+        return _Verdict(False, Reason.static(ReasonCode.WAITING_FOR_DATA))
+    return _Verdict(False, Reason.static(ReasonCode.TRAINING, done=done, phases=phases))
 
 
-def _searching(findings: PassResult, now: datetime, before: Condition) -> _Claim:
-    search = findings.search
+def _searching(result: PassResult, now: datetime, before: Condition) -> _Verdict:
+    search = result.search
     if search is None:
-        stopped = standstill(findings) if before.get("status") == "True" else None
-        return _unread(findings) if stopped is None else _Claim(False, stopped)
+        blocked = blocked_by(result) if before.get("status") == "True" else None
+        return _Verdict(False, blocked) if blocked else _unknown(result)
     if search.phase in _BEFORE_TRIALS:
-        return _Claim(False, Reason.static(ReasonCode.NOT_STARTED))
-    if search.phase in _ENDING or search.phase is Phase.SUCCEEDED:
-        trials_done = _counted(ReasonCode.SEARCHING, search).message
-        return _Claim(False, Reason(ReasonCode.FINISHED, search.ended_because or trials_done))
-    obstacle = _obstacle(findings, now, (Verb.EVALUATE,))
-    if obstacle is not None:
-        return _Claim(False, obstacle)
-    return _Claim(True, _counted(ReasonCode.TRIALS_RUNNING, search))
+        return _Verdict(False, Reason.static(ReasonCode.NOT_STARTED))
+    trials = _of_trials(ReasonCode.TRIALS_RUNNING, search)
+    if search.phase in _AFTER_TRIALS:
+        return _Verdict(False, Reason(ReasonCode.FINISHED, search.ended_because or trials.message))
+    if why := not_running_reason(result, now, (Verb.EVALUATE,)):
+        return _Verdict(False, why)
+    return _Verdict(True, trials)
 
 
-def _suspended(findings: PassResult, before: Condition) -> _Claim:
-    if findings.suspended:
-        return _Claim(True, SUSPENDED)
-    if findings.refused is not None:
-        return _unread(findings) if before.get("status") == "True" else _Claim(False, _NOTHING_RUNS)
-    if findings.search is None:
-        return _unread(findings)  # whether it was resumed is only seen to with the store
-    if findings.halted is not None and standstill(findings) is findings.halted:
-        return _Claim(True, findings.halted)
-    return _Claim(False, Reason.static(ReasonCode.NOT_SUSPENDED))
+def _suspended(result: PassResult, before: Condition) -> _Verdict:
+    if result.suspended:
+        return _Verdict(True, SUSPENDED)
+    if result.not_accepted is not None:
+        was_suspended = before.get("status") == "True"
+        return _unknown(result) if was_suspended else _Verdict(False, _NOTHING_RUNS)
+    if result.search is None:
+        return _unknown(result)  # a resumed search is handled only once the store is read
+    if result.blocked is not None and blocked_by(result) is result.blocked:
+        return _Verdict(True, result.blocked)
+    return _Verdict(False, Reason.static(ReasonCode.NOT_SUSPENDED))
 
 
-def _degraded(findings: PassResult, now: datetime) -> _Claim:
-    found = hindrances(findings, now)
-    if not found:
-        return _Claim(False, Reason.static(ReasonCode.NOTHING_WRONG))
-    messages = dict.fromkeys(one.message for one in found)
-    return _Claim(True, Reason(found[0].reason, "; ".join(messages)))
+def _degraded(result: PassResult, now: datetime) -> _Verdict:
+    reasons = degraded_reasons(result, now)
+    if not reasons:
+        return _Verdict(False, Reason.static(ReasonCode.NOTHING_WRONG))
+    messages = dict.fromkeys(one.message for one in reasons)
+    return _Verdict(True, Reason(reasons[0].reason, "; ".join(messages)))
 
 
-def _succeeded(findings: PassResult, now: datetime, before: Condition) -> _Claim:
-    search = findings.search
+def _succeeded(result: PassResult, now: datetime, before: Condition) -> _Verdict:
+    search = result.search
     ended = before.get("status") == "True"
-    if search is None and (findings.refused is None or ended):
-        return _unread(findings)
+    if search is None and (result.not_accepted is None or ended):
+        return _unknown(result)
     if search is not None and search.phase is Phase.SUCCEEDED:
         unimproved = search.improved is False
         reason = ReasonCode.NO_IMPROVEMENT if unimproved else ReasonCode.EXPORTED
-        return _Claim(True, Reason(reason, _taken_away(search)))
-    obstacle = _obstacle(findings, now, tuple(Verb))
-    if obstacle is not None or search is None:
-        return _Claim(False, obstacle or _NOT_ACCEPTED)
-    return _Claim(False, progress_reason(search))
+        return _Verdict(True, Reason(reason, _exported(search)))
+    why = not_running_reason(result, now)
+    if why is not None or search is None:
+        return _Verdict(False, why or _NOT_ACCEPTED)
+    return _Verdict(False, _of_trials(ReasonCode(search.phase), search))
 
 
-def _obstacle(findings: PassResult, now: datetime, verbs: Sequence[Verb]) -> Reason | None:
-    return standstill(findings) or held_up(findings, now, verbs)
+def _unknown(result: PassResult) -> _Verdict:
+    """What the store did not report stays as it was; at first nothing is known."""
+    problems = () if result.not_accepted else distinct_problems(result)
+    return _Verdict(None, problems[0] if problems else _NOT_ACCEPTED)
 
 
-def _unread(findings: PassResult) -> _Claim:
-    """What the store did not say stays as it was; at first nothing is known."""
-    if findings.refused is None:
-        return _Claim(None, next(iter(troubles(findings)), _NOT_ACCEPTED))
-    return _Claim(None, _NOT_ACCEPTED)
-
-
-def _counted(code: ReasonCode, search: SearchStatus) -> Reason:
+def _of_trials(code: ReasonCode, search: SearchStatus) -> Reason:
     return Reason.static(code, finished=search.finished, trials=search.trials)
 
 
-def _taken_away(search: SearchStatus) -> str:
+def _exported(search: SearchStatus) -> str:
     student, base = search.exported, search.base
     if student is None:
         return "the student is exported"
@@ -206,8 +194,8 @@ def _taken_away(search: SearchStatus) -> str:
     if student.is_base:
         return "; ".join([*why, f"the base is exported to {search.exported_to}", *causes])
     figures = detector_figures(student, None)
-    than = detector_figures(base, None) if base else {}
+    of_base = detector_figures(base, None) if base else {}
     trial = search.exported_trial
     who = "the student" if trial is None else f"the student of trial {trial}"
-    has = f"{who} has {gain(figures, than)}"
-    return "; ".join([has, f"it lies in {search.exported_to}", *why, *causes])
+    gained = f"{who} has {gain(figures, of_base)}"
+    return "; ".join([gained, f"it is stored in {search.exported_to}", *why, *causes])

@@ -1,4 +1,4 @@
-"""What people look for in ``kubectl describe``: events, from what changed in the status."""
+"""Events for ``kubectl describe``: what changed from one status to the next."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,19 +15,20 @@ from detnas.spec.manifest import API_VERSION, KIND
 from detnas_operator.status.figures import gain
 
 Status = Mapping[str, Any]
+EventType = Literal["Normal", "Warning"]
 
 REPORTER = "detnas-operator"
 
 _LONGEST = 1000
-"""Of 1024 bytes that the API server takes."""
+"""Of 1024 bytes that the API server allows."""
 
 _MOST_FAILURES = 5
 _PHASES: dict[str, str] = {
-    Phase.PREPARING: "checks the data set",
-    Phase.TRAINING: "trains the base and the teachers",
-    Phase.SEARCHING: "begins the trials",
-    Phase.FINETUNING: "trains the best student on",
-    Phase.EXPORTING: "writes the student to take away",
+    Phase.PREPARING: "checking the data set",
+    Phase.TRAINING: "training the base and the teachers",
+    Phase.SEARCHING: "running trials",
+    Phase.FINETUNING: "fine-tuning the best student",
+    Phase.EXPORTING: "exporting the student",
 }
 
 
@@ -36,13 +37,13 @@ class Event:
     """Something that happened to a search.
 
     Attributes:
-        type: Normal, or Warning where somebody should look.
+        type: Normal, or Warning if it needs attention.
         reason: for programs.
         message: for people, one line.
-        trial: the number of the trial that it is about; none where it is about the search.
+        trial: number of the trial concerned; None if the search is.
     """
 
-    type: Literal["Normal", "Warning"]
+    type: EventType
     reason: ReasonCode
     message: str
     trial: int | None = None
@@ -50,19 +51,19 @@ class Event:
 
 def events(before: Status, after: Status) -> tuple[Event, ...]:
     """Return what happened between two statuses, in the order to read it; a dozen at most."""
-    happened = chain.from_iterable(look(before, after) for look in _LOOKS)
-    told: dict[tuple[str, str], Event] = {}
-    for event in happened:  # what several conditions say is said once
-        which = event.message if event.reason == ReasonCode.TRIAL_FAILED else ""
-        told.setdefault((event.reason, which), event)
-    return tuple(told.values())
+    distinct: dict[tuple[str, str], Event] = {}
+    for event in chain.from_iterable(find(before, after) for find in _FINDERS):
+        # Several conditions may have the same reason; trials fail for many.
+        message = event.message if event.reason is ReasonCode.TRIAL_FAILED else ""
+        distinct.setdefault((event.reason, message), event)
+    return tuple(distinct.values())
 
 
 def event_name(event: Event, resource: Status) -> str:
-    """Return a name for the event's object: the same when the same change is told again.
+    """Return a name for the event's object: the same if the same change is reported again.
 
-    A change is one from this version of the resource: whoever tells it before the status is
-    written may tell it again after a crash, and only one object comes of it.
+    A change is one from this version of the resource: an operator that crashes after it created
+    the event and before it wrote the status reports it again, and only one object results.
     """
     metadata = resource["metadata"]
     version = metadata["resourceVersion"]
@@ -75,7 +76,7 @@ def event_body(event: Event, resource: Status, now: datetime) -> dict[str, Any]:
 
     Args:
         event: what happened.
-        resource: the search's resource, as the API server gave it before the change.
+        resource: the search's resource, as the API server returned it before the change.
         now: when it happened.
     """
     namespace, moment = resource["metadata"]["namespace"], now.astimezone(UTC)
@@ -105,109 +106,102 @@ def _reference(metadata: Status) -> dict[str, str]:
 
 
 def _accepted(before: Status, after: Status) -> Iterator[Event]:
-    then, now = _conditions("Accepted", before, after)
-    if now["status"] == "True" and then["status"] != "True":
-        yield _event("Normal", ReasonCode.ACCEPTED, now["message"])
-    if now["status"] == "False" and _says(now) != _says(then):
-        yield _event("Warning", ReasonCode(now["reason"]), now["message"])
-    if now["reason"] == ReasonCode.ACCEPTED_WITH_WARNINGS != then["reason"]:
-        yield _event("Warning", ReasonCode.DOES_NOT_FIT_DATA, now["message"])
+    old, new = _conditions("Accepted", before, after)
+    if new["status"] == "True" and old["status"] != "True":
+        yield _event("Normal", ReasonCode.ACCEPTED, new["message"])
+    if new["status"] == "False" and _text(new) != _text(old):
+        yield _event("Warning", new["reason"], new["message"])
+    if new["reason"] == ReasonCode.ACCEPTED_WITH_WARNINGS != old["reason"]:
+        yield _event("Warning", ReasonCode.DOES_NOT_FIT_DATA, new["message"])
 
 
 def _resumed(before: Status, after: Status) -> Iterator[Event]:
-    then, now = _conditions("Suspended", before, after)
-    if then["status"] == "True" and now["status"] == "False":
-        yield _event("Normal", ReasonCode.RESUMED, f"goes on: {after.get('phase', '')}")
+    old, new = _conditions("Suspended", before, after)
+    if old["status"] == "True" and new["status"] == "False":
+        yield _event("Normal", ReasonCode.RESUMED, f"continues: {after.get('phase', '')}")
 
 
 def _phase(before: Status, after: Status) -> Iterator[Event]:
-    then, now = before.get("phase"), after.get("phase", "")
-    # What a search was at before it was suspended it goes on with, which Resumed says.
-    if now != then and now in _PHASES and then != "Suspended":
-        yield _event("Normal", ReasonCode(now), _PHASES[now])
+    old, new = before.get("phase"), after.get("phase", "")
+    # A resumed search continues with the phase it was suspended in, which Resumed reports.
+    if new != old and new in _PHASES and old != "Suspended":
+        yield _event("Normal", new, _PHASES[new])
 
 
 def _teachers(before: Status, after: Status) -> Iterator[Event]:
-    then, now = _conditions("TeachersReady", before, after)
-    waited, waits = (one["reason"] == ReasonCode.WAITING_FOR_POOL for one in (then, now))
-    if now["status"] == "True" and then["status"] != "True":
-        yield _event("Normal", ReasonCode.TEACHERS_READY, now["message"])
+    old, new = _conditions("TeachersReady", before, after)
+    waited, waits = (one["reason"] == ReasonCode.WAITING_FOR_POOL for one in (old, new))
+    if new["status"] == "True" and old["status"] != "True":
+        yield _event("Normal", ReasonCode.TEACHERS_READY, new["message"])
     elif waits and not waited:
-        yield _event("Normal", ReasonCode(now["reason"]), now["message"])
-    elif waited and now["reason"] == ReasonCode.TRAINING:
-        yield _event(
-            "Normal", ReasonCode.POOL_TAKEN_OVER, f"trains the pool itself: {now['message']}"
-        )
+        yield _event("Normal", new["reason"], new["message"])
+    elif waited and new["reason"] == ReasonCode.TRAINING:
+        message = f"training the pool itself: {new['message']}"
+        yield _event("Normal", ReasonCode.POOL_TAKEN_OVER, message)
 
 
 def _failed_trials(before: Status, after: Status) -> Iterator[Event]:
     known = {failure["trial"] for failure in before.get("failures", ())}
     for failure in after.get("failures", ())[-_MOST_FAILURES:]:
-        if failure["trial"] not in known:
-            how = spaced(failure["outcome"])
+        if (trial := failure["trial"]) not in known:
             why = failure.get("message", "")
-            said = f"trial {failure['trial']}: {how}" + (f": {why}" if why else "")
-            yield _event("Warning", ReasonCode.TRIAL_FAILED, said, failure["trial"])
+            message = f"trial {trial}: {spaced(failure['outcome'])}" + (f": {why}" if why else "")
+            yield _event("Warning", ReasonCode.TRIAL_FAILED, message, trial)
 
 
 def _new_best(before: Status, after: Status) -> Iterator[Event]:
     best = after.get("best")
     if best is None or best.get("trial") == before.get("best", {}).get("trial"):
         return
-    where = f" at {best['resolution']}" if "resolution" in best else ""
-    said = f"trial {best.get('trial')}: {gain(best, after.get('base', {}))}{where}"
-    yield _event("Normal", ReasonCode.NEW_BEST, said, best.get("trial"))
+    resolution = f" at {best['resolution']}" if "resolution" in best else ""
+    message = f"trial {best.get('trial')}: {gain(best, after.get('base', {}))}{resolution}"
+    yield _event("Normal", ReasonCode.NEW_BEST, message, best.get("trial"))
 
 
-def _stopped(before: Status, after: Status) -> Iterator[Event]:
-    then, now = _conditions("Suspended", before, after)
-    if now["status"] == "True" and _is_new(then, now):
-        by_user = now["reason"] == ReasonCode.SUSPENDED_BY_USER
-        kind: Literal["Normal", "Warning"] = "Normal" if by_user else "Warning"
-        reason = ReasonCode.SUSPENDED if by_user else ReasonCode(now["reason"])
-        yield _event(kind, reason, now["message"])
+def _suspended(before: Status, after: Status) -> Iterator[Event]:
+    old, new = _conditions("Suspended", before, after)
+    if new["status"] == "True" and _is_new(old, new):
+        if new["reason"] == ReasonCode.SUSPENDED_BY_USER:
+            yield _event("Normal", ReasonCode.SUSPENDED, new["message"])
+        else:
+            yield _event("Warning", new["reason"], new["message"])
 
 
 def _degraded(before: Status, after: Status) -> Iterator[Event]:
-    then, now = _conditions("Degraded", before, after)
-    if now["status"] == "True" and _is_new(then, now):
-        yield _event("Warning", ReasonCode(now["reason"]), now["message"])
-    told = {_condition(name, before)["reason"] for name in ("Accepted", "Suspended")}
-    if now["status"] == "False" and then["status"] == "True" and then["reason"] not in told:
-        yield _event("Normal", ReasonCode.RECOVERED, f"no longer so: {then['reason']}")
+    old, new = _conditions("Degraded", before, after)
+    if new["status"] == "True" and _is_new(old, new):
+        yield _event("Warning", new["reason"], new["message"])
+    elsewhere = {_condition(name, before)["reason"] for name in ("Accepted", "Suspended")}
+    if new["status"] == "False" and old["status"] == "True" and old["reason"] not in elsewhere:
+        yield _event("Normal", ReasonCode.RECOVERED, f"resolved: {old['reason']}")
 
 
-def _loss(before: Status, after: Status) -> Iterator[Event]:
+def _data_loss(before: Status, after: Status) -> Iterator[Event]:
     accepted = after.get("acceptedDataLoss", "")
     if accepted != before.get("acceptedDataLoss", ""):
-        said = f"the loss of data {accepted} is accepted: what is lost is done again"
-        yield _event("Warning", ReasonCode.DATA_LOSS_ACCEPTED, said)
+        message = f"data loss {accepted} is accepted: what is lost is done again"
+        yield _event("Warning", ReasonCode.DATA_LOSS_ACCEPTED, message)
 
 
 def _ended(before: Status, after: Status) -> Iterator[Event]:
-    now = _condition("Succeeded", after)
+    new = _condition("Succeeded", after)
     if after.get("phase") == before.get("phase"):
         return
     if after.get("phase") == Phase.SUCCEEDED:
-        yield _event("Normal", ReasonCode.SUCCEEDED, now["message"])
+        yield _event("Normal", ReasonCode.SUCCEEDED, new["message"])
     if after.get("phase") == Phase.FAILED:
-        yield _event("Warning", ReasonCode.FAILED, now["message"])
+        yield _event("Warning", ReasonCode.FAILED, new["message"])
 
 
-def _event(
-    kind: Literal["Normal", "Warning"],
-    reason: ReasonCode,
-    message: str,
-    trial: int | None = None,
-) -> Event:
-    return Event(kind, reason, cut(message, _LONGEST), trial)
+def _event(kind: EventType, reason: str, message: str, trial: int | None = None) -> Event:
+    return Event(kind, ReasonCode(reason), cut(message, _LONGEST), trial)
 
 
-def _is_new(then: Status, now: Status) -> bool:
-    return (then["status"], then["reason"]) != (now["status"], now["reason"])
+def _is_new(old: Status, new: Status) -> bool:
+    return (old["status"], old["reason"]) != (new["status"], new["reason"])
 
 
-def _says(condition: Status) -> tuple[str, ...]:
+def _text(condition: Status) -> tuple[str, ...]:
     return condition["status"], condition["reason"], condition["message"]
 
 
@@ -216,20 +210,20 @@ def _conditions(name: str, before: Status, after: Status) -> tuple[Status, Statu
 
 
 def _condition(name: str, status: Status) -> Status:
-    nothing = {"type": name, "status": "Unknown", "reason": "", "message": ""}
+    absent = {"type": name, "status": "Unknown", "reason": "", "message": ""}
     found = (one for one in status.get("conditions", ()) if one["type"] == name)
-    return {**nothing, **next(found, {})}
+    return {**absent, **next(found, {})}
 
 
-_LOOKS = (
+_FINDERS = (
     _accepted,
     _resumed,
     _phase,
     _teachers,
     _failed_trials,
     _new_best,
-    _stopped,
+    _suspended,
     _degraded,
-    _loss,
+    _data_loss,
     _ended,
 )

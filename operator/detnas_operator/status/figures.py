@@ -1,12 +1,52 @@
-"""Detectors as the status has them, and what one gained over another."""
+"""Jobs and detectors as the status lists them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from detnas.lifecycle.status import DetectorStatus
+from detnas.lifecycle.status import DetectorStatus, SearchStatus, job_name
+from detnas.plan.stages import DueJob, Verb
+from detnas.reasons import ReasonCode
+from detnas.records.progress import Progress
+from detnas.resource.status import ActiveJob as ActiveJobStatus
 from detnas.resource.status import Detector
+from detnas_operator.job_state.states import Failed, Running, Succeeded, Waiting
+from detnas_operator.status.pass_result import ActiveJob, PassResult
+from detnas_operator.status.waiting import in_order
 
 Figures = Mapping[str, Any]
+
+_NUMBERED = frozenset({Verb.POOL, Verb.EVALUATE})
+_LONGEST_ESTIMATE = 1e10
+"""Seconds; some three hundred years."""
+_WAITING = "waiting: "
+
+
+def active_jobs(result: PassResult, search: SearchStatus) -> Iterator[ActiveJobStatus]:
+    """Yield the jobs in the order in which a search runs them, each with its last progress."""
+    reported = {job.name: job.progress for job in search.active}
+    for due in sorted(result.jobs, key=in_order):
+        yield _active(due, result.jobs[due], reported.get(job_name(due)))
+
+
+def active_trials(result: PassResult) -> int:
+    """Count the trials whose Jobs have not ended."""
+    return sum(
+        due.verb is Verb.EVALUATE and not isinstance(job.state, Succeeded | Failed)
+        for due, job in result.jobs.items()
+    )
+
+
+def waiting_activity(job: Figures) -> str:
+    """Return what an active job of the status waits for; empty if it runs or starts."""
+    activity = str(job.get("activity") or "")
+    return activity if activity.startswith(_WAITING) else ""
+
+
+def whole_seconds(seconds: float | None) -> int | None:
+    """Return an estimate as the status has it; None if it is out of all bounds."""
+    if seconds is None or not 0 <= seconds < _LONGEST_ESTIMATE:
+        return None
+    return round(seconds)
 
 
 def detector_figures(
@@ -16,7 +56,7 @@ def detector_figures(
 
     Args:
         detector: which.
-        uri: where its files lie.
+        uri: of the folder with its files.
         trial: that it comes from.
     """
     figures = Detector(
@@ -33,7 +73,7 @@ def detector_figures(
 
 
 def flops_change(flops: int, base: int) -> str | None:
-    """By how much FLOPs differ from the base's, such as ``-41%``; none without a base."""
+    """Return by how much FLOPs differ from the base's, such as ``-41%``; None without a base."""
     if not base:
         return None
     percent = round(100 * (flops / base - 1))
@@ -41,12 +81,50 @@ def flops_change(flops: int, base: int) -> str | None:
 
 
 def gain(student: Figures, base: Figures) -> str:
-    """Say what a student of the status is, and what the base was."""
+    """Compare a student of the status with the base, in words."""
     change = flops_change(student.get("flops", 0), base.get("flops", 0))
-    said = [_compared("H", "h", student, base), _compared("mAP", "map", student, base)]
-    return ", ".join([*said, *([f"FLOPs {change}"] if change else [])])
+    compared = [_compared("H", "h", student, base), _compared("mAP", "map", student, base)]
+    return ", ".join([*compared, *([f"FLOPs {change}"] if change else [])])
 
 
 def _compared(name: str, key: str, student: Figures, base: Figures) -> str:
-    then = f" (base {base[key]})" if key in base else ""
-    return f"{name} {student.get(key, 'unknown')}{then}"
+    of_base = f" (base {base[key]})" if key in base else ""
+    return f"{name} {student.get(key, 'unknown')}{of_base}"
+
+
+def _active(due: DueJob, job: ActiveJob, progress: Progress | None) -> ActiveJobStatus:
+    # Progress of an attempt that has since stopped does not describe the next one.
+    runs = isinstance(job.state, Running)
+    return ActiveJobStatus(
+        job=job.name,
+        verb=str(due.verb),
+        trial=due.number if due.verb in _NUMBERED else None,
+        started=job.started,
+        **_progress_fields(progress) if runs and progress else {"activity": _activity(job)},
+    )
+
+
+def _progress_fields(progress: Progress) -> dict[str, Any]:
+    return {
+        "activity": progress.activity,
+        "done": progress.done,
+        "total": progress.total,
+        "epoch": progress.epoch,
+        "epochs": progress.epochs,
+        "loss": progress.loss,
+        "seconds_left": whole_seconds(progress.seconds_left),
+    }
+
+
+def _activity(job: ActiveJob) -> str:
+    match job.state:
+        case Waiting(ReasonCode.STARTING) | Running():
+            return "starting"
+        case Waiting(ReasonCode.STOPPING):
+            return "stopping"
+        case Waiting(reason):
+            return f"{_WAITING}{reason}"
+        case Succeeded() | Failed():
+            return "ending"
+        case _:
+            return "stopping"

@@ -145,4 +145,4 @@ def test_what_an_older_definition_refuses_is_remembered_in_bounded_size(
         for _ in range(2):
             made.publish(manifest_of("1"), BEGUN, NEVER)
     assert client.refused == 500, "what was refused just now is not tried again"
-    assert len(made.unfit) <= 100
+    assert len(made.refused_values) <= 100

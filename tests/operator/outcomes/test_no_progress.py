@@ -74,7 +74,7 @@ def test_a_silent_trainer_is_reported_and_recovers(stage: Stage) -> None:
 
     quiet.beats.set()
     search.until(lambda: search.says("Degraded", "False", "NothingWrong"))
-    assert search.told("Recovered")["message"] == "no longer so: NoProgress"
+    assert search.told("Recovered")["message"] == "resolved: NoProgress"
     for trainer in (quiet, steady):
         trainer.ends.set()
     search.until_phase("Succeeded")

@@ -88,7 +88,7 @@ def test_a_store_that_is_away_is_told_and_all_goes_on_once_it_is_back(
         proxy.come_up()
         search.until_phase("Succeeded")
         assert search.says("Degraded", "False", "NothingWrong")
-        assert search.told("Recovered")["message"] == "no longer so: StoreUnavailable"
+        assert search.told("Recovered")["message"] == "resolved: StoreUnavailable"
         assert len(search.pods_of("-t0001")) == 1
         assert search.trials["infrastructure"] == 0
         search.until(lambda: "ttlSecondsAfterFinished" in _spec(search.job("-t0001")))

@@ -113,7 +113,7 @@ def test_it_stands_where_it_should(seen: dict[str, Seen], name: str) -> None:
 def test_without_the_cause_the_search_goes_on(seen: dict[str, Seen], name: str) -> None:
     search = seen[name].search.until_phase("Succeeded")
     assert search.says("Degraded", "False", "NothingWrong")
-    assert search.told("Recovered")["message"] == f"no longer so: {WAITS[name].reason}"
+    assert search.told("Recovered")["message"] == f"resolved: {WAITS[name].reason}"
     assert search.trials["infrastructure"] == 0
 
 

@@ -76,7 +76,7 @@ def test_a_search_that_is_accepted_no_longer_is_stopped(scene: Scene) -> None:
     scene.operator.restart()
     check_it_stops(scene, "Accepted", "False", "CredentialsMissing")
     assert scene.condition("Suspended")["message"] == (
-        "the search is not accepted: no job of it runs"
+        "the search is not accepted: none of its jobs runs"
     )
     scene.operator.stop()
     scene.operator.settings["tenants"] = tenants

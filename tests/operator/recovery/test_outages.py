@@ -80,7 +80,7 @@ def test_the_store_may_be_away_for_a_minute(scene: Scene) -> None:
     check_search(scene, player, seen, NONE)
     told_once = eventually(lambda: events(scene, "StoreUnavailable"))
     assert len(told_once) == 1, told_once
-    assert events(scene, "Recovered") == ["no longer so: StoreUnavailable"]
+    assert events(scene, "Recovered") == ["resolved: StoreUnavailable"]
 
 
 def events(scene: Scene, reason: str) -> list[str]:

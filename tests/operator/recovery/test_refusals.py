@@ -50,7 +50,7 @@ def test_a_broken_webhook_is_told_and_holds_up_its_own_job_only(scene: Scene) ->
         scene.await_rest()
     check_search(scene, player, seen, frozenset())
     assert len(events(scene, "AdmissionRefused")) == 1
-    assert events(scene, "Recovered") == ["no longer so: AdmissionRefused"]
+    assert events(scene, "Recovered") == ["resolved: AdmissionRefused"]
 
 
 def test_a_missing_right_to_see_pods_is_told_and_a_search_can_be_suspended(scene: Scene) -> None:

@@ -20,9 +20,9 @@ from detnas_operator.job_state.states import (
     Terminating,
     Waiting,
 )
-from detnas_operator.status.changes import is_worth_a_patch
 from detnas_operator.status.events import events
-from detnas_operator.status.findings import PassResult
+from detnas_operator.status.pass_result import PassResult
+from detnas_operator.status.patch import is_worth_a_patch
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     BEST,
@@ -77,8 +77,8 @@ def test_the_largest_status_fits():
         pool=long,
         pool_holder=long,
         image=long,
-        halted=reason,
-        troubles=tuple(Reason(code, long) for code in ReasonCode),
+        blocked=reason,
+        problems=tuple(Reason(code, long) for code in ReasonCode),
     )
     status = resource_status(findings, {}, NOW)
 
@@ -158,13 +158,13 @@ def findings(draw: st.DrawFn) -> PassResult:
     jobs = draw(st.dictionaries(dues, states, max_size=6))
     return found(
         draw(st.none() | searches()),
-        refused=draw(st.none() | refusals),
+        not_accepted=draw(st.none() | refusals),
         suspended=draw(st.booleans()),
-        halted=draw(st.none() | halts),
+        blocked=draw(st.none() | halts),
         jobs={due: job(due, state, draw(st.none() | moments)) for due, state in jobs.items()},
         pool_phases=draw(st.tuples(st.integers(0, 4), st.integers(0, 4))),
         pool_holder=draw(texts),
-        troubles=tuple(draw(st.lists(troubles, max_size=3))),
+        problems=tuple(draw(st.lists(troubles, max_size=3))),
         gpu_seconds=draw(st.floats(0, 1e9)),
         forgiven=draw(st.integers(0, 10**6)),
     )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detnas.plan.stages import Phase
-from detnas_operator.status.changes import is_worth_a_patch, merge_patch
+from detnas_operator.status.patch import is_worth_a_patch, merge_patch
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import BEST, NOW, RUNNING, found, says, searched, trials
 from tests.operator.status.test_resource_status import TRIAL, midway

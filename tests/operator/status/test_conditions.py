@@ -5,7 +5,7 @@ import pytest
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.status.conditions import conditions
-from detnas_operator.status.findings import PassResult
+from detnas_operator.status.pass_result import PassResult
 from tests.operator.status.found import (
     AWAY,
     BASE,
@@ -59,31 +59,33 @@ TABLE = [
     # what was found, condition, status, reason, part of the message
     (found(), "Accepted", "Unknown", "NotAccepted", ""),
     (found(), "Succeeded", "Unknown", "NotAccepted", ""),
-    (found(troubles=(AWAY,)), "Accepted", "Unknown", "StoreUnavailable", "does not answer"),
-    (found(troubles=(AWAY,)), "Degraded", "True", "StoreUnavailable", "does not answer"),
+    (found(problems=(AWAY,)), "Accepted", "Unknown", "StoreUnavailable", "does not answer"),
+    (found(problems=(AWAY,)), "Degraded", "True", "StoreUnavailable", "does not answer"),
     (
-        found(refused=Reason(ReasonCode.CREDENTIALS_MISSING, "no tenant for namespace team-b")),
+        found(
+            not_accepted=Reason(ReasonCode.CREDENTIALS_MISSING, "no tenant for namespace team-b")
+        ),
         "Accepted",
         "False",
         "CredentialsMissing",
         "team-b",
     ),
     (
-        found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")),
+        found(not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")),
         "Succeeded",
         "False",
         "StorageForbidden",
         "x",
     ),
     (
-        found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")),
+        found(not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")),
         "Degraded",
         "True",
         "StorageForbidden",
         "x",
     ),
     (
-        found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")),
+        found(not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")),
         "Searching",
         "Unknown",
         "NotAccepted",
@@ -126,22 +128,22 @@ TABLE = [
     (found(searched(), suspended=True), "Searching", "False", "SuspendedByUser", "spec.suspend"),
     (found(searched(), suspended=True), "Succeeded", "False", "SuspendedByUser", "spec.suspend"),
     (found(searched(), suspended=True), "Degraded", "False", "NothingWrong", ""),
-    (found(searched(), halted=HALTED), "Suspended", "True", "BudgetUsedUp", "gpuHours"),
-    (found(searched(), halted=HALTED), "Searching", "False", "BudgetUsedUp", "gpuHours"),
-    (found(searched(), halted=HALTED), "Degraded", "True", "BudgetUsedUp", "gpuHours"),
+    (found(searched(), blocked=HALTED), "Suspended", "True", "BudgetUsedUp", "gpuHours"),
+    (found(searched(), blocked=HALTED), "Searching", "False", "BudgetUsedUp", "gpuHours"),
+    (found(searched(), blocked=HALTED), "Degraded", "True", "BudgetUsedUp", "gpuHours"),
     (
         found(
             searched(),
-            halted=Reason(ReasonCode.FAILURES_IN_A_ROW, "8 trials failed one after the other"),
+            blocked=Reason(ReasonCode.FAILURES_IN_A_ROW, "8 trials failed one after the other"),
         ),
         "Succeeded",
         "False",
         "FailuresInARow",
         "8 trials",
     ),
-    (found(searched(), troubles=(QUOTA,)), "Degraded", "True", "QuotaExceeded", "exceeded quota"),
-    (found(searched(), troubles=(QUOTA,)), "Searching", "False", "QuotaExceeded", "gpus"),
-    (found(searched(), troubles=(VETO,)), "Succeeded", "False", "AdmissionRefused", "no labels"),
+    (found(searched(), problems=(QUOTA,)), "Degraded", "True", "QuotaExceeded", "exceeded quota"),
+    (found(searched(), problems=(QUOTA,)), "Searching", "False", "QuotaExceeded", "gpus"),
+    (found(searched(), problems=(VETO,)), "Succeeded", "False", "AdmissionRefused", "no labels"),
     (trial(ReasonCode.UNSCHEDULABLE, FULL), "Searching", "False", "Unschedulable", FULL),
     (trial(ReasonCode.UNSCHEDULABLE, FULL), "Degraded", "True", "Unschedulable", FULL),
     (trial(ReasonCode.UNSCHEDULABLE, FULL), "Succeeded", "False", "Unschedulable", FULL),
@@ -170,7 +172,7 @@ TABLE = [
     (found(BROKEN), "Succeeded", "False", "Failed", "no train.json"),
     (found(BROKEN), "Degraded", "True", "Failed", "no train.json"),
     (found(BROKEN), "Searching", "False", "Failed", "no train.json"),
-    (found(SUCCEEDED), "Succeeded", "True", "Exported", f"it lies in {FOLDER}/students/best"),
+    (found(SUCCEEDED), "Succeeded", "True", "Exported", f"it is stored in {FOLDER}/students/best"),
     (found(SUCCEEDED), "Succeeded", "True", "Exported", "H 1.2500 (base 1.0000)"),
     (found(UNIMPROVED), "Succeeded", "True", "NoImprovement", "no student is better than the base"),
     (found(UNIMPROVED), "Succeeded", "True", "NoImprovement", "likely cause: only 10 trials"),
@@ -190,9 +192,9 @@ TABLE = [
     (found(SUCCEEDED), "Succeeded", "True", "Exported", "FLOPs -41%"),
     (found(SUCCEEDED, suspended=True), "Succeeded", "True", "Exported", "trial 7"),
     (found(SUCCEEDED, suspended=True), "Suspended", "True", "SuspendedByUser", ""),
-    (found(SUCCEEDED, halted=HALTED), "Suspended", "False", "NotSuspended", ""),
+    (found(SUCCEEDED, blocked=HALTED), "Suspended", "False", "NotSuspended", ""),
     (
-        found(SUCCEEDED, refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "y")),
+        found(SUCCEEDED, not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "y")),
         "Succeeded",
         "True",
         "Exported",
@@ -231,7 +233,7 @@ def test_a_base_that_is_not_known_is_not_compared():
 
 def test_warnings_stay_while_the_store_cannot_be_read():
     before = conditions(found(WARNED), (), NOW)
-    unread = found(folder=FOLDER, troubles=(AWAY,))
+    unread = found(folder=FOLDER, problems=(AWAY,))
 
     assert condition(conditions(unread, before, NOW), "Accepted") == condition(before, "Accepted")
     assert condition(conditions(unread, (), NOW), "Accepted")["reason"] == "Accepted"

@@ -32,7 +32,7 @@ def test_times_change_with_the_status_alone():
 
 def test_while_the_store_is_away_what_was_known_stays():
     before = conditions(found(searched(), jobs=trials(RUNNING)), (), NOW)
-    away = found(None, folder=FOLDER, generation=2, troubles=(AWAY,))
+    away = found(None, folder=FOLDER, generation=2, problems=(AWAY,))
     after = conditions(away, before, LATER)
 
     for name in ("TeachersReady", "Searching", "Succeeded"):
@@ -43,13 +43,13 @@ def test_while_the_store_is_away_what_was_known_stays():
 
 def test_a_suspended_search_stays_so_while_the_store_is_away():
     before = conditions(found(searched(), suspended=True), (), NOW)
-    after = conditions(found(None, folder=FOLDER, troubles=(AWAY,)), before, LATER)
+    after = conditions(found(None, folder=FOLDER, problems=(AWAY,)), before, LATER)
     assert condition(after, "Suspended") == condition(before, "Suspended")
 
 
 def test_a_search_that_is_suspended_while_the_store_is_away_says_both():
     before = conditions(found(searched()), (), NOW)
-    away = found(None, folder=FOLDER, troubles=(AWAY,), suspended=True)
+    away = found(None, folder=FOLDER, problems=(AWAY,), suspended=True)
     after = conditions(away, before, LATER)
     assert condition(after, "Suspended")["reason"] == "SuspendedByUser"
     assert condition(after, "Searching")["reason"] == "SuspendedByUser"
@@ -60,28 +60,32 @@ def test_a_search_that_is_suspended_while_the_store_is_away_says_both():
 
 def test_a_search_that_is_accepted_no_longer_says_that_nothing_runs():
     before = conditions(found(searched()), (), NOW)
-    after = conditions(found(refused=Reason(ReasonCode.CREDENTIALS_MISSING, "ask")), before, LATER)
+    after = conditions(
+        found(not_accepted=Reason(ReasonCode.CREDENTIALS_MISSING, "ask")), before, LATER
+    )
     for name in ("Accepted", "Searching", "Succeeded"):
         said = condition(after, name)
         assert (said["status"], said["reason"]) == ("False", "CredentialsMissing")
     said = condition(after, "Suspended")
     assert (said["status"], said["reason"]) == ("False", "NotAccepted")
-    assert "no job of it runs" in said["message"]
+    assert "none of its jobs runs" in said["message"]
 
 
 def test_a_search_that_succeeded_stays_so_whatever_comes():
     before = conditions(found(SUCCEEDED), (), NOW)
     for findings in (
-        found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "y")),
-        found(troubles=(AWAY,), suspended=True),
+        found(not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "y")),
+        found(problems=(AWAY,), suspended=True),
     ):
         assert condition(conditions(findings, before, LATER), "Succeeded") == before[-1]
 
 
 def test_a_second_refusal_says_its_own_reason():
-    before = conditions(found(refused=Reason(ReasonCode.STORAGE_INVALID, "no bucket")), (), NOW)
+    before = conditions(
+        found(not_accepted=Reason(ReasonCode.STORAGE_INVALID, "no bucket")), (), NOW
+    )
     after = conditions(
-        found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "not yours")), before, LATER
+        found(not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "not yours")), before, LATER
     )
 
     for name in ("Accepted", "Succeeded", "Degraded"):
@@ -90,8 +94,8 @@ def test_a_second_refusal_says_its_own_reason():
 
 
 def test_unknown_is_no_knowledge_to_keep():
-    before = conditions(found(troubles=(AWAY,)), (), NOW)
+    before = conditions(found(problems=(AWAY,)), (), NOW)
     refused = replace(AWAY, reason=ReasonCode.STORE_REFUSED, message="access denied")
-    after = conditions(found(troubles=(refused,)), before, LATER)
+    after = conditions(found(problems=(refused,)), before, LATER)
 
     assert condition(after, "Accepted")["reason"] == "StoreRefused"

@@ -8,7 +8,7 @@ import pytest
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.status.events import Event, event_body, event_name, events
-from detnas_operator.status.findings import PassResult
+from detnas_operator.status.pass_result import PassResult
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,
@@ -32,7 +32,7 @@ from tests.operator.status.found import (
 SEARCHING = found(searched(), jobs=trials(RUNNING))
 TRAINING = found(searched(Phase.TRAINING))
 WAITING_FOR_POOL = found(searched(Phase.TRAINING), pool_holder="team-a/first")
-REFUSED = found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "s3://other is not allowed"))
+REFUSED = found(not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "s3://other is not allowed"))
 FIRST_BEST = found(searched(best=BEST, best_trial=0), jobs=trials(RUNNING))
 
 
@@ -48,7 +48,7 @@ def told(*passes: PassResult) -> list[tuple[str, str, str]]:
 
 
 def test_a_refusal_is_told_once():
-    other = found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "s3://third is not allowed"))
+    other = found(not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "s3://third is not allowed"))
 
     assert told(REFUSED) == [("Warning", "StorageForbidden", "s3://other is not allowed")]
     assert told(REFUSED, REFUSED) == []
@@ -64,7 +64,7 @@ def test_who_is_accepted_after_a_refusal_reads_just_that():
 def test_what_does_not_fit_the_data_is_told_once_the_data_is_checked():
     checking = found(searched(Phase.PREPARING))
     warned = found(searched(Phase.TRAINING, warnings=WARNINGS))
-    unread = found(folder=FOLDER, troubles=(AWAY,))
+    unread = found(folder=FOLDER, problems=(AWAY,))
 
     def warnings(*passes: PassResult) -> list[str]:
         return [message for _, reason, message in told(*passes) if reason == "DoesNotFitData"]
@@ -117,9 +117,7 @@ def test_what_holds_a_search_up_is_told_and_that_it_is_over(reason, kind):
 
     assert told(SEARCHING, blocked) == [(kind, reason, f"job r101-t0002 waits: {FULL}")]
     assert told(SEARCHING, blocked, blocked) == []
-    assert told(SEARCHING, blocked, SEARCHING) == [
-        ("Normal", "Recovered", f"no longer so: {reason}")
-    ]
+    assert told(SEARCHING, blocked, SEARCHING) == [("Normal", "Recovered", f"resolved: {reason}")]
 
 
 def test_another_number_of_jobs_that_wait_is_no_news():
@@ -130,7 +128,7 @@ def test_another_number_of_jobs_that_wait_is_no_news():
 
 def test_another_reason_is_news():
     blocked = found(searched(), jobs=trials(UNSCHEDULABLE))
-    away = found(None, troubles=(AWAY,))
+    away = found(None, problems=(AWAY,))
 
     assert told(SEARCHING, blocked, away) == [("Warning", AWAY.reason, AWAY.message)]
 
@@ -147,20 +145,20 @@ def test_suspending_and_resuming():
 
     assert (kind, reason, rest) == ("Normal", "Suspended", [])
     assert "spec.suspend" in message
-    assert told(SEARCHING, suspended, SEARCHING) == [("Normal", "Resumed", "goes on: Searching")]
+    assert told(SEARCHING, suspended, SEARCHING) == [("Normal", "Resumed", "continues: Searching")]
 
 
 def test_a_halt_is_one_warning_and_its_end_one_event():
-    halted = found(searched(), halted=HALTED)
-    halted_and_away = found(searched(), halted=HALTED, troubles=(AWAY,))
+    halted = found(searched(), blocked=HALTED)
+    halted_and_away = found(searched(), blocked=HALTED, problems=(AWAY,))
 
     assert told(SEARCHING, halted) == [("Warning", "BudgetUsedUp", HALTED.message)]
     assert [reason for _, reason, _ in told(SEARCHING, halted_and_away)] == ["BudgetUsedUp"]
-    assert told(SEARCHING, halted, SEARCHING) == [("Normal", "Resumed", "goes on: Searching")]
+    assert told(SEARCHING, halted, SEARCHING) == [("Normal", "Resumed", "continues: Searching")]
 
 
 def test_a_user_who_suspends_what_was_halted_is_answered():
-    halted, suspended = found(searched(), halted=HALTED), found(searched(), suspended=True)
+    halted, suspended = found(searched(), blocked=HALTED), found(searched(), suspended=True)
 
     assert [reason for _, reason, _ in told(halted, suspended)] == ["Suspended"]
 
@@ -169,7 +167,7 @@ def test_waiting_for_a_pool_and_taking_it_over():
     assert [reason for _, reason, _ in told(TRAINING, WAITING_FOR_POOL)] == ["WaitingForPool"]
     assert told(WAITING_FOR_POOL, WAITING_FOR_POOL) == []
     assert told(WAITING_FOR_POOL, TRAINING) == [
-        ("Normal", "PoolTakenOver", "trains the pool itself: 1 of 3 phases are trained")
+        ("Normal", "PoolTakenOver", "training the pool itself: 1 of 3 phases are trained")
     ]
 
 
@@ -179,7 +177,7 @@ def test_a_search_that_failed_says_so_once():
 
     remedy = (
         "a mistake in spec is corrected in a new search (delete this one and apply it again); once "
-        "the cause is mended, set spec.suspend to true and then to false to try again"
+        "the cause is fixed, set spec.suspend to true and then to false to try again"
     )
     assert told(found(searched(Phase.PREPARING)), failed) == [
         ("Warning", "Failed", f"{problem}; {remedy}")

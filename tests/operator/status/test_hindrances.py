@@ -7,7 +7,7 @@ import pytest
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.status.conditions import conditions
-from detnas_operator.status.obstacles import PATIENCE_SECONDS
+from detnas_operator.status.waiting import PATIENCE_SECONDS
 from tests.operator.status.found import (
     AWAY,
     FULL,
@@ -43,7 +43,7 @@ def test_many_refusals_for_the_same_reason_are_one_sentence():
     ]
 
     for troubles in (refused, refused[::-1]):
-        said = conditions(found(searched(), troubles=tuple(troubles)), (), NOW)
+        said = conditions(found(searched(), problems=tuple(troubles)), (), NOW)
         assert condition(said, "Degraded")["message"] == "r101-t0002: exceeded quota (3 times)"
 
 
@@ -64,7 +64,7 @@ def test_what_is_worst_comes_first():
         waiting(ReasonCode.QUEUED, "in the queue"),
         waiting(ReasonCode.CREDENTIALS_MISSING, "no secret"),
     )
-    said = conditions(found(searched(), jobs=trials(*states), troubles=(AWAY,)), (), NOW)
+    said = conditions(found(searched(), jobs=trials(*states), problems=(AWAY,)), (), NOW)
     degraded = condition(said, "Degraded")
 
     assert degraded["reason"] == "StoreUnavailable"
@@ -82,7 +82,7 @@ def test_degraded_has_the_most_severe_reason_first():
         waiting(ReasonCode.IMAGE_PULL, "not found"),
         waiting(ReasonCode.QUOTA_EXCEEDED, "quota"),
     )
-    search = found(searched(), jobs=trials(*states), troubles=(rewritten, vetoed))
+    search = found(searched(), jobs=trials(*states), problems=(rewritten, vetoed))
     degraded = condition(conditions(search, (), NOW), "Degraded")
 
     assert degraded["reason"] == "AdmissionRefused"
@@ -104,7 +104,7 @@ def test_an_objects_address_in_an_error_is_not_told():
     away = Reason(
         ReasonCode.STORE_UNAVAILABLE, "<Connection object at 0x7f3a1c2b4d50>: no route to host"
     )
-    said = conditions(found(searched(), troubles=(away,)), (), NOW)
+    said = conditions(found(searched(), problems=(away,)), (), NOW)
 
     assert "7f3a1c2b4d50" not in condition(said, "Degraded")["message"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from detnas_operator.status.changes import merge_patch
 from detnas_operator.status.events import event_body, events
+from detnas_operator.status.patch import merge_patch
 from detnas_operator.status.resource_status import resource_status
 from tests.cluster.api import EVENTS, SEARCHES, Document
 from tests.cluster.control_plane import ControlPlane
@@ -61,7 +61,7 @@ def test_people_find_them_in_kubectl_describe(
 
     described = kubectl("describe", "detnas", "r101")
     assert "TrialFailed" in described
-    assert "it lies in s3://lab/detnas" in described
+    assert "it is stored in s3://lab/detnas" in described
     assert "condition met" in kubectl(
         "wait", "detnas/r101", "--for=condition=Succeeded", "--timeout=60s"
     )

@@ -5,7 +5,7 @@ import pytest
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.job_state.states import Failed, FailureKind, Succeeded, Terminating
-from detnas_operator.status.findings import PassResult
+from detnas_operator.status.pass_result import PassResult
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,
@@ -207,18 +207,18 @@ def test_how_far_the_teachers_are(findings, progress):
     ("findings", "before", "phase"),
     [
         (found(), "", "Pending"),
-        (found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")), "Searching", "Pending"),
-        (found(refused=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")), "Succeeded", "Succeeded"),
+        (found(not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")), "Searching", "Pending"),
+        (found(not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")), "Succeeded", "Succeeded"),
         (found(searched(Phase.TRAINING)), "Preparing", "TrainingTeachers"),
         (found(searched(), suspended=True), "Searching", "Suspended"),
-        (found(searched(), halted=HALTED), "Searching", "Suspended"),
+        (found(searched(), blocked=HALTED), "Searching", "Suspended"),
         (found(searched()), "Suspended", "Searching"),
         (found(searched(Phase.SUCCEEDED), suspended=True), "Exporting", "Succeeded"),
         (found(searched(Phase.FAILED, problem="x"), suspended=True), "Searching", "Failed"),
-        (found(troubles=(AWAY,)), "Searching", "Searching"),
-        (found(troubles=(AWAY,), suspended=True), "Searching", "Suspended"),
-        (found(troubles=(AWAY,), suspended=True), "Succeeded", "Succeeded"),
-        (found(troubles=(AWAY,)), "Suspended", "Suspended"),
+        (found(problems=(AWAY,)), "Searching", "Searching"),
+        (found(problems=(AWAY,), suspended=True), "Searching", "Suspended"),
+        (found(problems=(AWAY,), suspended=True), "Succeeded", "Succeeded"),
+        (found(problems=(AWAY,)), "Suspended", "Suspended"),
     ],
 )
 def test_the_phase(findings, before, phase):
@@ -235,7 +235,7 @@ def test_nobody_waits_for_the_end_of_what_stands_still():
 
 def test_while_the_store_is_away_figures_stay():
     before = resource_status(midway(), {}, NOW)
-    after = resource_status(found(None, generation=2, troubles=(AWAY,)), before, LATER)
+    after = resource_status(found(None, generation=2, problems=(AWAY,)), before, LATER)
     told = {"observedGeneration", "conditions"}
 
     assert {key: after[key] for key in after if key not in told} == {

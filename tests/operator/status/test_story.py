@@ -4,9 +4,9 @@ from typing import Any
 
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.status.changes import is_worth_a_patch
 from detnas_operator.status.events import events
-from detnas_operator.status.findings import PassResult
+from detnas_operator.status.pass_result import PassResult
+from detnas_operator.status.patch import is_worth_a_patch
 from detnas_operator.status.resource_status import resource_status
 from tests.operator.status.found import (
     AWAY,
@@ -49,13 +49,15 @@ HALFWAY: dict[str, Any] = {"best": BEST, "best_trial": 0, "failures": UNLUCKY}
 STORY: list[tuple[PassResult, list[str]]] = [
     (
         found(
-            refused=Reason(ReasonCode.CREDENTIALS_MISSING, "no credentials for namespace team-a")
+            not_accepted=Reason(
+                ReasonCode.CREDENTIALS_MISSING, "no credentials for namespace team-a"
+            )
         ),
         ["CredentialsMissing: no credentials for namespace team-a"],
     ),
     (
         at(Phase.PREPARING),
-        [f"Accepted: all that is found is kept in {FOLDER}", "Preparing: checks the data set"],
+        [f"Accepted: the search is stored in {FOLDER}", "Preparing: checking the data set"],
     ),
     (at(Phase.PREPARING, jobs={PREPARE: job(PREPARE, STARTING)}), []),
     (
@@ -64,26 +66,26 @@ STORY: list[tuple[PassResult, list[str]]] = [
     ),
     (
         at(Phase.PREPARING, jobs={PREPARE: job(PREPARE, RUNNING)}),
-        ["Recovered: no longer so: ImagePull"],
+        ["Recovered: resolved: ImagePull"],
     ),
     (
         at(Phase.TRAINING, pool_phases=(0, 3), pool_holder="team-a/first"),
         [
-            "TrainingTeachers: trains the base and the teachers",
+            "TrainingTeachers: training the base and the teachers",
             (
-                "WaitingForPool: team-a/first trains this pool; it is used as soon as it is "
-                "trained, and training goes on here if the other stops"
+                "WaitingForPool: team-a/first trains this pool; this search uses it once it is "
+                "trained, and takes over if that one stops"
             ),
         ],
     ),
     (
         at(Phase.TRAINING, pool_phases=(2, 3), jobs={PHASE: job(PHASE, RUNNING)}),
-        ["PoolTakenOver: trains the pool itself: 2 of 3 phases are trained"],
+        ["PoolTakenOver: training the pool itself: 2 of 3 phases are trained"],
     ),
     (
         at(),
         [
-            "Searching: begins the trials",
+            "Searching: running trials",
             f"TeachersReady: the teacher pool is trained: {POOL}",
         ],
     ),
@@ -106,10 +108,10 @@ STORY: list[tuple[PassResult, list[str]]] = [
             f"Unschedulable: job r101-t0002 waits: {FULL}",
         ],
     ),
-    (found(None, folder=FOLDER, troubles=(AWAY,)), [f"StoreUnavailable: {AWAY.message}"]),
+    (found(None, folder=FOLDER, problems=(AWAY,)), [f"StoreUnavailable: {AWAY.message}"]),
     (
         at(finished=2, **HALFWAY, jobs=trials(RUNNING)),
-        ["Recovered: no longer so: StoreUnavailable"],
+        ["Recovered: resolved: StoreUnavailable"],
     ),
     (
         at(finished=2, **HALFWAY, suspended=True),
@@ -120,13 +122,13 @@ STORY: list[tuple[PassResult, list[str]]] = [
             )
         ],
     ),
-    (at(finished=2, **HALFWAY, jobs=trials(RUNNING)), ["Resumed: goes on: Searching"]),
-    (at(finished=3, **HALFWAY, halted=HALTED), [f"BudgetUsedUp: {HALTED.message}"]),
-    (at(finished=3, **HALFWAY, jobs=trials(RUNNING)), ["Resumed: goes on: Searching"]),
+    (at(finished=2, **HALFWAY, jobs=trials(RUNNING)), ["Resumed: continues: Searching"]),
+    (at(finished=3, **HALFWAY, blocked=HALTED), [f"BudgetUsedUp: {HALTED.message}"]),
+    (at(finished=3, **HALFWAY, jobs=trials(RUNNING)), ["Resumed: continues: Searching"]),
     (
         at(Phase.FINETUNING, 10, **HALFWAY | {"best": STUDENT, "best_trial": 7}),
         [
-            "FineTuning: trains the best student on",
+            "FineTuning: fine-tuning the best student",
             (
                 "NewBest: trial 7: H 1.3000 (base 1.0000), mAP 0.4200 (base 0.4000), FLOPs -55% "
                 "at 800x600"
@@ -135,7 +137,7 @@ STORY: list[tuple[PassResult, list[str]]] = [
     ),
     (
         at(Phase.EXPORTING, 10, **HALFWAY | {"best": STUDENT, "best_trial": 7}),
-        ["Exporting: writes the student to take away"],
+        ["Exporting: exporting the student"],
     ),
     (
         at(
@@ -149,7 +151,7 @@ STORY: list[tuple[PassResult, list[str]]] = [
         [
             (
                 "Succeeded: the student of trial 7 has H 1.3000 (base 1.0000), mAP 0.4200 (base "
-                f"0.4000), FLOPs -55%; it lies in {FOLDER}/students/best"
+                f"0.4000), FLOPs -55%; it is stored in {FOLDER}/students/best"
             )
         ],
     ),

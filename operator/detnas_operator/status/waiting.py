@@ -1,0 +1,116 @@
+"""What jobs wait for, and what makes a search Degraded: one sentence per reason."""
+
+import re
+from collections.abc import Collection
+from datetime import datetime
+
+from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.reasons import Category, Reason, ReasonCode
+from detnas_operator.job_state.states import Running, Waiting
+from detnas_operator.status.blocked import RETRY, SUSPENDED, blocked_by, shortened
+from detnas_operator.status.pass_result import ActiveJob, PassResult
+
+PATIENCE_SECONDS = 30.0
+"""A job may wait this long for a place that another has just left before that is reported."""
+
+_SHORT_LIVED = frozenset(
+    {
+        ReasonCode.QUEUED,
+        ReasonCode.QUOTA_EXCEEDED,
+        ReasonCode.UNSCHEDULABLE,
+        ReasonCode.RETRYING,
+    }
+)
+_VERBS = tuple(Verb)
+
+
+def not_running_reason(
+    result: PassResult, now: datetime, verbs: Collection[Verb] = _VERBS
+) -> Reason | None:
+    """Return why no job with these verbs runs; None if one runs, or none has to wait."""
+    if blocked := blocked_by(result):
+        return blocked
+    jobs = (job for due, job in result.jobs.items() if due.verb in verbs)
+    if any(isinstance(job.state, Running) for job in jobs):
+        return None
+    if found := (*distinct_problems(result), *waiting_reasons(result, now, verbs)):
+        return max(found, key=_severity)
+    training = result.search is not None and result.search.phase is Phase.TRAINING
+    if result.pool_holder and Verb.POOL in verbs and training:
+        return Reason.static(ReasonCode.WAITING_FOR_POOL, holder=result.pool_holder)
+    return None
+
+
+def degraded_reasons(result: PassResult, now: datetime) -> list[Reason]:
+    """Return all that needs somebody's attention, the most severe first."""
+    blocked = blocked_by(result)
+    found = list(distinct_problems(result))
+    if blocked is None:
+        found += (wait for wait in waiting_reasons(result, now) if wait.reason.needs_attention)
+    if result.search is not None and result.search.finetune_problem:
+        found.append(_fine_tuning_failed(result.search.finetune_problem))
+    found.sort(key=_severity, reverse=True)
+    return found if blocked is None or blocked is SUSPENDED else [blocked, *found]
+
+
+def distinct_problems(result: PassResult) -> tuple[Reason, ...]:
+    """Return what kept the pass from continuing, one sentence per reason, the most severe first."""
+    by_reason: dict[ReasonCode, list[str]] = {}
+    for problem in result.problems:
+        by_reason.setdefault(problem.reason, []).append(problem.message)
+    reasons = (
+        Reason(reason, min(messages) + (f" ({len(messages)} times)" if messages[1:] else ""))
+        for reason, messages in by_reason.items()
+    )
+    return tuple(sorted(reasons, key=_severity, reverse=True))
+
+
+def waiting_reasons(
+    result: PassResult, now: datetime, verbs: Collection[Verb] = _VERBS
+) -> tuple[Reason, ...]:
+    """Return what jobs with these verbs wait for, one sentence per reason.
+
+    A job that is starting does not wait; one that may soon find a place waits only after
+    `PATIENCE_SECONDS`.
+    """
+    by_reason: dict[ReasonCode, list[tuple[str, str]]] = {}
+    for due in sorted(result.jobs, key=in_order):
+        job = result.jobs[due]
+        if due.verb in verbs and isinstance(job.state, Waiting) and _is_reported(job, now):
+            message = _without_pod_names(job.state.message, job.name)
+            by_reason.setdefault(job.state.reason, []).append((job.name, message))
+    return tuple(_sentence(reason, jobs) for reason, jobs in by_reason.items())
+
+
+def in_order(due: DueJob) -> tuple[int, int]:
+    """Sort key for jobs in the order in which a search runs them."""
+    return _VERBS.index(due.verb), due.number
+
+
+def _is_reported(job: ActiveJob, now: datetime) -> bool:
+    state = job.state
+    if not isinstance(state, Waiting) or state.reason.category is Category.INTERNAL:
+        return False
+    if state.reason not in _SHORT_LIVED or job.waiting_since is None:
+        return True
+    return (now - job.waiting_since).total_seconds() >= PATIENCE_SECONDS
+
+
+def _sentence(reason: ReasonCode, jobs: list[tuple[str, str]]) -> Reason:
+    name, message = jobs[0]
+    who = f"job {name} waits" if len(jobs) == 1 else f"{len(jobs)} jobs wait"
+    return Reason(reason, f"{who}: {message}")
+
+
+def _without_pod_names(message: str, job: str) -> str:
+    """Every attempt's pod has another name; the job's name is enough, and stays the same."""
+    return re.sub(rf"\b{re.escape(job)}(-\d+)?-[a-z0-9]{{5}}\b", job, message)
+
+
+def _fine_tuning_failed(problem: str) -> Reason:
+    message = "the fine-tuning failed, and the best trial's student is exported as it was"
+    return Reason(ReasonCode.FINE_TUNING_FAILED, f"{message}: {shortened(problem)}; {RETRY}")
+
+
+def _severity(reason: Reason) -> int:
+    return reason.reason.severity
