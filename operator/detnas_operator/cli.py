@@ -45,8 +45,8 @@ def run(settings: OperatorSettings) -> int:
     from detnas_operator.cluster import KubernetesClient
     from detnas_operator.cluster.cache import ClusterCache
     from detnas_operator.cluster.connection import connect
-    from detnas_operator.frame.frame import Frame
-    from detnas_operator.reconcile.lease_keeper import ClaimKeeper
+    from detnas_operator.controller.controller import Controller
+    from detnas_operator.controller.lease_keeper import LeaseKeeper
     from detnas_operator.reconcile.reconciler import Reconciler
     from detnas_operator.telemetry.metrics import Metrics
 
@@ -55,11 +55,11 @@ def run(settings: OperatorSettings) -> int:
         connection = connect(settings.workers + _SPARE_CONNECTIONS)
         client = KubernetesClient(connection, metrics.wrote)
         reconciler = Reconciler(settings, client, cache, metrics)
-        ClaimKeeper(reconciler.claims).start()
+        LeaseKeeper(reconciler.leases).start()
         metrics.serve(settings.metrics.port)
-        frame = Frame(settings, client, cache, metrics, reconciler)
-        reconciler.progress.wake = partial(frame.queue.enqueue, urgent=False)
-        ended = asyncio.run(frame.run())
+        controller = Controller(settings, client, cache, metrics, reconciler)
+        reconciler.progress.wake = partial(controller.queue.enqueue, urgent=False)
+        ended = asyncio.run(controller.run())
     except UserError as error:
         log.error("%s", error)  # noqa: TRY400 (it says what to do; a traceback would hide that)
         return FAILED

@@ -15,7 +15,7 @@ from pathlib import Path
 
 PRELOADED = (
     "detnas_operator.cli",
-    "detnas_operator.frame.frame",
+    "detnas_operator.controller.controller",
     "detnas_operator.reconcile.reconciler",
     "tests.cluster.forked_process",
 )

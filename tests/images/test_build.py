@@ -85,7 +85,8 @@ def check_it_says_what_is_wrong_with_its_configuration(image: str) -> None:
 
 
 def check_it_holds_all_that_it_imports(image: str) -> None:
-    modules = "detnas_operator.frame.frame, detnas_operator.reconcile.reconciler, detnas.cli.app"
+    operator = "detnas_operator.controller.controller, detnas_operator.reconcile.reconciler"
+    modules = f"{operator}, detnas.cli.app"
     done = run(image, "-c", f"import {modules}", entrypoint="python")
     assert done.returncode == 0, done.stderr
 

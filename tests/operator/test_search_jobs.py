@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
-from detnas_operator.job_state.accounting import pod_seconds, resumptions
 from detnas_operator.job_state.observed_pods import slim_pod
 from detnas_operator.job_state.pod_failures import culprit
 from detnas_operator.job_state.state import job_state
 from detnas_operator.lookups.pod_lookup import MOST_PODS
+from detnas_operator.reconcile.gpu_hours import pod_seconds, resumptions
 from detnas_operator.reconcile.search_jobs import SearchJobs
-from detnas_operator.reconcile.stopping import not_stopped
+from detnas_operator.reconcile.stopping import suspended_but_running
 from tests.operator.frame.test_cache import KEY, job
 from tests.operator.job.objects import BACK_OFF, NOW, a_job, at, ended, running, waiting
 
@@ -77,6 +77,6 @@ def test_the_last_line_of_a_long_message_is_kept() -> None:
 def test_the_finalizer_that_keeps_a_pod_is_named() -> None:
     pod = running(deleted=at(0))
     pod["metadata"]["finalizers"] = ["team.example/backup"]
-    said = not_stopped({}, [slim_pod(pod)], NOW - timedelta(hours=1), NOW)
+    said = suspended_but_running({}, [slim_pod(pod)], NOW - timedelta(hours=1), NOW)
     assert said is not None
     assert "team.example/backup" in said.message

@@ -6,13 +6,14 @@ import pytest
 
 from detnas.plan.stages import DueJob, Phase, Plan, Verb
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.reconcile.restraint import Block
-from detnas_operator.reconcile.steps import ObservedJob, Steps, steps
+from detnas_operator.reconcile.block import Block
+from detnas_operator.reconcile.observed_jobs import ObservedJob
+from detnas_operator.reconcile.steps import Steps, steps
 
 FREE = Block()
 SUSPENDED = Block(suspended=True, ends_running=True)
-TOO_MANY_FAILURES = Block(halted=Reason(ReasonCode.FAILURES_IN_A_ROW, "8 trials in a row failed"))
-BUDGET_USED_UP = Block(halted=Reason(ReasonCode.BUDGET_USED_UP, "used up"), ends_running=True)
+TOO_MANY_FAILURES = Block(reason=Reason(ReasonCode.FAILURES_IN_A_ROW, "8 trials in a row failed"))
+BUDGET_USED_UP = Block(reason=Reason(ReasonCode.BUDGET_USED_UP, "used up"), ends_running=True)
 
 TRIAL = DueJob(Verb.EVALUATE, 7)
 NAME = "evaluate-7"
@@ -24,8 +25,8 @@ def name(due: DueJob) -> str:
     return f"{due.verb}-{due.number}"
 
 
-def decided(plan: Plan, seen: ObservedJob | None = None, restraint: Block = FREE) -> Steps:
-    return steps(plan, {} if seen is None else {NAME: seen}, name, restraint)
+def decided(plan: Plan, seen: ObservedJob | None = None, block: Block = FREE) -> Steps:
+    return steps(plan, {} if seen is None else {NAME: seen}, name, block)
 
 
 def test_what_is_due_and_not_there_is_started() -> None:
@@ -36,23 +37,23 @@ def test_what_runs_is_left_alone() -> None:
     assert decided(SEARCHING, RUNNING) == Steps(propose=2)
 
 
-def test_a_job_that_ended_without_a_result_is_settled_before_anything_else() -> None:
-    assert decided(SEARCHING, replace(RUNNING, ended=True)).settle == (NAME,)
+def test_a_job_that_ended_without_a_result_is_failed_before_anything_else() -> None:
+    assert decided(SEARCHING, replace(RUNNING, ended=True)).fail == (NAME,)
 
 
 def test_a_job_whose_data_has_changed_gets_no_result_and_is_not_made_anew() -> None:
-    changed = Block(halted=Reason(ReasonCode.DATA_CHANGED, "the annotations have changed"))
+    changed = Block(reason=Reason(ReasonCode.DATA_CHANGED, "the annotations have changed"))
     seen = replace(RUNNING, ended=True, exhausted=True, data_changed=True)
     assert decided(SEARCHING, seen, changed) == Steps()
 
 
-def test_a_job_that_asks_to_be_resumed_for_ever_is_settled() -> None:
-    assert decided(SEARCHING, replace(RUNNING, exhausted=True)).settle == (NAME,)
+def test_a_job_that_asks_to_be_resumed_for_ever_is_failed() -> None:
+    assert decided(SEARCHING, replace(RUNNING, exhausted=True)).fail == (NAME,)
 
 
-def test_a_job_that_takes_far_longer_than_predicted_is_settled_unless_its_result_is_there() -> None:
-    assert decided(SEARCHING, replace(RUNNING, overdue=True)).settle == (NAME,)
-    assert decided(SEARCHING, replace(RUNNING, overdue=True, has_result=True)).settle == ()
+def test_a_job_that_takes_far_longer_than_predicted_is_failed_unless_its_result_is_there() -> None:
+    assert decided(SEARCHING, replace(RUNNING, overdue=True)).fail == (NAME,)
+    assert decided(SEARCHING, replace(RUNNING, overdue=True, has_result=True)).fail == ()
 
 
 def test_a_job_with_a_result_may_go_after_its_end() -> None:
@@ -73,10 +74,10 @@ def test_a_search_that_is_over_leaves_nothing_running(phase: Phase) -> None:
     assert decided(Plan(phase), RUNNING) == Steps(delete=(NAME,))
 
 
-@pytest.mark.parametrize("restraint", [SUSPENDED, BUDGET_USED_UP])
-def test_a_restraint_ends_what_runs_and_starts_nothing(restraint: Block) -> None:
-    assert decided(SEARCHING, RUNNING, restraint) == Steps(delete=(NAME,))
-    assert decided(SEARCHING, None, restraint) == Steps()
+@pytest.mark.parametrize("block", [SUSPENDED, BUDGET_USED_UP])
+def test_a_block_ends_what_runs_and_starts_nothing(block: Block) -> None:
+    assert decided(SEARCHING, RUNNING, block) == Steps(delete=(NAME,))
+    assert decided(SEARCHING, None, block) == Steps()
 
 
 def test_failures_in_a_row_start_nothing_and_let_what_runs_end() -> None:
@@ -84,25 +85,25 @@ def test_failures_in_a_row_start_nothing_and_let_what_runs_end() -> None:
     assert decided(SEARCHING, None, TOO_MANY_FAILURES) == Steps()
 
 
-def test_results_are_settled_under_every_restraint() -> None:
+def test_results_are_failed_under_every_block() -> None:
     ended = replace(RUNNING, ended=True)
-    for restraint in (SUSPENDED, BUDGET_USED_UP, TOO_MANY_FAILURES):
-        assert decided(SEARCHING, ended, restraint).settle == (NAME,)
+    for block in (SUSPENDED, BUDGET_USED_UP, TOO_MANY_FAILURES):
+        assert decided(SEARCHING, ended, block).fail == (NAME,)
 
 
 def test_a_job_that_is_being_deleted_is_waited_for() -> None:
     leaving = replace(RUNNING, terminating=True)
-    assert decided(SEARCHING, leaving) == Steps(propose=2, awaited=(NAME,))
+    assert decided(SEARCHING, leaving) == Steps(propose=2, name_taken=(NAME,))
 
 
 def test_a_job_that_failed_and_is_deleted_has_failed() -> None:
     """Its time to live may be 0."""
     failed = replace(RUNNING, ended=True, terminating=True)
-    assert decided(SEARCHING, failed).settle == (NAME,)
+    assert decided(SEARCHING, failed).fail == (NAME,)
     assert decided(SEARCHING, failed).start == ()
     told = decided(Plan(Phase.SEARCHING, (), 1), replace(failed, has_result=True))
-    assert (told.settle, told.forget, told.expire) == ((), (NAME,), ())
-    assert decided(SEARCHING, replace(failed, ended=False, exhausted=True)).settle == ()
+    assert (told.fail, told.drop, told.expire) == ((), (NAME,), ())
+    assert decided(SEARCHING, replace(failed, ended=False, exhausted=True)).fail == ()
 
 
 def test_a_time_to_live_that_something_else_set_is_postponed_once() -> None:
@@ -117,12 +118,12 @@ def test_a_time_to_live_that_something_else_set_is_postponed_once() -> None:
 
 
 def test_a_job_whose_result_is_there_does_not_wait_for_a_foreign_container() -> None:
-    done = replace(RUNNING, has_result=True, lingers=True, mute=True)
+    done = replace(RUNNING, has_result=True, lingers=True, trainer_done=True)
     assert decided(Plan(Phase.SEARCHING, (), 1), done) == Steps(delete=(NAME,), propose=1)
 
 
-def test_a_trainer_that_ended_well_without_a_result_is_settled_though_its_pod_lives() -> None:
-    assert decided(SEARCHING, replace(RUNNING, mute=True)).settle == (NAME,)
+def test_a_trainer_that_ended_well_without_a_result_is_failed_though_its_pod_lives() -> None:
+    assert decided(SEARCHING, replace(RUNNING, trainer_done=True)).fail == (NAME,)
 
 
 def test_pods_whose_trainer_failed_are_ended_where_their_job_goes_on() -> None:

@@ -1,13 +1,19 @@
-"""A suspended search says which pods do not stop, and what holds them."""
+"""Pods of a suspended or deleted search that do not stop: reported neither early nor vaguely."""
 
 from datetime import timedelta
 from typing import Any
 
-from detnas_operator.reconcile.stopping import PATIENCE, not_stopped
+from detnas_operator.reconcile.stopping import (
+    DELETION_PATIENCE,
+    SUSPENSION_PATIENCE,
+    deleted_but_running,
+    suspended_but_running,
+)
 from tests.operator.job.objects import NOW, a_pod
 
 Object = dict[str, Any]
-LATER = NOW + PATIENCE
+LATER = NOW + SUSPENSION_PATIENCE
+LATE_DELETION = NOW + DELETION_PATIENCE
 POD = a_pod("one-t0000-abcde", "Running")
 
 
@@ -17,11 +23,13 @@ def held(*finalizers: str) -> dict[str, Object]:
 
 
 def test_pods_have_a_while_and_their_grace_to_stop() -> None:
-    assert not_stopped({}, [POD], NOW, LATER - timedelta(seconds=1)) is None
-    assert not_stopped({}, [], NOW, LATER) is None
-    slow = a_pod("one-t0000-abcde", "Running", deleted=f"{LATER + PATIENCE:%Y-%m-%dT%H:%M:%SZ}")
-    assert not_stopped({}, [slow], NOW, LATER) is None
-    found = not_stopped({}, [slow], NOW, LATER + PATIENCE)
+    assert suspended_but_running({}, [POD], NOW, LATER - timedelta(seconds=1)) is None
+    assert suspended_but_running({}, [], NOW, LATER) is None
+    slow = a_pod(
+        "one-t0000-abcde", "Running", deleted=f"{LATER + SUSPENSION_PATIENCE:%Y-%m-%dT%H:%M:%SZ}"
+    )
+    assert suspended_but_running({}, [slow], NOW, LATER) is None
+    found = suspended_but_running({}, [slow], NOW, LATER + SUSPENSION_PATIENCE)
     assert found is not None
     assert found.reason == "PodsStopping"
     assert "pod one-t0000-abcde on node gpu-1 has not stopped" in found.message
@@ -29,7 +37,9 @@ def test_pods_have_a_while_and_their_grace_to_stop() -> None:
 
 
 def test_a_foreign_finalizer_is_told_at_once_for_nothing_stops_the_pod() -> None:
-    found = not_stopped(held("kueue.x-k8s.io/held", "foregroundDeletion"), [POD], NOW, NOW)
+    found = suspended_but_running(
+        held("kueue.x-k8s.io/held", "foregroundDeletion"), [POD], NOW, NOW
+    )
     assert found is not None
     assert "job one-t0000 is deleted, but it waits for the finalizer kueue.x-k8s.io/held:" in (
         found.message
@@ -37,11 +47,55 @@ def test_a_foreign_finalizer_is_told_at_once_for_nothing_stops_the_pod() -> None
 
 
 def test_a_job_that_only_waits_for_its_pods_has_time_as_well() -> None:
-    assert not_stopped(held("foregroundDeletion"), [POD], NOW, NOW) is None
+    assert suspended_but_running(held("foregroundDeletion"), [POD], NOW, NOW) is None
 
 
 def test_a_finalizer_of_the_pod_itself_is_named() -> None:
     pod = {**POD, "metadata": {**POD["metadata"], "finalizers": ["example.org/audit"]}}
-    found = not_stopped({}, [pod], NOW, LATER)
+    found = suspended_but_running({}, [pod], NOW, LATER)
     assert found is not None
     assert "finalizer example.org/audit" in found.message
+
+
+def stays(name: str = "r18-t0007-abcde", stop_after: float | None = 0) -> Object:
+    """A pod that was to stop so many seconds after NOW; None if nobody told it."""
+    due = None if stop_after is None else NOW + timedelta(seconds=stop_after)
+    return a_pod(name, "Running", deleted=f"{due:%Y-%m-%dT%H:%M:%SZ}" if due else "")
+
+
+def test_deleted_but_running_waits_for_the_pods() -> None:
+    assert deleted_but_running([stays()], NOW, LATE_DELETION - timedelta(seconds=1)) is None
+    assert deleted_but_running([stays()], NOW, LATE_DELETION) is not None
+    assert deleted_but_running([], NOW, LATE_DELETION) is None
+
+
+def test_a_pod_whose_grace_is_not_over_is_not_late() -> None:
+    slow = stays(stop_after=600)
+    assert deleted_but_running([slow], NOW, LATE_DELETION) is None
+    found = deleted_but_running([slow], NOW, NOW + timedelta(seconds=600))
+    assert found is not None
+    assert f"since {NOW + timedelta(seconds=600):%H:%M:%S} UTC" in found.message
+
+
+def test_the_message_names_the_pod_and_its_node_and_says_what_to_do() -> None:
+    found = deleted_but_running([stays()], NOW, LATE_DELETION)
+    assert found is not None
+    assert found.reason == "PodsStopping"
+    assert "pod r18-t0007-abcde on node gpu-1 has not" in found.message
+    assert "`kubectl delete pod r18-t0007-abcde --force`" in found.message
+    assert "if the node is truly gone" in found.message
+
+
+def test_a_pod_that_was_never_told_to_stop_is_named_as_well() -> None:
+    found = deleted_but_running([stays(stop_after=None)], NOW, LATE_DELETION)
+    assert found is not None
+    assert f"since {NOW:%H:%M:%S} UTC" in found.message
+
+
+def test_of_several_the_first_is_named_whatever_their_order_and_the_time() -> None:
+    """A message that changed at every look would be a write at every look."""
+    pods = [stays("r18-t0008-abcde"), stays("r18-t0007-abcde"), stays("r18-t0009-abcde")]
+    found = deleted_but_running(pods, NOW, LATE_DELETION)
+    assert found is not None
+    assert "pod r18-t0007-abcde on node gpu-1, like 2 more, has not" in found.message
+    assert found == deleted_but_running(pods[::-1], NOW, LATE_DELETION + timedelta(hours=1))

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from detnas.store.errors import StoreError, StoreRefused, StoreUnavailable
 from detnas.store.s3_errors import from_client_error, s3_errors
 from detnas_operator.configuration.store_advice import for_a_cluster
-from detnas_operator.reconcile.troubles import store_trouble
+from detnas_operator.reconcile.pass_errors import store_reason
 
 VALUES = yaml.safe_load(
     (Path(__file__).parents[2] / "charts/detnas/values.yaml").read_text(encoding="utf-8")
@@ -68,7 +68,7 @@ def test_the_advice_names_what_the_administrator_can_change(case: str) -> None:
 @pytest.mark.parametrize("case", [*REFUSED, *AWAY])
 def test_the_condition_says_the_same(case: str) -> None:
     error, _ = {**REFUSED, **AWAY}[case]
-    trouble = store_trouble(error)
+    trouble = store_reason(error)
     assert trouble.reason == ("StoreUnavailable" if case in AWAY else "StoreRefused")
     assert trouble.message == str(for_a_cluster(error))
     assert ("goes on by itself" in trouble.message) == (case in AWAY)

@@ -1,7 +1,7 @@
-"""What a search had finished, by its status, and what of that the store no longer has.
+"""Data loss: what is finished according to a search's status, and the store no longer has.
 
-A result that is absent usually means that a job has not run. Of what the status says was finished
-it means that data is lost, and nothing of it is done again before a person says so.
+An absent result usually means that a job has not run. If the status lists its work as finished,
+data is lost, and nothing of it is done again before a person accepts that.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,16 +10,16 @@ from hashlib import sha256
 from typing import Any
 
 from detnas.lifecycle.reading.state import SearchState
+from detnas.lifecycle.session import SearchSession
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records import keys
 from detnas.records.results import Outcome, Result
 from detnas.store import Store
-from detnas_operator.reconcile.memory import SearchMemory
 
 ACCEPT = "detnas.dev/accept-data-loss"
-"""Annotation by which a person lets what is lost be done again; its value is the loss's token."""
+"""Annotation by which a person accepts a data loss; its value is the token of the loss."""
 
 Status = Mapping[str, Any]
 
@@ -30,18 +30,17 @@ _READY = "Ready"
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How far a search has come: by its status, or by what the store has.
+    """How far a search has come: by its status, or by the store.
 
     Attributes:
         record: its search.json is written.
         prepared: the data set is checked.
-        base: the base is there.
+        base: the base is trained.
         phases: phases of the pool that are trained.
         trials: its own trials that have ended.
         export: key of the exported student's folder; empty while there is none.
-        tuned: by the status, the trial whose fine-tuned student was exported; by the store, none.
-        untuned: by the store, the best trial, if its fine-tuning has no result; by the status,
-            none.
+        tuned: by the status, the trial whose fine-tuned student was exported; by the store, None.
+        untuned: by the store, the best trial if its fine-tuning has no result; by the status, None.
         over: by the status, the trials and the fine-tuning were over.
     """
 
@@ -57,12 +56,7 @@ class Finished:
 
 
 def lost(recorded: Finished, found: Finished) -> tuple[str, ...]:
-    """Name what was finished and is not there any more, search.json last; nothing if all is.
-
-    Args:
-        recorded: by the status.
-        found: in the store.
-    """
+    """Name what is finished according to the status (``recorded``) and not found in the store."""
     return tuple(_lost(recorded, found))
 
 
@@ -91,7 +85,7 @@ def _was_tuned(recorded: Finished, found: Finished) -> bool:
 
 
 def recorded_in(status: Status, requests: SearchRequests, root: str) -> Finished:
-    """Return what a search's status says was finished.
+    """Return what is finished according to a search's status.
 
     Args:
         status: of its resource.
@@ -130,13 +124,13 @@ def _phases(status: Status, requests: SearchRequests) -> int:
 def found_in(
     store: Store, requests: SearchRequests, state: SearchState, recorded: Finished
 ) -> Finished:
-    """Return what the store has of a search, as far as it was recorded.
+    """Return what the store has of a search.
 
     Args:
-        store: where it lies.
+        store: of the search.
         requests: of the search.
-        state: as it was read just now.
-        recorded: what the status says was finished; nothing else is looked for.
+        state: as read just now.
+        recorded: what is finished according to the status; nothing else is looked for.
     """
     summary, search = state.history.summary, requests.search
     wants_record = recorded.record and store.size(keys.search_record_key(search)) is not None
@@ -163,7 +157,7 @@ def _has_export(store: Store, state: SearchState, folder: str) -> bool:
 
 
 def _untuned(store: Store, requests: SearchRequests, state: SearchState) -> int | None:
-    """The best trial, if its fine-tuning has no result, nor one that was set aside."""
+    """Return the best trial, if its fine-tuning has no result, nor one that was set aside."""
     ending = state.ending
     if requests.spec.finetune is None or ending is None or ending.finetune is not None:
         return None
@@ -174,40 +168,56 @@ def _untuned(store: Store, requests: SearchRequests, state: SearchState) -> int 
 
 
 class DataLostError(Exception):
-    """The store lacks what the status says was finished.
+    """The store lacks what is finished according to the status.
 
     Attributes:
-        why: what is lost, and what to do.
+        reason: what is lost, and what to do.
     """
 
-    def __init__(self, why: Reason) -> None:
-        super().__init__(why.message)
-        self.why = why
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
 
 
-def missing_data(memory: SearchMemory, status: Status) -> tuple[str, ...]:
-    """Name what a search's status says was finished and the store, as read just now, lacks."""
-    store, requests = memory.store, memory.requests
+def accepted_loss(
+    session: SearchSession, status: Status, accepts: str, namespace: str, running: Sequence[str]
+) -> str:
+    """Return the token of a data loss that a person has just accepted; empty if nothing is lost.
+
+    Args:
+        session: its state was read just now.
+        status: of the search's resource.
+        accepts: token that the resource's annotation has.
+        namespace: of the search.
+        running: names of its Jobs that have not ended.
+
+    Raises:
+        DataLostError: data is lost, and this loss is not accepted.
+    """
+    missing = _missing(session, status)
+    if not missing:
+        return ""
+    value = token(missing, str(status.get("acceptedDataLoss", "")))
+    if value != accepts:
+        uri = f"{session.store.uri}/{session.requests.search}"
+        raise DataLostError(data_lost(missing, uri, namespace, running, value))
+    return value
+
+
+def _missing(session: SearchSession, status: Status) -> tuple[str, ...]:
+    store, requests = session.store, session.requests
     recorded = recorded_in(status, requests, store.uri)
-    found = found_in(store, requests, memory.reader.state, recorded)
+    found = found_in(store, requests, session.state, recorded)
     missing = lost(recorded, found)
     if not missing:
         return ()
     pool = str((status.get("teachers") or {}).get("pool") or "").removeprefix(f"{store.uri}/")
-    exact = named_exactly(store, requests.search, "" if "://" in pool else pool, found)
+    exact = _found_one_by_one(store, requests.search, "" if "://" in pool else pool, found)
     return lost(recorded, exact) or missing
 
 
-def named_exactly(store: Store, search: str, pool: str, found: Finished) -> Finished:
-    """Return what lies in the store one by one, for a message: a search that lacks its base is
-    not read any further.
-
-    Args:
-        store: where it lies.
-        search: key of its folder.
-        pool: key of its pool's folder; empty where that is not known.
-        found: what was read.
-    """
+def _found_one_by_one(store: Store, search: str, pool: str, found: Finished) -> Finished:
+    """Count what is stored, for a message: the state of a search without its base has no more."""
     prefix = f"{search}/trials/"
     names = (key.removeprefix(prefix) for key in store.list(prefix))
     trials = sum(name.endswith("/result.json") and name.count("/") == 1 for name in names)
@@ -221,7 +231,7 @@ def named_exactly(store: Store, search: str, pool: str, found: Finished) -> Fini
 
 
 def token(missing: Sequence[str], accepted: str) -> str:
-    """Return what a person writes to accept this very loss; each is accepted once.
+    """Return what a person writes to accept exactly this loss; each is accepted once.
 
     Args:
         missing: what is lost.
@@ -234,7 +244,7 @@ def token(missing: Sequence[str], accepted: str) -> str:
 def data_lost(
     missing: Sequence[str], uri: str, namespace: str, running: Sequence[str], value: str
 ) -> Reason:
-    """Return what the status says of lost data, and what to do.
+    """Return what is lost, and what to do, for the status.
 
     Args:
         missing: what is lost.
@@ -252,7 +262,7 @@ def data_lost(
         ReasonCode.DATA_LOST,
         # The command comes first: the status cuts messages that are long.
         "the store no longer has what the search had finished. Restore it from a backup or the "
-        "bucket's versions, and the search goes on; or accept that it is done again: kubectl "
+        "bucket's versions, and the search continues; or accept that it is done again: kubectl "
         f"annotate detnas {search} --namespace {namespace} --overwrite {ACCEPT}={value}; "
         f"no job is started{jobs}; lost from {uri}: {', '.join(missing)}",
     )

@@ -1,15 +1,13 @@
 """What the operator keeps of a search between passes: nothing that a restart could lose."""
 
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from detnas.lifecycle.job_requests import JobRequests
 from detnas.lifecycle.pools.lease import PoolLease
-from detnas.lifecycle.reading.state import SearchReader
-from detnas.lifecycle.reading.verification import Verification
+from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.record import (
     SearchRecord,
     StoredSearch,
@@ -17,187 +15,206 @@ from detnas.lifecycle.record import (
     record_search,
     versions,
 )
-from detnas.lifecycle.supplied import SuppliedInputs
-from detnas.lifecycle.warm_start.source import LiveUid
-from detnas.lifecycle.weight_collector import WeightCollector
+from detnas.lifecycle.session import SearchSession
 from detnas.plan.requests import SearchRequests
+from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.progress import Progress
-from detnas.records.results import Outcome
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
-from detnas.store.errors import StoreError
 from detnas_operator.admission.admission import (
     Admitted,
     with_current_settings,
     with_record_judged,
 )
 from detnas_operator.admission.adoption import choose_folder
+from detnas_operator.admission.placement import own_folder
+from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.configuration.job_policy import Rules
+from detnas_operator.configuration.settings import OperatorSettings
+from detnas_operator.job.names import job_name
 from detnas_operator.job_state.observed_pods import ObservedPods
 from detnas_operator.lookups.progress_reader import ProgressReading
-from detnas_operator.lookups.running_pods import RunningPods
-from detnas_operator.reconcile.own_labels import OwnLabels
-from detnas_operator.reconcile.stopped_jobs import StoppedJobs
+from detnas_operator.reconcile.gpu_hours import GpuHours
+from detnas_operator.reconcile.job_creation import OwnLabels
+from detnas_operator.tenant_store.stores import Stores
 
-Clock = Callable[[], float]
+Object = dict[str, Any]
+MakeSession = Callable[[StoredSearch], SearchSession]
 
 
 @dataclass
 class SearchMemory:
-    """One accepted search, as its passes use it.
+    """One accepted search between its passes.
 
     Attributes:
         uid: of the resource.
         generation: of the resource it was made for; another one makes another memory.
-        admitted: as whom and where it runs.
-        search: where it lies, and what its jobs are asked.
-        verification: whether results are believed.
-        reader: where it stands.
+        admitted: its tenant and root.
+        search: its requests and its store.
+        session: its state, as a scheduler drives it.
         image: of the trainer, pinned when the search began.
-        heard: what its running jobs have written, by folder, as last read.
-        ran_since: when a Job's pods were first seen to run without a break, by the Job's name.
-        looked: when pods, and whether the store was emptied, were last looked up; none: never.
+        gpu_hours: GPU time that it has used.
+        unrecorded: what is to be written as `search.json`, once no data is known to be lost.
+        progress: of its running jobs, by folder, as last read.
+        running_since: when a Job's pods were first observed to run without a break, by its name.
+        observed: when pods, and whether the store was emptied, were last observed; None if never.
         patched: when its status was last written.
-        done_since: when a running Job's result was first seen, by the Job's name.
-        seen_pods: why its Jobs do not run, as last looked up.
-        live_uid: who has a name now, of the searches in this namespace.
-        given: sees to the pool it names and to the search it goes on from.
-        claim: our side of the pool's claim; none until the pool's folder is known.
-        trained_pool: this search trained the pool that is ready; none while that is not known.
-        running: what the pods of its running Jobs have come to.
-        stopped: time of its Jobs that were stopped before they had a result.
-        used_gpu_seconds: the most that it was found to have used so far.
-        lost_gpu_seconds: of work whose records are lost, which a person accepted.
+        result_since: when a running Job's result was first observed, by the Job's name.
+        observed_pods: why its Jobs do not run, as last looked up.
+        trained_pool: this search trained the pool that is ready; None while that is not known.
         labels: of its Jobs.
-        unrecorded: what is to be written as `search.json`, once nothing is known to be lost.
-        compared: what was read has been compared with what the status says was finished.
+        compared: the state has been compared with what is finished according to the status.
     """
 
     uid: str
     generation: int
     admitted: Admitted
     search: StoredSearch
+    session: SearchSession
     image: str
-    verification: Verification = field(init=False)
-    reader: SearchReader = field(init=False)
-    requesting: JobRequests = field(init=False)
-    collector: WeightCollector = field(init=False)
-    heard: Mapping[str, ProgressReading] = field(default_factory=dict)
-    ran_since: dict[str, float] = field(default_factory=dict)
-    looked: float | None = None
-    patched: float | None = None
-    running: RunningPods = field(default_factory=RunningPods)
-    done_since: dict[str, float] = field(default_factory=dict)
-    seen_pods: ObservedPods = field(default_factory=ObservedPods)
-    live_uid: LiveUid = field(default=lambda _name: None)
-    given: SuppliedInputs = field(init=False)
-    claim: PoolLease | None = None
-    trained_pool: bool | None = None
-    stopped: StoppedJobs = field(init=False)
-    used_gpu_seconds: float = 0.0
-    lost_gpu_seconds: float = 0.0
-    labels: OwnLabels = field(default_factory=OwnLabels)
+    gpu_hours: GpuHours
     unrecorded: SearchRecord | None = None
+    progress: Mapping[str, ProgressReading] = field(default_factory=dict)
+    running_since: dict[str, float] = field(default_factory=dict)
+    observed: float | None = None
+    patched: float | None = None
+    result_since: dict[str, float] = field(default_factory=dict)
+    observed_pods: ObservedPods = field(default_factory=ObservedPods)
+    trained_pool: bool | None = None
+    labels: OwnLabels = field(default_factory=OwnLabels)
     compared: bool = False
-
-    def __post_init__(self) -> None:
-        """Begin with nothing read."""
-        self.stopped = StoppedJobs(self.search.store, self.search.requests.search)
-        self.look_afresh()
 
     def is_of(self, uid: str, generation: int) -> bool:
         """Whether it was made for this resource as it is now."""
         return (self.uid, self.generation) == (uid, generation)
 
     @property
-    def requests(self) -> SearchRequests:
-        """Builders of the search's requests."""
-        return self.search.requests
+    def state(self) -> SearchState:
+        """The search's state as last read."""
+        return self.session.state
 
     @property
     def spec(self) -> SearchSpec:
-        """What the search is told."""
-        return self.search.requests.spec
+        """The search's settings."""
+        return self.session.spec
 
-    @property
-    def store(self) -> Store:
-        """Where the search lies."""
-        return self.search.store
+    def job_name(self, due: DueJob) -> str:
+        """Name of a due job's Job; final stages are named by the trial they are for."""
+        name = self.session.requests.manifest.metadata.name
+        return job_name(name, due, self.session.job_folder(due))
 
-    def look_afresh(self) -> None:
+    def invalidate(self) -> None:
         """Forget what was read of the store."""
-        store, requests = self.search.store, self.search.requests
         self.compared = False
-        self.verification = Verification(store)
-        self.reader = SearchReader(store, requests, self.verification)
-        self.requesting = JobRequests(store, requests, self.reader)
-        self.given = SuppliedInputs(self.search, self.live_uid)
-        self.collector = WeightCollector(store, requests.search, requests.spec.retention)
+        self.session.invalidate()
 
     def record(self) -> None:
-        """Write what the search is told, where that is new."""
+        """Write the search's manifest to the store if that is new."""
         if self.unrecorded is not None:
-            record_search(self.store, self.requests.search, self.unrecorded)
+            record_search(self.session.store, self.session.requests.search, self.unrecorded)
             self.unrecorded = None
 
     @property
     def is_recorded(self) -> bool:
-        """Whether what the search is told is in the store, as it is while its data is there."""
-        return self.store.size(keys.search_record_key(self.requests.search)) is not None
-
-    def pool_claim(self, holder: str, clock: Clock) -> PoolLease | None:
-        """Return our side of the pool's claim; none while the pool's folder is not known.
-
-        Nor is there one for a pool that the search names: that is never trained here.
-        """
-        if self.requests.existing_pool is not None:
-            return None
-        prepare = self.reader.state.prepare
-        if self.claim is None and prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
-            key = keys.pool_lease_key(self.requests.pool_folder(prepare))
-            self.claim = PoolLease(self.store, key, holder, clock)
-        return self.claim
-
-    def release_pool(self) -> None:
-        """Let another search train the pool, if we hold it; a store that is away waits for it."""
-        if self.claim is not None:
-            with contextlib.suppress(StoreError):
-                self.claim.release()
+        """Whether the search's manifest is in the store, as it is while its data is there."""
+        key = keys.search_record_key(self.session.requests.search)
+        return self.session.store.size(key) is not None
 
     def progress_of(self, folder: str) -> Progress | None:
-        """What the running job in a folder said last."""
-        return self.heard[folder].attempts.progress if folder in self.heard else None
+        """Return the progress of the running job in a folder, as last read."""
+        return self.progress[folder].attempts.progress if folder in self.progress else None
 
     def attempts_at(self, folder: str) -> int:
-        """How many attempts the running job in a folder has made, as last read."""
-        return self.heard[folder].attempts.number if folder in self.heard else 0
+        """Return how many attempts the running job in a folder has made, as last read."""
+        return self.progress[folder].attempts.number if folder in self.progress else 0
 
     def has_published(self, folder: str) -> bool:
         """Whether the running job in a folder has written its result, as last read."""
-        return folder in self.heard and self.heard[folder].attempts.has_result
+        return folder in self.progress and self.progress[folder].attempts.has_result
+
+
+class SearchMemories(dict[SearchKey, SearchMemory]):
+    """The memories of all accepted searches.
+
+    Args:
+        settings: the administrator's.
+        cache: of the cluster's searches.
+        stores: opens them.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        cache: ClusterCache,
+        stores: Stores,
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._cache = cache
+        self._stores = stores
+        self._clock = clock
+
+    def leases(self) -> list[PoolLease]:
+        """Return the pool leases of all searches; from any thread."""
+        sessions = [memory.session for memory in list(self.values())]
+        return [lease for session in sessions if (lease := session.lease) is not None]
+
+    def current(self, key: SearchKey, resource: Object, admitted: Admitted) -> SearchMemory:
+        """Return the memory of a resource's generation, which continues an earlier one's.
+
+        Raises:
+            StoreError: the store cannot be used.
+            BlockedError: see `begin`.
+        """
+        metadata, earlier = resource["metadata"], self.get(key)
+        if earlier is not None and earlier.is_of(metadata["uid"], metadata["generation"]):
+            return earlier
+        store = self._stores.open(admitted.root, key.namespace)
+        make_session = partial(self._session, key, earlier.session.lease if earlier else None)
+        rules = self._settings.rules(key.namespace)
+        memory = begin(resource, admitted, store, rules, make_session)
+        if earlier is not None:
+            memory.patched, memory.gpu_hours = earlier.patched, earlier.gpu_hours
+            memory.gpu_hours.read_from(store, memory.session.requests.search)
+        self[key] = memory
+        return memory
+
+    def _session(
+        self, key: SearchKey, lease: PoolLease | None, search: StoredSearch
+    ) -> SearchSession:
+        uid = search.requests.search[-8:]
+        holder = f"search {key.name} in namespace {key.namespace} ({uid})"
+        live_uid = partial(self._live_uid, key.namespace)
+        return SearchSession(search, holder, live_uid=live_uid, clock=self._clock, lease=lease)
+
+    def _live_uid(self, namespace: str, name: str) -> str | None:
+        resource = self._cache.search(SearchKey(namespace, name))
+        return None if resource is None else own_folder(resource).rpartition("-")[2]
 
 
 def begin(
-    resource: dict[str, Any],
+    resource: Object,
     admitted: Admitted,
     store: Store,
     rules: Rules,
-    live_uid: LiveUid = lambda _name: None,
+    make_session: MakeSession = lambda search: SearchSession(search, ""),
 ) -> SearchMemory:
-    """Read what a search was told when it began, if it has; nothing is written yet.
+    """Read the search's manifest as recorded when it began, if it has; nothing is written yet.
 
     Args:
         resource: the custom resource as the API serves it.
-        admitted: what was decided of it.
-        store: where it lies.
+        admitted: its admission.
+        store: of the search.
         rules: of its namespace.
-        live_uid: who has a name now, of the searches in this namespace.
+        make_session: makes its session.
 
     Raises:
-        StoreError: the store can not be used.
-        BlockedError: a person must say whether it goes on with earlier data, or what was told
-            then breaks the rules.
+        StoreError: the store cannot be used.
+        BlockedError: the user must decide whether it continues with earlier data, or the recorded
+            manifest breaks the rules.
     """
     metadata = resource["metadata"]
     manifest = admitted.manifest
@@ -208,10 +225,8 @@ def begin(
     admitted = replace(admitted, manifest=manifest)  # one copy of a manifest is enough
     pinned, recorded = _pinned_image(resource), before.image if before else ""
     if before is not None:
-        record, unjudged = (
-            f"{store.uri}/{keys.search_record_key(folder)}",
-            "" if pinned else recorded,
-        )
+        record = f"{store.uri}/{keys.search_record_key(folder)}"
+        unjudged = "" if pinned else recorded
         admitted = with_record_judged(admitted, resource, unjudged, rules, record)
     requests = SearchRequests(
         manifest=manifest,
@@ -222,14 +237,16 @@ def begin(
     )
     known = None if before is None else (before.manifest, before.uid)
     is_new = known != (manifest, metadata["uid"])
+    search = StoredSearch(store, requests)
     return SearchMemory(
         uid=metadata["uid"],
         generation=metadata["generation"],
         admitted=admitted,
-        search=StoredSearch(store, requests),
+        search=search,
+        session=make_session(search),
         image=pinned or recorded or admitted.image,
+        gpu_hours=GpuHours(store, folder),
         unrecorded=_record(metadata["uid"], admitted, requests) if is_new else None,
-        live_uid=live_uid,
     )
 
 
@@ -244,14 +261,14 @@ def _record(uid: str, admitted: Admitted, requests: SearchRequests) -> SearchRec
     )
 
 
-def _pinned_image(resource: dict[str, Any]) -> str:
-    """Jobs can write the record, but not the status: once that names the image, it rules."""
-    said = str((resource.get("status") or {}).get("image") or "")
-    return "" if said.endswith("…") else said  # one that was too long for the status
+def _pinned_image(resource: Object) -> str:
+    """Jobs can write the record, but not the status: once that names the image, it decides."""
+    image = str((resource.get("status") or {}).get("image") or "")
+    return "" if image.endswith("…") else image  # it was too long for the status
 
 
 def seconds_since(moment: float | None, now: float) -> float:
-    """Seconds from a moment until now; infinite where there was none."""
+    """Return the seconds since a moment on the monotonic clock; infinite if there was none."""
     return float("inf") if moment is None else now - moment
 
 

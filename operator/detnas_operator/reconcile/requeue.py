@@ -1,91 +1,140 @@
-"""When a search is looked at again, though nothing happened to it or to its Jobs."""
+"""When a search is reconciled again, although nothing happened to it or to its Jobs."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from detnas.reasons import ReasonCode
+from detnas_operator.cluster.cache import SearchKey
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
+from detnas_operator.reconcile.search_jobs import SearchJobs, expires
+from detnas_operator.reconcile.steps import OVER
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 from detnas_operator.status.waiting import PATIENCE_SECONDS
+
+Object = dict[str, Any]
 
 POOL_POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10.0
 WAITING_SECONDS = 10.0
 LONGEST_WAITING_SECONDS = 40.0
 _SHARE_OF_WAIT = 0.1
-"""What has waited for long is looked at less often: ten minutes of waiting, one look in 40 s."""
+"""After a long wait the pauses are longer: after ten minutes of waiting, 40 s."""
 SUSPENDED_SECONDS = 60.0
-"""Kueue's reasons change now and then; that it admits a Job shows in the Job itself at once."""
+"""Kueue's reasons change seldom; that it admits a Job shows in the Job itself at once."""
 STOPPING_SECONDS = 2.0
-"""A pod whose trainer has ended holds its GPUs until it is told to end."""
-TROUBLE_SECONDS = 10.0
-LONGEST_TROUBLE_SECONDS = 60.0
-"""A pass that fails for a lasting reason is made again after 10 s, 20, 40 and then 60."""
+"""A pod whose trainer has ended holds its GPUs until it is deleted."""
+DEGRADED_SECONDS = 10.0
+LONGEST_DEGRADED_SECONDS = 60.0
+"""A pass that fails for a lasting reason is repeated after 10 s, 20, 40 and then 60."""
 
 
 def requeue(
-    findings: PassResult,
+    result: PassResult,
     failures: int,
     *,
     holds_pool: bool,
     progress_seconds: float,
     now: datetime,
 ) -> Requeue:
-    """Return after how many seconds to look again; at the resync where that will do.
+    """Return when the next pass is due; at the resync if that is soon enough.
 
     Args:
-        findings: of the pass that has just ended.
+        result: of the pass that has just ended.
         failures: passes in a row that failed for a lasting reason.
-        holds_pool: our claim to the pool is to be kept up.
-        progress_seconds: how often the progress of running Jobs is read.
+        holds_pool: our lease of the pool must be renewed.
+        progress_seconds: how often the progress of running jobs is read.
         now: the time, with its zone.
     """
-    if findings.accepts_loss:
+    if result.accepts_loss:
         return Requeue(0.0, urgent=True)
     if failures:
-        pause = TROUBLE_SECONDS * 2.0 ** min(failures - 1, 9)
-        return Requeue(min(LONGEST_TROUBLE_SECONDS, pause))
-    refused = findings.not_accepted
-    if refused is not None and refused.reason is ReasonCode.TOO_MANY_SEARCHES:
-        return Requeue(WAITING_SECONDS)  # what another search does wakes nobody but itself
-    if findings.problems:
-        return Requeue(TROUBLE_SECONDS, urgent=holds_pool)
-    # However many searches wait to be looked at: one whose heartbeat stands still loses its pool.
-    claim = [HEARTBEAT_SECONDS] if holds_pool else []
-    wishes = [*_wishes(findings, progress_seconds, now), *claim]
-    return Requeue(min(wishes, default=None), urgent=holds_pool)
+        pause = DEGRADED_SECONDS * 2.0 ** min(failures - 1, 9)
+        return Requeue(min(LONGEST_DEGRADED_SECONDS, pause))
+    if (
+        result.not_accepted is not None
+        and result.not_accepted.reason is ReasonCode.TOO_MANY_SEARCHES
+    ):
+        return Requeue(WAITING_SECONDS)  # no event of another search enqueues this one
+    if result.problems:
+        return Requeue(DEGRADED_SECONDS, urgent=holds_pool)
+    # However many searches are due: one whose heartbeat stops loses its pool.
+    lease = [HEARTBEAT_SECONDS] if holds_pool else []
+    pauses = [*_pauses(result, progress_seconds, now), *lease]
+    return Requeue(min(pauses, default=None), urgent=holds_pool)
 
 
-def _wishes(findings: PassResult, progress_seconds: float, now: datetime) -> list[float]:
-    """Return after how many seconds each thing that does not come as an event asks for a look."""
-    states = [job.state for job in findings.jobs.values() if not _is_left_alone(job, now)]
-    wishes = [SUSPENDED_SECONDS] if len(states) < len(findings.jobs) else []
-    if findings.pool_holder:
-        wishes.append(POOL_POLL_SECONDS)
-    if findings.stopping:
-        wishes.append(WAITING_SECONDS)
+def _pauses(result: PassResult, progress_seconds: float, now: datetime) -> list[float]:
+    """Return after how many seconds each thing that is no event must be observed again."""
+    states = [job.state for job in result.jobs.values() if not _is_left_alone(job, now)]
+    pauses = [SUSPENDED_SECONDS] if len(states) < len(result.jobs) else []
+    if result.pool_holder:
+        pauses.append(POOL_POLL_SECONDS)
+    if result.stopping:
+        pauses.append(WAITING_SECONDS)
     if any(isinstance(state, Waiting) for state in states):
-        wishes.append(_waiting_pause(findings, now))
+        pauses.append(_waiting_pause(result, now))
     if any(_is_stopping(state) for state in states):
-        wishes.append(STOPPING_SECONDS)
+        pauses.append(STOPPING_SECONDS)
     if any(isinstance(state, Running) for state in states):
-        wishes.append(progress_seconds)
-    return wishes
+        pauses.append(progress_seconds)
+    return pauses
 
 
 def _is_left_alone(job: ActiveJob, now: datetime) -> bool:
-    """Whether a Job is suspended, and that is in the status: its own object tells the rest."""
-    told = timedelta(seconds=PATIENCE_SECONDS)
-    return job.suspended and (job.waiting_since is None or now - job.waiting_since > told)
+    """Whether a Job is suspended, and the status says so: its own object shows the rest."""
+    reported = timedelta(seconds=PATIENCE_SECONDS)
+    return job.suspended and (job.waiting_since is None or now - job.waiting_since > reported)
 
 
 def _is_stopping(state: JobState) -> bool:
     return isinstance(state, Waiting) and state.reason is ReasonCode.STOPPING
 
 
-def _waiting_pause(findings: PassResult, now: datetime) -> float:
-    """Seconds until waiting Jobs are looked at again; the one that waits shortest decides."""
-    jobs = findings.jobs.values()
+def _waiting_pause(result: PassResult, now: datetime) -> float:
+    """Return the pause while Jobs wait; the one that waits shortest decides."""
+    jobs = result.jobs.values()
     since = [job.waiting_since for job in jobs if isinstance(job.state, Waiting)]
     waited = min(((now - one).total_seconds() for one in since if one is not None), default=0.0)
     return min(LONGEST_WAITING_SECONDS, max(WAITING_SECONDS, _SHARE_OF_WAIT * waited))
+
+
+class CompletedSearches:
+    """Searches that are over and need no further pass; nothing else is kept of them.
+
+    What a pass needs of a search grows with its trials, and searches stay in a cluster long after
+    their end. A pass depends on the resource, the Jobs and the store, and in the store a search
+    that is over changes only by its Jobs. So while the resource has the same version, and no Job
+    needs anything, a pass would find the same again. A new process makes one pass over each.
+    """
+
+    def __init__(self) -> None:
+        self._versions: dict[SearchKey, tuple[str, str]] = {}
+
+    def holds(self, key: SearchKey, resource: Object, jobs: SearchJobs) -> bool:
+        """Whether a pass found the search complete, and nothing has changed since."""
+        return self._versions.get(key) == _version(resource) and _all_expire(jobs)
+
+    def add(self, key: SearchKey, resource: Object, result: PassResult, jobs: SearchJobs) -> bool:
+        """Take the result of a pass that wrote nothing; return whether the search is complete."""
+        search = result.search
+        over = search is not None and search.phase in OVER and not result.problems
+        if over and _all_expire(jobs):
+            self._versions[key] = _version(resource)
+            return True
+        self.forget(key)
+        return False
+
+    def forget(self, key: SearchKey) -> None:
+        """Drop what is kept of a search that is gone."""
+        self._versions.pop(key, None)
+
+
+def _version(resource: Object) -> tuple[str, str]:
+    metadata = resource["metadata"]
+    return metadata["uid"], metadata["resourceVersion"]
+
+
+def _all_expire(jobs: SearchJobs) -> bool:
+    """Whether each Job has ended, and Kubernetes will delete it."""
+    return all(expires(job) for job in jobs.all().values())

@@ -1,44 +1,136 @@
-"""Whether a suspended search holds any node: its pods are looked for until none is left."""
+"""Stops Jobs and keeps their GPU time and logs; reports pods that do not stop."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.cache import SearchKey
 from detnas_operator.job_state import pods
+from detnas_operator.job_state.ended_pods import own_pods, pods_to_end
+from detnas_operator.lookups.lost_logs import LostLogs, has_failed_pods
+from detnas_operator.reconcile.gpu_hours import GpuHours, pod_seconds
+from detnas_operator.reconcile.memory import SearchMemory
+from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import (
     SearchJobs,
+    about_job,
     foreign_finalizers,
     has_ended,
+    purpose,
     waits_for,
 )
 
 Object = dict[str, Any]
 
-PATIENCE = timedelta(seconds=60)
-"""For pods of a suspended search to be told to stop; then they have their grace besides."""
+SUSPENSION_PATIENCE = timedelta(seconds=60)
+"""For a suspended search's pods to be told to stop; then they have their grace as well."""
+DELETION_PATIENCE = timedelta(minutes=5)
+"""For a deleted search's pods to stop before it is reported that they do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStopper:
+    """Stops single Jobs and pods of a search.
+
+    Attributes:
+        memory: of the search.
+        jobs: its Jobs in the cluster.
+        api_errors: takes what the API server does not do.
+    """
+
+    memory: SearchMemory
+    jobs: SearchJobs
+    api_errors: ApiErrors
+
+    def stop(self, name: str, why: str) -> None:
+        """Delete a Job that may be running; its GPU time is recorded first."""
+        with self.api_errors:
+            if job := self.jobs.all().get(name):
+                with self.api_errors:
+                    self.keep_lost_logs(name)
+                now = datetime.now(UTC)
+                self.memory.gpu_hours.record_stop(job, self._spent(job, now), now)
+            self.jobs.delete(name, why)
+
+    def end_pods(self, name: str) -> None:
+        """Delete pods whose trainer has failed: only then the Job controller counts them."""
+        job = self.jobs.all()[name]
+        found = pods_to_end(job, self.jobs.pods_of(name))
+        if not found:  # what was observed of them is some seconds old
+            return
+        with about_job(job):
+            folder = self.memory.session.job_folder(purpose(job))
+            self._lost_logs.keep(folder, found)
+            self._lost_logs.keep_last(folder, found)
+            self.jobs.end_pods(name, found)
+
+    def keep_lost_logs(self, name: str) -> None:
+        """Store the logs of a Job's failed pods before they are deleted."""
+        job = self.jobs.all().get(name)
+        if job is None or not has_failed_pods(job):
+            return
+        due = purpose(job)
+        folder = self.memory.session.job_folder(due)
+        if folder and self.memory.job_name(due) == name:
+            pods = own_pods(job, self.jobs.pods_of(name))
+            with about_job(job):
+                self._lost_logs.keep(folder, pods)
+
+    def _spent(self, job: Object, now: datetime) -> float:
+        """Return the seconds of a Job's pods; if they cannot be listed, as last observed."""
+        with self.api_errors:
+            pods = own_pods(job, self.jobs.pods_of(job["metadata"]["name"]))
+            return pod_seconds(pods, now)
+        return self.memory.gpu_hours.running_seconds(job, now)
+
+    @property
+    def _lost_logs(self) -> LostLogs:
+        return LostLogs(self.memory.session.store, self.jobs.log_end)
+
+
+def stop_jobs(
+    jobs: SearchJobs, gpu_hours: GpuHours | None, why: str, api_errors: ApiErrors
+) -> None:
+    """Delete the Jobs that may be running, although no pass was possible.
+
+    The store is away, a record is damaged, or the search is refused. Their GPU time is recorded if
+    possible: a pod that keeps running would cost more than the time that is not counted.
+
+    Args:
+        jobs: the search's Jobs in the cluster.
+        gpu_hours: where their time is recorded; None if the store is not known.
+        why: for the log.
+        api_errors: takes what the API server does not do.
+    """
+    for name, job in jobs.live().items():
+        with api_errors:
+            try:
+                if gpu_hours is not None:
+                    now = datetime.now(UTC)
+                    own = own_pods(job, jobs.pods_of(name))
+                    gpu_hours.record_stop(job, pod_seconds(own, now), now)
+            except (UserError, LookupError, ValueError):  # which prevented the pass, too
+                gpu_hours = None  # a store that is away makes everyone wait for each Job
+            jobs.delete(name, why)
 
 
 @dataclass
-class Stopping:
-    """Which suspended searches still have pods.
+class SuspendedPods:
+    """Whether suspended searches still have pods, which are listed until none is left.
 
     Attributes:
-        stopped: those of which none was left at the last look.
+        stopped: searches of which none was left when they were last listed.
     """
 
     stopped: set[SearchKey] = field(default_factory=set)
 
-    def look(self, jobs: SearchJobs, since: datetime, now: datetime) -> tuple[bool, Reason | None]:
-        """Return whether a pod is left, and what keeps it for too long.
-
-        Args:
-            jobs: of a search that is suspended.
-            since: when it was.
-            now: the time.
-        """
+    def observe(
+        self, jobs: SearchJobs, since: datetime, now: datetime
+    ) -> tuple[bool, Reason | None]:
+        """Return whether a suspended search still has a pod, and why it does not stop."""
         left = {name: job for name, job in jobs.all().items() if not has_ended(job)}
         if not left and jobs.key in self.stopped:
             return False, None
@@ -47,17 +139,17 @@ class Stopping:
             self.stopped.discard(jobs.key)
         else:
             self.stopped.add(jobs.key)
-        return bool(alive), not_stopped(left, alive, since, now)
+        return bool(alive), suspended_but_running(left, alive, since, now)
 
     def forget(self, key: SearchKey) -> None:
-        """Take in that a search runs, or is gone."""
+        """Take note that a search runs, or is gone."""
         self.stopped.discard(key)
 
 
-def not_stopped(
+def suspended_but_running(
     left: Mapping[str, Object], alive: Sequence[Object], since: datetime, now: datetime
 ) -> Reason | None:
-    """Say which pods of a suspended search run on, and why; none while they may still stop.
+    """Return which pods of a suspended search keep running; None while they may still stop.
 
     Args:
         left: Jobs that have not ended, by name; those that are deleted have a finalizer.
@@ -66,20 +158,56 @@ def not_stopped(
         now: the time.
     """
     held = sorted(name for name, job in left.items() if foreign_finalizers(job))
-    due = [pod for pod in alive if held or _due(pod, since) <= now]
-    if not due:
+    late = alive if held else _late(alive, since + SUSPENSION_PATIENCE, now)
+    if not late:
         return None
-    pod = min(due, key=pods.name)
-    name, others = pods.name(pod), f", like {len(due) - 1} more," if due[1:] else ""
-    said = f"the search is suspended, but pod {name} on node {pods.node(pod) or '(none)'}{others}"
+    pod = min(late, key=pods.name)
     if held:
         why = f"job {held[0]} is deleted, but {waits_for(left[held[0]])}"
     elif foreign_finalizers(pod):
-        why = f"pod {name}: {waits_for(pod)}"
+        why = f"pod {pods.name(pod)}: {waits_for(pod)}"
     else:
-        why = f"if the node is truly gone, delete it, or `kubectl delete pod {name} --force`"
-    return Reason(ReasonCode.PODS_STOPPING, f"{said} has not stopped; {why}")
+        why = _force(pod)
+    named = _named(pod, len(late))
+    return Reason(
+        ReasonCode.PODS_STOPPING, f"the search is suspended, but {named} has not stopped; {why}"
+    )
 
 
-def _due(pod: Object, since: datetime) -> datetime:
-    return max(since + PATIENCE, pods.moment(pod["metadata"].get("deletionTimestamp")) or since)
+def deleted_but_running(alive: Sequence[Object], deleted: datetime, now: datetime) -> Reason | None:
+    """Return which pods keep a deleted search for too long, and what to do; None if none does.
+
+    Args:
+        alive: pods of the search that have not ended.
+        deleted: when the search was deleted.
+        now: the time; a pod whose grace period is not over is not late.
+    """
+    late = sorted(_late(alive, deleted, now), key=pods.name)
+    if not late or now < deleted + DELETION_PATIENCE:
+        return None
+    pod = late[0]
+    return Reason(
+        ReasonCode.PODS_STOPPING,
+        f"the search is deleted, and its data goes once its pods have stopped, but "
+        f"{_named(pod, len(late))} has not since {_due(pod, deleted):%H:%M:%S} UTC; "
+        f"{_force(pod)}: a pod that still runs would write on",
+    )
+
+
+def _late(alive: Sequence[Object], told: datetime, now: datetime) -> list[Object]:
+    return [pod for pod in alive if _due(pod, told) <= now]
+
+
+def _due(pod: Object, told: datetime) -> datetime:
+    """When a pod should have stopped, including its grace period once it is being deleted."""
+    return max(told, pods.moment(pod["metadata"].get("deletionTimestamp")) or told)
+
+
+def _named(pod: Object, count: int) -> str:
+    others = f", like {count - 1} more," if count > 1 else ""
+    return f"pod {pods.name(pod)} on node {pods.node(pod) or '(none)'}{others}"
+
+
+def _force(pod: Object) -> str:
+    name = pods.name(pod)
+    return f"if the node is truly gone, delete it, or `kubectl delete pod {name} --force`"

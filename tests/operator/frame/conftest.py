@@ -15,7 +15,7 @@ from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import Connection, connect
 from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.frame.frame import Frame
+from detnas_operator.controller.controller import Controller
 from detnas_operator.queue.work_queue import Requeue
 from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import Api
@@ -113,7 +113,7 @@ def frame(installation: Installation, connected: Callable[[Api], Connection]) ->
         configured = OperatorSettings.model_validate({**installation.settings, **ports, **settings})
         cache = ClusterCache()
         notes = Notes(cache)
-        made = Frame(configured, client, cache, Metrics(), notes)
+        made = Controller(configured, client, cache, Metrics(), notes)
         with _in_thread(made):
             yield Running(notes, cache, client, f"http://127.0.0.1:{health}/healthz")
 
@@ -121,9 +121,11 @@ def frame(installation: Installation, connected: Callable[[Api], Connection]) ->
 
 
 @contextmanager
-def _in_thread(frame: Frame) -> Iterator[None]:
+def _in_thread(controller: Controller) -> Iterator[None]:
     loop, stop, ended = asyncio.new_event_loop(), asyncio.Event(), []
-    thread = threading.Thread(target=lambda: ended.append(loop.run_until_complete(frame.run(stop))))
+    thread = threading.Thread(
+        target=lambda: ended.append(loop.run_until_complete(controller.run(stop)))
+    )
     thread.start()
     try:
         yield

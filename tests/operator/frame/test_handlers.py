@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
-from detnas_operator.frame.handlers import EventHandlers
+from detnas_operator.controller.watching import EventHandlers
 from tests.operator.frame.test_cache import KEY, job, search
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from detnas_operator.frame.health import UnhealthyError, check_health
+from detnas_operator.controller.health import UnhealthyError, check_health
 from detnas_operator.queue.work_queue import QueueState
 
 WELL = QueueState(keys=3, depth=2, oldest_wait=400, running=1, oldest_pass=599, heartbeat_age=59)

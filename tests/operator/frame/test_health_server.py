@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from detnas.errors import UserError
-from detnas_operator.frame.health import UnhealthyError
-from detnas_operator.frame.health_server import serve_health
+from detnas_operator.controller.health import UnhealthyError, serve_health
 from detnas_operator.telemetry import addresses
 from detnas_operator.telemetry.metrics import Metrics
 from tests.ports import free_ports

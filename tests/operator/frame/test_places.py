@@ -21,7 +21,7 @@ from tests.operator.frame.seeing import health, owned_job, see_by_watch
 from tests.seaweed import S3Server
 
 BINDINGS = "apis/rbac.authorization.k8s.io/v1/rolebindings"
-RELISTING = "detnas_operator.frame.relisting"
+RELISTING = "detnas_operator.controller.relisting"
 
 
 @pytest.fixture

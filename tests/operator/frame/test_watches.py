@@ -10,9 +10,8 @@ from detnas_operator.cluster import PLURAL, ClusterError, NotFound, Refused, Una
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.errors import Expired
 from detnas_operator.cluster.streaming import Change
-from detnas_operator.frame import watching
-from detnas_operator.frame.handlers import EventHandlers
-from detnas_operator.frame.watching import Watches
+from detnas_operator.controller import watching
+from detnas_operator.controller.watching import EventHandlers, Watches
 from tests.operator.frame.test_cache import KEY, job, search
 
 Object = dict[str, Any]

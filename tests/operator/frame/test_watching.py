@@ -230,7 +230,7 @@ def test_health_turns_red_when_the_queue_is_stuck(
     with frame() as running:
         said = eventually(lambda: health(running.health)[1])
         assert said["queue"]["searches"] == 0
-        monkeypatch.setattr("detnas_operator.frame.health.OLDEST_HEARTBEAT", -1.0)
+        monkeypatch.setattr("detnas_operator.controller.health.OLDEST_HEARTBEAT", -1.0)
         eventually(lambda: health(running.health)[0] == 500)
-        monkeypatch.setattr("detnas_operator.frame.health.OLDEST_HEARTBEAT", 60.0)
+        monkeypatch.setattr("detnas_operator.controller.health.OLDEST_HEARTBEAT", 60.0)
         eventually(lambda: health(running.health)[0] == 200)

@@ -8,7 +8,6 @@ import pytest
 from detnas.reasons import ReasonCode
 from detnas_operator.cluster.cache import slim_job
 from detnas_operator.job.labels import ENDED_PODS
-from detnas_operator.job_state.accounting import pod_seconds, resumptions
 from detnas_operator.job_state.ended_pods import (
     has_done_its_work,
     kept_pods,
@@ -19,6 +18,7 @@ from detnas_operator.job_state.ended_pods import (
 from detnas_operator.job_state.job_failures import latest_failure
 from detnas_operator.job_state.pod_failures import culprit
 from detnas_operator.job_state.state import Failed, FailureKind, Running, Waiting, job_state
+from detnas_operator.reconcile.gpu_hours import pod_seconds, resumptions
 from tests.operator.job.objects import BACK_OFF, NOW, WORKERS, a_job, at, ended, running, waiting
 
 Object = dict[str, Any]

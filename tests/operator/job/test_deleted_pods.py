@@ -11,7 +11,7 @@ from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.connection import connect
 from detnas_operator.job_state.state import Waiting
 from detnas_operator.lookups.pod_lookup import PodLookup
-from detnas_operator.reconcile.explaining import job_states
+from detnas_operator.reconcile.active_jobs import job_states
 from detnas_operator.reconcile.search_jobs import SearchJobs
 from tests.cluster.admission import QUOTAS, forbid
 from tests.cluster.api import EVENTS, PODS

@@ -67,7 +67,7 @@ def test_it_fails_says_what_to_do_and_is_tried_again_once_it_is_mended(
         assert (said["status"], said["reason"]) == (str(kind == "Degraded"), "Failed")
         assert said["message"].startswith(f"{SETUP[job]}Job {search.name}-{job} gave up")
         assert said["message"].count(LOG.strip()) == 1
-        assert "the keys stand in Secret " in said["message"]
+        assert "the keys are in Secret " in said["message"]
         assert f" of namespace {search.namespace}" in said["message"]
         assert said["message"].endswith("set spec.suspend to true and then to false to try again")
     told = search.told("Failed")

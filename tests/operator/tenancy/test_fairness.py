@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from detnas_operator.frame.health import OLDEST_PASS
+from detnas_operator.controller.health import OLDEST_PASS
 from detnas_operator.queue.schedule import Requeue, Schedule
 from detnas_operator.tenant_store.stores import PATIENCE
 from detnas_operator.tenant_store.time_limit import LONGEST_PASS

@@ -1,4 +1,4 @@
-"""Claims are renewed although no pass is made, and one that fails keeps up no other."""
+"""Leases are renewed without a reconcile, and one that fails delays no other."""
 
 import threading
 from datetime import UTC, datetime
@@ -12,8 +12,8 @@ from detnas.store import open_store
 from detnas.store.errors import StoreUnavailable
 from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
-from detnas_operator.reconcile.lease_keeper import ClaimKeeper, trains_pool
-from detnas_operator.reconcile.search_jobs import SearchJobs
+from detnas_operator.controller.lease_keeper import LeaseKeeper
+from detnas_operator.reconcile.search_jobs import SearchJobs, trains_pool
 from tests.operator.job.objects import a_job
 
 
@@ -26,7 +26,7 @@ class Unreachable(PoolLease):
         raise StoreUnavailable("no answer")
 
 
-def test_claims_are_renewed_without_any_pass(tmp_path: Path) -> None:
+def test_renew_renews_held_leases_without_a_reconcile(tmp_path: Path) -> None:
     store = open_store(tmp_path.as_uri())
     moment, key = [0.0], "team-a/pools/1/claim.json"
 
@@ -37,25 +37,25 @@ def test_claims_are_renewed_without_any_pass(tmp_path: Path) -> None:
         PoolLease(store, key, holder, lambda: moment[0], now) for holder in ("ours", "theirs")
     )
     assert ours.hold()
-    keeper = ClaimKeeper(lambda: [Unreachable(), ours])
+    keeper = LeaseKeeper(lambda: [Unreachable(), ours])
     for _ in range(10):
         moment[0] += 15.0
-        keeper.keep_up()
+        keeper.renew()
         assert not theirs.hold()
     assert ours.held
 
 
-def test_it_goes_on_by_itself_whatever_fails() -> None:
+def test_lease_keeper_continues_after_any_error() -> None:
     looks: list[int] = []
     seen = threading.Event()
 
-    def claims() -> list[PoolLease]:
+    def leases() -> list[PoolLease]:
         looks.append(len(looks))
         if len(looks) > 2:
             seen.set()
         raise RuntimeError
 
-    keeper = ClaimKeeper(claims, seconds=0.01)
+    keeper = LeaseKeeper(leases, seconds=0.01)
     keeper.start()
     assert seen.wait(60)
     keeper.stop()
@@ -78,9 +78,7 @@ FAILED = {"Failed": ("BackoffLimitExceeded", "")}
         ("other-pool-0", {}, False),
     ],
 )
-def test_a_pool_is_trained_until_its_job_has_ended(
-    name: str, job: dict[str, Any], trains: bool
-) -> None:
+def test_trains_pool_until_its_job_has_ended(name: str, job: dict[str, Any], trains: bool) -> None:
     cache, key = ClusterCache(), SearchKey("team-a", "one")
     made = a_job(**job)
     owner = {

@@ -1,4 +1,7 @@
-"""Serves ``/healthz`` from a thread of its own, so that a stuck event loop is told of as well."""
+"""Whether this process still does its work, and the thread that serves that as ``/healthz``.
+
+The server has a thread of its own, so that it also reports a stuck event loop.
+"""
 
 import json
 import socket
@@ -10,12 +13,39 @@ from socketserver import ThreadingTCPServer
 from typing import ClassVar
 
 from detnas.errors import UserError
-from detnas_operator.frame.health import UnhealthyError
+from detnas_operator.queue.work_queue import QueueState
 from detnas_operator.telemetry.addresses import ALL, all_addresses
 
+OLDEST_HEARTBEAT = 60.0
+OLDEST_PASS = 600.0
 PATH = "/healthz"
 Health = Callable[[], Mapping[str, int | float]]
-"""Says how the process is, or raises what is wrong with it."""
+"""Returns the figures of the process, or raises `UnhealthyError`."""
+
+
+class UnhealthyError(RuntimeError):
+    """The process will not recover by itself: Kubernetes must restart it."""
+
+
+def check_health(queue: QueueState) -> dict[str, int | float]:
+    """Return the figures that ``/healthz`` shows.
+
+    Raises:
+        UnhealthyError: the event loop is stuck, or a pass will never end.
+    """
+    if queue.heartbeat_age > OLDEST_HEARTBEAT:
+        problem = f"the work queue last turned {queue.heartbeat_age:.0f} s ago"
+        raise UnhealthyError(f"{problem}; at most {OLDEST_HEARTBEAT:.0f} s are right")
+    if queue.oldest_pass > OLDEST_PASS:
+        problem = f"a pass has been running for {queue.oldest_pass:.0f} s"
+        raise UnhealthyError(f"{problem}; at most {OLDEST_PASS:.0f} s are right")
+    return {
+        "searches": queue.keys,
+        "waiting": queue.depth,
+        "oldestWaitSeconds": round(queue.oldest_wait, 3),
+        "running": queue.running,
+        "oldestPassSeconds": round(queue.oldest_pass, 3),
+    }
 
 
 @contextmanager
@@ -28,7 +58,7 @@ def serve_health(port: int, health: Health) -> Iterator[None]:
     try:
         server = _Server(port, health)
     except OSError as error:
-        problem = f"health.port {port} can not be used ({error.strerror})"
+        problem = f"health.port {port} cannot be used ({error.strerror})"
         raise UserError(problem, "choose one that nothing listens on") from error
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     try:
@@ -55,19 +85,19 @@ class _Answer(BaseHTTPRequestHandler):
     """Answers one request."""
 
     server: _Server
-    timeout: ClassVar[float] = 10.0  # of a client that says nothing
+    timeout: ClassVar[float] = 10.0  # of a client that sends nothing
 
     def do_GET(self) -> None:
         if self.path.partition("?")[0] != PATH:
-            self._say(404, {"problem": f"only {PATH} is served"})
+            self._send(404, {"problem": f"only {PATH} is served"})
             return
         try:
-            self._say(200, {"queue": dict(self.server.health())})
+            self._send(200, {"queue": dict(self.server.health())})
         except UnhealthyError as error:
-            self._say(500, {"problem": str(error)})
+            self._send(500, {"problem": str(error)})
 
-    def _say(self, status: int, said: object) -> None:
-        body = json.dumps(said).encode()
+    def _send(self, status: int, content: object) -> None:
+        body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -75,4 +105,4 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: probes come every few seconds."""
+        """Log nothing: probes come every few seconds."""

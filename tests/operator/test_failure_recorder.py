@@ -3,16 +3,16 @@
 import pytest
 
 from detnas_operator.configuration.settings import Tenant
-from detnas_operator.reconcile.failure_message import in_full
+from detnas_operator.reconcile.failure_recorder import failure_message
 
 TENANT = Tenant(namespace="*", credentials_secret="detnas-s3")
 GAVE_UP = "Job a-prepare gave up after its only attempt: pod a-prepare-x1 ended with exit 1"
 KEYS = "error: s3://b/p: the server refuses AWS_SECRET_ACCESS_KEY; correct AWS_SECRET_ACCESS_KEY"
-SECRET = "the keys stand in Secret detnas-s3 of namespace team-a"
+SECRET = "the keys are in Secret detnas-s3 of namespace team-a"
 
 
 def told(message: str, *log_end: str, tenant: Tenant = TENANT) -> str:
-    return in_full(message, log_end, tenant, "team-a")
+    return failure_message(message, log_end, tenant, "team-a")
 
 
 def test_the_last_line_is_told_once() -> None:

@@ -1,4 +1,4 @@
-"""One operator process: the API client, the cache, the work queue, the watches, metrics."""
+"""One operator process: watches and lists fill the cache, and the work queue reconciles."""
 
 import asyncio
 import logging
@@ -15,11 +15,9 @@ from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.streaming import Streams
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.configuration.store_advice import for_a_cluster
-from detnas_operator.frame.handlers import EventHandlers
-from detnas_operator.frame.health import check_health
-from detnas_operator.frame.health_server import serve_health
-from detnas_operator.frame.relisting import Relisting
-from detnas_operator.frame.watching import Watches
+from detnas_operator.controller.health import check_health, serve_health
+from detnas_operator.controller.relisting import Relisting
+from detnas_operator.controller.watching import EventHandlers, Watches
 from detnas_operator.queue.work_queue import Requeue, WorkQueue
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
@@ -27,21 +25,21 @@ from detnas_operator.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 5.0
-"""So long may passes under way take to end when the process is told to."""
+"""For reconciles under way to end when the process must."""
 
 
 class Reconciler(Protocol):
-    """What the frame calls, on several threads at a time, but on one only for a search."""
+    """Called on several threads concurrently, but for one search on one thread only."""
 
     def reconcile(self, key: SearchKey) -> Requeue:
-        """Make one pass over a search that the cache holds."""
+        """Reconcile a search that the cache holds."""
 
     def forget(self, key: SearchKey) -> None:
-        """Drop what is kept of a search that is gone."""
+        """Drop what is kept in memory of a search that is gone."""
 
 
-class Frame:
-    """Watches, and runs passes of a reconciler over what changed."""
+class Controller:
+    """Watches searches and Jobs, and has a reconciler reconcile the searches that changed."""
 
     def __init__(
         self,
@@ -57,38 +55,38 @@ class Frame:
         self._metrics = metrics
         self._reconciler = reconciler
         self.queue: WorkQueue[SearchKey] = WorkQueue(
-            self._pass,
+            self._reconcile,
             workers=settings.workers,
             resync=settings.resync_seconds,
-            on_pass=self._passed,
+            on_pass=self._record,
             group=lambda key: key.namespace,
         )
-        # What is only found by a list comes after what has just happened: after a start, a Job that
-        # ends would else wait for hundreds of searches to be looked at.
-        found = partial(self.queue.enqueue, urgent=False)
+        # What only a list shows comes after what has just happened: after a start, a Job that
+        # ends would otherwise wait for hundreds of searches to be reconciled.
+        listed = partial(self.queue.enqueue, urgent=False)
         self._relisting = Relisting(
-            client, cache, found, self._listed, settings.namespaces, settings.resync_seconds
+            client, cache, listed, self._watch_from, settings.namespaces, settings.resync_seconds
         )
         events = EventHandlers(cache, self.queue.enqueue)
-        self._watches = Watches(Streams(client.connection), events, self._relisting.ask)
+        self._watches = Watches(Streams(client.connection), events, self._relisting.request)
         metrics.watch_queue(self.queue.state)
 
     async def run(self, stop: asyncio.Event | None = None) -> bool:
-        """Run until SIGTERM, SIGINT or ``stop``; return whether every pass ended in time.
+        """Run until SIGTERM, SIGINT or ``stop``; return whether every reconcile ended in time.
 
-        Health is served from the beginning: an API server that is absent, or a namespace that can
-        not be listed, is nothing that a restart would mend.
+        Health is served from the beginning: a restart would not help against an API server that is
+        absent, or a namespace that cannot be listed.
 
         Raises:
-            Exception: something ended that never does; a new process must start over.
-            UserError: the port of the health check can not be used.
+            Exception: a task ended that never should; a new process must start over.
+            UserError: the port of the health check cannot be used.
         """
         with serve_health(self._settings.health.port, lambda: check_health(self.queue.state())):
             return await self._run(stop or asyncio.Event())
 
     async def _run(self, stop: asyncio.Event) -> bool:
         _on_signals(stop.set)
-        # But for the last none of these ends by itself; if one does, nothing would work any more.
+        # Only the last ends by itself; if another does, nothing works any more.
         tasks = {
             asyncio.create_task(self.queue.run()),
             asyncio.create_task(self._watches.run()),
@@ -107,20 +105,20 @@ class Frame:
                 raise result
         return ended
 
-    def _listed(self, place: str | None, versions: Mapping[str, str]) -> None:
-        self._watches.begin(place, versions)
+    def _watch_from(self, scope: str | None, versions: Mapping[str, str]) -> None:
+        self._watches.begin(scope, versions)
 
-    def _pass(self, key: SearchKey) -> Requeue:
+    def _reconcile(self, key: SearchKey) -> Requeue:
         with about(search=key.name, namespace=key.namespace):
             if self._cache.search(key) is None:
                 self._reconciler.forget(key)
                 self._metrics.forget_search(*key)
                 return Requeue(gone=True)
             if not self._relisting.has_listed(key.namespace):
-                return Requeue(gone=True)  # until it is, which asks for a pass over each search
+                return Requeue(gone=True)  # the list enqueues each search
             return self._reconciler.reconcile(key)
 
-    def _passed(self, key: SearchKey, seconds: float, error: Exception | None) -> None:
+    def _record(self, key: SearchKey, seconds: float, error: Exception | None) -> None:
         self._metrics.passed(type(error).__name__ if error else "ok", seconds)
         if error is None:
             return
@@ -129,13 +127,13 @@ class Frame:
             error = for_a_cluster(error)
         with about(search=key.name, namespace=key.namespace):
             if isinstance(error, UserError):
-                log.warning("the pass failed, and is tried again: %s", error)
+                log.warning("the reconcile failed and is tried again: %s", error)
             else:
-                log.error("the pass failed, and is tried again", exc_info=error)
+                log.error("the reconcile failed and is tried again", exc_info=error)
 
 
 def _on_signals(stop: Callable[[], None]) -> None:
-    """Call ``stop`` on SIGTERM and SIGINT; only the main thread hears of them."""
+    """Call ``stop`` on SIGTERM and SIGINT; only the main thread receives them."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop)

@@ -1,0 +1,1 @@
+"""The process: watches and lists, the work queue's reconciles, health, and pool leases."""

@@ -1,0 +1,55 @@
+"""Renews the leases of pools that are trained here, however long the queue of reconciles is.
+
+A reconcile may be late: many searches wait for a worker, or the API server does not answer. The
+pool's Job keeps running meanwhile, and no other search may take the pool for abandoned.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+from detnas.errors import UserError
+from detnas.lifecycle.pools.lease import HEARTBEAT_SECONDS, PoolLease
+
+log = logging.getLogger(__name__)
+
+
+class LeaseKeeper:
+    """A thread that renews each lease that is held; it ends with the process.
+
+    Args:
+        leases: returns the leases of all searches, as they are now.
+        seconds: between two rounds; a lease is written no more often than its heartbeat requires.
+    """
+
+    def __init__(
+        self, leases: Callable[[], Iterable[PoolLease]], seconds: float = HEARTBEAT_SECONDS / 2
+    ) -> None:
+        self._leases = leases
+        self._seconds = seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; a lease that is held stays held until its heartbeat is missed."""
+        self._over.set()
+        self._thread.join(self._seconds)
+
+    def renew(self) -> None:
+        """Renew each lease that is held, once."""
+        for lease in self._leases():
+            try:
+                lease.keep_up()
+            except UserError as error:  # the search's own reconcile reports it, too
+                log.warning("a pool's lease could not be renewed: %s", error)
+
+    def _keep(self) -> None:
+        while not self._over.wait(self._seconds):
+            try:
+                self.renew()
+            except Exception:
+                log.exception("leases of pools could not be renewed; trying again")

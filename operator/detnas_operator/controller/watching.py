@@ -1,0 +1,145 @@
+"""The watches: one stream per namespace and kind from a list on, restarted for ever."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from detnas_operator.cluster import PLURAL, ClusterError
+from detnas_operator.cluster.cache import (
+    ClusterCache,
+    SearchKey,
+    job_key,
+    slim_own_job,
+    slim_search,
+)
+from detnas_operator.cluster.errors import Expired, NotFound, Refused
+from detnas_operator.cluster.streaming import Change, Streams
+
+log = logging.getLogger(__name__)
+
+SLIM = {PLURAL: slim_search, "jobs": slim_own_job}
+SHORT_SECONDS = 5.0
+"""A stream that the server ended sooner is not restarted at once."""
+
+
+class EventHandlers:
+    """Writes watched changes to the cache, and enqueues the search that one is about.
+
+    Args:
+        cache: takes the changes.
+        enqueue: takes the key of a search to which something happened.
+    """
+
+    def __init__(self, cache: ClusterCache, enqueue: Callable[[SearchKey], None]) -> None:
+        self._cache = cache
+        self._enqueue = enqueue
+
+    def search(self, change: str, body: dict[str, Any]) -> None:
+        """Take in a search that was ADDED, MODIFIED or DELETED."""
+        key = SearchKey(body["metadata"]["namespace"], body["metadata"]["name"])
+        if change == "DELETED":
+            self._cache.drop_search(body)
+            self._enqueue(key)
+        elif self._cache.put_search(body):
+            self._enqueue(key)
+
+    def job(self, change: str, body: dict[str, Any]) -> None:
+        """Take in a Job that was ADDED, MODIFIED or DELETED."""
+        key = job_key(body)
+        if key is None:
+            return
+        if change == "DELETED":
+            self._cache.lose_job(body)
+            self._enqueue(key)
+        elif self._cache.put_job(body):
+            self._enqueue(key)
+
+
+class Watches:
+    """Streams of the kinds in each scope (a namespace, or None for the cluster).
+
+    Args:
+        streams: opens them.
+        events: takes the changes.
+        relist: requests a list of a scope, after which `begin` is called.
+    """
+
+    def __init__(
+        self,
+        streams: Streams,
+        events: EventHandlers,
+        relist: Callable[[str | None], None],
+    ) -> None:
+        self._streams = streams
+        self._events = events
+        self._relist = relist
+        self._group: asyncio.TaskGroup | None = None
+        self._open: dict[tuple[str | None, str], asyncio.Task[None]] = {}
+        self._pauses: dict[tuple[str | None, str], Iterator[float]] = {}
+        self._away = False
+
+    async def run(self) -> None:
+        """Hold the streams, for ever."""
+        async with self._streams, asyncio.TaskGroup() as self._group:
+            await asyncio.Event().wait()
+
+    def begin(self, scope: str | None, versions: Mapping[str, str]) -> None:
+        """Watch a scope that was listed, from the lists' versions by kind, unless it is watched."""
+        assert self._group is not None
+        for kind, version in versions.items():
+            task = self._open.get((scope, kind))
+            if task is None or task.done():
+                watching = self._watch(scope, kind, version)
+                self._open[scope, kind] = self._group.create_task(watching)
+
+    async def _watch(self, scope: str | None, kind: str, since: str) -> None:
+        """Stream until a new list is needed."""
+        while True:
+            begun = time.monotonic()
+            try:
+                async for change in self._streams.changes(kind, scope, since, SLIM[kind]):
+                    since = self._take_in(scope, kind, change) or since
+            except Expired:
+                self._relist(scope)
+                return
+            except (NotFound, Refused):
+                # The list reports why, and is retried until it succeeds.
+                await asyncio.sleep(self._pause(scope, kind))
+                self._relist(scope)
+                return
+            except ClusterError as error:
+                self._log_away(error)
+                await asyncio.sleep(max(self._pause(scope, kind), error.retry_after or 0.0))
+            else:
+                if time.monotonic() - begun < SHORT_SECONDS:
+                    await asyncio.sleep(self._pause(scope, kind))
+
+    def _take_in(self, scope: str | None, kind: str, change: Change) -> str:
+        self._pauses.pop((scope, kind), None)
+        if self._away:
+            self._away = False
+            log.info("the watches continue")
+        if change.kind != "BOOKMARK":
+            take_in = self._events.search if kind == PLURAL else self._events.job
+            take_in(change.kind, change.object)
+        return change.version
+
+    def _pause(self, scope: str | None, kind: str) -> float:
+        return next(self._pauses.setdefault((scope, kind), _pauses()))
+
+    def _log_away(self, error: ClusterError) -> None:
+        """Log once, not for each of thousands of streams, that the API server is away."""
+        if not self._away:
+            log.warning("a watch has ended and is restarted: %s", error)
+        self._away = True
+
+
+def _pauses() -> Iterator[float]:
+    """Yield seconds between attempts, without end: an absent API server is no reason to exit."""
+    for seconds in (1.0, 1.0, 2.0, 3.0, 5.0, 8.0):
+        yield seconds * random.uniform(0.8, 1.2)
+    while True:
+        yield 10.0 * random.uniform(0.8, 1.2)

@@ -1,1 +1,0 @@
-"""The process: watches, credentials, health, and the queue that passes are made from."""

@@ -1,0 +1,221 @@
+"""Observes the jobs of a search that run at the end of a pass, and builds the pass result."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from detnas.lifecycle.status import search_status
+from detnas.plan.stages import DueJob, Plan
+from detnas.plan.unused_gpus import unused_gpus
+from detnas.reasons import Reason, ReasonCode
+from detnas.records.results import Outcome
+from detnas_operator.job_state.observed_pods import ObservedPods
+from detnas_operator.job_state.queueing import Admission
+from detnas_operator.job_state.state import JobState, Running, Waiting, job_state
+from detnas_operator.lookups.pod_lookup import PodLookup
+from detnas_operator.lookups.progress_reader import ProgressReader
+from detnas_operator.lookups.stalled_jobs import silence
+from detnas_operator.lookups.workload_lookup import WorkloadLookup
+from detnas_operator.reconcile.block import Block
+from detnas_operator.reconcile.memory import SearchMemory, parse_time, seconds_since
+from detnas_operator.reconcile.pass_errors import ApiErrors
+from detnas_operator.reconcile.search_jobs import SearchJobs, has_ended, is_suspended, purpose
+from detnas_operator.status.pass_result import ActiveJob, PassResult
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """What all searches share to observe their Jobs.
+
+    Attributes:
+        pods: why Jobs do not run.
+        workloads: what Kueue reports of suspended Jobs.
+        progress: what running jobs write.
+    """
+
+    pods: PodLookup
+    workloads: WorkloadLookup
+    progress: ProgressReader
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveJobs:
+    """Observes the Jobs of one search that have not ended, at the end of a pass.
+
+    Attributes:
+        memory: of the search.
+        jobs: its Jobs in the cluster.
+        lookups: shared by all searches.
+        now: monotonic clock, in seconds.
+        progress_seconds: how often the progress of running jobs is read.
+        api_errors: takes what the API server does not answer about pods and events.
+    """
+
+    memory: SearchMemory
+    jobs: SearchJobs
+    lookups: Lookups
+    now: float
+    progress_seconds: float
+    api_errors: ApiErrors
+
+    def observe(self) -> Mapping[DueJob, ActiveJob]:
+        """Return them by what they are for; their progress and pods are followed from now on."""
+        active = self._active()
+        self._follow_progress(active)
+        self._observe_store_and_pods(active.values())
+        return active
+
+    def stalled(self, active: Mapping[DueJob, ActiveJob]) -> Iterator[Reason]:
+        """Yield a reason for each running job that makes no progress."""
+        memory = self.memory
+        for due, job in active.items():
+            since = memory.running_since.get(job.name)
+            if since is not None:
+                found = silence(
+                    job.name, memory.progress.get(memory.session.job_folder(due)), since
+                )
+                yield from (found,) if found is not None else ()
+
+    def _active(self) -> Mapping[DueJob, ActiveJob]:
+        memory, namespace = self.memory, self.jobs.key.namespace
+        live = {name: job for name, job in self.jobs.all().items() if not has_ended(job)}
+        now = datetime.now(UTC)
+        suspended = [job for job in live.values() if is_suspended(job)]
+        admissions = self.lookups.workloads.look(namespace, suspended)
+        states = job_states(live, memory.observed_pods, admissions, now)
+        # A suspended Job has no pods. What else waits has a reason that only its pods state.
+        waiting = [live[name] for name, state in states.items() if isinstance(state, Waiting)]
+        if waiting := [job for job in waiting if not is_suspended(job)]:
+            with self.api_errors:
+                memory.observed_pods = self.lookups.pods.look(namespace, waiting)
+            states = job_states(live, memory.observed_pods, admissions, now)
+        else:
+            memory.observed_pods = ObservedPods()
+        return {purpose(job): _active_job(name, job, states[name]) for name, job in live.items()}
+
+    def _follow_progress(self, active: Mapping[DueJob, ActiveJob]) -> None:
+        """Have the progress of running jobs read, and take what was read so far."""
+        memory, key = self.memory, self.jobs.key
+        begun = [due for due, job in active.items() if _has_begun(job.state)]
+        folders = [folder for due in begun if (folder := memory.session.job_folder(due))]
+        self.lookups.progress.follow(key, memory.session.store, folders)
+        memory.progress = self.lookups.progress.heard(key)
+        running = [job.name for job in active.values() if isinstance(job.state, Running)]
+        memory.running_since = {name: memory.running_since.get(name, self.now) for name in running}
+
+    def _observe_store_and_pods(self, active: Collection[ActiveJob]) -> None:
+        memory = self.memory
+        if seconds_since(memory.observed, self.now) < self.progress_seconds:
+            return
+        memory.observed = self.now
+        has_request = [reading.attempts.is_asked for reading in memory.progress.values()]
+        if not (has_request and all(has_request)) and not memory.is_recorded:
+            memory.invalidate()  # the store was emptied: the next pass reports what is lost
+        self._list_running(active)
+
+    def _list_running(self, active: Collection[ActiveJob]) -> None:
+        """List the pods that hold nodes; those of waiting Jobs were listed with other searches'."""
+        memory, jobs = self.memory, self.jobs.all()
+        live = [jobs[job.name] for job in active if job.name in jobs]
+        waiting = {job.name for job in active if isinstance(job.state, Waiting)}
+        now, before = datetime.now(UTC), memory.gpu_hours.listed
+        if before is not None and (now - before).total_seconds() < self.progress_seconds / 2:
+            return  # as after a start: the pass needed their time before it decided
+        with self.api_errors:
+            others = (jobs[name] for name in waiting if name in jobs)
+            pods = [pod for job in others for pod in memory.observed_pods.pods_of(job)]
+            running = [job.name for job in active if job.name not in waiting]
+            memory.gpu_hours.list_running(live, pods + self.jobs.pods_of(*running), now)
+            return
+        memory.observed = None  # the next pass tries again: does the error last?
+
+
+def pass_result(
+    memory: SearchMemory,
+    planned: Plan,
+    block: Block,
+    active: Mapping[DueJob, ActiveJob],
+    gpu_seconds: float,
+    reasons: tuple[Reason, ...],
+) -> PassResult:
+    """Return what the status follows from.
+
+    Args:
+        memory: of the search.
+        planned: what was due.
+        block: why the search starts no more jobs.
+        active: its Jobs that have not ended.
+        gpu_seconds: used so far.
+        reasons: why it is degraded.
+    """
+    session, lease = memory.session, memory.session.lease
+    state, phases = session.state, len(session.spec.teachers.phases)
+    pool = ""
+    if state.prepare is not None and state.prepare.outcome is Outcome.SUCCEEDED:
+        pool = f"{session.store.uri}/{session.requests.pool_folder(state.prepare)}"
+    pool_is_due = len(state.pool) < phases and bool(planned.due)
+    waits = lease is not None and not lease.held and pool_is_due
+    return PassResult(
+        generation=memory.generation,
+        folder=memory.search.uri,
+        image=memory.image,
+        search=search_status(memory.search, state, memory.progress_of),
+        suspended=block.suspended,
+        blocked=block.reason,
+        jobs=active,
+        pool=pool,
+        pool_phases=(sum(one.outcome is Outcome.SUCCEEDED for one in state.pool), phases),
+        pool_holder=(lease.other or "") if lease is not None and waits else "",
+        problems=reasons,
+        warnings=tuple(map(str, unused_gpus(memory.spec))),
+        gpu_seconds=gpu_seconds,
+        lost_gpu_seconds=memory.gpu_hours.lost,
+    )
+
+
+def job_states(
+    jobs: Mapping[str, Object],
+    pods: ObservedPods,
+    admissions: Mapping[str, Admission],
+    now: datetime,
+) -> dict[str, JobState]:
+    """Return by name the state of each Job, and why it does not run if that was looked up.
+
+    Args:
+        jobs: by name.
+        pods: of those that wait for pods.
+        admissions: of those that are suspended, by their UID.
+        now: the time, with its zone.
+    """
+    return {
+        name: job_state(
+            job,
+            pods.pods_of(job),
+            now,
+            pods.refusal(job),
+            admissions.get(job["metadata"]["uid"]),
+            pods.events,
+        )
+        for name, job in jobs.items()
+    }
+
+
+def _has_begun(state: JobState) -> bool:
+    """An attempt that ended at once is seldom observed running; the next one waits for long."""
+    retrying = isinstance(state, Waiting) and state.reason is ReasonCode.RETRYING
+    return retrying or isinstance(state, Running)
+
+
+def _active_job(name: str, job: Object, state: JobState) -> ActiveJob:
+    started = parse_time(job.get("status", {}).get("startTime"))
+    waiting_since = started or parse_time(job["metadata"].get("creationTimestamp"))
+    return ActiveJob(
+        name=name,
+        state=state,
+        started=started,
+        waiting_since=waiting_since,
+        suspended=is_suspended(job),
+    )

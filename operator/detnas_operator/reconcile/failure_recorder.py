@@ -1,0 +1,110 @@
+"""Records the infrastructure failure of a job whose Job ended, or must end, without a result."""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from detnas.lifecycle.session import SearchSession
+from detnas.plan.stages import DueJob
+from detnas.records.results import Result
+from detnas_operator.configuration.settings import Tenant
+from detnas_operator.job_state.ended_pods import has_done_its_work, own_pods
+from detnas_operator.job_state.pod_failures import LAST_LINE
+from detnas_operator.job_state.state import Failed, Succeeded, job_state
+from detnas_operator.lookups.lost_logs import LostLogs
+from detnas_operator.reconcile.gpu_hours import pod_seconds
+from detnas_operator.reconcile.search_jobs import SearchJobs, has_ended
+
+Object = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+_LONGEST_LINE = 300
+_KEYS = re.compile(r"\bAWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRecorder:
+    """Ends jobs whose Job is over, or never ends, and whose result is missing.
+
+    Attributes:
+        session: of the search.
+        jobs: its Jobs in the cluster.
+        tenant: with which its Jobs run.
+    """
+
+    session: SearchSession
+    jobs: SearchJobs
+    tenant: Tenant
+
+    def record(self, job: Object, due: DueJob, overran: str | None = None) -> Result:
+        """Write the result that the job itself did not write, unless it did in the meantime.
+
+        Args:
+            job: its Job, which is over or must end.
+            due: what it is for.
+            overran: that it must end for the time it took; None if for another reason.
+        """
+        name = job["metadata"]["name"]
+        own = own_pods(job, self.jobs.pods_of(name))
+        folder = self.session.job_folder(due)
+        logs = LostLogs(self.session.store, self.jobs.log_end)
+        logs.keep(folder, own)
+        log_end = logs.keep_last(folder, own)
+        message = self.session.rejected.get(folder) or overran or _message(job, own)
+        message = failure_message(message, log_end, self.tenant, self.jobs.key.namespace)
+        now = datetime.now(UTC)
+        lost = pod_seconds(own, now) / (job["spec"].get("parallelism") or 1)
+        started = now - timedelta(seconds=lost)
+        result = self.session.fail(due, message, started, lost)
+        if not has_ended(job):  # last: without a result and a Job it would be due again
+            self.jobs.delete(name, message)
+        log.warning("%s ended without a result: %s", name, message)
+        return result
+
+
+def _message(job: Object, pods: list[Object]) -> str:
+    state, name = job_state(job, pods, datetime.now(UTC)), job["metadata"]["name"]
+    if isinstance(state, Failed):
+        return state.message
+    no_result = "wrote no result; look at its log and at whether it may write to the store"
+    if isinstance(state, Succeeded):
+        return f"Job {name} is complete, but {no_result}"
+    if has_done_its_work(job, pods, well=True):
+        return f"the trainer of Job {name} ended with exit 0, but {no_result}"
+    return (
+        f"Job {name} asked to be resumed more often than spec.limits.resumptions allows; raise it "
+        "if the job is to continue"
+    )
+
+
+def failure_message(message: str, log_end: Sequence[str], tenant: Tenant, namespace: str) -> str:
+    """Return why a job failed, with the source of its S3 keys if the cause concerns them.
+
+    Args:
+        message: by its Job and its pods.
+        log_end: the last lines of its log; one that the message contains is left out.
+        tenant: with which it ran.
+        namespace: of the search.
+    """
+    last = message.partition(LAST_LINE)[2].removesuffix("…")  # without the time of the log's line
+    lines = [
+        line[:_LONGEST_LINE] for line in log_end if not last or last not in " ".join(line.split())
+    ]
+    if any(map(_KEYS.search, (message, *lines))):
+        message = f"{message}; {_source_of_keys(tenant, namespace)}"
+    if not lines:
+        return message
+    before = "" if len(lines) == len(log_end) else ", before that"
+    return f"{message}; the end of its log{before}:\n" + "\n".join(lines)
+
+
+def _source_of_keys(tenant: Tenant, namespace: str) -> str:
+    """A job knows only its variables; a person who corrects them needs the object."""
+    if tenant.credentials_secret:
+        return f"the keys are in Secret {tenant.credentials_secret} of namespace {namespace}"
+    account = tenant.service_account
+    return f"the keys come with service account {account} of namespace {namespace}"

@@ -1,0 +1,229 @@
+"""GPU seconds that a search has used; the same after any restart, and they never fall.
+
+They are the sum of what results state, of what running pods hold, and of what Jobs spent that were
+stopped before they had a result. The last is recorded in the store: otherwise a search that is
+stopped at the end of its budget would seem to have used less, and would start again.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import Field
+
+from detnas.lifecycle.reading.state import SearchState
+from detnas.plan.stages import DueJob, Verb
+from detnas.records import keys
+from detnas.records.results import DetectorResult, Result
+from detnas.schema import Count, Schema
+from detnas.spec.manifest import SearchSpec
+from detnas.store import Store
+from detnas.store.artifacts import create_record, load_record
+from detnas.store.errors import AlreadyExists
+from detnas_operator.job.order import gpus
+from detnas_operator.job_state import pods
+from detnas_operator.job_state.ended_pods import own_pods
+from detnas_operator.job_state.pod_failures import is_ignored
+from detnas_operator.reconcile.search_jobs import is_finished, purpose, result_of
+
+Object = dict[str, Any]
+
+
+class StoppedJob(Schema):
+    """A Job that was stopped.
+
+    Attributes:
+        verb: what it did.
+        number: of the trial or phase.
+        seconds: for which its pods had held their nodes, added up.
+        until: when it was stopped; None if long before its job ended.
+    """
+
+    verb: Verb
+    number: Count
+    seconds: float = Field(ge=0)
+    until: datetime | None = None
+
+
+class GpuHours:
+    """GPU time of one search.
+
+    Args:
+        store: of the search.
+        search: key of its folder.
+
+    Attributes:
+        listed: when pods of running Jobs were last listed; None if never.
+        lost: GPU seconds of accepted data loss: no record states them any more.
+    """
+
+    def __init__(self, store: Store, search: str) -> None:
+        self.listed: datetime | None = None
+        self.lost = self._most = 0.0
+        self._running: dict[str, tuple[float, int]] = {}
+        self.read_from(store, search)
+
+    def read_from(self, store: Store, search: str) -> None:
+        """Continue with the records of a new generation of the search."""
+        self._store, self._search = store, search
+        self._stopped: dict[str, StoppedJob] | None = None
+        self._trials: dict[int, Result] = {}
+
+    def list_running(self, jobs: Iterable[Object], found: Sequence[Object], now: datetime) -> None:
+        """Take the pods of all running Jobs, found among others."""
+        own = {_uid(job): own_pods(job, found) for job in jobs}
+        self._running = {uid: (pod_seconds(of, now), resumptions(of)) for uid, of in own.items()}
+        self.listed = now
+
+    def running_seconds(self, job: Object, now: datetime) -> float:
+        """Return for how long a Job's pods have held nodes; 0 before they were listed on one.
+
+        A Job's own start is of no use here: its pods may have waited for a node ever since.
+        """
+        known = self._running.get(_uid(job))
+        if known is None or self.listed is None:
+            return 0.0
+        ready = job.get("status", {}).get("ready") or 0  # these have run since they were listed
+        return known[0] + ready * (now - self.listed).total_seconds()
+
+    def resumptions(self, job: Object) -> int:
+        """Return how often a Job was resumed, by those of its pods that are still there."""
+        return self._running.get(_uid(job), (0.0, 0))[1]
+
+    def record_stop(self, job: Object, seconds: float, now: datetime) -> None:
+        """Record the pod seconds of a Job before it is deleted, unless it never ran."""
+        uid, due, stopped = _uid(job), purpose(job), self.stopped()
+        if uid in stopped or not seconds:
+            return
+        record = StoppedJob(verb=due.verb, number=due.number, seconds=seconds, until=now)
+        try:
+            create_record(self._store, f"{self._search}/stopped/{uid}.json", record)
+        except AlreadyExists:  # written before, and the answer was lost
+            self._stopped = None
+        else:
+            stopped[uid] = record
+
+    def stopped(self) -> dict[str, StoppedJob]:
+        """Return the stopped Jobs by UID, read from the store once."""
+        if self._stopped is None:
+            folder = f"{self._search}/stopped/"
+            self._stopped = {
+                key.removeprefix(folder).removesuffix(".json"): stopped
+                for key in self._store.list(folder)
+                if (stopped := load_record(self._store, key, StoppedJob)) is not None
+            }
+        return self._stopped
+
+    def used(
+        self, jobs: Iterable[Object], state: SearchState, spec: SearchSpec, *, trained_pool: bool
+    ) -> float:
+        """Return the GPU seconds used so far.
+
+        Args:
+            jobs: the search's Jobs in the cluster.
+            state: of the search.
+            spec: of the search.
+            trained_pool: this search trained its pool, instead of using another's.
+        """
+        now, pod_time = datetime.now(UTC), _stated(state, spec, trained_pool=trained_pool)
+        for job in jobs:
+            due = purpose(job)
+            if not is_finished(state, due) and _uid(job) not in self.stopped():
+                pod_time[due.verb] += self.running_seconds(job, now)
+        by_purpose = defaultdict[DueJob, list[StoppedJob]](list)
+        for one in self.stopped().values():
+            by_purpose[DueJob(one.verb, one.number)].append(one)
+        for due, stopped in by_purpose.items():
+            counted = is_finished(state, due) and (trained_pool or due.verb is not Verb.POOL)
+            result = self._result(state, due) if counted else None
+            pod_time[due.verb] += unstated_seconds(stopped, result, _workers(spec, due.verb))
+        used = self.lost + sum(gpus(verb, spec) * seconds for verb, seconds in pod_time.items())
+        # A pod is there a little before its work begins, which its result does not state.
+        self._most = max(self._most, used)
+        return self._most
+
+    def reset(self) -> None:
+        """Count again from what the records still state: a loss of data is accepted."""
+        self._most = self.lost = 0.0
+
+    def _result(self, state: SearchState, due: DueJob) -> Result | None:
+        if due.verb is not Verb.EVALUATE:
+            return result_of(state, due)
+        if due.number not in self._trials:
+            key = keys.result_key(keys.trial_folder(self._search, due.number))
+            if (result := load_record(self._store, key, DetectorResult)) is None:
+                return None
+            self._trials[due.number] = result
+        return self._trials[due.number]
+
+
+def _stated(state: SearchState, spec: SearchSpec, *, trained_pool: bool) -> dict[Verb, float]:
+    """Return the pod seconds that results state, by kind of job."""
+    stated = defaultdict(float, {Verb.EVALUATE: state.history.summary.milliseconds / 1000})
+    for verb in (Verb.BASE, Verb.FINETUNE, Verb.EXPORT):
+        stated[verb] = _seconds(result_of(state, DueJob(verb)))
+    if trained_pool:
+        stated[Verb.POOL] = _workers(spec, Verb.POOL) * sum(map(_seconds, state.pool))
+    return stated
+
+
+def unstated_seconds(stopped: Sequence[StoppedJob], result: Result | None, pods: int = 1) -> float:
+    """Return the pod seconds of one job's stopped Jobs that its result does not state.
+
+    Its result states what checkpoints recorded of earlier attempts: its activities' time beyond
+    its own attempt. A stop after that attempt had begun stopped that one.
+
+    Args:
+        stopped: Jobs of one purpose.
+        result: None if its time is not counted.
+        pods: of each of these Jobs.
+    """
+    spent = sum(one.seconds for one in stopped)
+    if result is None:
+        return spent
+    own = (result.finished - result.started).total_seconds()
+    stated = max(0.0, _seconds(result) - own)
+    ends = [min(one.until, result.finished) for one in stopped if one.until is not None]
+    stated += max([0.0, *((end - result.started).total_seconds() for end in ends)])
+    return max(0.0, spent - pods * stated)
+
+
+def resumptions(job_pods: Sequence[Object]) -> int:
+    """Return how often a Job was resumed, by its pods: ended ones that do not count as failures.
+
+    Pods of a lost node are deleted after a while; the attempts in the store are complete.
+    """
+    ignored = (pod for pod in job_pods if pods.phase(pod) == "Failed" and is_ignored(pod))
+    return max(Counter(pods.index(pod) for pod in ignored).values(), default=0)
+
+
+def pod_seconds(job_pods: Sequence[Object], now: datetime) -> float:
+    """Return for how long the pods have held their nodes' resources, added up.
+
+    That is until a pod's last container ended, or if nobody observed that, until its deletion.
+    """
+    return sum(_held(pod, now) for pod in job_pods)
+
+
+def _held(pod: Object, now: datetime) -> float:
+    admitted = pods.moment(pod.get("status", {}).get("startTime"))
+    if admitted is None:
+        return 0.0
+    ended = now  # also if the trainer has ended, and another container has not
+    if pods.phase(pod) in pods.ENDED:
+        deleted = pods.moment(pod["metadata"].get("deletionTimestamp"))
+        ended = pods.last_end(pod) or deleted or admitted
+    return max(0.0, (ended - admitted).total_seconds())
+
+
+def _workers(spec: SearchSpec, verb: Verb) -> int:
+    return spec.teachers.workers if verb is Verb.POOL else 1
+
+
+def _seconds(result: Result | None) -> float:
+    return sum(result.seconds.values()) if result is not None else 0.0
+
+
+def _uid(job: Object) -> str:
+    return str(job["metadata"]["uid"])

@@ -1,0 +1,143 @@
+"""The search's Jobs as a pass observes them: of each, what matters for deciding."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from detnas.plan.deadlines import default_deadline, overrun
+from detnas.plan.stages import DueJob, Verb
+from detnas_operator.job.labels import TTL
+from detnas_operator.job_state.ended_pods import has_done_its_work, pods_to_end
+from detnas_operator.job_state.state import Failed, FailureKind, job_state
+from detnas_operator.reconcile.memory import SearchMemory
+from detnas_operator.reconcile.search_jobs import has_ended, is_finished, purpose
+
+Object = dict[str, Any]
+LINGER_SECONDS = 120.0
+"""A Job may run after its result was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedJob:
+    """A Job of the search, as the cluster has it.
+
+    Attributes:
+        due: what it is for.
+        ended: it is Complete or Failed.
+        has_result: its result is in the store.
+        exhausted: it needed to be resumed more often than it may.
+        overdue: it has held its node for longer than its default deadline.
+        data_changed: it ended because its data is not what the search was prepared with; that is
+            no result, and the Job stays until the user resumes the search.
+        lingers: it runs although its result was written long ago, or its trainer has ended.
+        terminating: it is being deleted.
+        expires: it has a time to live after its end.
+        trainer_done: its trainer ended with exit 0, and a foreign container keeps its pod alive.
+        ends_pods: it has pods whose trainer has failed and that a foreign container keeps alive.
+        postponed: the time to live that something else gave it was removed, or could not be.
+    """
+
+    due: DueJob
+    ended: bool = False
+    has_result: bool = False
+    exhausted: bool = False
+    overdue: bool = False
+    data_changed: bool = False
+    lingers: bool = False
+    terminating: bool = False
+    expires: bool = False
+    trainer_done: bool = False
+    ends_pods: bool = False
+    postponed: bool = False
+
+
+def trial_may_have_ended(jobs: Mapping[str, Object], memory: SearchMemory, trial: int) -> bool:
+    """Whether a trial's Job no longer runs, or has written its result, as last observed."""
+    due = DueJob(Verb.EVALUATE, trial)
+    job = jobs.get(memory.job_name(due))
+    if job is None or has_ended(job) or "deletionTimestamp" in job["metadata"]:
+        return True
+    if has_done_its_work(job, memory.observed_pods.pods_of(job), well=False):
+        return True
+    return memory.has_published(memory.session.job_folder(due))
+
+
+def observe_jobs(
+    jobs: Mapping[str, Object], memory: SearchMemory, now: float
+) -> dict[str, ObservedJob]:
+    """Return by name what matters of each Job at a time on the monotonic clock, in seconds."""
+    return {name: _observe(name, job, memory, now) for name, job in jobs.items()}
+
+
+def _observe(name: str, job: Object, memory: SearchMemory, now: float) -> ObservedJob:
+    due = purpose(job)
+    folder = memory.session.job_folder(due)
+    if not folder:
+        # A final stage, while more trials are requested: it may be needed again, so it may keep
+        # running unless the search is stopped, and no time to live is set.
+        return ObservedJob(
+            due=due,
+            ended=has_ended(job),
+            has_result=has_ended(job),
+            expires=True,
+            postponed=not _has_time_to_live(job) or _is_postponed(job),
+        )
+    # A Job whose name is no longer that of its purpose served an earlier best trial.
+    has_result = is_finished(memory.state, due) or memory.job_name(due) != name
+    ended = has_ended(job)
+    if has_result and not ended:
+        since = memory.result_since.setdefault(name, now)
+    else:
+        memory.result_since.pop(name, None)
+        since = None
+    pods = memory.observed_pods.pods_of(job)
+    is_kept_alive = has_done_its_work(job, pods, well=False)
+    return ObservedJob(
+        due=due,
+        ended=ended,
+        has_result=has_result,
+        exhausted=_attempts(job, folder, memory) > _allowed(memory),
+        overdue=not ended and overran(job, due, memory) is not None,
+        lingers=since is not None and (now - since > LINGER_SECONDS or is_kept_alive),
+        trainer_done=not ended and has_done_its_work(job, pods, well=True),
+        ends_pods=not ended and bool(pods_to_end(job, pods)),
+        data_changed=ended and _read_changed_data(job),
+        terminating="deletionTimestamp" in job["metadata"],
+        expires=_has_time_to_live(job),
+        postponed=_is_postponed(job),
+    )
+
+
+def _read_changed_data(job: Object) -> bool:
+    state = job_state(job, (), datetime.now(UTC))
+    return isinstance(state, Failed) and state.kind is FailureKind.DATA_CHANGED
+
+
+def _has_time_to_live(job: Object) -> bool:
+    return job["spec"].get("ttlSecondsAfterFinished") is not None
+
+
+def _is_postponed(job: Object) -> bool:
+    return TTL in (job["metadata"].get("annotations") or {})
+
+
+def overran(job: Object, due: DueJob, memory: SearchMemory) -> str | None:
+    """Return that a Job has held its node for longer than its default deadline; None if not.
+
+    Waiting for a node does not count: a cluster may be full for days.
+    """
+    limit = default_deadline(due.verb, memory.spec, memory.state.prepare, memory.state.base)
+    if limit is None or memory.gpu_hours.running_seconds(job, datetime.now(UTC)) <= limit:
+        return None
+    return f"Job {job['metadata']['name']} {overrun(due.verb, limit)}"
+
+
+def _attempts(job: Object, folder: str, memory: SearchMemory) -> int:
+    """Return how many there were; a launcher may end before it has written to the store."""
+    return max(memory.attempts_at(folder), memory.gpu_hours.resumptions(job) + 1)
+
+
+def _allowed(memory: SearchMemory) -> int:
+    limits = memory.spec.limits
+    return limits.retries + limits.resumptions + 1

@@ -1,0 +1,110 @@
+"""Errors of a pass as reasons: those it continues after (`ApiErrors`), and those that end it."""
+
+import logging
+from dataclasses import dataclass, field
+from hashlib import sha256
+from traceback import extract_tb
+from types import TracebackType
+
+from detnas.errors import UserError
+from detnas.lifecycle.blocked import BlockedError
+from detnas.reasons import Reason, ReasonCode
+from detnas.store.errors import StoreError, StoreUnavailable
+from detnas_operator.cluster import ClusterError, TooManyRequests, Unavailable
+from detnas_operator.configuration.store_advice import for_a_cluster
+from detnas_operator.reconcile.data_loss import DataLostError
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 4
+"""Passes in a row with API errors before they are reported: a conflict, or an API server that is
+busy for a moment, is over by then."""
+_BROKEN_WEBHOOK = "failed calling webhook"
+"""The API server answers 500 if it cannot reach an admission webhook."""
+
+
+@dataclass
+class ApiErrors:
+    """The errors that the API server answered with in one pass."""
+
+    errors: list[ClusterError] = field(default_factory=list)
+
+    def __enter__(self) -> None:
+        """Begin a block that such an error may cut short; the pass continues after it.
+
+        An error without an answer is raised: the API server is away, for everything else too.
+        """
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Take the error that ended the block."""
+        if not isinstance(error, ClusterError) or not error.status:
+            return False
+        self.errors.append(error)
+        return True
+
+    @property
+    def latest_retry(self) -> ClusterError:
+        """The error that states the longest time until a retry."""
+        return max(self.errors, key=lambda error: error.retry_after or 0.0)
+
+    def reasons(self) -> tuple[Reason, ...]:
+        """Return what the API server did not do, each thing once."""
+        return tuple(dict.fromkeys(map(cluster_reason, self.errors)))
+
+
+def cluster_reason(error: ClusterError) -> Reason:
+    """Return why the API server did not do something, in its words."""
+    if _BROKEN_WEBHOOK in str(error):
+        return Reason(ReasonCode.ADMISSION_REFUSED, f"an admission webhook is broken: {error}")
+    if isinstance(error, TooManyRequests | Unavailable):
+        return Reason(
+            ReasonCode.CLUSTER_UNAVAILABLE, f"the API server fails: {error}; it is tried again"
+        )
+    return Reason(
+        ReasonCode.CLUSTER_REFUSED, f"the API server refuses this to the operator: {error}"
+    )
+
+
+def error_reason(error: Exception) -> Reason:
+    """Return, and log, why a pass over an accepted search ended early."""
+    if isinstance(error, BlockedError):
+        return Reason(error.reason, str(error))
+    if isinstance(error, StoreError | DataLostError):
+        reason = store_reason(error) if isinstance(error, StoreError) else error.reason
+        log.warning("%s", reason.message)
+        return reason
+    if isinstance(error, UserError):
+        log.error("the search cannot continue", exc_info=error)
+        return Reason(ReasonCode.SEARCH_FAILED, str(error))
+    trace = trace_id(error)
+    log.error("the search cannot continue: trace %s", trace, exc_info=error)
+    return unexpected_reason(error, trace)
+
+
+def store_reason(error: StoreError) -> Reason:
+    """Return why a pass could not use the store, with what to do about it on a cluster."""
+    away = isinstance(error, StoreUnavailable)
+    reason = ReasonCode.STORE_UNAVAILABLE if away else ReasonCode.STORE_REFUSED
+    return Reason(reason, str(for_a_cluster(error)))
+
+
+def unexpected_reason(error: Exception, trace: str) -> Reason:
+    """Return that an error is unexpected, and under which number the log has its trace."""
+    brief = f"{type(error).__name__}: {error!s:.300}".rstrip(": ")
+    return Reason(
+        ReasonCode.SEARCH_FAILED,
+        f"the operator hit an unexpected error ({brief}), trace {trace}; the operator's log has "
+        "the complete trace under this number: report it with that",
+    )
+
+
+def trace_id(error: Exception) -> str:
+    """Return a number for where an exception was raised: the same each time it happens again."""
+    frames = extract_tb(error.__traceback__)
+    lines = [type(error).__name__, *(f"{one.filename}:{one.lineno}" for one in frames)]
+    return sha256("\n".join(lines).encode()).hexdigest()[:8]
