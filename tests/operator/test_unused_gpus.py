@@ -12,7 +12,7 @@ from detnas.spec.manifest import SearchSpec
 from detnas_operator.admission.admission import Admitted, admit
 from detnas_operator.status.conditions import conditions
 from tests.cluster.searches import manifest
-from tests.operator.status.found import NOW, found, searched
+from tests.operator.status.pass_results import NOW, pass_result
 from tests.operator.tenancy.test_manifests import ROOT, SETTINGS
 from tests.operator.tenancy.test_manifests import resource as tenants_resource
 
@@ -56,8 +56,8 @@ def test_a_search_that_was_accepted_before_goes_on() -> None:
 def test_a_running_search_is_told_and_one_that_is_over_is_not() -> None:
     told = {}
     for phase in (Phase.SEARCHING, Phase.SUCCEEDED):
-        findings = replace(found(searched(phase)), warnings=("spec.evaluation.gpus: 4 GPUs",))
-        told[phase] = conditions(findings, (), NOW)[0]
+        result = replace(pass_result(phase), warnings=("spec.evaluation.gpus: 4 GPUs",))
+        told[phase] = conditions(result, (), NOW)[0]
     running, over = told[Phase.SEARCHING], told[Phase.SUCCEEDED]
     assert (running["type"], running["status"]) == ("Accepted", "True")
     assert running["reason"] == "AcceptedWithWarnings"

@@ -20,7 +20,7 @@ from tests.cluster.fixtures import make_namespace
 from tests.cluster.installation import search_definition
 from tests.cluster.searches import manifest
 from tests.earlier_version import Earlier
-from tests.operator.status.found import NOW, found, searched
+from tests.operator.status.pass_results import NOW, pass_result
 
 NEVER = float("inf")
 
@@ -59,10 +59,10 @@ def test_what_an_older_definition_does_not_allow_is_left_out(
     monkeypatch.setattr(publishing, "resource_status", of_a_later_version)
     namespace = make_namespace(plane)
     search = plane.api.create(manifest("r101"), namespace)
-    findings = found(searched(Phase.PREPARING))
+    result = pass_result(Phase.PREPARING)
 
     def published() -> Document:
-        assert publisher.publish(plane.api.get(SEARCHES, namespace, "r101"), findings, NEVER)
+        assert publisher.publish(plane.api.get(SEARCHES, namespace, "r101"), result, NEVER)
         return plane.api.get(SEARCHES, namespace, "r101")["status"]
 
     status = published()
@@ -94,7 +94,7 @@ def test_the_definition_of_this_version_takes_what_is_new(
     cluster: ControlPlane, namespace: str
 ) -> None:
     search = cluster.api.create(manifest("r101"), namespace)
-    status = of_a_later_version(found(searched(Phase.PREPARING)), {}, NOW)
+    status = of_a_later_version(pass_result(Phase.PREPARING), {}, NOW)
     assert search["metadata"]["name"] == "r101"
     written = cluster.api.patch(SEARCHES, namespace, "r101", {"status": status}, "status")["status"]
     assert written == {key: value for key, value in status.items() if key != "spareHours"}

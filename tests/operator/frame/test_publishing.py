@@ -14,9 +14,9 @@ from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import EVENTS, SEARCHES, Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.searches import manifest
-from tests.operator.status.found import found, searched
+from tests.operator.status.pass_results import pass_result
 
-BEGUN = found(searched(Phase.PREPARING))
+BEGUN = pass_result(Phase.PREPARING)
 TOLD = {"Accepted": 1, "Preparing": 1}
 NEVER = float("inf")
 
@@ -111,8 +111,8 @@ def test_what_happens_again_is_told_again(
     made, metadata = publisher(client), search["metadata"]
     for suspended in (False, True, False, True):
         now = cluster.api.get(SEARCHES, metadata["namespace"], metadata["name"])
-        findings = found(searched(Phase.PREPARING), suspended=suspended)
-        assert made.publish(now, findings, NEVER)
+        result = pass_result(Phase.PREPARING, suspended=suspended)
+        assert made.publish(now, result, NEVER)
     assert told(cluster, search)["Suspended"] == 2
 
 

@@ -1,4 +1,4 @@
-"""The status of a search with ten thousand finished trials, from a ledger as such a one has it."""
+"""The status of a search with ten thousand finished trials."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.searches import manifest
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
 from tests.detnas.trials import result_of, searched
-from tests.operator.status.found import NOW, RUNNING, found, job
+from tests.operator.status.pass_results import NOW, RUNNING, job, pass_result
 
 FINISHED = 10_000
 SIMULATED = 400
@@ -42,7 +42,7 @@ WORDS = "RuntimeError: CUDA error: an illegal memory access was encountered\n" *
 
 @pytest.fixture(scope="module")
 def status(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the operator says of it right after a start."""
+    """As the operator writes it right after a start."""
     folder = tmp_path_factory.mktemp("long")
     search = tiny(DirectoryStore(folder / "store"), "long", **SETTINGS)
     scheduler = Scheduler(folder, unanswered=range(FINISHED + IN_FLIGHT))
@@ -53,15 +53,15 @@ def status(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert state.history.summary.finished == FINISHED
     due = [DueJob(Verb.EVALUATE, trial.index) for trial in state.history.in_flight]
     assert len(due) == IN_FLIGHT
-    findings = found(
+    result = pass_result(
         search_status(search, state, lambda _folder: PROGRESS),
         jobs={one: job(one, RUNNING) for one in due},
         gpu_seconds=1e8,
     )
-    return resource_status(findings, {}, NOW)
+    return resource_status(result, {}, NOW)
 
 
-def test_it_is_small_and_counts_all_trials(status: dict[str, Any]) -> None:
+def test_status_of_a_long_search_is_small_and_counts_all_trials(status: dict[str, Any]) -> None:
     assert len(json.dumps(status).encode()) < LARGEST_STATUS
     trials = status["trials"]
     ended = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
@@ -75,7 +75,7 @@ def test_it_is_small_and_counts_all_trials(status: dict[str, Any]) -> None:
     assert {one["loss"] for one in status["active"]} == {"0.5123"}
 
 
-def test_the_api_server_takes_it_as_it_is(
+def test_api_server_stores_the_status_unchanged(
     status: dict[str, Any], cluster: ControlPlane, namespace: str
 ) -> None:
     cluster.api.create(manifest("long"), namespace)

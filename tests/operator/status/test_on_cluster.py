@@ -1,4 +1,4 @@
-"""Statuses and events as a real API server takes them, and as kubectl prints them."""
+"""Statuses and events as a real API server stores them, and as kubectl prints them."""
 
 import subprocess
 from datetime import timedelta
@@ -12,18 +12,18 @@ from detnas_operator.status.resource_status import resource_status
 from tests.cluster.api import EVENTS, SEARCHES, Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.searches import manifest
-from tests.operator.status.found import NOW
+from tests.operator.status.pass_results import NOW
 from tests.operator.status.test_story import STORY
 
 
 @pytest.fixture
-def told(cluster: ControlPlane, namespace: str) -> Document:
+def search(cluster: ControlPlane, namespace: str) -> Document:
     """A search whose whole story is in its status and events."""
     search = cluster.api.create(manifest("r101"), namespace)
-    for number, (findings, _) in enumerate(STORY):
+    for number, (result, _) in enumerate(STORY):
         now = NOW + timedelta(minutes=number)
         before = search.get("status", {})
-        after = resource_status(findings, before, now)
+        after = resource_status(result, before, now)
         for event in events(before, after):
             body = event_body(event, search, now)
             cluster.api.create(body, namespace, fieldValidation="Strict")
@@ -34,25 +34,25 @@ def told(cluster: ControlPlane, namespace: str) -> Document:
     return search
 
 
-def test_the_server_takes_every_status_and_event_as_it_is(
-    cluster: ControlPlane, told: Document
+def test_api_server_stores_every_status_and_event_unchanged(
+    cluster: ControlPlane, search: Document
 ) -> None:
-    namespace = told["metadata"]["namespace"]
+    namespace = search["metadata"]["namespace"]
     found = cluster.api.list(EVENTS, namespace, fieldSelector="involvedObject.name=r101")
     found.sort(key=lambda event: event["eventTime"])
 
     lines = [line for _, lines in STORY for line in lines]
     assert sorted(f"{one['reason']}: {one['message']}" for one in found) == sorted(lines)
-    assert {one["involvedObject"]["uid"] for one in found} == {told["metadata"]["uid"]}
+    assert {one["involvedObject"]["uid"] for one in found} == {search["metadata"]["uid"]}
 
 
-def test_people_find_them_in_kubectl_describe(
+def test_kubectl_shows_events_and_status(
     cluster: ControlPlane,
-    told: Document,
+    search: Document,
     kubernetes_programs: dict[str, Path],
     tmp_path: Path,
 ) -> None:
-    namespace = told["metadata"]["namespace"]
+    namespace = search["metadata"]["namespace"]
     config = cluster.api.kubeconfig(tmp_path / "config", namespace)
 
     def kubectl(*arguments: str) -> str:

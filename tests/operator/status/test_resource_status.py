@@ -1,64 +1,83 @@
 """The status of a search at some moments of its life, as people read it."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
-from detnas.reasons import Reason, ReasonCode
-from detnas_operator.job_state.states import Failed, FailureKind, Succeeded, Terminating
+from detnas.reasons import ReasonCode
+from detnas_operator.job_state.states import (
+    Failed,
+    FailureKind,
+    JobState,
+    Succeeded,
+    Terminating,
+    Waiting,
+)
 from detnas_operator.status.pass_result import PassResult
 from detnas_operator.status.resource_status import resource_status
-from tests.operator.status.found import (
-    AWAY,
+from tests.operator.status.pass_results import (
     BASE,
     BEST,
     ENCODING,
     FOLDER,
-    HALTED,
+    FORBIDDEN,
     LATER,
     NOW,
+    OVER_BUDGET,
     POOL,
     RUNNING,
     STARTING,
+    STORE_AWAY,
     SUCCEEDED,
     UNIMPROVED,
+    UNREAD,
     UNSCHEDULABLE,
     condition,
     detector,
     failed_trial,
-    found,
     good_trial,
-    says,
-    searched,
+    pass_result,
+    search_state,
     trials,
-    waiting,
+    with_progress,
 )
 
 TRIAL = DueJob(Verb.EVALUATE, 2)
-
-
-def midway() -> PassResult:
-    """A search that has everything to show."""
-    return found(
-        searched(
-            best=BEST,
-            best_trial=0,
-            top=(good_trial(0, BEST),),
-            failures=(failed_trial(1, "OutOfMemory", "CUDA out of memory"),),
-            outcomes={"Succeeded": 1, "OutOfMemory": 1, "Infrastructure": 3},
-            active=(
-                says(TRIAL, 40, loss=0.51234, seconds_left=61.6),
-                says(DueJob(Verb.EVALUATE, 3), 7),
-            ),
-            seconds_left=3600.4,
+MIDWAY = pass_result(
+    search_state(
+        best=BEST,
+        best_trial=0,
+        top=(good_trial(0, BEST),),
+        failures=(failed_trial(1, "OutOfMemory", "CUDA out of memory"),),
+        outcomes={"Succeeded": 1, "OutOfMemory": 1, "Infrastructure": 3},
+        active=(
+            with_progress(TRIAL, 40, loss=0.51234, seconds_left=61.6),
+            with_progress(DueJob(Verb.EVALUATE, 3), 7),
         ),
-        jobs=trials(RUNNING, UNSCHEDULABLE),
-        gpu_seconds=12.52 * 3600,
-        forgiven=4,
-    )
+        seconds_left=3600.4,
+    ),
+    jobs=trials(RUNNING, UNSCHEDULABLE),
+    gpu_seconds=12.52 * 3600,
+    forgiven=4,
+)
+"""Of a search that has everything to show."""
 
 
-def test_a_search_midway():
-    status = resource_status(midway(), {}, NOW)
+def status_of(result: PassResult, before: dict[str, Any] | None = None) -> dict[str, Any]:
+    return resource_status(result, before or {}, LATER if before else NOW)
+
+
+def test_status_of_a_search_midway() -> None:
+    status = status_of(MIDWAY)
+    figures = {
+        "h": "1.2500",
+        "map": "0.4100",
+        "flops": 118_000_000_000,
+        "resolution": "800x600",
+        "trial": 0,
+    }
 
     assert status["phase"] == "Searching"
     assert status["observedGeneration"] == 1
@@ -79,26 +98,10 @@ def test_a_search_midway():
     assert status["teachers"] == {"progress": "Ready", "pool": POOL}
     assert status["base"]["h"] == "1.0000"
     assert status["base"]["uri"] == f"{FOLDER}/base"
-    assert status["best"] == {
-        "h": "1.2500",
-        "map": "0.4100",
-        "flops": 118_000_000_000,
-        "resolution": "800x600",
-        "encoding": ENCODING,
-        "parameters": 41_000_000,
-        "trial": 0,
-        "uri": f"{FOLDER}/trials/0000",
-    }
+    uri = f"{FOLDER}/trials/0000"
+    assert status["best"] == {**figures, "encoding": ENCODING, "parameters": 41_000_000, "uri": uri}
     assert status["flopsChange"] == "-41%"
-    assert status["top"] == [
-        {
-            "trial": 0,
-            "h": "1.2500",
-            "map": "0.4100",
-            "flops": 118_000_000_000,
-            "resolution": "800x600",
-        }
-    ]
+    assert status["top"] == [figures]
     assert status["failures"] == [
         {"trial": 1, "outcome": "OutOfMemory", "message": "CUDA out of memory"}
     ]
@@ -106,26 +109,27 @@ def test_a_search_midway():
     assert status["forgivenTrials"] == 4
 
 
-def test_an_exported_base_is_marked_and_a_student_is_not():
-    base = resource_status(found(UNIMPROVED), {}, NOW)["exported"]
+def test_exported_base_is_marked_and_a_student_is_not() -> None:
+    base = status_of(pass_result(UNIMPROVED))["exported"]
+
     assert (base["isBase"], base["h"]) == (True, "1.0000")
     assert "trial" not in base
-    assert "isBase" not in resource_status(found(SUCCEEDED), {}, NOW)["exported"]
+    assert "isBase" not in status_of(pass_result(SUCCEEDED))["exported"]
 
 
-def test_what_was_exported_is_shown_until_there_is_another():
-    before = resource_status(found(SUCCEEDED), {}, NOW)
-    more = searched(Phase.SEARCHING, finished=10, trials=12, best=BEST, best_trial=7)
-    during = resource_status(found(more), before, NOW)
+def test_exported_student_stays_until_another_replaces_it() -> None:
+    before = status_of(pass_result(SUCCEEDED))
+    more = search_state(finished=10, trials=12, best=BEST, best_trial=7)
+    during = status_of(pass_result(more), before)
+    other = SUCCEEDED.model_copy(update={"exported": BASE, "exported_trial": 11})
+
     assert during["exported"] == before["exported"]
     assert during["phase"] == "Searching"
-
-    other = SUCCEEDED.model_copy(update={"exported": BASE, "exported_trial": 11})
-    assert resource_status(found(other), during, NOW)["exported"]["trial"] == 11
+    assert status_of(pass_result(other), during)["exported"]["trial"] == 11
 
 
-def test_active_jobs_say_what_they_do():
-    running, blocked = resource_status(midway(), {}, NOW)["active"]
+def test_active_job_has_its_progress_or_what_it_waits_for() -> None:
+    running, waiting = status_of(MIDWAY)["active"]
 
     assert running == {
         "job": "r101-t0002",
@@ -140,8 +144,8 @@ def test_active_jobs_say_what_they_do():
         "secondsLeft": 62,
         "started": "2026-03-01T12:00:00Z",
     }
-    # Its last words are those of an attempt that was stopped.
-    assert (blocked["activity"], blocked["done"]) == ("waiting: Unschedulable", 0)
+    # The stored progress is that of an attempt that was stopped.
+    assert (waiting["activity"], waiting["done"]) == ("waiting: Unschedulable", 0)
 
 
 @pytest.mark.parametrize(
@@ -149,22 +153,24 @@ def test_active_jobs_say_what_they_do():
     [
         (RUNNING, "starting"),
         (STARTING, "starting"),
-        (waiting(ReasonCode.QUEUED, ""), "waiting: Queued"),
+        (Waiting(ReasonCode.QUEUED, ""), "waiting: Queued"),
+        (Waiting(ReasonCode.STOPPING, ""), "stopping"),
         (Terminating("is being stopped", deleted=False), "stopping"),
         (Succeeded(), "ending"),
         (Failed(FailureKind.EVICTED, ""), "ending"),
     ],
 )
-def test_a_job_without_words_of_its_own_has_those_of_its_state(state, activity):
-    status = resource_status(found(searched(), jobs=trials(state)), {}, NOW)
+def test_active_job_without_progress_has_the_activity_of_its_state(
+    state: JobState, activity: str
+) -> None:
+    status = status_of(pass_result(Phase.SEARCHING, jobs=trials(state)))
 
     assert status["active"][0]["activity"] == activity
 
 
-def test_jobs_are_listed_in_the_order_they_are_due():
+def test_active_jobs_are_listed_in_the_order_they_are_due() -> None:
     jobs = trials(*[RUNNING] * 60)
-    backwards = dict(reversed(jobs.items()))
-    status = resource_status(found(searched(), jobs=backwards), {}, NOW)
+    status = status_of(pass_result(Phase.SEARCHING, jobs=dict(reversed(jobs.items()))))
 
     assert [one["trial"] for one in status["active"]] == list(range(2, 52))
     assert status["trials"]["active"] == 60
@@ -180,75 +186,71 @@ def test_jobs_are_listed_in_the_order_they_are_due():
         (2_000_000_000_000, "+900%"),
     ],
 )
-def test_flops_change_prints_well(flops, change):
-    best = detector(1.1, 0.4, flops)
-    status = resource_status(found(searched(best=best, best_trial=0)), {}, NOW)
+def test_flops_change_is_a_rounded_percentage(flops: int, change: str) -> None:
+    best = search_state(best=detector(1.1, 0.4, flops), best_trial=0)
 
-    assert status["flopsChange"] == change
-    assert change.isascii()
+    assert status_of(pass_result(best))["flopsChange"] == change
 
 
-@pytest.mark.parametrize(
-    ("findings", "progress"),
-    [
-        (found(searched(Phase.PREPARING)), ""),
-        (found(searched(Phase.TRAINING)), "1/3"),
-        (found(searched(Phase.TRAINING), pool_holder="team-a/first"), "Waiting"),
-        (found(searched(Phase.TRAINING), pool_phases=(3, 3)), "Ready"),
-        (found(searched(Phase.EXPORTING)), "Ready"),
-        (found(searched(Phase.FAILED, problem="phase 1 of the pool"), pool_phases=(1, 3)), "1/3"),
-    ],
-)
-def test_how_far_the_teachers_are(findings, progress):
-    assert resource_status(findings, {}, NOW)["teachers"]["progress"] == progress
+POOL_FAILED = search_state(Phase.FAILED, problem="phase 1 of the pool")
 
 
 @pytest.mark.parametrize(
-    ("findings", "before", "phase"),
+    ("result", "progress"),
     [
-        (found(), "", "Pending"),
-        (found(not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")), "Searching", "Pending"),
-        (found(not_accepted=Reason(ReasonCode.STORAGE_FORBIDDEN, "x")), "Succeeded", "Succeeded"),
-        (found(searched(Phase.TRAINING)), "Preparing", "TrainingTeachers"),
-        (found(searched(), suspended=True), "Searching", "Suspended"),
-        (found(searched(), blocked=HALTED), "Searching", "Suspended"),
-        (found(searched()), "Suspended", "Searching"),
-        (found(searched(Phase.SUCCEEDED), suspended=True), "Exporting", "Succeeded"),
-        (found(searched(Phase.FAILED, problem="x"), suspended=True), "Searching", "Failed"),
-        (found(problems=(AWAY,)), "Searching", "Searching"),
-        (found(problems=(AWAY,), suspended=True), "Searching", "Suspended"),
-        (found(problems=(AWAY,), suspended=True), "Succeeded", "Succeeded"),
-        (found(problems=(AWAY,)), "Suspended", "Suspended"),
+        (pass_result(Phase.PREPARING), ""),
+        (pass_result(Phase.TRAINING), "1/3"),
+        (pass_result(Phase.TRAINING, pool_holder="team-a/first"), "Waiting"),
+        (pass_result(Phase.TRAINING, pool_phases=(3, 3)), "Ready"),
+        (pass_result(Phase.EXPORTING), "Ready"),
+        (pass_result(POOL_FAILED, pool_phases=(1, 3)), "1/3"),
     ],
 )
-def test_the_phase(findings, before, phase):
-    status = resource_status(findings, {"phase": before} if before else {}, NOW)
-
-    assert status["phase"] == phase
+def test_progress_of_the_teachers(result: PassResult, progress: str) -> None:
+    assert status_of(result)["teachers"]["progress"] == progress
 
 
-def test_nobody_waits_for_the_end_of_what_stands_still():
-    suspended = found(searched(seconds_left=60.0), suspended=True)
+@pytest.mark.parametrize(
+    ("result", "before", "phase"),
+    [
+        (pass_result(), "", "Pending"),
+        (pass_result(not_accepted=FORBIDDEN), "Searching", "Pending"),
+        (pass_result(not_accepted=FORBIDDEN), "Succeeded", "Succeeded"),
+        (pass_result(Phase.TRAINING), "Preparing", "TrainingTeachers"),
+        (pass_result(Phase.SEARCHING, suspended=True), "Searching", "Suspended"),
+        (pass_result(Phase.SEARCHING, blocked=OVER_BUDGET), "Searching", "Suspended"),
+        (pass_result(Phase.SEARCHING), "Suspended", "Searching"),
+        (pass_result(Phase.SUCCEEDED, suspended=True), "Exporting", "Succeeded"),
+        (pass_result(POOL_FAILED, suspended=True), "Searching", "Failed"),
+        (UNREAD, "Searching", "Searching"),
+        (replace(UNREAD, suspended=True), "Searching", "Suspended"),
+        (replace(UNREAD, suspended=True), "Succeeded", "Succeeded"),
+        (UNREAD, "Suspended", "Suspended"),
+    ],
+)
+def test_phase(result: PassResult, before: str, phase: str) -> None:
+    assert status_of(result, {"phase": before} if before else {})["phase"] == phase
 
-    assert "secondsLeft" not in resource_status(suspended, {}, NOW)
+
+def test_suspended_search_has_no_estimate() -> None:
+    suspended = pass_result(search_state(seconds_left=60.0), suspended=True)
+
+    assert "secondsLeft" not in status_of(suspended)
 
 
-def test_while_the_store_is_away_figures_stay():
-    before = resource_status(midway(), {}, NOW)
-    after = resource_status(found(None, generation=2, problems=(AWAY,)), before, LATER)
-    told = {"observedGeneration", "conditions"}
+def test_figures_stay_while_the_store_is_unread() -> None:
+    before = status_of(MIDWAY)
+    after = status_of(pass_result(generation=2, problems=(STORE_AWAY,)), before)
 
-    assert {key: after[key] for key in after if key not in told} == {
-        key: before[key] for key in before if key not in told
-    }
+    changed = {key for key in after.keys() | before.keys() if after.get(key) != before.get(key)}
+    assert changed == {"observedGeneration", "conditions"}
     assert after["observedGeneration"] == 2
     assert "s3://lab does not answer" in condition(after, "Degraded")["message"]
 
 
-def test_what_is_no_more_is_not_kept():
-    before = resource_status(midway(), {}, NOW)
-    done = found(searched(Phase.EXPORTING, finished=10, best=BEST, best_trial=0))
-    after = resource_status(done, before, LATER)
+def test_ended_jobs_and_estimate_are_removed() -> None:
+    done = search_state(Phase.EXPORTING, finished=10, best=BEST, best_trial=0)
+    after = status_of(pass_result(done), status_of(MIDWAY))
 
     assert after["active"] == []
     assert "secondsLeft" not in after

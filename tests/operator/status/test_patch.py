@@ -1,33 +1,41 @@
-"""What is written at once, and what only now and then."""
+"""What of a status is written at once, and what only at intervals."""
 
 import copy
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnas.plan.stages import Phase
 from detnas_operator.status.patch import is_worth_a_patch, merge_patch
 from detnas_operator.status.resource_status import resource_status
-from tests.operator.status.found import BEST, NOW, RUNNING, found, says, searched, trials
-from tests.operator.status.test_resource_status import TRIAL, midway
+from tests.operator.status.pass_results import (
+    BEST,
+    NOW,
+    RUNNING,
+    pass_result,
+    search_state,
+    trials,
+    with_progress,
+)
+from tests.operator.status.test_resource_status import MIDWAY, TRIAL
 
 SECONDS = 60.0
-STATUS = resource_status(midway(), {}, NOW)
+STATUS = resource_status(MIDWAY, {}, NOW)
 
 
-def with_change(*path, value):
-    changed = copy.deepcopy(STATUS)
-    place = changed
+def with_change(*path: str | int, value: Any) -> dict[str, Any]:
+    changed: Any = copy.deepcopy(STATUS)
+    inner = changed
     for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
-    return changed
+        inner = inner[key]
+    inner[path[-1]] = value
+    return dict(changed)
 
 
 @pytest.mark.parametrize("since", [0.0, SECONDS, float("inf")])
-def test_nothing_is_written_where_nothing_changed(since):
+def test_unchanged_status_is_not_written(since: float) -> None:
     assert not is_worth_a_patch(STATUS, copy.deepcopy(STATUS), since, SECONDS)
 
 
@@ -44,7 +52,7 @@ def test_nothing_is_written_where_nothing_changed(since):
         with_change("active", 1, "started", value="2026-03-01T12:00:00Z"),
     ],
 )
-def test_progress_is_written_now_and_then(after):
+def test_progress_is_written_at_intervals(after: dict[str, Any]) -> None:
     assert not is_worth_a_patch(STATUS, after, SECONDS - 1, SECONDS)
     assert is_worth_a_patch(STATUS, after, SECONDS, SECONDS)
 
@@ -65,23 +73,24 @@ def test_progress_is_written_now_and_then(after):
         {key: value for key, value in STATUS.items() if key != "best"},
     ],
 )
-def test_all_else_is_written_at_once(after):
+def test_other_change_is_written_at_once(after: dict[str, Any]) -> None:
     assert is_worth_a_patch(STATUS, after, 0.0, SECONDS)
 
 
-def test_the_first_status_is_written():
+def test_first_status_is_written() -> None:
     assert is_worth_a_patch({}, STATUS, float("inf"), SECONDS)
 
 
-def test_a_trial_that_trains_on_is_only_progress():
-    def at(done):
-        search = searched(best=BEST, best_trial=0, active=(says(TRIAL, done),), seconds_left=done)
-        return resource_status(found(search, jobs=trials(RUNNING), gpu_seconds=done), {}, NOW)
+def test_trial_that_continues_to_train_is_progress() -> None:
+    def at(done: int) -> dict[str, Any]:
+        active = (with_progress(TRIAL, done),)
+        search = search_state(best=BEST, best_trial=0, active=active, seconds_left=done)
+        return resource_status(pass_result(search, jobs=trials(RUNNING), gpu_seconds=done), {}, NOW)
 
     assert not is_worth_a_patch(at(1), at(99), 0.0, SECONDS)
 
 
-def applied(target, patch):
+def applied(target: Any, patch: Any) -> Any:
     """RFC 7386, section 2."""
     if not isinstance(patch, dict):
         return patch
@@ -103,17 +112,18 @@ statuses = st.dictionaries(st.sampled_from("abc"), documents, max_size=3)
 
 
 @given(statuses, statuses)
-def test_a_patch_leads_from_one_status_to_the_other(before, after):
+def test_merge_patch_leads_from_one_status_to_the_other(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
     patch = merge_patch(before, after)
 
     assert applied(before, patch) == after
     assert (patch == {}) is (before == after)
 
 
-def test_a_patch_has_only_what_changed():
-    searching = resource_status(midway(), {}, NOW)
-    before = json.loads(json.dumps(searching))
-    fewer = resource_status(found(searched(Phase.SEARCHING, finished=3)), before, NOW)
+def test_merge_patch_has_only_what_changed() -> None:
+    before = json.loads(json.dumps(STATUS))
+    fewer = resource_status(pass_result(search_state(finished=3)), before, NOW)
     patch = merge_patch(before, fewer)
 
     assert patch["trials"]["finished"] == 3

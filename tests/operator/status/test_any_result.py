@@ -1,4 +1,4 @@
-"""Whatever passes find: never too large, of the schema, and the same while nothing changes."""
+"""Status and events of any pass result: of the schema, small, the same while nothing changes."""
 
 import json
 from datetime import timedelta
@@ -24,25 +24,25 @@ from detnas_operator.status.events import events
 from detnas_operator.status.pass_result import PassResult
 from detnas_operator.status.patch import is_worth_a_patch
 from detnas_operator.status.resource_status import resource_status
-from tests.operator.status.found import (
+from tests.operator.status.pass_results import (
     BEST,
     LATER,
     NOW,
     RUNNING,
     detector,
     failed_trial,
-    found,
     good_trial,
     job,
-    says,
-    searched,
+    pass_result,
+    search_state,
+    with_progress,
 )
 
 TRIAL = DueJob(Verb.EVALUATE, 2)
 MOST = 2**53 - 1
 
 
-def test_the_largest_status_fits():
+def test_largest_status_fits() -> None:
     long = '"\\<é☃\x00\n' * 4000
     reason = Reason(ReasonCode.STORE_UNAVAILABLE, long)
     huge = BEST.model_copy(update={"encoding": "(65536, 65536)-" * 5000})
@@ -57,8 +57,8 @@ def test_the_largest_status_fits():
         updated=NOW,
     )
     dues = [DueJob(Verb.EVALUATE, 10**9 + n) for n in range(500)]
-    findings = found(
-        searched(
+    largest = pass_result(
+        search_state(
             folder="s3://" + "b" * 5000,
             trials=10**9,
             base=huge,
@@ -69,7 +69,9 @@ def test_the_largest_status_fits():
             exported_to="s3://" + "c" * 5000,
             top=tuple(good_trial(10**9 + n, BEST) for n in range(100)),
             failures=tuple(failed_trial(10**9 + n, "Infrastructure", long) for n in range(100)),
-            active=tuple(says(due, 0).model_copy(update={"progress": progress}) for due in dues),
+            active=tuple(
+                with_progress(due, 0).model_copy(update={"progress": progress}) for due in dues
+            ),
             problem=long,
             ended_because=long,
         ),
@@ -80,7 +82,7 @@ def test_the_largest_status_fits():
         blocked=reason,
         problems=tuple(Reason(code, long) for code in ReasonCode),
     )
-    status = resource_status(findings, {}, NOW)
+    status = resource_status(largest, {}, NOW)
 
     assert len(json.dumps(status, ensure_ascii=False).encode()) < LARGEST_STATUS
     assert len(status["active"]) == 50
@@ -94,11 +96,7 @@ WAITS = [
     *(code for code in ReasonCode if code.category in (Category.INTERNAL, Category.JOB)),
 ]
 texts = st.text(max_size=80)
-
-
 moments = st.integers(0, 10**6).map(lambda seconds: NOW - timedelta(seconds=seconds))
-
-
 states = st.one_of(
     st.builds(Running, since=moments),
     st.builds(Waiting, reason=st.sampled_from(WAITS), message=texts),
@@ -114,14 +112,10 @@ def reasons(*categories: Category) -> st.SearchStrategy[Reason]:
 
 
 scores = st.floats(-10, 10)
-
-
 detectors = st.builds(detector, scores, scores, st.integers(0, 10**13))
-
-
 refusals = reasons(Category.NOT_ACCEPTED)
-halts = reasons(Category.STOPPED, Category.NOT_ACCEPTED)
-troubles = reasons(Category.INPUTS, Category.JOB, Category.STOPPED)
+blocks = reasons(Category.STOPPED, Category.NOT_ACCEPTED)
+problems = reasons(Category.INPUTS, Category.JOB, Category.STOPPED)
 
 
 @st.composite
@@ -130,7 +124,7 @@ def searches(draw: st.DrawFn) -> SearchStatus:
         failed_trial, st.integers(0, 99), st.sampled_from([*map(str, Outcome)]), texts
     )
     best = draw(st.none() | detectors)
-    return searched(
+    return search_state(
         draw(st.sampled_from(Phase)),
         problem=draw(texts),
         finished=draw(st.integers(0, 100)),
@@ -147,32 +141,34 @@ def searches(draw: st.DrawFn) -> SearchStatus:
         warnings=tuple(draw(st.lists(texts, max_size=9))),
         top=tuple(good_trial(3, one) for one in draw(st.lists(detectors, max_size=12))),
         failures=tuple(draw(st.lists(failed, max_size=7))),
-        active=(says(TRIAL, 1, loss=draw(st.floats()), seconds_left=draw(st.floats())),),
+        active=(with_progress(TRIAL, 1, loss=draw(st.floats()), seconds_left=draw(st.floats())),),
         seconds_left=draw(st.none() | st.floats()),
     )
 
 
 @st.composite
-def findings(draw: st.DrawFn) -> PassResult:
+def results(draw: st.DrawFn) -> PassResult:
     dues = st.builds(DueJob, st.sampled_from(Verb), st.integers(0, 9999))
     jobs = draw(st.dictionaries(dues, states, max_size=6))
-    return found(
+    return pass_result(
         draw(st.none() | searches()),
         not_accepted=draw(st.none() | refusals),
         suspended=draw(st.booleans()),
-        blocked=draw(st.none() | halts),
+        blocked=draw(st.none() | blocks),
         jobs={due: job(due, state, draw(st.none() | moments)) for due, state in jobs.items()},
         pool_phases=draw(st.tuples(st.integers(0, 4), st.integers(0, 4))),
         pool_holder=draw(texts),
-        problems=tuple(draw(st.lists(troubles, max_size=3))),
+        problems=tuple(draw(st.lists(problems, max_size=3))),
         gpu_seconds=draw(st.floats(0, 1e9)),
         forgiven=draw(st.integers(0, 10**6)),
     )
 
 
 @settings(max_examples=60, deadline=None)
-@given(findings(), findings())
-def test_whatever_is_found_the_status_is_of_the_schema_and_stays_the_same(first, second):
+@given(results(), results())
+def test_status_of_any_result_is_of_the_schema_and_stays_the_same(
+    first: PassResult, second: PassResult
+) -> None:
     before = resource_status(first, {}, NOW)
     status = resource_status(second, before, LATER)
     again = resource_status(second, status, LATER + timedelta(hours=1))
@@ -188,14 +184,16 @@ def test_whatever_is_found_the_status_is_of_the_schema_and_stays_the_same(first,
 
 
 @settings(max_examples=60, deadline=None)
-@given(findings(), findings())
-def test_whatever_is_found_kubectl_can_print_it(first, second):
+@given(results(), results())
+def test_messages_of_any_result_are_one_short_line(first: PassResult, second: PassResult) -> None:
     before = resource_status(first, {}, NOW)
     status = resource_status(second, before, LATER)
-    told = events(before, status)
+    found = events(before, status)
 
-    assert len(told) <= 13
-    for text in [one["message"] for one in status["conditions"]] + [one.message for one in told]:
+    messages = [one["message"] for one in status["conditions"]] + [one.message for one in found]
+
+    assert len(found) <= 13
+    for text in messages:
         assert text == text.strip()
         assert all(character >= " " for character in text)
         assert len(text.encode()) < 1024

@@ -1,17 +1,10 @@
-"""What passes find, for tests: a search at any point of its life."""
+"""Builds what a pass found, for tests: a search at any point of its life."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from detnas.lifecycle.status import (
-    ActiveJob as StoredJob,
-)
-from detnas.lifecycle.status import (
-    DetectorStatus,
-    SearchStatus,
-    TrialStatus,
-    job_name,
-)
+from detnas.lifecycle.status import ActiveJob as StoredJob
+from detnas.lifecycle.status import DetectorStatus, SearchStatus, TrialStatus, job_name
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
@@ -25,10 +18,12 @@ FOLDER = "s3://lab/detnas/team-a/searches/r101-0a1b2c3d"
 POOL = "s3://lab/detnas/team-a/pools/0123456789abcdef"
 RESOLUTION = Resolution(width=800, height=600)
 ENCODING = "[(64, 64)-(64, 64)], [(128, 128)], [(256, 256)], [(512, 512)]"
-HALTED = Reason(
+OVER_BUDGET = Reason(
     ReasonCode.BUDGET_USED_UP, "101.5 of 100 GPU hours are used; raise spec.limits.gpuHours"
 )
-AWAY = Reason(ReasonCode.STORE_UNAVAILABLE, "s3://lab does not answer; check the endpoint")
+STORE_AWAY = Reason(ReasonCode.STORE_UNAVAILABLE, "s3://lab does not answer; check the endpoint")
+FORBIDDEN = Reason(ReasonCode.STORAGE_FORBIDDEN, "s3://other is not allowed")
+WARNINGS = ("spec.dataset.val: 40 images are few", "spec.evaluation: 57 steps are few")
 
 
 def detector(h: float, mean_ap: float, flops: int) -> DetectorStatus:
@@ -46,17 +41,15 @@ BASE = detector(1.0, 0.4, 200_000_000_000)
 BEST = detector(1.25, 0.41, 118_000_000_000)
 
 
-def searched(phase: Phase = Phase.SEARCHING, **told: Any) -> SearchStatus:
-    """What the store says, two trials into a search of ten."""
-    after = {"base": BASE, "finished": 2, "outcomes": {"Succeeded": 1, "OutOfMemory": 1}}
-    before = phase in (Phase.PREPARING, Phase.TRAINING)
-    known = {} if before else after
-    return SearchStatus(
-        **{"name": "r101", "folder": FOLDER, "phase": phase, "trials": 10, **known} | told
-    )
+def search_state(phase: Phase = Phase.SEARCHING, **fields: Any) -> SearchStatus:
+    """The state of a search by the store, two trials into a search of ten."""
+    before_trials = phase in (Phase.PREPARING, Phase.TRAINING)
+    counted = {"base": BASE, "finished": 2, "outcomes": {"Succeeded": 1, "OutOfMemory": 1}}
+    usual = {"name": "r101", "folder": FOLDER, "phase": phase, "trials": 10}
+    return SearchStatus(**usual | ({} if before_trials else counted) | fields)
 
 
-SUCCEEDED = searched(
+SUCCEEDED = search_state(
     Phase.SUCCEEDED,
     finished=10,
     best=BEST,
@@ -65,7 +58,6 @@ SUCCEEDED = searched(
     exported_trial=7,
     exported_to=f"{FOLDER}/students/best",
 )
-
 UNIMPROVED = SUCCEEDED.model_copy(
     update={
         "exported": BASE.model_copy(update={"is_base": True}),
@@ -75,11 +67,12 @@ UNIMPROVED = SUCCEEDED.model_copy(
         "likely_causes": ("only 10 trials finished; raise spec.search.trials",),
     }
 )
-WARNINGS = ("spec.dataset.val: 40 images are few", "spec.evaluation: 57 steps are few")
 
 
-def found(search: SearchStatus | None = None, **told: Any) -> PassResult:
-    """A pass that went well, with the teachers ready once trials are."""
+def pass_result(search: SearchStatus | Phase | None = None, **fields: Any) -> PassResult:
+    """What a pass without problems found, with the teachers trained once trials run."""
+    if isinstance(search, Phase):
+        search = search_state(search)
     phase = search.phase if search else None
     early = phase in (None, Phase.PREPARING)
     usual: dict[str, Any] = {
@@ -90,29 +83,27 @@ def found(search: SearchStatus | None = None, **told: Any) -> PassResult:
         "pool": "" if early else POOL,
         "pool_phases": (0, 0) if early else (1, 3) if phase is Phase.TRAINING else (3, 3),
     }
-    return PassResult(**usual | told)
+    return PassResult(**usual | fields)
+
+
+UNREAD = pass_result(folder=FOLDER, problems=(STORE_AWAY,))
+"""Of a search whose store does not answer."""
 
 
 def job(due: DueJob, state: JobState, waiting_since: datetime | None = None) -> ActiveJob:
-    ending = f"t{due.number:04d}" if due.verb is Verb.EVALUATE else str(due.verb)
-    return ActiveJob(
-        f"r101-{ending}", state, NOW if isinstance(state, Running) else None, waiting_since
-    )
+    name = f"r101-t{due.number:04d}" if due.verb is Verb.EVALUATE else f"r101-{due.verb}"
+    return ActiveJob(name, state, NOW if isinstance(state, Running) else None, waiting_since)
 
 
 def trials(*states: JobState, first: int = 2) -> dict[DueJob, ActiveJob]:
-    numbered = ((DueJob(Verb.EVALUATE, first + n), state) for n, state in enumerate(states))
-    return {due: job(due, state) for due, state in numbered}
-
-
-def waiting(reason: ReasonCode, message: str) -> Waiting:
-    return Waiting(reason, message)
+    dues = (DueJob(Verb.EVALUATE, number) for number in range(first, first + len(states)))
+    return {due: job(due, state) for due, state in zip(dues, states, strict=True)}
 
 
 RUNNING = Running(since=NOW)
-STARTING = waiting(ReasonCode.STARTING, "the container is being created")
-FULL = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
-UNSCHEDULABLE = waiting(ReasonCode.UNSCHEDULABLE, FULL)
+STARTING = Waiting(ReasonCode.STARTING, "the container is being created")
+NO_GPU = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+UNSCHEDULABLE = Waiting(ReasonCode.UNSCHEDULABLE, NO_GPU)
 
 
 def failed_trial(number: int, outcome: str, message: str) -> TrialStatus:
@@ -120,20 +111,14 @@ def failed_trial(number: int, outcome: str, message: str) -> TrialStatus:
 
 
 def good_trial(number: int, of: DetectorStatus) -> TrialStatus:
-    return TrialStatus(
-        number=number,
-        outcome="Succeeded",
-        h=of.h,
-        map=of.map,
-        flops=of.flops,
-        resolution=of.resolution,
-    )
+    figures = {"h": of.h, "map": of.map, "flops": of.flops, "resolution": of.resolution}
+    return TrialStatus(number=number, outcome="Succeeded", **figures)
 
 
-def says(due: DueJob, done: int, **told: Any) -> StoredJob:
-    """A job's last words in the store."""
+def with_progress(due: DueJob, done: int, **fields: Any) -> StoredJob:
+    """A job as the store has it, with the progress that its attempt reported last."""
     progress = Progress(activity="training", done=done, total=100, epoch=1, epochs=3, updated=NOW)
-    return StoredJob(name=job_name(due), progress=progress.model_copy(update=told))
+    return StoredJob(name=job_name(due), progress=progress.model_copy(update=fields))
 
 
 def condition(status: dict[str, Any] | list[dict[str, Any]], name: str) -> dict[str, Any]:
