@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from detnas.exit_codes import ExitCode
 from detnas.lifecycle.attempts import attempt_numbers
 from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import DueJob, Verb
@@ -16,12 +17,6 @@ from detnas.records.results import Result
 from detnas.runner.job_server import JobServer, Started
 from detnas.runner.logs import log_end
 from detnas.store.errors import StoreError
-
-RESUME = 75
-"""Exit of a job that wrote a checkpoint and wants to go on."""
-
-DATA_CHANGED = 44
-"""Exit of a job whose data set is not the one that the search was prepared with."""
 
 _SIGNALLED = 128
 _WHO_KILLS = (
@@ -138,9 +133,9 @@ class RunningJobs:
             return result
         if problem := self.session.rejected.pop(job.folder, ""):
             return self._fail(job, problem)
-        if code == DATA_CHANGED:
+        if code == ExitCode.DATA_CHANGED:
             return None  # which says nothing of the job
-        if code == RESUME:
+        if code == ExitCode.INTERRUPTED:
             self._resumptions[job.folder] += 1
             if self._resumptions[job.folder] <= self.limits.resumptions:
                 return None
@@ -178,7 +173,7 @@ class RunningJobs:
 
 def ending(code: int) -> str:
     """Say in words how a process ended, and of a killed one where to look."""
-    if code == RESUME:
+    if code == ExitCode.INTERRUPTED:
         return "asked too often to be resumed"
     number = _signal(code)
     if number is signal.SIGKILL:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from detnas.data_identity import data_changed
 from detnas.errors import UserError
+from detnas.exit_codes import ExitCode
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.session import SearchSession
 from detnas.lifecycle.status import job_name
@@ -21,7 +22,7 @@ from detnas.runner.errors import Interrupted, RunError
 from detnas.runner.job_server import JobServer
 from detnas.runner.opening import OpenedSearch, begin
 from detnas.runner.run_lock import run_lock
-from detnas.runner.running_jobs import DATA_CHANGED, Ended, Limits, RunningJobs
+from detnas.runner.running_jobs import Ended, Limits, RunningJobs
 from detnas.runner.stopping import StopRequest
 from detnas.runner.threads import job_threads
 from detnas.runner.watcher import Watcher
@@ -172,7 +173,7 @@ class SearchRun:
 
     def _note(self, end: Ended) -> None:
         self._watcher.ended(end)
-        if end.exit == DATA_CHANGED and end.result is None:
+        if end.exit == ExitCode.DATA_CHANGED and end.result is None:
             raise self._data_changed(end)
         if end.job.due.verb is Verb.POOL and end.result is not None:
             self._session.holds_pool()

@@ -5,7 +5,7 @@ from typing import Any
 
 from detnas.plan.stages import Verb
 from detnas_operator.configuration.settings import OperatorSettings, load_settings
-from detnas_operator.job.job import job_manifest
+from detnas_operator.job.manifest import job_manifest
 from tests.chart.rendering import ONE_TENANT, SMALLEST, Chart, Objects, Values
 from tests.operator.job.orders import order
 from tools.values_schema import FILE, written

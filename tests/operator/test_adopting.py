@@ -72,7 +72,7 @@ def test_one_that_was_asked_otherwise_is_not_adopted(store: Store) -> None:
     said = asks(store, resource("one-88abe34b", seed=2))
     assert "spec.search.seed (1 there, 2 here)" in said
     assert said.count(" there, ") == 1
-    assert f"{ADOPT}=none to begin anew" in said
+    assert f"{ADOPT}=none to begin from scratch" in said
 
 
 NEWER = "team-a/searches/one-11111111"
@@ -86,13 +86,15 @@ def test_a_record_that_cannot_be_read_is_named_and_a_person_decides(
     leave(store, NEWER)
     store.put(keys.search_record_key(NEWER), content)
     said = asks(store, resource())
-    assert f"{store.uri}/{NEWER} (2 finished trials; whether it was asked the same" in said
-    assert f"kubectl annotate detnas one --namespace team-a {ADOPT}=none to begin anew" in said
+    assert f"{store.uri}/{NEWER} (2 finished trials; whether its manifest asks the same" in said
+    assert (
+        f"kubectl annotate detnas one --namespace team-a {ADOPT}=none to begin from scratch" in said
+    )
     assert f"set {ADOPT}=none" in asks(store, resource("one-11111111"))
     assert chosen(store, resource("none")) == OWN
 
     leave(store)
-    assert f"{ADOPT}=one-88abe34b to go on with it, or {ADOPT}=none" in asks(store, resource())
+    assert f"{ADOPT}=one-88abe34b to continue with it, or {ADOPT}=none" in asks(store, resource())
 
 
 def test_a_record_that_cannot_be_read_does_not_matter_without_finished_trials(store: Store) -> None:
@@ -106,4 +108,4 @@ def test_the_command_is_whole_however_many_searches_there_were(store: Store) -> 
         leave(store, f"team-a/searches/one-{number:08x}", trials=1)
     said = asks(store, resource())
     assert said.endswith(" and 15 more")
-    assert said.index(f"{ADOPT}=none to begin anew") < said.index(store.uri)
+    assert said.index(f"{ADOPT}=none to begin from scratch") < said.index(store.uri)

@@ -6,7 +6,7 @@ import pytest
 
 from detnas.plan.stages import DueJob, Verb
 from detnas.reasons import ReasonCode
-from detnas_operator.job_state.states import JobState, Running, Waiting
+from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.reconcile.requeue import requeue
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from detnas.exit_codes import ExitCode
 from detnas.process_setup import ensure_utf8_mode, guard_standard_streams
 from detnas_trainer.process_setup import set_up_openmp
-from detnas_trainer.training.interruption import STOPPED
 
 _VERBS = {
     "prepare": "read the data set and say what it holds",
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from detnas_trainer.jobs import run
 
     code = run(options.verb, options.uri)
-    if code == STOPPED:  # threads may still wait for a store's answer
+    if code == ExitCode.INTERRUPTED:  # threads may still wait for a store's answer
         _leave_at_once(code)
     sys.exit(code)
 

@@ -1,7 +1,6 @@
-"""Whether a search is accepted: what is decided before anything of it is stored or started."""
+"""Whether a search is accepted: decided before anything of it is stored or started."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from detnas.lifecycle.blocked import BlockedError
 from detnas.plan.unused_gpus import unused_gpus
@@ -12,7 +11,7 @@ from detnas.spec.loading import read_manifest
 from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
 from detnas.spec.weights_file import WeightsFileError, check_address
 from detnas_operator.admission.placement import place
-from detnas_operator.admission.search_limit import has_begun
+from detnas_operator.cluster.objects import Object, SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.configuration.storage_policy import pool_key, search_key
@@ -26,10 +25,10 @@ class Admitted:
     Attributes:
         manifest: checked, defaults filled in.
         root: URI of its store's root.
-        tenant: as whom its Jobs run.
+        tenant: whose service account and credentials its Jobs use.
         image: of the trainer.
-        pools: what stands for the namespace in its pool's key.
-        existing_pool: key of the pool it names; none where it trains or shares one by digest.
+        pools: what represents the namespace in its pool's key.
+        existing_pool: key of the supplied pool; None if it trains or shares one by digest.
         violation: how it breaks the administrator's policy, which it did not when it was accepted.
     """
 
@@ -42,15 +41,15 @@ class Admitted:
     violation: Reason | None = None
 
 
-def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Reason:
+def admit(resource: Object, settings: OperatorSettings) -> Admitted | Reason:
     """Decide whether a search may run.
 
     Args:
         resource: the custom resource as the API serves it.
         settings: what the administrator allows.
     """
-    metadata = resource["metadata"]
-    namespace: str = metadata["namespace"]
+    search = SearchView(resource)
+    namespace = search.namespace
     try:
         manifest = parse(resource)
     except ManifestError as error:
@@ -63,31 +62,31 @@ def admit(resource: dict[str, Any], settings: OperatorSettings) -> Admitted | Re
             "administrator to add it to the chart's value namespaces",
         )
     spec = manifest.spec
-    if reason := _unseen_data(spec) or _unfetched_weights(spec) or _forbidden_priority(spec):
+    if reason := _missing_data_set(spec) or _unfetched_weights(spec) or _forbidden_priority(spec):
         return reason
-    # One that an earlier version accepted goes on: its status has a warning.
-    if not has_begun(resource) and (unused := unused_gpus(spec)):
+    # One that an earlier version accepted continues: its status has a warning.
+    if not search.is_accepted and (unused := unused_gpus(spec)):
         return Reason(ReasonCode.GPUS_UNUSED, f"{'; '.join(map(str, unused))}, {APPLIED_AGAIN}")
     placed = _placed(resource, manifest, settings, tenant)
     violation = _violation(spec, settings.rules(namespace))
     if violation is None or isinstance(placed, Reason):
         return placed
     # One that has begun is not stopped for a rule that came later: it starts no more Jobs.
-    return replace(placed, violation=violation) if has_begun(resource) else violation
+    return replace(placed, violation=violation) if search.is_accepted else violation
 
 
 def with_record_judged(
-    admitted: Admitted, resource: dict[str, Any], image: str, rules: Rules, record: str
+    admitted: Admitted, resource: Object, image: str, rules: Rules, record: str
 ) -> Admitted:
-    """Judge what a search does by its record, as what the resource asks for was judged.
+    """Judge what a search does by its record, as what the resource requests was judged.
 
-    The record lies where the tenant may write: neither an image nor GPUs that the policy forbids
-    come from there.
+    The record is stored where the tenant may write: neither an image nor GPUs that the policy
+    forbids come from there.
 
     Args:
         admitted: with the manifest that record and resource make together.
         resource: the custom resource as the API serves it.
-        image: that the record alone names; empty where it names none, or the status names one.
+        image: that the record alone names; empty if it names none, or the status names one.
         rules: of the search's namespace.
         record: URI of the record.
 
@@ -95,13 +94,14 @@ def with_record_judged(
         BlockedError: nothing of it may be started.
     """
     remedy = (
-        f"restore {record}, begin anew under another name, or ask the administrator to allow it"
+        f"restore {record}, begin from scratch under another name, or ask the administrator to "
+        "allow it"
     )
     is_recorded = image not in ("", admitted.image)
     # Also for a search that has begun: the image that its status names later is not judged again.
     if is_recorded and (found := image_violation(f"{record}: image", image, rules, remedy)):
         raise BlockedError(ReasonCode.POLICY_VIOLATION, found)
-    begun, spec = has_begun(resource), admitted.manifest.spec
+    begun, spec = SearchView(resource).is_accepted, admitted.manifest.spec
     if admitted.violation is None and (violation := _violation(spec, rules)):
         if not begun:
             raise BlockedError(
@@ -116,23 +116,23 @@ def with_record_judged(
     return admitted
 
 
-def parse(resource: dict[str, Any]) -> DetNASSearch:
+def parse(resource: Object) -> DetNASSearch:
     """Read the custom resource as a manifest; the API server's own fields are left out.
 
     Raises:
         ManifestError: it is no DetNASSearch; every problem is named.
     """
-    metadata = resource["metadata"]
+    search = SearchView(resource)
     document = {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
-        "spec": resource.get("spec", {}),
+        "metadata": {"name": search.name, "namespace": search.namespace},
+        "spec": search.spec,
     }
-    return read_manifest(document, f"{metadata['namespace']}/{metadata['name']}")
+    return read_manifest(document, f"{search.namespace}/{search.name}")
 
 
-def _unseen_data(spec: SearchSpec) -> Reason | None:
+def _missing_data_set(spec: SearchSpec) -> Reason | None:
     source = spec.dataset.source
     if source.persistent_volume_claim is None and source.s3 is None:
         return Reason(
@@ -169,7 +169,7 @@ def _violation(spec: SearchSpec, rules: Rules) -> Reason | None:
 
 
 def _placed(
-    resource: dict[str, Any], manifest: DetNASSearch, settings: OperatorSettings, tenant: Tenant
+    resource: Object, manifest: DetNASSearch, settings: OperatorSettings, tenant: Tenant
 ) -> Admitted | Reason:
     spec, namespace = manifest.spec, manifest.metadata.namespace
     found = place(resource, spec, settings.storage)
@@ -209,8 +209,8 @@ def with_current_settings(recorded: DetNASSearch, current: DetNASSearch) -> DetN
     """Return the search as it was accepted, with what may be changed while it runs as it is now.
 
     What was recorded rules: an operator with other defaults changes no running search. But the
-    record lies where the tenant's jobs can write: who the search is, what its pods may be, and
-    where it reads come from the resource alone, where none of these can change.
+    record is stored where the tenant's jobs can write: the search's identity, what its pods may
+    be, and where it reads come from the resource alone, where none of these can change.
     """
     spec, now = recorded.spec, current.spec
     search = spec.search.model_copy(

@@ -1,14 +1,13 @@
-"""Whether a new resource goes on with the data of an earlier search of its name.
+"""Whether a new resource adopts the data of an earlier search of its name.
 
 One that is restored from a backup, or made again by a deployment tool, has another UID than the one
-that the data was written under. So has one that shall begin anew: where it is not clear, a person
-says which.
+that the data was written under. So has one that shall begin from scratch: where it is not clear, a
+person decides.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.record import load_search_record, searches_named
@@ -17,12 +16,11 @@ from detnas.spec.manifest import DetNASSearch
 from detnas.store import Store
 from detnas.store.errors import CorruptRecord
 from detnas_operator.admission.admission import with_current_settings
-from detnas_operator.admission.placement import own_folder, said_folder
-
-Object = dict[str, Any]
+from detnas_operator.admission.placement import own_folder, recorded_folder
+from detnas_operator.cluster.objects import Object, SearchView
 
 ADOPT = "detnas.dev/adopt"
-"""Annotation: the name of the folder with which a new resource goes on; ``none`` for a new one."""
+"""Annotation: the name of the folder that a new resource adopts; ``none`` to begin from scratch."""
 
 NONE = "none"
 _MOST_NAMED = 5
@@ -35,33 +33,33 @@ def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str
 
     Args:
         resource: the custom resource as the API serves it.
-        manifest: what it asks for, defaults filled in.
-        store: where it lies.
+        manifest: what it requests, defaults filled in.
+        store: where it is stored.
 
     Raises:
-        BlockedError: a person must say whether it goes on with the data of an earlier search.
+        BlockedError: a person must decide whether it adopts the data of an earlier search.
     """
-    own, (_, said) = own_folder(resource), said_folder(resource)
-    if said or load_search_record(store, own) is not None:
+    search, own = SearchView(resource), own_folder(resource)
+    _, recorded = recorded_folder(search)
+    if recorded or load_search_record(store, own) is not None:
         return own
-    metadata = resource["metadata"]
-    wanted = str((metadata.get("annotations") or {}).get(ADOPT, ""))
+    wanted = search.annotations.get(ADOPT, "")
     if wanted == NONE:
         return own
-    named = searches_named(store, metadata["namespace"], metadata["name"])
+    named = searches_named(store, search.namespace, search.name)
     if wanted:
         return _adopted(wanted, named, manifest, store)
     if not (earlier := _worth_keeping(named, manifest, store)):
         return own
     usable = [one.name for one in earlier if not one.unreadable]
     more = f" and {len(earlier) - _MOST_NAMED} more" if earlier[_MOST_NAMED:] else ""
-    go_on = f"{ADOPT}={usable[0]} to go on with it, or " if usable else ""
+    adopt = f"{ADOPT}={usable[0]} to continue with it, or " if usable else ""
     raise BlockedError(
         ReasonCode.EARLIER_DATA,
         # The command comes first: the status cuts messages that are long.
-        "an earlier search of this name left its data; say what becomes of it: kubectl annotate "
-        f"detnas {metadata['name']} --namespace {metadata['namespace']} "
-        f"{go_on}{ADOPT}={NONE} to begin anew",
+        "an earlier search of this name left its data; decide what becomes of it: kubectl annotate "
+        f"detnas {search.name} --namespace {search.namespace} "
+        f"{adopt}{ADOPT}={NONE} to begin from scratch",
         f"found {', '.join(one.words for one in earlier[:_MOST_NAMED])}{more}",
     )
 
@@ -74,7 +72,7 @@ class _Earlier:
         name: of its folder.
         uri: of its folder.
         trials: that have finished.
-        unreadable: why its search.json cannot be read; empty where it was asked the same.
+        unreadable: why its search.json cannot be read; empty if its manifest asks the same.
     """
 
     name: str
@@ -86,25 +84,25 @@ class _Earlier:
     def words(self) -> str:
         what = f"{self.trials} finished trials"
         if self.unreadable:
-            what += f"; whether it was asked the same is not known: {self.unreadable}"
+            what += f"; whether its manifest asks the same is not known: {self.unreadable}"
         return f"{self.uri} ({what})"
 
 
 def _adopted(wanted: str, named: list[str], manifest: DetNASSearch, store: Store) -> str:
     for folder in named:
         if wanted in (folder.rpartition("/")[2], f"{store.uri}/{folder}"):
-            return _asked_the_same(folder, manifest, store)
+            return _if_it_asks_the_same(folder, manifest, store)
     there = ", ".join(folder.rpartition("/")[2] for folder in named) or "there is none"
     raise BlockedError(
         ReasonCode.EARLIER_DATA,
         f"the annotation {ADOPT} is {wanted!r:.200}, which is no folder of a search of this name",
-        f"name one of them ({there}), or {NONE} to begin anew",
+        f"name one of them ({there}), or {NONE} to begin from scratch",
     )
 
 
-def _asked_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
-    """Return a folder whose search was asked the same: what was recorded would else rule."""
-    begin_anew = f"set {ADOPT}={NONE} to begin anew"
+def _if_it_asks_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
+    """Return the folder if its search asks the same: what was recorded would otherwise rule."""
+    from_scratch = f"set {ADOPT}={NONE} to begin from scratch"
     try:
         record = load_search_record(store, folder)
     except CorruptRecord as error:
@@ -112,21 +110,21 @@ def _asked_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
             ReasonCode.EARLIER_DATA,
             f"the annotation {ADOPT} names a search whose record cannot be used: "
             f"{error.problem[:_LONGEST_PROBLEM]}",
-            f"restore it, or {begin_anew}",
+            f"restore it, or {from_scratch}",
         ) from error
     if record is None or not (fields := _differences(record.manifest, manifest)):
         return folder
     more = f" and {len(fields) - _MOST_NAMED} more" if fields[_MOST_NAMED:] else ""
     raise BlockedError(
         ReasonCode.EARLIER_DATA,
-        f"the annotation {ADOPT} names a search that was asked otherwise: "
+        f"the annotation {ADOPT} names a search whose manifest differs: "
         f"{', '.join(fields[:_MOST_NAMED])}{more}",
-        f"{begin_anew}, or apply the search again with the earlier values",
+        f"{from_scratch}, or apply the search again with the earlier values",
     )
 
 
 def _worth_keeping(named: list[str], manifest: DetNASSearch, store: Store) -> list[_Earlier]:
-    """Return earlier searches with finished trials that were, or may have been, asked the same.
+    """Return earlier searches with finished trials that asked, or may have asked, the same.
 
     Those whose record cannot be read come last.
     """
@@ -178,12 +176,12 @@ def _shown(value: object) -> str:
 
 
 def is_anothers(store: Store, folder: str, uid: str) -> bool:
-    """Whether a folder's record names another resource: in another cluster, it may go on with it.
+    """Whether a folder's record names another resource: in another cluster, it may use the folder.
 
     Args:
-        store: where it lies.
+        store: where it is stored.
         folder: key of the search's folder.
-        uid: of the resource that is asked for.
+        uid: of this resource.
     """
     try:
         record = load_search_record(store, folder)

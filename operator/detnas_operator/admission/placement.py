@@ -1,16 +1,20 @@
-"""Where a search lies: where it was accepted, whatever the settings say of new ones by now."""
+"""Where a search is stored: where it was accepted, whatever the settings state for new ones."""
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
 from detnas.records import keys
 from detnas.spec.manifest import SearchSpec
+from detnas_operator.cluster.objects import Object, SearchView
 from detnas_operator.configuration.s3_location import S3Location
 from detnas_operator.configuration.settings import StorageSettings
-from detnas_operator.configuration.storage_policy import SHARED, pools_namespace, store_root
+from detnas_operator.configuration.storage_policy import (
+    SHARED,
+    pools_namespace,
+    store_root,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,88 +23,72 @@ class Place:
 
     Attributes:
         root: URI of its store's root.
-        pools: what stands for the namespace in its pool's key.
+        pools: what represents the namespace in its pool's key.
     """
 
     root: str
     pools: str
 
 
-def place(resource: dict[str, Any], spec: SearchSpec, settings: StorageSettings) -> Place | Reason:
-    """Return where a search lies, if it may be used.
+def place(resource: Object, spec: SearchSpec, settings: StorageSettings) -> Place | Reason:
+    """Return where a search is stored, if it may be used.
 
-    The status says where it was accepted: only the operator writes that. Data does not move when
-    an administrator changes where new searches go.
+    The status names where it was accepted: only the operator writes that. Data does not move when
+    an administrator changes where new searches are stored.
 
     Args:
         resource: the custom resource as the API serves it.
         spec: its manifest's.
-        settings: where searches may keep their data.
+        settings: where searches may store their data.
     """
-    namespace: str = resource["metadata"]["namespace"]
-    accepted = _accepted_root(resource)
+    search = SearchView(resource)
+    accepted, _ = recorded_folder(search)
     named = spec.storage.uri if spec.storage else None
-    root = store_root(accepted or named, settings, namespace)
+    root = store_root(accepted or named, settings, search.namespace)
     if isinstance(root, Reason):
-        return _left_behind(resource) if accepted else root
-    pools = _accepted_pools(resource, root)
+        return _unreachable(search) if accepted else root
+    pools = _accepted_pools(search, root)
     if pools == SHARED and not settings.shared_pools:
         return Reason(
             ReasonCode.POOL_FORBIDDEN,
-            f"the search's teachers lie in {_pool(resource)}, shared by all namespaces, which the "
-            "operator's storage.sharedPools does not allow any more; ask the administrator to set "
-            "it again: data does not move by itself",
+            f"the search's teachers are stored in {search.pool}, shared by all namespaces, which "
+            "the operator's storage.sharedPools does not allow any more; ask the administrator to "
+            "set it again: data does not move automatically",
         )
-    return Place(root, pools or pools_namespace(namespace, shared=settings.shared_pools))
+    return Place(root, pools or pools_namespace(search.namespace, shared=settings.shared_pools))
 
 
-def _accepted_root(resource: dict[str, Any]) -> str:
-    """The root below which the folder lies that the status names; empty where it names none."""
-    return said_folder(resource)[0]
+def recorded_folder(search: SearchView) -> tuple[str, str]:
+    """Return root and key of the folder that the status names; empty if it names none.
 
-
-def said_folder(resource: dict[str, Any]) -> tuple[str, str]:
-    """Return root and key of the folder that the status names; empty where it names none.
-
-    Only the operator writes the status, or whoever restores it: then the folder is that of an
-    earlier resource of this name.
+    Only the operator writes the status, or a process that restores it: then the folder is that of
+    an earlier resource of this name.
     """
-    metadata = resource["metadata"]
-    beginning = f"{keys.searches_folder(metadata['namespace'])}/{metadata['name']}-"
-    found = re.fullmatch(f"(.+)/({re.escape(beginning)}[0-9a-f]{{8}})", _folder(resource))
+    beginning = f"{keys.searches_folder(search.namespace)}/{search.name}-"
+    found = re.fullmatch(f"(.+)/({re.escape(beginning)}[0-9a-f]{{8}})", search.folder)
     return (found[1], found[2]) if found else ("", "")
 
 
-def own_folder(resource: dict[str, Any]) -> str:
-    """Return the key of a search's folder, as far as the resource alone says it."""
-    metadata = resource["metadata"]
-    _, said = said_folder(resource)
-    return said or keys.search_folder(metadata["namespace"], metadata["name"], metadata["uid"])
+def own_folder(resource: Object) -> str:
+    """Return the key of a search's folder, by the resource alone."""
+    search = SearchView(resource)
+    _, recorded = recorded_folder(search)
+    return recorded or keys.search_folder(search.namespace, search.name, search.uid)
 
 
-def _accepted_pools(resource: dict[str, Any], root: str) -> str:
-    """What stands for the namespace in the key of the pool that the status names, if it does."""
+def _accepted_pools(search: SearchView, root: str) -> str:
+    """What represents the namespace in the key of the pool that the status names, if it does."""
     try:
-        path = S3Location.parse(_pool(resource)).below(S3Location.parse(root))
+        path = S3Location.parse(search.pool).below(S3Location.parse(root))
     except UserError:
         return ""
-    namespace = str(resource["metadata"]["namespace"])
-    return path[0] if path and path[0] in (namespace, SHARED) else ""
+    return path[0] if path and path[0] in (search.namespace, SHARED) else ""
 
 
-def _left_behind(resource: dict[str, Any]) -> Reason:
+def _unreachable(search: SearchView) -> Reason:
     return Reason(
         ReasonCode.STORAGE_FORBIDDEN,
-        f"the search lies in {_folder(resource)}, which the operator's storage.allowed does not "
-        "reach any more; ask the administrator to add its place there again: data does not move "
-        "by itself",
+        f"the search is stored in {search.folder}, which the operator's storage.allowed does not "
+        "reach any more; ask the administrator to add its location there again: data does not "
+        "move automatically",
     )
-
-
-def _folder(resource: dict[str, Any]) -> str:
-    return str((resource.get("status") or {}).get("folder") or "")
-
-
-def _pool(resource: dict[str, Any]) -> str:
-    teachers = (resource.get("status") or {}).get("teachers") or {}
-    return str(teachers.get("pool") or "")

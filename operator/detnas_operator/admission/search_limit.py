@@ -1,22 +1,21 @@
-"""How many searches of a namespace run at the same time, where the administrator sets a bound."""
+"""How many searches of a namespace run concurrently, where the administrator sets a bound."""
 
 import threading
-from typing import Any
 
 from detnas.plan.stages import Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import Object, SearchView
 from detnas_operator.configuration.job_policy import Rules
 
-Object = dict[str, Any]
 _NAMED = 5
 """Searches that a message names."""
 
 
 class SearchCap:
-    """Lets searches begin while there are fewer than the bound; those that came first go first.
+    """Lets searches begin while there are fewer than the bound, in the order of their creation.
 
-    A search that has begun is never held up. Thread-safe: two that come at the same time do not
+    A search that has begun is never blocked. Thread-safe: two that come at the same time do not
     both take the last place.
     """
 
@@ -26,67 +25,55 @@ class SearchCap:
         self._begun: dict[str, set[str]] = {}
 
     def refusal(self, resource: Object, rules: Rules) -> Reason | None:
-        """Return why a search has to wait; none if it may begin, or has begun.
+        """Return why a search has to wait; None if it may begin, or has begun.
 
         Args:
             resource: the custom resource as the API serves it.
             rules: of its namespace.
         """
-        most = rules.policy.maximum.searches
-        if most is None or has_begun(resource):
+        most, search = rules.policy.maximum.searches, SearchView(resource)
+        if most is None or search.is_accepted:
             return None
         with self._lock:
-            others = self._others(resource)
-            begun = self._let_begin(resource, others)
+            others = self._others(search)
+            begun = self._let_begin(search, others)
             running = [one for one in others if _runs(one, begun)]
-            before = [one for one in others if _waits(one) and _age(one) < _age(resource)]
-            if _uid(resource) in begun or len(running) + len(before) < most:
-                begun.add(_uid(resource))
+            before = [one for one in others if _waits(one) and _age(one) < _age(search)]
+            if search.uid in begun or len(running) + len(before) < most:
+                begun.add(search.uid)
                 return None
         return _full(rules, most, running, len(before))
 
-    def _others(self, resource: Object) -> list[Object]:
-        namespace = resource["metadata"]["namespace"]
-        keys = (key for key in self._cache.searches() if key.namespace == namespace)
+    def _others(self, search: SearchView) -> list[SearchView]:
+        keys = (key for key in self._cache.searches() if key.namespace == search.namespace)
         found = (self._cache.search(key) for key in keys)
-        return [one for one in found if one is not None and _uid(one) != _uid(resource)]
+        others = (SearchView(one) for one in found if one is not None)
+        return [one for one in others if one.uid != search.uid]
 
-    def _let_begin(self, resource: Object, others: list[Object]) -> set[str]:
-        """Searches that were let begin, which their status may not say yet."""
-        there = {_uid(resource), *map(_uid, others)}
-        begun = self._begun.get(resource["metadata"]["namespace"], set()) & there
-        self._begun[resource["metadata"]["namespace"]] = begun
+    def _let_begin(self, search: SearchView, others: list[SearchView]) -> set[str]:
+        """Searches that were allowed to begin, which their status may not state yet."""
+        there = {search.uid, *(one.uid for one in others)}
+        begun = self._begun[search.namespace] = self._begun.get(search.namespace, set()) & there
         return begun
 
 
-def has_begun(resource: Object) -> bool:
-    """Whether a search was accepted once: only the operator writes where it lies."""
-    return bool((resource.get("status") or {}).get("folder"))
+def _runs(search: SearchView, begun: set[str]) -> bool:
+    over = search.phase in (Phase.SUCCEEDED, Phase.FAILED)
+    return not over and (search.is_accepted or search.uid in begun)
 
 
-def _runs(resource: Object, begun: set[str]) -> bool:
-    over = (resource.get("status") or {}).get("phase") in (Phase.SUCCEEDED, Phase.FAILED)
-    return not over and (has_begun(resource) or _uid(resource) in begun)
-
-
-def _waits(resource: Object) -> bool:
-    conditions = (resource.get("status") or {}).get("conditions") or ()
-    return not has_begun(resource) and any(
-        one["reason"] == ReasonCode.TOO_MANY_SEARCHES for one in conditions
+def _waits(search: SearchView) -> bool:
+    return not search.is_accepted and any(
+        one.reason == ReasonCode.TOO_MANY_SEARCHES for one in search.conditions
     )
 
 
-def _uid(resource: Object) -> str:
-    return str(resource["metadata"]["uid"])
+def _age(search: SearchView) -> tuple[str, str]:
+    return str(search.body["metadata"].get("creationTimestamp", "")), search.name
 
 
-def _age(resource: Object) -> tuple[str, str]:
-    metadata = resource["metadata"]
-    return str(metadata.get("creationTimestamp", "")), str(metadata["name"])
-
-
-def _full(rules: Rules, most: int, running: list[Object], before: int) -> Reason:
-    names = sorted(str(one["metadata"]["name"]) for one in running)
+def _full(rules: Rules, most: int, running: list[SearchView], before: int) -> Reason:
+    names = sorted(one.name for one in running)
     shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
     turn = f", after {before} that came before it" if before else ""
     return Reason(

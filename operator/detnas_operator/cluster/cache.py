@@ -1,19 +1,17 @@
-"""What the cluster was last seen to hold: searches and their Jobs, kept slim, never going back."""
+"""Searches and Jobs as last observed in the cluster, kept slim, never an older version."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from detnas_operator.cluster import Snapshot
 from detnas_operator.cluster.kinds import GROUP, KIND
-
-Object = dict[str, Any]
-
+from detnas_operator.cluster.objects import JobView, Object, ObjectView
 
 SETTLED = "detnas.dev/settled"
-"""Annotation of a Job that has ended and whose result is kept: it may go."""
+"""Annotation of a Job that has ended and whose result is stored: it may be deleted."""
 
 _KEPT_METADATA = (
     "name",
@@ -56,10 +54,10 @@ _KEPT_ANNOTATIONS = {
 }
 """Annotations that the operator reads, and the longest value it writes or expects, in characters.
 
-Whoever may write objects could fill the operator's memory with any other or longer one.
+Any other or longer one could fill the operator's memory.
 """
 _MOST_FINALIZERS = 20
-"""That are kept of a Job, where they are only named."""
+"""Finalizers that are retained of a Job: they are only named."""
 _REMEMBERED_DELETIONS = 20_000
 
 
@@ -76,7 +74,8 @@ class SearchKey(NamedTuple):
 class ClusterCache:
     """The latest search objects and Jobs, from watch events and from our own writes' answers.
 
-    Thread-safe. Objects go in whole and come out slim; what comes out is shared: do not change it.
+    Thread-safe. Complete objects go in and slim ones come out, which are shared: do not change
+    them.
     An object never goes back to an older ``resourceVersion``, and a deleted one (by UID) never
     comes back, in whatever order events and answers arrive.
     """
@@ -110,7 +109,8 @@ class ClusterCache:
         with self._lock:
             failed = self._failed.get(key, {})
             found = {**failed, **self._jobs.get(key, {})}
-        return [found[name] for name in sorted(found) if owner_uid(found[name]) == uid]
+        jobs = (found[name] for name in sorted(found))
+        return [job for job in jobs if ObjectView(job).controller_uid == uid]
 
     def put_search(self, body: Object) -> bool:
         """Take in a search as seen or answered; return whether that is news."""
@@ -136,10 +136,9 @@ class ClusterCache:
         key = job_key(body)
         if key is None:
             return False
-        job = slim_job(body)
+        job, name = slim_job(body), ObjectView(body).name
         with self._lock:
             jobs = self._jobs.setdefault(key, {})
-            name = job["metadata"]["name"]
             if not self._is_news(jobs.get(name), job):
                 return False
             jobs[name] = job
@@ -148,28 +147,29 @@ class ClusterCache:
     def lose_job(self, body: Object) -> None:
         """Take in that others deleted a Job (its body as last seen).
 
-        How it failed is kept as long as its search is there.
+        How it failed is retained as long as its search is there.
         """
         key, job = job_key(body), slim_job(body)
         if key is None:
             return
+        view = JobView(job)
         with self._lock:
-            is_news = job["metadata"]["uid"] not in self._deleted
+            is_news = view.uid not in self._deleted
         self.drop_job(body)
-        if is_news and _has_failed(job) and SETTLED not in job["metadata"].get("annotations", {}):
+        if is_news and view.true_condition("Failed") and SETTLED not in view.annotations:
             job["metadata"].setdefault(
                 "deletionTimestamp", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             )
             with self._lock:
                 search = self._searches.get(key)
-                if search is not None and search["metadata"].get("uid") == owner_uid(job):
-                    self._failed.setdefault(key, {})[job["metadata"]["name"]] = job
+                if search is not None and ObjectView(search).uid == view.controller["uid"]:
+                    self._failed.setdefault(key, {})[view.name] = job
 
     def is_lost(self, job: Object) -> bool:
-        """Whether a Job is kept only for how it failed."""
+        """Whether a Job is deleted, and retained only for how it failed."""
         key = job_key(job)
         with self._lock:
-            known = self._failed.get(key, {}).get(job["metadata"]["name"]) if key else None
+            known = self._failed.get(key, {}).get(ObjectView(job).name) if key else None
         return known is not None and _same(known, job)
 
     def drop_job(self, body: Object) -> None:
@@ -179,13 +179,8 @@ class ClusterCache:
             return
         with self._lock:
             self._bury(body)
-            self._forget_failure(key, body)
-            jobs = self._jobs.get(key, {})
-            known = jobs.get(body["metadata"]["name"])
-            if known is not None and _same(known, body):
-                del jobs[body["metadata"]["name"]]
-            if not jobs:
-                self._jobs.pop(key, None)
+            for jobs in (self._failed, self._jobs):
+                _remove(jobs, key, body)
 
     def replace_jobs(self, key: SearchKey, snapshot: Snapshot) -> None:
         """Take in an authoritative list of the Jobs of the search's namespace.
@@ -221,25 +216,17 @@ class ClusterCache:
     def _owned(self, key: SearchKey) -> list[Object]:
         with self._lock:
             jobs = list(self._jobs.get(key, {}).values())
-        return sorted(jobs, key=lambda job: str(job["metadata"]["name"]))
+        return sorted(jobs, key=lambda job: ObjectView(job).name)
 
     def _is_news(self, known: Object | None, body: Object) -> bool:
         if body["metadata"].get("uid") in self._deleted:
             return False
-        return known is None or _version(body) > _version(known)
+        return known is None or ObjectView(body).version > ObjectView(known).version
 
     def _bury(self, body: Object) -> None:
         self._deleted[body["metadata"].get("uid", "")] = None
         while len(self._deleted) > _REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
-
-    def _forget_failure(self, key: SearchKey, body: Object) -> None:
-        failed = self._failed.get(key, {})
-        known = failed.get(body["metadata"]["name"])
-        if known is not None and _same(known, body):
-            del failed[body["metadata"]["name"]]
-        if not failed:
-            self._failed.pop(key, None)
 
     @staticmethod
     def _absent(known: Iterable[Object], snapshot: Snapshot) -> list[Object]:
@@ -249,40 +236,24 @@ class ClusterCache:
         return [
             body
             for body in known
-            if body["metadata"].get("uid") not in present and _version(body) <= moment
+            if body["metadata"].get("uid") not in present and ObjectView(body).version <= moment
         ]
 
 
 def job_key(job: Object) -> SearchKey | None:
-    """Return the search that a Job's controller is; None where that is no search.
+    """Return the search that a Job's controller is; None if it is no search.
 
     Anybody's policy may rewrite labels; an owner reference is what deletion itself goes by.
     """
-    owner = _controller(job)
+    view = ObjectView(job)
+    owner = view.controller
     if owner.get("kind") != KIND or str(owner.get("apiVersion")).partition("/")[0] != GROUP:
         return None
-    return SearchKey(job["metadata"]["namespace"], str(owner["name"]))
-
-
-def owner_uid(body: Object) -> str:
-    """Return the UID of an object's controller; empty where it has none."""
-    return str(_controller(body).get("uid", ""))
-
-
-def _controller(body: Object) -> Object:
-    owners = body["metadata"].get("ownerReferences") or ()
-    return next((dict(owner) for owner in owners if owner.get("controller")), {})
-
-
-def _has_failed(job: Object) -> bool:
-    return any(
-        condition["type"] == "Failed" and condition["status"] == "True"
-        for condition in job["status"].get("conditions") or ()
-    )
+    return SearchKey(view.namespace, str(owner["name"]))
 
 
 def slim_search(body: Object) -> Object:
-    """Return what is kept of a search: all but managedFields and kubectl's copy of it."""
+    """Return what is retained of a search: all but managedFields and kubectl's copy of it."""
     return {
         "metadata": _slim_metadata(body),
         "spec": body.get("spec") or {},
@@ -291,7 +262,7 @@ def slim_search(body: Object) -> Object:
 
 
 def slim_job(body: Object) -> Object:
-    """Return what is kept of a Job: its pod template, most of its size, goes."""
+    """Return what is retained of a Job: all but its pod template, which is most of its size."""
     spec, metadata = body.get("spec") or {}, _slim_metadata(body)
     if "finalizers" in metadata:
         metadata["finalizers"] = metadata["finalizers"][:_MOST_FINALIZERS]
@@ -305,7 +276,7 @@ def slim_job(body: Object) -> Object:
 
 
 def slim_own_job(body: Object) -> Object | None:
-    """Return what is kept of a Job; nothing of one that no search owns."""
+    """Return what is retained of a Job; None if no search owns it."""
     return None if job_key(body) is None else slim_job(body)
 
 
@@ -321,17 +292,21 @@ def _slim_metadata(body: Object) -> Object:
 
 
 def _key(body: Object) -> SearchKey:
-    return SearchKey(body["metadata"]["namespace"], body["metadata"]["name"])
-
-
-def _version(body: Object) -> int:
-    """Return the resourceVersion as the number it is: the API guarantees their order."""
-    return int(body["metadata"].get("resourceVersion") or 0)
+    return SearchKey(ObjectView(body).namespace, ObjectView(body).name)
 
 
 def _same(known: Object, body: Object) -> bool:
-    return bool(known["metadata"].get("uid") == body["metadata"].get("uid"))
+    return ObjectView(known).uid == ObjectView(body).uid
+
+
+def _remove(jobs: dict[SearchKey, dict[str, Object]], key: SearchKey, body: Object) -> None:
+    """Remove this very Job of a search, and the search's entry if no other is left."""
+    name, own = ObjectView(body).name, jobs.get(key, {})
+    if name in own and _same(own[name], body):
+        del own[name]
+    if not own:
+        jobs.pop(key, None)
 
 
 def _within(namespace: str | None, bodies: Iterable[Object]) -> list[Object]:
-    return [b for b in bodies if namespace in (None, b["metadata"]["namespace"])]
+    return [body for body in bodies if namespace in (None, ObjectView(body).namespace)]

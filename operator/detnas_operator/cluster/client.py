@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from detnas_operator.cluster.connection import Answer, Connection, Request
 from detnas_operator.cluster.errors import ClusterError, NotFound, TooLarge, Unavailable
 from detnas_operator.cluster.kinds import KINDS
+from detnas_operator.cluster.objects import Object
 from detnas_operator.cluster.refusals import failure
 
-Object = dict[str, Any]
 OnWrite = Callable[[str, str, str], None]
 """Called after every write with verb, kind and outcome (``"ok"`` or the error's class)."""
 

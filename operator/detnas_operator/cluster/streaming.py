@@ -7,16 +7,15 @@ import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
 
 from detnas_operator.cluster.connection import CONNECT_SECONDS, Answer, Connection, Request
 from detnas_operator.cluster.errors import Expired, TooLarge, Unavailable
 from detnas_operator.cluster.kinds import KINDS
+from detnas_operator.cluster.objects import Object
 from detnas_operator.cluster.refusals import failure
-
-Object = dict[str, Any]
 
 STREAM_SECONDS = (240, 360)
 """After a time between these the server ends a stream, and each is begun anew on its own."""

@@ -1,1 +1,1 @@
-"""Jobs of a search on Kubernetes: their manifests, and what their objects say of them."""
+"""Kubernetes Jobs of a search: their names, their policy and their manifests."""

@@ -2,14 +2,12 @@
 
 import math
 from decimal import Decimal
-from typing import Any
 
 from detnas.plan.stages import Verb
 from detnas.spec.job_fields import JobFields
+from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import OperatorSettings, StorageSettings, Tenant
 from detnas_operator.job.order import JobOrder
-
-Object = dict[str, Any]
 
 CACHE = "/cache"
 UNASKED_THREADS = 4

@@ -1,12 +1,35 @@
-"""Names of Jobs and Services: the same every time, never longer than Kubernetes allows."""
+"""Names, labels and annotations by which the operator recognises its objects.
+
+Names are the same every time, and never longer than Kubernetes allows.
+"""
 
 import re
 from hashlib import sha256
 
 from detnas.plan.stages import DueJob, Verb
+from detnas.spec.job_fields import JobFields
+from detnas.spec.reserved import RESERVED_ANNOTATIONS, RESERVED_LABELS
 
 CONTAINER = "trainer"
 """Of the pod's only container; logs and exit codes are read by it."""
+
+APP = "app.kubernetes.io/name"
+APP_NAME = "detnas-trainer"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "detnas"
+SEARCH = "detnas.dev/search"
+VERB = "detnas.dev/verb"
+NUMBER = "detnas.dev/number"
+FOLDER = "detnas.dev/folder"
+"""Annotation: key of the job's folder in the store."""
+ENDED_PODS = "detnas.dev/ended-pods"
+"""Annotation of a Job: what was observed of pods that the operator ended."""
+TTL = "detnas.dev/ttl-seconds"
+"""Annotation of a Job: the time to live that others gave it, valid once its result is stored."""
+QUEUE = "kueue.x-k8s.io/queue-name"
+"""Kueue manages the Job that has this label, but no pod of its own."""
+_QUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"
+_QUEUE_SECONDS = "kueue.x-k8s.io/max-exec-time-seconds"
 
 LONGEST = 63
 """A Job's name becomes a label's value, and with an index a pod's host name (RFC 1123)."""
@@ -23,7 +46,7 @@ def job_name(search: str, due: DueJob, folder: str) -> str:
     Args:
         search: name of the search.
         due: the job.
-        folder: key of its folder. A search that went on and found another winner fine-tunes and
+        folder: key of its folder. A search that continued and found another winner fine-tunes and
             exports into another folder, and so in a Job of another name.
     """
     index = _INDEX_DIGITS if due.verb is Verb.POOL else 0
@@ -37,7 +60,7 @@ _ENDING = re.compile(
 
 
 def purpose_of(name: str, search: str) -> DueJob | None:
-    """Return what a Job of this name does for a search; none where it is not one of its names.
+    """Return what a Job of this name does for a search; None if the name is not the search's.
 
     Args:
         name: of the Job.
@@ -80,3 +103,41 @@ def _fitted(search: str, ending: str, longest: int) -> str:
         digest = sha256(search.encode()).hexdigest()[:_DIGEST]
         search = f"{search[: room - _DIGEST - 1].rstrip('-')}-{digest}"
     return f"{search}{ending}"
+
+
+def own_labels(search: str, due: DueJob) -> dict[str, str]:
+    """Return the labels of a Job and of its pods."""
+    return {
+        APP: APP_NAME,
+        MANAGED_BY: MANAGER,
+        SEARCH: search,
+        VERB: str(due.verb),
+        NUMBER: str(due.number),
+    }
+
+
+def queue_labels(fields: JobFields) -> dict[str, str]:
+    """Return the labels of a Job by which Kueue decides on it."""
+    wanted = {
+        QUEUE: fields.queue_name,
+        _QUEUE_PRIORITY: fields.queue_priority_class,
+        _QUEUE_SECONDS: fields.queue_seconds,
+    }
+    return {label: str(value) for label, value in wanted.items() if value is not None}
+
+
+def users_labels(labels: dict[str, str]) -> dict[str, str]:
+    """Return the user's labels of pods less those by which a pod is recognised.
+
+    The manifest refuses these; a resource accepted before a key was reserved still holds them.
+    """
+    return _without(labels, RESERVED_LABELS)
+
+
+def users_annotations(annotations: dict[str, str]) -> dict[str, str]:
+    """Return the user's annotations of pods less those that are not theirs to set."""
+    return _without(annotations, RESERVED_ANNOTATIONS)
+
+
+def _without(given: dict[str, str], reserved: tuple[str, ...]) -> dict[str, str]:
+    return {key: value for key, value in given.items() if not key.startswith(reserved)}

@@ -1,26 +1,24 @@
 """The pod template of a Job: one container under Pod Security "restricted", without API token."""
 
-from typing import Any
-
 from detnas.plan.data_root import MOUNT
 from detnas.schema import Schema
 from detnas.spec.affinity import TopologySpread
 from detnas.spec.job_fields import JobFields, Resources
+from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import CaBundle, OperatorSettings, Tenant
-from detnas_operator.job.data_cache import add_data_cache
 from detnas_operator.job.environment import CACHE, credentials, environment
-from detnas_operator.job.labels import (
+from detnas_operator.job.names import (
+    CONTAINER,
     SEARCH,
     VERB,
     own_labels,
     users_annotations,
     users_labels,
 )
-from detnas_operator.job.names import CONTAINER
 from detnas_operator.job.order import JobOrder
+from detnas_operator.job.policy import amount
 
-Object = dict[str, Any]
-
+DATA_CACHE = "/data-cache"
 CERTIFICATES = "/etc/detnas-ca"
 LEAST_DISK = "2Gi"
 """Requested of the node's disk by a pod that names no amount: logs, code, a small data set."""
@@ -38,7 +36,7 @@ def pod_template(
         order: what it is made from.
         fields: what its pods ask for, under the administrator's policy.
         settings: the administrator's.
-        tenant: as whom it runs.
+        tenant: whose service account and credentials its pods use.
     """
     jobs = order.spec.jobs
     labels = users_labels(fields.pod_labels or {}) | own_labels(order.owner.name, order.due)
@@ -61,6 +59,26 @@ def pod_template(
     if secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in secrets]
     return {"metadata": metadata, "spec": spec}
+
+
+def add_data_cache(
+    pod: Object, order: JobOrder, settings: OperatorSettings, tenant: Tenant
+) -> None:
+    """Give a pod's container the cache, if there is one and its data set comes from S3."""
+    cache = settings.jobs.data_cache if tenant.data_cache is None else tenant.data_cache
+    if not (cache.claim or cache.host_path) or order.spec.dataset.source.s3 is None:
+        return
+    volume: Object = {"persistentVolumeClaim": {"claimName": cache.claim}}
+    if cache.host_path:  # made by the administrator: one that the kubelet made would be root's
+        path = f"{cache.host_path}/{order.owner.namespace}"
+        volume = {"hostPath": {"path": path, "type": "Directory"}}
+    pod["volumes"].append({"name": "data-cache", **volume})
+    (container,) = pod["containers"]
+    container["volumeMounts"].append({"name": "data-cache", "mountPath": DATA_CACHE})
+    container["env"] += [
+        {"name": "DETNAS_DATA_CACHE", "value": DATA_CACHE},
+        {"name": "DETNAS_DATA_CACHE_BYTES", "value": str(int(amount(cache.size)))},
+    ]
 
 
 def _container(
@@ -106,16 +124,16 @@ def _pod_security(settings: OperatorSettings, tenant: Tenant) -> Object:
 
 
 def _resources(fields: JobFields, gpus: int) -> Object:
-    """Limits are the requests: the pod gets what it asks for, and no other suffers from it."""
-    asked = fields.resources or Resources()
+    """Limits are the requests: the pod gets what it requests, and no other suffers from it."""
+    requested = fields.resources or Resources()
     amounts = {
-        "cpu": asked.cpu,
-        "memory": asked.memory,
-        "ephemeral-storage": asked.ephemeral_storage,
-        **(asked.extended or {}),
+        "cpu": requested.cpu,
+        "memory": requested.memory,
+        "ephemeral-storage": requested.ephemeral_storage,
+        **(requested.extended or {}),
         **({str(fields.gpu_resource): str(gpus)} if gpus else {}),
     }
-    given = {name: amount for name, amount in amounts.items() if amount is not None}
+    given = {name: value for name, value in amounts.items() if value is not None}
     requests = {"ephemeral-storage": LEAST_DISK, **given}
     return {"requests": requests, **({"limits": given} if given else {})}
 

@@ -1,12 +1,10 @@
-"""The pods of Jobs and what was reported about them, as one look at a namespace found them."""
+"""The pods of Jobs and the events about them, as one lookup of a namespace observed them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from detnas_operator.job_state.pods import INDEX, claims
-
-Object = dict[str, Any]
+from detnas_operator.cluster.objects import INDEX, EventView, Object, ObjectView, PodView
 
 LONGEST_TEXT = 2000
 """Characters; an event's message is cut at this length."""
@@ -72,11 +70,11 @@ class ObservedPods:
 
     def pods_of(self, job: Object) -> tuple[Object, ...]:
         """Return a Job's own pods, ended ones too."""
-        return self.pods.get(job["metadata"]["uid"], ())
+        return self.pods.get(ObjectView(job).uid, ())
 
     def events_of(self, body: Object) -> tuple[Object, ...]:
         """Return the warnings about a pod or a Job, the latest last."""
-        return self.events.get(body["metadata"]["uid"], ())
+        return self.events.get(ObjectView(body).uid, ())
 
     def refusal(self, job: Object) -> str:
         """Return why the Job controller cannot create a pod of this Job; empty if it can.
@@ -84,10 +82,10 @@ class ObservedPods:
         A quota or a policy that refuses a pod shows in these events and nowhere else. One that is
         older than the Job's last pod does not explain the next.
         """
-        refused = [one for one in self.events_of(job) if one.get("reason") == "FailedCreate"]
-        if not refused or self.created.get(job["metadata"]["uid"], "") > last_seen(refused[-1]):
+        refused = [one for one in map(EventView, self.events_of(job)) if one.refuses_a_pod]
+        if not refused or self.created.get(ObjectView(job).uid, "") > refused[-1].last_seen:
             return ""
-        return str(refused[-1].get("message", ""))
+        return refused[-1].message
 
 
 def slim_pod(pod: Object) -> Object:
@@ -100,12 +98,10 @@ def slim_pod(pod: Object) -> Object:
         slim["spec"][kind] = [
             _picked(one, _CONTAINER, LONGEST_MESSAGE) for one in found[:LONGEST_LIST]
         ]
-    slim["spec"]["volumes"] = [
-        {"persistentVolumeClaim": {"claimName": claim}} for claim in claims(pod)[:LONGEST_LIST]
-    ]
-    annotations = pod["metadata"].get("annotations") or {}
-    if INDEX in annotations:
-        slim["metadata"]["annotations"] = {INDEX: annotations[INDEX][:_DIGITS]}
+    claims = PodView(pod).claims[:LONGEST_LIST]
+    slim["spec"]["volumes"] = [{"persistentVolumeClaim": {"claimName": one}} for one in claims]
+    if (index := PodView(pod).annotations.get(INDEX)) is not None:
+        slim["metadata"]["annotations"] = {INDEX: index[:_DIGITS]}
     return slim
 
 
@@ -115,31 +111,20 @@ def slim_event(event: Object) -> Object:
 
 
 def by_owner(pods: Iterable[Object]) -> dict[str, tuple[Object, ...]]:
-    """Return pods by the UID of their controller; labels may have been changed by others."""
+    """Return pods by the UIDs of their owners; labels may have been changed by others."""
     found: dict[str, list[Object]] = {}
     for pod in pods:
-        for owner in pod["metadata"].get("ownerReferences") or ():
-            found.setdefault(str(owner.get("uid", "")), []).append(pod)
+        for uid in ObjectView(pod).owner_uids:
+            found.setdefault(uid, []).append(pod)
     return {uid: tuple(some) for uid, some in found.items()}
 
 
-def by_object(events: Iterable[Object]) -> dict[str, tuple[Object, ...]]:
-    """Return events by the UID of what they are about, the latest of each."""
+def by_subject(events: Iterable[Object]) -> dict[str, tuple[Object, ...]]:
+    """Return events by the UID of the object they are about, the latest of each."""
     found: dict[str, list[Object]] = {}
-    for event in sorted(events, key=last_seen):
-        found.setdefault(subject(event), []).append(event)
+    for event in sorted(events, key=lambda one: EventView(one).last_seen):
+        found.setdefault(EventView(event).subject, []).append(event)
     return {uid: tuple(some[-EVENTS_EACH:]) for uid, some in found.items()}
-
-
-def subject(event: Object) -> str:
-    """UID of what an event is about."""
-    return str((event.get("involvedObject") or {}).get("uid", ""))
-
-
-def last_seen(event: Object) -> str:
-    """When an event happened last, as the API writes it; empty where it does not say."""
-    series = (event.get("series") or {}).get("lastObservedTime")
-    return str(series or event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _picked(body: Object, names: Iterable[str], longest: int) -> Object:

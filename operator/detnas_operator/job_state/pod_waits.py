@@ -3,19 +3,17 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from detnas.reasons import ReasonCode
 from detnas.resource.transitions import IN_A_NEW_SEARCH, MADE_ANEW
-from detnas_operator.job_state import pods
+from detnas_operator.cluster.objects import ConditionView, EventView, PodView, parse_time
+from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.container_waits import container_wait
-from detnas_operator.job_state.pod_events import is_pulling, latest_warning, said_of_node
-from detnas_operator.job_state.states import Waiting
-
-Object = dict[str, Any]
+from detnas_operator.job_state.pods import one_line
+from detnas_operator.job_state.state import Waiting
 
 _GPUS = re.compile(r"Insufficient \S+/\S+")
-"""In the scheduler's words: what has a domain in its name is a device."""
+"""In the scheduler's message: what has a domain in its name is a device."""
 _VOLUMES = (
     'persistentvolumeclaim "',
     "pod has unbound immediate PersistentVolumeClaims",
@@ -28,7 +26,7 @@ _VOLUMES = (
     "did not have enough free storage",
     "had no available volume zone",
 )
-"""In the scheduler's words: it is a claim that keeps a pod from a node."""
+"""In the scheduler's message: a claim keeps the pod from a node."""
 _NOT_OF_THE_KUBELET = frozenset({"", "NodeNotReady", "NodeLost"})
 """Why a pod is not ready: the kubelet gives a reason, the node lifecycle controller none."""
 
@@ -38,9 +36,23 @@ _LONG = timedelta(seconds=90)
 _PULLING = timedelta(minutes=10)
 """A trainer's image has some gigabytes."""
 
+_FRESH = timedelta(minutes=10)
+"""What fails is tried again, and reported again, more often than this."""
+_CAUSES = ("FailedAttachVolume", "FailedMount", "FailedMapVolume", "FailedCreatePodSandBox")
+"""The first is the cause of those after it."""
+_SCHEDULER = "FailedScheduling"
+"""The pod's condition says the same, and says when it is over."""
+PULLING = "Pulling"
+_NOT_PULLED = frozenset({"Failed", "BackOff"})
 
-def pod_wait(pod: Object, now: datetime, events: Sequence[Object] = ()) -> Waiting | None:
-    """Say what a pod waits for; None if its container runs.
+_IF_IT_IS_GONE = (
+    "if the node is gone, delete it, or taint it "
+    "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, and the job runs again elsewhere"
+)
+
+
+def pod_wait(pod: PodView, now: datetime, events: Sequence[EventView]) -> Waiting | None:
+    """Return what a pod waits for; None if its container runs.
 
     Args:
         pod: one that has not ended.
@@ -50,88 +62,82 @@ def pod_wait(pod: Object, now: datetime, events: Sequence[Object] = ()) -> Waiti
     lost = _lost(pod, now) or _node_not_ready(pod, events)
     if lost is not None:
         return lost
-    if pods.container_state(pod, "running") is not None:
+    trainer = pod.container(CONTAINER)
+    if trainer.running is not None:
         return None
-    if pods.container_state(pod, "terminated") is not None:
+    if trainer.terminated is not None:
         return _stopping(pod)
-    scheduled = pods.condition(pod, "PodScheduled")
-    if scheduled is not None and scheduled["status"] == "False":
+    scheduled = pod.condition("PodScheduled")
+    if scheduled is not None and scheduled.status == "False":
         return _unscheduled(pod, scheduled)
     return container_wait(pod, now) or _starting(pod, now, events)
 
 
-def _lost(pod: Object, now: datetime) -> Waiting | None:
-    """A pod that should be gone by now, and whose end its node does not confirm."""
-    due = pods.moment(pod["metadata"].get("deletionTimestamp"))
-    if due is None or now < due + _LONG or not pods.node(pod):
+def _lost(pod: PodView, now: datetime) -> Waiting | None:
+    """A pod that should be gone already, and whose end its node does not confirm."""
+    due = pod.deleted
+    if due is None or now < due + _LONG or not pod.node:
         return None
-    node = pods.node(pod)
     return Waiting(
         ReasonCode.NODE_LOST,
-        f"pod {pods.name(pod)} should have stopped at {due:%H:%M:%S} UTC, but node {node} does not "
-        f"say so; {_if_it_is_gone()}",
+        f"pod {pod.name} should have stopped at {due:%H:%M:%S} UTC, but node {pod.node} does not "
+        f"confirm it; {_IF_IT_IS_GONE}",
     )
 
 
-def _node_not_ready(pod: Object, events: Sequence[Object]) -> Waiting | None:
-    """A pod that ran when its node was last heard of.
+def _node_not_ready(pod: PodView, events: Sequence[EventView]) -> Waiting | None:
+    """A pod that ran when its node last reported.
 
     The node lifecycle controller takes away its readiness, and nothing else; where the pod
     tolerates every taint, it stays so until somebody deletes the node.
     """
-    ready = pods.condition(pod, "Ready")
-    if ready is None or ready["status"] == "True" or not pods.node(pod):
+    ready = pod.condition("Ready")
+    if ready is None or ready.is_true or not pod.node:
         return None
-    running = pods.container_state(pod, "running") is not None
-    if not running or str(ready.get("reason") or "") not in _NOT_OF_THE_KUBELET:
+    running = pod.container(CONTAINER).running is not None
+    if not running or ready.reason not in _NOT_OF_THE_KUBELET:
         return None
-    words = said_of_node(events) or "the pod's condition Ready is False, and its containers run"
+    reported = [one for one in events if one.reason == "NodeNotReady"]
+    why = "the pod's condition Ready is False, and its containers run"
+    if reported:
+        why = f"NodeNotReady: {one_line(reported[-1].message)}"
     return Waiting(
         ReasonCode.NODE_LOST,
-        f"node {pods.node(pod)} of pod {pods.name(pod)} is not ready ({words}), so that nobody "
-        f"knows whether the pod still runs; {_if_it_is_gone()}",
+        f"node {pod.node} of pod {pod.name} is not ready ({why}), so that nobody "
+        f"knows whether the pod still runs; {_IF_IT_IS_GONE}",
     )
 
 
-def _if_it_is_gone() -> str:
-    return (
-        "if the node is gone, delete it, or taint it "
-        "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, and the job runs again elsewhere"
-    )
-
-
-def _stopping(pod: Object) -> Waiting:
-    left = [one["name"] for one in pods.statuses(pod) if not pods.state(one, "terminated")]
+def _stopping(pod: PodView) -> Waiting:
+    left = [one.name for one in pod.containers if one.terminated is None]
     others = f" (still running: {', '.join(sorted(left))})" if left else ""
-    message = f"the trainer of pod {pods.name(pod)} has ended, the pod is being stopped{others}"
+    message = f"the trainer of pod {pod.name} has ended, the pod is being stopped{others}"
     return Waiting(ReasonCode.STOPPING, message)
 
 
-def _unscheduled(pod: Object, scheduled: Object) -> Waiting:
-    words = pods.one_line(scheduled.get("message") or scheduled.get("reason"))
-    if scheduled.get("reason") == "SchedulingGated":
-        message = f"pod {pods.name(pod)} is held back by a scheduling gate: {words}"
+def _unscheduled(pod: PodView, scheduled: ConditionView) -> Waiting:
+    reported = one_line(scheduled.message or scheduled.reason)
+    if scheduled.reason == "SchedulingGated":
+        message = f"pod {pod.name} is held back by a scheduling gate: {reported}"
         return Waiting(ReasonCode.QUEUED, message)
-    claims = pods.claims(pod)
-    if any(f'persistentvolumeclaim "{claim}" not found' in words for claim in claims):
+    if any(f'persistentvolumeclaim "{claim}" not found' in reported for claim in pod.claims):
         advice = "create the claim that spec.dataset.source.persistentVolumeClaim names"
-        message = f"pod {pods.name(pod)} has no data set: {words}; {advice}"
+        message = f"pod {pod.name} has no data set: {reported}; {advice}"
         return Waiting(ReasonCode.DATA_MISSING, message)
-    about_claims = claims and any(sentence in words for sentence in _VOLUMES)
-    advice = _volumes(claims) if about_claims else _room(words)
-    message = f"pod {pods.name(pod)} cannot be scheduled: {words.rstrip('.')}; {advice}"
+    about_claims = pod.claims and any(sentence in reported for sentence in _VOLUMES)
+    advice = _volume_advice(pod.claims) if about_claims else _node_advice(reported)
+    message = f"pod {pod.name} cannot be scheduled: {reported.rstrip('.')}; {advice}"
     return Waiting(ReasonCode.UNSCHEDULABLE, message)
 
 
-def _volumes(claims: Sequence[str]) -> str:
-    """Where to look: the scheduler says what is the matter, and does not always name the claim."""
-    looks = ", ".join(f"`kubectl describe pvc {claim}`" for claim in claims)
-    return f"see what its claims say ({looks})"
+def _volume_advice(claims: Sequence[str]) -> str:
+    """Where to look: the scheduler states the problem, and does not always name the claim."""
+    commands = ", ".join(f"`kubectl describe pvc {claim}`" for claim in claims)
+    return f"see what its claims say ({commands})"
 
 
-def _room(words: str) -> str:
-    """What to do about a pod that cannot be scheduled."""
-    if _GPUS.search(words):
+def _node_advice(reported: str) -> str:
+    if _GPUS.search(reported):
         return (
             "free or add nodes; where there are no GPUs, set base.gpus, evaluation.gpus, "
             f"finetune.gpus and teachers.gpusPerWorker to 0 {IN_A_NEW_SEARCH}"
@@ -142,42 +148,65 @@ def _room(words: str) -> str:
     )
 
 
-def _unseen(pod: Object, now: datetime) -> Waiting:
-    """A pod of which no scheduler has said anything."""
-    message = f"pod {pods.name(pod)} waits for a node"
-    made = pods.moment(pod["metadata"].get("creationTimestamp"))
+def _without_node(pod: PodView, now: datetime) -> Waiting:
+    """A pod of which no scheduler has reported anything."""
+    message = f"pod {pod.name} waits for a node"
+    made = pod.created
     if made is None or now - made <= _LONG:
         return Waiting(ReasonCode.STARTING, message)
-    scheduler = pod.get("spec", {}).get("schedulerName") or "default-scheduler"
+    scheduler = pod.spec.get("schedulerName") or "default-scheduler"
     message += f" since {made:%H:%M} UTC, and no scheduler has looked at it: is {scheduler} away?"
     return Waiting(ReasonCode.UNSCHEDULABLE, message)
 
 
-def _starting(pod: Object, now: datetime, events: Sequence[Object]) -> Waiting:
-    """A pod whose containers say nothing: its node makes its sandbox, its volumes, or pulls."""
-    where = pods.node(pod)
-    if not where:
-        return _unseen(pod, now)
-    message = f"pod {pods.name(pod)} starts on node {where}"
-    since = pods.moment(pod.get("status", {}).get("startTime")) or _scheduled_at(pod)
+def _starting(pod: PodView, now: datetime, events: Sequence[EventView]) -> Waiting:
+    """A pod whose containers report nothing: its node makes its sandbox or volumes, or pulls."""
+    if not pod.node:
+        return _without_node(pod, now)
+    message = f"pod {pod.name} starts on node {pod.node}"
+    since = pod.started or _scheduled_at(pod)
     if since is None or now - since <= _A_WHILE:
         return Waiting(ReasonCode.STARTING, message)
-    if warning := latest_warning(events, now):
-        said = f"{warning['reason']}: {pods.one_line(warning.get('message'))}"
-        message = f"pod {pods.name(pod)} does not start on node {where}: {said}"
+    if warning := _latest_warning(events, now):
+        reported = f"{warning.reason}: {one_line(warning.message)}"
+        message = f"pod {pod.name} does not start on node {pod.node}: {reported}"
         return Waiting(ReasonCode.NOT_STARTING, message)
-    if now - since <= (_PULLING if is_pulling(events) else _LONG):
+    if now - since <= (_PULLING if _is_pulling(events) else _LONG):
         return Waiting(ReasonCode.STARTING, message)
     message += (
         f" since {since:%H:%M} UTC, and no event says what it waits for: it pulls its image, or "
-        f"its node does not answer; look at `kubectl describe pod {pods.name(pod)}` and "
-        f"`kubectl describe node {where}`"
+        f"its node does not answer; look at `kubectl describe pod {pod.name}` and "
+        f"`kubectl describe node {pod.node}`"
     )
     return Waiting(ReasonCode.NOT_STARTING, message)
 
 
-def _scheduled_at(pod: Object) -> datetime | None:
+def _scheduled_at(pod: PodView) -> datetime | None:
     """Where its node has not taken the pod in: a dead node never does."""
-    scheduled = pods.is_true(pod, "PodScheduled") or {}
-    moment = scheduled.get("lastTransitionTime") or pod["metadata"].get("creationTimestamp")
-    return pods.moment(moment)
+    scheduled = pod.true_condition("PodScheduled")
+    return (None if scheduled is None else scheduled.changed) or pod.created
+
+
+def _latest_warning(events: Sequence[EventView], now: datetime) -> EventView | None:
+    """Return the warning that explains best why a pod does not start; None if all are old."""
+    fresh = [
+        one for one in events if one.is_warning and one.reason != _SCHEDULER and _is_fresh(one, now)
+    ]
+    return min(fresh, key=_importance, default=None)
+
+
+def _is_pulling(events: Sequence[EventView]) -> bool:
+    """Whether the latest event about an image is that it is being pulled."""
+    of_images = [one for one in events if one.reason in {PULLING, *_NOT_PULLED}]
+    return bool(of_images) and max(of_images, key=lambda one: one.last_seen).reason == PULLING
+
+
+def _is_fresh(event: EventView, now: datetime) -> bool:
+    seen = parse_time(event.last_seen)
+    return seen is None or now - seen <= _FRESH
+
+
+def _importance(event: EventView) -> tuple[int, str, str]:
+    """The first cause first; of several with its reason always the same."""
+    rank = _CAUSES.index(event.reason) if event.reason in _CAUSES else len(_CAUSES)
+    return rank, event.reason, event.message

@@ -1,109 +1,45 @@
-"""Small readings of a pod's object that several judgements share."""
+"""What a Job's pods have done: whose they are, how their trainer ended, and which to end.
 
-from collections.abc import Iterable
+Whoever adds a proxy by a webhook may add one that never ends: the trainer fails, and its pod holds
+its GPUs for ever. The operator deletes such a pod, and the Job controller counts it as it would
+have ended by itself: as a failure, a resumption, or the end of the Job. It is gone then, so what
+was observed of it is kept in an annotation of its Job before.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from detnas_operator.job.names import CONTAINER
+from detnas.exit_codes import ExitCode
+from detnas_operator.cluster.objects import INDEX, JobView, Object, PodView, parse_time
+from detnas_operator.job.names import CONTAINER, ENDED_PODS
 
-Object = dict[str, Any]
+LONGEST_TEXT = 500
+"""Characters of what the cluster reports that a message cites."""
+_MOST_ENDED = 20
+"""Ended pods that are kept of a Job: an annotation holds little."""
+_LONGEST_ANNOTATION = 32 * 1024 - 2
+"""Characters between its brackets; the cache cuts a longer one."""
 
-ENDED = ("Succeeded", "Failed")
-LONGEST_WORDS = 500
-INDEX = "batch.kubernetes.io/job-completion-index"
+
+def one_line(text: Any) -> str:
+    """Return what the cluster reports as one line of bounded length, for a message."""
+    line = " ".join(str(text or "").split())
+    return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}…"
 
 
 def owned(job: Object, found: Iterable[Object]) -> list[Object]:
     """Return the pods of this very Job: one of the same name may have been deleted just now."""
-    uid = job["metadata"]["uid"]
-    return [
-        pod
-        for pod in found
-        if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ())
-    ]
+    uid = JobView(job).uid
+    return [pod for pod in found if uid in PodView(pod).owner_uids]
 
 
-def name(pod: Object) -> str:
-    """Name of the pod."""
-    return str(pod["metadata"]["name"])
-
-
-def uid(pod: Object) -> str:
-    """UID of the pod."""
-    return str(pod["metadata"].get("uid", ""))
-
-
-def phase(pod: Object) -> str:
-    """Pending, Running, Succeeded, Failed or Unknown."""
-    return str(pod.get("status", {}).get("phase", "Pending"))
-
-
-def index(pod: Object) -> int:
-    """Index of a worker; 0 for the pod of a Job that has none."""
-    return int(pod["metadata"].get("annotations", {}).get(INDEX, 0))
-
-
-def node(pod: Object) -> str:
-    """Name of its node; empty before it has one."""
-    return str(pod.get("spec", {}).get("nodeName") or "")
-
-
-def claims(pod: Object) -> list[str]:
-    """Names of the volume claims that it mounts."""
-    volumes = pod.get("spec", {}).get("volumes") or ()
-    found = (one.get("persistentVolumeClaim") or {} for one in volumes)
-    return [str(claim["claimName"]) for claim in found if claim.get("claimName")]
-
-
-def condition(body: Object, kind: str) -> Object | None:
-    """Return a condition of a pod or Job that is True or False; None where it is not stated."""
-    for one in body.get("status", {}).get("conditions") or ():
-        if one["type"] == kind:
-            return dict(one)
-    return None
-
-
-def is_true(body: Object, kind: str) -> Object | None:
-    """Return a condition that is True; else None."""
-    one = condition(body, kind)
-    return one if one and one["status"] == "True" else None
-
-
-def container_state(pod: Object, kind: str) -> Object | None:
-    """Return what the trainer's container is said to be: waiting, running or terminated.
-
-    It is found by its name: others may add containers, before it or after it.
-    """
-    for one in statuses(pod):
-        if one["name"] == CONTAINER:
-            return state(one, kind)
-    return None
-
-
-def statuses(pod: Object, *, init: bool = False) -> list[Object]:
-    """Return what its node says of its containers, or of its init containers."""
-    found = pod.get("status", {}).get("initContainerStatuses" if init else "containerStatuses")
-    return list(found or ())
-
-
-def state(status: Object, kind: str, part: str = "state") -> Object | None:
-    """Return one of the three states in a container's status; none where it is in another.
-
-    Args:
-        status: the container's.
-        kind: waiting, running or terminated.
-        part: ``state``, or ``lastState`` for that before its last restart.
-    """
-    found = (status.get(part) or {}).get(kind)
-    return dict(found) if found is not None else None
-
-
-def is_sidecar(pod: Object, name: str) -> bool:
-    """Whether an init container runs beside the others: a native sidecar, which ends with them."""
-    return any(
-        one["name"] == name and one.get("restartPolicy") == "Always"
-        for one in pod.get("spec", {}).get("initContainers") or ()
-    )
+def own_pods(job: Object, found: Iterable[Object]) -> list[Object]:
+    """Return a Job's own pods among others, and the ended ones that its annotation keeps."""
+    own = owned(job, found)
+    there = {PodView(pod).uid for pod in own}
+    return own + [pod for pod in kept_pods(job) if PodView(pod).uid not in there]
 
 
 def is_kept_alive(pod: Object) -> bool:
@@ -111,38 +47,140 @@ def is_kept_alive(pod: Object) -> bool:
 
     Native sidecars do not: the node stops them once the trainer has ended.
     """
-    if phase(pod) in ENDED or container_state(pod, "terminated") is None:
+    view = PodView(pod)
+    if view.has_ended or view.container(CONTAINER).terminated is None:
         return False
-    return any(state(one, "terminated") is None for one in statuses(pod))
+    return any(container.terminated is None for container in view.containers)
 
 
 def has_failed(pod: Object) -> bool:
     """Whether the pod failed, or its trainer did and another container keeps the pod alive."""
-    ended = container_state(pod, "terminated") or {}
-    return phase(pod) == "Failed" or (is_kept_alive(pod) and bool(ended.get("exitCode")))
+    view = PodView(pod)
+    return view.phase == "Failed" or (
+        is_kept_alive(pod) and bool(view.container(CONTAINER).exit_code)
+    )
 
 
-def one_line(words: Any) -> str:
-    """Put what the cluster says into a message: one line, of bearable length."""
-    text = " ".join(str(words or "").split())
-    return text if len(text) <= LONGEST_WORDS else f"{text[:LONGEST_WORDS]}…"
+def is_ignored(pod: Object) -> bool:
+    """Whether a failed pod does not count towards the Job's ``backoffLimit``."""
+    view = PodView(pod)
+    interrupted = view.container(CONTAINER).exit_code == ExitCode.INTERRUPTED
+    return interrupted or view.true_condition("DisruptionTarget") is not None
 
 
-def moment(text: str | None) -> datetime | None:
-    """Read a time as the API writes it."""
-    return datetime.fromisoformat(text) if text else None
+def pods_to_end(job: Object, found: Iterable[Object]) -> list[Object]:
+    """Return the pods whose trainer has failed, and which nobody has deleted so far."""
+    return [
+        pod
+        for pod in owned(job, found)
+        if is_kept_alive(pod) and has_failed(pod) and not PodView(pod).is_being_deleted
+    ]
+
+
+def has_done_its_work(job: Object, found: Iterable[Object], *, well: bool) -> bool:
+    """Whether the trainer of the first worker has ended, and another container keeps its pod.
+
+    Args:
+        job: the Job.
+        found: its pods, among others.
+        well: only an exit with 0 counts.
+    """
+    for pod in owned(job, found):
+        view = PodView(pod)
+        if view.index == 0 and is_kept_alive(pod):
+            return not (well and view.container(CONTAINER).exit_code)
+    return False
 
 
 def ended_at(pod: Object) -> datetime | None:
     """When the trainer ended, or the last other container where it did not run; None if unseen."""
-    terminated = container_state(pod, "terminated") or {}
-    return moment(terminated.get("finishedAt")) or last_end(pod)
+    ended = PodView(pod).container(CONTAINER).terminated
+    finished = None if ended is None else ended.finished
+    return finished or last_end(pod)
 
 
 def last_end(pod: Object) -> datetime | None:
-    """When the last of its containers ended that have; None where nobody saw it."""
-    ends = (
-        moment((state(one, "terminated") or {}).get("finishedAt"))
-        for one in (*statuses(pod), *statuses(pod, init=True))
-    )
+    """When the last of its containers ended that have; None if nobody saw it."""
+    view = PodView(pod)
+    ended = (one.terminated for one in (*view.containers, *view.init_containers))
+    ends = (one.finished for one in ended if one is not None)
     return max((end for end in ends if end is not None), default=None)
+
+
+def with_ended(job: Object, ended: Sequence[Object], now: datetime) -> str:
+    """Return the annotation of a Job once more of its pods are ended.
+
+    Args:
+        job: the Job.
+        ended: its pods that are about to be deleted.
+        now: when: the pods hold their nodes until then.
+    """
+    known = kept_pods(job)
+    there, gone = {PodView(pod).uid for pod in known}, f"{now:%Y-%m-%dT%H:%M:%SZ}"
+    briefs = [_brief(pod, pod["metadata"]["deletionTimestamp"]) for pod in known]
+    briefs += [_brief(pod, gone) for pod in ended if PodView(pod).uid not in there]
+    texts = [json.dumps(brief, separators=(",", ":")) for brief in briefs[-_MOST_ENDED:]]
+    while len(texts) > 1 and sum(map(len, texts)) + len(texts) > _LONGEST_ANNOTATION:
+        del texts[0]
+    return f"[{','.join(texts)}]"
+
+
+def kept_pods(job: Object) -> list[Object]:
+    """Return the pods in a Job's annotation, as objects; none if the operator did not write it."""
+    text = JobView(job).annotations.get(ENDED_PODS)
+    if not text:
+        return []
+    try:
+        return [_pod(job, brief) for brief in json.loads(text)[-_MOST_ENDED:]]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []  # a process that may change Jobs may have changed it
+
+
+def _brief(pod: Object, gone: str) -> Object:
+    view = PodView(pod)
+    termination = view.container(CONTAINER).terminated
+    ended = {} if termination is None else termination.body
+    return {
+        "name": view.name,
+        "uid": view.uid,
+        "index": view.index,
+        "node": view.node,
+        "taken": view.status.get("startTime"),
+        "ended": {
+            "exitCode": ended.get("exitCode"),
+            "reason": ended.get("reason"),
+            "message": one_line(ended.get("message")),
+            "startedAt": ended.get("startedAt"),
+            "finishedAt": ended.get("finishedAt"),
+        },
+        "gone": gone,
+    }
+
+
+def _pod(job: Object, brief: Object) -> Object:
+    """A pod as the API server would have shown it in the end."""
+    gone, ended = brief["gone"], {**brief["ended"], "exitCode": int(brief["ended"]["exitCode"])}
+    for text in (gone, brief["taken"], ended["startedAt"], ended["finishedAt"]):
+        moment = parse_time(text)
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError("a time without a zone")  # so the operator did not write it
+    last = {"terminated": {"exitCode": 0, "finishedAt": gone}}
+    return {
+        "metadata": {
+            "name": str(brief["name"]),
+            "uid": str(brief["uid"]),
+            "annotations": {INDEX: str(int(brief["index"]))},
+            "creationTimestamp": brief["taken"] or gone,
+            "deletionTimestamp": gone,
+            "ownerReferences": [{"uid": JobView(job).uid}],
+        },
+        "spec": {"nodeName": str(brief["node"])},
+        "status": {
+            "phase": "Failed",
+            "startTime": brief["taken"],
+            "containerStatuses": [
+                {"name": CONTAINER, "state": {"terminated": ended}},
+                {"name": "others", "state": last},
+            ],
+        },
+    }

@@ -1,4 +1,4 @@
-"""Why a suspended Job does not start, in the words of Kueue's Workload for it.
+"""Why a suspended Job does not start, as Kueue's Workload for it reports.
 
 Kueue suspends Jobs of its own accord where it manages those without a queue, too: starting one by
 hand would take what others wait for.
@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from detnas.reasons import ReasonCode
-from detnas_operator.job.labels import QUEUE
-from detnas_operator.job_state.states import Waiting
-
-Object = dict[str, Any]
+from detnas_operator.cluster.objects import JobView, Object, ObjectView
+from detnas_operator.job.names import QUEUE
+from detnas_operator.job_state.state import Waiting
 
 LONGEST_MESSAGE = 1000
 """Characters of a condition's message: the reasons of every flavor may be in it."""
@@ -25,8 +24,8 @@ class Admission:
     """What was last read of Kueue's Workload for a Job.
 
     Attributes:
-        workload: what `slim_workload` keeps of it; None where there is none.
-        unread: why that could not be read; empty where it could.
+        workload: what `slim_workload` keeps of it; None if there is none.
+        unread: why that could not be read; empty if it could.
     """
 
     workload: Object | None = None
@@ -34,63 +33,61 @@ class Admission:
 
 
 def slim_workload(workload: Object) -> Object:
-    """What is read of a Workload: most of one is a copy of the pod's template."""
-    spec, metadata = workload.get("spec") or {}, workload["metadata"]
-    conditions = (workload.get("status") or {}).get("conditions") or ()
+    """Return what is read of a Workload: most of one is a copy of the pod's template."""
+    view = ObjectView(workload)
     return {
-        "name": metadata["name"],
-        "owners": [str(one.get("uid", "")) for one in metadata.get("ownerReferences") or ()],
-        "queue": str(spec.get("queueName") or ""),
-        "active": spec.get("active") is not False,
+        "name": view.name,
+        "owners": view.owner_uids,
+        "queue": str(view.spec.get("queueName") or ""),
+        "active": view.spec.get("active") is not False,
         "conditions": {
             str(one["type"]): {
                 "status": str(one.get("status", "")),
                 "reason": str(one.get("reason", "")),
                 "message": str(one.get("message", ""))[:LONGEST_MESSAGE],
             }
-            for one in conditions
+            for one in view.status.get("conditions") or ()
             if one.get("type") in _CONDITIONS
         },
     }
 
 
-def suspended(job: Object, admission: Admission | None) -> Waiting:
-    """Why a Job is suspended.
+def suspended(job: JobView, admission: Admission | None) -> Waiting:
+    """Return why a Job is suspended.
 
     Args:
-        job: as the API writes it.
-        admission: by Kueue; none where nobody has looked yet.
+        job: the Job.
+        admission: by Kueue; None before it was looked up.
     """
+    queue = job.labels.get(QUEUE) or ""
     if admission is not None and admission.workload is not None:
-        return _queued(job, admission.workload)
-    queue = _queue_label(job)
+        return _queued(job, queue, admission.workload)
     if queue:
         message = f"{_waits(job, queue)}{_without_workload(job, admission)}"
         return Waiting(ReasonCode.QUEUED, message)
     return Waiting(ReasonCode.SUSPENDED, _unqueued(job, admission))
 
 
-def _queued(job: Object, workload: Object) -> Waiting:
-    queue = _queue_label(job) or workload["queue"]
-    words = "; ".join(_words(workload)) or "Kueue has not decided on it yet"
-    return Waiting(ReasonCode.QUEUED, f"{_waits(job, queue)}: {words}")
+def _queued(job: JobView, queue: str, workload: Object) -> Waiting:
+    why = "; ".join(_reported(workload)) or "Kueue has not decided on it yet"
+    return Waiting(ReasonCode.QUEUED, f"{_waits(job, queue or workload['queue'])}: {why}")
 
 
-def _words(workload: Object) -> Iterator[str]:
+def _reported(workload: Object) -> Iterator[str]:
     if not workload["active"]:
         yield (
             f"Workload {workload['name']} is deactivated; set its spec.active to true to have it "
             "queued again"
         )
-    for name, condition in _telling(workload["conditions"]):
+    for name, condition in _blocking(workload["conditions"]):
         yield (
             f"{name} is {condition['status']} ({condition['reason']}): "
             f"{condition['message'].rstrip('. ')}"
         )
 
 
-def _telling(conditions: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Conditions that hold the Job back; those that do not are no news."""
+def _blocking(conditions: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield the conditions that hold the Job back."""
     for name in _CONDITIONS:
         condition = conditions.get(name)
         expected = "False" if name == "Evicted" else "True"
@@ -98,30 +95,26 @@ def _telling(conditions: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, 
             yield name, condition
 
 
-def _waits(job: Object, queue: str) -> str:
+def _waits(job: JobView, queue: str) -> str:
     to = f" to queue {queue}" if queue else ", though it names no queue (jobs.queueName)"
-    return f"Job {job['metadata']['name']} waits for Kueue to admit it{to}"
+    return f"Job {job.name} waits for Kueue to admit it{to}"
 
 
-def _without_workload(job: Object, admission: Admission | None) -> str:
+def _without_workload(job: JobView, admission: Admission | None) -> str:
     if admission is None:
         return ""
     if admission.unread:
         return f"; its Workload cannot be read: {admission.unread}"
     return (
         "; Kueue has made no Workload for it: is Kueue running, and does it manage Jobs in "
-        f"namespace {job['metadata']['namespace']}?"
+        f"namespace {job.namespace}?"
     )
 
 
-def _unqueued(job: Object, admission: Admission | None) -> str:
-    said = f"Job {job['metadata']['name']} was suspended, not by this operator"
+def _unqueued(job: JobView, admission: Admission | None) -> str:
+    suspended_by_others = f"Job {job.name} was suspended, not by this operator"
     if admission is None:
-        return said
+        return suspended_by_others
     if admission.unread:
-        return f"{said}; whether Kueue did it is unknown: {admission.unread}"
-    return f"{said}, and Kueue has no Workload for it; set its spec.suspend to false"
-
-
-def _queue_label(job: Object) -> str:
-    return str((job["metadata"].get("labels") or {}).get(QUEUE) or "")
+        return f"{suspended_by_others}; whether Kueue did it is unknown: {admission.unread}"
+    return f"{suspended_by_others}, and Kueue has no Workload for it; set its spec.suspend to false"

@@ -1,28 +1,109 @@
-"""What the API server's refusal of a Job, or of its pods, means for a search."""
+"""What the API server's refusal of a Job, or of its pods, means for a search.
+
+The quota admission plugin reports no structured field: its two sentences are read.
+"""
+
+import re
+from dataclasses import dataclass
 
 from detnas.reasons import ReasonCode
-from detnas_operator.job_state import pods
-from detnas_operator.job_state.quota import Exceeded, quota_advice, quota_refusal
-from detnas_operator.job_state.states import Waiting
+from detnas_operator.job_state.pods import one_line
+from detnas_operator.job_state.state import Waiting
+
+_EXCEEDED = re.compile(
+    r"exceeded quota: (?P<name>[a-z0-9.-]+), requested: (?P<requested>[^ ]+), "
+    r"used: (?P<used>[^ ]+), limited: (?P<limited>[^ ]+)"
+)
+_UNSPECIFIED = re.compile(r"failed quota: (?P<name>[a-z0-9.-]+): must specify (?P<what>.+)$")
+_CONTAINERS = re.compile(r" for: [^;]+")
+_COUNTS_JOBS = "count/jobs.batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """A quota that is used up.
+
+    Attributes:
+        name: of the ResourceQuota.
+        resources: that are used up, such as ``count/jobs.batch``.
+        limited: how much of them there may be, as the server writes it.
+    """
+
+    name: str
+    resources: tuple[str, ...]
+    limited: str
+
+    @property
+    def counts_jobs(self) -> bool:
+        """Whether it counts Job objects, those that have ended as well."""
+        return _COUNTS_JOBS in self.resources
+
+
+@dataclass(frozen=True, slots=True)
+class Unspecified:
+    """A quota that takes only pods which say how much they need.
+
+    Attributes:
+        name: of the ResourceQuota.
+        fields: that each container must have, such as ``limits.cpu``.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+
+
+def quota_refusal(words: str) -> Exceeded | Unspecified | None:
+    """Read a refusal; None if a quota is not its reason, or is worded otherwise.
+
+    Args:
+        words: of the API server, or of an event that cites it.
+    """
+    line = " ".join(words.split())
+    if found := _EXCEEDED.search(line):
+        resources = tuple(part.partition("=")[0] for part in found["requested"].split(","))
+        return Exceeded(found["name"], resources, found["limited"])
+    if found := _UNSPECIFIED.search(line):
+        named = _CONTAINERS.sub("", found["what"]).replace(";", ",").split(",")
+        return Unspecified(found["name"], tuple(dict.fromkeys(map(str.strip, named))))
+    return None
+
+
+def quota_advice(refused: Exceeded | Unspecified) -> str:
+    """Return what to do about it."""
+    if isinstance(refused, Unspecified):
+        return (
+            f"ResourceQuota {refused.name} takes only pods that set {', '.join(refused.fields)}: "
+            "set spec.jobs.resources (cpu, memory), or give the namespace a LimitRange with "
+            "defaults"
+        )
+    if refused.counts_jobs:
+        return (
+            f"ResourceQuota {refused.name} ({_COUNTS_JOBS}) counts Jobs that have ended, too: it "
+            "starts when some are deleted, or when the quota is raised"
+        )
+    return (
+        f"it starts when others that use {', '.join(refused.resources)} end, or when ResourceQuota "
+        f"{refused.name} is raised; or ask for less in spec.jobs.resources"
+    )
 
 
 def refusal(what: str, words: str) -> Waiting:
-    """Say why something could not be created.
+    """Return why something could not be created.
 
     Args:
         what: the object, such as ``Job r18-t0007``.
         words: the API server's, from its answer or from the Job's FailedCreate event.
     """
-    said = pods.one_line(words)
+    reported = one_line(words)
     quota = quota_refusal(words)
     if isinstance(quota, Exceeded):
-        message = f"{what} exceeds a quota: {said}; {quota_advice(quota)}"
+        message = f"{what} exceeds a quota: {reported}; {quota_advice(quota)}"
         return Waiting(ReasonCode.QUOTA_EXCEEDED, message)
     if quota is not None:
-        message = f"{what} is refused: {said}; {quota_advice(quota)}"
+        message = f"{what} is refused: {reported}; {quota_advice(quota)}"
         return Waiting(ReasonCode.PODS_REFUSED, message)
     if "serviceaccount" in words.lower() and "not found" in words:
         advice = "the chart's value `namespaces` makes it"
-        message = f"{what} lacks its service account: {said}; {advice}"
+        message = f"{what} lacks its service account: {reported}; {advice}"
         return Waiting(ReasonCode.CREDENTIALS_MISSING, message)
-    return Waiting(ReasonCode.PODS_REFUSED, f"{what} is refused: {said}")
+    return Waiting(ReasonCode.PODS_REFUSED, f"{what} is refused: {reported}")

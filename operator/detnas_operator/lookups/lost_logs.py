@@ -1,6 +1,6 @@
 """Logs of attempts that were killed: a process that ends by itself puts its own into the store.
 
-A killed one leaves it in its pod, and the pod goes with its Job, although a later attempt did well.
+A killed one leaves it in its pod, which is deleted with its Job although a later attempt succeeds.
 """
 
 import contextlib
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
 
 from detnas.lifecycle.attempts import attempt_numbers
 from detnas.records import keys
@@ -16,16 +15,16 @@ from detnas.records.results import Attempt
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
+from detnas_operator.cluster.objects import JobView, Object, PodView
 from detnas_operator.job.names import CONTAINER
-from detnas_operator.job_state import pods
-from detnas_operator.job_state.pod_failures import culprit
+from detnas_operator.job_state.failures import culprit
+from detnas_operator.job_state.pods import has_failed
 
-Object = dict[str, Any]
 MOST_ATTEMPTS = 100
-"""That are looked at: a job's folder is its own to fill."""
+"""Attempts that are read: a job may fill its folder at will."""
 
 LARGEST_LOG = 1 << 20
-"""Bytes that are read of what an attempt kept: a trainer cuts its log long before."""
+"""Bytes that are read of a stored log: a trainer cuts its own long before."""
 _LINES_IN_MESSAGE = 5
 
 LOG, BEGUN = "log.txt", "attempt.json"
@@ -33,16 +32,16 @@ LOG, BEGUN = "log.txt", "attempt.json"
 
 def has_failed_pods(job: Object) -> bool:
     """Whether a pod of the Job failed; those that were only disrupted are not counted."""
-    return bool(job.get("status", {}).get("failed"))
+    return JobView(job).failed_pods > 0
 
 
 @dataclass(frozen=True, slots=True)
 class LostLogs:
-    """Keeps what failed pods said, where their attempts could not.
+    """Stores the logs of failed pods whose attempts could not.
 
     Attributes:
-        store: where the search lies.
-        log_end: gives the end of the log of a pod's container; empty where there is none.
+        store: where the search is stored.
+        log_end: gives the end of the log of a pod's container; empty if there is none.
     """
 
     store: Store
@@ -68,8 +67,8 @@ class LostLogs:
     def keep_last(self, folder: str, job_pods: list[Object]) -> list[str]:
         """Copy the end of the log of the pod that was made last; return its last lines.
 
-        Where another container than the trainer failed, these are that one's, and not kept. Where
-        no pod is left, they are what the last attempt kept itself.
+        If another container than the trainer failed, these are that one's, and not stored. If no
+        pod is left, they are from the log that the last attempt stored itself.
 
         Args:
             folder: key of the job's folder.
@@ -79,7 +78,7 @@ class LostLogs:
         key = f"{keys.attempt_folder(folder, attempt)}/{LOG}"
         size = self.store.size(key)
         if job_pods:
-            last = max(job_pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+            last = max(job_pods, key=lambda pod: str(PodView(pod).created))
             container = culprit(last)
             text = self.log_end(last, container)
             if text.strip() and container == CONTAINER and size is None:
@@ -108,15 +107,14 @@ def _last_lines(text: str) -> list[str]:
 
 
 def _worked(pod: Object) -> bool:
-    """Whether it failed, and is one that takes numbers: of several workers, the first."""
-    return pods.has_failed(pod) and pods.index(pod) == 0
+    """Whether it failed, and is one that numbers attempts: of several workers, the first."""
+    return has_failed(pod) and PodView(pod).index == 0
 
 
 def _ran_at(pod: Object, moment: datetime) -> bool:
-    """Whether an attempt that began then was this pod's; its node tells whole seconds."""
-    ended = pods.container_state(pod, "terminated")
-    if not _worked(pod) or ended is None:
+    """Whether an attempt that began then was this pod's; its node reports full seconds."""
+    ended = PodView(pod).container(CONTAINER).terminated
+    if not _worked(pod) or ended is None or ended.started is None or ended.finished is None:
         return False
-    began, end = pods.moment(ended.get("startedAt")), pods.moment(ended.get("finishedAt"))
     known = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return began is not None and end is not None and began <= known < end + timedelta(seconds=1)
+    return ended.started <= known < ended.finished + timedelta(seconds=1)

@@ -3,27 +3,26 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from detnas.lifecycle.status import search_status
 from detnas.plan.stages import DueJob, Plan
 from detnas.plan.unused_gpus import unused_gpus
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.results import Outcome
+from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.observed_pods import ObservedPods
 from detnas_operator.job_state.queueing import Admission
-from detnas_operator.job_state.state import JobState, Running, Waiting, job_state
+from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
 from detnas_operator.lookups.stalled_jobs import silence
 from detnas_operator.lookups.workload_lookup import WorkloadLookup
 from detnas_operator.reconcile.block import Block
-from detnas_operator.reconcile.memory import SearchMemory, parse_time, seconds_since
+from detnas_operator.reconcile.memory import SearchMemory, seconds_since
 from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import SearchJobs, has_ended, is_suspended, purpose
 from detnas_operator.status.pass_result import ActiveJob, PassResult
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +209,8 @@ def _has_begun(state: JobState) -> bool:
 
 
 def _active_job(name: str, job: Object, state: JobState) -> ActiveJob:
-    started = parse_time(job.get("status", {}).get("startTime"))
-    waiting_since = started or parse_time(job["metadata"].get("creationTimestamp"))
+    started = JobView(job).started
+    waiting_since = started or JobView(job).created
     return ActiveJob(
         name=name,
         state=state,

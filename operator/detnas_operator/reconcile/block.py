@@ -8,8 +8,9 @@ from decimal import Decimal
 from detnas.ledger.summary import Summary
 from detnas.reasons import Reason, ReasonCode
 from detnas.spec.manifest import SearchSpec
-from detnas_operator.job_state.ended_pods import own_pods
-from detnas_operator.job_state.state import Failed, job_state
+from detnas_operator.job_state.derive import job_state
+from detnas_operator.job_state.pods import own_pods
+from detnas_operator.job_state.state import Failed
 from detnas_operator.reconcile.observed_jobs import ObservedJob
 from detnas_operator.reconcile.search_jobs import SearchJobs
 

@@ -3,7 +3,6 @@
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from detnas.reasons import Reason
 from detnas.spec.manifest import SearchSpec
@@ -11,8 +10,8 @@ from detnas_operator.admission.admission import admit
 from detnas_operator.admission.adoption import is_anothers
 from detnas_operator.admission.placement import own_folder
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
+from detnas_operator.cluster.objects import Object, PodView
 from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.job_state import pods
 from detnas_operator.reconcile.search_jobs import SearchJobs
 from detnas_operator.reconcile.stopping import deleted_but_running
 from detnas_operator.tenant_store.confined_store import ConfinedStore
@@ -20,7 +19,6 @@ from detnas_operator.tenant_store.stores import Stores
 from detnas_operator.tenant_store.time_limit import LONGEST_PASS, seconds_left
 
 log = logging.getLogger(__name__)
-Object = dict[str, Any]
 
 _SLICE_SECONDS = 20.0
 FINALIZER = "detnas.dev/delete-data"
@@ -92,7 +90,7 @@ class Finalizing:
         """Delete all Jobs, also those the watch missed; return the pods that have not ended."""
         self.jobs.list_again()
         self.stop_jobs()
-        return [pod for pod in self.jobs.live_pods() if pods.phase(pod) not in pods.ENDED]
+        return [pod for pod in self.jobs.live_pods() if not PodView(pod).has_ended]
 
     def delete_data(self, resource: Object, store: ConfinedStore, folder: str) -> bool:
         """Continue deleting; return whether all is deleted and the resource may go.

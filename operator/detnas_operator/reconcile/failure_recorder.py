@@ -5,20 +5,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import DueJob
 from detnas.records.results import Result
+from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import Tenant
-from detnas_operator.job_state.ended_pods import has_done_its_work, own_pods
-from detnas_operator.job_state.pod_failures import LAST_LINE
-from detnas_operator.job_state.state import Failed, Succeeded, job_state
+from detnas_operator.job_state.derive import job_state
+from detnas_operator.job_state.failures import LAST_LINE
+from detnas_operator.job_state.pods import has_done_its_work, own_pods
+from detnas_operator.job_state.state import Failed, Succeeded
 from detnas_operator.lookups.lost_logs import LostLogs
 from detnas_operator.reconcile.gpu_hours import pod_seconds
 from detnas_operator.reconcile.search_jobs import SearchJobs, has_ended
-
-Object = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

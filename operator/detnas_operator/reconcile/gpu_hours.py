@@ -8,7 +8,6 @@ stopped at the end of its budget would seem to have used less, and would start a
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from pydantic import Field
 
@@ -21,13 +20,10 @@ from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import AlreadyExists
+from detnas_operator.cluster.objects import JobView, Object, PodView
 from detnas_operator.job.order import gpus
-from detnas_operator.job_state import pods
-from detnas_operator.job_state.ended_pods import own_pods
-from detnas_operator.job_state.pod_failures import is_ignored
+from detnas_operator.job_state.pods import is_ignored, last_end, own_pods
 from detnas_operator.reconcile.search_jobs import is_finished, purpose, result_of
-
-Object = dict[str, Any]
 
 
 class StoppedJob(Schema):
@@ -84,7 +80,7 @@ class GpuHours:
         known = self._running.get(_uid(job))
         if known is None or self.listed is None:
             return 0.0
-        ready = job.get("status", {}).get("ready") or 0  # these have run since they were listed
+        ready = JobView(job).ready_pods  # these have run since they were listed
         return known[0] + ready * (now - self.listed).total_seconds()
 
     def resumptions(self, job: Object) -> int:
@@ -194,8 +190,8 @@ def resumptions(job_pods: Sequence[Object]) -> int:
 
     Pods of a lost node are deleted after a while; the attempts in the store are complete.
     """
-    ignored = (pod for pod in job_pods if pods.phase(pod) == "Failed" and is_ignored(pod))
-    return max(Counter(pods.index(pod) for pod in ignored).values(), default=0)
+    ignored = (pod for pod in job_pods if PodView(pod).phase == "Failed" and is_ignored(pod))
+    return max(Counter(PodView(pod).index for pod in ignored).values(), default=0)
 
 
 def pod_seconds(job_pods: Sequence[Object], now: datetime) -> float:
@@ -207,14 +203,13 @@ def pod_seconds(job_pods: Sequence[Object], now: datetime) -> float:
 
 
 def _held(pod: Object, now: datetime) -> float:
-    admitted = pods.moment(pod.get("status", {}).get("startTime"))
-    if admitted is None:
+    view = PodView(pod)
+    if view.started is None:
         return 0.0
     ended = now  # also if the trainer has ended, and another container has not
-    if pods.phase(pod) in pods.ENDED:
-        deleted = pods.moment(pod["metadata"].get("deletionTimestamp"))
-        ended = pods.last_end(pod) or deleted or admitted
-    return max(0.0, (ended - admitted).total_seconds())
+    if view.has_ended:
+        ended = last_end(pod) or view.deleted or view.started
+    return max(0.0, (ended - view.started).total_seconds())
 
 
 def _workers(spec: SearchSpec, verb: Verb) -> int:

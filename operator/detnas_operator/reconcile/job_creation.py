@@ -7,17 +7,14 @@ these labels.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster import AlreadyExists, NotFound, Refused
-from detnas_operator.cluster.cache import owner_uid
-from detnas_operator.job.labels import SEARCH, own_labels
-from detnas_operator.job_state.quota import Exceeded, quota_advice, quota_refusal
+from detnas_operator.cluster.objects import Object, ObjectView
+from detnas_operator.job.names import SEARCH, own_labels
+from detnas_operator.job_state.refusals import Exceeded, quota_advice, quota_refusal
 from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import SearchJobs, expires, purpose, waits_for
-
-Object = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +50,7 @@ def _existing(jobs: SearchJobs, kind: str, name: str) -> Reason | None:
         return Reason(ReasonCode.NAME_TAKEN, f"{kind} {name} is being replaced; trying again")
     if "deletionTimestamp" in found["metadata"]:
         return Reason(ReasonCode.NAME_TAKEN, f"{kind} {name} is being deleted; {waits_for(found)}")
-    owner = owner_uid(found)
+    owner = ObjectView(found).controller_uid
     if not owner:
         return _orphaned(jobs, kind, name)
     if owner != jobs.uid:
@@ -72,7 +69,7 @@ def _orphaned(jobs: SearchJobs, kind: str, name: str) -> Reason:
     names = {name}
     if kind == "jobs":
         labelled = jobs.client.list(kind, jobs.key.namespace, f"{SEARCH}={jobs.key.name}")
-        names |= {str(one["metadata"]["name"]) for one in labelled if not owner_uid(one)}
+        names |= {one.name for one in map(ObjectView, labelled) if not one.controller_uid}
     shown, more = sorted(names)[:_NAMED], max(0, len(names) - _NAMED)
     listed = ", ".join(shown) + (f" and {more} more" if more else "")
     command = f"kubectl delete {kind} --namespace {jobs.key.namespace} {' '.join(shown)}"

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
-from typing import Any
 
 from detnas.lifecycle.pools.lease import PoolLease
 from detnas.lifecycle.reading.state import SearchState
@@ -30,6 +28,7 @@ from detnas_operator.admission.admission import (
 from detnas_operator.admission.adoption import choose_folder
 from detnas_operator.admission.placement import own_folder
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
+from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.names import job_name
@@ -39,7 +38,6 @@ from detnas_operator.reconcile.gpu_hours import GpuHours
 from detnas_operator.reconcile.job_creation import OwnLabels
 from detnas_operator.tenant_store.stores import Stores
 
-Object = dict[str, Any]
 MakeSession = Callable[[StoredSearch], SearchSession]
 
 
@@ -270,8 +268,3 @@ def _pinned_image(resource: Object) -> str:
 def seconds_since(moment: float | None, now: float) -> float:
     """Return the seconds since a moment on the monotonic clock; infinite if there was none."""
     return float("inf") if moment is None else now - moment
-
-
-def parse_time(text: str | None) -> datetime | None:
-    """Read a Kubernetes timestamp, as the API writes it."""
-    return datetime.fromisoformat(text) if text else None

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from detnas.plan.deadlines import default_deadline, overrun
 from detnas.plan.stages import DueJob, Verb
-from detnas_operator.job.labels import TTL
-from detnas_operator.job_state.ended_pods import has_done_its_work, pods_to_end
-from detnas_operator.job_state.state import Failed, FailureKind, job_state
+from detnas_operator.cluster.objects import Object
+from detnas_operator.job.names import TTL
+from detnas_operator.job_state.derive import job_state
+from detnas_operator.job_state.pods import has_done_its_work, pods_to_end
+from detnas_operator.job_state.state import Failed, FailureKind
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.reconcile.search_jobs import has_ended, is_finished, purpose
 
-Object = dict[str, Any]
 LINGER_SECONDS = 120.0
 """A Job may run after its result was written."""
 

@@ -19,6 +19,7 @@ from detnas_operator.cluster import (
     Refused,
 )
 from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import Object
 from detnas_operator.job.names import job_name
 from detnas_operator.status.events import Event, event_body, events
 from detnas_operator.status.pass_result import PassResult
@@ -40,7 +41,6 @@ _MOST_REFUSED_VALUES = 100
 """Values that are left out at once; one that was forgotten is refused, and met, once more."""
 _OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
 _UPDATE = "the installed definition is older than the operator; apply the chart's, and restart it"
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

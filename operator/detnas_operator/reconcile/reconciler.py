@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.pools.lease import PoolLease
@@ -15,6 +14,7 @@ from detnas_operator.admission.admission import Admitted, admit
 from detnas_operator.admission.search_limit import SearchCap
 from detnas_operator.cluster import ClusterError, KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
+from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
@@ -38,7 +38,6 @@ from detnas_operator.tenant_store.stores import Stores
 from detnas_operator.tenant_store.time_limit import LONGEST_PASS, at_most
 
 log = logging.getLogger(__name__)
-Object = dict[str, Any]
 
 DELETING_SECONDS = 2.0
 

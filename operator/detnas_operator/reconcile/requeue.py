@@ -1,18 +1,16 @@
 """When a search is reconciled again, although nothing happened to it or to its Jobs."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from detnas.reasons import ReasonCode
 from detnas_operator.cluster.cache import SearchKey
+from detnas_operator.cluster.objects import Object
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
 from detnas_operator.reconcile.search_jobs import SearchJobs, expires
 from detnas_operator.reconcile.steps import OVER
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 from detnas_operator.status.waiting import PATIENCE_SECONDS
-
-Object = dict[str, Any]
 
 POOL_POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10.0

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
 
 from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.stages import DueJob, Verb
@@ -22,19 +21,15 @@ from detnas_operator.cluster.cache import (
     SETTLED,
     ClusterCache,
     SearchKey,
-    owner_uid,
     slim_own_job,
 )
-from detnas_operator.job.labels import ENDED_PODS, TTL
-from detnas_operator.job.names import CONTAINER, purpose_of
-from detnas_operator.job_state.ended_pods import with_ended
+from detnas_operator.cluster.objects import JobView, Object, PodView
+from detnas_operator.job.names import CONTAINER, ENDED_PODS, TTL, purpose_of
 from detnas_operator.job_state.observed_pods import slim_pod
-from detnas_operator.job_state.pods import name as name_of
-from detnas_operator.job_state.pods import uid
+from detnas_operator.job_state.pods import with_ended
 from detnas_operator.lookups.pod_lookup import JOBS_A_LIST, MOST_BYTES, MOST_PODS
 from detnas_operator.telemetry.logs import about
 
-Object = dict[str, Any]
 LOG_LINES = 400
 LOG_BYTES = 256 * 1024
 STOP_SECONDS = 10
@@ -163,12 +158,9 @@ class SearchJobs:
         if job["metadata"].get("annotations", {}).get(ENDED_PODS) != annotation:
             self._patch(name, {ENDED_PODS: annotation})
         for pod in ended:
-            log.info(
-                "deleting pod %s: its trainer has failed, other containers still run", name_of(pod)
-            )
-            self.client.delete(
-                "pods", self.key.namespace, name_of(pod), uid=uid(pod), grace=STOP_SECONDS
-            )
+            name, uid = PodView(pod).name, PodView(pod).uid
+            log.info("deleting pod %s: its trainer has failed, other containers still run", name)
+            self.client.delete("pods", self.key.namespace, name, uid=uid, grace=STOP_SECONDS)
 
     def _patch(self, name: str, annotations: Object, spec: Object | None = None) -> None:
         body: Object = {"metadata": {"annotations": annotations}}
@@ -181,7 +173,7 @@ class SearchJobs:
 
         Its node may be gone: then the API server answers that it cannot read it.
         """
-        name = name_of(pod)
+        name = PodView(pod).name
         try:
             return self.client.pod_log(self.key.namespace, name, container, LOG_LINES, LOG_BYTES)
         except (NotFound, Refused):
@@ -259,7 +251,7 @@ def trial_of(due: DueJob) -> int | None:
 
 def about_job(job: Object) -> AbstractContextManager[None]:
     """Let log lines in a block name the Job, and the trial, that they are about."""
-    name, has_owner = job["metadata"]["name"], bool(owner_uid(job))
+    name, has_owner = job["metadata"]["name"], bool(JobView(job).controller_uid)
     return about(job=name, trial=trial_of(purpose(job)) if has_owner else None)
 
 

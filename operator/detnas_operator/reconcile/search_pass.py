@@ -10,7 +10,7 @@ from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import DueJob, Plan, Verb
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.job.job import job_manifest, service_manifest
+from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.reconcile.active_jobs import ActiveJobs, Lookups, pass_result
 from detnas_operator.reconcile.block import Block, changed_data, find_block

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.cache import SearchKey
-from detnas_operator.job_state import pods
-from detnas_operator.job_state.ended_pods import own_pods, pods_to_end
+from detnas_operator.cluster.objects import Object, PodView
+from detnas_operator.job_state.pods import own_pods, pods_to_end
 from detnas_operator.lookups.lost_logs import LostLogs, has_failed_pods
 from detnas_operator.reconcile.gpu_hours import GpuHours, pod_seconds
 from detnas_operator.reconcile.memory import SearchMemory
@@ -22,8 +21,6 @@ from detnas_operator.reconcile.search_jobs import (
     purpose,
     waits_for,
 )
-
-Object = dict[str, Any]
 
 SUSPENSION_PATIENCE = timedelta(seconds=60)
 """For a suspended search's pods to be told to stop; then they have their grace as well."""
@@ -161,11 +158,11 @@ def suspended_but_running(
     late = alive if held else _late(alive, since + SUSPENSION_PATIENCE, now)
     if not late:
         return None
-    pod = min(late, key=pods.name)
+    pod = min(late, key=lambda one: PodView(one).name)
     if held:
         why = f"job {held[0]} is deleted, but {waits_for(left[held[0]])}"
     elif foreign_finalizers(pod):
-        why = f"pod {pods.name(pod)}: {waits_for(pod)}"
+        why = f"pod {PodView(pod).name}: {waits_for(pod)}"
     else:
         why = _force(pod)
     named = _named(pod, len(late))
@@ -182,7 +179,7 @@ def deleted_but_running(alive: Sequence[Object], deleted: datetime, now: datetim
         deleted: when the search was deleted.
         now: the time; a pod whose grace period is not over is not late.
     """
-    late = sorted(_late(alive, deleted, now), key=pods.name)
+    late = sorted(_late(alive, deleted, now), key=lambda one: PodView(one).name)
     if not late or now < deleted + DELETION_PATIENCE:
         return None
     pod = late[0]
@@ -200,14 +197,14 @@ def _late(alive: Sequence[Object], told: datetime, now: datetime) -> list[Object
 
 def _due(pod: Object, told: datetime) -> datetime:
     """When a pod should have stopped, including its grace period once it is being deleted."""
-    return max(told, pods.moment(pod["metadata"].get("deletionTimestamp")) or told)
+    return max(told, PodView(pod).deleted or told)
 
 
 def _named(pod: Object, count: int) -> str:
     others = f", like {count - 1} more," if count > 1 else ""
-    return f"pod {pods.name(pod)} on node {pods.node(pod) or '(none)'}{others}"
+    return f"pod {PodView(pod).name} on node {PodView(pod).node or '(none)'}{others}"
 
 
 def _force(pod: Object) -> str:
-    name = pods.name(pod)
+    name = PodView(pod).name
     return f"if the node is truly gone, delete it, or `kubectl delete pod {name} --force`"

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Category, Reason, ReasonCode
-from detnas_operator.job_state.states import Running, Waiting
+from detnas_operator.job_state.state import Running, Waiting
 from detnas_operator.status.blocked import RETRY, SUSPENDED, blocked_by, shortened
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import detnas_operator
 from detnas_operator.cluster import Snapshot
 from detnas_operator.cluster.cache import SETTLED, ClusterCache, SearchKey, job_key
-from detnas_operator.job.labels import FOLDER
+from detnas_operator.job.names import FOLDER
 from detnas_operator.reconcile.deletion import FINALIZER
 
 KEY = SearchKey("team", "r18")

@@ -4,7 +4,7 @@ from typing import Any
 
 from detnas.plan.stages import Verb
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
-from detnas_operator.job.job import job_manifest
+from detnas_operator.job.manifest import job_manifest
 from tests.operator.job.orders import SETTINGS, TENANT, order
 
 

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from detnas.plan.stages import Verb
-from detnas_operator.job.job import job_manifest
+from detnas_operator.job.manifest import job_manifest
 from detnas_operator.job.order import JobOrder, Owner
-from detnas_operator.job_state.state import JobState, job_state
+from detnas_operator.job_state.derive import job_state
+from detnas_operator.job_state.state import JobState
 from tests.cluster.admission import restrict
 from tests.cluster.api import JOBS, PODS, Api, Document
 from tests.cluster.searches import manifest

@@ -7,17 +7,17 @@ import pytest
 
 from detnas.reasons import ReasonCode
 from detnas_operator.cluster.cache import slim_job
-from detnas_operator.job.labels import ENDED_PODS
-from detnas_operator.job_state.ended_pods import (
+from detnas_operator.job.names import ENDED_PODS
+from detnas_operator.job_state.derive import job_state
+from detnas_operator.job_state.failures import culprit, latest_failure
+from detnas_operator.job_state.pods import (
     has_done_its_work,
     kept_pods,
     own_pods,
     pods_to_end,
     with_ended,
 )
-from detnas_operator.job_state.job_failures import latest_failure
-from detnas_operator.job_state.pod_failures import culprit
-from detnas_operator.job_state.state import Failed, FailureKind, Running, Waiting, job_state
+from detnas_operator.job_state.state import Failed, FailureKind, Running, Waiting
 from detnas_operator.reconcile.gpu_hours import pod_seconds, resumptions
 from tests.operator.job.objects import BACK_OFF, NOW, WORKERS, a_job, at, ended, running, waiting
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from detnas.plan.stages import Verb
 from detnas_operator.configuration.settings import DataCache, JobSettings, Tenant
-from detnas_operator.job.data_cache import add_data_cache
+from detnas_operator.job.pod import add_data_cache
 from tests.operator.job.orders import SETTINGS, TENANT, order
 
 S3 = {"dataset": {"source": {"s3": "s3://data/coco"}, "train": "t.json", "val": "v.json"}}

@@ -4,11 +4,8 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.job_state.state import (
-    Failed,
-    FailureKind,
-    job_state,
-)
+from detnas_operator.job_state.derive import job_state
+from detnas_operator.job_state.state import Failed, FailureKind
 from tests.operator.job.objects import (
     BACK_OFF,
     NOW,

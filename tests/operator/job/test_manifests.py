@@ -6,7 +6,7 @@ import pytest
 
 from detnas.plan.stages import DueJob, Verb
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
-from detnas_operator.job.job import job_manifest, service_manifest
+from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.names import job_name, service_name
 from tests.cluster.searches import PHASES
 from tests.operator.job.manifests import container, env, made, pod

@@ -7,7 +7,7 @@ import pytest
 
 from detnas.plan.stages import Verb
 from detnas.reasons import ReasonCode
-from detnas_operator.job.job import job_manifest, service_manifest
+from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job_state.state import (
     Failed,
     FailureKind,

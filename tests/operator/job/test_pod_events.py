@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from detnas.reasons import ReasonCode
-from detnas_operator.job_state.state import JobState, Waiting, job_state
+from detnas_operator.job_state.derive import job_state
+from detnas_operator.job_state.state import JobState, Waiting
 from tests.operator.job.objects import NOW, a_job, at, running, waiting
 
 ATTACH = 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) other-0'

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from detnas.reasons import ReasonCode
+from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.queueing import LONGEST_MESSAGE, Admission, slim_workload, suspended
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "gold"}
@@ -72,7 +73,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_why_it_is_suspended(case: str) -> None:
     labels, admission, reason, words = CASES[case]
-    found = suspended(a_job(labels), admission)
+    found = suspended(JobView(a_job(labels)), admission)
     assert found.reason is reason
     assert words in found.message
 
@@ -80,7 +81,7 @@ def test_why_it_is_suspended(case: str) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case != "by somebody"])
 def test_none_is_started_by_hand_unless_kueue_is_known_to_have_none(case: str) -> None:
     labels, admission, *_ = CASES[case]
-    assert "spec.suspend" not in suspended(a_job(labels), admission).message
+    assert "spec.suspend" not in suspended(JobView(a_job(labels)), admission).message
 
 
 def test_what_is_kept_of_a_workload_is_bounded() -> None:

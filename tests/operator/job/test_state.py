@@ -6,14 +6,8 @@ from typing import Any
 import pytest
 
 from detnas.reasons import ReasonCode
-from detnas_operator.job_state.state import (
-    Failed,
-    Running,
-    Succeeded,
-    Terminating,
-    Waiting,
-    job_state,
-)
+from detnas_operator.job_state.derive import job_state
+from detnas_operator.job_state.state import Failed, Running, Succeeded, Terminating, Waiting
 from tests.operator.job.objects import (
     BACK_OFF,
     NOW,

@@ -1,7 +1,7 @@
 """What the Job of several workers asks of the cluster besides."""
 
 from detnas.plan.stages import Verb
-from detnas_operator.job.job import job_manifest, service_manifest
+from detnas_operator.job.manifest import job_manifest, service_manifest
 from tests.operator.job.manifests import container, env, made, pod
 from tests.operator.job.orders import FOLDERS, SETTINGS, TENANT, order
 

@@ -52,7 +52,9 @@ def test_without_a_status_it_asks_and_goes_on_with_what_a_person_names(
         said = eventually(lambda: str(scene.condition("Degraded").get("message", "")))
         assert scene.condition("Degraded")["reason"] == "EarlierData"
         assert f"{folder} (2 finished trials)" in said
-        assert f"{ADOPT}={folder} to go on with it, or {ADOPT}=none to begin anew" in said
+        assert (
+            f"{ADOPT}={folder} to continue with it, or {ADOPT}=none to begin from scratch" in said
+        )
         scene.change({"metadata": {"annotations": {ADOPT: "another-01234567"}}})
         eventually(lambda: "which is no folder" in scene.condition("Degraded")["message"])
         scene.change({"metadata": {"annotations": {ADOPT: folder}}})

@@ -9,7 +9,7 @@ from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
 from detnas.records.settings import Resolution
-from detnas_operator.job_state.states import JobState, Running, Waiting
+from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)

@@ -12,7 +12,7 @@ from detnas.reasons import Category, Reason, ReasonCode
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
 from detnas.resource.status import LARGEST_STATUS, ResourceStatus
-from detnas_operator.job_state.states import (
+from detnas_operator.job_state.state import (
     Failed,
     FailureKind,
     Running,

@@ -6,7 +6,7 @@ import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.job_state.states import Waiting
+from detnas_operator.job_state.state import Waiting
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.pass_result import PassResult
 from tests.operator.status.pass_results import (

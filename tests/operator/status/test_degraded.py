@@ -7,7 +7,7 @@ import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.job_state.states import JobState, Waiting
+from detnas_operator.job_state.state import JobState, Waiting
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.waiting import PATIENCE_SECONDS
 from tests.operator.status.pass_results import (

@@ -7,7 +7,7 @@ import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.job_state.states import Waiting
+from detnas_operator.job_state.state import Waiting
 from detnas_operator.status.events import Event, event_body, event_name, events
 from detnas_operator.status.pass_result import PassResult
 from detnas_operator.status.resource_status import resource_status

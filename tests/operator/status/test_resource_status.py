@@ -7,7 +7,7 @@ import pytest
 
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import ReasonCode
-from detnas_operator.job_state.states import (
+from detnas_operator.job_state.state import (
     Failed,
     FailureKind,
     JobState,

@@ -4,7 +4,7 @@ from typing import Any
 
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.job_state.states import Waiting
+from detnas_operator.job_state.state import Waiting
 from detnas_operator.status.events import events
 from detnas_operator.status.pass_result import PassResult
 from detnas_operator.status.patch import is_worth_a_patch

@@ -9,7 +9,7 @@ from detnas.plan.stages import DueJob, Verb
 from detnas.reasons import Reason
 from detnas_operator.admission.admission import Admitted, admit, parse, with_current_settings
 from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.job.job import job_manifest
+from detnas_operator.job.manifest import job_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from tests.cluster.api import JOBS, ApiError
 from tests.cluster.control_plane import ControlPlane

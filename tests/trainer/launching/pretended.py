@@ -13,10 +13,10 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from detnas.exit_codes import ExitCode
 from detnas.records.keys import attempt_folder
 from detnas_trainer import cli
 from detnas_trainer.jobs.folder import JobFolder, open_folder
-from detnas_trainer.jobs.outcomes import ExitCode
 from detnas_trainer.launching import agent, worker
 
 _STEP_SECONDS = 0.05

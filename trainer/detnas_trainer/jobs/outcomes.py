@@ -1,36 +1,15 @@
 """From how a job's work ended to its result's outcome and the process's exit code."""
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 from detnas.data_identity import DataChangedError
 from detnas.errors import UserError
+from detnas.exit_codes import ExitCode
 from detnas.records.results import Outcome
 from detnas.store.errors import StoreError
 from detnas_trainer.data.annotations import DataError
-from detnas_trainer.training.interruption import STOPPED, Interrupted
+from detnas_trainer.training.interruption import Interrupted
 from detnas_trainer.training.loop import DivergedError
-
-
-class ExitCode(IntEnum):
-    """How a process ended: `detnas-trainer --help` says what each asks for.
-
-    A stored result is a good end whatever its outcome, so that nobody is alarmed by a candidate
-    that is invalid, diverges or needs too much memory. Trainers up to 0.1 ended with 42 and 43
-    after such results; these codes stay free.
-    """
-
-    DONE = 0
-    FAILED = 1
-    USAGE = 2
-    DATA_CHANGED = 44
-    INTERRUPTED = STOPPED
-
-    @property
-    def words(self) -> str:
-        """For people: ``Out of memory``."""
-        return self.name.replace("_", " ").capitalize()
-
 
 _SHARED_MEMORY = (
     "shared memory (/dev/shm) is full: processes that load images pass them on through it; "

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from detnas.errors import UserError
+from detnas.exit_codes import ExitCode
 from detnas.records.keys import result_key
 from detnas.records.results import (
     DetectorResult,
@@ -20,7 +21,7 @@ from detnas.store.errors import AlreadyExists, StoreError
 from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import Job, opened_job
 from detnas_trainer.jobs.logs import kept_log, write_termination_message
-from detnas_trainer.jobs.outcomes import ExitCode, Failure, classify
+from detnas_trainer.jobs.outcomes import Failure, classify
 from detnas_trainer.training.interruption import Interrupted
 
 log = logging.getLogger("detnas_trainer")

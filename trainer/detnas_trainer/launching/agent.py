@@ -8,7 +8,7 @@ import threading
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from detnas_trainer.jobs.outcomes import ExitCode
+from detnas.exit_codes import ExitCode
 from detnas_trainer.launching.nodes import Nodes
 
 _WORKER = "detnas_trainer.launching.worker"

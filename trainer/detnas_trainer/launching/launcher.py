@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detnas.errors import UserError
+from detnas.exit_codes import ExitCode
 from detnas.store.errors import StoreError
 from detnas_trainer.jobs.folder import JobFolder, open_folder
 from detnas_trainer.jobs.logs import set_up_logging, write_termination_message
@@ -24,7 +25,6 @@ from detnas_trainer.launching.peers import (
     meet,
 )
 from detnas_trainer.training.interruption import (
-    STOPPED,
     leaving_at_once,
     patience_from_environment,
 )
@@ -61,7 +61,7 @@ def launch(verb: str, uri: str) -> int:
         except UserError as error:
             return _say(f"error: {error}", _USAGE)
         except RendezvousError as error:
-            return _say(f"rendezvous: {error}", STOPPED)
+            return _say(f"rendezvous: {error}", ExitCode.INTERRUPTED)
         if peers is None:
             return _say("the result has come meanwhile", 0)
         return Launcher(nodes, Pulse(peers, nodes), Agent(nodes, verb, uri)).run()
@@ -154,7 +154,7 @@ class Launcher:
             self._look()
         self._part(self._code())
         code = self._code()  # what another node said last may have come only now
-        if code == STOPPED:
+        if code == ExitCode.INTERRUPTED:
             write_termination_message(f"Interrupted: {self._reason or 'rank 0 wants to resume'}")
         return code
 
@@ -197,7 +197,7 @@ class Launcher:
         """Tell the others, and let node 0 hold the keys until they have heard it."""
         if code in FINAL:
             self.pulse.say(ENDED, str(code))
-        elif code not in (0, STOPPED):
+        elif code not in (0, ExitCode.INTERRUPTED):
             self.pulse.say(STOP, f"node {self.nodes.index} failed")
         self.pulse.leave()
         until = time.monotonic() + _GOODBYE

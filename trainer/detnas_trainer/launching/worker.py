@@ -16,12 +16,13 @@ from typing import NoReturn
 import torch.distributed
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
+from detnas.exit_codes import ExitCode
 from detnas_trainer.jobs import run
 from detnas_trainer.jobs.logs import set_up_logging
 from detnas_trainer.launching.nodes import Nodes, nodes_from_environment
 from detnas_trainer.launching.peers import ENDED, LOST_KEYS, STOP, connect
 from detnas_trainer.process_setup import die_with
-from detnas_trainer.training.interruption import STOPPED, leaving_at_once
+from detnas_trainer.training.interruption import leaving_at_once
 
 _POLL = 0.5
 
@@ -46,7 +47,7 @@ def _as_rank(rank: int, verb: str, uri: str) -> int:
         threading.Thread(target=_heed_stop, args=(keys,), daemon=True).start()
     except LOST_KEYS as error:
         log.warning("rank %d lost the others: %s", rank, error)
-        return STOPPED
+        return ExitCode.INTERRUPTED
     log.info("all %d ranks are there; rank 0 does the entire job", nodes.count * nodes.processes)
     code = run(verb, uri)
     _tell(nodes, code)

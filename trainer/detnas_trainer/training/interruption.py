@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOPPED = 75
-"""Exit code of a job that was asked to stop and wants to resume."""
+from detnas.exit_codes import ExitCode
 
 _PATIENCE = 90.0
 """Seconds to reach a safe place in: less than a pod's usual grace period of 120."""
@@ -89,4 +88,4 @@ def leaving_at_once() -> Iterator[None]:
 def leave(reason: str) -> None:
     """End the process now with exit code 75, and say why."""
     os.write(2, f"{reason}; leaving\n".encode())
-    os._exit(STOPPED)
+    os._exit(ExitCode.INTERRUPTED)

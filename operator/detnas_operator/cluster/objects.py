@@ -1,0 +1,430 @@
+"""Kubernetes objects: plain dictionaries, and typed read-only views of those that are read."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Object = dict[str, Any]
+"""An object as the API writes it; client, cache and lookups deal in these."""
+
+INDEX = "batch.kubernetes.io/job-completion-index"
+"""Annotation of a pod of an Indexed Job."""
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Read a Kubernetes timestamp; None if there is none."""
+    return datetime.fromisoformat(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionView:
+    """One condition of an object's status (metav1.Condition)."""
+
+    body: Object
+
+    @property
+    def status(self) -> str:
+        """True, False or Unknown."""
+        return str(self.body["status"])
+
+    @property
+    def is_true(self) -> bool:
+        """Whether its status is True."""
+        return self.status == "True"
+
+    @property
+    def reason(self) -> str:
+        """In CamelCase, for programs; may be empty."""
+        return str(self.body.get("reason") or "")
+
+    @property
+    def message(self) -> str:
+        """For people; may be empty."""
+        return str(self.body.get("message") or "")
+
+    @property
+    def changed(self) -> datetime | None:
+        """When its status last changed."""
+        return parse_time(self.body.get("lastTransitionTime"))
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectView:
+    """What objects of every kind have in common."""
+
+    body: Object
+
+    @property
+    def metadata(self) -> Object:
+        """All of its metadata."""
+        return dict(self.body["metadata"])
+
+    @property
+    def spec(self) -> Object:
+        """Its spec; empty if it has none."""
+        return self.body.get("spec") or {}
+
+    @property
+    def status(self) -> Object:
+        """Its status; empty if it has none."""
+        return self.body.get("status") or {}
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.body["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return str(self.body["metadata"]["namespace"])
+
+    @property
+    def uid(self) -> str:
+        """Its UID; empty before it is created."""
+        return str(self.body["metadata"].get("uid", ""))
+
+    @property
+    def version(self) -> int:
+        """Its resourceVersion, as the number that it is: the API guarantees the order."""
+        return int(self.body["metadata"].get("resourceVersion") or 0)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels."""
+        return self.body["metadata"].get("labels") or {}
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Its annotations."""
+        return self.body["metadata"].get("annotations") or {}
+
+    @property
+    def finalizers(self) -> list[str]:
+        """Its finalizers."""
+        return list(self.body["metadata"].get("finalizers") or ())
+
+    @property
+    def created(self) -> datetime | None:
+        """When it was created."""
+        return parse_time(self.body["metadata"].get("creationTimestamp"))
+
+    @property
+    def deleted(self) -> datetime | None:
+        """When its deletion is due: of a pod, the end of its grace period; None if it stays."""
+        return parse_time(self.body["metadata"].get("deletionTimestamp"))
+
+    @property
+    def is_being_deleted(self) -> bool:
+        """Whether its deletion was requested."""
+        return "deletionTimestamp" in self.body["metadata"]
+
+    @property
+    def owner_uids(self) -> list[str]:
+        """UIDs of all its owners."""
+        owners = self.body["metadata"].get("ownerReferences") or ()
+        return [str(owner.get("uid", "")) for owner in owners]
+
+    @property
+    def controller(self) -> Object:
+        """The owner reference of its controller; empty if it has none."""
+        owners = self.body["metadata"].get("ownerReferences") or ()
+        return next((dict(owner) for owner in owners if owner.get("controller")), {})
+
+    @property
+    def controller_uid(self) -> str:
+        """UID of its controller; empty if it has none."""
+        return str(self.controller.get("uid", ""))
+
+    def condition(self, kind: str) -> ConditionView | None:
+        """Return a condition of its status; None if it is not stated."""
+        for one in self.status.get("conditions") or ():
+            if one["type"] == kind:
+                return ConditionView(one)
+        return None
+
+    def true_condition(self, kind: str) -> ConditionView | None:
+        """Return a condition that is True; else None."""
+        condition = self.condition(kind)
+        return condition if condition is not None and condition.is_true else None
+
+
+@dataclass(frozen=True, slots=True)
+class JobView(ObjectView):
+    """A batch/v1 Job."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over, with or without success."""
+        return bool(self.true_condition("Complete") or self.true_condition("Failed"))
+
+    @property
+    def suspended(self) -> bool:
+        """Whether Kueue or a user holds back all of its pods."""
+        return bool(self.spec.get("suspend"))
+
+    @property
+    def parallelism(self) -> int:
+        """How many pods work on it concurrently."""
+        return int(self.spec.get("parallelism") or 1)
+
+    @property
+    def ttl_seconds(self) -> int | None:
+        """Seconds after its end until Kubernetes deletes it; None for never."""
+        return self.spec.get("ttlSecondsAfterFinished")
+
+    @property
+    def deadline_seconds(self) -> int | None:
+        """Seconds after which it is ended; None for no limit."""
+        return self.spec.get("activeDeadlineSeconds")
+
+    @property
+    def started(self) -> datetime | None:
+        """When the Job controller first took it up, or last after a suspension."""
+        return parse_time(self.status.get("startTime"))
+
+    @property
+    def active_pods(self) -> int:
+        """Pods that are pending or run."""
+        return int(self.status.get("active") or 0)
+
+    @property
+    def ready_pods(self) -> int:
+        """Pods that run and are ready."""
+        return int(self.status.get("ready") or 0)
+
+    @property
+    def failed_pods(self) -> int:
+        """Pods that failed and count as attempts."""
+        return int(self.status.get("failed") or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TerminationView:
+    """How a container ended."""
+
+    body: Object
+
+    @property
+    def exit_code(self) -> int | None:
+        """0 for success; None where the node did not report it."""
+        return self.body.get("exitCode")
+
+    @property
+    def reason(self) -> str:
+        """Such as ``OOMKilled``; may be empty."""
+        return str(self.body.get("reason") or "")
+
+    @property
+    def message(self) -> str:
+        """The termination message: the end of the log; may be empty."""
+        return str(self.body.get("message") or "")
+
+    @property
+    def started(self) -> datetime | None:
+        """When the container started."""
+        return parse_time(self.body.get("startedAt"))
+
+    @property
+    def finished(self) -> datetime | None:
+        """When it ended."""
+        return parse_time(self.body.get("finishedAt"))
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerView:
+    """What a pod's status says of one container; empty if it says nothing."""
+
+    body: Object
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.body["name"])
+
+    @property
+    def has_started(self) -> bool:
+        """Whether its node reports it as started: of a sidecar, that its start-up probe passed."""
+        return bool(self.body.get("started"))
+
+    @property
+    def waiting(self) -> Object | None:
+        """Why it has not started: reason and message; None if it is not waiting."""
+        return self._state("state", "waiting")
+
+    @property
+    def running(self) -> Object | None:
+        """Since when it runs: ``startedAt``; None if it does not."""
+        return self._state("state", "running")
+
+    @property
+    def running_since(self) -> datetime | None:
+        """When it started; None if it does not run."""
+        return parse_time((self.running or {}).get("startedAt"))
+
+    @property
+    def terminated(self) -> TerminationView | None:
+        """How it ended; None if it has not."""
+        ended = self._state("state", "terminated")
+        return None if ended is None else TerminationView(ended)
+
+    @property
+    def last_terminated(self) -> TerminationView | None:
+        """How it ended before its last restart; None if it was not restarted."""
+        ended = self._state("lastState", "terminated")
+        return None if ended is None else TerminationView(ended)
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit code; None if it has not ended."""
+        return None if self.terminated is None else self.terminated.exit_code
+
+    def _state(self, part: str, kind: str) -> Object | None:
+        return (self.body.get(part) or {}).get(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class PodView(ObjectView):
+    """A pod of a Job."""
+
+    @property
+    def phase(self) -> str:
+        """Pending, Running, Succeeded, Failed or Unknown."""
+        return str(self.status.get("phase", "Pending"))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all of its containers have ended for good."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def node(self) -> str:
+        """Name of its node; empty before it has one."""
+        return str(self.spec.get("nodeName") or "")
+
+    @property
+    def started(self) -> datetime | None:
+        """When its node took it in."""
+        return parse_time(self.status.get("startTime"))
+
+    @property
+    def reason(self) -> str:
+        """Why its node ended it, such as ``Evicted``; may be empty."""
+        return str(self.status.get("reason") or "")
+
+    @property
+    def message(self) -> str:
+        """The same for people; may be empty."""
+        return str(self.status.get("message") or "")
+
+    @property
+    def index(self) -> int:
+        """Index of a worker; 0 for the pod of a Job that has one pod."""
+        return int(self.annotations.get(INDEX, 0))
+
+    @property
+    def claims(self) -> list[str]:
+        """Names of the PersistentVolumeClaims that it mounts."""
+        volumes = self.spec.get("volumes") or ()
+        found = (one.get("persistentVolumeClaim") or {} for one in volumes)
+        return [str(claim["claimName"]) for claim in found if claim.get("claimName")]
+
+    @property
+    def containers(self) -> list[ContainerView]:
+        """Statuses of its containers."""
+        return [ContainerView(one) for one in self.status.get("containerStatuses") or ()]
+
+    @property
+    def init_containers(self) -> list[ContainerView]:
+        """Statuses of its init containers."""
+        return [ContainerView(one) for one in self.status.get("initContainerStatuses") or ()]
+
+    def container(self, name: str) -> ContainerView:
+        """Return the status of a container by its name: others may add some before or after it."""
+        found = (one for one in self.containers if one.name == name)
+        return next(found, ContainerView({"name": name}))
+
+    def is_sidecar(self, name: str) -> bool:
+        """Whether an init container is a native sidecar: it runs beside the containers."""
+        return any(
+            one["name"] == name and one.get("restartPolicy") == "Always"
+            for one in self.spec.get("initContainers") or ()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """A core/v1 Event."""
+
+    body: Object
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether it reports a problem."""
+        return self.body.get("type") == "Warning"
+
+    @property
+    def reason(self) -> str:
+        """In CamelCase, for programs; may be empty."""
+        return str(self.body.get("reason") or "")
+
+    @property
+    def message(self) -> str:
+        """For people; may be empty."""
+        return str(self.body.get("message") or "")
+
+    @property
+    def refuses_a_pod(self) -> bool:
+        """Whether the Job controller reports that it could not create a pod."""
+        return self.reason == "FailedCreate"
+
+    @property
+    def subject(self) -> str:
+        """UID of the object it is about; empty if it names none."""
+        return str((self.body.get("involvedObject") or {}).get("uid", ""))
+
+    @property
+    def last_seen(self) -> str:
+        """When it happened last, as the API writes it; empty if it is not stated."""
+        series = (self.body.get("series") or {}).get("lastObservedTime")
+        return str(series or self.body.get("lastTimestamp") or self.body.get("eventTime") or "")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchView(ObjectView):
+    """A DetNASSearch; only the operator writes its status."""
+
+    @property
+    def generation(self) -> int:
+        """Counts changes of its spec."""
+        return int(self.body["metadata"]["generation"])
+
+    @property
+    def folder(self) -> str:
+        """URI of its folder in the store; empty before it is accepted."""
+        return str(self.status.get("folder") or "")
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it was accepted once, now or by an earlier operator."""
+        return bool(self.folder)
+
+    @property
+    def image(self) -> str:
+        """The trainer's image that was pinned when it was accepted; may be empty."""
+        return str(self.status.get("image") or "")
+
+    @property
+    def pool(self) -> str:
+        """URI of its teacher pool; empty until it is known."""
+        return str((self.status.get("teachers") or {}).get("pool") or "")
+
+    @property
+    def phase(self) -> str:
+        """Its phase; empty before its first status."""
+        return str(self.status.get("phase") or "")
+
+    @property
+    def conditions(self) -> list[ConditionView]:
+        """All conditions of its status."""
+        return [ConditionView(one) for one in self.status.get("conditions") or ()]

@@ -1,0 +1,171 @@
+"""The objects that run a due job: a batch/v1 Job, and a Service where workers must meet.
+
+A pool's phase on several workers is an Indexed Job whose pods meet at the first one.
+
+How a lost rank plays out: say worker 2 of 4 dies. The Job controller creates worker 2 again after
+its backoff; it waits at the rendezvous. The others hang in a collective until its timeout, then
+their launcher exits with 75 (a peer was lost), which ``podFailurePolicy`` ignores; they are created
+again too, all four meet, and all continue from the last checkpoint. So:
+
+- The launcher must wait at the rendezvous longer than a collective may hang, and then exit with
+  75: a worker that came early costs nothing but time.
+- ``backoffLimit`` counts pods. Where a lost peer ends the others in some other way than 75, one
+  event costs as many as there are workers: hence retries x workers. (backoffLimitPerIndex would
+  let one rank's failures end the phase only for that rank, while the others wait forever.)
+- Ignored pods do not count, but they do lengthen the controller's backoff (10 s, doubled for each
+  pod that failed since the last success, 10 minutes at most).
+- Exit 2 and 44, of earlier trainers 42 and 43, of any rank end the Job at once: every rank would
+  end in the same.
+- The first worker writes the result, last. Once it has ended well, the phase is done, whatever
+  becomes of the others: ``successPolicy`` says so, or one of them, killed while it says goodbye,
+  would be created again and wait for peers that never come.
+"""
+
+from detnas.exit_codes import INVALID, OUT_OF_MEMORY, ExitCode
+from detnas.plan.stages import Verb
+from detnas.spec.manifest import API_VERSION, KIND
+from detnas_operator.cluster.objects import Object
+from detnas_operator.configuration.settings import OperatorSettings, Tenant
+from detnas_operator.job.environment import rendezvous
+from detnas_operator.job.names import (
+    APP,
+    APP_NAME,
+    CONTAINER,
+    FOLDER,
+    MANAGED_BY,
+    MANAGER,
+    SEARCH,
+    VERB,
+    own_labels,
+    queue_labels,
+    service_name,
+)
+from detnas_operator.job.order import JobOrder, Owner
+from detnas_operator.job.pod import pod_template
+from detnas_operator.job.policy import job_fields
+
+PORT = 29500
+"""Of the rendezvous; torch's customary one."""
+
+
+def job_manifest(order: JobOrder, settings: OperatorSettings, tenant: Tenant) -> Object:
+    """Return the Job of a due job, to be created once and never changed but for its TTL.
+
+    No TTL is set: the Job must stay until its result is stored. What its pods ask for follows
+    from the search and from the policy of its namespace as they are now.
+    """
+    rules = settings.rules(order.owner.namespace)
+    fields = job_fields(order.spec.jobs, order.due.verb, rules)
+    job: Object = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": _metadata(order),
+        "spec": {
+            "backoffLimit": order.spec.limits.retries,
+            "podFailurePolicy": _failure_policy(),
+            # Two pods of one job would spend GPUs on the same attempt.
+            "podReplacementPolicy": "Failed",
+            "template": pod_template(order, fields, settings, tenant),
+        },
+    }
+    if order.deadline is not None:
+        job["spec"]["activeDeadlineSeconds"] = order.deadline
+    job["metadata"]["labels"] |= queue_labels(fields)
+    if fields.queue_name:
+        job["spec"]["suspend"] = True  # until Kueue admits it
+    return _as_workers(job, order) if order.workers > 1 else job
+
+
+def service_manifest(order: JobOrder) -> Object | None:
+    """Return the Service of a search's pool, which must exist before the Job of each phase.
+
+    None if one pod does it all.
+    """
+    if order.workers == 1:
+        return None
+    labels = {APP: APP_NAME, MANAGED_BY: MANAGER, SEARCH: order.owner.name, VERB: str(Verb.POOL)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": service_name(order.owner.name),
+            "namespace": order.owner.namespace,
+            "labels": labels,
+            "ownerReferences": [owner_reference(order.owner)],
+        },
+        "spec": {
+            "clusterIP": "None",
+            # Workers must find the first one before any of them is ready.
+            "publishNotReadyAddresses": True,
+            "selector": labels,
+            "ports": [{"name": "rendezvous", "port": PORT, "targetPort": PORT}],
+        },
+    }
+
+
+def owner_reference(owner: Owner) -> Object:
+    """Return the owner reference by which an object is deleted with its search."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _as_workers(job: Object, order: JobOrder) -> Object:
+    """Return the Job of one pod as one of ``order.workers`` pods that work together."""
+    service = service_name(order.owner.name)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    # The Job controller names the host of each pod <job>-<index>, the Service its domain.
+    meeting = rendezvous(order, f"{order.name}-0.{service}:{PORT}")
+    container = container | {
+        "command": ["detnas-trainer", "launch", str(order.due.verb), order.uri],
+        "env": [*container["env"], *meeting],
+        "ports": [{"name": "rendezvous", "containerPort": PORT}],
+    }
+    template = job["spec"]["template"] | {
+        "spec": pod | {"subdomain": service, "containers": [container]}
+    }
+    spec = job["spec"] | {
+        "completionMode": "Indexed",
+        "completions": order.workers,
+        "parallelism": order.workers,
+        "backoffLimit": order.spec.limits.retries * order.workers,
+        "successPolicy": {"rules": [{"succeededIndexes": "0"}]},
+        "template": template,
+    }
+    return job | {"spec": spec}
+
+
+def _metadata(order: JobOrder) -> Object:
+    return {
+        "name": order.name,
+        "namespace": order.owner.namespace,
+        "labels": own_labels(order.owner.name, order.due),
+        "annotations": {FOLDER: order.folder},
+        "ownerReferences": [owner_reference(order.owner)],
+    }
+
+
+def _failure_policy() -> Object:
+    """The first rule that fits rules; what fits none counts towards ``backoffLimit``."""
+    return {
+        "rules": [
+            {
+                "action": "Ignore",
+                "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+            },
+            _on_exit("Ignore", ExitCode.INTERRUPTED),
+            _on_exit("FailJob", ExitCode.USAGE, INVALID, OUT_OF_MEMORY, ExitCode.DATA_CHANGED),
+        ]
+    }
+
+
+def _on_exit(action: str, *codes: int) -> Object:
+    values = [int(code) for code in codes]
+    on_codes = {"containerName": CONTAINER, "operator": "In", "values": values}
+    return {"action": action, "onExitCodes": on_codes}

@@ -1,0 +1,117 @@
+"""The state of a Job, derived from its object and its pods'."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from detnas.reasons import ReasonCode
+from detnas_operator.cluster.objects import EventView, JobView, Object, PodView
+from detnas_operator.job.names import CONTAINER
+from detnas_operator.job_state.failures import job_failure, latest_failure
+from detnas_operator.job_state.pod_waits import pod_wait
+from detnas_operator.job_state.pods import own_pods, owned
+from detnas_operator.job_state.queueing import Admission, suspended
+from detnas_operator.job_state.refusals import refusal
+from detnas_operator.job_state.state import JobState, Running, Succeeded, Terminating, Waiting
+
+_Events = Mapping[str, Sequence[Object]]
+
+_MAY_STILL_START = (ReasonCode.STARTING, ReasonCode.NOT_STARTING, ReasonCode.STOPPING)
+_SOON = timedelta(seconds=30)
+"""Within this the Job controller creates the pods of a new Job."""
+
+_NEXT_ATTEMPT = "the Job controller begins the next attempt within 10 minutes"
+"""The longest that it waits after a failure."""
+
+
+def job_state(
+    job: Object,
+    job_pods: Sequence[Object],
+    now: datetime,
+    refused: str = "",
+    admission: Admission | None = None,
+    events: _Events | None = None,
+) -> JobState:
+    """Return the state of a Job.
+
+    Args:
+        job: as the API writes it; of its spec only ``suspend``, ``parallelism`` and
+            ``activeDeadlineSeconds`` are read.
+        job_pods: those the Job owns, ended ones too, among others; none if nobody listed them, or
+            there are none: then the Job's own counters must do.
+        now: the time, with its zone.
+        refused: why the Job controller could not create pods, if its last event says so.
+        admission: what Kueue reports of a suspended Job; None before it was looked up.
+        events: about the pods, by their UID, the latest last, if they were looked up.
+    """
+    view, own = JobView(job), own_pods(job, job_pods)
+    if over := _over(view, own):
+        return over
+    if view.suspended:  # no pod says anything of it
+        return suspended(view, admission)
+    pods = [PodView(pod) for pod in own] if owned(job, job_pods) else []
+    return _live(view, pods, now, refused, events or {})
+
+
+def _over(job: JobView, job_pods: Sequence[Object]) -> JobState | None:
+    """FailureTarget and SuccessCriteriaMet only announce an end: pods may run on for a while."""
+    if job.true_condition("Complete"):
+        return Succeeded()
+    if failed := job.true_condition("Failed"):  # whatever deletes it then, such as its TTL
+        return job_failure(job, job_pods, failed)
+    if job.deleted is not None:
+        return Terminating(f"Job {job.name} is being deleted", deleted=True)
+    if job.true_condition("FailureTarget") or job.true_condition("SuccessCriteriaMet"):
+        message = f"Job {job.name} is over, its last pods are being stopped"
+        return Terminating(message, deleted=False)
+    return None
+
+
+def _live(
+    job: JobView, pods: Sequence[PodView], now: datetime, refused: str, events: _Events
+) -> JobState:
+    if not pods:
+        return _without_pods(job, now, refused)
+    live = sorted((pod for pod in pods if not pod.has_ended), key=lambda pod: pod.index)
+    told = (pod_wait(pod, now, [*map(EventView, events.get(pod.uid, ()))]) for pod in live)
+    waits = [wait for wait in told if wait is not None]
+    if waits:
+        return min(waits, key=lambda wait: wait.reason in _MAY_STILL_START)
+    succeeded = sum(pod.phase == "Succeeded" for pod in pods)
+    missing = job.parallelism - succeeded - len(live)
+    if missing > 0:
+        return _incomplete(job, pods, now, refused)
+    if not live:
+        return Terminating(f"the pods of Job {job.name} ended well, it is all but complete", False)
+    return Running(max(pod.container(CONTAINER).running_since or now for pod in live))
+
+
+def _without_pods(job: JobView, now: datetime, refused: str) -> JobState:
+    if job.started and job.ready_pods >= job.parallelism:
+        return Running(job.started)
+    if job.active_pods > 0:
+        return Waiting(ReasonCode.STARTING, f"the pods of Job {job.name} are starting")
+    if job.failed_pods > 0 and not refused:
+        return Waiting(ReasonCode.RETRYING, f"Job {job.name} makes another attempt shortly")
+    return _uncreated(job, job.started, now, refused)
+
+
+def _incomplete(job: JobView, pods: Sequence[PodView], now: datetime, refused: str) -> JobState:
+    last = latest_failure([pod.body for pod in pods])
+    if last is None:
+        return _uncreated(job, job.started, now, refused)
+    failure, ended = last
+    if refused:
+        return _uncreated(job, ended, now, refused)
+    return Waiting(ReasonCode.RETRYING, f"{failure.message}; {_NEXT_ATTEMPT}")
+
+
+def _uncreated(job: JobView, due: datetime | None, now: datetime, refused: str) -> JobState:
+    """Pods should exist since ``due``; None if the Job controller has not taken up the Job yet."""
+    if refused:
+        return refusal(f"a pod of Job {job.name}", refused)
+    if due is not None and now - due > _SOON:
+        # A pod that somebody deleted leaves nothing behind, and counts as an attempt that failed.
+        why = "no event says that it is refused"
+        message = f"Job {job.name} lacks a pod, and {why}; {_NEXT_ATTEMPT}"
+        return Waiting(ReasonCode.RETRYING, message)
+    return Waiting(ReasonCode.STARTING, f"Job {job.name} is about to create its pods")
