@@ -11,7 +11,7 @@ from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record
 from detnas_operator.cluster import Unavailable
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
-from detnas_operator.cluster.objects import INDEX
+from detnas_operator.cluster.pod_view import INDEX
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.lookups.lost_logs import MOST_ATTEMPTS, LostLogs
 from detnas_operator.reconcile.search_jobs import SearchJobs

@@ -7,9 +7,6 @@ from typing import Any
 Object = dict[str, Any]
 """An object as the API writes it; client, cache and lookups deal in these."""
 
-INDEX = "batch.kubernetes.io/job-completion-index"
-"""Annotation of a pod of an Indexed Job."""
-
 
 def parse_time(text: str | None) -> datetime | None:
     """Read a Kubernetes timestamp; None if there is none."""
@@ -53,11 +50,6 @@ class ObjectView:
     """What objects of every kind have in common."""
 
     body: Object
-
-    @property
-    def metadata(self) -> Object:
-        """All of its metadata."""
-        return dict(self.body["metadata"])
 
     @property
     def spec(self) -> Object:
@@ -197,159 +189,6 @@ class JobView(ObjectView):
     def failed_pods(self) -> int:
         """Pods that failed and count as attempts."""
         return int(self.status.get("failed") or 0)
-
-
-@dataclass(frozen=True, slots=True)
-class TerminationView:
-    """How a container ended."""
-
-    body: Object
-
-    @property
-    def exit_code(self) -> int | None:
-        """0 for success; None where the node did not report it."""
-        return self.body.get("exitCode")
-
-    @property
-    def reason(self) -> str:
-        """Such as ``OOMKilled``; may be empty."""
-        return str(self.body.get("reason") or "")
-
-    @property
-    def message(self) -> str:
-        """The termination message: the end of the log; may be empty."""
-        return str(self.body.get("message") or "")
-
-    @property
-    def started(self) -> datetime | None:
-        """When the container started."""
-        return parse_time(self.body.get("startedAt"))
-
-    @property
-    def finished(self) -> datetime | None:
-        """When it ended."""
-        return parse_time(self.body.get("finishedAt"))
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerView:
-    """What a pod's status says of one container; empty if it says nothing."""
-
-    body: Object
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return str(self.body["name"])
-
-    @property
-    def has_started(self) -> bool:
-        """Whether its node reports it as started: of a sidecar, that its start-up probe passed."""
-        return bool(self.body.get("started"))
-
-    @property
-    def waiting(self) -> Object | None:
-        """Why it has not started: reason and message; None if it is not waiting."""
-        return self._state("state", "waiting")
-
-    @property
-    def running(self) -> Object | None:
-        """Since when it runs: ``startedAt``; None if it does not."""
-        return self._state("state", "running")
-
-    @property
-    def running_since(self) -> datetime | None:
-        """When it started; None if it does not run."""
-        return parse_time((self.running or {}).get("startedAt"))
-
-    @property
-    def terminated(self) -> TerminationView | None:
-        """How it ended; None if it has not."""
-        ended = self._state("state", "terminated")
-        return None if ended is None else TerminationView(ended)
-
-    @property
-    def last_terminated(self) -> TerminationView | None:
-        """How it ended before its last restart; None if it was not restarted."""
-        ended = self._state("lastState", "terminated")
-        return None if ended is None else TerminationView(ended)
-
-    @property
-    def exit_code(self) -> int | None:
-        """Its exit code; None if it has not ended."""
-        return None if self.terminated is None else self.terminated.exit_code
-
-    def _state(self, part: str, kind: str) -> Object | None:
-        return (self.body.get(part) or {}).get(kind)
-
-
-@dataclass(frozen=True, slots=True)
-class PodView(ObjectView):
-    """A pod of a Job."""
-
-    @property
-    def phase(self) -> str:
-        """Pending, Running, Succeeded, Failed or Unknown."""
-        return str(self.status.get("phase", "Pending"))
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether all of its containers have ended for good."""
-        return self.phase in ("Succeeded", "Failed")
-
-    @property
-    def node(self) -> str:
-        """Name of its node; empty before it has one."""
-        return str(self.spec.get("nodeName") or "")
-
-    @property
-    def started(self) -> datetime | None:
-        """When its node took it in."""
-        return parse_time(self.status.get("startTime"))
-
-    @property
-    def reason(self) -> str:
-        """Why its node ended it, such as ``Evicted``; may be empty."""
-        return str(self.status.get("reason") or "")
-
-    @property
-    def message(self) -> str:
-        """The same for people; may be empty."""
-        return str(self.status.get("message") or "")
-
-    @property
-    def index(self) -> int:
-        """Index of a worker; 0 for the pod of a Job that has one pod."""
-        return int(self.annotations.get(INDEX, 0))
-
-    @property
-    def claims(self) -> list[str]:
-        """Names of the PersistentVolumeClaims that it mounts."""
-        volumes = self.spec.get("volumes") or ()
-        found = (one.get("persistentVolumeClaim") or {} for one in volumes)
-        return [str(claim["claimName"]) for claim in found if claim.get("claimName")]
-
-    @property
-    def containers(self) -> list[ContainerView]:
-        """Statuses of its containers."""
-        return [ContainerView(one) for one in self.status.get("containerStatuses") or ()]
-
-    @property
-    def init_containers(self) -> list[ContainerView]:
-        """Statuses of its init containers."""
-        return [ContainerView(one) for one in self.status.get("initContainerStatuses") or ()]
-
-    def container(self, name: str) -> ContainerView:
-        """Return the status of a container by its name: others may add some before or after it."""
-        found = (one for one in self.containers if one.name == name)
-        return next(found, ContainerView({"name": name}))
-
-    def is_sidecar(self, name: str) -> bool:
-        """Whether an init container is a native sidecar: it runs beside the containers."""
-        return any(
-            one["name"] == name and one.get("restartPolicy") == "Always"
-            for one in self.spec.get("initContainers") or ()
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from detnas.reasons import ReasonCode
 from detnas.resource.transitions import IN_A_NEW_SEARCH, MADE_ANEW
-from detnas_operator.cluster.objects import ContainerView, PodView
+from detnas_operator.cluster.pod_view import ContainerView, PodView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.pods import one_line
 from detnas_operator.job_state.state import Waiting

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from detnas.reasons import ReasonCode
-from detnas_operator.cluster.objects import EventView, JobView, Object, PodView
+from detnas_operator.cluster.objects import EventView, JobView, Object
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.failures import job_failure, latest_failure
 from detnas_operator.job_state.pod_waits import pod_wait

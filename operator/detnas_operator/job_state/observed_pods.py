@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from detnas_operator.cluster.objects import INDEX, EventView, Object, ObjectView, PodView
+from detnas_operator.cluster.objects import EventView, Object, ObjectView
+from detnas_operator.cluster.pod_view import INDEX, PodView
 
 LONGEST_TEXT = 2000
 """Characters; an event's message is cut at this length."""

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from detnas.exit_codes import ExitCode
-from detnas_operator.cluster.objects import INDEX, JobView, Object, PodView, parse_time
+from detnas_operator.cluster.objects import JobView, Object, parse_time
+from detnas_operator.cluster.pod_view import INDEX, PodView
 from detnas_operator.job.names import CONTAINER, ENDED_PODS
 
 LONGEST_TEXT = 500

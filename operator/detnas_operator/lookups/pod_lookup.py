@@ -7,7 +7,8 @@ from itertools import islice
 from typing import Protocol
 
 from detnas_operator.cluster import ClusterError
-from detnas_operator.cluster.objects import EventView, Object, PodView
+from detnas_operator.cluster.objects import EventView, Object
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job_state.observed_pods import (
     ObservedPods,
     by_owner,

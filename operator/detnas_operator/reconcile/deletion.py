@@ -10,7 +10,8 @@ from detnas_operator.admission.admission import admit
 from detnas_operator.admission.adoption import is_anothers
 from detnas_operator.admission.placement import own_folder
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
-from detnas_operator.cluster.objects import Object, PodView
+from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.reconcile.search_jobs import SearchJobs
 from detnas_operator.reconcile.stopping import deleted_but_running

@@ -20,7 +20,8 @@ from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import AlreadyExists
-from detnas_operator.cluster.objects import JobView, Object, PodView
+from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job.order import gpus
 from detnas_operator.job_state.pods import is_ignored, last_end, own_pods
 from detnas_operator.reconcile.search_jobs import is_finished, purpose, result_of

@@ -23,7 +23,8 @@ from detnas_operator.cluster.cache import (
     SearchKey,
     slim_own_job,
 )
-from detnas_operator.cluster.objects import JobView, Object, PodView
+from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job.names import CONTAINER, ENDED_PODS, TTL, purpose_of
 from detnas_operator.job_state.observed_pods import slim_pod
 from detnas_operator.job_state.pods import with_ended

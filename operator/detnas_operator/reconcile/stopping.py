@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.cache import SearchKey
-from detnas_operator.cluster.objects import Object, PodView
+from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job_state.pods import own_pods, pods_to_end
 from detnas_operator.lookups.lost_logs import LostLogs, has_failed_pods
 from detnas_operator.reconcile.gpu_hours import GpuHours, pod_seconds
