@@ -85,7 +85,7 @@ def test_a_thousand_waiting_searches_cost_a_few_lists_a_minute() -> None:
     for second in range(600):
         cluster.now = float(second)
         for job in jobs[second % 10 :: 10]:  # each search asks every 10 s
-            lookup.look("team-a", [job])
+            lookup.look_up("team-a", [job])
     later = [call for call in cluster.lists if call[0] == "events"]
     assert len(later) <= 15
     assert len(cluster.lists) <= 15 * (1 + 1000 / JOBS_A_LIST + 1)
@@ -94,17 +94,17 @@ def test_a_thousand_waiting_searches_cost_a_few_lists_a_minute() -> None:
 def test_searches_of_a_namespace_share_one_look() -> None:
     cluster = Cluster(pods=[a_pod("pod-1", "one"), a_pod("pod-2", "two")])
     lookup = PodLookup(cluster, cluster.clock)
-    lookup.look("team-a", [a_job("one")])
+    lookup.look_up("team-a", [a_job("one")])
     cluster.now = SHORTEST_PAUSE
     for uid in ("two", "three"):
-        lookup.look("team-a", [a_job(uid)])
+        lookup.look_up("team-a", [a_job(uid)])
     cluster.now = 2 * SHORTEST_PAUSE
-    lookup.look("team-a", [a_job("three")])
+    lookup.look_up("team-a", [a_job("three")])
     cluster.now = 3 * SHORTEST_PAUSE
-    seen = lookup.look("team-a", [a_job("one")])
+    seen = lookup.look_up("team-a", [a_job("one")])
     assert [len(seen.pods_of(a_job(uid))) for uid in ("one", "two", "three")] == [1, 1, 0]
     assert len(cluster.lists) == 2 * 4
-    lookup.look("team-b", [a_job("one")])
+    lookup.look_up("team-b", [a_job("one")])
     assert len(cluster.lists) == 2 * 5
 
 
@@ -113,7 +113,7 @@ def test_what_stays_the_same_is_listed_less_often_until_a_job_changes() -> None:
     lookup = PodLookup(cluster, cluster.clock)
     for second in range(600):
         cluster.now, before = float(second), len(cluster.lists)
-        lookup.look("team-a", [a_job("one", version=2 if second > 500 else 1)])
+        lookup.look_up("team-a", [a_job("one", version=2 if second > 500 else 1)])
         if len(cluster.lists) > before:
             times.append(second)
     pauses = [after - before for before, after in pairwise(times)]
@@ -126,12 +126,12 @@ def test_what_stays_the_same_is_listed_less_often_until_a_job_changes() -> None:
 def test_a_slow_server_is_asked_less_often() -> None:
     cluster = Cluster(takes=1.0)
     lookup = PodLookup(cluster, cluster.clock)
-    lookup.look("team-a", [a_job("one")])
+    lookup.look_up("team-a", [a_job("one")])
     cluster.now += 30
-    lookup.look("team-a", [a_job("one", version=2)])
+    lookup.look_up("team-a", [a_job("one", version=2)])
     assert len(cluster.lists) == 2
     cluster.now += 10
-    lookup.look("team-a", [a_job("one", version=2)])
+    lookup.look_up("team-a", [a_job("one", version=2)])
     assert len(cluster.lists) == 4
 
 
@@ -141,7 +141,7 @@ def test_lists_of_all_namespaces_together_are_bounded() -> None:
     for second in range(60):
         cluster.now = float(second)
         for number in range(300):
-            lookup.look(f"team-{number}", [a_job(f"{number}", version=second)])
+            lookup.look_up(f"team-{number}", [a_job(f"{number}", version=second)])
     assert len(cluster.lists) <= BURST + 60 * RATE + 2
 
 
@@ -150,10 +150,10 @@ def test_namespaces_in_which_nothing_waits_any_more_are_forgotten() -> None:
     lookup = PodLookup(cluster, cluster.clock)
     for number in range(300):
         cluster.now += 1
-        lookup.look(f"team-{number}", [a_job(f"{number}")])
+        lookup.look_up(f"team-{number}", [a_job(f"{number}")])
     assert len(lookup.namespaces()) == 300
     cluster.now += 10 * LONGEST_PAUSE + 1
-    lookup.look("team-7", [a_job("new")])
+    lookup.look_up("team-7", [a_job("new")])
     assert lookup.namespaces() == ["team-7"]
 
 
@@ -161,7 +161,9 @@ def test_a_pod_is_known_by_its_owner_whatever_its_labels_and_without_its_annotat
     large = {"note": "x" * 250_000, "batch.kubernetes.io/job-completion-index": "3"}
     pod = a_pod("pod-1", "one", labels={"detnas.dev/search": "other"}, annotations=large)
     cluster = Cluster(pods=[pod, a_pod("pod-2", "foreign")])
-    (kept,) = PodLookup(cluster, cluster.clock).look("team-a", [a_job("one")]).pods_of(a_job("one"))
+    (kept,) = (
+        PodLookup(cluster, cluster.clock).look_up("team-a", [a_job("one")]).pods_of(a_job("one"))
+    )
     assert kept["metadata"]["annotations"] == {"batch.kubernetes.io/job-completion-index": "3"}
     assert len(str(kept)) < 1000
     ((_, _, selector, _), *_) = cluster.lists
@@ -175,7 +177,7 @@ def test_the_events_of_pods_and_jobs_are_kept_in_order_and_others_are_not() -> N
         an_event("stranger", "FailedMount", 4),
     ]
     cluster = Cluster(pods=[a_pod("pod-1", "one")], events=events)
-    seen = PodLookup(cluster, cluster.clock).look("team-a", [a_job("one")])
+    seen = PodLookup(cluster, cluster.clock).look_up("team-a", [a_job("one")])
     (pod,) = seen.pods_of(a_job("one"))
     told = seen.events_of(pod)
     assert [event["reason"] for event in told] == ["FailedScheduling", "FailedMount"]
@@ -189,20 +191,20 @@ def test_a_refusal_counts_until_a_pod_is_created(created: int, refusal: str) -> 
         events=[an_event("one", "FailedCreate", 4, "exceeded quota")],
         created=[an_event("one", "SuccessfulCreate", created)],
     )
-    seen = PodLookup(cluster, cluster.clock).look("team-a", [a_job("one")])
+    seen = PodLookup(cluster, cluster.clock).look_up("team-a", [a_job("one")])
     assert seen.refusal(a_job("one")) == refusal
 
 
 def test_a_failure_is_raised_to_each_search_and_tried_again_soon() -> None:
     cluster = Cluster(pods=[a_pod("pod-1", "one")])
     lookup = PodLookup(cluster, cluster.clock)
-    lookup.look("team-a", [a_job("one")])
+    lookup.look_up("team-a", [a_job("one")])
     cluster.away, cluster.now = True, 60.0
     for uid in ("one", "two"):
         with pytest.raises(Unavailable):
-            lookup.look("team-a", [a_job(uid)])
+            lookup.look_up("team-a", [a_job(uid)])
     cluster.away, cluster.now = False, 63.0
-    assert lookup.look("team-a", [a_job("one")]).pods_of(a_job("one"))
+    assert lookup.look_up("team-a", [a_job("one")]).pods_of(a_job("one"))
 
 
 def test_a_pass_never_waits_for_another_that_looks() -> None:
@@ -216,10 +218,10 @@ def test_a_pass_never_waits_for_another_that_looks() -> None:
 
     cluster = Slow(pods=[a_pod("pod-1", "one")])
     lookup = PodLookup(cluster, cluster.clock)
-    thread = threading.Thread(target=lookup.look, args=("team-a", [a_job("one")]))
+    thread = threading.Thread(target=lookup.look_up, args=("team-a", [a_job("one")]))
     thread.start()
     assert began.wait(10)
-    assert not lookup.look("team-a", [a_job("one")]).pods_of(a_job("one"))
+    assert not lookup.look_up("team-a", [a_job("one")]).pods_of(a_job("one"))
     go.set()
     thread.join(10)
-    assert lookup.look("team-a", [a_job("one")]).pods_of(a_job("one"))
+    assert lookup.look_up("team-a", [a_job("one")]).pods_of(a_job("one"))

@@ -33,7 +33,7 @@ def say(store: Store, folder: str, done: int) -> None:
 
 def done_of(reader: ProgressReader) -> int | None:
     """Steps that the first job has told of."""
-    heard = reader.heard(KEY).get(FOLDERS[0])
+    heard = reader.readings(KEY).get(FOLDERS[0])
     progress = heard.attempts.progress if heard is not None else None
     return progress.done if progress is not None else None
 
@@ -45,9 +45,9 @@ def test_what_jobs_write_is_read_again_and_again(store: Store) -> None:
     eventually(lambda: done_of(reader) == 1)
     say(store, FOLDERS[0], 2)
     eventually(lambda: done_of(reader) == 2)
-    assert not reader.heard(KEY)[FOLDERS[0]].attempts.has_result
+    assert not reader.readings(KEY)[FOLDERS[0]].attempts.has_result
     store.put(keys.result_key(FOLDERS[0]), b"{}")
-    eventually(lambda: reader.heard(KEY)[FOLDERS[0]].attempts.has_result)
+    eventually(lambda: reader.readings(KEY)[FOLDERS[0]].attempts.has_result)
 
 
 def test_jobs_that_do_not_run_any_more_are_forgotten(store: Store) -> None:
@@ -55,11 +55,11 @@ def test_jobs_that_do_not_run_any_more_are_forgotten(store: Store) -> None:
     for folder in FOLDERS[:2]:
         say(store, folder, 1)
     reader.follow(KEY, store, FOLDERS[:2])
-    eventually(lambda: len(reader.heard(KEY)) == 2)
+    eventually(lambda: len(reader.readings(KEY)) == 2)
     reader.follow(KEY, store, FOLDERS[1:2])
-    assert set(reader.heard(KEY)) == {FOLDERS[1]}
+    assert set(reader.readings(KEY)) == {FOLDERS[1]}
     reader.forget(KEY)
-    assert not reader.heard(KEY)
+    assert not reader.readings(KEY)
 
 
 class SlowStore:
@@ -85,9 +85,9 @@ def test_a_slow_store_holds_up_no_pass_and_is_read_in_parallel() -> None:
     store, reader = SlowStore(0.2), ProgressReader(60)
     started = time.monotonic()
     reader.follow(KEY, store, FOLDERS)  # type: ignore[arg-type]
-    assert not reader.heard(KEY)
+    assert not reader.readings(KEY)
     assert time.monotonic() - started < 0.2
-    eventually(lambda: len(reader.heard(KEY)) == len(FOLDERS))
+    eventually(lambda: len(reader.readings(KEY)) == len(FOLDERS))
     assert time.monotonic() - started < 0.2 * len(FOLDERS) / 2
     assert 4 <= store.most <= 8
 
@@ -109,10 +109,10 @@ def test_a_store_that_fails_keeps_what_was_heard(store: Store, tmp_path: Path) -
     reader, failing = ProgressReader(0.1), Failing(0.0)
     say(store, FOLDERS[0], 1)
     reader.follow(KEY, store, FOLDERS[:1])
-    eventually(lambda: reader.heard(KEY))
+    eventually(lambda: reader.readings(KEY))
     reader.follow(KEY, failing, FOLDERS[:1])  # type: ignore[arg-type]
     eventually(lambda: len(failing.times) >= 3)
-    heard = reader.heard(KEY)[FOLDERS[0]]
+    heard = reader.readings(KEY)[FOLDERS[0]]
     assert heard.attempts.progress is not None
     assert heard.read < failing.times[1]
 
@@ -124,7 +124,7 @@ def test_a_pass_is_asked_for_once_all_are_read_and_when_a_result_comes(store: St
         say(store, folder, 1)
     reader.follow(KEY, store, FOLDERS)
     eventually(lambda: asked)
-    assert len(reader.heard(KEY)) == len(FOLDERS)
+    assert len(reader.readings(KEY)) == len(FOLDERS)
     time.sleep(0.5)
     say(store, FOLDERS[0], 2)  # only goes on
     time.sleep(0.5)

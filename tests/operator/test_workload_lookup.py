@@ -48,67 +48,67 @@ class Cluster:
 def test_workloads_are_found_by_their_owner_and_listed_for_all_searches_together() -> None:
     cluster = Cluster(["1", "2", "foreign"])
     lookup = cluster.lookup()
-    found = lookup.look("a", [a_job("1")])
+    found = lookup.look_up("a", [a_job("1")])
     assert found["1"].workload
     assert found["1"].workload["name"] == "job-1"
     for _ in range(10):
-        assert set(lookup.look("a", [a_job("2")])) == {"2"}
+        assert set(lookup.look_up("a", [a_job("2")])) == {"2"}
     assert len(cluster.lists) == 1
     cluster.now += PAUSE + 1
-    lookup.look("a", [a_job("2")])
+    lookup.look_up("a", [a_job("2")])
     assert len(cluster.lists) == 2
 
 
 def test_they_are_listed_sooner_when_a_job_has_changed() -> None:
     cluster = Cluster(["1"])
     lookup = cluster.lookup()
-    lookup.look("a", [a_job("1")])
+    lookup.look_up("a", [a_job("1")])
     cluster.now += PAUSE / 2
-    lookup.look("a", [a_job("1")])
+    lookup.look_up("a", [a_job("1")])
     assert len(cluster.lists) == 1
-    lookup.look("a", [a_job("1", "2")])
+    lookup.look_up("a", [a_job("1", "2")])
     assert len(cluster.lists) == 2
 
 
 def test_without_suspended_jobs_nothing_is_listed() -> None:
     cluster = Cluster()
-    assert cluster.lookup().look("a", []) == {}
+    assert cluster.lookup().look_up("a", []) == {}
     assert cluster.lists == []
 
 
 def test_that_there_is_none_is_known_only_after_kueue_had_time_to_make_one() -> None:
     cluster = Cluster()
     lookup = cluster.lookup()
-    assert lookup.look("a", [a_job("1")]) == {}
+    assert lookup.look_up("a", [a_job("1")]) == {}
     cluster.now += PAUSE + 1
-    assert lookup.look("a", [a_job("1")]) == {"1": Admission()}
+    assert lookup.look_up("a", [a_job("1")]) == {"1": Admission()}
 
 
 def test_an_older_kueue_is_asked_in_its_version() -> None:
     cluster = Cluster(["1"], served=KUEUE_BEFORE_0_15)
-    assert cluster.lookup().look("a", [a_job("1")])["1"].workload
+    assert cluster.lookup().look_up("a", [a_job("1")])["1"].workload
 
 
 def test_a_cluster_without_kueue_is_seldom_asked() -> None:
     cluster = Cluster(served=())
     lookup = cluster.lookup()
     for _ in range(20):
-        lookup.look("a", [a_job("1")])
-        found = lookup.look("b", [a_job("2")])
+        lookup.look_up("a", [a_job("1")])
+        found = lookup.look_up("b", [a_job("2")])
         cluster.now += PAUSE + 1
     assert found == {"2": Admission()}
     assert len(cluster.lists) == 2  # one in each version
     cluster.now += ABSENT_PAUSE
-    lookup.look("a", [a_job("1")])
+    lookup.look_up("a", [a_job("1")])
     assert len(cluster.lists) == 4
 
 
 def test_what_cannot_be_read_is_not_taken_for_absent() -> None:
     cluster = Cluster(refuses=True)
     lookup = cluster.lookup()
-    lookup.look("a", [a_job("1")])
+    lookup.look_up("a", [a_job("1")])
     cluster.now += PAUSE + 1
-    (found,) = lookup.look("a", [a_job("1")]).values()
+    (found,) = lookup.look_up("a", [a_job("1")]).values()
     assert "forbidden" in found.unread
 
 
@@ -116,9 +116,9 @@ def test_more_than_are_read_are_not_taken_for_all(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(workload_lookup, "MOST_WORKLOADS", 2)
     cluster = Cluster(["3", "2", "1"])
     lookup = cluster.lookup()
-    lookup.look("a", [a_job("1")])
+    lookup.look_up("a", [a_job("1")])
     cluster.now += PAUSE + 1
-    (found,) = lookup.look("a", [a_job("1")]).values()
+    (found,) = lookup.look_up("a", [a_job("1")]).values()
     assert "more than" in found.unread
 
 
@@ -126,5 +126,5 @@ def test_namespaces_take_turns() -> None:
     cluster = Cluster(["1"])
     lookup = cluster.lookup()
     for number in range(100):
-        lookup.look(f"ns-{number}", [a_job("1")])
+        lookup.look_up(f"ns-{number}", [a_job("1")])
     assert len(cluster.lists) == 1

@@ -10,7 +10,7 @@ from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
 from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
 from detnas.spec.weights_file import WeightsFileError, check_address
-from detnas_operator.admission.placement import place
+from detnas_operator.admission.location import location
 from detnas_operator.cluster.objects import Object, SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
@@ -172,7 +172,7 @@ def _placed(
     resource: Object, manifest: DetNASSearch, settings: OperatorSettings, tenant: Tenant
 ) -> Admitted | Reason:
     spec, namespace = manifest.spec, manifest.metadata.namespace
-    found = place(resource, spec, settings.storage)
+    found = location(resource, spec, settings.storage)
     if isinstance(found, Reason):
         return found
     root, pool = found.root, spec.teachers.pool

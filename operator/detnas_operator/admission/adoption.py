@@ -16,7 +16,7 @@ from detnas.spec.manifest import DetNASSearch
 from detnas.store import Store
 from detnas.store.errors import CorruptRecord
 from detnas_operator.admission.admission import with_current_settings
-from detnas_operator.admission.placement import own_folder, recorded_folder
+from detnas_operator.admission.location import own_folder, recorded_folder
 from detnas_operator.cluster.objects import Object, SearchView
 
 ADOPT = "detnas.dev/adopt"

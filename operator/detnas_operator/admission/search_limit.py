@@ -12,7 +12,7 @@ _NAMED = 5
 """Searches that a message names."""
 
 
-class SearchCap:
+class SearchLimit:
     """Lets searches begin while there are fewer than the bound, in the order of their creation.
 
     A search that has begun is never blocked. Thread-safe: two that come at the same time do not

@@ -68,63 +68,63 @@ class JobPolicy(Schema):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The policy of one namespace, and where its rules stand in the chart's values.
+    """The policy of one namespace, and where its rules are in the chart's values.
 
     Attributes:
-        policy: of the namespace: its own rules, and those for all where it has none.
+        policy: of the namespace: its own rules, and those for all if it has none.
         own: its own rules alone.
-        place: where those stand, such as ``namespaces[team-a].policy``.
-        gpu_resource: what a GPU is called where nobody says it.
+        prefix: of their paths in the values, such as ``namespaces[team-a].policy``.
+        gpu_resource: name of a GPU's resource unless a policy names another.
     """
 
     policy: JobPolicy
     own: JobPolicy
-    place: str
+    prefix: str
     gpu_resource: str
 
     def path(self, section: str, field: str) -> str:
-        """Return where a rule stands in the values, such as ``jobs.policy.maximum.gpus``.
+        """Return the path of a rule in the values, such as ``jobs.policy.maximum.gpus``.
 
         Args:
             section: ``allowed`` or ``maximum``.
-            field: as the models name it; one of ``resources`` with that before it and a point.
+            field: as the models name it, such as ``resources.cpu``.
         """
         found: Any = getattr(self.own, section)
         for part in field.split("."):
             found = None if found is None else getattr(found, part)
-        place = self.place if found is not None else ALL
+        prefix = self.prefix if found is not None else ALL
         names = [part.split("_") for part in (section, *field.split("."))]
         camel = (head + "".join(word.title() for word in rest) for head, *rest in names)
-        return ".".join((place, *camel))
+        return ".".join((prefix, *camel))
 
 
 ALL = "jobs.policy"
-"""Where the rules for all namespaces stand in the values."""
+"""Path of the rules for all namespaces in the values."""
 
 
 def rules_of(
-    everywhere: JobPolicy, own: JobPolicy, place: str = ALL, gpu_resource: str = "nvidia.com/gpu"
+    everywhere: JobPolicy, own: JobPolicy, prefix: str = ALL, gpu_resource: str = "nvidia.com/gpu"
 ) -> Rules:
-    """Return the rules of a namespace: each of its own fields goes before that for all.
+    """Return the rules of a namespace: each of its own fields overrides that for all.
 
     Args:
         everywhere: the policy for all namespaces.
-        own: what is said of this one.
-        place: where that stands in the values.
-        gpu_resource: what a GPU is called where nobody says it.
+        own: the policy of this one.
+        prefix: of its path in the values.
+        gpu_resource: name of a GPU's resource unless a policy names another.
     """
     limits = [one.maximum.resources for one in (everywhere, own)]
     resources = layered(*(JobFields(resources=one) for one in limits)).resources
     merged = JobPolicy.model_construct(
         defaults=layered(everywhere.defaults, own.defaults),
         forced=layered(everywhere.forced, own.forced),
-        allowed=everywhere.allowed.model_copy(update=_given(own.allowed)),
+        allowed=everywhere.allowed.model_copy(update=_set_fields(own.allowed)),
         maximum=everywhere.maximum.model_copy(
-            update={**_given(own.maximum), "resources": resources}
+            update={**_set_fields(own.maximum), "resources": resources}
         ),
     )
-    return Rules(merged, own, place, gpu_resource)
+    return Rules(merged, own, prefix, gpu_resource)
 
 
-def _given(section: Schema) -> dict[str, Any]:
+def _set_fields(section: Schema) -> dict[str, Any]:
     return {name: value for name, value in section if value is not None}

@@ -307,8 +307,8 @@ class OperatorSettings(Schema):
         if tenant is None:
             return rules_of(self.jobs.policy, JobPolicy(), ALL, gpu)
         listed = f"namespaces[{namespace}].policy"
-        place = "otherNamespaces.policy" if tenant.namespace == ANY_NAMESPACE else listed
-        return rules_of(self.jobs.policy, tenant.policy, place, gpu)
+        prefix = "otherNamespaces.policy" if tenant.namespace == ANY_NAMESPACE else listed
+        return rules_of(self.jobs.policy, tenant.policy, prefix, gpu)
 
 
 def load_settings(path: Path) -> OperatorSettings:

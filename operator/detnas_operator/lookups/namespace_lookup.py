@@ -18,7 +18,7 @@ _FORGOTTEN_AFTER = 600.0
 
 
 @dataclass(slots=True)
-class Place:
+class NamespaceState:
     """What is known of a namespace.
 
     Attributes:
@@ -36,17 +36,17 @@ class Place:
     listed: float = float("-inf")
 
 
-AnyPlace = TypeVar("AnyPlace", bound=Place)
+AnyState = TypeVar("AnyState", bound=NamespaceState)
 
 
-class NamespaceLookup(ABC, Generic[AnyPlace]):
+class NamespaceLookup(ABC, Generic[AnyState]):
     """Looks up one namespace at a time. Thread-safe.
 
     Args:
         clock: monotonic clock, in seconds.
     """
 
-    place: ClassVar[type[Place]]
+    new_state: ClassVar[type[NamespaceState]]
     rate: ClassVar[float]
     """Requests a second, over all namespaces."""
     burst: ClassVar[float]
@@ -57,62 +57,62 @@ class NamespaceLookup(ABC, Generic[AnyPlace]):
         self._clock = clock
         self._lock = threading.Lock()
         self._listing = threading.Lock()
-        self._places: dict[str, AnyPlace] = {}
+        self._states: dict[str, AnyState] = {}
         self._tokens, self._counted = self.burst, clock()
 
     def namespaces(self) -> list[str]:
         """Return the namespaces of which something is retained."""
         with self._lock:
-            return sorted(self._places)
+            return sorted(self._states)
 
     @abstractmethod
-    def _pause(self, place: AnyPlace) -> float:
+    def _pause(self, state: AnyState) -> float:
         """Return the seconds between the last lookup of a namespace and the next."""
 
     @abstractmethod
-    def _list(self, namespace: str, place: AnyPlace, *, changed: bool) -> None:
+    def _list(self, namespace: str, state: AnyState, *, changed: bool) -> None:
         """Look up a namespace; `changed`: not for the same Jobs as last time."""
 
-    def _observe(self, namespace: str, jobs: Iterable[Object]) -> AnyPlace:
+    def _observe(self, namespace: str, jobs: Iterable[Object]) -> AnyState:
         """Return what is known of a namespace after a lookup, if one is due."""
         with self._lock:
-            place = self._places.setdefault(namespace, self.place())  # type: ignore[arg-type]
-            self._request(place, jobs)
+            state = self._states.setdefault(namespace, self.new_state())  # type: ignore[arg-type]
+            self._request(state, jobs)
         if self._listing.acquire(blocking=False):
             try:
-                if self._is_due(place):
-                    self._renew(namespace, place)
+                if self._is_due(state):
+                    self._renew(namespace, state)
             finally:
                 self._listing.release()
-        return place
+        return state
 
-    def _request(self, place: AnyPlace, jobs: Iterable[Object]) -> None:
+    def _request(self, state: AnyState, jobs: Iterable[Object]) -> None:
         now = self._clock()
         for job in map(ObjectView, jobs):
-            first, _ = place.requested.get(job.uid, (now, now))
-            place.requested[job.uid] = first, now
-            place.versions[job.uid] = job.version
-            place.changed = place.changed or place.listed_versions.get(job.uid) != job.version
+            first, _ = state.requested.get(job.uid, (now, now))
+            state.requested[job.uid] = first, now
+            state.versions[job.uid] = job.version
+            state.changed = state.changed or state.listed_versions.get(job.uid) != job.version
 
-    def _is_due(self, place: AnyPlace) -> bool:
+    def _is_due(self, state: AnyState) -> bool:
         now = self._clock()
         self._tokens = min(self.burst, self._tokens + self.rate * (now - self._counted))
         self._counted = now
-        return self._tokens >= 1 and now - place.listed >= self._pause(place)
+        return self._tokens >= 1 and now - state.listed >= self._pause(state)
 
-    def _renew(self, namespace: str, place: AnyPlace) -> None:
+    def _renew(self, namespace: str, state: AnyState) -> None:
         now = self._clock()
         with self._lock:
             self._forget(now)
-            changed, place.changed = place.versions != place.listed_versions, False
-            place.listed_versions = dict(place.versions)
-        self._list(namespace, place, changed=changed)
-        place.listed = now  # of Jobs that are created meanwhile nothing is known
+            changed, state.changed = state.versions != state.listed_versions, False
+            state.listed_versions = dict(state.versions)
+        self._list(namespace, state, changed=changed)
+        state.listed = now  # of Jobs that are created meanwhile nothing is known
 
     def _forget(self, now: float) -> None:
-        for name, place in list(self._places.items()):
-            requested = list(place.requested.items())
+        for name, state in list(self._states.items()):
+            requested = list(state.requested.items())
             for uid in [uid for uid, (_, last) in requested if now - last > self.remembered]:
-                del place.requested[uid], place.versions[uid]
-            if now - place.listed > _FORGOTTEN_AFTER and not place.requested:
-                del self._places[name]
+                del state.requested[uid], state.versions[uid]
+            if now - state.listed > _FORGOTTEN_AFTER and not state.requested:
+                del self._states[name]

@@ -17,7 +17,7 @@ from detnas_operator.job_state.observed_pods import (
     slim_pod,
 )
 from detnas_operator.job_state.pod_waits import PULLING
-from detnas_operator.lookups.namespace_lookup import NamespaceLookup, Place
+from detnas_operator.lookups.namespace_lookup import NamespaceLookup, NamespaceState
 
 SHORTEST_PAUSE = 10.0
 LONGEST_PAUSE = 60.0
@@ -58,7 +58,7 @@ class Lister(Protocol):
 
 
 @dataclass(slots=True)
-class _Place(Place):
+class _Pods(NamespaceState):
     """What is known of a namespace.
 
     Attributes:
@@ -74,7 +74,7 @@ class _Place(Place):
     error: ClusterError | None = None
 
 
-class PodLookup(NamespaceLookup[_Place]):
+class PodLookup(NamespaceLookup[_Pods]):
     """Lists pods and events of a namespace, at most every `SHORTEST_PAUSE` seconds. Thread-safe.
 
     Args:
@@ -82,7 +82,7 @@ class PodLookup(NamespaceLookup[_Place]):
         clock: monotonic clock, in seconds.
     """
 
-    place = _Place
+    new_state = _Pods
     rate = RATE
     burst = BURST
     remembered = 120.0
@@ -91,7 +91,7 @@ class PodLookup(NamespaceLookup[_Place]):
         super().__init__(clock)
         self._client = client
 
-    def look(self, namespace: str, jobs: Iterable[Object]) -> ObservedPods:
+    def look_up(self, namespace: str, jobs: Iterable[Object]) -> ObservedPods:
         """Return what is known of Jobs that do not run, after a lookup if one is due.
 
         Args:
@@ -101,28 +101,28 @@ class PodLookup(NamespaceLookup[_Place]):
         Raises:
             ClusterError: the last lookup of this namespace failed.
         """
-        place = self._observe(namespace, jobs)
-        if place.error is not None:
-            raise place.error
-        return place.observed
+        state = self._observe(namespace, jobs)
+        if state.error is not None:
+            raise state.error
+        return state.observed
 
-    def _pause(self, place: _Place) -> float:
-        pause = min(place.pause, SHORTEST_PAUSE) if place.changed else place.pause
-        return max(pause, place.least)
+    def _pause(self, state: _Pods) -> float:
+        pause = min(state.pause, SHORTEST_PAUSE) if state.changed else state.pause
+        return max(pause, state.least)
 
-    def _list(self, namespace: str, place: _Place, *, changed: bool) -> None:
+    def _list(self, namespace: str, state: _Pods, *, changed: bool) -> None:
         started = self._clock()
         try:
-            observed = self._observed(namespace, sorted(place.listed_versions))
+            observed = self._observed(namespace, sorted(state.listed_versions))
         except ClusterError as error:
-            place.error, place.pause = error, _AFTER_A_FAILURE
+            state.error, state.pause = error, _AFTER_A_FAILURE
         else:
-            if changed or observed != place.observed:
-                place.pause = SHORTEST_PAUSE
+            if changed or observed != state.observed:
+                state.pause = SHORTEST_PAUSE
             else:
-                place.pause = min(LONGEST_PAUSE, max(place.pause, SHORTEST_PAUSE) * _SLOWER)
-            place.observed, place.error = observed, None
-        place.least = min(LONGEST_PAUSE, (self._clock() - started) / _SHARE)
+                state.pause = min(LONGEST_PAUSE, max(state.pause, SHORTEST_PAUSE) * _SLOWER)
+            state.observed, state.error = observed, None
+        state.least = min(LONGEST_PAUSE, (self._clock() - started) / _SHARE)
 
     def _observed(self, namespace: str, uids: list[str]) -> ObservedPods:
         pods: list[Object] = []

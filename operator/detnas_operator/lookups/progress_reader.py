@@ -1,4 +1,4 @@
-"""Progress of running jobs, read beside the passes: no decision waits for the store to say it."""
+"""Progress of running jobs, read beside the passes: no decision waits for the store."""
 
 import heapq
 import itertools
@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from detnas.lifecycle.attempts import Attempts, read_attempts
@@ -29,9 +29,9 @@ THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class ProgressReading:
-    """What a job that runs has written, and when that changed, on this process's clock.
+    """What a running job has written, and when that changed, on this process's clock.
 
-    Clocks of other machines may be wrong, so their times are never compared with ours.
+    Clocks of other machines may be wrong, so their times are never compared with it.
 
     Attributes:
         attempts: as last read.
@@ -46,7 +46,7 @@ class ProgressReading:
     stepped: float
 
     def then(self, attempts: Attempts, now: float) -> "ProgressReading":
-        """What is known after another read."""
+        """Return what is known after another read."""
         same = attempts == self.attempts
         stepped = self.stepped if _step(attempts) == _step(self.attempts) else now
         return ProgressReading(attempts, now, self.changed if same else now, stepped)
@@ -57,13 +57,8 @@ class _Job:
     key: SearchKey
     store: Store
     folder: str
-    heard: ProgressReading | None = None
+    reading: ProgressReading | None = None
     dropped: bool = False
-
-
-@dataclass(slots=True)
-class _Search:
-    jobs: dict[str, _Job] = field(default_factory=dict)
 
 
 class ProgressReader:
@@ -71,8 +66,8 @@ class ProgressReader:
 
     Args:
         seconds: between two reads of a job, unless `LONGEST_PAUSE` is less.
-        wake: asks for a pass over a search.
-        clock: seconds, monotonic.
+        wake: requests a pass over a search.
+        clock: monotonic clock, in seconds.
         draws: of the jitter.
     """
 
@@ -87,7 +82,7 @@ class ProgressReader:
         self._pause = min(seconds, LONGEST_PAUSE)
         self._clock = clock
         self._draws = draws or random.Random()
-        self._searches: dict[SearchKey, _Search] = {}
+        self._searches: dict[SearchKey, dict[str, _Job]] = {}
         self._due: list[tuple[float, int, _Job]] = []
         self._numbers = itertools.count()
         self._news = threading.Condition()
@@ -97,35 +92,33 @@ class ProgressReader:
         """Read these jobs of a search from now on, and no others of it.
 
         Args:
-            store: where they lie.
+            store: where they are stored.
             folders: keys of their folders.
         """
         with self._news:
-            search = self._searches.setdefault(key, _Search())
-            for folder in set(search.jobs).difference(folders):
-                search.jobs.pop(folder).dropped = True
+            jobs = self._searches.setdefault(key, {})
+            for folder in set(jobs).difference(folders):
+                jobs.pop(folder).dropped = True
             for folder in folders:
-                if folder in search.jobs:
-                    search.jobs[folder].store = store
+                if folder in jobs:
+                    jobs[folder].store = store
                     continue
-                job = search.jobs[folder] = _Job(key, store, folder)
+                job = jobs[folder] = _Job(key, store, folder)
                 self._put(job, self._draws.uniform(0.0, min(_FIRST_WITHIN, self._pause)))
-            if not search.jobs:
+            if not jobs:
                 del self._searches[key]
             self._start_threads()
 
-    def heard(self, key: SearchKey) -> Mapping[str, ProgressReading]:
+    def readings(self, key: SearchKey) -> Mapping[str, ProgressReading]:
         """Return what a search's running jobs have written, by folder, as last read."""
         with self._news:
-            search = self._searches.get(key)
-            jobs = search.jobs if search is not None else {}
-            return {folder: job.heard for folder, job in jobs.items() if job.heard is not None}
+            jobs = self._searches.get(key, {})
+            return {folder: job.reading for folder, job in jobs.items() if job.reading is not None}
 
     def forget(self, key: SearchKey) -> None:
         """Read nothing more of a search."""
         with self._news:
-            search = self._searches.pop(key, None)
-            for job in search.jobs.values() if search is not None else ():
+            for job in self._searches.pop(key, {}).values():
                 job.dropped = True
 
     def _start_threads(self) -> None:
@@ -144,7 +137,7 @@ class ProgressReader:
             try:
                 with at_most(_READ_SECONDS):
                     self._read(job)
-            except StoreError as error:  # a pass that needs the store tells of it
+            except StoreError as error:  # a pass that needs the store reports it
                 log.debug("progress in %s not read: %s", job.folder, error)
             except Exception:
                 log.exception("progress in %s not read", job.folder)
@@ -163,27 +156,26 @@ class ProgressReader:
                 self._news.wait(left)
 
     def _read(self, job: _Job) -> None:
-        attempts, now, before = read_attempts(job.store, job.folder), self._clock(), job.heard
-        heard = (
-            ProgressReading(attempts, now, now, now)
-            if before is None
-            else before.then(attempts, now)
-        )
-        job.heard = heard
-        if self._is_first(job) if before is None else _is_news(before, heard):
+        attempts, now, before = read_attempts(job.store, job.folder), self._clock(), job.reading
+        if before is None:
+            job.reading = ProgressReading(attempts, now, now, now)
+        else:
+            job.reading = before.then(attempts, now)
+        if self._is_first(job) if before is None else _is_news(before.attempts, attempts):
             self.wake(job.key)
 
     def _is_first(self, job: _Job) -> bool:
         """Whether all running jobs of its search have been read just now for the first time."""
         with self._news:
-            search = self._searches.get(job.key)
-            return search is not None and all(one.heard for one in search.jobs.values())
+            jobs = self._searches.get(job.key)
+            return jobs is not None and all(one.reading for one in jobs.values())
 
 
-def _is_news(before: ProgressReading, now: ProgressReading) -> bool:
-    """Whether a pass should look before it would of itself: what only goes on can wait."""
-    told = replace(before.attempts, progress=None) == replace(now.attempts, progress=None)
-    return not told or (before.attempts.progress is None) != (now.attempts.progress is None)
+def _is_news(before: Attempts, now: Attempts) -> bool:
+    """Whether a pass is due earlier than by itself: mere progress can wait."""
+    if replace(before, progress=None) != replace(now, progress=None):
+        return True
+    return (before.progress is None) != (now.progress is None)
 
 
 def _step(attempts: Attempts) -> tuple[Any, ...]:

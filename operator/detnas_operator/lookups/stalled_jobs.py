@@ -1,37 +1,37 @@
-"""Jobs whose pods run and that make no progress: silence is not taken for work."""
+"""Running jobs that make no progress: a pod that runs is no proof of it."""
 
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
 from detnas_operator.lookups.progress_reader import LONGEST_PAUSE, ProgressReading
 
-TOLD_AFTER = 120.0
-"""Seconds after its last heartbeat within which a silent trainer is reported."""
-BEATING = TOLD_AFTER - LONGEST_PAUSE
-"""Seconds for which a heartbeat stands still: it may have stopped just after the read before."""
+REPORTED_AFTER = 120.0
+"""Seconds after its last heartbeat within which a stalled trainer is reported."""
+BEATING = REPORTED_AFTER - LONGEST_PAUSE
+"""Seconds without a change of the heartbeat: it may have stopped just after the read before."""
 STEPPING = 600.0
 """Seconds in which a step must end, and in which an earlier trainer without a heartbeat writes."""
 STEPLESS = 1800.0
-"""The same where an earlier trainer has no steps to tell, or has told nothing yet."""
+"""The same for an earlier trainer that reports no steps, or has reported nothing yet."""
 
 
-def silence(name: str, heard: ProgressReading | None, ran_since: float) -> Reason | None:
-    """Return why a Job that runs seems to hang; none where it does not.
+def stalled_reason(name: str, reading: ProgressReading | None, ran_since: float) -> Reason | None:
+    """Return why a running Job seems to be stalled; None if it does not.
 
     Args:
         name: of the Job.
-        heard: what it wrote; none while nobody has read that.
-        ran_since: when its pods were first seen to run without a break, on the clock of ``heard``.
+        reading: what it wrote; None before that was read.
+        ran_since: since when its pods run without a break, on the clock of ``reading``.
     """
-    if heard is None:
+    if reading is None:
         return None
-    progress = heard.attempts.progress
+    progress = reading.attempts.progress
     # Up to the last read: while the store does not answer, nothing is known of the job.
-    quiet = heard.read - max(heard.changed, ran_since)
-    stands = heard.read - max(heard.stepped, ran_since)
-    if quiet >= _patience(progress):
-        return Reason(ReasonCode.NO_PROGRESS, _is_silent(name, progress))
-    if progress is not None and progress.total and stands >= STEPPING:
-        return Reason(ReasonCode.NO_PROGRESS, _stands_still(name, progress))
+    unchanged = reading.read - max(reading.changed, ran_since)
+    stepless = reading.read - max(reading.stepped, ran_since)
+    if unchanged >= _patience(progress):
+        return Reason(ReasonCode.NO_PROGRESS, _without_heartbeat(name, progress))
+    if progress is not None and progress.total and stepless >= STEPPING:
+        return Reason(ReasonCode.NO_PROGRESS, _without_step(name, progress))
     return None
 
 
@@ -41,26 +41,26 @@ def _patience(progress: Progress | None) -> float:
     return STEPPING if progress is not None and progress.total else STEPLESS
 
 
-def _is_silent(name: str, progress: Progress | None) -> str:
+def _without_heartbeat(name: str, progress: Progress | None) -> str:
     if progress is None:
         return (
             f"the pod of job {name} runs, and its trainer has written nothing yet; {_advice(name)}"
         )
     return (
-        f"the pod of job {name} runs, but its trainer was last heard of at "
-        f"{progress.updated:%H:%M:%S} UTC by its clock ({_last_heard(progress)}); {_advice(name)}"
+        f"the pod of job {name} runs, but its trainer last reported at "
+        f"{progress.updated:%H:%M:%S} UTC by its clock ({_reported(progress)}); {_advice(name)}"
     )
 
 
-def _stands_still(name: str, progress: Progress) -> str:
+def _without_step(name: str, progress: Progress) -> str:
     minutes = STEPPING / 60
     return (
         f"the trainer of job {name} is alive but has completed no step for {minutes:.0f} minutes "
-        f"({_last_heard(progress)}); {_advice(name)}"
+        f"({_reported(progress)}); {_advice(name)}"
     )
 
 
-def _last_heard(progress: Progress) -> str:
+def _reported(progress: Progress) -> str:
     parts = [progress.activity]
     if progress.epoch:
         parts.append(f"epoch {progress.epoch} of {progress.epochs}")
@@ -71,6 +71,6 @@ def _last_heard(progress: Progress) -> str:
 
 def _advice(name: str) -> str:
     return (
-        f"`kubectl logs job/{name}` shows what it does; where it hangs, delete its pod: the next "
-        "one goes on from the last checkpoint"
+        f"`kubectl logs job/{name}` shows what it does; if it hangs, delete its pod: the next "
+        "one resumes from the last checkpoint"
     )

@@ -12,7 +12,7 @@ from typing import Protocol
 from detnas_operator.cluster import ClusterError, NotFound
 from detnas_operator.cluster.objects import Object, ObjectView
 from detnas_operator.job_state.queueing import Admission, slim_workload
-from detnas_operator.lookups.namespace_lookup import NamespaceLookup, Place
+from detnas_operator.lookups.namespace_lookup import NamespaceLookup, NamespaceState
 
 PAUSE = 10.0
 """Seconds between two lists of a namespace."""
@@ -37,7 +37,7 @@ class Lister(Protocol):
 
 
 @dataclass(slots=True)
-class _Place(Place):
+class _Workloads(NamespaceState):
     """What is known of a namespace.
 
     Attributes:
@@ -61,7 +61,7 @@ class _Place(Place):
         return Admission()
 
 
-class WorkloadLookup(NamespaceLookup[_Place]):
+class WorkloadLookup(NamespaceLookup[_Workloads]):
     """Lists the Workloads of a namespace. Thread-safe.
 
     Args:
@@ -69,7 +69,7 @@ class WorkloadLookup(NamespaceLookup[_Place]):
         clock: monotonic clock, in seconds.
     """
 
-    place = _Place
+    new_state = _Workloads
     rate = 2.0
     burst = 1.0
     remembered = 600.0
@@ -79,7 +79,7 @@ class WorkloadLookup(NamespaceLookup[_Place]):
         self._client = client
         self._absent_since = float("-inf")
 
-    def look(self, namespace: str, jobs: Iterable[Object]) -> dict[str, Admission]:
+    def look_up(self, namespace: str, jobs: Iterable[Object]) -> dict[str, Admission]:
         """Return what is known of suspended Jobs, by UID, after a lookup if one is due.
 
         A Job that is requested for the first time may be missing from the answer, until the next.
@@ -87,15 +87,15 @@ class WorkloadLookup(NamespaceLookup[_Place]):
         jobs = list(jobs)
         if not jobs:
             return {}
-        place = self._observe(namespace, jobs)
-        found = {(uid := ObjectView(job).uid): place.admission(uid) for job in jobs}
+        state = self._observe(namespace, jobs)
+        found = {(uid := ObjectView(job).uid): state.admission(uid) for job in jobs}
         return {uid: admission for uid, admission in found.items() if admission is not None}
 
-    def _pause(self, place: _Place) -> float:
-        pause = PAUSE + PAUSE_EACH * len(place.workloads)
-        return pause * (_SOONER if place.changed else 1.0)
+    def _pause(self, state: _Workloads) -> float:
+        pause = PAUSE + PAUSE_EACH * len(state.workloads)
+        return pause * (_SOONER if state.changed else 1.0)
 
-    def _list(self, namespace: str, place: _Place, *, changed: bool) -> None:  # noqa: ARG002
+    def _list(self, namespace: str, state: _Workloads, *, changed: bool) -> None:  # noqa: ARG002
         found: list[Object] = []
         unread = ""
         if self._clock() - self._absent_since >= ABSENT_PAUSE:
@@ -104,8 +104,8 @@ class WorkloadLookup(NamespaceLookup[_Place]):
                 found = self._workloads(namespace)
             except ClusterError as error:
                 unread = str(error)
-        place.workloads = {uid: one for one in found for uid in one["owners"]}
-        place.complete, place.unread = len(found) < MOST_WORKLOADS, unread
+        state.workloads = {uid: one for one in found for uid in one["owners"]}
+        state.complete, state.unread = len(found) < MOST_WORKLOADS, unread
 
     def _workloads(self, namespace: str) -> list[Object]:
         for kind in VERSIONS:

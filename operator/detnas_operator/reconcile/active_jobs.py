@@ -16,7 +16,7 @@ from detnas_operator.job_state.queueing import Admission
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
-from detnas_operator.lookups.stalled_jobs import silence
+from detnas_operator.lookups.stalled_jobs import stalled_reason
 from detnas_operator.lookups.workload_lookup import WorkloadLookup
 from detnas_operator.reconcile.block import Block
 from detnas_operator.reconcile.memory import SearchMemory, seconds_since
@@ -73,7 +73,7 @@ class ActiveJobs:
         for due, job in active.items():
             since = memory.running_since.get(job.name)
             if since is not None:
-                found = silence(
+                found = stalled_reason(
                     job.name, memory.progress.get(memory.session.job_folder(due)), since
                 )
                 yield from (found,) if found is not None else ()
@@ -83,13 +83,13 @@ class ActiveJobs:
         live = {name: job for name, job in self.jobs.all().items() if not has_ended(job)}
         now = datetime.now(UTC)
         suspended = [job for job in live.values() if is_suspended(job)]
-        admissions = self.lookups.workloads.look(namespace, suspended)
+        admissions = self.lookups.workloads.look_up(namespace, suspended)
         states = job_states(live, memory.observed_pods, admissions, now)
         # A suspended Job has no pods. What else waits has a reason that only its pods state.
         waiting = [live[name] for name, state in states.items() if isinstance(state, Waiting)]
         if waiting := [job for job in waiting if not is_suspended(job)]:
             with self.api_errors:
-                memory.observed_pods = self.lookups.pods.look(namespace, waiting)
+                memory.observed_pods = self.lookups.pods.look_up(namespace, waiting)
             states = job_states(live, memory.observed_pods, admissions, now)
         else:
             memory.observed_pods = ObservedPods()
@@ -101,7 +101,7 @@ class ActiveJobs:
         begun = [due for due, job in active.items() if _has_begun(job.state)]
         folders = [folder for due in begun if (folder := memory.session.job_folder(due))]
         self.lookups.progress.follow(key, memory.session.store, folders)
-        memory.progress = self.lookups.progress.heard(key)
+        memory.progress = self.lookups.progress.readings(key)
         running = [job.name for job in active.values() if isinstance(job.state, Running)]
         memory.running_since = {name: memory.running_since.get(name, self.now) for name in running}
 

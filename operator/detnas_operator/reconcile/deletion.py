@@ -8,7 +8,7 @@ from detnas.reasons import Reason
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.admission.admission import admit
 from detnas_operator.admission.adoption import is_anothers
-from detnas_operator.admission.placement import own_folder
+from detnas_operator.admission.location import own_folder
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
 from detnas_operator.cluster.objects import Object
 from detnas_operator.cluster.pod_view import PodView

@@ -15,7 +15,7 @@ from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.failures import LAST_LINE
 from detnas_operator.job_state.pods import has_done_its_work, own_pods
 from detnas_operator.job_state.state import Failed, Succeeded
-from detnas_operator.lookups.lost_logs import LostLogs
+from detnas_operator.lookups.attempt_logs import AttemptLogs
 from detnas_operator.reconcile.gpu_hours import pod_seconds
 from detnas_operator.reconcile.search_jobs import SearchJobs, has_ended
 
@@ -50,9 +50,9 @@ class FailureRecorder:
         name = job["metadata"]["name"]
         own = own_pods(job, self.jobs.pods_of(name))
         folder = self.session.job_folder(due)
-        logs = LostLogs(self.session.store, self.jobs.log_end)
-        logs.keep(folder, own)
-        log_end = logs.keep_last(folder, own)
+        logs = AttemptLogs(self.session.store, self.jobs.log_end)
+        logs.store_missing(folder, own)
+        log_end = logs.store_last(folder, own)
         message = self.session.rejected.get(folder) or overran or _message(job, own)
         message = failure_message(message, log_end, self.tenant, self.jobs.key.namespace)
         now = datetime.now(UTC)

@@ -26,7 +26,7 @@ from detnas_operator.admission.admission import (
     with_record_judged,
 )
 from detnas_operator.admission.adoption import choose_folder
-from detnas_operator.admission.placement import own_folder
+from detnas_operator.admission.location import own_folder
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.job_policy import Rules

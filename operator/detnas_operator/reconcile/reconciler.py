@@ -11,7 +11,7 @@ from detnas.lifecycle.pools.lease import PoolLease
 from detnas.reasons import Reason
 from detnas.store.errors import StoreError, StoreUnavailable
 from detnas_operator.admission.admission import Admitted, admit
-from detnas_operator.admission.search_limit import SearchCap
+from detnas_operator.admission.search_limit import SearchLimit
 from detnas_operator.cluster import ClusterError, KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.objects import Object
@@ -75,7 +75,7 @@ class Reconciler:
         self._lookups = Lookups(
             PodLookup(client, clock), WorkloadLookup(client, clock), self.progress
         )
-        self._cap = SearchCap(cache)
+        self._cap = SearchLimit(cache)
         self._stores = Stores(shared_pools=settings.storage.shared_pools, workers=settings.workers)
         self._memories = SearchMemories(settings, cache, self._stores, clock)
 

@@ -80,7 +80,7 @@ class SearchPass:
             StoreError: the store cannot be used.
             DataLostError: the store lacks what is finished according to the status.
         """
-        self.memory.progress = self.lookups.progress.heard(self.jobs.key)
+        self.memory.progress = self.lookups.progress.readings(self.jobs.key)
         if accepted := self._read():
             return self._accept(accepted)
         if self.resumed:
@@ -223,7 +223,7 @@ class SearchPass:
             self._start(due)
         for name in todo.expire:
             with self.api_errors:
-                stopper.keep_lost_logs(name)  # before the Job may go
+                stopper.store_attempt_logs(name)  # before the Job may go
                 self.jobs.expire(name, self.settings.jobs.ttl_seconds)
         self._report_taken_names(todo.name_taken)
         self._session.tidy()

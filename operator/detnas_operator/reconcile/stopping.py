@@ -10,7 +10,7 @@ from detnas_operator.cluster.cache import SearchKey
 from detnas_operator.cluster.objects import Object
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job_state.pods import own_pods, pods_to_end
-from detnas_operator.lookups.lost_logs import LostLogs, has_failed_pods
+from detnas_operator.lookups.attempt_logs import AttemptLogs, has_failed_pods
 from detnas_operator.reconcile.gpu_hours import GpuHours, pod_seconds
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.reconcile.pass_errors import ApiErrors
@@ -48,7 +48,7 @@ class JobStopper:
         with self.api_errors:
             if job := self.jobs.all().get(name):
                 with self.api_errors:
-                    self.keep_lost_logs(name)
+                    self.store_attempt_logs(name)
                 now = datetime.now(UTC)
                 self.memory.gpu_hours.record_stop(job, self._spent(job, now), now)
             self.jobs.delete(name, why)
@@ -61,11 +61,11 @@ class JobStopper:
             return
         with about_job(job):
             folder = self.memory.session.job_folder(purpose(job))
-            self._lost_logs.keep(folder, found)
-            self._lost_logs.keep_last(folder, found)
+            self._logs.store_missing(folder, found)
+            self._logs.store_last(folder, found)
             self.jobs.end_pods(name, found)
 
-    def keep_lost_logs(self, name: str) -> None:
+    def store_attempt_logs(self, name: str) -> None:
         """Store the logs of a Job's failed pods before they are deleted."""
         job = self.jobs.all().get(name)
         if job is None or not has_failed_pods(job):
@@ -75,7 +75,7 @@ class JobStopper:
         if folder and self.memory.job_name(due) == name:
             pods = own_pods(job, self.jobs.pods_of(name))
             with about_job(job):
-                self._lost_logs.keep(folder, pods)
+                self._logs.store_missing(folder, pods)
 
     def _spent(self, job: Object, now: datetime) -> float:
         """Return the seconds of a Job's pods; if they cannot be listed, as last observed."""
@@ -85,8 +85,8 @@ class JobStopper:
         return self.memory.gpu_hours.running_seconds(job, now)
 
     @property
-    def _lost_logs(self) -> LostLogs:
-        return LostLogs(self.memory.session.store, self.jobs.log_end)
+    def _logs(self) -> AttemptLogs:
+        return AttemptLogs(self.memory.session.store, self.jobs.log_end)
 
 
 def stop_jobs(

@@ -38,7 +38,7 @@ def wait_of(jobs: SearchJobs, name: str) -> Waiting:
     jobs.list_again()
     found, later = jobs.all(), datetime.now(UTC) + timedelta(minutes=1)
     lookup = PodLookup(jobs.client)
-    seen = lookup.look(jobs.key.namespace, found.values())
+    seen = lookup.look_up(jobs.key.namespace, found.values())
     state = job_states(found, seen, {}, later)[name]
     assert isinstance(state, Waiting)
     return state

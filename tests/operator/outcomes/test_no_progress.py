@@ -64,7 +64,7 @@ def test_a_silent_trainer_is_reported_and_recovers(stage: Stage) -> None:
 
     search.until(lambda: search.says("Degraded", "True", "NoProgress"), PATIENCE)
     message = search.condition("Degraded")["message"]
-    said = ("job quiet-t0000 runs", "last heard of at 00:0", "(evaluating, 40 of 500)", "kubectl")
+    said = ("job quiet-t0000 runs", "last reported at 00:0", "(evaluating, 40 of 500)", "kubectl")
     assert in_order(message, said), message
     assert search.told("NoProgress")["type"] == "Warning"
     assert search.phase == "Searching"

@@ -37,7 +37,7 @@ def has_failed_pods(job: Object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class LostLogs:
+class AttemptLogs:
     """Stores the logs of failed pods whose attempts could not.
 
     Attributes:
@@ -48,7 +48,7 @@ class LostLogs:
     store: Store
     log_end: Callable[[Object, str], str]
 
-    def keep(self, folder: str, job_pods: list[Object]) -> None:
+    def store_missing(self, folder: str, job_pods: list[Object]) -> None:
         """Copy the ends of logs beside the other files of their attempts.
 
         Args:
@@ -65,7 +65,7 @@ class LostLogs:
                     f"{keys.attempt_folder(folder, attempt.number)}/{LOG}", text.encode()
                 )
 
-    def keep_last(self, folder: str, job_pods: list[Object]) -> list[str]:
+    def store_last(self, folder: str, job_pods: list[Object]) -> list[str]:
         """Copy the end of the log of the pod that was made last; return its last lines.
 
         If another container than the trainer failed, these are that one's, and not stored. If no

@@ -18,8 +18,8 @@ from detnas_operator.configuration.storage_policy import (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a search keeps its data.
+class Location:
+    """Where a search stores its data.
 
     Attributes:
         root: URI of its store's root.
@@ -30,7 +30,7 @@ class Place:
     pools: str
 
 
-def place(resource: Object, spec: SearchSpec, settings: StorageSettings) -> Place | Reason:
+def location(resource: Object, spec: SearchSpec, settings: StorageSettings) -> Location | Reason:
     """Return where a search is stored, if it may be used.
 
     The status names where it was accepted: only the operator writes that. Data does not move when
@@ -55,7 +55,7 @@ def place(resource: Object, spec: SearchSpec, settings: StorageSettings) -> Plac
             "the operator's storage.sharedPools does not allow any more; ask the administrator to "
             "set it again: data does not move automatically",
         )
-    return Place(root, pools or pools_namespace(search.namespace, shared=settings.shared_pools))
+    return Location(root, pools or pools_namespace(search.namespace, shared=settings.shared_pools))
 
 
 def recorded_folder(search: SearchView) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import pytest
 from detnas.lifecycle.attempts import Attempts
 from detnas.records.progress import Progress
 from detnas_operator.lookups.progress_reader import ProgressReading
-from detnas_operator.lookups.stalled_jobs import BEATING, STEPLESS, STEPPING, silence
+from detnas_operator.lookups.stalled_jobs import BEATING, STEPLESS, STEPPING, stalled_reason
 
 SAID = datetime(1999, 1, 1, 12, 3, 10, tzinfo=UTC)
 """By a clock that is decades behind: that matters to nobody."""
@@ -32,21 +32,21 @@ OF_OLD = None
     ("found", "says"),
     [
         (heard(progress(100), BEATING - 1), ""),
-        (heard(progress(100), BEATING), "last heard of at 12:03:10 UTC"),
-        (heard(progress(), BEATING), "last heard of"),
+        (heard(progress(100), BEATING), "last reported at 12:03:10 UTC"),
+        (heard(progress(), BEATING), "last reported"),
         (heard(progress(100), 5, STEPPING - 1), ""),
         (heard(progress(100), 5, STEPPING), "is alive but has completed no step for 10 minutes"),
         (heard(progress(), 5, 9000), ""),
         (heard(progress(100, OF_OLD), STEPPING - 1), ""),
-        (heard(progress(100, OF_OLD), STEPPING), "last heard of"),
+        (heard(progress(100, OF_OLD), STEPPING), "last reported"),
         (heard(progress(0, OF_OLD), STEPLESS - 1), ""),
-        (heard(progress(0, OF_OLD), STEPLESS), "last heard of"),
+        (heard(progress(0, OF_OLD), STEPLESS), "last reported"),
         (heard(None, STEPLESS - 1), ""),
         (heard(None, STEPLESS), "has written nothing yet"),
     ],
 )
 def test_how_long_a_silence_may_last(found: ProgressReading, says: str) -> None:
-    reason = silence("r18-t0007", found, ran_since=0.0)
+    reason = stalled_reason("r18-t0007", found, ran_since=0.0)
     assert bool(reason) == bool(says)
     if reason is not None:
         assert reason.reason == "NoProgress"
@@ -56,14 +56,14 @@ def test_how_long_a_silence_may_last(found: ProgressReading, says: str) -> None:
 
 def test_what_was_last_heard_is_told() -> None:
     said = progress(500, epoch=2, epochs=3, done=120)
-    reason = silence("r18-t0007", heard(said, 300), 0.0)
+    reason = stalled_reason("r18-t0007", heard(said, 300), 0.0)
     assert reason is not None
     assert "(training, epoch 2 of 3, 120 of 500)" in reason.message
 
 
 def test_nothing_is_said_of_what_nobody_has_read_or_has_just_begun_to_run() -> None:
-    assert silence("r18-t0007", None, 0.0) is None
-    assert silence("r18-t0007", heard(progress(100), 300), ran_since=9_990.0) is None
+    assert stalled_reason("r18-t0007", None, 0.0) is None
+    assert stalled_reason("r18-t0007", heard(progress(100), 300), ran_since=9_990.0) is None
 
 
 def test_another_step_or_attempt_is_a_change_and_the_same_record_is_none() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from detnas.reasons import Reason
 from detnas_operator.admission.admission import parse
-from detnas_operator.admission.placement import Place, place
+from detnas_operator.admission.location import Location, location
 from detnas_operator.configuration.settings import OperatorSettings
 from tests.cluster.searches import manifest
 
@@ -24,24 +24,24 @@ def storage(allowed: list[str], *, shared: bool = False) -> Any:
 def placed(settings: Any, status: dict[str, Any], spec: dict[str, Any] | None = None) -> Any:
     metadata = {"name": "one", "namespace": "mine", "uid": UID}
     resource = manifest("one", spec) | {"metadata": metadata, "status": status}
-    return place(resource, parse(resource).spec, settings)
+    return location(resource, parse(resource).spec, settings)
 
 
 def test_a_new_search_goes_where_the_settings_say() -> None:
-    assert placed(storage([NEW, OLD]), {}) == Place(NEW, "mine")
-    assert placed(storage([NEW, OLD], shared=True), {}) == Place(NEW, "shared")
+    assert placed(storage([NEW, OLD]), {}) == Location(NEW, "mine")
+    assert placed(storage([NEW, OLD], shared=True), {}) == Location(NEW, "shared")
     named = {"storage": {"uri": OLD}}
-    assert placed(storage([NEW, OLD]), {}, named) == Place(OLD, "mine")
+    assert placed(storage([NEW, OLD]), {}, named) == Location(OLD, "mine")
 
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_an_accepted_one_stays_where_it_is(shared: bool) -> None:
     status = {"folder": f"{OLD}/{FOLDER}", "teachers": {"pool": f"{OLD}/mine/pools/00"}}
-    assert placed(storage([NEW, OLD], shared=shared), status) == Place(OLD, "mine")
+    assert placed(storage([NEW, OLD], shared=shared), status) == Location(OLD, "mine")
     status["teachers"] = {"pool": f"{OLD}/shared/pools/00"}
     found = placed(storage([NEW, OLD], shared=shared), status)
     if shared:
-        assert found == Place(OLD, "shared")
+        assert found == Location(OLD, "shared")
     else:
         assert found.reason == "PoolForbidden"
         assert "storage.sharedPools" in found.message
@@ -57,11 +57,11 @@ def test_a_place_that_was_taken_away_is_named_and_nothing_is_begun_elsewhere() -
 
 def test_a_restored_status_names_the_folder_of_the_resource_that_it_was_saved_from() -> None:
     earlier = {"folder": f"{OLD}/mine/searches/one-76543210"}
-    assert placed(storage([NEW, OLD]), earlier) == Place(OLD, "mine")
+    assert placed(storage([NEW, OLD]), earlier) == Location(OLD, "mine")
 
 
 @pytest.mark.parametrize(
     "folder", [f"{OLD}/mine/searches/two-76543210", f"{OLD}/{FOLDER}/x", "elsewhere", ""]
 )
 def test_a_folder_of_another_search_is_not_believed(folder: str) -> None:
-    assert placed(storage([NEW, OLD]), {"folder": folder}) == Place(NEW, "mine")
+    assert placed(storage([NEW, OLD]), {"folder": folder}) == Location(NEW, "mine")

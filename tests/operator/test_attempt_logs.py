@@ -13,7 +13,7 @@ from detnas_operator.cluster import Unavailable
 from detnas_operator.cluster.cache import ClusterCache, SearchKey
 from detnas_operator.cluster.pod_view import INDEX
 from detnas_operator.job.names import CONTAINER
-from detnas_operator.lookups.lost_logs import MOST_ATTEMPTS, LostLogs
+from detnas_operator.lookups.attempt_logs import MOST_ATTEMPTS, AttemptLogs
 from detnas_operator.reconcile.search_jobs import SearchJobs
 
 FOLDER = "team-a/searches/one-12345678/trials/0000"
@@ -52,7 +52,7 @@ def keep(store: Store, *pods: dict[str, Any]) -> list[str]:
         asked.append(pod["metadata"]["name"])
         return f"words of {asked[-1]}\n"
 
-    LostLogs(store, log_end).keep(FOLDER, list(pods))
+    AttemptLogs(store, log_end).store_missing(FOLDER, list(pods))
     return asked
 
 
@@ -126,8 +126,8 @@ ADDED = {"name": "vault-init", "state": {"terminated": {"exitCode": 3}}}
 
 def last_lines(store: Store, *pods: dict[str, Any]) -> list[str]:
     """The last lines that are left of pods' logs, or of the last attempt's."""
-    said = LostLogs(store, lambda pod, container: f"{container} of {pod['metadata']['name']}\n")
-    return said.keep_last(FOLDER, list(pods))
+    said = AttemptLogs(store, lambda pod, container: f"{container} of {pod['metadata']['name']}\n")
+    return said.store_last(FOLDER, list(pods))
 
 
 def test_the_trainers_log_is_kept_though_a_proxy_keeps_the_pod_alive(store: Store) -> None:

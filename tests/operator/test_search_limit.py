@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from detnas.reasons import ReasonCode
-from detnas_operator.admission.search_limit import SearchCap
+from detnas_operator.admission.search_limit import SearchLimit
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
 
@@ -61,7 +61,7 @@ def cache(*searches: Object) -> ClusterCache:
 def test_a_search_begins_while_there_is_a_place(others: list[Object], waits: bool) -> None:
     named = [search(f"other-{number}", status) for number, status in enumerate(others)]
     new = search("new", born=30)
-    refusal = SearchCap(cache(*named, new)).refusal(new, rules(2))
+    refusal = SearchLimit(cache(*named, new)).refusal(new, rules(2))
     assert (refusal is not None) is waits
     if refusal:
         assert refusal.reason == ReasonCode.TOO_MANY_SEARCHES
@@ -71,7 +71,7 @@ def test_a_search_begins_while_there_is_a_place(others: list[Object], waits: boo
 def test_one_that_has_begun_is_never_held_up_and_without_a_bound_nobody_is() -> None:
     crowd = [search(f"other-{number}", RUNNING) for number in range(5)]
     begun, new = search("begun", RUNNING), search("new")
-    cap = SearchCap(cache(*crowd, begun, new))
+    cap = SearchLimit(cache(*crowd, begun, new))
     assert cap.refusal(begun, rules(1)) is None
     assert cap.refusal(new, rules(None)) is None
     assert cap.refusal(new, rules(1)) is not None
@@ -80,12 +80,12 @@ def test_one_that_has_begun_is_never_held_up_and_without_a_bound_nobody_is() -> 
 def test_other_namespaces_do_not_count() -> None:
     new = search("new")
     others = [search(name, RUNNING, namespace="team-b") for name in "abc"]
-    assert SearchCap(cache(*others, new)).refusal(new, rules(1)) is None
+    assert SearchLimit(cache(*others, new)).refusal(new, rules(1)) is None
 
 
 def test_who_came_first_goes_first() -> None:
     first, second = search("z", WAITING, born=1), search("a", WAITING, born=2)
-    cap = SearchCap(cache(first, second))
+    cap = SearchLimit(cache(first, second))
     held = cap.refusal(second, rules(1))
     assert held is not None
     assert "after 1 that came before it" in held.message
@@ -94,7 +94,7 @@ def test_who_came_first_goes_first() -> None:
 
 def test_of_those_that_come_at_the_same_time_no_more_begin_than_may() -> None:
     crowd = [search(f"s{number}") for number in range(40)]
-    cap = SearchCap(cache(*crowd))
+    cap = SearchLimit(cache(*crowd))
     with ThreadPoolExecutor(8) as threads:
         refusals = list(threads.map(lambda one: cap.refusal(one, rules(3)), crowd))
     assert refusals.count(None) == 3
@@ -105,7 +105,7 @@ def test_of_those_that_come_at_the_same_time_no_more_begin_than_may() -> None:
 def test_a_place_that_was_given_is_free_again_when_its_search_is_deleted() -> None:
     one, other = search("one"), search("other")
     known = cache(one, other)
-    cap = SearchCap(known)
+    cap = SearchLimit(known)
     assert cap.refusal(one, rules(1)) is None
     assert cap.refusal(other, rules(1)) is not None
     known.drop_search(one)
