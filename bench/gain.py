@@ -87,8 +87,8 @@ def measure(manifest: Path, seed: int, store: Path) -> Gain:
     chain, finetuned = _lineage(search, export)
     epochs = len(chain) * search.requests.spec.evaluation.epochs + finetuned
     facts = _facts(search)
-    trained_on = facts.score(facts.architecture, _train_on(search, epochs).scores)
-    student = facts.score(export.architecture, _winner(search, chain, finetuned).scores)
+    trained_on = facts.score(facts.architecture, _train_on(search, epochs).scores).scores
+    student = facts.score(export.architecture, _winner(search, chain, finetuned).scores).scores
     return Gain(
         seed=seed,
         minutes=round(minutes, 1),

@@ -6,16 +6,20 @@ choice of proposals count nothing. Images are of the nominal size, unpadded; eve
 2 halves a side, rounding up. Parameters are the trained ones: no running statistics.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from detnas.architecture import Architecture, Convolution, PlacedBlock
+from detnas.architecture import Architecture, Convolution
 from detnas.records.settings import DetectorShape, Resolution
 
 _ANCHORS = 3
 _ROI = 7
 _BACKBONE = ("stem", "stage 1", "stage 2", "stage 3", "stage 4")
+_STAGE_1 = 2
+"""Halvings of the image before the first stage."""
+_TOP_LEVEL = 6
+"""Halvings of the image before the highest level of the feature pyramid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +59,17 @@ class DetectorCost:
         return sum((self.parts[name] for name in _BACKBONE), Cost())
 
 
-class _Map(NamedTuple):
-    """A feature map: sides in pixels, and channels."""
+class _Layer(NamedTuple):
+    """A layer, whatever the size of the image.
 
-    height: int
-    width: int
-    channels: int
+    Attributes:
+        halvings: how often the image's sides were halved before the layer's output.
+        flops: per pixel of the output.
+    """
 
-    @property
-    def pixels(self) -> int:
-        return self.height * self.width
-
-    def halved(self, channels: int) -> "_Map":
-        return _Map((self.height + 1) // 2, (self.width + 1) // 2, channels)
-
-    def with_channels(self, channels: int) -> "_Map":
-        return _Map(self.height, self.width, channels)
+    halvings: int
+    flops: int
+    parameters: int
 
 
 def detector_cost(
@@ -84,86 +83,90 @@ def detector_cost(
         classes: classes of the data set, without background.
         resolution: size of the image.
     """
-    image = _Map(resolution.height, resolution.width, 3)
-    parts: dict[str, Cost] = {}
-    parts["stem"], entry = _stem(image, architecture.stem)
-    levels: list[_Map] = []
-    for name, stage in zip(_BACKBONE[1:], _stages(architecture), strict=True):
-        parts[name], entry = _stage(stage, entry)
-        levels.append(entry)
-    parts["neck"] = sum((_lateral(level, shape.neck) for level in levels), Cost())
-    parts["rpn"] = _rpn([*levels, levels[-1].halved(shape.neck)], shape.neck)
-    parts["box head"] = _box_head(shape, classes)
-    return DetectorCost(parts)
+    return detector_costs(architecture, shape, classes, [resolution])[resolution]
 
 
-def _stages(architecture: Architecture) -> Iterator[list[PlacedBlock]]:
-    for number in range(len(architecture.stages)):
-        yield [placed for placed in architecture.blocks if placed.place.stage == number]
+def detector_costs(
+    architecture: Architecture,
+    shape: DetectorShape,
+    classes: int,
+    resolutions: Iterable[Resolution],
+) -> dict[Resolution, DetectorCost]:
+    """Like `detector_cost`, for images of several sizes."""
+    layers = {**_backbone(architecture), **_neck_and_rpn(architecture, shape.neck)}
+    box_head = _box_head(shape, classes)
+    costs: dict[Resolution, DetectorCost] = {}
+    for resolution in resolutions:
+        pixels = _pixels(resolution)
+        parts = {name: _sum(part, pixels) for name, part in layers.items()}
+        costs[resolution] = DetectorCost({**parts, "box head": box_head})
+    return costs
 
 
-def _stem(image: _Map, channels: int) -> tuple[Cost, _Map]:
-    """A 7×7 convolution of stride 2 and a max-pool of stride 2."""
-    out = image.halved(channels)
-    convolution = Convolution("conv1", "bn1", image.channels, channels, 7, 2, activated=True)
-    return _normed(convolution, out), out.halved(channels)
+def _pixels(resolution: Resolution) -> list[int]:
+    """Pixels of the image, and of the feature maps after each halving of its sides."""
+    height, width = resolution.height, resolution.width
+    pixels = [height * width]
+    for _ in range(_TOP_LEVEL):
+        height, width = (height + 1) // 2, (width + 1) // 2
+        pixels.append(height * width)
+    return pixels
 
 
-def _stage(blocks: list[PlacedBlock], entry: _Map) -> tuple[Cost, _Map]:
-    cost = Cost()
-    for placed in blocks:
-        block_cost, entry = _block(placed, entry)
-        cost += block_cost
-    return cost, entry
-
-
-def _block(placed: PlacedBlock, entry: _Map) -> tuple[Cost, _Map]:
-    cost, at = Cost(), entry
-    for convolution in placed.convolutions:
-        at = _after(convolution, at)
-        cost += _normed(convolution, at)
-    if placed.projection is not None:
-        cost += _normed(placed.projection, _after(placed.projection, entry))
-    return cost + _relu(at), at
-
-
-def _after(convolution: Convolution, entry: _Map) -> _Map:
-    if convolution.stride == 2:
-        return entry.halved(convolution.outputs)
-    return entry.with_channels(convolution.outputs)
-
-
-def _normed(convolution: Convolution, out: _Map) -> Cost:
-    """A convolution without bias, its batch norm, and its ReLU where it has one."""
-    weights = convolution.outputs * convolution.inputs // convolution.groups * convolution.kernel**2
-    per_element = 3 if convolution.activated else 2
+def _sum(layers: list[_Layer], pixels: list[int]) -> Cost:
     return Cost(
-        out.pixels * (weights + per_element * out.channels), weights + 2 * convolution.outputs
+        sum([layer.flops * pixels[layer.halvings] for layer in layers]),
+        sum([layer.parameters for layer in layers]),
     )
 
 
-def _relu(out: _Map) -> Cost:
-    return Cost(out.pixels * out.channels)
+def _backbone(architecture: Architecture) -> dict[str, list[_Layer]]:
+    """The stem, a 7×7 convolution of stride 2 and a max-pool of stride 2, and the stages."""
+    stem = Convolution("conv1", "bn1", 3, architecture.stem, 7, 2, activated=True)
+    parts = {name: [] for name in _BACKBONE} | {"stem": [_normed(stem, 1)]}
+    halvings = _STAGE_1
+    for placed in architecture.blocks:
+        stage = parts[_BACKBONE[placed.place.stage + 1]]
+        for convolution in placed.convolutions:
+            halvings += convolution.stride == 2
+            stage.append(_normed(convolution, halvings))
+        if placed.projection is not None:
+            stage.append(_normed(placed.projection, halvings))
+        stage.append(_Layer(halvings, placed.block.out, 0))  # ReLU of the residual sum
+    return parts
+
+
+def _normed(convolution: Convolution, halvings: int) -> _Layer:
+    """A convolution without bias, its batch norm, and its ReLU where it has one."""
+    weights = convolution.outputs * convolution.inputs // convolution.groups * convolution.kernel**2
+    per_channel = 3 if convolution.activated else 2
+    return _Layer(
+        halvings, weights + per_channel * convolution.outputs, weights + 2 * convolution.outputs
+    )
+
+
+def _neck_and_rpn(architecture: Architecture, neck: int) -> dict[str, list[_Layer]]:
+    """The neck: a 1×1 lateral a stage, and the 3×3 that smooths its sum.
+
+    The RPN is one head shared by all levels: 3×3, then objectness and 4 offsets an anchor.
+    """
+    laterals = [
+        _biased(channels, neck, 1) + _biased(neck, neck, 3)
+        for channels in architecture.stage_outputs
+    ]
+    head = _biased(neck, neck, 3) + _biased(neck, _ANCHORS, 1) + _biased(neck, 4 * _ANCHORS, 1)
+    levels = range(_STAGE_1, _TOP_LEVEL + 1)
+    return {
+        "neck": [
+            _Layer(level, count, count) for level, count in zip(levels, laterals, strict=False)
+        ],
+        "rpn": [_Layer(level, head + neck, head if level == _STAGE_1 else 0) for level in levels],
+    }
 
 
 def _biased(inputs: int, outputs: int, kernel: int) -> int:
     """Parameters of a convolution with bias: also its FLOPs at one place."""
     return outputs * (inputs * kernel**2 + 1)
-
-
-def _lateral(level: _Map, neck: int) -> Cost:
-    """The 1×1 lateral of a level and the 3×3 that smooths its sum."""
-    parameters = _biased(level.channels, neck, 1) + _biased(neck, neck, 3)
-    return Cost(level.pixels * parameters, parameters)
-
-
-def _rpn(levels: list[_Map], neck: int) -> Cost:
-    """One head shared by all levels: 3×3, then objectness and 4 offsets an anchor."""
-    parameters = (
-        _biased(neck, neck, 3) + _biased(neck, _ANCHORS, 1) + _biased(neck, 4 * _ANCHORS, 1)
-    )
-    pixels = sum(level.pixels for level in levels)
-    return Cost(pixels * (parameters + neck), parameters)
 
 
 def _box_head(shape: DetectorShape, classes: int) -> Cost:

@@ -1,11 +1,11 @@
 """The score H of a detector against the base (paper, 3.1.4)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from detnas.architecture import Architecture
-from detnas.cost import detector_cost
+from detnas.cost import detector_cost, detector_costs
 from detnas.records.results import Score
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.schema import Count, Schema
@@ -15,7 +15,6 @@ class Scored(Schema):
     """A detector at one resolution.
 
     Attributes:
-        resolution: size of its images.
         map: COCO mAP, an unrounded fraction.
         flops: of one image at this resolution; the score itself takes those at the base's.
         h: the score.
@@ -65,9 +64,27 @@ def best(scored: Sequence[Scored]) -> Scored:
     return max(scored, key=lambda one: one.h)
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredDetector:
+    """A detector with its cost, and its score at every resolution.
+
+    Attributes:
+        flops: C, of one image at the base resolution.
+    """
+
+    flops: int
+    parameters: int
+    scores: tuple[Scored, ...]
+
+    @property
+    def best(self) -> Scored:
+        """The resolution of highest score; of equals, the first."""
+        return best(self.scores)
+
+
 @dataclass(frozen=True)
 class BaseFacts:
-    """The base detector, and what scoring needs beside a trial's own result.
+    """The base detector, and what scoring needs besides a trial's own result.
 
     Attributes:
         architecture: the base's backbone.
@@ -95,9 +112,9 @@ class BaseFacts:
     @cached_property
     def scored(self) -> tuple[Scored, ...]:
         """The base's own H at every resolution."""
-        return self.score(self.architecture, self.scores)
+        return self.score(self.architecture, self.scores).scores
 
-    @property
+    @cached_property
     def objective(self) -> Objective:
         """H against this base."""
         return Objective(self.flops, self.base_resolution, self.alpha, self.beta)
@@ -106,15 +123,18 @@ class BaseFacts:
         """FLOPs of a student's whole detector at a resolution."""
         return detector_cost(architecture, self.detector, self.classes, resolution).flops
 
-    def score(self, architecture: Architecture, scores: Iterable[Score]) -> tuple[Scored, ...]:
-        """H at every resolution that was evaluated, in the same order."""
-        flops = self.flops_of(architecture, self.base_resolution)
-        return tuple(
+    def score(self, architecture: Architecture, scores: Sequence[Score]) -> ScoredDetector:
+        """Score a detector at every resolution that was evaluated, in the same order."""
+        resolutions = [self.base_resolution, *(score.resolution for score in scores)]
+        costs = detector_costs(architecture, self.detector, self.classes, resolutions)
+        cost, objective = costs[self.base_resolution], self.objective
+        scored = tuple(
             Scored(
                 resolution=score.resolution,
                 map=score.map,
-                flops=self.flops_of(architecture, score.resolution),
-                h=self.objective.h(score.map, flops, score.resolution),
+                flops=costs[score.resolution].flops,
+                h=objective.h(score.map, cost.flops, score.resolution),
             )
             for score in scores
         )
+        return ScoredDetector(cost.flops, cost.parameters, scored)

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from detnas.actions import AddedBlock
 from detnas.architecture import Architecture
-from detnas.cost import detector_cost
 from detnas.errors import UserError
 from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal
@@ -114,12 +113,12 @@ def _student(proposal: Proposal, result: DetectorResult, base: BaseFacts) -> dic
             "weights",
             "restore the object: results are never edited",
         )
-    cost = detector_cost(architecture, base.detector, base.classes, base.base_resolution)
+    scored = base.score(architecture, result.scores)
     return {
         "architecture": architecture,
         "added": result.added,
-        "flops": cost.flops,
-        "parameters": cost.parameters,
-        "scores": base.score(architecture, result.scores),
+        "flops": scored.flops,
+        "parameters": scored.parameters,
+        "scores": scored.scores,
         "weights": result.weights,
     }

@@ -1,11 +1,10 @@
 """What there is to say about a search: the same for people and programs, live or afterwards."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from detnas.architecture import Architecture, encode
-from detnas.cost import detector_cost
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.summary import Summary
 from detnas.lifecycle.attempts import newest_progress
@@ -21,7 +20,7 @@ from detnas.records.progress import Progress
 from detnas.records.results import Latency, Outcome, Score
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
-from detnas.score import BaseFacts, best
+from detnas.score import BaseFacts
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 
@@ -216,17 +215,17 @@ def entry_status(entry: LedgerEntry) -> DetectorStatus:
 
 
 def detector_status(
-    facts: BaseFacts, architecture: Architecture, scores: Iterable[Score]
+    facts: BaseFacts, architecture: Architecture, scores: Sequence[Score]
 ) -> DetectorStatus:
     """Any detector, scored against the base."""
-    top = best(facts.score(architecture, scores))
-    cost = detector_cost(architecture, facts.detector, facts.classes, top.resolution)
+    scored = facts.score(architecture, scores)
+    top = scored.best
     return DetectorStatus(
         h=top.h,
         resolution=top.resolution,
         map=top.map,
         flops=top.flops,
-        parameters=cost.parameters,
+        parameters=scored.parameters,
         encoding=encode(architecture),
     )
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from detnas.records.results import DetectorResult
 from detnas.records.settings import Resolution
 from detnas.score import BaseFacts
-from detnas.score import best as best_score
 from detnas.teachers import Teacher
 
 
@@ -63,7 +62,7 @@ def scored(
         teacher: who taught it.
     """
     assert result.architecture is not None
-    top = best_score(facts.score(result.architecture, result.scores))
+    top = facts.score(result.architecture, result.scores).best
     return Candidate(trial, result, teacher, top.h, top.resolution, top.map)
 
 

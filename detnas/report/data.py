@@ -1,10 +1,9 @@
 """Everything a report shows, read from the store; figures and tables are made from this alone."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from detnas.architecture import Architecture
-from detnas.cost import detector_cost
 from detnas.ledger import LedgerEntry, Summary, fold, lineage, read_entries
 from detnas.ledger.front import FrontPoint
 from detnas.lifecycle.reading.final_stages import FinalStages
@@ -172,11 +171,10 @@ def _with_trials(
 
 
 def _detector(
-    name: str, facts: BaseFacts, architecture: Architecture, scores: Iterable[Score]
+    name: str, facts: BaseFacts, architecture: Architecture, scores: Sequence[Score]
 ) -> Detector:
-    cost = detector_cost(architecture, facts.detector, facts.classes, facts.base_resolution)
     scored = facts.score(architecture, scores)
-    return Detector(name, architecture, scored, cost.flops, cost.parameters)
+    return Detector(name, architecture, scored.scores, scored.flops, scored.parameters)
 
 
 def _student(entry: LedgerEntry) -> Detector:
