@@ -20,9 +20,8 @@ from typing import TypeVar
 import yaml
 
 from detnas.architecture import encode
-from detnas.ledger.entry import LedgerEntry
+from detnas.ledger.entry import LedgerEntry, lineage
 from detnas.ledger.history import read_entries
-from detnas.ledger.lineage import lineage
 from detnas.lifecycle.reading.state import SearchReader
 from detnas.records import keys
 from detnas.records.requests import ExportRequest, StudentRequest

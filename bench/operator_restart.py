@@ -4,9 +4,9 @@
 
 Real API server, Job controller and S3. An operator brings the searches to their first trial; it is
 stopped, their ledgers are written as they are after so many trials (1,053 by default: what is
-packed, what is not, and what was not even folded), and a new operator starts: every search must
-start its next trial. Then the same for one search of `--long` trials, to time
-a pass over it, by the operator's own histogram. Aims: 300 MB, 60 s, 50 ms.
+packed, what is not, and what is not even in the snapshot), and a new operator starts: every search
+must start its next trial. Then the same for one search of `--long` trials, to time a pass over it,
+by the operator's own histogram. Aims: 300 MB, 60 s, 50 ms.
 """
 
 import argparse
@@ -96,7 +96,7 @@ class Ledger:
 
     Attributes:
         objects: bytes by key below the folder.
-        latest: the trials that ended since the finished ones were last written folded.
+        latest: the trials that ended since the snapshot was written.
     """
 
     objects: dict[str, bytes]
@@ -106,10 +106,10 @@ class Ledger:
     def after(cls, trials: int) -> "Ledger":
         simulation = searched(trials, parallelism=1, patience=10_000_000)
         entries = [simulation.entries[index] for index in range(trials)]
-        store, history = MemoryStore(), History(Summary(TOP_K))
+        store, history = MemoryStore(), History(Summary(top_k=TOP_K))
         for entry in entries:
             history = write_segments(store, "", history.finished(entry))
-        latest = tuple(entries[history.folded :])
+        latest = tuple(entries[history.in_snapshot :])
         for entry in (*history.summary.top, *latest):
             key = keys.result_key(keys.trial_folder("", entry.index))
             store.put(key, canonical_json(result_of(entry)))

@@ -14,7 +14,7 @@ from random import Random
 from statistics import median, quantiles
 
 from detnas.ledger import LedgerEntry, Summary, fold, ledger_entry
-from detnas.ledger.summary import fingerprint
+from detnas.ledger.summary import Tried, tried
 from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Score
@@ -47,7 +47,7 @@ def main() -> None:
     entries, in_flight = _searched(settings, arguments.trials)
     print(f"{len(entries)} trials decided and folded in {time.perf_counter() - began:.1f} s")
     began = time.perf_counter()
-    summary = fold(Summary(settings.top_k), entries)
+    summary = fold(Summary(top_k=settings.top_k), entries)
     print(f"folded again, as at a restart, in {time.perf_counter() - began:.2f} s")
     _report("a proposal", settings, summary, in_flight)
     crowded = settings.model_copy(update={"top_k": 1, "warmup_trials": 0})
@@ -62,7 +62,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _searched(settings: Search, trials: int) -> tuple[list[LedgerEntry], list[Proposal]]:
-    summary, random = Summary(settings.top_k), Random(0)
+    summary, random = Summary(top_k=settings.top_k), Random(0)
     template = ledger_entry(_next(settings, summary, []), _result(), BASE)
     entries: list[LedgerEntry] = []
     in_flight: list[Proposal] = []
@@ -82,15 +82,15 @@ def _drawn(score: Scored, mean_ap: float) -> Scored:
 
 def _crowded(settings: Search) -> tuple[Summary, list[Proposal]]:
     """One candidate and every step from it."""
-    first = ledger_entry(_next(settings, Summary(1), []), _result(), BASE)
-    summary = fold(Summary(1), [first])
+    first = ledger_entry(_next(settings, Summary(top_k=1), []), _result(), BASE)
+    summary = fold(Summary(top_k=1), [first])
     in_flight: list[Proposal] = []
-    seen: set[int] = set()
+    seen: set[Tried] = set()
     while True:
         found = _next(settings, summary, in_flight)
-        if fingerprint(found) in seen:
+        if tried(found) in seen:
             return summary, in_flight
-        seen.add(fingerprint(found))
+        seen.add(tried(found))
         in_flight.append(found)
 
 

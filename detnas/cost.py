@@ -123,7 +123,8 @@ def _sum(layers: list[_Layer], pixels: list[int]) -> Cost:
 def _backbone(architecture: Architecture) -> dict[str, list[_Layer]]:
     """The stem, a 7×7 convolution of stride 2 and a max-pool of stride 2, and the stages."""
     stem = Convolution("conv1", "bn1", 3, architecture.stem, 7, 2, activated=True)
-    parts = {name: [] for name in _BACKBONE} | {"stem": [_normed(stem, 1)]}
+    parts: dict[str, list[_Layer]] = {name: [] for name in _BACKBONE}
+    parts["stem"].append(_normed(stem, 1))
     halvings = _STAGE_1
     for placed in architecture.blocks:
         stage = parts[_BACKBONE[placed.place.stage + 1]]

@@ -1,8 +1,7 @@
-"""The ledger: finished trials, as entries, segments, and a snapshot of their summary."""
+"""The ledger: a search's finished trials, in memory as a summary, in the store as segments."""
 
-from detnas.ledger.entry import LedgerEntry, ledger_entry
+from detnas.ledger.entry import LedgerEntry, ledger_entry, lineage
 from detnas.ledger.history import History, load_history, read_entries, write_segments
-from detnas.ledger.lineage import lineage
 from detnas.ledger.summary import Summary, fold
 
 __all__ = [

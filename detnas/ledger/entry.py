@@ -1,5 +1,6 @@
-"""One finished trial, as the search remembers it."""
+"""One finished trial, as the search remembers it, and the trials it descends from."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from math import isfinite
@@ -17,26 +18,24 @@ from detnas.schema import Count, Schema
 from detnas.score import BaseFacts, Scored, best
 
 LONGEST_MESSAGE = 4000
-"""Characters: what every trial says is kept in memory, a result in the store only."""
-
+"""Characters: an entry may be kept in memory, the complete message is in the trial's result."""
 
 _LONGEST_SECONDS = 10 * 365 * 86400.0
 
 
 class LedgerEntry(Schema):
-    """A proposal and what came of it; a pure function of proposal, result and base.
+    """A proposal and its outcome; a pure function of proposal, result and base.
 
     Attributes:
-        proposal: what was tried.
-        message: for people, as the result has it, cut where it is very long.
-        architecture: the student's backbone; none where the trial failed.
-        added: blocks its lineage added of late.
+        message: that of the result, cut if it is very long.
+        architecture: the student's backbone; None if the trial failed.
+        added: blocks that the last steps of its lineage added.
         flops: C(S), of the student's detector at the base resolution.
         parameters: of the student's detector.
-        scores: one per resolution; empty where the trial failed.
+        scores: one per resolution; empty if the trial failed.
         weights: the student's weights, unless they were collected since.
-        seconds: wall time of the job's attempts together, as far as the last of them knew.
-        inherited: another search tried it, from which this one goes on.
+        seconds: wall time of all the job's attempts that the last of them knew of.
+        inherited: the trial is another search's, with which this one began.
     """
 
     proposal: Proposal
@@ -64,17 +63,17 @@ class LedgerEntry(Schema):
 
     @cached_property
     def best(self) -> Scored | None:
-        """The resolution of highest score; none where the trial failed."""
+        """The resolution of highest score; None if the trial failed."""
         return best(self.scores) if self.scores else None
 
     @property
     def h(self) -> float | None:
-        """The trial's score: H at its best resolution; none where it failed."""
+        """The trial's score: H at its best resolution; None if it failed."""
         return self.best.h if self.best else None
 
 
 def ledger_entry(proposal: Proposal, result: DetectorResult, base: BaseFacts) -> LedgerEntry:
-    """Remember a finished trial.
+    """Make the entry of a finished trial.
 
     Raises:
         UserError: a result that claims success lacks its architecture, scores or weights.
@@ -91,23 +90,43 @@ def ledger_entry(proposal: Proposal, result: DetectorResult, base: BaseFacts) ->
     return entry.model_copy(update=_student(proposal, result, base))
 
 
-def is_whole(result: DetectorResult) -> bool:
-    """Whether a result has all that its outcome says."""
+def is_complete(result: DetectorResult) -> bool:
+    """Whether a result has everything that its outcome claims."""
     if result.outcome is not Outcome.SUCCEEDED:
         return True
     return result.architecture is not None and bool(result.scores) and "weights" in result.files
 
 
+def lineage(entries: Mapping[int, LedgerEntry], index: int) -> tuple[LedgerEntry, ...]:
+    """The chain of trials from the base to a trial, oldest first and the trial itself last.
+
+    Args:
+        entries: finished trials by number; those of the chain at least.
+        index: number of the trial.
+
+    Raises:
+        UserError: a trial of the chain is not among the entries.
+    """
+    chain: list[LedgerEntry] = []
+    at: int | None = index
+    while at is not None:
+        if at not in entries:
+            raise UserError(f"trial {at} has no result", f"finished trials: 0 to {max(entries)}")
+        chain.append(entries[at])
+        at = entries[at].proposal.parent
+    return tuple(reversed(chain))
+
+
 def _seconds(result: DetectorResult) -> float:
-    """All attempts, by what they did; who says nothing of that tells at least of the last one."""
+    """Of all attempts by their activities, and at least of the last attempt."""
     last = (result.finished - result.started).total_seconds()
-    told = sum(result.seconds.values())
-    return min(max(0.0, last, told if isfinite(told) else 0.0), _LONGEST_SECONDS)
+    stated = sum(result.seconds.values())
+    return min(max(0.0, last, stated if isfinite(stated) else 0.0), _LONGEST_SECONDS)
 
 
 def _student(proposal: Proposal, result: DetectorResult, base: BaseFacts) -> dict[str, object]:
     architecture = result.architecture
-    if architecture is None or not is_whole(result):
+    if architecture is None or not is_complete(result):
         raise UserError(
             f"result of trial {proposal.index}: it succeeded without architecture, scores or "
             "weights",

@@ -1,20 +1,25 @@
-"""A search's trials in the store: read at a start, packed into segments as they end.
+"""A search's trials in the store: read after a start, packed into segments as they finish.
 
 A trial is in flight once its request is written, and finished once its result is. Nothing else is
-state: a process may die between any two writes, and the next one reads where it was.
+state: a process may die between any two writes, and the next one continues from there.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TypeVar
 
 from detnas.ledger.entry import LedgerEntry
-from detnas.ledger.inherited import load_inherited
-from detnas.ledger.loose import LooseEntries
-from detnas.ledger.segments import SEGMENT, Segment, pack, segment_indices
-from detnas.ledger.snapshot import Snapshot, load_snapshot, write_snapshot
+from detnas.ledger.segments import Segment, UnsegmentedEntries, pack, segment_indices, segment_of
+from detnas.ledger.snapshot import load_snapshot, write_snapshot
 from detnas.ledger.summary import Summary, fold
-from detnas.ledger.trials import TrialRecords, Verify, believed, load_trial
+from detnas.ledger.trials import (
+    TrialRecords,
+    Verify,
+    load_inherited,
+    load_trial,
+    verified_entries,
+)
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.score import BaseFacts
@@ -25,34 +30,29 @@ from detnas.store.in_parallel import AT_A_TIME, in_parallel
 
 R = TypeVar("R")
 
-FOLDED_EVERY = 5
-"""Trials that end between two writes of the summary: a restart reads as many one by one."""
+SNAPSHOT_EVERY = 5
+"""Trials that finish between two snapshots: at most as many are read one by one at a restart."""
 
-_FEW = FOLDED_EVERY + 1
-
-FOLDED_SHARE = 200
-"""One of so many trials is as much: what is written grows with them, and so does the pause."""
+_FEW = SNAPSHOT_EVERY + 1
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Where a search stands.
+    """A search's trials.
 
     Attributes:
         summary: finished trials, folded.
         in_flight: trials that are decided and have no result, in order.
-        loose: finished trials that are in no segment yet, by number.
-        segments: how many segments are written, up to the first that is not.
-        later: numbers of the segments that are written beyond.
-        folded: how many finished trials the stored summary holds.
+        unsegmented: finished trials that are in no segment yet, by number.
+        segments: numbers of the segments that are written.
+        in_snapshot: how many finished trials the stored snapshot has.
     """
 
     summary: Summary
     in_flight: tuple[Proposal, ...] = ()
-    loose: LooseEntries = field(default_factory=LooseEntries)
-    segments: int = 0
-    later: frozenset[int] = frozenset()
-    folded: int = 0
+    unsegmented: UnsegmentedEntries = field(default_factory=UnsegmentedEntries)
+    segments: frozenset[int] = frozenset()
+    in_snapshot: int = 0
 
     def started(self, proposal: Proposal) -> "History":
         """After a trial's request was written."""
@@ -64,29 +64,25 @@ class History:
             self,
             summary=fold(self.summary, [entry]),
             in_flight=tuple(p for p in self.in_flight if p.index != entry.index),
-            loose=self.loose.with_entry(entry),
+            unsegmented=self.unsegmented.with_entry(entry),
         )
 
     def packed(self, segment: Segment) -> "History":
         """After a segment was written, or read."""
-        segments, later = self.segments, self.later | {segment.number}
-        while segments in later:
-            segments += 1
         return replace(
             self,
             summary=fold(self.summary, segment.entries),
-            loose=self.loose.without(segment_indices(segment.number)),
-            segments=segments,
-            later=frozenset(number for number in later if number > segments),
+            unsegmented=self.unsegmented.without(segment_indices(segment.number)),
+            segments=self.segments | {segment.number},
         )
 
 
 @dataclass(slots=True)
 class Loading:
-    """How far the ledger is read: who may not read all of a long one at once goes on there.
+    """How far the ledger is read: a reader whose time was up before the end continues there.
 
     Attributes:
-        history: what the segments say that are read.
+        history: the trials of the segments read so far.
     """
 
     history: History | None = None
@@ -100,15 +96,15 @@ def load_history(
     verify: Verify = lambda _folder, _result: True,
     loading: Loading | None = None,
 ) -> History:
-    """Read where a search stands: what is stored folded, then segments and trials after that.
+    """Read a search's trials: the snapshot, then the segments and trials that it lacks.
 
     Args:
-        store: where the search lies.
+        store: where the search is stored.
         folder: key of the search's folder.
-        base: the detector the search set out from.
+        base: the detector that the search starts from.
         top_k: candidates that are kept.
-        verify: asked, by folder, whether the result of a trial that is read one by one is to be
-            believed: nobody may have looked at it yet. One that is not counts as not there.
+        verify: called for results that are read one by one: they may be new. One that is not
+            verified counts as absent.
         loading: of an earlier call that was cut, and of this one.
 
     Raises:
@@ -117,36 +113,48 @@ def load_history(
     loading = loading or Loading()
     history = loading.history or load_snapshot_history(store, folder, top_k)
     own: list[TrialRecords] = []
-    for found in _read_from(store, folder, history):
-        if isinstance(found, Segment):
-            loading.history = history = history.packed(found)
-        elif isinstance(found, LedgerEntry):
-            history = history.finished(found)
+    for read in _read_from(store, folder, history):
+        if isinstance(read, Segment):
+            loading.history = history = history.packed(read)
+        elif isinstance(read, LedgerEntry):
+            history = history.finished(read)
         else:
-            own.append(found)
-    ended = believed(own, folder, base, history.summary, verify)
+            own.append(read)
+    entries = verified_entries(own, folder, base, history.summary, verify)
     for trial in own:
-        entry = ended.get(trial.index)
+        entry = entries.get(trial.index)
         history = history.finished(entry) if entry else history.started(trial.proposal)
     loading.history = None
     return history
 
 
-def write_segments(store: Store, folder: str, history: History) -> History:
-    """Write every segment that is complete; the history then has fewer loose entries.
+def load_snapshot_history(store: Store, folder: str, top_k: int) -> History:
+    """Read the finished trials that the snapshot has; none if it counts as absent."""
+    snapshot = load_snapshot(store, folder, top_k)
+    if snapshot is None:
+        return History(Summary(top_k=top_k))
+    return History(
+        summary=snapshot.summary,
+        unsegmented=UnsegmentedEntries(snapshot.unsegmented),
+        segments=snapshot.segments,
+        in_snapshot=snapshot.summary.known,
+    )
 
-    Now and then the finished trials are written folded, too.
+
+def write_segments(store: Store, folder: str, history: History) -> History:
+    """Write every segment that is complete, and now and then the snapshot.
+
+    The history that is returned has fewer unsegmented entries.
     """
-    for number in sorted({index // SEGMENT for index in history.loose}):
-        segment = pack(number, history.loose)
-        if segment is not None:  # one trial that does not end keeps back its own hundred only
+    for number in sorted({segment_of(index) for index in history.unsegmented}):
+        segment = pack(number, history.unsegmented)
+        if segment is not None:  # one trial that does not finish holds back its own hundred only
             create_record(store, keys.ledger_segment(folder, number), segment)
             history = history.packed(segment)
     known = history.summary.known
-    if known >= history.folded + max(FOLDED_EVERY, known // FOLDED_SHARE):
-        folded = Snapshot(history.summary, history.segments, history.later, history.loose)
-        write_snapshot(store, folder, folded)
-        history = replace(history, folded=known)
+    if known >= history.in_snapshot + SNAPSHOT_EVERY:
+        write_snapshot(store, folder, history.summary, history.segments, history.unsegmented)
+        history = replace(history, in_snapshot=known)
     return history
 
 
@@ -156,19 +164,19 @@ def read_entries(store: Store, folder: str, base: BaseFacts) -> Iterator[LedgerE
     Raises:
         CorruptRecord: a record is not what it should be.
     """
-    for found in _read_from(store, folder, History(Summary(1))):
-        if isinstance(found, Segment):
-            yield from found.entries
-        elif isinstance(found, LedgerEntry):
-            yield found
-        elif (entry := found.entry(base)) is not None:
+    for read in _read_from(store, folder, History(Summary(top_k=1))):
+        if isinstance(read, Segment):
+            yield from read.entries
+        elif isinstance(read, LedgerEntry):
+            yield read
+        elif (entry := read.entry(base)) is not None:
             yield entry
 
 
 def read_trial(
     store: Store, folder: str, base: BaseFacts, index: int
 ) -> Proposal | LedgerEntry | None:
-    """One trial: what came of it, its proposal while it is in flight, or None before that.
+    """One trial: its entry, its proposal while it is in flight, or None before that.
 
     Raises:
         CorruptRecord: a record is not what it should be.
@@ -177,58 +185,48 @@ def read_trial(
     return None if trial is None else trial.entry(base) or trial.proposal
 
 
-def load_snapshot_history(store: Store, folder: str, top_k: int) -> History:
-    """Read what is stored folded: the beginning of where a search stands."""
-    found = load_snapshot(store, folder, top_k)
-    return History(
-        summary=found.summary,
-        loose=found.loose,
-        segments=found.segments,
-        later=found.later,
-        folded=found.summary.known,
-    )
-
-
 def _read_from(
     store: Store, folder: str, history: History
 ) -> Iterator[Segment | LedgerEntry | TrialRecords]:
-    """What a history lacks: by the hundred a segment, else trials taken over, and own ones.
+    """What a history lacks: segments, and of those that are not written, inherited and own trials.
 
     Requests are written in order, so the first gap is the end.
     """
     inherited = load_inherited(store, folder)
-    taken = inherited.trials if inherited else 0
+    inherited_trials = inherited.trials if inherited else 0
     tail = {entry.index: entry for entry in inherited.tail} if inherited else {}
 
     def read(index: int) -> LedgerEntry | TrialRecords | None:
-        found = tail.get(index) if index < taken else load_trial(store, folder, index)
-        if found is None and index < taken:
+        if index >= inherited_trials:
+            return load_trial(store, folder, index)
+        if index not in tail:
             raise CorruptRecord(
-                f"the trials that {store.uri}/{folder} took over do not go on from its segments",
+                f"the inherited trials of {store.uri}/{folder} do not continue its segments",
                 "restore the objects: records are never edited",
             )
-        return found
+        return tail[index]
 
-    number, one_by_one = history.segments, 0
-    while True:
-        segment = None if number in history.later else _segment(store, folder, number)
+    one_by_one = 0
+    for number in count():
+        if number in history.segments:
+            continue
+        segment = _segment(store, folder, number)
         if segment is not None:
             yield segment
-        else:
-            unknown = [i for i in segment_indices(number) if not history.summary.knows(i)]
-            for found in _read_ahead(read, unknown, one_by_one):
-                if found is None:
-                    return
-                yield found
-            one_by_one += len(unknown)
-        number += 1
+            continue
+        unknown = [i for i in segment_indices(number) if not history.summary.knows(i)]
+        for found in _read_ahead(read, unknown, one_by_one):
+            if found is None:
+                return
+            yield found
+        one_by_one += len(unknown)
 
 
 def _read_ahead(read: Callable[[int], R], indices: Sequence[int], before: int) -> Iterator[R]:
-    """Yield what is read of trials: the first few one by one, then ever more at a time.
+    """Yield what is read of trials: the first few one by one, then ever more concurrently.
 
-    After a restart there are mostly few, and what was read beyond the last is read in vain; but of
-    a search of a thousand trials at a time there may be as many.
+    After a restart there are mostly few, and what is read beyond the last is read in vain; but a
+    search of many concurrent trials has as many.
 
     Args:
         read: reads one.

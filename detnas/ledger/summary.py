@@ -1,64 +1,125 @@
-"""What a process keeps in memory of a search: the ledger, folded."""
+"""What a process keeps in memory of the ledger: its entries, folded into one summary."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, FailFast, Field, PlainSerializer, model_validator
 
 from detnas.errors import UserError
 from detnas.ledger.entry import LedgerEntry
-from detnas.ledger.fingerprints import Fingerprints
-from detnas.ledger.front import Front, extend
 from detnas.records.proposal import Proposal
 from detnas.records.results import Outcome
+from detnas.records.settings import Resolution
+from detnas.schema import Count, Schema
+from detnas.spec.search import MOST_PARALLEL
 
 LATEST_FAILURES = 5
-"""Failed trials that are kept to say why they failed."""
+"""Failed trials whose messages are kept."""
 
 LATEST_DURATIONS = 9
-"""Trials by which the next ones' time is estimated: more would keep old times for longer."""
+"""Trials that the next ones' time is estimated from: more would keep old times for longer."""
+
+MOST_TRIALS = 10_000
+"""The most that searches are designed for: a record that names more counts as damaged."""
 
 
-MOST_MISSING = 100_000
-"""Trials that may be in flight at a time; a damaged record could speak of any number."""
+class FrontPoint(Schema):
+    """A student at one resolution that no other student at any resolution dominates.
+
+    Attributes:
+        index: of the trial.
+        map: COCO mAP, a fraction.
+        flops: of one image at this resolution.
+    """
+
+    index: Count
+    resolution: Resolution
+    map: float
+    flops: Count
+
+    def dominates(self, other: "FrontPoint") -> bool:
+        """As accurate and as cheap or better; between equals the earlier trial stays."""
+        if (self.map, self.flops) == (other.map, other.flops):
+            return self.name < other.name
+        return self.map >= other.map and self.flops <= other.flops
+
+    @property
+    def name(self) -> tuple[int, str]:
+        """Trial and resolution: the order of equals."""
+        return self.index, str(self.resolution)
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+def _distinct(values: Any) -> Any:
+    if isinstance(values, list) and len({repr(value) for value in values}) < len(values):
+        raise ValueError("it names something twice")
+    return values
+
+
+Tried = tuple[Count | None, Count]
+"""What a proposal tries: its parent, and a hash of the rest, of 48 bits."""
+
+_DISTINCT = BeforeValidator(_distinct)
+Numbers = Annotated[frozenset[Count], _DISTINCT, PlainSerializer(sorted)]
+_Tried = Annotated[
+    frozenset[Tried],
+    _DISTINCT,
+    PlainSerializer(lambda tried: sorted(tried, key=lambda one: (one[0] is not None, one))),
+]
+
+
+class Summary(Schema):
     """Finished trials, folded; the same whatever the order they were folded in.
 
     Attributes:
         top_k: how many candidates are kept.
-        inherited: trials of another search, from which this one goes on: the first numbers are
-            theirs. They are candidates and parents, and count for nothing else.
+        inherited: how many trials are another search's, with which this one began: those of the
+            first numbers. They are candidates and parents, and count for nothing else.
         next_index: one more than the highest finished trial's number.
         missing: numbers below it whose trials have not finished.
-        lost_trials: numbers of the trials that ended for want of infrastructure.
+        lost_trials: numbers of the trials that ended with an infrastructure failure.
         outcomes: finished trials by outcome.
         top: the best trials, best first; of equals, the earlier first.
-        front: the Pareto front.
+        front: the Pareto front, accuracy over FLOPs, by rising FLOPs.
         failures: the last trials, by number, that did not succeed; at most `LATEST_FAILURES`.
-        evaluated: fingerprints of proposals that need no second try, by parent.
-        last_success: number of the latest trial that succeeded; -1 while none has.
-        milliseconds: wall time of all finished trials' jobs together; whole, so that the order
-            of adding up is nothing.
-        durations: number and milliseconds of the latest own trials, by number, that were not lost
+        tried: what needs no second try, of parents that may still be drawn: the base, those of
+            `top`, and those that have not finished.
+        last_success: number of the latest trial that succeeded; -1 before the first.
+        milliseconds: wall time of all finished trials' jobs; an integer, so that the order of
+            addition does not matter.
+        durations: number and milliseconds of the latest own trials, by number, without those lost
             to the infrastructure; at most `LATEST_DURATIONS`.
     """
 
-    top_k: int
-    inherited: int = 0
-    next_index: int = 0
-    missing: frozenset[int] = frozenset()
-    lost_trials: frozenset[int] = frozenset()
-    outcomes: Mapping[Outcome, int] = field(default_factory=dict)
-    top: tuple[LedgerEntry, ...] = ()
-    front: Front = ()
-    failures: tuple[LedgerEntry, ...] = ()
-    evaluated: Mapping[int | None, Fingerprints] = field(default_factory=dict)
+    top_k: Count
+    inherited: Count = 0
+    next_index: Count = 0
+    missing: Annotated[Numbers, Field(max_length=MOST_PARALLEL)] = frozenset()
+    lost_trials: Annotated[Numbers, Field(max_length=MOST_TRIALS)] = frozenset()
+    outcomes: Mapping[Outcome, int] = {}
+    top: Annotated[tuple[LedgerEntry, ...], FailFast()] = ()
+    front: Annotated[tuple[FrontPoint, ...], Field(max_length=MOST_TRIALS)] = ()
+    failures: Annotated[tuple[LedgerEntry, ...], Field(max_length=LATEST_FAILURES)] = ()
+    tried: _Tried = frozenset()
     last_success: int = -1
-    milliseconds: int = 0
-    durations: tuple[tuple[int, int], ...] = ()
+    milliseconds: Count = 0
+    durations: Annotated[tuple[tuple[Count, Count], ...], Field(max_length=LATEST_DURATIONS)] = ()
+
+    @model_validator(mode="after")
+    def _is_of_its_trials(self) -> "Summary":
+        if len(self.top) > self.top_k:
+            raise ValueError(f"top has {len(self.top)} trials; {self.top_k} are kept")
+        top, failures = ([one.index for one in some] for some in (self.top, self.failures))
+        timed = [index for index, _ in self.durations]
+        points = [(point.index, point.resolution) for point in self.front]
+        for listed in (top, failures, timed, points):
+            if len(set(listed)) < len(listed):
+                raise ValueError("it names a trial twice")
+        named = [*top, *failures, *self.lost_trials, *timed, *(index for index, _ in points)]
+        if max([*named, self.last_success, self.inherited - 1]) >= self.next_index:
+            raise ValueError(f"its trials have numbers below {self.next_index}")
+        return self
 
     @property
     def known(self) -> int:
@@ -67,7 +128,7 @@ class Summary:
 
     @property
     def finished(self) -> int:
-        """Number of own trials that ended, whatever the outcome."""
+        """Number of own trials that finished, whatever the outcome."""
         return self.known - self.inherited
 
     @property
@@ -77,15 +138,15 @@ class Summary:
 
     @property
     def best(self) -> LedgerEntry | None:
-        """The trial of highest score; none while none has succeeded."""
+        """The trial of highest score; None before the first success."""
         return self.top[0] if self.top else None
 
     @property
     def stale(self) -> int:
-        """Finished trials that are later than the best one, which `patience` bounds.
+        """Finished trials later than the best one, which `patience` bounds.
 
-        Counted by number, not by time, so that a restart finds the same. Lost ones say nothing of
-        the search, so they are not counted; nor are another search's.
+        Counted by number, not by time, so that a restart finds the same. Lost ones and another
+        search's do not count.
         """
         since = max(self.top[0].index + 1 if self.top else 0, self.inherited)
         uncounted = self.missing | self.lost_trials
@@ -106,83 +167,99 @@ class Summary:
         return index < self.next_index and index not in self.missing
 
     def has_evaluated(self, proposal: Proposal) -> bool:
-        """Whether an equal proposal ended, other than for want of infrastructure."""
-        return fingerprint(proposal) in self.evaluated.get(proposal.parent, ())
+        """Whether an equal proposal of a possible parent ended, other than lost."""
+        return tried(proposal) in self.tried
+
+
+def tried(proposal: Proposal) -> Tried:
+    """What a proposal tries, apart from its number and seed."""
+    content = proposal.model_dump_json(include={"step", "action", "teacher"})
+    return proposal.parent, int.from_bytes(blake2b(content.encode(), digest_size=6).digest())
 
 
 def fold(summary: Summary, entries: Iterable[LedgerEntry]) -> Summary:
-    """Take finished trials in; one that is known already changes nothing."""
-    evaluated: dict[int | None, set[int]] = {}
+    """Add finished trials; one that is known already changes nothing."""
+    more: set[Tried] = set()
     for entry in entries:
         if summary.knows(entry.index):
             continue
-        summary = _fold_one(summary, entry)
+        summary = _with_entry(summary, entry)
         if entry.outcome is not Outcome.INFRASTRUCTURE:
-            evaluated.setdefault(entry.proposal.parent, set()).add(fingerprint(entry.proposal))
-    merged = dict(summary.evaluated)
-    for parent, fingerprints in evaluated.items():
-        merged[parent] = Fingerprints({*merged.get(parent, ()), *fingerprints})
-    return replace(summary, evaluated=merged)
+            more.add(tried(entry.proposal))
+    candidates = {None, *(entry.index for entry in summary.top)}
+    # A finished trial that is not among the best never is again.
+    kept = (
+        one
+        for one in (*summary.tried, *more)
+        if one[0] in candidates or not summary.knows(one[0] or 0)
+    )
+    return summary.model_copy(update={"tried": frozenset(kept)})
 
 
-def fingerprint(proposal: Proposal) -> int:
-    """What a proposal would try, apart from its parent, number and seed: 64 bits."""
-    content = proposal.model_dump_json(include={"step", "action", "teacher"})
-    return int.from_bytes(blake2b(content.encode(), digest_size=8).digest())
+def needed(summary: Summary, in_flight: Sequence[Proposal]) -> frozenset[int]:
+    """Trials whose weights are retained.
+
+    They may still be a parent (the best of them is what the user takes away), are the parent of a
+    trial without a result, or are on the Pareto front. One that is none of these never is again.
+    """
+    candidates = {entry.index for entry in summary.top}
+    parents = {proposal.parent for proposal in in_flight if proposal.parent is not None}
+    return frozenset(candidates | parents | {point.index for point in summary.front})
 
 
-def _fold_one(summary: Summary, entry: LedgerEntry) -> Summary:
+def _with_entry(summary: Summary, entry: LedgerEntry) -> Summary:
     missing = summary.missing - {entry.index}
-    if entry.index > summary.next_index + MOST_MISSING:
-        problem = f"trial {entry.index} is said to have ended, {summary.next_index} are known"
+    if entry.index > summary.next_index + MOST_TRIALS:
+        problem = f"trial {entry.index} has a result, but only {summary.next_index} are known"
         raise UserError(problem, "restore the search's records: trials are numbered in order")
     if entry.index > summary.next_index:
         missing |= frozenset(range(summary.next_index, entry.index))
     lost = {entry.index} if entry.outcome is Outcome.INFRASTRUCTURE else frozenset[int]()
-    if not entry.inherited:
-        summary = _counted(summary, entry)
-    return replace(
-        summary,
-        inherited=summary.inherited + entry.inherited,
-        next_index=max(summary.next_index, entry.index + 1),
-        missing=missing,
-        lost_trials=summary.lost_trials | lost,
-        top=_top(summary, entry),
-        front=extend(summary.front, entry),
-        last_success=max(summary.last_success, entry.index if entry.succeeded else -1),
-    )
+    changes: dict[str, object] = {
+        "inherited": summary.inherited + entry.inherited,
+        "next_index": max(summary.next_index, entry.index + 1),
+        "missing": missing,
+        "lost_trials": summary.lost_trials | lost,
+        "top": _top(summary, entry),
+        "front": _front(summary.front, entry),
+        "last_success": max(summary.last_success, entry.index if entry.succeeded else -1),
+    }
+    counts = {} if entry.inherited else _counts(summary, entry)
+    return summary.model_copy(update={**changes, **counts})
 
 
-def _counted(summary: Summary, entry: LedgerEntry) -> Summary:
-    return replace(
-        summary,
-        outcomes=Counter(summary.outcomes) + Counter([entry.outcome]),
-        failures=_failures(summary, entry),
-        milliseconds=summary.milliseconds + round(entry.seconds * 1000),
-        durations=_durations(summary, entry),
-    )
+def _counts(summary: Summary, entry: LedgerEntry) -> dict[str, object]:
+    milliseconds = round(entry.seconds * 1000)
+    durations, failures = summary.durations, summary.failures
+    if entry.outcome is not Outcome.INFRASTRUCTURE:
+        durations = tuple(sorted((*durations, (entry.index, milliseconds))))[-LATEST_DURATIONS:]
+    if not entry.succeeded:
+        in_order = sorted((*failures, entry), key=lambda failure: failure.index)
+        failures = tuple(in_order[-LATEST_FAILURES:])
+    return {
+        "outcomes": Counter(summary.outcomes) + Counter([entry.outcome]),
+        "failures": failures,
+        "milliseconds": summary.milliseconds + milliseconds,
+        "durations": durations,
+    }
 
 
 def _top(summary: Summary, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
-    if entry.h is None or entry.weights is None:  # without weights it is nobody's parent
+    if entry.h is None or entry.weights is None:  # without weights it cannot be a parent
         return summary.top
     return tuple(sorted((*summary.top, entry), key=_rank)[: summary.top_k])
-
-
-def _failures(summary: Summary, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
-    if entry.succeeded:
-        return summary.failures
-    failed = sorted((*summary.failures, entry), key=lambda failure: failure.index)
-    return tuple(failed[-LATEST_FAILURES:])
-
-
-def _durations(summary: Summary, entry: LedgerEntry) -> tuple[tuple[int, int], ...]:
-    if entry.outcome is Outcome.INFRASTRUCTURE:
-        return summary.durations
-    taken = sorted((*summary.durations, (entry.index, round(entry.seconds * 1000))))
-    return tuple(taken[-LATEST_DURATIONS:])
 
 
 def _rank(entry: LedgerEntry) -> tuple[float, int]:
     assert entry.h is not None
     return -entry.h, entry.index
+
+
+def _front(front: tuple[FrontPoint, ...], entry: LedgerEntry) -> tuple[FrontPoint, ...]:
+    for score in entry.scores:
+        point = FrontPoint(
+            index=entry.index, resolution=score.resolution, map=score.map, flops=score.flops
+        )
+        if not any(old.dominates(point) for old in front):
+            front = (*(old for old in front if not point.dominates(old)), point)
+    return tuple(sorted(front, key=lambda point: point.flops))

@@ -1,31 +1,48 @@
-"""Trials as their own records have them, and which of these are to be believed."""
+"""What the store holds of single trials: a search's own, and those it began with."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from detnas.ledger.entry import LedgerEntry, is_whole, ledger_entry
-from detnas.ledger.retention import needed
-from detnas.ledger.summary import Summary, fold
+from detnas.ledger.entry import LedgerEntry, is_complete, ledger_entry
+from detnas.ledger.summary import Summary, fold, needed
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult, Result
+from detnas.schema import Count, Schema
 from detnas.score import BaseFacts
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
 
 Verify = Callable[[str, Result], bool]
+"""Whether a result, in this folder, is verified: its artifacts are present and match."""
+
+
+class Inherited(Schema):
+    """`inherited/result.json`: another search's trials; the search's own are numbered after them.
+
+    Written when everything that is inherited is stored in the search's folder.
+
+    Attributes:
+        source: URI of the other search's folder.
+        trials: how many trials are inherited; they have the numbers from 0 on.
+        tail: those of them that fill no segment of the ledger, in the order of their numbers.
+    """
+
+    source: str
+    trials: Count
+    tail: tuple[LedgerEntry, ...]
+
+
+def load_inherited(store: Store, folder: str) -> Inherited | None:
+    """Read what the search in a folder inherited; None if it did not begin with another's."""
+    return load_record(store, keys.result_key(keys.inherited_folder(folder)), Inherited)
 
 
 @dataclass(frozen=True, slots=True)
 class TrialRecords:
-    """One trial.
-
-    Attributes:
-        proposal: what is tried.
-        result: what came of it; none while there is none.
-    """
+    """The proposal of a trial, and its result; None while it is in flight."""
 
     proposal: Proposal
     result: DetectorResult | None
@@ -36,17 +53,12 @@ class TrialRecords:
         return self.proposal.index
 
     def entry(self, base: BaseFacts) -> LedgerEntry | None:
-        """What the search remembers of it; none while it has no result."""
+        """The trial's ledger entry; None while it has no result."""
         return None if self.result is None else ledger_entry(self.proposal, self.result, base)
 
 
 def load_trial(store: Store, folder: str, index: int) -> TrialRecords | None:
-    """Read a trial; none where it is not decided.
-
-    Args:
-        store: where the search lies.
-        folder: key of the search's folder.
-        index: number of the trial.
+    """Read a trial of the search in a folder; None if it is not decided.
 
     Raises:
         CorruptRecord: a record is not what it should be.
@@ -64,37 +76,37 @@ def load_trial(store: Store, folder: str, index: int) -> TrialRecords | None:
     return TrialRecords(request.trial, result)
 
 
-def believed(
+def verified_entries(
     trials: Sequence[TrialRecords], folder: str, base: BaseFacts, summary: Summary, verify: Verify
 ) -> dict[int, LedgerEntry]:
-    """Return the finished ones by number, but for those whose result is not to be believed.
+    """Return the finished trials by number, without those whose result is not verified.
 
-    The weights of one that no later step can ask for may have been collected since it was
-    believed, so only the others are verified. Nor is one that is a parent already: whoever chose
-    it believed it, and its children are not undone because somebody moved what it left.
+    The weights of a trial that no later step needs may have been collected since it was verified,
+    so only the others are verified. Nor is a trial that is a parent already: it was verified when
+    it was drawn, and its children are not undone because its files were moved since.
 
     Args:
         trials: in no segment, and not in the summary.
         folder: key of the search's folder.
-        base: the detector the search set out from.
+        base: the detector that the search starts from.
         summary: all other trials.
-        verify: asked, by folder, once for each.
+        verify: called at most once for each, with its folder.
     """
     results = {trial.index: trial.result for trial in trials if trial.result is not None}
 
-    def stands(index: int) -> bool:
+    def is_verified(index: int) -> bool:
         return verify(keys.trial_folder(folder, index), results[index])
 
     entries: dict[int, LedgerEntry] = {}
     for trial in trials:
         result = trial.result
-        if result is not None and (is_whole(result) or stands(trial.index)):
+        if result is not None and (is_complete(result) or is_verified(trial.index)):
             entries[trial.index] = ledger_entry(trial.proposal, result, base)
-    sure = {trial.proposal.parent for trial in trials}
-    # Without one that is not believed, another may be among the best.
-    while doubtful := needed(fold(summary, entries.values()), ()) & entries.keys() - sure:
-        sure |= doubtful
-        for index in sorted(doubtful):
-            if not stands(index):
+    trusted = {trial.proposal.parent for trial in trials}
+    # Without one that is not verified, another may be among the best.
+    while unverified := needed(fold(summary, entries.values()), ()) & entries.keys() - trusted:
+        trusted |= unverified
+        for index in sorted(unverified):
+            if not is_verified(index):
                 del entries[index]
     return entries

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.history import History, read_trial
-from detnas.ledger.retention import needed
-from detnas.ledger.summary import Summary
+from detnas.ledger.summary import Summary, needed
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.score import BaseFacts
@@ -41,11 +40,12 @@ class WeightCollector:
         """Delete what may go, and return it."""
         if self._retention.weights == "All":
             return ()
-        loose, stays = history.loose, needed(history.summary, history.in_flight)
-        self._unread |= stays - loose.keys() if self._summary is None else self._packed(history)
+        unsegmented, stays = history.unsegmented, needed(history.summary, history.in_flight)
+        is_first = self._summary is None
+        self._unread |= stays - unsegmented.keys() if is_first else self._packed(history)
         self._summary = history.summary
-        self._keep(loose[index] for index in loose.keys() - self._seen)
-        self._seen = frozenset(loose)
+        self._keep(unsegmented[index] for index in unsegmented.keys() - self._seen)
+        self._seen = frozenset(unsegmented)
         self._keep(self._read(self._unread - stays, facts))
         gone = sorted(self._kept.keys() - stays)
         for index in gone:
@@ -57,7 +57,7 @@ class WeightCollector:
         assert self._summary is not None
         now, before = history.summary, self._summary
         new = (*before.missing, *range(before.next_index, now.next_index))
-        return {index for index in new if now.knows(index) and index not in history.loose}
+        return {index for index in new if now.knows(index) and index not in history.unsegmented}
 
     def _keep(self, entries: Iterable[LedgerEntry]) -> None:
         self._kept |= {entry.index: entry.weights for entry in entries if entry.weights}

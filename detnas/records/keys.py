@@ -41,8 +41,8 @@ def ledger_segment(search: str, number: int) -> str:
     return f"{search}/ledger/{number:04d}.json"
 
 
-def folded_ledger(search: str) -> str:
-    """Key of a search's finished trials, folded."""
+def ledger_snapshot(search: str) -> str:
+    """Key of the snapshot of the ledger's summary."""
     return f"{search}/ledger/folded.json"
 
 

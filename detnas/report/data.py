@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from detnas.architecture import Architecture
 from detnas.ledger import LedgerEntry, Summary, fold, lineage, read_entries
-from detnas.ledger.front import FrontPoint
+from detnas.ledger.summary import FrontPoint
 from detnas.lifecycle.reading.final_stages import FinalStages
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.status import causes_seen
@@ -156,7 +156,7 @@ def _with_trials(
     data: ReportData, state: SearchState, facts: BaseFacts, entries: tuple[LedgerEntry, ...]
 ) -> ReportData:
     # Snapshot from the same entries: trials may have ended since the state was read.
-    summary = fold(Summary(data.spec.search.top_k), entries)
+    summary = fold(Summary(top_k=data.spec.search.top_k), entries)
     top = summary.best
     finished = {entry.index for entry in entries}
     return replace(

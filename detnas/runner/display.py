@@ -139,14 +139,14 @@ class Display:
         if self._told is None:
             self._tell_start(state)
         assert self._told is not None
-        for index in sorted(set(state.history.loose) - self._told):
+        for index in sorted(set(state.history.unsegmented) - self._told):
             self._told.add(index)
-            entry = state.history.loose[index]
+            entry = state.history.unsegmented[index]
             self.say(f"trial {index}: {_what(entry.proposal)} → {_outcome(entry, state)}")
 
     def _tell_start(self, state: SearchState) -> None:
         assert state.facts is not None
-        self._told = set(state.history.loose)
+        self._told = set(state.history.unsegmented)
         base = max(scored.h for scored in state.facts.scored)
         finished = state.history.summary.finished
         going_on = f"; going on after {finished} finished trials" if finished else ""

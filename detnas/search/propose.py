@@ -10,7 +10,7 @@ from enum import StrEnum
 from random import Random
 
 from detnas.ledger.entry import LedgerEntry
-from detnas.ledger.summary import Summary, fingerprint
+from detnas.ledger.summary import Summary, tried
 from detnas.records.proposal import Proposal, Step
 from detnas.score import BaseFacts
 from detnas.search.draws import job_seed, rank_choice, trial_random
@@ -131,10 +131,8 @@ def _finished(settings: Search, summary: Summary, index: int) -> Finished | None
 
 
 def _repeated(summary: Summary, in_flight: Sequence[Proposal]) -> Callable[[Proposal], bool]:
-    running = {(proposal.parent, fingerprint(proposal)) for proposal in in_flight}
-    return lambda proposal: (
-        (proposal.parent, fingerprint(proposal)) in running or summary.has_evaluated(proposal)
-    )
+    running = {tried(proposal) for proposal in in_flight}
+    return lambda proposal: tried(proposal) in running or summary.has_evaluated(proposal)
 
 
 def _unrepeated(climb: _Climb, random: Random, repeated: Callable[[Proposal], bool]) -> Proposal:

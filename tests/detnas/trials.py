@@ -156,7 +156,7 @@ class Simulation:
     finished: Finished | None = None
 
     def __post_init__(self) -> None:
-        self.summary = Summary(self.settings.top_k)
+        self.summary = Summary(top_k=self.settings.top_k)
 
     def run(self, order: Random) -> "Simulation":
         """To the end."""
@@ -213,5 +213,5 @@ def searched(trials: int, parallelism: int = 1, order: int = 0, **settings: obje
     return Simulation(search).run(Random(order))
 
 
-def folded(entries: Sequence[LedgerEntry], top_k: int = 5) -> Summary:
-    return fold(Summary(top_k), entries)
+def summary_of(entries: Sequence[LedgerEntry], top_k: int = 5) -> Summary:
+    return fold(Summary(top_k=top_k), entries)

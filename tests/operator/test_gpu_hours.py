@@ -23,7 +23,7 @@ from detnas_operator.reconcile.gpu_hours import (
     unstated_seconds,
 )
 from tests.cluster.searches import manifest
-from tests.detnas.trials import BASE, START, folded, proposal, result
+from tests.detnas.trials import BASE, START, proposal, result, summary_of
 from tests.operator.job.objects import (
     NOW,
     a_job,
@@ -76,7 +76,7 @@ def owned(name: str, job: dict[str, Any]) -> dict[str, Any]:
 def test_used_counts_a_trial_with_all_its_attempts(gpu_hours: GpuHours) -> None:
     resumed = result(0).model_copy(update={"seconds": {"training": 4000.0, "evaluating": 200.0}})
     entries = [ledger_entry(proposal(0), resumed, BASE)]
-    state = SearchState(history=History(folded(entries)))
+    state = SearchState(history=History(summary_of(entries)))
     assert gpu_hours.used([], state, SPEC, trained_pool=True) == 4 * 4200
     runs = owned("one-t0001", a_job(active=1))
     gpu_hours.list_running([runs], [a_pod(phase="Failed", deleted=at(102))], NOW)

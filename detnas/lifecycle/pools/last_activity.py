@@ -27,7 +27,7 @@ def last_heard(
     later = (ending.finetune, ending.export) if ending else ()
     times = [result.finished for result in (state.prepare, state.base, *later) if result]
     summary = state.history.summary
-    entries = [*summary.top, *summary.failures, *state.history.loose.values()]
+    entries = [*summary.top, *summary.failures, *state.history.unsegmented.values()]
     times += [entry.finished for entry in entries if not entry.inherited]
     folders = [job_folder(requests, state, job) for job in due if job.verb is not Verb.POOL]
     said = [newest_progress(store, folder) for folder in folders]

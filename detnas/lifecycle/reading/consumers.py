@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from detnas.ledger.inherited import load_inherited
+from detnas.ledger.trials import load_inherited
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult, PoolPhaseResult

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from detnas.ledger.entry import LedgerEntry, is_whole
+from detnas.ledger.entry import LedgerEntry, is_complete
 from detnas.lifecycle.reading.consumers import Consumers
 from detnas.lifecycle.reading.final_stages import FinalStages
 from detnas.lifecycle.reading.results import VerifiedResults
@@ -110,7 +110,7 @@ class FinalStagesReader:
             if (folder := self._finetune_folder(entry)) not in earlier:
                 continue
             result = load_record(self.store, keys.result_key(folder), DetectorResult)
-            if result and result.outcome is Outcome.SUCCEEDED and is_whole(result):
+            if result and result.outcome is Outcome.SUCCEEDED and is_complete(result):
                 found.append(scored(facts, entry.index, result, entry.proposal.teacher))
         return tuple(found)
 

@@ -49,7 +49,7 @@ class SearchState:
     base: DetectorResult | None = None
     pool: tuple[PoolPhaseResult, ...] = ()
     facts: BaseFacts | None = None
-    history: History = field(default_factory=lambda: History(Summary(1)))
+    history: History = field(default_factory=lambda: History(Summary(top_k=1)))
     decision: Proposal | Finished | None = None
     ending: FinalStages | None = None
 
@@ -188,12 +188,12 @@ class SearchReader:
     def _has_trials(self, base: DetectorResult) -> bool:
         """Whether a trial of its own set out from the base."""
         spec = self._requests.spec
-        if spec.warm_start is None:  # else some of those that are folded are another search's
-            folded = self._loading.history or load_snapshot_history(
+        if spec.warm_start is None:  # else some of those in the snapshot are another search's
+            history = self._loading.history or load_snapshot_history(
                 self._store, self._search, spec.search.top_k
             )
-            self._loading.history = folded  # which is read in any case
-            if folded.folded:
+            self._loading.history = history  # which is read in any case
+            if history.in_snapshot:
                 return True
         return self._later.has_trials(base)
 

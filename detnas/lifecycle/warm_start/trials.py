@@ -12,10 +12,9 @@ from decimal import Decimal
 
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.history import read_entries
-from detnas.ledger.inherited import Inherited, load_inherited
-from detnas.ledger.retention import needed
 from detnas.ledger.segments import SEGMENT, Segment, segment_indices
-from detnas.ledger.summary import Summary, fold
+from detnas.ledger.summary import Summary, fold, needed
+from detnas.ledger.trials import Inherited, load_inherited
 from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.record import StoredSearch, load_search_record
 from detnas.lifecycle.warm_start.source import WarmStartSource
@@ -159,7 +158,7 @@ class TrialInheritance:
         present = set(store.list(f"{self.source.search}/"))
         top_k = self.search.requests.spec.search.top_k
         while True:
-            wanted = needed(fold(Summary(top_k), _with_weights_in(present, entries)), ())
+            wanted = needed(fold(Summary(top_k=top_k), _with_weights_in(present, entries)), ())
             kept = [e for e in entries if e.index in wanted and _lies_in(present, e)]
             try:
                 for entry in kept:

@@ -8,7 +8,6 @@ from collections import defaultdict
 from functools import cache, partial
 from threading import Lock
 
-from detnas.ledger.snapshot import LARGEST_FOLDED
 from detnas.store.in_parallel import AT_A_TIME
 from detnas.store.s3 import Limits, S3Store
 from detnas.store.s3_client import Client, Patience, client_from_environment
@@ -27,8 +26,6 @@ _MOST_CONNECTIONS = 512
 
 def largest_record(key: str) -> int:
     """Return how many bytes an object may have: hundreds of trials have more than one result."""
-    if key.endswith("/ledger/folded.json"):
-        return LARGEST_FOLDED
     return 4 * _MIB if _is_of_many_trials(key) else _MIB
 
 

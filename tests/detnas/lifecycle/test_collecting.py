@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from detnas.ledger.retention import needed
+from detnas.ledger.summary import needed
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.weight_collector import WeightCollector
 from detnas.spec.search import Retention
@@ -17,8 +17,7 @@ MANY: dict[str, Any] = {"trials": 13, "parallelism": 1, "patience": 100}
 
 @pytest.fixture(autouse=True)
 def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("segments", "history", "snapshot"):
-        monkeypatch.setattr(f"detnas.ledger.{module}.SEGMENT", 4)
+    monkeypatch.setattr("detnas.ledger.segments.SEGMENT", 4)
 
 
 def with_weights(search: StoredSearch) -> set[int]:
@@ -31,7 +30,7 @@ def test_a_trial_that_completes_a_segment_goes_like_others(store: Store, tmp_pat
     search = tiny(store, "one", **MANY)
     history = Scheduler(tmp_path).run(search).history
     stays = needed(history.summary, ())
-    assert history.segments == 3
+    assert history.segments == {0, 1, 2}
     assert {3, 7, 11} - stays, "one of those has to go"
     assert with_weights(search) == stays
 

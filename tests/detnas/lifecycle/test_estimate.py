@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from detnas.ledger import History
 from detnas.ledger.history import write_segments
-from detnas.ledger.loose import LooseEntries
+from detnas.ledger.segments import UnsegmentedEntries
 from detnas.lifecycle.estimate import search_seconds_left, until_last_trial
 from detnas.lifecycle.reading.state import SearchState
 from detnas.records.progress import Progress
@@ -18,7 +18,7 @@ from detnas.records.results import Outcome
 from detnas.search import Convergence, Finished
 from tests.detnas.memory_store import MemoryStore
 from tests.detnas.plan.searches import manifest
-from tests.detnas.trials import BASE, START, failed, folded, proposal, succeeded
+from tests.detnas.trials import BASE, START, failed, proposal, succeeded, summary_of
 
 SPEC = manifest(search={"trials": 10, "parallelism": 2}).spec
 
@@ -32,9 +32,11 @@ def searching(*seconds: float) -> SearchState:
         number: succeeded(proposal(number), 0.3, 0.4).model_copy(update={"seconds": took})
         for number, took in enumerate(seconds)
     }
-    loose = LooseEntries(entries.values())
+    unsegmented = UnsegmentedEntries(entries.values())
     running = tuple(proposal(len(seconds) + slot) for slot in range(2))
-    history = History(folded(list(entries.values())), in_flight=running, loose=loose)
+    history = History(
+        summary_of(list(entries.values())), in_flight=running, unsegmented=unsegmented
+    )
     return SearchState(facts=BASE, history=write_segments(MemoryStore(), "", history))
 
 
@@ -66,7 +68,7 @@ def test_the_last_running_trials_say_it_themselves() -> None:
 def test_trials_that_are_packed_count_like_others() -> None:
     spec = manifest(search={"trials": 200, "parallelism": 2}).spec
     state = searching(*[500.0] * 50, *[10.0] * 50)
-    assert not state.history.loose
+    assert not state.history.unsegmented
     assert search_seconds_left(state, spec, []) == pytest.approx(98 * 10 / 2)
 
 
@@ -95,10 +97,10 @@ def test_trials_that_were_lost_to_the_machine_say_nothing_of_the_others() -> Non
         succeeded(proposal(number), 0.3, 0.4).model_copy(update={"seconds": 40.0})
         for number in range(10, 13)
     ]
-    state = SearchState(facts=BASE, history=History(folded([*lost, *ended])))
+    state = SearchState(facts=BASE, history=History(summary_of([*lost, *ended])))
     spec = manifest(search={"trials": 10, "parallelism": 1}).spec
     assert search_seconds_left(state, spec, []) == pytest.approx(7 * 40)
-    only_lost = SearchState(facts=BASE, history=History(folded(lost)))
+    only_lost = SearchState(facts=BASE, history=History(summary_of(lost)))
     assert search_seconds_left(only_lost, spec, []) is None
 
 

@@ -41,7 +41,7 @@ def test_what_is_decided_stays_what_a_restart_would_decide(store: Store, tmp_pat
     assert reader.state.ending is not None
 
 
-def test_folded_trials_say_that_the_base_was_built_on(store: Store, tmp_path: Path) -> None:
+def test_reader_takes_consumers_of_the_base_from_the_snapshot(store: Store, tmp_path: Path) -> None:
     search = tiny(store, "one", trials=8, parallelism=1)
     Scheduler(tmp_path).run(search)
     asked: list[str] = []
@@ -58,5 +58,5 @@ def test_folded_trials_say_that_the_base_was_built_on(store: Store, tmp_path: Pa
     assert read == SearchReader(store, search.requests).read()
     first = keys.request_key(keys.trial_folder(search.requests.search, 0))
     assert f"size {first}" not in asked
-    folded = f"get {keys.folded_ledger(search.requests.search)}"
-    assert asked.count(folded) == 1
+    snapshot = f"get {keys.ledger_snapshot(search.requests.search)}"
+    assert asked.count(snapshot) == 1

@@ -310,7 +310,7 @@ def test_weights_that_were_collected_are_not_asked_for_after_a_restart(
 ) -> None:
     search = tiny(store, "one", trials=9, topK=1, parallelism=1)
     scheduler.run(search)
-    store.delete(keys.folded_ledger(search.requests.search))  # all of them are read one by one
+    store.delete(keys.ledger_snapshot(search.requests.search))  # all of them are read one by one
     kept = [index for index in range(9) if store.size(trial_result(search, index).weights.key)]
     assert len(kept) < 9
     verification = Verification(store)
@@ -320,4 +320,4 @@ def test_weights_that_were_collected_are_not_asked_for_after_a_restart(
 
 
 def finished_trials(state: SearchState) -> list[int]:
-    return sorted(state.history.loose)
+    return sorted(state.history.unsegmented)

@@ -7,9 +7,9 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from detnas.ledger.inherited import Inherited
 from detnas.ledger.segments import Segment
-from detnas.ledger.snapshot import SnapshotRecord
+from detnas.ledger.snapshot import Snapshot
+from detnas.ledger.trials import Inherited
 from detnas.lifecycle.pools.lease import Claim
 from detnas.lifecycle.pools.retry import PoolRetry
 from detnas.lifecycle.pools.trained import TrainedPool
@@ -79,4 +79,4 @@ def test_a_newer_field_has_a_default_and_is_in_the_newest_format() -> None:
 
 
 def test_no_record_has_a_field_that_looks_like_its_format() -> None:
-    assert not [kind for kind in (*RECORDS, SnapshotRecord) if "format" in kind.model_fields]
+    assert not [kind for kind in (*RECORDS, Snapshot) if "format" in kind.model_fields]

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from detnas.ledger import History
-from detnas.ledger.loose import LooseEntries
+from detnas.ledger.segments import UnsegmentedEntries
 from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.records import keys
@@ -21,7 +21,7 @@ from detnas.store import Store, open_store
 from detnas.store.artifacts import put_record
 from detnas.store.errors import StoreUnavailable
 from tests.detnas.plan.searches import manifest
-from tests.detnas.trials import BASE, START, folded, proposal, result, succeeded
+from tests.detnas.trials import BASE, START, proposal, result, succeeded, summary_of
 
 SPEC = manifest(search={"trials": 10, "parallelism": 2}).spec
 FOLDER = "local/searches/tiny-01234567/trials/0003"
@@ -32,9 +32,13 @@ SAID = Progress(
 STATE = SearchState(
     facts=BASE,
     history=History(
-        folded([succeeded(proposal(index), score) for index, score in enumerate((0.3, 0.5, 0.2))]),
+        summary_of(
+            [succeeded(proposal(index), score) for index, score in enumerate((0.3, 0.5, 0.2))]
+        ),
         in_flight=(proposal(3),),
-        loose=LooseEntries(succeeded(proposal(index), 0.1 + index / 5) for index in (0, 1)),
+        unsegmented=UnsegmentedEntries(
+            succeeded(proposal(index), 0.1 + index / 5) for index in (0, 1)
+        ),
     ),
 )
 
@@ -97,7 +101,7 @@ def test_it_does_not_show_it_all_the_time(screen: Screen, job: RunningJob) -> No
 
 
 def test_a_trial_that_ended_is_told_once(screen: Screen) -> None:
-    going_on = SearchState(facts=BASE, history=History(folded([succeeded(proposal(0), 0.3)])))
+    going_on = SearchState(facts=BASE, history=History(summary_of([succeeded(proposal(0), 0.3)])))
     screen.display.phase(Phase.SEARCHING, going_on)
     for _ in range(2):
         screen.display.phase(Phase.SEARCHING, STATE)

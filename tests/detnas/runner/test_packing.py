@@ -26,15 +26,13 @@ class Listener(QuietWatcher):
         self.phases: list[Phase] = []
 
     def phase(self, phase: Phase, state: SearchState) -> None:
-        self.trials |= set(state.history.loose)
+        self.trials |= set(state.history.unsegmented)
         self.phases.append(phase)
 
 
 @pytest.fixture(autouse=True)
 def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detnas.ledger.segments.SEGMENT", 2)
-    monkeypatch.setattr("detnas.ledger.history.SEGMENT", 2)
-    monkeypatch.setattr("detnas.ledger.snapshot.SEGMENT", 2)
 
 
 def test_a_trial_that_completes_a_segment_is_told_and_its_failure_is_shown(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from tests.detnas.trials import (
     BASE,
     SPACE,
     failed,
-    folded,
     proposal,
     searched,
     succeeded,
+    summary_of,
 )
 
 
@@ -28,7 +28,7 @@ def test_a_search_ends_when_its_trials_are_decided() -> None:
 def test_trials_in_flight_count_as_decided() -> None:
     search = Search(trials=2)
     in_flight = [proposal(0, step=Step.BASELINE), proposal(1)]
-    found = propose(search, SPACE, BASE, Summary(5), in_flight)
+    found = propose(search, SPACE, BASE, Summary(top_k=5), in_flight)
     assert isinstance(found, Finished)
     assert found.reason is Convergence.TRIALS
 
@@ -36,18 +36,18 @@ def test_trials_in_flight_count_as_decided() -> None:
 def test_trials_lost_to_infrastructure_do_not_use_up_the_search() -> None:
     search = Search(trials=2)
     lost = [failed(proposal(index), Outcome.INFRASTRUCTURE) for index in range(5)]
-    assert isinstance(propose(search, SPACE, BASE, folded(lost), []), Proposal)
+    assert isinstance(propose(search, SPACE, BASE, summary_of(lost), []), Proposal)
     ended = [succeeded(proposal(5), 0.3), failed(proposal(6), Outcome.DIVERGED)]
-    assert isinstance(propose(search, SPACE, BASE, folded([*lost, *ended]), []), Finished)
+    assert isinstance(propose(search, SPACE, BASE, summary_of([*lost, *ended]), []), Finished)
 
 
 def test_a_search_ends_when_nothing_got_better_for_long() -> None:
     search = Search(trials=100, patience=3)
     entries: list[LedgerEntry] = [succeeded(proposal(0), 0.3), succeeded(proposal(1), 0.5)]
     entries += [succeeded(proposal(2), 0.4), failed(proposal(3), Outcome.DIVERGED)]
-    assert isinstance(propose(search, SPACE, BASE, folded(entries), []), Proposal)
+    assert isinstance(propose(search, SPACE, BASE, summary_of(entries), []), Proposal)
     entries.append(succeeded(proposal(4), 0.5))
-    found = propose(search, SPACE, BASE, folded(entries), [])
+    found = propose(search, SPACE, BASE, summary_of(entries), [])
     assert isinstance(found, Finished)
     assert found.reason is Convergence.PATIENCE
     assert "3 finished trials" in found.message
@@ -58,14 +58,14 @@ def test_trials_lost_to_infrastructure_do_not_use_up_patience() -> None:
     entries: list[LedgerEntry] = [succeeded(proposal(0), 0.5)]
     entries += [failed(proposal(index), Outcome.INFRASTRUCTURE) for index in range(1, 8)]
     entries += [succeeded(proposal(8), 0.4), succeeded(proposal(9), 0.4)]
-    assert isinstance(propose(search, SPACE, BASE, folded(entries), []), Proposal)
+    assert isinstance(propose(search, SPACE, BASE, summary_of(entries), []), Proposal)
     entries.append(failed(proposal(10), Outcome.DIVERGED))
-    assert isinstance(propose(search, SPACE, BASE, folded(entries), []), Finished)
+    assert isinstance(propose(search, SPACE, BASE, summary_of(entries), []), Finished)
 
 
 def test_a_late_better_score_takes_the_search_up_again() -> None:
     search = Search(trials=100, patience=2)
     entries = [succeeded(proposal(index), 0.5) for index in (0, 1, 2)]
-    assert isinstance(propose(search, SPACE, BASE, folded(entries), [proposal(3)]), Finished)
+    assert isinstance(propose(search, SPACE, BASE, summary_of(entries), [proposal(3)]), Finished)
     entries.append(succeeded(proposal(3), 0.6))
-    assert isinstance(propose(search, SPACE, BASE, folded(entries), []), Proposal)
+    assert isinstance(propose(search, SPACE, BASE, summary_of(entries), []), Proposal)

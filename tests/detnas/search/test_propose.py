@@ -19,11 +19,11 @@ from tests.detnas.trials import (
     BASE,
     SPACE,
     failed,
-    folded,
     proposal,
     result,
     searched,
     succeeded,
+    summary_of,
 )
 
 
@@ -43,18 +43,18 @@ def chi_square(found: Counter, expected: dict) -> float:
 
 
 def baseline_done() -> Summary:
-    return folded([succeeded(proposal(0, step=Step.BASELINE), 0.5)])
+    return summary_of([succeeded(proposal(0, step=Step.BASELINE), 0.5)])
 
 
 def test_a_pair_that_ends_before_the_baseline_is_no_parent_yet() -> None:
     search = MANY.model_copy(update={"student_probability": Decimal(1)})
-    quick = folded([succeeded(proposal(1), 0.5)])
+    quick = summary_of([succeeded(proposal(1), 0.5)])
     found = next_proposal(quick, [proposal(0, step=Step.BASELINE)], search)
     assert (found.index, found.parent, found.step) == (2, None, Step.TEACHER)
 
 
 def test_the_first_trial_is_the_base_with_the_supernet() -> None:
-    first = next_proposal(Summary(5))
+    first = next_proposal(Summary(top_k=5))
     assert (first.index, first.parent, first.step, first.action) == (0, None, Step.BASELINE, None)
     assert first.teacher == SPACE.largest
 
@@ -62,9 +62,9 @@ def test_the_first_trial_is_the_base_with_the_supernet() -> None:
 @pytest.mark.parametrize("warmup", [0, 5])
 def test_until_it_ends_other_slots_train_the_base_under_mutated_teachers(warmup: int) -> None:
     search = MANY.model_copy(update={"warmup_trials": warmup})
-    in_flight = [next_proposal(Summary(5), search=search)]
+    in_flight = [next_proposal(Summary(top_k=5), search=search)]
     for index in range(1, 9):
-        found = next_proposal(Summary(5), in_flight, search)
+        found = next_proposal(Summary(top_k=5), in_flight, search)
         assert (found.index, found.parent, found.step) == (index, None, Step.TEACHER)
         assert found.teacher in {t for slot in SPACE.mutations(SPACE.largest) for t in slot}
         in_flight.append(found)
@@ -84,20 +84,20 @@ def test_the_warm_up_only_mutates_teachers(seed: int, parallelism: int, warmup: 
 def test_after_the_warm_up_students_evolve() -> None:
     search = MANY.model_copy(update={"warmup_trials": 2, "student_probability": Decimal(1)})
     entries = [succeeded(proposal(index), 0.5) for index in range(3)]
-    assert next_proposal(folded(entries[:2]), search=search).step is Step.TEACHER
-    assert next_proposal(folded(entries), search=search).step is Step.STUDENT
+    assert next_proposal(summary_of(entries[:2]), search=search).step is Step.TEACHER
+    assert next_proposal(summary_of(entries), search=search).step is Step.STUDENT
 
 
 def test_a_baseline_lost_to_infrastructure_is_tried_again() -> None:
     lost = failed(proposal(0, step=Step.BASELINE), Outcome.INFRASTRUCTURE)
-    again = next_proposal(folded([lost]))
+    again = next_proposal(summary_of([lost]))
     assert (again.index, again.step) == (1, Step.BASELINE)
-    assert next_proposal(folded([lost]), [again]).step is Step.TEACHER
+    assert next_proposal(summary_of([lost]), [again]).step is Step.TEACHER
 
 
 def test_a_baseline_that_can_not_work_gives_way_to_other_pairs() -> None:
     heavy = failed(proposal(0, step=Step.BASELINE), Outcome.OUT_OF_MEMORY)
-    found = next_proposal(folded([heavy]))
+    found = next_proposal(summary_of([heavy]))
     assert found.step is not Step.BASELINE
     assert found.parent is None
 
@@ -106,7 +106,7 @@ def test_a_teacher_step_takes_the_parents_teacher_one_mutation_on() -> None:
     parent = succeeded(proposal(0, teacher=SPACE.smallest), 0.5)
     search = MANY.model_copy(update={"student_probability": Decimal(0)})
     neighbours = {t for slot in SPACE.mutations(SPACE.smallest) for t in slot}
-    for found in draws(folded([parent]), 50, search):
+    for found in draws(summary_of([parent]), 50, search):
         assert (found.parent, found.step, found.action) == (0, Step.TEACHER, None)
         assert found.teacher in neighbours
 
@@ -116,7 +116,7 @@ def test_a_student_step_keeps_the_parents_teacher_and_takes_a_legal_action() -> 
     search = MANY.model_copy(update={"student_probability": Decimal(1)})
     kinds = legal_actions(ARCHITECTURE, (), search.actions)
     legal = {action for actions in kinds.values() for action in actions}
-    found = draws(folded([parent]), 300, search)
+    found = draws(summary_of([parent]), 300, search)
     assert {one.teacher for one in found} == {SPACE.smallest}
     assert {one.action for one in found} == legal
     assert {(one.parent, one.step) for one in found} == {(0, Step.STUDENT)}
@@ -129,7 +129,7 @@ def test_blocks_added_of_late_are_protected_in_the_proposed_pruning() -> None:
         result(0, added=({"place": fresh, "age": PROTECTED_STEPS - 1},)),  # type: ignore[arg-type]
         BASE,
     )
-    actions = [one.action for one in draws(folded([entry]), 200)]
+    actions = [one.action for one in draws(summary_of([entry]), 200)]
     prunings = [action for action in actions if isinstance(action, LayerPruning)]
     assert prunings
     assert {pruning.protected for pruning in prunings} == {(fresh,)}
@@ -140,7 +140,7 @@ def test_blocks_added_of_late_are_protected_in_the_proposed_pruning() -> None:
 )
 def test_parents_are_drawn_by_rank(top_k: int, weights: tuple[int, ...]) -> None:
     entries = [succeeded(proposal(index), 0.1 + index / 10) for index in range(5)]
-    found = Counter(one.parent for one in draws(folded(entries, top_k), 3000))
+    found = Counter(one.parent for one in draws(summary_of(entries, top_k), 3000))
     expected = {4 - rank: weight / sum(weights) for rank, weight in enumerate(weights)}
     # 99.9 % of chi-square with four degrees of freedom.
     assert chi_square(found, expected) < 18.5

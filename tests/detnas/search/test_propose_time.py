@@ -8,7 +8,7 @@ import pytest
 
 from detnas.ledger import Summary
 from tests.detnas.search.proposing import next_proposal
-from tests.detnas.trials import SPACE, folded, proposal, succeeded
+from tests.detnas.trials import SPACE, proposal, succeeded, summary_of
 
 
 @pytest.mark.serial
@@ -21,7 +21,7 @@ def test_a_proposal_is_quick_after_ten_thousand_trials() -> None:
 def _long_search(trials: int) -> Summary:
     template = succeeded(proposal(0), 0.4)
     random = Random(0)
-    return folded(
+    return summary_of(
         [
             template.model_copy(
                 update={"proposal": proposal(i, max(0, i - 20), teacher=SPACE.sample(random))}

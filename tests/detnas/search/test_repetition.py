@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detnas.actions import legal_actions
-from detnas.ledger.summary import fingerprint
+from detnas.ledger.summary import tried
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import Outcome
 from detnas.search import propose
@@ -25,10 +25,10 @@ from tests.detnas.trials import (
     Simulation,
     always_succeeds,
     failed,
-    folded,
     proposal,
     searched,
     succeeded,
+    summary_of,
 )
 
 NARROW = TeacherSpace.model_validate(
@@ -41,29 +41,29 @@ def test_nothing_is_proposed_twice_while_something_else_is_left() -> None:
     # Students are so rarely drawn that redrawing alone would not find every action.
     search = MANY.model_copy(update={"top_k": 1, "student_probability": Decimal("0.001")})
     baseline = proposal(0, step=Step.BASELINE, teacher=NARROW.largest)
-    summary = folded([succeeded(baseline, 0.5)])
+    summary = summary_of([succeeded(baseline, 0.5)])
     kinds = legal_actions(ARCHITECTURE, (), search.actions)
     neighbours = sum(map(len, kinds.values())) + 1
     in_flight: list[Proposal] = []
     for _ in range(neighbours):
         in_flight.append(next_proposal(summary, in_flight, search, NARROW))
-    assert len({fingerprint(one) for one in in_flight}) == neighbours
+    assert len({tried(one) for one in in_flight}) == neighbours
     again = next_proposal(summary, in_flight, search, NARROW)
-    assert fingerprint(again) in {fingerprint(one) for one in in_flight}
+    assert tried(again) in {tried(one) for one in in_flight}
 
 
 def test_what_was_evaluated_is_not_proposed_again_but_for_lost_ones() -> None:
     search = MANY.model_copy(update={"student_probability": Decimal(0)})
     baseline = succeeded(proposal(0, step=Step.BASELINE, teacher=NARROW.largest), 0.5)
-    only = next_proposal(folded([baseline]), search=search, space=NARROW)
+    only = next_proposal(summary_of([baseline]), search=search, space=NARROW)
     either = MANY.model_copy(update={"student_probability": Decimal("0.5")})
     for outcome, may_return in ((Outcome.DIVERGED, False), (Outcome.INFRASTRUCTURE, True)):
-        summary = folded([baseline, failed(only, outcome)])
+        summary = summary_of([baseline, failed(only, outcome)])
         found = [
             next_proposal(summary, search=either.model_copy(update={"seed": seed}), space=NARROW)
             for seed in range(40)
         ]
-        assert any(fingerprint(one) == fingerprint(only) for one in found) == may_return
+        assert any(tried(one) == tried(only) for one in found) == may_return
 
 
 @given(st.integers(0, 2**31), st.integers(1, 8), st.integers(0, 2**31))
@@ -75,12 +75,12 @@ def test_whole_searches_repeat_nothing_and_number_without_gaps(
     outcomes = [entry.outcome for entry in search.entries.values()]
     assert len(outcomes) - outcomes.count(Outcome.INFRASTRUCTURE) == 40
     assert [one.index for one in search.proposals] == list(range(len(outcomes)))
-    tried = [
-        (one.parent, fingerprint(one))
+    evaluated = [
+        tried(one)
         for one in search.proposals
         if search.entries[one.index].outcome is not Outcome.INFRASTRUCTURE
     ]
-    assert len(set(tried)) == len(tried)
+    assert len(set(evaluated)) == len(evaluated)
     for one in search.proposals:
         assert one.parent is None or search.entries[one.parent].succeeded
 
@@ -103,7 +103,7 @@ def test_a_restart_proposes_what_the_live_process_would_have(
         live.fill()
         live.end(random.choice(live.in_flight))
     in_order = sorted(live.entries.values(), key=lambda entry: entry.index)
-    restarted = folded(in_order)
+    restarted = summary_of(in_order)
     arguments = (live.settings, SPACE, BASE)
     assert propose(*arguments, restarted, sorted(live.in_flight, key=lambda p: p.index)) == propose(
         *arguments, live.summary, live.in_flight

@@ -6,8 +6,7 @@ from typing import Any
 
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.history import read_entries
-from detnas.ledger.retention import needed
-from detnas.ledger.summary import Summary, fold
+from detnas.ledger.summary import Summary, fold, needed
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import load_search_record
 from detnas.plan.requests import SearchRequests
@@ -94,7 +93,7 @@ def check_decisions(found: StoredSearch) -> None:
     assert state.facts
     assert [entry.index for entry in entries] == list(range(len(entries)))
     for index, entry in enumerate(entries):
-        summary = fold(Summary(spec.search.top_k), entries[: max(0, index - 1)])
+        summary = fold(Summary(top_k=spec.search.top_k), entries[: max(0, index - 1)])
         in_flight = [before.proposal for before in entries[max(0, index - 1) : index]]
         decided = propose(spec.search, spec.teachers.space, state.facts, summary, in_flight)
         assert decided == entry.proposal, f"trial {index} was decided otherwise"

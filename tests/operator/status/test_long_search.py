@@ -98,10 +98,10 @@ PROGRESS = Progress(
 def write_ledger(search: StoredSearch) -> None:
     """Write what a scheduler has written after so many trials: segments, and parents' results."""
     store, folder = search.store, search.requests.search
-    history = History(Summary(search.requests.spec.search.top_k))
+    history = History(Summary(top_k=search.requests.spec.search.top_k))
     for entry in entries():
         history = history.finished(entry)
-        if len(history.loose) == AT_ONCE:
+        if len(history.unsegmented) == AT_ONCE:
             history = write_segments(store, folder, history)
     for entry in history.summary.top:
         key = keys.result_key(keys.trial_folder(folder, entry.index))

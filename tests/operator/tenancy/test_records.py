@@ -1,17 +1,14 @@
 """Records that a tenant's jobs may have written: believed as little as what a stranger says."""
 
-import base64
 import json
 import uuid
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from detnas.errors import UserError
-from detnas.ledger.loose import LooseEntries
-from detnas.ledger.snapshot import Snapshot, load_snapshot
+from detnas.ledger.snapshot import FOLDING, load_snapshot
 from detnas.ledger.summary import Summary, fold
 from detnas.lifecycle.attempts import read_attempts
 from detnas.lifecycle.blocked import BlockedError
@@ -123,14 +120,12 @@ def test_an_object_of_any_size_is_not_read(mine: ConfinedStore, whole: S3Store) 
     whole.put(key, b" " * (5 << 20))
     with pytest.raises(CorruptRecord, match="5242880 bytes"):
         mine.get(key)
-    segment = keys.ledger_segment(MINE, 0)
-    whole.put(segment, b" " * (3 << 20))  # a hundred trials may have more than one
-    assert mine.get(segment)
-    whole.put(segment, b" " * (5 << 20))
-    with pytest.raises(CorruptRecord, match="5242880 bytes"):
-        mine.get(segment)
-    whole.put(keys.folded_ledger(MINE), b" " * (11 << 20))
-    assert mine.get(keys.folded_ledger(MINE))
+    for key in (keys.ledger_segment(MINE, 0), keys.ledger_snapshot(MINE)):
+        whole.put(key, b" " * (3 << 20))  # a hundred trials may have more than one
+        assert mine.get(key)
+        whole.put(key, b" " * (5 << 20))
+        with pytest.raises(CorruptRecord, match="5242880 bytes"):
+            mine.get(key)
 
 
 @pytest.mark.parametrize("value", [b"[]", b"{}", b"1"])
@@ -139,13 +134,13 @@ def test_an_object_of_any_number_of_values_is_not_read(
 ) -> None:
     """A reader of JSON makes hundreds of bytes of three."""
     few, many = (b"[" + b",".join([value] * count) + b"]" for count in (4_000, 60_001))
-    for key in (keys.result_key(f"{MINE}/base"), keys.folded_ledger(MINE)):
+    for key in (keys.result_key(f"{MINE}/base"), keys.ledger_snapshot(MINE)):
         whole.put(key, few)
         assert mine.get(key)
         whole.put(key, many)
         with pytest.raises(CorruptRecord, match="values; what is read here has at most"):
             mine.get(key)
-    assert load_snapshot(mine, MINE, 2) == Snapshot(Summary(2))
+    assert load_snapshot(mine, MINE, 2) is None
 
 
 def test_any_number_of_objects_is_not_listed(whole: S3Store) -> None:
@@ -184,94 +179,101 @@ def test_progress_that_is_none_stops_nobody(
         load_record(mine, key, Progress)
 
 
-ENTRY = failed(proposal(0), Outcome.INVALID).model_dump(mode="json", by_alias=True)
-LATEST = {**ENTRY, "proposal": {**ENTRY["proposal"], "index": 100}}
+def entry(index: int) -> dict[str, object]:
+    return failed(proposal(index), Outcome.INVALID).model_dump(mode="json", by_alias=True)
+
+
 POINT = {"index": 0, "resolution": "8x8", "map": 0.5, "flops": 1}
-LOOSE = LooseEntries([failed(proposal(101), Outcome.INVALID)]).packed
-BOMB = base64.b64encode(
-    zlib.compress(json.dumps({**LATEST, "message": " " * (33 << 20)}).encode())
-).decode()
 
 
-def folded(**fields: object) -> bytes:
-    record = {
-        "folding": 4, "segments": 1, "loose": [], "topK": 2, "nextIndex": 101, "missing": [100],
-        "lostTrials": [],
-        "outcomes": {}, "top": [], "front": [], "failures": [], "evaluated": [],
+def snapshot(**fields: object) -> bytes:
+    """Of a segment and a trial that is missing, but for some fields of it and of its summary."""
+    record: dict[str, object] = {"folding": FOLDING, "segments": [0], "unsegmented": []}
+    summary: dict[str, object] = {
+        "topK": 2, "nextIndex": 101, "missing": [100], "lostTrials": [],
+        "outcomes": {}, "top": [], "front": [], "failures": [], "tried": [],
         "lastSuccess": -1, "milliseconds": 0, "durations": [],
     }  # fmt: skip
-    return json.dumps({**record, **fields}).encode()
+    for name, value in fields.items():
+        (record if name in record else summary)[name] = value
+    return json.dumps({**record, "summary": summary}).encode()
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"segments": 2**40, "nextIndex": 0},
-        {"segments": 0, "nextIndex": 2**50},
+        {"folding": FOLDING - 1},
+        {"folding": FOLDING + 1},
+        {"segments": [2**40], "nextIndex": 0},
+        {"segments": [2**40]},
+        {"segments": [], "nextIndex": 2**50},
+        {"segments": [1], "nextIndex": 101},
+        {"segments": [0, 1], "nextIndex": 201},
+        {"segments": [0, 2, 2], "nextIndex": 301},
         {"missing": [1]},
         {"missing": [100, 100]},
         {"durations": [[101, 5]]},
         {"durations": [[3, 5], [3, 6]]},
         {"durations": [[number, 5] for number in range(10)]},
         {"missing": []},
+        {"missing": list(range(100, 1101)), "nextIndex": 1101},
         {"lostTrials": [2**50]},
         {"lostTrials": [101]},
-        {"evaluated": [{"parent": None, "fingerprints": "not in Base64"}]},
-        {"evaluated": [{"parent": None, "fingerprints": "AAAA"}]},
-        {"evaluated": [{"parent": None, "fingerprints": "/" * 32}]},
-        {"evaluated": [{"parent": None, "fingerprints": ""}] * 2},
-        {"top": [ENTRY, ENTRY]},
-        {"top": [ENTRY, {**ENTRY, "proposal": {**ENTRY["proposal"], "index": 1}}, LATEST]},
-        {"failures": [LATEST, LATEST]},
-        {"failures": [{**ENTRY, "proposal": {**ENTRY["proposal"], "index": i}} for i in range(6)]},
-        {"front": [POINT, POINT]},
         {"lostTrials": [1, 1]},
-        {"missing": list(range(100, 1101)), "nextIndex": 1101},
-        {"loose": ["not in Base64"]},
-        {"loose": [base64.b64encode(b"not compressed").decode()]},
-        {"loose": [LOOSE[0][:-8]]},
-        {"loose": [LOOSE[0], LOOSE[0]], "nextIndex": 102},
-        {"loose": [BOMB], "nextIndex": 102},
-        {"later": [1], "nextIndex": 201},
-        {"later": [2, 2], "nextIndex": 301},
-        {"later": [2**50]},
+        {"tried": [[None, "no number"]]},
+        {"tried": [[None, -1]]},
+        {"tried": [[-1, 7]]},
+        {"tried": [[None, 7]] * 2},
+        {"top": [entry(0), entry(0)]},
+        {"top": [entry(0), entry(1), entry(100)]},
+        {"failures": [entry(100), entry(100)]},
+        {"failures": [entry(index) for index in range(6)]},
+        {"front": [POINT, POINT]},
+        {"unsegmented": ["no entry"]},
+        {"unsegmented": [{**entry(101), "outcome": "Unknown"}]},
+        {"unsegmented": [entry(101), entry(101)], "nextIndex": 102},
+        {"unsegmented": [entry(101), entry(101)], "nextIndex": 103},
+        {"unsegmented": [entry(5)], "nextIndex": 102},
+        {"unsegmented": [{**entry(101), "message": " " * (1 << 20)}], "nextIndex": 102},
+        {"unsegmented": [entry(i) for i in range(101, 1102)], "nextIndex": 1102},
         {"inherited": 102},
         {"lastSuccess": 101},
     ],
 )
-def test_a_summary_that_no_segments_give_is_not_there(
+def test_a_snapshot_that_follows_from_no_trials_counts_as_absent(
     whole: S3Store, fields: dict[str, object]
 ) -> None:
-    key = keys.folded_ledger(MINE)
-    whole.put(key, folded())
-    assert load_snapshot(whole, MINE, 2).segments == 1
-    whole.put(key, folded(**fields))
-    assert load_snapshot(whole, MINE, 2) == Snapshot(Summary(2))
+    key = keys.ledger_snapshot(MINE)
+    whole.put(key, snapshot())
+    assert load_snapshot(whole, MINE, 2) is not None
+    whole.put(key, snapshot(**fields))
+    assert load_snapshot(whole, MINE, 2) is None
 
 
-def test_a_summary_may_have_what_a_search_has(whole: S3Store) -> None:
+def test_a_snapshot_may_have_what_a_search_has(whole: S3Store) -> None:
     """Each of what is refused above, as a search has it."""
     fields = {
         "nextIndex": 301,
-        "loose": LOOSE,
-        "later": [2],
+        "segments": [0, 2],
+        "unsegmented": [entry(101)],
         "missing": [100, *range(102, 200), 300],
         "lostTrials": [1, 7],
-        "top": [ENTRY, LATEST],
-        "failures": [ENTRY, LATEST],
+        "top": [entry(0), entry(100)],
+        "failures": [entry(0), entry(100)],
         "front": [POINT, {**POINT, "resolution": "9x9"}],
-        "evaluated": [{"parent": None, "fingerprints": "AAAAAAAAAAE="}],
+        "tried": [[None, 7], [3, 7]],
         "inherited": 1,
     }
-    whole.put(keys.folded_ledger(MINE), folded(**fields))
+    whole.put(keys.ledger_snapshot(MINE), snapshot(**fields))
     found = load_snapshot(whole, MINE, 2)
-    assert (found.segments, found.later, list(found.loose)) == (1, frozenset({2}), [101])
-    assert list(found.summary.evaluated[None]) == [1]
+    assert found is not None
+    assert (found.segments, [one.index for one in found.unsegmented]) == (frozenset({0, 2}), [101])
+    assert found.summary.tried == {(None, 7), (3, 7)}
     assert [len(some) for some in (found.summary.top, found.summary.failures)] == [2, 2]
 
 
 def test_a_trial_far_beyond_all_others_is_not_counted_up_to() -> None:
-    summary = fold(Summary(2), [failed(proposal(0), Outcome.INVALID)])
+    summary = fold(Summary(top_k=2), [failed(proposal(0), Outcome.INVALID)])
     ended = failed(proposal(1), Outcome.INVALID)
     far = ended.model_copy(update={"proposal": proposal(10**15)})
     with pytest.raises(UserError, match="numbered in order"):
