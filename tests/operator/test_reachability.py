@@ -29,7 +29,7 @@ def away() -> Iterator[None]:
 
 
 def ask(reachability: Reachability, error: Exception | None = None) -> None:
-    with reachability.asking():
+    with reachability.request():
         if error is not None:
             raise error
 
@@ -51,7 +51,7 @@ def test_after_one_timeout_nobody_asks_for_a_while_and_then_one_alone() -> None:
         with away():
             ask(reachability, asked)
     clock.now = PAUSE_SECONDS
-    with away(), reachability.asking():
+    with away(), reachability.request():
         with away():  # meanwhile the others do not
             ask(reachability, asked)
         fail()

@@ -1,1 +1,1 @@
-"""Which search is looked at when: one pass at a time for each, several in parallel."""
+"""When a key is due: one pass at a time for each, several concurrently, with fairness."""

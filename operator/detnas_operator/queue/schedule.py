@@ -11,22 +11,22 @@ from detnas_operator.queue.turns import Key, Turns
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 60.0
 LONGEST_OVERTAKEN = 30.0
-"""Seconds for which news comes before what is only looked at again; then it waits no longer."""
+"""Seconds for which events come before resyncs and requeues; then those wait no longer."""
 _JITTER = 0.2
 _SPREAD = 0.4
-"""What asks to be looked at after a while is, by up to this share of it later: searches that were
-all looked at in one second would else be due in one second, ever again."""
+"""A requeue is up to this share later: keys that were all served in one second would otherwise be
+due together for ever."""
 _NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """When a pass wants its key to be looked at again.
+    """When a key is due again after a pass.
 
     Attributes:
         after: in seconds, or a little later; None: at the next event or resync.
-        gone: the key is of no interest any more: no resync; an event brings it back.
-        urgent: it then comes before others that are only looked at again, as an event does.
+        gone: the key no longer exists: no resync; an event brings it back.
+        urgent: it then comes first, as if an event had happened.
     """
 
     after: float | None = None
@@ -39,12 +39,12 @@ class _Entry:
     """What is known of a key.
 
     Attributes:
-        group: whose turn it takes.
+        group: with which it shares turns.
         slow: its last pass took long.
-        due: when it is to be looked at next; while it runs: what was asked for meanwhile.
-        rank: from then on nothing comes before it but by turns.
-        ticket: names the one heap item that stands for ``due``.
-        not_before: what no event can hurry.
+        due: when its next pass is due; while it runs, as requested meanwhile.
+        rank: from then on only turns decide what comes before it.
+        ticket: names the one heap item that is valid for ``due``.
+        not_before: no event makes it due sooner.
     """
 
     group: Hashable
@@ -60,17 +60,17 @@ class _Entry:
 class Schedule(Generic[Key]):
     """Keys and when they are due, each served by at most one pass at a time.
 
-    Every time is in seconds on the caller's clock. News comes before what is only looked at again,
-    until that has waited for ``LONGEST_OVERTAKEN``. Groups of keys take turns, so that one with
-    many keys keeps no other waiting. Of the keys whose last pass took long, only so many run at a
-    time, so that those whose store hangs leave room for the others.
+    Every time is in seconds on the caller's clock. Events come before requeues, until those have
+    waited for ``LONGEST_OVERTAKEN``. Groups of keys take turns, so that one with many keys delays
+    no other. The number of concurrent passes over slow keys is limited, so that those whose store
+    hangs leave room for the others.
 
     Args:
-        resync: seconds after which a key is due without being asked for.
+        resync: seconds after which a key is due without any request.
         draws: of the jitter.
-        most_slow: how many slow keys may run at a time.
+        most_slow: how many slow keys may run concurrently.
         group: of a key; by default each is a group of its own.
-        most_of_group: how many keys of a group may run at a time.
+        most_of_group: how many keys of a group may run concurrently.
     """
 
     def __init__(
@@ -90,11 +90,7 @@ class Schedule(Generic[Key]):
         self._tickets = 0
 
     def add(self, key: Key, due: float, *, urgent: bool = True) -> None:
-        """Ask for a pass over ``key`` at ``due`` or sooner.
-
-        Args:
-            urgent: something happened; else it is only to be looked at.
-        """
+        """Request a pass over ``key`` at ``due`` or sooner; urgent if there was an event."""
         entry = self._entries.get(key)
         if entry is None:
             group = self._group(key)
@@ -103,8 +99,8 @@ class Schedule(Generic[Key]):
         self._advance(key, entry, due, _rank(due, urgent=urgent))
 
     def take(self, now: float) -> Key | None:
-        """Return the due key whose turn it is, now running; None where none may run."""
-        self._take_in_due(now)
+        """Return the due key whose turn it is, now running; None if none may run."""
+        self._advance_due(now)
         found = self._turns.first(now)
         if found is None:
             return None
@@ -115,44 +111,44 @@ class Schedule(Generic[Key]):
         return key
 
     def next_due(self) -> float:
-        """Return when the next key that may run is due; infinity where none waits."""
+        """Return when the next key that may run is due; infinity if none waits."""
         found = self._turns.first()
         waiting = self._entries[found[0]].due if found else _NEVER
-        while self._later and not self._stands(*self._later[0][1:]):
+        while self._later and not self._is_valid(*self._later[0][1:]):
             heapq.heappop(self._later)
         return min(waiting, self._later[0][0] if self._later else _NEVER)
 
-    def succeeded(self, key: Key, now: float, again: Requeue, *, slow: bool = False) -> None:
-        """Take in that the key's pass ended well, and whether it took long."""
+    def succeeded(self, key: Key, now: float, requeue: Requeue, *, slow: bool = False) -> None:
+        """Take note that the key's pass succeeded, and whether it took long."""
         before = self._entries[key]
         self._turns.end(before.group, was_slow=before.slow, slow=slow)
-        if again.gone and before.due == _NEVER:
+        if requeue.gone and before.due == _NEVER:
             del self._entries[key]
             self._turns.leave(before.group)
             return
-        # A fresh entry: back-off and its limits end with a success.
+        # A new entry: the backoff and its limits end with a success.
         entry = self._entries[key] = _Entry(before.group, slow=slow)
         self._advance(key, entry, before.due, before.rank)
         resync = now + self._resync * self._jitter()
         self._advance(key, entry, resync, _rank(resync, urgent=False))
-        if again.after is not None:
-            wanted = now + again.after * self._draws.uniform(1.0, 1.0 + _SPREAD)
-            self._advance(key, entry, wanted, _rank(wanted, urgent=again.urgent))
+        if requeue.after is not None:
+            due_again = now + requeue.after * self._draws.uniform(1.0, 1.0 + _SPREAD)
+            self._advance(key, entry, due_again, _rank(due_again, urgent=requeue.urgent))
 
     def failed(
         self, key: Key, now: float, retry_after: float | None, *, slow: bool = False
     ) -> float:
-        """Take in that the key's pass failed; return the seconds until the next one."""
+        """Take note that the key's pass failed; return the seconds until the next one."""
         entry = self._entries[key]
         self._turns.end(entry.group, was_slow=entry.slow, slow=slow)
         entry.slow = slow
-        asked, rank = entry.due, entry.rank
+        requested, rank = entry.due, entry.rank
         delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(entry.failures, 30))
         entry.failures += 1
         entry.running, entry.due, entry.rank = False, _NEVER, _NEVER
-        # An event may end a back-off early, but no stream of events may turn it into a hot loop.
+        # An event may end a backoff early, but no stream of events may turn it into a hot loop.
         entry.not_before = now + max(retry_after or 0.0, FIRST_BACKOFF)
-        due = max(min(asked, now + delay * self._jitter()), entry.not_before)
+        due = max(min(requested, now + delay * self._jitter()), entry.not_before)
         self._advance(key, entry, due, max(due, min(rank, _rank(due, urgent=False))))
         return due - now
 
@@ -173,15 +169,15 @@ class Schedule(Generic[Key]):
             entry.ticket = self._tickets
             heapq.heappush(self._later, (entry.due, entry.ticket, key))
 
-    def _take_in_due(self, now: float) -> None:
+    def _advance_due(self, now: float) -> None:
         """Let the keys that have become due wait for their turns."""
         while self._later and self._later[0][0] <= now:
             _, ticket, key = heapq.heappop(self._later)
-            if self._stands(ticket, key):
+            if self._is_valid(ticket, key):
                 entry = self._entries[key]
                 self._turns.put(key, entry.group, entry.rank, slow=entry.slow)
 
-    def _stands(self, ticket: int, key: Key) -> bool:
+    def _is_valid(self, ticket: int, key: Key) -> bool:
         entry = self._entries.get(key)
         return entry is not None and not entry.running and entry.ticket == ticket
 
@@ -190,5 +186,5 @@ class Schedule(Generic[Key]):
 
 
 def _rank(due: float, *, urgent: bool) -> float:
-    """Return from when on what is due then is overtaken by nothing."""
+    """Return from when on nothing overtakes a key that is due then."""
     return due if urgent else due + LONGEST_OVERTAKEN

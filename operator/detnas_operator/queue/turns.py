@@ -1,4 +1,4 @@
-"""Which of the keys that are due is next: their groups take turns, and slow ones leave room."""
+"""Which of the due keys is next: their groups take turns, and slow ones leave room."""
 
 import heapq
 from collections.abc import Hashable
@@ -16,7 +16,7 @@ class _Group(Generic[Key]):
         known: keys of the group, due or not.
         running: passes under way.
         turn: when one of its keys was last taken, in turns.
-        slow: its last pass took long, so that keys without a pass of their own count as slow.
+        slow: its last pass took long: its keys without a pass so far count as slow.
         lanes: heaps of (rank, ticket, key): the quick ones, and the slow ones.
     """
 
@@ -33,12 +33,12 @@ class Turns(Generic[Key]):
     """Keys that are due, in groups.
 
     A key whose rank has come is taken before all whose rank has not. Among those the group with
-    the fewest passes under way is next, then the one that was served longest ago; within a group
+    the fewest running passes is next, then the one that was served longest ago; within a group
     the lowest rank decides.
 
     Args:
-        most_slow: how many slow keys may run at a time.
-        most_of_group: how many keys of one group may run at a time.
+        most_slow: how many slow keys may run concurrently.
+        most_of_group: how many keys of one group may run concurrently.
     """
 
     def __init__(self, most_slow: float, most_of_group: float) -> None:
@@ -51,14 +51,14 @@ class Turns(Generic[Key]):
         self._slow_running = 0
 
     def enter(self, group: Hashable) -> bool:
-        """Take in that a group has one key more; return whether it counts as slow at first."""
-        # A new group comes after those that wait: else whoever leaves and enters overtakes them.
+        """Add a key to a group; return whether it counts as slow at first."""
+        # A new group comes last: otherwise leaving and entering again would overtake others.
         found = self._groups.setdefault(group, _Group(self._turn))
         found.known += 1
         return found.slow
 
     def leave(self, group: Hashable) -> None:
-        """Take in that a group has one key less, which is neither due nor running."""
+        """Remove a key, which is neither due nor running, from its group."""
         self._groups[group].known -= 1
         if not self._groups[group].known:
             del self._groups[group]
@@ -70,7 +70,7 @@ class Turns(Generic[Key]):
         heapq.heappush(self._groups[group].lanes[slow], (rank, self._drawn, key))
 
     def first(self, now: float = float("inf")) -> tuple[Key, Hashable] | None:
-        """Return the key that is next, and its group; None where none that waits may run."""
+        """Return the key that is next, and its group; None if none that waits may run."""
         best, found = None, None
         for name, group in self._groups.items():
             if (head := self._head(group)) is None:
@@ -82,7 +82,7 @@ class Turns(Generic[Key]):
         return found
 
     def start(self, key: Key, group: Hashable, *, slow: bool) -> None:
-        """Take in that a pass over a waiting key begins."""
+        """Take note that a pass over a waiting key begins."""
         del self._tickets[key]
         self._turn += 1
         found = self._groups[group]
@@ -91,7 +91,7 @@ class Turns(Generic[Key]):
         self._slow_running += slow
 
     def end(self, group: Hashable, *, was_slow: bool, slow: bool) -> None:
-        """Take in that a pass ended, how its key counted, and whether it took long."""
+        """Take note that a pass ended, how its key counted, and whether it took long."""
         found = self._groups[group]
         found.running -= 1
         found.slow = slow

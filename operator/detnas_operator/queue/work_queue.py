@@ -1,4 +1,4 @@
-"""Passes over keys: one at a time for a key, several keys in parallel, never forgetting one."""
+"""Passes over keys: one at a time for a key, several keys concurrently, never losing one."""
 
 import asyncio
 import contextlib
@@ -24,14 +24,14 @@ SLOW_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """How the queue is doing, in seconds.
+    """The queue's figures; times in seconds.
 
     Attributes:
-        keys: how many are known.
-        depth: how many are due and wait for a worker.
-        oldest_wait: how long the first of them has been waiting.
-        running: passes under way.
-        oldest_pass: how long the longest of them has been running.
+        keys: that are known.
+        depth: keys that are due and wait for a worker.
+        oldest_wait: of these keys.
+        running: running passes.
+        oldest_pass: duration of the longest of them so far.
         heartbeat_age: since the loop last turned; infinity before it runs.
     """
 
@@ -44,18 +44,18 @@ class QueueState:
 
 
 def _ignore(_key: object, _seconds: float, _error: Exception | None) -> None:
-    """Report a pass to nobody."""
+    """Do nothing after a pass."""
 
 
 class WorkQueue(Generic[Key]):
     """Runs ``work(key)`` for every key enqueued, on threads of its own.
 
-    At most one pass a key at a time; an event during a pass makes another pass after it. A pass
-    that raises is repeated after 1 s, doubling to 60 s, with jitter, and not before the error's
-    ``retry_after`` (seconds) where it has one; an event comes sooner than a back-off, but never
-    within 1 s of a failure nor sooner than ``retry_after``. Success resets the back-off. News comes
-    before what is only looked at again. Groups of keys take turns, and none has all workers; keys
-    whose last pass took long leave half of the workers to the others.
+    At most one pass per key runs at a time; an event during a pass makes another one due after it.
+    A pass that raises is repeated after 1 s, doubling to 60 s, with jitter, and not before the
+    error's ``retry_after`` (seconds) if it has one; an event may end a backoff early, but never
+    within 1 s of a failure nor before ``retry_after``. Success resets the backoff. Events come
+    before requeues. Groups of keys take turns, and none has all workers; keys whose last pass took
+    long leave half of the workers to the others.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class WorkQueue(Generic[Key]):
         """Make a queue that does nothing yet.
 
         Args:
-            work: a pass; may block, on a thread of the queue's.
-            workers: passes at the same time.
-            resync: seconds, ± 20 %, after which a key without events is looked at again.
-            on_pass: told of every pass, on its thread: key, seconds, and its error or None.
-            group: of a key: groups take turns. By default each key is one of its own.
+            work: a pass; may block, on a thread of the queue.
+            workers: concurrent passes.
+            resync: seconds, ± 20 %, after which a key is due without events.
+            on_pass: called after every pass, on its thread: key, seconds, and its error or None.
+            group: of a key: groups take turns. By default each key is a group of its own.
         """
         self._work = work
         self._workers = workers
@@ -97,11 +97,7 @@ class WorkQueue(Generic[Key]):
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pass")
 
     def enqueue(self, key: Key, *, urgent: bool = True) -> None:
-        """Ask for a pass over ``key``; from any thread.
-
-        Args:
-            urgent: something happened; else it is only to be looked at.
-        """
+        """Request a pass over ``key``, urgent if there was an event; from any thread."""
         with self._lock:
             self._schedule.add(key, self._clock(), urgent=urgent)
         self._wake()
@@ -128,7 +124,7 @@ class WorkQueue(Generic[Key]):
         return not self._running
 
     def state(self) -> QueueState:
-        """Return how the queue is doing; from any thread."""
+        """Return the queue's figures; from any thread."""
         with self._lock:
             now = self._clock()
             waits = self._schedule.waiting(now)
@@ -142,7 +138,7 @@ class WorkQueue(Generic[Key]):
             )
 
     def _turn(self) -> float:
-        """Start what is due, and return for how many seconds there is nothing more to start."""
+        """Start what is due, and return after how many seconds there may be more to start."""
         with self._lock:
             now = self._turned = self._clock()
             while not self._stopping and len(self._running) < self._workers:
@@ -154,16 +150,16 @@ class WorkQueue(Generic[Key]):
             return TURN_SECONDS  # every worker is busy: the first to end wakes the loop
 
     def _pass(self, key: Key) -> None:
-        started, error, again = self._clock(), None, Requeue()
+        started, error, requeue = self._clock(), None, Requeue()
         try:
-            again = self._work(key)
+            requeue = self._work(key)
         except Exception as raised:  # noqa: BLE001 (whatever it is, the key must be tried again)
             error = raised
         with self._lock:
             now = self._clock()
             slow = now - started > SLOW_SECONDS
             if error is None:
-                self._schedule.succeeded(key, now, again, slow=slow)
+                self._schedule.succeeded(key, now, requeue, slow=slow)
             else:
                 retry_after = getattr(error, "retry_after", None)
                 self._schedule.failed(key, now, retry_after, slow=slow)
@@ -173,5 +169,5 @@ class WorkQueue(Generic[Key]):
 
     def _wake(self) -> None:
         if self._loop is not None and self._awake is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody to wake
+            with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._awake.set)

@@ -1,4 +1,4 @@
-"""Writes a search's status, when it is worth it, and the events that go with the change."""
+"""Writes a search's status if that is worth a request, and the events of the change."""
 
 import logging
 from collections import deque
@@ -36,7 +36,7 @@ from detnas_operator.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 _VERSIONS = 3
-"""Versions of a search to which a status is written: its user may change it meanwhile."""
+"""Attempts to write a status, each to a newer version: the user may change the search meanwhile."""
 _MOST_REFUSED_VALUES = 100
 """Values that are left out at once; one that was forgotten is refused, and met, once more."""
 _OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
@@ -45,13 +45,13 @@ _UPDATE = "the installed definition is older than the operator; apply the chart'
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Makes what was found known.
+    """Publishes the results of passes.
 
     Attributes:
         client: writes.
-        cache: learns what was written.
-        metrics: learn it too.
-        progress_seconds: what is only progress is written this often.
+        cache: takes what was written.
+        metrics: take it too.
+        progress_seconds: between two writes of mere progress.
         refused_values: what the installed definition does not allow in a status, as last met.
     """
 
@@ -63,12 +63,12 @@ class Publisher:
         default_factory=lambda: deque(maxlen=_MOST_REFUSED_VALUES)
     )
 
-    def publish(self, resource: Object, findings: PassResult, since_last: float) -> bool:
+    def publish(self, resource: Object, result: PassResult, since_last: float) -> bool:
         """Bring the resource's status up to date; return whether something was written.
 
         Args:
-            resource: as last seen, its status as it is now.
-            findings: of the pass.
+            resource: as last observed.
+            result: of the pass.
             since_last: seconds since the last write; infinite for none.
 
         Raises:
@@ -76,18 +76,18 @@ class Publisher:
         """
         before: Mapping[str, Any] = resource.get("status") or {}
         after = without_refused(
-            resource_status(findings, before, datetime.now(UTC)), tuple(self.refused_values)
+            resource_status(result, before, datetime.now(UTC)), tuple(self.refused_values)
         )
         self._measure(resource, after)
         if not is_worth_a_patch(before, after, since_last, self.progress_seconds):
             return False
-        # First the events: a pass that dies before it has written the status is made again from
-        # the same version, and what it tells again has the same names.
-        untold = self._tell(resource, events(before, after))
+        # First the events: a pass that dies before it has written the status is repeated from the
+        # same version, and the same events have the same names.
+        failed = self._create_events(resource, events(before, after))
         if not self._write_accepted(resource, before, after):
             return False
         self._count_trials(before, after)
-        self._tell(resource, untold)
+        self._create_events(resource, failed)
         return True
 
     def _write_accepted(
@@ -108,7 +108,7 @@ class Publisher:
         """Patch the status; return whether the resource is still there.
 
         In a patch of the status the API server ignores a uid: another search that took the name
-        meanwhile would be given this one's status. Only a version names the very object.
+        meanwhile would get this one's status. Only a version identifies the object.
         """
         namespace, name = resource["metadata"]["namespace"], resource["metadata"]["name"]
         for _ in range(_VERSIONS):
@@ -128,9 +128,9 @@ class Publisher:
                 return True
         raise conflict
 
-    def _tell(self, resource: Object, happened: Iterable[Event]) -> list[Event]:
-        """Create the events; return those that could not be, which are not worth another pass."""
-        untold, now = [], datetime.now(UTC)
+    def _create_events(self, resource: Object, happened: Iterable[Event]) -> list[Event]:
+        """Create the events; return those that failed, which are not worth another pass."""
+        failed, now = [], datetime.now(UTC)
         for event in happened:
             body = event_body(event, resource, now)
             with _about_trial(resource["metadata"]["name"], event.trial):
@@ -140,10 +140,10 @@ class Publisher:
                     continue
                 except ClusterError as error:
                     log.warning("event %s could not be written: %s", event.reason, error)
-                    untold.append(event)
+                    failed.append(event)
                 else:
                     log.info("%s: %s", event.reason, event.message)
-        return untold
+        return failed
 
     def _count_trials(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Count the trials that ended since the last status, each once."""
@@ -173,8 +173,8 @@ def _about_trial(search: str, trial: int | None) -> AbstractContextManager[None]
 
 def _degraded(status: Mapping[str, Any]) -> str | None:
     conditions = status.get("conditions") or ()
-    said = next((one for one in conditions if one["type"] == "Degraded"), None)
-    return said["reason"] if said and said["status"] == "True" else None
+    degraded = next((one for one in conditions if one["type"] == "Degraded"), None)
+    return degraded["reason"] if degraded and degraded["status"] == "True" else None
 
 
 def _h(detector: Mapping[str, Any] | None) -> float | None:

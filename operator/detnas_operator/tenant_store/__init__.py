@@ -1,1 +1,1 @@
-"""The store as one tenant's searches may use it: confined, bounded in size and time."""
+"""The store as one tenant's searches may use it: confined to folders, and bounded."""

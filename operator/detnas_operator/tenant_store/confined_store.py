@@ -1,8 +1,8 @@
 """A search's view of its store: its namespace's folders and nothing else.
 
-Whoever runs a job can write below the namespace's folders, so that no record there is to be
-trusted: one may name another's object where the operator would read, copy or delete it with
-credentials that reach every namespace. Whatever a record names, it goes through here.
+Jobs can write below their namespace's folders, so that no record there can be trusted: it may name
+another tenant's object, and the operator's credentials reach every namespace. Therefore every
+access goes through here.
 """
 
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ from detnas_operator.tenant_store.time_limit import LONGEST_PASS, seconds_left
 
 
 class ConfinedStore:
-    """A store whose keys all lie in some folders; a verb on any other raises ``StoreRefused``.
+    """A store restricted to some folders; a verb on any other key raises ``StoreRefused``.
 
-    Every verb also raises ``StoreUnavailable`` once the pass has had its time, and at once where
+    Every verb also raises ``StoreUnavailable`` once the pass has used up its time, and at once if
     another search has just waited for the server in vain.
 
     Args:
-        inner: the whole store.
+        inner: the complete store.
         own: keys of the folders, each with its slash.
-        reachability: of the server, as these searches find it.
+        reachability: of the server for these searches.
     """
 
     def __init__(self, inner: S3Store, own: tuple[str, ...], reachability: Reachability) -> None:
@@ -35,84 +35,84 @@ class ConfinedStore:
         self._reachability = reachability
 
     def get(self, key: str) -> StoredObject | None:
-        """Return the object, or None where there is none."""
-        with self._asking(key):
+        """Return the object, or None if there is none."""
+        with self._access(key):
             return self._inner.get(key)
 
     def put(self, key: str, data: bytes) -> None:
         """Write unconditionally."""
-        with self._asking(key):
+        with self._access(key):
             self._inner.put(key, data)
 
     def put_if_absent(self, key: str, data: bytes) -> None:
         """Create the object; equal bytes already there are success."""
-        with self._asking(key):
+        with self._access(key):
             self._inner.put_if_absent(key, data)
 
     def put_if_match(self, key: str, data: bytes, version: str) -> None:
         """Replace the object read as ``version``."""
-        with self._asking(key):
+        with self._access(key):
             self._inner.put_if_match(key, data, version)
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield, sorted, the keys below the folder ``prefix``."""
-        with self._asking(prefix):
+        with self._access(prefix):
             return self._inner.list(prefix)
 
     def folders(self, prefix: str) -> Iterator[str]:
         """Yield, sorted, the names of the folders right below ``prefix``."""
-        with self._asking(prefix):
+        with self._access(prefix):
             return self._inner.folders(prefix)
 
     def copy(self, source: str, target: str) -> None:
         """Write an object's content as another object."""
-        with self._asking(source, target):
+        with self._access(source, target):
             self._inner.copy(source, target)
 
     def delete(self, key: str) -> None:
         """Delete the object; an absent one is fine."""
-        with self._asking(key):
+        with self._access(key):
             self._inner.delete(key)
 
     def delete_some(self, prefix: str) -> int:
         """Delete up to 1000 objects below the folder ``prefix``; return how many there were."""
-        with self._asking(prefix):
+        with self._access(prefix):
             return self._inner.delete_some(prefix)
 
     def size(self, key: str) -> int | None:
-        """Return the object's size in bytes, or None where there is none."""
-        with self._asking(key):
+        """Return the object's size in bytes, or None if there is none."""
+        with self._access(key):
             return self._inner.size(key)
 
     def upload_file(self, key: str, path: Path) -> None:
         """Write a local file's content as an object."""
-        with self._asking(key):
+        with self._access(key):
             self._inner.upload_file(key, path)
 
     def download_file(self, key: str, path: Path) -> None:
         """Write an object's content to a local file."""
-        with self._asking(key):
+        with self._access(key):
             self._inner.download_file(key, path)
 
     def probe(self) -> None:
-        """Find out whether the store keeps its promises."""
-        with self._asking():
+        """Check that the store keeps its promises."""
+        with self._access():
             self._inner.probe()
 
     @contextmanager
-    def _asking(self, *keys: str) -> Iterator[None]:
+    def _access(self, *keys: str) -> Iterator[None]:
         for key in keys:
             self._check(key)
-        with self._reachability.asking():
+        with self._reachability.request():
             yield
 
     def _check(self, key: str) -> None:
-        # Keys with ".." are refused by every store, so that a beginning says where one lies.
+        # Keys with ".." are refused by every store, so that the prefix decides.
         if not key.startswith(self._folders):
             raise StoreRefused(
                 f"a record names {key!r:.200} in {self.uri}, which is not this search's to use",
                 f"restore the record: a search uses {' and '.join(self._folders)} only",
             )
         if seconds_left() <= 0:
-            problem = f"{self.uri} did not serve a whole pass in {LONGEST_PASS:.0f} s"
-            raise StoreUnavailable(problem, "it goes on shortly")
+            problem = f"{self.uri} did not serve a complete pass in {LONGEST_PASS:.0f} s"
+            raise StoreUnavailable(problem, "it continues shortly")

@@ -1,4 +1,4 @@
-"""Whether a server answers, found out once for all who would wait for it in vain."""
+"""Whether a server answers, found out once for all searches that would wait for it in vain."""
 
 import threading
 import time
@@ -8,48 +8,48 @@ from contextlib import contextmanager
 from detnas.store.errors import StoreUnreachable
 
 PAUSE_SECONDS = 10.0
-"""After a request without an answer nobody asks for so long, and then one alone."""
+"""After a request without an answer there is none for so long, and then a single one."""
 
 
 class Reachability:
     """Remembers that a server did not answer; thread-safe.
 
-    Each search would else find that out for itself, and hold a worker until its requests have
-    timed out.
+    Otherwise each search would find that out by itself, and occupy a worker until its requests
+    have timed out.
 
     Args:
-        clock: seconds, rising.
+        clock: monotonic, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._error: StoreUnreachable | None = None
-        self._ask_again = 0.0
+        self._retry_at = 0.0
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Ask the server something in the block.
+    def request(self) -> Iterator[None]:
+        """Guard a request to the server, made in the block.
 
         Raises:
             StoreUnreachable: it did not answer, in the block or a moment ago.
         """
-        self._let_one_ask()
+        self._admit_one()
         try:
             yield
         except StoreUnreachable as error:
             with self._lock:
-                self._error, self._ask_again = error, self._clock() + PAUSE_SECONDS
+                self._error, self._retry_at = error, self._clock() + PAUSE_SECONDS
             raise
         except Exception:
-            self._error = None  # whatever it said, it is there
+            self._error = None  # it answered, whatever the answer
             raise
         self._error = None
 
-    def _let_one_ask(self) -> None:
+    def _admit_one(self) -> None:
         with self._lock:
             if self._error is None:
                 return
-            if self._clock() < self._ask_again:
+            if self._clock() < self._retry_at:
                 raise StoreUnreachable(self._error.problem, self._error.remedy)
-            self._ask_again = self._clock() + PAUSE_SECONDS
+            self._retry_at = self._clock() + PAUSE_SECONDS

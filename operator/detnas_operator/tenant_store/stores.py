@@ -1,7 +1,7 @@
-"""The stores of all searches: one client for all, bounded in what it reads and how long it waits.
+"""The stores of all searches: one client, bounded in what it reads and how long it waits.
 
-A tenant's jobs write what the operator reads. An object of any size must not fill its memory, and
-a server that does not answer for one search must not keep it from the others.
+Tenants' jobs write what the operator reads. An object of any size must not fill its memory, and a
+server that does not answer for one search must not delay the others.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from detnas_operator.tenant_store.confined_store import ConfinedStore
 from detnas_operator.tenant_store.reachability import Reachability
 
 PATIENCE = Patience(connect=5, read=15, attempts=3)
-"""A pass that fails is made again, so that few attempts are enough."""
+"""A pass that fails is repeated, so that few attempts are enough."""
 
 _MIB = 1 << 20
 _LISTED = 200_000
@@ -43,27 +43,27 @@ class Stores:
 
     Args:
         shared_pools: pools are shared between namespaces.
-        workers: passes at the same time.
+        workers: concurrent passes.
     """
 
     def __init__(self, *, shared_pools: bool, workers: int = 1) -> None:
         self._shared_pools = shared_pools
         self._opening, self._making = Lock(), Lock()
-        self._sound: set[str] = set()
-        self._probing: defaultdict[str, Lock] = defaultdict(Lock)
+        self._checked: set[str] = set()
+        self._checking: defaultdict[str, Lock] = defaultdict(Lock)
         self._reachable: defaultdict[tuple[str, str], Reachability] = defaultdict(Reachability)
         connections = min(workers * AT_A_TIME, _MOST_CONNECTIONS)
         self._client = cache(partial(client_from_environment, PATIENCE, connections))
 
     def open(self, root: str, namespace: str) -> ConfinedStore:
-        """Return the store at a root, which keeps its promises, for searches of a namespace.
+        """Return the store at a root, once it is known to keep its promises, for a namespace.
 
         Args:
-            root: URI; it is allowed.
+            root: URI that is allowed.
             namespace: whose folders may be used.
 
         Raises:
-            StoreError: it can not be used.
+            StoreError: it cannot be used.
         """
         location = S3Location.parse(root)
         store = S3Store(
@@ -74,25 +74,25 @@ class Stores:
         )
         with self._opening:
             reachability = self._reachable[root, namespace]
-            probing = self._probing[root]
-        if root not in self._sound:
-            self._probe(root, store, probing)
+            checking = self._checking[root]
+        if root not in self._checked:
+            self._check(root, store, checking)
         pools = {namespace, pools_namespace(namespace, shared=self._shared_pools)}
         own = (f"{namespace}/{SEARCHES}/", *(f"{name}/{POOLS}/" for name in sorted(pools)))
         return ConfinedStore(store, own, reachability)
 
-    def _probe(self, root: str, store: S3Store, probing: Lock) -> None:
-        """Find out, once for all searches, whether a store is sound."""
+    def _check(self, root: str, store: S3Store, checking: Lock) -> None:
+        """Check a store once for all searches."""
         with self._opening:
             reachability = self._reachable[root, ""]
-        with probing:  # those that wait here have their answer from the first
-            if root in self._sound:
+        with checking:  # those that wait here get the first one's answer
+            if root in self._checked:
                 return
-            with reachability.asking():
+            with reachability.request():
                 store.probe()
-            self._sound.add(root)
+            self._checked.add(root)
 
     def client(self) -> Client:
         """Return the client that all stores share."""
-        with self._making:  # two at once would make two
+        with self._making:  # concurrent calls would make two
             return self._client()

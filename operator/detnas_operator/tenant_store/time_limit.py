@@ -1,4 +1,4 @@
-"""The time a pass may take: nobody's search may hold a worker for as long as it likes."""
+"""The time a pass may take: no search may occupy a worker for any longer."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 LONGEST_PASS = 120.0
-"""Seconds after which a pass asks nothing more of a store; long before a process counts as stuck
-(`health.OLDEST_PASS`)."""
+"""Seconds after which a pass makes no more requests to a store; long before a process counts as
+stuck (`health.OLDEST_PASS`)."""
 
 _until: ContextVar[float] = ContextVar("until", default=float("inf"))
 
 
 @contextmanager
 def at_most(seconds: float, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
-    """Give what is done in the block, on this thread, so much time."""
+    """Limit the time of what is done in the block, on this thread."""
     token = _until.set(clock() + seconds)
     try:
         yield
@@ -23,5 +23,5 @@ def at_most(seconds: float, clock: Callable[[], float] = time.monotonic) -> Iter
 
 
 def seconds_left(clock: Callable[[], float] = time.monotonic) -> float:
-    """Return how much of it is left: infinite outside of any pass, negative when it is over."""
+    """Return how much of it is left: infinite outside of a pass, negative when it is used up."""
     return _until.get() - clock()

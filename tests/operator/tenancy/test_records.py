@@ -110,7 +110,7 @@ def test_shared_pools_are_shared_and_nothing_else(whole: S3Store) -> None:
 
 
 def test_a_pass_that_has_had_its_time_asks_nothing_more(mine: ConfinedStore) -> None:
-    with at_most(-1), pytest.raises(StoreUnavailable, match="whole pass"):
+    with at_most(-1), pytest.raises(StoreUnavailable, match="complete pass"):
         mine.get(f"{MINE}/own")
     assert mine.get(f"{MINE}/own")
 
