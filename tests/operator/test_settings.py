@@ -160,5 +160,5 @@ def test_a_file_that_is_no_configuration_is_refused(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"(?s)nowhere\.yaml .*can not be read"):
+    with pytest.raises(SettingsError, match=r"(?s)nowhere\.yaml .*cannot be read"):
         load_settings(tmp_path / "nowhere.yaml")

@@ -71,7 +71,7 @@ def test_the_condition_says_the_same(case: str) -> None:
     trouble = store_reason(error)
     assert trouble.reason == ("StoreUnavailable" if case in AWAY else "StoreRefused")
     assert trouble.message == str(for_a_cluster(error))
-    assert ("goes on by itself" in trouble.message) == (case in AWAY)
+    assert ("continues by itself" in trouble.message) == (case in AWAY)
 
 
 def test_what_is_said_of_a_record_is_left_as_it_is() -> None:

@@ -1,1 +1,1 @@
-"""Admission: whether a search is accepted, where its data lies, which earlier data it adopts."""
+"""Whether a search is accepted, where its data is stored, and which earlier data it adopts."""

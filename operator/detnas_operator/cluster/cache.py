@@ -72,7 +72,7 @@ class SearchKey(NamedTuple):
 
 
 class ClusterCache:
-    """The latest search objects and Jobs, from watch events and from our own writes' answers.
+    """The latest search objects and Jobs, from watch events and from answers to own writes.
 
     Thread-safe. Complete objects go in and slim ones come out, which are shared: do not change
     them.
@@ -98,7 +98,7 @@ class ClusterCache:
             return sorted(self._searches)
 
     def jobs(self, key: SearchKey, uid: str) -> list[Object]:
-        """Return the Jobs that the search with this UID owns, by name; labels say nothing.
+        """Return the Jobs that the search with this UID owns, by name; labels are not trusted.
 
         Each has metadata (name, namespace, uid, resourceVersion, labels, annotations,
         creationTimestamp, deletionTimestamp, ownerReferences), spec (suspend, parallelism,

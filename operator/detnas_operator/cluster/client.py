@@ -15,14 +15,14 @@ OnWrite = Callable[[str, str, str], None]
 
 PAGE = 500
 PAGE_BYTES = 16 << 20
-"""Of a page of whole objects: a thousand may have 250 MB of annotations."""
+"""Of a page of complete objects: a thousand may have 250 MB of annotations."""
 LOG_READ = 1 << 20
 """Bytes of a log that are read before its end is cut out: the API cuts at the wrong end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A whole collection as it was at one moment.
+    """A collection as it was at one moment.
 
     Attributes:
         items: the objects.
@@ -38,7 +38,7 @@ class KubernetesClient:
 
     Kinds are plurals: ``detnassearches``, ``jobs``, ``pods``, ``services``, ``events``. Reads are
     sent once more after a failure; writes never: their callers know what a repetition means.
-    Every verb raises ``Refused``, ``TooManyRequests`` or ``Unavailable`` where the server can not
+    Every verb raises ``Refused``, ``TooManyRequests`` or ``Unavailable`` where the server cannot
     or will not answer.
     """
 
@@ -47,7 +47,7 @@ class KubernetesClient:
         self._on_write = on_write
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        """Return the object, or None where there is none.
+        """Return the object; None if there is none.
 
         Raises:
             NotFound: the API server does not know the kind.
@@ -92,8 +92,8 @@ class KubernetesClient:
         """Return all objects of a namespace (None: of all) and the moment they were read at.
 
         Args:
-            slim: what to keep of an object, so that no more than a page is ever whole in memory;
-                nothing of one that is not wanted.
+            slim: returns what to retain of an object, so that no more than a page is ever complete
+                in memory; None for an object of no interest.
         """
         items: list[Object] = []
         version = ""
@@ -155,7 +155,7 @@ class KubernetesClient:
         An absent one is fine.
 
         Args:
-            propagation: Background, Foreground or Orphan. Jobs orphan their pods unless told.
+            propagation: Background, Foreground or Orphan. Jobs orphan their pods by default.
             uid: delete only the object with this UID.
             grace: seconds that a pod has to end; None for its own.
 
@@ -190,13 +190,13 @@ class KubernetesClient:
         tail_lines: int,
         limit_bytes: int,
     ) -> str:
-        """Return the end of a container's log; empty where its pod has no node yet.
+        """Return the end of a container's log; empty if its pod has no node yet.
 
         Args:
             limit_bytes: at most so many bytes, the last ones.
 
         Raises:
-            NotFound: the pod or container is not there.
+            NotFound: the pod or container does not exist.
             Refused: the container has not started.
         """
         query = {
@@ -209,7 +209,7 @@ class KubernetesClient:
         return answer.data[-limit_bytes:].decode(errors="replace")
 
     def allowed(self, verb: str, kind: str, namespace: str | None, subresource: str = "") -> bool:
-        """Return whether the API server would let us do this (a SelfSubjectAccessReview)."""
+        """Return whether the API server would allow this (a SelfSubjectAccessReview)."""
         attributes = {
             "verb": verb,
             "group": KINDS[kind].group,

@@ -1,4 +1,4 @@
-"""The connection to the API server: address, trust, credentials, one request at a time."""
+"""The connection to the API server: address, trust, credentials, single requests."""
 
 import json
 import os
@@ -22,7 +22,7 @@ READ_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ask of the server: HTTP verb, path, query, and a body that becomes JSON.
+    """What to send to the server: HTTP verb, path, query, and a body that becomes JSON.
 
     Attributes:
         most_bytes: of the answer; None for any number.
@@ -43,7 +43,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said: HTTP status, headers (any case), and the body."""
+    """What the server answered: HTTP status, headers (any case), and the body."""
 
     status: int
     headers: Mapping[str, str]
@@ -53,7 +53,7 @@ class Answer:
         """Return the body as JSON.
 
         Raises:
-            Unavailable: it is none: something between us and the API server answered.
+            Unavailable: it is not JSON: something in between answered for the API server.
         """
         try:
             return json.loads(self.data)
@@ -75,7 +75,7 @@ class Connection:
         """Send one request, once, and return the answer whatever its status.
 
         Raises:
-            Unavailable: no answer came; what was asked for may or may not have been done.
+            Unavailable: no answer came; what was requested may or may not have been done.
             TooLarge: the answer has more than ``request.most_bytes``.
         """
         body = request.body
@@ -91,14 +91,14 @@ class Connection:
             )
             data = _body(response, request)
         except urllib3.exceptions.HTTPError as error:
-            # Where one idle connection was cut off in silence, the others were, too.
+            # If one idle connection was cut off silently, the others were, too.
             self._pool.clear()
             problem = f"no answer from the API server at {self.server} ({error})"
             raise Unavailable(problem, "check the network and that it runs") from error
         return Answer(response.status, response.headers, data)
 
     def authorization(self) -> str:
-        """Return the Authorization header's value, read anew where it expires; may be empty."""
+        """Return the Authorization header's value, read again if it expires; may be empty."""
         token: str | None = self.configuration.get_api_key_with_prefix("BearerToken")
         if token:
             return token
@@ -108,7 +108,7 @@ class Connection:
 
     @property
     def proxy(self) -> str | None:
-        """Return the proxy on the way to the API server, or None where there is none."""
+        """Return the proxy on the way to the API server, None if there is none."""
         configuration = self.configuration
         direct = should_bypass_proxies(configuration.host, configuration.no_proxy or "")
         return None if direct else configuration.proxy
@@ -143,13 +143,13 @@ def _body(response: urllib3.BaseHTTPResponse, request: Request) -> bytes:
 
 
 def connect(connections: int) -> Connection:
-    """Return a connection by ``KUBECONFIG`` where it is set, else by the pod's service account.
+    """Return a connection by ``KUBECONFIG`` if it is set, else by the pod's service account.
 
     Args:
-        connections: how many requests go at the same time without a handshake each.
+        connections: requests that are sent concurrently without a handshake each.
 
     Raises:
-        Refused: there is neither, or it can not be read.
+        Refused: there is neither, or it cannot be read.
     """
     configuration = Configuration()
     try:

@@ -1,4 +1,4 @@
-"""What can go wrong with the Kubernetes API, each with what to do."""
+"""Errors of the Kubernetes API, each with what to do."""
 
 # ruff: noqa: N818 (each names what was found, as the errors of the store do)
 
@@ -6,13 +6,13 @@ from detnas.errors import UserError
 
 
 class ClusterError(UserError):
-    """The Kubernetes API did not do what it was asked to.
+    """The Kubernetes API did not do what was requested.
 
     Attributes:
         status: the HTTP status, 0 where there was no answer.
         reason: the server's machine-readable reason (``AlreadyExists``, ``Forbidden``, …).
-        retry_after: seconds the server asks to wait, or None.
-        fields: of the object that was sent, which the server finds at fault.
+        retry_after: seconds the server asks to wait; None if it does not.
+        fields: of the sent object, which the server finds at fault.
     """
 
     def __init__(
@@ -49,15 +49,15 @@ class Terminating(ClusterError):
 
 
 class Refused(ClusterError):
-    """The server will not do this, now or as asked (400, 401, 403, 405, 413, 422).
+    """The server will not do this, now or as requested (400, 401, 403, 405, 413, 422).
 
     Missing permissions, exhausted quota, an admission webhook's veto, an invalid object:
-    ``problem`` has the server's words.
+    ``problem`` has the server's message.
     """
 
 
 class Expired(ClusterError):
-    """The server does not know any more what happened since a version: list anew (410)."""
+    """The server no longer knows what happened since a version: list again (410)."""
 
 
 class TooLarge(ClusterError):
@@ -65,8 +65,8 @@ class TooLarge(ClusterError):
 
 
 class TooManyRequests(ClusterError):
-    """The server asks to be left alone for ``retry_after`` seconds (429)."""
+    """The server asks to wait for ``retry_after`` seconds (429)."""
 
 
 class Unavailable(ClusterError):
-    """No answer, or a failure of the server (5xx): what was asked for may or may not be done."""
+    """No answer, or a failure of the server (5xx): what was requested may or may not be done."""

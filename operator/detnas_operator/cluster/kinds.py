@@ -1,4 +1,4 @@
-"""The kinds of object the operator speaks of, and where the API serves them."""
+"""The kinds of object that the operator uses, and where the API serves them."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -17,7 +17,7 @@ class Kind:
     Attributes:
         plural: the last part of a collection's path.
         prefix: the group's path, ``/api/v1`` or ``/apis/<group>/<version>``.
-        group: the API group, empty for the core.
+        group: the API group, empty for the core group.
     """
 
     plural: str

@@ -1,4 +1,4 @@
-"""The one place that reads the API server's failures: each becomes a ``ClusterError``."""
+"""Reads the API server's failures: each becomes a ``ClusterError``."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ _REMEDIES = {
     405: "this is a fault of the operator: report it with this message",
     413: "make the search's manifest smaller",
 }
-_WORDS = 2000
+_LONGEST = 2000
 
 
 def failure(answer: Answer, request: Request, what: str) -> ClusterError:
@@ -31,14 +31,14 @@ def failure(answer: Answer, request: Request, what: str) -> ClusterError:
 
     Args:
         request: what was sent; a 409 means different things for different verbs.
-        what: what was asked for, ``create jobs team-a/r18-t0007``.
+        what: what was requested, ``create jobs team-a/r18-t0007``.
     """
     status = _status(answer.data)
     reason = str(status.get("reason") or "")
-    words = str(status.get("message") or answer.data[:_WORDS].decode(errors="replace")).strip()
-    remedy = _remedy(answer.status, words)
+    message = str(status.get("message") or answer.data[:_LONGEST].decode(errors="replace")).strip()
+    remedy = _remedy(answer.status, message)
     kind = _class(answer.status, request.method, reason, status)
-    problem = f"{what}: {words[:_WORDS] or 'no reason given'} ({answer.status})"
+    problem = f"{what}: {message[:_LONGEST] or 'no reason given'} ({answer.status})"
     after = _retry_after(answer.headers, status)
     return kind(
         problem,
@@ -52,7 +52,7 @@ def failure(answer: Answer, request: Request, what: str) -> ClusterError:
 
 _BY_CODE: Mapping[int, type[ClusterError]] = {
     404: NotFound,
-    410: Unavailable,  # a list took so long that its snapshot is gone: afresh it may succeed
+    410: Unavailable,  # a list took so long that its snapshot is gone: again it may succeed
     429: TooManyRequests,
 }
 
@@ -70,8 +70,8 @@ def _class(code: int, method: str, reason: str, status: Mapping[str, Any]) -> ty
     return Refused if 400 <= code < 500 else Unavailable
 
 
-def _remedy(code: int, words: str) -> str:
-    if code == 403 and 'User "' in words and " cannot " in words:
+def _remedy(code: int, message: str) -> str:
+    if code == 403 and 'User "' in message and " cannot " in message:
         return (
             "grant this to the operator's service account: list the namespace in the chart's value "
             "`namespaces` and upgrade the release, which binds the role"
@@ -80,7 +80,7 @@ def _remedy(code: int, words: str) -> str:
 
 
 def _status(data: bytes) -> dict[str, Any]:
-    """Return the body as a metav1.Status; empty where it is none."""
+    """Return the body as a metav1.Status; empty if it is none."""
     with contextlib.suppress(ValueError):
         body = json.loads(data)
         if isinstance(body, dict) and body.get("kind") == "Status":

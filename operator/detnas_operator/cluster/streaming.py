@@ -1,4 +1,4 @@
-"""Streams of changes from the API server: one connection a collection, objects slim at once."""
+"""Streams of changes from the API server: one connection for each collection."""
 
 import asyncio
 import json
@@ -18,13 +18,13 @@ from detnas_operator.cluster.objects import Object
 from detnas_operator.cluster.refusals import failure
 
 STREAM_SECONDS = (240, 360)
-"""After a time between these the server ends a stream, and each is begun anew on its own."""
+"""The server ends a stream after a time between these, so that not all end at once."""
 SILENT_SECONDS = 75.0
-"""A server says something every minute: one that says nothing for longer is not there."""
+"""A server sends something every minute: one that sends nothing for longer is not there."""
 LONGEST_LINE = 8 << 20
 """Bytes of one change; an object that the API server takes has at most three million."""
 OPENING = 16
-"""Streams that are being opened at the same time, of thousands."""
+"""Streams that are being opened concurrently, of thousands."""
 _READ = 1 << 14
 _REFUSAL = 1 << 16
 
@@ -38,8 +38,8 @@ class Change:
     """What happened to an object.
 
     Attributes:
-        kind: ADDED, MODIFIED, DELETED, or BOOKMARK where only the version went on.
-        object: as it is, or last was; of a bookmark its version alone.
+        kind: ADDED, MODIFIED, DELETED, or BOOKMARK where only the version advanced.
+        object: as it is, or last was; for a bookmark its version alone.
     """
 
     kind: str
@@ -90,10 +90,11 @@ class Streams:
         Args:
             kind: plural.
             since: version that was listed or seen last.
-            slim: what to keep of an object; of one that is none of ours only the version is told.
+            slim: returns what to retain of an object; None for one of no interest, of which only
+                the version is yielded.
 
         Raises:
-            Expired: the server does not know any more what happened since then.
+            Expired: the server no longer knows what happened since then.
             ClusterError: it refuses, fails, or falls silent.
         """
         query = {
@@ -108,7 +109,7 @@ class Streams:
             async for line in self._lines(request, what):
                 yield _change(line, slim, request, what)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            problem = f"{what}: no answer from the API server ({error or 'it says nothing'})"
+            problem = f"{what}: no answer from the API server ({error or 'it sends nothing'})"
             raise Unavailable(problem, "check the network and that it runs") from error
 
     async def _lines(self, request: Request, what: str) -> AsyncIterator[bytes]:
@@ -122,8 +123,8 @@ class Streams:
             )
         async with answer:
             if answer.status != 200:
-                said = await answer.content.read(_REFUSAL)
-                raise _refusal(Answer(answer.status, answer.headers, said), request, what)
+                body = await answer.content.read(_REFUSAL)
+                raise _refusal(Answer(answer.status, answer.headers, body), request, what)
             begun = bytearray()
             async for data in answer.content.iter_any():
                 begun += data
@@ -141,8 +142,8 @@ def _change(
     line: bytes, slim: Callable[[Object], Object | None], request: Request, what: str
 ) -> Change:
     try:
-        said = json.loads(line)
-        kind, body = said["type"], said["object"]
+        change = json.loads(line)
+        kind, body = change["type"], change["object"]
     except (ValueError, KeyError, TypeError) as error:
         problem = f"{what}: the API server's answer is no stream of changes"
         raise Unavailable(problem, "check proxies in between") from error
@@ -158,7 +159,7 @@ def _change(
 
 def _refusal(answer: Answer, request: Request, what: str) -> Exception:
     if answer.status == 410:
-        return Expired(f"{what}: what happened since is not known any more", status=410)
+        return Expired(f"{what}: what happened since is no longer known", status=410)
     return failure(answer, request, what)
 
 

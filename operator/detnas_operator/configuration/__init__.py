@@ -1,1 +1,1 @@
-"""What the administrator tells the operator, and what follows from it."""
+"""The administrator's configuration of the operator, and what follows from it."""

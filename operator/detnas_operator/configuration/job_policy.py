@@ -1,4 +1,4 @@
-"""What the administrator decides of all Jobs, and of those of a namespace."""
+"""The administrator's policy for all Jobs, and for those of a namespace."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -54,7 +54,7 @@ class Maximum(Schema):
 
 
 class JobPolicy(Schema):
-    """What an administrator decides of Jobs."""
+    """An administrator's policy for Jobs."""
 
     defaults: JobFields = Field(
         JobFields(), description="What holds where a search says nothing, as in spec.jobs."

@@ -1,4 +1,4 @@
-"""An s3:// URI taken apart strictly: who compares prefixes must not be fooled by spelling."""
+"""An s3:// URI parsed strictly: no spelling may deceive a comparison of prefixes."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class S3Location:
 
     Attributes:
         bucket: its name.
-        path: segments of the prefix or key; none for the whole bucket.
+        path: segments of the prefix or key; empty for the entire bucket.
     """
 
     bucket: str
@@ -25,11 +25,11 @@ class S3Location:
 
     @classmethod
     def parse(cls, uri: str) -> "S3Location":
-        """Take a URI apart; one trailing slash is allowed and means nothing.
+        """Parse a URI; one trailing slash is allowed and means nothing.
 
         Raises:
-            UserError: it is no plain ``s3://bucket/prefix``: another scheme, credentials, a port,
-                a query, escapes, white space, an empty segment, ``.`` or ``..``.
+            UserError: it is not a plain ``s3://bucket/prefix``: another scheme, credentials, a
+                port, a query, escapes, white space, an empty segment, ``.`` or ``..``.
         """
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         prefix = prefix.removesuffix("/")

@@ -1,4 +1,4 @@
-"""What an administrator tells the operator: its configuration file, checked as a whole."""
+"""The operator's configuration file, checked completely."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from detnas_operator.configuration.job_policy import ALL, JobPolicy, Rules, rule
 from detnas_operator.configuration.s3_location import S3Location
 
 ANY_NAMESPACE = "*"
-"""Namespace of the tenant that stands for every namespace not named."""
+"""Namespace of the tenant that represents every namespace not named."""
 
 OWN_VARIABLES = frozenset(
     {
@@ -41,7 +41,7 @@ OWN_VARIABLES = frozenset(
 
 
 def _form(pattern: str, right: str) -> AfterValidator:
-    """Refuse text that does not have this form, and say what would."""
+    """Refuse text that does not have this form, and name what would."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -78,7 +78,7 @@ Seconds = Annotated[int, Field(ge=1, le=86_400, strict=True)]
 
 
 class SettingsError(UserError):
-    """A configuration file that can not be used, with every problem found in it."""
+    """A configuration file that cannot be used, with every problem found in it."""
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
@@ -87,7 +87,7 @@ class SettingsError(UserError):
 
 
 class TrainerImage(Schema):
-    """The image that Jobs run where a search names no other."""
+    """The image that Jobs run unless a search names another."""
 
     image: Annotated[
         str, Field(max_length=1024), _form(r"\S+", "write an image such as example.org/trainer:1.0")
@@ -101,8 +101,8 @@ class DataCache(Schema):
 
     Attributes:
         claim: a PersistentVolumeClaim in each namespace, which many pods may mount.
-        host_path: a folder of each node; pods of a namespace see its folder ``<namespace>`` only.
-        size: that all copies in it may have together.
+        host_path: a folder of each node; pods of a namespace mount its folder ``<namespace>`` only.
+        size: of all copies in it together.
     """
 
     claim: OptionalName = ""
@@ -117,16 +117,16 @@ class DataCache(Schema):
 
 
 class Tenant(Schema):
-    """A namespace whose searches are run, and as whom.
+    """A namespace whose searches are run, with their service account and credentials.
 
     Attributes:
         namespace: its name, or ``*`` for every namespace not named.
         service_account: of the Jobs' pods.
         credentials_secret: Secret there with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; empty
-            where the service account stands for a workload identity.
+            if the service account represents a workload identity.
         supplemental_groups: further groups of the pods, such as of files on NFS.
-        policy: what is decided of its Jobs; where it says nothing, ``jobs.policy`` holds.
-        data_cache: of its Jobs; none for ``jobs.dataCache``.
+        policy: of its Jobs; what it leaves out follows ``jobs.policy``.
+        data_cache: of its Jobs; None for ``jobs.dataCache``.
     """
 
     namespace: AnyNamespace
@@ -138,11 +138,11 @@ class Tenant(Schema):
 
 
 class CaBundle(Schema):
-    """Where the certificates lie by which the S3 server is known, in each namespace.
+    """Where the S3 server's certificates are stored, in each namespace.
 
     Attributes:
-        config_map: name of a ConfigMap; empty where a Secret has them.
-        secret: name of a Secret; empty where a ConfigMap has them.
+        config_map: name of a ConfigMap; empty if a Secret has them.
+        secret: name of a Secret; empty if a ConfigMap has them.
         key: in one of these.
     """
 
@@ -158,7 +158,7 @@ class CaBundle(Schema):
 
 
 class StorageSettings(Schema):
-    """Where searches may keep weights and results.
+    """Where searches may store weights and results.
 
     Attributes:
         endpoint: of the S3 server; empty for that of AWS.
@@ -199,12 +199,12 @@ class StorageSettings(Schema):
 
 
 class PodIdentity(Schema):
-    """As whom the pods' processes run; None where the platform decides.
+    """User and groups of the pods' processes; None if the platform decides.
 
     Attributes:
         run_as_user: user.
         run_as_group: first group.
-        fs_group: group of the volumes that a pod is given.
+        fs_group: group of the volumes that a pod mounts.
         supplemental_groups: further groups, such as of files on NFS.
     """
 
@@ -218,11 +218,11 @@ class JobSettings(Schema):
     """What all Jobs have in common.
 
     Attributes:
-        ttl_seconds: a Job stays this long after its result is kept.
+        ttl_seconds: a Job stays this long after its result is stored.
         gpu_resource: name of the device plugin's resource.
         env: variables for every Job, such as a proxy's.
-        pod_security_context: as whom the pods run.
-        policy: what is decided of the Jobs of all namespaces.
+        pod_security_context: user and groups of the pods.
+        policy: of the Jobs of all namespaces.
         data_cache: where copies of data sets outlive a pod.
     """
 
@@ -256,13 +256,13 @@ class OperatorSettings(Schema):
     """The operator's configuration.
 
     Attributes:
-        namespaces: that are watched; none for all of the cluster.
+        namespaces: that are watched; empty for all of the cluster.
         trainer: image of the Jobs.
-        tenants: who may run searches.
-        storage: where searches may keep their data.
+        tenants: namespaces that may run searches.
+        storage: where searches may store their data.
         jobs: what all Jobs have in common.
-        workers: passes at the same time.
-        resync_seconds: a search without any event is looked at this often.
+        workers: concurrent passes.
+        resync_seconds: a search without any event is requeued this often.
         progress_seconds: progress of running Jobs is read this often.
         health: port of ``/healthz``.
         metrics: port of ``/metrics``.
@@ -297,7 +297,7 @@ class OperatorSettings(Schema):
         return not self.namespaces
 
     def tenant(self, namespace: str) -> Tenant | None:
-        """Return who runs the searches of a namespace; None if nobody may there."""
+        """Return the tenant of a namespace; None if no searches may run there."""
         by_name = {tenant.namespace: tenant for tenant in self.tenants}
         return by_name.get(namespace) or by_name.get(ANY_NAMESPACE)
 
@@ -322,7 +322,7 @@ def load_settings(path: Path) -> OperatorSettings:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(source, (Problem("", f"can not be read: {error}"),)) from error
+        raise SettingsError(source, (Problem("", f"cannot be read: {error}"),)) from error
     except yaml.YAMLError as error:
         raise SettingsError(source, (Problem("", f"no valid YAML: {error}"),)) from error
     if not isinstance(document, dict):

@@ -1,4 +1,4 @@
-"""Which places in S3 a search may use: its own below the allowed roots, and nobody else's."""
+"""Which locations in S3 a search may use: its own below the allowed roots, and no other's."""
 
 from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
@@ -19,8 +19,8 @@ def store_root(uri: str | None, settings: StorageSettings, namespace: str) -> st
     """Return the URI of the store's root for a search.
 
     Args:
-        uri: its ``spec.storage.uri``; None or empty where it names none.
-        settings: where searches may keep their data.
+        uri: its ``spec.storage.uri``; None or empty if it names none.
+        settings: where searches may store their data.
         namespace: of the search.
     """
     if not uri:
@@ -68,7 +68,7 @@ def search_key(uri: str, root: str, namespace: str) -> str | Reason:
 
 
 def pools_namespace(namespace: str, *, shared: bool) -> str:
-    """Return what stands for the namespace in the key of a search's pool."""
+    """Return what represents the namespace in the key of a search's pool."""
     return SHARED if shared else namespace
 
 

@@ -1,4 +1,4 @@
-"""What to do about S3 on a cluster, for whoever can do it: no environment there to set by hand."""
+"""Remedies for errors of S3 in a cluster, where no environment is set by hand."""
 
 from detnas.store.errors import (
     CreateOnlyNotHonoured,
@@ -11,14 +11,14 @@ from detnas.store.errors import (
 )
 
 _ADVICE: dict[type[StoreError], str] = {
-    StoreFull: "free space there; the search goes on by itself once there is some",
+    StoreFull: "free space there; the search continues by itself once there is some",
     UntrustedServer: (
         "the operator's administrator must let the chart's storage.caBundle name the certificates "
-        "of who signed it"
+        "of its issuer"
     ),
     StoreUnavailable: (
-        "check the network and the operator's storage.endpoint; the search goes on by itself once "
-        "the store answers"
+        "check the network and the operator's storage.endpoint; the search continues by itself "
+        "once the store answers"
     ),
     WrongCredentials: (
         "the operator's administrator must correct the keys that the chart's storage.credentials "
@@ -35,7 +35,7 @@ _ADVICE: dict[type[StoreError], str] = {
 
 def for_a_cluster(error: StoreError) -> StoreError:
     """Return the same error with the chart's values in place of a command line's variables."""
-    for kind, advice in _ADVICE.items():  # what is unavailable or refused, too, goes first
+    for kind, advice in _ADVICE.items():  # more specific classes come first
         if isinstance(error, kind):
             return kind(error.problem, advice)
     return error

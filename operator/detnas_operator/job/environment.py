@@ -10,8 +10,8 @@ from detnas_operator.configuration.settings import OperatorSettings, StorageSett
 from detnas_operator.job.order import JobOrder
 
 CACHE = "/cache"
-UNASKED_THREADS = 4
-"""Of a pod that asks for no share of its node's cores: others run there too, and on a CPU sums
+DEFAULT_THREADS = 4
+"""Of a pod that requests no share of its node's cores: others run there too, and on a CPU sums
 depend on the number of threads, which is to be the same on every node."""
 
 _GOODBYE_SECONDS = 25
@@ -36,14 +36,14 @@ def environment(order: JobOrder, fields: JobFields, settings: OperatorSettings) 
 
 
 def credentials(tenant: Tenant) -> list[Object]:
-    """Return the container's ``envFrom``: the tenant's keys; none with a workload identity."""
+    """Return the container's ``envFrom``: the tenant's keys; empty with a workload identity."""
     if not tenant.credentials_secret:
         return []
     return [{"secretRef": {"name": tenant.credentials_secret}}]
 
 
 def rendezvous(order: JobOrder, host: str) -> list[Object]:
-    """Return what a worker of several must know; its index comes from the Job controller.
+    """Return the variables of one of several workers; its index comes from the Job controller.
 
     Args:
         order: of a pool's phase.
@@ -63,7 +63,7 @@ def _storage(storage: StorageSettings) -> dict[str, str]:
 
 
 def _seconds_to_stop(order: JobOrder) -> int:
-    """How long the trainer may take for its checkpoint; the launcher says goodbye after that."""
+    """How long the trainer may take for its checkpoint; the launcher shuts down after that."""
     grace = order.spec.jobs.termination_grace_period_seconds
     return max(grace - _GOODBYE_SECONDS, grace // 2, 1)
 
@@ -71,7 +71,7 @@ def _seconds_to_stop(order: JobOrder) -> int:
 def _threads(cpu: str | None) -> dict[str, str]:
     """A process sees all cores of its node; more threads than its share slow each other down."""
     if cpu is None:
-        threads = UNASKED_THREADS
+        threads = DEFAULT_THREADS
     else:
         cores = Decimal(cpu[:-1]) / 1000 if cpu.endswith("m") else Decimal(cpu)
         threads = max(1, math.floor(cores))
@@ -80,5 +80,5 @@ def _threads(cpu: str | None) -> dict[str, str]:
 
 
 def _devices(gpus: int) -> dict[str, str]:
-    """Images of CUDA ask for every GPU of the node unless they are told to see none."""
+    """CUDA images use every GPU of the node unless a variable hides them."""
     return {} if gpus else {"NVIDIA_VISIBLE_DEVICES": "void"}

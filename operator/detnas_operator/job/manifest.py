@@ -17,7 +17,7 @@ again too, all four meet, and all continue from the last checkpoint. So:
 - Exit 2 and 44, of earlier trainers 42 and 43, of any rank end the Job at once: every rank would
   end in the same.
 - The first worker writes the result, last. Once it has ended well, the phase is done, whatever
-  becomes of the others: ``successPolicy`` says so, or one of them, killed while it says goodbye,
+  becomes of the others: ``successPolicy`` states that, or one of them, killed while it shuts down,
   would be created again and wait for peers that never come.
 """
 
@@ -51,7 +51,7 @@ PORT = 29500
 def job_manifest(order: JobOrder, settings: OperatorSettings, tenant: Tenant) -> Object:
     """Return the Job of a due job, to be created once and never changed but for its TTL.
 
-    No TTL is set: the Job must stay until its result is stored. What its pods ask for follows
+    No TTL is set: the Job must stay until its result is stored. What its pods request follows
     from the search and from the policy of its namespace as they are now.
     """
     rules = settings.rules(order.owner.namespace)

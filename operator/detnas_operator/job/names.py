@@ -97,7 +97,7 @@ def _ending(due: DueJob, folder: str) -> str:
 
 
 def _fitted(search: str, ending: str, longest: int) -> str:
-    """Cut the search's name where it must be; what is cut is told apart by a digest."""
+    """Cut the search's name where it must be; a digest distinguishes what is cut."""
     room = longest - len(ending)
     if len(search) > room:
         digest = sha256(search.encode()).hexdigest()[:_DIGEST]

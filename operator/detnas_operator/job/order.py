@@ -1,4 +1,4 @@
-"""What a Job is made from: whose it is, what is due, and where that lies."""
+"""What a Job is made from: its search, what is due, and the folder of that."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class JobOrder:
     Attributes:
         owner: the search.
         due: what is due.
-        folder: key of its folder; the request lies there already.
+        folder: key of its folder; the request is stored there already.
         store: URI of the store's root, without a trailing slash.
         spec: of the search.
         image: of the trainer, pinned when the search was accepted.
@@ -48,7 +48,7 @@ class JobOrder:
 
     @property
     def workers(self) -> int:
-        """Pods that work on it together."""
+        """Pods that work on it concurrently."""
         return self.spec.teachers.workers if self.due.verb is Verb.POOL else 1
 
     @property
@@ -58,7 +58,7 @@ class JobOrder:
 
     @property
     def deadline(self) -> int | None:
-        """Seconds after which the Job is ended; none for no limit."""
+        """Seconds after which the Job is ended; None for no limit."""
         deadlines = self.spec.deadlines
         return {
             Verb.PREPARE: deadlines.prepare,
@@ -71,7 +71,7 @@ class JobOrder:
 
 
 def gpus(verb: Verb, spec: SearchSpec) -> int:
-    """Return how many GPUs each pod of a job takes.
+    """Return how many GPUs each pod of a job requests.
 
     Preparing reads files only. The export evaluates once more what it wrote, in one process.
     """

@@ -34,7 +34,7 @@ def pod_template(
 
     Args:
         order: what it is made from.
-        fields: what its pods ask for, under the administrator's policy.
+        fields: what its pods request, under the administrator's policy.
         settings: the administrator's.
         tenant: whose service account and credentials its pods use.
     """
@@ -44,7 +44,7 @@ def pod_template(
     if annotations := users_annotations(fields.pod_annotations or {}):
         metadata["annotations"] = annotations
     spec: Object = {
-        "restartPolicy": "Never",  # podFailurePolicy asks for it
+        "restartPolicy": "Never",  # required by podFailurePolicy
         "serviceAccountName": tenant.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -182,8 +182,8 @@ def _mounts(order: JobOrder, bundle: CaBundle) -> list[Object]:
 def _placement(order: JobOrder, fields: JobFields) -> Object:
     wanted: Object = {
         "nodeSelector": fields.node_selector,
-        "tolerations": [_written(one) for one in fields.tolerations or ()],
-        "affinity": _written(fields.affinity) if fields.affinity else None,
+        "tolerations": [_dumped(one) for one in fields.tolerations or ()],
+        "affinity": _dumped(fields.affinity) if fields.affinity else None,
         "topologySpreadConstraints": [
             _spread(order, one) for one in fields.topology_spread_constraints or ()
         ],
@@ -197,10 +197,10 @@ def _placement(order: JobOrder, fields: JobFields) -> Object:
 def _spread(order: JobOrder, one: TopologySpread) -> Object:
     own = own_labels(order.owner.name, order.due)
     kin = {"matchLabels": {name: own[name] for name in (SEARCH, VERB)}}
-    return {"labelSelector": kin, **_written(one)}
+    return {"labelSelector": kin, **_dumped(one)}
 
 
-def _written(section: Schema) -> Object:
-    """As the API has it; what is left out there is not written."""
+def _dumped(section: Schema) -> Object:
+    """As the API writes it, without fields that are left out."""
     written: Object = section.model_dump(mode="json", by_alias=True, exclude_none=True)
     return written

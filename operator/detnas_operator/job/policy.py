@@ -1,4 +1,4 @@
-"""What a search's Jobs ask of the cluster under the administrator's policy, or how they break it.
+"""What a search's Jobs request under the administrator's policy, or how they violate it.
 
 Pure: the same search under the same rules is judged the same, when it is accepted and when a Job
 of it is made.
@@ -23,7 +23,7 @@ KINDS = {
     Verb.FINETUNE: "finetune",
     Verb.EXPORT: "export",
 }
-"""Fields of ``spec.jobs`` that speak of one kind of job."""
+"""Fields of ``spec.jobs`` for one kind of job."""
 
 _NAMED = {
     "priority_class_name": "priority_class_names",
@@ -40,7 +40,7 @@ _UNITS = {
 
 
 def job_fields(jobs: Jobs, verb: Verb, rules: Rules) -> JobFields:
-    """Return what the pods of a kind of job ask for.
+    """Return what the pods of a kind of job request.
 
     From the weakest to the strongest: what is built in, the most that is allowed (of resources),
     the administrator's defaults, the search, the search for this kind, what is forced.
@@ -57,7 +57,7 @@ def job_fields(jobs: Jobs, verb: Verb, rules: Rules) -> JobFields:
 
 
 def violations(spec: SearchSpec, rules: Rules) -> tuple[str, ...]:
-    """Return how a search breaks the rules: field, value, rule, and what would be right."""
+    """Return how a search violates the rules: field, value, rule, and what would be right."""
     found = [*_image(spec.jobs, rules), *_amounts(spec, rules)]
     for place, fields in sources(spec.jobs):
         found += [*_names(place, fields, rules), *_devices(place, fields, rules)]
@@ -66,7 +66,7 @@ def violations(spec: SearchSpec, rules: Rules) -> tuple[str, ...]:
 
 
 def image_violation(field: str, image: str, rules: Rules, remedy: str) -> str:
-    """Return how an image breaks the rules; empty where it does not.
+    """Return how an image violates the rules; empty if it does not.
 
     Args:
         field: that names the image.
@@ -81,7 +81,7 @@ def image_violation(field: str, image: str, rules: Rules, remedy: str) -> str:
 
 
 def sources(jobs: Jobs) -> Iterator[tuple[str, KindFields]]:
-    """Yield every section that speaks of pods, with its path."""
+    """Yield every section that describes pods, with its path."""
     yield "spec.jobs", jobs
     for kind in KINDS.values():
         if (fields := getattr(jobs, kind)) is not None:
@@ -89,7 +89,7 @@ def sources(jobs: Jobs) -> Iterator[tuple[str, KindFields]]:
 
 
 def is_allowed(value: str, patterns: tuple[str, ...] | None) -> bool:
-    """Whether a value fits one of the patterns; any does where there are none."""
+    """Whether a value fits one of the patterns; any does if there are none."""
     return patterns is None or any(fnmatchcase(value, pattern) for pattern in patterns)
 
 
@@ -101,7 +101,7 @@ def amount(text: str) -> Decimal:
 
 
 def _core(resources: Resources | None) -> Resources | None:
-    """What every pod has some of; no pod is given devices that it did not ask for."""
+    """What every pod has some of; no pod gets devices that it did not request."""
     return None if resources is None else resources.model_copy(update={"extended": None})
 
 
@@ -134,14 +134,14 @@ def _devices(place: str, fields: KindFields, rules: Rules) -> Iterator[str]:
             yield _refused(f"{place}.resources.extended", name, rule, _listed(others))
 
 
-def _resources(place: str, asked: Resources, rules: Rules) -> Iterator[str]:
+def _resources(place: str, requested: Resources, rules: Rules) -> Iterator[str]:
     most = rules.policy.maximum.resources or Resources()
     for name in ("cpu", "memory", "ephemeral_storage"):
-        value, bound = getattr(asked, name), getattr(most, name)
+        value, bound = getattr(requested, name), getattr(most, name)
         if value and bound and amount(value) > amount(bound):
             rule = rules.path("maximum", f"resources.{name}")
             yield _refused(f"{place}.resources.{_camel(name)}", value, rule, f"at most {bound}")
-    for name, value in (asked.extended or {}).items():
+    for name, value in (requested.extended or {}).items():
         bound = (most.extended or {}).get(name)
         if bound and amount(value) > amount(bound):
             rule = rules.path("maximum", "resources.extended")

@@ -37,7 +37,7 @@ _LONG = timedelta(seconds=90)
 
 
 def container_wait(pod: PodView, now: datetime) -> Waiting | None:
-    """Return what a pod on a node waits for, if a container's status says so."""
+    """Return what a pod on a node waits for, if a container's status reports it."""
     return _before_the_trainer(pod, now) or _beside(pod, now)
 
 

@@ -37,17 +37,17 @@ def job_state(
     Args:
         job: as the API writes it; of its spec only ``suspend``, ``parallelism`` and
             ``activeDeadlineSeconds`` are read.
-        job_pods: those the Job owns, ended ones too, among others; none if nobody listed them, or
+        job_pods: those the Job owns, ended ones too, among others; empty if nobody listed them, or
             there are none: then the Job's own counters must do.
         now: the time, with its zone.
-        refused: why the Job controller could not create pods, if its last event says so.
+        refused: why the Job controller could not create pods, if its last event reports that.
         admission: what Kueue reports of a suspended Job; None before it was looked up.
         events: about the pods, by their UID, the latest last, if they were looked up.
     """
     view, own = JobView(job), own_pods(job, job_pods)
     if over := _over(view, own):
         return over
-    if view.suspended:  # no pod says anything of it
+    if view.suspended:  # it has no pods that report anything
         return suspended(view, admission)
     pods = [PodView(pod) for pod in own] if owned(job, job_pods) else []
     return _live(view, pods, now, refused, events or {})
@@ -73,10 +73,9 @@ def _live(
     if not pods:
         return _without_pods(job, now, refused)
     live = sorted((pod for pod in pods if not pod.has_ended), key=lambda pod: pod.index)
-    told = (pod_wait(pod, now, [*map(EventView, events.get(pod.uid, ()))]) for pod in live)
-    waits = [wait for wait in told if wait is not None]
-    if waits:
-        return min(waits, key=lambda wait: wait.reason in _MAY_STILL_START)
+    waits = (pod_wait(pod, now, [*map(EventView, events.get(pod.uid, ()))]) for pod in live)
+    if known := [wait for wait in waits if wait is not None]:
+        return min(known, key=lambda wait: wait.reason in _MAY_STILL_START)
     succeeded = sum(pod.phase == "Succeeded" for pod in pods)
     missing = job.parallelism - succeeded - len(live)
     if missing > 0:

@@ -150,8 +150,8 @@ def _deadline(job: JobView) -> str:
 def pod_failure(pod: PodView) -> PodFailure:
     """Return why a pod failed.
 
-    The most telling cause is taken: the node's main memory, then who stopped the pod, then the
-    exit.
+    The most telling cause is taken: the node's main memory, then what stopped the pod, then
+    the exit.
     """
     trainer = pod.container(CONTAINER)
     ended = trainer.terminated or TerminationView({})

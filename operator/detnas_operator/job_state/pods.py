@@ -1,7 +1,7 @@
-"""What a Job's pods have done: whose they are, how their trainer ended, and which to end.
+"""A Job's own pods, how their trainer ended, and which of them the operator ends.
 
-Whoever adds a proxy by a webhook may add one that never ends: the trainer fails, and its pod holds
-its GPUs for ever. The operator deletes such a pod, and the Job controller counts it as it would
+A proxy that a webhook adds may never end: the trainer fails, and its pod holds its GPUs forever.
+The operator deletes such a pod, and the Job controller counts it as it would
 have ended by itself: as a failure, a resumption, or the end of the Job. It is gone then, so what
 was observed of it is kept in an annotation of its Job before.
 """

@@ -11,9 +11,9 @@ class FailureKind(StrEnum):
     """What ended a Job without success."""
 
     CANDIDATE = "Candidate"
-    """Exit 42 or 43 of an earlier trainer: the result says so."""
+    """Exit 42 or 43 of an earlier trainer: the result has the reason."""
     DATA_CHANGED = "DataChanged"
-    """Exit 44: the job sees other data than the data check saw; no fault of the candidate."""
+    """Exit 44: the job reads other data than the data check did; no fault of the candidate."""
     EXIT_CODE = "ExitCode"
     """Another exit code of the trainer's, or a signal."""
     OUT_OF_MEMORY = "OOMKilled"
@@ -59,7 +59,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The Job is complete: its pods ended with exit 0. The store says whether there is a result."""
+    """The Job is complete: its pods ended with exit 0. The store may hold no result."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""What the operator tells its administrators: metrics and log lines."""
+"""Metrics and log lines of the operator, for its administrators."""

@@ -1,4 +1,4 @@
-"""On which of the machine's addresses our servers listen: all of them, of either kind."""
+"""The addresses that the operator's servers listen on: all of the machine, IPv4 and IPv6."""
 
 import socket
 
@@ -7,9 +7,9 @@ ALL = "::"
 
 
 def all_addresses() -> str:
-    """Return the address that stands for all: IPv6 ones, too, unless the machine has none.
+    """Return the address that represents all: IPv6 ones, too, unless the machine has none.
 
-    A socket bound to ``::`` serves IPv4 as well, where the kernel is not told otherwise
+    A socket bound to ``::`` serves IPv4 as well, unless the kernel is configured otherwise
     (``net.ipv6.bindv6only``).
     """
     try:

@@ -26,7 +26,7 @@ _QUIET = {
     "s3transfer": logging.WARNING,
     "urllib3": logging.ERROR,
 }
-"""Libraries that tell more than a person looks for; in DEBUG they may."""
+"""Least severity of chatty libraries, unless the level is DEBUG."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes."""
+"""The metrics that Prometheus scrapes."""
 
 import contextlib
 import threading
@@ -132,7 +132,7 @@ class Metrics:
         try:
             server, _ = prometheus.start_http_server(port, all_addresses(), self.registry)
         except OSError as error:
-            problem = f"metrics.port {port} can not be used ({error.strerror})"
+            problem = f"metrics.port {port} cannot be used ({error.strerror})"
             raise UserError(problem, "choose one that nothing listens on") from error
         return server.shutdown
 

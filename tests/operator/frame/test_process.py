@@ -192,7 +192,7 @@ def test_an_absent_api_server_is_waited_for_in_good_health(pod: Pod) -> None:
 
 @pytest.mark.parametrize(
     ("config", "words"),
-    [("", "mapping"), ("storage: {allowed: [file:///x]}", "trainer"), (None, "can not be read")],
+    [("", "mapping"), ("storage: {allowed: [file:///x]}", "trainer"), (None, "cannot be read")],
     ids=["empty", "wrong", "missing"],
 )
 def test_a_wrong_configuration_ends_it_at_once(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from detnas.plan.stages import Verb
-from detnas_operator.job.environment import UNASKED_THREADS
+from detnas_operator.job.environment import DEFAULT_THREADS
 from tests.operator.job.manifests import env, made
 from tests.operator.job.orders import SETTINGS
 
@@ -29,7 +29,7 @@ def test_a_job_has_a_thread_for_each_whole_core_it_asks_for(cpu: str, expected: 
 @pytest.mark.parametrize("verb", Verb)
 def test_who_asks_for_no_cores_does_not_take_all_of_the_node(verb: Verb, gpus: int) -> None:
     spec = {"evaluation": {"gpus": gpus}, "jobs": {"resources": {"memory": "8Gi"}}}
-    assert threads(spec, verb) == [str(UNASKED_THREADS)] * 2
+    assert threads(spec, verb) == [str(DEFAULT_THREADS)] * 2
 
 
 def test_the_administrators_own_number_wins() -> None:

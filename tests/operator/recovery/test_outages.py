@@ -64,7 +64,7 @@ def test_the_store_may_be_away_for_a_minute(scene: Scene) -> None:
         assert told["reason"] == "StoreUnavailable"
         assert scene.installation.settings["storage"]["allowed"][0] in told["message"]
         assert "check the network" in told["message"]
-        assert "goes on by itself" in told["message"]
+        assert "continues by itself" in told["message"]
         scene.operator.restart()  # who begins while the store is away forgets nothing
         time.sleep(max(0.0, gone + AWAY_SECONDS - time.monotonic()))
         meanwhile = scene.status()
