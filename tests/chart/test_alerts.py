@@ -166,11 +166,20 @@ def test_alerts_are_made_where_they_are_understood(
     assert rule_of(chart, rule, *options) == made
 
 
-def test_without_an_address_a_runbook_is_named_by_its_place_in_the_sources(chart: Chart) -> None:
+def test_alerts_have_no_runbook_url_without_an_address(chart: Chart) -> None:
     values = {**ONE_TENANT, "metrics": {"prometheusRule": {"enabled": True}}}
     (group,) = chart.render(values, *API).one("PrometheusRule")["spec"]["groups"]
+    assert not [rule for rule in group["rules"] if "runbook_url" in rule["annotations"]]
+
+
+def test_operator_down_tells_releases_apart(chart: Chart) -> None:
+    values = {**ONE_TENANT, "metrics": {"prometheusRule": {"enabled": True}}}
+    objects = chart.render(values, *API, release="two", namespace="elsewhere")
+    (group,) = objects.one("PrometheusRule")["spec"]["groups"]
     (down,) = [rule for rule in group["rules"] if rule["alert"] == "DetnasOperatorDown"]
-    assert down["annotations"]["runbook_url"] == "docs/operator.md#detnasoperatordown"
+    pods = 'namespace="elsewhere", pod=~"two-detnas-[^-]+-[^-]+"'
+    assert down["expr"] == f"absent(detnas_queue_keys{{{pods}}})"
+    assert objects.one("Deployment")["metadata"]["name"] == "two-detnas"
 
 
 def test_dashboard_is_off_by_default(chart: Chart) -> None:

@@ -22,7 +22,7 @@ def reached(policy: Document) -> list[tuple[set[str], Any]]:
     return [(ports(rule), rule.get("to", ANYWHERE)) for rule in policy["spec"]["egress"]]
 
 
-def test_there_is_none_unless_asked_for(rendered: Objects) -> None:
+def test_no_policy_is_made_by_default(rendered: Objects) -> None:
     assert rendered.kind("NetworkPolicy") == []
 
 
@@ -93,3 +93,18 @@ def test_jobs_reach_names_s3_and_each_other_only(chart: Chart) -> None:
         ({"UDP 53", "TCP 53"}, ANYWHERE),
         ({"TCP 443"}, ANYWHERE),
     ]
+
+
+def test_policies_open_the_ports_of_the_proxies(chart: Chart) -> None:
+    proxy = {"http": "http://proxy.example.com", "https": "http://proxy.example.com:3128"}
+    policy = {"enabled": True, "trainer": {"enabled": True}}
+    objects = policies(chart, policy, proxy=proxy)
+    for name in ("detnas", "detnas-trainer"):
+        assert reached(objects.one("NetworkPolicy", name))[-1] == ({"TCP 80", "TCP 3128"}, ANYWHERE)
+
+
+def test_address_and_port_of_the_proxy_can_be_named(chart: Chart) -> None:
+    to = [{"ipBlock": {"cidr": "10.0.0.7/32"}}]
+    policy = {"enabled": True, "proxy": {"to": to, "ports": [8080]}}
+    objects = policies(chart, policy, proxy={"https": "http://proxy.example.com:3128"})
+    assert reached(objects.one("NetworkPolicy"))[-1] == ({"TCP 8080"}, to)

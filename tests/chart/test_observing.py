@@ -62,3 +62,10 @@ def test_budget_keeps_every_pod_of_the_named_jobs(chart: Chart, rendered: Object
     assert isinstance(spec["minAvailable"], int)
     assert spec["minAvailable"] > 100_000
     assert "maxUnavailable" not in spec
+
+
+def test_budget_names_trials_as_the_manifest_does(chart: Chart) -> None:
+    budget = {"enabled": True, "verbs": ["trial", "evaluate", "base"]}
+    objects = chart.render({**ONE_TENANT, "podDisruptionBudget": budget})
+    (labels,) = objects.one("PodDisruptionBudget")["spec"]["selector"]["matchExpressions"]
+    assert labels["values"] == ["evaluate", "base"]

@@ -1,9 +1,20 @@
 """What the operator may do, where, and as whom it and the jobs run."""
 
+import re
+
 import pytest
 
 from detnas_operator.check import TO_WATCH, TO_WORK, Rights
-from tests.chart.rendering import NAMESPACE, ONE_TENANT, SMALLEST, Chart, Document, Objects, shipped
+from tests.chart.rendering import (
+    FOLDER,
+    NAMESPACE,
+    ONE_TENANT,
+    SMALLEST,
+    Chart,
+    Document,
+    Objects,
+    shipped,
+)
 from tests.chart.rights import ALLOWED, WATCHING, WORKING, granted
 
 OPERATOR = {"kind": "ServiceAccount", "name": "detnas", "namespace": NAMESPACE}
@@ -33,6 +44,18 @@ def test_helm_test_asks_for_exactly_these_rights(
         f"{kind}/{part}".removesuffix("/"): set(verbs) for (kind, part), verbs in rights.items()
     }
     assert asked == {name.partition("/")[2]: verbs for name, verbs in roles.items()}
+
+
+def test_readme_lists_exactly_these_rights() -> None:
+    table = (FOLDER / "README.md").read_text(encoding="utf-8").partition("| resource |")[2]
+    listed: list[dict[str, set[str]]] = [{}, {}]
+    for row in re.findall(r"^\| `(.+?)` \|(.*?)\|(.*?)\|", table, re.MULTILINE):
+        resource, _, part = row[0].partition("/")
+        name, _, group = resource.partition(".")
+        for rights, cell in zip(listed, row[1:], strict=True):
+            if verbs := set(cell.replace(",", " ").split()):
+                rights[f"{group}/{name}/{part}".removesuffix("/")] = verbs
+    assert listed == [WATCHING, WORKING]
 
 
 def test_only_the_operator_is_bound_to_it(rendered: Objects) -> None:

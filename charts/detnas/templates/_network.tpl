@@ -19,12 +19,24 @@
 {{- end -}}
 
 {{- define "detnas.egressS3" -}}
-{{- include "detnas.egress" (list .Values.networkPolicy.s3 (list "TCP") (include "detnas.s3Port" .)) -}}
+{{- include "detnas.egress" (list .Values.networkPolicy.s3 (list "TCP") (include "detnas.port" .Values.storage.endpoint)) -}}
 {{- end -}}
 
-{{/* The port of storage.endpoint, or its scheme's own. */}}
-{{- define "detnas.s3Port" -}}
-{{- $url := urlParse .Values.storage.endpoint -}}
+{{/* Rules for the proxies of both kinds of addresses; none without proxies. */}}
+{{- define "detnas.egressProxy" -}}
+{{- $ports := list -}}
+{{- range compact (list .Values.proxy.http .Values.proxy.https) -}}
+{{- $ports = append $ports (include "detnas.port" .) -}}
+{{- end -}}
+{{- if $ports -}}
+{{- $rule := .Values.networkPolicy.proxy -}}
+{{- include "detnas.egress" (list (dict "to" $rule.to "ports" (default (uniq $ports) $rule.ports)) (list "TCP") "") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The port of a URL, or its scheme's own. */}}
+{{- define "detnas.port" -}}
+{{- $url := urlParse . -}}
 {{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
 {{- default (ternary "80" "443" (eq $url.scheme "http")) $port -}}
 {{- end -}}

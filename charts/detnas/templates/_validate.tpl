@@ -1,4 +1,4 @@
-{{/* What values.schema.json can not say. Each message names the value and what to do. */}}
+{{/* What values.schema.json cannot say. Each message names the value and what to do. */}}
 {{- define "detnas.validate" -}}
 {{- include "detnas.validateImage" (list "image" "operator" .Values.image) -}}
 {{- include "detnas.validateImage" (list "trainer.image" "trainer" .Values.trainer.image) -}}
@@ -14,7 +14,9 @@
 {{- if and (eq .name $.Release.Namespace) (eq (include "detnas.trainerServiceAccount" (list $ .)) (include "detnas.serviceAccountName" $)) -}}
 {{- fail (printf "serviceAccount.name of %s in namespaces: jobs must not run as the operator; name another" .name) -}}
 {{- end -}}
+{{- include "detnas.validateDataCache" (list (printf "namespaces[%s].dataCache" .name) .dataCache) -}}
 {{- end -}}
+{{- include "detnas.validateDataCache" (list "jobs.dataCache" .Values.jobs.dataCache) -}}
 {{- if eq (int .Values.health.port) (int .Values.metrics.port) -}}
 {{- fail (printf "health.port and metrics.port are both %d; change one" (int .Values.health.port)) -}}
 {{- end -}}
@@ -49,6 +51,14 @@
 {{- end -}}
 {{- if not $inside -}}
 {{- fail (printf "storage.default: %s is under none of storage.allowed; add it there" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "detnas.validateDataCache" -}}
+{{- with index . 1 -}}
+{{- if and .claim .hostPath -}}
+{{- fail (printf "%s: give either claim or hostPath, not both" (index $ 0)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
@@ -331,4 +331,18 @@ def load_settings(path: Path) -> OperatorSettings:
     try:
         return OperatorSettings.model_validate(document)
     except ValidationError as error:
-        raise SettingsError(source, explain(error, OperatorSettings)) from error
+        problems = explain(error, OperatorSettings)
+        raise SettingsError(
+            source, tuple(_as_in_values(one, document) for one in problems)
+        ) from error
+
+
+def _as_in_values(problem: Problem, document: dict[str, Any]) -> Problem:
+    """Name a tenant's field as the chart's values do: namespaces[team-a].dataCache."""
+    place = re.fullmatch(r"tenants\[(\d+)\](\..+)", problem.path)
+    tenant = document["tenants"][int(place[1])] if place else None
+    name = tenant.get("namespace") if isinstance(tenant, dict) else None
+    if place is None or not re.fullmatch(rf"\*|{_NAMESPACE}", str(name)):
+        return problem
+    listed = "otherNamespaces" if name == ANY_NAMESPACE else f"namespaces[{name}]"
+    return Problem(f"{listed}{place[2]}", problem.message)
