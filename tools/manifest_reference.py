@@ -1,13 +1,15 @@
 """Writes docs/manifest.md: every field of the manifest, its default and what it means."""
 
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from detnas.resource.transitions import MUTABLE
+from detnas.spec.job_fields import KindFields
 from detnas.spec.manifest import SearchSpec
 
 _HEAD = """# The manifest, field by field
@@ -17,18 +19,40 @@ Written by `python -m tools.manifest_reference` from the models that read it. Pa
 characters), `namespace`, `labels` and `annotations`. `detnas validate search.yaml -o yaml` prints a
 manifest with every default filled in.
 
-Fractions are strings, such as `"0.4"`: the Kubernetes API has no floating-point numbers. A command
-line and a cluster take and refuse the same manifests.
+Fractions are strings, such as `"0.4"`: the Kubernetes API has no floating-point numbers.
+`spec.deadlines`, `queueSeconds` and `terminationGracePeriodSeconds` are integers in seconds.
 
-The last column says of a field that it
+`detnas validate` and a cluster's API server refuse the same manifests. In addition the operator
+does not accept a search (condition `Accepted`) that
+
+- names only a folder of one machine as `dataset.source`, or base weights in one,
+- has a `priorityClassName` that begins with `system-`,
+- reserves GPUs that training does not use, or names a GPU in `resources.extended`,
+- stores data, or names a pool or a search, outside what the administrator allows,
+- breaks another rule of the administrator's [policy](operator.md#policy).
+
+`detnas validate` warns of those of them that the manifest alone shows.
+
+The last column states of a field that it
 
 - **may change** while a search runs or after it ended, and the same search continues. On one
-  machine `storage.uri` may change, too, and any other change begins another search; a cluster
-  refuses it, and a new search can inherit from the old one with `warmStart.from`.
-- is read on a **cluster** only; `detnas run` leaves it aside.
+  machine `storage.uri` may change too, and any other change starts another search; a cluster
+  refuses it, and a new search can inherit the old one's trials with `warmStart.from`.
+- is read on a **cluster** only; `detnas run` ignores it.
 
 | field | default | meaning | |
 | --- | --- | --- | --- |
+"""
+_KINDS_HEAD = """
+## Fields of one kind of job
+
+`jobs.prepare`, `jobs.base`, `jobs.pool`, `jobs.trial`, `jobs.finetune` and `jobs.export` have these
+fields, in place of `KIND`. A field that is left out is as in `jobs`; one that is given replaces it
+entirely, also an empty list or map; of `resources`, `affinity` and `env` entries are replaced one
+by one. The fields inside these are those of `jobs`. All may change, and are read on a cluster only.
+
+| field | meaning |
+| --- | --- |
 """
 
 _CLUSTER_ONLY = {
@@ -55,11 +79,16 @@ def reference() -> str:
     ]
     unknown = _CLUSTER_ONLY - {path for path, _, _ in rows}
     assert not unknown, f"no fields of the manifest: {unknown}"
-    return _HEAD + "\n".join(lines) + "\n"
+    of_one_kind = [
+        f"| `{path}` | {text} |"
+        for path, _, text in _rows(KindFields, "KIND.", None)
+        if path.count(".") == 1
+    ]
+    return _HEAD + "\n".join(lines) + "\n" + _KINDS_HEAD + "\n".join(of_one_kind) + "\n"
 
 
 def _marks(path: str) -> str:
-    """Whether a field, or a section it lies in, may change, and who reads it."""
+    """Whether a field, or a section around it, may change or is read on a cluster only."""
     parts = path.replace("[]", "").split(".")
     around = {".".join(parts[: end + 1]) for end in range(len(parts))}
     marks = ["may change"] if around & _mutable() else []
@@ -76,16 +105,19 @@ def _rows(
 ) -> Iterator[tuple[str, str, str]]:
     """Path, default and meaning of each field.
 
-    ``given`` is the section that stands where the entire section is left out.
+    Args:
+        model: of a section.
+        prefix: of its paths.
+        given: the section that is used if the manifest leaves it out.
     """
     for name, field in model.model_fields.items():
         path = f"{prefix}{field.alias or name}"
         inner = _section(field)
         described = field.description or (inner.__doc__ or "").strip().splitlines()[0]
-        meaning = described.replace("|", "\\|")
+        meaning = " ".join([described.replace("|", "\\|"), *_choices(field)])
         value = getattr(given, name) if given else field.default
         yield path, "" if inner else _default(field, value), meaning
-        if inner:
+        if inner and inner is not KindFields:
             marker = "[]" if "tuple" in str(field.annotation) else ""
             section = value if isinstance(value, BaseModel) else None
             yield from _rows(inner, f"{path}{marker}.", section)
@@ -97,6 +129,20 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate if candidate.__name__ != "Resolution" else None
     return None
+
+
+def _choices(field: FieldInfo) -> Iterator[str]:
+    """A sentence with the words that a closed choice allows."""
+    for one in (field.annotation, *_flattened(field.annotation)):
+        words: tuple[str, ...] = ()
+        if get_origin(one) is Literal:
+            words = get_args(one)
+        elif isinstance(one, type) and issubclass(one, StrEnum):
+            words = tuple(one)
+        if words:
+            listed = ", ".join(f"`{word}`" for word in words)
+            yield f"One of {listed}." if len(words) > 1 else f"Only {listed}."
+            return
 
 
 def _flattened(annotation: Any) -> Iterator[Any]:

@@ -1,28 +1,37 @@
 """The `detnas` command: its subcommands, and how errors become messages and exit codes."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+from detnas import __version__
 from detnas.cli.crd import crd
 from detnas.cli.inspect import inspect
 from detnas.cli.pools import pools
 from detnas.cli.report import report
 from detnas.cli.run import run
 from detnas.cli.status import status
-from detnas.cli.terminal import keep_codes_off_files, show_error
+from detnas.cli.terminal import keep_codes_off_files, say, show_error
 from detnas.cli.validate import validate
 from detnas.errors import UserError
 from detnas.process_setup import ensure_utf8_mode, guard_standard_streams
 
 BAD_INPUT = 2
-"""Exit code of a command whose input can not be used."""
+"""Exit code of a command whose input cannot be used."""
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"detnas {__version__}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     help="""Upgrade an object detector by joint architecture search, pruning and distillation.
 
-    A manifest says what to search; a store keeps all that was found, so that any command can be
-    stopped and given again. Each command's --help shows examples.
+    A manifest describes a search; a store has its results, so that any command can be stopped and
+    repeated. Each command's --help shows examples.
 
     Examples:
         detnas validate search.yaml
@@ -43,6 +52,18 @@ app.command()(validate)
 app.command()(inspect)
 app.command()(crd)
 app.add_typer(pools, name="pools")
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of the command itself; its help is the app's."""
 
 
 def main() -> None:

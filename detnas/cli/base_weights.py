@@ -1,4 +1,4 @@
-"""The base's weights, looked at before anything is started."""
+"""The base's weights, checked before anything is started."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ _FIELD = "spec.base.weights"
 
 
 def are_local(spec: SearchSpec) -> bool:
-    """Whether the base's weights are a file of this machine; on a cluster they lie in the data."""
+    """Whether the base's weights are a file of this machine; a cluster has them in the data."""
     return "://" not in (spec.base.weights or "") and spec.dataset.source.directory is not None
 
 
 def wrong_weights(spec: SearchSpec, folder: Path) -> list[Problem]:
-    """Why the base's weights cannot be read, as far as their address and first bytes tell.
+    """Why the base's weights cannot be read, judged by their address and first bytes.
 
     Args:
         spec: of the search.
@@ -37,9 +37,9 @@ def wrong_weights(spec: SearchSpec, folder: Path) -> list[Problem]:
 
 
 def check_weights_to_come(search: OpenedSearch, manifest: Path) -> None:
-    """Refuse weights that the base is still to be made from.
+    """Refuse weights from which the base is still to be created.
 
-    A search that has its base, or takes over another one's, does not read them again.
+    A search that has its base, or inherits another one's, does not read them again.
 
     Raises:
         ManifestError: they cannot be read.

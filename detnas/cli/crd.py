@@ -1,4 +1,4 @@
-"""`detnas crd`: the definition that teaches a cluster what a DetNASSearch is."""
+"""`detnas crd`: the CustomResourceDefinition of DetNASSearch."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -9,7 +9,7 @@ from detnas.cli.output import Format, print_record
 
 
 class DocumentFormat(StrEnum):
-    """Form of a document for the API server."""
+    """Format of a document for the API server."""
 
     YAML = "yaml"
     JSON = "json"
@@ -25,6 +25,6 @@ def crd(
     Examples:
         detnas crd | kubectl apply --server-side -f -
     """
-    from detnas.resource import custom_resource_definition  # the other commands need it not
+    from detnas.resource import custom_resource_definition  # the other commands do not need it
 
     print_record(custom_resource_definition(), Format(output))

@@ -1,4 +1,4 @@
-"""Which search a command means: by its manifest, by where it lies in a store, or by its name."""
+"""Which search a command names: by its manifest, by its folder in a store, or by its name."""
 
 import re
 from pathlib import Path
@@ -19,18 +19,18 @@ from detnas.spec.patterns import LABEL
 from detnas.store import open_store
 
 _NAMESPACE = "local"
-"""In which a manifest's search is unless it says another."""
+"""Namespace of a manifest's search by default."""
 
 
 def find_search(search: str, overrides: Overrides) -> OpenedSearch:
-    """Find a search that was begun.
+    """Find a search that has started.
 
     Args:
         search: path of its manifest, the folder or URI of the search, or its name.
-        overrides: what the command line says other than the manifest; where a name is looked up.
+        overrides: of the command line, in place of the manifest's; a name is looked up there.
 
     Raises:
-        UserError: there is no such search, or it has not begun.
+        UserError: there is no such search, or it has not started.
     """
     path = Path(search)
     if "://" in search or path.is_dir():
@@ -40,7 +40,7 @@ def find_search(search: str, overrides: Overrides) -> OpenedSearch:
     opened = open_search(path, overrides)
     if load_search_record(opened.store, opened.requests.search) is None:
         raise UserError(
-            f"{search}: its search {opened.uri} has not begun",
+            f"{search}: its search {opened.uri} has not started",
             _beginning(opened, search, overrides.store),
         )
     if opened.notice:
@@ -51,8 +51,8 @@ def find_search(search: str, overrides: Overrides) -> OpenedSearch:
 def _beginning(opened: OpenedSearch, search: str, store: str | None) -> str:
     there = f" --store {store}" if store else ""
     if opened.requests.spec.dataset.source.directory is not None:
-        elsewhere = "" if store else ", or say with --store where it was begun"
-        return f"begin it: detnas run {search}{there}{elsewhere}"
+        elsewhere = "" if store else ", or name with --store where it was started"
+        return f"start it: detnas run {search}{there}{elsewhere}"
     metadata = opened.requests.manifest.metadata
     return (
         "a cluster's search has another folder: give its status.folder, or its name with the "
@@ -70,7 +70,7 @@ def _by_name(name: str, overrides: Overrides) -> OpenedSearch:
     if not found:
         raise UserError(
             f"{name}: there is no such file or folder, and no search of that name in {parent}",
-            _what_is_right("; or say where the name is, with --store and --namespace"),
+            _what_is_right("; or name its store and namespace, with --store and --namespace"),
         )
     if len(found) > 1:
         listed = " or ".join(found)

@@ -1,4 +1,4 @@
-"""`detnas inspect`: what an architecture looks like and costs."""
+"""`detnas inspect`: the shape and cost of an architecture."""
 
 from typing import Annotated, Any
 
@@ -34,7 +34,7 @@ def _resolution(text: str) -> Resolution:
 def inspect(
     student: Annotated[
         str | None,
-        typer.Argument(help="A search's folder or URI, whose exported student to look at."),
+        typer.Argument(help="Folder or URI of a search whose exported student to inspect."),
     ] = None,
     architecture: Annotated[
         str | None, typer.Option(help="An encoding: '[(64, 64)-(64, 64)], [(128, 128)], …'.")
@@ -96,7 +96,7 @@ def exported_student(search: OpenedSearch) -> ExportRequest:
     if plan(state.observation, search.requests.spec).phase is not Phase.SUCCEEDED:
         raise UserError(
             f"{search.uri} has exported no student yet",
-            "let it come to its end with 'detnas run', or see 'detnas status'",
+            "finish it with 'detnas run', or see 'detnas status'",
         )
     assert state.ending is not None
     export = load_record(search.store, keys.request_key(state.ending.export_folder), ExportRequest)
@@ -107,7 +107,7 @@ def exported_student(search: OpenedSearch) -> ExportRequest:
 def describe(
     architecture: Architecture, cost: DetectorCost, resolution: Resolution
 ) -> dict[str, Any]:
-    """A detector as plain data: ``flops`` and ``parameters`` are those of the whole."""
+    """A detector as plain data: ``flops`` and ``parameters`` are those of all parts."""
     return {
         "architecture": encode(architecture),
         "family": str(architecture.family),
@@ -135,7 +135,7 @@ def _print_tables(architecture: Architecture, cost: DetectorCost, resolution: Re
     table.add_section()
     table.add_row("detector", "", *_figures(cost.flops, cost.parameters, cost.flops))
     out = console()
-    if out.is_terminal:  # a frame is not to be wrapped, and there is no name in it
+    if out.is_terminal:  # a frame must not be wrapped, and it contains no name
         out.print(table)
     else:
         print_whole(table)

@@ -19,7 +19,7 @@ from detnas.process_setup import failure_of
 
 
 class Format(StrEnum):
-    """Form of a command's output."""
+    """Format of a command's output."""
 
     TABLE = "table"
     JSON = "json"
@@ -32,7 +32,7 @@ FormatOption = Annotated[
 
 
 _UNBROKEN = 10_000
-"""Columns; far more than a line has."""
+"""Columns; far more than any line has."""
 
 _NOT_WRITTEN = 1
 _PIPE_CLOSED = 128 + signal.SIGPIPE
@@ -41,28 +41,28 @@ _PIPE_CLOSED = 128 + signal.SIGPIPE
 def print_whole(shown: RenderableType) -> None:
     """Write to standard output without breaking a line, so that names can be copied and grepped.
 
-    A terminal wraps what is wider than itself, and knows that it is one line.
+    A terminal wraps what is wider than itself, and still treats it as one line.
 
     Raises:
-        typer.Exit: it could not be written, and was all that the command does.
+        typer.Exit: it could not be written, and is the command's only output.
     """
     out = console(width=_UNBROKEN)
     for line in out.render_lines(shown, pad=False):
-        while line and not line[-1].text.strip():  # a table fills its last column up
+        while line and not line[-1].text.strip():  # a table pads its last column
             line.pop()
         kept = [*line[:-1], *(Segment(last.text.rstrip(), last.style) for last in line[-1:])]
         out.print(Segments([*kept, Segment.line()]), end="")
-    _see_that_it_was_written()
+    _check_that_it_was_written()
 
 
 def print_record(record: Mapping[str, Any], form: Format) -> None:
     """Write plain data to standard output as JSON or YAML.
 
     Raises:
-        typer.Exit: it could not be written, and was all that the command does.
+        typer.Exit: it could not be written, and is the command's only output.
     """
     write_record(record, form)
-    _see_that_it_was_written()
+    _check_that_it_was_written()
 
 
 def write_record(record: Mapping[str, Any], form: Format) -> None:
@@ -81,7 +81,7 @@ def _as_text(record: Mapping[str, Any], form: Format, *, escaped: bool) -> str:
     return str(yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=not escaped))
 
 
-def _see_that_it_was_written() -> None:
+def _check_that_it_was_written() -> None:
     failure = failure_of(sys.stdout)
     if failure is None:
         return

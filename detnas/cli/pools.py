@@ -1,4 +1,4 @@
-"""`detnas pools`: the teacher pools of a store, and the end of those that nobody needs."""
+"""`detnas pools`: lists the teacher pools of a store, and deletes unused ones."""
 
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -34,10 +34,10 @@ pools = typer.Typer(
     A pool is trained once and shared by every search with the same teachers and data. It stays
     when searches are deleted.
 
-    The pools of a cluster are read from S3, not from the Kubernetes API: give --store, which is
-    what status.teachers.pool of a search begins with, and the namespace; AWS_ACCESS_KEY_ID,
-    AWS_SECRET_ACCESS_KEY and, unless the server is AWS's, AWS_ENDPOINT_URL say who you are and
-    where. The keys that the namespace's jobs have are enough with --namespace.
+    The pools of a cluster are read from S3, not from the Kubernetes API: give --store, the
+    beginning of status.teachers.pool of a search, and the namespace. Credentials and server are
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, unless it is AWS, AWS_ENDPOINT_URL. With
+    --namespace the keys of the namespace's jobs suffice.
     """,
     no_args_is_help=True,
 )
@@ -65,7 +65,7 @@ def show(
         return
     if not found:
         where = f" in namespace {namespace}" if namespace else ""
-        say(f"there is no pool{where} in {store}; --store names another place")
+        say(f"there is no pool{where} in {store}; --store names another store")
         return
     print_whole(_table(found, datetime.now(UTC)))
 
@@ -79,8 +79,8 @@ def delete(
 ) -> None:
     """Delete a pool that no search needs any more.
 
-    One that is being trained, or is used by a search that is not over, stays, and the search is
-    named, with the commands that give it up. Should the command be stopped, give it again.
+    A pool that is being trained, or that an unfinished search uses, is refused, and the search is
+    named with the commands that stop it. If the command is interrupted, repeat it.
 
     Exit codes: 0 deleted, 1 the answer was no, 2 there is no such pool, or it is in use.
 
@@ -95,7 +95,7 @@ def delete(
     say(f"pool {found.uri}: {_phases(found)} trained, {_size(found.bytes)}", err=True)
     if found.users:
         done = ", ".join(_name(user.search) for user in found.users)
-        say(f"{done} used it, and can have no more trials without it", err=True)
+        say(f"{done} used it, and can run no more trials without it", err=True)
     if not yes:
         typer.confirm("delete it?", abort=True, err=True)
     count = delete_pool(opened, found)
@@ -109,8 +109,7 @@ def _only_one(pool: str, found: tuple[PoolStatus, ...], store: str) -> PoolStatu
     if not named:
         raise UserError(
             f"there is no pool {pool} in {store}",
-            f"name the right place with --store, or see which there are: detnas pools list --store "
-            f"{store}",
+            f"name another with --store, or list its pools: detnas pools list --store {store}",
         )
     places = ", ".join(one.namespace for one in named)
     raise UserError(f"pool {pool} is in the namespaces {places}", "name one with --namespace")

@@ -1,4 +1,4 @@
-"""`detnas report`: one page of what a search did and gained."""
+"""`detnas report`: a page about a search and its results."""
 
 from pathlib import Path
 from typing import Annotated
@@ -49,6 +49,6 @@ def report(
 
 
 def readable_place(uri: str) -> str:
-    """A path for what lies on this machine, else the URI."""
+    """The path of a file on this machine, else the URI."""
     parts = urlsplit(uri)
     return unquote(parts.path) if parts.scheme == "file" else uri

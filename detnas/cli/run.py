@@ -1,4 +1,4 @@
-"""`detnas run`: a whole search on this machine."""
+"""`detnas run`: an entire search on this machine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -32,17 +32,17 @@ def run(
     manifest: Annotated[Path, typer.Argument(help="The DetNASSearch, as YAML or JSON.")],
     parallel: Annotated[
         int | None,
-        typer.Option("--parallel", min=1, help="Trials at the same time; else the manifest's."),
+        typer.Option("--parallel", min=1, help="Concurrent trials. Default: the manifest's."),
     ] = None,
     store: StoreOption = None,
     namespace: NamespaceOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Run a search on this machine, or go on with it: base, teachers, trials, fine-tuning, export.
+    """Run or continue a search on this machine: base, teachers, trials, fine-tuning, export.
 
-    Whatever stops it, the same command goes on where it stopped, and repeats no finished trial.
+    If it is stopped, the same command continues it, and repeats no finished trial.
 
-    Exit codes: 0 exported (the base itself, where no student is better), 1 the search cannot
+    Exit codes: 0 exported (the base itself, if no student is better), 1 the search cannot
     continue, 2 the manifest cannot be used; stopped: 129 by closing the terminal, 130 by Ctrl-C,
     143 by SIGTERM.
 
@@ -54,7 +54,7 @@ def run(
         detnas run search.yaml -o json > status.json     # progress goes to standard error
     """
     search = open_search(manifest, Overrides(store, namespace, parallel))
-    _see_the_data_set(search, manifest)
+    _check_data_set(search, manifest)
     check_weights_to_come(search, manifest)
     console = console_for(err=output is not Format.TABLE)
     if search.notice:
@@ -62,15 +62,15 @@ def run(
     with stop_on_signals() as stop:
         status = _run(search, console, stop)
     if output is Format.TABLE:
-        _say_what_was_gained(console, status)
+        _print_result(console, status)
     _write_page(console, search)
     if output is not Format.TABLE:
         write_record(status.model_dump(mode="json", by_alias=True), output)
 
 
-def _see_the_data_set(search: OpenedSearch, manifest: Path) -> None:
+def _check_data_set(search: OpenedSearch, manifest: Path) -> None:
     if search.requests.spec.dataset.source.directory is None:
-        said = "missing; volumes and buckets serve a cluster only, so name a folder of this machine"
+        said = "missing; volumes and buckets are for a cluster, so name a folder of this machine"
         problem = Problem("spec.dataset.source.directory", said)
         raise ManifestError(f"{manifest}, on this machine,", [problem])
 
@@ -81,7 +81,7 @@ def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchSta
         with Display(search.store, search.requests.spec, console) as display:
             state = SearchRun(search, display, stop).run()
     except Interrupted:
-        console.print("stopped; the same command goes on from here", soft_wrap=True)
+        console.print("stopped; the same command continues from here", soft_wrap=True)
         raise typer.Exit(STOPPED + (stop.signal or 0)) from None
     except UserError as error:
         show_error(error)
@@ -91,7 +91,7 @@ def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchSta
     return search_status(search, state)
 
 
-def _say_what_was_gained(console: Console, status: SearchStatus) -> None:
+def _print_result(console: Console, status: SearchStatus) -> None:
     console.print(comparison(status), soft_wrap=True)
     for name, said in reasons(status):
         _print_line(console, f"{name}: {said}", "" if status.improved else "yellow")
@@ -105,7 +105,7 @@ def _print_line(console: Console, text: str, style: str = "") -> None:
 
 
 def _write_page(console: Console, search: OpenedSearch) -> None:
-    """Write the report; the search has succeeded also where that can not be done."""
+    """Write the report; the search has succeeded even if that fails."""
     try:
         said = f"report: {readable_place(publish_report(search.store, search.requests))}"
     except UserError as error:

@@ -1,4 +1,4 @@
-"""How the commands that look at a search are told which."""
+"""Options by which commands name a search."""
 
 from typing import Annotated
 
@@ -14,10 +14,10 @@ StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store",
-        help="Folder or s3:// URI; else the manifest's storage.uri, else runs beside the manifest. "
-        "A name is looked up in ./runs.",
+        help="Folder or s3:// URI of the store. Default: the manifest's storage.uri, else runs "
+        "beside the manifest; for a name ./runs.",
     ),
 ]
 NamespaceOption = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Namespace; else the manifest's.")
+    str | None, typer.Option("--namespace", "-n", help="Namespace. Default: the manifest's.")
 ]

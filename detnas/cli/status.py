@@ -1,4 +1,4 @@
-"""`detnas status`: where a search stands, from the store alone."""
+"""`detnas status`: the state of a search, from the store alone."""
 
 from datetime import UTC, datetime
 
@@ -22,11 +22,10 @@ def status(
     namespace: NamespaceOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Say where a search stands; also while another process runs it.
+    """Show the state of a search, also while another process runs it.
 
-    All that is said comes from the store, so it can be asked from any machine that reads it. On a
-    machine that has the data set of a search that 'detnas run' began, it also says what has changed
-    there since.
+    Everything is read from the store, so any machine that can read it will do. On a machine with
+    the data set of a search that 'detnas run' started, changes of the data are shown too.
 
     Examples:
         detnas status search.yaml
@@ -44,7 +43,7 @@ def status(
     found = search_status(opened, state)
     if output is Format.TABLE:
         print_whole(status_table(found, datetime.now(UTC)))
-        if said := _who_runs_it(opened, found):
+        if said := _runner_note(opened, found):
             say(said)
         if not opened.on_cluster and (changes := changes_since(opened)):
             say(f"'detnas run' refuses to continue: {data_changed(changes)}")
@@ -52,8 +51,8 @@ def status(
         print_record(found.model_dump(mode="json", by_alias=True), output)
 
 
-def _who_runs_it(search: OpenedSearch, found: SearchStatus) -> str:
-    """Say it where the store does not: the operator knows more, and is the only runner of its."""
+def _runner_note(search: OpenedSearch, found: SearchStatus) -> str:
+    """Which process runs it, which the store does not tell."""
     if search.on_cluster:
         if found.phase is Phase.SUCCEEDED:
             return ""
@@ -64,5 +63,5 @@ def _who_runs_it(search: OpenedSearch, found: SearchStatus) -> str:
             "waits or is suspended"
         )
     if found.active and running_process(search.local) is None:
-        return "no process of this machine runs it; 'detnas run' goes on where it stopped"
+        return "no process of this machine runs it; 'detnas run' continues it"
     return ""

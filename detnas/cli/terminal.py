@@ -1,4 +1,4 @@
-"""How every command writes: colours and cursor codes only where a terminal shows them."""
+"""How every command writes: colours and cursor codes only to a terminal."""
 
 import sys
 
@@ -10,7 +10,7 @@ from typer import rich_utils
 def console(*, err: bool = False, width: int | None = None) -> Console:
     """Return a console for standard output, or standard error, as it is now.
 
-    A file or a pipe gets neither colours nor cursor codes, whatever the environment asks for;
+    A file or a pipe gets neither colours nor cursor codes, whatever the environment requests;
     nor does a terminal with ``NO_COLOR`` or ``TERM=dumb``.
 
     Args:
@@ -22,7 +22,7 @@ def console(*, err: bool = False, width: int | None = None) -> Console:
 
 
 def keep_codes_off_files() -> None:
-    """Let Typer's own output, help and usage errors, follow the rule of `console`."""
+    """Apply the rule of `console` to Typer's own output, help and usage errors."""
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
         rich_utils.FORCE_TERMINAL = False  # else FORCE_COLOR would decide
 
@@ -33,5 +33,5 @@ def say(text: str, *, err: bool = False, style: str = "") -> None:
 
 
 def show_error(error: Exception) -> None:
-    """Say on standard error what went wrong."""
+    """Write on standard error what went wrong."""
     say(f"error: {error}", err=True, style="red")

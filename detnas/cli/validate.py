@@ -11,6 +11,7 @@ from rich.text import Text
 
 from detnas.architecture import encode
 from detnas.cli.base_weights import are_local, wrong_weights
+from detnas.cli.cluster_warnings import cluster_warnings
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.cli.terminal import say
 from detnas.errors import UserError
@@ -31,7 +32,7 @@ _UNREADABLE = (
     ArithmeticError,
     RecursionError,
 )
-"""What a damaged annotation file can raise: what is wrong with it is for the data check to say."""
+"""What a damaged annotation file can raise: the data check reports what is wrong with it."""
 
 
 def validate(
@@ -40,12 +41,12 @@ def validate(
 ) -> None:
     """Check a manifest: every field, and the files of this machine that it names.
 
-    Those are the data set's folder and annotations, and the base's weights, which must begin as a
-    checkpoint does. Where the search has begun in a folder of this machine, they must be what they
-    were then. What lies in S3, in a volume or in another search is not looked at, and is named on
-    standard error as not checked. Nothing is run and nothing is written; every problem is named at
-    once. Where the manifest does not fit the data (too few steps or images, say), standard error
-    has a warning, which refuses nothing.
+    Those are the data set's folder and annotations, and the base's weights, which must look like a
+    checkpoint. If the search has started in a folder of this machine, they must be unchanged since.
+    Data in S3, in a volume or of another search is not read, and is named on standard error as not
+    checked. Nothing is run and nothing is written; all problems are reported together. If the
+    manifest does not fit the data (for example too few steps or images), or a cluster would refuse
+    it, standard error has a warning; the manifest is valid nevertheless.
 
     Examples:
         detnas validate search.yaml
@@ -63,12 +64,14 @@ def validate(
         print_record(search.model_dump(mode="json", by_alias=True, exclude_none=True), output)
     for field, named in unchecked(search).items():
         say(f"not checked: {field}, whether {named} is there", err=True)
+    for warning in cluster_warnings(search.spec):
+        say(f"warning: {warning}", err=True)
     for line in warnings(search, manifest.parent):
         say(line, err=True)
 
 
 def _check_data(search: DetNASSearch, manifest: Path) -> None:
-    """See that a search which has begun on this machine still has its data.
+    """Check that a search which has started on this machine still has its data.
 
     Raises:
         DataChangedError: it has not, so that `detnas run` would refuse to continue.
@@ -77,14 +80,14 @@ def _check_data(search: DetNASSearch, manifest: Path) -> None:
         return
     try:
         opened = open_search(manifest)
-    except UserError:  # a cluster's place, which is not looked at
+    except UserError:  # a cluster's store, which is not read
         return
     if opened.store.uri.startswith("file:"):
         check_data(opened)
 
 
 def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:
-    """Files and folders that the manifest names and that are not there, or cannot be what it says.
+    """Files and folders that the manifest names and that are missing or of another kind.
 
     Args:
         search: the manifest.
@@ -94,7 +97,7 @@ def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:
 
 
 def unchecked(search: DetNASSearch) -> dict[str, str]:
-    """What the manifest names and this command does not look for, by its field."""
+    """What the manifest names and this command does not check, by its field."""
     spec = search.spec
     source, weights = spec.dataset.source, spec.base.weights
     claim = source.persistent_volume_claim
@@ -110,7 +113,7 @@ def unchecked(search: DetNASSearch) -> dict[str, str]:
 
 
 def warnings(search: DetNASSearch, folder: Path) -> Iterator[str]:
-    """Yield lines that say where the manifest does not fit the data, as far as it lies here.
+    """Yield lines that state where the manifest does not fit the data on this machine.
 
     Args:
         search: the manifest.
@@ -143,17 +146,17 @@ def _missing_data(search: DetNASSearch, folder: Path) -> list[Problem]:
         return [
             Problem(
                 "spec.dataset.source.directory",
-                f"{root.absolute()} is no folder; give the folder that holds the data set",
+                f"{root.absolute()} is not a folder; give the folder of the data set",
             )
         ]
     annotations = {"train": dataset.train, "val": dataset.val}
     images = {"trainImages": dataset.train_images, "valImages": dataset.val_images}
     return [
-        Problem(f"spec.dataset.{field}", f"{root / path} is no file; give a COCO json file")
+        Problem(f"spec.dataset.{field}", f"{root / path} is not a file; give a COCO JSON file")
         for field, path in annotations.items()
         if not (root / path).is_file()
     ] + [
-        Problem(f"spec.dataset.{field}", f"{root / path} is no folder; give the images' folder")
+        Problem(f"spec.dataset.{field}", f"{root / path} is not a folder; give the images' folder")
         for field, path in images.items()
         if not (root / path).is_dir()
     ]
@@ -167,7 +170,7 @@ def _print_summary(search: DetNASSearch, path: Path) -> None:
         "resolutions": ", ".join(map(str, spec.resolutions)),
         "teachers": f"{space.count(len(spec.resolutions)):,} in the pool, resolutions counted",
         "pool phases": len(spec.teachers.phases),
-        "trials": f"{spec.search.trials}, {spec.search.parallelism} at a time",
+        "trials": f"{spec.search.trials}, {spec.search.parallelism} concurrently",
         "fine-tuning": f"{spec.finetune.epochs} epochs" if spec.finetune else "none",
     }
     table = Table(show_header=False, box=None)

@@ -1,4 +1,4 @@
-"""Values of a bounded size: what is larger is cut, for a status must never be refused."""
+"""Values of a bounded size: larger ones are cut, so that a status is never refused."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " 
 _REORDERING = dict.fromkeys(
     [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 )
-"""What would move a terminal's cursor, or show a text in another order than it has."""
+"""Characters that would move a terminal's cursor or reorder a text."""
 
 
 def cut(text: str, size: int) -> str:
@@ -65,7 +65,7 @@ class AtMost:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Say the size."""
+        """State the size."""
         found = handler(schema)
         return {**found, "maxItems" if found["type"] == "array" else "maxLength": self.size}
 

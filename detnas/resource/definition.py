@@ -21,19 +21,19 @@ _ROOT_RULES = (
     ),
     Rule(
         "self.spec.?warmStart.?from.orValue('') != self.metadata.name",
-        "spec.warmStart.from names this very search; name another",
+        "spec.warmStart.from names this search itself; name another",
         ".spec.warmStart.from",
     ),
 )
 
 _COLUMNS = (
-    ("Phase", ".status.phase", "Where the search is."),
-    ("Teachers", ".status.teachers.progress", "Phases of the pool's training that are done."),
-    ("Trials", ".status.trials.progress", "Finished trials of all."),
+    ("Phase", ".status.phase", "Phase of the search."),
+    ("Teachers", ".status.teachers.progress", "Finished phases of the pool's training."),
+    ("Trials", ".status.trials.progress", "Finished trials and their total."),
     ("Best H", ".status.best.h", "Score of the best student."),
     ("Base H", ".status.base.h", "Score of the base detector."),
     ("Best mAP", ".status.best.map", "Accuracy of the best student."),
-    ("FLOPs", ".status.flopsChange", "FLOPs of the best student against the base's."),
+    ("FLOPs", ".status.flopsChange", "FLOPs of the best student relative to the base's."),
 )
 _WIDE_COLUMNS = (
     ("GPU Hours", ".status.gpuHours", "GPU hours used so far."),

@@ -1,7 +1,7 @@
 """What the API server checks across the fields of a section: pydantic's validators, in CEL.
 
-Each rule is the counterpart of a validator of the model it stands at, and says what would be
-right. Rules see the manifest as written, so they know the defaults of what was left out.
+Each rule is the counterpart of a validator of its model, and states what would be right. Rules see
+the manifest as written, so they contain the defaults of what may be left out.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Rule:
     Attributes:
         rule: CEL over ``self``, and ``oldSelf`` for a transition.
         message: what would be right.
-        field: path below ``self`` that is to be named, such as ``.search.seed``.
+        field: path below ``self`` that the message names, such as ``.search.seed``.
     """
 
     rule: str
@@ -93,7 +93,7 @@ _SUPERNET = _DEFAULTS.supernet
 def _or(field: str, default: object) -> str:
     """The value of an optional field, or the default's.
 
-    An optional type would say the same, but the API server knows no bound of its cost.
+    An optional type would be equivalent, but the API server cannot bound its cost.
     """
     parts = field.split(".")
     present = " && ".join(f"has({'.'.join(parts[:end])})" for end in range(2, len(parts) + 1))
@@ -108,7 +108,7 @@ _SANE = (
     f"{_MIN}.size() == 4 && {_MAX}.size() == 4 && (!has(self.widths)"
     f" || (self.widths.size() > 0 && self.widths.all(w, w.matches(r'{FRACTION}'))))"
 )
-"""What the rules on phases take for granted; the schema refuses anything else by itself."""
+"""What the rules on phases assume; the schema itself refuses anything else."""
 
 
 def _is_width(factor: str) -> str:
@@ -300,4 +300,4 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
         _reserved("podAnnotations", RESERVED_ANNOTATIONS),
     ),
 }
-"""Rules by the section they stand at."""
+"""Rules by their section."""

@@ -1,8 +1,8 @@
 """Structural OpenAPI schemas from pydantic models, as a CustomResourceDefinition wants them.
 
-References are inlined; nothing has a default (it stands in the description, since a stored
-default could never change); every text, list and map is bounded. A pattern that has words for
-people is also a rule that says them.
+References are inlined; nothing has a default (the description states it, since a stored default
+could never change); every text, list and map is bounded. A pattern that has a message for people is
+also a rule with that message.
 """
 
 import json
@@ -44,7 +44,7 @@ def structural_schema(model: type[BaseModel], rules: Iterable[Rule] = ()) -> Str
 
 
 class _Generator(GenerateJsonSchema):
-    """Pydantic's generator, told of our texts, and of the rules of each section."""
+    """Pydantic's generator with our forms of text and the rules of each section."""
 
     def decimal_schema(self, _: core_schema.DecimalSchema) -> JsonSchemaValue:
         """A fraction is a string; its bounds are added by the field."""
@@ -80,7 +80,7 @@ class _Inliner:
         return schema
 
     def _merged(self, found: Mapping[str, Any]) -> Structural:
-        """Follow the reference and the alternatives; what stands beside them counts more."""
+        """Follow the reference and the alternatives; keys beside them take precedence."""
         flat = dict(found)
         inner: Mapping[str, Any] = {}
         if "$ref" in flat:
@@ -91,7 +91,7 @@ class _Inliner:
 
     def object(self, flat: Structural, schema: Structural) -> None:
         """Properties of a section, or values of a map."""
-        # A map whose keys have a pattern; rules look at keys.
+        # A map whose keys have a pattern, which rules check.
         values = [*flat.get("patternProperties", {}).values(), flat.get("additionalProperties")]
         if isinstance(values[0], Mapping):
             schema["additionalProperties"] = self.structural(values[0])
@@ -107,7 +107,7 @@ class _Inliner:
         schema["items"] = self.structural(items)
 
     def string(self, flat: Structural, schema: Structural) -> None:
-        """Texts are bounded, and say in words what they should be."""
+        """Texts are bounded, and have rules that state in words what they should be."""
         if flat.get("pattern") == FRACTION:
             schema["maxLength"] = flat["max_digits"] + 1
             schema[VALIDATIONS] = [_fraction_rule(flat).to_json()]

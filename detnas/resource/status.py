@@ -1,7 +1,7 @@
 """The status of a DetNASSearch: what `kubectl` shows of a search, always under 64 KB.
 
-Fractions are strings, as the Kubernetes API conventions ask. Texts and lists that are too long
-are cut, so that no status is ever refused; the store has everything in full.
+Fractional numbers are strings, as the Kubernetes API conventions require. Texts and lists that are
+too long are cut, so that no status is ever refused; the store has everything in full.
 """
 
 from datetime import UTC, datetime
@@ -34,33 +34,33 @@ class Condition(Schema):
 
     type: Word = Field(description="Name of the aspect.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    observed_generation: Count = Field(0, description="Generation of the spec it speaks of.")
+    observed_generation: Count = Field(0, description="Generation of the spec that it describes.")
     last_transition_time: Time = Field(description="When status last changed.")
     reason: Word = Field(description="Why, in one CamelCase word for programs.")
     message: Message = Field("", description="Why, for people.")
 
 
 class TrialCounts(Schema):
-    """Trials, counted."""
+    """Numbers of trials."""
 
     total: Count = Field(0, description="Trials after which the search ends.")
-    finished: Count = Field(0, description="Ended, those lost to machines not counted.")
+    finished: Count = Field(0, description="Finished, without those lost to machines.")
     active: Count = Field(0, description="Running or waiting for a machine.")
     succeeded: Count = Field(0, description="Trained and evaluated.")
-    invalid: Count = Field(0, description="Candidates that no detector can be.")
+    invalid: Count = Field(0, description="Candidates that are not valid detectors.")
     out_of_memory: Count = Field(0, description="Candidates that do not fit a GPU.")
-    diverged: Count = Field(0, description="Candidates whose loss left all bounds.")
-    infrastructure: Count = Field(0, description="Lost to machines; proposed anew.")
-    progress: Size = Field("", description="Finished of total, such as 37/100.")
+    diverged: Count = Field(0, description="Candidates whose loss diverged.")
+    infrastructure: Count = Field(0, description="Lost to machines and replaced by further trials.")
+    progress: Size = Field("", description="Finished and total, such as 37/100.")
 
 
 class TeachersStatus(Schema):
     """The elastic teacher pool."""
 
-    progress: Size = Field("", description="Phases done such as 2/3, Ready, or Waiting.")
+    progress: Size = Field("", description="Finished phases such as 2/3, Ready, or Waiting.")
     pool: Uri | None = Field(None, description="Address of the pool's folder.")
     holder: Annotated[str, AtMost(256)] | None = Field(
-        None, description="The search that trains the pool, where this one waits."
+        None, description="The search that trains the pool while this one waits."
     )
 
 
@@ -69,18 +69,18 @@ class Detector(Schema):
 
     h: Number | None = Field(None, description="Score.")
     map: Number | None = Field(None, description="COCO mAP, a fraction.")
-    flops: Count | None = Field(None, description="Of one image at the resolution.")
-    resolution: Size | None = Field(None, description="Where the score is highest.")
+    flops: Count | None = Field(None, description="FLOPs of one image at the resolution.")
+    resolution: Size | None = Field(None, description="Resolution of the highest score.")
     encoding: Annotated[str, AtMost(3072)] | None = Field(
         None, description="Backbone (paper, Appendix B); a very long one is cut."
     )
-    parameters: Count | None = Field(None, description="Of the whole detector.")
+    parameters: Count | None = Field(None, description="Parameters of the entire detector.")
     trial: Count | None = Field(None, description="Number of its trial.")
-    uri: Uri | None = Field(None, description="Where its files lie.")
+    uri: Uri | None = Field(None, description="Address of its files.")
 
 
 class Exported(Detector):
-    """The detector to take away."""
+    """The exported detector."""
 
     is_base: Flag | None = Field(
         None, description="It is the base itself, because no student is better; else left out."
@@ -88,18 +88,20 @@ class Exported(Detector):
 
 
 class ActiveJob(Schema):
-    """A job that has not ended, with what it last said of itself."""
+    """A job that has not ended, with its latest progress."""
 
     job: Word = Field(description="Name of the Job.")
-    verb: Size = Field(description="What it does, such as evaluate.")
+    verb: Size = Field(description="Kind of job, such as evaluate.")
     trial: Count | None = Field(None, description="Number of its trial, or of the pool's phase.")
-    activity: Annotated[str, AtMost(32)] = Field("", description="Such as training.")
-    done: Count = Field(0, description="Steps of the activity that are done.")
-    total: Count = Field(0, description="Steps it has.")
+    activity: Annotated[str, AtMost(32)] = Field(
+        "", description="What it is doing, such as training."
+    )
+    done: Count = Field(0, description="Finished steps of the activity.")
+    total: Count = Field(0, description="Steps of the activity.")
     epoch: Count = Field(0, description="Current epoch, from 1; 0 outside training.")
-    epochs: Count = Field(0, description="Epochs it has.")
-    loss: Number | None = Field(None, description="Total loss of late.")
-    seconds_left: Count | None = Field(None, description="Estimate for the whole job.")
+    epochs: Count = Field(0, description="Epochs of the training.")
+    loss: Number | None = Field(None, description="Recent total loss.")
+    seconds_left: Count | None = Field(None, description="Estimate for the entire job.")
     started: Time | None = Field(None, description="When its pod started.")
 
 
@@ -109,12 +111,12 @@ class TopTrial(Schema):
     trial: Count = Field(description="Number.")
     h: Number = Field(description="Score.")
     map: Number = Field(description="COCO mAP, a fraction.")
-    flops: Count = Field(description="Of one image at the resolution.")
-    resolution: Size = Field(description="Where the score is highest.")
+    flops: Count = Field(description="FLOPs of one image at the resolution.")
+    resolution: Size = Field(description="Resolution of the highest score.")
 
 
 class FailedTrial(Schema):
-    """A trial that failed of late."""
+    """A recent trial that failed."""
 
     trial: Count = Field(description="Number.")
     outcome: Size = Field(description="How it ended.")
@@ -122,26 +124,30 @@ class FailedTrial(Schema):
 
 
 class ResourceStatus(Schema):
-    """What the operator says of a search."""
+    """The operator's report on a search."""
 
-    observed_generation: Count = Field(0, description="Generation of the spec this speaks of.")
-    phase: Size = Field("Pending", description="Where the search is, in a word.")
+    observed_generation: Count = Field(
+        0, description="Generation of the spec that this status describes."
+    )
+    phase: Size = Field("Pending", description="Phase of the search.")
     conditions: Annotated[tuple[Condition, ...], AtMost(8)] = Field(
-        (), description="Every aspect; Degraded says why nothing happens."
+        (), description="Every aspect; Degraded and Succeeded say why nothing happens."
     )
     folder: Uri | None = Field(None, description="Address of the search's folder.")
-    trials: TrialCounts | None = Field(None, description="Trials, counted.")
+    trials: TrialCounts | None = Field(None, description="Numbers of trials.")
     teachers: TeachersStatus | None = Field(None, description="The teacher pool.")
-    base: Detector | None = Field(None, description="The detector it set out from.")
+    base: Detector | None = Field(None, description="The base detector.")
     best: Detector | None = Field(None, description="The best student so far.")
-    exported: Exported | None = Field(None, description="What was exported.")
-    flops_change: Size | None = Field(None, description="Of the best against the base: -41%.")
+    exported: Exported | None = Field(None, description="The exported detector.")
+    flops_change: Size | None = Field(
+        None, description="FLOPs of the best student relative to the base's, such as -41%."
+    )
     active: Annotated[tuple[ActiveJob, ...], AtMost(50)] = Field(
         (), description="Jobs that have not ended; at most 50, trials.active counts all."
     )
     top: Annotated[tuple[TopTrial, ...], AtMost(10)] = Field((), description="Best trials.")
     failures: Annotated[tuple[FailedTrial, ...], AtMost(5)] = Field(
-        (), description="Trials that failed of late."
+        (), description="Recent trials that failed."
     )
     gpu_hours: Number | None = Field(None, description="GPU hours used so far.")
     seconds_left: Count | None = Field(None, description="Estimate until the search ends.")
@@ -150,13 +156,13 @@ class ResourceStatus(Schema):
     )
     history: Uri | None = Field(None, description="Address of every trial's record.")
     forgiven_trials: Count = Field(
-        0, description="Trials after which the count of consecutive failures began anew."
+        0, description="Trials below this number no longer count as consecutive failures."
     )
     lost_gpu_hours: Number | None = Field(
         None, description="Part of gpuHours: of work whose records are lost."
     )
     accepted_data_loss: Word | None = Field(
-        None, description="The loss of data that was accepted last, by its token."
+        None, description="Token of the data loss that was accepted last."
     )
 
     def to_json(self) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Which fields of a search may change while it exists: the others are refused by name.
 
-A transition rule at a field says nothing when an optional field comes or goes, so every rule
-stands at `spec` and asks on both sides whether the field is there.
+A transition rule at a field is not evaluated when an optional field is added or removed, so every
+rule belongs to `spec` and checks on both sides whether the field is present.
 """
 
 from pydantic import BaseModel
@@ -29,19 +29,19 @@ MUTABLE: dict[str, frozenset[str] | None] = {
 """Fields of `spec` that may change: as a whole, or some of their own fields only."""
 
 APPLIED_AGAIN = "in a new search (delete this one and apply it again)"
-"""How what is fixed is corrected, for messages about searches that have no trials."""
+"""How a fixed field is corrected, for messages about searches that have no trials."""
 
 IN_A_NEW_SEARCH = (
     "in a new search (delete this one and apply it again, or keep its trials: another name, and "
     "spec.warmStart.from)"
 )
-"""How what is fixed is corrected, for messages about any search."""
+"""How a fixed field is corrected, for messages about any search."""
 
 FOR_NEW_JOBS = "this applies to Jobs created later"
-"""What is said of fields of `spec.jobs`, which may change."""
+"""The message about fields of `spec.jobs`, which may change."""
 
 MADE_ANEW = "then delete the Job; it will be recreated"
-"""How a Job that waits comes to have what has changed since it was made."""
+"""How a waiting Job gets what has changed since it was created."""
 
 _SECTIONS: dict[str, type[BaseModel]] = {"search": Search, "storage": Storage, "jobs": Jobs}
 

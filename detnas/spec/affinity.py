@@ -1,6 +1,7 @@
-"""Where pods may run beside labels and taints: affinity and topology spread, as in a pod's spec.
+"""Which nodes may run pods, beside labels and taints: affinity and topology spread.
 
-Names are Kubernetes' own. A pod is compared with pods of its own namespace only.
+Names are those of a pod's spec, of which this is a part: terms select by `matchExpressions` only,
+and pods are compared with pods of their own namespace.
 """
 
 import re
@@ -18,14 +19,14 @@ _INTEGER = re.compile(r"[0-9]+")
 
 
 class NodeRequirement(Schema):
-    """What a label of a node must be."""
+    """A condition on a label of a node."""
 
     key: LabelKey = Field(description="Key of the label.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"] = Field(
         description="How the label is compared with the values."
     )
     values: tuple[LabelValue, ...] = Field(
-        (), max_length=16, description="Of In and NotIn any number, of Gt and Lt one integer."
+        (), max_length=16, description="For In and NotIn at least one, for Gt and Lt one integer."
     )
 
     @model_validator(mode="after")
@@ -38,15 +39,17 @@ class NodeRequirement(Schema):
 
 
 class NodeTerm(Schema):
-    """Requirements that a node must meet, all of them."""
+    """Requirements, all of which a node must meet."""
 
     match_expressions: tuple[NodeRequirement, ...] = Field(
-        min_length=1, max_length=8, description="Requirements, all of which must be met."
+        min_length=1,
+        max_length=8,
+        description="Requirements, all of which must be met; matchFields is not supported.",
     )
 
 
 class NodeSelectorTerms(Schema):
-    """Terms of which a node must meet one."""
+    """Terms, one of which a node must meet."""
 
     node_selector_terms: tuple[NodeTerm, ...] = Field(
         min_length=1, max_length=8, description="Terms, one of which must be met."
@@ -54,9 +57,9 @@ class NodeSelectorTerms(Schema):
 
 
 class PreferredNodes(Schema):
-    """Nodes that are better than others."""
+    """Nodes that are preferred to others."""
 
-    weight: Weight = Field(description="How much better, 1 to 100.")
+    weight: Weight = Field(description="Weight of the preference, 1 to 100.")
     preference: NodeTerm = Field(description="Which nodes.")
 
 
@@ -64,22 +67,22 @@ class NodeAffinity(Schema):
     """Which nodes a pod may run on."""
 
     required_during_scheduling_ignored_during_execution: NodeSelectorTerms | None = Field(
-        None, description="Nodes that may run the pod; left out, any."
+        None, description="Nodes that may run the pod. Default: any."
     )
     preferred_during_scheduling_ignored_during_execution: tuple[PreferredNodes, ...] = Field(
-        (), max_length=8, description="Nodes that are better than others."
+        (), max_length=8, description="Nodes that are preferred to others."
     )
 
 
 class PodRequirement(Schema):
-    """What a label of a pod must be."""
+    """A condition on a label of a pod."""
 
     key: LabelKey = Field(description="Key of the label.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(
         description="How the label is compared with the values."
     )
     values: tuple[LabelValue, ...] = Field(
-        (), max_length=16, description="Of In and NotIn; the others take none."
+        (), max_length=16, description="For In and NotIn at least one; the others take none."
     )
 
     @model_validator(mode="after")
@@ -92,24 +95,26 @@ class PodSelector(Schema):
     """Pods by their labels."""
 
     match_expressions: tuple[PodRequirement, ...] = Field(
-        min_length=1, max_length=8, description="Requirements, all of which must be met."
+        min_length=1,
+        max_length=8,
+        description="Requirements, all of which must be met; matchLabels is not supported.",
     )
 
 
 class PodTerm(Schema):
-    """Pods, and what counts as the same place."""
+    """Pods, and the topology in which they are near."""
 
     label_selector: PodSelector = Field(description="Pods of the same namespace.")
     topology_key: LabelKey = Field(
-        description="Label of nodes; nodes of the same value are one place."
+        description="Label of nodes; nodes with the same value are one domain."
     )
 
 
 class PreferredPods(Schema):
-    """Pods near which, or far from which, it is better to run."""
+    """Pods near which, or far from which, a pod preferably runs."""
 
-    weight: Weight = Field(description="How much better, 1 to 100.")
-    pod_affinity_term: PodTerm = Field(description="Which pods, and what is near.")
+    weight: Weight = Field(description="Weight of the preference, 1 to 100.")
+    pod_affinity_term: PodTerm = Field(description="Which pods, and in which domain.")
 
 
 class PodAffinity(Schema):
@@ -119,37 +124,37 @@ class PodAffinity(Schema):
         (), max_length=4, description="Terms, all of which must be met."
     )
     preferred_during_scheduling_ignored_during_execution: tuple[PreferredPods, ...] = Field(
-        (), max_length=4, description="Terms that are better met."
+        (), max_length=4, description="Terms that are preferably met."
     )
 
 
 class ByNodes(Schema):
-    """Which nodes a pod runs on, as in a pod's spec."""
+    """Which nodes a pod runs on; podAffinity and podAntiAffinity are only in spec.jobs.affinity."""
 
     node_affinity: NodeAffinity | None = Field(None, description="Nodes by their labels.")
 
 
 class Affinity(ByNodes):
-    """Which nodes a pod runs on, and near which pods, as in a pod's spec."""
+    """Which nodes a pod runs on, and near which pods."""
 
     pod_affinity: PodAffinity | None = Field(None, description="Pods to be near.")
     pod_anti_affinity: PodAffinity | None = Field(None, description="Pods to be far from.")
 
 
 class TopologySpread(Schema):
-    """How pods are spread over places, as in a pod's spec."""
+    """How pods are spread over domains of nodes."""
 
     max_skew: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
-        description="By how many pods places may differ."
+        description="By how many pods domains may differ."
     )
     topology_key: LabelKey = Field(
-        description="Label of nodes; nodes of the same value are one place."
+        description="Label of nodes; nodes with the same value are one domain."
     )
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(
-        description="Whether a pod waits that would exceed the difference."
+        description="Whether a pod that would exceed the difference waits."
     )
     label_selector: PodSelector | None = Field(
-        None, description="Pods that are counted; left out, those of the search's same activity."
+        None, description="Pods that are counted. Default: those of the search's same kind of job."
     )
 
 

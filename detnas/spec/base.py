@@ -1,4 +1,4 @@
-"""`spec.base`: the detector to upgrade, trained here or taken from a checkpoint."""
+"""`spec.base`: the detector to upgrade, trained by the search or from a checkpoint."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -64,7 +64,8 @@ class Base(Schema):
         None, description="The backbone's encoding (paper, Appendix B)."
     )
     family: Family | None = Field(
-        None, description="Kind of block of the encoding; by default Basic for pairs."
+        None,
+        description="Kind of block of the encoding. Default: Basic for pairs, else Bottleneck.",
     )
     stem: Annotated[int, Field(ge=1, le=65536, strict=True)] = Field(
         _STEM, description="Stem channels of the encoding."
@@ -73,7 +74,7 @@ class Base(Schema):
         None, description="Checkpoint to start from: a path or an s3:// URI."
     )
     train: BaseTraining | None = Field(
-        None, description="Train the base before the search; needed without weights."
+        None, description="Train the base before the search; required without weights."
     )
     gpus: Gpus = Field(1, description="GPUs of the base's job on a cluster; 0 uses its cores.")
 

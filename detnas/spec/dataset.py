@@ -1,4 +1,4 @@
-"""`spec.dataset`: a detection data set in COCO form, and where it lies."""
+"""`spec.dataset`: a detection data set in COCO format, and where it is stored."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -32,10 +32,12 @@ class VolumeClaim(Schema):
 
 
 class DataSource(Schema):
-    """Where the data set lies: a folder for one machine, a volume or a bucket for a cluster."""
+    """Where the data set is: a folder for one machine, a volume or a bucket for a cluster."""
 
     directory: Path | None = Field(
-        None, description="A folder on this machine; relative to the manifest's folder."
+        None,
+        description="A folder on this machine, relative to the manifest's folder; a cluster needs "
+        "persistentVolumeClaim or s3.",
     )
     persistent_volume_claim: VolumeClaim | None = Field(
         None, description="A folder in a volume of the cluster."
@@ -61,7 +63,7 @@ class DataSource(Schema):
 
 
 class Dataset(Schema):
-    """A detection data set in COCO form."""
+    """A detection data set in COCO format."""
 
     source: DataSource
     train: Path = Field(description="Training annotations, relative to the source.")
@@ -74,7 +76,7 @@ class Dataset(Schema):
     )
     horizontal_flip: Annotated[Fraction, Field(le=1)] = Field(
         Decimal("0.5"),
-        description="Probability of mirroring a training image; 0 where left and right differ.",
+        description="Probability of mirroring a training image; 0 if left and right differ.",
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Says what is wrong with a manifest: for each field its path, its value and what is right."""
+"""Explains what is wrong with a manifest: for each field its path, its value and what is right."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from detnas.spec.patterns import WORDS
 
 _SHOWN = 60
 _KEY = "[key]"
+_JOBS = ("spec", "jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Problem:
 
 
 class ManifestError(UserError):
-    """A manifest that can not be used, with every problem found in it."""
+    """A manifest that cannot be used, with every problem found in it."""
 
     def __init__(self, source: str, problems: Iterable[Problem]) -> None:
         self.source = source
@@ -52,7 +53,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ..
 
 
 def _follows(found: Any, error: ValidationError) -> bool:
-    """Whether a list is too short only because its items are wrong, which is said of them."""
+    """Whether a list is too short only because its items are wrong, which are reported."""
     place = found["loc"]
     inner = (one["loc"][: len(place)] for one in error.errors() if len(one["loc"]) > len(place))
     return found["type"] == "too_short" and place in inner
@@ -76,10 +77,21 @@ def _message(found: Any, model: type[BaseModel]) -> str:
         return f"unknown field, given as {_shown(value)}; {_advice(found['loc'], model)}"
     if kind == "value_error":
         return _reason(context["error"])
+    if kind == "string_type":
+        return _not_a_string(value)
     if kind == "string_pattern_mismatch":
         pattern = context["pattern"]
         return f"{_shown(value)} is wrong; {WORDS[pattern]}"
     return f"{_shown(value)} is wrong; {_lower(found['msg'])}"
+
+
+def _not_a_string(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f'{value} is a number; write it as a string: "{value}"'
+    if isinstance(value, dict) and len(value) == 1:
+        (inner,) = value.values()
+        return f"{_shown(value)} is a mapping; write a plain string, such as {inner}"
+    return f"{_shown(value)} is wrong; write a string"
 
 
 def _reason(error: Exception) -> str:
@@ -91,12 +103,20 @@ def _reason(error: Exception) -> str:
 
 
 def _advice(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    owner = _model_at(location[:-1], model)
-    if owner is None:
+    known = _known(location[:-1], model)
+    if not known:
         return "remove it"
-    known = [field.alias or name for name, field in owner.model_fields.items()]
+    for_all = (*location[:2], *location[3:-1])
+    if location[:2] == _JOBS and len(location) > 3 and location[-1] in _known(for_all, model):
+        return f"it exists only in {_path(for_all)}, which applies to all jobs"
     close = get_close_matches(str(location[-1]), known, n=1)
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+
+
+def _known(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    owner = _model_at(location, model)
+    fields = owner.model_fields.items() if owner else ()
+    return [field.alias or name for name, field in fields]
 
 
 def _model_at(location: tuple[int | str, ...], model: type[BaseModel]) -> type[BaseModel] | None:

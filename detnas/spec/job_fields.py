@@ -1,4 +1,4 @@
-"""What a pod of a job asks of the cluster: the same fields for a search, and for one kind of job.
+"""What a job's pod requests from the cluster: for all jobs of a search, and for one kind of job.
 
 Typed fields only: no pod template, no service account, no host path.
 """
@@ -41,11 +41,14 @@ Number = Annotated[str, Field(pattern=COUNT, max_length=6)]
 
 
 class Resources(Schema):
-    """What each pod requests and is limited to, besides GPUs."""
+    """Requests and limits of each pod, besides GPUs."""
 
     cpu: Cpu | None = Field(None, description='Cores, such as "4" or "500m".')
     memory: Bytes | None = Field(None, description="Main memory, such as 32Gi.")
-    ephemeral_storage: Bytes | None = Field(None, description="Space on the node, such as 20Gi.")
+    ephemeral_storage: Bytes | None = Field(
+        None,
+        description="Disk space of the node, such as 20Gi; volumes and logs count against it.",
+    )
     extended: Annotated[dict[ResourceName, Number], Field(max_length=8)] | None = Field(
         None,
         description="Further devices that the administrator allows, such as "
@@ -54,18 +57,18 @@ class Resources(Schema):
 
 
 class Toleration(Schema):
-    """A taint that the pods tolerate, as in a pod's spec."""
+    """A taint that the pods tolerate."""
 
-    key: LabelKey | None = Field(None, description="Key of the taint; left out, every key.")
+    key: LabelKey | None = Field(None, description="Key of the taint. Default: every key.")
     operator: Literal["Equal", "Exists"] = Field(
-        "Equal", description="Equal compares the value; Exists takes any."
+        "Equal", description="Equal compares the value; Exists matches any."
     )
     value: LabelValue | None = Field(None, description="Value of the taint.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        None, description="Effect of the taint; left out, every effect."
+        None, description="Effect of the taint. Default: every effect."
     )
     toleration_seconds: Count | None = Field(
-        None, description="How long a NoExecute taint is tolerated; left out, for ever."
+        None, description="How long a NoExecute taint is tolerated, in seconds. Default: for ever."
     )
 
     @model_validator(mode="after")
@@ -80,84 +83,87 @@ class Toleration(Schema):
 
 
 class KindFields(Schema):
-    """What the pods of one kind of job ask of the cluster; what is left out is as for all."""
+    """What the pods of one kind of job request; a field left out is as for all jobs."""
 
     resources: Resources | None = Field(None, description="Of each pod, besides GPUs.")
     gpu_resource: ResourceName | None = Field(
         None,
-        description="What a GPU is called, of those that the administrator allows, such as "
-        "nvidia.com/mig-1g.10gb; left out, the operator's choice.",
+        description="Resource name of a GPU, of those that the administrator allows, such as "
+        "nvidia.com/mig-1g.10gb. Default: the operator's jobs.gpuResource.",
     )
     node_selector: Labels | None = Field(None, description="Labels of the nodes that may run jobs.")
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] | None = Field(
-        None, description="Taints of nodes that may run jobs all the same."
+        None, description="Taints of nodes that may run jobs nevertheless."
     )
     affinity: ByNodes | None = Field(
-        None, description="Which nodes may run jobs, or are better, as in a pod's spec."
+        None,
+        description="Nodes that may run jobs, or are preferred: nodeAffinity only. podAffinity and "
+        "podAntiAffinity exist only in spec.jobs.affinity.",
     )
     priority_class_name: ObjectName | None = Field(None, description="Priority of the pods.")
     runtime_class_name: ObjectName | None = Field(None, description="Runtime of the pods.")
     scheduler_name: ObjectName | None = Field(
-        None, description="Scheduler of the pods; left out, the cluster's."
+        None, description="Scheduler of the pods. Default: the cluster's."
     )
     queue_name: QueueName | None = Field(
         None, description="Local queue of Kueue that admits the jobs."
     )
     queue_priority_class: QueueName | None = Field(
-        None, description="WorkloadPriorityClass of Kueue: who goes first in the queue."
+        None, description="WorkloadPriorityClass of Kueue: the order in the queue."
     )
     queue_seconds: QueueSeconds | None = Field(
         None,
-        description="How long a job may run in all after Kueue admitted it; Kueue then suspends it "
-        "for good.",
+        description="Total time that a job may run after Kueue admitted it, in seconds; Kueue then "
+        "deactivates its Workload.",
     )
     env: Environment | None = Field(
         None,
-        description="Variables of the libraries by which GPUs and nodes communicate, such as "
+        description="Variables of the libraries with which GPUs and nodes communicate, such as "
         "`NCCL_IB_HCA: mlx5`.",
     )
     shared_memory: Bytes | None = Field(
-        None, description="Size of /dev/shm, which data loaders use; left out, 8Gi."
+        None, description="Size of /dev/shm, which data loaders use. Default: 8Gi."
     )
     cache_size: Bytes | None = Field(
-        None, description="Room for data and weights on the node; left out, 50Gi."
+        None, description="Disk space for data and weights on the node. Default: 50Gi."
     )
 
 
 class JobFields(KindFields):
-    """What the pods of all jobs ask of the cluster; what is left out is decided elsewhere."""
+    """What the pods of all jobs request from the cluster."""
 
     affinity: Affinity | None = Field(
-        None, description="Which nodes run jobs, and near which pods, as in a pod's spec."
+        None,
+        description="Which nodes run jobs, and near which pods; selects by matchExpressions only.",
     )
     topology_spread_constraints: (
         Annotated[tuple[TopologySpread, ...], Field(max_length=4)] | None
-    ) = Field(None, description="How pods are spread over places, as in a pod's spec.")
+    ) = Field(None, description="How pods are spread over domains of nodes.")
     pod_labels: Annotated[Labels, AfterValidator(not_reserved_labels)] | None = Field(
-        None, description="Further labels of the pods."
+        None, description="Further labels of the pods; reserved keys are refused."
     )
     pod_annotations: Annotated[Annotations, AfterValidator(not_reserved_annotations)] | None = (
-        Field(None, description="Further annotations of the pods.")
+        Field(None, description="Further annotations of the pods; reserved keys are refused.")
     )
 
 
 _BY_ENTRY: dict[str, type[Schema]] = {"resources": Resources, "affinity": Affinity}
 
 BUILT_IN = JobFields(shared_memory="8Gi", cache_size="50Gi")
-"""What holds where nobody says anything."""
+"""Values of fields that neither search nor administrator states."""
 
 
 def layered(*layers: KindFields) -> JobFields:
-    """Return the fields that hold where several say something: each layer goes before those left.
+    """Return the fields of several layers, of which each takes precedence over the earlier ones.
 
-    What a later layer has replaces what an earlier one has, whole: an empty list or map empties
-    it. Of ``resources``, ``affinity`` and ``env`` entries are replaced one by one.
+    A field of a later layer replaces the earlier one entirely: an empty list or map empties it. Of
+    ``resources``, ``affinity`` and ``env`` entries are replaced one by one.
     """
     return _merged(layers, {"env"})
 
 
 def enforced(fields: JobFields, forced: JobFields) -> JobFields:
-    """Return the fields with those that nobody may change: entries of maps, else the whole."""
+    """Return the fields with forced ones: entries of maps are added, other fields replaced."""
     maps = {"env", "node_selector", "pod_labels", "pod_annotations"}
     return _merged((fields, forced), maps)
 

@@ -1,4 +1,4 @@
-"""`spec.jobs`: what a cluster must know to run a search's jobs; one machine reads none of it."""
+"""`spec.jobs`: how a cluster runs a search's jobs; `detnas run` ignores it."""
 
 from typing import Annotated, Literal
 
@@ -12,19 +12,19 @@ __all__ = ["Jobs", "LabelKey", "LabelValue"]
 
 
 class Jobs(JobFields):
-    """How jobs run on a cluster; one machine reads none of it."""
+    """How jobs run on a cluster; `detnas run` ignores it."""
 
     image: Annotated[str, Field(pattern=IMAGE, max_length=512)] | None = Field(
-        None, description="Trainer image; left out, the operator's."
+        None, description="Trainer image. Default: the operator's."
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
-        None, description="When the image is pulled; left out, the operator's choice."
+        None, description="When the image is pulled. Default: the operator's choice."
     )
     image_pull_secrets: tuple[ObjectName, ...] = Field(
-        (), max_length=16, description="Names of Secrets in the search's namespace."
+        (), max_length=16, description="Names of Secrets in the search's namespace, as strings."
     )
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=86_400, strict=True)] = Field(
-        120, description="Time that a job has to write a checkpoint when it is stopped, in seconds."
+        120, description="Time in which a stopped job writes a checkpoint, in seconds."
     )
     prepare: KindFields | None = Field(None, description="Overrides for the data check.")
     base: KindFields | None = Field(None, description="Overrides for the base's job.")

@@ -1,45 +1,60 @@
-"""`spec.limits` and `spec.deadlines`: what stops a search, or a job, that goes wrong."""
+"""`spec.limits` and `spec.deadlines`: what stops a search or a job."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from detnas.schema import Fraction, Schema
 
 _YEAR = 366 * 24 * 3600
-Seconds = Annotated[int, Field(ge=1, le=_YEAR, strict=True)]
+
+
+def _in_seconds(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(  # noqa: TRY004 - pydantic makes a finding of a ValueError only
+            f"{value!r} is wrong; write an integer, the number of seconds, such as 7200"
+        )
+    return value
+
+
+Seconds = Annotated[int, BeforeValidator(_in_seconds), Field(ge=1, le=_YEAR, strict=True)]
 Number = Annotated[int, Field(ge=0, le=1000, strict=True)]
 
 
 class Limits(Schema):
-    """What stops a search that goes wrong or costs too much; read on a cluster only."""
+    """What stops a search that fails or costs too much; read on a cluster only."""
 
     gpu_hours: Annotated[Fraction, Field(gt=0)] | None = Field(
-        None, description="GPU hours after which no job is started; left out, there is no limit."
+        None, description="GPU hours after which no job is started. Default: no limit."
     )
     consecutive_failures: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
-        8, description="Trials lost or failed one after the other that stop the search."
+        8, description="Consecutive trials, lost or failed, that stop the search."
     )
-    retries: Number = Field(2, description="New attempts at a job whose process failed.")
+    retries: Number = Field(2, description="Further attempts of a job whose process failed.")
     resumptions: Number = Field(
-        50, description="New attempts at a job that was stopped and left a checkpoint."
+        50, description="Further attempts of a job that was stopped or lost its node."
     )
 
 
 class Deadlines(Schema):
-    """How long a job may run, in seconds; read on a cluster only."""
+    """How long a job may be active, in seconds; read on a cluster only."""
 
     prepare: Seconds | None = Field(
-        None, description="Of the data check; left out, 6 hours on its node."
+        None, description="Seconds for the data check. Default: 21600 (6 hours) on its node."
     )
-    base: Seconds | None = Field(None, description="Of the base's training; left out, none.")
+    base: Seconds | None = Field(
+        None, description="Seconds for the base's training. Default: none."
+    )
     pool_phase: Seconds | None = Field(
-        None, description="Of each phase of the pool's training; left out, none."
+        None, description="Seconds for each phase of the pool's training. Default: none."
     )
     trial: Seconds | None = Field(
         None,
-        description="Of each trial; left out, five times what the base's measured speed predicts "
-        "on its node, and at least an hour; none where trials ask for other devices than the base.",
+        description="Seconds for each trial. Default: five times what the base's measured speed "
+        "predicts on its node, and at least 3600; none if trials request other devices than the "
+        "base.",
     )
-    finetune: Seconds | None = Field(None, description="Of the fine-tuning; left out, none.")
-    export: Seconds | None = Field(None, description="Of the export; left out, none.")
+    finetune: Seconds | None = Field(
+        None, description="Seconds for the fine-tuning. Default: none."
+    )
+    export: Seconds | None = Field(None, description="Seconds for the export. Default: none.")

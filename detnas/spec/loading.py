@@ -11,7 +11,7 @@ from detnas.spec.manifest import DetNASSearch
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML in which a key may stand only once, as a Kubernetes API server reads it."""
+    """Safe YAML in which a key may occur only once, as a Kubernetes API server reads it."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build the mapping; a repeated key is an error that names its line."""
@@ -23,7 +23,7 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice; keep one", key.start_mark
+                    None, None, f"the key {key.value!r} occurs twice; keep one", key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -54,7 +54,7 @@ def load_manifest(path: Path) -> DetNASSearch:
 
 
 def read_manifest(document: Any, source: str) -> DetNASSearch:
-    """Check and complete a manifest that is parsed already.
+    """Check and complete a parsed manifest.
 
     Raises:
         ManifestError: it is no DetNASSearch; every problem is named.
@@ -69,7 +69,7 @@ def read_manifest(document: Any, source: str) -> DetNASSearch:
 
 
 def _as_json(value: Any) -> Any:
-    """Read a document as an API server does: a field without a value is left out, 3.0 is 3."""
+    """A document as an API server reads it: a field without a value is left out, 3.0 is 3."""
     if isinstance(value, dict):
         return {key: _as_json(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list):

@@ -22,9 +22,9 @@ Label = Annotated[str, Field(pattern=LABEL, max_length=48)]
 
 
 class Metadata(Schema):
-    """Name of the search; a DNS-1035 label of at most 48 characters.
+    """Name of the search, a DNS-1035 label of at most 48 characters.
 
-    Labels and annotations are carried for the cluster's tools and change nothing here.
+    Labels and annotations are for the cluster's tools and have no effect here.
     """
 
     name: Label
@@ -40,7 +40,7 @@ PAPER_RESOLUTIONS = tuple(
 
 
 class SearchSpec(Schema):
-    """Everything a search is told; every default is the paper's."""
+    """All settings of a search; every default is the paper's."""
 
     base: Base
     dataset: Dataset
@@ -51,26 +51,31 @@ class SearchSpec(Schema):
         PAPER_RESOLUTIONS,
         min_length=1,
         max_length=MOST_RESOLUTIONS,
-        description="Sizes drawn in training and evaluated; the largest is the base resolution.",
+        description="Sizes used in training and evaluation; the largest is the base resolution.",
     )
     teachers: Teachers = Field(Teachers(), description="The elastic teacher pool.")
     search: Search = Field(Search(), description="Hill climbing.")
     evaluation: Evaluation = Field(Evaluation(), description="Training of each trial.")
     distillation: Distillation = Field(Distillation(), description="Losses under a teacher.")
     finetune: Finetune | None = Field(
-        None, description="Train the best student on after the search; left out, it is not."
+        None,
+        description="Fine-tune the best student after the search. Default: it is not fine-tuned.",
     )
-    retention: Retention = Field(Retention(), description="Which weights stay in the store.")
-    storage: Storage | None = Field(
-        None, description="Where weights and results are kept; may be left out."
+    retention: Retention = Field(
+        Retention(), description="Which weights are retained in the store."
     )
-    evaluation_batch: Positive = Field(8, description="Images evaluated at once.")
+    storage: Storage | None = Field(None, description="Where weights and results are stored.")
+    evaluation_batch: Positive = Field(8, description="Images per batch of an evaluation.")
     warm_start: WarmStart | None = Field(
-        None, description="Go on from another search's ledger and weights."
+        None, description="Inherit another search's ledger and weights."
     )
     jobs: Jobs = Field(Jobs(), description="How jobs run on a cluster.")
-    limits: Limits = Field(Limits(), description="What stops a search that goes wrong.")
-    deadlines: Deadlines = Field(Deadlines(), description="How long each job may run.")
+    limits: Limits = Field(
+        Limits(), description="What stops a search that fails or costs too much."
+    )
+    deadlines: Deadlines = Field(
+        Deadlines(), description="How long each job may be active, in seconds."
+    )
     suspend: Flag = Field(
         False, description="Stop every job and start none until this is false again."
     )
@@ -101,6 +106,6 @@ class DetNASSearch(Schema):
         warm = self.spec.warm_start
         if warm is not None and warm.search == self.metadata.name:
             raise ValueError(
-                f"spec.warmStart.from names this very search, {warm.search}; name another"
+                f"spec.warmStart.from names this search itself, {warm.search}; name another"
             )
         return self

@@ -48,7 +48,7 @@ RESOURCE_NAME = (
 """The resource of a device plugin."""
 
 ENV_NAME = r"^(NCCL|TORCH_NCCL|UCX|FI|RDMAV|GLOO)_[A-Z0-9_]+$"
-"""A variable of a library by which GPUs and nodes speak to each other."""
+"""A variable of a library with which GPUs and nodes communicate."""
 
 BYTES = r"^[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 
@@ -57,10 +57,10 @@ WORDS = {
     RESOLUTION: "write WIDTHxHEIGHT, such as 1333x800",
     LABEL: "lower-case letters, digits and hyphens, a letter first, such as my-search",
     NAMESPACE: "lower-case letters, digits and hyphens, such as team-a",
-    OBJECT_NAME: "a name of lower-case letters, digits, hyphens and dots, such as my-secret",
+    OBJECT_NAME: "a name of lower-case letters, digits, hyphens and dots, such as team-a",
     LABEL_VALUE: "letters, digits, hyphens, underscores and dots, such as team-a",
     LABEL_KEY: "write a name, or a domain, a slash and a name, such as example.com/team",
-    STORE_URI: "write s3://bucket/prefix, or file:///folder with the folder's whole path",
+    STORE_URI: "write s3://bucket/prefix, or file:///folder with the folder's absolute path",
     S3_URI: "write s3://bucket/prefix",
     SEARCH_REFERENCE: "write the name of a search in this namespace, such as my-search, or the "
     "address of its folder, such as s3://bucket/prefix/team-a/searches/my-search-0123abcd",
@@ -68,7 +68,7 @@ WORDS = {
     IMAGE: "write an image's name with a tag or a digest, such as registry/team/trainer:1.0",
     CPU: 'write a number of cores as a string, such as "4" or "500m"',
     COUNT: 'write a whole number as a string, such as "1"',
-    RESOURCE_NAME: "write a device plugin's resource whole, such as nvidia.com/gpu",
+    RESOURCE_NAME: "write a device plugin's resource with its domain, such as nvidia.com/gpu",
     ENV_NAME: "write a variable that begins with NCCL_, TORCH_NCCL_, UCX_, FI_, RDMAV_ or GLOO_, "
     "such as NCCL_IB_HCA",
     BYTES: "write a number with a unit, such as 500Mi or 8Gi",

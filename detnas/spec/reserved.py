@@ -1,4 +1,4 @@
-"""Labels and annotations of pods that are not the user's to set."""
+"""Labels and annotations of pods that a user may not set."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ RESERVED_LABELS = (
     "job-name",
     "controller-uid",
 )
-"""Beginnings of label keys by which the operator, the job controller and Kueue know a pod."""
+"""Beginnings of label keys by which the operator, the job controller and Kueue identify a pod."""
 
 RESERVED_ANNOTATIONS = (
     "detnas.dev/",
@@ -19,7 +19,7 @@ RESERVED_ANNOTATIONS = (
     "container.seccomp.security.alpha.kubernetes.io/",
     "seccomp.security.alpha.kubernetes.io/",
 )
-"""Beginnings of annotation keys by which pods are known, or that would loosen their security."""
+"""Beginnings of annotation keys that identify pods, or that would weaken their security."""
 
 
 def not_reserved_labels(labels: dict[str, str]) -> dict[str, str]:
@@ -48,5 +48,5 @@ def _checked(given: dict[str, str], reserved: tuple[str, ...]) -> dict[str, str]
 
 
 def is_reserved(beginnings: Iterable[str]) -> str:
-    """What is said of a reserved key."""
+    """The message about a reserved key."""
     return f"is reserved; keys may not begin with {', '.join(beginnings)}"

@@ -11,7 +11,7 @@ from detnas.schema import Count, Fraction, Positive, Schema
 from detnas.spec.training import Gpus, TrainingSettings
 
 MOST_PARALLEL = 1000
-"""Trials that are in flight at a time, at most."""
+"""Most trials in flight."""
 
 
 class Search(Schema):
@@ -25,10 +25,10 @@ class Search(Schema):
         description="Trials after which the search ends; those lost to machines do not count.",
     )
     parallelism: Annotated[int, Field(ge=1, le=MOST_PARALLEL, strict=True)] = Field(
-        1, description="Trials that run at the same time."
+        1, description="Trials that run concurrently."
     )
     top_k: Annotated[int, Field(ge=1, le=50, strict=True)] = Field(
-        5, description="Pairs kept as parents, best first."
+        5, description="Best pairs that may be parents."
     )
     warmup_trials: Count = Field(
         5, description="Trials after the first that change the teacher only."
@@ -47,7 +47,7 @@ class Search(Schema):
         description="Finished trials without a better score after which the search ends; those "
         "lost to machines do not count.",
     )
-    seed: Count = Field(0, description="Every draw of the search follows from this.")
+    seed: Count = Field(0, description="Seed of every random draw of the search.")
     actions: ActionOptions = Field(ActionOptions(), description="How the pruning actions work.")
 
 
@@ -71,10 +71,10 @@ class Finetune(Evaluation):
 
 
 class Retention(Schema):
-    """Which trials' weights stay in the store; results always stay."""
+    """Which trials' weights are retained in the store; results always are."""
 
     weights: Literal["Needed", "All"] = Field(
         "Needed",
         description="Needed: parents still possible, parents of running trials, Pareto front. "
-        "Set in place of All, it counts from then on: weights of the trials before stay.",
+        "Set in place of All, it applies from then on: weights of earlier trials stay.",
     )

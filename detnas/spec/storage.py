@@ -1,4 +1,4 @@
-"""`spec.storage` and `spec.warmStart`: where results are kept, and which to go on from."""
+"""`spec.storage` and `spec.warmStart`: where results are stored, and which are inherited."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ from detnas.spec.patterns import SEARCH_REFERENCE, STORE_URI
 
 def _plain(uri: str) -> str:
     if ".." in uri.split("/"):
-        raise ValueError(f"{uri!r} holds '..'; write the address itself")
+        raise ValueError(f"{uri!r} contains '..'; write the address itself")
     return uri
 
 
@@ -18,12 +18,12 @@ StoreUri = Annotated[str, Field(pattern=STORE_URI, max_length=1024), AfterValida
 
 
 class Storage(Schema):
-    """Where weights and results are kept."""
+    """Where weights and results are stored."""
 
     uri: StoreUri | None = Field(
         None,
-        description="s3://bucket/prefix or file:///folder; left out, the folder runs beside the "
-        "manifest, or the operator's default.",
+        description="s3://bucket/prefix or file:///folder. Default: the folder runs beside the "
+        "manifest, or the operator's storage.default.",
     )
     on_delete: Literal["Retain", "Delete"] = Field(
         "Retain",
@@ -33,7 +33,7 @@ class Storage(Schema):
 
 
 class WarmStart(Schema):
-    """Another search to go on from: its ledger and its weights."""
+    """Another search whose ledger and weights this one inherits."""
 
     search: Annotated[
         str, Field(pattern=SEARCH_REFERENCE, max_length=1024), AfterValidator(_plain)

@@ -25,10 +25,10 @@ class Phase(Schema):
     epochs: Positive = Field(description="Passes over the training images.")
     learning_rate: Annotated[Fraction, Field(gt=0)] = Field(description="Initial learning rate.")
     min_depths: Depths | None = Field(
-        None, description="Fewest blocks a subnet of this phase has; by default the pool's."
+        None, description="Fewest blocks of a subnet of this phase. Default: the pool's."
     )
     widths: Annotated[tuple[WidthFactor, ...], Field(min_length=1, max_length=8)] | None = Field(
-        None, description="Width factors a subnet of this phase has; by default the pool's."
+        None, description="Width factors of a subnet of this phase. Default: the pool's."
     )
 
     @model_validator(mode="after")
@@ -53,7 +53,7 @@ PAPER_PHASES = (
 
 
 class Teachers(Schema):
-    """The pool of teachers."""
+    """The elastic pool of teachers."""
 
     depths: DepthRange = Field(DepthRange(), description="Depths the pool spans.")
     widths: tuple[WidthFactor, ...] = Field(
@@ -63,7 +63,7 @@ class Teachers(Schema):
         description="Width factors of stem, stages and neck.",
     )
     supernet: SupernetShape = Field(
-        SupernetShape(), description="Channels that a width factor of 1.0 stands for."
+        SupernetShape(), description="Channels at a width factor of 1.0."
     )
     phases: tuple[Phase, ...] = Field(
         PAPER_PHASES,
@@ -79,8 +79,8 @@ class Teachers(Schema):
     )
     distillation: Distillation = Field(
         Distillation(bn_weight=Decimal(0)),
-        description="How the supernet teaches subnets; nothing of the pool is pruned, so its "
-        "batch norms are left alone.",
+        description="How the supernet teaches subnets. bnWeight is 0 by default, since the pool is "
+        "not pruned.",
     )
     bn_images: Positive = Field(
         32, description="Images over which a teacher's batch norm statistics are computed."
@@ -92,7 +92,7 @@ class Teachers(Schema):
     gpus_per_worker: Gpus = Field(1, description="GPUs of each of them; 0 uses its cores.")
     pool: StoreUri | None = Field(
         None,
-        description="Address of a trained pool's folder; left out, an equal pool is found or "
+        description="Address of a trained pool's folder. Default: an equal pool is found or "
         "trained.",
     )
 

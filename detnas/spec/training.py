@@ -12,7 +12,7 @@ Gpus = Annotated[int, Field(ge=0, le=16, strict=True)]
 
 
 class TrainingSettings(Schema):
-    """A training as the manifest describes it; each kind has the paper's defaults for it."""
+    """A training as the manifest describes it; each kind has the paper's defaults."""
 
     epochs: Count = Field(description="Passes over the training images.")
     learning_rate: Annotated[Fraction, Field(gt=0)] = Field(description="Initial learning rate.")

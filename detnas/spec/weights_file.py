@@ -9,7 +9,7 @@ from detnas.errors import UserError
 
 
 class WeightsFileError(UserError):
-    """`base.weights` names something that holds no detector."""
+    """`base.weights` names something that contains no detector."""
 
 
 class WeightsFormat(StrEnum):
@@ -49,7 +49,7 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
 
 
 def check_address(weights: str) -> None:
-    """Refuse an address that nothing is fetched from.
+    """Refuse an address from which nothing can be fetched.
 
     Args:
         weights: a path or a URI, as the manifest gives it.
@@ -58,7 +58,7 @@ def check_address(weights: str) -> None:
         WeightsFileError: it is a URL of another kind than s3:// and file://.
     """
     scheme, separator, _ = weights.partition("://")
-    if separator and scheme not in _SCHEMES:  # the rest of a URL may hold credentials
+    if separator and scheme not in _SCHEMES:  # the rest of a URL may contain credentials
         raise WeightsFileError(
             f"{scheme}:// addresses are not supported",
             "download the checkpoint, and give its path or an s3:// URI",

@@ -54,7 +54,7 @@ def test_a_manifest_names_its_search(detnas, tmp_path):
     store = tmp_path / "store"
     code, _, err = detnas("report", path, "--store", store)
     assert code == 2
-    assert "has not begun" in err
+    assert "has not started" in err
     assert "detnas run" in err
     search = finished_search(tmp_path, 6, uid=local_uid(told))
     code, out, _ = detnas("report", path, "--store", store)

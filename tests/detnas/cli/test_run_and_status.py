@@ -85,7 +85,7 @@ def test_status_of_a_search_that_has_not_begun_names_the_command_that_begins_it(
 ) -> None:
     ended = detnas(finished, "status", "search.yaml", "--store", "elsewhere")
     assert ended.returncode == 2
-    assert "has not begun; begin it: detnas run search.yaml --store elsewhere" in ended.stderr
+    assert "has not started; start it: detnas run search.yaml --store elsewhere" in ended.stderr
 
 
 def test_a_search_that_is_being_run_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from detnas.store import Store, open_store
 from detnas.store.artifacts import canonical_json
 from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
 
-NO_RUNNER = "no process of this machine runs it; 'detnas run' goes on where it stopped"
+NO_RUNNER = "no process of this machine runs it; 'detnas run' continues it"
 
 
 @pytest.fixture

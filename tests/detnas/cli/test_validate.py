@@ -210,3 +210,28 @@ def test_gpus_that_training_would_not_use_are_refused(manifest, monkeypatch, cap
     code, _, err = _run(monkeypatch, capsys, manifest)
     assert code == 2
     assert "spec.evaluation.gpus: 4 GPUs are reserved and training uses 1" in err
+
+
+@pytest.mark.parametrize(
+    ("jobs", "warned"),
+    [
+        ({}, "spec.dataset.source names only a folder"),
+        ({"priorityClassName": "system-node-critical"}, "spec.jobs.priorityClassName: system-node"),
+        ({"pool": {"priorityClassName": "system-x"}}, "spec.jobs.pool.priorityClassName: system-x"),
+        (
+            {"resources": {"extended": {"nvidia.com/gpu": "1"}}},
+            "spec.jobs.resources.extended: nvidia.com/gpu is refused",
+        ),
+    ],
+)
+def test_validate_warns_of_what_a_cluster_refuses(manifest, jobs, warned, monkeypatch, capsys):
+    document = yaml.safe_load(manifest.read_text())
+    document["spec"]["jobs"] = jobs
+    manifest.write_text(yaml.safe_dump(document))
+    code, _, err = _run(monkeypatch, capsys, manifest)
+    assert code == 0
+    assert f"warning: {warned}" in err
+
+
+def test_validate_warns_of_no_cluster_for_one_machine(manifest, monkeypatch, capsys):
+    assert "cluster" not in _run(monkeypatch, capsys, manifest)[2]

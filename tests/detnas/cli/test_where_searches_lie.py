@@ -95,7 +95,9 @@ def test_a_search_in_the_working_directory_of_before_continues_there(
     assert not search.root.exists()
     assert status(manifest)["phase"] == "Succeeded"
     monkeypatch.chdir(search.folder)
-    with pytest.raises(UserError, match="has not begun; .* say with --store where it was begun"):
+    with pytest.raises(
+        UserError, match="has not started; .* name with --store where it was started"
+    ):
         status(manifest)
     monkeypatch.chdir(elsewhere)
     (elsewhere / "runs").rename(search.root)  # as it says
@@ -107,7 +109,7 @@ def test_the_search_of_another_copy_of_the_manifest_is_left_alone(
 ) -> None:
     run(search, "--store", "runs")
     shutil.copytree(search.folder, tmp_path / "copy")
-    with pytest.raises(UserError, match=f"{tmp_path}/copy/runs/.* has not begun"):
+    with pytest.raises(UserError, match=f"{tmp_path}/copy/runs/.* has not started"):
         status(tmp_path / "copy" / "search.yaml")
 
 

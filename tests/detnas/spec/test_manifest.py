@@ -134,7 +134,7 @@ def test_every_problem_is_reported_at_once():
         ("- 1", "list found"),
         ("", "0 documents"),
         ("a: 1\n---\nb: 2", "2 documents"),
-        ("kind: A\nkind: B", "stands twice"),
+        ("kind: A\nkind: B", "occurs twice"),
         ("? [kind]\n: A", "a key is a word"),
         ("!!python/object:os.system {}", "no valid YAML"),
     ],

@@ -149,7 +149,9 @@ SPEC = {
     "no failure allowed": _wrong("spec.limits.consecutiveFailures", 0, "or equal to 1"),
     "endless retries": _wrong("spec.limits.retries", 1001, "less than or equal to 1000"),
     "a deadline of nothing": _wrong("spec.deadlines.trial", 0, "greater than or equal to 1"),
-    "a deadline with a unit": _wrong("spec.deadlines.trial", "2h", "integer"),
+    "a deadline with a unit": _wrong(
+        "spec.deadlines.trial", "2h", "integer, the number of seconds", "integer"
+    ),
 }
 
 TEACHERS = {
@@ -222,7 +224,9 @@ JOBS = {
     "an unknown pull policy": _wrong("spec.jobs.imagePullPolicy", "Sometimes", "IfNotPresent"),
     "a service account": _wrong("spec.jobs.serviceAccountName", "admin", "unknown field"),
     "volumes": _wrong("spec.jobs.volumes", [], "unknown field"),
-    "memory as a number": _wrong("spec.jobs.resources.memory", 8, "string"),
+    "memory as a number": _wrong(
+        "spec.jobs.resources.memory", 8, 'write it as a string: "8"', "string"
+    ),
     "memory in an unknown unit": _wrong("spec.jobs.resources.memory", "8GB", "such as 500Mi"),
     "no memory": _wrong("spec.jobs.sharedMemory", "0", "such as 500Mi"),
     "cores as a number": _wrong("spec.jobs.resources.cpu", 4, "string"),
@@ -230,7 +234,10 @@ JOBS = {
     "GPUs as a resource": _wrong("spec.jobs.resources.gpu", "1", "unknown field"),
     "a pull secret in capitals": _wrong("spec.jobs.imagePullSecrets", ["Mine"], "lower-case"),
     "a pull secret as an object": _wrong(
-        "spec.jobs.imagePullSecrets", [{"name": "a"}], "string", "unknown field"
+        "spec.jobs.imagePullSecrets",
+        [{"name": "a"}],
+        "write a plain string, such as a",
+        "unknown field",
     ),
     "a node's label with a space": _wrong("spec.jobs.nodeSelector", {"a": "b c"}, "underscores"),
     "a key with a space": _wrong("spec.jobs.nodeSelector", {"a b": "c"}, "a slash and a name"),
@@ -291,7 +298,13 @@ JOBS = {
         "greater than or equal to 1",
     ),
     "pods near others for one kind": _wrong(
-        "spec.jobs.trial.affinity", {"podAffinity": {}}, "unknown field"
+        "spec.jobs.trial.affinity",
+        {"podAffinity": {}},
+        "exists only in spec.jobs.affinity",
+        "unknown field",
+    ),
+    "labels for one kind": _wrong(
+        "spec.jobs.trial.podLabels", {}, "exists only in spec.jobs,", "unknown field"
     ),
     "an endless grace period": _wrong(
         "spec.jobs.terminationGracePeriodSeconds", 86_401, "less than or equal to 86400"
