@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.cluster.api import NAMESPACES, Api, ApiError, Document
+from tests.cluster.control_plane import ControlPlane
 from tests.cluster.waiting import eventually
 
-BETA = "admissionregistration.k8s.io/v1beta1"
-MUTATING = f"apis/{BETA}/mutatingadmissionpolicies"
-BOUND = f"apis/{BETA}/mutatingadmissionpolicybindings"
+STABLE, BETA = (f"admissionregistration.k8s.io/{version}" for version in ("v1", "v1beta1"))
+SUNDAYS = "sundays.test"
 QUOTAS = "api/v1/resourcequotas"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 _MODEST = {
@@ -76,19 +76,19 @@ def change(api: Api, namespace: str, policy: Policy) -> None:
     chosen = f"({policy.when}) || {labels}['probe'].orValue('') == '{name}'"
     changes = {
         "matchConstraints": {
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            "namespaceSelector": _only(namespace),
             "resourceRules": [rule],
         },
         "matchConditions": [{"name": "some", "expression": chosen}],
         "reinvocationPolicy": "Never",
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": policy.patch}}],
     }
-    for path, kind, spec in (
-        (MUTATING, "MutatingAdmissionPolicy", changes),
-        (BOUND, "MutatingAdmissionPolicyBinding", {"policyName": name}),
+    for kind, spec in (
+        ("MutatingAdmissionPolicy", changes),
+        ("MutatingAdmissionPolicyBinding", {"policyName": name}),
     ):
         body = {"apiVersion": BETA, "kind": kind, "metadata": {"name": name}, "spec": spec}
-        api.request("POST", path, body)
+        api.create(body)
     probe = _job() if policy.resource == "jobs" else _pod(_MODEST)
     probe["metadata"]["labels"] = {"probe": name}
     eventually(
@@ -115,3 +115,35 @@ def _refusal(api: Api, namespace: str, probe: Document) -> str:
     except ApiError as error:
         return str(error)
     return ""
+
+
+def refuse_jobs(cluster: ControlPlane, namespace: str) -> None:
+    """Put a policy in force, as an administrator may have one, that refuses every Job."""
+    rule = {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"]}
+    policy = {
+        "matchConstraints": {
+            "namespaceSelector": _only(namespace),
+            "resourceRules": [{**rule, "resources": ["jobs"]}],
+        },
+        "validations": [{"expression": "false", "message": "no GPUs are sold on Sundays"}],
+    }
+    binding = {"policyName": SUNDAYS, "validationActions": ["Deny"]}
+    for kind, spec in (
+        ("ValidatingAdmissionPolicy", policy),
+        ("ValidatingAdmissionPolicyBinding", binding),
+    ):
+        body = {"apiVersion": STABLE, "kind": kind, "metadata": {"name": SUNDAYS}, "spec": spec}
+        cluster.api.create(body)
+    dry_run = ("-n", namespace, "create", "job", "x", "--image=x", "--dry-run=server")
+    eventually(lambda: "Sundays" in cluster.run_kubectl(*dry_run).stderr)
+
+
+def allow_jobs(api: Api) -> None:
+    """Delete that policy."""
+    for kind in ("policybindings", "policies"):
+        api.delete(f"apis/{STABLE}/validatingadmission{kind}", "", SUNDAYS)
+
+
+def _only(namespace: str) -> Document:
+    """What selects one namespace."""
+    return {"matchLabels": {"kubernetes.io/metadata.name": namespace}}

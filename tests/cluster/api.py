@@ -27,10 +27,14 @@ CLUSTER_SCOPED = (
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
     "Namespace",
     "Node",
     "PriorityClass",
     "ResourceFlavor",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
     "WorkloadPriorityClass",
 )
 MERGE = "application/merge-patch+json"

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, unquote
 
 WRITING = ("DELETE", "PATCH", "POST", "PUT")
 REVIEWS = ("apis/authentication.k8s.io/", "apis/authorization.k8s.io/")  # posts that only ask
@@ -121,9 +122,19 @@ class Journal:
             if call.is_write and not call.is_event and server in ("", call.server)
         ]
 
+    def store_keys(self) -> set[str]:
+        """Buckets with the keys, or the listed prefixes, of all calls of the proxy ``s3``."""
+        return {_key(call) for call in list(self.calls) if call.server == "s3"}
+
     def faulted(self) -> list[Call]:
         """The calls with which something was made to go wrong."""
         return [call for call in list(self.calls) if call.fault]
+
+
+def _key(call: Call) -> str:
+    path = unquote(call.path).strip("/")
+    prefix = parse_qs(call.query).get("prefix", [""])[0]
+    return f"{path}/{prefix}" if prefix else path
 
 
 def at_write(number: int, fault: Fault) -> Rule:

@@ -37,3 +37,10 @@ def reference_to(owner: Document) -> Document:
         "controller": True,
         "blockOwnerDeletion": True,
     }
+
+
+def owned_job(name: str, owner: Document) -> Document:
+    """A Job of a search, with the labels that the operator gives it."""
+    search = owner["metadata"]["name"]
+    labels = {"app.kubernetes.io/managed-by": "detnas", "detnas.dev/search": search}
+    return job(name, labels, owner)

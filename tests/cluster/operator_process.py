@@ -25,6 +25,10 @@ INHERITED = ("PATH", "PYTHONPATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 class OperatorProcess:
     """An operator that may be started, stopped and killed any number of times.
 
+    Attributes:
+        settings: its configuration from the next start on.
+        environment: its environment variables from the next start on.
+
     Args:
         installation: whose service account, settings and S3 keys it has.
         folder: for its kubeconfig, its configuration and its log, which goes on over restarts.
@@ -48,7 +52,7 @@ class OperatorProcess:
         self.log_file = folder / "operator.log"
         self.settings = {**installation.settings, **(settings or {})}
         api = Api(server, installation.api.token) if server else installation.api
-        self._environment = {
+        self.environment = {
             **{name: os.environ[name] for name in INHERITED if name in os.environ},
             **installation.environment,
             "KUBECONFIG": str(api.kubeconfig(folder / "kubeconfig")),
@@ -93,9 +97,9 @@ class OperatorProcess:
 
     def _started(self, options: list[str]) -> Process | ForkedProcess:
         if self._forked:
-            return ForkedProcess(main, options, self.log_file, self.folder, self._environment)
+            return ForkedProcess(main, options, self.log_file, self.folder, self.environment)
         command: Command = [Path(sys.executable).with_name("detnas-operator"), *options]
-        return start(command, self.log_file, cwd=self.folder, env=self._environment)
+        return start(command, self.log_file, cwd=self.folder, env=self.environment)
 
     def wait_until_ready(self) -> None:
         """Wait for a good answer of /healthz.

@@ -1,7 +1,7 @@
-"""`helm upgrade` and `helm rollback` while a search runs: it goes on as if nothing happened."""
+"""`helm upgrade` and `helm rollback` while a search runs: it continues undisturbed."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,24 @@ import pytest
 
 from detnas.records.results import PrepareResult
 from detnas.store import Store
-from tests.cluster.api import Document
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.fixtures import make_namespace
 from tests.cluster.installation import CHART, Installation, install, search_definition
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pods import PodPlayer
 from tests.cluster.pretended_trainer import PretendedTrainer
+from tests.cluster.scripts import Scripts, succeeds
 from tests.earlier_version import Earlier
-from tests.operator.recovery.scene import SETTINGS, SHORT, JobsSeen, Scene, Turns
+from tests.operator.harness.behaviours import InTurn
+from tests.operator.harness.checks import JobWatch
+from tests.operator.harness.harness import Harness
+from tests.operator.harness.search import Search
 from tests.seaweed import S3Server
 
-SEARCH = {"trials": 4, "parallelism": 2, "topK": 2, "warmupTrials": 1, "seed": 3}
-FIRST, LAST = ("one-t0000", "one-t0001"), ("one-t0002", "one-t0003")
+FIRST, LAST = ("-t0000", "-t0001"), ("-t0002", "-t0003")
 IMAGE = "registry.test/detnas-trainer"
+SETTINGS = {"resyncSeconds": 10, "progressSeconds": 2}
 
 
 class EarlierTrainer(PretendedTrainer):
@@ -41,9 +43,10 @@ class EarlierTrainer(PretendedTrainer):
 
 @dataclass
 class Release:
-    """A release of the chart in a cluster of its own: one version at a time."""
+    """A release of the chart in a cluster of its own, one version after the other."""
 
-    scene: Scene
+    harness: Harness
+    search: Search
     earlier: Earlier
     server: S3Server
     folder: Path
@@ -51,16 +54,16 @@ class Release:
 
     def put(self, chart: Path, tag: str) -> None:
         """Bring a version of the chart, as Helm would, and start its operator."""
-        scene, before = self.scene, self.scene.installation
-        scene.operator.stop()
-        cluster = scene.cluster
+        harness, before = self.harness, self.harness.installation
+        harness.operator.stop()
+        cluster = harness.cluster
         cluster.api.apply(search_definition(cluster.binaries["helm"], chart))
-        installed = installation(cluster, self.server, scene.namespace, chart, tag, before)
-        scene.installation = installed
-        scene.operator = self.operator(installed, chart)
-        scene.operator.start()
+        installed = installation(cluster, self.server, self.search.namespace, chart, tag, before)
+        harness.installation = installed
+        harness.operator = self._operator(installed, chart)
+        harness.operator.start()
 
-    def operator(self, installed: Installation, chart: Path) -> OperatorProcess:
+    def _operator(self, installed: Installation, chart: Path) -> OperatorProcess:
         """The operator of a version of the chart."""
         if chart == CHART:
             return OperatorProcess(installed, self.folder / "now", settings=SETTINGS)
@@ -70,19 +73,19 @@ class Release:
 
     def kill(self) -> None:
         """Kill the operator that runs."""
-        self.scene.operator.kill()
+        self.harness.operator.kill()
 
     def may_pod_end(self, pod: PlayedPod) -> bool:
         """Whether a pod's work may end."""
         return "-t" not in pod.job or pod.job in self.may_end
 
-    def let_end(self, *jobs: str) -> None:
-        """Let these Jobs, and all that are no trials, come to their end."""
-        self.may_end.update(jobs)
+    def let_end(self, *trials: str) -> None:
+        """Let these trials come to their end."""
+        self.may_end |= {self.search.name + trial for trial in trials}
 
     def images(self) -> set[str]:
-        """Of all Jobs that are there."""
-        templates = (job["spec"]["template"]["spec"] for job in self.scene.jobs().values())
+        """Of all Jobs that exist."""
+        templates = (job["spec"]["template"]["spec"] for job in self.search.jobs().values())
         return {spec["containers"][0]["image"] for spec in templates}
 
 
@@ -111,78 +114,54 @@ def release(
 ) -> Iterator[Release]:
     """The earlier version, installed and at work, in a cluster that knows only its definition."""
     plane = ControlPlane(tmp_path / "cluster", kubernetes_programs)
+    trainer = EarlierTrainer(s3_server)
+    scripts = Scripts(succeeds(work=trainer))
     with contextlib.ExitStack() as stack:
         stack.callback(plane.stop)
         plane.start([search_definition(kubernetes_programs["helm"], earlier.chart)])
-        yield _begun(plane, earlier, s3_server, tmp_path, stack)
+        namespace = make_namespace(plane)
+        installed = installation(plane, s3_server, namespace, earlier.chart, "1")
+        operator = OperatorProcess(installed, tmp_path / "none")
+        player = stack.enter_context(PodPlayer(plane.api, scripts, plane.abandoned))
+        harness = Harness(plane, installed, operator, player, scripts, trainer, [namespace])
+        made = Release(harness, harness.search("one", trials=4), earlier, s3_server, tmp_path)
+        stack.callback(made.kill)
+        harness.play(InTurn(trainer, 3, may_end=made.may_pod_end))
+        made.put(earlier.chart, "1")
+        yield made
 
 
-def _begun(
-    plane: ControlPlane,
-    earlier: Earlier,
-    server: S3Server,
-    folder: Path,
-    stack: contextlib.ExitStack,
-) -> Release:
-    namespace = make_namespace(plane)
-    installed = installation(plane, server, namespace, earlier.chart, "1")
-    proxy = FaultProxy(plane.api.server, plane.api.ca)  # the journal only: nothing goes through it
-
-    def play(behaviour: Callable[[PlayedPod], Any]) -> PodPlayer:
-        return stack.enter_context(PodPlayer(plane.api, behaviour, plane.abandoned))
-
-    trainer = EarlierTrainer(server)
-    scene = Scene(
-        cluster=plane,
-        installation=installed,
-        operator=OperatorProcess(installed, folder / "none"),
-        api=proxy,
-        s3=proxy,
-        journal=proxy.journal,
-        trainer=trainer,
-        play=play,
-        namespace=namespace,
-    )
-    made = Release(scene, earlier, server, folder)
-    stack.callback(made.kill)
-    scene.play(Turns(trainer, 3, may_end=made.may_pod_end))
-    made.put(earlier.chart, "1")
-    return made
-
-
-def check_end(release: Release, seen: JobsSeen) -> None:
+def check_end(release: Release, seen: JobWatch) -> None:
     """Check that the search succeeded and no Job of it was made twice."""
-    status: Document = release.scene.await_end()
-    assert status["trials"]["succeeded"] == 4
-    assert status["image"] == f"{IMAGE}:1"
+    search = release.search.until_phase("Succeeded", 180)
+    assert search.trials["succeeded"] == 4
+    assert search.status["image"] == f"{IMAGE}:1"
     assert release.images() == {f"{IMAGE}:1"}
-    trials = {name: len(uids) for (_, name), uids in seen.uids.items()}
-    assert set(trials) >= {*FIRST, *LAST}
-    assert set(trials.values()) == {1}
-    assert release.scene.condition("Degraded")["status"] == "False"
+    made = {name: len(uids) for name, uids in seen.of(search).items()}
+    assert set(made) >= {search.name + trial for trial in (*FIRST, *LAST)}
+    assert set(made.values()) == {1}
+    assert search.condition("Degraded")["status"] == "False"
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_over_an_upgrade(release: Release) -> None:
-    scene = release.scene
-    with JobsSeen(scene.cluster, scene.namespace) as seen:
-        scene.begin(spec={**SHORT, "search": SEARCH})
-        scene.await_running(*FIRST)
+def test_search_continues_over_an_upgrade(release: Release) -> None:
+    search = release.search.apply()
+    with JobWatch(search) as seen:
+        search.until_training(*FIRST)
         release.put(CHART, "2")
-        scene.await_running(*FIRST)
+        search.until_training(*FIRST)
         release.let_end(*FIRST, *LAST)
         check_end(release, seen)
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_over_an_upgrade_and_a_rollback(release: Release) -> None:
-    scene = release.scene
-    with JobsSeen(scene.cluster, scene.namespace) as seen:
-        scene.begin(spec={**SHORT, "search": SEARCH})
-        scene.await_running(*FIRST)
+def test_search_continues_over_an_upgrade_and_a_rollback(release: Release) -> None:
+    search = release.search.apply()
+    with JobWatch(search) as seen:
+        search.until_training(*FIRST)
         release.put(CHART, "2")
         release.let_end(*FIRST)
-        scene.await_running(*LAST)
+        search.until_training(*LAST)
         release.put(release.earlier.chart, "1")
         release.let_end(*LAST)
         check_end(release, seen)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Hashable, Mapping
 import pytest
 
 from tests.cluster.faults import FAULTS, Call, Fault
-from tests.operator.recovery.scene import JobsSeen, Scene, Turns
-from tests.operator.recovery.verdict import check_events, check_search
+from tests.operator.harness.behaviours import InTurn
+from tests.operator.harness.checks import JobWatch, check_events, check_search
+from tests.operator.harness.fixtures import MakeHarness
+from tests.operator.recovery.full_search import FULL, LAST, LOST
 
-LOST = frozenset({1})
-LAST = 4
 END_SECONDS = 400
 
 
@@ -36,25 +36,25 @@ class FirstTriesFail:
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * END_SECONDS)
-def test_searches_whose_every_write_fails_once_come_out_right(
-    make_scene: Callable[[list[str]], Scene], namespaces: Callable[[], str]
+def test_searches_whose_every_write_fails_once_end_as_undisturbed_ones(
+    make_harness: MakeHarness, namespaces: Callable[[], str]
 ) -> None:
     fault_in = {namespaces(): fault for fault in FAULTS.values()}
-    scene = make_scene(list(fault_in))
-    player = scene.play(Turns(scene.trainer, LAST, LOST))
-    rule = scene.journal.rule = FirstTriesFail(fault_in)
-    with JobsSeen(scene.cluster, *fault_in) as seen:
-        for namespace in fault_in:
-            scene.begin(namespace)
-        scene.operator.start(wait=False)
-        for namespace in fault_in:
-            scene.await_end(END_SECONDS, namespace)
-            scene.await_rest(namespace)
-    for namespace, fault in fault_in.items():
-        print(namespace, fault)
-        check_search(scene, player, seen, LOST, namespace)
-        check_events(scene, LOST, namespace)
-        failed = [call for call in scene.journal.faulted() if rule.of(call) is fault]
+    harness = make_harness(list(fault_in))
+    harness.play(InTurn(harness.trainer, LAST, LOST))
+    rule = harness.journal.rule = FirstTriesFail(fault_in)
+    searches = [harness.begin("one", FULL, namespace, trials=4) for namespace in fault_in]
+    with JobWatch(*searches) as seen:
+        harness.operator.start(wait=False)
+        for search in searches:
+            search.until_phase("Succeeded", END_SECONDS)
+            search.until_settled()
+    for search in searches:
+        print(search.namespace, fault_in[search.namespace])
+        check_search(search, seen, LOST)
+        check_events(search, LOST)
+        fault = fault_in[search.namespace]
+        failed = [call for call in harness.journal.faulted() if rule.of(call) is fault]
         kinds = {(call.server, call.method) for call in failed}
         assert kinds >= {("api", "POST"), ("api", "PATCH"), ("s3", "PUT"), ("s3", "DELETE")}
         assert len(failed) >= 40

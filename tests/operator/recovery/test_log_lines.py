@@ -3,31 +3,33 @@
 import json
 import re
 
-from tests.operator.recovery.scene import SHORT, Door, Scene, Turns
+from tests.operator.harness.behaviours import Gate, InTurn
+from tests.operator.harness.harness import ProxiedHarness
+from tests.operator.recovery.held_trials import TRIALS
 
 JOB = re.compile(r"\bone-(?:prepare|base|pool-\d|t\d{4}|export)\b")
 OF_TRIALS = re.compile(r"one-t(\d{4})")
 
 
-def test_every_line_that_names_a_job_or_a_trial_has_it_as_a_field(scene: Scene) -> None:
-    door = Door()
-    scene.play(Turns(scene.trainer, last=2, lost=frozenset({0}), may_end=door))
-    scene.begin(spec=SHORT)
-    scene.operator.start()
-    scene.await_running("one-t0000", "one-t0001")
-    scene.change({"spec": {"suspend": True}})
-    scene.await_condition("Suspended", "True")
-    scene.change({"spec": {"suspend": False}})
-    door.open()
-    scene.await_end()
-    scene.operator.stop()
-    lines = [json.loads(line) for line in scene.operator.log.splitlines()]
+def test_log_line_that_names_a_job_or_a_trial_has_it_as_a_field(proxied: ProxiedHarness) -> None:
+    gate = Gate()
+    proxied.play(InTurn(proxied.trainer, last=2, lost=frozenset({0}), may_end=gate))
+    search = proxied.begin("one")
+    proxied.operator.start()
+    search.until_training(*TRIALS)
+    search.patch(suspend=True)
+    search.until_condition("Suspended", "True")
+    search.patch(suspend=False)
+    gate.open()
+    search.until_phase("Succeeded")
+    proxied.operator.stop()
+    lines = [json.loads(line) for line in proxied.operator.log.splitlines()]
     said = "\n".join(line["message"] for line in lines)
     for expected in ("started job", "deleting job", "ended without a result", "TrialFailed: trial"):
         assert expected in said, said
     for line in lines:
         if named := JOB.search(line["message"]):
-            assert (line["search"], line["namespace"]) == ("one", scene.namespace)
+            assert (line["search"], line["namespace"]) == ("one", search.namespace)
             assert line.get("job") == named[0], line
             number = OF_TRIALS.fullmatch(named[0])
             assert line.get("trial") == (int(number[1]) if number else None), line

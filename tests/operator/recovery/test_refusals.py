@@ -1,13 +1,13 @@
-"""What the API server refuses is told once it lasts, and is in nobody else's way."""
+"""What the API server refuses is reported once it lasts, and blocks nothing else."""
 
 from collections.abc import Hashable
 from itertools import cycle
 
 from tests.cluster.faults import Call, Fault, Refuse, Rule
-from tests.cluster.waiting import eventually
-from tests.operator.recovery.scene import SHORT, Door, JobsSeen, Scene, Turns
-from tests.operator.recovery.test_outages import events
-from tests.operator.recovery.verdict import check_search
+from tests.operator.harness.behaviours import InTurn
+from tests.operator.harness.checks import JobWatch, check_search
+from tests.operator.harness.harness import ProxiedHarness
+from tests.operator.recovery.held_trials import run_to_trials
 
 WEBHOOK = Refuse(
     500,
@@ -20,7 +20,7 @@ FORBIDDEN = Refuse(
 )
 
 
-def creating(job: str) -> Rule:
+def fail_create_of(job: str) -> Rule:
     def rule(call: Call) -> Fault | None:
         is_it = call.what == ("api", "POST", call.path, job) and call.path.endswith("/jobs")
         return WEBHOOK if is_it else None
@@ -28,68 +28,64 @@ def creating(job: str) -> Rule:
     return rule
 
 
-def listing_pods(call: Call) -> Fault | None:
+def fail_lists_of_pods(call: Call) -> Fault | None:
     is_it = (call.server, call.method, call.path.rpartition("/")[2]) == ("api", "GET", "pods")
     return FORBIDDEN if is_it else None
 
 
-def test_a_broken_webhook_is_told_and_holds_up_its_own_job_only(scene: Scene) -> None:
-    player = scene.play(Turns(scene.trainer, last=1))
-    scene.journal.rule = creating("one-t0000")
-    with JobsSeen(scene.cluster, scene.namespace) as seen:
-        scene.begin(spec=SHORT)
-        scene.operator.start()
-        told = scene.await_condition("Degraded", "True")
-        assert told["reason"] == "AdmissionRefused"
-        assert WEBHOOK.message in told["message"]
-        assert f"create jobs {scene.namespace}/one-t0000" in told["message"]
-        eventually(lambda: "one-t0001" in scene.jobs())
-        scene.journal.rule = lambda _: None
-        assert scene.await_condition("Degraded", "False")["reason"] == "NothingWrong"
-        scene.await_end()
-        scene.await_rest()
-    check_search(scene, player, seen, frozenset())
-    assert len(events(scene, "AdmissionRefused")) == 1
-    assert events(scene, "Recovered") == ["resolved: AdmissionRefused"]
+def test_broken_webhook_is_reported_and_blocks_only_its_own_job(proxied: ProxiedHarness) -> None:
+    proxied.play(InTurn(proxied.trainer, last=1))
+    proxied.journal.rule = fail_create_of("one-t0000")
+    search = proxied.begin("one")
+    with JobWatch(search) as seen:
+        proxied.operator.start()
+        message = search.until_condition("Degraded", "True", "AdmissionRefused")["message"]
+        assert WEBHOOK.message in message
+        assert f"create jobs {search.namespace}/one-t0000" in message
+        search.until(lambda: search.job("-t0001"))
+        proxied.journal.rule = lambda _: None
+        search.until_condition("Degraded", "False", "NothingWrong")
+        search.until_phase("Succeeded")
+        search.until_settled()
+    check_search(search, seen)
+    assert len(search.events("AdmissionRefused")) == 1
+    assert search.messages("Recovered") == ["resolved: AdmissionRefused"]
 
 
-def test_a_missing_right_to_see_pods_is_told_and_a_search_can_be_suspended(scene: Scene) -> None:
-    door = Door()
-    scene.play(Turns(scene.trainer, last=1, may_end=door))
-    scene.begin(spec=SHORT)
-    scene.operator.start()
-    scene.await_running("one-t0000", "one-t0001")
-    scene.journal.rule = listing_pods
-    told = scene.await_condition("Degraded", "True")
-    assert told["reason"] == "ClusterRefused"
-    assert FORBIDDEN.message in told["message"]
-    assert "upgrade the release, which binds the role" in told["message"]
-    scene.change({"spec": {"suspend": True}})
-    scene.await_condition("Suspended", "True")
-    eventually(lambda: not scene.live_pods())
-    assert float(scene.status()["gpuHours"]) > 0
-    scene.journal.rule = lambda _: None
-    scene.change({"spec": {"suspend": False}})
-    door.open()
-    scene.await_end()
+def test_missing_right_to_list_pods_is_reported_and_the_search_can_be_suspended(
+    proxied: ProxiedHarness,
+) -> None:
+    search, gate = run_to_trials(proxied)
+    proxied.journal.rule = fail_lists_of_pods
+    message = search.until_condition("Degraded", "True", "ClusterRefused")["message"]
+    assert FORBIDDEN.message in message
+    assert "upgrade the release, which binds the role" in message
+    search.patch(suspend=True)
+    search.until_condition("Suspended", "True")
+    search.until(lambda: not search.live_pods())
+    assert float(search.status["gpuHours"]) > 0
+    proxied.journal.rule = lambda _: None
+    search.patch(suspend=False)
+    gate.open()
+    search.until_phase("Succeeded")
 
 
-def test_what_a_retry_heals_is_not_told(scene: Scene) -> None:
-    scene.play(Turns(scene.trainer, last=1))
+def test_refusals_that_a_retry_heals_are_not_reported(proxied: ProxiedHarness) -> None:
+    proxied.play(InTurn(proxied.trainer, last=1))
     ways = cycle((Refuse(409), Refuse(429), WEBHOOK))
     failed: set[Hashable] = set()
 
-    def once(call: Call) -> Fault | None:
+    def fail_first_create(call: Call) -> Fault | None:
         is_one = (call.server, call.method, call.path.rpartition("/")[2]) == ("api", "POST", "jobs")
         if not is_one or call.what in failed:
             return None
         failed.add(call.what)
         return next(ways)
 
-    scene.journal.rule = once
-    scene.begin(spec=SHORT)
-    scene.operator.start()
-    scene.await_end()
-    assert len(scene.journal.faulted()) >= 5
-    told = ("AdmissionRefused", "ClusterUnavailable", "ClusterRefused", "Recovered")
-    assert [reason for reason in told if events(scene, reason)] == []
+    proxied.journal.rule = fail_first_create
+    search = proxied.begin("one")
+    proxied.operator.start()
+    search.until_phase("Succeeded")
+    assert len(proxied.journal.faulted()) >= 5
+    reasons = ("AdmissionRefused", "ClusterUnavailable", "ClusterRefused", "Recovered")
+    assert [reason for reason in reasons if search.events(reason)] == []

@@ -1,73 +1,79 @@
-"""A resource that is restored or made again goes on with its data, and asks where it is unclear."""
+"""A resource that is restored or created again continues with its data, and asks if unclear."""
 
 import pytest
 
-from tests.cluster.api import SEARCHES, Document
-from tests.cluster.waiting import eventually
-from tests.operator.recovery.scene import SHORT, JobsSeen, Scene, Turns
+from tests.cluster.api import Document
+from tests.operator.harness.behaviours import InTurn
+from tests.operator.harness.checks import JobWatch
+from tests.operator.harness.harness import ProxiedHarness
 
 ADOPT = "detnas.dev/adopt"
 
 
 @pytest.fixture
-def backup(scene: Scene) -> Document:
+def backup(proxied: ProxiedHarness, namespace: str) -> Document:
     """A search that has succeeded, as it was before its resource was deleted; nothing runs."""
-    scene.play(Turns(scene.trainer, last=1))
-    scene.begin(spec=SHORT)
-    scene.operator.start()
-    scene.await_end()
-    scene.await_rest()
-    scene.operator.stop()
-    found = scene.resource()
-    scene.cluster.api.delete(SEARCHES, scene.namespace, "one")
-    eventually(lambda: not scene.jobs())
-    assert scene.cluster.api.find(SEARCHES, scene.namespace, "one") is None
+    proxied.play(InTurn(proxied.trainer, last=1))
+    search = proxied.begin("one", namespace=namespace)
+    proxied.operator.start()
+    search.until_phase("Succeeded")
+    search.until_settled()
+    proxied.operator.stop()
+    found = search.resource
+    search.delete()
+    search.until(lambda: not search.jobs())
+    assert not search.exists
     return found
 
 
-def test_with_its_status_it_goes_on_at_once(scene: Scene, backup: Document) -> None:
-    made = scene.begin(spec=SHORT)
-    assert made["metadata"]["uid"] != backup["metadata"]["uid"]
-    restored = {"status": backup["status"]}
-    scene.cluster.api.patch(SEARCHES, scene.namespace, "one", restored, "status")
-    with JobsSeen(scene.cluster, scene.namespace) as seen:
-        scene.operator.start()
-        eventually(scene.has_passed)
-        scene.change({"spec": {"search": {"trials": 3}}})
-        eventually(lambda: scene.status()["trials"].get("finished") == 3)
-        scene.await_end()
-    assert scene.status()["folder"] == backup["status"]["folder"]
-    started = {name for _, name in seen.uids}
+def test_resource_restored_with_its_status_continues_at_once(
+    proxied: ProxiedHarness, backup: Document, namespace: str
+) -> None:
+    search = proxied.begin("one", namespace=namespace)
+    assert search.uid != backup["metadata"]["uid"]
+    search.patch_resource({"status": backup["status"]}, "status")
+    with JobWatch(search) as seen:
+        proxied.operator.start()
+        search.until(proxied.has_passed)
+        search.patch(search={"trials": 3})
+        search.until(lambda: search.trials.get("finished") == 3)
+        search.until_phase("Succeeded")
+    assert search.status["folder"] == backup["status"]["folder"]
+    started = {*seen.of(search)}
     assert "one-t0002" in started
     assert not started & {"one-prepare", "one-base", "one-pool-0", "one-t0000", "one-t0001"}
 
 
-def test_without_a_status_it_asks_and_goes_on_with_what_a_person_names(
-    scene: Scene, backup: Document
+def test_resource_without_a_status_asks_and_continues_with_the_folder_a_person_names(
+    proxied: ProxiedHarness, backup: Document, namespace: str
 ) -> None:
-    scene.begin(spec=SHORT)
+    search = proxied.begin("one", namespace=namespace)
     folder = backup["status"]["folder"].rpartition("/")[2]
-    with JobsSeen(scene.cluster, scene.namespace) as seen:
-        scene.operator.start()
-        said = eventually(lambda: str(scene.condition("Degraded").get("message", "")))
-        assert scene.condition("Degraded")["reason"] == "EarlierData"
-        assert f"{folder} (2 finished trials)" in said
+    with JobWatch(search) as seen:
+        proxied.operator.start()
+        message = search.until_condition("Degraded", "True", "EarlierData")["message"]
+        assert f"{folder} (2 finished trials)" in message
         assert (
-            f"{ADOPT}={folder} to continue with it, or {ADOPT}=none to begin from scratch" in said
+            f"{ADOPT}={folder} to continue with it, or {ADOPT}=none to begin from scratch"
+            in message
         )
-        scene.change({"metadata": {"annotations": {ADOPT: "another-01234567"}}})
-        eventually(lambda: "which is no folder" in scene.condition("Degraded")["message"])
-        scene.change({"metadata": {"annotations": {ADOPT: folder}}})
-        status = scene.await_end()
-    assert seen.uids == {}
+        search.annotate(ADOPT, "another-01234567")
+        search.until(lambda: "which is no folder" in search.condition("Degraded")["message"])
+        search.annotate(ADOPT, folder)
+        search.until_phase("Succeeded")
+    status = search.status
+    assert seen.of(search) == {}
     assert status["folder"] == backup["status"]["folder"]
     assert status["exported"] == backup["status"]["exported"]
 
 
-def test_it_begins_anew_where_a_person_says_so(scene: Scene, backup: Document) -> None:
-    scene.begin(spec=SHORT)
-    scene.change({"metadata": {"annotations": {ADOPT: "none"}}})
-    scene.operator.start()
-    status = scene.await_end()
-    assert status["folder"] != backup["status"]["folder"]
-    assert status["trials"]["succeeded"] == 2
+def test_resource_without_a_status_starts_from_scratch_if_a_person_says_so(
+    proxied: ProxiedHarness, backup: Document, namespace: str
+) -> None:
+    search = proxied.search("one", namespace=namespace)
+    search.body["metadata"]["annotations"] = {ADOPT: "none"}
+    search.apply()
+    proxied.operator.start()
+    search.until_phase("Succeeded")
+    assert search.status["folder"] != backup["status"]["folder"]
+    assert search.trials["succeeded"] == 2

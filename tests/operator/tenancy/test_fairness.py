@@ -2,24 +2,17 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from aiohttp import web
 
 from detnas_operator.controller.health import OLDEST_PASS
 from detnas_operator.queue.schedule import Requeue, Schedule
 from detnas_operator.tenant_store.stores import PATIENCE
 from detnas_operator.tenant_store.time_limit import LONGEST_PASS
-from tests.cluster.control_plane import ControlPlane
-from tests.cluster.installation import install
-from tests.cluster.operator_process import OperatorProcess
-from tests.cluster.pods import Behaviour, PodPlayer
-from tests.cluster.pretended_trainer import PretendedTrainer
-from tests.cluster.scripts import Scripts, succeeds
+from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.waiting import eventually
-from tests.operator.tenancy.hanging_proxy import HangingProxy
-from tests.operator.tenancy.scene import apply, wait_until_over, wait_until_said
-from tests.seaweed import S3Server
+from tests.operator.harness.fixtures import MakeHarness
 
 WORKERS = 4
 
@@ -36,7 +29,7 @@ def slow(schedule: Schedule[str], *keys: str) -> None:
         schedule.succeeded(key, 0, Requeue(), slow=True)
 
 
-def test_slow_keys_leave_workers_to_the_others(schedule: Schedule[str]) -> None:
+def test_schedule_leaves_workers_to_other_keys_than_slow_ones(schedule: Schedule[str]) -> None:
     slow(schedule, "a", "b", "c", "d")
     for key in "abcd":
         schedule.add(key, 1)
@@ -47,7 +40,7 @@ def test_slow_keys_leave_workers_to_the_others(schedule: Schedule[str]) -> None:
     assert schedule.take(6) == "c"
 
 
-def test_a_slow_key_that_was_quick_is_like_any_other(schedule: Schedule[str]) -> None:
+def test_schedule_serves_a_slow_key_normally_after_a_quick_pass(schedule: Schedule[str]) -> None:
     slow(schedule, "a", "b", "c")
     for key in "abc":
         schedule.add(key, 1)
@@ -58,37 +51,40 @@ def test_a_slow_key_that_was_quick_is_like_any_other(schedule: Schedule[str]) ->
     assert [schedule.take(2) for _ in "abc"] == ["a", "b", "c"]
 
 
-def test_no_pass_may_take_so_long_that_the_process_counts_as_stuck() -> None:
+def test_longest_pass_is_shorter_than_what_health_counts_as_stuck() -> None:
     longest_request = PATIENCE.attempts * (PATIENCE.connect + PATIENCE.read)
     assert LONGEST_PASS + 2 * longest_request < OLDEST_PASS
 
 
+class HangingProxy(FaultProxy):
+    """Accepts a request whose path or query names `silent_for`, and never answers it."""
+
+    silent_for = ""
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if self.silent_for and self.silent_for in request.raw_path:
+            await self._closing.wait()  # or until the caller gives up
+        return await super()._handle(request)
+
+
 @pytest.mark.slow
-def test_a_store_that_hangs_for_one_tenant_stops_no_other(
-    cluster: ControlPlane,
-    s3_server: S3Server,
-    namespaces: Callable[[], str],
-    play_pods: Callable[[Behaviour], PodPlayer],
-    operators: Callable[..., OperatorProcess],
+def test_store_that_hangs_for_one_tenant_delays_no_other(
+    make_harness: MakeHarness, namespaces: Callable[[], str]
 ) -> None:
     hung, other = namespaces(), namespaces()
-    s3 = HangingProxy(s3_server.endpoint, name="s3")
-    with s3:
-        installation = install(cluster, s3_server, [hung, other], endpoint=s3.url)
-        installation = replace(
-            installation, environment={**installation.environment, "AWS_MAX_ATTEMPTS": "1"}
-        )
-        play_pods(Scripts(succeeds(work=PretendedTrainer(s3_server))))
-        s3.silent_for = hung
-        operator = operators(installation, settings={"workers": WORKERS})
-        operator.start()
-        for number in range(2 * WORKERS):
-            apply(cluster, hung, f"hung-{number}")
-        eventually(lambda: operator.figure("detnas_queue_running") == WORKERS - 1)
-        apply(cluster, other, "quick", trials=2)
-        assert wait_until_over(cluster, other, "quick")["phase"] == "Succeeded"
-        assert eventually(lambda: operator.health()[0]) == 200
-        said = wait_until_said(cluster, hung, "hung-0", "Degraded", ("True",))
-        assert said["reason"] == "StoreUnavailable"
-        s3.silent_for = ""
-        wait_until_said(cluster, hung, "hung-0", "Accepted", ("True",))
+    harness = make_harness(
+        [hung, other],
+        settings={"workers": WORKERS},
+        environment={"AWS_MAX_ATTEMPTS": "1"},
+        s3_proxy=HangingProxy,
+    )
+    assert isinstance(harness.s3, HangingProxy)
+    harness.s3.silent_for = hung
+    harness.operator.start()
+    stuck, *_ = [harness.begin(f"hung-{n}", namespace=hung) for n in range(2 * WORKERS)]
+    eventually(lambda: harness.operator.figure("detnas_queue_running") == WORKERS - 1)
+    harness.begin("quick", namespace=other).until_phase("Succeeded")
+    assert eventually(lambda: harness.operator.health()[0]) == 200
+    stuck.until_condition("Degraded", "True", "StoreUnavailable")
+    harness.s3.silent_for = ""
+    stuck.until_condition("Accepted", "True")

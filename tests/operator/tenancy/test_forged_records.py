@@ -15,7 +15,7 @@ from detnas_operator.admission.admission import Admitted, parse
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
 from detnas_operator.reconcile.memory import SearchMemory, begin
 from tests.cluster.searches import manifest
-from tests.operator.tenancy.test_manifests import SETTINGS, resource
+from tests.operator.tenancy.test_foreign_references import SETTINGS, resource
 
 FOLDER = keys.search_folder("mine", "one", "0123456789")
 POLICY = {"allowed": {"images": ["good/*"]}, "maximum": {"gpus": 2}}
@@ -66,7 +66,9 @@ def refused(store: Store, body: dict[str, Any]) -> BlockedError:
 
 
 @pytest.mark.parametrize("status", [{}, {"folder": f"ROOT/{FOLDER}"}])
-def test_an_image_that_is_not_allowed_is_not_run(store: Store, status: dict[str, str]) -> None:
+def test_forged_record_with_a_forbidden_image_blocks_the_search(
+    store: Store, status: dict[str, str]
+) -> None:
     write(store, image="evil:1")
     said = {name: value.replace("ROOT", store.uri) for name, value in status.items()}
     error = refused(store, searched(**said))
@@ -75,18 +77,18 @@ def test_an_image_that_is_not_allowed_is_not_run(store: Store, status: dict[str,
 
 
 @pytest.mark.parametrize("image", ["", "good/trainer:0", "trainer:1"])
-def test_an_image_that_is_allowed_stays(store: Store, image: str) -> None:
+def test_record_with_an_allowed_image_keeps_it(store: Store, image: str) -> None:
     write(store, image=image)
     assert started(store, searched()).image == (image or "trainer:1")
 
 
-def test_what_the_status_names_is_no_matter_of_the_record(store: Store) -> None:
+def test_image_in_the_status_takes_precedence_over_the_record(store: Store) -> None:
     write(store, image="evil:1")
     body = searched(folder=f"{store.uri}/{FOLDER}", image="trainer:0")
     assert started(store, body).image == "trainer:0"
 
 
-def test_without_a_rule_any_image_goes_on(store: Store) -> None:
+def test_record_keeps_any_image_without_a_rule(store: Store) -> None:
     write(store, image="older:1")
     assert started(store, searched(), rules_of(JobPolicy(), JobPolicy())).image == "older:1"
 
@@ -95,14 +97,14 @@ BASE = manifest("one")["spec"]["base"]
 GPUS = {"base": {**BASE, "gpus": 16}}
 
 
-def test_more_gpus_than_allowed_do_not_come_from_the_record(store: Store) -> None:
+def test_forged_record_with_too_many_gpus_blocks_the_search(store: Store) -> None:
     write(store, GPUS)
     error = refused(store, searched())
     assert error.reason == "PolicyViolation"
     assert "spec.base.gpus: 16 violates jobs.policy.maximum.gpus" in str(error)
 
 
-def test_a_search_that_has_begun_starts_no_more_with_them(store: Store) -> None:
+def test_forged_record_with_too_many_gpus_stops_a_begun_search(store: Store) -> None:
     write(store, GPUS)
     found = started(store, searched(folder=f"{store.uri}/{FOLDER}", image="trainer:1"))
     assert found.admitted.violation is not None
@@ -110,6 +112,6 @@ def test_a_search_that_has_begun_starts_no_more_with_them(store: Store) -> None:
     assert "search.json: spec.base.gpus: 16" in found.admitted.violation.message
 
 
-def test_gpus_that_nothing_uses_do_not_come_from_the_record(store: Store) -> None:
+def test_forged_record_with_unused_gpus_blocks_the_search(store: Store) -> None:
     write(store, {"base": {**BASE, "gpus": 2}})
     assert refused(store, searched()).reason == "GPUsUnused"

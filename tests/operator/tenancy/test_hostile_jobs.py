@@ -13,22 +13,13 @@ from detnas.records import keys
 from detnas.store.artifacts import canonical_json
 from tests.cluster.admission import restrict
 from tests.cluster.api import EVENTS, JOBS
-from tests.cluster.control_plane import ControlPlane
-from tests.cluster.installation import install
-from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.played_pod import PlayedPod
-from tests.cluster.pods import Behaviour, PodPlayer
 from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.cluster.scripts import Scripts, runs_until, succeeds
 from tests.cluster.waiting import eventually
 from tests.detnas.runner.fake_trainer import answer
-from tests.operator.tenancy.scene import (
-    apply,
-    condition,
-    status,
-    wait_until_over,
-    wait_until_said,
-)
+from tests.operator.harness.fixtures import MakeHarness
+from tests.operator.harness.search import Search
 from tests.seaweed import S3Server
 
 MEGABYTE = 1 << 20
@@ -119,72 +110,67 @@ EVIL = ("large", "deep", "wrong", "words", "wordy", "nan", "empty", "theft", "fo
 
 
 @pytest.mark.slow
-def test_hostile_records_harm_their_own_search_only(
-    cluster: ControlPlane,
-    s3_server: S3Server,
-    namespaces: Callable[[], str],
-    play_pods: Callable[[Behaviour], PodPlayer],
-    operators: Callable[..., OperatorProcess],
+def test_hostile_records_harm_only_their_own_search(
+    make_harness: MakeHarness, s3_server: S3Server, namespaces: Callable[[], str]
 ) -> None:
     evil, good = namespaces(), namespaces()
-    for namespace in (evil, good):
-        restrict(cluster.api, namespace)
-    installation = install(cluster, s3_server, [evil, good])
     trainer = HostileTrainer(s3_server)
-    store = trainer.store(installation.settings["storage"]["default"])
+    harness = make_harness(
+        [evil, good], settings={"resyncSeconds": 5}, trainer=trainer, forked=False
+    )
+    for namespace in (evil, good):
+        restrict(harness.cluster.api, namespace)
     trainer.victim = f"{good}/searches/secret/{'0' * 64}.safetensors"
-    store.put(trainer.victim, b"x" * 100)
+    harness.store.put(trainer.victim, b"x" * 100)
     restarted = threading.Event()
-    player = play_pods(behaviour(trainer, restarted))
-    operator = operators(installation, settings={"resyncSeconds": 5}, forked=False)
-    operator.start()
-    for name in EVIL:
-        apply(cluster, evil, name, trials=2)
-    troubled(cluster, evil, EVIL[:-1])
-    operator.restart()  # what was written is read again, and the forged record for the first time
+    harness.play(behaviour(trainer, restarted))
+    harness.operator.start()
+    searches = {name: harness.begin(name, namespace=evil) for name in EVIL}
+    spoiled = [search for name, search in searches.items() if name != "forged"]
+    check_degraded(spoiled)
+    harness.operator.restart()  # what was written is read again, the forged record for once
     restarted.set()
-    apply(cluster, good, "good", trials=2)
-    assert wait_until_over(cluster, good, "good")["phase"] == "Succeeded"
-    troubled(cluster, evil, EVIL[:-1])
-    assert eventually(lambda: operator.health()[0]) == 200
-    assert operator.memory() < 300 * MEGABYTE
-    left = store.get(trainer.victim)
+    harness.begin("good", namespace=good).until_phase("Succeeded")
+    check_degraded(spoiled)
+    assert eventually(lambda: harness.operator.health()[0]) == 200
+    assert harness.operator.memory() < 300 * MEGABYTE
+    left = harness.store.get(trainer.victim)
     assert left is not None
     assert left.data == b"x" * 100
-    check_words(cluster, evil, operator)
-    check_forged(cluster, evil, player)
+    check_words(searches["words"])
+    check_forged(searches["forged"])
 
 
-def troubled(cluster: ControlPlane, namespace: str, names: tuple[str, ...]) -> None:
-    """Wait until each of the searches says that something is wrong."""
-    for name in names:
-        said = wait_until_said(cluster, namespace, name, "Degraded", ("True",))
-        assert said["message"], name
-        assert len(json.dumps(status(cluster, namespace, name))) < LARGEST_STATUS
+def check_degraded(searches: list[Search]) -> None:
+    """Wait until each of the searches reports that something is wrong."""
+    for search in searches:
+        assert search.until_condition("Degraded", "True")["message"], search.name
+        assert len(json.dumps(search.status)) < LARGEST_STATUS
 
 
-def check_words(cluster: ControlPlane, namespace: str, operator: OperatorProcess) -> None:
-    said = condition(cluster, namespace, "words", "Degraded")["message"]
-    assert "owned" in said
-    events = [event["message"] for event in cluster.api.list(EVENTS, namespace)]
+def check_words(search: Search) -> None:
+    """The hostile message is shown to people, without what steers terminals."""
+    message, operator = search.condition("Degraded")["message"], search.harness.operator
+    assert "owned" in message
+    events = [one["message"] for one in search.harness.cluster.api.list(EVENTS, search.namespace)]
     assert any("owned" in message for message in events)
     assert any("owned" in line for line in operator.log.splitlines())
-    for text in (said, *events, *operator.log.split("\n")):
+    for text in (message, *events, *operator.log.split("\n")):
         assert all(ord(c) >= 0x20 and not 0x7F <= ord(c) < 0xA0 for c in text), text[:200]
         assert not {"\u202e", "\u2028"} & set(text)
     assert max(map(len, operator.log.split("\n"))) < 50_000
-    assert namespace in operator.metrics()
+    assert search.namespace in operator.metrics()
     assert "owned" not in operator.metrics()
 
 
-def check_forged(cluster: ControlPlane, namespace: str, player: PodPlayer) -> None:
-    assert wait_until_over(cluster, namespace, "forged")["phase"] == "Succeeded"
-    pods = [pod for pod in player.played if pod.job.startswith("forged-")]
+def check_forged(search: Search) -> None:
+    """No pod has what the forged record names."""
+    search.until_phase("Succeeded")
+    pods = [pod for pod in search.harness.player.played if pod.job.startswith("forged-")]
     assert len(pods) > 3
     for pod in pods:
         assert "evil.example" not in json.dumps(pod.document)
         assert "payroll" not in json.dumps(pod.document)
         assert pod.document["spec"].get("priorityClassName") is None
-    assert not [
-        job for job in cluster.api.list(JOBS, "default") if "detnas" in json.dumps(job["metadata"])
-    ]
+    jobs = search.harness.cluster.api.list(JOBS, "default")
+    assert not [job for job in jobs if "detnas" in json.dumps(job["metadata"])]

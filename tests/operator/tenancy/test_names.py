@@ -1,20 +1,14 @@
 """No name of a search makes its Jobs those of another; what is another's is left alone."""
 
-from collections.abc import Callable
-
 from hypothesis import given
 from hypothesis import strategies as some
 
 from detnas.plan.stages import DueJob, Verb
 from detnas_operator.job.names import job_name, service_name
-from tests.cluster.api import JOBS, Document
-from tests.cluster.control_plane import ControlPlane
-from tests.cluster.installation import install
+from tests.cluster.api import JOBS
 from tests.cluster.jobs import job
-from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.waiting import eventually
-from tests.operator.tenancy.scene import apply, condition
-from tests.seaweed import S3Server
+from tests.operator.harness.fixtures import MakeHarness
 
 TRICKY = (
     "a", "a-t0001", "a-t", "a-pool", "a-pool-0", "a-base", "a-prepare", "a-export", "a-finetune",
@@ -29,7 +23,7 @@ FOLDERS = some.sampled_from(["s/trials/0001", "s/finetune", "s/finetune-0012", "
 
 
 @given(one=NAMES, other=NAMES, due=DUE, other_due=DUE, folder=FOLDERS, other_folder=FOLDERS)
-def test_jobs_of_two_searches_never_share_a_name(
+def test_job_names_of_two_searches_never_collide(
     one: str, other: str, due: DueJob, other_due: DueJob, folder: str, other_folder: str
 ) -> None:
     if one == other:
@@ -40,11 +34,8 @@ def test_jobs_of_two_searches_never_share_a_name(
     assert service_name(one) != service_name(other)
 
 
-def test_a_job_of_somebody_else_is_waited_for_and_never_touched(
-    cluster: ControlPlane,
-    s3_server: S3Server,
-    namespace: str,
-    operators: Callable[..., OperatorProcess],
+def test_foreign_job_that_has_the_name_is_waited_for_and_never_touched(
+    make_harness: MakeHarness, namespace: str
 ) -> None:
     ours = {
         "app.kubernetes.io/managed-by": "detnas",
@@ -52,25 +43,18 @@ def test_a_job_of_somebody_else_is_waited_for_and_never_touched(
         "detnas.dev/verb": "prepare",
         "detnas.dev/number": "0",
     }
-    installation = install(cluster, s3_server, [namespace])
-    operator = operators(installation, settings={"resyncSeconds": 1})
-    operator.start()
+    harness = make_harness([namespace], settings={"resyncSeconds": 1})
+    harness.operator.start()
+    api = harness.cluster.api
     made = [
-        cluster.api.create(job("one-prepare"), namespace),
-        cluster.api.create(job("one-base", ours), namespace),  # with all of our labels
+        api.create(job("one-prepare"), namespace),
+        api.create(job("one-base", ours), namespace),  # with all of our labels
     ]
-    apply(cluster, namespace, "one")
-
-    def said() -> Document | None:
-        found = condition(cluster, namespace, "one", "Degraded")
-        return found if found.get("reason") == "NameTaken" else None
-
-    found = eventually(said)
-    assert found is not None
-    assert "one-prepare" in found["message"]
-    cluster.api.delete("apis/detnas.dev/v1alpha1/detnassearches", namespace, "one")
-    eventually(lambda: operator.figure("detnas_queue_keys") == 0)
+    search = harness.begin("one", namespace=namespace)
+    assert "one-prepare" in search.until_condition("Degraded", "True", "NameTaken")["message"]
+    search.delete()
+    eventually(lambda: harness.operator.figure("detnas_queue_keys") == 0)
     for before in made:
-        left = cluster.api.get(JOBS, namespace, before["metadata"]["name"])
+        left = api.get(JOBS, namespace, before["metadata"]["name"])
         assert left["spec"] == before["spec"]
         assert left["metadata"].get("labels") == before["metadata"].get("labels")

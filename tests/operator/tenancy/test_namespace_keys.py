@@ -16,15 +16,12 @@ from detnas.cli.app import app
 from detnas.store import Store
 from detnas.store.errors import AlreadyExists, StoreRefused, VersionConflict, WrongCredentials
 from detnas.store.s3 import S3Store
-from tests.cluster.control_plane import ControlPlane
-from tests.cluster.installation import install
-from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pod_process import environment_of
-from tests.cluster.pods import Behaviour, PodPlayer, Script
+from tests.cluster.pods import Script
 from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.cluster.scripts import succeeds
-from tests.operator.tenancy.scene import apply, wait_until_over
+from tests.operator.harness.fixtures import MakeHarness
 from tests.seaweed import BUCKET, S3Server, running_server
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operator.md"
@@ -93,7 +90,9 @@ def whole(server: S3Server) -> S3Store:
     return opened(server)
 
 
-def test_a_job_does_all_its_work_in_its_own_namespace(mine: S3Store, tmp_path: Path) -> None:
+def test_documented_policy_allows_all_of_a_jobs_work_in_its_namespace(
+    mine: S3Store, tmp_path: Path
+) -> None:
     folder = "team-a/searches/one-01234567/trials/0001"
     assert mine.get(f"{folder}/result.json") is None  # and not "access denied"
     assert mine.size(f"{folder}/result.json") is None
@@ -108,7 +107,9 @@ def test_a_job_does_all_its_work_in_its_own_namespace(mine: S3Store, tmp_path: P
     assert mine.delete_some("team-a/") == 2
 
 
-def test_a_root_in_ones_own_folder_keeps_its_promises(server: S3Server) -> None:
+def test_documented_policy_allows_the_probe_of_a_root_in_the_namespaces_folder(
+    server: S3Server,
+) -> None:
     opened(server.seen_by("team-a"), f"{PREFIX}/team-a/of-2026").probe()
 
 
@@ -130,7 +131,7 @@ OTHERS: dict[str, Callable[[Store, str, Path], object]] = {
 
 @pytest.mark.parametrize("verb", OTHERS)
 @pytest.mark.parametrize("folder", ["team-b", "team-ab", "shared/pools", ".detnas"])
-def test_nothing_else_can_be_seen_or_changed(
+def test_documented_policy_refuses_every_verb_outside_the_namespace(
     mine: S3Store, whole: S3Store, folder: str, verb: str, tmp_path: Path
 ) -> None:
     key = f"{folder}/searches/secret"
@@ -145,7 +146,7 @@ def test_nothing_else_can_be_seen_or_changed(
     assert whole.get("team-a/copied") is None
 
 
-def test_who_has_such_keys_can_not_even_list_the_namespaces(mine: S3Store, whole: S3Store) -> None:
+def test_documented_policy_refuses_to_list_the_namespaces(mine: S3Store, whole: S3Store) -> None:
     whole.put("team-b/secret", b"theirs")
     for attempt in (
         lambda: list(mine.folders("")),
@@ -200,29 +201,29 @@ def detnas(monkeypatch: pytest.MonkeyPatch, server: S3Server, *words: str) -> st
 
 
 @pytest.mark.slow
-def test_whole_searches_run_with_such_keys(
-    cluster: ControlPlane,
+def test_documented_policy_suffices_for_entire_searches(
+    make_harness: MakeHarness,
     namespaces: Callable[[], str],
-    play_pods: Callable[[Behaviour], PodPlayer],
-    operators: Callable[..., OperatorProcess],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one, other = spaces = namespaces(), namespaces()
     with serving(tmp_path / "s3", *spaces) as server:
-        installed = install(cluster, server, spaces, values=chart_values(server, spaces))
-        play_pods(lambda _: trains_with_the_pods_keys(server))
-        operators(installed).start()
+        harness = make_harness(list(spaces), values=chart_values(server, spaces), server=server)
+        harness.play(lambda _: trains_with_the_pods_keys(server))
+        harness.operator.start()
         own_root = {"storage": {"uri": f"s3://{server.bucket}/{PREFIX}/{other}/of-2026"}}
-        apply(cluster, one, "same", trials=2)
-        apply(cluster, other, "same", own_root, trials=2)
-        ended = {space: wait_until_over(cluster, space, "same") for space in spaces}
-        assert [status["phase"] for status in ended.values()] == ["Succeeded"] * 2
-        assert ended[other]["folder"].startswith(f"{own_root['storage']['uri']}/{other}/")
-        for space, status in ended.items():
-            seen = server.seen_by(space)
-            root = status["folder"].partition(f"/{space}/searches/")[0]
-            words = ("--store", root, "--namespace", space, "-o", "json")
+        searches = [
+            harness.begin("same", namespace=one),
+            harness.begin("same", own_root, namespace=other),
+        ]
+        for search in searches:
+            status = search.until_phase("Succeeded").status
+            seen = server.seen_by(search.namespace)
+            root = status["folder"].partition(f"/{search.namespace}/searches/")[0]
+            words = ("--store", root, "--namespace", search.namespace, "-o", "json")
             (pool,) = json.loads(detnas(monkeypatch, seen, "pools", "list", *words))["pools"]
             assert [user["search"] for user in pool["users"]] == [status["folder"]]
             assert "Succeeded" in detnas(monkeypatch, seen, "status", status["folder"])
+        folder = searches[1].status["folder"]
+        assert folder.startswith(f"{own_root['storage']['uri']}/{other}/")

@@ -41,7 +41,7 @@ def refuses(api: Api, resource: str, namespace: str, name: str = "") -> bool:
 
 
 @pytest.mark.parametrize("resource", [SEARCHES, JOBS, PODS, EVENTS, SECRETS, CONFIG_MAPS])
-def test_the_operator_sees_nothing_of_another_namespace(
+def test_operator_account_cannot_read_another_namespace(
     installation: Installation, namespaces: Callable[[], str], resource: str
 ) -> None:
     assert refuses(installation.api, resource, namespaces())
@@ -49,7 +49,7 @@ def test_the_operator_sees_nothing_of_another_namespace(
     assert refuses(installation.api, resource, "")
 
 
-def test_the_operator_writes_nothing_in_another_namespace(
+def test_operator_account_cannot_write_in_another_namespace(
     cluster: ControlPlane, installation: Installation, namespaces: Callable[[], str], tenant: str
 ) -> None:
     third = namespaces()
@@ -73,7 +73,7 @@ def test_the_operator_writes_nothing_in_another_namespace(
 
 
 @pytest.mark.parametrize("resource", [SECRETS, CONFIG_MAPS, SERVICE_ACCOUNTS, CLAIMS, ROLES])
-def test_the_operator_reads_no_secrets_anywhere(
+def test_operator_account_cannot_read_secrets_anywhere(
     installation: Installation, tenant: str, resource: str
 ) -> None:
     for namespace in (tenant, installation.namespace, ""):
@@ -81,7 +81,7 @@ def test_the_operator_reads_no_secrets_anywhere(
     assert refuses(installation.api, resource, tenant, "detnas-trainer-s3")
 
 
-def test_the_operator_can_not_become_another(installation: Installation, tenant: str) -> None:
+def test_operator_account_cannot_become_another(installation: Installation, tenant: str) -> None:
     (account,) = [t["serviceAccount"] for t in installation.settings["tenants"]]
     paths = (
         f"api/v1/namespaces/{tenant}/serviceaccounts/{account}/token",
@@ -96,7 +96,7 @@ def test_the_operator_can_not_become_another(installation: Installation, tenant:
         assert refusal.value.status == 403, path
 
 
-def test_the_trainers_account_may_do_nothing(
+def test_trainer_account_may_do_nothing(
     cluster: ControlPlane, installation: Installation, tenant: str
 ) -> None:
     (account,) = [t["serviceAccount"] for t in installation.settings["tenants"]]

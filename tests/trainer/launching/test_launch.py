@@ -1,7 +1,7 @@
 """A job on two nodes, each a real launcher with real processes, all on this machine.
 
 Most of the jobs only pretend to train (`pretended.py`); that the trainer itself goes on from its
-checkpoint when the nodes meet again is shown in `tests/operator/outcomes/test_several_nodes.py`.
+checkpoint when the nodes meet again is shown in `tests/operator/scenarios/test_pool_workers.py`.
 """
 
 import contextlib

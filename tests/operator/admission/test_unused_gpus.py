@@ -1,0 +1,65 @@
+"""GPUs that training would not use are refused to a new search, and told of a running one."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from detnas.plan.stages import Phase
+from detnas.plan.unused_gpus import unused_gpus
+from detnas.reasons import Reason
+from detnas.spec.manifest import SearchSpec
+from detnas_operator.admission.admission import Admitted, admit
+from detnas_operator.status.conditions import conditions
+from tests.cluster.searches import manifest
+from tests.operator.status.pass_results import NOW, pass_result
+from tests.operator.tenancy.test_foreign_references import ROOT, SETTINGS
+from tests.operator.tenancy.test_foreign_references import resource as tenants_resource
+
+FOLDER = f"{ROOT}/mine/searches/one-01234567"
+CASES: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, []),
+    ({"evaluation": {"gpus": 0}, "teachers": {"workers": 3, "gpusPerWorker": 0}}, []),
+    ({"evaluation": {"gpus": 4}}, ["evaluation.gpus"]),
+    ({"finetune": {"epochs": 1, "gpus": 2}}, ["finetune.gpus"]),
+    ({"teachers": {"workers": 2}}, ["teachers.workers"]),
+    (
+        {"teachers": {"workers": 2, "gpusPerWorker": 8}},
+        ["teachers.gpusPerWorker", "teachers.workers"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("sections", "fields"), CASES)
+def test_each_field_that_reserves_gpus_for_nothing_is_named(
+    sections: dict[str, Any], fields: list[str]
+) -> None:
+    spec = SearchSpec.model_validate(manifest("one", sections)["spec"])
+    assert [one.path for one in unused_gpus(spec)] == [f"spec.{field}" for field in fields]
+
+
+def resource(status: dict[str, Any]) -> dict[str, Any]:
+    return {**tenants_resource({"evaluation": {"gpus": 4}}), "status": status}
+
+
+def test_a_new_search_is_refused() -> None:
+    refused = admit(resource({}), SETTINGS)
+    assert isinstance(refused, Reason)
+    assert refused.reason == "GPUsUnused"
+    assert "spec.evaluation.gpus: 4 GPUs are reserved and training uses 1" in refused.message
+
+
+def test_a_search_that_was_accepted_before_goes_on() -> None:
+    assert isinstance(admit(resource({"folder": FOLDER}), SETTINGS), Admitted)
+
+
+def test_a_running_search_is_told_and_one_that_is_over_is_not() -> None:
+    told = {}
+    for phase in (Phase.SEARCHING, Phase.SUCCEEDED):
+        result = replace(pass_result(phase), warnings=("spec.evaluation.gpus: 4 GPUs",))
+        told[phase] = conditions(result, (), NOW)[0]
+    running, over = told[Phase.SEARCHING], told[Phase.SUCCEEDED]
+    assert (running["type"], running["status"]) == ("Accepted", "True")
+    assert running["reason"] == "AcceptedWithWarnings"
+    assert running["message"].endswith("; spec.evaluation.gpus: 4 GPUs")
+    assert over["reason"] == "Accepted"
