@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from detnas.resource.transitions import MUTABLE
-from detnas.spec.job_fields import KindFields
+from detnas.spec.jobs import KindFields
 from detnas.spec.manifest import SearchSpec
 
 _HEAD = """# The manifest, field by field

@@ -12,9 +12,14 @@ from typing import Any
 from detnas.resource.rules import RULES, Rule
 from detnas.resource.schema import VALIDATIONS, structural_schema
 from detnas.spec.affinity import NodeRequirement, PodRequirement
-from detnas.spec.job_fields import JobFields, Toleration
-from detnas.spec.patterns import ENV_NAME, LABEL_KEY, RESOURCE_NAME
-from detnas.spec.reserved import RESERVED_ANNOTATIONS, RESERVED_LABELS
+from detnas.spec.jobs import JobFields, Toleration
+from detnas.spec.patterns import (
+    ENV_NAME,
+    LABEL_KEY,
+    RESERVED_ANNOTATIONS,
+    RESERVED_LABELS,
+    RESOURCE_NAME,
+)
 from detnas_operator.configuration.job_policy import JobPolicy
 
 FILE = Path(__file__).resolve().parents[1] / "charts" / "detnas" / "values.schema.json"

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from detnas.spec import SearchSpec
-from detnas.spec.job_fields import KindFields
-from detnas.spec.jobs import Jobs
+from detnas.spec.jobs import Jobs, KindFields
 
 _SYSTEM_CLASSES = "system-"
 _GPU = "/gpu"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from detnas.plan.stages import Verb
 from detnas.records.results import DetectorResult, PrepareResult
-from detnas.spec.job_fields import layered
+from detnas.spec.jobs import layered
 from detnas.spec.manifest import SearchSpec
 
 PREPARE = 6 * 3600.0

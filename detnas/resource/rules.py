@@ -13,11 +13,17 @@ from detnas.schema import FRACTION
 from detnas.spec.affinity import NodeRequirement, PodRequirement
 from detnas.spec.base import Base
 from detnas.spec.dataset import Dataset, DataSource, VolumeClaim
-from detnas.spec.job_fields import KindFields, Resources, Toleration
-from detnas.spec.jobs import Jobs
+from detnas.spec.jobs import Jobs, KindFields, Resources, Toleration
 from detnas.spec.manifest import SearchSpec
-from detnas.spec.patterns import ENV_NAME, LABEL_KEY, RESOURCE_NAME, WORDS
-from detnas.spec.reserved import RESERVED_ANNOTATIONS, RESERVED_LABELS, is_reserved
+from detnas.spec.patterns import (
+    ENV_NAME,
+    LABEL_KEY,
+    RESERVED_ANNOTATIONS,
+    RESERVED_LABELS,
+    RESOURCE_NAME,
+    WORDS,
+    is_reserved,
+)
 from detnas.spec.storage import Storage, WarmStart
 from detnas.spec.teachers import PAPER_PHASES, DepthRange, Phase, Teachers
 

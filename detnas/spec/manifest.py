@@ -7,9 +7,10 @@ from pydantic import Field, model_validator
 from detnas.records.results import MOST_RESOLUTIONS
 from detnas.records.settings import DetectorShape, Distillation, Resolution
 from detnas.schema import Flag, Positive, Schema
+from detnas.spec.affinity import LabelKey, LabelValue
 from detnas.spec.base import Base
 from detnas.spec.dataset import Dataset
-from detnas.spec.jobs import Jobs, LabelKey, LabelValue
+from detnas.spec.jobs import Jobs
 from detnas.spec.limits import Deadlines, Limits
 from detnas.spec.patterns import LABEL, NAMESPACE
 from detnas.spec.search import Evaluation, Finetune, Retention, Search

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from detnas.schema import Fraction, Schema
-from detnas.spec.job_fields import JobFields, Resources, layered
+from detnas.spec.jobs import JobFields, Resources, layered
 
 Positive = Annotated[int, Field(ge=1, le=100_000, strict=True)]
 Patterns = Annotated[

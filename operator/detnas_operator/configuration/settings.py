@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 from detnas.errors import UserError
 from detnas.schema import Schema
 from detnas.spec.explain import Problem, explain
-from detnas.spec.job_fields import Bytes
+from detnas.spec.jobs import Bytes
 from detnas.spec.patterns import NAMESPACE
 from detnas_operator.configuration.job_policy import ALL, JobPolicy, Rules, rules_of
 from detnas_operator.configuration.s3_location import S3Location

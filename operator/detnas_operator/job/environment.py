@@ -4,7 +4,7 @@ import math
 from decimal import Decimal
 
 from detnas.plan.stages import Verb
-from detnas.spec.job_fields import JobFields
+from detnas.spec.jobs import JobFields
 from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import OperatorSettings, StorageSettings, Tenant
 from detnas_operator.job.order import JobOrder

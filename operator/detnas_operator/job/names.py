@@ -7,8 +7,8 @@ import re
 from hashlib import sha256
 
 from detnas.plan.stages import DueJob, Verb
-from detnas.spec.job_fields import JobFields
-from detnas.spec.reserved import RESERVED_ANNOTATIONS, RESERVED_LABELS
+from detnas.spec.jobs import JobFields
+from detnas.spec.patterns import RESERVED_ANNOTATIONS, RESERVED_LABELS
 
 CONTAINER = "trainer"
 """Of the pod's only container; logs and exit codes are read by it."""

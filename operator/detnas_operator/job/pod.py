@@ -3,7 +3,7 @@
 from detnas.plan.data_root import MOUNT
 from detnas.schema import Schema
 from detnas.spec.affinity import TopologySpread
-from detnas.spec.job_fields import JobFields, Resources
+from detnas.spec.jobs import JobFields, Resources
 from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import CaBundle, OperatorSettings, Tenant
 from detnas_operator.job.environment import CACHE, credentials, environment

@@ -10,8 +10,7 @@ from fnmatch import fnmatchcase
 
 from detnas.plan.stages import Verb
 from detnas.resource.transitions import IN_A_NEW_SEARCH
-from detnas.spec.job_fields import BUILT_IN, JobFields, KindFields, Resources, enforced, layered
-from detnas.spec.jobs import Jobs
+from detnas.spec.jobs import BUILT_IN, JobFields, Jobs, KindFields, Resources, enforced, layered
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.configuration.job_policy import Rules
 
