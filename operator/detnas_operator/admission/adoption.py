@@ -60,7 +60,7 @@ def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str
         "an earlier search of this name left its data; decide what becomes of it: kubectl annotate "
         f"detnas {search.name} --namespace {search.namespace} "
         f"{adopt}{ADOPT}={NONE} to begin from scratch",
-        f"found {', '.join(one.words for one in earlier[:_MOST_NAMED])}{more}",
+        f"found {', '.join(map(str, earlier[:_MOST_NAMED]))}{more}",
     )
 
 
@@ -80,8 +80,7 @@ class _Earlier:
     trials: int
     unreadable: str = ""
 
-    @property
-    def words(self) -> str:
+    def __str__(self) -> str:
         what = f"{self.trials} finished trials"
         if self.unreadable:
             what += f"; whether its manifest asks the same is not known: {self.unreadable}"
@@ -136,7 +135,7 @@ def _worth_keeping(named: list[str], manifest: DetNASSearch, store: Store) -> li
         except CorruptRecord as error:
             unreadable = error.problem[:_LONGEST_PROBLEM]
         else:
-            if record is None or not _asks_the_same(record.manifest, manifest):
+            if record is None or _differences(record.manifest, manifest):
                 continue
         if trials := _finished_trials(folder, store):
             name, uri = folder.rpartition("/")[2], f"{store.uri}/{folder}"
@@ -148,10 +147,6 @@ def _finished_trials(folder: str, store: Store) -> int:
     prefix = f"{folder}/trials/"
     names = (key.removeprefix(prefix) for key in store.list(prefix))
     return sum(name.partition("/")[2] == "result.json" for name in names)
-
-
-def _asks_the_same(before: DetNASSearch, now: DetNASSearch) -> bool:
-    return not _differences(before, now)
 
 
 def _differences(before: DetNASSearch, now: DetNASSearch) -> list[str]:
@@ -175,7 +170,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
-def is_anothers(store: Store, folder: str, uid: str) -> bool:
+def belongs_to_another(store: Store, folder: str, uid: str) -> bool:
     """Whether a folder's record names another resource: in another cluster, it may use the folder.
 
     Args:

@@ -4,80 +4,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from detnas_operator.cluster import Snapshot
-from detnas_operator.cluster.kinds import GROUP, KIND
-from detnas_operator.cluster.objects import JobView, Object, ObjectView
+from detnas_operator.cluster.objects import JobView, Object, ObjectView, SearchKey, job_key
+from detnas_operator.cluster.slimming import SETTLED, slim_job, slim_search
 
-SETTLED = "detnas.dev/settled"
-"""Annotation of a Job that has ended and whose result is stored: it may be deleted."""
-
-_KEPT_METADATA = (
-    "name",
-    "namespace",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "labels",
-    "annotations",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "finalizers",
-    "ownerReferences",
-)
-_KEPT_JOB_SPEC = (
-    "suspend",
-    "parallelism",
-    "completions",
-    "backoffLimit",
-    "ttlSecondsAfterFinished",
-    "activeDeadlineSeconds",
-)
-_KEPT_LABELS = frozenset(
-    {
-        "app.kubernetes.io/managed-by",
-        "app.kubernetes.io/name",
-        "detnas.dev/number",
-        "detnas.dev/search",
-        "detnas.dev/verb",
-        "kueue.x-k8s.io/queue-name",
-    }
-)
-_SHORT = 1024
-_KEPT_ANNOTATIONS = {
-    SETTLED: _SHORT,
-    "detnas.dev/accept-data-loss": _SHORT,
-    "detnas.dev/adopt": _SHORT,
-    "detnas.dev/ended-pods": 32 * 1024,
-    "detnas.dev/ttl-seconds": _SHORT,
-}
-"""Annotations that the operator reads, and the longest value it writes or expects, in characters.
-
-Any other or longer one could fill the operator's memory.
-"""
-_MOST_FINALIZERS = 20
-"""Finalizers that are retained of a Job: they are only named."""
 _REMEMBERED_DELETIONS = 20_000
-
-
-class SearchKey(NamedTuple):
-    """Which search: what the work queue is keyed by."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
 
 
 class ClusterCache:
     """The latest search objects and Jobs, from watch events and from answers to own writes.
 
     Thread-safe. Complete objects go in and slim ones come out, which are shared: do not change
-    them.
-    An object never goes back to an older ``resourceVersion``, and a deleted one (by UID) never
-    comes back, in whatever order events and answers arrive.
+    them. An object is never replaced by an older ``resourceVersion``, and a deleted one (by UID)
+    never returns, in whatever order events and answers arrive.
     """
 
     def __init__(self) -> None:
@@ -238,57 +178,6 @@ class ClusterCache:
             for body in known
             if body["metadata"].get("uid") not in present and ObjectView(body).version <= moment
         ]
-
-
-def job_key(job: Object) -> SearchKey | None:
-    """Return the search that a Job's controller is; None if it is no search.
-
-    Anybody's policy may rewrite labels; an owner reference is what deletion itself goes by.
-    """
-    view = ObjectView(job)
-    owner = view.controller
-    if owner.get("kind") != KIND or str(owner.get("apiVersion")).partition("/")[0] != GROUP:
-        return None
-    return SearchKey(view.namespace, str(owner["name"]))
-
-
-def slim_search(body: Object) -> Object:
-    """Return what is retained of a search: all but managedFields and kubectl's copy of it."""
-    return {
-        "metadata": _slim_metadata(body),
-        "spec": body.get("spec") or {},
-        "status": body.get("status") or {},
-    }
-
-
-def slim_job(body: Object) -> Object:
-    """Return what is retained of a Job: all but its pod template, which is most of its size."""
-    spec, metadata = body.get("spec") or {}, _slim_metadata(body)
-    if "finalizers" in metadata:
-        metadata["finalizers"] = metadata["finalizers"][:_MOST_FINALIZERS]
-    if owners := metadata.get("ownerReferences"):
-        metadata["ownerReferences"] = [one for one in owners if one.get("controller")]
-    return {
-        "metadata": metadata,
-        "spec": {field: spec[field] for field in _KEPT_JOB_SPEC if field in spec},
-        "status": body.get("status") or {},
-    }
-
-
-def slim_own_job(body: Object) -> Object | None:
-    """Return what is retained of a Job; None if no search owns it."""
-    return None if job_key(body) is None else slim_job(body)
-
-
-def _slim_metadata(body: Object) -> Object:
-    metadata = body["metadata"]
-    slim = {field: metadata[field] for field in _KEPT_METADATA if field in metadata}
-    if labels := slim.get("labels"):
-        slim["labels"] = {name: labels[name] for name in _KEPT_LABELS & labels.keys()}
-    if found := slim.get("annotations"):
-        kept = _KEPT_ANNOTATIONS.keys() & found.keys()
-        slim["annotations"] = {name: found[name][: _KEPT_ANNOTATIONS[name]] for name in kept}
-    return slim
 
 
 def _key(body: Object) -> SearchKey:

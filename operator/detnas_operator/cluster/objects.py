@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+
+from detnas_operator.cluster.kinds import GROUP, KIND
 
 Object = dict[str, Any]
 """An object as the API writes it; client, cache and lookups deal in these."""
@@ -267,3 +269,25 @@ class SearchView(ObjectView):
     def conditions(self) -> list[ConditionView]:
         """All conditions of its status."""
         return [ConditionView(one) for one in self.status.get("conditions") or ()]
+
+
+class SearchKey(NamedTuple):
+    """Which search: what the work queue is keyed by."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def job_key(job: Object) -> SearchKey | None:
+    """Return the search that a Job's controller is; None if it is no search.
+
+    Anybody's policy may rewrite labels; an owner reference is what deletion itself goes by.
+    """
+    view = ObjectView(job)
+    owner = view.controller
+    if owner.get("kind") != KIND or str(owner.get("apiVersion")).partition("/")[0] != GROUP:
+        return None
+    return SearchKey(view.namespace, str(owner["name"]))

@@ -8,14 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from detnas_operator.cluster import PLURAL, ClusterError
-from detnas_operator.cluster.cache import (
-    ClusterCache,
-    SearchKey,
-    job_key,
-    slim_own_job,
-    slim_search,
-)
+from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.errors import Expired, NotFound, Refused
+from detnas_operator.cluster.objects import SearchKey, job_key
+from detnas_operator.cluster.slimming import slim_own_job, slim_search
 from detnas_operator.cluster.streaming import Change, Streams
 
 log = logging.getLogger(__name__)

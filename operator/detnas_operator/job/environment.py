@@ -6,7 +6,7 @@ from decimal import Decimal
 from detnas.plan.stages import Verb
 from detnas.spec.jobs import JobFields
 from detnas_operator.cluster.objects import Object
-from detnas_operator.configuration.settings import OperatorSettings, StorageSettings, Tenant
+from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.order import JobOrder
 
 CACHE = "/cache"
@@ -14,18 +14,22 @@ DEFAULT_THREADS = 4
 """Of a pod that requests no share of its node's cores: others run there too, and on a CPU sums
 depend on the number of threads, which is to be the same on every node."""
 
-_GOODBYE_SECONDS = 25
+_SHUTDOWN_SECONDS = 25
+"""That the launcher has for shutting down after the checkpoint."""
 
 
 def environment(order: JobOrder, fields: JobFields, settings: OperatorSettings) -> list[Object]:
     """Return the container's ``env``: names are unique, and the operator's own values win."""
+    storage = settings.storage
     chosen = {
         "PYTHONHASHSEED": "0",  # sets in the same order every run
         **_threads(fields.resources.cpu if fields.resources else None),
-        **_devices(order.gpus),
+        # CUDA images use every GPU of the node unless this hides them.
+        **({} if order.gpus else {"NVIDIA_VISIBLE_DEVICES": "void"}),
         **settings.jobs.env,
         **(fields.env or {}),
-        **_storage(settings.storage),
+        **({"AWS_ENDPOINT_URL": storage.endpoint} if storage.endpoint else {}),
+        "AWS_DEFAULT_REGION": storage.region,
         "HOME": "/tmp",  # noqa: S108 # the pod's own; its root is read-only
         "DETNAS_CACHE": CACHE,
         "DETNAS_KEEP_LOG": "1",
@@ -33,13 +37,6 @@ def environment(order: JobOrder, fields: JobFields, settings: OperatorSettings) 
         "DETNAS_STOP_SECONDS": str(_seconds_to_stop(order)),
     }
     return [{"name": name, "value": value} for name, value in chosen.items()]
-
-
-def credentials(tenant: Tenant) -> list[Object]:
-    """Return the container's ``envFrom``: the tenant's keys; empty with a workload identity."""
-    if not tenant.credentials_secret:
-        return []
-    return [{"secretRef": {"name": tenant.credentials_secret}}]
 
 
 def rendezvous(order: JobOrder, host: str) -> list[Object]:
@@ -57,15 +54,10 @@ def rendezvous(order: JobOrder, host: str) -> list[Object]:
     ]
 
 
-def _storage(storage: StorageSettings) -> dict[str, str]:
-    endpoint = {"AWS_ENDPOINT_URL": storage.endpoint} if storage.endpoint else {}
-    return {**endpoint, "AWS_DEFAULT_REGION": storage.region}
-
-
 def _seconds_to_stop(order: JobOrder) -> int:
-    """How long the trainer may take for its checkpoint; the launcher shuts down after that."""
+    """For the trainer to write its checkpoint in."""
     grace = order.spec.jobs.termination_grace_period_seconds
-    return max(grace - _GOODBYE_SECONDS, grace // 2, 1)
+    return max(grace - _SHUTDOWN_SECONDS, grace // 2, 1)
 
 
 def _threads(cpu: str | None) -> dict[str, str]:
@@ -77,8 +69,3 @@ def _threads(cpu: str | None) -> dict[str, str]:
         threads = max(1, math.floor(cores))
     # torch, MKL and OpenBLAS read the first; images are resized by OpenCV's own threads.
     return dict.fromkeys(("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), str(threads))
-
-
-def _devices(gpus: int) -> dict[str, str]:
-    """CUDA images use every GPU of the node unless a variable hides them."""
-    return {} if gpus else {"NVIDIA_VISIBLE_DEVICES": "void"}

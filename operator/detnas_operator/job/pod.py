@@ -6,7 +6,7 @@ from detnas.spec.affinity import TopologySpread
 from detnas.spec.jobs import JobFields, Resources
 from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import CaBundle, OperatorSettings, Tenant
-from detnas_operator.job.environment import CACHE, credentials, environment
+from detnas_operator.job.environment import CACHE, environment
 from detnas_operator.job.names import (
     CONTAINER,
     SEARCH,
@@ -100,8 +100,8 @@ def _container(
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": _mounts(order, settings.storage.ca_bundle),
     }
-    if sources := credentials(tenant):
-        container["envFrom"] = sources
+    if tenant.credentials_secret:  # else a workload identity
+        container["envFrom"] = [{"secretRef": {"name": tenant.credentials_secret}}]
     return container
 
 

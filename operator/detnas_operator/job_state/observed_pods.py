@@ -2,55 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from detnas_operator.cluster.objects import EventView, Object, ObjectView
-from detnas_operator.cluster.pod_view import INDEX, PodView
 
-LONGEST_TEXT = 2000
-"""Characters; an event's message is cut at this length."""
-LONGEST_MESSAGE = 4096
-"""Characters of a text in a pod's object: a kubelet's longest, whose last line is read."""
-LONGEST_LIST = 40
-"""Entries of a list in a pod's object, such as its containers."""
 EVENTS_EACH = 10
-_DIGITS = 9
-"""Of a worker's index."""
-
-_POD = {
-    "metadata": (
-        "name",
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "finalizers",
-        "ownerReferences",
-    ),
-    "spec": ("nodeName", "schedulerName", "schedulingGates"),
-    "status": (
-        "phase",
-        "reason",
-        "message",
-        "startTime",
-        "conditions",
-        "containerStatuses",
-        "initContainerStatuses",
-    ),
-}
-_CONTAINER = ("name", "restartPolicy", "envFrom")
-_EVENT = (
-    "type",
-    "reason",
-    "message",
-    "count",
-    "series",
-    "firstTimestamp",
-    "lastTimestamp",
-    "eventTime",
-    "involvedObject",
-    "source",
-    "reportingComponent",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +44,6 @@ class ObservedPods:
         return refused[-1].message
 
 
-def slim_pod(pod: Object) -> Object:
-    """Return what is read of a pod, in bounded size: others may write any annotation into it."""
-    slim: Object = {
-        part: _picked(pod.get(part) or {}, names, LONGEST_MESSAGE) for part, names in _POD.items()
-    }
-    for kind in ("containers", "initContainers"):
-        found = (pod.get("spec") or {}).get(kind) or ()
-        slim["spec"][kind] = [
-            _picked(one, _CONTAINER, LONGEST_MESSAGE) for one in found[:LONGEST_LIST]
-        ]
-    claims = PodView(pod).claims[:LONGEST_LIST]
-    slim["spec"]["volumes"] = [{"persistentVolumeClaim": {"claimName": one}} for one in claims]
-    if (index := PodView(pod).annotations.get(INDEX)) is not None:
-        slim["metadata"]["annotations"] = {INDEX: index[:_DIGITS]}
-    return slim
-
-
-def slim_event(event: Object) -> Object:
-    """Return what is read of an event, in bounded size."""
-    return _picked(event, _EVENT, LONGEST_TEXT)
-
-
 def by_owner(pods: Iterable[Object]) -> dict[str, tuple[Object, ...]]:
     """Return pods by the UIDs of their owners; labels may have been changed by others."""
     found: dict[str, list[Object]] = {}
@@ -126,18 +59,3 @@ def by_subject(events: Iterable[Object]) -> dict[str, tuple[Object, ...]]:
     for event in sorted(events, key=lambda one: EventView(one).last_seen):
         found.setdefault(EventView(event).subject, []).append(event)
     return {uid: tuple(some[-EVENTS_EACH:]) for uid, some in found.items()}
-
-
-def _picked(body: Object, names: Iterable[str], longest: int) -> Object:
-    return {name: _bounded(body[name], longest) for name in names if name in body}
-
-
-def _bounded(value: Any, longest: int) -> Any:
-    if isinstance(value, str):
-        return value if len(value) <= longest else f"{value[:longest]}…"
-    if isinstance(value, list):
-        return [_bounded(one, longest) for one in value[:LONGEST_LIST]]
-    if isinstance(value, dict):
-        some = list(value.items())[:LONGEST_LIST]
-        return {name: _bounded(one, longest) for name, one in some}
-    return value

@@ -9,13 +9,8 @@ from typing import Protocol
 from detnas_operator.cluster import ClusterError
 from detnas_operator.cluster.objects import EventView, Object
 from detnas_operator.cluster.pod_view import PodView
-from detnas_operator.job_state.observed_pods import (
-    ObservedPods,
-    by_owner,
-    by_subject,
-    slim_event,
-    slim_pod,
-)
+from detnas_operator.cluster.slimming import slim_event, slim_pod
+from detnas_operator.job_state.observed_pods import ObservedPods, by_owner, by_subject
 from detnas_operator.job_state.pod_waits import PULLING
 from detnas_operator.lookups.namespace_lookup import NamespaceLookup, NamespaceState
 

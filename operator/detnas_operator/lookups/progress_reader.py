@@ -13,7 +13,7 @@ from typing import Any
 from detnas.lifecycle.attempts import Attempts, read_attempts
 from detnas.store import Store
 from detnas.store.errors import StoreError
-from detnas_operator.cluster.cache import SearchKey
+from detnas_operator.cluster.objects import SearchKey
 from detnas_operator.tenant_store.time_limit import at_most
 
 log = logging.getLogger(__name__)

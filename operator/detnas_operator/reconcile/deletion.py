@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from detnas.reasons import Reason
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.admission.admission import admit
-from detnas_operator.admission.adoption import is_anothers
+from detnas_operator.admission.adoption import belongs_to_another
 from detnas_operator.admission.location import own_folder
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
 from detnas_operator.cluster.objects import Object
@@ -73,7 +73,7 @@ class Finalizing:
             self.keep(resource, wanted=False)
             return True
         folder, store = own_folder(resource), stores.open(admitted.root, metadata["namespace"])
-        if is_anothers(store, folder, metadata["uid"]):
+        if belongs_to_another(store, folder, metadata["uid"]):
             log.warning("%s is not deleted: another resource continues with it", folder)
             self.keep(resource, wanted=False)
             return True

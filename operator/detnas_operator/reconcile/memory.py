@@ -27,8 +27,8 @@ from detnas_operator.admission.admission import (
 )
 from detnas_operator.admission.adoption import choose_folder
 from detnas_operator.admission.location import own_folder
-from detnas_operator.cluster.cache import ClusterCache, SearchKey
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import Object, SearchKey
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.names import job_name

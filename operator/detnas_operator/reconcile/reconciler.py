@@ -13,8 +13,8 @@ from detnas.store.errors import StoreError, StoreUnavailable
 from detnas_operator.admission.admission import Admitted, admit
 from detnas_operator.admission.search_limit import SearchLimit
 from detnas_operator.cluster import ClusterError, KubernetesClient
-from detnas_operator.cluster.cache import ClusterCache, SearchKey
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import Object, SearchKey
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader

@@ -3,8 +3,7 @@
 from datetime import datetime, timedelta
 
 from detnas.reasons import ReasonCode
-from detnas_operator.cluster.cache import SearchKey
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.objects import Object, SearchKey
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
 from detnas_operator.reconcile.search_jobs import SearchJobs, expires

@@ -17,16 +17,11 @@ from detnas_operator.cluster import (
     Refused,
     Unavailable,
 )
-from detnas_operator.cluster.cache import (
-    SETTLED,
-    ClusterCache,
-    SearchKey,
-    slim_own_job,
-)
-from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import JobView, Object, SearchKey
 from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.slimming import SETTLED, slim_own_job, slim_pod
 from detnas_operator.job.names import CONTAINER, ENDED_PODS, TTL, purpose_of
-from detnas_operator.job_state.observed_pods import slim_pod
 from detnas_operator.job_state.pods import with_ended
 from detnas_operator.lookups.pod_lookup import JOBS_A_LIST, MOST_BYTES, MOST_PODS
 from detnas_operator.telemetry.logs import about

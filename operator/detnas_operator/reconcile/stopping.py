@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.cluster.cache import SearchKey
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.objects import Object, SearchKey
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job_state.pods import own_pods, pods_to_end
 from detnas_operator.lookups.attempt_logs import AttemptLogs, has_failed_pods

@@ -41,8 +41,8 @@ class Metrics:
         self._writes = _counter(registry, "api_writes", "API writes.", "verb", "kind", "outcome")
         self._store = _counter(registry, "store_errors", "Errors of the object store.", "error")
         self._trials = _counter(registry, "trials", "Trials that ended.", "outcome")
-        registry.register(_Phases(self._searches_by_phase))
-        registry.register(_Degraded(self._degraded_searches))
+        registry.register(_AtScrape(self._phases))
+        registry.register(_AtScrape(self._degradations))
         self._of_search = {
             "gpu_hours": _gauge(registry, "search_gpu_hours", "GPU hours used.", *_OF_SEARCH),
             "best_h": _gauge(registry, "search_best_h", "H of the best student.", *_OF_SEARCH),
@@ -136,41 +136,35 @@ class Metrics:
             raise UserError(problem, "choose one that nothing listens on") from error
         return server.shutdown
 
-    def _searches_by_phase(self) -> dict[str, int]:
-        with self._lock:
-            return Counter(self._phase_of.values())
-
-    def _degraded_searches(self) -> dict[tuple[str, str], str]:
-        with self._lock:
-            return dict(self._degraded)
-
-
-class _Phases(Collector):
-    """Counts the searches of each phase when asked, so that an empty phase leaves no series."""
-
-    def __init__(self, count: Callable[[], dict[str, int]]) -> None:
-        self._count = count
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def _phases(self) -> GaugeMetricFamily:
+        """Return the searches of each phase; a phase without any has no series."""
         family = GaugeMetricFamily("detnas_searches", "Searches, by phase.", labels=["phase"])
-        for phase, number in sorted(self._count().items()):
-            family.add_metric([phase], number)
-        yield family
+        with self._lock:
+            counts = Counter(self._phase_of.values())
+        for phase, count in sorted(counts.items()):
+            family.add_metric([phase], count)
+        return family
 
-
-class _Degraded(Collector):
-    """One series for each degraded search: with another reason the earlier one is gone."""
-
-    def __init__(self, reasons: Callable[[], dict[tuple[str, str], str]]) -> None:
-        self._reasons = reasons
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def _degradations(self) -> GaugeMetricFamily:
+        """Return one series for each degraded search: a new reason replaces the earlier one."""
         text = "1 while the condition Degraded is True, by its reason."
         labels = [*_OF_SEARCH, "reason"]
         family = GaugeMetricFamily("detnas_search_degraded", text, labels=labels)
-        for search, reason in sorted(self._reasons().items()):
+        with self._lock:
+            degraded = sorted(self._degraded.items())
+        for search, reason in degraded:
             family.add_metric([*search, reason], 1)
-        yield family
+        return family
+
+
+class _AtScrape(Collector):
+    """A family of gauges that is made at every scrape."""
+
+    def __init__(self, family: Callable[[], GaugeMetricFamily]) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield self._family()
 
 
 def _counter(

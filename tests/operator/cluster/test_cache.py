@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 import detnas_operator
 from detnas_operator.cluster import Snapshot
-from detnas_operator.cluster.cache import SETTLED, ClusterCache, SearchKey, job_key
+from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import SearchKey, job_key
+from detnas_operator.cluster.slimming import SETTLED
 from detnas_operator.job.names import FOLDER
 from detnas_operator.reconcile.deletion import FINALIZER
 

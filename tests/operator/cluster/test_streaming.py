@@ -13,9 +13,9 @@ from aiohttp import web
 from kubernetes.client import Configuration
 
 from detnas_operator.cluster import ClusterError, NotFound, Refused, TooManyRequests, Unavailable
-from detnas_operator.cluster.cache import slim_own_job
 from detnas_operator.cluster.connection import Connection
 from detnas_operator.cluster.errors import Expired, TooLarge
+from detnas_operator.cluster.slimming import slim_own_job
 from detnas_operator.cluster.streaming import LONGEST_LINE, Change, Streams
 from tests.operator.cluster.test_cache import job
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.cluster.cache import ClusterCache, SearchKey
+from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import SearchKey
 from detnas_operator.controller.watching import EventHandlers
 from tests.operator.cluster.test_cache import KEY, job, search
 

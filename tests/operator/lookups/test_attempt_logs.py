@@ -10,7 +10,8 @@ from detnas.records.results import Attempt
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record
 from detnas_operator.cluster import Unavailable
-from detnas_operator.cluster.cache import ClusterCache, SearchKey
+from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import SearchKey
 from detnas_operator.cluster.pod_view import INDEX
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.lookups.attempt_logs import MOST_ATTEMPTS, AttemptLogs

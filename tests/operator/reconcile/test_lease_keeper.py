@@ -11,7 +11,8 @@ from detnas.lifecycle.pools.lease import PoolLease
 from detnas.store import open_store
 from detnas.store.errors import StoreUnavailable
 from detnas_operator.cluster import KubernetesClient
-from detnas_operator.cluster.cache import ClusterCache, SearchKey
+from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import SearchKey
 from detnas_operator.controller.lease_keeper import LeaseKeeper
 from detnas_operator.reconcile.search_jobs import SearchJobs, trains_pool
 from tests.operator.job.objects import a_job

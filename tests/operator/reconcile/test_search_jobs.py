@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.cluster.cache import ClusterCache, SearchKey
+from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.slimming import slim_pod
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.failures import culprit
-from detnas_operator.job_state.observed_pods import slim_pod
 from detnas_operator.lookups.pod_lookup import MOST_PODS
 from detnas_operator.reconcile.gpu_hours import pod_seconds, resumptions
 from detnas_operator.reconcile.search_jobs import SearchJobs

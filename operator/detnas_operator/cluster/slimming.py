@@ -1,0 +1,175 @@
+"""What is retained of objects in memory: only what is read of them, in bounded size.
+
+A tenant that may write objects could otherwise fill the operator's memory.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from detnas_operator.cluster.objects import Object, job_key
+from detnas_operator.cluster.pod_view import INDEX, PodView
+
+SETTLED = "detnas.dev/settled"
+"""Annotation of a Job that has ended and whose result is stored: it may be deleted."""
+
+_KEPT_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "labels",
+    "annotations",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "finalizers",
+    "ownerReferences",
+)
+_KEPT_JOB_SPEC = (
+    "suspend",
+    "parallelism",
+    "completions",
+    "backoffLimit",
+    "ttlSecondsAfterFinished",
+    "activeDeadlineSeconds",
+)
+_KEPT_LABELS = frozenset(
+    {
+        "app.kubernetes.io/managed-by",
+        "app.kubernetes.io/name",
+        "detnas.dev/number",
+        "detnas.dev/search",
+        "detnas.dev/verb",
+        "kueue.x-k8s.io/queue-name",
+    }
+)
+_SHORT = 1024
+_KEPT_ANNOTATIONS = {
+    SETTLED: _SHORT,
+    "detnas.dev/accept-data-loss": _SHORT,
+    "detnas.dev/adopt": _SHORT,
+    "detnas.dev/ended-pods": 32 * 1024,
+    "detnas.dev/ttl-seconds": _SHORT,
+}
+"""Annotations that are read, and the longest value that is written or expected, in characters."""
+_MOST_FINALIZERS = 20
+"""Finalizers that are retained of a Job: they are only named."""
+LONGEST_TEXT = 2000
+"""Characters; an event's message is cut at this length."""
+LONGEST_MESSAGE = 4096
+"""Characters of a text in a pod's object: a kubelet's longest, whose last line is read."""
+LONGEST_LIST = 40
+"""Entries of a list in a pod's object, such as its containers."""
+_DIGITS = 9
+"""Of a worker's index."""
+
+_POD = {
+    "metadata": (
+        "name",
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "finalizers",
+        "ownerReferences",
+    ),
+    "spec": ("nodeName", "schedulerName", "schedulingGates"),
+    "status": (
+        "phase",
+        "reason",
+        "message",
+        "startTime",
+        "conditions",
+        "containerStatuses",
+        "initContainerStatuses",
+    ),
+}
+_CONTAINER = ("name", "restartPolicy", "envFrom")
+_EVENT = (
+    "type",
+    "reason",
+    "message",
+    "count",
+    "series",
+    "firstTimestamp",
+    "lastTimestamp",
+    "eventTime",
+    "involvedObject",
+    "source",
+    "reportingComponent",
+)
+
+
+def slim_search(body: Object) -> Object:
+    """Return what is retained of a search: all but managedFields and kubectl's copy of it."""
+    return {
+        "metadata": _slim_metadata(body),
+        "spec": body.get("spec") or {},
+        "status": body.get("status") or {},
+    }
+
+
+def slim_job(body: Object) -> Object:
+    """Return what is retained of a Job: all but its pod template, which is most of its size."""
+    spec, metadata = body.get("spec") or {}, _slim_metadata(body)
+    if "finalizers" in metadata:
+        metadata["finalizers"] = metadata["finalizers"][:_MOST_FINALIZERS]
+    if owners := metadata.get("ownerReferences"):
+        metadata["ownerReferences"] = [one for one in owners if one.get("controller")]
+    return {
+        "metadata": metadata,
+        "spec": {field: spec[field] for field in _KEPT_JOB_SPEC if field in spec},
+        "status": body.get("status") or {},
+    }
+
+
+def slim_own_job(body: Object) -> Object | None:
+    """Return what is retained of a Job; None if no search owns it."""
+    return None if job_key(body) is None else slim_job(body)
+
+
+def _slim_metadata(body: Object) -> Object:
+    metadata = body["metadata"]
+    slim = {field: metadata[field] for field in _KEPT_METADATA if field in metadata}
+    if labels := slim.get("labels"):
+        slim["labels"] = {name: labels[name] for name in _KEPT_LABELS & labels.keys()}
+    if found := slim.get("annotations"):
+        kept = _KEPT_ANNOTATIONS.keys() & found.keys()
+        slim["annotations"] = {name: found[name][: _KEPT_ANNOTATIONS[name]] for name in kept}
+    return slim
+
+
+def slim_pod(pod: Object) -> Object:
+    """Return what is read of a pod, in bounded size: others may write any annotation into it."""
+    slim: Object = {
+        part: _picked(pod.get(part) or {}, names, LONGEST_MESSAGE) for part, names in _POD.items()
+    }
+    for kind in ("containers", "initContainers"):
+        found = (pod.get("spec") or {}).get(kind) or ()
+        slim["spec"][kind] = [
+            _picked(one, _CONTAINER, LONGEST_MESSAGE) for one in found[:LONGEST_LIST]
+        ]
+    claims = PodView(pod).claims[:LONGEST_LIST]
+    slim["spec"]["volumes"] = [{"persistentVolumeClaim": {"claimName": one}} for one in claims]
+    if (index := PodView(pod).annotations.get(INDEX)) is not None:
+        slim["metadata"]["annotations"] = {INDEX: index[:_DIGITS]}
+    return slim
+
+
+def slim_event(event: Object) -> Object:
+    """Return what is read of an event, in bounded size."""
+    return _picked(event, _EVENT, LONGEST_TEXT)
+
+
+def _picked(body: Object, names: Iterable[str], longest: int) -> Object:
+    return {name: _bounded(body[name], longest) for name in names if name in body}
+
+
+def _bounded(value: Any, longest: int) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= longest else f"{value[:longest]}…"
+    if isinstance(value, list):
+        return [_bounded(one, longest) for one in value[:LONGEST_LIST]]
+    if isinstance(value, dict):
+        some = list(value.items())[:LONGEST_LIST]
+        return {name: _bounded(one, longest) for name, one in some}
+    return value
