@@ -11,7 +11,9 @@ from tests.cluster.waiting import eventually
 from tests.seaweed import S3Server
 
 
-def test_jobs_make_pods_and_go_with_their_owner(cluster: ControlPlane, namespace: str) -> None:
+def test_control_plane_creates_pods_and_collects_garbage(
+    cluster: ControlPlane, namespace: str
+) -> None:
     owner = cluster.api.create(manifest("one"), namespace)
     cluster.api.create(job("work", owner=owner, suspend=False), namespace)
     eventually(lambda: cluster.api.list(PODS, namespace))
@@ -21,7 +23,7 @@ def test_jobs_make_pods_and_go_with_their_owner(cluster: ControlPlane, namespace
     eventually(lambda: not cluster.api.list(PODS, namespace))
 
 
-def test_the_operators_account_may_do_what_the_chart_says_and_no_more(
+def test_installation_has_the_charts_rights_only(
     cluster: ControlPlane, namespace: str, s3_server: S3Server
 ) -> None:
     operator = install(cluster, s3_server, [namespace]).api
@@ -34,7 +36,7 @@ def test_the_operators_account_may_do_what_the_chart_says_and_no_more(
         operator.list(JOBS, "kube-system")
 
 
-def test_an_api_server_comes_back_with_its_data(cluster: ControlPlane, namespace: str) -> None:
+def test_control_plane_keeps_its_data_over_a_restart(cluster: ControlPlane, namespace: str) -> None:
     cluster.api.create(manifest("kept"), namespace)
     cluster.stop_api_server(kill=True)
     cluster.start_api_server()

@@ -44,7 +44,9 @@ def names(api: Api, namespace: str) -> set[str]:
     return {one["metadata"]["name"] for one in api.list(SETTINGS, namespace)} - {"kube-root-ca.crt"}
 
 
-def test_calls_pass_and_are_noted(proxy: FaultProxy, api: Api, namespace: str) -> None:
+def test_fault_proxy_forwards_and_records_calls(
+    proxy: FaultProxy, api: Api, namespace: str
+) -> None:
     api.create(setting("one"), namespace)
     api.patch(SETTINGS, namespace, "one", {"data": {"a": "b"}})
     assert api.get(SETTINGS, namespace, "one")["data"] == {"a": "b"}
@@ -56,7 +58,7 @@ def test_calls_pass_and_are_noted(proxy: FaultProxy, api: Api, namespace: str) -
     assert len(proxy.journal.calls) == 3
 
 
-def test_a_watch_is_not_held_back(api: Api, cluster: ControlPlane, namespace: str) -> None:
+def test_fault_proxy_streams_a_watch(api: Api, cluster: ControlPlane, namespace: str) -> None:
     cluster.api.create(setting("one"), namespace)
     seen = names_watched(api, namespace)
     assert "one" in seen
@@ -65,7 +67,9 @@ def test_a_watch_is_not_held_back(api: Api, cluster: ControlPlane, namespace: st
 
 
 @pytest.mark.parametrize("status", [409, 429, 500])
-def test_the_nth_write_is_refused(proxy: FaultProxy, api: Api, namespace: str, status: int) -> None:
+def test_fault_proxy_refuses_the_nth_write(
+    proxy: FaultProxy, api: Api, namespace: str, status: int
+) -> None:
     proxy.journal.rule = at_write(2, Refuse(status))
     api.create(setting("one"), namespace)
     with pytest.raises(ApiError) as refused:
@@ -75,7 +79,9 @@ def test_the_nth_write_is_refused(proxy: FaultProxy, api: Api, namespace: str, s
     assert names(api, namespace) == {"one", "three"}
 
 
-def test_an_answer_is_lost_after_success(proxy: FaultProxy, api: Api, namespace: str) -> None:
+def test_fault_proxy_loses_an_answer_after_success(
+    proxy: FaultProxy, api: Api, namespace: str
+) -> None:
     proxy.journal.rule = at_first_of_every_write(LoseAnswer())
     with pytest.raises(urllib3.exceptions.HTTPError):
         api.create(setting("one"), namespace)
@@ -84,7 +90,9 @@ def test_an_answer_is_lost_after_success(proxy: FaultProxy, api: Api, namespace:
     assert len(proxy.journal.faulted()) == 1
 
 
-def test_every_write_fails_the_first_time(proxy: FaultProxy, api: Api, namespace: str) -> None:
+def test_fault_proxy_fails_the_first_try_of_every_write(
+    proxy: FaultProxy, api: Api, namespace: str
+) -> None:
     proxy.journal.rule = at_first_of_every_write(Refuse(500))
     for name in ("one", "two"):
         with pytest.raises(ApiError, match="500"):
@@ -93,7 +101,7 @@ def test_every_write_fails_the_first_time(proxy: FaultProxy, api: Api, namespace
     assert names(api, namespace) == {"one", "two"}
 
 
-def test_a_caller_is_interrupted_after_its_write(
+def test_fault_proxy_interrupts_a_caller_after_its_write(
     proxy: FaultProxy, api: Api, namespace: str
 ) -> None:
     interrupted: list[str] = []
@@ -104,7 +112,7 @@ def test_a_caller_is_interrupted_after_its_write(
     assert names(api, namespace) == {"one"}
 
 
-def test_watches_fall_silent_and_new_ones_speak(
+def test_fault_proxy_silences_watches(
     proxy: FaultProxy, api: Api, cluster: ControlPlane, namespace: str
 ) -> None:
     proxy.silence_watches()
@@ -127,7 +135,7 @@ def names_watched(api: Api, namespace: str) -> Iterator[str]:
     return (event["object"]["metadata"]["name"] for event in api.watch(SETTINGS, namespace))
 
 
-def test_a_server_is_away_for_a_while(proxy: FaultProxy, api: Api, namespace: str) -> None:
+def test_fault_proxy_goes_down_and_comes_up(proxy: FaultProxy, api: Api, namespace: str) -> None:
     api.create(setting("one"), namespace)
     events = api.watch(SETTINGS, namespace)
     next(events)
@@ -141,7 +149,7 @@ def test_a_server_is_away_for_a_while(proxy: FaultProxy, api: Api, namespace: st
     assert names(api, namespace) == {"one", "three"}
 
 
-def test_s3_works_through_a_proxy_and_counts_with_the_api_server(
+def test_fault_proxy_serves_s3_with_a_shared_journal(
     proxy: FaultProxy, api: Api, namespace: str, s3_server: S3Server
 ) -> None:
     with FaultProxy(s3_server.endpoint, name="s3", journal=proxy.journal) as s3_proxy:

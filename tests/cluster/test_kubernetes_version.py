@@ -23,19 +23,19 @@ def shown(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_release_that_is_asked_for_is_not_taken_from_elsewhere(tmp_path: Path) -> None:
+def test_find_uses_only_the_requested_release(tmp_path: Path) -> None:
     assert shown(tmp_path, KUBERNETES_VERSION="1.37").stdout == "v1.37.0 None\n"
     assert shown(tmp_path).stdout == f"{RELEASES[DEFAULT][0]} {tmp_path / 'etcd'}\n"
 
 
-def test_an_unknown_release_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+def test_find_names_the_known_releases(tmp_path: Path) -> None:
     done = shown(tmp_path, KUBERNETES_VERSION="1.99")
     assert done.returncode == 1
     assert "there are 1.34, 1.37" in done.stderr
 
 
 @pytest.mark.parametrize("minor", RELEASES)
-def test_each_is_built_from_its_own_release(minor: str) -> None:
+def test_build_uses_the_modules_of_the_release(minor: str) -> None:
     version, folder = RELEASES[minor]
     pinned = (MODULES / folder / "go.mod").read_text()
     assert f"k8s.io/kubernetes {version} " in pinned

@@ -13,7 +13,7 @@ from tests.seaweed import S3Server
 
 
 @pytest.mark.parametrize("forked", [False, True])
-def test_an_operator_becomes_ready_is_killed_comes_back_and_ends(
+def test_operator_process_is_killed_restarts_and_ends(
     cluster: ControlPlane,
     namespace: str,
     s3_server: S3Server,

@@ -39,7 +39,7 @@ def job(name: str, command: list[str], **container: object) -> Document:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
 
 
-def test_a_pretended_trainer_writes_the_result_of_its_job(
+def test_pretended_trainer_writes_the_result_of_its_job(
     cluster: ControlPlane, namespace: str, s3_environment: S3Server, play_pods: Play
 ) -> None:
     trainer = PretendedTrainer(s3_environment)
@@ -55,7 +55,7 @@ def test_a_pretended_trainer_writes_the_result_of_its_job(
     assert trainer.starts == [key]
 
 
-def test_a_pods_command_has_its_environment_and_is_stopped_gently(
+def test_pod_process_has_its_environment_and_stops_on_sigterm(
     cluster: ControlPlane, namespace: str, s3_server: S3Server, play_pods: Play, tmp_path: Path
 ) -> None:
     install(cluster, s3_server, [namespace])
@@ -79,7 +79,7 @@ def test_a_pods_command_has_its_environment_and_is_stopped_gently(
     assert pod.exit_code == 75
 
 
-def test_pods_of_many_jobs_are_played_at_once(
+def test_played_pods_run_concurrently(
     cluster: ControlPlane, namespace: str, play_pods: Play
 ) -> None:
     together, count = threading.Event(), 20

@@ -43,7 +43,9 @@ def ended(cluster: ControlPlane, namespace: str, name: str) -> Document:
     return eventually(find)[0]
 
 
-def test_jobs_end_as_their_pods_do(cluster: ControlPlane, namespace: str, play_pods: Play) -> None:
+def test_played_jobs_end_as_their_pods(
+    cluster: ControlPlane, namespace: str, play_pods: Play
+) -> None:
     behaviour = (
         scripts.Scripts(scripts.succeeds())
         .on("invalid", scripts.exits(42))
@@ -68,7 +70,7 @@ def test_jobs_end_as_their_pods_do(cluster: ControlPlane, namespace: str, play_p
     ) | dict.fromkeys(names[4:], 2)
 
 
-def test_a_deleted_job_takes_its_running_pod_along(
+def test_played_pod_stops_with_its_deleted_job(
     cluster: ControlPlane, namespace: str, play_pods: Play
 ) -> None:
     play_pods(lambda pod: scripts.runs_for_ever())
@@ -78,7 +80,7 @@ def test_a_deleted_job_takes_its_running_pod_along(
     eventually(lambda: not cluster.api.list(PODS, namespace))
 
 
-def test_pods_that_do_not_start_say_why(
+def test_played_pod_that_does_not_start_has_its_reason(
     cluster: ControlPlane, namespace: str, play_pods: Play
 ) -> None:
     waits: dict[str, Script] = {
@@ -102,7 +104,7 @@ def test_pods_that_do_not_start_say_why(
     eventually(lambda: {"no room", "no such image"} <= told())
 
 
-def test_pods_outlive_the_api_server(
+def test_played_pods_continue_after_a_restart_of_the_api_server(
     cluster: ControlPlane, namespace: str, play_pods: Play
 ) -> None:
     over = threading.Event()
@@ -115,7 +117,7 @@ def test_pods_outlive_the_api_server(
     assert ended(cluster, namespace, "long")["type"] == "Complete"
 
 
-def test_a_pods_log_can_be_read(cluster: ControlPlane, namespace: str, play_pods: Play) -> None:
+def test_played_pod_serves_its_log(cluster: ControlPlane, namespace: str, play_pods: Play) -> None:
     play_pods(lambda pod: scripts.oom_killed(log="one\ntwo\nthree\n"))
     cluster.api.create(job("large"), namespace)
     ended(cluster, namespace, "large")

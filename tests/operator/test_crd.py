@@ -45,7 +45,7 @@ def findings(error: ApiError) -> list[str]:
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
-def test_what_the_command_line_refuses_the_api_server_refuses(
+def test_definition_refuses_what_the_command_line_refuses(
     cluster: ControlPlane, wrong: Wrong
 ) -> None:
     said = (wrong.server or wrong.said).lower()
@@ -53,14 +53,14 @@ def test_what_the_command_line_refuses_the_api_server_refuses(
     assert any(wrong.field in line and said in line.lower() for line in lines), lines
 
 
-def test_every_rule_refuses_a_wrong_manifest(cluster: ControlPlane) -> None:
+def test_definition_enforces_every_rule(cluster: ControlPlane) -> None:
     said = "\n".join(line for wrong in WRONG.values() for line in refused(cluster, wrong.manifest))
     rules = {rule.message for section in RULES.values() for rule in section}
     assert [message for message in rules if message not in said] == []
 
 
 @pytest.mark.parametrize("manifest", VALID.values(), ids=VALID.keys())
-def test_what_the_command_line_takes_the_api_server_takes(
+def test_definition_accepts_what_the_command_line_accepts(
     cluster: ControlPlane, manifest: Document
 ) -> None:
     created = create(cluster, manifest, **STRICT)
@@ -109,7 +109,7 @@ MUTABLE = {
 
 @pytest.mark.parametrize("path", MUTABLE)
 @pytest.mark.parametrize("name", ["everything", "least"])
-def test_what_may_change_changes(
+def test_definition_accepts_changes_of_changeable_fields(
     cluster: ControlPlane, searches: dict[str, Document], name: str, path: str
 ) -> None:
     changed_search = change(cluster, searches[name], f"spec.{path}", MUTABLE[path])
@@ -120,7 +120,7 @@ def test_what_may_change_changes(
 
 
 @pytest.mark.parametrize("path", MUTABLE)
-def test_what_may_change_may_go(
+def test_definition_accepts_removal_of_changeable_fields(
     cluster: ControlPlane, searches: dict[str, Document], path: str
 ) -> None:
     assert change(cluster, searches["everything"], f"spec.{path}", REMOVED)
@@ -151,7 +151,7 @@ FIXED = {
 REQUIRED = ("base", "dataset")
 
 
-def test_every_field_either_may_change_or_may_not() -> None:
+def test_every_field_is_changeable_or_fixed() -> None:
     assert set(FIXED) == {".".join(path) for path in fixed_paths()}
     named = {path.split(".")[0] for path in (*FIXED, *MUTABLE)}
     assert named == {field.alias for field in SearchSpec.model_fields.values()}
@@ -171,14 +171,14 @@ def refused_change(cluster: ControlPlane, search: Document, path: str, value: ob
 
 
 @pytest.mark.parametrize("path", [path for path in FIXED if path != "search.strategy"])
-def test_what_is_fixed_does_not_change(
+def test_definition_refuses_changes_of_fixed_fields(
     cluster: ControlPlane, searches: dict[str, Document], path: str
 ) -> None:
     assert_fixed(refused_change(cluster, searches["everything"], path, FIXED[path]), path)
 
 
 @pytest.mark.parametrize("path", [path for path in FIXED if path not in REQUIRED])
-def test_what_is_fixed_neither_comes_nor_goes(
+def test_definition_refuses_addition_and_removal_of_fixed_fields(
     cluster: ControlPlane, searches: dict[str, Document], path: str
 ) -> None:
     assert_fixed(refused_change(cluster, searches["least"], path, FIXED[path]), path)
@@ -188,14 +188,14 @@ def test_what_is_fixed_neither_comes_nor_goes(
 @pytest.mark.parametrize(
     ("section", "inner"), [("search", "seed"), ("storage", "uri"), ("jobs", "image")]
 )
-def test_a_section_with_something_fixed_does_not_go(
+def test_definition_refuses_removal_of_a_section_with_fixed_fields(
     cluster: ControlPlane, searches: dict[str, Document], section: str, inner: str
 ) -> None:
     lines = refused_change(cluster, searches["everything"], section, REMOVED)
     assert_fixed(lines, f"{section}.{inner}")
 
 
-def test_a_search_is_warm_started_by_another_of_the_same_settings(cluster: ControlPlane) -> None:
+def test_definition_accepts_a_warm_start_of_the_same_settings(cluster: ControlPlane) -> None:
     again = changed("metadata.name", "r50-again", changed("spec.warmStart", {"from": "r50"}))
     assert create(cluster, again, **STRICT)
 
@@ -207,7 +207,7 @@ def patch_status(cluster: ControlPlane, search: Document, status: Document) -> D
 
 
 @pytest.mark.parametrize("character", ["x", '"', "<", "中"])
-def test_the_largest_status_is_kept_whole(
+def test_definition_accepts_the_largest_status(
     cluster: ControlPlane, searches: dict[str, Document], character: str
 ) -> None:
     status = largest_status(character).to_json()
@@ -216,7 +216,7 @@ def test_the_largest_status_is_kept_whole(
     assert stored["spec"] == searches["told"]["spec"]
 
 
-def test_a_status_of_the_wrong_shape_is_refused(
+def test_definition_refuses_a_malformed_status(
     cluster: ControlPlane, searches: dict[str, Document]
 ) -> None:
     with pytest.raises(ApiError) as caught:
@@ -258,7 +258,7 @@ def kubectl(cluster: ControlPlane, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_kubectl_shows_where_a_search_stands(cluster: ControlPlane, namespace: str) -> None:
+def test_kubectl_get_shows_the_progress_of_a_search(cluster: ControlPlane, namespace: str) -> None:
     patch_status(cluster, cluster.api.create(MINIMAL, namespace), STATUS.to_json())
 
     heads, row = kubectl(cluster, "-n", namespace, "get", "detnas").splitlines()
@@ -272,7 +272,7 @@ def test_kubectl_shows_where_a_search_stands(cluster: ControlPlane, namespace: s
     assert "detnassearch.detnas.dev/r50" in kubectl(cluster, "-n", namespace, "get", "all")
 
 
-def test_the_chart_holds_what_the_command_prints(
+def test_chart_has_the_printed_definition(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["detnas", "crd"])

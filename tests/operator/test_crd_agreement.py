@@ -73,7 +73,7 @@ def api_server_takes(cluster: ControlPlane, manifest: Document) -> bool:
     return True
 
 
-def test_any_change_is_taken_by_both_or_by_neither(cluster: ControlPlane) -> None:
+def test_definition_and_command_line_agree_on_any_change(cluster: ControlPlane) -> None:
     random = Random(0)
     fields = [(one, path) for one in (EVERYTHING, MINIMAL) for path in places(one["spec"])]
     verdicts = []

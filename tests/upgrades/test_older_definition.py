@@ -53,7 +53,7 @@ def of_a_later_version(*arguments: Any) -> dict[str, Any]:
     return {**status, **more, "conditions": [*status["conditions"], new]}
 
 
-def test_what_an_older_definition_does_not_allow_is_left_out(
+def test_publish_omits_what_an_older_definition_refuses(
     plane: ControlPlane, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "resource_status", of_a_later_version)
@@ -90,7 +90,7 @@ def test_what_an_older_definition_does_not_allow_is_left_out(
     assert refusals == []  # what was refused once is not tried again
 
 
-def test_the_definition_of_this_version_takes_what_is_new(
+def test_definition_accepts_values_of_a_later_version(
     cluster: ControlPlane, namespace: str
 ) -> None:
     search = cluster.api.create(manifest("r101"), namespace)

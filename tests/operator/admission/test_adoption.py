@@ -55,19 +55,19 @@ def asks(store: Store, body: dict[str, Any]) -> str:
     return str(error.value)
 
 
-def test_a_search_that_was_asked_the_same_is_adopted(store: Store) -> None:
+def test_choose_folder_adopts_a_search_with_the_same_spec(store: Store) -> None:
     leave(store)
     assert chosen(store, resource("one-88abe34b")) == OLD
     assert chosen(store, resource(f"{store.uri}/{OLD}")) == OLD
     assert chosen(store, resource("none")) == OWN
 
 
-def test_what_may_change_while_it_runs_may_differ(store: Store) -> None:
+def test_choose_folder_adopts_despite_changeable_fields(store: Store) -> None:
     leave(store, trials=2)
     assert chosen(store, resource("one-88abe34b", trials=50, parallelism=3)) == OLD
 
 
-def test_one_that_was_asked_otherwise_is_not_adopted(store: Store) -> None:
+def test_choose_folder_refuses_a_search_with_another_spec(store: Store) -> None:
     leave(store, seed=1)
     said = asks(store, resource("one-88abe34b", seed=2))
     assert "spec.search.seed (1 there, 2 here)" in said
@@ -80,9 +80,7 @@ DAMAGED = {"cut": b'{"uid": "88ab', "no record": b"[]", "of a later format": b'{
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_a_record_that_cannot_be_read_is_named_and_a_person_decides(
-    store: Store, content: bytes
-) -> None:
+def test_choose_folder_names_an_unreadable_record_and_asks(store: Store, content: bytes) -> None:
     leave(store, NEWER)
     store.put(keys.search_record_key(NEWER), content)
     said = asks(store, resource())
@@ -97,13 +95,13 @@ def test_a_record_that_cannot_be_read_is_named_and_a_person_decides(
     assert f"{ADOPT}=one-88abe34b to continue with it, or {ADOPT}=none" in asks(store, resource())
 
 
-def test_a_record_that_cannot_be_read_does_not_matter_without_finished_trials(store: Store) -> None:
+def test_choose_folder_ignores_an_unreadable_record_without_trials(store: Store) -> None:
     leave(store, trials=0)
     store.put(keys.search_record_key(OLD), b"{")
     assert chosen(store, resource()) == OWN
 
 
-def test_the_command_is_whole_however_many_searches_there_were(store: Store) -> None:
+def test_choose_folder_shows_the_entire_command_for_many_folders(store: Store) -> None:
     for number in range(20):
         leave(store, f"team-a/searches/one-{number:08x}", trials=1)
     said = asks(store, resource())

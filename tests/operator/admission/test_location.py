@@ -27,7 +27,7 @@ def placed(settings: Any, status: dict[str, Any], spec: dict[str, Any] | None = 
     return location(resource, parse(resource).spec, settings)
 
 
-def test_a_new_search_goes_where_the_settings_say() -> None:
+def test_locate_places_a_new_search_by_the_settings() -> None:
     assert placed(storage([NEW, OLD]), {}) == Location(NEW, "mine")
     assert placed(storage([NEW, OLD], shared=True), {}) == Location(NEW, "shared")
     named = {"storage": {"uri": OLD}}
@@ -35,7 +35,7 @@ def test_a_new_search_goes_where_the_settings_say() -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_an_accepted_one_stays_where_it_is(shared: bool) -> None:
+def test_locate_keeps_the_location_of_an_accepted_search(shared: bool) -> None:
     status = {"folder": f"{OLD}/{FOLDER}", "teachers": {"pool": f"{OLD}/mine/pools/00"}}
     assert placed(storage([NEW, OLD], shared=shared), status) == Location(OLD, "mine")
     status["teachers"] = {"pool": f"{OLD}/shared/pools/00"}
@@ -47,7 +47,7 @@ def test_an_accepted_one_stays_where_it_is(shared: bool) -> None:
         assert "storage.sharedPools" in found.message
 
 
-def test_a_place_that_was_taken_away_is_named_and_nothing_is_begun_elsewhere() -> None:
+def test_locate_names_a_location_that_is_no_longer_allowed() -> None:
     refused = placed(storage([NEW]), {"folder": f"{OLD}/{FOLDER}"})
     assert isinstance(refused, Reason)
     assert refused.reason == "StorageForbidden"
@@ -55,7 +55,7 @@ def test_a_place_that_was_taken_away_is_named_and_nothing_is_begun_elsewhere() -
     assert "storage.allowed" in refused.message
 
 
-def test_a_restored_status_names_the_folder_of_the_resource_that_it_was_saved_from() -> None:
+def test_locate_accepts_the_folder_in_a_restored_status() -> None:
     earlier = {"folder": f"{OLD}/mine/searches/one-76543210"}
     assert placed(storage([NEW, OLD]), earlier) == Location(OLD, "mine")
 
@@ -63,5 +63,5 @@ def test_a_restored_status_names_the_folder_of_the_resource_that_it_was_saved_fr
 @pytest.mark.parametrize(
     "folder", [f"{OLD}/mine/searches/two-76543210", f"{OLD}/{FOLDER}/x", "elsewhere", ""]
 )
-def test_a_folder_of_another_search_is_not_believed(folder: str) -> None:
+def test_locate_ignores_the_folder_of_another_search(folder: str) -> None:
     assert placed(storage([NEW, OLD]), {"folder": folder}) == Location(NEW, "mine")

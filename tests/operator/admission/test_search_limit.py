@@ -58,7 +58,7 @@ def cache(*searches: Object) -> ClusterCache:
         ([RUNNING, WAITING], True),
     ],
 )
-def test_a_search_begins_while_there_is_a_place(others: list[Object], waits: bool) -> None:
+def test_search_limit_admits_a_search_while_one_is_free(others: list[Object], waits: bool) -> None:
     named = [search(f"other-{number}", status) for number, status in enumerate(others)]
     new = search("new", born=30)
     refusal = SearchLimit(cache(*named, new)).refusal(new, rules(2))
@@ -68,7 +68,7 @@ def test_a_search_begins_while_there_is_a_place(others: list[Object], waits: boo
         assert refusal.message.startswith("jobs.policy.maximum.searches lets 2 ")
 
 
-def test_one_that_has_begun_is_never_held_up_and_without_a_bound_nobody_is() -> None:
+def test_search_limit_never_blocks_a_begun_search() -> None:
     crowd = [search(f"other-{number}", RUNNING) for number in range(5)]
     begun, new = search("begun", RUNNING), search("new")
     cap = SearchLimit(cache(*crowd, begun, new))
@@ -77,13 +77,13 @@ def test_one_that_has_begun_is_never_held_up_and_without_a_bound_nobody_is() -> 
     assert cap.refusal(new, rules(1)) is not None
 
 
-def test_other_namespaces_do_not_count() -> None:
+def test_search_limit_counts_each_namespace_alone() -> None:
     new = search("new")
     others = [search(name, RUNNING, namespace="team-b") for name in "abc"]
     assert SearchLimit(cache(*others, new)).refusal(new, rules(1)) is None
 
 
-def test_who_came_first_goes_first() -> None:
+def test_search_limit_admits_in_order_of_creation() -> None:
     first, second = search("z", WAITING, born=1), search("a", WAITING, born=2)
     cap = SearchLimit(cache(first, second))
     held = cap.refusal(second, rules(1))
@@ -92,7 +92,7 @@ def test_who_came_first_goes_first() -> None:
     assert cap.refusal(first, rules(1)) is None
 
 
-def test_of_those_that_come_at_the_same_time_no_more_begin_than_may() -> None:
+def test_search_limit_holds_for_concurrent_passes() -> None:
     crowd = [search(f"s{number}") for number in range(40)]
     cap = SearchLimit(cache(*crowd))
     with ThreadPoolExecutor(8) as threads:
@@ -102,7 +102,7 @@ def test_of_those_that_come_at_the_same_time_no_more_begin_than_may() -> None:
     assert [one is None for one in again] == [one is None for one in refusals]
 
 
-def test_a_place_that_was_given_is_free_again_when_its_search_is_deleted() -> None:
+def test_search_limit_frees_the_turn_of_a_deleted_search() -> None:
     one, other = search("one"), search("other")
     known = cache(one, other)
     cap = SearchLimit(known)

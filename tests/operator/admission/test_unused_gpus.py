@@ -31,7 +31,7 @@ CASES: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("sections", "fields"), CASES)
-def test_each_field_that_reserves_gpus_for_nothing_is_named(
+def test_unused_gpus_names_each_field_that_reserves_too_many(
     sections: dict[str, Any], fields: list[str]
 ) -> None:
     spec = SearchSpec.model_validate(manifest("one", sections)["spec"])
@@ -42,18 +42,18 @@ def resource(status: dict[str, Any]) -> dict[str, Any]:
     return {**tenants_resource({"evaluation": {"gpus": 4}}), "status": status}
 
 
-def test_a_new_search_is_refused() -> None:
+def test_admit_refuses_a_new_search_with_unused_gpus() -> None:
     refused = admit(resource({}), SETTINGS)
     assert isinstance(refused, Reason)
     assert refused.reason == "GPUsUnused"
     assert "spec.evaluation.gpus: 4 GPUs are reserved and training uses 1" in refused.message
 
 
-def test_a_search_that_was_accepted_before_goes_on() -> None:
+def test_admit_accepts_a_begun_search_with_unused_gpus() -> None:
     assert isinstance(admit(resource({"folder": FOLDER}), SETTINGS), Admitted)
 
 
-def test_a_running_search_is_told_and_one_that_is_over_is_not() -> None:
+def test_accepted_condition_warns_of_unused_gpus_until_the_search_ends() -> None:
     told = {}
     for phase in (Phase.SEARCHING, Phase.SUCCEEDED):
         result = replace(pass_result(phase), warnings=("spec.evaluation.gpus: 4 GPUs",))

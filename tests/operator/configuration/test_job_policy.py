@@ -80,13 +80,13 @@ def fields(
         ),
     ],
 )
-def test_what_a_job_asks_for(
+def test_job_fields_merge_policy_and_search(
     policy: dict[str, Any], jobs: dict[str, Any], asked: dict[str, Any]
 ) -> None:
     assert fields(policy, jobs) == asked
 
 
-def test_a_data_check_need_not_run_where_gpus_are() -> None:
+def test_job_fields_of_prepare_may_differ_from_the_others() -> None:
     jobs = {
         "resources": {"cpu": "32", "memory": "128Gi"},
         "nodeSelector": H100,
@@ -102,12 +102,12 @@ def test_a_data_check_need_not_run_where_gpus_are() -> None:
 
 
 @pytest.mark.parametrize("verb", Verb)
-def test_every_kind_of_job_has_fields_of_its_own(verb: Verb) -> None:
+def test_job_fields_of_each_verb_may_differ(verb: Verb) -> None:
     kind = {Verb.EVALUATE: "trial"}.get(verb, str(verb))
     assert fields({}, {kind: {"queueName": "own"}}, verb) == {"queueName": "own"}
 
 
-def test_affinity_of_a_kind_leaves_that_to_pods() -> None:
+def test_job_fields_merge_affinity_by_type() -> None:
     required = "requiredDuringSchedulingIgnoredDuringExecution"
     one = {"key": "a", "operator": "Exists"}
     near = {"labelSelector": {"matchExpressions": [one]}, "topologyKey": "zone"}
@@ -131,7 +131,7 @@ def test_affinity_of_a_kind_leaves_that_to_pods() -> None:
         ({"forced": {"nodeSelector": {}}}, {}, {"queueName": "all", "nodeSelector": {}}),
     ],
 )
-def test_a_namespace_has_rules_of_its_own_field_by_field(
+def test_policy_of_a_namespace_replaces_single_fields(
     own: dict[str, Any], jobs: dict[str, Any], asked: dict[str, Any]
 ) -> None:
     everywhere = {"forced": {"queueName": "all", "nodeSelector": H100}}
@@ -250,7 +250,7 @@ MIG = {"allowed": {"gpuResources": ["nvidia.com/mig-1g.*"]}}
         ),
     ],
 )
-def test_what_breaks_a_rule_is_named_with_the_rule_and_what_is_right(
+def test_violations_name_field_rule_and_what_is_allowed(
     policy: dict[str, Any], spec: dict[str, Any], parts: tuple[str, ...]
 ) -> None:
     (said,) = broken(policy, spec)
@@ -276,11 +276,13 @@ def test_what_breaks_a_rule_is_named_with_the_rule_and_what_is_right(
         ({"maximum": {"gpuHours": "500", "parallelism": 8}}, {}),
     ],
 )
-def test_what_keeps_the_rules_is_not_touched(policy: dict[str, Any], spec: dict[str, Any]) -> None:
+def test_violations_of_a_conforming_spec_are_none(
+    policy: dict[str, Any], spec: dict[str, Any]
+) -> None:
     assert broken(policy, spec) == ()
 
 
-def test_a_namespaces_own_rule_goes_first_and_is_named_by_its_place() -> None:
+def test_violations_name_the_namespaces_own_rule() -> None:
     everywhere = {"maximum": {"parallelism": 2, "resources": {"memory": "8Gi"}}}
     own = {"maximum": {"parallelism": 4, "resources": {"cpu": "4"}}}
     assert broken(everywhere, {"search": {"parallelism": 4}}, own) == ()
@@ -296,5 +298,5 @@ def test_a_namespaces_own_rule_goes_first_and_is_named_by_its_place() -> None:
     ("less", "more"),
     [("999m", "1"), ("0.5", "1"), ("1000", "1Ki"), ("1G", "1Gi"), ("1023Mi", "1Gi"), ("1T", "1Pi")],
 )
-def test_amounts_are_compared_by_what_they_mean(less: str, more: str) -> None:
+def test_amount_orders_quantities_by_value(less: str, more: str) -> None:
     assert amount(less) < amount(more)

@@ -71,7 +71,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
     return document
 
 
-def test_everything_that_is_said_is_read(tmp_path: Path) -> None:
+def test_settings_read_every_field(tmp_path: Path) -> None:
     settings = load(tmp_path, WHOLE)
     written = settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
     assert written["storage"].pop("allowed") == ["s3://bucket/prefix", "s3://other"]
@@ -80,7 +80,7 @@ def test_everything_that_is_said_is_read(tmp_path: Path) -> None:
     assert written == expected
 
 
-def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
+def test_settings_have_defaults(tmp_path: Path) -> None:
     settings = load(tmp_path, SMALLEST)
     assert settings.cluster_wide
     assert settings.jobs.gpu_resource == "nvidia.com/gpu"
@@ -89,7 +89,7 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     assert settings.tenant("team-a") is None, "nobody may run searches unless it is said"
 
 
-def test_a_namespace_of_its_own_goes_before_any(tmp_path: Path) -> None:
+def test_settings_prefer_a_named_tenant_to_any(tmp_path: Path) -> None:
     settings = load(tmp_path, WHOLE)
     own, other = settings.tenant("team-a"), settings.tenant("team-z")
     assert own is not None
@@ -141,7 +141,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("path", "value", "problem", "right"), WRONG)
-def test_a_wrong_field_is_named_with_what_is_right(
+def test_settings_name_a_wrong_field_and_what_is_allowed(
     tmp_path: Path, path: str, value: object, problem: str, right: str
 ) -> None:
     with pytest.raises(SettingsError) as raised:
@@ -159,13 +159,13 @@ def test_a_wrong_field_is_named_with_what_is_right(
         ("", "NoneType found"),
     ],
 )
-def test_a_file_that_is_no_configuration_is_refused(
+def test_settings_refuse_a_file_of_another_kind(
     tmp_path: Path, document: str, problem: str
 ) -> None:
     with pytest.raises(SettingsError, match=problem):
         load(tmp_path, document)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_settings_name_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"(?s)nowhere\.yaml .*cannot be read"):
         load_settings(tmp_path / "nowhere.yaml")

@@ -30,7 +30,9 @@ ROOT = "s3://bucket/prefix"
         ("s3://whole/team-a/deep/down", "s3://whole/team-a/deep/down"),
     ],
 )
-def test_a_root_at_or_below_an_allowed_one_has_one_spelling(uri: str | None, root: str) -> None:
+def test_store_root_has_one_spelling_at_or_below_an_allowed_root(
+    uri: str | None, root: str
+) -> None:
     assert store_root(uri, ALLOWED, "team-a") == root
 
 
@@ -65,7 +67,7 @@ def test_a_root_at_or_below_an_allowed_one_has_one_spelling(uri: str | None, roo
         ("bucket/prefix", "StorageInvalid"),
     ],
 )
-def test_any_other_root_is_refused_with_what_is_right(uri: str, reason: str) -> None:
+def test_store_root_refuses_any_other_uri(uri: str, reason: str) -> None:
     refused = store_root(uri, ALLOWED, "team-a")
     assert isinstance(refused, Reason)
     assert refused.reason == reason
@@ -74,7 +76,7 @@ def test_any_other_root_is_refused_with_what_is_right(uri: str, reason: str) -> 
     assert "secret" not in refused.message
 
 
-def test_without_a_default_a_search_must_name_a_place() -> None:
+def test_store_root_without_a_default_must_be_named() -> None:
     refused = store_root(None, NO_DEFAULT, "team-a")
     assert isinstance(refused, Reason)
     assert refused.reason == "StorageMissing"
@@ -94,7 +96,7 @@ def test_without_a_default_a_search_must_name_a_place() -> None:
         ("s3://whole/team-b", "team-a"),
     ],
 )
-def test_no_root_lies_in_a_folder_that_may_be_another_namespaces(uri: str, namespace: str) -> None:
+def test_store_root_refuses_folders_of_other_namespaces(uri: str, namespace: str) -> None:
     refused = store_root(uri, ALLOWED, namespace)
     assert isinstance(refused, Reason)
     assert refused.reason == "StorageForbidden"
@@ -112,13 +114,13 @@ def test_no_root_lies_in_a_folder_that_may_be_another_namespaces(uri: str, names
         ("s3://bucket/prefix/pools/deep", "pools"),
     ],
 )
-def test_no_root_lies_among_the_data_of_a_search(uri: str, namespace: str) -> None:
+def test_store_root_refuses_folders_of_a_searchs_data(uri: str, namespace: str) -> None:
     refused = store_root(uri, ALLOWED, namespace)
     assert isinstance(refused, Reason)
     assert refused.reason == "StorageForbidden"
 
 
-def test_the_default_may_be_named_as_well() -> None:
+def test_store_root_accepts_the_default_by_name() -> None:
     below = StorageSettings(allowed=("s3://bucket/prefix",), default="s3://bucket/prefix/2026")
     assert store_root(None, below, "team-a") == "s3://bucket/prefix/2026"
     assert store_root("s3://bucket/prefix/2026", below, "team-a") == "s3://bucket/prefix/2026"
@@ -128,7 +130,7 @@ def test_the_default_may_be_named_as_well() -> None:
     assert isinstance(store_root("s3://bucket/prefix/2025", below, "team-a"), Reason)
 
 
-def test_a_namespace_may_be_called_as_a_folder_of_the_store() -> None:
+def test_store_root_accepts_a_namespace_named_searches() -> None:
     assert store_root(None, ALLOWED, "searches") == ROOT
 
 
@@ -151,7 +153,7 @@ def test_a_namespace_may_be_called_as_a_folder_of_the_store() -> None:
         ("file:///prefix/team-a/pools/3f", False, None),
     ],
 )
-def test_a_pool_is_the_namespaces_own_or_shared(uri: str, shared: bool, key: str | None) -> None:
+def test_pool_key_is_of_the_namespace_or_shared(uri: str, shared: bool, key: str | None) -> None:
     found = pool_key(uri, ROOT, "team-a", shared=shared)
     if key is not None:
         assert found == key
@@ -161,7 +163,7 @@ def test_a_pool_is_the_namespaces_own_or_shared(uri: str, shared: bool, key: str
     assert found.message.startswith("spec.teachers.pool: ")
 
 
-def test_a_search_to_go_on_from_is_the_namespaces_own() -> None:
+def test_search_key_is_of_the_namespace() -> None:
     own = search_key(f"{ROOT}/team-a/searches/r18-0123abcd", ROOT, "team-a")
     assert own == "team-a/searches/r18-0123abcd"
     refused = search_key(f"{ROOT}/team-b/searches/r18-0123abcd", ROOT, "team-a")
@@ -176,7 +178,7 @@ PIECES = some.sampled_from(
 
 
 @given(some.sampled_from(["s3://bucket/", "s3://bucket", "s3://", "file:///"]), some.lists(PIECES))
-def test_what_is_allowed_lies_textually_at_the_root_or_in_ones_own_folder(
+def test_store_root_of_any_uri_stays_in_the_root_or_the_namespaces_folder(
     start: str, pieces: list[str]
 ) -> None:
     found = store_root(start + "/".join(pieces), NO_DEFAULT, "team-a")

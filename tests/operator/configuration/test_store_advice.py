@@ -54,7 +54,7 @@ AWAY = {
 
 
 @pytest.mark.parametrize("case", [*REFUSED, *AWAY])
-def test_the_advice_names_what_the_administrator_can_change(case: str) -> None:
+def test_store_advice_names_the_charts_values(case: str) -> None:
     error, says = {**REFUSED, **AWAY}[case]
     told = for_a_cluster(error)
     assert told.problem == error.problem, "what happened stays the same"
@@ -66,7 +66,7 @@ def test_the_advice_names_what_the_administrator_can_change(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", [*REFUSED, *AWAY])
-def test_the_condition_says_the_same(case: str) -> None:
+def test_store_reason_has_the_advice(case: str) -> None:
     error, _ = {**REFUSED, **AWAY}[case]
     trouble = store_reason(error)
     assert trouble.reason == ("StoreUnavailable" if case in AWAY else "StoreRefused")
@@ -74,7 +74,7 @@ def test_the_condition_says_the_same(case: str) -> None:
     assert ("continues by itself" in trouble.message) == (case in AWAY)
 
 
-def test_what_is_said_of_a_record_is_left_as_it_is() -> None:
+def test_store_advice_leaves_errors_of_records_unchanged() -> None:
     error = StoreRefused("a record names 'x'", "restore the record")
     assert for_a_cluster(error) is error
     assert isinstance(for_a_cluster(answered("SlowDown", 503)), StoreUnavailable)

@@ -63,7 +63,7 @@ def alive(code: int, first: bool = True, reason: str = "", **more: Any) -> Objec
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_trainer_beside_others_runs_and_ends_as_one_alone(first: bool) -> None:
+def test_state_of_a_trainer_beside_sidecars_is_as_alone(first: bool) -> None:
     job = a_job(active=1)
     assert isinstance(job_state(job, [beside(running(), first, proxy=RUNS)], NOW), Running)
     state = job_state(job, [alive(1, first)], NOW)
@@ -75,7 +75,7 @@ def test_a_trainer_beside_others_runs_and_ends_as_one_alone(first: bool) -> None
     ]
 
 
-def test_only_what_a_foreign_container_keeps_alive_is_ended() -> None:
+def test_pods_to_end_are_only_those_kept_alive_by_a_sidecar() -> None:
     job = a_job(active=1)
     left_alone = [
         alive(0),
@@ -92,7 +92,7 @@ def test_only_what_a_foreign_container_keeps_alive_is_ended() -> None:
     assert pods_to_end(job, [stranger]) == []
 
 
-def test_the_first_workers_trainer_decides_whether_the_work_is_done() -> None:
+def test_has_done_its_work_follows_the_first_workers_trainer() -> None:
     job = a_job(spec=WORKERS, active=3)
     assert has_done_its_work(job, [alive(0, index=0)], well=True)
     assert has_done_its_work(job, [alive(1, index=0)], well=False)
@@ -100,7 +100,7 @@ def test_the_first_workers_trainer_decides_whether_the_work_is_done() -> None:
     assert not has_done_its_work(job, [running(index=0), alive(0, index=1)], well=False)
 
 
-def test_what_was_seen_of_an_ended_pod_outlives_it() -> None:
+def test_record_of_an_ended_pod_outlives_it() -> None:
     job = a_job(BACK_OFF, failed=1)
     seen = alive(137, reason="OOMKilled", message="epoch 2\nloading", startTime=at(0))
     job["metadata"]["annotations"] = {ENDED_PODS: with_ended(job, [seen], NOW)}
@@ -119,14 +119,14 @@ def test_what_was_seen_of_an_ended_pod_outlives_it() -> None:
     assert resumptions(own_pods(job, [])) == 1
 
 
-def test_a_job_goes_on_though_a_pod_of_it_was_ended() -> None:
+def test_job_with_a_recorded_ended_pod_still_runs() -> None:
     job = a_job(active=1, ready=1, failed=1)
     job["metadata"]["annotations"] = {ENDED_PODS: with_ended(job, [alive(1)], NOW)}
     assert isinstance(job_state(job, [], NOW), Running), "nobody listed its pods"
     assert isinstance(job_state(job, [running("x2")], NOW), Running)
 
 
-def test_what_is_kept_of_many_ended_pods_is_no_longer_than_what_the_cache_keeps() -> None:
+def test_record_of_many_ended_pods_fits_the_cache() -> None:
     job, many = a_job(), [alive(1, message="ä" * 5000, name=f"x{n}") for n in range(30)]
     job["metadata"]["namespace"] = "team-a"
     job["metadata"]["annotations"] = {ENDED_PODS: with_ended(job, many, NOW)}
@@ -135,7 +135,7 @@ def test_what_is_kept_of_many_ended_pods_is_no_longer_than_what_the_cache_keeps(
     assert kept[-1] == "x29"
 
 
-def test_times_without_a_zone_are_not_ours() -> None:
+def test_record_with_times_without_a_zone_is_ignored() -> None:
     job = a_job()
     text = with_ended(job, [alive(1, startTime=at(0)), alive(1, name="x2")], NOW)
     job["metadata"]["annotations"] = {ENDED_PODS: text.replace('Z"', '"')}
@@ -144,19 +144,19 @@ def test_times_without_a_zone_are_not_ours() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '[{"uid": 1}]', '{"a": 1}', "null"])
-def test_an_annotation_that_others_wrote_is_passed_over(text: str) -> None:
+def test_malformed_record_of_ended_pods_is_ignored(text: str) -> None:
     job = a_job()
     job["metadata"]["annotations"] = {ENDED_PODS: text}
     assert kept_pods(job) == []
 
 
-def test_a_pod_holds_its_node_until_its_last_container_has_ended() -> None:
+def test_pod_seconds_end_with_the_last_container() -> None:
     assert pod_seconds([alive(0, startTime=at(0))], NOW) == 300
     gone = beside(ended(0, startTime=at(0)), proxy={"terminated": {"finishedAt": at(250)}})
     assert pod_seconds([gone], NOW) == 250
 
 
-def test_an_init_container_that_failed_is_named_with_its_words() -> None:
+def test_failed_state_names_a_failed_init_container() -> None:
     pod = before(
         {**waiting("PodInitializing"), "status": {"phase": "Failed", **_status(INITIALIZING)}},
         state=FAILED,
@@ -168,7 +168,7 @@ def test_an_init_container_that_failed_is_named_with_its_words() -> None:
     assert culprit(pod) == "vault"
 
 
-def test_a_container_that_failed_beside_a_trainer_that_did_not_is_named() -> None:
+def test_failed_state_names_a_failed_sidecar() -> None:
     pod = beside(ended(0), proxy=FAILED)
     pod["status"]["phase"] = "Failed"
     state = job_state(a_job(BACK_OFF, failed=1), [pod], NOW)
@@ -219,7 +219,7 @@ WAITS: list[tuple[Object, ReasonCode, list[str]]] = [
 
 
 @pytest.mark.parametrize(("pod", "reason", "words"), WAITS)
-def test_what_an_added_container_waits_for_is_said_under_its_name(
+def test_waiting_state_names_an_added_container(
     pod: Object, reason: ReasonCode, words: list[str]
 ) -> None:
     state = job_state(a_job(active=1), [pod], NOW)
@@ -228,7 +228,7 @@ def test_what_an_added_container_waits_for_is_said_under_its_name(
     assert not [word for word in words if word not in state.message], state.message
 
 
-def test_an_init_container_has_its_time() -> None:
+def test_waiting_state_allows_time_for_an_init_container() -> None:
     young = {"running": {"startedAt": at(260)}}
     pod = before(waiting("PodInitializing", startTime=at(250)), state=young)
     state = job_state(a_job(active=1), [pod], NOW)
@@ -236,7 +236,7 @@ def test_an_init_container_has_its_time() -> None:
     assert state.reason is ReasonCode.STARTING
 
 
-def test_init_containers_that_are_through_hold_up_nothing() -> None:
+def test_waiting_state_ignores_init_containers_that_have_ended() -> None:
     through = before(running(), state=ENDED_WELL)
     sidecar = before(running(), True, state=RUNS, started=True)
     for pod in (through, sidecar):

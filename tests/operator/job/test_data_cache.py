@@ -21,7 +21,7 @@ def added(cache: dict[str, Any], spec: dict[str, Any], own: Any = None) -> dict[
     return pod
 
 
-def test_a_claim_is_mounted_with_its_size() -> None:
+def test_data_cache_mounts_a_claim_with_its_size() -> None:
     pod = added({"claim": "coco", "size": "2Ki"}, S3)
     assert pod["volumes"] == [
         {"name": "data-cache", "persistentVolumeClaim": {"claimName": "coco"}}
@@ -34,19 +34,19 @@ def test_a_claim_is_mounted_with_its_size() -> None:
     }
 
 
-def test_of_a_nodes_folder_a_namespace_sees_its_own() -> None:
+def test_data_cache_of_a_host_path_is_the_namespaces_own() -> None:
     (volume,) = added({"host_path": "/var/detnas"}, S3)["volumes"]
     path = f"/var/detnas/{order(Verb.EVALUATE, S3).owner.namespace}"
     assert volume["hostPath"] == {"path": path, "type": "Directory"}
 
 
-def test_a_namespace_may_have_its_own_or_none() -> None:
+def test_data_cache_may_differ_per_namespace() -> None:
     (volume,) = added({"claim": "all"}, S3, DataCache(claim="own"))["volumes"]
     assert volume["persistentVolumeClaim"] == {"claimName": "own"}
     assert added({"claim": "all"}, S3, DataCache())["volumes"] == []
 
 
-def test_without_one_or_without_s3_a_pod_is_as_before() -> None:
+def test_pod_without_a_data_cache_or_s3_is_unchanged() -> None:
     assert added({}, S3)["volumes"] == []
     assert added({"claim": "coco"}, {})["volumes"] == []
 
@@ -61,6 +61,6 @@ def test_without_one_or_without_s3_a_pod_is_as_before() -> None:
         {"size": "much"},
     ],
 )
-def test_what_is_no_place_is_refused(wrong: dict[str, str]) -> None:
+def test_data_cache_settings_refuse_other_locations(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         DataCache(**wrong)

@@ -45,9 +45,7 @@ def wait_of(jobs: SearchJobs, name: str) -> Waiting:
     return state
 
 
-def test_pods_are_refused_until_one_is_created_whatever_becomes_of_it(
-    tenant: Tenancy, jobs: SearchJobs
-) -> None:
+def test_refusal_of_pods_lasts_until_one_is_created(tenant: Tenancy, jobs: SearchJobs) -> None:
     forbid(tenant.api, tenant.namespace, "pods")
     job = tenant.create()
     eventually(

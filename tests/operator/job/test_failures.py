@@ -112,7 +112,7 @@ FAILED: list[tuple[Any, list[Any], FailureKind, int | None, list[str]]] = [
 
 
 @pytest.mark.parametrize(("job", "pods", "kind", "code", "words"), FAILED)
-def test_a_failure_names_the_pod_the_reason_and_what_to_do(
+def test_failed_state_names_pod_cause_and_remedy(
     job: dict, pods: list[dict], kind: FailureKind, code: int | None, words: list[str]
 ) -> None:
     state = job_state(job, pods, NOW)
@@ -122,7 +122,7 @@ def test_a_failure_names_the_pod_the_reason_and_what_to_do(
     assert "\n" not in state.message
 
 
-def test_of_several_workers_the_one_that_did_not_just_exit_is_told() -> None:
+def test_failed_state_of_several_workers_names_the_one_that_did_not_just_exit() -> None:
     job = a_job(BACK_OFF, spec=WORKERS, failed=3)
     pods = [
         ended(137, "pool-1", "OOMKilled", finished=100, index=1),
@@ -144,7 +144,7 @@ def test_of_several_workers_the_one_that_did_not_just_exit_is_told() -> None:
         ("DeletionByPodGC", FailureKind.NODE_LOST),
     ],
 )
-def test_what_the_cluster_stops_is_not_the_trainers_fault(reason: str, kind: str) -> None:
+def test_failed_state_of_a_disrupted_pod_names_the_cluster(reason: str, kind: str) -> None:
     state = job_state(by_policy(42), [disrupted(42, reason, "words of the cluster")], NOW)
     assert isinstance(state, Failed)
     assert state.kind == kind

@@ -26,7 +26,7 @@ DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
         (Verb.EXPORT, "r18-export"),
     ],
 )
-def test_a_job_says_whose_it_is_and_where_its_folder_lies(verb: Verb, name: str) -> None:
+def test_job_manifest_has_owner_labels_folder_and_command(verb: Verb, name: str) -> None:
     job = made(verb)
     metadata = job["metadata"]
     assert (metadata["name"], metadata["namespace"]) == (name, "team-a")
@@ -55,7 +55,7 @@ def test_a_job_says_whose_it_is_and_where_its_folder_lies(verb: Verb, name: str)
     assert service_manifest(order(verb)) is None
 
 
-def test_another_winner_is_finetuned_and_exported_under_another_name() -> None:
+def test_job_name_of_another_winner_differs() -> None:
     finetune, export = DueJob(Verb.FINETUNE), DueJob(Verb.EXPORT)
     assert job_name("r18", finetune, "n/searches/r18-1/finetune-0012") == "r18-finetune-0012"
     assert job_name("r18", export, "n/searches/r18-1/students/best-0012") == "r18-export-0012"
@@ -66,7 +66,7 @@ def test_another_winner_is_finetuned_and_exported_under_another_name() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 40, 48, 63, 100])
-def test_no_name_is_too_long_and_none_is_taken_twice(length: int) -> None:
+def test_job_names_are_short_and_distinct(length: int) -> None:
     names = set()
     searches = ("a" * length, "a" * (length - 1) + "b", "a" + "-" * length + "b")
     for search in searches:
@@ -83,7 +83,7 @@ def test_no_name_is_too_long_and_none_is_taken_twice(length: int) -> None:
     assert len(names) == 10 * len(searches)
 
 
-def test_the_failure_policy_tells_luck_from_what_would_come_again() -> None:
+def test_failure_policy_ignores_disruptions_and_ends_on_final_exit_codes() -> None:
     spec = made(spec={"limits": {"retries": 3}})["spec"]
     assert spec["backoffLimit"] == 3
     assert pod({"spec": spec})["restartPolicy"] == "Never"
@@ -96,7 +96,7 @@ def test_the_failure_policy_tells_luck_from_what_would_come_again() -> None:
     assert "ttlSecondsAfterFinished" not in spec, "the result may not be durable yet"
 
 
-def test_each_verb_has_its_deadline() -> None:
+def test_job_manifest_has_the_deadline_of_its_verb() -> None:
     names = ("prepare", "base", "poolPhase", "trial", "finetune", "export")
     deadlines = {name: 100 + number for number, name in enumerate(names)}
     found = [made(verb, {"deadlines": deadlines})["spec"]["activeDeadlineSeconds"] for verb in Verb]
@@ -115,7 +115,9 @@ def test_each_verb_has_its_deadline() -> None:
         (Verb.EXPORT, "1"),
     ],
 )
-def test_each_verb_has_its_gpus_and_who_has_none_sees_none(verb: Verb, gpus: str | None) -> None:
+def test_job_manifest_has_the_gpus_of_its_verb_and_hides_them_without(
+    verb: Verb, gpus: str | None
+) -> None:
     sections = {
         "base": {"model": "faster-rcnn-r18-fpn", "train": {}, "gpus": 8},
         "evaluation": {"gpus": 4},
@@ -127,13 +129,13 @@ def test_each_verb_has_its_gpus_and_who_has_none_sees_none(verb: Verb, gpus: str
     assert (env(job).get("NVIDIA_VISIBLE_DEVICES") == "void") == (gpus is None)
 
 
-def test_a_search_on_cpus_asks_for_no_gpu() -> None:
+def test_job_manifest_without_gpus_requests_none() -> None:
     only_disk = {"requests": {"ephemeral-storage": "2Gi"}}
     assert container(made(spec={"evaluation": {"gpus": 0}}))["resources"] == only_disk
     assert container(made(Verb.EXPORT, {"evaluation": {"gpus": 0}}))["resources"] == only_disk
 
 
-def test_the_typed_fields_reach_the_pod() -> None:
+def test_job_manifest_passes_typed_fields_to_the_pod() -> None:
     job = made(spec={"jobs": TYPED})
     spec = pod(job)
     asked = {"cpu": "3500m", "memory": "32Gi", "ephemeral-storage": "60Gi", "nvidia.com/gpu": "1"}
@@ -162,7 +164,7 @@ def test_the_typed_fields_reach_the_pod() -> None:
     assert volumes["cache"]["emptyDir"] == {"sizeLimit": "20Gi"}
 
 
-def test_labels_of_the_user_never_take_the_place_of_ours() -> None:
+def test_pod_labels_of_the_user_never_replace_the_operators() -> None:
     one = order(spec={"jobs": {"podLabels": {"team": "vision"}}})
     jobs = one.spec.jobs.model_copy(
         update={
@@ -183,7 +185,7 @@ def test_labels_of_the_user_never_take_the_place_of_ours() -> None:
     assert metadata == expected["spec"]["template"]["metadata"]
 
 
-def test_a_queue_makes_the_job_begin_suspended_as_kueue_wants() -> None:
+def test_queued_job_starts_suspended_with_the_queues_label() -> None:
     job = made(spec={"jobs": {"queueName": "research"}})
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "research"
     assert job["spec"]["suspend"] is True
@@ -192,7 +194,7 @@ def test_a_queue_makes_the_job_begin_suspended_as_kueue_wants() -> None:
     assert "suspend" not in made()["spec"]
 
 
-def test_what_kueue_decides_by_stands_at_the_job() -> None:
+def test_queued_job_has_kueues_priority_and_time_labels() -> None:
     topology = {"kueue.x-k8s.io/podset-required-topology": "example.org/rack"}
     queued = {"queueName": "research", "queuePriorityClass": "low", "queueSeconds": 3600}
     job = made(Verb.POOL, {"jobs": {**queued, "podAnnotations": topology}})
@@ -202,13 +204,13 @@ def test_what_kueue_decides_by_stands_at_the_job() -> None:
     assert job["spec"]["template"]["metadata"]["annotations"] == topology
 
 
-def test_a_job_is_never_admitted_in_part() -> None:
+def test_queued_job_forbids_partial_admission() -> None:
     several = {"teachers": {"phases": PHASES, "workers": 3}, "jobs": {"queueName": "research"}}
     for job in (made(Verb.POOL, several), made(spec={"jobs": {"queueName": "research"}})):
         assert "kueue.x-k8s.io/job-min-parallelism" not in job["metadata"]["annotations"]
 
 
-def test_data_comes_from_the_claim_read_only_or_from_s3() -> None:
+def test_pod_mounts_the_claim_read_only_or_reads_s3() -> None:
     claimed = made()
     volume = pod(claimed)["volumes"][-1]
     assert volume["persistentVolumeClaim"] == {"claimName": "data", "readOnly": True}
@@ -221,13 +223,13 @@ def test_data_comes_from_the_claim_read_only_or_from_s3() -> None:
 
 
 @pytest.mark.parametrize(("grace", "stop"), [(120, 95), (30, 15), (1, 1)])
-def test_a_checkpoint_is_written_within_the_grace_period(grace: int, stop: int) -> None:
+def test_stop_seconds_leave_time_within_the_grace_period(grace: int, stop: int) -> None:
     job = made(spec={"jobs": {"terminationGracePeriodSeconds": grace}})
     assert pod(job)["terminationGracePeriodSeconds"] == grace
     assert env(job)["DETNAS_STOP_SECONDS"] == str(stop)
 
 
-def test_s3_is_reached_as_the_administrator_says_with_the_tenants_keys() -> None:
+def test_container_has_the_endpoint_and_the_tenants_credentials() -> None:
     job = made()
     assert env(job) == {
         "PYTHONHASHSEED": "0",
@@ -247,7 +249,7 @@ def test_s3_is_reached_as_the_administrator_says_with_the_tenants_keys() -> None
     assert pod(job)["automountServiceAccountToken"] is False
 
 
-def test_a_workload_identity_needs_no_secret_and_aws_no_endpoint() -> None:
+def test_container_with_a_workload_identity_has_no_secret_or_endpoint() -> None:
     settings = OperatorSettings.model_validate(
         {"trainer": {"image": "t:1"}, "storage": {"allowed": ["s3://bucket"]}}
     )

@@ -23,7 +23,7 @@ JOBS = [
 
 @pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize(("due", "folder"), JOBS, ids=str)
-def test_every_name_is_read_back_and_by_its_own_search_only(
+def test_purpose_of_reads_back_job_names_of_its_own_search_only(
     search: str, due: DueJob, folder: str
 ) -> None:
     name = job_name(search, due, folder)
@@ -32,5 +32,5 @@ def test_every_name_is_read_back_and_by_its_own_search_only(
 
 
 @pytest.mark.parametrize("name", ["", "a", "a-", "a-t1", "a-pool", "a-pool-x", "a-backup", "base"])
-def test_other_names_say_nothing(name: str) -> None:
+def test_purpose_of_other_names_is_none(name: str) -> None:
     assert purpose_of(name, "a") is None

@@ -72,14 +72,14 @@ def state_when(tenant: Tenancy, job: str, kind: type[JobState]) -> JobState:
 
 
 @pytest.mark.parametrize("verb", Verb)
-def test_every_job_is_valid_and_its_pod_is_restricted(tenant: Tenancy, verb: Verb) -> None:
+def test_api_server_accepts_every_job_and_its_restricted_pod(tenant: Tenancy, verb: Verb) -> None:
     for spec in SPECS:
         job = job_manifest(tenant.order(verb, spec), SETTINGS, TENANT)
         tenant.api.create(job, **STRICT)
         tenant.api.create(as_pod(job), **STRICT)
 
 
-def test_workers_and_their_service_are_valid(tenant: Tenancy) -> None:
+def test_api_server_accepts_pool_workers_and_their_service(tenant: Tenancy) -> None:
     order = tenant.order(Verb.POOL, {"teachers": {"workers": 4}})
     job, service = job_manifest(order, SETTINGS, TENANT), service_manifest(order)
     assert service is not None
@@ -89,7 +89,7 @@ def test_workers_and_their_service_are_valid(tenant: Tenancy) -> None:
     assert made["spec"]["clusterIP"] == "None"
 
 
-def test_the_server_would_refuse_what_is_not_restricted(tenant: Tenancy) -> None:
+def test_api_server_refuses_an_unrestricted_pod(tenant: Tenancy) -> None:
     pod = as_pod(job_manifest(tenant.order(), SETTINGS, TENANT))
     del pod["spec"]["containers"][0]["securityContext"]
     with pytest.raises(ApiError, match="violates PodSecurity"):
@@ -97,9 +97,7 @@ def test_the_server_would_refuse_what_is_not_restricted(tenant: Tenancy) -> None
 
 
 @pytest.mark.parametrize(("code", "kind"), [(42, "Candidate"), (43, "Candidate"), (2, "ExitCode")])
-def test_an_answer_of_the_trainer_ends_the_job_at_once(
-    tenant: Tenancy, code: int, kind: str
-) -> None:
+def test_job_fails_at_once_on_a_final_exit_code(tenant: Tenancy, code: int, kind: str) -> None:
     job = tenant.create()
     (pod,) = tenant.pods_when(job, 1)
     tenant.end(pod, code)
@@ -110,7 +108,7 @@ def test_an_answer_of_the_trainer_ends_the_job_at_once(
     assert len(tenant.pods(job)) == 1
 
 
-def test_a_job_runs_and_succeeds(tenant: Tenancy) -> None:
+def test_job_runs_and_succeeds(tenant: Tenancy) -> None:
     job = tenant.create()
     assert isinstance(tenant.state(job), Waiting)
     (pod,) = tenant.pods_when(job, 1)
@@ -128,7 +126,7 @@ def test_a_job_runs_and_succeeds(tenant: Tenancy) -> None:
         (139, "Error", FailureKind.EXIT_CODE),
     ],
 )
-def test_without_retries_the_first_failure_is_the_last(
+def test_job_without_retries_fails_at_the_first_failure(
     tenant: Tenancy, code: int, reason: str, kind: FailureKind
 ) -> None:
     job = tenant.create(spec={"limits": {"retries": 0}})
@@ -147,7 +145,7 @@ DISRUPTED = {
 }
 
 
-def test_who_is_stopped_goes_on_without_using_up_attempts(tenant: Tenancy) -> None:
+def test_job_resumes_after_stops_without_using_up_attempts(tenant: Tenancy) -> None:
     limits = {"limits": {"retries": 0}}
     ends: dict[str, tuple[int, list[dict[str, Any]]]] = {
         tenant.create(Verb.EVALUATE, limits): (75, []),
@@ -166,7 +164,7 @@ def test_who_is_stopped_goes_on_without_using_up_attempts(tenant: Tenancy) -> No
         assert tenant.state(job) == Waiting(ReasonCode.STARTING, words)
 
 
-def test_a_deadline_ends_a_job(tenant: Tenancy) -> None:
+def test_job_fails_past_its_deadline(tenant: Tenancy) -> None:
     job = tenant.create(spec={"deadlines": {"trial": 1}})
     state = state_when(tenant, job, Failed)
     assert isinstance(state, Failed)
@@ -174,7 +172,7 @@ def test_a_deadline_ends_a_job(tenant: Tenancy) -> None:
     assert "of 1 s" in state.message
 
 
-def test_a_queued_job_waits_without_pods_until_it_is_admitted(tenant: Tenancy) -> None:
+def test_queued_job_has_no_pods_until_it_is_admitted(tenant: Tenancy) -> None:
     job = tenant.create(spec={"jobs": {"queueName": "research"}})
     state = tenant.state(job, datetime.now(UTC) + timedelta(hours=9))
     assert isinstance(state, Waiting)
@@ -190,7 +188,7 @@ def test_a_queued_job_waits_without_pods_until_it_is_admitted(tenant: Tenancy) -
     assert state.reason is ReasonCode.QUEUED
 
 
-def test_a_quota_is_told_in_the_servers_words(tenant: Tenancy) -> None:
+def test_job_without_quota_waits_in_the_servers_words(tenant: Tenancy) -> None:
     forbid(tenant.api, tenant.namespace, "pods")
     job = tenant.create()
     words = pod_event(tenant, job)
@@ -204,7 +202,7 @@ def test_a_quota_is_told_in_the_servers_words(tenant: Tenancy) -> None:
     assert untold.reason is ReasonCode.RETRYING, "nobody looked at the event"
 
 
-def test_a_missing_service_account_is_told(tenant: Tenancy) -> None:
+def test_job_without_a_service_account_waits_with_the_reason(tenant: Tenancy) -> None:
     stranger = TENANT.model_copy(update={"service_account": "nobody"})
     made = tenant.api.create(job_manifest(tenant.order(), SETTINGS, stranger))
     job = made["metadata"]["name"]
@@ -213,7 +211,7 @@ def test_a_missing_service_account_is_told(tenant: Tenancy) -> None:
     assert state.reason is ReasonCode.CREDENTIALS_MISSING
 
 
-def test_the_phase_is_done_when_its_first_worker_is(tenant: Tenancy) -> None:
+def test_pool_job_succeeds_with_its_first_worker(tenant: Tenancy) -> None:
     job = tenant.create(Verb.POOL, WORKERS)
     first, second = tenant.pods_when(job, 2)
     if first["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] == "1":
@@ -231,7 +229,7 @@ def test_the_phase_is_done_when_its_first_worker_is(tenant: Tenancy) -> None:
     assert gone is None or "deletionTimestamp" in gone["metadata"]
 
 
-def test_a_lost_worker_and_the_peers_it_takes_along_come_back_together(tenant: Tenancy) -> None:
+def test_pool_job_replaces_a_lost_worker_and_its_peers(tenant: Tenancy) -> None:
     spec = {**WORKERS, "limits": {"retries": 1}}
     job = tenant.create(Verb.POOL, spec)
     pods = tenant.pods_when(job, 2)

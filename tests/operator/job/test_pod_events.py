@@ -33,14 +33,16 @@ def state_of(*events: dict[str, Any], since: float = 230, **pod: Any) -> JobStat
         ("SomethingNew", "words of a controller that nobody knows here"),
     ],
 )
-def test_a_pod_that_does_not_start_is_told_in_its_events_words(reason: str, words: str) -> None:
+def test_waiting_state_quotes_the_event_of_a_pod_that_does_not_start(
+    reason: str, words: str
+) -> None:
     state = state_of(event(reason, words))
     assert isinstance(state, Waiting)
     assert state.reason is ReasonCode.NOT_STARTING
     assert f"does not start on node gpu-1: {reason}: {words}" in state.message
 
 
-def test_the_cause_goes_before_what_follows_from_it_in_whatever_order() -> None:
+def test_waiting_state_quotes_the_cause_before_its_consequence() -> None:
     both = (event("FailedMount", MOUNT, 280), event("FailedAttachVolume", ATTACH, 240))
     first, second = state_of(*both), state_of(*reversed(both))
     assert first == second
@@ -48,7 +50,7 @@ def test_the_cause_goes_before_what_follows_from_it_in_whatever_order() -> None:
     assert ATTACH in first.message
 
 
-def test_a_first_failure_an_old_one_and_the_schedulers_are_not_told() -> None:
+def test_waiting_state_ignores_first_old_and_scheduler_events() -> None:
     unsaid = [
         state_of(event("FailedMount", MOUNT), since=270),
         state_of(event("FailedMount", MOUNT, -400)),
@@ -60,7 +62,7 @@ def test_a_first_failure_an_old_one_and_the_schedulers_are_not_told() -> None:
     ] * 4
 
 
-def test_an_image_of_some_gigabytes_may_take_its_time() -> None:
+def test_waiting_state_allows_time_for_a_large_image() -> None:
     pulling = event("Pulling", "Pulling image", 10, "Normal")
     state = state_of(pulling, since=5)
     assert isinstance(state, Waiting)
@@ -71,7 +73,7 @@ def test_an_image_of_some_gigabytes_may_take_its_time() -> None:
     assert unpulled.reason is ReasonCode.NOT_STARTING
 
 
-def test_a_node_that_is_not_ready_is_told_in_the_events_words() -> None:
+def test_waiting_state_names_a_node_that_is_not_ready() -> None:
     pod = running(conditions=[{"type": "Ready", "status": "False"}])
     pod["metadata"]["uid"] = "pod"
     events = {"pod": [event("NodeNotReady", "Node is not ready")]}

@@ -71,7 +71,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_why_it_is_suspended(case: str) -> None:
+def test_queueing_explains_a_suspended_job(case: str) -> None:
     labels, admission, reason, words = CASES[case]
     found = suspended(JobView(a_job(labels)), admission)
     assert found.reason is reason
@@ -79,12 +79,12 @@ def test_why_it_is_suspended(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "by somebody"])
-def test_none_is_started_by_hand_unless_kueue_is_known_to_have_none(case: str) -> None:
+def test_queueing_advises_a_manual_start_only_without_a_workload(case: str) -> None:
     labels, admission, *_ = CASES[case]
     assert "spec.suspend" not in suspended(JobView(a_job(labels)), admission).message
 
 
-def test_what_is_kept_of_a_workload_is_bounded() -> None:
+def test_queueing_keeps_workloads_in_bounded_size() -> None:
     found = a_workload(("QuotaReserved", "False", "Pending", "x" * 100_000)).workload
     assert found is not None
     assert found["owners"] == ["1"]

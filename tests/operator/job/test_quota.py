@@ -41,7 +41,7 @@ BARE = (
         ),
     ],
 )
-def test_a_quota_is_named_with_what_to_do(
+def test_quota_message_names_quota_and_remedy(
     words: str, found: Exceeded | Unspecified, advice: str
 ) -> None:
     refused = quota_refusal(words)
@@ -50,11 +50,11 @@ def test_a_quota_is_named_with_what_to_do(
 
 
 @pytest.mark.parametrize("words", ["", "exceeded quota: limits", "denied by policy: quota"])
-def test_what_is_said_otherwise_is_left_as_it_is(words: str) -> None:
+def test_quota_message_leaves_other_refusals_unchanged(words: str) -> None:
     assert quota_refusal(words) is None
 
 
-def test_only_a_quota_on_jobs_has_room_made() -> None:
+def test_only_a_quota_on_jobs_deletes_ended_jobs() -> None:
     counted, gpus = quota_refusal(COUNTED), quota_refusal(GPUS)
     assert isinstance(counted, Exceeded)
     assert counted.counts_jobs

@@ -197,7 +197,7 @@ WAITING: list[tuple[Any, list[Any], ReasonCode, list[str]]] = [
 
 
 @pytest.mark.parametrize(("job", "pods", "reason", "words"), WAITING)
-def test_what_a_job_waits_for_is_said(
+def test_waiting_state_names_reason_and_remedy(
     job: dict, pods: list[dict], reason: ReasonCode, words: list[str]
 ) -> None:
     state = job_state(job, pods, NOW)
@@ -230,7 +230,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "reason"), REFUSED)
-def test_a_refusal_of_pods_is_told_in_the_servers_words(words: str, reason: str) -> None:
+def test_waiting_state_quotes_a_refusal_of_pods(words: str, reason: str) -> None:
     for job, pods in ((a_job(), []), (a_job(failed=1), [ended(1)]), (a_job(failed=1), [])):
         state = job_state(job, pods, NOW, words)
         assert isinstance(state, Waiting)
@@ -238,14 +238,14 @@ def test_a_refusal_of_pods_is_told_in_the_servers_words(words: str, reason: str)
         assert words in state.message
 
 
-def test_no_wait_is_so_long_that_it_is_taken_for_a_refusal() -> None:
+def test_waiting_state_stays_retrying_however_long_it_lasts() -> None:
     for job, pods in ((a_job(), []), (a_job(failed=1), [ended(1)]), (a_job(failed=1), [])):
         state = job_state(job, pods, NOW + timedelta(hours=1))
         assert isinstance(state, Waiting)
         assert state.reason == ReasonCode.RETRYING
 
 
-def test_a_job_runs_since_its_pod_does() -> None:
+def test_running_state_begins_with_its_pod() -> None:
     assert job_state(a_job(active=1, ready=1), [running(since=30)], NOW) == Running(
         START + timedelta(seconds=30)
     )
@@ -254,17 +254,17 @@ def test_a_job_runs_since_its_pod_does() -> None:
     assert job_state(a_job(active=1, ready=1), [], NOW) == Running(START), "pods were not listed"
 
 
-def test_a_pod_of_a_deleted_job_of_the_same_name_says_nothing() -> None:
+def test_state_ignores_pods_of_a_deleted_namesake() -> None:
     before = running()
     before["metadata"]["ownerReferences"][0]["uid"] = "the Job before"
     assert job_state(a_job(active=1), [before], NOW) == job_state(a_job(active=1), [], NOW)
 
 
-def test_a_pod_that_is_being_stopped_runs_until_its_time_is_over() -> None:
+def test_running_state_lasts_through_the_grace_period() -> None:
     assert isinstance(job_state(a_job(active=1), [running(deleted=at(250))], NOW), Running)
 
 
-def test_workers_run_when_all_of_them_do() -> None:
+def test_running_state_requires_all_workers() -> None:
     def worker(index: int, since: float) -> dict:
         return running(f"pool-{index}", since, index=index)
 
@@ -283,7 +283,7 @@ def test_workers_run_when_all_of_them_do() -> None:
     assert isinstance(job_state(a_job(spec=WORKERS, active=3, ready=2), [], NOW), Waiting)
 
 
-def test_a_job_succeeds_when_it_is_complete_and_not_before() -> None:
+def test_succeeded_state_requires_a_complete_job() -> None:
     reached = ("CompletionsReached", "Reached expected number of succeeded pods")
     done = a_job({"SuccessCriteriaMet": reached, "Complete": reached}, succeeded=1)
     assert job_state(done, [], NOW) == Succeeded()
@@ -295,7 +295,7 @@ def test_a_job_succeeds_when_it_is_complete_and_not_before() -> None:
         assert not early.deleted
 
 
-def test_a_failure_that_is_announced_waits_for_the_last_pod() -> None:
+def test_failure_target_is_terminating_until_the_last_pod_ends() -> None:
     state = job_state(
         a_job({"FailureTarget": ("PodFailurePolicy", "exit 42")}, active=1), [running()], NOW
     )
@@ -303,7 +303,7 @@ def test_a_failure_that_is_announced_waits_for_the_last_pod() -> None:
     assert not state.deleted
 
 
-def test_a_deleted_job_is_nothing_but_that() -> None:
+def test_deleted_job_is_terminating_unless_it_has_failed() -> None:
     state = job_state(a_job(failed=1, deleted=True), [ended(1)], NOW)
     assert isinstance(state, Terminating)
     assert state.deleted

@@ -21,18 +21,18 @@ def threads(spec: dict[str, Any], verb: Verb = Verb.EVALUATE) -> list[str]:
     ("cpu", "expected"),
     [("8", "8"), ("3500m", "3"), ("1.5", "1"), ("500m", "1"), ("0.1", "1"), ("96", "96")],
 )
-def test_a_job_has_a_thread_for_each_whole_core_it_asks_for(cpu: str, expected: str) -> None:
+def test_threads_are_the_whole_cores_requested(cpu: str, expected: str) -> None:
     assert threads({"jobs": {"resources": {"cpu": cpu}}}) == [expected] * 2
 
 
 @pytest.mark.parametrize("gpus", [0, 1, 8])
 @pytest.mark.parametrize("verb", Verb)
-def test_who_asks_for_no_cores_does_not_take_all_of_the_node(verb: Verb, gpus: int) -> None:
+def test_threads_without_requested_cores_are_the_default(verb: Verb, gpus: int) -> None:
     spec = {"evaluation": {"gpus": gpus}, "jobs": {"resources": {"memory": "8Gi"}}}
     assert threads(spec, verb) == [str(DEFAULT_THREADS)] * 2
 
 
-def test_the_administrators_own_number_wins() -> None:
+def test_threads_of_the_administrator_take_precedence() -> None:
     jobs = SETTINGS.jobs.model_copy(update={"env": {"OMP_NUM_THREADS": "2"}})
     settings = SETTINGS.model_copy(update={"jobs": jobs})
     for spec in ({}, {"jobs": {"resources": {"cpu": "8"}}}):

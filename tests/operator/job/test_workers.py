@@ -8,7 +8,7 @@ from tests.operator.job.orders import FOLDERS, SETTINGS, TENANT, order
 WORKERS = {"teachers": {"workers": 4, "gpusPerWorker": 8}, "limits": {"retries": 2}}
 
 
-def test_several_workers_meet_at_the_first() -> None:
+def test_pool_job_of_several_workers_names_the_rendezvous_and_its_service() -> None:
     one = order(Verb.POOL, WORKERS)
     job, service = job_manifest(one, SETTINGS, TENANT), service_manifest(one)
     spec = job["spec"]
@@ -33,7 +33,7 @@ def test_several_workers_meet_at_the_first() -> None:
     assert service["spec"]["selector"].items() <= labels.items()
 
 
-def test_the_service_of_a_search_picks_its_pools_workers_only() -> None:
+def test_service_selects_only_the_workers_of_the_searchs_pool() -> None:
     service = service_manifest(order(Verb.POOL, WORKERS))
     assert service is not None
     selector = service["spec"]["selector"]
@@ -44,13 +44,13 @@ def test_the_service_of_a_search_picks_its_pools_workers_only() -> None:
     assert service_manifest(later) == service, "made once for all phases"
 
 
-def test_workers_without_gpus_run_one_process_each() -> None:
+def test_pool_workers_without_gpus_run_one_process_each() -> None:
     job = made(Verb.POOL, {"teachers": {"workers": 2, "gpusPerWorker": 0}})
     assert env(job)["DETNAS_PROCESSES_PER_WORKER"] == "1"
     assert env(job)["NVIDIA_VISIBLE_DEVICES"] == "void"
 
 
-def test_only_the_pool_has_several_workers() -> None:
+def test_trial_job_has_one_worker() -> None:
     job = made(Verb.EVALUATE, WORKERS)
     assert "completionMode" not in job["spec"]
     assert job["spec"]["backoffLimit"] == 2

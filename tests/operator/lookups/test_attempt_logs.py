@@ -66,33 +66,33 @@ def logs(store: Store) -> dict[str, str]:
     }
 
 
-def test_each_attempt_gets_the_log_of_the_pod_in_whose_time_it_began(store: Store) -> None:
+def test_attempt_logs_match_pods_by_time(store: Store) -> None:
     begin(store, 1, 3.2)
     begin(store, 2, 63.9)  # its node tells whole seconds: it ended at 63.x
     keep(store, pod("early", 20, 21), pod("second", 60, 63), pod("first", 0, 10))
     assert logs(store) == {"1/log.txt": "words of first\n", "2/log.txt": "words of second\n"}
 
 
-def test_what_a_trainer_kept_itself_stays(store: Store) -> None:
+def test_attempt_logs_keep_the_trainers_own_log(store: Store) -> None:
     begin(store, 1, 1)
     store.put(f"{FOLDER}/attempts/1/log.txt", b"its own\n")
     assert keep(store, pod("first", 0, 10)) == []
     assert logs(store) == {"1/log.txt": "its own\n"}
 
 
-def test_neither_good_pods_nor_further_workers_are_asked(store: Store) -> None:
+def test_attempt_logs_skip_succeeded_pods_and_further_workers(store: Store) -> None:
     begin(store, 1, 1)
     asked = keep(store, pod("good", 0, 10, phase="Succeeded"), pod("second", 0, 10, index=1))
     assert (asked, logs(store)) == ([], {})
 
 
-def test_a_folder_full_of_attempts_is_not_read_to_its_end(store: Store) -> None:
+def test_attempt_logs_read_a_bounded_number_of_attempts(store: Store) -> None:
     for number in range(1, MOST_ATTEMPTS + 30):
         begin(store, number, 1)
     assert len(keep(store, pod("one", 0, 10))) == MOST_ATTEMPTS
 
 
-def test_a_record_that_is_none_is_passed_over(store: Store) -> None:
+def test_attempt_logs_skip_malformed_attempts(store: Store) -> None:
     store.put(f"{FOLDER}/attempts/1/attempt.json", b"{}")
     store.put(f"{FOLDER}/attempts/x/attempt.json", b"{}")
     begin(store, 2, 1)
@@ -114,7 +114,7 @@ def jobs_of(client: Any) -> SearchJobs:
     return SearchJobs(client, ClusterCache(), SearchKey("team-a", "one"), "u-1")
 
 
-def test_a_node_that_is_gone_does_not_stop_its_search() -> None:
+def test_log_of_a_pod_on_a_lost_node_is_empty() -> None:
     one = {**pod("one", 0, 10), "spec": {"containers": [{"name": CONTAINER}]}}
     assert jobs_of(FailingClient(500)).log_end(one) == ""
     with pytest.raises(Unavailable):  # the API server itself is away: the log may be had later
@@ -131,7 +131,7 @@ def last_lines(store: Store, *pods: dict[str, Any]) -> list[str]:
     return said.store_last(FOLDER, list(pods))
 
 
-def test_the_trainers_log_is_kept_though_a_proxy_keeps_the_pod_alive(store: Store) -> None:
+def test_attempt_logs_store_the_log_of_a_trainer_whose_pod_lives_on(store: Store) -> None:
     begin(store, 1, 1)
     alive = pod("alive", 0, 10, phase="Running")
     alive["metadata"]["creationTimestamp"] = "2026-03-01T00:00:00Z"
@@ -141,7 +141,7 @@ def test_the_trainers_log_is_kept_though_a_proxy_keeps_the_pod_alive(store: Stor
     assert last_lines(store, alive) == ["trainer of alive"]
 
 
-def test_of_a_pod_that_another_container_failed_that_ones_log_is_told_and_not_kept(
+def test_attempt_logs_return_but_do_not_store_a_failed_init_containers_log(
     store: Store,
 ) -> None:
     failed = pod("failed", 0, 10)
@@ -152,7 +152,7 @@ def test_of_a_pod_that_another_container_failed_that_ones_log_is_told_and_not_ke
     assert logs(store) == {}
 
 
-def test_without_a_pod_the_last_attempts_own_log_is_told(store: Store) -> None:
+def test_attempt_logs_return_the_stored_log_without_a_pod(store: Store) -> None:
     begin(store, 1, 1)
     begin(store, 2, 5)
     store.put(f"{FOLDER}/attempts/2/log.txt", b"epoch 1\nValueError: no\n")

@@ -78,7 +78,7 @@ def an_event(uid: str, reason: str, second: int, message: str = "") -> Object:
     }
 
 
-def test_a_thousand_waiting_searches_cost_a_few_lists_a_minute() -> None:
+def test_pod_lookup_of_a_thousand_searches_makes_a_few_lists_a_minute() -> None:
     cluster = Cluster()
     lookup = PodLookup(cluster, cluster.clock)
     jobs = [a_job(f"job-{number}") for number in range(1000)]
@@ -91,7 +91,7 @@ def test_a_thousand_waiting_searches_cost_a_few_lists_a_minute() -> None:
     assert len(cluster.lists) <= 15 * (1 + 1000 / JOBS_A_LIST + 1)
 
 
-def test_searches_of_a_namespace_share_one_look() -> None:
+def test_pod_lookup_is_shared_by_searches_of_a_namespace() -> None:
     cluster = Cluster(pods=[a_pod("pod-1", "one"), a_pod("pod-2", "two")])
     lookup = PodLookup(cluster, cluster.clock)
     lookup.look_up("team-a", [a_job("one")])
@@ -108,7 +108,7 @@ def test_searches_of_a_namespace_share_one_look() -> None:
     assert len(cluster.lists) == 2 * 5
 
 
-def test_what_stays_the_same_is_listed_less_often_until_a_job_changes() -> None:
+def test_pod_lookup_lists_less_often_until_a_job_changes() -> None:
     cluster, times = Cluster(), []
     lookup = PodLookup(cluster, cluster.clock)
     for second in range(600):
@@ -123,7 +123,7 @@ def test_what_stays_the_same_is_listed_less_often_until_a_job_changes() -> None:
     assert changed - 500 <= SHORTEST_PAUSE
 
 
-def test_a_slow_server_is_asked_less_often() -> None:
+def test_pod_lookup_lists_less_often_on_a_slow_server() -> None:
     cluster = Cluster(takes=1.0)
     lookup = PodLookup(cluster, cluster.clock)
     lookup.look_up("team-a", [a_job("one")])
@@ -135,7 +135,7 @@ def test_a_slow_server_is_asked_less_often() -> None:
     assert len(cluster.lists) == 4
 
 
-def test_lists_of_all_namespaces_together_are_bounded() -> None:
+def test_pod_lookup_bounds_the_rate_of_all_lists() -> None:
     cluster = Cluster()
     lookup = PodLookup(cluster, cluster.clock)
     for second in range(60):
@@ -145,7 +145,7 @@ def test_lists_of_all_namespaces_together_are_bounded() -> None:
     assert len(cluster.lists) <= BURST + 60 * RATE + 2
 
 
-def test_namespaces_in_which_nothing_waits_any_more_are_forgotten() -> None:
+def test_pod_lookup_forgets_namespaces_in_which_nothing_waits() -> None:
     cluster = Cluster()
     lookup = PodLookup(cluster, cluster.clock)
     for number in range(300):
@@ -157,7 +157,7 @@ def test_namespaces_in_which_nothing_waits_any_more_are_forgotten() -> None:
     assert lookup.namespaces() == ["team-7"]
 
 
-def test_a_pod_is_known_by_its_owner_whatever_its_labels_and_without_its_annotations() -> None:
+def test_pod_lookup_finds_pods_by_owner_without_their_annotations() -> None:
     large = {"note": "x" * 250_000, "batch.kubernetes.io/job-completion-index": "3"}
     pod = a_pod("pod-1", "one", labels={"detnas.dev/search": "other"}, annotations=large)
     cluster = Cluster(pods=[pod, a_pod("pod-2", "foreign")])
@@ -170,7 +170,7 @@ def test_a_pod_is_known_by_its_owner_whatever_its_labels_and_without_its_annotat
     assert selector == "batch.kubernetes.io/controller-uid in (one)"
 
 
-def test_the_events_of_pods_and_jobs_are_kept_in_order_and_others_are_not() -> None:
+def test_pod_lookup_keeps_events_of_its_pods_in_order() -> None:
     events = [
         an_event("pod-1", "FailedMount", 9, "y" * 100_000),
         an_event("pod-1", "FailedScheduling", 3),
@@ -186,7 +186,7 @@ def test_the_events_of_pods_and_jobs_are_kept_in_order_and_others_are_not() -> N
 
 
 @pytest.mark.parametrize(("created", "refusal"), [(3, "exceeded quota"), (5, "")])
-def test_a_refusal_counts_until_a_pod_is_created(created: int, refusal: str) -> None:
+def test_pod_lookup_reports_a_refusal_until_a_pod_is_created(created: int, refusal: str) -> None:
     cluster = Cluster(
         events=[an_event("one", "FailedCreate", 4, "exceeded quota")],
         created=[an_event("one", "SuccessfulCreate", created)],
@@ -195,7 +195,7 @@ def test_a_refusal_counts_until_a_pod_is_created(created: int, refusal: str) -> 
     assert seen.refusal(a_job("one")) == refusal
 
 
-def test_a_failure_is_raised_to_each_search_and_tried_again_soon() -> None:
+def test_pod_lookup_raises_a_failure_to_each_search_and_retries() -> None:
     cluster = Cluster(pods=[a_pod("pod-1", "one")])
     lookup = PodLookup(cluster, cluster.clock)
     lookup.look_up("team-a", [a_job("one")])
@@ -207,7 +207,7 @@ def test_a_failure_is_raised_to_each_search_and_tried_again_soon() -> None:
     assert lookup.look_up("team-a", [a_job("one")]).pods_of(a_job("one"))
 
 
-def test_a_pass_never_waits_for_another_that_looks() -> None:
+def test_pod_lookup_never_waits_for_another_pass() -> None:
     began, go = threading.Event(), threading.Event()
 
     class Slow(Cluster):

@@ -38,7 +38,7 @@ def done_of(reader: ProgressReader) -> int | None:
     return progress.done if progress is not None else None
 
 
-def test_what_jobs_write_is_read_again_and_again(store: Store) -> None:
+def test_progress_reader_reads_repeatedly(store: Store) -> None:
     reader = ProgressReader(0.2)
     say(store, FOLDERS[0], 1)
     reader.follow(KEY, store, FOLDERS[:1])
@@ -50,7 +50,7 @@ def test_what_jobs_write_is_read_again_and_again(store: Store) -> None:
     eventually(lambda: reader.readings(KEY)[FOLDERS[0]].attempts.has_result)
 
 
-def test_jobs_that_do_not_run_any_more_are_forgotten(store: Store) -> None:
+def test_progress_reader_forgets_jobs_that_no_longer_run(store: Store) -> None:
     reader = ProgressReader(0.1)
     for folder in FOLDERS[:2]:
         say(store, folder, 1)
@@ -81,7 +81,7 @@ class SlowStore:
         return iter(())
 
 
-def test_a_slow_store_holds_up_no_pass_and_is_read_in_parallel() -> None:
+def test_progress_reader_reads_a_slow_store_in_parallel() -> None:
     store, reader = SlowStore(0.2), ProgressReader(60)
     started = time.monotonic()
     reader.follow(KEY, store, FOLDERS)  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def test_a_slow_store_holds_up_no_pass_and_is_read_in_parallel() -> None:
     assert 4 <= store.most <= 8
 
 
-def test_reads_that_began_together_spread() -> None:
+def test_progress_reader_spreads_its_reads() -> None:
     store, reader = SlowStore(0.0), ProgressReader(2.0)
     reader.follow(KEY, store, FOLDERS)  # type: ignore[arg-type]
     eventually(lambda: len(store.times) >= 4 * len(FOLDERS), 30)
@@ -100,7 +100,9 @@ def test_reads_that_began_together_spread() -> None:
     assert later[-1] - later[0] > 0.5
 
 
-def test_a_store_that_fails_keeps_what_was_heard(store: Store, tmp_path: Path) -> None:
+def test_progress_reader_keeps_the_last_reading_of_a_failing_store(
+    store: Store, tmp_path: Path
+) -> None:
     class Failing(SlowStore):
         def list(self, prefix: str) -> Iterator[str]:
             self.times.append(time.monotonic())
@@ -117,7 +119,7 @@ def test_a_store_that_fails_keeps_what_was_heard(store: Store, tmp_path: Path) -
     assert heard.read < failing.times[1]
 
 
-def test_a_pass_is_asked_for_once_all_are_read_and_when_a_result_comes(store: Store) -> None:
+def test_progress_reader_requests_a_pass_once_all_are_read_and_at_a_result(store: Store) -> None:
     asked: list[SearchKey] = []
     reader = ProgressReader(0.2, asked.append)
     for folder in FOLDERS:

@@ -45,7 +45,7 @@ OF_OLD = None
         (heard(None, STEPLESS), "has written nothing yet"),
     ],
 )
-def test_how_long_a_silence_may_last(found: ProgressReading, says: str) -> None:
+def test_stalled_reason_after_each_patience(found: ProgressReading, says: str) -> None:
     reason = stalled_reason("r18-t0007", found, ran_since=0.0)
     assert bool(reason) == bool(says)
     if reason is not None:
@@ -54,19 +54,19 @@ def test_how_long_a_silence_may_last(found: ProgressReading, says: str) -> None:
         assert "kubectl logs job/r18-t0007" in reason.message
 
 
-def test_what_was_last_heard_is_told() -> None:
+def test_stalled_reason_has_the_last_progress() -> None:
     said = progress(500, epoch=2, epochs=3, done=120)
     reason = stalled_reason("r18-t0007", heard(said, 300), 0.0)
     assert reason is not None
     assert "(training, epoch 2 of 3, 120 of 500)" in reason.message
 
 
-def test_nothing_is_said_of_what_nobody_has_read_or_has_just_begun_to_run() -> None:
+def test_stalled_reason_of_an_unread_or_new_job_is_none() -> None:
     assert stalled_reason("r18-t0007", None, 0.0) is None
     assert stalled_reason("r18-t0007", heard(progress(100), 300), ran_since=9_990.0) is None
 
 
-def test_another_step_or_attempt_is_a_change_and_the_same_record_is_none() -> None:
+def test_progress_reading_changes_with_steps_and_attempts() -> None:
     first = Attempts(1, progress(100, done=3))
     beat = Attempts(1, first.progress.model_copy(update={"updated": datetime.now(UTC)}))  # type: ignore[union-attr]
     known = ProgressReading(first, 10.0, 10.0, 10.0)

@@ -45,7 +45,7 @@ class Cluster:
         return WorkloadLookup(self, lambda: self.now)
 
 
-def test_workloads_are_found_by_their_owner_and_listed_for_all_searches_together() -> None:
+def test_workload_lookup_finds_workloads_by_owner_in_a_shared_list() -> None:
     cluster = Cluster(["1", "2", "foreign"])
     lookup = cluster.lookup()
     found = lookup.look_up("a", [a_job("1")])
@@ -59,7 +59,7 @@ def test_workloads_are_found_by_their_owner_and_listed_for_all_searches_together
     assert len(cluster.lists) == 2
 
 
-def test_they_are_listed_sooner_when_a_job_has_changed() -> None:
+def test_workload_lookup_lists_sooner_after_a_job_has_changed() -> None:
     cluster = Cluster(["1"])
     lookup = cluster.lookup()
     lookup.look_up("a", [a_job("1")])
@@ -70,13 +70,13 @@ def test_they_are_listed_sooner_when_a_job_has_changed() -> None:
     assert len(cluster.lists) == 2
 
 
-def test_without_suspended_jobs_nothing_is_listed() -> None:
+def test_workload_lookup_without_suspended_jobs_lists_nothing() -> None:
     cluster = Cluster()
     assert cluster.lookup().look_up("a", []) == {}
     assert cluster.lists == []
 
 
-def test_that_there_is_none_is_known_only_after_kueue_had_time_to_make_one() -> None:
+def test_workload_lookup_reports_absence_only_after_a_pause() -> None:
     cluster = Cluster()
     lookup = cluster.lookup()
     assert lookup.look_up("a", [a_job("1")]) == {}
@@ -84,12 +84,12 @@ def test_that_there_is_none_is_known_only_after_kueue_had_time_to_make_one() -> 
     assert lookup.look_up("a", [a_job("1")]) == {"1": Admission()}
 
 
-def test_an_older_kueue_is_asked_in_its_version() -> None:
+def test_workload_lookup_reads_an_older_version() -> None:
     cluster = Cluster(["1"], served=KUEUE_BEFORE_0_15)
     assert cluster.lookup().look_up("a", [a_job("1")])["1"].workload
 
 
-def test_a_cluster_without_kueue_is_seldom_asked() -> None:
+def test_workload_lookup_seldom_lists_without_kueue() -> None:
     cluster = Cluster(served=())
     lookup = cluster.lookup()
     for _ in range(20):
@@ -103,7 +103,7 @@ def test_a_cluster_without_kueue_is_seldom_asked() -> None:
     assert len(cluster.lists) == 4
 
 
-def test_what_cannot_be_read_is_not_taken_for_absent() -> None:
+def test_workload_lookup_distinguishes_refused_from_absent() -> None:
     cluster = Cluster(refuses=True)
     lookup = cluster.lookup()
     lookup.look_up("a", [a_job("1")])
@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_not_taken_for_absent() -> None:
     assert "forbidden" in found.unread
 
 
-def test_more_than_are_read_are_not_taken_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workload_lookup_reports_a_list_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workload_lookup, "MOST_WORKLOADS", 2)
     cluster = Cluster(["3", "2", "1"])
     lookup = cluster.lookup()
@@ -122,7 +122,7 @@ def test_more_than_are_read_are_not_taken_for_all(monkeypatch: pytest.MonkeyPatc
     assert "more than" in found.unread
 
 
-def test_namespaces_take_turns() -> None:
+def test_workload_lookup_bounds_the_rate_of_all_lists() -> None:
     cluster = Cluster(["1"])
     lookup = cluster.lookup()
     for number in range(100):

@@ -37,13 +37,11 @@ def requests(finetune: bool = False) -> SearchRequests:
     ],
     ids=str,
 )
-def test_whatever_is_missing_is_named_and_more_than_was_recorded_is_fine(
-    found: dict[str, Any], missing: tuple[str, ...]
-) -> None:
+def test_lost_names_all_that_is_missing(found: dict[str, Any], missing: tuple[str, ...]) -> None:
     assert lost(ALL, replace(ALL, **found)) == missing
 
 
-def test_nothing_is_lost_of_what_was_never_finished_and_everything_of_an_empty_store() -> None:
+def test_lost_of_an_empty_store_is_all_that_was_finished() -> None:
     assert lost(Finished(), Finished()) == ()
     assert len(lost(ALL, Finished())) == 6
 
@@ -60,7 +58,7 @@ def test_nothing_is_lost_of_what_was_never_finished_and_everything_of_an_empty_s
     ],
     ids=str,
 )
-def test_a_fine_tuning_is_lost_only_if_it_was_this_one(
+def test_lost_names_a_fine_tuning_only_of_the_same_trial(
     recorded: dict[str, Any], found: dict[str, Any], is_lost: bool
 ) -> None:
     missing = lost(replace(ALL, **recorded), replace(ALL, **found))
@@ -95,11 +93,13 @@ def test_a_fine_tuning_is_lost_only_if_it_was_this_one(
     ],
     ids=str,
 )
-def test_the_status_says_what_was_finished(status: dict[str, Any], recorded: Finished) -> None:
+def test_recorded_in_reads_what_the_status_says_was_finished(
+    status: dict[str, Any], recorded: Finished
+) -> None:
     assert recorded_in(status, requests(), ROOT) == recorded
 
 
-def test_a_fine_tuning_counts_only_where_the_search_asks_for_one() -> None:
+def test_recorded_in_counts_a_fine_tuning_only_if_requested() -> None:
     exported = {"phase": "Succeeded", "exported": {"uri": f"{ROOT}/a", "trial": 3}}
     assert recorded_in(exported, requests(finetune=True), ROOT).tuned == 3
     assert recorded_in(exported, requests(), ROOT).tuned is None
@@ -107,7 +107,7 @@ def test_a_fine_tuning_counts_only_where_the_search_asks_for_one() -> None:
     assert not recorded_in({"phase": "Exporting"}, requests(), ROOT).over
 
 
-def test_each_loss_is_accepted_once_and_writing_search_json_anew_makes_no_other() -> None:
+def test_token_accepts_each_loss_once() -> None:
     missing = ("the base (base/result.json)", "search.json")
     first = token(missing, "")
     assert first == token(missing[:1], "")
@@ -115,7 +115,7 @@ def test_each_loss_is_accepted_once_and_writing_search_json_anew_makes_no_other(
     assert token(missing, first) != first
 
 
-def test_the_message_names_what_runs_and_how_to_accept() -> None:
+def test_data_lost_names_running_jobs_and_the_command() -> None:
     running = ["one-t0001", "one-t0002", "one-t0003", "one-t0004"]
     said = data_lost(("search.json",), f"{ROOT}/team-a/searches/one-two-0", "team-a", running, "ab")
     assert said.reason == "DataLost"
@@ -127,7 +127,7 @@ def test_the_message_names_what_runs_and_how_to_accept() -> None:
     assert said.message.endswith(f"lost from {ROOT}/team-a/searches/one-two-0: search.json")
 
 
-def test_no_name_is_so_long_that_the_command_is_cut_off() -> None:
+def test_data_lost_shows_the_entire_command_for_long_names() -> None:
     namespace, name = "n" * 63, "s" * 63
     uri = f"s3://{'b' * 63}/{'p' * 400}/{namespace}/searches/{name}-01234567"
     running = [f"{name}-t{number:04}" for number in range(3)]

@@ -15,7 +15,7 @@ def told(message: str, *log_end: str, tenant: Tenant = TENANT) -> str:
     return failure_message(message, log_end, tenant, "team-a")
 
 
-def test_the_last_line_is_told_once() -> None:
+def test_failure_message_has_the_last_line_once() -> None:
     message = f"{GAVE_UP}; its last line: error: no such file"
     assert told(message, "00:49:48 error: no such  file") == message
     assert told(message, "00:49:47 reads", "00:49:48 error: no such file") == (
@@ -23,12 +23,12 @@ def test_the_last_line_is_told_once() -> None:
     )
 
 
-def test_a_last_line_that_was_cut_is_told_once_all_the_same() -> None:
+def test_failure_message_has_a_cut_last_line_once() -> None:
     message = f"{GAVE_UP}; its last line: error: {'x' * 100}…"
     assert told(message, f"00:49:48 error: {'x' * 200}") == message
 
 
-def test_what_nobody_has_told_yet_is_told() -> None:
+def test_failure_message_adds_the_end_of_the_log() -> None:
     assert told(GAVE_UP, "one", "two") == f"{GAVE_UP}; the end of its log:\none\ntwo"
     assert told(GAVE_UP, "x" * 900) == f"{GAVE_UP}; the end of its log:\n{'x' * 300}"
     assert told(GAVE_UP) == GAVE_UP
@@ -38,13 +38,15 @@ def test_what_nobody_has_told_yet_is_told() -> None:
     ("message", "log_end"),
     [(f"{GAVE_UP}; its last line: {KEYS}", [f"00:49:48 {KEYS}"]), (GAVE_UP, [KEYS])],
 )
-def test_who_must_correct_a_key_is_told_where_it_stands(message: str, log_end: list[str]) -> None:
+def test_failure_message_names_the_secret_of_wrong_credentials(
+    message: str, log_end: list[str]
+) -> None:
     said = told(message, *log_end)
     assert said.count(KEYS) == 1
     assert said.count(SECRET) == 1
 
 
-def test_a_workload_identity_has_no_secret() -> None:
+def test_failure_message_with_a_workload_identity_names_its_account() -> None:
     said = told(f"{GAVE_UP}; its last line: {KEYS}", tenant=Tenant(namespace="team-a"))
     assert said.endswith("the keys come with service account detnas-trainer of namespace team-a")
     assert "detnas-s3" not in told(GAVE_UP, "one")

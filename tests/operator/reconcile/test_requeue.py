@@ -46,6 +46,6 @@ def found(*jobs: tuple[JobState, float], suspended: bool = False) -> PassResult:
         (found(), None),
     ],
 )
-def test_the_pause_grows_with_the_wait(findings: PassResult, after: float | None) -> None:
+def test_requeue_grows_with_the_wait(findings: PassResult, after: float | None) -> None:
     again = requeue(findings, 0, holds_pool=False, progress_seconds=60, now=NOW)
     assert again.after == after

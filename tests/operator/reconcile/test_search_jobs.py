@@ -42,7 +42,7 @@ class Listing:
 
 
 @pytest.mark.parametrize("listed", ["live_pods", "pods_of"])
-def test_pods_of_others_take_no_memory(listed: str) -> None:
+def test_search_jobs_list_pods_in_bounded_size(listed: str) -> None:
     client, cache = Listing(), ClusterCache()
     cache.put_job(job("r18-base", 1))
     jobs = SearchJobs(client, cache, SearchKey(*KEY), "s1")  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ PODS = [
 
 @pytest.mark.parametrize("pod", PODS, ids=lambda pod: str(pod["status"])[:60])
 @pytest.mark.parametrize("made", [a_job(active=1), a_job(BACK_OFF, failed=1)], ids=["runs", "over"])
-def test_all_that_is_read_of_a_pod_is_kept(made: Object, pod: Object) -> None:
+def test_slim_pod_keeps_all_that_is_read(made: Object, pod: Object) -> None:
     slim = slim_pod(pod)
     assert job_state(made, [slim], NOW) == job_state(made, [pod], NOW)
     assert pod_seconds([slim], NOW) == pod_seconds([pod], NOW)
@@ -70,12 +70,12 @@ def test_all_that_is_read_of_a_pod_is_kept(made: Object, pod: Object) -> None:
     assert culprit(slim) == culprit(pod)
 
 
-def test_the_last_line_of_a_long_message_is_kept() -> None:
+def test_slim_pod_keeps_the_last_line_of_a_long_message() -> None:
     state = job_state(a_job(BACK_OFF, failed=1), [slim_pod(ended(1, message=LONG))], NOW)
     assert "its last line: RuntimeError: the last line" in str(state)
 
 
-def test_the_finalizer_that_keeps_a_pod_is_named() -> None:
+def test_slim_pod_keeps_its_finalizers() -> None:
     pod = running(deleted=at(0))
     pod["metadata"]["finalizers"] = ["team.example/backup"]
     said = suspended_but_running({}, [slim_pod(pod)], NOW - timedelta(hours=1), NOW)

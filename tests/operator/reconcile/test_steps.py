@@ -29,40 +29,40 @@ def decided(plan: Plan, seen: ObservedJob | None = None, block: Block = FREE) ->
     return steps(plan, {} if seen is None else {NAME: seen}, name, block)
 
 
-def test_what_is_due_and_not_there_is_started() -> None:
+def test_steps_start_a_due_job() -> None:
     assert decided(SEARCHING) == Steps(start=(TRIAL,), propose=2)
 
 
-def test_what_runs_is_left_alone() -> None:
+def test_steps_leave_a_running_job() -> None:
     assert decided(SEARCHING, RUNNING) == Steps(propose=2)
 
 
-def test_a_job_that_ended_without_a_result_is_failed_before_anything_else() -> None:
+def test_steps_fail_a_job_that_ended_without_a_result() -> None:
     assert decided(SEARCHING, replace(RUNNING, ended=True)).fail == (NAME,)
 
 
-def test_a_job_whose_data_has_changed_gets_no_result_and_is_not_made_anew() -> None:
+def test_steps_leave_a_job_whose_data_has_changed() -> None:
     changed = Block(reason=Reason(ReasonCode.DATA_CHANGED, "the annotations have changed"))
     seen = replace(RUNNING, ended=True, exhausted=True, data_changed=True)
     assert decided(SEARCHING, seen, changed) == Steps()
 
 
-def test_a_job_that_asks_to_be_resumed_for_ever_is_failed() -> None:
+def test_steps_fail_a_job_that_exhausted_its_resumptions() -> None:
     assert decided(SEARCHING, replace(RUNNING, exhausted=True)).fail == (NAME,)
 
 
-def test_a_job_that_takes_far_longer_than_predicted_is_failed_unless_its_result_is_there() -> None:
+def test_steps_fail_an_overdue_job_without_a_result() -> None:
     assert decided(SEARCHING, replace(RUNNING, overdue=True)).fail == (NAME,)
     assert decided(SEARCHING, replace(RUNNING, overdue=True, has_result=True)).fail == ()
 
 
-def test_a_job_with_a_result_may_go_after_its_end() -> None:
+def test_steps_expire_an_ended_job_with_a_result() -> None:
     done = replace(RUNNING, ended=True, has_result=True)
     assert decided(Plan(Phase.SEARCHING, (), 1), done).expire == (NAME,)
     assert decided(Plan(Phase.SEARCHING, (), 1), replace(done, expires=True)).expire == ()
 
 
-def test_a_job_with_a_result_ends_by_itself_unless_it_lingers() -> None:
+def test_steps_delete_a_lingering_job_with_a_result() -> None:
     publishing = replace(RUNNING, has_result=True)
     for plan in (Plan(Phase.SEARCHING, (), 1), Plan(Phase.SUCCEEDED)):
         assert decided(plan, publishing).delete == ()
@@ -70,33 +70,33 @@ def test_a_job_with_a_result_ends_by_itself_unless_it_lingers() -> None:
 
 
 @pytest.mark.parametrize("phase", [Phase.FAILED, Phase.SUCCEEDED])
-def test_a_search_that_is_over_leaves_nothing_running(phase: Phase) -> None:
+def test_steps_of_an_ended_search_delete_running_jobs(phase: Phase) -> None:
     assert decided(Plan(phase), RUNNING) == Steps(delete=(NAME,))
 
 
 @pytest.mark.parametrize("block", [SUSPENDED, BUDGET_USED_UP])
-def test_a_block_ends_what_runs_and_starts_nothing(block: Block) -> None:
+def test_steps_of_a_blocked_search_delete_running_jobs_and_start_none(block: Block) -> None:
     assert decided(SEARCHING, RUNNING, block) == Steps(delete=(NAME,))
     assert decided(SEARCHING, None, block) == Steps()
 
 
-def test_failures_in_a_row_start_nothing_and_let_what_runs_end() -> None:
+def test_steps_after_failures_in_a_row_start_none_and_leave_running_jobs() -> None:
     assert decided(SEARCHING, RUNNING, TOO_MANY_FAILURES) == Steps()
     assert decided(SEARCHING, None, TOO_MANY_FAILURES) == Steps()
 
 
-def test_results_are_failed_under_every_block() -> None:
+def test_steps_fail_ended_jobs_under_every_block() -> None:
     ended = replace(RUNNING, ended=True)
     for block in (SUSPENDED, BUDGET_USED_UP, TOO_MANY_FAILURES):
         assert decided(SEARCHING, ended, block).fail == (NAME,)
 
 
-def test_a_job_that_is_being_deleted_is_waited_for() -> None:
+def test_steps_wait_for_a_terminating_job() -> None:
     leaving = replace(RUNNING, terminating=True)
     assert decided(SEARCHING, leaving) == Steps(propose=2, name_taken=(NAME,))
 
 
-def test_a_job_that_failed_and_is_deleted_has_failed() -> None:
+def test_steps_fail_a_failed_job_that_is_deleted() -> None:
     """Its time to live may be 0."""
     failed = replace(RUNNING, ended=True, terminating=True)
     assert decided(SEARCHING, failed).fail == (NAME,)
@@ -106,7 +106,7 @@ def test_a_job_that_failed_and_is_deleted_has_failed() -> None:
     assert decided(SEARCHING, replace(failed, ended=False, exhausted=True)).fail == ()
 
 
-def test_a_time_to_live_that_something_else_set_is_postponed_once() -> None:
+def test_steps_postpone_a_foreign_time_to_live_once() -> None:
     given = replace(RUNNING, expires=True)
     assert decided(SEARCHING, given).postpone == (NAME,)
     for other in (
@@ -117,16 +117,16 @@ def test_a_time_to_live_that_something_else_set_is_postponed_once() -> None:
         assert decided(SEARCHING, other).postpone == ()
 
 
-def test_a_job_whose_result_is_there_does_not_wait_for_a_foreign_container() -> None:
+def test_steps_delete_a_job_with_a_result_despite_a_sidecar() -> None:
     done = replace(RUNNING, has_result=True, lingers=True, trainer_done=True)
     assert decided(Plan(Phase.SEARCHING, (), 1), done) == Steps(delete=(NAME,), propose=1)
 
 
-def test_a_trainer_that_ended_well_without_a_result_is_failed_though_its_pod_lives() -> None:
+def test_steps_fail_a_job_whose_trainer_wrote_no_result_despite_a_sidecar() -> None:
     assert decided(SEARCHING, replace(RUNNING, trainer_done=True)).fail == (NAME,)
 
 
-def test_pods_whose_trainer_failed_are_ended_where_their_job_goes_on() -> None:
+def test_steps_end_pods_whose_trainer_failed() -> None:
     failed = replace(RUNNING, ends_pods=True)
     assert decided(SEARCHING, failed).end_pods == (NAME,)
     assert decided(SEARCHING, failed, SUSPENDED).end_pods == (), "its Job is deleted"

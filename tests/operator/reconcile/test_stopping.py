@@ -22,7 +22,7 @@ def held(*finalizers: str) -> dict[str, Object]:
     return {"one-t0000": {"metadata": {"name": "one-t0000", "finalizers": list(finalizers)}}}
 
 
-def test_pods_have_a_while_and_their_grace_to_stop() -> None:
+def test_not_stopped_allows_a_pod_its_grace_period() -> None:
     assert suspended_but_running({}, [POD], NOW, LATER - timedelta(seconds=1)) is None
     assert suspended_but_running({}, [], NOW, LATER) is None
     slow = a_pod(
@@ -36,7 +36,7 @@ def test_pods_have_a_while_and_their_grace_to_stop() -> None:
     assert "`kubectl delete pod one-t0000-abcde --force`" in found.message
 
 
-def test_a_foreign_finalizer_is_told_at_once_for_nothing_stops_the_pod() -> None:
+def test_not_stopped_names_a_foreign_finalizer_at_once() -> None:
     found = suspended_but_running(
         held("kueue.x-k8s.io/held", "foregroundDeletion"), [POD], NOW, NOW
     )
@@ -46,11 +46,11 @@ def test_a_foreign_finalizer_is_told_at_once_for_nothing_stops_the_pod() -> None
     )
 
 
-def test_a_job_that_only_waits_for_its_pods_has_time_as_well() -> None:
+def test_not_stopped_allows_a_job_time_for_its_pods() -> None:
     assert suspended_but_running(held("foregroundDeletion"), [POD], NOW, NOW) is None
 
 
-def test_a_finalizer_of_the_pod_itself_is_named() -> None:
+def test_not_stopped_names_a_finalizer_of_the_pod() -> None:
     pod = {**POD, "metadata": {**POD["metadata"], "finalizers": ["example.org/audit"]}}
     found = suspended_but_running({}, [pod], NOW, LATER)
     assert found is not None
@@ -69,7 +69,7 @@ def test_deleted_but_running_waits_for_the_pods() -> None:
     assert deleted_but_running([], NOW, LATE_DELETION) is None
 
 
-def test_a_pod_whose_grace_is_not_over_is_not_late() -> None:
+def test_deleted_but_running_allows_a_pod_its_grace_period() -> None:
     slow = stays(stop_after=600)
     assert deleted_but_running([slow], NOW, LATE_DELETION) is None
     found = deleted_but_running([slow], NOW, NOW + timedelta(seconds=600))
@@ -77,7 +77,7 @@ def test_a_pod_whose_grace_is_not_over_is_not_late() -> None:
     assert f"since {NOW + timedelta(seconds=600):%H:%M:%S} UTC" in found.message
 
 
-def test_the_message_names_the_pod_and_its_node_and_says_what_to_do() -> None:
+def test_deleted_but_running_names_pod_node_and_remedy() -> None:
     found = deleted_but_running([stays()], NOW, LATE_DELETION)
     assert found is not None
     assert found.reason == "PodsStopping"
@@ -86,13 +86,13 @@ def test_the_message_names_the_pod_and_its_node_and_says_what_to_do() -> None:
     assert "if the node is truly gone" in found.message
 
 
-def test_a_pod_that_was_never_told_to_stop_is_named_as_well() -> None:
+def test_deleted_but_running_names_a_pod_that_was_not_deleted() -> None:
     found = deleted_but_running([stays(stop_after=None)], NOW, LATE_DELETION)
     assert found is not None
     assert f"since {NOW:%H:%M:%S} UTC" in found.message
 
 
-def test_of_several_the_first_is_named_whatever_their_order_and_the_time() -> None:
+def test_deleted_but_running_names_the_same_pod_at_every_pass() -> None:
     """A message that changed at every look would be a write at every look."""
     pods = [stays("r18-t0008-abcde"), stays("r18-t0007-abcde"), stays("r18-t0009-abcde")]
     found = deleted_but_running(pods, NOW, LATE_DELETION)

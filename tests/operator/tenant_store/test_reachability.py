@@ -41,7 +41,7 @@ def fail() -> None:
 GONE = StoreUnreachable("the store is away", "wait")
 
 
-def test_after_one_timeout_nobody_asks_for_a_while_and_then_one_alone() -> None:
+def test_reachability_allows_one_request_after_a_pause() -> None:
     clock = Clock()
     reachability = Reachability(clock)
     with away():
@@ -63,7 +63,7 @@ def test_after_one_timeout_nobody_asks_for_a_while_and_then_one_alone() -> None:
 
 
 @pytest.mark.parametrize("error", [NotFound("no such object"), StoreUnavailable("500", "wait")])
-def test_a_server_that_says_anything_is_there(error: Exception) -> None:
+def test_reachability_counts_any_answer(error: Exception) -> None:
     reachability = Reachability(Clock())
     with pytest.raises(type(error)):
         ask(reachability, error)
@@ -84,7 +84,7 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return probed
 
 
-def test_all_searches_learn_from_one_probe_that_a_store_is_away(probes: list[str]) -> None:
+def test_stores_share_one_probe_of_an_absent_store(probes: list[str]) -> None:
     stores, failed = Stores(shared_pools=False, workers=8), []
 
     def open_it(number: int) -> None:
@@ -104,7 +104,7 @@ def test_all_searches_learn_from_one_probe_that_a_store_is_away(probes: list[str
     assert probes == [ROOT]
 
 
-def test_connections_are_enough_for_every_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stores_have_enough_connections_for_every_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(S3Store, "probe", lambda _store: None)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
