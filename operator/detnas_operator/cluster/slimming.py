@@ -54,11 +54,11 @@ _KEPT_ANNOTATIONS = {
 """Annotations that are read, and the longest value that is written or expected, in characters."""
 _MOST_FINALIZERS = 20
 """Finalizers that are retained of a Job: they are only named."""
-LONGEST_TEXT = 2000
+_LONGEST_EVENT_TEXT = 2000
 """Characters; an event's message is cut at this length."""
-LONGEST_MESSAGE = 4096
+_LONGEST_POD_TEXT = 4096
 """Characters of a text in a pod's object: a kubelet's longest, whose last line is read."""
-LONGEST_LIST = 40
+_LONGEST_LIST = 40
 """Entries of a list in a pod's object, such as its containers."""
 _DIGITS = 9
 """Of a worker's index."""
@@ -141,14 +141,14 @@ def _slim_metadata(body: Object) -> Object:
 def slim_pod(pod: Object) -> Object:
     """Return what is read of a pod, in bounded size: others may write any annotation into it."""
     slim: Object = {
-        part: _picked(pod.get(part) or {}, names, LONGEST_MESSAGE) for part, names in _POD.items()
+        part: _picked(pod.get(part) or {}, names, _LONGEST_POD_TEXT) for part, names in _POD.items()
     }
     for kind in ("containers", "initContainers"):
         found = (pod.get("spec") or {}).get(kind) or ()
         slim["spec"][kind] = [
-            _picked(one, _CONTAINER, LONGEST_MESSAGE) for one in found[:LONGEST_LIST]
+            _picked(one, _CONTAINER, _LONGEST_POD_TEXT) for one in found[:_LONGEST_LIST]
         ]
-    claims = PodView(pod).claims[:LONGEST_LIST]
+    claims = PodView(pod).claims[:_LONGEST_LIST]
     slim["spec"]["volumes"] = [{"persistentVolumeClaim": {"claimName": one}} for one in claims]
     if (index := PodView(pod).annotations.get(INDEX)) is not None:
         slim["metadata"]["annotations"] = {INDEX: index[:_DIGITS]}
@@ -157,7 +157,7 @@ def slim_pod(pod: Object) -> Object:
 
 def slim_event(event: Object) -> Object:
     """Return what is read of an event, in bounded size."""
-    return _picked(event, _EVENT, LONGEST_TEXT)
+    return _picked(event, _EVENT, _LONGEST_EVENT_TEXT)
 
 
 def _picked(body: Object, names: Iterable[str], longest: int) -> Object:
@@ -168,8 +168,8 @@ def _bounded(value: Any, longest: int) -> Any:
     if isinstance(value, str):
         return value if len(value) <= longest else f"{value[:longest]}…"
     if isinstance(value, list):
-        return [_bounded(one, longest) for one in value[:LONGEST_LIST]]
+        return [_bounded(one, longest) for one in value[:_LONGEST_LIST]]
     if isinstance(value, dict):
-        some = list(value.items())[:LONGEST_LIST]
+        some = list(value.items())[:_LONGEST_LIST]
         return {name: _bounded(one, longest) for name, one in some}
     return value

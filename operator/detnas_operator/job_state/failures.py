@@ -3,7 +3,6 @@
 import re
 import signal
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from detnas.exit_codes import INVALID, OUT_OF_MEMORY, ExitCode
@@ -52,21 +51,6 @@ _SIGNALS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PodFailure:
-    """How a pod ended without success.
-
-    Attributes:
-        kind: what ended it.
-        message: one sentence, naming the pod.
-        exit_code: of the trainer; None if it is not known, or the pod did not start.
-    """
-
-    kind: FailureKind
-    message: str
-    exit_code: int | None = None
-
-
 def job_failure(job: JobView, job_pods: Sequence[Object], condition: ConditionView) -> Failed:
     """Return the failure of a Job.
 
@@ -77,8 +61,7 @@ def job_failure(job: JobView, job_pods: Sequence[Object], condition: ConditionVi
     """
     message = one_line(condition.message)
     if condition.reason == "PodFailurePolicy" and (culprit := _CULPRIT.search(message)):
-        failure = _named(culprit["pod"], int(culprit["code"]), job_pods)
-        return Failed(failure.kind, failure.message, failure.exit_code)
+        return _named(culprit["pod"], int(culprit["code"]), job_pods)
     if condition.reason == "DeadlineExceeded":
         return Failed(FailureKind.DEADLINE_EXCEEDED, _deadline(job))
     if condition.reason != "BackoffLimitExceeded":
@@ -91,7 +74,7 @@ def job_failure(job: JobView, job_pods: Sequence[Object], condition: ConditionVi
     return Failed(last.kind, f"{_used_up(job)}: {last.message}", last.exit_code)
 
 
-def latest_failure(job_pods: Iterable[Object]) -> tuple[PodFailure, datetime] | None:
+def latest_failure(job_pods: Iterable[Object]) -> tuple[Failed, datetime] | None:
     """Return the failure of the pod that failed last, counted or not, and when that was."""
     failed = [pod for pod in job_pods if PodView(pod).phase == "Failed"]
     if not failed:
@@ -100,20 +83,20 @@ def latest_failure(job_pods: Iterable[Object]) -> tuple[PodFailure, datetime] | 
     return pod_failure(PodView(last)), _ended_at(last)
 
 
-def _named(name: str, code: int, job_pods: Iterable[Object]) -> PodFailure:
+def _named(name: str, code: int, job_pods: Iterable[Object]) -> Failed:
     for pod in map(PodView, job_pods):
         if pod.name == name:
             return pod_failure(pod)
     kind, sentence = explain_exit(code)
-    return PodFailure(kind, f"pod {name} {sentence}", code)
+    return Failed(kind, f"pod {name} {sentence}", code)
 
 
-def _last_counted(job: JobView, job_pods: Iterable[Object]) -> PodFailure | None:
+def _last_counted(job: JobView, job_pods: Iterable[Object]) -> Failed | None:
     """Of several workers, a plain exit is often the echo of another's end: that one is named."""
     failed = [pod for pod in job_pods if PodView(pod).phase == "Failed" and not is_ignored(pod)]
     failures = [(pod_failure(PodView(pod)), _ended_at(pod)) for pod in failed]
 
-    def importance(one: tuple[PodFailure, datetime]) -> tuple[bool, datetime]:
+    def importance(one: tuple[Failed, datetime]) -> tuple[bool, datetime]:
         failure, ended = one
         return job.parallelism > 1 and failure.kind is not FailureKind.EXIT_CODE, ended
 
@@ -147,8 +130,8 @@ def _deadline(job: JobView) -> str:
     )
 
 
-def pod_failure(pod: PodView) -> PodFailure:
-    """Return why a pod failed.
+def pod_failure(pod: PodView) -> Failed:
+    """Return why a pod failed, in one sentence that names it.
 
     The most telling cause is taken: the node's main memory, then what stopped the pod, then
     the exit.
@@ -160,7 +143,7 @@ def pod_failure(pod: PodView) -> PodFailure:
         found = _other_container(pod)
     kind, sentence = found or _exited(pod, ended.exit_code)
     code = None if kind is FailureKind.START_ERROR else ended.exit_code
-    return PodFailure(kind, f"pod {pod.name} {sentence}{_last_line(ended)}", code)
+    return Failed(kind, f"pod {pod.name} {sentence}{_last_line(ended)}", code)
 
 
 def _exited(pod: PodView, code: int | None) -> tuple[FailureKind, str]:

@@ -41,7 +41,7 @@ class Exceeded:
 
 @dataclass(frozen=True, slots=True)
 class Unspecified:
-    """A quota that takes only pods which say how much they need.
+    """A quota that takes only pods that state how much they need.
 
     Attributes:
         name: of the ResourceQuota.
@@ -52,13 +52,13 @@ class Unspecified:
     fields: tuple[str, ...]
 
 
-def quota_refusal(words: str) -> Exceeded | Unspecified | None:
+def quota_refusal(message: str) -> Exceeded | Unspecified | None:
     """Read a refusal; None if a quota is not its reason, or is worded otherwise.
 
     Args:
-        words: of the API server, or of an event that cites it.
+        message: of the API server, or of an event that cites it.
     """
-    line = " ".join(words.split())
+    line = " ".join(message.split())
     if found := _EXCEEDED.search(line):
         resources = tuple(part.partition("=")[0] for part in found["requested"].split(","))
         return Exceeded(found["name"], resources, found["limited"])
@@ -69,7 +69,7 @@ def quota_refusal(words: str) -> Exceeded | Unspecified | None:
 
 
 def quota_advice(refused: Exceeded | Unspecified) -> str:
-    """Return what to do about it."""
+    """Return what to do about a used-up or refusing quota."""
     if isinstance(refused, Unspecified):
         return (
             f"ResourceQuota {refused.name} takes only pods that set {', '.join(refused.fields)}: "
@@ -83,27 +83,27 @@ def quota_advice(refused: Exceeded | Unspecified) -> str:
         )
     return (
         f"it starts when others that use {', '.join(refused.resources)} end, or when ResourceQuota "
-        f"{refused.name} is raised; or ask for less in spec.jobs.resources"
+        f"{refused.name} is raised; or request less in spec.jobs.resources"
     )
 
 
-def refusal(what: str, words: str) -> Waiting:
+def refusal(what: str, error: str) -> Waiting:
     """Return why something could not be created.
 
     Args:
         what: the object, such as ``Job r18-t0007``.
-        words: the API server's, from its answer or from the Job's FailedCreate event.
+        error: the API server's message, from its answer or from the Job's FailedCreate event.
     """
-    reported = one_line(words)
-    quota = quota_refusal(words)
+    reported = one_line(error)
+    quota = quota_refusal(error)
     if isinstance(quota, Exceeded):
         message = f"{what} exceeds a quota: {reported}; {quota_advice(quota)}"
         return Waiting(ReasonCode.QUOTA_EXCEEDED, message)
     if quota is not None:
         message = f"{what} is refused: {reported}; {quota_advice(quota)}"
         return Waiting(ReasonCode.PODS_REFUSED, message)
-    if "serviceaccount" in words.lower() and "not found" in words:
-        advice = "the chart's value `namespaces` makes it"
+    if "serviceaccount" in error.lower() and "not found" in error:
+        advice = "the chart's value `namespaces` creates it"
         message = f"{what} lacks its service account: {reported}; {advice}"
         return Waiting(ReasonCode.CREDENTIALS_MISSING, message)
     return Waiting(ReasonCode.PODS_REFUSED, f"{what} is refused: {reported}")

@@ -64,12 +64,12 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The Job is over without success, and none of its pods runs any more.
+    """The Job, or one of its pods, is over without success.
 
     Attributes:
         kind: what ended it.
         message: for people: pod, exit code or signal, reason, and what to do.
-        exit_code: of the trainer, where it is known.
+        exit_code: of the trainer; None if it is not known, or it did not start.
     """
 
     kind: FailureKind

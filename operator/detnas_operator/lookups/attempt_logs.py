@@ -15,7 +15,7 @@ from detnas.records.results import Attempt
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
-from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.objects import Object
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.failures import culprit
@@ -29,11 +29,6 @@ LARGEST_LOG = 1 << 20
 _LINES_IN_MESSAGE = 5
 
 LOG, BEGUN = "log.txt", "attempt.json"
-
-
-def has_failed_pods(job: Object) -> bool:
-    """Whether a pod of the Job failed; those that were only disrupted are not counted."""
-    return JobView(job).failed_pods > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +89,7 @@ class AttemptLogs:
     def _without_log(self, folder: str) -> Iterator[Attempt]:
         prefix = f"{folder}/attempts/"
         there = {key.removeprefix(prefix) for key in self.store.list(prefix)}
-        begun = (name.partition("/") for name in sorted(there))
-        for number, _, name in begun:
+        for number, _, name in (name.partition("/") for name in sorted(there)):
             if number.isdecimal() and name == BEGUN and f"{number}/{LOG}" not in there:
                 with contextlib.suppress(CorruptRecord):  # it is for people only
                     attempt = load_record(self.store, f"{prefix}{number}/{BEGUN}", Attempt)

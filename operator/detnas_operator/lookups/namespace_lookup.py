@@ -6,15 +6,31 @@ as it is, and none waits for another's.
 """
 
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from detnas_operator.cluster.objects import Object, ObjectView
 
 _FORGOTTEN_AFTER = 600.0
 """Seconds since its last lookup, for a namespace of which nothing is requested any more."""
+
+
+class Lister(Protocol):
+    """The part of the Kubernetes client that is used here."""
+
+    def list(
+        self,
+        kind: str,
+        namespace: str | None,
+        selector: str = "",
+        fields: str = "",
+        *,
+        most_bytes: int | None = None,
+    ) -> Iterator[Object]:
+        """Yield objects page by page."""
 
 
 @dataclass(slots=True)
@@ -43,6 +59,7 @@ class NamespaceLookup(ABC, Generic[AnyState]):
     """Looks up one namespace at a time. Thread-safe.
 
     Args:
+        client: lists.
         clock: monotonic clock, in seconds.
     """
 
@@ -53,7 +70,8 @@ class NamespaceLookup(ABC, Generic[AnyState]):
     remembered: ClassVar[float]
     """Seconds for which a Job is looked up after a pass last requested it."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, client: Lister, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
         self._clock = clock
         self._lock = threading.Lock()
         self._listing = threading.Lock()

@@ -1,10 +1,8 @@
 """Why Jobs do not run: their pods, and the events about both."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
 
 from detnas_operator.cluster import ClusterError
 from detnas_operator.cluster.objects import EventView, Object
@@ -37,21 +35,6 @@ _UID = "batch.kubernetes.io/controller-uid"
 """The Job controller selects its own pods by this label."""
 
 
-class Lister(Protocol):
-    """The part of the Kubernetes client that is used here."""
-
-    def list(
-        self,
-        kind: str,
-        namespace: str | None,
-        selector: str = "",
-        fields: str = "",
-        *,
-        most_bytes: int | None = None,
-    ) -> Iterator[Object]:
-        """Yield objects page by page."""
-
-
 @dataclass(slots=True)
 class _Pods(NamespaceState):
     """What is known of a namespace.
@@ -70,21 +53,12 @@ class _Pods(NamespaceState):
 
 
 class PodLookup(NamespaceLookup[_Pods]):
-    """Lists pods and events of a namespace, at most every `SHORTEST_PAUSE` seconds. Thread-safe.
-
-    Args:
-        client: lists.
-        clock: monotonic clock, in seconds.
-    """
+    """Lists pods and events of a namespace, at most every `SHORTEST_PAUSE` seconds. Thread-safe."""
 
     new_state = _Pods
     rate = RATE
     burst = BURST
     remembered = 120.0
-
-    def __init__(self, client: Lister, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(clock)
-        self._client = client
 
     def look_up(self, namespace: str, jobs: Iterable[Object]) -> ObservedPods:
         """Return what is known of Jobs that do not run, after a lookup if one is due.

@@ -3,11 +3,9 @@
 Most clusters do not serve this kind, and a watch on it would only fail.
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
 
 from detnas_operator.cluster import ClusterError, NotFound
 from detnas_operator.cluster.objects import Object, ObjectView
@@ -27,13 +25,6 @@ VERSIONS = ("workloads", "workloads/v1beta1")
 """The kind in the versions that Kueue serves, the newest first."""
 _SOON = 5.0
 """Within this Kueue makes the Workload of a Job that it suspends."""
-
-
-class Lister(Protocol):
-    """The part of the Kubernetes client that is used here."""
-
-    def list(self, kind: str, namespace: str | None) -> Iterator[Object]:
-        """Yield objects page by page."""
 
 
 @dataclass(slots=True)
@@ -62,22 +53,14 @@ class _Workloads(NamespaceState):
 
 
 class WorkloadLookup(NamespaceLookup[_Workloads]):
-    """Lists the Workloads of a namespace. Thread-safe.
-
-    Args:
-        client: lists.
-        clock: monotonic clock, in seconds.
-    """
+    """Lists the Workloads of a namespace. Thread-safe."""
 
     new_state = _Workloads
     rate = 2.0
     burst = 1.0
     remembered = 600.0
 
-    def __init__(self, client: Lister, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(clock)
-        self._client = client
-        self._absent_since = float("-inf")
+    _absent_since = float("-inf")
 
     def look_up(self, namespace: str, jobs: Iterable[Object]) -> dict[str, Admission]:
         """Return what is known of suspended Jobs, by UID, after a lookup if one is due.

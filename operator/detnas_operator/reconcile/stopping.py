@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.cluster.objects import Object, SearchKey
+from detnas_operator.cluster.objects import JobView, Object, SearchKey
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job_state.pods import own_pods, pods_to_end
-from detnas_operator.lookups.attempt_logs import AttemptLogs, has_failed_pods
+from detnas_operator.lookups.attempt_logs import AttemptLogs
 from detnas_operator.reconcile.gpu_hours import GpuHours, pod_seconds
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.reconcile.pass_errors import ApiErrors
@@ -67,7 +67,7 @@ class JobStopper:
     def store_attempt_logs(self, name: str) -> None:
         """Store the logs of a Job's failed pods before they are deleted."""
         job = self.jobs.all().get(name)
-        if job is None or not has_failed_pods(job):
+        if job is None or not JobView(job).failed_pods:
             return
         due = purpose(job)
         folder = self.memory.session.job_folder(due)

@@ -33,7 +33,15 @@ class Cluster:
     now: float = 1000.0
     lists: list[tuple[str, str | None]] = field(default_factory=list)
 
-    def list(self, kind: str, namespace: str | None) -> Iterator[dict[str, Any]]:
+    def list(
+        self,
+        kind: str,
+        namespace: str | None,
+        selector: str = "",
+        fields: str = "",
+        *,
+        most_bytes: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
         self.lists.append((kind, namespace))
         if self.refuses:
             raise Refused("workloads is forbidden", "grant it", status=403)
