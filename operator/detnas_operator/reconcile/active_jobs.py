@@ -21,7 +21,7 @@ from detnas_operator.lookups.workload_lookup import WorkloadLookup
 from detnas_operator.reconcile.block import Block
 from detnas_operator.reconcile.memory import SearchMemory, seconds_since
 from detnas_operator.reconcile.pass_errors import ApiErrors
-from detnas_operator.reconcile.search_jobs import SearchJobs, has_ended, is_suspended, purpose
+from detnas_operator.reconcile.search_jobs import SearchJobs, purpose
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 
 
@@ -80,14 +80,14 @@ class ActiveJobs:
 
     def _active(self) -> Mapping[DueJob, ActiveJob]:
         memory, namespace = self.memory, self.jobs.key.namespace
-        live = {name: job for name, job in self.jobs.all().items() if not has_ended(job)}
+        live = {name: job for name, job in self.jobs.all().items() if not JobView(job).has_ended}
         now = datetime.now(UTC)
-        suspended = [job for job in live.values() if is_suspended(job)]
+        suspended = [job for job in live.values() if JobView(job).suspended]
         admissions = self.lookups.workloads.look_up(namespace, suspended)
         states = job_states(live, memory.observed_pods, admissions, now)
         # A suspended Job has no pods. What else waits has a reason that only its pods state.
         waiting = [live[name] for name, state in states.items() if isinstance(state, Waiting)]
-        if waiting := [job for job in waiting if not is_suspended(job)]:
+        if waiting := [job for job in waiting if not JobView(job).suspended]:
             with self.api_errors:
                 memory.observed_pods = self.lookups.pods.look_up(namespace, waiting)
             states = job_states(live, memory.observed_pods, admissions, now)
@@ -195,7 +195,7 @@ def job_states(
             pods.pods_of(job),
             now,
             pods.refusal(job),
-            admissions.get(job["metadata"]["uid"]),
+            admissions.get(JobView(job).uid),
             pods.events,
         )
         for name, job in jobs.items()
@@ -216,5 +216,5 @@ def _active_job(name: str, job: Object, state: JobState) -> ActiveJob:
         state=state,
         started=started,
         waiting_since=waiting_since,
-        suspended=is_suspended(job),
+        suspended=JobView(job).suspended,
     )

@@ -10,7 +10,7 @@ from detnas_operator.admission.admission import admit
 from detnas_operator.admission.adoption import belongs_to_another
 from detnas_operator.admission.location import own_folder
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.objects import Object, SearchView
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.reconcile.search_jobs import SearchJobs
@@ -33,7 +33,7 @@ def wants_data_deleted(spec: SearchSpec) -> bool:
 
 def has_finalizer(resource: Object) -> bool:
     """Whether the resource waits for the operator before it is deleted."""
-    return FINALIZER in resource["metadata"].get("finalizers", ())
+    return FINALIZER in SearchView(resource).finalizers
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +66,20 @@ class Finalizing:
         self.stop_jobs()  # they would run until every other finalizer is removed
         if not has_finalizer(resource):
             return True
-        metadata, admitted = resource["metadata"], admit(resource, settings)
+        search, admitted = SearchView(resource), admit(resource, settings)
         if isinstance(admitted, Reason):  # not accepted (any more): its data cannot be found
             log.warning("its data is not deleted: %s", admitted.message)
         if isinstance(admitted, Reason) or not wants_data_deleted(admitted.manifest.spec):
             self.keep(resource, wanted=False)
             return True
-        folder, store = own_folder(resource), stores.open(admitted.root, metadata["namespace"])
-        if belongs_to_another(store, folder, metadata["uid"]):
+        folder, store = own_folder(resource), stores.open(admitted.root, search.namespace)
+        if belongs_to_another(store, folder, search.uid):
             log.warning("%s is not deleted: another resource continues with it", folder)
             self.keep(resource, wanted=False)
             return True
         if alive := self.still_alive():
-            deleted = datetime.fromisoformat(metadata["deletionTimestamp"])
-            return deleted_but_running(alive, deleted, datetime.now(UTC)) or False
+            now = datetime.now(UTC)
+            return deleted_but_running(alive, search.deleted or now, now) or False
         return self.delete_data(resource, store, folder)
 
     def stop_jobs(self) -> None:
@@ -128,4 +128,4 @@ class Finalizing:
 
 
 def _finalizers(resource: Object) -> list[str]:
-    return list(resource["metadata"].get("finalizers", ()))
+    return SearchView(resource).finalizers

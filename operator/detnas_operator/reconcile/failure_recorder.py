@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import DueJob
 from detnas.records.results import Result
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.configuration.settings import Tenant
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.failures import LAST_LINE
@@ -17,7 +17,7 @@ from detnas_operator.job_state.pods import has_done_its_work, own_pods
 from detnas_operator.job_state.state import Failed, Succeeded
 from detnas_operator.lookups.attempt_logs import AttemptLogs
 from detnas_operator.reconcile.gpu_hours import pod_seconds
-from detnas_operator.reconcile.search_jobs import SearchJobs, has_ended
+from detnas_operator.reconcile.search_jobs import SearchJobs
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class FailureRecorder:
             due: what it is for.
             overran: that it must end for the time it took; None if for another reason.
         """
-        name = job["metadata"]["name"]
+        name = JobView(job).name
         own = own_pods(job, self.jobs.pods_of(name))
         folder = self.session.job_folder(due)
         logs = AttemptLogs(self.session.store, self.jobs.log_end)
@@ -56,17 +56,17 @@ class FailureRecorder:
         message = self.session.rejected.get(folder) or overran or _message(job, own)
         message = failure_message(message, log_end, self.tenant, self.jobs.key.namespace)
         now = datetime.now(UTC)
-        lost = pod_seconds(own, now) / (job["spec"].get("parallelism") or 1)
+        lost = pod_seconds(own, now) / JobView(job).parallelism
         started = now - timedelta(seconds=lost)
         result = self.session.fail(due, message, started, lost)
-        if not has_ended(job):  # last: without a result and a Job it would be due again
+        if not JobView(job).has_ended:  # last: without a result and a Job it would be due again
             self.jobs.delete(name, message)
         log.warning("%s ended without a result: %s", name, message)
         return result
 
 
 def _message(job: Object, pods: list[Object]) -> str:
-    state, name = job_state(job, pods, datetime.now(UTC)), job["metadata"]["name"]
+    state, name = job_state(job, pods, datetime.now(UTC)), JobView(job).name
     if isinstance(state, Failed):
         return state.message
     no_result = "wrote no result; look at its log and at whether it may write to the store"

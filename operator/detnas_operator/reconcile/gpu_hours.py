@@ -69,7 +69,7 @@ class GpuHours:
 
     def list_running(self, jobs: Iterable[Object], found: Sequence[Object], now: datetime) -> None:
         """Take the pods of all running Jobs, found among others."""
-        own = {_uid(job): own_pods(job, found) for job in jobs}
+        own = {JobView(job).uid: own_pods(job, found) for job in jobs}
         self._running = {uid: (pod_seconds(of, now), resumptions(of)) for uid, of in own.items()}
         self.listed = now
 
@@ -78,7 +78,7 @@ class GpuHours:
 
         A Job's own start is of no use here: its pods may have waited for a node ever since.
         """
-        known = self._running.get(_uid(job))
+        known = self._running.get(JobView(job).uid)
         if known is None or self.listed is None:
             return 0.0
         ready = JobView(job).ready_pods  # these have run since they were listed
@@ -86,11 +86,11 @@ class GpuHours:
 
     def resumptions(self, job: Object) -> int:
         """Return how often a Job was resumed, by those of its pods that are still there."""
-        return self._running.get(_uid(job), (0.0, 0))[1]
+        return self._running.get(JobView(job).uid, (0.0, 0))[1]
 
     def record_stop(self, job: Object, seconds: float, now: datetime) -> None:
         """Record the pod seconds of a Job before it is deleted, unless it never ran."""
-        uid, due, stopped = _uid(job), purpose(job), self.stopped()
+        uid, due, stopped = JobView(job).uid, purpose(job), self.stopped()
         if uid in stopped or not seconds:
             return
         record = StoppedJob(verb=due.verb, number=due.number, seconds=seconds, until=now)
@@ -126,7 +126,7 @@ class GpuHours:
         now, pod_time = datetime.now(UTC), _stated(state, spec, trained_pool=trained_pool)
         for job in jobs:
             due = purpose(job)
-            if not is_finished(state, due) and _uid(job) not in self.stopped():
+            if not is_finished(state, due) and JobView(job).uid not in self.stopped():
                 pod_time[due.verb] += self.running_seconds(job, now)
         by_purpose = defaultdict[DueJob, list[StoppedJob]](list)
         for one in self.stopped().values():
@@ -219,7 +219,3 @@ def _workers(spec: SearchSpec, verb: Verb) -> int:
 
 def _seconds(result: Result | None) -> float:
     return sum(result.seconds.values()) if result is not None else 0.0
-
-
-def _uid(job: Object) -> str:
-    return str(job["metadata"]["uid"])

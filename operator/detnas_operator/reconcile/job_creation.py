@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster import AlreadyExists, NotFound, Refused
-from detnas_operator.cluster.objects import Object, ObjectView
+from detnas_operator.cluster.objects import JobView, Object, ObjectView
 from detnas_operator.job.names import SEARCH, own_labels
 from detnas_operator.job_state.refusals import Exceeded, quota_advice, quota_refusal
 from detnas_operator.reconcile.pass_errors import ApiErrors
@@ -33,14 +33,14 @@ def create_job(jobs: SearchJobs, objects: list[Object]) -> Reason | None:
         try:
             created = jobs.client.create(kind, jobs.key.namespace, body)
         except AlreadyExists:
-            if reason := _existing(jobs, kind, body["metadata"]["name"]):
+            if reason := _existing(jobs, kind, JobView(body).name):
                 return reason
         except Refused as error:
             return _refused(jobs, body, error)
         else:
             if kind == "jobs":
                 jobs.cache.put_job(created)
-                log.info("started job %s", body["metadata"]["name"])
+                log.info("started job %s", JobView(body).name)
     return None
 
 
@@ -48,7 +48,7 @@ def _existing(jobs: SearchJobs, kind: str, name: str) -> Reason | None:
     found = jobs.client.get(kind, jobs.key.namespace, name)
     if found is None:
         return Reason(ReasonCode.NAME_TAKEN, f"{kind} {name} is being replaced; trying again")
-    if "deletionTimestamp" in found["metadata"]:
+    if JobView(found).is_being_deleted:
         return Reason(ReasonCode.NAME_TAKEN, f"{kind} {name} is being deleted; {waits_for(found)}")
     owner = ObjectView(found).controller_uid
     if not owner:
@@ -99,7 +99,7 @@ def _make_room(jobs: SearchJobs) -> str:
     ended = [
         (str(job["status"].get("completionTime") or job["metadata"]["creationTimestamp"]), name)
         for name, job in jobs.all().items()
-        if expires(job) and "deletionTimestamp" not in job["metadata"]
+        if expires(job) and not JobView(job).is_being_deleted
     ]
     if not ended:
         return ""
@@ -123,7 +123,7 @@ class OwnLabels:
         reasons = []
         for name, job in jobs.live().items():
             changed = _changed_labels(job, jobs.key.name)
-            uid = job["metadata"]["uid"]
+            uid = JobView(job).uid
             if changed and uid not in self.restored:
                 with api_errors:
                     changed = _restore(jobs, name, changed)
@@ -154,7 +154,7 @@ def _restore(jobs: SearchJobs, name: str, labels: Mapping[str, str]) -> dict[str
 
 def _changed_labels(job: Object, search: str) -> dict[str, str]:
     """Return the labels that a Job of a search should have and lacks or has otherwise."""
-    labels = job["metadata"].get("labels") or {}
+    labels = JobView(job).labels
     own = own_labels(search, purpose(job))
     return {label: value for label, value in own.items() if labels.get(label) != value}
 

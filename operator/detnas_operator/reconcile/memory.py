@@ -28,7 +28,7 @@ from detnas_operator.admission.admission import (
 from detnas_operator.admission.adoption import choose_folder
 from detnas_operator.admission.location import own_folder
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import Object, SearchKey
+from detnas_operator.cluster.objects import Object, SearchKey, SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.names import job_name
@@ -83,9 +83,10 @@ class SearchMemory:
     labels: OwnLabels = field(default_factory=OwnLabels)
     compared: bool = False
 
-    def is_of(self, uid: str, generation: int) -> bool:
+    def is_of(self, resource: Object) -> bool:
         """Whether it was made for this resource as it is now."""
-        return (self.uid, self.generation) == (uid, generation)
+        view = SearchView(resource)
+        return (self.uid, self.generation) == (view.uid, view.generation)
 
     @property
     def state(self) -> SearchState:
@@ -167,8 +168,8 @@ class SearchMemories(dict[SearchKey, SearchMemory]):
             StoreError: the store cannot be used.
             BlockedError: see `begin`.
         """
-        metadata, earlier = resource["metadata"], self.get(key)
-        if earlier is not None and earlier.is_of(metadata["uid"], metadata["generation"]):
+        earlier = self.get(key)
+        if earlier is not None and earlier.is_of(resource):
             return earlier
         store = self._stores.open(admitted.root, key.namespace)
         make_session = partial(self._session, key, earlier.session.lease if earlier else None)
@@ -214,8 +215,7 @@ def begin(
         BlockedError: the user must decide whether it continues with earlier data, or the recorded
             manifest breaks the rules.
     """
-    metadata = resource["metadata"]
-    manifest = admitted.manifest
+    uid, manifest = SearchView(resource).uid, admitted.manifest
     folder = choose_folder(resource, manifest, store)
     before = load_search_record(store, folder)
     if before is not None:
@@ -234,17 +234,17 @@ def begin(
         existing_pool=admitted.existing_pool,
     )
     known = None if before is None else (before.manifest, before.uid)
-    is_new = known != (manifest, metadata["uid"])
+    is_new = known != (manifest, uid)
     search = StoredSearch(store, requests)
     return SearchMemory(
-        uid=metadata["uid"],
-        generation=metadata["generation"],
+        uid=uid,
+        generation=SearchView(resource).generation,
         admitted=admitted,
         search=search,
         session=make_session(search),
         image=pinned or recorded or admitted.image,
         gpu_hours=GpuHours(store, folder),
-        unrecorded=_record(metadata["uid"], admitted, requests) if is_new else None,
+        unrecorded=_record(uid, admitted, requests) if is_new else None,
     )
 
 
@@ -261,7 +261,7 @@ def _record(uid: str, admitted: Admitted, requests: SearchRequests) -> SearchRec
 
 def _pinned_image(resource: Object) -> str:
     """Jobs can write the record, but not the status: once that names the image, it decides."""
-    image = str((resource.get("status") or {}).get("image") or "")
+    image = SearchView(resource).image
     return "" if image.endswith("…") else image  # it was too long for the status
 
 

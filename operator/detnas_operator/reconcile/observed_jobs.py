@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 from detnas.plan.deadlines import default_deadline, overrun
 from detnas.plan.stages import DueJob, Verb
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.job.names import TTL
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.pods import has_done_its_work, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind
 from detnas_operator.reconcile.memory import SearchMemory
-from detnas_operator.reconcile.search_jobs import has_ended, is_finished, purpose
+from detnas_operator.reconcile.search_jobs import is_finished, purpose
 
 LINGER_SECONDS = 120.0
 """A Job may run after its result was written."""
@@ -56,7 +56,7 @@ def trial_may_have_ended(jobs: Mapping[str, Object], memory: SearchMemory, trial
     """Whether a trial's Job no longer runs, or has written its result, as last observed."""
     due = DueJob(Verb.EVALUATE, trial)
     job = jobs.get(memory.job_name(due))
-    if job is None or has_ended(job) or "deletionTimestamp" in job["metadata"]:
+    if job is None or JobView(job).has_ended or JobView(job).is_being_deleted:
         return True
     if has_done_its_work(job, memory.observed_pods.pods_of(job), well=False):
         return True
@@ -71,21 +71,21 @@ def observe_jobs(
 
 
 def _observe(name: str, job: Object, memory: SearchMemory, now: float) -> ObservedJob:
-    due = purpose(job)
+    due, view = purpose(job), JobView(job)
     folder = memory.session.job_folder(due)
     if not folder:
         # A final stage, while more trials are requested: it may be needed again, so it may keep
         # running unless the search is stopped, and no time to live is set.
         return ObservedJob(
             due=due,
-            ended=has_ended(job),
-            has_result=has_ended(job),
+            ended=view.has_ended,
+            has_result=view.has_ended,
             expires=True,
-            postponed=not _has_time_to_live(job) or _is_postponed(job),
+            postponed=view.ttl_seconds is None or TTL in view.annotations,
         )
     # A Job whose name is no longer that of its purpose served an earlier best trial.
     has_result = is_finished(memory.state, due) or memory.job_name(due) != name
-    ended = has_ended(job)
+    ended = view.has_ended
     if has_result and not ended:
         since = memory.result_since.setdefault(name, now)
     else:
@@ -103,23 +103,15 @@ def _observe(name: str, job: Object, memory: SearchMemory, now: float) -> Observ
         trainer_done=not ended and has_done_its_work(job, pods, well=True),
         ends_pods=not ended and bool(pods_to_end(job, pods)),
         data_changed=ended and _read_changed_data(job),
-        terminating="deletionTimestamp" in job["metadata"],
-        expires=_has_time_to_live(job),
-        postponed=_is_postponed(job),
+        terminating=view.is_being_deleted,
+        expires=view.ttl_seconds is not None,
+        postponed=TTL in view.annotations,
     )
 
 
 def _read_changed_data(job: Object) -> bool:
     state = job_state(job, (), datetime.now(UTC))
     return isinstance(state, Failed) and state.kind is FailureKind.DATA_CHANGED
-
-
-def _has_time_to_live(job: Object) -> bool:
-    return job["spec"].get("ttlSecondsAfterFinished") is not None
-
-
-def _is_postponed(job: Object) -> bool:
-    return TTL in (job["metadata"].get("annotations") or {})
 
 
 def overran(job: Object, due: DueJob, memory: SearchMemory) -> str | None:

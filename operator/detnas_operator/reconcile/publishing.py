@@ -19,7 +19,7 @@ from detnas_operator.cluster import (
     Refused,
 )
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.objects import Object, SearchView
 from detnas_operator.job.names import job_name
 from detnas_operator.status.events import Event, event_body, events
 from detnas_operator.status.pass_result import PassResult
@@ -74,7 +74,7 @@ class Publisher:
         Raises:
             ClusterError: it could not be written.
         """
-        before: Mapping[str, Any] = resource.get("status") or {}
+        before: Mapping[str, Any] = SearchView(resource).status
         after = without_refused(
             resource_status(result, before, datetime.now(UTC)), tuple(self.refused_values)
         )
@@ -110,7 +110,7 @@ class Publisher:
         In a patch of the status the API server ignores a uid: another search that took the name
         meanwhile would get this one's status. Only a version identifies the object.
         """
-        namespace, name = resource["metadata"]["namespace"], resource["metadata"]["name"]
+        namespace, name = SearchView(resource).namespace, SearchView(resource).name
         for _ in range(_VERSIONS):
             version = resource["metadata"]["resourceVersion"]
             body = {"metadata": {"resourceVersion": version}, "status": status}
@@ -119,9 +119,9 @@ class Publisher:
             except NotFound:
                 return False
             except Conflict as error:
-                conflict, uid = error, resource["metadata"]["uid"]
+                conflict, uid = error, SearchView(resource).uid
                 resource = self.client.get(PLURAL, namespace, name) or {"metadata": {"uid": None}}
-                if resource["metadata"]["uid"] != uid:
+                if SearchView(resource).uid != uid:
                     return False
             else:
                 self.cache.put_search(written)
@@ -133,9 +133,9 @@ class Publisher:
         failed, now = [], datetime.now(UTC)
         for event in happened:
             body = event_body(event, resource, now)
-            with _about_trial(resource["metadata"]["name"], event.trial):
+            with _about_trial(SearchView(resource).name, event.trial):
                 try:
-                    self.client.create("events", resource["metadata"]["namespace"], body)
+                    self.client.create("events", SearchView(resource).namespace, body)
                 except AlreadyExists:
                     continue
                 except ClusterError as error:

@@ -14,7 +14,7 @@ from detnas_operator.admission.admission import Admitted, admit
 from detnas_operator.admission.search_limit import SearchLimit
 from detnas_operator.cluster import ClusterError, KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import Object, SearchKey
+from detnas_operator.cluster.objects import Object, SearchKey, SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
@@ -90,7 +90,7 @@ class Reconciler:
             self.forget(key)
             return Requeue(gone=True)
         with about(search=key.name, namespace=key.namespace), at_most(LONGEST_PASS):
-            if "deletionTimestamp" in resource["metadata"]:
+            if SearchView(resource).is_being_deleted:
                 return self._delete(key, resource)
             return self._pass(key, resource)
 
@@ -116,7 +116,7 @@ class Reconciler:
             return Requeue()
         admitted = self._admitted(key, resource)
         if isinstance(admitted, Reason):
-            generation = resource["metadata"]["generation"]
+            generation = SearchView(resource).generation
             result = PassResult(generation, not_accepted=admitted)
             self._halt(key, jobs, "the search is not accepted", api_errors)
         else:
@@ -202,8 +202,8 @@ class Reconciler:
 
     def _admitted(self, key: SearchKey, resource: Object) -> Admitted | Reason:
         """Decide once for each generation: a pass changes neither the spec nor our settings."""
-        memory, metadata = self._memories.get(key), resource["metadata"]
-        if memory is not None and memory.is_of(metadata["uid"], metadata["generation"]):
+        memory = self._memories.get(key)
+        if memory is not None and memory.is_of(resource):
             return memory.admitted
         admitted = admit(resource, self._settings)
         if isinstance(admitted, Reason):
@@ -219,10 +219,10 @@ class Reconciler:
         api_errors: ApiErrors,
     ) -> PassResult:
         memory = self._memories.get(key)
-        if memory is not None and memory.uid != resource["metadata"]["uid"]:
+        if memory is not None and memory.uid != SearchView(resource).uid:
             self.forget(key)
         memory = self._memories.current(key, resource, admitted)
-        status = resource.get("status") or {}
+        status = SearchView(resource).status
         memory.gpu_hours.lost = float(status.get("lostGpuHours", 0)) * 3600
         return SearchPass(
             memory=memory,
@@ -234,12 +234,12 @@ class Reconciler:
             forgiven=status.get("forgivenTrials", 0),
             api_errors=api_errors,
             status=status,
-            accepts=(resource["metadata"].get("annotations") or {}).get(ACCEPT, ""),
+            accepts=SearchView(resource).annotations.get(ACCEPT, ""),
         ).run()
 
     def _degraded(self, key: SearchKey, resource: Object, *reasons: Reason) -> PassResult:
         memory = self._memories.get(key)
-        result = PassResult(resource["metadata"]["generation"], problems=reasons)
+        result = PassResult(SearchView(resource).generation, problems=reasons)
         if memory is None:
             return result
         return replace(result, folder=memory.search.uri, image=memory.image)
@@ -285,4 +285,4 @@ class Reconciler:
         return Requeue() if done else Requeue(after=DELETING_SECONDS)
 
     def _jobs(self, key: SearchKey, resource: Object) -> SearchJobs:
-        return SearchJobs(self._client, self._cache, key, resource["metadata"]["uid"])
+        return SearchJobs(self._client, self._cache, key, SearchView(resource).uid)

@@ -18,7 +18,7 @@ from detnas_operator.cluster import (
     Unavailable,
 )
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import JobView, Object, SearchKey
+from detnas_operator.cluster.objects import JobView, Object, ObjectView, SearchKey
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.cluster.slimming import SETTLED, slim_own_job, slim_pod
 from detnas_operator.job.names import CONTAINER, ENDED_PODS, TTL, purpose_of
@@ -56,7 +56,7 @@ class SearchJobs:
     def all(self) -> dict[str, Object]:
         """Return them by name, as last observed; a Job of another name was made by hand."""
         owned = self.cache.jobs(self.key, self.uid)
-        named = {str(job["metadata"]["name"]): job for job in owned}
+        named = {JobView(job).name: job for job in owned}
         return {name: job for name, job in named.items() if purpose_of(name, self.key.name)}
 
     def live(self) -> dict[str, Object]:
@@ -64,7 +64,7 @@ class SearchJobs:
         return {
             name: job
             for name, job in self.all().items()
-            if not has_ended(job) and "deletionTimestamp" not in job["metadata"]
+            if not JobView(job).has_ended and not JobView(job).is_being_deleted
         }
 
     def list_again(self) -> None:
@@ -85,7 +85,7 @@ class SearchJobs:
     def pods_of(self, *names: str) -> list[Object]:
         """Return the pods of some of them, ended ones too."""
         jobs = self.all()
-        uids = [str(jobs[name]["metadata"]["uid"]) for name in names if name in jobs]
+        uids = [JobView(jobs[name]).uid for name in names if name in jobs]
         found: list[Object] = []
         for first in range(0, len(uids), JOBS_A_LIST):
             selector = f"{_UID} in ({','.join(uids[first : first + JOBS_A_LIST])})"
@@ -103,7 +103,7 @@ class SearchJobs:
             return
         with about_job(job):
             log.info("deleting job %s: %s", name, why)
-        kept = self.client.delete("jobs", self.key.namespace, name, uid=str(job["metadata"]["uid"]))
+        kept = self.client.delete("jobs", self.key.namespace, name, uid=JobView(job).uid)
         if kept is None:
             self.cache.drop_job(job)
         else:
@@ -121,7 +121,7 @@ class SearchJobs:
         Nothing depends on that: a later pass tries what fails again.
         """
         job = self.all().get(name, {"metadata": {"name": name}})
-        earlier = str((job["metadata"].get("annotations") or {}).get(TTL, ""))
+        earlier = str(JobView(job).annotations.get(TTL, ""))
         left = int(earlier) if earlier.isdecimal() else seconds  # others may have written anything
         body: Object = {
             "metadata": {"annotations": {SETTLED: "true"}},
@@ -141,7 +141,7 @@ class SearchJobs:
         Kubernetes would delete it with its pods before anybody has observed how it ended. The
         value is used later, when it expires.
         """
-        seconds = self.all()[name]["spec"]["ttlSecondsAfterFinished"]
+        seconds = JobView(self.all()[name]).ttl_seconds
         log.info(
             "job %s has a time to live of %s s: postponed until its result is stored", name, seconds
         )
@@ -151,7 +151,7 @@ class SearchJobs:
         """Delete a Job's pods that only a foreign container keeps alive; record them before."""
         job = self.all()[name]
         annotation = with_ended(job, ended, datetime.now(UTC))
-        if job["metadata"].get("annotations", {}).get(ENDED_PODS) != annotation:
+        if JobView(job).annotations.get(ENDED_PODS) != annotation:
             self._patch(name, {ENDED_PODS: annotation})
         for pod in ended:
             name, uid = PodView(pod).name, PodView(pod).uid
@@ -183,8 +183,8 @@ class SearchJobs:
 
 def purpose(job: Object) -> DueJob:
     """Return what one of a search's Jobs is for, by its name; labels may have been rewritten."""
-    owner = next(one for one in job["metadata"]["ownerReferences"] if one.get("controller"))
-    due = purpose_of(job["metadata"]["name"], owner["name"])
+    view = JobView(job)
+    due = purpose_of(view.name, view.controller["name"])
     assert due is not None  # or it would not be among the search's Jobs
     return due
 
@@ -195,7 +195,7 @@ def trains_pool(jobs: SearchJobs) -> bool:
     One that is being deleted counts until it is gone: its pods may not have stopped.
     """
     named = jobs.all().values()
-    return any(purpose(job).verb is Verb.POOL and not has_ended(job) for job in named)
+    return any(purpose(job).verb is Verb.POOL and not JobView(job).has_ended for job in named)
 
 
 def result_of(state: SearchState, due: DueJob) -> Result | None:
@@ -220,12 +220,12 @@ def is_finished(state: SearchState, due: DueJob) -> bool:
 
 def expires(job: Object) -> bool:
     """Whether a Job has ended and may go: it gets a time to live once its result is durable."""
-    return has_ended(job) and job["spec"].get("ttlSecondsAfterFinished") is not None
+    return JobView(job).has_ended and JobView(job).ttl_seconds is not None
 
 
 def foreign_finalizers(body: Object) -> list[str]:
     """Return the finalizers for which a deleted object waits after its pods have stopped."""
-    return [one for one in body["metadata"].get("finalizers") or () if one != _FOREGROUND]
+    return [one for one in ObjectView(body).finalizers if one != _FOREGROUND]
 
 
 def waits_for(body: Object) -> str:
@@ -235,7 +235,7 @@ def waits_for(body: Object) -> str:
             f"it waits for the finalizer {', '.join(foreign)}: the controller that set it removes "
             "it; if that controller is gone, remove it with kubectl edit"
         )
-    if body["metadata"].get("finalizers"):
+    if ObjectView(body).finalizers:
         return f"it waits until its pods have stopped ({_FOREGROUND})"
     return "waiting until it is gone"
 
@@ -247,22 +247,9 @@ def trial_of(due: DueJob) -> int | None:
 
 def about_job(job: Object) -> AbstractContextManager[None]:
     """Let log lines in a block name the Job, and the trial, that they are about."""
-    name, has_owner = job["metadata"]["name"], bool(JobView(job).controller_uid)
+    name, has_owner = JobView(job).name, bool(JobView(job).controller_uid)
     return about(job=name, trial=trial_of(purpose(job)) if has_owner else None)
 
 
-def has_ended(job: Object) -> bool:
-    """Whether a Job is over, with or without success."""
-    return any(
-        condition["type"] in ("Complete", "Failed") and condition["status"] == "True"
-        for condition in job.get("status", {}).get("conditions", ())
-    )
-
-
-def is_suspended(job: Object) -> bool:
-    """Whether Kueue, or a person, holds back all pods of a Job."""
-    return bool(job["spec"].get("suspend"))
-
-
 def _job_of(pod: Object) -> str:
-    return str((pod["metadata"].get("labels") or {}).get(_JOB, ""))
+    return str(PodView(pod).labels.get(_JOB, ""))

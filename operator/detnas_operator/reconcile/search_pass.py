@@ -9,6 +9,7 @@ from typing import Any
 from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import DueJob, Plan, Verb
 from detnas.reasons import Reason, ReasonCode
+from detnas_operator.cluster.objects import JobView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
@@ -23,9 +24,7 @@ from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import (
     SearchJobs,
     about_job,
-    has_ended,
     is_finished,
-    is_suspended,
     purpose,
     trial_of,
     waits_for,
@@ -158,7 +157,7 @@ class SearchPass:
         memory, jobs, gpu_hours = self.memory, self.jobs, self.memory.gpu_hours
         if gpu_hours.listed is None:  # otherwise running Jobs would seem to have used nothing
             with self.api_errors:
-                live = {n: job for n, job in jobs.live().items() if not is_suspended(job)}
+                live = {n: job for n, job in jobs.live().items() if not JobView(job).suspended}
                 gpu_hours.list_running(live.values(), jobs.pods_of(*live), datetime.now(UTC))
         return gpu_hours.used(
             jobs.all().values(), memory.state, memory.spec, trained_pool=self._trained_pool()
@@ -182,7 +181,7 @@ class SearchPass:
             due = purpose(job)
             has_failed = session.job_folder(due) in failed
             retried = has_failed or not is_finished(state, due)
-            if has_ended(job) and retried and memory.job_name(due) == name:
+            if JobView(job).has_ended and retried and memory.job_name(due) == name:
                 # If a result states its time, that is set aside with it.
                 end = self.jobs.delete if has_failed else self._stopper.stop
                 end(name, "the search is resumed")
@@ -198,7 +197,7 @@ class SearchPass:
             due = purpose(job)
             with about_job(job), self.api_errors:
                 recorder.record(
-                    job, due, None if has_ended(job) else overran(job, due, self.memory)
+                    job, due, None if JobView(job).has_ended else overran(job, due, self.memory)
                 )
 
     def _apply(self, todo: Steps) -> None:

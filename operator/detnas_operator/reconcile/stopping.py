@@ -17,7 +17,6 @@ from detnas_operator.reconcile.search_jobs import (
     SearchJobs,
     about_job,
     foreign_finalizers,
-    has_ended,
     purpose,
     waits_for,
 )
@@ -79,7 +78,7 @@ class JobStopper:
     def _spent(self, job: Object, now: datetime) -> float:
         """Return the seconds of a Job's pods; if they cannot be listed, as last observed."""
         with self.api_errors:
-            pods = own_pods(job, self.jobs.pods_of(job["metadata"]["name"]))
+            pods = own_pods(job, self.jobs.pods_of(JobView(job).name))
             return pod_seconds(pods, now)
         return self.memory.gpu_hours.running_seconds(job, now)
 
@@ -128,7 +127,7 @@ class SuspendedPods:
         self, jobs: SearchJobs, since: datetime, now: datetime
     ) -> tuple[bool, Reason | None]:
         """Return whether a suspended search still has a pod, and why it does not stop."""
-        left = {name: job for name, job in jobs.all().items() if not has_ended(job)}
+        left = {name: job for name, job in jobs.all().items() if not JobView(job).has_ended}
         if not left and jobs.key in self.stopped:
             return False, None
         alive = jobs.live_pods()
