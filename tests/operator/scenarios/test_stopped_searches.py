@@ -30,7 +30,7 @@ def test_search_stops_when_its_gpu_hours_are_used_up_and_continues_with_more(
     assert search.phase == "Suspended"
     message = search.condition("Degraded")["message"]
     assert message == (
-        "the budget of 0.002 GPU hours is used up; raise spec.limits.gpuHours to go on"
+        "the budget of 0.002 GPU hours is used up; raise spec.limits.gpuHours to continue"
     )
     told = search.event("BudgetUsedUp")
     assert (told["type"], told["message"]) == ("Warning", message)
@@ -69,7 +69,7 @@ def test_search_stops_after_failures_in_a_row_until_it_is_resumed(harness: Harne
     said = search.condition("Degraded")["message"]
     assert said.startswith("2 trials in a row failed, the last one, trial 1, as Infrastructure: ")
     assert said.endswith(
-        "mend the cause, then suspend and resume the search, or raise "
+        "fix the cause, then suspend and resume the search, or raise "
         "spec.limits.consecutiveFailures"
     )
     told = search.event("FailuresInARow")
