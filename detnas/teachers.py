@@ -24,12 +24,7 @@ _MUTABLE_SHARE = 6
 
 
 class Teacher(Schema):
-    """One subnet of the pool.
-
-    Attributes:
-        depths: blocks in each stage.
-        widths: width factors of stem, four stages and neck.
-    """
+    """One subnet of the pool."""
 
     depths: Depths
     widths: tuple[WidthFactor, WidthFactor, WidthFactor, WidthFactor, WidthFactor, WidthFactor]

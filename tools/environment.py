@@ -28,13 +28,7 @@ RECIPE = 2  # raise it when the way of installing changes
 
 @dataclass(frozen=True)
 class Environment:
-    """Where things are in a checkout.
-
-    Attributes:
-        root: the checkout's root.
-        name: the virtual environment's folder in it.
-        interpreter: the Python that the virtual environment is made with.
-    """
+    """Where things are in a checkout."""
 
     root: Path
     name: str = ".venv"

@@ -71,11 +71,7 @@ def data_changes(
 ) -> list[str]:
     """Return what differs from what was seen, a clause for each; empty if nothing does.
 
-    Args:
-        seen: by the prepare job.
-        location: where the data set is on this machine.
-        splits: those that matter.
-        watch: called with the number of images compared, and of all.
+    ``watch`` is called with the number of images compared so far, and of all.
 
     Raises:
         OSError: a file is there and cannot be read.

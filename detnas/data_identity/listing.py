@@ -35,10 +35,7 @@ def list_images(
 ) -> ImageListing:
     """Return the listing of a data set's images.
 
-    Args:
-        location: where the data set is on this machine.
-        names: the annotated images of each split, relative to its image folder.
-        watch: called with the number of images hashed, and of all.
+    ``watch`` is called with the number of images hashed so far, and of all.
 
     Raises:
         OSError: an image cannot be read.

@@ -137,7 +137,14 @@ class PoolPhaseRequest(TrainingRequest):
     bn_images: Positive = 32
 
 
-class Pool(Schema):
+class PoolLayout(Schema):
+    """How a pool's weights are laid out: channels at width 1.0, and the entire space."""
+
+    supernet: SupernetShape
+    space: TeacherSpace
+
+
+class Pool(PoolLayout):
     """A trained pool, as a student's job uses it.
 
     Attributes:
@@ -146,8 +153,6 @@ class Pool(Schema):
         seed: chooses those images and their sizes.
     """
 
-    supernet: SupernetShape
-    space: TeacherSpace
     weights: Artifact
     bn_images: Positive = 32
     seed: Count = 0

@@ -22,12 +22,6 @@ def publish_file(store: Store, folder: str, path: Path, suffix: str) -> Artifact
     """Store a file under the name of its content, and return what a record says of it.
 
     Two attempts that made the same file share it; others never meet.
-
-    Args:
-        store: where to.
-        folder: key of the folder, without a trailing slash.
-        path: the local file.
-        suffix: without its dot, such as ``safetensors``.
     """
     with os_errors(path):
         digest, size = sha256_of(path), path.stat().st_size

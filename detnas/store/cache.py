@@ -27,10 +27,7 @@ def default_cache_folder() -> Path:
 class ArtifactCache:
     """A folder of verified files, each named by its SHA-256.
 
-    Args:
-        folder: by default ``default_cache_folder()``; it may be deleted at any time.
-        largest: bytes to keep.
-        clock: seconds since the epoch.
+    It may be deleted at any time; ``largest`` bytes of it are kept.
     """
 
     def __init__(

@@ -73,12 +73,7 @@ class NewerRecord(CorruptRecord):
 
 
 class MissingRecord(CorruptRecord):
-    """A record that was there, and that others build on, is gone.
-
-    Args:
-        root: URI of the store's root.
-        key: of the record.
-    """
+    """A record that was there, and that others build on, is gone."""
 
     def __init__(self, root: str, key: str) -> None:
         super().__init__(

@@ -14,10 +14,6 @@ AT_A_TIME = 16
 def in_parallel(ask: Callable[[T], R], things: Sequence[T]) -> list[R]:
     """Return what ``ask`` returns for each thing, in order, asked on several threads.
 
-    Args:
-        ask: may run on any thread; it sees the caller's context variables.
-        things: to ask about.
-
     Raises:
         Exception: of the first thing for which ``ask`` raised one; those that were not begun are
             then left out.

@@ -38,11 +38,6 @@ def written(record: BaseModel) -> dict[str, Any]:
 def read(data: bytes, uri: str, kind: Any) -> Any:
     """Return the record that ``data``, read from ``uri``, holds.
 
-    Args:
-        data: JSON.
-        uri: names the record in errors.
-        kind: a model, or a union of models.
-
     Raises:
         NewerRecord: its major format is newer than this version knows.
         CorruptRecord: it is no such record.

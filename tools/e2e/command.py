@@ -35,12 +35,7 @@ OPERATOR_MEGABYTES = 250
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run it.
-
-    Attributes:
-        base: image to build from; none makes one from the system's packages.
-        keep: leave the node running, to look at it.
-    """
+    """How to run it."""
 
     base: str | None
     keep: bool

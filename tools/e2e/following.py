@@ -17,10 +17,6 @@ POLL_SECONDS = 2
 def follow(read: Callable[[], str], seconds: float) -> Status:
     """Print how a search gets on until it has succeeded; its last status.
 
-    Args:
-        read: the search's resource as JSON.
-        seconds: after which it is given up.
-
     Raises:
         StepFailed: it has failed, or the time is over.
     """

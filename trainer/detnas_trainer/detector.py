@@ -70,11 +70,7 @@ def build_detector(
 ) -> TwoStageDetector:
     """A freshly initialised detector; draws from torch's global generator.
 
-    Args:
-        architecture: the backbone.
-        shape: everything around the backbone.
-        classes: number of classes, background not counted.
-        neck: channels of the FPN where they differ from the shape's.
+    The arguments are those of `detector_config`.
     """
     detector = _build(detector_config(architecture, shape, classes, neck))
     with _quiet():
@@ -91,12 +87,8 @@ def load_detector(
 ) -> TwoStageDetector:
     """A detector with the weights given; nothing is drawn at random.
 
-    Args:
-        architecture: the backbone.
-        shape: everything around the backbone.
-        classes: number of classes, background not counted.
-        state: the detector's state dict; tensors under ``adaptor.`` are passed over. Copied.
-        neck: channels of the FPN where they differ from the shape's.
+    `state` is copied, without tensors under ``adaptor.``; the other arguments are those of
+    `detector_config`.
 
     Raises:
         WeightsMismatchError: a tensor is missing, unexpected, or of another shape.

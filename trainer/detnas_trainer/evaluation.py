@@ -31,12 +31,7 @@ def evaluate(
 
     The detector is left in evaluation mode.
 
-    Args:
-        detector: on the device it shall run on.
-        data: the validation images.
-        resolution: size that images are fitted into.
-        batch_size: images run at once.
-        progressed: is told after each batch how many images it had.
+    ``progressed`` is called after each batch with its number of images.
 
     Raises:
         DataError: there is no box to be found, so there is no score.
@@ -111,11 +106,6 @@ def ground_truth(data: DetectionData) -> COCO:
 
 def score(truth: COCO, detections: list[Detection], resolution: Resolution) -> Score:
     """COCO's metrics of detections; no detection at all scores 0.
-
-    Args:
-        truth: annotations.
-        detections: of every image.
-        resolution: for the record.
 
     Raises:
         DataError: the annotations hold no box that counts, which COCO's metrics answer with -1.

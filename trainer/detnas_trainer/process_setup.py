@@ -26,8 +26,7 @@ def set_up_openmp(environment: MutableMapping[str, str] = os.environ) -> None:
     the same processors, or a quota is used up, it takes the time that those threads need which it
     waits for. What the user has set stays.
 
-    Args:
-        environment: of this process; OpenMP reads it once, when it is loaded.
+    OpenMP reads the environment once, when it is loaded.
     """
     if not any(name in environment for name in _OWN_WAITING):
         environment.update(_WAITING)

@@ -14,11 +14,7 @@ Losses = Mapping[str, Tensor | list[Tensor]]
 
 @dataclass
 class DetectorTrainee:
-    """A detector that learns by mmdet's own losses.
-
-    Attributes:
-        module: the detector.
-    """
+    """A detector that learns by mmdet's own losses."""
 
     module: TwoStageDetector
 

@@ -72,13 +72,7 @@ def _warmed() -> Run:
 
 
 class Server:
-    """Forks a child per job and says how it ended.
-
-    Args:
-        run: what a child does.
-        answers: file descriptor to write answers to.
-        requests: file descriptor to read requests from.
-    """
+    """Forks a child per job and says how it ended."""
 
     def __init__(self, run: Run, answers: int, requests: int = 0) -> None:
         self._run = run

@@ -65,11 +65,6 @@ def save_weights(
     """Write tensors and a JSON object as one safetensors file.
 
     The same content gives the same bytes; the file appears complete or not at all.
-
-    Args:
-        path: where to write; an existing file is replaced.
-        state: tensors of any device.
-        metadata: what JSON can hold, such as the architecture.
     """
     # One key only: safetensors writes several in no fixed order.
     text = json.dumps(dict(metadata or {}), sort_keys=True, ensure_ascii=False)
@@ -109,10 +104,6 @@ def load_weights(path: Path) -> Weights:
 
 def check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Refuse weights that do not fit exactly.
-
-    Args:
-        state: the weights.
-        expected: the model's own state dict.
 
     Raises:
         WeightsMismatchError: names every kind of misfit.

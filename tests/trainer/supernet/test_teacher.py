@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from detnas.errors import UserError
-from detnas_trainer.supernet import Layout, extract_teacher, reset_statistics
+from detnas.records.requests import PoolLayout
+from detnas_trainer.supernet import extract_teacher, reset_statistics
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def extract(supernet, pool):
     """Take a teacher out of the pool, or of another state of it."""
 
     def take(teacher, batches, state=pool):
-        layout = Layout(supernet.shape, supernet.space)
+        layout = PoolLayout(supernet=supernet.shape, space=supernet.space)
         return extract_teacher(
             state, layout, teacher, supernet.detector_shape, supernet.classes, batches
         )

@@ -24,10 +24,7 @@ _LOCK, _SIZE, _GONE, _ROOM = ".lock", ".size", ".gone-", ".room"
 class DataCache:
     """A folder of copies.
 
-    Args:
-        folder: on a volume that outlives the pod.
-        largest: bytes that all copies may have together.
-        clock: seconds since the epoch.
+    ``largest`` is in bytes, for all copies together; ``clock`` in seconds since the epoch.
     """
 
     def __init__(self, folder: Path, largest: int, clock: Callable[[], float] = time.time) -> None:
@@ -39,9 +36,7 @@ class DataCache:
     def use(self, name: str, size: int) -> Iterator[Path | None]:
         """Yield the folder of a copy, which stays until the block ends; None if it has no room.
 
-        Args:
-            name: of the copy: the same for the same data.
-            size: bytes of the complete copy.
+        Copies of the same data have the same name; ``size`` is in bytes.
 
         Raises:
             OSError: the folder cannot be used, or its file system has no locks.

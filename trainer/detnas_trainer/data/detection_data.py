@@ -49,11 +49,6 @@ class DetectionData(Dataset[dict[str, Any]]):
 
     Training leaves images without annotations out, as mmdet does.
 
-    Args:
-        location: where the data set is stored.
-        name: of the split.
-        classes: class names as `read_split` orders them.
-
     Raises:
         DataError: the annotations cannot be used, or have other classes.
     """

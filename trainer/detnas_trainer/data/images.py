@@ -17,10 +17,6 @@ from detnas_trainer.data.annotations import DataError
 def read_image(folder: Path, name: str) -> NDArray[np.uint8]:
     """Read an image as (height, width, 3) of BGR.
 
-    Args:
-        folder: the split's image folder.
-        name: as the annotations give it.
-
     Raises:
         DataError: the file is missing or cannot be decoded; the message names it.
     """

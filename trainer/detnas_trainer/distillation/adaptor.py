@@ -1,5 +1,7 @@
 """The adaptation function f_adap between a student's RoI features and a teacher's (A.2)."""
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -13,15 +15,26 @@ class Adaptor(nn.Module):
     A narrower teacher is compared with the first channels, and a narrower student (a subnet
     whose neck is the first channels) enters through the first inputs: the same slices that
     subnets themselves are made of, so one adaptor serves whichever teacher comes next.
-
-    Args:
-        inputs: neck channels of the student.
-        outputs: neck channels of the supernet.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+
+    @classmethod
+    def inherited(cls, state: Mapping[str, Tensor]) -> "Adaptor | None":
+        """The adaptor whose tensors a weights file holds; None if it holds none."""
+        own = {
+            name.removeprefix(ADAPTOR_PREFIX): tensor
+            for name, tensor in state.items()
+            if name.startswith(ADAPTOR_PREFIX)
+        }
+        if not own:
+            return None
+        outputs, inputs = own["convolution.weight"].shape[:2]
+        adaptor = cls(inputs, outputs)
+        adaptor.load_state_dict(own)
+        return adaptor
 
     def forward(self, features: Tensor, outputs: int) -> Tensor:
         """Map RoIs × C × H × W to RoIs × outputs × H × W."""

@@ -1,6 +1,8 @@
 """A student's training loss under a teacher: mmdet's own, plus the distillation terms."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,8 +18,52 @@ from detnas_trainer.distillation.losses import (
     feature_loss,
     plain_localization_loss,
 )
-from detnas_trainer.distillation.recording import BoxForward, box_forward, recorded
-from detnas_trainer.openmmlab import TwoStageDetector
+from detnas_trainer.openmmlab import StandardRoIHead, TwoStageDetector
+
+
+@dataclass(slots=True)
+class BoxForward:
+    """One pass of RoIs through a box head.
+
+    Attributes:
+        rois: RoIs × 5: image index and box corners, in pixels of the network's input.
+        features: RoIs × neck × 7 × 7, after RoI align.
+        logits: RoIs × (classes + 1), background last.
+        deltas: RoIs × 4·classes.
+    """
+
+    rois: Tensor
+    features: Tensor
+    logits: Tensor
+    deltas: Tensor
+
+
+def box_forward(roi_head: StandardRoIHead, levels: tuple[Tensor, ...], rois: Tensor) -> BoxForward:
+    """Run RoIs through a head, given the neck's levels."""
+    return _named(rois, roi_head._bbox_forward(levels, rois))
+
+
+@contextmanager
+def recorded(roi_head: StandardRoIHead) -> Iterator[list[BoxForward]]:
+    """Collect the passes that the head makes inside, leaving what it computes untouched."""
+    passes: list[BoxForward] = []
+    plain = roi_head._bbox_forward
+
+    def forward(levels: tuple[Tensor, ...], rois: Tensor) -> dict[str, Any]:
+        results = plain(levels, rois)
+        passes.append(_named(rois, results))
+        return results
+
+    roi_head._bbox_forward = forward
+    try:
+        yield passes
+    finally:
+        del roi_head._bbox_forward
+
+
+def _named(rois: Tensor, results: dict[str, Any]) -> BoxForward:
+    return BoxForward(rois, results["bbox_feats"], results["cls_score"], results["bbox_pred"])
+
 
 Losses = dict[str, Tensor]
 Term = Callable[[BoxForward, BoxForward], Tensor]
@@ -34,11 +80,7 @@ class Distiller:
     teacher's backbone, neck and box head (never its RPN), which shares the student's proposals
     as appendix A.2 asks. It is no module, so the teacher is part of no state dict.
 
-    Args:
-        student: the detector to train.
-        teacher: a detector in evaluation mode; None if the student learns plainly.
-        settings: forms and weights of the terms.
-        adaptor: f_adap; needed where features are compared.
+    Without a teacher the student learns plainly; the adaptor is needed where features are compared.
 
     Raises:
         IncompatibleTeacher: the two heads do not speak of the same classes or boxes.

@@ -54,12 +54,6 @@ def evolve(
 
     What is outside the backbone and the neck's laterals passes through untouched.
 
-    Args:
-        architecture: the parent's backbone.
-        state: the parent's state dict, by mmdet's names.
-        action: what to do.
-        seed: of what is initialised afresh.
-
     Raises:
         InvalidActionError: the action cannot be taken on this parent.
         WeightsMismatchError: the weights are not of this architecture.

@@ -65,11 +65,7 @@ def renew_laterals(
 ) -> tuple[State, tuple[str, ...]]:
     """Initialise the laterals of stages that end in another stream than before.
 
-    Args:
-        old: the architecture that the laterals of `state` belong to.
-        state: a detector's state dict; left as it is.
-        morphism: what became of the architecture.
-        generator: draws the new weights, by the FPN's own rule (Xavier uniform, zero bias).
+    New weights are drawn by the FPN's own rule (Xavier uniform, zero bias).
 
     Returns:
         The state dict, and a note for every lateral initialised afresh.

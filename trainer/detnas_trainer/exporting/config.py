@@ -23,10 +23,6 @@ def config_text(request: ExportRequest, modules: Sequence[str]) -> str:
     """Write mmdet's old configuration form, which names the file's own folder.
 
     It carries what inference needs: model, classes, and a test pipeline at the student's size.
-
-    Args:
-        request: the detector to export.
-        modules: names of the modules beside it, in the order in which they are imported.
     """
     title = f"Faster R-CNN with an evolved backbone, for images of {request.resolution}."
     settings = {

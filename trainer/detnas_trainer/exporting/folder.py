@@ -71,11 +71,6 @@ def write_folder(request: ExportRequest, state: Mapping[str, Tensor], folder: Pa
 
     The same request and weights give the same bytes.
 
-    Args:
-        request: the detector to export.
-        state: its state dict, without a distillation adaptor.
-        folder: an empty folder.
-
     Returns:
         The files written, each directly inside the folder.
     """

@@ -15,10 +15,6 @@ _FAILED = 1
 def run(verb: str, uri: str) -> int:
     """Run the job at a URI and return the process's exit code; nothing is raised.
 
-    Args:
-        verb: ``prepare``, ``base``, ``pool``, ``evaluate``, ``finetune`` or ``export``.
-        uri: of the job's own folder.
-
     Returns:
         0 a result is written, whatever its outcome; 2 the verb or the URI is wrong, 44 the data
         set has changed, 75 a checkpoint is written and the job wants to resume, and 1 anything

@@ -12,7 +12,7 @@ from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import build_detector
 from detnas_trainer.foreign import adapt, read_checkpoint
 from detnas_trainer.jobs.job import Job, log
-from detnas_trainer.jobs.learning import device, learn, load_data, score_at
+from detnas_trainer.jobs.learning import detector_result, device, learn, load_data
 from detnas_trainer.jobs.unchanged_inputs import check_weights
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee
@@ -21,26 +21,12 @@ from detnas_trainer.training.loop import seed_everything
 
 def base(job: Job[BaseRequest]) -> DetectorResult:
     """Train plainly, evaluate at every resolution, publish the weights."""
-    request = job.request
     data = load_data(job)
     with job.activity("building"):
         detector, notes = _detector(job)
     learned = learn(job, DetectorTrainee(detector), data.train)
-    scores = score_at(job, detector, data.val, request.resolutions)
-    weights = job.publish(
-        detector.state_dict(),
-        architecture=request.architecture.model_dump(mode="json"),
-        classes=list(request.classes),
-    )
-    return job.result(
-        DetectorResult,
-        architecture=request.architecture,
-        scores=scores,
-        notes=notes,
-        iterations=learned.iterations,
-        final_loss=learned.final_loss,
-        loss_by_epoch=learned.loss_by_epoch,
-        files={"weights": weights},
+    return detector_result(
+        job, detector, data.val, learned, architecture=job.request.architecture, notes=notes
     )
 
 

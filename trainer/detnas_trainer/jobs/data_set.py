@@ -16,7 +16,7 @@ from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.data_cache import data_cache
 from detnas_trainer.data.fetching import DataFetcher, Split, folder_of, image_key, is_in_store
 from detnas_trainer.jobs.job import Job, log
-from detnas_trainer.jobs.unchanged_inputs import SINCE, UnchangedData
+from detnas_trainer.jobs.unchanged_inputs import SINCE, check_dataset
 
 BOTH: tuple[Split, ...] = ("train", "val")
 
@@ -75,13 +75,7 @@ def bring_same_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
     if missing:
         count = f"({len(missing)}, first {root}/{missing[0]})"
         raise data_changed([f"annotated images are gone {count}"], SINCE)
-    _check(job, splits, root)
-
-
-def _check(job: Job[Any], splits: Sequence[Split], root: str) -> None:
-    unchanged = UnchangedData(job, splits, root)
-    unchanged.check()
-    job.check_data_again = unchanged.check_again
+    job.check_data_again = check_dataset(job, splits, root)
 
 
 def _brought_to_cache(job: Job[Any], splits: Sequence[Split]) -> bool:
@@ -94,7 +88,7 @@ def _brought_to_cache(job: Job[Any], splits: Sequence[Split]) -> bool:
     try:
         missing = _fetch(job, splits, folder, sizes)
         if not missing:
-            _check(job, splits, asked.request.data.root)
+            job.check_data_again = check_dataset(job, splits, asked.request.data.root)
             return True
         log.warning("%s lacks %s: data is fetched again", folder, missing[0])
     except (DataChangedError, DataError) as error:

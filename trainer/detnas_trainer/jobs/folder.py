@@ -42,13 +42,7 @@ class RequestError(UserError):
 
 @dataclass(frozen=True)
 class JobFolder(Generic[R]):
-    """Where a job is stored and what it is asked.
-
-    Attributes:
-        store: the entire store, in which every key of the request is found.
-        key: the folder's own key.
-        request: what the job is asked.
-    """
+    """Where a job is stored and what it is asked."""
 
     store: Store
     key: str
@@ -83,10 +77,6 @@ class JobFolder(Generic[R]):
 
 def open_folder(verb: str, uri: str) -> JobFolder[Request]:
     """Read the request of the job at a URI.
-
-    Args:
-        verb: of the command line.
-        uri: of the job's own folder, such as ``file:///store/local/searches/a/base``.
 
     Raises:
         RequestError: there is no request, it cannot be read, it is of a later version, or it is

@@ -26,12 +26,7 @@ from detnas_trainer.weights import Weights, load_weights, save_weights
 
 
 class Activities:
-    """Seconds by activity; every moment belongs to exactly one, the innermost.
-
-    Args:
-        clock: seconds, monotonic.
-        first: what the job does outside every block.
-    """
+    """Seconds by activity; every moment belongs to exactly one, the innermost."""
 
     def __init__(self, clock: Callable[[], float], first: str = "starting") -> None:
         self._clock = clock

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from detnas.architecture import Architecture
 from detnas.errors import UserError
 from detnas.records.progress import Progress
 from detnas.records.requests import TrainingRequest
-from detnas.records.results import Score
+from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import Resolution
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import BatchDraws
@@ -156,13 +157,6 @@ def score_at(
 ) -> tuple[Score, ...]:
     """Evaluate at each of the resolutions.
 
-    Args:
-        job: is told of every batch.
-        detector: on its device; left in evaluation mode.
-        data: the validation images.
-        resolutions: sizes.
-        name: of the detector, for the log.
-
     Raises:
         Interrupted: the process was asked to stop.
     """
@@ -176,6 +170,36 @@ def score_at(
             )
             log.info("%s at %s: mAP %.4f", name or "detector", resolution, scores[-1].map)
     return tuple(scores)
+
+
+def detector_result(
+    job: Job[Any],
+    detector: TwoStageDetector,
+    data: DetectionData,
+    learned: Learned,
+    *,
+    architecture: Architecture,
+    **findings: Any,
+) -> DetectorResult:
+    """Score a detector at every resolution of the request, publish its weights, and say so.
+
+    Raises:
+        Interrupted: the process was asked to stop.
+    """
+    scores = score_at(job, detector, data, job.request.resolutions)
+    weights = job.publish(
+        detector.state_dict(),
+        architecture=architecture.model_dump(mode="json"),
+        classes=list(job.request.classes),
+    )
+    return job.result(
+        DetectorResult,
+        architecture=architecture,
+        scores=scores,
+        files={"weights": weights},
+        **vars(learned),
+        **findings,
+    )
 
 
 class _EvaluationWatcher:

@@ -36,11 +36,6 @@ def kept_log(store: Store, job: str, attempt: int) -> Iterator[None]:
     """Put the end of what the block logs beside the attempt's other files, however it ends.
 
     Only where ``DETNAS_KEEP_LOG`` is 1: other callers keep the output.
-
-    Args:
-        store: where the job is stored.
-        job: key of its folder.
-        attempt: its number.
     """
     if os.environ.get("DETNAS_KEEP_LOG") != "1":
         yield
@@ -61,11 +56,7 @@ def kept_log(store: Store, job: str, attempt: int) -> Iterator[None]:
 
 
 class LogTail(logging.Handler):
-    """Keeps the last lines, of so many bytes at most.
-
-    Args:
-        limit: bytes.
-    """
+    """Keeps the last lines, of so many bytes at most."""
 
     def __init__(self, limit: int = KEPT_BYTES) -> None:
         super().__init__()

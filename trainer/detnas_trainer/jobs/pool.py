@@ -6,7 +6,7 @@ from statistics import fmean
 
 from torch import Tensor
 
-from detnas.records.requests import PoolPhaseRequest
+from detnas.records.requests import PoolLayout, PoolPhaseRequest
 from detnas.records.results import PoolPhaseResult, SubnetScore
 from detnas.records.settings import Resolution
 from detnas.teachers import Teacher
@@ -14,7 +14,7 @@ from detnas_trainer.data.draws import seed_of
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.learning import DataSet, device, learn, load_data, score_at
 from detnas_trainer.jobs.teacher import statistics_batches
-from detnas_trainer.supernet import Layout, build_phase, extract_teacher
+from detnas_trainer.supernet import build_phase, extract_teacher
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.loop import seed_everything
 
@@ -100,7 +100,7 @@ def _score(
     with job.activity("teacher"):
         detector = extract_teacher(
             state,
-            Layout(request.supernet, request.full_space),
+            PoolLayout(supernet=request.supernet, space=request.full_space),
             teacher,
             request.detector,
             len(request.classes),

@@ -1,13 +1,12 @@
 """The evaluate and finetune jobs: evolve a student, train it under a teacher, score it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
-from detnas.actions import PROTECTED_STEPS, AddedBlock, age
-from detnas.architecture import Architecture, Place
+from detnas.actions import PROTECTED_STEPS, age
 from detnas.errors import UserError
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult
@@ -15,41 +14,20 @@ from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import detector_state, load_detector
 from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
-from detnas_trainer.evolve import evolve
+from detnas_trainer.evolve import Evolved, evolve
 from detnas_trainer.jobs.job import Job
-from detnas_trainer.jobs.learning import device, learn, load_data, score_at
+from detnas_trainer.jobs.learning import detector_result, device, learn, load_data
 from detnas_trainer.jobs.teacher import load_teacher
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee, Losses
 from detnas_trainer.training.loop import seed_everything
 
 
-@dataclass(frozen=True)
-class Student:
-    """A student after its action, before training.
-
-    Attributes:
-        architecture: its backbone.
-        state: weights inherited from the parent; the adaptor's among them, where it has one.
-        added: blocks its lineage added recently.
-        notes: what the evolution did that a reader should know.
-        removed: places of the parent that layer pruning removed.
-    """
-
-    architecture: Architecture
-    state: dict[str, Tensor]
-    added: tuple[AddedBlock, ...]
-    notes: tuple[str, ...] = ()
-    removed: tuple[Place, ...] = ()
-
-
 @dataclass
 class DistilledTrainee(DetectorTrainee):
     """A student that learns from data and teacher.
 
-    Attributes:
-        module: the student, its adaptor inside, so that one state dict holds both.
-        distiller: the loss.
+    The adaptor is part of the module, so that one state dict holds both.
     """
 
     distiller: Distiller
@@ -77,61 +55,37 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
             detector.add_module(ADAPTOR_PREFIX.rstrip("."), adaptor.to(device()))
     trainee = DistilledTrainee(detector, _distiller(job, detector, adaptor, data.train))
     learned = learn(job, trainee, data.train)
-    scores = score_at(job, detector, data.val, request.resolutions)
-    weights = job.publish(
-        detector.state_dict(),
-        architecture=evolved.architecture.model_dump(mode="json"),
-        classes=list(request.classes),
-    )
-    return job.result(
-        DetectorResult,
+    return detector_result(
+        job,
+        detector,
+        data.val,
+        learned,
         architecture=evolved.architecture,
-        added=evolved.added,
-        scores=scores,
+        added=age(request.parent_added, evolved.origin, PROTECTED_STEPS),
         notes=evolved.notes,
         removed=evolved.removed,
-        iterations=learned.iterations,
-        final_loss=learned.final_loss,
-        loss_by_epoch=learned.loss_by_epoch,
-        files={"weights": weights},
     )
 
 
-def _evolved(job: Job[StudentRequest]) -> Student:
+def _evolved(job: Job[StudentRequest]) -> Evolved:
+    """The parent after the request's action, its adaptor among the weights."""
     request = job.request
     with job.activity("loading"):
         state = job.fetch(request.parent_weights).state
     if request.action is None:
-        origin: dict[Place, Place | None] = {b.place: b.place for b in request.parent.blocks}
-        added = age(request.parent_added, origin, PROTECTED_STEPS)
-        return Student(request.parent, state, added)
+        return Evolved(request.parent, state, {b.place: b.place for b in request.parent.blocks})
     with job.activity("evolving"):
-        adaptor = {n: value for n, value in state.items() if n.startswith(ADAPTOR_PREFIX)}
         seed = seed_of("evolution", request.seed)
         found = evolve(request.parent, detector_state(state), request.action, seed)
-        return Student(
-            found.architecture,
-            {**found.state, **adaptor},
-            age(request.parent_added, found.origin, PROTECTED_STEPS),
-            tuple(found.notes),
-            tuple(found.removed),
-        )
+        adaptor = {n: value for n, value in state.items() if n.startswith(ADAPTOR_PREFIX)}
+        return replace(found, state={**found.state, **adaptor})
 
 
 def _adaptor(request: StudentRequest, state: Mapping[str, Tensor]) -> Adaptor | None:
-    """The parent's adaptor, whoever teaches; a fresh one where features are first compared."""
-    inherited = {
-        name.removeprefix(ADAPTOR_PREFIX): value
-        for name, value in state.items()
-        if name.startswith(ADAPTOR_PREFIX)
-    }
-    compares = request.teacher is not None and request.distillation.features != "None"
-    if inherited:
-        outputs, inputs = inherited["convolution.weight"].shape[:2]
-        adaptor = Adaptor(inputs, outputs)
-        adaptor.load_state_dict(inherited)
-        return adaptor
-    if not compares:
+    """The parent's adaptor; without one, a new adaptor if features are compared."""
+    if inherited := Adaptor.inherited(state):
+        return inherited
+    if request.teacher is None or request.distillation.features == "None":
         return None
     pool = _pool(request)
     seed_everything(seed_of("adaptor", request.seed))

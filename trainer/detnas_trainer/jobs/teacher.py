@@ -50,14 +50,7 @@ def load_teacher(
 def statistics_batches(
     request: TrainingRequest, seed: int, images: int, data: DetectionData
 ) -> Iterator[Batch]:
-    """Training images for the batch norms, a batch at each of the request's resolutions.
-
-    Args:
-        request: names the resolutions.
-        seed: the pool's.
-        images: how many.
-        data: the training images.
-    """
+    """Training images for the batch norms, a batch at each of the request's resolutions."""
     return batches(
         data, statistics_samples(seed, len(data), images, request.resolutions), workers=0
     )

@@ -20,13 +20,7 @@ log = logging.getLogger("detnas_trainer")
 
 
 class Agent:
-    """The agent in a thread of its own: the main one stays free for signals.
-
-    Args:
-        nodes: who takes part.
-        verb: of the job.
-        uri: of its folder.
-    """
+    """The agent in a thread of its own: the main one stays free for signals."""
 
     def __init__(self, nodes: Nodes, verb: str, uri: str) -> None:
         self._nodes = nodes

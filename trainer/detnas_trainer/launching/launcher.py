@@ -80,12 +80,7 @@ def _say(line: str, code: int) -> int:
 
 
 class Pulse:
-    """The heartbeat, in a thread: a network that swallows it must not make the launcher wait.
-
-    Args:
-        peers: the conversation.
-        nodes: who takes part.
-    """
+    """The heartbeat, in a thread: a network that swallows it must not make the launcher wait."""
 
     def __init__(self, peers: Peers, nodes: Nodes) -> None:
         self._peers = peers
@@ -130,13 +125,7 @@ class Pulse:
 
 @dataclass
 class Launcher:
-    """Watches until this node's processes have ended, or need not be waited for.
-
-    Args:
-        nodes: who takes part.
-        pulse: heartbeat and news.
-        agent: runs the processes.
-    """
+    """Watches until this node's processes have ended, or need not be waited for."""
 
     nodes: Nodes
     pulse: Pulse

@@ -45,13 +45,7 @@ class News:
 
 
 class Peers:
-    """This node's side of the conversation; used by one thread at a time.
-
-    Args:
-        store: the keys.
-        nodes: who takes part.
-        clock: seconds, monotonic.
-    """
+    """This node's side of the conversation; used by one thread at a time."""
 
     def __init__(
         self, store: TCPStore, nodes: Nodes, clock: Callable[[], float] = time.monotonic
@@ -119,9 +113,7 @@ class Peers:
 def meet(nodes: Nodes, ended: Callable[[], bool]) -> Peers | None:
     """Wait until every node is there; None if the job turns out to have ended meanwhile.
 
-    Args:
-        nodes: who takes part.
-        ended: whether the job has its result, in which case the others may never come.
+    Where ``ended()`` is true the others may never come.
 
     Raises:
         RendezvousError: they do not come in time.

@@ -6,12 +6,10 @@ from detnas_trainer.supernet.importance import sort_channels
 from detnas_trainer.supernet.phases import ShrinkingPhase, build_phase
 from detnas_trainer.supernet.sampling import subnet_at
 from detnas_trainer.supernet.slicing import extract
-from detnas_trainer.supernet.teacher import Layout, PoolLayout, extract_teacher
+from detnas_trainer.supernet.teacher import extract_teacher
 
 __all__ = [
     "ElasticDetector",
-    "Layout",
-    "PoolLayout",
     "ShrinkingPhase",
     "build_phase",
     "extract",

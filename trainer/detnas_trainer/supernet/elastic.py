@@ -29,10 +29,7 @@ class _Slot(NamedTuple):
 class ElasticDetector:
     """A supernet whose subnets share its parameters.
 
-    Args:
-        detector: the detector of the space's largest teacher; trained in place.
-        shape: channels at width 1.0.
-        space: the pool's entire space.
+    It is trained in place.
 
     Raises:
         UserError: the detector is not the space's largest teacher.
@@ -49,11 +46,6 @@ class ElasticDetector:
 
     def loss(self, teacher: Teacher, inputs: Tensor, samples: list[Any]) -> dict[str, Any]:
         """Losses of one subnet.
-
-        Args:
-            teacher: the subnet.
-            inputs: N × 3 × H × W, normalised.
-            samples: annotations of each image.
 
         Raises:
             UserError: the teacher is not in the space.

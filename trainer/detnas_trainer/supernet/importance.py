@@ -16,12 +16,7 @@ from detnas.architecture import Architecture
 
 @dataclass
 class ChannelGroup:
-    """Channels that must be permuted as one.
-
-    Attributes:
-        producers: layers whose outputs they are.
-        consumers: layers whose inputs they are.
-    """
+    """Channels that must be permuted as one."""
 
     producers: list[str]
     consumers: list[str] = field(default_factory=list)
@@ -33,12 +28,7 @@ def channel_groups(architecture: Architecture) -> list[ChannelGroup]:
 
 
 def sort_channels(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
-    """A state dict of the same function with each group's channels in falling importance.
-
-    Args:
-        state: the supernet's state dict; not changed.
-        architecture: the supernet's backbone.
-    """
+    """A state dict of the same function with each group's channels in falling importance."""
     result = dict(state)
     for group in channel_groups(architecture):
         channels = state[f"{group.producers[0]}.weight"].size(0)

@@ -27,12 +27,6 @@ class ShrinkingPhase(DetectorTrainee):
 
     The adaptor is part of the module, under the name ``adaptor``, so that the next phase continues
     with it; a subnet with a narrower neck enters through its first inputs.
-
-    Args:
-        request: the phase.
-        supernet: what is trained.
-        teacher: the supernet after phase 0; frozen here.
-        adaptor: f_adap, supernet neck to supernet neck; None if features are not compared.
     """
 
     def __init__(
@@ -65,11 +59,6 @@ def build_phase(
     Phase 0 draws its weights from torch's global generator.
     Channels are sorted before the first shrinking phase, the teacher's alike in every phase: so
     student and teacher channels correspond, and the adaptor starts as the identity.
-
-    Args:
-        request: the phase.
-        previous: weights of the phase before; none for phase 0.
-        supernet: weights after phase 0; none for phase 0.
 
     Raises:
         UserError: a shrinking phase lacks one of them, or the supernet a projection.
@@ -109,16 +98,10 @@ def _adaptor(request: PoolPhaseRequest, state: State) -> Adaptor | None:
     """The adaptor of the phase before, or a new one that changes nothing yet."""
     if request.distillation.features == "None":
         return None
+    if inherited := Adaptor.inherited(state):
+        return inherited
     neck = request.supernet.neck_width(request.full_space.largest)
     adaptor = Adaptor(neck, neck)
-    inherited = {
-        name.removeprefix(ADAPTOR_PREFIX): tensor
-        for name, tensor in state.items()
-        if name.startswith(ADAPTOR_PREFIX)
-    }
-    if inherited:
-        adaptor.load_state_dict(inherited)
-        return adaptor
     assert adaptor.convolution.bias is not None
     nn.init.dirac_(adaptor.convolution.weight)
     nn.init.zeros_(adaptor.convolution.bias)

@@ -6,11 +6,5 @@ from detnas.teachers import Teacher, TeacherSpace
 
 
 def subnet_at(seed: int, iteration: int, space: TeacherSpace) -> Teacher:
-    """The one subnet that every rank trains at an iteration (paper, A.1.3).
-
-    Args:
-        seed: the job's seed.
-        iteration: counted from 0.
-        space: the subnets of the phase.
-    """
+    """The one subnet that every rank trains at an iteration (paper, A.1.3)."""
     return space.sample(Random(f"subnet/{seed}/{iteration}"))

@@ -51,10 +51,6 @@ class SubnetPlan:
     def index(self, name: str, dimensions: int) -> tuple[slice, ...] | None:
         """The part of a tensor that the teacher uses.
 
-        Args:
-            name: the tensor's name in the detector's state dict.
-            dimensions: the tensor's number of dimensions.
-
         Returns:
             One slice per leading dimension that is cut; None if the teacher has no such
             tensor, as in a block beyond its depth.
@@ -80,11 +76,6 @@ class SubnetPlan:
 def plan_subnet(shape: SupernetShape, space: TeacherSpace, teacher: Teacher) -> SubnetPlan:
     """Lay a teacher out in the supernet.
 
-    Args:
-        shape: channels at width 1.0.
-        space: the pool's entire space; its largest teacher is the supernet.
-        teacher: the subnet.
-
     Raises:
         UserError: the teacher is not in the space, or the supernet lacks a projection.
     """
@@ -107,11 +98,7 @@ def extract(
     `shape.neck_width(teacher)` channels. The batch norms' statistics are slices too, and not
     the teacher's own until they are recomputed.
 
-    Args:
-        state: the supernet's state dict; a distillation adaptor's tensors are passed over.
-        shape: channels at width 1.0.
-        space: the pool's entire space.
-        teacher: the subnet to take.
+    A distillation adaptor's tensors are left out.
 
     Raises:
         UserError: the teacher is not in the space.

@@ -1,40 +1,17 @@
 """A teacher taken out of the pool: its own detector, with its own batch norm statistics."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
+from detnas.records.requests import PoolLayout
 from detnas.records.settings import DetectorShape
-from detnas.teachers import SupernetShape, Teacher, TeacherSpace
+from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import Batch
 from detnas_trainer.detector import load_detector
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet.bn_reset import reset_statistics
 from detnas_trainer.supernet.slicing import extract
-
-
-class PoolLayout(Protocol):
-    """How a pool's weights are laid out; `detnas.records.requests.Pool` is one."""
-
-    @property
-    def supernet(self) -> SupernetShape:
-        """Channels at width 1.0."""
-        ...
-
-    @property
-    def space(self) -> TeacherSpace:
-        """The pool's entire space."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The layout of a pool that has no weights file yet."""
-
-    supernet: SupernetShape
-    space: TeacherSpace
 
 
 def extract_teacher(

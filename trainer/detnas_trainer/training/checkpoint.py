@@ -25,13 +25,7 @@ _KEPT = 8
 
 
 class EpochLoss(Schema):
-    """Total loss over the steps of one epoch.
-
-    Attributes:
-        epoch: from 1.
-        steps: that were added up.
-        total: sum of their losses.
-    """
+    """Total loss over the steps of one epoch."""
 
     epoch: Count
     steps: Positive
@@ -39,11 +33,7 @@ class EpochLoss(Schema):
 
 
 class EpochLosses:
-    """Adds up the loss of each of the last epochs.
-
-    Args:
-        before: what a checkpoint had added up.
-    """
+    """Adds up the loss of each of the last epochs."""
 
     def __init__(self, before: Iterable[EpochLoss] = ()) -> None:
         self._epochs = {one.epoch: (one.steps, one.total) for one in before}
@@ -92,12 +82,7 @@ class CheckpointRecord(Schema):
 class Checkpoints:
     """The checkpoints of one job, read by one of its attempts, which writes its own.
 
-    Args:
-        store: where the job is stored.
-        job: key of the job's folder.
-        scratch: local folder for files on their way.
-        clock: seconds, monotonic.
-        interval: seconds of work that may be lost.
+    At most ``interval`` seconds of work may be lost.
     """
 
     def __init__(

@@ -28,9 +28,6 @@ class Interruption:
     A step that never ends, or a store that does not answer, must not use up the time that is left
     before SIGKILL: when the patience ends, so does the process. Whatever it writes is complete or
     absent, so that only work since the last checkpoint is lost.
-
-    Args:
-        patience: seconds.
     """
 
     def __init__(self, patience: float | None = None) -> None:

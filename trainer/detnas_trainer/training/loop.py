@@ -32,11 +32,7 @@ class DivergedError(RuntimeError):
 
 
 class Trainee(Protocol):
-    """What is trained.
-
-    Attributes:
-        module: everything that learns and everything that its weights file keeps.
-    """
+    """What is trained."""
 
     module: nn.Module
 
@@ -83,14 +79,7 @@ class TrainingPlan:
 
 
 class TrainingLoop:
-    """Stochastic gradient descent that can stop after any step and resume from there.
-
-    Args:
-        trainee: what is trained, in training mode where it wants to be.
-        plan: the run.
-        data: the training images.
-        surroundings: hears of every step.
-    """
+    """Stochastic gradient descent that can stop after any step and resume from there."""
 
     def __init__(
         self,

@@ -155,12 +155,7 @@ class ProgressReporter:
         self._writing = threading.Lock()
 
     def report(self, progress: Progress, **details: object) -> None:
-        """Write where the job is, unless it was written a moment ago.
-
-        Args:
-            progress: what to write.
-            details: more for the log line.
-        """
+        """Write where the job is, unless it was written a moment ago."""
         seconds = self._clock()
         if self._last is not None and seconds - self._last < self._interval:
             return

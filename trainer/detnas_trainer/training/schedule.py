@@ -11,13 +11,7 @@ _STEPS = (2 / 3, 11 / 12)
 
 
 def learning_rate(training: Training, iteration: int, iterations: int) -> float:
-    """The rate of one step.
-
-    Args:
-        training: peak rate, schedule and warm-up.
-        iteration: from 0.
-        iterations: of the entire run.
-    """
+    """The rate of one step."""
     peak = float(training.learning_rate)
     return (
         peak
