@@ -129,7 +129,7 @@ class TeacherSpace(Schema):
 
 
 class SupernetShape(Schema):
-    """The channels that a width factor of 1.0 stands for; the defaults are ResNet's and FPN's."""
+    """Channels at a width factor of 1.0; the defaults are ResNet's and FPN's."""
 
     family: Family = Field(Family.BOTTLENECK, description="Kind of residual block.")
     stem: Positive = Field(64, description="Stem channels at width 1.0.")
@@ -142,7 +142,7 @@ class SupernetShape(Schema):
     neck: Positive = Field(256, description="Channels of the neck at width 1.0.")
 
     def architecture(self, teacher: Teacher) -> Architecture:
-        """The backbone that a teacher stands for."""
+        """The backbone of a teacher."""
         stem, *stages, _ = teacher.widths
         inner_layers = FAMILIES[self.family].arity - 1
         return Architecture(

@@ -14,7 +14,7 @@ class AddedBlock(Schema):
     """A block that an add-layer action brought in, and how many steps ago.
 
     Attributes:
-        place: where it stands now.
+        place: its place now.
         age: actions and teacher changes since; 0 right after it was added.
     """
 

@@ -43,7 +43,7 @@ class Convolution:
 
 
 class BlockFamily(Protocol):
-    """What a family says of its blocks."""
+    """The blocks of a family."""
 
     arity: int
 

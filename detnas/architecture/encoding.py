@@ -26,7 +26,7 @@ class EncodingError(UserError):
 
 
 class _Reader:
-    """Reads the tokens of an encoding one by one, knowing where each stands."""
+    """Reads the tokens of an encoding one by one, with their positions."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -78,7 +78,7 @@ def parse(text: str, family: Family | None = None, stem: int = _STEM) -> Archite
     """Read an encoding such as ``[(64, 64)], [(128, 128)], [(256, 256)], [(512, 512)]``.
 
     Args:
-        text: blocks are joined by ``-`` and stages by ``,``; each stage stands in brackets.
+        text: blocks are joined by ``-`` and stages by ``,``; each stage is in brackets.
         family: kind of block; by default Basic for pairs and Bottleneck for triples.
         stem: output channels of the stem, which the text form does not carry.
 
@@ -117,7 +117,7 @@ def encode(architecture: Architecture) -> str:
 
 
 def encode_stages(architecture: Architecture) -> tuple[str, ...]:
-    """Write each stage by itself, as it stands in the text form."""
+    """Write each stage by itself, as in the text form."""
     return tuple(
         "[" + "-".join(f"({', '.join(map(str, block.widths))})" for block in stage) + "]"
         for stage in architecture.stages

@@ -15,12 +15,12 @@ from detnas.architecture.blocks import FAMILIES, Convolution, Family, projection
 
 STAGES = 4
 LONGEST_STAGE = 1024
-"""Blocks; whoever asks for more has made a mistake, which must not cost a reader its memory."""
+"""Blocks; more are a mistake, which must not exhaust a reader's memory."""
 Width = Annotated[int, Field(ge=1, le=65536, strict=True)]
 
 
 class Place(NamedTuple):
-    """Where a block stands: stage and position in it, both counted from 0."""
+    """A block's stage and position in it, both counted from 0."""
 
     stage: int
     block: int

@@ -26,7 +26,7 @@ from detnas.score import BaseFacts
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import CorruptRecord
-from detnas.store.in_parallel import AT_A_TIME, in_parallel
+from detnas.store.in_parallel import CONCURRENT_REQUESTS, in_parallel
 
 R = TypeVar("R")
 
@@ -236,7 +236,7 @@ def _read_ahead(read: Callable[[int], R], indices: Sequence[int], before: int) -
     begin = 0
     while begin < len(indices):
         read_before = before + begin
-        size = 1 if read_before < _FEW else min(read_before, AT_A_TIME)
+        size = 1 if read_before < _FEW else min(read_before, CONCURRENT_REQUESTS)
         yield from in_parallel(read, indices[begin : begin + size])
         begin += size
 

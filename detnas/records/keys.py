@@ -1,4 +1,4 @@
-"""Where everything is stored: the only place that spells a key."""
+"""Keys of everything in the store: the only place that spells one."""
 
 
 def pool_folder(namespace: str, digest: str) -> str:
@@ -27,7 +27,7 @@ def searches_folder(namespace: str) -> str:
 
 
 def inherited_folder(search: str) -> str:
-    """Folder of what a search took over from another: which trials, and their weights."""
+    """Folder of what a search inherited: which trials, and their weights."""
     return f"{search}/inherited"
 
 
@@ -72,7 +72,7 @@ def base_folder(search: str) -> str:
 
 
 def search_record_key(search: str) -> str:
-    """Key of what the search was told: its spec, and the versions that began it."""
+    """Key of the search record: its spec, and the versions that began it."""
     return f"{search}/search.json"
 
 
@@ -82,12 +82,12 @@ def trained_pool_key(search: str) -> str:
 
 
 def pool_retry_key(search: str) -> str:
-    """Key of the record that the search has tried again what failed under another."""
+    """Key of the record that the search has retried what failed under another."""
     return f"{search}/pool-retry.json"
 
 
 def pool_lease_key(pool: str) -> str:
-    """Key of the record of who trains a pool."""
+    """Key of a pool's lease."""
     return f"{pool}/claim.json"
 
 

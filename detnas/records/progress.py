@@ -1,4 +1,4 @@
-"""What a running job says of itself, for people: `attempts/<n>/progress.json`, overwritten."""
+"""What a running job reports, for people: `attempts/<n>/progress.json`, overwritten."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from detnas.schema import Count, Positive, Schema
 
 
 class Progress(Schema):
-    """Where a job is.
+    """The progress of an attempt.
 
     Attributes:
         activity: ``checking images``, ``training``, ``evaluating``.
@@ -17,7 +17,7 @@ class Progress(Schema):
         seconds_left: estimate for the entire job; None while unknown.
         updated: when this was written.
         heartbeat: seconds within which it is written again for as long as the process lives, steps
-            or not; none by trainers that write it after steps only.
+            or not; None from trainers that write it after steps only.
     """
 
     activity: str

@@ -62,7 +62,7 @@ class PrepareRequest(Tagged):
 
 
 class DataRequest(Tagged):
-    """What every job that reads the data set after the prepare job is given.
+    """What every request after the prepare job states of the dataset.
 
     Attributes:
         data: where the images are.

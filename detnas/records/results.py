@@ -37,7 +37,7 @@ class Attempt(Schema):
 
 
 class Result(Tagged):
-    """What every job says at its end.
+    """What every job states at its end.
 
     Attributes:
         message: for people: why it failed, or a remark.
@@ -48,7 +48,7 @@ class Result(Tagged):
         files: every other file of the result, by role.
     """
 
-    ALWAYS: ClassVar = ("kind", "outcome")  # people look for it, too
+    ALWAYS: ClassVar = ("kind", "outcome")  # people search for it, too
 
     outcome: Outcome = Outcome.SUCCEEDED
     message: str = ""

@@ -1,4 +1,4 @@
-"""What a job is told about data, detector and schedule; shared by the manifest and the requests.
+"""Settings of data, detector and schedule; shared by the manifest and the requests.
 
 Defaults are the paper's numbers, or mmdet's for Faster R-CNN where the paper is silent.
 """

@@ -27,7 +27,7 @@ class StoredObject:
 class Store(Protocol):
     """Objects under one root, named by keys such as ``local/pools/3f/claim.json``.
 
-    Every write is complete or absent, whatever dies in between. All verbs raise ``StoreRefused``,
+    Every write is complete or absent, whichever process dies. All verbs raise ``StoreRefused``,
     ``StoreUnavailable`` or ``StoreFull`` where the store cannot serve them.
     A key never names both an object and a folder.
     """

@@ -1,4 +1,4 @@
-"""Several requests of a store at a time: of hundreds in a row each waits for its answer."""
+"""Concurrent requests of a store: hundreds in a row would each wait for an answer."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-AT_A_TIME = 16
+CONCURRENT_REQUESTS = 16
 
 
 def in_parallel(ask: Callable[[T], R], things: Sequence[T]) -> list[R]:
@@ -20,7 +20,9 @@ def in_parallel(ask: Callable[[T], R], things: Sequence[T]) -> list[R]:
     """
     if len(things) < 2:
         return [ask(thing) for thing in things]
-    with ThreadPoolExecutor(min(AT_A_TIME, len(things)), thread_name_prefix="asking") as threads:
+    with ThreadPoolExecutor(
+        min(CONCURRENT_REQUESTS, len(things)), thread_name_prefix="asking"
+    ) as threads:
         asked = [threads.submit(copy_context().run, ask, thing) for thing in things]
         try:
             return [one.result() for one in asked]

@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from detnas.store.errors import StoreRefused
-from detnas.store.in_parallel import AT_A_TIME
+from detnas.store.in_parallel import CONCURRENT_REQUESTS
 from detnas.version import own_version
 
 Client = Any
@@ -32,7 +32,7 @@ class Patience:
 
 
 def client_from_environment(
-    patience: Patience = Patience(), connections: int = AT_A_TIME
+    patience: Patience = Patience(), connections: int = CONCURRENT_REQUESTS
 ) -> Client:
     """Return an S3 client for the endpoint, region and credentials of the ``AWS_*`` variables.
 

@@ -1,6 +1,8 @@
 """A data set of a few tiny images, a detector that trains in seconds, and jobs in a store."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -9,19 +11,39 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from torch import Tensor
 
-from detnas.architecture import parse
-from detnas.records.requests import BaseRequest
+from detnas.architecture import Family, parse
+from detnas.records.progress import Progress
+from detnas.records.requests import (
+    BaseRequest,
+    ExportRequest,
+    PoolPhaseRequest,
+    PrepareRequest,
+    StudentRequest,
+)
+from detnas.records.results import AnyResult, Attempt
 from detnas.records.settings import DataLocation, DetectorShape, Resolution, Training
 from detnas.store import Store, open_store
-from detnas.store.artifacts import create_record, load_record
-from detnas_trainer import mmcv_ext
+from detnas.store.artifacts import create_record, fetch_artifact, load_record
+from detnas.store.record_format import read
+from detnas.teachers import SupernetShape, TeacherSpace
+from detnas_trainer import jobs, mmcv_ext
+from detnas_trainer.jobs.folder import KINDS
+from detnas_trainer.training.interruption import Interrupted, Interruption
+from detnas_trainer.weights import load_weights
 
 mmcv_ext.install()  # before any test imports mmdet
 
 SIDE = 64
 CLASSES = ("disc", "square")
 CATEGORY_IDS = (3, 7)  # with holes, as COCO's own are
+SHAPE = SupernetShape(
+    family=Family.BASIC, stem=6, inner=(8, 8, 8, 8), outputs=(8, 12, 12, 16), neck=8
+)
+SPACE = TeacherSpace(
+    min_depths=(1, 1, 1, 1), max_depths=(1, 2, 1, 1), widths=(Decimal("1.0"), Decimal("1.5"))
+)
 
 
 def _draw(random: np.random.Generator, image_id: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
@@ -81,7 +103,14 @@ def write_data_set(root: Path, train: int = 12, val: int = 6) -> DataLocation:
 
 @dataclass(frozen=True)
 class Workplace:
-    """A store, and what every request in these tests has in common."""
+    """A store, and builders of requests on the tiny dataset with a thin detector.
+
+    A test builds a request, changes what it is about, and runs it::
+
+        request = workplace.base_request(KEY, training=training(1))
+        assert workplace.run(request) == 0
+        assert workplace.result(KEY).outcome is Outcome.SUCCEEDED
+    """
 
     root: Path
     store: Store
@@ -92,15 +121,68 @@ class Workplace:
         create_record(self.store, f"{request.key}/request.json", request)
         return f"{self.store.uri}/{request.key}"
 
-    def result(self, key: str, kind: type[Any]) -> Any:
+    def run(self, request: Any) -> int:
+        """Write a request, run its job in this process, and return the exit code."""
+        verb = next(verb for verb, kind in KINDS.items() if kind == request.kind)
+        return jobs.run(verb, self.put(request))
+
+    def succeed(self, request: Any) -> Any:
+        """Run the job of a request, which must exit with 0, and return its result."""
+        assert self.run(request) == 0
+        return self.result(request.key)
+
+    def result(self, key: str) -> Any:
         """The result of a job, which must be there."""
-        found = load_record(self.store, f"{key}/result.json", kind)
+        stored = self.store.get(f"{key}/result.json")
+        assert stored is not None
+        return read(stored.data, key, AnyResult)
+
+    def has_result(self, key: str) -> bool:
+        """Whether a job has its result."""
+        return self.store.get(f"{key}/result.json") is not None
+
+    def attempt(self, key: str, number: int) -> Attempt | None:
+        """What an attempt stored of itself; None if there was no such attempt."""
+        return load_record(self.store, f"{key}/attempts/{number}/attempt.json", Attempt)
+
+    def progress(self, key: str, attempt: int = 1) -> Progress:
+        """What an attempt reported last."""
+        found = load_record(self.store, f"{key}/attempts/{attempt}/progress.json", Progress)
         assert found is not None
         return found
+
+    def weights(self, result: Any) -> dict[str, Tensor]:
+        """The weights that a result names."""
+        return load_weights(fetch_artifact(self.store, result.weights)).state
+
+    def prepare_request(self, key: str, **changes: Any) -> PrepareRequest:
+        """A check of the tiny dataset, unless changed."""
+        common = {name: self.common[name] for name in ("data", "resolutions")}
+        return PrepareRequest(key=key, **{**common, **changes})
 
     def base_request(self, key: str, **changes: Any) -> BaseRequest:
         """A base job that trains for six steps, unless changed."""
         return BaseRequest(key=key, **{**self.common, "training": training(2), **changes})
+
+    def pool_request(self, key: str, **changes: Any) -> PoolPhaseRequest:
+        """A pool's phase of three steps, unless changed."""
+        pool = {"supernet": SHAPE, "full_space": SPACE, "space": SPACE, "bn_images": 4}
+        return PoolPhaseRequest(key=key, **{**self._trained(), **pool, **changes})
+
+    def student_request(self, key: str, **changes: Any) -> StudentRequest:
+        """A trial of three steps on the base's architecture, unless changed."""
+        parent = {"parent": self.common["architecture"]}
+        return StudentRequest(key=key, **{**self._trained(), **parent, **changes})
+
+    def export_request(self, key: str, **changes: Any) -> ExportRequest:
+        """An export of the base itself; weights and mAP are still to be named."""
+        common = {name: self.common[name] for name in ("data", "classes", "detector")}
+        base = self.common["architecture"]
+        return ExportRequest(key=key, architecture=base, base=base, **{**common, **changes})
+
+    def _trained(self) -> dict[str, Any]:
+        fields = {name: value for name, value in self.common.items() if name != "architecture"}
+        return {**fields, "training": training(1)}
 
 
 def training(epochs: int, **changes: Any) -> Training:
@@ -123,6 +205,26 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> DataLocation:
 def own_data(tmp_path: Path) -> DataLocation:
     """The tiny data set, to be damaged."""
     return write_data_set(tmp_path / "data", train=3, val=2)
+
+
+def edit_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Let ``change`` alter the document of a JSON file, such as annotations."""
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Within the block, a job is asked to stop at its first safe place, after any step."""
+
+    def interrupt(_: Interruption) -> None:
+        raise Interrupted
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETNAS_CHECKPOINT_SECONDS", "0")
+        patch.setattr(Interruption, "check", interrupt)
+        yield
 
 
 @pytest.fixture

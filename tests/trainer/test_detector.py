@@ -3,24 +3,17 @@
 import pytest
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
 from mmengine.hub import get_config
-from mmengine.structures import InstanceData
 
 from detnas.architecture import parse
 from detnas.records.settings import DetectorShape
 from detnas_trainer.detector import build_detector, detector_config, load_detector
 from detnas_trainer.weights import WeightsMismatchError
+from tests.trainer.samples import sample
 
 ARCHITECTURE = parse("[(4, 8)], [(4, 8)-(6, 12)], [(4, 8)], [(4, 16)]", stem=8)
 SHAPE = DetectorShape(neck=8, fc=16, proposals=30, roi_samples=12, anchor_scale=4)
-
-
-def sample() -> DetDataSample:
-    objects = InstanceData(bboxes=torch.tensor([[8.0, 8.0, 40.0, 40.0]]), labels=torch.tensor([1]))
-    information = {"img_shape": (64, 64), "pad_shape": (64, 64), "scale_factor": (1.0, 1.0)}
-    return DetDataSample(gt_instances=objects, metainfo=information | {"ori_shape": (64, 64)})
 
 
 def test_default_shape_is_mmdets_faster_rcnn() -> None:

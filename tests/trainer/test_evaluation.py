@@ -25,7 +25,7 @@ from detnas_trainer.evaluation import (
     predictions,
     score,
 )
-from tests.trainer.conftest import CATEGORY_IDS, CLASSES, write_data_set
+from tests.trainer.conftest import CATEGORY_IDS, CLASSES, edit_json, write_data_set
 
 SIZE = Resolution(width=64, height=64)
 
@@ -74,9 +74,8 @@ def _perfect(truth: COCO) -> list[Detection]:
 
 def _edited(data: DataLocation, edit: Callable[[dict[str, Any]], None]) -> COCO:
     path = Path(data.root) / "val.json"
+    edit_json(path, edit)
     document = json.loads(path.read_text())
-    edit(document)
-    path.write_text(json.dumps(document))
     return ground_truth(DetectionData(data, "val", [e["name"] for e in document["categories"]]))
 
 

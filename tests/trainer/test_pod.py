@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from detnas.records.results import DetectorResult
 from tests.trainer.conftest import Workplace, training
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +52,7 @@ def test_a_job_runs_as_a_user_whom_nobody_knows(workplace: Workplace, home: str)
         DETNAS_CACHE=str(workplace.root / "cache"),
     )
     assert code == 0, printed
-    assert workplace.result("local/a/base", DetectorResult).iterations == 3
+    assert workplace.result("local/a/base").iterations == 3
 
 
 LOADING = """

@@ -1,4 +1,4 @@
-"""A detector as the train loop sees it: it prepares batches and says its losses."""
+"""A detector as the train loop uses it: it prepares batches and computes its losses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

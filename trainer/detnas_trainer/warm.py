@@ -72,7 +72,7 @@ def _warmed() -> Run:
 
 
 class Server:
-    """Forks a child per job and says how it ended."""
+    """Forks a child per job and reports how it ended."""
 
     def __init__(self, run: Run, answers: int, requests: int = 0) -> None:
         self._run = run
@@ -150,7 +150,7 @@ def _exit_code(job: Job, run: Run, server: int) -> int:
         return run(job.verb, job.uri)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 - the log is the only place left to say it
+    except BaseException:  # noqa: BLE001 - the log is the only place left for it
         traceback.print_exc()
         return 1
     finally:
@@ -174,7 +174,7 @@ def _as_own_process(job: Job) -> None:
 
 
 def _opened(log: str, otherwise: int) -> int:
-    """Open a log to append to it; a job does its work also where there is no room for one."""
+    """Open a log to append to it; a job runs also if there is no room for one."""
     try:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from functools import cache, partial
 from threading import Lock
 
-from detnas.store.in_parallel import AT_A_TIME
+from detnas.store.in_parallel import CONCURRENT_REQUESTS
 from detnas.store.s3 import Limits, S3Store
 from detnas.store.s3_client import Client, Patience, client_from_environment
 from detnas_operator.configuration.s3_location import S3Location
@@ -52,7 +52,7 @@ class Stores:
         self._checked: set[str] = set()
         self._checking: defaultdict[str, Lock] = defaultdict(Lock)
         self._reachable: defaultdict[tuple[str, str], Reachability] = defaultdict(Reachability)
-        connections = min(workers * AT_A_TIME, _MOST_CONNECTIONS)
+        connections = min(workers * CONCURRENT_REQUESTS, _MOST_CONNECTIONS)
         self._client = cache(partial(client_from_environment, PATIENCE, connections))
 
     def open(self, root: str, namespace: str) -> ConfinedStore:

@@ -17,7 +17,7 @@ from detnas.spec.search import Search
 from detnas.store import Store, StoredObject, open_store
 from detnas.store.artifacts import create_record
 from detnas.store.errors import CorruptRecord, StoreUnavailable
-from detnas.store.in_parallel import AT_A_TIME
+from detnas.store.in_parallel import CONCURRENT_REQUESTS
 from tests.detnas.ledger.stored_trials import (
     FOLDER,
     finish,
@@ -243,7 +243,7 @@ class CountingStore(MemoryStore):
         return super().get(key)
 
 
-@pytest.mark.parametrize(("trials", "most"), [(3, 1), (5, 1), (150, AT_A_TIME)])
+@pytest.mark.parametrize(("trials", "most"), [(3, 1), (5, 1), (150, CONCURRENT_REQUESTS)])
 def test_load_history_reads_many_trials_concurrently_and_few_one_by_one(
     trials: int, most: int
 ) -> None:
@@ -261,4 +261,4 @@ def test_load_history_reads_many_trials_concurrently_and_few_one_by_one(
         assert len(requests) == trials + 1
     else:
         assert counting.most > most / 2
-        assert len(requests) <= trials + AT_A_TIME
+        assert len(requests) <= trials + CONCURRENT_REQUESTS

@@ -16,6 +16,7 @@ import pytest
 from detnas.store import Store, open_store
 from detnas.store.durable_files import exclusive_lock, temporary_file
 from detnas.store.errors import AlreadyExists, VersionConflict
+from tests.stored import content
 
 PROCESSES = 6
 KEYS = 6
@@ -33,9 +34,7 @@ def test_of_many_creators_exactly_one_wins(store: Store, tmp_path: Path) -> None
     keys = [f"trials/{number}" for number in range(KEYS)]
     assert sorted(key for keys_won in won for key in keys_won) == sorted(keys)
     for key in keys:
-        stored = store.get(key)
-        assert stored is not None
-        assert key in won[int(stored.data)]
+        assert key in won[int(content(store, key))]
 
 
 def create_all(store: Store, number: int, folder: Path, barrier: Barrier) -> None:
@@ -53,9 +52,7 @@ def create_all(store: Store, number: int, folder: Path, barrier: Barrier) -> Non
 def test_conditional_writes_lose_no_update(store: Store, tmp_path: Path) -> None:
     store.put("counter", b"0:")
     race(count_up, store, tmp_path)
-    stored = store.get("counter")
-    assert stored is not None
-    assert stored.data.split(b":")[0] == str(PROCESSES * STEPS).encode()
+    assert content(store, "counter").split(b":")[0] == str(PROCESSES * STEPS).encode()
 
 
 def count_up(store: Store, number: int, folder: Path, barrier: Barrier) -> None:
@@ -90,9 +87,8 @@ def test_killed_writers_leave_no_partial_object(store: Store, tmp_path: Path) ->
     for _ in range(KILLS):
         kill_a_writer(store.uri, tmp_path, draw.uniform(0.0, 0.06))
         for key in store.list(""):
-            stored = store.get(key)
-            assert stored is not None
-            assert stored.data[:64] == hashlib.sha256(stored.data[64:]).hexdigest().encode(), key
+            stored = content(store, key)
+            assert stored[:64] == hashlib.sha256(stored[64:]).hexdigest().encode(), key
     assert list(store.list("created/"))
     store.probe()
 

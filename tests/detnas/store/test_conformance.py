@@ -7,6 +7,7 @@ import pytest
 
 from detnas.store import Store, open_store
 from detnas.store.errors import AlreadyExists, InvalidKey, NotFound, VersionConflict
+from tests.stored import content
 
 
 def test_absent_objects(store: Store, tmp_path: Path) -> None:
@@ -168,9 +169,3 @@ def put_and_read(store: Store, key: str, data: bytes) -> str:
     stored = store.get(key)
     assert stored is not None
     return stored.version
-
-
-def content(store: Store, key: str) -> bytes:
-    stored = store.get(key)
-    assert stored is not None
-    return stored.data

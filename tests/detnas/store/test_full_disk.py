@@ -10,6 +10,7 @@ import pytest
 
 from detnas.store import Store, open_store
 from detnas.store.errors import StoreFull
+from tests.stored import content
 
 TOO_MUCH = bytes(3 << 20)
 
@@ -78,7 +79,5 @@ def test_a_disk_that_says_so_only_when_synced(
 
 def assert_only_old_is_there(store: Store, disk: Path) -> None:
     assert list(store.list("")) == ["old"]
-    stored = store.get("old")
-    assert stored is not None
-    assert stored.data == b"stays"
+    assert content(store, "old") == b"stays"
     assert not list(disk.rglob("*.part"))

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from detnas.store.in_parallel import AT_A_TIME, in_parallel
+from detnas.store.in_parallel import CONCURRENT_REQUESTS, in_parallel
 
 caller: ContextVar[str] = ContextVar("caller", default="nobody")
 
@@ -21,8 +21,10 @@ def test_answers_come_in_the_order_of_the_things(count: int) -> None:
 
 
 def test_as_many_are_asked_at_a_time_as_there_are_connections() -> None:
-    together = threading.Barrier(AT_A_TIME, timeout=30)
-    in_parallel(lambda _: together.wait(), range(2 * AT_A_TIME))  # else the barrier breaks
+    together = threading.Barrier(CONCURRENT_REQUESTS, timeout=30)
+    in_parallel(
+        lambda _: together.wait(), range(2 * CONCURRENT_REQUESTS)
+    )  # else the barrier breaks
 
 
 def test_what_holds_for_the_caller_holds_for_what_is_asked() -> None:

@@ -11,6 +11,7 @@ from detnas.store import Store, record_format
 from detnas.store.artifacts import canonical_json, create_record, load_record, parse_record
 from detnas.store.errors import AlreadyExists, CorruptRecord, NewerRecord
 from detnas.store.record_format import read
+from tests.stored import content
 
 URI = "s3://bucket/job/request.json"
 
@@ -125,9 +126,7 @@ def test_what_means_the_same_is_the_same_record(store: Store) -> None:
     store.put("full.json", FULL)
     create_record(store, "full.json", ASKED)
     create_record(store, "full.json", LaterAsked.model_validate_json(FULL))
-    kept = store.get("full.json")
-    assert kept is not None
-    assert kept.data == FULL
+    assert content(store, "full.json") == FULL
     for other in (Asked(key="a"), ASKED.model_copy(update={"batch": 9}), Other()):
         with pytest.raises(AlreadyExists):
             create_record(store, "full.json", other)
@@ -138,6 +137,4 @@ def test_what_a_newer_version_created_stands(store: Store) -> None:
     create_record(store, "later.json", later)
     create_record(store, "later.json", Asked(key="a"))
     assert load_record(store, "later.json", Asked) == Asked(key="a")
-    kept = store.get("later.json")
-    assert kept is not None
-    assert json.loads(kept.data)["retries"] == 3
+    assert json.loads(content(store, "later.json"))["retries"] == 3

@@ -23,6 +23,7 @@ from detnas.store.s3_errors import from_client_error
 from detnas.version import own_version
 from tests.ports import free_ports
 from tests.seaweed import S3Server
+from tests.stored import content
 
 
 @pytest.fixture
@@ -54,9 +55,7 @@ def test_a_lost_answer_is_success(s3_store: Store, lose_answers: Callable[[int],
     assert stored is not None
     lose_answers(1)
     s3_store.put_if_match("result.json", b"second", stored.version)
-    replaced = s3_store.get("result.json")
-    assert replaced is not None
-    assert replaced.data == b"second"
+    assert content(s3_store, "result.json") == b"second"
 
 
 def test_a_lost_answer_does_not_hide_a_conflict(
@@ -158,9 +157,7 @@ def test_a_conflict_under_way_is_tried_again(s3_environment: S3Server) -> None:
     store = S3Store(s3_environment.bucket, "409", lambda: refusing_client(answers), waits.append)
     store.put_if_absent("result.json", b"ours")
     assert len(waits) == 2
-    stored = store.get("result.json")
-    assert stored is not None
-    assert stored.data == b"ours"
+    assert content(store, "result.json") == b"ours"
     answers += [("ConditionalRequestConflict", 409)] * 20
     with pytest.raises(StoreUnavailable, match="another process"):
         store.put_if_absent("other.json", b"ours")

@@ -12,18 +12,13 @@ from detnas_trainer.data.annotations import (
     data_digest,
     read_split,
 )
+from tests.trainer.conftest import edit_json
 
-Change = Callable[[dict[str, Any]], None]
+Change = Callable[[dict[str, Any]], object]
 
 
 def _annotations(data: DataLocation, name: str = "train.json") -> Path:
     return Path(data.root) / name
-
-
-def _edit(path: Path, change: Change) -> None:
-    document = json.loads(path.read_text())
-    change(document)
-    path.write_text(json.dumps(document))
 
 
 def _in(part: str, position: int, **values: Any) -> Change:
@@ -44,10 +39,7 @@ def test_a_sound_split_is_described(own_data: DataLocation) -> None:
 
 
 def test_class_ids_may_have_holes_and_classes_keep_the_files_order(own_data: DataLocation) -> None:
-    def turned(document: dict[str, Any]) -> None:
-        document["categories"].reverse()
-
-    _edit(_annotations(own_data), turned)
+    edit_json(_annotations(own_data), lambda document: document["categories"].reverse())
     split = read_split(_annotations(own_data), "train")
     assert split.categories == ((7, "square"), (3, "disc"))
     assert split.category_numbers == (2, 1)
@@ -60,7 +52,7 @@ def test_images_without_boxes_and_boxes_without_area_are_counted(own_data: DataL
         document["annotations"] = document["annotations"][:3]  # two of image 0, one of image 1
         document["annotations"][2]["bbox"][3] = 0
 
-    _edit(path, change)
+    edit_json(path, change)
     split = read_split(path, "train")
     assert split.boxes.used.tolist() == [True, True, False]
     assert split.boxes.too_small.tolist() == [False, False, True]
@@ -97,7 +89,7 @@ def test_a_broken_file_is_refused_with_the_place(
     own_data: DataLocation, change: Change, named: str
 ) -> None:
     path = _annotations(own_data)
-    _edit(path, change)
+    edit_json(path, change)
     with pytest.raises(DataError, match=named) as caught:
         read_split(path, "train")
     assert str(caught.value).startswith("train: ")
@@ -126,7 +118,7 @@ def test_every_value_has_its_type_and_range(
     own_data: DataLocation, key: str, value: object
 ) -> None:
     path = _annotations(own_data)
-    _edit(path, _in("annotations", 1, **{key: value}))
+    edit_json(path, _in("annotations", 1, **{key: value}))
     with pytest.raises(DataError, match=rf"^train: annotations\[1\] of .*: {key} is ") as caught:
         read_split(path, "train")
     assert caught.value.remedy
@@ -140,14 +132,14 @@ def test_flags_may_be_true_or_false_and_ignore_may_be_null(
     own_data: DataLocation, key: str, value: object
 ) -> None:
     path = _annotations(own_data)
-    _edit(path, _in("annotations", 1, **{key: value}))
+    edit_json(path, _in("annotations", 1, **{key: value}))
     boxes = read_split(path, "train").boxes
     assert bool(boxes.ordinary[1]) is not (key == "iscrowd" and value)
 
 
 def test_a_box_with_a_negative_area_is_passed_over(own_data: DataLocation) -> None:
     path = _annotations(own_data)
-    _edit(path, _in("annotations", 1, area=-9))
+    edit_json(path, _in("annotations", 1, area=-9))
     assert read_split(path, "train").boxes.too_small.tolist() == [False, True] + [False] * 4
 
 
@@ -155,7 +147,7 @@ def test_a_box_with_a_negative_area_is_passed_over(own_data: DataLocation) -> No
 @pytest.mark.parametrize("value", ["64", None, True, 64.0, 0, -64, 10**400])
 def test_every_size_has_its_type_and_range(own_data: DataLocation, key: str, value: object) -> None:
     path = _annotations(own_data)
-    _edit(path, _in("images", 1, **{key: value}))
+    edit_json(path, _in("images", 1, **{key: value}))
     with pytest.raises(DataError, match=rf"images\[1\] of .*: {key} is "):
         read_split(path, "train")
 
@@ -188,22 +180,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_corners_taken_for_sizes_are_refused(own_data: DataLocation) -> None:
-    path = Path(own_data.root) / own_data.train
-    document = json.loads(path.read_text())
-    for entry in document["annotations"]:
-        x, y, width, height = entry["bbox"]
-        entry["bbox"] = [x, y, x + width, y + height]
-    path.write_text(json.dumps(document))
+    def to_corners(document: dict[str, Any]) -> None:
+        for entry in document["annotations"]:
+            x, y, width, height = entry["bbox"]
+            entry["bbox"] = [x, y, x + width, y + height]
+
+    path = _annotations(own_data)
+    edit_json(path, to_corners)
     with pytest.raises(DataError, match=r"boxes reach beyond .*not corners"):
         read_split(path, "train")
-
-
-def _in_every_annotation(**values: Any) -> Change:
-    def change(document: dict[str, Any]) -> None:
-        for annotation in document["annotations"]:
-            annotation.update(values)
-
-    return change
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -221,7 +206,7 @@ def test_a_split_without_an_ordinary_box_is_refused(
     own_data: DataLocation, split: str, values: dict[str, Any], counted: str
 ) -> None:
     path = _annotations(own_data, f"{split}.json")
-    _edit(path, _in_every_annotation(**values))
+    edit_json(path, lambda document: [box.update(values) for box in document["annotations"]])
     with pytest.raises(DataError, match=rf"no box that can be learnt: of (\d), \1 {counted}"):
         read_split(path, split)
 
@@ -232,7 +217,7 @@ def test_relative_coordinates_are_recognised(own_data: DataLocation) -> None:
             annotation["bbox"] = [side / 64 for side in annotation["bbox"]]
 
     path = _annotations(own_data)
-    _edit(path, shares)
+    edit_json(path, shares)
     with pytest.raises(DataError, match="all 6 boxes are between 0 and 1.*in pixels"):
         read_split(path, "train")
 
@@ -245,7 +230,7 @@ def test_boxes_that_fit_exchanged_sizes_only_are_recognised(own_data: DataLocati
             annotation["bbox"][0] += 64
 
     path = _annotations(own_data)
-    _edit(path, wide)
+    edit_json(path, wide)
     with pytest.raises(DataError, match=r"they fit if the images' width and height are exch"):
         read_split(path, "train")
 
@@ -278,7 +263,7 @@ def test_ids_of_any_kind_become_numbers_from_one_in_their_own_order(
             annotation.update(id=-number, image_id=ids[annotation["image_id"]])
 
     path = _annotations(own_data)
-    _edit(path, renamed)
+    edit_json(path, renamed)
     split = read_split(path, "train")
     assert split.image_numbers == (3, 2, 1)
     assert split.boxes.images.tolist() == [0, 0, 1, 1, 2, 2]
@@ -287,8 +272,8 @@ def test_ids_of_any_kind_become_numbers_from_one_in_their_own_order(
 
 def test_a_name_in_two_unicode_forms_is_one_name(own_data: DataLocation) -> None:
     path = _annotations(own_data)
-    _edit(path, _in("images", 0, file_name="caf\u00e9.png"))
-    _edit(path, _in("images", 1, file_name="cafe\u0301.png"))
+    edit_json(path, _in("images", 0, file_name="caf\u00e9.png"))
+    edit_json(path, _in("images", 1, file_name="cafe\u0301.png"))
     with pytest.raises(DataError, match="file_name of images has .* twice"):
         read_split(path, "train")
 
@@ -304,7 +289,7 @@ def test_a_name_in_two_unicode_forms_is_one_name(own_data: DataLocation) -> None
 def test_splits_with_different_classes_are_refused(
     own_data: DataLocation, change: Change, named: str
 ) -> None:
-    _edit(_annotations(own_data, "val.json"), change)
+    edit_json(_annotations(own_data, "val.json"), change)
     train = read_split(_annotations(own_data), "train")
     val = read_split(_annotations(own_data, "val.json"), "val")
     with pytest.raises(DataError, match=named):
@@ -320,5 +305,5 @@ def test_the_digest_follows_every_content(own_data: DataLocation) -> None:
 
     first = digest()
     assert digest() == first
-    _edit(_annotations(own_data, "val.json"), _in("annotations", 0, area=5))
+    edit_json(_annotations(own_data, "val.json"), _in("annotations", 0, area=5))
     assert digest() != first

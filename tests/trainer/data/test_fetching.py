@@ -1,12 +1,10 @@
 """Data sets that lie in a store, real S3 among them."""
 
-import json
 import shutil
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +14,7 @@ from detnas.store.durable_files import sha256_of
 from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.fetching import DataFetcher, folder_of, is_in_store
 from tests.seaweed import S3Server
+from tests.trainer.conftest import edit_json
 
 
 @pytest.fixture
@@ -40,13 +39,6 @@ def _files(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file()
     }
-
-
-def _edit(location: DataLocation, split: str, change: Callable[[dict[str, Any]], None]) -> None:
-    path = Path(location.root) / f"{split}.json"
-    document = json.loads(path.read_text())
-    change(document)
-    path.write_text(json.dumps(document))
 
 
 def test_only_a_uri_lies_in_a_store(own_data: DataLocation, tmp_path: Path) -> None:
@@ -95,7 +87,8 @@ def test_accented_names_are_fetched_in_either_unicode_form(
     listed, stored = "\u00e9.png", "e\u0301.png"
     if not composed:
         listed, stored = stored, listed
-    _edit(own_data, "train", lambda document: document["images"][0].update(file_name=listed))
+    path = Path(own_data.root) / "train.json"
+    edit_json(path, lambda document: document["images"][0].update(file_name=listed))
     folder = Path(own_data.root) / "train"
     (folder / "0.png").rename(folder / stored)
     here = tmp_path / "here"
@@ -153,10 +146,8 @@ def test_annotations_are_kept_only_when_they_are_known_to_be_the_same(
 def test_names_that_leave_the_folder_are_refused_before_any_image_is_fetched(
     remote: Store, own_data: DataLocation, tmp_path: Path, name: str
 ) -> None:
-    def rename(document: dict[str, Any]) -> None:
-        document["images"][-1]["file_name"] = name
-
-    _edit(own_data, "val", rename)
+    path = Path(own_data.root) / "val.json"
+    edit_json(path, lambda document: document["images"][-1].update(file_name=name))
     here = tmp_path / "deep" / "here"
     with pytest.raises(DataError, match="val: file_name .* of val.json is not allowed"):
         _fetch(remote, own_data, here)

@@ -4,13 +4,12 @@ from decimal import Decimal
 
 import pytest
 import torch
-from mmdet.structures import DetDataSample
-from mmengine.structures import InstanceData
 
 from detnas.architecture import parse
 from detnas.records.settings import DetectorShape, Distillation
 from detnas_trainer.detector import build_detector
 from detnas_trainer.distillation import Adaptor, Distiller, IncompatibleTeacher
+from tests.trainer.samples import make_batch
 
 SHAPE = DetectorShape(neck=8, fc=16, proposals=40, roi_samples=16, anchor_scale=4)
 STUDENT = parse("[(8, 8)], [(8, 12)], [(12, 16)], [(16, 16)]", stem=8)
@@ -24,24 +23,6 @@ OFF = Distillation(
 def _detector(architecture, neck=None, classes=3):
     torch.manual_seed(len(architecture.family))
     return build_detector(architecture, SHAPE, classes, neck)
-
-
-def _batch():
-    generator = torch.Generator().manual_seed(3)
-    samples = []
-    for _ in range(2):
-        sample = DetDataSample(
-            metainfo={"img_shape": (64, 64), "batch_input_shape": (64, 64), "pad_shape": (64, 64)}
-        )
-        sample.gt_instances = InstanceData(
-            bboxes=torch.tensor([[4.0, 4.0, 30.0, 34.0], [30.0, 20.0, 60.0, 60.0]]),
-            labels=torch.tensor([0, 2]),
-        )
-        sample.ignored_instances = InstanceData(
-            bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long)
-        )
-        samples.append(sample)
-    return torch.randn(2, 3, 64, 64, generator=generator), samples
 
 
 def _total(losses):
@@ -59,7 +40,7 @@ def teacher():
 
 
 def test_zero_weights_are_plain_mmdet_bit_for_bit(student, teacher):
-    inputs, samples = _batch()
+    inputs, samples = make_batch(3)
     distiller = Distiller(student, teacher, OFF, Adaptor(8, 12))
     torch.manual_seed(11)
     ours = distiller.loss(inputs, samples)
@@ -76,7 +57,7 @@ def test_zero_weights_are_plain_mmdet_bit_for_bit(student, teacher):
 
 
 def test_detection_losses_stay_the_same_with_a_teacher(student, teacher):
-    inputs, samples = _batch()
+    inputs, samples = make_batch(3)
     distiller = Distiller(student, teacher, Distillation(), Adaptor(8, 12))
     torch.manual_seed(11)
     distilled = distiller.loss(inputs, samples)
@@ -92,7 +73,7 @@ def test_detection_losses_stay_the_same_with_a_teacher(student, teacher):
 
 
 def test_gradients_reach_student_and_adaptor_never_the_teacher(student, teacher):
-    inputs, samples = _batch()
+    inputs, samples = make_batch(3)
     adaptor = Adaptor(8, 12)
     distiller = Distiller(student, teacher, Distillation(), adaptor)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
@@ -116,7 +97,7 @@ def test_a_perfect_student_has_no_feature_gap():
     torch.nn.init.dirac_(adaptor.convolution.weight)
     assert adaptor.convolution.bias is not None
     torch.nn.init.zeros_(adaptor.convolution.bias)
-    inputs, samples = _batch()
+    inputs, samples = make_batch(3)
     losses = Distiller(detector, detector, Distillation(), adaptor).loss(inputs, samples)
     assert losses["loss_distill_feature"].item() == pytest.approx(0, abs=1e-10)
     assert losses["loss_distill_localization"].item() == pytest.approx(0, abs=1e-10)
@@ -127,7 +108,7 @@ def test_a_class_agnostic_teacher_teaches_localization_plainly(student, teacher)
     head.reg_class_agnostic = True
     head.fc_reg = torch.nn.Linear(head.fc_reg.in_features, 4)
     plain = Distillation(localization="Plain")
-    losses = Distiller(student, teacher, plain, Adaptor(8, 12)).loss(*_batch())
+    losses = Distiller(student, teacher, plain, Adaptor(8, 12)).loss(*make_batch(3))
     assert losses["loss_distill_localization"] > 0
 
 

@@ -2,8 +2,6 @@
 
 import torch
 from mmdet.models.detectors import TwoStageDetector
-from mmdet.structures import DetDataSample
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from detnas.architecture import Architecture, parse
@@ -66,14 +64,4 @@ def same_outputs(
     return all(
         torch.allclose(a, b, rtol=1e-4, atol=1e-5)
         for a, b in zip(outputs(*before), outputs(*after), strict=True)
-    )
-
-
-def sample() -> DetDataSample:
-    """An image of 64 × 64 pixels with one object."""
-    objects = InstanceData(bboxes=torch.tensor([[8.0, 8.0, 40.0, 40.0]]), labels=torch.tensor([1]))
-    size = (64, 64)
-    return DetDataSample(
-        gt_instances=objects,
-        metainfo={"img_shape": size, "pad_shape": size, "ori_shape": size, "scale_factor": (1, 1)},
     )

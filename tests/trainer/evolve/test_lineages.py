@@ -14,7 +14,8 @@ from detnas.actions.legality import PROTECTED_STEPS
 from detnas.architecture import Architecture, encode, parse
 from detnas_trainer.evolve import Evolved, InvalidActionError, evolve
 from detnas_trainer.weights import WeightsMismatchError
-from tests.trainer.evolve.students import BASIC, BOTTLENECK, detector, random_state, sample
+from tests.trainer.evolve.students import BASIC, BOTTLENECK, detector, random_state
+from tests.trainer.samples import sample
 
 OPTIONS = ActionOptions(channel_fraction=Decimal("0.05"), minimum_channels=3)
 STEPS = 30

@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from detnas.records.progress import Progress
-from detnas.records.results import Attempt, DetectorResult, Outcome
-from detnas.store.artifacts import fetch_artifact, load_record
+from detnas.records.results import Outcome
+from detnas.store.artifacts import fetch_artifact
 from detnas.store.durable_files import sha256_of
-from detnas_trainer import jobs
 from detnas_trainer.detector import build_detector
 from detnas_trainer.weights import load_weights, save_weights
 from tests.trainer.conftest import CLASSES, Workplace, training
@@ -19,12 +17,11 @@ from tests.trainer.conftest import CLASSES, Workplace, training
 KEY = "local/searches/a-1/base"
 
 
-def test_a_base_is_trained_scored_and_published(
+def test_base_is_trained_scored_and_published(
     workplace: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    uri = workplace.put(workplace.base_request(KEY))
-    assert jobs.run("base", uri) == 0
-    result = workplace.result(KEY, DetectorResult)
+    request = workplace.base_request(KEY)
+    result = workplace.succeed(request)
     assert result.outcome is Outcome.SUCCEEDED
     assert result.iterations == 6
     assert [score.resolution for score in result.scores] == list(workplace.common["resolutions"])
@@ -39,40 +36,38 @@ def test_a_base_is_trained_scored_and_published(
     weights = load_weights(fetch_artifact(workplace.store, result.weights))
     assert weights.metadata["classes"] == list(CLASSES)
     assert weights.state["backbone.bn1.num_batches_tracked"] == 6
-    attempt = load_record(workplace.store, f"{KEY}/attempts/1/attempt.json", Attempt)
+    attempt = workplace.attempt(KEY, 1)
     assert attempt is not None
     assert attempt.resumed_at == 0
-    assert load_record(workplace.store, f"{KEY}/attempts/1/progress.json", Progress)
+    assert workplace.progress(KEY)
     assert not [key for key in workplace.store.list(f"{KEY}/") if "checkpoint" in key]
 
     capsys.readouterr()
-    assert jobs.run("base", uri) == 0
+    assert workplace.run(request) == 0
     assert "has its result already: Succeeded" in capsys.readouterr().err
-    assert not load_record(workplace.store, f"{KEY}/attempts/2/attempt.json", Attempt)
+    assert not workplace.attempt(KEY, 2)
 
 
-def test_annotations_that_changed_since_the_search_began_are_refused(
+def test_changed_annotations_are_refused(
     workplace: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root, data = Path(workplace.common["data"].root), workplace.common["data"]
     seen = tuple(sha256_of(root / name) for name in (data.train, data.val))
-    uri = workplace.put(workplace.base_request(KEY, annotations=(seen[0], "0" * 64)))
-    assert jobs.run("base", uri) == 44
+    assert workplace.run(workplace.base_request(KEY, annotations=(seen[0], "0" * 64))) == 44
     said = f"the validation annotations {root / data.val} have changed"
     assert said in capsys.readouterr().err
-    uri = workplace.put(workplace.base_request("local/unchanged", annotations=seen))
-    assert jobs.run("base", uri) == 0
+    assert workplace.run(workplace.base_request("local/unchanged", annotations=seen)) == 0
 
 
-def test_a_warm_up_that_never_ends_is_refused(workplace: Workplace) -> None:
-    for key, steps, outcome in (("local/a", 6, Outcome.INVALID), ("local/b", 5, Outcome.SUCCEEDED)):
-        asked = workplace.base_request(key)
-        schedule = asked.training.model_copy(update={"warmup_iterations": steps})
-        jobs.run("base", workplace.put(asked.model_copy(update={"training": schedule})))
-        result = workplace.result(key, DetectorResult)
-        assert result.outcome is outcome
-        if outcome is Outcome.INVALID:
-            assert "warmupIterations: 6, and the entire training has 6 steps" in result.message
+@pytest.mark.parametrize(("steps", "outcome"), [(6, Outcome.INVALID), (5, Outcome.SUCCEEDED)])
+def test_warmup_as_long_as_the_training_is_invalid(
+    workplace: Workplace, steps: int, outcome: Outcome
+) -> None:
+    schedule = training(2, warmup_iterations=steps)
+    result = workplace.succeed(workplace.base_request(KEY, training=schedule))
+    assert result.outcome is outcome
+    if outcome is Outcome.INVALID:
+        assert "warmupIterations: 6, and the entire training has 6 steps" in result.message
 
 
 @pytest.fixture
@@ -87,38 +82,33 @@ def foreign(workplace: Workplace) -> Path:
     return path
 
 
-def take_over(workplace: Workplace, key: str, weights: Path | str, epochs: int = 0) -> Any:
+def imported(workplace: Workplace, key: str, weights: Path | str, epochs: int = 0) -> Any:
     """Run a base job on a checkpoint, and return its result."""
     request = workplace.base_request(key, weights=str(weights), training=training(epochs))
-    jobs.run("base", workplace.put(request))
-    return workplace.result(key, DetectorResult)
+    return workplace.succeed(request)
 
 
-def published(workplace: Workplace, result: DetectorResult) -> dict[str, torch.Tensor]:
-    return load_weights(fetch_artifact(workplace.store, result.weights)).state
-
-
-def test_a_base_is_imported_with_0_epochs(workplace: Workplace, foreign: Path) -> None:
+def test_base_with_0_epochs_is_the_checkpoint(workplace: Workplace, foreign: Path) -> None:
     results = [
-        take_over(workplace, key, weights)
+        imported(workplace, key, weights)
         for key, weights in (("local/path", foreign), ("local/uri", foreign.as_uri()))
     ]
     assert [result.outcome for result in results] == [Outcome.SUCCEEDED] * 2
     assert results[0].weights.sha256 == results[1].weights.sha256
     assert results[0].iterations == 0
     assert results[0].notes == ()
-    state = published(workplace, results[0])
+    state = workplace.weights(results[0])
     own = torch.load(foreign, weights_only=True)["state_dict"]
     assert state.keys() == own.keys()
     assert all(torch.equal(state[name], own[name]) for name in own)
 
 
-def test_classes_in_another_order_change_no_score_and_are_noted(
+def test_classes_in_another_order_give_the_same_detector_and_a_note(
     workplace: Workplace, foreign: Path
 ) -> None:
     """A trained detector, its class rows and names exchanged, is the same detector."""
-    trained = take_over(workplace, "local/trained", foreign, epochs=2)
-    state = published(workplace, trained)
+    trained = imported(workplace, "local/trained", foreign, epochs=2)
+    state = workplace.weights(trained)
     head = "roi_head.bbox_head"
     for kind in ("weight", "bias"):
         scores, boxes = state[f"{head}.fc_cls.{kind}"], state[f"{head}.fc_reg.{kind}"]
@@ -127,21 +117,19 @@ def test_classes_in_another_order_change_no_score_and_are_noted(
     meta = {"dataset_meta": {"classes": CLASSES[::-1]}}
     path = workplace.root / "exchanged.pth"
     torch.save({"state_dict": state, "meta": meta}, path)
-    found = take_over(workplace, "local/exchanged", path)
+    found = imported(workplace, "local/exchanged", path)
     assert "into the data set's order by name" in found.notes[0]
     assert found.weights.sha256 == trained.weights.sha256
 
 
-def test_weights_of_other_classes_are_a_base_only_with_training(
-    workplace: Workplace, foreign: Path
-) -> None:
+def test_weights_of_other_classes_need_training(workplace: Workplace, foreign: Path) -> None:
     content = torch.load(foreign, weights_only=True)
     content["meta"]["dataset_meta"]["classes"] = ("cat", "dog")
     torch.save(content, foreign)
-    refused = take_over(workplace, "local/as-it-is", foreign)
+    refused = imported(workplace, "local/as-it-is", foreign)
     assert refused.outcome is Outcome.INVALID
     assert "they lack disc, square; they also have cat, dog; add base.train" in refused.message
-    trained = take_over(workplace, "local/trained", foreign, epochs=1)
+    trained = imported(workplace, "local/trained", foreign, epochs=1)
     assert trained.outcome is Outcome.SUCCEEDED
     assert "the class layers are initialised afresh" in trained.notes[0]
 
@@ -169,7 +157,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
         *((f"{kind}.pth", said) for kind, (_, said) in WRONG.items()),
     ],
 )
-def test_weights_that_can_not_be_a_base_are_refused_without_a_traceback(
+def test_unusable_weights_are_invalid_without_a_traceback(
     workplace: Workplace,
     foreign: Path,
     weights: str | None,
@@ -185,41 +173,36 @@ def test_weights_that_can_not_be_a_base_are_refused_without_a_traceback(
         (folder / f"{kind}.pth").write_bytes(content)
     if weights is not None and "://" not in weights:
         weights = str(folder / weights)
-    request = workplace.base_request(KEY, weights=weights, training=training(0))
-    assert jobs.run("base", workplace.put(request)) == 0
-    result = workplace.result(KEY, DetectorResult)
+    result = workplace.succeed(workplace.base_request(KEY, weights=weights, training=training(0)))
     assert result.outcome is Outcome.INVALID
     assert re.search(named, result.message)
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_training_that_diverges_says_so_and_leaves_no_checkpoint(
+def test_diverged_training_is_a_result_without_checkpoints(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DETNAS_CHECKPOINT_SECONDS", "0")
     wild = training(2, learning_rate="100000", gradient_clip="0")
-    assert jobs.run("base", workplace.put(workplace.base_request(KEY, training=wild))) == 0
-    result = workplace.result(KEY, DetectorResult)
+    result = workplace.succeed(workplace.base_request(KEY, training=wild))
     assert result.outcome is Outcome.DIVERGED
     assert re.search(r"at iteration [1-9]", result.message)  # so there was a checkpoint
     assert not result.files
     assert not [key for key in workplace.store.list(f"{KEY}/") if "checkpoint" in key]
 
 
-def test_out_of_memory_is_a_result_like_any_other(
-    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_out_of_memory_is_a_result(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     from mmdet.models.detectors import TwoStageDetector
 
     def exhausts(*_: object) -> None:
         torch.empty(1 << 60, dtype=torch.uint8)
 
     monkeypatch.setattr(TwoStageDetector, "loss", exhausts)
-    assert jobs.run("base", workplace.put(workplace.base_request(KEY))) == 0
-    assert workplace.result(KEY, DetectorResult).outcome is Outcome.OUT_OF_MEMORY
+    result = workplace.succeed(workplace.base_request(KEY))
+    assert result.outcome is Outcome.OUT_OF_MEMORY
 
 
-def test_a_full_store_is_a_failure_to_be_tried_again(
+def test_full_store_fails_the_attempt_and_the_next_succeeds(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from detnas.store.directory import DirectoryStore
@@ -228,13 +211,12 @@ def test_a_full_store_is_a_failure_to_be_tried_again(
     def full(*_: object) -> None:
         raise StoreFull("no space left to write", "free space")
 
-    uri = workplace.put(workplace.base_request(KEY))
+    request = workplace.base_request(KEY)
     with monkeypatch.context() as patch:
         patch.setattr(DirectoryStore, "upload_file", full)
-        assert jobs.run("base", uri) == 1
+        assert workplace.run(request) == 1
     printed = capsys.readouterr().err
     assert "no space left to write; free space" in printed
     assert "Traceback" not in printed
-    assert load_record(workplace.store, f"{KEY}/result.json", DetectorResult) is None
-    assert jobs.run("base", uri) == 0
-    assert workplace.result(KEY, DetectorResult).attempt == 2
+    assert not workplace.has_result(KEY)
+    assert workplace.succeed(request).attempt == 2

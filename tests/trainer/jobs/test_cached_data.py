@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from detnas.records.requests import BaseRequest, PrepareRequest
-from detnas.records.results import PrepareResult
+from detnas.records.requests import BaseRequest
 from detnas.records.settings import DataLocation
 from detnas.store import Store, open_store
-from detnas_trainer import jobs
 from detnas_trainer.jobs import data_set
 from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import opened_job
@@ -53,10 +51,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def request_(workplace: Workplace, own_data: DataLocation) -> BaseRequest:
     """A job on a data set that lies in a store and was prepared."""
     there = own_data.model_copy(update={"root": Path(own_data.root).as_uri()})
-    key, resolutions = "local/a/prepare", workplace.common["resolutions"]
-    prepare = PrepareRequest(key=key, data=there, resolutions=resolutions)
-    assert jobs.run("prepare", workplace.put(prepare)) == 0
-    found = workplace.result(key, PrepareResult)
+    found = workplace.succeed(workplace.prepare_request("local/a/prepare", data=there))
     seen = {"annotations": found.annotations, "pictures": found.image_listing}
     return workplace.base_request("local/a/base", data=there, **seen)
 
@@ -70,7 +65,7 @@ def data_of(workplace: Workplace, request: BaseRequest, node: str) -> Path:
             return Path(job.request.data.root)
 
 
-def test_the_second_job_downloads_nothing(
+def test_second_job_downloads_nothing(
     workplace: Workplace, request_: BaseRequest, cache: Path, asked: Counter[str]
 ) -> None:
     folder = data_of(workplace, request_, "one")
@@ -81,7 +76,7 @@ def test_the_second_job_downloads_nothing(
     assert not {"get", "download_file", "size"} & asked.keys()
 
 
-def test_a_job_goes_on_with_what_a_killed_one_fetched(
+def test_job_completes_what_a_killed_one_fetched(
     workplace: Workplace, request_: BaseRequest, cache: Path, asked: Counter[str]
 ) -> None:
     folder = data_of(workplace, request_, "one")
@@ -91,9 +86,7 @@ def test_a_job_goes_on_with_what_a_killed_one_fetched(
     assert (asked["get"], asked["download_file"]) == (1, 0)
 
 
-def test_a_damaged_copy_is_left_aside(
-    workplace: Workplace, request_: BaseRequest, cache: Path
-) -> None:
+def test_damaged_copy_is_not_used(workplace: Workplace, request_: BaseRequest, cache: Path) -> None:
     folder = data_of(workplace, request_, "one")
     image = folder / "train" / "1.png"
     image.write_bytes(bytes(reversed(image.read_bytes())))
@@ -103,7 +96,7 @@ def test_a_damaged_copy_is_left_aside(
 
 
 @pytest.mark.parametrize("size", ["10", "1000000"])
-def test_a_cache_without_room_or_right_does_not_stop_a_job(
+def test_job_without_a_usable_cache_fetches_for_itself(
     workplace: Workplace,
     request_: BaseRequest,
     cache: Path,

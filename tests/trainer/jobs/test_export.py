@@ -1,16 +1,13 @@
 """The export job; what its folder does elsewhere is tested with whole searches."""
 
 import json
+from typing import Any
 
 import pytest
 
-from detnas.records.artifacts import Artifact
 from detnas.records.requests import ExportRequest
-from detnas.records.results import DetectorResult, ExportResult, Score
-from detnas.store.artifacts import load_record
-from detnas_trainer import jobs
-from detnas_trainer.training.interruption import Interrupted, Interruption
-from tests.trainer.conftest import Workplace, training
+from detnas.records.results import DetectorResult
+from tests.trainer.conftest import Workplace, stopping, training
 
 KEY = "local/a/students/best"
 FILES = {
@@ -21,36 +18,30 @@ FILES = {
 
 @pytest.fixture
 def trained(workplace: Workplace) -> DetectorResult:
-    request = workplace.base_request("local/a/base", training=training(1))
-    assert jobs.run("base", workplace.put(request)) == 0
-    return workplace.result("local/a/base", DetectorResult)
+    return workplace.succeed(workplace.base_request("local/a/base", training=training(1)))
 
 
-def _export(
-    workplace: Workplace,
-    trained: DetectorResult,
-    off: float = 0.0,
-    base: Artifact | None = None,
-) -> int:
-    at: Score = trained.scores[-1]
-    common = {name: workplace.common[name] for name in ("data", "classes", "detector")}
-    request = ExportRequest(
-        key=KEY,
-        architecture=workplace.common["architecture"],
-        weights=trained.weights,
-        resolution=at.resolution,
-        expected_map=at.map + off,
-        base=workplace.common["architecture"],
-        base_weights=base or trained.weights,
-        base_resolution=trained.scores[0].resolution,
-        **common,
-    )
-    return jobs.run("export", workplace.put(request))
+@pytest.fixture
+def request_(workplace: Workplace, trained: DetectorResult) -> ExportRequest:
+    """An export of the base itself."""
+    return workplace.export_request(KEY, **exported(trained))
 
 
-def test_the_folder_holds_what_is_taken_away(workplace: Workplace, trained: DetectorResult) -> None:
-    assert _export(workplace, trained) == 0
-    result = workplace.result(KEY, ExportResult)
+def exported(result: DetectorResult) -> dict[str, Any]:
+    """What an export request states of the detector to export, and of the base."""
+    return {
+        "weights": result.weights,
+        "resolution": result.scores[-1].resolution,
+        "expected_map": result.scores[-1].map,
+        "base_weights": result.weights,
+        "base_resolution": result.scores[0].resolution,
+    }
+
+
+def test_export_publishes_the_folder_with_map_and_latencies(
+    workplace: Workplace, trained: DetectorResult, request_: ExportRequest
+) -> None:
+    result = workplace.succeed(request_)
     assert set(result.files) == FILES
     assert all(workplace.store.size(f.key) == f.size for f in result.files.values())
     assert result.map == trained.scores[-1].map
@@ -59,22 +50,20 @@ def test_the_folder_holds_what_is_taken_away(workplace: Workplace, trained: Dete
     assert all(time and time.milliseconds > 0 for time in times)
 
 
-def test_a_folder_says_whether_it_is_the_base_itself(
-    workplace: Workplace, trained: DetectorResult
-) -> None:
-    assert _export(workplace, trained) == 0
+def test_export_of_the_base_says_so(workplace: Workplace, request_: ExportRequest) -> None:
+    result = workplace.succeed(request_)
     described, readme = _texts(workplace)
     assert described["isBase"] is True
     assert "This is the base detector itself: the search found no student" in readme
-    result = workplace.result(KEY, ExportResult)
     assert result.student_latency == result.base_latency_same_resolution, "one measurement for both"
 
 
-def test_a_student_is_not_called_the_base(workplace: Workplace, trained: DetectorResult) -> None:
+def test_export_of_a_student_is_not_called_the_base(
+    workplace: Workplace, request_: ExportRequest
+) -> None:
     other = workplace.base_request("local/a/other", training=training(1), seed=6)
-    assert jobs.run("base", workplace.put(other)) == 0
-    base = workplace.result("local/a/other", DetectorResult).weights
-    assert _export(workplace, trained, base=base) == 0
+    base = workplace.succeed(other).weights
+    workplace.succeed(request_.model_copy(update={"base_weights": base}))
     described, readme = _texts(workplace)
     assert described["isBase"] is False
     assert "base detector itself" not in readme
@@ -88,21 +77,19 @@ def _texts(workplace: Workplace) -> tuple[dict[str, object], str]:
     return json.loads(described), readme
 
 
-def test_a_folder_that_scores_otherwise_than_the_record_is_not_published(
-    workplace: Workplace, trained: DetectorResult, capsys: pytest.CaptureFixture[str]
+def test_export_with_another_map_than_recorded_is_not_published(
+    workplace: Workplace, request_: ExportRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _export(workplace, trained, off=0.01) == 1
+    off = request_.model_copy(update={"expected_map": request_.expected_map + 0.01})
+    assert workplace.run(off) == 1
     assert "the record says" in capsys.readouterr().err
-    assert load_record(workplace.store, f"{KEY}/result.json", ExportResult) is None
+    assert not workplace.has_result(KEY)
     assert not FILES & {key.rpartition("/")[2] for key in workplace.store.list(f"{KEY}/")}
 
 
-def test_asked_to_stop_it_ends_without_a_result(
-    workplace: Workplace, trained: DetectorResult, monkeypatch: pytest.MonkeyPatch
+def test_stopped_export_ends_without_a_result(
+    workplace: Workplace, request_: ExportRequest
 ) -> None:
-    def interrupted(_: Interruption) -> None:
-        raise Interrupted
-
-    monkeypatch.setattr(Interruption, "check", interrupted)
-    assert _export(workplace, trained) == 75
-    assert load_record(workplace.store, f"{KEY}/result.json", ExportResult) is None
+    with stopping():
+        assert workplace.run(request_) == 75
+    assert not workplace.has_result(KEY)

@@ -1,4 +1,4 @@
-"""A killed job goes on from its checkpoint and ends with the same weights, bit for bit."""
+"""A killed job resumes from its checkpoint and ends with the same weights, bit for bit."""
 
 import multiprocessing
 import os
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from detnas.records.results import Attempt, DetectorResult
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas_trainer import jobs
@@ -53,15 +52,14 @@ def _fork(uri: str) -> multiprocessing.process.BaseProcess:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("every_step")
-def test_killed_again_and_again_the_weights_are_those_of_a_run_left_alone(
+def test_job_killed_repeatedly_ends_with_the_weights_of_a_run_left_alone(
     workplace: Workplace,
 ) -> None:
     epochs = training(STEPS // 3)
-    alone = workplace.put(workplace.base_request("local/alone/base", training=epochs))
-    assert jobs.run("base", alone) == 0
-    expected = workplace.result("local/alone/base", DetectorResult)
+    expected = workplace.succeed(workplace.base_request("local/alone/base", training=epochs))
 
-    uri = workplace.put(workplace.base_request(KEY, training=epochs))
+    request = workplace.base_request(KEY, training=epochs)
+    uri = workplace.put(request)
     process = subprocess.Popen(
         [sys.executable, "-m", "detnas_trainer.cli", "base", uri], cwd=Path(__file__).parents[3]
     )
@@ -74,37 +72,32 @@ def test_killed_again_and_again_the_weights_are_those_of_a_run_left_alone(
         child.kill()
         child.join()
         assert child.exitcode == -signal.SIGKILL
-    assert jobs.run("base", uri) == 0
-
-    result = workplace.result(KEY, DetectorResult)
+    result = workplace.succeed(request)
     assert result.weights.sha256 == expected.weights.sha256
     assert result.scores == expected.scores
     assert result.final_loss == expected.final_loss
     assert (result.attempt, result.iterations) == (5, STEPS)
-    starts = [
-        load_record(workplace.store, f"{KEY}/attempts/{n}/attempt.json", Attempt)
-        for n in range(1, 6)
-    ]
+    starts = [workplace.attempt(KEY, number) for number in range(1, 6)]
     resumed = [attempt.resumed_at for attempt in starts if attempt]
     assert resumed == sorted(set(resumed))
     assert resumed[1] >= 8
 
 
 @pytest.mark.usefixtures("every_step")
-def test_sigterm_leaves_a_checkpoint_and_exit_code_75(workplace: Workplace) -> None:
+def test_sigterm_ends_a_job_with_a_checkpoint_and_75(workplace: Workplace) -> None:
     uri = workplace.put(workplace.base_request(KEY, training=training(40)))
     child = _fork(uri)
     _wait(workplace, 2, child.is_alive)
     child.terminate()
     child.join()
     assert child.exitcode == 75
-    assert load_record(workplace.store, f"{KEY}/result.json", DetectorResult) is None
+    assert not workplace.has_result(KEY)
     kept = _newest(workplace.store)
     assert kept >= 2
     child = _fork(uri)
     _wait(workplace, kept + 1, child.is_alive)
     child.terminate()
     child.join()
-    attempt = load_record(workplace.store, f"{KEY}/attempts/2/attempt.json", Attempt)
+    attempt = workplace.attempt(KEY, 2)
     assert attempt is not None
     assert attempt.resumed_at == kept

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from detnas.records.requests import BaseRequest, StudentRequest
 from detnas.records.results import DetectorResult, Outcome
 from detnas_trainer import jobs, mmcv_ext
 from tests.earlier_version import Earlier
+from tests.stored import content
 from tests.trainer.conftest import Workplace, training
 
 BASE, TRIAL = "local/searches/a-1/base", "local/searches/a-1/trials/0000"
@@ -41,14 +41,12 @@ def run_earlier(earlier: Earlier, verb: str, uri: str) -> None:
 
 def student(place: Workplace, base: DetectorResult) -> StudentRequest:
     """A trial whose action and schedule are almost all defaults."""
-    fields: dict[str, Any] = dict(place.common) | {"training": training(0)}
-    del fields["architecture"]
-    return StudentRequest(
-        key=TRIAL,
+    return place.student_request(
+        TRIAL,
         parent=base.architecture or pytest.fail("the base has no architecture"),
         parent_weights=base.weights,
         action=ChannelPruning(fraction=Decimal("0.1")),
-        **fields,
+        training=training(0),
     )
 
 
@@ -67,14 +65,14 @@ def test_an_earlier_trainer_runs_what_this_version_asks_and_is_understood(
     earlier: Earlier,
 ) -> None:
     run_earlier(earlier, "base", workplace.put(workplace.base_request(BASE)))
-    base = workplace.result(BASE, DetectorResult)
+    base = workplace.result(BASE)
     run_earlier(earlier, "evaluate", workplace.put(student(workplace, base)))
-    found = workplace.result(TRIAL, DetectorResult)
+    found = workplace.result(TRIAL)
     assert (base.outcome, found.outcome) == (Outcome.SUCCEEDED, Outcome.SUCCEEDED)
     assert found.architecture != base.architecture
-    assert b'"batchSize"' in stored(workplace, f"{TRIAL}/request.json")
-    assert b'"gradientClip"' not in stored(workplace, f"{TRIAL}/request.json")
-    assert b'"notes"' in stored(workplace, f"{TRIAL}/result.json")
+    assert b'"batchSize"' in content(workplace.store, f"{TRIAL}/request.json")
+    assert b'"gradientClip"' not in content(workplace.store, f"{TRIAL}/request.json")
+    assert b'"notes"' in content(workplace.store, f"{TRIAL}/result.json")
 
 
 @pytest.mark.slow
@@ -82,13 +80,6 @@ def test_this_trainer_runs_what_an_earlier_version_asked(
     workplace: Workplace,
 ) -> None:
     assert jobs.run("base", in_full(workplace, workplace.base_request(BASE))) == 0
-    base = workplace.result(BASE, DetectorResult)
+    base = workplace.result(BASE)
     assert jobs.run("evaluate", in_full(workplace, student(workplace, base))) == 0
-    assert workplace.result(TRIAL, DetectorResult).outcome is Outcome.SUCCEEDED
-
-
-def stored(place: Workplace, key: str) -> bytes:
-    """The bytes of a record."""
-    found = place.store.get(key)
-    assert found is not None
-    return found.data
+    assert workplace.result(TRIAL).outcome is Outcome.SUCCEEDED

@@ -1,29 +1,25 @@
-import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from detnas.records.data_remarks import data_remarks
-from detnas.records.requests import PlannedTraining, PrepareRequest
+from detnas.records.requests import PlannedTraining
 from detnas.records.results import Outcome, PrepareResult
 from detnas.records.settings import DataLocation
-from detnas_trainer import jobs
-from detnas_trainer.training.interruption import Interrupted, Interruption
-from tests.trainer.conftest import CLASSES, Workplace, training
+from tests.trainer.conftest import CLASSES, Workplace, edit_json, stopping, training
 
 KEY = "local/searches/a-1/prepare"
 
 
-def _prepare(workplace: Workplace, data: DataLocation) -> tuple[int, PrepareResult]:
-    request = PrepareRequest(key=KEY, data=data, resolutions=workplace.common["resolutions"])
-    code = jobs.run("prepare", workplace.put(request))
-    return code, workplace.result(KEY, PrepareResult)
+def _prepared(workplace: Workplace, **changes: Any) -> PrepareResult:
+    return workplace.succeed(workplace.prepare_request(KEY, **changes))
 
 
-def test_it_says_what_the_data_set_holds(workplace: Workplace, tiny_data: DataLocation) -> None:
-    code, result = _prepare(workplace, tiny_data)
-    assert (code, result.outcome, result.message) == (0, Outcome.SUCCEEDED, "")
+def test_prepare_describes_a_sound_dataset(workplace: Workplace) -> None:
+    result = _prepared(workplace)
+    assert (result.outcome, result.message) == (Outcome.SUCCEEDED, "")
     assert result.classes == CLASSES
     assert result.train is not None
     assert result.val is not None
@@ -34,21 +30,13 @@ def test_it_says_what_the_data_set_holds(workplace: Workplace, tiny_data: DataLo
     assert {"reading", "images"} <= result.seconds.keys()
 
 
-def test_it_warns_where_the_manifest_does_not_fit_the_data(
-    workplace: Workplace, tiny_data: DataLocation, capsys: pytest.CaptureFixture[str]
+def test_prepare_warns_if_the_manifest_does_not_fit_the_data(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trial = PlannedTraining(
         name="a trial", field="spec.evaluation", training=training(2, warmup_iterations=6)
     )
-    request = PrepareRequest(
-        key=KEY,
-        data=tiny_data,
-        resolutions=workplace.common["resolutions"],
-        trainings=(trial,),
-        anchor_scale=8,
-    )
-    assert jobs.run("prepare", workplace.put(request)) == 0
-    result = workplace.result(KEY, PrepareResult)
+    result = _prepared(workplace, trainings=(trial,), anchor_scale=8)
     assert result.outcome is Outcome.SUCCEEDED, "a warning refuses nothing"
     fields = [warning.partition(":")[0] for warning in result.warnings]
     assert fields == [
@@ -63,17 +51,10 @@ def test_it_warns_where_the_manifest_does_not_fit_the_data(
     assert all(warning in logged for warning in result.warnings)
 
 
-def test_asked_to_stop_it_ends_without_a_result(
-    workplace: Workplace, tiny_data: DataLocation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Interruption, "check", _interrupted)
-    request = PrepareRequest(key=KEY, data=tiny_data, resolutions=workplace.common["resolutions"])
-    assert jobs.run("prepare", workplace.put(request)) == 75
-    assert workplace.store.get(f"{KEY}/result.json") is None
-
-
-def _interrupted(_: Interruption) -> None:
-    raise Interrupted
+def test_stopped_prepare_ends_without_a_result(workplace: Workplace) -> None:
+    with stopping():
+        assert workplace.run(workplace.prepare_request(KEY)) == 75
+    assert not workplace.has_result(KEY)
 
 
 def test_missing_and_broken_images_are_named(
@@ -83,8 +64,8 @@ def test_missing_and_broken_images_are_named(
     (root / "train" / "1.png").unlink()
     broken = root / "val" / "0.png"
     broken.write_bytes(broken.read_bytes()[:60])
-    code, result = _prepare(workplace, own_data)
-    assert (code, result.outcome) == (0, Outcome.INVALID)
+    result = _prepared(workplace, data=own_data)
+    assert result.outcome is Outcome.INVALID
     assert len(result.missing) == 2
     assert f"{root}/train/1.png: missing" in result.missing
     assert result.message.startswith("2 annotated images cannot be used: ")
@@ -92,37 +73,35 @@ def test_missing_and_broken_images_are_named(
     assert result.message in capsys.readouterr().err
 
 
-def test_contradictions_are_the_results_message(
+def test_contradictory_annotations_are_the_results_message(
     workplace: Workplace, own_data: DataLocation, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = Path(own_data.root) / "val.json"
-    document = json.loads(path.read_text())
-    document["categories"][0]["name"] = "circle"
-    path.write_text(json.dumps(document))
-    code, result = _prepare(workplace, own_data)
-    assert (code, result.outcome) == (0, Outcome.INVALID)
+    edit_json(Path(own_data.root) / "val.json", lambda d: d["categories"][0].update(name="circle"))
+    result = _prepared(workplace, data=own_data)
+    assert result.outcome is Outcome.INVALID
     assert "different categories" in result.message
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_what_training_passes_over_is_counted_and_said(
+def test_boxes_that_training_ignores_are_counted(
     workplace: Workplace, own_data: DataLocation, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def damage(document: dict[str, Any]) -> None:
+        boxes = document["annotations"]
+        boxes[0]["bbox"][2] = 0
+        boxes[1]["bbox"] = [-20, 5, 9, 9]
+        boxes[2]["iscrowd"] = 1
+        boxes[3] |= {"bbox": [50, 5, 30, 9], "category_id": 3}
+        document["annotations"] = [box for box in boxes if box["image_id"] != 102]
+
     root = Path(own_data.root)
-    document = json.loads((root / "train.json").read_text())
-    boxes = document["annotations"]
-    boxes[0]["bbox"][2] = 0
-    boxes[1]["bbox"] = [-20, 5, 9, 9]
-    boxes[2]["iscrowd"] = 1
-    boxes[3] |= {"bbox": [50, 5, 30, 9], "category_id": 3}
-    document["annotations"] = [box for box in boxes if box["image_id"] != 102]
-    (root / "train.json").write_text(json.dumps(document))
+    edit_json(root / "train.json", damage)
     turned = Image.Exif()
     turned[0x0112] = 3
     with Image.open(root / "val" / "0.png") as image:
         image.save(root / "val" / "0.png", exif=turned.tobytes())
-    code, result = _prepare(workplace, own_data)
-    assert (code, result.outcome) == (0, Outcome.SUCCEEDED)
+    result = _prepared(workplace, data=own_data)
+    assert result.outcome is Outcome.SUCCEEDED
     assert result.train is not None
     assert result.val is not None
     counts = result.train.model_dump(exclude={"sha256"})
@@ -136,30 +115,28 @@ def test_what_training_passes_over_is_counted_and_said(
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_a_split_of_crowds_only_is_invalid(
+def test_split_of_crowds_only_is_invalid(
     workplace: Workplace, own_data: DataLocation, split: str
 ) -> None:
     path = Path(own_data.root) / f"{split}.json"
-    document = json.loads(path.read_text())
-    for box in document["annotations"]:
-        box["iscrowd"] = 1
-    path.write_text(json.dumps(document))
-    code, result = _prepare(workplace, own_data)
-    assert (code, result.outcome) == (0, Outcome.INVALID)
+    edit_json(path, lambda d: [box.update(iscrowd=1) for box in d["annotations"]])
+    result = _prepared(workplace, data=own_data)
+    assert result.outcome is Outcome.INVALID
     assert f"{split}: {path} holds no box that can be learnt" in result.message
 
 
 def test_every_kind_of_problem_brings_its_remedy(
     workplace: Workplace, own_data: DataLocation
 ) -> None:
+    def damage(document: dict[str, Any]) -> None:
+        strip = {"id": 1, "file_name": "strip.png", "width": 3000, "height": 8}
+        document["images"].append(strip)
+        document["images"][0] |= {"height": 70}
+
     root = Path(own_data.root)
-    strip = Image.new("RGB", (3000, 8))
-    strip.save(root / "train" / "strip.png")
-    document = json.loads((root / "train.json").read_text())
-    document["images"].append({"id": 1, "file_name": "strip.png", "width": 3000, "height": 8})
-    document["images"][0] |= {"height": 70}
-    (root / "train.json").write_text(json.dumps(document))
-    _, result = _prepare(workplace, own_data)
+    Image.new("RGB", (3000, 8)).save(root / "train" / "strip.png")
+    edit_json(root / "train.json", damage)
+    result = _prepared(workplace, data=own_data)
     assert "0.png: is 64x64, annotated as 64x70" in result.message
     assert "give the image's own size" in result.message
     assert "strip.png: is 3000x8: at 48x48 less than one pixel is left" in result.message

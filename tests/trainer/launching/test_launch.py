@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from detnas.records.results import Attempt, DetectorResult, Outcome
+from detnas.records.results import Attempt, Outcome
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from tests.ports import free_ports
@@ -205,7 +205,7 @@ def test_rank_0_trains_both_end_well_and_a_result_needs_no_peers(
         policies = re.findall(r"OMP_WAIT_POLICY = '(\w+)'", log.read_text())
         assert len(policies) >= 2
         assert set(policies) == {"PASSIVE"}
-    result = workplace.result(KEY, DetectorResult)
+    result = workplace.result(KEY)
     assert (result.outcome, result.attempt, result.iterations) == (Outcome.SUCCEEDED, 1, 3)
     assert "training is not distributed yet" in pair.logs[1].read_text()
     alone = place.node(1, free_ports(1)[0], uri)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.structures import InstanceData
 from torch import Tensor
 
 from detnas.architecture import Family
@@ -16,6 +15,7 @@ from detnas.records.settings import DetectorShape
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 from detnas_trainer.detector import build_detector, load_detector
 from detnas_trainer.supernet import ElasticDetector, extract
+from tests.trainer.samples import make_batch
 
 CLASSES = 3
 DETECTOR = DetectorShape(neck=8, fc=12, proposals=40, roi_samples=16, anchor_scale=4)
@@ -101,28 +101,6 @@ def batches() -> Callable[[int], list[dict[str, Any]]]:
         ]
 
     return make
-
-
-def make_batch(seed: int, side: int = 64) -> tuple[Tensor, list[DetDataSample]]:
-    samples = []
-    for _ in range(2):
-        size = (side, side)
-        sample = DetDataSample(
-            metainfo={
-                "img_shape": size,
-                "ori_shape": size,
-                "pad_shape": size,
-                "batch_input_shape": size,
-                "scale_factor": (1.0, 1.0),
-            }
-        )
-        sample.gt_instances = InstanceData(
-            bboxes=torch.tensor([[4.0, 4.0, 30.0, 34.0], [30.0, 20.0, 60.0, 60.0]]),
-            labels=torch.tensor([0, 2]),
-        )
-        samples.append(sample)
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(2, 3, side, side, generator=generator), samples
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from detnas.store import Store, open_store
-from detnas_trainer.training.checkpoint import Checkpoints
+from detnas_trainer.training.checkpoint import CheckpointRecord, Checkpoints
+from tests.stored import content
 
 JOB = "local/job"
 
@@ -42,6 +43,12 @@ def _save(checkpoints: Checkpoints, attempt: int, iteration: int) -> None:
     checkpoints.save(attempt, iteration, tensors, ({"loss": 1.0},), {"training": 2.5})
 
 
+def _newest(checkpoints: Checkpoints) -> CheckpointRecord:
+    found = checkpoints.newest()
+    assert found is not None
+    return found
+
+
 def _keys(store: Store) -> list[str]:
     return [key.removeprefix(f"{JOB}/attempts/") for key in store.list(f"{JOB}/attempts/")]
 
@@ -52,8 +59,7 @@ def test_the_newest_of_any_attempt_comes_back(
     assert checkpoints.newest() is None
     _save(checkpoints, attempt=1, iteration=30)
     _save(second, attempt=2, iteration=20)
-    newest = checkpoints.newest()
-    assert newest is not None
+    newest = _newest(checkpoints)
     assert (newest.attempt, newest.iteration) == (1, 30)
     assert (newest.recent, newest.seconds) == (({"loss": 1.0},), {"training": 2.5})
     assert checkpoints.tensors(newest)["model.w"].tolist() == [30.0] * 3
@@ -73,8 +79,7 @@ def test_the_one_gone_on_from_goes_when_the_next_is_there(
     assert "1/checkpoint-10.safetensors" in _keys(store)
     _save(second, attempt=2, iteration=20)
     assert "1/checkpoint-10.safetensors" not in _keys(store)
-    newest = checkpoints.newest()
-    assert newest is not None
+    newest = _newest(checkpoints)
     assert (newest.attempt, newest.iteration) == (2, 20)
 
 
@@ -85,24 +90,18 @@ def test_a_damaged_one_is_passed_over(
     _save(checkpoints, attempt=1, iteration=10)
     _save(second, attempt=2, iteration=20)
     key = f"{JOB}/attempts/2/checkpoint-20.safetensors"
-    stored = store.get(key)
-    assert stored is not None
     if damage == "gone":
         store.delete(key)
     else:
-        whole = stored.data
+        whole = content(store, key)
         store.put(key, whole[:-1] + b"\x01" if damage == "altered" else whole[:-8])
-    newest = checkpoints.newest()
-    assert newest is not None
-    assert newest.iteration == 10
+    assert _newest(checkpoints).iteration == 10
 
 
 def test_a_damaged_record_is_passed_over(checkpoints: Checkpoints, store: Store) -> None:
     _save(checkpoints, attempt=1, iteration=10)
     store.put(f"{JOB}/attempts/2/checkpoint.json", b'{"iteration": 40')
-    newest = checkpoints.newest()
-    assert newest is not None
-    assert newest.iteration == 10
+    assert _newest(checkpoints).iteration == 10
 
 
 @pytest.mark.parametrize("dies_at", ["upload_file", "put", "delete"])
@@ -118,8 +117,7 @@ def test_a_writer_that_dies_leaves_a_usable_one(
         patch.setattr(store, dies_at, dies)
         with pytest.raises(KeyboardInterrupt):
             _save(checkpoints, attempt=1, iteration=20)
-    newest = checkpoints.newest()
-    assert newest is not None
+    newest = _newest(checkpoints)
     assert newest.iteration == (20 if dies_at == "delete" else 10)
     assert checkpoints.tensors(newest)["model.w"][0] == newest.iteration
 

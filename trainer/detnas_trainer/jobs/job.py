@@ -88,15 +88,15 @@ class Job(Generic[R]):
 
     Attributes:
         folder: where it is stored and what it is asked.
-        attempt: this process's try.
+        attempt: this process's.
         checkpoint: what it resumes from.
-        checkpoints: where it keeps its own.
+        checkpoints: of the job, to which this attempt adds.
         activities: where its time goes.
-        interruption: whether it is asked to stop.
-        reporter: tells people where it is.
+        interruption: whether it was asked to stop.
+        reporter: of its progress.
         scratch: local folder that goes with the process.
         workload: what is left to do, for the estimate.
-        held: what the job uses to its end.
+        held: resources that are released when the job ends.
         check_data_again: raises DataChangedError where the data set has changed since the job
             opened it.
     """
@@ -124,7 +124,7 @@ class Job(Generic[R]):
         return self.activities.activity(name)
 
     def fetch(self, artifact: Artifact) -> Weights:
-        """Weights that a record names, proved by their digest and kept on this machine."""
+        """Weights that a record names, verified by their digest and cached on this machine."""
         return load_weights(fetch_artifact(self.folder.store, artifact))
 
     def publish(self, state: dict[str, Tensor], **metadata: Any) -> Artifact:
@@ -166,7 +166,7 @@ class Job(Generic[R]):
         return report
 
     def report(self, progress: Progress, **details: object) -> None:
-        """Tell people where the job is, with the time left if it can be estimated."""
+        """Report where the job is, with the time left if it can be estimated."""
         left = self.workload.seconds_left()
         self.reporter.report(progress.model_copy(update={"seconds_left": left}), **details)
 

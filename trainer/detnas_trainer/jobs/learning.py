@@ -1,4 +1,4 @@
-"""Training and scoring, as the jobs that train a detector have in common."""
+"""Training and scoring, shared by the jobs that train a detector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from detnas_trainer.training.loop import Trainee, TrainingLoop, TrainingPlan
 
 @dataclass(frozen=True)
 class Learned:
-    """What a training leaves for the result."""
+    """What a result states of a training."""
 
     iterations: int = 0
     final_loss: dict[str, float] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class DataSet:
 
 
 def device() -> torch.device:
-    """The GPU where there is one."""
+    """The GPU, or the CPU if there is none."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -101,19 +101,19 @@ def learn(job: Job[Any], trainee: Trainee, data: DetectionData) -> Learned:
         return Learned()
     _check_warmup(plan)
     trainee.module.train()
-    surroundings = _Surroundings(job, plan)
-    loop = TrainingLoop(trainee, plan, data, surroundings)
+    hooks = _JobHooks(job, plan)
+    loop = TrainingLoop(trainee, plan, data, hooks)
     if job.checkpoint:
         with job.activity("resuming"):
             loop.resume(job.checkpoint, job.checkpoints.tensors(job.checkpoint))
     with job.activity("training"):
         loop.run()
     job.workload.training = 0.0  # also where the checkpoint was of the last step
-    return Learned(plan.iterations, loop.final_loss(), surroundings.losses.means())
+    return Learned(plan.iterations, loop.final_loss(), hooks.losses.means())
 
 
-class _Surroundings:
-    """What the loop meets: progress, checkpoints, and the wish to stop."""
+class _JobHooks:
+    """Progress, checkpoints and requests to stop, for a job."""
 
     def __init__(self, job: Job[Any], plan: TrainingPlan) -> None:
         self.losses = EpochLosses(job.checkpoint.epochs if job.checkpoint else ())
@@ -164,9 +164,9 @@ def score_at(
     job.workload.evaluating_pace.interrupted()
     with job.activity("evaluating"):
         for resolution in resolutions:
-            watcher = _EvaluationWatcher(job, resolution, len(data), name)
+            progress = _EvaluationProgress(job, resolution, len(data), name)
             scores.append(
-                evaluate(detector, data, resolution, job.request.evaluation_batch, watcher.done)
+                evaluate(detector, data, resolution, job.request.evaluation_batch, progress.done)
             )
             log.info("%s at %s: mAP %.4f", name or "detector", resolution, scores[-1].map)
     return tuple(scores)
@@ -202,7 +202,7 @@ def detector_result(
     )
 
 
-class _EvaluationWatcher:
+class _EvaluationProgress:
     def __init__(self, job: Job[Any], resolution: Resolution, images: int, name: str) -> None:
         self._job = job
         self._details: dict[str, object] = {"at": resolution} | ({"of": name} if name else {})

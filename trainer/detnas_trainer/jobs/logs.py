@@ -15,7 +15,7 @@ from detnas.store import Store
 from detnas.store.errors import StoreError
 
 KEPT_BYTES = 256 << 10
-"""Of a log the end is kept: there it says how the attempt went."""
+"""The end of a log is kept: it states how the attempt went."""
 
 log = logging.getLogger("detnas_trainer")
 
@@ -51,7 +51,7 @@ def kept_log(store: Store, job: str, attempt: int) -> Iterator[None]:
         log.removeHandler(tail)
         try:
             store.put(f"{attempt_folder(job, attempt)}/log.txt", tail.text())
-        except StoreError as error:  # a copy for people: the job's end stands without it
+        except StoreError as error:  # a copy for people: the job ends the same without it
             log.warning("log not kept: %s", error)
 
 

@@ -25,7 +25,7 @@ class Failure:
         exit: the process's exit code, once the result is written where there is to be one.
         message: one line for people.
         outcome: of the result to write; None if another attempt may do better.
-        expected: nothing is wrong with the program, so nobody needs a traceback.
+        expected: no fault of the program, so no traceback is logged.
     """
 
     exit: ExitCode
@@ -35,11 +35,11 @@ class Failure:
 
 
 def classify(error: BaseException) -> Failure:
-    """Say whose fault an error is.
+    """Classify an error: of the candidate, or of the infrastructure.
 
-    The candidate's own failures get a result, and with it the job is done. A store or data set that
-    fails is the surroundings' fault: no result is written, so that the job can be tried again;
-    where the data set has changed, only once somebody has restored it.
+    The candidate's own failures get a result, which completes the job. After a failure of the store
+    or the dataset no result is written, so that the job can be retried; after a changed dataset,
+    only once it was restored.
     """
     message = str(error) or type(error).__name__
     if isinstance(error, Interrupted):

@@ -76,8 +76,8 @@ def _carried_out(verb: str, job: Job[Any]) -> Result:
     """Do the job's work.
 
     Raises:
-        DataChangedError: the data set changed meanwhile. Neither what was found, nor how the work
-            failed, says anything of the candidate then.
+        DataChangedError: the data set changed meanwhile. Neither its findings nor its failure
+            tell anything about the candidate then.
     """
     try:
         result = _function(verb)(job)
@@ -103,11 +103,11 @@ def _failed(job: Job[Any], kind: type[Result], failure: Failure) -> Result:
 
 
 def _end(job: Job[Any], result: Result) -> None:
-    """Write the result; with it in the store nobody needs the checkpoints any more."""
+    """Write the result, after which the checkpoints are no longer needed."""
     try:
         create_record(job.folder.store, result_key(job.folder.key), result)
     except AlreadyExists:
-        log.warning("another attempt was first: its result stands, this one's is dropped")
+        log.warning("another attempt was first: its result is kept, this one's is dropped")
     job.checkpoints.discard()
 
 

@@ -1,4 +1,4 @@
-"""torch's elastic agent, which starts this node's processes and tells how they ended."""
+"""torch's elastic agent, which starts this node's processes and reports how they ended."""
 
 import logging
 import socket
@@ -73,9 +73,9 @@ def exit_code(ended: int | None, processes: int | None, *, stopping: bool) -> in
     """The launcher's exit code; torchrun itself would make every failure a 1.
 
     Args:
-        ended: rank 0's, if it has told.
+        ended: rank 0's, if it is known.
         processes: of this node's processes, once they have ended.
-        stopping: whether all were told to stop before that.
+        stopping: whether all were asked to stop before.
     """
     if ExitCode.DONE in (processes, ended):
         return ExitCode.DONE  # only rank 0's good end ends the others well

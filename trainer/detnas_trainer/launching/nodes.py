@@ -1,4 +1,4 @@
-"""Which nodes a job runs on, as its pod's environment says."""
+"""Which nodes a job runs on, from its pod's environment."""
 
 import os
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Nodes:
         processes: on each.
         host: of the node with index 0.
         port: on it, for the rendezvous.
-        rendezvous_seconds: after which it is given up to wait for the others.
+        rendezvous_seconds: after which waiting for the others ends.
         peer_seconds: without a heartbeat, after which a node is lost.
     """
 

@@ -1,7 +1,7 @@
-"""What the nodes of a job tell one another, through keys that the node of index 0 keeps.
+"""What the nodes of a job exchange, through keys that the node of index 0 serves.
 
-Absence counts: a node that has not changed its beat for a while is lost, and so is everything
-if the keys cannot be reached, since they live and die with rank 0.
+A node whose heartbeat has not changed for a while is lost. So is the job if the keys cannot be
+reached, since the process that serves them also runs rank 0.
 """
 
 import socket
@@ -15,7 +15,7 @@ from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
 
 from detnas_trainer.launching.nodes import Nodes
 
-LOST_KEYS = (DistError, RuntimeError)
+CONNECTION_LOST = (DistError, RuntimeError)
 """What the store's client raises when the keys cannot be reached."""
 
 STOP, ENDED = "stop", "ended"
@@ -28,14 +28,14 @@ class RendezvousError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class PeerState:
     """What a node knows of the others.
 
     Attributes:
         stop: why all shall stop, if so.
         ended: rank 0's exit code, once it has ended.
-        lost: a node that has not beaten for too long.
-        left: nodes that have said goodbye.
+        lost: a node without a heartbeat for too long.
+        left: number of nodes that have left.
     """
 
     stop: str | None = None
@@ -45,7 +45,7 @@ class News:
 
 
 class Peers:
-    """This node's side of the conversation; used by one thread at a time."""
+    """This node's access to the keys; not thread-safe."""
 
     def __init__(
         self, store: TCPStore, nodes: Nodes, clock: Callable[[], float] = time.monotonic
@@ -54,17 +54,17 @@ class Peers:
         self._nodes = nodes
         self._clock = clock
         self._beats = 0
-        self._heard: dict[int, tuple[bytes, float]] = {}
+        self._beats_seen: dict[int, tuple[bytes, float]] = {}
 
     def arrive(self) -> None:
-        """Say that this node is there.
+        """State that this node has arrived.
 
         Raises:
             RendezvousError: an earlier process of this node was there before; all must begin again.
         """
         me, key = uuid.uuid4().hex, f"node/{self._nodes.index}"
         if self._store.compare_set(key, "", me) != me.encode():
-            self.say(STOP, f"node {self._nodes.index} was started again")
+            self.publish(STOP, f"node {self._nodes.index} was started again")
             raise RendezvousError(
                 "the others still hold the rendezvous with this node's earlier process"
             )
@@ -73,41 +73,41 @@ class Peers:
         """Nodes that have not arrived."""
         return [n for n in range(self._nodes.count) if not self._store.check([f"node/{n}"])]
 
-    def say(self, key: str, value: str) -> None:
-        """Write a word that everyone hears; the first one stands."""
+    def publish(self, key: str, value: str) -> None:
+        """Write a value for all nodes; the first one is kept."""
         self._store.compare_set(key, "", value)
 
     def leave(self) -> None:
-        """Say goodbye."""
+        """State that this node has left."""
         self._store.set(f"left/{self._nodes.index}", "1")
 
-    def beat(self) -> News:
-        """Show that this node lives, and hear of the others.
+    def beat(self) -> PeerState:
+        """Renew this node's heartbeat and read those of the others.
 
-        The node of index 0 listens to all, the others to it alone.
+        The node of index 0 reads all, the others read its alone.
         """
         self._beats += 1
         self._store.set(f"beat/{self._nodes.index}", str(self._beats))
-        ended = self._heard_word(ENDED)
+        ended = self._value(ENDED)
         others = range(1, self._nodes.count) if not self._nodes.index else (0,)
         left = [n for n in others if self._store.check([f"left/{n}"])]
-        return News(
-            stop=self._heard_word(STOP),
+        return PeerState(
+            stop=self._value(STOP),
             ended=None if ended is None else int(ended),
             lost=next((n for n in others if n not in left and self._is_lost(n)), None),
             left=len(left),
         )
 
-    def _heard_word(self, key: str) -> str | None:
+    def _value(self, key: str) -> str | None:
         return self._store.get(key).decode() if self._store.check([key]) else None
 
     def _is_lost(self, node: int) -> bool:
         now = self._clock()
         key = f"beat/{node}"
         beat = self._store.get(key) if self._store.check([key]) else b""
-        if node not in self._heard or self._heard[node][0] != beat:
-            self._heard[node] = (beat, now)
-        return now - self._heard[node][1] > self._nodes.peer_seconds
+        if node not in self._beats_seen or self._beats_seen[node][0] != beat:
+            self._beats_seen[node] = (beat, now)
+        return now - self._beats_seen[node][1] > self._nodes.peer_seconds
 
 
 def meet(nodes: Nodes, ended: Callable[[], bool]) -> Peers | None:
@@ -155,7 +155,7 @@ def _connected(nodes: Nodes) -> Peers:
         store = connect(nodes.reachable_host, nodes.port, _CONNECT_SECONDS, serve=nodes.index == 0)
         peers = Peers(store, nodes)
         peers.arrive()
-    except LOST_KEYS as error:
+    except CONNECTION_LOST as error:
         raise RendezvousError(f"{nodes.host}:{nodes.port}: {error}") from error
     return peers
 
@@ -163,7 +163,7 @@ def _connected(nodes: Nodes) -> Peers:
 def _absent(peers: Peers) -> list[int]:
     try:
         return peers.absent()
-    except LOST_KEYS as error:
+    except CONNECTION_LOST as error:
         raise RendezvousError(f"node 0 was lost while the others were waited for: {error}") from (
             error
         )

@@ -1,7 +1,7 @@
 """One process of a job on several nodes, started by torch's agent.
 
 Rank 0 does the entire job: training is not distributed yet. The others meet it, wait until it
-ends, and end with its exit code.
+ends, and exit with its code.
 """
 
 import logging
@@ -20,7 +20,7 @@ from detnas.exit_codes import ExitCode
 from detnas_trainer.jobs import run
 from detnas_trainer.jobs.logs import set_up_logging
 from detnas_trainer.launching.nodes import Nodes, nodes_from_environment
-from detnas_trainer.launching.peers import ENDED, LOST_KEYS, STOP, connect
+from detnas_trainer.launching.peers import CONNECTION_LOST, ENDED, STOP, connect
 from detnas_trainer.process_setup import die_with
 from detnas_trainer.training.interruption import leaving_at_once
 
@@ -44,13 +44,13 @@ def _as_rank(rank: int, verb: str, uri: str) -> int:
         keys = _join(rank, nodes)
         if rank:
             return _wait_for_rank_0(keys)
-        threading.Thread(target=_heed_stop, args=(keys,), daemon=True).start()
-    except LOST_KEYS as error:
+        threading.Thread(target=_forward_stop, args=(keys,), daemon=True).start()
+    except CONNECTION_LOST as error:
         log.warning("rank %d lost the others: %s", rank, error)
         return ExitCode.INTERRUPTED
     log.info("all %d ranks are there; rank 0 does the entire job", nodes.count * nodes.processes)
     code = run(verb, uri)
-    _tell(nodes, code)
+    _publish_exit_code(nodes, code)
     return code
 
 
@@ -71,23 +71,23 @@ def _wait_for_rank_0(keys: TCPStore) -> int:
     return int(keys.get(ENDED))
 
 
-def _heed_stop(keys: TCPStore) -> None:
-    """Pass the word that all shall stop on to this process; so too if nobody can say it."""
+def _forward_stop(keys: TCPStore) -> None:
+    """Send SIGTERM to this process once all shall stop, or once the keys cannot be reached."""
     try:
         while not keys.check([STOP]):
             time.sleep(_POLL)
-    except LOST_KEYS:
+    except CONNECTION_LOST:
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _tell(nodes: Nodes, code: int) -> None:
-    """Tell everyone how rank 0 ended."""
+def _publish_exit_code(nodes: Nodes, code: int) -> None:
+    """Publish how rank 0 ended."""
     try:
         keys = connect(nodes.reachable_host, nodes.port, nodes.peer_seconds)
         keys.compare_set(ENDED, "", str(code))
-    except LOST_KEYS as error:
-        log.warning("the others are not told how rank 0 ended: %s", error)
+    except CONNECTION_LOST as error:
+        log.warning("rank 0's exit code was not published: %s", error)
 
 
 def _leave(code: int) -> NoReturn:

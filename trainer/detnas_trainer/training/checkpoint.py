@@ -1,8 +1,8 @@
-"""Checkpoints: whatever kills a job, the last one written is complete and can be resumed from.
+"""Checkpoints: however a job is killed, the last one is complete and can be resumed from.
 
 An attempt writes `attempts/<n>/checkpoint-<iteration>.safetensors`, then `checkpoint.json`, which
-names it with its digest, and only then deletes the one before: its own, or the one that it went
-on from. A new attempt resumes from the newest one of any attempt that proves complete.
+names it with its digest, and only then deletes the one before: its own, or the one that it
+resumed from. A new attempt resumes from the newest complete one of any attempt.
 """
 
 import logging
@@ -64,7 +64,7 @@ class CheckpointRecord(Schema):
 
     Attributes:
         iteration: steps done.
-        attempt: who wrote it.
+        attempt: that wrote it.
         file: the tensors.
         recent: losses of the last steps, by name.
         seconds: wall time by activity, over all attempts until then.
@@ -165,7 +165,7 @@ class Checkpoints:
         try:
             return load_record(self._store, key, CheckpointRecord)
         except CorruptRecord as error:
-            log.warning("checkpoint passed over: %s", error)
+            log.warning("checkpoint skipped: %s", error)
             return None
 
     def _fetch(self, record: CheckpointRecord) -> bool:
@@ -173,11 +173,11 @@ class Checkpoints:
         try:
             self._store.download_file(record.file.key, path)
             if wrong := difference(path, record.file):
-                log.warning("checkpoint %s passed over: %s", record.file.key, wrong)
+                log.warning("checkpoint %s skipped: %s", record.file.key, wrong)
                 return False
             load_weights(path)
         except (NotFound, WeightsError) as error:
-            log.warning("checkpoint passed over: %s", error)
+            log.warning("checkpoint skipped: %s", error)
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""SIGTERM as a request to stop at the next safe place, and to stop anyhow before long."""
+"""SIGTERM as a request to stop at the next safe place, and to stop anyway before long."""
 
 import os
 import signal
@@ -73,7 +73,7 @@ class Interruption:
 def leaving_at_once() -> Iterator[None]:
     """Within the block, where there is nothing to save yet, SIGTERM ends the process with 75.
 
-    The first process of a container would pay no heed to it otherwise.
+    The first process of a container would ignore it otherwise.
     """
     previous = signal.signal(signal.SIGTERM, lambda *_: leave("asked to stop"))
     try:
@@ -83,6 +83,6 @@ def leaving_at_once() -> Iterator[None]:
 
 
 def leave(reason: str) -> None:
-    """End the process now with exit code 75, and say why."""
+    """End the process now with exit code 75, and print the reason."""
     os.write(2, f"{reason}; leaving\n".encode())
     os._exit(ExitCode.INTERRUPTED)

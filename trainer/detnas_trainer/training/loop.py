@@ -47,11 +47,11 @@ class Trainee(Protocol):
         ...
 
 
-class Surroundings(Protocol):
-    """What the loop asks of the job around it, after every step."""
+class LoopHooks(Protocol):
+    """What the loop calls after every step."""
 
     def stepped(self, progress: Progress, rate: float) -> None:
-        """Tell where the training is."""
+        """Report where the training is."""
         ...
 
     def wants_checkpoint(self) -> bool:
@@ -61,7 +61,7 @@ class Surroundings(Protocol):
     def save(
         self, iteration: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...]
     ) -> None:
-        """Keep a checkpoint; may raise `Interrupted` afterwards."""
+        """Store a checkpoint; may raise `Interrupted` afterwards."""
         ...
 
 
@@ -86,12 +86,12 @@ class TrainingLoop:
         trainee: Trainee,
         plan: TrainingPlan,
         data: DetectionData,
-        surroundings: Surroundings,
+        hooks: LoopHooks,
     ) -> None:
         self._trainee = trainee
         self._plan = plan
         self._data = data
-        self._surroundings = surroundings
+        self._hooks = hooks
         self._start = 0
         self._recent: deque[dict[str, float]] = deque(maxlen=_RECENT)
         self._parameters = {
@@ -129,9 +129,9 @@ class TrainingLoop:
         ):
             rate = learning_rate(self._plan.training, iteration, last)
             self._step(iteration, batch, rate)
-            self._surroundings.stepped(self._progress(iteration + 1), rate)
-            if self._surroundings.wants_checkpoint() or iteration + 1 == last:
-                self._surroundings.save(iteration + 1, self._tensors(), tuple(self._recent))
+            self._hooks.stepped(self._progress(iteration + 1), rate)
+            if self._hooks.wants_checkpoint() or iteration + 1 == last:
+                self._hooks.save(iteration + 1, self._tensors(), tuple(self._recent))
 
     def final_loss(self) -> dict[str, float]:
         """Mean of the last steps' losses by name."""

@@ -17,7 +17,7 @@ _SLICE_SECONDS = 1.0
 """Work that is done within so long is one measurement: a machine's hiccups are shorter."""
 
 _ENOUGH = 8
-"""Measurements without which nothing is said."""
+"""Fewest measurements for an estimate."""
 
 _WINDOW = 16
 
@@ -87,7 +87,7 @@ _EVALUATION_STEP = 1 / 3
 """A pixel costs about a third in evaluation of what it costs in training: no backward pass."""
 
 HEARTBEAT_SECONDS = 10
-"""Whoever watches the job hears of it at least this often while its process lives."""
+"""Longest time between two writes of the progress record while the process lives."""
 
 log = logging.getLogger("detnas_trainer")
 
@@ -168,8 +168,8 @@ class ProgressReporter:
     def heartbeat(self) -> Iterator[None]:
         """Within the block, write the record again at least every `HEARTBEAT_SECONDS`.
 
-        A thread does, so that a process is heard of also while it loads data, evaluates, or waits
-        for a store. Whether the work itself continues, its steps say.
+        A thread does, so that the record is renewed also while the process loads data, evaluates,
+        or waits for a store. Whether the work itself progresses is shown by its steps.
         """
         over = threading.Event()
 
