@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from detnas.lifecycle.giving_up import load_result
+from detnas.lifecycle.failures import load_result
 from detnas.plan.stages import Verb
 from detnas.records import keys
 from detnas.records.results import Outcome

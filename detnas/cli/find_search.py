@@ -7,8 +7,8 @@ from detnas.cli.terminal import say
 from detnas.errors import UserError
 from detnas.lifecycle.record import load_search_record, searches_named
 from detnas.records import keys
-from detnas.runner.default_store import DEFAULT_STORE
 from detnas.runner.opening import (
+    DEFAULT_STORE,
     OpenedSearch,
     Overrides,
     open_search,

@@ -98,8 +98,10 @@ def exported_student(search: OpenedSearch) -> ExportRequest:
             f"{search.uri} has exported no student yet",
             "finish it with 'detnas run', or see 'detnas status'",
         )
-    assert state.ending is not None
-    export = load_record(search.store, keys.request_key(state.ending.export_folder), ExportRequest)
+    assert state.final_stages is not None
+    export = load_record(
+        search.store, keys.request_key(state.final_stages.export_folder), ExportRequest
+    )
     assert export is not None  # its result was read
     return export
 

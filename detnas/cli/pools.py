@@ -13,8 +13,7 @@ from detnas.cli.terminal import say
 from detnas.errors import UserError
 from detnas.lifecycle.pools.deletion import delete_pool, refuse_in_use
 from detnas.lifecycle.pools.listing import PoolStatus, PoolUser, list_pools
-from detnas.runner.default_store import DEFAULT_STORE
-from detnas.runner.opening import store_uri
+from detnas.runner.opening import DEFAULT_STORE, store_uri
 from detnas.store import open_store
 
 StoreOption = Annotated[

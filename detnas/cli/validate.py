@@ -15,10 +15,9 @@ from detnas.cli.cluster_warnings import cluster_warnings
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
 from detnas.cli.terminal import say
 from detnas.errors import UserError
-from detnas.plan.data_facts import SplitFacts, split_facts
-from detnas.plan.fit import fit_warnings
+from detnas.plan.advice import fit_warnings, unused_gpus
+from detnas.plan.dataset import SplitFacts, split_facts
 from detnas.plan.requests import SearchRequests
-from detnas.plan.unused_gpus import unused_gpus
 from detnas.runner.data_check import check_data
 from detnas.runner.opening import open_search
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest

@@ -1,11 +1,11 @@
-"""Why a search can not begin from what it is given."""
+"""Why a search may not start (more) jobs."""
 
 from detnas.errors import UserError
 from detnas.reasons import ReasonCode
 
 
 class BlockedError(UserError):
-    """What a search is given from elsewhere is missing, unfinished or does not fit.
+    """A search may not start (more) jobs: a supplied input is missing or unfit, for example.
 
     Args:
         reason: for programs.

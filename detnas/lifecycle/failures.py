@@ -1,59 +1,103 @@
-"""Jobs beside the trials that failed in an earlier run: to run again is to try them again."""
+"""Failed jobs: the result of one whose attempts are used up, and retries of the vital ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.requests import SearchRequests
+from detnas.plan.stages import Verb
 from detnas.records import keys
-from detnas.records.results import Outcome, Result
+from detnas.records.results import (
+    DetectorResult,
+    ExportResult,
+    Outcome,
+    PoolPhaseResult,
+    PrepareResult,
+    Result,
+)
 from detnas.store import Store
-from detnas.store.artifacts import create_record
+from detnas.store.artifacts import create_record, load_record
+from detnas.store.errors import AlreadyExists, MissingRecord
+
+RESULT_TYPES: Mapping[Verb, type[Result]] = {
+    Verb.PREPARE: PrepareResult,
+    Verb.BASE: DetectorResult,
+    Verb.POOL: PoolPhaseResult,
+    Verb.EVALUATE: DetectorResult,
+    Verb.FINETUNE: DetectorResult,
+    Verb.EXPORT: ExportResult,
+}
+"""The type of each verb's result."""
 
 
-def set_aside_failures(store: Store, requests: SearchRequests, state: SearchState) -> list[str]:
-    """Let the setup jobs, fine-tuning and export that failed be due again; return their folders.
+def load_result(store: Store, verb: Verb, folder: str) -> Result | None:
+    """Read a job's result; None if there is none."""
+    return load_record(store, keys.result_key(folder), RESULT_TYPES[verb])
 
-    A trial's failure is an answer to the search and stays. Without the setup there is no
-    search, so who mended the data or the machine can go on. The failed result is kept beside
-    the job's other files.
+
+def record_infrastructure_failure(
+    store: Store,
+    verb: Verb,
+    folder: str,
+    message: str,
+    started: datetime,
+    lost: float | None = None,
+) -> Result:
+    """End a job as Infrastructure, unless it has a result by then; return what is stored.
+
+    Args:
+        store: where the job is stored.
+        verb: of the job.
+        folder: key of its folder.
+        message: how its attempts ended, for people.
+        started: when the first of them began.
+        lost: seconds of lost work; by default all since ``started``.
     """
-    failed = vital_failures(requests, state)
-    for folder, result in failed.items():
-        set_aside(store, folder, result)
-    return list(failed)
+    finished = datetime.now(UTC)
+    seconds = (finished - started).total_seconds() if lost is None else lost
+    result = RESULT_TYPES[verb](
+        outcome=Outcome.INFRASTRUCTURE,
+        message=message,
+        attempt=0,
+        started=started,
+        finished=finished,
+        seconds={"lost": round(seconds, 3)},
+    )
+    try:
+        create_record(store, keys.result_key(folder), result)
+    except AlreadyExists:
+        stored = load_result(store, verb, folder)
+        if stored is None:  # it was deleted between the two
+            raise MissingRecord(store.uri, keys.result_key(folder)) from None
+        return stored
+    return result
 
 
 def vital_failures(requests: SearchRequests, state: SearchState) -> dict[str, Result]:
-    """Return the failed results that are no answer to the search, by their folders.
+    """Return the failed results that the search cannot continue with, by job folder.
 
-    A search can not go on without the setup and the export. It can without its fine-tuning, and
-    an outcome that says something of the student is final; one that was lost is not.
+    A trial's failure is an answer to the search. Setup and export are indispensable. A search can
+    do without its fine-tuning, and an outcome caused by the student is final; one that was lost
+    is not.
     """
     failed = {
         folder: result
         for folder, result in _vital(requests, state)
         if result is not None and result.outcome is not Outcome.SUCCEEDED
     }
-    ending = state.ending
-    if ending is not None and ending.lost_finetune is not None:
-        failed[ending.finetune_folder] = ending.lost_finetune  # last: it hides the export
+    stages = state.final_stages
+    if stages is not None and stages.lost_finetune is not None:
+        failed[stages.finetune_folder] = stages.lost_finetune  # last: it hides the export
     return failed
-
-
-def set_aside(store: Store, folder: str, result: Result) -> None:
-    """Keep a result under another name, so that its job has none."""
-    name = f"failed-{result.finished:%Y%m%dT%H%M%S.%f}.json"
-    create_record(store, f"{folder}/{name}", result)
-    store.delete(keys.result_key(folder))
 
 
 def _vital(requests: SearchRequests, state: SearchState) -> Iterator[tuple[str, Result | None]]:
     yield keys.prepare_folder(requests.search), state.prepare
     yield keys.base_folder(requests.search), state.base
-    trains_pool = requests.existing_pool is None  # a given one is others' to mend
+    trains_pool = requests.existing_pool is None  # a supplied one is others' to repair
     if trains_pool and state.prepare is not None and state.prepare.outcome is Outcome.SUCCEEDED:
         pool = requests.pool_folder(state.prepare)
         for number, phase in enumerate(state.pool):
             yield keys.pool_phase_folder(pool, number), phase
-    if state.ending is not None:
-        yield state.ending.export_folder, state.ending.export
+    if state.final_stages is not None:
+        yield state.final_stages.export_folder, state.final_stages.export

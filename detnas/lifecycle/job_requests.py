@@ -1,4 +1,4 @@
-"""What the jobs that are due are asked: requests from where the search stands, each recorded.
+"""Requests of due jobs: built from the search's state, and recorded.
 
 A request is written before its job is started, so that a crash between the two repeats nothing
 and loses nothing.
@@ -34,9 +34,9 @@ class JobRequests:
     """Builds and records the requests of one search.
 
     Attributes:
-        store: where the search lies.
+        store: where the search is stored.
         requests: builds them.
-        reader: knows where the search stands, and is told of every new trial.
+        reader: of the search's state, to which new trials are added.
     """
 
     store: Store
@@ -44,7 +44,7 @@ class JobRequests:
     reader: SearchReader
 
     def due_request(self, due: DueJob, state: SearchState) -> Request:
-        """Return what a due job is asked; a trial's request is what makes it due, so not here."""
+        """Build the request of a due job, except of a trial: its request is what makes it due."""
         requests = self.requests
         if due.verb is Verb.PREPARE:
             return requests.prepare()
@@ -54,43 +54,43 @@ class JobRequests:
             return requests.base(prepared)
         if due.verb is Verb.POOL:
             return requests.pool_phase(prepared, state.pool)
-        return self._ending_request(due.verb, state, prepared)
+        return self._final_request(due.verb, state, prepared)
 
     def record(self, request: Request) -> None:
-        """Write a job's request where there is none; else correct where it says the data lies.
+        """Write a job's request if there is none; else update the location of the data in it.
 
         A project may have been moved. And a pool that another search began is continued with this
-        one's copies of the data and of its listing: the other's machine or folder may be gone, and
-        the pool's name says that the data is the same.
+        one's copies of the data and of the image listing: the other's machine or folder may be
+        gone, and the pool's digest proves that the data is the same.
         """
         key = keys.request_key(request.key)
         stored = self.store.get(key)
         if stored is None:
             create_record(self.store, key, request)
         else:
-            self._relocate(key, stored, type(request), _places(request))
+            self._relocate(key, stored, type(request), _locations(request))
 
     def relocate_trial(self, number: int) -> None:
-        """Correct where a trial's request says the data lies."""
+        """Update the location of the data in a trial's request."""
         key = keys.request_key(keys.trial_folder(self.requests.search, number))
         stored = self.store.get(key)
         if stored is not None:
             self._relocate(key, stored, StudentRequest, {"data": self.requests.data})
 
     def _relocate(
-        self, key: str, stored: StoredObject, kind: type[Request], places: Mapping[str, Any]
+        self, key: str, stored: StoredObject, kind: type[Request], locations: Mapping[str, Any]
     ) -> None:
         before = parse_record(stored.data, f"{self.store.uri}/{key}", kind)
-        # A field that was left out stays so: an older trainer may not know it.
-        given = {name: place for name, place in places.items() if getattr(before, name) is not None}
-        now = before.model_copy(update=given)
+        # A field that was left out remains so: an older trainer may not know it.
+        update = {name: new for name, new in locations.items() if getattr(before, name) is not None}
+        now = before.model_copy(update=update)
         if now != before:
             replace_record(self.store, key, now, stored.version)
 
     def propose(self, count: int) -> Iterator[Proposal]:
         """Decide and record up to ``count`` new trials; each is yielded once it is recorded.
 
-        Ends early where the search has converged.
+        Ends early if the search has converged.
         """
         spec = self.requests.spec
         parents: dict[int, DetectorResult] = {}
@@ -105,20 +105,20 @@ class JobRequests:
                 return
             request = self._trial_request(proposal, state, parents)
             self._record_trial(request)
-            self.reader.remember(history.started(proposal))
+            self.reader.update_history(history.started(proposal))
             yield proposal
 
     def _record_trial(self, request: Request) -> None:
         try:
             create_record(self.store, keys.request_key(request.key), request)
         except StoreError:
-            self.reader.doubt_trials()  # only the answer may be lost, and the trial be decided
+            self.reader.invalidate_trials()  # the request may be stored, and only the answer lost
             raise
 
     def _trial_request(
         self, proposal: Proposal, state: SearchState, parents: dict[int, DetectorResult]
     ) -> Request:
-        """Build a trial's request; the results of parents, which are few, are read once each."""
+        """Build a trial's request; the result of each of the few parents is read once."""
         assert state.prepare is not None
         parent = state.base
         if proposal.parent is not None:
@@ -135,25 +135,25 @@ class JobRequests:
             raise MissingRecord(self.store.uri, key)
         return result
 
-    def _ending_request(self, verb: Verb, state: SearchState, prepared: PrepareResult) -> Request:
-        ending = state.ending
-        assert ending is not None
+    def _final_request(self, verb: Verb, state: SearchState, prepared: PrepareResult) -> Request:
+        stages = state.final_stages
+        assert stages is not None
         if verb is Verb.FINETUNE:
             pool = self.requests.pool(state.pool)
-            return self.requests.finetune(ending.finetune_folder, ending.best, prepared, pool)
-        assert ending.winner is not None
+            return self.requests.finetune(stages.finetune_folder, stages.best, prepared, pool)
+        assert stages.winner is not None
         assert state.base is not None
         assert state.facts is not None
         base = scored(state.facts, None, state.base, None)
-        winner = ending.winner.candidate
-        return self.requests.export(ending.export_folder, winner, prepared, base)
+        winner = stages.winner.candidate
+        return self.requests.export(stages.export_folder, winner, prepared, base)
 
 
-def _places(request: Request) -> dict[str, Any]:
-    """The fields of a request that name folders and files of this machine or this search."""
-    places: dict[str, Any] = {"data": request.data}
+def _locations(request: Request) -> dict[str, Any]:
+    """Fields of a request that name folders and files of this machine or this search."""
+    locations: dict[str, Any] = {"data": request.data}
     if isinstance(request, PrepareRequest | BaseRequest):
-        places["weights"] = request.weights
+        locations["weights"] = request.weights
     if isinstance(request, PoolPhaseRequest):
-        places["pictures"] = request.pictures
-    return places
+        locations["pictures"] = request.pictures
+    return locations

@@ -1,4 +1,4 @@
-"""What a search is told, in the store: `search.json`."""
+"""The record of a search in the store: `search.json`."""
 
 import contextlib
 import platform
@@ -20,16 +20,16 @@ from detnas.version import own_version
 
 
 class SearchRecord(Schema):
-    """What a search is told: `search.json`.
+    """`search.json`: the settings of a search.
 
     Attributes:
         uid: of the search.
-        folder: where the manifest's relative paths start from; empty on a cluster.
-        data: where its data set lies; the latest run's, as the folder.
-        manifest: every setting of the latest run, defaults filled in; runs of one search differ
-            only in what changes no result, such as the number of trials.
-        versions: of what began it.
-        image: of the trainer's container, as it was when the search began; empty on one machine.
+        folder: base of the manifest's relative paths; empty on a cluster.
+        data: location of its dataset; of the latest run, as the folder.
+        manifest: every setting of the latest run, with defaults; runs of one search differ only in
+            what changes no result, such as the number of trials.
+        versions: of the software that began it.
+        image: of the trainer's container when the search began; empty on one machine.
     """
 
     uid: str
@@ -41,14 +41,14 @@ class SearchRecord(Schema):
 
     @field_serializer("manifest")
     def _with_defaults(self, manifest: DetNASSearch) -> dict[str, Any]:
-        # A later version's defaults may be others, and change no search that has begun. What is
-        # not set is left out: an earlier version may not have the field.
+        # A later version's other defaults must not change a search that has begun. What is not
+        # set is left out: an earlier version may not have the field.
         return manifest.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 @dataclass(frozen=True)
 class StoredSearch:
-    """A search, and where its records and weights lie.
+    """A search and the store of its records and weights.
 
     Attributes:
         store: records and weights.
@@ -65,26 +65,15 @@ class StoredSearch:
 
 
 def load_search_record(store: Store, search: str) -> SearchRecord | None:
-    """Read what a search is told; none where it has not begun.
-
-    Args:
-        store: where it lies.
-        search: key of its folder.
-    """
+    """Read the record of the search in a folder; None if it has not begun."""
     return load_record(store, keys.search_record_key(search), SearchRecord)
 
 
 def searches_named(store: Store, namespace: str, name: str) -> list[str]:
-    """Keys of the folders of all searches that have, or had, a name.
-
-    Args:
-        store: where they lie.
-        namespace: which they are in.
-        name: theirs, as in `metadata.name`.
-    """
+    """Return the keys of the folders of all searches that have or had a name in a namespace."""
     parent = keys.searches_folder(namespace)
-    right = re.compile(f"{re.escape(name)}-[0-9a-f]{{8}}")
-    named = [folder for folder in store.folders(f"{parent}/") if right.fullmatch(folder)]
+    pattern = re.compile(f"{re.escape(name)}-[0-9a-f]{{8}}")
+    named = [folder for folder in store.folders(f"{parent}/") if pattern.fullmatch(folder)]
     return [
         f"{parent}/{folder}"
         for folder in named
@@ -93,15 +82,15 @@ def searches_named(store: Store, namespace: str, name: str) -> list[str]:
 
 
 def record_search(store: Store, search: str, record: SearchRecord) -> SearchRecord:
-    """Write `search.json`, or bring it up to date; return what stands there.
+    """Write or update `search.json`; return what is stored.
 
-    What was recorded first stays, but for the manifest, where the data lies, and the UID of a
-    resource that was made anew: a search keeps the image and the versions it began with.
+    An update changes the manifest, the location of the data, and the UID of a resource that was
+    created again: a search keeps the image and the versions it began with.
 
     Args:
-        store: where the search lies.
+        store: where the search is stored.
         search: key of its folder.
-        record: what it is told now.
+        record: its current settings.
     """
     key = keys.search_record_key(search)
     stored = store.get(key)
@@ -119,5 +108,5 @@ def record_search(store: Store, search: str, record: SearchRecord) -> SearchReco
 
 
 def versions() -> dict[str, str]:
-    """Versions of what runs the search."""
+    """Versions of the software that runs the search."""
     return {"python": platform.python_version(), "detnas": own_version()}

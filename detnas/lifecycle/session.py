@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from detnas.ledger.history import write_segments
-from detnas.lifecycle.failures import set_aside, vital_failures
-from detnas.lifecycle.giving_up import give_up, load_result
+from detnas.lifecycle.failures import (
+    load_result,
+    record_infrastructure_failure,
+    vital_failures,
+)
 from detnas.lifecycle.job_requests import JobRequests
 from detnas.lifecycle.pools.lease import PoolLease
-from detnas.lifecycle.pools.retry import retry_failed_pool
 from detnas.lifecycle.reading.state import SearchReader, SearchState
-from detnas.lifecycle.reading.verification import Verification
+from detnas.lifecycle.reading.verification import Verification, set_aside
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.status import job_folder
 from detnas.lifecycle.supplied import SuppliedInputs
@@ -126,8 +128,8 @@ class SearchSession:
         Raises:
             BlockedError: an input is missing, unfinished or does not fit. It may be there later.
         """
-        self._supplied.settle(self._reader)
-        return retry_failed_pool(self.store, self.requests, self._reader, self.lease)
+        self._supplied.resolve(self._reader)
+        return self._supplied.retry_failed_pool(self._reader, self.lease)
 
     def plan(self) -> Plan:
         """Return the jobs that are due in the current state."""
@@ -193,7 +195,8 @@ class SearchSession:
             started: when the first of them began.
             lost: seconds of lost work; by default all since ``started``.
         """
-        return give_up(self.store, due.verb, self.job_folder(due), message, started, lost)
+        folder = self.job_folder(due)
+        return record_infrastructure_failure(self.store, due.verb, folder, message, started, lost)
 
     def tidy(self) -> None:
         """Write complete ledger segments and the snapshot; delete weights no longer needed."""
@@ -201,7 +204,7 @@ class SearchSession:
         if facts is None:
             return
         history = write_segments(self.store, self.requests.search, self.state.history)
-        self._reader.remember(history)
+        self._reader.update_history(history)
         self._collector.collect(history, facts)
 
     def holds_pool(self) -> bool:

@@ -7,12 +7,12 @@ from typing import Any
 from detnas.architecture import Architecture, encode
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.summary import Summary
-from detnas.lifecycle.attempts import newest_progress
+from detnas.lifecycle.attempts import latest_progress
 from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.record import StoredSearch
+from detnas.plan.advice import likely_causes
 from detnas.plan.candidate import Candidate
-from detnas.plan.no_improvement import likely_causes
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Phase, Verb, plan
 from detnas.records import keys
@@ -150,7 +150,7 @@ def search_status(
         state: what is known of it.
         progress_of: says what the job in a folder said last; by default the store is asked.
     """
-    progress_of = progress_of or partial(newest_progress, search.store)
+    progress_of = progress_of or partial(latest_progress, search.store)
     spec = search.requests.spec
     decided = plan(state.observation, spec)
     facts = state.facts
@@ -254,40 +254,40 @@ def job_folder(requests: SearchRequests, state: SearchState, due: DueJob) -> str
         if state.prepare is None:
             return ""
         return keys.pool_phase_folder(requests.pool_folder(state.prepare), due.number)
-    ending = state.ending
+    stages = state.final_stages
     return {
         Verb.PREPARE: keys.prepare_folder(search),
         Verb.BASE: keys.base_folder(search),
         Verb.EVALUATE: keys.trial_folder(search, due.number),
-        Verb.FINETUNE: ending.finetune_folder if ending else "",
-        Verb.EXPORT: ending.export_folder if ending else "",
+        Verb.FINETUNE: stages.finetune_folder if stages else "",
+        Verb.EXPORT: stages.export_folder if stages else "",
     }[due.verb]
 
 
 def _finetune_problem(state: SearchState) -> str:
-    lost = state.ending.lost_finetune if state.ending else None
+    lost = state.final_stages.lost_finetune if state.final_stages else None
     return lost.message if lost else ""
 
 
 def _with_export(
     status: SearchStatus, store: Store, state: SearchState, spec: SearchSpec
 ) -> SearchStatus:
-    ending, facts = state.ending, state.facts
-    if ending is None or ending.export is None or ending.winner is None or facts is None:
+    stages, facts = state.final_stages, state.facts
+    if stages is None or stages.export is None or stages.winner is None or facts is None:
         return status
-    export = ending.export
+    export = stages.export
     if export.outcome is not Outcome.SUCCEEDED:
         return status
     base = status.base
     assert base is not None
-    winner = ending.winner
+    winner = stages.winner
     exported = _candidate_status(facts, winner.candidate)
     return status.model_copy(
         update={
             "base": base.model_copy(update={"latency": export.base_latency}),
             "exported": exported.model_copy(update={"latency": export.student_latency}),
             "exported_trial": winner.candidate.trial,
-            "exported_to": f"{store.uri}/{ending.export_folder}",
+            "exported_to": f"{store.uri}/{stages.export_folder}",
             "export_reason": winner.reason,
             "improved": winner.improved,
             "likely_causes": () if winner.improved else causes_seen(state, spec),

@@ -1,89 +1,137 @@
-"""What a search is given from elsewhere: a trained pool, another search to go on from."""
+"""Supplied inputs of a search: a pool trained elsewhere, another search to begin with."""
 
 import contextlib
+import platform
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from detnas.lifecycle.blocked import BlockedError
-from detnas.lifecycle.pools.supplied import check_found_pool, check_given_pool
-from detnas.lifecycle.pools.trained import record_trained_pool
+from detnas.lifecycle.pools.lease import PoolLease
+from detnas.lifecycle.pools.supplied import (
+    check_supplied_pool,
+    check_trained_pool,
+    record_trained_pool,
+)
 from detnas.lifecycle.reading.state import SearchReader, SearchState
+from detnas.lifecycle.reading.verification import set_aside
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.warm_start.base import base_has_begun, take_base
+from detnas.lifecycle.warm_start.inheritance import (
+    TrialInheritance,
+    base_has_begun,
+    has_inherited,
+    inherit_base,
+    recorded_source,
+)
 from detnas.lifecycle.warm_start.source import LiveUid, check_fit, find_source
-from detnas.lifecycle.warm_start.trials import TrialInheritance, begun_with, has_inherited
 from detnas.records import keys
 from detnas.records.results import Outcome, PrepareResult
+from detnas.schema import Schema
 from detnas.spec.storage import WarmStart
+from detnas.store.artifacts import canonical_json
 
 
-def _nobody(_name: str) -> None:
-    return None
+class PoolRetry(Schema):
+    """`pool-retry.json`: this search has retried a phase that failed under another."""
+
+    folder: str
+    machine: str
+    since: datetime
 
 
 @dataclass
 class SuppliedInputs:
-    """Sees to what a search is given, before anything that needs it is due.
+    """Resolves the supplied inputs of one search before anything that needs them is due.
 
     Attributes:
-        search: which.
-        live_uid: who has a name now; by default nobody, so that the store alone says.
+        search: the search.
+        live_uid: returns the UID of the resource that has a name now.
     """
 
     search: StoredSearch
-    live_uid: LiveUid = _nobody
-    _pool_is_settled: bool = field(default=False, init=False)
-    _start_is_settled: bool = field(default=False, init=False)
+    live_uid: LiveUid
+    _pool_is_resolved: bool = field(default=False, init=False)
+    _warm_start_is_resolved: bool = field(default=False, init=False)
 
-    def settle(self, reader: SearchReader) -> SearchState:
-        """Check what is given, and take over what is to be; return where the search then stands.
-
-        Called before every plan; what was settled once is not looked at again.
+    def resolve(self, reader: SearchReader) -> None:
+        """Check the supplied inputs, and inherit trials and base; changes the reader's state.
 
         Raises:
-            BlockedError: something is missing, unfinished or does not fit. It may be there later.
+            BlockedError: an input is missing, unfinished or does not fit. It may be there later.
         """
         prepared = _succeeded(reader.state.prepare)
-        if not self._pool_is_settled:
+        if not self._pool_is_resolved:
             try:
-                self._pool_is_settled = reader.found_recorded_pool or self._settle_pool(
+                self._pool_is_resolved = reader.has_recorded_pool or self._resolve_pool(
                     reader.state, prepared
                 )
             except BlockedError:
-                reader.forget_pool()  # once it is mended, it may be another
+                reader.forget_pool()  # once it is repaired, it may be another
                 raise
         start = self.search.requests.spec.warm_start
-        if start is None or self._start_is_settled:
-            return reader.state
-        self._take_over(start, prepared)
-        if prepared is None:  # what is read anew might have more than was settled
-            return reader.state
-        self._start_is_settled = True
-        return reader.read()
+        if start is None or self._warm_start_is_resolved:
+            return
+        self._inherit(start, prepared)
+        if prepared is not None:  # before that, reading again might find more than was checked
+            self._warm_start_is_resolved = True
+            reader.read()
 
-    def _settle_pool(self, state: SearchState, prepared: PrepareResult | None) -> bool:
-        """See whether the pool is trained, and fits where it is a given one."""
+    def retry_failed_pool(self, reader: SearchReader, lease: PoolLease | None) -> str:
+        """Let a pool phase that failed under another search be due for this one.
+
+        The other search's image, resources or budget may be the cause. A search that failed itself
+        has failed, and each retries only once, so that two do not fail in turns for ever.
+
+        Args:
+            reader: its state then lacks the failed phase.
+            lease: our side of the pool's lease; None if the pool is not ours to train.
+
+        Returns:
+            Key of the phase's folder if its failure was set aside now; else empty.
+        """
+        store, requests, state = self.search.store, self.search.requests, reader.state
+        if lease is None or state.prepare is None or not _failed_under_another(state, lease):
+            return ""
+        marker = keys.pool_retry_key(requests.search)
+        if store.size(marker) is not None:
+            return ""
+        reader.forget_last_phase()
+        if not lease.hold():  # a third search retries it already, and this one waits
+            return ""
+        folder = keys.pool_phase_folder(requests.pool_folder(state.prepare), len(state.pool) - 1)
+        set_aside(store, folder, state.pool[-1])
+        retry = PoolRetry(folder=folder, machine=platform.node(), since=datetime.now(UTC))
+        store.put(marker, canonical_json(retry))
+        return folder
+
+    def _resolve_pool(self, state: SearchState, prepared: PrepareResult | None) -> bool:
+        """Return whether the pool is trained; check a supplied or complete one."""
         store, requests = self.search.store, self.search.requests
         if store.size(keys.trained_pool_key(requests.search)) is not None:
             return True
         if requests.existing_pool is not None:
-            check_given_pool(store, requests, prepared)
+            check_supplied_pool(store, requests, prepared)
         elif prepared is not None and len(state.pool) == len(requests.spec.teachers.phases):
-            check_found_pool(store, requests.pool_folder(prepared), state.pool)
+            check_trained_pool(store, requests.pool_folder(prepared), state.pool)
         return record_trained_pool(store, requests, state.pool)
 
-    def _take_over(self, start: WarmStart, prepared: PrepareResult | None) -> None:
-        begun = begun_with(self.search)
+    def _inherit(self, start: WarmStart, prepared: PrepareResult | None) -> None:
+        recorded = recorded_source(self.search)
         if has_inherited(self.search):
-            if not base_has_begun(self.search) and begun is not None:
-                with contextlib.suppress(BlockedError):  # it is gone: the base is trained anew
-                    take_base(self.search, find_source(self.search, begun, self.live_uid))
+            if not base_has_begun(self.search) and recorded is not None:
+                with contextlib.suppress(BlockedError):  # it is gone: a base is trained
+                    inherit_base(self.search, find_source(self.search, recorded, self.live_uid))
             return
-        source = find_source(self.search, begun or start.search, self.live_uid)
+        source = find_source(self.search, recorded or start.search, self.live_uid)
         check_fit(self.search.requests.spec, source, prepared)
         if prepared is not None:
             TrialInheritance(self.search, source, prepared).run()
-            take_base(self.search, source)
+            inherit_base(self.search, source)
 
 
 def _succeeded(prepare: PrepareResult | None) -> PrepareResult | None:
     return prepare if prepare is not None and prepare.outcome is Outcome.SUCCEEDED else None
+
+
+def _failed_under_another(state: SearchState, lease: PoolLease) -> bool:
+    failed = bool(state.pool) and state.pool[-1].outcome is not Outcome.SUCCEEDED
+    return failed and not lease.was_last_held()

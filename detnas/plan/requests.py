@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from detnas.plan.advice import planned_trainings
 from detnas.plan.candidate import Candidate
-from detnas.plan.data_root import data_root
-from detnas.plan.fit import planned_trainings
-from detnas.plan.pool_digest import pool_digest
+from detnas.plan.dataset import data_root
+from detnas.plan.digests import pool_digest
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (

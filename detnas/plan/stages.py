@@ -105,7 +105,7 @@ def plan(observation: Observation, spec: SearchSpec) -> Plan:
     if setup:
         return Plan(Phase.TRAINING, setup[: spec.search.parallelism])
     trials = _trials(observation, spec)
-    return trials or _ending(observation, spec)
+    return trials or _final_stages(observation, spec)
 
 
 def is_over(observation: Observation, spec: SearchSpec) -> bool:
@@ -152,7 +152,7 @@ def _trials(observation: Observation, spec: SearchSpec) -> Plan | None:
     return None
 
 
-def _ending(observation: Observation, spec: SearchSpec) -> Plan:
+def _final_stages(observation: Observation, spec: SearchSpec) -> Plan:
     if spec.finetune is not None and observation.finetune is None:
         return Plan(Phase.FINETUNING, (DueJob(Verb.FINETUNE),))
     if observation.export is None:

@@ -188,18 +188,18 @@ def _student(entry: LedgerEntry) -> Detector:
 def _lineage(
     store: Store, search: str, data: ReportData, state: SearchState
 ) -> tuple[LineageStep, ...]:
-    ending, facts = state.ending, state.facts
+    stages, facts = state.final_stages, state.facts
     if data.best_index is None or data.base is None or facts is None:
         return ()
     steps = [LineageStep(data.base)]
-    winner = ending.winner.candidate if ending is not None and ending.winner is not None else None
+    winner = stages.winner.candidate if stages is not None and stages.winner is not None else None
     trial = data.best_index if winner is None or winner.trial is None else winner.trial
     for entry in lineage({e.index: e for e in data.entries}, trial):
         key = keys.result_key(keys.trial_folder(search, entry.index))
         result = load_record(store, key, DetectorResult)
         notes = result.notes if result else ()
         steps.append(LineageStep(_student(entry), entry.proposal, entry.proposal.teacher, notes))
-    finetuned = ending.finetuned if ending is not None else None
+    finetuned = stages.finetuned if stages is not None else None
     if trial != data.best_index:  # only what was fine-tuned before wins against the best trial
         finetuned = winner
     if finetuned is not None:
@@ -220,26 +220,26 @@ def _candidate(name: str, facts: BaseFacts, candidate: Candidate) -> Detector:
 
 
 def _with_export(data: ReportData, store: Store, state: SearchState) -> ReportData:
-    ending, facts = state.ending, state.facts
-    if not data.complete or ending is None or facts is None or data.base is None:
+    stages, facts = state.final_stages, state.facts
+    if not data.complete or stages is None or facts is None or data.base is None:
         return data
-    assert ending.export is not None
-    assert ending.winner is not None
-    base = replace(data.base, latency=ending.export.base_latency)
+    assert stages.export is not None
+    assert stages.winner is not None
+    base = replace(data.base, latency=stages.export.base_latency)
     return replace(
         data,
         base=base,
-        exported=_exported(facts, ending),
-        exported_to=f"{store.uri}/{ending.export_folder}",
-        export_reason=ending.winner.reason,
-        improved=ending.winner.improved,
-        likely_causes=() if ending.winner.improved else causes_seen(state, data.spec),
+        exported=_exported(facts, stages),
+        exported_to=f"{store.uri}/{stages.export_folder}",
+        export_reason=stages.winner.reason,
+        improved=stages.winner.improved,
+        likely_causes=() if stages.winner.improved else causes_seen(state, data.spec),
     )
 
 
-def _exported(facts: BaseFacts, ending: FinalStages) -> Detector:
-    assert ending.winner is not None
-    assert ending.export is not None
-    winner = ending.winner.candidate
+def _exported(facts: BaseFacts, stages: FinalStages) -> Detector:
+    assert stages.winner is not None
+    assert stages.export is not None
+    winner = stages.winner.candidate
     name = "exported: the base" if winner.is_base else "exported"
-    return replace(_candidate(name, facts, winner), latency=ending.export.student_latency)
+    return replace(_candidate(name, facts, winner), latency=stages.export.student_latency)

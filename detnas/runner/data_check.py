@@ -1,4 +1,4 @@
-"""Whether a search's data set, seen from this machine, is still the one it was prepared with."""
+"""Whether a search's dataset on this machine is still the one it was prepared with."""
 
 import contextlib
 import time
@@ -30,10 +30,10 @@ _SETTLED = 2.0
 
 
 class _KnownStamps(Schema):
-    """Stamps that the files had when they were found to be those of the search.
+    """Stamps of the files when their content last matched the search.
 
     Attributes:
-        data: digests of what the search was prepared with.
+        data: digests of the data that the search was prepared with.
         files: the stamps.
     """
 
@@ -42,10 +42,10 @@ class _KnownStamps(Schema):
 
 
 def check_data(search: OpenedSearch) -> None:
-    """See that a search that was prepared here before still has its data; nothing is written.
+    """Check that a search that was prepared before still has its data; nothing is written.
 
     Raises:
-        DataChangedError: annotations, images or weights are others.
+        DataChangedError: annotations, images or weights have changed.
         StoreError: the store cannot be read.
     """
     if changes := changes_since(search):
@@ -55,8 +55,8 @@ def check_data(search: OpenedSearch) -> None:
 def changes_since(search: OpenedSearch) -> list[str]:
     """Return what has changed, a clause for each; empty if nothing has.
 
-    Empty as well if nothing can be said: the search has not been prepared, or its data set is not
-    on this machine. Files that have the stamps of the last comparison are not read again.
+    Empty also if that is unknown: the search has not been prepared, or its dataset is not on this
+    machine. Files that have the stamps of the last comparison are not read again.
 
     Raises:
         UserError: a file of the data set cannot be read.
@@ -89,11 +89,11 @@ def _changes_since(search: OpenedSearch) -> list[str]:
     if known == _known_stamps(search):
         return []
     changes = data_changes(seen, location)
-    # One that is gone was read when the base was made, and is not read again.
+    # A missing one was read when the base was made, and is not needed again.
     if weights and prepared.weights and file_change(weights, prepared.weights) == "changed":
         changes.append(f"base.weights {weights} has changed")
     if not changes and newest_change(stamps) < began - _SETTLED:
-        _keep_stamps(search, known)
+        _store_stamps(search, known)
     return changes
 
 
@@ -104,7 +104,7 @@ def _prepared(search: OpenedSearch) -> PrepareResult | None:
 
 
 def _local_weights(search: OpenedSearch) -> Path | None:
-    """The base's checkpoint, where it is a file: what lies in a store is the base job's to see."""
+    """The base's checkpoint if it is a file: one in a store is checked by the base job."""
     weights = search.requests.weights
     return None if weights is None or "://" in weights else Path(weights)
 
@@ -121,8 +121,8 @@ def _known_stamps(search: OpenedSearch) -> _KnownStamps | None:
         return None
 
 
-def _keep_stamps(search: OpenedSearch, known: _KnownStamps) -> None:
-    """Spare the next comparison; where that cannot be written, all is read again."""
+def _store_stamps(search: OpenedSearch, known: _KnownStamps) -> None:
+    """Save the next comparison from reading; if that fails, everything is read again."""
     with contextlib.suppress(OSError):
         search.local.mkdir(parents=True, exist_ok=True)
         (search.local / _STAMPS).write_bytes(canonical_json(known))

@@ -1,4 +1,4 @@
-"""The run on a terminal: lines for what happened, and below them where it is now."""
+"""The run on a terminal: lines for events, and below them the current state."""
 
 import time
 from collections.abc import Callable, Collection
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from detnas.actions import Action
 from detnas.ledger.entry import LedgerEntry
-from detnas.lifecycle.attempts import newest_progress
+from detnas.lifecycle.attempts import latest_progress
 from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.status import ActiveJob, job_name
@@ -17,7 +17,7 @@ from detnas.plan.stages import Phase, Verb
 from detnas.records.data_remarks import data_remarks
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Outcome, PrepareResult, Result
-from detnas.runner.running_jobs import Ended, RunningJob, ending
+from detnas.runner.running_jobs import Ended, RunningJob, describe_exit
 from detnas.runner.tables import active_table, duration
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
@@ -28,13 +28,13 @@ _LINE_SECONDS = 20.0
 
 
 class Display:
-    """A watcher for people; on no terminal it prints a line now and then.
+    """A watcher for people; without a terminal it prints a line at intervals.
 
     Args:
-        store: where running jobs leave their progress.
+        store: where running jobs write their progress.
         spec: of the search.
-        console: where to print.
-        clock: seconds, rising.
+        console: to print to.
+        clock: monotonic, in seconds.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Display:
         self._clock = clock
         self._phase: Phase | None = None
         self._waits = ""
-        self._told: set[int] | None = None
+        self._reported: set[int] | None = None
         self._shown = clock()
-        # A dumb terminal cannot overwrite what it shows; it gets lines, as a pipe does.
+        # A dumb terminal cannot overwrite lines; it gets new ones, as a pipe does.
         self._is_live = console.is_terminal and not console.is_dumb_terminal
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
@@ -66,30 +66,30 @@ class Display:
             self._live.stop()
 
     def say(self, text: str) -> None:
-        """Print a line; broken to the width of a terminal only."""
+        """Print a line; wrapped on a terminal only."""
         self._print_text(Text(text))
 
     def _print_text(self, text: Text) -> None:
         self._console.print(text, soft_wrap=not self._console.is_terminal)
 
     def phase(self, phase: Phase, state: SearchState) -> None:
-        """Say a new phase, and the trials that ended since the last look."""
-        self._tell_trials(state)
+        """Print a new phase, and the trials that ended since the last call."""
+        self._report_trials(state)
         if phase is not self._phase:
             self._phase = phase
             self._console.print(Text(f"── {phase}", "bold"))
 
     def waits(self, reason: str) -> None:
-        """Say once what is waited for."""
+        """Print once what the run waits for."""
         if reason and reason != self._waits:
             self.say(f"waiting: {reason}")
         self._waits = reason
 
     def ended(self, end: Ended) -> None:
-        """Say how a job ended; with the end of its log, if it failed."""
+        """Print how a job ended; with the end of its log if it failed."""
         name = job_name(end.job.due)
         if end.result is None:
-            self._console.print(Text(f"{name} {ending(end.exit)}; it is retried", "yellow"))
+            self._console.print(Text(f"{name} {describe_exit(end.exit)}; it is retried", "yellow"))
             self._print_log(end)
         elif end.result.outcome is not Outcome.SUCCEEDED:
             self._console.print(Text(f"{name}: {end.result.outcome}", "red"))
@@ -110,18 +110,18 @@ class Display:
                 self._print_text(Text(f"warning: {warning}", "yellow"))
 
     def tick(self, state: SearchState, running: Collection[RunningJob]) -> None:
-        """Show where the running jobs are, not too often."""
+        """Show the progress of the running jobs, at intervals."""
         interval = _TERMINAL_SECONDS if self._is_live else _LINE_SECONDS
         if self._clock() - self._shown < interval:
             return
         self._shown = self._clock()
         try:
             jobs = [
-                ActiveJob(name=job_name(job.due), progress=newest_progress(self._store, job.folder))
+                ActiveJob(name=job_name(job.due), progress=latest_progress(self._store, job.folder))
                 for job in running
             ]
         except StoreError:
-            return  # it is read again soon; the run itself says if it cannot do without
+            return  # it is read again soon; the run itself fails if the store is needed
         if self._is_live:
             self._live.update(self._view(state, jobs), refresh=True)
         else:
@@ -131,26 +131,26 @@ class Display:
         if end.log_end:
             log, on_terminal = Text(end.log_end, "dim"), self._console.is_terminal
             self._console.print(log, soft_wrap=not on_terminal)
-            self.say(f"its whole log: {end.job.log}")
+            self.say(f"the complete log: {end.job.log}")
 
-    def _tell_trials(self, state: SearchState) -> None:
+    def _report_trials(self, state: SearchState) -> None:
         if state.facts is None:
             return
-        if self._told is None:
-            self._tell_start(state)
-        assert self._told is not None
-        for index in sorted(set(state.history.unsegmented) - self._told):
-            self._told.add(index)
+        if self._reported is None:
+            self._report_start(state)
+        assert self._reported is not None
+        for index in sorted(set(state.history.unsegmented) - self._reported):
+            self._reported.add(index)
             entry = state.history.unsegmented[index]
-            self.say(f"trial {index}: {_what(entry.proposal)} → {_outcome(entry, state)}")
+            self.say(f"trial {index}: {_description(entry.proposal)} → {_outcome(entry, state)}")
 
-    def _tell_start(self, state: SearchState) -> None:
+    def _report_start(self, state: SearchState) -> None:
         assert state.facts is not None
-        self._told = set(state.history.unsegmented)
+        self._reported = set(state.history.unsegmented)
         base = max(scored.h for scored in state.facts.scored)
         finished = state.history.summary.finished
-        going_on = f"; going on after {finished} finished trials" if finished else ""
-        self.say(f"the base has H {base:.4f}{going_on}")
+        continuing = f"; continuing after {finished} finished trials" if finished else ""
+        self.say(f"the base has H {base:.4f}{continuing}")
 
     def _view(self, state: SearchState, jobs: list[ActiveJob]) -> RenderableType:
         head = Text(self._head(state, jobs), "bold")
@@ -189,7 +189,7 @@ def _job_line(job: ActiveJob) -> str:
     return " ".join(parts)
 
 
-def _what(proposal: Proposal) -> str:
+def _description(proposal: Proposal) -> str:
     parent = "the base" if proposal.parent is None else f"trial {proposal.parent}"
     if proposal.step is Step.STUDENT and proposal.action is not None:
         return f"{parent} + {action_name(proposal.action)}"

@@ -1,11 +1,11 @@
-"""How a run ends other than well."""
+"""How a run ends without success."""
 # ruff: noqa: N818  (each name says what happened)
 
 from detnas.errors import UserError
 
 
 class RunError(UserError):
-    """The search can not go on; what is stored stays, and the same command goes on from there."""
+    """The search cannot continue; the store is intact, and the same command continues from it."""
 
 
 class AlreadyRunning(RunError):

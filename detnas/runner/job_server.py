@@ -1,4 +1,4 @@
-"""The process that runs the jobs, as the runner sees it: start, signal, hear how each ended."""
+"""The process that runs the jobs, from the runner's side: start, signal, receive each exit."""
 
 import contextlib
 import json
@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from detnas.runner.errors import RunError
-from detnas.runner.logs import log_end, open_log
 
 LOST = -9
 """Exit reported for the jobs of a server that died: its children were killed with it."""
 
 _PATIENCE = 5.0
+_LOG_LINES = 20
+_LOG_BYTES = 8192
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",  # sets in the same order every run
     "PYTHONIOENCODING": "utf-8",  # logs, wherever they are read
@@ -29,13 +30,13 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What a child is to do.
+    """A job for a child process.
 
     Attributes:
         verb: such as ``evaluate``.
         uri: of the job's folder.
-        log: file its output is appended to.
-        threads: threads it may compute with.
+        log: file that its output is appended to.
+        threads: that it may compute with.
     """
 
     verb: str
@@ -48,10 +49,10 @@ class JobServer:
     """A warmed process that forks a child for every job; started when first needed.
 
     Args:
-        command: how to start it; it speaks the protocol of ``detnas_trainer.warm``.
-        log: file for what it prints besides.
+        command: starts it; implements the protocol of ``detnas_trainer.warm``.
+        log: file for its other output.
         restarts: how often in a row it may die without a single job ending by itself.
-        clock: seconds, rising.
+        clock: monotonic, in seconds.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class JobServer:
         self._restarts = restarts
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
-        # No SimpleQueue: a signal in the last moment of its timeout makes it wait without end.
+        # Not SimpleQueue: a signal in the last moment of its timeout makes it wait for ever.
         self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._running: set[str] = set()
         self._deaths = 0
@@ -75,11 +76,11 @@ class JobServer:
 
     @property
     def answers(self) -> bool:
-        """Whether there is a process that has said it is ready: before that, no job runs."""
+        """Whether the process is ready: before that, no job runs."""
         return self._process is not None and self._ready
 
     def start(self, job: Started) -> str:
-        """Start a job and return the id under which its end is told."""
+        """Start a job and return the ID that its exit is reported under."""
         name = str(next(self._ids))
         line = {
             "id": name,
@@ -99,10 +100,10 @@ class JobServer:
             self._send({"id": name, "signal": int(number)})
 
     def ended(self, timeout: float) -> Iterator[tuple[str, int]]:
-        """Wait for an answer, at most ``timeout`` seconds, and yield the jobs that ended.
+        """Wait for an answer at most ``timeout`` seconds; yield IDs and exit codes of ended jobs.
 
         Raises:
-            RunError: the server dies again and again.
+            RunError: the server dies repeatedly.
         """
         until = self._clock() + timeout
         while True:
@@ -118,7 +119,7 @@ class JobServer:
                 self._deaths = 0
                 self._running.discard(answer["id"])
                 yield answer["id"], int(answer["exit"])
-            until = self._clock()  # take what else is there, without waiting
+            until = self._clock()  # take further answers without waiting
 
     def stop(self) -> None:
         """End the server; its children are killed with it."""
@@ -146,7 +147,7 @@ class JobServer:
             self._process.stdin.write(json.dumps(line).encode() + b"\n")
             self._process.stdin.flush()
         except OSError:
-            return  # it is dead: its end is on the way through the answers
+            return  # it is dead, which the answers will report
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         try:
@@ -183,12 +184,33 @@ class JobServer:
         self._process = None
         self._deaths += 1
         if not self._ready or self._deaths > self._restarts:
-            problem = "dies again and again" if self._ready else "does not start"
+            problem = "dies repeatedly" if self._ready else "does not start"
             raise RunError(
                 f"the trainer's process {problem} (exit {code}); "
                 f"the end of {self._log}:\n{log_end(self._log)}",
-                "see what it says above, then run the same command again",
+                "fix the cause shown above, then run the same command again",
             )
         lost, self._running = sorted(self._running), set()
         for name in lost:
             yield name, LOST
+
+
+def log_end(path: Path, lines: int = _LOG_LINES) -> str:
+    """Return the last lines of a log, of at most 8 KB; empty if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _LOG_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open a log to append to it; if it cannot be written, its content is dropped."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")

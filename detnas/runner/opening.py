@@ -1,4 +1,4 @@
-"""From a manifest's path to a search: which store, which folder, which settings."""
+"""From a manifest's path to a search: its store, folder and settings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,30 +10,32 @@ from detnas.lifecycle.pools.supplied import pool_key
 from detnas.lifecycle.record import (
     SearchRecord,
     StoredSearch,
+    load_search_record,
     record_search,
     versions,
 )
-from detnas.plan.digest import settings_digest
-from detnas.plan.identity import local_uid
+from detnas.plan.digests import local_uid, settings_digest
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
-from detnas.runner.default_store import FoundStore, default_store
 from detnas.spec.loading import load_manifest, read_manifest
 from detnas.spec.manifest import DetNASSearch
-from detnas.store import open_store
+from detnas.store import Store, open_store
 from detnas.store.artifacts import load_record
 from detnas.store.base import RESERVED_FOLDER
 from detnas.store.cache import default_cache_folder
 
+DEFAULT_STORE = "runs"
+"""Folder beside a manifest that names no store."""
+
 
 @dataclass(frozen=True)
 class OpenedSearch(StoredSearch):
-    """A search as this machine sees it.
+    """A search on this machine.
 
     Attributes:
         uid: of the search.
         local: folder of this machine's own files: logs of running jobs, the lock.
-        notice: what people should know of where it lies; empty where nothing is unusual.
+        notice: what people should know about its store; empty if nothing is unusual.
     """
 
     uid: str
@@ -42,18 +44,18 @@ class OpenedSearch(StoredSearch):
 
     @property
     def on_cluster(self) -> bool:
-        """Whether an operator began it, and runs it; never `detnas run`."""
+        """Whether an operator began and runs it; never `detnas run`."""
         return self.requests.folder is None
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the command line says other than the manifest.
+    """Options of the command line that replace settings of the manifest.
 
     Attributes:
         store: URI or folder.
         namespace: of the search.
-        parallelism: trials at the same time.
+        parallelism: concurrent trials.
     """
 
     store: str | None = None
@@ -62,10 +64,10 @@ class Overrides:
 
 
 def open_search(path: Path, overrides: Overrides = Overrides()) -> OpenedSearch:
-    """Find the search that a manifest means; nothing is written.
+    """Open the search that a manifest describes; nothing is written.
 
     Raises:
-        UserError: the manifest or the store can not be used.
+        UserError: the manifest or the store cannot be used.
     """
     manifest = _overridden(load_manifest(path), overrides, str(path))
     spec, metadata = manifest.spec, manifest.metadata
@@ -73,16 +75,15 @@ def open_search(path: Path, overrides: Overrides = Overrides()) -> OpenedSearch:
     named = overrides.store or in_manifest
     uid = local_uid(manifest)
     folder = keys.search_folder(metadata.namespace, metadata.name, uid)
-    beside = _whole_path(path.parent)
-    found = FoundStore(open_store(store_uri(named))) if named else default_store(beside, folder)
-    store, pool = found.store, spec.teachers.pool
-    given = None if pool is None else pool_key(pool, store.uri)
-    requests = SearchRequests(manifest, folder, beside, existing_pool=given)
-    return OpenedSearch(store, requests, uid, _local_folder(store.uri, folder), found.notice)
+    beside = _absolute_path(path.parent)
+    store, notice = (open_store(store_uri(named)), "") if named else _default_store(beside, folder)
+    existing = _existing_pool(manifest, store)
+    requests = SearchRequests(manifest, folder, beside, existing_pool=existing)
+    return OpenedSearch(store, requests, uid, _local_folder(store.uri, folder), notice)
 
 
 def reopen_search(uri: str) -> OpenedSearch:
-    """Find the search whose folder is at a URI or a path.
+    """Open the search whose folder is at a URI or a path.
 
     Raises:
         UserError: there is none.
@@ -100,15 +101,14 @@ def reopen_search(uri: str) -> OpenedSearch:
     if not uri.endswith(f"/{folder}"):
         raise UserError(f"{uri} does not end with {folder}", "move the whole store, not a folder")
     store = open_store(uri.removesuffix(f"/{folder}"))
-    pool = record.manifest.spec.teachers.pool
-    given = None if pool is None else pool_key(pool, store.uri)
     started_from = Path(record.folder) if record.folder else None
-    requests = SearchRequests(record.manifest, folder, started_from, existing_pool=given)
+    existing = _existing_pool(record.manifest, store)
+    requests = SearchRequests(record.manifest, folder, started_from, existing_pool=existing)
     return OpenedSearch(store, requests, record.uid, _local_folder(store.uri, folder))
 
 
 def begin(search: OpenedSearch) -> None:
-    """Write `search.json`, or bring up to date what it says of manifest and data set."""
+    """Write `search.json`, or update it."""
     requests = search.requests
     record = SearchRecord(
         uid=search.uid,
@@ -121,34 +121,69 @@ def begin(search: OpenedSearch) -> None:
 
 
 def store_uri(text: str) -> str:
-    """Return the URI of a store that a person named by a URI or a folder.
+    """Return the URI of a store that is named by a URI or a folder.
 
     Raises:
-        UserError: the folder's name is not text.
+        UserError: the folder's name is not UTF-8.
     """
-    # "s3:/bucket" is a slip of the pen, never a folder; the store's own error says so.
+    # "s3:/bucket" is a typing error, never a folder; the store's own error explains it.
     is_uri = ":" in text.split("/", 1)[0]
-    return text if is_uri else _whole_path(Path(text)).as_uri()
+    return text if is_uri else _absolute_path(Path(text)).as_uri()
 
 
-def _whole_path(folder: Path) -> Path:
-    """Return the absolute path, which is the same from whatever directory it was given."""
-    whole = folder.absolute()
+def _absolute_path(folder: Path) -> Path:
+    """Return the absolute path, without `..`."""
+    absolute = folder.absolute()
     try:
-        str(whole).encode()
+        str(absolute).encode()
     except UnicodeEncodeError:
-        raise UserError(f"the name of {whole} is not UTF-8", "rename the folder") from None
-    return whole.resolve() if ".." in whole.parts else whole
+        raise UserError(f"the name of {absolute} is not UTF-8", "rename the folder") from None
+    return absolute.resolve() if ".." in absolute.parts else absolute
+
+
+def _existing_pool(manifest: DetNASSearch, store: Store) -> str | None:
+    pool = manifest.spec.teachers.pool
+    return None if pool is None else pool_key(pool, store.uri)
+
+
+def _default_store(folder: Path, search: str) -> tuple[Store, str]:
+    """Return the store beside a manifest and a notice, if it is another one.
+
+    A search that an earlier version began in the working directory's store continues there.
+
+    Args:
+        folder: of the manifest, absolute.
+        search: key of the search's folder.
+    """
+    beside, here = folder / DEFAULT_STORE, Path.cwd() / DEFAULT_STORE
+    usual = open_store(beside.as_uri())
+    if here == beside or load_search_record(usual, search) is not None:
+        return usual, ""
+    earlier = open_store(here.as_uri())
+    record = load_search_record(earlier, search)
+    if record is None or _belongs_to_another(record.folder, folder):
+        return usual, ""
+    notice = (
+        f"this search began in {here} and continues there; new ones are stored beside their "
+        f"manifests. To use it from any directory, move that folder to {beside}, if nothing is "
+        "there yet"
+    )
+    return earlier, notice
+
+
+def _belongs_to_another(began_with: str, folder: Path) -> bool:
+    """Whether it is the search of another copy of the manifest, which still exists."""
+    return began_with != str(folder) and Path(began_with).is_dir()
 
 
 def _overridden(manifest: DetNASSearch, overrides: Overrides, source: str) -> DetNASSearch:
-    # Copying checks nothing, so the values go through the models again.
+    # Copying validates nothing, so the values go through the models again.
     changed: dict[str, Any] = manifest.model_dump(by_alias=True, exclude_unset=True, mode="json")
     if overrides.namespace is not None:
         changed["metadata"]["namespace"] = overrides.namespace
     if overrides.parallelism is not None:
         changed["spec"].setdefault("search", {})["parallelism"] = overrides.parallelism
-    return read_manifest(changed, f"{source}, with what the command line says,")
+    return read_manifest(changed, f"{source}, with the options of the command line,")
 
 
 def _local_folder(uri: str, folder: str) -> Path:

@@ -1,4 +1,4 @@
-"""One runner a search: a lock that goes with the process that holds it, however it ends."""
+"""One runner per search: a lock that ends with the process that holds it."""
 
 import contextlib
 import fcntl
@@ -12,7 +12,7 @@ from detnas.store.errors import os_errors
 
 
 def running_process(folder: Path) -> int | None:
-    """The process of this machine that runs the search, as far as its lock file tells."""
+    """Return the process of this machine that runs the search, by its lock file."""
     try:
         process = int((folder / "lock").read_bytes())
         os.kill(process, 0)
@@ -25,7 +25,7 @@ def running_process(folder: Path) -> int | None:
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold the run of the search whose local files lie in ``folder``.
+    """Hold the run of the search whose local files are in ``folder``.
 
     Raises:
         AlreadyRunning: another process holds it.

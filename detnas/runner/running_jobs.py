@@ -1,4 +1,4 @@
-"""The jobs that run now, and what their ends mean: done, tried again, or given up."""
+"""The running jobs, and what their exits mean: done, to be retried, or failed."""
 
 import contextlib
 import signal
@@ -14,25 +14,36 @@ from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas.records.results import Result
-from detnas.runner.job_server import JobServer, Started
-from detnas.runner.logs import log_end
+from detnas.runner.job_server import JobServer, Started, log_end
 from detnas.store.errors import StoreError
 
 _SIGNALLED = 128
-_WHO_KILLS = (
-    "if memory ran out, the kernel's log (dmesg) says so, and a smaller batchSize or "
+_LIKELY_KILLER = (
+    "if memory ran out, the kernel's log (dmesg) shows it, and a smaller batchSize or "
     "search.parallelism needs less"
 )
+
+_TRAINED_TOGETHER = 2
+"""The base and a phase of the pool."""
+
+_MOST_AT_ONCE = {
+    Verb.PREPARE: 1,
+    Verb.BASE: _TRAINED_TOGETHER,
+    Verb.POOL: _TRAINED_TOGETHER,
+    Verb.FINETUNE: 1,
+    Verb.EXPORT: 1,
+}
+"""Jobs that can run concurrently with one of this verb, including it, if limited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How often a job is tried within one run.
+    """How often a job is retried within one run.
 
     Attributes:
-        attempts: that may fail, before the job's result is Infrastructure.
-        resumptions: that a job may ask for, before one counts as a failure.
-        patience: seconds that jobs get to write their checkpoints when a run is stopped.
+        attempts: that may fail before the job's result is Infrastructure.
+        resumptions: that a job may request before one counts as a failure.
+        patience: seconds for jobs to write their checkpoints when a run is stopped.
     """
 
     attempts: int = 3
@@ -45,11 +56,11 @@ class RunningJob:
     """A job's process.
 
     Attributes:
-        due: what it is.
+        due: the job.
         folder: key of its folder.
         log: its output, on this machine.
         attempts: number of the last attempt before it.
-        started: when.
+        started: when it was started.
     """
 
     due: DueJob
@@ -64,9 +75,9 @@ class Ended:
     """A job's process that ended.
 
     Attributes:
-        job: which.
-        exit: its exit code, or below zero the signal that ended it.
-        result: the job's result; none if it is to be tried again.
+        job: the job.
+        exit: its exit code, or the negative number of the signal that ended it.
+        result: the job's result; None if it is to be retried.
         log_end: the last lines of its output.
     """
 
@@ -78,13 +89,13 @@ class Ended:
 
 @dataclass
 class RunningJobs:
-    """Starts jobs and settles their ends.
+    """Starts jobs and handles their exits.
 
     Args:
         session: of the search whose jobs they are.
         server: runs them.
         logs: local folder for their output.
-        limits: how often they are tried.
+        limits: how often they are retried.
     """
 
     session: SearchSession
@@ -100,7 +111,7 @@ class RunningJobs:
         return any(job.due == due for job in self.running.values())
 
     def start(self, due: DueJob, folder: str, threads: int) -> None:
-        """Start the job whose request lies in ``folder``."""
+        """Start the job whose request is stored in ``folder``."""
         attempts = max(attempt_numbers(self.session.store, folder), default=0)
         self._keep_log_of_killed_run(folder, attempts)
         log = self._log(folder, attempts + 1)
@@ -111,14 +122,14 @@ class RunningJobs:
         self.running[self.server.start(Started(due.verb, uri, log, threads))] = job
 
     def ended(self, timeout: float) -> Iterator[Ended]:
-        """Wait at most ``timeout`` seconds, and settle every process that ended."""
+        """Wait at most ``timeout`` seconds, and handle every process that ended."""
         for name, code in self.server.ended(timeout):
             job = self.running.pop(name)
             self._keep_log(job)
-            yield Ended(job, code, self._settle(job, code), log_end(job.log))
+            yield Ended(job, code, self._result(job, code), log_end(job.log))
 
     def ended_while_stopping(self, timeout: float) -> None:
-        """The same, with nothing counted against jobs that were told to stop."""
+        """Wait likewise while jobs are being stopped, which do not count as failed attempts."""
         for name, _ in self.server.ended(timeout):
             self._keep_log(self.running.pop(name))
 
@@ -128,13 +139,13 @@ class RunningJobs:
             if verb in (None, job.due.verb):
                 self.server.signal(name, number)
 
-    def _settle(self, job: RunningJob, code: int) -> Result | None:
+    def _result(self, job: RunningJob, code: int) -> Result | None:
         if (result := self.session.result(job.due)) is not None:
             return result
         if problem := self.session.rejected.pop(job.folder, ""):
             return self._fail(job, problem)
         if code == ExitCode.DATA_CHANGED:
-            return None  # which says nothing of the job
+            return None  # the job is not the cause
         if code == ExitCode.INTERRUPTED:
             self._resumptions[job.folder] += 1
             if self._resumptions[job.folder] <= self.limits.resumptions:
@@ -144,7 +155,7 @@ class RunningJobs:
         if self._failures[job.folder] < allowed:
             return None
         attempts = self._failures[job.folder]
-        return self._fail(job, f"{attempts} attempts, the last one {ending(code)}")
+        return self._fail(job, f"{attempts} attempts, the last one {describe_exit(code)}")
 
     def _fail(self, job: RunningJob, message: str) -> Result:
         end = log_end(job.log)
@@ -161,7 +172,7 @@ class RunningJobs:
                 self.session.store.upload_file(key, log)
 
     def _keep_log(self, job: RunningJob) -> None:
-        """Put the log beside the attempt's other files, or where its number would have been."""
+        """Store the log with the attempt's other files, or under its number if it wrote none."""
         if not job.log.is_file():
             return
         with contextlib.suppress(StoreError):  # a copy for people
@@ -171,20 +182,35 @@ class RunningJobs:
             self.session.store.upload_file(key, job.log)
 
 
-def ending(code: int) -> str:
-    """Say in words how a process ended, and of a killed one where to look."""
+def job_threads(verb: Verb, parallelism: int, processors: int) -> int:
+    """Return the threads of a job, at least 1.
+
+    It depends on the search alone and not on the jobs that happen to run: on a CPU the order of
+    sums, and with it the last digits of a result, depends on the number of threads.
+
+    Args:
+        verb: of the job.
+        parallelism: jobs that the search may run concurrently.
+        processors: that they share.
+    """
+    at_once = min(parallelism, _MOST_AT_ONCE.get(verb, parallelism))
+    return max(1, processors // at_once)
+
+
+def describe_exit(code: int) -> str:
+    """Describe how a process ended; for a killed one also where to look."""
     if code == ExitCode.INTERRUPTED:
-        return "asked too often to be resumed"
+        return "requested to be resumed too often"
     number = _signal(code)
     if number is signal.SIGKILL:
-        return f"was killed (SIGKILL); {_WHO_KILLS}"
+        return f"was killed (SIGKILL); {_LIKELY_KILLER}"
     if number is not None:
         return f"was ended by {number.name}"
     return f"ended with exit {code}" if code >= 0 else f"was ended by signal {-code}"
 
 
 def _signal(code: int) -> signal.Signals | None:
-    """The signal that ended a process, told as -9 by Python and as 137 by shells."""
+    """The signal that ended a process, reported as -9 by Python and as 137 by shells."""
     try:
         return signal.Signals(-code if code < 0 else code - _SIGNALLED)
     except ValueError:

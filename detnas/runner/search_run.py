@@ -1,12 +1,13 @@
-"""The run of a search: look at the store, decide what is due, start it, wait, look again."""
+"""The local run of a search: read the store, plan, start what is due, wait, repeat."""
 
 import platform
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from detnas.data_identity import data_changed
 from detnas.errors import UserError
@@ -22,28 +23,51 @@ from detnas.runner.errors import Interrupted, RunError
 from detnas.runner.job_server import JobServer
 from detnas.runner.opening import OpenedSearch, begin
 from detnas.runner.run_lock import run_lock
-from detnas.runner.running_jobs import Ended, Limits, RunningJobs
+from detnas.runner.running_jobs import (
+    Ended,
+    Limits,
+    RunningJob,
+    RunningJobs,
+    job_threads,
+)
 from detnas.runner.stopping import StopRequest
-from detnas.runner.threads import job_threads
-from detnas.runner.watcher import Watcher
 
 WARM_TRAINER = (sys.executable, "-m", "detnas_trainer.warm")
-"""The server that runs jobs; `detnas` itself never imports the trainer."""
+"""Command of the server that runs jobs; `detnas` itself never imports the trainer."""
+
+
+class Watcher(Protocol):
+    """Receives what happens, in the runner's own thread."""
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+
+    def phase(self, phase: Phase, state: SearchState) -> None:
+        """Show the phase after each plan; it may be unchanged."""
+
+    def waits(self, reason: str) -> None:
+        """Show what the run waits for; empty when that is over."""
+
+    def ended(self, end: Ended) -> None:
+        """Show how a job's process ended."""
+
+    def tick(self, state: SearchState, running: Collection[RunningJob]) -> None:
+        """Show the state; called often."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """How a search is run; nothing here changes what it finds.
+    """How a search is run; nothing here changes its results.
 
     Attributes:
         trainer: command of the job server.
-        limits: how often a job is tried.
+        limits: how often a job is retried.
         processors: that the jobs share.
-        threads: of every job, where the user has set it; else its share of the processors.
-        breaker: trials in a row lost to the machine's failures, after which the run stops.
-        tick: seconds between two looks at the clock, the display and Ctrl-C.
-        poll: seconds between two looks at a pool that another search trains.
-        clock: seconds, rising.
+        threads: of every job, if set by the user; by default its share of the processors.
+        breaker: consecutive trials lost to the infrastructure after which the run stops.
+        tick: seconds between two checks of the clock, the display and Ctrl-C.
+        poll: seconds between two reads of a pool that another search trains.
+        clock: monotonic, in seconds.
     """
 
     trainer: tuple[str, ...] = WARM_TRAINER
@@ -60,9 +84,9 @@ class SearchRun:
     """Runs one search to its end.
 
     Args:
-        search: which.
-        watcher: told what happens.
-        stop: asked whether to go on.
+        search: the search.
+        watcher: receives what happens.
+        stop: whether the user has requested to stop.
         settings: how it is run.
     """
 
@@ -89,10 +113,10 @@ class SearchRun:
         """Run until the student is exported.
 
         Raises:
-            Interrupted: stopped on request; the same command goes on from there.
-            DataChangedError: the data set is not the one that the search began with.
-            RunError: the search can not go on.
-            StoreError: the store can not be used.
+            Interrupted: stopped on request; the same command continues from there.
+            DataChangedError: the dataset is not the one that the search began with.
+            RunError: the search cannot continue.
+            StoreError: the store cannot be used.
         """
         with run_lock(self._search.local), closing(_Stopping(self._server)):
             self._search.store.probe()
@@ -147,7 +171,7 @@ class SearchRun:
         return held
 
     def _wait(self, decided: Plan) -> None:
-        """Until something happened that may change the plan."""
+        """Wait until something happens that may change the plan."""
         pool_is_due = any(due.verb is Verb.POOL for due in decided.due)
         lease = self._session.lease
         waiting = pool_is_due and not (lease and lease.held)
@@ -155,7 +179,7 @@ class SearchRun:
         while True:
             ends = list(self._jobs.ended(self._settings.tick))
             for end in ends:
-                self._note(end)
+                self._handle(end)
             if self._stop.times:
                 self._stop_jobs()
                 raise Interrupted
@@ -169,9 +193,9 @@ class SearchRun:
         lease = self._session.lease
         if lease is not None and lease.held and not lease.hold():
             self._jobs.signal(signal.SIGTERM, Verb.POOL)
-            self._watcher.say(f"the pool was taken over by {lease.other}")
+            self._watcher.say(f"{lease.other} has taken the lease of the pool")
 
-    def _note(self, end: Ended) -> None:
+    def _handle(self, end: Ended) -> None:
         self._watcher.ended(end)
         if end.exit == ExitCode.DATA_CHANGED and end.result is None:
             raise self._data_changed(end)
@@ -183,7 +207,7 @@ class SearchRun:
         self._lost_in_a_row = self._lost_in_a_row + 1 if lost else 0
         if self._lost_in_a_row >= self._settings.breaker:
             raise RunError(
-                f"{self._lost_in_a_row} trials in a row failed for reasons that are not theirs; "
+                f"{self._lost_in_a_row} consecutive trials were lost to the infrastructure; "
                 f"the last one: {end.result.message}",
                 "fix that, then run the same command again",
             )
@@ -194,19 +218,19 @@ class SearchRun:
                 error = data_changed(changes)
                 return RunError(error.problem, error.remedy)
         return RunError(
-            f"{job_name(end.job.due)} saw other data than the search was prepared with; "
+            f"{job_name(end.job.due)} read other data than the search was prepared with; "
             f"the end of its log:\n{end.log_end}",
-            "see what it says above, then run the same command again",
+            "fix the cause shown above, then run the same command again",
         )
 
     def _stop_jobs(self) -> None:
         """Let the jobs write their checkpoints; a second request ends them at once."""
-        asked = self._stop.times
+        requested = self._stop.times
         self._jobs.signal(signal.SIGTERM)  # before anything is shown
         if self._jobs.running:
             self._watcher.say("stopping: the running jobs write their checkpoints …")
         until = self._settings.clock() + self._settings.limits.patience
-        while self._jobs.running and self._server.answers and self._stop.times == asked:
+        while self._jobs.running and self._server.answers and self._stop.times == requested:
             if self._settings.clock() >= until:
                 break
             self._jobs.ended_while_stopping(self._settings.tick)

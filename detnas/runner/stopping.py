@@ -1,7 +1,7 @@
-"""Ctrl-C: once asks the run to stop where nothing is lost, twice ends it at once.
+"""Ctrl-C: once stops the run when nothing is lost, twice ends it at once.
 
-A third time does not even wait for a store that does not answer. A terminal that is closed asks
-once, unless the run is to outlive it (`nohup`).
+A third time does not even wait for a store that does not answer. Closing the terminal counts once,
+unless the run is to outlive it (`nohup`).
 """
 
 import signal
@@ -9,41 +9,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_BREAKS_OFF = 3
+_INTERRUPTS = 3
 
 
 class StopRequest:
-    """Whether, and how urgently, the run is asked to stop.
+    """Whether, and how urgently, the run is to stop.
 
     Attributes:
-        signal: the first signal that asked.
-        times: how often it was asked.
+        signal: the first signal.
+        times: number of signals.
     """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         self.times = 0
 
-    def ask(self, number: int, _frame: FrameType | None = None) -> None:
-        """Ask once more; from the third time on whatever is being done is broken off.
+    def request(self, number: int, _frame: FrameType | None = None) -> None:
+        """Count a signal; from the third on, whatever is being done is interrupted.
 
         Raises:
             KeyboardInterrupt: the third time.
         """
         self.signal = self.signal or signal.Signals(number)
         self.times += 1
-        if self.times >= _BREAKS_OFF:
+        if self.times >= _INTERRUPTS:
             raise KeyboardInterrupt
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Within the block SIGINT, SIGTERM and SIGHUP ask to stop; works in the main thread only."""
+    """Let SIGINT, SIGTERM and SIGHUP request a stop within the block; in the main thread only."""
     request = StopRequest()
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
-    before = [signal.signal(number, request.ask) for number in numbers]
+    before = [signal.signal(number, request.request) for number in numbers]
     try:
         yield request
     finally:

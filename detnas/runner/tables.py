@@ -1,4 +1,4 @@
-"""Tables for people: a search's status, and what was gained at its end."""
+"""Tables for people: a search's status, and its gain at the end."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -10,15 +10,15 @@ from rich.text import Text
 from detnas.lifecycle.status import ActiveJob, DetectorStatus, SearchStatus
 from detnas.records.progress import Progress
 
-SILENT_AFTER = timedelta(minutes=2)
-"""A job that works says so every few seconds; whatever one said before that is out of date."""
+STALE_AFTER = timedelta(minutes=2)
+"""A working job writes its progress every few seconds; older progress is out of date."""
 
 
 def status_table(status: SearchStatus, now: datetime) -> RenderableType:
-    """Everything that is known of a search.
+    """Return everything known about a search.
 
     Args:
-        status: what is known.
+        status: of the search.
         now: by this machine's clock.
     """
     rows = Table(show_header=False, box=None, pad_edge=False)
@@ -40,7 +40,7 @@ def _rows(status: SearchStatus, now: datetime) -> Iterable[tuple[str, str]]:
     yield "phase", f"{status.phase}{': ' + status.problem if status.problem else ''}"
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items())
     yield "trials", f"{status.finished}/{status.trials}{f' ({outcomes})' if outcomes else ''}"
-    if status.seconds_left is not None and not _is_silent(status.active, now):
+    if status.seconds_left is not None and not _is_stale(status.active, now):
         yield "time left", f"about {duration(status.seconds_left)}"
     if status.ended_because:
         yield "ended", status.ended_because
@@ -54,7 +54,7 @@ def _rows(status: SearchStatus, now: datetime) -> Iterable[tuple[str, str]]:
 
 
 def reasons(status: SearchStatus) -> Iterable[tuple[str, str]]:
-    """Why that was exported and, where no student is better than the base, the likely causes."""
+    """Yield why that was exported and, if no student is better than the base, likely causes."""
     if status.export_reason:
         yield "no improvement" if status.improved is False else "why this one", status.export_reason
     for cause in status.likely_causes:
@@ -62,37 +62,36 @@ def reasons(status: SearchStatus) -> Iterable[tuple[str, str]]:
 
 
 def _gist(message: str) -> str:
-    """A message may hold the end of a log: its first line says what, its last line why."""
+    """First and last line of a message: it may hold a log, whose last line is the cause."""
     lines = message.strip().splitlines()
     return " … ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
 
 
-def _is_silent(jobs: Iterable[ActiveJob], now: datetime) -> bool:
-    """Whether none of the jobs has said anything of late, and one did before."""
-    said = [job.progress for job in jobs if job.progress is not None]
-    return bool(said) and all(_silence(progress, now) for progress in said)
+def _is_stale(jobs: Iterable[ActiveJob], now: datetime) -> bool:
+    """Whether no job has written progress recently, and one did before."""
+    known = [job.progress for job in jobs if job.progress is not None]
+    return bool(known) and all(_age(progress, now) for progress in known)
 
 
-def _silence(progress: Progress | None, now: datetime) -> str:
+def _age(progress: Progress | None, now: datetime) -> str:
     age = timedelta() if progress is None else now - progress.updated
-    return f"{duration(age.total_seconds())} ago" if age > SILENT_AFTER else ""
+    return f"{duration(age.total_seconds())} ago" if age > STALE_AFTER else ""
 
 
 def active_table(jobs: Iterable[ActiveJob], now: datetime | None = None) -> Table:
-    """The jobs that run, each with what it said last.
+    """Return the running jobs with their latest progress.
 
     Args:
-        jobs: those.
-        now: by this machine's clock, to tell when a job was last heard; none where all are known
-            to run.
+        jobs: the jobs.
+        now: by this machine's clock, to show stale progress; None if all are known to run.
     """
     jobs = list(jobs)
-    silences = [_silence(job.progress, now) if now else "" for job in jobs]
+    ages = [_age(job.progress, now) if now else "" for job in jobs]
     headings = ("job", "activity", "epoch", "done", "loss", "left")
-    table = Table(*headings, *["last heard"] * any(silences), box=None, pad_edge=False)
-    for job, silence in zip(jobs, silences, strict=True):
+    table = Table(*headings, *["last heard"] * any(ages), box=None, pad_edge=False)
+    for job, age in zip(jobs, ages, strict=True):
         *cells, left = _progress_cells(job.progress)
-        table.add_row(job.name, *cells, *(["", silence] if silence else [left]))
+        table.add_row(job.name, *cells, *(["", age] if age else [left]))
     return table
 
 
@@ -106,11 +105,10 @@ def _progress_cells(progress: Progress | None) -> tuple[str, ...]:
 
 
 def comparison(status: SearchStatus) -> RenderableType:
-    """The base beside the best trial's student and, once there is one, the exported student.
+    """Return the base beside the exported student, or the best trial's until there is one.
 
-    Where the base itself is exported, it stands beside the best trial's student.
-
-    Encodings stand below the table, each on a line that is never broken: print it with soft_wrap.
+    If the base itself is exported, it is beside the best trial's student. The encodings follow the
+    table, each on a line of its own: print it with soft_wrap.
     """
     columns = [("base", status.base), ("exported", status.exported)]
     if status.exported is None or status.exported.is_base:

@@ -17,7 +17,7 @@ from detnas.store import Store
 from detnas.store.artifacts import create_record, put_record
 from detnas.store.s3 import S3Store
 from tests.cluster.played_pod import PlayedPod
-from tests.detnas.runner.fake_trainer import answer
+from tests.detnas.searches.fake_trainer import answer
 from tests.seaweed import S3Server
 
 REQUEST: TypeAdapter[Any] = TypeAdapter(Request)

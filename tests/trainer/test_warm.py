@@ -9,7 +9,7 @@ from typing import IO
 
 import pytest
 
-from tests.detnas.runner.pretended_search import ends
+from tests.detnas.searches.local_run import ends
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Deletes a pool that nobody needs, so that whatever remains after a crash does no harm."""
+"""Deletes an unused pool in an order that leaves nothing harmful after a crash."""
 
 import contextlib
 import platform
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote, urlsplit
 
 from detnas.errors import UserError
-from detnas.lifecycle.pools.lease import Claim, PoolLease
+from detnas.lifecycle.pools.lease import LeaseRecord, PoolLease
 from detnas.lifecycle.pools.listing import PoolStatus, PoolUser, pool_users
 from detnas.records import keys
 from detnas.store import Store
@@ -17,41 +17,41 @@ from detnas.store.artifacts import canonical_json, parse_record
 from detnas.store.errors import AlreadyExists, StoreError, VersionConflict
 
 TRAINED_WITHIN = timedelta(minutes=10)
-"""A heartbeat not older than this, by this machine's clock, is one of somebody alive. Heartbeats
-come every 10 seconds; the rest is for clocks that differ."""
+"""The holder of a lease with a more recent heartbeat, by this machine's clock, is alive. Heartbeats
+come every 10 seconds; the rest allows for clocks that differ."""
 
 _PHASE = re.compile(r"phase-(\d+)")
 
 
 class PoolInUseError(UserError):
-    """A pool that is not to be deleted."""
+    """The pool cannot be deleted."""
 
 
 def refuse_in_use(users: Iterable[PoolUser]) -> None:
-    """See that no search that is not over uses a pool.
+    """Check that no active search uses a pool.
 
     Raises:
-        PoolInUseError: some do; all are named, and the commands that give them up.
+        PoolInUseError: names all that do, and the commands that delete them.
     """
     active = [user for user in users if not user.is_over]
     if not active:
         return
-    them, their = ("them", "their ends") if len(active) > 1 else ("it", "its end")
-    commands = "".join(f"\n  {command}" for user in active for command in _giving_up(user))
+    them, end = ("them", "end") if len(active) > 1 else ("it", "ends")
+    wait = f"wait until {'they' if len(active) > 1 else 'it'} {end}"
+    commands = "".join(f"\n  {command}" for user in active for command in _deletion(user))
     raise PoolInUseError(
         f"the pool is in use by {', and by '.join(map(_use, active))}",
-        f"let {them} come to {their}; or give {them} up, and delete what was found so far:"
-        f"{commands}",
+        f"{wait}; or delete {them} with all results so far:{commands}",
     )
 
 
 def _use(user: PoolUser) -> str:
-    heard = f" and was last heard {user.heard:%Y-%m-%d %H:%M} UTC" if user.heard else ""
-    return f"search {user.name} in namespace {user.namespace}, which is {user.phase}{heard}"
+    active = f", last active {user.heard:%Y-%m-%d %H:%M} UTC" if user.heard else ""
+    return f"search {user.name} in namespace {user.namespace} ({user.phase}{active})"
 
 
-def _giving_up(user: PoolUser) -> Iterator[str]:
-    """Yield the commands; a folder stays in use when its resource has long been deleted."""
+def _deletion(user: PoolUser) -> Iterator[str]:
+    """Yield the commands: a folder remains in use after its resource was deleted."""
     if user.on_cluster:
         yield (
             f"kubectl delete detnas {user.name} --namespace {user.namespace}"
@@ -69,34 +69,34 @@ def delete_pool(
     pool: PoolStatus,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> int:
-    """Delete a pool; return of how many objects.
+    """Delete a pool; return the number of its objects.
 
-    The claim is taken first and deleted last: no search begins to train what is being deleted. In
-    between the last phase goes before the one it was trained from, each phase's result before what
-    it names: after a crash the rest is a pool with fewer phases, which a second deletion or a
-    training can take up.
+    The lease is taken first and deleted last: no search begins to train what is being deleted. In
+    between the last phase is deleted before the one it was trained from, and each phase's result
+    before what it names: a crash leaves a pool with fewer phases, which a second deletion or a
+    training continues with.
 
     Args:
-        store: where it lies.
-        pool: which.
+        store: where it is stored.
+        pool: the pool.
         now: by this machine's clock.
 
     Raises:
-        PoolInUseError: a search uses it, or trains it.
+        PoolInUseError: a search uses or trains it.
     """
     refuse_in_use(pool.users)
-    claim, before = _take(store, pool, now)
+    lease, before = _take(store, pool, now)
     try:
-        refuse_in_use(pool_users(store, pool))  # one may have begun before we held it
+        refuse_in_use(pool_users(store, pool))  # one may have begun before the lease was taken
     except UserError:
         with contextlib.suppress(StoreError):
-            claim.release(before)
+            lease.release(before)
         raise
     count = 0
     for key in in_order(store.list(f"{pool.key}/"), pool.key):
-        if not claim.hold():
+        if not lease.hold():
             raise PoolInUseError(
-                f"{claim.other} has taken over pool {pool.digest}", "try again later"
+                f"{lease.other} has taken the lease of pool {pool.digest}", "try again later"
             )
         store.delete(key)
         count += 1
@@ -105,15 +105,15 @@ def delete_pool(
 
 
 def in_order(found: Iterable[str], pool: str) -> Iterator[str]:
-    """Yield a pool's keys, less its claim's, in the order in which they may go."""
-    claim = keys.pool_lease_key(pool)
-    yield from sorted((key for key in found if key != claim), key=lambda key: _rank(key, pool))
+    """Yield a pool's keys, without its lease's, in the order in which they may be deleted."""
+    lease = keys.pool_lease_key(pool)
+    yield from sorted((key for key in found if key != lease), key=lambda key: _rank(key, pool))
 
 
 def _rank(key: str, pool: str) -> tuple[int, int, str]:
     folder, _, name = key.removeprefix(f"{pool}/").partition("/")
     match = _PHASE.fullmatch(folder)
-    # A phase's request goes last of it: it can be trained again from what it names.
+    # Its request is the last of a phase: it can be trained again from that.
     ranks = {"result.json": 0, "request.json": 3}
     rank = ranks.get(name, 1 if name.endswith(".json") else 2)
     return -int(match[1]) if match else 1, rank, name
@@ -121,33 +121,33 @@ def _rank(key: str, pool: str) -> tuple[int, int, str]:
 
 def _take(
     store: Store, pool: PoolStatus, now: Callable[[], datetime]
-) -> tuple[PoolLease, Claim | None]:
-    """Return the claim, which is ours now, and what was there before."""
+) -> tuple[PoolLease, LeaseRecord | None]:
+    """Return the lease, which is held, and its record before that."""
     key, holder = keys.pool_lease_key(pool.key), f"detnas pools delete on {platform.node()}"
     stored, before = store.get(key), None
     try:
         if stored is None:
-            store.put_if_absent(key, canonical_json(Claim(holder=holder, heartbeat=now())))
+            store.put_if_absent(key, canonical_json(LeaseRecord(holder=holder, heartbeat=now())))
         else:
-            before = parse_record(stored.data, f"{store.uri}/{key}", Claim)
+            before = parse_record(stored.data, f"{store.uri}/{key}", LeaseRecord)
             _refuse_alive(before, holder, now())
-            taken = canonical_json(Claim(holder=holder, heartbeat=now()))
+            taken = canonical_json(LeaseRecord(holder=holder, heartbeat=now()))
             store.put_if_match(key, taken, stored.version)
     except (AlreadyExists, VersionConflict) as error:
-        problem = f"somebody has just begun to train pool {pool.digest}"
-        raise PoolInUseError(problem, "see who: detnas pools list") from error
-    claim = PoolLease(store, key, holder, now=now)
-    claim.hold()
-    return claim, before
+        problem = f"a search has just begun to train pool {pool.digest}"
+        raise PoolInUseError(problem, "detnas pools list shows which") from error
+    lease = PoolLease(store, key, holder, now=now)
+    lease.hold()
+    return lease, before
 
 
-def _refuse_alive(claim: Claim, holder: str, now: datetime) -> None:
-    age = now - claim.heartbeat
-    if claim.released or claim.holder == holder or age > TRAINED_WITHIN:
+def _refuse_alive(lease: LeaseRecord, holder: str, now: datetime) -> None:
+    age = now - lease.heartbeat
+    if lease.released or lease.holder == holder or age > TRAINED_WITHIN:
         return
     minutes = TRAINED_WITHIN.total_seconds() / 60
     raise PoolInUseError(
-        f"the pool is being trained by {claim.holder}, which said so {age.total_seconds():.0f} s "
-        "ago",
-        f"stop that search first; if it has died, try again {minutes:.0f} minutes after that",
+        f"the pool is being trained by {lease.holder}, whose last heartbeat was "
+        f"{age.total_seconds():.0f} s ago",
+        f"stop that search first; if it has died, try again {minutes:.0f} minutes later",
     )

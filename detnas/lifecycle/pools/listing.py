@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from detnas.lifecycle.pools.last_activity import last_heard
-from detnas.lifecycle.pools.lease import Claim
+from detnas.lifecycle.attempts import latest_progress
+from detnas.lifecycle.pools.lease import LeaseRecord
 from detnas.lifecycle.pools.supplied import pool_key
-from detnas.lifecycle.reading.state import SearchReader
+from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import load_search_record
+from detnas.lifecycle.status import job_folder
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import Phase, plan
+from detnas.plan.stages import DueJob, Phase, Verb, plan
 from detnas.records import keys
 from detnas.records.results import Attempt, Outcome, PoolPhaseResult, PrepareResult
 from detnas.schema import Count, Schema
@@ -20,7 +21,7 @@ from detnas.store.artifacts import load_record
 from detnas.store.errors import WrongCredentials
 
 SHARED = "shared"
-"""Takes the namespace's place in the key of a pool that all namespaces share."""
+"""Replaces the namespace in the key of a pool that all namespaces share."""
 
 _OVER = (Phase.SUCCEEDED, Phase.FAILED)
 
@@ -30,9 +31,9 @@ class PoolUser(Schema):
 
     Attributes:
         search: URI of its folder.
-        phase: where it is.
+        phase: of the search.
         on_cluster: whether an operator runs it, not `detnas run`.
-        heard: when a job of its own last wrote something; none if none did.
+        heard: when a job of its own last wrote something; None if none did.
     """
 
     search: str
@@ -42,17 +43,17 @@ class PoolUser(Schema):
 
     @property
     def is_over(self) -> bool:
-        """Whether it needs the pool no more."""
+        """Whether it no longer needs the pool."""
         return self.phase in _OVER
 
     @property
     def name(self) -> str:
-        """Of the search; its folder's has a part of its UID besides."""
+        """Of the search: the folder's name without the part of the UID."""
         return self.search.rpartition("/")[2].rpartition("-")[0]
 
     @property
     def namespace(self) -> str:
-        """In which it is."""
+        """Of the search."""
         return self.search.split("/")[-3]
 
 
@@ -60,15 +61,15 @@ class PoolStatus(Schema):
     """A pool.
 
     Attributes:
-        namespace: it lies in; `shared` where all share it.
+        namespace: of the pool; `shared` if all namespaces share it.
         digest: names it.
         uri: of its folder.
         phases: how many are trained.
-        began: when its training began; none where nothing says so.
-        holder: who trains it; none where nobody does, as far as the store says.
-        heartbeat: when the holder last said so.
-        objects: how many it is made of.
-        bytes: how many they have together.
+        began: when its training began; None if not recorded.
+        holder: of its lease; None if nobody trains it.
+        heartbeat: of the holder.
+        objects: how many it consists of.
+        bytes: of all objects.
         users: searches that use it.
     """
 
@@ -90,14 +91,14 @@ class PoolStatus(Schema):
 
 
 def list_pools(store: Store, namespace: str | None = None) -> tuple[PoolStatus, ...]:
-    """Read what a store says of its pools.
+    """Return the pools of a store.
 
     Args:
-        store: where they lie.
-        namespace: whose; by default all.
+        store: where they are stored.
+        namespace: of the pools; by default all.
 
     Raises:
-        UserError: the store, or a record in it, can not be read.
+        UserError: the store, or a record in it, cannot be read.
     """
     namespaces = _namespaces(store, namespace)
     users = _users(store, namespaces)
@@ -117,7 +118,7 @@ def pool_users(store: Store, pool: PoolStatus) -> tuple[PoolUser, ...]:
 
 
 def _namespaces(store: Store, namespace: str | None) -> list[str]:
-    """Namespaces whose searches may use the pools of one; keys may be for that one alone."""
+    """Namespaces whose searches may use the pools of one; credentials may cover only that."""
     try:
         return list(store.folders(""))
     except WrongCredentials as error:
@@ -131,8 +132,8 @@ def _status(
     store: Store, namespace: str, digest: str, found: list[str], users: list[PoolUser]
 ) -> PoolStatus:
     folder = keys.pool_folder(namespace, digest)
-    claim = load_record(store, keys.pool_lease_key(folder), Claim)
-    held = claim is not None and not claim.released
+    lease = load_record(store, keys.pool_lease_key(folder), LeaseRecord)
+    held = None if lease is None or lease.released else lease
     first = keys.attempt_folder(keys.pool_phase_folder(folder, 0), 1)
     attempt = load_record(store, f"{first}/attempt.json", Attempt)
     return PoolStatus(
@@ -141,8 +142,8 @@ def _status(
         uri=f"{store.uri}/{folder}",
         phases=_trained(store, folder),
         began=attempt.started if attempt else None,
-        holder=claim.holder if claim and held else None,
-        heartbeat=claim.heartbeat if claim and held else None,
+        holder=held.holder if held else None,
+        heartbeat=held.heartbeat if held else None,
         objects=len(found),
         bytes=sum(store.size(key) or 0 for key in found),
         users=tuple(users),
@@ -179,22 +180,22 @@ def _requests(store: Store, folder: str) -> SearchRequests | None:
     if record is None:
         return None
     pool = record.manifest.spec.teachers.pool
-    given = None if pool is None else pool_key(pool, store.uri)
+    existing = None if pool is None else pool_key(pool, store.uri)
     started_from = Path(record.folder) if record.folder else None
-    return SearchRequests(record.manifest, folder, started_from, existing_pool=given)
+    return SearchRequests(record.manifest, folder, started_from, existing_pool=existing)
 
 
 def _pools_of(store: Store, requests: SearchRequests, namespace: str) -> Iterator[tuple[str, str]]:
     if requests.existing_pool is not None:
-        place, _, digest = requests.existing_pool.split("/")
-        yield place, digest
+        folder, _, digest = requests.existing_pool.split("/")
+        yield folder, digest
         return
     key = keys.result_key(keys.prepare_folder(requests.search))
     prepared = load_record(store, key, PrepareResult)
     if prepared is None or prepared.outcome is not Outcome.SUCCEEDED:
         return
     digest = requests.pool_folder(prepared).rpartition("/")[2]
-    # The store does not say whether the namespaces of a cluster share their pools.
+    # The store does not record whether the namespaces of a cluster share their pools.
     yield namespace, digest
     if namespace != SHARED:
         yield SHARED, digest
@@ -207,5 +208,29 @@ def _user(store: Store, requests: SearchRequests) -> PoolUser:
         search=f"{store.uri}/{requests.search}",
         phase=decided.phase,
         on_cluster=requests.folder is None,
-        heard=last_heard(store, requests, state, decided.due),
+        heard=last_activity(store, requests, state, decided.due),
     )
+
+
+def last_activity(
+    store: Store, requests: SearchRequests, state: SearchState, due: tuple[DueJob, ...]
+) -> datetime | None:
+    """Return when a job of the search last wrote a result or its progress; None if none did.
+
+    A pool's phases may have been trained for another search, so they do not count.
+
+    Args:
+        store: where the search is stored.
+        requests: names its folders.
+        state: of the search.
+        due: jobs that run, or would if the search were run.
+    """
+    stages = state.final_stages
+    later = (stages.finetune, stages.export) if stages else ()
+    times = [result.finished for result in (state.prepare, state.base, *later) if result]
+    summary = state.history.summary
+    entries = [*summary.top, *summary.failures, *state.history.unsegmented.values()]
+    times += [entry.finished for entry in entries if not entry.inherited]
+    folders = [job_folder(requests, state, job) for job in due if job.verb is not Verb.POOL]
+    latest = [latest_progress(store, folder) for folder in folders]
+    return max([*times, *(progress.updated for progress in latest if progress)], default=None)

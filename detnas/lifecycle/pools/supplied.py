@@ -1,4 +1,4 @@
-"""A trained pool that a search is given by its address: where it lies, and whether it fits."""
+"""The trained pool that a search uses: supplied by its URI or trained for its settings."""
 
 from collections.abc import Iterator
 
@@ -9,22 +9,50 @@ from detnas.reasons import ReasonCode
 from detnas.records import keys
 from detnas.records.requests import PoolPhaseRequest
 from detnas.records.results import Outcome, PoolPhaseResult, PrepareResult
+from detnas.schema import Schema
 from detnas.spec.teachers import Teachers
 from detnas.store import Store
-from detnas.store.artifacts import load_record
+from detnas.store.artifacts import create_record, load_record
 
 _FIELD = "spec.teachers.pool"
 
 
+class TrainedPool(Schema):
+    """`pool.json` in a search's folder, so that a finished search outlives its pool.
+
+    Attributes:
+        phases: results of all phases, in order.
+    """
+
+    phases: tuple[PoolPhaseResult, ...]
+
+
+def load_trained_pool(store: Store, search: str) -> tuple[PoolPhaseResult, ...]:
+    """Read the phases of the pool that a search uses; empty until it is trained."""
+    record = load_record(store, keys.trained_pool_key(search), TrainedPool)
+    return () if record is None else record.phases
+
+
+def record_trained_pool(
+    store: Store, requests: SearchRequests, phases: tuple[PoolPhaseResult, ...]
+) -> bool:
+    """Record the pool that a search uses once all of it is trained; return whether it is."""
+    complete = len(phases) == len(requests.spec.teachers.phases)
+    if not complete or any(phase.outcome is not Outcome.SUCCEEDED for phase in phases):
+        return False
+    create_record(store, keys.trained_pool_key(requests.search), TrainedPool(phases=phases))
+    return True
+
+
 def pool_key(uri: str, store: str) -> str:
-    """Return the key of the pool's folder that an address means.
+    """Return the key of the folder of a supplied pool.
 
     Args:
         uri: `spec.teachers.pool`.
         store: URI of the search's store; a job reads one store only.
 
     Raises:
-        BlockedError: it is no pool's folder of this store.
+        BlockedError: it is not a pool's folder in this store.
     """
     path = uri.rstrip("/").removeprefix(f"{store}/").split("/")
     if not uri.startswith(f"{store}/") or len(path) != 3 or path[1] != "pools":
@@ -36,47 +64,45 @@ def pool_key(uri: str, store: str) -> str:
     return "/".join(path)
 
 
-def check_given_pool(
+def check_supplied_pool(
     store: Store, requests: SearchRequests, prepared: PrepareResult | None
 ) -> None:
-    """See that the pool a search names is there, is trained, and has the teachers it asks for.
+    """Check that a supplied pool exists, is trained, and has the teachers the search requires.
 
-    The data and the training may be others than the search's own: that is what it is named for.
+    Its data and training may differ from the search's own.
 
     Args:
-        store: where search and pool lie.
+        store: where search and pool are stored.
         requests: of the search, which has `existing_pool`.
-        prepared: the search's data; none while that is not known.
+        prepared: the search's data; None until it is known.
 
     Raises:
-        BlockedError: it can not be used, or not yet.
+        BlockedError: it cannot be used, or not yet.
     """
     assert requests.existing_pool is not None
     uri = f"{store.uri}/{requests.existing_pool}"
     phases = len(requests.spec.teachers.phases)
-    asked = _requests(store, requests.existing_pool, phases + 1)
-    if not asked:
+    requested = _requests(store, requests.existing_pool, phases + 1)
+    if not requested:
         raise BlockedError(
             ReasonCode.POOL_MISSING,
-            f"{_FIELD} is {uri}, and there is no pool",
+            f"{_FIELD} is {uri}, and no pool is stored there",
             "name one that detnas pools list shows, or leave the field out, in a new search",
         )
-    _check_fit(requests, asked, prepared, uri)
+    _check_fit(requests, requested, prepared, uri)
     _check_trained(store, requests.existing_pool, phases)
 
 
-def check_found_pool(store: Store, pool: str, phases: tuple[PoolPhaseResult, ...]) -> None:
-    """See that what a pool's phases left is there, before a search takes the pool up.
-
-    Another may have trained it long ago.
+def check_trained_pool(store: Store, pool: str, phases: tuple[PoolPhaseResult, ...]) -> None:
+    """Check the artifacts of a pool before a search uses it: another may have trained it long ago.
 
     Args:
-        store: where it lies.
+        store: where it is stored.
         pool: key of its folder.
-        phases: their results.
+        phases: results of its phases.
 
     Raises:
-        BlockedError: something is missing, or is not what the result says.
+        BlockedError: an artifact is missing or does not match its result.
     """
     for number, result in enumerate(phases):
         folder = keys.pool_phase_folder(pool, number)
@@ -153,7 +179,7 @@ def _check_trained(store: Store, pool: str, phases: int) -> None:
             raise BlockedError(
                 ReasonCode.POOL_UNFINISHED,
                 f"{number} of {phases} phases of {uri} are trained, which {_FIELD} names",
-                "the search goes on once all are; or leave the field out, in a new search",
+                "the search continues once all are; or leave the field out, in a new search",
             )
         if problem := problem_with(store, folder, result):
             raise BlockedError(

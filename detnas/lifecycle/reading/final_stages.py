@@ -1,21 +1,31 @@
-"""What comes after the trials of a search."""
+"""The final stages of a search, after its trials, read from the store."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from detnas.plan.candidate import Candidate, Winner
+from detnas.ledger.entry import LedgerEntry, is_complete
+from detnas.lifecycle.reading.results import Consumers, VerifiedResults
+from detnas.plan.candidate import Candidate, Winner, choose_winner, compare_with_base, scored
+from detnas.records import keys
+from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult, ExportResult, Outcome
+from detnas.score import BaseFacts
+from detnas.store import Store
+from detnas.store.artifacts import load_record
+from detnas.store.errors import MissingRecord
 
 
 @dataclass(frozen=True, slots=True)
 class FinalStages:
-    """What comes after the trials.
+    """Fine-tuning and export, which follow the trials.
 
     Attributes:
         best: the best trial's student.
-        finetune_folder: key of its fine-tuning's folder.
+        finetune_folder: key of the folder of its fine-tuning.
         finetune: the fine-tuning's result, if there is one.
         finetuned: the fine-tuned student, if it succeeded.
-        winner: what is exported; none while the fine-tuning is awaited.
+        winner: what is exported; None until the fine-tuning has ended.
         export_folder: key of the winner's export.
         export: the export's result, if there is one.
     """
@@ -30,6 +40,121 @@ class FinalStages:
 
     @property
     def lost_finetune(self) -> DetectorResult | None:
-        """The fine-tuning's result, if it says nothing of the student: it was lost."""
+        """The fine-tuning's result if it failed for reasons other than the student."""
         lost = self.finetune is not None and self.finetune.outcome is Outcome.INFRASTRUCTURE
         return self.finetune if lost else None
+
+
+@dataclass(frozen=True, slots=True)
+class FinalStagesReader:
+    """Reads the final stages of one search.
+
+    Attributes:
+        store: where the search is stored.
+        search: key of its folder.
+        results: reads the jobs' results.
+        consumers: knows what was built on them.
+        finetunes: whether a fine-tuning is requested.
+    """
+
+    store: Store
+    search: str
+    results: VerifiedResults
+    consumers: Consumers
+    finetunes: bool
+
+    def read(
+        self,
+        top: Sequence[LedgerEntry],
+        facts: BaseFacts,
+        base: DetectorResult,
+        before: FinalStages | None,
+    ) -> FinalStages:
+        """Return the final stages so far.
+
+        Args:
+            top: the best trials, best first; at least one.
+            facts: of the base that they are scored against.
+            base: the base's result, which is exported if no student is better.
+            before: what was read before; what is new is added.
+        """
+        best = top[0]
+        known = before is not None and before.best.trial == best.index
+        stages = before if before is not None and known else self._begun(best, facts)
+        if stages.finetune is None and self.finetunes:
+            has_export = partial(self.consumers.of_finetune, best.index, (stages.best.result, base))
+            finetune = self.results.read(
+                stages.finetune_folder, DetectorResult, has_consumers=has_export
+            )
+            if finetune is None:
+                return stages
+            stages = replace(stages, finetune=finetune)
+        if stages.winner is None:
+            stages = self._with_winner(stages, top[1:], facts, base)
+        if stages.export is None:
+            export = self.results.read(stages.export_folder, ExportResult)
+            stages = replace(stages, export=export)
+        return stages
+
+    def _begun(self, entry: LedgerEntry, facts: BaseFacts) -> FinalStages:
+        key = keys.result_key(keys.trial_folder(self.search, entry.index))
+        result = load_record(self.store, key, DetectorResult)
+        if result is None:  # its entry was made from it
+            raise MissingRecord(self.store.uri, key)
+        chosen = scored(facts, entry.index, result, entry.proposal.teacher)
+        return FinalStages(chosen, self._finetune_folder(entry))
+
+    def _with_winner(
+        self,
+        stages: FinalStages,
+        others: Sequence[LedgerEntry],
+        facts: BaseFacts,
+        base: DetectorResult,
+    ) -> FinalStages:
+        best, finetune, finetuned, failure = stages.best, stages.finetune, None, ""
+        if finetune is not None and finetune.outcome is Outcome.SUCCEEDED:
+            finetuned = scored(facts, best.trial, finetune, best.teacher)
+        elif finetune is not None:
+            failure = f"{finetune.outcome}: {finetune.message}"
+        earlier = self._finetuned_before(stages, others, facts) if self.finetunes else ()
+        student = choose_winner(best, finetuned, failure, earlier)
+        winner = compare_with_base(student, scored(facts, None, base, None), self._has_export)
+        folder = self._export_folder(winner.candidate)
+        return replace(stages, finetuned=finetuned, winner=winner, export_folder=folder)
+
+    def _has_export(self, student: Candidate) -> bool:
+        return self.store.size(keys.request_key(self._export_folder(student))) is not None
+
+    def _finetuned_before(
+        self, stages: FinalStages, others: Sequence[LedgerEntry], facts: BaseFacts
+    ) -> tuple[Candidate, ...]:
+        """Students fine-tuned when the search had fewer trials, and another best one."""
+        folders = {f"{self.search}/{name}" for name in self.store.folders(f"{self.search}/")}
+        first = keys.finetune_folder(self.search)
+        earlier = {one for one in folders if one.startswith(first)} - {stages.finetune_folder}
+        found = []
+        for entry in others if earlier else ():
+            if (folder := self._finetune_folder(entry)) not in earlier:
+                continue
+            result = load_record(self.store, keys.result_key(folder), DetectorResult)
+            if result and result.outcome is Outcome.SUCCEEDED and is_complete(result):
+                found.append(scored(facts, entry.index, result, entry.proposal.teacher))
+        return tuple(found)
+
+    def _finetune_folder(self, trial: LedgerEntry) -> str:
+        """A search continued with more trials may have another best trial than before."""
+        folder = keys.finetune_folder(self.search)
+        before = load_record(self.store, keys.request_key(folder), StudentRequest)
+        if before is None or before.parent_weights == trial.weights:
+            return folder
+        return f"{folder}-{trial.index:04d}"
+
+    def _export_folder(self, winner: Candidate) -> str:
+        """A trial has two if it was exported before its lost fine-tuning was repeated."""
+        best = keys.student_folder(self.search)
+        own = f"{best}-base" if winner.trial is None else f"{best}-{winner.trial:04d}"
+        for folder in (best, own):
+            before = load_record(self.store, keys.request_key(folder), ExportRequest)
+            if before is None or before.weights == winner.result.weights:
+                return folder
+        return f"{own}-2"

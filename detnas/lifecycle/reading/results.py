@@ -1,11 +1,13 @@
-"""Results as they come: each is verified once, before anything is built on it."""
+"""Results of a search's jobs as they are read: each is verified once, before anything uses it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import TypeVar
 
-from detnas.ledger.trials import Verify
+from detnas.ledger.trials import Verify, load_inherited
 from detnas.records import keys
-from detnas.records.results import Result
+from detnas.records.requests import ExportRequest
+from detnas.records.results import DetectorResult, PoolPhaseResult, Result
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 
@@ -13,15 +15,16 @@ R = TypeVar("R", bound=Result)
 
 
 class VerifiedResults:
-    """Reads results, and verifies those that nobody has built on.
+    """Reads results, and verifies those without consumers.
 
-    Who built on one believed it. What became of its files since then, its readers find out by
-    their digests: no finished work is done again because somebody moved what it left. One that is
-    there at the first look may have come while nobody waited for it.
+    A result with consumers was verified by the scheduler that requested them. Should its files be
+    lost since then, their readers find out by the digests: no finished work is repeated because
+    somebody moved its files. A result that exists at the first read may have come while no
+    scheduler was running.
 
     Args:
-        store: where the jobs lie.
-        verify: asked, by folder, whether a new result is to be believed.
+        store: where the jobs are stored.
+        verify: returns, for a folder and its new result, whether the result is valid.
     """
 
     def __init__(self, store: Store, verify: Verify) -> None:
@@ -35,23 +38,85 @@ class VerifiedResults:
         kind: type[R],
         *,
         awaited: bool = False,
-        is_built_on: Callable[[R], bool] = lambda _: True,
+        has_consumers: Callable[[R], bool] = lambda _: True,
     ) -> R | None:
-        """Read a job's result; none where there is none that is to be believed.
+        """Read a job's result; None if there is no valid one.
 
         Args:
-            folder: key of its folder.
-            kind: what it finds.
-            awaited: it is known to be new.
-            is_built_on: asked of one that is there at the first look: whether later work was
-                built on it.
+            folder: key of the job's folder.
+            kind: type of its result.
+            awaited: the result is known to be new.
+            has_consumers: called with a result that exists at the first read.
         """
         result = load_record(self._store, keys.result_key(folder), kind)
         if result is None:
             self._awaited.add(folder)
             return None
-        if awaited or folder in self._awaited or not is_built_on(result):
+        if awaited or folder in self._awaited or not has_consumers(result):
             if not self._verify(folder, result):
                 return None
             self._awaited.discard(folder)
         return result
+
+
+@dataclass(frozen=True, slots=True)
+class Consumers:
+    """Knows which results of a search have consumers: later requests built on them.
+
+    Attributes:
+        store: where the search is stored.
+        search: key of its folder.
+    """
+
+    store: Store
+    search: str
+
+    def of_prepare(self) -> bool:
+        """Whether the base was requested or inherited once the data was known."""
+        folder = keys.base_folder(self.search)
+        return self._exists(keys.request_key(folder)) or self._exists(keys.result_key(folder))
+
+    def of_base(self) -> bool:
+        """Whether a trial of this search was requested, which begins with the base."""
+        if self._has_trial(0):
+            return True
+        inherited = load_inherited(self.store, self.search)
+        return inherited is not None and self._has_trial(inherited.trials)
+
+    def of_phase(self, pool: str, number: int, phases: int, _phase: PoolPhaseResult) -> bool:
+        """Whether the next phase of a pool was requested; of the last phase always True.
+
+        A complete pool may belong to another search and have been in use for long:
+        `check_trained_pool` checks it before this search uses it, and sets nothing aside.
+
+        Args:
+            pool: key of its folder.
+            number: of the phase that has a result.
+            phases: how many the pool has.
+        """
+        following = keys.request_key(keys.pool_phase_folder(pool, number + 1))
+        return number + 1 == phases or self._exists(following)
+
+    def of_finetune(
+        self, trial: int, others: Collection[DetectorResult], finetune: DetectorResult
+    ) -> bool:
+        """Whether an export was requested after a fine-tuning had ended.
+
+        Args:
+            trial: number of the trial that was fine-tuned.
+            others: what may have been exported instead: its result and the base's.
+            finetune: the fine-tuning's result.
+        """
+        folder = keys.student_folder(self.search)
+        first = load_record(self.store, keys.request_key(folder), ExportRequest)
+        exportable = (*(one.weights for one in others), finetune.files.get("weights"))
+        if first is not None and first.weights in exportable:
+            return True
+        own = (f"{folder}-{trial:04d}", f"{folder}-base")
+        return any(self._exists(keys.request_key(one)) for one in own)
+
+    def _has_trial(self, index: int) -> bool:
+        return self._exists(keys.request_key(keys.trial_folder(self.search, index)))
+
+    def _exists(self, key: str) -> bool:
+        return self.store.size(key) is not None

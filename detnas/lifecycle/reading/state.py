@@ -1,4 +1,4 @@
-"""Where a search stands, read from the store: the only memory there is."""
+"""The state of a search, read from the store: no other state exists."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -8,21 +8,14 @@ from detnas.ledger.entry import ledger_entry
 from detnas.ledger.history import History, Loading, load_history, load_snapshot_history
 from detnas.ledger.summary import Summary
 from detnas.ledger.trials import Verify
-from detnas.lifecycle.pools.trained import load_trained_pool
-from detnas.lifecycle.reading.consumers import Consumers
-from detnas.lifecycle.reading.final_stages import FinalStages
-from detnas.lifecycle.reading.final_stages_reader import FinalStagesReader
-from detnas.lifecycle.reading.results import VerifiedResults
+from detnas.lifecycle.pools.supplied import load_trained_pool
+from detnas.lifecycle.reading.final_stages import FinalStages, FinalStagesReader
+from detnas.lifecycle.reading.results import Consumers, VerifiedResults
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Observation
 from detnas.records import keys
 from detnas.records.proposal import Proposal
-from detnas.records.results import (
-    DetectorResult,
-    Outcome,
-    PoolPhaseResult,
-    PrepareResult,
-)
+from detnas.records.results import DetectorResult, Outcome, PoolPhaseResult, PrepareResult
 from detnas.score import BaseFacts
 from detnas.search.propose import Finished, propose
 from detnas.store import Store
@@ -33,16 +26,16 @@ from detnas.store.in_parallel import in_parallel
 
 @dataclass(frozen=True)
 class SearchState:
-    """Where a search stands.
+    """The state of a search.
 
     Attributes:
-        prepare: result of the prepare job; none while there is none, as below.
+        prepare: result of the prepare job; None until it has one, as below.
         base: result of the base's job.
         pool: results of the pool's phases, in order, up to the first without one.
-        facts: the base, scored.
+        facts: of the base, scored.
         history: the trials.
-        decision: the next trial, or why there is none; none itself where it is not known.
-        ending: what comes after the trials, once they are over.
+        decision: the next trial, or why there is none; None if not decided yet.
+        final_stages: fine-tuning and export; None until the trials are over.
     """
 
     prepare: PrepareResult | None = None
@@ -51,23 +44,23 @@ class SearchState:
     facts: BaseFacts | None = None
     history: History = field(default_factory=lambda: History(Summary(top_k=1)))
     decision: Proposal | Finished | None = None
-    ending: FinalStages | None = None
+    final_stages: FinalStages | None = None
 
     @property
     def finished(self) -> Finished | None:
-        """Why no further trial is proposed; none while one is."""
+        """Why no further trial is proposed; None while one is."""
         return self.decision if isinstance(self.decision, Finished) else None
 
     @property
     def trials(self) -> int:
-        """How many trials were proposed, those lost to the infrastructure not counted."""
+        """Number of trials proposed, without those lost to the infrastructure."""
         summary = self.history.summary
         return summary.finished - summary.lost + len(self.history.in_flight)
 
     @property
     def observation(self) -> Observation:
-        """The same, as the plan asks for it."""
-        ending = self.ending
+        """The same, as `plan` takes it."""
+        stages = self.final_stages
         return Observation(
             prepare=self.prepare,
             base=self.base,
@@ -76,23 +69,23 @@ class SearchState:
             trials=self.trials,
             converged=self.finished is not None,
             any_success=self.history.summary.best is not None,
-            finetune=ending.finetune if ending else None,
-            export=ending.export if ending else None,
+            finetune=stages.finetune if stages else None,
+            export=stages.export if stages else None,
         )
 
 
 class SearchReader:
-    """Reads a search's state; what was read once and can not change is not read again.
+    """Reads a search's state; what was read once and cannot change is not read again.
 
     Args:
-        store: where the search lies.
+        store: where the search is stored.
         requests: names its folders.
-        verify: asked once, by folder, whether a result that nobody has built on is to be believed;
-            one that is not counts as not there.
+        verify: called once, with its folder, for a result without consumers; an invalid one counts
+            as missing.
 
     Attributes:
-        state: where the search stood when it was last read.
-        found_recorded_pool: the search's own record says which pool it uses.
+        state: as last read.
+        has_recorded_pool: the pool was read from the search's own record.
     """
 
     def __init__(
@@ -105,25 +98,25 @@ class SearchReader:
         self._requests = requests
         self._verify = verify
         self._results = VerifiedResults(store, verify)
-        self._later = Consumers(store, requests.search)
+        self._consumers = Consumers(store, requests.search)
         finetunes = requests.spec.finetune is not None
-        self._endings = FinalStagesReader(
-            store, requests.search, self._results, self._later, finetunes=finetunes
+        self._final_stages = FinalStagesReader(
+            store, requests.search, self._results, self._consumers, finetunes=finetunes
         )
         self._loading = Loading()
         self.state = SearchState()
-        self.found_recorded_pool = False
+        self.has_recorded_pool = False
 
     @property
     def _search(self) -> str:
         return self._requests.search
 
     def read(self, may_have_ended: Callable[[int], bool] = lambda _: True) -> SearchState:
-        """Return where the search stands now.
+        """Read what is new, and return the state.
 
         Args:
-            may_have_ended: whether to look for the result of a trial that is in flight; who
-                watches its job knows. By default all of them are looked for.
+            may_have_ended: whether to look for the result of a trial in flight, by its number. By
+                default the result of each is looked for.
         """
         self._read_setup()
         state = self.state
@@ -132,70 +125,70 @@ class SearchReader:
         return self.state
 
     def forget_last_phase(self) -> SearchState:
-        """Forget the result of the pool's last phase: it is set aside, or will be."""
+        """Forget the result of the pool's last phase, which is or will be set aside."""
         self.state = replace(self.state, pool=self.state.pool[:-1])
         return self.state
 
     def forget_pool(self) -> None:
-        """Read the pool's phases anew next time: they may be others by then."""
+        """Read the pool's phases again next time: they may have changed."""
         self.state = replace(self.state, pool=())
 
-    def remember(self, history: History) -> SearchState:
-        """Take note of what was written just now: a trial's request, or a segment."""
+    def update_history(self, history: History) -> SearchState:
+        """Add to the state what was just written: a trial's request or a segment."""
         if history is not self.state.history:
             decision = self.state.finished  # a trial that was proposed is not proposed again
             self.state = replace(self.state, history=history, decision=decision)
         return self.state
 
-    def doubt_trials(self) -> None:
-        """Read the trials anew next time: one may be decided without our knowing."""
+    def invalidate_trials(self) -> None:
+        """Read the trials again next time: a request may be stored despite an error."""
         self.state = replace(self.state, facts=None)
 
     def _read_setup(self) -> None:
         state = self.state
-        read, search, later = self._results.read, self._search, self._later
+        read, search = self._results.read, self._search
         base = state.base or read(
-            keys.base_folder(search), DetectorResult, is_built_on=self._has_trials
+            keys.base_folder(search), DetectorResult, has_consumers=self._has_trials
         )
         prepare = state.prepare or read(
             keys.prepare_folder(search),
             PrepareResult,
-            is_built_on=lambda _: base is not None or later.has_base(),
+            has_consumers=lambda _: base is not None or self._consumers.of_prepare(),
         )
         pool = state.pool
         if not pool:
             pool = load_trained_pool(self._store, self._search)
-            self.found_recorded_pool = bool(pool)
+            self.has_recorded_pool = bool(pool)
         if prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
             pool = self._pool(self._requests.pool_folder(prepare), pool)
         self.state = replace(state, prepare=prepare, base=base, pool=pool)
 
     def _pool(self, folder: str, known: tuple[PoolPhaseResult, ...]) -> tuple[PoolPhaseResult, ...]:
-        is_given = self._requests.existing_pool is not None  # and so is others' to set aside
+        is_supplied = self._requests.existing_pool is not None  # and so is others' to set aside
         phases = len(self._requests.spec.teachers.phases)
         while len(known) < phases and _succeeded(*known):
             phase = keys.pool_phase_folder(folder, len(known))
-            if is_given:
+            if is_supplied:
                 result = load_record(self._store, keys.result_key(phase), PoolPhaseResult)
             else:
-                goes_on = partial(self._later.goes_on, folder, len(known), phases)
-                result = self._results.read(phase, PoolPhaseResult, is_built_on=goes_on)
+                has_next = partial(self._consumers.of_phase, folder, len(known), phases)
+                result = self._results.read(phase, PoolPhaseResult, has_consumers=has_next)
             if result is None:
                 break
             known = (*known, result)
         return known
 
-    def _has_trials(self, base: DetectorResult) -> bool:
-        """Whether a trial of its own set out from the base."""
+    def _has_trials(self, _base: DetectorResult) -> bool:
+        """Whether this search has requested trials, all of which begin with the base."""
         spec = self._requests.spec
-        if spec.warm_start is None:  # else some of those in the snapshot are another search's
+        if spec.warm_start is None:  # else the snapshot holds inherited trials
             history = self._loading.history or load_snapshot_history(
                 self._store, self._search, spec.search.top_k
             )
             self._loading.history = history  # which is read in any case
             if history.in_snapshot:
                 return True
-        return self._later.has_trials(base)
+        return self._consumers.of_base()
 
     def _read_trials(self, may_have_ended: Callable[[int], bool]) -> None:
         state = self.state
@@ -213,18 +206,19 @@ class SearchReader:
         decision = known or propose(
             spec.search, spec.teachers.space, facts, history.summary, history.in_flight
         )
-        self.state = replace(state, facts=facts, history=history, decision=decision, ending=None)
-        if self.state.finished and not history.in_flight and history.summary.best is not None:
-            ending = self._endings.read(history.summary.top, facts, state.base, state.ending)
-            self.state = replace(self.state, ending=ending)
+        self.state = now = replace(
+            state, facts=facts, history=history, decision=decision, final_stages=None
+        )
+        if now.finished and not history.in_flight and history.summary.best is not None:
+            top, before = history.summary.top, state.final_stages
+            stages = self._final_stages.read(top, facts, state.base, before)
+            self.state = replace(now, final_stages=stages)
 
     def _with_results(
         self, history: History, facts: BaseFacts, may_have_ended: Callable[[int], bool]
     ) -> History:
-        looked_for = [trial for trial in history.in_flight if may_have_ended(trial.index)]
-        for proposal, result in zip(
-            looked_for, in_parallel(self._result_of, looked_for), strict=True
-        ):
+        trials = [trial for trial in history.in_flight if may_have_ended(trial.index)]
+        for proposal, result in zip(trials, in_parallel(self._result_of, trials), strict=True):
             if result is not None:
                 history = history.finished(ledger_entry(proposal, result, facts))
         return history

@@ -1,9 +1,9 @@
-"""Whether a result may be believed: it is whole, and what it says of its files is so."""
+"""Whether a result is valid: it is complete, and its artifacts are present and match."""
 
 import logging
 from dataclasses import dataclass, field
 
-from detnas.lifecycle.failures import set_aside
+from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.results import (
     DetectorResult,
@@ -13,20 +13,21 @@ from detnas.records.results import (
     Result,
 )
 from detnas.store import Store
+from detnas.store.artifacts import create_record
 
 log = logging.getLogger(__name__)
 
 
 def problem_with(store: Store, folder: str, result: Result) -> str:
-    """Say what is wrong with a result or its files; nothing where all is well.
+    """Return what is wrong with a result or its artifacts; empty if it is valid.
 
-    A file is named by its content, so that its name, its digest and its size must agree; the
-    content itself is proved whenever it is fetched. A job writes into its own folder only, so a
-    result that names another's files is not believed either. What an export leaves is taken away
-    by people, by name: there the name must be the file's role.
+    An artifact is named by its digest: name, digest and size must agree; the content itself is
+    checked whenever it is fetched. A job writes into its own folder only, so a result that names
+    another job's artifacts is invalid too. People fetch the files of an export by name: there the
+    name must be the artifact's role.
 
     Args:
-        store: where the job lies.
+        store: where the job is stored.
         folder: key of its folder.
         result: what it wrote there.
     """
@@ -78,21 +79,28 @@ def _name(file: Artifact) -> str:
 
 @dataclass
 class Verification:
-    """Believes results, or sets them aside.
+    """Verifies results, and sets invalid ones aside.
 
     Attributes:
-        store: where the jobs lie.
-        rejected: what was wrong with those set aside, by folder.
+        store: where the jobs are stored.
+        rejected: what was wrong with those set aside, by job folder.
     """
 
     store: Store
     rejected: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, folder: str, result: Result) -> bool:
-        """Say whether a result stands; one that does not is kept under another name."""
+        """Return whether a result is valid; one that is not is renamed, so that its job is due."""
         problem = problem_with(self.store, folder, result)
         if problem:
             log.error("%s: %s", folder, problem)
             self.rejected[folder] = problem
             set_aside(self.store, folder, result)
         return not problem
+
+
+def set_aside(store: Store, folder: str, result: Result) -> None:
+    """Rename a failed result beside the job's other files, so that the job is due again."""
+    name = f"failed-{result.finished:%Y%m%dT%H%M%S.%f}.json"
+    create_record(store, f"{folder}/{name}", result)
+    store.delete(keys.result_key(folder))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from detnas.lifecycle.blocked import BlockedError
-from detnas.plan.unused_gpus import unused_gpus
+from detnas.plan.advice import unused_gpus
 from detnas.reasons import Reason, ReasonCode
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.spec.explain import ManifestError

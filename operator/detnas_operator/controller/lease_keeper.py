@@ -43,7 +43,7 @@ class LeaseKeeper:
         """Renew each lease that is held, once."""
         for lease in self._leases():
             try:
-                lease.keep_up()
+                lease.renew()
             except UserError as error:  # the search's own reconcile reports it, too
                 log.warning("a pool's lease could not be renewed: %s", error)
 

@@ -1,6 +1,6 @@
 """The pod template of a Job: one container under Pod Security "restricted", without API token."""
 
-from detnas.plan.data_root import MOUNT
+from detnas.plan.dataset import MOUNT
 from detnas.schema import Schema
 from detnas.spec.affinity import TopologySpread
 from detnas.spec.jobs import JobFields, Resources

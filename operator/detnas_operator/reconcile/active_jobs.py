@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from detnas.lifecycle.status import search_status
+from detnas.plan.advice import unused_gpus
 from detnas.plan.stages import DueJob, Plan
-from detnas.plan.unused_gpus import unused_gpus
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.results import Outcome
 from detnas_operator.cluster.objects import JobView, Object
@@ -110,7 +110,7 @@ class ActiveJobs:
         if seconds_since(memory.observed, self.now) < self.progress_seconds:
             return
         memory.observed = self.now
-        has_request = [reading.attempts.is_asked for reading in memory.progress.values()]
+        has_request = [reading.attempts.is_requested for reading in memory.progress.values()]
         if not (has_request and all(has_request)) and not memory.is_recorded:
             memory.invalidate()  # the store was emptied: the next pass reports what is lost
         self._list_running(active)

@@ -150,21 +150,21 @@ def _succeeded(result: Result | None) -> bool:
 
 
 def _has_export(store: Store, state: SearchState, folder: str) -> bool:
-    ending = state.ending
-    if ending is not None and ending.export is not None and ending.export_folder == folder:
+    stages = state.final_stages
+    if stages is not None and stages.export is not None and stages.export_folder == folder:
         return True
     return bool(folder) and store.size(keys.result_key(folder)) is not None
 
 
 def _untuned(store: Store, requests: SearchRequests, state: SearchState) -> int | None:
     """Return the best trial, if its fine-tuning has no result, nor one that was set aside."""
-    ending = state.ending
-    if requests.spec.finetune is None or ending is None or ending.finetune is not None:
+    stages = state.final_stages
+    if requests.spec.finetune is None or stages is None or stages.finetune is not None:
         return None
-    folder = f"{ending.finetune_folder}/"
+    folder = f"{stages.finetune_folder}/"
     if any(key.removeprefix(folder).startswith("failed-") for key in store.list(folder)):
         return None
-    return ending.best.trial
+    return stages.best.trial
 
 
 class DataLostError(Exception):

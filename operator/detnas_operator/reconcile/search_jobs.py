@@ -200,14 +200,14 @@ def trains_pool(jobs: SearchJobs) -> bool:
 
 def result_of(state: SearchState, due: DueJob) -> Result | None:
     """Return the result of a job that is no trial: of trials the state keeps the summary."""
-    ending = state.ending
+    stages = state.final_stages
     if due.verb is Verb.POOL:
         return state.pool[due.number] if due.number < len(state.pool) else None
     return {
         Verb.PREPARE: state.prepare,
         Verb.BASE: state.base,
-        Verb.FINETUNE: ending.finetune if ending else None,
-        Verb.EXPORT: ending.export if ending else None,
+        Verb.FINETUNE: stages.finetune if stages else None,
+        Verb.EXPORT: stages.export if stages else None,
     }[due.verb]
 
 

@@ -6,20 +6,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.detnas.runner.pretended_search import PATIENCE, PHASES, ROOT, PretendedSearch
+from tests.cluster.searches import PHASES
+from tests.detnas.searches.local_run import MODULE, PATIENCE, ROOT, LocalSearch
 
-COMMAND = [sys.executable, "-m", "tests.detnas.runner.run_command"]
+COMMAND = [sys.executable, "-m", MODULE]
 
 
-def short_search(folder: Path) -> PretendedSearch:
+def short_search(folder: Path) -> LocalSearch:
     """A search of one trial."""
-    search = PretendedSearch(folder, spec={"teachers": {"phases": PHASES[:1]}})
+    search = LocalSearch(folder, spec={"teachers": {"phases": PHASES[:1]}})
     search.write(trials=1, warmupTrials=0)
     return search
 
 
 def detnas(
-    search: PretendedSearch, *words: str | Path, **options: Any
+    search: LocalSearch, *words: str | Path, **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `detnas` with these words to its end."""
     return run([*COMMAND, str(search.folder), *map(str, words)], **options)

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.detnas.cli.commands import COMMAND, detnas, run, short_search
-from tests.detnas.runner.pretended_search import PATIENCE, ROOT, PretendedSearch, ends
+from tests.detnas.searches.local_run import PATIENCE, ROOT, LocalSearch, ends
 
 ESCAPE = b"\x1b"
 CLOSING = {"stderr": "2>&-", "all three": "<&- >&- 2>&-"}
@@ -30,23 +30,23 @@ ENCODINGS = {
 
 
 @pytest.fixture
-def search(tmp_path: Path) -> PretendedSearch:
+def search(tmp_path: Path) -> LocalSearch:
     return short_search(tmp_path / "search")
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> PretendedSearch:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> LocalSearch:
     found = short_search(tmp_path_factory.mktemp("finished") / "search")
     found.run()
     return found
 
 
-def run_words(search: PretendedSearch) -> list[str]:
+def run_words(search: LocalSearch) -> list[str]:
     manifest, store = search.folder / "search.yaml", search.folder / "store"
     return [*COMMAND, str(search.folder), "run", str(manifest), "--store", str(store)]
 
 
-def assert_finished(search: PretendedSearch, ended: subprocess.CompletedProcess[bytes]) -> None:
+def assert_finished(search: LocalSearch, ended: subprocess.CompletedProcess[bytes]) -> None:
     assert ended.returncode == 0, ended
     assert (search.search / "students/best/result.json").exists()
 
@@ -71,7 +71,7 @@ def full_disk():
 @pytest.mark.parametrize("sink", [closed_pipe, full_disk], ids=["closed pipe", "full disk"])
 @pytest.mark.parametrize("streams", [("stdout",), ("stdout", "stderr")], ids=["one", "both"])
 def test_a_search_whose_output_cannot_be_written_succeeds(
-    search: PretendedSearch, sink: Callable[[], Any], streams: tuple[str, ...]
+    search: LocalSearch, sink: Callable[[], Any], streams: tuple[str, ...]
 ) -> None:
     with sink() as file:
         other = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -80,7 +80,7 @@ def test_a_search_whose_output_cannot_be_written_succeeds(
 
 
 @pytest.mark.parametrize("closing", CLOSING.values(), ids=CLOSING)
-def test_a_search_without_open_streams_succeeds(search: PretendedSearch, closing: str) -> None:
+def test_a_search_without_open_streams_succeeds(search: LocalSearch, closing: str) -> None:
     words = ["sh", "-c", f'exec "$@" {closing}', "sh", *run_words(search)]
     assert_finished(search, run(words))
     record = json.loads((search.search / "search.json").read_bytes())
@@ -104,7 +104,7 @@ def test_characters_that_the_output_lacks_are_replaced(
 def test_output_for_programs_keeps_what_the_stream_lacks(
     tmp_path: Path, form: str, load: Callable[[str], Any], environment: dict[str, str]
 ) -> None:
-    search = PretendedSearch(tmp_path / "other")
+    search = LocalSearch(tmp_path / "other")
     dataset = {"source": {"directory": "data"}, "train": "Würfel → 1.json", "val": "v.json"}
     (search.folder / "data").mkdir()
     for file in (dataset["train"], dataset["val"]):
@@ -135,7 +135,7 @@ def in_terminal(command: list[str], env: dict[str, str]) -> tuple[int, bytes]:
     return process.wait(PATIENCE), written
 
 
-def test_a_terminal_shows_colours_and_what_runs_now(search: PretendedSearch) -> None:
+def test_a_terminal_shows_colours_and_what_runs_now(search: LocalSearch) -> None:
     code, written = in_terminal(run_words(search), {"TERM": "xterm-256color"})
     assert code == 0, written
     assert b"\x1b[1m" in written
@@ -143,7 +143,7 @@ def test_a_terminal_shows_colours_and_what_runs_now(search: PretendedSearch) -> 
 
 
 @pytest.mark.parametrize("what", ["run", "error"])
-def test_no_colour_where_the_user_wants_none(search: PretendedSearch, what: str) -> None:
+def test_no_colour_where_the_user_wants_none(search: LocalSearch, what: str) -> None:
     error = [*COMMAND, str(search.folder), "status", "none-such"]
     command = run_words(search) if what == "run" else error
     _, written = in_terminal(command, {"TERM": "xterm-256color", "NO_COLOR": "1"})
@@ -153,21 +153,21 @@ def test_no_colour_where_the_user_wants_none(search: PretendedSearch, what: str)
         assert f";{colour}".encode() not in written
 
 
-def test_an_error_is_red_on_a_terminal(finished: PretendedSearch) -> None:
+def test_an_error_is_red_on_a_terminal(finished: LocalSearch) -> None:
     command = [*COMMAND, str(finished.folder), "status", "none-such"]
     code, written = in_terminal(command, {"TERM": "xterm-256color"})
     assert code == 2
     assert b"\x1b[31merror: none-such" in written
 
 
-def test_a_dumb_terminal_gets_lines_and_no_codes(search: PretendedSearch) -> None:
+def test_a_dumb_terminal_gets_lines_and_no_codes(search: LocalSearch) -> None:
     code, written = in_terminal(run_words(search), {"TERM": "dumb"})
     assert code == 0, written
     assert b"trial 0: " in written
     assert ESCAPE not in written
 
 
-def test_a_file_gets_no_codes_whatever_is_forced(search: PretendedSearch) -> None:
+def test_a_file_gets_no_codes_whatever_is_forced(search: LocalSearch) -> None:
     forced = dict.fromkeys(("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"), "1")
     ended = run(run_words(search), forced, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert_finished(search, ended)
@@ -177,7 +177,7 @@ def test_a_file_gets_no_codes_whatever_is_forced(search: PretendedSearch) -> Non
 
 @pytest.mark.parametrize("words", [["--help"], ["status", "--nope"], ["run"]])
 def test_help_and_usage_errors_in_a_file_have_no_codes(
-    search: PretendedSearch, words: list[str]
+    search: LocalSearch, words: list[str]
 ) -> None:
     forced = dict.fromkeys(("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"), "1")
     ended = detnas(search, *words, env=forced)
@@ -187,7 +187,7 @@ def test_help_and_usage_errors_in_a_file_have_no_codes(
 
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_a_reader_that_has_seen_enough_ends_a_command_quietly(
-    finished: PretendedSearch, form: str
+    finished: LocalSearch, form: str
 ) -> None:
     with closed_pipe() as pipe:
         words = ("status", str(finished.search), "-o", form)
@@ -197,7 +197,7 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly(
 
 
 def test_output_that_is_lost_on_a_full_disk_is_an_error_that_says_so(
-    finished: PretendedSearch,
+    finished: LocalSearch,
 ) -> None:
     with full_disk() as full:
         words = ("status", str(finished.search))
@@ -207,7 +207,7 @@ def test_output_that_is_lost_on_a_full_disk_is_an_error_that_says_so(
     assert b"Traceback" not in ended.stderr
 
 
-def test_a_search_for_a_program_that_reads_no_more_succeeds(search: PretendedSearch) -> None:
+def test_a_search_for_a_program_that_reads_no_more_succeeds(search: LocalSearch) -> None:
     with full_disk() as full:
         ended = run([*run_words(search), "-o", "json"], stdout=full, stderr=subprocess.PIPE)
     assert_finished(search, ended)
@@ -219,7 +219,7 @@ READER = "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); sys.
 
 @pytest.mark.parametrize("killed", ["both by Ctrl-C", "the reader, then Ctrl-C", "the reader"])
 def test_jobs_write_their_checkpoints_though_who_reads_the_output_is_gone(
-    search: PretendedSearch, killed: str
+    search: LocalSearch, killed: str
 ) -> None:
     search.faults({"base": ["hang"]})
     reader = subprocess.Popen(
@@ -250,7 +250,7 @@ def test_jobs_write_their_checkpoints_though_who_reads_the_output_is_gone(
     assert search.stops() == ["base"]
 
 
-def test_a_closed_terminal_lets_jobs_write_their_checkpoints(search: PretendedSearch) -> None:
+def test_a_closed_terminal_lets_jobs_write_their_checkpoints(search: LocalSearch) -> None:
     search.faults({"base": ["hang"]})
     runner = subprocess.Popen(run_words(search), cwd=ROOT, stdout=subprocess.DEVNULL)
     search.wait_for("base")

@@ -14,7 +14,7 @@ from detnas.cli.app import app
 from detnas.errors import UserError
 from detnas.lifecycle.pools import deletion as pool_deletion
 from detnas.lifecycle.pools.deletion import delete_pool
-from detnas.lifecycle.pools.lease import Claim, PoolLease
+from detnas.lifecycle.pools.lease import LeaseRecord, PoolLease
 from detnas.lifecycle.pools.listing import list_pools, pool_users
 from detnas.lifecycle.record import StoredSearch
 from detnas.plan.stages import Phase, Verb
@@ -25,7 +25,7 @@ from detnas.store import Store, open_store
 from detnas.store.artifacts import canonical_json, load_record
 from detnas.store.directory import DirectoryStore
 from detnas.store.errors import WrongCredentials
-from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
+from tests.detnas.searches.in_process import Scheduler, tiny
 from tests.seaweed import S3Server
 
 TEACHERS = {"teachers": {"phases": [{"epochs": 2, "learningRate": "0.1"}]}}
@@ -67,8 +67,8 @@ def digest(store: Store) -> str:
 
 
 def hold(store: Store, holder: str, age: timedelta, *, released: bool = False) -> None:
-    claim = Claim(holder=holder, heartbeat=datetime.now(UTC) - age, released=released)
-    store.put(f"local/pools/{digest(store)}/claim.json", canonical_json(claim))
+    lease = LeaseRecord(holder=holder, heartbeat=datetime.now(UTC) - age, released=released)
+    store.put(f"local/pools/{digest(store)}/claim.json", canonical_json(lease))
 
 
 def test_the_list_says_what_there_is(either_store: Store, scheduler: Scheduler) -> None:
@@ -89,7 +89,9 @@ def test_the_list_says_what_there_is(either_store: Store, scheduler: Scheduler) 
         (one.uri, "Succeeded"),
         (two.uri, "TrainingTeachers"),
     ]
-    hold_line = Claim(holder="two on a machine", heartbeat=datetime.now(UTC) - timedelta(hours=3))
+    hold_line = LeaseRecord(
+        holder="two on a machine", heartbeat=datetime.now(UTC) - timedelta(hours=3)
+    )
     either_store.put(f"local/pools/{shared['digest']}/claim.json", canonical_json(hold_line))
     table = detnas(either_store, "list").stdout
     assert "3h" in "".join(table.split())
@@ -133,7 +135,7 @@ def test_one_that_a_search_needs_stays_and_the_search_is_named(
     scheduler.run(tiny(store, "one", trials=1))
     scheduler.prepare(two)
     said = refused(store)
-    assert "in use by search two in namespace local, which is TrainingTeachers" in said
+    assert "in use by search two in namespace local (TrainingTeachers" in said
     assert said.endswith(f"\n  rm -r {two.uri.removeprefix('file://')}")
     assert "kubectl" not in said, "no cluster knows of it"
     scheduler.run(two)
@@ -162,7 +164,7 @@ def test_all_that_need_it_are_named_with_the_commands_that_give_them_up(
         move_to_cluster(search)
     said = refused(store)
     for user in list_pools(store)[0].users[1:]:
-        assert f"search {user.name} in namespace local, which is TrainingTeachers" in said
+        assert f"search {user.name} in namespace local (TrainingTeachers" in said
         assert f"\n  kubectl delete detnas {user.name} --namespace local " in said
         assert f"\n  aws s3 rm --recursive {user.search}/" in said
     assert said.count("aws s3 rm") == 2
@@ -236,7 +238,7 @@ def test_a_search_that_begins_meanwhile_has_the_pool_at_once(
 
     def after_another_began(*asked: Any) -> Any:
         scheduler.prepare(two)
-        taken = load_record(store, key, Claim)
+        taken = load_record(store, key, LeaseRecord)
         assert taken is not None
         assert taken.holder.startswith("detnas pools delete")
         return pool_users(*asked)
@@ -312,7 +314,7 @@ def test_what_a_crash_leaves_is_deleted_or_trained_again(
         scheduler.done.clear()
         state = scheduler.run(tiny(store, f"again-{deletions}", trials=1))
         assert scheduler.ran(Verb.EVALUATE) == [0]
-        assert (state.ending is not None, len(state.pool)) == (True, 2)
+        assert (state.final_stages is not None, len(state.pool)) == (True, 2)
         for phase in state.pool:
             assert store.size(phase.weights.key) == phase.weights.size
     assert {user.phase for user in list_pools(store)[0].users} == {Phase.SUCCEEDED}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from detnas.cli import main
-from detnas.plan.identity import local_uid
+from detnas.plan.digests import local_uid
 from tests.detnas.report.search_in_store import finished_search, manifest
 
 

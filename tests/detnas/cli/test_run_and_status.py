@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.detnas.runner.pretended_search import ENCODING, PretendedSearch
+from tests.cluster.searches import ENCODING
+from tests.detnas.searches.local_run import LocalSearch
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> PretendedSearch:
-    search = PretendedSearch(tmp_path_factory.mktemp("finished") / "search")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> LocalSearch:
+    search = LocalSearch(tmp_path_factory.mktemp("finished") / "search")
     search.run()
     return search
 
 
-def detnas(search: PretendedSearch, *words: str) -> subprocess.CompletedProcess[str]:
+def detnas(search: LocalSearch, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from detnas.cli import main; main()", *words],
         cwd=search.folder,
@@ -28,7 +29,7 @@ def detnas(search: PretendedSearch, *words: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_run_of_a_finished_search_says_what_was_gained(finished: PretendedSearch) -> None:
+def test_run_of_a_finished_search_says_what_was_gained(finished: LocalSearch) -> None:
     starts = finished.starts()
     ended = detnas(finished, "run", "search.yaml", "--store", "store")
     assert ended.returncode == 0, ended.stderr
@@ -40,7 +41,7 @@ def test_run_of_a_finished_search_says_what_was_gained(finished: PretendedSearch
 
 
 def test_where_no_student_is_better_every_command_says_so(tmp_path: Path) -> None:
-    search = PretendedSearch(tmp_path / "search")
+    search = LocalSearch(tmp_path / "search")
     search.write(trials=2, seed=0)  # whose base is the best
     search.run()
     ran = detnas(search, "run", "search.yaml", "--store", "store")
@@ -59,7 +60,7 @@ def test_where_no_student_is_better_every_command_says_so(tmp_path: Path) -> Non
     assert inspected["architecture"] == found["base"]["encoding"]
 
 
-def test_output_for_programs_stands_alone_on_standard_output(finished: PretendedSearch) -> None:
+def test_output_for_programs_stands_alone_on_standard_output(finished: LocalSearch) -> None:
     ran = detnas(finished, "run", "search.yaml", "--store", "store", "-o", "json")
     found = json.loads(ran.stdout)
     assert (found["phase"], found["finished"]) == ("Succeeded", 6)
@@ -71,7 +72,7 @@ def test_output_for_programs_stands_alone_on_standard_output(finished: Pretended
 
 
 def test_status_for_people_names_what_failed_and_why(tmp_path: Path) -> None:
-    search = PretendedSearch(tmp_path / "search")
+    search = LocalSearch(tmp_path / "search")
     search.faults({"trials/0001": ["exit 1"] * 3})
     search.run()
     said = detnas(search, "status", "search.yaml", "--store", "store").stdout
@@ -81,7 +82,7 @@ def test_status_for_people_names_what_failed_and_why(tmp_path: Path) -> None:
 
 
 def test_status_of_a_search_that_has_not_begun_names_the_command_that_begins_it(
-    finished: PretendedSearch,
+    finished: LocalSearch,
 ) -> None:
     ended = detnas(finished, "status", "search.yaml", "--store", "elsewhere")
     assert ended.returncode == 2
@@ -89,7 +90,7 @@ def test_status_of_a_search_that_has_not_begun_names_the_command_that_begins_it(
 
 
 def test_a_search_that_is_being_run_is_refused(tmp_path: Path) -> None:
-    search = PretendedSearch(tmp_path / "search")
+    search = LocalSearch(tmp_path / "search")
     search.faults({"base": ["hang"]})
     runner = search.start()
     search.wait_for("base")
@@ -116,7 +117,7 @@ def test_a_search_that_is_being_run_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_command_line_says_is_checked_like_the_manifest(
-    finished: PretendedSearch, words: tuple[str, str], field: str
+    finished: LocalSearch, words: tuple[str, str], field: str
 ) -> None:
     ended = detnas(finished, "run", "search.yaml", *words)
     assert ended.returncode == 2
@@ -126,7 +127,7 @@ def test_what_the_command_line_says_is_checked_like_the_manifest(
 
 
 def test_after_more_trials_the_folder_alone_says_the_same_as_the_manifest(tmp_path: Path) -> None:
-    search = PretendedSearch(tmp_path / "search")
+    search = LocalSearch(tmp_path / "search")
     search.write(trials=2, seed=0)
     search.run()
     search.write(trials=5, seed=0)  # the last of them evolves the student, and is the best
@@ -144,7 +145,7 @@ def test_after_more_trials_the_folder_alone_says_the_same_as_the_manifest(tmp_pa
 
 
 def test_brackets_in_a_log_are_text(tmp_path: Path) -> None:
-    search = PretendedSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
+    search = LocalSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
     search.write(trials=1)
     search.faults({"finetune": ["exit [/red]"] * 3})
     search.run()
@@ -154,7 +155,7 @@ def test_brackets_in_a_log_are_text(tmp_path: Path) -> None:
 
 
 def test_a_search_without_a_student_is_not_inspected(tmp_path: Path) -> None:
-    search = PretendedSearch(tmp_path / "search")
+    search = LocalSearch(tmp_path / "search")
     search.faults({"base": ["exit 1"] * 3})
     search.run(exit_code=1)
     ended = detnas(search, "inspect", str(search.search))
@@ -162,7 +163,7 @@ def test_a_search_without_a_student_is_not_inspected(tmp_path: Path) -> None:
     assert "has exported no student yet" in ended.stderr
 
 
-def test_parallelism_is_checked(finished: PretendedSearch) -> None:
+def test_parallelism_is_checked(finished: LocalSearch) -> None:
     ended = detnas(finished, "run", "search.yaml", "--parallel", "0")
     assert ended.returncode == 2
     assert "--parallel" in ended.stderr
@@ -176,7 +177,7 @@ def test_run_refuses_weights_that_are_no_checkpoint_before_anything_is_started(
     tmp_path: Path, weights: str, said: str
 ) -> None:
     base = {"architecture": ENCODING, "stem": 16, "weights": weights}
-    search = PretendedSearch(tmp_path / "search", spec={"base": base})
+    search = LocalSearch(tmp_path / "search", spec={"base": base})
     (search.folder / "data").mkdir()
     (search.folder / "base.pth").touch()
     ended = detnas(search, "run", "search.yaml", "--store", "store")
@@ -188,7 +189,7 @@ def test_run_refuses_weights_that_are_no_checkpoint_before_anything_is_started(
 
 def test_a_search_that_has_its_base_needs_its_weights_no_more(tmp_path: Path) -> None:
     base = {"architecture": ENCODING, "stem": 16, "weights": "base.pth"}
-    search = PretendedSearch(tmp_path / "search", spec={"base": base})
+    search = LocalSearch(tmp_path / "search", spec={"base": base})
     search.run()
     assert not (search.folder / "base.pth").exists()
     ended = detnas(search, "run", "search.yaml", "--store", "store")

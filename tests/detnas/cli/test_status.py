@@ -14,7 +14,7 @@ from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.store import Store, open_store
 from detnas.store.artifacts import canonical_json
-from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
+from tests.detnas.searches.in_process import Scheduler, tiny
 
 NO_RUNNER = "no process of this machine runs it; 'detnas run' continues it"
 

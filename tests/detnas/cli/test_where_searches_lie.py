@@ -13,17 +13,17 @@ from typer.testing import CliRunner
 from detnas.cli.app import app
 from detnas.errors import UserError
 from tests.detnas.cli.commands import COMMAND, detnas, short_search
-from tests.detnas.runner.pretended_search import PATIENCE, ROOT, PretendedSearch
+from tests.detnas.searches.local_run import PATIENCE, ROOT, LocalSearch
 
 
-def project(folder: Path) -> PretendedSearch:
+def project(folder: Path) -> LocalSearch:
     found = short_search(folder)
     found.store = str(found.folder / "runs")
     return found
 
 
 @pytest.fixture
-def search(tmp_path: Path) -> PretendedSearch:
+def search(tmp_path: Path) -> LocalSearch:
     return project(tmp_path / "project")
 
 
@@ -36,7 +36,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def run(search: PretendedSearch, *words: str | Path) -> tuple[str, str]:
+def run(search: LocalSearch, *words: str | Path) -> tuple[str, str]:
     ended = detnas(search, "run", search.folder / "search.yaml", *words, cwd=Path.cwd())
     out, err = ended.stdout.decode(), ended.stderr.decode()
     assert ended.returncode == 0, out + err
@@ -57,7 +57,7 @@ def status(*words: str | Path) -> dict[str, Any]:
 
 
 def test_a_search_lies_beside_its_manifest_and_is_found_from_anywhere(
-    search: PretendedSearch, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    search: LocalSearch, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = search.folder / "search.yaml"
     _, err = run(search)
@@ -76,7 +76,7 @@ def test_a_search_lies_beside_its_manifest_and_is_found_from_anywhere(
 
 
 def test_a_store_on_the_command_line_is_relative_to_the_working_directory(
-    search: PretendedSearch, elsewhere: Path
+    search: LocalSearch, elsewhere: Path
 ) -> None:
     run(search, "--store", "../mine")
     assert (elsewhere.parent / "mine/local/searches").is_dir()
@@ -84,7 +84,7 @@ def test_a_store_on_the_command_line_is_relative_to_the_working_directory(
 
 
 def test_a_search_in_the_working_directory_of_before_continues_there(
-    search: PretendedSearch, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    search: LocalSearch, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = search.folder / "search.yaml"
     run(search, "--store", "runs")  # the rule of before
@@ -105,7 +105,7 @@ def test_a_search_in_the_working_directory_of_before_continues_there(
 
 
 def test_the_search_of_another_copy_of_the_manifest_is_left_alone(
-    search: PretendedSearch, elsewhere: Path, tmp_path: Path
+    search: LocalSearch, elsewhere: Path, tmp_path: Path
 ) -> None:
     run(search, "--store", "runs")
     shutil.copytree(search.folder, tmp_path / "copy")
@@ -114,7 +114,7 @@ def test_the_search_of_another_copy_of_the_manifest_is_left_alone(
 
 
 def test_a_moved_project_continues_by_the_same_command(
-    search: PretendedSearch, elsewhere: Path, tmp_path: Path
+    search: LocalSearch, elsewhere: Path, tmp_path: Path
 ) -> None:
     search.faults({"trials/0000": ["hang"]})
     words = [*COMMAND, str(search.folder), "run", str(search.folder / "search.yaml")]
@@ -136,7 +136,7 @@ def test_a_moved_project_continues_by_the_same_command(
 
 
 def test_a_folder_whose_name_is_no_text_is_refused_by_name(
-    search: PretendedSearch, tmp_path: Path
+    search: LocalSearch, tmp_path: Path
 ) -> None:
     folder = tmp_path / b"W\xfcrfel".decode(errors="surrogateescape")
     search.folder.rename(folder)

@@ -1,11 +1,11 @@
-"""A store of one's own, and a scheduler that runs searches in it."""
+"""A store and a scheduler for each test."""
 
 from pathlib import Path
 
 import pytest
 
 from detnas.store import Store, open_store
-from tests.detnas.lifecycle.pretended_searches import Scheduler
+from tests.detnas.searches.in_process import Scheduler
 
 
 @pytest.fixture

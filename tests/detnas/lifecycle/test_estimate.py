@@ -17,7 +17,7 @@ from detnas.records.progress import Progress
 from detnas.records.results import Outcome
 from detnas.search import Convergence, Finished
 from tests.detnas.memory_store import MemoryStore
-from tests.detnas.plan.searches import manifest
+from tests.detnas.searches.results import manifest
 from tests.detnas.trials import BASE, START, failed, proposal, succeeded, summary_of
 
 SPEC = manifest(search={"trials": 10, "parallelism": 2}).spec

@@ -1,48 +1,37 @@
-"""What failed is done again by the next run, and what was an answer is not."""
+"""A retry repeats lost jobs, and no job whose failure is an answer."""
 
 from collections.abc import Callable
 
 import pytest
 
-from detnas.lifecycle.failures import set_aside_failures
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.plan.stages import Phase, Verb
-from detnas.records.results import DetectorResult, Outcome, Result, Score
+from detnas.records.results import Outcome, Result
 from detnas.report.data import gather
 from detnas.store import Store
-from tests.detnas.lifecycle.pretended_searches import Answer, Scheduler, reread, tiny
-
-TUNED = {"finetune": {"epochs": 1}}
+from tests.detnas.searches.in_process import (
+    TUNED,
+    Answer,
+    Scheduler,
+    session_of,
+    status,
+    tiny,
+    with_map_times,
+)
 
 
 def ends(outcome: Outcome) -> Answer:
-    """A job's answer that has found nothing."""
+    """Return an answer that turns a result into a failure."""
 
     def change(result: Result) -> Result:
-        found = {"outcome": outcome, "message": "the node was lost", "files": {}}
-        return result.model_copy(update={**found, "scores": (), "architecture": None})
+        failure = {"outcome": outcome, "message": "the node was lost", "files": {}}
+        return result.model_copy(update={**failure, "scores": (), "architecture": None})
 
     return change
 
 
-def scored(factor: float) -> Answer:
-    """A fine-tuning's answer: its mAP, as a part of what it would have been, or to 1."""
-
-    def change(result: Result) -> Result:
-        assert isinstance(result, DetectorResult)
-        scores = tuple(_scaled(score, factor) for score in result.scores)
-        return result.model_copy(update={"scores": scores})
-
-    return change
-
-
-def _scaled(score: Score, factor: float) -> Score:
-    return score.model_copy(update={"map": min(1.0, score.map * factor)})
-
-
-def status(search: StoredSearch) -> SearchStatus:
-    return search_status(search, reread(search))
+def better(result: Result) -> Result:
+    return with_map_times(result, 100.0)
 
 
 @pytest.fixture
@@ -51,7 +40,7 @@ def run(store: Store, scheduler: Scheduler) -> Callable[..., StoredSearch]:
 
     def one(answer: Answer, trials: int = 2) -> StoredSearch:
         search = tiny(store, "one", TUNED, trials=trials, parallelism=1)
-        set_aside_failures(store, search.requests, reread(search))
+        session_of(search).retry_failures()
         scheduler.answers[Verb.FINETUNE] = answer
         scheduler.run(search)
         return search
@@ -60,7 +49,7 @@ def run(store: Store, scheduler: Scheduler) -> Callable[..., StoredSearch]:
 
 
 @pytest.mark.parametrize(("factor", "folder"), [(100.0, "best-{:04d}"), (0.01, "best")])
-def test_a_lost_fine_tuning_is_done_again_and_exported_anew_if_it_wins(
+def test_retry_of_a_lost_finetuning_exports_it_if_it_wins(
     run: Callable[..., StoredSearch], scheduler: Scheduler, factor: float, folder: str
 ) -> None:
     search = run(ends(Outcome.INFRASTRUCTURE))
@@ -68,7 +57,7 @@ def test_a_lost_fine_tuning_is_done_again_and_exported_anew_if_it_wins(
     assert before.phase is Phase.SUCCEEDED
     assert before.finetune_problem == "the node was lost"
 
-    run(scored(factor))
+    run(lambda result: with_map_times(result, factor))
     after = status(search)
     assert after.phase is Phase.SUCCEEDED
     assert after.finetune_problem == ""
@@ -80,15 +69,15 @@ def test_a_lost_fine_tuning_is_done_again_and_exported_anew_if_it_wins(
 
 
 @pytest.mark.parametrize("outcome", [Outcome.OUT_OF_MEMORY, Outcome.DIVERGED, Outcome.INVALID])
-def test_an_answer_about_the_student_is_final(
+def test_retry_leaves_a_finetuning_that_the_student_failed(
     run: Callable[..., StoredSearch], scheduler: Scheduler, outcome: Outcome
 ) -> None:
     assert status(run(ends(outcome))).finetune_problem == ""
-    run(scored(100.0))
+    run(better)
     assert len(scheduler.ran(Verb.FINETUNE)) == 1
 
 
-def test_each_export_has_its_own_folder(
+def test_exports_after_changed_winners_have_own_folders(
     run: Callable[..., StoredSearch], scheduler: Scheduler
 ) -> None:
     lost, best, trials = ends(Outcome.INFRASTRUCTURE), set[int | None](), 0
@@ -96,20 +85,22 @@ def test_each_export_has_its_own_folder(
         trials += 2
         search = run(lost, trials)
         best.add(status(search).best_trial)
-    run(scored(100.0), trials)
+    run(better, trials)
     after = status(search)
     assert after.phase is Phase.SUCCEEDED
     assert after.exported_to == f"{search.uri}/students/best-{after.best_trial:04d}-2"
     assert len(scheduler.ran(Verb.EXPORT)) == 3
 
 
-def test_more_trials_never_lead_to_a_worse_student_than_was_fine_tuned_before(
+def test_export_after_more_trials_is_no_worse_than_an_earlier_finetuned_student(
     run: Callable[..., StoredSearch], scheduler: Scheduler
 ) -> None:
     trials = 2
-    before = status(run(scored(100.0), trials))
+    before = status(run(better, trials))
     assert before.exported is not None
-    while (after := status(search := run(scored(1.0), trials))).best_trial == before.best_trial:
+    while (
+        after := status(search := run(lambda result: result, trials))
+    ).best_trial == before.best_trial:
         trials += 2
     assert after.phase is Phase.SUCCEEDED
     assert len(scheduler.ran(Verb.FINETUNE)) > 1
@@ -121,7 +112,9 @@ def test_more_trials_never_lead_to_a_worse_student_than_was_fine_tuned_before(
     assert finetuned.detector.best.h == pytest.approx(before.exported.h)
 
 
-def test_an_export_that_failed_has_exported_nothing(store: Store, scheduler: Scheduler) -> None:
+def test_status_of_a_failed_export_has_no_exported_student(
+    store: Store, scheduler: Scheduler
+) -> None:
     search = tiny(store, "one", trials=1)
     scheduler.answers[Verb.EXPORT] = lambda result: result.model_copy(
         update={"outcome": Outcome.INFRASTRUCTURE, "files": {}, "message": "full"}

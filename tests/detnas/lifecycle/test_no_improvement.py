@@ -1,13 +1,10 @@
-"""Searches whose students are no better than the base: the base is exported, and it is said."""
+"""Searches whose students are no better than the base: the base is exported, with the reason."""
 
 from typing import Any
 
 import pytest
 
-from detnas.lifecycle.reading.state import SearchReader
-from detnas.lifecycle.reading.verification import Verification
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.plan.candidate import scored
 from detnas.plan.stages import Phase, Verb
 from detnas.records import keys
@@ -17,25 +14,23 @@ from detnas.report.data import gather
 from detnas.report.page import render
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
-from tests.detnas.lifecycle.pretended_searches import Scheduler, delete, reread, tiny
+from tests.detnas.searches.in_process import (
+    TUNED,
+    Scheduler,
+    delete,
+    reread,
+    session_of,
+    status,
+    tiny,
+    with_map_times,
+)
 
-TUNED = {"finetune": {"epochs": 1}}
 NONE_BETTER = "no student is better than the base"
 
 
 def worse(result: Result) -> Result:
-    """A student's answer with an H far below any base's."""
+    """Return a student's result with an H far below any base's."""
     return with_map_times(result, 0.1)
-
-
-def with_map_times(result: Result, factor: float) -> Result:
-    assert isinstance(result, DetectorResult)
-    scores = tuple(s.model_copy(update={"map": min(1, s.map * factor)}) for s in result.scores)
-    return result.model_copy(update={"scores": scores})
-
-
-def status(search: StoredSearch) -> SearchStatus:
-    return search_status(search, reread(search))
 
 
 def export_request(search: StoredSearch, name: str) -> ExportRequest:
@@ -46,7 +41,7 @@ def export_request(search: StoredSearch, name: str) -> ExportRequest:
 
 
 @pytest.mark.parametrize("spec", [{}, TUNED], ids=["plain", "fine-tuned"])
-def test_the_base_is_exported_where_no_student_is_better(
+def test_export_without_a_better_student_is_of_the_base(
     store: Store, scheduler: Scheduler, spec: dict[str, Any]
 ) -> None:
     scheduler.answers |= {Verb.EVALUATE: worse, Verb.FINETUNE: worse}
@@ -73,7 +68,7 @@ def test_the_base_is_exported_where_no_student_is_better(
     assert any("only 2 trials finished" in cause for cause in found.likely_causes)
 
 
-def test_a_fine_tuned_student_that_beats_the_base_is_exported(
+def test_export_of_a_finetuned_student_that_beats_the_base(
     store: Store, scheduler: Scheduler
 ) -> None:
     scheduler.answers |= {
@@ -89,7 +84,9 @@ def test_a_fine_tuned_student_that_beats_the_base_is_exported(
     assert not export_request(search, "best").is_base
 
 
-def test_an_equal_student_is_no_better(store: Store, scheduler: Scheduler) -> None:
+def test_status_of_a_student_equal_to_the_base_is_not_improved(
+    store: Store, scheduler: Scheduler
+) -> None:
     """Trial 0 has the base's architecture; given its scores, it has its H."""
     search = tiny(store, "one", trials=1)
     folder = keys.base_folder(search.requests.search)
@@ -104,7 +101,7 @@ def test_an_equal_student_is_no_better(store: Store, scheduler: Scheduler) -> No
     assert status(search).improved is False
 
 
-def test_with_more_trials_a_better_student_is_exported_beside_the_base(
+def test_export_after_more_trials_adds_the_better_student_to_the_base(
     store: Store, scheduler: Scheduler
 ) -> None:
     scheduler.answers[Verb.EVALUATE] = worse
@@ -159,22 +156,22 @@ def test_a_student_that_was_exported_before_stays_and_is_said_to_be_no_better(
     assert len(scheduler.ran(Verb.EXPORT)) == (1 if done else 2)
 
 
-def test_a_fine_tuning_that_the_base_beat_is_not_verified_again(
+def test_restart_verifies_no_finetuning_that_the_base_beat(
     store: Store, scheduler: Scheduler
 ) -> None:
-    """What became of its weights since then is nothing to a search that has exported the base."""
+    """Its weights are not needed by a search that has exported the base."""
     scheduler.answers |= {Verb.EVALUATE: worse, Verb.FINETUNE: worse}
     search = tiny(store, "one", TUNED, trials=2)
     state = scheduler.run(search)
-    assert state.ending
-    assert state.ending.finetune
-    store.delete(state.ending.finetune.weights.key)
-    again = SearchReader(store, search.requests, Verification(store)).read()
-    assert again.ending
-    assert again.ending.finetune == state.ending.finetune
+    assert state.final_stages
+    assert state.final_stages.finetune
+    store.delete(state.final_stages.finetune.weights.key)
+    again = session_of(search).state
+    assert again.final_stages
+    assert again.final_stages.finetune == state.final_stages.finetune
 
 
-def test_the_base_is_exported_beside_a_student_that_was_exported_before(
+def test_export_of_the_base_leaves_the_export_of_an_earlier_student(
     store: Store, scheduler: Scheduler
 ) -> None:
     """It was the best when there were fewer trials."""
@@ -191,15 +188,15 @@ def test_the_base_is_exported_beside_a_student_that_was_exported_before(
     assert found.exported_to == f"{search.uri}/students/best-base"
     assert export_request(search, "best-base").is_base
     state = reread(search)
-    assert state.ending
-    assert state.ending.finetune
-    store.delete(state.ending.finetune.weights.key)
-    again = SearchReader(store, search.requests, Verification(store)).read()
-    assert again.ending
-    assert again.ending.export_folder.endswith("/students/best-base")
+    assert state.final_stages
+    assert state.final_stages.finetune
+    store.delete(state.final_stages.finetune.weights.key)
+    again = session_of(search).state
+    assert again.final_stages
+    assert again.final_stages.export_folder.endswith("/students/best-base")
 
 
-def test_the_page_says_that_no_student_is_better_and_why(
+def test_page_without_a_better_student_states_it_and_the_causes(
     store: Store, scheduler: Scheduler
 ) -> None:
     def few(result: Result) -> Result:

@@ -1,20 +1,20 @@
-"""A search that goes on from another: what it takes over, and that it then stands on its own."""
+"""A warm start: what a search inherits, and that it then does not need the source."""
 
 from pathlib import Path
 
 from detnas.plan.stages import Verb
 from detnas.records.results import Outcome, Result
 from detnas.store import Store
-from tests.detnas.lifecycle.pretended_searches import ONE, Scheduler, delete, entries, reread, tiny
+from tests.detnas.searches.in_process import WARM_START, Scheduler, delete, entries, reread, tiny
 
 
-def test_it_goes_on_with_own_numbers_and_trains_neither_base_nor_pool(
+def test_warm_start_continues_the_numbers_and_trains_neither_base_nor_pool(
     store: Store, scheduler: Scheduler
 ) -> None:
     one = tiny(store, "one")
     first = scheduler.run(one)
     scheduler.done.clear()
-    two = tiny(store, "two", ONE, trials=4)
+    two = tiny(store, "two", WARM_START, trials=4)
     state = scheduler.run(two)
     assert (scheduler.ran(Verb.BASE), scheduler.ran(Verb.POOL)) == ([], [])
     assert scheduler.ran(Verb.EVALUATE) == [6, 7, 8, 9]
@@ -26,12 +26,14 @@ def test_it_goes_on_with_own_numbers_and_trains_neither_base_nor_pool(
     assert [entry.inherited for entry in found] == [True] * 6 + [False] * 4
     assert [entry.h for entry in found[:6]] == [entry.h for entry in known]
     assert {entry.proposal.parent for entry in found[6:]} <= set(range(10))
-    assert any((entry.proposal.parent or 9) < 6 for entry in found[6:]), "nothing was gone on from"
+    assert any((entry.proposal.parent or 9) < 6 for entry in found[6:]), (
+        "no trial has an inherited parent"
+    )
     assert state.history.summary.outcomes == {Outcome.SUCCEEDED: 4}
 
 
-def test_it_outlives_the_other_search(store: Store, scheduler: Scheduler) -> None:
-    one, two = tiny(store, "one"), tiny(store, "two", ONE, trials=3)
+def test_warm_start_survives_deletion_of_the_source(store: Store, scheduler: Scheduler) -> None:
+    one, two = tiny(store, "one"), tiny(store, "two", WARM_START, trials=3)
     scheduler.run(one)
     scheduler.run(two)
     before = reread(two)
@@ -42,15 +44,17 @@ def test_it_outlives_the_other_search(store: Store, scheduler: Scheduler) -> Non
         assert entry.weights is not None
         assert entry.weights.key.startswith(f"{two.requests.search}/")
         assert store.size(entry.weights.key) == entry.weights.size
-    more = tiny(store, "two", ONE, trials=5)
+    more = tiny(store, "two", WARM_START, trials=5)
     assert more.requests.search == two.requests.search
     assert scheduler.run(more).trials == 5
 
 
-def test_trials_are_scored_as_the_new_search_wants(store: Store, scheduler: Scheduler) -> None:
+def test_inherited_trials_are_scored_with_the_new_weights_of_h(
+    store: Store, scheduler: Scheduler
+) -> None:
     one = tiny(store, "one")
     first = scheduler.run(one)
-    two = tiny(store, "two", ONE, trials=1, alpha="0.1", beta="0.2")
+    two = tiny(store, "two", WARM_START, trials=1, alpha="0.1", beta="0.2")
     state = scheduler.run(two)
     assert state.facts is not None
     for old, new in zip(entries(one, first), entries(two, state), strict=False):
@@ -64,11 +68,9 @@ def test_trials_are_scored_as_the_new_search_wants(store: Store, scheduler: Sche
         assert new.h != old.h
 
 
-def test_a_hundred_trials_and_more_fill_the_ledgers_segments(
-    store: Store, scheduler: Scheduler
-) -> None:
+def test_inherited_trials_fill_segments(store: Store, scheduler: Scheduler) -> None:
     scheduler.run(tiny(store, "one", trials=130, patience=1000))
-    two = tiny(store, "two", ONE, trials=75, patience=1000)
+    two = tiny(store, "two", WARM_START, trials=75, patience=1000)
     state = scheduler.run(two)
     assert [entry.index for entry in entries(two, state)] == list(range(205))
     ledger = list(store.list(f"{two.requests.search}/ledger/"))
@@ -78,7 +80,9 @@ def test_a_hundred_trials_and_more_fill_the_ledgers_segments(
     assert again.trials == 75
 
 
-def test_what_has_not_ended_or_was_lost_is_left_out(store: Store, tmp_path: Path) -> None:
+def test_warm_start_leaves_out_trials_that_have_not_ended_or_were_lost(
+    store: Store, tmp_path: Path
+) -> None:
     lost = iter([False, True])
 
     def sometimes_lost(result: Result) -> Result:
@@ -91,7 +95,7 @@ def test_what_has_not_ended_or_was_lost_is_left_out(store: Store, tmp_path: Path
     first = scheduler.run(one)
     taken = [e for e in entries(one, first) if e.outcome is not Outcome.INFRASTRUCTURE]
     assert {1, 3} <= set(range(8)) - {entry.index for entry in taken}
-    two = tiny(store, "two", ONE, trials=1)
+    two = tiny(store, "two", WARM_START, trials=1)
     found = entries(two, Scheduler(tmp_path).run(two))
     numbers = {entry.index: number for number, entry in enumerate(taken)}
     assert [e.proposal.action for e in found[:-1]] == [e.proposal.action for e in taken]
@@ -101,16 +105,16 @@ def test_what_has_not_ended_or_was_lost_is_left_out(store: Store, tmp_path: Path
     assert found[-1].index == len(taken)
 
 
-def test_patience_counts_own_trials(store: Store, scheduler: Scheduler) -> None:
+def test_patience_counts_own_trials_only(store: Store, scheduler: Scheduler) -> None:
     scheduler.run(tiny(store, "one", trials=12))
-    two = tiny(store, "two", ONE, trials=50, patience=3, alpha="0.0")
+    two = tiny(store, "two", WARM_START, trials=50, patience=3, alpha="0.0")
     state = scheduler.run(two)
     assert state.trials >= 3
 
 
-def test_copied_weights_are_collected_like_own_ones(store: Store, scheduler: Scheduler) -> None:
+def test_collect_deletes_inherited_weights_like_own(store: Store, scheduler: Scheduler) -> None:
     scheduler.run(tiny(store, "one", trials=6))
-    two = tiny(store, "two", ONE, trials=40, patience=1000)
+    two = tiny(store, "two", WARM_START, trials=40, patience=1000)
     state = scheduler.run(two)
     copied = [
         key

@@ -1,4 +1,4 @@
-"""What of another search does not fit is refused, trained anew, or brought nearest."""
+"""A source that does not fit blocks, its base is trained, its teachers become the nearest."""
 
 from pathlib import Path
 from typing import Any
@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from detnas.lifecycle.blocked import BlockedError
-from detnas.lifecycle.warm_start.trials import nearest
+from detnas.lifecycle.warm_start.inheritance import nearest
 from detnas.plan.stages import Verb
-from detnas.records.artifacts import Artifact
 from detnas.store import Store
 from detnas.teachers import TeacherSpace
-from tests.detnas.lifecycle.pretended_searches import ONE, Scheduler, entries, tiny
+from tests.detnas.searches.in_process import WARM_START, Scheduler, entries, tiny
 
 
 @pytest.mark.parametrize(
@@ -30,7 +29,7 @@ from tests.detnas.lifecycle.pretended_searches import ONE, Scheduler, entries, t
         ),
     ],
 )
-def test_what_does_not_fit_is_named_before_any_job_runs(
+def test_source_that_does_not_fit_blocks_before_any_job(
     store: Store, scheduler: Scheduler, spec: dict[str, Any], field: str
 ) -> None:
     scheduler.run(tiny(store, "one", trials=1))
@@ -38,7 +37,7 @@ def test_what_does_not_fit_is_named_before_any_job_runs(
     if "base" in spec:
         spec["base"]["train"] = {"epochs": 1}
     with pytest.raises(BlockedError, match=f"{field} does not fit") as refused:
-        scheduler.run(tiny(store, "two", {**ONE, **spec}))
+        scheduler.run(tiny(store, "two", {**WARM_START, **spec}))
     assert refused.value.reason == "WarmStartMismatch"
     assert scheduler.done == []
 
@@ -46,48 +45,45 @@ def test_what_does_not_fit_is_named_before_any_job_runs(
 @pytest.mark.parametrize(
     "change", [{"digest": "e" * 64}, {"digest": "e" * 64, "classes": ("cat", "cow")}]
 )
-def test_another_data_set_is_refused_once_it_is_known(
+def test_source_of_other_data_blocks_after_the_data_check(
     store: Store, tmp_path: Path, change: dict[str, Any]
 ) -> None:
     Scheduler(tmp_path).run(tiny(store, "one", trials=1))
     other = Scheduler(tmp_path, {Verb.PREPARE: lambda result: result.model_copy(update=change)})
     with pytest.raises(BlockedError, match=r"spec\.dataset does not fit"):
-        other.run(tiny(store, "two", ONE))
+        other.run(tiny(store, "two", WARM_START))
     assert [job.verb for job in other.done] == [Verb.PREPARE]
 
 
-def with_images(digest: str) -> dict[Verb, Any]:
-    """Answers of a data check that saw these images; none as an earlier version answered."""
-    files = {}
-    if digest:
-        files["pictures"] = Artifact(key="a/images.json", size=1, sha256=digest * 64)
-    return {Verb.PREPARE: lambda result: result.model_copy(update={"files": files})}
+def with_listing(content: str) -> dict[Verb, dict[str, bytes]]:
+    """Files of a data check with this image listing; none in an earlier version's."""
+    return {Verb.PREPARE: {"pictures": content.encode()} if content else {}}
 
 
 @pytest.mark.parametrize(
     ("theirs", "ours", "fits"), [("1", "1", True), ("1", "2", False), ("", "2", True)]
 )
-def test_other_images_under_the_same_labels_are_other_data(
+def test_source_of_other_images_blocks_if_both_listings_are_known(
     store: Store, tmp_path: Path, theirs: str, ours: str, fits: bool
 ) -> None:
-    Scheduler(tmp_path, with_images(theirs)).run(tiny(store, "one", trials=1))
-    scheduler = Scheduler(tmp_path, with_images(ours))
+    Scheduler(tmp_path, files=with_listing(theirs)).run(tiny(store, "one", trials=1))
+    scheduler = Scheduler(tmp_path, files=with_listing(ours))
     if fits:
-        scheduler.run(tiny(store, "two", ONE))
+        scheduler.run(tiny(store, "two", WARM_START))
         assert scheduler.ran(Verb.EVALUATE)
         return
     with pytest.raises(BlockedError, match=r"spec\.dataset \(its images\) does not fit"):
-        scheduler.run(tiny(store, "two", ONE))
+        scheduler.run(tiny(store, "two", WARM_START))
     assert [job.verb for job in scheduler.done] == [Verb.PREPARE]
 
 
-def test_a_base_that_is_trained_otherwise_is_trained(store: Store, scheduler: Scheduler) -> None:
+def test_base_with_another_schedule_is_trained(store: Store, scheduler: Scheduler) -> None:
     one = tiny(store, "one", trials=2)
     scheduler.run(one)
     scheduler.done.clear()
     base = one.requests.manifest.spec.base.model_dump(mode="json", by_alias=True, exclude_none=True)
     base["train"] = {"epochs": 2}
-    state = scheduler.run(tiny(store, "two", {**ONE, "base": base}, trials=1))
+    state = scheduler.run(tiny(store, "two", {**WARM_START, "base": base}, trials=1))
     assert scheduler.ran(Verb.BASE) == [0]
     assert state.history.summary.inherited == 2
 
@@ -101,7 +97,9 @@ def test_teachers_of_another_space_become_the_nearest_of_this_one(
         "depths": {"max": [2, 2, 6, 2]},
         "widths": ["1.0", "1.5"],
     }
-    two = tiny(store, "two", {**ONE, "teachers": teachers}, trials=4, studentProbability="1.0")
+    two = tiny(
+        store, "two", {**WARM_START, "teachers": teachers}, trials=4, studentProbability="1.0"
+    )
     found = entries(two, scheduler.run(two))
     space = two.requests.spec.teachers.space
     assert all(space.contains(entry.proposal.teacher) for entry in found)

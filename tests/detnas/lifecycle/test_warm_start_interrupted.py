@@ -1,28 +1,26 @@
-"""A process that dies while it takes another search over takes the same over in the end."""
+"""A process that dies while inheriting inherits the same trials after restarts."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.supplied import SuppliedInputs
 from detnas.store import Store
-from tests.detnas.lifecycle.pretended_searches import ONE, Scheduler, entries, tiny
+from tests.detnas.searches.in_process import WARM_START, Scheduler, entries, session_of, tiny
 
 
-def test_whatever_moment_it_dies_at_it_takes_the_same_over(
+def test_inheritance_interrupted_at_any_write_is_completed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other search goes on meanwhile, and collects weights that it needs no more."""
+    """The source continues in the meantime, and collects weights."""
     scheduler = Scheduler(tmp_path)
     scheduler.run(tiny(store, "one", trials=4))
-    two = tiny(store, "two", ONE, trials=2)
+    two = tiny(store, "two", WARM_START, trials=2)
     writes = 0
     while True:
         writes += 1
-        if _settles_within(two, scheduler, writes, monkeypatch):
+        if _resolves_within(two, scheduler, writes, monkeypatch):
             break
         scheduler.run(tiny(store, "one", trials=4 + writes, patience=1000))
     assert writes > 5
@@ -36,15 +34,15 @@ def test_whatever_moment_it_dies_at_it_takes_the_same_over(
         assert store.size(entry.weights.key) == entry.weights.size
 
 
-def test_a_process_that_dies_soon_after_every_start_comes_to_the_end(
+def test_inheritance_interrupted_at_every_first_write_is_completed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scheduler = Scheduler(tmp_path)
     scheduler.run(tiny(store, "one", trials=4))
-    two = tiny(store, "two", ONE, trials=2)
+    two = tiny(store, "two", WARM_START, trials=2)
     scheduler.prepare(two)
     starts = 1
-    while not _settles_within(two, scheduler, 1, monkeypatch):
+    while not _resolves_within(two, scheduler, 1, monkeypatch):
         starts += 1
         assert starts < 50
     assert starts > 5
@@ -55,7 +53,7 @@ class Died(BaseException):
     """The process died at this write."""
 
 
-def _settles_within(
+def _resolves_within(
     search: StoredSearch,
     scheduler: Scheduler,
     writes: int,
@@ -77,9 +75,7 @@ def _settles_within(
         patch.setattr(store, "copy", dying(store.copy))
         try:
             scheduler.prepare(search)
-            reader = SearchReader(store, search.requests)
-            reader.read()
-            SuppliedInputs(search).settle(reader)
+            session_of(search).resolve_supplied()
         except Died:
             return False
     return True

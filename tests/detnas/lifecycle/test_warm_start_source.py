@@ -1,19 +1,25 @@
-"""Which search another goes on from: by name, by address, of this store or another."""
+"""The source of a warm start: by name or URI, in this store or another."""
 
 from pathlib import Path
 
 import pytest
 
 from detnas.lifecycle.blocked import BlockedError
-from detnas.lifecycle.reading.state import SearchReader
-from detnas.lifecycle.supplied import SuppliedInputs
 from detnas.plan.stages import Verb
 from detnas.store import Store, open_store
-from tests.detnas.lifecycle.pretended_searches import ONE, Scheduler, delete, entries, reread, tiny
+from tests.detnas.searches.in_process import (
+    WARM_START,
+    Scheduler,
+    delete,
+    entries,
+    reread,
+    session_of,
+    tiny,
+)
 
 
-def test_there_must_be_one_such_search(store: Store, scheduler: Scheduler) -> None:
-    two = tiny(store, "two", ONE)
+def test_source_by_name_must_be_unique(store: Store, scheduler: Scheduler) -> None:
+    two = tiny(store, "two", WARM_START)
     with pytest.raises(BlockedError, match="no search of that name") as missing:
         scheduler.run(two)
     assert missing.value.reason == "WarmStartMissing"
@@ -28,23 +34,21 @@ def test_there_must_be_one_such_search(store: Store, scheduler: Scheduler) -> No
     assert scheduler.run(named).history.summary.inherited == 1
 
 
-def test_the_search_that_has_the_name_now_is_meant(store: Store, scheduler: Scheduler) -> None:
+def test_source_by_name_is_the_search_that_has_it_now(store: Store, scheduler: Scheduler) -> None:
     old, new = tiny(store, "one", trials=1), tiny(store, "one", trials=1, seed=7)
     scheduler.run(old)
     scheduler.run(new)
-    two = tiny(store, "two", ONE)
+    two = tiny(store, "two", WARM_START)
     scheduler.prepare(two)
-    reader = SearchReader(store, two.requests)
-    reader.read()
     uid = new.requests.search.rpartition("-")[2]
-    SuppliedInputs(two, {"one": f"{uid}-and-more"}.get).settle(reader)
+    session_of(two, live_uid={"one": f"{uid}-and-more"}.get).resolve_supplied()
     scheduler.run(two)
     stored = store.get(f"{two.requests.search}/inherited/result.json")
     assert stored is not None
     assert new.uri.encode() in stored.data
 
 
-def test_a_search_of_another_store_is_copied_whole(
+def test_source_in_another_store_is_copied_completely(
     store: Store, scheduler: Scheduler, tmp_path: Path
 ) -> None:
     other = open_store((tmp_path / "other").as_uri())
@@ -59,9 +63,9 @@ def test_a_search_of_another_store_is_copied_whole(
     assert reread(two) == state
 
 
-def test_a_chain_of_warm_starts_keeps_every_trial(store: Store, scheduler: Scheduler) -> None:
+def test_chain_of_warm_starts_inherits_every_trial(store: Store, scheduler: Scheduler) -> None:
     scheduler.run(tiny(store, "one", trials=3))
-    scheduler.run(tiny(store, "two", ONE, trials=3))
+    scheduler.run(tiny(store, "two", WARM_START, trials=3))
     three = tiny(store, "three", {"warmStart": {"from": "two"}}, trials=3)
     state = scheduler.run(three)
     found = entries(three, state)

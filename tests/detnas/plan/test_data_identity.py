@@ -9,7 +9,7 @@ from detnas.records.artifacts import Artifact
 from detnas.records.requests import BaseRequest, Request
 from detnas.records.results import PrepareResult
 from detnas.store.artifacts import canonical_json
-from tests.detnas.plan.searches import ENCODING, detector, requests
+from tests.detnas.searches.results import ENCODING, detector, requests
 
 EARLIER = json.dumps(
     {

@@ -8,7 +8,7 @@ from detnas.plan.deadlines import default_deadline, overrun, predicted_trial_sec
 from detnas.plan.stages import Verb
 from detnas.records.results import DetectorResult, PrepareResult, SplitSummary
 from detnas.spec.manifest import SearchSpec
-from tests.detnas.plan.searches import ENCODING, NOW, manifest
+from tests.detnas.searches.results import ENCODING, NOW, manifest
 
 HOUR = 3600.0
 

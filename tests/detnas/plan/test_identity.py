@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.digest import settings_digest
-from detnas.plan.identity import local_uid
-from detnas.plan.pool_digest import pool_digest
-from tests.detnas.plan.searches import ENCODING, manifest
+from detnas.plan.digests import local_uid, pool_digest, settings_digest
+from tests.detnas.searches.results import ENCODING, manifest
 
 PHASES = [{"epochs": 2, "learningRate": "0.1"}, {"epochs": 1, "learningRate": "0.05"}]
 DATASET = {"source": {"directory": "data"}, "train": "train.json", "val": "val.json"}

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from detnas.plan.advice import FEW_TRIALS, likely_causes, still_falling
 from detnas.plan.candidate import Candidate, Winner, compare_with_base
-from detnas.plan.no_improvement import FEW_TRIALS, likely_causes, still_falling
 from detnas.records.results import DetectorResult, PrepareResult, SplitSummary
-from tests.detnas.plan.searches import detector, manifest, prepared
+from tests.detnas.searches.results import detector, manifest, prepared
 
 RESOLUTION = manifest().spec.resolutions[0]
 ENOUGH = {"evaluation": {"epochs": 10, "batchSize": 4}}  # of 100 images: 250 steps a trial

@@ -6,7 +6,7 @@ from detnas.actions import AddLayer
 from detnas.plan.candidate import Candidate, choose_winner
 from detnas.records.proposal import Proposal, Step
 from detnas.teachers import Teacher
-from tests.detnas.plan.searches import (
+from tests.detnas.searches.results import (
     ENCODING,
     SEARCH,
     architecture,

@@ -6,7 +6,7 @@ import pytest
 
 from detnas.plan.stages import DueJob, Observation, Phase, Verb, plan
 from detnas.records.results import Outcome
-from tests.detnas.plan.searches import detector, export, manifest, phase, prepared
+from tests.detnas.searches.results import detector, export, manifest, phase, prepared
 
 NOTHING = Observation()
 PREPARED = Observation(prepare=prepared())

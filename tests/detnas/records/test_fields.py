@@ -8,13 +8,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from detnas.ledger.segments import Segment
-from detnas.ledger.snapshot import Snapshot
-from detnas.ledger.trials import Inherited
-from detnas.lifecycle.pools.lease import Claim
-from detnas.lifecycle.pools.retry import PoolRetry
-from detnas.lifecycle.pools.trained import TrainedPool
+from detnas.lifecycle.pools.lease import LeaseRecord
+from detnas.lifecycle.pools.supplied import TrainedPool
 from detnas.lifecycle.record import SearchRecord
-from detnas.lifecycle.warm_start.trials import Taken
+from detnas.lifecycle.supplied import PoolRetry
+from detnas.lifecycle.warm_start.inheritance import InheritanceRequest
 from detnas.records.artifacts import ImageListing
 from detnas.records.progress import Progress
 from detnas.records.requests import Request
@@ -27,8 +25,8 @@ from detnas_operator.reconcile.gpu_hours import StoppedJob
 FILE = Path(__file__).with_name("fields.txt")
 RECORDS = (
     *(kind for union in (Request, AnyResult) for kind in get_args(get_args(union)[0])),
-    *(Attempt, Claim, ImageListing, Inherited, PoolRetry, Progress, SearchRecord, Segment),
-    *(StoppedJob, Taken, TrainedPool),
+    *(Attempt, LeaseRecord, ImageListing, Inherited, PoolRetry, Progress, SearchRecord, Segment),
+    *(StoppedJob, InheritanceRequest, TrainedPool),
 )
 
 

@@ -198,15 +198,15 @@ def with_ending(search: StoredSearch) -> None:
     """The best student is trained on and exported."""
     requests, folder = search.requests, search.requests.search
     state = SearchReader(search.store, requests).read()
-    assert state.ending is not None
+    assert state.final_stages is not None
     assert state.prepare is not None
     assert state.facts is not None
     assert state.base is not None
-    best = state.ending.best
+    best = state.final_stages.best
     request = requests.finetune(
-        state.ending.finetune_folder, best, state.prepare, requests.pool(state.pool)
+        state.final_stages.finetune_folder, best, state.prepare, requests.pool(state.pool)
     )
-    search.write(keys.request_key(state.ending.finetune_folder), request)
+    search.write(keys.request_key(state.final_stages.finetune_folder), request)
     better = tuple(score(s.resolution, s.map + 0.02) for s in best.result.scores)
     tuned = best.result.model_copy(
         update={

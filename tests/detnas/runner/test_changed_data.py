@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.searches import ENCODING
 from tests.detnas.data_identity.data_sets import write_files
-from tests.detnas.runner.pretended_search import ENCODING, PretendedSearch
+from tests.detnas.searches.local_run import LocalSearch
 
 DATASET = {
     "source": {"directory": "data"},
@@ -32,8 +33,8 @@ CHANGES: dict[str, tuple[str, str]] = {
 }
 
 
-def begin(folder: Path) -> PretendedSearch:
-    search = PretendedSearch(folder, spec={"dataset": DATASET, "base": BASE, "teachers": POOL})
+def begin(folder: Path) -> LocalSearch:
+    search = LocalSearch(folder, spec={"dataset": DATASET, "base": BASE, "teachers": POOL})
     search.write(trials=1)
     write_files(folder / "data")
     (folder / "base.pth").write_bytes((2).to_bytes(8, "little") + b"{}")  # safetensors
@@ -41,7 +42,7 @@ def begin(folder: Path) -> PretendedSearch:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> PretendedSearch:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> LocalSearch:
     """A search that has succeeded; who changes its data restores it."""
     search = begin(tmp_path_factory.mktemp("changed") / "search")
     search.run()
@@ -56,7 +57,7 @@ def other_bytes(path: Path) -> None:
     os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns))
 
 
-def everything(search: PretendedSearch) -> dict[str, bytes]:
+def everything(search: LocalSearch) -> dict[str, bytes]:
     return {
         str(path): path.read_bytes()
         for path in sorted((search.folder / "store" / "local").rglob("*"))
@@ -67,7 +68,7 @@ def everything(search: PretendedSearch) -> dict[str, bytes]:
 @pytest.mark.parametrize("compared_before", [False, True], ids=["first look", "stamped"])
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_finished_search_refuses_other_data_and_loses_nothing(
-    finished: PretendedSearch, what: str, compared_before: bool
+    finished: LocalSearch, what: str, compared_before: bool
 ) -> None:
     name, words = CHANGES[what]
     path = finished.folder / name
@@ -91,7 +92,7 @@ def test_a_finished_search_refuses_other_data_and_loses_nothing(
     assert everything(finished) == before
 
 
-def settle(search: PretendedSearch) -> None:
+def settle(search: LocalSearch) -> None:
     """Let the data be compared once it is old enough for its stamps to be trusted."""
     stamps = list((search.folder / "store" / ".detnas").rglob("data-stamps.json"))
     for path in stamps:
@@ -124,7 +125,7 @@ def test_a_job_that_sees_other_data_stops_the_run_without_a_verdict(tmp_path: Pa
     search.faults({job: last if job == "0000" else ["exit 44"] for job in jobs})
     for job, name in jobs.items():
         said = search.run(exit_code=1)
-        assert f"{name} saw other data than the search was prepared with" in said
+        assert f"{name} read other data than the search was prepared with" in said
         starts = [key for key, _ in search.starts() if key.endswith(job)]
         assert len(starts) == (3 if job == "0000" else 1)
         assert not [key for key in search.results() if key.endswith(f"{job}/result.json")]
@@ -146,19 +147,19 @@ def test_other_images_under_the_same_labels_train_their_own_pool(tmp_path: Path)
     assert len(pools(search)) == 2
 
 
-def begin_beside(search: PretendedSearch, name: str) -> PretendedSearch:
+def begin_beside(search: LocalSearch, name: str) -> LocalSearch:
     dataset = {**DATASET, "trainImages": "thermal"}
-    beside = PretendedSearch(search.folder, name, {**search.spec, "dataset": dataset})
+    beside = LocalSearch(search.folder, name, {**search.spec, "dataset": dataset})
     beside.write(trials=1)
     return beside
 
 
-def pools(search: PretendedSearch) -> list[Path]:
+def pools(search: LocalSearch) -> list[Path]:
     return list((search.folder / "store" / "local" / "pools").iterdir())
 
 
 def test_a_search_that_an_earlier_version_prepared_goes_on(tmp_path: Path) -> None:
-    search = PretendedSearch(tmp_path / "search")  # its prepare result tells of no files
+    search = LocalSearch(tmp_path / "search")  # its prepare result tells of no files
     search.write(trials=1)
     search.run()
     write_files(search.folder / "data")
@@ -167,7 +168,7 @@ def test_a_search_that_an_earlier_version_prepared_goes_on(tmp_path: Path) -> No
     assert everything(search) == before
 
 
-def test_a_image_that_cannot_be_read_is_named(finished: PretendedSearch) -> None:
+def test_an_image_that_cannot_be_read_is_named(finished: LocalSearch) -> None:
     path = finished.folder / "data/train/b.png"
     away = path.rename(finished.folder / "away")
     path.symlink_to(path.name)  # a loop
@@ -178,7 +179,7 @@ def test_a_image_that_cannot_be_read_is_named(finished: PretendedSearch) -> None
 
 
 @pytest.mark.parametrize("gone", ["data", "base.pth"])
-def test_what_is_not_there_any_more_is_no_other_data(finished: PretendedSearch, gone: str) -> None:
+def test_what_is_not_there_any_more_is_no_other_data(finished: LocalSearch, gone: str) -> None:
     """The data set may be on another machine; the checkpoint is not read again."""
     path = finished.folder / gone
     away = path.rename(finished.folder / "away")
@@ -197,7 +198,7 @@ def test_what_is_not_there_any_more_is_no_other_data(finished: PretendedSearch, 
     ],
 )
 def test_every_command_that_reads_the_data_says_that_it_has_changed(
-    commanded: PretendedSearch,
+    commanded: LocalSearch,
     other_labels: str,
     words: tuple[str, ...],
     code: int,
@@ -209,7 +210,7 @@ def test_every_command_that_reads_the_data_says_that_it_has_changed(
     assert REMEDY in getattr(ended, said_on)
 
 
-def test_commands_say_nothing_of_data_that_is_the_same(commanded: PretendedSearch) -> None:
+def test_commands_say_nothing_of_data_that_is_the_same(commanded: LocalSearch) -> None:
     for words in (("validate", "search.yaml"), ("status", "search.yaml")):
         ended = detnas(commanded, *words)
         assert ended.returncode == 0, ended.stderr
@@ -217,7 +218,7 @@ def test_commands_say_nothing_of_data_that_is_the_same(commanded: PretendedSearc
 
 
 @pytest.fixture(scope="module")
-def commanded(tmp_path_factory: pytest.TempPathFactory) -> PretendedSearch:
+def commanded(tmp_path_factory: pytest.TempPathFactory) -> LocalSearch:
     """A finished search in the store that commands use by default."""
     search = begin(tmp_path_factory.mktemp("commanded") / "search")
     search.store = str(search.folder / "runs")
@@ -227,7 +228,7 @@ def commanded(tmp_path_factory: pytest.TempPathFactory) -> PretendedSearch:
 
 
 @pytest.fixture
-def other_labels(commanded: PretendedSearch) -> Iterator[str]:
+def other_labels(commanded: LocalSearch) -> Iterator[str]:
     """The labels are changed for a test; what is said of it."""
     path = commanded.folder / "data/labels/train.json"
     old = path.read_bytes()
@@ -236,7 +237,7 @@ def other_labels(commanded: PretendedSearch) -> Iterator[str]:
     path.write_bytes(old)
 
 
-def detnas(search: PretendedSearch, *words: str) -> subprocess.CompletedProcess[str]:
+def detnas(search: LocalSearch, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from detnas.cli import main; main()", *words],
         cwd=search.folder,

@@ -20,7 +20,7 @@ from detnas.runner.running_jobs import Ended, RunningJob
 from detnas.store import Store, open_store
 from detnas.store.artifacts import put_record
 from detnas.store.errors import StoreUnavailable
-from tests.detnas.plan.searches import manifest
+from tests.detnas.searches.results import manifest
 from tests.detnas.trials import BASE, START, proposal, result, succeeded, summary_of
 
 SPEC = manifest(search={"trials": 10, "parallelism": 2}).spec

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.detnas.runner.pretended_search import PATIENCE, PHASES, PretendedSearch, ends
+from tests.cluster.searches import PHASES
+from tests.detnas.searches.local_run import PATIENCE, LocalSearch, ends
 
 MOMENTS = 20
 TRIES = 5
@@ -44,8 +45,8 @@ class Reference:
         return len(before), at - (before[-1] if before else self.began)
 
 
-def small_search(folder: Path) -> PretendedSearch:
-    search = PretendedSearch(folder, spec={"teachers": {"phases": PHASES[:1]}})
+def small_search(folder: Path) -> LocalSearch:
+    search = LocalSearch(folder, spec={"teachers": {"phases": PHASES[:1]}})
     search.write(trials=4)
     (search.folder / "writes.txt").touch()
     return search
@@ -67,7 +68,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     )
 
 
-def write_times(search: PretendedSearch) -> list[float]:
+def write_times(search: LocalSearch) -> list[float]:
     lines = (search.folder / "writes.txt").read_text().splitlines()
     return [float(line.split()[0]) for line in lines]
 
@@ -94,7 +95,7 @@ def test_a_killed_runner_loses_and_repeats_nothing(
     assert not list(search.root.rglob("*.part")), "left unfinished files"
 
 
-def killed_search(folder: Path, moment: tuple[int, float], in_a_write: bool) -> PretendedSearch:
+def killed_search(folder: Path, moment: tuple[int, float], in_a_write: bool) -> LocalSearch:
     """A search that was killed.
 
     One that ends before its moment, as one on a machine that has become quicker may, is left; the
@@ -108,7 +109,7 @@ def killed_search(folder: Path, moment: tuple[int, float], in_a_write: bool) -> 
     raise AssertionError("every search ended before the moment came")
 
 
-def kill_at(search: PretendedSearch, moment: tuple[int, float], *, in_a_write: bool) -> bool:
+def kill_at(search: LocalSearch, moment: tuple[int, float], *, in_a_write: bool) -> bool:
     """Start the search, and kill it; of two moments the later one, if it must be in a write.
 
     Whether it was still running.
@@ -127,7 +128,7 @@ def kill_at(search: PretendedSearch, moment: tuple[int, float], *, in_a_write: b
     return runner.returncode == -signal.SIGKILL
 
 
-def processes(search: PretendedSearch) -> list[int]:
+def processes(search: LocalSearch) -> list[int]:
     """Living processes that were started for this search: their command lines name its folder."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -144,7 +145,7 @@ def wait(condition: Any) -> None:
         time.sleep(0.001)
 
 
-def weights(search: PretendedSearch) -> list[str]:
+def weights(search: LocalSearch) -> list[str]:
     """Digests of every trial's weights, and of what was exported."""
     trials = search.records("trials/*/result.json").values()
     (exported,) = search.records("students/best/request.json").values()

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.detnas.runner.pretended_search import PATIENCE, PHASES, PretendedSearch
+from tests.cluster.searches import PHASES
+from tests.detnas.searches.local_run import PATIENCE, LocalSearch
 
 
-def project(folder: Path, annotations: str = '{"images": []}', store: str = "") -> PretendedSearch:
+def project(folder: Path, annotations: str = '{"images": []}', store: str = "") -> LocalSearch:
     """A small search with annotation files and local weights beside its manifest."""
-    search = PretendedSearch(
+    search = LocalSearch(
         folder, spec={"teachers": {"phases": PHASES[:1]}}, store=store or str(folder / "runs")
     )
     search.spec["base"] = {**search.manifest()["spec"]["base"], "weights": "base.pth"}
@@ -24,7 +25,7 @@ def project(folder: Path, annotations: str = '{"images": []}', store: str = "") 
     return search
 
 
-def stop(search: PretendedSearch, process: subprocess.Popen[str], job: str) -> None:
+def stop(search: LocalSearch, process: subprocess.Popen[str], job: str) -> None:
     search.wait_for(job)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE)

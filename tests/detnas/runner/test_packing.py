@@ -11,10 +11,9 @@ from detnas.plan.stages import Phase
 from detnas.runner.opening import Overrides, open_search
 from detnas.runner.search_run import RunSettings, SearchRun
 from detnas.runner.stopping import StopRequest
-from tests.detnas.runner.pretended_search import PretendedSearch
-from tests.detnas.runner.quiet_watcher import QuietWatcher
+from tests.detnas.searches.local_run import LocalSearch, QuietWatcher
 
-FAKE_TRAINER = (sys.executable, "-m", "tests.detnas.runner.fake_trainer")
+FAKE_TRAINER = (sys.executable, "-m", "tests.detnas.searches.fake_trainer")
 
 
 class Listener(QuietWatcher):
@@ -36,7 +35,7 @@ def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_trial_that_completes_a_segment_is_told_and_its_failure_is_shown(tmp_path: Path) -> None:
-    pretended = PretendedSearch(tmp_path / "search")
+    pretended = LocalSearch(tmp_path / "search")
     pretended.write(trials=4)
     pretended.faults({"trials/0001": ["exit 1"] * 3})
     store = str(pretended.folder / "store")

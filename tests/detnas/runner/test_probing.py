@@ -9,14 +9,13 @@ from detnas.runner.opening import Overrides, open_search
 from detnas.runner.search_run import RunSettings, SearchRun
 from detnas.runner.stopping import StopRequest
 from detnas.store.errors import CreateOnlyNotHonoured
-from tests.detnas.runner.pretended_search import PretendedSearch
-from tests.detnas.runner.quiet_watcher import QuietWatcher
+from tests.detnas.searches.local_run import LocalSearch, QuietWatcher
 
 
 def test_a_run_begins_nothing_in_a_store_that_overwrites(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretended = PretendedSearch(tmp_path / "search")
+    pretended = LocalSearch(tmp_path / "search")
     manifest = pretended.folder / "search.yaml"
     search = open_search(manifest, Overrides(str(pretended.root), parallelism=1))
     settings = RunSettings(trainer=(sys.executable, "-c", "raise SystemExit('not to be started')"))

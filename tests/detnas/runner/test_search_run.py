@@ -12,17 +12,17 @@ from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.status import search_status
 from detnas.runner.opening import Overrides, open_search
 from detnas.store import open_store
-from tests.detnas.runner.pretended_search import PATIENCE, PretendedSearch, ends
+from tests.detnas.searches.local_run import PATIENCE, LocalSearch, ends
 from tests.seaweed import S3Server
 
 
 @pytest.fixture
-def pretended(tmp_path: Path) -> PretendedSearch:
-    return PretendedSearch(tmp_path / "search")
+def pretended(tmp_path: Path) -> LocalSearch:
+    return LocalSearch(tmp_path / "search")
 
 
 def test_one_slot_twice_gives_the_same_search(tmp_path: Path) -> None:
-    first, second = PretendedSearch(tmp_path / "1"), PretendedSearch(tmp_path / "2")
+    first, second = LocalSearch(tmp_path / "1"), LocalSearch(tmp_path / "2")
     first.run()
     second.run()
     assert len(first.proposals()) == 6
@@ -33,7 +33,7 @@ def test_one_slot_twice_gives_the_same_search(tmp_path: Path) -> None:
     assert weights[0] == weights[1]
 
 
-def test_a_finished_search_starts_nothing_again(pretended: PretendedSearch) -> None:
+def test_a_finished_search_starts_nothing_again(pretended: LocalSearch) -> None:
     pretended.run(parallelism=3)
     started, results = pretended.starts(), pretended.results()
     assert len(started) == len(set(started)) == len(results)
@@ -42,7 +42,7 @@ def test_a_finished_search_starts_nothing_again(pretended: PretendedSearch) -> N
     assert pretended.results() == results
 
 
-def test_every_log_lies_beside_its_attempt(pretended: PretendedSearch) -> None:
+def test_every_log_lies_beside_its_attempt(pretended: LocalSearch) -> None:
     pretended.faults({"trials/0002": ["exit 1"]})
     pretended.run()
     for attempt in pretended.search.glob("**/attempts/*/attempt.json"):
@@ -51,7 +51,7 @@ def test_every_log_lies_beside_its_attempt(pretended: PretendedSearch) -> None:
 
 
 def test_a_failed_trial_is_reported_with_its_log_and_the_search_goes_on(
-    pretended: PretendedSearch,
+    pretended: LocalSearch,
 ) -> None:
     pretended.faults({"trials/0001": ["exit 1", "exit 3", "kill"], "trials/0003": ["kill"]})
     output = pretended.run()
@@ -66,7 +66,7 @@ def test_a_failed_trial_is_reported_with_its_log_and_the_search_goes_on(
     assert "fault: exit 3" in output
 
 
-def test_a_job_that_asks_to_be_resumed_has_not_failed(pretended: PretendedSearch) -> None:
+def test_a_job_that_asks_to_be_resumed_has_not_failed(pretended: LocalSearch) -> None:
     pretended.faults({"trials/0001": ["exit 75"] * 4, "base": ["exit 75"] * 4})
     pretended.run()
     results = pretended.records("**/result.json")
@@ -76,18 +76,18 @@ def test_a_job_that_asks_to_be_resumed_has_not_failed(pretended: PretendedSearch
 
 
 def test_a_search_that_only_loses_trials_to_the_machine_stops(
-    pretended: PretendedSearch,
+    pretended: LocalSearch,
 ) -> None:
     pretended.write(trials=9)
     pretended.faults({f"trials/000{number}": ["exit 1"] * 9 for number in range(1, 9)})
     output = pretended.run(exit_code=1)
-    assert "error: 5 trials in a row failed for reasons that are not theirs" in output
+    assert "error: 5 consecutive trials were lost to the infrastructure" in output
     assert len(pretended.proposals()) == 6
 
 
 @pytest.mark.parametrize("job", ["prepare", "base", "phase-1", "students/best"])
 def test_a_job_the_search_needs_ends_it_and_is_tried_again_by_the_next_run(
-    pretended: PretendedSearch, job: str
+    pretended: LocalSearch, job: str
 ) -> None:
     pretended.faults({job: ["exit 1"] * 3})
     output = pretended.run(exit_code=1)
@@ -106,7 +106,7 @@ def test_a_job_the_search_needs_ends_it_and_is_tried_again_by_the_next_run(
 
 @pytest.mark.parametrize("job", ["base", "phase-1"])
 def test_a_result_that_is_not_believed_is_tried_again_by_the_next_run(
-    pretended: PretendedSearch, job: str
+    pretended: LocalSearch, job: str
 ) -> None:
     pretended.faults({job: ["truncate"]})
     output = pretended.run(exit_code=1)
@@ -117,7 +117,7 @@ def test_a_result_that_is_not_believed_is_tried_again_by_the_next_run(
 
 
 def test_what_is_not_believed_of_a_trial_or_a_finetuning_costs_only_that(tmp_path: Path) -> None:
-    pretended = PretendedSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
+    pretended = LocalSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
     pretended.faults({"trials/0001": ["truncate"], "finetune": ["truncate"]})
     output = pretended.run(parallelism=2)
     results = pretended.records("trials/*/result.json")
@@ -130,7 +130,7 @@ def test_what_is_not_believed_of_a_trial_or_a_finetuning_costs_only_that(tmp_pat
 
 
 def test_a_trial_that_ended_without_its_runner_is_believed_only_if_its_weights_are_there(
-    pretended: PretendedSearch,
+    pretended: LocalSearch,
 ) -> None:
     pretended.write(trials=1)
     pretended.run()
@@ -144,7 +144,7 @@ def test_a_trial_that_ended_without_its_runner_is_believed_only_if_its_weights_a
 
 
 def test_a_finetuning_that_fails_costs_only_the_finetuning(tmp_path: Path) -> None:
-    pretended = PretendedSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
+    pretended = LocalSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
     pretended.faults({"finetune": ["exit 1"] * 3})
     pretended.run()
     reason = status(pretended)["exportReason"]
@@ -153,7 +153,7 @@ def test_a_finetuning_that_fails_costs_only_the_finetuning(tmp_path: Path) -> No
     assert "/trials/" in exported["weights"]["key"]
 
 
-def test_a_second_runner_is_refused(pretended: PretendedSearch) -> None:
+def test_a_second_runner_is_refused(pretended: LocalSearch) -> None:
     pretended.faults({"trials/0001": ["hang"]})
     first = pretended.start()
     pretended.wait_for("trials/0001")
@@ -163,7 +163,7 @@ def test_a_second_runner_is_refused(pretended: PretendedSearch) -> None:
     first.communicate()
 
 
-def test_jobs_die_with_their_runner(pretended: PretendedSearch) -> None:
+def test_jobs_die_with_their_runner(pretended: LocalSearch) -> None:
     pretended.faults({"trials/0001": ["hang"]})
     runner = pretended.start(parallelism=2)
     job = pretended.wait_for("trials/0001")
@@ -174,7 +174,7 @@ def test_jobs_die_with_their_runner(pretended: PretendedSearch) -> None:
     assert ends(job)
 
 
-def test_ctrl_c_lets_jobs_write_their_checkpoints(pretended: PretendedSearch) -> None:
+def test_ctrl_c_lets_jobs_write_their_checkpoints(pretended: LocalSearch) -> None:
     pretended.faults({"trials/0001": ["hang"]})
     runner = pretended.start()
     pretended.wait_for("trials/0001")
@@ -189,7 +189,7 @@ def test_ctrl_c_lets_jobs_write_their_checkpoints(pretended: PretendedSearch) ->
     assert len(attempts) == 2, "being stopped is no failure"
 
 
-def test_a_second_ctrl_c_ends_it_at_once(pretended: PretendedSearch) -> None:
+def test_a_second_ctrl_c_ends_it_at_once(pretended: LocalSearch) -> None:
     pretended.faults({"trials/0001": ["deaf"]})
     runner = pretended.start()
     job = pretended.wait_for("trials/0001")
@@ -203,7 +203,7 @@ def test_a_second_ctrl_c_ends_it_at_once(pretended: PretendedSearch) -> None:
     assert ends(job)
 
 
-def test_more_trials_go_on_with_the_same_search(pretended: PretendedSearch) -> None:
+def test_more_trials_go_on_with_the_same_search(pretended: LocalSearch) -> None:
     pretended.write(trials=2, seed=0)
     pretended.run()
     before, best_before = pretended.results(), status(pretended)["exported"]["h"]
@@ -217,7 +217,7 @@ def test_more_trials_go_on_with_the_same_search(pretended: PretendedSearch) -> N
 
 
 def test_the_weights_of_those_left_behind_go_and_records_stay(
-    pretended: PretendedSearch,
+    pretended: LocalSearch,
 ) -> None:
     pretended.write(trials=12)
     pretended.run()
@@ -226,7 +226,7 @@ def test_the_weights_of_those_left_behind_go_and_records_stay(
     assert top <= kept
     assert len(kept) < 12
     assert len(pretended.records("trials/*/result.json")) == 12
-    everything = PretendedSearch(
+    everything = LocalSearch(
         pretended.folder.with_name("all"), spec={"retention": {"weights": "All"}}
     )
     everything.run()
@@ -235,8 +235,8 @@ def test_the_weights_of_those_left_behind_go_and_records_stay(
 
 def test_searches_share_a_pool_and_only_one_trains_it(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
-    one = PretendedSearch(tmp_path / "1", "one", store=store)
-    two = PretendedSearch(tmp_path / "2", "two", store=store)
+    one = LocalSearch(tmp_path / "1", "one", store=store)
+    two = LocalSearch(tmp_path / "2", "two", store=store)
     one.faults({"phase-0": ["hang"]})
     first = one.start()
     job = one.wait_for("phase-0")
@@ -255,7 +255,7 @@ def test_searches_share_a_pool_and_only_one_trains_it(tmp_path: Path) -> None:
 
 def test_a_pool_that_was_left_goes_on_with_the_data_of_who_takes_it_over(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
-    one = PretendedSearch(tmp_path / "1", "one", store=store)
+    one = LocalSearch(tmp_path / "1", "one", store=store)
     one.faults({"phase-0": ["hang"]})
     first = one.start()
     one.wait_for("phase-0")
@@ -263,7 +263,7 @@ def test_a_pool_that_was_left_goes_on_with_the_data_of_who_takes_it_over(tmp_pat
     before = json.loads(request.read_text())
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=PATIENCE)
-    two = PretendedSearch(tmp_path / "2", "two", store=store)
+    two = LocalSearch(tmp_path / "2", "two", store=store)
     two.run()
     assert [key for key, _ in two.starts() if key.endswith("phase-0")]
     after = json.loads(request.read_text())
@@ -271,7 +271,7 @@ def test_a_pool_that_was_left_goes_on_with_the_data_of_who_takes_it_over(tmp_pat
     assert {**after, "data": None} == {**before, "data": None}
 
 
-def test_status_of_a_live_search_comes_from_the_store(pretended: PretendedSearch) -> None:
+def test_status_of_a_live_search_comes_from_the_store(pretended: LocalSearch) -> None:
     pretended.faults({"trials/0003": ["hang"]})
     runner = pretended.start()
     pretended.wait_for("trials/0003")
@@ -286,7 +286,7 @@ def test_status_of_a_live_search_comes_from_the_store(pretended: PretendedSearch
 
 def test_a_search_over_s3(tmp_path: Path, s3_environment: S3Server) -> None:
     uri = f"s3://{s3_environment.bucket}/{tmp_path.name}"
-    pretended = PretendedSearch(tmp_path / "search", store=uri)
+    pretended = LocalSearch(tmp_path / "search", store=uri)
     pretended.write(trials=3, topK=1)
     pretended.faults({"trials/0001": ["exit 1"]})
     pretended.run(parallelism=2)
@@ -297,7 +297,7 @@ def test_a_search_over_s3(tmp_path: Path, s3_environment: S3Server) -> None:
     assert len(pretended.starts()) == 9
 
 
-def status(pretended: PretendedSearch) -> dict[str, Any]:
+def status(pretended: LocalSearch) -> dict[str, Any]:
     """What `detnas status -o json` says."""
     store = pretended.store or str(pretended.folder / "store")
     search = open_search(pretended.folder / "search.yaml", Overrides(store))

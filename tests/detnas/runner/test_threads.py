@@ -6,12 +6,10 @@ import pytest
 
 from detnas.plan.stages import Verb
 from detnas.runner.opening import Overrides, open_search
+from detnas.runner.running_jobs import job_threads
 from detnas.runner.search_run import RunSettings, SearchRun
 from detnas.runner.stopping import StopRequest
-from detnas.runner.threads import job_threads
-from tests.detnas.runner.pretended_search import PretendedSearch
-from tests.detnas.runner.quiet_watcher import QuietWatcher
-from tests.detnas.runner.run_search import FAKE_TRAINER
+from tests.detnas.searches.local_run import FAKE_TRAINER, LocalSearch, QuietWatcher
 
 
 @pytest.mark.parametrize("verb", [Verb.PREPARE, Verb.FINETUNE, Verb.EXPORT])
@@ -34,7 +32,7 @@ def test_a_run_gives_each_job_its_share_unless_the_user_says_how_many_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, expected: list[int]
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
-    pretended = PretendedSearch(tmp_path / "search")
+    pretended = LocalSearch(tmp_path / "search")
     pretended.write(trials=3)
     overrides = Overrides(str(pretended.folder / "store"), parallelism=3)
     search = open_search(pretended.folder / "search.yaml", overrides)

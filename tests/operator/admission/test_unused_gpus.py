@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from detnas.plan.advice import unused_gpus
 from detnas.plan.stages import Phase
-from detnas.plan.unused_gpus import unused_gpus
 from detnas.reasons import Reason
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.admission.admission import Admitted, admit

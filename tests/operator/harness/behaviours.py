@@ -16,7 +16,7 @@ from detnas.store.artifacts import create_record
 from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pods import Script
 from tests.cluster.pretended_trainer import PretendedTrainer
-from tests.detnas.runner.fake_trainer import answer
+from tests.detnas.searches.fake_trainer import answer
 
 Work = Callable[[PlayedPod], None]
 Stuck = Callable[[PlayedPod], Awaitable[None]]

@@ -145,7 +145,7 @@ def check_jobs(search: Search, seen: JobWatch, names: set[str]) -> None:
 def check_weights(found: StoredSearch) -> None:
     """What a later job or a user needs is in the store; the other weights were collected."""
     state, requests = found.state, found.requests
-    ending = state.ending
+    ending = state.final_stages
     assert state.base
     assert ending
     assert ending.export
@@ -186,7 +186,7 @@ def check_status(
     }
     assert status["active"] == []
     assert {failure["trial"] for failure in status["failures"]} == lost
-    ending = found.state.ending
+    ending = found.state.final_stages
     assert ending
     assert ending.winner
     assert status["best"]["trial"] == ending.best.trial

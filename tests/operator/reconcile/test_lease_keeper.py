@@ -23,7 +23,7 @@ class Unreachable(PoolLease):
 
     def __init__(self) -> None: ...
 
-    def keep_up(self) -> None:
+    def renew(self) -> None:
         raise StoreUnavailable("no answer")
 
 

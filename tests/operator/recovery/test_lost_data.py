@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from detnas.lifecycle.pools.lease import Claim
+from detnas.lifecycle.pools.lease import LeaseRecord
 from detnas.records import keys
 from detnas.store import Store
 from detnas.store.artifacts import load_record
@@ -167,10 +167,10 @@ def test_other_search_may_train_the_pool_of_a_search_whose_data_is_lost(
     search.until_phase("Succeeded")
 
 
-def pool_lease(search: Search) -> Claim:
+def pool_lease(search: Search) -> LeaseRecord:
     """The lease of the search's pool."""
     pools = f"{search.namespace}/pools/"
     (key,) = (key for key in search.store.list(pools) if key.endswith("/claim.json"))
-    found = load_record(search.store, key, Claim)
+    found = load_record(search.store, key, LeaseRecord)
     assert found
     return found

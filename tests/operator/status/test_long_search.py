@@ -21,7 +21,7 @@ from detnas_operator.status.resource_status import resource_status
 from tests.cluster.api import SEARCHES
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.searches import manifest
-from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
+from tests.detnas.searches.in_process import Scheduler, tiny
 from tests.detnas.trials import result_of, searched
 from tests.operator.status.pass_results import NOW, RUNNING, job, pass_result
 

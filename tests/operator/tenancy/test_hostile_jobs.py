@@ -17,7 +17,7 @@ from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.cluster.scripts import Scripts, runs_until, succeeds
 from tests.cluster.waiting import eventually
-from tests.detnas.runner.fake_trainer import answer
+from tests.detnas.searches.fake_trainer import answer
 from tests.operator.harness.fixtures import MakeHarness
 from tests.operator.harness.search import Search
 from tests.seaweed import S3Server

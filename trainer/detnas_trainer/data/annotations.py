@@ -16,7 +16,7 @@ from unicodedata import normalize
 import numpy as np
 
 from detnas.errors import UserError
-from detnas.plan.data_facts import largest_objects
+from detnas.plan.dataset import largest_objects
 from detnas_trainer.data.boxes import Boxes
 from detnas_trainer.data.fields import OPTIONAL, REQUIRED, RULES
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from detnas.data_identity import list_images
-from detnas.plan.data_facts import SplitFacts
-from detnas.plan.fit import fit_warnings
+from detnas.plan.advice import fit_warnings
+from detnas.plan.dataset import SplitFacts
 from detnas.records.data_remarks import data_remarks
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary

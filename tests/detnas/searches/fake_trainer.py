@@ -1,9 +1,9 @@
-"""A job server whose jobs only pretend: no torch, fractions of a second, the same protocol.
+"""A job server with plausible results: no torch, fractions of a second, the real protocol.
 
 ``python fake_trainer.py FOLDER``: in FOLDER ``faults.json`` maps the end of a job's key to what
 its attempts do, in order (``exit 1``, ``exit 75``, ``kill``, ``hang``, ``deaf``, ``truncate``);
 ``starts.txt`` gets a line for every process that begins a job, ``stops.txt`` for every one that
-was asked to stop and had the time to do so.
+stopped on request.
 """
 
 import hashlib
@@ -12,13 +12,15 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from pydantic import TypeAdapter
 
+import detnas.store.directory
 from detnas.actions import AddLayer, Rearrange
 from detnas.actions.morphism import add_layer, rearrange
 from detnas.architecture import Architecture, Block
@@ -50,13 +52,13 @@ from detnas.store.artifacts import canonical_json, create_record, publish_file, 
 from detnas.store.durable_files import sha256_of
 from detnas_trainer.process_setup import die_with
 from detnas_trainer.warm import Server
-from tests.detnas.runner.watched_writes import watch_writes
 
 SECONDS = 0.03
+HELD_SECONDS = 120
 
 
 def main() -> None:
-    """Serve like the real one."""
+    """Serve jobs until the parent ends."""
     die_with(os.getppid())
     folder = Path(sys.argv[1])
     watch_writes(folder)
@@ -64,7 +66,7 @@ def main() -> None:
 
 
 def run(folder: Path, verb: str, uri: str) -> int:
-    """Pretend to do a job."""
+    """Do a job as its faults say, and write its result; return its exit code."""
     stored = open_store(uri).get("request.json")
     assert stored is not None
     request = TypeAdapter[Any](Request).validate_json(stored.data)
@@ -78,17 +80,17 @@ def run(folder: Path, verb: str, uri: str) -> int:
     print(f"{verb}: attempt {number}, threads: {threads}", flush=True)
     progress = Progress(activity="training", done=1, total=2, epoch=1, epochs=1, updated=started)
     put_record(store, f"{attempt}/progress.json", progress)
-    what = fault(folder, request.key, number)
-    signal.signal(signal.SIGTERM, lambda *_: what == "deaf" or stop(folder, request.key))
+    faulty = fault(folder, request.key, number)
+    signal.signal(signal.SIGTERM, lambda *_: faulty == "deaf" or stop(folder, request.key))
     with (folder / "starts.txt").open("a") as starts:
         starts.write(f"{request.key} {os.getpid()}\n")
-    if (code := carry_out(what)) is not None:
+    if (code := carry_out(faulty)) is not None:
         return code
     time.sleep(SECONDS)
     result = answer(store, request, folder).model_copy(
         update={"attempt": number, "started": started, "finished": datetime.now(UTC)}
     )
-    for file in result.files.values() if what == "truncate" else ():
+    for file in result.files.values() if faulty == "truncate" else ():
         store.put(file.key, b"cut short")
     create_record(store, keys.result_key(request.key), result)
     return 0
@@ -102,28 +104,28 @@ def stop(folder: Path, key: str) -> NoReturn:
 
 
 def fault(folder: Path, key: str, number: int) -> str:
-    """What goes wrong in this attempt; empty for nothing."""
+    """Return the fault of this attempt; empty if none."""
     path = folder / "faults.json"
     faults: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
-    for end, what in faults.items():
-        if key.endswith(end) and number <= len(what):
-            print(f"fault: {what[number - 1]}", flush=True)
-            return what[number - 1]
+    for end, by_attempt in faults.items():
+        if key.endswith(end) and number <= len(by_attempt):
+            print(f"fault: {by_attempt[number - 1]}", flush=True)
+            return by_attempt[number - 1]
     return ""
 
 
-def carry_out(what: str) -> int | None:
+def carry_out(faulty: str) -> int | None:
     """Let a fault happen; return the exit code if the job ends with it."""
-    if what == "kill":
+    if faulty == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     until = time.monotonic() + 600
-    while what in ("hang", "deaf") and time.monotonic() < until:
+    while faulty in ("hang", "deaf") and time.monotonic() < until:
         time.sleep(1)
-    return int(what.removeprefix("exit ")) if what.startswith("exit ") else None
+    return int(faulty.removeprefix("exit ")) if faulty.startswith("exit ") else None
 
 
 def answer(store: Store, request: Any, folder: Path) -> Result:
-    """What a job of this kind finds, decided by its request alone."""
+    """Return a plausible result, which follows from the request alone."""
     now = datetime.now(UTC)
     when: dict[str, Any] = {"started": now, "finished": now}
     if isinstance(request, PrepareRequest):
@@ -148,7 +150,7 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
 
 
 def seen_data(store: Store, request: PrepareRequest, folder: Path) -> dict[str, Any]:
-    """What the real one says of the data set; nothing where there is none."""
+    """Describe the dataset as the real trainer does; empty if there is none."""
     location = request.data
     if not annotation_file(location, "train").is_file():
         return {}
@@ -169,10 +171,10 @@ def seen_data(store: Store, request: PrepareRequest, folder: Path) -> dict[str, 
 
 
 def weights(store: Store, request: Any, folder: Path) -> Any:
-    """A file whose content follows from the request."""
+    """Publish a file whose content follows from the request."""
     path = folder / f"weights-{os.getpid()}"
-    asked = request.model_dump_json(exclude={"data"})
-    path.write_bytes(hashlib.sha256(asked.encode()).digest() * 64)
+    content = request.model_dump_json(exclude={"data"}).encode()
+    path.write_bytes(hashlib.sha256(content).digest() * 64)
     artifact = publish_file(store, request.key, path, "safetensors")
     path.unlink()
     return artifact
@@ -212,6 +214,33 @@ def scores(request: BaseRequest | StudentRequest) -> tuple[Score, ...]:
         )
         for resolution in request.resolutions
     )
+
+
+def watch_writes(folder: Path) -> None:
+    """Log store writes of this process in ``folder/writes.txt``, if that file exists.
+
+    While ``folder/hold`` exists, a write waits between the object's bytes and its name, and
+    ``folder/held`` names it.
+    """
+    if not (folder / "writes.txt").exists():
+        return
+    for name in ("link_into_place", "rename_into_place"):
+        original = getattr(detnas.store.directory, name)
+        setattr(detnas.store.directory, name, watched(original, folder))
+
+
+def watched(write: Callable[[BinaryIO, Path], None], folder: Path) -> Callable[..., Any]:
+    """Wrap a write of an object."""
+
+    def watched_write(file: BinaryIO, target: Path) -> None:
+        with (folder / "writes.txt").open("a") as writes:
+            writes.write(f"{time.time()} {os.getpid()} {target.name}\n")
+        if (folder / "hold").exists():
+            (folder / "held").write_text(target.name)
+            time.sleep(HELD_SECONDS)
+        write(file, target)
+
+    return watched_write
 
 
 if __name__ == "__main__":

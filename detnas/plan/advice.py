@@ -1,11 +1,13 @@
-"""Where a manifest does not fit its data: warnings, which never refuse anything."""
+"""Advice that refuses nothing: on settings unfit for the data, unused GPUs, no improvement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import sqrt
 
-from detnas.plan.data_facts import Size, SplitFacts
+from detnas.plan.dataset import Size, SplitFacts
 from detnas.records.requests import PlannedTraining, PrepareRequest
+from detnas.records.results import DetectorResult, PrepareResult
 from detnas.records.settings import Resolution
+from detnas.spec.explain import Problem
 from detnas.spec.manifest import SearchSpec
 
 FEW_STEPS = 200
@@ -13,6 +15,15 @@ FEW_STEPS = 200
 
 FEW_VALIDATION_IMAGES = 200
 """With fewer, mAP is uncertain by more than 3.5 points."""
+
+FEW_TRIALS = 20
+"""A search with fewer has tried little."""
+
+USED_GPUS = 1
+"""GPUs of a job that training uses, in all its pods together: it is one process."""
+
+_STILL_FALLING = 0.02
+"""A larger share of the loss reduced in the last epoch means that training had not converged."""
 
 _TRIAL = "a trial"
 _SMALLEST_STRIDE = 4
@@ -39,10 +50,10 @@ def planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
 
 
 def map_error(images: int) -> float:
-    """Return roughly by how much mAP may be off because the validation images are few.
+    """Return roughly the error of mAP that follows from the number of validation images.
 
     A rule of thumb, not a measurement: the standard error of a proportion p over n images is
-    √(p(1 - p)/n), at most 0.5/√n. It takes an image for one independent observation.
+    √(p(1 - p)/n), at most 0.5/√n. It treats an image as one independent observation.
 
     Args:
         images: n, at least 1.
@@ -61,10 +72,10 @@ def counted(number: int, what: str) -> str:
 def fit_warnings(
     request: PrepareRequest, train: SplitFacts | None, val: SplitFacts | None
 ) -> tuple[str, ...]:
-    """Return where the manifest does not fit the data, a line each.
+    """Return warnings where the manifest does not fit the data, a line each.
 
     Args:
-        request: what the search plans.
+        request: of the prepare job.
         train: of the training split; None if unknown.
         val: of the validation split; None if unknown.
     """
@@ -134,7 +145,97 @@ def _of_anchors(request: PrepareRequest, train: SplitFacts) -> Iterator[str]:
 
 
 def _scale(size: Size, resolution: Resolution) -> float:
-    """By how much an image is scaled to fit into a resolution, either way round."""
+    """Factor that scales an image into a resolution, in either orientation."""
     width, height = size
     nominal = (resolution.width, resolution.height)
     return min(max(nominal) / max(width, height), min(nominal) / min(width, height))
+
+
+def likely_causes(
+    spec: SearchSpec, finished: int, prepared: PrepareResult | None, base: DetectorResult | None
+) -> tuple[str, ...]:
+    """Return what may have kept students from beating the base, each with the fields to change.
+
+    A cause is named only if the records show it; older records may lack a figure.
+
+    Args:
+        spec: of the search.
+        finished: trials that ended.
+        prepared: result of the data check.
+        base: the trained base.
+    """
+    return tuple(_causes(spec, finished, prepared, base))
+
+
+def _causes(
+    spec: SearchSpec, finished: int, prepared: PrepareResult | None, base: DetectorResult | None
+) -> Iterator[str]:
+    losses = base.loss_by_epoch if base else ()
+    if spec.base.train is not None and spec.warm_start is None and still_falling(losses):
+        yield (
+            "the base was still learning when its schedule ended: its loss fell from "
+            f"{losses[-2]:.3f} to {losses[-1]:.3f} in the last epoch; raise spec.base.train.epochs"
+        )
+    if prepared is not None and prepared.val is not None:
+        images = prepared.val.images
+        if 0 < images < FEW_VALIDATION_IMAGES:
+            yield (
+                f"{counted(images, 'validation image')} tell mAP only to about "
+                f"±{100 * map_error(images):.1f} points; add images to spec.dataset.val"
+            )
+    if prepared is not None and prepared.train is not None:
+        steps = spec.evaluation.training.steps(prepared.train.images)
+        if steps < FEW_STEPS:
+            yield (
+                f"a trial trains for {counted(steps, 'step')} only; raise spec.evaluation.epochs "
+                "or lower spec.evaluation.batchSize"
+            )
+    if finished < FEW_TRIALS:
+        yield (
+            f"only {counted(finished, 'trial')} finished; raise spec.search.trials"
+            + (" and spec.search.patience" if finished < spec.search.trials else "")
+        )
+
+
+def still_falling(losses: Sequence[float]) -> bool:
+    """Return whether a training was still learning when it ended.
+
+    Args:
+        losses: mean loss of each epoch, oldest first.
+
+    Returns:
+        The last epoch's loss is the lowest, and clearly below that of the epoch before.
+    """
+    return (
+        len(losses) > 1
+        and losses[-1] <= min(losses)
+        and losses[-1] < (1 - _STILL_FALLING) * losses[-2]
+    )
+
+
+def unused_gpus(spec: SearchSpec) -> tuple[Problem, ...]:
+    """Return each field that reserves GPUs which no training uses, with the value to set."""
+    return tuple(_unused_gpus(spec))
+
+
+def _unused_gpus(spec: SearchSpec) -> Iterator[Problem]:
+    requested = {"base": spec.base.gpus, "evaluation": spec.evaluation.gpus}
+    if spec.finetune is not None:
+        requested["finetune"] = spec.finetune.gpus
+    for section, gpus in requested.items():
+        if gpus > USED_GPUS:
+            yield Problem(f"spec.{section}.gpus", _unused_message(gpus))
+    workers, each = spec.teachers.workers, spec.teachers.gpus_per_worker
+    if each > USED_GPUS:
+        yield Problem("spec.teachers.gpusPerWorker", _unused_message(each))
+    if workers > USED_GPUS and each:
+        yield Problem(
+            "spec.teachers.workers",
+            f"{workers} workers reserve {workers * each} GPUs and training uses {USED_GPUS}, in "
+            "the first: it is not distributed yet; write 1",
+        )
+
+
+def _unused_message(gpus: int) -> str:
+    used = f"{gpus} GPUs are reserved and training uses {USED_GPUS}"
+    return f"{used}: it is not distributed yet; write 1"

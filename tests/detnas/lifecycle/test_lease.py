@@ -1,11 +1,11 @@
-"""One trains a pool, others wait, and who stops is followed."""
+"""The lease of a pool: one holder, others wait, and an expired lease is taken."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from detnas.lifecycle.pools.lease import HEARTBEAT_SECONDS, STOPPED_SECONDS, Claim, PoolLease
+from detnas.lifecycle.pools.lease import HEARTBEAT_SECONDS, STOPPED_SECONDS, LeaseRecord, PoolLease
 from detnas.store import Store, open_store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import StoreUnavailable
@@ -33,21 +33,23 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return open_store(f"s3://{server.bucket}/{tmp_path.name}")
 
 
-def claim(store: Store, holder: str, time: Time) -> PoolLease:
+def lease(store: Store, holder: str, time: Time) -> PoolLease:
     return PoolLease(store, KEY, holder, time, time.now)
 
 
-def test_the_first_holds_it_and_the_second_learns_who_does(store: Store) -> None:
+def test_hold_of_a_held_lease_fails_and_names_the_holder(store: Store) -> None:
     time = Time()
-    first, second = claim(store, "first", time), claim(store, "second", time)
+    first, second = lease(store, "first", time), lease(store, "second", time)
     assert first.hold()
     assert not second.hold()
     assert (first.held, second.held, second.other) == (True, False, "first")
 
 
-def test_who_loses_a_race_learns_who_won(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hold_that_loses_a_race_names_the_holder(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     time = Time()
-    first, second = claim(store, "first", time), claim(store, "second", time)
+    first, second = lease(store, "first", time), lease(store, "second", time)
     real = store.get
 
     def nothing_yet(_: str) -> None:
@@ -59,33 +61,33 @@ def test_who_loses_a_race_learns_who_won(store: Store, monkeypatch: pytest.Monke
     assert (second.held, second.other) == (False, "first")
 
 
-def test_a_claim_is_kept_as_long_as_its_heart_beats(store: Store) -> None:
+def test_hold_renews_the_lease_with_each_heartbeat(store: Store) -> None:
     time = Time()
-    first, second = claim(store, "first", time), claim(store, "second", time)
+    first, second = lease(store, "first", time), lease(store, "second", time)
     for _ in range(int(3 * STOPPED_SECONDS / HEARTBEAT_SECONDS)):
         assert first.hold()
         assert not second.hold()
         time.seconds += HEARTBEAT_SECONDS
 
 
-def test_it_is_kept_up_beside_whoever_takes_and_releases_it(store: Store) -> None:
+def test_renew_keeps_a_held_lease_and_takes_none(store: Store) -> None:
     time = Time()
-    first, second = claim(store, "first", time), claim(store, "second", time)
-    first.keep_up()
-    assert not first.held, "nobody took it"
+    first, second = lease(store, "first", time), lease(store, "second", time)
+    first.renew()
+    assert not first.held, "it was not taken"
     assert first.hold()
-    for _ in range(20):  # no pass of the first for as long
+    for _ in range(20):  # no hold of the first
         time.seconds += HEARTBEAT_SECONDS
-        first.keep_up()
+        first.renew()
         assert not second.hold()
     first.release()
-    first.keep_up()
+    first.renew()
     assert second.hold()
 
 
-def test_a_claim_whose_heart_stopped_is_taken_over_and_the_first_learns_it(store: Store) -> None:
+def test_hold_takes_a_lease_without_heartbeats_and_its_holder_notices(store: Store) -> None:
     time = Time()
-    first, second = claim(store, "first", time), claim(store, "second", time)
+    first, second = lease(store, "first", time), lease(store, "second", time)
     assert first.hold()
     assert not second.hold()
     time.seconds += STOPPED_SECONDS
@@ -96,39 +98,39 @@ def test_a_claim_whose_heart_stopped_is_taken_over_and_the_first_learns_it(store
     assert (first.held, first.other) == (False, "second")
 
 
-def test_only_one_of_several_takes_over(store: Store) -> None:
+def test_hold_by_several_of_an_expired_lease_succeeds_once(store: Store) -> None:
     time = Time()
-    dead = claim(store, "dead", time)
+    dead = lease(store, "dead", time)
     assert dead.hold()
-    waiting = [claim(store, name, time) for name in ("a", "b", "c")]
+    waiting = [lease(store, name, time) for name in ("a", "b", "c")]
     assert not any(one.hold() for one in waiting)
     time.seconds += STOPPED_SECONDS + 1
     assert [one.hold() for one in waiting] == [True, False, False]
 
 
-def test_another_machines_clock_does_not_matter(store: Store) -> None:
+def test_hold_ignores_clocks_of_other_machines(store: Store) -> None:
     ahead, behind = Time(), Time()
     ahead.seconds = 1e6
-    first, second = claim(store, "first", ahead), claim(store, "second", behind)
+    first, second = lease(store, "first", ahead), lease(store, "second", behind)
     assert first.hold()
     assert not second.hold()
     behind.seconds = 10
     assert not second.hold()
 
 
-def test_a_restarted_search_goes_on_at_once(store: Store) -> None:
+def test_hold_after_a_restart_succeeds_at_once(store: Store) -> None:
     time = Time()
-    assert claim(store, "first", time).hold()
+    assert lease(store, "first", time).hold()
     time.seconds += 1
-    assert claim(store, "first", time).hold()
+    assert lease(store, "first", time).hold()
 
 
-def test_a_restarted_search_writes_no_heartbeat_before_it_is_due(store: Store) -> None:
+def test_hold_after_a_restart_writes_no_heartbeat_before_it_is_due(store: Store) -> None:
     time = Time()
-    assert claim(store, "first", time).hold()
+    assert lease(store, "first", time).hold()
     written = store.get(KEY)
     time.seconds += HEARTBEAT_SECONDS - 1
-    again = claim(store, "first", time)
+    again = lease(store, "first", time)
     assert again.hold()
     assert store.get(KEY) == written
     time.seconds += 1
@@ -136,39 +138,39 @@ def test_a_restarted_search_writes_no_heartbeat_before_it_is_due(store: Store) -
     assert store.get(KEY) != written
 
 
-def test_a_released_claim_is_free_at_once(store: Store) -> None:
+def test_hold_of_a_released_lease_succeeds_at_once(store: Store) -> None:
     time = Time()
-    first, second = claim(store, "first", time), claim(store, "second", time)
+    first, second = lease(store, "first", time), lease(store, "second", time)
     assert first.hold()
     first.release()
     assert second.hold()
-    first.release()  # what is no longer ours is left alone
-    record = load_record(store, KEY, Claim)
+    first.release()  # another's lease is left alone
+    record = load_record(store, KEY, LeaseRecord)
     assert record is not None
     assert (record.holder, record.released) == ("second", False)
 
 
-def test_a_restarted_search_releases_what_it_held_before(store: Store) -> None:
+def test_release_after_a_restart_releases_the_own_lease_only(store: Store) -> None:
     time = Time()
-    assert claim(store, "first", time).hold()
-    again, second = claim(store, "first", time), claim(store, "second", time)
+    assert lease(store, "first", time).hold()
+    again, second = lease(store, "first", time), lease(store, "second", time)
     assert not second.hold()
     again.release()
     assert not again.held
     assert second.hold()
     again.release()
-    claim(store, "first", time).release()  # nor is another's, by who has yet to learn it
+    lease(store, "first", time).release()  # also by a side that has not read it
     assert second.hold()
-    record = load_record(store, KEY, Claim)
+    record = load_record(store, KEY, LeaseRecord)
     assert record is not None
     assert (record.holder, record.released) == ("second", False)
 
 
-def test_a_release_that_did_not_reach_the_store_is_made_again(
+def test_release_that_failed_in_the_store_can_be_repeated(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time = Time()
-    first, second = claim(store, "first", time), claim(store, "second", time)
+    first, second = lease(store, "first", time), lease(store, "second", time)
     assert first.hold()
 
     def is_away(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Trials are decided once, whatever the store answers."""
+"""Requests are written once, and updated with the location of the data."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from detnas.records.results import PrepareResult
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import StoreUnavailable
-from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
-from tests.detnas.plan.searches import prepared
+from tests.detnas.searches.in_process import Scheduler, session_of, tiny
+from tests.detnas.searches.results import prepared
 
 
 def lose_next_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the next object be created, and its writer be told that the store is away."""
+    """Let the next object be created and its writer get an error."""
     create = store.put_if_absent
 
     def lose(key: str, data: bytes) -> None:
@@ -30,31 +30,32 @@ def lose_next_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "put_if_absent", lose)
 
 
-def test_a_trial_that_was_written_without_our_knowing_is_not_decided_anew(
+def test_propose_keeps_a_trial_whose_write_succeeded_without_an_answer(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = tiny(store, "one", trials=4, parallelism=2)
     Scheduler(tmp_path, unanswered={0, 1}).run(search)
-    reader = SearchReader(store, search.requests)
-    requesting = JobRequests(store, search.requests, reader)
+    session = session_of(search)
     end_trial(0, search.requests.search, store, tmp_path)
-    reader.read()
+    session.refresh()
 
     lose_next_answer(store, monkeypatch)
     with pytest.raises(StoreUnavailable):
-        list(requesting.propose(1))
+        list(session.propose(1))
     decided = store.get(keys.request_key(keys.trial_folder(search.requests.search, 2)))
     end_trial(1, search.requests.search, store, tmp_path)  # now trial 2 would be another one
-    state = reader.read()
+    state = session.refresh()
 
     assert [proposal.index for proposal in state.history.in_flight] == [2]
-    assert [proposal.index for proposal in requesting.propose(1)] == [3]
+    assert [due.number for due in session.propose(1)] == [3]
     kept = store.get(keys.request_key(keys.trial_folder(search.requests.search, 2)))
     assert kept == decided
 
 
-def test_a_pool_that_another_search_began_goes_on_with_our_data_and_listing(store: Store) -> None:
-    """The other search may be deleted by then, and its listing with it."""
+def test_record_of_a_pool_phase_begun_by_another_search_names_own_data_and_listing(
+    store: Store,
+) -> None:
+    """The other search may have been deleted, and its listing with it."""
     recorded = []
     for name in ("one", "two"):
         search = tiny(store, name)
@@ -72,12 +73,12 @@ def test_a_pool_that_another_search_began_goes_on_with_our_data_and_listing(stor
 
 
 def with_listing(search: str) -> PrepareResult:
-    """What a search's data check found: the same for all, each with a listing of its own."""
+    """Return a data check's result: the same for all searches, with a listing of their own."""
     listing = Artifact(key=f"{search}/prepare/{'1' * 64}.json", size=1, sha256="1" * 64)
     return prepared().model_copy(update={"files": {"pictures": listing}})
 
 
 def end_trial(number: int, search: str, store: Store, scratch: Path) -> None:
-    """Answer a trial."""
+    """Write the result of a trial."""
     folder = keys.trial_folder(search, number)
-    Scheduler(scratch)._finish(store, DueJob(Verb.EVALUATE, number), folder)
+    Scheduler(scratch).finish(store, DueJob(Verb.EVALUATE, number), folder)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.data_facts import SplitFacts, largest_objects, split_facts
-from detnas.plan.fit import FEW_STEPS, fit_warnings, map_error
-from tests.detnas.plan.searches import ENCODING, requests
+from detnas.plan.advice import FEW_STEPS, fit_warnings, map_error
+from detnas.plan.dataset import SplitFacts, largest_objects, split_facts
+from tests.detnas.searches.results import ENCODING, requests
 
 LONG = {"epochs": 100, "batchSize": 4, "warmupIterations": 0}
 """Of the hundred images that these tests begin with: 2500 steps."""

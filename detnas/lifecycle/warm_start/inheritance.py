@@ -1,9 +1,10 @@
-"""Takes another search's finished trials over, into the new search's own folder.
+"""Inherits another search's finished trials and base, into the new search's own folder.
 
-Afterwards the new search needs the other one no more: that may go on, collect its weights, or be
-deleted with all its data. First the weights that may still be wanted are copied; then it is fixed,
-create-only, which trials are taken, so that every repetition takes the same however far the other
-has come meanwhile; then their records are written; last, the result that makes them visible.
+Afterwards the new search does not need the other one: that may continue, collect its weights, or be
+deleted with all its data. First the weights that may be needed are copied; then the selection of
+trials is recorded, create-only, so that every repetition inherits the same ones however far the
+other search has come since; then the trials' records are written; last, the result that makes them
+visible.
 """
 
 from collections.abc import Sequence
@@ -31,8 +32,8 @@ from detnas.store.errors import AlreadyExists, NotFound
 from detnas.teachers import Teacher, TeacherSpace
 
 
-class Taken(Schema):
-    """`inherited/request.json`: which of the other search's trials are taken over.
+class InheritanceRequest(Schema):
+    """`inherited/request.json`: which of the other search's trials are inherited.
 
     Attributes:
         source: URI of its folder.
@@ -47,28 +48,61 @@ class Taken(Schema):
     kept: tuple[Count, ...]
 
 
-def begun_with(search: StoredSearch) -> str | None:
-    """Return the URI of the search whose trials are being taken over; none before that began.
+def recorded_source(search: StoredSearch) -> str | None:
+    """Return the URI of the search whose trials are being inherited; None before that began.
 
-    One that lay in the search's own store is there also after the store was moved.
+    A source in the search's own store is found there even if the store was moved.
     """
     key = keys.request_key(keys.inherited_folder(search.requests.search))
-    taken = load_record(search.store, key, Taken)
-    if taken is None or search.requests.folder is None:  # a cluster's store is never moved
-        return None if taken is None else taken.source
-    source = "/".join(taken.source.rsplit("/", 3)[1:])
+    request = load_record(search.store, key, InheritanceRequest)
+    if request is None or search.requests.folder is None:  # a cluster's store is never moved
+        return None if request is None else request.source
+    source = "/".join(request.source.rsplit("/", 3)[1:])
     own = load_search_record(search.store, source) is not None
-    return f"{search.store.uri}/{source}" if own else taken.source
+    return f"{search.store.uri}/{source}" if own else request.source
 
 
 def has_inherited(search: StoredSearch) -> bool:
-    """Whether the other search's trials are taken over already."""
+    """Whether the other search's trials are inherited already."""
     return load_inherited(search.store, search.requests.search) is not None
+
+
+def base_has_begun(search: StoredSearch) -> bool:
+    """Whether the new search has a base, or trains one."""
+    folder = keys.base_folder(search.requests.search)
+    begun = (keys.request_key(folder), keys.result_key(folder))
+    return any(search.store.size(key) is not None for key in begun)
+
+
+def inherit_base(search: StoredSearch, source: WarmStartSource) -> None:
+    """Inherit the other search's base if the settings of both are equal.
+
+    Does nothing if ours has begun or the other has none: then it is trained.
+    """
+    if base_has_begun(search):
+        return
+    ours, theirs = keys.base_folder(search.requests.search), keys.base_folder(source.search)
+    wanted, trained = search.requests.spec.base, source.record.manifest.spec.base
+    result = load_record(source.store, keys.result_key(theirs), DetectorResult)
+    if wanted.model_copy(update={"gpus": trained.gpus}) != trained or result is None:
+        return
+    if result.outcome is not Outcome.SUCCEEDED:
+        return
+    weights = result.weights.model_copy(
+        update={"key": f"{ours}/{result.weights.key.rpartition('/')[2]}"}
+    )
+    try:
+        copy_between(source.store, result.weights.key, search.store, weights)
+    except NotFound:
+        return
+    # It took no time of this search, whose budget is not charged for it.
+    update = {"files": {"weights": weights}, "seconds": {}, "message": f"from {source.uri}"}
+    create_record(search.store, keys.result_key(ours), result.model_copy(update=update))
 
 
 @dataclass(frozen=True, slots=True)
 class TrialInheritance:
-    """One search that goes on from another.
+    """Lets one search inherit the trials of another.
 
     Attributes:
         search: the new one.
@@ -81,32 +115,28 @@ class TrialInheritance:
     prepared: PrepareResult
 
     def run(self) -> None:
-        """Take the trials over, or go on with that; done twice, it changes nothing.
+        """Inherit the trials, or continue with that; idempotent.
 
         Raises:
-            BlockedError: the other search was deleted meanwhile.
+            BlockedError: the other search was deleted in the meantime.
         """
-        taken = self._taken()
-        entries = self._renumbered(taken)
-        for number in taken.kept:
-            self._write_trial(number, entries)
-        folder = self._folder
-        taken_over = list(entries.values())
-        whole = len(taken_over) // SEGMENT
-        for number in range(whole):
+        request = self._request()
+        renumbered = self._renumbered(request)
+        for number in request.kept:
+            self._write_trial(number, renumbered)
+        folder, entries = self._folder, list(renumbered.values())
+        complete = len(entries) // SEGMENT
+        for number in range(complete):
             indices = segment_indices(number)
-            segment = Segment(number=number, entries=taken_over[indices.start : indices.stop])
+            segment = Segment(number=number, entries=entries[indices.start : indices.stop])
             self._write(keys.ledger_segment(folder, number), segment)
         inherited = Inherited(
-            source=taken.source, trials=len(taken_over), tail=tuple(taken_over[whole * SEGMENT :])
+            source=request.source, trials=len(entries), tail=tuple(entries[complete * SEGMENT :])
         )
         self._write(keys.result_key(keys.inherited_folder(folder)), inherited)
 
     def _write(self, key: str, record: Schema) -> None:
-        """Write a record where there is none.
-
-        Not to write it again lets a process that dies soon after every start come to the end.
-        """
+        """Write a record unless it exists, so that a process that dies often gets further."""
         if self.search.store.size(key) is None:
             create_record(self.search.store, key, record)
 
@@ -126,44 +156,44 @@ class TrialInheritance:
             beta=float(spec.search.beta),
         )
 
-    def _taken(self) -> Taken:
+    def _request(self) -> InheritanceRequest:
         key = keys.request_key(keys.inherited_folder(self._folder))
-        before = load_record(self.search.store, key, Taken)
+        before = load_record(self.search.store, key, InheritanceRequest)
         if before is not None:
             return before
         entries = self._entries()
         up_to = max((entry.index for entry in entries), default=-1) + 1
         numbers = {entry.index for entry in entries}
-        taken = Taken(
+        request = InheritanceRequest(
             source=self.source.uri,
             up_to=up_to,
             left_out=tuple(index for index in range(up_to) if index not in numbers),
             kept=self._with_copied_weights(entries),
         )
         try:
-            create_record(self.search.store, key, taken)
+            create_record(self.search.store, key, request)
         except AlreadyExists:  # another process of this search was first
-            return self._taken()
-        return taken
+            return self._request()
+        return request
 
     def _entries(self) -> list[LedgerEntry]:
-        """Finished trials of the other search, scored anew: the weights of H may differ."""
+        """Finished trials of the other search, scored again: the weights of H may differ."""
         facts = self._facts
         found = read_entries(self.source.store, self.source.search, facts)
         return [_rescored(e, facts) for e in found if e.outcome is not Outcome.INFRASTRUCTURE]
 
     def _with_copied_weights(self, entries: Sequence[LedgerEntry]) -> tuple[int, ...]:
-        """Copy the weights of all that may be a parent or taken away; return whose they are."""
+        """Copy the weights of trials that may be parents or exported; return the trials."""
         store = self.source.store
         present = set(store.list(f"{self.source.search}/"))
         top_k = self.search.requests.spec.search.top_k
         while True:
             wanted = needed(fold(Summary(top_k=top_k), _with_weights_in(present, entries)), ())
-            kept = [e for e in entries if e.index in wanted and _lies_in(present, e)]
+            kept = [e for e in entries if e.index in wanted and _is_in(present, e)]
             try:
                 for entry in kept:
                     self._copy_weights(entry)
-            except NotFound:  # the other search has gone on, and collected them just now
+            except NotFound:  # the other search has just collected them
                 present = set(store.list(f"{self.source.search}/"))
                 continue
             return tuple(entry.index for entry in kept)
@@ -174,20 +204,20 @@ class TrialInheritance:
         copy_between(self.source.store, entry.weights.key, self.search.store, copied)
 
     def _copied(self, number: int, weights: Artifact) -> Artifact:
-        """Where a trial's weights are copied to; the number is the other search's."""
+        """The copy of a trial's weights; the number is the other search's."""
         name = weights.key.rpartition("/")[2]
         key = f"{keys.inherited_folder(self._folder)}/{number:04d}/{name}"
         return weights.model_copy(update={"key": key})
 
-    def _renumbered(self, taken: Taken) -> dict[int, LedgerEntry]:
-        """The trials as this search numbers them, by their number in the other one."""
-        left_out, kept = set(taken.left_out), set(taken.kept)
-        entries = [e for e in self._entries() if e.index < taken.up_to and e.index not in left_out]
-        if len(entries) != taken.up_to - len(left_out):
+    def _renumbered(self, request: InheritanceRequest) -> dict[int, LedgerEntry]:
+        """The trials with this search's numbers, by their number in the other one."""
+        left_out, kept, up_to = set(request.left_out), set(request.kept), request.up_to
+        entries = [e for e in self._entries() if e.index < up_to and e.index not in left_out]
+        if len(entries) != up_to - len(left_out):
             raise BlockedError(
                 ReasonCode.WARM_START_MISSING,
-                f"{taken.source}, which spec.warmStart.from names, lost trials while they were "
-                "taken over",
+                f"{request.source}, which spec.warmStart.from names, lost trials while they were "
+                "inherited",
                 "restore it, or make a new search",
             )
         numbers = {entry.index: number for number, entry in enumerate(entries)}
@@ -217,7 +247,7 @@ class TrialInheritance:
         )
 
     def _write_trial(self, number: int, entries: dict[int, LedgerEntry]) -> None:
-        """Write a trial that may be a parent as if it were one of ours."""
+        """Write a trial that may be a parent as one of ours."""
         theirs = keys.trial_folder(self.source.search, number)
         request = load_record(self.source.store, keys.request_key(theirs), StudentRequest)
         result = load_record(self.source.store, keys.result_key(theirs), DetectorResult)
@@ -225,18 +255,22 @@ class TrialInheritance:
         if request is None or result is None or entry.weights is None:
             raise BlockedError(
                 ReasonCode.WARM_START_MISSING,
-                f"trial {number} of {self.source.uri} was deleted while it was taken over",
+                f"trial {number} of {self.source.uri} was deleted while it was inherited",
                 "restore it, or make a new search",
             )
         ours = keys.trial_folder(self._folder, entry.index)
-        asked = request.model_copy(update={"key": ours, "trial": entry.proposal})
-        found = result.model_copy(update={"files": {"weights": entry.weights}})
-        self._write(keys.request_key(ours), asked)
-        self._write(keys.result_key(ours), found)
+        self._write(
+            keys.request_key(ours),
+            request.model_copy(update={"key": ours, "trial": entry.proposal}),
+        )
+        self._write(
+            keys.result_key(ours),
+            result.model_copy(update={"files": {"weights": entry.weights}}),
+        )
 
 
 def nearest(space: TeacherSpace, teacher: Teacher) -> Teacher:
-    """Return the teacher of a space that is most like one of another space."""
+    """Return the teacher of a space that is nearest to a teacher of another space."""
     ranges = zip(space.min_depths, teacher.depths, space.max_depths, strict=True)
     depths = tuple(min(max(low, depth), high) for low, depth, high in ranges)
     widths = tuple(_nearest_width(space, width) for width in teacher.widths)
@@ -255,13 +289,13 @@ def _rescored(entry: LedgerEntry, facts: BaseFacts) -> LedgerEntry:
         score.model_copy(update={"h": objective.h(score.map, flops, score.resolution)})
         for score in entry.scores
     )
-    # Validated anew: the copy of an entry would keep its best score of before.
+    # Validated again: a copy of the entry would keep its earlier best score.
     return LedgerEntry.model_validate({**dict(entry), "scores": scores, "inherited": False})
 
 
-def _lies_in(present: set[str], entry: LedgerEntry) -> bool:
+def _is_in(present: set[str], entry: LedgerEntry) -> bool:
     return entry.weights is not None and entry.weights.key in present
 
 
 def _with_weights_in(present: set[str], entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-    return [e if _lies_in(present, e) else e.model_copy(update={"weights": None}) for e in entries]
+    return [e if _is_in(present, e) else e.model_copy(update={"weights": None}) for e in entries]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.giving_up import RESULT_OF
+from detnas.lifecycle.failures import RESULT_TYPES
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.reading.verification import Verification
 from detnas.lifecycle.record import StoredSearch
@@ -19,7 +19,7 @@ from detnas.records.artifacts import Artifact
 from detnas.records.results import DetectorResult, Outcome, Result
 from detnas.store import Store
 from detnas.store.artifacts import canonical_json, load_record
-from tests.detnas.lifecycle.pretended_searches import Scheduler, tiny
+from tests.detnas.searches.in_process import Scheduler, tiny
 
 CONFIG = b"the exported configuration"
 TUNED = {"finetune": {"epochs": 1}}
@@ -44,7 +44,7 @@ class Finished:
         return job_folder(self.search.requests, self.state, DUE[verb])
 
     def result(self, verb: Verb) -> Result:
-        found = load_record(self.store, keys.result_key(self.folder(verb)), RESULT_OF[verb])
+        found = load_record(self.store, keys.result_key(self.folder(verb)), RESULT_TYPES[verb])
         assert found is not None
         return found
 
@@ -233,7 +233,7 @@ def test_what_came_while_nobody_waited_is_verified_before_anything_is_built_on_i
     finished: Finished, verb: Verb
 ) -> None:
     folder = take_back(finished, verb)
-    result = load_record(finished.store, keys.result_key(folder), RESULT_OF[verb])
+    result = load_record(finished.store, keys.result_key(folder), RESULT_TYPES[verb])
     assert result is not None
     finished.store.delete(result.files["weights"].key)
     state, verification = finished.from_the_start()
@@ -244,7 +244,7 @@ def test_what_came_while_nobody_waited_is_verified_before_anything_is_built_on_i
 
 def test_so_is_what_the_data_check_found(finished: Finished) -> None:
     folder = take_back(finished, Verb.PREPARE)
-    result = load_record(finished.store, keys.result_key(folder), RESULT_OF[Verb.PREPARE])
+    result = load_record(finished.store, keys.result_key(folder), RESULT_TYPES[Verb.PREPARE])
     assert result is not None
     missing = Artifact(key=f"{folder}/{'c' * 64}.json", size=1, sha256="c" * 64)
     files = {"listing": missing}
@@ -291,7 +291,7 @@ def test_so_are_trials_that_ended_unseen(
     reader = SearchReader(store, search.requests, verification)
     if doubted:
         reader.read()
-        reader.doubt_trials()
+        reader.invalidate_trials()
     scheduler.run(search)
     result, folder = trial_result(search, 1), keys.trial_folder(search.requests.search, 1)
     if lacking == "weights":

@@ -1,0 +1,96 @@
+"""Digests of settings: which search a manifest means, and which pool a search needs."""
+
+import hashlib
+import json
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from detnas.spec.manifest import DetNASSearch, SearchSpec
+
+
+def settings_digest(settings: Any) -> str:
+    """Return the SHA-256 of plain data, pydantic models included, in hexadecimal digits.
+
+    Equal settings have equal digests: the order of keys does not matter, ``1.0`` equals ``1.00``.
+    """
+    text = json.dumps(_plain(settings), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return _plain(value.model_dump())
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    return value
+
+
+_MUTABLE: dict[str, Any] = {
+    "retention": True,
+    "storage": True,
+    "search": {"trials", "parallelism", "patience"},
+    "suspend": True,
+    "limits": True,
+    "deadlines": True,
+    "jobs": True,
+    "base": {"gpus"},
+    "teachers": {"workers", "gpus_per_worker"},
+    "evaluation": {"gpus"},
+    "finetune": {"gpus"},
+}
+"""May change while a search runs: its length, speed, nodes, and what it retains."""
+
+
+def local_uid(manifest: DetNASSearch) -> str:
+    """Return 8 hexadecimal digits of the digest of the spec without its mutable fields.
+
+    On a cluster the API server gives the resource its UID. On one machine this digest replaces it,
+    so that the same manifest continues the same search.
+    """
+    return settings_digest(manifest.spec.model_dump(exclude=_MUTABLE))[:8]
+
+
+POOL_FORMAT = 1
+"""Raised whenever the same request would train a different pool."""
+
+_DIGITS = 16
+
+
+def pool_digest(spec: SearchSpec, data_digest: str, image_listing: str = "") -> str:
+    """Return 16 hexadecimal digits that name the pool.
+
+    They cover exactly what its training depends on: no versions, no paths, no number of workers,
+    nothing of the student.
+
+    Args:
+        spec: the search.
+        data_digest: of the annotations and classes, from the prepare job.
+        image_listing: its digest, from the prepare job; empty for a search prepared by
+            an earlier version, whose pool retains its name.
+    """
+    teachers = spec.teachers
+    phases = range(len(teachers.phases))
+    covered: dict[str, Any] = {
+        "format": POOL_FORMAT,
+        "data": data_digest,
+        "horizontalFlip": spec.dataset.horizontal_flip,
+        "resolutions": [str(resolution) for resolution in spec.resolutions],
+        "detector": spec.detector,
+        "distillation": teachers.distillation,
+        "supernet": teachers.supernet,
+        "space": teachers.space,
+        "spaces": [teachers.phase_space(number) for number in phases],
+        "trainings": [teachers.phase_training(number) for number in phases],
+        "sortChannels": teachers.sort_channels,
+        "bnImages": teachers.bn_images,
+        "seed": teachers.seed,
+    }
+    if image_listing:
+        covered["pictures"] = image_listing
+    return settings_digest(covered)[:_DIGITS]
