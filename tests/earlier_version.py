@@ -35,12 +35,17 @@ class Earlier:
 
 @pytest.fixture(scope="session")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Earlier:
-    """The earlier version, unless this is no clone or a shallow one."""
-    command = ["git", "-C", str(ROOT), "archive", REVISION, *FOLDERS]
+    """The earlier version of the packages and the chart."""
+    return check_out(tmp_path_factory, REVISION, *FOLDERS)
+
+
+def check_out(tmp_path_factory: pytest.TempPathFactory, revision: str, *folders: str) -> Earlier:
+    """Check out folders of a revision; skip the test if this is no clone or a shallow one."""
+    command = ["git", "-C", str(ROOT), "archive", revision, *folders]
     try:
         archive = subprocess.run(command, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"the history has no {REVISION}: {error}")
+        pytest.skip(f"the history has no {revision}: {error}")
     folder = tmp_path_factory.mktemp("earlier")
     subprocess.run(["tar", "x", "-C", folder], input=archive.stdout, check=True)
     return Earlier(folder)

@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from detnas.ledger.segments import Segment
+from detnas.ledger.snapshot import Snapshot
+from detnas.ledger.trials import Inherited
 from detnas.lifecycle.pools.lease import LeaseRecord
 from detnas.lifecycle.pools.supplied import TrainedPool
 from detnas.lifecycle.record import SearchRecord
