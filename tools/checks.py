@@ -11,7 +11,7 @@ from tools.process import Command, run_shown, say
 from tools.pythons import find_pythons
 
 WORKERS = "3"  # on 2 cores: the tests of the operator mostly wait for Kubernetes
-DISTRIBUTED = ("-n", WORKERS, "--dist", "worksteal")
+DISTRIBUTED = ("-n", WORKERS, "--dist", "loadgroup", "--no-loadscope-reorder")
 TEST_VARIABLES = {
     # One thread a worker: more only contend for the cores, and results stay comparable.
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),

@@ -12,7 +12,7 @@ import yaml
 
 from detnas_operator.cli import main
 from tests.cluster.api import Api
-from tests.cluster.forked_process import ForkedProcess
+from tests.cluster.forked_process import ForkedProcess, Main
 from tests.cluster.installation import Installation
 from tests.cluster.processes import Command, Process, start
 from tests.ports import free_ports
@@ -36,6 +36,7 @@ class OperatorProcess:
         settings: replace those of the installation, whole sections at a time.
         forked: from a process that has its imports, which spares two seconds of a core a start;
             else it is the command line, whose memory is all its own.
+        program: what is forked.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class OperatorProcess:
         settings: Mapping[str, Any] | None = None,
         *,
         forked: bool = False,
+        program: Main = main,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -62,6 +64,7 @@ class OperatorProcess:
             "DETNAS_CACHE": str(folder / "cache"),
         }
         self._forked = forked
+        self._program = program
         self._process: Process | ForkedProcess | None = None
         self._ports = {"health": 0, "metrics": 0}
 
@@ -97,7 +100,9 @@ class OperatorProcess:
 
     def _started(self, options: list[str]) -> Process | ForkedProcess:
         if self._forked:
-            return ForkedProcess(main, options, self.log_file, self.folder, self.environment)
+            return ForkedProcess(
+                self._program, options, self.log_file, self.folder, self.environment
+            )
         command: Command = [Path(sys.executable).with_name("detnas-operator"), *options]
         return start(command, self.log_file, cwd=self.folder, env=self.environment)
 

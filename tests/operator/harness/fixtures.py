@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from detnas_operator.cli import main
 from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.connection import Connection, connect
 from tests.cluster.api import Api
@@ -38,14 +39,17 @@ def harness(
     """One operator that runs for all tests of a module: it costs seconds, a search does not.
 
     The module states how many `NAMESPACES` its searches need; its `VALUES` replace the chart's,
-    its `SETTINGS` what the chart configures the operator with.
+    its `SETTINGS` what the chart configures the operator with, its `PROGRAM` the operator.
     """
     module = request.module
     namespaces = [make_namespace(cluster, "shared") for _ in range(module.NAMESPACES)]
     installation = install(cluster, s3_server, namespaces, getattr(module, "VALUES", None))
     settings = {**SHORT_PAUSES, **getattr(module, "SETTINGS", {})}
     folder = tmp_path_factory.mktemp("operator")
-    operator = OperatorProcess(installation, folder, settings=settings, forked=True)
+    program = getattr(module, "PROGRAM", main)
+    operator = OperatorProcess(
+        installation, folder, settings=settings, forked=True, program=program
+    )
     trainer = PretendedTrainer(s3_server)
     scripts = Scripts(succeeds(work=trainer))
     operator.start()

@@ -8,12 +8,13 @@ from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.store.artifacts import put_record
 from tests.cluster.played_pod import PlayedPod
+from tests.cluster.waiting import PATIENCE
 from tests.operator.harness.harness import Harness
 from tests.operator.harness.search import in_order
+from tests.operator.scenarios import impatient_operator
 
 NAMESPACES = 2
-PATIENCE = 240.0
-"""Seconds for what takes two minutes on an idle machine."""
+PROGRAM = impatient_operator.main
 LONG_AGO = datetime(1999, 1, 1, tzinfo=UTC)
 
 
@@ -63,8 +64,7 @@ def test_stalled_job_is_reported_until_it_makes_progress_again(harness: Harness)
         assert trainer.has_beaten.wait(PATIENCE), "one that never beats is given longer"
     quiet.beats.clear()
 
-    search.until(lambda: search.has_condition("Degraded", "True", "NoProgress"), PATIENCE)
-    message = search.condition("Degraded")["message"]
+    message = search.until_condition("Degraded", "True", "NoProgress")["message"]
     said = ("job quiet-t0000 runs", "last reported at 00:0", "(evaluating, 40 of 500)", "kubectl")
     assert in_order(message, said), message
     assert search.event("NoProgress")["type"] == "Warning"
