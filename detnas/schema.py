@@ -123,6 +123,10 @@ Count = Annotated[int, Field(ge=0, le=_LARGEST, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 _AS_TEXT = PlainSerializer(lambda value: format(value, "f"), return_type=str, when_used="json")
 Fraction = Annotated[
-    Decimal, BeforeValidator(_from_text), _AS_TEXT, Field(ge=0, max_digits=_DIGITS)
+    # pydantic's own max_digits, which the text's form implies, would take most of a ledger's time.
+    Decimal,
+    BeforeValidator(_from_text),
+    _AS_TEXT,
+    Field(ge=0, json_schema_extra={"max_digits": _DIGITS}),
 ]
 """A decimal number; a string in JSON, as the Kubernetes API conventions ask of fractions."""

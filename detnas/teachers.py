@@ -9,7 +9,7 @@ from math import prod
 from random import Random
 from typing import Annotated, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from detnas.architecture import FAMILIES, Architecture, Block, Family
 from detnas.architecture.model import LONGEST_STAGE
@@ -18,7 +18,20 @@ from detnas.schema import Fraction, Positive, Schema
 
 Depth = Annotated[int, Field(ge=1, le=LONGEST_STAGE, strict=True)]
 Depths = tuple[Depth, Depth, Depth, Depth]
-WidthFactor = Annotated[Fraction, Field(gt=0, le=16, max_digits=6)]
+_WIDTH_DIGITS = 6
+
+
+def _short(width: Decimal) -> Decimal:
+    if len(width.as_tuple().digits) > _WIDTH_DIGITS:
+        raise ValueError(f"{width} is wrong; write at most {_WIDTH_DIGITS} digits")
+    return width
+
+
+WidthFactor = Annotated[
+    Fraction,
+    AfterValidator(_short),
+    Field(gt=0, le=16, json_schema_extra={"max_digits": _WIDTH_DIGITS}),
+]
 SLOTS = ("stem", "stage 1", "stage 2", "stage 3", "stage 4", "neck")
 _MUTABLE_SHARE = 6
 

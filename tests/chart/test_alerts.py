@@ -33,7 +33,7 @@ def exposed() -> dict[str, set[str]]:
     metrics.passed("ok", 1.0)
     metrics.wrote("create", "jobs", "ok")
     metrics.store_failed(ValueError())
-    metrics.trial_finished("succeeded")
+    metrics.trials_finished("succeeded")
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]
     return {sample.name: set(sample.labels) for sample in samples}
 

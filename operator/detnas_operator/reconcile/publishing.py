@@ -149,8 +149,8 @@ class Publisher:
         """Count the trials that ended since the last status, each once."""
         known, now = before.get("trials") or {}, after.get("trials") or {}
         for outcome in _OUTCOMES:
-            for _ in range(now.get(outcome, 0) - known.get(outcome, 0)):
-                self.metrics.trial_finished(outcome)
+            if (ended := now.get(outcome, 0) - known.get(outcome, 0)) > 0:
+                self.metrics.trials_finished(outcome, ended)
 
     def _measure(self, resource: Object, after: Mapping[str, Any]) -> None:
         metadata = resource["metadata"]

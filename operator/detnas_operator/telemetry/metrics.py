@@ -61,9 +61,9 @@ class Metrics:
         """Count an error of the object store, by class."""
         self._store.labels(type(error).__name__).inc()
 
-    def trial_finished(self, outcome: str) -> None:
-        """Count a trial's end: succeeded, invalid, outOfMemory, diverged, infrastructure."""
-        self._trials.labels(outcome).inc()
+    def trials_finished(self, outcome: str, count: int = 1) -> None:
+        """Count ended trials: succeeded, invalid, outOfMemory, diverged, infrastructure."""
+        self._trials.labels(outcome).inc(count)
 
     def set_search(
         self,

@@ -29,7 +29,7 @@ def test_metrics_count_passes_writes_store_errors_and_trials() -> None:
     metrics.passed("Unavailable", 0.1)
     metrics.wrote("create", "jobs", "ok")
     metrics.store_failed(StoreUnavailable("away"))
-    metrics.trial_finished("succeeded")
+    metrics.trials_finished("succeeded")
     found = scrape(metrics)
     assert found['detnas_reconcile_seconds_count{outcome="ok"}'] == 2
     assert found['detnas_reconcile_seconds_bucket{le="0.025",outcome="ok"}'] == 1
@@ -97,7 +97,7 @@ def test_metrics_read_the_queue_at_every_scrape() -> None:
 def test_metrics_server_names_a_taken_port() -> None:
     (port,) = free_ports(1)
     metrics = Metrics()
-    metrics.trial_finished("invalid")
+    metrics.trials_finished("invalid")
     end = metrics.serve(port)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
