@@ -61,11 +61,24 @@ class ActiveJobs:
     api_errors: ApiErrors
 
     def observe(self) -> Mapping[DueJob, ActiveJob]:
-        """Return them by what they are for; their progress and pods are followed from now on."""
+        """Return them by what they are for; their progress is read from now on."""
         active = self._active()
         self._follow_progress(active)
-        self._observe_store_and_pods(active.values())
         return active
+
+    def observe_store_and_pods(self, active: Collection[ActiveJob]) -> None:
+        """Now and then list the pods that hold nodes, and invalidate the state of an emptied store.
+
+        Last in a pass: its result is still built from the state before.
+        """
+        memory = self.memory
+        if seconds_since(memory.observed, self.now) < self.progress_seconds:
+            return
+        memory.observed = self.now
+        has_request = [reading.attempts.is_requested for reading in memory.progress.values()]
+        if not (has_request and all(has_request)) and not memory.is_recorded:
+            memory.invalidate()  # the next pass reports what is lost
+        self._list_running(active)
 
     def stalled(self, active: Mapping[DueJob, ActiveJob]) -> Iterator[Reason]:
         """Yield a reason for each running job that makes no progress."""
@@ -104,16 +117,6 @@ class ActiveJobs:
         memory.progress = self.lookups.progress.readings(key)
         running = [job.name for job in active.values() if isinstance(job.state, Running)]
         memory.running_since = {name: memory.running_since.get(name, self.now) for name in running}
-
-    def _observe_store_and_pods(self, active: Collection[ActiveJob]) -> None:
-        memory = self.memory
-        if seconds_since(memory.observed, self.now) < self.progress_seconds:
-            return
-        memory.observed = self.now
-        has_request = [reading.attempts.is_requested for reading in memory.progress.values()]
-        if not (has_request and all(has_request)) and not memory.is_recorded:
-            memory.invalidate()  # the store was emptied: the next pass reports what is lost
-        self._list_running(active)
 
     def _list_running(self, active: Collection[ActiveJob]) -> None:
         """List the pods that hold nodes; those of waiting Jobs were listed with other searches'."""

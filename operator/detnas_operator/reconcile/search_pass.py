@@ -280,5 +280,6 @@ class SearchPass:
         gpu_seconds, active = self._gpu_seconds(), active_jobs.observe()
         reasons = (*self._reasons, *active_jobs.stalled(active))
         result = pass_result(self.memory, self._planned, self._block, active, gpu_seconds, reasons)
+        active_jobs.observe_store_and_pods(active.values())
         accepted = str(self.status.get("acceptedDataLoss", ""))
         return replace(result, forgiven=self.forgiven, accepted_loss=accepted)
