@@ -10,15 +10,15 @@ class Reason:
     """Why something is as it is.
 
     Attributes:
-        reason: for programs.
+        code: for programs; the condition's or event's `reason`.
         message: for people, with what to do.
     """
 
-    reason: ReasonCode
+    code: ReasonCode
     message: str
 
     @classmethod
-    def static(cls, reason: ReasonCode, **fields: object) -> "Reason":
+    def static(cls, code: ReasonCode, **fields: object) -> "Reason":
         """Return a reason with its own message, whose fields are filled in."""
-        assert reason.template, reason
-        return cls(reason, reason.template.format(**fields))
+        assert code.template, code
+        return cls(code, code.template.format(**fields))

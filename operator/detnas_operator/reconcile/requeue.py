@@ -48,10 +48,7 @@ def requeue(
     if failures:
         pause = DEGRADED_SECONDS * 2.0 ** min(failures - 1, 9)
         return Requeue(min(LONGEST_DEGRADED_SECONDS, pause))
-    if (
-        result.not_accepted is not None
-        and result.not_accepted.reason is ReasonCode.TOO_MANY_SEARCHES
-    ):
+    if result.not_accepted is not None and result.not_accepted.code is ReasonCode.TOO_MANY_SEARCHES:
         return Requeue(WAITING_SECONDS)  # no event of another search enqueues this one
     if result.problems:
         return Requeue(DEGRADED_SECONDS, urgent=holds_pool)

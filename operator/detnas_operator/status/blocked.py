@@ -51,7 +51,7 @@ def suspended_since(status: Mapping[str, Any]) -> datetime | None:
 def was_suspended_by_user(status: Mapping[str, Any]) -> bool:
     """Whether the user suspended the search: one that the operator blocked is not resumed."""
     condition = _suspended(status)
-    return condition is not None and condition["reason"] == SUSPENDED.reason
+    return condition is not None and condition["reason"] == SUSPENDED.code
 
 
 def _suspended(status: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -80,7 +80,7 @@ def _condition(
         "status": status,
         "observedGeneration": generation,
         "lastTransitionTime": since,
-        "reason": verdict.reason.reason,
+        "reason": verdict.reason.code,
         "message": cut(_ADDRESS.sub("0x…", verdict.reason.message), _LONGEST),
     }
 
@@ -157,7 +157,7 @@ def _degraded(result: PassResult, now: datetime) -> _Verdict:
     if not reasons:
         return _Verdict(False, Reason.static(ReasonCode.NOTHING_WRONG))
     messages = dict.fromkeys(one.message for one in reasons)
-    return _Verdict(True, Reason(reasons[0].reason, "; ".join(messages)))
+    return _Verdict(True, Reason(reasons[0].code, "; ".join(messages)))
 
 
 def _succeeded(result: PassResult, now: datetime, before: Condition) -> _Verdict:

@@ -46,7 +46,7 @@ def degraded_reasons(result: PassResult, now: datetime) -> list[Reason]:
     blocked = blocked_by(result)
     found = list(distinct_problems(result))
     if blocked is None:
-        found += (wait for wait in waiting_reasons(result, now) if wait.reason.needs_attention)
+        found += (wait for wait in waiting_reasons(result, now) if wait.code.needs_attention)
     if result.search is not None and result.search.finetune_problem:
         found.append(_fine_tuning_failed(result.search.finetune_problem))
     found.sort(key=_severity, reverse=True)
@@ -57,7 +57,7 @@ def distinct_problems(result: PassResult) -> tuple[Reason, ...]:
     """Return what kept the pass from continuing, one sentence per reason, the most severe first."""
     by_reason: dict[ReasonCode, list[str]] = {}
     for problem in result.problems:
-        by_reason.setdefault(problem.reason, []).append(problem.message)
+        by_reason.setdefault(problem.code, []).append(problem.message)
     reasons = (
         Reason(reason, min(messages) + (f" ({len(messages)} times)" if messages[1:] else ""))
         for reason, messages in by_reason.items()
@@ -113,4 +113,4 @@ def _fine_tuning_failed(problem: str) -> Reason:
 
 
 def _severity(reason: Reason) -> int:
-    return reason.reason.severity
+    return reason.code.severity

@@ -43,14 +43,14 @@ def test_locate_keeps_the_location_of_an_accepted_search(shared: bool) -> None:
     if shared:
         assert found == Location(OLD, "shared")
     else:
-        assert found.reason == "PoolForbidden"
+        assert found.code == "PoolForbidden"
         assert "storage.sharedPools" in found.message
 
 
 def test_locate_names_a_location_that_is_no_longer_allowed() -> None:
     refused = placed(storage([NEW]), {"folder": f"{OLD}/{FOLDER}"})
     assert isinstance(refused, Reason)
-    assert refused.reason == "StorageForbidden"
+    assert refused.code == "StorageForbidden"
     assert f"{OLD}/{FOLDER}" in refused.message
     assert "storage.allowed" in refused.message
 

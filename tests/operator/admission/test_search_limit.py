@@ -64,7 +64,7 @@ def test_search_limit_admits_a_search_while_one_is_free(others: list[Object], wa
     refusal = SearchLimit(cache(*named, new)).refusal(new, rules(2))
     assert (refusal is not None) is waits
     if refusal:
-        assert refusal.reason == ReasonCode.TOO_MANY_SEARCHES
+        assert refusal.code == ReasonCode.TOO_MANY_SEARCHES
         assert refusal.message.startswith("jobs.policy.maximum.searches lets 2 ")
 
 

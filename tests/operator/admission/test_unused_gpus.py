@@ -45,7 +45,7 @@ def resource(status: dict[str, Any]) -> dict[str, Any]:
 def test_admit_refuses_a_new_search_with_unused_gpus() -> None:
     refused = admit(resource({}), SETTINGS)
     assert isinstance(refused, Reason)
-    assert refused.reason == "GPUsUnused"
+    assert refused.code == "GPUsUnused"
     assert "spec.evaluation.gpus: 4 GPUs are reserved and training uses 1" in refused.message
 
 

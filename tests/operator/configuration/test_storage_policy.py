@@ -70,7 +70,7 @@ def test_store_root_has_one_spelling_at_or_below_an_allowed_root(
 def test_store_root_refuses_any_other_uri(uri: str, reason: str) -> None:
     refused = store_root(uri, ALLOWED, "team-a")
     assert isinstance(refused, Reason)
-    assert refused.reason == reason
+    assert refused.code == reason
     assert refused.message.startswith("spec.storage.uri: ")
     assert "s3://bucket/prefix" in refused.message
     assert "secret" not in refused.message
@@ -79,7 +79,7 @@ def test_store_root_refuses_any_other_uri(uri: str, reason: str) -> None:
 def test_store_root_without_a_default_must_be_named() -> None:
     refused = store_root(None, NO_DEFAULT, "team-a")
     assert isinstance(refused, Reason)
-    assert refused.reason == "StorageMissing"
+    assert refused.code == "StorageMissing"
     assert "s3://bucket/prefix" in refused.message
 
 
@@ -99,7 +99,7 @@ def test_store_root_without_a_default_must_be_named() -> None:
 def test_store_root_refuses_folders_of_other_namespaces(uri: str, namespace: str) -> None:
     refused = store_root(uri, ALLOWED, namespace)
     assert isinstance(refused, Reason)
-    assert refused.reason == "StorageForbidden"
+    assert refused.code == "StorageForbidden"
     assert f"name s3://bucket/prefix or s3://whole; or a folder {namespace} " in refused.message
     assert refused.message.endswith("in a new search (delete this one and apply it again)")
 
@@ -117,7 +117,7 @@ def test_store_root_refuses_folders_of_other_namespaces(uri: str, namespace: str
 def test_store_root_refuses_folders_of_a_searchs_data(uri: str, namespace: str) -> None:
     refused = store_root(uri, ALLOWED, namespace)
     assert isinstance(refused, Reason)
-    assert refused.reason == "StorageForbidden"
+    assert refused.code == "StorageForbidden"
 
 
 def test_store_root_accepts_the_default_by_name() -> None:
@@ -159,7 +159,7 @@ def test_pool_key_is_of_the_namespace_or_shared(uri: str, shared: bool, key: str
         assert found == key
         return
     assert isinstance(found, Reason)
-    assert found.reason in ("PoolForbidden", "PoolInvalid")
+    assert found.code in ("PoolForbidden", "PoolInvalid")
     assert found.message.startswith("spec.teachers.pool: ")
 
 
@@ -168,7 +168,7 @@ def test_search_key_is_of_the_namespace() -> None:
     assert own == "team-a/searches/r18-0123abcd"
     refused = search_key(f"{ROOT}/team-b/searches/r18-0123abcd", ROOT, "team-a")
     assert isinstance(refused, Reason)
-    assert refused.reason == "WarmStartForbidden"
+    assert refused.code == "WarmStartForbidden"
     assert f"{ROOT}/team-a/searches/NAME" in refused.message
 
 

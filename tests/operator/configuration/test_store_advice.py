@@ -69,7 +69,7 @@ def test_store_advice_names_the_charts_values(case: str) -> None:
 def test_store_reason_has_the_advice(case: str) -> None:
     error, _ = {**REFUSED, **AWAY}[case]
     trouble = store_reason(error)
-    assert trouble.reason == ("StoreUnavailable" if case in AWAY else "StoreRefused")
+    assert trouble.code == ("StoreUnavailable" if case in AWAY else "StoreRefused")
     assert trouble.message == str(for_a_cluster(error))
     assert ("continues by itself" in trouble.message) == (case in AWAY)
 

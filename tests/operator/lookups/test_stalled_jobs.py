@@ -49,7 +49,7 @@ def test_stalled_reason_after_each_patience(found: ProgressReading, says: str) -
     reason = stalled_reason("r18-t0007", found, ran_since=0.0)
     assert bool(reason) == bool(says)
     if reason is not None:
-        assert reason.reason == "NoProgress"
+        assert reason.code == "NoProgress"
         assert says in reason.message
         assert "kubectl logs job/r18-t0007" in reason.message
 

@@ -118,7 +118,7 @@ def test_token_accepts_each_loss_once() -> None:
 def test_data_lost_names_running_jobs_and_the_command() -> None:
     running = ["one-t0001", "one-t0002", "one-t0003", "one-t0004"]
     said = data_lost(("search.json",), f"{ROOT}/team-a/searches/one-two-0", "team-a", running, "ab")
-    assert said.reason == "DataLost"
+    assert said.code == "DataLost"
     assert "(running: one-t0001, one-t0002, one-t0003 and 1 more;" in said.message
     assert (
         "kubectl annotate detnas one-two --namespace team-a --overwrite "

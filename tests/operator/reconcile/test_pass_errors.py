@@ -39,7 +39,7 @@ def test_api_errors_raise_an_unanswered_or_other_error(error: Exception) -> None
 )
 def test_reasons_name_an_error_once_in_the_servers_words(error: ClusterError, reason: str) -> None:
     (reason_found,) = taken(error, error).reasons()
-    assert reason_found.reason == reason
+    assert reason_found.code == reason
     assert str(error) in reason_found.message
 
 
@@ -66,7 +66,7 @@ def test_trace_id_of_the_same_place_is_the_same() -> None:
 def test_unexpected_reason_names_the_error_and_its_trace() -> None:
     error = raised("detnas.dev/verb")
     found = unexpected_reason(error, trace_id(error))
-    assert found.reason == "SearchFailed"
+    assert found.code == "SearchFailed"
     assert "(KeyError: 'detnas.dev/verb')" in found.message
     assert f"trace {trace_id(error)}" in found.message
     assert "damaged" not in found.message

@@ -31,7 +31,7 @@ def test_not_stopped_allows_a_pod_its_grace_period() -> None:
     assert suspended_but_running({}, [slow], NOW, LATER) is None
     found = suspended_but_running({}, [slow], NOW, LATER + SUSPENSION_PATIENCE)
     assert found is not None
-    assert found.reason == "PodsStopping"
+    assert found.code == "PodsStopping"
     assert "pod one-t0000-abcde on node gpu-1 has not stopped" in found.message
     assert "`kubectl delete pod one-t0000-abcde --force`" in found.message
 
@@ -80,7 +80,7 @@ def test_deleted_but_running_allows_a_pod_its_grace_period() -> None:
 def test_deleted_but_running_names_pod_node_and_remedy() -> None:
     found = deleted_but_running([stays()], NOW, LATE_DELETION)
     assert found is not None
-    assert found.reason == "PodsStopping"
+    assert found.code == "PodsStopping"
     assert "pod r18-t0007-abcde on node gpu-1 has not" in found.message
     assert "`kubectl delete pod r18-t0007-abcde --force`" in found.message
     assert "if the node is truly gone" in found.message

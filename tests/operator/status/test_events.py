@@ -144,7 +144,7 @@ def test_other_reason_is_an_event() -> None:
     waits = pass_result(Phase.SEARCHING, jobs=trials(UNSCHEDULABLE))
     away = pass_result(problems=(STORE_AWAY,))
 
-    assert told(SEARCHING, waits, away) == [("Warning", STORE_AWAY.reason, STORE_AWAY.message)]
+    assert told(SEARCHING, waits, away) == [("Warning", STORE_AWAY.code, STORE_AWAY.message)]
 
 
 def test_queued_job_is_no_warning() -> None:

@@ -185,14 +185,14 @@ def test_job_reads_foreign_sources_with_the_tenants_own_credentials(spec: dict[s
 def test_admission_refuses_a_namespace_that_is_no_tenant() -> None:
     refusal = admit(resource(namespace="theirs"), SETTINGS)
     assert isinstance(refusal, Reason)
-    assert refusal.reason == "CredentialsMissing"
+    assert refusal.code == "CredentialsMissing"
 
 
 def test_admission_refuses_weights_at_a_url() -> None:
     base = {"model": "faster-rcnn-r18-fpn", "weights": "https://example.com/r18.pth"}
     refusal = admit(resource({"base": base}), SETTINGS)
     assert isinstance(refusal, Reason)
-    assert refusal.reason == "InvalidSpec"
+    assert refusal.code == "InvalidSpec"
     assert "spec.base.weights: https:// addresses are not supported" in refusal.message
 
 

@@ -108,7 +108,7 @@ def test_forged_record_with_too_many_gpus_stops_a_begun_search(store: Store) -> 
     write(store, GPUS)
     found = started(store, searched(folder=f"{store.uri}/{FOLDER}", image="trainer:1"))
     assert found.admitted.violation is not None
-    assert found.admitted.violation.reason == "PolicyViolation"
+    assert found.admitted.violation.code == "PolicyViolation"
     assert "search.json: spec.base.gpus: 16" in found.admitted.violation.message
 
 
