@@ -59,7 +59,7 @@ def _runner_note(search: OpenedSearch, found: SearchStatus) -> str:
         metadata = search.requests.manifest.metadata
         return (
             "an operator runs it on a cluster: kubectl describe detnas "
-            f"{metadata.name} --namespace {metadata.namespace} says whether it is still there, "
+            f"{metadata.name} --namespace {metadata.namespace} shows whether it still exists, "
             "waits or is suspended"
         )
     if found.active and running_process(search.local) is None:

@@ -1,4 +1,4 @@
-"""Everything a report shows, read from the store; figures and tables are made from this alone."""
+"""All data of a report, read from the store; figures and tables use only this."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,12 +28,12 @@ class Detector:
     """A detector, scored against the base.
 
     Attributes:
-        name: what the page calls it.
+        name: on the page.
         architecture: its backbone.
         scored: one per resolution.
-        flops: of the whole detector, for one image at the base resolution.
-        parameters: of the whole detector.
-        latency: of one image at its best resolution, where the export measured it.
+        flops: of the entire detector, for one image at the base resolution.
+        parameters: of the entire detector.
+        latency: of one image at its best resolution, if the export measured it.
     """
 
     name: str
@@ -51,13 +51,13 @@ class Detector:
 
 @dataclass(frozen=True, slots=True)
 class LineageStep:
-    """One step on the way from the base to the winner.
+    """One step of the lineage from the base to the winner.
 
     Attributes:
-        detector: what the step led to.
-        proposal: the trial; none for the base and the fine-tuning.
-        teacher: who taught it; none for the base.
-        notes: what the trainer remarked.
+        detector: the step's result.
+        proposal: the trial; None for the base and the fine-tuning.
+        teacher: of its training; None for the base.
+        notes: of the trainer.
     """
 
     detector: Detector
@@ -68,26 +68,26 @@ class LineageStep:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Where a search stands, and all that it found.
+    """The state and results of a search.
 
     Attributes:
         name: of the search.
         uri: of its folder.
-        spec: what it was told.
-        phase: in a word.
+        spec: its settings.
+        phase: of the search.
         problem: why the phase is Failed.
         ended_because: why no further trial is proposed.
-        base: the detector it set out from; none while base and teachers are trained.
+        base: the base detector; None while base and teachers are trained.
         best: the best trial's student.
         best_index: its number.
-        exported: what was exported.
+        exported: the exported detector.
         exported_to: URI of the exported folder.
         export_reason: why that was exported.
-        improved: what was exported has a better H than the base; none before the export.
-        likely_causes: what may have kept students from being better, where none is.
+        improved: the exported detector has a better H than the base; None before the export.
+        likely_causes: why no student may be better, if none is.
         entries: finished trials, by number.
         in_flight: trials without a result.
-        front: the Pareto front of the trials, by rising FLOPs.
+        front: the Pareto front of the trials, by increasing FLOPs.
         lineage: from the base to the winner.
         pool: finished phases of the teachers' training.
     """
@@ -114,7 +114,7 @@ class ReportData:
 
     @property
     def complete(self) -> bool:
-        """Whether the search has come to its end, and nothing of the page will change."""
+        """Whether the search has ended, so that the page no longer changes."""
         return self.phase is Phase.SUCCEEDED
 
     @property
@@ -124,14 +124,14 @@ class ReportData:
 
 
 def gather(store: Store, requests: SearchRequests) -> ReportData:
-    """Read a search, however far it came.
+    """Read a search in any phase.
 
     Args:
-        store: where it lies.
-        requests: names its folders, and knows its settings.
+        store: that contains it.
+        requests: has its folders and settings.
 
     Raises:
-        UserError: a record can not be read.
+        UserError: a record cannot be read.
     """
     state = SearchReader(store, requests).read()
     decided = plan(state.observation, requests.spec)
@@ -155,7 +155,7 @@ def gather(store: Store, requests: SearchRequests) -> ReportData:
 def _with_trials(
     data: ReportData, state: SearchState, facts: BaseFacts, entries: tuple[LedgerEntry, ...]
 ) -> ReportData:
-    # Snapshot from the same entries: trials may have ended since the state was read.
+    # Summarise the same entries: trials may have ended since the state was read.
     summary = fold(Summary(top_k=data.spec.search.top_k), entries)
     top = summary.best
     finished = {entry.index for entry in entries}
@@ -200,7 +200,9 @@ def _lineage(
         notes = result.notes if result else ()
         steps.append(LineageStep(_student(entry), entry.proposal, entry.proposal.teacher, notes))
     finetuned = stages.finetuned if stages is not None else None
-    if trial != data.best_index:  # only what was fine-tuned before wins against the best trial
+    if (
+        trial != data.best_index
+    ):  # only an earlier fine-tuned student can win against the best trial
         finetuned = winner
     if finetuned is not None:
         steps.append(_finetuning(facts, finetuned))

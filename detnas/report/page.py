@@ -1,4 +1,4 @@
-"""The page: the data, drawn and written into one template with everything it needs inside."""
+"""The page: one self-contained HTML file from the data."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,7 +16,7 @@ from detnas.report.wording import change, percent, signed, spaced
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """One number at the top of the page, and how to read it."""
+    """One number at the top of the page, with its explanation."""
 
     name: str
     value: str
@@ -24,7 +24,7 @@ class Headline:
 
 
 def render(data: ReportData) -> str:
-    """Return the page as HTML that asks for nothing from outside; equal data give equal pages."""
+    """Return the page as self-contained HTML; equal data give equal pages."""
     environment = Environment(
         loader=PackageLoader("detnas.report"),
         autoescape=True,
@@ -49,7 +49,7 @@ def render(data: ReportData) -> str:
 
 
 def headlines(data: ReportData) -> list[Headline]:
-    """What was gained: the exported student, or the best so far, against the base."""
+    """The gain of the exported student, or of the best so far, over the base."""
     after, base = data.exported or data.best, data.base
     if after is None or base is None:
         return []
@@ -66,7 +66,7 @@ def headlines(data: ReportData) -> list[Headline]:
             f"{data.spec.base_resolution}",
         ),
         Headline(
-            "parameters", change(after.parameters, base.parameters) or "±0 %", "whole detector"
+            "parameters", change(after.parameters, base.parameters) or "±0 %", "entire detector"
         ),
         Headline("H", change(top.h, then.h) or "±0 %", f"{then.h:.4f} → {top.h:.4f}"),
     ]
@@ -86,7 +86,7 @@ def _drawn(figure: Figure, data: ReportData) -> Markup | None:
     drawn = figure.draw(data)
     if drawn is None:
         return None
-    # "<" stands in JSON strings only: written so, no text can end the script element.
+    # "<" occurs only in JSON strings; escaped, no text can end the script element.
     json = plotly.io.to_json(drawn, validate=False).replace("<", "\\u003c")
     return Markup(json)  # noqa: S704
 

@@ -1,4 +1,4 @@
-"""The page's tables, as rows of text with what they are sorted by."""
+"""The page's tables, as rows of text with their sort keys."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ class Cell:
     """One cell of a table.
 
     Attributes:
-        text: what it shows.
-        order: what its column is sorted by, where that is a number.
-        remark: small, behind the text.
-        detail: longer text, folded away.
-        mark: how it stands out: ``good``, ``bad``, ``open``, ``none``, ``code``, or not.
+        text: shown.
+        order: sort key, if it is a number.
+        remark: small text after it.
+        detail: longer text, collapsed.
+        mark: its style: ``good``, ``bad``, ``open``, ``none``, ``code``, or empty.
     """
 
     text: str
@@ -223,7 +223,7 @@ def _step(step: LineageStep, before: LineageStep | None) -> Step:
 def _did(step: LineageStep, before: LineageStep | None) -> str:
     if step.proposal is not None:
         return step_text(step.proposal)
-    return "trained on under its teacher" if before else "what the search set out from"
+    return "fine-tuned under its teacher" if before else "the base that the search starts from"
 
 
 def _stages(architecture: Architecture, before: Architecture | None) -> tuple[Stage, ...]:

@@ -1,4 +1,4 @@
-"""How the page says things: actions, teachers and numbers, for people."""
+"""Texts of the page: actions, teachers and numbers, for people."""
 
 import re
 
@@ -10,7 +10,7 @@ _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def step_kind(proposal: Proposal) -> str:
-    """What sort of step a trial is: ``baseline``, ``teacher``, or the action's name in words."""
+    """Kind of a trial's step: ``baseline``, ``teacher``, or the action's name in words."""
     if proposal.action is None:
         return str(proposal.step).lower()
     return spaced(proposal.action.kind)
@@ -22,7 +22,7 @@ def spaced(name: str) -> str:
 
 
 def step_text(proposal: Proposal) -> str:
-    """What a trial changed, with the place."""
+    """What a trial changed, and where."""
     if proposal.action is not None:
         return _action_text(proposal.action)
     return {
@@ -81,7 +81,7 @@ def _scaled(value: float) -> str:
 
 
 def change(value: float, base: float) -> str:
-    """By how much a value differs from the base's, as ``−41 %``; empty where it does not."""
+    """By how much a value differs from the base's, as ``−41 %``; empty if it does not."""
     if not base or value == base:
         return ""
     difference = value / base - 1

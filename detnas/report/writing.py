@@ -14,10 +14,10 @@ _SUFFIXES = (".html", ".htm")
 
 
 def render_report(store: Store, requests: SearchRequests) -> str:
-    """Return the page of a search, however far it came.
+    """Return the page of a search in any phase.
 
     Raises:
-        UserError: the packages that draw are not installed, or a record can not be read.
+        UserError: the packages that draw are not installed, or a record cannot be read.
     """
     try:
         from detnas.report.page import render
@@ -35,12 +35,12 @@ def write_report(store: Store, requests: SearchRequests, path: Path) -> Path:
     """Write the page to a local file, in place of an earlier one, and return its path.
 
     Args:
-        store: where the search lies.
-        requests: the search.
+        store: that contains the search.
+        requests: of the search.
         path: of the file; it ends in ``.html``.
 
     Raises:
-        UserError: the page can not be made, or the file not be written.
+        UserError: the page cannot be created, or the file cannot be written.
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise UserError(f"report: {path} does not end in .html", f"write {path.stem}.html")
@@ -55,7 +55,7 @@ def publish_report(store: Store, requests: SearchRequests) -> str:
     """Write the page beside the search, in place of an earlier one, and return its URI.
 
     Raises:
-        UserError: the page can not be made, or the store not be written.
+        UserError: the page cannot be created, or the store cannot be written.
     """
     key = keys.report_key(requests.search)
     store.put(key, render_report(store, requests).encode())

@@ -26,7 +26,7 @@ MUTABLE: dict[str, frozenset[str] | None] = {
     "storage": frozenset({"onDelete"}),
     "jobs": frozenset(_names(Jobs)) - {"image"},  # what runs the code decides results
 }
-"""Fields of `spec` that may change: as a whole, or some of their own fields only."""
+"""Fields of `spec` that may change: entirely, or only some of their own fields."""
 
 APPLIED_AGAIN = "in a new search (delete this one and apply it again)"
 """How a fixed field is corrected, for messages about searches that have no trials."""

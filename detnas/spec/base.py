@@ -51,7 +51,7 @@ class BaseTraining(TrainingSettings):
     learning_rate: Annotated[Fraction, Field(gt=0)] = Field(
         Decimal("0.02"), description="Initial learning rate."
     )
-    batch_size: Positive = Field(16, description="Images per step of the whole job.")
+    batch_size: Positive = Field(16, description="Images per step of the entire job.")
     schedule: Schedule = Field(Schedule.STEP, description="How the learning rate falls.")
     warmup_iterations: Count = Field(500, description="Steps of linear warm-up.")
 

@@ -88,7 +88,9 @@ class Toleration(Schema):
 class KindFields(Schema):
     """What the pods of one kind of job request; a field left out is as for all jobs."""
 
-    resources: Resources | None = Field(None, description="Of each pod, besides GPUs.")
+    resources: Resources | None = Field(
+        None, description="Requests and limits of each pod, besides GPUs."
+    )
     gpu_resource: ResourceName | None = Field(
         None,
         description="Resource name of a GPU, of those that the administrator allows, such as "

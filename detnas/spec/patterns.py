@@ -69,7 +69,7 @@ WORDS = {
     INNER_PATH: "write a path below the source, without a slash at its beginning, such as coco",
     IMAGE: "write an image's name with a tag or a digest, such as registry/team/trainer:1.0",
     CPU: 'write a number of cores as a string, such as "4" or "500m"',
-    COUNT: 'write a whole number as a string, such as "1"',
+    COUNT: 'write an integer as a string, such as "1"',
     RESOURCE_NAME: "write a device plugin's resource with its domain, such as nvidia.com/gpu",
     ENV_NAME: "write a variable that begins with NCCL_, TORCH_NCCL_, UCX_, FI_, RDMAV_ or GLOO_, "
     "such as NCCL_IB_HCA",

@@ -58,7 +58,7 @@ class Evaluation(TrainingSettings):
     learning_rate: Annotated[Fraction, Field(gt=0)] = Field(
         Decimal("0.01"), description="Initial learning rate."
     )
-    batch_size: Positive = Field(4, description="Images per step of the whole job.")
+    batch_size: Positive = Field(4, description="Images per step of the entire job.")
     schedule: Schedule = Field(Schedule.COSINE, description="How the learning rate falls.")
     warmup_iterations: Count = Field(0, description="Steps of linear warm-up.")
     gpus: Gpus = Field(1, description="GPUs of each job on a cluster; 0 uses its cores.")

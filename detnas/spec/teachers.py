@@ -71,7 +71,7 @@ class Teachers(Schema):
         max_length=8,
         description="Phases of integrated progressive shrinking; the first is the supernet's.",
     )
-    batch_size: Positive = Field(64, description="Images per step of the whole job.")
+    batch_size: Positive = Field(64, description="Images per step of the entire job.")
     schedule: Schedule = Field(Schedule.STEP, description="How the learning rate falls.")
     warmup_iterations: Count = Field(500, description="Steps of linear warm-up in each phase.")
     sort_channels: Flag = Field(

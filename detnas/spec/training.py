@@ -16,7 +16,7 @@ class TrainingSettings(Schema):
 
     epochs: Count = Field(description="Passes over the training images.")
     learning_rate: Annotated[Fraction, Field(gt=0)] = Field(description="Initial learning rate.")
-    batch_size: Positive = Field(description="Images per step of the whole job.")
+    batch_size: Positive = Field(description="Images per step of the entire job.")
     schedule: Schedule = Field(description="How the learning rate falls.")
     warmup_iterations: Count = Field(description="Steps of linear warm-up.")
 

@@ -1,6 +1,6 @@
-{{/* What the operator may do wherever it watches: read, and tell a search what becomes of it. */}}
+{{/* What the operator may do wherever it watches: read, and write the status of searches. */}}
 {{- define "detnas.watchRules" -}}
-# The finalizer of a search whose data is deleted with it is the one thing that is patched.
+# Only the finalizer of a search whose data is deleted with it is patched.
 - apiGroups: [detnas.dev]
   resources: [detnassearches]
   verbs: [get, list, watch, patch]
@@ -14,26 +14,26 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list]
-# What happened to a search; why the Job controller could not make a pod (quota, policy).
+# What happened to a search; why the Job controller could not create a pod (quota, policy).
 - apiGroups: [""]
   resources: [events]
   verbs: [list, create]
 {{- end -}}
 
-{{/* What it may do besides where searches run. */}}
+{{/* What it may do in addition where searches run. */}}
 {{- define "detnas.workRules" -}}
-# Owner references that block the owner's deletion ask for this.
+# Owner references that block the owner's deletion require this.
 - apiGroups: [detnas.dev]
   resources: [detnassearches/finalizers]
   verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [create, patch, delete]
-# Pods whose trainer has failed, and which a container that a webhook added keeps on their GPUs.
+# Pods whose trainer has failed, and that a container added by a webhook keeps running.
 - apiGroups: [""]
   resources: [pods]
   verbs: [delete]
-# The last lines of a job's pod that died.
+# The end of the log of a failed pod.
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]

@@ -1,4 +1,4 @@
-{{/* The operator's configuration, in the words of its own settings. */}}
+{{/* The operator's configuration file. */}}
 {{- define "detnas.settings" -}}
 {{- $values := .Values -}}
 namespaces: {{ if $values.clusterWide }}[]{{ else }}{{ include "detnas.watched" . }}{{ end }}
@@ -61,7 +61,7 @@ metrics: {port: {{ $values.metrics.port | int64 }}}
 logLevel: {{ $values.logLevel }}
 {{- end -}}
 
-{{/* Variables of the proxy, name to value: (list $ "host that is always reached without it"). */}}
+{{/* Variables of the proxy, name to value: (list $ "host that always bypasses it"). */}}
 {{- define "detnas.proxy" -}}
 {{- $direct := index . 1 -}}
 {{- with (index . 0).Values.proxy -}}

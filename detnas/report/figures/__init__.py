@@ -1,4 +1,4 @@
-"""The page's figures: one file each, a pure function from the data; this table names them all."""
+"""The page's figures: one file each, a pure function of the data; this table lists them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Figure:
         name: its anchor in the page.
         title: above it.
         caption: below it: how to read it.
-        waiting: said instead while there is nothing to draw.
+        waiting: the text while there is nothing to draw.
         draw: makes it; None while there is nothing to draw.
     """
 
@@ -34,8 +34,8 @@ FIGURES = (
     Figure(
         "score",
         "Score of every trial",
-        "H at each trial's best resolution, coloured by what the trial changed. Trials that failed "
-        "stand as crosses at the bottom. Point at a trial for its action, teacher and mAP.",
+        "H at each trial's best resolution, coloured by what the trial changed. Failed trials are "
+        "crosses at the bottom. Point at a trial for its action, teacher and mAP.",
         "No trial has finished yet.",
         score_figure,
     ),
@@ -44,7 +44,7 @@ FIGURES = (
         "Accuracy over compute",
         "Every student at every resolution. The line joins the students that no other surpasses "
         "in both mAP and FLOPs; the dashed line is the base. FLOPs are multiply-accumulates of "
-        "the whole detector for one image of that size.",
+        "the entire detector for one image of that size.",
         "No trial has succeeded yet.",
         pareto_figure,
     ),

@@ -15,7 +15,7 @@ _EXPORTED = "#d55e00"
 
 
 def pareto_figure(data: ReportData) -> go.Figure | None:
-    """Every student at every resolution, the front, the base and what was exported."""
+    """Every student at every resolution, the front, the base and the exported detector."""
     succeeded = [entry for entry in data.entries if entry.succeeded]
     if not succeeded:
         return None

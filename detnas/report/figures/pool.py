@@ -1,4 +1,4 @@
-"""What subnets of the elastic teacher pool reach, phase by phase."""
+"""mAP of subnets of the elastic teacher pool, phase by phase."""
 
 from html import escape
 

@@ -20,14 +20,14 @@ from detnas.report.figures.style import (
 from detnas.report.wording import percent, spaced, step_kind, step_text, teacher_text
 
 _BY_NUMBER = "trial"
-_BY_TIME = "{unit} since the first trial began"
+_BY_TIME = "{unit} since the first trial started"
 _MARGIN = 0.08
 _ROOM_FOR_TOGGLE = 96
 Points = tuple[list[float], list[float]]
 
 
 def score_figure(data: ReportData) -> go.Figure | None:
-    """H over the trial's number or the time it ended, as the reader chooses."""
+    """H over the trial's number or the time of its end, as the reader chooses."""
     if not data.entries:
         return None
     clock = _Clock(data.entries)
@@ -84,7 +84,7 @@ def best_so_far(entries: Sequence[LedgerEntry]) -> list[tuple[LedgerEntry, float
 
 
 class _Clock:
-    """Time since the first trial began, in a unit that suits the whole."""
+    """Time since the first trial started, in a unit that suits its range."""
 
     def __init__(self, entries: Sequence[LedgerEntry]) -> None:
         self._begin: datetime = min(e.finished - timedelta(seconds=e.seconds) for e in entries)
@@ -136,7 +136,7 @@ def _failures(entries: Sequence[LedgerEntry]) -> go.Scatter:
 
 
 def trial_hover(entry: LedgerEntry) -> str:
-    """What pointing at a trial tells."""
+    """Text shown on pointing at a trial."""
     top = entry.best
     return hover(
         f"trial {entry.index}: {step_text(entry.proposal)}",
@@ -147,7 +147,7 @@ def trial_hover(entry: LedgerEntry) -> str:
 
 
 def _floor(data: ReportData) -> float:
-    """Where failed trials stand: a little below everything else."""
+    """Position of failed trials: slightly below all others."""
     heights = [entry.h for entry in data.entries if entry.h is not None]
     if data.base:
         heights.append(data.base.best.h)

@@ -1,4 +1,4 @@
-"""The look that all figures share: colours told apart by every kind of sight, and the layout."""
+"""The style of all figures: colours that colour-blind readers can distinguish, and the layout."""
 
 from html import escape
 from typing import Any

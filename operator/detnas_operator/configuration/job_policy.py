@@ -15,7 +15,7 @@ Patterns = Annotated[
 
 
 class Allowed(Schema):
-    """Values that a search may name; ``*`` stands for any text, a field left out for any value."""
+    """Values that a search may name; ``*`` is any text. Left out: any value; empty: none."""
 
     images: Patterns | None = Field(
         None, description="Images of spec.jobs.image; trainer.image is always allowed."
@@ -36,20 +36,22 @@ class Allowed(Schema):
 
 
 class Maximum(Schema):
-    """The most that a search may ask for; a field left out sets no bound."""
+    """The most that a search may request; a field left out sets no bound."""
 
     resources: Resources | None = Field(
-        None, description="Of each pod, besides GPUs; what a search leaves out is this."
+        None,
+        description="Of each pod, besides GPUs. A pod without cpu, memory or ephemeralStorage "
+        "gets this much; of extended it gets only what it states.",
     )
     gpus: Annotated[int, Field(ge=0, le=16, strict=True)] | None = Field(
         None, description="GPUs of each pod."
     )
-    parallelism: Positive | None = Field(None, description="Trials at the same time.")
+    parallelism: Positive | None = Field(None, description="Concurrent trials.")
     gpu_hours: Annotated[Fraction, Field(gt=0)] | None = Field(
-        None, description="GPU hours of a search; one that names no limit has this one."
+        None, description="GPU hours of a search, above 0; the limit of one that states none."
     )
     searches: Positive | None = Field(
-        None, description="Searches of a namespace at the same time; others wait."
+        None, description="Concurrent searches of a namespace; others wait."
     )
 
 
@@ -57,13 +59,14 @@ class JobPolicy(Schema):
     """An administrator's policy for Jobs."""
 
     defaults: JobFields = Field(
-        JobFields(), description="What holds where a search says nothing, as in spec.jobs."
+        JobFields(), description="As in spec.jobs, for fields that a search leaves out."
     )
     forced: JobFields = Field(
-        JobFields(), description="What holds whatever a search says, as in spec.jobs."
+        JobFields(),
+        description="As in spec.jobs, whatever a search states; not checked against maximum.",
     )
     allowed: Allowed = Field(Allowed(), description="Values that a search may name.")
-    maximum: Maximum = Field(Maximum(), description="The most that a search may ask for.")
+    maximum: Maximum = Field(Maximum(), description="The most that a search may request.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,9 +271,7 @@ JOBS = {
     "a device without a domain": _wrong(
         "spec.jobs.resources", {"extended": {"hca": "1"}}, "such as nvidia.com/gpu"
     ),
-    "half a device": _wrong(
-        "spec.jobs.resources", {"extended": {"rdma/hca": "0.5"}}, "a whole number"
-    ),
+    "half a device": _wrong("spec.jobs.resources", {"extended": {"rdma/hca": "0.5"}}, "an integer"),
     "a GPU without a domain": _wrong("spec.jobs.gpuResource", "gpu", "such as nvidia.com/gpu"),
     "nodes by no value": _wrong("spec.jobs.affinity", _nodes("In"), "give at least one"),
     "nodes by a value too many": _wrong(
