@@ -14,7 +14,7 @@ from detnas_operator.admission.location import location
 from detnas_operator.cluster.objects import Object, SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
-from detnas_operator.configuration.storage_policy import pool_key, search_key
+from detnas_operator.configuration.storage import pool_key, search_key
 from detnas_operator.job.policy import image_violation, sources, violations
 
 

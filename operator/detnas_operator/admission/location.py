@@ -8,10 +8,10 @@ from detnas.reasons import Reason, ReasonCode
 from detnas.records import keys
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.cluster.objects import Object, SearchView
-from detnas_operator.configuration.s3_location import S3Location
-from detnas_operator.configuration.settings import StorageSettings
-from detnas_operator.configuration.storage_policy import (
+from detnas_operator.configuration.storage import (
     SHARED,
+    S3Location,
+    StorageSettings,
     pools_namespace,
     store_root,
 )

@@ -5,15 +5,29 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from detnas.errors import UserError
 from detnas.schema import Schema
 from detnas.spec.explain import Problem, explain
 from detnas.spec.jobs import Bytes
-from detnas.spec.patterns import NAMESPACE
+from detnas_operator.configuration.forms import (
+    DOMAIN,
+    NAMESPACE_FORM,
+    TRAINER,
+    VARIABLE,
+    AnyNamespace,
+    Groups,
+    Identity,
+    NamespaceName,
+    ObjectName,
+    OptionalName,
+    PullPolicy,
+    Seconds,
+    matching,
+)
 from detnas_operator.configuration.job_policy import ALL, JobPolicy, Rules, rules_of
-from detnas_operator.configuration.s3_location import S3Location
+from detnas_operator.configuration.storage import StorageSettings
 
 ANY_NAMESPACE = "*"
 """Namespace of the tenant that represents every namespace not named."""
@@ -40,43 +54,6 @@ OWN_VARIABLES = frozenset(
 """Environment of a Job that the operator or the tenant's secret sets."""
 
 
-def _form(pattern: str, right: str) -> AfterValidator:
-    """Refuse text that does not have this form, and name what would."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"{value!r} is wrong; {right}")
-        return value
-
-    return AfterValidator(check)
-
-
-_NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
-_PREFIX = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
-_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
-
-_NAMESPACE = NAMESPACE.strip("^$")
-NamespaceName = Annotated[
-    str, Field(max_length=63), _form(_NAMESPACE, "write a namespace's name, such as team-a")
-]
-AnyNamespace = Annotated[
-    str,
-    Field(max_length=63),
-    _form(rf"\*|{_NAMESPACE}", "write a namespace's name, such as team-a, or '*' for any"),
-]
-ObjectName = Annotated[str, _form(_NAME, "lower-case letters, digits, hyphens and dots")]
-OptionalName = Annotated[
-    str, _form(f"({_NAME})?", "lower-case letters, digits, hyphens and dots, or nothing")
-]
-PullPolicy = Literal["Always", "IfNotPresent", "Never"]
-TRAINER = 65532
-"""Has no entry on any node; images of the project run as the same."""
-
-Identity = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
-Groups = Annotated[tuple[Identity, ...], Field(max_length=32)]
-Seconds = Annotated[int, Field(ge=1, le=86_400, strict=True)]
-
-
 class SettingsError(UserError):
     """A configuration file that cannot be used, with every problem found in it."""
 
@@ -90,7 +67,9 @@ class TrainerImage(Schema):
     """The image that Jobs run unless a search names another."""
 
     image: Annotated[
-        str, Field(max_length=1024), _form(r"\S+", "write an image such as example.org/trainer:1.0")
+        str,
+        Field(max_length=1024),
+        matching(r"\S+", "write an image such as example.org/trainer:1.0"),
     ]
     image_pull_policy: PullPolicy = "IfNotPresent"
     image_pull_secrets: tuple[ObjectName, ...] = ()
@@ -106,7 +85,9 @@ class DataCache(Schema):
     """
 
     claim: OptionalName = ""
-    host_path: Annotated[str, _form(r"((/[-_A-Za-z0-9][-._A-Za-z0-9]*)+)?", "write /a/folder")] = ""
+    host_path: Annotated[
+        str, matching(r"((/[-_A-Za-z0-9][-._A-Za-z0-9]*)+)?", "write /a/folder")
+    ] = ""
     size: Bytes = "200Gi"
 
     @model_validator(mode="after")
@@ -135,67 +116,6 @@ class Tenant(Schema):
     supplemental_groups: Groups = ()
     policy: JobPolicy = JobPolicy()
     data_cache: DataCache | None = None
-
-
-class CaBundle(Schema):
-    """Where the S3 server's certificates are stored, in each namespace.
-
-    Attributes:
-        config_map: name of a ConfigMap; empty if a Secret has them.
-        secret: name of a Secret; empty if a ConfigMap has them.
-        key: in one of these.
-    """
-
-    config_map: OptionalName = ""
-    secret: OptionalName = ""
-    key: Annotated[str, _form(r"[-._A-Za-z0-9]{1,253}", "write a key such as ca.crt")] = "ca.crt"
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> "CaBundle":
-        if self.config_map and self.secret:
-            raise ValueError("caBundle: give either configMap or secret, not both")
-        return self
-
-
-class StorageSettings(Schema):
-    """Where searches may store weights and results.
-
-    Attributes:
-        endpoint: of the S3 server; empty for that of AWS.
-        region: of the buckets.
-        allowed: roots of stores, below which each namespace has a folder of its own.
-        default: location of searches that name none; empty if each must.
-        shared_pools: teacher pools are shared between namespaces.
-        ca_bundle: certificates beside those of the image.
-    """
-
-    endpoint: Annotated[
-        str, _form(r"(https?://\S+)?", "write https://host:port, or nothing for AWS")
-    ] = ""
-    region: Annotated[str, Field(min_length=1, max_length=64)] = "us-east-1"
-    allowed: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
-    default: str = ""
-    shared_pools: bool = False
-    ca_bundle: CaBundle = CaBundle()
-
-    @field_validator("allowed")
-    @classmethod
-    def _are_locations(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(S3Location.parse(uri).uri for uri in value)
-
-    @model_validator(mode="after")
-    def _default_is_allowed(self) -> "StorageSettings":
-        if self.default:
-            location = S3Location.parse(self.default)
-            if all(location.below(root) is None for root in self.roots):
-                listed = ", ".join(self.allowed)
-                raise ValueError(f"default {self.default!r} is at or below none of {listed}")
-        return self
-
-    @property
-    def roots(self) -> tuple[S3Location, ...]:
-        """The allowed locations, taken apart."""
-        return tuple(S3Location.parse(uri) for uri in self.allowed)
 
 
 class PodIdentity(Schema):
@@ -228,7 +148,7 @@ class JobSettings(Schema):
 
     ttl_seconds: Annotated[int, Field(ge=0, strict=True)] = 3600
     gpu_resource: Annotated[
-        str, _form(rf"{_PREFIX}/[A-Za-z0-9][-A-Za-z0-9_.]*", "write it whole, as nvidia.com/gpu")
+        str, matching(rf"{DOMAIN}/[A-Za-z0-9][-A-Za-z0-9_.]*", "write it whole, as nvidia.com/gpu")
     ] = "nvidia.com/gpu"
     env: dict[str, str] = {}
     pod_security_context: PodIdentity = PodIdentity()
@@ -239,7 +159,7 @@ class JobSettings(Schema):
     @classmethod
     def _variables_are_free(cls, value: dict[str, str]) -> dict[str, str]:
         for name in value:
-            if not re.fullmatch(_VARIABLE, name):
+            if not re.fullmatch(VARIABLE, name):
                 raise ValueError(f"{name!r} is no variable's name; write letters, digits and _")
             if name in OWN_VARIABLES:
                 raise ValueError(f"{name} is set by the operator itself; leave it out")
@@ -342,7 +262,7 @@ def _as_in_values(problem: Problem, document: dict[str, Any]) -> Problem:
     place = re.fullmatch(r"tenants\[(\d+)\](\..+)", problem.path)
     tenant = document["tenants"][int(place[1])] if place else None
     name = tenant.get("namespace") if isinstance(tenant, dict) else None
-    if place is None or not re.fullmatch(rf"\*|{_NAMESPACE}", str(name)):
+    if place is None or not re.fullmatch(rf"\*|{NAMESPACE_FORM}", str(name)):
         return problem
     listed = "otherNamespaces" if name == ANY_NAMESPACE else f"namespaces[{name}]"
     return Problem(f"{listed}{place[2]}", problem.message)

@@ -5,7 +5,8 @@ from detnas.schema import Schema
 from detnas.spec.affinity import TopologySpread
 from detnas.spec.jobs import JobFields, Resources
 from detnas_operator.cluster.objects import Object
-from detnas_operator.configuration.settings import CaBundle, OperatorSettings, Tenant
+from detnas_operator.configuration.settings import OperatorSettings, Tenant
+from detnas_operator.configuration.storage import CaBundle
 from detnas_operator.job.environment import CACHE, environment
 from detnas_operator.job.names import (
     CONTAINER,

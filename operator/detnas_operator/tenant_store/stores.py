@@ -11,8 +11,7 @@ from threading import Lock
 from detnas.store.in_parallel import CONCURRENT_REQUESTS
 from detnas.store.s3 import Limits, S3Store
 from detnas.store.s3_client import Client, Patience, client_from_environment
-from detnas_operator.configuration.s3_location import S3Location
-from detnas_operator.configuration.storage_policy import POOLS, SEARCHES, pools_namespace
+from detnas_operator.configuration.storage import POOLS, SEARCHES, S3Location, pools_namespace
 from detnas_operator.tenant_store.confined_store import ConfinedStore
 from detnas_operator.tenant_store.reachability import Reachability
 

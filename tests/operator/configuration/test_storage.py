@@ -5,9 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from detnas.reasons import Reason
-from detnas_operator.configuration.s3_location import S3Location
-from detnas_operator.configuration.settings import StorageSettings
-from detnas_operator.configuration.storage_policy import pool_key, search_key, store_root
+from detnas_operator.configuration.storage import (
+    S3Location,
+    StorageSettings,
+    pool_key,
+    search_key,
+    store_root,
+)
 
 ALLOWED = StorageSettings(
     allowed=("s3://bucket/prefix", "s3://whole"), default="s3://bucket/prefix/"
