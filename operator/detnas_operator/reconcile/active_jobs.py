@@ -18,10 +18,10 @@ from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
 from detnas_operator.lookups.stalled_jobs import stalled_reason
 from detnas_operator.lookups.workload_lookup import WorkloadLookup
-from detnas_operator.reconcile.block import Block
 from detnas_operator.reconcile.memory import SearchMemory, seconds_since
 from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import SearchJobs, purpose
+from detnas_operator.reconcile.steps import Block
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 
 

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 from detnas.plan.deadlines import default_deadline, overrun
 from detnas.plan.stages import DueJob, Verb
+from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.job.names import TTL
 from detnas_operator.job_state.derive import job_state
-from detnas_operator.job_state.pods import has_done_its_work, pods_to_end
+from detnas_operator.job_state.pods import has_done_its_work, own_pods, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind
 from detnas_operator.reconcile.memory import SearchMemory
-from detnas_operator.reconcile.search_jobs import is_finished, purpose
+from detnas_operator.reconcile.search_jobs import SearchJobs, is_finished, purpose
 
 LINGER_SECONDS = 120.0
 """A Job may run after its result was written."""
@@ -133,3 +134,20 @@ def _attempts(job: Object, folder: str, memory: SearchMemory) -> int:
 def _allowed(memory: SearchMemory) -> int:
     limits = memory.spec.limits
     return limits.retries + limits.resumptions + 1
+
+
+def changed_data(jobs: SearchJobs, observed: Mapping[str, ObservedJob]) -> Reason | None:
+    """Return why the search is blocked if a Job ended because its data is not what was prepared.
+
+    No such Job gets a result. It stays in the cluster as the record of the change, also across
+    restarts, until the user resumes the search, which recreates it.
+    """
+    names = [name for name, job in observed.items() if job.data_changed and not job.has_result]
+    if not names:
+        return None
+    name = min(names)  # the same in every pass
+    job = jobs.all()[name]
+    state = job_state(job, own_pods(job, jobs.pods_of(name)), datetime.now(UTC))
+    message = state.message if isinstance(state, Failed) else f"job {name} read other data"
+    remedy = "once the old data is back, set spec.suspend to true and then to false to continue"
+    return Reason(ReasonCode.DATA_CHANGED, f"{message}; {remedy}")

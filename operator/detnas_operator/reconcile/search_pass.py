@@ -14,12 +14,16 @@ from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.reconcile.active_jobs import ActiveJobs, Lookups, pass_result
-from detnas_operator.reconcile.block import Block, changed_data, find_block
 from detnas_operator.reconcile.data_loss import accepted_loss
 from detnas_operator.reconcile.failure_recorder import FailureRecorder
 from detnas_operator.reconcile.job_creation import create_job
 from detnas_operator.reconcile.memory import SearchMemory
-from detnas_operator.reconcile.observed_jobs import observe_jobs, overran, trial_may_have_ended
+from detnas_operator.reconcile.observed_jobs import (
+    changed_data,
+    observe_jobs,
+    overran,
+    trial_may_have_ended,
+)
 from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import (
     SearchJobs,
@@ -29,7 +33,7 @@ from detnas_operator.reconcile.search_jobs import (
     trial_of,
     waits_for,
 )
-from detnas_operator.reconcile.steps import OVER, Steps, steps
+from detnas_operator.reconcile.steps import OVER, Block, Steps, find_block, steps
 from detnas_operator.reconcile.stopping import JobStopper
 from detnas_operator.status.pass_result import PassResult
 from detnas_operator.telemetry.logs import about

@@ -6,9 +6,8 @@ import pytest
 
 from detnas.plan.stages import DueJob, Phase, Plan, Verb
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.reconcile.block import Block
 from detnas_operator.reconcile.observed_jobs import ObservedJob
-from detnas_operator.reconcile.steps import Steps, steps
+from detnas_operator.reconcile.steps import Block, Steps, steps
 
 FREE = Block()
 SUSPENDED = Block(suspended=True, ends_running=True)
