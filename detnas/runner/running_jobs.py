@@ -15,6 +15,7 @@ from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas.records.results import Result
 from detnas.runner.job_server import JobServer, Started, log_end
+from detnas.store import Store
 from detnas.store.errors import StoreError
 
 _SIGNALLED = 128
@@ -103,8 +104,12 @@ class RunningJobs:
     logs: Path
     limits: Limits = Limits()
     running: dict[str, RunningJob] = field(default_factory=dict)
+    _store: Store = field(init=False)
     _failures: Counter[str] = field(default_factory=Counter)
     _resumptions: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._store = self.session.store
 
     def runs(self, due: DueJob) -> bool:
         """Whether this job has a process."""
@@ -112,13 +117,13 @@ class RunningJobs:
 
     def start(self, due: DueJob, folder: str, threads: int) -> None:
         """Start the job whose request is stored in ``folder``."""
-        attempts = max(attempt_numbers(self.session.store, folder), default=0)
+        attempts = max(attempt_numbers(self._store, folder), default=0)
         self._keep_log_of_killed_run(folder, attempts)
         log = self._log(folder, attempts + 1)
         with contextlib.suppress(OSError):
             log.unlink(missing_ok=True)  # of an attempt that died before it took its number
         job = RunningJob(due, folder, log, attempts, datetime.now(UTC))
-        uri = f"{self.session.store.uri}/{folder}"
+        uri = f"{self._store.uri}/{folder}"
         self.running[self.server.start(Started(due.verb, uri, log, threads))] = job
 
     def ended(self, timeout: float) -> Iterator[Ended]:
@@ -168,18 +173,18 @@ class RunningJobs:
     def _keep_log_of_killed_run(self, folder: str, attempt: int) -> None:
         log, key = self._log(folder, attempt), f"{keys.attempt_folder(folder, attempt)}/log.txt"
         with contextlib.suppress(StoreError):  # a copy for people
-            if log.is_file() and self.session.store.size(key) is None:
-                self.session.store.upload_file(key, log)
+            if log.is_file() and self._store.size(key) is None:
+                self._store.upload_file(key, log)
 
     def _keep_log(self, job: RunningJob) -> None:
         """Store the log with the attempt's other files, or under its number if it wrote none."""
         if not job.log.is_file():
             return
         with contextlib.suppress(StoreError):  # a copy for people
-            taken = attempt_numbers(self.session.store, job.folder, "attempt.json")
+            taken = attempt_numbers(self._store, job.folder, "attempt.json")
             number = max([job.attempts + 1, *taken])
             key = f"{keys.attempt_folder(job.folder, number)}/log.txt"
-            self.session.store.upload_file(key, job.log)
+            self._store.upload_file(key, job.log)
 
 
 def job_threads(verb: Verb, parallelism: int, processors: int) -> int:

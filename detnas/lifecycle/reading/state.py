@@ -160,13 +160,16 @@ class SearchReader:
             pool = load_trained_pool(self._store, self._search)
             self.has_recorded_pool = bool(pool)
         if prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
-            pool = self._pool(self._requests.pool_folder(prepare), pool)
+            pool = self._pool(prepare, pool)
         self.state = replace(state, prepare=prepare, base=base, pool=pool)
 
-    def _pool(self, folder: str, known: tuple[PoolPhaseResult, ...]) -> tuple[PoolPhaseResult, ...]:
+    def _pool(
+        self, prepare: PrepareResult, known: tuple[PoolPhaseResult, ...]
+    ) -> tuple[PoolPhaseResult, ...]:
         is_supplied = self._requests.existing_pool is not None  # and so is others' to set aside
         phases = len(self._requests.spec.teachers.phases)
         while len(known) < phases and _succeeded(*known):
+            folder = self._requests.pool_folder(prepare)
             phase = keys.pool_phase_folder(folder, len(known))
             if is_supplied:
                 result = load_record(self._store, keys.result_key(phase), PoolPhaseResult)
