@@ -13,7 +13,7 @@ from detnas.store.errors import CorruptRecord
 def attempt_numbers(store: Store, folder: str, name: str | None = None) -> list[int]:
     """Return the sorted numbers of the attempts; with ``name``, of those that have this file."""
     prefix = f"{folder}/attempts/"
-    found = (key.removeprefix(prefix).split("/", 1) for key in store.list(prefix))
+    found = [key.removeprefix(prefix).split("/", 1) for key in list(store.list(prefix))]
     return sorted({int(n) for n, file in found if n.isdecimal() and name in (None, file)})
 
 

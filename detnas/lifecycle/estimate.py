@@ -1,4 +1,4 @@
-"""How long the trials will still take, from how long the latest ones took."""
+"""Estimate of the remaining time, from the durations of the latest trials."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -12,20 +12,20 @@ from detnas.records.progress import Progress
 from detnas.spec.manifest import SearchSpec
 
 _ENOUGH = 3
-"""Finished trials without which nothing is said: the first one also fills caches."""
+"""Finished trials required for an estimate: the first one also fills caches."""
 
 
 def search_seconds_left(
     state: SearchState, spec: SearchSpec, running_jobs: Iterable[Progress | None]
 ) -> float | None:
-    """Estimate the seconds until the last trial ends; none while too little is known.
+    """Estimate the seconds until the last trial ends; None while too little is known.
 
-    Before and after the trials it is what the running jobs say of themselves.
+    Before and after the trials it is the running jobs' own estimate.
 
     Args:
-        state: where the search stands.
-        spec: what it is told.
-        running_jobs: what each job said last; none before it said anything.
+        state: of the search.
+        spec: of the search.
+        running_jobs: the latest progress of each job; None until it has written any.
     """
     running = [progress.seconds_left if progress else None for progress in running_jobs]
     trials_run = state.facts is not None and state.finished is None
@@ -41,7 +41,7 @@ def search_seconds_left(
 
 
 def _typical_seconds(summary: Summary) -> float | None:
-    """Return what a trial takes at present; one that hung or failed at once does not count much."""
+    """Return the median duration of recent trials, in seconds; None if there are too few."""
     if len(summary.durations) < _ENOUGH:
         return None
     return median(milliseconds for _, milliseconds in summary.durations) / 1000
@@ -54,11 +54,11 @@ def until_last_trial(running: list[float], waiting: int, took: float, parallelis
         running: seconds that each running trial still takes.
         waiting: trials that have not begun.
         took: seconds that each of them takes.
-        parallelism: trials at the same time.
+        parallelism: concurrent trials.
     """
     ends = sorted(running + [0.0] * (parallelism - len(running)))
-    # Of a million trials none is begun one by one: those who are free sooner catch up with the
-    # last that any is begun after, all together make whole rounds, and the rest is one each.
+    # Trials are not begun one by one: slots that are free sooner catch up with the last slot that
+    # begins any, all slots together make complete rounds, and the rest is one each.
     catch_up, others = _until_all_take_part(ends, waiting, took)
     ends = [end + took * begun for end, begun in zip(ends, catch_up, strict=False)]
     rounds, rest = divmod(waiting - sum(catch_up), len(catch_up))
@@ -72,12 +72,12 @@ def until_last_trial(running: list[float], waiting: int, took: float, parallelis
 def _until_all_take_part(
     ends: list[float], waiting: int, took: float
 ) -> tuple[list[int], list[float]]:
-    """Return how many trials each of the first begins before the last of them, and when others end.
+    """Return the trials each of the first slots begins before the last, and when others end.
 
-    The first are as many as begin any trial at all.
+    The first slots are those that begin any trial.
 
     Args:
-        ends: rising, when each trial that runs ends.
+        ends: sorted, when each running trial ends.
         waiting: trials that have not begun; at least one.
         took: seconds that each of them takes.
     """

@@ -1,4 +1,4 @@
-"""What there is to say about a search: the same for people and programs, live or afterwards."""
+"""The status of a search, for people and programs, live or afterwards."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -38,7 +38,7 @@ class DetectorStatus(Schema):
         parameters: of the whole detector.
         encoding: of its backbone.
         latency: of one image there, where the export measured it.
-        is_base: it is the detector that the search set out from.
+        is_base: it is the base of the search.
     """
 
     h: float
@@ -57,7 +57,7 @@ class TrialStatus(Schema):
     Attributes:
         number: from 0.
         outcome: how it ended.
-        h: its score, if it succeeded, as what follows.
+        h: its score; None if it failed, as the following.
         resolution: where that is highest.
         map: mAP there, a fraction.
         flops: of one image there.
@@ -78,7 +78,7 @@ class ActiveJob(Schema):
 
     Attributes:
         name: such as ``trial 7``.
-        progress: what it said last; none before it said anything.
+        progress: the latest; None until it has written any.
     """
 
     name: str
@@ -86,33 +86,33 @@ class ActiveJob(Schema):
 
 
 class SearchStatus(Schema):
-    """Where a search stands.
+    """The status of a search.
 
     Attributes:
         name: of the search.
-        folder: its URI.
-        phase: in a word.
+        folder: URI of its folder.
+        phase: of the search.
         problem: why the phase is Failed.
-        warnings: where the manifest does not fit the data.
-        trials: number asked for.
-        finished: trials that ended, those lost to the infrastructure not counted.
+        warnings: of the data check, where the manifest does not fit the data.
+        trials: number requested.
+        finished: trials that ended, without those lost to the infrastructure.
         outcomes: finished trials by outcome.
         ended_because: why no further trial is proposed.
-        base: the detector it set out from.
+        base: the detector that it began with.
         best: the best trial's student.
         best_trial: its number.
         exported: what was exported.
-        exported_trial: the trial that it comes from.
+        exported_trial: number of its trial; None for the base.
         exported_to: URI of the exported folder.
         export_reason: why that was exported.
-        improved: what was exported has a better H than the base; none before the export.
-        likely_causes: what may have kept students from being better, where none is.
-        finetune_problem: why the fine-tuning was lost; empty where it was not.
+        improved: what was exported has a better H than the base; None before the export.
+        likely_causes: what may have kept students from beating the base, if none did.
+        finetune_problem: why the fine-tuning was lost; empty if it was not.
         top: the best trials, best first.
-        failures: trials that failed of late.
+        failures: trials that failed recently.
         active: jobs that run, or would if the search were run.
         seconds_left: estimate until the last trial ends, or of the jobs before and after the
-            trials; none while unknown and at the end.
+            trials; None while unknown and at the end.
     """
 
     name: str
@@ -143,12 +143,13 @@ class SearchStatus(Schema):
 def search_status(
     search: StoredSearch, state: SearchState, progress_of: ProgressOf | None = None
 ) -> SearchStatus:
-    """Say where a search stands.
+    """Return the status of a search.
 
     Args:
-        search: which.
-        state: what is known of it.
-        progress_of: says what the job in a folder said last; by default the store is asked.
+        search: the search.
+        state: of the search.
+        progress_of: returns the latest progress of the job in a folder; by default it is read from
+            the store.
     """
     progress_of = progress_of or partial(latest_progress, search.store)
     spec = search.requests.spec
@@ -200,7 +201,7 @@ def _active(
 
 
 def entry_status(entry: LedgerEntry) -> DetectorStatus:
-    """A trial's student."""
+    """Return the status of a trial's student."""
     assert entry.architecture is not None
     assert entry.best is not None
     assert entry.parameters is not None
@@ -217,7 +218,7 @@ def entry_status(entry: LedgerEntry) -> DetectorStatus:
 def detector_status(
     facts: BaseFacts, architecture: Architecture, scores: Sequence[Score]
 ) -> DetectorStatus:
-    """Any detector, scored against the base."""
+    """Return the status of any detector, scored against the base."""
     scored = facts.score(architecture, scores)
     top = scored.best
     return DetectorStatus(
@@ -236,7 +237,7 @@ def _base_status(facts: BaseFacts) -> DetectorStatus:
 
 
 def job_name(due: DueJob) -> str:
-    """Call a job by a name for people."""
+    """Return a job's name for people."""
     return {
         Verb.PREPARE: "data check",
         Verb.BASE: "base",
@@ -248,7 +249,7 @@ def job_name(due: DueJob) -> str:
 
 
 def job_folder(requests: SearchRequests, state: SearchState, due: DueJob) -> str:
-    """Key of a due job's folder; empty where that is not known (yet)."""
+    """Return the key of a job's folder; empty while that is not known."""
     search = requests.search
     if due.verb is Verb.POOL:
         if state.prepare is None:
@@ -290,13 +291,13 @@ def _with_export(
             "exported_to": f"{store.uri}/{stages.export_folder}",
             "export_reason": winner.reason,
             "improved": winner.improved,
-            "likely_causes": () if winner.improved else causes_seen(state, spec),
+            "likely_causes": () if winner.improved else observed_causes(state, spec),
         }
     )
 
 
-def causes_seen(state: SearchState, spec: SearchSpec) -> tuple[str, ...]:
-    """What may have kept the students of a search from being better than its base."""
+def observed_causes(state: SearchState, spec: SearchSpec) -> tuple[str, ...]:
+    """Return what may have kept the students of a search from beating its base."""
     summary = state.history.summary
     return likely_causes(spec, summary.finished - summary.lost, state.prepare, state.base)
 

@@ -1,1 +1,1 @@
-"""What jobs a search consists of, what each is asked, and which are due: no effects here."""
+"""The jobs of a search, their requests, and which are due: pure functions."""

@@ -1,4 +1,4 @@
-"""A detector that could be taken away, with what makes it comparable."""
+"""Candidates for the export, and the choice of the winner."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Candidate:
     """A trained student under its teacher, or the base.
 
     Attributes:
-        trial: the trial it comes from; none for the base.
+        trial: its trial's number; None for the base.
         result: its encoding, weights and scores.
-        teacher: who taught it; none for the base.
+        teacher: its teacher; None for the base.
         score: H, the maximum over the resolutions (paper, 3.1.4).
         resolution: where that maximum is.
         map: mAP there, a fraction.
@@ -41,7 +41,7 @@ class Winner:
 
     Attributes:
         candidate: what is exported.
-        reason: why, in a sentence without a full stop.
+        reason: a sentence without a full stop.
         improved: it has a better H than the base.
     """
 
@@ -57,9 +57,9 @@ def scored(
 
     Args:
         facts: of the base.
-        trial: the trial it comes from; none for the base.
+        trial: its trial's number; None for the base.
         result: it has an architecture and scores.
-        teacher: who taught it.
+        teacher: its teacher; None for the base.
     """
     assert result.architecture is not None
     top = facts.score(result.architecture, result.scores).best
@@ -76,9 +76,9 @@ def choose_winner(
 
     Args:
         best: of the trials.
-        finetuned: the same student trained on, where that was asked for and succeeded.
-        failure: why it did not succeed.
-        earlier: fine-tuned students of other trials, from when the search had fewer of them.
+        finetuned: the same student fine-tuned; None if not requested or failed.
+        failure: why the fine-tuning failed; empty if it did not.
+        earlier: fine-tuned students of other trials, from when the search had fewer trials.
     """
     winner = _of_best_trial(best, finetuned, failure)
     rival = max(earlier, key=lambda candidate: candidate.score, default=winner.candidate)
@@ -91,13 +91,13 @@ def choose_winner(
 def compare_with_base(
     student: Winner, base: Candidate, has_export: Callable[[Candidate], bool]
 ) -> Winner:
-    """Return the base instead of a student that is not better.
+    """Return the base as the winner unless the student is better.
 
     Args:
         student: the best of the students.
-        base: the detector that the search set out from.
-        has_export: whether a student's export has been requested; what earlier versions exported
-            stays.
+        base: of the search.
+        has_export: whether a student's export has been requested: what an earlier version exported
+            remains.
     """
     if student.candidate.score > base.score:
         return student

@@ -1,4 +1,4 @@
-"""How long a job may hold its node where the manifest names no deadline."""
+"""Default deadlines: how long a job may hold its node if the manifest names none."""
 
 from collections.abc import Mapping
 
@@ -10,28 +10,28 @@ from detnas.spec.manifest import SearchSpec
 PREPARE = 6 * 3600.0
 SHORTEST_TRIAL = 3600.0
 MARGIN = 5.0
-"""Times the predicted time, that a trial may take."""
+"""A trial may take this many times its predicted time."""
 
 _WHERE = ("gpu_resource", "node_selector", "affinity", "tolerations", "resources")
-"""Fields of jobs that decide on which devices they run, with the number of GPUs."""
+"""Fields of jobs that, with the number of GPUs, determine their devices."""
 _STEP = 3.0
-"""A training step costs about three forward passes."""
+"""Forward passes that a training step costs, about."""
 _DISTILLING = 2.0
-"""What a student's step costs with its teacher's forward pass, in steps without a teacher."""
+"""Cost of a step with a teacher's forward pass, in steps without one."""
 
 
 def default_deadline(
     verb: Verb, spec: SearchSpec, prepare: PrepareResult | None, base: DetectorResult | None
 ) -> float | None:
-    """Return for how many seconds a job may hold its node, all attempts together.
+    """Return how long a job may hold its node, all attempts together, in seconds.
 
-    None where there is no default: for other kinds of jobs, where ``spec.deadlines`` has one, and
-    for trials as long as nothing was measured, or where they ask for other devices than the base.
+    None if there is no default: for other kinds of jobs, if ``spec.deadlines`` has one, and for
+    trials until the base was measured, or if they request other devices than the base.
 
     Args:
         verb: kind of the job.
         spec: of the search.
-        prepare: what the data check found.
+        prepare: result of the data check.
         base: the base's result, whose speed was measured.
     """
     if verb is Verb.PREPARE:
@@ -46,7 +46,7 @@ def default_deadline(
 
 
 def _on_the_same_devices(spec: SearchSpec) -> bool:
-    """Whether the base's speed says something of trials: both ask for the same devices."""
+    """Whether trials run on the same devices as the base, so that its speed is comparable."""
     jobs = spec.jobs
     base, trial = (layered(*filter(None, (jobs, kind))) for kind in (jobs.base, jobs.trial))
     same = all(getattr(base, name) == getattr(trial, name) for name in _WHERE)
@@ -58,7 +58,7 @@ def predicted_trial_seconds(
 ) -> float:
     """Return how long a trial takes if its student is as fast as the base.
 
-    A base that was not trained tells of evaluation only: from that follows the cost of a step.
+    Of a base that was not trained only the evaluation is known: the cost of a step follows from it.
     """
     seconds = base.seconds
     images = prepare.train.images if prepare.train is not None else 0
@@ -68,7 +68,7 @@ def predicted_trial_seconds(
 
 
 def _seconds_per_image(spec: SearchSpec, prepare: PrepareResult, base: DetectorResult) -> float:
-    """Seconds that the base needs to learn from one image."""
+    """Seconds of the base's training per image."""
     trained = base.seconds.get("training", 0.0)
     if spec.base.train is not None and base.iterations and trained:
         return trained / (base.iterations * spec.base.train.batch_size)
@@ -77,7 +77,7 @@ def _seconds_per_image(spec: SearchSpec, prepare: PrepareResult, base: DetectorR
 
 
 def overrun(verb: Verb, seconds: float) -> str:
-    """Say that a job held its node for longer than its default deadline of ``seconds``."""
+    """Return the message for a job that exceeded its default deadline of ``seconds``."""
     why: Mapping[Verb, str] = {
         Verb.EVALUATE: "five times what the base's speed predicts for a trial, at least an hour",
         Verb.PREPARE: "the default for the data check",

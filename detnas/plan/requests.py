@@ -1,4 +1,4 @@
-"""What every job of a search is asked: requests from the spec and the results so far."""
+"""Requests of all jobs of a search, built from the spec and the results so far."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -34,10 +34,10 @@ class SearchRequests:
     Attributes:
         manifest: the search.
         search: key of its folder.
-        folder: the folder that relative paths of the manifest start from; none on a cluster,
-            where they start from the data set as a job's pod sees it.
-        pools: what stands for the namespace in a pool's key; by default the namespace.
-        existing_pool: key of a trained pool's folder; by default the digest names the pool.
+        folder: base of the manifest's relative paths; None on a cluster, where that is the root of
+            the dataset in a job's pod.
+        pools: replaces the namespace in a pool's key; by default the namespace.
+        existing_pool: key of a supplied pool's folder; by default the digest names the pool.
     """
 
     manifest: DetNASSearch
@@ -48,12 +48,12 @@ class SearchRequests:
 
     @property
     def spec(self) -> SearchSpec:
-        """What the search is told."""
+        """The search's settings."""
         return self.manifest.spec
 
     @cached_property
     def data(self) -> DataLocation:
-        """The data set, by its absolute path."""
+        """Location of the dataset, by its absolute path."""
         dataset = self.spec.dataset
         return DataLocation(
             root=data_root(dataset.source, self.folder),
@@ -66,9 +66,9 @@ class SearchRequests:
 
     @property
     def weights(self) -> str | None:
-        """Path or URI of the checkpoint that the base starts from, if there is one.
+        """Path or URI of the base's initial weights; None if there are none.
 
-        A search that takes over another one's base reads none.
+        A search with a warm start, which may inherit the base, reads none.
         """
         weights = self.spec.base.weights if self.spec.warm_start is None else None
         if weights is None or "://" in weights:
@@ -78,7 +78,7 @@ class SearchRequests:
         return str((self.folder / weights).absolute())
 
     def prepare(self) -> PrepareRequest:
-        """Read the data set."""
+        """Build the request of the data check."""
         return PrepareRequest(
             key=keys.prepare_folder(self.search),
             data=self.data,
@@ -89,7 +89,7 @@ class SearchRequests:
         )
 
     def base(self, prepared: PrepareResult) -> BaseRequest:
-        """Train or import the base."""
+        """Build the request that trains or imports the base."""
         base = self.spec.base
         return BaseRequest(
             **self._training(keys.base_folder(self.search), prepared),
@@ -101,7 +101,7 @@ class SearchRequests:
         )
 
     def pool_folder(self, prepared: PrepareResult) -> str:
-        """Key of the pool's folder, known once the data is."""
+        """Return the key of the pool's folder."""
         if self.existing_pool is not None:
             return self.existing_pool
         images = prepared.image_listing.sha256 if prepared.image_listing else ""
@@ -111,7 +111,7 @@ class SearchRequests:
     def pool_phase(
         self, prepared: PrepareResult, done: tuple[PoolPhaseResult, ...]
     ) -> PoolPhaseRequest:
-        """Train the phase after those that are done."""
+        """Build the request of the phase after those that are done."""
         teachers, number = self.spec.teachers, len(done)
         folder = keys.pool_phase_folder(self.pool_folder(prepared), number)
         return PoolPhaseRequest(
@@ -130,7 +130,7 @@ class SearchRequests:
         )
 
     def pool(self, phases: tuple[PoolPhaseResult, ...]) -> Pool:
-        """The trained pool, as a student's job uses it."""
+        """Return the trained pool, as a student's request names it."""
         teachers = self.spec.teachers
         return Pool(
             supernet=teachers.supernet,
@@ -143,7 +143,7 @@ class SearchRequests:
     def trial(
         self, proposal: Proposal, prepared: PrepareResult, parent: DetectorResult, pool: Pool
     ) -> StudentRequest:
-        """Fast evaluation of a proposal, on the student of its parent."""
+        """Build the request of a trial: fast evaluation of a proposal on its parent's student."""
         return StudentRequest(
             **self._training(keys.trial_folder(self.search, proposal.index), prepared),
             **_student(parent),
@@ -159,7 +159,7 @@ class SearchRequests:
     def finetune(
         self, folder: str, best: Candidate, prepared: PrepareResult, pool: Pool
     ) -> StudentRequest:
-        """Train the best student on, under the teacher it has."""
+        """Build the request that fine-tunes the best student with its teacher."""
         assert self.spec.finetune is not None
         return StudentRequest(
             kind="Finetune",
@@ -175,11 +175,11 @@ class SearchRequests:
     def export(
         self, folder: str, winner: Candidate, prepared: PrepareResult, base: Candidate
     ) -> ExportRequest:
-        """Write the winner as a folder that stock mmdet loads."""
+        """Build the request that exports the winner as a folder for stock mmdet."""
         assert winner.result.architecture is not None
         assert base.result.architecture is not None
         data = self._data(folder, prepared)
-        if prepared.image_listing is None:  # nor does its image know of annotations here
+        if prepared.image_listing is None:  # its pinned trainer does not know the field
             del data["annotations"]
         return ExportRequest(
             **data,

@@ -1,4 +1,4 @@
-"""Which jobs are due: from what is known of a search, and its spec, to what should run now."""
+"""The plan of a search: which jobs are due, from its observation and spec."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ from detnas.spec.manifest import SearchSpec
 
 
 class Verb(StrEnum):
-    """What a job does: the first word of its command."""
+    """The kind of a job: the first word of its command."""
 
     PREPARE = "prepare"
     BASE = "base"
@@ -26,7 +26,7 @@ class Verb(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where a search is, in a word."""
+    """The phase of a search."""
 
     PREPARING = "Preparing"
     TRAINING = "TrainingTeachers"
@@ -42,8 +42,8 @@ class DueJob:
     """A job that should run now.
 
     Attributes:
-        verb: what it does.
-        number: of the trial, or of the pool's phase; 0 for what there is one of.
+        verb: its kind.
+        number: of the trial or the pool's phase; else 0.
     """
 
     verb: Verb
@@ -52,16 +52,16 @@ class DueJob:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the store says of a search.
+    """What the store holds of a search.
 
     Attributes:
-        prepare: result of the prepare job; none while there is none, as below.
+        prepare: result of the prepare job; None until it has one, as below.
         base: result of the base's training.
         pool: results of the pool's phases in order, up to the first without one.
         open_trials: trials with a request and no result, lowest first.
-        trials: how many were proposed, those lost to the infrastructure not counted.
+        trials: number proposed, without those lost to the infrastructure.
         converged: no better score in `patience` finished trials.
-        any_success: a trial succeeded, so that there is something to fine-tune and export.
+        any_success: a trial succeeded, so that there is a student to fine-tune and export.
         finetune: result of the fine-tuning of the best pair.
         export: result of the export.
     """
@@ -79,10 +79,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now.
+    """What is to be done now.
 
     Attributes:
-        phase: where the search is.
+        phase: of the search.
         due: jobs that should be running, most urgent first; at most `parallelism`.
         proposals: new trials to propose, each a job that is due at once.
         problem: why the phase is Failed.
@@ -95,7 +95,7 @@ class Plan:
 
 
 def plan(observation: Observation, spec: SearchSpec) -> Plan:
-    """Return what should be done, given what is observed."""
+    """Return what is to be done, given an observation."""
     problem = _failed(observation, spec)
     if problem:
         return Plan(Phase.FAILED, problem=problem)
@@ -109,7 +109,7 @@ def plan(observation: Observation, spec: SearchSpec) -> Plan:
 
 
 def is_over(observation: Observation, spec: SearchSpec) -> bool:
-    """Whether no further trial is to be proposed."""
+    """Return whether no further trial is to be proposed."""
     return observation.converged or observation.trials >= spec.search.trials
 
 
@@ -127,7 +127,7 @@ def _failed(observation: Observation, spec: SearchSpec) -> str:
     if observation.trials and over and not observation.any_success:
         return (
             f"none of {observation.trials} trials succeeded, so there is nothing to export; with "
-            "more spec.search.trials (and patience) the search goes on"
+            "more spec.search.trials (and patience) the search continues"
         )
     return ""
 

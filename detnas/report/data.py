@@ -8,7 +8,7 @@ from detnas.ledger import LedgerEntry, Summary, fold, lineage, read_entries
 from detnas.ledger.summary import FrontPoint
 from detnas.lifecycle.reading.final_stages import FinalStages
 from detnas.lifecycle.reading.state import SearchReader, SearchState
-from detnas.lifecycle.status import causes_seen
+from detnas.lifecycle.status import observed_causes
 from detnas.plan.candidate import Candidate
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase, plan
@@ -235,7 +235,7 @@ def _with_export(data: ReportData, store: Store, state: SearchState) -> ReportDa
         exported_to=f"{store.uri}/{stages.export_folder}",
         export_reason=stages.winner.reason,
         improved=stages.winner.improved,
-        likely_causes=() if stages.winner.improved else causes_seen(state, data.spec),
+        likely_causes=() if stages.winner.improved else observed_causes(state, data.spec),
     )
 
 

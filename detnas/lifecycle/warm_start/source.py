@@ -1,4 +1,4 @@
-"""The search that another goes on from: where it lies, and whether the two fit together."""
+"""The source of a warm start: how it is found, and whether it fits."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from detnas.store import Store, open_store
 from detnas.store.artifacts import load_record
 
 LiveUid = Callable[[str], str | None]
-"""Says which uid the search of a name has that exists now, in the namespace of ours."""
+"""Returns the UID of the resource that has a name now, in the namespace of the new search."""
 
 _FIELD = "spec.warmStart.from"
 
 
 @dataclass(frozen=True, slots=True)
 class WarmStartSource:
-    """A search to go on from.
+    """The search that another inherits from.
 
     Attributes:
-        store: where it lies.
+        store: where it is stored.
         search: key of its folder.
-        record: what it is told.
+        record: its settings.
     """
 
     store: Store
@@ -38,22 +38,22 @@ class WarmStartSource:
         return f"{self.store.uri}/{self.search}"
 
     def prepared(self) -> PrepareResult | None:
-        """What its data set holds; none while that is not known."""
+        """Return the result of its data check; None until it has succeeded."""
         key = keys.result_key(keys.prepare_folder(self.search))
         result = load_record(self.store, key, PrepareResult)
         return result if result is not None and result.outcome is Outcome.SUCCEEDED else None
 
 
 def find_source(search: StoredSearch, reference: str, live_uid: LiveUid) -> WarmStartSource:
-    """Find the search that a name or an address means.
+    """Find the search that a name or a URI refers to.
 
-    A name means the search that has it now; once there is none, the only one in the store that
-    had it.
+    A name refers to the search that has it now; if none has, to the only one in the store that had
+    it.
 
     Args:
         search: the new one; names are looked up in its store and namespace.
         reference: `spec.warmStart.from`.
-        live_uid: who has a name now.
+        live_uid: returns the UID of the resource that has a name now.
 
     Raises:
         BlockedError: there is no such search, or there are several.
@@ -69,7 +69,7 @@ def find_source(search: StoredSearch, reference: str, live_uid: LiveUid) -> Warm
 
 
 def check_fit(spec: SearchSpec, source: WarmStartSource, prepared: PrepareResult | None) -> None:
-    """See that what one search found says something to the other.
+    """Check that the trials of one search are valid for another.
 
     Teachers, score, seed and training may differ; what a student is and how it is measured may
     not.
@@ -126,15 +126,15 @@ def _at(search: StoredSearch, uri: str) -> WarmStartSource:
     if len(path) != 3 or path[1] != "searches":
         raise BlockedError(
             ReasonCode.WARM_START_MISSING,
-            f"{_FIELD} is {uri}, which is no search's folder",
+            f"{_FIELD} is {uri}, which is not a search's folder",
             "name one in a new search, such as s3://bucket/prefix/team-a/searches/my-search-0123abcd",
         )
     if root == store.uri:
         return _read(store, "/".join(path))
-    if search.requests.folder is None:  # a record may name any place; the operator reads one only
+    if search.requests.folder is None:  # a record may name any store; the operator reads one only
         raise BlockedError(
             ReasonCode.WARM_START_FORBIDDEN,
-            f"{_FIELD} means {uri}, which is not in this search's store, {store.uri}",
+            f"{_FIELD} refers to {uri}, which is not in this search's store, {store.uri}",
             "name a search there, in a new search",
         )
     return _read(open_store(root), "/".join(path))
@@ -149,13 +149,13 @@ def _only_one(store: Store, namespace: str, name: str) -> str:
         raise BlockedError(
             ReasonCode.WARM_START_MISSING,
             f"{_FIELD} is {name}, and no search of that name is in {store.uri}/{parent}",
-            "name one that is there, or the address of its folder, in a new search",
+            "name one that exists, or the URI of its folder, in a new search",
         )
     listed = " or ".join(f"{store.uri}/{folder}" for folder in found)
     raise BlockedError(
         ReasonCode.WARM_START_AMBIGUOUS,
         f"{_FIELD} is {name}, and {len(found)} searches had that name",
-        f"give the address of one in a new search: {listed}",
+        f"name the URI of one in a new search: {listed}",
     )
 
 
@@ -164,7 +164,7 @@ def _read(store: Store, folder: str) -> WarmStartSource:
     if record is None:
         raise BlockedError(
             ReasonCode.WARM_START_MISSING,
-            f"{_FIELD} means {store.uri}/{folder}, and no search has begun there",
+            f"{_FIELD} refers to {store.uri}/{folder}, and no search has begun there",
             "wait until it has, or name another in a new search",
         )
     return WarmStartSource(store, folder, record)
