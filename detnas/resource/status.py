@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from detnas.records.results import Outcome
 from detnas.resource.cut import AtMost, Number
 from detnas.schema import Count, Flag, Schema
 
@@ -52,6 +53,16 @@ class TrialCounts(Schema):
     diverged: Count = Field(0, description="Candidates whose loss diverged.")
     infrastructure: Count = Field(0, description="Lost to machines and replaced by further trials.")
     progress: Size = Field("", description="Finished and total, such as 37/100.")
+
+
+OUTCOME_FIELDS = {
+    Outcome.SUCCEEDED: "succeeded",
+    Outcome.INVALID: "invalid",
+    Outcome.OUT_OF_MEMORY: "outOfMemory",
+    Outcome.DIVERGED: "diverged",
+    Outcome.INFRASTRUCTURE: "infrastructure",
+}
+"""Where `TrialCounts`, as JSON, counts each outcome."""
 
 
 class TeachersStatus(Schema):

@@ -16,6 +16,7 @@ from detnas.plan.stages import Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records import keys
 from detnas.records.results import Outcome, Result
+from detnas.resource.status import OUTCOME_FIELDS
 from detnas.store import Store
 
 ACCEPT = "detnas.dev/accept-data-loss"
@@ -23,7 +24,6 @@ ACCEPT = "detnas.dev/accept-data-loss"
 
 Status = Mapping[str, Any]
 
-_OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
 _AFTER_SETUP = frozenset({Phase.SEARCHING, Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
 _READY = "Ready"
 
@@ -93,7 +93,7 @@ def recorded_in(status: Status, requests: SearchRequests, root: str) -> Finished
         root: URI of its store's root.
     """
     counted = status.get("trials") or {}
-    trials = sum(counted.get(outcome, 0) for outcome in _OUTCOMES)
+    trials = sum(counted.get(outcome, 0) for outcome in OUTCOME_FIELDS.values())
     exported = status.get("exported") or {}
     uri = str(exported.get("uri") or "")
     phase = status.get("phase", "")

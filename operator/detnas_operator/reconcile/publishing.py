@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from detnas.plan.stages import DueJob, Verb
+from detnas.resource.status import OUTCOME_FIELDS
 from detnas_operator.cluster import (
     PLURAL,
     AlreadyExists,
@@ -39,7 +40,6 @@ _VERSIONS = 3
 """Attempts to write a status, each to a newer version: the user may change the search meanwhile."""
 _MOST_REFUSED_VALUES = 100
 """Values that are left out at once; one that was forgotten is refused, and met, once more."""
-_OUTCOMES = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
 _UPDATE = "the installed definition is older than the operator; apply the chart's, and restart it"
 
 
@@ -148,7 +148,7 @@ class Publisher:
     def _count_trials(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Count the trials that ended since the last status, each once."""
         known, now = before.get("trials") or {}, after.get("trials") or {}
-        for outcome in _OUTCOMES:
+        for outcome in OUTCOME_FIELDS.values():
             if (ended := now.get(outcome, 0) - known.get(outcome, 0)) > 0:
                 self.metrics.trials_finished(outcome, ended)
 

@@ -8,7 +8,7 @@ from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import Phase
 from detnas.records import keys
 from detnas.records.results import Outcome
-from detnas.resource.status import FailedTrial, ResourceStatus, TopTrial
+from detnas.resource.status import OUTCOME_FIELDS, FailedTrial, ResourceStatus, TopTrial
 from detnas_operator.status.blocked import blocked_by
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.figures import (
@@ -26,13 +26,6 @@ SUSPENDED = "Suspended"
 Status = Mapping[str, Any]
 
 _OVER = frozenset({Phase.SUCCEEDED, Phase.FAILED})
-_COUNTS = {
-    Outcome.SUCCEEDED: "succeeded",
-    Outcome.INVALID: "invalid",
-    Outcome.OUT_OF_MEMORY: "outOfMemory",
-    Outcome.DIVERGED: "diverged",
-    Outcome.INFRASTRUCTURE: "infrastructure",
-}
 _OF_ANY_PASS = frozenset({"observedGeneration", "phase", "conditions"})
 """Known even if the store could not be read; all else then stays as it is."""
 
@@ -117,7 +110,9 @@ def _hours(seconds: float) -> str:
 
 
 def _trials(result: PassResult, search: SearchStatus) -> dict[str, Any]:
-    counted = {name: search.outcomes.get(str(outcome), 0) for outcome, name in _COUNTS.items()}
+    counted = {
+        name: search.outcomes.get(str(outcome), 0) for outcome, name in OUTCOME_FIELDS.items()
+    }
     return {
         "total": search.trials,
         "finished": search.finished,
