@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import pytest
+
 from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.played_pod import PlayedPod
@@ -17,6 +19,7 @@ SETTLE_SECONDS = 35.0
 WATCHED_SECONDS = 25.0
 
 
+@pytest.mark.slow
 def test_waiting_searches_share_their_lists_and_queued_ones_list_nothing(
     make_harness: MakeHarness, cluster: ControlPlane, namespaces: Callable[[], str]
 ) -> None:

@@ -10,7 +10,7 @@ from tests.operator.harness.harness import ProxiedHarness
 from tests.operator.recovery.held_trials import TRIALS, create_held
 
 RESTART_SECONDS = 3.0
-AWAY_SECONDS = 60.0
+AWAY_SECONDS = 20.0
 
 
 def test_search_succeeds_over_a_restart_of_the_api_server(proxied: ProxiedHarness) -> None:
@@ -44,7 +44,7 @@ def test_search_succeeds_when_watches_go_silent(proxied: ProxiedHarness) -> None
 
 
 @pytest.mark.slow
-def test_search_reports_a_store_that_is_away_for_a_minute_and_then_succeeds(
+def test_search_reports_a_store_that_is_away_and_then_succeeds(
     proxied: ProxiedHarness,
 ) -> None:
     search, gate = create_held(proxied, {"finetune": {"epochs": 1}}, last=3, trials=4)

@@ -52,7 +52,8 @@ def play(harness: Harness, tmp_path_factory: pytest.TempPathFactory) -> Play:
     pods = TrainingPods(tmp_path_factory.mktemp("pods"), harness.trainer)
     data = upload_data(harness.store, tmp_path_factory.mktemp("data") / "tiny")
     harness.on("*-prepare", succeeds(work=publishes(harness.trainer, _with_classes)))
-    late: dict[str, Any] = {**TINY["teachers"], "warmupIterations": STEPS}
+    short = {"phases": [{"epochs": 2, "learningRate": "0.01"}], "warmupIterations": 6}
+    late: dict[str, Any] = {**TINY["teachers"], **short}  # a warm-up until the last step
     begun: dict[str, tuple[dict[str, Any], Script]] = {
         "killed": ({}, pods.befallen(0, loses_its_rank)),
         "preempted": ({}, pods.befallen(1, lambda pod: pod.preempted())),
