@@ -1,10 +1,11 @@
-"""Orders of Jobs for tests, and the settings they are made under."""
+"""Orders of Jobs for tests, the settings they are made under, and what is in their manifests."""
 
 from typing import Any
 
 from detnas.plan.stages import DueJob, Verb
 from detnas.spec import read_manifest
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
+from detnas_operator.job.manifest import job_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from tests.cluster.searches import manifest
 
@@ -63,3 +64,28 @@ def order(
         spec=read_manifest(manifest("r18", sections), "test").spec,
         image=IMAGE,
     )
+
+
+def made(
+    verb: Verb = Verb.EVALUATE,
+    spec: dict[str, Any] | None = None,
+    settings: OperatorSettings = SETTINGS,
+    tenant: Tenant = TENANT,
+) -> dict[str, Any]:
+    return job_manifest(order(verb, spec), settings, tenant)
+
+
+def pod(job: dict[str, Any]) -> dict[str, Any]:
+    return job["spec"]["template"]["spec"]
+
+
+def container(job: dict[str, Any]) -> dict[str, Any]:
+    (only,) = pod(job)["containers"]
+    return only
+
+
+def env(job: dict[str, Any]) -> dict[str, str]:
+    entries = container(job)["env"]
+    found = {entry["name"]: entry["value"] for entry in entries}
+    assert len(found) == len(entries), "a name given twice means what the last says"
+    return found

@@ -9,8 +9,19 @@ from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.names import job_name, service_name
 from tests.cluster.searches import PHASES
-from tests.operator.job.manifests import container, env, made, pod
-from tests.operator.job.orders import FOLDERS, IMAGE, NUMBERS, SETTINGS, TENANT, TYPED, order
+from tests.operator.job.orders import (
+    FOLDERS,
+    IMAGE,
+    NUMBERS,
+    SETTINGS,
+    TENANT,
+    TYPED,
+    container,
+    env,
+    made,
+    order,
+    pod,
+)
 
 DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 

@@ -6,8 +6,7 @@ import pytest
 
 from detnas.plan.stages import Verb
 from detnas_operator.job.environment import DEFAULT_THREADS
-from tests.operator.job.manifests import env, made
-from tests.operator.job.orders import SETTINGS
+from tests.operator.job.orders import SETTINGS, env, made
 
 NAMES = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 

@@ -2,8 +2,7 @@
 
 from detnas.plan.stages import Verb
 from detnas_operator.job.manifest import job_manifest, service_manifest
-from tests.operator.job.manifests import container, env, made, pod
-from tests.operator.job.orders import FOLDERS, SETTINGS, TENANT, order
+from tests.operator.job.orders import FOLDERS, SETTINGS, TENANT, container, env, made, order, pod
 
 WORKERS = {"teachers": {"workers": 4, "gpusPerWorker": 8}, "limits": {"retries": 2}}
 

@@ -43,6 +43,7 @@ def test_deleted_search_reports_an_absent_store_and_its_data_goes_once_it_is_bac
     proxied.s3.go_down()
     search.delete()
     search.until_condition("Degraded", "True", "StoreUnavailable")
+    assert "deletionTimestamp" in search.resource["metadata"]
     search.until(lambda: not search.job("-base"))
     proxied.s3.come_up()
     search.until_gone()

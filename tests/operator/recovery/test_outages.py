@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.cluster.api import Document
 from tests.cluster.waiting import eventually
 from tests.operator.harness.checks import JobWatch, check_search
 from tests.operator.harness.harness import ProxiedHarness
@@ -59,6 +60,10 @@ def test_search_reports_a_store_that_is_away_and_then_succeeds(
         assert proxied.root in reported["message"]
         assert "check the network" in reported["message"]
         assert "continues by itself" in reported["message"]
+        assert search.event("StoreUnavailable")["type"] == "Warning"
+        ended = search.until(lambda: completed(search.job("-t0000")))
+        # Nobody has read its result yet: the Job, and its log, must stay.
+        assert "ttlSecondsAfterFinished" not in ended["spec"]
         proxied.operator.restart()  # one that starts while the store is away forgets nothing
         time.sleep(max(0.0, gone + AWAY_SECONDS - time.monotonic()))
         meanwhile = search.status
@@ -71,5 +76,11 @@ def test_search_reports_a_store_that_is_away_and_then_succeeds(
         search.until_phase("Succeeded")
         search.until_settled()
     check_search(search, seen)
-    assert len(search.until(lambda: search.events("StoreUnavailable"))) == 1
+    assert len(search.events("StoreUnavailable")) == 1
     assert search.messages("Recovered") == ["resolved: StoreUnavailable"]
+
+
+def completed(job: Document | None) -> Document | None:
+    """A Job that is complete; None before."""
+    conditions = job["status"].get("conditions", []) if job else []
+    return job if any(one["type"] == "Complete" for one in conditions) else None

@@ -66,7 +66,11 @@ def test_result_without_its_weights_is_not_trusted_after_the_operator_was_away(
     assert len(search.pods_of("-t0001")) == 1
 
 
-def test_gpu_hours_before_a_suspension_count_after_the_trial_and_a_restart(
+def gpu_hours(search: Search) -> float:
+    return float(search.status["gpuHours"])
+
+
+def test_suspended_search_stays_so_over_a_restart_and_may_be_resumed_meanwhile(
     proxied: ProxiedHarness,
 ) -> None:
     search, gate = run_to_trials(proxied)
@@ -76,27 +80,6 @@ def test_gpu_hours_before_a_suspension_count_after_the_trial_and_a_restart(
     search.until_condition("Suspended", "True")
     search.until(lambda: not search.live_pods())
     spent = gpu_hours(search)
-    gate.open()
-    search.patch(suspend=False)
-    search.until_phase("Succeeded")
-    assert gpu_hours(search) >= spent
-    proxied.operator.restart()
-    search.until_settled()
-    search.until(proxied.has_passed)
-    assert gpu_hours(search) >= spent
-
-
-def gpu_hours(search: Search) -> float:
-    return float(search.status["gpuHours"])
-
-
-def test_suspended_search_stays_so_over_a_restart_and_may_be_resumed_meanwhile(
-    proxied: ProxiedHarness,
-) -> None:
-    search, gate = run_to_trials(proxied)
-    search.patch(suspend=True)
-    search.until_condition("Suspended", "True")
-    search.until(lambda: not search.live_pods())
     proxied.operator.kill()
     written = len(proxied.journal.writes())
     proxied.operator.start()
@@ -109,7 +92,11 @@ def test_suspended_search_stays_so_over_a_restart_and_may_be_resumed_meanwhile(
     gate.open()
     proxied.operator.start()
     search.until_phase("Succeeded")
+    assert gpu_hours(search) >= spent, "what ran before the suspension counts"
+    proxied.operator.restart()
     search.until_settled()
+    search.until(proxied.has_passed)
+    assert gpu_hours(search) >= spent
     found = stored(search)
     check_decisions(found)
     check_weights(found)

@@ -1,6 +1,6 @@
 """What the accounts of a namespaced installation may not do: the API server itself refuses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,7 +15,9 @@ from tests.cluster.api import (
     ApiError,
 )
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.fixtures import abandon_namespace, make_namespace
 from tests.cluster.installation import Installation, install
+from tests.cluster.jobs import job
 from tests.cluster.searches import manifest
 from tests.seaweed import S3Server
 
@@ -24,12 +26,14 @@ ROLES = "apis/rbac.authorization.k8s.io/v1/rolebindings"
 CLAIMS = "api/v1/persistentvolumeclaims"
 
 
-@pytest.fixture
-def tenant(namespaces: Callable[[], str]) -> str:
-    return namespaces()
+@pytest.fixture(scope="module")
+def tenant(cluster: ControlPlane) -> Iterator[str]:
+    name = make_namespace(cluster, "tenant")
+    yield name
+    abandon_namespace(cluster, name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def installation(cluster: ControlPlane, s3_server: S3Server, tenant: str) -> Installation:
     return install(cluster, s3_server, [tenant])
 
@@ -54,16 +58,9 @@ def test_operator_account_cannot_write_in_another_namespace(
 ) -> None:
     third = namespaces()
     cluster.api.create(manifest("theirs"), third)
-    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}
-    job = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "one"},
-        "spec": {"template": template},
-    }
-    installation.api.create(job, tenant)  # where it may
+    installation.api.create(job("one"), tenant)  # where it may
     for attempt in (
-        lambda: installation.api.create(job, third),
+        lambda: installation.api.create(job("one"), third),
         lambda: installation.api.patch(SEARCHES, third, "theirs", {"status": {}}, "status"),
         lambda: installation.api.delete(SEARCHES, third, "theirs"),
     ):
