@@ -69,7 +69,9 @@ def render_chart(
     text = yaml.safe_dump(dict(values))
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    # The definition of searches is long: libyaml reads it eight times as fast.
+    loaded = yaml.load_all(done.stdout, Loader=yaml.CSafeLoader)
+    return [document for document in loaded if document]
 
 
 def search_definition(helm: Path, chart: Path = CHART) -> Document:
