@@ -72,7 +72,7 @@ def dashboard(chart: Chart) -> Document:
     return loaded
 
 
-def test_alerts_ask_for_metrics_that_there_are(rules: list[Document]) -> None:
+def test_alerts_use_existing_metrics(rules: list[Document]) -> None:
     known = exposed()
     assert {rule["alert"]: wrong(rule["expr"], known) for rule in rules} == {
         rule["alert"]: [] for rule in rules
@@ -88,7 +88,7 @@ def expressions(dashboard: Document) -> Iterator[str]:
             yield re.sub(r", (\w+)\)$", ")", variable["query"]["query"])
 
 
-def test_dashboard_asks_for_metrics_that_there_are(dashboard: Document) -> None:
+def test_dashboard_uses_existing_metrics(dashboard: Document) -> None:
     known, asked = exposed(), list(expressions(dashboard))
     assert [problem for each in asked for problem in wrong(each, known)] == []
     shown = " ".join(asked)
@@ -96,7 +96,7 @@ def test_dashboard_asks_for_metrics_that_there_are(dashboard: Document) -> None:
     assert [name for name in own if name.startswith("detnas_") and name not in shown] == []
 
 
-def test_panels_of_the_dashboard_do_not_overlap(dashboard: Document) -> None:
+def test_dashboard_panels_do_not_overlap(dashboard: Document) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in dashboard["panels"]:
         at = panel["gridPos"]
@@ -117,11 +117,11 @@ def test_panels_of_the_dashboard_do_not_overlap(dashboard: Document) -> None:
         ("histogram_quantile(0.5, detnas_reconcile_seconds_bukket)", "seconds_bukket"),
     ],
 )
-def test_a_misspelt_metric_or_label_would_be_found(expression: str, problem: str) -> None:
+def test_unknown_series_finds_a_misspelt_metric_or_label(expression: str, problem: str) -> None:
     assert problem in " ".join(wrong(expression, exposed()))
 
 
-def test_outcomes_that_alerts_name_are_those_that_the_operator_counts(
+def test_alerts_name_the_outcomes_that_the_operator_counts(
     rules: list[Document],
 ) -> None:
     from detnas_operator.cluster import errors
@@ -160,7 +160,7 @@ def rule_of(chart: Chart, rule: dict[str, Any], *options: str) -> int:
     ],
     ids=["off", "no API", "API", "forced"],
 )
-def test_alerts_are_made_where_they_are_understood(
+def test_alerts_are_rendered_only_with_their_definition(
     chart: Chart, rule: dict[str, Any], options: tuple[str, ...], made: int
 ) -> None:
     assert rule_of(chart, rule, *options) == made
@@ -172,7 +172,7 @@ def test_alerts_have_no_runbook_url_without_an_address(chart: Chart) -> None:
     assert not [rule for rule in group["rules"] if "runbook_url" in rule["annotations"]]
 
 
-def test_operator_down_tells_releases_apart(chart: Chart) -> None:
+def test_operator_down_alert_distinguishes_releases(chart: Chart) -> None:
     values = {**ONE_TENANT, "metrics": {"prometheusRule": {"enabled": True}}}
     objects = chart.render(values, *API, release="two", namespace="elsewhere")
     (group,) = objects.one("PrometheusRule")["spec"]["groups"]

@@ -17,14 +17,16 @@ def read_by_the_operator(objects: Objects, folder: Path) -> OperatorSettings:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_operator_reads_it_and_misses_nothing(chart: Chart, tmp_path: Path, name: str) -> None:
+def test_rendered_configuration_loads_in_the_operator(
+    chart: Chart, tmp_path: Path, name: str
+) -> None:
     objects = chart.render(shipped(name))
     settings = read_by_the_operator(objects, tmp_path)
     dumped = settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
     assert dumped == objects.settings
 
 
-def test_every_value_arrives(chart: Chart, tmp_path: Path) -> None:
+def test_rendered_configuration_has_every_value(chart: Chart, tmp_path: Path) -> None:
     settings = read_by_the_operator(chart.render(shipped("cluster-wide")), tmp_path)
     assert settings.cluster_wide
     assert settings.storage.model_dump(by_alias=True) == {
@@ -48,7 +50,7 @@ def test_every_value_arrives(chart: Chart, tmp_path: Path) -> None:
     assert settings.log_level == "DEBUG"
 
 
-def test_defaults_are_the_operators_own(rendered: Objects, tmp_path: Path) -> None:
+def test_rendered_defaults_are_the_operators_own(rendered: Objects, tmp_path: Path) -> None:
     settings = read_by_the_operator(rendered, tmp_path)
     own = OperatorSettings(
         namespaces=(NAMESPACE, "team-a"),
@@ -60,20 +62,18 @@ def test_defaults_are_the_operators_own(rendered: Objects, tmp_path: Path) -> No
     assert settings.storage.region == type(settings.storage).model_fields["region"].default
 
 
-def test_searches_go_to_the_first_place_if_no_default_is_named(
-    chart: Chart, tmp_path: Path
-) -> None:
+def test_default_location_is_the_first_allowed_one(chart: Chart, tmp_path: Path) -> None:
     storage = {**SMALLEST["storage"], "allowed": ["s3://one/a", "s3://two"]}
     settings = read_by_the_operator(chart.render({**SMALLEST, "storage": storage}), tmp_path)
     assert settings.storage.default == "s3://one/a"
 
 
-def test_large_numbers_stay_whole(chart: Chart, tmp_path: Path) -> None:
+def test_rendered_configuration_keeps_large_integers(chart: Chart, tmp_path: Path) -> None:
     objects = chart.render({**SMALLEST, "jobs": {"ttlSeconds": 31_536_000}})
     assert read_by_the_operator(objects, tmp_path).jobs.ttl_seconds == 31_536_000
 
 
-def test_change_restarts_the_operator_and_nothing_else_does(chart: Chart) -> None:
+def test_operator_restarts_only_on_a_changed_configuration(chart: Chart) -> None:
     def annotations(values: dict[str, Any]) -> dict[str, str]:
         found: dict[str, str] = chart.render(values).template["metadata"]["annotations"]
         return found
@@ -83,7 +83,7 @@ def test_change_restarts_the_operator_and_nothing_else_does(chart: Chart) -> Non
     assert annotations({**ONE_TENANT, "metrics": {"serviceMonitor": {"enabled": True}}}) == before
 
 
-def test_variables_of_the_operator_itself_are_refused(chart: Chart) -> None:
+def test_values_refuse_the_operators_own_variables(chart: Chart) -> None:
     schema = yaml.safe_load(
         (Path(__file__).parents[2] / "charts/detnas/values.schema.json").read_text()
     )
@@ -104,7 +104,7 @@ def test_variables_of_the_operator_itself_are_refused(chart: Chart) -> None:
         ("s3://one", "s3://one-more", False),
     ],
 )
-def test_default_place_is_an_allowed_one(
+def test_values_refuse_a_default_location_that_is_not_allowed(
     chart: Chart, allowed: str, default: str, inside: bool
 ) -> None:
     storage = {**SMALLEST["storage"], "allowed": [allowed], "default": default}
@@ -117,7 +117,7 @@ def test_default_place_is_an_allowed_one(
         assert f"storage.default: {default} is under none of storage.allowed" in message
 
 
-def test_place_for_the_data_is_required(chart: Chart) -> None:
+def test_values_require_an_allowed_location(chart: Chart) -> None:
     storage = {"credentials": SMALLEST["storage"]["credentials"]}
     assert "storage.allowed: name at least one place" in chart.refusal(
         {**SMALLEST, "storage": storage}

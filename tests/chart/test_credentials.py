@@ -29,7 +29,7 @@ def test_operator_takes_its_keys_from_a_secret_that_exists(chart: Chart) -> None
     assert objects.kind("Secret") == []
 
 
-def test_operator_gets_a_secret_of_the_keys_in_the_values(chart: Chart) -> None:
+def test_operator_secret_has_the_keys_in_the_values(chart: Chart) -> None:
     objects = chart.render(with_operator(KEYS))
     secret = objects.one("Secret")
     assert secret["metadata"]["namespace"] == NAMESPACE
@@ -56,7 +56,7 @@ def test_operator_with_workload_identity_has_no_secret(chart: Chart) -> None:
     assert objects.one("ServiceAccount")["metadata"]["annotations"] == role
 
 
-def test_each_tenant_has_credentials_of_its_own(chart: Chart) -> None:
+def test_tenants_have_their_own_credentials(chart: Chart) -> None:
     objects = chart.render(shipped("namespaced"))
     secrets = {each["namespace"]: each["credentialsSecret"] for each in objects.settings["tenants"]}
     assert secrets == {
@@ -73,7 +73,7 @@ def test_each_tenant_has_credentials_of_its_own(chart: Chart) -> None:
     assert identity == {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/team-c"}
 
 
-def test_keys_stand_in_secrets_only(chart: Chart) -> None:
+def test_keys_are_in_secrets_only(chart: Chart) -> None:
     values = {**with_operator(KEYS), "namespaces": with_tenant(KEYS)["namespaces"]}
     others = [each for each in chart.render(values) if each["kind"] != "Secret"]
     text = yaml.safe_dump(others, allow_unicode=True)
@@ -81,7 +81,7 @@ def test_keys_stand_in_secrets_only(chart: Chart) -> None:
     assert "s3cr3t" not in text
 
 
-def test_any_other_namespace_brings_its_own(chart: Chart) -> None:
+def test_other_namespaces_use_their_own_credentials(chart: Chart) -> None:
     objects = chart.render(shipped("cluster-wide"))
     assert objects.settings["tenants"][-1] == {
         "namespace": "*", "serviceAccount": "searches", "credentialsSecret": "s3-keys",
@@ -103,7 +103,7 @@ def test_only_a_cluster_wide_operator_serves_other_namespaces(chart: Chart) -> N
     ],
     ids=["none", "secret and identity", "secret and keys", "identity and keys"],
 )
-def test_exactly_one_source_is_named(chart: Chart, credentials: dict[str, Any]) -> None:
+def test_credentials_require_exactly_one_source(chart: Chart, credentials: dict[str, Any]) -> None:
     right = "name one source of S3 credentials: existingSecret, accessKeyId with secretAccessKey"
     message = chart.refusal(with_operator(credentials))
     assert f"storage.credentials: {right}" in message
@@ -112,12 +112,12 @@ def test_exactly_one_source_is_named(chart: Chart, credentials: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("name", list(KEYS))
-def test_half_a_pair_of_keys_is_refused(chart: Chart, name: str) -> None:
+def test_credentials_refuse_half_a_pair_of_keys(chart: Chart, name: str) -> None:
     right = "accessKeyId and secretAccessKey go together"
     assert right in chart.refusal(with_operator({name: "x"}))
     assert right in chart.refusal(with_tenant({name: "x"}))
 
 
-def test_namespace_is_listed_once(chart: Chart) -> None:
+def test_values_refuse_a_namespace_listed_twice(chart: Chart) -> None:
     twice = with_tenant({"workloadIdentity": True})["namespaces"] * 2
     assert "team-a is listed twice" in chart.refusal({**SMALLEST, "namespaces": twice})

@@ -7,7 +7,7 @@ from tests.chart.rendering import FOLDER, ONE_TENANT, Chart, Document, Objects
 WRITTEN: Document = yaml.safe_load((FOLDER / "files" / "crd.yaml").read_text())
 
 
-def test_it_is_the_generated_one(rendered: Objects) -> None:
+def test_chart_definition_is_the_generated_one(rendered: Objects) -> None:
     definition = rendered.one("CustomResourceDefinition")
     assert definition["spec"] == WRITTEN["spec"]
     assert definition["metadata"]["name"] == WRITTEN["metadata"]["name"]
@@ -16,11 +16,11 @@ def test_it_is_the_generated_one(rendered: Objects) -> None:
     assert written.items() <= definition["metadata"]["annotations"].items()
 
 
-def test_it_is_a_template_which_helm_upgrades() -> None:
+def test_chart_definition_is_a_template_which_helm_upgrades() -> None:
     assert not (FOLDER / "crds").exists()
 
 
-def test_it_stays_when_the_release_goes(chart: Chart, rendered: Objects) -> None:
+def test_chart_definition_stays_after_uninstall(chart: Chart, rendered: Objects) -> None:
     policy = "helm.sh/resource-policy"
     kept = rendered.one("CustomResourceDefinition")["metadata"]["annotations"]
     assert kept[policy] == "keep"
@@ -28,7 +28,9 @@ def test_it_stays_when_the_release_goes(chart: Chart, rendered: Objects) -> None
     assert policy not in objects.one("CustomResourceDefinition")["metadata"]["annotations"]
 
 
-def test_second_release_brings_everything_else(chart: Chart, rendered: Objects) -> None:
+def test_second_release_renders_everything_but_the_definition(
+    chart: Chart, rendered: Objects
+) -> None:
     def names(objects: Objects) -> set[tuple[str, str]]:
         return {(each["kind"], each["metadata"]["name"]) for each in objects}
 

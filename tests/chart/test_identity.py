@@ -36,11 +36,11 @@ def accounts(objects: Objects) -> dict[str, dict[str, Any]]:
     return {one["metadata"]["namespace"]: one["metadata"] for one in objects.kind("ServiceAccount")}
 
 
-def test_there_is_an_example_for_every_cloud() -> None:
+def test_examples_exist_for_every_cloud() -> None:
     assert set(EXAMPLES) == {"AWS with IRSA", "AWS with Pod Identity", "GKE", "Azure"}
 
 
-def test_no_example_needs_a_key(example: tuple[str, Objects], tmp_path: Path) -> None:
+def test_examples_need_no_keys(example: tuple[str, Objects], tmp_path: Path) -> None:
     title, objects = example
     assert objects.kind("Secret") == []
     assert "envFrom" not in objects.container
@@ -50,13 +50,13 @@ def test_no_example_needs_a_key(example: tuple[str, Objects], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("title", ["AWS with IRSA", "GKE"])
-def test_every_namespace_has_a_role_of_its_own(chart: Chart, title: str) -> None:
+def test_aws_example_has_a_role_per_namespace(chart: Chart, title: str) -> None:
     found = accounts(chart.render({**IMAGES, **EXAMPLES[title]}))
     roles = [one["annotations"]["eks.amazonaws.com/role-arn"] for one in found.values()]
     assert len(set(roles)) == len(roles) == 3
 
 
-def test_pod_identity_is_named_by_account_alone(chart: Chart) -> None:
+def test_pod_identity_example_names_accounts_only(chart: Chart) -> None:
     objects = chart.render({**IMAGES, **EXAMPLES["AWS with Pod Identity"]})
     named = {one["namespace"]: one["name"] for one in accounts(objects).values()}
     associations = dict(
@@ -65,7 +65,7 @@ def test_pod_identity_is_named_by_account_alone(chart: Chart) -> None:
     assert associations == named
 
 
-def test_azure_pods_and_accounts_ask_for_their_identity(chart: Chart, tmp_path: Path) -> None:
+def test_azure_example_labels_pods_and_accounts(chart: Chart, tmp_path: Path) -> None:
     objects = chart.render({**IMAGES, **EXAMPLES["Azure"]})
     assert USE.items() <= objects.template["metadata"]["labels"].items()
     settings = read(objects, tmp_path)
@@ -74,7 +74,7 @@ def test_azure_pods_and_accounts_ask_for_their_identity(chart: Chart, tmp_path: 
         assert account["annotations"]["azure.workload.identity/client-id"]
 
 
-def test_labels_and_annotations_of_accounts_are_each_namespaces_own(chart: Chart) -> None:
+def test_account_labels_and_annotations_are_per_namespace(chart: Chart) -> None:
     s3 = {"workloadIdentity": True}
     values = {
         **IMAGES,

@@ -44,7 +44,7 @@ def conformance(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_objects_are_what_the_api_server_takes(
+def test_rendered_objects_are_valid_for_the_api_server(
     chart: Chart, conformance: Conformance, name: str
 ) -> None:
     assert conformance.problems(chart.render(shipped(name))) == []
@@ -73,7 +73,7 @@ def spoilt(objects: Objects, kind: str, path: str, value: object) -> Objects:
         ("CustomResourceDefinition", "spec.versions.0.schema.openAPIV3Schema.nulable", True),
     ],
 )
-def test_misspelt_fields_would_be_found(
+def test_kubeconform_finds_misspelt_fields(
     chart: Chart, conformance: Conformance, kind: str, path: str, value: object
 ) -> None:
     values = {**shipped("cluster-wide"), "networkPolicy": {"enabled": True}, "metrics": {}}

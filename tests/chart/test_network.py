@@ -22,11 +22,11 @@ def reached(policy: Document) -> list[tuple[set[str], Any]]:
     return [(ports(rule), rule.get("to", ANYWHERE)) for rule in policy["spec"]["egress"]]
 
 
-def test_no_policy_is_made_by_default(rendered: Objects) -> None:
+def test_network_policies_are_off_by_default(rendered: Objects) -> None:
     assert rendered.kind("NetworkPolicy") == []
 
 
-def test_operator_is_reached_for_health_and_metrics_only(chart: Chart) -> None:
+def test_network_policy_admits_health_and_metrics_only(chart: Chart) -> None:
     values = {"health": {"port": 8081}, "metrics": {"port": 9091}}
     policy = policies(chart, {"enabled": True}, **values).one("NetworkPolicy")
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
@@ -35,7 +35,7 @@ def test_operator_is_reached_for_health_and_metrics_only(chart: Chart) -> None:
     assert "from" not in rule
 
 
-def test_policy_holds_the_operator_and_its_check_and_no_job(chart: Chart) -> None:
+def test_network_policy_selects_the_operator_and_its_check_only(chart: Chart) -> None:
     objects = policies(chart, {"enabled": True})
     selector = objects.one("NetworkPolicy")["spec"]["podSelector"]["matchLabels"].items()
     assert selector <= objects.template["metadata"]["labels"].items()
@@ -43,7 +43,7 @@ def test_policy_holds_the_operator_and_its_check_and_no_job(chart: Chart) -> Non
     assert not selector <= JOBS.items()
 
 
-def test_operator_reaches_names_api_server_and_s3_only(chart: Chart) -> None:
+def test_network_policy_lets_the_operator_reach_dns_api_server_and_s3_only(chart: Chart) -> None:
     policy = policies(chart, {"enabled": True}).one("NetworkPolicy")
     assert reached(policy) == [
         ({"UDP 53", "TCP 53"}, ANYWHERE),
@@ -63,13 +63,15 @@ def test_operator_reaches_names_api_server_and_s3_only(chart: Chart) -> None:
         ("https://[fd00::1]", 443),
     ],
 )
-def test_port_of_s3_is_that_of_its_endpoint(chart: Chart, endpoint: str, port: int) -> None:
+def test_network_policy_has_the_port_of_the_s3_endpoint(
+    chart: Chart, endpoint: str, port: int
+) -> None:
     storage = {**ONE_TENANT["storage"], "endpoint": endpoint}
     policy = policies(chart, {"enabled": True}, storage=storage).one("NetworkPolicy")
     assert reached(policy)[-1] == ({f"TCP {port}"}, ANYWHERE)
 
 
-def test_places_can_be_named(chart: Chart) -> None:
+def test_network_policy_destinations_can_be_named(chart: Chart) -> None:
     values = shipped("cluster-wide")["networkPolicy"]
     policy = chart.render(shipped("cluster-wide")).one("NetworkPolicy", "detnas")
     assert policy["spec"]["ingress"][0]["from"] == values["ingressFrom"]
@@ -81,7 +83,7 @@ def test_places_can_be_named(chart: Chart) -> None:
     ]
 
 
-def test_jobs_reach_names_s3_and_each_other_only(chart: Chart) -> None:
+def test_network_policy_lets_jobs_reach_dns_s3_and_each_other_only(chart: Chart) -> None:
     policy = policies(chart, {"trainer": {"enabled": True}}).one("NetworkPolicy")
     peers = [{"podSelector": {"matchLabels": JOBS}}]
     assert policy["metadata"]["namespace"] == "team-a"
@@ -95,7 +97,7 @@ def test_jobs_reach_names_s3_and_each_other_only(chart: Chart) -> None:
     ]
 
 
-def test_policies_open_the_ports_of_the_proxies(chart: Chart) -> None:
+def test_network_policies_open_the_ports_of_the_proxies(chart: Chart) -> None:
     proxy = {"http": "http://proxy.example.com", "https": "http://proxy.example.com:3128"}
     policy = {"enabled": True, "trainer": {"enabled": True}}
     objects = policies(chart, policy, proxy=proxy)
@@ -103,7 +105,7 @@ def test_policies_open_the_ports_of_the_proxies(chart: Chart) -> None:
         assert reached(objects.one("NetworkPolicy", name))[-1] == ({"TCP 80", "TCP 3128"}, ANYWHERE)
 
 
-def test_address_and_port_of_the_proxy_can_be_named(chart: Chart) -> None:
+def test_network_policy_address_and_port_of_the_proxy_can_be_named(chart: Chart) -> None:
     to = [{"ipBlock": {"cidr": "10.0.0.7/32"}}]
     policy = {"enabled": True, "proxy": {"to": to, "ports": [8080]}}
     objects = policies(chart, policy, proxy={"https": "http://proxy.example.com:3128"})

@@ -25,13 +25,13 @@ def monitors(chart: Chart, monitor: dict[str, Any], *options: str) -> int:
     ],
     ids=["off", "no API", "API", "forced", "off though forced"],
 )
-def test_monitor_is_made_where_it_is_understood(
+def test_service_monitor_is_rendered_only_with_its_definition(
     chart: Chart, monitor: dict[str, Any], options: tuple[str, ...], made: int
 ) -> None:
     assert monitors(chart, monitor, *options) == made
 
 
-def test_monitor_finds_the_metrics(chart: Chart) -> None:
+def test_service_monitor_selects_the_metrics_port(chart: Chart) -> None:
     objects = chart.render(shipped("cluster-wide"), *API)
     monitor, service = objects.one("ServiceMonitor"), objects.one("Service")
     selector = monitor["spec"]["selector"]["matchLabels"].items()

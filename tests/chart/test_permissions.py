@@ -29,7 +29,7 @@ def cluster_scoped(objects: Objects) -> set[tuple[str, str]]:
     }
 
 
-def test_role_in_each_watched_namespace_allows_this_and_no_more(rendered: Objects) -> None:
+def test_role_in_each_watched_namespace_grants_exactly_the_rights(rendered: Objects) -> None:
     roles = {
         role["metadata"]["namespace"]: granted(role["rules"]) for role in rendered.kind("Role")
     }
@@ -37,7 +37,7 @@ def test_role_in_each_watched_namespace_allows_this_and_no_more(rendered: Object
 
 
 @pytest.mark.parametrize(("rights", "roles"), [(TO_WATCH, WATCHING), (TO_WORK, WORKING)])
-def test_helm_test_asks_for_exactly_these_rights(
+def test_helm_test_requires_exactly_these_rights(
     rights: Rights, roles: dict[str, set[str]]
 ) -> None:
     asked = {
@@ -58,7 +58,7 @@ def test_readme_lists_exactly_these_rights() -> None:
     assert listed == [WATCHING, WORKING]
 
 
-def test_only_the_operator_is_bound_to_it(rendered: Objects) -> None:
+def test_role_is_bound_to_the_operator_only(rendered: Objects) -> None:
     bindings = rendered.kind("RoleBinding")
     assert {each["metadata"]["namespace"] for each in bindings} == {NAMESPACE, "team-a"}
     for binding in bindings:
@@ -88,7 +88,7 @@ def test_namespaced_release_has_no_other_cluster_scoped_object(
 
 
 @pytest.mark.parametrize("others", [False, True], ids=["listed", "others"])
-def test_cluster_wide_release_watches_everywhere_and_makes_jobs_where_it_was_told(
+def test_cluster_wide_release_watches_everywhere_and_creates_jobs_where_configured(
     chart: Chart, others: bool
 ) -> None:
     values = {**ONE_TENANT, "clusterWide": True, "otherNamespaces": {"allowed": others}}
@@ -107,7 +107,7 @@ def test_cluster_wide_release_watches_everywhere_and_makes_jobs_where_it_was_tol
     assert objects.settings["namespaces"] == []
 
 
-def test_rights_can_be_left_to_somebody_else(chart: Chart) -> None:
+def test_rights_are_not_rendered_if_rbac_is_disabled(chart: Chart) -> None:
     for cluster_wide in (False, True):
         values = {**ONE_TENANT, "rbac": {"create": False}, "clusterWide": cluster_wide}
         objects = chart.render(values)
@@ -116,7 +116,7 @@ def test_rights_can_be_left_to_somebody_else(chart: Chart) -> None:
         assert {role["metadata"]["name"] for role in objects.kind("ClusterRole")} == PEOPLE
 
 
-def test_people_who_edit_a_namespace_edit_its_searches(rendered: Objects) -> None:
+def test_edit_role_includes_searches(rendered: Objects) -> None:
     editor = rendered.one("ClusterRole", "detnas-system-detnas-editor")
     assert granted(editor["rules"]) == {
         "detnas.dev/detnassearches": {
@@ -127,7 +127,7 @@ def test_people_who_edit_a_namespace_edit_its_searches(rendered: Objects) -> Non
     assert aggregates_to(editor) == {"admin", "edit"}
 
 
-def test_people_who_view_a_namespace_view_its_searches(rendered: Objects) -> None:
+def test_view_role_includes_searches(rendered: Objects) -> None:
     viewer = rendered.one("ClusterRole", "detnas-system-detnas-viewer")
     assert granted(viewer["rules"]) == {
         "detnas.dev/detnassearches": {"get", "list", "watch"},
@@ -152,7 +152,7 @@ def test_releases_of_one_name_in_two_namespaces_share_no_cluster_scoped_name(
     assert cluster_scoped(other).isdisjoint(cluster_scoped(rendered))
 
 
-def test_jobs_get_an_account_without_a_token(rendered: Objects) -> None:
+def test_trainer_account_has_no_token(rendered: Objects) -> None:
     account = rendered.one("ServiceAccount", namespace="team-a")
     assert account["automountServiceAccountToken"] is False
     assert rendered.settings["tenants"][0]["serviceAccount"] == account["metadata"]["name"]
@@ -160,12 +160,12 @@ def test_jobs_get_an_account_without_a_token(rendered: Objects) -> None:
     assert account["metadata"]["name"] not in {subject["name"] for subject in bound}
 
 
-def test_operator_alone_asks_for_its_token(rendered: Objects) -> None:
+def test_operator_pod_alone_mounts_its_token(rendered: Objects) -> None:
     assert rendered.one("ServiceAccount", "detnas")["automountServiceAccountToken"] is False
     assert rendered.template["spec"]["automountServiceAccountToken"] is True
 
 
-def test_account_of_the_jobs_may_exist_already(chart: Chart) -> None:
+def test_trainer_account_may_exist_already(chart: Chart) -> None:
     objects = chart.render(shipped("namespaced"))
     made = {each["metadata"]["namespace"] for each in objects.kind("ServiceAccount")}
     assert made == {NAMESPACE, "team-a", "team-b", "team-c"}
@@ -173,7 +173,7 @@ def test_account_of_the_jobs_may_exist_already(chart: Chart) -> None:
     assert tenants["team-d"] == "searches"
 
 
-def test_account_of_the_operator_may_exist_already(chart: Chart) -> None:
+def test_operator_account_may_exist_already(chart: Chart) -> None:
     objects = chart.render({**SMALLEST, "serviceAccount": {"create": False, "name": "present"}})
     assert objects.kind("ServiceAccount") == []
     assert objects.template["spec"]["serviceAccountName"] == "present"

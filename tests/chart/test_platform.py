@@ -36,11 +36,11 @@ def env(container: dict[str, Any]) -> dict[str, str]:
     return {one["name"]: one["value"] for one in container["env"]}
 
 
-def test_the_schema_says_what_the_models_say() -> None:
+def test_values_schema_matches_the_models() -> None:
     assert FILE.read_text() == written(), "run: python -m tools.values_schema"
 
 
-def test_what_is_forced_in_the_values_is_on_the_job(chart: Chart, tmp_path: Path) -> None:
+def test_forced_values_are_on_the_job(chart: Chart, tmp_path: Path) -> None:
     everywhere = {
         "defaults": {"resources": {"memory": "32Gi", "ephemeralStorage": "60Gi"}},
         "forced": {
@@ -72,7 +72,7 @@ def test_what_is_forced_in_the_values_is_on_the_job(chart: Chart, tmp_path: Path
     assert container["resources"] == {"requests": limits, "limits": limits}
 
 
-def test_openshift_is_asked_for_no_user_and_no_group(chart: Chart, tmp_path: Path) -> None:
+def test_openshift_values_set_no_user_or_group(chart: Chart, tmp_path: Path) -> None:
     fixed, free = {**ONE_TENANT}, {**ONE_TENANT, "openshift": True}
     for values, expected in ((fixed, NUMBERS), (free, set[str]())):
         operator = chart.render(values).template["spec"]["securityContext"]
@@ -83,7 +83,7 @@ def test_openshift_is_asked_for_no_user_and_no_group(chart: Chart, tmp_path: Pat
             assert security["seccompProfile"] == {"type": "RuntimeDefault"}
 
 
-def test_a_number_that_is_taken_away_is_the_platforms(chart: Chart, tmp_path: Path) -> None:
+def test_null_user_is_left_to_the_platform(chart: Chart, tmp_path: Path) -> None:
     values = {
         **ONE_TENANT,
         "jobs": {"podSecurityContext": {"fsGroup": None, "runAsUser": 1000680000}},
@@ -93,7 +93,7 @@ def test_a_number_that_is_taken_away_is_the_platforms(chart: Chart, tmp_path: Pa
     assert (security["runAsUser"], security["runAsGroup"]) == (1000680000, 65532)
 
 
-def test_files_on_nfs_are_read_by_further_groups(chart: Chart, tmp_path: Path) -> None:
+def test_supplemental_groups_are_on_the_job(chart: Chart, tmp_path: Path) -> None:
     (tenant,) = ONE_TENANT["namespaces"]
     values = {
         **SMALLEST,
@@ -107,7 +107,7 @@ def test_files_on_nfs_are_read_by_further_groups(chart: Chart, tmp_path: Path) -
     assert "supplementalGroups" not in plain
 
 
-def test_the_servers_certificates_are_where_boto_looks(chart: Chart, tmp_path: Path) -> None:
+def test_ca_bundle_is_mounted_where_boto_looks(chart: Chart, tmp_path: Path) -> None:
     items = [{"key": "ca.pem", "path": "ca.crt"}]
     sources = {
         "configMap": {"configMap": {"name": "company", "items": items}},

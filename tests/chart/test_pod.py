@@ -15,7 +15,7 @@ def pods(objects: Objects) -> list[dict[str, Any]]:
     return [objects.template["spec"], objects.one("Pod")["spec"]]
 
 
-def test_there_is_never_a_second_one(rendered: Objects) -> None:
+def test_deployment_never_runs_two_operators(rendered: Objects) -> None:
     spec = rendered.one("Deployment")["spec"]
     assert spec["replicas"] == 1
     assert spec["strategy"] == {"type": "Recreate"}
@@ -42,14 +42,14 @@ def test_pods_satisfy_the_restricted_level(rendered: Objects) -> None:
         assert {volume["name"] for volume in pod["volumes"] if "hostPath" in volume} == set()
 
 
-def test_what_it_writes_goes_to_a_volume(rendered: Objects) -> None:
+def test_operator_container_writes_to_volumes_only(rendered: Objects) -> None:
     (temporary,) = [each for each in rendered.template["spec"]["volumes"] if "emptyDir" in each]
     mounts = {each["name"]: each["mountPath"] for each in rendered.container["volumeMounts"]}
     assert mounts[temporary["name"]] == "/tmp"
     assert {"name": "HOME", "value": "/tmp"} in rendered.container["env"]
 
 
-def test_it_starts_with_the_configuration(rendered: Objects) -> None:
+def test_operator_container_starts_with_the_configuration(rendered: Objects) -> None:
     container = rendered.container
     assert container["command"] == ["detnas-operator"]
     assert container["args"] == ["--config", "/etc/detnas/operator.yaml"]
@@ -60,7 +60,7 @@ def test_it_starts_with_the_configuration(rendered: Objects) -> None:
 
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
-def test_health_is_asked_for_where_it_listens(chart: Chart, probe: str) -> None:
+def test_operator_probes_use_the_health_port(chart: Chart, probe: str) -> None:
     container = chart.render({**SMALLEST, "health": {"port": 8123}}).container
     asked = container[probe]["httpGet"]
     assert asked["path"] == "/healthz"
@@ -90,7 +90,7 @@ def test_images_are_named_by_digest_before_tag(
 
 
 @pytest.mark.parametrize("field", ["image", "trainer.image"])
-def test_no_image_is_guessed(chart: Chart, field: str) -> None:
+def test_images_must_be_named(chart: Chart, field: str) -> None:
     images: dict[str, Any] = {**SMALLEST}
     del images[field.partition(".")[0]]
     message = chart.refusal(images)
@@ -98,7 +98,7 @@ def test_no_image_is_guessed(chart: Chart, field: str) -> None:
     assert ".Dockerfile builds it" in message
 
 
-def test_it_is_scheduled_as_the_values_say(chart: Chart) -> None:
+def test_operator_pod_is_scheduled_as_the_values_say(chart: Chart) -> None:
     values = shipped("cluster-wide")
     for pod in pods(chart.render(values)):
         for name in ("affinity", "tolerations", "nodeSelector", "priorityClassName"):
@@ -118,7 +118,7 @@ def test_resources_are_the_values(chart: Chart, rendered: Objects) -> None:
     assert objects.container["resources"]["limits"] == resources["limits"]
 
 
-def test_cluster_that_assigns_users_can_be_left_to_do_so(chart: Chart) -> None:
+def test_operator_user_can_be_left_to_the_cluster(chart: Chart) -> None:
     users = dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"))
     objects = chart.render({**SMALLEST, "podSecurityContext": users})
     assert objects.template["spec"]["securityContext"] == {
@@ -184,7 +184,7 @@ def test_helm_test_checks_with_the_operators_own_account_and_keys(rendered: Obje
         assert container[name] == rendered.container[name]
 
 
-def test_pod_of_helm_test_is_nobody_elses(rendered: Objects) -> None:
+def test_helm_test_pod_is_selected_by_no_service(rendered: Objects) -> None:
     labels = rendered.one("Pod")["metadata"]["labels"].items()
     for selector in (
         rendered.one("Deployment")["spec"]["selector"]["matchLabels"],

@@ -87,7 +87,7 @@ def wait_for_rights(operator: Api, namespace: str, wanted: dict[str, set[str]] =
     assert rights(operator, namespace) == wanted
 
 
-def test_operator_may_do_what_it_needs_and_only_where_it_watches(
+def test_operator_rights_suffice_and_end_where_it_watches(
     installed: Administrator,
 ) -> None:
     operator = installed.plane.caller(NAMESPACE, "detnas")
@@ -177,7 +177,7 @@ def checked(installed: Administrator, file: Path) -> subprocess.CompletedProcess
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_helm_test_tells_what_works_and_what_does_not(
+def test_helm_test_reports_what_works_and_what_does_not(
     administrator: Administrator, s3_server: S3Server, tmp_path: Path
 ) -> None:
     keys = {"accessKeyId": s3_server.access_key, "secretAccessKey": s3_server.secret_key}
@@ -199,7 +199,7 @@ def test_helm_test_tells_what_works_and_what_does_not(
     assert any(f"s3://{s3_server.bucket}/chart" in line for line in failed)
 
 
-def test_administrator_reads_what_to_do_first(administrator: Administrator) -> None:
+def test_install_notes_say_what_to_do_first(administrator: Administrator) -> None:
     said = administrator.install(RELEASE, ONE_TENANT)
     assert f"watches {NAMESPACE}, {TENANT}." in said
     assert f"helm test {RELEASE} --namespace {NAMESPACE} --logs" in said
@@ -213,7 +213,7 @@ def test_administrator_reads_what_to_do_first(administrator: Administrator) -> N
     assert "! No ServiceMonitor was made" in said
 
 
-def test_upgrade_brings_the_new_definition(installed: Administrator, tmp_path: Path) -> None:
+def test_upgrade_installs_the_new_definition(installed: Administrator, tmp_path: Path) -> None:
     newer = shutil.copytree(FOLDER, tmp_path / "detnas")
     written = yaml.safe_load((newer / "files" / "crd.yaml").read_text())
     written["spec"]["names"]["shortNames"].append("newer")
@@ -224,7 +224,7 @@ def test_upgrade_brings_the_new_definition(installed: Administrator, tmp_path: P
     assert "newer" in definition["spec"]["names"]["shortNames"]
 
 
-def test_rollback_brings_definition_rights_and_configuration_back(
+def test_rollback_restores_definition_rights_and_configuration(
     installed: Administrator, tmp_path: Path
 ) -> None:
     newer = shutil.copytree(FOLDER, tmp_path / "detnas")
@@ -258,13 +258,13 @@ def test_searches_outlive_the_release_and_are_found_by_the_next(
     assert operator.get(SEARCHES, TENANT, "kept")
 
 
-def test_definition_stays_if_the_release_stops_bringing_it(installed: Administrator) -> None:
+def test_definition_stays_if_the_release_no_longer_has_it(installed: Administrator) -> None:
     values = {**ONE_TENANT, "crds": {"enabled": False}}
     installed.helm("upgrade", RELEASE, FOLDER, values=values)
     assert installed.definition()
 
 
-def test_second_release_lives_beside_the_first(installed: Administrator) -> None:
+def test_second_release_coexists_with_the_first(installed: Administrator) -> None:
     other = Administrator(installed.plane, ELSEWHERE)
     with_definition = {**SECOND, "crds": {"enabled": True}}
     refused = other.run_helm("install", RELEASE, FOLDER, values=with_definition)

@@ -49,15 +49,15 @@ def leaves(values: Any, path: str = "") -> Iterator[str]:
         yield from leaves(value, f"{path}.{name}".removeprefix("."))
 
 
-def test_version_of_the_application_is_the_projects() -> None:
+def test_app_version_is_the_projects() -> None:
     assert yaml.safe_load((FOLDER / "Chart.yaml").read_text())["appVersion"] == detnas.__version__
 
 
-def test_every_field_of_the_schema_says_what_it_is() -> None:
+def test_values_schema_describes_every_field() -> None:
     assert [path for path, field in fields(SCHEMA) if not field.get("description")] == []
 
 
-def test_every_object_whose_fields_are_known_refuses_others() -> None:
+def test_values_schema_refuses_unknown_fields() -> None:
     lax = [
         path
         for path, field in fields(SCHEMA)
@@ -66,7 +66,7 @@ def test_every_object_whose_fields_are_known_refuses_others() -> None:
     assert lax == []
 
 
-def test_every_field_has_a_default_that_can_be_read() -> None:
+def test_values_file_has_a_documented_default_for_every_field() -> None:
     known = {path for path, _ in fields(SCHEMA) if "[]" not in path} - {"global"}
     written = set(leaves(DEFAULTS))
     parents = {path for path in known if any(other.startswith(f"{path}.") for other in written)}
@@ -80,7 +80,7 @@ def _lies_in_a_written_one(path: str, written: set[str]) -> bool:
     return any(".".join(parts[: end + 1]) in written for end in range(len(parts)))
 
 
-def test_defaults_name_nothing_that_the_schema_does_not_know(chart: Chart) -> None:
+def test_values_file_has_only_fields_of_the_schema(chart: Chart) -> None:
     assert chart.render({**DEFAULTS, **ONE_TENANT})
 
 
@@ -149,5 +149,5 @@ def test_wrong_values_are_refused_by_name(chart: Chart, values: Values, message:
     assert message in chart.refusal({**IMAGES, **values, "storage": storage})
 
 
-def test_values_of_a_parent_chart_do_no_harm(chart: Chart) -> None:
+def test_values_of_a_parent_chart_are_ignored(chart: Chart) -> None:
     assert chart.render({**SMALLEST, "global": {"imageRegistry": "example.org"}})

@@ -57,7 +57,7 @@ def other_classes(data: Path) -> None:
         (other_classes, ("different categories", "zebra", "the same list of ids and names")),
     ],
 )
-def test_wrong_annotations_end_the_run_with_their_reason(
+def test_run_with_wrong_annotations_ends_with_the_reason(
     search: SearchFolder, spoil: Callable[[Path], None], said: tuple[str, ...]
 ) -> None:
     spoil(search.manifest.parent / "digits")
@@ -73,7 +73,7 @@ def test_wrong_annotations_end_the_run_with_their_reason(
     assert said[0] in status["problem"]
 
 
-def test_broken_images_are_named_and_once_restored_the_search_begins(
+def test_run_names_broken_images_and_continues_once_restored(
     search: SearchFolder, tmp_path: Path
 ) -> None:
     images = sorted((tmp_path / "digits" / "images" / "train").iterdir())
@@ -97,7 +97,7 @@ def test_broken_images_are_named_and_once_restored_the_search_begins(
     assert "the same command goes on from here" in " ".join(output.split())
 
 
-def test_absent_annotations_are_refused_by_validate(search: SearchFolder) -> None:
+def test_validate_refuses_absent_annotations(search: SearchFolder) -> None:
     (search.manifest.parent / "digits" / "val.json").unlink()
     done = run("validate", search.manifest)
     assert done.returncode == 2
@@ -105,7 +105,7 @@ def test_absent_annotations_are_refused_by_validate(search: SearchFolder) -> Non
     assert "give a COCO json file" in " ".join(done.stderr.split())
 
 
-def test_a_manifest_with_a_misspelt_field_begins_nothing(search: SearchFolder) -> None:
+def test_run_of_a_misspelt_manifest_creates_nothing(search: SearchFolder) -> None:
     manifest = digits_manifest()
     manifest["spec"]["search"]["trails"] = manifest["spec"]["search"].pop("trials")
     write_json(search.manifest, manifest)

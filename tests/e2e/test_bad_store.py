@@ -36,7 +36,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_store_below_a_file_is_refused(manifest: Path, tmp_path: Path) -> None:
+def test_run_refuses_a_store_below_a_file(manifest: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     done = run("run", manifest, "--store", tmp_path / "file" / "store")
     assert done.returncode == 1
@@ -45,7 +45,7 @@ def test_a_store_below_a_file_is_refused(manifest: Path, tmp_path: Path) -> None
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_store_that_can_only_be_read_is_refused(manifest: Path, small_disk: Path) -> None:
+def test_run_refuses_a_read_only_store(manifest: Path, small_disk: Path) -> None:
     options = ["-o", "remount,ro", str(small_disk)]
     subprocess.run(["mount", *options], check=True)
     done = run("run", manifest, "--store", small_disk / "store")
@@ -56,7 +56,7 @@ def test_a_store_that_can_only_be_read_is_refused(manifest: Path, small_disk: Pa
 
 
 @pytest.mark.slow
-def test_a_full_store_keeps_what_it_has_and_the_run_goes_on_with_more_space(
+def test_run_with_a_full_store_continues_with_more_space(
     manifest: Path, small_disk: Path, tmp_path: Path
 ) -> None:
     search = SearchFolder(manifest, small_disk / "store")
@@ -84,7 +84,7 @@ def base_has_succeeded(search: SearchFolder) -> bool:
 
 
 @pytest.mark.slow
-def test_damaged_weights_are_named_and_made_again_where_nothing_was_built_on_them(
+def test_run_names_damaged_weights_and_retrains_those_without_consumers(
     digits: SearchFolder, tmp_path: Path
 ) -> None:
     copy = digits.copy_setup(tmp_path / "store")

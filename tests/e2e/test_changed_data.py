@@ -55,7 +55,7 @@ MANIFEST: dict[str, Any] = {
 }
 
 
-def test_a_search_stops_when_its_data_changes_and_goes_on_with_the_old(tmp_path: Path) -> None:
+def test_run_stops_on_changed_data_and_continues_with_the_old(tmp_path: Path) -> None:
     search = SearchFolder(tmp_path / "search.yaml", tmp_path / "store")
     write_data_set(tmp_path / "data")
     write(search, trials=1)

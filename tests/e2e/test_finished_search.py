@@ -22,7 +22,7 @@ SCORE = Path(__file__).with_name("score_exported.py")
 REMOTE = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 
 
-def test_status_says_that_everything_is_done(finished: SearchFolder) -> None:
+def test_status_of_a_finished_search_shows_all_done(finished: SearchFolder) -> None:
     status = read_json("status", finished.path)
     assert status["phase"] == "Succeeded"
     assert status["trials"] == status["finished"] == 5
@@ -34,7 +34,7 @@ def test_status_says_that_everything_is_done(finished: SearchFolder) -> None:
     assert status["exportedTo"] == finished.exported.as_uri()
 
 
-def test_the_best_trials_head_the_status(finished: SearchFolder) -> None:
+def test_status_of_a_finished_search_lists_the_best_trials_first(finished: SearchFolder) -> None:
     status = read_json("status", finished.path)
     top = status["top"]
     assert [trial["h"] for trial in top] == sorted((t["h"] for t in top), reverse=True)
@@ -44,19 +44,19 @@ def test_the_best_trials_head_the_status(finished: SearchFolder) -> None:
     assert status["best"]["h"] == top[0]["h"]
 
 
-def test_the_manifest_names_the_same_search_as_its_folder(finished: SearchFolder) -> None:
+def test_status_accepts_manifest_or_folder(finished: SearchFolder) -> None:
     by_manifest = read_json("status", finished.manifest, "--store", finished.store)
     assert by_manifest == read_json("status", finished.path)
 
 
-def test_every_phase_of_the_pool_was_trained(finished: SearchFolder) -> None:
+def test_finished_search_has_trained_every_phase(finished: SearchFolder) -> None:
     (pool,) = (finished.store / "local" / "pools").iterdir()
     results = [json.loads(p.read_text()) for p in sorted(pool.glob("phase-*/result.json"))]
     assert len(results) == 3
     assert all(result["iterations"] > 0 for result in results)
 
 
-def test_students_evolved(finished: SearchFolder) -> None:
+def test_finished_search_has_evolved_students(finished: SearchFolder) -> None:
     requests = [json.loads((trial / "request.json").read_text()) for trial in finished.trials]
     assert any("action" in request for request in requests)
     for request, result in zip(requests, finished.results().values(), strict=True):
@@ -81,7 +81,7 @@ class _References(HTMLParser):
         self.text += data
 
 
-def test_the_report_is_one_page_that_needs_no_network(finished: SearchFolder) -> None:
+def test_report_of_a_finished_search_needs_no_network(finished: SearchFolder) -> None:
     page = _References()
     page.feed((finished.path / "report" / "index.html").read_text())
     assert page.remote == []
@@ -90,7 +90,7 @@ def test_the_report_is_one_page_that_needs_no_network(finished: SearchFolder) ->
             assert score["resolution"] in page.text
 
 
-def test_the_flops_of_the_student_are_those_of_its_architecture(finished: SearchFolder) -> None:
+def test_exported_flops_are_those_of_the_architecture(finished: SearchFolder) -> None:
     shown = read_json("inspect", finished.path)
     exported = json.loads((finished.exported / "architecture.json").read_text())
     cost = detector_cost(
@@ -105,9 +105,7 @@ def test_the_flops_of_the_student_are_those_of_its_architecture(finished: Search
     assert status["exported"]["flops"] == cost.flops
 
 
-def test_the_exported_folder_works_without_the_project(
-    finished: SearchFolder, tmp_path: Path
-) -> None:
+def test_exported_folder_works_without_the_project(finished: SearchFolder, tmp_path: Path) -> None:
     request = finished.record("students/best/request.json")
     data = request["data"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
@@ -134,7 +132,7 @@ def test_the_exported_folder_works_without_the_project(
     assert found["map"] == pytest.approx(recorded, abs=1e-3)
 
 
-def test_running_a_finished_search_again_repeats_nothing(finished: SearchFolder) -> None:
+def test_run_of_a_finished_search_repeats_nothing(finished: SearchFolder) -> None:
     before = finished.stamps()
     logs = sorted(str(path) for path in (finished.store / ".detnas" / "runs").rglob("*.txt"))
     trainer = {name: Path(name).stat().st_mtime_ns for name in logs}
@@ -144,7 +142,7 @@ def test_running_a_finished_search_again_repeats_nothing(finished: SearchFolder)
     assert {name: Path(name).stat().st_mtime_ns for name in logs} == trainer
 
 
-def test_a_job_that_only_adds_a_layer_gives_the_parents_scores(finished: SearchFolder) -> None:
+def test_trial_that_only_adds_a_layer_has_the_parents_scores(finished: SearchFolder) -> None:
     trial = next(trial for trial in finished.trials if _has_weights(finished, trial))
     parent = json.loads((trial / "result.json").read_text())
     key = "local/checks/add-layer"

@@ -23,7 +23,7 @@ def setup(digits: SearchFolder, tmp_path_factory: pytest.TempPathFactory) -> Sea
     return digits.copy_setup(tmp_path_factory.mktemp("killed") / "store")
 
 
-def test_a_killed_search_goes_on_without_repeating(setup: SearchFolder, tmp_path: Path) -> None:
+def test_killed_run_continues_without_repeating_jobs(setup: SearchFolder, tmp_path: Path) -> None:
     trained = setup.stamps("**/*.*")
     log = tmp_path / "output.txt"
     arguments = ("run", setup.manifest, "--store", setup.store)

@@ -5,7 +5,7 @@ from pathlib import Path
 from tools.node.images import empty
 
 
-def test_a_folder_is_emptied_and_what_its_links_lead_to_stays(tmp_path: Path) -> None:
+def test_emptied_folder_keeps_targets_of_its_links(tmp_path: Path) -> None:
     folder, outside = tmp_path / "doc", tmp_path / "outside"
     (folder / "package").mkdir(parents=True)
     outside.mkdir()

@@ -97,7 +97,7 @@ def check_it_holds_no_installer_and_none_of_the_trainers_packages(image: str) ->
     assert run(image, "-c", script, entrypoint="python").stdout == "[]\n"
 
 
-def test_it_is_built_and_starts_as_the_pod_starts_it(image: str) -> None:
+def test_operator_image_builds_and_starts_as_its_pod(image: str) -> None:
     # One test: several would build the image once for each process that runs tests.
     check_it_starts(image)
     check_it_says_what_is_wrong_with_its_configuration(image)

@@ -31,7 +31,7 @@ def test_both_images_have_a_dockerfile() -> None:
     assert [file.stem for file in DOCKERFILES] == ["operator", "trainer"]
 
 
-def test_every_base_can_be_replaced_in_a_closed_network(
+def test_dockerfile_bases_are_arguments(
     instructions: list[tuple[str, str]],
 ) -> None:
     stages = [
@@ -43,7 +43,7 @@ def test_every_base_can_be_replaced_in_a_closed_network(
     assert stages[-1][0] == "${BASE}"
 
 
-def test_what_runs_is_no_root_and_known_by_number(instructions: list[tuple[str, str]]) -> None:
+def test_images_run_as_a_numeric_user_other_than_root(instructions: list[tuple[str, str]]) -> None:
     # A kubelet can tell that a user is not root only by its number.
     assert ("USER", "65532:65532") in instructions
     assert instructions[-1][0] == "ENTRYPOINT"
@@ -51,7 +51,7 @@ def test_what_runs_is_no_root_and_known_by_number(instructions: list[tuple[str, 
     assert instructions.index(("USER", "65532:65532")) > last
 
 
-def test_nothing_is_installed_at_another_version_than_was_tested(
+def test_images_install_the_tested_versions(
     instructions: list[tuple[str, str]],
 ) -> None:
     constrained: dict[str, bool] = {}
@@ -69,7 +69,7 @@ def test_nothing_is_installed_at_another_version_than_was_tested(
 
 
 @pytest.mark.parametrize("name", ["operator", "trainer"])
-def test_readme_builds_and_pushes_it_and_the_chart_asks_for_the_same(name: str) -> None:
+def test_readme_and_chart_name_the_same_image(name: str) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     built = re.findall(rf"^docker build -f dockerfiles/{name}\.Dockerfile -t (\S+) \.$", text, re.M)
     (reference,) = built
@@ -83,9 +83,7 @@ def test_readme_builds_and_pushes_it_and_the_chart_asks_for_the_same(name: str) 
     ("extra", "there", "not_there"),
     [("operator", "kubernetes", "torch"), ("trainer", "torch", "kubernetes")],
 )
-def test_an_image_holds_what_it_needs_and_not_the_others_packages(
-    extra: str, there: str, not_there: str
-) -> None:
+def test_image_contains_its_own_packages_only(extra: str, there: str, not_there: str) -> None:
     script = ROOT / "dockerfiles" / "requirements.py"
     command = [sys.executable, str(script), str(ROOT / "pyproject.toml"), extra]
     listed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
@@ -94,7 +92,7 @@ def test_an_image_holds_what_it_needs_and_not_the_others_packages(
     assert not_there not in names
 
 
-def test_the_build_context_holds_all_of_the_distribution(tmp_path: Path) -> None:
+def test_build_context_contains_the_distribution(tmp_path: Path) -> None:
     context = tmp_path / "context"
     context.mkdir()
     for line in (ROOT / ".dockerignore").read_text().splitlines():

@@ -26,7 +26,7 @@ def spec() -> SearchSpec:
     return load_manifest(ROOT / MANIFEST).spec
 
 
-def test_the_chart_and_the_operator_accept_the_values(tmp_path: Path) -> None:
+def test_first_search_values_are_accepted_by_chart_and_operator(tmp_path: Path) -> None:
     helm = find("helm") or shutil.which("helm")
     if not helm:
         pytest.skip("no helm: run python3 dev.py kubernetes, or install it")
@@ -39,7 +39,7 @@ def test_the_chart_and_the_operator_accept_the_values(tmp_path: Path) -> None:
     assert settings.tenant(TENANT) is not None
 
 
-def test_the_search_is_the_example_cut_short(spec: SearchSpec) -> None:
+def test_first_search_is_the_shortened_example(spec: SearchSpec) -> None:
     whole = load_manifest(ROOT / "examples/digits/search.yaml").spec
     assert spec.search.trials == 4
     assert spec.detector == whole.detector
@@ -48,13 +48,13 @@ def test_the_search_is_the_example_cut_short(spec: SearchSpec) -> None:
     assert spec.teachers.supernet == whole.teachers.supernet
 
 
-def test_the_search_needs_no_gpu(spec: SearchSpec) -> None:
+def test_first_search_needs_no_gpu(spec: SearchSpec) -> None:
     assert spec.finetune is not None
     wanted = (spec.base.gpus, spec.teachers.gpus_per_worker, spec.evaluation.gpus)
     assert {*wanted, spec.finetune.gpus} == {0}
 
 
-def test_the_searchs_data_set_is_the_claim_that_is_made(spec: SearchSpec, tmp_path: Path) -> None:
+def test_first_search_reads_the_created_claim(spec: SearchSpec, tmp_path: Path) -> None:
     items: Any = cluster_objects(tmp_path)["items"]
     (claim,) = [one for one in items if one["kind"] == "PersistentVolumeClaim"]
     (volume,) = [one for one in items if one["kind"] == "PersistentVolume"]

@@ -20,7 +20,7 @@ def answers(*statuses: dict[str, Any]) -> Callable[[], str]:
     return lambda: json.dumps({"status": next(left)})
 
 
-def test_a_line_is_printed_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
+def test_follow_prints_a_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
     searching = {"phase": "Searching", "trials": {"progress": "1/4"}, "best": {"h": "0.31"}}
     ended = {"phase": "Succeeded", "trials": {"progress": "4/4"}}
     assert following.follow(answers({}, searching, searching, ended), 60) == ended
@@ -29,7 +29,7 @@ def test_a_line_is_printed_for_each_change(capsys: pytest.CaptureFixture[str]) -
     assert lines[1].endswith("Searching · trials 1/4 · best H 0.31")
 
 
-def test_jobs_and_complaints_are_shown() -> None:
+def test_follow_shows_jobs_and_problems() -> None:
     status = {
         "phase": "Searching",
         "active": [{"job": "digits-t0001", "activity": "training", "epoch": 2, "epochs": 3}],
@@ -49,11 +49,11 @@ def test_jobs_and_complaints_are_shown() -> None:
     assert "all is well" not in line
 
 
-def test_a_failed_search_ends_the_run() -> None:
+def test_follow_ends_at_a_failed_search() -> None:
     with pytest.raises(StepFailed, match="has failed"):
         following.follow(answers({"phase": "Failed"}), 60)
 
 
-def test_a_search_that_never_ends_is_given_up() -> None:
+def test_follow_times_out_on_an_endless_search() -> None:
     with pytest.raises(StepFailed, match="has not ended"):
         following.follow(answers({"phase": "Pending"}), -1)

@@ -17,7 +17,7 @@ def refusal(gigabytes: int = 0) -> str:
     return str(refused.value)
 
 
-def test_missing_programs_are_named_with_the_command_that_installs_them(
+def test_missing_programs_are_named_with_their_install_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -46,7 +46,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_machine_that_lacks_nothing_is_not_refused(machine: Path) -> None:
+def test_complete_machine_is_accepted(machine: Path) -> None:
     missing.check(Layout(), base_from_packages=True, gigabytes=0)
 
 
@@ -63,18 +63,18 @@ def test_a_machine_that_lacks_nothing_is_not_refused(machine: Path) -> None:
         ("cgroup.procs", "holds no cgroups; mount them"),
     ],
 )
-def test_whatever_is_missing_alone_is_named_alone(machine: Path, name: str, said: str) -> None:
+def test_single_missing_program_is_named_alone(machine: Path, name: str, said: str) -> None:
     (machine / name).unlink()
     assert said in refusal()
     assert refusal().count("\n  - ") == 1
 
 
-def test_a_base_that_is_given_needs_no_debootstrap(machine: Path) -> None:
+def test_supplied_base_needs_no_debootstrap(machine: Path) -> None:
     (machine / "debootstrap").unlink()
     missing.check(Layout(), base_from_packages=False, gigabytes=0)
 
 
-def test_who_is_not_root_is_asked_for_sudo_and_for_no_packages(
+def test_other_user_than_root_is_advised_sudo_only(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -82,7 +82,7 @@ def test_who_is_not_root_is_asked_for_sudo_and_for_no_packages(
     assert "run the command with sudo" in refusal()
 
 
-def test_all_that_is_missing_is_told_at_once(
+def test_all_missing_programs_are_reported_together(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -91,7 +91,7 @@ def test_all_that_is_missing_is_told_at_once(
     assert all(word in said for word in ("sudo", "runc", "GB are needed"))
 
 
-def test_another_system_than_linux_is_told_only_that(
+def test_other_system_than_linux_is_the_only_report(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
@@ -100,10 +100,10 @@ def test_another_system_than_linux_is_told_only_that(
     assert "needs Linux; run it in a virtual machine" in refusal()
 
 
-def test_a_folder_too_deep_for_sockets_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_too_deep_for_sockets_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", f"/{'deep/' * 30}")
     assert "set XDG_CACHE_HOME" in refusal()
 
 
-def test_a_full_disk_is_refused_before_anything_is_built() -> None:
+def test_full_disk_is_refused_before_anything_is_built() -> None:
     assert "about 1000000000 GB are needed" in refusal(gigabytes=10**9)

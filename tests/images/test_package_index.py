@@ -24,22 +24,22 @@ def written(listed: str) -> dict[str, str]:
     return dict(parser["global"])
 
 
-def test_the_environment_decides_over_files_as_for_pip_itself() -> None:
+def test_package_index_in_the_environment_takes_precedence() -> None:
     assert written(LISTED)["index-url"] == "https://mirror.test/env"
     reversed_order = "\n".join(reversed(LISTED.splitlines()))
     assert written(reversed_order)["index-url"] == "https://mirror.test/env"
 
 
-def test_every_one_of_several_indexes_is_handed_on() -> None:
+def test_package_index_passes_several_indexes() -> None:
     assert written(LISTED)["extra-index-url"].split() == ["https://one.test", "https://two.test"]
 
 
-def test_what_says_nothing_about_indexes_stays_outside() -> None:
+def test_package_index_omits_other_settings() -> None:
     assert not {"find-links", "username"} & set(written(LISTED))
     assert written(LISTED)["timeout"] == "60"
 
 
-def test_certificates_are_named_by_their_place_inside_the_build(
+def test_package_index_names_certificates_within_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = tmp_path / "ca-certificates.crt"

@@ -14,7 +14,7 @@ STOPPABLE = Path(__file__).parents[2] / "tools/node/stoppable.py"
 CONTAINER = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
 
 
-def test_sigterm_ends_what_runs_in_a_container_and_lets_its_parent_go_on(tmp_path: Path) -> None:
+def test_sigterm_ends_the_containers_process_but_not_its_parent(tmp_path: Path) -> None:
     if subprocess.run([*CONTAINER, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody make a process namespace")
     started = tmp_path / "started"

@@ -56,16 +56,16 @@ def test_version_and_image_tags_come_from_the_tag(
     "tag",
     ["1.2.3", "v1.2", "v1.2.3.4", "v01.2.3", "v1.2.3-rc1", "v1.2.3+build", "vx", "", "v1.2.3\n"],
 )
-def test_a_tag_that_names_no_version_is_refused(tag: str) -> None:
+def test_tag_without_a_version_is_refused(tag: str) -> None:
     with pytest.raises(StepFailed, match=r"names no version: write v1\.2\.3"):
         read_tag(tag)
 
 
-def test_the_sources_version_is_confirmed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tag_of_the_sources_version_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(capsys, "version", "--tag", TAG) == [detnas.__version__]
 
 
-def test_a_tag_of_another_version_than_the_sources_is_refused_with_what_to_do(
+def test_tag_of_another_version_is_refused_with_what_to_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     said = refusal(capsys, "version", "--tag", "v99.0.0-rc.1")
@@ -83,12 +83,12 @@ def test_a_tag_of_another_version_than_the_sources_is_refused_with_what_to_do(
         ("localhost:5000", "localhost:5000"),
     ],
 )
-def test_a_registry_is_spelt_as_image_references_are(given: str, used: str) -> None:
+def test_registry_is_normalized_as_in_image_references(given: str, used: str) -> None:
     assert registry_of(given) == used
 
 
 @pytest.mark.parametrize("given", ["", "https://registry.example.com", "a b"])
-def test_a_registry_that_is_missing_or_wrong_is_refused(
+def test_missing_or_wrong_registry_is_refused(
     capsys: pytest.CaptureFixture[str], given: str
 ) -> None:
     assert "set the repository variable REGISTRY" in refusal(
@@ -110,7 +110,7 @@ def test_images_of_all_platforms_are_joined_under_every_tag(
 
 
 @pytest.mark.parametrize("files", [(), DIGESTS[:1], (*DIGESTS, "b" * 64), ("x", DIGESTS[0])])
-def test_an_index_without_every_platform_is_refused(
+def test_index_without_every_platform_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, files: tuple[str, ...]
 ) -> None:
     for name in files:
@@ -127,7 +127,7 @@ def stamped(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Path:
     return Path(folder)
 
 
-def test_a_released_chart_has_the_version_and_the_home(stamped: Path) -> None:
+def test_released_chart_has_version_and_home(stamped: Path) -> None:
     before = yaml.safe_load((ROOT / "charts/detnas/Chart.yaml").read_text())
     after = yaml.safe_load((stamped / "Chart.yaml").read_text())
     assert after == before | {
@@ -137,7 +137,7 @@ def test_a_released_chart_has_the_version_and_the_home(stamped: Path) -> None:
     }
 
 
-def test_a_released_chart_names_its_images_and_changes_nothing_else(stamped: Path) -> None:
+def test_released_chart_changes_only_its_images(stamped: Path) -> None:
     before = yaml.safe_load((ROOT / "charts/detnas/values.yaml").read_text())
     before["image"]["repository"] = f"{PLACE}/detnas-operator"
     before["trainer"]["image"]["repository"] = f"{PLACE}/detnas-trainer"
@@ -155,7 +155,7 @@ STORAGE: Values = {
 }
 
 
-def test_a_released_chart_renders_without_naming_images_and_links_its_runbooks(
+def test_released_chart_renders_without_images_and_links_runbooks(
     stamped: Path,
 ) -> None:
     helm = find("helm")
@@ -170,7 +170,7 @@ def test_a_released_chart_renders_without_naming_images_and_links_its_runbooks(
     assert re.fullmatch(rf"{re.escape(page)}#\w+", link)
 
 
-def test_it_needs_no_package(tmp_path: Path) -> None:
+def test_release_tool_needs_no_package(tmp_path: Path) -> None:
     """The workflow calls it with a bare Python."""
     command = [sys.executable, "-S", "-m", "tools.release", "version", "--tag", TAG]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -39,11 +39,11 @@ def questions() -> Iterator[list[str]]:
                 yield shlex.split(found[1])
 
 
-def test_continuous_integration_runs_the_test_command() -> None:
+def test_ci_workflow_runs_the_test_command() -> None:
     assert [step["run"] for step in jobs("ci")["test"]["steps"] if "run" in step] == [".ci/run"]
 
 
-def test_what_runs_the_tests_has_the_history_from_which_they_take_earlier_versions() -> None:
+def test_workflows_check_out_the_entire_history() -> None:
     for file in WORKFLOWS:
         for job in jobs(file.stem).values():
             steps = job.get("steps", ())
@@ -52,7 +52,7 @@ def test_what_runs_the_tests_has_the_history_from_which_they_take_earlier_versio
                 assert checkout["with"]["fetch-depth"] == 0
 
 
-def test_every_question_of_the_workflow_is_one_that_is_answered(
+def test_workflow_uses_only_existing_release_commands(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked = list(questions())
@@ -64,7 +64,7 @@ def test_every_question_of_the_workflow_is_one_that_is_answered(
         assert "✗" in capsys.readouterr().err
 
 
-def test_a_release_waits_for_the_tests_and_the_chart_for_the_images() -> None:
+def test_release_waits_for_tests_and_chart_for_images() -> None:
     release = jobs("release")
     assert release["test"]["uses"] == "./.github/workflows/ci.yaml"
     assert "test" in release["images"]["needs"]
@@ -87,17 +87,17 @@ def test_images_are_built_for_both_platforms_with_sbom_and_provenance() -> None:
     assert all(f"ARG {name}=" in text for name in named)
 
 
-def test_no_registry_is_written_down() -> None:
+def test_workflows_name_no_registry() -> None:
     for file in WORKFLOWS:
         assert not HOSTS.search(file.read_text(encoding="utf-8")), file
 
 
-def test_no_step_takes_a_value_of_the_event_into_a_script() -> None:
+def test_workflow_scripts_contain_no_event_values() -> None:
     """Whoever names a branch or a tag would write a part of the script."""
     assert [step["run"] for step in steps() if "${{" in step.get("run", "")] == []
 
 
-def test_linter_is_content() -> None:
+def test_workflows_pass_the_linter() -> None:
     linter = shutil.which("actionlint")
     if not linter:
         pytest.skip("no actionlint: go install github.com/rhysd/actionlint/cmd/actionlint@latest")
