@@ -103,7 +103,7 @@ class ReasonCode(Documented):
     POLICY_VIOLATION = "PolicyViolation", _REFUSED
     """the search breaks a rule of the administrator's [policy](#policy); the message names the
     field, its value, the rule's place in the chart's values, and what the rule allows. A search
-    that has begun stays Accepted: its running Jobs end as they were, and none is started
+    that has begun stays Accepted: its running Jobs end unchanged, and no Job is started
     Do: change the field, in a new search if it is fixed; or the administrator changes the rule"""
     TOO_MANY_SEARCHES = "TooManySearches", _REFUSED
     """`maximum.searches` of the [policy](#policy) are under way in the namespace
@@ -113,20 +113,20 @@ class ReasonCode(Documented):
     Do: name one of the places in the message, in a new search; or the administrator sets
     `storage.default`"""
     STORAGE_INVALID = "StorageInvalid", _REFUSED
-    """`storage.uri` is no plain `s3://bucket/prefix`
+    """`storage.uri` is not a plain `s3://bucket/prefix`
     Do: correct it, in a new search"""
     STORAGE_FORBIDDEN = "StorageForbidden", _REFUSED
-    """the place is none that the operator allows, and none in the namespace's own folder below one
+    """the place is not one that the operator allows, nor in the namespace's own folder below one
     (`s3://experiments/detnas/team-a/…`, no part of it `searches` or `pools`): any other folder
-    there may be that of another namespace; or the administrator took away the place where the
-    search is stored
+    there may belong to another namespace; or the administrator removed the place where the search
+    is stored
     Do: name one of the places in the message, in a new search; where the message says so, the
     administrator adds the place again"""
     POOL_INVALID = "PoolInvalid", _REFUSED
-    """`teachers.pool` is no plain `s3://bucket/prefix`
+    """`teachers.pool` is not a plain `s3://bucket/prefix`
     Do: correct it, in a new search"""
     WARM_START_INVALID = "WarmStartInvalid", _REFUSED
-    """`warmStart.from` is no plain `s3://bucket/prefix`
+    """`warmStart.from` is not a plain `s3://bucket/prefix`
     Do: correct it, in a new search"""
     POOL_FORBIDDEN = "PoolForbidden", _REFUSED
     """`teachers.pool` is outside this namespace's own folder in this search's store; or the search
@@ -169,7 +169,7 @@ class ReasonCode(Documented):
     """someone else suspended the Job, no queue is named, and Kueue is not known to have a Workload
     Do: set the Job's `spec.suspend` to false only if the message says that Kueue has none"""
     NAME_TAKEN = "NameTaken", _JOB
-    """an object of the Job's name belongs to another object, most often an earlier search of this
+    """an object with the Job's name belongs to something else, most often an earlier search of this
     name; or it is being deleted, and a finalizer that the message names holds it
     Do: wait until that is deleted, or delete it; after `kubectl delete --cascade=orphan` the
     message has the command"""
@@ -181,7 +181,7 @@ class ReasonCode(Documented):
     """the namespace's quota is used up; the message names it. Where it counts Jobs
     (`count/jobs.batch`), Jobs of the search that have ended, and whose results are stored, are
     deleted to make room
-    Do: wait, or raise it; a quota that wants limits wants `jobs.resources`"""
+    Do: wait, or raise it; if the quota requires limits, set `jobs.resources`"""
     PODS_REFUSED = "PodsRefused", _JOB, 48
     """the Job's pods are refused, for another reason than a quota
     Do: read the message, or `kubectl describe job`"""
@@ -204,14 +204,14 @@ class ReasonCode(Documented):
     """the image of a container is not available; the message names one that is not the trainer
     Do: push the image, or correct the Secret that it is pulled with; or name other
     `jobs.imagePullSecrets` and delete the Job; it will be recreated; another name, in a new search.
-    If something in the cluster added the container, contact its operator"""
+    If something in the cluster added the container, contact whoever runs it"""
     CONTAINER_REFUSED = "ContainerRefused", _JOB, 43
     """the node has not started a container for a minute; the message has its reason and words
     Do: read the message, or `kubectl describe pod`"""
     INIT_CONTAINER = "InitContainer", _JOB, 42
     """a container that something in the cluster added before the trainer (an admission webhook, a
     mesh, a vault) fails, or has not ended after 90 s
-    Do: contact its operator: the message has its name, how it ended, and the command for its log"""
+    Do: contact whoever runs it: the message has its name, how it ended, and the log command"""
     NODE_LOST = "NodeLost", _JOB, 41
     """a node is not ready, or does not report whether the pod has stopped
     Do: if the node is gone, delete it or taint it `node.kubernetes.io/out-of-service`"""
@@ -275,8 +275,8 @@ class ReasonCode(Documented):
     and exported again if it is better"""
     FAILED = "Failed", _STOPPED
     """data check, base, a phase of the pool or the export failed for good, or no trial succeeded
-    Do: fix the cause, suspend and resume; what `spec` has wrong, in a new search; the message says
-    when more trials are needed"""
+    Do: fix the cause, suspend and resume; an error in `spec` is corrected in a new search; the
+    message says when more trials are needed"""
 
     TEACHERS_READY = "TeachersReady", _EVENT
     """all phases of the pool are trained"""

@@ -48,6 +48,13 @@ def test_every_field_of_the_status_is_explained() -> None:
     assert first_cells(table) == fields
 
 
+def test_every_reason_of_an_event_is_named() -> None:
+    of_events = {code for code in ReasonCode if code.category is Category.EVENT}
+    others = {"Accepted", "WaitingForPool", "Suspended", "Failed"}
+    section = TEXT.partition("### Events")[2].partition("## Suspend")[0]
+    assert of_events | others <= set(re.findall(r"`(\w+)`", section))
+
+
 def test_every_metric_is_named() -> None:
     metrics = Metrics()
     metrics.watch_queue(lambda: QueueState(0, 0, 0.0, 0, 0.0, 0.0))
