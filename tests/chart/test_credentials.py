@@ -23,7 +23,7 @@ def operator_secrets(objects: Objects) -> list[str]:
     return [source["secretRef"]["name"] for source in sources]
 
 
-def test_operator_takes_its_keys_from_a_secret_that_exists(chart: Chart) -> None:
+def test_operator_uses_an_existing_secret(chart: Chart) -> None:
     objects = chart.render(with_operator({"existingSecret": "mine"}))
     assert operator_secrets(objects) == ["mine"]
     assert objects.kind("Secret") == []

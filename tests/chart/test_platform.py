@@ -131,7 +131,7 @@ def test_ca_bundle_is_mounted_where_boto_looks(chart: Chart, tmp_path: Path) -> 
     assert "give either configMap or secret" in chart.refusal({**SMALLEST, "storage": both})
 
 
-def test_operator_and_jobs_go_through_the_proxy_but_not_to_the_api_server(
+def test_operator_and_jobs_use_the_proxy_but_not_for_the_api_server(
     chart: Chart, tmp_path: Path
 ) -> None:
     proxy = {"https": "http://proxy:3128", "noProxy": ".internal,169.254.169.254"}

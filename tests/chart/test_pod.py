@@ -23,7 +23,7 @@ def test_deployment_never_runs_two_operators(rendered: Objects) -> None:
     assert rendered.kind("PodDisruptionBudget") == []
 
 
-def test_pods_satisfy_the_restricted_level(rendered: Objects) -> None:
+def test_operator_pods_satisfy_the_restricted_level(rendered: Objects) -> None:
     for pod in pods(rendered):
         assert pod["securityContext"] == {
             "runAsNonRoot": True,
@@ -79,7 +79,7 @@ def test_operator_probes_use_the_health_port(chart: Chart, probe: str) -> None:
     ],
     ids=["version", "tag", "digest", "digest before tag", "registry"],
 )
-def test_images_are_named_by_digest_before_tag(
+def test_image_digest_takes_precedence_over_tag(
     chart: Chart, image: dict[str, str], reference: str
 ) -> None:
     image = {"repository": "x/y", **image}
@@ -111,7 +111,7 @@ def set_in(pod: dict[str, Any]) -> dict[str, str]:
     return {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
 
 
-def test_resources_are_the_values(chart: Chart, rendered: Objects) -> None:
+def test_operator_resources_are_the_values(chart: Chart, rendered: Objects) -> None:
     assert rendered.container["resources"]["limits"].keys() == {"memory"}
     resources = {"requests": {"cpu": "1"}, "limits": {"cpu": "2", "memory": "1Gi"}}
     objects = chart.render({**SMALLEST, "resources": resources})
@@ -127,7 +127,7 @@ def test_operator_user_can_be_left_to_the_cluster(chart: Chart) -> None:
     }
 
 
-def test_labels_and_annotations_are_added(chart: Chart) -> None:
+def test_pod_labels_and_annotations_are_added(chart: Chart) -> None:
     values = {
         **ONE_TENANT,
         "podLabels": {"azure.workload.identity/use": "true"},

@@ -96,7 +96,7 @@ def test_operator_rights_suffice_and_end_where_it_watches(
     assert rights(operator, "team-b") == rights(operator, "kube-system") == {}
 
 
-def test_cluster_wide_operator_makes_jobs_only_where_searches_may_run(
+def test_cluster_wide_operator_creates_jobs_only_in_listed_namespaces(
     administrator: Administrator,
 ) -> None:
     administrator.install(RELEASE, {**ONE_TENANT, "clusterWide": True})
@@ -106,7 +106,7 @@ def test_cluster_wide_operator_makes_jobs_only_where_searches_may_run(
         wait_for_rights(operator, namespace, WATCHING)
 
 
-def test_cluster_wide_operator_is_let_work_in_another_namespace_by_a_binding(
+def test_cluster_wide_operator_creates_jobs_elsewhere_after_a_binding(
     administrator: Administrator,
 ) -> None:
     administrator.install(
@@ -124,7 +124,7 @@ def test_cluster_wide_operator_is_let_work_in_another_namespace_by_a_binding(
         kubectl("delete", "rolebinding", "detnas-jobs", "--namespace=team-b")
 
 
-def test_jobs_may_do_nothing(installed: Administrator) -> None:
+def test_trainer_account_has_no_rights(installed: Administrator) -> None:
     assert rights(installed.plane.caller(TENANT, "detnas-trainer"), TENANT) == {}
 
 
@@ -132,7 +132,7 @@ def test_jobs_may_do_nothing(installed: Administrator) -> None:
     ("role", "verb", "allowed"),
     [("edit", "create", "yes"), ("view", "list", "yes"), ("view", "create", "no")],
 )
-def test_people_who_may_use_a_namespace_may_use_its_searches(
+def test_namespace_roles_include_searches(
     installed: Administrator, role: str, verb: str, allowed: str
 ) -> None:
     kubectl = installed.plane.kubectl
@@ -148,7 +148,7 @@ def test_people_who_may_use_a_namespace_may_use_its_searches(
     assert answer("team-b") == "no"
 
 
-def test_operators_pod_and_its_check_are_admitted_as_restricted(installed: Administrator) -> None:
+def test_operator_and_check_pods_are_admitted_as_restricted(installed: Administrator) -> None:
     deployment = installed.plane.api.get("apis/apps/v1/deployments", NAMESPACE, "detnas")
     template = deployment["spec"]["template"]
     pod = {"apiVersion": "v1", "kind": "Pod", **template}
@@ -244,7 +244,7 @@ def test_rollback_restores_definition_rights_and_configuration(
     assert installed.plane.api.get(SEARCHES, TENANT, "kept")
 
 
-def test_searches_outlive_the_release_and_are_found_by_the_next(
+def test_searches_outlive_an_uninstalled_release(
     installed: Administrator,
 ) -> None:
     api = installed.plane.api
@@ -314,7 +314,7 @@ def evict(api: Api, name: str) -> None:
     api.request("POST", path, {**eviction, **options})
 
 
-def test_budget_keeps_every_rank_of_a_pools_training_from_being_evicted(
+def test_budget_prevents_eviction_of_every_pool_rank(
     administrator: Administrator,
 ) -> None:
     administrator.install(RELEASE, {**ONE_TENANT, "podDisruptionBudget": {"enabled": True}})

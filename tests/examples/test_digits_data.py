@@ -53,19 +53,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_two_generations_are_equal_byte_for_byte(data: Path, tmp_path: Path) -> None:
+def test_digits_data_is_reproducible_byte_for_byte(data: Path, tmp_path: Path) -> None:
     assert make_small(tmp_path / "again").returncode == 0
     assert digests(tmp_path / "again") == digests(data)
 
 
-def test_another_seed_draws_other_canvases(data: Path, tmp_path: Path) -> None:
+def test_digits_data_differs_with_another_seed(data: Path, tmp_path: Path) -> None:
     assert make_small(tmp_path / "other", "--seed", "1").returncode == 0
     first, second = digests(data), digests(tmp_path / "other")
     assert first.keys() == second.keys()
     assert not any(first[name] == second[name] for name in first)
 
 
-def test_more_canvases_leave_the_first_ones_as_they_are(data: Path, tmp_path: Path) -> None:
+def test_digits_data_with_more_canvases_keeps_the_first(data: Path, tmp_path: Path) -> None:
     make(tmp_path / "more", "--train", str(TRAINING + 2), "--val", str(VALIDATION + 2))
     small, large = digests(data), digests(tmp_path / "more")
     images = {name: digest for name, digest in small.items() if name.endswith(".png")}
@@ -73,7 +73,7 @@ def test_more_canvases_leave_the_first_ones_as_they_are(data: Path, tmp_path: Pa
     assert images.items() <= large.items()
 
 
-def test_validation_shows_no_digit_that_training_shows(data: Path) -> None:
+def test_digits_data_splits_share_no_digit(data: Path) -> None:
     used = {
         split: {entry["digit_sample"] for entry in annotations(data, split)["annotations"]}
         for split in ("train", "val")
@@ -83,7 +83,7 @@ def test_validation_shows_no_digit_that_training_shows(data: Path) -> None:
     assert not used["train"] & used["val"]
 
 
-def test_every_category_is_that_of_its_sample(data: Path) -> None:
+def test_digits_data_has_the_category_of_each_sample(data: Path) -> None:
     from sklearn.datasets import load_digits
 
     classes = load_digits().target
@@ -96,7 +96,7 @@ def test_every_category_is_that_of_its_sample(data: Path) -> None:
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", TRAINING), ("val", VALIDATION)])
-def test_annotations_are_sound_coco(data: Path, split: str, count: int) -> None:
+def test_digits_data_annotations_are_valid_coco(data: Path, split: str, count: int) -> None:
     coco = COCO(str(data / f"{split}.json"))
     assert len(coco.imgs) == count
     assert len(coco.anns) == len(annotations(data, split)["annotations"])
@@ -113,7 +113,7 @@ def test_annotations_are_sound_coco(data: Path, split: str, count: int) -> None:
         assert entry["iscrowd"] == 0
 
 
-def test_digits_stay_within_the_asked_number_and_barely_overlap(data: Path) -> None:
+def test_digits_data_has_the_requested_number_with_little_overlap(data: Path) -> None:
     coco = COCO(str(data / "train.json"))
     for image in coco.imgs:
         boxes = [entry["bbox"] for entry in coco.imgToAnns[image]]
@@ -129,7 +129,7 @@ def covered(first: list[int], second: list[int]) -> float:
     return float((canvas[0] & canvas[1]).sum() / min(plane.sum() for plane in canvas))
 
 
-def test_a_second_run_writes_nothing(data: Path) -> None:
+def test_make_data_writes_nothing_if_the_folder_exists(data: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
     again = make_small(data)
     assert again.returncode == 0
@@ -137,9 +137,7 @@ def test_a_second_run_writes_nothing(data: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
 
 
-def test_a_killed_run_leaves_nothing_under_the_name_and_the_next_one_finishes(
-    data: Path, tmp_path: Path
-) -> None:
+def test_make_data_finishes_after_a_killed_run(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     command = [sys.executable, str(SCRIPT), str(folder), "--train", "2000", "--val", "12"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -156,7 +154,7 @@ def test_a_killed_run_leaves_nothing_under_the_name_and_the_next_one_finishes(
     assert names_in(tmp_path) == ["killed"]
 
 
-def test_two_runs_at_once_make_one_whole_data_set(data: Path, tmp_path: Path) -> None:
+def test_make_data_run_twice_concurrently_gives_one_data_set(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     command = [sys.executable, str(SCRIPT), str(folder), "--train", "24", "--val", "12"]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -166,7 +164,7 @@ def test_two_runs_at_once_make_one_whole_data_set(data: Path, tmp_path: Path) ->
     assert names_in(tmp_path) == ["shared"]
 
 
-def test_other_settings_do_not_overwrite_what_is_there(data: Path) -> None:
+def test_make_data_refuses_a_folder_of_other_settings(data: Path) -> None:
     before = digests(data)
     refused = make(data, "--train", "5", "--val", "5")
     assert refused.returncode == 2
@@ -174,7 +172,7 @@ def test_other_settings_do_not_overwrite_what_is_there(data: Path) -> None:
     assert digests(data) == before
 
 
-def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
+def test_make_data_refuses_a_folder_with_other_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     refused = make_small(tmp_path)
     assert refused.returncode == 2
@@ -183,7 +181,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("--train", "0"), ("--val", "-1"), ("--seed", "-1")])
-def test_a_number_that_makes_no_sense_is_refused(tmp_path: Path, option: str, value: str) -> None:
+def test_make_data_refuses_invalid_numbers(tmp_path: Path, option: str, value: str) -> None:
     refused = make(tmp_path / "data", option, value)
     assert refused.returncode == 2
     assert f"{option} {value}" in refused.stderr

@@ -72,7 +72,7 @@ def test_release_waits_for_tests_and_chart_for_images() -> None:
     assert "index" in release["chart"]["needs"]
 
 
-def test_images_are_built_for_both_platforms_with_sbom_and_provenance() -> None:
+def test_release_builds_both_platforms_with_sbom_and_provenance() -> None:
     images = jobs("release")["images"]
     matrix = images["strategy"]["matrix"]
     assert (matrix["image"], matrix["platform"]) == (["operator", "trainer"], ["amd64", "arm64"])

@@ -21,7 +21,7 @@ def detnas(monkeypatch, capsys):
     return run
 
 
-def test_json_carries_the_whole_detectors_flops_as_a_plain_number(detnas):
+def test_inspect_json_has_the_detectors_flops_as_a_number(detnas):
     code, out, _ = detnas(
         "inspect",
         "--architecture",
@@ -40,7 +40,7 @@ def test_json_carries_the_whole_detectors_flops_as_a_plain_number(detnas):
     assert record["stages"][0] == [[64, 64], [64, 64]]
 
 
-def test_the_table_shows_every_part(detnas):
+def test_inspect_table_shows_every_part(detnas):
     code, out, _ = detnas("inspect", "--architecture", R18)
     assert code == 0
     assert all(part in out for part in ("stem", "stage 4", "neck", "rpn", "box head", "160.5"))
@@ -58,7 +58,7 @@ def test_the_table_shows_every_part(detnas):
         (("--architecture", "[(" + "9" * 5000 + ", 64)]"), "a width is 1 to 65536"),
     ],
 )
-def test_bad_input_is_explained_and_exits_2(detnas, arguments, said, tmp_path, monkeypatch):
+def test_inspect_with_bad_input_exits_2(detnas, arguments, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = detnas("inspect", *arguments)
     assert code == 2

@@ -70,7 +70,7 @@ def full_disk():
 
 @pytest.mark.parametrize("sink", [closed_pipe, full_disk], ids=["closed pipe", "full disk"])
 @pytest.mark.parametrize("streams", [("stdout",), ("stdout", "stderr")], ids=["one", "both"])
-def test_a_search_whose_output_cannot_be_written_succeeds(
+def test_run_succeeds_if_its_output_cannot_be_written(
     search: LocalSearch, sink: Callable[[], Any], streams: tuple[str, ...]
 ) -> None:
     with sink() as file:
@@ -80,7 +80,7 @@ def test_a_search_whose_output_cannot_be_written_succeeds(
 
 
 @pytest.mark.parametrize("closing", CLOSING.values(), ids=CLOSING)
-def test_a_search_without_open_streams_succeeds(search: LocalSearch, closing: str) -> None:
+def test_run_succeeds_without_open_streams(search: LocalSearch, closing: str) -> None:
     words = ["sh", "-c", f'exec "$@" {closing}', "sh", *run_words(search)]
     assert_finished(search, run(words))
     record = json.loads((search.search / "search.json").read_bytes())
@@ -88,7 +88,7 @@ def test_a_search_without_open_streams_succeeds(search: LocalSearch, closing: st
 
 
 @pytest.mark.parametrize("environment", ENCODINGS.values(), ids=ENCODINGS)
-def test_characters_that_the_output_lacks_are_replaced(
+def test_output_replaces_characters_of_another_encoding(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     search = short_search(tmp_path / "Würfel")
@@ -101,7 +101,7 @@ def test_characters_that_the_output_lacks_are_replaced(
 
 @pytest.mark.parametrize("environment", list(ENCODINGS.values())[1:3], ids=list(ENCODINGS)[1:3])
 @pytest.mark.parametrize(("form", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
-def test_output_for_programs_keeps_what_the_stream_lacks(
+def test_json_output_escapes_characters_of_another_encoding(
     tmp_path: Path, form: str, load: Callable[[str], Any], environment: dict[str, str]
 ) -> None:
     search = LocalSearch(tmp_path / "other")
@@ -135,7 +135,7 @@ def in_terminal(command: list[str], env: dict[str, str]) -> tuple[int, bytes]:
     return process.wait(PATIENCE), written
 
 
-def test_a_terminal_shows_colours_and_what_runs_now(search: LocalSearch) -> None:
+def test_terminal_shows_colours_and_running_jobs(search: LocalSearch) -> None:
     code, written = in_terminal(run_words(search), {"TERM": "xterm-256color"})
     assert code == 0, written
     assert b"\x1b[1m" in written
@@ -143,7 +143,7 @@ def test_a_terminal_shows_colours_and_what_runs_now(search: LocalSearch) -> None
 
 
 @pytest.mark.parametrize("what", ["run", "error"])
-def test_no_colour_where_the_user_wants_none(search: LocalSearch, what: str) -> None:
+def test_no_color_disables_colours(search: LocalSearch, what: str) -> None:
     error = [*COMMAND, str(search.folder), "status", "none-such"]
     command = run_words(search) if what == "run" else error
     _, written = in_terminal(command, {"TERM": "xterm-256color", "NO_COLOR": "1"})
@@ -153,21 +153,21 @@ def test_no_colour_where_the_user_wants_none(search: LocalSearch, what: str) -> 
         assert f";{colour}".encode() not in written
 
 
-def test_an_error_is_red_on_a_terminal(finished: LocalSearch) -> None:
+def test_error_is_red_on_a_terminal(finished: LocalSearch) -> None:
     command = [*COMMAND, str(finished.folder), "status", "none-such"]
     code, written = in_terminal(command, {"TERM": "xterm-256color"})
     assert code == 2
     assert b"\x1b[31merror: none-such" in written
 
 
-def test_a_dumb_terminal_gets_lines_and_no_codes(search: LocalSearch) -> None:
+def test_dumb_terminal_gets_no_codes(search: LocalSearch) -> None:
     code, written = in_terminal(run_words(search), {"TERM": "dumb"})
     assert code == 0, written
     assert b"trial 0: " in written
     assert ESCAPE not in written
 
 
-def test_a_file_gets_no_codes_whatever_is_forced(search: LocalSearch) -> None:
+def test_file_gets_no_codes_even_if_forced(search: LocalSearch) -> None:
     forced = dict.fromkeys(("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"), "1")
     ended = run(run_words(search), forced, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert_finished(search, ended)
@@ -186,9 +186,7 @@ def test_help_and_usage_errors_in_a_file_have_no_codes(
 
 
 @pytest.mark.parametrize("form", ["table", "json"])
-def test_a_reader_that_has_seen_enough_ends_a_command_quietly(
-    finished: LocalSearch, form: str
-) -> None:
+def test_closed_pipe_ends_a_command_quietly(finished: LocalSearch, form: str) -> None:
     with closed_pipe() as pipe:
         words = ("status", str(finished.search), "-o", form)
         ended = detnas(finished, *words, stdout=pipe, stderr=subprocess.PIPE)
@@ -196,7 +194,7 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly(
     assert ended.returncode == 128 + signal.SIGPIPE
 
 
-def test_output_that_is_lost_on_a_full_disk_is_an_error_that_says_so(
+def test_output_to_a_full_disk_is_an_error(
     finished: LocalSearch,
 ) -> None:
     with full_disk() as full:
@@ -207,7 +205,7 @@ def test_output_that_is_lost_on_a_full_disk_is_an_error_that_says_so(
     assert b"Traceback" not in ended.stderr
 
 
-def test_a_search_for_a_program_that_reads_no_more_succeeds(search: LocalSearch) -> None:
+def test_run_succeeds_after_its_reader_closed_the_pipe(search: LocalSearch) -> None:
     with full_disk() as full:
         ended = run([*run_words(search), "-o", "json"], stdout=full, stderr=subprocess.PIPE)
     assert_finished(search, ended)
@@ -218,9 +216,7 @@ READER = "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); sys.
 
 
 @pytest.mark.parametrize("killed", ["both by Ctrl-C", "the reader, then Ctrl-C", "the reader"])
-def test_jobs_write_their_checkpoints_though_who_reads_the_output_is_gone(
-    search: LocalSearch, killed: str
-) -> None:
+def test_jobs_write_checkpoints_after_the_reader_is_gone(search: LocalSearch, killed: str) -> None:
     search.faults({"base": ["hang"]})
     reader = subprocess.Popen(
         [sys.executable, "-c", READER], stdin=subprocess.PIPE, process_group=0
@@ -250,7 +246,7 @@ def test_jobs_write_their_checkpoints_though_who_reads_the_output_is_gone(
     assert search.stops() == ["base"]
 
 
-def test_a_closed_terminal_lets_jobs_write_their_checkpoints(search: LocalSearch) -> None:
+def test_jobs_write_checkpoints_after_the_terminal_closed(search: LocalSearch) -> None:
     search.faults({"base": ["hang"]})
     runner = subprocess.Popen(run_words(search), cwd=ROOT, stdout=subprocess.DEVNULL)
     search.wait_for("base")

@@ -71,7 +71,7 @@ def hold(store: Store, holder: str, age: timedelta, *, released: bool = False) -
     store.put(f"local/pools/{digest(store)}/claim.json", canonical_json(lease))
 
 
-def test_the_list_says_what_there_is(either_store: Store, scheduler: Scheduler) -> None:
+def test_pools_list_shows_every_pool(either_store: Store, scheduler: Scheduler) -> None:
     one, two = tiny(either_store, "one", trials=1), tiny(either_store, "two", seed=8)
     scheduler.run(one)
     scheduler.prepare(two)
@@ -99,9 +99,7 @@ def test_the_list_says_what_there_is(either_store: Store, scheduler: Scheduler) 
     assert "no pool" in detnas(either_store, "list", "-n", "elsewhere").stdout
 
 
-def test_a_pool_that_nobody_needs_is_deleted_whole(
-    either_store: Store, scheduler: Scheduler
-) -> None:
+def test_pools_delete_removes_an_unused_pool(either_store: Store, scheduler: Scheduler) -> None:
     scheduler.run(tiny(either_store, "one", trials=1))
     ended = detnas(either_store, "delete", digest(either_store), "--yes")
     assert ended.exit_code == 0, ended.output
@@ -110,7 +108,7 @@ def test_a_pool_that_nobody_needs_is_deleted_whole(
     assert listed(either_store) == []
 
 
-def test_it_asks_before_it_deletes(store: Store, scheduler: Scheduler) -> None:
+def test_pools_delete_asks_for_confirmation(store: Store, scheduler: Scheduler) -> None:
     scheduler.run(tiny(store, "one", trials=1))
     before = list(store.list("local/pools/"))
     assert detnas(store, "delete", digest(store), answer="n\n").exit_code == 1
@@ -128,9 +126,7 @@ def refused(store: Store, *words: str) -> str:
     return str(ended.exception)
 
 
-def test_one_that_a_search_needs_stays_and_the_search_is_named(
-    store: Store, scheduler: Scheduler
-) -> None:
+def test_pools_delete_refuses_a_used_pool(store: Store, scheduler: Scheduler) -> None:
     two = tiny(store, "two", seed=8)
     scheduler.run(tiny(store, "one", trials=1))
     scheduler.prepare(two)
@@ -154,7 +150,7 @@ def move_to_cluster(search: StoredSearch) -> None:
     search.store.put(key, json.dumps(record).encode())
 
 
-def test_all_that_need_it_are_named_with_the_commands_that_give_them_up(
+def test_pools_delete_names_all_users_with_commands(
     s3_environment: S3Server, scheduler: Scheduler
 ) -> None:
     store = open_store(f"s3://{s3_environment.bucket}/{uuid.uuid4().hex}")
@@ -171,7 +167,7 @@ def test_all_that_need_it_are_named_with_the_commands_that_give_them_up(
 
 
 @pytest.mark.parametrize("terminal", [{}, {"FORCE_COLOR": "1"}])
-def test_names_are_never_broken(
+def test_pools_list_never_breaks_names(
     store: Store, scheduler: Scheduler, terminal: dict[str, str]
 ) -> None:
     long = tiny(store, "a-search-whose-name-is-as-long-as-names-may-be-x", trials=1)
@@ -185,9 +181,7 @@ def test_names_are_never_broken(
         assert name in line
 
 
-def test_the_list_says_since_when_a_folder_has_not_changed(
-    store: Store, scheduler: Scheduler
-) -> None:
+def test_pools_list_shows_the_age_of_a_folder(store: Store, scheduler: Scheduler) -> None:
     scheduler.prepare(two := tiny(store, "two"))
     key = keys.result_key(keys.prepare_folder(two.requests.search))
     result = load_record(store, key, PrepareResult)
@@ -202,7 +196,7 @@ def test_the_list_says_since_when_a_folder_has_not_changed(
     assert "(TrainingTeachers, last heard 5h ago)" in detnas(store, "list").stdout
 
 
-def test_one_that_a_search_names_stays_too(store: Store, scheduler: Scheduler) -> None:
+def test_pools_delete_refuses_a_pool_named_by_a_search(store: Store, scheduler: Scheduler) -> None:
     scheduler.run(tiny(store, "one", trials=1))
     phases = [{"epochs": 1, "learningRate": "0.1"}, {"epochs": 1, "learningRate": "0.05"}]
     pool = {"pool": f"{store.uri}/local/pools/{digest(store)}", "phases": phases, "seed": 4}
@@ -210,7 +204,7 @@ def test_one_that_a_search_names_stays_too(store: Store, scheduler: Scheduler) -
     assert two.uri.removeprefix("file://") in refused(store)
 
 
-def test_one_that_is_being_trained_stays(store: Store, scheduler: Scheduler) -> None:
+def test_pools_delete_refuses_a_pool_in_training(store: Store, scheduler: Scheduler) -> None:
     scheduler.run(tiny(store, "one", trials=1))
     hold(store, "a search on a machine", timedelta(seconds=40))
     assert "being trained by a search on a machine" in refused(store)
@@ -220,14 +214,14 @@ def test_one_that_is_being_trained_stays(store: Store, scheduler: Scheduler) -> 
     assert detnas(store, "delete", digest(store), "--yes").exit_code == 0
 
 
-def test_who_died_long_ago_trains_nothing(store: Store, scheduler: Scheduler) -> None:
+def test_pools_delete_ignores_an_expired_lease(store: Store, scheduler: Scheduler) -> None:
     scheduler.run(tiny(store, "one", trials=1))
     hold(store, "a search on a machine", timedelta(minutes=11))
     assert detnas(store, "delete", digest(store), "--yes").exit_code == 0
 
 
 @pytest.mark.parametrize("trained_by", ["a search on a machine", None])
-def test_a_search_that_begins_meanwhile_has_the_pool_at_once(
+def test_pools_delete_leaves_a_search_that_starts_meanwhile_its_pool(
     store: Store, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, trained_by: str | None
 ) -> None:
     scheduler.run(tiny(store, "one", trials=1))
@@ -250,12 +244,12 @@ def test_a_search_that_begins_meanwhile_has_the_pool_at_once(
     assert PoolLease(store, key, "two").hold()
 
 
-def test_no_such_pool(store: Store, scheduler: Scheduler) -> None:
+def test_pools_delete_of_an_unknown_pool_exits_2(store: Store, scheduler: Scheduler) -> None:
     scheduler.run(tiny(store, "one", trials=1))
     assert f"detnas pools list --store {store.uri}" in refused(store, "0123")
 
 
-def test_keys_of_one_namespace_are_enough_for_its_pools(
+def test_pools_need_keys_of_one_namespace_only(
     store: Store, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such keys may not list what lies beside the namespace's folder."""
@@ -276,7 +270,7 @@ def test_keys_of_one_namespace_are_enough_for_its_pools(
     assert "in use by search two in namespace local" in str(in_use)
 
 
-def test_help_says_how_a_clusters_pools_are_reached() -> None:
+def test_pools_help_explains_access_to_a_cluster() -> None:
     said = CliRunner().invoke(app, ["pools", "--help"]).stdout
     for word in ("--store", "status.teachers.pool", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"):
         assert word in said
@@ -287,7 +281,7 @@ class Died(BaseException):
 
 
 @pytest.mark.parametrize("then", ["delete", "train"])
-def test_what_a_crash_leaves_is_deleted_or_trained_again(
+def test_pools_delete_can_be_repeated_after_any_crash(
     store: Store, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     scheduler.run(tiny(store, "one", trials=1))

@@ -29,7 +29,7 @@ def search(tmp_path):
     return finished_search(tmp_path, 6)
 
 
-def test_the_page_lies_beside_the_search(detnas, search):
+def test_report_is_stored_beside_the_search(detnas, search):
     code, out, _ = detnas("report", search.folder)
     page = search.folder / "report" / "index.html"
     assert code == 0
@@ -37,7 +37,7 @@ def test_the_page_lies_beside_the_search(detnas, search):
     assert "All trials" in page.read_text(encoding="utf-8")
 
 
-def test_a_uri_and_another_file(detnas, search, tmp_path):
+def test_report_of_a_uri_is_written_to_a_file(detnas, search, tmp_path):
     target = tmp_path / "page.html"
     uri = f"{search.store.uri}/{search.requests.search}"
     code, out, _ = detnas("report", uri, "--to", target, "-o", "json")
@@ -47,7 +47,7 @@ def test_a_uri_and_another_file(detnas, search, tmp_path):
     assert not (search.folder / "report").exists()
 
 
-def test_a_manifest_names_its_search(detnas, tmp_path):
+def test_report_finds_a_search_by_its_manifest(detnas, tmp_path):
     told = manifest(6)
     path = tmp_path / "search.yaml"
     path.write_text(yaml.safe_dump(told.model_dump(mode="json", by_alias=True, exclude_none=True)))
@@ -62,7 +62,7 @@ def test_a_manifest_names_its_search(detnas, tmp_path):
     assert str(search.folder / "report" / "index.html") in out
 
 
-def test_another_file_of_the_user_is_not_overwritten(detnas, search, tmp_path):
+def test_report_does_not_overwrite_another_file(detnas, search, tmp_path):
     target = tmp_path / "search.yaml"
     target.write_text("mine")
     code, _, err = detnas("report", search.folder, "--to", target)
@@ -71,14 +71,14 @@ def test_another_file_of_the_user_is_not_overwritten(detnas, search, tmp_path):
     assert target.read_text() == "mine"
 
 
-def test_a_folder_without_search_is_explained(detnas, tmp_path):
+def test_report_of_a_folder_without_search_is_refused(detnas, tmp_path):
     code, _, err = detnas("report", tmp_path)
     assert code == 2
     assert "holds no search" in err
 
 
 @pytest.mark.parametrize("package", ["plotly", "jinja2"])
-def test_without_the_extra_it_says_how_to_install_it(detnas, search, monkeypatch, package):
+def test_report_without_its_extra_names_the_command(detnas, search, monkeypatch, package):
     real = builtins.__import__
 
     def without(name, *arguments, **options):

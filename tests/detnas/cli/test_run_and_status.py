@@ -29,7 +29,7 @@ def detnas(search: LocalSearch, *words: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_run_of_a_finished_search_says_what_was_gained(finished: LocalSearch) -> None:
+def test_run_of_a_finished_search_prints_its_gain(finished: LocalSearch) -> None:
     starts = finished.starts()
     ended = detnas(finished, "run", "search.yaml", "--store", "store")
     assert ended.returncode == 0, ended.stderr
@@ -40,7 +40,7 @@ def test_run_of_a_finished_search_says_what_was_gained(finished: LocalSearch) ->
     assert f"records and logs: {finished.search}" in ended.stdout
 
 
-def test_where_no_student_is_better_every_command_says_so(tmp_path: Path) -> None:
+def test_commands_report_that_no_student_is_better(tmp_path: Path) -> None:
     search = LocalSearch(tmp_path / "search")
     search.write(trials=2, seed=0)  # whose base is the best
     search.run()
@@ -60,7 +60,7 @@ def test_where_no_student_is_better_every_command_says_so(tmp_path: Path) -> Non
     assert inspected["architecture"] == found["base"]["encoding"]
 
 
-def test_output_for_programs_stands_alone_on_standard_output(finished: LocalSearch) -> None:
+def test_json_output_is_alone_on_standard_output(finished: LocalSearch) -> None:
     ran = detnas(finished, "run", "search.yaml", "--store", "store", "-o", "json")
     found = json.loads(ran.stdout)
     assert (found["phase"], found["finished"]) == ("Succeeded", 6)
@@ -71,7 +71,7 @@ def test_output_for_programs_stands_alone_on_standard_output(finished: LocalSear
     assert yaml.safe_load(by_folder.stdout) == found
 
 
-def test_status_for_people_names_what_failed_and_why(tmp_path: Path) -> None:
+def test_status_table_names_what_failed_and_why(tmp_path: Path) -> None:
     search = LocalSearch(tmp_path / "search")
     search.faults({"trials/0001": ["exit 1"] * 3})
     search.run()
@@ -81,7 +81,7 @@ def test_status_for_people_names_what_failed_and_why(tmp_path: Path) -> None:
     assert said.count("attempt 3") == 0, "a log belongs in its file"
 
 
-def test_status_of_a_search_that_has_not_begun_names_the_command_that_begins_it(
+def test_status_of_an_unstarted_search_names_the_start_command(
     finished: LocalSearch,
 ) -> None:
     ended = detnas(finished, "status", "search.yaml", "--store", "elsewhere")
@@ -89,7 +89,7 @@ def test_status_of_a_search_that_has_not_begun_names_the_command_that_begins_it(
     assert "has not started; start it: detnas run search.yaml --store elsewhere" in ended.stderr
 
 
-def test_a_search_that_is_being_run_is_refused(tmp_path: Path) -> None:
+def test_run_refuses_a_search_that_is_running(tmp_path: Path) -> None:
     search = LocalSearch(tmp_path / "search")
     search.faults({"base": ["hang"]})
     runner = search.start()
@@ -116,7 +116,7 @@ def test_a_search_that_is_being_run_is_refused(tmp_path: Path) -> None:
         (("--store", "s3:/bucket"), "s3://bucket/prefix"),
     ],
 )
-def test_what_the_command_line_says_is_checked_like_the_manifest(
+def test_options_are_checked_like_the_manifest(
     finished: LocalSearch, words: tuple[str, str], field: str
 ) -> None:
     ended = detnas(finished, "run", "search.yaml", *words)
@@ -126,7 +126,7 @@ def test_what_the_command_line_says_is_checked_like_the_manifest(
     assert "Traceback" not in ended.stderr
 
 
-def test_after_more_trials_the_folder_alone_says_the_same_as_the_manifest(tmp_path: Path) -> None:
+def test_status_by_folder_equals_status_by_manifest(tmp_path: Path) -> None:
     search = LocalSearch(tmp_path / "search")
     search.write(trials=2, seed=0)
     search.run()
@@ -144,7 +144,7 @@ def test_after_more_trials_the_folder_alone_says_the_same_as_the_manifest(tmp_pa
     assert inspected["architecture"] != found["base"]["encoding"]
 
 
-def test_brackets_in_a_log_are_text(tmp_path: Path) -> None:
+def test_run_prints_brackets_in_a_log_as_text(tmp_path: Path) -> None:
     search = LocalSearch(tmp_path / "search", spec={"finetune": {"epochs": 1}})
     search.write(trials=1)
     search.faults({"finetune": ["exit [/red]"] * 3})
@@ -154,7 +154,7 @@ def test_brackets_in_a_log_are_text(tmp_path: Path) -> None:
     assert "fault: exit [/red]" in ended.stdout
 
 
-def test_a_search_without_a_student_is_not_inspected(tmp_path: Path) -> None:
+def test_inspect_refuses_a_search_without_student(tmp_path: Path) -> None:
     search = LocalSearch(tmp_path / "search")
     search.faults({"base": ["exit 1"] * 3})
     search.run(exit_code=1)
@@ -163,7 +163,7 @@ def test_a_search_without_a_student_is_not_inspected(tmp_path: Path) -> None:
     assert "has exported no student yet" in ended.stderr
 
 
-def test_parallelism_is_checked(finished: LocalSearch) -> None:
+def test_run_refuses_wrong_parallelism(finished: LocalSearch) -> None:
     ended = detnas(finished, "run", "search.yaml", "--parallel", "0")
     assert ended.returncode == 2
     assert "--parallel" in ended.stderr
@@ -173,7 +173,7 @@ def test_parallelism_is_checked(finished: LocalSearch) -> None:
     ("weights", "said"),
     [("base.pth", "base.pth is empty"), ("https://example.com/r50.pth", "https:// addresses")],
 )
-def test_run_refuses_weights_that_are_no_checkpoint_before_anything_is_started(
+def test_run_refuses_wrong_weights_before_it_starts(
     tmp_path: Path, weights: str, said: str
 ) -> None:
     base = {"architecture": ENCODING, "stem": 16, "weights": weights}
@@ -187,7 +187,7 @@ def test_run_refuses_weights_that_are_no_checkpoint_before_anything_is_started(
     assert not (search.folder / "store").exists()
 
 
-def test_a_search_that_has_its_base_needs_its_weights_no_more(tmp_path: Path) -> None:
+def test_run_ignores_weights_once_the_base_exists(tmp_path: Path) -> None:
     base = {"architecture": ENCODING, "stem": 16, "weights": "base.pth"}
     search = LocalSearch(tmp_path / "search", spec={"base": base})
     search.run()

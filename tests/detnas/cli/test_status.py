@@ -47,7 +47,7 @@ def heard(search: StoredSearch, age: timedelta) -> None:
     search.store.put(f"{attempt}/progress.json", canonical_json(said))
 
 
-def test_of_a_cluster_s_search_it_names_kubectl_and_no_second_runner(search: StoredSearch) -> None:
+def test_status_of_a_cluster_search_names_kubectl(search: StoredSearch) -> None:
     assert NO_RUNNER in detnas("status", search.uri)
     key = keys.search_record_key(search.requests.search)
     stored = search.store.get(key)
@@ -63,7 +63,7 @@ def test_of_a_cluster_s_search_it_names_kubectl_and_no_second_runner(search: Sto
     assert "detnas run" not in said
 
 
-def test_what_was_said_long_ago_is_shown_as_such(search: StoredSearch) -> None:
+def test_status_shows_the_age_of_old_progress(search: StoredSearch) -> None:
     heard(search, timedelta(seconds=20))
     assert "12:34" in detnas("status", search.uri)
     assert " ago" not in detnas("status", search.uri)
@@ -74,14 +74,14 @@ def test_what_was_said_long_ago_is_shown_as_such(search: StoredSearch) -> None:
     assert "12:34" not in said, "how long it takes from then on is not known"
 
 
-def test_names_are_never_broken(search: StoredSearch) -> None:
+def test_status_never_breaks_names(search: StoredSearch) -> None:
     lines = detnas("status", search.uri).splitlines()
     assert any(line.endswith(search.uri) for line in lines), "with nothing after it, either"
     encoding = "[(16, 16)-(16, 16)], [(32, 32)-(32, 32)], [(64, 64)-(64, 64)], [(64, 64)]"
     assert f"base: {encoding}" in lines
 
 
-def test_a_name_is_found_in_its_store_and_namespace(search: StoredSearch) -> None:
+def test_status_finds_a_name_in_store_and_namespace(search: StoredSearch) -> None:
     place = ("--store", search.store.uri)
     assert search.uri in detnas("status", "one", *place)
     assert search.uri in detnas("status", "one", *place, "-n", "local", "-o", "json")
@@ -91,7 +91,7 @@ def test_a_name_is_found_in_its_store_and_namespace(search: StoredSearch) -> Non
         detnas("status", "on.yaml", *place)
 
 
-def test_a_name_that_several_had_is_refused_and_all_are_listed(search: StoredSearch) -> None:
+def test_status_refuses_an_ambiguous_name(search: StoredSearch) -> None:
     other = tiny(search.store, "one", seed=9)
     with pytest.raises(UserError) as refused:
         detnas("report", "one", "--store", search.store.uri)
@@ -99,12 +99,12 @@ def test_a_name_that_several_had_is_refused_and_all_are_listed(search: StoredSea
     assert other.uri in str(refused.value)
 
 
-def test_a_cluster_s_manifest_is_not_to_be_run_here(tmp_path: Path) -> None:
+def test_status_of_a_cluster_manifest_does_not_suggest_run(tmp_path: Path) -> None:
     example = Path(__file__).parents[3] / "examples" / "digits" / "search-cluster.yaml"
     with pytest.raises(UserError, match=r"status\.folder"):
         detnas("status", str(example), "--store", str(tmp_path))
 
 
 @pytest.mark.parametrize("command", ["status", "report"])
-def test_help_shows_a_search_in_s3(command: str) -> None:
+def test_status_help_shows_a_search_in_s3(command: str) -> None:
     assert f"detnas {command} s3://" in detnas(command, "--help")

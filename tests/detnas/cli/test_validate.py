@@ -45,7 +45,7 @@ def _run(monkeypatch, capsys, *arguments):
     return int(caught.value.code or 0), *capsys.readouterr()
 
 
-def test_the_completed_manifest_is_a_manifest_again(manifest, monkeypatch, capsys):
+def test_validate_prints_a_manifest_that_is_valid_again(manifest, monkeypatch, capsys):
     code, out, _ = _run(monkeypatch, capsys, manifest, "-o", "yaml")
     assert code == 0
     assert yaml.safe_load(out)["spec"]["search"]["topK"] == 5
@@ -53,14 +53,14 @@ def test_the_completed_manifest_is_a_manifest_again(manifest, monkeypatch, capsy
     assert _run(monkeypatch, capsys, manifest)[0] == 0
 
 
-def test_a_typing_error_is_named_with_the_field_meant(manifest, monkeypatch, capsys):
+def test_validate_names_the_field_that_was_meant(manifest, monkeypatch, capsys):
     manifest.write_text(manifest.read_text().replace("train.json", "train.json\n    valu: x"))
     code, _, err = _run(monkeypatch, capsys, manifest)
     assert code == 2
     assert "spec.dataset.valu: unknown field, given as 'x'; did you mean val?" in err
 
 
-def test_brackets_in_a_path_are_text(manifest, monkeypatch, capsys):
+def test_validate_prints_brackets_in_a_path_as_text(manifest, monkeypatch, capsys):
     folder = manifest.parent / "["
     folder.mkdir()
     odd = (folder / "red].yaml").absolute()
@@ -71,9 +71,7 @@ def test_brackets_in_a_path_are_text(manifest, monkeypatch, capsys):
     assert f"{odd} is valid" in out, "a name is never broken"
 
 
-def test_weights_of_the_base_that_are_missing_or_no_checkpoint_are_named(
-    manifest, monkeypatch, capsys
-):
+def test_validate_names_missing_or_wrong_base_weights(manifest, monkeypatch, capsys):
     weights = manifest.parent / "base.pth"
     manifest.write_text(manifest.read_text().replace("train: {}", "weights: base.pth"))
     code, _, err = _run(monkeypatch, capsys, manifest)
@@ -90,7 +88,7 @@ def test_weights_of_the_base_that_are_missing_or_no_checkpoint_are_named(
 
 
 @pytest.mark.parametrize("source", ["directory: data", "s3: s3://nosuch/data"])
-def test_weights_at_a_url_are_refused(manifest, source, monkeypatch, capsys):
+def test_validate_refuses_weights_at_a_url(manifest, source, monkeypatch, capsys):
     text = manifest.read_text().replace("directory: data", source)
     manifest.write_text(text.replace("train: {}", "weights: https://example.com/r50.pth"))
     code, _, err = _run(monkeypatch, capsys, manifest)
@@ -99,7 +97,7 @@ def test_weights_at_a_url_are_refused(manifest, source, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["train.json", "val.json"])
-def test_a_missing_annotation_file_is_named(manifest, name, monkeypatch, capsys):
+def test_validate_names_a_missing_annotation_file(manifest, name, monkeypatch, capsys):
     (manifest.parent / "data" / name).unlink()
     code, _, err = _run(monkeypatch, capsys, manifest)
     assert code == 2
@@ -107,7 +105,7 @@ def test_a_missing_annotation_file_is_named(manifest, name, monkeypatch, capsys)
     assert name in err
 
 
-def test_a_manifest_for_a_cluster_is_valid_here_but_does_not_run(manifest, monkeypatch, capsys):
+def test_manifest_for_a_cluster_is_valid_but_does_not_run_here(manifest, monkeypatch, capsys):
     manifest.write_text(manifest.read_text().replace("directory: data", "s3: s3://data/coco"))
     assert _run(monkeypatch, capsys, manifest)[0] == 0
 
@@ -121,7 +119,7 @@ def test_a_manifest_for_a_cluster_is_valid_here_but_does_not_run(manifest, monke
 
 
 @pytest.mark.parametrize("form", ["table", "json"])
-def test_what_is_not_looked_at_is_named(manifest, form, monkeypatch, capsys):
+def test_validate_names_what_it_does_not_check(manifest, form, monkeypatch, capsys):
     given = yaml.safe_load(manifest.read_text())
     given["spec"]["base"]["weights"] = "base.pth"  # in the data set, as a pod sees it
     given["spec"]["dataset"]["source"] = {"s3": "s3://nosuch/data"}
@@ -139,7 +137,7 @@ def test_what_is_not_looked_at_is_named(manifest, form, monkeypatch, capsys):
     ]
 
 
-def test_of_a_volume_the_claim_is_named_and_of_a_folder_nothing(manifest, monkeypatch, capsys):
+def test_validate_names_an_unchecked_claim_but_no_folder(manifest, monkeypatch, capsys):
     assert _run(monkeypatch, capsys, manifest)[2] == ""
     source = "persistentVolumeClaim: {claimName: coco, path: '2017'}"
     manifest.write_text(manifest.read_text().replace("directory: data", source))
@@ -148,9 +146,7 @@ def test_of_a_volume_the_claim_is_named_and_of_a_folder_nothing(manifest, monkey
 
 
 @pytest.mark.parametrize("form", ["table", "json"])
-def test_where_the_manifest_does_not_fit_the_data_there_are_warnings(
-    manifest, form, monkeypatch, capsys
-):
+def test_validate_warns_if_manifest_does_not_fit_data(manifest, form, monkeypatch, capsys):
     for name, content in (("train", annotations(150, side=10)), ("val", annotations(40))):
         (manifest.parent / "data" / f"{name}.json").write_text(json.dumps(content))
     code, out, err = _run(monkeypatch, capsys, manifest, "-o", form)
@@ -186,7 +182,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
-def test_a_broken_annotation_file_is_not_its_business(manifest, content, monkeypatch, capsys):
+def test_validate_accepts_a_broken_annotation_file(manifest, content, monkeypatch, capsys):
     path = manifest.parent / "data" / "train.json"
     path.write_bytes(content)
     code, out, err = _run(monkeypatch, capsys, manifest)
@@ -197,13 +193,13 @@ def test_a_broken_annotation_file_is_not_its_business(manifest, content, monkeyp
     assert str(path) in line
 
 
-def test_annotations_with_a_byte_order_mark_are_read(manifest, monkeypatch, capsys):
+def test_validate_reads_annotations_with_a_byte_order_mark(manifest, monkeypatch, capsys):
     path = manifest.parent / "data" / "train.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert _run(monkeypatch, capsys, manifest)[2] == ""
 
 
-def test_gpus_that_training_would_not_use_are_refused(manifest, monkeypatch, capsys):
+def test_validate_refuses_unused_gpus(manifest, monkeypatch, capsys):
     content = yaml.safe_load(manifest.read_text())
     content["spec"]["evaluation"] = {"gpus": 4}
     manifest.write_text(yaml.safe_dump(content))

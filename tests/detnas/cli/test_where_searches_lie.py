@@ -56,7 +56,7 @@ def status(*words: str | Path) -> dict[str, Any]:
     return found
 
 
-def test_a_search_lies_beside_its_manifest_and_is_found_from_anywhere(
+def test_search_is_stored_beside_its_manifest(
     search: LocalSearch, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = search.folder / "search.yaml"
@@ -75,7 +75,7 @@ def test_a_search_lies_beside_its_manifest_and_is_found_from_anywhere(
     assert status("search.yaml") == status("tiny") == found
 
 
-def test_a_store_on_the_command_line_is_relative_to_the_working_directory(
+def test_store_option_is_relative_to_the_working_directory(
     search: LocalSearch, elsewhere: Path
 ) -> None:
     run(search, "--store", "../mine")
@@ -83,7 +83,7 @@ def test_a_store_on_the_command_line_is_relative_to_the_working_directory(
     assert not search.root.exists()
 
 
-def test_a_search_in_the_working_directory_of_before_continues_there(
+def test_search_in_an_earlier_working_directory_continues_there(
     search: LocalSearch, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = search.folder / "search.yaml"
@@ -104,7 +104,7 @@ def test_a_search_in_the_working_directory_of_before_continues_there(
     assert look("status", manifest)[1] == ""
 
 
-def test_the_search_of_another_copy_of_the_manifest_is_left_alone(
+def test_search_of_another_manifest_copy_is_not_used(
     search: LocalSearch, elsewhere: Path, tmp_path: Path
 ) -> None:
     run(search, "--store", "runs")
@@ -113,7 +113,7 @@ def test_the_search_of_another_copy_of_the_manifest_is_left_alone(
         status(tmp_path / "copy" / "search.yaml")
 
 
-def test_a_moved_project_continues_by_the_same_command(
+def test_moved_project_continues_with_the_same_command(
     search: LocalSearch, elsewhere: Path, tmp_path: Path
 ) -> None:
     search.faults({"trials/0000": ["hang"]})
@@ -135,9 +135,7 @@ def test_a_moved_project_continues_by_the_same_command(
     assert status(manifest) == status(moved.search)
 
 
-def test_a_folder_whose_name_is_no_text_is_refused_by_name(
-    search: LocalSearch, tmp_path: Path
-) -> None:
+def test_undecodable_folder_name_is_refused(search: LocalSearch, tmp_path: Path) -> None:
     folder = tmp_path / b"W\xfcrfel".decode(errors="surrogateescape")
     search.folder.rename(folder)
     with pytest.raises(UserError, match=r"rfel is not UTF-8; rename the folder"):

@@ -23,7 +23,7 @@ def trace(figure, name):
     return next(one for one in figure.data if one.name == name)
 
 
-def test_best_so_far_never_falls_and_is_the_best_at_the_end(data):
+def test_best_so_far_never_falls_and_ends_at_the_best(data):
     for entries in (data.entries, sorted(data.entries, key=lambda e: e.finished)):
         heights = [height for _, height in best_so_far(entries)]
         assert heights == sorted(heights)
@@ -31,7 +31,7 @@ def test_best_so_far_never_falls_and_is_the_best_at_the_end(data):
         assert len(set(heights)) > 2
 
 
-def test_best_so_far_begins_with_the_first_success(data):
+def test_best_so_far_starts_with_the_first_success(data):
     failed = [entry for entry in data.entries if not entry.succeeded]
     succeeded = [entry for entry in data.entries if entry.succeeded]
     line = best_so_far([*failed, *succeeded])
@@ -39,7 +39,7 @@ def test_best_so_far_begins_with_the_first_success(data):
     assert best_so_far(failed) == []
 
 
-def test_every_trial_is_drawn_once(data):
+def test_score_figure_draws_every_trial_once(data):
     figure = figure_of(score_figure, data)
     drawn: dict[float, float] = {}
     for one in figure.data[1:]:
@@ -54,7 +54,7 @@ def test_every_trial_is_drawn_once(data):
     assert max(trace(figure, "failed").y) < min(e.h for e in data.entries if e.h)
 
 
-def test_score_over_time_is_in_the_order_of_finishing(data):
+def test_score_over_time_is_in_order_of_finishing(data):
     figure = figure_of(score_figure, data)
     by_time = figure.layout.updatemenus[0].buttons[1].args[0]
     assert len(by_time["x"]) == len(figure.data)
@@ -64,11 +64,11 @@ def test_score_over_time_is_in_the_order_of_finishing(data):
     assert min(min(x) for x in by_time["x"]) >= 0
 
 
-def test_the_base_is_a_line_in_the_score_figure(data):
+def test_score_figure_draws_the_base_as_a_line(data):
     assert [shape.y0 for shape in figure_of(score_figure, data).layout.shapes] == [data.base.best.h]
 
 
-def test_pointing_at_a_trial_tells_action_teacher_and_map(data):
+def test_score_figure_hover_has_action_teacher_and_map(data):
     figure = figure_of(score_figure, data)
     told = [text for one in figure.data[1:] for text in one.hovertext]
     pruned = next(text for text in told if "channel pruning, 5 %" in text)
@@ -89,7 +89,7 @@ def test_front_is_nondominated_and_dominates_the_rest(data):
             assert any(fx <= x and fy >= y for fx, fy in points)
 
 
-def test_every_student_base_and_exported_stand_in_the_pareto_figure(data):
+def test_pareto_figure_draws_students_base_and_exported(data):
     figure = figure_of(pareto_figure, data)
     succeeded = sum(entry.succeeded for entry in data.entries)
     for resolution in ("96x64", "128x96"):
@@ -108,7 +108,7 @@ def test_pool_figure_follows_each_subnet_over_the_phases(data):
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
-def test_a_figure_with_nothing_to_draw_says_what_is_awaited(figure, data):
+def test_figure_without_data_has_a_waiting_text(figure, data):
     empty = replace(data, entries=(), front=(), pool=(), base=None, exported=None)
     assert figure.draw(empty) is None
     assert figure.waiting.endswith("yet.")

@@ -28,7 +28,7 @@ def page(text):
     return Page(text)
 
 
-def test_every_trial_has_a_row_with_its_step_score_and_outcome(page, finished):
+def test_page_has_a_row_for_every_trial(page, finished):
     simulation = finished.simulation
     assert list(page.rows) == [f"trial-{index}" for index in range(len(simulation.entries))]
     assert len(page.rows) >= 30
@@ -43,7 +43,7 @@ def test_every_trial_has_a_row_with_its_step_score_and_outcome(page, finished):
         assert (cells[4] == "succeeded") == (result.outcome is Outcome.SUCCEEDED)
 
 
-def test_every_kind_of_action_taken_is_named(page, finished):
+def test_page_names_every_kind_of_action(page, finished):
     taken = {p.action.kind for p in finished.simulation.proposals if p.action}
     shown = {row.cells[2] for row in page.rows.values()}
     assert len(taken) >= 3
@@ -52,14 +52,14 @@ def test_every_kind_of_action_taken_is_named(page, finished):
         assert any(step.startswith(words) for step in shown)
 
 
-def test_nothing_is_asked_of_the_network(page):
+def test_page_loads_nothing_from_the_network(page):
     assert page.references
     assert all(ref.startswith("#") or ref == "data:," for ref in page.references)
     assert "default-src 'none'" in page.policy
     assert "http" not in page.policy
 
 
-def test_what_a_trial_says_stays_text(text, page):
+def test_page_escapes_texts_of_trials(text, page):
     assert "<script>alert" not in text
     outcome = page.rows["trial-7"].cells[4]
     assert LOG in outcome
@@ -70,13 +70,13 @@ def test_what_a_trial_says_stays_text(text, page):
     assert "<script" not in told
 
 
-def test_only_our_own_scripts_are_elements(page):
+def test_page_contains_only_its_own_scripts(page):
     figures = len(page.figures)
     assert figures == 3
     assert page.tags.count("script") == figures + 2
 
 
-def test_head_compares_base_best_and_exported(page, data):
+def test_page_compares_base_best_and_exported(page, data):
     exported = data.exported
     for detector in (data.base, data.best, exported):
         assert f"{detector.best.h:.4f}" in page.text
@@ -87,7 +87,7 @@ def test_head_compares_base_best_and_exported(page, data):
     assert data.exported_to in page.text
 
 
-def test_lineage_shows_each_step_with_its_encoding(page, data):
+def test_page_shows_lineage_with_encodings(page, data):
     lineage = page.text.partition("Lineage of the winner")[2].partition("All trials")[0]
     assert data.lineage[0].detector.name == "base"
     assert data.lineage[-1].detector.name == "fine-tuning"
@@ -100,16 +100,16 @@ def test_lineage_shows_each_step_with_its_encoding(page, data):
     assert "lateral 3 afresh" in lineage
 
 
-def test_equal_records_give_equal_pages(text, finished):
+def test_page_of_equal_records_is_equal(text, finished):
     assert render(gather(finished.store, finished.requests)) == text
 
 
-def test_a_finished_search_does_not_call_itself_unfinished(page):
+def test_page_of_a_finished_search_has_no_banner(page):
     assert "not finished" not in page.text
     assert "failed." not in page.text.partition("Gain")[0]
 
 
-def test_an_empty_search_says_so(root):
+def test_page_of_an_empty_search_says_so(root):
     search = begun(root)
     page = Page(render(gather(search.store, search.requests)))
     assert "This search is not finished (preparing)" in page.text
@@ -119,7 +119,7 @@ def test_an_empty_search_says_so(root):
     assert not page.figures
 
 
-def test_base_and_teachers_without_trials_have_a_page(root):
+def test_page_without_trials_shows_base_and_teachers(root):
     search = begun(root)
     with_base_and_pool(search)
     page = Page(render(gather(search.store, search.requests)))
@@ -127,7 +127,7 @@ def test_base_and_teachers_without_trials_have_a_page(root):
     assert "0.5000" in page.text
 
 
-def test_a_running_search_shows_trials_without_result(root):
+def test_page_of_a_running_search_shows_trials_in_flight(root):
     search = begun(root)
     with_base_and_pool(search)
     with_trials(search, 9, open_ones=2)
@@ -139,7 +139,7 @@ def test_a_running_search_shows_trials_without_result(root):
     assert "Lineage of the best student so far" in page.text
 
 
-def test_a_failed_search_says_why(root):
+def test_page_of_a_failed_search_says_why(root):
     search = begun(root)
     result = DetectorResult(
         outcome=Outcome.DIVERGED, message="loss is <b>nan</b>", started=START, finished=START
@@ -150,7 +150,7 @@ def test_a_failed_search_says_why(root):
     assert "<b>nan" not in text
 
 
-def test_a_search_whose_trials_all_failed_has_a_page(root):
+def test_page_with_failed_trials_only_is_rendered(root):
     search = begun(root, 3, failures={0: "no", 1: "no", 2: "no"})
     with_base_and_pool(search)
     with_trials(search, 3)
@@ -160,7 +160,7 @@ def test_a_search_whose_trials_all_failed_has_a_page(root):
     assert len(page.rows) == 3
 
 
-def test_the_file_replaces_an_earlier_page_whole(finished, root):
+def test_write_report_replaces_an_earlier_page_atomically(finished, root):
     target = root / "new folder" / "page.html"
     write_report(finished.store, finished.requests, target)
     target.write_text("old")
@@ -169,7 +169,7 @@ def test_the_file_replaces_an_earlier_page_whole(finished, root):
     assert [path.name for path in target.parent.iterdir()] == ["page.html"]
 
 
-def test_a_figure_can_not_end_its_script_element(data, monkeypatch):
+def test_page_escapes_figures_inside_scripts(data, monkeypatch):
     title = "</script><b>&amp;"
     named = Figure("odd", "Odd", "", "yet.", lambda _: go.Figure(layout_title_text=title))
     monkeypatch.setattr("detnas.report.page.FIGURES", (named,))

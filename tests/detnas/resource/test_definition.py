@@ -35,24 +35,24 @@ BOUNDS = {
 
 
 @pytest.mark.parametrize("path", PARTS)
-def test_every_value_is_bounded_and_described(path: str) -> None:
+def test_definition_bounds_and_describes_every_value(path: str) -> None:
     part = PARTS[path]
     assert any(bounds <= set(part) for bounds in BOUNDS[part["type"]]), part
     assert part.get("description") or path.endswith("[]")
 
 
 @pytest.mark.parametrize("path", PARTS)
-def test_every_schema_is_structural_and_fills_nothing_in(path: str) -> None:
+def test_definition_is_structural_without_defaults(path: str) -> None:
     unwanted = {"$ref", "anyOf", "allOf", "oneOf", "const", "default", "title", "nullable"}
     assert not unwanted & set(PARTS[path])
     assert "x-kubernetes-preserve-unknown-fields" not in PARTS[path]
 
 
-def test_a_default_stands_in_the_description() -> None:
+def test_definition_states_defaults_in_descriptions() -> None:
     assert PARTS["spec.search.topK"]["description"].endswith("Default: 5.")
     assert PARTS["spec.search.alpha"]["description"].endswith("Default: 0.4.")
     assert PARTS["spec.teachers.depths.min"]["description"].endswith("Default: [2, 2, 2, 2].")
 
 
-def test_kubectl_can_apply_the_definition() -> None:
+def test_definition_can_be_applied_by_kubectl() -> None:
     assert len(str(custom_resource_definition())) < ANNOTATED_LIMIT

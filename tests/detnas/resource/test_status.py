@@ -22,11 +22,11 @@ def stored_bytes(status: ResourceStatus) -> int:
 
 
 @pytest.mark.parametrize("character", CHARACTERS)
-def test_no_status_is_larger_than_64_kilobytes(character: str) -> None:
+def test_largest_status_is_below_64_kilobytes(character: str) -> None:
     assert stored_bytes(largest_status(character)) < LARGEST_STATUS
 
 
-def test_the_largest_status_leaves_nothing_out() -> None:
+def test_largest_status_has_every_field() -> None:
     def check(model: BaseModel) -> None:
         assert model.model_fields_set == set(type(model).model_fields)
         for name in type(model).model_fields:
@@ -40,12 +40,12 @@ def test_the_largest_status_leaves_nothing_out() -> None:
 
 
 @pytest.mark.parametrize("character", CHARACTERS[:-1])
-def test_a_status_read_again_is_the_same(character: str) -> None:
+def test_status_read_again_is_equal(character: str) -> None:
     status = largest_status(character)
     assert ResourceStatus.model_validate(json.loads(json.dumps(status.to_json()))) == status
 
 
-def test_what_is_unknown_is_left_out() -> None:
+def test_status_leaves_out_unknown_fields() -> None:
     assert ResourceStatus(phase="Pending").to_json() == {
         "observedGeneration": 0,
         "phase": "Pending",
@@ -57,7 +57,7 @@ def test_what_is_unknown_is_left_out() -> None:
     }
 
 
-def test_a_text_that_is_too_long_ends_in_an_ellipsis() -> None:
+def test_cut_ends_a_long_text_in_an_ellipsis() -> None:
     assert cut("too long a text", 10) == "too lon…"
     assert cut("ü" * 9, 10) == "üüü…"
     assert cut("just fits.", 10) == "just fits."
@@ -77,13 +77,13 @@ def test_a_text_that_is_too_long_ends_in_an_ellipsis() -> None:
         (math.inf, "inf"),
     ],
 )
-def test_numbers_are_strings(number: float, text: str) -> None:
+def test_status_numbers_are_strings(number: float, text: str) -> None:
     assert written(number) == text
     job = ActiveJob.model_validate({"job": "r50-t0001", "verb": "evaluate", "loss": number})
     assert job.loss == text
 
 
-def test_moments_are_whole_seconds_of_utc() -> None:
+def test_status_times_are_seconds_in_utc() -> None:
     moment = datetime(2026, 11, 22, 21, 30, 15, 999_999, tzinfo=timezone(timedelta(hours=1)))
     condition = Condition(
         type="Accepted", status="True", last_transition_time=moment, reason="Valid"

@@ -16,7 +16,7 @@ def text() -> str:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_manifest_from_windows_is_the_same(
+def test_manifest_from_windows_is_read_equally(
     tmp_path: Path, text: str, encoding: str, line_end: str
 ) -> None:
     path = tmp_path / "search.yaml"
@@ -25,9 +25,7 @@ def test_a_manifest_from_windows_is_the_same(
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
-def test_a_manifest_that_is_not_utf_8_is_refused_by_name(
-    tmp_path: Path, text: str, encoding: str
-) -> None:
+def test_manifest_that_is_not_utf_8_is_refused(tmp_path: Path, text: str, encoding: str) -> None:
     path = tmp_path / "search.yaml"
     path.write_bytes(text.replace("→", "zu").encode(encoding))
     with pytest.raises(ManifestError) as refused:

@@ -13,7 +13,7 @@ from tests.detnas.spec.valid_manifests import VALID
 from tests.detnas.spec.wrong_manifests import WRONG
 
 
-def test_every_default_is_the_papers():
+def test_manifest_defaults_are_the_papers():
     spec = read_manifest(MINIMAL, "test").spec
     assert [str(r) for r in spec.resolutions] == ["512x512", "800x600", "1080x720", "1333x800"]
     assert str(spec.base_resolution) == "1333x800"
@@ -39,14 +39,14 @@ def test_every_default_is_the_papers():
     assert spec.teachers.distillation.bn_weight == 0
 
 
-def test_labels_and_annotations_are_carried():
+def test_manifest_keeps_labels_and_annotations():
     for field in ("labels", "annotations"):
         manifest = changed(f"metadata.{field}", {"team": "vision"})
         metadata = read_manifest(manifest, "test").metadata
         assert getattr(metadata, field) == {"team": "vision"}
 
 
-def test_models_are_the_well_known_backbones():
+def test_model_names_give_the_well_known_backbones():
     manifest = changed("spec.base.model", "faster-rcnn-r101-fpn")
     architecture = read_manifest(manifest, "test").spec.base.resolve()
     assert architecture.depths == (3, 4, 23, 3)
@@ -54,7 +54,7 @@ def test_models_are_the_well_known_backbones():
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
-def test_a_wrong_field_is_named_with_what_would_be_right(wrong, tmp_path, monkeypatch, capsys):
+def test_wrong_field_is_named_with_what_is_right(wrong, tmp_path, monkeypatch, capsys):
     path = tmp_path / "search.yaml"
     path.write_text(yaml.safe_dump(wrong.manifest))
     monkeypatch.setattr("sys.argv", ["detnas", "validate", str(path)])
@@ -68,7 +68,7 @@ def test_a_wrong_field_is_named_with_what_would_be_right(wrong, tmp_path, monkey
 
 
 @pytest.mark.parametrize("manifest", VALID.values(), ids=VALID.keys())
-def test_a_valid_manifest_is_completed_and_stays_the_same(manifest, tmp_path):
+def test_valid_manifest_is_completed_idempotently(manifest, tmp_path):
     completed = read_manifest(manifest, "test")
     path = tmp_path / "search.json"
     path.write_text(completed.model_dump_json(by_alias=True, exclude_none=True))
@@ -78,7 +78,7 @@ def test_a_valid_manifest_is_completed_and_stays_the_same(manifest, tmp_path):
 @pytest.mark.parametrize(
     ("path", "meant"), [("spec.serach", "search"), ("spec.search.topk", "topK")]
 )
-def test_the_field_that_was_meant_is_named(path, meant):
+def test_unknown_field_names_the_closest_one(path, meant):
     with pytest.raises(ManifestError, match=f"did you mean {meant}"):
         read_manifest(changed(path, 3), "test")
 
@@ -87,39 +87,39 @@ def test_the_field_that_was_meant_is_named(path, meant):
     ("field", "value", "right"),
     [("apiVersion", "detnas.dev/v2", "detnas.dev/v1alpha1"), ("kind", "Search", "DetNASSearch")],
 )
-def test_another_kind_of_document_is_refused(field, value, right):
+def test_document_of_another_kind_is_refused(field, value, right):
     with pytest.raises(ManifestError, match=f"{field}: .*{right}"):
         read_manifest(changed(field, value), "test")
 
 
-def test_a_namespace_is_a_label():
+def test_namespace_must_be_a_label():
     with pytest.raises(ManifestError, match="metadata.namespace: 'Team' is wrong; lower-case"):
         read_manifest(changed("metadata.namespace", "Team"), "test")
 
 
-def test_a_number_is_shown_as_the_string_it_should_be():
+def test_fraction_as_number_is_shown_as_string():
     with pytest.raises(ManifestError, match='write it as a string: "0.00004"'):
         read_manifest(changed("spec.search.alpha", 4e-5), "test")
 
 
-def test_a_whole_number_may_be_written_with_a_point():
+def test_integer_may_be_written_with_a_point():
     assert read_manifest(changed("spec.search.trials", 3.0), "test").spec.search.trials == 3
 
 
-def test_a_field_without_a_value_is_left_out():
+def test_field_without_value_is_left_out():
     for section in ("storage", "teachers", "search"):
         assert read_manifest(changed(f"spec.{section}", None), "test") == read_manifest(
             MINIMAL, "test"
         )
 
 
-def test_an_encoding_error_names_the_position():
+def test_encoding_error_names_the_position():
     manifest = changed("spec.base", {"architecture": "[(64, 64)", "train": {}})
     with pytest.raises(ManifestError, match="position 9"):
         read_manifest(manifest, "test")
 
 
-def test_every_problem_is_reported_at_once():
+def test_all_problems_are_reported_together():
     manifest = changed("spec.search.trials", 0)
     manifest["spec"]["search"]["topK"] = 0
     with pytest.raises(ManifestError) as caught:
@@ -139,13 +139,13 @@ def test_every_problem_is_reported_at_once():
         ("!!python/object:os.system {}", "no valid YAML"),
     ],
 )
-def test_a_file_that_is_no_manifest_is_refused(tmp_path, text, said):
+def test_file_that_is_no_manifest_is_refused(tmp_path, text, said):
     path = tmp_path / "search.yaml"
     path.write_text(text)
     with pytest.raises(ManifestError, match=said):
         load_manifest(path)
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_manifest_file_is_named(tmp_path):
     with pytest.raises(ManifestError, match=r"nothing\.yaml"):
         load_manifest(tmp_path / "nothing.yaml")

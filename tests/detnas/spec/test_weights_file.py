@@ -77,7 +77,7 @@ OTHERS: dict[str, tuple[bytes, str]] = {
     ],
     ids=["zip", "legacy", "safetensors"],
 )
-def test_a_checkpoint_is_known_by_its_bytes_whatever_its_suffix(
+def test_weights_format_is_known_by_bytes_not_suffix(
     tmp_path: Path, content: bytes, form: WeightsFormat, name: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -85,9 +85,7 @@ def test_a_checkpoint_is_known_by_its_bytes_whatever_its_suffix(
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_what_is_obviously_no_checkpoint_is_refused_with_its_remedy(
-    tmp_path: Path, kind: str
-) -> None:
+def test_weights_format_refuses_other_files_with_a_remedy(tmp_path: Path, kind: str) -> None:
     content, said = OTHERS[kind]
     path = tmp_path / "base.pth"
     path.write_bytes(content)
@@ -96,7 +94,7 @@ def test_what_is_obviously_no_checkpoint_is_refused_with_its_remedy(
     assert caught.value.remedy
 
 
-def test_a_folder_a_missing_file_and_a_dangling_link_are_told_apart(tmp_path: Path) -> None:
+def test_weights_format_distinguishes_kinds_of_missing_files(tmp_path: Path) -> None:
     (tmp_path / "link.pth").symlink_to("../gone.pth")
     os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer
     for name, said in (
@@ -109,13 +107,13 @@ def test_a_folder_a_missing_file_and_a_dangling_link_are_told_apart(tmp_path: Pa
             weights_format(tmp_path / name)
 
 
-def test_a_link_to_a_checkpoint_is_followed(tmp_path: Path) -> None:
+def test_weights_format_follows_a_link(tmp_path: Path) -> None:
     (tmp_path / "there.pth").write_bytes(TORCH)
     (tmp_path / "link.pth").symlink_to("there.pth")
     assert weights_format(tmp_path / "link.pth") is WeightsFormat.ZIP
 
 
-def test_a_large_file_is_not_read_whole(tmp_path: Path) -> None:
+def test_weights_format_reads_only_the_head(tmp_path: Path) -> None:
     path = tmp_path / "base.pth"
     path.write_bytes(b"\0")
     os.truncate(path, 1 << 40)  # sparse
@@ -126,12 +124,12 @@ def test_a_large_file_is_not_read_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("weights", ["base.pth", "/a/base.pth", "s3://b/k.pth", "file:///k.pth"])
-def test_paths_and_supported_addresses_pass(weights: str) -> None:
+def test_check_address_accepts_paths_and_supported_schemes(weights: str) -> None:
     check_address(weights)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "torchvision", "open-mmlab", "gs"])
-def test_other_addresses_are_refused_without_showing_credentials(scheme: str) -> None:
+def test_check_address_refuses_others_without_credentials(scheme: str) -> None:
     with pytest.raises(WeightsFileError) as caught:
         check_address(f"{scheme}://someone:secret@example.com/r50.pth?token=secret")
     assert f"{scheme}:// addresses are not supported" in str(caught.value)
