@@ -6,6 +6,7 @@ from zipfile import ZipFile
 import pytest
 import yaml
 
+from detnas import __version__
 from detnas.cli import main
 
 MANIFEST = {
@@ -231,3 +232,11 @@ def test_validate_warns_of_what_a_cluster_refuses(manifest, jobs, warned, monkey
 
 def test_validate_warns_of_no_cluster_for_one_machine(manifest, monkeypatch, capsys):
     assert "cluster" not in _run(monkeypatch, capsys, manifest)[2]
+
+
+def test_version_option_prints_the_version(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["detnas", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert not caught.value.code
+    assert capsys.readouterr().out == f"detnas {__version__}\n"

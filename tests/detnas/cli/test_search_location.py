@@ -1,4 +1,4 @@
-"""A search lies beside its manifest, and every command finds it from any directory."""
+"""A search is stored beside its manifest, and every command finds it from any directory."""
 
 import json
 import shutil
