@@ -29,8 +29,8 @@ def affinity() -> int:
     return os.cpu_count() or 1
 
 
-def threads_asked_for(environment: Mapping[str, str] = os.environ) -> int | None:
-    """Return the threads that `OMP_NUM_THREADS` asks for; None if it is unset or not a number."""
+def requested_threads(environment: Mapping[str, str] = os.environ) -> int | None:
+    """Return the threads that `OMP_NUM_THREADS` requests; None if it is unset or not a number."""
     outermost = environment.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(outermost) if outermost.isdecimal() and int(outermost) else None
 

@@ -16,7 +16,7 @@ from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.session import SearchSession
 from detnas.lifecycle.status import job_name
 from detnas.plan.stages import DueJob, Phase, Plan, Verb
-from detnas.processors import processors, threads_asked_for
+from detnas.processors import processors, requested_threads
 from detnas.records.results import Outcome
 from detnas.runner.data_check import changes_since, check_data
 from detnas.runner.errors import Interrupted, RunError
@@ -73,7 +73,7 @@ class RunSettings:
     trainer: tuple[str, ...] = WARM_TRAINER
     limits: Limits = field(default_factory=Limits)
     processors: int = field(default_factory=processors)
-    threads: int | None = field(default_factory=threads_asked_for)
+    threads: int | None = field(default_factory=requested_threads)
     breaker: int = 5
     tick: float = 0.2
     poll: float = 5.0

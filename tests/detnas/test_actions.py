@@ -111,7 +111,7 @@ def test_layer_pruning_removes_one_block_and_changes_no_other(architecture: Arch
 
 
 @given(architectures())
-def test_what_layer_pruning_may_not_remove_is_refused(architecture: Architecture) -> None:
+def test_layer_pruning_refuses_blocks_that_must_stay(architecture: Architecture) -> None:
     prunable = prunable_places(architecture)
     for placed in architecture.blocks:
         alone = architecture.depths[placed.place.stage] == 1
@@ -141,7 +141,7 @@ def test_rearrange_moves_one_block_across_a_border(architecture: Architecture) -
 
 
 @pytest.mark.parametrize(("source", "target"), [(0, 2), (1, 1), (3, 4), (0, -1)])
-def test_rearrange_wants_neighbours(source: int, target: int) -> None:
+def test_rearrange_refuses_stages_that_are_no_neighbours(source: int, target: int) -> None:
     with pytest.raises(UserError, match="a block moves to a neighbouring stage"):
         rearrange(parse(appendix_b.R50), source, target)
 
@@ -158,7 +158,7 @@ def test_add_layer_is_always_legal_and_no_kind_is_empty(architecture: Architectu
     assert all(kinds.values())
 
 
-def test_a_block_is_protected_for_three_steps_after_it_was_added() -> None:
+def test_block_is_protected_for_three_steps_after_it_was_added() -> None:
     morphism = add_layer(parse(appendix_b.R50), 2)
     architecture, fresh = morphism.architecture, Place(2, 6)
     still: dict[Place, Place | None] = {place: place for place in _places(architecture)}

@@ -37,7 +37,7 @@ def test_convolutions_of_a_block_are_a_chain_with_one_stride(architecture: Archi
 
 
 @given(architectures())
-def test_residual_groups_part_the_blocks(architecture: Architecture) -> None:
+def test_residual_groups_partition_the_blocks(architecture: Architecture) -> None:
     groups = architecture.residual_groups
     assert [p for group in groups for p in group.members] == [p.place for p in architecture.blocks]
     for number, group in enumerate(groups):
@@ -49,11 +49,11 @@ def test_residual_groups_part_the_blocks(architecture: Architecture) -> None:
 
 
 @given(architectures())
-def test_a_block_is_found_by_its_place(architecture: Architecture) -> None:
+def test_block_is_found_by_its_place(architecture: Architecture) -> None:
     assert [architecture.block(p.place) for p in architecture.blocks] == list(architecture.blocks)
 
 
-def test_the_first_group_of_r18_is_headed_by_the_stem() -> None:
+def test_first_group_of_r18_is_headed_by_the_stem() -> None:
     groups = parse(appendix_b.R18).residual_groups
     assert [group.headed_by_stem for group in groups] == [True, False, False, False]
     assert [group.width for group in groups] == [64, 128, 256, 512]
@@ -82,12 +82,12 @@ def test_outputs_and_depths_are_the_stages_own() -> None:
         ([[[8, 0]]] * 4, "greater than or equal to 1"),
     ],
 )
-def test_an_impossible_backbone_is_refused(stages: list[list[list[int]]], message: str) -> None:
+def test_impossible_backbone_is_refused(stages: list[list[list[int]]], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Architecture.model_validate({"family": "Basic", "stem": 8, "stages": stages})
 
 
-def test_an_architecture_is_a_value() -> None:
+def test_architecture_is_a_value() -> None:
     block = Block(widths=(8, 8))
     one = Architecture(family=Family.BASIC, stem=8, stages=((block,),) * 4)
     other = Architecture(family=Family.BASIC, stem=8, stages=((block,),) * 4)
@@ -99,6 +99,6 @@ def test_an_architecture_is_a_value() -> None:
 
 
 @pytest.mark.parametrize("place", [Place(0, 2), Place(3, 2), Place(4, 0)])
-def test_a_place_beyond_its_stage_is_none(place: Place) -> None:
+def test_place_beyond_its_stage_is_none(place: Place) -> None:
     with pytest.raises(IndexError):
         parse("[(8, 8)-(8, 8)], [(8, 8)-(8, 8)], [(8, 8)], [(8, 8)-(8, 8)]").block(place)

@@ -14,7 +14,7 @@ FOUR_STAGES = "[(8, 8)], [(8, 8)], [(8, 8)], [(8, 8)]"
 
 
 @given(architectures())
-def test_what_is_encoded_is_parsed_back(architecture: Architecture) -> None:
+def test_encoded_architecture_is_parsed_back(architecture: Architecture) -> None:
     text = encode(architecture)
     assert parse(text, architecture.family, architecture.stem) == architecture
 
@@ -31,7 +31,7 @@ def test_white_space_between_tokens_means_nothing(
 
 
 @given(architectures())
-def test_json_holds_the_same(architecture: Architecture) -> None:
+def test_json_holds_the_same_architecture(architecture: Architecture) -> None:
     assert Architecture.model_validate_json(architecture.model_dump_json()) == architecture
 
 
@@ -43,7 +43,7 @@ def test_json_holds_the_same(architecture: Architecture) -> None:
         (appendix_b.R101, Family.BOTTLENECK, (3, 4, 20, 5)),
     ],
 )
-def test_the_papers_encodings_are_read_and_written_as_printed(
+def test_papers_encodings_are_read_and_written_as_printed(
     text: str, family: Family, depths: tuple[int, ...]
 ) -> None:
     architecture = parse(text)
@@ -80,7 +80,7 @@ def test_the_papers_encodings_are_read_and_written_as_printed(
         pytest.param("[(-8, 8)]", 2, ["number", "'-'"], id="negative"),
     ],
 )
-def test_a_wrong_text_is_refused_where_it_is_wrong(
+def test_malformed_encoding_is_refused_with_its_position(
     text: str, position: int | None, words: list[str]
 ) -> None:
     with pytest.raises(EncodingError) as refusal:
@@ -90,13 +90,13 @@ def test_a_wrong_text_is_refused_where_it_is_wrong(
     assert all(word in str(refusal.value) for word in words)
 
 
-def test_a_family_that_does_not_fit_is_refused() -> None:
+def test_family_that_does_not_fit_is_refused() -> None:
     with pytest.raises(EncodingError, match="a block of 2 widths.*Bottleneck blocks have 3"):
         parse(appendix_b.R18, Family.BOTTLENECK)
 
 
 @given(architectures(), st.data())
-def test_a_text_without_one_of_its_signs_is_refused(
+def test_text_without_one_of_its_signs_is_refused(
     architecture: Architecture, data: st.DataObject
 ) -> None:
     text = encode(architecture)

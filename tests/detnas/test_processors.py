@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from detnas.processors import affinity, processor_quota, processors, threads_asked_for
+from detnas.processors import affinity, processor_quota, processors, requested_threads
 
 TWO = "200000 100000\n"
 
@@ -62,7 +62,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_a_container_of_version_2_is_limited_by_its_own_quota(machine: Machine) -> None:
+def test_container_of_version_2_is_limited_by_its_own_quota(machine: Machine) -> None:
     machine.joins("0::/")
     machine.mounts("unified / cgroup2 rw,nsdelegate")
     machine.version_2("unified", "150000 100000\n")
@@ -78,7 +78,7 @@ def test_a_container_of_version_2_is_limited_by_its_own_quota(machine: Machine) 
         (("max 100000\n",) * 3, None),
     ],
 )
-def test_the_smallest_quota_on_the_way_up_counts(
+def test_smallest_quota_on_the_way_up_counts(
     machine: Machine, quotas: tuple[str, ...], expected: float | None
 ) -> None:
     machine.joins("0::/kubepods/pod1/container")
@@ -92,7 +92,7 @@ def test_the_smallest_quota_on_the_way_up_counts(
 
 
 @pytest.mark.parametrize("root", ["/", "/docker/abc"])
-def test_a_container_of_version_1_is_limited_by_its_quota(machine: Machine, root: str) -> None:
+def test_container_of_version_1_is_limited_by_its_quota(machine: Machine, root: str) -> None:
     # Docker mounts the container's own group, and names it as the host does.
     machine.joins("4:memory:/docker/abc", "3:cpu,cpuacct:/docker/abc", "1:name=systemd:/")
     machine.mounts("memory / cgroup rw,memory", f"cpu,cpuacct {root} cgroup rw,cpu,cpuacct")
@@ -100,7 +100,7 @@ def test_a_container_of_version_1_is_limited_by_its_quota(machine: Machine, root
     assert processor_quota(machine.process) == 3.0
 
 
-def test_a_group_of_version_1_without_a_limit_limits_nothing(machine: Machine) -> None:
+def test_group_of_version_1_without_a_limit_limits_nothing(machine: Machine) -> None:
     machine.joins("1:cpu:/")
     machine.mounts("cpu / cgroup rw,cpu")
     machine.version_1("cpu", -1)
@@ -118,7 +118,7 @@ def test_with_both_versions_mounted_the_one_with_the_limit_counts(machine: Machi
     assert processor_quota(machine.process) == 2.0
 
 
-def test_a_group_outside_of_what_is_mounted_is_looked_for_where_the_mount_begins(
+def test_group_outside_the_mount_is_read_at_its_root(
     machine: Machine,
 ) -> None:
     machine.mounts("unified / cgroup2 rw")
@@ -129,14 +129,14 @@ def test_a_group_outside_of_what_is_mounted_is_looked_for_where_the_mount_begins
 
 
 @pytest.mark.parametrize("content", ["", "max", "many 100000", "200000 0", "-1 100000", "\0"])
-def test_a_quota_that_says_nothing_limits_nothing(machine: Machine, content: str) -> None:
+def test_unreadable_quota_limits_nothing(machine: Machine, content: str) -> None:
     machine.joins("0::/")
     machine.mounts("unified / cgroup2 rw")
     machine.version_2("unified", content)
     assert processor_quota(machine.process) is None
 
 
-def test_a_machine_without_cgroups_is_limited_by_its_processors(machine: Machine) -> None:
+def test_machine_without_cgroups_is_limited_by_its_processors(machine: Machine) -> None:
     assert processors(machine.process) == affinity()
     machine.joins("nonsense")
     machine.mounts()
@@ -146,7 +146,7 @@ def test_a_machine_without_cgroups_is_limited_by_its_processors(machine: Machine
 @pytest.mark.parametrize(
     ("quota", "expected"), [(10_000, 1), (100_000, 1), (190_000, 1), (250_000, 2), (9_000_000, 8)]
 )
-def test_processors_are_whole_at_least_one_and_no_more_than_there_are(
+def test_processors_are_rounded_down_to_at_least_1_and_at_most_all(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, quota: int, expected: int
 ) -> None:
     monkeypatch.setattr("detnas.processors.affinity", lambda: 8)
@@ -157,7 +157,7 @@ def test_processors_are_whole_at_least_one_and_no_more_than_there_are(
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
-def test_a_process_bound_to_one_processor_has_one() -> None:
+def test_process_bound_to_one_processor_has_one() -> None:
     code = (
         "import os; from detnas.processors import processors;"
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(processors())"
@@ -170,6 +170,6 @@ def test_a_process_bound_to_one_processor_has_one() -> None:
     ("value", "expected"),
     [("3", 3), (" 4 ", 4), ("4,2", 4), ("0", None), ("-1", None), ("all", None), ("", None)],
 )
-def test_only_a_number_of_threads_is_the_users_wish(value: str, expected: int | None) -> None:
-    assert threads_asked_for({"OMP_NUM_THREADS": value}) == expected
-    assert threads_asked_for({}) is None
+def test_threads_requested_takes_only_a_number(value: str, expected: int | None) -> None:
+    assert requested_threads({"OMP_NUM_THREADS": value}) == expected
+    assert requested_threads({}) is None

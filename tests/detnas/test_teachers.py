@@ -20,11 +20,11 @@ def _differences(one: Teacher, other: Teacher) -> list[int]:
     return [slot for slot, (a, b) in enumerate(pairs) if a != b]
 
 
-def test_the_papers_space_has_roughly_765000_teachers() -> None:
+def test_papers_space_has_roughly_765000_teachers() -> None:
     assert PAPER.count(resolutions=4) == 264 * 3**6 * 4 == 769_824
 
 
-def test_the_count_is_the_number_of_different_teachers() -> None:
+def test_count_is_the_number_of_different_teachers() -> None:
     space = TeacherSpace.model_validate(
         {"min_depths": [1, 1, 2, 1], "max_depths": [2, 1, 3, 1], "widths": ["1.0", "1.5"]}
     )
@@ -34,13 +34,13 @@ def test_the_count_is_the_number_of_different_teachers() -> None:
 
 
 @given(spaces(), st.randoms(use_true_random=False))
-def test_samples_and_bounds_lie_in_the_space(space: TeacherSpace, random: Random) -> None:
+def test_samples_and_bounds_are_in_the_space(space: TeacherSpace, random: Random) -> None:
     for teacher in (space.sample(random), space.largest, space.smallest):
         assert space.contains(teacher)
 
 
 @given(st.data(), spaces())
-def test_a_mutation_changes_one_slot_by_at_most_its_reach(
+def test_mutation_changes_one_slot_by_at_most_its_reach(
     data: st.DataObject, space: TeacherSpace
 ) -> None:
     teacher = data.draw(teachers(space))
@@ -67,13 +67,13 @@ def test_mutations_are_all_and_only_the_neighbours(
     assert space.count() == 1 or all(space.mutate(teacher, random) in neighbours for _ in range(20))
 
 
-def test_the_papers_third_stage_moves_by_up_to_three() -> None:
+def test_papers_third_stage_moves_by_up_to_three() -> None:
     (third,) = [slot for slot in PAPER.mutations(PAPER.largest) if slot[0].depths[2] != 23]
     assert [teacher.depths[2] for teacher in third] == [20, 21, 22]
 
 
 @given(teachers())
-def test_a_teacher_outside_is_told(teacher: Teacher) -> None:
+def test_teacher_outside_the_space_is_recognised(teacher: Teacher) -> None:
     deep = teacher.model_copy(update={"depths": (4, *teacher.depths[1:])})
     wide = teacher.model_copy(update={"widths": (Decimal("1.1"), *teacher.widths[1:])})
     assert not PAPER.contains(deep)
@@ -89,12 +89,12 @@ def test_a_teacher_outside_is_told(teacher: Teacher) -> None:
         ("widths", (), "at least 1"),
     ],
 )
-def test_an_impossible_space_is_refused(field: str, value: object, message: str) -> None:
+def test_impossible_space_is_refused(field: str, value: object, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TeacherSpace.model_validate({field: value})
 
 
-def test_the_smallest_and_largest_teacher_are_the_papers() -> None:
+def test_smallest_and_largest_teacher_are_the_papers() -> None:
     shape = SupernetShape()
     smallest, largest = (shape.architecture(t) for t in (PAPER.smallest, PAPER.largest))
     assert encode(smallest).startswith("[(64, 64, 256)-(64, 64, 256)], [(128, 128, 512)")

@@ -45,7 +45,7 @@ def build(architecture: Architecture, **settings: object) -> EvolvableBackbone:
 
 @pytest.mark.parametrize("depth", [18, 50])
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-def test_a_stock_resnet_checkpoint_gives_the_same_features(depth: int, training: bool) -> None:
+def test_stock_resnet_checkpoint_gives_the_same_features(depth: int, training: bool) -> None:
     stock = ResNet(depth, norm_eval=False)
     for module in stock.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -75,7 +75,7 @@ def test_any_encoding_gives_features_of_its_widths(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", MIXED)
-def test_its_tensors_are_those_the_architecture_lists(text: str) -> None:
+def test_tensors_are_those_of_the_architecture(text: str) -> None:
     architecture = parse(text, stem=6)
     blocks = {
         f"backbone.{name}": value.shape
@@ -139,7 +139,7 @@ def test_wrong_settings_are_refused(settings: dict, message: str) -> None:
         EvolvableBackbone(**good | settings)
 
 
-def test_the_file_stands_alone() -> None:
+def test_backbone_file_imports_nothing_of_the_project() -> None:
     tree = ast.walk(ast.parse(Path(detnas_trainer.backbone.__file__).read_text()))
     imported = set()
     for node in tree:
@@ -150,7 +150,7 @@ def test_the_file_stands_alone() -> None:
     assert imported == {"collections", "mmdet", "mmengine", "torch"}
 
 
-def test_a_copy_of_the_file_may_be_imported_beside_it(tmp_path: Path) -> None:
+def test_copy_of_the_file_may_be_imported_beside_it(tmp_path: Path) -> None:
     copy = tmp_path / "exported_backbone.py"
     copy.write_bytes(Path(detnas_trainer.backbone.__file__).read_bytes())
     specification = importlib.util.spec_from_file_location("exported_backbone", copy)

@@ -18,13 +18,13 @@ def test_help_names_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("arguments", [[], ["bake", "file:///x"], ["base"]])
-def test_a_wrong_command_line_is_exit_code_2(arguments: list[str]) -> None:
+def test_wrong_command_line_is_exit_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
 
 
 @pytest.mark.parametrize("uri", ["nowhere", "file:///nowhere-at-all/job"])
-def test_a_wrong_uri_is_one_clear_line(uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_uri_is_one_clear_line(uri: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["base", uri])
     printed = capsys.readouterr()

@@ -82,7 +82,7 @@ def measured(
     ],
     ids=["R18", "R50", "searched R18", "searched R50", "searched R101"],
 )
-def test_the_built_detector_costs_what_the_paper_prints(
+def test_built_detector_costs_what_the_paper_prints(
     architecture: Architecture, size: tuple[int, int], billions: float
 ) -> None:
     flops = measured(architecture, *size, DetectorShape(), 80)
@@ -90,7 +90,7 @@ def test_the_built_detector_costs_what_the_paper_prints(
 
 
 @pytest.mark.parametrize(("name", "billions"), [("r50", 84.1), ("r101", 160.2)])
-def test_the_built_backbone_costs_what_table_2_prints(name: str, billions: float) -> None:
+def test_built_backbone_costs_what_table_2_prints(name: str, billions: float) -> None:
     flops = measured(resnet(name), 1280, 800, DetectorShape(), 80)
     assert flops["backbone"] / 1e9 == pytest.approx(billions, rel=2e-3)
 
@@ -107,7 +107,7 @@ def test_the_built_backbone_costs_what_table_2_prints(name: str, billions: float
     ],
     ids=["R101", "searched R50", "basic", "bottleneck", "moved"],
 )
-def test_the_pure_count_equals_the_built_models(
+def test_pure_count_equals_the_built_models(
     architecture: Architecture, shape: DetectorShape, classes: int, size: tuple[int, int]
 ) -> None:
     resolution = Resolution(width=size[0], height=size[1])

@@ -37,7 +37,7 @@ def test_shape_reaches_every_part() -> None:
     assert detector.rpn_head.prior_generator.scales.tolist() == [4]
 
 
-def test_a_teachers_neck_overrides_the_shapes() -> None:
+def test_teachers_neck_overrides_the_shapes() -> None:
     detector = build_detector(ARCHITECTURE, SHAPE, 3, neck=12)
     assert detector.neck.out_channels == 12
     assert detector.roi_head.bbox_head.shared_fcs[0].in_features == 12 * 49
@@ -90,6 +90,6 @@ def test_weights_of_another_architecture_are_refused_by_name() -> None:
     assert name in str(caught.value)
 
 
-def test_the_registry_of_mmdet_knows_the_backbone() -> None:
+def test_registry_of_mmdet_knows_the_backbone() -> None:
     register_all_modules(init_default_scope=False)
     assert MODELS.get("EvolvableBackbone") is not None

@@ -158,7 +158,7 @@ def test_detections_carry_the_readers_numbers_and_corners_become_sides() -> None
     ]
 
 
-def test_nothing_but_the_score_comes_out_and_batches_do_not_change_it(
+def test_evaluate_prints_nothing_and_is_independent_of_batches(
     val: DetectionData, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)

@@ -27,7 +27,9 @@ class _World:
         self.turns: list[tuple[Any, ...]] = []
 
 
-def test_medians_after_warm_up_taking_turns(tiny_data: DataLocation) -> None:
+def test_measure_latency_takes_turns_and_gives_medians_after_warm_up(
+    tiny_data: DataLocation,
+) -> None:
     world = _World()
     base = _Fake("base", [9.0, 0.004, 0.008, 0.030], world)
     student = _Fake("student", [9.0, 0.002, 0.001, 0.003], world)

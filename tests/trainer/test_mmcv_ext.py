@@ -234,7 +234,7 @@ def test_deformable_convolutions_without_offsets_are_plain_ones_with_their_gradi
     torch.testing.assert_close(second.bias.grad, bias.grad, rtol=1e-3, atol=1e-3)
 
 
-def test_an_operator_without_stand_in_fails_when_called_and_names_itself() -> None:
+def test_operator_without_stand_in_fails_when_called_and_names_itself() -> None:
     assert hasattr(STAND_IN, "carafe_forward")
     with pytest.raises(NotImplementedError, match=r"'carafe_forward'.*MMCV_WITH_OPS=1"):
         STAND_IN.carafe_forward(1, 2, key=3)
@@ -247,14 +247,14 @@ def test_max_pooling_roi_align_is_refused() -> None:
         layer(torch.zeros(1, 1, 4, 4), torch.zeros(1, 5))
 
 
-def test_a_compiled_mmcv_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_mmcv_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = ModuleType("mmcv._ext")
     monkeypatch.setitem(sys.modules, "mmcv._ext", theirs)
     mmcv_ext.install()
     assert sys.modules["mmcv._ext"] is theirs
 
 
-def test_a_compiled_mmcv_that_does_not_load_is_named_with_the_remedy(
+def test_compiled_mmcv_that_does_not_load_is_named_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Broken:

@@ -41,7 +41,7 @@ main(sys.argv[1:])
 
 
 @pytest.mark.parametrize("home", ["home", "absent"])
-def test_a_job_runs_as_a_user_whom_nobody_knows(workplace: Workplace, home: str) -> None:
+def test_job_runs_as_an_unknown_user(workplace: Workplace, home: str) -> None:
     (workplace.root / "home").mkdir()
     uri = workplace.put(workplace.base_request("local/a/base", training=training(1)))
     code, printed = _unshared(
@@ -74,7 +74,7 @@ except RuntimeError as error:
 
 
 @pytest.mark.parametrize(("size", "said"), [("100m", "12"), ("2m", "(/dev/shm) is full")])
-def test_too_little_shared_memory_is_said_and_does_not_hang(
+def test_too_little_shared_memory_is_an_error_and_no_hang(
     tmp_path: Path, size: str, said: str
 ) -> None:
     script = f'mount -t tmpfs -o size={size} tmpfs /dev/shm && exec "$@"'

@@ -50,13 +50,13 @@ def said_by_openmp(code: str, **settings: str) -> str:
 
 
 @pytest.mark.parametrize("code", [JOB, NODE], ids=["job", "node of several"])
-def test_a_job_started_by_hand_waits_passively(code: str) -> None:
+def test_job_started_by_hand_waits_passively(code: str) -> None:
     said = said_by_openmp(code)
     assert PASSIVELY in said
     assert SHORTLY in said
 
 
-def test_the_users_own_settings_stay() -> None:
+def test_users_own_settings_stay() -> None:
     said = said_by_openmp(JOB, OMP_WAIT_POLICY="ACTIVE", OMP_NUM_THREADS="3")
     assert PASSIVELY not in said
     assert SHORTLY not in said
@@ -64,13 +64,13 @@ def test_the_users_own_settings_stay() -> None:
 
 
 @pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"])
-def test_whoever_says_how_long_threads_spin_is_not_contradicted(name: str) -> None:
+def test_users_choice_of_spinning_is_kept(name: str) -> None:
     own = {name: "100"}
     set_up_openmp(own)
     assert own == {name: "100"}
 
 
-def test_a_quota_limits_the_threads_unless_the_user_says_how_many(
+def test_quota_limits_the_threads_unless_the_user_says_how_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(process_setup, "affinity", lambda: 16)

@@ -13,7 +13,7 @@ from tests.detnas.searches.local_run import ends
 
 
 @pytest.mark.slow
-def test_the_warmed_server_runs_real_jobs_and_takes_its_children_with_it(
+def test_warmed_server_runs_real_jobs_and_takes_its_children_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)

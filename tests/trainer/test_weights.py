@@ -22,7 +22,7 @@ STATE = {
 }
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_saved_weights_are_loaded(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, STATE, {"architecture": {"stem": 8}, "note": "β"})
     weights = load_weights(path)
@@ -33,7 +33,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
 
 
-def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = tmp_path / "1", tmp_path / "2"
     save_weights(first, STATE, {"a": 1, "b": 2})
     save_weights(second, dict(reversed(STATE.items())), {"b": 2, "a": 1})
@@ -47,7 +47,7 @@ def test_tensors_that_share_memory_are_saved(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "header", "empty", "foreign"])
-def test_a_damaged_file_is_a_clear_error(tmp_path: Path, damage: str) -> None:
+def test_damaged_file_is_a_clear_error(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, STATE)
     content = path.read_bytes()
@@ -63,7 +63,7 @@ def test_a_damaged_file_is_a_clear_error(tmp_path: Path, damage: str) -> None:
         load_weights(path)
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
+def test_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, STATE)
     before = path.read_bytes()

@@ -70,7 +70,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_change_is_named_with_its_file_and_nothing_else_is(tmp_path: Path, what: str) -> None:
+def test_data_changes_names_only_the_changed_file(tmp_path: Path, what: str) -> None:
     change, words = CHANGES[what]
     location = write_files(tmp_path)
     before = seen(location)
@@ -80,7 +80,7 @@ def test_a_change_is_named_with_its_file_and_nothing_else_is(tmp_path: Path, wha
     assert re.fullmatch(words, said)
 
 
-def test_only_the_splits_that_matter_are_compared(tmp_path: Path) -> None:
+def test_data_changes_compares_only_the_given_splits(tmp_path: Path) -> None:
     location = write_files(tmp_path)
     before = seen(location)
     for path in (tmp_path / "train").rglob("*.png"):
@@ -90,19 +90,19 @@ def test_only_the_splits_that_matter_are_compared(tmp_path: Path) -> None:
     assert len(data_changes(before, location)) == 2
 
 
-def test_the_data_set_may_lie_elsewhere_by_now(tmp_path: Path) -> None:
+def test_data_changes_accepts_a_moved_dataset(tmp_path: Path) -> None:
     before = seen(write_files(tmp_path / "one"))
     assert data_changes(before, write_files(tmp_path / "two")) == []
 
 
-def test_more_images_than_are_annotated_are_no_change(tmp_path: Path) -> None:
+def test_data_changes_ignores_images_without_annotations(tmp_path: Path) -> None:
     location = write_files(tmp_path)
     before = seen(location)
     (tmp_path / "train" / "extra.png").touch()
     assert data_changes(before, location) == []
 
 
-def test_of_what_an_earlier_version_prepared_the_annotations_are_compared(tmp_path: Path) -> None:
+def test_data_changes_without_a_listing_compares_annotations_only(tmp_path: Path) -> None:
     location = write_files(tmp_path)
     before = PreparedData(seen(location).annotations)
     (tmp_path / "train" / "b.png").write_bytes(b"other")
@@ -111,7 +111,7 @@ def test_of_what_an_earlier_version_prepared_the_annotations_are_compared(tmp_pa
     assert len(data_changes(before, location)) == 1
 
 
-def test_of_a_large_data_set_every_size_and_the_sample_are_compared(
+def test_data_changes_of_a_large_dataset_compares_sizes_and_the_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "LARGEST_FULLY_HASHED", 16)
@@ -132,7 +132,7 @@ def test_of_a_large_data_set_every_size_and_the_sample_are_compared(
     assert data_changes(before, location)
 
 
-def test_a_file_that_was_replaced_with_its_old_size_and_date_has_another_stamp(
+def test_stamp_of_a_replaced_file_of_the_same_size_and_date_differs(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "a.png"
@@ -146,7 +146,7 @@ def test_a_file_that_was_replaced_with_its_old_size_and_date_has_another_stamp(
     assert stamps_of([path]) != before
 
 
-def test_many_files_have_the_stamps_that_few_have(
+def test_stamps_of_many_files_equal_those_of_few(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [*seen(location := write_files(tmp_path)).files(location), tmp_path / "missing.png"]
@@ -156,7 +156,7 @@ def test_many_files_have_the_stamps_that_few_have(
     assert stamps_of(paths) == few
 
 
-def test_the_error_says_what_to_do() -> None:
+def test_data_changed_error_has_a_remedy() -> None:
     said = str(data_changed(["the training annotations a.json have changed", "b is gone"]))
     assert said == (
         "the data has changed since the search began: the training annotations a.json have "

@@ -10,7 +10,7 @@ from detnas.store.artifacts import canonical_json
 from tests.detnas.data_identity.data_sets import NAMES, Names, write_files
 
 
-def test_equal_images_are_the_same_wherever_they_lie_and_in_whatever_order(
+def test_listing_is_equal_for_equal_images_in_any_folder_and_order(
     tmp_path: Path,
 ) -> None:
     here, there = write_files(tmp_path / "here"), write_files(tmp_path / "there")
@@ -19,7 +19,7 @@ def test_equal_images_are_the_same_wherever_they_lie_and_in_whatever_order(
     assert canonical_json(one) == canonical_json(other)
 
 
-def test_the_form_of_the_listing_stays_because_pools_are_named_by_it(tmp_path: Path) -> None:
+def test_listing_keeps_the_form_that_pool_digests_depend_on(tmp_path: Path) -> None:
     names: Names = {"train": ["a.png"], "val": []}
     found = canonical_json(list_images(write_files(tmp_path, names), names))
     digest = hashlib.sha256(b"train a.png ....").hexdigest()
@@ -29,7 +29,7 @@ def test_the_form_of_the_listing_stays_because_pools_are_named_by_it(tmp_path: P
     assert found.decode() == written
 
 
-def test_every_image_of_an_ordinary_data_set_is_hashed(tmp_path: Path) -> None:
+def test_listing_hashes_every_image_of_an_ordinary_dataset(tmp_path: Path) -> None:
     location = write_files(tmp_path)
     told: list[tuple[int, int]] = []
     found = list_images(location, NAMES, lambda done, total: told.append((done, total)))
@@ -39,7 +39,7 @@ def test_every_image_of_an_ordinary_data_set_is_hashed(tmp_path: Path) -> None:
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_of_a_large_data_set_the_same_sample_is_hashed_every_time(
+def test_listing_of_a_large_dataset_hashes_the_same_sample_every_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: Names = {"train": [f"{number}.png" for number in range(40)], "val": ["v.png"]}

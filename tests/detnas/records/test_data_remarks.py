@@ -17,7 +17,7 @@ def _result(**splits: SplitSummary) -> PrepareResult:
     return PrepareResult(started=START, finished=START, **splits)
 
 
-def test_nothing_is_said_of_a_plain_data_set_or_of_an_earlier_record() -> None:
+def test_data_remarks_are_empty_for_a_plain_dataset_and_an_earlier_record() -> None:
     assert data_remarks(_result(train=_split(), val=_split())) == ()
     earlier = {"sha256": "0", "images": 9, "boxes": 20, "emptyImages": 0}
     assert data_remarks(_result(train=SplitSummary.model_validate(earlier))) == ()
@@ -42,11 +42,11 @@ def test_nothing_is_said_of_a_plain_data_set_or_of_an_earlier_record() -> None:
         ),
     ],
 )
-def test_each_count_is_said_in_a_line_of_its_split(counts: dict[str, Any], said: str) -> None:
+def test_data_remarks_state_each_count_with_its_split(counts: dict[str, Any], said: str) -> None:
     assert data_remarks(_result(train=_split(), val=_split(**counts))) == (f"val: {said}",)
 
 
-def test_one_line_a_split_says_it_all() -> None:
+def test_data_remarks_have_one_line_per_split() -> None:
     bent = _split(empty_images=2, turned_images=5)
     lines = data_remarks(_result(train=bent, val=bent))
     assert [line.split(":")[0] for line in lines] == ["train", "val"]

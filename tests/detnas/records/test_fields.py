@@ -64,7 +64,7 @@ def shown(default: Any) -> str:
     return repr(default)
 
 
-def test_a_field_of_a_record_stays_what_it_is() -> None:
+def test_stored_field_keeps_its_name_and_default() -> None:
     found = {line(model, *field) for model in MODELS for field in model.model_fields.items()}
     known = {text for text in FILE.read_text().splitlines() if text and text[0] != "#"}
     gone, new = sorted(known - found), sorted(found - known)
@@ -72,11 +72,11 @@ def test_a_field_of_a_record_stays_what_it_is() -> None:
     assert not new, f"read the head of {FILE.name}, and add these to it: {new}"
 
 
-def test_a_newer_field_has_a_default_and_is_in_the_newest_format() -> None:
+def test_newer_field_has_a_default_and_the_newest_format() -> None:
     fields = [field for model in MODELS for field in model.model_fields.values()]
     assert all(not field.is_required() for field in fields if added_in(field))
     assert max(map(added_in, fields)) == MINOR
 
 
-def test_no_record_has_a_field_that_looks_like_its_format() -> None:
+def test_no_record_has_a_field_named_format() -> None:
     assert not [kind for kind in (*RECORDS, Snapshot) if "format" in kind.model_fields]

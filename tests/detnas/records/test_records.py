@@ -156,14 +156,14 @@ def _keys(value: object) -> set[str]:
 
 
 @pytest.mark.parametrize("record", REQUEST_EXAMPLES, ids=_name)
-def test_a_request_is_read_back_by_its_kind(record: Schema) -> None:
+def test_request_is_read_back_by_its_kind(record: Schema) -> None:
     found = REQUESTS.validate_json(record.model_dump_json(by_alias=True))
     assert found == record
     assert type(found) is type(record)
 
 
 @pytest.mark.parametrize("record", RESULT_EXAMPLES, ids=_name)
-def test_a_result_is_read_back_by_its_kind(record: Schema) -> None:
+def test_result_is_read_back_by_its_kind(record: Schema) -> None:
     found = RESULTS.validate_json(record.model_dump_json(by_alias=True))
     assert found == record
     assert type(found) is type(record)
@@ -177,7 +177,7 @@ def test_fields_are_camel_case_in_json(record: Schema) -> None:
 
 
 @pytest.mark.parametrize("record", REQUEST_EXAMPLES + RESULT_EXAMPLES, ids=_name)
-def test_an_unknown_field_is_refused_by_name(record: Schema) -> None:
+def test_unknown_field_is_refused_by_name(record: Schema) -> None:
     content = json.loads(record.model_dump_json(by_alias=True))
     content["surprise"] = 1
     with pytest.raises(ValidationError, match="surprise\n  Extra inputs are not permitted"):
@@ -185,7 +185,7 @@ def test_an_unknown_field_is_refused_by_name(record: Schema) -> None:
 
 
 @pytest.mark.parametrize("record", REQUEST_EXAMPLES + RESULT_EXAMPLES, ids=_name)
-def test_a_missing_field_is_refused_by_name(record: Schema) -> None:
+def test_missing_field_is_refused_by_name(record: Schema) -> None:
     required = [f.alias for f in type(record).model_fields.values() if f.is_required()]
     assert required
     for field in required:
@@ -195,7 +195,7 @@ def test_a_missing_field_is_refused_by_name(record: Schema) -> None:
             type(record).model_validate_json(json.dumps(content))
 
 
-def test_a_record_is_never_changed_in_place() -> None:
+def test_record_is_never_changed_in_place() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         STUDENT.seed = 4  # type: ignore[misc]
 
@@ -212,7 +212,7 @@ def test_any_trial_survives_the_store(
 
 
 @given(st.floats(0, 1))
-def test_a_score_keeps_every_digit(mean_ap: float) -> None:
+def test_score_keeps_every_digit(mean_ap: float) -> None:
     score = SCORE.model_copy(update={"map": mean_ap})
     assert Score.model_validate_json(score.model_dump_json(by_alias=True)).map == mean_ap
 
@@ -227,7 +227,7 @@ def test_a_score_keeps_every_digit(mean_ap: float) -> None:
     ],
     ids=lambda action: action.kind,
 )
-def test_an_action_is_read_back_by_its_kind(action: Schema) -> None:
+def test_action_is_read_back_by_its_kind(action: Schema) -> None:
     proposed = proposal(1, None, step=Step.STUDENT, action=action)
     text = proposed.model_dump_json(by_alias=True)
     assert Proposal.model_validate_json(text).action == action
@@ -244,18 +244,18 @@ def test_fractions_are_strings_and_architectures_lists_in_json() -> None:
 
 
 @pytest.mark.parametrize("text", ["96", "96x", "x64", "96x64x3", "96 x 64", "0x64", "-96x64", ""])
-def test_what_is_no_resolution_is_refused(text: str) -> None:
+def test_resolution_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         Resolution.model_validate(text)
 
 
 @pytest.mark.parametrize("digest", ["", "ab", "AB" * 32, "xy" * 32, "ab" * 33])
-def test_an_artifact_has_a_whole_digest(digest: str) -> None:
+def test_artifact_digest_has_64_digits(digest: str) -> None:
     with pytest.raises(ValidationError, match="sha256"):
         Artifact(key="a", size=1, sha256=digest)
 
 
-def test_a_failure_has_no_weights() -> None:
+def test_failure_has_no_weights() -> None:
     with pytest.raises(KeyError):
         _ = failure(1, Outcome.DIVERGED).weights
     assert result(1).weights == result(1).files["weights"]
@@ -269,7 +269,7 @@ def test_progress_is_read_back() -> None:
 
 
 @pytest.mark.parametrize(("field", "most"), [("scores", 16), ("added", 64)])
-def test_a_result_has_no_more_than_a_search_asks_for(field: str, most: int) -> None:
+def test_result_with_too_many_scores_is_refused(field: str, most: int) -> None:
     """Whatever a job writes, the operator keeps of the best."""
     whole = result(0).model_dump(mode="json", by_alias=True)
     one = {"scores": whole["scores"][0], "added": {"place": [0, 0], "age": 0}}[field]
@@ -278,13 +278,13 @@ def test_a_result_has_no_more_than_a_search_asks_for(field: str, most: int) -> N
         DetectorResult.model_validate({**whole, field: [one] * (most + 1)})
 
 
-def test_times_keep_their_zone() -> None:
+def test_times_keep_their_time_zone() -> None:
     found = RESULTS.validate_json(result(1).model_dump_json(by_alias=True))
     assert found.finished == datetime(2026, 1, 1, 0, 1, 30, tzinfo=UTC)
     assert found.finished.utcoffset() == timedelta(0)
 
 
-def test_keys_lie_where_the_design_says() -> None:
+def test_keys_are_those_of_the_design() -> None:
     search = keys.search_folder("local", "digits", "0123456789abcdef")
     assert search == "local/searches/digits-01234567"
     assert keys.trial_folder(search, 7) == f"{search}/trials/0007"

@@ -48,7 +48,9 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def test_a_file_is_named_by_its_content(store: Store, weights: Path, cache: Path) -> None:
+def test_publish_file_names_the_object_by_its_content(
+    store: Store, weights: Path, cache: Path
+) -> None:
     artifact = publish_file(store, "local/trials/0001", weights, "safetensors")
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert artifact == Artifact(
@@ -59,7 +61,7 @@ def test_a_file_is_named_by_its_content(store: Store, weights: Path, cache: Path
     assert fetched.suffix == ".safetensors"
 
 
-def test_the_same_file_is_stored_once(
+def test_publish_file_stores_equal_files_once(
     directory_store: Store, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact = publish_file(directory_store, "a", weights, "bin")
@@ -67,7 +69,7 @@ def test_the_same_file_is_stored_once(
     assert publish_file(directory_store, "a", weights, "bin") == artifact
 
 
-def test_publishing_again_mends_a_truncated_object(
+def test_publish_file_replaces_a_truncated_object(
     directory_store: Store, weights: Path, cache: Path
 ) -> None:
     artifact = publish_file(directory_store, "a", weights, "bin")
@@ -76,14 +78,18 @@ def test_publishing_again_mends_a_truncated_object(
     assert fetch_artifact(directory_store, artifact, cache).read_bytes() == weights.read_bytes()
 
 
-def test_a_fetched_file_is_kept(store: Store, weights: Path, cache: Path) -> None:
+def test_fetch_artifact_keeps_the_file_in_the_cache(
+    store: Store, weights: Path, cache: Path
+) -> None:
     artifact = publish_file(store, "a", weights, "bin")
     first = fetch_artifact(store, artifact, cache)
     store.delete(artifact.key)
     assert fetch_artifact(store, artifact, cache) == first
 
 
-def test_damage_is_refused_and_not_kept(store: Store, weights: Path, cache: Path) -> None:
+def test_fetch_artifact_refuses_damage_and_caches_nothing(
+    store: Store, weights: Path, cache: Path
+) -> None:
     artifact = publish_file(store, "a", weights, "bin")
     whole = weights.read_bytes()
     altered = whole[:-1] + b"!"
@@ -95,7 +101,7 @@ def test_damage_is_refused_and_not_kept(store: Store, weights: Path, cache: Path
     assert fetch_artifact(store, artifact, cache).read_bytes() == whole
 
 
-def test_a_damaged_kept_file_is_fetched_again(
+def test_fetch_artifact_replaces_a_damaged_cached_file(
     directory_store: Store, weights: Path, cache: Path
 ) -> None:
     artifact = publish_file(directory_store, "a", weights, "bin")
@@ -104,13 +110,15 @@ def test_a_damaged_kept_file_is_fetched_again(
     assert fetch_artifact(directory_store, artifact, cache).read_bytes() == weights.read_bytes()
 
 
-def test_an_artifact_that_is_gone(store: Store, cache: Path) -> None:
+def test_fetch_artifact_raises_not_found_for_a_missing_object(store: Store, cache: Path) -> None:
     missing = Artifact(key="a/b.bin", size=1, sha256="0" * 64)
     with pytest.raises(NotFound, match=r"a/b\.bin"):
         fetch_artifact(store, missing, cache)
 
 
-def test_many_processes_fetch_at_once(store: Store, weights: Path, cache: Path) -> None:
+def test_fetch_artifact_by_concurrent_processes_succeeds(
+    store: Store, weights: Path, cache: Path
+) -> None:
     artifact = publish_file(store, "a", weights, "bin")
     fork = multiprocessing.get_context("fork")
 
@@ -125,7 +133,7 @@ def test_many_processes_fetch_at_once(store: Store, weights: Path, cache: Path) 
     assert [process.exitcode for process in processes] == [0] * 4
 
 
-def test_the_cache_is_where_the_environment_says(
+def test_cache_folder_follows_the_environment(
     directory_store: Store, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DETNAS_CACHE", str(tmp_path / "chosen"))
@@ -137,7 +145,7 @@ def test_the_cache_is_where_the_environment_says(
     assert fetched.parent == tmp_path / "home" / ".cache" / "detnas"
 
 
-def test_the_cache_forgets_what_was_not_used_for_longest(
+def test_cache_drops_the_least_recently_used(
     directory_store: Store, tmp_path: Path, cache: Path
 ) -> None:
     now = 1_000_000.0
@@ -163,7 +171,7 @@ def test_the_cache_forgets_what_was_not_used_for_longest(
     assert contents() == "cde"
 
 
-def test_records_come_back(store: Store) -> None:
+def test_record_is_loaded_as_it_was_written(store: Store) -> None:
     record = Measured(map_at_best=0.1 + 0.2, notes={"b": "é", "a": "1"})
     assert load_record(store, "result.json", Measured) is None
     create_record(store, "result.json", record)
@@ -183,7 +191,7 @@ def test_equal_records_have_equal_bytes() -> None:
     assert b'"mapAtBest": 0.5' in one
 
 
-def test_a_record_read_before_is_replaced_once(store: Store) -> None:
+def test_replace_record_succeeds_once_per_version(store: Store) -> None:
     create_record(store, "claim.json", Measured(map_at_best=0))
     stored = store.get("claim.json")
     assert stored is not None
@@ -193,13 +201,13 @@ def test_a_record_read_before_is_replaced_once(store: Store) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"mapAtBest": "high"}', b'{"other": 1}'])
-def test_a_damaged_record_is_refused(directory_store: Store, data: bytes) -> None:
+def test_load_record_refuses_a_damaged_record(directory_store: Store, data: bytes) -> None:
     directory_store.put("result.json", data)
     with pytest.raises(CorruptRecord, match=r"result\.json is no Measured"):
         load_record(directory_store, "result.json", Measured)
 
 
-def test_very_many_wrong_fields_are_counted_not_listed() -> None:
+def test_parse_record_counts_very_many_wrong_fields() -> None:
     class Parts(Schema):
         parts: tuple[int, ...]
 

@@ -61,7 +61,7 @@ def server(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 @pytest.mark.usefixtures("server")
-def test_a_server_is_trusted_by_the_bundle_that_names_its_certificate(
+def test_server_is_trusted_by_the_bundle_that_names_its_certificate(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
@@ -70,7 +70,7 @@ def test_a_server_is_trusted_by_the_bundle_that_names_its_certificate(
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("bundle", ["", "absent.pem"])
-def test_without_it_the_error_says_what_to_set(
+def test_untrusted_server_error_names_the_variable_to_set(
     bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)

@@ -27,7 +27,7 @@ PATIENCE = 120
 fork = multiprocessing.get_context("fork")
 
 
-def test_of_many_creators_exactly_one_wins(store: Store, tmp_path: Path) -> None:
+def test_put_if_absent_by_many_processes_succeeds_for_one(store: Store, tmp_path: Path) -> None:
     store.probe()  # the children inherit a client in use, and must not share it
     race(create_all, store, tmp_path)
     won = [set((tmp_path / str(number)).read_text().split()) for number in range(PROCESSES)]
@@ -132,7 +132,7 @@ def write_for_ever(uri: str, folder: Path, started: Callable[[], None]) -> None:
         store.upload_file(f"uploaded/{digest}", folder / "to-upload")
 
 
-def test_an_object_is_not_seen_before_it_is_complete(
+def test_object_is_not_seen_before_it_is_complete(
     directory_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[str]] = []
@@ -148,7 +148,7 @@ def test_an_object_is_not_seen_before_it_is_complete(
     assert seen[-1] == ["result.json"]  # and the name after it
 
 
-def test_a_forked_child_does_not_keep_a_lock(tmp_path: Path) -> None:
+def test_forked_child_does_not_keep_a_lock(tmp_path: Path) -> None:
     with exclusive_lock(tmp_path / "lock"):
         child = fork.Process(target=time.sleep, args=(60,))
         child.start()

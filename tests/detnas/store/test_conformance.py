@@ -10,7 +10,7 @@ from detnas.store.errors import AlreadyExists, InvalidKey, NotFound, VersionConf
 from tests.stored import content
 
 
-def test_absent_objects(store: Store, tmp_path: Path) -> None:
+def test_absent_objects_are_none_or_not_found(store: Store, tmp_path: Path) -> None:
     store.put("a/b", b"1")
     for key in ("nothing", "a", "a/b/c", "a/c"):
         assert store.get(key) is None
@@ -24,7 +24,7 @@ def test_absent_objects(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00\xff" * 100, b"x" * 9_000_000])
-def test_bytes_come_back(store: Store, data: bytes) -> None:
+def test_get_returns_the_bytes_that_were_put(store: Store, data: bytes) -> None:
     store.put("folder/name.bin", data)
     stored = store.get("folder/name.bin")
     assert stored is not None
@@ -34,13 +34,13 @@ def test_bytes_come_back(store: Store, data: bytes) -> None:
     assert again == stored
 
 
-def test_put_replaces(store: Store) -> None:
+def test_put_replaces_an_object(store: Store) -> None:
     store.put("progress.json", b"a longer first text")
     store.put("progress.json", b"second")
     assert content(store, "progress.json") == b"second"
 
 
-def test_create_only(store: Store) -> None:
+def test_put_if_absent_keeps_the_first_object(store: Store) -> None:
     store.put_if_absent("a/result.json", b"first")
     store.put_if_absent("a/result.json", b"first")  # its answer was lost: success
     with pytest.raises(AlreadyExists, match=f"{store.uri}/a/result.json"):
@@ -48,7 +48,7 @@ def test_create_only(store: Store) -> None:
     assert content(store, "a/result.json") == b"first"
 
 
-def test_conditional_write(store: Store) -> None:
+def test_put_if_match_replaces_the_read_version_only(store: Store) -> None:
     version = put_and_read(store, "claim.json", b"one")
     store.put_if_match("claim.json", b"two", version)
     store.put_if_match("claim.json", b"two", version)  # its answer was lost: success
@@ -57,7 +57,7 @@ def test_conditional_write(store: Store) -> None:
     assert content(store, "claim.json") == b"two"
 
 
-def test_folders_are_named_without_what_is_in_them(store: Store) -> None:
+def test_folders_yields_names_without_their_objects(store: Store) -> None:
     for key in ("b/x/1", "b/x/2", "b/a/deep/3", "b/file", "c/4", "b-c/5"):
         store.put(key, b"")
     assert list(store.folders("b/")) == ["a", "x"]
@@ -65,7 +65,7 @@ def test_folders_are_named_without_what_is_in_them(store: Store) -> None:
     assert list(store.folders("nothing/")) == []
 
 
-def test_a_copy_stays_when_the_original_goes(store: Store) -> None:
+def test_copy_survives_deletion_of_the_original(store: Store) -> None:
     store.put("one/weights file", b"w" * 9_000_000)
     store.copy("one/weights file", "two/weights")
     store.delete("one/weights file")
@@ -75,7 +75,7 @@ def test_a_copy_stays_when_the_original_goes(store: Store) -> None:
     assert store.size("three") is None
 
 
-def test_conditional_write_to_a_deleted_object(store: Store) -> None:
+def test_put_if_match_of_a_deleted_object_conflicts(store: Store) -> None:
     version = put_and_read(store, "claim.json", b"one")
     store.delete("claim.json")
     with pytest.raises(VersionConflict):
@@ -95,7 +95,7 @@ def test_list_is_sorted_and_below_the_folder_only(store: Store) -> None:
     assert all(content(store, key) == key.encode() for key in keys)
 
 
-def test_delete(store: Store) -> None:
+def test_delete_removes_one_object(store: Store) -> None:
     store.put("a/b/c", b"1")
     store.put("a/d", b"2")
     store.delete("a/b/c")
@@ -106,7 +106,7 @@ def test_delete(store: Store) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1000, 20 << 20])
-def test_files_travel(store: Store, tmp_path: Path, size: int) -> None:
+def test_uploaded_file_is_downloaded_unchanged(store: Store, tmp_path: Path, size: int) -> None:
     block = bytes(range(256)) * 4
     origin = tmp_path / "weights.safetensors"
     origin.write_bytes(block * (size // len(block)) + b"end")
@@ -120,7 +120,7 @@ def test_files_travel(store: Store, tmp_path: Path, size: int) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["got"]
 
 
-def test_upload_of_a_file_that_is_not_there(store: Store, tmp_path: Path) -> None:
+def test_upload_of_a_missing_file_raises_not_found(store: Store, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="missing.bin"):
         store.upload_file("a/b", tmp_path / "missing.bin")
     assert store.get("a/b") is None
@@ -130,7 +130,7 @@ REFUSED_KEYS = ["", "/a", "a/", "a//b", "../a", "a/../b", "a/..", "./a", "a\\b",
 TOO_LONG_KEYS = ["x" * 256, "y/" * 500 + "y"]
 
 
-def test_keys_that_are_refused(store: Store, tmp_path: Path) -> None:
+def test_invalid_keys_are_refused_by_every_verb(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"1")
     verbs: list[Callable[[str], object]] = [
         store.get,

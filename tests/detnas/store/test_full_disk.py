@@ -31,7 +31,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_writes_to_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
+def test_writes_to_a_full_disk_raise_store_full_and_keep_objects(
+    small_disk: Path, tmp_path: Path
+) -> None:
     store = open_store((small_disk / "store").as_uri())
     (tmp_path / "weights").write_bytes(TOO_MUCH)
     store.put("old", b"stays")
@@ -50,7 +52,7 @@ def test_writes_to_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
     assert list(store.list("")) == ["new", "old"]
 
 
-def test_download_to_a_full_disk(store: Store, small_disk: Path) -> None:
+def test_download_to_a_full_disk_raises_store_full(store: Store, small_disk: Path) -> None:
     store.put("weights", TOO_MUCH)
     (small_disk / "got").write_bytes(b"stays")
     with pytest.raises(StoreFull, match=rf"no space left.*{small_disk}/got"):
@@ -60,7 +62,7 @@ def test_download_to_a_full_disk(store: Store, small_disk: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_disk_that_says_so_only_when_synced(
+def test_disk_full_at_fsync_raises_store_full(
     directory_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     directory_store.put("old", b"stays")

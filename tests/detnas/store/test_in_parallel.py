@@ -12,7 +12,7 @@ caller: ContextVar[str] = ContextVar("caller", default="nobody")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 100])
-def test_answers_come_in_the_order_of_the_things(count: int) -> None:
+def test_in_parallel_returns_answers_in_order(count: int) -> None:
     def ask(number: int) -> int:
         time.sleep(0.001 * (number % 3))
         return number * number
@@ -20,19 +20,19 @@ def test_answers_come_in_the_order_of_the_things(count: int) -> None:
     assert in_parallel(ask, range(count)) == [number * number for number in range(count)]
 
 
-def test_as_many_are_asked_at_a_time_as_there_are_connections() -> None:
+def test_in_parallel_asks_one_thing_per_connection_concurrently() -> None:
     together = threading.Barrier(CONCURRENT_REQUESTS, timeout=30)
     in_parallel(
         lambda _: together.wait(), range(2 * CONCURRENT_REQUESTS)
     )  # else the barrier breaks
 
 
-def test_what_holds_for_the_caller_holds_for_what_is_asked() -> None:
+def test_in_parallel_passes_on_context_variables() -> None:
     caller.set("a pass")
     assert in_parallel(lambda _: caller.get(), range(3)) == ["a pass"] * 3
 
 
-def test_the_first_failure_is_raised_and_what_was_not_begun_is_left_out() -> None:
+def test_in_parallel_raises_the_first_failure_and_starts_no_more() -> None:
     begun = []
 
     def ask(number: int) -> None:

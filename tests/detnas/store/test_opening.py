@@ -22,7 +22,7 @@ from detnas.store.errors import InvalidKey, StoreRefused
         ("s3://bucket/a/b/", "s3://bucket/a/b"),
     ],
 )
-def test_uris(uri: str, root: str) -> None:
+def test_open_store_reads_uris(uri: str, root: str) -> None:
     assert open_store(uri).uri == root
 
 
@@ -34,7 +34,7 @@ def test_uris(uri: str, root: str) -> None:
         "s3://bucket/a?x=1", "S4://bucket",
     ],
 )  # fmt: skip
-def test_what_is_no_store(uri: str) -> None:
+def test_open_store_refuses_other_uris(uri: str) -> None:
     with pytest.raises(UserError) as raised:
         open_store(uri)
     assert uri in str(raised.value)
@@ -47,12 +47,12 @@ def test_credentials_in_a_uri_are_refused_and_not_repeated() -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_a_path_is_told_its_uri() -> None:
+def test_open_store_of_a_path_names_its_uri() -> None:
     with pytest.raises(UserError, match=Path.cwd().as_uri() + "/runs"):
         open_store("runs")
 
 
-def test_a_folder_is_made_on_the_first_write(tmp_path: Path) -> None:
+def test_folder_is_made_on_the_first_write(tmp_path: Path) -> None:
     store = open_store((tmp_path / "a" / "b").as_uri())
     assert store.get("x") is None
     assert list(store.list("")) == []
@@ -62,7 +62,7 @@ def test_a_folder_is_made_on_the_first_write(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "x").read_bytes() == b"1"
 
 
-def test_an_object_where_a_folder_is_wanted(tmp_path: Path) -> None:
+def test_key_that_is_both_object_and_folder_is_refused(tmp_path: Path) -> None:
     store = open_store(tmp_path.as_uri())
     store.put("a", b"1")
     store.put("b/c", b"1")
@@ -73,6 +73,6 @@ def test_an_object_where_a_folder_is_wanted(tmp_path: Path) -> None:
         store.put_if_absent("a/b", b"2")
 
 
-def test_errors_cross_process_borders() -> None:
+def test_store_errors_can_be_pickled() -> None:
     error = InvalidKey("store key '..' is not allowed", "a key is a relative path")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -63,12 +63,12 @@ def test_defaults_are_left_out_and_the_kind_is_not() -> None:
     assert read(canonical_json(ASKED), URI, Either) == ASKED
 
 
-def test_what_an_earlier_version_wrote_in_full_is_read() -> None:
+def test_record_written_in_full_by_an_earlier_version_is_read() -> None:
     assert b'"batch":8' in FULL
     assert parse_record(FULL, URI, Asked) == ASKED
 
 
-def test_a_record_states_the_oldest_format_that_has_all_it_uses(
+def test_record_states_the_oldest_format_that_has_all_it_uses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(record_format, "MINOR", 2)
@@ -91,19 +91,19 @@ def test_fields_of_a_newer_minor_format_are_ignored_in_all_parts() -> None:
 
 
 @pytest.mark.parametrize("stated", [None, "1.0"])
-def test_an_unknown_field_of_a_known_format_is_an_error(stated: str | None) -> None:
+def test_unknown_field_of_a_known_format_is_an_error(stated: str | None) -> None:
     fields: dict[str, Any] = {"retries": 3} | ({"format": stated} if stated else {})
     data = json.dumps({"kind": "Asked", "key": "a", **fields}).encode()
     with pytest.raises(CorruptRecord, match="request.json is no Asked: retries: Extra inputs"):
         parse_record(data, URI, Asked)
 
 
-def test_what_is_wrong_in_a_newer_minor_format_stays_wrong() -> None:
+def test_wrong_value_in_a_newer_minor_format_is_an_error() -> None:
     with pytest.raises(CorruptRecord, match="batch: Input should be a valid integer"):
         parse_record(with_format("1.7", batch="many"), URI, Asked)
 
 
-def test_a_newer_major_format_is_named_with_what_to_do() -> None:
+def test_newer_major_format_is_named_with_what_to_do() -> None:
     with pytest.raises(NewerRecord) as raised:
         parse_record(with_format("2.1", batch="many"), URI, Asked)
     assert f"{URI} has format 2.1; this version of detnas reads 1.0 to 1." in raised.value.problem
@@ -111,18 +111,18 @@ def test_a_newer_major_format_is_named_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("stated", [1.1, "1", "1.0.0", "01.0", "1.x", "", [], "0.9"])
-def test_what_is_no_format_is_an_error(stated: Any) -> None:
+def test_malformed_format_is_an_error(stated: Any) -> None:
     with pytest.raises(CorruptRecord, match="is no format such as 1.0"):
         parse_record(with_format(stated), URI, Asked)
 
 
 @pytest.mark.parametrize("data", [b'"format"', b'{"format"', b'["format"]', b'{"format": "1.1"}'])
-def test_a_damaged_record_that_speaks_of_a_format(data: bytes) -> None:
+def test_damaged_record_with_a_format_is_an_error(data: bytes) -> None:
     with pytest.raises(CorruptRecord, match="request.json is no Asked"):
         parse_record(data, URI, Asked)
 
 
-def test_what_means_the_same_is_the_same_record(store: Store) -> None:
+def test_record_of_equal_meaning_may_be_created_again(store: Store) -> None:
     store.put("full.json", FULL)
     create_record(store, "full.json", ASKED)
     create_record(store, "full.json", LaterAsked.model_validate_json(FULL))
@@ -132,7 +132,7 @@ def test_what_means_the_same_is_the_same_record(store: Store) -> None:
             create_record(store, "full.json", other)
 
 
-def test_what_a_newer_version_created_stands(store: Store) -> None:
+def test_record_of_a_newer_version_is_kept(store: Store) -> None:
     later = LaterAsked(key="a", retries=3)
     create_record(store, "later.json", later)
     create_record(store, "later.json", Asked(key="a"))

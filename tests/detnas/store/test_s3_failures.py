@@ -48,7 +48,9 @@ def lose_answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return lose
 
 
-def test_a_lost_answer_is_success(s3_store: Store, lose_answers: Callable[[int], None]) -> None:
+def test_write_whose_answer_was_lost_succeeds(
+    s3_store: Store, lose_answers: Callable[[int], None]
+) -> None:
     lose_answers(1)
     s3_store.put_if_absent("result.json", b"first")
     stored = s3_store.get("result.json")
@@ -58,7 +60,7 @@ def test_a_lost_answer_is_success(s3_store: Store, lose_answers: Callable[[int],
     assert content(s3_store, "result.json") == b"second"
 
 
-def test_a_lost_answer_does_not_hide_a_conflict(
+def test_lost_answer_does_not_hide_a_conflict(
     s3_store: Store, lose_answers: Callable[[int], None]
 ) -> None:
     s3_store.put("result.json", b"theirs")
@@ -70,7 +72,7 @@ def test_a_lost_answer_does_not_hide_a_conflict(
         s3_store.put_if_match("result.json", b"ours", '"0"')
 
 
-def test_all_answers_lost(
+def test_write_without_any_answer_is_unavailable(
     s3_store: Store, lose_answers: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
@@ -89,7 +91,7 @@ def changed_client(operation: str, change: Callable[[dict[str, Any]], object]) -
     return client
 
 
-def test_a_server_sees_in_its_log_who_asks(s3_environment: S3Server) -> None:
+def test_requests_carry_detnas_as_user_agent(s3_environment: S3Server) -> None:
     agents: list[str] = []
     client = client_from_environment()
     client.meta.events.register(
@@ -102,9 +104,7 @@ def test_a_server_sees_in_its_log_who_asks(s3_environment: S3Server) -> None:
 
 
 @pytest.mark.parametrize("ignored", ["IfNoneMatch", "IfMatch"])
-def test_a_server_that_ignores_conditions_is_refused(
-    s3_environment: S3Server, ignored: str
-) -> None:
+def test_server_that_ignores_conditions_is_refused(s3_environment: S3Server, ignored: str) -> None:
     def client() -> Any:
         return changed_client("PutObject", lambda params: params.pop(ignored, None))
 
@@ -114,7 +114,7 @@ def test_a_server_that_ignores_conditions_is_refused(
             store.probe()
 
 
-def test_a_file_system_that_overwrites_is_refused(
+def test_file_system_that_overwrites_is_refused(
     directory_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.link", lambda source, target: Path(target).write_bytes(b"overwritten"))
@@ -151,7 +151,7 @@ def refusing_client(answers: list[tuple[str, int]]) -> Any:
     return client
 
 
-def test_a_conflict_under_way_is_tried_again(s3_environment: S3Server) -> None:
+def test_concurrent_write_is_retried(s3_environment: S3Server) -> None:
     answers = [("ConditionalRequestConflict", 409)] * 2
     waits: list[float] = []
     store = S3Store(s3_environment.bucket, "409", lambda: refusing_client(answers), waits.append)
@@ -164,7 +164,7 @@ def test_a_conflict_under_way_is_tried_again(s3_environment: S3Server) -> None:
     assert max(waits) <= 10
 
 
-def test_any_write_that_meets_another_one_may_be_tried_again_later() -> None:
+def test_any_concurrent_write_is_unavailable() -> None:
     response = {"Error": {"Code": "OperationAborted"}, "ResponseMetadata": {"HTTPStatusCode": 409}}
     error = from_client_error(ClientError(response, "DeleteObject"), "s3://bucket/key")
     assert isinstance(error, StoreUnavailable)
@@ -182,7 +182,7 @@ def test_any_write_that_meets_another_one_may_be_tried_again_later() -> None:
         ("AccessDenied", 403, StoreRefused, "access denied"),
     ],
 )
-def test_what_a_server_may_say(
+def test_server_errors_become_store_errors_with_a_remedy(
     s3_environment: S3Server, code: str, status: int, error: type[Exception], says: str
 ) -> None:
     store = S3Store(s3_environment.bucket, "says", lambda: refusing_client([(code, status)]))
@@ -234,7 +234,7 @@ def test_wrong_endpoint(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_whole_bucket_may_be_the_root(s3_environment: S3Server) -> None:
+def test_entire_bucket_may_be_the_root(s3_environment: S3Server) -> None:
     store = open_store(f"s3://{s3_environment.bucket}/")
     assert store.uri == f"s3://{s3_environment.bucket}"
     store.probe()

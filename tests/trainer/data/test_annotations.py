@@ -29,7 +29,7 @@ def _without(part: str, key: str) -> Change:
     return lambda document: document[part][0].pop(key)
 
 
-def test_a_sound_split_is_described(own_data: DataLocation) -> None:
+def test_sound_split_is_described(own_data: DataLocation) -> None:
     split = read_split(_annotations(own_data), "train")
     assert split.files == {f"{n}.png": (64, 64) for n in range(3)}
     assert split.classes == ("disc", "square")
@@ -85,7 +85,7 @@ def test_images_without_boxes_and_boxes_without_area_are_counted(own_data: DataL
         (_in("annotations", 1, category_id=4), r"annotations\[1\]: category_id is 4"),
     ],
 )
-def test_a_broken_file_is_refused_with_the_place(
+def test_broken_annotations_are_refused_with_the_position(
     own_data: DataLocation, change: Change, named: str
 ) -> None:
     path = _annotations(own_data)
@@ -114,7 +114,7 @@ _WRONG: dict[str, list[object]] = {
 @pytest.mark.parametrize(
     ("key", "value"), [(key, value) for key, values in _WRONG.items() for value in values]
 )
-def test_every_value_has_its_type_and_range(
+def test_annotation_value_of_another_type_or_range_is_refused(
     own_data: DataLocation, key: str, value: object
 ) -> None:
     path = _annotations(own_data)
@@ -137,7 +137,7 @@ def test_flags_may_be_true_or_false_and_ignore_may_be_null(
     assert bool(boxes.ordinary[1]) is not (key == "iscrowd" and value)
 
 
-def test_a_box_with_a_negative_area_is_passed_over(own_data: DataLocation) -> None:
+def test_box_with_a_negative_area_is_too_small(own_data: DataLocation) -> None:
     path = _annotations(own_data)
     edit_json(path, _in("annotations", 1, area=-9))
     assert read_split(path, "train").boxes.too_small.tolist() == [False, True] + [False] * 4
@@ -145,7 +145,9 @@ def test_a_box_with_a_negative_area_is_passed_over(own_data: DataLocation) -> No
 
 @pytest.mark.parametrize("key", ["width", "height"])
 @pytest.mark.parametrize("value", ["64", None, True, 64.0, 0, -64, 10**400])
-def test_every_size_has_its_type_and_range(own_data: DataLocation, key: str, value: object) -> None:
+def test_image_size_of_another_type_or_range_is_refused(
+    own_data: DataLocation, key: str, value: object
+) -> None:
     path = _annotations(own_data)
     edit_json(path, _in("images", 1, **{key: value}))
     with pytest.raises(DataError, match=rf"images\[1\] of .*: {key} is "):
@@ -167,14 +169,14 @@ def test_every_size_has_its_type_and_range(own_data: DataLocation, key: str, val
         (b"[]", "holds a list"),
     ],
 )
-def test_what_is_no_annotation_file_is_refused(tmp_path: Path, content: bytes, named: str) -> None:
+def test_other_file_contents_are_refused(tmp_path: Path, content: bytes, named: str) -> None:
     path = tmp_path / "train.json"
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"^train: {path} {named}"):
         read_split(path, "train")
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="val: cannot read .*absent.json"):
         read_split(tmp_path / "absent.json", "val")
 
@@ -202,7 +204,7 @@ def test_corners_taken_for_sizes_are_refused(own_data: DataLocation) -> None:
         ({"ignore": 1}, "are marked with ignore"),
     ],
 )
-def test_a_split_without_an_ordinary_box_is_refused(
+def test_split_without_an_ordinary_box_is_refused(
     own_data: DataLocation, split: str, values: dict[str, Any], counted: str
 ) -> None:
     path = _annotations(own_data, f"{split}.json")
@@ -235,7 +237,7 @@ def test_boxes_that_fit_exchanged_sizes_only_are_recognised(own_data: DataLocati
         read_split(path, "train")
 
 
-def test_a_byte_order_mark_and_letters_of_all_kinds_are_read(own_data: DataLocation) -> None:
+def test_byte_order_mark_and_letters_of_all_kinds_are_read(own_data: DataLocation) -> None:
     path = _annotations(own_data)
     document = json.loads(path.read_text())
     document["categories"][0]["name"] = "W\u00fcrfel \u9aa8"
@@ -270,7 +272,7 @@ def test_ids_of_any_kind_become_numbers_from_one_in_their_own_order(
     assert split.category_numbers == (1, 2)
 
 
-def test_a_name_in_two_unicode_forms_is_one_name(own_data: DataLocation) -> None:
+def test_name_in_two_unicode_forms_is_one_name(own_data: DataLocation) -> None:
     path = _annotations(own_data)
     edit_json(path, _in("images", 0, file_name="caf\u00e9.png"))
     edit_json(path, _in("images", 1, file_name="cafe\u0301.png"))
@@ -296,7 +298,7 @@ def test_splits_with_different_classes_are_refused(
         check_same_categories(train, val)
 
 
-def test_the_digest_follows_every_content(own_data: DataLocation) -> None:
+def test_digest_follows_every_content(own_data: DataLocation) -> None:
     def digest() -> str:
         return data_digest(
             read_split(_annotations(own_data), "train"),

@@ -34,14 +34,14 @@ def _boxes(*sides: list[float], **values: list[int]) -> Boxes:
         ([500, 500, 0, 0], "too_small"),
     ],
 )
-def test_every_box_has_one_fate(box: list[float], fate: str) -> None:
+def test_every_box_has_exactly_one_use(box: list[float], fate: str) -> None:
     boxes = _boxes(box)
     fates = {name: bool(getattr(boxes, name)[0]) for name in ("ordinary", "too_small", "outside")}
     assert fates == {name: name == fate for name in fates}
     assert bool(boxes.used[0]) == (fate == "ordinary")
 
 
-def test_crowds_are_used_and_not_ordinary_and_marked_boxes_are_nothing_else() -> None:
+def test_crowds_are_used_but_not_ordinary_and_marked_boxes_are_neither() -> None:
     boxes = _boxes([5, 5, 9, 9], [5, 5, 9, 9], [5, 5, 0, 9], crowds=[1, 0, 0], marked=[0, 1, 1])
     assert boxes.used.tolist() == [True, False, False]
     assert not boxes.ordinary.any()

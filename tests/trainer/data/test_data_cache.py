@@ -35,7 +35,7 @@ def copies(cache_folder: Path) -> list[str]:
     return sorted(path.name for path in cache_folder.iterdir() if path.is_dir())
 
 
-def test_a_copy_stays_and_what_was_used_longest_ago_makes_room(
+def test_copy_stays_and_what_was_used_longest_ago_makes_room(
     cache: DataCache, tmp_path: Path
 ) -> None:
     for name in ("a", "b", "a", "c"):
@@ -46,7 +46,7 @@ def test_a_copy_stays_and_what_was_used_longest_ago_makes_room(
         assert (folder / "image").read_text() == "a"
 
 
-def test_a_copy_in_use_is_never_removed(cache: DataCache, tmp_path: Path) -> None:
+def test_copy_in_use_is_never_removed(cache: DataCache, tmp_path: Path) -> None:
     with cache.use("a", 100), cache.use("b", 100):
         with cache.use("c", 100) as folder:
             assert folder is None
@@ -55,7 +55,7 @@ def test_a_copy_in_use_is_never_removed(cache: DataCache, tmp_path: Path) -> Non
     assert copies(tmp_path / "cache") == ["b", "c"]
 
 
-def test_a_copy_that_is_larger_than_the_cache_has_no_room_and_removes_no_other(
+def test_copy_that_is_larger_than_the_cache_has_no_room_and_removes_no_other(
     cache: DataCache, tmp_path: Path
 ) -> None:
     filled(cache, "b")
@@ -64,7 +64,7 @@ def test_a_copy_that_is_larger_than_the_cache_has_no_room_and_removes_no_other(
     assert copies(tmp_path / "cache") == ["b"]
 
 
-def test_who_was_killed_uses_nothing_any_more(cache: DataCache, tmp_path: Path) -> None:
+def test_copy_of_a_killed_user_may_be_removed(cache: DataCache, tmp_path: Path) -> None:
     began = multiprocessing.get_context("fork").Event()
 
     def use() -> None:
@@ -84,13 +84,15 @@ def test_who_was_killed_uses_nothing_any_more(cache: DataCache, tmp_path: Path) 
     assert copies(tmp_path / "cache") == ["b"]
 
 
-def test_what_a_killed_process_was_removing_is_removed(cache: DataCache, tmp_path: Path) -> None:
+def test_half_removed_copy_is_removed(cache: DataCache, tmp_path: Path) -> None:
     (tmp_path / "cache" / ".gone-x" / "deep").mkdir(parents=True)
     filled(cache, "a")
     assert copies(tmp_path / "cache") == ["a"]
 
 
-def test_the_environment_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_cache_is_named_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DETNAS_DATA_CACHE", raising=False)
     assert data_cache() is None
     monkeypatch.setenv("DETNAS_DATA_CACHE", str(tmp_path))

@@ -33,7 +33,7 @@ def test_images_fit_into_the_nominal_size_at_their_own_aspect_ratio(train: Detec
     assert sample.gt_instances.bboxes.tensor.max() <= 48
 
 
-def test_a_mirrored_sample_is_the_mirror_image_of_the_plain_one(train: DetectionData) -> None:
+def test_mirrored_sample_is_the_mirror_image_of_the_plain_one(train: DetectionData) -> None:
     plain, mirrored = (train[Sample(1, WIDE, flipped)] for flipped in (False, True))
     assert torch.equal(mirrored["inputs"], plain["inputs"].flip(2))
     boxes = plain["data_samples"].gt_instances.bboxes.tensor
@@ -98,7 +98,7 @@ def test_samples_are_those_of_stock_mmdet(tmp_path: Path, split: Literal["train"
             assert one.get(key) == other.get(key)
 
 
-def test_a_sliver_of_a_box_does_not_become_an_empty_one(own_data: DataLocation) -> None:
+def test_sliver_of_a_box_does_not_become_an_empty_one(own_data: DataLocation) -> None:
     path = Path(own_data.root) / "train.json"
     document = json.loads(path.read_text())
     document["annotations"][0]["bbox"] = [63.9999999, 5, 20, 20]
@@ -133,7 +133,7 @@ def test_batches_are_drawn_as_they_are_needed(train: DetectionData) -> None:
     assert len(drawn) < 10
 
 
-def test_an_image_that_vanished_is_named(own_data: DataLocation) -> None:
+def test_image_that_vanished_is_named(own_data: DataLocation) -> None:
     (Path(own_data.root) / "val" / "1.png").unlink()
     val = DetectionData(own_data, "val", CLASSES)
     with pytest.raises(DataError, match=r"val/1\.png"):

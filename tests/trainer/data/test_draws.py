@@ -54,7 +54,7 @@ def test_one_size_a_batch_and_all_sizes_in_turn_at_random() -> None:
 
 
 @pytest.mark.parametrize(("flip", "least", "most"), [(0.0, 0, 0), (0.5, 330, 470), (1.0, 800, 800)])
-def test_images_are_mirrored_as_often_as_asked(flip: float, least: int, most: int) -> None:
+def test_images_are_mirrored_with_the_given_probability(flip: float, least: int, most: int) -> None:
     draws = _draws(flip=flip)
     mirrored = sum(sample.flipped for i in range(200) for sample in draws.batch(i))
     assert least <= mirrored <= most

@@ -41,7 +41,7 @@ def _files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_only_a_uri_lies_in_a_store(own_data: DataLocation, tmp_path: Path) -> None:
+def test_only_a_uri_is_in_a_store(own_data: DataLocation, tmp_path: Path) -> None:
     assert not is_in_store(own_data)
     there = own_data.model_copy(update={"root": "s3://data/coco"})
     assert is_in_store(there)
@@ -50,7 +50,7 @@ def test_only_a_uri_lies_in_a_store(own_data: DataLocation, tmp_path: Path) -> N
     assert folder_of(there, tmp_path) == folder_of(same, tmp_path) != folder_of(other, tmp_path)
 
 
-def test_what_the_annotations_list_is_fetched_and_no_more(
+def test_fetch_brings_exactly_the_annotated_images(
     remote: Store, own_data: DataLocation, tmp_path: Path
 ) -> None:
     (Path(own_data.root) / "train" / "private.png").write_bytes(b"not listed")
@@ -64,7 +64,7 @@ def test_what_the_annotations_list_is_fetched_and_no_more(
     assert told[-1] == (5, 5)
 
 
-def test_from_a_real_server(
+def test_fetch_from_a_real_server_replaces_damaged_and_names_missing_images(
     s3_environment: S3Server, own_data: DataLocation, tmp_path: Path
 ) -> None:
     store = open_store(f"s3://{s3_environment.bucket}/fetching")
@@ -97,14 +97,14 @@ def test_accented_names_are_fetched_in_either_unicode_form(
         assert (here / "train" / listed).read_bytes() == (folder / stored).read_bytes()
 
 
-def test_annotations_nested_too_deeply_are_left_to_their_reader(
+def test_fetch_leaves_too_deeply_nested_annotations_to_the_reader(
     own_data: DataLocation, tmp_path: Path, remote: Store
 ) -> None:
     (Path(own_data.root) / "train.json").write_text("[" * 100_000)
     assert _fetch(remote, own_data, tmp_path / "here") == []
 
 
-def test_a_fetch_that_was_stopped_goes_on_where_it_was(
+def test_stopped_fetch_continues_where_it_was(
     remote: Store, own_data: DataLocation, tmp_path: Path
 ) -> None:
     class StopError(Exception):
@@ -126,7 +126,7 @@ def test_a_fetch_that_was_stopped_goes_on_where_it_was(
     assert len(list(here.glob("*/*.png"))) == 5
 
 
-def test_annotations_are_kept_only_when_they_are_known_to_be_the_same(
+def test_fetch_keeps_annotations_of_a_known_digest_only(
     remote: Store, own_data: DataLocation, tmp_path: Path
 ) -> None:
     here = tmp_path / "here"
@@ -157,14 +157,14 @@ def test_names_that_leave_the_folder_are_refused_before_any_image_is_fetched(
 @pytest.mark.parametrize(
     "changes", [{"train": "../train.json"}, {"train": "/train.json"}, {"train_images": "../x"}]
 )
-def test_a_location_outside_the_root_is_refused(
+def test_location_outside_the_root_is_refused(
     remote: Store, own_data: DataLocation, tmp_path: Path, changes: dict[str, str]
 ) -> None:
     with pytest.raises(DataError, match="train: .* is not allowed"):
         _fetch(remote, own_data.model_copy(update=changes), tmp_path / "here")
 
 
-def test_missing_annotations_are_named_by_their_place(
+def test_missing_annotations_are_named_by_their_uri(
     remote: Store, own_data: DataLocation, tmp_path: Path
 ) -> None:
     (Path(own_data.root) / "val.json").unlink()
@@ -172,7 +172,7 @@ def test_missing_annotations_are_named_by_their_place(
         _fetch(remote, own_data, tmp_path / "here")
 
 
-def test_what_is_no_coco_file_is_left_to_its_reader(
+def test_fetch_leaves_other_files_to_the_reader(
     remote: Store, own_data: DataLocation, tmp_path: Path
 ) -> None:
     (Path(own_data.root) / "val.json").write_text("[]")
@@ -182,7 +182,7 @@ def test_what_is_no_coco_file_is_left_to_its_reader(
 
 
 @pytest.mark.parametrize("verb", ["size", "get"])
-def test_a_store_that_does_not_answer_keeps_nobody_who_wants_to_stop(
+def test_fetch_from_a_hanging_store_can_be_stopped(
     remote: Store,
     own_data: DataLocation,
     tmp_path: Path,

@@ -55,7 +55,7 @@ def test_each_broken_image_is_named_with_what_is_wrong(tmp_path: Path) -> None:
         ("icon.ico", RGB, {}),
     ],
 )
-def test_what_pillow_reads_and_opencv_does_not_is_named(
+def test_image_that_only_pillow_reads_is_named(
     tmp_path: Path, name: str, image: Image.Image, options: dict[str, Any]
 ) -> None:
     path = tmp_path / name
@@ -70,7 +70,7 @@ def test_what_pillow_reads_and_opencv_does_not_is_named(
     assert "PNG or JPEG" in remedy
 
 
-def test_damage_that_opencv_passes_over_is_named(tmp_path: Path) -> None:
+def test_damage_that_opencv_ignores_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     RGB.save(path, compression="tiff_lzw")
     content = bytearray(path.read_bytes())
@@ -82,7 +82,7 @@ def test_damage_that_opencv_passes_over_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(5, 9))
-def test_sizes_as_stored_of_a_image_displayed_sideways_are_refused(
+def test_stored_size_of_an_image_displayed_sideways_is_refused(
     tmp_path: Path, orientation: int
 ) -> None:
     _photograph(tmp_path / "a.jpg", orientation)
@@ -102,7 +102,7 @@ def test_orientations_that_keep_the_size_are_accepted_and_counted(
     assert _check(tmp_path, a=(40, 30), b=(40, 30)) == CheckedImages((), 1)
 
 
-def test_a_square_image_displayed_sideways_is_counted_too(tmp_path: Path) -> None:
+def test_square_image_displayed_sideways_is_counted(tmp_path: Path) -> None:
     _photograph(tmp_path / "a.jpg", 6, RGB.resize((32, 32)))
     assert _check(tmp_path, a=(32, 32)) == CheckedImages((), 1)
 
@@ -114,7 +114,7 @@ def test_exchanged_width_and_height_are_recognised(tmp_path: Path) -> None:
     assert "width and height" in remedy
 
 
-def test_a_image_that_opencv_does_not_turn_is_refused(tmp_path: Path) -> None:
+def test_image_that_opencv_does_not_turn_is_refused(tmp_path: Path) -> None:
     shape = NOISE.copy()
     shape[:10, :10] = 255
     for orientation in (3, 6):
@@ -125,7 +125,7 @@ def test_a_image_that_opencv_does_not_turn_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "sound"), [((2000, 16), True), ((3000, 8), False)])
-def test_a_strip_of_which_no_pixel_is_left_is_named(
+def test_strip_of_which_no_pixel_is_left_is_named(
     tmp_path: Path, size: tuple[int, int], sound: bool
 ) -> None:
     Image.new("RGB", size).save(tmp_path / "a.png")
@@ -138,19 +138,19 @@ def test_a_strip_of_which_no_pixel_is_left_is_named(
             assert "crop it" in remedy
 
 
-def test_a_image_of_182_megapixels_is_no_bomb(tmp_path: Path) -> None:
+def test_image_of_182_megapixels_is_accepted(tmp_path: Path) -> None:
     size = (18_200, 10_000)
     Image.new("1", size).save(tmp_path / "a.bmp")
     assert check_images(tmp_path, {"a.bmp": size}, SIZES) == CheckedImages((), 0)
 
 
-def test_a_header_that_asks_for_terabytes_is_named_and_not_decoded(tmp_path: Path) -> None:
+def test_header_that_asks_for_terabytes_is_named_and_not_decoded(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"P6\n1000000 1000000\n255\n" + bytes(90))
     ((line, _),) = _check(tmp_path, a=(40, 30)).problems
     assert "is 1000000x1000000, annotated as 40x30" in line
 
 
-def test_it_tells_how_far_it_is_and_can_be_stopped_there(tmp_path: Path) -> None:
+def test_check_reports_progress_and_can_be_stopped(tmp_path: Path) -> None:
     files = {f"{number}.png": (1, 1) for number in range(150)}
     told: list[int] = []
     assert len(check_images(tmp_path, files, SIZES, checked=told.append).problems) == 150

@@ -72,7 +72,7 @@ def test_every_mode_becomes_three_channels_of_eight_bits(
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_image_is_read_as_it_is_displayed(tmp_path: Path, orientation: int) -> None:
+def test_image_is_read_as_displayed(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     _save(tmp_path, "a.jpg", RGB, quality=95, exif=exif.tobytes())
@@ -91,7 +91,7 @@ def test_accented_names_are_found_in_either_unicode_form(
     assert read_image(tmp_path, annotated).shape == (30, 40, 3)
 
 
-def test_the_name_as_written_comes_first(tmp_path: Path) -> None:
+def test_name_as_written_comes_first(tmp_path: Path) -> None:
     _save(tmp_path, COMPOSED, RGB)
     _save(tmp_path, DECOMPOSED, RGB.crop((0, 0, 9, 9)))
     if len(list(tmp_path.iterdir())) == 1:
@@ -111,7 +111,7 @@ print(ascii(split.classes), [read_image(folder, name).shape for name in split.fi
 """
 
 
-def test_the_locale_changes_nothing(tmp_path: Path) -> None:
+def test_locale_changes_nothing(tmp_path: Path) -> None:
     names = ["W\u00fcrfel.png", "\u9aa8.png"]
     for name in names:
         _save(tmp_path, name, RGB)
@@ -141,20 +141,20 @@ def test_the_locale_changes_nothing(tmp_path: Path) -> None:
     [b"", b"no image", b"\xff\xd8\xff\xe0 and then nothing", b"GIF89a"],
     ids=["empty", "text", "jpeg", "gif"],
 )
-def test_what_cannot_be_decoded_is_named(tmp_path: Path, content: bytes) -> None:
+def test_undecodable_image_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(DataError, match=r"image .*/a\.jpg cannot be read \(.+\)"):
         read_image(tmp_path, "a.jpg")
 
 
 @pytest.mark.parametrize("name", ["absent.jpg", "a" * 300, ".", "a.txt/b.jpg"])
-def test_what_is_no_file_is_named(tmp_path: Path, name: str) -> None:
+def test_missing_image_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.txt").write_text("")
     with pytest.raises(DataError, match=name):
         read_image(tmp_path, name)
 
 
-def test_an_error_of_the_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_the_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise cv2.error("no memory\n")
 
@@ -227,9 +227,7 @@ def _trains(folder: Path, name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", _FORMATS)
-def test_a_damaged_image_is_read_by_training_or_named_by_the_check(
-    tmp_path: Path, name: str
-) -> None:
+def test_damaged_image_is_read_by_training_or_named_by_the_check(tmp_path: Path, name: str) -> None:
     content = _encoded(name)
     random = np.random.default_rng(sum(name.encode()))
     names = []
@@ -246,7 +244,7 @@ def test_a_damaged_image_is_read_by_training_or_named_by_the_check(
 
 
 @pytest.mark.parametrize("name", _FORMATS)
-def test_a_whole_image_of_any_name_is_read_alike_by_both(tmp_path: Path, name: str) -> None:
+def test_intact_image_of_any_name_is_read_alike_by_both(tmp_path: Path, name: str) -> None:
     for written in (name, f"{name}.jpg", "no-extension"):
         (tmp_path / written).write_bytes(_encoded(name))
         found = check_images(tmp_path, {written: SIZE}, RESOLUTIONS)

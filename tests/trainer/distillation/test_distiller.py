@@ -85,13 +85,13 @@ def test_gradients_reach_student_and_adaptor_never_the_teacher(student, teacher)
         assert torch.equal(value, before[name]), name
 
 
-def test_the_adaptors_first_channels_serve_a_narrower_teacher():
+def test_adaptors_first_channels_serve_a_narrower_teacher():
     adaptor = Adaptor(8, 12)
     features = torch.randn(3, 8, 7, 7)
     assert torch.allclose(adaptor(features, 6), adaptor(features, 12)[:, :6], atol=1e-6)
 
 
-def test_a_perfect_student_has_no_feature_gap():
+def test_perfect_student_has_no_feature_gap():
     detector = _detector(STUDENT).eval()
     adaptor = Adaptor(8, 8)
     torch.nn.init.dirac_(adaptor.convolution.weight)
@@ -103,7 +103,7 @@ def test_a_perfect_student_has_no_feature_gap():
     assert losses["loss_distill_localization"].item() == pytest.approx(0, abs=1e-10)
 
 
-def test_a_class_agnostic_teacher_teaches_localization_plainly(student, teacher):
+def test_class_agnostic_teacher_teaches_localization_plainly(student, teacher):
     head = teacher.roi_head.bbox_head
     head.reg_class_agnostic = True
     head.fc_reg = torch.nn.Linear(head.fc_reg.in_features, 4)
@@ -121,7 +121,7 @@ def test_a_class_agnostic_teacher_teaches_localization_plainly(student, teacher)
     ],
     ids=["other classes", "class-agnostic teacher", "other units"],
 )
-def test_a_teacher_that_can_not_be_compared_is_refused(student, teacher, change, said):
+def test_incomparable_teacher_is_refused(student, teacher, change, said):
     change(teacher.roi_head.bbox_head)
     with pytest.raises(IncompatibleTeacher, match=said):
         Distiller(student, teacher, Distillation(), Adaptor(8, 12))

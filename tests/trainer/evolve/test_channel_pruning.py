@@ -62,7 +62,7 @@ def test_pruning_silent_channels_keeps_the_outputs(parent: Architecture) -> None
 
 @pytest.mark.parametrize("fraction", ["0.05", "0.2", "0.5"])
 @pytest.mark.parametrize("parent", [BASIC, BOTTLENECK, MOVED], ids=["basic", "bottleneck", "moved"])
-def test_the_share_asked_for_goes(parent: Architecture, fraction: str) -> None:
+def test_channel_pruning_removes_the_requested_share(parent: Architecture, fraction: str) -> None:
     action = ChannelPruning(fraction=Decimal(fraction), **LOOSE)
     evolved = evolve(parent, random_state(parent), action, seed=0)
     gone = prunable(parent) - prunable(evolved.architecture)
@@ -72,7 +72,7 @@ def test_the_share_asked_for_goes(parent: Architecture, fraction: str) -> None:
     detector(evolved.architecture, evolved.state)
 
 
-def test_the_least_gammas_of_the_whole_backbone_go() -> None:
+def test_channel_pruning_removes_the_least_gammas_of_the_backbone() -> None:
     state = random_state(BASIC)
     state["backbone.layer2.1.bn1.weight"][[1, 4, 6]] = torch.tensor([0.01, -0.02, 0.03])
     state["backbone.layer4.0.downsample.1.weight"][9] = -0.005
@@ -98,14 +98,14 @@ def test_the_least_gammas_of_the_whole_backbone_go() -> None:
     )
 
 
-def test_a_stream_headed_by_the_stem_keeps_its_width() -> None:
+def test_stream_headed_by_the_stem_keeps_its_width() -> None:
     state = random_state(BASIC)
     silence_stream(BASIC, state, Place(0, 0), list(range(10)))
     evolved = evolve(BASIC, state, ChannelPruning(fraction=Decimal("0.3"), **LOOSE), seed=0)
     assert [block.out for block in evolved.architecture.stages[0]] == [16, 16]
 
 
-def test_the_minimum_stays_in_every_convolution() -> None:
+def test_minimum_stays_in_every_convolution() -> None:
     parent, state, action = (
         BOTTLENECK,
         random_state(BOTTLENECK),
@@ -145,7 +145,7 @@ def test_widths_that_would_become_equal_at_a_projection_lose_one_more() -> None:
     detector(evolved.architecture, evolved.state)
 
 
-def test_a_border_that_can_not_be_kept_apart_keeps_a_channel_back() -> None:
+def test_border_that_cannot_be_kept_apart_keeps_one_channel() -> None:
     parent = parse("[(8, 8)-(9, 9)], [(12, 20)], [(14, 24)], [(16, 28)]", stem=8)
     state = random_state(parent)
     silence_stream(parent, state, Place(0, 1), [3])
@@ -155,14 +155,14 @@ def test_a_border_that_can_not_be_kept_apart_keeps_a_channel_back() -> None:
     assert prunable(evolved.architecture) == prunable(parent) - 1
 
 
-def test_the_parents_tensors_are_not_modified() -> None:
+def test_parents_tensors_are_not_modified() -> None:
     state = random_state(BOTTLENECK)
     kept = {name: value.clone() for name, value in state.items()}
     evolve(BOTTLENECK, state, ChannelPruning(fraction=Decimal("0.3")), seed=0)
     assert all(torch.equal(kept[name], value) for name, value in state.items())
 
 
-def test_equal_gammas_go_in_order() -> None:
+def test_equal_gammas_are_removed_in_order() -> None:
     state = random_state(BASIC)
     for name in state:
         if name.endswith(("bn1.weight", "downsample.1.weight")):

@@ -47,7 +47,7 @@ def lineage(parent: Architecture, seed: int) -> list[Evolved]:
 @pytest.mark.parametrize("parent", [BASIC, BOTTLENECK], ids=["basic", "bottleneck"])
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_a_lineage_of_thirty_actions_holds_together(parent: Architecture, seed: int) -> None:
+def test_lineage_of_thirty_actions_holds_together(parent: Architecture, seed: int) -> None:
     steps = lineage(parent, seed)
     assert len(steps) == STEPS
     for evolved in steps:
@@ -67,7 +67,7 @@ def test_a_lineage_of_thirty_actions_holds_together(parent: Architecture, seed: 
     assert all(p.grad is not None for p in model.backbone.parameters())
 
 
-def test_what_is_outside_backbone_and_laterals_passes_through() -> None:
+def test_tensors_outside_backbone_and_laterals_are_unchanged() -> None:
     steps = lineage(BASIC, 1)
     first, last = steps[0].state, steps[-1].state
     outside = [
@@ -78,7 +78,7 @@ def test_what_is_outside_backbone_and_laterals_passes_through() -> None:
     assert all(first[name] is last[name] for name in outside)
 
 
-def test_a_lineage_is_the_same_every_time() -> None:
+def test_lineage_is_the_same_every_time() -> None:
     first, second = (lineage(BOTTLENECK, 4)[-1] for _ in range(2))
     assert first.architecture == second.architecture
     assert first.notes == second.notes

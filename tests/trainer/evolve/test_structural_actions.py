@@ -20,7 +20,7 @@ from tests.trainer.samples import sample
 
 @pytest.mark.parametrize("stage", range(4))
 @pytest.mark.parametrize("parent", [BASIC, BOTTLENECK, MOVED], ids=["basic", "bottleneck", "moved"])
-def test_the_detectors_outputs_stay(parent: Architecture, stage: int) -> None:
+def test_add_layer_keeps_the_detectors_outputs(parent: Architecture, stage: int) -> None:
     state = random_state(parent)
     evolved = evolve(parent, state, AddLayer(stage=stage), seed=0)
     assert evolved.architecture.depths[stage] == parent.depths[stage] + 1
@@ -29,14 +29,14 @@ def test_the_detectors_outputs_stay(parent: Architecture, stage: int) -> None:
     assert evolved.removed == ()
 
 
-def test_the_new_block_copies_the_last_ones_inner_widths() -> None:
+def test_add_layer_copies_the_last_blocks_inner_widths() -> None:
     evolved = evolve(BOTTLENECK, random_state(BOTTLENECK), AddLayer(stage=0), seed=0)
     assert evolved.architecture.stages[0][-1].widths == (10, 9, 16)
     assert evolved.origin[Place(0, 3)] is None
     assert evolved.origin[Place(0, 2)] == Place(0, 2)
 
 
-def test_the_new_block_learns() -> None:
+def test_added_block_learns() -> None:
     evolved = evolve(BASIC, random_state(BASIC), AddLayer(stage=1), seed=0)
     model = detector(evolved.architecture, evolved.state).train()
     losses = model(torch.randn(1, 3, 64, 64), [sample()], mode="loss")
@@ -54,7 +54,7 @@ def scaled(state: dict[str, Tensor], block: str, factor: float) -> dict[str, Ten
 
 
 @pytest.mark.parametrize(("block", "place"), [("layer1.1", Place(0, 1)), ("layer2.2", Place(1, 2))])
-def test_the_least_block_goes(block: str, place: Place) -> None:
+def test_layer_pruning_removes_the_least_block(block: str, place: Place) -> None:
     state = scaled(random_state(BASIC), block, 1e-3)
     evolved = evolve(BASIC, state, LayerPruning(), seed=0)
     assert evolved.removed == (place,)
@@ -79,13 +79,13 @@ def test_sum_and_mean_differ_where_a_block_is_small_but_dense() -> None:
     assert removed == [(Place(1, 1),), (Place(0, 1),)]
 
 
-def test_a_protected_block_stays() -> None:
+def test_layer_pruning_keeps_a_protected_block() -> None:
     state = scaled(scaled(random_state(BASIC), "layer2.2", 1e-3), "layer3.1", 1e-2)
     action = LayerPruning(protected=(Place(1, 2),))
     assert evolve(BASIC, state, action, seed=0).removed == (Place(2, 1),)
 
 
-def test_a_block_with_a_projection_stays_however_small() -> None:
+def test_layer_pruning_keeps_a_block_with_a_projection() -> None:
     state = scaled(random_state(MOVED), "layer2.1", 0.0)
     assert evolve(MOVED, state, LayerPruning(), seed=0).removed != (Place(1, 1),)
 
@@ -101,7 +101,7 @@ def test_removing_a_block_that_adds_nothing_keeps_the_outputs() -> None:
     assert same_outputs((BOTTLENECK, state), (evolved.architecture, evolved.state))
 
 
-def test_no_candidate_is_an_error() -> None:
+def test_layer_pruning_without_a_candidate_is_an_error() -> None:
     parent = parse("[(4, 8)], [(4, 8)], [(4, 8)], [(4, 8)]", stem=8)
     with pytest.raises(InvalidActionError, match="every block has a projection"):
         evolve(parent, random_state(parent), LayerPruning(), seed=0)
@@ -116,9 +116,7 @@ def test_weights_that_are_not_finite_are_an_error() -> None:
 
 @pytest.mark.parametrize("stage", range(3))
 @pytest.mark.parametrize("parent", [BASIC, BOTTLENECK], ids=["basic", "bottleneck"])
-def test_moving_a_last_block_on_and_straight_back_keeps_the_outputs(
-    parent: Architecture, stage: int
-) -> None:
+def test_rearrange_there_and_back_keeps_the_outputs(parent: Architecture, stage: int) -> None:
     state = random_state(parent)
     moved = evolve(parent, state, Rearrange(source=stage, target=stage + 1), seed=0)
     assert not same_outputs((parent, state), (moved.architecture, moved.state))
@@ -130,7 +128,7 @@ def test_moving_a_last_block_on_and_straight_back_keeps_the_outputs(
     assert same_outputs((parent, state), (back.architecture, back.state))
 
 
-def test_a_moved_block_gets_a_subsampled_identity_as_projection() -> None:
+def test_moved_block_gets_a_subsampled_identity_as_projection() -> None:
     state = random_state(BASIC)
     evolved = evolve(BASIC, state, Rearrange(source=1, target=2), seed=0)
     model = detector(evolved.architecture, evolved.state).eval()
@@ -140,7 +138,7 @@ def test_a_moved_block_gets_a_subsampled_identity_as_projection() -> None:
     assert evolved.origin[Place(2, 0)] == Place(1, 2)
 
 
-def test_the_old_head_keeps_its_weights_at_stride_one() -> None:
+def test_old_head_keeps_its_weights_at_stride_one() -> None:
     state = random_state(BASIC)
     evolved = evolve(BASIC, state, Rearrange(source=1, target=2), seed=0)
     for part in ("conv1.weight", "bn2.running_var", "downsample.0.weight", "downsample.1.bias"):
@@ -163,7 +161,7 @@ def test_moving_a_projected_head_back_starts_one_lateral_afresh() -> None:
         assert torch.equal(evolved.state[untouched], state[untouched])
 
 
-def test_a_lateral_whose_stream_changes_at_equal_width_starts_afresh() -> None:
+def test_lateral_whose_stream_changes_at_equal_width_starts_afresh() -> None:
     parent = parse("[(4, 8)], [(4, 12)], [(4, 8)-(4, 12)], [(4, 12)]", stem=8)
     state = random_state(parent)
     evolved = evolve(parent, state, Rearrange(source=2, target=3), seed=0)
@@ -171,7 +169,7 @@ def test_a_lateral_whose_stream_changes_at_equal_width_starts_afresh() -> None:
     assert "backbone.layer4.1.downsample.0.weight" not in evolved.state
 
 
-def test_a_projection_no_longer_asked_for_is_dropped() -> None:
+def test_projection_that_is_no_longer_needed_is_dropped() -> None:
     parent = parse("[(4, 8)], [(4, 8)-(5, 8)], [(4, 12)], [(4, 16)]", stem=8)
     evolved = evolve(parent, random_state(parent), Rearrange(source=1, target=0), seed=0)
     assert "backbone.layer1.1.downsample.0.weight" not in evolved.state

@@ -35,7 +35,7 @@ def test_weights_that_fit_are_taken_unchanged() -> None:
     assert all(torch.equal(adapted.state[name], value) for name, value in state.items())
 
 
-def test_the_notes_of_reading_are_kept() -> None:
+def test_notes_of_reading_are_passed_on() -> None:
     state = state_for(1)
     adapted = adapt(Checkpoint(state, ("a",), ("averaged",)), state, ["a"])
     assert adapted.notes == ("averaged",)
@@ -65,7 +65,7 @@ def test_classes_in_another_order_are_mapped_by_name(new_classes: bool) -> None:
         assert torch.equal(adapted.state[name], state[name])
 
 
-def test_a_detector_with_mapped_classes_finds_the_same_under_the_same_names() -> None:
+def test_detector_with_mapped_classes_finds_the_same_under_the_same_names() -> None:
     given, wanted = numbers("cat dog bird"), numbers("bird cat dog")
     state = state_for(3)
     generator = torch.Generator().manual_seed(0)
@@ -146,7 +146,7 @@ def test_one_box_regression_for_all_classes_is_refused_unless_the_base_is_traine
         (numbers("b a a"), "names 3 classes, which do not go with the rows"),
     ],
 )
-def test_where_nothing_can_be_compared_the_order_is_taken_as_given_and_said(
+def test_incomparable_classes_are_taken_in_order_with_a_note(
     names: tuple[str, ...] | None, said: str
 ) -> None:
     state = state_for(3)
@@ -170,7 +170,7 @@ def test_another_neck_is_named_before_other_classes() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CLASS_LAYERS))
-def test_a_missing_class_layer_is_named(name: str) -> None:
+def test_missing_class_layer_is_named(name: str) -> None:
     state = state_for(3)
     del state[name]
     with pytest.raises(WeightsMismatchError, match=f"1 missing .*{name}"):

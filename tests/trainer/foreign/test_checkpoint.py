@@ -33,7 +33,7 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize(
     "prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."]
 )
-def test_a_checkpoint_of_torch_is_read_without_its_prefixes(
+def test_checkpoint_of_torch_is_read_without_its_prefixes(
     tmp_path: Path, legacy: bool, wrapped: bool, prefix: str
 ) -> None:
     state = {prefix + name: value for name, value in STATE.items()}
@@ -51,7 +51,7 @@ def test_parts_that_were_compiled_are_read_by_their_own_names(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("counter", ["steps", "n_averaged"], ids=["mmengine", "torch"])
-def test_an_averaged_model_is_read_without_its_counter(tmp_path: Path, counter: str) -> None:
+def test_averaged_model_is_read_without_its_counter(tmp_path: Path, counter: str) -> None:
     state = {f"module.{name}": value for name, value in STATE.items()}
     torch.save({**state, counter: torch.tensor(7)}, tmp_path / "ema.pth")
     assert read_checkpoint(tmp_path / "ema.pth").state.keys() == STATE.keys()
@@ -76,7 +76,7 @@ def test_parameters_become_plain_tensors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ""])
-def test_the_content_decides_the_format_not_the_suffix(tmp_path: Path, suffix: str) -> None:
+def test_content_decides_the_format_not_the_suffix(tmp_path: Path, suffix: str) -> None:
     save_weights(tmp_path / f"a{suffix}", STATE, {"classes": ["disc", "square"]})
     torch.save({"state_dict": STATE}, tmp_path / f"b{suffix}")
     ours = read_checkpoint(tmp_path / f"a{suffix}")
@@ -115,7 +115,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: 
     assert "NaN or infinity, as float32, in rpn_head.rpn_conv.bias; " in refusal(tmp_path / "x.pth")
 
 
-def test_a_number_beyond_float32_is_refused(tmp_path: Path) -> None:
+def test_number_beyond_float32_is_refused(tmp_path: Path) -> None:
     large = torch.tensor([1e300], dtype=torch.float64)
     torch.save({**STATE, "neck.bias": large}, tmp_path / "x.pth")
     assert "neck.bias" in refusal(tmp_path / "x.pth")
@@ -150,7 +150,7 @@ def test_tensors_that_are_not_plain_floats_are_refused_by_name(
         ({"model": PARTS, "epoch": 1}, "model, epoch are no tensors"),
     ],
 )
-def test_a_file_without_tensors_by_name_is_refused(
+def test_file_without_tensors_by_name_is_refused(
     tmp_path: Path, content: object, said: str
 ) -> None:
     torch.save(content, tmp_path / "x.pth")
@@ -182,7 +182,7 @@ def test_detectron2s_pickle_is_refused(tmp_path: Path) -> None:
     assert "is a plain pickle" in refusal(tmp_path / "x.pkl")
 
 
-def test_what_is_no_checkpoint_is_refused_before_torch_sees_it(tmp_path: Path) -> None:
+def test_other_files_are_refused_before_torch_reads_them(tmp_path: Path) -> None:
     (tmp_path / "x.pth").write_text("<html>404</html>")
     assert "is a web page" in refusal(tmp_path / "x.pth")
     assert "does not exist" in refusal(tmp_path / "absent.pth")

@@ -24,7 +24,7 @@ from tests.trainer.foreign.conftest import CLASSES, PARTS
 
 
 @pytest.mark.parametrize("name", ["epoch_1", "epoch_2", "best_coco_bbox_mAP_epoch_1"])
-def test_what_mmengines_runner_writes_is_read(plain_run: Any, name: str) -> None:
+def test_checkpoint_of_mmengines_runner_is_read(plain_run: Any, name: str) -> None:
     folder, trained = plain_run
     checkpoint = read_checkpoint(folder / f"{name}.pth")
     assert checkpoint.state.keys() == trained.keys()
@@ -34,7 +34,7 @@ def test_what_mmengines_runner_writes_is_read(plain_run: Any, name: str) -> None
         assert all(torch.equal(checkpoint.state[key], trained[key]) for key in trained)
 
 
-def test_of_averaged_weights_the_average_is_read_and_said(averaged_run: Any) -> None:
+def test_averaged_weights_are_read_with_a_note(averaged_run: Any) -> None:
     folder, trained = averaged_run
     checkpoint = read_checkpoint(folder / "epoch_2.pth")
     content = torch.load(folder / "epoch_2.pth", weights_only=False)
@@ -49,7 +49,7 @@ def test_of_averaged_weights_the_average_is_read_and_said(averaged_run: Any) -> 
     assert "not its ema_state_dict" in checkpoint.notes[0]
 
 
-def test_what_stands_beside_the_weights_is_not_made(plain_run: Any) -> None:
+def test_objects_beside_the_weights_are_not_created(plain_run: Any) -> None:
     folder, _ = plain_run
     content = load_pickled(folder / "epoch_2.pth")
     kept = content["message_hub"]["log_scalars"]["train/loss"]
@@ -71,7 +71,7 @@ class _OldNumpy:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_values_of_either_numpy_are_passed_over(tmp_path: Path, version: int) -> None:
+def test_values_of_either_numpy_are_ignored(tmp_path: Path, version: int) -> None:
     beside = {"array": np.arange(3.0), "scalar": np.float32(1), "names": np.array(["a"])}
     path = tmp_path / "x.pth"
     pickler = pickle if version > 1 else _OldNumpy
@@ -143,7 +143,7 @@ def _nested(attack: object) -> dict[str, object]:
 @pytest.mark.parametrize("place", ["beside", "in meta", "in the logs", "as a weight"])
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_checkpoint_that_runs_code_is_refused(
+def test_checkpoint_that_runs_code_is_refused(
     here: Path, attack: str, place: str, legacy: bool
 ) -> None:
     content = _nested(ATTACKS[attack])[place]
@@ -153,7 +153,7 @@ def test_a_checkpoint_that_runs_code_is_refused(
     assert not Path("executed").exists()
 
 
-def test_the_attacks_would_work(here: Path) -> None:
+def test_attacks_work_without_the_restricted_unpickler(here: Path) -> None:
     torch.save({"state_dict": PARTS, "hook": ATTACKS["os.system"]}, "evil.pth")
     torch.load("evil.pth", weights_only=False)
     assert Path("executed").exists()
@@ -198,7 +198,7 @@ def test_objects_of_other_packages_are_refused_by_name_with_the_way_out(tmp_path
     assert read_checkpoint(new).classes == CLASSES
 
 
-def test_a_pickled_model_is_recognised_and_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_pickled_model_is_recognised_and_refused_with_the_way_out(tmp_path: Path) -> None:
     model = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1) for name in ("backbone", "neck")})
     model.update({name: torch.nn.Linear(1, 1) for name in ("rpn_head", "roi_head")})
     old, new = tmp_path / "old.pth", tmp_path / "new.pth"
@@ -210,7 +210,7 @@ def test_a_pickled_model_is_recognised_and_refused_with_the_way_out(tmp_path: Pa
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
-def test_a_file_cut_anywhere_is_a_clear_error(plain_run: Any, tmp_path: Path, legacy: bool) -> None:
+def test_file_cut_anywhere_is_a_clear_error(plain_run: Any, tmp_path: Path, legacy: bool) -> None:
     path = tmp_path / "x.pth"
     content = torch.load(plain_run[0] / "epoch_2.pth", weights_only=False)
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
@@ -222,7 +222,7 @@ def test_a_file_cut_anywhere_is_a_clear_error(plain_run: Any, tmp_path: Path, le
             read_checkpoint(path)
 
 
-def test_a_refused_pickle_cut_anywhere_is_a_clear_error(tmp_path: Path) -> None:
+def test_refused_pickle_cut_anywhere_is_a_clear_error(tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole.pth", tmp_path / "cut.pth"
     torch.save({"state_dict": PARTS, "place": tmp_path}, whole)
     with ZipFile(whole) as archive:

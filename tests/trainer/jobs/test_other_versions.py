@@ -60,7 +60,7 @@ def in_full(place: Workplace, request: BaseRequest | StudentRequest) -> str:
 
 
 @pytest.mark.slow
-def test_an_earlier_trainer_runs_what_this_version_asks_and_is_understood(
+def test_earlier_trainer_runs_requests_of_this_version(
     workplace: Workplace,
     earlier: Earlier,
 ) -> None:
@@ -76,7 +76,7 @@ def test_an_earlier_trainer_runs_what_this_version_asks_and_is_understood(
 
 
 @pytest.mark.slow
-def test_this_trainer_runs_what_an_earlier_version_asked(
+def test_this_trainer_runs_requests_of_an_earlier_version(
     workplace: Workplace,
 ) -> None:
     assert jobs.run("base", in_full(workplace, workplace.base_request(BASE))) == 0

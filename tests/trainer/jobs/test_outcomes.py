@@ -36,7 +36,7 @@ from detnas_trainer.training.loop import DivergedError
         (RuntimeError("a bug"), 1, None),
     ],
 )
-def test_whose_fault_it_was_decides_exit_code_and_result(
+def test_classify_maps_errors_to_exit_code_and_outcome(
     error: Exception, exit_code: int, outcome: Outcome | None
 ) -> None:
     failure = classify(error)
@@ -44,7 +44,7 @@ def test_whose_fault_it_was_decides_exit_code_and_result(
     assert failure.message
 
 
-def test_only_what_nobody_foresaw_is_shown_with_its_traceback() -> None:
+def test_classify_expects_every_error_but_bugs() -> None:
     assert not classify(KeyError("x")).expected
     assert classify(StoreFull("no space left")).expected
 
@@ -57,13 +57,13 @@ def test_only_what_nobody_foresaw_is_shown_with_its_traceback() -> None:
         "DataLoader worker (pid 7) is killed by signal: Bus error.",
     ],
 )
-def test_a_full_shared_memory_is_said_in_words(message: str) -> None:
+def test_classify_names_a_full_shared_memory(message: str) -> None:
     failure = classify(RuntimeError(message))
     assert (failure.exit, failure.outcome, failure.expected) == (1, None, True)
     assert "jobs.sharedMemory" in failure.message
 
 
-def test_real_exhaustion_of_memory_is_recognised() -> None:
+def test_classify_recognises_real_exhaustion_of_memory() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert classify(caught.value).outcome is Outcome.OUT_OF_MEMORY

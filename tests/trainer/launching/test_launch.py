@@ -146,7 +146,7 @@ def _dies(process: int) -> bool:
 
 
 @pytest.mark.slow
-def test_whatever_is_stopped_or_lost_both_end_and_go_on_from_the_checkpoint(
+def test_stopped_or_lost_node_ends_both_and_the_job_resumes(
     place: Place, workplace: Workplace
 ) -> None:
     store = workplace.store
@@ -193,7 +193,7 @@ def test_whatever_is_stopped_or_lost_both_end_and_go_on_from_the_checkpoint(
         _attempt(store, 5)
 
 
-def test_rank_0_trains_both_end_well_and_a_result_needs_no_peers(
+def test_rank_0_trains_and_both_nodes_exit_with_0(
     place: Place, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
@@ -213,7 +213,9 @@ def test_rank_0_trains_both_end_well_and_a_result_needs_no_peers(
     assert "the result was there already" in place.log(1).read_text()
 
 
-def test_a_ranks_final_exit_code_comes_through_on_both(place: Place, workplace: Workplace) -> None:
+def test_final_exit_code_of_a_rank_is_that_of_both_nodes(
+    place: Place, workplace: Workplace
+) -> None:
     uri = workplace.put(workplace.base_request(KEY, training=training(0)))
     with place.pair(uri) as pair:
         assert pair.codes() == (44, 44)
@@ -227,7 +229,7 @@ def test_a_ranks_final_exit_code_comes_through_on_both(place: Place, workplace: 
         (1, "nowhere.invalid", "does not answer within 2 s"),
     ],
 )
-def test_who_waits_in_vain_wants_to_be_started_again(
+def test_node_that_waits_in_vain_exits_with_75(
     place: Place, workplace: Workplace, index: int, host: str, said: str
 ) -> None:
     uri = workplace.put(workplace.base_request(KEY))
@@ -257,7 +259,7 @@ def _until_it_listens(port: int) -> None:
     raise AssertionError("node 0 does not listen")
 
 
-def test_a_wrong_environment_or_job_is_exit_code_2(place: Place, workplace: Workplace) -> None:
+def test_wrong_environment_or_job_is_exit_code_2(place: Place, workplace: Workplace) -> None:
     uri = workplace.put(workplace.base_request(KEY))
     wrong = place.node(0, 1234, uri, JOB_COMPLETION_INDEX="2")
     absent = place.node(1, 1234, f"{workplace.store.uri}/local/absent")

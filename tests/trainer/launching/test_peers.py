@@ -25,7 +25,7 @@ ENVIRONMENT = {
 }
 
 
-def test_a_pods_environment_says_which_node_it_is() -> None:
+def test_nodes_are_read_from_the_pods_environment() -> None:
     nodes = nodes_from_environment(ENVIRONMENT)
     assert nodes == Nodes(
         index=3, count=4, processes=8, host="r101-pool-0-0.r101-pool-0", port=29500
@@ -55,7 +55,7 @@ def test_a_pods_environment_says_which_node_it_is() -> None:
         ("DETNAS_PEER_SECONDS", "inf"),
     ],
 )
-def test_what_is_missing_or_wrong_is_named(name: str, value: str) -> None:
+def test_missing_or_wrong_variable_is_named(name: str, value: str) -> None:
     with pytest.raises(UserError, match=name):
         nodes_from_environment({**ENVIRONMENT, name: value})
 
@@ -79,7 +79,7 @@ def test_what_is_missing_or_wrong_is_named(name: str, value: str) -> None:
         (1, None, False, 1),
     ],
 )
-def test_all_end_as_rank_0_does_but_for_who_was_killed(
+def test_exit_code_is_rank_0s_unless_the_node_was_killed(
     ended: int | None, processes: int | None, stopping: bool, code: int
 ) -> None:
     assert exit_code(ended, processes, stopping=stopping) == code
@@ -149,7 +149,7 @@ def test_node_without_a_heartbeat_is_lost_unless_it_left(peers: Make, now: list[
     assert second.beat().lost == 0
 
 
-def test_without_the_first_node_nothing_is_heard() -> None:
+def test_without_the_first_node_the_connection_is_lost() -> None:
     (port,) = free_ports(1)
     with pytest.raises(CONNECTION_LOST):
         connect("127.0.0.1", port, 1)

@@ -71,7 +71,7 @@ def test_statistics_equal_those_computed_by_hand(net, images):
             torch.testing.assert_close(mine.double(), theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_what_was_there_before_does_not_matter(net, images):
+def test_earlier_statistics_do_not_matter(net, images):
     reset_statistics(net, images)
     first = net[5].running_var.clone()
     net[1].running_mean.fill_(1e3)

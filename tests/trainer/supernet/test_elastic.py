@@ -32,7 +32,7 @@ def _assert_close(mine, theirs):
 
 
 @pytest.mark.parametrize("draw", range(3))
-def test_a_subnets_training_loss_is_its_static_detectors(supernet, batch, draw):
+def test_subnets_training_loss_is_its_static_detectors(supernet, batch, draw):
     teacher = subnet_at(3, draw, supernet.space)
     static = supernet.static(teacher).train()
     supernet.detector.train()
@@ -40,7 +40,7 @@ def test_a_subnets_training_loss_is_its_static_detectors(supernet, batch, draw):
     _assert_close(_flat(mine), _flat(_seeded(lambda: static.loss(*batch))))
 
 
-def test_a_subnets_gradients_are_its_static_detectors(supernet, batch, mixed):
+def test_subnets_gradients_are_its_static_detectors(supernet, batch, mixed):
     static = supernet.static(mixed).train()
     supernet.detector.train()
     _total(_seeded(lambda: supernet.elastic.loss(mixed, *batch))).backward()
@@ -51,7 +51,7 @@ def test_a_subnets_gradients_are_its_static_detectors(supernet, batch, mixed):
         torch.testing.assert_close(corner, parameter.grad, rtol=1e-5, atol=1e-6, msg=name)
 
 
-def test_what_a_subnet_does_not_use_gets_no_gradient(supernet, batch, mixed):
+def test_unused_channels_get_no_gradient(supernet, batch, mixed):
     supernet.detector.train()
     _total(supernet.elastic.loss(mixed, *batch)).backward()
     used = extract(supernet.detector.state_dict(), supernet.shape, supernet.space, mixed)
@@ -79,7 +79,7 @@ def test_backward_may_follow_inside_or_after(supernet, batch, mixed):
         assert gradient is None or torch.equal(gradient, parameter.grad)
 
 
-def test_a_subnets_detections_are_its_static_detectors(supernet, batch, mixed):
+def test_subnets_detections_are_its_static_detectors(supernet, batch, mixed):
     static = supernet.static(mixed).eval()
     supernet.detector.eval()
     with torch.no_grad(), supernet.elastic.subnet(mixed) as detector:
@@ -92,7 +92,7 @@ def test_a_subnets_detections_are_its_static_detectors(supernet, batch, mixed):
         torch.testing.assert_close(ours.pred_instances.scores, expected.pred_instances.scores)
 
 
-def test_the_largest_subnet_is_the_supernet_bit_for_bit(supernet, batch):
+def test_largest_subnet_is_the_supernet_bit_for_bit(supernet, batch):
     supernet.detector.train()
     plain = _seeded(lambda: supernet.detector.loss(*batch))
     mine = _seeded(lambda: supernet.elastic.loss(supernet.space.largest, *batch))
@@ -114,7 +114,7 @@ def test_inside_the_state_dict_is_the_extracted_one_and_after_it_the_supernets(s
     assert supernet.detector.roi_head.bbox_roi_extractor.out_channels == 12
 
 
-def test_an_error_inside_brings_the_supernet_back(supernet, mixed):
+def test_error_inside_brings_the_supernet_back(supernet, mixed):
     before = dict(supernet.detector.named_parameters())
     elastic = supernet.elastic
     with pytest.raises(KeyError), elastic.subnet(mixed):
@@ -134,7 +134,7 @@ def test_subnets_are_not_nested(supernet, mixed):
         pass
 
 
-def test_a_subnets_step_leaves_the_supernets_statistics_alone(supernet, batch, mixed):
+def test_subnets_step_leaves_the_supernets_statistics_alone(supernet, batch, mixed):
     supernet.detector.train()
     before = {name: b.clone() for name, b in supernet.detector.named_buffers()}
     supernet.elastic.loss(mixed, *batch)
@@ -145,7 +145,7 @@ def test_a_subnets_step_leaves_the_supernets_statistics_alone(supernet, batch, m
     assert not torch.equal(mean, before["backbone.bn1.running_mean"])
 
 
-def test_a_shortcut_of_equal_widths_runs_without_its_projection(basic_supernet, batch, mixed):
+def test_shortcut_of_equal_widths_runs_without_its_projection(basic_supernet, batch, mixed):
     """At stem 1.0 and stage 1 at 0.5 both have 8 channels, so the static detector has none."""
     equal = mixed.model_copy(update={"widths": (mixed.widths[2], *mixed.widths[1:])})
     static = basic_supernet.static(equal).train()
@@ -156,7 +156,7 @@ def test_a_shortcut_of_equal_widths_runs_without_its_projection(basic_supernet, 
     assert basic_supernet.detector.backbone.layer1[0].downsample is not None
 
 
-def test_a_detector_of_another_shape_is_refused(basic_supernet):
+def test_detector_of_another_shape_is_refused(basic_supernet):
     shape = SupernetShape(**{**basic_supernet.shape.model_dump(), "neck": 16})
     with pytest.raises(UserError, match=r"rpn_conv\.weight has channels \(12, 12\).*\(16, 16\)"):
         ElasticDetector(basic_supernet.detector, shape, basic_supernet.space)

@@ -22,7 +22,7 @@ def _outputs(detector, inputs):
     return [*scores, *boxes, head["cls_score"], head["bbox_pred"]]
 
 
-def test_the_detector_computes_the_same(supernet, batch):
+def test_detector_computes_the_same(supernet, batch):
     inputs, _ = batch
     state = {name: tensor.clone() for name, tensor in supernet.detector.state_dict().items()}
     before = _outputs(supernet.detector, inputs)
@@ -71,7 +71,7 @@ def test_sorting_twice_is_sorting_once(supernet):
     assert all(torch.equal(once[name], twice[name]) for name in once)
 
 
-def test_the_given_state_is_left_alone(supernet):
+def test_given_state_is_left_alone(supernet):
     before = {name: tensor.clone() for name, tensor in supernet.detector.state_dict().items()}
     _sorted(supernet)
     for name, tensor in supernet.detector.state_dict().items():
@@ -85,7 +85,7 @@ def test_unequal_streams_are_kept_apart_by_projections(supernet):
 
 
 @pytest.mark.parametrize("name", ["backbone.conv1.weight", "rpn_head.rpn_conv.weight"])
-def test_a_missing_tensor_is_an_error(supernet, name):
+def test_missing_tensor_is_an_error(supernet, name):
     state = dict(supernet.detector.state_dict())
     del state[name]
     with pytest.raises(KeyError, match=name):

@@ -67,7 +67,7 @@ def test_phase_0_is_plain_training_of_the_largest_network(supernet, request_of, 
     assert torch.equal(_total(ours), _total(plain))
 
 
-def test_a_shrinking_step_distils_the_drawn_subnet_from_the_supernet(
+def test_shrinking_step_distils_the_drawn_subnet_from_the_supernet(
     supernet, request_of, weights, batch
 ):
     request = request_of(sort_channels=False)
@@ -87,7 +87,7 @@ def test_a_shrinking_step_distils_the_drawn_subnet_from_the_supernet(
         torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-6, msg=name)
 
 
-def test_a_step_trains_the_supernet_and_nothing_of_the_teacher(request_of, weights, batch):
+def test_step_trains_the_supernet_and_nothing_of_the_teacher(request_of, weights, batch):
     given = {name: tensor.clone() for name, tensor in weights.items()}
     phase = build_phase(request_of(sort_channels=False), weights, weights)
     optimizer = torch.optim.SGD(phase.module.parameters(), lr=0.01)
@@ -130,7 +130,7 @@ def test_sorted_student_and_teacher_correspond_channel_by_channel(
     assert not torch.equal(built.module.state_dict()[stem], weights[stem])
 
 
-def test_the_adaptor_is_handed_to_the_next_phase(request_of, weights):
+def test_adaptor_is_handed_to_the_next_phase(request_of, weights):
     first = build_phase(request_of(), weights, weights).module.state_dict()
     first["adaptor.convolution.weight"] += 1
     second = build_phase(request_of(phase=2), first, weights).module.state_dict()
@@ -148,7 +148,7 @@ def test_without_feature_distillation_there_is_no_adaptor(request_of, weights, b
 @pytest.mark.parametrize(
     ("given", "field"), [((None, {}), "previous"), (({}, None), "supernetWeights")]
 )
-def test_a_shrinking_phase_without_weights_is_refused(request_of, given, field):
+def test_shrinking_phase_without_weights_is_refused(request_of, given, field):
     with pytest.raises(UserError, match=f"{field} is missing for phase 1"):
         build_phase(request_of(), *given)
 

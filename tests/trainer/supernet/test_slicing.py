@@ -31,7 +31,7 @@ def test_every_tensor_of_a_subnet_is_the_first_corner_of_the_supernets(supernet,
         assert torch.equal(tensor, _corner(whole[name], tensor)), name
 
 
-def test_the_box_head_keeps_all_cells_of_the_first_channels(supernet, mixed):
+def test_box_head_keeps_all_cells_of_the_first_channels(supernet, mixed):
     name = "roi_head.bbox_head.shared_fcs.0.weight"
     whole = supernet.detector.state_dict()[name]
     neck = supernet.shape.neck_width(mixed)
@@ -52,7 +52,7 @@ def test_blocks_beyond_the_depth_are_left_out(supernet, mixed):
     assert any("layer3.1." in name for name in names)
 
 
-def test_the_largest_subnet_is_the_supernet(supernet):
+def test_largest_subnet_is_the_supernet(supernet):
     whole = supernet.detector.state_dict()
     own = _extract(supernet, supernet.space.largest)
     assert own.keys() == whole.keys()
@@ -68,19 +68,19 @@ def test_extracted_weights_are_copies(supernet, mixed):
     assert all(torch.equal(t, before[name]) for name, t in supernet.detector.state_dict().items())
 
 
-def test_the_adaptor_stays_with_the_pool(supernet, mixed):
+def test_adaptor_stays_with_the_pool(supernet, mixed):
     state = {**supernet.detector.state_dict(), "adaptor.convolution.bias": torch.zeros(3)}
     own = extract(state, supernet.shape, supernet.space, mixed)
     assert not any(name.startswith("adaptor") for name in own)
 
 
-def test_a_teacher_outside_the_space_is_refused_by_name(supernet, mixed):
+def test_teacher_outside_the_space_is_refused_by_name(supernet, mixed):
     teacher = mixed.model_copy(update={"depths": (3, 2, 2, 1)})
     with pytest.raises(UserError, match=r"depths \[3, 2, 2, 1\].*not in the pool's space"):
         _extract(supernet, teacher)
 
 
-def test_a_supernet_that_lacks_a_projection_is_refused():
+def test_supernet_that_lacks_a_projection_is_refused():
     shape = SupernetShape(family=Family.BASIC, stem=8, inner=(8,) * 4, outputs=(8, 8, 8, 8), neck=8)
     space = TeacherSpace(widths=(Decimal("1.0"), Decimal("2.0")))
     with pytest.raises(UserError, match=r"stem and outputs of stage 1 both have 16 channels"):
@@ -92,7 +92,7 @@ def test_a_supernet_that_lacks_a_projection_is_refused():
 SPACE = TeacherSpace(min_depths=(1, 1, 2, 1), max_depths=(1, 2, 3, 1))
 
 
-def test_the_same_draw_in_another_process():
+def test_same_draw_in_another_process():
     code = (
         "import runpy, sys;"
         "from detnas.teachers import TeacherSpace;"

@@ -30,7 +30,7 @@ def _equal(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
 
 
-def test_a_teacher_is_the_extracted_detector_with_reset_statistics(
+def test_teacher_is_the_extracted_detector_with_reset_statistics(
     supernet, pool, extract, mixed, batches
 ):
     teacher = extract(mixed, batches(0))
@@ -41,13 +41,13 @@ def test_a_teacher_is_the_extracted_detector_with_reset_statistics(
     assert not torch.equal(teacher.backbone.bn1.running_mean, pool["backbone.bn1.running_mean"][:6])
 
 
-def test_a_teacher_is_frozen_and_in_evaluation_mode(pool, extract, mixed, batches):
+def test_teacher_is_frozen_and_in_evaluation_mode(pool, extract, mixed, batches):
     teacher = extract(mixed, batches(0))
     assert not any(part.training for part in teacher.modules())
     assert not any(p.requires_grad for p in teacher.parameters())
 
 
-def test_it_depends_on_pool_teacher_and_images_only(pool, extract, mixed, batches):
+def test_teacher_depends_on_pool_teacher_and_images_only(pool, extract, mixed, batches):
     torch.manual_seed(1)
     first = extract(mixed, batches(0))
     torch.manual_seed(2)
@@ -78,7 +78,7 @@ def test_other_teachers_have_other_statistics(supernet, pool, extract, mixed, ba
     assert not torch.equal(first[name], second[name])
 
 
-def test_a_teacher_outside_the_space_is_refused(pool, extract, mixed, batches):
+def test_teacher_outside_the_space_is_refused(pool, extract, mixed, batches):
     teacher = mixed.model_copy(update={"depths": (1, 2, 9, 1)})
     with pytest.raises(UserError, match="not in the pool's space"):
         extract(teacher, batches(0))

@@ -53,7 +53,7 @@ def _keys(store: Store) -> list[str]:
     return [key.removeprefix(f"{JOB}/attempts/") for key in store.list(f"{JOB}/attempts/")]
 
 
-def test_the_newest_of_any_attempt_comes_back(
+def test_newest_returns_the_checkpoint_with_most_steps_of_any_attempt(
     checkpoints: Checkpoints, second: Checkpoints
 ) -> None:
     assert checkpoints.newest() is None
@@ -65,13 +65,13 @@ def test_the_newest_of_any_attempt_comes_back(
     assert checkpoints.tensors(newest)["model.w"].tolist() == [30.0] * 3
 
 
-def test_only_the_last_of_an_attempt_is_kept(checkpoints: Checkpoints, store: Store) -> None:
+def test_save_keeps_only_the_last_of_an_attempt(checkpoints: Checkpoints, store: Store) -> None:
     for iteration in (10, 20, 20):
         _save(checkpoints, attempt=1, iteration=iteration)
     assert _keys(store) == ["1/checkpoint-20.safetensors", "1/checkpoint.json"]
 
 
-def test_the_one_gone_on_from_goes_when_the_next_is_there(
+def test_save_deletes_the_checkpoint_that_was_resumed_from(
     checkpoints: Checkpoints, second: Checkpoints, store: Store
 ) -> None:
     _save(checkpoints, attempt=1, iteration=10)
@@ -84,7 +84,7 @@ def test_the_one_gone_on_from_goes_when_the_next_is_there(
 
 
 @pytest.mark.parametrize("damage", ["altered", "cut", "gone"])
-def test_a_damaged_one_is_passed_over(
+def test_newest_skips_damaged_tensors(
     checkpoints: Checkpoints, second: Checkpoints, store: Store, damage: str
 ) -> None:
     _save(checkpoints, attempt=1, iteration=10)
@@ -98,14 +98,14 @@ def test_a_damaged_one_is_passed_over(
     assert _newest(checkpoints).iteration == 10
 
 
-def test_a_damaged_record_is_passed_over(checkpoints: Checkpoints, store: Store) -> None:
+def test_newest_skips_a_damaged_record(checkpoints: Checkpoints, store: Store) -> None:
     _save(checkpoints, attempt=1, iteration=10)
     store.put(f"{JOB}/attempts/2/checkpoint.json", b'{"iteration": 40')
     assert _newest(checkpoints).iteration == 10
 
 
 @pytest.mark.parametrize("dies_at", ["upload_file", "put", "delete"])
-def test_a_writer_that_dies_leaves_a_usable_one(
+def test_killed_writer_leaves_a_usable_checkpoint(
     checkpoints: Checkpoints, store: Store, dies_at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _save(checkpoints, attempt=1, iteration=10)
@@ -131,7 +131,7 @@ def test_due_after_so_many_seconds_of_work(checkpoints: Checkpoints, clock: _Clo
     assert not checkpoints.due()
 
 
-def test_a_finished_job_keeps_none(
+def test_discard_deletes_all_checkpoints(
     checkpoints: Checkpoints, second: Checkpoints, store: Store
 ) -> None:
     _save(checkpoints, attempt=1, iteration=10)

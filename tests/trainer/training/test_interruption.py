@@ -12,7 +12,7 @@ from detnas_trainer.training.interruption import Interrupted, Interruption
 ROOT = Path(__file__).parents[3]
 
 
-def test_sigterm_asks_and_is_heard_at_the_next_safe_place() -> None:
+def test_sigterm_interrupts_at_the_next_check() -> None:
     interruption = Interruption(patience=60)
     before = signal.getsignal(signal.SIGTERM)
     with interruption.on_sigterm():
@@ -45,7 +45,7 @@ with leaving_at_once():
     ("program", "patience", "said"),
     [(STUCK, 1.0, "found no place to do so in 1 s"), (STARTING, 0.0, "asked to stop")],
 )
-def test_a_process_that_finds_no_safe_place_ends_with_75_in_time(
+def test_process_without_a_safe_place_exits_with_75_in_time(
     program: str, patience: float, said: str
 ) -> None:
     process = subprocess.Popen(

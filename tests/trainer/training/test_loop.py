@@ -118,7 +118,7 @@ def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
 
 
-def test_a_run_is_a_function_of_its_seed(data: DetectionData, reference: _Observed) -> None:
+def test_run_is_a_function_of_its_seed(data: DetectionData, reference: _Observed) -> None:
     again, other = _Observed(), _Observed()
     _run(data, _plan(), again)
     assert _same(again.saved[6][0], reference.saved[6][0])
@@ -127,7 +127,7 @@ def test_a_run_is_a_function_of_its_seed(data: DetectionData, reference: _Observ
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 5])
-def test_a_run_resumed_after_any_step_is_the_same_run(
+def test_run_resumed_after_any_step_is_the_same_run(
     data: DetectionData, reference: _Observed, stop: int
 ) -> None:
     stopped, resumed = _Observed(stop_after=stop), _Observed()
@@ -144,7 +144,7 @@ def test_a_run_resumed_after_any_step_is_the_same_run(
     assert _same(resumed.saved[6][0], reference.saved[6][0])
 
 
-def test_a_checkpoint_holds_statistics_and_momentum(reference: _Observed) -> None:
+def test_checkpoint_holds_statistics_and_momentum(reference: _Observed) -> None:
     tensors, _ = reference.saved[3]
     assert "model.backbone.bn1.running_mean" in tensors
     assert tensors["model.backbone.bn1.num_batches_tracked"] == 3
@@ -152,7 +152,7 @@ def test_a_checkpoint_holds_statistics_and_momentum(reference: _Observed) -> Non
     assert {f"momentum.{n}" for n, p in learnt if p.requires_grad} <= tensors.keys()
 
 
-def test_every_step_is_told_with_its_place_loss_and_rate(reference: _Observed) -> None:
+def test_every_step_is_reported_with_progress_loss_and_rate(reference: _Observed) -> None:
     places = [(p.done, p.total, p.epoch, p.epochs) for p in reference.progress]
     assert places == [(done, 6, 1 + (done > 3), 2) for done in range(1, 7)]
     losses = [recent[-1]["loss"] for _, recent in reference.saved.values()]
@@ -161,14 +161,14 @@ def test_every_step_is_told_with_its_place_loss_and_rate(reference: _Observed) -
     assert reference.rates == sorted(reference.rates, reverse=True)
 
 
-def test_the_total_is_the_sum_of_what_is_named_a_loss(reference: _Observed) -> None:
+def test_total_loss_is_the_sum_of_the_named_losses(reference: _Observed) -> None:
     values = reference.saved[6][1][-1]
     named = [value for name, value in values.items() if "loss" in name and name != "loss"]
     assert values["loss"] == pytest.approx(sum(named), rel=1e-5)
     assert "acc" in values
 
 
-def test_the_final_loss_is_the_mean_of_the_last_steps(data: DetectionData) -> None:
+def test_final_loss_is_the_mean_of_the_last_steps(data: DetectionData) -> None:
     observed = _Observed()
     loop = _run(data, _plan(), observed)
     mean = sum(losses["loss"] for losses in observed.saved[6][1]) / 6
@@ -214,9 +214,7 @@ def test_momentum_and_weight_decay_are_stochastic_gradient_descents(data: Detect
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_ends_the_run_before_the_weights_take_it(
-    data: DetectionData, factor: float
-) -> None:
+def test_non_finite_loss_ends_the_run_before_the_update(data: DetectionData, factor: float) -> None:
     observed = _Observed()
     trainee = _Line(factor)
     plan = TrainingPlan(training(1), BatchDraws(0, 12, 4, SIZES, 0.0))

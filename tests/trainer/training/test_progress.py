@@ -36,7 +36,7 @@ def test_progress_is_written_at_once_and_then_every_few_seconds(store: Store) ->
     assert seen == [0, 0, 0, 3, 3, 5]
 
 
-def test_a_full_store_does_not_stop_the_work(
+def test_full_store_does_not_stop_the_work(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(key: str, data: bytes) -> None:
@@ -48,7 +48,7 @@ def test_a_full_store_does_not_stop_the_work(
     assert "no space left" in caplog.text
 
 
-def test_a_line_says_where_the_job_is() -> None:
+def test_describe_gives_one_line_of_progress() -> None:
     said = Progress(
         activity="training", done=20, total=60, epoch=1, epochs=3, loss=0.51234,
         seconds_left=12.4, updated=NOW,
@@ -58,7 +58,7 @@ def test_a_line_says_where_the_job_is() -> None:
     )
 
 
-def test_a_heartbeat_repeats_what_was_reported_last(store: Store) -> None:
+def test_heartbeat_repeats_what_was_reported_last(store: Store) -> None:
     time = [0.0]
     reporter = ProgressReporter(store, "p.json", lambda: time[0])
     reporter.report(_progress(4))
@@ -72,7 +72,7 @@ def test_a_heartbeat_repeats_what_was_reported_last(store: Store) -> None:
     assert found.updated > NOW
 
 
-def test_a_phase_without_steps_is_heard_of_by_its_name(store: Store) -> None:
+def test_heartbeat_names_a_phase_without_steps(store: Store) -> None:
     time, activity = [0.0], ["starting"]
     reporter = ProgressReporter(store, "p.json", lambda: time[0], activity=lambda: activity[0])
     reporter.beat()
@@ -85,7 +85,7 @@ def test_a_phase_without_steps_is_heard_of_by_its_name(store: Store) -> None:
     assert (found.activity, found.done, found.total, found.seconds_left) == ("publishing", 0, 0, 60)
 
 
-def test_the_heartbeat_goes_on_while_the_work_reports_nothing(store: Store) -> None:
+def test_heartbeat_continues_without_reports(store: Store) -> None:
     reporter = ProgressReporter(store, "p.json", monotonic, pause=0.05)
     with reporter.heartbeat():
         seen = {_stored(store).updated}
@@ -99,7 +99,7 @@ def test_the_heartbeat_goes_on_while_the_work_reports_nothing(store: Store) -> N
     assert _stored(store).updated == last
 
 
-def test_work_never_waits_for_a_heartbeat_that_a_store_holds_up(
+def test_report_does_not_wait_for_a_heartbeat_blocked_by_the_store(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hangs, goes_on = threading.Event(), threading.Event()

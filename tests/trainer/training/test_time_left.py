@@ -70,7 +70,7 @@ def spoken_from(record: Sequence[Said]) -> float:
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.3, 1.0, 9.0])
-def test_a_constant_rate_is_told_exactly_after_eight_measurements(seconds: float) -> None:
+def test_constant_rate_is_estimated_exactly_after_eight_measurements(seconds: float) -> None:
     record = list(told(training([seconds] * 6000 if seconds < 0.1 else [seconds] * 100)))
     assert spoken_from(record) <= 8 * max(1.3, seconds) + seconds
     assert all(said.said == pytest.approx(said.left) for said in record if said.said is not None)
@@ -98,7 +98,7 @@ def test_after_a_tenfold_change_the_new_rate_counts_within_seconds(
 
 
 @pytest.mark.parametrize("pause", [10.0, 600.0])
-def test_a_pause_is_no_pace(pause: float) -> None:
+def test_pause_does_not_change_the_estimate(pause: float) -> None:
     seconds = [0.2] * 1000
     for step in (150, 400, 405, 700):
         seconds[step] = pause
@@ -119,7 +119,7 @@ def test_noise_and_batches_of_several_sizes_are_evened_out() -> None:
         assert len(judged) > len(record) / 2
 
 
-def test_a_job_that_goes_on_from_a_checkpoint_counts_only_its_own_time() -> None:
+def test_resumed_job_estimates_from_its_own_time_only() -> None:
     later = Workload(training=500.0)  # another process: it knows nothing of the first one's pace
     assert later.seconds_left() is None
     for step in range(100):
@@ -139,13 +139,13 @@ def test_evaluation_after_the_training_is_guessed_and_then_measured() -> None:
     assert all(said.said == pytest.approx(said.left) for said in measured)
 
 
-def test_a_wrong_guess_of_the_evaluation_is_mended_by_its_own_pace() -> None:
+def test_wrong_guess_of_the_evaluation_is_corrected_by_its_own_pace() -> None:
     steps = training([0.3] * 100) + [Step(EVALUATING, 1.0) for _ in range(100)]
     record = list(told(steps))
     assert all(said.right for said in record if said.now > 30 + 10)
 
 
-def test_what_comes_between_two_evaluations_is_not_counted() -> None:
+def test_time_between_two_evaluations_is_not_counted() -> None:
     workload = Workload(evaluating=1000.0)
     now = 0.0
     for _ in range(20):
