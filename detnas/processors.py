@@ -77,7 +77,6 @@ def _upwards(mount_point: Path, path: PurePosixPath, root: str) -> Iterator[Path
 
 
 def _limit(group: Path) -> float | None:
-    """Return a group's own limit, in processors."""
     with contextlib.suppress(OSError, ValueError):
         if (group / "cpu.max").is_file():
             quota, period = (group / "cpu.max").read_text().split()

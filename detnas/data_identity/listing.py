@@ -66,7 +66,6 @@ def load_listing(store: Store, artifact: Artifact | None) -> ImageListing | None
 
 
 def _hashed(sizes: Mapping[_Key, int]) -> list[_Key]:
-    """Return the images whose content is hashed."""
     if sum(sizes.values()) <= LARGEST_FULLY_HASHED:
         return list(sizes)
     chosen, total = [], 0

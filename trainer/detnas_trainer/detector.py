@@ -114,7 +114,6 @@ def _build(config: dict[str, Any]) -> TwoStageDetector:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Holds back mmengine's lines about every tensor that it initialises."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.WARNING)

@@ -175,13 +175,13 @@ def test_final_loss_is_the_mean_of_the_last_steps(data: DetectionData) -> None:
     assert loop.final_loss()["loss"] == pytest.approx(mean)
 
 
-class _Line:
+class _Line(DetectorTrainee):
     """One weight that follows loss = factor × weight."""
 
     def __init__(self, factor: float) -> None:
         self.line = torch.nn.Linear(1, 1, bias=False)
         torch.nn.init.zeros_(self.line.weight)
-        self.module: torch.nn.Module = self.line
+        super().__init__(self.line)
         self.factor = factor
 
     def preprocess(self, batch: Any) -> dict[str, Any]:

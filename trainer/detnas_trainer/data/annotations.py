@@ -259,7 +259,6 @@ class _Checker:
         )
 
     def _places(self, key: str, known: dict[int, int]) -> list[int]:
-        """Position of the image or class that each annotation names."""
         places = []
         for position, entry in enumerate(self.annotations):
             place = known.get(entry[key])

@@ -82,7 +82,6 @@ class DataCache:
             return 0.0
 
     def _removed(self, name: str) -> bool:
-        """Remove a copy unless somebody uses it."""
         with (self._folder / f"{name}{_LOCK}").open("ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

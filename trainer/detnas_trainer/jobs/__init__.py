@@ -6,10 +6,9 @@ Importing this package imports neither torch nor mmdet; running a job does.
 import logging
 import sys
 
+from detnas.exit_codes import ExitCode
 from detnas_trainer.jobs.logs import set_up_logging, write_termination_message
 from detnas_trainer.training.interruption import leaving_at_once
-
-_FAILED = 1
 
 
 def run(verb: str, uri: str) -> int:
@@ -27,11 +26,11 @@ def run(verb: str, uri: str) -> int:
 
             return int(run_job(verb, uri))
     except (KeyboardInterrupt, SystemExit):
-        return _FAILED
+        return ExitCode.FAILED
     except BaseException as error:
         logging.getLogger("detnas_trainer").exception("the job failed")
         write_termination_message(f"Failed: {type(error).__name__}: {error}")
-        return _FAILED
+        return ExitCode.FAILED
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -21,8 +21,9 @@ from detnas_trainer.evaluation import evaluate
 from detnas_trainer.jobs.data_set import bring_same_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.openmmlab import TwoStageDetector
+from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.checkpoint import EpochLosses
-from detnas_trainer.training.loop import Trainee, TrainingLoop, TrainingPlan
+from detnas_trainer.training.loop import TrainingLoop, TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,6 @@ def load_data(job: Job[Any]) -> DataSet:
     return data
 
 
-def _check_warmup(plan: TrainingPlan) -> None:
-    warmup = plan.training.warmup_iterations
-    if warmup >= plan.iterations:
-        raise UserError(
-            f"warmupIterations: {warmup}, and the entire training has {plan.iterations} steps",
-            "lower it to a tenth of them, or train for more epochs",
-        )
-
-
 def plan_of(request: TrainingRequest, data: DetectionData) -> TrainingPlan:
     """The run that a request asks for."""
     draws = BatchDraws(
@@ -89,7 +81,7 @@ def pixels_per_step(plan: TrainingPlan) -> float:
     return draws.batch_size * fmean(size.pixels for size in draws.resolutions)
 
 
-def learn(job: Job[Any], trainee: Trainee, data: DetectionData) -> Learned:
+def learn(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> Learned:
     """Train to the end of the request's schedule, on from the job's checkpoint if it has one.
 
     Raises:
@@ -99,7 +91,11 @@ def learn(job: Job[Any], trainee: Trainee, data: DetectionData) -> Learned:
     plan = plan_of(job.request, data)
     if not plan.iterations:
         return Learned()
-    _check_warmup(plan)
+    if (warmup := plan.training.warmup_iterations) >= plan.iterations:
+        raise UserError(
+            f"warmupIterations: {warmup}, and the entire training has {plan.iterations} steps",
+            "lower it to a tenth of them, or train for more epochs",
+        )
     trainee.module.train()
     hooks = _JobHooks(job, plan)
     loop = TrainingLoop(trainee, plan, data, hooks)

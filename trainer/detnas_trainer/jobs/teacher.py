@@ -75,7 +75,6 @@ def _cached(
 
 
 def _digest(request: TrainingRequest, pool: Pool, teacher: Teacher) -> str:
-    """Of everything the teacher depends on."""
     parts = [
         pool.model_dump_json(),
         teacher.model_dump_json(),

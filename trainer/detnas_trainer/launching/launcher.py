@@ -34,9 +34,6 @@ _POLL_SECONDS = 0.2
 _LEAVE_SECONDS = 10.0
 """Seconds for processes to end, and for nodes to leave, once rank 0 has ended."""
 
-_FAILED = 1
-_USAGE = 2
-
 log = logging.getLogger("detnas_trainer")
 
 
@@ -57,9 +54,9 @@ def launch(verb: str, uri: str) -> int:
             log.info("node %d of %d waits for the others", nodes.index, nodes.count)
             peers = meet(nodes, lambda: _has_result(folder))
         except StoreError as error:
-            return _end_with(f"error: {error}", _FAILED)
+            return _end_with(f"error: {error}", ExitCode.FAILED)
         except UserError as error:
-            return _end_with(f"error: {error}", _USAGE)
+            return _end_with(f"error: {error}", ExitCode.USAGE)
         except RendezvousError as error:
             return _end_with(f"rendezvous: {error}", ExitCode.INTERRUPTED)
         if peers is None:

@@ -82,7 +82,6 @@ def _forward_stop(keys: TCPStore) -> None:
 
 
 def _publish_exit_code(nodes: Nodes, code: int) -> None:
-    """Publish how rank 0 ended."""
     try:
         keys = connect(nodes.reachable_host, nodes.port, nodes.peer_seconds)
         keys.compare_set(ENDED, "", str(code))

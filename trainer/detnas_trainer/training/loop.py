@@ -3,11 +3,11 @@
 import logging
 import random
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from detnas.records.progress import Progress
 from detnas.records.settings import Training
 from detnas_trainer.data.detection_data import Batch, DetectionData, batches
 from detnas_trainer.data.draws import BatchDraws, seed_of
+from detnas_trainer.trainee import DetectorTrainee, Losses
 from detnas_trainer.training.checkpoint import CheckpointRecord
 from detnas_trainer.training.schedule import learning_rate
 
@@ -29,22 +30,6 @@ log = logging.getLogger("detnas_trainer")
 
 class DivergedError(RuntimeError):
     """Loss or gradient is no longer a finite number."""
-
-
-class Trainee(Protocol):
-    """What is trained."""
-
-    module: nn.Module
-
-    def preprocess(self, batch: Batch) -> dict[str, Any]:
-        """Normalise, pad and stack a batch on the trainee's device."""
-        ...
-
-    def loss(
-        self, iteration: int, inputs: Tensor, samples: list[Any]
-    ) -> Mapping[str, Tensor | list[Tensor]]:
-        """Losses by name; those with ``loss`` in their names are summed."""
-        ...
 
 
 class LoopHooks(Protocol):
@@ -83,7 +68,7 @@ class TrainingLoop:
 
     def __init__(
         self,
-        trainee: Trainee,
+        trainee: DetectorTrainee,
         plan: TrainingPlan,
         data: DetectionData,
         hooks: LoopHooks,
@@ -188,9 +173,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _summed(
-    losses: Mapping[str, Tensor | list[Tensor]],
-) -> tuple[Tensor, dict[str, float]]:
+def _summed(losses: Losses) -> tuple[Tensor, dict[str, float]]:
     """The total as mmengine sums it, and every value by name with the total under ``loss``."""
     means = {
         name: value.mean() if isinstance(value, Tensor) else _sum(v.mean() for v in value)

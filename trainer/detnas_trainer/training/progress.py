@@ -77,7 +77,6 @@ class Pace:
 
 
 def _middle(values: Sequence[float]) -> float:
-    """Mean of the middle half."""
     cut = len(values) // 4
     middle = sorted(values)[cut : len(values) - cut]
     return sum(middle) / len(middle)
