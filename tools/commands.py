@@ -90,5 +90,5 @@ def _add_e2e_options(command: argparse.ArgumentParser) -> None:
         help="image with Python 3.11 to build from; by default one is made from Debian's packages",
     )
     command.add_argument(
-        "--keep", action="store_true", help="leave the node running, to look at it by hand"
+        "--keep", action="store_true", help="leave the node running, for inspection by hand"
     )

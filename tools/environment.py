@@ -46,7 +46,7 @@ class Environment:
 
     @property
     def logs(self) -> Path:
-        """Where the output of installations lies."""
+        """Folder of the output of installations."""
         return self.folder / "logs"
 
     @property

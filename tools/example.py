@@ -20,7 +20,7 @@ RESULTS = {
 
 
 def run_example(environment: Environment) -> None:
-    """Run the search of `examples/digits` in the checkout, then say what lies where.
+    """Run the search of `examples/digits` in the checkout, then print where its results are.
 
     Raises:
         StepFailed: with the status of the step that failed.

@@ -1,4 +1,4 @@
-"""What has changed in a data set since its search was prepared, in words for its user."""
+"""What has changed in a data set since its search was prepared, as clauses for people."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ class PreparedData:
     """What the prepare job saw of a data set.
 
     Attributes:
-        annotations: SHA-256 of the training and the validation annotations; empty where nobody
-            asked.
+        annotations: SHA-256 of the training and the validation annotations; empty if they
+            are unknown.
         listing: of the images; None in records of an earlier version.
     """
 

@@ -53,7 +53,7 @@ _MANY = 2000
 
 
 def stamps_of(paths: Iterable[Path]) -> FileStamps:
-    """Return the stamps of files; one that is not there, or cannot be looked at, has none."""
+    """Return the stamps of files; a missing or unreadable file has none."""
     wanted = [str(path) for path in paths]
     if len(wanted) < _MANY:
         return _stamps(wanted)

@@ -29,7 +29,7 @@ class ImageListing(Schema):
     """Every annotated image, by its name relative to its split's image folder.
 
     The SHA-256 of this record's canonical JSON identifies the images: the same files, wherever
-    they lie, give the same record. A change of its form therefore changes the identity of pools.
+    they are, give the same record. A change of its form therefore changes the identity of pools.
 
     Attributes:
         train: images of the training split, in the order of their names.

@@ -8,7 +8,7 @@ _NAMED = 5
 
 
 def data_remarks(prepared: PrepareResult) -> tuple[str, ...]:
-    """Say in a line for each split what is passed over, clipped or assumed; no line for nothing."""
+    """Return a line for each split that has ignored, clipped or assumed boxes."""
     splits = {"train": prepared.train, "val": prepared.val}
     remarks = {name: "; ".join(_remarks(split)) for name, split in splits.items() if split}
     return tuple(f"{name}: {remark}" for name, remark in remarks.items() if remark)

@@ -24,7 +24,7 @@ class Proposal(Schema):
         step: ``Baseline`` is {base, supernet}; ``Student`` takes an action; ``Teacher`` mutates
             the teacher and trains the parent's student on.
         action: of a student step.
-        teacher: who teaches.
+        teacher: of the trial.
         seed: of the trial's job, from the search's seed and the index.
     """
 

@@ -67,7 +67,7 @@ class DataRequest(Tagged):
     Attributes:
         data: where the images are.
         annotations: SHA-256 of the training and the validation annotations, as the search was
-            prepared with them; empty where nobody asked.
+            prepared with them; empty if unknown.
         pictures: the listing of the images, as the search was prepared with them.
     """
 

@@ -90,7 +90,7 @@ Scores = Annotated[tuple[Score, ...], Field(max_length=MOST_RESOLUTIONS)]
 class SplitSummary(Schema):
     """One annotation file: its content's digest and what it holds.
 
-    Every annotation is counted once: among ``boxes``, or as the reason why it is passed over.
+    Every annotation is counted once: among ``boxes``, or as the reason why it is ignored.
 
     Attributes:
         boxes: that training uses, crowds included.

@@ -49,7 +49,7 @@ def fetch_artifact(store: Store, artifact: Artifact, cache: Path | None = None) 
 
 
 def canonical_json(record: BaseModel) -> bytes:
-    """Return the record as JSON: equal records give equal bytes, whoever writes them.
+    """Return the record as JSON: equal records give equal bytes in every process.
 
     ``detnas.store.record_format`` says what is written.
     """
@@ -75,7 +75,7 @@ def parse_record(data: bytes, uri: str, model: type[Record]) -> Record:
 
 
 def create_record(store: Store, key: str, record: BaseModel) -> None:
-    """Write a record that nobody wrote before; an equal one already there is success.
+    """Create a record; an equal one already there is success.
 
     Equal is what means the same, however the version that wrote it put it down.
 

@@ -57,7 +57,7 @@ class StoreFull(StoreUnavailable):
 
 
 class CreateOnlyNotHonoured(StoreError):
-    """The store overwrites what it was told only to create, so results could be lost."""
+    """The store overwrites what it should only create, so results could be lost."""
 
 
 class CorruptArtifact(StoreError):

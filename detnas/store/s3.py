@@ -208,7 +208,7 @@ class S3Store:
         found = tuple(islice(names, self._limits.listed + 1))
         if len(found) > self._limits.listed:
             problem = f"more than {self._limits.listed} {what} of {self.uri}"
-            raise StoreRefused(problem, "delete what nobody needs")
+            raise StoreRefused(problem, "delete what is not needed")
         return found
 
     def _check(self, key: str, found: int, limit: Callable[[str], int], what: str) -> None:

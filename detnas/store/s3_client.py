@@ -1,4 +1,4 @@
-"""The client of an S3 server, as the environment says: where it is, and who asks."""
+"""The client of an S3 server, from the environment: endpoint, region and credentials."""
 
 import os
 from dataclasses import dataclass

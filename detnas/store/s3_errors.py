@@ -58,7 +58,7 @@ def s3_errors(uri: str) -> Iterator[None]:
         raise WrongCredentials(f"no credentials for {uri} ({error})", remedy) from error
     except (BotoCoreError, Boto3Error) as error:
         if isinstance(error, SSLError) and _lacks_trust(error):
-            remedy = "let AWS_CA_BUNDLE name a file with the certificates of who signed it"
+            remedy = "let AWS_CA_BUNDLE name a file with the certificates of its signer"
             problem = f"{uri}: the server's certificate is not trusted ({error})"
             raise UntrustedServer(problem, remedy) from error
         remedy = "check the network and AWS_ENDPOINT_URL, then start again: what is stored stays"

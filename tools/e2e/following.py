@@ -40,7 +40,7 @@ def follow(read: Callable[[], str], seconds: float) -> Status:
 
 
 def progress(status: Status) -> str:
-    """Where a search stands, in a line."""
+    """The state of a search, in a line."""
     parts = [status.get("phase", "not seen by the operator yet")]
     if teachers := status.get("teachers", {}).get("progress"):
         parts.append(f"teachers {teachers}")
@@ -53,7 +53,7 @@ def progress(status: Status) -> str:
 
 
 def complaints(status: Status) -> list[str]:
-    """What stands in the search's way, as its conditions say it."""
+    """What is wrong with the search, from its conditions."""
     wrong = {("Accepted", "False"), ("Degraded", "True")}
     return [
         f"{one['reason']}: {one['message']}"

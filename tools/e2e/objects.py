@@ -1,4 +1,4 @@
-"""What the administrator of the end-to-end run gives the cluster, besides the chart."""
+"""What the administrator of the end-to-end run creates in the cluster, in addition to the chart."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which programs there are, what they are built from, and where the built ones lie.
+"""Which programs there are, what they are built from, and where the built ones are.
 
 The variable `KUBERNETES_VERSION` chooses one of `RELEASES`. Where it is not set, the folder that
-`KUBEBUILDER_ASSETS` names is looked into first, as other Kubernetes projects do.
+`KUBEBUILDER_ASSETS` names is searched first, as other Kubernetes projects do.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _kubernetes(name: str, core_seconds: int) -> Binary:
     return Binary(f"k8s.io/kubernetes/cmd/{name}", _MODULE, core_seconds, _VERSION)
 
 
-# In the order of building: who comes later finds the packages that an earlier one compiled.
+# In the order of building: a later one reuses the packages that an earlier one compiled.
 CONTROL_PLANE: Mapping[str, Binary] = {
     "etcd": Binary("go.etcd.io/etcd/server/v3", _MODULE, 90),
     "kube-apiserver": _kubernetes("kube-apiserver", 430),

@@ -18,7 +18,7 @@ _HOSTS = """server = "http://127.0.0.1:9"
   capabilities = ["pull", "resolve"]
 """
 
-# restrict_oom_score_adj: without CAP_SYS_RESOURCE nobody may lower it, and every pod would fail.
+# restrict_oom_score_adj: without CAP_SYS_RESOURCE it cannot be lowered, and every pod would fail.
 # SystemdCgroup: the kubelet uses cgroupfs, too.
 _CONFIGURATION = """version = 2
 root = "{folder}/containerd"

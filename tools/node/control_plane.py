@@ -71,7 +71,7 @@ class ControlPlane:
     binaries: Mapping[str, Path]
 
     def start(self) -> None:
-        """Start all of it and wait until Jobs are looked after.
+        """Start all of it and wait until Jobs are handled.
 
         Raises:
             StepFailed: a part did not start; with the end of its log.

@@ -57,7 +57,7 @@ class Layout:
 
     @property
     def configuration(self) -> Path:
-        """Files that the programs are told to read."""
+        """Configuration files of the programs."""
         return self.folder / "conf"
 
     @property

@@ -29,7 +29,7 @@ GIGABYTES_TO_RUN = 20  # the trainer's image three times: saved, imported, unpac
 
 
 def cni_folder() -> Path | None:
-    """Where the network plug-ins lie."""
+    """Folder of the network plug-ins."""
     return next((folder for folder in CNI_FOLDERS if (folder / "bridge").exists()), None)
 
 

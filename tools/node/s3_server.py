@@ -29,7 +29,7 @@ class S3Server:
     python: Path
     bucket: str = "experiments"
     access_key: str = "end-to-end"
-    secret_key: str = "no-secret"  # noqa: S105 - of a server that nobody outside can reach
+    secret_key: str = "no-secret"  # noqa: S105 - of a server that cannot be reached from outside
 
     @property
     def endpoint(self) -> str:
@@ -77,7 +77,7 @@ class S3Server:
 
     def _has_bucket(self) -> bool:
         look = f"import boto3; boto3.client('s3').head_bucket(Bucket={self.bucket!r})"
-        # Not our own variables: a proxy, or somebody's configuration, leads to another server.
+        # Not our own variables: a proxy, or the user's configuration, leads to another server.
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.layout.folder), **self.variables}
         command = inside(self.layout, [self.python, "-c", look])
         asked = subprocess.run(command, env=environment, capture_output=True, check=False)

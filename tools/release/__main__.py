@@ -49,7 +49,7 @@ def registry_of(registry: str) -> str:
 
 
 def repository_of(registry: str, image: str) -> str:
-    """Where an image of a release lies."""
+    """Where an image of a release is stored."""
     return f"{registry_of(registry)}/detnas-{image}"
 
 

@@ -17,7 +17,7 @@ class Released:
 
     Attributes:
         version: of the chart, and of the images.
-        home: address of the sources; runbooks of alerts are looked for below it.
+        home: address of the sources; runbooks of alerts are searched below it.
         operator: repository of the operator's image.
         trainer: repository of the trainer's image.
     """

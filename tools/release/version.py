@@ -35,7 +35,7 @@ class Version:
     def image_tags(self) -> list[str]:
         """Tags of an image: the version, and unless it is preliminary the minor version.
 
-        No ``latest``: a node asks for it again each time, and nobody knows what it was.
+        No ``latest``: a node asks for it again each time, and what it was is unknown.
         """
         if self.is_preliminary:
             return [self.text]

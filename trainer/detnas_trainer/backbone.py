@@ -1,7 +1,7 @@
 """A residual backbone built from its encoding: every block may have any width.
 
-This file stands alone (torch, mmengine and mmdet only), because an exported detector carries it
-along. Names and layout are those of mmdet's ResNet, so a stock ResNet checkpoint loads.
+This file is self-contained (torch, mmengine and mmdet only), because an exported detector carries
+it along. Names and layout are those of mmdet's ResNet, so a stock ResNet checkpoint loads.
 """
 
 from collections.abc import Callable, Sequence

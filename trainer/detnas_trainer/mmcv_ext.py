@@ -1,7 +1,7 @@
 """torchvision's operators in place of mmcv's compiled ones, where mmcv was built without them.
 
 `install` puts a module in the place of ``mmcv._ext``. It must run before anything imports
-``mmcv.ops``, as mmdet does. This file stands alone (torch and torchvision only), because an
+``mmcv.ops``, as mmdet does. This file is self-contained (torch and torchvision only), because an
 exported detector carries it along; importing it as ``detnas_mmcv_ext`` installs it.
 
 The operators keep the names, the parameters and the in-place outputs of mmcv's own extension, which

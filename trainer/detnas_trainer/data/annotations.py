@@ -114,7 +114,7 @@ def parse_document(content: bytes, where: str) -> dict[str, Any]:
 
 
 def check_same_categories(train: Split, val: Split) -> None:
-    """Refuse two splits whose classes differ, or stand in another order.
+    """Refuse two splits whose classes differ, or are in another order.
 
     Raises:
         DataError: names what only one of them has.
@@ -217,7 +217,7 @@ class _Checker:
         categories = self._positions("categories", (entry["id"] for entry in self.categories))
         self._positions("category names", (entry["name"] for entry in self.categories))
         self._positions("annotations", (entry["id"] for entry in self.annotations))
-        # Two forms of the same letters could stand for one file.
+        # Two forms of the same letters could name one file.
         names = (normalize("NFC", image["file_name"]) for image in self.images)
         self._positions("file_name of images", names)
         boxes = self._boxes(images, categories)
@@ -238,9 +238,7 @@ class _Checker:
         positions: dict[Any, int] = {}
         for value in values:
             if value in positions:
-                raise DataError(
-                    f"{self._where}: {what} has {value!r} twice", "each may stand there once"
-                )
+                raise DataError(f"{self._where}: {what} has {value!r} twice", "each may occur once")
             positions[value] = len(positions)
         return positions
 

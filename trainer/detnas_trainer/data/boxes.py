@@ -1,4 +1,4 @@
-"""Boxes of a data set as arrays, and what becomes of each: learnt, a crowd, or passed over."""
+"""Boxes of a data set as arrays, and what becomes of each: learnt, a crowd, or ignored."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +11,7 @@ _SLIVER = 0.01
 loss would not be finite."""
 
 _ROUNDING = 1.0
-"""Pixels that a box may reach beyond its image without a word: annotators round."""
+"""Pixels that a box may reach beyond its image without a remark: annotators round."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Boxes:
 
     @cached_property
     def too_small(self) -> NDArray[np.bool_]:
-        """(n) below one pixel, or without an area; mmdet passes over them too."""
+        """(n) below one pixel, or without an area; mmdet ignores them too."""
         return ~self.marked & ((self.sides[:, 2:].min(axis=1) < 1) | (self.areas <= 0))
 
     @cached_property
@@ -74,7 +74,7 @@ class Boxes:
         return self.used & (before | self.beyond(self.sizes))
 
     def beyond(self, sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(n) whose right or bottom edge would lie beyond images of such sizes, (n, 2)."""
+        """(n) whose right or bottom edge would be beyond images of such sizes, (n, 2)."""
         past = self.corners[:, 2:] > sizes + _ROUNDING
         return past[:, 0] | past[:, 1]
 

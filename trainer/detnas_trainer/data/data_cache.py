@@ -2,7 +2,7 @@
 
 A copy is a folder of its own for a data set as a search was prepared with it, so no pod changes
 what another one reads. Whoever uses a copy holds a lock on it, which the system takes away when
-the process ends, however it ends: what nobody uses may be removed to make room, that used longest
+the process ends, however it ends: what is not in use may be removed to make room, that used longest
 ago first. Files arrive complete or not at all; two pods that fill a copy at once share the work.
 """
 
@@ -50,7 +50,7 @@ class DataCache:
             yield self._folder / name if fits else None
 
     def _has_room(self, name: str, size: int) -> bool:
-        """Whether a copy fits, once others that nobody uses were removed where that is needed."""
+        """Whether a copy fits, once others that are not in use were removed if needed."""
         self._remove_rests()
         if size > self._largest:  # whatever is removed
             return False
@@ -87,7 +87,7 @@ class DataCache:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-            # First its name: what is left of it, if we die, is nobody's copy.
+            # First its name: what is left of it after a crash is no copy.
             gone = self._folder / f"{_GONE}{name}"
             with contextlib.suppress(FileNotFoundError):
                 (self._folder / name).rename(gone)

@@ -189,7 +189,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _rows_by_image(split: Split) -> list[NDArray[np.int64]]:
-    """For each image, where its boxes that training uses stand in the file."""
+    """For each image, the positions in the file of its boxes that training uses."""
     used = np.flatnonzero(split.boxes.used)
     used = used[np.argsort(split.boxes.images[used], kind="stable")]
     ends = np.searchsorted(split.boxes.images[used], np.arange(1, len(split.files)))

@@ -1,7 +1,7 @@
 """A data set that is in a store, brought to this machine: what the annotations list, no more.
 
 A file appears complete or not at all, and one of the right size that is here already is kept, so
-that a fetch that was stopped continues where it was. The names of images are a stranger's words:
+that a fetch that was stopped continues where it was. The names of images are not trusted:
 each must be a key that some store could hold, which none that leaves its folder is.
 """
 
@@ -24,12 +24,12 @@ from detnas_trainer.data.annotations import DataError, parse_document
 Key = TypeVar("Key")
 Split = Literal["train", "val"]
 Watch = Callable[[int, int], None]
-"""Is told, time and again, how many files are here and how many there are; may raise to stop."""
+"""Called repeatedly with the number of files that are here, and of all; may raise to stop."""
 
 _WORKERS = 16
 _QUEUED = 4 * _WORKERS
 _LOOK = 0.5
-"""Seconds after which whoever watches is told, even if nothing has arrived."""
+"""Longest time in seconds between two calls of the watch function."""
 
 _INCOMING = ".incoming"
 _REMEDY = f"put the file there, or correct spec.dataset {APPLIED_AGAIN}"
@@ -50,9 +50,9 @@ class DataFetcher:
 
     Args:
         store: whose root is the data set's.
-        location: what lies where below it.
+        location: of the files below it.
         folder: for the copies, under the same names.
-        watch: is told how far it is, from the thread that called.
+        watch: called with the progress, from the calling thread.
         sizes: bytes of images by their keys, if they are known: the store is not asked
             one that is here in that size.
     """

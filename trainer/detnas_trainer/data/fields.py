@@ -8,10 +8,10 @@ _LONGEST_SIDE = 1 << 20
 """Pixels; OpenCV reads no longer images."""
 
 _FARTHEST = 1e9
-"""Pixels; whatever lies there, arithmetic with it does not overflow."""
+"""Pixels; arithmetic with values up to here does not overflow."""
 
 _LARGEST_AREA = 1e10
-"""Square pixels; COCO's metrics pass over larger boxes."""
+"""Square pixels; COCO's metrics ignore larger boxes."""
 
 REQUIRED = {
     "images": ("id", "file_name", "width", "height"),
@@ -64,7 +64,7 @@ def _is_box(value: Any) -> bool:
 
 
 def _is_area(value: Any) -> bool:
-    """Also below 0, which a polygon drawn clockwise gives: such a box is passed over."""
+    """Also below 0, which a polygon drawn clockwise gives: such a box is ignored."""
     return _is_number(value) and value <= _LARGEST_AREA
 
 

@@ -68,7 +68,7 @@ def check_images(
 ) -> CheckedImages:
     """Decode every image as training does, and once more with Pillow.
 
-    Each finds damage that the other passes over.
+    Each finds damage that the other ignores.
 
     Args:
         folder: what the names are relative to.
@@ -85,7 +85,7 @@ def check_images(
     problems: list[Problem] = []
     turned = 0
     with ThreadPoolExecutor(workers or processors()) as threads:
-        # Some at a time, so that whoever is told can stop it without waiting for the rest.
+        # In portions, so that `checked` can stop it without waiting for the rest.
         while some := list(islice(remaining, _AT_ONCE)):
             for found in threads.map(check, some):
                 if isinstance(found, tuple):

@@ -42,7 +42,7 @@ class Checkpoint:
     Attributes:
         state: its tensors on the CPU, floating-point ones as float32.
         classes: that it was trained on, in their order; None if the file does not say.
-        notes: what was chosen or left aside in reading it, for people.
+        notes: what was chosen or ignored in reading it, for people.
     """
 
     state: State

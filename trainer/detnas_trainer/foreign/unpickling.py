@@ -1,7 +1,7 @@
 """Reads what torch.save wrote, without running anything that the file asks for.
 
 torch's own restricted unpickler does the work. It is given names of mmengine and numpy beyond its
-own, but never what they name: each stands for an object that keeps nothing.
+own, but never what they name: each becomes an object that keeps nothing.
 """
 
 import pickle

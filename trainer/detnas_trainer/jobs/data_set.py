@@ -58,7 +58,7 @@ def bring_same_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
     """The same, for a job that must see what the prepare job saw.
 
     From here on the job can ask whether the data is still the same. A copy that outlives the pod
-    is used where there is a place for one; one that is damaged is left aside.
+    is used if there is room for one, unless it is damaged.
 
     Raises:
         DataChangedError: it is not.

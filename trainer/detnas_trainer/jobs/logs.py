@@ -33,7 +33,7 @@ def set_up_logging() -> None:
 
 @contextmanager
 def kept_log(store: Store, job: str, attempt: int) -> Iterator[None]:
-    """Put the end of what the block logs beside the attempt's other files, however it ends.
+    """Put the end of what the block logs with the attempt's other files, however it ends.
 
     Only where ``DETNAS_KEEP_LOG`` is 1: other callers keep the output.
     """
@@ -56,7 +56,7 @@ def kept_log(store: Store, job: str, attempt: int) -> Iterator[None]:
 
 
 class LogTail(logging.Handler):
-    """Keeps the last lines, of so many bytes at most."""
+    """Keeps the last lines, up to ``limit`` bytes."""
 
     def __init__(self, limit: int = KEPT_BYTES) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ def write_termination_message(line: str) -> None:
 
 
 def shortened(line: str, limit: int = LONGEST) -> bytes:
-    """The line as UTF-8 of at most so many bytes, no character cut in two."""
+    """The line as UTF-8 of at most ``limit`` bytes, no character cut in two."""
     data = line.encode(errors="replace")
     if len(data) <= limit:
         return data

@@ -70,7 +70,7 @@ def _cached(
     except FileNotFoundError:
         return None
     except WeightsError as error:
-        log.warning("cached teacher passed over: %s", error)
+        log.warning("cached teacher ignored: %s", error)
         return None
 
 

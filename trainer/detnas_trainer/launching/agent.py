@@ -35,7 +35,7 @@ class Agent:
         self._thread.start()
 
     def wait(self, seconds: float) -> bool:
-        """Whether all processes have ended, at most so many seconds from now."""
+        """Whether all processes have ended, within ``seconds``."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 

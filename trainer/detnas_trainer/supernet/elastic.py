@@ -1,4 +1,4 @@
-"""The elastic supernet: an ordinary detector that can stand for any of its subnets for a while.
+"""The elastic supernet: an ordinary detector that can become any of its subnets temporarily.
 
 Within `ElasticDetector.subnet(teacher)` the detector's modules hold slices of their own
 parameters, made with gradient, so whatever runs the detector inside runs the subnet, and its

@@ -54,7 +54,7 @@ class ShrinkingPhase(DetectorTrainee):
 def build_phase(
     request: PoolPhaseRequest, previous: State | None, supernet: State | None
 ) -> DetectorTrainee:
-    """What a phase trains, as it stands before its first step.
+    """What a phase trains, before its first step.
 
     Phase 0 draws its weights from torch's global generator.
     Channels are sorted before the first shrinking phase, the teacher's alike in every phase: so

@@ -60,7 +60,7 @@ log = logging.getLogger("detnas_trainer")
 
 
 class CheckpointRecord(Schema):
-    """What a checkpoint holds besides its tensors.
+    """What a checkpoint holds in addition to its tensors.
 
     Attributes:
         iteration: steps done.
