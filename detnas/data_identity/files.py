@@ -1,4 +1,4 @@
-"""The files of a dataset on this machine, and their stamps."""
+"""The files of a data set on this machine, and their stamps."""
 
 import contextlib
 import os

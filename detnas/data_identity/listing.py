@@ -1,8 +1,8 @@
-"""Makes the listing of a dataset's images: all sizes, and the digests of all or of a sample.
+"""Makes the listing of a data set's images: all sizes, and the digests of all or of a sample.
 
-Hashing reads a dataset once, which is little compared with training on it, but too much for a large
-one before every short trial. Of more than a gibibyte a sample is hashed: about 128 MiB, chosen by
-the names alone, so that every process chooses the same.
+Hashing reads a data set once, which is little compared with training on it, but too much for a
+large one before every short trial. Of more than a gibibyte a sample is hashed: about 128 MiB,
+chosen by the names alone, so that every process chooses the same.
 """
 
 import hashlib

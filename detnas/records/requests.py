@@ -62,7 +62,7 @@ class PrepareRequest(Tagged):
 
 
 class DataRequest(Tagged):
-    """What every request after the prepare job states of the dataset.
+    """What every request after the prepare job states of the data set.
 
     Attributes:
         data: where the images are.

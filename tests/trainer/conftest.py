@@ -103,7 +103,7 @@ def write_data_set(root: Path, train: int = 12, val: int = 6) -> DataLocation:
 
 @dataclass(frozen=True)
 class Workplace:
-    """A store, and builders of requests on the tiny dataset with a thin detector.
+    """A store, and builders of requests on the tiny data set with a thin detector.
 
     A test builds a request, changes what it is about, and runs it::
 
@@ -156,7 +156,7 @@ class Workplace:
         return load_weights(fetch_artifact(self.store, result.weights)).state
 
     def prepare_request(self, key: str, **changes: Any) -> PrepareRequest:
-        """A check of the tiny dataset, unless changed."""
+        """A check of the tiny data set, unless changed."""
         common = {name: self.common[name] for name in ("data", "resolutions")}
         return PrepareRequest(key=key, **{**common, **changes})
 

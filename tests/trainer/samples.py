@@ -1,4 +1,4 @@
-"""Annotated images as mmdet's detectors take them, without a dataset."""
+"""Annotated images as mmdet's detectors take them, without a data set."""
 
 from collections.abc import Sequence
 

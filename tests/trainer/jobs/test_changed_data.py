@@ -28,7 +28,7 @@ UNSEEN = Artifact(key="nowhere", size=1, sha256="0" * 64)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A dataset of its own that was prepared, and what requests of later jobs state of it."""
+    """A data set of its own that was prepared, and what requests of later jobs state of it."""
 
     root: Path
     result: PrepareResult
@@ -68,7 +68,7 @@ def prepared(workplace: Workplace, own_data: DataLocation) -> Prepared:
 
 @pytest.fixture
 def request_(workplace: Workplace, prepared: Prepared) -> BaseRequest:
-    """A base job on the dataset as it was prepared."""
+    """A base job on the data set as it was prepared."""
     return workplace.base_request(KEY, **prepared.stated)
 
 

@@ -1,4 +1,4 @@
-"""Jobs whose dataset is in a store."""
+"""Jobs whose data set is in a store."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.trainer.jobs.test_export import exported
 
 @pytest.fixture
 def remote_data(own_data: DataLocation) -> DataLocation:
-    """A damageable dataset, named by a URI."""
+    """A damageable data set, named by a URI."""
     return own_data.model_copy(update={"root": Path(own_data.root).as_uri()})
 
 

@@ -146,7 +146,7 @@ class Job(Generic[R]):
         )
 
     def file_progress(self, activity: str) -> Callable[[int, int], None]:
-        """Return a function that reports how many of the dataset's files are done, and of how many.
+        """Return a function that reports the files done, and all files, of the data set.
 
         It raises Interrupted once the process was asked to stop.
 

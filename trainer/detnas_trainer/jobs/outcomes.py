@@ -38,7 +38,7 @@ def classify(error: BaseException) -> Failure:
     """Classify an error: of the candidate, or of the infrastructure.
 
     The candidate's own failures get a result, which completes the job. After a failure of the store
-    or the dataset no result is written, so that the job can be retried; after a changed dataset,
+    or the data set no result is written, so that the job can be retried; after a changed data set,
     only once it was restored.
     """
     message = str(error) or type(error).__name__

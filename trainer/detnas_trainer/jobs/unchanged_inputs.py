@@ -1,4 +1,4 @@
-"""Whether dataset and weights are those that the search was prepared with."""
+"""Whether data set and weights are those that the search was prepared with."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,9 +25,9 @@ SINCE = "the search was prepared"
 
 
 def check_dataset(job: Job[Any], splits: Sequence[Split], root: str) -> Callable[[], None]:
-    """Compare a job's dataset with what its request says of it.
+    """Compare a job's data set with what its request says of it.
 
-    Messages name files below ``root``, where people know the dataset to be; the job may read a
+    Messages name files below ``root``, where people know the data set to be; the job may read a
     copy.
 
     Returns:
