@@ -1,6 +1,6 @@
 """How threads wait, and how many there are: what OpenMP itself has read in the trainer's process.
 
-OpenMP prints its settings when it is loaded, to the standard error of whoever loads it.
+OpenMP prints its settings when it is loaded, to standard error.
 """
 
 import os
@@ -30,8 +30,8 @@ cli.main(["launch", "pool", "file:///absent"])
 """
 
 
-def said_by_openmp(code: str, **settings: str) -> str:
-    """Start the trainer by hand, as far as torch's import, and return what OpenMP says."""
+def settings_of_openmp(code: str, **settings: str) -> str:
+    """Start the trainer by hand, as far as torch's import, and return what OpenMP prints."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -51,13 +51,13 @@ def said_by_openmp(code: str, **settings: str) -> str:
 
 @pytest.mark.parametrize("code", [JOB, NODE], ids=["job", "node of several"])
 def test_job_started_by_hand_waits_passively(code: str) -> None:
-    said = said_by_openmp(code)
+    said = settings_of_openmp(code)
     assert PASSIVELY in said
     assert SHORTLY in said
 
 
 def test_users_own_settings_stay() -> None:
-    said = said_by_openmp(JOB, OMP_WAIT_POLICY="ACTIVE", OMP_NUM_THREADS="3")
+    said = settings_of_openmp(JOB, OMP_WAIT_POLICY="ACTIVE", OMP_NUM_THREADS="3")
     assert PASSIVELY not in said
     assert SHORTLY not in said
     assert "OMP_NUM_THREADS = '3'" in said
@@ -70,24 +70,20 @@ def test_users_choice_of_spinning_is_kept(name: str) -> None:
     assert own == {name: "100"}
 
 
-def test_quota_limits_the_threads_unless_the_user_says_how_many(
+@pytest.mark.parametrize(
+    ("quota", "own", "threads"),
+    [(2, {}, ("2", "2")), (2, {"OMP_NUM_THREADS": "5"}, ("5", "2")), (16, {}, (None, None))],
+    ids=["a quota", "the user's own number", "no quota"],
+)
+def test_quota_limits_the_threads_unless_the_user_chose_them(
     monkeypatch: pytest.MonkeyPatch,
+    quota: int,
+    own: dict[str, str],
+    threads: tuple[str | None, str | None],
 ) -> None:
     monkeypatch.setattr(process_setup, "affinity", lambda: 16)
-    monkeypatch.setattr(process_setup, "processors", lambda: 2)
-    limited: dict[str, str] = {}
-    set_up_openmp(limited)
-    assert limited["OMP_NUM_THREADS"] == limited["OPENCV_FOR_THREADS_NUM"] == "2"
-    chosen = {"OMP_NUM_THREADS": "5"}
-    set_up_openmp(chosen)
-    assert chosen["OMP_NUM_THREADS"] == "5"
-
-
-def test_without_a_quota_the_number_of_threads_is_left_to_the_libraries(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(process_setup, "affinity", lambda: 16)
-    monkeypatch.setattr(process_setup, "processors", lambda: 16)
-    unlimited: dict[str, str] = {}
-    set_up_openmp(unlimited)
-    assert not unlimited.keys() & {"OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"}
+    monkeypatch.setattr(process_setup, "processors", lambda: quota)
+    environment = dict(own)
+    set_up_openmp(environment)
+    names = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+    assert tuple(map(environment.get, names)) == threads

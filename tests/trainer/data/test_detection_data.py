@@ -1,8 +1,7 @@
-import json
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ from detnas.records.settings import DataLocation, Resolution
 from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.detection_data import DetectionData, batches
 from detnas_trainer.data.draws import Sample
-from tests.trainer.conftest import CLASSES, write_data_set
+from tests.trainer.conftest import CLASSES, edit_json, write_data_set
 
 WIDE = Resolution(width=96, height=48)
 
@@ -47,10 +46,9 @@ def test_category_ids_with_holes_become_positions(train: DetectionData) -> None:
 
 
 def _bend(data: DataLocation) -> None:
-    """Give the data set one of everything that training passes over, clips or leaves out."""
-    for name in ("train", "val"):
-        path = Path(data.root) / f"{name}.json"
-        document = json.loads(path.read_text())
+    """Give the data set one of everything that training ignores, clips or leaves out."""
+
+    def bend(document: dict[str, Any]) -> None:
         boxes = document["annotations"]
         boxes[0]["iscrowd"] = 1
         boxes[1]["bbox"] = [3.25, 4.1, 0.5, 20]
@@ -65,7 +63,9 @@ def _bend(data: DataLocation) -> None:
             box["area"] *= box["image_id"] != 103  # an image with nothing but ignored boxes
         document["annotations"] = [box for box in boxes if box["image_id"] != 106]
         document["images"].reverse()
-        path.write_text(json.dumps(document))
+
+    for name in ("train", "val"):
+        edit_json(Path(data.root) / f"{name}.json", bend)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -99,10 +99,9 @@ def test_samples_are_those_of_stock_mmdet(tmp_path: Path, split: Literal["train"
 
 
 def test_sliver_of_a_box_does_not_become_an_empty_one(own_data: DataLocation) -> None:
+    sliver = {"bbox": [63.9999999, 5, 20, 20]}
     path = Path(own_data.root) / "train.json"
-    document = json.loads(path.read_text())
-    document["annotations"][0]["bbox"] = [63.9999999, 5, 20, 20]
-    path.write_text(json.dumps(document))
+    edit_json(path, lambda document: document["annotations"][0].update(sliver))
     train = DetectionData(own_data, "train", CLASSES)
     boxes = train[Sample(0, WIDE)]["data_samples"].gt_instances.bboxes
     assert len(boxes) == 1
