@@ -24,7 +24,7 @@ from tests.operator.harness.harness import Harness, ProxiedHarness
 from tests.operator.harness.in_process import RunningController, running_controller
 from tests.seaweed import S3Server
 
-SHORT_PAUSES: Mapping[str, Any] = {"progressSeconds": 1}
+SHORT_PAUSES: Mapping[str, Any] = {"progressSeconds": 1, "resyncSeconds": 10}
 MakeHarness = Callable[..., ProxiedHarness]
 StartController = Callable[..., AbstractContextManager[RunningController]]
 
@@ -44,7 +44,7 @@ def harness(
     module = request.module
     namespaces = [make_namespace(cluster, "shared") for _ in range(module.NAMESPACES)]
     installation = install(cluster, s3_server, namespaces, getattr(module, "VALUES", None))
-    settings = {**SHORT_PAUSES, **getattr(module, "SETTINGS", {})}
+    settings = {"progressSeconds": 1, **getattr(module, "SETTINGS", {})}
     folder = tmp_path_factory.mktemp("operator")
     program = getattr(module, "PROGRAM", main)
     operator = OperatorProcess(
@@ -112,7 +112,7 @@ def make_harness(
 @pytest.fixture
 def proxied(make_harness: MakeHarness, namespace: str) -> ProxiedHarness:
     """The harness of one test for searches in one namespace; see `make_harness`."""
-    return make_harness([namespace], settings={"resyncSeconds": 10})
+    return make_harness([namespace])
 
 
 @pytest.fixture

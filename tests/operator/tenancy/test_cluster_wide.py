@@ -6,6 +6,7 @@ import pytest
 
 from tests.cluster.api import ApiError
 from tests.cluster.jobs import job
+from tests.cluster.scripts import runs_for_ever
 from tests.operator.harness.fixtures import MakeHarness
 
 BINDINGS = "apis/rbac.authorization.k8s.io/v1/rolebindings"
@@ -55,6 +56,7 @@ def test_search_in_a_namespace_no_longer_listed_names_the_jobs_that_cannot_be_st
 ) -> None:
     """The right to stop them went with the namespace's entry in the chart's values."""
     harness = make_harness([namespace], values={"clusterWide": True})
+    harness.on("one-prepare", runs_for_ever())
     harness.operator.start()
     search = harness.begin("one")
     search.until(search.jobs)
