@@ -31,6 +31,7 @@ _NAMED = {
     "runtime_class_name": "runtime_class_names",
     "scheduler_name": "scheduler_names",
 }
+_ANY_TIME = "change it: it may change at any time"
 _UNITS = {
     **{unit: Decimal(1000) ** power for power, unit in enumerate("kMGTP", 1)},
     **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTP", 1)},
@@ -58,9 +59,9 @@ def job_fields(jobs: Jobs, verb: Verb, rules: Rules) -> JobFields:
 def violations(spec: SearchSpec, rules: Rules) -> tuple[str, ...]:
     """Return how a search violates the rules: field, value, rule, and what would be right."""
     found = [*_image(spec.jobs, rules), *_amounts(spec, rules)]
-    for place, fields in sources(spec.jobs):
-        found += [*_names(place, fields, rules), *_devices(place, fields, rules)]
-        found += _resources(place, fields.resources or Resources(), rules)
+    for section, fields in sources(spec.jobs):
+        found += [*_names(section, fields, rules), *_devices(section, fields, rules)]
+        found += _resources(section, fields.resources or Resources(), rules)
     return tuple(found)
 
 
@@ -110,72 +111,63 @@ def _image(jobs: Jobs, rules: Rules) -> Iterator[str]:
         yield found
 
 
-def _names(place: str, fields: KindFields, rules: Rules) -> Iterator[str]:
+def _names(section: str, fields: KindFields, rules: Rules) -> Iterator[str]:
     for name, listed in _NAMED.items():
         value, allowed = getattr(fields, name), getattr(rules.policy.allowed, listed)
         forced = getattr(rules.policy.forced, name) is not None
         if value and not forced and not is_allowed(value, allowed):
             rule = rules.path("allowed", listed)
-            yield _refused(f"{place}.{_camel(name)}", value, rule, _listed(allowed))
+            yield _refused(f"{section}.{_camel(name)}", value, rule, _listed(allowed))
 
 
-def _devices(place: str, fields: KindFields, rules: Rules) -> Iterator[str]:
+def _devices(section: str, fields: KindFields, rules: Rules) -> Iterator[str]:
     policy = rules.policy
     gpus = (rules.gpu_resource, *(policy.allowed.gpu_resources or ()))
     named = None if policy.forced.gpu_resource else fields.gpu_resource
     if named and not is_allowed(named, gpus):
         rule = rules.path("allowed", "gpu_resources")
-        yield _refused(f"{place}.gpuResource", named, rule, _listed(gpus))
+        yield _refused(f"{section}.gpuResource", named, rule, _listed(gpus))
     others = policy.allowed.extended_resources or ()
     for name in (fields.resources and fields.resources.extended) or ():
         if is_allowed(name, gpus) or not is_allowed(name, others):
             rule = rules.path("allowed", "extended_resources")
-            yield _refused(f"{place}.resources.extended", name, rule, _listed(others))
+            yield _refused(f"{section}.resources.extended", name, rule, _listed(others))
 
 
-def _resources(place: str, requested: Resources, rules: Rules) -> Iterator[str]:
+def _resources(section: str, requested: Resources, rules: Rules) -> Iterator[str]:
     most = rules.policy.maximum.resources or Resources()
     for name in ("cpu", "memory", "ephemeral_storage"):
         value, bound = getattr(requested, name), getattr(most, name)
         if value and bound and amount(value) > amount(bound):
             rule = rules.path("maximum", f"resources.{name}")
-            yield _refused(f"{place}.resources.{_camel(name)}", value, rule, f"at most {bound}")
+            yield _refused(f"{section}.resources.{_camel(name)}", value, rule, f"at most {bound}")
     for name, value in (requested.extended or {}).items():
         bound = (most.extended or {}).get(name)
         if bound and amount(value) > amount(bound):
-            rule = rules.path("maximum", "resources.extended")
-            field = f"{place}.resources.extended"
+            rule, field = (
+                rules.path("maximum", "resources.extended"),
+                f"{section}.resources.extended",
+            )
             yield _refused(field, f"{name} {value}", rule, f"at most {bound}")
 
 
 def _amounts(spec: SearchSpec, rules: Rules) -> Iterator[str]:
-    most = rules.policy.maximum
-    gpus = {
-        "spec.base.gpus": spec.base.gpus,
-        "spec.teachers.gpusPerWorker": spec.teachers.gpus_per_worker,
-        "spec.evaluation.gpus": spec.evaluation.gpus,
-        **({"spec.finetune.gpus": spec.finetune.gpus} if spec.finetune else {}),
-    }
-    for field, number in gpus.items():
-        if most.gpus is not None and number > most.gpus:
-            rule, right = rules.path("maximum", "gpus"), f"at most {most.gpus}"
-            yield _refused(field, number, rule, right, f"lower it {IN_A_NEW_SEARCH}")
-    parallelism, hours = spec.search.parallelism, spec.limits.gpu_hours
-    if most.parallelism is not None and parallelism > most.parallelism:
-        rule = rules.path("maximum", "parallelism")
-        yield _refused("spec.search.parallelism", parallelism, rule, f"at most {most.parallelism}")
-    if most.gpu_hours is not None and hours is not None and hours > most.gpu_hours:
-        rule = rules.path("maximum", "gpu_hours")
-        yield _refused("spec.limits.gpuHours", hours, rule, f"at most {most.gpu_hours}")
+    most, lower = rules.policy.maximum, f"lower it {IN_A_NEW_SEARCH}"
+    amounts = [
+        ("spec.base.gpus", spec.base.gpus, "gpus", lower),
+        ("spec.teachers.gpusPerWorker", spec.teachers.gpus_per_worker, "gpus", lower),
+        ("spec.evaluation.gpus", spec.evaluation.gpus, "gpus", lower),
+        ("spec.finetune.gpus", spec.finetune and spec.finetune.gpus, "gpus", lower),
+        ("spec.search.parallelism", spec.search.parallelism, "parallelism", _ANY_TIME),
+        ("spec.limits.gpuHours", spec.limits.gpu_hours, "gpu_hours", _ANY_TIME),
+    ]
+    for field, value, name, remedy in amounts:
+        bound = getattr(most, name)
+        if value is not None and bound is not None and value > bound:
+            yield _refused(field, value, rules.path("maximum", name), f"at most {bound}", remedy)
 
 
-def _refused(
-    field: str,
-    value: object,
-    rule: str,
-    right: str,
-    remedy: str = "change it: it may change at any time",
-) -> str:
+def _refused(field: str, value: object, rule: str, right: str, remedy: str = _ANY_TIME) -> str:
     return f"{field}: {value} violates {rule}, which allows {right}; {remedy}"
 
 
