@@ -51,7 +51,7 @@ class Policy:
     Attributes:
         resource: `pods` or `jobs`.
         patch: a list of JSONPatch operations, in CEL.
-        shows: what stands in an object once it is changed.
+        shows: what is in an object once it is changed.
         when: which objects, in CEL.
         operations: with which writes.
     """

@@ -17,7 +17,7 @@ from tests.ports import free_ports
 
 ADMIN = "admin-of-tests"
 START_SECONDS = 90
-# Whoever makes objects of the operator vanish, and nothing that needs a node.
+# Those that delete objects of the operator, and none that needs a node.
 CONTROLLERS = (
     "garbage-collector-controller",
     "job-controller",

@@ -95,7 +95,7 @@ def install(
 ) -> Installation:
     """Install the chart into a new namespace, for searches in the namespaces `tenants`.
 
-    `values` replace the chart's, whole sections at a time; `endpoint` is where operator and jobs
+    `values` replace the chart's, entire sections; `endpoint` is where operator and jobs
     reach the S3 server, if not directly; `upgraded` is the release that this one replaces.
     """
     namespace = upgraded.namespace if upgraded else f"detnas-{uuid.uuid4().hex[:8]}"

@@ -80,7 +80,7 @@ class Kueue:
         self._wait_until_ready()
 
     def restart(self, **settings: Any) -> None:
-        """Start its manager anew, with other settings."""
+        """Restart its manager with other settings."""
         self.stop()
         self.start(**settings)
 

@@ -31,9 +31,9 @@ class OperatorProcess:
 
     Args:
         installation: whose service account, settings and S3 keys it has.
-        folder: for its kubeconfig, its configuration and its log, which goes on over restarts.
+        folder: for its kubeconfig, its configuration and its log, which continues over restarts.
         server: where it reaches the API server, if not directly.
-        settings: replace those of the installation, whole sections at a time.
+        settings: replace those of the installation, entire sections.
         forked: from a process that has its imports, which spares two seconds of a core a start;
             else it is the command line, whose memory is all its own.
         program: what is forked.

@@ -148,7 +148,7 @@ class PlayedPod:
         await self.end(137, "OOMKilled")
 
     async def evicted(self, code: int = 137) -> None:
-        """Be evicted by the kubelet, which says so by a DisruptionTarget condition."""
+        """Be evicted by the kubelet, which sets a DisruptionTarget condition."""
         message = "The node was low on resource: ephemeral-storage."
         disrupted = condition("DisruptionTarget", "True", "TerminationByKubelet", message)
         status = {"phase": "Failed", "reason": "Evicted", "message": message}

@@ -73,7 +73,7 @@ class PodCalls:
         await self.call("DELETE", path_of(pod), options)
 
     async def pods(self) -> AsyncIterator[tuple[str, Document]]:
-        """Every change of any pod, for ever.
+        """Every change of any pod, without end.
 
         At first and after a gap ("RELISTED", {uid: pod}) holds all that are there.
         """

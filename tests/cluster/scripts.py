@@ -122,7 +122,7 @@ def waits_for(reason: str, message: str) -> Script:
 
 
 def runs_until(event: threading.Event, then: Script) -> Script:
-    """Run until a test sets the event, then go on with another script."""
+    """Run until a test sets the event, then follow another script."""
 
     async def script(pod: PlayedPod) -> None:
         await pod.run()

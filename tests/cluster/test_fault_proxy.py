@@ -1,4 +1,4 @@
-"""The proxy passes everything through as it came, and lets go wrong what it is told to."""
+"""The proxy forwards everything unchanged, and injects the faults of its rule."""
 
 import contextlib
 import threading

@@ -1,4 +1,4 @@
-"""Data sets that can not be used: one clear error, and once it is mended the search goes on."""
+"""Data sets that cannot be used: one clear error, and once it is fixed the search continues."""
 
 from collections.abc import Callable
 from pathlib import Path

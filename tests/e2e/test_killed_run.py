@@ -1,4 +1,4 @@
-"""kill -9 of a running search: its jobs die with it, and it goes on where it was."""
+"""kill -9 of a running search: its jobs die with it, and the next run continues."""
 
 import json
 import os

@@ -37,7 +37,7 @@ def dependencies(requirements: Iterable[str]) -> Iterator[Distribution]:
 def wheel(found: Distribution, folder: Path) -> Path:
     """Write a distribution as the wheel that it was installed from, programs left out.
 
-    pip makes those anew from the entry points.
+    pip creates those from the entry points.
     """
     file = folder / f"{found.name.replace('-', '_')}-{found.version}-{tags(found)}.whl"
     record = []

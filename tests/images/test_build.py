@@ -1,4 +1,4 @@
-"""The operator's image, built from its Dockerfile; a base of this machine stands in for the public.
+"""The operator's image, built from its Dockerfile; a base of this machine replaces the public one.
 
 Nothing is downloaded: wheels of what is installed beside the tests take the place of an index.
 """

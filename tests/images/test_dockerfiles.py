@@ -1,4 +1,4 @@
-"""What whoever builds or runs the images relies on, read from their Dockerfiles."""
+"""What builders and users of the images rely on, read from their Dockerfiles."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""A machine that cannot run the end-to-end test is told what it lacks."""
+"""A machine that cannot run the end-to-end test is refused with what it lacks."""
 
 import os
 import platform

@@ -93,7 +93,7 @@ def test_workflows_name_no_registry() -> None:
 
 
 def test_workflow_scripts_contain_no_event_values() -> None:
-    """Whoever names a branch or a tag would write a part of the script."""
+    """The name of a branch or tag would become part of the script."""
     assert [step["run"] for step in steps() if "${{" in step.get("run", "")] == []
 
 

@@ -1,4 +1,4 @@
-"""Whether a new resource goes on with earlier data: by what was asked then, and by what is said."""
+"""Whether a new resource continues with earlier data: by its spec, and by its annotation."""
 
 from pathlib import Path
 from typing import Any

@@ -52,7 +52,7 @@ def cache(*searches: Object) -> ClusterCache:
         ([RUNNING], False),
         ([RUNNING, RUNNING], True),
         ([RUNNING, OVER, {**OVER, "phase": "Failed"}], False),
-        # Who suspends a search keeps its place: it goes on as soon as it is resumed.
+        # A suspended search keeps its turn: it continues as soon as it is resumed.
         ([RUNNING, {**RUNNING, "phase": "Suspended"}], True),
         ([RUNNING, REFUSED, REFUSED], False),
         ([RUNNING, WAITING], True),

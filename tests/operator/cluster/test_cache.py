@@ -225,7 +225,7 @@ def test_cache_returns_the_searches_that_a_list_changed() -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[tuple[str, dict]], dict[str, int]]:
-    """Events of some Jobs, each perhaps deleted and made anew, and which versions are left."""
+    """Events of some Jobs, each perhaps deleted and created again, and which versions are left."""
     version, events, left = 0, [], {}
     for name in ("a", "b", "c"):
         lives = draw(st.integers(0, 3))
@@ -267,7 +267,7 @@ def failed(name: str, version: int) -> dict[str, Any]:
 
 
 def test_cache_keeps_a_failed_job_that_others_deleted() -> None:
-    """Its time to live may be 0: then nobody else knows that it failed."""
+    """Its time to live may be 0: then nothing else records that it failed."""
     cache = ClusterCache()
     cache.put_search(search(1))
     cache.put_job(job("r18-base", 1))

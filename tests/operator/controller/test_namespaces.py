@@ -1,4 +1,4 @@
-"""A namespace that can not be listed keeps nobody else waiting, and is taken up once it can be."""
+"""A namespace that cannot be listed delays no other, and is served once it can be."""
 
 import logging
 import time
@@ -110,7 +110,7 @@ def test_controller_serves_a_deleted_namespace_once_it_is_back(
 
 
 def delete_namespace(cluster: ControlPlane, api: Api, name: str) -> list[dict[str, Any]]:
-    """Delete a namespace as kubectl does, and what lies in it; return the operator's rights."""
+    """Delete a namespace as kubectl does, and what is in it; return the operator's rights."""
     role = cluster.api.list("apis/rbac.authorization.k8s.io/v1/roles", name)
     kept = [one for one in role if one["metadata"]["name"].startswith("detnas")]
     binding = take_rights(cluster, api, name)

@@ -84,7 +84,7 @@ def fetch(url: str) -> str:
 
 
 def is_refused(installation: Installation, resource: str, namespace: str) -> bool:
-    """Whether the API server knows by now that the operator may not read something."""
+    """Whether the API server already refuses the operator to read something."""
     try:
         installation.api.find(resource, namespace, "any")
     except ApiError as refusal:

@@ -1,4 +1,4 @@
-"""When a watch goes on, when it begins anew, and when it asks for a list."""
+"""When a watch resumes, when it restarts, and when it requires a list."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +19,7 @@ Step = list[Change | ClusterError]
 
 
 class PlayedStreams:
-    """Streams that say, one after the other, what they are told to, and then nothing."""
+    """Streams that yield prepared changes one after the other, and then nothing."""
 
     def __init__(self, *steps: Step) -> None:
         self.steps = list(steps)

@@ -48,7 +48,7 @@ def beside(pod: Object, first: bool = True, **states: Object) -> Object:
 
 
 def before(pod: Object, sidecar: bool = False, **status: Any) -> Object:
-    """The pod with an init container ``vault``; a native sidecar is one that goes on."""
+    """The pod with an init container ``vault``; a native sidecar runs on."""
     policy = {"restartPolicy": "Always"} if sidecar else {}
     spec = {**pod["spec"], "initContainers": [{"name": "vault", **policy}]}
     listed = {**pod["status"], "initContainerStatuses": [{"name": "vault", **status}]}

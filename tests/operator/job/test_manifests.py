@@ -201,7 +201,7 @@ def test_queued_job_starts_suspended_with_the_queues_label() -> None:
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "research"
     assert job["spec"]["suspend"] is True
     pods = job["spec"]["template"]["metadata"]["labels"]
-    assert "kueue.x-k8s.io/queue-name" not in pods, "Kueue would manage each pod besides"
+    assert "kueue.x-k8s.io/queue-name" not in pods, "Kueue would also manage each pod"
     assert "suspend" not in made()["spec"]
 
 

@@ -275,7 +275,7 @@ def test_running_state_requires_all_workers() -> None:
     stuck = waiting("ImagePullBackOff", PULL, name="pool-2", index=2)
     state = job_state(job, [worker(0, 30), pending, stuck], NOW)
     assert isinstance(state, Waiting)
-    assert state.reason == ReasonCode.IMAGE_PULL, "what someone must mend goes first"
+    assert state.reason == ReasonCode.IMAGE_PULL, "what someone must fix is reported first"
     alone = job_state(job, [worker(0, 30), worker(1, 50), ended(137, "pool-2", index=2)], NOW)
     assert isinstance(alone, Waiting)
     assert alone.reason == ReasonCode.RETRYING

@@ -1,4 +1,4 @@
-"""What the Job of several workers asks of the cluster besides."""
+"""What the Job of several workers also requires of the cluster."""
 
 from detnas.plan.stages import Verb
 from detnas_operator.job.manifest import job_manifest, service_manifest

@@ -128,7 +128,7 @@ def test_progress_reader_requests_a_pass_once_all_are_read_and_at_a_result(store
     eventually(lambda: asked)
     assert len(reader.readings(KEY)) == len(FOLDERS)
     time.sleep(0.5)
-    say(store, FOLDERS[0], 2)  # only goes on
+    say(store, FOLDERS[0], 2)  # only progress
     time.sleep(0.5)
     before = len(asked)
     assert before <= 8

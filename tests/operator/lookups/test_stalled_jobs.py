@@ -1,4 +1,4 @@
-"""A Job that runs and makes no progress is told of, judged by the operator's own clock."""
+"""A Job that runs and makes no progress is reported, judged by the operator's own clock."""
 
 from datetime import UTC, datetime
 from typing import Any

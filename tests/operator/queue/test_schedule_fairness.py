@@ -116,7 +116,7 @@ def test_schedule_counts_a_new_key_as_slow_if_its_namespace_was() -> None:
     assert [schedule.take(8) for _ in range(4)] == [
         ("slow", 1),
         ("quick", 2),
-        ("slow", 2),  # of these one at a time
+        ("slow", 2),  # one of these concurrently
         ("quick", 3),
     ]
     assert schedule.take(8) == ("quick", 4)

@@ -1,4 +1,4 @@
-"""The message of a job that was lost says everything once, and in which object to mend it."""
+"""The message of a failed job says everything once, and in which object to fix it."""
 
 import pytest
 

@@ -21,7 +21,7 @@ SHORT_GRACE = {"terminationGracePeriodSeconds": 1}
 
 
 def run_to_base(harness: ProxiedHarness, on_delete: str, **spec: Any) -> Search:
-    """Create a search whose base is trained for ever, and wait until it is."""
+    """Create a search whose base is trained without end, and wait until it is."""
     search = harness.begin("one", {"storage": {"onDelete": on_delete}, **spec})
     harness.operator.start()
     search.until_training("-base")

@@ -1,4 +1,4 @@
-"""API server, watches or store go away for a while: the search says so, and continues."""
+"""API server, watches or store are away for a while: the search reports it, and continues."""
 
 import time
 

@@ -7,7 +7,7 @@ from tests.operator.recovery.held_trials import TRIALS, run_to_trials
 
 
 def check_it_stops(search: Search, condition: str, status: str, reason: str) -> None:
-    """Check that no pod is left, and that the search says so."""
+    """Check that no pod is left, and that the condition shows it."""
     search.until(lambda: not search.live_pods())
     search.until_condition(condition, status, reason)
     assert search.condition("Searching")["status"] == "False"

@@ -1,7 +1,7 @@
 """The cluster adds containers to pods and a time to live to Jobs; the trainer's end still counts.
 
-All searches of this module run at the same time. Policies of the API server stand in for a mesh, a
-vault and whoever cleans up Jobs.
+All searches of this module run at the same time. Policies of the API server represent a mesh, a
+vault and a controller that cleans up Jobs.
 """
 
 import asyncio

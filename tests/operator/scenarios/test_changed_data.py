@@ -1,4 +1,4 @@
-"""A job that sees changed data says so; once the old data is back the search continues."""
+"""A search whose data has changed is stopped; once the old data is back it continues."""
 
 import time
 
@@ -59,7 +59,7 @@ def test_search_stops_on_changed_data_before_the_trials_too(harness: Harness) ->
     harness.on("mistaught-pool-0", exits(44))
     search = harness.begin("mistaught", trials=1)
     search.until_condition("Suspended", "True", "DataChanged")
-    search.suspend_and_resume()  # too early: it is told again
+    search.suspend_and_resume()  # too early: it is reported again
     search.until(lambda: _pods(search, "-pool-0") == 2)
     search.until_condition("Suspended", "True", "DataChanged")
     assert search.phase == "Suspended"

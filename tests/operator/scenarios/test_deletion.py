@@ -1,4 +1,4 @@
-"""A deleted search leaves no pod running; its data goes only when asked, and after them."""
+"""A deleted search leaves no pod running; its data is deleted only on request, and after them."""
 
 import asyncio
 import threading
@@ -95,7 +95,7 @@ def _objects(search: Search) -> list[str]:
 
 
 def _writes_to_the_end(harness: Harness, may_end: threading.Event) -> Script:
-    """Run; when told to stop, go on until it may end, and write a checkpoint then."""
+    """Run; on SIGTERM continue until it may end, and write a checkpoint then."""
 
     async def script(pod: PlayedPod) -> None:
         await pod.run()

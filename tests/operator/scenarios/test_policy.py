@@ -147,8 +147,8 @@ def test_changed_job_fields_apply_to_new_jobs_only(
     harness: Harness,
 ) -> None:
     over = threading.Event()
-    harness.on("mended-t0000", runs_until(over, succeeds(work=harness.trainer)))
-    search = harness.begin("mended", trials=2, parallelism=1)
+    harness.on("changed-t0000", runs_until(over, succeeds(work=harness.trainer)))
+    search = harness.begin("changed", trials=2, parallelism=1)
     search.until_runs("-t0000")
     before = search.job("-t0000")
     search.patch(jobs={"resources": {"memory": "4Gi"}, "trial": {"nodeSelector": {"zone": "b"}}})

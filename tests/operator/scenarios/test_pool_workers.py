@@ -1,4 +1,4 @@
-"""A pool that two pods train: they meet, and whatever becomes of one, both go on from there.
+"""A pool that two pods train: they meet, and after either is lost both resume.
 
 Prepare, base and trials are pretended; the pool's pods run their own command as processes of this
 machine, on a data set in S3. All searches of this module run at the same time.

@@ -1,4 +1,4 @@
-"""A setup that fails ends the search, says what to do, and is tried again once it is mended.
+"""A setup that fails ends the search, says what to do, and is retried after a resume.
 
 Warnings of the data check, a lost fine-tuning and students that are no better end nothing.
 """
@@ -25,7 +25,7 @@ SETUP = {
 }
 LOG = "error: the server refuses AWS_SECRET_ACCESS_KEY\n"
 BESIDE = {"base": "pool-0", "pool-0": "base"}
-"""Which job runs at the same time, for ever."""
+"""Which job runs at the same time, without end."""
 
 UNBELIEVED = {
     "base": "of 7 bytes; the store has 2048",

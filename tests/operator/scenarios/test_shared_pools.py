@@ -92,7 +92,7 @@ def test_shared_pool_is_trained_by_one_search_and_continued_by_another_after_its
     attempts = [
         key for key in pool_objects(heir) if key.endswith("phase-1/attempts/2/attempt.json")
     ]
-    assert len(attempts) == 1, "it goes on in the folder of the first, from its checkpoint"
+    assert len(attempts) == 1, "it continues in the folder of the first, from its checkpoint"
     (idle,) = (search for search in others if search is not heir)
     assert not any("-pool-" in name for name in idle.jobs())
     kept = pool_objects(heir)

@@ -33,7 +33,7 @@ def test_running_search_follows_changes_of_parallelism_and_trials(harness: Harne
     assert search.job("-t0003") is None
     before = search.starts
 
-    # More, after the end: the search goes on where it was.
+    # More, after the end: the search continues.
     search.patch(search={"trials": 5})
     search.until(lambda: search.trials["progress"] == "5/5")
     search.until_phase("Succeeded")

@@ -1,4 +1,4 @@
-"""What burns money is stopped and says so; whoever mends the cause or pays on goes on."""
+"""A search that wastes GPU hours is stopped, says why, and continues once that is changed."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Suspend and resume at every harness: nothing that had finished is repeated, the rest goes on."""
+"""Suspend and resume at every stage: nothing that had finished is repeated."""
 
 import pytest
 

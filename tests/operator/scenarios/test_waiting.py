@@ -1,4 +1,4 @@
-"""Why nothing happens is said in the cluster's words, and once the cause is gone it goes on.
+"""Why a search waits is reported in the cluster's words, and once the cause is gone it runs.
 
 All searches of this module wait at the same time, each for something else; others beside them
 have ended or stopped. They are looked at over a while, then every cause is taken away at once.
@@ -21,16 +21,16 @@ from tests.cluster.waiting import eventually
 from tests.operator.harness.behaviours import leaves_a_checkpoint, stuck_until
 from tests.operator.harness.harness import Harness
 from tests.operator.harness.search import Search, in_order
-from tests.operator.scenarios.waiting_cases import STANDING, WAITS
+from tests.operator.scenarios.waiting_cases import UNAFFECTED, WAITS
 
 QUIET_SECONDS = 11.0
-"""Longer than the time after which the operator looks again at what waits."""
+"""Longer than the delay after which the operator reconciles a search that waits."""
 
-WHILES = 4
-"""A busy machine may need some to come to rest; who writes at every look has no rest in any."""
+QUIET_PERIODS = 4
+"""A busy machine needs some to become quiet; an operator that writes at every pass never is."""
 
 
-NAMESPACES = len(WAITS) + len(STANDING)
+NAMESPACES = len(WAITS) + len(UNAFFECTED)
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(harness: Harness) -> Iterator[dict[str, Seen]]:
-    """What was seen of each; by now, what was in their way is gone."""
+    """What was observed of each; the causes are removed already."""
     fixed = threading.Event()
-    searches = {name: _blocked(harness, name, fixed) for name in WAITS}
-    searches |= {name: _standing(harness, name) for name in STANDING}
-    _wait(lambda: all(map(_stands, searches.values())))
+    searches = {name: _waiting(harness, name, fixed) for name in WAITS}
+    searches |= {name: _unaffected(harness, name) for name in UNAFFECTED}
+    _wait(lambda: all(map(_is_settled, searches.values())))
     time.sleep(2)  # the last events, and the first progress of what runs
     before = _quiet(searches)
     found = {
@@ -70,7 +70,7 @@ def seen(harness: Harness) -> Iterator[dict[str, Seen]]:
         for name, search in searches.items()
     }
     fixed.set()
-    _make_way(harness, searches)
+    _remove_causes(harness, searches)
     yield found
     allow_jobs(harness.cluster.api)
 
@@ -94,15 +94,15 @@ def test_waiting_search_reports_the_cause(seen: dict[str, Seen], name: str) -> N
     assert active["activity"] in (f"waiting: {wait.reason}", "none")
 
 
-@pytest.mark.parametrize("name", [*WAITS, *STANDING])
+@pytest.mark.parametrize("name", [*WAITS, *UNAFFECTED])
 def test_search_is_not_written_while_nothing_changes(seen: dict[str, Seen], name: str) -> None:
     before, after = seen[name].written
     assert before == after, seen[name].search.diagnosis()
 
 
-@pytest.mark.parametrize("name", STANDING)
+@pytest.mark.parametrize("name", UNAFFECTED)
 def test_search_that_waits_for_nothing_keeps_its_phase(seen: dict[str, Seen], name: str) -> None:
-    assert seen[name].status["phase"] == STANDING[name][1]
+    assert seen[name].status["phase"] == UNAFFECTED[name][1]
 
 
 @pytest.mark.parametrize("name", [name for name in WAITS if name != "queued"])
@@ -154,7 +154,7 @@ def test_search_in_a_namespace_without_credentials_says_who_provides_them(harnes
     assert not search.jobs()
 
 
-def _blocked(harness: Harness, name: str, fixed: threading.Event) -> Search:
+def _waiting(harness: Harness, name: str, fixed: threading.Event) -> Search:
     wait, api = WAITS[name], harness.cluster.api
     search = harness.search(name, wait.spec, trials=1)
     if wait.stuck:
@@ -168,14 +168,14 @@ def _blocked(harness: Harness, name: str, fixed: threading.Event) -> Search:
     return search.apply()
 
 
-def _standing(harness: Harness, name: str) -> Search:
+def _unaffected(harness: Harness, name: str) -> Search:
     harness.on("broken-prepare", exits(1))
     harness.on("running-t0000", leaves_a_checkpoint(harness.trainer))
-    harness.on("halted-t0000", exits(1))
-    return harness.begin(name, STANDING[name][0], trials=1)
+    harness.on("blocked-t0000", exits(1))
+    return harness.begin(name, UNAFFECTED[name][0], trials=1)
 
 
-def _make_way(harness: Harness, searches: dict[str, Search]) -> None:
+def _remove_causes(harness: Harness, searches: dict[str, Search]) -> None:
     api = harness.cluster.api
     for name, wait in WAITS.items():
         if wait.quota:
@@ -185,14 +185,14 @@ def _make_way(harness: Harness, searches: dict[str, Search]) -> None:
 
 
 def _wait(holds: Callable[[], bool]) -> None:
-    """Wait; if it is in vain, the test that needs it says so."""
+    """Wait; if in vain, the test that needs it fails."""
     with contextlib.suppress(AssertionError):
         eventually(holds)
 
 
 def _quiet(searches: dict[str, Search]) -> dict[str, tuple[str, int]]:
     """What was written of each before a while in which nothing was, or the last of some whiles."""
-    for _ in range(WHILES):
+    for _ in range(QUIET_PERIODS):
         before = {name: _written(search) for name, search in searches.items()}
         time.sleep(QUIET_SECONDS)
         if before == {name: _written(search) for name, search in searches.items()}:
@@ -200,10 +200,10 @@ def _quiet(searches: dict[str, Search]) -> dict[str, tuple[str, int]]:
     return before
 
 
-def _stands(search: Search) -> bool:
+def _is_settled(search: Search) -> bool:
     if search.name in WAITS:
         return bool(search.condition("Succeeded")["reason"] == WAITS[search.name].reason)
-    return search.phase == STANDING[search.name][1]
+    return search.phase == UNAFFECTED[search.name][1]
 
 
 def _written(search: Search) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""A search that goes on from another, as their user sees it."""
+"""A search that is warm started by another, as their user sees it."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_warm_started_search_runs_only_its_own_trials(
 
 def test_warm_started_search_outlives_its_source(harness: Harness, origin: Search) -> None:
     namespace, spec = origin.namespace, {"storage": {"onDelete": "Delete"}}
-    # One of its own: others may yet go on from the first.
+    # One of its own: others may yet be warm started by the first.
     mortal = harness.begin("mortal", spec, namespace, trials=3).until_phase("Succeeded")
     heir = harness.begin("outlives", {"warmStart": {"from": "mortal"}}, namespace, trials=1)
     heir.until_phase("Succeeded")

@@ -75,7 +75,7 @@ class TrainingPods:
     _ports: dict[str, int] = field(default_factory=dict)
 
     def befallen(self, worker: int, fate: Callable[[PlayedPod], Awaitable[None]]) -> Script:
-        """Train; let one worker's pod meet its fate once there is something to go on from."""
+        """Train; let one worker's pod meet its fate once there is a checkpoint."""
 
         async def script(pod: PlayedPod) -> None:
             async with asyncio.TaskGroup() as tasks:
@@ -116,7 +116,7 @@ class TrainingPods:
 
 
 async def loses_its_rank(pod: PlayedPod) -> None:
-    """Have its training process killed, as for its memory; the container goes on."""
+    """Have its training process killed, as for its memory; the container runs on."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")

@@ -150,11 +150,11 @@ WAITS = {
 }
 
 
-STANDING = {
-    "standing": ({"suspend": True}, "Suspended"),
+UNAFFECTED = {
+    "suspended": ({"suspend": True}, "Suspended"),
     "broken": ({}, "Failed"),
     "done": ({}, "Succeeded"),
     "running": ({"evaluation": {"gpus": 0}}, "Searching"),
-    "halted": ({"limits": {"retries": 0, "consecutiveFailures": 1}}, "Suspended"),
+    "blocked": ({"limits": {"retries": 0, "consecutiveFailures": 1}}, "Suspended"),
 }
 """Searches that wait for nothing the cluster could give, and the phase they stay in."""

@@ -58,7 +58,7 @@ class HostileTrainer(PretendedTrainer):
         return work
 
     def forges(self, pod: PlayedPod) -> None:
-        """Do a job well, and then change what the search is told."""
+        """Do a job well, and then forge the search's record."""
         self(pod)
         store, request = self.asked(pod.uri)
         key = keys.search_record_key(request.key.rpartition("/")[0])

@@ -190,7 +190,7 @@ def chart_values(server: S3Server, spaces: tuple[str, ...]) -> dict[str, Any]:
 
 
 def detnas(monkeypatch: pytest.MonkeyPatch, server: S3Server, *words: str) -> str:
-    """What a person with these keys is told."""
+    """What the command line prints to a person with these keys."""
     with monkeypatch.context() as patch:
         for name, value in server.environment().items():
             patch.setenv(name, value)
