@@ -12,6 +12,10 @@ from detnas_operator.cluster.slimming import SETTLED, slim_job, slim_search
 _REMEMBERED_DELETIONS = 20_000
 
 
+_Jobs = dict[tuple[SearchKey, str], dict[str, Object]]
+"""By name, for each search and the UID of its resource."""
+
+
 class ClusterCache:
     """The latest search objects and Jobs, from watch events and from answers to own writes.
 
@@ -23,9 +27,9 @@ class ClusterCache:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._searches: dict[SearchKey, Object] = {}
-        self._jobs: dict[SearchKey, dict[str, Object]] = {}
+        self._jobs: _Jobs = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
-        self._failed: dict[SearchKey, dict[str, Object]] = {}
+        self._failed: _Jobs = {}
 
     def search(self, key: SearchKey) -> Object | None:
         """Return the search as last seen: metadata (without managedFields), spec, status."""
@@ -37,20 +41,16 @@ class ClusterCache:
         with self._lock:
             return sorted(self._searches)
 
-    def jobs(self, key: SearchKey, uid: str) -> list[Object]:
+    def jobs(self, key: SearchKey, uid: str) -> dict[str, Object]:
         """Return the Jobs that the search with this UID owns, by name; labels are not trusted.
 
-        Each has metadata (name, namespace, uid, resourceVersion, labels, annotations,
-        creationTimestamp, deletionTimestamp, ownerReferences), spec (suspend, parallelism,
-        completions, backoffLimit, ttlSecondsAfterFinished, activeDeadlineSeconds) and status, as
-        the API writes them. One that failed and was deleted by others, such as by its time to live,
-        is among them, as if it was still being deleted, until `drop_job`.
+        Each has what `slim_job` retains of it, as the API writes that. One that failed and was
+        deleted by others, such as by its time to live, is among them, as if it was still being
+        deleted, until `drop_job`.
         """
         with self._lock:
-            failed = self._failed.get(key, {})
-            found = {**failed, **self._jobs.get(key, {})}
-        jobs = (found[name] for name in sorted(found))
-        return [job for job in jobs if ObjectView(job).controller_uid == uid]
+            found = {**self._failed.get((key, uid), {}), **self._jobs.get((key, uid), {})}
+        return dict(sorted(found.items()))
 
     def put_search(self, body: Object) -> bool:
         """Take in a search as seen or answered; return whether that is news."""
@@ -64,24 +64,25 @@ class ClusterCache:
 
     def drop_search(self, body: Object) -> None:
         """Take in that a search was deleted; its Jobs leave by their own events."""
+        key = _key(body)
         with self._lock:
             self._bury(body)
-            known = self._searches.get(_key(body))
+            known = self._searches.get(key)
             if known is not None and _same(known, body):
-                del self._searches[_key(body)]
-                self._failed.pop(_key(body), None)
+                del self._searches[key]
+                self._failed.pop((key, ObjectView(body).uid), None)
 
     def put_job(self, body: Object) -> bool:
         """Take in a Job as seen or answered; return whether that is news."""
-        key = job_key(body)
-        if key is None:
+        owner = _owner(body)
+        if owner is None:
             return False
         job, name = slim_job(body), ObjectView(body).name
         with self._lock:
-            jobs = self._jobs.setdefault(key, {})
-            if not self._is_news(jobs.get(name), job):
+            known = self._jobs.get(owner, {}).get(name)
+            if not self._is_news(known, job):
                 return False
-            jobs[name] = job
+            self._jobs.setdefault(owner, {})[name] = job
             return True
 
     def lose_job(self, body: Object) -> None:
@@ -89,10 +90,10 @@ class ClusterCache:
 
         How it failed is retained as long as its search is there.
         """
-        key, job = job_key(body), slim_job(body)
-        if key is None:
+        owner, job = _owner(body), slim_job(body)
+        if owner is None:
             return
-        view = JobView(job)
+        view, (key, uid) = JobView(job), owner
         with self._lock:
             is_news = view.uid not in self._deleted
         self.drop_job(body)
@@ -102,25 +103,25 @@ class ClusterCache:
             )
             with self._lock:
                 search = self._searches.get(key)
-                if search is not None and ObjectView(search).uid == view.controller["uid"]:
-                    self._failed.setdefault(key, {})[view.name] = job
+                if search is not None and ObjectView(search).uid == uid:
+                    self._failed.setdefault(owner, {})[view.name] = job
 
     def is_lost(self, job: Object) -> bool:
         """Whether a Job is deleted, and retained only for how it failed."""
-        key = job_key(job)
+        owner = _owner(job)
         with self._lock:
-            known = self._failed.get(key, {}).get(ObjectView(job).name) if key else None
+            known = self._failed.get(owner, {}).get(ObjectView(job).name) if owner else None
         return known is not None and _same(known, job)
 
     def drop_job(self, body: Object) -> None:
         """Take in that a Job was deleted (its body as last seen: metadata is enough)."""
-        key = job_key(body)
-        if key is None:
+        owner = _owner(body)
+        if owner is None:
             return
         with self._lock:
             self._bury(body)
             for jobs in (self._failed, self._jobs):
-                _remove(jobs, key, body)
+                _remove(jobs, owner, body)
 
     def replace_jobs(self, key: SearchKey, snapshot: Snapshot) -> None:
         """Take in an authoritative list of the Jobs of the search's namespace.
@@ -155,7 +156,9 @@ class ClusterCache:
 
     def _owned(self, key: SearchKey) -> list[Object]:
         with self._lock:
-            jobs = list(self._jobs.get(key, {}).values())
+            jobs = [
+                job for (of, _), some in self._jobs.items() if of == key for job in some.values()
+            ]
         return sorted(jobs, key=lambda job: ObjectView(job).name)
 
     def _is_news(self, known: Object | None, body: Object) -> bool:
@@ -188,13 +191,18 @@ def _same(known: Object, body: Object) -> bool:
     return ObjectView(known).uid == ObjectView(body).uid
 
 
-def _remove(jobs: dict[SearchKey, dict[str, Object]], key: SearchKey, body: Object) -> None:
+def _owner(job: Object) -> tuple[SearchKey, str] | None:
+    key = job_key(job)
+    return None if key is None else (key, ObjectView(job).controller_uid)
+
+
+def _remove(jobs: _Jobs, owner: tuple[SearchKey, str], body: Object) -> None:
     """Remove this very Job of a search, and the search's entry if no other is left."""
-    name, own = ObjectView(body).name, jobs.get(key, {})
+    name, own = ObjectView(body).name, jobs.get(owner, {})
     if name in own and _same(own[name], body):
         del own[name]
     if not own:
-        jobs.pop(key, None)
+        jobs.pop(owner, None)
 
 
 def _within(namespace: str | None, bodies: Iterable[Object]) -> list[Object]:

@@ -4,6 +4,7 @@ Names are the same every time, and never longer than Kubernetes allows.
 """
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 
 from detnas.plan.stages import DueJob, Verb
@@ -59,6 +60,7 @@ _ENDING = re.compile(
 )
 
 
+@lru_cache(maxsize=50_000)
 def purpose_of(name: str, search: str) -> DueJob | None:
     """Return what a Job of this name does for a search; None if the name is not the search's.
 

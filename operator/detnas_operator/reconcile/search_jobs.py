@@ -56,8 +56,7 @@ class SearchJobs:
     def all(self) -> dict[str, Object]:
         """Return them by name, as last observed; a Job of another name was made by hand."""
         owned = self.cache.jobs(self.key, self.uid)
-        named = {JobView(job).name: job for job in owned}
-        return {name: job for name, job in named.items() if purpose_of(name, self.key.name)}
+        return {name: job for name, job in owned.items() if purpose_of(name, self.key.name)}
 
     def live(self) -> dict[str, Object]:
         """Return those that may be running, by name."""

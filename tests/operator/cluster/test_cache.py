@@ -68,7 +68,7 @@ def job(name: str, version: int, uid: str = "", owner: str = "s1") -> dict[str, 
 
 
 def names(cache: ClusterCache, owner: str = "s1") -> list[str]:
-    return [job["metadata"]["name"] for job in cache.jobs(KEY, owner)]
+    return list(cache.jobs(KEY, owner))
 
 
 def test_cache_keeps_only_what_is_needed() -> None:
@@ -80,7 +80,7 @@ def test_cache_keeps_only_what_is_needed() -> None:
     assert kept["spec"] == {"suspend": True}
     assert kept["metadata"]["annotations"] == {"detnas.dev/accept-data-loss": "kept"}
     assert "managedFields" not in kept["metadata"]
-    (kept_job,) = cache.jobs(KEY, "s1")
+    (kept_job,) = cache.jobs(KEY, "s1").values()
     assert kept_job["spec"] == {"parallelism": 1}
     assert kept_job["status"] == {"active": 2}
 
@@ -102,7 +102,7 @@ def test_cache_keeps_every_label_and_annotation_that_is_read() -> None:
     body["metadata"] |= {"labels": marked, "annotations": marked}
     cache = ClusterCache()
     cache.put_job(body)
-    (kept,) = cache.jobs(KEY, "s1")
+    (kept,) = cache.jobs(KEY, "s1").values()
     metadata = kept["metadata"]
     assert sorted({**metadata["labels"], **metadata["annotations"]}) == own_keys()
 
@@ -113,7 +113,7 @@ def test_cache_keeps_the_entire_record_of_ended_pods() -> None:
     body["metadata"]["annotations"] = {"detnas.dev/ended-pods": record}
     cache = ClusterCache()
     cache.put_job(body)
-    (kept,) = cache.jobs(KEY, "s1")
+    (kept,) = cache.jobs(KEY, "s1").values()
     assert kept["metadata"]["annotations"]["detnas.dev/ended-pods"] == record
 
 
@@ -126,7 +126,7 @@ def test_cache_drops_foreign_metadata_of_a_job() -> None:
     filled["metadata"]["ownerReferences"] += [{"uid": str(n)} for n in range(1000)]
     cache = ClusterCache()
     cache.put_job(filled)
-    (kept,) = cache.jobs(KEY, "s1")
+    (kept,) = cache.jobs(KEY, "s1").values()
     assert len(json.dumps(kept)) < 3000
     assert kept["metadata"]["labels"] == job("r18-base", 2)["metadata"]["labels"]
 
@@ -191,7 +191,7 @@ def test_cache_ignores_jobs_with_other_owners(owner: dict[str, Any] | None) -> N
     other["metadata"]["ownerReferences"] = [{"uid": "s1", **owner}] if owner else []
     assert job_key(other) is None
     assert not cache.put_job(other)
-    assert cache.jobs(KEY, "s1") == []
+    assert cache.jobs(KEY, "s1") == {}
 
 
 def test_cache_finds_a_job_by_its_owner_despite_its_labels() -> None:
@@ -254,7 +254,8 @@ def test_cache_ends_in_the_same_state_in_any_order_of_events(
         else:
             cache.drop_job(body)
     found = {
-        j["metadata"]["name"]: int(j["metadata"]["resourceVersion"]) for j in cache.jobs(KEY, "s1")
+        j["metadata"]["name"]: int(j["metadata"]["resourceVersion"])
+        for j in cache.jobs(KEY, "s1").values()
     }
     assert found == left
 
@@ -272,7 +273,7 @@ def test_cache_keeps_a_failed_job_that_others_deleted() -> None:
     cache.put_search(search(1))
     cache.put_job(job("r18-base", 1))
     cache.lose_job(failed("r18-base", 3))
-    (lost,) = cache.jobs(KEY, "s1")
+    (lost,) = cache.jobs(KEY, "s1").values()
     assert lost["status"]["failed"] == 1
     assert lost["metadata"]["deletionTimestamp"]
     assert cache.is_lost(lost)
@@ -328,6 +329,6 @@ def test_cache_replaces_a_failed_job_by_a_new_one() -> None:
     cache.put_search(search(1))
     cache.lose_job(failed("r18-base", 3))
     cache.put_job(job("r18-base", 5, uid="new"))
-    (found,) = cache.jobs(KEY, "s1")
+    (found,) = cache.jobs(KEY, "s1").values()
     assert found["metadata"]["uid"] == "new"
     assert not cache.is_lost(found)

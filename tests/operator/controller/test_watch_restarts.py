@@ -95,7 +95,7 @@ def test_watch_passes_changes_to_the_handlers(slept: list[float]) -> None:
     said: Step = [Change("ADDED", job("a", 8)), Change("DELETED", job("a", 9)), bookmark(20)]
     streams, asked, cache = play(said)
     assert asked == [KEY, KEY]
-    assert cache.jobs(KEY, "s1") == []
+    assert cache.jobs(KEY, "s1") == {}
     assert streams.since[:2] == ["5", "20"]
     _, asked, cache = play([Change("ADDED", search(8))], kind=PLURAL)
     assert asked == [KEY]

@@ -102,7 +102,7 @@ class RecordingReconciler:
         search = self.cache.search(key)
         assert search is not None
         metadata, jobs = search["metadata"], self.cache.jobs(key, search["metadata"]["uid"])
-        names = tuple(job["metadata"]["name"] for job in jobs)
+        names = tuple(jobs)
         suspend = bool(search["spec"].get("suspend"))
         version = metadata["resourceVersion"]
         self.passes.append(Pass(key, version, suspend, names, time.perf_counter()))
