@@ -16,10 +16,25 @@ def parse_time(text: str | None) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class ConditionView:
-    """One condition of an object's status (metav1.Condition)."""
+class ReportView:
+    """What a condition, an event or the end of a container reports."""
 
     body: Object
+
+    @property
+    def reason(self) -> str:
+        """In CamelCase, for programs, such as ``OOMKilled``; may be empty."""
+        return str(self.body.get("reason") or "")
+
+    @property
+    def message(self) -> str:
+        """For people; of a container the end of its log; may be empty."""
+        return str(self.body.get("message") or "")
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionView(ReportView):
+    """One condition of an object's status (metav1.Condition)."""
 
     @property
     def status(self) -> str:
@@ -30,16 +45,6 @@ class ConditionView:
     def is_true(self) -> bool:
         """Whether its status is True."""
         return self.status == "True"
-
-    @property
-    def reason(self) -> str:
-        """In CamelCase, for programs; may be empty."""
-        return str(self.body.get("reason") or "")
-
-    @property
-    def message(self) -> str:
-        """For people; may be empty."""
-        return str(self.body.get("message") or "")
 
     @property
     def changed(self) -> datetime | None:
@@ -194,25 +199,13 @@ class JobView(ObjectView):
 
 
 @dataclass(frozen=True, slots=True)
-class EventView:
+class EventView(ReportView):
     """A core/v1 Event."""
-
-    body: Object
 
     @property
     def is_warning(self) -> bool:
         """Whether it reports a problem."""
         return self.body.get("type") == "Warning"
-
-    @property
-    def reason(self) -> str:
-        """In CamelCase, for programs; may be empty."""
-        return str(self.body.get("reason") or "")
-
-    @property
-    def message(self) -> str:
-        """For people; may be empty."""
-        return str(self.body.get("message") or "")
 
     @property
     def refuses_a_pod(self) -> bool:

@@ -3,32 +3,20 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from detnas_operator.cluster.objects import Object, ObjectView, parse_time
+from detnas_operator.cluster.objects import Object, ObjectView, ReportView, parse_time
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 """Annotation of a pod of an Indexed Job."""
 
 
 @dataclass(frozen=True, slots=True)
-class TerminationView:
+class TerminationView(ReportView):
     """How a container ended."""
-
-    body: Object
 
     @property
     def exit_code(self) -> int | None:
         """0 for success; None where the node did not report it."""
         return self.body.get("exitCode")
-
-    @property
-    def reason(self) -> str:
-        """Such as ``OOMKilled``; may be empty."""
-        return str(self.body.get("reason") or "")
-
-    @property
-    def message(self) -> str:
-        """The termination message: the end of the log; may be empty."""
-        return str(self.body.get("message") or "")
 
     @property
     def started(self) -> datetime | None:
