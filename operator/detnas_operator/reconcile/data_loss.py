@@ -55,12 +55,8 @@ class Finished:
     over: bool = False
 
 
-def lost(recorded: Finished, found: Finished) -> tuple[str, ...]:
-    """Name what is finished according to the status (``recorded``) and not found in the store."""
-    return tuple(_lost(recorded, found))
-
-
-def _lost(recorded: Finished, found: Finished) -> Iterator[str]:
+def lost(recorded: Finished, found: Finished) -> Iterator[str]:
+    """Yield what is finished according to the status (``recorded``) and not found in the store."""
     if recorded.prepared and not found.prepared:
         yield "the data check (prepare/result.json)"
     if recorded.base and not found.base:
@@ -85,13 +81,7 @@ def _was_tuned(recorded: Finished, found: Finished) -> bool:
 
 
 def recorded_in(status: Status, requests: SearchRequests, root: str) -> Finished:
-    """Return what is finished according to a search's status.
-
-    Args:
-        status: of its resource.
-        requests: of the search.
-        root: URI of its store's root.
-    """
+    """Return what is finished according to a search's status; ``root`` is its store's URI."""
     counted = status.get("trials") or {}
     trials = sum(counted.get(outcome, 0) for outcome in OUTCOME_FIELDS.values())
     exported = status.get("exported") or {}
@@ -121,27 +111,18 @@ def _phases(status: Status, requests: SearchRequests) -> int:
     return max(0, trained - (status.get("phase") == Phase.FAILED))
 
 
-def found_in(
-    store: Store, requests: SearchRequests, state: SearchState, recorded: Finished
-) -> Finished:
-    """Return what the store has of a search.
-
-    Args:
-        store: of the search.
-        requests: of the search.
-        state: as read just now.
-        recorded: what is finished according to the status; nothing else is looked for.
-    """
-    summary, search = state.history.summary, requests.search
-    wants_record = recorded.record and store.size(keys.search_record_key(search)) is not None
+def _found(session: SearchSession, recorded: Finished) -> Finished:
+    """Return what the store has, as read just now, of what is finished by the status."""
+    store, state = session.store, session.state
+    record = keys.search_record_key(session.requests.search)
     return Finished(
-        record=wants_record,
+        record=recorded.record and store.size(record) is not None,
         prepared=_succeeded(state.prepare),
         base=_succeeded(state.base),
         phases=sum(map(_succeeded, state.pool)),
-        trials=sum(summary.outcomes.values()),
+        trials=sum(state.history.summary.outcomes.values()),
         export=recorded.export if _has_export(store, state, recorded.export) else "",
-        untuned=_untuned(store, requests, state),
+        untuned=_untuned(session),
     )
 
 
@@ -156,13 +137,13 @@ def _has_export(store: Store, state: SearchState, folder: str) -> bool:
     return bool(folder) and store.size(keys.result_key(folder)) is not None
 
 
-def _untuned(store: Store, requests: SearchRequests, state: SearchState) -> int | None:
+def _untuned(session: SearchSession) -> int | None:
     """Return the best trial, if its fine-tuning has no result, nor one that was set aside."""
-    stages = state.final_stages
-    if requests.spec.finetune is None or stages is None or stages.finetune is not None:
+    stages = session.state.final_stages
+    if session.spec.finetune is None or stages is None or stages.finetune is not None:
         return None
     folder = f"{stages.finetune_folder}/"
-    if any(key.removeprefix(folder).startswith("failed-") for key in store.list(folder)):
+    if any(key.removeprefix(folder).startswith("failed-") for key in session.store.list(folder)):
         return None
     return stages.best.trial
 
@@ -207,13 +188,13 @@ def accepted_loss(
 def _missing(session: SearchSession, status: Status) -> tuple[str, ...]:
     store, requests = session.store, session.requests
     recorded = recorded_in(status, requests, store.uri)
-    found = found_in(store, requests, session.state, recorded)
-    missing = lost(recorded, found)
+    found = _found(session, recorded)
+    missing = tuple(lost(recorded, found))
     if not missing:
         return ()
     pool = str((status.get("teachers") or {}).get("pool") or "").removeprefix(f"{store.uri}/")
     exact = _found_one_by_one(store, requests.search, "" if "://" in pool else pool, found)
-    return lost(recorded, exact) or missing
+    return tuple(lost(recorded, exact)) or missing
 
 
 def _found_one_by_one(store: Store, search: str, pool: str, found: Finished) -> Finished:
@@ -231,12 +212,7 @@ def _found_one_by_one(store: Store, search: str, pool: str, found: Finished) -> 
 
 
 def token(missing: Sequence[str], accepted: str) -> str:
-    """Return what a person writes to accept exactly this loss; each is accepted once.
-
-    Args:
-        missing: what is lost.
-        accepted: the token that was accepted last.
-    """
+    """Return what a person writes to accept this loss; depends on the token ``accepted`` last."""
     named = [accepted, *(name for name in missing if name != "search.json")]
     return sha256("\n".join(named).encode()).hexdigest()[:8]
 
