@@ -1,4 +1,4 @@
-"""The time left, from what the latest trials took and what running jobs say of themselves."""
+"""The remaining time, from the latest trials and the running jobs' own estimates."""
 
 import time
 from dataclasses import replace
@@ -23,7 +23,7 @@ from tests.detnas.trials import BASE, START, failed, proposal, succeeded, summar
 SPEC = manifest(search={"trials": 10, "parallelism": 2}).spec
 
 
-def said(seconds_left: float | None) -> Progress:
+def progress(seconds_left: float | None) -> Progress:
     return Progress(activity="training", seconds_left=seconds_left, updated=START)
 
 
@@ -40,32 +40,32 @@ def searching(*seconds: float) -> SearchState:
     return SearchState(facts=BASE, history=write_segments(MemoryStore(), "", history))
 
 
-def test_trials_that_wait_begin_as_others_end_and_take_what_the_latest_took() -> None:
+def test_seconds_left_of_waiting_trials_follow_the_running_ones() -> None:
     # 10 trials, 3 ended, 2 run: of 5 that wait, 40 s each, two or three follow each that runs.
     state = searching(30, 40, 50)
-    left = search_seconds_left(state, SPEC, [said(12.0), said(25.0)])
+    left = search_seconds_left(state, SPEC, [progress(12.0), progress(25.0)])
     assert left == pytest.approx(12 + 3 * 40)
 
 
-def test_a_running_trial_that_says_nothing_yet_takes_as_long_as_others_took() -> None:
+def test_seconds_left_of_a_trial_without_estimate_are_the_others_median() -> None:
     state = searching(30, 40, 50)
-    assert search_seconds_left(state, SPEC, [None, said(None)]) == pytest.approx(40 + 3 * 40)
+    assert search_seconds_left(state, SPEC, [None, progress(None)]) == pytest.approx(40 + 3 * 40)
 
 
-def test_one_that_waits_takes_its_whole_time_however_many_run_at_once() -> None:
+def test_seconds_left_of_one_waiting_trial_include_its_full_duration() -> None:
     spec = manifest(search={"trials": 6, "parallelism": 8}).spec
-    assert search_seconds_left(searching(30, 40, 50), spec, [said(1.0), said(9.0)]) == 40
+    assert search_seconds_left(searching(30, 40, 50), spec, [progress(1.0), progress(9.0)]) == 40
     spec = manifest(search={"trials": 6, "parallelism": 2}).spec
-    assert search_seconds_left(searching(30, 40, 50), spec, [said(1.0), said(9.0)]) == 41
+    assert search_seconds_left(searching(30, 40, 50), spec, [progress(1.0), progress(9.0)]) == 41
 
 
-def test_the_last_running_trials_say_it_themselves() -> None:
+def test_seconds_left_of_the_last_running_trials_are_their_own_estimate() -> None:
     spec = manifest(search={"trials": 3, "parallelism": 2}).spec
-    assert search_seconds_left(searching(30), spec, [said(12.0), said(25.0)]) == 25
-    assert search_seconds_left(searching(30), spec, [said(12.0), said(None)]) is None
+    assert search_seconds_left(searching(30), spec, [progress(12.0), progress(25.0)]) == 25
+    assert search_seconds_left(searching(30), spec, [progress(12.0), progress(None)]) is None
 
 
-def test_trials_that_are_packed_count_like_others() -> None:
+def test_seconds_left_count_segmented_trials() -> None:
     spec = manifest(search={"trials": 200, "parallelism": 2}).spec
     state = searching(*[500.0] * 50, *[10.0] * 50)
     assert not state.history.unsegmented
@@ -81,14 +81,14 @@ def test_trials_that_are_packed_count_like_others() -> None:
         pytest.param([40.0, 40, 1, 40, 40, 86_400, 40], id="one failed at once and one hung"),
     ],
 )
-def test_the_estimate_is_what_the_latest_trials_say(seconds: list[float]) -> None:
+def test_seconds_left_ignore_outliers_and_old_trials(seconds: list[float]) -> None:
     spec = manifest(search={"trials": 200, "parallelism": 1}).spec
     waiting = 200 - len(seconds) - 2
     found = search_seconds_left(searching(*seconds), spec, [])
     assert found == pytest.approx(waiting * 40)
 
 
-def test_trials_that_were_lost_to_the_machine_say_nothing_of_the_others() -> None:
+def test_seconds_left_ignore_lost_trials() -> None:
     lost = [
         failed(proposal(number), Outcome.INFRASTRUCTURE).model_copy(update={"seconds": 9e5})
         for number in range(10)
@@ -105,20 +105,20 @@ def test_trials_that_were_lost_to_the_machine_say_nothing_of_the_others() -> Non
 
 
 @pytest.mark.parametrize("ended", [0, 1, 2])
-def test_before_three_trials_have_ended_it_is_unknown(ended: int) -> None:
-    assert search_seconds_left(searching(*[30.0] * ended), SPEC, [said(9.0)]) is None
+def test_seconds_left_before_three_trials_are_unknown(ended: int) -> None:
+    assert search_seconds_left(searching(*[30.0] * ended), SPEC, [progress(9.0)]) is None
 
 
-def test_before_and_after_the_trials_the_jobs_say_it() -> None:
+def test_seconds_left_before_and_after_the_trials_are_the_jobs_own() -> None:
     over = replace(searching(30), decision=Finished(Convergence.TRIALS, "all are decided"))
     for state in (SearchState(), over):
-        assert search_seconds_left(state, SPEC, [said(9.0), said(7.0)]) == 9.0
-        assert search_seconds_left(state, SPEC, [said(9.0), None]) is None
+        assert search_seconds_left(state, SPEC, [progress(9.0), progress(7.0)]) == 9.0
+        assert search_seconds_left(state, SPEC, [progress(9.0), None]) is None
         assert search_seconds_left(state, SPEC, []) is None
 
 
 def one_by_one(running: list[float], waiting: int, took: float, parallelism: int) -> float:
-    """Begin each trial that waits as soon as another one ends."""
+    """Simulate: each waiting trial begins as soon as another ends."""
     ends = running + [0.0] * (parallelism - len(running))
     heapify(ends)
     for _ in range(waiting):
@@ -133,7 +133,7 @@ def one_by_one(running: list[float], waiting: int, took: float, parallelism: int
     st.integers(0, 4),
 )
 @example([0.0, 1.0, 1e12], 7, 1.0, 0)
-def test_it_is_as_if_each_trial_were_begun_in_turn(
+def test_until_last_trial_equals_a_simulation(
     running: list[float], waiting: int, took: float, free: int
 ) -> None:
     parallelism = max(1, len(running) + free)
@@ -141,7 +141,7 @@ def test_it_is_as_if_each_trial_were_begun_in_turn(
     assert found == pytest.approx(one_by_one(running, waiting, took, parallelism), abs=1e-6)
 
 
-def test_a_million_trials_are_not_begun_one_by_one() -> None:
+def test_until_last_trial_of_a_million_is_immediate() -> None:
     began = time.process_time()
     assert until_last_trial([5.0, 1e12], 10**9, 2.0, 3) == 1e12
     assert until_last_trial([5.0, 1e12], 10**15, 2.0, 3) == pytest.approx(2e15 / 3, rel=1e-2)

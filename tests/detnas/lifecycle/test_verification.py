@@ -1,4 +1,4 @@
-"""A result is believed if it is whole and its files are as it says, whatever the job was."""
+"""A result is valid if it is complete and its artifacts match, whatever the job was."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from detnas.lifecycle.failures import RESULT_TYPES
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.reading.verification import Verification
 from detnas.lifecycle.record import StoredSearch
+from detnas.lifecycle.session import SearchSession
 from detnas.lifecycle.status import job_folder
 from detnas.plan.stages import DueJob, Phase, Verb, plan
 from detnas.records import keys
@@ -19,23 +20,22 @@ from detnas.records.artifacts import Artifact
 from detnas.records.results import DetectorResult, Outcome, Result
 from detnas.store import Store
 from detnas.store.artifacts import canonical_json, load_record
-from tests.detnas.searches.in_process import Scheduler, tiny
+from tests.detnas.searches.in_process import TUNED, Scheduler, session_of, tiny
 
 CONFIG = b"the exported configuration"
-TUNED = {"finetune": {"epochs": 1}}
 TRAINED = {
     Verb.BASE: DueJob(Verb.BASE),
     Verb.POOL: DueJob(Verb.POOL, 1),
     Verb.FINETUNE: DueJob(Verb.FINETUNE),
 }
-"""Jobs whose result has weights, but for trials."""
+"""Jobs whose result has weights, except trials."""
 
 DUE = {**TRAINED, Verb.EXPORT: DueJob(Verb.EXPORT)}
 
 
 @dataclass
 class Finished:
-    """A search that went to its end, its export with a file."""
+    """A finished search, whose export has a file."""
 
     search: StoredSearch
     state: SearchState
@@ -49,12 +49,12 @@ class Finished:
         return found
 
     def change(self, verb: Verb, **update: Any) -> None:
-        """Let a job's result say something else."""
+        """Change fields of a job's result."""
         changed = self.result(verb).model_copy(update=update)
         self.store.put(keys.result_key(self.folder(verb)), canonical_json(changed))
 
     def change_file(self, verb: Verb, **update: Any) -> None:
-        """Let it say something else of its file."""
+        """Change fields of its artifact."""
         ((role, file),) = self.result(verb).files.items()
         self.change(verb, files={role: file.model_copy(update=update)})
 
@@ -62,25 +62,16 @@ class Finished:
     def store(self) -> Store:
         return self.search.store
 
-    def as_it_comes(self, verb: Verb) -> tuple[SearchState, Verification]:
-        """What a process reads that has waited for a job's result."""
+    def awaited(self, verb: Verb) -> SearchSession:
+        """Return a session that has read a job's result after waiting for it."""
         key = keys.result_key(self.folder(verb))
         result = self.store.get(key)
         assert result
         self.store.delete(key)
-        verification = Verification(self.store)
-        reader = SearchReader(self.store, self.search.requests, verification)
-        reader.read()
+        session = session_of(self.search)
         self.store.put(key, result.data)
-        return reader.read(), verification
-
-    def from_the_start(self) -> tuple[SearchState, Verification]:
-        """What one reads that has just started."""
-        verification = Verification(self.store)
-        return SearchReader(self.store, self.search.requests, verification).read(), verification
-
-    def due(self, state: SearchState) -> tuple[DueJob, ...]:
-        return plan(state.observation, self.search.requests.spec).due
+        session.refresh()
+        return session
 
 
 @pytest.fixture
@@ -91,16 +82,16 @@ def finished(store: Store, scheduler: Scheduler) -> Finished:
     store.put(f"{folder}/config.py", CONFIG)
     file = Artifact(key=f"{folder}/config.py", size=len(CONFIG), sha256="a" * 64)
     found.change(Verb.EXPORT, files={"config.py": file})
-    # What a pool's phases left is looked at only until all of them are noted.
+    # A pool's phases are verified only until all of them are recorded.
     store.delete(keys.trained_pool_key(search.requests.search))
     return found
 
 
 @pytest.mark.parametrize("verb", DUE)
-def test_all_is_believed_where_all_is_well(finished: Finished, verb: Verb) -> None:
-    state, verification = finished.as_it_comes(verb)
-    assert verification.rejected == {}
-    assert plan(state.observation, finished.search.requests.spec).phase is Phase.SUCCEEDED
+def test_valid_result_is_accepted(finished: Finished, verb: Verb) -> None:
+    session = finished.awaited(verb)
+    assert session.rejected == {}
+    assert session.plan().phase is Phase.SUCCEEDED
 
 
 DAMAGES: dict[str, tuple[Callable[[Finished, Verb], None], str]] = {
@@ -109,7 +100,7 @@ DAMAGES: dict[str, tuple[Callable[[Finished, Verb], None], str]] = {
         "which is not the one in the name",
     ),
     "wrong size": (lambda found, verb: found.change_file(verb, size=7), "of 7 bytes; the store"),
-    "another's": (
+    "another job's": (
         lambda found, verb: found.change_file(verb, key="local/searches/other/base/x.bin"),
         "not in the job's own folder",
     ),
@@ -121,75 +112,78 @@ DAMAGES: dict[str, tuple[Callable[[Finished, Verb], None], str]] = {
 }
 
 
-NAMED_BY_ROLE = [("another's", Verb.EXPORT), ("missing", Verb.EXPORT), ("wrong size", Verb.EXPORT)]
+NAMED_BY_ROLE = [
+    ("another job's", Verb.EXPORT),
+    ("missing", Verb.EXPORT),
+    ("wrong size", Verb.EXPORT),
+]
 
 
 @pytest.mark.parametrize(
     ("damage", "verb"), [*((d, verb) for d in DAMAGES for verb in TRAINED), *NAMED_BY_ROLE]
 )
-def test_what_is_wrong_is_set_aside_and_the_job_is_due_again(
+def test_invalid_result_is_set_aside_and_its_job_due(
     finished: Finished, damage: str, verb: Verb
 ) -> None:
-    work, says = DAMAGES[damage]
-    work(finished, verb)
+    inflict, problem = DAMAGES[damage]
+    inflict(finished, verb)
     folder = finished.folder(verb)
     wrong = finished.store.get(keys.result_key(folder))
     assert wrong
 
-    state, verification = finished.as_it_comes(verb)
-    assert says in verification.rejected[folder]
-    assert DUE[verb] in finished.due(state)
+    session = finished.awaited(verb)
+    assert problem in session.rejected[folder]
+    assert DUE[verb] in session.plan().due
     assert finished.store.get(keys.result_key(folder)) is None
     (kept,) = (key for key in finished.store.list(f"{folder}/") if "/failed-" in key)
     assert finished.store.get(kept).data == wrong.data  # type: ignore[union-attr]
 
 
-def test_an_exported_file_bears_the_name_of_its_role(finished: Finished) -> None:
+def test_exported_file_with_another_name_than_its_role_is_invalid(finished: Finished) -> None:
     folder = finished.folder(Verb.EXPORT)
     finished.store.put(f"{folder}/other.py", CONFIG)
     finished.change_file(Verb.EXPORT, key=f"{folder}/other.py")
-    _, verification = finished.as_it_comes(Verb.EXPORT)
-    assert "config.py other.py, which is another name" in verification.rejected[folder]
+    rejected = finished.awaited(Verb.EXPORT).rejected
+    assert "config.py other.py, which is another name" in rejected[folder]
 
 
 @pytest.mark.parametrize("verb", [Verb.BASE, Verb.FINETUNE])
 @pytest.mark.parametrize("lacking", [{"architecture": None}, {"scores": ()}])
-def test_a_detector_without_architecture_or_scores_is_none(
+def test_detector_without_architecture_or_scores_is_invalid(
     finished: Finished, verb: Verb, lacking: dict[str, Any]
 ) -> None:
     finished.change(verb, **lacking)
-    state, verification = finished.as_it_comes(verb)
-    assert "no architecture or no scores" in verification.rejected[finished.folder(verb)]
-    assert DUE[verb] in finished.due(state)
+    session = finished.awaited(verb)
+    assert "no architecture or no scores" in session.rejected[finished.folder(verb)]
+    assert DUE[verb] in session.plan().due
 
 
 @pytest.mark.parametrize("verb", TRAINED)
-def test_a_failure_needs_no_files(finished: Finished, verb: Verb) -> None:
+def test_failure_without_files_is_valid(finished: Finished, verb: Verb) -> None:
     finished.change(verb, outcome=Outcome.INFRASTRUCTURE, files={})
-    _, verification = finished.as_it_comes(verb)
-    assert verification.rejected == {}
+    assert finished.awaited(verb).rejected == {}
 
 
 @pytest.mark.parametrize("verb", DUE)
-def test_what_was_believed_before_is_not_done_again_because_its_files_were_moved_away(
+def test_result_with_consumers_is_not_verified_after_a_restart(
     finished: Finished, verb: Verb
 ) -> None:
     for file in finished.result(verb).files.values():
         finished.store.delete(file.key)
-    state, verification = finished.from_the_start()
-    assert verification.rejected == {}
-    assert plan(state.observation, finished.search.requests.spec).phase is Phase.SUCCEEDED
+    session = session_of(finished.search)
+    assert session.rejected == {}
+    assert session.plan().phase is Phase.SUCCEEDED
 
 
 @pytest.mark.parametrize("verb", DUE)
-def test_a_file_is_looked_at_once_however_often_the_search_is(
+def test_artifact_is_verified_once_for_many_refreshes(
     finished: Finished, monkeypatch: pytest.MonkeyPatch, verb: Verb
 ) -> None:
-    looked: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
     size = finished.store.size
 
     def counted(key: str) -> int | None:
-        looked[key] += 1
+        calls[key] += 1
         return size(key)
 
     key = keys.result_key(finished.folder(verb))
@@ -197,28 +191,27 @@ def test_a_file_is_looked_at_once_however_often_the_search_is(
     assert result
     finished.store.delete(key)
     monkeypatch.setattr(finished.store, "size", counted)
-    reader = SearchReader(finished.store, finished.search.requests, Verification(finished.store))
-    reader.read()
+    session = session_of(finished.search)
     finished.store.put(key, result.data)
     for _ in range(3):
-        reader.read()
+        session.refresh()
     files = {file.key: 1 for file in finished.result(verb).files.values()}
-    assert {key: looked[key] for key in files} == files
+    assert {key: calls[key] for key in files} == files
 
 
-LATER = {
+CONSUMERS = {
     Verb.PREPARE: ("base", "trials", "finetune", "students"),
     Verb.BASE: ("trials", "finetune", "students"),
     Verb.POOL: ("trials", "finetune", "students"),
     Verb.FINETUNE: ("students",),
 }
-"""Folders of a search with what is built on these jobs' results."""
+"""Folders with the consumers of these jobs' results."""
 
 
 def take_back(finished: Finished, verb: Verb) -> str:
     """Let a job be the last that ended; return its folder."""
     requests, state = finished.search.requests, finished.state
-    for name in LATER[verb]:
+    for name in CONSUMERS[verb]:
         for key in list(finished.store.list(f"{requests.search}/{name}/")):
             finished.store.delete(key)
     if verb is Verb.POOL:
@@ -229,20 +222,20 @@ def take_back(finished: Finished, verb: Verb) -> str:
 
 
 @pytest.mark.parametrize("verb", [Verb.BASE, Verb.POOL, Verb.FINETUNE])
-def test_what_came_while_nobody_waited_is_verified_before_anything_is_built_on_it(
+def test_result_without_consumers_is_verified_after_a_restart(
     finished: Finished, verb: Verb
 ) -> None:
     folder = take_back(finished, verb)
     result = load_record(finished.store, keys.result_key(folder), RESULT_TYPES[verb])
     assert result is not None
     finished.store.delete(result.files["weights"].key)
-    state, verification = finished.from_the_start()
-    assert [*verification.rejected] == [folder]
+    session = session_of(finished.search)
+    assert [*session.rejected] == [folder]
     assert finished.store.get(keys.result_key(folder)) is None
-    assert DueJob(verb) in finished.due(state)
+    assert DueJob(verb) in session.plan().due
 
 
-def test_so_is_what_the_data_check_found(finished: Finished) -> None:
+def test_data_check_without_consumers_is_verified_after_a_restart(finished: Finished) -> None:
     folder = take_back(finished, Verb.PREPARE)
     result = load_record(finished.store, keys.result_key(folder), RESULT_TYPES[Verb.PREPARE])
     assert result is not None
@@ -251,9 +244,9 @@ def test_so_is_what_the_data_check_found(finished: Finished) -> None:
     finished.store.put(
         keys.result_key(folder), canonical_json(result.model_copy(update={"files": files}))
     )
-    state, verification = finished.from_the_start()
-    assert [*verification.rejected] == [folder]
-    assert finished.due(state) == (DueJob(Verb.PREPARE),)
+    session = session_of(finished.search)
+    assert [*session.rejected] == [folder]
+    assert session.plan().due == (DueJob(Verb.PREPARE),)
 
 
 def trial_result(search: StoredSearch, index: int) -> DetectorResult:
@@ -263,33 +256,31 @@ def trial_result(search: StoredSearch, index: int) -> DetectorResult:
     return result
 
 
-def test_trials_are_verified_as_they_come_and_never_again(
+def test_trial_is_verified_when_it_ends_and_never_again(
     store: Store, scheduler: Scheduler, tmp_path: Path
 ) -> None:
     search = tiny(store, "one", trials=2, parallelism=2)
     waiting = Scheduler(tmp_path, unanswered={0, 1})
     waiting.run(search)
-    verification = Verification(store)
-    reader = SearchReader(store, search.requests, verification)
-    reader.read()
+    session = session_of(search)
     scheduler.run(search)
     store.delete(trial_result(search, 1).weights.key)
-    in_flight = [proposal.index for proposal in reader.read().history.in_flight]
+    in_flight = [proposal.index for proposal in session.refresh().history.in_flight]
     folder = keys.trial_folder(search.requests.search, 1)
-    assert (in_flight, [*verification.rejected]) == ([1], [folder])
-    assert finished_trials(SearchReader(store, search.requests, verification).read()) == [0]
+    assert (in_flight, [*session.rejected]) == ([1], [folder])
+    assert finished_trials(session_of(search).state) == [0]
 
 
-@pytest.mark.parametrize("doubted", [False, True], ids=["begun anew", "doubted"])
+@pytest.mark.parametrize("invalidated", [False, True], ids=["first read", "invalidated"])
 @pytest.mark.parametrize("lacking", ["weights", "scores"])
-def test_so_are_trials_that_ended_unseen(
-    store: Store, scheduler: Scheduler, tmp_path: Path, lacking: str, doubted: bool
+def test_trial_that_ended_unobserved_is_verified(
+    store: Store, scheduler: Scheduler, tmp_path: Path, lacking: str, invalidated: bool
 ) -> None:
     search = tiny(store, "one", trials=2, parallelism=2)
     Scheduler(tmp_path, unanswered={0, 1}).run(search)
     verification = Verification(store)
     reader = SearchReader(store, search.requests, verification)
-    if doubted:
+    if invalidated:
         reader.read()
         reader.invalidate_trials()
     scheduler.run(search)
@@ -305,7 +296,7 @@ def test_so_are_trials_that_ended_unseen(
     assert plan(state.observation, search.requests.spec).due == (DueJob(Verb.EVALUATE, 1),)
 
 
-def test_weights_that_were_collected_are_not_asked_for_after_a_restart(
+def test_collected_weights_are_not_verified_after_a_restart(
     store: Store, scheduler: Scheduler
 ) -> None:
     search = tiny(store, "one", trials=9, topK=1, parallelism=1)
@@ -313,10 +304,9 @@ def test_weights_that_were_collected_are_not_asked_for_after_a_restart(
     store.delete(keys.ledger_snapshot(search.requests.search))  # all of them are read one by one
     kept = [index for index in range(9) if store.size(trial_result(search, index).weights.key)]
     assert len(kept) < 9
-    verification = Verification(store)
-    state = SearchReader(store, search.requests, verification).read()
-    assert finished_trials(state) == list(range(9))
-    assert verification.rejected == {}
+    session = session_of(search)
+    assert finished_trials(session.state) == list(range(9))
+    assert session.rejected == {}
 
 
 def finished_trials(state: SearchState) -> list[int]:

@@ -1,4 +1,4 @@
-"""Where a manifest does not fit its data: each warning at its threshold, both sides."""
+"""Warnings where a manifest does not fit its data: each below and above its threshold."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from detnas.plan.dataset import SplitFacts, largest_objects, split_facts
 from tests.detnas.searches.results import ENCODING, requests
 
 LONG = {"epochs": 100, "batchSize": 4, "warmupIterations": 0}
-"""Of the hundred images that these tests begin with: 2500 steps."""
+"""Of a hundred images: 2500 steps."""
 
 PHASES = [{"epochs": 100, "learningRate": "0.1"}, {"epochs": 40, "learningRate": "0.05"}]
 FITTING: dict[str, Any] = {
@@ -25,7 +25,7 @@ ENOUGH = SplitFacts(1000)
 def warnings(
     spec: dict[str, Any], train: SplitFacts | None = None, val: SplitFacts | None = ENOUGH
 ) -> tuple[str, ...]:
-    """Of a manifest that fits a hundred images, but for what is given."""
+    """Return the warnings of a manifest that fits a hundred images, with some sections replaced."""
     spec = {**FITTING, **spec}
     return fit_warnings(requests(**spec).prepare(), train or SplitFacts(100, OBJECTS), val)
 
@@ -36,7 +36,7 @@ def changed(section: str, **fields: Any) -> dict[str, Any]:
     return {section: {**FITTING[section], **fields}}
 
 
-def test_a_manifest_that_fits_has_no_warning() -> None:
+def test_fit_warnings_of_a_fitting_manifest_are_empty() -> None:
     assert warnings({}) == ()
 
 
@@ -49,7 +49,9 @@ def test_a_manifest_that_fits_has_no_warning() -> None:
         ("finetune", "spec.finetune", 2500),
     ],
 )
-def test_a_warm_up_as_long_as_its_training_is_named(section: str, field: str, steps: int) -> None:
+def test_fit_warnings_name_a_warmup_as_long_as_its_training(
+    section: str, field: str, steps: int
+) -> None:
     assert warnings(changed(section, warmupIterations=steps - 1)) == ()
     (found,) = warnings(changed(section, warmupIterations=steps))
     assert found.startswith(f"{field}.warmupIterations: {steps}, ")
@@ -66,7 +68,7 @@ def test_a_warm_up_as_long_as_its_training_is_named(section: str, field: str, st
         ("finetune", "spec.finetune"),
     ],
 )
-def test_a_batch_larger_than_the_data_set_is_named_once(section: str, field: str) -> None:
+def test_fit_warnings_name_a_batch_larger_than_the_dataset_once(section: str, field: str) -> None:
     fields = {"epochs": 1000} if section != "teachers" else {}
     assert warnings(changed(section, batchSize=100, **fields)) == ()
     (found,) = warnings(changed(section, batchSize=101, **fields))
@@ -74,7 +76,7 @@ def test_a_batch_larger_than_the_data_set_is_named_once(section: str, field: str
     assert "100 images" in found
 
 
-def test_a_trial_of_few_steps_is_named_with_their_number() -> None:
+def test_fit_warnings_name_a_trial_of_few_steps_with_their_number() -> None:
     assert warnings(changed("evaluation", epochs=8)) == ()
     (found,) = warnings(changed("evaluation", epochs=3, batchSize=8), SplitFacts(150, OBJECTS))
     assert found.startswith("spec.evaluation: 3 epochs of 150 images in batches of 8 are 57 steps")
@@ -83,11 +85,11 @@ def test_a_trial_of_few_steps_is_named_with_their_number() -> None:
     assert len(warnings(few, SplitFacts(FEW_STEPS - 1, OBJECTS))) == 1
 
 
-def test_a_trial_that_trains_nothing_is_meant_so() -> None:
+def test_fit_warnings_accept_a_trial_without_training() -> None:
     assert warnings(changed("evaluation", epochs=0)) == ()
 
 
-def test_few_validation_images_are_named_with_the_error_to_expect() -> None:
+def test_fit_warnings_name_few_validation_images_with_the_error() -> None:
     assert warnings({}, val=SplitFacts(200)) == ()
     (found,) = warnings({}, val=SplitFacts(199))
     assert found.startswith("spec.dataset.val: 199 images can tell mAP only to about ±3.5 points")
@@ -96,7 +98,7 @@ def test_few_validation_images_are_named_with_the_error_to_expect() -> None:
 
 
 @pytest.mark.parametrize(("side", "warned"), [(25.0, False), (24.9, True)])
-def test_anchors_larger_than_every_object_are_named(side: float, warned: bool) -> None:
+def test_fit_warnings_name_anchors_larger_than_every_object(side: float, warned: bool) -> None:
     # At 128x96 an image of 100x100 is scaled by 0.96: by its shorter side.
     facts = SplitFacts(100, {(100, 100): side, (200, 100): 3.0})
     found = warnings({"detector": {"anchorScale": 6}}, facts)
@@ -106,13 +108,13 @@ def test_anchors_larger_than_every_object_are_named(side: float, warned: bool) -
         assert "the largest has 23.9 pixels at 128x96; lower it to 5" in found[0]
 
 
-def test_an_upright_image_is_scaled_like_one_that_lies() -> None:
-    lying, upright = (SplitFacts(100, {size: 10.0}) for size in ((200, 100), (100, 200)))
+def test_fit_warnings_scale_images_in_both_orientations_alike() -> None:
+    landscape, portrait = (SplitFacts(100, {size: 10.0}) for size in ((200, 100), (100, 200)))
     anchors = {"detector": {"anchorScale": 100}}
-    assert warnings(anchors, lying) == warnings(anchors, upright) != ()
+    assert warnings(anchors, landscape) == warnings(anchors, portrait) != ()
 
 
-def test_what_is_not_known_is_not_warned_of() -> None:
+def test_fit_warnings_without_facts_are_empty() -> None:
     spec = {"detector": {"anchorScale": 1000}, "evaluation": {"epochs": 1}}
     request = requests(**spec).prepare()
     assert fit_warnings(request, None, None) == ()
@@ -131,7 +133,7 @@ def test_what_is_not_known_is_not_warned_of() -> None:
         },
     ],
 )
-def test_what_is_given_is_not_trained_and_so_not_warned_of(spec: dict[str, Any]) -> None:
+def test_fit_warnings_ignore_trainings_of_supplied_inputs(spec: dict[str, Any]) -> None:
     assert warnings(spec) == ()
 
 

@@ -1,4 +1,4 @@
-"""What the data that was prepared means for a search's jobs and for its pool."""
+"""Effects of the data check's result on a search's requests and pool."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ EARLIER = json.dumps(
         "versions": {},
     }
 )
-"""A prepare result as versions before this wrote it."""
+"""A prepare result as earlier versions wrote it."""
 
 
 def prepared_earlier() -> PrepareResult:
@@ -42,27 +42,27 @@ def prepared_now(images: str = "1") -> PrepareResult:
     return prepared_earlier().model_copy(update=update)
 
 
-def test_a_search_that_was_prepared_earlier_keeps_its_pool() -> None:
+def test_pool_folder_of_a_search_prepared_earlier_is_unchanged() -> None:
     # Spelled out: another name would train its teachers again.
     assert requests().pool_folder(prepared_earlier()) == "local/pools/2ba33ecb9375f5c2"
 
 
-def test_other_images_under_the_same_labels_have_a_pool_of_their_own() -> None:
+def test_pool_folder_of_other_images_under_the_same_labels_differs() -> None:
     folders = {requests().pool_folder(prepared_now(images)) for images in "112"}
     assert len(folders) == 2
     assert requests().pool_folder(prepared_earlier()) not in folders
 
 
-def test_the_jobs_of_a_search_that_was_prepared_earlier_are_asked_what_they_were() -> None:
-    """Its image is pinned, and refuses fields that it does not know: those are left out."""
+def test_requests_of_a_search_prepared_earlier_are_unchanged() -> None:
+    """Its pinned trainer refuses fields that it does not know: those are left out."""
     built, prepared = requests(), prepared_earlier()
     student = Candidate(3, detector("t"), built.spec.teachers.space.smallest, 0.5, *_best())
-    asked: list[Request] = [
+    built_requests: list[Request] = [
         built.base(prepared),
         built.pool_phase(prepared, ()),
         built.export("f", student, prepared, student),
     ]
-    digests = [hashlib.sha256(as_before(one)).hexdigest()[:16] for one in asked]
+    digests = [hashlib.sha256(as_before(one)).hexdigest()[:16] for one in built_requests]
     assert digests == [
         "42d26c1d832a31e9",
         "3eb9719bfda80f4b",
@@ -70,33 +70,33 @@ def test_the_jobs_of_a_search_that_was_prepared_earlier_are_asked_what_they_were
     ]
 
 
-def as_before(asked: Request) -> bytes:
+def as_before(request: Request) -> bytes:
     """The request as earlier versions wrote it: every field that they had."""
-    written = json.loads(canonical_json(asked))
+    written = json.loads(canonical_json(request))
     assert not {"pictures", "weightsSha256", "format"} & written.keys()
-    content = json.loads(asked.model_dump_json(by_alias=True))
+    content = json.loads(request.model_dump_json(by_alias=True))
     had = content.keys() - {"pictures", "weightsSha256"}
-    if asked.kind == "Export":
+    if request.kind == "Export":
         assert "annotations" not in written
         had -= {"annotations"}
     kept = {name: content[name] for name in had}
     return json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
-def test_every_later_job_is_told_what_was_seen() -> None:
+def test_requests_name_the_digests_of_the_data_check() -> None:
     built, prepared = requests(), prepared_now()
     student = Candidate(3, detector("t"), built.spec.teachers.space.smallest, 0.5, *_best())
-    for asked in (
+    for request in (
         built.base(prepared),
         built.pool_phase(prepared, ()),
         built.export("f", student, prepared, student),
     ):
-        assert asked.annotations == ("a" * 64, "b" * 64)
-        assert asked.pictures == prepared.files["pictures"]
-        assert type(asked).model_validate_json(canonical_json(asked)) == asked
+        assert request.annotations == ("a" * 64, "b" * 64)
+        assert request.pictures == prepared.files["pictures"]
+        assert type(request).model_validate_json(canonical_json(request)) == request
 
 
-def test_the_weights_that_the_base_starts_from_are_seen_first() -> None:
+def test_prepare_request_names_the_base_s_weights() -> None:
     built = requests(base={"architecture": ENCODING, "stem": 16, "weights": "base.pth"})
     assert built.prepare().weights == "/place/of/manifest/base.pth"
     base: BaseRequest = built.base(prepared_now())

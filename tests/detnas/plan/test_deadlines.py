@@ -1,4 +1,4 @@
-"""What jobs may take where the manifest says nothing: predicted from the base's measured speed."""
+"""Default deadlines of jobs, predicted from the base's measured speed."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def a_base(iterations: int = 200, **seconds: float) -> DetectorResult:
         (True, a_base(iterations=0, evaluating=50.0), 2 * 3000 * 0.75 + 50),
     ],
 )
-def test_a_trials_time_follows_from_the_bases_speed(
+def test_predicted_trial_seconds_follow_from_the_base_s_speed(
     trains: bool, base: DetectorResult, predicted: float
 ) -> None:
     assert predicted_trial_seconds(a_spec(trains=trains), DATA, base) == pytest.approx(predicted)
@@ -66,7 +66,7 @@ def test_a_trials_time_follows_from_the_bases_speed(
         (Verb.EXPORT, a_spec(), a_base(evaluating=50.0), None),
     ],
 )
-def test_which_jobs_have_a_default(
+def test_default_deadline_of_each_kind_of_job(
     verb: Verb, spec: SearchSpec, base: DetectorResult | None, deadline: float | None
 ) -> None:
     found = default_deadline(verb, spec, DATA, base)
@@ -93,7 +93,7 @@ MIG, FULL = {"gpuResource": "nvidia.com/mig-1g.10gb"}, {"gpuResource": "nvidia.c
     ],
     ids=str,
 )
-def test_the_bases_speed_says_nothing_of_trials_on_other_devices(
+def test_default_deadline_of_trials_on_other_devices_is_none(
     jobs: dict[str, Any], same: bool
 ) -> None:
     base = a_base(training=400.0, evaluating=50.0)
@@ -101,13 +101,13 @@ def test_the_bases_speed_says_nothing_of_trials_on_other_devices(
     assert found == (pytest.approx(5 * 1250) if same else None)
 
 
-def test_the_bases_speed_says_nothing_of_trials_on_more_or_fewer_gpus() -> None:
+def test_default_deadline_of_trials_on_another_number_of_gpus_is_none() -> None:
     spec, base = a_spec(), a_base(training=400.0, evaluating=50.0)
     fewer = spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"gpus": 0})})
     assert default_deadline(Verb.EVALUATE, fewer, DATA, base) is None
 
 
-def test_the_message_names_the_field_that_allows_more() -> None:
+def test_overrun_names_the_field_that_allows_more() -> None:
     assert "more than 60 minutes" in overrun(Verb.EVALUATE, HOUR)
     assert "spec.deadlines.trial" in overrun(Verb.EVALUATE, HOUR)
     assert "spec.deadlines.prepare" in overrun(Verb.PREPARE, 6 * HOUR)

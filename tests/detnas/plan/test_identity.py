@@ -1,4 +1,4 @@
-"""Which changes to a manifest mean another search, and which another pool."""
+"""Changes to a manifest that make another search, and those that make another pool."""
 
 import hashlib
 from decimal import Decimal
@@ -24,7 +24,7 @@ DATASET = {"source": {"directory": "data"}, "train": "train.json", "val": "val.j
         {"search": {"trials": 4, "alpha": "0.40"}},  # the default, written otherwise
     ],
 )
-def test_a_search_goes_on_with_more_trials_or_slots(spec: dict[str, Any]) -> None:
+def test_local_uid_of_changed_mutable_fields_is_equal(spec: dict[str, Any]) -> None:
     assert local_uid(manifest(**spec)) == local_uid(manifest())
 
 
@@ -40,12 +40,12 @@ def test_a_search_goes_on_with_more_trials_or_slots(spec: dict[str, Any]) -> Non
         {"teachers": {"phases": PHASES, "seed": 1}},
     ],
 )
-def test_what_changes_results_makes_another_search(spec: dict[str, Any]) -> None:
+def test_local_uid_of_changed_results_differs(spec: dict[str, Any]) -> None:
     assert local_uid(manifest(**spec)) != local_uid(manifest())
 
 
-def test_a_digest_is_of_the_sorted_json_with_numbers_in_their_shortest_form() -> None:
-    # Spelled out, so that nobody changes by accident which pool or search a manifest means.
+def test_settings_digest_is_of_sorted_json_with_shortest_numbers() -> None:
+    # Spelled out: it must not change by accident which pool or search a manifest refers to.
     written = b'{"a":["1.5",null],"b":1,"c":"100"}'
     settings = {"c": Decimal("1e2"), "b": 1, "a": [Decimal("1.50"), None]}
     assert settings_digest(settings) == hashlib.sha256(written).hexdigest()
@@ -65,7 +65,7 @@ def test_a_digest_is_of_the_sorted_json_with_numbers_in_their_shortest_form() ->
         {"teachers": {"phases": [PHASES[0], {**PHASES[1], "minDepths": [2, 2, 2, 2]}]}},
     ],
 )
-def test_searches_share_a_pool_whose_training_is_the_same(spec: dict[str, Any]) -> None:
+def test_pool_digest_of_an_equal_training_is_equal(spec: dict[str, Any]) -> None:
     assert pool_digest(manifest(**spec).spec, "data") == pool_digest(manifest().spec, "data")
 
 
@@ -85,9 +85,9 @@ def test_searches_share_a_pool_whose_training_is_the_same(spec: dict[str, Any]) 
         {"dataset": {**DATASET, "horizontalFlip": "0"}},
     ],
 )
-def test_another_training_is_another_pool(spec: dict[str, Any]) -> None:
+def test_pool_digest_of_another_training_differs(spec: dict[str, Any]) -> None:
     assert pool_digest(manifest(**spec).spec, "data") != pool_digest(manifest().spec, "data")
 
 
-def test_other_data_is_another_pool() -> None:
+def test_pool_digest_of_other_data_differs() -> None:
     assert pool_digest(manifest().spec, "data") != pool_digest(manifest().spec, "other data")

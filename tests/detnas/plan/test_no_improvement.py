@@ -1,4 +1,4 @@
-"""A search that found nothing better than its base: what is exported, and why it may be so."""
+"""A search without improvement: what is exported, and the likely causes."""
 
 from typing import Any
 
@@ -30,9 +30,7 @@ def base(*losses: float) -> DetectorResult:
 
 
 @pytest.mark.parametrize(("score", "is_base"), [(0.5001, False), (0.5, True), (0.4999, True)])
-def test_a_student_is_exported_only_if_it_is_better_than_the_base(
-    score: float, is_base: bool
-) -> None:
+def test_compare_with_base_exports_only_a_better_student(score: float, is_base: bool) -> None:
     winner = compare_with_base(student(score), BASE, lambda _: False)
     assert winner.candidate.is_base is is_base
     assert winner.improved is not is_base
@@ -41,7 +39,7 @@ def test_a_student_is_exported_only_if_it_is_better_than_the_base(
 
 
 @pytest.mark.parametrize(("score", "improved"), [(0.6, True), (0.4, False)])
-def test_a_student_that_was_exported_stays_and_is_not_called_better(
+def test_compare_with_base_keeps_an_exported_student_without_calling_it_better(
     score: float, improved: bool
 ) -> None:
     winner = compare_with_base(student(score), BASE, lambda _: True)
@@ -61,14 +59,14 @@ def test_a_student_that_was_exported_stays_and_is_not_called_better(
         ((), False),
     ],
 )
-def test_a_training_is_still_learning_if_its_last_epoch_is_clearly_the_best(
+def test_still_falling_if_the_last_epoch_is_clearly_the_best(
     losses: tuple[float, ...], falling: bool
 ) -> None:
     assert still_falling(losses) is falling
 
 
 @pytest.mark.parametrize(
-    ("told", "cause", "field"),
+    ("change", "cause", "field"),
     [
         (
             {"trained": base(2.0, 1.5)},
@@ -80,8 +78,8 @@ def test_a_training_is_still_learning_if_its_last_epoch_is_clearly_the_best(
         ({"finished": FEW_TRIALS - 1}, "only 19 trials finished", "spec.search.trials"),
     ],
 )
-def test_a_cause_is_named_with_the_field_to_change(
-    told: dict[str, Any], cause: str, field: str
+def test_likely_causes_name_the_field_to_change(
+    change: dict[str, Any], cause: str, field: str
 ) -> None:
     unsuspicious: dict[str, Any] = {
         "trained": base(1.0, 1.0),
@@ -89,29 +87,29 @@ def test_a_cause_is_named_with_the_field_to_change(
         "finished": FEW_TRIALS,
     }
     assert causes(**unsuspicious) == ()
-    (found,) = causes(**unsuspicious | told)
+    (found,) = causes(**unsuspicious | change)
     assert cause in found
     assert field in found.partition(";")[2]
 
 
-def test_a_search_that_ran_out_of_patience_is_told_to_raise_it_too() -> None:
+def test_likely_causes_of_a_converged_search_name_patience_too() -> None:
     search = {"trials": 30, "patience": 3}
     (found,) = causes(base(), data(), 5, search=search)
     assert found.endswith("raise spec.search.trials and spec.search.patience")
 
 
 @pytest.mark.parametrize(
-    "told",
+    "spec",
     [
         {"base": {"model": "faster-rcnn-r18-fpn", "weights": "b.pth"}},
         {"warmStart": {"from": "another"}},
     ],
 )
-def test_a_base_that_was_not_trained_here_has_no_schedule_to_extend(told: dict[str, Any]) -> None:
-    assert causes(base(2.0, 1.0), data(), FEW_TRIALS, **told) == ()
+def test_likely_causes_of_an_untrained_base_name_no_schedule(spec: dict[str, Any]) -> None:
+    assert causes(base(2.0, 1.0), data(), FEW_TRIALS, **spec) == ()
 
 
-def test_records_without_figures_name_no_cause() -> None:
+def test_likely_causes_of_records_without_figures_are_empty() -> None:
     assert causes(base(), prepared(), FEW_TRIALS) == ()
 
 

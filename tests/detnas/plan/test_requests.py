@@ -1,4 +1,4 @@
-"""What each job is asked."""
+"""The request of each job."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def candidate(name: str, score: float, teacher: Teacher = SPACE.smallest) -> Can
     return Candidate(3, detector(name), teacher, score, resolution, 0.3)
 
 
-def test_paths_of_the_manifest_start_from_its_folder() -> None:
+def test_requests_resolve_paths_from_the_manifest_s_folder() -> None:
     base = {"architecture": ENCODING, "stem": 16, "weights": "checkpoints/base.pth"}
     built = requests(base=base)
     assert built.prepare().data.root == "/place/of/manifest/data"
@@ -34,7 +34,7 @@ def test_paths_of_the_manifest_start_from_its_folder() -> None:
     assert remote.base(prepared()).weights == "s3://models/base.pth"
 
 
-def test_a_base_with_weights_and_no_schedule_is_not_trained() -> None:
+def test_base_request_with_weights_and_no_schedule_trains_nothing() -> None:
     base = {"architecture": ENCODING, "stem": 16, "weights": "base.pth"}
     assert requests(base=base).base(prepared()).training.epochs == 0
     trained = requests().base(prepared())
@@ -42,7 +42,7 @@ def test_a_base_with_weights_and_no_schedule_is_not_trained() -> None:
     assert trained.architecture == architecture()
 
 
-def test_pool_phases_build_on_each_other() -> None:
+def test_pool_phase_request_names_the_phases_before_it() -> None:
     first = requests().pool_phase(prepared(), ())
     third = requests(
         teachers={"phases": [{"epochs": n, "learningRate": "0.1"} for n in (3, 2, 1)]}
@@ -57,7 +57,7 @@ def test_pool_phases_build_on_each_other() -> None:
     assert first.key.endswith("/phase-0")
 
 
-def test_a_trial_takes_its_parents_student_and_the_last_phases_pool() -> None:
+def test_trial_request_names_its_parent_and_the_last_phase() -> None:
     proposal = Proposal(
         index=7,
         parent=3,
@@ -83,7 +83,7 @@ def test_a_trial_takes_its_parents_student_and_the_last_phases_pool() -> None:
     assert request.classes == ("cat", "dog")
 
 
-def test_fine_tuning_takes_the_best_pair_and_no_action() -> None:
+def test_finetune_request_names_the_best_pair_and_no_action() -> None:
     built = requests(finetune={"epochs": 5})
     request = built.finetune(
         "folder", candidate("best", 0.5), prepared(), built.pool((phase(0), phase(1)))
@@ -93,7 +93,7 @@ def test_fine_tuning_takes_the_best_pair_and_no_action() -> None:
     assert (request.teacher, request.parent_weights) == (SPACE.smallest, artifact("best"))
 
 
-def test_the_export_is_held_to_the_recorded_map() -> None:
+def test_export_request_expects_the_recorded_map() -> None:
     winner = candidate("winner", 0.6)
     request = requests().export("folder", winner, prepared(), candidate("base", 0.5))
     assert (request.weights, request.base_weights) == (artifact("winner"), artifact("base"))
@@ -103,19 +103,21 @@ def test_the_export_is_held_to_the_recorded_map() -> None:
 @pytest.mark.parametrize(
     ("finetuned", "chosen"), [(0.51, "finetuned"), (0.5, "finetuned"), (0.49, "best")]
 )
-def test_the_fine_tuned_student_wins_unless_it_is_worse(finetuned: float, chosen: str) -> None:
+def test_choose_winner_takes_the_finetuned_student_unless_it_is_worse(
+    finetuned: float, chosen: str
+) -> None:
     winner = choose_winner(candidate("best", 0.5), candidate("finetuned", finetuned))
     assert winner.candidate.result.weights == artifact(chosen)
     assert f"{finetuned:.4f}" in winner.reason
 
 
-def test_why_there_is_no_fine_tuned_student_is_said() -> None:
+def test_choose_winner_without_a_finetuned_student_gives_the_reason() -> None:
     assert "no fine-tuning was asked for" in choose_winner(candidate("best", 0.5), None).reason
     assert "Diverged" in choose_winner(candidate("best", 0.5), None, "Diverged: loss").reason
 
 
 @pytest.mark.parametrize(("before", "chosen"), [(0.53, "before"), (0.52, "finetuned")])
-def test_a_student_that_was_fine_tuned_before_wins_if_it_is_better(
+def test_choose_winner_takes_an_earlier_finetuned_student_if_it_is_better(
     before: float, chosen: str
 ) -> None:
     earlier = [candidate("worse", 0.4), candidate("before", before)]

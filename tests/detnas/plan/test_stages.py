@@ -1,4 +1,4 @@
-"""What is due, for every stage of a search."""
+"""The plan at every stage of a search."""
 
 from dataclasses import replace
 
@@ -34,11 +34,11 @@ def trial(number: int) -> DueJob:
         (READY, 3, Phase.SEARCHING, [], 3),
         (replace(READY, trials=2, open_trials=(1,)), 1, Phase.SEARCHING, [trial(1)], 0),
         (replace(READY, trials=2, open_trials=(1,)), 2, Phase.SEARCHING, [trial(1)], 1),
-        # No more than the trials asked for, whatever room there is.
+        # No more than the requested trials, however many slots are free.
         (replace(READY, trials=3, open_trials=(0, 2)), 8, Phase.SEARCHING, [trial(0), trial(2)], 1),
-        # A run with fewer slots than the one before takes up its trials in order.
+        # A run with fewer slots than the one before continues its trials in order.
         (replace(READY, trials=3, open_trials=(0, 2)), 1, Phase.SEARCHING, [trial(0)], 0),
-        # Converged: what runs is waited for, nothing is added.
+        # Converged: running trials are awaited, none is added.
         (
             replace(READY, trials=3, open_trials=(2,), converged=True),
             2,
@@ -66,7 +66,7 @@ def trial(number: int) -> DueJob:
         (replace(FINETUNED, export=export()), 2, Phase.SUCCEEDED, [], 0),
     ],
 )
-def test_due_jobs(
+def test_plan_at_every_stage(
     observation: Observation,
     parallelism: int,
     expected_phase: Phase,
@@ -78,7 +78,7 @@ def test_due_jobs(
     assert (found.phase, list(found.due), found.proposals) == (expected_phase, due, proposals)
 
 
-def test_without_finetuning_the_export_follows_the_trials() -> None:
+def test_plan_without_finetuning_exports_after_the_trials() -> None:
     assert plan(OVER, manifest().spec).due == (DueJob(Verb.EXPORT),)
 
 
@@ -92,12 +92,12 @@ def test_without_finetuning_the_export_follows_the_trials() -> None:
         (replace(READY, trials=4), "none of 4 trials succeeded"),
     ],
 )
-def test_what_the_search_can_not_do_without_ends_it(observation: Observation, named: str) -> None:
+def test_plan_after_a_vital_failure_is_failed(observation: Observation, named: str) -> None:
     found = plan(observation, manifest().spec)
     assert found.phase is Phase.FAILED
     assert not found.due
     assert named in found.problem
 
 
-def test_failed_trials_do_not_end_a_search_that_has_trials_left() -> None:
+def test_plan_after_failed_trials_proposes_more() -> None:
     assert plan(replace(READY, trials=3), manifest().spec).proposals == 1

@@ -1,4 +1,4 @@
-"""A search whose data changes, with jobs that only pretend: it stops, and loses nothing."""
+"""A search whose data changes stops, and loses nothing."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def begin(folder: Path) -> LocalSearch:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> LocalSearch:
-    """A search that has succeeded; who changes its data restores it."""
+    """A search that has succeeded; a test that changes its data restores it."""
     search = begin(tmp_path_factory.mktemp("changed") / "search")
     search.run()
     return search
@@ -67,7 +67,7 @@ def everything(search: LocalSearch) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("compared_before", [False, True], ids=["first look", "stamped"])
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_finished_search_refuses_other_data_and_loses_nothing(
+def test_run_of_a_finished_search_with_other_data_is_refused(
     finished: LocalSearch, what: str, compared_before: bool
 ) -> None:
     name, words = CHANGES[what]
@@ -79,11 +79,9 @@ def test_a_finished_search_refuses_other_data_and_loses_nothing(
     other_bytes(path)
     finished.write(trials=2)
     try:
-        said = finished.run(exit_code=1)
-        assert words in said
-        assert str(path) in said
-        assert "since the search began" in said
-        assert REMEDY in said
+        output = finished.run(exit_code=1)
+        for expected in (words, str(path), "since the search began", REMEDY):
+            assert expected in output
         assert everything(finished) == before
     finally:
         path.write_bytes(old)
@@ -102,7 +100,7 @@ def settle(search: LocalSearch) -> None:
     assert list((search.folder / "store" / ".detnas").rglob("data-stamps.json"))
 
 
-def test_a_half_finished_search_goes_on_only_with_its_old_data(tmp_path: Path) -> None:
+def test_run_of_a_started_search_continues_only_with_its_old_data(tmp_path: Path) -> None:
     search = begin(tmp_path / "search")
     search.faults({"trials/0000": ["exit 44"]})
     search.run(exit_code=1)
@@ -118,7 +116,7 @@ def test_a_half_finished_search_goes_on_only_with_its_old_data(tmp_path: Path) -
     assert (result["outcome"], result["attempt"]) == ("Succeeded", 2)
 
 
-def test_a_job_that_sees_other_data_stops_the_run_without_a_verdict(tmp_path: Path) -> None:
+def test_job_that_finds_other_data_stops_the_run_without_a_result(tmp_path: Path) -> None:
     jobs = {"base": "base", "phase-0": "pool phase 0", "0000": "trial 0", "best": "export"}
     search = begin(tmp_path / "search")
     last = ["exit 1", "exit 1", "exit 44"]  # another failure would be the last
@@ -135,7 +133,7 @@ def test_a_job_that_sees_other_data_stops_the_run_without_a_verdict(tmp_path: Pa
     assert not list((search.folder / "store").rglob("failed-*.json"))
 
 
-def test_other_images_under_the_same_labels_train_their_own_pool(tmp_path: Path) -> None:
+def test_run_with_other_images_under_the_same_labels_trains_another_pool(tmp_path: Path) -> None:
     search = begin(tmp_path / "search")
     search.run()
     shutil.copytree(search.folder / "data" / "train", search.folder / "data" / "thermal")
@@ -158,8 +156,8 @@ def pools(search: LocalSearch) -> list[Path]:
     return list((search.folder / "store" / "local" / "pools").iterdir())
 
 
-def test_a_search_that_an_earlier_version_prepared_goes_on(tmp_path: Path) -> None:
-    search = LocalSearch(tmp_path / "search")  # its prepare result tells of no files
+def test_run_of_a_search_prepared_by_an_earlier_version_continues(tmp_path: Path) -> None:
+    search = LocalSearch(tmp_path / "search")  # its prepare result names no files
     search.write(trials=1)
     search.run()
     write_files(search.folder / "data")
@@ -168,7 +166,7 @@ def test_a_search_that_an_earlier_version_prepared_goes_on(tmp_path: Path) -> No
     assert everything(search) == before
 
 
-def test_an_image_that_cannot_be_read_is_named(finished: LocalSearch) -> None:
+def test_run_with_an_unreadable_image_names_it(finished: LocalSearch) -> None:
     path = finished.folder / "data/train/b.png"
     away = path.rename(finished.folder / "away")
     path.symlink_to(path.name)  # a loop
@@ -179,8 +177,10 @@ def test_an_image_that_cannot_be_read_is_named(finished: LocalSearch) -> None:
 
 
 @pytest.mark.parametrize("gone", ["data", "base.pth"])
-def test_what_is_not_there_any_more_is_no_other_data(finished: LocalSearch, gone: str) -> None:
-    """The data set may be on another machine; the checkpoint is not read again."""
+def test_run_of_a_finished_search_without_its_data_succeeds(
+    finished: LocalSearch, gone: str
+) -> None:
+    """The dataset may be on another machine; the weights are not read again."""
     path = finished.folder / gone
     away = path.rename(finished.folder / "away")
     try:
@@ -190,27 +190,27 @@ def test_what_is_not_there_any_more_is_no_other_data(finished: LocalSearch, gone
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said_on"),
+    ("words", "code", "stream"),
     [
         (("validate", "search.yaml"), 2, "stderr"),
         (("status", "search.yaml"), 0, "stdout"),
         (("run", "search.yaml"), 1, "stderr"),
     ],
 )
-def test_every_command_that_reads_the_data_says_that_it_has_changed(
+def test_commands_that_read_the_data_report_its_change(
     commanded: LocalSearch,
     other_labels: str,
     words: tuple[str, ...],
     code: int,
-    said_on: str,
+    stream: str,
 ) -> None:
     ended = detnas(commanded, *words)
     assert ended.returncode == code, ended.stderr
-    assert other_labels in getattr(ended, said_on)
-    assert REMEDY in getattr(ended, said_on)
+    assert other_labels in getattr(ended, stream)
+    assert REMEDY in getattr(ended, stream)
 
 
-def test_commands_say_nothing_of_data_that_is_the_same(commanded: LocalSearch) -> None:
+def test_commands_report_nothing_for_unchanged_data(commanded: LocalSearch) -> None:
     for words in (("validate", "search.yaml"), ("status", "search.yaml")):
         ended = detnas(commanded, *words)
         assert ended.returncode == 0, ended.stderr
@@ -229,7 +229,7 @@ def commanded(tmp_path_factory: pytest.TempPathFactory) -> LocalSearch:
 
 @pytest.fixture
 def other_labels(commanded: LocalSearch) -> Iterator[str]:
-    """The labels are changed for a test; what is said of it."""
+    """Change the labels for a test; return the expected message."""
     path = commanded.folder / "data/labels/train.json"
     old = path.read_bytes()
     path.write_bytes(b'{"images": []}')

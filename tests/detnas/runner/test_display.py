@@ -1,4 +1,4 @@
-"""Live progress: phase, trials, best H, time left, and where each running job is."""
+"""Live progress: phase, trials, best H, time left, and the running jobs."""
 
 import io
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from tests.detnas.trials import BASE, START, proposal, result, succeeded, summar
 
 SPEC = manifest(search={"trials": 10, "parallelism": 2}).spec
 FOLDER = "local/searches/tiny-01234567/trials/0003"
-SAID = Progress(
+PROGRESS = Progress(
     activity="training", done=5, total=60, epoch=2, epochs=3, loss=1.25, seconds_left=90,
     updated=START,
 )  # fmt: skip
@@ -65,7 +65,7 @@ def job(tmp_path: Path) -> RunningJob:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     found = open_store((tmp_path / "store").as_uri())
-    put_record(found, f"{keys.attempt_folder(FOLDER, 1)}/progress.json", SAID)
+    put_record(found, f"{keys.attempt_folder(FOLDER, 1)}/progress.json", PROGRESS)
     return found
 
 
@@ -79,7 +79,7 @@ def screen(
         yield found
 
 
-def test_it_shows_where_the_search_and_its_jobs_are(screen: Screen, job: RunningJob) -> None:
+def test_tick_shows_the_search_and_its_jobs(screen: Screen, job: RunningJob) -> None:
     screen.display.phase(Phase.SEARCHING, STATE)
     screen.seconds = 60
     screen.display.tick(STATE, [job])
@@ -92,7 +92,7 @@ def test_it_shows_where_the_search_and_its_jobs_are(screen: Screen, job: Running
         assert shown in screen.text
 
 
-def test_it_does_not_show_it_all_the_time(screen: Screen, job: RunningJob) -> None:
+def test_tick_within_the_interval_shows_nothing(screen: Screen, job: RunningJob) -> None:
     screen.display.phase(Phase.SEARCHING, STATE)
     before = screen.text
     screen.seconds = 0.5
@@ -100,16 +100,16 @@ def test_it_does_not_show_it_all_the_time(screen: Screen, job: RunningJob) -> No
     assert screen.text == before
 
 
-def test_a_trial_that_ended_is_told_once(screen: Screen) -> None:
-    going_on = SearchState(facts=BASE, history=History(summary_of([succeeded(proposal(0), 0.3)])))
-    screen.display.phase(Phase.SEARCHING, going_on)
+def test_phase_reports_an_ended_trial_once(screen: Screen) -> None:
+    continued = SearchState(facts=BASE, history=History(summary_of([succeeded(proposal(0), 0.3)])))
+    screen.display.phase(Phase.SEARCHING, continued)
     for _ in range(2):
         screen.display.phase(Phase.SEARCHING, STATE)
     assert screen.text.count("trial 1: ") == 1
     assert "best so far" in screen.text
 
 
-def test_a_failure_is_told_with_the_end_of_its_log(screen: Screen, job: RunningJob) -> None:
+def test_ended_of_a_failure_prints_the_end_of_its_log(screen: Screen, job: RunningJob) -> None:
     lost = result(3).model_copy(update={"outcome": Outcome.INFRASTRUCTURE, "files": {}})
     screen.display.ended(Ended(job, 1, None, "the disk [sda] is full"))
     screen.display.ended(Ended(job, -9, lost, "killed"))
@@ -118,19 +118,17 @@ def test_a_failure_is_told_with_the_end_of_its_log(screen: Screen, job: RunningJ
     assert str(job.log) in screen.text.replace("\n", "")
 
 
-def test_what_does_not_fit_the_data_is_told_when_the_data_check_ends(
-    screen: Screen, tmp_path: Path
-) -> None:
+def test_ended_of_the_data_check_prints_its_warnings(screen: Screen, tmp_path: Path) -> None:
     warnings = ("spec.dataset.val: 6 images [few]", "spec.evaluation: 6 steps")
     check = RunningJob(DueJob(Verb.PREPARE), FOLDER, tmp_path / "log.txt", 0, START)
     checked = PrepareResult(started=START, finished=START, warnings=warnings)
     screen.display.ended(Ended(check, 0, checked, ""))
-    said = screen.text
-    assert said.index("data check is done") < said.index(f"warning: {warnings[0]}")
-    assert f"warning: {warnings[1]}" in said
+    text = screen.text
+    assert text.index("data check is done") < text.index(f"warning: {warnings[0]}")
+    assert f"warning: {warnings[1]}" in text
 
 
-def test_what_was_done_to_the_bases_weights_is_told(screen: Screen, job: RunningJob) -> None:
+def test_ended_of_the_base_prints_its_notes(screen: Screen, job: RunningJob) -> None:
     base = replace(job, due=DueJob(Verb.BASE))
     done = result(0).model_copy(update={"notes": ("the rows were put in order",)})
     screen.display.ended(Ended(base, 0, done, ""))
@@ -138,7 +136,7 @@ def test_what_was_done_to_the_bases_weights_is_told(screen: Screen, job: Running
     assert "note: the rows were put in order" in screen.text
 
 
-def test_what_a_data_set_has_unseen_is_said_once_it_is_checked(screen: Screen) -> None:
+def test_ended_of_the_data_check_prints_remarks_on_the_data(screen: Screen) -> None:
     split = SplitSummary(sha256="0", images=9, boxes=20, empty_images=2)
     checked = PrepareResult(started=START, finished=START, train=split, val=split)
     prepare = RunningJob(DueJob(Verb.PREPARE), FOLDER, Path("log.txt"), 0, START)
@@ -147,13 +145,13 @@ def test_what_a_data_set_has_unseen_is_said_once_it_is_checked(screen: Screen) -
         assert f"{split_name}: images without boxes: 2 of 9" in screen.text
 
 
-def test_a_pipe_gets_a_log_as_it_is(store: Store, job: RunningJob) -> None:
+def test_ended_in_a_pipe_prints_the_log_unwrapped(store: Store, job: RunningJob) -> None:
     screen, line = Screen(store, terminal=False), f"no such file: {'/folder' * 30}"
     screen.display.ended(Ended(job, 1, None, line))
     assert line in screen.text
 
 
-def test_progress_that_cannot_be_read_is_left_out(
+def test_tick_without_readable_progress_continues(
     screen: Screen, store: Store, job: RunningJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(self: object, prefix: str) -> None:
@@ -168,7 +166,7 @@ def test_progress_that_cannot_be_read_is_left_out(
     assert "training" in screen.text
 
 
-def test_a_dumb_terminal_gets_lines(
+def test_tick_on_a_dumb_terminal_prints_lines(
     store: Store, job: RunningJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")

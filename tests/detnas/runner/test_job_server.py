@@ -1,4 +1,4 @@
-"""The process that runs jobs: lost, restarted, given up."""
+"""The process that runs jobs: lost, restarted, reported as broken."""
 
 import os
 import signal
@@ -60,9 +60,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_exit_codes_come_back_and_output_goes_to_each_log(
-    server: JobServer, tmp_path: Path
-) -> None:
+def test_server_reports_exit_codes_and_writes_each_log(server: JobServer, tmp_path: Path) -> None:
     names = {code: server.start(job(tmp_path, "run", code, code)) for code in ("0", "42", "75")}
     broken = server.start(job(tmp_path, "raise", name="broken"))
     expected = {name: int(code) for code, name in names.items()} | {broken: 1}
@@ -72,7 +70,7 @@ def test_exit_codes_come_back_and_output_goes_to_each_log(
     server.stop()
 
 
-def test_a_signal_reaches_one_job(server: JobServer, tmp_path: Path) -> None:
+def test_signal_reaches_one_job(server: JobServer, tmp_path: Path) -> None:
     first, second = (server.start(job(tmp_path, "sleep", name=name)) for name in "ab")
     wait_for(lambda: all((tmp_path / f"{name}.txt").is_file() for name in "ab"))
     server.signal(first, signal.SIGTERM)
@@ -82,7 +80,7 @@ def test_a_signal_reaches_one_job(server: JobServer, tmp_path: Path) -> None:
     assert second
 
 
-def test_a_server_that_died_is_started_again(server: JobServer, tmp_path: Path) -> None:
+def test_start_after_a_death_starts_the_server_again(server: JobServer, tmp_path: Path) -> None:
     name = server.start(job(tmp_path, "sleep"))
     wait_for((tmp_path / "log.txt").is_file)
     list(server.ended(0.1))
@@ -94,23 +92,23 @@ def test_a_server_that_died_is_started_again(server: JobServer, tmp_path: Path) 
     server.stop()
 
 
-def test_signals_never_make_a_look_at_the_clock_wait(server: JobServer) -> None:
-    began, timeout, looks = time.monotonic(), 0.002, 300
+def test_ended_with_a_timeout_returns_despite_signals(server: JobServer) -> None:
+    began, timeout, calls = time.monotonic(), 0.002, 300
 
     def tick(*_: object) -> None:
-        assert time.monotonic() - began < 60, "a look waits for ever"
+        assert time.monotonic() - began < 60, "a call waits for ever"
 
     before = signal.signal(signal.SIGALRM, tick)
     signal.setitimer(signal.ITIMER_REAL, timeout, timeout * 0.97)
     try:
-        for _ in range(looks):
+        for _ in range(calls):
             assert dict(server.ended(timeout)) == {}
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
-def test_a_server_that_does_not_start_is_an_error_with_its_log(tmp_path: Path) -> None:
+def test_server_that_does_not_start_raises_with_its_log(tmp_path: Path) -> None:
     server = JobServer([sys.executable, "-c", "raise SystemExit('no torch')"], tmp_path / "log")
     server.start(job(tmp_path, "run"))
     with pytest.raises(RunError, match=r"does not start \(exit 1\)(.|\n)*no torch"):
@@ -120,20 +118,20 @@ def test_a_server_that_does_not_start_is_an_error_with_its_log(tmp_path: Path) -
         absent.start(job(tmp_path, "run"))
 
 
-@pytest.mark.parametrize("log", ["/dev/full", "/proc/none/log.txt"], ids=["full", "no room"])
-def test_a_log_that_cannot_be_written_ends_no_job(
+@pytest.mark.parametrize("log", ["/dev/full", "/proc/none/log.txt"], ids=["full", "missing"])
+def test_job_whose_log_cannot_be_written_succeeds(
     server: JobServer, tmp_path: Path, log: str
 ) -> None:
     lost = server.start(Started("chatter", "0", Path(log), 1))
     assert ends(server) == {lost: 0}
-    kept = server.start(job(tmp_path, "chatter"))  # the same server, once there is room again
+    kept = server.start(job(tmp_path, "chatter"))  # the same server, with a log that can be written
     assert ends(server) == {kept: 0}
     assert "line 999: → ü" in (tmp_path / "log.txt").read_text(encoding="utf-8")
     server.stop()
 
 
-@pytest.mark.parametrize("log", ["/dev/full", "/proc/none/log.txt"], ids=["full", "no room"])
-def test_a_server_whose_own_log_cannot_be_written_runs_jobs(tmp_path: Path, log: str) -> None:
+@pytest.mark.parametrize("log", ["/dev/full", "/proc/none/log.txt"], ids=["full", "missing"])
+def test_server_whose_own_log_cannot_be_written_runs_jobs(tmp_path: Path, log: str) -> None:
     server = JobServer([sys.executable, "-c", SERVER], Path(log))
     name = server.start(job(tmp_path, "chatter"))
     assert ends(server) == {name: 0}

@@ -15,12 +15,12 @@ from tests.detnas.searches.local_run import PATIENCE, LocalSearch, ends
 MOMENTS = 20
 TRIES = 5
 IN_A_WRITE = 3
-"""Every third moment is moved on to the next store write, and falls inside it."""
+"""Every third moment is moved to the next store write, and falls inside it."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A search that nothing disturbed.
+    """An undisturbed search.
 
     Attributes:
         results: keys of every result.
@@ -39,7 +39,7 @@ class Reference:
     writes: list[float]
 
     def moment(self, number: int) -> tuple[int, float]:
-        """Where a moment is: after so many writes, and so many seconds more."""
+        """Return a moment as the number of writes before it, and the seconds after those."""
         at = self.began + self.lasted * (number + 0.5) / MOMENTS
         before = [write for write in self.writes if write <= at]
         return len(before), at - (before[-1] if before else self.began)
@@ -74,11 +74,10 @@ def write_times(search: LocalSearch) -> list[float]:
 
 
 @pytest.mark.parametrize("number", range(MOMENTS))
-def test_a_killed_runner_loses_and_repeats_nothing(
+def test_run_after_a_kill_loses_and_repeats_nothing(
     reference: Reference, tmp_path: Path, number: int
 ) -> None:
     search = killed_search(tmp_path, reference.moment(number), number % IN_A_WRITE == 0)
-    # A job that was just forked has not told its number yet.
     assert all(map(ends, processes(search))), "server and jobs die with the runner"
     results, started = search.results(), search.starts()
 
@@ -96,10 +95,10 @@ def test_a_killed_runner_loses_and_repeats_nothing(
 
 
 def killed_search(folder: Path, moment: tuple[int, float], in_a_write: bool) -> LocalSearch:
-    """A search that was killed.
+    """Return a killed search.
 
-    One that ends before its moment, as one on a machine that has become quicker may, is left; the
-    next moment is a write earlier.
+    One that ends before its moment, on a machine that has become quicker, is left; the next moment
+    is a write earlier.
     """
     writes, seconds = moment
     for number in range(TRIES):
@@ -110,10 +109,7 @@ def killed_search(folder: Path, moment: tuple[int, float], in_a_write: bool) -> 
 
 
 def kill_at(search: LocalSearch, moment: tuple[int, float], *, in_a_write: bool) -> bool:
-    """Start the search, and kill it; of two moments the later one, if it must be in a write.
-
-    Whether it was still running.
-    """
+    """Start the search and kill it, if required in the next write; return whether it still ran."""
     writes, seconds = moment
     runner = search.start()
     wait(lambda: len(write_times(search)) >= writes)
@@ -129,7 +125,7 @@ def kill_at(search: LocalSearch, moment: tuple[int, float], *, in_a_write: bool)
 
 
 def processes(search: LocalSearch) -> list[int]:
-    """Living processes that were started for this search: their command lines name its folder."""
+    """Return the living processes of this search, whose command lines name its folder."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -146,7 +142,7 @@ def wait(condition: Any) -> None:
 
 
 def weights(search: LocalSearch) -> list[str]:
-    """Digests of every trial's weights, and of what was exported."""
+    """Return the digests of every trial's weights, and of the exported ones."""
     trials = search.records("trials/*/result.json").values()
     (exported,) = search.records("students/best/request.json").values()
     found = [trial["files"]["weights"]["sha256"] for trial in trials]

@@ -1,14 +1,13 @@
-"""A project that is moved to another folder continues there; other data is no moved project."""
+"""A project moved to another folder continues there; other data is refused."""
 
 import json
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.searches import PHASES
-from tests.detnas.searches.local_run import PATIENCE, LocalSearch
+from tests.detnas.searches.local_run import LocalSearch
 
 
 def project(folder: Path, annotations: str = '{"images": []}', store: str = "") -> LocalSearch:
@@ -25,18 +24,13 @@ def project(folder: Path, annotations: str = '{"images": []}', store: str = "") 
     return search
 
 
-def stop(search: LocalSearch, process: subprocess.Popen[str], job: str) -> None:
-    search.wait_for(job)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
-
-
 @pytest.mark.parametrize("job", ["prepare", "base", "phase-0", "trials/0001", "students/best"])
-def test_a_moved_project_continues_with_the_job_it_was_stopped_in(tmp_path: Path, job: str) -> None:
+def test_run_of_a_moved_project_continues_with_the_job_it_was_stopped_in(
+    tmp_path: Path, job: str
+) -> None:
     before = project(tmp_path / "before")
     before.faults({job: ["hang"]})
-    stop(before, before.start(), job)
+    before.stop_in(job, signal.SIGINT)
     began, results = len(before.starts()), before.results()
 
     before.folder.rename(tmp_path / "after")
@@ -48,16 +42,16 @@ def test_a_moved_project_continues_with_the_job_it_was_stopped_in(tmp_path: Path
     assert [key for key in again if key.endswith(job)], "the stopped job began again"
     assert not [key for key in again if f"{key}/result.json" in results], "nothing else did"
     folder = str(after.folder)
-    asked = {p: json.loads(p.read_text()) for p in after.root.rglob("request.json")}
-    began_anew = {p: r for p, r in asked.items() if r["key"] in again}
-    assert {r["data"]["root"] for r in began_anew.values()} == {f"{folder}/data"}
-    weights = {r["weights"] for r in began_anew.values() if r["kind"] == "Base"}
+    requests = {p: json.loads(p.read_text()) for p in after.root.rglob("request.json")}
+    repeated = {p: r for p, r in requests.items() if r["key"] in again}
+    assert {r["data"]["root"] for r in repeated.values()} == {f"{folder}/data"}
+    weights = {r["weights"] for r in repeated.values() if r["kind"] == "Base"}
     assert weights <= {f"{folder}/base.pth"}
     record = after.records("search.json")["search.json"]
     assert (record["folder"], record["data"]["root"]) == (folder, f"{folder}/data")
 
 
-def test_other_data_in_another_folder_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+def test_run_of_a_copy_with_other_data_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     one = project(tmp_path / "one")
     one.run()
     record = (one.search / "search.json").read_bytes()
@@ -68,7 +62,7 @@ def test_other_data_in_another_folder_is_refused_and_nothing_changes(tmp_path: P
     assert (one.search / "search.json").read_bytes() == record
 
 
-def test_a_project_that_was_moved_without_its_data_is_refused(tmp_path: Path) -> None:
+def test_run_of_a_project_moved_without_its_data_is_refused(tmp_path: Path) -> None:
     before = project(tmp_path / "before")
     before.run()
     before.folder.rename(tmp_path / "after")

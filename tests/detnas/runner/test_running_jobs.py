@@ -1,4 +1,4 @@
-"""How a job's process ended, in words."""
+"""Descriptions of how a job's process ended."""
 
 import pytest
 
@@ -6,15 +6,15 @@ from detnas.runner.running_jobs import describe_exit
 
 
 @pytest.mark.parametrize("code", [-9, 137], ids=["of a child", "of a shell"])
-def test_of_a_killed_process_memory_is_named_as_a_possibility(code: int) -> None:
-    said = describe_exit(code)
-    assert said.startswith("was killed (SIGKILL); if memory ran out, ")
-    for place in ("dmesg", "batchSize", "search.parallelism"):
-        assert place in said
+def test_describe_exit_of_a_killed_process_names_memory_as_a_cause(code: int) -> None:
+    message = describe_exit(code)
+    assert message.startswith("was killed (SIGKILL); if memory ran out, ")
+    for hint in ("dmesg", "batchSize", "search.parallelism"):
+        assert hint in message
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         (1, "ended with exit 1"),
         (75, "requested to be resumed too often"),
@@ -24,5 +24,5 @@ def test_of_a_killed_process_memory_is_named_as_a_possibility(code: int) -> None
         (-60, "was ended by signal 60"),
     ],
 )
-def test_other_ends_are_named(code: int, said: str) -> None:
-    assert describe_exit(code) == said
+def test_describe_exit_of_other_ends(code: int, message: str) -> None:
+    assert describe_exit(code) == message

@@ -8,7 +8,7 @@ import pytest
 from detnas.runner.stopping import stop_on_signals
 
 
-def test_the_first_signal_is_remembered_and_the_handlers_come_back() -> None:
+def test_stop_on_signals_counts_them_and_restores_the_handlers() -> None:
     before = signal.getsignal(signal.SIGINT)
     with stop_on_signals() as stop:
         assert (stop.times, stop.signal) == (0, None)
@@ -18,7 +18,7 @@ def test_the_first_signal_is_remembered_and_the_handlers_come_back() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_the_third_signal_breaks_off_what_is_being_done() -> None:
+def test_stop_on_signals_interrupts_at_the_third() -> None:
     with stop_on_signals() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)

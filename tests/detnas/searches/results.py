@@ -1,4 +1,4 @@
-"""A small search and the results of its jobs, for tests of what is decided from them."""
+"""A small search's manifest and plausible results of its jobs, for tests of pure decisions."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`detnas run` of searches that are given something: another search, or a trained pool."""
+"""Local runs with supplied inputs: a warm start, a trained pool."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.detnas.searches.local_run import LocalSearch
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> LocalSearch:
-    folder = tmp_path_factory.mktemp("given")
+    folder = tmp_path_factory.mktemp("supplied")
     search = LocalSearch(folder / "first", "first", store=str(folder / "store"))
     search.write(trials=3)
     search.run()
@@ -28,14 +28,14 @@ def ran(search: LocalSearch) -> list[str]:
     return [Path(key).name for key, _ in search.starts()]
 
 
-def test_it_goes_on_from_another_search(first: LocalSearch) -> None:
+def test_run_with_a_warm_start_continues_its_numbers(first: LocalSearch) -> None:
     second = beside(first, "second", warmStart={"from": "first"})
     second.run()
     assert ran(second) == ["prepare", "0003", "0004", "best"]
     assert [proposal["index"] for proposal in second.proposals()][-2:] == [3, 4]
 
 
-def test_it_uses_the_pool_it_names(first: LocalSearch) -> None:
+def test_run_with_a_supplied_pool_trains_none(first: LocalSearch) -> None:
     (pool,) = (first.root / "local" / "pools").iterdir()
     teachers = {"pool": pool.as_uri(), "phases": PHASES, "seed": 3}
     third = beside(first, "third", teachers=teachers)
@@ -44,8 +44,8 @@ def test_it_uses_the_pool_it_names(first: LocalSearch) -> None:
     assert list((first.root / "local" / "pools").iterdir()) == [pool]
 
 
-def test_what_is_not_there_is_said(first: LocalSearch) -> None:
+def test_run_with_a_missing_source_is_refused(first: LocalSearch) -> None:
     alone = beside(first, "alone", warmStart={"from": "nobody"})
-    said = alone.run(exit_code=1)
-    assert "spec.warmStart.from is nobody, and no search of that name is in" in said
+    output = alone.run(exit_code=1)
+    assert "spec.warmStart.from is nobody, and no search of that name is in" in output
     assert alone.starts() == []
