@@ -10,6 +10,9 @@ ROOT = Path(__file__).parents[1]
 REVISION = "fd365f8"
 """Before records had a format: every record and every request was written with all its fields."""
 
+BEFORE_SESSIONS = "62a6f6c"
+"""Before `SearchSession`: ledger, records and lease as several modules wrote them."""
+
 FOLDERS = ("detnas", "trainer", "operator", "charts")
 
 
@@ -34,9 +37,9 @@ class Earlier:
 
 
 @pytest.fixture(scope="session")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> Earlier:
-    """The earlier version of the packages and the chart."""
-    return check_out(tmp_path_factory, REVISION, *FOLDERS)
+def earlier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Earlier:
+    """The earlier version of the packages and the chart; a parameter chooses another revision."""
+    return check_out(tmp_path_factory, getattr(request, "param", REVISION), *FOLDERS)
 
 
 def check_out(tmp_path_factory: pytest.TempPathFactory, revision: str, *folders: str) -> Earlier:

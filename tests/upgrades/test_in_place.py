@@ -18,7 +18,7 @@ from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pods import PodPlayer
 from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.cluster.scripts import Scripts, succeeds
-from tests.earlier_version import Earlier
+from tests.earlier_version import BEFORE_SESSIONS, REVISION, Earlier
 from tests.operator.harness.behaviours import InTurn
 from tests.operator.harness.checks import JobWatch
 from tests.operator.harness.harness import Harness
@@ -144,6 +144,7 @@ def check_end(release: Release, seen: JobWatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("earlier", [REVISION, BEFORE_SESSIONS], indirect=True)
 def test_search_continues_over_an_upgrade(release: Release) -> None:
     search = release.search.apply()
     with JobWatch(search) as seen:

@@ -13,10 +13,7 @@ import pytest
 from detnas.lifecycle.status import search_status
 from tests.detnas.searches.in_process import reread
 from tests.detnas.searches.local_run import PATIENCE, LocalSearch
-from tests.earlier_version import Earlier, check_out
-
-REVISION = "62a6f6c"
-"""Before sessions: ledger, records and the pool's lease as several modules wrote them."""
+from tests.earlier_version import BEFORE_SESSIONS, Earlier, check_out
 
 SPEC = {"finetune": {"epochs": 1}}
 SEARCH = {"trials": 12, "patience": 1000}
@@ -24,7 +21,7 @@ SEARCH = {"trials": 12, "patience": 1000}
 
 @pytest.fixture(scope="module")
 def begun_by(tmp_path_factory: pytest.TempPathFactory) -> Earlier:
-    return check_out(tmp_path_factory, REVISION, "detnas", "trainer", "operator", "tests")
+    return check_out(tmp_path_factory, BEFORE_SESSIONS, "detnas", "trainer", "operator", "tests")
 
 
 @pytest.fixture(scope="module")
