@@ -1,19 +1,15 @@
 """Fixtures: a control plane for each worker, a namespace for each test."""
 
-import contextlib
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.cluster.api import NAMESPACES
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.installation import Installation, search_definition
-from tests.cluster.operator_process import OperatorProcess
-from tests.cluster.pods import Behaviour, PodPlayer
+from tests.cluster.installation import search_definition
 from tools.kubernetes import CONTROL_PLANE, find
 
 
@@ -50,32 +46,6 @@ def start_cluster(folder: Path, programs: dict[str, Path]) -> ControlPlane:
             if attempt == 2:
                 raise
     raise AssertionError("unreachable")
-
-
-@pytest.fixture
-def play_pods(cluster: ControlPlane) -> Iterator[Callable[[Behaviour], PodPlayer]]:
-    """Let the cluster's pods be played until the test ends."""
-    with contextlib.ExitStack() as stack:
-        yield lambda behaviour: stack.enter_context(
-            PodPlayer(cluster.api, behaviour, cluster.abandoned)
-        )
-
-
-@pytest.fixture
-def operators(tmp_path: Path) -> Iterator[Callable[..., OperatorProcess]]:
-    """Make operators, not yet started: the arguments are those of `OperatorProcess`, less the
-    folder; they are forked unless it is said. When the test ends they are killed.
-    """
-    made: list[OperatorProcess] = []
-
-    def make(installation: Installation, **options: Any) -> OperatorProcess:
-        folder = tmp_path / f"operator-{len(made)}"
-        made.append(OperatorProcess(installation, folder, **{"forked": True, **options}))
-        return made[-1]
-
-    yield make
-    for operator in made:
-        operator.kill()
 
 
 @pytest.fixture

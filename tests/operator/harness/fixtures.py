@@ -17,7 +17,7 @@ from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.fixtures import abandon_namespace, make_namespace
 from tests.cluster.installation import Installation, install
 from tests.cluster.operator_process import OperatorProcess
-from tests.cluster.pods import Behaviour, PodPlayer
+from tests.cluster.pods import PodPlayer
 from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.cluster.scripts import Scripts, succeeds
 from tests.operator.harness.harness import Harness, ProxiedHarness
@@ -68,8 +68,7 @@ def harness(
 def make_harness(
     cluster: ControlPlane,
     s3_server: S3Server,
-    play_pods: Callable[[Behaviour], PodPlayer],
-    operators: Callable[..., OperatorProcess],
+    tmp_path: Path,
 ) -> Iterator[MakeHarness]:
     """Make the harness of one test, whose operator does not run yet and is behind proxies."""
     with ExitStack() as stack:
@@ -91,14 +90,21 @@ def make_harness(
             installation = install(cluster, server, namespaces, values, endpoint=s3.url)
             more = {**installation.environment, **(environment or {})}
             installation = replace(installation, environment=more)
-            options = {"settings": {**SHORT_PAUSES, **(settings or {})}, "forked": forked}
+            operator = OperatorProcess(
+                installation,
+                tmp_path / "operator",
+                server=api.url,
+                settings={**SHORT_PAUSES, **(settings or {})},
+                forked=forked,
+            )
+            stack.callback(operator.kill)
             trainer = trainer or PretendedTrainer(server)
             scripts = Scripts(succeeds(work=trainer))
             return ProxiedHarness(
                 cluster=cluster,
                 installation=installation,
-                operator=operators(installation, server=api.url, **options),
-                player=play_pods(scripts),
+                operator=operator,
+                player=stack.enter_context(PodPlayer(cluster.api, scripts, cluster.abandoned)),
                 scripts=scripts,
                 trainer=trainer,
                 namespaces=list(namespaces),
