@@ -17,7 +17,7 @@ def _in_seconds(value: Any) -> Any:
     return value
 
 
-Seconds = Annotated[int, BeforeValidator(_in_seconds), Field(ge=1, le=_YEAR, strict=True)]
+Seconds = Annotated[int, Field(ge=1, le=_YEAR, strict=True), BeforeValidator(_in_seconds)]
 Number = Annotated[int, Field(ge=0, le=1000, strict=True)]
 
 

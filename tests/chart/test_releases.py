@@ -209,8 +209,8 @@ def test_install_notes_say_what_to_do_first(administrator: Administrator) -> Non
     assert "!" not in said
     tenantless = {**SMALLEST, "metrics": {"serviceMonitor": {"enabled": True}}}
     said = administrator.helm("upgrade", RELEASE, FOLDER, values=tenantless)
-    assert "! No search is accepted yet: name the namespaces" in said
-    assert "! No ServiceMonitor was made" in said
+    assert "! No search is accepted yet: list the namespaces" in said
+    assert "! No ServiceMonitor was created" in said
 
 
 def test_upgrade_installs_the_new_definition(installed: Administrator, tmp_path: Path) -> None:
