@@ -14,7 +14,7 @@
 # steps that install, and stay in no layer.
 ARG BASE=python:3.11-slim-bookworm
 
-# What to install is written here, so that other changes of pyproject.toml install nothing anew.
+# The packages to install are written here, so that other changes of pyproject.toml reinstall nothing.
 FROM ${BASE} AS requirements
 COPY pyproject.toml dockerfiles/requirements.py /
 RUN python3.11 /requirements.py /pyproject.toml operator > /requirements.txt

@@ -6,7 +6,7 @@
 # closed networks: see operator.Dockerfile.
 ARG BASE=python:3.11-slim-bookworm
 
-# What to install is written here, so that other changes of pyproject.toml install nothing anew.
+# The packages to install are written here, so that other changes of pyproject.toml reinstall nothing.
 FROM ${BASE} AS requirements
 COPY pyproject.toml dockerfiles/requirements.py /
 RUN python3.11 /requirements.py /pyproject.toml trainer > /requirements.txt
@@ -17,7 +17,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_CONSTRAINT=/build/con
 RUN python3.11 -m venv /build/pip && python3.11 -m venv --without-pip /opt/detnas
 COPY constraints.txt /build/
 COPY --from=requirements /requirements.txt /build/
-# mmcv asks for opencv-python, which needs the system's libGL: the headless build takes its place.
+# mmcv requires opencv-python, which needs the system's libGL: the headless build replaces it.
 # The other packages that go serve torch.compile and mmdet's image corruptions, which nobody here
 # uses; they are 1.3 GB.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
@@ -44,7 +44,7 @@ LABEL org.opencontainers.image.title="detnas-trainer" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# The user has a name, since torch asks for it; the root file system may be read-only.
+# The user has a name, since torch requires one; the root file system may be read-only.
 RUN echo "detnas:x:65532:65532:detnas:/tmp:/usr/sbin/nologin" >> /etc/passwd \
     && echo "detnas:x:65532:" >> /etc/group
 # Two layers: a change of the sources moves no gigabytes.

@@ -4,7 +4,7 @@
 
 The digits are scikit-learn's (1797 scanned samples, inside the package: nothing is downloaded).
 The same settings give the same bytes, and validation canvases show samples that no training
-canvas shows. The folder appears under its name only when it is whole; where it is already there,
+canvas shows. The folder appears under its name only when it is complete; if it exists already,
 nothing is done.
 """
 
@@ -94,7 +94,7 @@ def _recorded(settings: DataSettings) -> dict[str, Any]:
 
 @contextmanager
 def _locked_partial_folder(folder: Path) -> Iterator[Path]:
-    """The folder beside `folder` in which it is made, held by one process at a time.
+    """The folder beside `folder` in which it is made, locked by one process.
 
     The lock goes with the process, so a killed run leaves a folder that the next run takes over.
     """
@@ -196,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 when the data set is there, 2 when something is in its way."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     defaults = DataSettings()
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where the data set is to lie")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
     parser.add_argument("--train", type=int, default=defaults.training_canvases, metavar="N")
     parser.add_argument("--val", type=int, default=defaults.validation_canvases, metavar="N")
     parser.add_argument("--seed", type=int, default=defaults.seed, metavar="N")
