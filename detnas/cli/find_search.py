@@ -1,7 +1,10 @@
-"""Which search a command names: by its manifest, by its folder in a store, or by its name."""
+"""The search that a command names: by its manifest, by its folder in a store, or by its name."""
 
 import re
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from detnas.cli.terminal import say
 from detnas.errors import UserError
@@ -17,6 +20,24 @@ from detnas.runner.opening import (
 )
 from detnas.spec.patterns import LABEL
 from detnas.store import open_store
+
+SearchArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A manifest, the folder or URI of a search in the store, or a search's name there."
+    ),
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="Folder or s3:// URI of the store. Default: the manifest's storage.uri, else runs "
+        "beside the manifest; for a name ./runs.",
+    ),
+]
+NamespaceOption = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Namespace. Default: the manifest's.")
+]
 
 _NAMESPACE = "local"
 """Namespace of a manifest's search by default."""

@@ -6,9 +6,8 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
-from detnas.cli.find_search import find_search
+from detnas.cli.find_search import NamespaceOption, SearchArgument, StoreOption, find_search
 from detnas.cli.output import Format, FormatOption, print_record
-from detnas.cli.search_options import NamespaceOption, SearchArgument, StoreOption
 from detnas.cli.terminal import say
 from detnas.report import publish_report, write_report
 from detnas.runner.opening import Overrides

@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 
 from detnas.cli.base_weights import check_weights_to_come
+from detnas.cli.find_search import NamespaceOption, StoreOption
 from detnas.cli.output import Format, FormatOption, write_record
 from detnas.cli.report import readable_place
-from detnas.cli.search_options import NamespaceOption, StoreOption
 from detnas.cli.terminal import console as console_for
 from detnas.cli.terminal import say, show_error
 from detnas.data_identity import DataChangedError

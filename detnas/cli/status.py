@@ -2,9 +2,8 @@
 
 from datetime import UTC, datetime
 
-from detnas.cli.find_search import find_search
+from detnas.cli.find_search import NamespaceOption, SearchArgument, StoreOption, find_search
 from detnas.cli.output import Format, FormatOption, print_record, print_whole
-from detnas.cli.search_options import NamespaceOption, SearchArgument, StoreOption
 from detnas.cli.terminal import say
 from detnas.data_identity import data_changed
 from detnas.lifecycle.reading.state import SearchReader
