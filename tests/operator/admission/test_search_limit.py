@@ -1,16 +1,15 @@
 """How many searches of a namespace run at the same time, and in which order the others begin."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
 from detnas.reasons import ReasonCode
 from detnas_operator.admission.search_limit import SearchLimit
 from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
 
-Object = dict[str, Any]
 RUNNING = {"folder": "s3://b/team-a/searches/x", "phase": "Searching"}
 OVER = {"folder": "s3://b/team-a/searches/x", "phase": "Succeeded"}
 WAITING = {

@@ -14,7 +14,6 @@ from detnas_operator.controller import watching
 from detnas_operator.controller.watching import EventHandlers, Watches
 from tests.operator.cluster.test_cache import KEY, job, search
 
-Object = dict[str, Any]
 Step = list[Change | ClusterError]
 
 

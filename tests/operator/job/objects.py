@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-Object = dict[str, Any]
+from detnas_operator.cluster.objects import Object
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 NOW = START + timedelta(minutes=5)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from detnas.reasons import ReasonCode
+from detnas_operator.cluster.objects import Object
 from detnas_operator.cluster.slimming import slim_job
 from detnas_operator.job.names import ENDED_PODS
 from detnas_operator.job_state.derive import job_state
@@ -20,8 +21,6 @@ from detnas_operator.job_state.pods import (
 from detnas_operator.job_state.state import Failed, FailureKind, Running, Waiting
 from detnas_operator.reconcile.gpu_hours import pod_seconds, resumptions
 from tests.operator.job.objects import BACK_OFF, NOW, WORKERS, a_job, at, ended, running, waiting
-
-Object = dict[str, Any]
 
 RUNS = {"running": {"startedAt": at(20)}}
 ENDED_WELL = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": at(10)}}

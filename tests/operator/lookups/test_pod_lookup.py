@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster import Unavailable
+from detnas_operator.cluster.objects import Object
 from detnas_operator.lookups.pod_lookup import (
     BURST,
     JOBS_A_LIST,
@@ -17,8 +18,6 @@ from detnas_operator.lookups.pod_lookup import (
     SHORTEST_PAUSE,
     PodLookup,
 )
-
-Object = dict[str, Any]
 
 
 @dataclass

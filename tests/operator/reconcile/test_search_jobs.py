@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.objects import Object, SearchKey
 from detnas_operator.cluster.slimming import slim_pod
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.failures import culprit
@@ -17,8 +16,6 @@ from detnas_operator.reconcile.search_jobs import SearchJobs
 from detnas_operator.reconcile.stopping import suspended_but_running
 from tests.operator.cluster.test_cache import KEY, job
 from tests.operator.job.objects import BACK_OFF, NOW, a_job, at, ended, running, waiting
-
-Object = dict[str, Any]
 
 LONG = "\n".join(["x" * 100] * 40)[:4000] + "\nRuntimeError: the last line"
 

@@ -1,8 +1,8 @@
 """Pods of a suspended or deleted search that do not stop: reported neither early nor vaguely."""
 
 from datetime import timedelta
-from typing import Any
 
+from detnas_operator.cluster.objects import Object
 from detnas_operator.reconcile.stopping import (
     DELETION_PATIENCE,
     SUSPENSION_PATIENCE,
@@ -11,7 +11,6 @@ from detnas_operator.reconcile.stopping import (
 )
 from tests.operator.job.objects import NOW, a_pod
 
-Object = dict[str, Any]
 LATER = NOW + SUSPENSION_PATIENCE
 LATE_DELETION = NOW + DELETION_PATIENCE
 POD = a_pod("one-t0000-abcde", "Running")
