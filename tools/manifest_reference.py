@@ -22,16 +22,17 @@ manifest with every default filled in.
 Fractions are strings, such as `"0.4"`: the Kubernetes API has no floating-point numbers.
 `spec.deadlines`, `queueSeconds` and `terminationGracePeriodSeconds` are integers in seconds.
 
-`detnas validate` and a cluster's API server refuse the same manifests. In addition the operator
-does not accept a search (condition `Accepted`) that
+`detnas validate` and a cluster's API server check fields by the same rules. Only the operator
+refuses (condition `Accepted`) a search that
 
-- names only a folder of one machine as `dataset.source`, or base weights in one,
+- names only a folder of one machine as `dataset.source`, or base weights at an address other than
+  `s3://` or a path in the data set,
 - has a `priorityClassName` that begins with `system-`,
 - reserves GPUs that training does not use, or names a GPU in `resources.extended`,
 - stores data, or names a pool or a search, outside what the administrator allows,
 - breaks another rule of the administrator's [policy](operator.md#policy).
 
-`detnas validate` warns of those of them that the manifest alone shows.
+`detnas validate` refuses or warns of those that the manifest alone shows.
 
 The last column states of a field that it
 
