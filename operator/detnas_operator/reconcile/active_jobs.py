@@ -155,9 +155,6 @@ def pass_result(
     """
     session, lease = memory.session, memory.session.lease
     state, phases = session.state, len(session.spec.teachers.phases)
-    pool = ""
-    if state.prepare is not None and state.prepare.outcome is Outcome.SUCCEEDED:
-        pool = f"{session.store.uri}/{session.requests.pool_folder(state.prepare)}"
     pool_is_due = len(state.pool) < phases and bool(planned.due)
     waits = lease is not None and not lease.held and pool_is_due
     return PassResult(
@@ -168,11 +165,11 @@ def pass_result(
         suspended=block.suspended,
         blocked=block.reason,
         jobs=active,
-        pool=pool,
+        pool=memory.pool_uri(),
         pool_phases=(sum(one.outcome is Outcome.SUCCEEDED for one in state.pool), phases),
         pool_holder=(lease.other or "") if lease is not None and waits else "",
         problems=reasons,
-        warnings=tuple(map(str, unused_gpus(memory.spec))),
+        warnings=tuple(map(str, unused_gpus(memory.session.spec))),
         gpu_seconds=gpu_seconds,
         lost_gpu_seconds=memory.gpu_hours.lost,
     )

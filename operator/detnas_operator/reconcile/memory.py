@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from detnas.lifecycle.pools.lease import PoolLease
-from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.record import (
     SearchRecord,
     StoredSearch,
@@ -18,7 +17,7 @@ from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.progress import Progress
-from detnas.spec.manifest import SearchSpec
+from detnas.records.results import Outcome, PrepareResult
 from detnas.store import Store
 from detnas_operator.admission.admission import (
     Admitted,
@@ -63,6 +62,7 @@ class SearchMemory:
         trained_pool: this search trained the pool that is ready; None while that is not known.
         labels: of its Jobs.
         compared: the state has been compared with what is finished according to the status.
+        pool: URI of its pool's folder, by the data check that it follows from.
     """
 
     uid: str
@@ -82,21 +82,12 @@ class SearchMemory:
     trained_pool: bool | None = None
     labels: OwnLabels = field(default_factory=OwnLabels)
     compared: bool = False
+    pool: tuple[PrepareResult, str] | None = None
 
     def is_of(self, resource: Object) -> bool:
         """Whether it was made for this resource as it is now."""
         view = SearchView(resource)
         return (self.uid, self.generation) == (view.uid, view.generation)
-
-    @property
-    def state(self) -> SearchState:
-        """The search's state as last read."""
-        return self.session.state
-
-    @property
-    def spec(self) -> SearchSpec:
-        """The search's settings."""
-        return self.session.spec
 
     def job_name(self, due: DueJob) -> str:
         """Name of a due job's Job; final stages are named by the trial they are for."""
@@ -107,6 +98,16 @@ class SearchMemory:
         """Forget what was read of the store."""
         self.compared = False
         self.session.invalidate()
+
+    def pool_uri(self) -> str:
+        """URI of the teacher pool's folder; empty until the data is known."""
+        prepared = self.session.state.prepare
+        if prepared is None or prepared.outcome is not Outcome.SUCCEEDED:
+            return ""
+        if self.pool is None or self.pool[0] is not prepared:  # a digest of much is computed once
+            folder = self.session.requests.pool_folder(prepared)
+            self.pool = (prepared, f"{self.session.store.uri}/{folder}")
+        return self.pool[1]
 
     def record(self) -> None:
         """Write the search's manifest to the store if that is new."""

@@ -73,6 +73,15 @@ def observe_jobs(
 
 def _observe(name: str, job: Object, memory: SearchMemory, now: float) -> ObservedJob:
     due, view = purpose(job), JobView(job)
+    if view.has_ended and is_finished(memory.session.state, due):  # as most Jobs of a long search
+        memory.result_since.pop(name, None)
+        return ObservedJob(
+            due=due,
+            ended=True,
+            has_result=True,
+            terminating=view.is_being_deleted,
+            expires=view.ttl_seconds is not None,
+        )
     folder = memory.session.job_folder(due)
     if not folder:
         # A final stage, while more trials are requested: it may be needed again, so it may keep
@@ -85,7 +94,7 @@ def _observe(name: str, job: Object, memory: SearchMemory, now: float) -> Observ
             postponed=view.ttl_seconds is None or TTL in view.annotations,
         )
     # A Job whose name is no longer that of its purpose served an earlier best trial.
-    has_result = is_finished(memory.state, due) or memory.job_name(due) != name
+    has_result = is_finished(memory.session.state, due) or memory.job_name(due) != name
     ended = view.has_ended
     if has_result and not ended:
         since = memory.result_since.setdefault(name, now)
@@ -120,7 +129,9 @@ def overran(job: Object, due: DueJob, memory: SearchMemory) -> str | None:
 
     Waiting for a node does not count: a cluster may be full for days.
     """
-    limit = default_deadline(due.verb, memory.spec, memory.state.prepare, memory.state.base)
+    limit = default_deadline(
+        due.verb, memory.session.spec, memory.session.state.prepare, memory.session.state.base
+    )
     if limit is None or memory.gpu_hours.running_seconds(job, datetime.now(UTC)) <= limit:
         return None
     return f"Job {job['metadata']['name']} {overrun(due.verb, limit)}"
@@ -132,7 +143,7 @@ def _attempts(job: Object, folder: str, memory: SearchMemory) -> int:
 
 
 def _allowed(memory: SearchMemory) -> int:
-    limits = memory.spec.limits
+    limits = memory.session.spec.limits
     return limits.retries + limits.resumptions + 1
 
 

@@ -230,7 +230,7 @@ class Reconciler:
             lookups=self._lookups,
             settings=self._settings,
             clock=self._clock,
-            resumed=was_suspended_by_user(status) and not memory.spec.suspend,
+            resumed=was_suspended_by_user(status) and not memory.session.spec.suspend,
             forgiven=status.get("forgivenTrials", 0),
             api_errors=api_errors,
             status=status,

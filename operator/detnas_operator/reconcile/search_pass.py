@@ -132,10 +132,10 @@ class SearchPass:
         log.warning("the loss of data is accepted (%s): what is lost is done again", loss)
         for name, job in self.jobs.all().items():
             # Its request may be another one now, and how it ends does not answer that.
-            if not is_finished(memory.state, purpose(job)):
+            if not is_finished(memory.session.state, purpose(job)):
                 self._stopper.stop(name, "what it did is lost")
         self._planned = self._session.plan()
-        self._block = Block(suspended=memory.spec.suspend)
+        self._block = Block(suspended=memory.session.spec.suspend)
         memory.gpu_hours.reset()
         before = float(self.status.get("gpuHours", 0)) * 3600
         memory.gpu_hours.lost = max(0.0, before - self._gpu_seconds())
@@ -148,8 +148,8 @@ class SearchPass:
         self._planned = self._session.plan()
         observed = observe_jobs(self.jobs.all(), self.memory, self.clock())
         self._block = find_block(
-            self.memory.spec,
-            self.memory.state.history.summary,
+            self.memory.session.spec,
+            self.memory.session.state.history.summary,
             self._gpu_seconds(),
             self.forgiven,
             changed_data(self.jobs, observed) or self.memory.admitted.violation,
@@ -164,14 +164,17 @@ class SearchPass:
                 live = {n: job for n, job in jobs.live().items() if not JobView(job).suspended}
                 gpu_hours.list_running(live.values(), jobs.pods_of(*live), datetime.now(UTC))
         return gpu_hours.used(
-            jobs.all().values(), memory.state, memory.spec, trained_pool=self._trained_pool()
+            jobs.all().values(),
+            memory.session.state,
+            memory.session.spec,
+            trained_pool=self._trained_pool(),
         )
 
     def _trained_pool(self) -> bool:
         memory, lease = self.memory, self._session.lease
         if lease is None or lease.held:
             return lease is not None
-        if len(memory.state.pool) < len(memory.spec.teachers.phases):
+        if len(memory.session.state.pool) < len(memory.session.spec.teachers.phases):
             return False
         if memory.trained_pool is None:
             memory.trained_pool = lease.was_last_held()
@@ -246,7 +249,7 @@ class SearchPass:
             due=due,
             folder=self._session.request(due),
             store=self._session.store.uri,
-            spec=self.memory.spec,
+            spec=self.memory.session.spec,
             image=self.memory.image,
         )
         service = service_manifest(order)
