@@ -102,7 +102,7 @@ def measured(uri: str, s3: FaultProxy) -> dict[str, float]:
     before = len(s3.journal.calls)
     with opened_job(open_folder("base", uri)) as job:
         start = time.perf_counter()
-        data_set.bring_same_data(job)
+        data_set.fetch_prepared_data(job)
         seconds = time.perf_counter() - start
     calls = [call for call in s3.journal.calls[before:] if "/data/" in call.path]
     return {"seconds": round(seconds, 2), **Counter(call.method for call in calls)}

@@ -11,7 +11,7 @@ from detnas.data_identity.files import (
     find_image,
     image_folder,
 )
-from detnas.data_identity.listing import Watch
+from detnas.data_identity.listing import Report
 from detnas.errors import UserError
 from detnas.records.artifacts import ImageListing, ListedImage
 from detnas.records.settings import DataLocation
@@ -67,11 +67,11 @@ def data_changes(
     seen: PreparedData,
     location: DataLocation,
     splits: Sequence[Split] = SPLITS,
-    watch: Watch = lambda done, total: None,
+    report: Report = lambda done, total: None,
 ) -> list[str]:
     """Return what differs from what was seen, a clause for each; empty if nothing does.
 
-    ``watch`` is called with the number of images compared so far, and of all.
+    ``report`` is called with the number of images compared so far, and of all.
 
     Raises:
         OSError: a file is there and cannot be read.
@@ -82,7 +82,7 @@ def data_changes(
         if change := file_change(path, digest):
             found.append(f"the {_NAMES[split]} annotations {path} {_verb(change, 2)}")
     for split in splits:
-        found += _image_changes(seen.images(split), split, location, watch)
+        found += _image_changes(seen.images(split), split, location, report)
     return found
 
 
@@ -97,7 +97,7 @@ def file_change(path: Path, digest: str) -> str:
 
 
 def _image_changes(
-    known: Mapping[str, ListedImage], split: Split, location: DataLocation, watch: Watch
+    known: Mapping[str, ListedImage], split: Split, location: DataLocation, report: Report
 ) -> Iterator[str]:
     folder = image_folder(location, split)
     changed: dict[str, list[Path]] = {"gone": [], "changed": []}
@@ -105,7 +105,7 @@ def _image_changes(
         path = find_image(folder, name)
         if change := _image_change(path, image):
             changed[change].append(path)
-        watch(done, len(known))
+        report(done, len(known))
     for change, paths in changed.items():
         if paths:
             count = f"{len(paths)} of {len(known)} {_NAMES[split]} images"

@@ -16,7 +16,7 @@ from detnas.store import Store
 from detnas.store.artifacts import fetch_artifact, parse_record
 from detnas.store.durable_files import sha256_of
 
-Watch = Callable[[int, int], None]
+Report = Callable[[int, int], None]
 """Called with the number of files done and of all; may raise to stop."""
 
 LARGEST_FULLY_HASHED = 1 << 30
@@ -31,11 +31,11 @@ _Key = tuple[Split, str]
 def list_images(
     location: DataLocation,
     names: Mapping[Split, Iterable[str]],
-    watch: Watch = lambda done, total: None,
+    report: Report = lambda done, total: None,
 ) -> ImageListing:
     """Return the listing of a data set's images.
 
-    ``watch`` is called with the number of images hashed so far, and of all.
+    ``report`` is called with the number of images hashed so far, and of all.
 
     Raises:
         OSError: an image cannot be read.
@@ -46,7 +46,7 @@ def list_images(
         for name in sorted(names[split])
     }
     sizes = {key: path.stat().st_size for key, path in paths.items()}
-    digests = _digests({key: paths[key] for key in _hashed(sizes)}, watch)
+    digests = _digests({key: paths[key] for key in _hashed(sizes)}, report)
     found: dict[Split, dict[str, tuple[int, str]]] = {split: {} for split in SPLITS}
     for (split, name), size in sizes.items():
         found[split][name] = (size, digests.get((split, name), ""))
@@ -81,9 +81,9 @@ def _rank(key: _Key) -> bytes:
     return hashlib.sha256("/".join(key).encode()).digest()
 
 
-def _digests(paths: Mapping[_Key, Path], watch: Watch) -> dict[_Key, str]:
+def _digests(paths: Mapping[_Key, Path], report: Report) -> dict[_Key, str]:
     digests = {}
     for done, (key, path) in enumerate(paths.items(), 1):
         digests[key] = sha256_of(path)
-        watch(done, len(paths))
+        report(done, len(paths))
     return digests

@@ -146,7 +146,7 @@ def _exit_code(job: Job, run: Run, server: int) -> int:
     """Be the child: the caller leaves the process with what this returns."""
     try:
         die_with(server)
-        _as_own_process(job)
+        _detach_from_server(job)
         return run(job.verb, job.uri)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -158,11 +158,11 @@ def _exit_code(job: Job, run: Run, server: int) -> int:
         sys.stderr.flush()
 
 
-def _as_own_process(job: Job) -> None:
+def _detach_from_server(job: Job) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDWR)
-    log = _opened(job.log, nothing)
+    log = _open_log(job.log, nothing)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     guard_standard_streams()
@@ -173,7 +173,7 @@ def _as_own_process(job: Job) -> None:
         sys.modules["torch"].set_num_threads(job.threads)
 
 
-def _opened(log: str, otherwise: int) -> int:
+def _open_log(log: str, otherwise: int) -> int:
     """Open a log to append to it; a job runs also if there is no room for one."""
     try:
         Path(log).parent.mkdir(parents=True, exist_ok=True)

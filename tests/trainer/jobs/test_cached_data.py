@@ -61,7 +61,7 @@ def data_of(workplace: Workplace, request: BaseRequest, node: str) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DETNAS_CACHE", str(workplace.root / node))
         with opened_job(open_folder("base", workplace.put(request))) as job:
-            data_set.bring_same_data(job)
+            data_set.fetch_prepared_data(job)
             return Path(job.request.data.root)
 
 

@@ -34,8 +34,8 @@ with Interruption().on_sigterm():
 """
 STARTING = """
 import time
-from detnas_trainer.training.interruption import leaving_at_once
-with leaving_at_once():
+from detnas_trainer.training.interruption import exit_on_sigterm
+with exit_on_sigterm():
     print("ready", flush=True)
     time.sleep(60)
 """

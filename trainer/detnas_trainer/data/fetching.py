@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from detnas.data_identity.files import unicode_forms
+from detnas.data_identity.listing import Report
 from detnas.records.settings import DataLocation
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.store import Store
@@ -23,13 +24,11 @@ from detnas_trainer.data.annotations import DataError, parse_document
 
 Key = TypeVar("Key")
 Split = Literal["train", "val"]
-Watch = Callable[[int, int], None]
-"""Called repeatedly with the number of files that are here, and of all; may raise to stop."""
 
 _WORKERS = 16
 _QUEUED = 4 * _WORKERS
 _LOOK = 0.5
-"""Longest time in seconds between two calls of the watch function."""
+"""Longest time in seconds between two calls of the report function."""
 
 _INCOMING = ".incoming"
 _REMEDY = f"put the file there, or correct spec.dataset {APPLIED_AGAIN}"
@@ -52,7 +51,7 @@ class DataFetcher:
         store: whose root is the data set's.
         location: of the files below it.
         folder: for the copies, under the same names.
-        watch: called with the progress, from the calling thread.
+        report: called with the progress, from the calling thread.
         sizes: bytes of images by their keys, if they are known: the store is not asked
             one that is here in that size.
     """
@@ -62,14 +61,14 @@ class DataFetcher:
         store: Store,
         location: DataLocation,
         folder: Path,
-        watch: Watch,
+        report: Report,
         sizes: Mapping[str, int] | None = None,
     ) -> None:
         self._sizes = sizes or {}
         self._store = store
         self._location = location
         self._folder = folder
-        self._watch = watch
+        self._report = report
 
     def fetch(self, splits: Sequence[Split], digests: Mapping[Split, str]) -> list[str]:
         """Bring the splits' annotations and images here; return the images that are missing.
@@ -85,9 +84,9 @@ class DataFetcher:
         with os_errors(self._folder):
             (self._folder / _INCOMING).mkdir(parents=True, exist_ok=True)
             remove_abandoned(self._folder / _INCOMING)
-        self._watch(0, 0)
+        self._report(0, 0)
         for _ in _in_parallel(lambda split: self._annotations(split, digests.get(split)), splits):
-            self._watch(0, 0)
+            self._report(0, 0)
         keys = [key for split in splits for key in self._image_keys(split)]
         if self._sizes:
             secrets.SystemRandom().shuffle(keys)  # others may fill the folder at the same time
@@ -116,7 +115,7 @@ class DataFetcher:
         for ended in _in_parallel(self._image, keys):
             missing += [key for key in ended if key is not None]
             done += len(ended)
-            self._watch(done, len(keys))
+            self._report(done, len(keys))
         return sorted(missing)
 
     def _image(self, key: str) -> str | None:

@@ -63,12 +63,12 @@ def evolve(
     check_state(blocks, expected_tensors(architecture))
     check_laterals(architecture, state)
     try:
-        return _carried_out(architecture, state, action, seed)
+        return _applied(architecture, state, action, seed)
     except UserError as error:
         raise InvalidActionError(error.problem, error.remedy) from error
 
 
-def _carried_out(architecture: Architecture, state: State, action: Action, seed: int) -> Evolved:
+def _applied(architecture: Architecture, state: State, action: Action, seed: int) -> Evolved:
     match action:
         case ChannelPruning():
             pruned, weights = prune_channels(architecture, state, action)

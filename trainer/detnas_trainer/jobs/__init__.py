@@ -8,7 +8,7 @@ import sys
 
 from detnas.exit_codes import ExitCode
 from detnas_trainer.jobs.logs import set_up_logging, write_termination_message
-from detnas_trainer.training.interruption import leaving_at_once
+from detnas_trainer.training.interruption import exit_on_sigterm
 
 
 def run(verb: str, uri: str) -> int:
@@ -21,7 +21,7 @@ def run(verb: str, uri: str) -> int:
     """
     try:
         set_up_logging()
-        with leaving_at_once():  # importing torch takes a while, and there is nothing to save
+        with exit_on_sigterm():  # importing torch takes a while, and there is nothing to save
             from detnas_trainer.jobs.running import run_job
 
             return int(run_job(verb, uri))

@@ -12,7 +12,7 @@ from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import build_detector
 from detnas_trainer.foreign import adapt, read_checkpoint
 from detnas_trainer.jobs.job import Job, log
-from detnas_trainer.jobs.learning import detector_result, device, learn, load_data
+from detnas_trainer.jobs.learning import detector_result, device, load_data, train
 from detnas_trainer.jobs.unchanged_inputs import check_weights
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee
@@ -24,9 +24,9 @@ def base(job: Job[BaseRequest]) -> DetectorResult:
     data = load_data(job)
     with job.activity("building"):
         detector, notes = _detector(job)
-    learned = learn(job, DetectorTrainee(detector), data.train)
+    trained = train(job, DetectorTrainee(detector), data.train)
     return detector_result(
-        job, detector, data.val, learned, architecture=job.request.architecture, notes=notes
+        job, detector, data.val, trained, architecture=job.request.architecture, notes=notes
     )
 
 

@@ -21,7 +21,7 @@ from detnas_trainer.jobs.unchanged_inputs import SINCE, check_dataset
 BOTH: tuple[Split, ...] = ("train", "val")
 
 
-def bring_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> list[str]:
+def fetch_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> list[str]:
     """Fetch the data set from its store, if it is in one; the request then names the copy.
 
     Returns:
@@ -54,7 +54,7 @@ def _fetch(
     return missing
 
 
-def bring_same_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
+def fetch_prepared_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
     """The same, for a job that must see what the prepare job saw.
 
     From here on the job can ask whether the data is still the same. A copy that outlives the pod
@@ -65,11 +65,11 @@ def bring_same_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
         StoreError: the store does not serve it.
         Interrupted: as above.
     """
-    if _brought_to_cache(job, splits):
+    if _fetched_into_cache(job, splits):
         return
     root = job.request.data.root
     try:
-        missing = bring_data(job, splits)
+        missing = fetch_data(job, splits)
     except DataError as error:  # the prepare job read it all
         raise data_changed([error.problem], SINCE) from error
     if missing:
@@ -78,10 +78,10 @@ def bring_same_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
     job.check_data_again = check_dataset(job, splits, root)
 
 
-def _brought_to_cache(job: Job[Any], splits: Sequence[Split]) -> bool:
+def _fetched_into_cache(job: Job[Any], splits: Sequence[Split]) -> bool:
     """Whether the job reads a copy that outlives the pod; if not, its request is as it was."""
     asked = job.folder
-    kept = _kept_copy(job) if is_in_store(job.request.data) else None
+    kept = _cached_copy(job) if is_in_store(job.request.data) else None
     if kept is None:
         return False
     folder, sizes = kept
@@ -97,7 +97,7 @@ def _brought_to_cache(job: Job[Any], splits: Sequence[Split]) -> bool:
     return False
 
 
-def _kept_copy(job: Job[Any]) -> tuple[Path, dict[str, int]] | None:
+def _cached_copy(job: Job[Any]) -> tuple[Path, dict[str, int]] | None:
     """Return the folder of a copy that outlives the pod, and the sizes of its images."""
     cache = data_cache()
     listing = load_listing(job.folder.store, job.request.pictures) if cache else None

@@ -9,7 +9,7 @@ from detnas.store.durable_files import sha256_of
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.detector import detector_state, load_detector
 from detnas_trainer.exporting import CHECKPOINT, CONFIG, write_folder
-from detnas_trainer.jobs.data_set import bring_same_data
+from detnas_trainer.jobs.data_set import fetch_prepared_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.learning import device, score_at
 from detnas_trainer.latency import TimedDetector, measure_latency
@@ -28,7 +28,7 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     Raises:
         ExportMismatchError: it scores differently.
     """
-    bring_same_data(job, ("val",))
+    fetch_prepared_data(job, ("val",))
     request = job.request
     with job.activity("loading"):
         state = detector_state(job.fetch(request.weights).state)

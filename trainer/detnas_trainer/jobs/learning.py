@@ -18,7 +18,7 @@ from detnas.records.settings import Resolution
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.evaluation import evaluate
-from detnas_trainer.jobs.data_set import bring_same_data
+from detnas_trainer.jobs.data_set import fetch_prepared_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee
@@ -27,7 +27,7 @@ from detnas_trainer.training.loop import TrainingLoop, TrainingPlan
 
 
 @dataclass(frozen=True)
-class Learned:
+class TrainingSummary:
     """What a result states of a training."""
 
     iterations: int = 0
@@ -50,7 +50,7 @@ def device() -> torch.device:
 
 def load_data(job: Job[Any]) -> DataSet:
     """Fetch and open the data set that the request names, and count what is to do on it."""
-    bring_same_data(job)
+    fetch_prepared_data(job)
     request: TrainingRequest = job.request
     with job.activity("loading"):
         data = DataSet(
@@ -81,7 +81,7 @@ def pixels_per_step(plan: TrainingPlan) -> float:
     return draws.batch_size * fmean(size.pixels for size in draws.resolutions)
 
 
-def learn(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> Learned:
+def train(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> TrainingSummary:
     """Train to the end of the request's schedule, on from the job's checkpoint if it has one.
 
     Raises:
@@ -90,7 +90,7 @@ def learn(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> Learn
     """
     plan = plan_of(job.request, data)
     if not plan.iterations:
-        return Learned()
+        return TrainingSummary()
     if (warmup := plan.training.warmup_iterations) >= plan.iterations:
         raise UserError(
             f"warmupIterations: {warmup}, and the entire training has {plan.iterations} steps",
@@ -105,7 +105,7 @@ def learn(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> Learn
     with job.activity("training"):
         loop.run()
     job.workload.training = 0.0  # also where the checkpoint was of the last step
-    return Learned(plan.iterations, loop.final_loss(), hooks.losses.means())
+    return TrainingSummary(plan.iterations, loop.final_loss(), hooks.losses.means())
 
 
 class _JobHooks:
@@ -172,7 +172,7 @@ def detector_result(
     job: Job[Any],
     detector: TwoStageDetector,
     data: DetectionData,
-    learned: Learned,
+    trained: TrainingSummary,
     *,
     architecture: Architecture,
     **findings: Any,
@@ -193,7 +193,7 @@ def detector_result(
         architecture=architecture,
         scores=scores,
         files={"weights": weights},
-        **vars(learned),
+        **vars(trained),
         **findings,
     )
 

@@ -14,7 +14,7 @@ from detnas.records.keys import attempt_folder
 from detnas.store import Store
 from detnas.store.errors import StoreError
 
-KEPT_BYTES = 256 << 10
+TAIL_BYTES = 256 << 10
 """The end of a log is kept: it states how the attempt went."""
 
 log = logging.getLogger("detnas_trainer")
@@ -32,7 +32,7 @@ def set_up_logging() -> None:
 
 
 @contextmanager
-def kept_log(store: Store, job: str, attempt: int) -> Iterator[None]:
+def stored_log(store: Store, job: str, attempt: int) -> Iterator[None]:
     """Put the end of what the block logs with the attempt's other files, however it ends.
 
     Only where ``DETNAS_KEEP_LOG`` is 1: other callers keep the output.
@@ -58,7 +58,7 @@ def kept_log(store: Store, job: str, attempt: int) -> Iterator[None]:
 class LogTail(logging.Handler):
     """Keeps the last lines, up to ``limit`` bytes."""
 
-    def __init__(self, limit: int = KEPT_BYTES) -> None:
+    def __init__(self, limit: int = TAIL_BYTES) -> None:
         super().__init__()
         self.setFormatter(_Lines())
         self._limit = limit

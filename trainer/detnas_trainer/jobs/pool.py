@@ -12,7 +12,7 @@ from detnas.records.settings import Resolution
 from detnas.teachers import Teacher
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.jobs.job import Job
-from detnas_trainer.jobs.learning import DataSet, device, learn, load_data, score_at
+from detnas_trainer.jobs.learning import DataSet, device, load_data, score_at, train
 from detnas_trainer.jobs.teacher import statistics_batches
 from detnas_trainer.supernet import build_phase, extract_teacher
 from detnas_trainer.trainee import DetectorTrainee
@@ -28,14 +28,14 @@ def pool(job: Job[PoolPhaseRequest]) -> PoolPhaseResult:
     job.workload.evaluating = len(data.val) * _scored_pixels(job.request, len(subnets))
     with job.activity("building"):
         phase = _phase(job)
-    learned = learn(job, phase, data.train)
+    trained = train(job, phase, data.train)
     state = phase.module.state_dict()
     weights = job.publish(state, phase=job.request.phase)
     return job.result(
         PoolPhaseResult,
         subnets=_scores(job, state, subnets, data),
-        iterations=learned.iterations,
-        final_loss=learned.final_loss,
+        iterations=trained.iterations,
+        final_loss=trained.final_loss,
         files={"weights": weights},
     )
 

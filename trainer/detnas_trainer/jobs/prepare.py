@@ -20,7 +20,7 @@ from detnas_trainer.data.annotations import (
     read_split,
 )
 from detnas_trainer.data.image_check import CheckedImages, Problem, check_images
-from detnas_trainer.jobs.data_set import bring_data
+from detnas_trainer.jobs.data_set import fetch_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.unchanged_inputs import weights_digest
 
@@ -32,7 +32,7 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
     """Say what the data set holds; a data set with anything wrong in it is Invalid."""
     root = job.request.data.root
     try:
-        bring_data(job)  # what is missing then is found with what is broken
+        fetch_data(job)  # what is missing then is found with what is broken
         with job.activity("reading"):
             train, val = _splits(job.request.data)
     except DataError as error:

@@ -20,7 +20,7 @@ from detnas.store.artifacts import create_record
 from detnas.store.errors import AlreadyExists, StoreError
 from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import Job, opened_job
-from detnas_trainer.jobs.logs import kept_log, write_termination_message
+from detnas_trainer.jobs.logs import stored_log, write_termination_message
 from detnas_trainer.jobs.outcomes import Failure, classify
 from detnas_trainer.training.interruption import Interrupted
 
@@ -50,7 +50,7 @@ def run_job(verb: str, uri: str) -> ExitCode:
         log.info("%s has its result already: %s", uri, ended)
         write_termination_message(f"{ended}: the result was there already")
         return ExitCode.DONE
-    with opened_job(folder) as job, kept_log(folder.store, folder.key, job.attempt.number):
+    with opened_job(folder) as job, stored_log(folder.store, folder.key, job.attempt.number):
         return _attempt(verb, job)
 
 
@@ -58,7 +58,7 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
     log.info("%s: attempt %d", verb, job.attempt.number)
     _, _, kind = _JOBS[verb]
     try:
-        result = _carried_out(verb, job)
+        result = _run_and_recheck(verb, job)
         _end(job, result)
     except Exception as error:
         failure = classify(error)
@@ -72,7 +72,7 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
     return ExitCode.DONE
 
 
-def _carried_out(verb: str, job: Job[Any]) -> Result:
+def _run_and_recheck(verb: str, job: Job[Any]) -> Result:
     """Do the job's work.
 
     Raises:

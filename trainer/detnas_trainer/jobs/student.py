@@ -16,7 +16,7 @@ from detnas_trainer.detector import detector_state, load_detector
 from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
 from detnas_trainer.evolve import Evolved, evolve
 from detnas_trainer.jobs.job import Job
-from detnas_trainer.jobs.learning import detector_result, device, learn, load_data
+from detnas_trainer.jobs.learning import detector_result, device, load_data, train
 from detnas_trainer.jobs.teacher import load_teacher
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee, Losses
@@ -54,12 +54,12 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
         if adaptor is not None:
             detector.add_module(ADAPTOR_PREFIX.rstrip("."), adaptor.to(device()))
     trainee = DistilledTrainee(detector, _distiller(job, detector, adaptor, data.train))
-    learned = learn(job, trainee, data.train)
+    trained = train(job, trainee, data.train)
     return detector_result(
         job,
         detector,
         data.val,
-        learned,
+        trained,
         architecture=evolved.architecture,
         added=age(request.parent_added, evolved.origin, PROTECTED_STEPS),
         notes=evolved.notes,

@@ -14,7 +14,7 @@ from detnas.data_identity import (
     stamps_of,
 )
 from detnas.data_identity.files import Split
-from detnas.data_identity.listing import Watch
+from detnas.data_identity.listing import Report
 from detnas.errors import UserError
 from detnas.store import open_store
 from detnas.store.durable_files import sha256_of
@@ -43,7 +43,7 @@ def check_dataset(job: Job[Any], splits: Sequence[Split], root: str) -> Callable
     def stamps() -> FileStamps:
         return stamps_of(prepared.files(location, splits))
 
-    def compare(report: Watch) -> None:
+    def compare(report: Report) -> None:
         if changes := data_changes(prepared, location, splits, report):
             job.checkpoints.discard()
             raise data_changed([one.replace(location.root, root) for one in changes], SINCE)

@@ -25,8 +25,8 @@ from detnas_trainer.launching.peers import (
     meet,
 )
 from detnas_trainer.training.interruption import (
-    leaving_at_once,
-    patience_from_environment,
+    exit_on_sigterm,
+    stop_seconds,
 )
 
 _BEAT_SECONDS = 1.0
@@ -45,7 +45,7 @@ def launch(verb: str, uri: str) -> int:
         or one was lost. The caller should leave the process with it at once.
     """
     set_up_logging()
-    with leaving_at_once():
+    with exit_on_sigterm():
         try:
             nodes = nodes_from_environment()
             folder = open_folder(verb, uri)
@@ -171,7 +171,7 @@ class Launcher:
             self.heartbeat.publish(STOP, reason)
             # Only rank 0 has something to save; without its keys it cannot be reached.
             alone = self.heartbeat.unreachable and self.nodes.index
-            patience = 0.0 if alone else patience_from_environment() + _LEAVE_SECONDS / 2
+            patience = 0.0 if alone else stop_seconds() + _LEAVE_SECONDS / 2
             self._limits["stop"] = time.monotonic() + patience
 
     def _timed_out(self) -> bool:

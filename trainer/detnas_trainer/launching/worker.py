@@ -22,7 +22,7 @@ from detnas_trainer.jobs.logs import set_up_logging
 from detnas_trainer.launching.nodes import Nodes, nodes_from_environment
 from detnas_trainer.launching.peers import CONNECTION_LOST, ENDED, STOP, connect
 from detnas_trainer.process_setup import die_with
-from detnas_trainer.training.interruption import leaving_at_once
+from detnas_trainer.training.interruption import exit_on_sigterm
 
 _POLL = 0.5
 
@@ -34,7 +34,7 @@ def main() -> None:
     die_with(os.getppid())
     set_up_logging()
     verb, uri = sys.argv[1:]
-    with leaving_at_once():
+    with exit_on_sigterm():
         _leave(_as_rank(int(os.environ["RANK"]), verb, uri))
 
 

@@ -17,7 +17,7 @@ class Interrupted(Exception):  # noqa: N818 - not a failure
     """The job was asked to stop and has left what it needs to continue."""
 
 
-def patience_from_environment() -> float:
+def stop_seconds() -> float:
     """Seconds from being asked to stop until the process ends anyhow."""
     return float(os.environ.get("DETNAS_STOP_SECONDS") or _PATIENCE)
 
@@ -32,7 +32,7 @@ class Interruption:
 
     def __init__(self, patience: float | None = None) -> None:
         self.requested = False
-        self._patience = patience_from_environment() if patience is None else patience
+        self._patience = stop_seconds() if patience is None else patience
         self._asked = threading.Event()
         self._over = threading.Event()
 
@@ -66,23 +66,23 @@ class Interruption:
     def _end_anyhow(self) -> None:
         self._asked.wait()
         if not self._over.wait(self._patience):
-            leave(f"asked to stop, and found no place to do so in {self._patience:.0f} s")
+            exit_now(f"asked to stop, and found no place to do so in {self._patience:.0f} s")
 
 
 @contextmanager
-def leaving_at_once() -> Iterator[None]:
+def exit_on_sigterm() -> Iterator[None]:
     """Within the block, where there is nothing to save yet, SIGTERM ends the process with 75.
 
     The first process of a container would ignore it otherwise.
     """
-    previous = signal.signal(signal.SIGTERM, lambda *_: leave("asked to stop"))
+    previous = signal.signal(signal.SIGTERM, lambda *_: exit_now("asked to stop"))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
 
 
-def leave(reason: str) -> None:
+def exit_now(reason: str) -> None:
     """End the process now with exit code 75, and print the reason."""
     os.write(2, f"{reason}; leaving\n".encode())
     os._exit(ExitCode.INTERRUPTED)
