@@ -26,12 +26,12 @@ from detnas_trainer.openmmlab import (
     RandomFlip,
     Resize,
 )
+from detnas_trainer.weights import listed
 
 _CACHE_BYTES = 512 << 20
 _LOADING_SECONDS = 900.0
 """After which a batch does not come any more: its worker process is stuck."""
 
-_NAMED = 5
 _META = (
     "img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction",
 )  # fmt: skip
@@ -62,9 +62,11 @@ class DetectionData(Dataset[dict[str, Any]]):
         self._folder = root / (location.train_images if train else location.val_images)
         self.split = read_split(path, name)
         if self.split.classes != tuple(classes):
+            found, expected = (
+                listed([*map(repr, names)]) for names in (self.split.classes, classes)
+            )
             raise DataError(
-                f"{name}: {path} lists the classes {_few(self.split.classes)}, the search began "
-                f"with {_few(classes)}",
+                f"{name}: {path} lists the classes {found}, the search began with {expected}",
                 "give the data set that the search was started with",
             )
         self._files = list(self.split.files)
@@ -181,11 +183,6 @@ def quiet() -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(map(repr, names[:_NAMED]))}{more}"
 
 
 def _rows_by_image(split: Split) -> list[NDArray[np.int64]]:

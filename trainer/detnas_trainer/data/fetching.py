@@ -10,9 +10,9 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from detnas.data_identity.files import unicode_forms
+from detnas.data_identity.files import Split, unicode_forms
 from detnas.data_identity.listing import Report
 from detnas.records.settings import DataLocation
 from detnas.resource.transitions import APPLIED_AGAIN
@@ -23,7 +23,6 @@ from detnas.store.errors import InvalidKey, os_errors
 from detnas_trainer.data.annotations import DataError, parse_document
 
 Key = TypeVar("Key")
-Split = Literal["train", "val"]
 
 _WORKERS = 16
 _QUEUED = 4 * _WORKERS

@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from detnas.data_identity import DataChangedError, data_changed, load_listing
+from detnas.data_identity.files import SPLITS, Split
 from detnas.records.artifacts import ImageListing
 from detnas.records.settings import DataLocation
 from detnas.store import open_store
 from detnas.store.cache import default_cache_folder
 from detnas_trainer.data.annotations import DataError
 from detnas_trainer.data.data_cache import data_cache
-from detnas_trainer.data.fetching import DataFetcher, Split, folder_of, image_key, is_in_store
+from detnas_trainer.data.fetching import DataFetcher, folder_of, image_key, is_in_store
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.unchanged_inputs import SINCE, check_dataset
 
-BOTH: tuple[Split, ...] = ("train", "val")
 
-
-def fetch_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> list[str]:
+def fetch_data(job: Job[Any], splits: Sequence[Split] = SPLITS) -> list[str]:
     """Fetch the data set from its store, if it is in one; the request then names the copy.
 
     Returns:
@@ -42,7 +41,7 @@ def _fetch(
     job: Job[Any], splits: Sequence[Split], folder: Path, sizes: Mapping[str, int]
 ) -> list[str]:
     location = job.request.data
-    known = dict(zip(BOTH, getattr(job.request, "annotations", ()), strict=False))
+    known = dict(zip(SPLITS, getattr(job.request, "annotations", ()), strict=False))
     with job.activity("fetching"):
         store, report = open_store(location.root), job.file_progress("fetching data")
         missing = DataFetcher(store, location, folder, report, sizes).fetch(splits, known)
@@ -54,14 +53,14 @@ def _fetch(
     return missing
 
 
-def fetch_prepared_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
-    """The same, for a job that must see what the prepare job saw.
+def fetch_prepared_data(job: Job[Any], splits: Sequence[Split] = SPLITS) -> None:
+    """Fetch the data set, which must be the one that the search was prepared with.
 
-    From here on the job can ask whether the data is still the same. A copy that outlives the pod
+    From here on the job can check whether it still is. A copy that outlives the pod
     is used if there is room for one, unless it is damaged.
 
     Raises:
-        DataChangedError: it is not.
+        DataChangedError: it is another.
         StoreError: the store does not serve it.
         Interrupted: as above.
     """
@@ -80,20 +79,20 @@ def fetch_prepared_data(job: Job[Any], splits: Sequence[Split] = BOTH) -> None:
 
 def _fetched_into_cache(job: Job[Any], splits: Sequence[Split]) -> bool:
     """Whether the job reads a copy that outlives the pod; if not, its request is as it was."""
-    asked = job.folder
-    kept = _cached_copy(job) if is_in_store(job.request.data) else None
-    if kept is None:
+    original = job.folder
+    cached = _cached_copy(job) if is_in_store(job.request.data) else None
+    if cached is None:
         return False
-    folder, sizes = kept
+    folder, sizes = cached
     try:
         missing = _fetch(job, splits, folder, sizes)
         if not missing:
-            job.check_data_again = check_dataset(job, splits, asked.request.data.root)
+            job.check_data_again = check_dataset(job, splits, original.request.data.root)
             return True
         log.warning("%s lacks %s: data is fetched again", folder, missing[0])
     except (DataChangedError, DataError) as error:
         log.warning("%s is not what the search was prepared with: %s", folder, error)
-    job.folder = asked
+    job.folder = original
     return False
 
 
@@ -105,7 +104,7 @@ def _cached_copy(job: Job[Any]) -> tuple[Path, dict[str, int]] | None:
         return None
     sizes = _sizes(job.request.data, listing)
     try:
-        folder = job.held.enter_context(cache.use(_name(job), sum(sizes.values())))
+        folder = job.held.enter_context(cache.use(_copy_name(job), sum(sizes.values())))
     except OSError as error:
         log.warning("the data cache cannot be used: %s", error)
         return None
@@ -119,12 +118,12 @@ def _sizes(location: DataLocation, listing: ImageListing) -> dict[str, int]:
     splits = {"train": listing.train, "val": listing.val}
     return {
         image_key(location, split, name): size
-        for split in BOTH
+        for split in SPLITS
         for name, (size, _) in splits[split].items()
     }
 
 
-def _name(job: Job[Any]) -> str:
+def _copy_name(job: Job[Any]) -> str:
     """The same for jobs that read the same data from the same place."""
     request = job.request
     location = request.data.model_dump(mode="json", exclude={"horizontal_flip"})

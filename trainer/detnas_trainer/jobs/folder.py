@@ -42,7 +42,7 @@ class RequestError(UserError):
 
 @dataclass(frozen=True)
 class JobFolder(Generic[R]):
-    """Where a job is stored and what it is asked."""
+    """A job's folder in the store, with its request."""
 
     store: Store
     key: str

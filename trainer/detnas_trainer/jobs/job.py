@@ -87,8 +87,8 @@ class Job(Generic[R]):
     """One attempt at a job.
 
     Attributes:
-        folder: where it is stored and what it is asked.
-        attempt: this process's.
+        folder: in the store, with the request.
+        attempt: of this process.
         checkpoint: what it resumes from.
         checkpoints: of the job, to which this attempt adds.
         activities: where its time goes.
@@ -116,7 +116,7 @@ class Job(Generic[R]):
 
     @property
     def request(self) -> R:
-        """What the job is asked."""
+        """The job's request."""
         return self.folder.request
 
     def activity(self, name: str) -> AbstractContextManager[None]:
