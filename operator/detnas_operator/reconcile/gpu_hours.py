@@ -74,10 +74,7 @@ class GpuHours:
         self.listed = now
 
     def running_seconds(self, job: Object, now: datetime) -> float:
-        """Return for how long a Job's pods have held nodes; 0 before they were listed on one.
-
-        A Job's own start is of no use here: its pods may have waited for a node ever since.
-        """
+        """Return for how long a Job's pods, which may have waited for long, have held nodes."""
         known = self._running.get(JobView(job).uid)
         if known is None or self.listed is None:
             return 0.0
@@ -119,9 +116,9 @@ class GpuHours:
 
         Args:
             jobs: the search's Jobs in the cluster.
-            state: of the search.
+            state: as read from the store.
             spec: of the search.
-            trained_pool: this search trained its pool, instead of using another's.
+            trained_pool: by this search, instead of another one.
         """
         now, pod_time = datetime.now(UTC), _stated(state, spec, trained_pool=trained_pool)
         for job in jobs:
