@@ -79,6 +79,7 @@ def test_network_policy_destinations_can_be_named(chart: Chart) -> None:
         ({"UDP 53", "TCP 53"}, values["dns"]["to"]),
         ({"TCP 6443"}, values["apiServer"]["to"]),
         ({"TCP 443", "TCP 8333"}, ANYWHERE),
+        ({"TCP 3128"}, ANYWHERE),
         ({"TCP 80"}, values["extraEgress"][0]["to"]),
     ]
 

@@ -104,7 +104,7 @@ def test_operator_pod_is_scheduled_as_the_values_say(chart: Chart) -> None:
         for name in ("affinity", "tolerations", "nodeSelector", "priorityClassName"):
             assert pod[name] == values[name]
         assert pod["imagePullSecrets"] == values["imagePullSecrets"]
-        assert set_in(pod)["HTTPS_PROXY"] == "http://proxy:3128"
+        assert set_in(pod)["AWS_MAX_ATTEMPTS"] == "5"
 
 
 def set_in(pod: dict[str, Any]) -> dict[str, str]:
