@@ -8,7 +8,7 @@ from rich.text import Text
 
 from detnas.architecture import Architecture, Family, encode, parse
 from detnas.cli.find_search import find_search
-from detnas.cli.output import Format, FormatOption, print_record, print_whole
+from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.terminal import console
 from detnas.cost import DetectorCost, detector_cost
 from detnas.errors import UserError
@@ -126,7 +126,7 @@ def describe(
 
 
 def _print_tables(architecture: Architecture, cost: DetectorCost, resolution: Resolution) -> None:
-    print_whole(Text(f"{architecture.family}, stem {architecture.stem}: {encode(architecture)}"))
+    print_lines(Text(f"{architecture.family}, stem {architecture.stem}: {encode(architecture)}"))
     table = Table("part", "widths", "GFLOPs", "share", "M parameters", title=f"at {resolution}")
     for column in table.columns[2:]:
         column.justify = "right"
@@ -140,7 +140,7 @@ def _print_tables(architecture: Architecture, cost: DetectorCost, resolution: Re
     if out.is_terminal:  # a frame must not be wrapped, and it contains no name
         out.print(table)
     else:
-        print_whole(table)
+        print_lines(table)
 
 
 def _figures(flops: int, parameters: int, total: int) -> tuple[str, str, str]:

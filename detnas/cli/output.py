@@ -38,7 +38,7 @@ _NOT_WRITTEN = 1
 _PIPE_CLOSED = 128 + signal.SIGPIPE
 
 
-def print_whole(shown: RenderableType) -> None:
+def print_lines(shown: RenderableType) -> None:
     """Write to standard output without breaking a line, so that names can be copied and grepped.
 
     A terminal wraps what is wider than itself, and still treats it as one line.

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from detnas.cli.output import Format, FormatOption, print_record, print_whole
+from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.terminal import say
 from detnas.errors import UserError
 from detnas.lifecycle.pools.deletion import delete_pool, refuse_in_use
@@ -66,7 +66,7 @@ def show(
         where = f" in namespace {namespace}" if namespace else ""
         say(f"there is no pool{where} in {store}; --store names another store")
         return
-    print_whole(_table(found, datetime.now(UTC)))
+    print_lines(_table(found, datetime.now(UTC)))
 
 
 @pools.command("delete")

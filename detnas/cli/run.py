@@ -70,8 +70,8 @@ def run(
 
 def _check_data_set(search: OpenedSearch, manifest: Path) -> None:
     if search.requests.spec.dataset.source.directory is None:
-        said = "missing; volumes and buckets are for a cluster, so name a folder of this machine"
-        problem = Problem("spec.dataset.source.directory", said)
+        message = "missing; volumes and buckets are for a cluster, so name a folder of this machine"
+        problem = Problem("spec.dataset.source.directory", message)
         raise ManifestError(f"{manifest}, on this machine,", [problem])
 
 
@@ -93,8 +93,8 @@ def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchSta
 
 def _print_result(console: Console, status: SearchStatus) -> None:
     console.print(comparison(status), soft_wrap=True)
-    for name, said in reasons(status):
-        _print_line(console, f"{name}: {said}", "" if status.improved else "yellow")
+    for name, message in reasons(status):
+        _print_line(console, f"{name}: {message}", "" if status.improved else "yellow")
     for name, place in {"exported": status.exported_to, "records and logs": status.folder}.items():
         if place:
             _print_line(console, f"{name}: {readable_place(place)}")
@@ -107,7 +107,7 @@ def _print_line(console: Console, text: str, style: str = "") -> None:
 def _write_page(console: Console, search: OpenedSearch) -> None:
     """Write the report; the search has succeeded even if that fails."""
     try:
-        said = f"report: {readable_place(publish_report(search.store, search.requests))}"
+        message = f"report: {readable_place(publish_report(search.store, search.requests))}"
     except UserError as error:
-        said = f"no report: {error}"
-    console.print(said, soft_wrap=True, highlight=False, markup=False)
+        message = f"no report: {error}"
+    console.print(message, soft_wrap=True, highlight=False, markup=False)

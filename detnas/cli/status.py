@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from detnas.cli.find_search import NamespaceOption, SearchArgument, StoreOption, find_search
-from detnas.cli.output import Format, FormatOption, print_record, print_whole
+from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.terminal import say
 from detnas.data_identity import data_changed
 from detnas.lifecycle.reading.state import SearchReader
@@ -41,9 +41,9 @@ def status(
     state = SearchReader(opened.store, opened.requests).read()
     found = search_status(opened, state)
     if output is Format.TABLE:
-        print_whole(status_table(found, datetime.now(UTC)))
-        if said := _runner_note(opened, found):
-            say(said)
+        print_lines(status_table(found, datetime.now(UTC)))
+        if note := _runner_note(opened, found):
+            say(note)
         if not opened.on_cluster and (changes := changes_since(opened)):
             say(f"'detnas run' refuses to continue: {data_changed(changes)}")
     else:

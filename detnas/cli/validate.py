@@ -12,7 +12,7 @@ from rich.text import Text
 from detnas.architecture import encode
 from detnas.cli.base_weights import are_local, wrong_weights
 from detnas.cli.cluster_warnings import cluster_warnings
-from detnas.cli.output import Format, FormatOption, print_record, print_whole
+from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.terminal import say
 from detnas.errors import UserError
 from detnas.plan.advice import fit_warnings, unused_gpus
@@ -175,5 +175,5 @@ def _print_summary(search: DetNASSearch, path: Path) -> None:
     table = Table(show_header=False, box=None)
     for name, value in rows.items():
         table.add_row(name, str(value))
-    print_whole(Text.assemble((f"{path} is valid", "green"), f": search {search.metadata.name}"))
-    print_whole(table)
+    print_lines(Text.assemble((f"{path} is valid", "green"), f": search {search.metadata.name}"))
+    print_lines(table)
