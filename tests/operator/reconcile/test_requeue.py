@@ -32,7 +32,7 @@ def found(*jobs: tuple[JobState, float], suspended: bool = False) -> PassResult:
 
 
 @pytest.mark.parametrize(
-    ("findings", "after"),
+    ("result", "after"),
     [
         (found((WAITS, 0)), 10),
         (found((WAITS, 100)), 10),
@@ -46,6 +46,6 @@ def found(*jobs: tuple[JobState, float], suspended: bool = False) -> PassResult:
         (found(), None),
     ],
 )
-def test_requeue_grows_with_the_wait(findings: PassResult, after: float | None) -> None:
-    again = requeue(findings, 0, holds_pool=False, progress_seconds=60, now=NOW)
+def test_requeue_grows_with_the_wait(result: PassResult, after: float | None) -> None:
+    again = requeue(result, 0, holds_pool=False, progress_seconds=60, now=NOW)
     assert again.after == after
