@@ -94,7 +94,7 @@ def test_run_names_broken_images_and_continues_once_restored(
         log=tmp_path / "again.txt",
     )
     assert search.record("prepare/result.json")["outcome"] == "Succeeded"
-    assert "the same command goes on from here" in " ".join(output.split())
+    assert "the same command continues from here" in " ".join(output.split())
 
 
 def test_validate_refuses_absent_annotations(search: SearchFolder) -> None:
@@ -102,7 +102,7 @@ def test_validate_refuses_absent_annotations(search: SearchFolder) -> None:
     done = run("validate", search.manifest)
     assert done.returncode == 2
     assert "spec.dataset.val" in done.stderr
-    assert "give a COCO json file" in " ".join(done.stderr.split())
+    assert "give a COCO JSON file" in " ".join(done.stderr.split())
 
 
 def test_run_of_a_misspelt_manifest_creates_nothing(search: SearchFolder) -> None:
