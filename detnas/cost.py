@@ -133,7 +133,7 @@ def _backbone(architecture: Architecture) -> dict[str, list[_Layer]]:
             stage.append(_normed(convolution, halvings))
         if placed.projection is not None:
             stage.append(_normed(placed.projection, halvings))
-        stage.append(_Layer(halvings, placed.block.out, 0))  # ReLU of the residual sum
+        stage.append(_Layer(halvings, placed.convolutions[-1].outputs, 0))
     return parts
 
 

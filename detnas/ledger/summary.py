@@ -208,21 +208,19 @@ def needed(summary: Summary, in_flight: Sequence[Proposal]) -> frozenset[int]:
 
 
 def _with_entry(summary: Summary, entry: LedgerEntry) -> Summary:
-    missing = summary.missing - {entry.index}
-    if entry.index > summary.next_index + MOST_TRIALS:
-        problem = f"trial {entry.index} has a result, but only {summary.next_index} are known"
+    index, next_index = entry.index, summary.next_index
+    if index > next_index + MOST_TRIALS:
+        problem = f"trial {index} has a result, but only {next_index} are known"
         raise UserError(problem, "restore the search's records: trials are numbered in order")
-    if entry.index > summary.next_index:
-        missing |= frozenset(range(summary.next_index, entry.index))
-    lost = {entry.index} if entry.outcome is Outcome.INFRASTRUCTURE else frozenset[int]()
+    lost = {index} if entry.outcome is Outcome.INFRASTRUCTURE else frozenset[int]()
     changes: dict[str, object] = {
         "inherited": summary.inherited + entry.inherited,
-        "next_index": max(summary.next_index, entry.index + 1),
-        "missing": missing,
+        "next_index": max(summary.next_index, index + 1),
+        "missing": (summary.missing | frozenset(range(next_index, index))) - {index},
         "lost_trials": summary.lost_trials | lost,
         "top": _top(summary, entry),
         "front": _front(summary.front, entry),
-        "last_success": max(summary.last_success, entry.index if entry.succeeded else -1),
+        "last_success": max(summary.last_success, index if entry.succeeded else -1),
     }
     counts = {} if entry.inherited else _counts(summary, entry)
     return summary.model_copy(update={**changes, **counts})

@@ -1,4 +1,4 @@
-"""A student and its teacher, and every step that leads on from them."""
+"""A student and its teacher, and every step from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Move:
     """A step from a pair, before it is numbered.
 
     Attributes:
-        parent: trial whose student it takes; None takes the base.
+        parent: trial whose student it starts from; None for the base.
     """
 
     parent: int | None
@@ -27,11 +27,11 @@ class Move:
 
 @dataclass(frozen=True)
 class Pair:
-    """What a trial can step on from.
+    """A student-teacher pair that a trial may start from.
 
     Attributes:
         index: of the trial that trained the student; None is {base, supernet}.
-        added: blocks the student's lineage added of late.
+        added: blocks that the last steps of the student's lineage added.
         space: the teachers of the pool.
         options: how the pruning actions work.
     """
@@ -46,7 +46,7 @@ class Pair:
     def mutate_teacher(self, random: Random) -> Move:
         """One slot of the teacher, uniformly, to another value, uniformly.
 
-        In a space of a single teacher the step trains the student on under that one.
+        In a space of a single teacher the step trains the student further under it.
         """
         slots = self._mutations
         return self._under(random.choice(random.choice(slots)) if slots else self.teacher)

@@ -19,7 +19,7 @@ from detnas.spec.search import Search
 from detnas.teachers import TeacherSpace
 
 _REDRAWS = 32
-"""Draws that may repeat something before the untried neighbours are listed one by one."""
+"""Draws that may repeat a trial before the untried neighbours are listed one by one."""
 
 
 class Convergence(StrEnum):
@@ -31,11 +31,7 @@ class Convergence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing to propose now. A trial still in flight may yet bring a better score: ask again.
-
-    Attributes:
-        message: for people.
-    """
+    """Nothing to propose now; a trial still in flight may change that by a better score."""
 
     reason: Convergence
     message: str
@@ -97,7 +93,7 @@ def propose(
     Args:
         settings: of the search; its seed and the trial's number decide every draw.
         space: the teachers of the pool.
-        base: the detector the search sets out from.
+        base: the detector that the search starts from.
         summary: finished trials.
         in_flight: trials that are decided and have no result.
     """
@@ -107,10 +103,9 @@ def propose(
         return finished
     repeated = _repeated(summary, in_flight)
     waiting = any(proposal.step is Step.BASELINE for proposal in in_flight)
-    start = Pair(None, base.architecture, (), space.largest, space, settings.actions)
     pairs = () if waiting else tuple(_pair(entry, space, settings) for entry in summary.top)
     teacher_only = waiting or index <= settings.warmup_trials
-    climb = _Climb(settings, index, pairs or (start,), teacher_only)
+    climb = _Climb(settings, index, pairs or (_base_pair(base, space, settings),), teacher_only)
     if not pairs:
         baseline = climb.numbered(Move(None, Step.BASELINE, space.largest))
         if not repeated(baseline):
@@ -136,13 +131,17 @@ def _repeated(summary: Summary, in_flight: Sequence[Proposal]) -> Callable[[Prop
 
 
 def _unrepeated(climb: _Climb, random: Random, repeated: Callable[[Proposal], bool]) -> Proposal:
-    """A draw that is no repetition; one that is, where nothing else is left."""
+    """A draw that repeats no trial, unless everything was tried."""
     for _ in range(_REDRAWS):
         proposal = climb.numbered(climb.draw(random))
         if not repeated(proposal):
             return proposal
     untried = [p for p in map(climb.numbered, climb.neighbours()) if not repeated(p)]
     return random.choice(untried) if untried else proposal
+
+
+def _base_pair(base: BaseFacts, space: TeacherSpace, settings: Search) -> Pair:
+    return Pair(None, base.architecture, (), space.largest, space, settings.actions)
 
 
 def _pair(entry: LedgerEntry, space: TeacherSpace, settings: Search) -> Pair:
