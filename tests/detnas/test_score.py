@@ -19,14 +19,14 @@ PAPER = Objective(base_flops=1000, base_resolution=WIDE, alpha=0.4, beta=0.8)
 fractions = st.floats(0.01, 1)
 
 
-def test_by_hand() -> None:
+def test_h_equals_a_calculation_by_hand() -> None:
     # (700 / 1000) × (777600 / 1066400)^0.8 = 0.7 × 0.776727 = 0.543709; ^-0.4 = 1.276008
     assert PAPER.h(0.439, 700, MIDDLE) == pytest.approx(0.439 * 1.276008, rel=2e-6)
     logarithm = math.log(0.439) - 0.4 * (math.log(0.7) + 0.8 * math.log(777_600 / 1_066_400))
     assert PAPER.h(0.439, 700, MIDDLE) == pytest.approx(math.exp(logarithm), rel=1e-12)
 
 
-def test_alpha_and_beta_each_count() -> None:
+def test_h_depends_on_alpha_and_on_beta() -> None:
     quarter = Resolution(width=50, height=50)
     objective = Objective(100, Resolution(width=100, height=100), alpha=0.5, beta=1.0)
     assert objective.h(0.2, 100, quarter) == pytest.approx(0.4)
@@ -35,18 +35,18 @@ def test_alpha_and_beta_each_count() -> None:
 
 
 @given(fractions)
-def test_the_base_at_its_resolution_scores_its_map(mean_ap: float) -> None:
+def test_h_of_the_base_at_its_resolution_is_its_map(mean_ap: float) -> None:
     assert PAPER.h(mean_ap, 1000, WIDE) == mean_ap
 
 
 @given(fractions, st.integers(2, 10**12))
-def test_cheaper_or_smaller_is_better_at_equal_map(mean_ap: float, flops: int) -> None:
+def test_h_rises_with_fewer_flops_and_pixels_at_equal_map(mean_ap: float, flops: int) -> None:
     assert PAPER.h(mean_ap, flops - 1, WIDE) >= PAPER.h(mean_ap, flops, WIDE)
     assert PAPER.h(mean_ap, flops // 2, WIDE) > PAPER.h(mean_ap, flops, WIDE)
     assert PAPER.h(mean_ap, flops, MIDDLE) > PAPER.h(mean_ap, flops, WIDE)
 
 
-def test_the_best_resolution_is_the_one_of_highest_score_the_first_of_equals() -> None:
+def test_best_returns_the_highest_score_and_the_first_of_equals() -> None:
     low = Scored(resolution=SMALL, map=0.3, flops=1, h=0.5)
     high = Scored(resolution=LARGE, map=0.4, flops=2, h=0.6)
     assert best([low, high]) == high
@@ -56,7 +56,7 @@ def test_the_best_resolution_is_the_one_of_highest_score_the_first_of_equals() -
         best([])
 
 
-def test_a_trial_is_scored_by_its_flops_at_the_base_resolution_everywhere() -> None:
+def test_ledger_entry_scores_every_resolution_by_flops_at_the_base_resolution() -> None:
     entry = ledger_entry(proposal(1), result(1, (0.3, 0.4)), BASE)
     small, large = entry.scores
     assert entry.flops == large.flops == BASE.flops
@@ -68,7 +68,7 @@ def test_a_trial_is_scored_by_its_flops_at_the_base_resolution_everywhere() -> N
     assert entry.h == large.h
 
 
-def test_a_smaller_student_scores_higher_at_equal_map() -> None:
+def test_ledger_entry_scores_a_smaller_student_higher_at_equal_map() -> None:
     smaller = prune_layer(BASE.architecture, Place(2, 1)).architecture
     entry = ledger_entry(proposal(1), result(1, (0.3, 0.4), smaller), BASE)
     assert entry.flops is not None
@@ -79,14 +79,14 @@ def test_a_smaller_student_scores_higher_at_equal_map() -> None:
     assert [score.flops for score in entry.scores] == [small, entry.flops]
 
 
-def test_success_without_a_student_is_refused() -> None:
+def test_ledger_entry_refuses_success_without_a_student() -> None:
     lacks: list[dict[str, object]] = [{"architecture": None}, {"scores": ()}, {"files": {}}]
     for lacking in lacks:
         with pytest.raises(UserError, match="result of trial 1: it succeeded without"):
             ledger_entry(proposal(1), result(1).model_copy(update=lacking), BASE)
 
 
-def test_the_bases_own_score_is_its_best_over_the_resolutions() -> None:
+def test_base_facts_score_the_base_at_every_resolution() -> None:
     better_small = BaseFacts(
         BASE.architecture, BASE.detector, BASE.classes, LARGE, 0.4, 0.8, BASE.scores[:1]
     )

@@ -46,7 +46,7 @@ def test_unsegmented_entries_are_a_mapping(
     }
 
 
-def test_a_hundred_unsegmented_entries_take_little_memory() -> None:
+def test_unsegmented_entries_take_little_memory() -> None:
     entries = searched(100).entries
     hundred = UnsegmentedEntries(entries[index] for index in range(100))
     assert sum(map(sys.getsizeof, hundred._packed.values())) < 100_000

@@ -1,4 +1,4 @@
-"""When a search ends, and what takes it up again."""
+"""When `propose` returns that a search is finished, and when it continues."""
 
 from detnas.ledger import LedgerEntry, Summary
 from detnas.records.proposal import Proposal, Step
@@ -16,7 +16,7 @@ from tests.detnas.trials import (
 )
 
 
-def test_a_search_ends_when_its_trials_are_decided() -> None:
+def test_propose_returns_finished_after_all_trials() -> None:
     search = searched(12, parallelism=3)
     lost = sum(e.outcome is Outcome.INFRASTRUCTURE for e in search.entries.values())
     assert len(search.proposals) == len(search.entries) == 12 + lost
@@ -25,7 +25,7 @@ def test_a_search_ends_when_its_trials_are_decided() -> None:
     assert "12 trials" in search.finished.message
 
 
-def test_trials_in_flight_count_as_decided() -> None:
+def test_propose_counts_trials_in_flight_as_decided() -> None:
     search = Search(trials=2)
     in_flight = [proposal(0, step=Step.BASELINE), proposal(1)]
     found = propose(search, SPACE, BASE, Summary(top_k=5), in_flight)
@@ -33,7 +33,7 @@ def test_trials_in_flight_count_as_decided() -> None:
     assert found.reason is Convergence.TRIALS
 
 
-def test_trials_lost_to_infrastructure_do_not_use_up_the_search() -> None:
+def test_propose_replaces_trials_lost_to_infrastructure() -> None:
     search = Search(trials=2)
     lost = [failed(proposal(index), Outcome.INFRASTRUCTURE) for index in range(5)]
     assert isinstance(propose(search, SPACE, BASE, summary_of(lost), []), Proposal)
@@ -41,7 +41,7 @@ def test_trials_lost_to_infrastructure_do_not_use_up_the_search() -> None:
     assert isinstance(propose(search, SPACE, BASE, summary_of([*lost, *ended]), []), Finished)
 
 
-def test_a_search_ends_when_nothing_got_better_for_long() -> None:
+def test_propose_returns_finished_when_patience_is_used_up() -> None:
     search = Search(trials=100, patience=3)
     entries: list[LedgerEntry] = [succeeded(proposal(0), 0.3), succeeded(proposal(1), 0.5)]
     entries += [succeeded(proposal(2), 0.4), failed(proposal(3), Outcome.DIVERGED)]
@@ -53,7 +53,7 @@ def test_a_search_ends_when_nothing_got_better_for_long() -> None:
     assert "3 finished trials" in found.message
 
 
-def test_trials_lost_to_infrastructure_do_not_use_up_patience() -> None:
+def test_lost_trials_do_not_use_up_patience() -> None:
     search = Search(trials=100, patience=3)
     entries: list[LedgerEntry] = [succeeded(proposal(0), 0.5)]
     entries += [failed(proposal(index), Outcome.INFRASTRUCTURE) for index in range(1, 8)]
@@ -63,7 +63,7 @@ def test_trials_lost_to_infrastructure_do_not_use_up_patience() -> None:
     assert isinstance(propose(search, SPACE, BASE, summary_of(entries), []), Finished)
 
 
-def test_a_late_better_score_takes_the_search_up_again() -> None:
+def test_propose_continues_after_a_late_better_score() -> None:
     search = Search(trials=100, patience=2)
     entries = [succeeded(proposal(index), 0.5) for index in (0, 1, 2)]
     assert isinstance(propose(search, SPACE, BASE, summary_of(entries), [proposal(3)]), Finished)

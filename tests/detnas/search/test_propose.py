@@ -1,7 +1,9 @@
 """Hill climbing: what is proposed at the start, and how parent, step and action are drawn."""
 
+import timeit
 from collections import Counter
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -46,21 +48,21 @@ def baseline_done() -> Summary:
     return summary_of([succeeded(proposal(0, step=Step.BASELINE), 0.5)])
 
 
-def test_a_pair_that_ends_before_the_baseline_is_no_parent_yet() -> None:
+def test_propose_takes_no_parent_before_the_baseline_finished() -> None:
     search = MANY.model_copy(update={"student_probability": Decimal(1)})
     quick = summary_of([succeeded(proposal(1), 0.5)])
     found = next_proposal(quick, [proposal(0, step=Step.BASELINE)], search)
     assert (found.index, found.parent, found.step) == (2, None, Step.TEACHER)
 
 
-def test_the_first_trial_is_the_base_with_the_supernet() -> None:
+def test_propose_returns_the_baseline_first() -> None:
     first = next_proposal(Summary(top_k=5))
     assert (first.index, first.parent, first.step, first.action) == (0, None, Step.BASELINE, None)
     assert first.teacher == SPACE.largest
 
 
 @pytest.mark.parametrize("warmup", [0, 5])
-def test_until_it_ends_other_slots_train_the_base_under_mutated_teachers(warmup: int) -> None:
+def test_propose_mutates_teachers_of_the_base_while_the_baseline_is_in_flight(warmup: int) -> None:
     search = MANY.model_copy(update={"warmup_trials": warmup})
     in_flight = [next_proposal(Summary(top_k=5), search=search)]
     for index in range(1, 9):
@@ -72,7 +74,7 @@ def test_until_it_ends_other_slots_train_the_base_under_mutated_teachers(warmup:
 
 @given(st.integers(0, 2**31), st.integers(1, 8), st.integers(0, 8))
 @settings(max_examples=30)
-def test_the_warm_up_only_mutates_teachers(seed: int, parallelism: int, warmup: int) -> None:
+def test_warm_up_only_mutates_teachers(seed: int, parallelism: int, warmup: int) -> None:
     search = searched(
         warmup + 6, parallelism, seed=seed, warmup_trials=warmup, student_probability=Decimal(1)
     )
@@ -81,28 +83,28 @@ def test_the_warm_up_only_mutates_teachers(seed: int, parallelism: int, warmup: 
     assert Step.STUDENT not in steps[: warmup + 1]
 
 
-def test_after_the_warm_up_students_evolve() -> None:
+def test_propose_evolves_students_after_the_warm_up() -> None:
     search = MANY.model_copy(update={"warmup_trials": 2, "student_probability": Decimal(1)})
     entries = [succeeded(proposal(index), 0.5) for index in range(3)]
     assert next_proposal(summary_of(entries[:2]), search=search).step is Step.TEACHER
     assert next_proposal(summary_of(entries), search=search).step is Step.STUDENT
 
 
-def test_a_baseline_lost_to_infrastructure_is_tried_again() -> None:
+def test_propose_repeats_a_baseline_lost_to_infrastructure() -> None:
     lost = failed(proposal(0, step=Step.BASELINE), Outcome.INFRASTRUCTURE)
     again = next_proposal(summary_of([lost]))
     assert (again.index, again.step) == (1, Step.BASELINE)
     assert next_proposal(summary_of([lost]), [again]).step is Step.TEACHER
 
 
-def test_a_baseline_that_can_not_work_gives_way_to_other_pairs() -> None:
+def test_propose_continues_from_the_base_after_a_failed_baseline() -> None:
     heavy = failed(proposal(0, step=Step.BASELINE), Outcome.OUT_OF_MEMORY)
     found = next_proposal(summary_of([heavy]))
     assert found.step is not Step.BASELINE
     assert found.parent is None
 
 
-def test_a_teacher_step_takes_the_parents_teacher_one_mutation_on() -> None:
+def test_teacher_step_mutates_the_parents_teacher_once() -> None:
     parent = succeeded(proposal(0, teacher=SPACE.smallest), 0.5)
     search = MANY.model_copy(update={"student_probability": Decimal(0)})
     neighbours = {t for slot in SPACE.mutations(SPACE.smallest) for t in slot}
@@ -111,7 +113,7 @@ def test_a_teacher_step_takes_the_parents_teacher_one_mutation_on() -> None:
         assert found.teacher in neighbours
 
 
-def test_a_student_step_keeps_the_parents_teacher_and_takes_a_legal_action() -> None:
+def test_student_step_keeps_the_teacher_and_takes_any_legal_action() -> None:
     parent = succeeded(proposal(0, teacher=SPACE.smallest), 0.5)
     search = MANY.model_copy(update={"student_probability": Decimal(1)})
     kinds = legal_actions(ARCHITECTURE, (), search.actions)
@@ -122,7 +124,7 @@ def test_a_student_step_keeps_the_parents_teacher_and_takes_a_legal_action() -> 
     assert {(one.parent, one.step) for one in found} == {(0, Step.STUDENT)}
 
 
-def test_blocks_added_of_late_are_protected_in_the_proposed_pruning() -> None:
+def test_proposed_pruning_protects_recently_added_blocks() -> None:
     fresh = Place(1, 1)
     entry = ledger_entry(
         proposal(0),
@@ -138,7 +140,7 @@ def test_blocks_added_of_late_are_protected_in_the_proposed_pruning() -> None:
 @pytest.mark.parametrize(
     ("top_k", "weights"), [(5, (5, 4, 3, 2, 1)), (2, (2, 1)), (9, (5, 4, 3, 2, 1))]
 )
-def test_parents_are_drawn_by_rank(top_k: int, weights: tuple[int, ...]) -> None:
+def test_propose_draws_parents_by_rank(top_k: int, weights: tuple[int, ...]) -> None:
     entries = [succeeded(proposal(index), 0.1 + index / 10) for index in range(5)]
     found = Counter(one.parent for one in draws(summary_of(entries, top_k), 3000))
     expected = {4 - rank: weight / sum(weights) for rank, weight in enumerate(weights)}
@@ -146,7 +148,7 @@ def test_parents_are_drawn_by_rank(top_k: int, weights: tuple[int, ...]) -> None
     assert chi_square(found, expected) < 18.5
 
 
-def test_student_and_teacher_steps_are_even_and_kinds_then_places_uniform() -> None:
+def test_propose_draws_steps_evenly_and_kinds_then_places_uniformly() -> None:
     found = draws(baseline_done(), 6000)
     steps = Counter(one.step for one in found)
     assert chi_square(steps, {Step.STUDENT: 0.5, Step.TEACHER: 0.5}) < 10.8
@@ -157,7 +159,17 @@ def test_student_and_teacher_steps_are_even_and_kinds_then_places_uniform() -> N
     assert chi_square(stages, dict.fromkeys(range(4), 0.25)) < 16.3
 
 
-def test_the_chance_of_a_student_step_is_an_option() -> None:
+def test_propose_draws_student_steps_with_their_probability() -> None:
     search = MANY.model_copy(update={"student_probability": Decimal("0.8")})
     steps = Counter(one.step for one in draws(baseline_done(), 3000, search))
     assert chi_square(steps, {Step.STUDENT: 0.8, Step.TEACHER: 0.2}) < 10.8
+
+
+@pytest.mark.serial
+def test_propose_is_quick_after_ten_thousand_trials() -> None:
+    template, random = succeeded(proposal(0), 0.4), Random(0)
+    trials = (proposal(i, max(0, i - 20), teacher=SPACE.sample(random)) for i in range(10_000))
+    summary = summary_of([template.model_copy(update={"proposal": trial}) for trial in trials])
+    assert summary.finished == 10_000
+    seconds = min(timeit.repeat(lambda: next_proposal(summary), number=5, repeat=5)) / 5
+    assert seconds < 0.05

@@ -1,4 +1,4 @@
-"""Nothing is proposed twice but what was lost, and every proposal can be made again."""
+"""Proposals repeat only lost trials, and are reproducible."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ NARROW = TeacherSpace.model_validate(
 """A space of two teachers, each the other's only mutation."""
 
 
-def test_nothing_is_proposed_twice_while_something_else_is_left() -> None:
+def test_propose_repeats_nothing_while_an_untried_neighbour_is_left() -> None:
     # Students are so rarely drawn that redrawing alone would not find every action.
     search = MANY.model_copy(update={"top_k": 1, "student_probability": Decimal("0.001")})
     baseline = proposal(0, step=Step.BASELINE, teacher=NARROW.largest)
@@ -52,7 +52,7 @@ def test_nothing_is_proposed_twice_while_something_else_is_left() -> None:
     assert tried(again) in {tried(one) for one in in_flight}
 
 
-def test_what_was_evaluated_is_not_proposed_again_but_for_lost_ones() -> None:
+def test_propose_repeats_a_lost_trial_but_no_evaluated_one() -> None:
     search = MANY.model_copy(update={"student_probability": Decimal(0)})
     baseline = succeeded(proposal(0, step=Step.BASELINE, teacher=NARROW.largest), 0.5)
     only = next_proposal(summary_of([baseline]), search=search, space=NARROW)
@@ -68,7 +68,7 @@ def test_what_was_evaluated_is_not_proposed_again_but_for_lost_ones() -> None:
 
 @given(st.integers(0, 2**31), st.integers(1, 8), st.integers(0, 2**31))
 @settings(max_examples=20)
-def test_whole_searches_repeat_nothing_and_number_without_gaps(
+def test_a_search_repeats_no_trial_and_numbers_without_gaps(
     seed: int, parallelism: int, order: int
 ) -> None:
     search = searched(40, parallelism, order, seed=seed)
@@ -85,14 +85,14 @@ def test_whole_searches_repeat_nothing_and_number_without_gaps(
         assert one.parent is None or search.entries[one.parent].succeeded
 
 
-def test_one_slot_gives_the_same_search_every_time() -> None:
+def test_a_search_without_parallelism_is_reproducible() -> None:
     assert searched(60).proposals == searched(60).proposals
     assert searched(60, seed=1).proposals != searched(60).proposals
 
 
 @given(st.integers(0, 2**31), st.integers(1, 6), st.integers(0, 29))
 @settings(max_examples=20)
-def test_a_restart_proposes_what_the_live_process_would_have(
+def test_propose_after_a_restart_equals_that_of_the_live_process(
     order: int, parallelism: int, stop: int
 ) -> None:
     live = Simulation(
@@ -110,7 +110,7 @@ def test_a_restart_proposes_what_the_live_process_would_have(
     )
 
 
-def test_the_seed_of_a_job_follows_from_seed_and_number() -> None:
+def test_job_seeds_follow_from_seed_and_number() -> None:
     proposals = searched(50).proposals
     seeds = {one.seed for one in proposals}
     assert len(seeds) == len(proposals) >= 50
@@ -119,7 +119,7 @@ def test_the_seed_of_a_job_follows_from_seed_and_number() -> None:
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
-def test_draws_do_not_depend_on_the_process(hash_seed: str) -> None:
+def test_proposals_do_not_depend_on_the_hash_seed(hash_seed: str) -> None:
     program = (
         "from tests.detnas.trials import searched\n"
         "for one in searched(12, parallelism=2, seed=7).proposals: print(one.model_dump_json())"
