@@ -121,9 +121,9 @@ class GpuHours:
             trained_pool: by this search, instead of another one.
         """
         now, pod_time = datetime.now(UTC), _stated(state, spec, trained_pool=trained_pool)
-        for job in jobs:
-            due = purpose(job)
-            if not is_finished(state, due) and JobView(job).uid not in self.stopped():
+        counting = self._running.keys() - self.stopped().keys()
+        for job in (job for job in jobs if JobView(job).uid in counting):
+            if not is_finished(state, due := purpose(job)):
                 pod_time[due.verb] += self.running_seconds(job, now)
         by_purpose = defaultdict[DueJob, list[StoppedJob]](list)
         for one in self.stopped().values():

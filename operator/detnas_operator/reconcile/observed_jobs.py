@@ -68,20 +68,25 @@ def observe_jobs(
     jobs: Mapping[str, Object], memory: SearchMemory, now: float
 ) -> dict[str, ObservedJob]:
     """Return by name what matters of each Job at a time on the monotonic clock, in seconds."""
-    return {name: _observe(name, job, memory, now) for name, job in jobs.items()}
+    observed, state = {}, memory.session.state
+    for name, job in jobs.items():
+        due, view = purpose(job), JobView(job)
+        if view.has_ended and is_finished(state, due):  # as most Jobs of a long search
+            memory.result_since.pop(name, None)
+            observed[name] = ObservedJob(
+                due=due,
+                ended=True,
+                has_result=True,
+                terminating=view.is_being_deleted,
+                expires=view.ttl_seconds is not None,
+            )
+        else:
+            observed[name] = _observe(name, job, memory, now)
+    return observed
 
 
 def _observe(name: str, job: Object, memory: SearchMemory, now: float) -> ObservedJob:
     due, view = purpose(job), JobView(job)
-    if view.has_ended and is_finished(memory.session.state, due):  # as most Jobs of a long search
-        memory.result_since.pop(name, None)
-        return ObservedJob(
-            due=due,
-            ended=True,
-            has_result=True,
-            terminating=view.is_being_deleted,
-            expires=view.ttl_seconds is not None,
-        )
     folder = memory.session.job_folder(due)
     if not folder:
         # A final stage, while more trials are requested: it may be needed again, so it may keep
