@@ -19,6 +19,7 @@ from tests.cluster.api import SEARCHES
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.faults import Journal
 from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pods import PodPlayer
 from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.cluster.scripts import Scripts, runs_for_ever, runs_until, succeeds
@@ -97,7 +98,12 @@ class Watched:
 def _measured(watched: Watched, trials: int, arguments: argparse.Namespace) -> dict[str, Reads]:
     around, name, go = watched.around, f"after-{trials}", threading.Event()
     trainer = PretendedTrainer(around.server)
-    ends = succeeds(TRIAL_SECONDS, trainer)
+
+    def train_slowly(pod: PlayedPod) -> None:
+        time.sleep(TRIAL_SECONDS)
+        trainer(pod)
+
+    ends = succeeds(work=train_slowly)
     scripts = Scripts(succeeds(work=trainer)).on("*-t*", *[runs_until(go, ends)] * 9)
     scripts.on("*-t0000", *[runs_for_ever()] * 9)  # finished, by the ledger that is written
     with PodPlayer(around.cluster.api, scripts):

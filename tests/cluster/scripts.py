@@ -2,101 +2,69 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from fnmatch import fnmatch
 
 from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pods import Script
 
-
-def succeeds(after: float = 0.0, work: Callable[[PlayedPod], object] | None = None) -> Script:
-    """Run, do `work` in a thread (such as writing a result), succeed."""
-
-    async def script(pod: PlayedPod) -> None:
-        await pod.run()
-        await asyncio.sleep(after)
-        if work:
-            await asyncio.to_thread(work, pod)
-        await pod.succeed()
-
-    return script
+Work = Callable[[PlayedPod], object]
 
 
-def exits(
-    code: int, after: float = 0.0, work: Callable[[PlayedPod], object] | None = None, log: str = ""
+def runs(
+    end: Callable[[PlayedPod], Awaitable[None]],
+    work: Work | None = None,
+    log: str = "",
+    *,
+    lingers: bool = False,
 ) -> Script:
-    """Run, do `work`, end with an exit code."""
+    """Run, do `work` in a thread (such as writing a result), end; or linger until deleted."""
 
     async def script(pod: PlayedPod) -> None:
         await pod.run()
         pod.log += log
-        await asyncio.sleep(after)
         if work:
             await asyncio.to_thread(work, pod)
-        await pod.end(code)
+        await end(pod)
+        if lingers:
+            await asyncio.Event().wait()
 
     return script
+
+
+def succeeds(work: Work | None = None) -> Script:
+    """Run, do `work`, succeed."""
+    return runs(PlayedPod.succeed, work)
+
+
+def exits(code: int, work: Work | None = None, log: str = "") -> Script:
+    """Run, do `work`, end with an exit code."""
+    return runs(lambda pod: pod.end(code), work, log)
 
 
 def oom_killed(log: str = "") -> Script:
     """Run, and be killed for its memory."""
-
-    async def script(pod: PlayedPod) -> None:
-        await pod.run()
-        pod.log += log
-        await pod.oom_killed()
-
-    return script
+    return runs(PlayedPod.oom_killed, log=log)
 
 
-def outlived(
-    code: int = 0,
-    reason: str = "",
-    work: Callable[[PlayedPod], object] | None = None,
-    log: str = "",
-) -> Script:
+def outlived(code: int = 0, reason: str = "", work: Work | None = None, log: str = "") -> Script:
     """Run, do `work`, end the trainer; another container runs on until the pod is deleted."""
-
-    async def script(pod: PlayedPod) -> None:
-        await pod.run()
-        pod.log += log
-        if work:
-            await asyncio.to_thread(work, pod)
-        await pod.end_trainer(code, reason)
-        await asyncio.Event().wait()
-
-    return script
+    return runs(lambda pod: pod.end_trainer(code, reason), work, log, lingers=True)
 
 
 def evicted(code: int = 137) -> Script:
     """Run, and be evicted by the kubelet."""
-
-    async def script(pod: PlayedPod) -> None:
-        await pod.run()
-        await pod.evicted(code)
-
-    return script
+    return runs(lambda pod: pod.evicted(code))
 
 
 def preempted() -> Script:
     """Run, and give way to a pod of higher priority."""
-
-    async def script(pod: PlayedPod) -> None:
-        await pod.run()
-        await pod.preempted()
-        await asyncio.Event().wait()
-
-    return script
+    return runs(PlayedPod.preempted, lingers=True)
 
 
 def lost_with_its_node() -> Script:
     """Run, and vanish with the node."""
-
-    async def script(pod: PlayedPod) -> None:
-        await pod.run()
-        await pod.lost_with_its_node()
-
-    return script
+    return runs(PlayedPod.lost_with_its_node)
 
 
 def unschedulable(

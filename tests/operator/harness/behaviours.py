@@ -16,9 +16,9 @@ from detnas.store.artifacts import create_record
 from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pods import Script
 from tests.cluster.pretended_trainer import PretendedTrainer
+from tests.cluster.scripts import Work
 from tests.detnas.searches.fake_trainer import answer
 
-Work = Callable[[PlayedPod], None]
 Stuck = Callable[[PlayedPod], Awaitable[None]]
 POLL_SECONDS = 0.05
 _TRIAL = re.compile(r"-t(\d+)$")
