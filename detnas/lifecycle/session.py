@@ -7,7 +7,7 @@ from datetime import datetime
 
 from detnas.ledger.history import write_segments
 from detnas.lifecycle.failures import (
-    load_result,
+    RESULT_TYPES,
     record_infrastructure_failure,
     vital_failures,
 )
@@ -20,12 +20,9 @@ from detnas.lifecycle.status import job_folder
 from detnas.lifecycle.supplied import SuppliedInputs
 from detnas.lifecycle.warm_start.source import LiveUid
 from detnas.lifecycle.weight_collector import WeightCollector
-from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Plan, Verb, plan
 from detnas.records import keys
 from detnas.records.results import Outcome, PrepareResult, Result
-from detnas.spec.manifest import SearchSpec
-from detnas.store import Store
 from detnas.store.errors import StoreError
 
 
@@ -44,6 +41,9 @@ class SearchSession:
         lease: of an earlier session of this search, which this one continues to hold.
 
     Attributes:
+        store: where the search is stored.
+        requests: builders of its requests.
+        spec: its settings.
         lease: our side of the pool's lease; None until the pool's folder is known, and for a
             supplied pool, which is never trained here. May be renewed from any thread.
     """
@@ -57,27 +57,15 @@ class SearchSession:
         clock: Callable[[], float] = time.monotonic,
         lease: PoolLease | None = None,
     ) -> None:
+        self.store = search.store
+        self.requests = search.requests
+        self.spec = search.requests.spec
         self._search = search
         self._holder = holder
         self._live_uid = live_uid
         self._clock = clock
         self.lease = lease
         self.invalidate()
-
-    @property
-    def store(self) -> Store:
-        """Where the search is stored."""
-        return self._search.store
-
-    @property
-    def requests(self) -> SearchRequests:
-        """Builders of the search's requests."""
-        return self._search.requests
-
-    @property
-    def spec(self) -> SearchSpec:
-        """The search's settings."""
-        return self._search.requests.spec
 
     @property
     def state(self) -> SearchState:
@@ -180,9 +168,7 @@ class SearchSession:
 
     def result(self, due: DueJob) -> Result | None:
         """Read and verify the result of a job that has ended; None if it has no valid one."""
-        folder = self.job_folder(due)
-        result = load_result(self.store, due.verb, folder)
-        return result if result is not None and self._verification(folder, result) else None
+        return self._reader.read_ended(self.job_folder(due), RESULT_TYPES[due.verb])
 
     def fail(
         self, due: DueJob, message: str, started: datetime, lost: float | None = None

@@ -46,7 +46,7 @@ class SearchRequests:
     pools: str | None = None
     existing_pool: str | None = None
 
-    @property
+    @cached_property
     def spec(self) -> SearchSpec:
         """The search's settings."""
         return self.manifest.spec

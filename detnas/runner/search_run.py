@@ -173,7 +173,7 @@ class SearchRun:
     def _wait(self, decided: Plan) -> None:
         """Wait until something happens that may change the plan."""
         pool_is_due = any(due.verb is Verb.POOL for due in decided.due)
-        lease = self._session.lease
+        state, lease = self._session.state, self._session.lease
         waiting = pool_is_due and not (lease and lease.held)
         until = self._settings.clock() + self._settings.poll
         while True:
@@ -183,8 +183,9 @@ class SearchRun:
             if self._stop.times:
                 self._stop_jobs()
                 raise Interrupted
-            self._keep_lease()
-            self._watcher.tick(self._session.state, self._jobs.running.values())
+            if pool_is_due:
+                self._keep_lease()
+            self._watcher.tick(state, self._jobs.running.values())
             idle = not self._jobs.running and not waiting
             if ends or idle or (waiting and self._settings.clock() >= until):
                 return

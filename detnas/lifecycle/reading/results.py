@@ -31,6 +31,14 @@ class VerifiedResults:
         self._store = store
         self._verify = verify
         self._awaited: set[str] = set()
+        self._ended: dict[str, Result] = {}
+
+    def read_ended(self, folder: str, kind: type[R]) -> R | None:
+        """Read and verify the result of a job that has ended; the next `read` returns it, too."""
+        result = self.read(folder, kind, awaited=True)
+        if result is not None:
+            self._ended[folder] = result
+        return result
 
     def read(
         self,
@@ -48,6 +56,9 @@ class VerifiedResults:
             awaited: the result is known to be new.
             has_consumers: called with a result that exists at the first read.
         """
+        ended = self._ended.pop(folder, None)
+        if isinstance(ended, kind):
+            return ended
         result = load_record(self._store, keys.result_key(folder), kind)
         if result is None:
             self._awaited.add(folder)

@@ -10,7 +10,7 @@ from detnas.ledger.summary import Summary
 from detnas.ledger.trials import Verify
 from detnas.lifecycle.pools.supplied import load_trained_pool
 from detnas.lifecycle.reading.final_stages import FinalStages, FinalStagesReader
-from detnas.lifecycle.reading.results import Consumers, VerifiedResults
+from detnas.lifecycle.reading.results import Consumers, R, VerifiedResults
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Observation
 from detnas.records import keys
@@ -95,6 +95,7 @@ class SearchReader:
         verify: Verify = lambda _folder, _result: True,
     ) -> None:
         self._store = store
+        self._search = requests.search
         self._requests = requests
         self._verify = verify
         self._results = VerifiedResults(store, verify)
@@ -106,10 +107,6 @@ class SearchReader:
         self._loading = Loading()
         self.state = SearchState()
         self.has_recorded_pool = False
-
-    @property
-    def _search(self) -> str:
-        return self._requests.search
 
     def read(self, may_have_ended: Callable[[int], bool] = lambda _: True) -> SearchState:
         """Read what is new, and return the state.
@@ -123,6 +120,10 @@ class SearchReader:
         if state.prepare is not None and _succeeded(state.prepare, state.base, *state.pool):
             self._read_trials(may_have_ended)
         return self.state
+
+    def read_ended(self, folder: str, kind: type[R]) -> R | None:
+        """Read and verify the result of a job that has ended; None if it has no valid one."""
+        return self._results.read_ended(folder, kind)
 
     def forget_last_phase(self) -> SearchState:
         """Forget the result of the pool's last phase, which is or will be set aside."""
