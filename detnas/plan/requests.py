@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from detnas.architecture import Architecture
 from detnas.plan.advice import planned_trainings
 from detnas.plan.candidate import Candidate
 from detnas.plan.dataset import data_root
@@ -20,8 +21,9 @@ from detnas.records.requests import (
     PrepareRequest,
     StudentRequest,
 )
-from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResult
+from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResult, Score
 from detnas.records.settings import DataLocation, Training
+from detnas.score import BaseFacts
 from detnas.spec.manifest import DetNASSearch, SearchSpec
 
 _UNTRAINED = Training(epochs=0, learning_rate=Decimal("0.01"), batch_size=1)
@@ -76,6 +78,20 @@ class SearchRequests:
         if self.folder is None:
             return f"{data_root(self.spec.dataset.source, None)}/{weights}"
         return str((self.folder / weights).absolute())
+
+    def base_facts(
+        self, prepared: PrepareResult, architecture: Architecture, scores: tuple[Score, ...] = ()
+    ) -> BaseFacts:
+        """Return the facts of a base that students are scored against."""
+        return BaseFacts(
+            architecture=architecture,
+            detector=self.spec.detector,
+            classes=len(prepared.classes),
+            base_resolution=self.spec.base_resolution,
+            alpha=float(self.spec.search.alpha),
+            beta=float(self.spec.search.beta),
+            scores=scores,
+        )
 
     def prepare(self) -> PrepareRequest:
         """Build the request of the data check."""

@@ -232,7 +232,7 @@ class SearchReader:
         return self._results.read(folder, DetectorResult, awaited=True)
 
     def _facts(self) -> BaseFacts:
-        prepare, base, spec = self.state.prepare, self.state.base, self._requests.spec
+        prepare, base = self.state.prepare, self.state.base
         assert prepare is not None
         assert base is not None
         if base.architecture is None or not base.scores:
@@ -240,15 +240,7 @@ class SearchReader:
                 f"the base's result in {self._store.uri}/{self._search}/base has no scores",
                 "restore the object: records are never edited",
             )
-        return BaseFacts(
-            architecture=base.architecture,
-            detector=spec.detector,
-            classes=len(prepare.classes),
-            base_resolution=spec.base_resolution,
-            alpha=float(spec.search.alpha),
-            beta=float(spec.search.beta),
-            scores=base.scores,
-        )
+        return self._requests.base_facts(prepare, base.architecture, base.scores)
 
 
 def _succeeded(*results: PrepareResult | DetectorResult | PoolPhaseResult | None) -> bool:

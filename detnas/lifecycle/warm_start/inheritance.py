@@ -77,7 +77,7 @@ def base_has_begun(search: StoredSearch) -> bool:
 def inherit_base(search: StoredSearch, source: WarmStartSource) -> None:
     """Inherit the other search's base if the settings of both are equal.
 
-    Does nothing if ours has begun or the other has none: then it is trained.
+    Does nothing if ours has begun or the other has none: then ours is trained.
     """
     if base_has_begun(search):
         return
@@ -146,15 +146,8 @@ class TrialInheritance:
 
     @property
     def _facts(self) -> BaseFacts:
-        spec = self.search.requests.spec
-        return BaseFacts(
-            architecture=spec.base.resolve(),
-            detector=spec.detector,
-            classes=len(self.prepared.classes),
-            base_resolution=spec.base_resolution,
-            alpha=float(spec.search.alpha),
-            beta=float(spec.search.beta),
-        )
+        requests = self.search.requests
+        return requests.base_facts(self.prepared, requests.spec.base.resolve())
 
     def _request(self) -> InheritanceRequest:
         key = keys.request_key(keys.inherited_folder(self._folder))
@@ -199,15 +192,16 @@ class TrialInheritance:
             return tuple(entry.index for entry in kept)
 
     def _copy_weights(self, entry: LedgerEntry) -> None:
+        copy = self._copy_of(entry)
         assert entry.weights is not None
-        copied = self._copied(entry.index, entry.weights)
-        copy_between(self.source.store, entry.weights.key, self.search.store, copied)
+        copy_between(self.source.store, entry.weights.key, self.search.store, copy)
 
-    def _copied(self, number: int, weights: Artifact) -> Artifact:
-        """The copy of a trial's weights; the number is the other search's."""
-        name = weights.key.rpartition("/")[2]
-        key = f"{keys.inherited_folder(self._folder)}/{number:04d}/{name}"
-        return weights.model_copy(update={"key": key})
+    def _copy_of(self, entry: LedgerEntry) -> Artifact:
+        """The copy of a trial's weights, in a folder with the other search's number."""
+        assert entry.weights is not None
+        name = entry.weights.key.rpartition("/")[2]
+        key = f"{keys.inherited_folder(self._folder)}/{entry.index:04d}/{name}"
+        return entry.weights.model_copy(update={"key": key})
 
     def _renumbered(self, request: InheritanceRequest) -> dict[int, LedgerEntry]:
         """The trials with this search's numbers, by their number in the other one."""
@@ -225,16 +219,12 @@ class TrialInheritance:
             entry.index: entry.model_copy(
                 update={
                     "proposal": self._as_ours(entry.proposal, numbers),
-                    "weights": self._kept_weights(entry) if entry.index in kept else None,
+                    "weights": self._copy_of(entry) if entry.index in kept else None,
                     "inherited": True,
                 }
             )
             for entry in entries
         }
-
-    def _kept_weights(self, entry: LedgerEntry) -> Artifact:
-        assert entry.weights is not None
-        return self._copied(entry.index, entry.weights)
 
     def _as_ours(self, proposal: Proposal, numbers: dict[int, int]) -> Proposal:
         space = self.search.requests.spec.teachers.space
