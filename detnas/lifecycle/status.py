@@ -35,7 +35,7 @@ class DetectorStatus(Schema):
         resolution: where that is highest.
         map: mAP there, a fraction.
         flops: of one image there.
-        parameters: of the whole detector.
+        parameters: of the complete detector.
         encoding: of its backbone.
         latency: of one image there, where the export measured it.
         is_base: it is the base of the search.

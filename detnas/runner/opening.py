@@ -99,7 +99,7 @@ def reopen_search(uri: str) -> OpenedSearch:
     metadata = record.manifest.metadata
     folder = keys.search_folder(metadata.namespace, metadata.name, record.uid)
     if not uri.endswith(f"/{folder}"):
-        raise UserError(f"{uri} does not end with {folder}", "move the whole store, not a folder")
+        raise UserError(f"{uri} does not end with {folder}", "move the entire store, not a folder")
     store = open_store(uri.removesuffix(f"/{folder}"))
     started_from = Path(record.folder) if record.folder else None
     existing = _existing_pool(record.manifest, store)

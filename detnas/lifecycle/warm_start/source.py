@@ -77,7 +77,7 @@ def check_fit(spec: SearchSpec, source: WarmStartSource, prepared: PrepareResult
     Args:
         spec: of the new search.
         source: the other one.
-        prepared: the new search's data; none while that is not known.
+        prepared: the new search's data; None until it is known.
 
     Raises:
         BlockedError: a field differs.

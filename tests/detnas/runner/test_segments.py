@@ -29,9 +29,9 @@ def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_run_reports_a_failed_trial_that_completes_a_segment(search: LocalSearch) -> None:
     search.write(trials=4)
     search.faults({"trials/0001": ["exit 1"] * 3})
-    heard = Listener()
-    state = search.run_here(heard)
+    listener = Listener()
+    state = search.run_here(listener)
     assert sorted(search.records("ledger/0*.json")) == ["ledger/0000.json", "ledger/0001.json"]
-    assert heard.trials == {0, 1, 2, 3, 4}, "the lost one is replaced"
-    assert heard.phases[-1] is Phase.SUCCEEDED
+    assert listener.trials == {0, 1, 2, 3, 4}, "the lost one is replaced"
+    assert listener.phases[-1] is Phase.SUCCEEDED
     assert [trial.number for trial in search_status(search.open(), state).failures] == [1]
