@@ -89,10 +89,6 @@ class ControlPlane:
         account = "api/v1/namespaces/default/serviceaccounts/default"
         self._wait("kube-controller-manager", lambda: self._answers(account))
 
-    def stop_controllers(self) -> None:
-        """Kill the controllers: Jobs make no pods and nothing is collected until they start."""
-        self._processes.pop("kube-controller-manager").kill()
-
     def log(self, name: str) -> str:
         """What one of the programs said."""
         return (self.folder / f"{name}.log").read_text(errors="replace")

@@ -22,7 +22,6 @@ NAMESPACE = "kueue-system"
 ACCOUNT = "kueue-controller-manager"
 SECRET = "kueue-webhook-server-cert"
 WEBHOOKS = "kueue-webhook-service"
-CLUSTER_QUEUES = "apis/kueue.x-k8s.io/v1beta2/clusterqueues"
 WORKLOADS = "apis/kueue.x-k8s.io/v1beta2/workloads"
 FLAVOR = "default"
 AMPLE = {"cpu": 1000, "memory": "1000Gi", "ephemeral-storage": "1000Gi"}

@@ -128,11 +128,6 @@ class Search:
         self.until(lambda: self.phase == phase, seconds)
         return self
 
-    def until_ended(self, seconds: float = PATIENCE) -> Document:
-        """Wait until it has succeeded or failed; return its status."""
-        self.until(lambda: self.phase in ENDED, seconds)
-        return self.status
-
     def until_condition(self, kind: str, status: str, reason: str = "") -> Document:
         """Wait until a condition has a status (and a reason); return the condition."""
 
