@@ -92,11 +92,11 @@ def wait_for_trial(around: Surroundings, names: list[str], trial: int) -> list[f
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What lies in a search's folder after many trials.
+    """What is stored in a search's folder after many trials.
 
     Attributes:
         objects: bytes by key below the folder.
-        latest: the trials that ended since the snapshot was written.
+        latest: the trials that finished since the snapshot was written.
     """
 
     objects: dict[str, bytes]

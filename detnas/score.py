@@ -120,7 +120,7 @@ class BaseFacts:
         return Objective(self.flops, self.base_resolution, self.alpha, self.beta)
 
     def flops_of(self, architecture: Architecture, resolution: Resolution) -> int:
-        """FLOPs of a student's whole detector at a resolution."""
+        """FLOPs of a student's complete detector at a resolution."""
         return detector_cost(architecture, self.detector, self.classes, resolution).flops
 
     def score(self, architecture: Architecture, scores: Sequence[Score]) -> ScoredDetector:

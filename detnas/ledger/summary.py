@@ -78,7 +78,7 @@ class Summary(Schema):
             first numbers. They are candidates and parents, and count for nothing else.
         next_index: one more than the highest finished trial's number.
         missing: numbers below it whose trials have not finished.
-        lost_trials: numbers of the trials that ended with an infrastructure failure.
+        lost_trials: numbers of the trials that finished with an infrastructure failure.
         outcomes: finished trials by outcome.
         top: the best trials, best first; of equals, the earlier first.
         front: the Pareto front, accuracy over FLOPs, by rising FLOPs.
@@ -167,7 +167,7 @@ class Summary(Schema):
         return index < self.next_index and index not in self.missing
 
     def has_evaluated(self, proposal: Proposal) -> bool:
-        """Whether an equal proposal of a possible parent ended, other than lost."""
+        """Whether an equal proposal of a possible parent finished and was not lost."""
         return tried(proposal) in self.tried
 
 

@@ -41,8 +41,8 @@ class Finished:
 class _Climb:
     """Everything one proposal is drawn from.
 
-    Until the baseline has ended the only pair is {base, supernet}; then, and in the warm-up, only
-    teachers change.
+    Until the baseline has finished the only pair is {base, supernet}; then, and in the warm-up,
+    only teachers change.
     """
 
     settings: Search

@@ -33,10 +33,10 @@ def test_snapshot_equals_the_segments_and_trials_it_summarizes(store: MemoryStor
     """A restart reads the summary, and none of the segments and trials that it sums up."""
     write_trials(store, 3 * SEGMENT + 7)
     write_segments(store, FOLDER, load(store))
-    whole = load(store)
+    expected = load(store)
     key = keys.ledger_snapshot(FOLDER)
     data = store.objects.pop(key)
-    assert replace(load(store), in_snapshot=whole.in_snapshot) == whole, (
+    assert replace(load(store), in_snapshot=expected.in_snapshot) == expected, (
         "segments and trials give it too"
     )
     store.objects[key] = data
@@ -44,17 +44,17 @@ def test_snapshot_equals_the_segments_and_trials_it_summarizes(store: MemoryStor
         store.delete(keys.ledger_segment(FOLDER, number))
     for index in range(3 * SEGMENT + 7):
         store.delete(keys.result_key(keys.trial_folder(FOLDER, index)))
-    assert load(store) == whole
+    assert load(store) == expected
 
 
 def test_snapshot_of_another_version_counts_as_absent(store: MemoryStore) -> None:
     write_trials(store, SEGMENT + 1)
-    whole = write_segments(store, FOLDER, load(store))
+    expected = write_segments(store, FOLDER, load(store))
     store.objects[keys.ledger_snapshot(FOLDER)] = b'{"folding": 99}'
     assert load_snapshot(store, FOLDER, 5) is None
-    assert load(store).summary == whole.summary
-    assert write_segments(store, FOLDER, load(store)) == whole
-    assert load(store) == whole
+    assert load(store).summary == expected.summary
+    assert write_segments(store, FOLDER, load(store)) == expected
+    assert load(store) == expected
 
 
 @settings(max_examples=10)

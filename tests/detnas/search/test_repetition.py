@@ -126,6 +126,6 @@ def test_proposals_do_not_depend_on_the_hash_seed(hash_seed: str) -> None:
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     command = [sys.executable, "-c", program]
-    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     here = searched(12, parallelism=2, seed=7).proposals
-    assert told.stdout.splitlines() == [one.model_dump_json() for one in here]
+    assert output.stdout.splitlines() == [one.model_dump_json() for one in here]
