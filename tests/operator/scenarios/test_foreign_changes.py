@@ -91,10 +91,16 @@ def _command_that_deletes(search: Search, names: list[str]) -> re.Match[str] | N
     return command if found == names else None
 
 
+def _expires(search: Search, ending: str) -> bool:
+    return "ttlSecondsAfterFinished" in (search.job(ending) or {"spec": {}})["spec"]
+
+
 def test_orphaned_jobs_of_an_earlier_search_are_named_with_the_command(harness: Harness) -> None:
     harness.on("orphan-t0000", leaves_a_checkpoint(harness.trainer))
     first = harness.begin("orphan", trials=1)
     first.until_runs("-t0000")
+    # The operator deletes what runs of a deleted search: the others must have ended for it.
+    first.until(lambda: all(_expires(first, job) for job in ("-prepare", "-base", "-pool-0")))
     api = harness.cluster.api
     api.delete(SEARCHES, first.namespace, "orphan", propagationPolicy="Orphan")
     first.until_gone()
