@@ -6,8 +6,8 @@ from typing import Literal, Self, get_args
 ConditionType = Literal[
     "Accepted", "TeachersReady", "Searching", "Suspended", "Degraded", "Succeeded"
 ]
-"""Those there are. The definition takes any, as it does of phases and outcomes: one that is older
-than the operator would refuse the status."""
+"""All condition types. The custom resource definition accepts any, as it does for phases and
+outcomes: one that is older than the operator would otherwise refuse the status."""
 
 NEEDS_ATTENTION = 20
 """Lowest severity of a reason that makes a search Degraded."""
@@ -20,8 +20,8 @@ class Category(Enum):
     """Reasons with the same consequence: one table of docs/operator.md each.
 
     Attributes:
-        severity: of a reason that states none; the higher, the earlier it is named.
-        conditions: in which a reason may appear that states none.
+        severity: default of its reasons; the highest is reported first.
+        conditions: default of its reasons: the conditions in which they may appear.
     """
 
     def __init__(self, severity: int, conditions: frozenset[ConditionType]) -> None:
@@ -29,13 +29,13 @@ class Category(Enum):
         self.conditions = conditions
 
     INTERNAL = 0, _NONE
-    """Of a Job that is about to start or to stop: in no condition."""
+    """A Job is about to start or to stop; not reported in any condition."""
     EVENT = 1, _NONE
-    """In an event only."""
+    """Reported in events only."""
     HEALTHY = 2, _ANY
     """All is well, or in progress."""
     SELF_RESOLVING = 10, _ANY - {"Accepted", "Degraded"}
-    """A wait that ends without anybody's doing."""
+    """A wait that ends without intervention."""
     JOB = 60, _ANY
     """A Job does not start, or makes no progress."""
     STOPPED = 80, _ANY
@@ -69,7 +69,7 @@ class Documented(StrEnum):
         condition: ConditionType | None = None,
         template: str = "",
     ) -> Self:
-        """Make a member; severity 0 and condition None stand for those of the category."""
+        """Create a member; for severity 0 and condition None those of the category are used."""
         member = str.__new__(cls, name)
         member._value_ = name
         member.category = category

@@ -7,7 +7,7 @@ from detnas.reasons.codes import ReasonCode
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something is as it is.
+    """A reason code and its message.
 
     Attributes:
         code: for programs; the condition's or event's `reason`.
@@ -19,6 +19,6 @@ class Reason:
 
     @classmethod
     def static(cls, code: ReasonCode, **fields: object) -> "Reason":
-        """Return a reason with its own message, whose fields are filled in."""
+        """Return a reason with its code's message template filled in."""
         assert code.template, code
         return cls(code, code.template.format(**fields))

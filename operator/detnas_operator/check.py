@@ -1,6 +1,6 @@
 """`detnas-operator check`: whether CRD, permissions and S3 are as the operator needs them.
 
-One line each; what fails says what to do.
+Each check writes one line; for a failed check it says what to do.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,13 +33,13 @@ TO_WORK: Rights = {
     ("services", ""): ("get", "create"),
     ("workloads", ""): ("list",),
 }
-"""What it needs besides in the namespaces of tenants. The chart's roles grant these two, and
-nothing else is used."""
+"""What it needs in addition in the namespaces of tenants. The chart's roles grant exactly these two
+sets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found: nothing wrong where ``problem`` is None."""
+    """The outcome of one check, which passed if ``problem`` is None."""
 
     what: str
     problem: UserError | None = None
@@ -55,7 +55,7 @@ _UNTESTED = (
 
 
 def check(settings: OperatorSettings, write: Callable[[str], object]) -> bool:
-    """Make every check, write a line for each, and return whether all are well."""
+    """Run every check, write a line for each, and return whether all passed."""
     sound = True
     for finding in _findings(settings):
         write(f"{finding}\n")

@@ -1,4 +1,4 @@
-"""`detnas-operator`: runs the operator, or checks that one could run here."""
+"""`detnas-operator`: runs the operator, or checks whether it could run here."""
 
 import argparse
 import asyncio
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(settings: OperatorSettings) -> int:
-    """Run the operator until it is told to end; return the exit code."""
+    """Run the operator until it is asked to stop; return the exit code."""
     from detnas_operator.cluster import KubernetesClient
     from detnas_operator.cluster.cache import ClusterCache
     from detnas_operator.cluster.connection import connect
@@ -70,7 +70,7 @@ def run(settings: OperatorSettings) -> int:
     if not ended:
         log.warning("a pass did not end in time; the next process repeats it")
         logging.shutdown()
-        os._exit(OK)  # its thread would keep the process for as long as it takes
+        os._exit(OK)  # the pass's thread would keep the process alive
     return OK
 
 

@@ -20,16 +20,16 @@ from detnas_operator.job.policy import image_violation, sources, violations
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A search that may run, and where.
+    """An accepted search, and where it is stored.
 
     Attributes:
         manifest: checked, defaults filled in.
         root: URI of its store's root.
         tenant: whose service account and credentials its Jobs use.
         image: of the trainer.
-        pools: what represents the namespace in its pool's key.
+        pools: first part of its pool's key: the namespace, or ``shared``.
         existing_pool: key of the supplied pool; None if it trains or shares one by digest.
-        violation: how it breaks the administrator's policy, which it did not when it was accepted.
+        violation: how it violates the administrator's policy, if it did not when it was accepted.
     """
 
     manifest: DetNASSearch
@@ -64,21 +64,21 @@ def admit(resource: Object, settings: OperatorSettings) -> Admitted | Reason:
     spec = manifest.spec
     if reason := _missing_data_set(spec) or _unfetched_weights(spec) or _forbidden_priority(spec):
         return reason
-    # One that an earlier version accepted continues: its status has a warning.
+    # A search that an earlier version accepted continues, with a warning in its status.
     if not search.is_accepted and (unused := unused_gpus(spec)):
         return Reason(ReasonCode.GPUS_UNUSED, f"{'; '.join(map(str, unused))}, {APPLIED_AGAIN}")
     placed = _placed(resource, manifest, settings, tenant)
     violation = _violation(spec, settings.rules(namespace))
     if violation is None or isinstance(placed, Reason):
         return placed
-    # One that has begun is not stopped for a rule that came later: it starts no more Jobs.
+    # A later rule does not stop a search that has begun, but no more of its Jobs are started.
     return replace(placed, violation=violation) if search.is_accepted else violation
 
 
 def with_record_judged(
     admitted: Admitted, resource: Object, image: str, rules: Rules, record: str
 ) -> Admitted:
-    """Judge what a search does by its record, as what the resource requests was judged.
+    """Check what a search takes from its record, as `admit` checks what the resource requests.
 
     The record is stored where the tenant may write: neither an image nor GPUs that the policy
     forbids come from there.
@@ -120,7 +120,7 @@ def parse(resource: Object) -> DetNASSearch:
     """Read the custom resource as a manifest; the API server's own fields are left out.
 
     Raises:
-        ManifestError: it is no DetNASSearch; every problem is named.
+        ManifestError: it is not a DetNASSearch; every problem is named.
     """
     search = SearchView(resource)
     document = {
@@ -206,11 +206,11 @@ _FROM_THE_RESOURCE = (
 
 
 def with_current_settings(recorded: DetNASSearch, current: DetNASSearch) -> DetNASSearch:
-    """Return the search as it was accepted, with what may be changed while it runs as it is now.
+    """Return the recorded search with the current values of the fields that may change.
 
-    What was recorded rules: an operator with other defaults changes no running search. But the
-    record is stored where the tenant's jobs can write: the search's identity, what its pods may
-    be, and where it reads come from the resource alone, where none of these can change.
+    The record takes precedence: an operator with other defaults changes no running search. But
+    the record is stored where the tenant's jobs can write. So the search's identity, what its pods
+    may request, and where it reads come from the resource alone, where they cannot change.
     """
     spec, now = recorded.spec, current.spec
     search = spec.search.model_copy(

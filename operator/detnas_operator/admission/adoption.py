@@ -1,8 +1,8 @@
 """Whether a new resource adopts the data of an earlier search of its name.
 
-One that is restored from a backup, or made again by a deployment tool, has another UID than the one
-that the data was written under. So has one that shall begin from scratch: where it is not clear, a
-person decides.
+A resource that was restored from a backup, or recreated by a deployment tool, has another UID than
+the one under which the data was written. So does one that should begin from scratch: if it is not
+clear which, a person decides.
 """
 
 import json
@@ -72,7 +72,7 @@ class _Earlier:
         name: of its folder.
         uri: of its folder.
         trials: that have finished.
-        unreadable: why its search.json cannot be read; empty if its manifest asks the same.
+        unreadable: why its search.json cannot be read; empty if its manifest requests the same.
     """
 
     name: str
@@ -100,7 +100,7 @@ def _adopted(wanted: str, named: list[str], manifest: DetNASSearch, store: Store
 
 
 def _if_it_asks_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
-    """Return the folder if its search asks the same: what was recorded would otherwise rule."""
+    """Return the folder if its search requests the same: recorded values take precedence."""
     from_scratch = f"set {ADOPT}={NONE} to begin from scratch"
     try:
         record = load_search_record(store, folder)
@@ -123,7 +123,7 @@ def _if_it_asks_the_same(folder: str, manifest: DetNASSearch, store: Store) -> s
 
 
 def _worth_keeping(named: list[str], manifest: DetNASSearch, store: Store) -> list[_Earlier]:
-    """Return earlier searches with finished trials that asked, or may have asked, the same.
+    """Return earlier searches with finished trials that requested, or may have, the same.
 
     Those whose record cannot be read come last.
     """
@@ -150,7 +150,7 @@ def _finished_trials(folder: str, store: Store) -> int:
 
 
 def _differences(before: DetNASSearch, now: DetNASSearch) -> list[str]:
-    """Name the fields that may not change while a search runs and that do, with both values."""
+    """Return the fixed fields whose values differ, each with both values."""
     merged = with_current_settings(before, now).spec
     merged = merged.model_copy(update={"dataset": before.spec.dataset})
     dumped = (one.model_dump(mode="json", by_alias=True) for one in (merged, now.spec))
@@ -171,7 +171,7 @@ def _shown(value: object) -> str:
 
 
 def belongs_to_another(store: Store, folder: str, uid: str) -> bool:
-    """Whether a folder's record names another resource: in another cluster, it may use the folder.
+    """Whether a folder's record names another resource, perhaps of another cluster.
 
     Args:
         store: where it is stored.

@@ -1,4 +1,4 @@
-"""Where a search is stored: where it was accepted, whatever the settings state for new ones."""
+"""Where a search is stored; later changes of the settings do not move it."""
 
 import re
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Location:
 
     Attributes:
         root: URI of its store's root.
-        pools: what represents the namespace in its pool's key.
+        pools: first part of its pool's key: the namespace, or ``shared``.
     """
 
     root: str
@@ -77,7 +77,7 @@ def own_folder(resource: Object) -> str:
 
 
 def _accepted_pools(search: SearchView, root: str) -> str:
-    """What represents the namespace in the key of the pool that the status names, if it does."""
+    """Return the first part of the key of the pool in the status; empty if there is none."""
     try:
         path = S3Location.parse(search.pool).below(S3Location.parse(root))
     except UserError:

@@ -1,4 +1,4 @@
-"""How many searches of a namespace run concurrently, where the administrator sets a bound."""
+"""Limits how many searches of a namespace run concurrently, if the administrator sets a maximum."""
 
 import threading
 
@@ -13,10 +13,10 @@ _NAMED = 5
 
 
 class SearchLimit:
-    """Lets searches begin while there are fewer than the bound, in the order of their creation.
+    """Lets searches begin, in the order of creation, while fewer than the maximum run.
 
-    A search that has begun is never blocked. Thread-safe: two that come at the same time do not
-    both take the last place.
+    A search that has begun is never blocked. Thread-safe: two concurrent searches do not both take
+    the last place.
     """
 
     def __init__(self, cache: ClusterCache) -> None:
@@ -51,7 +51,7 @@ class SearchLimit:
         return [one for one in others if one.uid != search.uid]
 
     def _let_begin(self, search: SearchView, others: list[SearchView]) -> set[str]:
-        """Searches that were allowed to begin, which their status may not state yet."""
+        """Return the UIDs of searches allowed to begin; their status may not show that yet."""
         there = {search.uid, *(one.uid for one in others)}
         begun = self._begun[search.namespace] = self._begun.get(search.namespace, set()) & there
         return begun

@@ -1,4 +1,4 @@
-"""Searches and Jobs as last observed in the cluster, kept slim, never an older version."""
+"""The latest observed searches and Jobs, in reduced form, never replaced by an older version."""
 
 import threading
 from collections import OrderedDict
@@ -44,16 +44,16 @@ class ClusterCache:
     def jobs(self, key: SearchKey, uid: str) -> dict[str, Object]:
         """Return the Jobs that the search with this UID owns, by name; labels are not trusted.
 
-        Each has what `slim_job` retains of it, as the API writes that. One that failed and was
-        deleted by others, such as by its time to live, is among them, as if it was still being
-        deleted, until `drop_job`.
+        Each has the fields that `slim_job` retains. A Job that failed and was then deleted by
+        others, such as by its time to live, is included, as if it were still being deleted, until
+        `drop_job`.
         """
         with self._lock:
             found = {**self._failed.get((key, uid), {}), **self._jobs.get((key, uid), {})}
         return dict(sorted(found.items()))
 
     def put_search(self, body: Object) -> bool:
-        """Take in a search as seen or answered; return whether that is news."""
+        """Store a search as observed; return whether it is newer than the known one."""
         key, search = _key(body), slim_search(body)
         with self._lock:
             known = self._searches.get(key)
@@ -63,7 +63,7 @@ class ClusterCache:
             return True
 
     def drop_search(self, body: Object) -> None:
-        """Take in that a search was deleted; its Jobs leave by their own events."""
+        """Remove a deleted search; its Jobs are removed by their own events."""
         key = _key(body)
         with self._lock:
             self._bury(body)
@@ -73,7 +73,7 @@ class ClusterCache:
                 self._failed.pop((key, ObjectView(body).uid), None)
 
     def put_job(self, body: Object) -> bool:
-        """Take in a Job as seen or answered; return whether that is news."""
+        """Store a Job as observed; return whether it is newer than the known one."""
         owner = _owner(body)
         if owner is None:
             return False
@@ -86,9 +86,9 @@ class ClusterCache:
             return True
 
     def lose_job(self, body: Object) -> None:
-        """Take in that others deleted a Job (its body as last seen).
+        """Remove a Job that others deleted (its body as last seen).
 
-        How it failed is retained as long as its search is there.
+        A failed one is retained, apart from the others, for as long as its search exists.
         """
         owner, job = _owner(body), slim_job(body)
         if owner is None:
@@ -114,7 +114,7 @@ class ClusterCache:
         return known is not None and _same(known, job)
 
     def drop_job(self, body: Object) -> None:
-        """Take in that a Job was deleted (its body as last seen: metadata is enough)."""
+        """Remove a deleted Job (its body as last seen; metadata is enough)."""
         owner = _owner(body)
         if owner is None:
             return
@@ -124,9 +124,9 @@ class ClusterCache:
                 _remove(jobs, owner, body)
 
     def replace_jobs(self, key: SearchKey, snapshot: Snapshot) -> None:
-        """Take in an authoritative list of the Jobs of the search's namespace.
+        """Update the Jobs of a search from a complete list of its namespace.
 
-        What was created since the snapshot stays.
+        Objects created since the snapshot are kept.
         """
         for job in snapshot.items:
             self.put_job(job)
@@ -136,9 +136,9 @@ class ClusterCache:
     def replace_all(
         self, namespace: str | None, searches: Snapshot, jobs: Snapshot
     ) -> set[SearchKey]:
-        """Take in authoritative lists of a namespace (None: all); return the keys with news.
+        """Update a namespace (None: all) from complete lists; return the keys that changed.
 
-        What was created since the snapshots stays.
+        Objects created since the snapshots are kept.
         """
         news = {_key(body) for body in searches.items if self.put_search(body)}
         news |= {key for body in jobs.items if self.put_job(body) and (key := job_key(body))}
@@ -173,7 +173,7 @@ class ClusterCache:
 
     @staticmethod
     def _absent(known: Iterable[Object], snapshot: Snapshot) -> list[Object]:
-        """Return what the snapshot must have shown if it still existed at its moment."""
+        """Return the known objects that no longer existed when the snapshot was taken."""
         present = {body["metadata"].get("uid") for body in snapshot.items}
         moment = int(snapshot.resource_version or 0)
         return [
@@ -197,7 +197,7 @@ def _owner(job: Object) -> tuple[SearchKey, str] | None:
 
 
 def _remove(jobs: _Jobs, owner: tuple[SearchKey, str], body: Object) -> None:
-    """Remove this very Job of a search, and the search's entry if no other is left."""
+    """Remove the Job with this UID, and the search's entry if no other is left."""
     name, own = ObjectView(body).name, jobs.get(owner, {})
     if name in own and _same(own[name], body):
         del own[name]

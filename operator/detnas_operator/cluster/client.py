@@ -17,7 +17,7 @@ PAGE = 500
 PAGE_BYTES = 16 << 20
 """Of a page of complete objects: a thousand may have 250 MB of annotations."""
 LOG_READ = 1 << 20
-"""Bytes of a log that are read before its end is cut out: the API cuts at the wrong end."""
+"""Bytes of a log that are read, to return the end of it: the API keeps the beginning instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Snapshot:
 
 
 class KubernetesClient:
-    """Reads and writes objects; thread-safe, one request a call, no hidden state.
+    """Reads and writes objects; thread-safe, one request per call, no hidden state.
 
     Kinds are plurals: ``detnassearches``, ``jobs``, ``pods``, ``services``, ``events``. Reads are
     sent once more after a failure; writes never: their callers know what a repetition means.
-    Every verb raises ``Refused``, ``TooManyRequests`` or ``Unavailable`` where the server cannot
-    or will not answer.
+    Every verb raises ``Refused``, ``TooManyRequests`` or ``Unavailable`` if the server refuses or
+    fails.
     """
 
     def __init__(self, connection: Connection, on_write: OnWrite | None = None) -> None:
@@ -76,8 +76,8 @@ class KubernetesClient:
         Args:
             selector: label selector, ``a=b,c in (d, e)``; empty for all.
             fields: field selector, ``a=b,c=d``; empty for all.
-            limit: objects to a page.
-            most_bytes: of a page; where it has more, smaller pages are read.
+            limit: objects per page.
+            most_bytes: of a page; if it has more, smaller pages are read.
         """
         for page in self._pages(kind, namespace, selector, limit, fields, most_bytes):
             yield from page.items
@@ -150,14 +150,14 @@ class KubernetesClient:
         uid: str | None = None,
         grace: int | None = None,
     ) -> Object | None:
-        """Delete an object with what it owns; return it if it stays for now, for a finalizer.
+        """Delete an object and its dependents; return it if a finalizer keeps it for now.
 
-        An absent one is fine.
+        That it does not exist is success.
 
         Args:
             propagation: Background, Foreground or Orphan. Jobs orphan their pods by default.
             uid: delete only the object with this UID.
-            grace: seconds that a pod has to end; None for its own.
+            grace: seconds that a pod has to end; None for the grace period of its own spec.
 
         Raises:
             Conflict: the object has another UID; it stays.
@@ -193,7 +193,7 @@ class KubernetesClient:
         """Return the end of a container's log; empty if its pod has no node yet.
 
         Args:
-            limit_bytes: at most so many bytes, the last ones.
+            limit_bytes: most bytes that are returned, from the end of the log.
 
         Raises:
             NotFound: the pod or container does not exist.

@@ -25,7 +25,7 @@ class Request:
     """What to send to the server: HTTP verb, path, query, and a body that becomes JSON.
 
     Attributes:
-        most_bytes: of the answer; None for any number.
+        most_bytes: of the answer; None for no limit.
     """
 
     method: str

@@ -12,7 +12,7 @@ class ClusterError(UserError):
         status: the HTTP status, 0 where there was no answer.
         reason: the server's machine-readable reason (``AlreadyExists``, ``Forbidden``, …).
         retry_after: seconds the server asks to wait; None if it does not.
-        fields: of the sent object, which the server finds at fault.
+        fields: of the sent object that the server rejects.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Expired(ClusterError):
 
 
 class TooLarge(ClusterError):
-    """The answer is larger than its reader wants to hold in memory."""
+    """The answer is larger than the reader's limit."""
 
 
 class TooManyRequests(ClusterError):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from detnas_operator.cluster.kinds import GROUP, KIND
 
 Object = dict[str, Any]
-"""An object as the API writes it; client, cache and lookups deal in these."""
+"""An object as the API writes it; client, cache and lookups pass these."""
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -85,7 +85,7 @@ class ObjectView:
 
     @property
     def version(self) -> int:
-        """Its resourceVersion, as the number that it is: the API guarantees the order."""
+        """Its resourceVersion as a number, which the API guarantees to increase."""
         return int(self.body["metadata"].get("resourceVersion") or 0)
 
     @property
@@ -179,7 +179,7 @@ class JobView(ObjectView):
 
     @property
     def started(self) -> datetime | None:
-        """When the Job controller first took it up, or last after a suspension."""
+        """When the Job controller started it, or resumed it after its last suspension."""
         return parse_time(self.status.get("startTime"))
 
     @property
@@ -265,7 +265,7 @@ class SearchView(ObjectView):
 
 
 class SearchKey(NamedTuple):
-    """Which search: what the work queue is keyed by."""
+    """Namespace and name of a search: the key in the work queue."""
 
     namespace: str
     name: str
@@ -275,9 +275,9 @@ class SearchKey(NamedTuple):
 
 
 def job_key(job: Object) -> SearchKey | None:
-    """Return the search that a Job's controller is; None if it is no search.
+    """Return the search that controls a Job; None if none does.
 
-    Anybody's policy may rewrite labels; an owner reference is what deletion itself goes by.
+    Labels may be rewritten by others; owner references decide what is deleted with a search.
     """
     view = ObjectView(job)
     owner = view.controller

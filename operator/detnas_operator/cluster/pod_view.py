@@ -31,7 +31,7 @@ class TerminationView(ReportView):
 
 @dataclass(frozen=True, slots=True)
 class ContainerView:
-    """What a pod's status says of one container; empty if it says nothing."""
+    """The status of one container of a pod; empty if the pod reports none."""
 
     body: Object
 
@@ -102,7 +102,7 @@ class PodView(ObjectView):
 
     @property
     def started(self) -> datetime | None:
-        """When its node took it in."""
+        """When its kubelet accepted it."""
         return parse_time(self.status.get("startTime"))
 
     @property
@@ -138,7 +138,7 @@ class PodView(ObjectView):
         return [ContainerView(one) for one in self.status.get("initContainerStatuses") or ()]
 
     def container(self, name: str) -> ContainerView:
-        """Return the status of a container by its name: others may add some before or after it."""
+        """Return the status of a container by name: others may add more before or after it."""
         found = (one for one in self.containers if one.name == name)
         return next(found, ContainerView({"name": name}))
 

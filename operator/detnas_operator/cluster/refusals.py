@@ -27,7 +27,7 @@ _LONGEST = 2000
 
 
 def failure(answer: Answer, request: Request, what: str) -> ClusterError:
-    """Return the error for an answer that is no success.
+    """Return the error for an answer that is not a success.
 
     Args:
         request: what was sent; a 409 means different things for different verbs.
@@ -52,7 +52,7 @@ def failure(answer: Answer, request: Request, what: str) -> ClusterError:
 
 _BY_CODE: Mapping[int, type[ClusterError]] = {
     404: NotFound,
-    410: Unavailable,  # a list took so long that its snapshot is gone: again it may succeed
+    410: Unavailable,  # a list took so long that its snapshot expired: a retry may succeed
     429: TooManyRequests,
 }
 
@@ -80,7 +80,7 @@ def _remedy(code: int, message: str) -> str:
 
 
 def _status(data: bytes) -> dict[str, Any]:
-    """Return the body as a metav1.Status; empty if it is none."""
+    """Return the body as a metav1.Status; empty if it is not one."""
     with contextlib.suppress(ValueError):
         body = json.loads(data)
         if isinstance(body, dict) and body.get("kind") == "Status":

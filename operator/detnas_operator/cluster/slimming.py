@@ -1,4 +1,4 @@
-"""What is retained of objects in memory: only what is read of them, in bounded size.
+"""Reduces objects to the fields that are read, in bounded size, before they are held in memory.
 
 A tenant that may write objects could otherwise fill the operator's memory.
 """

@@ -20,11 +20,11 @@ from detnas_operator.cluster.refusals import failure
 STREAM_SECONDS = (240, 360)
 """The server ends a stream after a time between these, so that not all end at once."""
 SILENT_SECONDS = 75.0
-"""A server sends something every minute: one that sends nothing for longer is not there."""
+"""A server sends something every minute: one that sends nothing for longer is unreachable."""
 LONGEST_LINE = 8 << 20
 """Bytes of one change; an object that the API server takes has at most three million."""
 OPENING = 16
-"""Streams that are being opened concurrently, of thousands."""
+"""Streams that are opened concurrently; there may be thousands."""
 _READ = 1 << 14
 _REFUSAL = 1 << 16
 
@@ -47,12 +47,12 @@ class Change:
 
     @property
     def version(self) -> str:
-        """The moment after which the next change comes."""
+        """The resourceVersion after which a new stream continues."""
         return str(self.object["metadata"].get("resourceVersion", ""))
 
 
 class Streams:
-    """Opens streams; to be used as a context on one event loop.
+    """Opens streams; an asynchronous context manager for one event loop.
 
     Args:
         connection: whose server, trust and credentials are used.
@@ -64,7 +64,7 @@ class Streams:
         self._opening = asyncio.Semaphore(OPENING)
 
     async def __aenter__(self) -> Self:
-        # Nothing is shared between streams but the trust: thousands may be open.
+        # Streams share only the TLS context: thousands may be open.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=_trust(self._connection)),
             timeout=aiohttp.ClientTimeout(
@@ -95,7 +95,7 @@ class Streams:
 
         Raises:
             Expired: the server no longer knows what happened since then.
-            ClusterError: it refuses, fails, or falls silent.
+            ClusterError: it refuses, fails, or stops sending.
         """
         query = {
             "watch": "true",

@@ -9,7 +9,7 @@ from detnas.spec.patterns import NAMESPACE
 
 
 def matching(pattern: str, right: str) -> AfterValidator:
-    """Return a check of text: it must have this form, or else the error names what would."""
+    """Return a validator of text, whose error states the right form."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -38,7 +38,7 @@ OptionalName = Annotated[
 ]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 TRAINER = 65532
-"""Has no entry on any node; images of the project run as the same."""
+"""User and group ID of the trainer. Nodes have no such user; the project's images run as it."""
 
 Identity = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
 Groups = Annotated[tuple[Identity, ...], Field(max_length=32)]

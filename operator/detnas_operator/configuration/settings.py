@@ -76,7 +76,7 @@ class TrainerImage(Schema):
 
 
 class DataCache(Schema):
-    """Where copies of data sets from S3 outlive a pod; nowhere by default.
+    """Where copies of data sets from S3 are kept beyond the life of a pod; nowhere by default.
 
     Attributes:
         claim: a PersistentVolumeClaim in each namespace, which many pods may mount.
@@ -143,7 +143,7 @@ class JobSettings(Schema):
         env: variables for every Job, such as a proxy's.
         pod_security_context: user and groups of the pods.
         policy: of the Jobs of all namespaces.
-        data_cache: where copies of data sets outlive a pod.
+        data_cache: where copies of data sets are kept beyond the life of a pod.
     """
 
     ttl_seconds: Annotated[int, Field(ge=0, strict=True)] = 3600
@@ -235,7 +235,7 @@ def load_settings(path: Path) -> OperatorSettings:
     """Read and check the configuration file.
 
     Raises:
-        SettingsError: the file is missing, no YAML, or wrong; every problem names its field, the
+        SettingsError: the file is missing, not YAML, or invalid; every problem names its field, the
             value and what would be right.
     """
     source = str(path)

@@ -59,7 +59,7 @@ class S3Location:
 
     @property
     def uri(self) -> str:
-        """The one spelling of this location, without a trailing slash."""
+        """The canonical URI of this location, without a trailing slash."""
         return "/".join(("s3:/", self.bucket, *self.path))
 
     def below(self, root: "S3Location") -> tuple[str, ...] | None:
@@ -132,7 +132,7 @@ class StorageSettings(Schema):
 
     @property
     def roots(self) -> tuple[S3Location, ...]:
-        """The allowed locations, taken apart."""
+        """The allowed locations, parsed."""
         return tuple(S3Location.parse(uri) for uri in self.allowed)
 
 
@@ -170,7 +170,7 @@ def pool_key(uri: str, root: str, namespace: str, *, shared: bool) -> str | Reas
         uri: of the pool's folder.
         root: URI of the search's store.
         namespace: of the search.
-        shared: pools are shared between namespaces; then theirs may be named as well.
+        shared: pools are shared between namespaces; then a shared one may be named as well.
     """
     folders = [(namespace, POOLS), *([(SHARED, POOLS)] if shared else [])]
     return _child(uri, "spec.teachers.pool", _POOL, S3Location.parse(root), folders)
@@ -189,16 +189,16 @@ def search_key(uri: str, root: str, namespace: str) -> str | Reason:
 
 
 def pools_namespace(namespace: str, *, shared: bool) -> str:
-    """Return what represents the namespace in the key of a search's pool."""
+    """Return the first part of the key of a search's pool."""
     return SHARED if shared else namespace
 
 
 def _may_be_root(path: tuple[str, ...] | None, namespace: str) -> bool:
-    """Whether a store may begin here, by what leads here from a root that is allowed.
+    """Whether this path below an allowed root may be the root of a search's store.
 
     A search writes ``<namespace>/searches``, ``<namespace>/pools`` and the probe below its root.
-    Below an allowed root every first part may be the folder of a namespace, today's or a later
-    one's; so only the search's own may hold another root, and not among its searches and pools.
+    Below an allowed root every first part may be the folder of an existing or a future namespace;
+    so only the search's own may contain another root, and not within its searches or pools.
     """
     if path is None:
         return False

@@ -26,11 +26,11 @@ from detnas_operator.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 5.0
-"""For reconciles under way to end when the process must."""
+"""For running passes to end when the process stops."""
 
 
 class Reconciler(Protocol):
-    """Called on several threads concurrently, but for one search on one thread only."""
+    """Called by several threads concurrently, but by only one at a time for each search."""
 
     def reconcile(self, key: SearchKey) -> Requeue:
         """Reconcile a search that the cache holds."""
@@ -62,8 +62,8 @@ class Controller:
             on_pass=self._record,
             group=lambda key: key.namespace,
         )
-        # What only a list shows comes after what has just happened: after a start, a Job that
-        # ends would otherwise wait for hundreds of searches to be reconciled.
+        # Changes that only a list shows rank below events: after a start, a Job that ends would
+        # otherwise wait for hundreds of searches to be reconciled.
         listed = partial(self.queue.enqueue, urgent=False)
         self._relisting = Relisting(
             client, cache, listed, self._watch_from, settings.namespaces, settings.resync_seconds
@@ -79,7 +79,7 @@ class Controller:
         absent, or a namespace that cannot be listed.
 
         Raises:
-            Exception: a task ended that never should; a new process must start over.
+            Exception: a task failed that should never end; the process must be restarted.
             UserError: the port of the health check cannot be used.
         """
         with serve_health(self._settings.health.port, lambda: check_health(self.queue.state())):
@@ -87,7 +87,7 @@ class Controller:
 
     async def _run(self, stop: asyncio.Event) -> bool:
         _on_signals(stop.set)
-        # Only the last ends by itself; if another does, nothing works any more.
+        # Only the last may end; if another one does, the process cannot continue.
         tasks = {
             asyncio.create_task(self.queue.run()),
             asyncio.create_task(self._watches.run()),

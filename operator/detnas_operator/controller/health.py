@@ -1,4 +1,4 @@
-"""Whether this process still does its work, and the thread that serves that as ``/healthz``.
+"""Whether this process still works, and the thread that reports it as ``/healthz``.
 
 The server has a thread of its own, so that it also reports a stuck event loop.
 """

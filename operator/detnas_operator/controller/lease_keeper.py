@@ -1,7 +1,7 @@
 """Renews the leases of pools that are trained here, however long the queue of reconciles is.
 
 A reconcile may be late: many searches wait for a worker, or the API server does not answer. The
-pool's Job keeps running meanwhile, and no other search may take the pool for abandoned.
+pool's Job keeps running meanwhile, and no other search may take over the pool.
 """
 
 import logging

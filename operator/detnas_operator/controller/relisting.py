@@ -1,6 +1,6 @@
 """Periodic complete lists of searches and Jobs, which show what a watch missed.
 
-A watch that was disconnected for long starts over from a list, and reports nothing that was
+A watch that was disconnected for long starts again from a list, and does not report what was
 deleted meanwhile. These lists show that.
 """
 
@@ -31,7 +31,7 @@ class Relisting:
     for ever and delays no other. A scope is a namespace, or None for the cluster.
 
     Args:
-        namespaces: to list; none for all of the cluster.
+        namespaces: to list; empty for the whole cluster.
         enqueue: takes the key of every search that changed.
         listed: called after every list of a scope, with the resource versions by kind.
         seconds: between two lists, ± 20 %.
@@ -103,7 +103,7 @@ class Relisting:
             changed, versions = await asyncio.to_thread(self.refresh, scope)
         if scope not in self._listed:
             self._listed.add(scope)
-            # Searches that a watch reported before were not reconciled: they have changed as well.
+            # Searches that a watch reported earlier were not reconciled: they count as changed.
             changed |= {key for key in self._cache.searches() if scope in (None, key.namespace)}
         for key in changed:
             self._enqueue(key)

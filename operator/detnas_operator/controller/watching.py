@@ -1,4 +1,4 @@
-"""The watches: one stream per namespace and kind from a list on, restarted for ever."""
+"""The watches: one stream per namespace and kind, started after a list, restarted if it ends."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ SHORT_SECONDS = 5.0
 
 
 class EventHandlers:
-    """Writes watched changes to the cache, and enqueues the search that one is about.
+    """Writes watched changes to the cache, and enqueues the searches concerned.
 
     Args:
         cache: takes the changes.
@@ -34,7 +34,7 @@ class EventHandlers:
         self._enqueue = enqueue
 
     def search(self, change: str, body: dict[str, Any]) -> None:
-        """Take in a search that was ADDED, MODIFIED or DELETED."""
+        """Handle a search that was ADDED, MODIFIED or DELETED."""
         key = SearchKey(body["metadata"]["namespace"], body["metadata"]["name"])
         if change == "DELETED":
             self._cache.drop_search(body)
@@ -43,7 +43,7 @@ class EventHandlers:
             self._enqueue(key)
 
     def job(self, change: str, body: dict[str, Any]) -> None:
-        """Take in a Job that was ADDED, MODIFIED or DELETED."""
+        """Handle a Job that was ADDED, MODIFIED or DELETED."""
         key = job_key(body)
         if key is None:
             return
@@ -78,7 +78,7 @@ class Watches:
         self._away = False
 
     async def run(self) -> None:
-        """Hold the streams, for ever."""
+        """Keep the streams open until this task is cancelled."""
         async with self._streams, asyncio.TaskGroup() as self._group:
             await asyncio.Event().wait()
 
@@ -127,14 +127,14 @@ class Watches:
         return next(self._pauses.setdefault((scope, kind), _pauses()))
 
     def _log_away(self, error: ClusterError) -> None:
-        """Log once, not for each of thousands of streams, that the API server is away."""
+        """Log once, not for each of thousands of streams, that the API server is unreachable."""
         if not self._away:
             log.warning("a watch has ended and is restarted: %s", error)
         self._away = True
 
 
 def _pauses() -> Iterator[float]:
-    """Yield seconds between attempts, without end: an absent API server is no reason to exit."""
+    """Yield the seconds between attempts, endlessly: the process never exits for an outage."""
     for seconds in (1.0, 1.0, 2.0, 3.0, 5.0, 8.0):
         yield seconds * random.uniform(0.8, 1.2)
     while True:

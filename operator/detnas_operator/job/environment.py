@@ -11,15 +11,15 @@ from detnas_operator.job.order import JobOrder
 
 CACHE = "/cache"
 DEFAULT_THREADS = 4
-"""Of a pod that requests no share of its node's cores: others run there too, and on a CPU sums
-depend on the number of threads, which is to be the same on every node."""
+"""Threads of a pod that requests no CPU. Other pods run on its node, too, and on a CPU the results
+of sums depend on the number of threads, which must be the same on every node."""
 
 _SHUTDOWN_SECONDS = 25
-"""That the launcher has for shutting down after the checkpoint."""
+"""Seconds that the launcher has to shut down after the checkpoint."""
 
 
 def environment(order: JobOrder, fields: JobFields, settings: OperatorSettings) -> list[Object]:
-    """Return the container's ``env``: names are unique, and the operator's own values win."""
+    """Return the container's ``env``; the operator's own values override all others."""
     storage = settings.storage
     chosen = {
         "PYTHONHASHSEED": "0",  # sets in the same order every run
@@ -55,7 +55,7 @@ def rendezvous(order: JobOrder, host: str) -> list[Object]:
 
 
 def _seconds_to_stop(order: JobOrder) -> int:
-    """For the trainer to write its checkpoint in."""
+    """Return the seconds that the trainer has to write its checkpoint."""
     grace = order.spec.jobs.termination_grace_period_seconds
     return max(grace - _SHUTDOWN_SECONDS, grace // 2, 1)
 

@@ -1,8 +1,8 @@
-"""The objects that run a due job: a batch/v1 Job, and a Service where workers must meet.
+"""The objects that run a due job: a batch/v1 Job, and a Service if several workers must meet.
 
 A pool's phase on several workers is an Indexed Job whose pods meet at the first one.
 
-How a lost rank plays out: say worker 2 of 4 dies. The Job controller creates worker 2 again after
+If a rank is lost, for example worker 2 of 4: The Job controller creates worker 2 again after
 its backoff; it waits at the rendezvous. The others hang in a collective until its timeout, then
 their launcher exits with 75 (a peer was lost), which ``podFailurePolicy`` ignores; they are created
 again too, all four meet, and all continue from the last checkpoint. So:
@@ -15,9 +15,9 @@ again too, all four meet, and all continue from the last checkpoint. So:
 - Ignored pods do not count, but they do lengthen the controller's backoff (10 s, doubled for each
   pod that failed since the last success, 10 minutes at most).
 - Exit 2 and 44, of earlier trainers 42 and 43, of any rank end the Job at once: every rank would
-  end in the same.
-- The first worker writes the result, last. Once it has ended well, the phase is done, whatever
-  becomes of the others: ``successPolicy`` states that, or one of them, killed while it shuts down,
+  end with the same code.
+- The first worker writes the result, last. Once it has succeeded, the phase is done, whatever
+  happens to the others: ``successPolicy`` states that, or one of them, killed while it shuts down,
   would be created again and wait for peers that never come.
 """
 
@@ -45,7 +45,7 @@ from detnas_operator.job.pod import pod_template
 from detnas_operator.job.policy import job_fields
 
 PORT = 29500
-"""Of the rendezvous; torch's customary one."""
+"""Port of the rendezvous; torch's default."""
 
 
 def job_manifest(order: JobOrder, settings: OperatorSettings, tenant: Tenant) -> Object:
@@ -79,7 +79,7 @@ def job_manifest(order: JobOrder, settings: OperatorSettings, tenant: Tenant) ->
 def service_manifest(order: JobOrder) -> Object | None:
     """Return the Service of a search's pool, which must exist before the Job of each phase.
 
-    None if one pod does it all.
+    None if the job has only one pod.
     """
     if order.workers == 1:
         return None
@@ -152,7 +152,7 @@ def _metadata(order: JobOrder) -> Object:
 
 
 def _failure_policy() -> Object:
-    """The first rule that fits rules; what fits none counts towards ``backoffLimit``."""
+    """The first rule that matches applies; other exits count towards ``backoffLimit``."""
     return {
         "rules": [
             {

@@ -1,6 +1,6 @@
 """Names, labels and annotations by which the operator recognises its objects.
 
-Names are the same every time, and never longer than Kubernetes allows.
+Names are deterministic, and never longer than Kubernetes allows.
 """
 
 import re
@@ -99,7 +99,7 @@ def _ending(due: DueJob, folder: str) -> str:
 
 
 def _fitted(search: str, ending: str, longest: int) -> str:
-    """Cut the search's name where it must be; a digest distinguishes what is cut."""
+    """Return name and ending; a name that is too long is cut, and a digest keeps it distinct."""
     room = longest - len(ending)
     if len(search) > room:
         digest = sha256(search.encode()).hexdigest()[:_DIGEST]

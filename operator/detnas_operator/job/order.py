@@ -1,4 +1,4 @@
-"""What a Job is made from: its search, what is due, and the folder of that."""
+"""What a Job is created from: its search, the due job, and its folder."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class JobOrder:
-    """One Job to make.
+    """One Job to create.
 
     Attributes:
         owner: the search.
@@ -43,7 +43,7 @@ class JobOrder:
 
     @property
     def uri(self) -> str:
-        """Of the job's folder: its command's only argument."""
+        """URI of the job's folder: the only argument of its command."""
         return f"{self.store}/{self.folder}"
 
     @property

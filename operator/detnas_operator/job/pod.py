@@ -22,7 +22,7 @@ from detnas_operator.job.policy import amount
 DATA_CACHE = "/data-cache"
 CERTIFICATES = "/etc/detnas-ca"
 LEAST_DISK = "2Gi"
-"""Requested of the node's disk by a pod that names no amount: logs, code, a small data set."""
+"""Ephemeral storage requested by a pod that names no amount: logs, code, a small data set."""
 
 LARGEST_TMP = "10Gi"
 """Unbounded, one pod could fill its node's disk and have others evicted."""
@@ -65,12 +65,12 @@ def pod_template(
 def add_data_cache(
     pod: Object, order: JobOrder, settings: OperatorSettings, tenant: Tenant
 ) -> None:
-    """Give a pod's container the cache, if there is one and its data set comes from S3."""
+    """Mount the data cache, if there is one and the data set comes from S3."""
     cache = settings.jobs.data_cache if tenant.data_cache is None else tenant.data_cache
     if not (cache.claim or cache.host_path) or order.spec.dataset.source.s3 is None:
         return
     volume: Object = {"persistentVolumeClaim": {"claimName": cache.claim}}
-    if cache.host_path:  # made by the administrator: one that the kubelet made would be root's
+    if cache.host_path:  # the kubelet would create one owned by root
         path = f"{cache.host_path}/{order.owner.namespace}"
         volume = {"hostPath": {"path": path, "type": "Directory"}}
     pod["volumes"].append({"name": "data-cache", **volume})
@@ -125,7 +125,7 @@ def _pod_security(settings: OperatorSettings, tenant: Tenant) -> Object:
 
 
 def _resources(fields: JobFields, gpus: int) -> Object:
-    """Limits are the requests: the pod gets what it requests, and no other suffers from it."""
+    """Limits equal requests: the pod gets what it requests, and takes nothing from others."""
     requested = fields.resources or Resources()
     amounts = {
         "cpu": requested.cpu,

@@ -1,7 +1,7 @@
 """What a search's Jobs request under the administrator's policy, or how they violate it.
 
-Pure: the same search under the same rules is judged the same, when it is accepted and when a Job
-of it is made.
+Pure: the same search under the same rules is judged the same when it is accepted and when one of
+its Jobs is created.
 """
 
 from collections.abc import Iterator
@@ -42,8 +42,9 @@ _UNITS = {
 def job_fields(jobs: Jobs, verb: Verb, rules: Rules) -> JobFields:
     """Return what the pods of a kind of job request.
 
-    From the weakest to the strongest: what is built in, the most that is allowed (of resources),
-    the administrator's defaults, the search, the search for this kind, what is forced.
+    From the lowest precedence to the highest: what is built in, the most that is allowed
+    (of resources), the administrator's defaults, the search, the search for this kind, what is
+    forced.
 
     Args:
         jobs: ``spec.jobs`` of the search.
@@ -89,7 +90,7 @@ def sources(jobs: Jobs) -> Iterator[tuple[str, KindFields]]:
 
 
 def is_allowed(value: str, patterns: tuple[str, ...] | None) -> bool:
-    """Whether a value fits one of the patterns; any does if there are none."""
+    """Whether a value matches one of the patterns; any value does if they are None."""
     return patterns is None or any(fnmatchcase(value, pattern) for pattern in patterns)
 
 
@@ -101,7 +102,7 @@ def amount(text: str) -> Decimal:
 
 
 def _core(resources: Resources | None) -> Resources | None:
-    """What every pod has some of; no pod gets devices that it did not request."""
+    """Without devices, which no pod gets unless it requests them."""
     return None if resources is None else resources.model_copy(update={"extended": None})
 
 

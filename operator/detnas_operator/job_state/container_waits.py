@@ -33,7 +33,7 @@ _TRANSIENT = "CreateContainerConfigError"
 _A_WHILE = timedelta(seconds=60)
 """A node reads Secrets and ConfigMaps again within seconds."""
 _LONG = timedelta(seconds=90)
-"""An init container that takes longer is reported; one that runs is no failure."""
+"""An init container that takes longer is reported; until then it is not a failure."""
 
 
 def container_wait(pod: PodView, now: datetime) -> Waiting | None:
@@ -109,7 +109,7 @@ def _missing_secret(pod: PodView, reported: str) -> str:
 
 
 def _unfinished(pod: PodView, init: ContainerView, now: datetime) -> Waiting | None:
-    """An init container that neither ends nor says why; the first minutes are its own."""
+    """An init container that does not end and gives no reason; reported after `_LONG`."""
     since = init.running_since
     if since is None or now - since <= _LONG:
         return None
@@ -124,7 +124,7 @@ def _unfinished(pod: PodView, init: ContainerView, now: datetime) -> Waiting | N
 
 
 def _last_end(container: ContainerView) -> str:
-    """How a container ended before its node tries it again."""
+    """How a container ended before it is restarted."""
     ended = container.last_terminated
     if ended is None:
         return ""

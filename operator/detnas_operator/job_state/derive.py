@@ -37,8 +37,8 @@ def job_state(
     Args:
         job: as the API writes it; of its spec only ``suspend``, ``parallelism`` and
             ``activeDeadlineSeconds`` are read.
-        job_pods: those the Job owns, ended ones too, among others; empty if nobody listed them, or
-            there are none: then the Job's own counters must do.
+        job_pods: pods, among them the Job's own, ended ones too; empty if there are none or they
+            were not listed: then the counters in the Job's status are used.
         now: the time, with its zone.
         refused: why the Job controller could not create pods, if its last event reports that.
         admission: what Kueue reports of a suspended Job; None before it was looked up.
@@ -54,7 +54,7 @@ def job_state(
 
 
 def _over(job: JobView, job_pods: Sequence[Object]) -> JobState | None:
-    """FailureTarget and SuccessCriteriaMet only announce an end: pods may run on for a while."""
+    """FailureTarget and SuccessCriteriaMet only announce an end: pods may still run for a while."""
     if job.true_condition("Complete"):
         return Succeeded()
     if failed := job.true_condition("Failed"):  # whatever deletes it then, such as its TTL
@@ -110,7 +110,7 @@ def _uncreated(job: JobView, due: datetime | None, now: datetime, refused: str) 
     if refused:
         return refusal(f"a pod of Job {job.name}", refused)
     if due is not None and now - due > _SOON:
-        # A pod that somebody deleted leaves nothing behind, and counts as an attempt that failed.
+        # A deleted pod leaves no trace, and counts as a failed attempt.
         why = "no event says that it is refused"
         message = f"Job {job.name} lacks a pod, and {why}; {_NEXT_ATTEMPT}"
         return Waiting(ReasonCode.RETRYING, message)

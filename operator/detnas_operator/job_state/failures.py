@@ -56,7 +56,7 @@ def job_failure(job: JobView, job_pods: Sequence[Object], condition: ConditionVi
 
     Args:
         job: the Job.
-        job_pods: those of its pods that are still there.
+        job_pods: those of its pods that still exist.
         condition: its condition Failed.
     """
     message = one_line(condition.message)
@@ -92,7 +92,7 @@ def _named(name: str, code: int, job_pods: Iterable[Object]) -> Failed:
 
 
 def _last_counted(job: JobView, job_pods: Iterable[Object]) -> Failed | None:
-    """Of several workers, a plain exit is often the echo of another's end: that one is named."""
+    """A plain exit of a worker often follows another worker's failure, which is preferred."""
     failed = [pod for pod in job_pods if PodView(pod).phase == "Failed" and not is_ignored(pod)]
     failures = [(pod_failure(PodView(pod)), _ended_at(pod)) for pod in failed]
 
@@ -133,7 +133,7 @@ def _deadline(job: JobView) -> str:
 def pod_failure(pod: PodView) -> Failed:
     """Return why a pod failed, in one sentence that names it.
 
-    The most telling cause is taken: the node's main memory, then what stopped the pod, then
+    The most specific cause is reported: the node's main memory, then what stopped the pod, then
     the exit.
     """
     trainer = pod.container(CONTAINER)
@@ -202,7 +202,7 @@ def culprit(pod: Object) -> str:
 
 
 def _other_container(pod: PodView) -> tuple[FailureKind, str] | None:
-    """One that the cluster added, such as by an admission webhook."""
+    """The failure of a container that the cluster added, such as by an admission webhook."""
     found = _failed_container(pod)
     if found is None:
         return None

@@ -35,8 +35,8 @@ class ObservedPods:
     def refusal(self, job: Object) -> str:
         """Return why the Job controller cannot create a pod of this Job; empty if it can.
 
-        A quota or a policy that refuses a pod shows in these events and nowhere else. One that is
-        older than the Job's last pod does not explain the next.
+        A quota or a policy that refuses a pod shows in these events and nowhere else. An
+        event that is older than the Job's last pod does not explain a missing one.
         """
         refused = [one for one in map(EventView, self.events_of(job)) if one.refuses_a_pod]
         if not refused or self.created.get(ObjectView(job).uid, "") > refused[-1].last_seen:

@@ -35,10 +35,10 @@ _A_WHILE = timedelta(seconds=45)
 """A volume may fail to be mounted once or twice before it is."""
 _LONG = timedelta(seconds=90)
 _PULLING = timedelta(minutes=10)
-"""A trainer's image has some gigabytes."""
+"""A trainer's image has several gigabytes."""
 
 _FRESH = timedelta(minutes=10)
-"""What fails is tried again, and reported again, more often than this."""
+"""Older warnings are ignored: what still fails is retried, and reported, more often than this."""
 _CAUSES = ("FailedAttachVolume", "FailedMount", "FailedMapVolume", "FailedCreatePodSandBox")
 """The first is the cause of those after it."""
 _SCHEDULER = "FailedScheduling"
@@ -161,7 +161,7 @@ def _without_node(pod: PodView, now: datetime) -> Waiting:
 
 
 def _starting(pod: PodView, now: datetime, events: Sequence[EventView]) -> Waiting:
-    """A pod whose containers report nothing: its node makes its sandbox or volumes, or pulls."""
+    """A pod whose containers report nothing: its node prepares sandbox or volumes, or pulls."""
     if not pod.node:
         return _without_node(pod, now)
     message = f"pod {pod.name} starts on node {pod.node}"
@@ -183,7 +183,7 @@ def _starting(pod: PodView, now: datetime, events: Sequence[EventView]) -> Waiti
 
 
 def _scheduled_at(pod: PodView) -> datetime | None:
-    """Where its node has not taken the pod in: a dead node never does."""
+    """When a pod was scheduled; that of a dead node has no start time."""
     scheduled = pod.true_condition("PodScheduled")
     return (None if scheduled is None else scheduled.changed) or pod.created
 
@@ -208,6 +208,6 @@ def _is_fresh(event: EventView, now: datetime) -> bool:
 
 
 def _importance(event: EventView) -> tuple[int, str, str]:
-    """The first cause first; of several with its reason always the same."""
+    """Sort key: the first cause first, and the same event in every pass."""
     rank = _CAUSES.index(event.reason) if event.reason in _CAUSES else len(_CAUSES)
     return rank, event.reason, event.message

@@ -1,9 +1,9 @@
 """A Job's own pods, how their trainer ended, and which of them the operator ends.
 
 A proxy that a webhook adds may never end: the trainer fails, and its pod holds its GPUs forever.
-The operator deletes such a pod, and the Job controller counts it as it would
-have ended by itself: as a failure, a resumption, or the end of the Job. It is gone then, so what
-was observed of it is kept in an annotation of its Job before.
+The operator deletes such a pod, and the Job controller counts it as if it had ended by itself: as a
+failure, a resumption, or the end of the Job. The pod is then gone, so what was observed of it is
+first stored in an annotation of its Job.
 """
 
 import json
@@ -17,7 +17,7 @@ from detnas_operator.cluster.pod_view import INDEX, PodView
 from detnas_operator.job.names import CONTAINER, ENDED_PODS
 
 LONGEST_TEXT = 500
-"""Characters of what the cluster reports that a message cites."""
+"""Characters of a text from the cluster that a message quotes."""
 _MOST_ENDED = 20
 """Ended pods that are kept of a Job: an annotation holds little."""
 _LONGEST_ANNOTATION = 32 * 1024 - 2
@@ -31,7 +31,7 @@ def one_line(text: Any) -> str:
 
 
 def owned(job: Object, found: Iterable[Object]) -> list[Object]:
-    """Return the pods of this very Job: one of the same name may have been deleted just now."""
+    """Return the pods of the Job with this UID: another of its name may have been deleted."""
     uid = JobView(job).uid
     return [pod for pod in found if uid in PodView(pod).owner_uids]
 
@@ -70,7 +70,7 @@ def is_ignored(pod: Object) -> bool:
 
 
 def pods_to_end(job: Object, found: Iterable[Object]) -> list[Object]:
-    """Return the pods whose trainer has failed, and which nobody has deleted so far."""
+    """Return pods kept alive whose trainer has failed, unless they are being deleted."""
     return [
         pod
         for pod in owned(job, found)
@@ -94,14 +94,14 @@ def has_done_its_work(job: Object, found: Iterable[Object], *, well: bool) -> bo
 
 
 def ended_at(pod: Object) -> datetime | None:
-    """When the trainer ended, or the last other container where it did not run; None if unseen."""
+    """When the trainer ended, or if it did not run, the last other container; None if unknown."""
     ended = PodView(pod).container(CONTAINER).terminated
     finished = None if ended is None else ended.finished
     return finished or last_end(pod)
 
 
 def last_end(pod: Object) -> datetime | None:
-    """When the last of its containers ended that have; None if nobody saw it."""
+    """When the last of its ended containers did; None if unknown."""
     view = PodView(pod)
     ended = (one.terminated for one in (*view.containers, *view.init_containers))
     ends = (one.finished for one in ended if one is not None)
@@ -109,12 +109,12 @@ def last_end(pod: Object) -> datetime | None:
 
 
 def with_ended(job: Object, ended: Sequence[Object], now: datetime) -> str:
-    """Return the annotation of a Job once more of its pods are ended.
+    """Return the annotation of a Job with further pods that are about to be deleted.
 
     Args:
         job: the Job.
         ended: its pods that are about to be deleted.
-        now: when: the pods hold their nodes until then.
+        now: when they are deleted; they hold their nodes until then.
     """
     known = kept_pods(job)
     there, gone = {PodView(pod).uid for pod in known}, f"{now:%Y-%m-%dT%H:%M:%SZ}"
@@ -159,7 +159,7 @@ def _brief(pod: Object, gone: str) -> Object:
 
 
 def _pod(job: Object, brief: Object) -> Object:
-    """A pod as the API server would have shown it in the end."""
+    """Rebuild a pod as the API server would have reported it after its end."""
     gone, ended = brief["gone"], {**brief["ended"], "exitCode": int(brief["ended"]["exitCode"])}
     for text in (gone, brief["taken"], ended["startedAt"], ended["finishedAt"]):
         moment = parse_time(text)

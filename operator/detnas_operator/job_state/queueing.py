@@ -1,7 +1,7 @@
 """Why a suspended Job does not start, as Kueue's Workload for it reports.
 
-Kueue suspends Jobs of its own accord where it manages those without a queue, too: starting one by
-hand would take what others wait for.
+Kueue may be configured to suspend Jobs without a queue, too: to start one by hand would bypass its
+quota.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """What the API server's refusal of a Job, or of its pods, means for a search.
 
-The quota admission plugin reports no structured field: its two sentences are read.
+The quota admission plugin has no structured fields: its two message formats are parsed.
 """
 
 import re
@@ -53,7 +53,7 @@ class Unspecified:
 
 
 def quota_refusal(message: str) -> Exceeded | Unspecified | None:
-    """Read a refusal; None if a quota is not its reason, or is worded otherwise.
+    """Parse a refusal; None if it is not by a quota, or is worded otherwise.
 
     Args:
         message: of the API server, or of an event that cites it.

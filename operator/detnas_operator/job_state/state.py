@@ -26,7 +26,7 @@ class FailureKind(StrEnum):
     EVICTED = "Evicted"
     """By the node itself, for memory or disk."""
     DISRUPTED = "Disrupted"
-    """By preemption, a drain or a taint; ends a Job only when it is not resumed any more."""
+    """By preemption, a drain or a taint; ends a Job only if it is no longer resumed."""
     NODE_LOST = "NodeLost"
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
     """Its attempts are used up, and no pod is left to say why."""
@@ -35,7 +35,7 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Nothing runs, or not all that must.
+    """Not all pods of the Job run.
 
     Attributes:
         reason: why.
@@ -79,11 +79,11 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Terminating:
-    """The Job is deleted, or is over but for pods that are being stopped.
+    """The Job is being deleted, or is over and its last pods are being stopped.
 
     Attributes:
         message: which of these.
-        deleted: it is deleted: nothing of it will be left.
+        deleted: the Job itself is being deleted.
     """
 
     message: str

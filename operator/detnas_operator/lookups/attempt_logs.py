@@ -1,6 +1,7 @@
-"""Logs of attempts that were killed: a process that ends by itself puts its own into the store.
+"""Stores the logs of attempts that were killed; a process that ends by itself stores its own.
 
-A killed one leaves it in its pod, which is deleted with its Job although a later attempt succeeds.
+The log of a killed process is only in its pod, which is deleted with its Job even if a later
+attempt succeeds.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from detnas_operator.job_state.failures import culprit
 from detnas_operator.job_state.pods import has_failed
 
 MOST_ATTEMPTS = 100
-"""Attempts that are read: a job may fill its folder at will."""
+"""Attempts that are read: a job may write any number into its folder."""
 
 LARGEST_LOG = 1 << 20
 """Bytes that are read of a stored log: a trainer cuts its own long before."""
@@ -33,11 +34,11 @@ LOG, BEGUN = "log.txt", "attempt.json"
 
 @dataclass(frozen=True, slots=True)
 class AttemptLogs:
-    """Stores the logs of failed pods whose attempts could not.
+    """Stores the logs of failed pods whose attempts did not store them.
 
     Attributes:
         store: where the search is stored.
-        log_end: gives the end of the log of a pod's container; empty if there is none.
+        log_end: returns the end of the log of a pod's container; empty if there is none.
     """
 
     store: Store

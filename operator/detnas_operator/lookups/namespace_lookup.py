@@ -1,8 +1,8 @@
-"""Lists that are made for all searches of a namespace together, at a limited rate.
+"""Lists that all searches of a namespace share, at a limited rate.
 
-What they list is not watched: a namespace has any number of such objects that belong to others. A
-lookup is made when a pass requires it and the last one is too old; other passes take the last one
-as it is, and none waits for another's.
+These objects are not watched: a namespace may have any number of them that belong to others. A
+lookup is made if a pass requires it and the last one is too old; other passes use the last result,
+and none waits for another's lookup.
 """
 
 import threading
@@ -59,7 +59,7 @@ class NamespaceLookup(ABC, Generic[AnyState]):
     """Looks up one namespace at a time. Thread-safe.
 
     Args:
-        client: lists.
+        client: lists the objects.
         clock: monotonic clock, in seconds.
     """
 
@@ -89,7 +89,7 @@ class NamespaceLookup(ABC, Generic[AnyState]):
 
     @abstractmethod
     def _list(self, namespace: str, state: AnyState, *, changed: bool) -> None:
-        """Look up a namespace; `changed`: not for the same Jobs as last time."""
+        """Look up a namespace; `changed` if its Jobs are not those of the last lookup."""
 
     def _observe(self, namespace: str, jobs: Iterable[Object]) -> AnyState:
         """Return what is known of a namespace after a lookup, if one is due."""
@@ -125,7 +125,7 @@ class NamespaceLookup(ABC, Generic[AnyState]):
             changed, state.changed = state.versions != state.listed_versions, False
             state.listed_versions = dict(state.versions)
         self._list(namespace, state, changed=changed)
-        state.listed = now  # of Jobs that are created meanwhile nothing is known
+        state.listed = now  # when it began: Jobs created since then may be missing
 
     def _forget(self, now: float) -> None:
         for name, state in list(self._states.items()):

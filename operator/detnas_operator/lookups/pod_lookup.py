@@ -14,10 +14,10 @@ from detnas_operator.lookups.namespace_lookup import NamespaceLookup, NamespaceS
 
 SHORTEST_PAUSE = 10.0
 LONGEST_PAUSE = 60.0
-"""A namespace in which nothing changes is listed less and less often, down to this."""
+"""Seconds: the pause grows to this while nothing changes in a namespace."""
 _SLOWER = 1.5
 _SHARE = 0.05
-"""Of its time that the operator may spend on one namespace's lists."""
+"""Share of the time that may be spent on the lists of one namespace."""
 _AFTER_A_FAILURE = 2.0
 RATE = 5.0
 """Requests a second, over all namespaces."""
@@ -27,7 +27,7 @@ MOST_PODS = 2000
 """Pods that are read: a tenant could make any number with the operator's labels."""
 MOST_EVENTS = 5000
 JOBS_A_LIST = 150
-"""UIDs in one label selector: longer addresses do not pass every proxy."""
+"""UIDs in one label selector: some proxies refuse longer URLs."""
 MOST_BYTES = 8 << 20
 """Of one answer: a page with more is read in smaller pages."""
 
@@ -42,7 +42,7 @@ class _Pods(NamespaceState):
     Attributes:
         observed: what the last lookup that succeeded found.
         pause: seconds until the next, unless a Job changes.
-        least: seconds that the pause has at least, for the time that the last lookup took.
+        least: shortest pause in seconds, by the duration of the last lookup.
         error: why the last lookup failed; None if it did not.
     """
 

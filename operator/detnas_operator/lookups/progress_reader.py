@@ -1,4 +1,4 @@
-"""Progress of running jobs, read beside the passes: no decision waits for the store."""
+"""Reads the progress of running jobs outside of the passes, so that none waits for it."""
 
 import heapq
 import itertools
@@ -68,7 +68,7 @@ class ProgressReader:
         seconds: between two reads of a job, unless `LONGEST_PAUSE` is less.
         wake: requests a pass over a search.
         clock: monotonic clock, in seconds.
-        draws: of the jitter.
+        draws: random numbers for the jitter.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class ProgressReader:
             return {folder: job.reading for folder, job in jobs.items() if job.reading is not None}
 
     def forget(self, key: SearchKey) -> None:
-        """Read nothing more of a search."""
+        """Stop reading a search's progress."""
         with self._news:
             for job in self._searches.pop(key, {}).values():
                 job.dropped = True
@@ -172,7 +172,7 @@ class ProgressReader:
 
 
 def _is_news(before: Attempts, now: Attempts) -> bool:
-    """Whether a pass is due earlier than by itself: mere progress can wait."""
+    """Whether a change requires a pass at once; mere progress does not."""
     if replace(before, progress=None) != replace(now, progress=None):
         return True
     return (before.progress is None) != (now.progress is None)

@@ -17,7 +17,7 @@ PAUSE = 10.0
 PAUSE_EACH = 0.05
 """Seconds more for each Workload of the last list: they are large."""
 _SOONER = 0.2
-"""Of the pause, where a Job has changed since, such as one that Kueue preempts."""
+"""Share of the pause after a Job has changed, such as one that Kueue preempts."""
 ABSENT_PAUSE = 300.0
 """Seconds until a cluster without Kueue is asked again."""
 MOST_WORKLOADS = 5000

@@ -119,7 +119,7 @@ class Schedule(Generic[Key]):
         return min(waiting, self._later[0][0] if self._later else _NEVER)
 
     def succeeded(self, key: Key, now: float, requeue: Requeue, *, slow: bool = False) -> None:
-        """Take note that the key's pass succeeded, and whether it took long."""
+        """Record that the key's pass succeeded, and whether it took long."""
         before = self._entries[key]
         self._turns.end(before.group, was_slow=before.slow, slow=slow)
         if requeue.gone and before.due == _NEVER:
@@ -138,7 +138,7 @@ class Schedule(Generic[Key]):
     def failed(
         self, key: Key, now: float, retry_after: float | None, *, slow: bool = False
     ) -> float:
-        """Take note that the key's pass failed; return the seconds until the next one."""
+        """Record that the key's pass failed; return the seconds until the next one."""
         entry = self._entries[key]
         self._turns.end(entry.group, was_slow=entry.slow, slow=slow)
         entry.slow = slow

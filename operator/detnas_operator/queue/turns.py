@@ -82,7 +82,7 @@ class Turns(Generic[Key]):
         return found
 
     def start(self, key: Key, group: Hashable, *, slow: bool) -> None:
-        """Take note that a pass over a waiting key begins."""
+        """Record that a pass over a waiting key begins."""
         del self._tickets[key]
         self._turn += 1
         found = self._groups[group]
@@ -91,7 +91,7 @@ class Turns(Generic[Key]):
         self._slow_running += slow
 
     def end(self, group: Hashable, *, was_slow: bool, slow: bool) -> None:
-        """Take note that a pass ended, how its key counted, and whether it took long."""
+        """Record that a pass ended, whether its key counted as slow, and whether it took long."""
         found = self._groups[group]
         found.running -= 1
         found.slow = slow

@@ -50,7 +50,7 @@ class ActiveJobs:
         lookups: shared by all searches.
         now: monotonic clock, in seconds.
         progress_seconds: how often the progress of running jobs is read.
-        api_errors: takes what the API server does not answer about pods and events.
+        api_errors: collects errors of the API server about pods and events.
     """
 
     memory: SearchMemory
@@ -61,15 +61,15 @@ class ActiveJobs:
     api_errors: ApiErrors
 
     def observe(self) -> Mapping[DueJob, ActiveJob]:
-        """Return them by what they are for; their progress is read from now on."""
+        """Return these Jobs by due job, and begin to read their progress."""
         active = self._active()
         self._follow_progress(active)
         return active
 
     def observe_store_and_pods(self, active: Collection[ActiveJob]) -> None:
-        """Now and then list the pods that hold nodes, and invalidate the state of an emptied store.
+        """Periodically list the pods that hold nodes, and detect an emptied store.
 
-        Last in a pass: its result is still built from the state before.
+        Called last in a pass, whose result is still built from the earlier state.
         """
         memory = self.memory
         if seconds_since(memory.observed, self.now) < self.progress_seconds:
@@ -125,7 +125,7 @@ class ActiveJobs:
         waiting = {job.name for job in active if isinstance(job.state, Waiting)}
         now, before = datetime.now(UTC), memory.gpu_hours.listed
         if before is not None and (now - before).total_seconds() < self.progress_seconds / 2:
-            return  # as after a start: the pass needed their time before it decided
+            return  # as after a start, when they are listed before the pass decides
         with self.api_errors:
             others = (jobs[name] for name in waiting if name in jobs)
             pods = [pod for job in others for pod in memory.observed_pods.pods_of(job)]

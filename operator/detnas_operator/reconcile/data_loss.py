@@ -1,4 +1,4 @@
-"""Data loss: what is finished according to a search's status, and the store no longer has.
+"""Data loss: work that is finished according to a search's status and that the store no longer has.
 
 An absent result usually means that a job has not run. If the status lists its work as finished,
 data is lost, and nothing of it is done again before a person accepts that.

@@ -1,4 +1,4 @@
-"""Deletes a search whose data goes with it: its Jobs stop first, then the data is deleted."""
+"""Deletes a search together with its data: its Jobs are stopped first, then the data is deleted."""
 
 import logging
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _SLICE_SECONDS = 20.0
 FINALIZER = "detnas.dev/delete-data"
-"""On a search whose data goes with it; no other search has a finalizer."""
+"""Set on searches whose data is deleted with them, and on no others."""
 
 
 def wants_data_deleted(spec: SearchSpec) -> bool:
@@ -104,7 +104,7 @@ class Finalizing:
             store: of the search.
             folder: key of its folder.
         """
-        # In slices: a folder of any size must not keep other searches waiting.
+        # Only for some seconds: a folder of any size must not delay other searches.
         while count := store.delete_some(f"{folder}/"):
             log.info("deleted %d objects of %s/%s", count, store.uri, folder)
             if seconds_left() < LONGEST_PASS - _SLICE_SECONDS:

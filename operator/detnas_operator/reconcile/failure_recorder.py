@@ -27,7 +27,7 @@ _KEYS = re.compile(r"\bAWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN)\b")
 
 @dataclass(frozen=True, slots=True)
 class FailureRecorder:
-    """Ends jobs whose Job is over, or never ends, and whose result is missing.
+    """Ends jobs whose Job has ended without a result, or would never end.
 
     Attributes:
         session: of the search.
@@ -45,7 +45,7 @@ class FailureRecorder:
         Args:
             job: its Job, which is over or must end.
             due: what it is for.
-            overran: that it must end for the time it took; None if for another reason.
+            overran: a message if it exceeded its deadline; None if not.
         """
         name = JobView(job).name
         own = own_pods(job, self.jobs.pods_of(name))
@@ -102,7 +102,7 @@ def failure_message(message: str, log_end: Sequence[str], tenant: Tenant, namesp
 
 
 def _source_of_keys(tenant: Tenant, namespace: str) -> str:
-    """A job knows only its variables; a person who corrects them needs the object."""
+    """A log names only variables; to correct them a person must know the object."""
     if tenant.credentials_secret:
         return f"the keys are in Secret {tenant.credentials_secret} of namespace {namespace}"
     account = tenant.service_account

@@ -1,4 +1,4 @@
-"""GPU seconds that a search has used; the same after any restart, and they never fall.
+"""GPU seconds that a search has used; restarts do not change them, and they never decrease.
 
 They are the sum of what results state, of what running pods hold, and of what Jobs spent that were
 stopped before they had a result. The last is recorded in the store: otherwise a search that is
@@ -68,13 +68,13 @@ class GpuHours:
         self._trials: dict[int, Result] = {}
 
     def list_running(self, jobs: Iterable[Object], found: Sequence[Object], now: datetime) -> None:
-        """Take the pods of all running Jobs, found among others."""
+        """Record the pods of all running Jobs, found among others."""
         own = {JobView(job).uid: own_pods(job, found) for job in jobs}
         self._running = {uid: (pod_seconds(of, now), resumptions(of)) for uid, of in own.items()}
         self.listed = now
 
     def running_seconds(self, job: Object, now: datetime) -> float:
-        """Return for how long a Job's pods, which may have waited for long, have held nodes."""
+        """Return for how many seconds a Job's pods have held nodes, added up."""
         known = self._running.get(JobView(job).uid)
         if known is None or self.listed is None:
             return 0.0
@@ -133,7 +133,7 @@ class GpuHours:
             result = self._result(state, due) if counted else None
             pod_time[due.verb] += unstated_seconds(stopped, result, _workers(spec, due.verb))
         used = self.lost + sum(gpus(verb, spec) * seconds for verb, seconds in pod_time.items())
-        # A pod is there a little before its work begins, which its result does not state.
+        # A pod exists shortly before its work begins; its result does not count that time.
         self._most = max(self._most, used)
         return self._most
 

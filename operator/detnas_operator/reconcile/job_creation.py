@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 
 _NAMED = 10
 _OURS = "detnas.dev/"
-"""Labels with others' prefixes a policy may have good reasons to rewrite: that is only logged."""
+"""A policy may have reasons to rewrite labels with other prefixes: that is only logged."""
 
 
 def create_job(jobs: SearchJobs, objects: list[Object]) -> Reason | None:
-    """Create a Job with what it needs; return why that is not possible for now.
+    """Create a Job and the objects that it needs; return why that failed, if it did.
 
-    That it exists already and is ours is success: an earlier answer was lost.
+    An existing object that this search owns is success: an earlier answer was lost.
     """
     for body in objects:
         kind = {"Job": "jobs", "Service": "services"}[body["kind"]]
@@ -137,7 +137,7 @@ class OwnLabels:
 
 
 def _restore(jobs: SearchJobs, name: str, labels: Mapping[str, str]) -> dict[str, str]:
-    """Patch the labels; return those that the Job does not have even so."""
+    """Patch the labels; return those that the Job still lacks."""
     body = {"metadata": {"labels": dict(labels)}}
     try:
         job = jobs.client.merge_patch("jobs", jobs.key.namespace, name, body)
@@ -153,7 +153,7 @@ def _restore(jobs: SearchJobs, name: str, labels: Mapping[str, str]) -> dict[str
 
 
 def _changed_labels(job: Object, search: str) -> dict[str, str]:
-    """Return the labels that a Job of a search should have and lacks or has otherwise."""
+    """Return the labels of a search's Job that are missing or have another value."""
     labels = JobView(job).labels
     own = own_labels(search, purpose(job))
     return {label: value for label, value in own.items() if labels.get(label) != value}

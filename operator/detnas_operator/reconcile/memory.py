@@ -1,4 +1,4 @@
-"""What the operator keeps of a search between passes: nothing that a restart could lose."""
+"""What the operator holds of a search between passes; all of it can be read again."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -46,7 +46,7 @@ class SearchMemory:
 
     Attributes:
         uid: of the resource.
-        generation: of the resource it was made for; another one makes another memory.
+        generation: of the resource; each generation has a memory of its own.
         admitted: its tenant and root.
         search: its requests and its store.
         session: its state, as a scheduler drives it.
@@ -104,13 +104,13 @@ class SearchMemory:
         prepared = self.session.state.prepare
         if prepared is None or prepared.outcome is not Outcome.SUCCEEDED:
             return ""
-        if self.pool is None or self.pool[0] is not prepared:  # a digest of much is computed once
+        if self.pool is None or self.pool[0] is not prepared:  # its digest is expensive
             folder = self.session.requests.pool_folder(prepared)
             self.pool = (prepared, f"{self.session.store.uri}/{folder}")
         return self.pool[1]
 
     def record(self) -> None:
-        """Write the search's manifest to the store if that is new."""
+        """Write the search's record to the store if it is new or has changed."""
         if self.unrecorded is not None:
             record_search(self.session.store, self.session.requests.search, self.unrecorded)
             self.unrecorded = None

@@ -1,4 +1,4 @@
-"""The search's Jobs as a pass observes them: of each, what matters for deciding."""
+"""The search's Jobs as a pass observes them: of each, what decisions depend on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ LINGER_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class ObservedJob:
-    """A Job of the search, as the cluster has it.
+    """A Job of the search, as last observed in the cluster.
 
     Attributes:
         due: what it is for.
         ended: it is Complete or Failed.
         has_result: its result is in the store.
-        exhausted: it needed to be resumed more often than it may.
+        exhausted: it was resumed more often than it may be.
         overdue: it has held its node for longer than its default deadline.
         data_changed: it ended because its data is not what the search was prepared with; that is
             no result, and the Job stays until the user resumes the search.
@@ -67,7 +67,7 @@ def trial_may_have_ended(jobs: Mapping[str, Object], memory: SearchMemory, trial
 def observe_jobs(
     jobs: Mapping[str, Object], memory: SearchMemory, now: float
 ) -> dict[str, ObservedJob]:
-    """Return by name what matters of each Job at a time on the monotonic clock, in seconds."""
+    """Return the Jobs by name; `now` is the time on the monotonic clock, in seconds."""
     observed, state = {}, memory.session.state
     for name, job in jobs.items():
         due, view = purpose(job), JobView(job)
@@ -130,7 +130,7 @@ def _read_changed_data(job: Object) -> bool:
 
 
 def overran(job: Object, due: DueJob, memory: SearchMemory) -> str | None:
-    """Return that a Job has held its node for longer than its default deadline; None if not.
+    """Return a message if a Job has held its node for longer than its default deadline.
 
     Waiting for a node does not count: a cluster may be full for days.
     """

@@ -32,7 +32,7 @@ class ApiErrors:
     def __enter__(self) -> None:
         """Begin a block that such an error may cut short; the pass continues after it.
 
-        An error without an answer is raised: the API server is away, for everything else too.
+        An error without an answer is raised: the API server is unreachable for the whole pass.
         """
 
     def __exit__(
@@ -41,7 +41,7 @@ class ApiErrors:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        """Take the error that ended the block."""
+        """Collect the error that ended the block."""
         if not isinstance(error, ClusterError) or not error.status:
             return False
         self.errors.append(error)
@@ -94,7 +94,7 @@ def store_reason(error: StoreError) -> Reason:
 
 
 def unexpected_reason(error: Exception, trace: str) -> Reason:
-    """Return that an error is unexpected, and under which number the log has its trace."""
+    """Return the reason for an unexpected error, with the number of its trace in the log."""
     brief = f"{type(error).__name__}: {error!s:.300}".rstrip(": ")
     return Reason(
         ReasonCode.SEARCH_FAILED,
@@ -104,7 +104,7 @@ def unexpected_reason(error: Exception, trace: str) -> Reason:
 
 
 def trace_id(error: Exception) -> str:
-    """Return a number for where an exception was raised: the same each time it happens again."""
+    """Return a number for where an exception was raised, the same at every repetition."""
     frames = extract_tb(error.__traceback__)
     lines = [type(error).__name__, *(f"{one.filename}:{one.lineno}" for one in frames)]
     return sha256("\n".join(lines).encode()).hexdigest()[:8]

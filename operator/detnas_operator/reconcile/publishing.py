@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 _VERSIONS = 3
 """Attempts to write a status, each to a newer version: the user may change the search meanwhile."""
 _MOST_REFUSED_VALUES = 100
-"""Values that are left out at once; one that was forgotten is refused, and met, once more."""
+"""Refused values that are remembered; one that was dropped is refused, and added, once more."""
 _UPDATE = "the installed definition is older than the operator; apply the chart's, and restart it"
 
 
@@ -49,10 +49,10 @@ class Publisher:
 
     Attributes:
         client: writes.
-        cache: takes what was written.
-        metrics: take it too.
+        cache: is updated with what was written.
+        metrics: are updated as well.
         progress_seconds: between two writes of mere progress.
-        refused_values: what the installed definition does not allow in a status, as last met.
+        refused_values: what the installed definition does not allow in a status, the latest last.
     """
 
     client: KubernetesClient

@@ -43,7 +43,7 @@ DELETING_SECONDS = 2.0
 
 
 class Reconciler:
-    """Brings searches nearer to their desired state.
+    """Reconciles searches, one pass at a time.
 
     Args:
         settings: the administrator's.
@@ -148,7 +148,7 @@ class Reconciler:
         return result
 
     def _halt(self, key: SearchKey, jobs: SearchJobs, why: str, api_errors: ApiErrors) -> None:
-        """Stop the Jobs of a search that must not run, as no pass could."""
+        """Stop the Jobs of a search that must not run and over which there was no complete pass."""
         memory = self._memories.get(key)
         stop_jobs(jobs, memory.gpu_hours if memory else None, why, api_errors)
         if memory is not None:
@@ -179,7 +179,7 @@ class Reconciler:
         jobs: SearchJobs,
         api_errors: ApiErrors,
     ) -> PassResult:
-        """Make a pass over an accepted search; what ends it is a reason in the result."""
+        """Make a pass over an accepted search; an error that ends it becomes a reason."""
         try:
             result = self._search(key, resource, admitted, jobs, api_errors)
         except ClusterError:
@@ -245,7 +245,7 @@ class Reconciler:
         return replace(result, folder=memory.search.uri, image=memory.image)
 
     def _count_failure(self, key: SearchKey, *, lasts: bool) -> None:
-        """A store that is away comes back; a damaged record does not, and is read again."""
+        """Count the failures in a row that last, after which the store is read again."""
         self._failures[key] = self._failures.get(key, 0) + 1 if lasts else 0
         if lasts and (memory := self._memories.get(key)):
             memory.invalidate()

@@ -1,4 +1,4 @@
-"""When a search is reconciled again, although nothing happened to it or to its Jobs."""
+"""When a search is reconciled again without an event about it or its Jobs."""
 
 from datetime import datetime, timedelta
 
@@ -52,14 +52,14 @@ def requeue(
         return Requeue(WAITING_SECONDS)  # no event of another search enqueues this one
     if result.problems:
         return Requeue(DEGRADED_SECONDS, urgent=holds_pool)
-    # However many searches are due: one whose heartbeat stops loses its pool.
+    # Urgent, since a search whose heartbeat stops loses its pool.
     lease = [HEARTBEAT_SECONDS] if holds_pool else []
     pauses = [*_pauses(result, progress_seconds, now), *lease]
     return Requeue(min(pauses, default=None), urgent=holds_pool)
 
 
 def _pauses(result: PassResult, progress_seconds: float, now: datetime) -> list[float]:
-    """Return after how many seconds each thing that is no event must be observed again."""
+    """Return the seconds after which whatever causes no event must be observed again."""
     states = [job.state for job in result.jobs.values() if not _is_left_alone(job, now)]
     pauses = [SUSPENDED_SECONDS] if len(states) < len(result.jobs) else []
     if result.pool_holder:
@@ -76,7 +76,7 @@ def _pauses(result: PassResult, progress_seconds: float, now: datetime) -> list[
 
 
 def _is_left_alone(job: ActiveJob, now: datetime) -> bool:
-    """Whether a Job is suspended, and the status says so: its own object shows the rest."""
+    """Whether a Job is suspended and the status reports it: any change shows in the Job itself."""
     reported = timedelta(seconds=PATIENCE_SECONDS)
     return job.suspended and (job.waiting_since is None or now - job.waiting_since > reported)
 
@@ -86,7 +86,7 @@ def _is_stopping(state: JobState) -> bool:
 
 
 def _waiting_pause(result: PassResult, now: datetime) -> float:
-    """Return the pause while Jobs wait; the one that waits shortest decides."""
+    """Return the pause while Jobs wait; the one that has waited least decides."""
     jobs = result.jobs.values()
     since = [job.waiting_since for job in jobs if isinstance(job.state, Waiting)]
     waited = min(((now - one).total_seconds() for one in since if one is not None), default=0.0)
@@ -94,7 +94,7 @@ def _waiting_pause(result: PassResult, now: datetime) -> float:
 
 
 class CompletedSearches:
-    """Searches that are over and need no further pass; nothing else is kept of them.
+    """Searches that have ended and need no further pass; only their versions are kept.
 
     What a pass needs of a search grows with its trials, and searches stay in a cluster long after
     their end. A pass depends on the resource, the Jobs and the store, and in the store a search

@@ -29,7 +29,7 @@ from detnas_operator.telemetry.logs import about
 LOG_LINES = 400
 LOG_BYTES = 256 * 1024
 STOP_SECONDS = 10
-"""For a foreign container to end after the trainer beside it has."""
+"""Seconds that a foreign container has to end after the trainer."""
 _JOB = "batch.kubernetes.io/job-name"
 _UID = "batch.kubernetes.io/controller-uid"
 _FOREGROUND = "foregroundDeletion"
@@ -54,12 +54,12 @@ class SearchJobs:
     uid: str
 
     def all(self) -> dict[str, Object]:
-        """Return them by name, as last observed; a Job of another name was made by hand."""
+        """Return its Jobs by name, as last observed, without any that the operator did not name."""
         owned = self.cache.jobs(self.key, self.uid)
         return {name: job for name, job in owned.items() if purpose_of(name, self.key.name)}
 
     def live(self) -> dict[str, Object]:
-        """Return those that may be running, by name."""
+        """Return the Jobs that may be running, by name."""
         return {
             name: job
             for name, job in self.all().items()
@@ -67,14 +67,14 @@ class SearchJobs:
         }
 
     def list_again(self) -> None:
-        """List all of them into the cache, also what the watch may have missed."""
+        """List all Jobs into the cache, which includes what the watch may have missed."""
         snapshot = self.client.snapshot("jobs", self.key.namespace, slim=slim_own_job)
         self.cache.replace_jobs(self.key, snapshot)
 
     def live_pods(self) -> list[Object]:
-        """Return pods that have not ended, also of Jobs that are deleted: known by their names.
+        """Return pods that have not ended, also of deleted Jobs, which are known by name.
 
-        Both are set by the Job controller: a policy may have rewritten our own labels.
+        The Job controller sets the label with the Job's name; a policy may have rewritten our own.
         """
         fields = "status.phase!=Succeeded,status.phase!=Failed"
         found = self._pods(_JOB, fields)
@@ -82,7 +82,7 @@ class SearchJobs:
         return list(map(slim_pod, islice(own, MOST_PODS)))
 
     def pods_of(self, *names: str) -> list[Object]:
-        """Return the pods of some of them, ended ones too."""
+        """Return the pods of these Jobs, ended ones too."""
         jobs = self.all()
         uids = [JobView(jobs[name]).uid for name in names if name in jobs]
         found: list[Object] = []
@@ -115,9 +115,9 @@ class SearchJobs:
             self.cache.drop_job(job)
 
     def expire(self, name: str, seconds: int) -> None:
-        """Let a Job that has ended be deleted after a while, so that its log can be read.
+        """Set the time to live of a Job that has ended, until which its log can be read.
 
-        Nothing depends on that: a later pass tries what fails again.
+        A failure is only logged: a later pass tries again.
         """
         job = self.all().get(name, {"metadata": {"name": name}})
         earlier = str(JobView(job).annotations.get(TTL, ""))
@@ -137,8 +137,8 @@ class SearchJobs:
     def postpone_expiry(self, name: str) -> None:
         """Remove the time to live that something else gave a Job before it ended.
 
-        Kubernetes would delete it with its pods before anybody has observed how it ended. The
-        value is used later, when it expires.
+        Kubernetes would delete it with its pods before its end is observed. The value is used
+        later, when it may expire.
         """
         seconds = JobView(self.all()[name]).ttl_seconds
         log.info(
@@ -147,7 +147,7 @@ class SearchJobs:
         self._patch(name, {TTL: str(seconds)}, {"ttlSecondsAfterFinished": None})
 
     def end_pods(self, name: str, ended: Sequence[Object]) -> None:
-        """Delete a Job's pods that only a foreign container keeps alive; record them before."""
+        """Record, and then delete, a Job's pods that only a foreign container keeps alive."""
         job = self.all()[name]
         annotation = with_ended(job, ended, datetime.now(UTC))
         if JobView(job).annotations.get(ENDED_PODS) != annotation:
@@ -198,7 +198,7 @@ def trains_pool(jobs: SearchJobs) -> bool:
 
 
 def result_of(state: SearchState, due: DueJob) -> Result | None:
-    """Return the result of a job that is no trial: of trials the state keeps the summary."""
+    """Return the result of a job that is not a trial; of trials the state has only a summary."""
     stages = state.final_stages
     if due.verb is Verb.POOL:
         return state.pool[due.number] if due.number < len(state.pool) else None
@@ -218,7 +218,7 @@ def is_finished(state: SearchState, due: DueJob) -> bool:
 
 
 def expires(job: Object) -> bool:
-    """Whether a Job has ended and may go: it gets a time to live once its result is durable."""
+    """Whether a Job has ended and has a time to live, which it gets once its result is stored."""
     return JobView(job).has_ended and JobView(job).ttl_seconds is not None
 
 

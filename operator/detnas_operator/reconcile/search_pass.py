@@ -41,7 +41,7 @@ from detnas_operator.telemetry.logs import about
 log = logging.getLogger(__name__)
 
 _ROUNDS = 4
-"""Recording failures changes what is due, at most from the setup through to the export."""
+"""Recording failures changes what is due: at most once for each stage up to the export."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class SearchPass:
         clock: monotonic, in seconds.
         resumed: the user has just resumed the search: what failed is retried.
         forgiven: trials below this number no longer count as failures in a row.
-        api_errors: takes what the API server does not do for one Job; the pass continues.
+        api_errors: collects errors of the API server about single Jobs; the pass continues.
         status: that the resource has.
         accepts: token of the data loss that the user accepts.
     """
@@ -79,7 +79,7 @@ class SearchPass:
         """Do what is due, and return the result.
 
         Raises:
-            ClusterError: the API server is away, or does not do what everything else depends on.
+            ClusterError: the API server is unreachable, or refuses what the whole pass depends on.
             StoreError: the store cannot be used.
             DataLostError: the store lacks what is finished according to the status.
         """
@@ -126,12 +126,12 @@ class SearchPass:
         return ""
 
     def _accept(self, loss: str) -> PassResult:
-        """Believe the store about what is finished; the search continues once the status agrees."""
+        """Take as finished what the store has; the search continues once the status agrees."""
         memory = self.memory
         memory.record()
         log.warning("the loss of data is accepted (%s): what is lost is done again", loss)
         for name, job in self.jobs.all().items():
-            # Its request may be another one now, and how it ends does not answer that.
+            # Its request may be another one now, which its result would not answer.
             if not is_finished(memory.session.state, purpose(job)):
                 self._stopper.stop(name, "what it did is lost")
         self._planned = self._session.plan()

@@ -20,7 +20,7 @@ class Block:
 
     Attributes:
         suspended: by the user.
-        reason: why the operator starts nothing more; None if it does.
+        reason: why the operator starts no more jobs; None if it does.
         ends_running: running jobs are stopped too, instead of left to end by themselves.
     """
 
@@ -85,15 +85,15 @@ class Steps:
     """What to do, in this order; names are of Jobs.
 
     Attributes:
-        fail: ended without a result, or never will: a failure is recorded, and the pass decides
-            again.
-        delete: not needed any more; one that has its result is about to end by itself.
-        start: due and not there.
+        fail: ended without a result, or would never write one: a failure is recorded, and the pass
+            decides again.
+        delete: no longer needed; one with a result is first left to end by itself.
+        start: due, and without a Job.
         propose: new trials to decide and start.
         expire: ended with a result in the store: the Job and its log may go after a while.
         name_taken: due, but an old Job of the name is still being deleted.
         drop: being deleted by others, with a result in the store.
-        postpone: not to be deleted as soon as they end, as something else wants it.
+        postpone: with a time to live that something else set, to be removed until they may expire.
         end_pods: with pods that the Job controller can only count once they are deleted.
     """
 

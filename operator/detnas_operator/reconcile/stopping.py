@@ -22,7 +22,7 @@ from detnas_operator.reconcile.search_jobs import (
 )
 
 SUSPENSION_PATIENCE = timedelta(seconds=60)
-"""For a suspended search's pods to be told to stop; then they have their grace as well."""
+"""For a suspended search's pods to receive their deletion; their grace period is added."""
 DELETION_PATIENCE = timedelta(minutes=5)
 """For a deleted search's pods to stop before it is reported that they do not."""
 
@@ -52,7 +52,7 @@ class JobStopper:
             self.jobs.delete(name, why)
 
     def end_pods(self, name: str) -> None:
-        """Delete pods whose trainer has failed: only then the Job controller counts them."""
+        """Delete pods whose trainer has failed: only then does the Job controller count them."""
         job = self.jobs.all()[name]
         found = pods_to_end(job, self.jobs.pods_of(name))
         if not found:  # what was observed of them is some seconds old
@@ -92,8 +92,8 @@ def stop_jobs(
 ) -> None:
     """Delete the Jobs that may be running, although no pass was possible.
 
-    The store is away, a record is damaged, or the search is refused. Their GPU time is recorded if
-    possible: a pod that keeps running would cost more than the time that is not counted.
+    The store is unreachable, a record is damaged, or the search is refused. Their GPU time is
+    recorded if possible: a pod that keeps running would cost more than time that is not counted.
 
     Args:
         jobs: the search's Jobs in the cluster.
@@ -109,7 +109,7 @@ def stop_jobs(
                     own = own_pods(job, jobs.pods_of(name))
                     gpu_hours.record_stop(job, pod_seconds(own, now), now)
             except (UserError, LookupError, ValueError):  # which prevented the pass, too
-                gpu_hours = None  # a store that is away makes everyone wait for each Job
+                gpu_hours = None  # an unreachable store would delay each Job
             jobs.delete(name, why)
 
 
@@ -138,7 +138,7 @@ class SuspendedPods:
         return bool(alive), suspended_but_running(left, alive, since, now)
 
     def forget(self, key: SearchKey) -> None:
-        """Take note that a search runs, or is gone."""
+        """Drop a search that runs again or no longer exists."""
         self.stopped.discard(key)
 
 
@@ -171,7 +171,7 @@ def suspended_but_running(
 
 
 def deleted_but_running(alive: Sequence[Object], deleted: datetime, now: datetime) -> Reason | None:
-    """Return which pods keep a deleted search for too long, and what to do; None if none does.
+    """Return which pods delay the deletion of a search for too long; None if none does.
 
     Args:
         alive: pods of the search that have not ended.

@@ -1,1 +1,1 @@
-"""What a search's status and events say: pure, from what a pass found and what was said before."""
+"""A search's status and events, from a pass result and the earlier status; pure functions."""

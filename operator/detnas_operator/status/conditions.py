@@ -1,4 +1,4 @@
-"""The conditions of a search: which hold, which do not, and why."""
+"""The conditions of a search: their statuses and reasons."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ _NOTHING_RUNS = Reason(ReasonCode.NOT_ACCEPTED, f"{_NOT_ACCEPTED.message}: none 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """A condition by this pass; status None: unknown, so that what was known before stays."""
+    """A condition by this pass; with status None (unknown) the earlier one is kept."""
 
     status: bool | None
     reason: Reason
@@ -176,7 +176,7 @@ def _succeeded(result: PassResult, now: datetime, before: Condition) -> _Verdict
 
 
 def _unknown(result: PassResult) -> _Verdict:
-    """What the store did not report stays as it was; at first nothing is known."""
+    """Keep the earlier condition, since the store was not read; at first it is Unknown."""
     problems = () if result.not_accepted else distinct_problems(result)
     return _Verdict(None, problems[0] if problems else _NOT_ACCEPTED)
 

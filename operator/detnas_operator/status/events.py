@@ -50,7 +50,7 @@ class Event:
 
 
 def events(before: Status, after: Status) -> tuple[Event, ...]:
-    """Return what happened between two statuses, in the order to read it; a dozen at most."""
+    """Return what happened between two statuses, in reading order; a dozen at most."""
     distinct: dict[tuple[str, str], Event] = {}
     for event in chain.from_iterable(find(before, after) for find in _FINDERS):
         # Several conditions may have the same reason; trials fail for many.

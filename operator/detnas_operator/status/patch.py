@@ -1,4 +1,4 @@
-"""What of a status is written: whether a change is worth a write, and what the server accepts.
+"""Decides what is written of a status: if a change is worth a write, and what the server accepts.
 
 Helm's `crds/` may leave a definition installed that is older than the operator. The API server
 prunes fields that it does not have, and refuses the whole status for a value that it does not
@@ -17,7 +17,7 @@ Status = Mapping[str, Any]
 
 _PROGRESS = frozenset({"secondsLeft", "gpuHours"})
 _IDENTITY = ("job", "verb", "trial")
-"""Fields of an active job which, with what it waits for, are no mere progress."""
+"""Fields of an active job whose changes, like those of what it waits for, are not mere progress."""
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _ROOT = "status"
 

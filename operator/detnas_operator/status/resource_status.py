@@ -27,7 +27,7 @@ Status = Mapping[str, Any]
 
 _OVER = frozenset({Phase.SUCCEEDED, Phase.FAILED})
 _OF_ANY_PASS = frozenset({"observedGeneration", "phase", "conditions"})
-"""Known even if the store could not be read; all else then stays as it is."""
+"""Known even if the store could not be read; the other fields then keep their values."""
 
 _LONG_HOURS = 10
 """GPU hours from which on a tenth is precise enough."""

@@ -72,5 +72,5 @@ class JsonLines(logging.Formatter):
 
 
 def _escaped(line: str) -> str:
-    """JSON leaves some characters as they are that end a line, or steer a terminal."""
+    """Escape characters that end a line or control a terminal, which JSON leaves as they are."""
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", line)

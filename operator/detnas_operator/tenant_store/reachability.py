@@ -1,4 +1,4 @@
-"""Whether a server answers, found out once for all searches that would wait for it in vain."""
+"""Remembers that a server does not answer, so that not every search waits for it in vain."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from detnas.store.errors import StoreUnreachable
 
 PAUSE_SECONDS = 10.0
-"""After a request without an answer there is none for so long, and then a single one."""
+"""Seconds without requests after one that was not answered; then a single one is sent."""
 
 
 class Reachability:

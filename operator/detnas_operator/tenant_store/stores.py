@@ -55,7 +55,7 @@ class Stores:
         self._client = cache(partial(client_from_environment, PATIENCE, connections))
 
     def open(self, root: str, namespace: str) -> ConfinedStore:
-        """Return the store at a root, once it is known to keep its promises, for a namespace.
+        """Return the store at a root for a namespace; its server is checked once.
 
         Args:
             root: URI that is allowed.

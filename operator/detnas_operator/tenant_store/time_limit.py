@@ -23,5 +23,5 @@ def at_most(seconds: float, clock: Callable[[], float] = time.monotonic) -> Iter
 
 
 def seconds_left(clock: Callable[[], float] = time.monotonic) -> float:
-    """Return how much of it is left: infinite outside of a pass, negative when it is used up."""
+    """Return the seconds left: infinite outside of a pass, negative when they are used up."""
     return _until.get() - clock()

@@ -1,4 +1,4 @@
-"""What played pods do beside their work: wrong results, and ends of other kinds."""
+"""What played pods do instead of succeeding: wrong results, and other ways to end."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""What must hold of a finished search, whatever happened during it; and which Jobs it had."""
+"""Checks that every finished search must pass, whatever happened during it; and its Jobs."""
 
 import contextlib
 import threading

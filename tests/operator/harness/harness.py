@@ -39,7 +39,7 @@ class Harness:
     namespaces: list[str]
 
     def namespace(self) -> str:
-        """A namespace that no other search is in."""
+        """A namespace without other searches."""
         return self.namespaces.pop()
 
     def search(
@@ -47,7 +47,7 @@ class Harness:
     ) -> Search:
         """A search that does not exist yet: one pool phase, two trials, no retries.
 
-        Its name must be its own within a module: scripts find its pods by it.
+        Its name must be unique within a module: scripts find its pods by it.
 
         Args:
             spec: replaces sections of the spec.
@@ -61,7 +61,7 @@ class Harness:
         return Search(self, body)
 
     def begin(self, name: str, *args: Any, **options: Any) -> Search:
-        """The same, created."""
+        """Create the search that `search` returns."""
         return self.search(name, *args, **options).apply()
 
     def on(self, job: str, *attempts: Script) -> None:
@@ -99,5 +99,5 @@ class ProxiedHarness(Harness):
 
     @property
     def journal(self) -> Journal:
-        """The operator's calls so far, and the rule of what goes wrong with the next ones."""
+        """The operator's calls so far, and the fault rule for the next ones."""
         return self.api.journal

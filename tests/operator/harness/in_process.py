@@ -91,7 +91,7 @@ class Pass:
 
 @dataclass
 class RecordingReconciler:
-    """Records what the cache holds at each pass, and then does what a test gives it to do."""
+    """Records what the cache holds at each pass, and then runs the action of a test."""
 
     cache: ClusterCache
     act: Callable[[SearchKey], Requeue] = lambda _: Requeue()
