@@ -28,7 +28,7 @@ def test_rendered_configuration_loads_in_the_operator(
 
 def test_rendered_configuration_has_every_value(chart: Chart, tmp_path: Path) -> None:
     settings = read_by_the_operator(chart.render(shipped("cluster-wide")), tmp_path)
-    assert settings.cluster_wide
+    assert settings.namespaces == ()
     assert settings.storage.model_dump(by_alias=True) == {
         "endpoint": "",
         "region": "eu-central-1",

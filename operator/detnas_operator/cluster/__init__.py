@@ -12,12 +12,10 @@ from detnas_operator.cluster.errors import (
     TooManyRequests,
     Unavailable,
 )
-from detnas_operator.cluster.kinds import GROUP, PLURAL, VERSION
+from detnas_operator.cluster.kinds import PLURAL
 
 __all__ = [
-    "GROUP",
     "PLURAL",
-    "VERSION",
     "AlreadyExists",
     "ClusterError",
     "Conflict",

@@ -86,7 +86,6 @@ class KubernetesClient:
         self,
         kind: str,
         namespace: str | None,
-        selector: str = "",
         slim: Callable[[Object], Object | None] | None = None,
     ) -> Snapshot:
         """Return all objects of a namespace (None: of all) and the moment they were read at.
@@ -97,7 +96,7 @@ class KubernetesClient:
         """
         items: list[Object] = []
         version = ""
-        for page in self._pages(kind, namespace, selector, PAGE, most_bytes=PAGE_BYTES):
+        for page in self._pages(kind, namespace, "", PAGE, most_bytes=PAGE_BYTES):
             kept = map(slim, page.items) if slim else page.items
             items.extend(one for one in kept if one is not None)
             version = page.resource_version
@@ -146,7 +145,6 @@ class KubernetesClient:
         kind: str,
         namespace: str,
         name: str,
-        propagation: str = "Background",
         uid: str | None = None,
         grace: int | None = None,
     ) -> Object | None:
@@ -155,7 +153,6 @@ class KubernetesClient:
         That it does not exist is success.
 
         Args:
-            propagation: Background, Foreground or Orphan. Jobs orphan their pods by default.
             uid: delete only the object with this UID.
             grace: seconds that a pod has to end; None for the grace period of its own spec.
 
@@ -165,7 +162,7 @@ class KubernetesClient:
         options: Object = {
             "kind": "DeleteOptions",
             "apiVersion": "v1",
-            "propagationPolicy": propagation,
+            "propagationPolicy": "Background",  # by default a Job's pods are orphaned
         }
         if uid is not None:
             options["preconditions"] = {"uid": uid}

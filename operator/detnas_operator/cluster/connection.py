@@ -113,10 +113,6 @@ class Connection:
         direct = should_bypass_proxies(configuration.host, configuration.no_proxy or "")
         return None if direct else configuration.proxy
 
-    def close(self) -> None:
-        """Close every pooled connection."""
-        self._pool.clear()
-
     def headers(self, content_type: str) -> dict[str, str]:
         """Return the headers of a request, credentials among them."""
         headers = {

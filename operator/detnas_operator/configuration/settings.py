@@ -211,11 +211,6 @@ class OperatorSettings(Schema):
             raise ValueError(f"health and metrics both listen on {self.health.port}; change one")
         return self
 
-    @property
-    def cluster_wide(self) -> bool:
-        """Whether every namespace is watched."""
-        return not self.namespaces
-
     def tenant(self, namespace: str) -> Tenant | None:
         """Return the tenant of a namespace; None if no searches may run there."""
         by_name = {tenant.namespace: tenant for tenant in self.tenants}

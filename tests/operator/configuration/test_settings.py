@@ -82,7 +82,7 @@ def test_settings_read_every_field(tmp_path: Path) -> None:
 
 def test_settings_have_defaults(tmp_path: Path) -> None:
     settings = load(tmp_path, SMALLEST)
-    assert settings.cluster_wide
+    assert settings.namespaces == ()
     assert settings.jobs.gpu_resource == "nvidia.com/gpu"
     assert settings.storage.default == ""
     assert (settings.health.port, settings.metrics.port) == (8080, 9090)
@@ -96,7 +96,7 @@ def test_settings_prefer_a_named_tenant_to_any(tmp_path: Path) -> None:
     assert other is not None
     assert (own.service_account, own.credentials_secret) == ("trainer", "detnas-s3")
     assert (other.service_account, other.credentials_secret) == ("detnas-trainer", "")
-    assert not settings.cluster_wide
+    assert settings.namespaces
 
 
 WRONG = [
