@@ -1,9 +1,9 @@
-"""FLOPs and parameters of a complete detector, by the paper's counting (tables 2 and 4).
+"""FLOPs and parameters of a complete detector, counted as in the paper (tables 2 and 4).
 
 Counted are multiply-accumulates of convolutions and linear layers plus one per bias, 2 per element
 of a batch norm and 1 per element of a ReLU. Pooling, residual and top-down sums, RoIAlign and the
-choice of proposals count nothing. Images are of the nominal size, unpadded; every layer of stride
-2 halves a side, rounding up. Parameters are the trained ones: no running statistics.
+selection of proposals are not counted. Images have the nominal size, unpadded; every layer of
+stride 2 halves a side, rounding up. Parameters are the trained ones: no running statistics.
 """
 
 from collections.abc import Iterable
@@ -75,7 +75,7 @@ class _Layer(NamedTuple):
 def detector_cost(
     architecture: Architecture, shape: DetectorShape, classes: int, resolution: Resolution
 ) -> DetectorCost:
-    """Count Faster R-CNN with an FPN around a backbone, for one image.
+    """Return the cost of Faster R-CNN with an FPN around a backbone, for one image.
 
     Args:
         architecture: the backbone.
@@ -147,9 +147,9 @@ def _normed(convolution: Convolution, halvings: int) -> _Layer:
 
 
 def _neck_and_rpn(architecture: Architecture, neck: int) -> dict[str, list[_Layer]]:
-    """The neck: a 1×1 lateral a stage, and the 3×3 that smooths its sum.
+    """The neck: for each stage a 1×1 lateral, and the 3×3 that smooths its sum.
 
-    The RPN is one head shared by all levels: 3×3, then objectness and 4 offsets an anchor.
+    The RPN is one head shared by all levels: 3×3, then objectness and 4 offsets per anchor.
     """
     laterals = [
         _biased(channels, neck, 1) + _biased(neck, neck, 3)
@@ -166,7 +166,7 @@ def _neck_and_rpn(architecture: Architecture, neck: int) -> dict[str, list[_Laye
 
 
 def _biased(inputs: int, outputs: int, kernel: int) -> int:
-    """Parameters of a convolution with bias: also its FLOPs at one place."""
+    """Parameters of a convolution with bias, and its FLOPs at one position."""
     return outputs * (inputs * kernel**2 + 1)
 
 

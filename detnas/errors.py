@@ -1,12 +1,12 @@
-"""The errors a user meets: each names the field, the value, and what would be right."""
+"""Errors for users: each names the field, the value found, and what would be right."""
 
 
 class UserError(ValueError):
-    """Something the user gave or configured cannot be used.
+    """An input or a setting of the user cannot be used.
 
     Args:
         problem: what is wrong, naming the field or object and the value found.
-        remedy: what would be right, or what to do; may be empty where the problem says it.
+        remedy: what would be right, or what to do; may be empty if the problem implies it.
     """
 
     def __init__(self, problem: str, remedy: str = "") -> None:

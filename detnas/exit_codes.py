@@ -6,8 +6,8 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     """How a trainer's process ended; ``detnas-trainer --help`` explains each.
 
-    A stored result is a good end whatever its outcome, so that nobody is alarmed by a candidate
-    that is invalid, diverges or needs too much memory.
+    With a stored result the code is 0, whatever the outcome: a candidate that is invalid, diverges
+    or needs too much memory is no reason for an alarm.
     """
 
     DONE = 0

@@ -10,10 +10,10 @@ from typing import Any, TextIO
 
 
 def ensure_utf8_mode() -> None:
-    """Start this process again in Python's UTF-8 mode, where its file names are not UTF-8 already.
+    """Restart this process in Python's UTF-8 mode, unless its file names are UTF-8 already.
 
-    In an eight-bit locale the name of a file that a manifest or an annotation file gives would not
-    be the name on the disk. What is shown keeps the encoding that the terminal understands.
+    In an eight-bit locale a file name in a manifest or an annotation file would not match the name
+    on the disk. Output keeps the terminal's encoding.
     """
     if sys.getfilesystemencoding() == "utf-8" or "utf8" in sys._xoptions:  # noqa: SLF001
         return
@@ -30,10 +30,10 @@ _HANDLER = "detnas.readable"
 
 
 def guard_standard_streams() -> None:
-    """Replace `sys.stdout` and `sys.stderr` by streams whose errors are swallowed.
+    """Replace `sys.stdout` and `sys.stderr` by streams that ignore errors.
 
-    Descriptors 0 to 2 that are closed are first opened on nothing, so that no other file gets
-    their numbers. To be called again where a descriptor was pointed to another file.
+    Descriptors 0 to 2 that are closed are first opened on the null device, so that no other file
+    gets their numbers. Called again when a descriptor was redirected to another file.
     """
     _open_closed_descriptors()
     codecs.register_error(_HANDLER, _readable)
@@ -41,14 +41,14 @@ def guard_standard_streams() -> None:
 
 
 def failure_of(stream: TextIO) -> OSError | None:
-    """Return the error of a guarded stream since which nothing is written to it; None if none."""
+    """Return the error after which a guarded stream dropped its output; None if it had none."""
     stream.flush()
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     return raw.failure if isinstance(raw, _Forgiving) else None
 
 
 class _Forgiving(io.RawIOBase):
-    """Writes to a descriptor until that fails for the first time; from then on it drops all."""
+    """Writes to a descriptor until that fails for the first time, and then drops everything."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class _Forgiving(io.RawIOBase):
         self.failure: OSError | None = None
 
     def writable(self) -> bool:
-        """Always: that is the point."""
+        """Always, whatever the descriptor."""
         return True
 
     def fileno(self) -> int:
@@ -85,7 +85,7 @@ def _guarded(stream: TextIO | None) -> TextIO:
     try:
         descriptor = stream.fileno()
     except OSError:
-        return stream  # not a file, but what a test reads
+        return stream  # not a file: a test's stream
     with contextlib.suppress(OSError):
         stream.flush()
     at_once = getattr(stream, "line_buffering", False) or getattr(stream, "write_through", False)
@@ -106,7 +106,7 @@ def _open_closed_descriptors() -> None:
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:
-    """Replace what an encoding lacks; for `codecs.register_error`."""
+    """Replace characters that an encoding lacks; for `codecs.register_error`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]

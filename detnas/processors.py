@@ -36,10 +36,10 @@ def requested_threads(environment: Mapping[str, str] = os.environ) -> int | None
 
 
 def processor_quota(process: Path = _PROCESS) -> float | None:
-    """Return the processors' worth of time that cgroups grant this process; none without a limit.
+    """Return how many processors' time cgroups grant this process; None without a limit.
 
-    A group's limit also binds the groups within it: the smallest on the way up counts. What cannot
-    be read or understood limits nothing.
+    A group's limit also binds the groups within it: the smallest on the way up counts. A limit that
+    cannot be read or parsed is ignored.
 
     Args:
         process: its folder in procfs.

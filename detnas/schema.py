@@ -101,7 +101,7 @@ def added_in(field: FieldInfo) -> int:
 def _from_text(value: Any) -> Any:
     if isinstance(value, Decimal):
         return value
-    if isinstance(value, bool | int | float):  # pydantic makes a finding of a ValueError only
+    if isinstance(value, bool | int | float):  # pydantic reports ValueErrors only
         raise ValueError(  # noqa: TRY004
             f'{value!r} is a number; write it as a string: "{_plainly(value)}"'
         )
@@ -129,4 +129,4 @@ Fraction = Annotated[
     _AS_TEXT,
     Field(ge=0, json_schema_extra={"max_digits": _DIGITS}),
 ]
-"""A decimal number; a string in JSON, as the Kubernetes API conventions ask of fractions."""
+"""A decimal number; a string in JSON, as the Kubernetes API conventions require of fractions."""

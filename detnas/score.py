@@ -28,7 +28,7 @@ class Scored(Schema):
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What H compares with, and how.
+    """What H compares a detector with, and by which weights.
 
     Attributes:
         base_flops: C_base, of the base detector at the base resolution.

@@ -1,4 +1,4 @@
-"""Teachers: subnets of the elastic pool, the space they form, and how one is mutated.
+"""Teachers: subnets of the elastic pool, the space they form, and the mutations of each.
 
 Six width slots (stem, four stages, neck) and four depths describe a teacher (paper, 4 and
 A.1.3). A depth keeps the first blocks of a stage, a width the first channels.
@@ -115,14 +115,6 @@ class TeacherSpace(Schema):
         slots += [self._width_mutations(teacher, slot) for slot in range(len(SLOTS))]
         return tuple(slot for slot in slots if slot)
 
-    def mutate(self, teacher: Teacher, random: Random) -> Teacher:
-        """One slot, uniformly, to another allowed value, uniformly.
-
-        A space of a single teacher gives that teacher back.
-        """
-        slots = self.mutations(teacher)
-        return random.choice(random.choice(slots)) if slots else teacher
-
     def _depth_mutations(self, teacher: Teacher, stage: int) -> tuple[Teacher, ...]:
         low, high = self.min_depths[stage], self.max_depths[stage]
         reach = max(1, (high - low) // _MUTABLE_SHARE)
@@ -182,7 +174,7 @@ class SupernetShape(Schema):
         return channels(self.neck, teacher.widths[-1])
 
     def check_projections(self, space: TeacherSpace) -> None:
-        """See that the supernet holds every projection that a teacher needs.
+        """Check that the supernet has every projection that a teacher needs.
 
         Only the first block's depends on widths; all others follow from the stride.
 

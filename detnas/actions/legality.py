@@ -15,13 +15,13 @@ from detnas.actions.types import (
 from detnas.architecture import Architecture, Place
 
 PROTECTED_STEPS = 3
-"""An added block is no candidate for layer pruning for this many steps of its lineage."""
+"""For this many steps of its lineage an added block is not a candidate for layer pruning."""
 
 
 def prunable_places(
     architecture: Architecture, protected: Sequence[Place] = ()
 ) -> tuple[Place, ...]:
-    """Blocks that layer pruning may remove: no projection, not alone, not protected."""
+    """Blocks that layer pruning may remove: not projected, protected or their stage's only one."""
     return tuple(
         placed.place
         for placed in architecture.blocks

@@ -11,7 +11,7 @@ Tagged = tuple[Block, Place | None]
 
 
 class AddedBlock(Schema):
-    """A block that an add-layer action brought in, and how many steps ago.
+    """A block that an add-layer action added, and how many steps ago.
 
     Attributes:
         place: its place now.
@@ -28,8 +28,8 @@ class Morphism:
 
     Attributes:
         architecture: the new architecture.
-        origin: for every place of the new architecture, where that block stood before; None for
-            a block that did not exist.
+        origin: for every place of the new architecture, where that block was before; None for a new
+            block.
     """
 
     architecture: Architecture
@@ -68,12 +68,12 @@ def prune_layer(architecture: Architecture, place: Place) -> Morphism:
 
 
 def rearrange(architecture: Architecture, source: int, target: int) -> Morphism:
-    """Move a block across a stage border: the last one onward, or the first one back.
+    """Move the last block of a stage to the next one, or the first block to the previous one.
 
     Its widths go with it; stride and projections follow from the new place.
 
     Raises:
-        UserError: the stages are no neighbours, or the source has one block only.
+        UserError: the stages are not neighbours, or the source has only one block.
     """
     if abs(source - target) != 1 or not 0 <= target < len(architecture.stages):
         raise UserError(
@@ -95,7 +95,7 @@ def rearrange(architecture: Architecture, source: int, target: int) -> Morphism:
 def age(
     added: Sequence[AddedBlock], origin: dict[Place, Place | None], limit: int
 ) -> tuple[AddedBlock, ...]:
-    """Carry the record of added blocks over one step: each is a step older, moved along.
+    """Update the record of added blocks after a step: each is older, and at its new place.
 
     Args:
         added: the record before the step.

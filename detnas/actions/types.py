@@ -1,7 +1,7 @@
 """The four actions on a student (paper, 3.1.2 and A.1.2) as typed values.
 
-The two pruning actions name no place: which channels or which block go is decided by the
-weights, in the trainer; the trial's result says what was removed.
+The two pruning actions name no place: the weights decide, in the trainer, which channels or which
+block are removed; the trial's result states them.
 """
 
 from decimal import Decimal
@@ -43,7 +43,7 @@ class ActionOptions(Schema):
 
 
 class ChannelPruning(Tagged):
-    """Removes the channels whose batch norm weights are least, ranked over the whole backbone."""
+    """Removes the channels of smallest batch norm weight, ranked over the whole backbone."""
 
     kind: Literal[ActionKind.CHANNEL_PRUNING] = ActionKind.CHANNEL_PRUNING
     fraction: Annotated[Fraction, Field(gt=0, lt=1)] = Decimal("0.05")
@@ -52,12 +52,12 @@ class ChannelPruning(Tagged):
 
 
 class LayerPruning(Tagged):
-    """Removes the block of least L1 norm among those without a projection.
+    """Removes the block of smallest L1 norm among those without a projection.
 
     Attributes:
-        norm: how the norm of a block is taken.
-        protected: places of blocks added a short while ago, which are not candidates: a fresh
-            block is an identity and would always be the least.
+        norm: how the norm of a block is computed.
+        protected: places of recently added blocks, which are not candidates: a new block is an
+            identity and would always have the smallest norm.
     """
 
     kind: Literal[ActionKind.LAYER_PRUNING] = ActionKind.LAYER_PRUNING
@@ -73,12 +73,12 @@ class AddLayer(Tagged):
 
 
 class Rearrange(Tagged):
-    """Moves a block to the neighbouring stage: the last one onward, or the first one back.
+    """Moves the last block of a stage to the next one, or the first block to the previous one.
 
     Attributes:
-        source: stage that gives the block, from 0.
-        target: stage that takes it; ``source + 1`` takes the source's last block at its head,
-            ``source - 1`` takes the source's first block at its end.
+        source: stage that the block is taken from, from 0.
+        target: stage that it is moved to: of ``source + 1`` it becomes the first block, of
+            ``source - 1`` the last.
     """
 
     kind: Literal[ActionKind.REARRANGE] = ActionKind.REARRANGE

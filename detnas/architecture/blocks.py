@@ -1,8 +1,8 @@
 """The convolutions inside one residual block, for each family of backbones.
 
-A family is one entry of `FAMILIES`: its text arity, and the list of convolutions that a block of
-given widths holds. Cost counting, pruning and the torch builder all read that one list, so a new
-family (ResNeXt, MobileNetV2) is added here and nowhere else.
+A family is one entry of `FAMILIES`: how many widths a block has, and which convolutions a block of
+given widths consists of. Cost counting, pruning and the slices of the supernet use that list. A new
+family (ResNeXt, MobileNetV2) is added here, and to the self-contained backbone of the trainer.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class BasicFamily:
     def convolutions(
         self, widths: tuple[int, ...], inputs: int, stride: int
     ) -> tuple[Convolution, ...]:
-        """Stride sits in the first convolution."""
+        """The stride is in the first convolution."""
         inner, out = widths
         return (
             Convolution("conv1", "bn1", inputs, inner, 3, stride, activated=True),
@@ -78,7 +78,7 @@ class BottleneckFamily:
     def convolutions(
         self, widths: tuple[int, ...], inputs: int, stride: int
     ) -> tuple[Convolution, ...]:
-        """Stride sits in the 3×3 convolution."""
+        """The stride is in the 3×3 convolution."""
         reduced, inner, out = widths
         return (
             Convolution("conv1", "bn1", inputs, reduced, 1, 1, activated=True),

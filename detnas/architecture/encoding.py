@@ -13,7 +13,7 @@ _DIGITS = 20
 
 
 class EncodingError(UserError):
-    """An encoding that is not of the grammar, or that no backbone can have.
+    """An encoding that breaks the grammar, or that no backbone can have.
 
     Attributes:
         position: offset of the offending character in the text, from 0.
@@ -80,7 +80,7 @@ def parse(text: str, family: Family | None = None, stem: int = _STEM) -> Archite
     Args:
         text: blocks are joined by ``-`` and stages by ``,``; each stage is in brackets.
         family: kind of block; by default Basic for pairs and Bottleneck for triples.
-        stem: output channels of the stem, which the text form does not carry.
+        stem: output channels of the stem, which the text form does not contain.
 
     Raises:
         EncodingError: the text is not of that form, or no such backbone exists; names the
@@ -112,12 +112,12 @@ def parse(text: str, family: Family | None = None, stem: int = _STEM) -> Archite
 
 
 def encode(architecture: Architecture) -> str:
-    """Write the text form; `parse` with the same family and stem gives the architecture back."""
+    """Return the text form, of which `parse` with the same family and stem is the inverse."""
     return ", ".join(encode_stages(architecture))
 
 
 def encode_stages(architecture: Architecture) -> tuple[str, ...]:
-    """Write each stage by itself, as in the text form."""
+    """Return the text form of each stage."""
     return tuple(
         "[" + "-".join(f"({', '.join(map(str, block.widths))})" for block in stage) + "]"
         for stage in architecture.stages

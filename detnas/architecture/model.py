@@ -15,7 +15,7 @@ from detnas.architecture.blocks import FAMILIES, Convolution, Family, projection
 
 STAGES = 4
 LONGEST_STAGE = 1024
-"""Blocks; more are a mistake, which must not exhaust a reader's memory."""
+"""Blocks; a longer stage is a mistake, and must not exhaust a reader's memory."""
 Width = Annotated[int, Field(ge=1, le=65536, strict=True)]
 
 
@@ -54,7 +54,7 @@ class Block(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PlacedBlock:
-    """A block with everything that its place in the backbone decides."""
+    """A block with everything that follows from its place in the backbone."""
 
     place: Place
     block: Block
@@ -71,8 +71,8 @@ class ResidualGroup:
     Attributes:
         width: channels of the stream.
         members: places of its blocks, in order.
-        headed_by_stem: the stream begins at the stem, so it has no projection to rank its
-            channels by and its width stays.
+        headed_by_stem: the stream begins at the stem, so it has no projection to rank its channels
+            by, and its width never changes.
     """
 
     width: int

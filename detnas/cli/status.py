@@ -51,7 +51,7 @@ def status(
 
 
 def _runner_note(search: OpenedSearch, found: SearchStatus) -> str:
-    """Which process runs it, which the store does not tell."""
+    """Which process runs it, which the store does not record."""
     if search.on_cluster:
         if found.phase is Phase.SUCCEEDED:
             return ""

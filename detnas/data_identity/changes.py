@@ -74,7 +74,7 @@ def data_changes(
     ``report`` is called with the number of images compared so far, and of all.
 
     Raises:
-        OSError: a file is there and cannot be read.
+        OSError: a file exists but cannot be read.
     """
     found = []
     for split, digest in seen.digests(splits):

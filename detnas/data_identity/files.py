@@ -26,10 +26,10 @@ def image_folder(location: DataLocation, split: Split) -> Path:
 
 
 def find_image(folder: Path, name: str) -> Path:
-    """Return the file that an annotated name means; the name as written, if there is none.
+    """Return the file that a name in the annotations means; if there is none, the name as written.
 
-    A file system may keep an accented letter as one character where the annotations have two, or
-    the other way round; and it keeps bytes, which a locale other than UTF-8 reads differently.
+    A file system may store an accented letter as one character where the annotations have two, or
+    vice versa; and it stores bytes, which a locale other than UTF-8 decodes differently.
     """
     if name.isascii():
         return folder / name
@@ -47,7 +47,7 @@ FileStamps = dict[str, tuple[int, int, int]]
 """Size in bytes, and the nanoseconds of both times, by path; a missing file has none."""
 
 _THREADS = 16
-"""At which a network volume is asked: each answer takes a fraction of a millisecond."""
+"""Concurrent requests to a network volume, each of which takes a fraction of a millisecond."""
 
 _MANY = 2000
 
@@ -71,6 +71,6 @@ def _stamps(paths: Iterable[str]) -> FileStamps:
     found = {}
     for path in paths:
         with contextlib.suppress(OSError):
-            status = os.stat(path)  # noqa: PTH116  # a Path each costs as much again
+            status = os.stat(path)  # noqa: PTH116  # a Path for each would double the cost
             found[path] = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return found

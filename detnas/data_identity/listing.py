@@ -1,8 +1,8 @@
 """Makes the listing of a data set's images: all sizes, and the digests of all or of a sample.
 
 Hashing reads a data set once, which is little compared with training on it, but too much for a
-large one before every short trial. Of more than a gibibyte a sample is hashed: about 128 MiB,
-chosen by the names alone, so that every process chooses the same.
+large one before every short trial. If it has more than a gibibyte, only a sample is hashed: about
+128 MiB, chosen by the names alone, so that every process chooses the same.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ def load_listing(store: Store, artifact: Artifact | None) -> ImageListing | None
     """Return the listing that a record names; None in records of an earlier version.
 
     Raises:
-        StoreError: it is not there, or is damaged.
+        StoreError: it is missing or damaged.
     """
     if artifact is None:
         return None

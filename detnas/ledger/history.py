@@ -79,7 +79,7 @@ class History:
 
 @dataclass(slots=True)
 class Loading:
-    """How far the ledger is read: a reader whose time was up before the end continues there.
+    """How far the ledger is read: a reader that ran out of time continues from there.
 
     Attributes:
         history: the trials of the segments read so far.
@@ -105,10 +105,10 @@ def load_history(
         top_k: candidates that are kept.
         verify: called for results that are read one by one: they may be new. One that is not
             verified counts as absent.
-        loading: of an earlier call that was cut, and of this one.
+        loading: of an earlier call that was interrupted; this one continues and updates it.
 
     Raises:
-        CorruptRecord: a record is not what it should be.
+        CorruptRecord: a record is not valid.
     """
     loading = loading or Loading()
     history = loading.history or load_snapshot_history(store, folder, top_k)
@@ -142,13 +142,13 @@ def load_snapshot_history(store: Store, folder: str, top_k: int) -> History:
 
 
 def write_segments(store: Store, folder: str, history: History) -> History:
-    """Write every segment that is complete, and now and then the snapshot.
+    """Write every complete segment, and the snapshot after every few trials.
 
     The history that is returned has fewer unsegmented entries.
     """
     for number in sorted({segment_of(index) for index in history.unsegmented}):
         segment = pack(number, history.unsegmented)
-        if segment is not None:  # one trial that does not finish holds back its own hundred only
+        if segment is not None:  # a trial that does not finish delays its own segment only
             create_record(store, keys.ledger_segment(folder, number), segment)
             history = history.packed(segment)
     known = history.summary.known
@@ -162,7 +162,7 @@ def read_entries(store: Store, folder: str, base: BaseFacts) -> Iterator[LedgerE
     """Yield every finished trial, in the order of their numbers.
 
     Raises:
-        CorruptRecord: a record is not what it should be.
+        CorruptRecord: a record is not valid.
     """
     for read in _read_from(store, folder, History(Summary(top_k=1))):
         if isinstance(read, Segment):
@@ -179,7 +179,7 @@ def read_trial(
     """One trial: its entry, its proposal while it is in flight, or None before that.
 
     Raises:
-        CorruptRecord: a record is not what it should be.
+        CorruptRecord: a record is not valid.
     """
     trial = load_trial(store, folder, index)
     return None if trial is None else trial.entry(base) or trial.proposal
@@ -188,9 +188,9 @@ def read_trial(
 def _read_from(
     store: Store, folder: str, history: History
 ) -> Iterator[Segment | LedgerEntry | TrialRecords]:
-    """What a history lacks: segments, and of those that are not written, inherited and own trials.
+    """Yield what a history lacks: segments, and the trials that are in no segment yet.
 
-    Requests are written in order, so the first gap is the end.
+    Inherited trials come first. Requests are written in order, so the first gap is the end.
     """
     inherited = load_inherited(store, folder)
     inherited_trials = inherited.trials if inherited else 0
@@ -225,8 +225,8 @@ def _read_from(
 def _read_ahead(read: Callable[[int], R], indices: Sequence[int], before: int) -> Iterator[R]:
     """Yield what is read of trials: the first few one by one, then ever more concurrently.
 
-    After a restart there are mostly few, and what is read beyond the last is read in vain; but a
-    search of many concurrent trials has as many.
+    After a restart there are usually few, and reads beyond the last are wasted; but a search with
+    many concurrent trials may have as many.
 
     Args:
         read: reads one.

@@ -82,11 +82,11 @@ class UnsegmentedEntries(Mapping[int, LedgerEntry]):
         return len(self._packed)
 
     def with_entry(self, entry: LedgerEntry) -> "UnsegmentedEntries":
-        """The same and one more."""
+        """These entries and one more."""
         return self._of({**self._packed, entry.index: _packed(entry)})
 
     def without(self, indices: Iterable[int]) -> "UnsegmentedEntries":
-        """The same except for these."""
+        """The entries of all other trials."""
         gone = frozenset(indices)
         return self._of({i: packed for i, packed in self._packed.items() if i not in gone})
 

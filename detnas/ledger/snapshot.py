@@ -1,7 +1,7 @@
 """The summary's cache in the store, so that a restart does not read every trial again.
 
-It follows from the segments and the results of trials alone, so it may be lost, old, or left out:
-what it lacks is read from those.
+It is derived from the segments and the results of trials alone, so it may be missing or out of
+date: what it lacks is read from those.
 """
 
 from contextlib import suppress
@@ -19,10 +19,10 @@ from detnas.store.artifacts import load_record, put_record
 from detnas.store.errors import CorruptRecord
 
 FOLDING: Literal[5] = 5
-"""Raised whenever the same trials give another summary, or it is stored otherwise."""
+"""Incremented whenever the same trials give another summary, or its stored form changes."""
 
 MOST_UNSEGMENTED = 1000
-"""A restart reads those of a search that has more, as hundreds of concurrent trials may leave."""
+"""If there are more, as with hundreds of concurrent trials, a restart reads them one by one."""
 
 
 class Snapshot(Schema):
@@ -42,7 +42,7 @@ class Snapshot(Schema):
 
     @model_validator(mode="after")
     def _has_or_misses_each_trial_once(self) -> "Snapshot":
-        """A reader would go through the trials of a false count one by one."""
+        """If the count were wrong, a reader would request each of the trials."""
         single = [*self.summary.missing, *(entry.index for entry in self.unsegmented)]
         segmented = sum(len(segment_indices(number)) for number in self.segments)
         highest = max([*single, *(segment_indices(n).stop - 1 for n in self.segments)], default=-1)

@@ -19,7 +19,7 @@ LATEST_FAILURES = 5
 """Failed trials whose messages are kept."""
 
 LATEST_DURATIONS = 9
-"""Trials that the next ones' time is estimated from: more would keep old times for longer."""
+"""Trials from which the duration of the next ones is estimated; more would react more slowly."""
 
 MOST_TRIALS = 10_000
 """The most that searches are designed for: a record that names more counts as damaged."""
@@ -40,14 +40,14 @@ class FrontPoint(Schema):
     flops: Count
 
     def dominates(self, other: "FrontPoint") -> bool:
-        """As accurate and as cheap or better; between equals the earlier trial stays."""
+        """Whether it is at least as accurate and cheap; of equals, the earlier one dominates."""
         if (self.map, self.flops) == (other.map, other.flops):
             return self.name < other.name
         return self.map >= other.map and self.flops <= other.flops
 
     @property
     def name(self) -> tuple[int, str]:
-        """Trial and resolution: the order of equals."""
+        """Trial and resolution, by which equals are ordered."""
         return self.index, str(self.resolution)
 
 
@@ -70,7 +70,7 @@ _Tried = Annotated[
 
 
 class Summary(Schema):
-    """Finished trials, folded; the same whatever the order they were folded in.
+    """Finished trials, folded; independent of the order in which they were folded.
 
     Attributes:
         top_k: how many candidates are kept.
@@ -83,7 +83,7 @@ class Summary(Schema):
         top: the best trials, best first; of equals, the earlier first.
         front: the Pareto front, accuracy over FLOPs, by rising FLOPs.
         failures: the last trials, by number, that did not succeed; at most `LATEST_FAILURES`.
-        tried: what needs no second try, of parents that may still be drawn: the base, those of
+        tried: what needs no second try, for each parent that may still be drawn: the base, those of
             `top`, and those that have not finished.
         last_success: number of the latest trial that succeeded; -1 before the first.
         milliseconds: wall time of all finished trials' jobs; an integer, so that the order of
@@ -187,7 +187,7 @@ def fold(summary: Summary, entries: Iterable[LedgerEntry]) -> Summary:
         if entry.outcome is not Outcome.INFRASTRUCTURE:
             more.add(tried(entry.proposal))
     candidates = {None, *(entry.index for entry in summary.top)}
-    # A finished trial that is not among the best never is again.
+    # A finished trial that is not among the best never becomes one of them.
     kept = (
         one
         for one in (*summary.tried, *more)
@@ -200,7 +200,7 @@ def needed(summary: Summary, in_flight: Sequence[Proposal]) -> frozenset[int]:
     """Trials whose weights are retained.
 
     They may still be a parent (the best of them is what the user takes away), are the parent of a
-    trial without a result, or are on the Pareto front. One that is none of these never is again.
+    trial without a result, or are on the Pareto front. One that is none of these never becomes one.
     """
     candidates = {entry.index for entry in summary.top}
     parents = {proposal.parent for proposal in in_flight if proposal.parent is not None}

@@ -1,4 +1,4 @@
-"""What the store holds of single trials: a search's own, and those it began with."""
+"""Single trials in the store: a search's own, and those that it inherited."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,10 +58,10 @@ class TrialRecords:
 
 
 def load_trial(store: Store, folder: str, index: int) -> TrialRecords | None:
-    """Read a trial of the search in a folder; None if it is not decided.
+    """Read a trial of the search in a folder; None if it was not requested.
 
     Raises:
-        CorruptRecord: a record is not what it should be.
+        CorruptRecord: a record is not valid.
     """
     trial = keys.trial_folder(folder, index)
     request = load_record(store, keys.request_key(trial), StudentRequest)
@@ -83,7 +83,7 @@ def verified_entries(
 
     The weights of a trial that no later step needs may have been collected since it was verified,
     so only the others are verified. Nor is a trial that is a parent already: it was verified when
-    it was drawn, and its children are not undone because its files were moved since.
+    it was drawn, and its children stay valid even if its files were moved since.
 
     Args:
         trials: in no segment, and not in the summary.

@@ -1,1 +1,1 @@
-"""Where a search stands and what comes next: shared by every scheduler of jobs."""
+"""The state of a search and what comes next: shared by all schedulers."""

@@ -72,9 +72,9 @@ def until_last_trial(running: list[float], waiting: int, took: float, parallelis
 def _until_all_take_part(
     ends: list[float], waiting: int, took: float
 ) -> tuple[list[int], list[float]]:
-    """Return the trials each of the first slots begins before the last, and when others end.
+    """Return how many trials each slot begins before the last slot does, and when others end.
 
-    The first slots are those that begin any trial.
+    Others are the slots that begin no trial.
 
     Args:
         ends: sorted, when each running trial ends.

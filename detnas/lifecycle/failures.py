@@ -94,7 +94,7 @@ def vital_failures(requests: SearchRequests, state: SearchState) -> dict[str, Re
 def _vital(requests: SearchRequests, state: SearchState) -> Iterator[tuple[str, Result | None]]:
     yield keys.prepare_folder(requests.search), state.prepare
     yield keys.base_folder(requests.search), state.base
-    trains_pool = requests.existing_pool is None  # a supplied one is others' to repair
+    trains_pool = requests.existing_pool is None  # others repair a supplied one
     if trains_pool and state.prepare is not None and state.prepare.outcome is Outcome.SUCCEEDED:
         pool = requests.pool_folder(state.prepare)
         for number, phase in enumerate(state.pool):

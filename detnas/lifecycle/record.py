@@ -25,7 +25,7 @@ class SearchRecord(Schema):
     Attributes:
         uid: of the search.
         folder: base of the manifest's relative paths; empty on a cluster.
-        data: location of its dataset; of the latest run, as the folder.
+        data: location of its data set; of the latest run, as the folder.
         manifest: every setting of the latest run, with defaults; runs of one search differ only in
             what changes no result, such as the number of trials.
         versions: of the software that began it.

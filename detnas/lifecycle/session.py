@@ -105,7 +105,7 @@ class SearchSession:
         return PoolLease(self.store, key, self._holder, self._clock)
 
     def resolve_supplied(self) -> str:
-        """Check the supplied inputs and inherit trials; let a shared pool that failed be due.
+        """Check the supplied inputs and inherit trials; make a failed shared pool due again.
 
         Called after every `refresh`; what was resolved once is not checked again.
 

@@ -1,4 +1,4 @@
-"""The status of a search, for people and programs, live or afterwards."""
+"""The status of a search, for people and programs, during a run or afterwards."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -57,7 +57,7 @@ class TrialStatus(Schema):
     Attributes:
         number: from 0.
         outcome: how it ended.
-        h: its score; None if it failed, as the following.
+        h: its score; None if it failed, like the next three.
         resolution: where that is highest.
         map: mAP there, a fraction.
         flops: of one image there.

@@ -76,10 +76,10 @@ class SuppliedInputs:
             reader.read()
 
     def retry_failed_pool(self, reader: SearchReader, lease: PoolLease | None) -> str:
-        """Let a pool phase that failed under another search be due for this one.
+        """Make a pool phase that failed under another search due for this one.
 
-        The other search's image, resources or budget may be the cause. A search that failed itself
-        has failed, and each retries only once, so that two do not fail in turns for ever.
+        The other search's image, resources or budget may be the cause. A search does not retry its
+        own failure, and each retries only once, so that two do not fail in turn forever.
 
         Args:
             reader: its state then lacks the failed phase.

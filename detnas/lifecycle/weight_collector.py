@@ -35,10 +35,10 @@ class WeightCollector:
         self._unread: set[int] = set()
         self._summary: Summary | None = None
 
-    def collect(self, history: History, facts: BaseFacts) -> tuple[Artifact, ...]:
-        """Delete the weights that are no longer needed, and return them."""
+    def collect(self, history: History, facts: BaseFacts) -> None:
+        """Delete the weights that are no longer needed."""
         if self._retention.weights == "All":
-            return ()
+            return
         unsegmented, stays = history.unsegmented, needed(history.summary, history.in_flight)
         self._unread |= (
             stays - unsegmented.keys() if self._summary is None else self._newly_segmented(history)
@@ -50,7 +50,8 @@ class WeightCollector:
         unneeded = sorted(self._stored.keys() - stays)
         for index in unneeded:
             self._delete(index, self._stored[index])
-        return tuple(self._stored.pop(index) for index in unneeded)
+        for index in unneeded:
+            del self._stored[index]
 
     def _newly_segmented(self, history: History) -> set[int]:
         """Trials that ended and were segmented since the last call."""

@@ -1,4 +1,4 @@
-"""Advice that refuses nothing: on settings unfit for the data, unused GPUs, no improvement."""
+"""Advice on settings: what does not fit the data, unused GPUs, causes of no improvement."""
 
 from collections.abc import Iterator, Sequence
 from math import sqrt

@@ -1,4 +1,4 @@
-"""The dataset as a search needs it: its root for a job, and facts of its splits."""
+"""The data set as a search needs it: its root for a job, and facts of its splits."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from detnas.errors import UserError
 from detnas.spec.dataset import DataSource
 
 MOUNT = "/data"
-"""Mount path of the dataset's volume in a job's pod."""
+"""Mount path of the data set's volume in a job's pod."""
 
 
 def data_root(source: DataSource, folder: Path | None) -> str:
-    """Return the root of the dataset's paths for a job: a folder, or a URI in S3.
+    """Return the root of the data set's paths for a job: a folder, or a URI in S3.
 
     Args:
         source: from the manifest.
@@ -47,7 +47,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class SplitFacts:
-    """One split of a dataset.
+    """One split of a data set.
 
     Attributes:
         images: their number.
@@ -62,7 +62,7 @@ class SplitFacts:
 def largest_objects(
     images: Iterable[Mapping[str, Any]], annotations: Iterable[Mapping[str, Any]]
 ) -> dict[Size, float]:
-    """Return the side of the largest object in images of each size; crowds are no objects.
+    """Return the side of the largest object in images of each size; crowds do not count.
 
     Args:
         images: entries of a COCO file.

@@ -15,7 +15,7 @@ MARGIN = 5.0
 _WHERE = ("gpu_resource", "node_selector", "affinity", "tolerations", "resources")
 """Fields of jobs that, with the number of GPUs, determine their devices."""
 _STEP = 3.0
-"""Forward passes that a training step costs, about."""
+"""Approximate cost of a training step, in forward passes."""
 _DISTILLING = 2.0
 """Cost of a step with a teacher's forward pass, in steps without one."""
 

@@ -57,7 +57,7 @@ def local_uid(manifest: DetNASSearch) -> str:
 
 
 POOL_FORMAT = 1
-"""Raised whenever the same request would train a different pool."""
+"""Incremented whenever the same request would train a different pool."""
 
 _DIGITS = 16
 

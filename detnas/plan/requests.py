@@ -31,13 +31,13 @@ _UNTRAINED = Training(epochs=0, learning_rate=Decimal("0.01"), batch_size=1)
 
 @dataclass(frozen=True)
 class SearchRequests:
-    """Builders of every request of one search.
+    """Builds every request of one search.
 
     Attributes:
         manifest: the search.
         search: key of its folder.
         folder: base of the manifest's relative paths; None on a cluster, where that is the root of
-            the dataset in a job's pod.
+            the data set in a job's pod.
         pools: replaces the namespace in a pool's key; by default the namespace.
         existing_pool: key of a supplied pool's folder; by default the digest names the pool.
     """
@@ -55,7 +55,7 @@ class SearchRequests:
 
     @cached_property
     def data(self) -> DataLocation:
-        """Location of the dataset, by its absolute path."""
+        """Location of the data set, by its absolute path."""
         dataset = self.spec.dataset
         return DataLocation(
             root=data_root(dataset.source, self.folder),

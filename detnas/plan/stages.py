@@ -60,7 +60,7 @@ class Observation:
         pool: results of the pool's phases in order, up to the first without one.
         open_trials: trials with a request and no result, lowest first.
         trials: number proposed, without those lost to the infrastructure.
-        converged: no better score in `patience` finished trials.
+        converged: no further trial is proposed: `trials` are, or `patience` is used up.
         any_success: a trial succeeded, so that there is a student to fine-tune and export.
         finetune: result of the fine-tuning of the best pair.
         export: result of the export.

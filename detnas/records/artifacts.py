@@ -8,7 +8,7 @@ from detnas.schema import Count, Schema
 
 
 class Artifact(Schema):
-    """A file in the store, with what proves that it arrived complete.
+    """A file in the store, with the size and digest that prove it complete.
 
     Attributes:
         key: key relative to the store's root.

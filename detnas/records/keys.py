@@ -1,4 +1,4 @@
-"""Keys of everything in the store: the only place that spells one."""
+"""Keys of objects and folders in the store."""
 
 
 def pool_folder(namespace: str, digest: str) -> str:
@@ -62,7 +62,7 @@ def attempt_folder(folder: str, attempt: int) -> str:
 
 
 def prepare_folder(search: str) -> str:
-    """Job folder of the data set's check."""
+    """Job folder of the data check."""
     return f"{search}/prepare"
 
 
@@ -92,12 +92,12 @@ def pool_lease_key(pool: str) -> str:
 
 
 def finetune_folder(search: str) -> str:
-    """Job folder of the best pair's fine-tuning."""
+    """Job folder of the best student's fine-tuning."""
     return f"{search}/finetune"
 
 
 def student_folder(search: str) -> str:
-    """Job folder of the export: what the user takes away."""
+    """Job folder of the export, which contains the search's product."""
     return f"{search}/students/best"
 
 

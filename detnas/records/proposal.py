@@ -21,8 +21,8 @@ class Proposal(Schema):
     Attributes:
         index: the trial's number, from 0.
         parent: index of the trial whose student it takes; none takes the base.
-        step: ``Baseline`` is {base, supernet}; ``Student`` takes an action; ``Teacher`` mutates
-            the teacher and trains the parent's student on.
+        step: ``Baseline`` is {base, supernet}; ``Student`` takes an action; ``Teacher`` mutates the
+            teacher and trains the parent's student further.
         action: of a student step.
         teacher: of the trial.
         seed: of the trial's job, from the search's seed and the index.

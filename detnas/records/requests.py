@@ -1,8 +1,8 @@
-"""What a job is asked: `request.json` in the job's own folder, its only input.
+"""What a job is to do: `request.json` in the job's own folder, its only input.
 
-A request holds everything the job needs; files of other jobs are named by their artifacts.
-`key` is the job's own folder relative to the store's root, so that the root is the job's URI
-less the key, and a store can be moved as a whole.
+A request holds everything the job needs; files of other jobs are named by their artifacts. `key` is
+the job's own folder relative to the store's root, so that the root is the job's URI without the
+key, and a store can be moved as a whole.
 
 A search keeps the image it began with, so a trainer may be older than what wrote its request:
 ``detnas.store.record_format`` says what it still reads.
@@ -44,7 +44,7 @@ class PlannedTraining(Schema):
 
 
 class PrepareRequest(Tagged):
-    """Read the data set once and say what it holds, and where the manifest does not fit it.
+    """Read the data set once; report what it holds, and where the manifest does not fit it.
 
     Attributes:
         weights: path or URI of the checkpoint that the base starts from.
@@ -78,7 +78,7 @@ class DataRequest(Tagged):
 
 
 class TrainingRequest(DataRequest):
-    """What every job that trains or evaluates is asked.
+    """What every request to train or evaluate states.
 
     Attributes:
         seed: every draw of the job follows from this and the iteration.

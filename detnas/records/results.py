@@ -61,11 +61,11 @@ class Result(Tagged):
 
 
 Metric = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
-"""A fraction, or -1; what is no number could not be compared with the other trials'."""
+"""A fraction, or -1; NaN could not be compared with the other trials' metrics."""
 
 
 MOST_RESOLUTIONS = 16
-"""Of a search; whatever has a score for each has no more of them."""
+"""Of a search, and so the most scores of a detector."""
 
 MOST_ADDED = 64
 """Most blocks that a record lists as added recently: one a step, listed for three steps."""
@@ -156,7 +156,8 @@ class DetectorResult(Result):
         architecture: backbone after the action.
         added: blocks added recently, with their ages.
         scores: one per resolution.
-        notes: what was done to the weights that a reader should know, such as "lateral 3 afresh".
+        notes: what was done to the weights that a reader should know, such as a lateral that was
+            initialised again.
         removed: places (of the parent) that layer pruning removed.
         iterations: training steps done.
         final_loss: mean of the last steps' losses by name.
@@ -184,7 +185,7 @@ class DetectorResult(Result):
 
 
 class SubnetScore(Schema):
-    """How one subnet of the pool does after its batch norm statistics are reset."""
+    """How one subnet of the pool performs after its batch norm statistics are reset."""
 
     name: str
     depths: tuple[int, ...]

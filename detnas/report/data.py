@@ -200,9 +200,8 @@ def _lineage(
         notes = result.notes if result else ()
         steps.append(LineageStep(_student(entry), entry.proposal, entry.proposal.teacher, notes))
     finetuned = stages.finetuned if stages is not None else None
-    if (
-        trial != data.best_index
-    ):  # only an earlier fine-tuned student can win against the best trial
+    # Only an earlier fine-tuned student can win against the best trial.
+    if trial != data.best_index:
         finetuned = winner
     if finetuned is not None:
         steps.append(_finetuning(facts, finetuned))

@@ -200,7 +200,7 @@ def _outcome(entry: LedgerEntry) -> Cell:
 
 
 def lineage_steps(steps: Sequence[LineageStep]) -> list[Step]:
-    """The winner's way, oldest first."""
+    """The steps of the winner's lineage, oldest first."""
     return [_step(step, before) for before, step in zip([None, *steps], steps, strict=False)]
 
 

@@ -60,9 +60,9 @@ def teacher_widths(teacher: Teacher) -> str:
     return "-".join(f"{width.normalize():f}" for width in teacher.widths)
 
 
-def percent(fraction: float, digits: int = 2) -> str:
+def percent(fraction: float) -> str:
     """A fraction as ``61.23 %``."""
-    return f"{100 * fraction:.{digits}f} %"
+    return f"{100 * fraction:.2f} %"
 
 
 def giga(flops: float) -> str:
@@ -89,5 +89,5 @@ def change(value: float, base: float) -> str:
 
 
 def signed(value: float, digits: int) -> str:
-    """A number with its sign, a real minus."""
+    """A number with its sign; the minus is not a hyphen."""
     return f"{value:+.{digits}f}".replace("-", "−")

@@ -39,7 +39,7 @@ def _size(text: str) -> int:
 
 
 def written(number: float) -> str:
-    """Return a number as the API's strings have it: four digits, no exponent unless it is huge."""
+    """Return a number as the API's strings write it: four digits, no exponent unless it is huge."""
     if not math.isfinite(number):
         return str(number)
     return f"{number:.4f}" if abs(number) < 1_000_000 else f"{number:.3e}"
@@ -79,4 +79,4 @@ def _from_float(value: Any) -> Any:
 
 
 Number = Annotated[str, AtMost(32), BeforeValidator(_from_float)]
-"""A number in a status: a string, since the API conventions want no floats; takes floats."""
+"""A number in a status: a string, since the API conventions exclude floats; takes floats."""

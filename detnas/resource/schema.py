@@ -1,4 +1,4 @@
-"""Structural OpenAPI schemas from pydantic models, as a CustomResourceDefinition wants them.
+"""Structural OpenAPI schemas from pydantic models, as a CustomResourceDefinition requires them.
 
 References are inlined; nothing has a default (the description states it, since a stored default
 could never change); every text, list and map is bounded. A pattern that has a message for people is
@@ -116,7 +116,7 @@ class _Inliner:
             schema[VALIDATIONS] = [Rule(f"self.matches(r'{flat['pattern']}')", words).to_json()]
 
     def integer(self, _: Structural, schema: Structural) -> None:
-        """Integers are of 64 bits."""
+        """Integers have 64 bits."""
         schema["format"] = "int64"
 
 
@@ -129,7 +129,7 @@ _FILLERS: dict[str, Callable[[_Inliner, Structural, Structural], None]] = {
 
 
 def _one_of(alternatives: list[Structural]) -> Structural:
-    """The alternative that is no null; several sets of words are one."""
+    """The alternative that is not null; several enumerations become one."""
     real = [one for one in alternatives if one.get("type") != "null"]
     if len(real) == 1:
         return real[0]

@@ -75,6 +75,6 @@ def _fixed(path: tuple[str, ...]) -> Rule:
 
 
 def _present(root: str, path: tuple[str, ...]) -> str:
-    """Whether a field and everything around it is there."""
+    """Whether a field and all sections that contain it are present."""
     ends = range(1, len(path) + 1)
     return f"({' && '.join('has(' + '.'.join((root, *path[:end])) + ')' for end in ends)})"

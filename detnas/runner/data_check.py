@@ -1,4 +1,4 @@
-"""Whether a search's dataset on this machine is still the one it was prepared with."""
+"""Whether a search's data set on this machine is still the one it was prepared with."""
 
 import contextlib
 import time
@@ -55,7 +55,7 @@ def check_data(search: OpenedSearch) -> None:
 def changes_since(search: OpenedSearch) -> list[str]:
     """Return what has changed, a clause for each; empty if nothing has.
 
-    Empty also if that is unknown: the search has not been prepared, or its dataset is not on this
+    Empty also if that is unknown: the search has not been prepared, or its data set is not on this
     machine. Files that have the stamps of the last comparison are not read again.
 
     Raises:
@@ -78,7 +78,7 @@ def _changes_since(search: OpenedSearch) -> list[str]:
     if record is None or prepared is None:
         return []
     if not Path(location.root).is_dir():
-        # A finished search may outlive its data set; one that moves has to bring it along.
+        # A finished search may outlive its data set; one that is moved needs it at the new place.
         moved = record.data != location and prepared.annotations
         return [f"{record.data.root} is now {location.root}, which is gone"] if moved else []
     began = time.time()
@@ -122,7 +122,7 @@ def _known_stamps(search: OpenedSearch) -> _KnownStamps | None:
 
 
 def _store_stamps(search: OpenedSearch, known: _KnownStamps) -> None:
-    """Save the next comparison from reading; if that fails, everything is read again."""
+    """Let the next comparison skip reading; if that fails, everything is read again."""
     with contextlib.suppress(OSError):
         search.local.mkdir(parents=True, exist_ok=True)
         (search.local / _STAMPS).write_bytes(canonical_json(known))

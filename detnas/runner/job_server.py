@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,9 @@ from detnas.runner.errors import RunError
 
 LOST = -9
 """Exit reported for the jobs of a server that died: its children were killed with it."""
+
+_RESTARTS = 3
+"""How often in a row the server may die without a single job ending by itself."""
 
 _PATIENCE = 5.0
 _LOG_LINES = 20
@@ -46,28 +49,18 @@ class Started:
 
 
 class JobServer:
-    """A warmed process that forks a child for every job; started when first needed.
+    """A process with torch imported that forks a child for every job; started when first needed.
 
     Args:
         command: starts it; implements the protocol of ``detnas_trainer.warm``.
         log: file for its other output.
-        restarts: how often in a row it may die without a single job ending by itself.
-        clock: monotonic, in seconds.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        log: Path,
-        restarts: int = 3,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, command: Sequence[str], log: Path) -> None:
         self._command = list(command)
         self._log = log
-        self._restarts = restarts
-        self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
-        # Not SimpleQueue: a signal in the last moment of its timeout makes it wait for ever.
+        # Not SimpleQueue: a signal at the end of its timeout makes it wait forever.
         self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._running: set[str] = set()
         self._deaths = 0
@@ -105,10 +98,10 @@ class JobServer:
         Raises:
             RunError: the server dies repeatedly.
         """
-        until = self._clock() + timeout
+        until = time.monotonic() + timeout
         while True:
             try:
-                answer = self._answers.get(timeout=max(0.0, until - self._clock()))
+                answer = self._answers.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 return
             if answer is None:
@@ -119,7 +112,7 @@ class JobServer:
                 self._deaths = 0
                 self._running.discard(answer["id"])
                 yield answer["id"], int(answer["exit"])
-            until = self._clock()  # take further answers without waiting
+            until = time.monotonic()  # take further answers without waiting
 
     def stop(self) -> None:
         """End the server; its children are killed with it."""
@@ -183,7 +176,7 @@ class JobServer:
         self._close_requests(self._process)
         self._process = None
         self._deaths += 1
-        if not self._ready or self._deaths > self._restarts:
+        if not self._ready or self._deaths > _RESTARTS:
             problem = "dies repeatedly" if self._ready else "does not start"
             raise RunError(
                 f"the trainer's process {problem} (exit {code}); "

@@ -134,7 +134,7 @@ class RunningJobs:
             yield Ended(job, code, self._result(job, code), log_end(job.log))
 
     def ended_while_stopping(self, timeout: float) -> None:
-        """Wait likewise while jobs are being stopped, which do not count as failed attempts."""
+        """Wait in the same way while jobs are being stopped, which are not failed attempts."""
         for name, _ in self.server.ended(timeout):
             self._keep_log(self.running.pop(name))
 

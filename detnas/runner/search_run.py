@@ -114,7 +114,7 @@ class SearchRun:
 
         Raises:
             Interrupted: stopped on request; the same command continues from there.
-            DataChangedError: the dataset is not the one that the search began with.
+            DataChangedError: the data set is not the one that the search began with.
             RunError: the search cannot continue.
             StoreError: the store cannot be used.
         """

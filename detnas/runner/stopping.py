@@ -1,6 +1,6 @@
-"""Ctrl-C: once stops the run when nothing is lost, twice ends it at once.
+"""Ctrl-C: the first stops the run once nothing can be lost, the second ends it at once.
 
-A third time does not even wait for a store that does not answer. Closing the terminal counts once,
+The third does not even wait for a store that does not answer. Closing the terminal counts as one,
 unless the run is to outlive it (`nohup`).
 """
 

@@ -11,7 +11,7 @@ _YEAR = 366 * 24 * 3600
 
 def _in_seconds(value: Any) -> Any:
     if isinstance(value, str):
-        raise ValueError(  # noqa: TRY004 - pydantic makes a finding of a ValueError only
+        raise ValueError(  # noqa: TRY004 - pydantic reports ValueErrors only
             f"{value!r} is wrong; write an integer, the number of seconds, such as 7200"
         )
     return value

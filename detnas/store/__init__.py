@@ -1,4 +1,4 @@
-"""Where records and weights are stored: one set of verbs, a folder or an S3 bucket below them."""
+"""Where records and weights are stored: one protocol for a folder and for an S3 bucket."""
 
 from detnas.store.base import Store, StoredObject
 from detnas.store.opening import open_store

@@ -19,9 +19,9 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 def publish_file(store: Store, folder: str, path: Path, suffix: str) -> Artifact:
-    """Store a file under the name of its content, and return what a record says of it.
+    """Store a file under the digest of its content, and return its artifact.
 
-    Two attempts that made the same file share it; others never meet.
+    Attempts that made the same file share it; others never conflict.
     """
     with os_errors(path):
         digest, size = sha256_of(path), path.stat().st_size
@@ -32,7 +32,7 @@ def publish_file(store: Store, folder: str, path: Path, suffix: str) -> Artifact
 
 
 def fetch_artifact(store: Store, artifact: Artifact, cache: Path | None = None) -> Path:
-    """Return a local file with the artifact's content, proved by size and SHA-256.
+    """Return a local file with the artifact's content, verified by size and SHA-256.
 
     Args:
         store: where it is stored.
@@ -62,7 +62,7 @@ def load_record(store: Store, key: str, model: type[Record]) -> Record | None:
     """Return the record under ``key``, or None if there is none.
 
     Raises:
-        CorruptRecord: what is there is no such record.
+        CorruptRecord: what is stored there is not such a record.
     """
     stored = store.get(key)
     return None if stored is None else parse_record(stored.data, f"{store.uri}/{key}", model)
@@ -77,7 +77,7 @@ def parse_record(data: bytes, uri: str, model: type[Record]) -> Record:
 def create_record(store: Store, key: str, record: BaseModel) -> None:
     """Create a record; an equal one already there is success.
 
-    Equal is what means the same, however the version that wrote it put it down.
+    Records are equal if they mean the same, whichever version wrote them.
 
     Raises:
         AlreadyExists: another record is there; it stays.

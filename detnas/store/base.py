@@ -1,4 +1,4 @@
-"""The verbs that records are stored with, and a probe of what a store promises."""
+"""The protocol of stores, and a probe of what it promises."""
 
 import contextlib
 import secrets
@@ -18,7 +18,7 @@ _LONGEST_NAME = 255
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object's bytes, and the version that ``put_if_match`` asks for."""
+    """An object's bytes, and the version that ``put_if_match`` takes."""
 
     data: bytes
     version: str
@@ -89,7 +89,7 @@ class Store(Protocol):
         """
 
     def probe(self) -> None:
-        """Find out, before anything depends on it, whether the store keeps its promises.
+        """Check, before anything depends on it, that the store keeps its promises.
 
         Raises:
             StoreRefused: it cannot be reached with these credentials or permissions.

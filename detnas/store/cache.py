@@ -12,7 +12,7 @@ from detnas.store.durable_files import exclusive_lock, remove_abandoned, sha256_
 from detnas.store.errors import CorruptArtifact, os_errors
 
 _LARGEST = 20 << 30
-"""Bytes kept; beyond them, what was not used for longest goes first."""
+"""Bytes kept; beyond them the least recently used files are deleted."""
 
 _IN_USE = 6 * 3600
 """Seconds since its last fetch in which a file is never removed: a job may still read it."""

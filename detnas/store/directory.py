@@ -153,7 +153,7 @@ class DirectoryStore:
         return self.root / checked_key(key)
 
     def _locked(self, key: str) -> AbstractContextManager[None]:
-        # A fixed set of lock files: one a key would never be safe to delete.
+        # A fixed set of lock files: one for each key could never be deleted safely.
         name = hashlib.sha256(key.encode()).hexdigest()[:_LOCK_DIGITS]
         return exclusive_lock(self._own / "locks" / name)
 

@@ -17,7 +17,7 @@ _UNFINISHED = ".part"
 def temporary_file(folder: Path) -> Iterator[BinaryIO]:
     """Yield a new file in ``folder``, to be linked or renamed to its place once complete.
 
-    Its writer holds a lock on it, so that ``remove_abandoned`` knows dead writers' files
+    Its writer holds a lock on it, so that ``remove_abandoned`` can distinguish dead writers' files
     from live ones'. The temporary name is gone when the block ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def settle(file: BinaryIO) -> Path:
-    """Bring a temporary file's content to the disk, and return its path."""
+    """Flush a temporary file's content to the disk, and return its path."""
     file.flush()
     os.fsync(file.fileno())
     return Path(file.name)
@@ -87,7 +87,7 @@ def make_folders(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in ``folder`` to the disk."""
+    """Flush the names in ``folder`` to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What can go wrong with a store, each with what to do; the one place that reads ``OSError``."""
+"""Errors of stores, each with what to do; the only module that interprets ``OSError``."""
 
 import errno
 from collections.abc import Iterator

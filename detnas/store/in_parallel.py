@@ -1,4 +1,4 @@
-"""Concurrent requests of a store: hundreds in a row would each wait for an answer."""
+"""Concurrent requests to a store: hundreds in sequence would each wait for an answer."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -36,7 +36,7 @@ def client_from_environment(
 ) -> Client:
     """Return an S3 client for the endpoint, region and credentials of the ``AWS_*`` variables.
 
-    Requests are retried on what passes by (lost connections, throttling, server errors).
+    Requests are retried after transient failures (lost connections, throttling, server errors).
 
     Args:
         patience: of each request.
@@ -59,8 +59,8 @@ def client_from_environment(
         s3={"addressing_style": "path" if own_endpoint else "auto"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        # A fourth of the time that a small request takes: a name made again for each, and a check
-        # of arguments that have types here.
+        # These two would take a quarter of a small request's time: a name built again for each,
+        # and a check of arguments that have types here.
         user_agent=f"detnas/{own_version()}",
         parameter_validation=False,
     )

@@ -1,4 +1,4 @@
-"""The one place that reads boto3's errors: each becomes the ``StoreError`` that says what to do."""
+"""The only module that interprets boto3's errors: each becomes a ``StoreError`` with a remedy."""
 
 import ssl
 from collections.abc import Iterator

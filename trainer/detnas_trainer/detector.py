@@ -33,7 +33,7 @@ def detector_config(
 ) -> dict[str, Any]:
     """Configuration, for mmdet, of the detector: plain data that `MODELS.build` takes.
 
-    Everything that `shape` leaves open is mmdet's own Faster R-CNN with FPN.
+    Everything that `shape` does not set is mmdet's own Faster R-CNN with FPN.
 
     Args:
         architecture: the backbone.
@@ -130,7 +130,7 @@ class _WithoutInitialisation(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        # Some initialisers announce themselves to modes, others only the draw they end in.
+        # A mode sees the call of some initialisers, and only the final draw of others.
         if getattr(func, "__module__", None) == "torch.nn.init" or func in _DRAWS:
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
         return func(*args, **kwargs)

@@ -135,7 +135,7 @@ def score(truth: COCO, detections: list[Detection], resolution: Resolution) -> S
 def _loaded(truth: COCO, detections: list[Detection]) -> COCO:
     if detections:
         return truth.loadRes(detections)
-    none = COCO()  # loadRes asks the first detection what it is
+    none = COCO()  # loadRes reads from the first detection what they are
     none.dataset = {**truth.dataset, "annotations": []}
     none.createIndex()
     return none

@@ -29,9 +29,9 @@ default_scope = "mmdet"
 
 
 def config_text(request: ExportRequest, modules: Sequence[str]) -> str:
-    """Write mmdet's old configuration form, which names the file's own folder.
+    """Return the configuration in mmdet's old form, which can name the file's own folder.
 
-    It carries what inference needs: model, classes, and a test pipeline at the student's size.
+    It has what inference needs: model, classes, and a test pipeline at the student's size.
     """
     title = f"Faster R-CNN with an evolved backbone, for images of {request.resolution}."
     settings = {
@@ -75,7 +75,7 @@ MODULES = {
     "detnas_mmcv_ext": detnas_trainer.mmcv_ext,
     "detnas_backbone": detnas_trainer.backbone,
 }
-"""What the folder brings along, by the name it has there; imported in this order."""
+"""Modules that the folder contains, by their names there; imported in this order."""
 
 CONFIG = "detector.py"
 CHECKPOINT = "detector.pth"

@@ -31,7 +31,7 @@ def measure_latency(
 ) -> list[Latency]:
     """Time detectors side by side at batch 1: preprocessing, network and non-maximum suppression.
 
-    They take turns, image by image, so that whatever else the machine does meets all alike.
+    They take turns, image by image, so that other load on the machine affects all alike.
 
     Args:
         contestants: detectors, on one device.

@@ -1,7 +1,7 @@
 """All that this package uses of mmcv, mmdet and mmengine; no other file imports them.
 
-The backbone's file is the one exception: an exported detector carries it along. `mmcv_ext` comes
-before the imports, since mmdet's own import mmcv's operators.
+The backbone's file is the one exception: an exported detector contains it. `mmcv_ext` is installed
+before the imports, since those of mmdet import mmcv's operators.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from detnas_trainer import mmcv_ext
 
 mmcv_ext.install()
 
-# They print, and warn of, every optional package that they do not find.
+# They print a message and a warning for every optional package that is missing.
 with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from mmcv import rescale_size
@@ -26,13 +26,11 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
     from mmdet.utils import register_all_modules
     from mmengine.config import ConfigDict
     from mmengine.logging import MMLogger
-    from mmengine.model import BaseModule
     from mmengine.registry import DefaultScope
     from mmengine.structures import InstanceData
 
 __all__ = [
     "MODELS",
-    "BaseModule",
     "Compose",
     "ConfigDict",
     "DefaultScope",

@@ -22,9 +22,9 @@ _THREADS = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 def set_up_openmp(environment: MutableMapping[str, str] = os.environ) -> None:
     """Make threads wait passively, and let there be no more of them than the cgroup's quota.
 
-    A thread that waits for others spins for milliseconds by default: where other processes want
-    the same processors, or a quota is used up, it takes the time that those threads need which it
-    waits for. What the user has set stays.
+    A thread that waits for others spins for milliseconds by default: if other processes use the
+    same processors, or a quota is used up, it takes time from the threads that it waits for.
+    Variables that the user has set are kept.
 
     OpenMP reads the environment once, when it is loaded.
     """

@@ -7,7 +7,8 @@ It reads JSON lines from stdin and writes JSON lines to stdout::
     {"id": "a", "signal": 15}                            (for that child only)
 
 After the imports it writes ``{"ready": true}``. An exit below zero is the signal that ended the
-child. The server dies with its starter and its children die with it, however that happens.
+child. The server ends with the process that started it, and its children end with the server,
+however that happens.
 """
 
 import gc
@@ -48,7 +49,7 @@ def main() -> None:
     """Serve until stdin ends, then kill the children that are left."""
     die_with(os.getppid())
     answers = os.dup(1)
-    os.dup2(2, 1)  # whatever the imports print is no answer
+    os.dup2(2, 1)  # what the imports print must not be read as an answer
     guard_standard_streams()
     run = _warmed()
     gc.freeze()  # the pages of what is imported stay shared with the children
@@ -57,7 +58,7 @@ def main() -> None:
 
 def _warmed() -> Run:
     set_up_openmp()
-    # Asking the driver whether there is a GPU would spoil CUDA for the children.
+    # Asking the driver whether there is a GPU would make CUDA unusable in the children.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     import cv2
 
@@ -143,7 +144,7 @@ class Server:
 
 
 def _exit_code(job: Job, run: Run, server: int) -> int:
-    """Be the child: the caller leaves the process with what this returns."""
+    """Run the job in the child, and return the exit code with which the caller ends it."""
     try:
         die_with(server)
         _detach_from_server(job)

@@ -106,7 +106,7 @@ def check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
     """Refuse weights that do not fit exactly.
 
     Raises:
-        WeightsMismatchError: names every kind of misfit.
+        WeightsMismatchError: names every kind of mismatch.
     """
     missing = tuple(sorted(expected.keys() - state.keys()))
     unexpected = tuple(sorted(state.keys() - expected.keys()))

@@ -4,7 +4,7 @@ import contextlib
 import platform
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote, urlsplit
 
@@ -64,11 +64,7 @@ def _deletion(user: PoolUser) -> Iterator[str]:
         yield f"aws s3 rm --recursive {shlex.quote(f'{user.search}/')}"
 
 
-def delete_pool(
-    store: Store,
-    pool: PoolStatus,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> int:
+def delete_pool(store: Store, pool: PoolStatus) -> int:
     """Delete a pool; return the number of its objects.
 
     The lease is taken first and deleted last: no search begins to train what is being deleted. In
@@ -79,13 +75,12 @@ def delete_pool(
     Args:
         store: where it is stored.
         pool: the pool.
-        now: by this machine's clock.
 
     Raises:
         PoolInUseError: a search uses or trains it.
     """
     refuse_in_use(pool.users)
-    lease, before = _take(store, pool, now)
+    lease, before = _take(store, pool)
     try:
         refuse_in_use(pool_users(store, pool))  # one may have begun before the lease was taken
     except UserError:
@@ -119,24 +114,22 @@ def _rank(key: str, pool: str) -> tuple[int, int, str]:
     return -int(match[1]) if match else 1, rank, name
 
 
-def _take(
-    store: Store, pool: PoolStatus, now: Callable[[], datetime]
-) -> tuple[PoolLease, LeaseRecord | None]:
+def _take(store: Store, pool: PoolStatus) -> tuple[PoolLease, LeaseRecord | None]:
     """Return the lease, which is held, and its record before that."""
     key, holder = keys.pool_lease_key(pool.key), f"detnas pools delete on {platform.node()}"
     stored, before = store.get(key), None
+    taken = canonical_json(LeaseRecord(holder=holder, heartbeat=datetime.now(UTC)))
     try:
         if stored is None:
-            store.put_if_absent(key, canonical_json(LeaseRecord(holder=holder, heartbeat=now())))
+            store.put_if_absent(key, taken)
         else:
             before = parse_record(stored.data, f"{store.uri}/{key}", LeaseRecord)
-            _refuse_alive(before, holder, now())
-            taken = canonical_json(LeaseRecord(holder=holder, heartbeat=now()))
+            _refuse_alive(before, holder, datetime.now(UTC))
             store.put_if_match(key, taken, stored.version)
     except (AlreadyExists, VersionConflict) as error:
         problem = f"a search has just begun to train pool {pool.digest}"
         raise PoolInUseError(problem, "detnas pools list shows which") from error
-    lease = PoolLease(store, key, holder, now=now)
+    lease = PoolLease(store, key, holder)
     lease.hold()
     return lease, before
 

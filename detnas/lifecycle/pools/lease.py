@@ -20,7 +20,7 @@ class LeaseRecord(Schema):
     Attributes:
         holder: a search on a machine or in a cluster.
         heartbeat: time of the last one; for people, and so that every heartbeat changes the record.
-        released: the holder has given it up.
+        released: the holder has released it.
     """
 
     holder: str
@@ -31,8 +31,8 @@ class LeaseRecord(Schema):
 class PoolLease:
     """One search's side of a pool's lease: the right to train it.
 
-    Another holder's lease expires when its record did not change for a minute of our own clock: the
-    machines' clocks may differ.
+    Another holder's lease expires when its record has not changed for a minute by our own clock:
+    the machines' clocks may differ.
 
     Args:
         store: where the pool is stored.
@@ -70,7 +70,7 @@ class PoolLease:
         return self._renewed is not None
 
     def was_last_held(self) -> bool:
-        """Whether this side was the last holder, maybe in an earlier process; reads the store."""
+        """Whether this side, or its earlier process, was the last holder; reads the store."""
         record = self._load()
         if record is None or record.holder != self._holder:
             self._may_be_ours = False
@@ -87,7 +87,7 @@ class PoolLease:
     def hold(self) -> bool:
         """Take or renew the lease; return whether it is held.
 
-        Writes at most every 10 seconds; takes a lease whose record did not change for a minute.
+        Writes at most every 10 seconds; takes a lease whose record has not changed for a minute.
         """
         with self._lock:
             return self._hold()
@@ -109,7 +109,7 @@ class PoolLease:
         return ours
 
     def release(self, before: LeaseRecord | None = None) -> None:
-        """Give it up, also if an earlier process took it.
+        """Release it, even if an earlier process took it.
 
         Args:
             before: the record before we took it, if the lease was not used: that holder then

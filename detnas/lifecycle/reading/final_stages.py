@@ -128,7 +128,7 @@ class FinalStagesReader:
     def _finetuned_before(
         self, stages: FinalStages, others: Sequence[LedgerEntry], facts: BaseFacts
     ) -> tuple[Candidate, ...]:
-        """Students fine-tuned when the search had fewer trials, and another best one."""
+        """Students fine-tuned when the search had fewer trials and another best trial."""
         folders = {f"{self.search}/{name}" for name in self.store.folders(f"{self.search}/")}
         first = keys.finetune_folder(self.search)
         earlier = {one for one in folders if one.startswith(first)} - {stages.finetune_folder}
@@ -142,7 +142,7 @@ class FinalStagesReader:
         return tuple(found)
 
     def _finetune_folder(self, trial: LedgerEntry) -> str:
-        """A search continued with more trials may have another best trial than before."""
+        """A search continued with more trials may have a new best trial."""
         folder = keys.finetune_folder(self.search)
         before = load_record(self.store, keys.request_key(folder), StudentRequest)
         if before is None or before.parent_weights == trial.weights:

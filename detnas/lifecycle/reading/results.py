@@ -17,9 +17,9 @@ R = TypeVar("R", bound=Result)
 class VerifiedResults:
     """Reads results, and verifies those without consumers.
 
-    A result with consumers was verified by the scheduler that requested them. Should its files be
-    lost since then, their readers find out by the digests: no finished work is repeated because
-    somebody moved its files. A result that exists at the first read may have come while no
+    A result with consumers was verified by the scheduler that requested them. If its files were
+    lost since then, their readers notice by the digests: finished work is not repeated because its
+    files were moved. A result that exists at the first read may have been written while no
     scheduler was running.
 
     Args:
@@ -34,7 +34,7 @@ class VerifiedResults:
         self._ended: dict[str, Result] = {}
 
     def read_ended(self, folder: str, kind: type[R]) -> R | None:
-        """Read and verify the result of a job that has ended; the next `read` returns it, too."""
+        """Read and verify the result of a job that has ended; the next `read` returns it again."""
         result = self.read(folder, kind, awaited=True)
         if result is not None:
             self._ended[folder] = result

@@ -59,7 +59,7 @@ class SearchState:
 
     @property
     def observation(self) -> Observation:
-        """The same, as `plan` takes it."""
+        """The state as `plan` takes it."""
         stages = self.final_stages
         return Observation(
             prepare=self.prepare,
@@ -167,7 +167,7 @@ class SearchReader:
     def _pool(
         self, prepare: PrepareResult, known: tuple[PoolPhaseResult, ...]
     ) -> tuple[PoolPhaseResult, ...]:
-        is_supplied = self._requests.existing_pool is not None  # and so is others' to set aside
+        is_supplied = self._requests.existing_pool is not None  # others set its results aside
         phases = len(self._requests.spec.teachers.phases)
         while len(known) < phases and _succeeded(*known):
             folder = self._requests.pool_folder(prepare)

@@ -115,7 +115,7 @@ class TrialInheritance:
     prepared: PrepareResult
 
     def run(self) -> None:
-        """Inherit the trials, or continue with that; idempotent.
+        """Inherit the trials, or continue to do so; idempotent.
 
         Raises:
             BlockedError: the other search was deleted in the meantime.

@@ -68,7 +68,7 @@ def score_figure(data: ReportData) -> go.Figure | None:
 
 
 def best_so_far(entries: Sequence[LedgerEntry]) -> list[tuple[LedgerEntry, float]]:
-    """The highest H up to and with each trial, from the first that succeeded on.
+    """The highest H up to and including each trial, starting with the first success.
 
     Args:
         entries: in the order in which they count.
@@ -136,7 +136,7 @@ def _failures(entries: Sequence[LedgerEntry]) -> go.Scatter:
 
 
 def trial_hover(entry: LedgerEntry) -> str:
-    """Text shown on pointing at a trial."""
+    """Text that is shown when the pointer is on a trial."""
     top = entry.best
     return hover(
         f"trial {entry.index}: {step_text(entry.proposal)}",

@@ -42,13 +42,13 @@ def kind_marker(kind: str) -> dict[str, Any]:
 
 
 def kind_order(kind: str) -> tuple[int, str]:
-    """Legends list the kinds in the order of this file."""
+    """Sort key of a kind in legends: the order of this file."""
     known = list(_KINDS)
     return (known.index(kind) if kind in known else len(known)), kind
 
 
 def series(number: int) -> tuple[str, str]:
-    """Colour and shape of the n-th of a series, from 0."""
+    """Colour and shape of the n-th series, from 0."""
     return PALETTE[number % len(PALETTE)], SYMBOLS[number % len(SYMBOLS)]
 
 
@@ -79,7 +79,7 @@ def styled(figure: go.Figure, x: str, y: str) -> go.Figure:
 
 
 def hover(*lines: str) -> str:
-    """Text that appears on pointing: plotly reads it as markup, so what comes in is escaped."""
+    """Text that is shown on hovering: plotly reads it as markup, so the lines are escaped."""
     return "<br>".join(escape(part) for line in lines if line for part in _folded(line))
 
 

@@ -1,8 +1,8 @@
-"""COCO annotation files: the one reader of what is checked, trained on and scored.
+"""COCO annotation files: one reader for checking, training and scoring.
 
-Ids in a file say only which box belongs to which image and class. Beyond the reader there are
-positions, and numbers of our own from 1, since COCO's tools take an id of 0 for "no match" and
-cannot count beyond 64 bits.
+Ids in a file only relate boxes to images and classes. Outside the reader there are positions, and
+numbers of our own from 1, since COCO's tools take an id of 0 for "no match" and cannot represent
+more than 64 bits.
 """
 
 import hashlib
@@ -77,11 +77,11 @@ def read_split(path: Path, field: str) -> Split:
 
     Args:
         path: the file.
-        field: what the user calls it, such as ``train``; it opens every message.
+        field: its name for users, such as ``train``, which begins every message.
 
     Raises:
-        DataError: the file is missing, is no COCO json, contradicts itself, or holds no box that
-            can be learnt.
+        DataError: the file is missing, is not COCO JSON, contradicts itself, or has no box that can
+            be learnt.
     """
     content = _read(path, field)
     document = parse_document(content, f"{field}: {path}")
@@ -95,7 +95,7 @@ def parse_document(content: bytes, where: str) -> dict[str, Any]:
 
     Args:
         content: JSON in UTF-8, with or without a byte order mark.
-        where: the file; it opens the message.
+        where: the file, which begins the message.
 
     Raises:
         DataError: the content is something else.
@@ -151,7 +151,7 @@ def _read(path: Path, field: str) -> bytes:
 
 
 def _text(content: bytes, where: str) -> str:
-    """UTF-8 wherever it is read: what the machine's locale says does not matter."""
+    """Decode UTF-8, whatever the machine's locale."""
     remedy = "save the file as UTF-8"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:4]:
         raise DataError(f"{where} is UTF-16 or UTF-32", remedy)
@@ -198,13 +198,13 @@ def _shown(value: Any) -> str:
 
 
 def _ranks(ids: Sequence[int]) -> tuple[int, ...]:
-    """Place of each id in their order, from 1."""
+    """Rank of each id in ascending order, from 1."""
     ranks = {identifier: rank for rank, identifier in enumerate(sorted(ids), start=1)}
     return tuple(ranks[identifier] for identifier in ids)
 
 
 class _Checker:
-    """What the entries of one file must satisfy together."""
+    """Checks what the entries of one file must satisfy together."""
 
     def __init__(self, document: dict[str, Any], path: Path, field: str) -> None:
         self.images = document["images"]
@@ -278,7 +278,7 @@ class _Checker:
             )
 
     def _check_reach(self, boxes: Boxes) -> None:
-        """Boxes may stick out a little; where many do, they are no x, y, width and height."""
+        """Boxes may exceed their images a little; if many do, they are not x, y, width, height."""
         beyond = boxes.beyond(boxes.sizes)
         allowed = max(2, _BEYOND * len(boxes))
         if beyond.sum() <= allowed:
@@ -295,7 +295,7 @@ class _Checker:
         )
 
     def _check_ordinary(self, boxes: Boxes) -> None:
-        """Nothing could be learnt, and COCO's metrics would be -1."""
+        """Without ordinary boxes nothing could be learnt, and COCO's metrics would be -1."""
         if boxes.ordinary.any():
             return
         kinds = {

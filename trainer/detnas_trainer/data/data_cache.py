@@ -1,9 +1,10 @@
 """Copies of data sets that outlive a pod, shared by all pods that see the folder.
 
 A copy is a folder of its own for a data set as a search was prepared with it, so no pod changes
-what another one reads. Whoever uses a copy holds a lock on it, which the system takes away when
-the process ends, however it ends: what is not in use may be removed to make room, that used longest
-ago first. Files arrive complete or not at all; two pods that fill a copy at once share the work.
+what another one reads. Each user of a copy holds a lock on it, which the system releases when the
+process ends, however it ends: copies that are not in use may be removed to make room, the least
+recently used first. Files arrive complete or not at all; two pods that fill a copy at once share
+the work.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ class DataCache:
 
     @contextmanager
     def use(self, name: str, size: int) -> Iterator[Path | None]:
-        """Yield the folder of a copy, which stays until the block ends; None if it has no room.
+        """Yield the folder of a copy, which stays until the block ends; None if there is no room.
 
         Copies of the same data have the same name; ``size`` is in bytes.
 
@@ -87,7 +88,7 @@ class DataCache:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-            # First its name: what is left of it after a crash is no copy.
+            # Renamed first: what a crash leaves of it does not count as a copy.
             gone = self._folder / f"{_GONE}{name}"
             with contextlib.suppress(FileNotFoundError):
                 (self._folder / name).rename(gone)

@@ -30,7 +30,7 @@ from detnas_trainer.weights import listed
 
 _CACHE_BYTES = 512 << 20
 _LOADING_SECONDS = 900.0
-"""After which a batch does not come any more: its worker process is stuck."""
+"""After this time a batch will not come: its worker process is stuck."""
 
 _META = (
     "img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction",
@@ -45,7 +45,7 @@ class Batch(TypedDict):
 
 
 class DetectionData(Dataset[dict[str, Any]]):
-    """One split; indexed by `Sample`, so that size and mirroring come from outside.
+    """One split; indexed by `Sample`, which gives size and mirroring.
 
     Training leaves images without annotations out, as mmdet does.
 
@@ -71,7 +71,7 @@ class DetectionData(Dataset[dict[str, Any]]):
             )
         self._files = list(self.split.files)
         self._rows = _rows_by_image(self.split)
-        # Positions in the file of the images that there are.
+        # Positions in the file of the images in use.
         annotated = set(self.split.boxes.images.tolist())
         self._images = [
             image for image in range(len(self._files)) if image in annotated or not train
@@ -166,10 +166,10 @@ def collate(samples: Sequence[dict[str, Any]]) -> Batch:
 
 
 def _shared(samples: Sequence[dict[str, Any]]) -> Batch:
-    """The same in a worker process, the images in shared memory, on their way to the trainer.
+    """Put samples together in a worker process, with the images in shared memory.
 
-    Where there is no room for them this is an error here and now. Left to the queue, it would
-    only end the queue's own thread, and the trainer would wait for the batch for ever.
+    A lack of room is then an error here. In the queue it would only end the queue's own thread, and
+    the trainer would wait for the batch forever.
     """
     batch = collate(samples)
     for image in batch["inputs"]:
@@ -179,7 +179,7 @@ def _shared(samples: Sequence[dict[str, Any]]) -> Batch:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what COCO's tools print about themselves off the log."""
+    """Keep the messages of COCO's tools out of the log."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -195,7 +195,7 @@ def _rows_by_image(split: Split) -> list[NDArray[np.int64]]:
 
 @lru_cache(maxsize=64)
 def _transform(resolution: Resolution, flipped: bool) -> Compose:
-    # At probability 1 the flip is no draw any more: the draw is the sample's.
+    # With probability 1 the flip draws nothing: the sample was drawn with it.
     steps: list[Any] = [
         LoadAnnotations(with_bbox=True),
         Resize(scale=(resolution.width, resolution.height), keep_ratio=True),

@@ -79,8 +79,8 @@ def statistics_samples(
 
     Args:
         seed: the pool's.
-        images: in the training set; where it is small they come round again.
-        count: images in all, shared out evenly over the resolutions; each gets at least one.
+        images: in the training set; a small one is repeated.
+        count: all images, distributed evenly over the resolutions; each gets at least one.
         resolutions: every size that the pool was trained at.
     """
     order = np.random.default_rng(seed_of("statistics", seed)).permutation(images)
@@ -95,7 +95,7 @@ def statistics_samples(
 
 
 def seed_of(*parts: int | str) -> int:
-    """A 63-bit seed from what it is for: different parts give unrelated seeds."""
+    """A 63-bit seed for a purpose: different parts give unrelated seeds."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest) >> 1
 

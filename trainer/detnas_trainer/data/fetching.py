@@ -1,8 +1,8 @@
-"""A data set that is in a store, brought to this machine: what the annotations list, no more.
+"""Fetches a data set from a store to this machine: what the annotations list, and no more.
 
-A file appears complete or not at all, and one of the right size that is here already is kept, so
-that a fetch that was stopped continues where it was. The names of images are not trusted:
-each must be a key that some store could hold, which none that leaves its folder is.
+A file appears complete or not at all, and one that is here already in the right size is kept, so
+that a fetch that was stopped continues from there. The names of images are not trusted: each must
+be a valid key of a store, which excludes names that lead out of their folder.
 """
 
 import hashlib
@@ -51,8 +51,8 @@ class DataFetcher:
         location: of the files below it.
         folder: for the copies, under the same names.
         report: called with the progress, from the calling thread.
-        sizes: bytes of images by their keys, if they are known: the store is not asked
-            one that is here in that size.
+        sizes: bytes of images by their keys, if they are known: then the store is not asked about
+            an image that is here in that size.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class DataFetcher:
         self._report = report
 
     def fetch(self, splits: Sequence[Split], digests: Mapping[Split, str]) -> list[str]:
-        """Bring the splits' annotations and images here; return the images that are missing.
+        """Fetch the splits' annotations and images; return the images that are missing.
 
         Args:
             splits: which ones.
@@ -131,7 +131,7 @@ class DataFetcher:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary_file(self._folder / _INCOMING) as file:
                 file.write(stored.data)
-                file.flush()  # no wait for the disk: what a power cut shortens is fetched again
+                file.flush()  # no wait for the disk: what a power cut truncates is fetched again
                 Path(file.name).replace(path)
         return None
 
@@ -162,7 +162,7 @@ def _checked(key: str, split: Split, what: str) -> str:
 
 
 def _listed(annotations: Path) -> list[str]:
-    """Image files in their order; what is wrong with the file its reader says better."""
+    """Image files in order; none if the annotations are not valid, which their reader reports."""
     try:
         document = parse_document(annotations.read_bytes(), str(annotations))
         return [str(image["file_name"]) for image in document["images"]]
@@ -175,7 +175,7 @@ def _in_parallel(
 ) -> Iterator[list[str | None]]:
     """Yield results as they come, and an empty list whenever none came for a while.
 
-    Whoever stops asking leaves at once: nothing waits for what is under way.
+    A caller that stops iterating does not wait for work that is under way.
     """
     threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="fetch")
     waiting: set[Future[str | None]] = set()

@@ -21,7 +21,7 @@ REQUIRED = {
 """Fields of each list's entries that training or scoring reads."""
 
 OPTIONAL = {"annotations": ("ignore",)}
-"""Fields that mean something where they are given."""
+"""Fields that have a meaning if they are given."""
 
 
 class Rule(NamedTuple):
@@ -51,7 +51,7 @@ def _is_side(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether it could be a name; JSON can also write half a character."""
+    """Whether it could be a name; JSON can also contain half of a surrogate pair."""
     if not (isinstance(value, str) and value) or "\0" in value:
         return False
     return not any("\ud800" <= character <= "\udfff" for character in value)
@@ -64,7 +64,7 @@ def _is_box(value: Any) -> bool:
 
 
 def _is_area(value: Any) -> bool:
-    """Also below 0, which a polygon drawn clockwise gives: such a box is ignored."""
+    """Also below 0, as of a polygon drawn clockwise: such a box is ignored."""
     return _is_number(value) and value <= _LARGEST_AREA
 
 

@@ -1,4 +1,4 @@
-"""Whether every annotated image is there and whole, and has the annotated size."""
+"""Whether every annotated image is present and intact, and has the annotated size."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,7 @@ _SIDEWAYS = 5
 """From this orientation on, width and height of the displayed image are exchanged."""
 
 _SAMPLED = 8
-"""Every eighth pixel of every eighth row tells which way round an image is."""
+"""Every eighth pixel of every eighth row suffices to recognise an orientation."""
 
 Size = tuple[int, int]
 Problem = tuple[str, str]
@@ -75,7 +75,7 @@ def check_images(
         files: name and annotated (width, height) in pixels.
         resolutions: sizes that the images will be resized to.
         workers: threads; by default one for each processor that this process may use.
-        checked: called now and then with the number of images checked since the last call.
+        checked: called repeatedly with the number of images checked since the last call.
     """
 
     def check(file: tuple[str, Size]) -> Problem | bool:
@@ -99,14 +99,14 @@ def check_images(
 def _check(
     folder: Path, name: str, size: Size, resolutions: Sequence[Resolution]
 ) -> Problem | bool:
-    """What is wrong with an image; else whether its boxes could be meant for another side up."""
+    """What is wrong with an image; else whether its boxes may be for another orientation."""
     path = folder / name
     try:
         content = find_image(folder, name).read_bytes()
         image = _AnnotatedImage(content, size)
     except FileNotFoundError:
         return f"{path}: missing", _RESTORE
-    except Exception as error:  # noqa: BLE001  (Pillow and OpenCV raise whatever they like)
+    except Exception as error:  # noqa: BLE001  (Pillow and OpenCV can raise anything)
         return f"{path}: cannot be read ({reason_of(error)})", _CONVERT
     problem = image.problem() or _thin(size, resolutions)
     if problem:
@@ -158,7 +158,7 @@ class _AnnotatedImage:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; what is no orientation asks for nothing."""
+    """The EXIF orientation; upright if it is not valid."""
     try:
         note = image.getexif().get(_ORIENTATION, _UPRIGHT)
     except Exception:  # noqa: BLE001  (a note that cannot be read turns nothing)
@@ -183,7 +183,7 @@ def _sampled(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
 
 
 def _thin(size: Size, resolutions: Sequence[Resolution]) -> Problem | None:
-    """Resized at its own aspect ratio, a strip may keep no pixel of its shorter side."""
+    """The problem of a strip whose shorter side, once resized, has less than one pixel."""
     for resolution in resolutions:
         if min(rescale_size(size, (resolution.width, resolution.height))) < 1:
             return f"is {_text(size)}: at {resolution} less than one pixel is left", _THIN

@@ -1,4 +1,4 @@
-"""The one reader of images: what the data check accepts is what training and scoring see.
+"""Reads images: what the data check accepts is what training and scoring see.
 
 OpenCV decodes, as stock mmdet does wherever the exported detector is used. An image is what a
 viewer displays: OpenCV turns it as its EXIF orientation asks.
@@ -24,7 +24,7 @@ def read_image(folder: Path, name: str) -> NDArray[np.uint8]:
         return decode(find_image(folder, name).read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"image {folder / name} is missing", "restore the file") from error
-    except Exception as error:  # decoders raise whatever they like
+    except Exception as error:  # decoders can raise anything
         raise DataError(
             f"image {folder / name} cannot be read ({reason_of(error)})", "restore the file"
         ) from error

@@ -77,13 +77,13 @@ class Distiller:
     """Adds distillation to a student without changing it.
 
     The student runs exactly as mmdet would run it; the RoIs it sampled are then put through the
-    teacher's backbone, neck and box head (never its RPN), which shares the student's proposals
-    as appendix A.2 asks. It is no module, so the teacher is part of no state dict.
+    teacher's backbone, neck and box head (never its RPN), which shares the student's proposals as
+    in appendix A.2. It is not a module, so no state dict contains the teacher.
 
     Without a teacher the student learns plainly; the adaptor is needed where features are compared.
 
     Raises:
-        IncompatibleTeacher: the two heads do not speak of the same classes or boxes.
+        IncompatibleTeacher: the two heads have different classes or boxes.
     """
 
     def __init__(

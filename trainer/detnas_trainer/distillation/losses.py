@@ -1,4 +1,4 @@
-"""The distillation losses, each as the paper prints it (3.2 and 3.3)."""
+"""The distillation losses, each as in the paper (3.2 and 3.3)."""
 
 from collections.abc import Iterable
 
@@ -34,7 +34,7 @@ def class_aware_localization_loss(
 ) -> Tensor:
     """L_reg: difference of box deltas, weighted by the teacher's class scores, then L1.
 
-    Deltas of every foreground class take part, so that the teacher shows how it would place the
+    Deltas of every foreground class contribute, so that the teacher shows how it would place the
     box under each hypothesis; the mean is over RoIs, the four coordinates are summed.
 
     Args:
@@ -51,8 +51,8 @@ def class_aware_localization_loss(
 def plain_localization_loss(student: Tensor, teacher: Tensor, teacher_logits: Tensor) -> Tensor:
     """The four deltas of the teacher's likeliest foreground class, L1, mean over RoIs.
 
-    The form that the class-aware loss is compared with (paper, table 12). A side with one box
-    for all classes gives that box.
+    The form that the class-aware loss is compared with (paper, table 12). A head with one box for
+    all classes contributes that box.
 
     Args:
         student: RoIs × 4·classes, or RoIs × 4, deltas.

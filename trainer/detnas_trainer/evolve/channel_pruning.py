@@ -1,4 +1,4 @@
-"""Channel pruning: the channels whose batch norm weights are least go (paper, 3.1.2)."""
+"""Channel pruning removes the channels of smallest batch norm weight (paper, 3.1.2)."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from detnas_trainer.evolve.tensors import (
 )
 
 Kept = Tensor | None
-"""Indices of the channels that stay, rising; None where all do."""
+"""Indices of the channels that stay, ascending; None if all do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ def prune_channels(
     """Remove a share of all prunable channels, ranked over the whole backbone.
 
     Inner channels rank by their own batch norm, a residual stream's by the batch norm of the
-    projection that heads it. Whatever reads the channels follows: the next convolution, the
-    next blocks, their projections, and the neck's laterals.
+    projection that heads it. Everything that reads the channels is cut as well: the next
+    convolution, the next blocks, their projections, and the neck's laterals.
 
     Raises:
-        InvalidActionError: no channel can go without falling below the minimum or deleting a
-            trained projection; or a batch norm's weight is not finite.
+        InvalidActionError: no channel can be removed without falling below the minimum or deleting
+            a trained projection; or a batch norm's weight is not finite.
     """
     units = _prunable_units(architecture, state, action)
     kept = least_important(units, action.fraction, _stride_one_borders(architecture, units))

@@ -1,8 +1,8 @@
-"""Which channels are least important: a global ranking with a floor in every unit.
+"""Which channels are least important: a global ranking with a minimum in every unit.
 
-A unit is a set of channels that go one by one: those between two convolutions, or those of a
-residual stream. Its channels leave in steps, the least important first: single channels, or, with
-a divisor, as many at a time as keep the width a multiple of it.
+A unit is a set of channels that can be removed one by one: those between two convolutions, or those
+of a residual stream. They are removed in steps, the least important first: single channels, or,
+with a divisor, as many at a time as keep the width a multiple of it.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -21,12 +21,12 @@ Border = tuple[int | None, int, int]
 
 @dataclass(frozen=True, slots=True)
 class PrunableUnit(Generic[Key]):
-    """Channels that can go, in the order in which they would.
+    """Channels that can be removed, in their order.
 
     Attributes:
         key: what the caller knows the unit by.
         order: channel indices, the least important first.
-        steps: per step: (mean importance of the channels that leave, channels gone after it).
+        steps: per step: (mean importance of the channels removed, channels gone after it).
     """
 
     key: Key
@@ -39,7 +39,7 @@ class PrunableUnit(Generic[Key]):
 
         Args:
             key: what the caller knows the unit by.
-            weight: the batch norm's weight, one value a channel.
+            weight: the batch norm's weight, one value per channel.
             minimum: channels that stay.
             divisor: the width after every step is a multiple of this.
 
@@ -69,21 +69,21 @@ class PrunableUnit(Generic[Key]):
         return self.steps[steps - 1][1] if steps else 0
 
     def kept(self, steps: int) -> Tensor:
-        """Indices of the channels left after so many steps, rising."""
+        """Indices of the channels left after so many steps, ascending."""
         return self.order[self.gone(steps) :].sort().values
 
 
 def least_important(
     units: Sequence[PrunableUnit], fraction: Decimal, borders: Sequence[Border]
 ) -> dict[int, Tensor]:
-    """Choose the channels to keep so that a share of all channels goes.
+    """Choose the channels to keep so that a share of all channels is removed.
 
-    Where the two widths at a border would become equal, one more step is taken on one side;
-    where neither side has one left, the border keeps a step back.
+    Where the two widths at a border would become equal, one more step is taken on one side; if
+    neither side has one left, one side takes a step less.
 
     Args:
         units: what can be pruned.
-        fraction: share of all units' channels that goes, rounded down, at least one.
+        fraction: share of all units' channels to remove, rounded down, at least one.
         borders: streams whose widths must stay different; they are different now.
 
     Returns:
@@ -96,7 +96,7 @@ def least_important(
         stuck = _separate(units, taken, limits, borders)
         if stuck is None:
             break
-        # Each round lowers a limit; with all of them at zero the widths are today's.
+        # Each round lowers a limit; with all of them at zero the widths are unchanged.
         limits[stuck] = taken[stuck] - 1
     return {index: unit.kept(taken[index]) for index, unit in enumerate(units) if taken[index] > 0}
 
@@ -110,7 +110,7 @@ def _leaving(width: int, minimum: int, divisor: int) -> Iterator[int]:
 
 
 def _rank_globally(units: Sequence[PrunableUnit], target: int, limits: Sequence[int]) -> list[int]:
-    """Steps taken in every unit when the least important go first until the target is met."""
+    """Steps taken in every unit if the least important come first, until the target is met."""
     ranking = sorted(
         (importance, index, step)
         for index, (unit, limit) in enumerate(zip(units, limits, strict=True))

@@ -1,4 +1,4 @@
-"""Weights follow their blocks to new places; laterals follow their streams, or start afresh."""
+"""Weights follow their blocks to new places; laterals follow their streams, or are new."""
 
 import torch
 
@@ -19,7 +19,7 @@ def inherit(state: State, morphism: Morphism) -> State:
     """The state dict of the new architecture, its laterals still those of the old one.
 
     No structural action changes a block's input width: blocks keep their order, and only blocks
-    without a projection come or go. So all that changes is where a projection is needed.
+    without a projection are added or removed. So all that changes is where a projection is needed.
     """
     outside, old_blocks = split_blocks(state)
     new_blocks = {}
@@ -46,7 +46,7 @@ def _on_shortcut(part: str) -> bool:
 
 
 def check_laterals(architecture: Architecture, state: State) -> None:
-    """Refuse laterals that do not read what the stages give.
+    """Refuse laterals that do not fit the stages' outputs.
 
     Raises:
         WeightsMismatchError: a lateral is missing or has other input channels.
@@ -98,7 +98,7 @@ def _stream_before(architecture: Architecture, stage: int) -> Place | None:
 def _stream_after(old: Architecture, morphism: Morphism, stage: int) -> Place | None:
     """The same for the new architecture, as a place of the old one.
 
-    A projection that did not exist before is a subsampled identity: it carries its stream on.
+    A projection that did not exist before is a subsampled identity: its stream continues.
     """
     last = Place(stage, morphism.architecture.depths[stage] - 1)
     upstream = [p for p in reversed(morphism.architecture.blocks) if p.place <= last]

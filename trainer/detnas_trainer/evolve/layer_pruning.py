@@ -1,4 +1,4 @@
-"""Layer pruning: the block of least L1 norm goes (paper, 3.1.2)."""
+"""Layer pruning removes the block of smallest L1 norm (paper, 3.1.2)."""
 
 import math
 from typing import Literal
@@ -14,7 +14,7 @@ _PARAMETERS = (".weight", ".bias")
 
 
 def prune_least_layer(architecture: Architecture, state: State, action: LayerPruning) -> Morphism:
-    """Remove the block without a projection whose parameters are least; the first of equals.
+    """Remove the block of smallest norm among those without a projection; of equals, the first.
 
     Raises:
         InvalidActionError: every block has a projection, is alone, or is protected; or a norm

@@ -27,7 +27,7 @@ def lateral_name(stage: int, kind: str) -> str:
 
 
 def split_blocks(state: Mapping[str, Tensor]) -> tuple[State, dict[Place, State]]:
-    """Part a state dict into what is outside the blocks, and each block's tensors by part."""
+    """Split a state dict into what is outside the blocks, and each block's tensors by part."""
     outside: State = {}
     blocks: dict[Place, State] = {}
     for name, value in state.items():
@@ -61,7 +61,7 @@ def expected_tensors(architecture: Architecture) -> State:
 
 
 def convolution_tensors(convolution: Convolution, device: str = "cpu") -> State:
-    """A Dirac convolution and an identity batch norm: together they hand channels through.
+    """A Dirac convolution and an identity batch norm: together they pass channels through.
 
     The first min(inputs, outputs) channels pass unchanged, subsampled by the stride; further
     outputs are zero. The running variance is 1 - epsilon, so that evaluation is exact.

@@ -1,4 +1,4 @@
-"""Makes foreign weights fit a detector and its classes, where that loses nothing unasked."""
+"""Makes foreign weights fit a detector and its classes; loses nothing unless requested."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def adapt(
 
     Raises:
         WeightsMismatchError: tensors are missing, unexpected, or of another shape.
-        OtherClassesError: the classes differ, unasked.
+        OtherClassesError: the classes differ, and `new_classes` is false.
     """
     # Checkpoints older than PyTorch 0.4.1 do not count batches; nothing here reads the count.
     state = {name: value for name, value in fresh.items() if name.endswith(STEPS)}

@@ -18,7 +18,7 @@ _PARTS = ("backbone.", "neck.", "rpn_head.", "roi_head.")
 _COMPILED = "_orig_mod."
 _WRAPPED = "module."
 _AVERAGING = {"steps", "n_averaged"}
-"""Counters of averaged models, of mmengine and of torch: the one thing without the prefix."""
+"""Counters of averaged models, of mmengine and of torch: the only names without the prefix."""
 
 _AVERAGED = (
     "the checkpoint's state_dict was taken, not its ema_state_dict; mmengine saves the averaged "
@@ -96,7 +96,7 @@ def _is_named_tensor(name: object, value: object) -> bool:
 
 
 def _by_mmdets_names(state: Mapping[str, Tensor]) -> State:
-    """Take off what torch.compile, parallel training and averaging put before the names."""
+    """Remove the prefixes that torch.compile, parallel training and averaging give the names."""
     named = {name.replace(_COMPILED, ""): value for name, value in state.items()}
     wrapped = {name for name in named if name.startswith(_WRAPPED)}
     if not wrapped or named.keys() - wrapped - _AVERAGING:

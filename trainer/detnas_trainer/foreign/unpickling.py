@@ -1,7 +1,7 @@
 """Reads what torch.save wrote, without running anything that the file asks for.
 
-torch's own restricted unpickler does the work. It is given names of mmengine and numpy beyond its
-own, but never what they name: each becomes an object that keeps nothing.
+torch's own restricted unpickler does the work. It accepts names of mmengine and numpy in addition
+to its own, but never gets what they name: each becomes an object that keeps nothing.
 """
 
 import pickle
@@ -43,7 +43,7 @@ _OF_A_MODEL = (
 
 
 class _Nothing:
-    """Made of any arguments, takes any state, and keeps neither."""
+    """Accepts any arguments and any state, and keeps neither."""
 
     def __new__(cls, *_: object) -> "_Nothing":
         return super().__new__(cls)

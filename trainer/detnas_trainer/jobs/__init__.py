@@ -15,8 +15,8 @@ def run(verb: str, uri: str) -> int:
     """Run the job at a URI and return the process's exit code; nothing is raised.
 
     Returns:
-        0 a result is written, whatever its outcome; 2 the verb or the URI is wrong, 44 the data
-        set has changed, 75 a checkpoint is written and the job wants to resume, and 1 anything
+        0 a result is written, whatever its outcome; 2 the verb or the URI is wrong, 44 the data set
+        has changed, 75 a checkpoint is written and the job is to be resumed, and 1 anything
         else.
     """
     try:

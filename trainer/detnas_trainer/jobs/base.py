@@ -55,7 +55,7 @@ def _detector(job: Job[BaseRequest]) -> tuple[TwoStageDetector, tuple[str, ...]]
 
 
 def _local(weights: str, scratch: Path) -> Path:
-    """A local file for the checkpoint that a path or a URI names, which need not be one."""
+    """A local file for what a path or a URI names, which may not be a checkpoint."""
     try:
         check_address(weights)
     except WeightsFileError as error:

@@ -60,7 +60,7 @@ def fetch_prepared_data(job: Job[Any], splits: Sequence[Split] = SPLITS) -> None
     is used if there is room for one, unless it is damaged.
 
     Raises:
-        DataChangedError: it is another.
+        DataChangedError: it differs.
         StoreError: the store does not serve it.
         Interrupted: as above.
     """
@@ -78,7 +78,7 @@ def fetch_prepared_data(job: Job[Any], splits: Sequence[Split] = SPLITS) -> None
 
 
 def _fetched_into_cache(job: Job[Any], splits: Sequence[Split]) -> bool:
-    """Whether the job reads a copy that outlives the pod; if not, its request is as it was."""
+    """Whether the job reads a copy that outlives the pod; if not, its request is unchanged."""
     original = job.folder
     cached = _cached_copy(job) if is_in_store(job.request.data) else None
     if cached is None:

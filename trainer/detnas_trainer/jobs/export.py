@@ -23,7 +23,7 @@ class ExportMismatchError(RuntimeError):
 
 
 def export(job: Job[ExportRequest]) -> ExportResult:
-    """Publish the folder only once stock mmdet has loaded it and found the mAP on record.
+    """Publish the folder once stock mmdet has loaded it and reached the recorded mAP.
 
     Raises:
         ExportMismatchError: it scores differently.
@@ -72,7 +72,7 @@ def _latencies(
         TimedDetector(base, request.base_resolution),
         TimedDetector(base, request.resolution),
     ]
-    contestants = list(dict.fromkeys(wanted))  # the same detector twice would seem to differ
+    contestants = list(dict.fromkeys(wanted))  # measured twice, one detector would seem to be two
     measured = dict(zip(contestants, measure_latency(contestants, data), strict=True))
     return [measured[one] for one in wanted]
 
@@ -88,7 +88,7 @@ def _base(job: Job[ExportRequest]) -> TwoStageDetector:
 
 
 def _publish(job: Job[ExportRequest], path: Path) -> Artifact:
-    """Store a file under its own name: people take it away by name.
+    """Store a file under its own name, by which people copy it.
 
     The folder's content follows from the request alone, so attempts cannot disagree.
     """

@@ -115,10 +115,9 @@ def _parsed(data: bytes, uri: str) -> Request:
 
 @contextmanager
 def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
-    """Yield a new folder that is gone afterwards; folders of dead processes go at once.
+    """Yield a new folder that is deleted afterwards; delete those of dead processes.
 
-    Its owner holds a lock on it, which the system takes away when the process ends, however it
-    ends.
+    Its owner holds a lock on it, which the system releases when the process ends, however it ends.
 
     Args:
         parent: where to make it; by default a folder of this user's in the system's temporary one.
@@ -139,7 +138,7 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
 def _locked_folder(parent: Path) -> tuple[int, Path]:
     while True:
         folder = Path(tempfile.mkdtemp(dir=parent))
-        with contextlib.suppress(FileNotFoundError):  # taken for abandoned before we held it
+        with contextlib.suppress(FileNotFoundError):  # removed as abandoned before we had locked it
             handle = os.open(folder, os.O_RDONLY)
             fcntl.flock(handle, fcntl.LOCK_EX)
             if folder.exists():

@@ -28,9 +28,9 @@ from detnas_trainer.weights import Weights, load_weights, save_weights
 class Activities:
     """Seconds by activity; every moment belongs to exactly one, the innermost."""
 
-    def __init__(self, clock: Callable[[], float], first: str = "starting") -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._stack = [first]
+        self._stack = ["starting"]
         self._since = clock()
         self._seconds: dict[str, float] = {}
 
@@ -94,7 +94,7 @@ class Job(Generic[R]):
         activities: where its time goes.
         interruption: whether it was asked to stop.
         reporter: of its progress.
-        scratch: local folder that goes with the process.
+        scratch: local folder that is deleted when the job ends.
         workload: what is left to do, for the estimate.
         held: resources that are released when the job ends.
         check_data_again: raises DataChangedError where the data set has changed since the job
@@ -166,7 +166,7 @@ class Job(Generic[R]):
         return report
 
     def report(self, progress: Progress, **details: object) -> None:
-        """Report where the job is, with the time left if it can be estimated."""
+        """Report the progress, with the time left if it can be estimated."""
         left = self.workload.seconds_left()
         self.reporter.report(progress.model_copy(update={"seconds_left": left}), **details)
 
@@ -184,7 +184,7 @@ def versions() -> dict[str, str]:
 
 @contextmanager
 def opened_job(folder: JobFolder[R]) -> Iterator[Job[R]]:
-    """Begin an attempt at a job, on from the newest checkpoint of any attempt before."""
+    """Begin an attempt at a job, from the newest checkpoint of any earlier attempt."""
     clock = time.monotonic
     interruption = Interruption()
     interval = float(os.environ.get("DETNAS_CHECKPOINT_SECONDS", "60"))

@@ -64,7 +64,7 @@ def load_data(job: Job[Any]) -> DataSet:
 
 
 def plan_of(request: TrainingRequest, data: DetectionData) -> TrainingPlan:
-    """The run that a request asks for."""
+    """The training that a request describes."""
     draws = BatchDraws(
         seed=request.seed,
         images=len(data),
@@ -76,13 +76,13 @@ def plan_of(request: TrainingRequest, data: DetectionData) -> TrainingPlan:
 
 
 def pixels_per_step(plan: TrainingPlan) -> float:
-    """Pixels that a step trains on, on the average of the resolutions that are drawn."""
+    """Pixels that a step trains on, averaged over the resolutions that are drawn."""
     draws = plan.draws
     return draws.batch_size * fmean(size.pixels for size in draws.resolutions)
 
 
 def train(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> TrainingSummary:
-    """Train to the end of the request's schedule, on from the job's checkpoint if it has one.
+    """Train to the end of the request's schedule, from the job's checkpoint if it has one.
 
     Raises:
         DivergedError: the loss is not finite.
@@ -177,7 +177,7 @@ def detector_result(
     architecture: Architecture,
     **findings: Any,
 ) -> DetectorResult:
-    """Score a detector at every resolution of the request, publish its weights, and say so.
+    """Score a detector at every resolution, publish its weights, and return the job's result.
 
     Raises:
         Interrupted: the process was asked to stop.

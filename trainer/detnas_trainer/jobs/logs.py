@@ -21,7 +21,7 @@ log = logging.getLogger("detnas_trainer")
 
 
 def set_up_logging() -> None:
-    """Send our lines to stderr, with the time, and keep other packages' chatter out."""
+    """Send our lines to stderr, with the time, and silence other packages."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
     log.handlers[:] = [handler]
@@ -33,7 +33,7 @@ def set_up_logging() -> None:
 
 @contextmanager
 def stored_log(store: Store, job: str, attempt: int) -> Iterator[None]:
-    """Put the end of what the block logs with the attempt's other files, however it ends.
+    """Store the end of the block's log with the attempt's other files, however the block ends.
 
     Only where ``DETNAS_KEEP_LOG`` is 1: other callers keep the output.
     """
@@ -91,8 +91,6 @@ def _unforeseen() -> logging.LogRecord:
 LONGEST = 4096
 """Bytes that Kubernetes takes of a termination message."""
 
-log = logging.getLogger("detnas_trainer")
-
 
 def write_termination_message(line: str) -> None:
     """Write the line to the file that ``DETNAS_TERMINATION_LOG`` names, if it names one.
@@ -109,10 +107,10 @@ def write_termination_message(line: str) -> None:
         log.warning("DETNAS_TERMINATION_LOG: %s", error)
 
 
-def shortened(line: str, limit: int = LONGEST) -> bytes:
-    """The line as UTF-8 of at most ``limit`` bytes, no character cut in two."""
+def shortened(line: str) -> bytes:
+    """The line as UTF-8 of at most `LONGEST` bytes, without incomplete characters."""
     data = line.encode(errors="replace")
-    if len(data) <= limit:
+    if len(data) <= LONGEST:
         return data
-    cut = data[: limit - len("…".encode())].decode(errors="ignore")
+    cut = data[: LONGEST - len("…".encode())].decode(errors="ignore")
     return f"{cut}…".encode()

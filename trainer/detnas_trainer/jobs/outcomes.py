@@ -70,7 +70,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _is_out_of_shared_memory(message: str) -> bool:
-    """Whether torch's loader found no room; where it is full in mid-write, it gets a SIGBUS."""
+    """Whether torch's loader found no room; if that runs out during a write, it gets a SIGBUS."""
     return "shared memory(shm)" in message or (
         "DataLoader worker" in message and "Bus error" in message
     )

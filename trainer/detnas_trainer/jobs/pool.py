@@ -66,7 +66,7 @@ def _scored_subnets(request: PoolPhaseRequest) -> Iterator[tuple[str, Teacher]]:
 
 
 def _scored_pixels(request: PoolPhaseRequest, subnets: int) -> float:
-    """Pixels that all scores take of each image; where the largest is best is not known yet."""
+    """Pixels that all scores take of each image; the others' resolution is not known yet."""
     sizes = [resolution.pixels for resolution in request.resolutions]
     return sum(sizes) + (subnets - 1) * fmean(sizes)
 

@@ -29,14 +29,14 @@ _NAMED = 3
 
 
 def prepare(job: Job[PrepareRequest]) -> PrepareResult:
-    """Say what the data set holds; a data set with anything wrong in it is Invalid."""
+    """Report what the data set holds; the outcome is Invalid if anything in it is wrong."""
     root = job.request.data.root
     try:
-        fetch_data(job)  # what is missing then is found with what is broken
+        fetch_data(job)  # missing images are reported with broken ones
         with job.activity("reading"):
             train, val = _splits(job.request.data)
     except DataError as error:
-        # People know the data set's own place, not the copy's.
+        # Users know the location of the data set, not of the copy.
         message = str(error).replace(job.request.data.root, root)
         return job.result(PrepareResult, outcome=Outcome.INVALID, message=message)
     with job.activity("images"):

@@ -34,11 +34,11 @@ _JOBS: dict[str, tuple[str, str, type[Result]]] = {
     "finetune": ("student", "student", DetectorResult),
     "export": ("export", "export", ExportResult),
 }
-"""For each verb: module, function, and what it finds."""
+"""For each verb: module, function, and type of the result."""
 
 
 def run_job(verb: str, uri: str) -> ExitCode:
-    """Run a job to its end, unless it has one already."""
+    """Run a job to its end, unless it has a result already."""
     try:
         folder = open_folder(verb, uri)
         ended = folder.outcome()
@@ -76,8 +76,8 @@ def _run_and_recheck(verb: str, job: Job[Any]) -> Result:
     """Do the job's work.
 
     Raises:
-        DataChangedError: the data set changed meanwhile. Neither its findings nor its failure
-            tell anything about the candidate then.
+        DataChangedError: the data set changed meanwhile. Then neither its result nor its failure
+            says anything about the candidate.
     """
     try:
         result = _function(verb)(job)

@@ -31,7 +31,7 @@ def load_teacher(
     path = default_cache_folder() / f"teacher-{_digest(request, pool, teacher)}.safetensors"
     detector = _cached(request, pool, teacher, path)
     if detector is not None:
-        path.touch()  # the cache drops what was not used for longest
+        path.touch()  # the cache deletes the least recently used first
     else:
         state = job.fetch(pool.weights).state
         detector = extract_teacher(

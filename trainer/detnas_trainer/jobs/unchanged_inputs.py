@@ -61,7 +61,7 @@ def check_dataset(job: Job[Any], splits: Sequence[Split], root: str) -> Callable
 def weights_digest(weights: str | None, scratch: Path) -> str:
     """Return the SHA-256 of a checkpoint; empty if there is none.
 
-    One that is missing or cannot be used is refused by the base job, which says so better.
+    One that is missing or cannot be used is refused by the base job, whose message is better.
 
     Raises:
         StoreError: the store does not serve it.
@@ -78,16 +78,16 @@ def weights_digest(weights: str | None, scratch: Path) -> str:
         return ""
     except StoreError:
         raise
-    except UserError:  # no address of a store
+    except UserError:  # not the address of a store
         return ""
     return sha256_of(copy)
 
 
 def check_weights(path: Path, expected: str | None, name: str) -> None:
-    """See that a checkpoint is the one that the search was prepared with.
+    """Check that a checkpoint is the one that the search was prepared with.
 
     Raises:
-        DataChangedError: it is another.
+        DataChangedError: it differs.
     """
     if expected and file_change(path, expected):
         raise data_changed([f"base.weights {name} has changed"], SINCE)

@@ -78,7 +78,7 @@ def exit_code(ended: int | None, processes: int | None, *, stopping: bool) -> in
         stopping: whether all were asked to stop before.
     """
     if ExitCode.DONE in (processes, ended):
-        return ExitCode.DONE  # only rank 0's good end ends the others well
+        return ExitCode.DONE  # the others succeed only if rank 0 does
     if ended is not None and ended in FINAL:
         return ended
     if processes is not None and processes not in _KNOWN and not stopping:

@@ -77,7 +77,7 @@ def _end_with(line: str, code: int) -> int:
 
 
 class Heartbeat:
-    """The heartbeat, in a thread: the launcher must not wait for a network that swallows it."""
+    """The heartbeat, in a thread: the launcher must not wait for a network that is down."""
 
     def __init__(self, peers: Peers, nodes: Nodes) -> None:
         self._peers = peers

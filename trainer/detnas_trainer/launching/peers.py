@@ -24,7 +24,7 @@ _POLL = 0.2
 
 
 class RendezvousError(Exception):
-    """The nodes did not meet; to start again may help."""
+    """The nodes did not meet; starting again may help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class PeerState:
     """What a node knows of the others.
 
     Attributes:
-        stop: why all shall stop, if so.
+        stop: why all must stop; None if they need not.
         ended: rank 0's exit code, once it has ended.
         lost: a node without a heartbeat for too long.
         left: number of nodes that have left.
@@ -116,7 +116,7 @@ def meet(nodes: Nodes, ended: Callable[[], bool]) -> Peers | None:
     Where ``ended()`` is true the others may never come.
 
     Raises:
-        RendezvousError: they do not come in time.
+        RendezvousError: they do not arrive in time.
     """
     deadline = time.monotonic() + nodes.rendezvous_seconds
     asked = time.monotonic()

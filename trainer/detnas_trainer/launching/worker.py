@@ -30,7 +30,7 @@ log = logging.getLogger("detnas_trainer")
 
 
 def main() -> None:
-    """Be the rank that the environment names, for the verb and the URI of the command line."""
+    """Run as the rank that the environment names, with the verb and URI of the command line."""
     die_with(os.getppid())
     set_up_logging()
     verb, uri = sys.argv[1:]
@@ -72,7 +72,7 @@ def _wait_for_rank_0(keys: TCPStore) -> int:
 
 
 def _forward_stop(keys: TCPStore) -> None:
-    """Send SIGTERM to this process once all shall stop, or once the keys cannot be reached."""
+    """Send SIGTERM to this process once all must stop, or once the keys cannot be reached."""
     try:
         while not keys.check([STOP]):
             time.sleep(_POLL)

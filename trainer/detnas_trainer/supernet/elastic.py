@@ -80,7 +80,7 @@ class ElasticDetector:
                 slot.holder[slot.key] = value
             self._active = False
 
-    # Found at the first step: until then batch norms may be exchanged for synchronised ones.
+    # Found at the first step: until then batch norms may be replaced by synchronised ones.
     @cached_property
     def _parameters(self) -> list[_Slot]:
         return _slots(self.detector, "_parameters")

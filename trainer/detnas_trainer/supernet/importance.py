@@ -28,7 +28,7 @@ def channel_groups(architecture: Architecture) -> list[ChannelGroup]:
 
 
 def sort_channels(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
-    """A state dict of the same function with each group's channels in falling importance."""
+    """A state dict of the same function, with each group's channels by descending importance."""
     result = dict(state)
     for group in channel_groups(architecture):
         channels = state[f"{group.producers[0]}.weight"].size(0)

@@ -1,4 +1,4 @@
-"""Draws of pool training: pure functions of the seed, so that all ranks and a resume agree."""
+"""Draws of pool training: functions of the seed, equal for all ranks and after a resume."""
 
 from random import Random
 

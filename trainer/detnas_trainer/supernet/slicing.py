@@ -74,7 +74,7 @@ class SubnetPlan:
 
 @lru_cache(maxsize=64)
 def plan_subnet(shape: SupernetShape, space: TeacherSpace, teacher: Teacher) -> SubnetPlan:
-    """Lay a teacher out in the supernet.
+    """Return a teacher as slices of the supernet's tensors.
 
     Raises:
         UserError: the teacher is not in the space, or the supernet lacks a projection.

@@ -52,7 +52,7 @@ def reset_statistics(
 
 @contextmanager
 def _collecting(module: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
-    """Batch norms cleared and averaging cumulatively; modes and momentums come back after."""
+    """Batch norms cleared and averaging cumulatively; modes and momentums are restored."""
     modes = [(part, part.training) for part in module.modules()]
     momentums = [norm.momentum for norm in norms]
     module.eval()

@@ -118,7 +118,7 @@ class Checkpoints:
         return load_weights(self._local(record)).state
 
     def due(self) -> bool:
-        """Whether as much work was done since the last checkpoint as may be lost."""
+        """Whether the last checkpoint is older than the interval."""
         return self._clock() - self._last >= self._interval
 
     def save(

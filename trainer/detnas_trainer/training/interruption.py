@@ -1,4 +1,4 @@
-"""SIGTERM as a request to stop at the next safe place, and to stop anyway before long."""
+"""SIGTERM as a request to stop at the next safe place, and at the latest after a deadline."""
 
 import os
 import signal
@@ -10,15 +10,15 @@ from types import FrameType
 from detnas.exit_codes import ExitCode
 
 _PATIENCE = 90.0
-"""Seconds to reach a safe place in: less than a pod's usual grace period of 120."""
+"""Seconds in which to reach a safe place: less than a pod's usual grace period of 120."""
 
 
 class Interrupted(Exception):  # noqa: N818 - not a failure
-    """The job was asked to stop and has left what it needs to continue."""
+    """The job was asked to stop, and has stored what it needs to continue."""
 
 
 def stop_seconds() -> float:
-    """Seconds from being asked to stop until the process ends anyhow."""
+    """Seconds from being asked to stop until the process ends anyway."""
     return float(os.environ.get("DETNAS_STOP_SECONDS") or _PATIENCE)
 
 
@@ -49,7 +49,7 @@ class Interruption:
     def on_sigterm(self) -> Iterator[None]:
         """Within the block SIGTERM asks to stop; works in the main thread only."""
         previous = signal.signal(signal.SIGTERM, self._request)
-        # Started beforehand: a thread started in a signal handler can lock itself out.
+        # Started beforehand: starting a thread in a signal handler can deadlock.
         threading.Thread(target=self._end_anyhow, daemon=True).start()
         try:
             yield

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch._dynamo  # building an optimiser imports it: here it is paid before jobs are forked
+import torch._dynamo  # any optimiser imports it: so it is imported before jobs are forked
 from torch import Tensor, nn
 
 from detnas.records.progress import Progress
@@ -36,7 +36,7 @@ class LoopHooks(Protocol):
     """What the loop calls after every step."""
 
     def stepped(self, progress: Progress, rate: float) -> None:
-        """Report where the training is."""
+        """Report the progress of the training."""
         ...
 
     def wants_checkpoint(self) -> bool:
@@ -93,7 +93,7 @@ class TrainingLoop:
         )
 
     def resume(self, record: CheckpointRecord, tensors: dict[str, Tensor]) -> None:
-        """Go on from a checkpoint of this same run."""
+        """Continue from a checkpoint of the same run."""
         self._trainee.module.load_state_dict(_under(_MODEL, tensors))
         for name, momentum in _under(_MOMENTUM, tensors).items():
             parameter = self._parameters[name]

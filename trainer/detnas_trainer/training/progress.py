@@ -14,7 +14,7 @@ from detnas.store.artifacts import put_record
 from detnas.store.errors import StoreError
 
 _SLICE_SECONDS = 1.0
-"""Work that is done within so long is one measurement: a machine's hiccups are shorter."""
+"""Work done within this time is one measurement: random pauses are shorter."""
 
 _ENOUGH = 8
 """Fewest measurements for an estimate."""
@@ -30,8 +30,8 @@ class Pace:
 
     The first work that is reported only starts the clock: it warms caches and allocators. Of the
     window's measurements the quarter that took longest and the quarter that took shortest are left
-    out, so that a pause is no pace. Once the newer half differs much from the older one, the older
-    one is forgotten.
+    out, so that a pause does not count. Once the newer half differs much from the older one, the
+    older one is forgotten.
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ log = logging.getLogger("detnas_trainer")
 
 @dataclass
 class Workload:
-    """What a job has still to train on and to evaluate, and how fast that goes.
+    """What a job still has to train on and to evaluate, and at what pace.
 
     Work is counted in pixels: an image's cost grows with the resolution it is seen at.
 
@@ -154,7 +154,7 @@ class ProgressReporter:
         self._writing = threading.Lock()
 
     def report(self, progress: Progress, **details: object) -> None:
-        """Write where the job is, unless it was written a moment ago."""
+        """Write the progress, unless it was written a moment ago."""
         seconds = self._clock()
         if self._last is not None and seconds - self._last < self._interval:
             return
@@ -186,7 +186,7 @@ class ProgressReporter:
             thread.join(HEARTBEAT_SECONDS)
 
     def beat(self) -> None:
-        """Write where the job is, unless that was written a moment ago."""
+        """Write the current progress, unless it was written a moment ago."""
         if self._written is None or self._clock() - self._written >= self._pause:
             self._write(self._now())
 
