@@ -108,7 +108,7 @@ class Ledger:
         entries = [simulation.entries[index] for index in range(trials)]
         store, history = MemoryStore(), History(Summary(top_k=TOP_K))
         for entry in entries:
-            history = write_segments(store, "", history.finished(entry))
+            history = write_segments(store, "", history.with_entry(entry))
         latest = tuple(entries[history.in_snapshot :])
         for entry in (*history.summary.top, *latest):
             key = keys.result_key(keys.trial_folder("", entry.index))

@@ -20,7 +20,7 @@ from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorShape
 from detnas.score import BaseFacts, Scored
-from detnas.search import Finished, propose
+from detnas.search import SearchEnd, propose
 from detnas.spec.base import Model, model_architecture
 from detnas.spec.manifest import PAPER_RESOLUTIONS
 from detnas.spec.search import Search
@@ -96,7 +96,7 @@ def _crowded(settings: Search) -> tuple[Summary, list[Proposal]]:
 
 def _next(settings: Search, summary: Summary, in_flight: list[Proposal]) -> Proposal:
     found = propose(settings, SPACE, BASE, summary, in_flight)
-    if isinstance(found, Finished):
+    if isinstance(found, SearchEnd):
         raise SystemExit(found.message)
     return found
 

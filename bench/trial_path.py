@@ -113,7 +113,7 @@ class Tracer(threading.local):
             self._pass.append(file)
         elif event == "return" and code is propose.__code__ and isinstance(value, Proposal):
             self._begun.setdefault(value.index, (self._pass, self._before))
-        elif event == "return" and code is History.finished.__code__:
+        elif event == "return" and code is History.with_entry.__code__:
             self._finished(frame.f_locals["entry"].index)
 
     def _finished(self, trial: int) -> None:

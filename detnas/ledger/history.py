@@ -54,11 +54,11 @@ class History:
     segments: frozenset[int] = frozenset()
     in_snapshot: int = 0
 
-    def started(self, proposal: Proposal) -> "History":
+    def with_request(self, proposal: Proposal) -> "History":
         """After a trial's request was written."""
         return replace(self, in_flight=(*self.in_flight, proposal))
 
-    def finished(self, entry: LedgerEntry) -> "History":
+    def with_entry(self, entry: LedgerEntry) -> "History":
         """After a trial's result was read."""
         return replace(
             self,
@@ -67,7 +67,7 @@ class History:
             unsegmented=self.unsegmented.with_entry(entry),
         )
 
-    def packed(self, segment: Segment) -> "History":
+    def with_segment(self, segment: Segment) -> "History":
         """After a segment was written, or read."""
         return replace(
             self,
@@ -115,15 +115,15 @@ def load_history(
     own: list[TrialRecords] = []
     for read in _read_from(store, folder, history):
         if isinstance(read, Segment):
-            loading.history = history = history.packed(read)
+            loading.history = history = history.with_segment(read)
         elif isinstance(read, LedgerEntry):
-            history = history.finished(read)
+            history = history.with_entry(read)
         else:
             own.append(read)
     entries = verified_entries(own, folder, base, history.summary, verify)
     for trial in own:
         entry = entries.get(trial.index)
-        history = history.finished(entry) if entry else history.started(trial.proposal)
+        history = history.with_entry(entry) if entry else history.with_request(trial.proposal)
     loading.history = None
     return history
 
@@ -150,7 +150,7 @@ def write_segments(store: Store, folder: str, history: History) -> History:
         segment = pack(number, history.unsegmented)
         if segment is not None:  # a trial that does not finish delays its own segment only
             create_record(store, keys.ledger_segment(folder, number), segment)
-            history = history.packed(segment)
+            history = history.with_segment(segment)
     known = history.summary.known
     if known >= history.in_snapshot + SNAPSHOT_EVERY:
         write_snapshot(store, folder, history.summary, history.segments, history.unsegmented)

@@ -127,7 +127,7 @@ class Summary(Schema):
         return self.next_index - len(self.missing)
 
     @property
-    def finished(self) -> int:
+    def finished_count(self) -> int:
         """Number of own trials that finished, whatever the outcome."""
         return self.known - self.inherited
 

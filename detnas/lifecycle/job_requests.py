@@ -105,7 +105,7 @@ class JobRequests:
                 return
             request = self._trial_request(proposal, state, parents)
             self._record_trial(request)
-            self.reader.update_history(history.started(proposal))
+            self.reader.update_history(history.with_request(proposal))
             yield proposal
 
     def _record_trial(self, request: Request) -> None:

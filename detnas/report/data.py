@@ -141,7 +141,7 @@ def gather(store: Store, requests: SearchRequests) -> ReportData:
         spec=requests.spec,
         phase=decided.phase,
         problem=decided.problem,
-        ended_because=state.finished.message if state.finished else "",
+        ended_because=state.end.message if state.end else "",
         pool=state.pool,
     )
     if state.facts is None:

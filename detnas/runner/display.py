@@ -148,7 +148,7 @@ class Display:
         assert state.facts is not None
         self._reported = set(state.history.unsegmented)
         base = max(scored.h for scored in state.facts.scored)
-        finished = state.history.summary.finished
+        finished = state.history.summary.finished_count
         continuing = f"; continuing after {finished} finished trials" if finished else ""
         self.say(f"the base has H {base:.4f}{continuing}")
 
@@ -163,7 +163,9 @@ class Display:
         parts = [str(self._phase or "")]
         summary = state.history.summary
         if state.facts is not None:
-            parts.append(f"trials {summary.finished - summary.lost}/{self._spec.search.trials}")
+            parts.append(
+                f"trials {summary.finished_count - summary.lost}/{self._spec.search.trials}"
+            )
             parts.append(f"base H {max(scored.h for scored in state.facts.scored):.4f}")
         if summary.best is not None:
             parts.append(f"best H {summary.best.h:.4f} (trial {summary.best.index})")

@@ -1,5 +1,5 @@
 """Hill climbing: what to try next, from the ledger and the trials in flight."""
 
-from detnas.search.propose import Convergence, Finished, propose
+from detnas.search.propose import EndReason, SearchEnd, propose
 
-__all__ = ["Convergence", "Finished", "propose"]
+__all__ = ["EndReason", "SearchEnd", "propose"]

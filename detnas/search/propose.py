@@ -22,7 +22,7 @@ _REDRAWS = 32
 """Draws that may repeat a trial before the untried neighbours are listed one by one."""
 
 
-class Convergence(StrEnum):
+class EndReason(StrEnum):
     """Why a search ends."""
 
     TRIALS = "TrialsReached"
@@ -30,10 +30,10 @@ class Convergence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """Nothing to propose now; a trial still in flight may change that by a better score."""
+class SearchEnd:
+    """Why no trial is proposed now; one still in flight may change that by a better score."""
 
-    reason: Convergence
+    reason: EndReason
     message: str
 
 
@@ -87,7 +87,7 @@ def propose(
     base: BaseFacts,
     summary: Summary,
     in_flight: Sequence[Proposal],
-) -> Proposal | Finished:
+) -> Proposal | SearchEnd:
     """Decide the next trial.
 
     Args:
@@ -98,9 +98,9 @@ def propose(
         in_flight: trials that are decided and have no result.
     """
     index = _next_index(summary, in_flight)
-    finished = _finished(settings, summary, index)
-    if finished:
-        return finished
+    end = _search_end(settings, summary, index)
+    if end:
+        return end
     repeated = _repeated(summary, in_flight)
     waiting = any(proposal.step is Step.BASELINE for proposal in in_flight)
     pairs = () if waiting else tuple(_pair(entry, space, settings) for entry in summary.top)
@@ -117,11 +117,11 @@ def _next_index(summary: Summary, in_flight: Sequence[Proposal]) -> int:
     return max([summary.next_index, *(proposal.index + 1 for proposal in in_flight)])
 
 
-def _finished(settings: Search, summary: Summary, index: int) -> Finished | None:
+def _search_end(settings: Search, summary: Summary, index: int) -> SearchEnd | None:
     if index - summary.inherited - summary.lost >= settings.trials:
-        return Finished(Convergence.TRIALS, f"all {settings.trials} trials are decided")
+        return SearchEnd(EndReason.TRIALS, f"all {settings.trials} trials are decided")
     if summary.stale >= settings.patience:
-        return Finished(Convergence.PATIENCE, f"no better score in {summary.stale} finished trials")
+        return SearchEnd(EndReason.PATIENCE, f"no better score in {summary.stale} finished trials")
     return None
 
 

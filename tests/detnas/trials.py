@@ -27,7 +27,7 @@ from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Outcome, Score
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.score import BaseFacts
-from detnas.search import Finished, propose
+from detnas.search import SearchEnd, propose
 from detnas.spec.search import Search
 from detnas.teachers import TeacherSpace
 
@@ -153,7 +153,7 @@ class Simulation:
     proposals: list[Proposal] = field(default_factory=list)
     in_flight: list[Proposal] = field(default_factory=list)
     entries: dict[int, LedgerEntry] = field(default_factory=dict)
-    finished: Finished | None = None
+    finished: SearchEnd | None = None
 
     def __post_init__(self) -> None:
         self.summary = Summary(top_k=self.settings.top_k)
@@ -175,7 +175,7 @@ class Simulation:
         """Take proposals for every free slot."""
         while len(self.in_flight) < self.settings.parallelism:
             found = propose(self.settings, self.space, BASE, self.summary, self.in_flight)
-            if isinstance(found, Finished):
+            if isinstance(found, SearchEnd):
                 self.finished = found
                 return
             self.in_flight.append(found)

@@ -17,7 +17,7 @@ from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Outcome, PoolPhaseResult, PrepareResult
 from detnas.score import BaseFacts
-from detnas.search.propose import Finished, propose
+from detnas.search.propose import SearchEnd, propose
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
@@ -43,19 +43,19 @@ class SearchState:
     pool: tuple[PoolPhaseResult, ...] = ()
     facts: BaseFacts | None = None
     history: History = field(default_factory=lambda: History(Summary(top_k=1)))
-    decision: Proposal | Finished | None = None
+    decision: Proposal | SearchEnd | None = None
     final_stages: FinalStages | None = None
 
     @property
-    def finished(self) -> Finished | None:
+    def end(self) -> SearchEnd | None:
         """Why no further trial is proposed; None while one is."""
-        return self.decision if isinstance(self.decision, Finished) else None
+        return self.decision if isinstance(self.decision, SearchEnd) else None
 
     @property
     def trials(self) -> int:
         """Number of trials proposed, without those lost to the infrastructure."""
         summary = self.history.summary
-        return summary.finished - summary.lost + len(self.history.in_flight)
+        return summary.finished_count - summary.lost + len(self.history.in_flight)
 
     @property
     def observation(self) -> Observation:
@@ -67,7 +67,7 @@ class SearchState:
             pool=self.pool,
             open_trials=tuple(sorted(proposal.index for proposal in self.history.in_flight)),
             trials=self.trials,
-            converged=self.finished is not None,
+            converged=self.end is not None,
             any_success=self.history.summary.best is not None,
             finetune=stages.finetune if stages else None,
             export=stages.export if stages else None,
@@ -137,7 +137,7 @@ class SearchReader:
     def update_history(self, history: History) -> SearchState:
         """Add to the state what was just written: a trial's request or a segment."""
         if history is not self.state.history:
-            decision = self.state.finished  # a trial that was proposed is not proposed again
+            decision = self.state.end  # a trial that was proposed is not proposed again
             self.state = replace(self.state, history=history, decision=decision)
         return self.state
 
@@ -213,7 +213,7 @@ class SearchReader:
         self.state = now = replace(
             state, facts=facts, history=history, decision=decision, final_stages=None
         )
-        if now.finished and not history.in_flight and history.summary.best is not None:
+        if now.end and not history.in_flight and history.summary.best is not None:
             top, before = history.summary.top, state.final_stages
             stages = self._final_stages.read(top, facts, state.base, before)
             self.state = replace(now, final_stages=stages)
@@ -224,7 +224,7 @@ class SearchReader:
         trials = [trial for trial in history.in_flight if may_have_ended(trial.index)]
         for proposal, result in zip(trials, in_parallel(self._result_of, trials), strict=True):
             if result is not None:
-                history = history.finished(ledger_entry(proposal, result, facts))
+                history = history.with_entry(ledger_entry(proposal, result, facts))
         return history
 
     def _result_of(self, proposal: Proposal) -> DetectorResult | None:

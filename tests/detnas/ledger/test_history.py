@@ -12,7 +12,7 @@ from detnas.ledger.history import Loading, read_trial
 from detnas.ledger.segments import SEGMENT
 from detnas.records import keys
 from detnas.records.proposal import Proposal
-from detnas.search import Finished, propose
+from detnas.search import SearchEnd, propose
 from detnas.spec.search import Search
 from detnas.store import Store, StoredObject, open_store
 from detnas.store.artifacts import create_record
@@ -47,19 +47,19 @@ def test_load_history_counts_requests_without_results_as_in_flight(store: Memory
     assert history.in_flight == tuple(proposal(i, parent=i - 1) for i in (4, 8))
     assert sorted(history.unsegmented) == [0, 1, 2, 3, 5, 6, 7]
     assert history.summary == summary_of(list(read_entries(store, FOLDER, BASE)))
-    assert (history.summary.finished, history.segments) == (7, frozenset())
+    assert (history.summary.finished_count, history.segments) == (7, frozenset())
 
 
 def test_load_history_equals_the_history_of_the_live_process(store: MemoryStore) -> None:
     live = History(Summary(top_k=5))
     for index in range(6):
-        live = live.started(proposal(index, parent=index - 1 if index else None))
+        live = live.with_request(proposal(index, parent=index - 1 if index else None))
     write_trials(store, 6, running=(1, 4))
     for index in (5, 0, 3, 2):
         found = read_trial(store, FOLDER, BASE, index)
         assert found is not None
         assert not isinstance(found, Proposal)
-        live = live.finished(found)
+        live = live.with_entry(found)
     assert load(store) == live
 
 
@@ -97,7 +97,7 @@ def test_a_trial_that_does_not_finish_holds_back_its_own_segment_only(store: Mem
         finish(store, index, result_number(index))
         entry = read_trial(store, FOLDER, BASE, index)
         assert isinstance(entry, LedgerEntry)
-        history = write_segments(store, FOLDER, history.finished(entry))
+        history = write_segments(store, FOLDER, history.with_entry(entry))
         if index == 99:
             largest = len(store.objects[keys.ledger_snapshot(FOLDER)])
     assert history.segments == {1, 2, 3}
@@ -169,15 +169,15 @@ def _drive(store: Store, trials: int) -> None:
         history = write_segments(store, FOLDER, history)
         if not history.in_flight:
             found = propose(search, SPACE, BASE, history.summary, ())
-            if isinstance(found, Finished):
+            if isinstance(found, SearchEnd):
                 return
             start(store, found)
-            history = history.started(found)
+            history = history.with_request(found)
         (running,) = history.in_flight
         finish(store, running.index, result_number(running.index))
         entry = read_trial(store, FOLDER, BASE, running.index)
         assert isinstance(entry, LedgerEntry)
-        history = history.finished(entry)
+        history = history.with_entry(entry)
 
 
 @pytest.mark.parametrize("writes", [1, 2, 3, 8])
@@ -204,7 +204,7 @@ def test_load_history_reads_a_directory_store(tmp_path: Path) -> None:
     write_trials(store, 3, running=(1,))
     history = load(store)
     assert [one.index for one in history.in_flight] == [1]
-    assert history.summary.finished == 2
+    assert history.summary.finished_count == 2
 
 
 def test_load_history_names_a_corrupt_record(store: MemoryStore) -> None:

@@ -70,7 +70,7 @@ def test_load_history_completes_an_old_snapshot(data: st.DataObject) -> None:
         finish(store, index, result_number(index))
         found = read_trial(store, FOLDER, BASE, index)
         assert isinstance(found, LedgerEntry)
-        live = write_segments(store, FOLDER, live.finished(found))
+        live = write_segments(store, FOLDER, live.with_entry(found))
         old.append(store.objects.get(keys.ledger_snapshot(FOLDER)))
     left = data.draw(st.sampled_from(old))
     store.delete(keys.ledger_snapshot(FOLDER))

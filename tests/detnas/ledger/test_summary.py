@@ -40,7 +40,7 @@ def test_fold_ignores_a_known_trial(entries: list[LedgerEntry]) -> None:
 def test_summary_equals_a_count_by_hand(chosen: set[int], top_k: int) -> None:
     entries = [entry for entry in ENTRIES if entry.index in chosen]
     summary = summary_of(entries, top_k)
-    assert summary.finished == len(entries)
+    assert summary.finished_count == len(entries)
     assert summary.outcomes == Counter(entry.outcome for entry in entries)
     assert summary.next_index == max(chosen, default=-1) + 1
     assert {index for index in range(50) if summary.knows(index)} == chosen
@@ -83,7 +83,7 @@ def test_fold_prefers_the_earlier_of_equal_students() -> None:
 def test_fold_counts_failures_and_does_not_rank_them() -> None:
     failures = [failed(proposal(i), outcome) for i, outcome in enumerate(list(Outcome)[1:])]
     summary = summary_of(failures)
-    assert (summary.finished, summary.top, summary.best, summary.front) == (4, (), None, ())
+    assert (summary.finished_count, summary.top, summary.best, summary.front) == (4, (), None, ())
     assert (summary.stale, summary.lost) == (3, 1)
 
 
@@ -135,10 +135,10 @@ def test_stale_counts_by_number_so_that_a_restart_finds_the_same() -> None:
 
 def test_fold_does_not_change_its_argument() -> None:
     before = summary_of(ENTRIES[:10])
-    kept = (before.finished, before.tried, dict(before.outcomes), before.top)
+    kept = (before.finished_count, before.tried, dict(before.outcomes), before.top)
     fold(before, Random(1).sample(ENTRIES, 40))
-    assert (before.finished, before.tried, before.outcomes, before.top) == kept
-    assert Summary(top_k=5).finished == 0
+    assert (before.finished_count, before.tried, before.outcomes, before.top) == kept
+    assert Summary(top_k=5).finished_count == 0
 
 
 def test_needed_has_candidates_parents_in_flight_and_the_front() -> None:

@@ -15,7 +15,7 @@ from detnas.lifecycle.estimate import search_seconds_left, until_last_trial
 from detnas.lifecycle.reading.state import SearchState
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
-from detnas.search import Convergence, Finished
+from detnas.search import EndReason, SearchEnd
 from tests.detnas.memory_store import MemoryStore
 from tests.detnas.searches.results import manifest
 from tests.detnas.trials import BASE, START, failed, proposal, succeeded, summary_of
@@ -110,7 +110,7 @@ def test_seconds_left_before_three_trials_are_unknown(ended: int) -> None:
 
 
 def test_seconds_left_before_and_after_the_trials_are_the_jobs_own() -> None:
-    over = replace(searching(30), decision=Finished(Convergence.TRIALS, "all are decided"))
+    over = replace(searching(30), decision=SearchEnd(EndReason.TRIALS, "all are decided"))
     for state in (SearchState(), over):
         assert search_seconds_left(state, SPEC, [progress(9.0), progress(7.0)]) == 9.0
         assert search_seconds_left(state, SPEC, [progress(9.0), None]) is None

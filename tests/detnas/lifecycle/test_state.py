@@ -34,7 +34,7 @@ def test_refresh_equals_a_first_read_after_every_change(store: Store, tmp_path: 
         compare()
         compare()
     assert len({str(decision) for decision in decisions}) > 6
-    assert session.state.finished is not None
+    assert session.state.end is not None
     assert session.state.final_stages is not None
 
 

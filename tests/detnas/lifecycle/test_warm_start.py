@@ -19,8 +19,8 @@ def test_warm_start_continues_the_numbers_and_trains_neither_base_nor_pool(
     assert (scheduler.ran(Verb.BASE), scheduler.ran(Verb.POOL)) == ([], [])
     assert scheduler.ran(Verb.EVALUATE) == [6, 7, 8, 9]
     assert state.trials == 4
-    assert state.finished is not None
-    assert "4 trials" in state.finished.message
+    assert state.end is not None
+    assert "4 trials" in state.end.message
     known, found = entries(one, first), entries(two, state)
     assert [entry.index for entry in found] == list(range(10))
     assert [entry.inherited for entry in found] == [True] * 6 + [False] * 4

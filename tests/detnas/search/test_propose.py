@@ -170,6 +170,6 @@ def test_propose_is_quick_after_ten_thousand_trials() -> None:
     template, random = succeeded(proposal(0), 0.4), Random(0)
     trials = (proposal(i, max(0, i - 20), teacher=SPACE.sample(random)) for i in range(10_000))
     summary = summary_of([template.model_copy(update={"proposal": trial}) for trial in trials])
-    assert summary.finished == 10_000
+    assert summary.finished_count == 10_000
     seconds = min(timeit.repeat(lambda: next_proposal(summary), number=5, repeat=5)) / 5
     assert seconds < 0.05

@@ -50,7 +50,7 @@ def status(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     write_ledger(search)
     scheduler.run(search)
     state = SearchReader(search.store, search.requests).read()
-    assert state.history.summary.finished == FINISHED
+    assert state.history.summary.finished_count == FINISHED
     due = [DueJob(Verb.EVALUATE, trial.index) for trial in state.history.in_flight]
     assert len(due) == IN_FLIGHT
     result = pass_result(
@@ -100,7 +100,7 @@ def write_ledger(search: StoredSearch) -> None:
     store, folder = search.store, search.requests.search
     history = History(Summary(top_k=search.requests.spec.search.top_k))
     for entry in entries():
-        history = history.finished(entry)
+        history = history.with_entry(entry)
         if len(history.unsegmented) == AT_ONCE:
             history = write_segments(store, folder, history)
     for entry in history.summary.top:
