@@ -137,7 +137,7 @@ def load_snapshot_history(store: Store, folder: str, top_k: int) -> History:
         summary=snapshot.summary,
         unsegmented=UnsegmentedEntries(snapshot.unsegmented),
         segments=snapshot.segments,
-        in_snapshot=snapshot.summary.known,
+        in_snapshot=snapshot.summary.folded_count,
     )
 
 
@@ -151,7 +151,7 @@ def write_segments(store: Store, folder: str, history: History) -> History:
         if segment is not None:  # a trial that does not finish delays its own segment only
             create_record(store, keys.ledger_segment(folder, number), segment)
             history = history.with_segment(segment)
-    known = history.summary.known
+    known = history.summary.folded_count
     if known >= history.in_snapshot + SNAPSHOT_EVERY:
         write_snapshot(store, folder, history.summary, history.segments, history.unsegmented)
         history = replace(history, in_snapshot=known)

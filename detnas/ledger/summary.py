@@ -122,17 +122,17 @@ class Summary(Schema):
         return self
 
     @property
-    def known(self) -> int:
+    def folded_count(self) -> int:
         """Number of trials folded in, another search's too."""
         return self.next_index - len(self.missing)
 
     @property
     def finished_count(self) -> int:
         """Number of own trials that finished, whatever the outcome."""
-        return self.known - self.inherited
+        return self.folded_count - self.inherited
 
     @property
-    def lost(self) -> int:
+    def lost_count(self) -> int:
         """Number of trials lost to the infrastructure: they use up neither trials nor patience."""
         return len(self.lost_trials)
 
@@ -142,7 +142,7 @@ class Summary(Schema):
         return self.top[0] if self.top else None
 
     @property
-    def stale(self) -> int:
+    def trials_since_best(self) -> int:
         """Finished trials later than the best one, which `patience` bounds.
 
         Counted by number, not by time, so that a restart finds the same. Lost ones and another

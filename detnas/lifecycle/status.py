@@ -176,7 +176,7 @@ def search_status(
 def _finished_trials(summary: Summary) -> dict[str, Any]:
     top = summary.best
     return {
-        "finished": summary.finished_count - summary.lost,
+        "finished": summary.finished_count - summary.lost_count,
         "outcomes": {str(outcome): count for outcome, count in sorted(summary.outcomes.items())},
         "best": entry_status(top) if top else None,
         "best_trial": top.index if top else None,
@@ -299,7 +299,9 @@ def _with_export(
 def observed_causes(state: SearchState, spec: SearchSpec) -> tuple[str, ...]:
     """Return what may have kept the students of a search from beating its base."""
     summary = state.history.summary
-    return likely_causes(spec, summary.finished_count - summary.lost, state.prepare, state.base)
+    return likely_causes(
+        spec, summary.finished_count - summary.lost_count, state.prepare, state.base
+    )
 
 
 def _candidate_status(facts: BaseFacts, candidate: Candidate) -> DetectorStatus:

@@ -164,7 +164,7 @@ class Display:
         summary = state.history.summary
         if state.facts is not None:
             parts.append(
-                f"trials {summary.finished_count - summary.lost}/{self._spec.search.trials}"
+                f"trials {summary.finished_count - summary.lost_count}/{self._spec.search.trials}"
             )
             parts.append(f"base H {max(scored.h for scored in state.facts.scored):.4f}")
         if summary.best is not None:

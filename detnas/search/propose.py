@@ -118,10 +118,12 @@ def _next_index(summary: Summary, in_flight: Sequence[Proposal]) -> int:
 
 
 def _search_end(settings: Search, summary: Summary, index: int) -> SearchEnd | None:
-    if index - summary.inherited - summary.lost >= settings.trials:
+    if index - summary.inherited - summary.lost_count >= settings.trials:
         return SearchEnd(EndReason.TRIALS, f"all {settings.trials} trials are decided")
-    if summary.stale >= settings.patience:
-        return SearchEnd(EndReason.PATIENCE, f"no better score in {summary.stale} finished trials")
+    if summary.trials_since_best >= settings.patience:
+        return SearchEnd(
+            EndReason.PATIENCE, f"no better score in {summary.trials_since_best} finished trials"
+        )
     return None
 
 

@@ -55,7 +55,7 @@ class SearchState:
     def trials(self) -> int:
         """Number of trials proposed, without those lost to the infrastructure."""
         summary = self.history.summary
-        return summary.finished_count - summary.lost + len(self.history.in_flight)
+        return summary.finished_count - summary.lost_count + len(self.history.in_flight)
 
     @property
     def observation(self) -> Observation:

@@ -49,10 +49,10 @@ def test_summary_equals_a_count_by_hand(chosen: set[int], top_k: int) -> None:
     assert summary.best == (ranked[0] if ranked else None)
     since = ranked[0].index if ranked else -1
     lost = {e.index for e in entries if e.outcome is Outcome.INFRASTRUCTURE}
-    assert summary.lost == len(lost)
+    assert summary.lost_count == len(lost)
     timed = sorted((e.index, round(e.seconds * 1000)) for e in entries if e.index not in lost)
     assert summary.durations == tuple(timed[-LATEST_DURATIONS:])
-    assert summary.stale == len({e.index for e in entries if e.index > since} - lost)
+    assert summary.trials_since_best == len({e.index for e in entries if e.index > since} - lost)
 
 
 @given(st.permutations(ENTRIES))
@@ -84,7 +84,7 @@ def test_fold_counts_failures_and_does_not_rank_them() -> None:
     failures = [failed(proposal(i), outcome) for i, outcome in enumerate(list(Outcome)[1:])]
     summary = summary_of(failures)
     assert (summary.finished_count, summary.top, summary.best, summary.front) == (4, (), None, ())
-    assert (summary.stale, summary.lost) == (3, 1)
+    assert (summary.trials_since_best, summary.lost_count) == (3, 1)
 
 
 @given(st.permutations(range(12)))
@@ -129,8 +129,12 @@ def test_tried_depends_on_everything_but_number_and_seed() -> None:
 
 def test_stale_counts_by_number_so_that_a_restart_finds_the_same() -> None:
     best, slow, after = (succeeded(proposal(i), m) for i, m in ((2, 0.9), (1, 0.1), (3, 0.2)))
-    assert summary_of([best, slow]).stale == 0
-    assert summary_of([best, slow, after]).stale == summary_of([after, best]).stale == 1
+    assert summary_of([best, slow]).trials_since_best == 0
+    assert (
+        summary_of([best, slow, after]).trials_since_best
+        == summary_of([after, best]).trials_since_best
+        == 1
+    )
 
 
 def test_fold_does_not_change_its_argument() -> None:
