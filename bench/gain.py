@@ -28,7 +28,7 @@ from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult
 from detnas.records.settings import Distillation, Training
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
-from detnas.score import BaseFacts, Scored, best
+from detnas.score import BaseFacts, ResolutionScore, best
 from detnas.store.artifacts import create_record, load_record
 
 PLAIN = Distillation(
@@ -181,7 +181,7 @@ def _record(search: OpenedSearch, folder: str, kind: type[R]) -> R:
     return record
 
 
-def _maps(scored: tuple[Scored, ...]) -> dict[str, float]:
+def _maps(scored: tuple[ResolutionScore, ...]) -> dict[str, float]:
     return {str(one.resolution): round(one.map, 4) for one in scored}
 
 

@@ -19,7 +19,7 @@ from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorShape
-from detnas.score import BaseFacts, Scored
+from detnas.score import BaseFacts, ResolutionScore
 from detnas.search import SearchEnd, propose
 from detnas.spec.base import Model, model_architecture
 from detnas.spec.manifest import PAPER_RESOLUTIONS
@@ -76,7 +76,7 @@ def _searched(settings: Search, trials: int) -> tuple[list[LedgerEntry], list[Pr
     return entries, in_flight
 
 
-def _drawn(score: Scored, mean_ap: float) -> Scored:
+def _drawn(score: ResolutionScore, mean_ap: float) -> ResolutionScore:
     return score.model_copy(update={"map": mean_ap, "h": score.h / score.map * mean_ap})
 
 

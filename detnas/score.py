@@ -11,7 +11,7 @@ from detnas.records.settings import DetectorShape, Resolution
 from detnas.schema import Count, Schema
 
 
-class Scored(Schema):
+class ResolutionScore(Schema):
     """A detector at one resolution.
 
     Attributes:
@@ -55,7 +55,7 @@ class Objective:
         return float(mean_ap * (complexity * pixels**self.beta) ** -self.alpha)
 
 
-def best(scored: Sequence[Scored]) -> Scored:
+def best(scored: Sequence[ResolutionScore]) -> ResolutionScore:
     """The resolution of highest score; of equals, the first.
 
     Raises:
@@ -74,10 +74,10 @@ class ScoredDetector:
 
     flops: int
     parameters: int
-    scores: tuple[Scored, ...]
+    scores: tuple[ResolutionScore, ...]
 
     @property
-    def best(self) -> Scored:
+    def best(self) -> ResolutionScore:
         """The resolution of highest score; of equals, the first."""
         return best(self.scores)
 
@@ -110,7 +110,7 @@ class BaseFacts:
         return self.flops_of(self.architecture, self.base_resolution)
 
     @cached_property
-    def scored(self) -> tuple[Scored, ...]:
+    def scored(self) -> tuple[ResolutionScore, ...]:
         """The base's own H at every resolution."""
         return self.score(self.architecture, self.scores).scores
 
@@ -129,7 +129,7 @@ class BaseFacts:
         costs = detector_costs(architecture, self.detector, self.classes, resolutions)
         cost, objective = costs[self.base_resolution], self.objective
         scored = tuple(
-            Scored(
+            ResolutionScore(
                 resolution=score.resolution,
                 map=score.map,
                 flops=costs[score.resolution].flops,

@@ -15,7 +15,7 @@ from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal
 from detnas.records.results import MOST_ADDED, MOST_RESOLUTIONS, DetectorResult, Outcome
 from detnas.schema import Count, Schema
-from detnas.score import BaseFacts, Scored, best
+from detnas.score import BaseFacts, ResolutionScore, best
 
 LONGEST_MESSAGE = 4000
 """Characters: an entry may be kept in memory, the complete message is in the trial's result."""
@@ -45,7 +45,7 @@ class LedgerEntry(Schema):
     added: Annotated[tuple[AddedBlock, ...], Field(max_length=MOST_ADDED)] = ()
     flops: Count | None = None
     parameters: Count | None = None
-    scores: Annotated[tuple[Scored, ...], Field(max_length=MOST_RESOLUTIONS)] = ()
+    scores: Annotated[tuple[ResolutionScore, ...], Field(max_length=MOST_RESOLUTIONS)] = ()
     weights: Artifact | None = None
     finished: datetime
     seconds: float
@@ -62,7 +62,7 @@ class LedgerEntry(Schema):
         return self.outcome is Outcome.SUCCEEDED
 
     @cached_property
-    def best(self) -> Scored | None:
+    def best(self) -> ResolutionScore | None:
         """The resolution of highest score; None if the trial failed."""
         return best(self.scores) if self.scores else None
 

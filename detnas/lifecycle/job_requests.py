@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from detnas.lifecycle.reading.state import SearchReader, SearchState
-from detnas.plan.candidate import scored
+from detnas.plan.candidate import candidate_from_result
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
@@ -144,7 +144,7 @@ class JobRequests:
         assert stages.winner is not None
         assert state.base is not None
         assert state.facts is not None
-        base = scored(state.facts, None, state.base, None)
+        base = candidate_from_result(state.facts, None, state.base, None)
         winner = stages.winner.candidate
         return self.requests.export(stages.export_folder, winner, prepared, base)
 

@@ -50,7 +50,7 @@ class Winner:
     improved: bool = True
 
 
-def scored(
+def candidate_from_result(
     facts: BaseFacts, trial: int | None, result: DetectorResult, teacher: Teacher | None
 ) -> Candidate:
     """Return a trained detector with its score against the base.

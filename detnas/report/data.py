@@ -16,7 +16,7 @@ from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Latency, PoolPhaseResult, Score
 from detnas.records.settings import Resolution
-from detnas.score import BaseFacts, Scored, best
+from detnas.score import BaseFacts, ResolutionScore, best
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.store.artifacts import load_record
@@ -38,13 +38,13 @@ class Detector:
 
     name: str
     architecture: Architecture
-    scored: tuple[Scored, ...]
+    scored: tuple[ResolutionScore, ...]
     flops: int
     parameters: int
     latency: Latency | None = None
 
     @property
-    def best(self) -> Scored:
+    def best(self) -> ResolutionScore:
         """The resolution of highest score."""
         return best(self.scored)
 

@@ -11,7 +11,7 @@ from detnas.architecture import Place
 from detnas.errors import UserError
 from detnas.ledger import ledger_entry
 from detnas.records.settings import Resolution
-from detnas.score import BaseFacts, Objective, Scored, best
+from detnas.score import BaseFacts, Objective, ResolutionScore, best
 from tests.detnas.trials import BASE, LARGE, SMALL, proposal, result
 
 WIDE, MIDDLE = Resolution(width=1333, height=800), Resolution(width=1080, height=720)
@@ -47,8 +47,8 @@ def test_h_rises_with_fewer_flops_and_pixels_at_equal_map(mean_ap: float, flops:
 
 
 def test_best_returns_the_highest_score_and_the_first_of_equals() -> None:
-    low = Scored(resolution=SMALL, map=0.3, flops=1, h=0.5)
-    high = Scored(resolution=LARGE, map=0.4, flops=2, h=0.6)
+    low = ResolutionScore(resolution=SMALL, map=0.3, flops=1, h=0.5)
+    high = ResolutionScore(resolution=LARGE, map=0.4, flops=2, h=0.6)
     assert best([low, high]) == high
     equal = low.model_copy(update={"h": 0.6})
     assert best([equal, high]) == equal

@@ -6,7 +6,13 @@ from functools import partial
 
 from detnas.ledger.entry import LedgerEntry, is_complete
 from detnas.lifecycle.reading.results import Consumers, VerifiedResults
-from detnas.plan.candidate import Candidate, Winner, choose_winner, compare_with_base, scored
+from detnas.plan.candidate import (
+    Candidate,
+    Winner,
+    candidate_from_result,
+    choose_winner,
+    compare_with_base,
+)
 from detnas.records import keys
 from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult, ExportResult, Outcome
@@ -101,7 +107,7 @@ class FinalStagesReader:
         result = load_record(self.store, key, DetectorResult)
         if result is None:  # its entry was made from it
             raise MissingRecord(self.store.uri, key)
-        chosen = scored(facts, entry.index, result, entry.proposal.teacher)
+        chosen = candidate_from_result(facts, entry.index, result, entry.proposal.teacher)
         return FinalStages(chosen, self._finetune_folder(entry))
 
     def _with_winner(
@@ -113,12 +119,14 @@ class FinalStagesReader:
     ) -> FinalStages:
         best, finetune, finetuned, failure = stages.best, stages.finetune, None, ""
         if finetune is not None and finetune.outcome is Outcome.SUCCEEDED:
-            finetuned = scored(facts, best.trial, finetune, best.teacher)
+            finetuned = candidate_from_result(facts, best.trial, finetune, best.teacher)
         elif finetune is not None:
             failure = f"{finetune.outcome}: {finetune.message}"
         earlier = self._finetuned_before(stages, others, facts) if self.finetunes else ()
         student = choose_winner(best, finetuned, failure, earlier)
-        winner = compare_with_base(student, scored(facts, None, base, None), self._has_export)
+        winner = compare_with_base(
+            student, candidate_from_result(facts, None, base, None), self._has_export
+        )
         folder = self._export_folder(winner.candidate)
         return replace(stages, finetuned=finetuned, winner=winner, export_folder=folder)
 
@@ -138,7 +146,9 @@ class FinalStagesReader:
                 continue
             result = load_record(self.store, keys.result_key(folder), DetectorResult)
             if result and result.outcome is Outcome.SUCCEEDED and is_complete(result):
-                found.append(scored(facts, entry.index, result, entry.proposal.teacher))
+                found.append(
+                    candidate_from_result(facts, entry.index, result, entry.proposal.teacher)
+                )
         return tuple(found)
 
     def _finetune_folder(self, trial: LedgerEntry) -> str:

@@ -9,7 +9,7 @@ from detnas.records.settings import Resolution
 from detnas.report.data import Detector, ReportData
 from detnas.report.figures.style import INK, MUTED, hover, series, styled
 from detnas.report.wording import giga, percent, step_text
-from detnas.score import Scored
+from detnas.score import ResolutionScore
 
 _EXPORTED = "#d55e00"
 
@@ -91,11 +91,11 @@ def _exported(exported: Detector) -> go.Scatter:
     )
 
 
-def _positions(scored: Sequence[Scored]) -> dict[str, list[float]]:
+def _positions(scored: Sequence[ResolutionScore]) -> dict[str, list[float]]:
     return {"x": [one.flops / 1e9 for one in scored], "y": [100 * one.map for one in scored]}
 
 
-def _facts(scored: Scored) -> tuple[str, ...]:
+def _facts(scored: ResolutionScore) -> tuple[str, ...]:
     return (
         f"mAP {percent(scored.map)} at {scored.resolution}",
         f"{giga(scored.flops)} GFLOPs, H {scored.h:.4f}",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from detnas.lifecycle.record import StoredSearch
-from detnas.plan.candidate import scored
+from detnas.plan.candidate import candidate_from_result
 from detnas.plan.stages import Phase, Verb
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
@@ -127,7 +127,7 @@ def as_exported_before(search: StoredSearch, trial: int, *, done: bool = True) -
     key = keys.result_key(keys.trial_folder(requests.search, trial))
     result = load_record(store, key, DetectorResult)
     assert result
-    student = scored(state.facts, trial, result, None)
+    student = candidate_from_result(state.facts, trial, result, None)
     folder = keys.student_folder(requests.search)
     request = requests.export(folder, student, state.prepare, student)
     create_record(store, keys.request_key(folder), request)
