@@ -36,6 +36,22 @@ class Phase(StrEnum):
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the search has ended, with or without success."""
+        return self in OVER
+
+    @property
+    def is_after_setup(self) -> bool:
+        """Whether the base and the teachers are trained; False of one that failed."""
+        return self in AFTER_SETUP
+
+
+OVER = frozenset({Phase.SUCCEEDED, Phase.FAILED})
+"""Also for the phases of a status, which may be other strings: ``"Pending" in OVER`` is False."""
+AFTER_SETUP = frozenset({Phase.SEARCHING, Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
+"""Likewise."""
+
 
 @dataclass(frozen=True, slots=True)
 class DueJob:

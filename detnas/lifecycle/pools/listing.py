@@ -23,8 +23,6 @@ from detnas.store.errors import WrongCredentials
 SHARED = "shared"
 """Replaces the namespace in the key of a pool that all namespaces share."""
 
-_OVER = (Phase.SUCCEEDED, Phase.FAILED)
-
 
 class PoolUser(Schema):
     """A search that uses a pool.
@@ -44,7 +42,7 @@ class PoolUser(Schema):
     @property
     def is_over(self) -> bool:
         """Whether it no longer needs the pool."""
-        return self.phase in _OVER
+        return self.phase.is_over
 
     @property
     def name(self) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 
-from detnas.plan.stages import Phase
+from detnas.plan.stages import OVER
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.objects import Object, SearchView
@@ -58,8 +58,7 @@ class SearchLimit:
 
 
 def _runs(search: SearchView, begun: set[str]) -> bool:
-    over = search.phase in (Phase.SUCCEEDED, Phase.FAILED)
-    return not over and (search.is_accepted or search.uid in begun)
+    return search.phase not in OVER and (search.is_accepted or search.uid in begun)
 
 
 def _waits(search: SearchView) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.session import SearchSession
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import Phase
+from detnas.plan.stages import AFTER_SETUP, Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records import keys
 from detnas.records.results import Outcome, Result
@@ -24,7 +24,6 @@ ACCEPT = "detnas.dev/accept-data-loss"
 
 Status = Mapping[str, Any]
 
-_AFTER_SETUP = frozenset({Phase.SEARCHING, Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
 _READY = "Ready"
 
 
@@ -87,7 +86,7 @@ def recorded_in(status: Status, requests: SearchRequests, root: str) -> Finished
     exported = status.get("exported") or {}
     uri = str(exported.get("uri") or "")
     phase = status.get("phase", "")
-    base = "base" in status or trials > 0 or phase in _AFTER_SETUP
+    base = "base" in status or trials > 0 or phase in AFTER_SETUP
     finetunes = requests.spec.finetune is not None
     return Finished(
         record=bool(status.get("folder")),

@@ -7,7 +7,6 @@ from detnas_operator.cluster.objects import Object, SearchKey
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
 from detnas_operator.reconcile.search_jobs import SearchJobs, expires
-from detnas_operator.reconcile.steps import OVER
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 from detnas_operator.status.waiting import PATIENCE_SECONDS
 
@@ -112,7 +111,7 @@ class CompletedSearches:
     def add(self, key: SearchKey, resource: Object, result: PassResult, jobs: SearchJobs) -> bool:
         """Take the result of a pass that wrote nothing; return whether the search is complete."""
         search = result.search
-        over = search is not None and search.phase in OVER and not result.problems
+        over = search is not None and search.phase.is_over and not result.problems
         if over and _all_expire(jobs):
             self._versions[key] = _version(resource)
             return True

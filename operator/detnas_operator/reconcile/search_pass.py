@@ -33,7 +33,7 @@ from detnas_operator.reconcile.search_jobs import (
     trial_of,
     waits_for,
 )
-from detnas_operator.reconcile.steps import OVER, Block, Steps, find_block, steps
+from detnas_operator.reconcile.steps import Block, Steps, find_block, steps
 from detnas_operator.reconcile.stopping import JobStopper
 from detnas_operator.status.pass_result import PassResult
 from detnas_operator.telemetry.logs import about
@@ -209,7 +209,7 @@ class SearchPass:
 
     def _apply(self, todo: Steps) -> None:
         stopper = self._stopper
-        why = str(self._planned.phase) if self._planned.phase in OVER else "not needed now"
+        why = str(self._planned.phase) if self._planned.phase.is_over else "not needed now"
         for name in todo.drop:
             self.jobs.drop(name)
         for name in todo.postpone:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from detnas.ledger.summary import Summary
-from detnas.plan.stages import DueJob, Phase, Plan
+from detnas.plan.stages import DueJob, Plan
 from detnas.reasons import Reason, ReasonCode
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.reconcile.observed_jobs import ObservedJob
 
-OVER = (Phase.SUCCEEDED, Phase.FAILED)
 _HOUR = 3600
 
 
@@ -123,7 +122,7 @@ def steps(
         block: whether the search may start jobs.
     """
     live = {name: job for name, job in jobs.items() if not job.terminating}
-    over = planned.phase in OVER
+    over = planned.phase.is_over
     ends = over or block.ends_running
 
     def is_unwanted(job: ObservedJob) -> bool:

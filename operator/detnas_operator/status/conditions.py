@@ -23,7 +23,6 @@ Condition = Mapping[str, Any]
 
 _LONGEST = 1000
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
-_AFTER_TEACHERS = frozenset({Phase.SEARCHING, Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
 _BEFORE_TRIALS = frozenset({Phase.PREPARING, Phase.TRAINING})
 _AFTER_TRIALS = frozenset({Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
 _NOT_ACCEPTED = Reason.static(ReasonCode.NOT_ACCEPTED)
@@ -104,7 +103,7 @@ def _accepted(result: PassResult, before: Condition) -> _Verdict:
 
 def _manifest_warnings(result: PassResult) -> tuple[str, ...]:
     search = result.search
-    over = search is not None and search.phase in (Phase.SUCCEEDED, Phase.FAILED)
+    over = search is not None and search.phase.is_over
     return () if over else result.warnings
 
 
@@ -113,7 +112,7 @@ def _teachers_ready(result: PassResult, now: datetime) -> _Verdict:
     if search is None:
         return _unknown(result)
     done, phases = result.pool_phases
-    if search.phase in _AFTER_TEACHERS or 0 < phases == done:
+    if search.phase.is_after_setup or 0 < phases == done:
         pool = f"the teacher pool is trained: {result.pool}" if result.pool else "all trained"
         return _Verdict(True, Reason(ReasonCode.TRAINED, pool))
     verb = Verb.PREPARE if search.phase is Phase.PREPARING else Verb.POOL

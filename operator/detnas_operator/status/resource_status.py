@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from detnas.lifecycle.status import SearchStatus
-from detnas.plan.stages import Phase
+from detnas.plan.stages import OVER
 from detnas.records import keys
 from detnas.records.results import Outcome
 from detnas.resource.status import OUTCOME_FIELDS, FailedTrial, ResourceStatus, TopTrial
@@ -25,7 +25,6 @@ SUSPENDED = "Suspended"
 
 Status = Mapping[str, Any]
 
-_OVER = frozenset({Phase.SUCCEEDED, Phase.FAILED})
 _OF_ANY_PASS = frozenset({"observedGeneration", "phase", "conditions"})
 """Known even if the store could not be read; the other fields then keep their values."""
 
@@ -71,9 +70,9 @@ def _stopped(status: Status) -> dict[str, Any]:
 
 def _phase(result: PassResult, before: Status) -> str:
     search, phase = result.search, str(before.get("phase", PENDING))
-    if search is not None and search.phase in _OVER:
+    if search is not None and search.phase.is_over:
         return search.phase
-    if search is None and phase in _OVER:
+    if search is None and phase in OVER:
         return phase
     if result.not_accepted is not None:
         return PENDING
@@ -127,7 +126,7 @@ def _teachers(result: PassResult, search: SearchStatus) -> dict[str, Any]:
     progress = f"{done}/{phases}" if phases else ""
     if result.pool_holder:
         progress = "Waiting"
-    if search.phase not in (Phase.PREPARING, Phase.TRAINING, Phase.FAILED) or 0 < phases == done:
+    if search.phase.is_after_setup or 0 < phases == done:
         progress = "Ready"
     return {
         "progress": progress,

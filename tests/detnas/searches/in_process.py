@@ -18,7 +18,7 @@ from detnas.lifecycle.session import SearchSession
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.plan.digests import local_uid
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.plan.stages import DueJob, Verb
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.requests import Request
@@ -85,7 +85,7 @@ class Scheduler:
             session.resolve_supplied()
             decided = session.plan()
             due = [job for job in decided.due if not self._is_stuck(job)]
-            over = decided.phase in (Phase.SUCCEEDED, Phase.FAILED)
+            over = decided.phase.is_over
             if over or not (due or decided.proposals):
                 session.release_pool()
                 return session.state
