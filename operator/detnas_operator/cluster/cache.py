@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from detnas_operator.cluster import Snapshot
-from detnas_operator.cluster.objects import JobView, Object, ObjectView, SearchKey, job_key
+from detnas_operator.cluster.objects import JobView, Object, ObjectView, SearchKey, owning_search
 from detnas_operator.cluster.slimming import SETTLED, slim_job, slim_search
 
 _REMEMBERED_DELETIONS = 20_000
@@ -141,7 +141,7 @@ class ClusterCache:
         Objects created since the snapshots are kept.
         """
         news = {_key(body) for body in searches.items if self.put_search(body)}
-        news |= {key for body in jobs.items if self.put_job(body) and (key := job_key(body))}
+        news |= {key for body in jobs.items if self.put_job(body) and (key := owning_search(body))}
         with self._lock:
             known_searches = list(self._searches.values())
             known_jobs = [job for some in self._jobs.values() for job in some.values()]
@@ -150,7 +150,7 @@ class ClusterCache:
             news.add(_key(body))
         for body in self._absent(_within(namespace, known_jobs), jobs):
             self.lose_job(body)
-            if key := job_key(body):
+            if key := owning_search(body):
                 news.add(key)
         return news
 
@@ -192,7 +192,7 @@ def _same(known: Object, body: Object) -> bool:
 
 
 def _owner(job: Object) -> tuple[SearchKey, str] | None:
-    key = job_key(job)
+    key = owning_search(job)
     return None if key is None else (key, ObjectView(job).controller_uid)
 
 

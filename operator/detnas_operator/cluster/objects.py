@@ -274,7 +274,7 @@ class SearchKey(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-def job_key(job: Object) -> SearchKey | None:
+def owning_search(job: Object) -> SearchKey | None:
     """Return the search that controls a Job; None if none does.
 
     Labels may be rewritten by others; owner references decide what is deleted with a search.

@@ -6,7 +6,7 @@ A tenant that may write objects could otherwise fill the operator's memory.
 from collections.abc import Iterable
 from typing import Any
 
-from detnas_operator.cluster.objects import Object, job_key
+from detnas_operator.cluster.objects import Object, owning_search
 from detnas_operator.cluster.pod_view import INDEX, PodView
 
 SETTLED = "detnas.dev/settled"
@@ -124,7 +124,7 @@ def slim_job(body: Object) -> Object:
 
 def slim_own_job(body: Object) -> Object | None:
     """Return what is retained of a Job; None if no search owns it."""
-    return None if job_key(body) is None else slim_job(body)
+    return None if owning_search(body) is None else slim_job(body)
 
 
 def _slim_metadata(body: Object) -> Object:

@@ -19,7 +19,8 @@ from detnas_operator.configuration.store_advice import for_a_cluster
 from detnas_operator.controller.health import check_health, serve_health
 from detnas_operator.controller.relisting import Relisting
 from detnas_operator.controller.watching import EventHandlers, Watches
-from detnas_operator.queue.work_queue import Requeue, WorkQueue
+from detnas_operator.queue.schedule import Requeue
+from detnas_operator.queue.work_queue import WorkQueue
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
 

@@ -10,7 +10,7 @@ from typing import Any
 from detnas_operator.cluster import PLURAL, ClusterError
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.errors import Expired, NotFound, Refused
-from detnas_operator.cluster.objects import SearchKey, job_key
+from detnas_operator.cluster.objects import SearchKey, owning_search
 from detnas_operator.cluster.slimming import slim_own_job, slim_search
 from detnas_operator.cluster.streaming import Change, Streams
 
@@ -44,7 +44,7 @@ class EventHandlers:
 
     def job(self, change: str, body: dict[str, Any]) -> None:
         """Handle a Job that was ADDED, MODIFIED or DELETED."""
-        key = job_key(body)
+        key = owning_search(body)
         if key is None:
             return
         if change == "DELETED":

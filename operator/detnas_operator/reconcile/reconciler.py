@@ -19,7 +19,7 @@ from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
 from detnas_operator.lookups.workload_lookup import WorkloadLookup
-from detnas_operator.queue.work_queue import Requeue
+from detnas_operator.queue.schedule import Requeue
 from detnas_operator.reconcile.active_jobs import Lookups
 from detnas_operator.reconcile.data_loss import ACCEPT
 from detnas_operator.reconcile.deletion import Finalizing, wants_data_deleted
@@ -75,7 +75,7 @@ class Reconciler:
         self._lookups = Lookups(
             PodLookup(client, clock), WorkloadLookup(client, clock), self.progress
         )
-        self._cap = SearchLimit(cache)
+        self._search_limit = SearchLimit(cache)
         self._stores = Stores(shared_pools=settings.storage.shared_pools, workers=settings.workers)
         self._memories = SearchMemories(settings, cache, self._stores, clock)
 
@@ -120,7 +120,10 @@ class Reconciler:
             result = PassResult(generation, not_accepted=admitted)
             self._halt(key, jobs, "the search is not accepted", api_errors)
         else:
-            result, suspended = self._degraded(key, resource), admitted.manifest.spec.suspend
+            result, suspended = (
+                self._result_without_store(key, resource),
+                admitted.manifest.spec.suspend,
+            )
             with api_errors:
                 wanted = wants_data_deleted(admitted.manifest.spec)
                 resource = Finalizing(self._client, jobs).keep(resource, wanted)
@@ -181,14 +184,14 @@ class Reconciler:
     ) -> PassResult:
         """Make a pass over an accepted search; an error that ends it becomes a reason."""
         try:
-            result = self._search(key, resource, admitted, jobs, api_errors)
+            result = self._run_pass(key, resource, admitted, jobs, api_errors)
         except ClusterError:
             raise
         except Exception as error:  # noqa: BLE001 (tenants write to the store)
             lasts = not isinstance(error, StoreUnavailable)
             if isinstance(error, StoreError):
                 self._metrics.store_failed(error)
-            result = self._degraded(key, resource, error_reason(error))
+            result = self._result_without_store(key, resource, error_reason(error))
             if not isinstance(error, BlockedError):
                 self._count_failure(key, lasts=lasts)
         else:
@@ -208,9 +211,9 @@ class Reconciler:
         admitted = admit(resource, self._settings)
         if isinstance(admitted, Reason):
             return admitted
-        return self._cap.refusal(resource, self._settings.rules(key.namespace)) or admitted
+        return self._search_limit.refusal(resource, self._settings.rules(key.namespace)) or admitted
 
-    def _search(
+    def _run_pass(
         self,
         key: SearchKey,
         resource: Object,
@@ -237,7 +240,9 @@ class Reconciler:
             accepts=SearchView(resource).annotations.get(ACCEPT, ""),
         ).run()
 
-    def _degraded(self, key: SearchKey, resource: Object, *reasons: Reason) -> PassResult:
+    def _result_without_store(
+        self, key: SearchKey, resource: Object, *reasons: Reason
+    ) -> PassResult:
         memory = self._memories.get(key)
         result = PassResult(SearchView(resource).generation, problems=reasons)
         if memory is None:
@@ -281,7 +286,7 @@ class Reconciler:
             done = store_reason(error)
             log.warning("%s", done.message)
         if isinstance(done, Reason):
-            return self._publish(key, resource, self._degraded(key, resource, done))
+            return self._publish(key, resource, self._result_without_store(key, resource, done))
         return Requeue() if done else Requeue(after=DELETING_SECONDS)
 
     def _jobs(self, key: SearchKey, resource: Object) -> SearchJobs:

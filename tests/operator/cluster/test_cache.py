@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import detnas_operator
 from detnas_operator.cluster import Snapshot
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchKey, job_key
+from detnas_operator.cluster.objects import SearchKey, owning_search
 from detnas_operator.cluster.slimming import SETTLED
 from detnas_operator.job.names import FOLDER
 from detnas_operator.reconcile.deletion import FINALIZER
@@ -189,7 +189,7 @@ def test_cache_separates_jobs_of_namesakes() -> None:
 def test_cache_ignores_jobs_with_other_owners(owner: dict[str, Any] | None) -> None:
     cache, other = ClusterCache(), job("r18-base", 1)
     other["metadata"]["ownerReferences"] = [{"uid": "s1", **owner}] if owner else []
-    assert job_key(other) is None
+    assert owning_search(other) is None
     assert not cache.put_job(other)
     assert cache.jobs(KEY, "s1") == {}
 

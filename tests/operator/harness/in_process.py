@@ -20,7 +20,7 @@ from detnas_operator.cluster.connection import connect
 from detnas_operator.cluster.objects import SearchKey
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.controller.controller import Controller
-from detnas_operator.queue.work_queue import Requeue
+from detnas_operator.queue.schedule import Requeue
 from detnas_operator.reconcile.reconciler import Reconciler
 from detnas_operator.telemetry.metrics import Metrics
 from tests.cluster.api import SEARCHES, Api

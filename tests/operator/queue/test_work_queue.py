@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from detnas_operator.queue.work_queue import Requeue, WorkQueue
+from detnas_operator.queue.schedule import Requeue
+from detnas_operator.queue.work_queue import WorkQueue
 
 
 class OverloadError(Exception):
