@@ -81,6 +81,13 @@ def searches_named(store: Store, namespace: str, name: str) -> list[str]:
     ]
 
 
+def count_trial_results(store: Store, search: str) -> int:
+    """Return how many trials of a search have a result, by listing their folders."""
+    prefix = f"{search}/trials/"
+    names = (key.removeprefix(prefix) for key in store.list(prefix))
+    return sum(name.partition("/")[2] == "result.json" for name in names)
+
+
 def record_search(store: Store, search: str, record: SearchRecord) -> SearchRecord:
     """Write or update `search.json`; return what is stored.
 

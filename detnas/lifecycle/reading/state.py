@@ -12,10 +12,10 @@ from detnas.lifecycle.pools.supplied import load_trained_pool
 from detnas.lifecycle.reading.final_stages import FinalStages, FinalStagesReader
 from detnas.lifecycle.reading.results import Consumers, R, VerifiedResults
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import Observation
+from detnas.plan.stages import DueJob, Observation, Verb
 from detnas.records import keys
 from detnas.records.proposal import Proposal
-from detnas.records.results import DetectorResult, Outcome, PoolPhaseResult, PrepareResult
+from detnas.records.results import DetectorResult, Outcome, PoolPhaseResult, PrepareResult, Result
 from detnas.score import BaseFacts
 from detnas.search.propose import SearchEnd, propose
 from detnas.store import Store
@@ -56,6 +56,24 @@ class SearchState:
         """Number of trials proposed, without those lost to the infrastructure."""
         summary = self.history.summary
         return summary.finished_count - summary.lost_count + len(self.history.in_flight)
+
+    def result_of(self, due: DueJob) -> Result | None:
+        """Return the result of a job that is not a trial; of trials there is only a summary."""
+        stages = self.final_stages
+        if due.verb is Verb.POOL:
+            return self.pool[due.number] if due.number < len(self.pool) else None
+        return {
+            Verb.PREPARE: self.prepare,
+            Verb.BASE: self.base,
+            Verb.FINETUNE: stages.finetune if stages else None,
+            Verb.EXPORT: stages.export if stages else None,
+        }[due.verb]
+
+    def is_finished(self, due: DueJob) -> bool:
+        """Return whether a job's result is known."""
+        if due.verb is Verb.EVALUATE:
+            return self.history.summary.knows(due.number)
+        return self.result_of(due) is not None
 
     @property
     def observation(self) -> Observation:

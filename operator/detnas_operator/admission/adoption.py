@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from detnas.lifecycle.blocked import BlockedError
-from detnas.lifecycle.record import load_search_record, searches_named
+from detnas.lifecycle.record import count_trial_results, load_search_record, searches_named
 from detnas.reasons import ReasonCode
 from detnas.spec.manifest import DetNASSearch
 from detnas.store import Store
@@ -137,16 +137,10 @@ def _worth_keeping(named: list[str], manifest: DetNASSearch, store: Store) -> li
         else:
             if record is None or _differences(record.manifest, manifest):
                 continue
-        if trials := _finished_trials(folder, store):
+        if trials := count_trial_results(store, folder):
             name, uri = folder.rpartition("/")[2], f"{store.uri}/{folder}"
             found.append(_Earlier(name, uri, trials, unreadable))
     return sorted(found, key=lambda one: bool(one.unreadable))
-
-
-def _finished_trials(folder: str, store: Store) -> int:
-    prefix = f"{folder}/trials/"
-    names = (key.removeprefix(prefix) for key in store.list(prefix))
-    return sum(name.partition("/")[2] == "result.json" for name in names)
 
 
 def _differences(before: DetNASSearch, now: DetNASSearch) -> list[str]:

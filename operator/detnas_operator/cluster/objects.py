@@ -1,5 +1,6 @@
 """Kubernetes objects: plain dictionaries, and typed read-only views of those that are read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -8,6 +9,8 @@ from detnas_operator.cluster.kinds import GROUP, KIND
 
 Object = dict[str, Any]
 """An object as the API writes it; client, cache and lookups pass these."""
+Status = Mapping[str, Any]
+"""The status of a search, or a part of an object, as the API writes it; only read."""
 
 
 def parse_time(text: str | None) -> datetime | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from detnas.schema import Fraction, Schema
 from detnas.spec.jobs import JobFields, Resources, layered
@@ -96,9 +97,7 @@ class Rules:
         for part in field.split("."):
             found = None if found is None else getattr(found, part)
         prefix = self.prefix if found is not None else ALL
-        names = [part.split("_") for part in (section, *field.split("."))]
-        camel = (head + "".join(word.title() for word in rest) for head, *rest in names)
-        return ".".join((prefix, *camel))
+        return ".".join((prefix, *map(to_camel, (section, *field.split(".")))))
 
 
 ALL = "jobs.policy"

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fnmatch import fnmatchcase
 
+from pydantic.alias_generators import to_camel
+
 from detnas.plan.stages import Verb
 from detnas.resource.transitions import IN_A_NEW_SEARCH
 from detnas.spec.jobs import BUILT_IN, JobFields, Jobs, KindFields, Resources, enforced, layered
@@ -118,7 +120,7 @@ def _names(section: str, fields: KindFields, rules: Rules) -> Iterator[str]:
         forced = getattr(rules.policy.forced, name) is not None
         if value and not forced and not is_allowed(value, allowed):
             rule = rules.path("allowed", listed)
-            yield _refused(f"{section}.{_camel(name)}", value, rule, _listed(allowed))
+            yield _refused(f"{section}.{to_camel(name)}", value, rule, _listed(allowed))
 
 
 def _devices(section: str, fields: KindFields, rules: Rules) -> Iterator[str]:
@@ -141,7 +143,7 @@ def _resources(section: str, requested: Resources, rules: Rules) -> Iterator[str
         value, bound = getattr(requested, name), getattr(most, name)
         if value and bound and amount(value) > amount(bound):
             rule = rules.path("maximum", f"resources.{name}")
-            yield _refused(f"{section}.resources.{_camel(name)}", value, rule, f"at most {bound}")
+            yield _refused(f"{section}.resources.{to_camel(name)}", value, rule, f"at most {bound}")
     for name, value in (requested.extended or {}).items():
         bound = (most.extended or {}).get(name)
         if bound and amount(value) > amount(bound):
@@ -174,8 +176,3 @@ def _refused(field: str, value: object, rule: str, right: str, remedy: str = _AN
 
 def _listed(allowed: tuple[str, ...] | None) -> str:
     return ", ".join(allowed or ()) or "none"
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.title() for word in rest)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from detnas_operator.cluster import ClusterError
+from detnas_operator.cluster.job_pods import MOST_BYTES, MOST_PODS, pod_selectors
 from detnas_operator.cluster.objects import EventView, Object
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.cluster.slimming import slim_event, slim_pod
@@ -23,16 +24,7 @@ RATE = 5.0
 """Requests a second, over all namespaces."""
 BURST = 40.0
 
-MOST_PODS = 2000
-"""Pods that are read: a tenant could make any number with the operator's labels."""
 MOST_EVENTS = 5000
-JOBS_A_LIST = 150
-"""UIDs in one label selector: some proxies refuse longer URLs."""
-MOST_BYTES = 8 << 20
-"""Of one answer: a page with more is read in smaller pages."""
-
-_UID = "batch.kubernetes.io/controller-uid"
-"""The Job controller selects its own pods by this label."""
 
 
 @dataclass(slots=True)
@@ -95,8 +87,7 @@ class PodLookup(NamespaceLookup[_Pods]):
 
     def _observed(self, namespace: str, uids: list[str]) -> ObservedPods:
         pods: list[Object] = []
-        for first in range(0, len(uids), JOBS_A_LIST):
-            selector = f"{_UID} in ({','.join(uids[first : first + JOBS_A_LIST])})"
+        for selector in pod_selectors(uids):
             pods.extend(map(slim_pod, self._listed("pods", namespace, selector, "", MOST_PODS)))
         owned, views = by_owner(pods), [PodView(pod) for pod in pods]
         subjects = {*uids, *(pod.uid for pod in views)}

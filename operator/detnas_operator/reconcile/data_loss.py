@@ -4,12 +4,12 @@ An absent result usually means that a job has not run. If the status lists its w
 data is lost, and nothing of it is done again before a person accepts that.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
 
 from detnas.lifecycle.reading.state import SearchState
+from detnas.lifecycle.record import count_trial_results
 from detnas.lifecycle.session import SearchSession
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import AFTER_SETUP, Phase
@@ -18,11 +18,11 @@ from detnas.records import keys
 from detnas.records.results import Outcome, Result
 from detnas.resource.status import OUTCOME_FIELDS
 from detnas.store import Store
+from detnas_operator.cluster.objects import Status
 
 ACCEPT = "detnas.dev/accept-data-loss"
 """Annotation by which a person accepts a data loss; its value is the token of the loss."""
 
-Status = Mapping[str, Any]
 
 _READY = "Ready"
 
@@ -198,9 +198,7 @@ def _missing(session: SearchSession, status: Status) -> tuple[str, ...]:
 
 def _found_one_by_one(store: Store, search: str, pool: str, found: Finished) -> Finished:
     """Count what is stored, for a message: the state of a search without its base has no more."""
-    prefix = f"{search}/trials/"
-    names = (key.removeprefix(prefix) for key in store.list(prefix))
-    trials = sum(name.endswith("/result.json") and name.count("/") == 1 for name in names)
+    trials = count_trial_results(store, search)
     phases = found.phases
     while pool and store.size(keys.result_key(keys.pool_phase_folder(pool, phases))) is not None:
         phases += 1

@@ -24,7 +24,7 @@ from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job.order import gpus
 from detnas_operator.job_state.pods import is_ignored, last_end, own_pods
-from detnas_operator.reconcile.search_jobs import is_finished, purpose, result_of
+from detnas_operator.reconcile.search_jobs import purpose
 
 
 class StoppedJob(Schema):
@@ -123,13 +123,13 @@ class GpuHours:
         now, pod_time = datetime.now(UTC), _stated(state, spec, trained_pool=trained_pool)
         counting = self._running.keys() - self.stopped().keys()
         for job in (job for job in jobs if JobView(job).uid in counting):
-            if not is_finished(state, due := purpose(job)):
+            if not state.is_finished(due := purpose(job)):
                 pod_time[due.verb] += self.running_seconds(job, now)
         by_purpose = defaultdict[DueJob, list[StoppedJob]](list)
         for one in self.stopped().values():
             by_purpose[DueJob(one.verb, one.number)].append(one)
         for due, stopped in by_purpose.items():
-            counted = is_finished(state, due) and (trained_pool or due.verb is not Verb.POOL)
+            counted = state.is_finished(due) and (trained_pool or due.verb is not Verb.POOL)
             result = self._result(state, due) if counted else None
             pod_time[due.verb] += unstated_seconds(stopped, result, _workers(spec, due.verb))
         used = self.lost + sum(gpus(verb, spec) * seconds for verb, seconds in pod_time.items())
@@ -143,7 +143,7 @@ class GpuHours:
 
     def _result(self, state: SearchState, due: DueJob) -> Result | None:
         if due.verb is not Verb.EVALUATE:
-            return result_of(state, due)
+            return state.result_of(due)
         if due.number not in self._trials:
             key = keys.result_key(keys.trial_folder(self._search, due.number))
             if (result := load_record(self._store, key, DetectorResult)) is None:
@@ -156,7 +156,7 @@ def _stated(state: SearchState, spec: SearchSpec, *, trained_pool: bool) -> dict
     """Return the pod seconds that results state, by kind of job."""
     stated = defaultdict(float, {Verb.EVALUATE: state.history.summary.milliseconds / 1000})
     for verb in (Verb.BASE, Verb.FINETUNE, Verb.EXPORT):
-        stated[verb] = _seconds(result_of(state, DueJob(verb)))
+        stated[verb] = _seconds(state.result_of(DueJob(verb)))
     if trained_pool:
         stated[Verb.POOL] = _workers(spec, Verb.POOL) * sum(map(_seconds, state.pool))
     return stated

@@ -13,7 +13,7 @@ from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.pods import has_done_its_work, own_pods, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind
 from detnas_operator.reconcile.memory import SearchMemory
-from detnas_operator.reconcile.search_jobs import SearchJobs, is_finished, purpose
+from detnas_operator.reconcile.search_jobs import SearchJobs, purpose
 
 LINGER_SECONDS = 120.0
 """A Job may run after its result was written."""
@@ -71,7 +71,7 @@ def observe_jobs(
     observed, state = {}, memory.session.state
     for name, job in jobs.items():
         due, view = purpose(job), JobView(job)
-        if view.has_ended and is_finished(state, due):  # as most Jobs of a long search
+        if view.has_ended and state.is_finished(due):  # as most Jobs of a long search
             memory.result_since.pop(name, None)
             observed[name] = ObservedJob(
                 due=due,
@@ -99,7 +99,7 @@ def _observe(name: str, job: Object, memory: SearchMemory, now: float) -> Observ
             postponed=view.ttl_seconds is None or TTL in view.annotations,
         )
     # A Job whose name is no longer that of its purpose served an earlier best trial.
-    has_result = is_finished(memory.session.state, due) or memory.job_name(due) != name
+    has_result = memory.session.state.is_finished(due) or memory.job_name(due) != name
     ended = view.has_ended
     if has_result and not ended:
         since = memory.result_since.setdefault(name, now)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
-from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.stages import DueJob, Verb
-from detnas.records.results import Result
 from detnas_operator.cluster import (
     ClusterError,
     KubernetesClient,
@@ -18,12 +16,12 @@ from detnas_operator.cluster import (
     Unavailable,
 )
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import JobView, Object, ObjectView, SearchKey
+from detnas_operator.cluster.job_pods import MOST_BYTES, MOST_PODS, pod_selectors
+from detnas_operator.cluster.objects import JobView, Object, SearchKey
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.cluster.slimming import SETTLED, slim_own_job, slim_pod
 from detnas_operator.job.names import CONTAINER, ENDED_PODS, TTL, purpose_of
 from detnas_operator.job_state.pods import with_ended
-from detnas_operator.lookups.pod_lookup import JOBS_A_LIST, MOST_BYTES, MOST_PODS
 from detnas_operator.telemetry.logs import about
 
 LOG_LINES = 400
@@ -31,8 +29,6 @@ LOG_BYTES = 256 * 1024
 STOP_SECONDS = 10
 """Seconds that a foreign container has to end after the trainer."""
 _JOB = "batch.kubernetes.io/job-name"
-_UID = "batch.kubernetes.io/controller-uid"
-_FOREGROUND = "foregroundDeletion"
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +82,7 @@ class SearchJobs:
         jobs = self.all()
         uids = [JobView(jobs[name]).uid for name in names if name in jobs]
         found: list[Object] = []
-        for first in range(0, len(uids), JOBS_A_LIST):
-            selector = f"{_UID} in ({','.join(uids[first : first + JOBS_A_LIST])})"
+        for selector in pod_selectors(uids):
             found += map(slim_pod, islice(self._pods(selector), MOST_PODS - len(found)))
         return found
 
@@ -197,46 +192,9 @@ def trains_pool(jobs: SearchJobs) -> bool:
     return any(purpose(job).verb is Verb.POOL and not JobView(job).has_ended for job in named)
 
 
-def result_of(state: SearchState, due: DueJob) -> Result | None:
-    """Return the result of a job that is not a trial; of trials the state has only a summary."""
-    stages = state.final_stages
-    if due.verb is Verb.POOL:
-        return state.pool[due.number] if due.number < len(state.pool) else None
-    return {
-        Verb.PREPARE: state.prepare,
-        Verb.BASE: state.base,
-        Verb.FINETUNE: stages.finetune if stages else None,
-        Verb.EXPORT: stages.export if stages else None,
-    }[due.verb]
-
-
-def is_finished(state: SearchState, due: DueJob) -> bool:
-    """Whether a job's result is known."""
-    if due.verb is Verb.EVALUATE:
-        return state.history.summary.knows(due.number)
-    return result_of(state, due) is not None
-
-
 def expires(job: Object) -> bool:
     """Whether a Job has ended and has a time to live, which it gets once its result is stored."""
     return JobView(job).has_ended and JobView(job).ttl_seconds is not None
-
-
-def foreign_finalizers(body: Object) -> list[str]:
-    """Return the finalizers for which a deleted object waits after its pods have stopped."""
-    return [one for one in ObjectView(body).finalizers if one != _FOREGROUND]
-
-
-def waits_for(body: Object) -> str:
-    """Return what an object that is being deleted waits for."""
-    if foreign := foreign_finalizers(body):
-        return (
-            f"it waits for the finalizer {', '.join(foreign)}: the controller that set it removes "
-            "it; if that controller is gone, remove it with kubectl edit"
-        )
-    if ObjectView(body).finalizers:
-        return f"it waits until its pods have stopped ({_FOREGROUND})"
-    return "waiting until it is gone"
 
 
 def trial_of(due: DueJob) -> int | None:

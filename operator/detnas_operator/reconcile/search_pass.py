@@ -9,6 +9,7 @@ from typing import Any
 from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import DueJob, Plan, Verb
 from detnas.reasons import Reason, ReasonCode
+from detnas_operator.cluster.finalizers import waits_for
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest, service_manifest
@@ -28,10 +29,8 @@ from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import (
     SearchJobs,
     about_job,
-    is_finished,
     purpose,
     trial_of,
-    waits_for,
 )
 from detnas_operator.reconcile.steps import Block, Steps, find_block, steps
 from detnas_operator.reconcile.stopping import JobStopper
@@ -132,7 +131,7 @@ class SearchPass:
         log.warning("the loss of data is accepted (%s): what is lost is done again", loss)
         for name, job in self.jobs.all().items():
             # Its request may be another one now, which its result would not answer.
-            if not is_finished(memory.session.state, purpose(job)):
+            if not memory.session.state.is_finished(purpose(job)):
                 self._stopper.stop(name, "what it did is lost")
         self._planned = self._session.plan()
         self._block = Block(suspended=memory.session.spec.suspend)
@@ -187,7 +186,7 @@ class SearchPass:
         for name, job in self.jobs.all().items():
             due = purpose(job)
             has_failed = session.job_folder(due) in failed
-            retried = has_failed or not is_finished(state, due)
+            retried = has_failed or not state.is_finished(due)
             if JobView(job).has_ended and retried and memory.job_name(due) == name:
                 # If a result states its time, that is set aside with it.
                 end = self.jobs.delete if has_failed else self._stopper.stop

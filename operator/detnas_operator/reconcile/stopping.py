@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
+from detnas_operator.cluster.finalizers import foreign_finalizers, waits_for
 from detnas_operator.cluster.objects import JobView, Object, SearchKey
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job_state.pods import own_pods, pods_to_end
@@ -16,9 +17,7 @@ from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import (
     SearchJobs,
     about_job,
-    foreign_finalizers,
     purpose,
-    waits_for,
 )
 
 SUSPENSION_PATIENCE = timedelta(seconds=60)

@@ -1,6 +1,6 @@
 """Events for ``kubectl describe``: what changed from one status to the next."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -12,9 +12,9 @@ from detnas.reasons import ReasonCode
 from detnas.report.wording import spaced
 from detnas.resource.cut import cut
 from detnas.spec.manifest import API_VERSION, KIND
+from detnas_operator.cluster.objects import Status
 from detnas_operator.status.figures import gain
 
-Status = Mapping[str, Any]
 EventType = Literal["Normal", "Warning"]
 
 REPORTER = "detnas-operator"

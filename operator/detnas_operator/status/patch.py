@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from detnas_operator.cluster.objects import Status
 from detnas_operator.status.figures import waiting_activity
-
-Status = Mapping[str, Any]
 
 _PROGRESS = frozenset({"secondsLeft", "gpuHours"})
 _IDENTITY = ("job", "verb", "trial")

@@ -1,6 +1,5 @@
 """The whole status of a search's resource, as JSON."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +8,7 @@ from detnas.plan.stages import OVER
 from detnas.records import keys
 from detnas.records.results import Outcome
 from detnas.resource.status import OUTCOME_FIELDS, FailedTrial, ResourceStatus, TopTrial
+from detnas_operator.cluster.objects import Status
 from detnas_operator.status.blocked import blocked_by
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.figures import (
@@ -23,7 +23,6 @@ from detnas_operator.status.pass_result import PassResult
 PENDING = "Pending"
 SUSPENDED = "Suspended"
 
-Status = Mapping[str, Any]
 
 _OF_ANY_PASS = frozenset({"observedGeneration", "phase", "conditions"})
 """Known even if the store could not be read; the other fields then keep their values."""

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster import Unavailable
+from detnas_operator.cluster.job_pods import JOBS_A_LIST
 from detnas_operator.cluster.objects import Object
 from detnas_operator.lookups.pod_lookup import (
     BURST,
-    JOBS_A_LIST,
     LONGEST_PAUSE,
     RATE,
     SHORTEST_PAUSE,

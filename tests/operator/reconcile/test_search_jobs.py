@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.job_pods import MOST_PODS
 from detnas_operator.cluster.objects import Object, SearchKey
 from detnas_operator.cluster.slimming import slim_pod
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.failures import culprit
-from detnas_operator.lookups.pod_lookup import MOST_PODS
 from detnas_operator.reconcile.gpu_hours import pod_seconds, resumptions
 from detnas_operator.reconcile.search_jobs import SearchJobs
 from detnas_operator.reconcile.stopping import suspended_but_running
