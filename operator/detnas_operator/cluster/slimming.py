@@ -28,8 +28,6 @@ _KEPT_METADATA = (
 _KEPT_JOB_SPEC = (
     "suspend",
     "parallelism",
-    "completions",
-    "backoffLimit",
     "ttlSecondsAfterFinished",
     "activeDeadlineSeconds",
 )
@@ -88,14 +86,10 @@ _EVENT = (
     "type",
     "reason",
     "message",
-    "count",
     "series",
-    "firstTimestamp",
     "lastTimestamp",
     "eventTime",
     "involvedObject",
-    "source",
-    "reportingComponent",
 )
 
 

@@ -12,7 +12,7 @@ from detnas_operator.job_state.state import Waiting
 
 _EXCEEDED = re.compile(
     r"exceeded quota: (?P<name>[a-z0-9.-]+), requested: (?P<requested>[^ ]+), "
-    r"used: (?P<used>[^ ]+), limited: (?P<limited>[^ ]+)"
+    r"used: (?P<used>[^ ]+), limited: [^ ]+"
 )
 _UNSPECIFIED = re.compile(r"failed quota: (?P<name>[a-z0-9.-]+): must specify (?P<what>.+)$")
 _CONTAINERS = re.compile(r" for: [^;]+")
@@ -26,12 +26,10 @@ class Exceeded:
     Attributes:
         name: of the ResourceQuota.
         resources: that are used up, such as ``count/jobs.batch``.
-        limited: how much of them there may be, as the server writes it.
     """
 
     name: str
     resources: tuple[str, ...]
-    limited: str
 
     @property
     def counts_jobs(self) -> bool:
@@ -61,7 +59,7 @@ def quota_refusal(message: str) -> Exceeded | Unspecified | None:
     line = " ".join(message.split())
     if found := _EXCEEDED.search(line):
         resources = tuple(part.partition("=")[0] for part in found["requested"].split(","))
-        return Exceeded(found["name"], resources, found["limited"])
+        return Exceeded(found["name"], resources)
     if found := _UNSPECIFIED.search(line):
         named = _CONTAINERS.sub("", found["what"]).replace(";", ",").split(",")
         return Unspecified(found["name"], tuple(dict.fromkeys(map(str.strip, named))))

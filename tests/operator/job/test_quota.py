@@ -24,14 +24,12 @@ BARE = (
     [
         (
             COUNTED,
-            Exceeded("team.small", ("count/jobs.batch",), "count/jobs.batch=3"),
+            Exceeded("team.small", ("count/jobs.batch",)),
             "ResourceQuota team.small (count/jobs.batch) counts Jobs that have ended",
         ),
         (
             GPUS,
-            Exceeded(
-                "gpus", ("pods", "requests.nvidia.com/gpu"), "pods=2,requests.nvidia.com/gpu=8"
-            ),
+            Exceeded("gpus", ("pods", "requests.nvidia.com/gpu")),
             "ResourceQuota gpus is raised",
         ),
         (
