@@ -12,9 +12,8 @@ from detnas.store.errors import CorruptRecord
 
 def attempt_numbers(store: Store, folder: str, name: str | None = None) -> list[int]:
     """Return the sorted numbers of the attempts; with ``name``, of those that have this file."""
-    prefix = f"{folder}/attempts/"
-    found = [key.removeprefix(prefix).split("/", 1) for key in list(store.list(prefix))]
-    return sorted({int(n) for n, file in found if n.isdecimal() and name in (None, file)})
+    files = keys.attempt_files(folder, store.list(f"{keys.attempts_folder(folder)}/"))
+    return sorted(number for number, names in files.items() if name is None or name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +36,15 @@ class Attempts:
 def read_attempts(store: Store, folder: str) -> Attempts:
     """Read the attempts at the job in ``folder``, in two requests at most."""
     listed = set(store.list(f"{folder}/"))
-    prefix = f"{folder}/attempts/"
-    files = (key.removeprefix(prefix) for key in listed if key.startswith(prefix))
-    found = [file.split("/", 1) for file in files if "/" in file]
-    numbers = {int(number) for number, _ in found if number.isdecimal()}
-    with_progress = [int(n) for n, file in found if n.isdecimal() and file == "progress.json"]
+    files = keys.attempt_files(folder, listed)
+    with_progress = [number for number, names in files.items() if keys.PROGRESS in names]
     progress = None
     if with_progress:
-        key = f"{keys.attempt_folder(folder, max(with_progress))}/progress.json"
+        key = keys.progress_key(folder, max(with_progress))
         with contextlib.suppress(CorruptRecord):  # it is for people only
             progress = load_record(store, key, Progress)
     return Attempts(
-        number=max(numbers, default=0),
+        number=max(files, default=0),
         progress=progress,
         has_result=keys.result_key(folder) in listed,
         is_requested=keys.request_key(folder) in listed,

@@ -1,5 +1,21 @@
 """Keys of objects and folders in the store."""
 
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+REQUEST = "request.json"
+RESULT = "result.json"
+SEARCH_RECORD = "search.json"
+
+ATTEMPT = "attempt.json"
+PROGRESS = "progress.json"
+LOG = "log.txt"
+CHECKPOINT = "checkpoint.json"
+"""Files of an attempt."""
+
+_PHASE = re.compile(r"phase-(\d+)")
+
 
 def pool_folder(namespace: str, digest: str) -> str:
     """Folder of the pool with this digest."""
@@ -9,6 +25,12 @@ def pool_folder(namespace: str, digest: str) -> str:
 def pool_phase_folder(pool: str, phase: int) -> str:
     """Job folder of a pool's phase, from 0."""
     return f"{pool}/phase-{phase}"
+
+
+def pool_phase_of(pool: str, key: str) -> int | None:
+    """The phase, from 0, that an object of a pool belongs to; None if to none."""
+    match = _PHASE.fullmatch(key.removeprefix(f"{pool}/").partition("/")[0])
+    return int(match[1]) if match else None
 
 
 def search_folder(namespace: str, name: str, uid: str) -> str:
@@ -31,6 +53,11 @@ def inherited_folder(search: str) -> str:
     return f"{search}/inherited"
 
 
+def inherited_weights_key(search: str, index: int, name: str) -> str:
+    """Key of the copy of another search's trial's weights, by its number there."""
+    return f"{inherited_folder(search)}/{index:04d}/{name}"
+
+
 def trial_folder(search: str, index: int) -> str:
     """Job folder of a trial, from 0."""
     return f"{search}/trials/{index:04d}"
@@ -48,17 +75,73 @@ def ledger_snapshot(search: str) -> str:
 
 def request_key(folder: str) -> str:
     """Key of a job's request."""
-    return f"{folder}/request.json"
+    return f"{folder}/{REQUEST}"
 
 
 def result_key(folder: str) -> str:
     """Key of a job's result."""
-    return f"{folder}/result.json"
+    return f"{folder}/{RESULT}"
+
+
+def failed_result_key(folder: str, finished: datetime) -> str:
+    """Key of a failed result that was set aside."""
+    return f"{folder}/failed-{finished:%Y%m%dT%H%M%S.%f}.json"
+
+
+def attempts_folder(folder: str) -> str:
+    """Folder of all attempts at a job."""
+    return f"{folder}/attempts"
 
 
 def attempt_folder(folder: str, attempt: int) -> str:
     """Folder of an attempt's own files, from 1."""
-    return f"{folder}/attempts/{attempt}"
+    return f"{attempts_folder(folder)}/{attempt}"
+
+
+def attempt_key(folder: str, attempt: int) -> str:
+    """Key of the record that an attempt has begun."""
+    return f"{attempt_folder(folder, attempt)}/{ATTEMPT}"
+
+
+def progress_key(folder: str, attempt: int) -> str:
+    """Key of an attempt's progress."""
+    return f"{attempt_folder(folder, attempt)}/{PROGRESS}"
+
+
+def log_key(folder: str, attempt: int) -> str:
+    """Key of the end of an attempt's log."""
+    return f"{attempt_folder(folder, attempt)}/{LOG}"
+
+
+def checkpoint_key(folder: str, attempt: int) -> str:
+    """Key of the record of an attempt's last checkpoint."""
+    return f"{attempt_folder(folder, attempt)}/{CHECKPOINT}"
+
+
+def checkpoint_tensors_key(folder: str, attempt: int, iteration: int) -> str:
+    """Key of the tensors of an attempt's checkpoint."""
+    return f"{attempt_folder(folder, attempt)}/checkpoint-{iteration}.safetensors"
+
+
+def is_of_checkpoint(key: str) -> bool:
+    """Whether an attempt's file is a checkpoint's record or tensors."""
+    return "/checkpoint" in key
+
+
+def attempt_files(folder: str, listed: Iterable[str]) -> dict[int, set[str]]:
+    """Names of the files of each attempt at a job, by its number.
+
+    Args:
+        folder: of the job.
+        listed: keys of objects in it; those that are no attempt's are skipped.
+    """
+    prefix = f"{attempts_folder(folder)}/"
+    found: dict[int, set[str]] = {}
+    for key in listed:
+        number, slash, name = key.removeprefix(prefix).partition("/")
+        if key.startswith(prefix) and slash and number.isdecimal():
+            found.setdefault(int(number), set()).add(name)
+    return found
 
 
 def prepare_folder(search: str) -> str:
@@ -73,7 +156,7 @@ def base_folder(search: str) -> str:
 
 def search_record_key(search: str) -> str:
     """Key of the search record: its spec, and the versions that began it."""
-    return f"{search}/search.json"
+    return f"{search}/{SEARCH_RECORD}"
 
 
 def trained_pool_key(search: str) -> str:
@@ -96,9 +179,24 @@ def finetune_folder(search: str) -> str:
     return f"{search}/finetune"
 
 
-def student_folder(search: str) -> str:
+def later_finetune_folder(search: str, trial: int) -> str:
+    """Job folder of the fine-tuning of another trial, which has become the best since."""
+    return f"{finetune_folder(search)}-{trial:04d}"
+
+
+def export_folder(search: str) -> str:
     """Job folder of the export, which contains the search's product."""
     return f"{search}/students/best"
+
+
+def later_export_folder(search: str, trial: int | None) -> str:
+    """Job folder of the export of a trial, or of the base (None), that is not the first."""
+    return f"{export_folder(search)}-{'base' if trial is None else f'{trial:04d}'}"
+
+
+def second_export_folder(search: str, trial: int | None) -> str:
+    """Job folder of the second export of the same trial, after it was fine-tuned again."""
+    return f"{later_export_folder(search, trial)}-2"
 
 
 def report_key(search: str) -> str:

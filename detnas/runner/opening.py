@@ -89,7 +89,7 @@ def reopen_search(uri: str) -> OpenedSearch:
         UserError: there is none.
     """
     uri = store_uri(uri.rstrip("/"))
-    record = load_record(open_store(uri), "search.json", SearchRecord)
+    record = load_record(open_store(uri), keys.SEARCH_RECORD, SearchRecord)
     if record is None:
         raise UserError(
             f"{uri} holds no search",

@@ -171,7 +171,7 @@ class RunningJobs:
         return self.logs / f"{folder.replace('/', '_')}.{attempt}.txt"
 
     def _keep_log_of_killed_run(self, folder: str, attempt: int) -> None:
-        log, key = self._log(folder, attempt), f"{keys.attempt_folder(folder, attempt)}/log.txt"
+        log, key = self._log(folder, attempt), keys.log_key(folder, attempt)
         with contextlib.suppress(StoreError):  # a copy for people
             if log.is_file() and self._store.size(key) is None:
                 self._store.upload_file(key, log)
@@ -181,10 +181,9 @@ class RunningJobs:
         if not job.log.is_file():
             return
         with contextlib.suppress(StoreError):  # a copy for people
-            taken = attempt_numbers(self._store, job.folder, "attempt.json")
+            taken = attempt_numbers(self._store, job.folder, keys.ATTEMPT)
             number = max([job.attempts + 1, *taken])
-            key = f"{keys.attempt_folder(job.folder, number)}/log.txt"
-            self._store.upload_file(key, job.log)
+            self._store.upload_file(keys.log_key(job.folder, number), job.log)
 
 
 def job_threads(verb: Verb, parallelism: int, processors: int) -> int:

@@ -2,7 +2,6 @@
 
 import contextlib
 import platform
-import re
 import shlex
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,8 +18,6 @@ from detnas.store.errors import AlreadyExists, StoreError, VersionConflict
 TRAINED_WITHIN = timedelta(minutes=10)
 """The holder of a lease with a more recent heartbeat, by this machine's clock, is alive. Heartbeats
 come every 10 seconds; the rest allows for clocks that differ."""
-
-_PHASE = re.compile(r"phase-(\d+)")
 
 
 class PoolInUseError(UserError):
@@ -106,12 +103,11 @@ def in_order(found: Iterable[str], pool: str) -> Iterator[str]:
 
 
 def _rank(key: str, pool: str) -> tuple[int, int, str]:
-    folder, _, name = key.removeprefix(f"{pool}/").partition("/")
-    match = _PHASE.fullmatch(folder)
+    phase, name = keys.pool_phase_of(pool, key), key.removeprefix(f"{pool}/").partition("/")[2]
     # Its request is the last of a phase: it can be trained again from that.
-    ranks = {"result.json": 0, "request.json": 3}
+    ranks = {keys.RESULT: 0, keys.REQUEST: 3}
     rank = ranks.get(name, 1 if name.endswith(".json") else 2)
-    return -int(match[1]) if match else 1, rank, name
+    return 1 if phase is None else -phase, rank, name
 
 
 def _take(store: Store, pool: PoolStatus) -> tuple[PoolLease, LeaseRecord | None]:

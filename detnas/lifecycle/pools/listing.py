@@ -132,8 +132,8 @@ def _status(
     folder = keys.pool_folder(namespace, digest)
     lease = load_record(store, keys.pool_lease_key(folder), LeaseRecord)
     held = None if lease is None or lease.released else lease
-    first = keys.attempt_folder(keys.pool_phase_folder(folder, 0), 1)
-    attempt = load_record(store, f"{first}/attempt.json", Attempt)
+    first = keys.attempt_key(keys.pool_phase_folder(folder, 0), 1)
+    attempt = load_record(store, first, Attempt)
     return PoolStatus(
         namespace=namespace,
         digest=digest,

@@ -157,14 +157,13 @@ class FinalStagesReader:
         before = load_record(self.store, keys.request_key(folder), StudentRequest)
         if before is None or before.parent_weights == trial.weights:
             return folder
-        return f"{folder}-{trial.index:04d}"
+        return keys.later_finetune_folder(self.search, trial.index)
 
     def _export_folder(self, winner: Candidate) -> str:
         """A trial has two if it was exported before its lost fine-tuning was repeated."""
-        best = keys.student_folder(self.search)
-        own = f"{best}-base" if winner.trial is None else f"{best}-{winner.trial:04d}"
-        for folder in (best, own):
+        first = keys.export_folder(self.search)
+        for folder in (first, keys.later_export_folder(self.search, winner.trial)):
             before = load_record(self.store, keys.request_key(folder), ExportRequest)
             if before is None or before.weights == winner.result.weights:
                 return folder
-        return f"{own}-2"
+        return keys.second_export_folder(self.search, winner.trial)

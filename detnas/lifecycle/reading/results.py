@@ -118,13 +118,13 @@ class Consumers:
             others: what may have been exported instead: its result and the base's.
             finetune: the fine-tuning's result.
         """
-        folder = keys.student_folder(self.search)
+        folder = keys.export_folder(self.search)
         first = load_record(self.store, keys.request_key(folder), ExportRequest)
         exportable = (*(one.weights for one in others), finetune.files.get("weights"))
         if first is not None and first.weights in exportable:
             return True
-        own = (f"{folder}-{trial:04d}", f"{folder}-base")
-        return any(self._exists(keys.request_key(one)) for one in own)
+        later = [keys.later_export_folder(self.search, one) for one in (trial, None)]
+        return any(self._exists(keys.request_key(one)) for one in later)
 
     def _has_trial(self, index: int) -> bool:
         return self._exists(keys.request_key(keys.trial_folder(self.search, index)))

@@ -101,6 +101,5 @@ class Verification:
 
 def set_aside(store: Store, folder: str, result: Result) -> None:
     """Rename a failed result beside the job's other files, so that the job is due again."""
-    name = f"failed-{result.finished:%Y%m%dT%H%M%S.%f}.json"
-    create_record(store, f"{folder}/{name}", result)
+    create_record(store, keys.failed_result_key(folder, result.finished), result)
     store.delete(keys.result_key(folder))

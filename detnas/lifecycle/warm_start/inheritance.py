@@ -200,7 +200,7 @@ class TrialInheritance:
         """The copy of a trial's weights, in a folder with the other search's number."""
         assert entry.weights is not None
         name = entry.weights.key.rpartition("/")[2]
-        key = f"{keys.inherited_folder(self._folder)}/{entry.index:04d}/{name}"
+        key = keys.inherited_weights_key(self._folder, entry.index, name)
         return entry.weights.model_copy(update={"key": key})
 
     def _renumbered(self, request: InheritanceRequest) -> dict[int, LedgerEntry]:

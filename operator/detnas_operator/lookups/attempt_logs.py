@@ -29,8 +29,6 @@ LARGEST_LOG = 1 << 20
 """Bytes that are read of a stored log: a trainer cuts its own long before."""
 _LINES_IN_MESSAGE = 5
 
-LOG, BEGUN = "log.txt", "attempt.json"
-
 
 @dataclass(frozen=True, slots=True)
 class AttemptLogs:
@@ -57,9 +55,7 @@ class AttemptLogs:
             pod = next((pod for pod in job_pods if _ran_at(pod, attempt.started)), None)
             text = self.log_end(pod, CONTAINER) if pod else ""
             if text.strip():
-                self.store.put(
-                    f"{keys.attempt_folder(folder, attempt.number)}/{LOG}", text.encode()
-                )
+                self.store.put(keys.log_key(folder, attempt.number), text.encode())
 
     def store_last(self, folder: str, job_pods: list[Object]) -> list[str]:
         """Copy the end of the log of the pod that was made last; return its last lines.
@@ -72,7 +68,7 @@ class AttemptLogs:
             job_pods: the pods of its Job.
         """
         attempt = max(attempt_numbers(self.store, folder), default=1)
-        key = f"{keys.attempt_folder(folder, attempt)}/{LOG}"
+        key = keys.log_key(folder, attempt)
         size = self.store.size(key)
         if job_pods:
             last = max(job_pods, key=lambda pod: str(PodView(pod).created))
@@ -88,13 +84,13 @@ class AttemptLogs:
         return _last_lines(kept.data.decode(errors="replace")) if kept else []
 
     def _without_log(self, folder: str) -> Iterator[Attempt]:
-        prefix = f"{folder}/attempts/"
-        there = {key.removeprefix(prefix) for key in self.store.list(prefix)}
-        for number, _, name in (name.partition("/") for name in sorted(there)):
-            if number.isdecimal() and name == BEGUN and f"{number}/{LOG}" not in there:
+        listed = self.store.list(f"{keys.attempts_folder(folder)}/")
+        for number, names in sorted(keys.attempt_files(folder, listed).items()):
+            if keys.ATTEMPT in names and keys.LOG not in names:
                 with contextlib.suppress(CorruptRecord):  # it is for people only
-                    attempt = load_record(self.store, f"{prefix}{number}/{BEGUN}", Attempt)
-                    if attempt is not None and attempt.number == int(number):
+                    key = keys.attempt_key(folder, number)
+                    attempt = load_record(self.store, key, Attempt)
+                    if attempt is not None and attempt.number == number:
                         yield attempt
 
 

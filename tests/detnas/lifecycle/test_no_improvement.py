@@ -128,7 +128,7 @@ def as_exported_before(search: StoredSearch, trial: int, *, done: bool = True) -
     result = load_record(store, key, DetectorResult)
     assert result
     student = candidate_from_result(state.facts, trial, result, None)
-    folder = keys.student_folder(requests.search)
+    folder = keys.export_folder(requests.search)
     request = requests.export(folder, student, state.prepare, student)
     create_record(store, keys.request_key(folder), request)
     if done:

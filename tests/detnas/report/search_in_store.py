@@ -223,7 +223,7 @@ def with_ending(search: StoredSearch) -> None:
         student_latency=Latency(resolution=SMALL, milliseconds=8.0, device="cpu"),
         base_latency=Latency(resolution=LARGE, milliseconds=16.0, device="cpu"),
     )
-    search.write(keys.result_key(keys.student_folder(folder)), export)
+    search.write(keys.result_key(keys.export_folder(folder)), export)
 
 
 def finished_search(root: Path, trials: int = 30, **settings: Any) -> StoredSearch:

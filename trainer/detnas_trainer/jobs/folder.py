@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from detnas.errors import UserError
-from detnas.records.keys import attempt_folder, request_key, result_key
+from detnas.records import keys
 from detnas.records.requests import Request
 from detnas.records.results import AnyResult, Attempt, Outcome, Result
 from detnas.store import Store, open_store
@@ -50,29 +50,26 @@ class JobFolder(Generic[R]):
 
     def outcome(self) -> Outcome | None:
         """How the job ended, if it has: then there is nothing left to do."""
-        stored = self.store.get(result_key(self.key))
+        stored = self.store.get(keys.result_key(self.key))
         if stored is None:
             return None
-        result: Result = read(stored.data, f"{self.store.uri}/{result_key(self.key)}", AnyResult)
+        result: Result = read(
+            stored.data, f"{self.store.uri}/{keys.result_key(self.key)}", AnyResult
+        )
         return result.outcome
 
     def claim_attempt(self, resumed_at: int, now: Callable[[], datetime]) -> Attempt:
         """Take the next number that no process has taken."""
-        number = 1 + max(self._attempts(), default=0)
+        listed = self.store.list(f"{keys.attempts_folder(self.key)}/")
+        number = 1 + max(keys.attempt_files(self.key, listed), default=0)
         while True:
             attempt = Attempt(number=number, started=now(), resumed_at=resumed_at)
-            key = f"{attempt_folder(self.key, number)}/attempt.json"
             try:
-                create_record(self.store, key, attempt)
+                create_record(self.store, keys.attempt_key(self.key, number), attempt)
             except AlreadyExists:
                 number += 1
             else:
                 return attempt
-
-    def _attempts(self) -> list[int]:
-        prefix = f"{self.key}/attempts/"
-        names = {key.removeprefix(prefix).split("/")[0] for key in self.store.list(prefix)}
-        return [int(name) for name in names if name.isdecimal()]
 
 
 def open_folder(verb: str, uri: str) -> JobFolder[Request]:
@@ -86,10 +83,10 @@ def open_folder(verb: str, uri: str) -> JobFolder[Request]:
     if verb not in KINDS:
         raise RequestError(f"verb {verb!r} is unknown", f"use one of {', '.join(KINDS)}")
     uri = uri.rstrip("/")
-    stored = open_store(uri).get("request.json")
+    stored = open_store(uri).get(keys.REQUEST)
     if stored is None:
-        raise RequestError(f"{uri} holds no request.json", "give the URI of a job's own folder")
-    request = _parsed(stored.data, f"{uri}/request.json")
+        raise RequestError(f"{uri} holds no {keys.REQUEST}", "give the URI of a job's own folder")
+    request = _parsed(stored.data, keys.request_key(uri))
     if request.kind != KINDS[verb]:
         fitting = next(name for name, kind in KINDS.items() if kind == request.kind)
         raise RequestError(
@@ -98,7 +95,7 @@ def open_folder(verb: str, uri: str) -> JobFolder[Request]:
         )
     if not uri.endswith(f"/{request.key}"):
         raise RequestError(
-            f"{request_key(uri)}: key is {request.key!r}, which the URI does not end with",
+            f"{keys.request_key(uri)}: key is {request.key!r}, which the URI does not end with",
             "a job's folder is under its key; move the entire store, not the folder",
         )
     return JobFolder(open_store(uri.removesuffix(f"/{request.key}")), request.key, request)

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from detnas.records.artifacts import Artifact
-from detnas.records.keys import attempt_folder
+from detnas.records.keys import progress_key
 from detnas.records.progress import Progress
 from detnas.records.results import Attempt, Result
 from detnas.store.artifacts import fetch_artifact, publish_file
@@ -198,7 +198,7 @@ def opened_job(folder: JobFolder[R]) -> Iterator[Job[R]]:
         attempt = folder.claim_attempt(
             checkpoint.iteration if checkpoint else 0, lambda: datetime.now(UTC)
         )
-        key = f"{attempt_folder(folder.key, attempt.number)}/progress.json"
+        key = progress_key(folder.key, attempt.number)
         reporter = ProgressReporter(folder.store, key, clock, activity=lambda: activities.current)
         with reporter.heartbeat():
             yield Job(

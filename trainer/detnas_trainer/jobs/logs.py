@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from detnas.records.keys import attempt_folder
+from detnas.records.keys import log_key
 from detnas.store import Store
 from detnas.store.errors import StoreError
 
@@ -50,7 +50,7 @@ def stored_log(store: Store, job: str, attempt: int) -> Iterator[None]:
     finally:
         log.removeHandler(tail)
         try:
-            store.put(f"{attempt_folder(job, attempt)}/log.txt", tail.text())
+            store.put(log_key(job, attempt), tail.text())
         except StoreError as error:  # a copy for people: the job ends the same without it
             log.warning("log not kept: %s", error)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from detnas.records import keys
 from detnas.records.artifacts import Artifact
-from detnas.records.keys import attempt_folder
 from detnas.schema import Count, Positive, Schema
 from detnas.store import Store
 from detnas.store.artifacts import load_record, put_record
@@ -133,8 +133,7 @@ class Checkpoints:
         """Write a checkpoint, then delete the one before, whichever attempt wrote it."""
         path = self._scratch / "checkpoint.safetensors"
         save_weights(path, tensors)
-        folder = attempt_folder(self._job, attempt)
-        key = f"{folder}/checkpoint-{iteration}.safetensors"
+        key = keys.checkpoint_tensors_key(self._job, attempt, iteration)
         file = Artifact(key=key, size=path.stat().st_size, sha256=sha256_of(path))
         record = CheckpointRecord(
             iteration=iteration,
@@ -145,7 +144,7 @@ class Checkpoints:
             epochs=epochs,
         )
         self._store.upload_file(key, path)
-        put_record(self._store, f"{folder}/checkpoint.json", record)
+        put_record(self._store, keys.checkpoint_key(self._job, attempt), record)
         if self._previous not in (None, key):
             self._store.delete(self._previous)
         self._previous, self._last = key, self._clock()
@@ -153,13 +152,15 @@ class Checkpoints:
 
     def discard(self) -> None:
         """Delete every attempt's checkpoints: the job has its result."""
-        keys = [k for k in self._store.list(f"{self._job}/attempts/") if "/checkpoint" in k]
-        for key in sorted(keys, key=lambda key: not key.endswith(".json")):
+        listed = self._store.list(f"{keys.attempts_folder(self._job)}/")
+        found = filter(keys.is_of_checkpoint, listed)
+        for key in sorted(found, key=lambda key: not key.endswith(".json")):
             self._store.delete(key)
 
     def _records(self) -> list[str]:
-        keys = self._store.list(f"{self._job}/attempts/")
-        return [key for key in keys if key.endswith("/checkpoint.json")]
+        listed = self._store.list(f"{keys.attempts_folder(self._job)}/")
+        files = keys.attempt_files(self._job, listed)
+        return [keys.checkpoint_key(self._job, n) for n in files if keys.CHECKPOINT in files[n]]
 
     def _read(self, key: str) -> CheckpointRecord | None:
         try:
