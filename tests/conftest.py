@@ -28,11 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest, so that no worker is left alone with one at the end.
 
     Tests that share an operator go to one worker: each other would start all its searches again.
+    So do those of one finished search: some compare its folder before and after a command.
     """
     items.sort(key=_rank)
     for item in items:
-        if "harness" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if shared := {"harness", "finished"}.intersection(getattr(item, "fixturenames", ())):
+            values = getattr(item, "callspec", None)
+            variant = values.params.get("finished", "") if values and "finished" in shared else ""
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {variant}".strip()))
 
 
 def _rank(item: pytest.Item) -> int:
