@@ -8,11 +8,11 @@ class BlockedError(UserError):
     """A search may not start (more) jobs: a supplied input is missing or unfit, for example.
 
     Args:
-        reason: for programs.
+        code: for programs.
         problem: what is wrong, naming the field.
         remedy: what would be right.
     """
 
-    def __init__(self, reason: ReasonCode, problem: str, remedy: str = "") -> None:
+    def __init__(self, code: ReasonCode, problem: str, remedy: str = "") -> None:
         super().__init__(problem, remedy)
-        self.reason = reason
+        self.code = code

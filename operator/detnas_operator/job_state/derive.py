@@ -75,7 +75,7 @@ def _live(
     live = sorted((pod for pod in pods if not pod.has_ended), key=lambda pod: pod.index)
     waits = (pod_wait(pod, now, [*map(EventView, events.get(pod.uid, ()))]) for pod in live)
     if known := [wait for wait in waits if wait is not None]:
-        return min(known, key=lambda wait: wait.reason in _MAY_STILL_START)
+        return min(known, key=lambda wait: wait.code in _MAY_STILL_START)
     succeeded = sum(pod.phase == "Succeeded" for pod in pods)
     missing = job.parallelism - succeeded - len(live)
     if missing > 0:

@@ -38,11 +38,11 @@ class Waiting:
     """Not all pods of the Job run.
 
     Attributes:
-        reason: why.
+        code: why.
         message: for people, with what to do.
     """
 
-    reason: ReasonCode
+    code: ReasonCode
     message: str
 
 

@@ -204,7 +204,7 @@ def job_states(
 
 def _has_begun(state: JobState) -> bool:
     """An attempt that ended at once is seldom observed running; the next one waits for long."""
-    retrying = isinstance(state, Waiting) and state.reason is ReasonCode.RETRYING
+    retrying = isinstance(state, Waiting) and state.code is ReasonCode.RETRYING
     return retrying or isinstance(state, Running)
 
 

@@ -73,7 +73,7 @@ def cluster_reason(error: ClusterError) -> Reason:
 def error_reason(error: Exception) -> Reason:
     """Return, and log, why a pass over an accepted search ended early."""
     if isinstance(error, BlockedError):
-        return Reason(error.reason, str(error))
+        return Reason(error.code, str(error))
     if isinstance(error, StoreError | DataLostError):
         reason = store_reason(error) if isinstance(error, StoreError) else error.reason
         log.warning("%s", reason.message)

@@ -139,10 +139,10 @@ class Publisher:
                 except AlreadyExists:
                     continue
                 except ClusterError as error:
-                    log.warning("event %s could not be written: %s", event.reason, error)
+                    log.warning("event %s could not be written: %s", event.code, error)
                     failed.append(event)
                 else:
-                    log.info("%s: %s", event.reason, event.message)
+                    log.info("%s: %s", event.code, event.message)
         return failed
 
     def _count_trials(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:

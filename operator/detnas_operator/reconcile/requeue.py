@@ -81,7 +81,7 @@ def _is_left_alone(job: ActiveJob, now: datetime) -> bool:
 
 
 def _is_stopping(state: JobState) -> bool:
-    return isinstance(state, Waiting) and state.reason is ReasonCode.STOPPING
+    return isinstance(state, Waiting) and state.code is ReasonCode.STOPPING
 
 
 def _waiting_pause(result: PassResult, now: datetime) -> float:

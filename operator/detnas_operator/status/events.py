@@ -38,13 +38,13 @@ class Event:
 
     Attributes:
         type: Normal, or Warning if it needs attention.
-        reason: for programs.
+        code: for programs.
         message: for people, one line.
         trial: number of the trial concerned; None if the search is.
     """
 
     type: EventType
-    reason: ReasonCode
+    code: ReasonCode
     message: str
     trial: int | None = None
 
@@ -54,8 +54,8 @@ def events(before: Status, after: Status) -> tuple[Event, ...]:
     distinct: dict[tuple[str, str], Event] = {}
     for event in chain.from_iterable(find(before, after) for find in _FINDERS):
         # Several conditions may have the same reason; trials fail for many.
-        message = event.message if event.reason is ReasonCode.TRIAL_FAILED else ""
-        distinct.setdefault((event.reason, message), event)
+        message = event.message if event.code is ReasonCode.TRIAL_FAILED else ""
+        distinct.setdefault((event.code, message), event)
     return tuple(distinct.values())
 
 
@@ -67,7 +67,7 @@ def event_name(event: Event, resource: Status) -> str:
     """
     metadata = resource["metadata"]
     version = metadata["resourceVersion"]
-    content = "\n".join((metadata["uid"], version, event.reason, event.message))
+    content = "\n".join((metadata["uid"], version, event.code, event.message))
     return f"{metadata['name']}.{blake2b(content.encode(), digest_size=8).hexdigest()}"
 
 
@@ -87,7 +87,7 @@ def event_body(event: Event, resource: Status, now: datetime) -> dict[str, Any]:
         "metadata": {"name": event_name(event, resource), "namespace": namespace},
         "involvedObject": _reference(resource["metadata"]),
         "type": event.type,
-        "reason": event.reason,
+        "reason": event.code,
         "message": event.message,
         "action": "Reconcile",
         "eventTime": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),

@@ -78,7 +78,7 @@ def waiting_reasons(
         job = result.jobs[due]
         if due.verb in verbs and isinstance(job.state, Waiting) and _is_reported(job, now):
             message = _without_pod_names(job.state.message, job.name)
-            by_reason.setdefault(job.state.reason, []).append((job.name, message))
+            by_reason.setdefault(job.state.code, []).append((job.name, message))
     return tuple(_sentence(reason, jobs) for reason, jobs in by_reason.items())
 
 
@@ -89,9 +89,9 @@ def in_order(due: DueJob) -> tuple[int, int]:
 
 def _is_reported(job: ActiveJob, now: datetime) -> bool:
     state = job.state
-    if not isinstance(state, Waiting) or state.reason.category is Category.INTERNAL:
+    if not isinstance(state, Waiting) or state.code.category is Category.INTERNAL:
         return False
-    if state.reason not in _SHORT_LIVED or job.waiting_since is None:
+    if state.code not in _SHORT_LIVED or job.waiting_since is None:
         return True
     return (now - job.waiting_since).total_seconds() >= PATIENCE_SECONDS
 

@@ -60,7 +60,7 @@ def test_supplied_pool_that_does_not_fit_blocks_before_any_job(
     pool = trained_pool(store, scheduler)
     with pytest.raises(BlockedError, match=field) as refused:
         scheduler.run(tiny(store, "two", supplied(pool, **spec)))
-    assert refused.value.reason == "PoolMismatch"
+    assert refused.value.code == "PoolMismatch"
     assert scheduler.done == []
 
 
@@ -84,7 +84,7 @@ def test_supplied_pool_blocks_until_it_is_trained(store: Store, scheduler: Sched
     two = tiny(store, "two", supplied(pool), trials=1)
     with pytest.raises(BlockedError, match="1 of 2 phases") as unfinished:
         scheduler.run(two)
-    assert unfinished.value.reason == "PoolUnfinished"
+    assert unfinished.value.code == "PoolUnfinished"
     store.put(result, held.data)
     assert scheduler.run(two).trials == 1
     assert scheduler.ran(Verb.POOL) == []
@@ -144,7 +144,7 @@ def test_shared_pool_without_weights_blocks_until_its_phase_is_trained_again(
     two = tiny(store, "two", trials=1)
     with pytest.raises(BlockedError, match="of phase 0 its result names weights") as damaged:
         scheduler.run(two)
-    assert damaged.value.reason == "PoolDamaged"
+    assert damaged.value.code == "PoolDamaged"
     assert f"delete {pool}/phase-0/result.json, and" in damaged.value.remedy
     store.delete(f"{pool}/phase-0/result.json")
     assert scheduler.run(two).trials == 1
@@ -156,7 +156,7 @@ def test_supplied_pool_that_does_not_exist_blocks(store: Store, scheduler: Sched
     two = tiny(store, "two", supplied(f"{store.uri}/local/pools/0123"))
     with pytest.raises(BlockedError) as missing:
         scheduler.run(two)
-    assert missing.value.reason == "PoolMissing"
+    assert missing.value.code == "PoolMissing"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_source_that_does_not_fit_blocks_before_any_job(
         spec["base"]["train"] = {"epochs": 1}
     with pytest.raises(BlockedError, match=f"{field} does not fit") as refused:
         scheduler.run(tiny(store, "two", {**WARM_START, **spec}))
-    assert refused.value.reason == "WarmStartMismatch"
+    assert refused.value.code == "WarmStartMismatch"
     assert scheduler.done == []
 
 

@@ -22,12 +22,12 @@ def test_source_by_name_must_be_unique(store: Store, scheduler: Scheduler) -> No
     two = tiny(store, "two", WARM_START)
     with pytest.raises(BlockedError, match="no search of that name") as missing:
         scheduler.run(two)
-    assert missing.value.reason == "WarmStartMissing"
+    assert missing.value.code == "WarmStartMissing"
     first, second = tiny(store, "one", trials=1), tiny(store, "one", trials=1, seed=7)
     scheduler.run(first)
     with pytest.raises(BlockedError, match="2 searches had that name") as ambiguous:
         scheduler.run(two)
-    assert ambiguous.value.reason == "WarmStartAmbiguous"
+    assert ambiguous.value.code == "WarmStartAmbiguous"
     assert first.uri in str(ambiguous.value)
     assert second.uri in str(ambiguous.value)
     named = tiny(store, "three", {"warmStart": {"from": first.uri}}, trials=1)

@@ -51,7 +51,7 @@ def asks(store: Store, body: dict[str, Any]) -> str:
     """What a person is asked."""
     with pytest.raises(BlockedError) as error:
         chosen(store, body)
-    assert error.value.reason == "EarlierData"
+    assert error.value.code == "EarlierData"
     return str(error.value)
 
 

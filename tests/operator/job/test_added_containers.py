@@ -67,7 +67,7 @@ def test_state_of_a_trainer_beside_sidecars_is_as_alone(first: bool) -> None:
     assert isinstance(job_state(job, [beside(running(), first, proxy=RUNS)], NOW), Running)
     state = job_state(job, [alive(1, first)], NOW)
     assert isinstance(state, Waiting)
-    assert state.reason is ReasonCode.STOPPING
+    assert state.code is ReasonCode.STOPPING
     assert "still running: proxy" in state.message
     assert [pod["metadata"]["name"] for pod in pods_to_end(job, [alive(1, first)])] == [
         "r18-t0007-x1"
@@ -223,7 +223,7 @@ def test_waiting_state_names_an_added_container(
 ) -> None:
     state = job_state(a_job(active=1), [pod], NOW)
     assert isinstance(state, Waiting)
-    assert state.reason is reason
+    assert state.code is reason
     assert not [word for word in words if word not in state.message], state.message
 
 
@@ -232,7 +232,7 @@ def test_waiting_state_allows_time_for_an_init_container() -> None:
     pod = before(waiting("PodInitializing", startTime=at(250)), state=young)
     state = job_state(a_job(active=1), [pod], NOW)
     assert isinstance(state, Waiting)
-    assert state.reason is ReasonCode.STARTING
+    assert state.code is ReasonCode.STARTING
 
 
 def test_waiting_state_ignores_init_containers_that_have_ended() -> None:

@@ -52,7 +52,7 @@ def test_refusal_of_pods_lasts_until_one_is_created(tenant: Tenancy, jobs: Searc
         lambda: tenant.api.list(EVENTS, tenant.namespace, fieldSelector="reason=FailedCreate")
     )
     refused = wait_of(jobs, job)
-    assert refused.reason is ReasonCode.QUOTA_EXCEEDED
+    assert refused.code is ReasonCode.QUOTA_EXCEEDED
     assert "exceeded quota" in refused.message
 
     tenant.api.delete(QUOTAS, tenant.namespace, "limits")
@@ -61,5 +61,5 @@ def test_refusal_of_pods_lasts_until_one_is_created(tenant: Tenancy, jobs: Searc
     tenant.end(pod, 75)  # as its node does once it is deleted
     eventually(lambda: not tenant.pods(job), 30)
     deleted = wait_of(jobs, job)
-    assert deleted.reason is ReasonCode.RETRYING
+    assert deleted.code is ReasonCode.RETRYING
     assert "no event says that it is refused" in deleted.message

@@ -156,7 +156,7 @@ def test_job_resumes_after_stops_without_using_up_attempts(tenant: Tenancy) -> N
         tenant.end(pod, code, conditions=conditions)
         state = tenant.state(job)
         assert isinstance(state, Waiting)
-        assert state.reason is ReasonCode.RETRYING
+        assert state.code is ReasonCode.RETRYING
     for job in ends:
         *_, again = tenant.pods_when(job, 2)  # the controller's back-off is 10 s
         assert status_of(tenant, job).get("failed", 0) == 0
@@ -176,7 +176,7 @@ def test_queued_job_has_no_pods_until_it_is_admitted(tenant: Tenancy) -> None:
     job = tenant.create(spec={"jobs": {"queueName": "research"}})
     state = tenant.state(job, datetime.now(UTC) + timedelta(hours=9))
     assert isinstance(state, Waiting)
-    assert state.reason is ReasonCode.QUEUED
+    assert state.code is ReasonCode.QUEUED
     eventually(lambda: status_of(tenant, job)["conditions"])  # the Job controller has seen it
     assert not tenant.pods(job)
     tenant.api.patch(JOBS, tenant.namespace, job, {"spec": {"suspend": False}})
@@ -185,7 +185,7 @@ def test_queued_job_has_no_pods_until_it_is_admitted(tenant: Tenancy) -> None:
     eventually(lambda: not tenant.pods(job))
     state = tenant.state(job)
     assert isinstance(state, Waiting)
-    assert state.reason is ReasonCode.QUEUED
+    assert state.code is ReasonCode.QUEUED
 
 
 def test_job_without_quota_waits_in_the_servers_words(tenant: Tenancy) -> None:
@@ -194,12 +194,12 @@ def test_job_without_quota_waits_in_the_servers_words(tenant: Tenancy) -> None:
     words = pod_event(tenant, job)
     told = tenant.state(job, refused=words)
     assert isinstance(told, Waiting)
-    assert told.reason is ReasonCode.QUOTA_EXCEEDED
+    assert told.code is ReasonCode.QUOTA_EXCEEDED
     assert words in told.message
     eventually(lambda: status_of(tenant, job)["startTime"])
     untold = tenant.state(job, datetime.now(UTC) + timedelta(minutes=1))
     assert isinstance(untold, Waiting)
-    assert untold.reason is ReasonCode.RETRYING, "nobody looked at the event"
+    assert untold.code is ReasonCode.RETRYING, "nobody looked at the event"
 
 
 def test_job_without_a_service_account_waits_with_the_reason(tenant: Tenancy) -> None:
@@ -208,7 +208,7 @@ def test_job_without_a_service_account_waits_with_the_reason(tenant: Tenancy) ->
     job = made["metadata"]["name"]
     state = tenant.state(job, refused=pod_event(tenant, job))
     assert isinstance(state, Waiting)
-    assert state.reason is ReasonCode.CREDENTIALS_MISSING
+    assert state.code is ReasonCode.CREDENTIALS_MISSING
 
 
 def test_pool_job_succeeds_with_its_first_worker(tenant: Tenancy) -> None:

@@ -38,7 +38,7 @@ def test_waiting_state_quotes_the_event_of_a_pod_that_does_not_start(
 ) -> None:
     state = state_of(event(reason, words))
     assert isinstance(state, Waiting)
-    assert state.reason is ReasonCode.NOT_STARTING
+    assert state.code is ReasonCode.NOT_STARTING
     assert f"does not start on node gpu-1: {reason}: {words}" in state.message
 
 
@@ -57,7 +57,7 @@ def test_waiting_state_ignores_first_old_and_scheduler_events() -> None:
         state_of(event("FailedScheduling", "0/3 nodes are available")),
         state_of(event("Scheduled", "assigned", kind="Normal")),
     ]
-    assert [state.reason for state in unsaid if isinstance(state, Waiting)] == [
+    assert [state.code for state in unsaid if isinstance(state, Waiting)] == [
         ReasonCode.STARTING
     ] * 4
 
@@ -66,11 +66,11 @@ def test_waiting_state_allows_time_for_a_large_image() -> None:
     pulling = event("Pulling", "Pulling image", 10, "Normal")
     state = state_of(pulling, since=5)
     assert isinstance(state, Waiting)
-    assert state.reason is ReasonCode.STARTING
+    assert state.code is ReasonCode.STARTING
     failed = event("Failed", "Failed to pull image: unauthorized", 200)
     unpulled = state_of(pulling, failed, since=5)
     assert isinstance(unpulled, Waiting)
-    assert unpulled.reason is ReasonCode.NOT_STARTING
+    assert unpulled.code is ReasonCode.NOT_STARTING
 
 
 def test_waiting_state_names_a_node_that_is_not_ready() -> None:
@@ -79,7 +79,7 @@ def test_waiting_state_names_a_node_that_is_not_ready() -> None:
     events = {"pod": [event("NodeNotReady", "Node is not ready")]}
     state = job_state(a_job(active=1), [pod], NOW, events=events)
     assert isinstance(state, Waiting)
-    assert state.reason is ReasonCode.NODE_LOST
+    assert state.code is ReasonCode.NODE_LOST
     assert "is not ready (NodeNotReady: Node is not ready)" in state.message
     own = {"type": "Ready", "status": "False", "reason": "ContainersNotReady"}
     assert not isinstance(job_state(a_job(active=1), [running(conditions=[own])], NOW), Waiting)

@@ -74,7 +74,7 @@ CASES = {
 def test_queueing_explains_a_suspended_job(case: str) -> None:
     labels, admission, reason, words = CASES[case]
     found = suspended(JobView(a_job(labels)), admission)
-    assert found.reason is reason
+    assert found.code is reason
     assert words in found.message
 
 

@@ -202,7 +202,7 @@ def test_waiting_state_names_reason_and_remedy(
 ) -> None:
     state = job_state(job, pods, NOW)
     assert isinstance(state, Waiting)
-    assert state.reason == reason
+    assert state.code == reason
     assert not [word for word in words if word not in state.message], state.message
     assert "\n" not in state.message
 
@@ -234,7 +234,7 @@ def test_waiting_state_quotes_a_refusal_of_pods(words: str, reason: str) -> None
     for job, pods in ((a_job(), []), (a_job(failed=1), [ended(1)]), (a_job(failed=1), [])):
         state = job_state(job, pods, NOW, words)
         assert isinstance(state, Waiting)
-        assert state.reason == reason
+        assert state.code == reason
         assert words in state.message
 
 
@@ -242,7 +242,7 @@ def test_waiting_state_stays_retrying_however_long_it_lasts() -> None:
     for job, pods in ((a_job(), []), (a_job(failed=1), [ended(1)]), (a_job(failed=1), [])):
         state = job_state(job, pods, NOW + timedelta(hours=1))
         assert isinstance(state, Waiting)
-        assert state.reason == ReasonCode.RETRYING
+        assert state.code == ReasonCode.RETRYING
 
 
 def test_running_state_begins_with_its_pod() -> None:
@@ -275,10 +275,10 @@ def test_running_state_requires_all_workers() -> None:
     stuck = waiting("ImagePullBackOff", PULL, name="pool-2", index=2)
     state = job_state(job, [worker(0, 30), pending, stuck], NOW)
     assert isinstance(state, Waiting)
-    assert state.reason == ReasonCode.IMAGE_PULL, "what someone must fix is reported first"
+    assert state.code == ReasonCode.IMAGE_PULL, "what someone must fix is reported first"
     alone = job_state(job, [worker(0, 30), worker(1, 50), ended(137, "pool-2", index=2)], NOW)
     assert isinstance(alone, Waiting)
-    assert alone.reason == ReasonCode.RETRYING
+    assert alone.code == ReasonCode.RETRYING
     assert "pool-2" in alone.message
     assert isinstance(job_state(a_job(spec=WORKERS, active=3, ready=2), [], NOW), Waiting)
 

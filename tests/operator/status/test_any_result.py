@@ -99,7 +99,7 @@ texts = st.text(max_size=80)
 moments = st.integers(0, 10**6).map(lambda seconds: NOW - timedelta(seconds=seconds))
 states = st.one_of(
     st.builds(Running, since=moments),
-    st.builds(Waiting, reason=st.sampled_from(WAITS), message=texts),
+    st.builds(Waiting, code=st.sampled_from(WAITS), message=texts),
     st.builds(Failed, kind=st.sampled_from(FailureKind), message=texts),
     st.builds(Terminating, message=texts, deleted=st.booleans()),
     st.just(Succeeded()),

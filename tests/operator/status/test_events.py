@@ -54,7 +54,7 @@ def told(*passes: PassResult) -> list[tuple[str, str, str]]:
         after = resource_status(result, before, NOW)
         last = events(before, after)
         before = after
-    return [(event.type, event.reason, event.message) for event in last]
+    return [(event.type, event.code, event.message) for event in last]
 
 
 def reasons(*passes: PassResult) -> list[str]:
@@ -249,7 +249,7 @@ def test_other_change_is_another_event() -> None:
         event_name(EVENT, RESOURCE),
         event_name(EVENT, changed(resourceVersion="18")),
         event_name(EVENT, changed(uid="another")),
-        event_name(Event("Warning", EVENT.reason, "trial 2: diverged"), RESOURCE),
+        event_name(Event("Warning", EVENT.code, "trial 2: diverged"), RESOURCE),
         event_name(Event("Warning", ReasonCode.FAILED, EVENT.message), RESOURCE),
     }
 

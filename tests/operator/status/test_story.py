@@ -128,7 +128,7 @@ def test_events_tell_the_story_of_a_search_once_in_few_patches() -> None:
     patches = 0
     for result, lines in STORY:
         after = resource_status(result, status, NOW)
-        assert [f"{one.reason}: {one.message}" for one in events(status, after)] == lines
+        assert [f"{one.code}: {one.message}" for one in events(status, after)] == lines
         # Every event is in the status as well, which is then written at once.
         is_written = is_worth_a_patch(status, after, 0.0, 60.0)
         assert is_written or not lines

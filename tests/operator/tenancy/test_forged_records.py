@@ -72,7 +72,7 @@ def test_forged_record_with_a_forbidden_image_blocks_the_search(
     write(store, image="evil:1")
     said = {name: value.replace("ROOT", store.uri) for name, value in status.items()}
     error = refused(store, searched(**said))
-    assert error.reason == "PolicyViolation"
+    assert error.code == "PolicyViolation"
     assert "evil:1 violates jobs.policy.allowed.images, which allows good/*" in str(error)
 
 
@@ -100,7 +100,7 @@ GPUS = {"base": {**BASE, "gpus": 16}}
 def test_forged_record_with_too_many_gpus_blocks_the_search(store: Store) -> None:
     write(store, GPUS)
     error = refused(store, searched())
-    assert error.reason == "PolicyViolation"
+    assert error.code == "PolicyViolation"
     assert "spec.base.gpus: 16 violates jobs.policy.maximum.gpus" in str(error)
 
 
@@ -114,4 +114,4 @@ def test_forged_record_with_too_many_gpus_stops_a_begun_search(store: Store) -> 
 
 def test_forged_record_with_unused_gpus_blocks_the_search(store: Store) -> None:
     write(store, {"base": {**BASE, "gpus": 2}})
-    assert refused(store, searched()).reason == "GPUsUnused"
+    assert refused(store, searched()).code == "GPUsUnused"
