@@ -8,7 +8,7 @@ from detnas_operator.cluster.connection import Answer, Connection, Request
 from detnas_operator.cluster.errors import ClusterError, NotFound, TooLarge, Unavailable
 from detnas_operator.cluster.kinds import KINDS
 from detnas_operator.cluster.objects import Object
-from detnas_operator.cluster.refusals import failure
+from detnas_operator.cluster.refusals import error_from
 
 OnWrite = Callable[[str, str, str], None]
 """Called after every write with verb, kind and outcome (``"ok"`` or the error's class)."""
@@ -265,7 +265,7 @@ class KubernetesClient:
     def _send(self, request: Request, what: str) -> Answer:
         answer = self.connection.send(request)
         if answer.status >= 300:
-            raise failure(answer, request, what)
+            raise error_from(answer, request, what)
         return answer
 
     @contextmanager

@@ -26,7 +26,7 @@ _REMEDIES = {
 _LONGEST = 2000
 
 
-def failure(answer: Answer, request: Request, what: str) -> ClusterError:
+def error_from(answer: Answer, request: Request, what: str) -> ClusterError:
     """Return the error for an answer that is not a success.
 
     Args:

@@ -15,7 +15,7 @@ from detnas_operator.cluster.connection import CONNECT_SECONDS, Answer, Connecti
 from detnas_operator.cluster.errors import Expired, TooLarge, Unavailable
 from detnas_operator.cluster.kinds import KINDS
 from detnas_operator.cluster.objects import Object
-from detnas_operator.cluster.refusals import failure
+from detnas_operator.cluster.refusals import error_from
 
 STREAM_SECONDS = (240, 360)
 """The server ends a stream after a time between these, so that not all end at once."""
@@ -160,7 +160,7 @@ def _change(
 def _refusal(answer: Answer, request: Request, what: str) -> Exception:
     if answer.status == 410:
         return Expired(f"{what}: what happened since is no longer known", status=410)
-    return failure(answer, request, what)
+    return error_from(answer, request, what)
 
 
 def _trust(connection: Connection) -> ssl.SSLContext | bool:

@@ -54,7 +54,7 @@ class Relisting:
         self._requested = {scope: asyncio.Event() for scope in scopes}
         self._seconds = seconds
         self._listed: set[str | None] = set()
-        self._turns = asyncio.Semaphore(CONCURRENT_LISTS)
+        self._list_slots = asyncio.Semaphore(CONCURRENT_LISTS)
 
     async def run(self) -> None:
         """List each namespace periodically, and soon after ``request``, for ever."""
@@ -99,7 +99,7 @@ class Relisting:
                 await self._until_requested(scope)
 
     async def _list(self, scope: str | None) -> None:
-        async with self._turns:
+        async with self._list_slots:
             changed, versions = await asyncio.to_thread(self.refresh, scope)
         if scope not in self._listed:
             self._listed.add(scope)

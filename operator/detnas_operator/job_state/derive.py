@@ -11,7 +11,7 @@ from detnas_operator.job_state.failures import job_failure, latest_failure
 from detnas_operator.job_state.pod_waits import pod_wait
 from detnas_operator.job_state.pods import own_pods, owned
 from detnas_operator.job_state.queueing import Admission, suspended
-from detnas_operator.job_state.refusals import refusal
+from detnas_operator.job_state.quota import refusal
 from detnas_operator.job_state.state import JobState, Running, Succeeded, Terminating, Waiting
 
 _Events = Mapping[str, Sequence[Object]]

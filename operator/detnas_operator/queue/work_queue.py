@@ -108,7 +108,7 @@ class WorkQueue(Generic[Key]):
         self._loop = asyncio.get_running_loop()
         while not self._stopping:
             self._awake.clear()
-            pause = self._turn()
+            pause = self._dispatch()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):  # no task of its own, as wait_for would make
                     await self._awake.wait()
@@ -137,7 +137,7 @@ class WorkQueue(Generic[Key]):
                 heartbeat_age=now - self._turned if self._turned is not None else float("inf"),
             )
 
-    def _turn(self) -> float:
+    def _dispatch(self) -> float:
         """Start what is due, and return after how many seconds there may be more to start."""
         with self._lock:
             now = self._turned = self._clock()

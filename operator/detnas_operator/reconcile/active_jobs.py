@@ -123,14 +123,14 @@ class ActiveJobs:
         memory, jobs = self.memory, self.jobs.all()
         live = [jobs[job.name] for job in active if job.name in jobs]
         waiting = {job.name for job in active if isinstance(job.state, Waiting)}
-        now, before = datetime.now(UTC), memory.gpu_hours.listed
+        now, before = datetime.now(UTC), memory.gpu_time.listed
         if before is not None and (now - before).total_seconds() < self.progress_seconds / 2:
             return  # as after a start, when they are listed before the pass decides
         with self.api_errors:
             others = (jobs[name] for name in waiting if name in jobs)
             pods = [pod for job in others for pod in memory.observed_pods.pods_of(job)]
             running = [job.name for job in active if job.name not in waiting]
-            memory.gpu_hours.list_running(live, pods + self.jobs.pods_of(*running), now)
+            memory.gpu_time.list_running(live, pods + self.jobs.pods_of(*running), now)
             return
         memory.observed = None  # the next pass tries again: does the error last?
 
@@ -171,7 +171,7 @@ def pass_result(
         problems=reasons,
         warnings=tuple(map(str, unused_gpus(memory.session.spec))),
         gpu_seconds=gpu_seconds,
-        lost_gpu_seconds=memory.gpu_hours.lost,
+        lost_gpu_seconds=memory.gpu_time.lost,
     )
 
 

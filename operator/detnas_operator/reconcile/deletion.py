@@ -37,8 +37,8 @@ def has_finalizer(resource: Object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Finalizing:
-    """Adds, handles and removes the finalizer of one search.
+class DataDeletion:
+    """Deletes one search together with its data, if the user wants that, by a finalizer.
 
     Attributes:
         client: writes.
@@ -48,16 +48,14 @@ class Finalizing:
     client: KubernetesClient
     jobs: SearchJobs
 
-    def keep(self, resource: Object, wanted: bool) -> Object:
+    def set_finalizer(self, resource: Object, wanted: bool) -> Object:
         """Add or remove the finalizer as the user wants it; return the resource as it is then."""
         if wanted == has_finalizer(resource):
             return resource
         others = [name for name in _finalizers(resource) if name != FINALIZER]
         return self._patch(resource, [*others, FINALIZER] if wanted else others)
 
-    def proceed(
-        self, resource: Object, settings: OperatorSettings, stores: Stores
-    ) -> bool | Reason:
+    def delete(self, resource: Object, settings: OperatorSettings, stores: Stores) -> bool | Reason:
         """Continue deleting; return whether that is complete, or why it takes too long.
 
         Raises:
@@ -70,12 +68,12 @@ class Finalizing:
         if isinstance(admitted, Reason):  # not accepted (any more): its data cannot be found
             log.warning("its data is not deleted: %s", admitted.message)
         if isinstance(admitted, Reason) or not wants_data_deleted(admitted.manifest.spec):
-            self.keep(resource, wanted=False)
+            self.set_finalizer(resource, wanted=False)
             return True
         folder, store = own_folder(resource), stores.open(admitted.root, search.namespace)
         if belongs_to_another(store, folder, search.uid):
             log.warning("%s is not deleted: another resource continues with it", folder)
-            self.keep(resource, wanted=False)
+            self.set_finalizer(resource, wanted=False)
             return True
         if alive := self.still_alive():
             now = datetime.now(UTC)
@@ -109,7 +107,7 @@ class Finalizing:
             log.info("deleted %d objects of %s/%s", count, store.uri, folder)
             if seconds_left() < LONGEST_PASS - _SLICE_SECONDS:
                 return False
-        self.keep(resource, wanted=False)
+        self.set_finalizer(resource, wanted=False)
         return True
 
     def _patch(self, resource: Object, finalizers: list[str]) -> Object:

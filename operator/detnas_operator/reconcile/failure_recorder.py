@@ -16,7 +16,7 @@ from detnas_operator.job_state.failures import LAST_LINE
 from detnas_operator.job_state.pods import has_done_its_work, own_pods
 from detnas_operator.job_state.state import Failed, Succeeded
 from detnas_operator.lookups.attempt_logs import AttemptLogs
-from detnas_operator.reconcile.gpu_hours import pod_seconds
+from detnas_operator.reconcile.gpu_time import pod_seconds
 from detnas_operator.reconcile.search_jobs import SearchJobs
 
 log = logging.getLogger(__name__)

@@ -33,7 +33,7 @@ from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.names import job_name
 from detnas_operator.job_state.observed_pods import ObservedPods
 from detnas_operator.lookups.progress_reader import ProgressReading
-from detnas_operator.reconcile.gpu_hours import GpuHours
+from detnas_operator.reconcile.gpu_time import GpuTime
 from detnas_operator.reconcile.job_creation import OwnLabels
 from detnas_operator.tenant_store.stores import Stores
 
@@ -51,7 +51,7 @@ class SearchMemory:
         search: its requests and its store.
         session: its state, as a scheduler drives it.
         image: of the trainer, pinned when the search began.
-        gpu_hours: GPU time that it has used.
+        gpu_time: GPU time that it has used.
         unrecorded: what is to be written as `search.json`, once no data is known to be lost.
         progress: of its running jobs, by folder, as last read.
         running_since: when a Job's pods were first observed to run without a break, by its name.
@@ -71,7 +71,7 @@ class SearchMemory:
     search: StoredSearch
     session: SearchSession
     image: str
-    gpu_hours: GpuHours
+    gpu_time: GpuTime
     unrecorded: SearchRecord | None = None
     progress: Mapping[str, ProgressReading] = field(default_factory=dict)
     running_since: dict[str, float] = field(default_factory=dict)
@@ -177,8 +177,8 @@ class SearchMemories(dict[SearchKey, SearchMemory]):
         rules = self._settings.rules(key.namespace)
         memory = begin(resource, admitted, store, rules, make_session)
         if earlier is not None:
-            memory.patched, memory.gpu_hours = earlier.patched, earlier.gpu_hours
-            memory.gpu_hours.read_from(store, memory.session.requests.search)
+            memory.patched, memory.gpu_time = earlier.patched, earlier.gpu_time
+            memory.gpu_time.read_from(store, memory.session.requests.search)
         self[key] = memory
         return memory
 
@@ -244,7 +244,7 @@ def begin(
         search=search,
         session=make_session(search),
         image=pinned or recorded or admitted.image,
-        gpu_hours=GpuHours(store, folder),
+        gpu_time=GpuTime(store, folder),
         unrecorded=_record(uid, admitted, requests) if is_new else None,
     )
 

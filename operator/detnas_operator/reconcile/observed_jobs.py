@@ -137,14 +137,14 @@ def overran(job: Object, due: DueJob, memory: SearchMemory) -> str | None:
     limit = default_deadline(
         due.verb, memory.session.spec, memory.session.state.prepare, memory.session.state.base
     )
-    if limit is None or memory.gpu_hours.running_seconds(job, datetime.now(UTC)) <= limit:
+    if limit is None or memory.gpu_time.running_seconds(job, datetime.now(UTC)) <= limit:
         return None
     return f"Job {job['metadata']['name']} {overrun(due.verb, limit)}"
 
 
 def _attempts(job: Object, folder: str, memory: SearchMemory) -> int:
     """Return how many there were; a launcher may end before it has written to the store."""
-    return max(memory.attempts_at(folder), memory.gpu_hours.resumptions(job) + 1)
+    return max(memory.attempts_at(folder), memory.gpu_time.resumptions(job) + 1)
 
 
 def _allowed(memory: SearchMemory) -> int:

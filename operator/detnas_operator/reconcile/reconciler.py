@@ -22,7 +22,7 @@ from detnas_operator.lookups.workload_lookup import WorkloadLookup
 from detnas_operator.queue.schedule import Requeue
 from detnas_operator.reconcile.active_jobs import Lookups
 from detnas_operator.reconcile.data_loss import ACCEPT
-from detnas_operator.reconcile.deletion import Finalizing, wants_data_deleted
+from detnas_operator.reconcile.deletion import DataDeletion, wants_data_deleted
 from detnas_operator.reconcile.memory import SearchMemories, seconds_since
 from detnas_operator.reconcile.pass_errors import PATIENCE, ApiErrors, error_reason, store_reason
 from detnas_operator.reconcile.publishing import Publisher
@@ -126,7 +126,7 @@ class Reconciler:
             )
             with api_errors:
                 wanted = wants_data_deleted(admitted.manifest.spec)
-                resource = Finalizing(self._client, jobs).keep(resource, wanted)
+                resource = DataDeletion(self._client, jobs).set_finalizer(resource, wanted)
                 self._cache.put_search(resource)
                 result = self._accepted_pass(key, resource, admitted, jobs, api_errors)
             if suspended and result.search is None:  # the pass was cut short
@@ -153,7 +153,7 @@ class Reconciler:
     def _halt(self, key: SearchKey, jobs: SearchJobs, why: str, api_errors: ApiErrors) -> None:
         """Stop the Jobs of a search that must not run and over which there was no complete pass."""
         memory = self._memories.get(key)
-        stop_jobs(jobs, memory.gpu_hours if memory else None, why, api_errors)
+        stop_jobs(jobs, memory.gpu_time if memory else None, why, api_errors)
         if memory is not None:
             memory.session.release_pool()
 
@@ -226,7 +226,7 @@ class Reconciler:
             self.forget(key)
         memory = self._memories.current(key, resource, admitted)
         status = SearchView(resource).status
-        memory.gpu_hours.lost = float(status.get("lostGpuHours", 0)) * 3600
+        memory.gpu_time.lost = float(status.get("lostGpuHours", 0)) * 3600
         return SearchPass(
             memory=memory,
             jobs=jobs,
@@ -278,9 +278,9 @@ class Reconciler:
     def _delete(self, key: SearchKey, resource: Object) -> Requeue:
         if (memory := self._memories.get(key)) is not None:
             memory.session.release_pool()
-        finalizing = Finalizing(self._client, self._jobs(key, resource))
+        deletion = DataDeletion(self._client, self._jobs(key, resource))
         try:
-            done = finalizing.proceed(resource, self._settings, self._stores)
+            done = deletion.delete(resource, self._settings, self._stores)
         except StoreError as error:
             self._metrics.store_failed(error)
             done = store_reason(error)

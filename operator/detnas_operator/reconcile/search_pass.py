@@ -135,9 +135,9 @@ class SearchPass:
                 self._stopper.stop(name, "what it did is lost")
         self._planned = self._session.plan()
         self._block = Block(suspended=memory.session.spec.suspend)
-        memory.gpu_hours.reset()
+        memory.gpu_time.reset()
         before = float(self.status.get("gpuHours", 0)) * 3600
-        memory.gpu_hours.lost = max(0.0, before - self._gpu_seconds())
+        memory.gpu_time.lost = max(0.0, before - self._gpu_seconds())
         return replace(self._result(), accepted_loss=loss, accepts_loss=True)
 
     def _decide(self) -> Steps:
@@ -157,12 +157,12 @@ class SearchPass:
         return steps(self._planned, observed, self.memory.job_name, self._block)
 
     def _gpu_seconds(self) -> float:
-        memory, jobs, gpu_hours = self.memory, self.jobs, self.memory.gpu_hours
-        if gpu_hours.listed is None:  # otherwise running Jobs would seem to have used nothing
+        memory, jobs, gpu_time = self.memory, self.jobs, self.memory.gpu_time
+        if gpu_time.listed is None:  # otherwise running Jobs would seem to have used nothing
             with self.api_errors:
                 live = {n: job for n, job in jobs.live().items() if not JobView(job).suspended}
-                gpu_hours.list_running(live.values(), jobs.pods_of(*live), datetime.now(UTC))
-        return gpu_hours.used(
+                gpu_time.list_running(live.values(), jobs.pods_of(*live), datetime.now(UTC))
+        return gpu_time.used(
             jobs.all().values(),
             memory.session.state,
             memory.session.spec,

@@ -11,7 +11,7 @@ from detnas_operator.cluster.objects import JobView, Object, SearchKey
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job_state.pods import own_pods, pods_to_end
 from detnas_operator.lookups.attempt_logs import AttemptLogs
-from detnas_operator.reconcile.gpu_hours import GpuHours, pod_seconds
+from detnas_operator.reconcile.gpu_time import GpuTime, pod_seconds
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import (
@@ -47,7 +47,7 @@ class JobStopper:
                 with self.api_errors:
                     self.store_attempt_logs(name)
                 now = datetime.now(UTC)
-                self.memory.gpu_hours.record_stop(job, self._spent(job, now), now)
+                self.memory.gpu_time.record_stop(job, self._spent(job, now), now)
             self.jobs.delete(name, why)
 
     def end_pods(self, name: str) -> None:
@@ -79,16 +79,14 @@ class JobStopper:
         with self.api_errors:
             pods = own_pods(job, self.jobs.pods_of(JobView(job).name))
             return pod_seconds(pods, now)
-        return self.memory.gpu_hours.running_seconds(job, now)
+        return self.memory.gpu_time.running_seconds(job, now)
 
     @property
     def _logs(self) -> AttemptLogs:
         return AttemptLogs(self.memory.session.store, self.jobs.log_end)
 
 
-def stop_jobs(
-    jobs: SearchJobs, gpu_hours: GpuHours | None, why: str, api_errors: ApiErrors
-) -> None:
+def stop_jobs(jobs: SearchJobs, gpu_time: GpuTime | None, why: str, api_errors: ApiErrors) -> None:
     """Delete the Jobs that may be running, although no pass was possible.
 
     The store is unreachable, a record is damaged, or the search is refused. Their GPU time is
@@ -96,19 +94,19 @@ def stop_jobs(
 
     Args:
         jobs: the search's Jobs in the cluster.
-        gpu_hours: where their time is recorded; None if the store is not known.
+        gpu_time: where their time is recorded; None if the store is not known.
         why: for the log.
         api_errors: takes what the API server does not do.
     """
     for name, job in jobs.live().items():
         with api_errors:
             try:
-                if gpu_hours is not None:
+                if gpu_time is not None:
                     now = datetime.now(UTC)
                     own = own_pods(job, jobs.pods_of(name))
-                    gpu_hours.record_stop(job, pod_seconds(own, now), now)
+                    gpu_time.record_stop(job, pod_seconds(own, now), now)
             except (UserError, LookupError, ValueError):  # which prevented the pass, too
-                gpu_hours = None  # an unreachable store would delay each Job
+                gpu_time = None  # an unreachable store would delay each Job
             jobs.delete(name, why)
 
 

@@ -7,13 +7,15 @@ import pytest
 
 from detnas_operator.cluster import errors
 from detnas_operator.cluster.connection import Answer, Request
-from detnas_operator.cluster.refusals import failure
+from detnas_operator.cluster.refusals import error_from
 
 
 def refused(code: int, method: str = "POST", headers: dict | None = None, **status: Any) -> Any:
     body = {"kind": "Status", "apiVersion": "v1", "code": code, **status}
     answer = Answer(code, headers or {}, json.dumps(body).encode())
-    return failure(answer, Request(method, "/apis/batch/v1/namespaces/a/jobs"), "create jobs a/b")
+    return error_from(
+        answer, Request(method, "/apis/batch/v1/namespaces/a/jobs"), "create jobs a/b"
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,6 @@ def test_failure_has_the_servers_delay(
 
 def test_failure_quotes_an_answer_that_is_not_json() -> None:
     answer = Answer(502, {}, b"<html>bad gateway</html>")
-    found = failure(answer, Request("GET", "/"), "list jobs")
+    found = error_from(answer, Request("GET", "/"), "list jobs")
     assert type(found) is errors.Unavailable
     assert "bad gateway" in found.problem

@@ -2,7 +2,7 @@
 
 import pytest
 
-from detnas_operator.job_state.refusals import Exceeded, Unspecified, quota_advice, quota_refusal
+from detnas_operator.job_state.quota import Exceeded, Unspecified, quota_advice, quota_refusal
 
 COUNTED = (
     'jobs.batch "one-t0003" is forbidden: exceeded quota: team.small, requested: '

@@ -11,7 +11,7 @@ from detnas_operator.cluster.objects import Object, SearchKey
 from detnas_operator.cluster.slimming import slim_pod
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.failures import culprit
-from detnas_operator.reconcile.gpu_hours import pod_seconds, resumptions
+from detnas_operator.reconcile.gpu_time import pod_seconds, resumptions
 from detnas_operator.reconcile.search_jobs import SearchJobs
 from detnas_operator.reconcile.stopping import suspended_but_running
 from tests.operator.cluster.test_cache import KEY, job

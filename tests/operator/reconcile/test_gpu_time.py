@@ -15,8 +15,8 @@ from detnas.records.results import DetectorResult, PoolPhaseResult
 from detnas.spec.loading import read_manifest
 from detnas.store import Store, open_store
 from detnas.store.errors import StoreUnavailable
-from detnas_operator.reconcile.gpu_hours import (
-    GpuHours,
+from detnas_operator.reconcile.gpu_time import (
+    GpuTime,
     StoppedJob,
     pod_seconds,
     resumptions,
@@ -63,8 +63,8 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def gpu_hours(store: Store) -> GpuHours:
-    return GpuHours(store, "team-a/searches/one")
+def gpu_time(store: Store) -> GpuTime:
+    return GpuTime(store, "team-a/searches/one")
 
 
 def owned(name: str, job: dict[str, Any]) -> dict[str, Any]:
@@ -73,30 +73,30 @@ def owned(name: str, job: dict[str, Any]) -> dict[str, Any]:
     return {**job, "metadata": {**job["metadata"], "name": name, "ownerReferences": [owner]}}
 
 
-def test_used_counts_a_trial_with_all_its_attempts(gpu_hours: GpuHours) -> None:
+def test_used_counts_a_trial_with_all_its_attempts(gpu_time: GpuTime) -> None:
     resumed = result(0).model_copy(update={"seconds": {"training": 4000.0, "evaluating": 200.0}})
     entries = [ledger_entry(proposal(0), resumed, BASE)]
     state = SearchState(history=History(summary_of(entries)))
-    assert gpu_hours.used([], state, SPEC, trained_pool=True) == 4 * 4200
+    assert gpu_time.used([], state, SPEC, trained_pool=True) == 4 * 4200
     runs = owned("one-t0001", a_job(active=1))
-    gpu_hours.list_running([runs], [a_pod(phase="Failed", deleted=at(102))], NOW)
-    assert gpu_hours.used([runs], state, SPEC, trained_pool=True) == 4 * 4300
+    gpu_time.list_running([runs], [a_pod(phase="Failed", deleted=at(102))], NOW)
+    assert gpu_time.used([runs], state, SPEC, trained_pool=True) == 4 * 4300
 
 
 def test_used_counts_a_phase_with_all_workers_if_the_search_trained_it(
-    gpu_hours: GpuHours, store: Store
+    gpu_time: GpuTime, store: Store
 ) -> None:
     phase = PoolPhaseResult(started=START, finished=START, seconds={"training": 10.0})
     base = DetectorResult(started=START, finished=START, seconds={"training": 5.0})
     state = SearchState(base=base, pool=(phase,))
-    assert gpu_hours.used([], state, SPEC, trained_pool=True) == 2 * 5 + 3 * 8 * 10
-    shared = GpuHours(store, "team-a/searches/one")
+    assert gpu_time.used([], state, SPEC, trained_pool=True) == 2 * 5 + 3 * 8 * 10
+    shared = GpuTime(store, "team-a/searches/one")
     shared.record_stop(owned("one-pool-0", a_job()), 7.0, NOW)
     assert shared.used([], state, SPEC, trained_pool=False) == 2 * 5 + 8 * 7
 
 
 def test_record_stop_after_a_lost_answer_keeps_the_first_record(
-    gpu_hours: GpuHours, store: Store, monkeypatch: pytest.MonkeyPatch
+    gpu_time: GpuTime, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create = store.put_if_absent
 
@@ -106,11 +106,11 @@ def test_record_stop_after_a_lost_answer_keeps_the_first_record(
 
     monkeypatch.setattr(store, "put_if_absent", lose)
     with pytest.raises(StoreUnavailable):
-        gpu_hours.record_stop(JOB, 60.0, BEGAN)
+        gpu_time.record_stop(JOB, 60.0, BEGAN)
     monkeypatch.setattr(store, "put_if_absent", create)
-    gpu_hours.record_stop(JOB, 90.0, BEGAN)
+    gpu_time.record_stop(JOB, 90.0, BEGAN)
     kept = StoppedJob(verb=Verb.EVALUATE, number=7, seconds=60, until=BEGAN)
-    assert gpu_hours.stopped() == {"u-1": kept}
+    assert gpu_time.stopped() == {"u-1": kept}
 
 
 def a_stop(seconds: float, until: float | None = 0.0) -> StoppedJob:
@@ -170,34 +170,34 @@ def test_unstated_seconds_and_result_are_no_less_than_either(
         assert total >= own + sum(before) - 1e-3  # datetimes have microseconds
 
 
-def test_running_seconds_of_a_pod_without_a_node_are_none(gpu_hours: GpuHours) -> None:
+def test_running_seconds_of_a_pod_without_a_node_are_none(gpu_time: GpuTime) -> None:
     """A full cluster must not use up the budget of the searches that wait for it."""
     job = a_job(active=1)
-    assert gpu_hours.running_seconds(job, NOW) == 0
-    gpu_hours.list_running([job], [a_pod(node="")], NOW)
-    assert gpu_hours.running_seconds(job, NOW + timedelta(hours=9)) == 0
+    assert gpu_time.running_seconds(job, NOW) == 0
+    gpu_time.list_running([job], [a_pod(node="")], NOW)
+    assert gpu_time.running_seconds(job, NOW + timedelta(hours=9)) == 0
 
 
-def test_running_seconds_begin_when_a_pod_is_on_a_node(gpu_hours: GpuHours) -> None:
+def test_running_seconds_begin_when_a_pod_is_on_a_node(gpu_time: GpuTime) -> None:
     job = a_job(active=1)
-    gpu_hours.list_running([job], [waiting("ContainerCreating", startTime=at(240))], NOW)
-    assert gpu_hours.running_seconds(job, NOW) == 60
+    gpu_time.list_running([job], [waiting("ContainerCreating", startTime=at(240))], NOW)
+    assert gpu_time.running_seconds(job, NOW) == 60
 
 
-def test_running_seconds_grow_for_each_ready_pod(gpu_hours: GpuHours) -> None:
+def test_running_seconds_grow_for_each_ready_pod(gpu_time: GpuTime) -> None:
     job = a_job(active=2, ready=2)
-    gpu_hours.list_running(
+    gpu_time.list_running(
         [job], [running("one", 0, startTime=at(0)), running("two", 0, startTime=at(100))], NOW
     )
-    assert gpu_hours.running_seconds(job, NOW) == 300 + 200
-    assert gpu_hours.running_seconds(job, NOW + timedelta(seconds=10)) == 520
+    assert gpu_time.running_seconds(job, NOW) == 300 + 200
+    assert gpu_time.running_seconds(job, NOW + timedelta(seconds=10)) == 520
 
 
-def test_running_seconds_of_a_job_that_no_longer_runs_are_none(gpu_hours: GpuHours) -> None:
+def test_running_seconds_of_a_job_that_no_longer_runs_are_none(gpu_time: GpuTime) -> None:
     job = a_job(active=1)
-    gpu_hours.list_running([job], [running("one", 0, startTime=at(0))], NOW)
-    gpu_hours.list_running([], [], NOW)
-    assert gpu_hours.running_seconds(job, NOW) == 0
+    gpu_time.list_running([job], [running("one", 0, startTime=at(0))], NOW)
+    gpu_time.list_running([], [], NOW)
+    assert gpu_time.running_seconds(job, NOW) == 0
 
 
 def test_resumptions_count_the_worst_worker() -> None:

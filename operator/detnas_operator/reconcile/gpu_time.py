@@ -43,7 +43,7 @@ class StoppedJob(Schema):
     until: datetime | None = None
 
 
-class GpuHours:
+class GpuTime:
     """GPU time of one search.
 
     Args:
