@@ -98,7 +98,7 @@ class Exported(Detector):
     )
 
 
-class ActiveJob(Schema):
+class ActiveJobStatus(Schema):
     """A job that has not ended, with its latest progress."""
 
     job: Word = Field(description="Name of the Job.")
@@ -153,7 +153,7 @@ class ResourceStatus(Schema):
     flops_change: Size | None = Field(
         None, description="FLOPs of the best student relative to the base's, such as -41%."
     )
-    active: Annotated[tuple[ActiveJob, ...], AtMost(50)] = Field(
+    active: Annotated[tuple[ActiveJobStatus, ...], AtMost(50)] = Field(
         (), description="Jobs that have not ended; at most 50, trials.active counts all."
     )
     top: Annotated[tuple[TopTrial, ...], AtMost(10)] = Field((), description="Best trials.")

@@ -41,7 +41,7 @@ class Lookups:
 
 
 @dataclass(frozen=True, slots=True)
-class ActiveJobs:
+class JobObserver:
     """Observes the Jobs of one search that have not ended, at the end of a pass.
 
     Attributes:

@@ -14,7 +14,7 @@ from detnas_operator.cluster.objects import JobView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
-from detnas_operator.reconcile.active_jobs import ActiveJobs, Lookups, pass_result
+from detnas_operator.reconcile.active_jobs import JobObserver, Lookups, pass_result
 from detnas_operator.reconcile.data_loss import accepted_loss
 from detnas_operator.reconcile.failure_recorder import FailureRecorder
 from detnas_operator.reconcile.job_creation import create_job
@@ -275,7 +275,7 @@ class SearchPass:
                 self._stopper.stop(name, f"{lease.other} trains the pool now")
 
     def _result(self) -> PassResult:
-        active_jobs = ActiveJobs(
+        observer = JobObserver(
             memory=self.memory,
             jobs=self.jobs,
             lookups=self.lookups,
@@ -283,9 +283,9 @@ class SearchPass:
             progress_seconds=self.settings.progress_seconds,
             api_errors=self.api_errors,
         )
-        gpu_seconds, active = self._gpu_seconds(), active_jobs.observe()
-        reasons = (*self._reasons, *active_jobs.stalled(active))
+        gpu_seconds, active = self._gpu_seconds(), observer.observe()
+        reasons = (*self._reasons, *observer.stalled(active))
         result = pass_result(self.memory, self._planned, self._block, active, gpu_seconds, reasons)
-        active_jobs.observe_store_and_pods(active.values())
+        observer.observe_store_and_pods(active.values())
         accepted = str(self.status.get("acceptedDataLoss", ""))
         return replace(result, forgiven=self.forgiven, accepted_loss=accepted)

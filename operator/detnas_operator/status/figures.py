@@ -7,8 +7,7 @@ from detnas.lifecycle.status import DetectorStatus, SearchStatus, job_name
 from detnas.plan.stages import DueJob, Verb
 from detnas.reasons import ReasonCode
 from detnas.records.progress import Progress
-from detnas.resource.status import ActiveJob as ActiveJobStatus
-from detnas.resource.status import Detector
+from detnas.resource.status import ActiveJobStatus, Detector
 from detnas_operator.job_state.state import Failed, Running, Succeeded, Waiting
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 from detnas_operator.status.waiting import in_order

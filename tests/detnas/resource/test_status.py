@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from detnas.resource import ResourceStatus
 from detnas.resource.cut import cut, written
-from detnas.resource.status import LARGEST_STATUS, ActiveJob, Condition
+from detnas.resource.status import LARGEST_STATUS, ActiveJobStatus, Condition
 from tests.detnas.resource.largest import largest_status
 
 CHARACTERS = ["x", '"', "\\", "<", "ü", "中", "😀", "\u2028", "\x00"]
@@ -79,7 +79,7 @@ def test_cut_ends_a_long_text_in_an_ellipsis() -> None:
 )
 def test_status_numbers_are_strings(number: float, text: str) -> None:
     assert written(number) == text
-    job = ActiveJob.model_validate({"job": "r50-t0001", "verb": "evaluate", "loss": number})
+    job = ActiveJobStatus.model_validate({"job": "r50-t0001", "verb": "evaluate", "loss": number})
     assert job.loss == text
 
 
