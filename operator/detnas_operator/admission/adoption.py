@@ -17,10 +17,8 @@ from detnas.store import Store
 from detnas.store.errors import CorruptRecord
 from detnas_operator.admission.admission import with_current_settings
 from detnas_operator.admission.location import own_folder, recorded_folder
+from detnas_operator.cluster.labels import ADOPT
 from detnas_operator.cluster.objects import Object, SearchView
-
-ADOPT = "detnas.dev/adopt"
-"""Annotation: the name of the folder that a new resource adopts; ``none`` to begin from scratch."""
 
 NONE = "none"
 _MOST_NAMED = 5

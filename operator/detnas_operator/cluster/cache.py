@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from detnas_operator.cluster import Snapshot
+from detnas_operator.cluster.labels import SETTLED
 from detnas_operator.cluster.objects import JobView, Object, ObjectView, SearchKey, owning_search
-from detnas_operator.cluster.slimming import SETTLED, slim_job, slim_search
+from detnas_operator.cluster.slimming import slim_job, slim_search
 
 _REMEMBERED_DELETIONS = 20_000
 

@@ -6,11 +6,21 @@ A tenant that may write objects could otherwise fill the operator's memory.
 from collections.abc import Iterable
 from typing import Any
 
+from detnas_operator.cluster.labels import (
+    ACCEPT,
+    ADOPT,
+    APP,
+    ENDED_PODS,
+    MANAGED_BY,
+    NUMBER,
+    QUEUE,
+    SEARCH,
+    SETTLED,
+    TTL,
+    VERB,
+)
 from detnas_operator.cluster.objects import Object, owning_search
 from detnas_operator.cluster.pod_view import INDEX, PodView
-
-SETTLED = "detnas.dev/settled"
-"""Annotation of a Job that has ended and whose result is stored: it may be deleted."""
 
 _KEPT_METADATA = (
     "name",
@@ -31,23 +41,14 @@ _KEPT_JOB_SPEC = (
     "ttlSecondsAfterFinished",
     "activeDeadlineSeconds",
 )
-_KEPT_LABELS = frozenset(
-    {
-        "app.kubernetes.io/managed-by",
-        "app.kubernetes.io/name",
-        "detnas.dev/number",
-        "detnas.dev/search",
-        "detnas.dev/verb",
-        "kueue.x-k8s.io/queue-name",
-    }
-)
+_KEPT_LABELS = frozenset({APP, MANAGED_BY, NUMBER, SEARCH, VERB, QUEUE})
 _SHORT = 1024
 _KEPT_ANNOTATIONS = {
     SETTLED: _SHORT,
-    "detnas.dev/accept-data-loss": _SHORT,
-    "detnas.dev/adopt": _SHORT,
-    "detnas.dev/ended-pods": 32 * 1024,
-    "detnas.dev/ttl-seconds": _SHORT,
+    ACCEPT: _SHORT,
+    ADOPT: _SHORT,
+    ENDED_PODS: 32 * 1024,
+    TTL: _SHORT,
 }
 """Annotations that are read, and the longest value that is written or expected, in characters."""
 _MOST_FINALIZERS = 20

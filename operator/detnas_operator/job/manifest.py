@@ -24,22 +24,11 @@ again too, all four meet, and all continue from the last checkpoint. So:
 from detnas.exit_codes import INVALID, OUT_OF_MEMORY, ExitCode
 from detnas.plan.stages import Verb
 from detnas.spec.manifest import API_VERSION, KIND
+from detnas_operator.cluster.labels import APP, APP_NAME, FOLDER, MANAGED_BY, MANAGER, SEARCH, VERB
 from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.environment import rendezvous
-from detnas_operator.job.names import (
-    APP,
-    APP_NAME,
-    CONTAINER,
-    FOLDER,
-    MANAGED_BY,
-    MANAGER,
-    SEARCH,
-    VERB,
-    own_labels,
-    queue_labels,
-    service_name,
-)
+from detnas_operator.job.names import CONTAINER, own_labels, queue_labels, service_name
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job.pod import pod_template
 from detnas_operator.job.policy import job_fields

@@ -1,4 +1,4 @@
-"""Names, labels and annotations by which the operator recognises its objects.
+"""Names of the operator's objects, and the labels and annotations that they get.
 
 Names are deterministic, and never longer than Kubernetes allows.
 """
@@ -10,25 +10,20 @@ from hashlib import sha256
 from detnas.plan.stages import DueJob, Verb
 from detnas.spec.jobs import JobFields
 from detnas.spec.patterns import RESERVED_ANNOTATIONS, RESERVED_LABELS
+from detnas_operator.cluster.labels import (
+    APP,
+    APP_NAME,
+    MANAGED_BY,
+    MANAGER,
+    NUMBER,
+    QUEUE,
+    SEARCH,
+    VERB,
+)
 
 CONTAINER = "trainer"
 """Of the pod's only container; logs and exit codes are read by it."""
 
-APP = "app.kubernetes.io/name"
-APP_NAME = "detnas-trainer"
-MANAGED_BY = "app.kubernetes.io/managed-by"
-MANAGER = "detnas"
-SEARCH = "detnas.dev/search"
-VERB = "detnas.dev/verb"
-NUMBER = "detnas.dev/number"
-FOLDER = "detnas.dev/folder"
-"""Annotation: key of the job's folder in the store."""
-ENDED_PODS = "detnas.dev/ended-pods"
-"""Annotation of a Job: what was observed of pods that the operator ended."""
-TTL = "detnas.dev/ttl-seconds"
-"""Annotation of a Job: the time to live that others gave it, valid once its result is stored."""
-QUEUE = "kueue.x-k8s.io/queue-name"
-"""Kueue manages the Job that has this label, but no pod of its own."""
 _QUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"
 _QUEUE_SECONDS = "kueue.x-k8s.io/max-exec-time-seconds"
 

@@ -4,18 +4,12 @@ from detnas.plan.dataset import MOUNT
 from detnas.schema import Schema
 from detnas.spec.affinity import TopologySpread
 from detnas.spec.jobs import JobFields, Resources
+from detnas_operator.cluster.labels import SEARCH, VERB
 from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.configuration.storage import CaBundle
 from detnas_operator.job.environment import CACHE, environment
-from detnas_operator.job.names import (
-    CONTAINER,
-    SEARCH,
-    VERB,
-    own_labels,
-    users_annotations,
-    users_labels,
-)
+from detnas_operator.job.names import CONTAINER, own_labels, users_annotations, users_labels
 from detnas_operator.job.order import JobOrder
 from detnas_operator.job.policy import amount
 

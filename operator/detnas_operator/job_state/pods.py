@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from detnas.exit_codes import ExitCode
+from detnas_operator.cluster.labels import ENDED_PODS
 from detnas_operator.cluster.objects import JobView, Object, parse_time
 from detnas_operator.cluster.pod_view import INDEX, PodView
-from detnas_operator.job.names import CONTAINER, ENDED_PODS
+from detnas_operator.job.names import CONTAINER
 
 LONGEST_TEXT = 500
 """Characters of a text from the cluster that a message quotes."""

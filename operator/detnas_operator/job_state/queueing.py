@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from detnas.reasons import ReasonCode
+from detnas_operator.cluster.labels import QUEUE
 from detnas_operator.cluster.objects import JobView, Object, ObjectView
-from detnas_operator.job.names import QUEUE
 from detnas_operator.job_state.state import Waiting
 
 LONGEST_MESSAGE = 1000

@@ -18,11 +18,8 @@ from detnas.records import keys
 from detnas.records.results import Outcome, Result
 from detnas.resource.status import OUTCOME_FIELDS
 from detnas.store import Store
+from detnas_operator.cluster.labels import ACCEPT
 from detnas_operator.cluster.objects import Status
-
-ACCEPT = "detnas.dev/accept-data-loss"
-"""Annotation by which a person accepts a data loss; its value is the token of the loss."""
-
 
 _READY = "Ready"
 

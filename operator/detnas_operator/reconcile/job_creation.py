@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster import AlreadyExists, NotFound, Refused
 from detnas_operator.cluster.finalizers import waits_for
+from detnas_operator.cluster.labels import SEARCH
 from detnas_operator.cluster.objects import JobView, Object, ObjectView
-from detnas_operator.job.names import SEARCH, own_labels
+from detnas_operator.job.names import own_labels
 from detnas_operator.job_state.quota import Exceeded, quota_advice, quota_refusal
 from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import SearchJobs, expires, purpose

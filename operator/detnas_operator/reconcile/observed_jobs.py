@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from detnas.plan.deadlines import default_deadline, overrun
 from detnas.plan.stages import DueJob, Verb
 from detnas.reasons import Reason, ReasonCode
+from detnas_operator.cluster.labels import TTL
 from detnas_operator.cluster.objects import JobView, Object
-from detnas_operator.job.names import TTL
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.pods import has_done_its_work, own_pods, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind

@@ -14,6 +14,7 @@ from detnas_operator.admission.admission import Admitted, admit
 from detnas_operator.admission.search_limit import SearchLimit
 from detnas_operator.cluster import ClusterError, KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.labels import ACCEPT
 from detnas_operator.cluster.objects import Object, SearchKey, SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.lookups.pod_lookup import PodLookup
@@ -21,7 +22,6 @@ from detnas_operator.lookups.progress_reader import ProgressReader
 from detnas_operator.lookups.workload_lookup import WorkloadLookup
 from detnas_operator.queue.schedule import Requeue
 from detnas_operator.reconcile.active_jobs import Lookups
-from detnas_operator.reconcile.data_loss import ACCEPT
 from detnas_operator.reconcile.deletion import DataDeletion, wants_data_deleted
 from detnas_operator.reconcile.memory import SearchMemories, seconds_since
 from detnas_operator.reconcile.pass_errors import PATIENCE, ApiErrors, error_reason, store_reason

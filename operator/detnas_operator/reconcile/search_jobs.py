@@ -17,10 +17,11 @@ from detnas_operator.cluster import (
 )
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.job_pods import MOST_BYTES, MOST_PODS, pod_selectors
+from detnas_operator.cluster.labels import ENDED_PODS, SETTLED, TTL
 from detnas_operator.cluster.objects import JobView, Object, SearchKey
 from detnas_operator.cluster.pod_view import PodView
-from detnas_operator.cluster.slimming import SETTLED, slim_own_job, slim_pod
-from detnas_operator.job.names import CONTAINER, ENDED_PODS, TTL, purpose_of
+from detnas_operator.cluster.slimming import slim_own_job, slim_pod
+from detnas_operator.job.names import CONTAINER, purpose_of
 from detnas_operator.job_state.pods import with_ended
 from detnas_operator.telemetry.logs import about
 

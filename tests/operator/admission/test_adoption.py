@@ -12,7 +12,8 @@ from detnas.records import keys
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record
 from detnas_operator.admission.admission import parse
-from detnas_operator.admission.adoption import ADOPT, choose_folder
+from detnas_operator.admission.adoption import choose_folder
+from detnas_operator.cluster.labels import ADOPT
 from tests.cluster.searches import manifest
 
 OLD = "team-a/searches/one-88abe34b"

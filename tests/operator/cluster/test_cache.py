@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 import detnas_operator
 from detnas_operator.cluster import Snapshot
 from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.labels import FOLDER, SETTLED
 from detnas_operator.cluster.objects import SearchKey, owning_search
-from detnas_operator.cluster.slimming import SETTLED
-from detnas_operator.job.names import FOLDER
 from detnas_operator.reconcile.deletion import FINALIZER
 
 KEY = SearchKey("team", "r18")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from detnas.reasons import ReasonCode
+from detnas_operator.cluster.labels import ENDED_PODS
 from detnas_operator.cluster.objects import Object
 from detnas_operator.cluster.slimming import slim_job
-from detnas_operator.job.names import ENDED_PODS
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.failures import culprit, latest_failure
 from detnas_operator.job_state.pods import (
