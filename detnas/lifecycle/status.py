@@ -9,13 +9,12 @@ from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.summary import Summary
 from detnas.lifecycle.attempts import latest_progress
 from detnas.lifecycle.estimate import search_seconds_left
+from detnas.lifecycle.jobs import job_folder, job_name
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.record import StoredSearch
 from detnas.plan.advice import likely_causes
 from detnas.plan.candidate import Candidate
-from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob, Phase, Verb, plan
-from detnas.records import keys
+from detnas.plan.stages import DueJob, Phase, plan
 from detnas.records.progress import Progress
 from detnas.records.results import Latency, Outcome, Score
 from detnas.records.settings import Resolution
@@ -234,35 +233,6 @@ def detector_status(
 def _base_status(facts: BaseFacts) -> DetectorStatus:
     base = detector_status(facts, facts.architecture, facts.scores)
     return base.model_copy(update={"is_base": True})
-
-
-def job_name(due: DueJob) -> str:
-    """Return a job's name for people."""
-    return {
-        Verb.PREPARE: "data check",
-        Verb.BASE: "base",
-        Verb.POOL: f"pool phase {due.number}",
-        Verb.EVALUATE: f"trial {due.number}",
-        Verb.FINETUNE: "fine-tuning",
-        Verb.EXPORT: "export",
-    }[due.verb]
-
-
-def job_folder(requests: SearchRequests, state: SearchState, due: DueJob) -> str:
-    """Return the key of a job's folder; empty while that is not known."""
-    search = requests.search
-    if due.verb is Verb.POOL:
-        if state.prepare is None:
-            return ""
-        return keys.pool_phase_folder(requests.pool_folder(state.prepare), due.number)
-    stages = state.final_stages
-    return {
-        Verb.PREPARE: keys.prepare_folder(search),
-        Verb.BASE: keys.base_folder(search),
-        Verb.EVALUATE: keys.trial_folder(search, due.number),
-        Verb.FINETUNE: stages.finetune_folder if stages else "",
-        Verb.EXPORT: stages.export_folder if stages else "",
-    }[due.verb]
 
 
 def _finetune_problem(state: SearchState) -> str:

@@ -11,8 +11,9 @@ from detnas.actions import Action
 from detnas.ledger.entry import LedgerEntry
 from detnas.lifecycle.attempts import latest_progress
 from detnas.lifecycle.estimate import search_seconds_left
+from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.reading.state import SearchState
-from detnas.lifecycle.status import ActiveJob, job_name
+from detnas.lifecycle.status import ActiveJob
 from detnas.plan.stages import Phase, Verb
 from detnas.records.data_remarks import data_remarks
 from detnas.records.proposal import Proposal, Step

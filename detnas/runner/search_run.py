@@ -12,9 +12,9 @@ from typing import Protocol
 from detnas.data_identity import data_changed
 from detnas.errors import UserError
 from detnas.exit_codes import ExitCode
+from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.session import SearchSession
-from detnas.lifecycle.status import job_name
 from detnas.plan.stages import DueJob, Phase, Plan, Verb
 from detnas.processors import processors, requested_threads
 from detnas.records.results import Outcome

@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 
 from detnas.lifecycle.attempts import latest_progress
+from detnas.lifecycle.jobs import job_folder
 from detnas.lifecycle.pools.lease import LeaseRecord
 from detnas.lifecycle.pools.supplied import pool_key
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import load_search_record
-from detnas.lifecycle.status import job_folder
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import DueJob, Phase, Verb, plan
 from detnas.records import keys

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from detnas.lifecycle.status import DetectorStatus, SearchStatus, job_name
+from detnas.lifecycle.jobs import job_name
+from detnas.lifecycle.status import DetectorStatus, SearchStatus
 from detnas.plan.stages import DueJob, Verb
 from detnas.reasons import ReasonCode
 from detnas.records.progress import Progress

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from detnas.lifecycle.failures import RESULT_TYPES
+from detnas.lifecycle.jobs import job_folder
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.reading.verification import Verification
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.session import SearchSession
-from detnas.lifecycle.status import job_folder
 from detnas.plan.stages import DueJob, Phase, Verb, plan
 from detnas.records import keys
 from detnas.records.artifacts import Artifact

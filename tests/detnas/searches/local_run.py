@@ -19,8 +19,8 @@ from typing import Any
 import yaml
 
 from detnas.errors import UserError
+from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.reading.state import SearchState
-from detnas.lifecycle.status import job_name
 from detnas.plan.stages import Phase
 from detnas.runner.errors import Interrupted
 from detnas.runner.opening import OpenedSearch, Overrides, open_search

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.status import ActiveJob as StoredJob
-from detnas.lifecycle.status import DetectorStatus, SearchStatus, TrialStatus, job_name
+from detnas.lifecycle.status import DetectorStatus, SearchStatus, TrialStatus
 from detnas.plan.stages import DueJob, Phase, Verb
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
