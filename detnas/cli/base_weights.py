@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from detnas.lifecycle.failures import load_result
-from detnas.plan.stages import Verb
 from detnas.records import keys
 from detnas.records.results import Outcome
+from detnas.records.verbs import Verb
 from detnas.runner.opening import OpenedSearch
 from detnas.spec import ManifestError, Problem, SearchSpec
 from detnas.spec.weights_file import WeightsFileError, check_address, weights_format

@@ -1,33 +1,16 @@
 """Failed jobs: the result of one whose attempts are used up, and retries of the vital ones."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import Verb
 from detnas.records import keys
-from detnas.records.results import (
-    DetectorResult,
-    ExportResult,
-    Outcome,
-    PoolPhaseResult,
-    PrepareResult,
-    Result,
-)
+from detnas.records.results import Outcome, Result
+from detnas.records.verbs import RESULT_TYPES, Verb
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import AlreadyExists, MissingRecord
-
-RESULT_TYPES: Mapping[Verb, type[Result]] = {
-    Verb.PREPARE: PrepareResult,
-    Verb.BASE: DetectorResult,
-    Verb.POOL: PoolPhaseResult,
-    Verb.EVALUATE: DetectorResult,
-    Verb.FINETUNE: DetectorResult,
-    Verb.EXPORT: ExportResult,
-}
-"""The type of each verb's result."""
 
 
 def load_result(store: Store, verb: Verb, folder: str) -> Result | None:

@@ -11,7 +11,7 @@ from typing import Any
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.plan.candidate import candidate_from_result
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
@@ -22,6 +22,7 @@ from detnas.records.requests import (
     StudentRequest,
 )
 from detnas.records.results import DetectorResult, PrepareResult
+from detnas.records.verbs import Verb
 from detnas.search.propose import propose
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record, parse_record, replace_record

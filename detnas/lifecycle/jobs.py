@@ -2,8 +2,9 @@
 
 from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
 from detnas.records import keys
+from detnas.records.verbs import Verb
 
 
 def job_name(due: DueJob) -> str:

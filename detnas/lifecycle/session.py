@@ -6,11 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from detnas.ledger.history import write_segments
-from detnas.lifecycle.failures import (
-    RESULT_TYPES,
-    record_infrastructure_failure,
-    vital_failures,
-)
+from detnas.lifecycle.failures import record_infrastructure_failure, vital_failures
 from detnas.lifecycle.job_requests import JobRequests
 from detnas.lifecycle.jobs import job_folder
 from detnas.lifecycle.pools.lease import PoolLease
@@ -20,9 +16,10 @@ from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.supplied import SuppliedInputs
 from detnas.lifecycle.warm_start.source import LiveUid
 from detnas.lifecycle.weight_collector import WeightCollector
-from detnas.plan.stages import DueJob, Plan, Verb, plan
+from detnas.plan.stages import DueJob, Plan, plan
 from detnas.records import keys
 from detnas.records.results import Outcome, PrepareResult, Result
+from detnas.records.verbs import RESULT_TYPES, Verb
 from detnas.store.errors import StoreError
 
 

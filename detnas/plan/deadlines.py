@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from detnas.plan.stages import Verb
 from detnas.records.results import DetectorResult, PrepareResult
+from detnas.records.verbs import Verb
 from detnas.spec.jobs import layered
 from detnas.spec.manifest import SearchSpec
 

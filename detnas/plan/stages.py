@@ -11,18 +11,8 @@ from detnas.records.results import (
     PrepareResult,
     Result,
 )
+from detnas.records.verbs import Verb
 from detnas.spec.manifest import SearchSpec
-
-
-class Verb(StrEnum):
-    """The kind of a job: the first word of its command."""
-
-    PREPARE = "prepare"
-    BASE = "base"
-    POOL = "pool"
-    EVALUATE = "evaluate"
-    FINETUNE = "finetune"
-    EXPORT = "export"
 
 
 class Phase(StrEnum):

@@ -14,10 +14,11 @@ from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.status import ActiveJob
-from detnas.plan.stages import Phase, Verb
+from detnas.plan.stages import Phase
 from detnas.records.data_remarks import data_remarks
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Outcome, PrepareResult, Result
+from detnas.records.verbs import Verb
 from detnas.runner.running_jobs import Ended, RunningJob, describe_exit
 from detnas.runner.tables import active_table, duration
 from detnas.spec.manifest import SearchSpec

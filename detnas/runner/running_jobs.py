@@ -11,9 +11,10 @@ from pathlib import Path
 from detnas.exit_codes import ExitCode
 from detnas.lifecycle.attempts import attempt_numbers
 from detnas.lifecycle.session import SearchSession
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.results import Result
+from detnas.records.verbs import Verb
 from detnas.runner.job_server import JobServer, Started, log_end
 from detnas.store import Store
 from detnas.store.errors import StoreError

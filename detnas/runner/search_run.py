@@ -15,9 +15,10 @@ from detnas.exit_codes import ExitCode
 from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.session import SearchSession
-from detnas.plan.stages import DueJob, Phase, Plan, Verb
+from detnas.plan.stages import DueJob, Phase, Plan
 from detnas.processors import processors, requested_threads
 from detnas.records.results import Outcome
+from detnas.records.verbs import Verb
 from detnas.runner.data_check import changes_since, check_data
 from detnas.runner.errors import Interrupted, RunError
 from detnas.runner.job_server import JobServer

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas_operator.configuration.settings import OperatorSettings, load_settings
 from detnas_operator.job.manifest import job_manifest
 from tests.chart.rendering import ONE_TENANT, SMALLEST, Chart, Objects, Values

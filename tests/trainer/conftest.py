@@ -24,12 +24,12 @@ from detnas.records.requests import (
 )
 from detnas.records.results import AnyResult, Attempt
 from detnas.records.settings import DataLocation, DetectorShape, Resolution, Training
+from detnas.records.verbs import REQUEST_KINDS
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record, fetch_artifact, load_record
 from detnas.store.record_format import read
 from detnas.teachers import SupernetShape, TeacherSpace
 from detnas_trainer import jobs, mmcv_ext
-from detnas_trainer.jobs.folder import KINDS
 from detnas_trainer.training.interruption import Interrupted, Interruption
 from detnas_trainer.weights import load_weights
 
@@ -123,7 +123,7 @@ class Workplace:
 
     def run(self, request: Any) -> int:
         """Write a request, run its job in this process, and return the exit code."""
-        verb = next(verb for verb, kind in KINDS.items() if kind == request.kind)
+        verb = next(verb for verb, kind in REQUEST_KINDS.items() if kind == request.kind)
         return jobs.run(verb, self.put(request))
 
     def succeed(self, request: Any) -> Any:

@@ -12,9 +12,10 @@ from detnas.lifecycle.pools.supplied import pool_key
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import load_search_record
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob, Phase, Verb, plan
+from detnas.plan.stages import DueJob, Phase, plan
 from detnas.records import keys
 from detnas.records.results import Attempt, Outcome, PoolPhaseResult, PrepareResult
+from detnas.records.verbs import Verb
 from detnas.schema import Count, Schema
 from detnas.store import Store
 from detnas.store.artifacts import load_record

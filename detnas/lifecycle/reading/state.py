@@ -12,10 +12,11 @@ from detnas.lifecycle.pools.supplied import load_trained_pool
 from detnas.lifecycle.reading.final_stages import FinalStages, FinalStagesReader
 from detnas.lifecycle.reading.results import Consumers, R, VerifiedResults
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob, Observation, Verb
+from detnas.plan.stages import DueJob, Observation
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Outcome, PoolPhaseResult, PrepareResult, Result
+from detnas.records.verbs import Verb
 from detnas.score import BaseFacts
 from detnas.search.propose import SearchEnd, propose
 from detnas.store import Store

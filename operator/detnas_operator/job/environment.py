@@ -3,7 +3,7 @@
 import math
 from decimal import Decimal
 
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas.spec.jobs import JobFields
 from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import OperatorSettings

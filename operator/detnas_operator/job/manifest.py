@@ -22,7 +22,7 @@ again too, all four meet, and all continue from the last checkpoint. So:
 """
 
 from detnas.exit_codes import INVALID, OUT_OF_MEMORY, ExitCode
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas.spec.manifest import API_VERSION, KIND
 from detnas_operator.cluster.labels import APP, APP_NAME, FOLDER, MANAGED_BY, MANAGER, SEARCH, VERB
 from detnas_operator.cluster.objects import Object

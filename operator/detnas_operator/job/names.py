@@ -7,7 +7,8 @@ import re
 from functools import lru_cache
 from hashlib import sha256
 
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
+from detnas.records.verbs import Verb
 from detnas.spec.jobs import JobFields
 from detnas.spec.patterns import RESERVED_ANNOTATIONS, RESERVED_LABELS
 from detnas_operator.cluster.labels import (

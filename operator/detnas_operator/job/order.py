@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
+from detnas.records.verbs import Verb
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.job.names import job_name
 

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from pydantic.alias_generators import to_camel
 
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas.resource.transitions import IN_A_NEW_SEARCH
 from detnas.spec.jobs import BUILT_IN, JobFields, Jobs, KindFields, Resources, enforced, layered
 from detnas.spec.manifest import SearchSpec

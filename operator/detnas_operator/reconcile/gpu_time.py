@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pydantic import Field
 
 from detnas.lifecycle.reading.state import SearchState
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.results import DetectorResult, Result
+from detnas.records.verbs import Verb
 from detnas.schema import Count, Schema
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from detnas.plan.deadlines import default_deadline, overrun
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
 from detnas.reasons import Reason, ReasonCode
+from detnas.records.verbs import Verb
 from detnas_operator.cluster.labels import TTL
 from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.job_state.derive import job_state

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
+from detnas.records.verbs import Verb
 from detnas.resource.status import OUTCOME_FIELDS
 from detnas_operator.cluster import (
     PLURAL,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
+from detnas.records.verbs import Verb
 from detnas_operator.cluster import (
     ClusterError,
     KubernetesClient,

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from detnas.lifecycle.session import SearchSession
-from detnas.plan.stages import DueJob, Plan, Verb
+from detnas.plan.stages import DueJob, Plan
 from detnas.reasons import Reason, ReasonCode
+from detnas.records.verbs import Verb
 from detnas_operator.cluster.finalizers import waits_for
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.configuration.settings import OperatorSettings

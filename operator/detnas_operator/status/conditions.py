@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from detnas.lifecycle.status import SearchStatus
-from detnas.plan.stages import Phase, Verb
+from detnas.plan.stages import Phase
 from detnas.reasons import Reason, ReasonCode
+from detnas.records.verbs import Verb
 from detnas.resource.cut import cut
 from detnas_operator.status.blocked import SUSPENDED, blocked_by
 from detnas_operator.status.figures import detector_figures, gain

@@ -5,9 +5,10 @@ from typing import Any
 
 from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.status import DetectorStatus, SearchStatus
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
 from detnas.reasons import ReasonCode
 from detnas.records.progress import Progress
+from detnas.records.verbs import Verb
 from detnas.resource.status import ActiveJobStatus, Detector
 from detnas_operator.job_state.state import Failed, Running, Succeeded, Waiting
 from detnas_operator.status.pass_result import ActiveJob, PassResult

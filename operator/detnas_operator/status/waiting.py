@@ -4,8 +4,9 @@ import re
 from collections.abc import Collection
 from datetime import datetime
 
-from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.plan.stages import DueJob, Phase
 from detnas.reasons import Category, Reason, ReasonCode
+from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import Running, Waiting
 from detnas_operator.status.blocked import RETRY, SUSPENDED, blocked_by, shortened
 from detnas_operator.status.pass_result import ActiveJob, PassResult

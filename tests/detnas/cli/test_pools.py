@@ -17,10 +17,11 @@ from detnas.lifecycle.pools.deletion import delete_pool
 from detnas.lifecycle.pools.lease import LeaseRecord, PoolLease
 from detnas.lifecycle.pools.listing import list_pools, pool_users
 from detnas.lifecycle.record import StoredSearch
-from detnas.plan.stages import Phase, Verb
+from detnas.plan.stages import Phase
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import PrepareResult
+from detnas.records.verbs import Verb
 from detnas.store import Store, open_store
 from detnas.store.artifacts import canonical_json, load_record
 from detnas.store.directory import DirectoryStore

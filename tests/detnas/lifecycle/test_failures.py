@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from detnas.lifecycle.record import StoredSearch
-from detnas.plan.stages import Phase, Verb
+from detnas.plan.stages import Phase
 from detnas.records.results import Outcome, Result
+from detnas.records.verbs import Verb
 from detnas.report.data import gather
 from detnas.store import Store
 from tests.detnas.searches.in_process import (

@@ -6,11 +6,12 @@ import pytest
 
 from detnas.lifecycle.job_requests import JobRequests
 from detnas.lifecycle.reading.state import SearchReader
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.requests import PoolPhaseRequest
 from detnas.records.results import PrepareResult
+from detnas.records.verbs import Verb
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import StoreUnavailable

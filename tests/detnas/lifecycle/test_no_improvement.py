@@ -6,10 +6,11 @@ import pytest
 
 from detnas.lifecycle.record import StoredSearch
 from detnas.plan.candidate import candidate_from_result
-from detnas.plan.stages import Phase, Verb
+from detnas.plan.stages import Phase
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult, ExportResult, PrepareResult, Result, SplitSummary
+from detnas.records.verbs import Verb
 from detnas.report.data import gather
 from detnas.report.page import render
 from detnas.store import Store

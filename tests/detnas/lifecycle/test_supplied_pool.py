@@ -10,8 +10,9 @@ from detnas.lifecycle.pools.lease import PoolLease
 from detnas.lifecycle.pools.supplied import pool_key
 from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.record import StoredSearch
-from detnas.plan.stages import Phase, Verb, plan
+from detnas.plan.stages import Phase, plan
 from detnas.records.results import Outcome, PoolPhaseResult
+from detnas.records.verbs import Verb
 from detnas.store import Store
 from detnas.store.artifacts import canonical_json, load_record
 from tests.cluster.searches import PHASES

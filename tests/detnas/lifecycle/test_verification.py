@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.failures import RESULT_TYPES
 from detnas.lifecycle.jobs import job_folder
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.reading.verification import Verification
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.session import SearchSession
-from detnas.plan.stages import DueJob, Phase, Verb, plan
+from detnas.plan.stages import DueJob, Phase, plan
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.results import DetectorResult, Outcome, Result
+from detnas.records.verbs import RESULT_TYPES, Verb
 from detnas.store import Store
 from detnas.store.artifacts import canonical_json, load_record
 from tests.detnas.searches.in_process import TUNED, Scheduler, session_of, tiny

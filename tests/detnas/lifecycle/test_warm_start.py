@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from detnas.plan.stages import Verb
 from detnas.records.results import Outcome, Result
+from detnas.records.verbs import Verb
 from detnas.store import Store
 from tests.detnas.searches.in_process import WARM_START, Scheduler, delete, entries, reread, tiny
 

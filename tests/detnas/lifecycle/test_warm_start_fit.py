@@ -7,7 +7,7 @@ import pytest
 
 from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.warm_start.inheritance import nearest
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas.store import Store
 from detnas.teachers import TeacherSpace
 from tests.detnas.searches.in_process import WARM_START, Scheduler, entries, tiny

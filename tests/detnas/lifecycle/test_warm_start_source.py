@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from detnas.lifecycle.blocked import BlockedError
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas.store import Store, open_store
 from tests.detnas.searches.in_process import (
     WARM_START,

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from detnas.plan.deadlines import default_deadline, overrun, predicted_trial_seconds
-from detnas.plan.stages import Verb
 from detnas.records.results import DetectorResult, PrepareResult, SplitSummary
+from detnas.records.verbs import Verb
 from detnas.spec.manifest import SearchSpec
 from tests.detnas.searches.results import ENCODING, NOW, manifest
 

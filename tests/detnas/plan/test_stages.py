@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from detnas.plan.stages import DueJob, Observation, Phase, Verb, plan
+from detnas.plan.stages import DueJob, Observation, Phase, plan
 from detnas.records.results import Outcome
+from detnas.records.verbs import Verb
 from tests.detnas.searches.results import detector, export, manifest, phase, prepared
 
 NOTHING = Observation()

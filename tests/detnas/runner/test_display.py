@@ -11,10 +11,11 @@ from rich.console import Console
 from detnas.ledger import History
 from detnas.ledger.segments import UnsegmentedEntries
 from detnas.lifecycle.reading.state import SearchState
-from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.plan.stages import DueJob, Phase
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
+from detnas.records.verbs import Verb
 from detnas.runner.display import Display
 from detnas.runner.running_jobs import Ended, RunningJob
 from detnas.store import Store, open_store

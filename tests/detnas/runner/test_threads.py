@@ -2,7 +2,7 @@
 
 import pytest
 
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas.runner.running_jobs import job_threads
 from tests.detnas.searches.local_run import LocalSearch, QuietWatcher
 

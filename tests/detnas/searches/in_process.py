@@ -18,11 +18,12 @@ from detnas.lifecycle.session import SearchSession
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.plan.digests import local_uid
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.requests import Request
 from detnas.records.results import DetectorResult, Result
+from detnas.records.verbs import Verb
 from detnas.spec.loading import read_manifest
 from detnas.store import Store
 from detnas.store.artifacts import create_record, publish_file

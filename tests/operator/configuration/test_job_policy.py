@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas.spec import read_manifest
 from detnas.spec.jobs import Jobs
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of

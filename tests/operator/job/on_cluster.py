@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas_operator.job.manifest import job_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job_state.derive import job_state

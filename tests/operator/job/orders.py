@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
+from detnas.records.verbs import Verb
 from detnas.spec import read_manifest
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.manifest import job_manifest

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas_operator.configuration.settings import DataCache, JobSettings, Tenant
 from detnas_operator.job.pod import add_data_cache
 from tests.operator.job.orders import SETTINGS, TENANT, order

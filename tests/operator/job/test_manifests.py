@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
+from detnas.records.verbs import Verb
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.names import job_name, service_name

@@ -2,7 +2,8 @@
 
 import pytest
 
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
+from detnas.records.verbs import Verb
 from detnas_operator.job.names import job_name, purpose_of
 
 SEARCHES = ("a", "a-export", "x-pool-0", "b-export-12", "a-t0001", "s-base", "q" * 48, "s-finetune")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.stages import Verb
 from detnas.reasons import ReasonCode
+from detnas.records.verbs import Verb
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job_state.state import (
     Failed,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas_operator.job.environment import DEFAULT_THREADS
 from tests.operator.job.orders import SETTINGS, env, made
 

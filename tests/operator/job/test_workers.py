@@ -1,6 +1,6 @@
 """What the Job of several workers also requires of the cluster."""
 
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from tests.operator.job.orders import FOLDERS, SETTINGS, TENANT, container, env, made, order, pod
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from detnas.ledger import History, ledger_entry
 from detnas.lifecycle.reading.state import SearchState
-from detnas.plan.stages import Verb
 from detnas.records.results import DetectorResult, PoolPhaseResult
+from detnas.records.verbs import Verb
 from detnas.spec.loading import read_manifest
 from detnas.store import Store, open_store
 from detnas.store.errors import StoreUnavailable

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
 from detnas.reasons import ReasonCode
+from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.reconcile.requeue import requeue
 from detnas_operator.status.pass_result import ActiveJob, PassResult

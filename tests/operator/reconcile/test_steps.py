@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from detnas.plan.stages import DueJob, Phase, Plan, Verb
+from detnas.plan.stages import DueJob, Phase, Plan
 from detnas.reasons import Reason, ReasonCode
+from detnas.records.verbs import Verb
 from detnas_operator.reconcile.observed_jobs import ObservedJob
 from detnas_operator.reconcile.steps import Block, Steps, steps
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from detnas.plan.stages import Verb
+from detnas.records.verbs import Verb
 from detnas_operator.job.manifest import job_manifest
 from detnas_operator.job.order import Owner
 from tests.cluster.api import JOBS, PODS, Document

@@ -6,10 +6,11 @@ from typing import Any
 from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.status import ActiveJob as StoredJob
 from detnas.lifecycle.status import DetectorStatus, SearchStatus, TrialStatus
-from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.plan.stages import DueJob, Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
 from detnas.records.settings import Resolution
+from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 

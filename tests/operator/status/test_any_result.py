@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detnas.lifecycle.status import SearchStatus
-from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.plan.stages import DueJob, Phase
 from detnas.reasons import Category, Reason, ReasonCode
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
+from detnas.records.verbs import Verb
 from detnas.resource.status import LARGEST_STATUS, ResourceStatus
 from detnas_operator.job_state.state import (
     Failed,

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.plan.stages import DueJob, Phase
 from detnas.reasons import Reason, ReasonCode
+from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import Waiting
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.pass_result import PassResult

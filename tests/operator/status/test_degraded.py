@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.plan.stages import DueJob, Phase
 from detnas.reasons import Reason, ReasonCode
+from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import JobState, Waiting
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.waiting import PATIENCE_SECONDS

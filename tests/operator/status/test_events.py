@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.plan.stages import DueJob, Phase
 from detnas.reasons import Reason, ReasonCode
+from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import Waiting
 from detnas_operator.status.events import Event, event_body, event_name, events
 from detnas_operator.status.pass_result import PassResult

@@ -11,9 +11,10 @@ from detnas.ledger.history import History, write_segments
 from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.status import search_status
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.progress import Progress
+from detnas.records.verbs import Verb
 from detnas.resource.status import LARGEST_STATUS
 from detnas.store.artifacts import canonical_json
 from detnas.store.directory import DirectoryStore

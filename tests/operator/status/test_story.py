@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from detnas.plan.stages import DueJob, Phase, Verb
+from detnas.plan.stages import DueJob, Phase
 from detnas.reasons import Reason, ReasonCode
+from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import Waiting
 from detnas_operator.status.events import events
 from detnas_operator.status.pass_result import PassResult

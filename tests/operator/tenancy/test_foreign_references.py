@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
 from detnas.reasons import Reason
+from detnas.records.verbs import Verb
 from detnas_operator.admission.admission import Admitted, admit, parse, with_current_settings
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest

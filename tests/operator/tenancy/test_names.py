@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from detnas.plan.stages import DueJob, Verb
+from detnas.plan.stages import DueJob
+from detnas.records.verbs import Verb
 from detnas_operator.job.names import job_name, service_name
 from tests.cluster.api import JOBS
 from tests.cluster.jobs import job

@@ -16,6 +16,7 @@ from detnas.errors import UserError
 from detnas.records import keys
 from detnas.records.requests import Request
 from detnas.records.results import AnyResult, Attempt, Outcome, Result
+from detnas.records.verbs import REQUEST_KINDS, Verb
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record
 from detnas.store.errors import AlreadyExists, CorruptRecord, NewerRecord
@@ -24,16 +25,6 @@ from detnas.store.record_format import read
 R = TypeVar("R")
 
 _NOT_BY_HAND = "requests are written by detnas, not by hand"
-
-KINDS = {
-    "prepare": "Prepare",
-    "base": "Base",
-    "pool": "PoolPhase",
-    "evaluate": "Evaluate",
-    "finetune": "Finetune",
-    "export": "Export",
-}
-"""The kind of request that each verb of the command line takes."""
 
 
 class RequestError(UserError):
@@ -80,17 +71,18 @@ def open_folder(verb: str, uri: str) -> JobFolder[Request]:
             another verb's.
         StoreError: the store cannot be reached.
     """
-    if verb not in KINDS:
-        raise RequestError(f"verb {verb!r} is unknown", f"use one of {', '.join(KINDS)}")
+    if verb not in REQUEST_KINDS:
+        raise RequestError(f"verb {verb!r} is unknown", f"use one of {', '.join(Verb)}")
     uri = uri.rstrip("/")
     stored = open_store(uri).get(keys.REQUEST)
     if stored is None:
         raise RequestError(f"{uri} holds no {keys.REQUEST}", "give the URI of a job's own folder")
     request = _parsed(stored.data, keys.request_key(uri))
-    if request.kind != KINDS[verb]:
-        fitting = next(name for name, kind in KINDS.items() if kind == request.kind)
+    kind = REQUEST_KINDS[Verb(verb)]
+    if request.kind != kind:
+        fitting = next(name for name, kind in REQUEST_KINDS.items() if kind == request.kind)
         raise RequestError(
-            f"{uri} asks for {request.kind}, not for {KINDS[verb]}",
+            f"{uri} asks for {request.kind}, not for {kind}",
             f"run: detnas-trainer {fitting} {uri}",
         )
     if not uri.endswith(f"/{request.key}"):

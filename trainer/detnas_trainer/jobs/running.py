@@ -8,14 +8,8 @@ from typing import Any, cast
 from detnas.errors import UserError
 from detnas.exit_codes import ExitCode
 from detnas.records.keys import result_key
-from detnas.records.results import (
-    DetectorResult,
-    ExportResult,
-    Outcome,
-    PoolPhaseResult,
-    PrepareResult,
-    Result,
-)
+from detnas.records.results import Outcome, Result
+from detnas.records.verbs import RESULT_TYPES, Verb
 from detnas.store.artifacts import create_record
 from detnas.store.errors import AlreadyExists, StoreError
 from detnas_trainer.jobs.folder import open_folder
@@ -26,15 +20,15 @@ from detnas_trainer.training.interruption import Interrupted
 
 log = logging.getLogger("detnas_trainer")
 
-_JOBS: dict[str, tuple[str, str, type[Result]]] = {
-    "prepare": ("prepare", "prepare", PrepareResult),
-    "base": ("base", "base", DetectorResult),
-    "pool": ("pool", "pool", PoolPhaseResult),
-    "evaluate": ("student", "student", DetectorResult),
-    "finetune": ("student", "student", DetectorResult),
-    "export": ("export", "export", ExportResult),
+_FUNCTIONS = {
+    Verb.PREPARE: "prepare",
+    Verb.BASE: "base",
+    Verb.POOL: "pool",
+    Verb.EVALUATE: "student",
+    Verb.FINETUNE: "student",
+    Verb.EXPORT: "export",
 }
-"""For each verb: module, function, and type of the result."""
+"""The function of each verb, in the module of the same name; only that one is imported."""
 
 
 def run_job(verb: str, uri: str) -> ExitCode:
@@ -51,12 +45,11 @@ def run_job(verb: str, uri: str) -> ExitCode:
         write_termination_message(f"{ended}: the result was there already")
         return ExitCode.DONE
     with opened_job(folder) as job, stored_log(folder.store, folder.key, job.attempt.number):
-        return _attempt(verb, job)
+        return _attempt(Verb(verb), job)
 
 
-def _attempt(verb: str, job: Job[Any]) -> ExitCode:
+def _attempt(verb: Verb, job: Job[Any]) -> ExitCode:
     log.info("%s: attempt %d", verb, job.attempt.number)
-    _, _, kind = _JOBS[verb]
     try:
         result = _run_and_recheck(verb, job)
         _end(job, result)
@@ -66,13 +59,13 @@ def _attempt(verb: str, job: Job[Any]) -> ExitCode:
         log.error("%s", failure.message, exc_info=traceback)  # noqa: TRY400
         write_termination_message(f"{failure.outcome or failure.exit.words}: {failure.message}")
         if failure.outcome is not None:
-            _end(job, _failed(job, kind, failure))
+            _end(job, _failed(job, RESULT_TYPES[verb], failure))
         return failure.exit
     _summarize(result)
     return ExitCode.DONE
 
 
-def _run_and_recheck(verb: str, job: Job[Any]) -> Result:
+def _run_and_recheck(verb: Verb, job: Job[Any]) -> Result:
     """Do the job's work.
 
     Raises:
@@ -90,12 +83,10 @@ def _run_and_recheck(verb: str, job: Job[Any]) -> Result:
     return result
 
 
-def _function(verb: str) -> Callable[[Job[Any]], Result]:
-    module, name, _ = _JOBS[verb]
-    return cast(
-        "Callable[[Job[Any]], Result]",
-        getattr(import_module(f"detnas_trainer.jobs.{module}"), name),
-    )
+def _function(verb: Verb) -> Callable[[Job[Any]], Result]:
+    name = _FUNCTIONS[verb]
+    function = getattr(import_module(f"detnas_trainer.jobs.{name}"), name)
+    return cast("Callable[[Job[Any]], Result]", function)
 
 
 def _failed(job: Job[Any], kind: type[Result], failure: Failure) -> Result:

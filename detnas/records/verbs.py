@@ -1,0 +1,44 @@
+"""The verbs of jobs, with the kind of request and the type of result of each."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from detnas.records.results import (
+    DetectorResult,
+    ExportResult,
+    PoolPhaseResult,
+    PrepareResult,
+    Result,
+)
+
+
+class Verb(StrEnum):
+    """The kind of a job: the first word of its command."""
+
+    PREPARE = "prepare"
+    BASE = "base"
+    POOL = "pool"
+    EVALUATE = "evaluate"
+    FINETUNE = "finetune"
+    EXPORT = "export"
+
+
+REQUEST_KINDS: Mapping[Verb, str] = {
+    Verb.PREPARE: "Prepare",
+    Verb.BASE: "Base",
+    Verb.POOL: "PoolPhase",
+    Verb.EVALUATE: "Evaluate",
+    Verb.FINETUNE: "Finetune",
+    Verb.EXPORT: "Export",
+}
+"""The `kind` of each verb's request."""
+
+RESULT_TYPES: Mapping[Verb, type[Result]] = {
+    Verb.PREPARE: PrepareResult,
+    Verb.BASE: DetectorResult,
+    Verb.POOL: PoolPhaseResult,
+    Verb.EVALUATE: DetectorResult,
+    Verb.FINETUNE: DetectorResult,
+    Verb.EXPORT: ExportResult,
+}
+"""The type of each verb's result."""
