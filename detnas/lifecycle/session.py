@@ -7,13 +7,13 @@ from datetime import datetime
 
 from detnas.ledger.history import write_segments
 from detnas.lifecycle.failures import record_infrastructure_failure, vital_failures
+from detnas.lifecycle.inputs import SuppliedInputs
 from detnas.lifecycle.job_requests import JobRequests
 from detnas.lifecycle.jobs import job_folder
 from detnas.lifecycle.pools.lease import PoolLease
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.reading.verification import Verification, set_aside
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.supplied import SuppliedInputs
 from detnas.lifecycle.warm_start.source import LiveUid
 from detnas.lifecycle.weight_collector import WeightCollector
 from detnas.plan.stages import DueJob, Plan, plan

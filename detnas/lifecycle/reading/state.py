@@ -8,7 +8,7 @@ from detnas.ledger.entry import ledger_entry
 from detnas.ledger.history import History, Loading, load_history, load_snapshot_history
 from detnas.ledger.summary import Summary
 from detnas.ledger.trials import Verify
-from detnas.lifecycle.pools.supplied import load_trained_pool
+from detnas.lifecycle.pools.trained_pool import load_trained_pool
 from detnas.lifecycle.reading.final_stages import FinalStages, FinalStagesReader
 from detnas.lifecycle.reading.results import Consumers, R, VerifiedResults
 from detnas.plan.requests import SearchRequests

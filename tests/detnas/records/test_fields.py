@@ -10,10 +10,10 @@ from pydantic.fields import FieldInfo
 from detnas.ledger.segments import Segment
 from detnas.ledger.snapshot import Snapshot
 from detnas.ledger.trials import Inherited
+from detnas.lifecycle.inputs import PoolRetry
 from detnas.lifecycle.pools.lease import LeaseRecord
-from detnas.lifecycle.pools.supplied import TrainedPool
+from detnas.lifecycle.pools.trained_pool import TrainedPool
 from detnas.lifecycle.record import SearchRecord
-from detnas.lifecycle.supplied import PoolRetry
 from detnas.lifecycle.warm_start.inheritance import InheritanceRequest
 from detnas.records.artifacts import ImageListing
 from detnas.records.progress import Progress

@@ -7,11 +7,8 @@ from datetime import UTC, datetime
 
 from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.pools.lease import PoolLease
-from detnas.lifecycle.pools.supplied import (
-    check_supplied_pool,
-    check_trained_pool,
-    record_trained_pool,
-)
+from detnas.lifecycle.pools.supplied import check_supplied_pool, check_trained_pool
+from detnas.lifecycle.pools.trained_pool import record_trained_pool
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.reading.verification import set_aside
 from detnas.lifecycle.record import StoredSearch
