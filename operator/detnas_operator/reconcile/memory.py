@@ -227,13 +227,7 @@ def begin(
         record = f"{store.uri}/{keys.search_record_key(folder)}"
         unjudged = "" if pinned else recorded
         admitted = with_record_judged(admitted, resource, unjudged, rules, record)
-    requests = SearchRequests(
-        manifest=manifest,
-        search=folder,
-        folder=None,
-        pools=admitted.pools,
-        existing_pool=admitted.existing_pool,
-    )
+    requests = _requests(folder, admitted)
     known = None if before is None else (before.manifest, before.uid)
     is_new = known != (manifest, uid)
     search = StoredSearch(store, requests)
@@ -246,6 +240,16 @@ def begin(
         image=pinned or recorded or admitted.image,
         gpu_time=GpuTime(store, folder),
         unrecorded=_record(uid, admitted, requests) if is_new else None,
+    )
+
+
+def _requests(folder: str, admitted: Admitted) -> SearchRequests:
+    return SearchRequests(
+        manifest=admitted.manifest,
+        search=folder,
+        folder=None,
+        pools=admitted.pools,
+        existing_pool=admitted.existing_pool,
     )
 
 
