@@ -131,11 +131,11 @@ class ReasonCode(Documented):
     POOL_FORBIDDEN = "PoolForbidden", _REFUSED
     """`teachers.pool` is outside this namespace's own folder in this search's store; or the search
     began with a shared pool, and `storage.sharedPools` has since been turned off
-    Do: name one there, as the message spells it, in a new search; where the message speaks of the
+    Do: use a location that the message lists, in a new search; where the message speaks of the
     administrator, of the chart's values"""
     WARM_START_FORBIDDEN = "WarmStartForbidden", _REFUSED
     """`warmStart.from` is outside this namespace's own folder in this search's store
-    Do: name one there, as the message spells it, in a new search"""
+    Do: use a location that the message lists, in a new search"""
 
     POOL_MISSING = "PoolMissing", _INPUTS
     """there is no pool at `teachers.pool`
@@ -229,7 +229,7 @@ class ReasonCode(Documented):
     """the search is deleted with its data, and after 5 minutes a pod has not stopped, or it is
     suspended, and after a minute and the pod's grace one has not; the message names pod, node, and
     the finalizer that holds it or its Job
-    Do: if the node is truly gone, delete it, or `kubectl delete pod <pod> --force`"""
+    Do: if the node has been removed for good, delete it, or `kubectl delete pod <pod> --force`"""
     LABELS_CHANGED = "LabelsChanged", _JOB, NEEDS_ATTENTION
     """a label of a Job was changed, and changed again when the operator had restored it. The search
     continues: Jobs are known by owner and name
@@ -266,13 +266,13 @@ class ReasonCode(Documented):
     Do: restore the data, and the search continues; or accept that it is done again: [Backup and
     restore](#backup-and-restore)"""
     SEARCH_FAILED = "SearchFailed", _STOPPED
-    """the operator hit an unexpected error; the message has it, and the number of its trace
-    Do: the operator's log has the whole trace under that number: `kubectl logs deployment/detnas
+    """the operator hit an unexpected error; the message has it, and the trace ID
+    Do: the operator's log has the complete trace under that ID: `kubectl logs deployment/detnas
     --namespace detnas-system` and search for it; see [Troubleshooting](#troubleshooting)"""
     FINE_TUNING_FAILED = "FineTuningFailed", _STOPPED, NEEDS_ATTENTION
     """the fine-tuning was lost to `infrastructure`; the best trial's student is exported as it was
-    Do: nothing, if that will do; else fix the cause, suspend and resume: the student is fine-tuned,
-    and exported again if it is better"""
+    Do: nothing, if that is acceptable; else fix the cause, suspend and resume: the student is
+    fine-tuned, and exported again if it is better"""
     FAILED = "Failed", _STOPPED
     """data check, base, a phase of the pool or the export failed for good, or no trial succeeded
     Do: fix the cause, suspend and resume; an error in `spec` is corrected in a new search; the

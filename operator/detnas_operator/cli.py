@@ -64,9 +64,9 @@ def run(settings: OperatorSettings) -> int:
         log.error("%s", error)  # noqa: TRY400 (it says what to do; a traceback would hide that)
         return FAILED
     except Exception:
-        log.exception("the operator ends, to be started again")
+        log.exception("the operator failed; Kubernetes restarts it")
         return FAILED
-    log.info("ended; jobs run on")
+    log.info("ended; jobs keep running")
     if not ended:
         log.warning("a pass did not end in time; the next process repeats it")
         logging.shutdown()

@@ -175,14 +175,17 @@ def _stopped(pod: PodView) -> tuple[FailureKind, str] | None:
     if target := pod.true_condition("DisruptionTarget"):
         return _disrupted(pod, target)
     if pod.reason in ("NodeLost", "NodeShutdown", "Terminated"):
-        return FailureKind.NODE_LOST, f"went with its node {pod.node}: {reported or 'shut down'}"
+        return (
+            FailureKind.NODE_LOST,
+            f"was lost with its node {pod.node}: {reported or 'shut down'}",
+        )
     return None
 
 
 def _disrupted(pod: PodView, target: ConditionView) -> tuple[FailureKind, str]:
     reported = one_line(target.message or target.reason).rstrip(".")
     if target.reason in ("DeletionByPodGC", "DeletionByTaintManager"):
-        return FailureKind.NODE_LOST, f"went with its node {pod.node}: {reported}"
+        return FailureKind.NODE_LOST, f"was lost with its node {pod.node}: {reported}"
     return FailureKind.DISRUPTED, f"was stopped by the cluster ({target.reason}): {reported}"
 
 

@@ -156,7 +156,9 @@ def _without_node(pod: PodView, now: datetime) -> Waiting:
     if made is None or now - made <= _LONG:
         return Waiting(ReasonCode.STARTING, message)
     scheduler = pod.spec.get("schedulerName") or "default-scheduler"
-    message += f" since {made:%H:%M} UTC, and no scheduler has looked at it: is {scheduler} away?"
+    message += (
+        f" since {made:%H:%M} UTC, and no scheduler has looked at it: is {scheduler} running?"
+    )
     return Waiting(ReasonCode.UNSCHEDULABLE, message)
 
 

@@ -94,12 +94,12 @@ def store_reason(error: StoreError) -> Reason:
 
 
 def unexpected_reason(error: Exception, trace: str) -> Reason:
-    """Return the reason for an unexpected error, with the number of its trace in the log."""
+    """Return the reason for an unexpected error, with the trace ID in the log."""
     brief = f"{type(error).__name__}: {error!s:.300}".rstrip(": ")
     return Reason(
         ReasonCode.SEARCH_FAILED,
         f"the operator hit an unexpected error ({brief}), trace {trace}; the operator's log has "
-        "the complete trace under this number: report it with that",
+        "the complete trace under this ID: report it with that",
     )
 
 

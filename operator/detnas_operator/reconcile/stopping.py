@@ -183,7 +183,7 @@ def deleted_but_running(alive: Sequence[Object], deleted: datetime, now: datetim
         ReasonCode.PODS_STOPPING,
         f"the search is deleted, and its data goes once its pods have stopped, but "
         f"{_named(pod, len(late))} has not since {_due(pod, deleted):%H:%M:%S} UTC; "
-        f"{_force(pod)}: a pod that still runs would write on",
+        f"{_force(pod)}: a pod that still runs would continue to write",
     )
 
 
@@ -203,4 +203,6 @@ def _named(pod: Object, count: int) -> str:
 
 def _force(pod: Object) -> str:
     name = PodView(pod).name
-    return f"if the node is truly gone, delete it, or `kubectl delete pod {name} --force`"
+    return (
+        f"if the node has been removed for good, delete it, or `kubectl delete pod {name} --force`"
+    )

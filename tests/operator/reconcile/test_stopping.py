@@ -82,7 +82,7 @@ def test_deleted_but_running_names_pod_node_and_remedy() -> None:
     assert found.code == "PodsStopping"
     assert "pod r18-t0007-abcde on node gpu-1 has not" in found.message
     assert "`kubectl delete pod r18-t0007-abcde --force`" in found.message
-    assert "if the node is truly gone" in found.message
+    assert "if the node has been removed for good" in found.message
 
 
 def test_deleted_but_running_names_a_pod_that_was_not_deleted() -> None:
