@@ -18,7 +18,7 @@ from detnas.store import Store
 from detnas.store.artifacts import load_record, put_record
 from detnas.store.errors import CorruptRecord
 
-FOLDING: Literal[5] = 5
+SNAPSHOT_VERSION: Literal[5] = 5
 """Incremented whenever the same trials give another summary, or its stored form changes."""
 
 MOST_UNSEGMENTED = 1000
@@ -29,7 +29,7 @@ class Snapshot(Schema):
     """Some of a search's finished trials.
 
     Attributes:
-        folding: `FOLDING` of the version that wrote it; others ignore it.
+        folding: `SNAPSHOT_VERSION` of the version that wrote it; others ignore it.
         segments: numbers of the ledger's segments that are in the summary.
         unsegmented: the other trials in the summary.
         summary: of all these trials.
@@ -87,6 +87,6 @@ def write_snapshot(
     if len(unsegmented) <= MOST_UNSEGMENTED:
         entries = tuple(unsegmented[index] for index in sorted(unsegmented))
         snapshot = Snapshot(
-            folding=FOLDING, segments=segments, unsegmented=entries, summary=summary
+            folding=SNAPSHOT_VERSION, segments=segments, unsegmented=entries, summary=summary
         )
         put_record(store, keys.ledger_snapshot(folder), snapshot)

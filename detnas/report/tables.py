@@ -56,7 +56,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LineageRow:
     """A step of the winner's lineage, for people."""
 
     name: str
@@ -199,14 +199,14 @@ def _outcome(entry: LedgerEntry) -> Cell:
     )
 
 
-def lineage_steps(steps: Sequence[LineageStep]) -> list[Step]:
+def lineage_steps(steps: Sequence[LineageStep]) -> list[LineageRow]:
     """The steps of the winner's lineage, oldest first."""
     return [_step(step, before) for before, step in zip([None, *steps], steps, strict=False)]
 
 
-def _step(step: LineageStep, before: LineageStep | None) -> Step:
+def _step(step: LineageStep, before: LineageStep | None) -> LineageRow:
     detector, top = step.detector, step.detector.best
-    return Step(
+    return LineageRow(
         name=detector.name,
         did=_did(step, before),
         teacher=teacher_text(step.teacher) if step.teacher else "",

@@ -38,7 +38,7 @@ def _size(text: str) -> int:
     return len(text.encode()) + sum(text.count(one) * extra for one, extra in more.items())
 
 
-def written(number: float) -> str:
+def number_text(number: float) -> str:
     """Return a number as the API's strings write it: four digits, no exponent unless it is huge."""
     if not math.isfinite(number):
         return str(number)
@@ -75,7 +75,7 @@ class AtMost:
 
 
 def _from_float(value: Any) -> Any:
-    return written(value) if isinstance(value, int | float) else value
+    return number_text(value) if isinstance(value, int | float) else value
 
 
 Number = Annotated[str, AtMost(32), BeforeValidator(_from_float)]

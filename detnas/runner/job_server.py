@@ -32,7 +32,7 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class JobCommand:
     """A job for a child process.
 
     Attributes:
@@ -68,11 +68,11 @@ class JobServer:
         self._ids = count(1)
 
     @property
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether the process is ready: before that, no job runs."""
         return self._process is not None and self._ready
 
-    def start(self, job: Started) -> str:
+    def start(self, job: JobCommand) -> str:
         """Start a job and return the ID that its exit is reported under."""
         name = str(next(self._ids))
         line = {
@@ -114,7 +114,7 @@ class JobServer:
                 yield answer["id"], int(answer["exit"])
             until = time.monotonic()  # take further answers without waiting
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End the server; its children are killed with it."""
         process, self._process = self._process, None
         if process is None:

@@ -15,7 +15,7 @@ from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.results import Result
 from detnas.records.verbs import Verb
-from detnas.runner.job_server import JobServer, Started, log_end
+from detnas.runner.job_server import JobCommand, JobServer, log_end
 from detnas.store import Store
 from detnas.store.errors import StoreError
 
@@ -39,7 +39,7 @@ _MOST_AT_ONCE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RetryLimits:
     """How often a job is retried within one run.
 
     Attributes:
@@ -103,7 +103,7 @@ class RunningJobs:
     session: SearchSession
     server: JobServer
     logs: Path
-    limits: Limits = Limits()
+    limits: RetryLimits = RetryLimits()
     running: dict[str, RunningJob] = field(default_factory=dict)
     _store: Store = field(init=False)
     _failures: Counter[str] = field(default_factory=Counter)
@@ -125,7 +125,7 @@ class RunningJobs:
             log.unlink(missing_ok=True)  # of an attempt that died before it took its number
         job = RunningJob(due, folder, log, attempts, datetime.now(UTC))
         uri = f"{self._store.uri}/{folder}"
-        self.running[self.server.start(Started(due.verb, uri, log, threads))] = job
+        self.running[self.server.start(JobCommand(due.verb, uri, log, threads))] = job
 
     def ended(self, timeout: float) -> Iterator[Ended]:
         """Wait at most ``timeout`` seconds, and handle every process that ended."""

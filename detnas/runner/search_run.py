@@ -26,7 +26,7 @@ from detnas.runner.opening import OpenedSearch, begin
 from detnas.runner.run_lock import run_lock
 from detnas.runner.running_jobs import (
     Ended,
-    Limits,
+    RetryLimits,
     RunningJob,
     RunningJobs,
     job_threads,
@@ -72,7 +72,7 @@ class RunSettings:
     """
 
     trainer: tuple[str, ...] = WARM_TRAINER
-    limits: Limits = field(default_factory=Limits)
+    limits: RetryLimits = field(default_factory=RetryLimits)
     processors: int = field(default_factory=processors)
     threads: int | None = field(default_factory=requested_threads)
     breaker: int = 5
@@ -119,7 +119,7 @@ class SearchRun:
             RunError: the search cannot continue.
             StoreError: the store cannot be used.
         """
-        with run_lock(self._search.local), closing(_Stopping(self._server)):
+        with run_lock(self._search.local), closing(self._server):
             self._search.store.probe()
             check_data(self._search)
             begin(self._search)
@@ -232,19 +232,8 @@ class SearchRun:
         if self._jobs.running:
             self._watcher.say("stopping: the running jobs write their checkpoints …")
         until = self._settings.clock() + self._settings.limits.patience
-        while self._jobs.running and self._server.answers and self._stop.times == requested:
+        while self._jobs.running and self._server.is_ready and self._stop.times == requested:
             if self._settings.clock() >= until:
                 break
             self._jobs.ended_while_stopping(self._settings.tick)
             self._keep_lease()
-
-
-@dataclass(frozen=True, slots=True)
-class _Stopping:
-    """Closes by stopping the server, and with it every job that still runs."""
-
-    server: JobServer
-
-    def close(self) -> None:
-        """End the server."""
-        self.server.stop()

@@ -46,7 +46,7 @@ _PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ReadLimits:
     """What a store refuses to take into memory.
 
     Attributes:
@@ -78,7 +78,7 @@ class S3Store:
         prefix: str,
         make_client: Callable[[], Client] | None = None,
         sleep: Callable[[float], None] = time.sleep,
-        limits: Limits = Limits(),
+        limits: ReadLimits = ReadLimits(),
     ) -> None:
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
         self._bucket = bucket

@@ -34,7 +34,7 @@ Run = Callable[[str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ForkRequest:
     """One line that starts a child; ``threads`` and ``environment`` are its own."""
 
     id: str
@@ -110,10 +110,10 @@ class Server:
             if "signal" in request:
                 self._signal(request["id"], request["signal"])
             else:
-                self._start(Job(**request))
+                self._start(ForkRequest(**request))
         return bool(data)
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: ForkRequest) -> None:
         server = os.getpid()
         child = os.fork()
         if child == 0:
@@ -143,7 +143,7 @@ class Server:
             os.waitpid(child, 0)
 
 
-def _exit_code(job: Job, run: Run, server: int) -> int:
+def _exit_code(job: ForkRequest, run: Run, server: int) -> int:
     """Run the job in the child, and return the exit code with which the caller ends it."""
     try:
         die_with(server)
@@ -159,7 +159,7 @@ def _exit_code(job: Job, run: Run, server: int) -> int:
         sys.stderr.flush()
 
 
-def _detach_from_server(job: Job) -> None:
+def _detach_from_server(job: ForkRequest) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDWR)

@@ -9,7 +9,7 @@ from functools import cache, partial
 from threading import Lock
 
 from detnas.store.in_parallel import CONCURRENT_REQUESTS
-from detnas.store.s3 import Limits, S3Store
+from detnas.store.s3 import ReadLimits, S3Store
 from detnas.store.s3_client import Client, Patience, client_from_environment
 from detnas_operator.configuration.storage import POOLS, SEARCHES, S3Location, pools_namespace
 from detnas_operator.tenant_store.confined_store import ConfinedStore
@@ -69,7 +69,7 @@ class Stores:
             location.bucket,
             "/".join(location.path),
             make_client=self.client,
-            limits=Limits(largest_record, most_values, _LISTED),
+            limits=ReadLimits(largest_record, most_values, _LISTED),
         )
         with self._opening:
             reachability = self._reachable[root, namespace]

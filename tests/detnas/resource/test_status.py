@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from detnas.resource import ResourceStatus
-from detnas.resource.cut import cut, written
+from detnas.resource.cut import cut, number_text
 from detnas.resource.status import LARGEST_STATUS, ActiveJobStatus, Condition
 from tests.detnas.resource.largest import largest_status
 
@@ -78,7 +78,7 @@ def test_cut_ends_a_long_text_in_an_ellipsis() -> None:
     ],
 )
 def test_status_numbers_are_strings(number: float, text: str) -> None:
-    assert written(number) == text
+    assert number_text(number) == text
     job = ActiveJobStatus.model_validate({"job": "r50-t0001", "verb": "evaluate", "loss": number})
     assert job.loss == text
 

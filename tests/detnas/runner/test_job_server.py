@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from detnas.runner.errors import RunError
-from detnas.runner.job_server import LOST, JobServer, Started
+from detnas.runner.job_server import LOST, JobCommand, JobServer
 
 SERVER = """
 import logging, os, sys, time
@@ -41,8 +41,8 @@ def server(tmp_path: Path) -> JobServer:
     return JobServer([sys.executable, "-c", SERVER], tmp_path / "server.txt")
 
 
-def job(tmp_path: Path, verb: str, uri: str = "0", name: str = "log") -> Started:
-    return Started(verb, uri, tmp_path / f"{name}.txt", 3)
+def job(tmp_path: Path, verb: str, uri: str = "0", name: str = "log") -> JobCommand:
+    return JobCommand(verb, uri, tmp_path / f"{name}.txt", 3)
 
 
 def ends(server: JobServer, count: int = 1) -> dict[str, int]:
@@ -67,7 +67,7 @@ def test_server_reports_exit_codes_and_writes_each_log(server: JobServer, tmp_pa
     assert ends(server, 4) == expected
     assert (tmp_path / "42.txt").read_text() == "thread count 3\n"
     assert "ValueError: broken" in (tmp_path / "broken.txt").read_text()
-    server.stop()
+    server.close()
 
 
 def test_signal_reaches_one_job(server: JobServer, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_signal_reaches_one_job(server: JobServer, tmp_path: Path) -> None:
     server.signal(first, signal.SIGTERM)
     assert ends(server) == {first: -signal.SIGTERM}
     assert dict(server.ended(0.2)) == {}
-    server.stop()
+    server.close()
     assert second
 
 
@@ -89,7 +89,7 @@ def test_start_after_a_death_starts_the_server_again(server: JobServer, tmp_path
     assert ends(server) == {name: LOST}
     again = server.start(job(tmp_path, "run", "7"))
     assert ends(server) == {again: 7}
-    server.stop()
+    server.close()
 
 
 def test_ended_with_a_timeout_returns_despite_signals(server: JobServer) -> None:
@@ -122,12 +122,12 @@ def test_server_that_does_not_start_raises_with_its_log(tmp_path: Path) -> None:
 def test_job_whose_log_cannot_be_written_succeeds(
     server: JobServer, tmp_path: Path, log: str
 ) -> None:
-    lost = server.start(Started("chatter", "0", Path(log), 1))
+    lost = server.start(JobCommand("chatter", "0", Path(log), 1))
     assert ends(server) == {lost: 0}
     kept = server.start(job(tmp_path, "chatter"))  # the same server, with a log that can be written
     assert ends(server) == {kept: 0}
     assert "line 999: → ü" in (tmp_path / "log.txt").read_text(encoding="utf-8")
-    server.stop()
+    server.close()
 
 
 @pytest.mark.parametrize("log", ["/dev/full", "/proc/none/log.txt"], ids=["full", "missing"])
@@ -135,4 +135,4 @@ def test_server_whose_own_log_cannot_be_written_runs_jobs(tmp_path: Path, log: s
     server = JobServer([sys.executable, "-c", SERVER], Path(log))
     name = server.start(job(tmp_path, "chatter"))
     assert ends(server) == {name: 0}
-    server.stop()
+    server.close()

@@ -24,7 +24,7 @@ from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.stages import Phase
 from detnas.runner.errors import Interrupted
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
-from detnas.runner.running_jobs import Ended, Limits, RunningJob
+from detnas.runner.running_jobs import Ended, RetryLimits, RunningJob
 from detnas.runner.search_run import RunSettings, SearchRun
 from detnas.runner.stopping import StopRequest, stop_on_signals
 from tests.cluster.searches import manifest
@@ -207,7 +207,7 @@ def ends(pid: int, seconds: float = PATIENCE) -> bool:
 def main(folder: Path, words: list[str]) -> int:
     """Run the search, or a command, with the fake trainer; return the exit code."""
     settings = RunSettings(
-        trainer=(*FAKE_TRAINER, str(folder)), limits=Limits(patience=20), tick=0.02, poll=0.1
+        trainer=(*FAKE_TRAINER, str(folder)), limits=RetryLimits(patience=20), tick=0.02, poll=0.1
     )
     if words and not words[0].isdecimal():
         return run_command(settings, words)

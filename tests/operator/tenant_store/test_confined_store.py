@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detnas.errors import UserError
-from detnas.ledger.snapshot import FOLDING, load_snapshot
+from detnas.ledger.snapshot import SNAPSHOT_VERSION, load_snapshot
 from detnas.ledger.summary import Summary, fold
 from detnas.lifecycle.attempts import read_attempts
 from detnas.lifecycle.blocked import BlockedError
@@ -21,7 +21,7 @@ from detnas.records.results import Outcome
 from detnas.spec.loading import read_manifest
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord, StoreError, StoreRefused, StoreUnavailable
-from detnas.store.s3 import Limits, S3Store
+from detnas.store.s3 import ReadLimits, S3Store
 from detnas_operator.tenant_store.confined_store import ConfinedStore
 from detnas_operator.tenant_store.stores import Stores
 from detnas_operator.tenant_store.time_limit import at_most
@@ -151,7 +151,7 @@ def test_store_refuses_to_list_too_many_objects(whole: S3Store) -> None:
     for number in range(5):
         whole.put(f"{MINE}/attempts/{number}/x", b"")
     bucket, _, prefix = whole.uri.removeprefix("s3://").partition("/")
-    few = S3Store(bucket, prefix, limits=Limits(listed=4))
+    few = S3Store(bucket, prefix, limits=ReadLimits(listed=4))
     with pytest.raises(StoreRefused, match="more than 4 objects"):
         few.list(f"{MINE}/")
     assert len(list(few.list(f"{MINE}/attempts/1/"))) == 1
@@ -192,7 +192,7 @@ POINT = {"index": 0, "resolution": "8x8", "map": 0.5, "flops": 1}
 
 def snapshot(**fields: object) -> bytes:
     """Of a segment and a trial that is missing, but for some fields of it and of its summary."""
-    record: dict[str, object] = {"folding": FOLDING, "segments": [0], "unsegmented": []}
+    record: dict[str, object] = {"folding": SNAPSHOT_VERSION, "segments": [0], "unsegmented": []}
     summary: dict[str, object] = {
         "topK": 2, "nextIndex": 101, "missing": [100], "lostTrials": [],
         "outcomes": {}, "top": [], "front": [], "failures": [], "tried": [],
@@ -206,8 +206,8 @@ def snapshot(**fields: object) -> bytes:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"folding": FOLDING - 1},
-        {"folding": FOLDING + 1},
+        {"folding": SNAPSHOT_VERSION - 1},
+        {"folding": SNAPSHOT_VERSION + 1},
         {"segments": [2**40], "nextIndex": 0},
         {"segments": [2**40]},
         {"segments": [], "nextIndex": 2**50},
