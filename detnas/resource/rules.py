@@ -25,7 +25,7 @@ from detnas.spec.patterns import (
     is_reserved,
 )
 from detnas.spec.storage import Storage, WarmStart
-from detnas.spec.teachers import PAPER_PHASES, DepthRange, Phase, Teachers
+from detnas.spec.teachers import PAPER_PHASES, DepthRange, PoolPhase, Teachers
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +254,7 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     ),
     VolumeClaim: (_stays_inside("path"),),
     DepthRange: (_min_below_max(),),
-    Phase: (Rule(f"!has(self.widths) || {_rising('self.widths')}", _RISING, ".widths"),),
+    PoolPhase: (Rule(f"!has(self.widths) || {_rising('self.widths')}", _RISING, ".widths"),),
     Teachers: (
         Rule(f"!has(self.widths) || {_rising('self.widths')}", _RISING, ".widths"),
         _phases_lie_in_the_space(),

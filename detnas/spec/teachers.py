@@ -19,7 +19,7 @@ class DepthRange(Schema):
     max: Depths = Field((3, 4, 23, 3), description="Most blocks in each stage.")
 
 
-class Phase(Schema):
+class PoolPhase(Schema):
     """One phase of integrated progressive shrinking; the first trains the supernet alone."""
 
     epochs: Positive = Field(description="Passes over the training images.")
@@ -32,7 +32,7 @@ class Phase(Schema):
     )
 
     @model_validator(mode="after")
-    def _rising(self) -> "Phase":
+    def _rising(self) -> "PoolPhase":
         if self.widths and list(self.widths) != sorted(set(self.widths)):
             raise ValueError(
                 f"widths are {', '.join(map(str, self.widths))}; each once, in rising order"
@@ -41,14 +41,14 @@ class Phase(Schema):
 
 
 PAPER_PHASES = (
-    Phase(epochs=48, learning_rate=Decimal("0.12")),
-    Phase(
+    PoolPhase(epochs=48, learning_rate=Decimal("0.12")),
+    PoolPhase(
         epochs=24,
         learning_rate=Decimal("0.04"),
         min_depths=(3, 4, 12, 3),
         widths=(Decimal("1.25"), Decimal("1.5")),
     ),
-    Phase(epochs=36, learning_rate=Decimal("0.04")),
+    PoolPhase(epochs=36, learning_rate=Decimal("0.04")),
 )
 
 
@@ -65,7 +65,7 @@ class Teachers(Schema):
     supernet: SupernetShape = Field(
         SupernetShape(), description="Channels at a width factor of 1.0."
     )
-    phases: tuple[Phase, ...] = Field(
+    phases: tuple[PoolPhase, ...] = Field(
         PAPER_PHASES,
         min_length=1,
         max_length=8,
@@ -152,7 +152,7 @@ class Teachers(Schema):
         )
 
 
-def _lies_in(phase: Phase, space: TeacherSpace) -> bool:
+def _lies_in(phase: PoolPhase, space: TeacherSpace) -> bool:
     depths = zip(space.min_depths, phase.min_depths or (), space.max_depths, strict=False)
     return set(phase.widths or ()) <= set(space.widths) and all(
         low <= depth <= high for low, depth, high in depths

@@ -31,7 +31,7 @@ class DataError(UserError):
 
 
 @dataclass(frozen=True)
-class Split:
+class AnnotatedSplit:
     """One annotation file that has been checked.
 
     Attributes:
@@ -72,7 +72,7 @@ class Split:
         return tuple(name for label, name in enumerate(self.classes) if label not in found)
 
 
-def read_split(path: Path, field: str) -> Split:
+def read_split(path: Path, field: str) -> AnnotatedSplit:
     """Read and check an annotation file.
 
     Args:
@@ -113,7 +113,7 @@ def parse_document(content: bytes, where: str) -> dict[str, Any]:
     return document
 
 
-def check_same_categories(train: Split, val: Split) -> None:
+def check_same_categories(train: AnnotatedSplit, val: AnnotatedSplit) -> None:
     """Refuse two splits whose classes differ, or are in another order.
 
     Raises:
@@ -134,7 +134,7 @@ def check_same_categories(train: Split, val: Split) -> None:
     )
 
 
-def data_digest(train: Split, val: Split) -> str:
+def data_digest(train: AnnotatedSplit, val: AnnotatedSplit) -> str:
     """Digest of both files' contents and of the classes: what a pool's identity covers."""
     parts = [train.sha256, val.sha256, list(train.classes)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -212,7 +212,7 @@ class _Checker:
         self.categories = document["categories"]
         self._where = f"{field}: {path}"
 
-    def split(self, sha256: str) -> Split:
+    def split(self, sha256: str) -> AnnotatedSplit:
         images = self._positions("images", (image["id"] for image in self.images))
         categories = self._positions("categories", (entry["id"] for entry in self.categories))
         self._positions("category names", (entry["name"] for entry in self.categories))
@@ -224,7 +224,7 @@ class _Checker:
         self._check_pixels(boxes)
         self._check_reach(boxes)
         self._check_ordinary(boxes)
-        return Split(
+        return AnnotatedSplit(
             sha256=sha256,
             files={i["file_name"]: (i["width"], i["height"]) for i in self.images},
             image_numbers=_ranks(list(images)),

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from detnas.records.settings import DataLocation, Resolution
-from detnas_trainer.data.annotations import DataError, Split, read_split
+from detnas_trainer.data.annotations import AnnotatedSplit, DataError, read_split
 from detnas_trainer.data.draws import Sample
 from detnas_trainer.data.images import read_image
 from detnas_trainer.openmmlab import (
@@ -185,7 +185,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _rows_by_image(split: Split) -> list[NDArray[np.int64]]:
+def _rows_by_image(split: AnnotatedSplit) -> list[NDArray[np.int64]]:
     """For each image, the positions in the file of its boxes that training uses."""
     used = np.flatnonzero(split.boxes.used)
     used = used[np.argsort(split.boxes.images[used], kind="stable")]

@@ -13,8 +13,8 @@ from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.records.settings import DataLocation
 from detnas.store.artifacts import canonical_json, publish_file
 from detnas_trainer.data.annotations import (
+    AnnotatedSplit,
     DataError,
-    Split,
     check_same_categories,
     data_digest,
     read_split,
@@ -65,11 +65,11 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
     return result.model_copy(update={"message": message})
 
 
-def _facts(split: Split) -> SplitFacts:
+def _facts(split: AnnotatedSplit) -> SplitFacts:
     return SplitFacts(len(split.files), split.largest_objects)
 
 
-def _splits(data: DataLocation) -> tuple[Split, Split]:
+def _splits(data: DataLocation) -> tuple[AnnotatedSplit, AnnotatedSplit]:
     root = Path(data.root)
     train = read_split(root / data.train, "train")
     val = read_split(root / data.val, "val")
@@ -78,7 +78,7 @@ def _splits(data: DataLocation) -> tuple[Split, Split]:
 
 
 def _checked_images(
-    job: Job[PrepareRequest], train: Split, val: Split
+    job: Job[PrepareRequest], train: AnnotatedSplit, val: AnnotatedSplit
 ) -> tuple[CheckedImages, CheckedImages]:
     data, resolutions = job.request.data, job.request.resolutions
     root = Path(data.root)
@@ -96,7 +96,9 @@ def _checked_images(
     )
 
 
-def _identity(job: Job[PrepareRequest], train: Split, val: Split) -> dict[str, Any]:
+def _identity(
+    job: Job[PrepareRequest], train: AnnotatedSplit, val: AnnotatedSplit
+) -> dict[str, Any]:
     """What later jobs, and later runs of the search, compare their data with."""
     names: dict[Any, Iterable[str]] = {"train": train.files, "val": val.files}
     with job.activity("hashing"):
@@ -119,7 +121,7 @@ def _broken_message(problems: list[Problem]) -> str:
     )
 
 
-def _summary(split: Split, images: CheckedImages) -> SplitSummary:
+def _summary(split: AnnotatedSplit, images: CheckedImages) -> SplitSummary:
     boxes = split.boxes
     return SplitSummary(
         sha256=split.sha256,
