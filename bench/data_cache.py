@@ -22,8 +22,9 @@ from detnas.data_identity.files import Split
 from detnas.records.requests import BaseRequest
 from detnas.records.settings import DataLocation, DetectorShape, Resolution, Training
 from detnas.store import open_store
-from detnas.store.artifacts import canonical_json, create_record, publish_file
+from detnas.store.artifacts import create_record, publish_file
 from detnas.store.durable_files import sha256_of
+from detnas.store.record_format import encode_record
 from detnas_trainer.jobs import data_set
 from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import opened_job
@@ -79,7 +80,7 @@ def upload(data: DataLocation, bucket: str) -> str:
     splits: tuple[Split, ...] = ("train", "val")
     names = {split: [path.name for path in (root / split).iterdir()] for split in splits}
     listing = root / "pictures.json"
-    listing.write_bytes(canonical_json(list_images(data, names)))
+    listing.write_bytes(encode_record(list_images(data, names)))
     store, key = open_store(f"{bucket}/store"), "local/searches/a-12345678/base"
     request = BaseRequest(
         key=key,

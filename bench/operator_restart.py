@@ -22,7 +22,8 @@ from detnas.ledger.summary import Summary
 from detnas.records import keys
 from detnas.records.requests import StudentRequest
 from detnas.store import Store
-from detnas.store.artifacts import canonical_json, load_record
+from detnas.store.artifacts import load_record
+from detnas.store.record_format import encode_record
 from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.pods import PodPlayer
 from tests.cluster.pretended_trainer import PretendedTrainer
@@ -112,7 +113,7 @@ class Ledger:
         latest = tuple(entries[history.in_snapshot :])
         for entry in (*history.summary.top, *latest):
             key = keys.result_key(keys.trial_folder("", entry.index))
-            store.put(key, canonical_json(result_of(entry)))
+            store.put(key, encode_record(result_of(entry)))
         return cls(store.objects, latest)
 
 
@@ -133,7 +134,7 @@ def write_ledgers(
         for entry in ledger.latest:
             key = keys.trial_folder(folder, entry.index)
             request = begun.model_copy(update={"key": key, "trial": entry.proposal})
-            store.put(keys.request_key(key), canonical_json(request))
+            store.put(keys.request_key(key), encode_record(request))
 
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(put, folders))

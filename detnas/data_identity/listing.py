@@ -13,8 +13,9 @@ from detnas.data_identity.files import SPLITS, Split, find_image, image_folder
 from detnas.records.artifacts import Artifact, ImageListing
 from detnas.records.settings import DataLocation
 from detnas.store import Store
-from detnas.store.artifacts import fetch_artifact, parse_record
+from detnas.store.artifacts import fetch_artifact
 from detnas.store.durable_files import sha256_of
+from detnas.store.record_format import decode_record
 
 Report = Callable[[int, int], None]
 """Called with the number of files done and of all; may raise to stop."""
@@ -62,7 +63,7 @@ def load_listing(store: Store, artifact: Artifact | None) -> ImageListing | None
     if artifact is None:
         return None
     content = fetch_artifact(store, artifact).read_bytes()
-    return parse_record(content, f"{store.uri}/{artifact.key}", ImageListing)
+    return decode_record(content, f"{store.uri}/{artifact.key}", ImageListing)
 
 
 def _hashed(sizes: Mapping[_Key, int]) -> list[_Key]:

@@ -24,7 +24,7 @@ from detnas.records import keys
 from detnas.records.results import Outcome, PrepareResult
 from detnas.schema import Schema
 from detnas.spec.storage import WarmStart
-from detnas.store.artifacts import canonical_json
+from detnas.store.record_format import encode_record
 
 
 class PoolRetry(Schema):
@@ -97,7 +97,7 @@ class SuppliedInputs:
         folder = keys.pool_phase_folder(requests.pool_folder(state.prepare), len(state.pool) - 1)
         set_aside(store, folder, state.pool[-1])
         retry = PoolRetry(folder=folder, machine=platform.node(), since=datetime.now(UTC))
-        store.put(marker, canonical_json(retry))
+        store.put(marker, encode_record(retry))
         return folder
 
     def _resolve_pool(self, state: SearchState, prepared: PrepareResult | None) -> bool:

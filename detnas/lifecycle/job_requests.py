@@ -25,9 +25,10 @@ from detnas.records.results import DetectorResult, PrepareResult
 from detnas.records.verbs import Verb
 from detnas.search.propose import propose
 from detnas.store import Store
-from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
+from detnas.store.artifacts import create_record, load_record, replace_record
 from detnas.store.base import StoredObject
 from detnas.store.errors import MissingRecord, StoreError
+from detnas.store.record_format import decode_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class JobRequests:
     def _relocate(
         self, key: str, stored: StoredObject, kind: type[Request], locations: Mapping[str, Any]
     ) -> None:
-        before = parse_record(stored.data, f"{self.store.uri}/{key}", kind)
+        before = decode_record(stored.data, f"{self.store.uri}/{key}", kind)
         # A field that was left out remains so: an older trainer may not know it.
         update = {name: new for name, new in locations.items() if getattr(before, name) is not None}
         now = before.model_copy(update=update)

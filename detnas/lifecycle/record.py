@@ -14,8 +14,9 @@ from detnas.records.settings import DataLocation
 from detnas.schema import Schema
 from detnas.spec.manifest import DetNASSearch
 from detnas.store import Store
-from detnas.store.artifacts import create_record, load_record, parse_record, replace_record
+from detnas.store.artifacts import create_record, load_record, replace_record
 from detnas.store.errors import VersionConflict
+from detnas.store.record_format import decode_record
 from detnas.version import own_version
 
 
@@ -104,7 +105,7 @@ def record_search(store: Store, search: str, record: SearchRecord) -> SearchReco
     if stored is None:
         create_record(store, key, record)
         return record
-    before = parse_record(stored.data, f"{store.uri}/{key}", SearchRecord)
+    before = decode_record(stored.data, f"{store.uri}/{key}", SearchRecord)
     latest = {name: getattr(record, name) for name in ("uid", "manifest", "folder", "data")}
     now = before.model_copy(update=latest)
     if now == before:

@@ -22,7 +22,8 @@ from detnas.records import keys
 from detnas.records.results import Outcome, PrepareResult
 from detnas.runner.opening import OpenedSearch
 from detnas.schema import Schema
-from detnas.store.artifacts import canonical_json, load_record
+from detnas.store.artifacts import load_record
+from detnas.store.record_format import encode_record
 
 _STAMPS = "data-stamps.json"
 _SETTLED = 2.0
@@ -125,4 +126,4 @@ def _store_stamps(search: OpenedSearch, known: _KnownStamps) -> None:
     """Let the next comparison skip reading; if that fails, everything is read again."""
     with contextlib.suppress(OSError):
         search.local.mkdir(parents=True, exist_ok=True)
-        (search.local / _STAMPS).write_bytes(canonical_json(known))
+        (search.local / _STAMPS).write_bytes(encode_record(known))

@@ -1,7 +1,6 @@
 """Files and records in the store: files named by their content, records as canonical JSON."""
 
 import contextlib
-import json
 import tempfile
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +12,7 @@ from detnas.store.base import Store
 from detnas.store.cache import ArtifactCache
 from detnas.store.durable_files import sha256_of
 from detnas.store.errors import AlreadyExists, CorruptRecord, os_errors
-from detnas.store.record_format import read, written
+from detnas.store.record_format import decode_record, encode_record
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -48,16 +47,6 @@ def fetch_artifact(store: Store, artifact: Artifact, cache: Path | None = None) 
     return ArtifactCache(cache).fetch(store, artifact)
 
 
-def canonical_json(record: BaseModel) -> bytes:
-    """Return the record as JSON: equal records give equal bytes in every process.
-
-    ``detnas.store.record_format`` says what is written.
-    """
-    content = written(record)
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return text.encode() + b"\n"
-
-
 def load_record(store: Store, key: str, model: type[Record]) -> Record | None:
     """Return the record under ``key``, or None if there is none.
 
@@ -65,13 +54,7 @@ def load_record(store: Store, key: str, model: type[Record]) -> Record | None:
         CorruptRecord: what is stored there is not such a record.
     """
     stored = store.get(key)
-    return None if stored is None else parse_record(stored.data, f"{store.uri}/{key}", model)
-
-
-def parse_record(data: bytes, uri: str, model: type[Record]) -> Record:
-    """Return the record that ``data``, read from ``uri``, holds; raise ``CorruptRecord``."""
-    record: Record = read(data, uri, model)
-    return record
+    return None if stored is None else decode_record(stored.data, f"{store.uri}/{key}", model)
 
 
 def create_record(store: Store, key: str, record: BaseModel) -> None:
@@ -82,7 +65,7 @@ def create_record(store: Store, key: str, record: BaseModel) -> None:
     Raises:
         AlreadyExists: another record is there; it stays.
     """
-    data = canonical_json(record)
+    data = encode_record(record)
     try:
         store.put_if_absent(key, data)
     except AlreadyExists:
@@ -93,7 +76,7 @@ def create_record(store: Store, key: str, record: BaseModel) -> None:
 def _holds_equal(store: Store, key: str, record: BaseModel, data: bytes) -> bool:
     with contextlib.suppress(CorruptRecord):
         stored = load_record(store, key, type(record))
-        return stored is not None and canonical_json(stored) == data
+        return stored is not None and encode_record(stored) == data
     return False
 
 
@@ -103,12 +86,12 @@ def replace_record(store: Store, key: str, record: BaseModel, version: str) -> N
     Raises:
         VersionConflict: it was changed since; it stays as it is.
     """
-    store.put_if_match(key, canonical_json(record), version)
+    store.put_if_match(key, encode_record(record), version)
 
 
 def put_record(store: Store, key: str, record: BaseModel) -> None:
     """Write a record that has a single writer, such as an attempt's progress."""
-    store.put(key, canonical_json(record))
+    store.put(key, encode_record(record))
 
 
 def copy_between(source: Store, key: str, target: Store, artifact: Artifact) -> None:

@@ -12,13 +12,15 @@ does not use it, and a reader of an earlier format reads that record.
 import json
 import re
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from detnas.schema import minor_format
 from detnas.store.errors import CorruptRecord, NewerRecord
+
+Record = TypeVar("Record", bound=BaseModel)
 
 MAJOR, MINOR = 1, 0
 """The newest format that this version knows."""
@@ -28,14 +30,27 @@ _FIELD = b'"format"'
 _MOST_ERRORS = 1000
 
 
-def written(record: BaseModel) -> dict[str, Any]:
-    """Return the content of a record as JSON's types: no defaults, and its format unless 1.0."""
+def encode_record(record: BaseModel) -> bytes:
+    """Return a record as JSON without defaults, and with its format unless that is 1.0.
+
+    Equal records give equal bytes in every process.
+    """
     content = json.loads(record.model_dump_json(by_alias=True, exclude_defaults=True))
-    minor = minor_format(record)
-    return {**content, "format": f"{MAJOR}.{minor}"} if minor else content
+    if minor := minor_format(record):
+        content["format"] = f"{MAJOR}.{minor}"
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
 
 
-def read(data: bytes, uri: str, kind: Any) -> Any:
+@overload
+def decode_record(data: bytes, uri: str, kind: type[Record]) -> Record: ...
+
+
+@overload
+def decode_record(data: bytes, uri: str, kind: Any) -> Any: ...
+
+
+def decode_record(data: bytes, uri: str, kind: Any) -> Any:
     """Return the record that ``data``, read from ``uri``, holds.
 
     Raises:

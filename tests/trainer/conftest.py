@@ -27,7 +27,7 @@ from detnas.records.settings import DataLocation, DetectorShape, Resolution, Tra
 from detnas.records.verbs import REQUEST_KINDS
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record, fetch_artifact, load_record
-from detnas.store.record_format import read
+from detnas.store.record_format import decode_record
 from detnas.teachers import SupernetShape, TeacherSpace
 from detnas_trainer import jobs, mmcv_ext
 from detnas_trainer.training.interruption import Interrupted, Interruption
@@ -135,7 +135,7 @@ class Workplace:
         """The result of a job, which must be there."""
         stored = self.store.get(f"{key}/result.json")
         assert stored is not None
-        return read(stored.data, key, AnyResult)
+        return decode_record(stored.data, key, AnyResult)
 
     def has_result(self, key: str) -> bool:
         """Whether a job has its result."""

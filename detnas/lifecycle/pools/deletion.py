@@ -12,8 +12,8 @@ from detnas.lifecycle.pools.lease import LeaseRecord, PoolLease
 from detnas.lifecycle.pools.listing import PoolStatus, PoolUser, pool_users
 from detnas.records import keys
 from detnas.store import Store
-from detnas.store.artifacts import canonical_json, parse_record
 from detnas.store.errors import AlreadyExists, StoreError, VersionConflict
+from detnas.store.record_format import decode_record, encode_record
 
 TRAINED_WITHIN = timedelta(minutes=10)
 """The holder of a lease with a more recent heartbeat, by this machine's clock, is alive. Heartbeats
@@ -114,12 +114,12 @@ def _take(store: Store, pool: PoolStatus) -> tuple[PoolLease, LeaseRecord | None
     """Return the lease, which is held, and its record before that."""
     key, holder = keys.pool_lease_key(pool.key), f"detnas pools delete on {platform.node()}"
     stored, before = store.get(key), None
-    taken = canonical_json(LeaseRecord(holder=holder, heartbeat=datetime.now(UTC)))
+    taken = encode_record(LeaseRecord(holder=holder, heartbeat=datetime.now(UTC)))
     try:
         if stored is None:
             store.put_if_absent(key, taken)
         else:
-            before = parse_record(stored.data, f"{store.uri}/{key}", LeaseRecord)
+            before = decode_record(stored.data, f"{store.uri}/{key}", LeaseRecord)
             _refuse_alive(before, holder, datetime.now(UTC))
             store.put_if_match(key, taken, stored.version)
     except (AlreadyExists, VersionConflict) as error:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 from detnas.schema import Schema
 from detnas.store import Store, StoredObject
-from detnas.store.artifacts import canonical_json, load_record, parse_record
+from detnas.store.artifacts import load_record
 from detnas.store.errors import AlreadyExists, VersionConflict
+from detnas.store.record_format import decode_record, encode_record
 
 HEARTBEAT_SECONDS = 10.0
 STOPPED_SECONDS = 60.0
@@ -156,9 +157,9 @@ class PoolLease:
     def _write(self, before: StoredObject | None, record: LeaseRecord) -> bool:
         try:
             if before is None:
-                self._store.put_if_absent(self._key, canonical_json(record))
+                self._store.put_if_absent(self._key, encode_record(record))
             else:
-                self._store.put_if_match(self._key, canonical_json(record), before.version)
+                self._store.put_if_match(self._key, encode_record(record), before.version)
         except (AlreadyExists, VersionConflict):
             taken = self._load()
             self.other = taken.holder if taken is not None else self.other
@@ -170,4 +171,4 @@ class PoolLease:
         return load_record(self._store, self._key, LeaseRecord)
 
     def _parsed(self, stored: StoredObject) -> LeaseRecord:
-        return parse_record(stored.data, f"{self._store.uri}/{self._key}", LeaseRecord)
+        return decode_record(stored.data, f"{self._store.uri}/{self._key}", LeaseRecord)

@@ -23,9 +23,10 @@ from detnas.records.progress import Progress
 from detnas.records.results import PrepareResult
 from detnas.records.verbs import Verb
 from detnas.store import Store, open_store
-from detnas.store.artifacts import canonical_json, load_record
+from detnas.store.artifacts import load_record
 from detnas.store.directory import DirectoryStore
 from detnas.store.errors import WrongCredentials
+from detnas.store.record_format import encode_record
 from tests.detnas.searches.in_process import Scheduler, tiny
 from tests.seaweed import S3Server
 
@@ -69,7 +70,7 @@ def digest(store: Store) -> str:
 
 def hold(store: Store, holder: str, age: timedelta, *, released: bool = False) -> None:
     lease = LeaseRecord(holder=holder, heartbeat=datetime.now(UTC) - age, released=released)
-    store.put(f"local/pools/{digest(store)}/claim.json", canonical_json(lease))
+    store.put(f"local/pools/{digest(store)}/claim.json", encode_record(lease))
 
 
 def test_pools_list_shows_every_pool(either_store: Store, scheduler: Scheduler) -> None:
@@ -93,7 +94,7 @@ def test_pools_list_shows_every_pool(either_store: Store, scheduler: Scheduler) 
     hold_line = LeaseRecord(
         holder="two on a machine", heartbeat=datetime.now(UTC) - timedelta(hours=3)
     )
-    either_store.put(f"local/pools/{shared['digest']}/claim.json", canonical_json(hold_line))
+    either_store.put(f"local/pools/{shared['digest']}/claim.json", encode_record(hold_line))
     table = detnas(either_store, "list").stdout
     assert "3h" in "".join(table.split())
     assert listed(either_store, "-n", "elsewhere") == []
@@ -188,12 +189,12 @@ def test_pools_list_shows_the_age_of_a_folder(store: Store, scheduler: Scheduler
     result = load_record(store, key, PrepareResult)
     assert result is not None
     old = result.model_copy(update={"finished": datetime.now(UTC) - timedelta(days=3)})
-    store.put(key, canonical_json(old))
+    store.put(key, encode_record(old))
     scheduler.run(tiny(store, "one", trials=1))
     assert "(TrainingTeachers, last heard 3d ago)" in detnas(store, "list").stdout
     said = Progress(activity="training", updated=datetime.now(UTC) - timedelta(hours=5))
     attempt = keys.attempt_folder(keys.base_folder(two.requests.search), 1)
-    store.put(f"{attempt}/progress.json", canonical_json(said))
+    store.put(f"{attempt}/progress.json", encode_record(said))
     assert "(TrainingTeachers, last heard 5h ago)" in detnas(store, "list").stdout
 
 

@@ -13,7 +13,7 @@ from detnas.lifecycle.record import StoredSearch
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.store import Store, open_store
-from detnas.store.artifacts import canonical_json
+from detnas.store.record_format import encode_record
 from tests.detnas.searches.in_process import Scheduler, tiny
 
 NO_RUNNER = "no process of this machine runs it; 'detnas run' continues it"
@@ -44,7 +44,7 @@ def heard(search: StoredSearch, age: timedelta) -> None:
         activity="training", done=5, total=60, seconds_left=754, updated=datetime.now(UTC) - age
     )
     attempt = keys.attempt_folder(keys.trial_folder(search.requests.search, 1), 1)
-    search.store.put(f"{attempt}/progress.json", canonical_json(said))
+    search.store.put(f"{attempt}/progress.json", encode_record(said))
 
 
 def test_status_of_a_cluster_search_names_kubectl(search: StoredSearch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from detnas.data_identity import list_images, listing
-from detnas.store.artifacts import canonical_json
+from detnas.store.record_format import encode_record
 from tests.detnas.data_identity.data_sets import NAMES, Names, write_files
 
 
@@ -16,12 +16,12 @@ def test_listing_is_equal_for_equal_images_in_any_folder_and_order(
     here, there = write_files(tmp_path / "here"), write_files(tmp_path / "there")
     backwards = {split: names[::-1] for split, names in NAMES.items()}
     one, other = list_images(here, NAMES), list_images(there, backwards)
-    assert canonical_json(one) == canonical_json(other)
+    assert encode_record(one) == encode_record(other)
 
 
 def test_listing_keeps_the_form_that_pool_digests_depend_on(tmp_path: Path) -> None:
     names: Names = {"train": ["a.png"], "val": []}
-    found = canonical_json(list_images(write_files(tmp_path, names), names))
+    found = encode_record(list_images(write_files(tmp_path, names), names))
     digest = hashlib.sha256(b"train a.png ....").hexdigest()
     written = (
         f'{{\n "train": {{\n  "a.png": [\n   16,\n   "{digest}"\n  ]\n }},\n "val": {{}}\n}}\n'

@@ -14,7 +14,8 @@ from detnas.plan.stages import Phase, plan
 from detnas.records.results import Outcome, PoolPhaseResult
 from detnas.records.verbs import Verb
 from detnas.store import Store
-from detnas.store.artifacts import canonical_json, load_record
+from detnas.store.artifacts import load_record
+from detnas.store.record_format import encode_record
 from tests.cluster.searches import PHASES
 from tests.detnas.searches.in_process import Scheduler, session_of, tiny
 
@@ -130,7 +131,7 @@ def test_supplied_pool_trained_again_while_blocked_is_read_again(
     )
     store.put(weights.key, held.data)
     retrained = result.model_copy(update={"files": {"weights": weights}})
-    store.put(f"{folder}/result.json", canonical_json(retrained))
+    store.put(f"{folder}/result.json", encode_record(retrained))
     session.refresh()
     session.resolve_supplied()
     assert session.state.pool[1].weights == weights

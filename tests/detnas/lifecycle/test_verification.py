@@ -19,7 +19,8 @@ from detnas.records.artifacts import Artifact
 from detnas.records.results import DetectorResult, Outcome, Result
 from detnas.records.verbs import RESULT_TYPES, Verb
 from detnas.store import Store
-from detnas.store.artifacts import canonical_json, load_record
+from detnas.store.artifacts import load_record
+from detnas.store.record_format import encode_record
 from tests.detnas.searches.in_process import TUNED, Scheduler, session_of, tiny
 
 CONFIG = b"the exported configuration"
@@ -51,7 +52,7 @@ class Finished:
     def change(self, verb: Verb, **update: Any) -> None:
         """Change fields of a job's result."""
         changed = self.result(verb).model_copy(update=update)
-        self.store.put(keys.result_key(self.folder(verb)), canonical_json(changed))
+        self.store.put(keys.result_key(self.folder(verb)), encode_record(changed))
 
     def change_file(self, verb: Verb, **update: Any) -> None:
         """Change fields of its artifact."""
@@ -242,7 +243,7 @@ def test_data_check_without_consumers_is_verified_after_a_restart(finished: Fini
     missing = Artifact(key=f"{folder}/{'c' * 64}.json", size=1, sha256="c" * 64)
     files = {"listing": missing}
     finished.store.put(
-        keys.result_key(folder), canonical_json(result.model_copy(update={"files": files}))
+        keys.result_key(folder), encode_record(result.model_copy(update={"files": files}))
     )
     session = session_of(finished.search)
     assert [*session.rejected] == [folder]
@@ -289,7 +290,7 @@ def test_trial_that_ended_unobserved_is_verified(
         store.delete(result.weights.key)
     else:
         torn = result.model_copy(update={"scores": ()})
-        store.put(keys.result_key(folder), canonical_json(torn))
+        store.put(keys.result_key(folder), encode_record(torn))
     state = reader.read()
     assert finished_trials(state) == [0]
     assert [*verification.rejected] == [folder]

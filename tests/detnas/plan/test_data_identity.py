@@ -8,7 +8,7 @@ from detnas.plan.candidate import Candidate
 from detnas.records.artifacts import Artifact
 from detnas.records.requests import BaseRequest, Request
 from detnas.records.results import PrepareResult
-from detnas.store.artifacts import canonical_json
+from detnas.store.record_format import encode_record
 from tests.detnas.searches.results import ENCODING, detector, requests
 
 EARLIER = json.dumps(
@@ -72,7 +72,7 @@ def test_requests_of_a_search_prepared_earlier_are_unchanged() -> None:
 
 def as_before(request: Request) -> bytes:
     """The request as earlier versions wrote it: every field that they had."""
-    written = json.loads(canonical_json(request))
+    written = json.loads(encode_record(request))
     assert not {"pictures", "weightsSha256", "format"} & written.keys()
     content = json.loads(request.model_dump_json(by_alias=True))
     had = content.keys() - {"pictures", "weightsSha256"}
@@ -93,7 +93,7 @@ def test_requests_name_the_digests_of_the_data_check() -> None:
     ):
         assert request.annotations == ("a" * 64, "b" * 64)
         assert request.pictures == prepared.files["pictures"]
-        assert type(request).model_validate_json(canonical_json(request)) == request
+        assert type(request).model_validate_json(encode_record(request)) == request
 
 
 def test_prepare_request_names_the_base_s_weights() -> None:

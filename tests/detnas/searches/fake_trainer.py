@@ -48,8 +48,9 @@ from detnas.records.results import (
     SplitSummary,
 )
 from detnas.store import Store, open_store
-from detnas.store.artifacts import canonical_json, create_record, publish_file, put_record
+from detnas.store.artifacts import create_record, publish_file, put_record
 from detnas.store.durable_files import sha256_of
+from detnas.store.record_format import encode_record
 from detnas_trainer.process_setup import die_with
 from detnas_trainer.warm import Server
 
@@ -163,7 +164,7 @@ def seen_data(store: Store, request: PrepareRequest, folder: Path) -> dict[str, 
         images = len(names[split])
         found[split] = SplitSummary(sha256=digest, images=images, boxes=images, empty_images=0)
     path = folder / f"images-{os.getpid()}.json"
-    path.write_bytes(canonical_json(list_images(location, names)))
+    path.write_bytes(encode_record(list_images(location, names)))
     found["files"] = {"pictures": publish_file(store, request.key, path, "json")}
     path.unlink()
     found["weights"] = sha256_of(Path(request.weights)) if request.weights else ""

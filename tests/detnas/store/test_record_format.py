@@ -8,9 +8,9 @@ from pydantic import Field
 
 from detnas.schema import Schema, Tagged, added
 from detnas.store import Store, record_format
-from detnas.store.artifacts import canonical_json, create_record, load_record, parse_record
+from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import AlreadyExists, CorruptRecord, NewerRecord
-from detnas.store.record_format import read
+from detnas.store.record_format import decode_record, encode_record
 from tests.stored import content
 
 URI = "s3://bucket/job/request.json"
@@ -54,18 +54,18 @@ def with_format(stated: Any, **fields: Any) -> bytes:
 
 
 def test_defaults_are_left_out_and_the_kind_is_not() -> None:
-    assert json.loads(canonical_json(ASKED)) == {
+    assert json.loads(encode_record(ASKED)) == {
         "key": "a",
         "kind": "Asked",
         "parts": [{"size": 2}, {}],
     }
-    assert parse_record(canonical_json(ASKED), URI, Asked) == ASKED
-    assert read(canonical_json(ASKED), URI, Either) == ASKED
+    assert decode_record(encode_record(ASKED), URI, Asked) == ASKED
+    assert decode_record(encode_record(ASKED), URI, Either) == ASKED
 
 
 def test_record_written_in_full_by_an_earlier_version_is_read() -> None:
     assert b'"batch":8' in FULL
-    assert parse_record(FULL, URI, Asked) == ASKED
+    assert decode_record(FULL, URI, Asked) == ASKED
 
 
 def test_record_states_the_oldest_format_that_has_all_it_uses(
@@ -73,20 +73,20 @@ def test_record_states_the_oldest_format_that_has_all_it_uses(
 ) -> None:
     monkeypatch.setattr(record_format, "MINOR", 2)
     unused = LaterAsked(key="a", part=LaterPart(), parts=(LaterPart(size=2),), retries=None)
-    assert parse_record(canonical_json(unused), URI, Asked)  # as strict as ever
+    assert decode_record(encode_record(unused), URI, Asked)  # as strict as ever
     for used, stated in (
         (LaterAsked(key="a", retries=0), "1.1"),
         (LaterAsked(key="a", retries=1, parts=(LaterPart(colour="red"),)), "1.2"),
         (LaterAsked(key="a", part=LaterPart(colour="red")), "1.2"),
     ):
-        assert json.loads(canonical_json(used))["format"] == stated
-        assert parse_record(canonical_json(used), URI, LaterAsked) == used
+        assert json.loads(encode_record(used))["format"] == stated
+        assert decode_record(encode_record(used), URI, LaterAsked) == used
 
 
 def test_fields_of_a_newer_minor_format_are_ignored_in_all_parts() -> None:
     later = LaterAsked(key="a", retries=3, parts=(LaterPart(size=2, colour="red"),))
     for kind in (Asked, Either):
-        found = read(canonical_json(later), URI, kind)
+        found = decode_record(encode_record(later), URI, kind)
         assert found == Asked(key="a", parts=(Part(size=2),))
 
 
@@ -95,17 +95,17 @@ def test_unknown_field_of_a_known_format_is_an_error(stated: str | None) -> None
     fields: dict[str, Any] = {"retries": 3} | ({"format": stated} if stated else {})
     data = json.dumps({"kind": "Asked", "key": "a", **fields}).encode()
     with pytest.raises(CorruptRecord, match="request.json is no Asked: retries: Extra inputs"):
-        parse_record(data, URI, Asked)
+        decode_record(data, URI, Asked)
 
 
 def test_wrong_value_in_a_newer_minor_format_is_an_error() -> None:
     with pytest.raises(CorruptRecord, match="batch: Input should be a valid integer"):
-        parse_record(with_format("1.7", batch="many"), URI, Asked)
+        decode_record(with_format("1.7", batch="many"), URI, Asked)
 
 
 def test_newer_major_format_is_named_with_what_to_do() -> None:
     with pytest.raises(NewerRecord) as raised:
-        parse_record(with_format("2.1", batch="many"), URI, Asked)
+        decode_record(with_format("2.1", batch="many"), URI, Asked)
     assert f"{URI} has format 2.1; this version of detnas reads 1.0 to 1." in raised.value.problem
     assert raised.value.remedy == "use the version of detnas that wrote it, or a later one"
 
@@ -113,13 +113,13 @@ def test_newer_major_format_is_named_with_what_to_do() -> None:
 @pytest.mark.parametrize("stated", [1.1, "1", "1.0.0", "01.0", "1.x", "", [], "0.9"])
 def test_malformed_format_is_an_error(stated: Any) -> None:
     with pytest.raises(CorruptRecord, match="is no format such as 1.0"):
-        parse_record(with_format(stated), URI, Asked)
+        decode_record(with_format(stated), URI, Asked)
 
 
 @pytest.mark.parametrize("data", [b'"format"', b'{"format"', b'["format"]', b'{"format": "1.1"}'])
 def test_damaged_record_with_a_format_is_an_error(data: bytes) -> None:
     with pytest.raises(CorruptRecord, match="request.json is no Asked"):
-        parse_record(data, URI, Asked)
+        decode_record(data, URI, Asked)
 
 
 def test_record_of_equal_meaning_may_be_created_again(store: Store) -> None:

@@ -16,8 +16,8 @@ from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.verbs import Verb
 from detnas.resource.status import LARGEST_STATUS
-from detnas.store.artifacts import canonical_json
 from detnas.store.directory import DirectoryStore
+from detnas.store.record_format import encode_record
 from detnas_operator.status.resource_status import resource_status
 from tests.cluster.api import SEARCHES
 from tests.cluster.control_plane import ControlPlane
@@ -106,7 +106,7 @@ def write_ledger(search: StoredSearch) -> None:
             history = write_segments(store, folder, history)
     for entry in history.summary.top:
         key = keys.result_key(keys.trial_folder(folder, entry.index))
-        store.put(key, canonical_json(result_of(entry)))
+        store.put(key, encode_record(result_of(entry)))
 
 
 def entries() -> Iterator[LedgerEntry]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from detnas.records import keys
-from detnas.store.artifacts import canonical_json
+from detnas.store.record_format import encode_record
 from tests.cluster.admission import restrict
 from tests.cluster.api import EVENTS, JOBS
 from tests.cluster.played_pod import PlayedPod
@@ -51,7 +51,7 @@ class HostileTrainer(PretendedTrainer):
             store, request = self.asked(pod.uri)
             with tempfile.TemporaryDirectory() as folder:
                 result = answer(store, request, Path(folder))
-            record = json.loads(canonical_json(result))
+            record = json.loads(encode_record(result))
             change(record)
             store.put(keys.result_key(request.key), json.dumps(record).encode())
 

@@ -14,8 +14,9 @@ from detnas.records.artifacts import Artifact, ImageListing
 from detnas.records.requests import BaseRequest
 from detnas.records.results import PrepareResult
 from detnas.records.settings import DataLocation
-from detnas.store.artifacts import canonical_json, fetch_artifact
+from detnas.store.artifacts import fetch_artifact
 from detnas.store.durable_files import sha256_of
+from detnas.store.record_format import encode_record
 from detnas_trainer.jobs import learning
 from detnas_trainer.jobs.learning import score_at
 from detnas_trainer.training.interruption import Interrupted
@@ -283,7 +284,7 @@ def test_request_of_an_earlier_version_is_carried_out(
     workplace: Workplace, prepared: Prepared
 ) -> None:
     request = workplace.base_request(KEY, data=prepared.stated["data"], training=training(1))
-    written = json.loads(canonical_json(request))
+    written = json.loads(encode_record(request))
     assert not {"pictures", "weightsSha256"} & set(written)
     prepared.change("train/0.png")
     assert workplace.run(request) == 0

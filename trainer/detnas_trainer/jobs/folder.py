@@ -20,7 +20,7 @@ from detnas.records.verbs import REQUEST_KINDS, Verb
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record
 from detnas.store.errors import AlreadyExists, CorruptRecord, NewerRecord
-from detnas.store.record_format import read
+from detnas.store.record_format import decode_record
 
 R = TypeVar("R")
 
@@ -44,7 +44,7 @@ class JobFolder(Generic[R]):
         stored = self.store.get(keys.result_key(self.key))
         if stored is None:
             return None
-        result: Result = read(
+        result: Result = decode_record(
             stored.data, f"{self.store.uri}/{keys.result_key(self.key)}", AnyResult
         )
         return result.outcome
@@ -95,7 +95,7 @@ def open_folder(verb: str, uri: str) -> JobFolder[Request]:
 
 def _parsed(data: bytes, uri: str) -> Request:
     try:
-        request: Request = read(data, uri, Request)
+        request: Request = decode_record(data, uri, Request)
     except CorruptRecord as error:
         remedy = error.remedy if isinstance(error, NewerRecord) else _NOT_BY_HAND
         raise RequestError(error.problem, remedy) from error

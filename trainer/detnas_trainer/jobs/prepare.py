@@ -11,7 +11,8 @@ from detnas.records.data_remarks import data_remarks
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.records.settings import DataLocation
-from detnas.store.artifacts import canonical_json, publish_file
+from detnas.store.artifacts import publish_file
+from detnas.store.record_format import encode_record
 from detnas_trainer.data.annotations import (
     AnnotatedSplit,
     DataError,
@@ -104,7 +105,7 @@ def _identity(
     with job.activity("hashing"):
         listing = list_images(job.request.data, names, job.file_progress("hashing images"))
         path = job.scratch / "images.json"
-        path.write_bytes(canonical_json(listing))
+        path.write_bytes(encode_record(listing))
         images = publish_file(job.folder.store, job.folder.key, path, "json")
         weights = weights_digest(job.request.weights, job.scratch)
     return {"files": {"pictures": images}, "weights": weights}
