@@ -86,7 +86,7 @@ def count_trial_results(store: Store, search: str) -> int:
     """Return how many trials of a search have a result, by listing their folders."""
     prefix = f"{search}/trials/"
     names = (key.removeprefix(prefix) for key in store.list(prefix))
-    return sum(name.partition("/")[2] == "result.json" for name in names)
+    return sum(name.partition("/")[2] == keys.RESULT for name in names)
 
 
 def record_search(store: Store, search: str, record: SearchRecord) -> SearchRecord:

@@ -255,8 +255,9 @@ class SearchReader:
         assert prepare is not None
         assert base is not None
         if base.architecture is None or not base.scores:
+            folder = f"{self._store.uri}/{keys.base_folder(self._search)}"
             raise CorruptRecord(
-                f"the base's result in {self._store.uri}/{self._search}/base has no scores",
+                f"the base's result in {folder} has no scores",
                 "restore the object: records are never edited",
             )
         return self._requests.base_facts(prepare, base.architecture, base.scores)

@@ -66,7 +66,7 @@ def lost(recorded: Finished, found: Finished) -> Iterator[str]:
     if recorded.export and not found.export:
         yield f"the exported student ({recorded.export}/result.json)"
     if recorded.record and not found.record:
-        yield "search.json"
+        yield keys.SEARCH_RECORD
 
 
 def _was_tuned(recorded: Finished, found: Finished) -> bool:
@@ -207,7 +207,7 @@ def _found_one_by_one(store: Store, search: str, pool: str, found: Finished) -> 
 
 def token(missing: Sequence[str], accepted: str) -> str:
     """Return what a person writes to accept this loss; depends on the token ``accepted`` last."""
-    named = [accepted, *(name for name in missing if name != "search.json")]
+    named = [accepted, *(name for name in missing if name != keys.SEARCH_RECORD)]
     return sha256("\n".join(named).encode()).hexdigest()[:8]
 
 
