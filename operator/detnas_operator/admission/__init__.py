@@ -1,1 +1,1 @@
-"""Whether a search is accepted, where its data is stored, and which earlier data it adopts."""
+"""Whether a search is accepted, where its data is, what it adopts, and what of it is lost."""

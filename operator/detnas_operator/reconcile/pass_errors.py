@@ -10,9 +10,9 @@ from detnas.errors import UserError
 from detnas.lifecycle.blocked import BlockedError
 from detnas.reasons import Reason, ReasonCode
 from detnas.store.errors import StoreError, StoreUnavailable
+from detnas_operator.admission.data_loss import DataLostError
 from detnas_operator.cluster import ClusterError, TooManyRequests, Unavailable
 from detnas_operator.configuration.store_advice import for_a_cluster
-from detnas_operator.reconcile.data_loss import DataLostError
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import DueJob, Plan
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
+from detnas_operator.admission.data_loss import accepted_loss
 from detnas_operator.cluster.finalizers import waits_for
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.reconcile.active_jobs import JobObserver, Lookups, pass_result
-from detnas_operator.reconcile.data_loss import accepted_loss
 from detnas_operator.reconcile.failure_recorder import FailureRecorder
 from detnas_operator.reconcile.job_creation import create_job
 from detnas_operator.reconcile.memory import SearchMemory

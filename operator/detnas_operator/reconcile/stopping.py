@@ -181,7 +181,7 @@ def deleted_but_running(alive: Sequence[Object], deleted: datetime, now: datetim
     pod = late[0]
     return Reason(
         ReasonCode.PODS_STOPPING,
-        f"the search is deleted, and its data goes once its pods have stopped, but "
+        f"the search is deleted, and its data is deleted once its pods have stopped, but "
         f"{_named(pod, len(late))} has not since {_due(pod, deleted):%H:%M:%S} UTC; "
         f"{_force(pod)}: a pod that still runs would continue to write",
     )

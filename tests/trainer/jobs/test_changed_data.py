@@ -29,7 +29,7 @@ UNSEEN = Artifact(key="nowhere", size=1, sha256="0" * 64)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set of its own that was prepared, and what requests of later jobs state of it."""
+    """A data set of its own that was prepared, and what later requests contain of it."""
 
     root: Path
     result: PrepareResult

@@ -8,7 +8,7 @@ import pytest
 from detnas.plan.requests import SearchRequests
 from detnas.resource.cut import cut
 from detnas.spec.loading import read_manifest
-from detnas_operator.reconcile.data_loss import Finished, data_lost, lost, recorded_in, token
+from detnas_operator.admission.data_loss import Finished, data_lost, lost, recorded_in, token
 from tests.cluster.searches import manifest
 
 ROOT = "s3://lab/detnas"
