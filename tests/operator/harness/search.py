@@ -137,6 +137,16 @@ class Search:
 
         return dict(self.until(reached))
 
+    def until_observed(self) -> None:
+        """Wait until the operator has reconciled the latest change of the spec."""
+
+        def observed() -> bool:
+            resource = self.resource
+            latest = resource["metadata"]["generation"]
+            return bool(resource["status"]["observedGeneration"] == latest)
+
+        self.until(observed)
+
     def until_runs(self, ending: str, seconds: float = PATIENCE) -> PlayedPod:
         """Wait until a pod of a Job runs, and return it."""
         return self.until(lambda: next(iter(self.running(ending)), None), seconds)

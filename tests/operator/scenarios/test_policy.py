@@ -172,6 +172,7 @@ def test_unschedulable_job_is_created_again_after_the_search_is_changed(harness:
     search = harness.begin("misplaced", {"jobs": {"nodeSelector": {"zone": "gone"}}}, trials=1)
     search.until(lambda: "then delete the Job" in search.condition("Degraded")["message"])
     search.patch(jobs={"nodeSelector": {"zone": "here"}})
+    search.until_observed()  # the deletion may reach the operator before the change of the search
     harness.on("misplaced-prepare", succeeds(work=harness.trainer))
     harness.cluster.api.delete(JOBS, search.namespace, "misplaced-prepare")
     search.until_phase("Succeeded")

@@ -5,7 +5,6 @@ import threading
 from tests.cluster.scripts import runs_for_ever, runs_until, succeeds
 from tests.operator.harness.behaviours import leaves_a_checkpoint
 from tests.operator.harness.harness import Harness
-from tests.operator.harness.search import Search
 
 NAMESPACES = 3
 
@@ -24,7 +23,7 @@ def test_running_search_follows_changes_of_parallelism_and_trials(harness: Harne
 
     # Fewer: what runs is left to its end, and nothing comes after it.
     search.patch(search={"parallelism": 1, "trials": 3})
-    search.until(lambda: _is_observed(search))
+    search.until_observed()
     assert all(search.job(f"-t000{number}") for number in range(3))
     assert len(search.live_pods()) == 3
     released.set()
@@ -70,8 +69,3 @@ def test_result_counts_although_its_pod_does_not_end(harness: Harness) -> None:
     harness.trainer(pod)
     search.until_phase("Succeeded")
     assert search.trials["succeeded"] == 1
-
-
-def _is_observed(search: Search) -> bool:
-    resource = search.resource
-    return bool(resource["status"]["observedGeneration"] == resource["metadata"]["generation"])
