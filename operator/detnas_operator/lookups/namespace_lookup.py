@@ -63,7 +63,6 @@ class NamespaceLookup(ABC, Generic[AnyState]):
         clock: monotonic clock, in seconds.
     """
 
-    new_state: ClassVar[type[NamespaceState]]
     rate: ClassVar[float]
     """Requests a second, over all namespaces."""
     burst: ClassVar[float]
@@ -84,6 +83,10 @@ class NamespaceLookup(ABC, Generic[AnyState]):
             return sorted(self._states)
 
     @abstractmethod
+    def _new_state(self) -> AnyState:
+        """Return what is known of a namespace before its first lookup."""
+
+    @abstractmethod
     def _pause(self, state: AnyState) -> float:
         """Return the seconds between the last lookup of a namespace and the next."""
 
@@ -94,7 +97,7 @@ class NamespaceLookup(ABC, Generic[AnyState]):
     def _observe(self, namespace: str, jobs: Iterable[Object]) -> AnyState:
         """Return what is known of a namespace after a lookup, if one is due."""
         with self._lock:
-            state = self._states.setdefault(namespace, self.new_state())  # type: ignore[arg-type]
+            state = self._states.setdefault(namespace, self._new_state())
             self._request(state, jobs)
         if self._listing.acquire(blocking=False):
             try:

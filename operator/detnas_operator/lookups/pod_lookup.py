@@ -47,7 +47,6 @@ class _Pods(NamespaceState):
 class PodLookup(NamespaceLookup[_Pods]):
     """Lists pods and events of a namespace, at most every `SHORTEST_PAUSE` seconds. Thread-safe."""
 
-    new_state = _Pods
     rate = RATE
     burst = BURST
     remembered = 120.0
@@ -66,6 +65,9 @@ class PodLookup(NamespaceLookup[_Pods]):
         if state.error is not None:
             raise state.error
         return state.observed
+
+    def _new_state(self) -> _Pods:
+        return _Pods()
 
     def _pause(self, state: _Pods) -> float:
         pause = min(state.pause, SHORTEST_PAUSE) if state.changed else state.pause

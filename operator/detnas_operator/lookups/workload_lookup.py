@@ -55,7 +55,6 @@ class _Workloads(NamespaceState):
 class WorkloadLookup(NamespaceLookup[_Workloads]):
     """Lists the Workloads of a namespace. Thread-safe."""
 
-    new_state = _Workloads
     rate = 2.0
     burst = 1.0
     remembered = 600.0
@@ -73,6 +72,9 @@ class WorkloadLookup(NamespaceLookup[_Workloads]):
         state = self._observe(namespace, jobs)
         found = {(uid := ObjectView(job).uid): state.admission(uid) for job in jobs}
         return {uid: admission for uid, admission in found.items() if admission is not None}
+
+    def _new_state(self) -> _Workloads:
+        return _Workloads()
 
     def _pause(self, state: _Workloads) -> float:
         pause = PAUSE + PAUSE_EACH * len(state.workloads)
