@@ -23,8 +23,8 @@ FRACTION = r"^[0-9]{1,12}(\.[0-9]{1,12})?$"
 
 _FRACTION = re.compile(FRACTION)
 _DIGITS = 12
-_LONGEST = _DIGITS + 1  # the point
-_LARGEST = 2**53 - 1  # the largest integer that every reader of JSON knows exactly
+_MAX_FRACTION_CHARACTERS = _DIGITS + 1  # the point
+_MAX_INTEGER = 2**53 - 1  # the largest integer that every reader of JSON knows exactly
 _ADDED_IN = "addedIn"
 
 
@@ -105,7 +105,11 @@ def _from_text(value: Any) -> Any:
         raise ValueError(  # noqa: TRY004
             f'{value!r} is a number; write it as a string: "{_plainly(value)}"'
         )
-    if not isinstance(value, str) or not _FRACTION.fullmatch(value) or len(value) > _LONGEST:
+    if (
+        not isinstance(value, str)
+        or not _FRACTION.fullmatch(value)
+        or len(value) > _MAX_FRACTION_CHARACTERS
+    ):
         raise ValueError(
             f"{value!r:.60} is wrong; write a plain decimal number of at most {_DIGITS} digits as "
             'a string, such as "0.4"'
@@ -118,8 +122,8 @@ def _plainly(value: float) -> str:
     return format(Decimal(str(value)), "f") if known else "0.4"
 
 
-Positive = Annotated[int, Field(ge=1, le=_LARGEST, strict=True)]
-Count = Annotated[int, Field(ge=0, le=_LARGEST, strict=True)]
+Positive = Annotated[int, Field(ge=1, le=_MAX_INTEGER, strict=True)]
+Count = Annotated[int, Field(ge=0, le=_MAX_INTEGER, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 _AS_TEXT = PlainSerializer(lambda value: format(value, "f"), return_type=str, when_used="json")
 Fraction = Annotated[

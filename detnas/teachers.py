@@ -12,11 +12,11 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from detnas.architecture import FAMILIES, Architecture, Block, Family
-from detnas.architecture.model import LONGEST_STAGE
+from detnas.architecture.model import MAX_STAGE_BLOCKS
 from detnas.errors import UserError
 from detnas.schema import Fraction, Positive, Schema
 
-Depth = Annotated[int, Field(ge=1, le=LONGEST_STAGE, strict=True)]
+Depth = Annotated[int, Field(ge=1, le=MAX_STAGE_BLOCKS, strict=True)]
 Depths = tuple[Depth, Depth, Depth, Depth]
 _WIDTH_DIGITS = 6
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from detnas.architecture.blocks import FAMILIES, Convolution, Family, projection
 
 STAGES = 4
-LONGEST_STAGE = 1024
+MAX_STAGE_BLOCKS = 1024
 """Blocks; a longer stage is a mistake, and must not exhaust a reader's memory."""
 Width = Annotated[int, Field(ge=1, le=65536, strict=True)]
 
@@ -97,9 +97,9 @@ class Architecture(BaseModel):
             raise ValueError(f"stages: {len(self.stages)} given; a backbone has {STAGES}")
         arity = FAMILIES[self.family].arity
         for number, stage in enumerate(self.stages, 1):
-            if len(stage) > LONGEST_STAGE:
+            if len(stage) > MAX_STAGE_BLOCKS:
                 raise ValueError(
-                    f"stage {number} has {len(stage)} blocks; at most {LONGEST_STAGE} are right"
+                    f"stage {number} has {len(stage)} blocks; at most {MAX_STAGE_BLOCKS} are right"
                 )
             if not stage:
                 raise ValueError(f"stage {number} is empty; a stage keeps at least one block")

@@ -20,7 +20,7 @@ from detnas.store.record_format import decode_record
 Report = Callable[[int, int], None]
 """Called with the number of files done and of all; may raise to stop."""
 
-LARGEST_FULLY_HASHED = 1 << 30
+MAX_FULLY_HASHED_BYTES = 1 << 30
 """Bytes of images up to which every image is hashed."""
 
 SAMPLE = 128 << 20
@@ -67,7 +67,7 @@ def load_listing(store: Store, artifact: Artifact | None) -> ImageListing | None
 
 
 def _hashed(sizes: Mapping[_Key, int]) -> list[_Key]:
-    if sum(sizes.values()) <= LARGEST_FULLY_HASHED:
+    if sum(sizes.values()) <= MAX_FULLY_HASHED_BYTES:
         return list(sizes)
     chosen, total = [], 0
     for key in sorted(sizes, key=_rank):

@@ -13,14 +13,14 @@ from detnas.architecture import Architecture
 from detnas.errors import UserError
 from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal
-from detnas.records.results import MOST_ADDED, MOST_RESOLUTIONS, DetectorResult, Outcome
+from detnas.records.results import MAX_ADDED_BLOCKS, MAX_RESOLUTIONS, DetectorResult, Outcome
 from detnas.schema import Count, Schema
 from detnas.score import BaseFacts, ResolutionScore, best
 
-LONGEST_MESSAGE = 4000
+MAX_MESSAGE_CHARACTERS = 4000
 """Characters: an entry may be kept in memory, the complete message is in the trial's result."""
 
-_LONGEST_SECONDS = 10 * 365 * 86400.0
+_MAX_SECONDS = 10 * 365 * 86400.0
 
 
 class LedgerEntry(Schema):
@@ -40,12 +40,12 @@ class LedgerEntry(Schema):
 
     proposal: Proposal
     outcome: Outcome
-    message: Annotated[str, Field(max_length=LONGEST_MESSAGE)] = ""
+    message: Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS)] = ""
     architecture: Architecture | None = None
-    added: Annotated[tuple[AddedBlock, ...], Field(max_length=MOST_ADDED)] = ()
+    added: Annotated[tuple[AddedBlock, ...], Field(max_length=MAX_ADDED_BLOCKS)] = ()
     flops: Count | None = None
     parameters: Count | None = None
-    scores: Annotated[tuple[ResolutionScore, ...], Field(max_length=MOST_RESOLUTIONS)] = ()
+    scores: Annotated[tuple[ResolutionScore, ...], Field(max_length=MAX_RESOLUTIONS)] = ()
     weights: Artifact | None = None
     finished: datetime
     seconds: float
@@ -81,7 +81,7 @@ def ledger_entry(proposal: Proposal, result: DetectorResult, base: BaseFacts) ->
     entry = LedgerEntry(
         proposal=proposal,
         outcome=result.outcome,
-        message=result.message[:LONGEST_MESSAGE],
+        message=result.message[:MAX_MESSAGE_CHARACTERS],
         finished=result.finished,
         seconds=_seconds(result),
     )
@@ -121,7 +121,7 @@ def _seconds(result: DetectorResult) -> float:
     """Of all attempts by their activities, and at least of the last attempt."""
     last = (result.finished - result.started).total_seconds()
     stated = sum(result.seconds.values())
-    return min(max(0.0, last, stated if isfinite(stated) else 0.0), _LONGEST_SECONDS)
+    return min(max(0.0, last, stated if isfinite(stated) else 0.0), _MAX_SECONDS)
 
 
 def _student(proposal: Proposal, result: DetectorResult, base: BaseFacts) -> dict[str, object]:

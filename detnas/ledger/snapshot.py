@@ -11,7 +11,7 @@ from pydantic import FailFast, Field, model_validator
 
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.segments import UnsegmentedEntries, segment_indices, segment_of
-from detnas.ledger.summary import MOST_TRIALS, Numbers, Summary
+from detnas.ledger.summary import MAX_TRIALS, Numbers, Summary
 from detnas.records import keys
 from detnas.schema import Schema
 from detnas.store import Store
@@ -21,7 +21,7 @@ from detnas.store.errors import CorruptRecord
 SNAPSHOT_VERSION: Literal[5] = 5
 """Incremented whenever the same trials give another summary, or its stored form changes."""
 
-MOST_UNSEGMENTED = 1000
+MAX_UNSEGMENTED_TRIALS = 1000
 """If there are more, as with hundreds of concurrent trials, a restart reads them one by one."""
 
 
@@ -36,8 +36,10 @@ class Snapshot(Schema):
     """
 
     folding: Literal[5]
-    segments: Annotated[Numbers, Field(max_length=MOST_TRIALS)]
-    unsegmented: Annotated[tuple[LedgerEntry, ...], FailFast(), Field(max_length=MOST_UNSEGMENTED)]
+    segments: Annotated[Numbers, Field(max_length=MAX_TRIALS)]
+    unsegmented: Annotated[
+        tuple[LedgerEntry, ...], FailFast(), Field(max_length=MAX_UNSEGMENTED_TRIALS)
+    ]
     summary: Summary
 
     @model_validator(mode="after")
@@ -84,7 +86,7 @@ def write_snapshot(
         segments: numbers of those that the summary contains completely.
         unsegmented: the summary's other trials.
     """
-    if len(unsegmented) <= MOST_UNSEGMENTED:
+    if len(unsegmented) <= MAX_UNSEGMENTED_TRIALS:
         entries = tuple(unsegmented[index] for index in sorted(unsegmented))
         snapshot = Snapshot(
             folding=SNAPSHOT_VERSION, segments=segments, unsegmented=entries, summary=summary

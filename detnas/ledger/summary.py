@@ -13,7 +13,7 @@ from detnas.records.proposal import Proposal
 from detnas.records.results import Outcome
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
-from detnas.spec.search import MOST_PARALLEL
+from detnas.spec.search import MAX_PARALLEL_TRIALS
 
 LATEST_FAILURES = 5
 """Failed trials whose messages are kept."""
@@ -21,7 +21,7 @@ LATEST_FAILURES = 5
 LATEST_DURATIONS = 9
 """Trials from which the duration of the next ones is estimated; more would react more slowly."""
 
-MOST_TRIALS = 10_000
+MAX_TRIALS = 10_000
 """The most that searches are designed for: a record that names more counts as damaged."""
 
 
@@ -95,11 +95,11 @@ class Summary(Schema):
     top_k: Count
     inherited: Count = 0
     next_index: Count = 0
-    missing: Annotated[Numbers, Field(max_length=MOST_PARALLEL)] = frozenset()
-    lost_trials: Annotated[Numbers, Field(max_length=MOST_TRIALS)] = frozenset()
+    missing: Annotated[Numbers, Field(max_length=MAX_PARALLEL_TRIALS)] = frozenset()
+    lost_trials: Annotated[Numbers, Field(max_length=MAX_TRIALS)] = frozenset()
     outcomes: Mapping[Outcome, int] = {}
     top: Annotated[tuple[LedgerEntry, ...], FailFast()] = ()
-    front: Annotated[tuple[FrontPoint, ...], Field(max_length=MOST_TRIALS)] = ()
+    front: Annotated[tuple[FrontPoint, ...], Field(max_length=MAX_TRIALS)] = ()
     failures: Annotated[tuple[LedgerEntry, ...], Field(max_length=LATEST_FAILURES)] = ()
     tried: _Tried = frozenset()
     last_success: int = -1
@@ -209,7 +209,7 @@ def needed(summary: Summary, in_flight: Sequence[Proposal]) -> frozenset[int]:
 
 def _with_entry(summary: Summary, entry: LedgerEntry) -> Summary:
     index, next_index = entry.index, summary.next_index
-    if index > next_index + MOST_TRIALS:
+    if index > next_index + MAX_TRIALS:
         problem = f"trial {index} has a result, but only {next_index} are known"
         raise UserError(problem, "restore the search's records: trials are numbered in order")
     lost = {index} if entry.outcome is Outcome.INFRASTRUCTURE else frozenset[int]()

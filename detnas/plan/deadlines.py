@@ -8,7 +8,7 @@ from detnas.spec.jobs import layered
 from detnas.spec.manifest import SearchSpec
 
 PREPARE = 6 * 3600.0
-SHORTEST_TRIAL = 3600.0
+MIN_TRIAL_SECONDS = 3600.0
 MARGIN = 5.0
 """A trial may take this many times its predicted time."""
 
@@ -42,7 +42,7 @@ def default_deadline(
         return None
     if not _on_the_same_devices(spec):
         return None
-    return max(SHORTEST_TRIAL, MARGIN * predicted_trial_seconds(spec, prepare, base))
+    return max(MIN_TRIAL_SECONDS, MARGIN * predicted_trial_seconds(spec, prepare, base))
 
 
 def _on_the_same_devices(spec: SearchSpec) -> bool:

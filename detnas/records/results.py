@@ -64,10 +64,10 @@ Metric = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 """A fraction, or -1; NaN could not be compared with the other trials' metrics."""
 
 
-MOST_RESOLUTIONS = 16
+MAX_RESOLUTIONS = 16
 """Of a search, and so the most scores of a detector."""
 
-MOST_ADDED = 64
+MAX_ADDED_BLOCKS = 64
 """Most blocks that a record lists as added recently: one a step, listed for three steps."""
 
 
@@ -83,7 +83,7 @@ class Score(Schema):
     ap_large: Metric
 
 
-Scores = Annotated[tuple[Score, ...], Field(max_length=MOST_RESOLUTIONS)]
+Scores = Annotated[tuple[Score, ...], Field(max_length=MAX_RESOLUTIONS)]
 """One per resolution."""
 
 
@@ -166,7 +166,7 @@ class DetectorResult(Result):
 
     kind: Literal["Detector"] = "Detector"
     architecture: Architecture | None = None
-    added: Annotated[tuple[AddedBlock, ...], Field(max_length=MOST_ADDED)] = ()
+    added: Annotated[tuple[AddedBlock, ...], Field(max_length=MAX_ADDED_BLOCKS)] = ()
     scores: Scores = ()
     notes: tuple[str, ...] = ()
     removed: tuple[Place, ...] = ()

@@ -13,7 +13,7 @@ from detnas.records.results import Outcome
 from detnas.resource.cut import AtMost, Number
 from detnas.schema import Count, Flag, Schema
 
-LARGEST_STATUS = 64 * 1024
+MAX_STATUS_BYTES = 64 * 1024
 """Bytes of JSON that no status exceeds."""
 
 

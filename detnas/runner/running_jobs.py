@@ -28,7 +28,7 @@ _LIKELY_KILLER = (
 _TRAINED_TOGETHER = 2
 """The base and a phase of the pool."""
 
-_MOST_AT_ONCE = {
+_MAX_CONCURRENT_JOBS = {
     Verb.PREPARE: 1,
     Verb.BASE: _TRAINED_TOGETHER,
     Verb.POOL: _TRAINED_TOGETHER,
@@ -198,7 +198,7 @@ def job_threads(verb: Verb, parallelism: int, processors: int) -> int:
         parallelism: jobs that the search may run concurrently.
         processors: that they share.
     """
-    at_once = min(parallelism, _MOST_AT_ONCE.get(verb, parallelism))
+    at_once = min(parallelism, _MAX_CONCURRENT_JOBS.get(verb, parallelism))
     return max(1, processors // at_once)
 
 

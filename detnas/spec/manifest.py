@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from detnas.records.results import MOST_RESOLUTIONS
+from detnas.records.results import MAX_RESOLUTIONS
 from detnas.records.settings import DetectorShape, Distillation, Resolution
 from detnas.schema import Flag, Positive, Schema
 from detnas.spec.affinity import LabelKey, LabelValue
@@ -51,7 +51,7 @@ class SearchSpec(Schema):
     resolutions: tuple[Resolution, ...] = Field(
         PAPER_RESOLUTIONS,
         min_length=1,
-        max_length=MOST_RESOLUTIONS,
+        max_length=MAX_RESOLUTIONS,
         description="Sizes used in training and evaluation; the largest is the base resolution.",
     )
     teachers: Teachers = Field(Teachers(), description="The elastic teacher pool.")

@@ -10,7 +10,7 @@ from detnas.records.settings import Schedule
 from detnas.schema import Count, Fraction, Positive, Schema
 from detnas.spec.training import Gpus, TrainingSettings
 
-MOST_PARALLEL = 1000
+MAX_PARALLEL_TRIALS = 1000
 """Most trials in flight."""
 
 
@@ -24,7 +24,7 @@ class Search(Schema):
         100,
         description="Trials after which the search ends; those lost to machines do not count.",
     )
-    parallelism: Annotated[int, Field(ge=1, le=MOST_PARALLEL, strict=True)] = Field(
+    parallelism: Annotated[int, Field(ge=1, le=MAX_PARALLEL_TRIALS, strict=True)] = Field(
         1, description="Trials that run concurrently."
     )
     top_k: Annotated[int, Field(ge=1, le=50, strict=True)] = Field(

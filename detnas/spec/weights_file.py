@@ -24,7 +24,7 @@ _SCHEMES = ("s3", "file")
 _HEAD = 512
 _SHOWN = 60
 _LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
-_LONGEST_HEADER = 100_000_000  # of safetensors, by its specification
+_MAX_HEADER_BYTES = 100_000_000  # of safetensors, by its specification
 
 _AGAIN = "download the checkpoint again"
 _ANOTHER = "give a checkpoint that mmdet or torch.save wrote, or a .safetensors file"
@@ -81,7 +81,7 @@ def weights_format(path: Path) -> WeightsFormat:
         return WeightsFormat.ZIP
     if _LEGACY_MAGIC in head[:32]:
         return WeightsFormat.LEGACY
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _LONGEST_HEADER:
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _MAX_HEADER_BYTES:
         return WeightsFormat.SAFETENSORS
     problem, remedy = _other_kind(head)
     raise WeightsFileError(f"{path} {problem}", remedy)

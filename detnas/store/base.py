@@ -12,8 +12,8 @@ from detnas.store.errors import AlreadyExists, CreateOnlyNotHonoured, InvalidKey
 RESERVED_FOLDER = ".detnas/"
 """What a store keeps for itself below its root; never listed."""
 
-_LONGEST_KEY = 900
-_LONGEST_NAME = 255
+_MAX_KEY_BYTES = 900
+_MAX_NAME_BYTES = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ def checked_key(key: str) -> str:
         raise _invalid(key, "a key is a relative path without empty, '.' or '..' parts")
     if not key.isprintable() or "\\" in key:
         raise _invalid(key, "a key has printable characters and no backslash")
-    if len(key.encode()) > _LONGEST_KEY or max(len(n.encode()) for n in names) > _LONGEST_NAME:
-        raise _invalid(key, f"a key has at most {_LONGEST_KEY} bytes, {_LONGEST_NAME} a name")
+    if len(key.encode()) > _MAX_KEY_BYTES or max(len(n.encode()) for n in names) > _MAX_NAME_BYTES:
+        raise _invalid(key, f"a key has at most {_MAX_KEY_BYTES} bytes, {_MAX_NAME_BYTES} a name")
     return key
 
 

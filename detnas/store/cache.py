@@ -11,7 +11,7 @@ from detnas.store.base import Store
 from detnas.store.durable_files import exclusive_lock, remove_abandoned, sha256_of
 from detnas.store.errors import CorruptArtifact, os_errors
 
-_LARGEST = 20 << 30
+_MAX_BYTES = 20 << 30
 """Bytes kept; beyond them the least recently used files are deleted."""
 
 _IN_USE = 6 * 3600
@@ -33,7 +33,7 @@ class ArtifactCache:
     def __init__(
         self,
         folder: Path | None = None,
-        largest: int = _LARGEST,
+        largest: int = _MAX_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder or default_cache_folder()

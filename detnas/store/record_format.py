@@ -27,7 +27,7 @@ MAJOR, MINOR = 1, 0
 
 _FORMAT = re.compile(r"([1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 _FIELD = b'"format"'
-_MOST_ERRORS = 1000
+_MAX_ERRORS = 1000
 
 
 def encode_record(record: BaseModel) -> bytes:
@@ -103,7 +103,7 @@ def _corrupt(problem: str) -> CorruptRecord:
 
 def _finding(error: ValidationError) -> str:
     """The first thing that is wrong; each of very many would take a kilobyte to list."""
-    if error.error_count() > _MOST_ERRORS:
+    if error.error_count() > _MAX_ERRORS:
         return f"{error.error_count()} of its fields are wrong"
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "the record"

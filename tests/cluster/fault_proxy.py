@@ -22,7 +22,7 @@ from tests.cluster.faults import Call, Fault, Interrupt, Journal, Refuse
 from tests.ports import free_ports
 
 HOST = "127.0.0.1"
-LARGEST_BODY = 1 << 30
+MAX_BODY_BYTES = 1 << 30
 # Of one connection only; aiohttp has answered what Expect asks for.
 OWN_TO_A_CONNECTION = ("Connection", "Expect", "Keep-Alive", "TE", "Transfer-Encoding", "Upgrade")
 REASONS = {403: "Forbidden", 409: "Conflict", 429: "TooManyRequests", 500: "InternalError"}
@@ -108,7 +108,7 @@ class FaultProxy:
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             auto_decompress=False,
         )
-        application = web.Application(client_max_size=LARGEST_BODY)
+        application = web.Application(client_max_size=MAX_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(
             application,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tools.process import Command, StepFailed
 
-LONGEST_SOCKET = 100  # a path to a socket may have 107 bytes
+MAX_SOCKET_BYTES = 100  # a path to a socket may have 107 bytes
 
 
 @dataclass(frozen=True, slots=True)

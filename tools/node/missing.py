@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.node.daemons import LONGEST_SOCKET, Layout
+from tools.node.daemons import MAX_SOCKET_BYTES, Layout
 from tools.process import StepFailed
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
@@ -59,7 +59,7 @@ def _machine(layout: Layout, gigabytes: int) -> list[str]:
         problems.append("a node needs root: run the command with sudo")
     if not any(CGROUPS.glob("**/cgroup.procs")):
         problems.append(f"{CGROUPS} holds no cgroups; mount them")
-    if len(str(layout.containerd_socket)) > LONGEST_SOCKET:
+    if len(str(layout.containerd_socket)) > MAX_SOCKET_BYTES:
         problems.append(f"{layout.folder} is too long a path for sockets; set XDG_CACHE_HOME")
     existing = next(one for one in (layout.folder, *layout.folder.parents) if one.exists())
     free = shutil.disk_usage(existing).free / 2**30

@@ -21,9 +21,9 @@ from detnas_operator.cluster.labels import ADOPT
 from detnas_operator.cluster.objects import Object, SearchView
 
 NONE = "none"
-_MOST_NAMED = 5
-_LONGEST_VALUE = 60
-_LONGEST_PROBLEM = 200
+_MAX_NAMED = 5
+_MAX_VALUE_CHARACTERS = 60
+_MAX_PROBLEM_CHARACTERS = 200
 
 
 def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str:
@@ -50,7 +50,7 @@ def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str
     if not (earlier := _worth_keeping(named, manifest, store)):
         return own
     usable = [one.name for one in earlier if not one.unreadable]
-    more = f" and {len(earlier) - _MOST_NAMED} more" if earlier[_MOST_NAMED:] else ""
+    more = f" and {len(earlier) - _MAX_NAMED} more" if earlier[_MAX_NAMED:] else ""
     adopt = f"{ADOPT}={usable[0]} to continue with it, or " if usable else ""
     raise BlockedError(
         ReasonCode.EARLIER_DATA,
@@ -58,7 +58,7 @@ def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str
         "an earlier search of this name left its data; decide what becomes of it: kubectl annotate "
         f"detnas {search.name} --namespace {search.namespace} "
         f"{adopt}{ADOPT}={NONE} to begin from scratch",
-        f"found {', '.join(map(str, earlier[:_MOST_NAMED]))}{more}",
+        f"found {', '.join(map(str, earlier[:_MAX_NAMED]))}{more}",
     )
 
 
@@ -106,16 +106,16 @@ def _if_it_asks_the_same(folder: str, manifest: DetNASSearch, store: Store) -> s
         raise BlockedError(
             ReasonCode.EARLIER_DATA,
             f"the annotation {ADOPT} names a search whose record cannot be used: "
-            f"{error.problem[:_LONGEST_PROBLEM]}",
+            f"{error.problem[:_MAX_PROBLEM_CHARACTERS]}",
             f"restore it, or {from_scratch}",
         ) from error
     if record is None or not (fields := _differences(record.manifest, manifest)):
         return folder
-    more = f" and {len(fields) - _MOST_NAMED} more" if fields[_MOST_NAMED:] else ""
+    more = f" and {len(fields) - _MAX_NAMED} more" if fields[_MAX_NAMED:] else ""
     raise BlockedError(
         ReasonCode.EARLIER_DATA,
         f"the annotation {ADOPT} names a search whose manifest differs: "
-        f"{', '.join(fields[:_MOST_NAMED])}{more}",
+        f"{', '.join(fields[:_MAX_NAMED])}{more}",
         f"{from_scratch}, or apply the search again with the earlier values",
     )
 
@@ -131,7 +131,7 @@ def _worth_keeping(named: list[str], manifest: DetNASSearch, store: Store) -> li
         try:
             record = load_search_record(store, folder)
         except CorruptRecord as error:
-            unreadable = error.problem[:_LONGEST_PROBLEM]
+            unreadable = error.problem[:_MAX_PROBLEM_CHARACTERS]
         else:
             if record is None or _differences(record.manifest, manifest):
                 continue
@@ -159,7 +159,7 @@ def _differing(path: str, before: object, now: object) -> Iterator[str]:
 
 def _shown(value: object) -> str:
     text = "nothing" if value is None else json.dumps(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+    return text if len(text) <= _MAX_VALUE_CHARACTERS else f"{text[: _MAX_VALUE_CHARACTERS - 1]}…"
 
 
 def belongs_to_another(store: Store, folder: str, uid: str) -> bool:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-MOST_PODS = 2000
+MAX_PODS = 2000
 """Pods that are read: a tenant could make any number with the operator's labels."""
 JOBS_A_LIST = 150
 """UIDs in one label selector: some proxies refuse longer URLs."""
-MOST_BYTES = 8 << 20
+MAX_ANSWER_BYTES = 8 << 20
 """Of one answer: a page with more is read in smaller pages."""
 
 _UID = "batch.kubernetes.io/controller-uid"

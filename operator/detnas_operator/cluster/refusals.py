@@ -23,7 +23,7 @@ _REMEDIES = {
     405: "this is a fault of the operator: report it with this message",
     413: "make the search's manifest smaller",
 }
-_LONGEST = 2000
+_MAX_MESSAGE_BYTES = 2000
 
 
 def error_from(answer: Answer, request: Request, what: str) -> ClusterError:
@@ -35,10 +35,12 @@ def error_from(answer: Answer, request: Request, what: str) -> ClusterError:
     """
     status = _status(answer.data)
     reason = str(status.get("reason") or "")
-    message = str(status.get("message") or answer.data[:_LONGEST].decode(errors="replace")).strip()
+    message = str(
+        status.get("message") or answer.data[:_MAX_MESSAGE_BYTES].decode(errors="replace")
+    ).strip()
     remedy = _remedy(answer.status, message)
     kind = _class(answer.status, request.method, reason, status)
-    problem = f"{what}: {message[:_LONGEST] or 'no reason given'} ({answer.status})"
+    problem = f"{what}: {message[:_MAX_MESSAGE_BYTES] or 'no reason given'} ({answer.status})"
     after = _retry_after(answer.headers, status)
     return kind(
         problem,

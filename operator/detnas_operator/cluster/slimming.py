@@ -51,13 +51,13 @@ _KEPT_ANNOTATIONS = {
     TTL: _SHORT,
 }
 """Annotations that are read, and the longest value that is written or expected, in characters."""
-_MOST_FINALIZERS = 20
+_MAX_FINALIZERS = 20
 """Finalizers that are retained of a Job: they are only named."""
-_LONGEST_EVENT_TEXT = 2000
+_MAX_EVENT_CHARACTERS = 2000
 """Characters; an event's message is cut at this length."""
-_LONGEST_POD_TEXT = 4096
+_MAX_POD_CHARACTERS = 4096
 """Characters of a text in a pod's object: a kubelet's longest, whose last line is read."""
-_LONGEST_LIST = 40
+_MAX_LIST_ENTRIES = 40
 """Entries of a list in a pod's object, such as its containers."""
 _DIGITS = 9
 """Of a worker's index."""
@@ -107,7 +107,7 @@ def slim_job(body: Object) -> Object:
     """Return what is retained of a Job: all but its pod template, which is most of its size."""
     spec, metadata = body.get("spec") or {}, _slim_metadata(body)
     if "finalizers" in metadata:
-        metadata["finalizers"] = metadata["finalizers"][:_MOST_FINALIZERS]
+        metadata["finalizers"] = metadata["finalizers"][:_MAX_FINALIZERS]
     if owners := metadata.get("ownerReferences"):
         metadata["ownerReferences"] = [one for one in owners if one.get("controller")]
     return {
@@ -136,14 +136,15 @@ def _slim_metadata(body: Object) -> Object:
 def slim_pod(pod: Object) -> Object:
     """Return what is read of a pod, in bounded size: others may write any annotation into it."""
     slim: Object = {
-        part: _picked(pod.get(part) or {}, names, _LONGEST_POD_TEXT) for part, names in _POD.items()
+        part: _picked(pod.get(part) or {}, names, _MAX_POD_CHARACTERS)
+        for part, names in _POD.items()
     }
     for kind in ("containers", "initContainers"):
         found = (pod.get("spec") or {}).get(kind) or ()
         slim["spec"][kind] = [
-            _picked(one, _CONTAINER, _LONGEST_POD_TEXT) for one in found[:_LONGEST_LIST]
+            _picked(one, _CONTAINER, _MAX_POD_CHARACTERS) for one in found[:_MAX_LIST_ENTRIES]
         ]
-    claims = PodView(pod).claims[:_LONGEST_LIST]
+    claims = PodView(pod).claims[:_MAX_LIST_ENTRIES]
     slim["spec"]["volumes"] = [{"persistentVolumeClaim": {"claimName": one}} for one in claims]
     if (index := PodView(pod).annotations.get(INDEX)) is not None:
         slim["metadata"]["annotations"] = {INDEX: index[:_DIGITS]}
@@ -152,7 +153,7 @@ def slim_pod(pod: Object) -> Object:
 
 def slim_event(event: Object) -> Object:
     """Return what is read of an event, in bounded size."""
-    return _picked(event, _EVENT, _LONGEST_EVENT_TEXT)
+    return _picked(event, _EVENT, _MAX_EVENT_CHARACTERS)
 
 
 def _picked(body: Object, names: Iterable[str], longest: int) -> Object:
@@ -163,8 +164,8 @@ def _bounded(value: Any, longest: int) -> Any:
     if isinstance(value, str):
         return value if len(value) <= longest else f"{value[:longest]}…"
     if isinstance(value, list):
-        return [_bounded(one, longest) for one in value[:_LONGEST_LIST]]
+        return [_bounded(one, longest) for one in value[:_MAX_LIST_ENTRIES]]
     if isinstance(value, dict):
-        some = list(value.items())[:_LONGEST_LIST]
+        some = list(value.items())[:_MAX_LIST_ENTRIES]
         return {name: _bounded(one, longest) for name, one in some}
     return value

@@ -21,7 +21,7 @@ STREAM_SECONDS = (240, 360)
 """The server ends a stream after a time between these, so that not all end at once."""
 SILENT_SECONDS = 75.0
 """A server sends something every minute: one that sends nothing for longer is unreachable."""
-LONGEST_LINE = 8 << 20
+MAX_LINE_BYTES = 8 << 20
 """Bytes of one change; an object that the API server takes has at most three million."""
 OPENING = 16
 """Streams that are opened concurrently; there may be thousands."""
@@ -133,8 +133,8 @@ class Streams:
                     begun = rest
                     for line in filter(None, lines):
                         yield bytes(line)
-                elif len(begun) > LONGEST_LINE:
-                    problem = f"{what}: a change has more than {LONGEST_LINE} bytes"
+                elif len(begun) > MAX_LINE_BYTES:
+                    problem = f"{what}: a change has more than {MAX_LINE_BYTES} bytes"
                     raise TooLarge(problem, "remove large annotations from the objects there")
 
 

@@ -16,8 +16,8 @@ from detnas.errors import UserError
 from detnas_operator.queue.work_queue import QueueState
 from detnas_operator.telemetry.addresses import ALL, all_addresses
 
-OLDEST_HEARTBEAT = 60.0
-OLDEST_PASS = 600.0
+MAX_HEARTBEAT_SECONDS = 60.0
+MAX_STUCK_SECONDS = 600.0
 PATH = "/healthz"
 Health = Callable[[], Mapping[str, int | float]]
 """Returns the figures of the process, or raises `UnhealthyError`."""
@@ -33,12 +33,12 @@ def check_health(queue: QueueState) -> dict[str, int | float]:
     Raises:
         UnhealthyError: the event loop is stuck, or a pass will never end.
     """
-    if queue.heartbeat_age > OLDEST_HEARTBEAT:
+    if queue.heartbeat_age > MAX_HEARTBEAT_SECONDS:
         problem = f"the work queue last turned {queue.heartbeat_age:.0f} s ago"
-        raise UnhealthyError(f"{problem}; at most {OLDEST_HEARTBEAT:.0f} s are right")
-    if queue.oldest_pass > OLDEST_PASS:
+        raise UnhealthyError(f"{problem}; at most {MAX_HEARTBEAT_SECONDS:.0f} s are right")
+    if queue.oldest_pass > MAX_STUCK_SECONDS:
         problem = f"a pass has been running for {queue.oldest_pass:.0f} s"
-        raise UnhealthyError(f"{problem}; at most {OLDEST_PASS:.0f} s are right")
+        raise UnhealthyError(f"{problem}; at most {MAX_STUCK_SECONDS:.0f} s are right")
     return {
         "searches": queue.keys,
         "waiting": queue.depth,

@@ -28,7 +28,7 @@ CONTAINER = "trainer"
 _QUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"
 _QUEUE_SECONDS = "kueue.x-k8s.io/max-exec-time-seconds"
 
-LONGEST = 63
+MAX_NAME_CHARACTERS = 63
 """A Job's name becomes a label's value, and with an index a pod's host name (RFC 1123)."""
 
 _INDEX_DIGITS = 4
@@ -47,7 +47,7 @@ def job_name(search: str, due: DueJob, folder: str) -> str:
             exports into another folder, and so in a Job of another name.
     """
     index = _INDEX_DIGITS if due.verb is Verb.POOL else 0
-    return _fitted(search, _ending(due, folder), LONGEST - index)
+    return _fitted(search, _ending(due, folder), MAX_NAME_CHARACTERS - index)
 
 
 _ENDING = re.compile(
@@ -74,12 +74,12 @@ def purpose_of(name: str, search: str) -> DueJob | None:
     else:
         due = DueJob(Verb(found["setup"] or found["end"]))
     index = _INDEX_DIGITS if due.verb is Verb.POOL else 0
-    return due if name == _fitted(search, found.group(), LONGEST - index) else None
+    return due if name == _fitted(search, found.group(), MAX_NAME_CHARACTERS - index) else None
 
 
 def service_name(search: str) -> str:
     """Return the name of the Service by which the pool's workers find each other."""
-    return _fitted(search, "-pool", LONGEST)
+    return _fitted(search, "-pool", MAX_NAME_CHARACTERS)
 
 
 def _ending(due: DueJob, folder: str) -> str:

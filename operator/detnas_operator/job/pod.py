@@ -18,7 +18,7 @@ CERTIFICATES = "/etc/detnas-ca"
 LEAST_DISK = "2Gi"
 """Ephemeral storage requested by a pod that names no amount: logs, code, a small data set."""
 
-LARGEST_TMP = "10Gi"
+MAX_TMP_SIZE = "10Gi"
 """Unbounded, one pod could fill its node's disk and have others evicted."""
 
 
@@ -135,7 +135,7 @@ def _resources(fields: JobFields, gpus: int) -> Object:
 
 def _volumes(order: JobOrder, fields: JobFields, bundle: CaBundle) -> list[Object]:
     volumes: list[Object] = [
-        {"name": "tmp", "emptyDir": {"sizeLimit": LARGEST_TMP}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": MAX_TMP_SIZE}},
         {"name": "cache", "emptyDir": {"sizeLimit": fields.cache_size}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": fields.shared_memory}},
     ]

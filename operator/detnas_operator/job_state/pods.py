@@ -17,18 +17,18 @@ from detnas_operator.cluster.objects import JobView, Object, parse_time
 from detnas_operator.cluster.pod_view import INDEX, PodView
 from detnas_operator.job.names import CONTAINER
 
-LONGEST_TEXT = 500
+MAX_TEXT_CHARACTERS = 500
 """Characters of a text from the cluster that a message quotes."""
-_MOST_ENDED = 20
+_MAX_ENDED_PODS = 20
 """Ended pods that are kept of a Job: an annotation holds little."""
-_LONGEST_ANNOTATION = 32 * 1024 - 2
+_MAX_ANNOTATION_CHARACTERS = 32 * 1024 - 2
 """Characters between its brackets; the cache cuts a longer one."""
 
 
 def one_line(text: Any) -> str:
     """Return what the cluster reports as one line of bounded length, for a message."""
     line = " ".join(str(text or "").split())
-    return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}…"
+    return line if len(line) <= MAX_TEXT_CHARACTERS else f"{line[:MAX_TEXT_CHARACTERS]}…"
 
 
 def owned(job: Object, found: Iterable[Object]) -> list[Object]:
@@ -121,8 +121,8 @@ def with_ended(job: Object, ended: Sequence[Object], now: datetime) -> str:
     there, gone = {PodView(pod).uid for pod in known}, f"{now:%Y-%m-%dT%H:%M:%SZ}"
     briefs = [_brief(pod, pod["metadata"]["deletionTimestamp"]) for pod in known]
     briefs += [_brief(pod, gone) for pod in ended if PodView(pod).uid not in there]
-    texts = [json.dumps(brief, separators=(",", ":")) for brief in briefs[-_MOST_ENDED:]]
-    while len(texts) > 1 and sum(map(len, texts)) + len(texts) > _LONGEST_ANNOTATION:
+    texts = [json.dumps(brief, separators=(",", ":")) for brief in briefs[-_MAX_ENDED_PODS:]]
+    while len(texts) > 1 and sum(map(len, texts)) + len(texts) > _MAX_ANNOTATION_CHARACTERS:
         del texts[0]
     return f"[{','.join(texts)}]"
 
@@ -133,7 +133,7 @@ def kept_pods(job: Object) -> list[Object]:
     if not text:
         return []
     try:
-        return [_pod(job, brief) for brief in json.loads(text)[-_MOST_ENDED:]]
+        return [_pod(job, brief) for brief in json.loads(text)[-_MAX_ENDED_PODS:]]
     except (ValueError, TypeError, KeyError, AttributeError):
         return []  # a process that may change Jobs may have changed it
 

@@ -13,7 +13,7 @@ from detnas_operator.cluster.labels import QUEUE
 from detnas_operator.cluster.objects import JobView, Object, ObjectView
 from detnas_operator.job_state.state import Waiting
 
-LONGEST_MESSAGE = 1000
+MAX_MESSAGE_CHARACTERS = 1000
 """Characters of a condition's message: the reasons of every flavor may be in it."""
 _CONDITIONS = ("Evicted", "QuotaReserved", "Admitted")
 """In the order in which they explain each other."""
@@ -44,7 +44,7 @@ def slim_workload(workload: Object) -> Object:
             str(one["type"]): {
                 "status": str(one.get("status", "")),
                 "reason": str(one.get("reason", "")),
-                "message": str(one.get("message", ""))[:LONGEST_MESSAGE],
+                "message": str(one.get("message", ""))[:MAX_MESSAGE_CHARACTERS],
             }
             for one in view.status.get("conditions") or ()
             if one.get("type") in _CONDITIONS

@@ -22,10 +22,10 @@ from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.failures import culprit
 from detnas_operator.job_state.pods import has_failed
 
-MOST_ATTEMPTS = 100
+MAX_ATTEMPTS = 100
 """Attempts that are read: a job may write any number into its folder."""
 
-LARGEST_LOG = 1 << 20
+MAX_LOG_BYTES = 1 << 20
 """Bytes that are read of a stored log: a trainer cuts its own long before."""
 _LINES_IN_MESSAGE = 5
 
@@ -51,7 +51,7 @@ class AttemptLogs:
         """
         if not any(_worked(pod) for pod in job_pods):
             return
-        for attempt in islice(self._without_log(folder), MOST_ATTEMPTS):
+        for attempt in islice(self._without_log(folder), MAX_ATTEMPTS):
             pod = next((pod for pod in job_pods if _ran_at(pod, attempt.started)), None)
             text = self.log_end(pod, CONTAINER) if pod else ""
             if text.strip():
@@ -78,7 +78,7 @@ class AttemptLogs:
                 self.store.put(key, text.encode())
             if text.strip():
                 return _last_lines(text)
-        if size is None or size > LARGEST_LOG:
+        if size is None or size > MAX_LOG_BYTES:
             return []
         kept = self.store.get(key)
         return _last_lines(kept.data.decode(errors="replace")) if kept else []

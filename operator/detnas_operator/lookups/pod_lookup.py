@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from detnas_operator.cluster import ClusterError
-from detnas_operator.cluster.job_pods import MOST_BYTES, MOST_PODS, pod_selectors
+from detnas_operator.cluster.job_pods import MAX_ANSWER_BYTES, MAX_PODS, pod_selectors
 from detnas_operator.cluster.objects import EventView, Object
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.cluster.slimming import slim_event, slim_pod
@@ -13,8 +13,8 @@ from detnas_operator.job_state.observed_pods import ObservedPods, by_owner, by_s
 from detnas_operator.job_state.pod_waits import PULLING
 from detnas_operator.lookups.namespace_lookup import NamespaceLookup, NamespaceState
 
-SHORTEST_PAUSE = 10.0
-LONGEST_PAUSE = 60.0
+MIN_PAUSE_SECONDS = 10.0
+MAX_PAUSE_SECONDS = 60.0
 """Seconds: the pause grows to this while nothing changes in a namespace."""
 _SLOWER = 1.5
 _SHARE = 0.05
@@ -24,7 +24,7 @@ RATE = 5.0
 """Requests a second, over all namespaces."""
 BURST = 40.0
 
-MOST_EVENTS = 5000
+MAX_EVENTS = 5000
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class _Pods(NamespaceState):
 
 
 class PodLookup(NamespaceLookup[_Pods]):
-    """Lists pods and events of a namespace, at most every `SHORTEST_PAUSE` seconds. Thread-safe."""
+    """Lists pods and events of a namespace, `MIN_PAUSE_SECONDS` apart or more. Thread-safe."""
 
     rate = RATE
     burst = BURST
@@ -70,7 +70,7 @@ class PodLookup(NamespaceLookup[_Pods]):
         return _Pods()
 
     def _pause(self, state: _Pods) -> float:
-        pause = min(state.pause, SHORTEST_PAUSE) if state.changed else state.pause
+        pause = min(state.pause, MIN_PAUSE_SECONDS) if state.changed else state.pause
         return max(pause, state.least)
 
     def _list(self, namespace: str, state: _Pods, *, changed: bool) -> None:
@@ -81,16 +81,16 @@ class PodLookup(NamespaceLookup[_Pods]):
             state.error, state.pause = error, _AFTER_A_FAILURE
         else:
             if changed or observed != state.observed:
-                state.pause = SHORTEST_PAUSE
+                state.pause = MIN_PAUSE_SECONDS
             else:
-                state.pause = min(LONGEST_PAUSE, max(state.pause, SHORTEST_PAUSE) * _SLOWER)
+                state.pause = min(MAX_PAUSE_SECONDS, max(state.pause, MIN_PAUSE_SECONDS) * _SLOWER)
             state.observed, state.error = observed, None
-        state.least = min(LONGEST_PAUSE, (self._clock() - started) / _SHARE)
+        state.least = min(MAX_PAUSE_SECONDS, (self._clock() - started) / _SHARE)
 
     def _observed(self, namespace: str, uids: list[str]) -> ObservedPods:
         pods: list[Object] = []
         for selector in pod_selectors(uids):
-            pods.extend(map(slim_pod, self._listed("pods", namespace, selector, "", MOST_PODS)))
+            pods.extend(map(slim_pod, self._listed("pods", namespace, selector, "", MAX_PODS)))
         owned, views = by_owner(pods), [PodView(pod) for pod in pods]
         subjects = {*uids, *(pod.uid for pod in views)}
         found = [*self._events(namespace, "type=Warning", subjects)]
@@ -109,12 +109,12 @@ class PodLookup(NamespaceLookup[_Pods]):
         return ObservedPods({uid: owned[uid] for uid in uids if uid in owned}, events, created)
 
     def _events(self, namespace: str, fields: str, about: set[str]) -> Iterator[Object]:
-        found = self._listed("events", namespace, "", fields, MOST_EVENTS)
+        found = self._listed("events", namespace, "", fields, MAX_EVENTS)
         return (slim_event(one) for one in found if EventView(one).subject in about)
 
     def _listed(
         self, kind: str, namespace: str, selector: str, fields: str, most: int
     ) -> Iterator[Object]:
         self._tokens -= 1
-        found = self._client.list(kind, namespace, selector, fields, most_bytes=MOST_BYTES)
+        found = self._client.list(kind, namespace, selector, fields, most_bytes=MAX_ANSWER_BYTES)
         return islice(found, most)

@@ -18,7 +18,7 @@ from detnas_operator.tenant_store.time_limit import at_most
 
 log = logging.getLogger(__name__)
 
-LONGEST_PAUSE = 45.0
+MAX_PAUSE_SECONDS = 45.0
 """Seconds between two reads of a job's progress, at most."""
 _JITTER = 0.25
 _FIRST_WITHIN = 1.0
@@ -65,7 +65,7 @@ class ProgressReader:
     """Reads the progress of all searches' running jobs, on a few threads of its own.
 
     Args:
-        seconds: between two reads of a job, unless `LONGEST_PAUSE` is less.
+        seconds: between two reads of a job, unless `MAX_PAUSE_SECONDS` is less.
         wake: requests a pass over a search.
         clock: monotonic clock, in seconds.
         draws: random numbers for the jitter.
@@ -79,7 +79,7 @@ class ProgressReader:
         draws: random.Random | None = None,
     ) -> None:
         self.wake = wake
-        self._pause = min(seconds, LONGEST_PAUSE)
+        self._pause = min(seconds, MAX_PAUSE_SECONDS)
         self._clock = clock
         self._draws = draws or random.Random()
         self._searches: dict[SearchKey, dict[str, _Job]] = {}

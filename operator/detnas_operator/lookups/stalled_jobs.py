@@ -2,11 +2,11 @@
 
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
-from detnas_operator.lookups.progress_reader import LONGEST_PAUSE, ProgressReading
+from detnas_operator.lookups.progress_reader import MAX_PAUSE_SECONDS, ProgressReading
 
 REPORTED_AFTER = 120.0
 """Seconds after its last heartbeat within which a stalled trainer is reported."""
-BEATING = REPORTED_AFTER - LONGEST_PAUSE
+BEATING = REPORTED_AFTER - MAX_PAUSE_SECONDS
 """Seconds without a change of the heartbeat: it may have stopped just after the read before."""
 STEPPING = 600.0
 """Seconds in which a step must end, and in which an earlier trainer without a heartbeat writes."""

@@ -20,7 +20,7 @@ _SOONER = 0.2
 """Share of the pause after a Job has changed, such as one that Kueue preempts."""
 ABSENT_PAUSE = 300.0
 """Seconds until a cluster without Kueue is asked again."""
-MOST_WORKLOADS = 5000
+MAX_WORKLOADS = 5000
 VERSIONS = ("workloads", "workloads/v1beta1")
 """The kind in the versions that Kueue serves, the newest first."""
 _SOON = 5.0
@@ -48,7 +48,7 @@ class _Workloads(NamespaceState):
         if self.listed - self.requested[uid][0] < _SOON:
             return None
         if self.unread or not self.complete:
-            return Admission(unread=self.unread or f"there are more than {MOST_WORKLOADS}")
+            return Admission(unread=self.unread or f"there are more than {MAX_WORKLOADS}")
         return Admission()
 
 
@@ -90,12 +90,12 @@ class WorkloadLookup(NamespaceLookup[_Workloads]):
             except ClusterError as error:
                 unread = str(error)
         state.workloads = {uid: one for one in found for uid in one["owners"]}
-        state.complete, state.unread = len(found) < MOST_WORKLOADS, unread
+        state.complete, state.unread = len(found) < MAX_WORKLOADS, unread
 
     def _workloads(self, namespace: str) -> list[Object]:
         for kind in VERSIONS:
             try:
-                found = islice(self._client.list(kind, namespace), MOST_WORKLOADS)
+                found = islice(self._client.list(kind, namespace), MAX_WORKLOADS)
                 return [slim_workload(one) for one in found]
             except NotFound:  # in this version, or at all
                 continue

@@ -9,8 +9,8 @@ from typing import Generic
 from detnas_operator.queue.turns import Key, Turns
 
 FIRST_BACKOFF = 1.0
-LONGEST_BACKOFF = 60.0
-LONGEST_OVERTAKEN = 30.0
+MAX_BACKOFF_SECONDS = 60.0
+MAX_OVERTAKEN_SECONDS = 30.0
 """Seconds for which events come before resyncs and requeues; then those wait no longer."""
 _JITTER = 0.2
 _SPREAD = 0.4
@@ -61,9 +61,9 @@ class Schedule(Generic[Key]):
     """Keys and when they are due, each served by at most one pass at a time.
 
     Every time is in seconds on the caller's clock. Events come before requeues, until those have
-    waited for ``LONGEST_OVERTAKEN``. Groups of keys take turns, so that one with many keys delays
-    no other. The number of concurrent passes over slow keys is limited, so that those whose store
-    hangs leave room for the others.
+    waited for ``MAX_OVERTAKEN_SECONDS``. Groups of keys take turns, so that one with many keys
+    delays no other. The number of concurrent passes over slow keys is limited, so that those
+    whose store hangs leave room for the others.
 
     Args:
         resync: seconds after which a key is due without any request.
@@ -143,7 +143,7 @@ class Schedule(Generic[Key]):
         self._turns.end(entry.group, was_slow=entry.slow, slow=slow)
         entry.slow = slow
         requested, rank = entry.due, entry.rank
-        delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(entry.failures, 30))
+        delay = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF * 2.0 ** min(entry.failures, 30))
         entry.failures += 1
         entry.running, entry.due, entry.rank = False, _NEVER, _NEVER
         # An event may end a backoff early, but no stream of events may turn it into a hot loop.
@@ -187,4 +187,4 @@ class Schedule(Generic[Key]):
 
 def _rank(due: float, *, urgent: bool) -> float:
     """Return from when on nothing overtakes a key that is due then."""
-    return due if urgent else due + LONGEST_OVERTAKEN
+    return due if urgent else due + MAX_OVERTAKEN_SECONDS

@@ -17,7 +17,7 @@ from detnas_operator.reconcile.search_jobs import SearchJobs
 from detnas_operator.reconcile.stopping import deleted_but_running
 from detnas_operator.tenant_store.confined_store import ConfinedStore
 from detnas_operator.tenant_store.stores import Stores
-from detnas_operator.tenant_store.time_limit import LONGEST_PASS, seconds_left
+from detnas_operator.tenant_store.time_limit import MAX_PASS_SECONDS, seconds_left
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class DataDeletion:
         # Only for some seconds: a folder of any size must not delay other searches.
         while count := store.delete_some(f"{folder}/"):
             log.info("deleted %d objects of %s/%s", count, store.uri, folder)
-            if seconds_left() < LONGEST_PASS - _SLICE_SECONDS:
+            if seconds_left() < MAX_PASS_SECONDS - _SLICE_SECONDS:
                 return False
         self.set_finalizer(resource, wanted=False)
         return True

@@ -21,7 +21,7 @@ from detnas_operator.reconcile.search_jobs import SearchJobs
 
 log = logging.getLogger(__name__)
 
-_LONGEST_LINE = 300
+_MAX_LINE_CHARACTERS = 300
 _KEYS = re.compile(r"\bAWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN)\b")
 
 
@@ -91,7 +91,9 @@ def failure_message(message: str, log_end: Sequence[str], tenant: Tenant, namesp
     """
     last = message.partition(LAST_LINE)[2].removesuffix("…")  # without the time of the log's line
     lines = [
-        line[:_LONGEST_LINE] for line in log_end if not last or last not in " ".join(line.split())
+        line[:_MAX_LINE_CHARACTERS]
+        for line in log_end
+        if not last or last not in " ".join(line.split())
     ]
     if any(map(_KEYS.search, (message, *lines))):
         message = f"{message}; {_source_of_keys(tenant, namespace)}"

@@ -39,7 +39,7 @@ from detnas_operator.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 _VERSIONS = 3
 """Attempts to write a status, each to a newer version: the user may change the search meanwhile."""
-_MOST_REFUSED_VALUES = 100
+_MAX_REFUSED_VALUES = 100
 """Refused values that are remembered; one that was dropped is refused, and added, once more."""
 _UPDATE = "the installed definition is older than the operator; apply the chart's, and restart it"
 
@@ -61,7 +61,7 @@ class Publisher:
     metrics: Metrics
     progress_seconds: float
     refused_values: deque[RefusedValue] = field(
-        default_factory=lambda: deque(maxlen=_MOST_REFUSED_VALUES)
+        default_factory=lambda: deque(maxlen=_MAX_REFUSED_VALUES)
     )
 
     def publish(self, resource: Object, result: PassResult, since_last: float) -> bool:

@@ -35,7 +35,7 @@ from detnas_operator.status.pass_result import PassResult
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
 from detnas_operator.tenant_store.stores import Stores
-from detnas_operator.tenant_store.time_limit import LONGEST_PASS, at_most
+from detnas_operator.tenant_store.time_limit import MAX_PASS_SECONDS, at_most
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Reconciler:
         if resource is None:
             self.forget(key)
             return Requeue(gone=True)
-        with about(search=key.name, namespace=key.namespace), at_most(LONGEST_PASS):
+        with about(search=key.name, namespace=key.namespace), at_most(MAX_PASS_SECONDS):
             if SearchView(resource).is_being_deleted:
                 return self._delete(key, resource)
             return self._pass(key, resource)

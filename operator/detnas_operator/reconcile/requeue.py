@@ -13,7 +13,7 @@ from detnas_operator.status.waiting import PATIENCE_SECONDS
 POOL_POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10.0
 WAITING_SECONDS = 10.0
-LONGEST_WAITING_SECONDS = 40.0
+MAX_WAITING_SECONDS = 40.0
 _SHARE_OF_WAIT = 0.1
 """After a long wait the pauses are longer: after ten minutes of waiting, 40 s."""
 SUSPENDED_SECONDS = 60.0
@@ -21,7 +21,7 @@ SUSPENDED_SECONDS = 60.0
 STOPPING_SECONDS = 2.0
 """A pod whose trainer has ended holds its GPUs until it is deleted."""
 DEGRADED_SECONDS = 10.0
-LONGEST_DEGRADED_SECONDS = 60.0
+MAX_DEGRADED_SECONDS = 60.0
 """A pass that fails for a lasting reason is repeated after 10 s, 20, 40 and then 60."""
 
 
@@ -46,7 +46,7 @@ def requeue(
         return Requeue(0.0, urgent=True)
     if failures:
         pause = DEGRADED_SECONDS * 2.0 ** min(failures - 1, 9)
-        return Requeue(min(LONGEST_DEGRADED_SECONDS, pause))
+        return Requeue(min(MAX_DEGRADED_SECONDS, pause))
     if result.not_accepted is not None and result.not_accepted.code is ReasonCode.TOO_MANY_SEARCHES:
         return Requeue(WAITING_SECONDS)  # no event of another search enqueues this one
     if result.problems:
@@ -89,7 +89,7 @@ def _waiting_pause(result: PassResult, now: datetime) -> float:
     jobs = result.jobs.values()
     since = [job.waiting_since for job in jobs if isinstance(job.state, Waiting)]
     waited = min(((now - one).total_seconds() for one in since if one is not None), default=0.0)
-    return min(LONGEST_WAITING_SECONDS, max(WAITING_SECONDS, _SHARE_OF_WAIT * waited))
+    return min(MAX_WAITING_SECONDS, max(WAITING_SECONDS, _SHARE_OF_WAIT * waited))
 
 
 class CompletedSearches:

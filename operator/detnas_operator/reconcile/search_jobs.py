@@ -17,7 +17,7 @@ from detnas_operator.cluster import (
     Unavailable,
 )
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.job_pods import MOST_BYTES, MOST_PODS, pod_selectors
+from detnas_operator.cluster.job_pods import MAX_ANSWER_BYTES, MAX_PODS, pod_selectors
 from detnas_operator.cluster.labels import ENDED_PODS, SETTLED, TTL
 from detnas_operator.cluster.objects import JobView, Object, SearchKey
 from detnas_operator.cluster.pod_view import PodView
@@ -77,7 +77,7 @@ class SearchJobs:
         fields = "status.phase!=Succeeded,status.phase!=Failed"
         found = self._pods(_JOB, fields)
         own = (pod for pod in found if purpose_of(_job_of(pod), self.key.name))
-        return list(map(slim_pod, islice(own, MOST_PODS)))
+        return list(map(slim_pod, islice(own, MAX_PODS)))
 
     def pods_of(self, *names: str) -> list[Object]:
         """Return the pods of these Jobs, ended ones too."""
@@ -85,12 +85,12 @@ class SearchJobs:
         uids = [JobView(jobs[name]).uid for name in names if name in jobs]
         found: list[Object] = []
         for selector in pod_selectors(uids):
-            found += map(slim_pod, islice(self._pods(selector), MOST_PODS - len(found)))
+            found += map(slim_pod, islice(self._pods(selector), MAX_PODS - len(found)))
         return found
 
     def _pods(self, selector: str, fields: str = "") -> Iterator[Object]:
         namespace = self.key.namespace
-        return self.client.list("pods", namespace, selector, fields, most_bytes=MOST_BYTES)
+        return self.client.list("pods", namespace, selector, fields, most_bytes=MAX_ANSWER_BYTES)
 
     def delete(self, name: str, why: str) -> None:
         """Delete a Job and its pods; it leaves the cache, unless a finalizer keeps it."""

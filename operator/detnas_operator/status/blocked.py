@@ -14,7 +14,7 @@ from detnas_operator.status.pass_result import PassResult
 SUSPENDED = Reason.static(ReasonCode.SUSPENDED_BY_USER)
 RETRY = "once the cause is fixed, set spec.suspend to true and then to false to try again"
 _FIX_SPEC = f"a mistake in spec is corrected {APPLIED_AGAIN}"
-_LONGEST_PROBLEM = 800
+_MAX_PROBLEM_BYTES = 800
 """Bytes: what to do must still fit into the message."""
 
 
@@ -39,7 +39,7 @@ def _failed(search: SearchStatus) -> Reason:
 
 def shortened(problem: str) -> str:
     """Cut a problem so that advice still fits into the message."""
-    return cut(problem, _LONGEST_PROBLEM)
+    return cut(problem, _MAX_PROBLEM_BYTES)
 
 
 def suspended_since(status: Mapping[str, Any]) -> datetime | None:

@@ -22,7 +22,7 @@ from detnas_operator.status.waiting import (
 
 Condition = Mapping[str, Any]
 
-_LONGEST = 1000
+_MAX_MESSAGE_BYTES = 1000
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 _BEFORE_TRIALS = frozenset({Phase.PREPARING, Phase.TRAINING})
 _AFTER_TRIALS = frozenset({Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
@@ -81,7 +81,7 @@ def _condition(
         "observedGeneration": generation,
         "lastTransitionTime": since,
         "reason": verdict.reason.code,
-        "message": cut(_ADDRESS.sub("0x…", verdict.reason.message), _LONGEST),
+        "message": cut(_ADDRESS.sub("0x…", verdict.reason.message), _MAX_MESSAGE_BYTES),
     }
 
 

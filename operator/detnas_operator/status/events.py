@@ -19,10 +19,10 @@ EventType = Literal["Normal", "Warning"]
 
 REPORTER = "detnas-operator"
 
-_LONGEST = 1000
+_MAX_MESSAGE_BYTES = 1000
 """Of 1024 bytes that the API server allows."""
 
-_MOST_FAILURES = 5
+_MAX_FAILURES = 5
 _PHASES: dict[str, str] = {
     Phase.PREPARING: "checking the data set",
     Phase.TRAINING: "training the base and the teachers",
@@ -142,7 +142,7 @@ def _teachers(before: Status, after: Status) -> Iterator[Event]:
 
 def _failed_trials(before: Status, after: Status) -> Iterator[Event]:
     known = {failure["trial"] for failure in before.get("failures", ())}
-    for failure in after.get("failures", ())[-_MOST_FAILURES:]:
+    for failure in after.get("failures", ())[-_MAX_FAILURES:]:
         if (trial := failure["trial"]) not in known:
             why = failure.get("message", "")
             message = f"trial {trial}: {spaced(failure['outcome'])}" + (f": {why}" if why else "")
@@ -194,7 +194,7 @@ def _ended(before: Status, after: Status) -> Iterator[Event]:
 
 
 def _event(kind: EventType, reason: str, message: str, trial: int | None = None) -> Event:
-    return Event(kind, ReasonCode(reason), cut(message, _LONGEST), trial)
+    return Event(kind, ReasonCode(reason), cut(message, _MAX_MESSAGE_BYTES), trial)
 
 
 def _is_new(old: Status, new: Status) -> bool:

@@ -17,7 +17,7 @@ from detnas_operator.status.waiting import in_order
 Figures = Mapping[str, Any]
 
 _NUMBERED = frozenset({Verb.POOL, Verb.EVALUATE})
-_LONGEST_ESTIMATE = 1e10
+_MAX_ESTIMATE_SECONDS = 1e10
 """Seconds; some three hundred years."""
 _WAITING = "waiting: "
 
@@ -45,7 +45,7 @@ def waiting_activity(job: Figures) -> str:
 
 def whole_seconds(seconds: float | None) -> int | None:
     """Return an estimate as the status has it; None if it is out of all bounds."""
-    if seconds is None or not 0 <= seconds < _LONGEST_ESTIMATE:
+    if seconds is None or not 0 <= seconds < _MAX_ESTIMATE_SECONDS:
         return None
     return round(seconds)
 

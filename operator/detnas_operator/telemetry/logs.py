@@ -13,7 +13,7 @@ from types import MappingProxyType
 _NOTHING: Mapping[str, str | int] = MappingProxyType({})
 _about: ContextVar[Mapping[str, str | int]] = ContextVar("about", default=_NOTHING)
 
-_LONGEST = 16_000
+_MAX_CHARACTERS = 16_000
 """Characters of a message or an error: what a store holds may be quoted in it."""
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -62,12 +62,12 @@ class JsonLines(logging.Formatter):
         line: dict[str, str | int] = {
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname,
-            "message": record.getMessage()[:_LONGEST],
+            "message": record.getMessage()[:_MAX_CHARACTERS],
             **_about.get(),
             "logger": record.name,
         }
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)[-_LONGEST:]
+            line["error"] = self.formatException(record.exc_info)[-_MAX_CHARACTERS:]
         return _escaped(json.dumps(line, ensure_ascii=False, default=str))
 
 

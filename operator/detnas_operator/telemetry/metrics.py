@@ -14,7 +14,7 @@ from detnas.errors import UserError
 from detnas_operator.queue.work_queue import QueueState
 from detnas_operator.telemetry.addresses import all_addresses
 
-MOST_SEARCHES = 2000
+MAX_SEARCHES = 2000
 """So many searches have gauges of their own; the rest are only counted by phase."""
 
 _PASS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -80,7 +80,7 @@ class Metrics:
         values = {"gpu_hours": gpu_hours, "best_h": best_h, "base_h": base_h}
         with self._lock:
             self._phase_of[search] = phase
-            if search not in self._shown and len(self._shown) >= MOST_SEARCHES:
+            if search not in self._shown and len(self._shown) >= MAX_SEARCHES:
                 return
             self._shown.add(search)
             for field, value in values.items():

@@ -13,7 +13,7 @@ from detnas.store import StoredObject
 from detnas.store.errors import StoreRefused, StoreUnavailable
 from detnas.store.s3 import S3Store
 from detnas_operator.tenant_store.reachability import Reachability
-from detnas_operator.tenant_store.time_limit import LONGEST_PASS, seconds_left
+from detnas_operator.tenant_store.time_limit import MAX_PASS_SECONDS, seconds_left
 
 
 class ConfinedStore:
@@ -114,5 +114,5 @@ class ConfinedStore:
                 f"restore the record: a search uses {' and '.join(self._folders)} only",
             )
         if seconds_left() <= 0:
-            problem = f"{self.uri} did not serve a complete pass in {LONGEST_PASS:.0f} s"
+            problem = f"{self.uri} did not serve a complete pass in {MAX_PASS_SECONDS:.0f} s"
             raise StoreUnavailable(problem, "it continues shortly")

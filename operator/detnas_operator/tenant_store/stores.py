@@ -20,7 +20,7 @@ PATIENCE = Patience(connect=5, read=15, attempts=3)
 
 _MIB = 1 << 20
 _LISTED = 200_000
-_MOST_CONNECTIONS = 512
+_MAX_CONNECTIONS = 512
 
 
 def largest_record(key: str) -> int:
@@ -51,7 +51,7 @@ class Stores:
         self._checked: set[str] = set()
         self._checking: defaultdict[str, Lock] = defaultdict(Lock)
         self._reachable: defaultdict[tuple[str, str], Reachability] = defaultdict(Reachability)
-        connections = min(workers * CONCURRENT_REQUESTS, _MOST_CONNECTIONS)
+        connections = min(workers * CONCURRENT_REQUESTS, _MAX_CONNECTIONS)
         self._client = cache(partial(client_from_environment, PATIENCE, connections))
 
     def open(self, root: str, namespace: str) -> ConfinedStore:

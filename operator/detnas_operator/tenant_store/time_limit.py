@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-LONGEST_PASS = 120.0
+MAX_PASS_SECONDS = 120.0
 """Seconds after which a pass makes no more requests to a store; long before a process counts as
-stuck (`health.OLDEST_PASS`)."""
+stuck (`health.MAX_STUCK_SECONDS`)."""
 
 _until: ContextVar[float] = ContextVar("until", default=float("inf"))
 

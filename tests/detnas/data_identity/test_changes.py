@@ -114,7 +114,7 @@ def test_data_changes_without_a_listing_compares_annotations_only(tmp_path: Path
 def test_data_changes_of_a_large_dataset_compares_sizes_and_the_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "LARGEST_FULLY_HASHED", 16)
+    monkeypatch.setattr(listing, "MAX_FULLY_HASHED_BYTES", 16)
     monkeypatch.setattr(listing, "SAMPLE", 16)
     location = write_files(tmp_path)
     before = seen(location)

@@ -44,7 +44,7 @@ def test_listing_of_a_large_dataset_hashes_the_same_sample_every_time(
 ) -> None:
     names: Names = {"train": [f"{number}.png" for number in range(40)], "val": ["v.png"]}
     location = write_files(tmp_path, names)
-    monkeypatch.setattr(listing, "LARGEST_FULLY_HASHED", 41 * 16 - 1)
+    monkeypatch.setattr(listing, "MAX_FULLY_HASHED_BYTES", 41 * 16 - 1)
     monkeypatch.setattr(listing, "SAMPLE", 5 * 16)
     found = list_images(location, names)
     images = {**found.train, **found.val}

@@ -99,7 +99,7 @@ def test_load_history_after_a_snapshot_reads_no_finished_trial(
 def test_write_segments_writes_no_snapshot_that_no_reader_accepts(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("detnas.ledger.snapshot.MOST_UNSEGMENTED", 7)
+    monkeypatch.setattr("detnas.ledger.snapshot.MAX_UNSEGMENTED_TRIALS", 7)
     write_trials(store, 8)
     write_segments(store, FOLDER, load(store))
     assert keys.ledger_snapshot(FOLDER) not in store.objects

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from detnas.resource import ResourceStatus
 from detnas.resource.cut import cut, number_text
-from detnas.resource.status import LARGEST_STATUS, ActiveJobStatus, Condition
+from detnas.resource.status import MAX_STATUS_BYTES, ActiveJobStatus, Condition
 from tests.detnas.resource.largest import largest_status
 
 CHARACTERS = ["x", '"', "\\", "<", "ü", "中", "😀", "\u2028", "\x00"]
@@ -23,7 +23,7 @@ def stored_bytes(status: ResourceStatus) -> int:
 
 @pytest.mark.parametrize("character", CHARACTERS)
 def test_largest_status_is_below_64_kilobytes(character: str) -> None:
-    assert stored_bytes(largest_status(character)) < LARGEST_STATUS
+    assert stored_bytes(largest_status(character)) < MAX_STATUS_BYTES
 
 
 def test_largest_status_has_every_field() -> None:

@@ -16,7 +16,7 @@ from detnas_operator.cluster import ClusterError, NotFound, Refused, TooManyRequ
 from detnas_operator.cluster.connection import Connection
 from detnas_operator.cluster.errors import Expired, TooLarge
 from detnas_operator.cluster.slimming import slim_own_job
-from detnas_operator.cluster.streaming import LONGEST_LINE, Change, Streams
+from detnas_operator.cluster.streaming import MAX_LINE_BYTES, Change, Streams
 from tests.operator.cluster.test_cache import job
 
 
@@ -120,7 +120,7 @@ def test_stream_treats_other_content_as_unavailable() -> None:
 
 
 def test_stream_refuses_a_change_that_is_too_large() -> None:
-    seen, error, _ = stream([b"x" * (1 << 20)] * (LONGEST_LINE // (1 << 20) + 2))
+    seen, error, _ = stream([b"x" * (1 << 20)] * (MAX_LINE_BYTES // (1 << 20) + 2))
     assert (seen, type(error)) == ([], TooLarge)
 
 

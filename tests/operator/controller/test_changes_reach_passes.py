@@ -231,7 +231,7 @@ def test_health_endpoint_fails_while_the_queue_is_stuck(
     with controller() as running:
         said = eventually(lambda: running.health()[1])
         assert said["queue"]["searches"] == 0
-        monkeypatch.setattr("detnas_operator.controller.health.OLDEST_HEARTBEAT", -1.0)
+        monkeypatch.setattr("detnas_operator.controller.health.MAX_HEARTBEAT_SECONDS", -1.0)
         eventually(lambda: running.health()[0] == 500)
-        monkeypatch.setattr("detnas_operator.controller.health.OLDEST_HEARTBEAT", 60.0)
+        monkeypatch.setattr("detnas_operator.controller.health.MAX_HEARTBEAT_SECONDS", 60.0)
         eventually(lambda: running.health()[0] == 200)

@@ -6,7 +6,12 @@ import pytest
 
 from detnas.reasons import ReasonCode
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.job_state.queueing import LONGEST_MESSAGE, Admission, slim_workload, suspended
+from detnas_operator.job_state.queueing import (
+    MAX_MESSAGE_CHARACTERS,
+    Admission,
+    slim_workload,
+    suspended,
+)
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "gold"}
 QUEUED, SUSPENDED = ReasonCode.QUEUED, ReasonCode.SUSPENDED
@@ -88,4 +93,4 @@ def test_queueing_keeps_workloads_in_bounded_size() -> None:
     found = a_workload(("QuotaReserved", "False", "Pending", "x" * 100_000)).workload
     assert found is not None
     assert found["owners"] == ["1"]
-    assert len(repr(found)) < LONGEST_MESSAGE + 500
+    assert len(repr(found)) < MAX_MESSAGE_CHARACTERS + 500

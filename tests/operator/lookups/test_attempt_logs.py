@@ -14,7 +14,7 @@ from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.objects import SearchKey
 from detnas_operator.cluster.pod_view import INDEX
 from detnas_operator.job.names import CONTAINER
-from detnas_operator.lookups.attempt_logs import MOST_ATTEMPTS, AttemptLogs
+from detnas_operator.lookups.attempt_logs import MAX_ATTEMPTS, AttemptLogs
 from detnas_operator.reconcile.search_jobs import SearchJobs
 
 FOLDER = "team-a/searches/one-12345678/trials/0000"
@@ -87,9 +87,9 @@ def test_attempt_logs_skip_succeeded_pods_and_further_workers(store: Store) -> N
 
 
 def test_attempt_logs_read_a_bounded_number_of_attempts(store: Store) -> None:
-    for number in range(1, MOST_ATTEMPTS + 30):
+    for number in range(1, MAX_ATTEMPTS + 30):
         begin(store, number, 1)
-    assert len(keep(store, pod("one", 0, 10))) == MOST_ATTEMPTS
+    assert len(keep(store, pod("one", 0, 10))) == MAX_ATTEMPTS
 
 
 def test_attempt_logs_skip_malformed_attempts(store: Store) -> None:

@@ -13,9 +13,9 @@ from detnas_operator.cluster.job_pods import JOBS_A_LIST
 from detnas_operator.cluster.objects import Object
 from detnas_operator.lookups.pod_lookup import (
     BURST,
-    LONGEST_PAUSE,
+    MAX_PAUSE_SECONDS,
+    MIN_PAUSE_SECONDS,
     RATE,
-    SHORTEST_PAUSE,
     PodLookup,
 )
 
@@ -94,12 +94,12 @@ def test_pod_lookup_is_shared_by_searches_of_a_namespace() -> None:
     cluster = Cluster(pods=[a_pod("pod-1", "one"), a_pod("pod-2", "two")])
     lookup = PodLookup(cluster, cluster.clock)
     lookup.look_up("team-a", [a_job("one")])
-    cluster.now = SHORTEST_PAUSE
+    cluster.now = MIN_PAUSE_SECONDS
     for uid in ("two", "three"):
         lookup.look_up("team-a", [a_job(uid)])
-    cluster.now = 2 * SHORTEST_PAUSE
+    cluster.now = 2 * MIN_PAUSE_SECONDS
     lookup.look_up("team-a", [a_job("three")])
-    cluster.now = 3 * SHORTEST_PAUSE
+    cluster.now = 3 * MIN_PAUSE_SECONDS
     seen = lookup.look_up("team-a", [a_job("one")])
     assert [len(seen.pods_of(a_job(uid))) for uid in ("one", "two", "three")] == [1, 1, 0]
     assert len(cluster.lists) == 2 * 4
@@ -116,10 +116,10 @@ def test_pod_lookup_lists_less_often_until_a_job_changes() -> None:
         if len(cluster.lists) > before:
             times.append(second)
     pauses = [after - before for before, after in pairwise(times)]
-    assert pauses[0] == SHORTEST_PAUSE
-    assert max(pauses) == LONGEST_PAUSE
+    assert pauses[0] == MIN_PAUSE_SECONDS
+    assert max(pauses) == MAX_PAUSE_SECONDS
     changed = next(second for second in times if second > 500)
-    assert changed - 500 <= SHORTEST_PAUSE
+    assert changed - 500 <= MIN_PAUSE_SECONDS
 
 
 def test_pod_lookup_lists_less_often_on_a_slow_server() -> None:
@@ -151,7 +151,7 @@ def test_pod_lookup_forgets_namespaces_in_which_nothing_waits() -> None:
         cluster.now += 1
         lookup.look_up(f"team-{number}", [a_job(f"{number}")])
     assert len(lookup.namespaces()) == 300
-    cluster.now += 10 * LONGEST_PAUSE + 1
+    cluster.now += 10 * MAX_PAUSE_SECONDS + 1
     lookup.look_up("team-7", [a_job("new")])
     assert lookup.namespaces() == ["team-7"]
 

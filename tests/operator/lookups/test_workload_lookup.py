@@ -121,7 +121,7 @@ def test_workload_lookup_distinguishes_refused_from_absent() -> None:
 
 
 def test_workload_lookup_reports_a_list_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workload_lookup, "MOST_WORKLOADS", 2)
+    monkeypatch.setattr(workload_lookup, "MAX_WORKLOADS", 2)
     cluster = Cluster(["3", "2", "1"])
     lookup = cluster.lookup()
     lookup.look_up("a", [a_job("1")])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnas_operator.queue.schedule import LONGEST_BACKOFF, Requeue, Schedule
+from detnas_operator.queue.schedule import MAX_BACKOFF_SECONDS, Requeue, Schedule
 
 RESYNC = 300.0
 
@@ -102,7 +102,7 @@ def test_schedule_backs_off_after_failures_until_a_success(schedule: Schedule[st
         assert schedule.take(now) == "a"
         waits.append(schedule.failed("a", now, None))
         now = schedule.next_due()
-    assert waits == [1, 2, 4, 8, 16, 32, LONGEST_BACKOFF, LONGEST_BACKOFF]
+    assert waits == [1, 2, 4, 8, 16, 32, MAX_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS]
     run(schedule, now)
     schedule.add("a", now)
     schedule.take(now)
@@ -191,7 +191,7 @@ def test_schedule_follows_every_request_with_a_pass(
                 schedule.succeeded(key, now, Requeue(gone=step == "gone"))
     for key in model.running:
         schedule.succeeded(key, now, Requeue())
-    late = now + 1.5 * LONGEST_BACKOFF
+    late = now + 1.5 * MAX_BACKOFF_SECONDS
     taken_late = set()
     while (next_key := schedule.take(late)) is not None:
         taken_late.add(next_key)

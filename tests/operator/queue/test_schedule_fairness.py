@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnas_operator.queue.schedule import LONGEST_OVERTAKEN, Requeue, Schedule
+from detnas_operator.queue.schedule import MAX_OVERTAKEN_SECONDS, Requeue, Schedule
 
 RESYNC = 300.0
 Key = tuple[str, int]
@@ -68,7 +68,7 @@ def test_schedule_bounds_how_long_a_requeue_is_overtaken() -> None:
         schedule.add(("a", second), second)
         if serve(schedule, second) == ("a", 0):
             break
-    assert second == LONGEST_OVERTAKEN
+    assert second == MAX_OVERTAKEN_SECONDS
 
 
 def test_schedule_serves_urgent_requeues_like_events() -> None:

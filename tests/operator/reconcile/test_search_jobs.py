@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.job_pods import MOST_PODS
+from detnas_operator.cluster.job_pods import MAX_PODS
 from detnas_operator.cluster.objects import Object, SearchKey
 from detnas_operator.cluster.slimming import slim_pod
 from detnas_operator.job_state.derive import job_state
@@ -28,7 +28,7 @@ class Listing:
 
     def list(self, *_: str, most_bytes: int | None = None) -> Iterator[Object]:
         assert most_bytes is not None
-        for number in range(2 * MOST_PODS):
+        for number in range(2 * MAX_PODS):
             self.given += 1
             metadata = {
                 "name": f"pod-{number}",
@@ -44,7 +44,7 @@ def test_search_jobs_list_pods_in_bounded_size(listed: str) -> None:
     cache.put_job(job("r18-base", 1))
     jobs = SearchJobs(client, cache, SearchKey(*KEY), "s1")  # type: ignore[arg-type]
     found = jobs.live_pods() if listed == "live_pods" else jobs.pods_of("r18-base")
-    assert len(found) == client.given == MOST_PODS
+    assert len(found) == client.given == MAX_PODS
     assert max(len(str(pod)) for pod in found) < 500
 
 

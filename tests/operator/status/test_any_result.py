@@ -12,7 +12,7 @@ from detnas.reasons import Category, Reason, ReasonCode
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
 from detnas.records.verbs import Verb
-from detnas.resource.status import LARGEST_STATUS, ResourceStatus
+from detnas.resource.status import MAX_STATUS_BYTES, ResourceStatus
 from detnas_operator.job_state.state import (
     Failed,
     FailureKind,
@@ -85,7 +85,7 @@ def test_largest_status_fits() -> None:
     )
     status = resource_status(largest, {}, NOW)
 
-    assert len(json.dumps(status, ensure_ascii=False).encode()) < LARGEST_STATUS
+    assert len(json.dumps(status, ensure_ascii=False).encode()) < MAX_STATUS_BYTES
     assert len(status["active"]) == 50
     assert len(status["failures"]) == 5
     ResourceStatus.model_validate(status)
@@ -177,7 +177,7 @@ def test_status_of_any_result_is_of_the_schema_printable_and_stays_the_same(
 
     assert ResourceStatus.model_validate(status).to_json() == status
     assert json.loads(json.dumps(status, allow_nan=False)) == status
-    assert len(json.dumps(status, ensure_ascii=False).encode()) < LARGEST_STATUS
+    assert len(json.dumps(status, ensure_ascii=False).encode()) < MAX_STATUS_BYTES
     assert again == status
     assert events(status, again) == ()
     assert not is_worth_a_patch(status, again, float("inf"), 60)

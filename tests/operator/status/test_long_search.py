@@ -15,7 +15,7 @@ from detnas.plan.stages import DueJob
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.verbs import Verb
-from detnas.resource.status import LARGEST_STATUS
+from detnas.resource.status import MAX_STATUS_BYTES
 from detnas.store.directory import DirectoryStore
 from detnas.store.record_format import encode_record
 from detnas_operator.status.resource_status import resource_status
@@ -63,7 +63,7 @@ def status(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_status_of_a_long_search_is_small_and_counts_all_trials(status: dict[str, Any]) -> None:
-    assert len(json.dumps(status).encode()) < LARGEST_STATUS
+    assert len(json.dumps(status).encode()) < MAX_STATUS_BYTES
     trials = status["trials"]
     ended = ("succeeded", "invalid", "outOfMemory", "diverged", "infrastructure")
     assert sum(trials[how] for how in ended) == FINISHED

@@ -74,7 +74,7 @@ def test_metrics_have_one_series_per_degraded_search() -> None:
 
 
 def test_metrics_bound_series_of_single_searches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_SEARCHES", 2)
+    monkeypatch.setattr(module, "MAX_SEARCHES", 2)
     metrics = Metrics()
     for number in range(5):
         metrics.set_search("a", f"s{number}", phase="Searching", best_h=0.5)

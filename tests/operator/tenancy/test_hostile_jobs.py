@@ -23,7 +23,7 @@ from tests.operator.harness.search import Search
 from tests.seaweed import S3Server
 
 MEGABYTE = 1 << 20
-LARGEST_STATUS = 64 * 1024
+MAX_STATUS_BYTES = 64 * 1024
 STEERING = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\u2028<script>alert(1)</script>\r\n" + "x" * 5000
 TIMES = {"started": "2026-11-22T00:00:00Z", "finished": "2026-11-22T00:00:01Z"}
 
@@ -145,7 +145,7 @@ def check_degraded(searches: list[Search]) -> None:
     """Wait until each of the searches reports that something is wrong."""
     for search in searches:
         assert search.until_condition("Degraded", "True")["message"], search.name
-        assert len(json.dumps(search.status)) < LARGEST_STATUS
+        assert len(json.dumps(search.status)) < MAX_STATUS_BYTES
 
 
 def check_words(search: Search) -> None:

@@ -23,7 +23,7 @@ from detnas_trainer.data.fields import OPTIONAL, REQUIRED, RULES
 _BEYOND = 0.1
 """Share of boxes that may reach beyond their images before a mistake is suspected."""
 
-_LONGEST_SHOWN = 60
+_MAX_SHOWN_CHARACTERS = 60
 
 
 class DataError(UserError):
@@ -194,7 +194,7 @@ def _problem(entry: Any, part: str) -> tuple[str, str] | None:
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}…"
 
 
 def _ranks(ids: Sequence[int]) -> tuple[int, ...]:

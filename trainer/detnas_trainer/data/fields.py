@@ -4,13 +4,13 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any, NamedTuple
 
-_LONGEST_SIDE = 1 << 20
+_MAX_SIDE_PIXELS = 1 << 20
 """Pixels; OpenCV reads no longer images."""
 
-_FARTHEST = 1e9
+_MAX_COORDINATE_PIXELS = 1e9
 """Pixels; arithmetic with values up to here does not overflow."""
 
-_LARGEST_AREA = 1e10
+_MAX_AREA_PIXELS = 1e10
 """Square pixels; COCO's metrics ignore larger boxes."""
 
 REQUIRED = {
@@ -47,7 +47,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_side(value: Any) -> bool:
-    return _is_whole(value) and 1 <= value <= _LONGEST_SIDE
+    return _is_whole(value) and 1 <= value <= _MAX_SIDE_PIXELS
 
 
 def _is_text(value: Any) -> bool:
@@ -60,12 +60,12 @@ def _is_text(value: Any) -> bool:
 def _is_box(value: Any) -> bool:
     if not (isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))):
         return False
-    return min(value[2:]) >= 0 and max(map(abs, value)) <= _FARTHEST
+    return min(value[2:]) >= 0 and max(map(abs, value)) <= _MAX_COORDINATE_PIXELS
 
 
 def _is_area(value: Any) -> bool:
     """Also below 0, as of a polygon drawn clockwise: such a box is ignored."""
-    return _is_number(value) and value <= _LARGEST_AREA
+    return _is_number(value) and value <= _MAX_AREA_PIXELS
 
 
 def _is_flag(value: Any) -> bool:
@@ -73,7 +73,7 @@ def _is_flag(value: Any) -> bool:
 
 
 _WHOLE = Rule(_is_whole, "it must be a whole number")
-_SIDE = Rule(_is_side, f"it must be a whole number from 1 to {_LONGEST_SIDE}")
+_SIDE = Rule(_is_side, f"it must be a whole number from 1 to {_MAX_SIDE_PIXELS}")
 _TEXT = Rule(_is_text, "it must be a text")
 RULES = {
     "id": _WHOLE,
@@ -86,7 +86,7 @@ RULES = {
     "bbox": Rule(
         _is_box, "write [x, y, width, height] in pixels; width and height cannot be negative"
     ),
-    "area": Rule(_is_area, f"it must be a number of at most {_LARGEST_AREA:.0f}"),
+    "area": Rule(_is_area, f"it must be a number of at most {_MAX_AREA_PIXELS:.0f}"),
     "iscrowd": Rule(_is_flag, "it must be 0, or 1 for a crowd"),
     "ignore": Rule(
         lambda value: value is None or _is_flag(value), "it must be 0 or 1, or left out"

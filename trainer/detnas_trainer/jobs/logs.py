@@ -88,7 +88,7 @@ def _unforeseen() -> logging.LogRecord:
     return log.makeRecord(log.name, logging.ERROR, "", 0, "the job failed", (), sys.exc_info())
 
 
-LONGEST = 4096
+MAX_MESSAGE_BYTES = 4096
 """Bytes that Kubernetes takes of a termination message."""
 
 
@@ -108,9 +108,9 @@ def write_termination_message(line: str) -> None:
 
 
 def shortened(line: str) -> bytes:
-    """The line as UTF-8 of at most `LONGEST` bytes, without incomplete characters."""
+    """The line as UTF-8 of at most `MAX_MESSAGE_BYTES` bytes, without incomplete characters."""
     data = line.encode(errors="replace")
-    if len(data) <= LONGEST:
+    if len(data) <= MAX_MESSAGE_BYTES:
         return data
-    cut = data[: LONGEST - len("…".encode())].decode(errors="ignore")
+    cut = data[: MAX_MESSAGE_BYTES - len("…".encode())].decode(errors="ignore")
     return f"{cut}…".encode()
