@@ -18,9 +18,8 @@ from pathlib import Path
 
 from detnas.architecture import parse
 from detnas.data_identity import list_images
-from detnas.data_identity.files import Split
 from detnas.records.requests import BaseRequest
-from detnas.records.settings import DataLocation, DetectorShape, Resolution, Training
+from detnas.records.settings import DataLocation, DetectorShape, Resolution, Split, Training
 from detnas.store import open_store
 from detnas.store.artifacts import create_record, publish_file
 from detnas.store.durable_files import sha256_of
@@ -86,7 +85,7 @@ def upload(data: DataLocation, bucket: str) -> str:
         key=key,
         data=data.model_copy(update={"root": f"{bucket}/data"}),
         annotations=tuple(sha256_of(root / f"{split}.json") for split in names),
-        pictures=publish_file(store, key, listing, "json"),
+        image_listing=publish_file(store, key, listing, "json"),
         seed=0,
         classes=("thing",),
         detector=DetectorShape(),

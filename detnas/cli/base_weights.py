@@ -8,7 +8,7 @@ from detnas.records.results import Outcome
 from detnas.records.verbs import Verb
 from detnas.runner.opening import OpenedSearch
 from detnas.spec import ManifestError, Problem, SearchSpec
-from detnas.spec.weights_file import WeightsFileError, check_address, weights_format
+from detnas.weights_file import WeightsFileError, check_address, weights_format
 
 _FIELD = "spec.base.weights"
 

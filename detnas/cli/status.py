@@ -9,10 +9,10 @@ from detnas.data_identity import data_changed
 from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.plan.stages import Phase
-from detnas.runner.data_check import changes_since
 from detnas.runner.opening import OpenedSearch, Overrides
 from detnas.runner.run_lock import running_process
 from detnas.runner.tables import status_table
+from detnas.runner.unchanged_data import changes_since
 
 
 def status(

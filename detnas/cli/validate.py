@@ -18,8 +18,8 @@ from detnas.errors import UserError
 from detnas.plan.advice import fit_warnings, unused_gpus
 from detnas.plan.dataset import SplitFacts, split_facts
 from detnas.plan.requests import SearchRequests
-from detnas.runner.data_check import check_data
 from detnas.runner.opening import open_search
+from detnas.runner.unchanged_data import check_data_unchanged
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
 
 _UNREADABLE = (
@@ -56,7 +56,7 @@ def validate(
     wrong = [*missing_files(search, manifest.parent), *unused_gpus(search.spec)]
     if wrong:
         raise ManifestError(str(manifest), wrong)
-    _check_data(search, manifest)
+    _check_data_unchanged(search, manifest)
     if output is Format.TABLE:
         _print_summary(search, manifest)
     else:
@@ -69,7 +69,7 @@ def validate(
         say(line, err=True)
 
 
-def _check_data(search: DetNASSearch, manifest: Path) -> None:
+def _check_data_unchanged(search: DetNASSearch, manifest: Path) -> None:
     """Check that a search which has started on this machine still has its data.
 
     Raises:
@@ -82,7 +82,7 @@ def _check_data(search: DetNASSearch, manifest: Path) -> None:
     except UserError:  # a cluster's store, which is not read
         return
     if opened.store.uri.startswith("file:"):
-        check_data(opened)
+        check_data_unchanged(opened)
 
 
 def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:

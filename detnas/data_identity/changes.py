@@ -4,17 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detnas.data_identity.files import (
-    SPLITS,
-    Split,
-    annotation_file,
-    find_image,
-    image_folder,
-)
+from detnas.data_identity.files import annotation_file, find_image, image_folder
 from detnas.data_identity.listing import Report
 from detnas.errors import UserError
 from detnas.records.artifacts import ImageListing, ListedImage
-from detnas.records.settings import DataLocation
+from detnas.records.settings import SPLITS, DataLocation, Split
 from detnas.store.durable_files import sha256_of
 
 _NAMES: Mapping[Split, str] = {"train": "training", "val": "validation"}

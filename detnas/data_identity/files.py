@@ -5,24 +5,19 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
 from unicodedata import normalize
 
-from detnas.records.settings import DataLocation
-
-Split = Literal["train", "val"]
-SPLITS: tuple[Split, ...] = ("train", "val")
+from detnas.records.settings import DataLocation, Split
 
 
 def annotation_file(location: DataLocation, split: Split) -> Path:
     """Return the path of a split's annotations."""
-    return Path(location.root) / (location.train if split == "train" else location.val)
+    return Path(location.root) / location.annotations(split)
 
 
 def image_folder(location: DataLocation, split: Split) -> Path:
     """Return the folder that the names of a split's images are relative to."""
-    folder = location.train_images if split == "train" else location.val_images
-    return Path(location.root) / folder
+    return Path(location.root) / location.images(split)
 
 
 def find_image(folder: Path, name: str) -> Path:

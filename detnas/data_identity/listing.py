@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from detnas.data_identity.files import SPLITS, Split, find_image, image_folder
+from detnas.data_identity.files import find_image, image_folder
 from detnas.records.artifacts import Artifact, ImageListing
-from detnas.records.settings import DataLocation
+from detnas.records.settings import SPLITS, DataLocation, Split
 from detnas.store import Store
 from detnas.store.artifacts import fetch_artifact
 from detnas.store.durable_files import sha256_of

@@ -157,5 +157,5 @@ def _locations(request: Request) -> dict[str, Any]:
     if isinstance(request, PrepareRequest | BaseRequest):
         locations["weights"] = request.weights
     if isinstance(request, PoolPhaseRequest):
-        locations["pictures"] = request.pictures
+        locations["image_listing"] = request.image_listing
     return locations

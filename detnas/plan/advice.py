@@ -91,7 +91,7 @@ def fit_warnings(
 
 def _of_training(planned: PlannedTraining, images: int) -> Iterator[str]:
     training, field = planned.training, planned.field
-    steps = training.steps(images)
+    steps = training.iterations(images)
     if not steps:
         return
     if training.batch_size > images:
@@ -184,7 +184,7 @@ def _causes(
                 f"±{100 * map_error(images):.1f} points; add images to spec.dataset.val"
             )
     if prepared is not None and prepared.train is not None:
-        steps = spec.evaluation.training.steps(prepared.train.images)
+        steps = spec.evaluation.training.iterations(prepared.train.images)
         if steps < FEW_STEPS:
             yield (
                 f"a trial trains for {counted(steps, 'step')} only; raise spec.evaluation.epochs "

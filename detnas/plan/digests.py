@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from detnas.records.artifacts import IMAGE_LISTING
 from detnas.spec.manifest import DetNASSearch, SearchSpec
 
 
@@ -92,5 +93,5 @@ def pool_digest(spec: SearchSpec, data_digest: str, image_listing: str = "") -> 
         "seed": teachers.seed,
     }
     if image_listing:
-        covered["pictures"] = image_listing
+        covered[IMAGE_LISTING] = image_listing
     return settings_digest(covered)[:_DIGITS]

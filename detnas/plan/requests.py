@@ -225,7 +225,7 @@ class SearchRequests:
             "key": folder,
             "data": self.data,
             "annotations": prepared.annotations,
-            "pictures": prepared.image_listing,
+            "image_listing": prepared.image_listing,
         }
 
 

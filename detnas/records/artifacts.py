@@ -21,6 +21,9 @@ class Artifact(Schema):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+IMAGE_LISTING = "pictures"
+"""The image listing in stored JSON: as a file of a result, a field of a request."""
+
 ListedImage = tuple[Count, str]
 """Size in bytes, and SHA-256 of the content; empty where only the size is known."""
 

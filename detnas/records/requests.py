@@ -14,7 +14,7 @@ from pydantic import Field
 
 from detnas.actions import Action, AddedBlock
 from detnas.architecture import Architecture
-from detnas.records.artifacts import Artifact
+from detnas.records.artifacts import IMAGE_LISTING, Artifact
 from detnas.records.proposal import Proposal
 from detnas.records.settings import (
     DataLocation,
@@ -68,13 +68,13 @@ class DataRequest(Tagged):
         data: where the images are.
         annotations: SHA-256 of the training and the validation annotations, as the search was
             prepared with them; empty if unknown.
-        pictures: the listing of the images, as the search was prepared with them.
+        image_listing: the listing of the images, as the search was prepared with them.
     """
 
     key: str
     data: DataLocation
     annotations: tuple[str, ...] = ()
-    pictures: Artifact | None = None
+    image_listing: Artifact | None = Field(None, alias=IMAGE_LISTING)
 
 
 class TrainingRequest(DataRequest):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from detnas.actions import AddedBlock
 from detnas.architecture import Architecture, Place
-from detnas.records.artifacts import Artifact
+from detnas.records.artifacts import IMAGE_LISTING, Artifact
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Positive, Schema, Tagged
 
@@ -141,7 +141,7 @@ class PrepareResult(Result):
     @property
     def image_listing(self) -> Artifact | None:
         """The listing of the images; None in records of an earlier version."""
-        return self.files.get("pictures")
+        return self.files.get(IMAGE_LISTING)
 
     @property
     def annotations(self) -> tuple[str, ...]:

@@ -50,6 +50,10 @@ class Resolution(Schema):
         return str(self)
 
 
+Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
+
+
 class DataLocation(Schema):
     """A detection data set in COCO form, as the job sees it.
 
@@ -69,6 +73,14 @@ class DataLocation(Schema):
     train_images: str = ""
     val_images: str = ""
     horizontal_flip: Annotated[Fraction, Field(le=1)] = Decimal("0.5")
+
+    def annotations(self, split: Split) -> str:
+        """Path of a split's annotations, relative to the root."""
+        return self.train if split == "train" else self.val
+
+    def images(self, split: Split) -> str:
+        """Folder of a split's images, relative to the root; empty if that is the root."""
+        return self.train_images if split == "train" else self.val_images
 
 
 class DetectorShape(Schema):
@@ -109,7 +121,7 @@ class Training(Schema):
         Decimal("35"), description="Largest gradient norm (L2); 0 turns clipping off."
     )
 
-    def steps(self, images: int) -> int:
+    def iterations(self, images: int) -> int:
         """Steps that show each of so many images ``epochs`` times; the last may go beyond."""
         return -(-self.epochs * images // self.batch_size)
 

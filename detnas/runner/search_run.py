@@ -19,7 +19,6 @@ from detnas.plan.stages import DueJob, Phase, Plan
 from detnas.processors import processors, requested_threads
 from detnas.records.results import Outcome
 from detnas.records.verbs import Verb
-from detnas.runner.data_check import changes_since, check_data
 from detnas.runner.errors import Interrupted, RunError
 from detnas.runner.job_server import JobServer
 from detnas.runner.opening import OpenedSearch, begin
@@ -32,6 +31,7 @@ from detnas.runner.running_jobs import (
     job_threads,
 )
 from detnas.runner.stopping import StopRequest
+from detnas.runner.unchanged_data import changes_since, check_data_unchanged
 
 WARM_TRAINER = (sys.executable, "-m", "detnas_trainer.warm")
 """Command of the server that runs jobs; `detnas` itself never imports the trainer."""
@@ -121,7 +121,7 @@ class SearchRun:
         """
         with run_lock(self._search.local), closing(self._server):
             self._search.store.probe()
-            check_data(self._search)
+            check_data_unchanged(self._search)
             begin(self._search)
             self._session.refresh()
             for folder in self._session.retry_failures():

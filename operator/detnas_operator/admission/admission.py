@@ -9,7 +9,7 @@ from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
 from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
-from detnas.spec.weights_file import WeightsFileError, check_address
+from detnas.weights_file import WeightsFileError, check_address
 from detnas_operator.admission.location import location
 from detnas_operator.cluster.objects import Object, SearchView
 from detnas_operator.configuration.job_policy import Rules

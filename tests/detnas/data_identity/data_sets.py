@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from detnas.data_identity import PreparedData, list_images
-from detnas.data_identity.files import SPLITS, Split, annotation_file, image_folder
-from detnas.records.settings import DataLocation
+from detnas.data_identity.files import annotation_file, image_folder
+from detnas.records.settings import SPLITS, DataLocation, Split
 from detnas.store.durable_files import sha256_of
 
 Names = Mapping[Split, list[str]]

@@ -68,9 +68,9 @@ def test_record_of_a_pool_phase_begun_by_another_search_names_own_data_and_listi
     assert one is not None
     assert two is not None
     assert one.key == two.key
-    assert one.pictures != two.pictures
-    assert two.pictures is not None
-    assert two.pictures.key.startswith("local/searches/two-")
+    assert one.image_listing != two.image_listing
+    assert two.image_listing is not None
+    assert two.image_listing.key.startswith("local/searches/two-")
 
 
 def with_listing(search: str) -> PrepareResult:

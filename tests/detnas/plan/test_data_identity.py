@@ -92,7 +92,7 @@ def test_requests_name_the_digests_of_the_data_check() -> None:
         built.export("f", student, prepared, student),
     ):
         assert request.annotations == ("a" * 64, "b" * 64)
-        assert request.pictures == prepared.files["pictures"]
+        assert request.image_listing == prepared.files["pictures"]
         assert type(request).model_validate_json(encode_record(request)) == request
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from detnas.ledger.segments import Segment
@@ -53,7 +54,8 @@ def line(model: type[BaseModel], name: str, field: FieldInfo) -> str:
     default = "required" if field.is_required() else shown(field.default)
     if model in MANIFEST and not field.is_required():
         default = "left out" if field.default is None else "written"
-    return f"1.{added_in(field)} {model.__name__}.{name} = {default}"
+    stored = name if field.alias in (None, to_camel(name)) else field.alias
+    return f"1.{added_in(field)} {model.__name__}.{stored} = {default}"
 
 
 def shown(default: Any) -> str:

@@ -25,7 +25,7 @@ from detnas.actions import AddLayer, Rearrange
 from detnas.actions.morphism import add_layer, rearrange
 from detnas.architecture import Architecture, Block
 from detnas.data_identity import list_images
-from detnas.data_identity.files import SPLITS, Split, annotation_file
+from detnas.data_identity.files import annotation_file
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.requests import (
@@ -47,6 +47,7 @@ from detnas.records.results import (
     Score,
     SplitSummary,
 )
+from detnas.records.settings import SPLITS, Split
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record, publish_file, put_record
 from detnas.store.durable_files import sha256_of

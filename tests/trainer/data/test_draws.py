@@ -25,16 +25,15 @@ def _draws(**changes: object) -> BatchDraws:
 @given(images=st.integers(1, 40), batch=st.integers(1, 12), epochs=st.integers(1, 4))
 def test_every_epoch_shows_every_image_once(images: int, batch: int, epochs: int) -> None:
     draws = _draws(images=images, batch_size=batch)
+    schedule = Training(epochs=epochs, learning_rate=Decimal("0.1"), batch_size=batch)
     shown = [
         sample.image
-        for iteration in range(draws.iterations(epochs))
+        for iteration in range(schedule.iterations(images))
         for sample in draws.batch(iteration)
     ]
     for epoch in range(epochs):
         assert sorted(shown[epoch * images : (epoch + 1) * images]) == list(range(images))
     assert 0 <= len(shown) - epochs * images < batch
-    schedule = Training(epochs=epochs, learning_rate=Decimal("0.1"), batch_size=batch)
-    assert schedule.steps(images) == draws.iterations(epochs), "what is planned is what is done"
 
 
 def test_epochs_have_different_orders() -> None:

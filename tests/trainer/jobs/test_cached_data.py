@@ -52,7 +52,7 @@ def request_(workplace: Workplace, own_data: DataLocation) -> BaseRequest:
     """A job on a data set that lies in a store and was prepared."""
     there = own_data.model_copy(update={"root": Path(own_data.root).as_uri()})
     found = workplace.succeed(workplace.prepare_request("local/a/prepare", data=there))
-    seen = {"annotations": found.annotations, "pictures": found.image_listing}
+    seen = {"annotations": found.annotations, "image_listing": found.image_listing}
     return workplace.base_request("local/a/base", data=there, **seen)
 
 

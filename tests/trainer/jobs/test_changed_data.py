@@ -58,7 +58,11 @@ def prepare(workplace: Workplace, data: DataLocation, weights: str | None = None
 def prepared_of(workplace: Workplace, data: DataLocation) -> Prepared:
     result = prepare(workplace, data)
     assert result.image_listing is not None
-    stated = {"data": data, "annotations": result.annotations, "pictures": result.image_listing}
+    stated = {
+        "data": data,
+        "annotations": result.annotations,
+        "image_listing": result.image_listing,
+    }
     return Prepared(Path(data.root.removeprefix("file://")), result, result.image_listing, stated)
 
 

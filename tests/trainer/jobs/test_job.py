@@ -30,7 +30,7 @@ def test_job_counts_down_training_and_evaluation(workplace: Workplace) -> None:
         job.clock = lambda: next(seconds)
         job.reporter.report = listen  # type: ignore[method-assign]
         base(cast("Job[BaseRequest]", job))
-    assert (job.workload.training, job.workload.evaluating) == (0, 0)
+    assert (job.remaining.training, job.remaining.evaluating) == (0, 0)
     trained, evaluated = said[:TRAINED], said[TRAINED:]
     assert trained[:8] == [None] * 8
     # A step has 4 images, half of them of each size; a pixel's evaluation costs a third.

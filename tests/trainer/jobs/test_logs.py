@@ -8,7 +8,8 @@ from detnas.records.requests import BaseRequest
 from detnas.store.directory import DirectoryStore
 from detnas.store.errors import StoreUnavailable
 from detnas_trainer import jobs
-from detnas_trainer.jobs.logs import LogTail, shortened
+from detnas_trainer.jobs.logs import LogTail
+from detnas_trainer.jobs.termination_message import shortened
 from tests.trainer.conftest import Workplace, stopping, training
 
 KEY = "local/a/base"

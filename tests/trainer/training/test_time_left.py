@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from detnas_trainer.training.progress import Workload
+from detnas_trainer.training.time_left import RemainingWork
 
 TRAINING, EVALUATING = "training", "evaluating"
 SIZES = (1.0, 1.8, 3.0, 4.0)
@@ -50,18 +50,18 @@ def told(steps: Sequence[Step]) -> Iterator[Said]:
         activity: sum(step.pixels for step in steps if step.activity == activity)
         for activity in (TRAINING, EVALUATING)
     }
-    workload = Workload(training=pixels[TRAINING], evaluating=pixels[EVALUATING])
-    assert workload.seconds_left() is None
+    remaining = RemainingWork(training=pixels[TRAINING], evaluating=pixels[EVALUATING])
+    assert remaining.seconds_left() is None
     now = 1000.0
     for step in steps[:-1]:
         now, left = now + step.seconds, left - step.seconds
         if step.activity == TRAINING:
-            workload.training -= step.pixels
-            workload.training_pace.advanced(step.pixels, now)
+            remaining.training -= step.pixels
+            remaining.training_pace.advanced(step.pixels, now)
         else:
-            workload.evaluating -= step.pixels
-            workload.evaluating_pace.advanced(step.pixels, now)
-        yield Said(now - 1000.0, workload.seconds_left(), left)
+            remaining.evaluating -= step.pixels
+            remaining.evaluating_pace.advanced(step.pixels, now)
+        yield Said(now - 1000.0, remaining.seconds_left(), left)
 
 
 def spoken_from(record: Sequence[Said]) -> float:
@@ -120,7 +120,9 @@ def test_noise_and_batches_of_several_sizes_are_evened_out() -> None:
 
 
 def test_resumed_job_estimates_from_its_own_time_only() -> None:
-    later = Workload(training=500.0)  # another process: it knows nothing of the first one's pace
+    later = RemainingWork(
+        training=500.0
+    )  # another process: it knows nothing of the first one's pace
     assert later.seconds_left() is None
     for step in range(100):
         later.training -= 1
@@ -146,13 +148,13 @@ def test_wrong_guess_of_the_evaluation_is_corrected_by_its_own_pace() -> None:
 
 
 def test_time_between_two_evaluations_is_not_counted() -> None:
-    workload = Workload(evaluating=1000.0)
+    remaining = RemainingWork(evaluating=1000.0)
     now = 0.0
     for _ in range(20):
         now += 300.0  # the next detector is built
-        workload.evaluating_pace.interrupted()
+        remaining.evaluating_pace.interrupted()
         for _ in range(5):
             now += 0.5
-            workload.evaluating -= 1
-            workload.evaluating_pace.advanced(1, now)
-    assert workload.seconds_left() == pytest.approx(900 * 0.5)
+            remaining.evaluating -= 1
+            remaining.evaluating_pace.advanced(1, now)
+    assert remaining.seconds_left() == pytest.approx(900 * 0.5)

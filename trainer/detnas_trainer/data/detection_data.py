@@ -5,8 +5,7 @@ import io
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from detnas.records.settings import DataLocation, Resolution
+from detnas.data_identity.files import annotation_file, image_folder
+from detnas.records.settings import DataLocation, Resolution, Split
 from detnas_trainer.data.annotations import AnnotatedSplit, DataError, read_split
 from detnas_trainer.data.draws import Sample
 from detnas_trainer.data.images import read_image
@@ -53,13 +53,10 @@ class DetectionData(Dataset[dict[str, Any]]):
         DataError: the annotations cannot be used, or have other classes.
     """
 
-    def __init__(
-        self, location: DataLocation, name: Literal["train", "val"], classes: Sequence[str]
-    ) -> None:
+    def __init__(self, location: DataLocation, name: Split, classes: Sequence[str]) -> None:
         train = name == "train"
-        root = Path(location.root)
-        path = root / (location.train if train else location.val)
-        self._folder = root / (location.train_images if train else location.val_images)
+        path = annotation_file(location, name)
+        self._folder = image_folder(location, name)
         self.split = read_split(path, name)
         if self.split.classes != tuple(classes):
             found, expected = (

@@ -43,10 +43,6 @@ class BatchDraws:
     resolutions: tuple[Resolution, ...]
     flip: float
 
-    def iterations(self, epochs: int) -> int:
-        """Steps that show every image ``epochs`` times; the last batch may go beyond."""
-        return -(-epochs * self.images // self.batch_size)
-
     def epoch(self, iteration: int) -> int:
         """Epoch, from 0, that an iteration's first image belongs to."""
         return iteration * self.batch_size // self.images

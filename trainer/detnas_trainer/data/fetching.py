@@ -12,9 +12,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TypeVar
 
-from detnas.data_identity.files import Split, unicode_forms
+from detnas.data_identity.files import unicode_forms
 from detnas.data_identity.listing import Report
-from detnas.records.settings import DataLocation
+from detnas.records.settings import DataLocation, Split
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.store import Store
 from detnas.store.base import checked_key
@@ -92,7 +92,7 @@ class DataFetcher:
         return self._images(keys)
 
     def _annotations(self, split: Split, digest: str | None) -> str | None:
-        name = _file(self._location, split)
+        name = self._location.annotations(split)
         path = self._folder / _checked(name, split, "the annotations")
         if digest and path.is_file() and sha256_of(path) == digest:
             return None
@@ -104,7 +104,7 @@ class DataFetcher:
         return None
 
     def _image_keys(self, split: Split) -> Iterator[str]:
-        annotations, prefix = _file(self._location, split), _prefix(self._location, split)
+        annotations, prefix = self._location.annotations(split), _prefix(self._location, split)
         for name in _listed(self._folder / annotations):
             yield _checked(f"{prefix}{name}", split, f"file_name {name!r} of {annotations}")
 
@@ -145,12 +145,8 @@ def image_key(location: DataLocation, split: Split, name: str) -> str:
     return f"{_prefix(location, split)}{name}"
 
 
-def _file(location: DataLocation, split: Split) -> str:
-    return location.train if split == "train" else location.val
-
-
 def _prefix(location: DataLocation, split: Split) -> str:
-    folder = location.train_images if split == "train" else location.val_images
+    folder = location.images(split)
     return f"{folder.removesuffix('/')}/" if folder else ""
 
 

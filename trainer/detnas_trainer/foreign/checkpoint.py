@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detnas.spec.weights_file import WeightsFileError, WeightsFormat, weights_format
+from detnas.weights_file import WeightsFileError, WeightsFormat, weights_format
 from detnas_trainer.foreign.unpickling import load_pickled
 from detnas_trainer.weights import State, WeightsError, listed, load_weights
 

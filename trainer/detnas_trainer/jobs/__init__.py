@@ -7,7 +7,8 @@ import logging
 import sys
 
 from detnas.exit_codes import ExitCode
-from detnas_trainer.jobs.logs import set_up_logging, write_termination_message
+from detnas_trainer.jobs.logs import set_up_logging
+from detnas_trainer.jobs.termination_message import write_termination_message
 from detnas_trainer.training.interruption import exit_on_sigterm
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from detnas.errors import UserError
 from detnas.records.requests import BaseRequest
 from detnas.records.results import DetectorResult
-from detnas.spec.weights_file import WeightsFileError, check_address
 from detnas.store import open_store
 from detnas.store.errors import NotFound
+from detnas.weights_file import WeightsFileError, check_address
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import build_detector
 from detnas_trainer.foreign import adapt, read_checkpoint

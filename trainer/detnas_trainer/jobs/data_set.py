@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from detnas.data_identity import DataChangedError, data_changed, load_listing
-from detnas.data_identity.files import SPLITS, Split
 from detnas.records.artifacts import ImageListing
-from detnas.records.settings import DataLocation
+from detnas.records.settings import SPLITS, DataLocation, Split
 from detnas.store import open_store
 from detnas.store.cache import default_cache_folder
 from detnas_trainer.data.annotations import DataError
@@ -99,7 +98,7 @@ def _fetched_into_cache(job: Job[Any], splits: Sequence[Split]) -> bool:
 def _cached_copy(job: Job[Any]) -> tuple[Path, dict[str, int]] | None:
     """Return the folder of a copy that outlives the pod, and the sizes of its images."""
     cache = data_cache()
-    listing = load_listing(job.folder.store, job.request.pictures) if cache else None
+    listing = load_listing(job.folder.store, job.request.image_listing) if cache else None
     if cache is None or listing is None:
         return None
     sizes = _sizes(job.request.data, listing)
@@ -127,5 +126,5 @@ def _copy_name(job: Job[Any]) -> str:
     """The same for jobs that read the same data from the same place."""
     request = job.request
     location = request.data.model_dump(mode="json", exclude={"horizontal_flip"})
-    content = [location, request.annotations, request.pictures.sha256]
+    content = [location, request.annotations, request.image_listing.sha256]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

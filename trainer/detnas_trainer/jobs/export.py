@@ -39,7 +39,7 @@ def export(job: Job[ExportRequest]) -> ExportResult:
         files = write_folder(request, state, folder)
     with job.activity("loading"):
         student = load_exported(folder / CONFIG, folder / CHECKPOINT, str(device()))
-    job.workload.evaluating = len(data) * request.resolution.pixels
+    job.remaining.evaluating = len(data) * request.resolution.pixels
     (score,) = score_at(job, student, data, (request.resolution,), "exported detector")
     if abs(score.map - request.expected_map) > _TOLERANCE:
         raise ExportMismatchError(

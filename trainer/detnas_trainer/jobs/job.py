@@ -21,7 +21,8 @@ from detnas.store.artifacts import fetch_artifact, publish_file
 from detnas_trainer.jobs.folder import JobFolder, scratch_folder
 from detnas_trainer.training.checkpoint import CheckpointRecord, Checkpoints
 from detnas_trainer.training.interruption import Interruption
-from detnas_trainer.training.progress import ProgressReporter, Workload
+from detnas_trainer.training.progress import ProgressReporter
+from detnas_trainer.training.time_left import RemainingWork
 from detnas_trainer.weights import Weights, load_weights, save_weights
 
 
@@ -95,7 +96,7 @@ class Job(Generic[R]):
         interruption: whether it was asked to stop.
         reporter: of its progress.
         scratch: local folder that is deleted when the job ends.
-        workload: what is left to do, for the estimate.
+        remaining: what is left to do, for the estimate.
         held: resources that are released when the job ends.
         check_data_again: raises DataChangedError where the data set has changed since the job
             opened it.
@@ -109,7 +110,7 @@ class Job(Generic[R]):
     interruption: Interruption
     reporter: ProgressReporter
     scratch: Path
-    workload: Workload = field(default_factory=Workload)
+    remaining: RemainingWork = field(default_factory=RemainingWork)
     clock: Callable[[], float] = time.monotonic
     check_data_again: Callable[[], None] = lambda: None
     held: ExitStack = field(default_factory=ExitStack)
@@ -167,7 +168,7 @@ class Job(Generic[R]):
 
     def report(self, progress: Progress, **details: object) -> None:
         """Report the progress, with the time left if it can be estimated."""
-        left = self.workload.seconds_left()
+        left = self.remaining.seconds_left()
         self.reporter.report(progress.model_copy(update={"seconds_left": left}), **details)
 
 

@@ -58,8 +58,8 @@ def load_data(job: Job[Any]) -> DataSet:
             DetectionData(request.data, "val", request.classes),
         )
     plan = plan_of(request, data.train)
-    job.workload.training = plan.iterations * pixels_per_step(plan)
-    job.workload.evaluating = len(data.val) * sum(size.pixels for size in request.resolutions)
+    job.remaining.training = plan.iterations * pixels_per_step(plan)
+    job.remaining.evaluating = len(data.val) * sum(size.pixels for size in request.resolutions)
     return data
 
 
@@ -104,7 +104,7 @@ def train(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> Train
             loop.resume(job.checkpoint, job.checkpoints.tensors(job.checkpoint))
     with job.activity("training"):
         loop.run()
-    job.workload.training = 0.0  # also where the checkpoint was of the last step
+    job.remaining.training = 0.0  # also where the checkpoint was of the last step
     return TrainingSummary(plan.iterations, loop.final_loss(), hooks.losses.means())
 
 
@@ -120,8 +120,8 @@ class _JobHooks:
         job = self._job
         if progress.loss is not None:
             self.losses.add(progress.epoch, progress.loss)
-        job.workload.training = (progress.total - progress.done) * self._pixels
-        job.workload.training_pace.advanced(self._pixels, job.clock())
+        job.remaining.training = (progress.total - progress.done) * self._pixels
+        job.remaining.training_pace.advanced(self._pixels, job.clock())
         job.report(progress, learning_rate=f"{rate:.5f}")
 
     def wants_checkpoint(self) -> bool:
@@ -157,7 +157,7 @@ def score_at(
         Interrupted: the process was asked to stop.
     """
     scores = []
-    job.workload.evaluating_pace.interrupted()
+    job.remaining.evaluating_pace.interrupted()
     with job.activity("evaluating"):
         for resolution in resolutions:
             progress = _EvaluationProgress(job, resolution, len(data), name)
@@ -211,8 +211,8 @@ class _EvaluationProgress:
         job.interruption.check()
         self._finished += images
         pixels = images * self._pixels
-        job.workload.evaluating = max(0.0, job.workload.evaluating - pixels)
-        job.workload.evaluating_pace.advanced(pixels, job.clock())
+        job.remaining.evaluating = max(0.0, job.remaining.evaluating - pixels)
+        job.remaining.evaluating_pace.advanced(pixels, job.clock())
         progress = Progress(
             activity="evaluating",
             done=self._finished,

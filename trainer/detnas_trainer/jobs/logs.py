@@ -1,4 +1,4 @@
-"""What people see of an attempt: log lines, their tail in the store, the termination message."""
+"""The log of an attempt: its lines, and their tail in the store."""
 
 import logging
 import os
@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from detnas.records.keys import log_key
 from detnas.store import Store
@@ -86,31 +85,3 @@ class _Lines(logging.Formatter):
 
 def _unforeseen() -> logging.LogRecord:
     return log.makeRecord(log.name, logging.ERROR, "", 0, "the job failed", (), sys.exc_info())
-
-
-MAX_MESSAGE_BYTES = 4096
-"""Bytes that Kubernetes takes of a termination message."""
-
-
-def write_termination_message(line: str) -> None:
-    """Write the line to the file that ``DETNAS_TERMINATION_LOG`` names, if it names one.
-
-    It is a copy for people: nothing depends on it, so a file that cannot be written is only
-    mentioned.
-    """
-    name = os.environ.get("DETNAS_TERMINATION_LOG")
-    if not name:
-        return
-    try:
-        Path(name).write_bytes(shortened(line))
-    except OSError as error:
-        log.warning("DETNAS_TERMINATION_LOG: %s", error)
-
-
-def shortened(line: str) -> bytes:
-    """The line as UTF-8 of at most `MAX_MESSAGE_BYTES` bytes, without incomplete characters."""
-    data = line.encode(errors="replace")
-    if len(data) <= MAX_MESSAGE_BYTES:
-        return data
-    cut = data[: MAX_MESSAGE_BYTES - len("…".encode())].decode(errors="ignore")
-    return f"{cut}…".encode()

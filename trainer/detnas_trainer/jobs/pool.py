@@ -25,7 +25,7 @@ def pool(job: Job[PoolPhaseRequest]) -> PoolPhaseResult:
     """Train the phase, score subnets of its space, publish the supernet's weights."""
     data = load_data(job)
     subnets = dict(_scored_subnets(job.request))
-    job.workload.evaluating = len(data.val) * _scored_pixels(job.request, len(subnets))
+    job.remaining.evaluating = len(data.val) * _scored_pixels(job.request, len(subnets))
     with job.activity("building"):
         phase = _phase(job)
     trained = train(job, phase, data.train)

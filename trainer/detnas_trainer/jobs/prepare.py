@@ -1,16 +1,17 @@
 """The prepare job: read the data set once, and refuse it before anything is trained on it."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from detnas.data_identity import list_images
+from detnas.data_identity.files import annotation_file, image_folder
 from detnas.plan.advice import fit_warnings
 from detnas.plan.dataset import SplitFacts
+from detnas.records.artifacts import IMAGE_LISTING
 from detnas.records.data_remarks import data_remarks
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
-from detnas.records.settings import DataLocation
+from detnas.records.settings import SPLITS, DataLocation
 from detnas.store.artifacts import publish_file
 from detnas.store.record_format import encode_record
 from detnas_trainer.data.annotations import (
@@ -71,9 +72,7 @@ def _facts(split: AnnotatedSplit) -> SplitFacts:
 
 
 def _splits(data: DataLocation) -> tuple[AnnotatedSplit, AnnotatedSplit]:
-    root = Path(data.root)
-    train = read_split(root / data.train, "train")
-    val = read_split(root / data.val, "val")
+    train, val = (read_split(annotation_file(data, split), split) for split in SPLITS)
     check_same_categories(train, val)
     return train, val
 
@@ -82,7 +81,6 @@ def _checked_images(
     job: Job[PrepareRequest], train: AnnotatedSplit, val: AnnotatedSplit
 ) -> tuple[CheckedImages, CheckedImages]:
     data, resolutions = job.request.data, job.request.resolutions
-    root = Path(data.root)
     done, total = 0, len(train.files) + len(val.files)
     report = job.file_progress("checking images")
 
@@ -92,8 +90,8 @@ def _checked_images(
         report(done, total)
 
     return (
-        check_images(root / data.train_images, train.files, resolutions, checked=checked),
-        check_images(root / data.val_images, val.files, resolutions, checked=checked),
+        check_images(image_folder(data, "train"), train.files, resolutions, checked=checked),
+        check_images(image_folder(data, "val"), val.files, resolutions, checked=checked),
     )
 
 
@@ -108,7 +106,7 @@ def _identity(
         path.write_bytes(encode_record(listing))
         images = publish_file(job.folder.store, job.folder.key, path, "json")
         weights = weights_digest(job.request.weights, job.scratch)
-    return {"files": {"pictures": images}, "weights": weights}
+    return {"files": {IMAGE_LISTING: images}, "weights": weights}
 
 
 def _broken_message(problems: list[Problem]) -> str:

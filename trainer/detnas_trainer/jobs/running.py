@@ -14,8 +14,9 @@ from detnas.store.artifacts import create_record
 from detnas.store.errors import AlreadyExists, StoreError
 from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import Job, opened_job
-from detnas_trainer.jobs.logs import stored_log, write_termination_message
+from detnas_trainer.jobs.logs import stored_log
 from detnas_trainer.jobs.outcomes import Failure, classify
+from detnas_trainer.jobs.termination_message import write_termination_message
 from detnas_trainer.training.interruption import Interrupted
 
 log = logging.getLogger("detnas_trainer")

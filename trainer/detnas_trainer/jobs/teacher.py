@@ -80,7 +80,7 @@ def _digest(request: TrainingRequest, pool: Pool, teacher: Teacher) -> str:
         teacher.model_dump_json(),
         request.data.model_dump_json(),
         list(request.annotations),
-        request.pictures.sha256 if request.pictures else "",
+        request.image_listing.sha256 if request.image_listing else "",
         request.detector.model_dump_json(),
         [str(resolution) for resolution in request.resolutions],
         list(request.classes),

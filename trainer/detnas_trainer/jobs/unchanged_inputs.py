@@ -13,9 +13,9 @@ from detnas.data_identity import (
     load_listing,
     stamps_of,
 )
-from detnas.data_identity.files import Split
 from detnas.data_identity.listing import Report
 from detnas.errors import UserError
+from detnas.records.settings import Split
 from detnas.store import open_store
 from detnas.store.durable_files import sha256_of
 from detnas.store.errors import NotFound, StoreError
@@ -37,7 +37,7 @@ def check_dataset(job: Job[Any], splits: Sequence[Split], root: str) -> Callable
         DataChangedError: it is not the same; the returned function raises it as well. Checkpoints
             are deleted: a killed attempt may have made them with either data.
     """
-    location, listing = job.request.data, load_listing(job.folder.store, job.request.pictures)
+    location, listing = job.request.data, load_listing(job.folder.store, job.request.image_listing)
     prepared = PreparedData(job.request.annotations, listing)
 
     def stamps() -> FileStamps:

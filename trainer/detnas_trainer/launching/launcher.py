@@ -12,7 +12,8 @@ from detnas.errors import UserError
 from detnas.exit_codes import ExitCode
 from detnas.store.errors import StoreError
 from detnas_trainer.jobs.folder import JobFolder, open_folder
-from detnas_trainer.jobs.logs import set_up_logging, write_termination_message
+from detnas_trainer.jobs.logs import set_up_logging
+from detnas_trainer.jobs.termination_message import write_termination_message
 from detnas_trainer.launching.agent import FINAL, Agent, exit_code
 from detnas_trainer.launching.nodes import Nodes, nodes_from_environment
 from detnas_trainer.launching.peers import (

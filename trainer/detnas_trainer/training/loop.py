@@ -60,7 +60,7 @@ class TrainingPlan:
     @property
     def iterations(self) -> int:
         """Steps of the run."""
-        return self.draws.iterations(self.training.epochs)
+        return self.training.iterations(self.draws.images)
 
 
 class TrainingLoop:

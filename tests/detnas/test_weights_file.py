@@ -11,7 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from detnas.spec.weights_file import WeightsFileError, WeightsFormat, check_address, weights_format
+from detnas.weights_file import WeightsFileError, WeightsFormat, check_address, weights_format
 
 
 def archive(*names: str) -> bytes:

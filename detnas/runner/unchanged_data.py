@@ -42,7 +42,7 @@ class _KnownStamps(Schema):
     files: FileStamps
 
 
-def check_data(search: OpenedSearch) -> None:
+def check_data_unchanged(search: OpenedSearch) -> None:
     """Check that a search that was prepared before still has its data; nothing is written.
 
     Raises:
