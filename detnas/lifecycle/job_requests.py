@@ -11,7 +11,7 @@ from typing import Any
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.plan.candidate import candidate_from_result
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
@@ -45,18 +45,18 @@ class JobRequests:
     requests: SearchRequests
     reader: SearchReader
 
-    def due_request(self, due: DueJob, state: SearchState) -> Request:
+    def due_request(self, job_id: JobId, state: SearchState) -> Request:
         """Build the request of a due job, except of a trial: its request is what makes it due."""
         requests = self.requests
-        if due.verb is Verb.PREPARE:
+        if job_id.verb is Verb.PREPARE:
             return requests.prepare()
         prepared = state.prepare
         assert prepared is not None
-        if due.verb is Verb.BASE:
+        if job_id.verb is Verb.BASE:
             return requests.base(prepared)
-        if due.verb is Verb.POOL:
+        if job_id.verb is Verb.POOL:
             return requests.pool_phase(prepared, state.pool)
-        return self._final_request(due.verb, state, prepared)
+        return self._final_request(job_id.verb, state, prepared)
 
     def record(self, request: Request) -> None:
         """Write a job's request if there is none; else update the location of the data in it.

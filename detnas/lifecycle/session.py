@@ -16,7 +16,7 @@ from detnas.lifecycle.reading.verification import Verification, set_aside
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.warm_start.source import LiveUid
 from detnas.lifecycle.weight_collector import WeightCollector
-from detnas.plan.stages import DueJob, Plan, plan
+from detnas.plan.stages import JobId, Plan, plan
 from detnas.records import keys
 from detnas.records.results import Outcome, PrepareResult, Result
 from detnas.records.verbs import RESULT_TYPES, Verb
@@ -136,50 +136,52 @@ class SearchSession:
         self.invalidate()
         return list(failed)
 
-    def job_folder(self, due: DueJob) -> str:
+    def job_folder(self, job_id: JobId) -> str:
         """Key of a job's folder; empty while that is not known."""
-        return job_folder(self.requests, self.state, due)
+        return job_folder(self.requests, self.state, job_id)
 
-    def request(self, due: DueJob) -> str:
+    def request(self, job_id: JobId) -> str:
         """Write the request of a due job, and return the key of the job's folder.
 
         A request that exists is updated with the current location of the data. That is a no-op for
         a trial on a cluster, whose store and data never move.
         """
-        folder = self.job_folder(due)
-        if due.verb is not Verb.EVALUATE:
-            self._job_requests.record(self._job_requests.due_request(due, self.state))
+        folder = self.job_folder(job_id)
+        if job_id.verb is not Verb.EVALUATE:
+            self._job_requests.record(self._job_requests.due_request(job_id, self.state))
         elif self.requests.folder is not None:  # its request is what makes a trial due
-            self._job_requests.relocate_trial(due.number)
+            self._job_requests.relocate_trial(job_id.number)
         # What was wrong with an earlier result does not say how this attempt will end.
         self.rejected.pop(folder, None)
         return folder
 
-    def propose(self, count: int) -> Iterator[DueJob]:
+    def propose(self, count: int) -> Iterator[JobId]:
         """Decide and record up to ``count`` new trials; each is yielded once it is recorded.
 
         Ends early if the search has converged.
         """
         for proposal in self._job_requests.propose(count):
-            yield DueJob(Verb.EVALUATE, proposal.index)
+            yield JobId(Verb.EVALUATE, proposal.index)
 
-    def result(self, due: DueJob) -> Result | None:
+    def result(self, job_id: JobId) -> Result | None:
         """Read and verify the result of a job that has ended; None if it has no valid one."""
-        return self._reader.read_ended(self.job_folder(due), RESULT_TYPES[due.verb])
+        return self._reader.read_ended(self.job_folder(job_id), RESULT_TYPES[job_id.verb])
 
     def fail(
-        self, due: DueJob, message: str, started: datetime, lost: float | None = None
+        self, job_id: JobId, message: str, started: datetime, lost: float | None = None
     ) -> Result:
         """Record an infrastructure failure, unless the job has a result; return what is stored.
 
         Args:
-            due: a job whose attempts are used up.
+            job_id: a job whose attempts are used up.
             message: how its attempts ended, for people.
             started: when the first of them began.
             lost: seconds of lost work; by default all since ``started``.
         """
-        folder = self.job_folder(due)
-        return record_infrastructure_failure(self.store, due.verb, folder, message, started, lost)
+        folder = self.job_folder(job_id)
+        return record_infrastructure_failure(
+            self.store, job_id.verb, folder, message, started, lost
+        )
 
     def tidy(self) -> None:
         """Write complete ledger segments and the snapshot; delete weights no longer needed."""

@@ -14,7 +14,7 @@ from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.record import StoredSearch
 from detnas.plan.advice import likely_causes
 from detnas.plan.candidate import Candidate
-from detnas.plan.stages import DueJob, Phase, plan
+from detnas.plan.stages import JobId, Phase, plan
 from detnas.records.progress import Progress
 from detnas.records.results import Latency, Outcome, Score
 from detnas.records.settings import Resolution
@@ -187,15 +187,15 @@ def _finished_trials(summary: Summary) -> dict[str, Any]:
 def _active(
     search: StoredSearch,
     state: SearchState,
-    due_jobs: Iterable[DueJob],
+    due_jobs: Iterable[JobId],
     progress_of: ProgressOf,
 ) -> tuple[ActiveJob, ...]:
     return tuple(
         ActiveJob(
-            name=job_name(due),
-            progress=progress_of(job_folder(search.requests, state, due)),
+            name=job_name(job_id),
+            progress=progress_of(job_folder(search.requests, state, job_id)),
         )
-        for due in due_jobs
+        for job_id in due_jobs
     )
 
 

@@ -44,8 +44,8 @@ AFTER_SETUP = frozenset({Phase.SEARCHING, Phase.FINETUNING, Phase.EXPORTING, Pha
 
 
 @dataclass(frozen=True, slots=True)
-class DueJob:
-    """A job that should run now.
+class JobId:
+    """One job of a search.
 
     Attributes:
         verb: its kind.
@@ -95,7 +95,7 @@ class Plan:
     """
 
     phase: Phase
-    due: tuple[DueJob, ...] = ()
+    due: tuple[JobId, ...] = ()
     proposals: int = 0
     problem: str = ""
 
@@ -106,7 +106,7 @@ def plan(observation: Observation, spec: SearchSpec) -> Plan:
     if problem:
         return Plan(Phase.FAILED, problem=problem)
     if observation.prepare is None:
-        return Plan(Phase.PREPARING, (DueJob(Verb.PREPARE),))
+        return Plan(Phase.PREPARING, (JobId(Verb.PREPARE),))
     setup = _setup(observation, spec)
     if setup:
         return Plan(Phase.TRAINING, setup[: spec.search.parallelism])
@@ -138,18 +138,18 @@ def _failed(observation: Observation, spec: SearchSpec) -> str:
     return ""
 
 
-def _setup(observation: Observation, spec: SearchSpec) -> tuple[DueJob, ...]:
-    jobs: list[DueJob] = []
+def _setup(observation: Observation, spec: SearchSpec) -> tuple[JobId, ...]:
+    jobs: list[JobId] = []
     if observation.base is None:
-        jobs.append(DueJob(Verb.BASE))
+        jobs.append(JobId(Verb.BASE))
     if len(observation.pool) < len(spec.teachers.phases):
-        jobs.append(DueJob(Verb.POOL, len(observation.pool)))
+        jobs.append(JobId(Verb.POOL, len(observation.pool)))
     return tuple(jobs)
 
 
 def _trials(observation: Observation, spec: SearchSpec) -> Plan | None:
     parallelism = spec.search.parallelism
-    due = tuple(DueJob(Verb.EVALUATE, number) for number in observation.open_trials)
+    due = tuple(JobId(Verb.EVALUATE, number) for number in observation.open_trials)
     free = 0
     if not is_over(observation, spec):
         free = min(parallelism - len(due), spec.search.trials - observation.trials)
@@ -160,7 +160,7 @@ def _trials(observation: Observation, spec: SearchSpec) -> Plan | None:
 
 def _final_stages(observation: Observation, spec: SearchSpec) -> Plan:
     if spec.finetune is not None and observation.finetune is None:
-        return Plan(Phase.FINETUNING, (DueJob(Verb.FINETUNE),))
+        return Plan(Phase.FINETUNING, (JobId(Verb.FINETUNE),))
     if observation.export is None:
-        return Plan(Phase.EXPORTING, (DueJob(Verb.EXPORT),))
+        return Plan(Phase.EXPORTING, (JobId(Verb.EXPORT),))
     return Plan(Phase.SUCCEEDED)

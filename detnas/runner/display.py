@@ -89,14 +89,14 @@ class Display:
 
     def ended(self, end: Ended) -> None:
         """Print how a job ended; with the end of its log if it failed."""
-        name = job_name(end.job.due)
+        name = job_name(end.job.job_id)
         if end.result is None:
             self._console.print(Text(f"{name} {describe_exit(end.exit)}; it is retried", "yellow"))
             self._print_log(end)
         elif end.result.outcome is not Outcome.SUCCEEDED:
             self._console.print(Text(f"{name}: {end.result.outcome}", "red"))
             self._print_log(end)
-        elif end.job.due.verb is not Verb.EVALUATE:
+        elif end.job.job_id.verb is not Verb.EVALUATE:
             seconds = (end.result.finished - end.result.started).total_seconds()
             self.say(f"{name} is done ({duration(seconds)})")
             self._say_remarks(end.result)
@@ -119,7 +119,9 @@ class Display:
         self._shown = self._clock()
         try:
             jobs = [
-                ActiveJob(name=job_name(job.due), progress=latest_progress(self._store, job.folder))
+                ActiveJob(
+                    name=job_name(job.job_id), progress=latest_progress(self._store, job.folder)
+                )
                 for job in running
             ]
         except StoreError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from detnas.exit_codes import ExitCode
 from detnas.lifecycle.attempts import attempt_numbers
 from detnas.lifecycle.session import SearchSession
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.results import Result
 from detnas.records.verbs import Verb
@@ -58,14 +58,14 @@ class RunningJob:
     """A job's process.
 
     Attributes:
-        due: the job.
+        job_id: the job.
         folder: key of its folder.
         log: its output, on this machine.
         attempts: number of the last attempt before it.
         started: when it was started.
     """
 
-    due: DueJob
+    job_id: JobId
     folder: str
     log: Path
     attempts: int
@@ -112,20 +112,20 @@ class RunningJobs:
     def __post_init__(self) -> None:
         self._store = self.session.store
 
-    def runs(self, due: DueJob) -> bool:
+    def runs(self, job_id: JobId) -> bool:
         """Whether this job has a process."""
-        return any(job.due == due for job in self.running.values())
+        return any(job.job_id == job_id for job in self.running.values())
 
-    def start(self, due: DueJob, folder: str, threads: int) -> None:
+    def start(self, job_id: JobId, folder: str, threads: int) -> None:
         """Start the job whose request is stored in ``folder``."""
         attempts = max(attempt_numbers(self._store, folder), default=0)
         self._keep_log_of_killed_run(folder, attempts)
         log = self._log(folder, attempts + 1)
         with contextlib.suppress(OSError):
             log.unlink(missing_ok=True)  # of an attempt that died before it took its number
-        job = RunningJob(due, folder, log, attempts, datetime.now(UTC))
+        job = RunningJob(job_id, folder, log, attempts, datetime.now(UTC))
         uri = f"{self._store.uri}/{folder}"
-        self.running[self.server.start(JobCommand(due.verb, uri, log, threads))] = job
+        self.running[self.server.start(JobCommand(job_id.verb, uri, log, threads))] = job
 
     def ended(self, timeout: float) -> Iterator[Ended]:
         """Wait at most ``timeout`` seconds, and handle every process that ended."""
@@ -142,11 +142,11 @@ class RunningJobs:
     def signal(self, number: signal.Signals, verb: Verb | None = None) -> None:
         """Signal every process, or those of one verb."""
         for name, job in self.running.items():
-            if verb in (None, job.due.verb):
+            if verb in (None, job.job_id.verb):
                 self.server.signal(name, number)
 
     def _result(self, job: RunningJob, code: int) -> Result | None:
-        if (result := self.session.result(job.due)) is not None:
+        if (result := self.session.result(job.job_id)) is not None:
             return result
         if problem := self.session.rejected.pop(job.folder, ""):
             return self._fail(job, problem)
@@ -157,7 +157,7 @@ class RunningJobs:
             if self._resumptions[job.folder] <= self.limits.resumptions:
                 return None
         self._failures[job.folder] += 1
-        allowed = 1 if job.due.verb is Verb.PREPARE else self.limits.attempts
+        allowed = 1 if job.job_id.verb is Verb.PREPARE else self.limits.attempts
         if self._failures[job.folder] < allowed:
             return None
         attempts = self._failures[job.folder]
@@ -166,7 +166,7 @@ class RunningJobs:
     def _fail(self, job: RunningJob, message: str) -> Result:
         end = log_end(job.log)
         message = f"{message}; the end of its log:\n{end}" if end else message
-        return self.session.fail(job.due, message, job.started)
+        return self.session.fail(job.job_id, message, job.started)
 
     def _log(self, folder: str, attempt: int) -> Path:
         return self.logs / f"{folder.replace('/', '_')}.{attempt}.txt"

@@ -15,7 +15,7 @@ from detnas.exit_codes import ExitCode
 from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.session import SearchSession
-from detnas.plan.stages import DueJob, Phase, Plan
+from detnas.plan.stages import JobId, Phase, Plan
 from detnas.processors import processors, requested_threads
 from detnas.records.results import Outcome
 from detnas.records.verbs import Verb
@@ -153,17 +153,17 @@ class SearchRun:
             self._wait(decided)
 
     def _start_due(self, decided: Plan) -> None:
-        for due in decided.due:
-            if self._jobs.runs(due) or (due.verb is Verb.POOL and not self._holds_pool()):
+        for job_id in decided.due:
+            if self._jobs.runs(job_id) or (job_id.verb is Verb.POOL and not self._holds_pool()):
                 continue
-            self._start(due, self._session.request(due))
-        for due in self._session.propose(decided.proposals):
-            self._start(due, self._session.job_folder(due))
+            self._start(job_id, self._session.request(job_id))
+        for job_id in self._session.propose(decided.proposals):
+            self._start(job_id, self._session.job_folder(job_id))
 
-    def _start(self, due: DueJob, folder: str) -> None:
+    def _start(self, job_id: JobId, folder: str) -> None:
         parallelism = self._session.spec.search.parallelism
-        share = job_threads(due.verb, parallelism, self._settings.processors)
-        self._jobs.start(due, folder, self._settings.threads or share)
+        share = job_threads(job_id.verb, parallelism, self._settings.processors)
+        self._jobs.start(job_id, folder, self._settings.threads or share)
 
     def _holds_pool(self) -> bool:
         held, lease = self._session.holds_pool(), self._session.lease
@@ -173,7 +173,7 @@ class SearchRun:
 
     def _wait(self, decided: Plan) -> None:
         """Wait until something happens that may change the plan."""
-        pool_is_due = any(due.verb is Verb.POOL for due in decided.due)
+        pool_is_due = any(job_id.verb is Verb.POOL for job_id in decided.due)
         state, lease = self._session.state, self._session.lease
         waiting = pool_is_due and not (lease and lease.held)
         until = self._settings.clock() + self._settings.poll
@@ -201,9 +201,9 @@ class SearchRun:
         self._watcher.ended(end)
         if end.exit == ExitCode.DATA_CHANGED and end.result is None:
             raise self._data_changed(end)
-        if end.job.due.verb is Verb.POOL and end.result is not None:
+        if end.job.job_id.verb is Verb.POOL and end.result is not None:
             self._session.holds_pool()
-        if end.job.due.verb is not Verb.EVALUATE or end.result is None:
+        if end.job.job_id.verb is not Verb.EVALUATE or end.result is None:
             return
         lost = end.result.outcome is Outcome.INFRASTRUCTURE
         self._lost_in_a_row = self._lost_in_a_row + 1 if lost else 0
@@ -220,7 +220,7 @@ class SearchRun:
                 error = data_changed(changes)
                 return RunError(error.problem, error.remedy)
         return RunError(
-            f"{job_name(end.job.due)} read other data than the search was prepared with; "
+            f"{job_name(end.job.job_id)} read other data than the search was prepared with; "
             f"the end of its log:\n{end.log_end}",
             "fix the cause shown above, then run the same command again",
         )

@@ -12,7 +12,7 @@ from detnas.lifecycle.pools.supplied import pool_key
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import load_search_record
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob, Phase, plan
+from detnas.plan.stages import JobId, Phase, plan
 from detnas.records import keys
 from detnas.records.results import Attempt, Outcome, PoolPhaseResult, PrepareResult
 from detnas.records.verbs import Verb
@@ -212,7 +212,7 @@ def _user(store: Store, requests: SearchRequests) -> PoolUser:
 
 
 def last_activity(
-    store: Store, requests: SearchRequests, state: SearchState, due: tuple[DueJob, ...]
+    store: Store, requests: SearchRequests, state: SearchState, due: tuple[JobId, ...]
 ) -> datetime | None:
     """Return when a job of the search last wrote a result or its progress; None if none did.
 

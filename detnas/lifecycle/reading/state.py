@@ -12,7 +12,7 @@ from detnas.lifecycle.pools.trained_pool import load_trained_pool
 from detnas.lifecycle.reading.final_stages import FinalStages, FinalStagesReader
 from detnas.lifecycle.reading.results import Consumers, R, VerifiedResults
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob, Observation
+from detnas.plan.stages import JobId, Observation
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Outcome, PoolPhaseResult, PrepareResult, Result
@@ -58,23 +58,23 @@ class SearchState:
         summary = self.history.summary
         return summary.finished_count - summary.lost_count + len(self.history.in_flight)
 
-    def result_of(self, due: DueJob) -> Result | None:
+    def result_of(self, job_id: JobId) -> Result | None:
         """Return the result of a job that is not a trial; of trials there is only a summary."""
         stages = self.final_stages
-        if due.verb is Verb.POOL:
-            return self.pool[due.number] if due.number < len(self.pool) else None
+        if job_id.verb is Verb.POOL:
+            return self.pool[job_id.number] if job_id.number < len(self.pool) else None
         return {
             Verb.PREPARE: self.prepare,
             Verb.BASE: self.base,
             Verb.FINETUNE: stages.finetune if stages else None,
             Verb.EXPORT: stages.export if stages else None,
-        }[due.verb]
+        }[job_id.verb]
 
-    def is_finished(self, due: DueJob) -> bool:
+    def is_finished(self, job_id: JobId) -> bool:
         """Return whether a job's result is known."""
-        if due.verb is Verb.EVALUATE:
-            return self.history.summary.knows(due.number)
-        return self.result_of(due) is not None
+        if job_id.verb is Verb.EVALUATE:
+            return self.history.summary.knows(job_id.number)
+        return self.result_of(job_id) is not None
 
     @property
     def observation(self) -> Observation:

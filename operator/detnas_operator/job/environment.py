@@ -46,7 +46,7 @@ def rendezvous(order: JobOrder, host: str) -> list[Object]:
         order: of a pool's phase.
         host: where the first worker listens, with its port.
     """
-    assert order.due.verb is Verb.POOL
+    assert order.job_id.verb is Verb.POOL
     return [
         {"name": "DETNAS_WORKERS", "value": str(order.workers)},
         {"name": "DETNAS_PROCESSES_PER_WORKER", "value": str(max(order.gpus, 1))},

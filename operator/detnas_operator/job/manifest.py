@@ -44,7 +44,7 @@ def job_manifest(order: JobOrder, settings: OperatorSettings, tenant: Tenant) ->
     from the search and from the policy of its namespace as they are now.
     """
     rules = settings.rules(order.owner.namespace)
-    fields = job_fields(order.spec.jobs, order.due.verb, rules)
+    fields = job_fields(order.spec.jobs, order.job_id.verb, rules)
     job: Object = {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -112,7 +112,7 @@ def _as_workers(job: Object, order: JobOrder) -> Object:
     # The Job controller names the host of each pod <job>-<index>, the Service its domain.
     meeting = rendezvous(order, f"{order.name}-0.{service}:{PORT}")
     container = container | {
-        "command": ["detnas-trainer", "launch", str(order.due.verb), order.uri],
+        "command": ["detnas-trainer", "launch", str(order.job_id.verb), order.uri],
         "env": [*container["env"], *meeting],
         "ports": [{"name": "rendezvous", "containerPort": PORT}],
     }
@@ -134,7 +134,7 @@ def _metadata(order: JobOrder) -> Object:
     return {
         "name": order.name,
         "namespace": order.owner.namespace,
-        "labels": own_labels(order.owner.name, order.due),
+        "labels": own_labels(order.owner.name, order.job_id),
         "annotations": {FOLDER: order.folder},
         "ownerReferences": [owner_reference(order.owner)],
     }

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from hashlib import sha256
 
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records.verbs import Verb
 from detnas.spec.jobs import JobFields
 from detnas.spec.patterns import RESERVED_ANNOTATIONS, RESERVED_LABELS
@@ -37,17 +37,17 @@ _DIGEST = 8
 _AGAIN = re.compile(r"(-(\d+|base))+$")
 
 
-def job_name(search: str, due: DueJob, folder: str) -> str:
-    """Return the name of a due job's Job.
+def job_name(search: str, job_id: JobId, folder: str) -> str:
+    """Return the name of a job's Job.
 
     Args:
         search: name of the search.
-        due: the job.
+        job_id: which job.
         folder: key of its folder. A search that continued and found another winner fine-tunes and
             exports into another folder, and so in a Job of another name.
     """
-    index = _INDEX_DIGITS if due.verb is Verb.POOL else 0
-    return _fitted(search, _ending(due, folder), MAX_NAME_CHARACTERS - index)
+    index = _INDEX_DIGITS if job_id.verb is Verb.POOL else 0
+    return _fitted(search, _ending(job_id, folder), MAX_NAME_CHARACTERS - index)
 
 
 _ENDING = re.compile(
@@ -57,8 +57,8 @@ _ENDING = re.compile(
 
 
 @lru_cache(maxsize=50_000)
-def purpose_of(name: str, search: str) -> DueJob | None:
-    """Return what a Job of this name does for a search; None if the name is not the search's.
+def parse_job_name(name: str, search: str) -> JobId | None:
+    """Return which job a Job of this name runs; None if the name is not the search's.
 
     Args:
         name: of the Job.
@@ -68,13 +68,13 @@ def purpose_of(name: str, search: str) -> DueJob | None:
     if found is None:
         return None
     if found["phase"]:
-        due = DueJob(Verb.POOL, int(found["phase"]))
+        job_id = JobId(Verb.POOL, int(found["phase"]))
     elif found["trial"]:
-        due = DueJob(Verb.EVALUATE, int(found["trial"]))
+        job_id = JobId(Verb.EVALUATE, int(found["trial"]))
     else:
-        due = DueJob(Verb(found["setup"] or found["end"]))
-    index = _INDEX_DIGITS if due.verb is Verb.POOL else 0
-    return due if name == _fitted(search, found.group(), MAX_NAME_CHARACTERS - index) else None
+        job_id = JobId(Verb(found["setup"] or found["end"]))
+    index = _INDEX_DIGITS if job_id.verb is Verb.POOL else 0
+    return job_id if name == _fitted(search, found.group(), MAX_NAME_CHARACTERS - index) else None
 
 
 def service_name(search: str) -> str:
@@ -82,16 +82,16 @@ def service_name(search: str) -> str:
     return _fitted(search, "-pool", MAX_NAME_CHARACTERS)
 
 
-def _ending(due: DueJob, folder: str) -> str:
-    if due.verb is Verb.EVALUATE:
-        return f"-t{due.number:04d}"
-    if due.verb is Verb.POOL:
-        return f"-pool-{due.number}"
-    if due.verb in (Verb.FINETUNE, Verb.EXPORT):
+def _ending(job_id: JobId, folder: str) -> str:
+    if job_id.verb is Verb.EVALUATE:
+        return f"-t{job_id.number:04d}"
+    if job_id.verb is Verb.POOL:
+        return f"-pool-{job_id.number}"
+    if job_id.verb in (Verb.FINETUNE, Verb.EXPORT):
         again = _AGAIN.search(folder.rpartition("/")[2])
         # "-export-base" would be the base's Job of a search whose name ends with "-export".
-        return f"-{due.verb}{again.group() if again else ''}".replace("-base", "base")
-    return f"-{due.verb}"
+        return f"-{job_id.verb}{again.group() if again else ''}".replace("-base", "base")
+    return f"-{job_id.verb}"
 
 
 def _fitted(search: str, ending: str, longest: int) -> str:
@@ -103,14 +103,14 @@ def _fitted(search: str, ending: str, longest: int) -> str:
     return f"{search}{ending}"
 
 
-def own_labels(search: str, due: DueJob) -> dict[str, str]:
+def own_labels(search: str, job_id: JobId) -> dict[str, str]:
     """Return the labels of a Job and of its pods."""
     return {
         APP: APP_NAME,
         MANAGED_BY: MANAGER,
         SEARCH: search,
-        VERB: str(due.verb),
-        NUMBER: str(due.number),
+        VERB: str(job_id.verb),
+        NUMBER: str(job_id.number),
     }
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records.verbs import Verb
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.job.names import job_name
@@ -23,7 +23,7 @@ class JobOrder:
 
     Attributes:
         owner: the search.
-        due: what is due.
+        job_id: which job of the search it is.
         folder: key of its folder; the request is stored there already.
         store: URI of the store's root, without a trailing slash.
         spec: of the search.
@@ -31,7 +31,7 @@ class JobOrder:
     """
 
     owner: Owner
-    due: DueJob
+    job_id: JobId
     folder: str
     store: str
     spec: SearchSpec
@@ -40,7 +40,7 @@ class JobOrder:
     @property
     def name(self) -> str:
         """Name of the Job."""
-        return job_name(self.owner.name, self.due, self.folder)
+        return job_name(self.owner.name, self.job_id, self.folder)
 
     @property
     def uri(self) -> str:
@@ -50,12 +50,12 @@ class JobOrder:
     @property
     def workers(self) -> int:
         """Pods that work on it concurrently."""
-        return self.spec.teachers.workers if self.due.verb is Verb.POOL else 1
+        return self.spec.teachers.workers if self.job_id.verb is Verb.POOL else 1
 
     @property
     def gpus(self) -> int:
         """GPUs of each pod."""
-        return gpus(self.due.verb, self.spec)
+        return gpus(self.job_id.verb, self.spec)
 
     @property
     def deadline(self) -> int | None:
@@ -68,7 +68,7 @@ class JobOrder:
             Verb.EVALUATE: deadlines.trial,
             Verb.FINETUNE: deadlines.finetune,
             Verb.EXPORT: deadlines.export,
-        }[self.due.verb]
+        }[self.job_id.verb]
 
 
 def gpus(verb: Verb, spec: SearchSpec) -> int:

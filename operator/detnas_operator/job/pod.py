@@ -34,7 +34,7 @@ def pod_template(
         tenant: whose service account and credentials its pods use.
     """
     jobs = order.spec.jobs
-    labels = users_labels(fields.pod_labels or {}) | own_labels(order.owner.name, order.due)
+    labels = users_labels(fields.pod_labels or {}) | own_labels(order.owner.name, order.job_id)
     metadata: Object = {"labels": labels}
     if annotations := users_annotations(fields.pod_annotations or {}):
         metadata["annotations"] = annotations
@@ -84,7 +84,7 @@ def _container(
         "name": CONTAINER,
         "image": order.image,
         "imagePullPolicy": jobs.image_pull_policy or settings.trainer.image_pull_policy,
-        "command": ["detnas-trainer", str(order.due.verb), order.uri],
+        "command": ["detnas-trainer", str(order.job_id.verb), order.uri],
         "env": [*environment(order, fields, settings), *_trust(settings.storage.ca_bundle)],
         "resources": _resources(fields, order.gpus),
         "securityContext": {
@@ -190,7 +190,7 @@ def _placement(order: JobOrder, fields: JobFields) -> Object:
 
 
 def _spread(order: JobOrder, one: TopologySpread) -> Object:
-    own = own_labels(order.owner.name, order.due)
+    own = own_labels(order.owner.name, order.job_id)
     kin = {"matchLabels": {name: own[name] for name in (SEARCH, VERB)}}
     return {"labelSelector": kin, **_dumped(one)}
 

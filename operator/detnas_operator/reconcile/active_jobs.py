@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from detnas.lifecycle.status import search_status
 from detnas.plan.advice import unused_gpus
-from detnas.plan.stages import DueJob, Plan
+from detnas.plan.stages import JobId, Plan
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.results import Outcome
 from detnas_operator.cluster.objects import JobView, Object
@@ -20,7 +20,7 @@ from detnas_operator.lookups.stalled_jobs import stalled_reason
 from detnas_operator.lookups.workload_lookup import WorkloadLookup
 from detnas_operator.reconcile.memory import SearchMemory, seconds_since
 from detnas_operator.reconcile.pass_errors import ApiErrors
-from detnas_operator.reconcile.search_jobs import SearchJobs, purpose
+from detnas_operator.reconcile.search_jobs import SearchJobs, job_id_of
 from detnas_operator.reconcile.steps import Block
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 
@@ -60,8 +60,8 @@ class JobObserver:
     progress_seconds: float
     api_errors: ApiErrors
 
-    def observe(self) -> Mapping[DueJob, ActiveJob]:
-        """Return these Jobs by due job, and begin to read their progress."""
+    def observe(self) -> Mapping[JobId, ActiveJob]:
+        """Return these Jobs by their job, and begin to read their progress."""
         active = self._active()
         self._follow_progress(active)
         return active
@@ -80,18 +80,18 @@ class JobObserver:
             memory.invalidate()  # the next pass reports what is lost
         self._list_running(active)
 
-    def stalled(self, active: Mapping[DueJob, ActiveJob]) -> Iterator[Reason]:
+    def stalled(self, active: Mapping[JobId, ActiveJob]) -> Iterator[Reason]:
         """Yield a reason for each running job that makes no progress."""
         memory = self.memory
-        for due, job in active.items():
+        for job_id, job in active.items():
             since = memory.running_since.get(job.name)
             if since is not None:
                 found = stalled_reason(
-                    job.name, memory.progress.get(memory.session.job_folder(due)), since
+                    job.name, memory.progress.get(memory.session.job_folder(job_id)), since
                 )
                 yield from (found,) if found is not None else ()
 
-    def _active(self) -> Mapping[DueJob, ActiveJob]:
+    def _active(self) -> Mapping[JobId, ActiveJob]:
         memory, namespace = self.memory, self.jobs.key.namespace
         live = {name: job for name, job in self.jobs.all().items() if not JobView(job).has_ended}
         now = datetime.now(UTC)
@@ -106,13 +106,13 @@ class JobObserver:
             states = job_states(live, memory.observed_pods, admissions, now)
         else:
             memory.observed_pods = ObservedPods()
-        return {purpose(job): _active_job(name, job, states[name]) for name, job in live.items()}
+        return {job_id_of(job): _active_job(name, job, states[name]) for name, job in live.items()}
 
-    def _follow_progress(self, active: Mapping[DueJob, ActiveJob]) -> None:
+    def _follow_progress(self, active: Mapping[JobId, ActiveJob]) -> None:
         """Have the progress of running jobs read, and take what was read so far."""
         memory, key = self.memory, self.jobs.key
-        begun = [due for due, job in active.items() if _has_begun(job.state)]
-        folders = [folder for due in begun if (folder := memory.session.job_folder(due))]
+        begun = [job_id for job_id, job in active.items() if _has_begun(job.state)]
+        folders = [folder for job_id in begun if (folder := memory.session.job_folder(job_id))]
         self.lookups.progress.follow(key, memory.session.store, folders)
         memory.progress = self.lookups.progress.readings(key)
         running = [job.name for job in active.values() if isinstance(job.state, Running)]
@@ -139,7 +139,7 @@ def pass_result(
     memory: SearchMemory,
     planned: Plan,
     block: Block,
-    active: Mapping[DueJob, ActiveJob],
+    active: Mapping[JobId, ActiveJob],
     gpu_seconds: float,
     reasons: tuple[Reason, ...],
 ) -> PassResult:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from detnas.lifecycle.session import SearchSession
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records.results import Result
 from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.configuration.settings import Tenant
@@ -39,17 +39,17 @@ class FailureRecorder:
     jobs: SearchJobs
     tenant: Tenant
 
-    def record(self, job: Object, due: DueJob, overran: str | None = None) -> Result:
+    def record(self, job: Object, job_id: JobId, overran: str | None = None) -> Result:
         """Write the result that the job itself did not write, unless it did in the meantime.
 
         Args:
             job: its Job, which is over or must end.
-            due: what it is for.
+            job_id: which job it runs.
             overran: a message if it exceeded its deadline; None if not.
         """
         name = JobView(job).name
         own = own_pods(job, self.jobs.pods_of(name))
-        folder = self.session.job_folder(due)
+        folder = self.session.job_folder(job_id)
         logs = AttemptLogs(self.session.store, self.jobs.log_end)
         logs.store_missing(folder, own)
         log_end = logs.store_last(folder, own)
@@ -58,7 +58,7 @@ class FailureRecorder:
         now = datetime.now(UTC)
         lost = pod_seconds(own, now) / JobView(job).parallelism
         started = now - timedelta(seconds=lost)
-        result = self.session.fail(due, message, started, lost)
+        result = self.session.fail(job_id, message, started, lost)
         if not JobView(job).has_ended:  # last: without a result and a Job it would be due again
             self.jobs.delete(name, message)
         log.warning("%s ended without a result: %s", name, message)

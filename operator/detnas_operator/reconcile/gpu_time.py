@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pydantic import Field
 
 from detnas.lifecycle.reading.state import SearchState
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.results import DetectorResult, Result
 from detnas.records.verbs import Verb
@@ -25,7 +25,7 @@ from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job.order import gpus
 from detnas_operator.job_state.pods import is_ignored, last_end, own_pods
-from detnas_operator.reconcile.search_jobs import purpose
+from detnas_operator.reconcile.search_jobs import job_id_of
 
 
 class StoppedJob(Schema):
@@ -88,10 +88,10 @@ class GpuTime:
 
     def record_stop(self, job: Object, seconds: float, now: datetime) -> None:
         """Record the pod seconds of a Job before it is deleted, unless it never ran."""
-        uid, due, stopped = JobView(job).uid, purpose(job), self.stopped()
+        uid, job_id, stopped = JobView(job).uid, job_id_of(job), self.stopped()
         if uid in stopped or not seconds:
             return
-        record = StoppedJob(verb=due.verb, number=due.number, seconds=seconds, until=now)
+        record = StoppedJob(verb=job_id.verb, number=job_id.number, seconds=seconds, until=now)
         try:
             create_record(self._store, f"{self._search}/stopped/{uid}.json", record)
         except AlreadyExists:  # written before, and the answer was lost
@@ -124,15 +124,15 @@ class GpuTime:
         now, pod_time = datetime.now(UTC), _stated(state, spec, trained_pool=trained_pool)
         counting = self._running.keys() - self.stopped().keys()
         for job in (job for job in jobs if JobView(job).uid in counting):
-            if not state.is_finished(due := purpose(job)):
-                pod_time[due.verb] += self.running_seconds(job, now)
-        by_purpose = defaultdict[DueJob, list[StoppedJob]](list)
+            if not state.is_finished(job_id := job_id_of(job)):
+                pod_time[job_id.verb] += self.running_seconds(job, now)
+        by_job = defaultdict[JobId, list[StoppedJob]](list)
         for one in self.stopped().values():
-            by_purpose[DueJob(one.verb, one.number)].append(one)
-        for due, stopped in by_purpose.items():
-            counted = state.is_finished(due) and (trained_pool or due.verb is not Verb.POOL)
-            result = self._result(state, due) if counted else None
-            pod_time[due.verb] += unstated_seconds(stopped, result, _workers(spec, due.verb))
+            by_job[JobId(one.verb, one.number)].append(one)
+        for job_id, stopped in by_job.items():
+            counted = state.is_finished(job_id) and (trained_pool or job_id.verb is not Verb.POOL)
+            result = self._result(state, job_id) if counted else None
+            pod_time[job_id.verb] += unstated_seconds(stopped, result, _workers(spec, job_id.verb))
         used = self.lost + sum(gpus(verb, spec) * seconds for verb, seconds in pod_time.items())
         # A pod exists shortly before its work begins; its result does not count that time.
         self._most = max(self._most, used)
@@ -142,22 +142,22 @@ class GpuTime:
         """Count again from what the records still state: a loss of data is accepted."""
         self._most = self.lost = 0.0
 
-    def _result(self, state: SearchState, due: DueJob) -> Result | None:
-        if due.verb is not Verb.EVALUATE:
-            return state.result_of(due)
-        if due.number not in self._trials:
-            key = keys.result_key(keys.trial_folder(self._search, due.number))
+    def _result(self, state: SearchState, job_id: JobId) -> Result | None:
+        if job_id.verb is not Verb.EVALUATE:
+            return state.result_of(job_id)
+        if job_id.number not in self._trials:
+            key = keys.result_key(keys.trial_folder(self._search, job_id.number))
             if (result := load_record(self._store, key, DetectorResult)) is None:
                 return None
-            self._trials[due.number] = result
-        return self._trials[due.number]
+            self._trials[job_id.number] = result
+        return self._trials[job_id.number]
 
 
 def _stated(state: SearchState, spec: SearchSpec, *, trained_pool: bool) -> dict[Verb, float]:
     """Return the pod seconds that results state, by kind of job."""
     stated = defaultdict(float, {Verb.EVALUATE: state.history.summary.milliseconds / 1000})
     for verb in (Verb.BASE, Verb.FINETUNE, Verb.EXPORT):
-        stated[verb] = _seconds(state.result_of(DueJob(verb)))
+        stated[verb] = _seconds(state.result_of(JobId(verb)))
     if trained_pool:
         stated[Verb.POOL] = _workers(spec, Verb.POOL) * sum(map(_seconds, state.pool))
     return stated
@@ -170,7 +170,7 @@ def unstated_seconds(stopped: Sequence[StoppedJob], result: Result | None, pods:
     its own attempt. A stop after that attempt had begun stopped that one.
 
     Args:
-        stopped: Jobs of one purpose.
+        stopped: Jobs of one job.
         result: None if its time is not counted.
         pods: of each of these Jobs.
     """

@@ -16,7 +16,7 @@ from detnas_operator.cluster.objects import JobView, Object, ObjectView
 from detnas_operator.job.names import own_labels
 from detnas_operator.job_state.quota import Exceeded, quota_advice, quota_refusal
 from detnas_operator.reconcile.pass_errors import ApiErrors
-from detnas_operator.reconcile.search_jobs import SearchJobs, expires, purpose
+from detnas_operator.reconcile.search_jobs import SearchJobs, expires, job_id_of
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ def _restore(jobs: SearchJobs, name: str, labels: Mapping[str, str]) -> dict[str
 def _changed_labels(job: Object, search: str) -> dict[str, str]:
     """Return the labels of a search's Job that are missing or have another value."""
     labels = JobView(job).labels
-    own = own_labels(search, purpose(job))
+    own = own_labels(search, job_id_of(job))
     return {label: value for label, value in own.items() if labels.get(label) != value}
 
 

@@ -14,7 +14,7 @@ from detnas.lifecycle.record import (
 )
 from detnas.lifecycle.session import SearchSession
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome, PrepareResult
@@ -89,10 +89,10 @@ class SearchMemory:
         view = SearchView(resource)
         return (self.uid, self.generation) == (view.uid, view.generation)
 
-    def job_name(self, due: DueJob) -> str:
-        """Name of a due job's Job; final stages are named by the trial they are for."""
+    def job_name(self, job_id: JobId) -> str:
+        """Name of a job's Job; final stages are named by the trial they are for."""
         name = self.session.requests.manifest.metadata.name
-        return job_name(name, due, self.session.job_folder(due))
+        return job_name(name, job_id, self.session.job_folder(job_id))
 
     def invalidate(self) -> None:
         """Forget what was read of the store."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from detnas.plan.deadlines import default_deadline, overrun
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.cluster.labels import TTL
@@ -14,7 +14,7 @@ from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.pods import has_done_its_work, own_pods, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind
 from detnas_operator.reconcile.memory import SearchMemory
-from detnas_operator.reconcile.search_jobs import SearchJobs, purpose
+from detnas_operator.reconcile.search_jobs import SearchJobs, job_id_of
 
 LINGER_SECONDS = 120.0
 """A Job may run after its result was written."""
@@ -25,7 +25,7 @@ class ObservedJob:
     """A Job of the search, as last observed in the cluster.
 
     Attributes:
-        due: what it is for.
+        job_id: which job it runs.
         ended: it is Complete or Failed.
         has_result: its result is in the store.
         exhausted: it was resumed more often than it may be.
@@ -40,7 +40,7 @@ class ObservedJob:
         postponed: the time to live that something else gave it was removed, or could not be.
     """
 
-    due: DueJob
+    job_id: JobId
     ended: bool = False
     has_result: bool = False
     exhausted: bool = False
@@ -56,13 +56,13 @@ class ObservedJob:
 
 def trial_may_have_ended(jobs: Mapping[str, Object], memory: SearchMemory, trial: int) -> bool:
     """Whether a trial's Job no longer runs, or has written its result, as last observed."""
-    due = DueJob(Verb.EVALUATE, trial)
-    job = jobs.get(memory.job_name(due))
+    job_id = JobId(Verb.EVALUATE, trial)
+    job = jobs.get(memory.job_name(job_id))
     if job is None or JobView(job).has_ended or JobView(job).is_being_deleted:
         return True
     if has_done_its_work(job, memory.observed_pods.pods_of(job), well=False):
         return True
-    return memory.has_published(memory.session.job_folder(due))
+    return memory.has_published(memory.session.job_folder(job_id))
 
 
 def observe_jobs(
@@ -71,11 +71,11 @@ def observe_jobs(
     """Return the Jobs by name; `now` is the time on the monotonic clock, in seconds."""
     observed, state = {}, memory.session.state
     for name, job in jobs.items():
-        due, view = purpose(job), JobView(job)
-        if view.has_ended and state.is_finished(due):  # as most Jobs of a long search
+        job_id, view = job_id_of(job), JobView(job)
+        if view.has_ended and state.is_finished(job_id):  # as most Jobs of a long search
             memory.result_since.pop(name, None)
             observed[name] = ObservedJob(
-                due=due,
+                job_id=job_id,
                 ended=True,
                 has_result=True,
                 terminating=view.is_being_deleted,
@@ -87,20 +87,20 @@ def observe_jobs(
 
 
 def _observe(name: str, job: Object, memory: SearchMemory, now: float) -> ObservedJob:
-    due, view = purpose(job), JobView(job)
-    folder = memory.session.job_folder(due)
+    job_id, view = job_id_of(job), JobView(job)
+    folder = memory.session.job_folder(job_id)
     if not folder:
         # A final stage, while more trials are requested: it may be needed again, so it may keep
         # running unless the search is stopped, and no time to live is set.
         return ObservedJob(
-            due=due,
+            job_id=job_id,
             ended=view.has_ended,
             has_result=view.has_ended,
             expires=True,
             postponed=view.ttl_seconds is None or TTL in view.annotations,
         )
-    # A Job whose name is no longer that of its purpose served an earlier best trial.
-    has_result = memory.session.state.is_finished(due) or memory.job_name(due) != name
+    # A Job whose name is no longer that of its job served an earlier best trial.
+    has_result = memory.session.state.is_finished(job_id) or memory.job_name(job_id) != name
     ended = view.has_ended
     if has_result and not ended:
         since = memory.result_since.setdefault(name, now)
@@ -110,11 +110,11 @@ def _observe(name: str, job: Object, memory: SearchMemory, now: float) -> Observ
     pods = memory.observed_pods.pods_of(job)
     is_kept_alive = has_done_its_work(job, pods, well=False)
     return ObservedJob(
-        due=due,
+        job_id=job_id,
         ended=ended,
         has_result=has_result,
         exhausted=_attempts(job, folder, memory) > _allowed(memory),
-        overdue=not ended and overran(job, due, memory) is not None,
+        overdue=not ended and overran(job, job_id, memory) is not None,
         lingers=since is not None and (now - since > LINGER_SECONDS or is_kept_alive),
         trainer_done=not ended and has_done_its_work(job, pods, well=True),
         ends_pods=not ended and bool(pods_to_end(job, pods)),
@@ -130,17 +130,17 @@ def _read_changed_data(job: Object) -> bool:
     return isinstance(state, Failed) and state.kind is FailureKind.DATA_CHANGED
 
 
-def overran(job: Object, due: DueJob, memory: SearchMemory) -> str | None:
+def overran(job: Object, job_id: JobId, memory: SearchMemory) -> str | None:
     """Return a message if a Job has held its node for longer than its default deadline.
 
     Waiting for a node does not count: a cluster may be full for days.
     """
     limit = default_deadline(
-        due.verb, memory.session.spec, memory.session.state.prepare, memory.session.state.base
+        job_id.verb, memory.session.spec, memory.session.state.prepare, memory.session.state.base
     )
     if limit is None or memory.gpu_time.running_seconds(job, datetime.now(UTC)) <= limit:
         return None
-    return f"Job {job['metadata']['name']} {overrun(due.verb, limit)}"
+    return f"Job {job['metadata']['name']} {overrun(job_id.verb, limit)}"
 
 
 def _attempts(job: Object, folder: str, memory: SearchMemory) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records.verbs import Verb
 from detnas.resource.status import OUTCOME_FIELDS
 from detnas_operator.cluster import (
@@ -168,7 +168,7 @@ class Publisher:
 
 
 def _about_trial(search: str, trial: int | None) -> AbstractContextManager[None]:
-    job = None if trial is None else job_name(search, DueJob(Verb.EVALUATE, trial), "")
+    job = None if trial is None else job_name(search, JobId(Verb.EVALUATE, trial), "")
     return about(trial=trial, job=job)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records.verbs import Verb
 from detnas_operator.cluster import (
     ClusterError,
@@ -22,7 +22,7 @@ from detnas_operator.cluster.labels import ENDED_PODS, SETTLED, TTL
 from detnas_operator.cluster.objects import JobView, Object, SearchKey
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.cluster.slimming import slim_own_job, slim_pod
-from detnas_operator.job.names import CONTAINER, purpose_of
+from detnas_operator.job.names import CONTAINER, parse_job_name
 from detnas_operator.job_state.pods import with_ended
 from detnas_operator.telemetry.logs import about
 
@@ -54,7 +54,7 @@ class SearchJobs:
     def all(self) -> dict[str, Object]:
         """Return its Jobs by name, as last observed, without any that the operator did not name."""
         owned = self.cache.jobs(self.key, self.uid)
-        return {name: job for name, job in owned.items() if purpose_of(name, self.key.name)}
+        return {name: job for name, job in owned.items() if parse_job_name(name, self.key.name)}
 
     def live(self) -> dict[str, Object]:
         """Return the Jobs that may be running, by name."""
@@ -76,7 +76,7 @@ class SearchJobs:
         """
         fields = "status.phase!=Succeeded,status.phase!=Failed"
         found = self._pods(_JOB, fields)
-        own = (pod for pod in found if purpose_of(_job_of(pod), self.key.name))
+        own = (pod for pod in found if parse_job_name(_job_of(pod), self.key.name))
         return list(map(slim_pod, islice(own, MAX_PODS)))
 
     def pods_of(self, *names: str) -> list[Object]:
@@ -177,12 +177,12 @@ class SearchJobs:
             return ""
 
 
-def purpose(job: Object) -> DueJob:
-    """Return what one of a search's Jobs is for, by its name; labels may have been rewritten."""
+def job_id_of(job: Object) -> JobId:
+    """Return which job one of a search's Jobs runs, by its name; labels may have been rewritten."""
     view = JobView(job)
-    due = purpose_of(view.name, view.controller["name"])
-    assert due is not None  # or it would not be among the search's Jobs
-    return due
+    job_id = parse_job_name(view.name, view.controller["name"])
+    assert job_id is not None  # or it would not be among the search's Jobs
+    return job_id
 
 
 def trains_pool(jobs: SearchJobs) -> bool:
@@ -191,7 +191,7 @@ def trains_pool(jobs: SearchJobs) -> bool:
     One that is being deleted counts until it is gone: its pods may not have stopped.
     """
     named = jobs.all().values()
-    return any(purpose(job).verb is Verb.POOL and not JobView(job).has_ended for job in named)
+    return any(job_id_of(job).verb is Verb.POOL and not JobView(job).has_ended for job in named)
 
 
 def expires(job: Object) -> bool:
@@ -199,15 +199,15 @@ def expires(job: Object) -> bool:
     return JobView(job).has_ended and JobView(job).ttl_seconds is not None
 
 
-def trial_of(due: DueJob) -> int | None:
+def trial_of(job_id: JobId) -> int | None:
     """Number of the trial that a job is for, to name it in log lines."""
-    return due.number if due.verb is Verb.EVALUATE else None
+    return job_id.number if job_id.verb is Verb.EVALUATE else None
 
 
 def about_job(job: Object) -> AbstractContextManager[None]:
     """Let log lines in a block name the Job, and the trial, that they are about."""
     name, has_owner = JobView(job).name, bool(JobView(job).controller_uid)
-    return about(job=name, trial=trial_of(purpose(job)) if has_owner else None)
+    return about(job=name, trial=trial_of(job_id_of(job)) if has_owner else None)
 
 
 def _job_of(pod: Object) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from detnas.lifecycle.session import SearchSession
-from detnas.plan.stages import DueJob, Plan
+from detnas.plan.stages import JobId, Plan
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.admission.data_loss import accepted_loss
@@ -30,7 +30,7 @@ from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import (
     SearchJobs,
     about_job,
-    purpose,
+    job_id_of,
     trial_of,
 )
 from detnas_operator.reconcile.steps import Block, Steps, find_block, steps
@@ -132,7 +132,7 @@ class SearchPass:
         log.warning("the loss of data is accepted (%s): what is lost is done again", loss)
         for name, job in self.jobs.all().items():
             # Its request may be another one now, which its result would not answer.
-            if not memory.session.state.is_finished(purpose(job)):
+            if not memory.session.state.is_finished(job_id_of(job)):
                 self._stopper.stop(name, "what it did is lost")
         self._planned = self._session.plan()
         self._block = Block(suspended=memory.session.spec.suspend)
@@ -185,10 +185,10 @@ class SearchPass:
         memory, session, state = self.memory, self._session, self._session.refresh()
         failed = session.vital_failures()
         for name, job in self.jobs.all().items():
-            due = purpose(job)
-            has_failed = session.job_folder(due) in failed
-            retried = has_failed or not state.is_finished(due)
-            if JobView(job).has_ended and retried and memory.job_name(due) == name:
+            job_id = job_id_of(job)
+            has_failed = session.job_folder(job_id) in failed
+            retried = has_failed or not state.is_finished(job_id)
+            if JobView(job).has_ended and retried and memory.job_name(job_id) == name:
                 # If a result states its time, that is set aside with it.
                 end = self.jobs.delete if has_failed else self._stopper.stop
                 end(name, "the search is resumed")
@@ -201,10 +201,12 @@ class SearchPass:
         recorder = FailureRecorder(self._session, self.jobs, self.memory.admitted.tenant)
         jobs = self.jobs.all()
         for job in (jobs[name] for name in names if name in jobs):
-            due = purpose(job)
+            job_id = job_id_of(job)
             with about_job(job), self.api_errors:
                 recorder.record(
-                    job, due, None if JobView(job).has_ended else overran(job, due, self.memory)
+                    job,
+                    job_id,
+                    None if JobView(job).has_ended else overran(job, job_id, self.memory),
                 )
 
     def _apply(self, todo: Steps) -> None:
@@ -222,11 +224,11 @@ class SearchPass:
             stopper.stop(name, why)
         self._keep_pool_lease()
         self._reasons += self.memory.labels.restore(self.jobs, self.api_errors)
-        for due in todo.start:
-            if due.verb is not Verb.POOL or self._session.holds_pool():
-                self._start(due)
-        for due in self._session.propose(todo.propose):
-            self._start(due)
+        for job_id in todo.start:
+            if job_id.verb is not Verb.POOL or self._session.holds_pool():
+                self._start(job_id)
+        for job_id in self._session.propose(todo.propose):
+            self._start(job_id)
         for name in todo.expire:
             with self.api_errors:
                 stopper.store_attempt_logs(name)  # before the Job may go
@@ -241,20 +243,20 @@ class SearchPass:
                 message = f"job {name} is being deleted; {waits_for(job)}"
                 self._reasons.append(Reason(ReasonCode.NAME_TAKEN, message))
 
-    def _start(self, due: DueJob) -> None:
+    def _start(self, job_id: JobId) -> None:
         """Create a due job's Job, its request first, so that a crash in between loses nothing."""
         key, tenant = self.jobs.key, self.memory.admitted.tenant
         order = JobOrder(
             owner=Owner(key.name, key.namespace, self.jobs.uid),
-            due=due,
-            folder=self._session.request(due),
+            job_id=job_id,
+            folder=self._session.request(job_id),
             store=self._session.store.uri,
             spec=self.memory.session.spec,
             image=self.memory.image,
         )
         service = service_manifest(order)
         job = job_manifest(order, self.settings, tenant)
-        with about(job=order.name, trial=trial_of(due)), self.api_errors:
+        with about(job=order.name, trial=trial_of(job_id)), self.api_errors:
             refused = create_job(self.jobs, [job] if service is None else [service, job])
             if refused is not None and refused not in self._reasons:
                 self._reasons.append(refused)
@@ -263,7 +265,7 @@ class SearchPass:
         """Renew the lease while a phase is trained, and release it when none is due."""
         lease = self._session.lease
         live = self.jobs.live()
-        trained = [name for name, job in live.items() if purpose(job).verb is Verb.POOL]
+        trained = [name for name, job in live.items() if job_id_of(job).verb is Verb.POOL]
         if lease is None or not any(job.verb is Verb.POOL for job in self._planned.due):
             self._session.release_pool()
             return

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from detnas.ledger.summary import Summary
-from detnas.plan.stages import DueJob, Plan
+from detnas.plan.stages import JobId, Plan
 from detnas.reasons import Reason, ReasonCode
 from detnas.spec.manifest import SearchSpec
 from detnas_operator.reconcile.observed_jobs import ObservedJob
@@ -98,7 +98,7 @@ class Steps:
 
     fail: tuple[str, ...] = ()
     delete: tuple[str, ...] = ()
-    start: tuple[DueJob, ...] = ()
+    start: tuple[JobId, ...] = ()
     propose: int = 0
     expire: tuple[str, ...] = ()
     name_taken: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ class Steps:
 def steps(
     planned: Plan,
     jobs: Mapping[str, ObservedJob],
-    name_of: Callable[[DueJob], str],
+    name_of: Callable[[JobId], str],
     block: Block,
 ) -> Steps:
     """Decide what a pass does.
@@ -118,7 +118,7 @@ def steps(
     Args:
         planned: what is due, by the store.
         jobs: the search's Jobs by name.
-        name_of: the one name a due job's Job can have.
+        name_of: the one name a job's Job can have.
         block: whether the search may start jobs.
     """
     live = {name: job for name, job in jobs.items() if not job.terminating}

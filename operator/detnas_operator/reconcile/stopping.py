@@ -17,7 +17,7 @@ from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import (
     SearchJobs,
     about_job,
-    purpose,
+    job_id_of,
 )
 
 SUSPENSION_PATIENCE = timedelta(seconds=60)
@@ -57,7 +57,7 @@ class JobStopper:
         if not found:  # what was observed of them is some seconds old
             return
         with about_job(job):
-            folder = self.memory.session.job_folder(purpose(job))
+            folder = self.memory.session.job_folder(job_id_of(job))
             self._logs.store_missing(folder, found)
             self._logs.store_last(folder, found)
             self.jobs.end_pods(name, found)
@@ -67,9 +67,9 @@ class JobStopper:
         job = self.jobs.all().get(name)
         if job is None or not JobView(job).failed_pods:
             return
-        due = purpose(job)
-        folder = self.memory.session.job_folder(due)
-        if folder and self.memory.job_name(due) == name:
+        job_id = job_id_of(job)
+        folder = self.memory.session.job_folder(job_id)
+        if folder and self.memory.job_name(job_id) == name:
             pods = own_pods(job, self.jobs.pods_of(name))
             with about_job(job):
                 self._logs.store_missing(folder, pods)

@@ -5,7 +5,7 @@ from typing import Any
 
 from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.status import DetectorStatus, SearchStatus
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.reasons import ReasonCode
 from detnas.records.progress import Progress
 from detnas.records.verbs import Verb
@@ -25,15 +25,15 @@ _WAITING = "waiting: "
 def active_jobs(result: PassResult, search: SearchStatus) -> Iterator[ActiveJobStatus]:
     """Yield the jobs in the order in which a search runs them, each with its last progress."""
     reported = {job.name: job.progress for job in search.active}
-    for due in sorted(result.jobs, key=in_order):
-        yield _active(due, result.jobs[due], reported.get(job_name(due)))
+    for job_id in sorted(result.jobs, key=in_order):
+        yield _active(job_id, result.jobs[job_id], reported.get(job_name(job_id)))
 
 
 def active_trials(result: PassResult) -> int:
     """Count the trials whose Jobs have not ended."""
     return sum(
-        due.verb is Verb.EVALUATE and not isinstance(job.state, Succeeded | Failed)
-        for due, job in result.jobs.items()
+        job_id.verb is Verb.EVALUATE and not isinstance(job.state, Succeeded | Failed)
+        for job_id, job in result.jobs.items()
     )
 
 
@@ -93,13 +93,13 @@ def _compared(name: str, key: str, student: Figures, base: Figures) -> str:
     return f"{name} {student.get(key, 'unknown')}{of_base}"
 
 
-def _active(due: DueJob, job: ActiveJob, progress: Progress | None) -> ActiveJobStatus:
+def _active(job_id: JobId, job: ActiveJob, progress: Progress | None) -> ActiveJobStatus:
     # Progress of an attempt that has since stopped does not describe the next one.
     runs = isinstance(job.state, Running)
     return ActiveJobStatus(
         job=job.name,
-        verb=str(due.verb),
-        trial=due.number if due.verb in _NUMBERED else None,
+        verb=str(job_id.verb),
+        trial=job_id.number if job_id.verb in _NUMBERED else None,
         started=job.started,
         **_progress_fields(progress) if runs and progress else {"activity": _activity(job)},
     )

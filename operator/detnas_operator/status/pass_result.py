@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from detnas.lifecycle.status import SearchStatus
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.reasons import Reason
 from detnas_operator.job_state.state import JobState
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveJob:
-    """A due job that has a Job in the cluster.
+    """A job that has a Job in the cluster.
 
     Attributes:
         name: of the Job.
@@ -62,7 +62,7 @@ class PassResult:
     search: SearchStatus | None = None
     suspended: bool = False
     blocked: Reason | None = None
-    jobs: Mapping[DueJob, ActiveJob] = field(default_factory=dict)
+    jobs: Mapping[JobId, ActiveJob] = field(default_factory=dict)
     pool: str = ""
     pool_phases: tuple[int, int] = (0, 0)
     pool_holder: str = ""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from datetime import datetime
 
-from detnas.plan.stages import DueJob, Phase
+from detnas.plan.stages import JobId, Phase
 from detnas.reasons import Category, Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import Running, Waiting
@@ -31,7 +31,7 @@ def not_running_reason(
     """Return why no job with these verbs runs; None if one runs, or none has to wait."""
     if blocked := blocked_by(result):
         return blocked
-    jobs = (job for due, job in result.jobs.items() if due.verb in verbs)
+    jobs = (job for job_id, job in result.jobs.items() if job_id.verb in verbs)
     if any(isinstance(job.state, Running) for job in jobs):
         return None
     if found := (*distinct_problems(result), *waiting_reasons(result, now, verbs)):
@@ -75,17 +75,17 @@ def waiting_reasons(
     `PATIENCE_SECONDS`.
     """
     by_reason: dict[ReasonCode, list[tuple[str, str]]] = {}
-    for due in sorted(result.jobs, key=in_order):
-        job = result.jobs[due]
-        if due.verb in verbs and isinstance(job.state, Waiting) and _is_reported(job, now):
+    for job_id in sorted(result.jobs, key=in_order):
+        job = result.jobs[job_id]
+        if job_id.verb in verbs and isinstance(job.state, Waiting) and _is_reported(job, now):
             message = _without_pod_names(job.state.message, job.name)
             by_reason.setdefault(job.state.code, []).append((job.name, message))
     return tuple(_sentence(reason, jobs) for reason, jobs in by_reason.items())
 
 
-def in_order(due: DueJob) -> tuple[int, int]:
+def in_order(job_id: JobId) -> tuple[int, int]:
     """Sort key for jobs in the order in which a search runs them."""
-    return _VERBS.index(due.verb), due.number
+    return _VERBS.index(job_id.verb), job_id.number
 
 
 def _is_reported(job: ActiveJob, now: datetime) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from detnas.lifecycle.job_requests import JobRequests
 from detnas.lifecycle.reading.state import SearchReader
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.requests import PoolPhaseRequest
@@ -48,7 +48,7 @@ def test_propose_keeps_a_trial_whose_write_succeeded_without_an_answer(
     state = session.refresh()
 
     assert [proposal.index for proposal in state.history.in_flight] == [2]
-    assert [due.number for due in session.propose(1)] == [3]
+    assert [job_id.number for job_id in session.propose(1)] == [3]
     kept = store.get(keys.request_key(keys.trial_folder(search.requests.search, 2)))
     assert kept == decided
 
@@ -82,4 +82,4 @@ def with_listing(search: str) -> PrepareResult:
 def end_trial(number: int, search: str, store: Store, scratch: Path) -> None:
     """Write the result of a trial."""
     folder = keys.trial_folder(search, number)
-    Scheduler(scratch).finish(store, DueJob(Verb.EVALUATE, number), folder)
+    Scheduler(scratch).finish(store, JobId(Verb.EVALUATE, number), folder)

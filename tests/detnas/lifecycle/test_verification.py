@@ -13,7 +13,7 @@ from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.reading.verification import Verification
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.session import SearchSession
-from detnas.plan.stages import DueJob, Phase, plan
+from detnas.plan.stages import JobId, Phase, plan
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.results import DetectorResult, Outcome, Result
@@ -25,13 +25,13 @@ from tests.detnas.searches.in_process import TUNED, Scheduler, session_of, tiny
 
 CONFIG = b"the exported configuration"
 TRAINED = {
-    Verb.BASE: DueJob(Verb.BASE),
-    Verb.POOL: DueJob(Verb.POOL, 1),
-    Verb.FINETUNE: DueJob(Verb.FINETUNE),
+    Verb.BASE: JobId(Verb.BASE),
+    Verb.POOL: JobId(Verb.POOL, 1),
+    Verb.FINETUNE: JobId(Verb.FINETUNE),
 }
 """Jobs whose result has weights, except trials."""
 
-DUE = {**TRAINED, Verb.EXPORT: DueJob(Verb.EXPORT)}
+DUE = {**TRAINED, Verb.EXPORT: JobId(Verb.EXPORT)}
 
 
 @dataclass
@@ -216,10 +216,10 @@ def take_back(finished: Finished, verb: Verb) -> str:
         for key in list(finished.store.list(f"{requests.search}/{name}/")):
             finished.store.delete(key)
     if verb is Verb.POOL:
-        last = job_folder(requests, state, DueJob(Verb.POOL, 1))
+        last = job_folder(requests, state, JobId(Verb.POOL, 1))
         for key in list(finished.store.list(f"{last}/")):
             finished.store.delete(key)
-    return job_folder(requests, state, DueJob(verb))
+    return job_folder(requests, state, JobId(verb))
 
 
 @pytest.mark.parametrize("verb", [Verb.BASE, Verb.POOL, Verb.FINETUNE])
@@ -233,7 +233,7 @@ def test_result_without_consumers_is_verified_after_a_restart(
     session = session_of(finished.search)
     assert [*session.rejected] == [folder]
     assert finished.store.get(keys.result_key(folder)) is None
-    assert DueJob(verb) in session.plan().due
+    assert JobId(verb) in session.plan().due
 
 
 def test_data_check_without_consumers_is_verified_after_a_restart(finished: Finished) -> None:
@@ -247,7 +247,7 @@ def test_data_check_without_consumers_is_verified_after_a_restart(finished: Fini
     )
     session = session_of(finished.search)
     assert [*session.rejected] == [folder]
-    assert session.plan().due == (DueJob(Verb.PREPARE),)
+    assert session.plan().due == (JobId(Verb.PREPARE),)
 
 
 def trial_result(search: StoredSearch, index: int) -> DetectorResult:
@@ -294,7 +294,7 @@ def test_trial_that_ended_unobserved_is_verified(
     state = reader.read()
     assert finished_trials(state) == [0]
     assert [*verification.rejected] == [folder]
-    assert plan(state.observation, search.requests.spec).due == (DueJob(Verb.EVALUATE, 1),)
+    assert plan(state.observation, search.requests.spec).due == (JobId(Verb.EVALUATE, 1),)
 
 
 def test_collected_weights_are_not_verified_after_a_restart(

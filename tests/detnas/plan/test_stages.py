@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from detnas.plan.stages import DueJob, Observation, Phase, plan
+from detnas.plan.stages import JobId, Observation, Phase, plan
 from detnas.records.results import Outcome
 from detnas.records.verbs import Verb
 from tests.detnas.searches.results import detector, export, manifest, phase, prepared
@@ -18,19 +18,19 @@ OVER = replace(READY, trials=4, any_success=True)
 FINETUNED = replace(OVER, finetune=detector("finetuned"))
 
 
-def trial(number: int) -> DueJob:
-    return DueJob(Verb.EVALUATE, number)
+def trial(number: int) -> JobId:
+    return JobId(Verb.EVALUATE, number)
 
 
 @pytest.mark.parametrize(
     ("observation", "parallelism", "expected_phase", "due", "proposals"),
     [
-        (NOTHING, 4, Phase.PREPARING, [DueJob(Verb.PREPARE)], 0),
-        (PREPARED, 1, Phase.TRAINING, [DueJob(Verb.BASE)], 0),
-        (PREPARED, 2, Phase.TRAINING, [DueJob(Verb.BASE), DueJob(Verb.POOL, 0)], 0),
-        (BASE, 2, Phase.TRAINING, [DueJob(Verb.POOL, 0)], 0),
-        (replace(BASE, pool=(phase(0),)), 1, Phase.TRAINING, [DueJob(Verb.POOL, 1)], 0),
-        (POOL, 4, Phase.TRAINING, [DueJob(Verb.BASE)], 0),
+        (NOTHING, 4, Phase.PREPARING, [JobId(Verb.PREPARE)], 0),
+        (PREPARED, 1, Phase.TRAINING, [JobId(Verb.BASE)], 0),
+        (PREPARED, 2, Phase.TRAINING, [JobId(Verb.BASE), JobId(Verb.POOL, 0)], 0),
+        (BASE, 2, Phase.TRAINING, [JobId(Verb.POOL, 0)], 0),
+        (replace(BASE, pool=(phase(0),)), 1, Phase.TRAINING, [JobId(Verb.POOL, 1)], 0),
+        (POOL, 4, Phase.TRAINING, [JobId(Verb.BASE)], 0),
         (READY, 1, Phase.SEARCHING, [], 1),
         (READY, 3, Phase.SEARCHING, [], 3),
         (replace(READY, trials=2, open_trials=(1,)), 1, Phase.SEARCHING, [trial(1)], 0),
@@ -51,17 +51,17 @@ def trial(number: int) -> DueJob:
             replace(READY, trials=3, converged=True, any_success=True),
             2,
             Phase.FINETUNING,
-            [DueJob(Verb.FINETUNE)],
+            [JobId(Verb.FINETUNE)],
             0,
         ),
-        (OVER, 2, Phase.FINETUNING, [DueJob(Verb.FINETUNE)], 0),
-        (FINETUNED, 2, Phase.EXPORTING, [DueJob(Verb.EXPORT)], 0),
+        (OVER, 2, Phase.FINETUNING, [JobId(Verb.FINETUNE)], 0),
+        (FINETUNED, 2, Phase.EXPORTING, [JobId(Verb.EXPORT)], 0),
         # A fine-tuning that failed costs the fine-tuning, not the student.
         (
             replace(OVER, finetune=detector("finetuned", outcome=Outcome.DIVERGED)),
             2,
             Phase.EXPORTING,
-            [DueJob(Verb.EXPORT)],
+            [JobId(Verb.EXPORT)],
             0,
         ),
         (replace(FINETUNED, export=export()), 2, Phase.SUCCEEDED, [], 0),
@@ -71,7 +71,7 @@ def test_plan_at_every_stage(
     observation: Observation,
     parallelism: int,
     expected_phase: Phase,
-    due: list[DueJob],
+    due: list[JobId],
     proposals: int,
 ) -> None:
     spec = manifest(search={"trials": 4, "parallelism": parallelism}, finetune={"epochs": 1}).spec
@@ -80,7 +80,7 @@ def test_plan_at_every_stage(
 
 
 def test_plan_without_finetuning_exports_after_the_trials() -> None:
-    assert plan(OVER, manifest().spec).due == (DueJob(Verb.EXPORT),)
+    assert plan(OVER, manifest().spec).due == (JobId(Verb.EXPORT),)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from rich.console import Console
 from detnas.ledger import History
 from detnas.ledger.segments import UnsegmentedEntries
 from detnas.lifecycle.reading.state import SearchState
-from detnas.plan.stages import DueJob, Phase
+from detnas.plan.stages import JobId, Phase
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
@@ -60,7 +60,7 @@ class Screen:
 
 @pytest.fixture
 def job(tmp_path: Path) -> RunningJob:
-    return RunningJob(DueJob(Verb.EVALUATE, 3), FOLDER, tmp_path / "log.txt", 0, START)
+    return RunningJob(JobId(Verb.EVALUATE, 3), FOLDER, tmp_path / "log.txt", 0, START)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_ended_of_a_failure_prints_the_end_of_its_log(screen: Screen, job: Runni
 
 def test_ended_of_the_data_check_prints_its_warnings(screen: Screen, tmp_path: Path) -> None:
     warnings = ("spec.dataset.val: 6 images [few]", "spec.evaluation: 6 steps")
-    check = RunningJob(DueJob(Verb.PREPARE), FOLDER, tmp_path / "log.txt", 0, START)
+    check = RunningJob(JobId(Verb.PREPARE), FOLDER, tmp_path / "log.txt", 0, START)
     checked = PrepareResult(started=START, finished=START, warnings=warnings)
     screen.display.ended(Ended(check, 0, checked, ""))
     text = screen.text
@@ -130,7 +130,7 @@ def test_ended_of_the_data_check_prints_its_warnings(screen: Screen, tmp_path: P
 
 
 def test_ended_of_the_base_prints_its_notes(screen: Screen, job: RunningJob) -> None:
-    base = replace(job, due=DueJob(Verb.BASE))
+    base = replace(job, job_id=JobId(Verb.BASE))
     done = result(0).model_copy(update={"notes": ("the rows were put in order",)})
     screen.display.ended(Ended(base, 0, done, ""))
     assert "base is done (0:30)" in screen.text
@@ -140,7 +140,7 @@ def test_ended_of_the_base_prints_its_notes(screen: Screen, job: RunningJob) -> 
 def test_ended_of_the_data_check_prints_remarks_on_the_data(screen: Screen) -> None:
     split = SplitSummary(sha256="0", images=9, boxes=20, empty_images=2)
     checked = PrepareResult(started=START, finished=START, train=split, val=split)
-    prepare = RunningJob(DueJob(Verb.PREPARE), FOLDER, Path("log.txt"), 0, START)
+    prepare = RunningJob(JobId(Verb.PREPARE), FOLDER, Path("log.txt"), 0, START)
     screen.display.ended(Ended(prepare, 0, checked, ""))
     for split_name in ("train", "val"):
         assert f"{split_name}: images without boxes: 2 of 9" in screen.text

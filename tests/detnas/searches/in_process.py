@@ -18,7 +18,7 @@ from detnas.lifecycle.session import SearchSession
 from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.plan.digests import local_uid
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.requests import Request
@@ -76,7 +76,7 @@ class Scheduler:
     answers: dict[Verb, Answer] = field(default_factory=dict)
     files: dict[Verb, dict[str, bytes]] = field(default_factory=dict)
     unanswered: Collection[int] = ()
-    done: list[DueJob] = field(default_factory=list)
+    done: list[JobId] = field(default_factory=list)
 
     def run(self, search: StoredSearch) -> SearchState:
         """Run a search to its end, or until only unanswered trials are left."""
@@ -103,10 +103,10 @@ class Scheduler:
         """Run the data check of a search, and nothing else."""
         folder = keys.prepare_folder(search.requests.search)
         if search.store.size(keys.result_key(folder)) is None:
-            job = DueJob(Verb.PREPARE)
+            job = JobId(Verb.PREPARE)
             self.finish(search.store, job, session_of(search).request(job))
 
-    def finish(self, store: Store, job: DueJob, folder: str) -> None:
+    def finish(self, store: Store, job: JobId, folder: str) -> None:
         """Write the result of a requested job."""
         if self._is_stuck(job):
             return
@@ -129,7 +129,7 @@ class Scheduler:
         path.write_bytes(content)
         return publish_file(store, folder, path, "json")
 
-    def _is_stuck(self, job: DueJob) -> bool:
+    def _is_stuck(self, job: JobId) -> bool:
         return job.verb is Verb.EVALUATE and job.number in self.unanswered
 
 

@@ -184,7 +184,7 @@ class QuietWatcher:
 
     def ended(self, end: Ended) -> None:
         outcome = end.result.outcome if end.result else "again"
-        self.say(f"{job_name(end.job.due)} exit {end.exit} {outcome}\n{end.log_end}")
+        self.say(f"{job_name(end.job.job_id)} exit {end.exit} {outcome}\n{end.log_end}")
 
     def tick(self, state: SearchState, running: Collection[RunningJob]) -> None:
         pass

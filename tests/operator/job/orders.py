@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records.verbs import Verb
 from detnas.spec import read_manifest
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
@@ -59,7 +59,7 @@ def order(
     sections = {"finetune": {}, **(spec or {})}
     return JobOrder(
         owner=owner or Owner("r18", "team-a", "0123abcd-0000-4000-8000-000000000000"),
-        due=DueJob(verb, NUMBERS.get(verb, 0)),
+        job_id=JobId(verb, NUMBERS.get(verb, 0)),
         folder=folder or FOLDERS[verb],
         store=STORE,
         spec=read_manifest(manifest("r18", sections), "test").spec,

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records.verbs import Verb
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.job.manifest import job_manifest, service_manifest
@@ -68,7 +68,7 @@ def test_job_manifest_has_owner_labels_folder_and_command(verb: Verb, name: str)
 
 
 def test_job_name_of_another_winner_differs() -> None:
-    finetune, export = DueJob(Verb.FINETUNE), DueJob(Verb.EXPORT)
+    finetune, export = JobId(Verb.FINETUNE), JobId(Verb.EXPORT)
     assert job_name("r18", finetune, "n/searches/r18-1/finetune-0012") == "r18-finetune-0012"
     assert job_name("r18", export, "n/searches/r18-1/students/best-0012") == "r18-export-0012"
     base = "n/searches/r18-1/students/best-base"
@@ -82,12 +82,12 @@ def test_job_names_are_short_and_distinct(length: int) -> None:
     names = set()
     searches = ("a" * length, "a" * (length - 1) + "b", "a" + "-" * length + "b")
     for search in searches:
-        jobs = [DueJob(verb, NUMBERS.get(verb, 0)) for verb in Verb] + [
-            DueJob(Verb.EVALUATE, 1_000_000),
-            DueJob(Verb.POOL, 7),
+        jobs = [JobId(verb, NUMBERS.get(verb, 0)) for verb in Verb] + [
+            JobId(Verb.EVALUATE, 1_000_000),
+            JobId(Verb.POOL, 7),
         ]
-        made = [job_name(search, due, "n/searches/s-1/best") for due in jobs]
-        made.append(job_name(search, DueJob(Verb.FINETUNE), "n/searches/s-1/finetune-1000000"))
+        made = [job_name(search, job_id, "n/searches/s-1/best") for job_id in jobs]
+        made.append(job_name(search, JobId(Verb.FINETUNE), "n/searches/s-1/finetune-1000000"))
         assert all(len(f"{name}-255") <= 63 for name in made if "-pool-" in name), made
         made.append(service_name(search))
         assert all(len(name) <= 63 and DNS_LABEL.fullmatch(name) for name in made), made
@@ -191,7 +191,7 @@ def test_pod_labels_of_the_user_never_replace_the_operators() -> None:
         }
     )
     spec = one.spec.model_copy(update={"jobs": jobs})
-    accepted_long_ago = type(one)(one.owner, one.due, one.folder, one.store, spec, one.image)
+    accepted_long_ago = type(one)(one.owner, one.job_id, one.folder, one.store, spec, one.image)
     metadata = job_manifest(accepted_long_ago, SETTINGS, TENANT)["spec"]["template"]["metadata"]
     expected = made(spec={"jobs": {"podLabels": {"team": "vision"}}})
     assert metadata == expected["spec"]["template"]["metadata"]

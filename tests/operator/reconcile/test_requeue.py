@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.reasons import ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import JobState, Running, Waiting
@@ -21,7 +21,7 @@ def found(*jobs: tuple[JobState, float], suspended: bool = False) -> PassResult:
     return PassResult(
         generation=1,
         jobs={
-            DueJob(Verb.EVALUATE, number): ActiveJob(
+            JobId(Verb.EVALUATE, number): ActiveJob(
                 f"t{number}",
                 state,
                 waiting_since=NOW - timedelta(seconds=seconds),

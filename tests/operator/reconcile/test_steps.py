@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from detnas.plan.stages import DueJob, Phase, Plan
+from detnas.plan.stages import JobId, Phase, Plan
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.reconcile.observed_jobs import ObservedJob
@@ -15,14 +15,14 @@ SUSPENDED = Block(suspended=True, ends_running=True)
 TOO_MANY_FAILURES = Block(reason=Reason(ReasonCode.FAILURES_IN_A_ROW, "8 trials in a row failed"))
 BUDGET_USED_UP = Block(reason=Reason(ReasonCode.BUDGET_USED_UP, "used up"), ends_running=True)
 
-TRIAL = DueJob(Verb.EVALUATE, 7)
+TRIAL = JobId(Verb.EVALUATE, 7)
 NAME = "evaluate-7"
 SEARCHING = Plan(Phase.SEARCHING, (TRIAL,), proposals=2)
 RUNNING = ObservedJob(TRIAL)
 
 
-def name(due: DueJob) -> str:
-    return f"{due.verb}-{due.number}"
+def name(job_id: JobId) -> str:
+    return f"{job_id.verb}-{job_id.number}"
 
 
 def decided(plan: Plan, seen: ObservedJob | None = None, block: Block = FREE) -> Steps:

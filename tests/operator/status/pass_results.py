@@ -6,7 +6,7 @@ from typing import Any
 from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.status import ActiveJob as StoredJob
 from detnas.lifecycle.status import DetectorStatus, SearchStatus, TrialStatus
-from detnas.plan.stages import DueJob, Phase
+from detnas.plan.stages import JobId, Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
 from detnas.records.settings import Resolution
@@ -92,14 +92,14 @@ UNREAD = pass_result(folder=FOLDER, problems=(STORE_AWAY,))
 """Of a search whose store does not answer."""
 
 
-def job(due: DueJob, state: JobState, waiting_since: datetime | None = None) -> ActiveJob:
-    name = f"r101-t{due.number:04d}" if due.verb is Verb.EVALUATE else f"r101-{due.verb}"
+def job(job_id: JobId, state: JobState, waiting_since: datetime | None = None) -> ActiveJob:
+    name = f"r101-t{job_id.number:04d}" if job_id.verb is Verb.EVALUATE else f"r101-{job_id.verb}"
     return ActiveJob(name, state, NOW if isinstance(state, Running) else None, waiting_since)
 
 
-def trials(*states: JobState, first: int = 2) -> dict[DueJob, ActiveJob]:
-    dues = (DueJob(Verb.EVALUATE, number) for number in range(first, first + len(states)))
-    return {due: job(due, state) for due, state in zip(dues, states, strict=True)}
+def trials(*states: JobState, first: int = 2) -> dict[JobId, ActiveJob]:
+    job_ids = (JobId(Verb.EVALUATE, number) for number in range(first, first + len(states)))
+    return {job_id: job(job_id, state) for job_id, state in zip(job_ids, states, strict=True)}
 
 
 RUNNING = Running(since=NOW)
@@ -117,10 +117,10 @@ def good_trial(number: int, of: DetectorStatus) -> TrialStatus:
     return TrialStatus(number=number, outcome="Succeeded", **figures)
 
 
-def with_progress(due: DueJob, done: int, **fields: Any) -> StoredJob:
+def with_progress(job_id: JobId, done: int, **fields: Any) -> StoredJob:
     """A job as the store has it, with the progress that its attempt reported last."""
     progress = Progress(activity="training", done=done, total=100, epoch=1, epochs=3, updated=NOW)
-    return StoredJob(name=job_name(due), progress=progress.model_copy(update=fields))
+    return StoredJob(name=job_name(job_id), progress=progress.model_copy(update=fields))
 
 
 def condition(status: dict[str, Any] | list[dict[str, Any]], name: str) -> dict[str, Any]:

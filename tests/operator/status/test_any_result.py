@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detnas.lifecycle.status import SearchStatus
-from detnas.plan.stages import DueJob, Phase
+from detnas.plan.stages import JobId, Phase
 from detnas.reasons import Category, Reason, ReasonCode
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
@@ -39,7 +39,7 @@ from tests.operator.status.pass_results import (
     with_progress,
 )
 
-TRIAL = DueJob(Verb.EVALUATE, 2)
+TRIAL = JobId(Verb.EVALUATE, 2)
 MOST = 2**53 - 1
 
 
@@ -57,7 +57,7 @@ def test_largest_status_fits() -> None:
         seconds_left=1e15,
         updated=NOW,
     )
-    dues = [DueJob(Verb.EVALUATE, 10**9 + n) for n in range(500)]
+    job_ids = [JobId(Verb.EVALUATE, 10**9 + n) for n in range(500)]
     largest = pass_result(
         search_state(
             folder="s3://" + "b" * 5000,
@@ -71,12 +71,13 @@ def test_largest_status_fits() -> None:
             top=tuple(good_trial(10**9 + n, BEST) for n in range(100)),
             failures=tuple(failed_trial(10**9 + n, "Infrastructure", long) for n in range(100)),
             active=tuple(
-                with_progress(due, 0).model_copy(update={"progress": progress}) for due in dues
+                with_progress(job_id, 0).model_copy(update={"progress": progress})
+                for job_id in job_ids
             ),
             problem=long,
             ended_because=long,
         ),
-        jobs={due: job(due, RUNNING) for due in dues},
+        jobs={job_id: job(job_id, RUNNING) for job_id in job_ids},
         pool=long,
         pool_holder=long,
         image=long,
@@ -149,14 +150,16 @@ def searches(draw: st.DrawFn) -> SearchStatus:
 
 @st.composite
 def results(draw: st.DrawFn) -> PassResult:
-    dues = st.builds(DueJob, st.sampled_from(Verb), st.integers(0, 9999))
-    jobs = draw(st.dictionaries(dues, states, max_size=6))
+    job_ids = st.builds(JobId, st.sampled_from(Verb), st.integers(0, 9999))
+    jobs = draw(st.dictionaries(job_ids, states, max_size=6))
     return pass_result(
         draw(st.none() | searches()),
         not_accepted=draw(st.none() | refusals),
         suspended=draw(st.booleans()),
         blocked=draw(st.none() | blocks),
-        jobs={due: job(due, state, draw(st.none() | moments)) for due, state in jobs.items()},
+        jobs={
+            job_id: job(job_id, state, draw(st.none() | moments)) for job_id, state in jobs.items()
+        },
         pool_phases=draw(st.tuples(st.integers(0, 4), st.integers(0, 4))),
         pool_holder=draw(texts),
         problems=tuple(draw(st.lists(problems, max_size=3))),

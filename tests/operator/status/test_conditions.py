@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from detnas.plan.stages import DueJob, Phase
+from detnas.plan.stages import JobId, Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import Waiting
@@ -39,8 +39,8 @@ TYPES = ["Accepted", "TeachersReady", "Searching", "Suspended", "Degraded", "Suc
 def waits(reason: ReasonCode, message: str, verb: Verb = Verb.EVALUATE) -> PassResult:
     """The only job of a search waits."""
     phase = {Verb.PREPARE: Phase.PREPARING, Verb.POOL: Phase.TRAINING}.get(verb, Phase.SEARCHING)
-    due = DueJob(verb)
-    return pass_result(phase, jobs={due: job(due, Waiting(reason, message))})
+    job_id = JobId(verb)
+    return pass_result(phase, jobs={job_id: job(job_id, Waiting(reason, message))})
 
 
 NEW = pass_result()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.stages import DueJob, Phase
+from detnas.plan.stages import JobId, Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import JobState, Waiting
@@ -131,8 +131,10 @@ def test_order_of_the_jobs_changes_nothing() -> None:
 
 
 def test_job_that_may_soon_find_a_place_is_reported_after_a_while() -> None:
-    due = DueJob(Verb.EVALUATE, 2)
-    waits = pass_result(Phase.SEARCHING, jobs={due: job(due, UNSCHEDULABLE, waiting_since=NOW)})
+    job_id = JobId(Verb.EVALUATE, 2)
+    waits = pass_result(
+        Phase.SEARCHING, jobs={job_id: job(job_id, UNSCHEDULABLE, waiting_since=NOW)}
+    )
     later = NOW + timedelta(seconds=PATIENCE_SECONDS)
 
     assert condition(conditions(waits, (), NOW), "Searching")["status"] == "True"
@@ -140,8 +142,8 @@ def test_job_that_may_soon_find_a_place_is_reported_after_a_while() -> None:
 
 
 def test_wait_that_does_not_end_by_itself_is_reported_at_once() -> None:
-    due = DueJob(Verb.EVALUATE, 2)
+    job_id = JobId(Verb.EVALUATE, 2)
     missing = Waiting(ReasonCode.DATA_MISSING, "no claim named coco")
-    waits = pass_result(Phase.SEARCHING, jobs={due: job(due, missing, waiting_since=NOW)})
+    waits = pass_result(Phase.SEARCHING, jobs={job_id: job(job_id, missing, waiting_since=NOW)})
 
     assert condition(conditions(waits, (), NOW), "Degraded")["reason"] == "DataMissing"

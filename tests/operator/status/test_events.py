@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.stages import DueJob, Phase
+from detnas.plan.stages import JobId, Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import Waiting
@@ -197,8 +197,8 @@ def test_failed_search_is_reported_once() -> None:
 
 
 def test_place_that_is_soon_free_is_no_event() -> None:
-    due = DueJob(Verb.EVALUATE, 2)
-    new = pass_result(Phase.SEARCHING, jobs={due: job(due, UNSCHEDULABLE, waiting_since=NOW)})
+    job_id = JobId(Verb.EVALUATE, 2)
+    new = pass_result(Phase.SEARCHING, jobs={job_id: job(job_id, UNSCHEDULABLE, waiting_since=NOW)})
 
     assert told(SEARCHING, new) == []
 

@@ -11,7 +11,7 @@ from detnas.ledger.history import History, write_segments
 from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.status import search_status
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.verbs import Verb
@@ -52,7 +52,7 @@ def status(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     scheduler.run(search)
     state = SearchReader(search.store, search.requests).read()
     assert state.history.summary.finished_count == FINISHED
-    due = [DueJob(Verb.EVALUATE, trial.index) for trial in state.history.in_flight]
+    due = [JobId(Verb.EVALUATE, trial.index) for trial in state.history.in_flight]
     assert len(due) == IN_FLIGHT
     result = pass_result(
         search_status(search, state, lambda _folder: PROGRESS),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.stages import DueJob, Phase
+from detnas.plan.stages import JobId, Phase
 from detnas.reasons import ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import (
@@ -45,7 +45,7 @@ from tests.operator.status.pass_results import (
     with_progress,
 )
 
-TRIAL = DueJob(Verb.EVALUATE, 2)
+TRIAL = JobId(Verb.EVALUATE, 2)
 MIDWAY = pass_result(
     search_state(
         best=BEST,
@@ -55,7 +55,7 @@ MIDWAY = pass_result(
         outcomes={"Succeeded": 1, "OutOfMemory": 1, "Infrastructure": 3},
         active=(
             with_progress(TRIAL, 40, loss=0.51234, seconds_left=61.6),
-            with_progress(DueJob(Verb.EVALUATE, 3), 7),
+            with_progress(JobId(Verb.EVALUATE, 3), 7),
         ),
         seconds_left=3600.4,
     ),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from detnas.plan.stages import DueJob, Phase
+from detnas.plan.stages import JobId, Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import Waiting
@@ -33,7 +33,7 @@ from tests.operator.status.pass_results import (
     with_progress,
 )
 
-PREPARE, PHASE, TRIAL = DueJob(Verb.PREPARE), DueJob(Verb.POOL, 0), DueJob(Verb.EVALUATE, 0)
+PREPARE, PHASE, TRIAL = JobId(Verb.PREPARE), JobId(Verb.POOL, 0), JobId(Verb.EVALUATE, 0)
 STUDENT = detector(1.3, 0.42, 90_000_000_000)
 NO_CREDENTIALS = Reason(ReasonCode.CREDENTIALS_MISSING, "no credentials for namespace team-a")
 NO_IMAGE = Waiting(ReasonCode.IMAGE_PULL, "image not found: check spec.jobs.image")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.reasons import Reason
 from detnas.records.verbs import Verb
 from detnas_operator.admission.admission import Admitted, admit, parse, with_current_settings
@@ -167,7 +167,7 @@ def test_job_reads_foreign_sources_with_the_tenants_own_credentials(spec: dict[s
     for verb in Verb:
         order = JobOrder(
             owner=Owner("one", "mine", "0123456789"),
-            due=DueJob(verb),
+            job_id=JobId(verb),
             folder="mine/searches/one-01234567/base",
             store=admitted.root,
             spec=admitted.manifest.spec,

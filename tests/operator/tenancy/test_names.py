@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from detnas.plan.stages import DueJob
+from detnas.plan.stages import JobId
 from detnas.records.verbs import Verb
 from detnas_operator.job.names import job_name, service_name
 from tests.cluster.api import JOBS
@@ -19,17 +19,17 @@ NAMES = some.one_of(
     some.sampled_from([name.rstrip("-") for name in TRICKY]),
     some.from_regex(r"[a-z]([-a-z0-9]{0,46}[a-z0-9])?", fullmatch=True),
 )
-DUE = some.builds(DueJob, some.sampled_from(Verb), some.integers(0, 10**7))
+DUE = some.builds(JobId, some.sampled_from(Verb), some.integers(0, 10**7))
 FOLDERS = some.sampled_from(["s/trials/0001", "s/finetune", "s/finetune-0012", "s/students/best"])
 
 
-@given(one=NAMES, other=NAMES, due=DUE, other_due=DUE, folder=FOLDERS, other_folder=FOLDERS)
+@given(one=NAMES, other=NAMES, job_id=DUE, other_due=DUE, folder=FOLDERS, other_folder=FOLDERS)
 def test_job_names_of_two_searches_never_collide(
-    one: str, other: str, due: DueJob, other_due: DueJob, folder: str, other_folder: str
+    one: str, other: str, job_id: JobId, other_due: JobId, folder: str, other_folder: str
 ) -> None:
     if one == other:
         return
-    name = job_name(one, due, folder)
+    name = job_name(one, job_id, folder)
     assert name != job_name(other, other_due, other_folder)
     assert len(name) <= 63
     assert service_name(one) != service_name(other)
