@@ -15,12 +15,13 @@ from detnas.cli.cluster_warnings import cluster_warnings
 from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.terminal import say
 from detnas.errors import UserError
-from detnas.plan.advice import fit_warnings, unused_gpus
+from detnas.plan.advice import fit_warnings
 from detnas.plan.dataset import SplitFacts, split_facts
 from detnas.plan.requests import SearchRequests
 from detnas.runner.opening import open_search
 from detnas.runner.unchanged_data import check_data_unchanged
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
+from detnas.spec.unused_gpus import unused_gpus
 
 _UNREADABLE = (
     OSError,

@@ -1,4 +1,4 @@
-"""Advice on settings: what does not fit the data, unused GPUs, causes of no improvement."""
+"""Advice on settings that do not fit the data, before the search and after no improvement."""
 
 from collections.abc import Iterator, Sequence
 from math import sqrt
@@ -7,7 +7,6 @@ from detnas.plan.dataset import Size, SplitFacts
 from detnas.records.requests import PlannedTraining, PrepareRequest
 from detnas.records.results import DetectorResult, PrepareResult
 from detnas.records.settings import Resolution
-from detnas.spec.explain import Problem
 from detnas.spec.manifest import SearchSpec
 
 FEW_STEPS = 200
@@ -19,34 +18,11 @@ FEW_VALIDATION_IMAGES = 200
 FEW_TRIALS = 20
 """A search with fewer has tried little."""
 
-USED_GPUS = 1
-"""GPUs of a job that training uses, in all its pods together: it is one process."""
-
 _STILL_FALLING = 0.02
 """A larger share of the loss reduced in the last epoch means that training had not converged."""
 
-_TRIAL = "a trial"
 _SMALLEST_STRIDE = 4
 """Pixels; of the FPN's first level, whose anchors are the smallest."""
-
-
-def planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
-    """Return every training that a search runs, with the field that it is set in."""
-    trainings = []
-    if spec.base.train is not None and spec.warm_start is None:
-        trainings.append(("the base", "spec.base.train", spec.base.train.training))
-    if spec.teachers.pool is None:
-        trainings += [
-            (f"phase {number} of the pool", "spec.teachers", spec.teachers.phase_training(number))
-            for number in range(len(spec.teachers.phases))
-        ]
-    trainings.append((_TRIAL, "spec.evaluation", spec.evaluation.training))
-    if spec.finetune is not None:
-        trainings.append(("the fine-tuning", "spec.finetune", spec.finetune.training))
-    return tuple(
-        PlannedTraining(name=name, field=field, training=training)
-        for name, field, training in trainings
-    )
 
 
 def map_error(images: int) -> float:
@@ -105,7 +81,7 @@ def _of_training(planned: PlannedTraining, images: int) -> Iterator[str]:
             f"{planned.name} has {counted(steps, 'step')}, so its job will fail; lower it to "
             f"{steps // 10}, or raise the epochs"
         )
-    if planned.name == _TRIAL and steps < FEW_STEPS:
+    if planned.is_trial and steps < FEW_STEPS:
         yield (
             f"{field}: {counted(training.epochs, 'epoch')} of {counted(images, 'image')} in "
             f"batches of {training.batch_size} are {counted(steps, 'step')} a trial, which may be "
@@ -211,31 +187,3 @@ def still_falling(losses: Sequence[float]) -> bool:
         and losses[-1] <= min(losses)
         and losses[-1] < (1 - _STILL_FALLING) * losses[-2]
     )
-
-
-def unused_gpus(spec: SearchSpec) -> tuple[Problem, ...]:
-    """Return each field that reserves GPUs which no training uses, with the value to set."""
-    return tuple(_unused_gpus(spec))
-
-
-def _unused_gpus(spec: SearchSpec) -> Iterator[Problem]:
-    requested = {"base": spec.base.gpus, "evaluation": spec.evaluation.gpus}
-    if spec.finetune is not None:
-        requested["finetune"] = spec.finetune.gpus
-    for section, gpus in requested.items():
-        if gpus > USED_GPUS:
-            yield Problem(f"spec.{section}.gpus", _unused_message(gpus))
-    workers, each = spec.teachers.workers, spec.teachers.gpus_per_worker
-    if each > USED_GPUS:
-        yield Problem("spec.teachers.gpusPerWorker", _unused_message(each))
-    if workers > USED_GPUS and each:
-        yield Problem(
-            "spec.teachers.workers",
-            f"{workers} workers reserve {workers * each} GPUs and training uses {USED_GPUS}, in "
-            "the first: it is not distributed yet; write 1",
-        )
-
-
-def _unused_message(gpus: int) -> str:
-    used = f"{gpus} GPUs are reserved and training uses {USED_GPUS}"
-    return f"{used}: it is not distributed yet; write 1"

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from detnas.architecture import Architecture
-from detnas.plan.advice import planned_trainings
 from detnas.plan.candidate import Candidate
 from detnas.plan.dataset import data_root
 from detnas.plan.digests import pool_digest
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
+    TRIAL_FIELD,
     BaseRequest,
     ExportRequest,
+    PlannedTraining,
     Pool,
     PoolPhaseRequest,
     PrepareRequest,
@@ -99,7 +100,7 @@ class SearchRequests:
             key=keys.prepare_folder(self.search),
             data=self.data,
             resolutions=self.spec.resolutions,
-            trainings=planned_trainings(self.spec),
+            trainings=_planned_trainings(self.spec),
             anchor_scale=self.spec.detector.anchor_scale,
             weights=self.weights,
         )
@@ -235,3 +236,22 @@ def _student(parent: DetectorResult) -> dict[str, Any]:
         "parent_added": parent.added,
         "parent_weights": parent.weights,
     }
+
+
+def _planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
+    """Return every training that a search runs, with the field that it is set in."""
+    trainings = []
+    if spec.base.train is not None and spec.warm_start is None:
+        trainings.append(("the base", "spec.base.train", spec.base.train.training))
+    if spec.teachers.pool is None:
+        trainings += [
+            (f"phase {number} of the pool", "spec.teachers", spec.teachers.phase_training(number))
+            for number in range(len(spec.teachers.phases))
+        ]
+    trainings.append(("a trial", TRIAL_FIELD, spec.evaluation.training))
+    if spec.finetune is not None:
+        trainings.append(("the fine-tuning", "spec.finetune", spec.finetune.training))
+    return tuple(
+        PlannedTraining(name=name, field=field, training=training)
+        for name, field, training in trainings
+    )

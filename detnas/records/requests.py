@@ -29,6 +29,10 @@ from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1, max_length=16)]
 
 
+TRIAL_FIELD = "spec.evaluation"
+"""The manifest's field with the schedule of trials."""
+
+
 class PlannedTraining(Schema):
     """A training that the search will run.
 
@@ -41,6 +45,11 @@ class PlannedTraining(Schema):
     name: str
     field: str
     training: Training
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether each trial runs it."""
+        return self.field == TRIAL_FIELD
 
 
 class PrepareRequest(Tagged):

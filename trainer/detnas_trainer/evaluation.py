@@ -9,7 +9,7 @@ from pycocotools.cocoeval import COCOeval
 
 from detnas.records.results import Score
 from detnas.records.settings import Resolution
-from detnas_trainer.data.annotations import DataError
+from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.detection_data import DetectionData, batches, quiet
 from detnas_trainer.openmmlab import DetDataSample, TwoStageDetector
 

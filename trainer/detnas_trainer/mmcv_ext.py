@@ -4,8 +4,8 @@
 ``mmcv.ops``, as mmdet does. This file is self-contained (torch and torchvision only), because an
 exported detector carries it along; importing it as ``detnas_mmcv_ext`` installs it.
 
-The operators keep the names, the parameters and the in-place outputs of mmcv's own extension, which
-``mmcv/ops/*.py`` calls.
+The operators keep the names, the order of parameters and the in-place outputs of mmcv's own
+extension, which ``mmcv/ops/*.py`` calls: tensors by position, all else by name.
 """
 
 import importlib
@@ -47,8 +47,7 @@ class _StandIn(ModuleType):
     def __init__(self) -> None:
         super().__init__("mmcv._ext", __doc__)
         self.__spec__ = ModuleSpec("mmcv._ext", loader=None, origin=__file__)
-        for operator in _OPERATORS:
-            setattr(self, operator.__name__, operator)
+        self.__dict__.update((operator.__name__, operator) for operator in _OPERATORS)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -129,75 +128,46 @@ def _soft_weights(overlap: Tensor, threshold: float, sigma: float, method: int) 
 
 
 def roi_align_forward(
-    features: Tensor,
-    rois: Tensor,
-    output: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
+    features: Tensor, rois: Tensor, output: Tensor, *_argmax: Tensor, **form: Any
 ) -> None:
     """RoIAlign of features (B, C, H, W) at rois (K, 5) into ``output`` (K, C, h, w)."""
-    del argmax_y, argmax_x
-    _require_average(pool_mode)
-    size = (aligned_height, aligned_width)
-    output.copy_(
-        torch.ops.torchvision.roi_align(
-            features, rois, spatial_scale, *size, sampling_ratio, aligned
-        )
-    )
+    scale_and_size, sampling = _roi_form(**form)
+    output.copy_(torch.ops.torchvision.roi_align(features, rois, *scale_and_size, *sampling))
 
 
 def roi_align_backward(
-    grad_output: Tensor,
-    rois: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    grad_input: Tensor,
+    grad_output: Tensor, rois: Tensor, _y: Tensor, _x: Tensor, grad_input: Tensor, **form: Any
+) -> None:
+    """RoIAlign's gradient by its features, into ``grad_input`` (B, C, H, W)."""
+    scale_and_size, sampling = _roi_form(**form)
+    grad_input.copy_(
+        torch.ops.torchvision._roi_align_backward(
+            grad_output, rois, *scale_and_size, *grad_input.shape, *sampling
+        )
+    )
+
+
+def _roi_form(
     aligned_height: int,
     aligned_width: int,
     spatial_scale: float,
     sampling_ratio: int,
     pool_mode: int,
     aligned: bool,
-) -> None:
-    """RoIAlign's gradient by its features, into ``grad_input`` (B, C, H, W)."""
-    del argmax_y, argmax_x
-    _require_average(pool_mode)
-    size = (aligned_height, aligned_width)
-    grad_input.copy_(
-        torch.ops.torchvision._roi_align_backward(
-            grad_output, rois, spatial_scale, *size, *grad_input.shape, sampling_ratio, aligned
-        )
-    )
-
-
-def _require_average(pool_mode: int) -> None:
+) -> tuple[tuple[float, int, int], tuple[int, bool]]:
+    """torchvision's arguments before and after the features' shape."""
     if pool_mode != _AVERAGE:
         raise NotImplementedError(
             "RoIAlign with pool_mode='max' needs mmcv's compiled operators; use pool_mode='avg'"
         )
+    return (spatial_scale, aligned_height, aligned_width), (sampling_ratio, aligned)
 
 
 def deform_conv_forward(
-    features: Tensor,
-    weight: Tensor,
-    offset: Tensor,
-    output: Tensor,
-    columns: Tensor,
-    ones: Tensor,
-    *,
-    im2col_step: int,
-    **form: int,
+    features: Tensor, weight: Tensor, offset: Tensor, output: Tensor, *_buffers: Tensor, **form: int
 ) -> None:
     """Deformable convolution, version 1, into ``output``."""
-    del columns, ones, im2col_step
-    mask, bias = _no_mask(features, weight)
-    output.copy_(_deform(features, weight, offset, mask, bias, _form(form), use_mask=False))
+    output.copy_(_deform(features, weight, offset, None, None, form))
 
 
 def deform_conv_backward_input(
@@ -207,17 +177,11 @@ def deform_conv_backward_input(
     grad_input: Tensor,
     grad_offset: Tensor,
     weight: Tensor,
-    columns: Tensor,
-    *,
-    im2col_step: int,
+    *_buffers: Tensor,
     **form: int,
 ) -> None:
     """Gradients of version 1 by its features and offsets."""
-    del columns, im2col_step
-    mask, bias = _no_mask(features, weight)
-    found = _deform_gradients(
-        grad_output, features, weight, offset, mask, bias, _form(form), use_mask=False
-    )
+    found = _deform_gradients(grad_output, features, weight, offset, None, None, form)
     grad_input.copy_(found[0])
     grad_offset.copy_(found[2])
 
@@ -227,20 +191,13 @@ def deform_conv_backward_parameters(
     offset: Tensor,
     grad_output: Tensor,
     grad_weight: Tensor,
-    columns: Tensor,
-    ones: Tensor,
-    *,
+    *_buffers: Tensor,
     scale: float,
-    im2col_step: int,
     **form: int,
 ) -> None:
     """Gradient of version 1 by its weight; added, as mmcv adds it."""
-    del columns, ones, im2col_step
-    mask, bias = _no_mask(features, grad_weight)
     weight = torch.zeros_like(grad_weight)  # the weight's own gradient does not depend on it
-    found = _deform_gradients(
-        grad_output, features, weight, offset, mask, bias, _form(form), use_mask=False
-    )
+    found = _deform_gradients(grad_output, features, weight, offset, None, None, form)
     grad_weight.add_(found[1], alpha=scale)
 
 
@@ -259,8 +216,7 @@ def modulated_deform_conv_forward(
 ) -> None:
     """Deformable convolution, version 2, into ``output``."""
     del ones, columns
-    bias = bias if with_bias else weight.new_zeros(len(weight))
-    output.copy_(_deform(features, weight, offset, mask, bias, _form(form), use_mask=True))
+    output.copy_(_deform(features, weight, offset, mask, bias if with_bias else None, form))
 
 
 def modulated_deform_conv_backward(
@@ -283,10 +239,8 @@ def modulated_deform_conv_backward(
 ) -> None:
     """Gradients of version 2; those of the parameters are added, as mmcv adds them."""
     del ones, columns
-    bias = bias if with_bias else weight.new_zeros(len(weight))
-    found = _deform_gradients(
-        grad_output, features, weight, offset, mask, bias, _form(form), use_mask=True
-    )
+    used_bias = bias if with_bias else None
+    found = _deform_gradients(grad_output, features, weight, offset, mask, used_bias, form)
     grad_input.copy_(found[0])
     grad_weight.add_(found[1])
     grad_offset.copy_(found[2])
@@ -295,31 +249,38 @@ def modulated_deform_conv_backward(
         grad_bias.add_(found[4])
 
 
-def _no_mask(features: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    return features.new_zeros(len(features), 1), weight.new_zeros(len(weight))
+def _deform(features: Tensor, *arguments: Any) -> Tensor:
+    return torch.ops.torchvision.deform_conv2d(*_deform_arguments(features, *arguments))
+
+
+def _deform_gradients(grad_output: Tensor, features: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
+    """Gradients by features, weight, offset, mask and bias."""
+    return torch.ops.torchvision._deform_conv2d_backward(
+        grad_output.contiguous(), *_deform_arguments(features, *arguments)
+    )
+
+
+def _deform_arguments(
+    features: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
+    form: dict[str, int],
+) -> tuple[Any, ...]:
+    """torchvision's arguments; version 1 has neither mask nor bias."""
+    no_mask, no_bias = features.new_zeros(len(features), 1), weight.new_zeros(len(weight))
+    mask_used, bias_used = (no_mask if mask is None else mask), (no_bias if bias is None else bias)
+    tensors = (features, weight, offset, mask_used, bias_used)
+    return *(tensor.contiguous() for tensor in tensors), *_form(form), mask is not None
 
 
 def _form(named: dict[str, int]) -> tuple[int, ...]:
     """Stride, padding, dilation (height before width) and groups, from mmcv's two spellings."""
+    names = ["stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"]
     if "dH" in named:
-        names = ("dH", "dW", "padH", "padW", "dilationH", "dilationW")
-    else:
-        names = ("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w")
-    return tuple(named[name] for name in (*names, "group", "deformable_group"))
-
-
-def _deform(*tensors_and_form: Any, use_mask: bool) -> Tensor:
-    *tensors, form = tensors_and_form
-    return torch.ops.torchvision.deform_conv2d(*_contiguous(tensors), *form, use_mask)
-
-
-def _deform_gradients(*tensors_and_form: Any, use_mask: bool) -> tuple[Tensor, ...]:
-    *tensors, form = tensors_and_form
-    return torch.ops.torchvision._deform_conv2d_backward(*_contiguous(tensors), *form, use_mask)
-
-
-def _contiguous(tensors: list[Tensor]) -> list[Tensor]:
-    return [tensor.contiguous() for tensor in tensors]
+        names = ["dH", "dW", "padH", "padW", "dilationH", "dilationW"]
+    return tuple(named[name] for name in [*names, "group", "deformable_group"])
 
 
 _OPERATORS = (

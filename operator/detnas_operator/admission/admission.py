@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 
 from detnas.lifecycle.blocked import BlockedError
-from detnas.plan.advice import unused_gpus
 from detnas.reasons import Reason, ReasonCode
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
 from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
+from detnas.spec.unused_gpus import unused_gpus
 from detnas.weights_file import WeightsFileError, check_address
 from detnas_operator.admission.location import location
 from detnas_operator.cluster.objects import Object, SearchView

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from detnas.lifecycle.status import search_status
-from detnas.plan.advice import unused_gpus
 from detnas.plan.stages import JobId, Plan
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.results import Outcome
+from detnas.spec.unused_gpus import unused_gpus
 from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.observed_pods import ObservedPods

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from detnas.plan.advice import unused_gpus
 from detnas.plan.stages import Phase
 from detnas.reasons import Reason
 from detnas.spec.manifest import SearchSpec
+from detnas.spec.unused_gpus import unused_gpus
 from detnas_operator.admission.admission import Admitted, admit
 from detnas_operator.status.conditions import conditions
 from tests.cluster.searches import manifest

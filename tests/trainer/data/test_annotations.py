@@ -7,11 +7,11 @@ import pytest
 
 from detnas.records.settings import DataLocation
 from detnas_trainer.data.annotations import (
-    DataError,
     check_same_categories,
     data_digest,
     read_split,
 )
+from detnas_trainer.data.coco_json import DataError
 from tests.trainer.conftest import edit_json
 
 Change = Callable[[dict[str, Any]], object]

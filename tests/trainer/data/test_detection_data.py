@@ -10,7 +10,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, Resize
 
 from detnas.records.settings import DataLocation, Resolution
-from detnas_trainer.data.annotations import DataError
+from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.detection_data import DetectionData, batches
 from detnas_trainer.data.draws import Sample
 from tests.trainer.conftest import CLASSES, edit_json, write_data_set

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from detnas.records.settings import Resolution
-from detnas_trainer.data.annotations import DataError
+from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.image_check import check_images
 from detnas_trainer.data.images import read_image
 
@@ -102,7 +102,7 @@ def test_name_as_written_comes_first(tmp_path: Path) -> None:
 _READ = """
 import sys
 from pathlib import Path
-from detnas_trainer.data.annotations import read_split
+from detnas_trainer.data.annotations import (read_split,)
 from detnas_trainer.data.images import read_image
 print(sys.getfilesystemencoding())
 folder = Path(sys.argv[1])

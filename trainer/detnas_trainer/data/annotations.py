@@ -15,19 +15,12 @@ from unicodedata import normalize
 
 import numpy as np
 
-from detnas.errors import UserError
 from detnas.plan.dataset import largest_objects
 from detnas_trainer.data.boxes import Boxes
-from detnas_trainer.data.fields import OPTIONAL, REQUIRED, RULES
+from detnas_trainer.data.coco_json import DataError, check_entries, parse_document
 
 _BEYOND = 0.1
 """Share of boxes that may reach beyond their images before a mistake is suspected."""
-
-_MAX_SHOWN_CHARACTERS = 60
-
-
-class DataError(UserError):
-    """The data set cannot be used as it is."""
 
 
 @dataclass(frozen=True)
@@ -85,32 +78,8 @@ def read_split(path: Path, field: str) -> AnnotatedSplit:
     """
     content = _read(path, field)
     document = parse_document(content, f"{field}: {path}")
-    for part in REQUIRED:
-        _check_entries(document, part, path, field)
+    check_entries(document, path, field)
     return _Checker(document, path, field).split(hashlib.sha256(content).hexdigest())
-
-
-def parse_document(content: bytes, where: str) -> dict[str, Any]:
-    """The object that an annotation file's content holds; nothing in it is checked.
-
-    Args:
-        content: JSON in UTF-8, with or without a byte order mark.
-        where: the file, which begins the message.
-
-    Raises:
-        DataError: the content is something else.
-    """
-    text = _text(content, where)
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is no JSON ({error})", "give a COCO annotation file") from error
-    if not isinstance(document, dict):
-        raise DataError(
-            f"{where} holds a {type(document).__name__}",
-            "a COCO annotation file holds an object with images, annotations and categories",
-        )
-    return document
 
 
 def check_same_categories(train: AnnotatedSplit, val: AnnotatedSplit) -> None:
@@ -148,53 +117,6 @@ def _read(path: Path, field: str) -> bytes:
             f"{field}: cannot read {path} ({error.strerror})",
             "give the path of a COCO annotation file, relative to the data set's root",
         ) from error
-
-
-def _text(content: bytes, where: str) -> str:
-    """Decode UTF-8, whatever the machine's locale."""
-    remedy = "save the file as UTF-8"
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:4]:
-        raise DataError(f"{where} is UTF-16 or UTF-32", remedy)
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{where} is not UTF-8 (byte {content[error.start]:#x} in line {line})", remedy
-        ) from error
-
-
-def _check_entries(document: dict[str, Any], part: str, path: Path, field: str) -> None:
-    entries = document.get(part)
-    if not isinstance(entries, list):
-        found = "missing" if part not in document else f"a {type(entries).__name__}"
-        raise DataError(f"{field}: {part!r} of {path} is {found}", f"{part!r} is a list")
-    if not entries:
-        raise DataError(f"{field}: {part!r} of {path} is empty", "at least one is needed")
-    for position, entry in enumerate(entries):
-        if problem := _problem(entry, part):
-            found, remedy = problem
-            raise DataError(f"{field}: {part}[{position}] of {path}{found}", remedy)
-
-
-def _problem(entry: Any, part: str) -> tuple[str, str] | None:
-    """What is wrong with an entry, and what would be right; a data set may have millions."""
-    if not isinstance(entry, dict):
-        return f" is {_shown(entry)}", "it must be an object"
-    for key in REQUIRED[part]:
-        if key not in entry:
-            return f" has no {key!r}", f"it needs {', '.join(REQUIRED[part])}"
-        if not RULES[key].holds(entry[key]):
-            return f": {key} is {_shown(entry[key])}", RULES[key].remedy
-    for key in OPTIONAL.get(part, ()):
-        if key in entry and not RULES[key].holds(entry[key]):
-            return f": {key} is {_shown(entry[key])}", RULES[key].remedy
-    return None
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}…"
 
 
 def _ranks(ids: Sequence[int]) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from detnas.store import Store
 from detnas.store.base import checked_key
 from detnas.store.durable_files import remove_abandoned, sha256_of, temporary_file
 from detnas.store.errors import InvalidKey, os_errors
-from detnas_trainer.data.annotations import DataError, parse_document
+from detnas_trainer.data.coco_json import DataError, parse_document
 
 Key = TypeVar("Key")
 

@@ -12,7 +12,7 @@ from detnas.records.artifacts import ImageListing
 from detnas.records.settings import SPLITS, DataLocation, Split
 from detnas.store import open_store
 from detnas.store.cache import default_cache_folder
-from detnas_trainer.data.annotations import DataError
+from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.data_cache import data_cache
 from detnas_trainer.data.fetching import DataFetcher, folder_of, image_key, is_in_store
 from detnas_trainer.jobs.job import Job, log

@@ -7,7 +7,7 @@ from detnas.errors import UserError
 from detnas.exit_codes import ExitCode
 from detnas.records.results import Outcome
 from detnas.store.errors import StoreError
-from detnas_trainer.data.annotations import DataError
+from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.training.interruption import Interrupted
 from detnas_trainer.training.loop import DivergedError
 

@@ -16,11 +16,11 @@ from detnas.store.artifacts import publish_file
 from detnas.store.record_format import encode_record
 from detnas_trainer.data.annotations import (
     AnnotatedSplit,
-    DataError,
     check_same_categories,
     data_digest,
     read_split,
 )
+from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.image_check import CheckedImages, Problem, check_images
 from detnas_trainer.jobs.data_set import fetch_data
 from detnas_trainer.jobs.job import Job, log
