@@ -10,6 +10,7 @@ from detnas.plan.stages import Phase
 from detnas_operator.cluster import KubernetesClient, Refused
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.connection import connect
+from detnas_operator.cluster.objects import SearchView
 from detnas_operator.reconcile import publishing
 from detnas_operator.reconcile.publishing import Publisher
 from detnas_operator.status.resource_status import resource_status
@@ -62,7 +63,8 @@ def test_publish_omits_what_an_older_definition_refuses(
     result = pass_result(Phase.PREPARING)
 
     def published() -> Document:
-        assert publisher.publish(plane.api.get(SEARCHES, namespace, "r101"), result, NEVER)
+        observed = SearchView(plane.api.get(SEARCHES, namespace, "r101"))
+        assert publisher.publish(observed, result, NEVER)
         return plane.api.get(SEARCHES, namespace, "r101")["status"]
 
     status = published()

@@ -11,7 +11,7 @@ from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
 from detnas.spec.unused_gpus import unused_gpus
 from detnas.weights_file import WeightsFileError, check_address
 from detnas_operator.admission.location import location
-from detnas_operator.cluster.objects import Object, SearchView
+from detnas_operator.cluster.objects import SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.configuration.storage import pool_key, search_key
@@ -41,17 +41,16 @@ class Admitted:
     violation: Reason | None = None
 
 
-def admit(resource: Object, settings: OperatorSettings) -> Admitted | Reason:
+def admit(search: SearchView, settings: OperatorSettings) -> Admitted | Reason:
     """Decide whether a search may run.
 
     Args:
-        resource: the custom resource as the API serves it.
+        search: the custom resource.
         settings: what the administrator allows.
     """
-    search = SearchView(resource)
     namespace = search.namespace
     try:
-        manifest = parse(resource)
+        manifest = parse(search)
     except ManifestError as error:
         return Reason(ReasonCode.INVALID_SPEC, "; ".join(map(str, error.problems)))
     tenant = settings.tenant(namespace)
@@ -67,7 +66,7 @@ def admit(resource: Object, settings: OperatorSettings) -> Admitted | Reason:
     # A search that an earlier version accepted continues, with a warning in its status.
     if not search.is_accepted and (unused := unused_gpus(spec)):
         return Reason(ReasonCode.GPUS_UNUSED, f"{'; '.join(map(str, unused))}, {APPLIED_AGAIN}")
-    placed = _placed(resource, manifest, settings, tenant)
+    placed = _placed(search, manifest, settings, tenant)
     violation = _violation(spec, settings.rules(namespace))
     if violation is None or isinstance(placed, Reason):
         return placed
@@ -76,7 +75,7 @@ def admit(resource: Object, settings: OperatorSettings) -> Admitted | Reason:
 
 
 def with_record_judged(
-    admitted: Admitted, resource: Object, image: str, rules: Rules, record: str
+    admitted: Admitted, search: SearchView, image: str, rules: Rules, record: str
 ) -> Admitted:
     """Check what a search takes from its record, as `admit` checks what the resource requests.
 
@@ -85,7 +84,7 @@ def with_record_judged(
 
     Args:
         admitted: with the manifest that record and resource make together.
-        resource: the custom resource as the API serves it.
+        search: the custom resource.
         image: that the record alone names; empty if it names none, or the status names one.
         rules: of the search's namespace.
         record: URI of the record.
@@ -101,7 +100,7 @@ def with_record_judged(
     # Also for a search that has begun: the image that its status names later is not judged again.
     if is_recorded and (found := image_violation(f"{record}: image", image, rules, remedy)):
         raise BlockedError(ReasonCode.POLICY_VIOLATION, found)
-    begun, spec = SearchView(resource).is_accepted, admitted.manifest.spec
+    begun, spec = search.is_accepted, admitted.manifest.spec
     if admitted.violation is None and (violation := _violation(spec, rules)):
         if not begun:
             raise BlockedError(
@@ -116,13 +115,12 @@ def with_record_judged(
     return admitted
 
 
-def parse(resource: Object) -> DetNASSearch:
+def parse(search: SearchView) -> DetNASSearch:
     """Read the custom resource as a manifest; the API server's own fields are left out.
 
     Raises:
         ManifestError: it is not a DetNASSearch; every problem is named.
     """
-    search = SearchView(resource)
     document = {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -169,10 +167,10 @@ def _violation(spec: SearchSpec, rules: Rules) -> Reason | None:
 
 
 def _placed(
-    resource: Object, manifest: DetNASSearch, settings: OperatorSettings, tenant: Tenant
+    search: SearchView, manifest: DetNASSearch, settings: OperatorSettings, tenant: Tenant
 ) -> Admitted | Reason:
     spec, namespace = manifest.spec, manifest.metadata.namespace
-    found = location(resource, spec, settings.storage)
+    found = location(search, spec, settings.storage)
     if isinstance(found, Reason):
         return found
     root, pool = found.root, spec.teachers.pool

@@ -18,7 +18,7 @@ from detnas.store.errors import CorruptRecord
 from detnas_operator.admission.admission import with_current_settings
 from detnas_operator.admission.location import own_folder, recorded_folder
 from detnas_operator.cluster.labels import ADOPT
-from detnas_operator.cluster.objects import Object, SearchView
+from detnas_operator.cluster.objects import SearchView
 
 NONE = "none"
 _MAX_NAMED = 5
@@ -26,18 +26,18 @@ _MAX_VALUE_CHARACTERS = 60
 _MAX_PROBLEM_CHARACTERS = 200
 
 
-def choose_folder(resource: Object, manifest: DetNASSearch, store: Store) -> str:
+def choose_folder(search: SearchView, manifest: DetNASSearch, store: Store) -> str:
     """Return the key of a search's folder; one that has begun keeps its own.
 
     Args:
-        resource: the custom resource as the API serves it.
+        search: the custom resource.
         manifest: what it requests, defaults filled in.
         store: where it is stored.
 
     Raises:
         BlockedError: a person must decide whether it adopts the data of an earlier search.
     """
-    search, own = SearchView(resource), own_folder(resource)
+    own = own_folder(search)
     _, recorded = recorded_folder(search)
     if recorded or load_search_record(store, own) is not None:
         return own

@@ -7,7 +7,7 @@ from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
 from detnas.records import keys
 from detnas.spec.manifest import SearchSpec
-from detnas_operator.cluster.objects import Object, SearchView
+from detnas_operator.cluster.objects import SearchView
 from detnas_operator.configuration.storage import (
     SHARED,
     S3Location,
@@ -30,18 +30,17 @@ class Location:
     pools: str
 
 
-def location(resource: Object, spec: SearchSpec, settings: StorageSettings) -> Location | Reason:
+def location(search: SearchView, spec: SearchSpec, settings: StorageSettings) -> Location | Reason:
     """Return where a search is stored, if it may be used.
 
     The status names where it was accepted: only the operator writes that. Data does not move when
     an administrator changes where new searches are stored.
 
     Args:
-        resource: the custom resource as the API serves it.
+        search: the custom resource.
         spec: its manifest's.
         settings: where searches may store their data.
     """
-    search = SearchView(resource)
     accepted, _ = recorded_folder(search)
     named = spec.storage.uri if spec.storage else None
     root = store_root(accepted or named, settings, search.namespace)
@@ -69,9 +68,8 @@ def recorded_folder(search: SearchView) -> tuple[str, str]:
     return (found[1], found[2]) if found else ("", "")
 
 
-def own_folder(resource: Object) -> str:
+def own_folder(search: SearchView) -> str:
     """Return the key of a search's folder, by the resource alone."""
-    search = SearchView(resource)
     _, recorded = recorded_folder(search)
     return recorded or keys.search_folder(search.namespace, search.name, search.uid)
 

@@ -5,7 +5,7 @@ import threading
 from detnas.plan.stages import OVER
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import Object, SearchView
+from detnas_operator.cluster.objects import SearchView
 from detnas_operator.configuration.job_policy import Rules
 
 _NAMED = 5
@@ -24,14 +24,14 @@ class SearchLimit:
         self._lock = threading.Lock()
         self._begun: dict[str, set[str]] = {}
 
-    def refusal(self, resource: Object, rules: Rules) -> Reason | None:
+    def refusal(self, search: SearchView, rules: Rules) -> Reason | None:
         """Return why a search has to wait; None if it may begin, or has begun.
 
         Args:
-            resource: the custom resource as the API serves it.
+            search: the custom resource.
             rules: of its namespace.
         """
-        most, search = rules.policy.maximum.searches, SearchView(resource)
+        most = rules.policy.maximum.searches
         if most is None or search.is_accepted:
             return None
         with self._lock:
@@ -46,9 +46,8 @@ class SearchLimit:
 
     def _others(self, search: SearchView) -> list[SearchView]:
         keys = (key for key in self._cache.searches() if key.namespace == search.namespace)
-        found = (self._cache.search(key) for key in keys)
-        others = (SearchView(one) for one in found if one is not None)
-        return [one for one in others if one.uid != search.uid]
+        others = (self._cache.search(key) for key in keys)
+        return [one for one in others if one is not None and one.uid != search.uid]
 
     def _let_begin(self, search: SearchView, others: list[SearchView]) -> set[str]:
         """Return the UIDs of searches allowed to begin; their status may not show that yet."""

@@ -4,35 +4,44 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from detnas_operator.cluster import Snapshot
 from detnas_operator.cluster.labels import SETTLED
-from detnas_operator.cluster.objects import JobView, Object, ObjectView, SearchKey, owning_search
+from detnas_operator.cluster.objects import (
+    JobView,
+    Object,
+    ObjectView,
+    SearchKey,
+    SearchView,
+    owning_search,
+)
 from detnas_operator.cluster.slimming import slim_job, slim_search
 
 _REMEMBERED_DELETIONS = 20_000
 
+AnyView = TypeVar("AnyView", bound=ObjectView)
 
-_Jobs = dict[tuple[SearchKey, str], dict[str, Object]]
+_Jobs = dict[tuple[SearchKey, str], dict[str, JobView]]
 """By name, for each search and the UID of its resource."""
 
 
 class ClusterCache:
     """The latest search objects and Jobs, from watch events and from answers to own writes.
 
-    Thread-safe. Complete objects go in and slim ones come out, which are shared: do not change
-    them. An object is never replaced by an older ``resourceVersion``, and a deleted one (by UID)
-    never returns, in whatever order events and answers arrive.
+    Thread-safe. Objects go in as the API writes them; views of slim ones come out, which are
+    shared: do not change them. An object is never replaced by an older ``resourceVersion``, and a
+    deleted one (by UID) never returns, in whatever order events and answers arrive.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._searches: dict[SearchKey, Object] = {}
+        self._searches: dict[SearchKey, SearchView] = {}
         self._jobs: _Jobs = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self._failed: _Jobs = {}
 
-    def search(self, key: SearchKey) -> Object | None:
+    def search(self, key: SearchKey) -> SearchView | None:
         """Return the search as last seen: metadata (without managedFields), spec, status."""
         with self._lock:
             return self._searches.get(key)
@@ -42,7 +51,7 @@ class ClusterCache:
         with self._lock:
             return sorted(self._searches)
 
-    def jobs(self, key: SearchKey, uid: str) -> dict[str, Object]:
+    def jobs(self, key: SearchKey, uid: str) -> dict[str, JobView]:
         """Return the Jobs that the search with this UID owns, by name; labels are not trusted.
 
         Each has the fields that `slim_job` retains. A Job that failed and was then deleted by
@@ -50,12 +59,13 @@ class ClusterCache:
         `drop_job`.
         """
         with self._lock:
-            found = {**self._failed.get((key, uid), {}), **self._jobs.get((key, uid), {})}
-        return dict(sorted(found.items()))
+            jobs = {**self._failed.get((key, uid), {}), **self._jobs.get((key, uid), {})}
+        return dict(sorted(jobs.items()))
 
     def put_search(self, body: Object) -> bool:
         """Store a search as observed; return whether it is newer than the known one."""
-        key, search = _key(body), slim_search(body)
+        search = SearchView(slim_search(body))
+        key = search.key
         with self._lock:
             known = self._searches.get(key)
             if not self._is_news(known, search):
@@ -65,25 +75,26 @@ class ClusterCache:
 
     def drop_search(self, body: Object) -> None:
         """Remove a deleted search; its Jobs are removed by their own events."""
-        key = _key(body)
+        search = SearchView(body)
+        key = search.key
         with self._lock:
-            self._bury(body)
+            self._bury(search.uid)
             known = self._searches.get(key)
-            if known is not None and _same(known, body):
+            if known is not None and known.uid == search.uid:
                 del self._searches[key]
-                self._failed.pop((key, ObjectView(body).uid), None)
+                self._failed.pop((key, search.uid), None)
 
     def put_job(self, body: Object) -> bool:
         """Store a Job as observed; return whether it is newer than the known one."""
-        owner = _owner(body)
+        job = JobView(slim_job(body))
+        owner = _owner(job)
         if owner is None:
             return False
-        job, name = slim_job(body), ObjectView(body).name
         with self._lock:
-            known = self._jobs.get(owner, {}).get(name)
+            known = self._jobs.get(owner, {}).get(job.name)
             if not self._is_news(known, job):
                 return False
-            self._jobs.setdefault(owner, {})[name] = job
+            self._jobs.setdefault(owner, {})[job.name] = job
             return True
 
     def lose_job(self, body: Object) -> None:
@@ -91,48 +102,54 @@ class ClusterCache:
 
         A failed one is retained, apart from the others, for as long as its search exists.
         """
-        owner, job = _owner(body), slim_job(body)
+        job = JobView(slim_job(body))
+        owner = _owner(job)
         if owner is None:
             return
-        view, (key, uid) = JobView(job), owner
+        key, uid = owner
         with self._lock:
-            is_news = view.uid not in self._deleted
+            is_news = job.uid not in self._deleted
         self.drop_job(body)
-        if is_news and view.true_condition("Failed") and SETTLED not in view.annotations:
-            job["metadata"].setdefault(
+        if is_news and job.true_condition("Failed") and SETTLED not in job.annotations:
+            job.body["metadata"].setdefault(
                 "deletionTimestamp", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             )
             with self._lock:
                 search = self._searches.get(key)
-                if search is not None and ObjectView(search).uid == uid:
-                    self._failed.setdefault(owner, {})[view.name] = job
+                if search is not None and search.uid == uid:
+                    self._failed.setdefault(owner, {})[job.name] = job
 
-    def is_lost(self, job: Object) -> bool:
+    def is_lost(self, job: JobView) -> bool:
         """Whether a Job is deleted, and retained only for how it failed."""
         owner = _owner(job)
         with self._lock:
-            known = self._failed.get(owner, {}).get(ObjectView(job).name) if owner else None
-        return known is not None and _same(known, job)
+            known = self._failed.get(owner, {}).get(job.name) if owner else None
+        return known is not None and known.uid == job.uid
 
     def drop_job(self, body: Object) -> None:
         """Remove a deleted Job (its body as last seen; metadata is enough)."""
-        owner = _owner(body)
+        job = JobView(body)
+        owner = _owner(job)
         if owner is None:
             return
         with self._lock:
-            self._bury(body)
+            self._bury(job.uid)
             for jobs in (self._failed, self._jobs):
-                _remove(jobs, owner, body)
+                _remove(jobs, owner, job)
 
     def replace_jobs(self, key: SearchKey, snapshot: Snapshot) -> None:
         """Update the Jobs of a search from a complete list of its namespace.
 
         Objects created since the snapshot are kept.
         """
-        for job in snapshot.items:
-            self.put_job(job)
-        for job in self._absent(self._owned(key), snapshot):
-            self.lose_job(job)
+        for body in snapshot.items:
+            self.put_job(body)
+        with self._lock:
+            owned = [
+                job for (of, _), jobs in self._jobs.items() if of == key for job in jobs.values()
+            ]
+        for job in _absent(owned, snapshot):
+            self.lose_job(job.body)
 
     def replace_all(
         self, namespace: str | None, searches: Snapshot, jobs: Snapshot
@@ -141,70 +158,52 @@ class ClusterCache:
 
         Objects created since the snapshots are kept.
         """
-        news = {_key(body) for body in searches.items if self.put_search(body)}
-        news |= {key for body in jobs.items if self.put_job(body) and (key := owning_search(body))}
+        changed = {SearchView(body).key for body in searches.items if self.put_search(body)}
+        put = [JobView(body) for body in jobs.items if self.put_job(body)]
         with self._lock:
-            known_searches = list(self._searches.values())
-            known_jobs = [job for some in self._jobs.values() for job in some.values()]
-        for body in self._absent(_within(namespace, known_searches), searches):
-            self.drop_search(body)
-            news.add(_key(body))
-        for body in self._absent(_within(namespace, known_jobs), jobs):
-            self.lose_job(body)
-            if key := owning_search(body):
-                news.add(key)
-        return news
+            known_searches = _within(namespace, self._searches.values())
+            known_jobs = _within(
+                namespace, (job for owned in self._jobs.values() for job in owned.values())
+            )
+        for search in _absent(known_searches, searches):
+            self.drop_search(search.body)
+            changed.add(search.key)
+        lost = _absent(known_jobs, jobs)
+        for job in lost:
+            self.lose_job(job.body)
+        return changed | {key for job in (*put, *lost) if (key := owning_search(job))}
 
-    def _owned(self, key: SearchKey) -> list[Object]:
-        with self._lock:
-            jobs = [
-                job for (of, _), some in self._jobs.items() if of == key for job in some.values()
-            ]
-        return sorted(jobs, key=lambda job: ObjectView(job).name)
-
-    def _is_news(self, known: Object | None, body: Object) -> bool:
-        if body["metadata"].get("uid") in self._deleted:
+    def _is_news(self, known: ObjectView | None, latest: ObjectView) -> bool:
+        if latest.uid in self._deleted:
             return False
-        return known is None or ObjectView(body).version > ObjectView(known).version
+        return known is None or latest.version > known.version
 
-    def _bury(self, body: Object) -> None:
-        self._deleted[body["metadata"].get("uid", "")] = None
+    def _bury(self, uid: str) -> None:
+        self._deleted[uid] = None
         while len(self._deleted) > _REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
 
-    @staticmethod
-    def _absent(known: Iterable[Object], snapshot: Snapshot) -> list[Object]:
-        """Return the known objects that no longer existed when the snapshot was taken."""
-        present = {body["metadata"].get("uid") for body in snapshot.items}
-        moment = int(snapshot.resource_version or 0)
-        return [
-            body
-            for body in known
-            if body["metadata"].get("uid") not in present and ObjectView(body).version <= moment
-        ]
+
+def _absent(known: Iterable[AnyView], snapshot: Snapshot) -> list[AnyView]:
+    """Return the known objects that no longer existed when the snapshot was taken."""
+    present = {ObjectView(body).uid for body in snapshot.items}
+    moment = int(snapshot.resource_version or 0)
+    return [view for view in known if view.uid not in present and view.version <= moment]
 
 
-def _key(body: Object) -> SearchKey:
-    return SearchKey(ObjectView(body).namespace, ObjectView(body).name)
-
-
-def _same(known: Object, body: Object) -> bool:
-    return ObjectView(known).uid == ObjectView(body).uid
-
-
-def _owner(job: Object) -> tuple[SearchKey, str] | None:
+def _owner(job: JobView) -> tuple[SearchKey, str] | None:
     key = owning_search(job)
-    return None if key is None else (key, ObjectView(job).controller_uid)
+    return None if key is None else (key, job.controller_uid)
 
 
-def _remove(jobs: _Jobs, owner: tuple[SearchKey, str], body: Object) -> None:
+def _remove(jobs: _Jobs, owner: tuple[SearchKey, str], job: JobView) -> None:
     """Remove the Job with this UID, and the search's entry if no other is left."""
-    name, own = ObjectView(body).name, jobs.get(owner, {})
-    if name in own and _same(own[name], body):
-        del own[name]
-    if not own:
+    owned = jobs.get(owner, {})
+    if job.name in owned and owned[job.name].uid == job.uid:
+        del owned[job.name]
+    if not owned:
         jobs.pop(owner, None)
 
 
-def _within(namespace: str | None, bodies: Iterable[Object]) -> list[Object]:
-    return [body for body in bodies if namespace in (None, ObjectView(body).namespace)]
+def _within(namespace: str | None, views: Iterable[AnyView]) -> list[AnyView]:
+    return [view for view in views if namespace in (None, view.namespace)]

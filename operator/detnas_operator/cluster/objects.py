@@ -8,14 +8,23 @@ from typing import Any, NamedTuple
 from detnas_operator.cluster.kinds import GROUP, KIND
 
 Object = dict[str, Any]
-"""An object as the API writes it; client, cache and lookups pass these."""
+"""An object as the API writes it."""
 Status = Mapping[str, Any]
 """The status of a search, or a part of an object, as the API writes it; only read."""
+
+MAX_TEXT_CHARACTERS = 500
+"""Characters of a text from the cluster that a message quotes."""
 
 
 def parse_time(text: str | None) -> datetime | None:
     """Read a Kubernetes timestamp; None if there is none."""
     return datetime.fromisoformat(text) if text else None
+
+
+def one_line(text: str | None) -> str:
+    """Return what the cluster reports as one line of bounded length, for a message."""
+    line = " ".join((text or "").split())
+    return line if len(line) <= MAX_TEXT_CHARACTERS else f"{line[:MAX_TEXT_CHARACTERS]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +195,12 @@ class JobView(ObjectView):
         return parse_time(self.status.get("startTime"))
 
     @property
+    def ended_or_created(self) -> str:
+        """When it was completed, else when it was created, as the API writes it."""
+        completed = self.status.get("completionTime")
+        return str(completed or self.body["metadata"]["creationTimestamp"])
+
+    @property
     def active_pods(self) -> int:
         """Pods that are pending or run."""
         return int(self.status.get("active") or 0)
@@ -227,9 +242,24 @@ class EventView(ReportView):
         return str(series or self.body.get("lastTimestamp") or self.body.get("eventTime") or "")
 
 
+class SearchKey(NamedTuple):
+    """Namespace and name of a search: the key in the work queue."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class SearchView(ObjectView):
     """A DetNASSearch; only the operator writes its status."""
+
+    @property
+    def key(self) -> SearchKey:
+        """Its namespace and name."""
+        return SearchKey(self.namespace, self.name)
 
     @property
     def generation(self) -> int:
@@ -267,23 +297,12 @@ class SearchView(ObjectView):
         return [ConditionView(one) for one in self.status.get("conditions") or ()]
 
 
-class SearchKey(NamedTuple):
-    """Namespace and name of a search: the key in the work queue."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-
-def owning_search(job: Object) -> SearchKey | None:
+def owning_search(job: JobView) -> SearchKey | None:
     """Return the search that controls a Job; None if none does.
 
     Labels may be rewritten by others; owner references decide what is deleted with a search.
     """
-    view = ObjectView(job)
-    owner = view.controller
+    owner = job.controller
     if owner.get("kind") != KIND or str(owner.get("apiVersion")).partition("/")[0] != GROUP:
         return None
-    return SearchKey(view.namespace, str(owner["name"]))
+    return SearchKey(job.namespace, str(owner["name"]))

@@ -19,7 +19,7 @@ from detnas_operator.cluster.labels import (
     TTL,
     VERB,
 )
-from detnas_operator.cluster.objects import Object, owning_search
+from detnas_operator.cluster.objects import EventView, JobView, Object, owning_search
 from detnas_operator.cluster.pod_view import INDEX, PodView
 
 _KEPT_METADATA = (
@@ -119,7 +119,7 @@ def slim_job(body: Object) -> Object:
 
 def slim_own_job(body: Object) -> Object | None:
     """Return what is retained of a Job; None if no search owns it."""
-    return None if owning_search(body) is None else slim_job(body)
+    return None if owning_search(JobView(body)) is None else slim_job(body)
 
 
 def _slim_metadata(body: Object) -> Object:
@@ -133,27 +133,28 @@ def _slim_metadata(body: Object) -> Object:
     return slim
 
 
-def slim_pod(pod: Object) -> Object:
+def slim_pod(pod: PodView) -> PodView:
     """Return what is read of a pod, in bounded size: others may write any annotation into it."""
     slim: Object = {
-        part: _picked(pod.get(part) or {}, names, _MAX_POD_CHARACTERS)
+        part: _picked(pod.body.get(part) or {}, names, _MAX_POD_CHARACTERS)
         for part, names in _POD.items()
     }
     for kind in ("containers", "initContainers"):
-        found = (pod.get("spec") or {}).get(kind) or ()
+        containers = pod.spec.get(kind) or ()
         slim["spec"][kind] = [
-            _picked(one, _CONTAINER, _MAX_POD_CHARACTERS) for one in found[:_MAX_LIST_ENTRIES]
+            _picked(container, _CONTAINER, _MAX_POD_CHARACTERS)
+            for container in containers[:_MAX_LIST_ENTRIES]
         ]
-    claims = PodView(pod).claims[:_MAX_LIST_ENTRIES]
-    slim["spec"]["volumes"] = [{"persistentVolumeClaim": {"claimName": one}} for one in claims]
-    if (index := PodView(pod).annotations.get(INDEX)) is not None:
+    claims = pod.claims[:_MAX_LIST_ENTRIES]
+    slim["spec"]["volumes"] = [{"persistentVolumeClaim": {"claimName": claim}} for claim in claims]
+    if (index := pod.annotations.get(INDEX)) is not None:
         slim["metadata"]["annotations"] = {INDEX: index[:_DIGITS]}
-    return slim
+    return PodView(slim)
 
 
-def slim_event(event: Object) -> Object:
+def slim_event(event: EventView) -> EventView:
     """Return what is read of an event, in bounded size."""
-    return _picked(event, _EVENT, _MAX_EVENT_CHARACTERS)
+    return EventView(_picked(event.body, _EVENT, _MAX_EVENT_CHARACTERS))
 
 
 def _picked(body: Object, names: Iterable[str], longest: int) -> Object:

@@ -10,7 +10,7 @@ from typing import Any
 from detnas_operator.cluster import PLURAL, ClusterError
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.errors import Expired, NotFound, Refused
-from detnas_operator.cluster.objects import SearchKey, owning_search
+from detnas_operator.cluster.objects import JobView, SearchKey, SearchView, owning_search
 from detnas_operator.cluster.slimming import slim_own_job, slim_search
 from detnas_operator.cluster.streaming import Change, Streams
 
@@ -35,7 +35,7 @@ class EventHandlers:
 
     def search(self, change: str, body: dict[str, Any]) -> None:
         """Handle a search that was ADDED, MODIFIED or DELETED."""
-        key = SearchKey(body["metadata"]["namespace"], body["metadata"]["name"])
+        key = SearchView(body).key
         if change == "DELETED":
             self._cache.drop_search(body)
             self._enqueue(key)
@@ -44,7 +44,7 @@ class EventHandlers:
 
     def job(self, change: str, body: dict[str, Any]) -> None:
         """Handle a Job that was ADDED, MODIFIED or DELETED."""
-        key = owning_search(body)
+        key = owning_search(JobView(body))
         if key is None:
             return
         if change == "DELETED":

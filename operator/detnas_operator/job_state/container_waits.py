@@ -4,31 +4,17 @@ Admission webhooks add containers, in any order: proxies beside the trainer, ini
 it, native sidecars. What one of them waits for is reported under its name.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from detnas.reasons import ReasonCode
 from detnas.resource.transitions import IN_A_NEW_SEARCH, MADE_ANEW
+from detnas_operator.cluster.objects import one_line
 from detnas_operator.cluster.pod_view import ContainerView, PodView
 from detnas_operator.job.names import CONTAINER
-from detnas_operator.job_state.pods import one_line
 from detnas_operator.job_state.state import Waiting
-
-_IMAGE = frozenset(
-    {
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "RegistryUnavailable",
-        "ImageInspectError",
-        "SignatureValidationFailed",
-    }
-)
-_REFUSED = frozenset(
-    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
-)
-_TRANSIENT = "CreateContainerConfigError"
-"""Also the reason while the node has not read a Secret or ConfigMap yet that exists."""
 
 _A_WHILE = timedelta(seconds=60)
 """A node reads Secrets and ConfigMaps again within seconds."""
@@ -45,15 +31,15 @@ def _before_the_trainer(pod: PodView, now: datetime) -> Waiting | None:
     """Init containers run one after the other: the first that is not done blocks the rest."""
     for init in pod.init_containers:
         if not _is_done(pod, init):
-            return _refused(pod, init, now, "init container") or _unfinished(pod, init, now)
+            refused = _Unstarted(pod, init, "init container").wait(now)
+            return refused or _unfinished(pod, init, now)
     return None
 
 
 def _beside(pod: PodView, now: datetime) -> Waiting | None:
-    for container in sorted(pod.containers, key=lambda one: one.name != CONTAINER):
-        if wait := _refused(pod, container, now, "container"):
-            return wait
-    return None
+    trainer_first = sorted(pod.containers, key=lambda container: container.name != CONTAINER)
+    waits = (_Unstarted(pod, container, "container").wait(now) for container in trainer_first)
+    return next((wait for wait in waits if wait is not None), None)
 
 
 def _is_done(pod: PodView, init: ContainerView) -> bool:
@@ -62,38 +48,96 @@ def _is_done(pod: PodView, init: ContainerView) -> bool:
     return init.terminated is not None and not init.exit_code
 
 
-def _refused(pod: PodView, container: ContainerView, now: datetime, what: str) -> Waiting | None:
-    waiting = container.waiting or {}
-    reason = str(waiting.get("reason") or "")
-    reported = one_line(waiting.get("message") or reason)
-    added = container.name != CONTAINER
-    where = f"pod {pod.name} on node {pod.node}"
-    if reason in _IMAGE:
-        image = f"the image of its {what} {container.name}" if added else "its image"
-        message = f"{where} cannot get {image}: {reported}; {_image_advice(added)}"
-        return Waiting(ReasonCode.IMAGE_PULL, message)
-    if reason not in _REFUSED:
-        return None
-    secret = "" if added else _missing_secret(pod, reported)
-    if secret:
+@dataclass(frozen=True, slots=True)
+class _Unstarted:
+    """A container that its node may report as waiting.
+
+    Attributes:
+        pod: its pod, which has a node.
+        container: its status.
+        kind: of container, for messages.
+    """
+
+    pod: PodView
+    container: ContainerView
+    kind: Literal["container", "init container"]
+
+    def wait(self, now: datetime) -> Waiting | None:
+        """Return why it cannot start; None if its node reports no such reason."""
+        explain = _EXPLANATIONS.get(self.reason)
+        return None if explain is None else explain(self, now)
+
+    @property
+    def reason(self) -> str:
+        """Why it waits, in CamelCase; empty if it does not."""
+        return str((self.container.waiting or {}).get("reason") or "")
+
+    @property
+    def reported(self) -> str:
+        """The same for people."""
+        return one_line((self.container.waiting or {}).get("message") or self.reason)
+
+    @property
+    def is_added(self) -> bool:
+        """Whether something in the cluster added it to the pod."""
+        return self.container.name != CONTAINER
+
+    @property
+    def where(self) -> str:
+        """Its pod and node, for messages."""
+        return f"pod {self.pod.name} on node {self.pod.node}"
+
+
+def _without_image(unstarted: _Unstarted, now: datetime) -> Waiting:  # noqa: ARG001
+    if unstarted.is_added:
+        image = f"the image of its {unstarted.kind} {unstarted.container.name}"
+        advice = "something in the cluster added that container: contact whoever operates it"
+    else:
+        image = "its image"
+        advice = (
+            "put the image there, or correct the Secret that it is pulled with; or change "
+            f"spec.jobs.imagePullSecrets, {MADE_ANEW}; correct its name {IN_A_NEW_SEARCH}"
+        )
+    message = f"{unstarted.where} cannot get {image}: {unstarted.reported}; {advice}"
+    return Waiting(ReasonCode.IMAGE_PULL, message)
+
+
+def _without_configuration(unstarted: _Unstarted, now: datetime) -> Waiting:
+    """Also reported while the node has not read a Secret or ConfigMap yet that exists."""
+    where, reported = unstarted.where, unstarted.reported
+    if not unstarted.is_added and (secret := _missing_secret(unstarted.pod, reported)):
         advice = f"create the Secret {secret} with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         message = f"{where} lacks the credentials of its namespace: {reported}; {advice}"
         return Waiting(ReasonCode.CREDENTIALS_MISSING, message)
-    if reason == _TRANSIENT and not _has_waited(pod, now, _A_WHILE):
-        return Waiting(ReasonCode.STARTING, f"{where} starts: {reason}: {reported}")
-    which = f"its {what} {container.name}" if added else "its container"
-    message = f"{where} does not start {which}: {reason}: {reported}{_last_end(container)}"
-    kind = ReasonCode.INIT_CONTAINER if what != "container" else ReasonCode.CONTAINER_REFUSED
-    return Waiting(kind, message)
+    if not _has_waited(unstarted.pod, now, _A_WHILE):
+        return Waiting(ReasonCode.STARTING, f"{where} starts: {unstarted.reason}: {reported}")
+    return _refused(unstarted, now)
 
 
-def _image_advice(added: bool) -> str:
-    if added:
-        return "something in the cluster added that container: contact whoever operates it"
-    return (
-        "put the image there, or correct the Secret that it is pulled with; or change "
-        f"spec.jobs.imagePullSecrets, {MADE_ANEW}; correct its name {IN_A_NEW_SEARCH}"
+def _refused(unstarted: _Unstarted, now: datetime) -> Waiting:  # noqa: ARG001
+    container, is_init = unstarted.container, unstarted.kind == "init container"
+    which = f"its {unstarted.kind} {container.name}" if unstarted.is_added else "its container"
+    message = (
+        f"{unstarted.where} does not start {which}: {unstarted.reason}: "
+        f"{unstarted.reported}{_last_end(container)}"
     )
+    return Waiting(ReasonCode.INIT_CONTAINER if is_init else ReasonCode.CONTAINER_REFUSED, message)
+
+
+_EXPLANATIONS: dict[str, Callable[[_Unstarted, datetime], Waiting]] = {
+    "ErrImagePull": _without_image,
+    "ImagePullBackOff": _without_image,
+    "InvalidImageName": _without_image,
+    "ErrImageNeverPull": _without_image,
+    "RegistryUnavailable": _without_image,
+    "ImageInspectError": _without_image,
+    "SignatureValidationFailed": _without_image,
+    "CreateContainerConfigError": _without_configuration,
+    "CreateContainerError": _refused,
+    "RunContainerError": _refused,
+    "CrashLoopBackOff": _refused,
+}
+"""By the reason why a container waits; with others it may start by itself."""
 
 
 def _missing_secret(pod: PodView, reported: str) -> str:

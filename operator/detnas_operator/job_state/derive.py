@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from detnas.reasons import ReasonCode
-from detnas_operator.cluster.objects import EventView, JobView, Object
+from detnas_operator.cluster.objects import EventView, JobView
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job.names import CONTAINER
+from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.failures import job_failure, latest_failure
 from detnas_operator.job_state.pod_waits import pod_wait
-from detnas_operator.job_state.pods import own_pods, owned
+from detnas_operator.job_state.pods import owned_by
 from detnas_operator.job_state.queueing import Admission, suspended
 from detnas_operator.job_state.quota import refusal
 from detnas_operator.job_state.state import JobState, Running, Succeeded, Terminating, Waiting
 
-_Events = Mapping[str, Sequence[Object]]
+_Events = Mapping[str, Sequence[EventView]]
 
 _MAY_STILL_START = (ReasonCode.STARTING, ReasonCode.NOT_STARTING, ReasonCode.STOPPING)
 _SOON = timedelta(seconds=30)
@@ -25,8 +26,8 @@ _NEXT_ATTEMPT = "the Job controller begins the next attempt within 10 minutes"
 
 
 def job_state(
-    job: Object,
-    job_pods: Sequence[Object],
+    job: JobView,
+    job_pods: Sequence[PodView],
     now: datetime,
     refused: str = "",
     admission: Admission | None = None,
@@ -35,7 +36,7 @@ def job_state(
     """Return the state of a Job.
 
     Args:
-        job: as the API writes it; of its spec only ``suspend``, ``parallelism`` and
+        job: the Job; of its spec only ``suspend``, ``parallelism`` and
             ``activeDeadlineSeconds`` are read.
         job_pods: pods, among them the Job's own, ended ones too; empty if there are none or they
             were not listed: then the counters in the Job's status are used.
@@ -44,16 +45,16 @@ def job_state(
         admission: what Kueue reports of a suspended Job; None before it was looked up.
         events: about the pods, by their UID, the latest last, if they were looked up.
     """
-    view, own = JobView(job), own_pods(job, job_pods)
-    if over := _over(view, own):
+    own = own_pods(job, job_pods)
+    if over := _over(job, own):
         return over
-    if view.suspended:  # it has no pods that report anything
-        return suspended(view, admission)
-    pods = [PodView(pod) for pod in own] if owned(job, job_pods) else []
-    return _live(view, pods, now, refused, events or {})
+    if job.suspended:  # it has no pods that report anything
+        return suspended(job, admission)
+    pods = own if owned_by(job, job_pods) else []
+    return _live(job, pods, now, refused, events or {})
 
 
-def _over(job: JobView, job_pods: Sequence[Object]) -> JobState | None:
+def _over(job: JobView, job_pods: Sequence[PodView]) -> JobState | None:
     """FailureTarget and SuccessCriteriaMet only announce an end: pods may still run for a while."""
     if job.true_condition("Complete"):
         return Succeeded()
@@ -73,7 +74,7 @@ def _live(
     if not pods:
         return _without_pods(job, now, refused)
     live = sorted((pod for pod in pods if not pod.has_ended), key=lambda pod: pod.index)
-    waits = (pod_wait(pod, now, [*map(EventView, events.get(pod.uid, ()))]) for pod in live)
+    waits = (pod_wait(pod, now, events.get(pod.uid, ())) for pod in live)
     if known := [wait for wait in waits if wait is not None]:
         return min(known, key=lambda wait: wait.code in _MAY_STILL_START)
     succeeded = sum(pod.phase == "Succeeded" for pod in pods)
@@ -96,7 +97,7 @@ def _without_pods(job: JobView, now: datetime, refused: str) -> JobState:
 
 
 def _incomplete(job: JobView, pods: Sequence[PodView], now: datetime, refused: str) -> JobState:
-    last = latest_failure([pod.body for pod in pods])
+    last = latest_failure(pods)
     if last is None:
         return _uncreated(job, job.started, now, refused)
     failure, ended = last

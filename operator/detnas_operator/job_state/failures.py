@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from detnas.exit_codes import INVALID, OUT_OF_MEMORY, ExitCode
 from detnas.resource.transitions import FOR_NEW_JOBS
-from detnas_operator.cluster.objects import ConditionView, JobView, Object
+from detnas_operator.cluster.objects import ConditionView, JobView, one_line
 from detnas_operator.cluster.pod_view import ContainerView, PodView, TerminationView
 from detnas_operator.job.names import CONTAINER
-from detnas_operator.job_state.pods import ended_at, is_ignored, one_line
+from detnas_operator.job_state.pods import ended_at, is_ignored
 from detnas_operator.job_state.state import Failed, FailureKind
 
 LAST_LINE = "; its last line: "
@@ -51,7 +51,7 @@ _SIGNALS = {
 }
 
 
-def job_failure(job: JobView, job_pods: Sequence[Object], condition: ConditionView) -> Failed:
+def job_failure(job: JobView, job_pods: Sequence[PodView], condition: ConditionView) -> Failed:
     """Return the failure of a Job.
 
     Args:
@@ -74,37 +74,37 @@ def job_failure(job: JobView, job_pods: Sequence[Object], condition: ConditionVi
     return Failed(last.kind, f"{_used_up(job)}: {last.message}", last.exit_code)
 
 
-def latest_failure(job_pods: Iterable[Object]) -> tuple[Failed, datetime] | None:
+def latest_failure(job_pods: Iterable[PodView]) -> tuple[Failed, datetime] | None:
     """Return the failure of the pod that failed last, counted or not, and when that was."""
-    failed = [pod for pod in job_pods if PodView(pod).phase == "Failed"]
+    failed = [pod for pod in job_pods if pod.phase == "Failed"]
     if not failed:
         return None
     last = max(failed, key=_ended_at)
-    return pod_failure(PodView(last)), _ended_at(last)
+    return pod_failure(last), _ended_at(last)
 
 
-def _named(name: str, code: int, job_pods: Iterable[Object]) -> Failed:
-    for pod in map(PodView, job_pods):
+def _named(name: str, code: int, job_pods: Iterable[PodView]) -> Failed:
+    for pod in job_pods:
         if pod.name == name:
             return pod_failure(pod)
     kind, sentence = explain_exit(code)
     return Failed(kind, f"pod {name} {sentence}", code)
 
 
-def _last_counted(job: JobView, job_pods: Iterable[Object]) -> Failed | None:
+def _last_counted(job: JobView, job_pods: Iterable[PodView]) -> Failed | None:
     """A plain exit of a worker often follows another worker's failure, which is preferred."""
-    failed = [pod for pod in job_pods if PodView(pod).phase == "Failed" and not is_ignored(pod)]
-    failures = [(pod_failure(PodView(pod)), _ended_at(pod)) for pod in failed]
+    failed = [pod for pod in job_pods if pod.phase == "Failed" and not is_ignored(pod)]
+    failures = [(pod_failure(pod), _ended_at(pod)) for pod in failed]
 
-    def importance(one: tuple[Failed, datetime]) -> tuple[bool, datetime]:
-        failure, ended = one
+    def importance(failed_at: tuple[Failed, datetime]) -> tuple[bool, datetime]:
+        failure, ended = failed_at
         return job.parallelism > 1 and failure.kind is not FailureKind.EXIT_CODE, ended
 
     return max(failures, key=importance)[0] if failures else None
 
 
-def _ended_at(pod: Object) -> datetime:
-    return ended_at(pod) or PodView(pod).created or _NEVER
+def _ended_at(pod: PodView) -> datetime:
+    return ended_at(pod) or pod.created or _NEVER
 
 
 def _used_up(job: JobView) -> str:
@@ -197,11 +197,10 @@ def _not_started(ended: TerminationView) -> tuple[FailureKind, str] | None:
     return FailureKind.START_ERROR, f"could not be started: {reported}; {advice}"
 
 
-def culprit(pod: Object) -> str:
+def culprit(pod: PodView) -> str:
     """Name the container whose log says why a pod failed: the trainer, unless another did."""
-    view = PodView(pod)
-    found = None if view.container(CONTAINER).exit_code else _failed_container(view)
-    return CONTAINER if found is None else found[1].name
+    other = None if pod.container(CONTAINER).exit_code else _failed_container(pod)
+    return CONTAINER if other is None else other[1].name
 
 
 def _other_container(pod: PodView) -> tuple[FailureKind, str] | None:

@@ -4,9 +4,8 @@ Kueue may be configured to suspend Jobs without a queue, too: to start one by ha
 quota.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from detnas.reasons import ReasonCode
 from detnas_operator.cluster.labels import QUEUE
@@ -20,36 +19,72 @@ _CONDITIONS = ("Evicted", "QuotaReserved", "Admitted")
 
 
 @dataclass(frozen=True, slots=True)
+class WorkloadCondition:
+    """A condition of a Workload that explains whether its Job is admitted."""
+
+    kind: str
+    status: str
+    reason: str
+    message: str
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it holds the Job back."""
+        return self.status != ("False" if self.kind == "Evicted" else "True")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is read of a Workload: most of one is a copy of the pod's template.
+
+    Attributes:
+        name: its name.
+        owners: UIDs of the Jobs it is for.
+        queue: its LocalQueue; empty if it has none.
+        active: it is queued; a person may have deactivated it.
+        conditions: those that explain each other, in that order.
+    """
+
+    name: str
+    owners: tuple[str, ...]
+    queue: str
+    active: bool
+    conditions: tuple[WorkloadCondition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     """What was last read of Kueue's Workload for a Job.
 
     Attributes:
-        workload: what `slim_workload` keeps of it; None if there is none.
+        workload: None if there is none.
         unread: why that could not be read; empty if it could.
     """
 
-    workload: Object | None = None
+    workload: Workload | None = None
     unread: str = ""
 
 
-def slim_workload(workload: Object) -> Object:
-    """Return what is read of a Workload: most of one is a copy of the pod's template."""
-    view = ObjectView(workload)
-    return {
-        "name": view.name,
-        "owners": view.owner_uids,
-        "queue": str(view.spec.get("queueName") or ""),
-        "active": view.spec.get("active") is not False,
-        "conditions": {
-            str(one["type"]): {
-                "status": str(one.get("status", "")),
-                "reason": str(one.get("reason", "")),
-                "message": str(one.get("message", ""))[:MAX_MESSAGE_CHARACTERS],
-            }
-            for one in view.status.get("conditions") or ()
-            if one.get("type") in _CONDITIONS
-        },
-    }
+def read_workload(body: Object) -> Workload:
+    """Read a Workload as the API writes it."""
+    view = ObjectView(body)
+    return Workload(
+        name=view.name,
+        owners=tuple(view.owner_uids),
+        queue=str(view.spec.get("queueName") or ""),
+        active=view.spec.get("active") is not False,
+        conditions=tuple(
+            WorkloadCondition(
+                kind=condition["type"],
+                status=str(condition.get("status", "")),
+                reason=str(condition.get("reason", "")),
+                message=str(condition.get("message", ""))[:MAX_MESSAGE_CHARACTERS],
+            )
+            for kind in _CONDITIONS
+            for condition in view.status.get("conditions") or ()
+            if condition.get("type") == kind
+        ),
+    )
 
 
 def suspended(job: JobView, admission: Admission | None) -> Waiting:
@@ -68,31 +103,23 @@ def suspended(job: JobView, admission: Admission | None) -> Waiting:
     return Waiting(ReasonCode.SUSPENDED, _unqueued(job, admission))
 
 
-def _queued(job: JobView, queue: str, workload: Object) -> Waiting:
+def _queued(job: JobView, queue: str, workload: Workload) -> Waiting:
     why = "; ".join(_reported(workload)) or "Kueue has not decided on it yet"
-    return Waiting(ReasonCode.QUEUED, f"{_waits(job, queue or workload['queue'])}: {why}")
+    return Waiting(ReasonCode.QUEUED, f"{_waits(job, queue or workload.queue)}: {why}")
 
 
-def _reported(workload: Object) -> Iterator[str]:
-    if not workload["active"]:
+def _reported(workload: Workload) -> Iterator[str]:
+    if not workload.active:
         yield (
-            f"Workload {workload['name']} is deactivated; set its spec.active to true to have it "
+            f"Workload {workload.name} is deactivated; set its spec.active to true to have it "
             "queued again"
         )
-    for name, condition in _blocking(workload["conditions"]):
-        yield (
-            f"{name} is {condition['status']} ({condition['reason']}): "
-            f"{condition['message'].rstrip('. ')}"
-        )
-
-
-def _blocking(conditions: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Yield the conditions that hold the Job back."""
-    for name in _CONDITIONS:
-        condition = conditions.get(name)
-        expected = "False" if name == "Evicted" else "True"
-        if condition is not None and condition["status"] != expected:
-            yield name, condition
+    for condition in workload.conditions:
+        if condition.blocks:
+            yield (
+                f"{condition.kind} is {condition.status} ({condition.reason}): "
+                f"{condition.message.rstrip('. ')}"
+            )
 
 
 def _waits(job: JobView, queue: str) -> str:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from detnas.reasons import ReasonCode
-from detnas_operator.job_state.pods import one_line
+from detnas_operator.cluster.objects import one_line
 from detnas_operator.job_state.state import Waiting
 
 _EXCEEDED = re.compile(

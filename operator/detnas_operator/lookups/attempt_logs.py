@@ -16,7 +16,6 @@ from detnas.records.results import Attempt
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
-from detnas_operator.cluster.objects import Object
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.failures import culprit
@@ -40,9 +39,9 @@ class AttemptLogs:
     """
 
     store: Store
-    log_end: Callable[[Object, str], str]
+    log_end: Callable[[PodView, str], str]
 
-    def store_missing(self, folder: str, job_pods: list[Object]) -> None:
+    def store_missing(self, folder: str, job_pods: list[PodView]) -> None:
         """Copy the ends of logs beside the other files of their attempts.
 
         Args:
@@ -57,7 +56,7 @@ class AttemptLogs:
             if text.strip():
                 self.store.put(keys.log_key(folder, attempt.number), text.encode())
 
-    def store_last(self, folder: str, job_pods: list[Object]) -> list[str]:
+    def store_last(self, folder: str, job_pods: list[PodView]) -> list[str]:
         """Copy the end of the log of the pod that was made last; return its last lines.
 
         If another container than the trainer failed, these are that one's, and not stored. If no
@@ -71,7 +70,7 @@ class AttemptLogs:
         key = keys.log_key(folder, attempt)
         size = self.store.size(key)
         if job_pods:
-            last = max(job_pods, key=lambda pod: str(PodView(pod).created))
+            last = max(job_pods, key=lambda pod: str(pod.created))
             container = culprit(last)
             text = self.log_end(last, container)
             if text.strip() and container == CONTAINER and size is None:
@@ -98,14 +97,14 @@ def _last_lines(text: str) -> list[str]:
     return text.strip().splitlines()[-_LINES_IN_MESSAGE:]
 
 
-def _worked(pod: Object) -> bool:
+def _worked(pod: PodView) -> bool:
     """Whether it failed, and is one that numbers attempts: of several workers, the first."""
-    return has_failed(pod) and PodView(pod).index == 0
+    return has_failed(pod) and pod.index == 0
 
 
-def _ran_at(pod: Object, moment: datetime) -> bool:
+def _ran_at(pod: PodView, moment: datetime) -> bool:
     """Whether an attempt that began then was this pod's; its node reports full seconds."""
-    ended = PodView(pod).container(CONTAINER).terminated
+    ended = pod.container(CONTAINER).terminated
     if not _worked(pod) or ended is None or ended.started is None or ended.finished is None:
         return False
     known = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

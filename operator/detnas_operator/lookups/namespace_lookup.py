@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, Protocol, TypeVar
 
-from detnas_operator.cluster.objects import Object, ObjectView
+from detnas_operator.cluster.objects import JobView, Object
 
 _FORGOTTEN_AFTER = 600.0
 """Seconds since its last lookup, for a namespace of which nothing is requested any more."""
@@ -94,7 +94,7 @@ class NamespaceLookup(ABC, Generic[AnyState]):
     def _list(self, namespace: str, state: AnyState, *, changed: bool) -> None:
         """Look up a namespace; `changed` if its Jobs are not those of the last lookup."""
 
-    def _observe(self, namespace: str, jobs: Iterable[Object]) -> AnyState:
+    def _observe(self, namespace: str, jobs: Iterable[JobView]) -> AnyState:
         """Return what is known of a namespace after a lookup, if one is due."""
         with self._lock:
             state = self._states.setdefault(namespace, self._new_state())
@@ -107,9 +107,9 @@ class NamespaceLookup(ABC, Generic[AnyState]):
                 self._listing.release()
         return state
 
-    def _request(self, state: AnyState, jobs: Iterable[Object]) -> None:
+    def _request(self, state: AnyState, jobs: Iterable[JobView]) -> None:
         now = self._clock()
-        for job in map(ObjectView, jobs):
+        for job in jobs:
             first, _ = state.requested.get(job.uid, (now, now))
             state.requested[job.uid] = first, now
             state.versions[job.uid] = job.version

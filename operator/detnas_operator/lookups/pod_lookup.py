@@ -6,7 +6,7 @@ from itertools import islice
 
 from detnas_operator.cluster import ClusterError
 from detnas_operator.cluster.job_pods import MAX_ANSWER_BYTES, MAX_PODS, pod_selectors
-from detnas_operator.cluster.objects import EventView, Object
+from detnas_operator.cluster.objects import EventView, JobView, Object
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.cluster.slimming import slim_event, slim_pod
 from detnas_operator.job_state.observed_pods import ObservedPods, by_owner, by_subject
@@ -51,7 +51,7 @@ class PodLookup(NamespaceLookup[_Pods]):
     burst = BURST
     remembered = 120.0
 
-    def look_up(self, namespace: str, jobs: Iterable[Object]) -> ObservedPods:
+    def look_up(self, namespace: str, jobs: Iterable[JobView]) -> ObservedPods:
         """Return what is known of Jobs that do not run, after a lookup if one is due.
 
         Args:
@@ -88,33 +88,37 @@ class PodLookup(NamespaceLookup[_Pods]):
         state.least = min(MAX_PAUSE_SECONDS, (self._clock() - started) / _SHARE)
 
     def _observed(self, namespace: str, uids: list[str]) -> ObservedPods:
-        pods: list[Object] = []
+        pods: list[PodView] = []
         for selector in pod_selectors(uids):
-            pods.extend(map(slim_pod, self._listed("pods", namespace, selector, "", MAX_PODS)))
-        owned, views = by_owner(pods), [PodView(pod) for pod in pods]
-        subjects = {*uids, *(pod.uid for pod in views)}
-        found = [*self._events(namespace, "type=Warning", subjects)]
-        # A pending pod that has a node may be pulling its image.
-        if starting := {pod.uid for pod in views if pod.phase == "Pending" and pod.node}:
-            found += self._events(namespace, f"reason={PULLING},involvedObject.kind=Pod", starting)
-        events = by_subject(found)
-        refused = {
-            uid for uid in uids if any(EventView(e).refuses_a_pod for e in events.get(uid, ()))
-        }
+            listed = self._listed("pods", namespace, selector, "", MAX_PODS)
+            pods.extend(map(slim_pod, map(PodView, listed)))
+        owned = by_owner(pods)
+        events = by_subject(self._all_events(namespace, uids, pods))
+        refused = {uid for uid in uids if any(event.refuses_a_pod for event in events.get(uid, ()))}
         created: dict[str, str] = {}
         if refused:
             fields = "reason=SuccessfulCreate,involvedObject.kind=Job"
             latest = by_subject(self._events(namespace, fields, refused))
-            created = {uid: EventView(some[-1]).last_seen for uid, some in latest.items()}
+            created = {uid: some[-1].last_seen for uid, some in latest.items()}
         return ObservedPods({uid: owned[uid] for uid in uids if uid in owned}, events, created)
 
-    def _events(self, namespace: str, fields: str, about: set[str]) -> Iterator[Object]:
-        found = self._listed("events", namespace, "", fields, MAX_EVENTS)
-        return (slim_event(one) for one in found if EventView(one).subject in about)
+    def _all_events(
+        self, namespace: str, uids: list[str], pods: list[PodView]
+    ) -> Iterator[EventView]:
+        """Yield the warnings about these Jobs and pods, and which pods pull their image."""
+        yield from self._events(namespace, "type=Warning", {*uids, *(pod.uid for pod in pods)})
+        # A pending pod that has a node may be pulling its image.
+        if starting := {pod.uid for pod in pods if pod.phase == "Pending" and pod.node}:
+            fields = f"reason={PULLING},involvedObject.kind=Pod"
+            yield from self._events(namespace, fields, starting)
+
+    def _events(self, namespace: str, fields: str, about: set[str]) -> Iterator[EventView]:
+        events = map(EventView, self._listed("events", namespace, "", fields, MAX_EVENTS))
+        return (slim_event(event) for event in events if event.subject in about)
 
     def _listed(
         self, kind: str, namespace: str, selector: str, fields: str, most: int
     ) -> Iterator[Object]:
         self._tokens -= 1
-        found = self._client.list(kind, namespace, selector, fields, most_bytes=MAX_ANSWER_BYTES)
-        return islice(found, most)
+        listed = self._client.list(kind, namespace, selector, fields, most_bytes=MAX_ANSWER_BYTES)
+        return islice(listed, most)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from detnas_operator.cluster import ClusterError, NotFound
-from detnas_operator.cluster.objects import Object, ObjectView
-from detnas_operator.job_state.queueing import Admission, slim_workload
+from detnas_operator.cluster.objects import JobView
+from detnas_operator.job_state.queueing import Admission, Workload, read_workload
 from detnas_operator.lookups.namespace_lookup import NamespaceLookup, NamespaceState
 
 PAUSE = 10.0
@@ -37,14 +37,14 @@ class _Workloads(NamespaceState):
         unread: why they could not be read; empty if they could.
     """
 
-    workloads: Mapping[str, Object] = field(default_factory=dict)
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
     complete: bool = True
     unread: str = ""
 
     def admission(self, uid: str) -> Admission | None:
         """Return what is known of a Job; None if the list was made too early for it."""
-        if found := self.workloads.get(uid):
-            return Admission(found)
+        if workload := self.workloads.get(uid):
+            return Admission(workload)
         if self.listed - self.requested[uid][0] < _SOON:
             return None
         if self.unread or not self.complete:
@@ -61,7 +61,7 @@ class WorkloadLookup(NamespaceLookup[_Workloads]):
 
     _absent_since = float("-inf")
 
-    def look_up(self, namespace: str, jobs: Iterable[Object]) -> dict[str, Admission]:
+    def look_up(self, namespace: str, jobs: Iterable[JobView]) -> dict[str, Admission]:
         """Return what is known of suspended Jobs, by UID, after a lookup if one is due.
 
         A Job that is requested for the first time may be missing from the answer, until the next.
@@ -70,8 +70,8 @@ class WorkloadLookup(NamespaceLookup[_Workloads]):
         if not jobs:
             return {}
         state = self._observe(namespace, jobs)
-        found = {(uid := ObjectView(job).uid): state.admission(uid) for job in jobs}
-        return {uid: admission for uid, admission in found.items() if admission is not None}
+        known = ((job.uid, state.admission(job.uid)) for job in jobs)
+        return {uid: admission for uid, admission in known if admission is not None}
 
     def _new_state(self) -> _Workloads:
         return _Workloads()
@@ -81,22 +81,22 @@ class WorkloadLookup(NamespaceLookup[_Workloads]):
         return pause * (_SOONER if state.changed else 1.0)
 
     def _list(self, namespace: str, state: _Workloads, *, changed: bool) -> None:  # noqa: ARG002
-        found: list[Object] = []
+        workloads: list[Workload] = []
         unread = ""
         if self._clock() - self._absent_since >= ABSENT_PAUSE:
             self._tokens -= 1
             try:
-                found = self._workloads(namespace)
+                workloads = self._workloads(namespace)
             except ClusterError as error:
                 unread = str(error)
-        state.workloads = {uid: one for one in found for uid in one["owners"]}
-        state.complete, state.unread = len(found) < MAX_WORKLOADS, unread
+        state.workloads = {uid: workload for workload in workloads for uid in workload.owners}
+        state.complete, state.unread = len(workloads) < MAX_WORKLOADS, unread
 
-    def _workloads(self, namespace: str) -> list[Object]:
+    def _workloads(self, namespace: str) -> list[Workload]:
         for kind in VERSIONS:
             try:
-                found = islice(self._client.list(kind, namespace), MAX_WORKLOADS)
-                return [slim_workload(one) for one in found]
+                listed = islice(self._client.list(kind, namespace), MAX_WORKLOADS)
+                return list(map(read_workload, listed))
             except NotFound:  # in this version, or at all
                 continue
         self._absent_since = self._clock()

@@ -9,7 +9,7 @@ from detnas.plan.stages import JobId, Plan
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.results import Outcome
 from detnas.spec.unused_gpus import unused_gpus
-from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.observed_pods import ObservedPods
 from detnas_operator.job_state.queueing import Admission
@@ -93,14 +93,14 @@ class JobObserver:
 
     def _active(self) -> Mapping[JobId, ActiveJob]:
         memory, namespace = self.memory, self.jobs.key.namespace
-        live = {name: job for name, job in self.jobs.all().items() if not JobView(job).has_ended}
+        live = {name: job for name, job in self.jobs.all().items() if not job.has_ended}
         now = datetime.now(UTC)
-        suspended = [job for job in live.values() if JobView(job).suspended]
+        suspended = [job for job in live.values() if job.suspended]
         admissions = self.lookups.workloads.look_up(namespace, suspended)
         states = job_states(live, memory.observed_pods, admissions, now)
         # A suspended Job has no pods. What else waits has a reason that only its pods state.
         waiting = [live[name] for name, state in states.items() if isinstance(state, Waiting)]
-        if waiting := [job for job in waiting if not JobView(job).suspended]:
+        if waiting := [job for job in waiting if not job.suspended]:
             with self.api_errors:
                 memory.observed_pods = self.lookups.pods.look_up(namespace, waiting)
             states = job_states(live, memory.observed_pods, admissions, now)
@@ -176,7 +176,7 @@ def pass_result(
 
 
 def job_states(
-    jobs: Mapping[str, Object],
+    jobs: Mapping[str, JobView],
     pods: ObservedPods,
     admissions: Mapping[str, Admission],
     now: datetime,
@@ -195,7 +195,7 @@ def job_states(
             pods.pods_of(job),
             now,
             pods.refusal(job),
-            admissions.get(JobView(job).uid),
+            admissions.get(job.uid),
             pods.events,
         )
         for name, job in jobs.items()
@@ -208,13 +208,13 @@ def _has_begun(state: JobState) -> bool:
     return retrying or isinstance(state, Running)
 
 
-def _active_job(name: str, job: Object, state: JobState) -> ActiveJob:
-    started = JobView(job).started
-    waiting_since = started or JobView(job).created
+def _active_job(name: str, job: JobView, state: JobState) -> ActiveJob:
+    started = job.started
+    waiting_since = started or job.created
     return ActiveJob(
         name=name,
         state=state,
         started=started,
         waiting_since=waiting_since,
-        suspended=JobView(job).suspended,
+        suspended=job.suspended,
     )

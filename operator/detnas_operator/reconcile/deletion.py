@@ -10,7 +10,7 @@ from detnas_operator.admission.admission import admit
 from detnas_operator.admission.adoption import belongs_to_another
 from detnas_operator.admission.location import own_folder
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
-from detnas_operator.cluster.objects import Object, SearchView
+from detnas_operator.cluster.objects import SearchView
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.reconcile.search_jobs import SearchJobs
@@ -31,9 +31,9 @@ def wants_data_deleted(spec: SearchSpec) -> bool:
     return spec.storage is not None and spec.storage.on_delete == "Delete"
 
 
-def has_finalizer(resource: Object) -> bool:
+def has_finalizer(resource: SearchView) -> bool:
     """Whether the resource waits for the operator before it is deleted."""
-    return FINALIZER in SearchView(resource).finalizers
+    return FINALIZER in resource.finalizers
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,16 @@ class DataDeletion:
     client: KubernetesClient
     jobs: SearchJobs
 
-    def set_finalizer(self, resource: Object, wanted: bool) -> Object:
+    def set_finalizer(self, resource: SearchView, wanted: bool) -> SearchView:
         """Add or remove the finalizer as the user wants it; return the resource as it is then."""
         if wanted == has_finalizer(resource):
             return resource
-        others = [name for name in _finalizers(resource) if name != FINALIZER]
+        others = [name for name in resource.finalizers if name != FINALIZER]
         return self._patch(resource, [*others, FINALIZER] if wanted else others)
 
-    def delete(self, resource: Object, settings: OperatorSettings, stores: Stores) -> bool | Reason:
+    def delete(
+        self, resource: SearchView, settings: OperatorSettings, stores: Stores
+    ) -> bool | Reason:
         """Continue deleting; return whether that is complete, or why it takes too long.
 
         Raises:
@@ -64,20 +66,20 @@ class DataDeletion:
         self.stop_jobs()  # they would run until every other finalizer is removed
         if not has_finalizer(resource):
             return True
-        search, admitted = SearchView(resource), admit(resource, settings)
+        admitted = admit(resource, settings)
         if isinstance(admitted, Reason):  # not accepted (any more): its data cannot be found
             log.warning("its data is not deleted: %s", admitted.message)
         if isinstance(admitted, Reason) or not wants_data_deleted(admitted.manifest.spec):
             self.set_finalizer(resource, wanted=False)
             return True
-        folder, store = own_folder(resource), stores.open(admitted.root, search.namespace)
-        if belongs_to_another(store, folder, search.uid):
+        folder, store = own_folder(resource), stores.open(admitted.root, resource.namespace)
+        if belongs_to_another(store, folder, resource.uid):
             log.warning("%s is not deleted: another resource continues with it", folder)
             self.set_finalizer(resource, wanted=False)
             return True
         if alive := self.still_alive():
             now = datetime.now(UTC)
-            return deleted_but_running(alive, search.deleted or now, now) or False
+            return deleted_but_running(alive, resource.deleted or now, now) or False
         return self.delete_data(resource, store, folder)
 
     def stop_jobs(self) -> None:
@@ -85,13 +87,13 @@ class DataDeletion:
         for name in self.jobs.live():
             self.jobs.delete(name, "the search is deleted")
 
-    def still_alive(self) -> list[Object]:
+    def still_alive(self) -> list[PodView]:
         """Delete all Jobs, also those the watch missed; return the pods that have not ended."""
         self.jobs.list_again()
         self.stop_jobs()
-        return [pod for pod in self.jobs.live_pods() if not PodView(pod).has_ended]
+        return [pod for pod in self.jobs.live_pods() if not pod.has_ended]
 
-    def delete_data(self, resource: Object, store: ConfinedStore, folder: str) -> bool:
+    def delete_data(self, resource: SearchView, store: ConfinedStore, folder: str) -> bool:
         """Continue deleting; return whether all is deleted and the resource may go.
 
         No pod may be alive any more. A search's folder never holds a pool: pools are stored beside
@@ -110,20 +112,12 @@ class DataDeletion:
         self.set_finalizer(resource, wanted=False)
         return True
 
-    def _patch(self, resource: Object, finalizers: list[str]) -> Object:
-        metadata = resource["metadata"]
+    def _patch(self, resource: SearchView, finalizers: list[str]) -> SearchView:
         # A merge patch replaces the list: only on the version it was read from.
-        body = {
-            "metadata": {
-                "resourceVersion": metadata["resourceVersion"],
-                "finalizers": finalizers,
-            }
-        }
+        metadata = {"resourceVersion": str(resource.version), "finalizers": finalizers}
+        body = {"metadata": metadata}
         try:
-            return self.client.merge_patch(PLURAL, metadata["namespace"], metadata["name"], body)
+            patched = self.client.merge_patch(PLURAL, resource.namespace, resource.name, body)
         except NotFound:
             return resource
-
-
-def _finalizers(resource: Object) -> list[str]:
-    return SearchView(resource).finalizers
+        return SearchView(patched)

@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import JobId
 from detnas.records.results import Result
-from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.objects import JobView
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.configuration.settings import Tenant
 from detnas_operator.job_state.derive import job_state
+from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.failures import LAST_LINE
-from detnas_operator.job_state.pods import has_done_its_work, own_pods
+from detnas_operator.job_state.pods import has_done_its_work
 from detnas_operator.job_state.state import Failed, Succeeded
 from detnas_operator.lookups.attempt_logs import AttemptLogs
 from detnas_operator.reconcile.gpu_time import pod_seconds
@@ -39,7 +41,7 @@ class FailureRecorder:
     jobs: SearchJobs
     tenant: Tenant
 
-    def record(self, job: Object, job_id: JobId, overran: str | None = None) -> Result:
+    def record(self, job: JobView, job_id: JobId, overran: str | None = None) -> Result:
         """Write the result that the job itself did not write, unless it did in the meantime.
 
         Args:
@@ -47,7 +49,7 @@ class FailureRecorder:
             job_id: which job it runs.
             overran: a message if it exceeded its deadline; None if not.
         """
-        name = JobView(job).name
+        name = job.name
         own = own_pods(job, self.jobs.pods_of(name))
         folder = self.session.job_folder(job_id)
         logs = AttemptLogs(self.session.store, self.jobs.log_end)
@@ -56,17 +58,17 @@ class FailureRecorder:
         message = self.session.rejected.get(folder) or overran or _message(job, own)
         message = failure_message(message, log_end, self.tenant, self.jobs.key.namespace)
         now = datetime.now(UTC)
-        lost = pod_seconds(own, now) / JobView(job).parallelism
+        lost = pod_seconds(own, now) / job.parallelism
         started = now - timedelta(seconds=lost)
         result = self.session.fail(job_id, message, started, lost)
-        if not JobView(job).has_ended:  # last: without a result and a Job it would be due again
+        if not job.has_ended:  # last: without a result and a Job it would be job_id again
             self.jobs.delete(name, message)
         log.warning("%s ended without a result: %s", name, message)
         return result
 
 
-def _message(job: Object, pods: list[Object]) -> str:
-    state, name = job_state(job, pods, datetime.now(UTC)), JobView(job).name
+def _message(job: JobView, pods: list[PodView]) -> str:
+    state, name = job_state(job, pods, datetime.now(UTC)), job.name
     if isinstance(state, Failed):
         return state.message
     no_result = "wrote no result; look at its log and at whether it may write to the store"

@@ -21,10 +21,11 @@ from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import AlreadyExists
-from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.objects import JobView
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job.order import gpus
-from detnas_operator.job_state.pods import is_ignored, last_end, own_pods
+from detnas_operator.job_state.ended_pods import own_pods
+from detnas_operator.job_state.pods import is_ignored, last_end
 from detnas_operator.reconcile.search_jobs import job_id_of
 
 
@@ -68,27 +69,29 @@ class GpuTime:
         self._stopped: dict[str, StoppedJob] | None = None
         self._trials: dict[int, Result] = {}
 
-    def list_running(self, jobs: Iterable[Object], found: Sequence[Object], now: datetime) -> None:
+    def list_running(
+        self, jobs: Iterable[JobView], found: Sequence[PodView], now: datetime
+    ) -> None:
         """Record the pods of all running Jobs, found among others."""
-        own = {JobView(job).uid: own_pods(job, found) for job in jobs}
+        own = {job.uid: own_pods(job, found) for job in jobs}
         self._running = {uid: (pod_seconds(of, now), resumptions(of)) for uid, of in own.items()}
         self.listed = now
 
-    def running_seconds(self, job: Object, now: datetime) -> float:
+    def running_seconds(self, job: JobView, now: datetime) -> float:
         """Return for how many seconds a Job's pods have held nodes, added up."""
-        known = self._running.get(JobView(job).uid)
+        known = self._running.get(job.uid)
         if known is None or self.listed is None:
             return 0.0
-        ready = JobView(job).ready_pods  # these have run since they were listed
+        ready = job.ready_pods  # these have run since they were listed
         return known[0] + ready * (now - self.listed).total_seconds()
 
-    def resumptions(self, job: Object) -> int:
+    def resumptions(self, job: JobView) -> int:
         """Return how often a Job was resumed, by those of its pods that are still there."""
-        return self._running.get(JobView(job).uid, (0.0, 0))[1]
+        return self._running.get(job.uid, (0.0, 0))[1]
 
-    def record_stop(self, job: Object, seconds: float, now: datetime) -> None:
+    def record_stop(self, job: JobView, seconds: float, now: datetime) -> None:
         """Record the pod seconds of a Job before it is deleted, unless it never ran."""
-        uid, job_id, stopped = JobView(job).uid, job_id_of(job), self.stopped()
+        uid, job_id, stopped = job.uid, job_id_of(job), self.stopped()
         if uid in stopped or not seconds:
             return
         record = StoppedJob(verb=job_id.verb, number=job_id.number, seconds=seconds, until=now)
@@ -111,7 +114,7 @@ class GpuTime:
         return self._stopped
 
     def used(
-        self, jobs: Iterable[Object], state: SearchState, spec: SearchSpec, *, trained_pool: bool
+        self, jobs: Iterable[JobView], state: SearchState, spec: SearchSpec, *, trained_pool: bool
     ) -> float:
         """Return the GPU seconds used so far.
 
@@ -123,7 +126,7 @@ class GpuTime:
         """
         now, pod_time = datetime.now(UTC), _stated(state, spec, trained_pool=trained_pool)
         counting = self._running.keys() - self.stopped().keys()
-        for job in (job for job in jobs if JobView(job).uid in counting):
+        for job in (job for job in jobs if job.uid in counting):
             if not state.is_finished(job_id := job_id_of(job)):
                 pod_time[job_id.verb] += self.running_seconds(job, now)
         by_job = defaultdict[JobId, list[StoppedJob]](list)
@@ -184,16 +187,16 @@ def unstated_seconds(stopped: Sequence[StoppedJob], result: Result | None, pods:
     return max(0.0, spent - pods * stated)
 
 
-def resumptions(job_pods: Sequence[Object]) -> int:
+def resumptions(job_pods: Sequence[PodView]) -> int:
     """Return how often a Job was resumed, by its pods: ended ones that do not count as failures.
 
     Pods of a lost node are deleted after a while; the attempts in the store are complete.
     """
-    ignored = (pod for pod in job_pods if PodView(pod).phase == "Failed" and is_ignored(pod))
-    return max(Counter(PodView(pod).index for pod in ignored).values(), default=0)
+    ignored = (pod for pod in job_pods if pod.phase == "Failed" and is_ignored(pod))
+    return max(Counter(pod.index for pod in ignored).values(), default=0)
 
 
-def pod_seconds(job_pods: Sequence[Object], now: datetime) -> float:
+def pod_seconds(job_pods: Sequence[PodView], now: datetime) -> float:
     """Return for how long the pods have held their nodes' resources, added up.
 
     That is until a pod's last container ended, or if nobody observed that, until its deletion.
@@ -201,14 +204,13 @@ def pod_seconds(job_pods: Sequence[Object], now: datetime) -> float:
     return sum(_held(pod, now) for pod in job_pods)
 
 
-def _held(pod: Object, now: datetime) -> float:
-    view = PodView(pod)
-    if view.started is None:
+def _held(pod: PodView, now: datetime) -> float:
+    if pod.started is None:
         return 0.0
     ended = now  # also if the trainer has ended, and another container has not
-    if view.has_ended:
-        ended = last_end(pod) or view.deleted or view.started
-    return max(0.0, (ended - view.started).total_seconds())
+    if pod.has_ended:
+        ended = last_end(pod) or pod.deleted or pod.started
+    return max(0.0, (ended - pod.started).total_seconds())
 
 
 def _workers(spec: SearchSpec, verb: Verb) -> int:

@@ -47,12 +47,13 @@ def create_job(jobs: SearchJobs, objects: list[Object]) -> Reason | None:
 
 
 def _existing(jobs: SearchJobs, kind: str, name: str) -> Reason | None:
-    found = jobs.client.get(kind, jobs.key.namespace, name)
-    if found is None:
+    body = jobs.client.get(kind, jobs.key.namespace, name)
+    if body is None:
         return Reason(ReasonCode.NAME_TAKEN, f"{kind} {name} is being replaced; trying again")
-    if JobView(found).is_being_deleted:
+    found = ObjectView(body)
+    if found.is_being_deleted:
         return Reason(ReasonCode.NAME_TAKEN, f"{kind} {name} is being deleted; {waits_for(found)}")
-    owner = ObjectView(found).controller_uid
+    owner = found.controller_uid
     if not owner:
         return _orphaned(jobs, kind, name)
     if owner != jobs.uid:
@@ -62,7 +63,7 @@ def _existing(jobs: SearchJobs, kind: str, name: str) -> Reason | None:
             "name that is being deleted; waiting until it is gone",
         )
     if kind == "jobs":
-        jobs.cache.put_job(found)
+        jobs.cache.put_job(body)
     return None
 
 
@@ -99,9 +100,9 @@ def _refused(jobs: SearchJobs, body: Object, error: Refused) -> Reason:
 def _make_room(jobs: SearchJobs) -> str:
     """Delete the Job that ended first of those whose result is durable; return its name."""
     ended = [
-        (str(job["status"].get("completionTime") or job["metadata"]["creationTimestamp"]), name)
+        (job.ended_or_created, name)
         for name, job in jobs.all().items()
-        if expires(job) and not JobView(job).is_being_deleted
+        if expires(job) and not job.is_being_deleted
     ]
     if not ended:
         return ""
@@ -125,7 +126,7 @@ class OwnLabels:
         reasons = []
         for name, job in jobs.live().items():
             changed = _changed_labels(job, jobs.key.name)
-            uid = JobView(job).uid
+            uid = job.uid
             if changed and uid not in self.restored:
                 with api_errors:
                     changed = _restore(jobs, name, changed)
@@ -140,23 +141,23 @@ class OwnLabels:
 
 def _restore(jobs: SearchJobs, name: str, labels: Mapping[str, str]) -> dict[str, str]:
     """Patch the labels; return those that the Job still lacks."""
-    body = {"metadata": {"labels": dict(labels)}}
+    patch = {"metadata": {"labels": dict(labels)}}
     try:
-        job = jobs.client.merge_patch("jobs", jobs.key.namespace, name, body)
+        body = jobs.client.merge_patch("jobs", jobs.key.namespace, name, patch)
     except Refused as error:
         log.warning("the labels of job %s cannot be restored: %s", name, error)
         return dict(labels)
     except NotFound:
         return {}
-    jobs.cache.put_job(job)
-    left = _changed_labels(job, jobs.key.name)
+    jobs.cache.put_job(body)
+    left = _changed_labels(JobView(body), jobs.key.name)
     log.info("restored labels of job %s: %s", name, ", ".join(labels.keys() - left.keys()))
     return left
 
 
-def _changed_labels(job: Object, search: str) -> dict[str, str]:
+def _changed_labels(job: JobView, search: str) -> dict[str, str]:
     """Return the labels of a search's Job that are missing or have another value."""
-    labels = JobView(job).labels
+    labels = job.labels
     own = own_labels(search, job_id_of(job))
     return {label: value for label, value in own.items() if labels.get(label) != value}
 

@@ -27,7 +27,7 @@ from detnas_operator.admission.admission import (
 from detnas_operator.admission.adoption import choose_folder
 from detnas_operator.admission.location import own_folder
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import Object, SearchKey, SearchView
+from detnas_operator.cluster.objects import SearchKey, SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.names import job_name
@@ -84,10 +84,9 @@ class SearchMemory:
     compared: bool = False
     pool: tuple[PrepareResult, str] | None = None
 
-    def is_of(self, resource: Object) -> bool:
+    def is_of(self, resource: SearchView) -> bool:
         """Whether it was made for this resource as it is now."""
-        view = SearchView(resource)
-        return (self.uid, self.generation) == (view.uid, view.generation)
+        return (self.uid, self.generation) == (resource.uid, resource.generation)
 
     def job_name(self, job_id: JobId) -> str:
         """Name of a job's Job; final stages are named by the trial they are for."""
@@ -162,7 +161,7 @@ class SearchMemories(dict[SearchKey, SearchMemory]):
         sessions = [memory.session for memory in list(self.values())]
         return [lease for session in sessions if (lease := session.lease) is not None]
 
-    def current(self, key: SearchKey, resource: Object, admitted: Admitted) -> SearchMemory:
+    def current(self, key: SearchKey, resource: SearchView, admitted: Admitted) -> SearchMemory:
         """Return the memory of a resource's generation, which continues an earlier one's.
 
         Raises:
@@ -196,7 +195,7 @@ class SearchMemories(dict[SearchKey, SearchMemory]):
 
 
 def begin(
-    resource: Object,
+    resource: SearchView,
     admitted: Admitted,
     store: Store,
     rules: Rules,
@@ -216,7 +215,7 @@ def begin(
         BlockedError: the user must decide whether it continues with earlier data, or the recorded
             manifest breaks the rules.
     """
-    uid, manifest = SearchView(resource).uid, admitted.manifest
+    uid, manifest = resource.uid, admitted.manifest
     folder = choose_folder(resource, manifest, store)
     before = load_search_record(store, folder)
     if before is not None:
@@ -233,7 +232,7 @@ def begin(
     search = StoredSearch(store, requests)
     return SearchMemory(
         uid=uid,
-        generation=SearchView(resource).generation,
+        generation=resource.generation,
         admitted=admitted,
         search=search,
         session=make_session(search),
@@ -264,9 +263,9 @@ def _record(uid: str, admitted: Admitted, requests: SearchRequests) -> SearchRec
     )
 
 
-def _pinned_image(resource: Object) -> str:
+def _pinned_image(resource: SearchView) -> str:
     """Jobs can write the record, but not the status: once that names the image, it decides."""
-    image = SearchView(resource).image
+    image = resource.image
     return "" if image.endswith("…") else image  # it was too long for the status
 
 

@@ -9,9 +9,10 @@ from detnas.plan.stages import JobId
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.cluster.labels import TTL
-from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.derive import job_state
-from detnas_operator.job_state.pods import has_done_its_work, own_pods, pods_to_end
+from detnas_operator.job_state.ended_pods import own_pods
+from detnas_operator.job_state.pods import has_done_its_work, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.reconcile.search_jobs import SearchJobs, job_id_of
@@ -54,11 +55,11 @@ class ObservedJob:
     postponed: bool = False
 
 
-def trial_may_have_ended(jobs: Mapping[str, Object], memory: SearchMemory, trial: int) -> bool:
+def trial_may_have_ended(jobs: Mapping[str, JobView], memory: SearchMemory, trial: int) -> bool:
     """Whether a trial's Job no longer runs, or has written its result, as last observed."""
     job_id = JobId(Verb.EVALUATE, trial)
     job = jobs.get(memory.job_name(job_id))
-    if job is None or JobView(job).has_ended or JobView(job).is_being_deleted:
+    if job is None or job.has_ended or job.is_being_deleted:
         return True
     if has_done_its_work(job, memory.observed_pods.pods_of(job), well=False):
         return True
@@ -66,42 +67,42 @@ def trial_may_have_ended(jobs: Mapping[str, Object], memory: SearchMemory, trial
 
 
 def observe_jobs(
-    jobs: Mapping[str, Object], memory: SearchMemory, now: float
+    jobs: Mapping[str, JobView], memory: SearchMemory, now: float
 ) -> dict[str, ObservedJob]:
     """Return the Jobs by name; `now` is the time on the monotonic clock, in seconds."""
     observed, state = {}, memory.session.state
     for name, job in jobs.items():
-        job_id, view = job_id_of(job), JobView(job)
-        if view.has_ended and state.is_finished(job_id):  # as most Jobs of a long search
+        job_id = job_id_of(job)
+        if job.has_ended and state.is_finished(job_id):  # as most Jobs of a long search
             memory.result_since.pop(name, None)
             observed[name] = ObservedJob(
                 job_id=job_id,
                 ended=True,
                 has_result=True,
-                terminating=view.is_being_deleted,
-                expires=view.ttl_seconds is not None,
+                terminating=job.is_being_deleted,
+                expires=job.ttl_seconds is not None,
             )
         else:
             observed[name] = _observe(name, job, memory, now)
     return observed
 
 
-def _observe(name: str, job: Object, memory: SearchMemory, now: float) -> ObservedJob:
-    job_id, view = job_id_of(job), JobView(job)
+def _observe(name: str, job: JobView, memory: SearchMemory, now: float) -> ObservedJob:
+    job_id = job_id_of(job)
     folder = memory.session.job_folder(job_id)
     if not folder:
         # A final stage, while more trials are requested: it may be needed again, so it may keep
         # running unless the search is stopped, and no time to live is set.
         return ObservedJob(
             job_id=job_id,
-            ended=view.has_ended,
-            has_result=view.has_ended,
+            ended=job.has_ended,
+            has_result=job.has_ended,
             expires=True,
-            postponed=view.ttl_seconds is None or TTL in view.annotations,
+            postponed=job.ttl_seconds is None or TTL in job.annotations,
         )
-    # A Job whose name is no longer that of its job served an earlier best trial.
+    # A Job whose name is no longer that of its purpose served an earlier best trial.
     has_result = memory.session.state.is_finished(job_id) or memory.job_name(job_id) != name
-    ended = view.has_ended
+    ended = job.has_ended
     if has_result and not ended:
         since = memory.result_since.setdefault(name, now)
     else:
@@ -119,18 +120,18 @@ def _observe(name: str, job: Object, memory: SearchMemory, now: float) -> Observ
         trainer_done=not ended and has_done_its_work(job, pods, well=True),
         ends_pods=not ended and bool(pods_to_end(job, pods)),
         data_changed=ended and _read_changed_data(job),
-        terminating=view.is_being_deleted,
-        expires=view.ttl_seconds is not None,
-        postponed=TTL in view.annotations,
+        terminating=job.is_being_deleted,
+        expires=job.ttl_seconds is not None,
+        postponed=TTL in job.annotations,
     )
 
 
-def _read_changed_data(job: Object) -> bool:
+def _read_changed_data(job: JobView) -> bool:
     state = job_state(job, (), datetime.now(UTC))
     return isinstance(state, Failed) and state.kind is FailureKind.DATA_CHANGED
 
 
-def overran(job: Object, job_id: JobId, memory: SearchMemory) -> str | None:
+def overran(job: JobView, job_id: JobId, memory: SearchMemory) -> str | None:
     """Return a message if a Job has held its node for longer than its default deadline.
 
     Waiting for a node does not count: a cluster may be full for days.
@@ -140,10 +141,10 @@ def overran(job: Object, job_id: JobId, memory: SearchMemory) -> str | None:
     )
     if limit is None or memory.gpu_time.running_seconds(job, datetime.now(UTC)) <= limit:
         return None
-    return f"Job {job['metadata']['name']} {overrun(job_id.verb, limit)}"
+    return f"Job {job.name} {overrun(job_id.verb, limit)}"
 
 
-def _attempts(job: Object, folder: str, memory: SearchMemory) -> int:
+def _attempts(job: JobView, folder: str, memory: SearchMemory) -> int:
     """Return how many there were; a launcher may end before it has written to the store."""
     return max(memory.attempts_at(folder), memory.gpu_time.resumptions(job) + 1)
 

@@ -21,7 +21,7 @@ from detnas_operator.cluster import (
     Refused,
 )
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import Object, SearchView
+from detnas_operator.cluster.objects import SearchView
 from detnas_operator.job.names import job_name
 from detnas_operator.status.events import Event, event_body, events
 from detnas_operator.status.pass_result import PassResult
@@ -64,7 +64,7 @@ class Publisher:
         default_factory=lambda: deque(maxlen=_MAX_REFUSED_VALUES)
     )
 
-    def publish(self, resource: Object, result: PassResult, since_last: float) -> bool:
+    def publish(self, resource: SearchView, result: PassResult, since_last: float) -> bool:
         """Bring the resource's status up to date; return whether something was written.
 
         Args:
@@ -75,7 +75,7 @@ class Publisher:
         Raises:
             ClusterError: it could not be written.
         """
-        before: Mapping[str, Any] = SearchView(resource).status
+        before: Mapping[str, Any] = resource.status
         after = without_refused(
             resource_status(result, before, datetime.now(UTC)), tuple(self.refused_values)
         )
@@ -92,7 +92,7 @@ class Publisher:
         return True
 
     def _write_accepted(
-        self, resource: Object, before: Mapping[str, Any], after: dict[str, Any]
+        self, resource: SearchView, before: Mapping[str, Any], after: dict[str, Any]
     ) -> bool:
         """Write the status, without what an older definition refuses."""
         try:
@@ -105,38 +105,37 @@ class Publisher:
             log.warning("%s; the status is shown without: %s", error, _UPDATE)
             return self._write(resource, merge_patch(before, without_refused(after, found)))
 
-    def _write(self, resource: Object, status: dict[str, Any]) -> bool:
+    def _write(self, resource: SearchView, status: dict[str, Any]) -> bool:
         """Patch the status; return whether the resource is still there.
 
         In a patch of the status the API server ignores a uid: another search that took the name
         meanwhile would get this one's status. Only a version identifies the object.
         """
-        namespace, name = SearchView(resource).namespace, SearchView(resource).name
+        namespace, name = resource.namespace, resource.name
         for _ in range(_VERSIONS):
-            version = resource["metadata"]["resourceVersion"]
-            body = {"metadata": {"resourceVersion": version}, "status": status}
+            body = {"metadata": {"resourceVersion": str(resource.version)}, "status": status}
             try:
                 written = self.client.merge_patch(PLURAL, namespace, name, body, "status")
             except NotFound:
                 return False
             except Conflict as error:
-                conflict, uid = error, SearchView(resource).uid
-                resource = self.client.get(PLURAL, namespace, name) or {"metadata": {"uid": None}}
-                if SearchView(resource).uid != uid:
+                conflict, latest = error, self.client.get(PLURAL, namespace, name)
+                if latest is None or SearchView(latest).uid != resource.uid:
                     return False
+                resource = SearchView(latest)
             else:
                 self.cache.put_search(written)
                 return True
         raise conflict
 
-    def _create_events(self, resource: Object, happened: Iterable[Event]) -> list[Event]:
+    def _create_events(self, resource: SearchView, happened: Iterable[Event]) -> list[Event]:
         """Create the events; return those that failed, which are not worth another pass."""
         failed, now = [], datetime.now(UTC)
         for event in happened:
-            body = event_body(event, resource, now)
-            with _about_trial(SearchView(resource).name, event.trial):
+            body = event_body(event, resource.body, now)
+            with _about_trial(resource.name, event.trial):
                 try:
-                    self.client.create("events", SearchView(resource).namespace, body)
+                    self.client.create("events", resource.namespace, body)
                 except AlreadyExists:
                     continue
                 except ClusterError as error:
@@ -153,18 +152,17 @@ class Publisher:
             if (ended := now.get(outcome, 0) - known.get(outcome, 0)) > 0:
                 self.metrics.trials_finished(outcome, ended)
 
-    def _measure(self, resource: Object, after: Mapping[str, Any]) -> None:
-        metadata = resource["metadata"]
+    def _measure(self, resource: SearchView, after: Mapping[str, Any]) -> None:
         hours = after.get("gpuHours")
         self.metrics.set_search(
-            metadata["namespace"],
-            metadata["name"],
+            resource.namespace,
+            resource.name,
             phase=after.get("phase", ""),
             gpu_hours=None if hours is None else float(hours),
             best_h=_h(after.get("best")),
             base_h=_h(after.get("base")),
         )
-        self.metrics.set_degraded(metadata["namespace"], metadata["name"], _degraded(after))
+        self.metrics.set_degraded(resource.namespace, resource.name, _degraded(after))
 
 
 def _about_trial(search: str, trial: int | None) -> AbstractContextManager[None]:

@@ -15,7 +15,7 @@ from detnas_operator.admission.search_limit import SearchLimit
 from detnas_operator.cluster import ClusterError, KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.labels import ACCEPT
-from detnas_operator.cluster.objects import Object, SearchKey, SearchView
+from detnas_operator.cluster.objects import SearchKey, SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
@@ -90,7 +90,7 @@ class Reconciler:
             self.forget(key)
             return Requeue(gone=True)
         with about(search=key.name, namespace=key.namespace), at_most(MAX_PASS_SECONDS):
-            if SearchView(resource).is_being_deleted:
+            if resource.is_being_deleted:
                 return self._delete(key, resource)
             return self._pass(key, resource)
 
@@ -110,13 +110,13 @@ class Reconciler:
             memory.session.release_pool()
         self._metrics.forget_search(key.namespace, key.name)
 
-    def _pass(self, key: SearchKey, resource: Object) -> Requeue:
+    def _pass(self, key: SearchKey, resource: SearchView) -> Requeue:
         jobs, api_errors = self._jobs(key, resource), ApiErrors()
         if self._completed.holds(key, resource, jobs):
             return Requeue()
         admitted = self._admitted(key, resource)
         if isinstance(admitted, Reason):
-            generation = SearchView(resource).generation
+            generation = resource.generation
             result = PassResult(generation, not_accepted=admitted)
             self._halt(key, jobs, "the search is not accepted", api_errors)
         else:
@@ -127,7 +127,7 @@ class Reconciler:
             with api_errors:
                 wanted = wants_data_deleted(admitted.manifest.spec)
                 resource = DataDeletion(self._client, jobs).set_finalizer(resource, wanted)
-                self._cache.put_search(resource)
+                self._cache.put_search(resource.body)
                 result = self._accepted_pass(key, resource, admitted, jobs, api_errors)
             if suspended and result.search is None:  # the pass was cut short
                 self._halt(key, jobs, "the search is suspended", api_errors)
@@ -136,14 +136,14 @@ class Reconciler:
         return self._publish_or_retry(key, resource, result, api_errors)
 
     def _with_stopping(
-        self, resource: Object, jobs: SearchJobs, result: PassResult, api_errors: ApiErrors
+        self, resource: SearchView, jobs: SearchJobs, result: PassResult, api_errors: ApiErrors
     ) -> PassResult:
         """Add whether a suspended search still has pods, and which do not stop."""
         if not result.suspended:
             self._suspended_pods.forget(jobs.key)
             return result
         now = datetime.now(UTC)
-        since = suspended_since(resource.get("status") or {}) or now
+        since = suspended_since(resource.status) or now
         with api_errors:
             stopping, reason = self._suspended_pods.observe(jobs, since, now)
             problems = (*result.problems, *([reason] if reason else []))
@@ -158,7 +158,7 @@ class Reconciler:
             memory.session.release_pool()
 
     def _publish_or_retry(
-        self, key: SearchKey, resource: Object, result: PassResult, api_errors: ApiErrors
+        self, key: SearchKey, resource: SearchView, result: PassResult, api_errors: ApiErrors
     ) -> Requeue:
         """Publish the result; after API errors the pass is first repeated a few times."""
         if not api_errors.errors:
@@ -177,7 +177,7 @@ class Reconciler:
     def _accepted_pass(
         self,
         key: SearchKey,
-        resource: Object,
+        resource: SearchView,
         admitted: Admitted,
         jobs: SearchJobs,
         api_errors: ApiErrors,
@@ -203,7 +203,7 @@ class Reconciler:
             memory.session.release_pool()
         return result
 
-    def _admitted(self, key: SearchKey, resource: Object) -> Admitted | Reason:
+    def _admitted(self, key: SearchKey, resource: SearchView) -> Admitted | Reason:
         """Decide once for each generation: a pass changes neither the spec nor our settings."""
         memory = self._memories.get(key)
         if memory is not None and memory.is_of(resource):
@@ -216,16 +216,16 @@ class Reconciler:
     def _run_pass(
         self,
         key: SearchKey,
-        resource: Object,
+        resource: SearchView,
         admitted: Admitted,
         jobs: SearchJobs,
         api_errors: ApiErrors,
     ) -> PassResult:
         memory = self._memories.get(key)
-        if memory is not None and memory.uid != SearchView(resource).uid:
+        if memory is not None and memory.uid != resource.uid:
             self.forget(key)
         memory = self._memories.current(key, resource, admitted)
-        status = SearchView(resource).status
+        status = resource.status
         memory.gpu_time.lost = float(status.get("lostGpuHours", 0)) * 3600
         return SearchPass(
             memory=memory,
@@ -237,14 +237,14 @@ class Reconciler:
             forgiven=status.get("forgivenTrials", 0),
             api_errors=api_errors,
             status=status,
-            accepts=SearchView(resource).annotations.get(ACCEPT, ""),
+            accepts=resource.annotations.get(ACCEPT, ""),
         ).run()
 
     def _result_without_store(
-        self, key: SearchKey, resource: Object, *reasons: Reason
+        self, key: SearchKey, resource: SearchView, *reasons: Reason
     ) -> PassResult:
         memory = self._memories.get(key)
-        result = PassResult(SearchView(resource).generation, problems=reasons)
+        result = PassResult(resource.generation, problems=reasons)
         if memory is None:
             return result
         return replace(result, folder=memory.search.uri, image=memory.image)
@@ -255,7 +255,7 @@ class Reconciler:
         if lasts and (memory := self._memories.get(key)):
             memory.invalidate()
 
-    def _publish(self, key: SearchKey, resource: Object, result: PassResult) -> Requeue:
+    def _publish(self, key: SearchKey, resource: SearchView, result: PassResult) -> Requeue:
         memory = self._memories.get(key)
         patched = memory.patched if memory is not None else None
         since = seconds_since(patched, self._clock())
@@ -275,7 +275,7 @@ class Reconciler:
             self._memories.pop(key, None)
         return again
 
-    def _delete(self, key: SearchKey, resource: Object) -> Requeue:
+    def _delete(self, key: SearchKey, resource: SearchView) -> Requeue:
         if (memory := self._memories.get(key)) is not None:
             memory.session.release_pool()
         deletion = DataDeletion(self._client, self._jobs(key, resource))
@@ -289,5 +289,5 @@ class Reconciler:
             return self._publish(key, resource, self._result_without_store(key, resource, done))
         return Requeue() if done else Requeue(after=DELETING_SECONDS)
 
-    def _jobs(self, key: SearchKey, resource: Object) -> SearchJobs:
-        return SearchJobs(self._client, self._cache, key, SearchView(resource).uid)
+    def _jobs(self, key: SearchKey, resource: SearchView) -> SearchJobs:
+        return SearchJobs(self._client, self._cache, key, resource.uid)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from detnas.reasons import ReasonCode
-from detnas_operator.cluster.objects import Object, SearchKey
+from detnas_operator.cluster.objects import SearchKey, SearchView
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
 from detnas_operator.reconcile.search_jobs import SearchJobs, expires
@@ -102,13 +102,15 @@ class CompletedSearches:
     """
 
     def __init__(self) -> None:
-        self._versions: dict[SearchKey, tuple[str, str]] = {}
+        self._versions: dict[SearchKey, tuple[str, int]] = {}
 
-    def holds(self, key: SearchKey, resource: Object, jobs: SearchJobs) -> bool:
+    def holds(self, key: SearchKey, resource: SearchView, jobs: SearchJobs) -> bool:
         """Whether a pass found the search complete, and nothing has changed since."""
         return self._versions.get(key) == _version(resource) and _all_expire(jobs)
 
-    def add(self, key: SearchKey, resource: Object, result: PassResult, jobs: SearchJobs) -> bool:
+    def add(
+        self, key: SearchKey, resource: SearchView, result: PassResult, jobs: SearchJobs
+    ) -> bool:
         """Take the result of a pass that wrote nothing; return whether the search is complete."""
         search = result.search
         over = search is not None and search.phase.is_over and not result.problems
@@ -123,9 +125,8 @@ class CompletedSearches:
         self._versions.pop(key, None)
 
 
-def _version(resource: Object) -> tuple[str, str]:
-    metadata = resource["metadata"]
-    return metadata["uid"], metadata["resourceVersion"]
+def _version(resource: SearchView) -> tuple[str, int]:
+    return resource.uid, resource.version
 
 
 def _all_expire(jobs: SearchJobs) -> bool:

@@ -23,7 +23,7 @@ from detnas_operator.cluster.objects import JobView, Object, SearchKey
 from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.cluster.slimming import slim_own_job, slim_pod
 from detnas_operator.job.names import CONTAINER, parse_job_name
-from detnas_operator.job_state.pods import with_ended
+from detnas_operator.job_state.ended_pods import ended_pods_annotation
 from detnas_operator.telemetry.logs import about
 
 LOG_LINES = 400
@@ -51,17 +51,17 @@ class SearchJobs:
     key: SearchKey
     uid: str
 
-    def all(self) -> dict[str, Object]:
+    def all(self) -> dict[str, JobView]:
         """Return its Jobs by name, as last observed, without any that the operator did not name."""
         owned = self.cache.jobs(self.key, self.uid)
         return {name: job for name, job in owned.items() if parse_job_name(name, self.key.name)}
 
-    def live(self) -> dict[str, Object]:
+    def live(self) -> dict[str, JobView]:
         """Return the Jobs that may be running, by name."""
         return {
             name: job
             for name, job in self.all().items()
-            if not JobView(job).has_ended and not JobView(job).is_being_deleted
+            if not job.has_ended and not job.is_being_deleted
         }
 
     def list_again(self) -> None:
@@ -69,24 +69,25 @@ class SearchJobs:
         snapshot = self.client.snapshot("jobs", self.key.namespace, slim=slim_own_job)
         self.cache.replace_jobs(self.key, snapshot)
 
-    def live_pods(self) -> list[Object]:
+    def live_pods(self) -> list[PodView]:
         """Return pods that have not ended, also of deleted Jobs, which are known by name.
 
         The Job controller sets the label with the Job's name; a policy may have rewritten our own.
         """
         fields = "status.phase!=Succeeded,status.phase!=Failed"
-        found = self._pods(_JOB, fields)
-        own = (pod for pod in found if parse_job_name(_job_of(pod), self.key.name))
+        pods = map(PodView, self._pods(_JOB, fields))
+        own = (pod for pod in pods if parse_job_name(_job_of(pod), self.key.name))
         return list(map(slim_pod, islice(own, MAX_PODS)))
 
-    def pods_of(self, *names: str) -> list[Object]:
+    def pods_of(self, *names: str) -> list[PodView]:
         """Return the pods of these Jobs, ended ones too."""
         jobs = self.all()
-        uids = [JobView(jobs[name]).uid for name in names if name in jobs]
-        found: list[Object] = []
+        uids = [jobs[name].uid for name in names if name in jobs]
+        pods: list[PodView] = []
         for selector in pod_selectors(uids):
-            found += map(slim_pod, islice(self._pods(selector), MAX_PODS - len(found)))
-        return found
+            listed = islice(self._pods(selector), MAX_PODS - len(pods))
+            pods += map(slim_pod, map(PodView, listed))
+        return pods
 
     def _pods(self, selector: str, fields: str = "") -> Iterator[Object]:
         namespace = self.key.namespace
@@ -99,9 +100,9 @@ class SearchJobs:
             return
         with about_job(job):
             log.info("deleting job %s: %s", name, why)
-        kept = self.client.delete("jobs", self.key.namespace, name, uid=JobView(job).uid)
+        kept = self.client.delete("jobs", self.key.namespace, name, uid=job.uid)
         if kept is None:
-            self.cache.drop_job(job)
+            self.cache.drop_job(job.body)
         else:
             self.cache.put_job(kept)
 
@@ -109,15 +110,15 @@ class SearchJobs:
         """Drop from the cache a Job that others deleted after it had failed."""
         job = self.all().get(name)
         if job is not None and self.cache.is_lost(job):
-            self.cache.drop_job(job)
+            self.cache.drop_job(job.body)
 
     def expire(self, name: str, seconds: int) -> None:
         """Set the time to live of a Job that has ended, until which its log can be read.
 
         A failure is only logged: a later pass tries again.
         """
-        job = self.all().get(name, {"metadata": {"name": name}})
-        earlier = str(JobView(job).annotations.get(TTL, ""))
+        job = self.all().get(name, JobView({"metadata": {"name": name}}))
+        earlier = str(job.annotations.get(TTL, ""))
         left = int(earlier) if earlier.isdecimal() else seconds  # others may have written anything
         body: Object = {
             "metadata": {"annotations": {SETTLED: "true"}},
@@ -137,20 +138,20 @@ class SearchJobs:
         Kubernetes would delete it with its pods before its end is observed. The value is used
         later, when it may expire.
         """
-        seconds = JobView(self.all()[name]).ttl_seconds
+        seconds = self.all()[name].ttl_seconds
         log.info(
             "job %s has a time to live of %s s: postponed until its result is stored", name, seconds
         )
         self._patch(name, {TTL: str(seconds)}, {"ttlSecondsAfterFinished": None})
 
-    def end_pods(self, name: str, ended: Sequence[Object]) -> None:
+    def end_pods(self, name: str, ended: Sequence[PodView]) -> None:
         """Record, and then delete, a Job's pods that only a foreign container keeps alive."""
         job = self.all()[name]
-        annotation = with_ended(job, ended, datetime.now(UTC))
-        if JobView(job).annotations.get(ENDED_PODS) != annotation:
+        annotation = ended_pods_annotation(job, ended, datetime.now(UTC))
+        if job.annotations.get(ENDED_PODS) != annotation:
             self._patch(name, {ENDED_PODS: annotation})
         for pod in ended:
-            name, uid = PodView(pod).name, PodView(pod).uid
+            name, uid = pod.name, pod.uid
             log.info("deleting pod %s: its trainer has failed, other containers still run", name)
             self.client.delete("pods", self.key.namespace, name, uid=uid, grace=STOP_SECONDS)
 
@@ -160,12 +161,12 @@ class SearchJobs:
             body["spec"] = spec
         self.cache.put_job(self.client.merge_patch("jobs", self.key.namespace, name, body))
 
-    def log_end(self, pod: Object, container: str = CONTAINER) -> str:
+    def log_end(self, pod: PodView, container: str = CONTAINER) -> str:
         """Return the end of the log of a pod's container; empty if it is gone.
 
         Its node may be gone: then the API server answers that it cannot read it.
         """
-        name = PodView(pod).name
+        name = pod.name
         try:
             return self.client.pod_log(self.key.namespace, name, container, LOG_LINES, LOG_BYTES)
         except (NotFound, Refused):
@@ -177,10 +178,9 @@ class SearchJobs:
             return ""
 
 
-def job_id_of(job: Object) -> JobId:
-    """Return which job one of a search's Jobs runs, by its name; labels may have been rewritten."""
-    view = JobView(job)
-    job_id = parse_job_name(view.name, view.controller["name"])
+def job_id_of(job: JobView) -> JobId:
+    """Return what one of a search's Jobs is for, by its name; labels may have been rewritten."""
+    job_id = parse_job_name(job.name, job.controller["name"])
     assert job_id is not None  # or it would not be among the search's Jobs
     return job_id
 
@@ -191,12 +191,12 @@ def trains_pool(jobs: SearchJobs) -> bool:
     One that is being deleted counts until it is gone: its pods may not have stopped.
     """
     named = jobs.all().values()
-    return any(job_id_of(job).verb is Verb.POOL and not JobView(job).has_ended for job in named)
+    return any(job_id_of(job).verb is Verb.POOL and not job.has_ended for job in named)
 
 
-def expires(job: Object) -> bool:
+def expires(job: JobView) -> bool:
     """Whether a Job has ended and has a time to live, which it gets once its result is stored."""
-    return JobView(job).has_ended and JobView(job).ttl_seconds is not None
+    return job.has_ended and job.ttl_seconds is not None
 
 
 def trial_of(job_id: JobId) -> int | None:
@@ -204,11 +204,11 @@ def trial_of(job_id: JobId) -> int | None:
     return job_id.number if job_id.verb is Verb.EVALUATE else None
 
 
-def about_job(job: Object) -> AbstractContextManager[None]:
+def about_job(job: JobView) -> AbstractContextManager[None]:
     """Let log lines in a block name the Job, and the trial, that they are about."""
-    name, has_owner = JobView(job).name, bool(JobView(job).controller_uid)
+    name, has_owner = job.name, bool(job.controller_uid)
     return about(job=name, trial=trial_of(job_id_of(job)) if has_owner else None)
 
 
-def _job_of(pod: Object) -> str:
-    return str(PodView(pod).labels.get(_JOB, ""))
+def _job_of(pod: PodView) -> str:
+    return str(pod.labels.get(_JOB, ""))

@@ -12,7 +12,6 @@ from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.admission.data_loss import accepted_loss
 from detnas_operator.cluster.finalizers import waits_for
-from detnas_operator.cluster.objects import JobView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
@@ -161,7 +160,7 @@ class SearchPass:
         memory, jobs, gpu_time = self.memory, self.jobs, self.memory.gpu_time
         if gpu_time.listed is None:  # otherwise running Jobs would seem to have used nothing
             with self.api_errors:
-                live = {n: job for n, job in jobs.live().items() if not JobView(job).suspended}
+                live = {n: job for n, job in jobs.live().items() if not job.suspended}
                 gpu_time.list_running(live.values(), jobs.pods_of(*live), datetime.now(UTC))
         return gpu_time.used(
             jobs.all().values(),
@@ -188,7 +187,7 @@ class SearchPass:
             job_id = job_id_of(job)
             has_failed = session.job_folder(job_id) in failed
             retried = has_failed or not state.is_finished(job_id)
-            if JobView(job).has_ended and retried and memory.job_name(job_id) == name:
+            if job.has_ended and retried and memory.job_name(job_id) == name:
                 # If a result states its time, that is set aside with it.
                 end = self.jobs.delete if has_failed else self._stopper.stop
                 end(name, "the search is resumed")
@@ -204,9 +203,7 @@ class SearchPass:
             job_id = job_id_of(job)
             with about_job(job), self.api_errors:
                 recorder.record(
-                    job,
-                    job_id,
-                    None if JobView(job).has_ended else overran(job, job_id, self.memory),
+                    job, job_id, None if job.has_ended else overran(job, job_id, self.memory)
                 )
 
     def _apply(self, todo: Steps) -> None:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.finalizers import foreign_finalizers, waits_for
-from detnas_operator.cluster.objects import JobView, Object, SearchKey
+from detnas_operator.cluster.objects import JobView, SearchKey
 from detnas_operator.cluster.pod_view import PodView
-from detnas_operator.job_state.pods import own_pods, pods_to_end
+from detnas_operator.job_state.ended_pods import own_pods
+from detnas_operator.job_state.pods import pods_to_end
 from detnas_operator.lookups.attempt_logs import AttemptLogs
 from detnas_operator.reconcile.gpu_time import GpuTime, pod_seconds
 from detnas_operator.reconcile.memory import SearchMemory
@@ -65,7 +66,7 @@ class JobStopper:
     def store_attempt_logs(self, name: str) -> None:
         """Store the logs of a Job's failed pods before they are deleted."""
         job = self.jobs.all().get(name)
-        if job is None or not JobView(job).failed_pods:
+        if job is None or not job.failed_pods:
             return
         job_id = job_id_of(job)
         folder = self.memory.session.job_folder(job_id)
@@ -74,10 +75,10 @@ class JobStopper:
             with about_job(job):
                 self._logs.store_missing(folder, pods)
 
-    def _spent(self, job: Object, now: datetime) -> float:
+    def _spent(self, job: JobView, now: datetime) -> float:
         """Return the seconds of a Job's pods; if they cannot be listed, as last observed."""
         with self.api_errors:
-            pods = own_pods(job, self.jobs.pods_of(JobView(job).name))
+            pods = own_pods(job, self.jobs.pods_of(job.name))
             return pod_seconds(pods, now)
         return self.memory.gpu_time.running_seconds(job, now)
 
@@ -124,7 +125,7 @@ class SuspendedPods:
         self, jobs: SearchJobs, since: datetime, now: datetime
     ) -> tuple[bool, Reason | None]:
         """Return whether a suspended search still has a pod, and why it does not stop."""
-        left = {name: job for name, job in jobs.all().items() if not JobView(job).has_ended}
+        left = {name: job for name, job in jobs.all().items() if not job.has_ended}
         if not left and jobs.key in self.stopped:
             return False, None
         alive = jobs.live_pods()
@@ -140,7 +141,7 @@ class SuspendedPods:
 
 
 def suspended_but_running(
-    left: Mapping[str, Object], alive: Sequence[Object], since: datetime, now: datetime
+    left: Mapping[str, JobView], alive: Sequence[PodView], since: datetime, now: datetime
 ) -> Reason | None:
     """Return which pods of a suspended search keep running; None while they may still stop.
 
@@ -154,11 +155,11 @@ def suspended_but_running(
     late = alive if held else _late(alive, since + SUSPENSION_PATIENCE, now)
     if not late:
         return None
-    pod = min(late, key=lambda one: PodView(one).name)
+    pod = min(late, key=lambda one: one.name)
     if held:
         why = f"job {held[0]} is deleted, but {waits_for(left[held[0]])}"
     elif foreign_finalizers(pod):
-        why = f"pod {PodView(pod).name}: {waits_for(pod)}"
+        why = f"pod {pod.name}: {waits_for(pod)}"
     else:
         why = _force(pod)
     named = _named(pod, len(late))
@@ -167,7 +168,9 @@ def suspended_but_running(
     )
 
 
-def deleted_but_running(alive: Sequence[Object], deleted: datetime, now: datetime) -> Reason | None:
+def deleted_but_running(
+    alive: Sequence[PodView], deleted: datetime, now: datetime
+) -> Reason | None:
     """Return which pods delay the deletion of a search for too long; None if none does.
 
     Args:
@@ -175,7 +178,7 @@ def deleted_but_running(alive: Sequence[Object], deleted: datetime, now: datetim
         deleted: when the search was deleted.
         now: the time; a pod whose grace period is not over is not late.
     """
-    late = sorted(_late(alive, deleted, now), key=lambda one: PodView(one).name)
+    late = sorted(_late(alive, deleted, now), key=lambda one: one.name)
     if not late or now < deleted + DELETION_PATIENCE:
         return None
     pod = late[0]
@@ -187,22 +190,22 @@ def deleted_but_running(alive: Sequence[Object], deleted: datetime, now: datetim
     )
 
 
-def _late(alive: Sequence[Object], told: datetime, now: datetime) -> list[Object]:
+def _late(alive: Sequence[PodView], told: datetime, now: datetime) -> list[PodView]:
     return [pod for pod in alive if _due(pod, told) <= now]
 
 
-def _due(pod: Object, told: datetime) -> datetime:
+def _due(pod: PodView, told: datetime) -> datetime:
     """When a pod should have stopped, including its grace period once it is being deleted."""
-    return max(told, PodView(pod).deleted or told)
+    return max(told, pod.deleted or told)
 
 
-def _named(pod: Object, count: int) -> str:
+def _named(pod: PodView, count: int) -> str:
     others = f", like {count - 1} more," if count > 1 else ""
-    return f"pod {PodView(pod).name} on node {PodView(pod).node or '(none)'}{others}"
+    return f"pod {pod.name} on node {pod.node or '(none)'}{others}"
 
 
-def _force(pod: Object) -> str:
-    name = PodView(pod).name
+def _force(pod: PodView) -> str:
     return (
-        f"if the node has been removed for good, delete it, or `kubectl delete pod {name} --force`"
+        "if the node has been removed for good, delete it, or "
+        f"`kubectl delete pod {pod.name} --force`"
     )

@@ -14,6 +14,7 @@ from detnas.store.artifacts import create_record
 from detnas_operator.admission.admission import parse
 from detnas_operator.admission.adoption import choose_folder
 from detnas_operator.cluster.labels import ADOPT
+from detnas_operator.cluster.objects import SearchView
 from tests.cluster.searches import manifest
 
 OLD = "team-a/searches/one-88abe34b"
@@ -25,11 +26,11 @@ def store(tmp_path: Path) -> Store:
     return open_store(tmp_path.as_uri())
 
 
-def resource(adopt: str = "", **search: Any) -> dict[str, Any]:
+def resource(adopt: str = "", **search: Any) -> SearchView:
     found = manifest("one", **search)
     annotations = {"annotations": {ADOPT: adopt}} if adopt else {}
     metadata = {"name": "one", "namespace": "team-a", "uid": "01234567-89ab", **annotations}
-    return {**found, "metadata": metadata}
+    return SearchView({**found, "metadata": metadata})
 
 
 def leave(store: Store, folder: str = OLD, trials: int = 2, **search: Any) -> None:
@@ -44,14 +45,14 @@ def leave(store: Store, folder: str = OLD, trials: int = 2, **search: Any) -> No
         store.put(f"{folder}/trials/{trial:04}/result.json", b"{}")
 
 
-def chosen(store: Store, body: dict[str, Any]) -> str:
-    return choose_folder(body, parse(body), store)
+def chosen(store: Store, search: SearchView) -> str:
+    return choose_folder(search, parse(search), store)
 
 
-def asks(store: Store, body: dict[str, Any]) -> str:
+def asks(store: Store, search: SearchView) -> str:
     """What a person is asked."""
     with pytest.raises(BlockedError) as error:
-        chosen(store, body)
+        chosen(store, search)
     assert error.value.code == "EarlierData"
     return str(error.value)
 

@@ -7,6 +7,7 @@ import pytest
 from detnas.reasons import Reason
 from detnas_operator.admission.admission import parse
 from detnas_operator.admission.location import Location, location
+from detnas_operator.cluster.objects import SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from tests.cluster.searches import manifest
 
@@ -23,7 +24,7 @@ def storage(allowed: list[str], *, shared: bool = False) -> Any:
 
 def placed(settings: Any, status: dict[str, Any], spec: dict[str, Any] | None = None) -> Any:
     metadata = {"name": "one", "namespace": "mine", "uid": UID}
-    resource = manifest("one", spec) | {"metadata": metadata, "status": status}
+    resource = SearchView(manifest("one", spec) | {"metadata": metadata, "status": status})
     return location(resource, parse(resource).spec, settings)
 
 

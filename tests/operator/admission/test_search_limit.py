@@ -7,7 +7,7 @@ import pytest
 from detnas.reasons import ReasonCode
 from detnas_operator.admission.search_limit import SearchLimit
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.objects import Object, SearchView
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
 
 RUNNING = {"folder": "s3://b/team-a/searches/x", "phase": "Searching"}
@@ -26,7 +26,7 @@ def rules(most: int | None) -> Rules:
 
 def search(
     name: str, status: Object | None = None, namespace: str = "team-a", born: int = 0
-) -> Object:
+) -> SearchView:
     metadata = {
         "name": name,
         "namespace": namespace,
@@ -34,13 +34,13 @@ def search(
         "resourceVersion": "1",
         "creationTimestamp": f"2026-11-29T07:00:{born:02d}Z",
     }
-    return {"metadata": metadata, "spec": {}, "status": status or {}}
+    return SearchView({"metadata": metadata, "spec": {}, "status": status or {}})
 
 
-def cache(*searches: Object) -> ClusterCache:
+def cache(*searches: SearchView) -> ClusterCache:
     found = ClusterCache()
     for one in searches:
-        found.put_search(one)
+        found.put_search(one.body)
     return found
 
 
@@ -107,5 +107,5 @@ def test_search_limit_frees_the_turn_of_a_deleted_search() -> None:
     cap = SearchLimit(known)
     assert cap.refusal(one, rules(1)) is None
     assert cap.refusal(other, rules(1)) is not None
-    known.drop_search(one)
+    known.drop_search(one.body)
     assert cap.refusal(other, rules(1)) is None

@@ -10,6 +10,7 @@ from detnas.reasons import Reason
 from detnas.spec.manifest import SearchSpec
 from detnas.spec.unused_gpus import unused_gpus
 from detnas_operator.admission.admission import Admitted, admit
+from detnas_operator.cluster.objects import SearchView
 from detnas_operator.status.conditions import conditions
 from tests.cluster.searches import manifest
 from tests.operator.status.pass_results import NOW, pass_result
@@ -38,8 +39,9 @@ def test_unused_gpus_names_each_field_that_reserves_too_many(
     assert [one.path for one in unused_gpus(spec)] == [f"spec.{field}" for field in fields]
 
 
-def resource(status: dict[str, Any]) -> dict[str, Any]:
-    return {**tenants_resource({"evaluation": {"gpus": 4}}), "status": status}
+def resource(status: dict[str, Any]) -> SearchView:
+    accepted = tenants_resource({"evaluation": {"gpus": 4}})
+    return SearchView({**accepted.body, "status": status})
 
 
 def test_admit_refuses_a_new_search_with_unused_gpus() -> None:

@@ -13,7 +13,7 @@ import detnas_operator
 from detnas_operator.cluster import Snapshot
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.labels import FOLDER, SETTLED
-from detnas_operator.cluster.objects import SearchKey, owning_search
+from detnas_operator.cluster.objects import JobView, SearchKey, owning_search
 from detnas_operator.reconcile.deletion import FINALIZER
 
 KEY = SearchKey("team", "r18")
@@ -76,12 +76,12 @@ def test_cache_keeps_only_what_is_needed() -> None:
     cache.put_job(job("r18-base", 2))
     kept = cache.search(KEY)
     assert kept is not None
-    assert kept["spec"] == {"suspend": True}
-    assert kept["metadata"]["annotations"] == {"detnas.dev/accept-data-loss": "kept"}
-    assert "managedFields" not in kept["metadata"]
+    assert kept.spec == {"suspend": True}
+    assert kept.annotations == {"detnas.dev/accept-data-loss": "kept"}
+    assert "managedFields" not in kept.body["metadata"]
     (kept_job,) = cache.jobs(KEY, "s1").values()
-    assert kept_job["spec"] == {"parallelism": 1}
-    assert kept_job["status"] == {"active": 2}
+    assert kept_job.spec == {"parallelism": 1}
+    assert kept_job.status == {"active": 2}
 
 
 def own_keys() -> list[str]:
@@ -102,8 +102,7 @@ def test_cache_keeps_every_label_and_annotation_that_is_read() -> None:
     cache = ClusterCache()
     cache.put_job(body)
     (kept,) = cache.jobs(KEY, "s1").values()
-    metadata = kept["metadata"]
-    assert sorted({**metadata["labels"], **metadata["annotations"]}) == own_keys()
+    assert sorted({**kept.labels, **kept.annotations}) == own_keys()
 
 
 def test_cache_keeps_the_entire_record_of_ended_pods() -> None:
@@ -113,7 +112,7 @@ def test_cache_keeps_the_entire_record_of_ended_pods() -> None:
     cache = ClusterCache()
     cache.put_job(body)
     (kept,) = cache.jobs(KEY, "s1").values()
-    assert kept["metadata"]["annotations"]["detnas.dev/ended-pods"] == record
+    assert kept.annotations["detnas.dev/ended-pods"] == record
 
 
 def test_cache_drops_foreign_metadata_of_a_job() -> None:
@@ -126,8 +125,8 @@ def test_cache_drops_foreign_metadata_of_a_job() -> None:
     cache = ClusterCache()
     cache.put_job(filled)
     (kept,) = cache.jobs(KEY, "s1").values()
-    assert len(json.dumps(kept)) < 3000
-    assert kept["metadata"]["labels"] == job("r18-base", 2)["metadata"]["labels"]
+    assert len(json.dumps(kept.body)) < 3000
+    assert kept.labels == job("r18-base", 2)["metadata"]["labels"]
 
 
 def test_cache_reports_no_change_for_the_echo_of_a_write() -> None:
@@ -144,7 +143,7 @@ def test_cache_compares_versions_as_numbers() -> None:
     cache = ClusterCache()
     cache.put_search(search(99, suspend=True))
     assert cache.put_search(search(100, suspend=False))
-    assert cache.search(KEY)["spec"] == {"suspend": False}  # type: ignore[index]
+    assert cache.search(KEY).spec == {"suspend": False}  # type: ignore[union-attr]
 
 
 def test_cache_ignores_a_late_answer_after_a_deletion() -> None:
@@ -163,7 +162,7 @@ def test_cache_ignores_a_late_deletion_of_a_predecessor() -> None:
     cache.put_job(job("r18-base", 9, uid="new", owner="s2"))
     cache.drop_search(search(4))
     cache.drop_job(job("r18-base", 5))
-    assert cache.search(KEY)["metadata"]["uid"] == "s2"  # type: ignore[index]
+    assert cache.search(KEY).uid == "s2"  # type: ignore[union-attr]
     assert names(cache, "s2") == ["r18-base"]
 
 
@@ -188,7 +187,7 @@ def test_cache_separates_jobs_of_namesakes() -> None:
 def test_cache_ignores_jobs_with_other_owners(owner: dict[str, Any] | None) -> None:
     cache, other = ClusterCache(), job("r18-base", 1)
     other["metadata"]["ownerReferences"] = [{"uid": "s1", **owner}] if owner else []
-    assert owning_search(other) is None
+    assert owning_search(JobView(other)) is None
     assert not cache.put_job(other)
     assert cache.jobs(KEY, "s1") == {}
 
@@ -252,10 +251,7 @@ def test_cache_ends_in_the_same_state_in_any_order_of_events(
             cache.put_job(body)
         else:
             cache.drop_job(body)
-    found = {
-        j["metadata"]["name"]: int(j["metadata"]["resourceVersion"])
-        for j in cache.jobs(KEY, "s1").values()
-    }
+    found = {name: job.version for name, job in cache.jobs(KEY, "s1").items()}
     assert found == left
 
 
@@ -273,10 +269,10 @@ def test_cache_keeps_a_failed_job_that_others_deleted() -> None:
     cache.put_job(job("r18-base", 1))
     cache.lose_job(failed("r18-base", 3))
     (lost,) = cache.jobs(KEY, "s1").values()
-    assert lost["status"]["failed"] == 1
-    assert lost["metadata"]["deletionTimestamp"]
+    assert lost.failed_pods == 1
+    assert lost.is_being_deleted
     assert cache.is_lost(lost)
-    cache.drop_job(lost)
+    cache.drop_job(lost.body)
     assert names(cache) == []
     assert not cache.is_lost(lost)
 
@@ -329,5 +325,5 @@ def test_cache_replaces_a_failed_job_by_a_new_one() -> None:
     cache.lose_job(failed("r18-base", 3))
     cache.put_job(job("r18-base", 5, uid="new"))
     (found,) = cache.jobs(KEY, "s1").values()
-    assert found["metadata"]["uid"] == "new"
+    assert found.uid == "new"
     assert not cache.is_lost(found)

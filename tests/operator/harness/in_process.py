@@ -101,10 +101,9 @@ class RecordingReconciler:
     def reconcile(self, key: SearchKey) -> Requeue:
         search = self.cache.search(key)
         assert search is not None
-        metadata, jobs = search["metadata"], self.cache.jobs(key, search["metadata"]["uid"])
-        names = tuple(jobs)
-        suspend = bool(search["spec"].get("suspend"))
-        version = metadata["resourceVersion"]
+        names = tuple(self.cache.jobs(key, search.uid))
+        suspend = bool(search.spec.get("suspend"))
+        version = str(search.version)
         self.passes.append(Pass(key, version, suspend, names, time.perf_counter()))
         return self.act(key)
 

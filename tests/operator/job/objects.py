@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.pod_view import PodView
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 NOW = START + timedelta(minutes=5)
@@ -27,7 +28,7 @@ def a_job(
     labels: dict[str, str] | None = None,
     deleted: bool = False,
     **status: Any,
-) -> Object:
+) -> JobView:
     """A Job that was started at START; conditions by type, with reason and message."""
     listed = [
         {
@@ -49,7 +50,7 @@ def a_job(
     }
     if deleted:
         metadata["deletionTimestamp"] = at(200)
-    return {
+    body = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": metadata,
@@ -61,6 +62,7 @@ def a_job(
             **status,
         },
     }
+    return JobView(body)
 
 
 def a_pod(
@@ -74,7 +76,7 @@ def a_pod(
     made: float = 1,
     deleted: str = "",
     **status: Any,
-) -> Object:
+) -> PodView:
     """A pod of a Job; `state` is its container's, none before the node knows of it."""
     metadata: Object = {
         "name": name,
@@ -91,26 +93,23 @@ def a_pod(
         said.setdefault("startTime", at(2))
     if state is not None:
         said["containerStatuses"] = [{"name": "trainer", "restartCount": 0, "state": state}]
-    return {
-        "metadata": metadata,
-        "spec": {**SPEC, **({"nodeName": node} if node else {})},
-        "status": said,
-    }
+    spec = {**SPEC, **({"nodeName": node} if node else {})}
+    return PodView({"metadata": metadata, "spec": spec, "status": said})
 
 
-def waiting(reason: str, message: str = "", **more: Any) -> Object:
+def waiting(reason: str, message: str = "", **more: Any) -> PodView:
     """A pod on a node whose container waits."""
     state = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
     return a_pod(state=state, conditions=[_true("PodScheduled")], **more)
 
 
-def unscheduled(message: str, reason: str = "Unschedulable") -> Object:
+def unscheduled(message: str, reason: str = "Unschedulable") -> PodView:
     """A pod that has no node."""
     said = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
     return a_pod(node="", conditions=[said])
 
 
-def running(name: str = "r18-t0007-x1", since: float = 30, **more: Any) -> Object:
+def running(name: str = "r18-t0007-x1", since: float = 30, **more: Any) -> PodView:
     """A pod whose container runs."""
     return a_pod(name, "Running", state={"running": {"startedAt": at(since)}}, **more)
 
@@ -122,7 +121,7 @@ def ended(
     message: str = "",
     finished: float = 200,
     **more: Any,
-) -> Object:
+) -> PodView:
     """A pod whose container ended."""
     terminated: Object = {
         "exitCode": code,
@@ -136,7 +135,7 @@ def ended(
     return a_pod(name, phase, state={"terminated": terminated}, **more)
 
 
-def disrupted(code: int, reason: str, message: str, name: str = "r18-t0007-x1") -> Object:
+def disrupted(code: int, reason: str, message: str, name: str = "r18-t0007-x1") -> PodView:
     """A pod that the cluster stopped."""
     target = _true("DisruptionTarget") | {"reason": reason, "message": message}
     return ended(code, name, conditions=[target])

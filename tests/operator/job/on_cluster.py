@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from detnas.records.verbs import Verb
+from detnas_operator.cluster.objects import JobView
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job.manifest import job_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job_state.derive import job_state
@@ -49,8 +51,9 @@ class Tenancy:
 
     def state(self, job: str, now: datetime | None = None, refused: str = "") -> JobState:
         """How a Job stands now."""
-        found = self.api.get(JOBS, self.namespace, job)
-        return job_state(found, self.pods(job), now or datetime.now(UTC), refused)
+        found = JobView(self.api.get(JOBS, self.namespace, job))
+        pods = list(map(PodView, self.pods(job)))
+        return job_state(found, pods, now or datetime.now(UTC), refused)
 
     def play(self, pod: Document, phase: str, state: Document | None, **status: Any) -> None:
         """Say of a pod what its node would."""

@@ -7,17 +7,17 @@ import pytest
 
 from detnas.reasons import ReasonCode
 from detnas_operator.cluster.labels import ENDED_PODS
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.cluster.slimming import slim_job
 from detnas_operator.job_state.derive import job_state
-from detnas_operator.job_state.failures import culprit, latest_failure
-from detnas_operator.job_state.pods import (
-    has_done_its_work,
-    kept_pods,
+from detnas_operator.job_state.ended_pods import (
+    ended_pods_annotation,
     own_pods,
-    pods_to_end,
-    with_ended,
+    recorded_pods,
 )
+from detnas_operator.job_state.failures import culprit, latest_failure
+from detnas_operator.job_state.pods import has_done_its_work, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind, Running, Waiting
 from detnas_operator.reconcile.gpu_time import pod_seconds, resumptions
 from tests.operator.job.objects import BACK_OFF, NOW, WORKERS, a_job, at, ended, running, waiting
@@ -38,27 +38,30 @@ IN_A_LOOP = {
 INITIALIZING = {"waiting": {"reason": "PodInitializing"}}
 
 
-def beside(pod: Object, first: bool = True, **states: Object) -> Object:
+def changed(pod: PodView, **parts: Object) -> PodView:
+    """The pod with other fields in these parts."""
+    return PodView({**pod.body, **{part: {**pod.body[part], **parts[part]} for part in parts}})
+
+
+def beside(pod: PodView, first: bool = True, **states: Object) -> PodView:
     """The pod with further containers, before or after the trainer."""
     more = [{"name": name, "state": state} for name, state in states.items()]
-    known = pod["status"].get("containerStatuses", [])
+    known = pod.status.get("containerStatuses", [])
     found = [*more, *known] if first else [*known, *more]
-    return {**pod, "status": {**pod["status"], "containerStatuses": found}}
+    return changed(pod, status={"containerStatuses": found})
 
 
-def before(pod: Object, sidecar: bool = False, **status: Any) -> Object:
+def before(pod: PodView, sidecar: bool = False, **status: Any) -> PodView:
     """The pod with an init container ``vault``; a native sidecar runs on."""
     policy = {"restartPolicy": "Always"} if sidecar else {}
-    spec = {**pod["spec"], "initContainers": [{"name": "vault", **policy}]}
-    listed = {**pod["status"], "initContainerStatuses": [{"name": "vault", **status}]}
-    return {**pod, "spec": spec, "status": listed}
+    spec = {"initContainers": [{"name": "vault", **policy}]}
+    return changed(pod, spec=spec, status={"initContainerStatuses": [{"name": "vault", **status}]})
 
 
-def alive(code: int, first: bool = True, reason: str = "", **more: Any) -> Object:
+def alive(code: int, first: bool = True, reason: str = "", **more: Any) -> PodView:
     """A pod whose trainer ended, and whose proxy runs on."""
     pod = beside(ended(code, reason=reason, **more), first, proxy=RUNS)
-    pod["metadata"]["uid"] = f"uid of {pod['metadata']['name']}"
-    return {**pod, "status": {**pod["status"], "phase": "Running"}}
+    return changed(pod, metadata={"uid": f"uid of {pod.name}"}, status={"phase": "Running"})
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -69,9 +72,7 @@ def test_state_of_a_trainer_beside_sidecars_is_as_alone(first: bool) -> None:
     assert isinstance(state, Waiting)
     assert state.code is ReasonCode.STOPPING
     assert "still running: proxy" in state.message
-    assert [pod["metadata"]["name"] for pod in pods_to_end(job, [alive(1, first)])] == [
-        "r18-t0007-x1"
-    ]
+    assert [pod.name for pod in pods_to_end(job, [alive(1, first)])] == ["r18-t0007-x1"]
 
 
 def test_pods_to_end_are_only_those_kept_alive_by_a_sidecar() -> None:
@@ -81,13 +82,11 @@ def test_pods_to_end_are_only_those_kept_alive_by_a_sidecar() -> None:
         beside(running(), proxy=FAILED),
         ended(1),
         alive(1, deleted=at(290)),
-        before(
-            {**ended(1), "status": {**ended(1)["status"], "phase": "Running"}}, True, state=RUNS
-        ),
+        before(changed(ended(1), status={"phase": "Running"}), True, state=RUNS),
     ]
     assert [pods_to_end(job, [pod]) for pod in left_alone] == [[]] * 5
     stranger = alive(1)
-    stranger["metadata"]["ownerReferences"][0]["uid"] = "another Job"
+    stranger.body["metadata"]["ownerReferences"][0]["uid"] = "another Job"
     assert pods_to_end(job, [stranger]) == []
 
 
@@ -102,7 +101,7 @@ def test_has_done_its_work_follows_the_first_workers_trainer() -> None:
 def test_record_of_an_ended_pod_outlives_it() -> None:
     job = a_job(BACK_OFF, failed=1)
     seen = alive(137, reason="OOMKilled", message="epoch 2\nloading", startTime=at(0))
-    job["metadata"]["annotations"] = {ENDED_PODS: with_ended(job, [seen], NOW)}
+    job.body["metadata"]["annotations"] = {ENDED_PODS: ended_pods_annotation(job, [seen], NOW)}
     state = job_state(job, [], NOW)
     assert isinstance(state, Failed)
     assert (state.kind, state.exit_code) == (FailureKind.OUT_OF_MEMORY, 137)
@@ -111,42 +110,44 @@ def test_record_of_an_ended_pod_outlives_it() -> None:
     later = NOW + timedelta(minutes=5)
     assert pod_seconds(own_pods(job, []), later) == 300, "until it was deleted"
     assert own_pods(job, [seen]) == [seen], "once"
-    again = with_ended(job, [seen, alive(75, name="x2")], later)
-    job["metadata"]["annotations"] = {ENDED_PODS: again}
-    assert [pod["metadata"]["name"] for pod in kept_pods(job)] == ["r18-t0007-x1", "x2"]
-    assert kept_pods(job)[0]["metadata"]["deletionTimestamp"] == at(300), "it was not changed"
+    again = ended_pods_annotation(job, [seen, alive(75, name="x2")], later)
+    job.body["metadata"]["annotations"] = {ENDED_PODS: again}
+    assert [pod.name for pod in recorded_pods(job)] == ["r18-t0007-x1", "x2"]
+    assert recorded_pods(job)[0].body["metadata"]["deletionTimestamp"] == at(300), (
+        "it was not changed"
+    )
     assert resumptions(own_pods(job, [])) == 1
 
 
 def test_job_with_a_recorded_ended_pod_still_runs() -> None:
     job = a_job(active=1, ready=1, failed=1)
-    job["metadata"]["annotations"] = {ENDED_PODS: with_ended(job, [alive(1)], NOW)}
+    job.body["metadata"]["annotations"] = {ENDED_PODS: ended_pods_annotation(job, [alive(1)], NOW)}
     assert isinstance(job_state(job, [], NOW), Running), "nobody listed its pods"
     assert isinstance(job_state(job, [running("x2")], NOW), Running)
 
 
 def test_record_of_many_ended_pods_fits_the_cache() -> None:
     job, many = a_job(), [alive(1, message="ä" * 5000, name=f"x{n}") for n in range(30)]
-    job["metadata"]["namespace"] = "team-a"
-    job["metadata"]["annotations"] = {ENDED_PODS: with_ended(job, many, NOW)}
-    kept = [pod["metadata"]["name"] for pod in kept_pods(slim_job(job))]
+    job.body["metadata"]["namespace"] = "team-a"
+    job.body["metadata"]["annotations"] = {ENDED_PODS: ended_pods_annotation(job, many, NOW)}
+    kept = [pod.name for pod in recorded_pods(JobView(slim_job(job.body)))]
     assert len(kept) >= 5
     assert kept[-1] == "x29"
 
 
 def test_record_with_times_without_a_zone_is_ignored() -> None:
     job = a_job()
-    text = with_ended(job, [alive(1, startTime=at(0)), alive(1, name="x2")], NOW)
-    job["metadata"]["annotations"] = {ENDED_PODS: text.replace('Z"', '"')}
+    text = ended_pods_annotation(job, [alive(1, startTime=at(0)), alive(1, name="x2")], NOW)
+    job.body["metadata"]["annotations"] = {ENDED_PODS: text.replace('Z"', '"')}
     assert latest_failure(own_pods(job, [ended(1, name="x3")])) is not None
-    assert kept_pods(job) == []
+    assert recorded_pods(job) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '[{"uid": 1}]', '{"a": 1}', "null"])
 def test_malformed_record_of_ended_pods_is_ignored(text: str) -> None:
     job = a_job()
-    job["metadata"]["annotations"] = {ENDED_PODS: text}
-    assert kept_pods(job) == []
+    job.body["metadata"]["annotations"] = {ENDED_PODS: text}
+    assert recorded_pods(job) == []
 
 
 def test_pod_seconds_end_with_the_last_container() -> None:
@@ -157,7 +158,7 @@ def test_pod_seconds_end_with_the_last_container() -> None:
 
 def test_failed_state_names_a_failed_init_container() -> None:
     pod = before(
-        {**waiting("PodInitializing"), "status": {"phase": "Failed", **_status(INITIALIZING)}},
+        changed(waiting("PodInitializing"), status={"phase": "Failed"}),
         state=FAILED,
     )
     state = job_state(a_job(BACK_OFF, failed=1), [pod], NOW)
@@ -169,14 +170,14 @@ def test_failed_state_names_a_failed_init_container() -> None:
 
 def test_failed_state_names_a_failed_sidecar() -> None:
     pod = beside(ended(0), proxy=FAILED)
-    pod["status"]["phase"] = "Failed"
+    pod.body["status"]["phase"] = "Failed"
     state = job_state(a_job(BACK_OFF, failed=1), [pod], NOW)
     assert isinstance(state, Failed)
     assert "its container proxy ended with exit 3" in state.message
     assert culprit(beside(ended(1), proxy=FAILED)) == "trainer"
 
 
-WAITS: list[tuple[Object, ReasonCode, list[str]]] = [
+WAITS: list[tuple[PodView, ReasonCode, list[str]]] = [
     (
         before(waiting("PodInitializing"), state=RUNS),
         ReasonCode.INIT_CONTAINER,
@@ -219,7 +220,7 @@ WAITS: list[tuple[Object, ReasonCode, list[str]]] = [
 
 @pytest.mark.parametrize(("pod", "reason", "words"), WAITS)
 def test_waiting_state_names_an_added_container(
-    pod: Object, reason: ReasonCode, words: list[str]
+    pod: PodView, reason: ReasonCode, words: list[str]
 ) -> None:
     state = job_state(a_job(active=1), [pod], NOW)
     assert isinstance(state, Waiting)
@@ -240,7 +241,3 @@ def test_waiting_state_ignores_init_containers_that_have_ended() -> None:
     sidecar = before(running(), True, state=RUNS, started=True)
     for pod in (through, sidecar):
         assert isinstance(job_state(a_job(active=1), [pod], NOW), Running)
-
-
-def _status(state: Object) -> Object:
-    return {"conditions": [], "containerStatuses": [{"name": "trainer", "state": state}]}

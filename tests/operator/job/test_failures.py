@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from detnas_operator.cluster.objects import JobView
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.state import Failed, FailureKind
 from tests.operator.job.objects import (
@@ -17,7 +19,7 @@ from tests.operator.job.objects import (
 )
 
 
-def by_policy(code: int, pod: str = "r18-t0007-x1") -> dict:
+def by_policy(code: int, pod: str = "r18-t0007-x1") -> JobView:
     words = f"Container trainer for pod team-a/{pod} failed with exit code {code}"
     return a_job({"Failed": ("PodFailurePolicy", f"{words} matching FailJob rule at index 2")})
 
@@ -113,7 +115,7 @@ FAILED: list[tuple[Any, list[Any], FailureKind, int | None, list[str]]] = [
 
 @pytest.mark.parametrize(("job", "pods", "kind", "code", "words"), FAILED)
 def test_failed_state_names_pod_cause_and_remedy(
-    job: dict, pods: list[dict], kind: FailureKind, code: int | None, words: list[str]
+    job: JobView, pods: list[PodView], kind: FailureKind, code: int | None, words: list[str]
 ) -> None:
     state = job_state(job, pods, NOW)
     assert isinstance(state, Failed)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from detnas.reasons import ReasonCode
+from detnas_operator.cluster.objects import EventView
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.state import JobState, Waiting
 from tests.operator.job.objects import NOW, a_job, at, running, waiting
@@ -14,13 +15,14 @@ MOUNT = "Unable to attach or mount volumes: unmounted volumes=[data]: timed out"
 SANDBOX = "failed to setup network for sandbox: plugin is not ready"
 
 
-def event(reason: str, message: str, seen: float = 250, kind: str = "Warning") -> dict[str, Any]:
-    return {"type": kind, "reason": reason, "message": message, "lastTimestamp": at(seen)}
+def event(reason: str, message: str, seen: float = 250, kind: str = "Warning") -> EventView:
+    body = {"type": kind, "reason": reason, "message": message, "lastTimestamp": at(seen)}
+    return EventView(body)
 
 
-def state_of(*events: dict[str, Any], since: float = 230, **pod: Any) -> JobState:
+def state_of(*events: EventView, since: float = 230, **pod: Any) -> JobState:
     found = waiting("ContainerCreating", startTime=at(since), **pod)
-    found["metadata"]["uid"] = "pod"
+    found.body["metadata"]["uid"] = "pod"
     return job_state(a_job(active=1), [found], NOW, events={"pod": events})
 
 
@@ -75,7 +77,7 @@ def test_waiting_state_allows_time_for_a_large_image() -> None:
 
 def test_waiting_state_names_a_node_that_is_not_ready() -> None:
     pod = running(conditions=[{"type": "Ready", "status": "False"}])
-    pod["metadata"]["uid"] = "pod"
+    pod.body["metadata"]["uid"] = "pod"
     events = {"pod": [event("NodeNotReady", "Node is not ready")]}
     state = job_state(a_job(active=1), [pod], NOW, events=events)
     assert isinstance(state, Waiting)

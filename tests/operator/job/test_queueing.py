@@ -9,7 +9,7 @@ from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.queueing import (
     MAX_MESSAGE_CHARACTERS,
     Admission,
-    slim_workload,
+    read_workload,
     suspended,
 )
 
@@ -19,8 +19,9 @@ PENDING = ("QuotaReserved", "False", "Pending", "insufficient quota for cpu")
 EVICTED = ("Evicted", "True", "Preempted", "Preempted to accommodate a workload.")
 
 
-def a_job(labels: dict[str, str] | None = None) -> dict[str, Any]:
-    return {"metadata": {"name": "one", "namespace": "team-a", "uid": "1", "labels": labels}}
+def a_job(labels: dict[str, str] | None = None) -> JobView:
+    metadata = {"name": "one", "namespace": "team-a", "uid": "1", "labels": labels}
+    return JobView({"metadata": metadata})
 
 
 def a_workload(*conditions: tuple[str, ...], **spec: Any) -> Admission:
@@ -32,7 +33,7 @@ def a_workload(*conditions: tuple[str, ...], **spec: Any) -> Admission:
         "spec": {"queueName": "gold", "podSets": ["large"], **spec},
         "status": {"conditions": said},
     }
-    return Admission(slim_workload(workload))
+    return Admission(read_workload(workload))
 
 
 CASES = {
@@ -78,7 +79,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_queueing_explains_a_suspended_job(case: str) -> None:
     labels, admission, reason, words = CASES[case]
-    found = suspended(JobView(a_job(labels)), admission)
+    found = suspended(a_job(labels), admission)
     assert found.code is reason
     assert words in found.message
 
@@ -86,11 +87,11 @@ def test_queueing_explains_a_suspended_job(case: str) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case != "by somebody"])
 def test_queueing_advises_a_manual_start_only_without_a_workload(case: str) -> None:
     labels, admission, *_ = CASES[case]
-    assert "spec.suspend" not in suspended(JobView(a_job(labels)), admission).message
+    assert "spec.suspend" not in suspended(a_job(labels), admission).message
 
 
 def test_queueing_keeps_workloads_in_bounded_size() -> None:
     found = a_workload(("QuotaReserved", "False", "Pending", "x" * 100_000)).workload
     assert found is not None
-    assert found["owners"] == ["1"]
+    assert found.owners == ("1",)
     assert len(repr(found)) < MAX_MESSAGE_CHARACTERS + 500

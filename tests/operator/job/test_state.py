@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from detnas.reasons import ReasonCode
+from detnas_operator.cluster.objects import JobView
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.state import Failed, Running, Succeeded, Terminating, Waiting
 from tests.operator.job.objects import (
@@ -198,7 +200,7 @@ WAITING: list[tuple[Any, list[Any], ReasonCode, list[str]]] = [
 
 @pytest.mark.parametrize(("job", "pods", "reason", "words"), WAITING)
 def test_waiting_state_names_reason_and_remedy(
-    job: dict, pods: list[dict], reason: ReasonCode, words: list[str]
+    job: JobView, pods: list[PodView], reason: ReasonCode, words: list[str]
 ) -> None:
     state = job_state(job, pods, NOW)
     assert isinstance(state, Waiting)
@@ -256,7 +258,7 @@ def test_running_state_begins_with_its_pod() -> None:
 
 def test_state_ignores_pods_of_a_deleted_namesake() -> None:
     before = running()
-    before["metadata"]["ownerReferences"][0]["uid"] = "the Job before"
+    before.body["metadata"]["ownerReferences"][0]["uid"] = "the Job before"
     assert job_state(a_job(active=1), [before], NOW) == job_state(a_job(active=1), [], NOW)
 
 
@@ -265,7 +267,7 @@ def test_running_state_lasts_through_the_grace_period() -> None:
 
 
 def test_running_state_requires_all_workers() -> None:
-    def worker(index: int, since: float) -> dict:
+    def worker(index: int, since: float) -> PodView:
         return running(f"pool-{index}", since, index=index)
 
     job = a_job(spec=WORKERS, active=3, ready=3)

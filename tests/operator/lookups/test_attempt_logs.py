@@ -12,7 +12,7 @@ from detnas.store.artifacts import create_record
 from detnas_operator.cluster import Unavailable
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.objects import SearchKey
-from detnas_operator.cluster.pod_view import INDEX
+from detnas_operator.cluster.pod_view import INDEX, PodView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.lookups.attempt_logs import MAX_ATTEMPTS, AttemptLogs
 from detnas_operator.reconcile.search_jobs import SearchJobs
@@ -31,26 +31,27 @@ def begin(store: Store, number: int, seconds: float) -> None:
     create_record(store, f"{FOLDER}/attempts/{number}/attempt.json", attempt)
 
 
-def pod(name: str, began: int, ended: int, phase: str = "Failed", index: int = 0) -> dict[str, Any]:
+def pod(name: str, began: int, ended: int, phase: str = "Failed", index: int = 0) -> PodView:
     times = {"startedAt": began, "finishedAt": ended}
     written = {
         field: f"{BEGAN + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
         for field, seconds in times.items()
     }
     state = {"terminated": {"exitCode": 137, **written}}
-    return {
+    body = {
         "metadata": {"name": name, "annotations": {INDEX: str(index)}},
         "status": {"phase": phase, "containerStatuses": [{"name": CONTAINER, "state": state}]},
     }
+    return PodView(body)
 
 
-def keep(store: Store, *pods: dict[str, Any]) -> list[str]:
+def keep(store: Store, *pods: PodView) -> list[str]:
     """Keep what pods said; return the names of those that were asked."""
     asked: list[str] = []
 
-    def log_end(pod: dict[str, Any], container: str) -> str:
+    def log_end(pod: PodView, container: str) -> str:
         assert container == CONTAINER
-        asked.append(pod["metadata"]["name"])
+        asked.append(pod.name)
         return f"words of {asked[-1]}\n"
 
     AttemptLogs(store, log_end).store_missing(FOLDER, list(pods))
@@ -115,7 +116,7 @@ def jobs_of(client: Any) -> SearchJobs:
 
 
 def test_log_of_a_pod_on_a_lost_node_is_empty() -> None:
-    one = {**pod("one", 0, 10), "spec": {"containers": [{"name": CONTAINER}]}}
+    one = pod("one", 0, 10)
     assert jobs_of(FailingClient(500)).log_end(one) == ""
     with pytest.raises(Unavailable):  # the API server itself is away: the log may be had later
         jobs_of(FailingClient(0)).log_end(one)
@@ -125,17 +126,17 @@ ISTIO = {"name": "istio-proxy", "state": {"running": {}}}
 ADDED = {"name": "vault-init", "state": {"terminated": {"exitCode": 3}}}
 
 
-def last_lines(store: Store, *pods: dict[str, Any]) -> list[str]:
+def last_lines(store: Store, *pods: PodView) -> list[str]:
     """The last lines that are left of pods' logs, or of the last attempt's."""
-    said = AttemptLogs(store, lambda pod, container: f"{container} of {pod['metadata']['name']}\n")
+    said = AttemptLogs(store, lambda pod, container: f"{container} of {pod.name}\n")
     return said.store_last(FOLDER, list(pods))
 
 
 def test_attempt_logs_store_the_log_of_a_trainer_whose_pod_lives_on(store: Store) -> None:
     begin(store, 1, 1)
     alive = pod("alive", 0, 10, phase="Running")
-    alive["metadata"]["creationTimestamp"] = "2026-03-01T00:00:00Z"
-    alive["status"]["containerStatuses"].insert(0, ISTIO)
+    alive.body["metadata"]["creationTimestamp"] = "2026-03-01T00:00:00Z"
+    alive.body["status"]["containerStatuses"].insert(0, ISTIO)
     keep(store, alive)
     assert logs(store) == {"1/log.txt": "words of alive\n"}
     assert last_lines(store, alive) == ["trainer of alive"]
@@ -145,9 +146,9 @@ def test_attempt_logs_return_but_do_not_store_a_failed_init_containers_log(
     store: Store,
 ) -> None:
     failed = pod("failed", 0, 10)
-    failed["metadata"]["creationTimestamp"] = "2026-03-01T00:00:00Z"
+    failed.body["metadata"]["creationTimestamp"] = "2026-03-01T00:00:00Z"
     waiting = {"name": CONTAINER, "state": {"waiting": {"reason": "PodInitializing"}}}
-    failed["status"] |= {"containerStatuses": [waiting], "initContainerStatuses": [ADDED]}
+    failed.body["status"] |= {"containerStatuses": [waiting], "initContainerStatuses": [ADDED]}
     assert last_lines(store, failed) == ["vault-init of failed"]
     assert logs(store) == {}
 

@@ -10,7 +10,7 @@ import pytest
 
 from detnas_operator.cluster import Unavailable
 from detnas_operator.cluster.job_pods import JOBS_A_LIST
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.lookups.pod_lookup import (
     BURST,
     MAX_PAUSE_SECONDS,
@@ -59,8 +59,8 @@ class Cluster:
         return iter(self.created if "SuccessfulCreate" in fields else self.events)
 
 
-def a_job(uid: str, version: int = 1) -> Object:
-    return {"metadata": {"uid": uid, "resourceVersion": str(version)}, "spec": {}}
+def a_job(uid: str, version: int = 1) -> JobView:
+    return JobView({"metadata": {"uid": uid, "resourceVersion": str(version)}, "spec": {}})
 
 
 def a_pod(uid: str, job: str, **metadata: Any) -> Object:
@@ -163,7 +163,7 @@ def test_pod_lookup_finds_pods_by_owner_without_their_annotations() -> None:
     (kept,) = (
         PodLookup(cluster, cluster.clock).look_up("team-a", [a_job("one")]).pods_of(a_job("one"))
     )
-    assert kept["metadata"]["annotations"] == {"batch.kubernetes.io/job-completion-index": "3"}
+    assert kept.annotations == {"batch.kubernetes.io/job-completion-index": "3"}
     assert len(str(kept)) < 1000
     ((_, _, selector, _), *_) = cluster.lists
     assert selector == "batch.kubernetes.io/controller-uid in (one)"
@@ -178,9 +178,9 @@ def test_pod_lookup_keeps_events_of_its_pods_in_order() -> None:
     cluster = Cluster(pods=[a_pod("pod-1", "one")], events=events)
     seen = PodLookup(cluster, cluster.clock).look_up("team-a", [a_job("one")])
     (pod,) = seen.pods_of(a_job("one"))
-    told = seen.events_of(pod)
-    assert [event["reason"] for event in told] == ["FailedScheduling", "FailedMount"]
-    assert len(told[-1]["message"]) < 3000
+    told = seen.events[pod.uid]
+    assert [event.reason for event in told] == ["FailedScheduling", "FailedMount"]
+    assert len(told[-1].message) < 3000
     assert set(seen.events) == {"pod-1"}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster import NotFound, Refused
+from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.queueing import Admission
 from detnas_operator.lookups import workload_lookup
 from detnas_operator.lookups.workload_lookup import ABSENT_PAUSE, PAUSE, WorkloadLookup
@@ -14,8 +15,8 @@ from detnas_operator.lookups.workload_lookup import ABSENT_PAUSE, PAUSE, Workloa
 KUEUE_BEFORE_0_15 = ("workloads/v1beta1",)
 
 
-def a_job(uid: str, version: str = "1") -> dict[str, Any]:
-    return {"metadata": {"name": uid, "uid": uid, "resourceVersion": version}}
+def a_job(uid: str, version: str = "1") -> JobView:
+    return JobView({"metadata": {"name": uid, "uid": uid, "resourceVersion": version}})
 
 
 def a_workload(uid: str) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def test_workload_lookup_finds_workloads_by_owner_in_a_shared_list() -> None:
     lookup = cluster.lookup()
     found = lookup.look_up("a", [a_job("1")])
     assert found["1"].workload
-    assert found["1"].workload["name"] == "job-1"
+    assert found["1"].workload.name == "job-1"
     for _ in range(10):
         assert set(lookup.look_up("a", [a_job("2")])) == {"2"}
     assert len(cluster.lists) == 1

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from detnas.records.verbs import Verb
 from detnas.spec.loading import read_manifest
 from detnas.store import Store, open_store
 from detnas.store.errors import StoreUnavailable
+from detnas_operator.cluster.objects import JobView
 from detnas_operator.reconcile.gpu_time import (
     GpuTime,
     StoppedJob,
@@ -46,15 +46,17 @@ SECTIONS = {
 }
 SPEC = read_manifest(manifest("one", SECTIONS), "one").spec
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
-JOB: dict[str, Any] = {
-    "metadata": {
-        "name": "one-t0007",
-        "ownerReferences": [{"name": "one", "controller": True}],
-        "uid": "u-1",
-    },
-    "spec": {},
-    "status": {"startTime": "2026-03-01T00:00:00Z", "active": 1},
-}
+JOB = JobView(
+    {
+        "metadata": {
+            "name": "one-t0007",
+            "ownerReferences": [{"name": "one", "controller": True}],
+            "uid": "u-1",
+        },
+        "spec": {},
+        "status": {"startTime": "2026-03-01T00:00:00Z", "active": 1},
+    }
+)
 
 
 @pytest.fixture
@@ -67,10 +69,11 @@ def gpu_time(store: Store) -> GpuTime:
     return GpuTime(store, "team-a/searches/one")
 
 
-def owned(name: str, job: dict[str, Any]) -> dict[str, Any]:
+def owned(name: str, job: JobView) -> JobView:
     """A Job under a search's name for it."""
     owner = {"name": "one", "uid": "u-1", "controller": True}
-    return {**job, "metadata": {**job["metadata"], "name": name, "ownerReferences": [owner]}}
+    metadata = {**job.body["metadata"], "name": name, "ownerReferences": [owner]}
+    return JobView({**job.body, "metadata": metadata})
 
 
 def test_used_counts_a_trial_with_all_its_attempts(gpu_time: GpuTime) -> None:

@@ -89,6 +89,6 @@ def test_trains_pool_until_its_job_has_ended(name: str, job: dict[str, Any], tra
         "uid": "u-1",
         "controller": True,
     }
-    made["metadata"] |= {"name": name, "uid": name, "ownerReferences": [owner]}
-    cache.put_job(made)
+    made.body["metadata"] |= {"name": name, "uid": name, "ownerReferences": [owner]}
+    cache.put_job(made.body)
     assert trains_pool(SearchJobs(cast("KubernetesClient", None), cache, key, "u-1")) is trains

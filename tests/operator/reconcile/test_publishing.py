@@ -8,10 +8,11 @@ import pytest
 from detnas.plan.stages import Phase
 from detnas_operator.cluster import ClusterError, KubernetesClient, Refused, Unavailable
 from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.objects import SearchView
 from detnas_operator.reconcile import publishing
 from detnas_operator.reconcile.publishing import Publisher
 from detnas_operator.telemetry.metrics import Metrics
-from tests.cluster.api import EVENTS, SEARCHES, Document
+from tests.cluster.api import EVENTS, SEARCHES
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.searches import manifest
 from tests.operator.status.pass_results import pass_result
@@ -41,8 +42,8 @@ class Failing(KubernetesClient):
 
 
 @pytest.fixture
-def search(cluster: ControlPlane, namespace: str) -> Document:
-    return cluster.api.create(manifest("r101"), namespace)
+def search(cluster: ControlPlane, namespace: str) -> SearchView:
+    return SearchView(cluster.api.create(manifest("r101"), namespace))
 
 
 def publisher(client: KubernetesClient, **failures: int) -> Publisher:
@@ -51,14 +52,14 @@ def publisher(client: KubernetesClient, **failures: int) -> Publisher:
     return Publisher(failing, ClusterCache(), Metrics(), 60)
 
 
-def told(cluster: ControlPlane, search: Document) -> Counter[str]:
-    fields = f"involvedObject.uid={search['metadata']['uid']}"
-    found = cluster.api.list(EVENTS, search["metadata"]["namespace"], fieldSelector=fields)
+def told(cluster: ControlPlane, search: SearchView) -> Counter[str]:
+    fields = f"involvedObject.uid={search.uid}"
+    found = cluster.api.list(EVENTS, search.namespace, fieldSelector=fields)
     return Counter(event["reason"] for event in found)
 
 
 def test_publish_repeats_no_event_after_a_failed_write_of_the_status(
-    cluster: ControlPlane, client: KubernetesClient, search: Document
+    cluster: ControlPlane, client: KubernetesClient, search: SearchView
 ) -> None:
     with pytest.raises(ClusterError):
         publisher(client, detnassearches=1).publish(search, BEGUN, NEVER)
@@ -68,35 +69,34 @@ def test_publish_repeats_no_event_after_a_failed_write_of_the_status(
 
 
 def test_publish_retries_a_failed_event_after_the_status(
-    cluster: ControlPlane, client: KubernetesClient, search: Document
+    cluster: ControlPlane, client: KubernetesClient, search: SearchView
 ) -> None:
     assert publisher(client, events=2).publish(search, BEGUN, NEVER)
     assert told(cluster, search) == TOLD
 
 
 def test_publish_writes_the_status_although_events_are_refused(
-    cluster: ControlPlane, client: KubernetesClient, search: Document
+    cluster: ControlPlane, client: KubernetesClient, search: SearchView
 ) -> None:
     assert publisher(client, events=99).publish(search, BEGUN, NEVER)
     assert not told(cluster, search)
-    metadata = search["metadata"]
-    status = cluster.api.get(SEARCHES, metadata["namespace"], metadata["name"])["status"]
+    status = cluster.api.get(SEARCHES, search.namespace, search.name)["status"]
     assert status["phase"] == "Preparing"
 
 
 def test_publish_writes_the_status_of_a_search_changed_meanwhile(
-    cluster: ControlPlane, client: KubernetesClient, search: Document
+    cluster: ControlPlane, client: KubernetesClient, search: SearchView
 ) -> None:
-    namespace = search["metadata"]["namespace"]
+    namespace = search.namespace
     cluster.api.patch(SEARCHES, namespace, "r101", {"metadata": {"labels": {"a": "b"}}})
     assert publisher(client).publish(search, BEGUN, NEVER)
     assert cluster.api.get(SEARCHES, namespace, "r101")["status"]["phase"] == "Preparing"
 
 
 def test_publish_writes_nothing_to_a_namesake(
-    cluster: ControlPlane, client: KubernetesClient, search: Document
+    cluster: ControlPlane, client: KubernetesClient, search: SearchView
 ) -> None:
-    namespace = search["metadata"]["namespace"]
+    namespace = search.namespace
     cluster.api.delete(SEARCHES, namespace, "r101")
     other = cluster.api.create(manifest("r101"), namespace)
     assert not publisher(client).publish(search, BEGUN, NEVER)
@@ -106,11 +106,11 @@ def test_publish_writes_nothing_to_a_namesake(
 
 
 def test_publish_repeats_an_event_that_happens_again(
-    cluster: ControlPlane, client: KubernetesClient, search: Document
+    cluster: ControlPlane, client: KubernetesClient, search: SearchView
 ) -> None:
-    made, metadata = publisher(client), search["metadata"]
+    made = publisher(client)
     for suspended in (False, True, False, True):
-        now = cluster.api.get(SEARCHES, metadata["namespace"], metadata["name"])
+        now = SearchView(cluster.api.get(SEARCHES, search.namespace, search.name))
         result = pass_result(Phase.PREPARING, suspended=suspended)
         assert made.publish(now, result, NEVER)
     assert told(cluster, search)["Suspended"] == 2
@@ -143,6 +143,6 @@ def test_publish_remembers_refused_fields_in_bounded_size(
         status = {"phase": f"New{number}", "folder": "one"}
         monkeypatch.setattr(publishing, "resource_status", lambda *_, one=status: one)
         for _ in range(2):
-            made.publish(manifest_of("1"), BEGUN, NEVER)
+            made.publish(SearchView(manifest_of("1")), BEGUN, NEVER)
     assert client.refused == 500, "what was refused just now is not tried again"
     assert len(made.refused_values) <= 100

@@ -7,7 +7,8 @@ import pytest
 
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.job_pods import MAX_PODS
-from detnas_operator.cluster.objects import Object, SearchKey
+from detnas_operator.cluster.objects import JobView, Object, SearchKey
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.cluster.slimming import slim_pod
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.failures import culprit
@@ -57,9 +58,9 @@ PODS = [
 ]
 
 
-@pytest.mark.parametrize("pod", PODS, ids=lambda pod: str(pod["status"])[:60])
+@pytest.mark.parametrize("pod", PODS, ids=lambda pod: str(pod.status)[:60])
 @pytest.mark.parametrize("made", [a_job(active=1), a_job(BACK_OFF, failed=1)], ids=["runs", "over"])
-def test_slim_pod_keeps_all_that_is_read(made: Object, pod: Object) -> None:
+def test_slim_pod_keeps_all_that_is_read(made: JobView, pod: PodView) -> None:
     slim = slim_pod(pod)
     assert job_state(made, [slim], NOW) == job_state(made, [pod], NOW)
     assert pod_seconds([slim], NOW) == pod_seconds([pod], NOW)
@@ -74,7 +75,7 @@ def test_slim_pod_keeps_the_last_line_of_a_long_message() -> None:
 
 def test_slim_pod_keeps_its_finalizers() -> None:
     pod = running(deleted=at(0))
-    pod["metadata"]["finalizers"] = ["team.example/backup"]
+    pod.body["metadata"]["finalizers"] = ["team.example/backup"]
     said = suspended_but_running({}, [slim_pod(pod)], NOW - timedelta(hours=1), NOW)
     assert said is not None
     assert "team.example/backup" in said.message

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.objects import JobView
+from detnas_operator.cluster.pod_view import PodView
 from detnas_operator.reconcile.stopping import (
     DELETION_PATIENCE,
     SUSPENSION_PATIENCE,
@@ -16,9 +17,10 @@ LATE_DELETION = NOW + DELETION_PATIENCE
 POD = a_pod("one-t0000-abcde", "Running")
 
 
-def held(*finalizers: str) -> dict[str, Object]:
+def held(*finalizers: str) -> dict[str, JobView]:
     """A Job that is deleted, and kept by finalizers."""
-    return {"one-t0000": {"metadata": {"name": "one-t0000", "finalizers": list(finalizers)}}}
+    metadata = {"name": "one-t0000", "finalizers": list(finalizers)}
+    return {"one-t0000": JobView({"metadata": metadata})}
 
 
 def test_not_stopped_allows_a_pod_its_grace_period() -> None:
@@ -50,13 +52,14 @@ def test_not_stopped_allows_a_job_time_for_its_pods() -> None:
 
 
 def test_not_stopped_names_a_finalizer_of_the_pod() -> None:
-    pod = {**POD, "metadata": {**POD["metadata"], "finalizers": ["example.org/audit"]}}
+    metadata = {**POD.body["metadata"], "finalizers": ["example.org/audit"]}
+    pod = PodView({**POD.body, "metadata": metadata})
     found = suspended_but_running({}, [pod], NOW, LATER)
     assert found is not None
     assert "finalizer example.org/audit" in found.message
 
 
-def stays(name: str = "r18-t0007-abcde", stop_after: float | None = 0) -> Object:
+def stays(name: str = "r18-t0007-abcde", stop_after: float | None = 0) -> PodView:
     """A pod that was to stop so many seconds after NOW; None if nobody told it."""
     due = None if stop_after is None else NOW + timedelta(seconds=stop_after)
     return a_pod(name, "Running", deleted=f"{due:%Y-%m-%dT%H:%M:%SZ}" if due else "")

@@ -8,6 +8,7 @@ from detnas.plan.stages import JobId
 from detnas.reasons import Reason
 from detnas.records.verbs import Verb
 from detnas_operator.admission.admission import Admitted, admit, parse, with_current_settings
+from detnas_operator.cluster.objects import SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest
 from detnas_operator.job.order import JobOrder, Owner
@@ -148,9 +149,9 @@ SETTINGS = OperatorSettings.model_validate(
 )
 
 
-def resource(spec: dict[str, Any] | None = None, namespace: str = "mine") -> dict[str, Any]:
-    found = manifest("one", spec)
-    return found | {"metadata": {"name": "one", "namespace": namespace, "uid": "0123456789"}}
+def resource(spec: dict[str, Any] | None = None, namespace: str = "mine") -> SearchView:
+    metadata = {"name": "one", "namespace": namespace, "uid": "0123456789", "generation": 1}
+    return SearchView(manifest("one", spec) | {"metadata": metadata})
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from detnas.records import keys
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record
 from detnas_operator.admission.admission import Admitted, parse
+from detnas_operator.cluster.objects import SearchView
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
 from detnas_operator.reconcile.memory import SearchMemory, begin
 from tests.cluster.searches import manifest
@@ -27,10 +28,8 @@ def store(tmp_path: Path) -> Store:
     return open_store(tmp_path.as_uri())
 
 
-def searched(**status: str) -> dict[str, Any]:
-    found = resource()
-    found["metadata"]["generation"] = 1
-    return found | {"status": status}
+def searched(**status: str) -> SearchView:
+    return SearchView({**resource().body, "status": status})
 
 
 def write(
@@ -49,17 +48,17 @@ def write(
     create_record(store, keys.search_record_key(folder), record)
 
 
-def started(store: Store, body: dict[str, Any], rules: Rules = RULES) -> SearchMemory:
+def started(store: Store, search: SearchView, rules: Rules = RULES) -> SearchMemory:
     tenant = SETTINGS.tenant("mine")
     assert tenant is not None
-    admitted = Admitted(parse(body), store.uri, tenant, image="trainer:1", pools="mine")
-    return begin(body, admitted, store, rules)
+    admitted = Admitted(parse(search), store.uri, tenant, image="trainer:1", pools="mine")
+    return begin(search, admitted, store, rules)
 
 
-def refused(store: Store, body: dict[str, Any]) -> BlockedError:
+def refused(store: Store, search: SearchView) -> BlockedError:
     before = load_search_record(store, FOLDER)
     with pytest.raises(BlockedError) as error:
-        started(store, body)
+        started(store, search)
     assert f"{store.uri}/{keys.search_record_key(FOLDER)}" in str(error.value)
     assert load_search_record(store, FOLDER) == before
     return error.value
@@ -84,8 +83,8 @@ def test_record_with_an_allowed_image_keeps_it(store: Store, image: str) -> None
 
 def test_image_in_the_status_takes_precedence_over_the_record(store: Store) -> None:
     write(store, image="evil:1")
-    body = searched(folder=f"{store.uri}/{FOLDER}", image="trainer:0")
-    assert started(store, body).image == "trainer:0"
+    search = searched(folder=f"{store.uri}/{FOLDER}", image="trainer:0")
+    assert started(store, search).image == "trainer:0"
 
 
 def test_record_keeps_any_image_without_a_rule(store: Store) -> None:
