@@ -28,7 +28,7 @@ from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult
 from detnas.records.settings import Distillation, Training
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
-from detnas.score import BaseFacts, ResolutionScore, best
+from detnas.score import ResolutionScore, Scorer, best
 from detnas.store.artifacts import create_record, load_record
 
 PLAIN = Distillation(
@@ -85,21 +85,21 @@ def measure(manifest: Path, seed: int, store: Path) -> Gain:
         raise SystemExit(f"seed {seed}: no student is better than the base")
     chain, finetuned = _lineage(search, export)
     epochs = len(chain) * search.requests.spec.evaluation.epochs + finetuned
-    facts = _facts(search)
-    trained_on = facts.score(facts.architecture, _train_on(search, epochs).scores).scores
-    student = facts.score(export.architecture, _winner(search, chain, finetuned).scores).scores
+    scorer = _scorer(search)
+    trained_on = scorer.score(scorer.architecture, _train_on(search, epochs).scores).scores
+    student = scorer.score(export.architecture, _winner(search, chain, finetuned).scores).scores
     return Gain(
         seed=seed,
         minutes=round(minutes, 1),
         lineage_epochs=epochs,
         actions=[str(e.proposal.action.kind) for e in chain if e.proposal.action],
-        base=_maps(facts.scored),
+        base=_maps(scorer.scored),
         trained_on=_maps(trained_on),
         student=_maps(student),
-        h_base=best(facts.scored).h,
+        h_base=best(scorer.scored).h,
         h_trained_on=best(trained_on).h,
         h_student=best(student).h,
-        flops_share=facts.flops_of(export.architecture, facts.base_resolution) / facts.flops,
+        flops_share=scorer.flops_of(export.architecture, scorer.base_resolution) / scorer.flops,
         encoding=encode(export.architecture),
     )
 
@@ -121,16 +121,16 @@ def _seeded(manifest: Path, seed: int, store: Path) -> Path:
     return path
 
 
-def _facts(search: OpenedSearch) -> BaseFacts:
-    facts = SearchReader(search.store, search.requests).read().facts
-    assert facts is not None
-    return facts
+def _scorer(search: OpenedSearch) -> Scorer:
+    scorer = SearchReader(search.store, search.requests).read().scorer
+    assert scorer is not None
+    return scorer
 
 
 def _lineage(search: OpenedSearch, export: ExportRequest) -> tuple[tuple[LedgerEntry, ...], int]:
     """The winner's trials, and the epochs of fine-tuning that its weights had."""
     folder = search.requests.search
-    entries = {e.index: e for e in read_entries(search.store, folder, _facts(search))}
+    entries = {e.index: e for e in read_entries(search.store, folder, _scorer(search))}
     finetune = search.requests.spec.finetune
     tuned = load_record(search.store, keys.result_key(f"{folder}/finetune"), DetectorResult)
     if finetune and tuned and tuned.files.get("weights") == export.weights:

@@ -3,7 +3,7 @@
     python bench/propose.py [--trials 10000] [--parallelism 8]
 
 The search is driven by `propose` itself, on R101 in the paper's teacher space, with random scores.
-The crowded case is one candidate whose every step was tried. Times are
+The crowded case is one parent whose every step was tried. Times are
 CPU times: a proposal waits for nothing.
 """
 
@@ -19,7 +19,7 @@ from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorShape
-from detnas.score import BaseFacts, ResolutionScore
+from detnas.score import ResolutionScore, Scorer
 from detnas.search import SearchEnd, propose
 from detnas.spec.base import Model, model_architecture
 from detnas.spec.manifest import PAPER_RESOLUTIONS
@@ -27,7 +27,7 @@ from detnas.spec.search import Search
 from detnas.teachers import TeacherSpace
 
 SPACE = TeacherSpace()
-BASE = BaseFacts(
+BASE = Scorer(
     architecture=model_architecture(Model.R101),
     detector=DetectorShape(),
     classes=80,
@@ -81,7 +81,7 @@ def _drawn(score: ResolutionScore, mean_ap: float) -> ResolutionScore:
 
 
 def _crowded(settings: Search) -> tuple[Summary, list[Proposal]]:
-    """One candidate and every step from it."""
+    """One possible parent and every step from it."""
     first = ledger_entry(_next(settings, Summary(top_k=1), []), _result(), BASE)
     summary = fold(Summary(top_k=1), [first])
     in_flight: list[Proposal] = []

@@ -83,8 +83,8 @@ class ScoredDetector:
 
 
 @dataclass(frozen=True)
-class BaseFacts:
-    """The base detector, and what scoring needs besides a trial's own result.
+class Scorer:
+    """Scores detectors against the base detector, which is scored itself.
 
     Attributes:
         architecture: the base's backbone.

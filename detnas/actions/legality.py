@@ -15,7 +15,7 @@ from detnas.actions.types import (
 from detnas.architecture import Architecture, Place
 
 PROTECTED_STEPS = 3
-"""For this many steps of its lineage an added block is not a candidate for layer pruning."""
+"""For this many steps of its lineage an added block is exempt from layer pruning."""
 
 
 def prunable_places(

@@ -7,7 +7,8 @@ from detnas.architecture import Architecture, Block, Place
 from detnas.errors import UserError
 from detnas.schema import Count, Schema
 
-Tagged = tuple[Block, Place | None]
+_Traced = tuple[Block, Place | None]
+"""A block, and its place before the action; None for a new block."""
 
 
 class AddedBlock(Schema):
@@ -41,7 +42,7 @@ def add_layer(architecture: Architecture, stage: int) -> Morphism:
 
     The new block has no projection: its output width is the stage's.
     """
-    stages = _tagged(architecture)
+    stages = _traced(architecture)
     stages[stage].append((architecture.stages[stage][-1], None))
     return _morphism(architecture, stages)
 
@@ -62,7 +63,7 @@ def prune_layer(architecture: Architecture, place: Place) -> Morphism:
             f"layer pruning: block {place.block + 1} of stage {place.stage + 1} has a projection",
             "only blocks without a projection can go",
         )
-    stages = _tagged(architecture)
+    stages = _traced(architecture)
     del stages[place.stage][place.block]
     return _morphism(architecture, stages)
 
@@ -84,7 +85,7 @@ def rearrange(architecture: Architecture, source: int, target: int) -> Morphism:
         raise UserError(
             f"rearrange: stage {source + 1} has one block", "a stage keeps at least one block"
         )
-    stages = _tagged(architecture)
+    stages = _traced(architecture)
     if target > source:
         stages[target].insert(0, stages[source].pop())
     else:
@@ -111,14 +112,14 @@ def age(
     return tuple(block for block in aged if block.age < limit)
 
 
-def _tagged(architecture: Architecture) -> list[list[Tagged]]:
+def _traced(architecture: Architecture) -> list[list[_Traced]]:
     return [
         [(block, Place(s, b)) for b, block in enumerate(stage)]
         for s, stage in enumerate(architecture.stages)
     ]
 
 
-def _morphism(old: Architecture, stages: list[list[Tagged]]) -> Morphism:
+def _morphism(old: Architecture, stages: list[list[_Traced]]) -> Morphism:
     new = Architecture(
         family=old.family,
         stem=old.stem,

@@ -56,7 +56,7 @@ class LayerPruning(Tagged):
 
     Attributes:
         norm: how the norm of a block is computed.
-        protected: places of recently added blocks, which are not candidates: a new block is an
+        protected: places of recently added blocks, which are not pruned: a new block is an
             identity and would always have the smallest norm.
     """
 

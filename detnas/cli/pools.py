@@ -144,7 +144,7 @@ def _holder(pool: PoolStatus, now: datetime) -> str:
 
 def _user(user: PoolUser, now: datetime) -> str:
     since = ""
-    if user.heard is not None and not user.is_over:
+    if user.heard is not None and not user.phase.is_over:
         since = f", last heard {_age(user.heard, now)} ago"
     return f"{_name(user.search)} ({user.phase}{since})"
 

@@ -15,7 +15,7 @@ from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal
 from detnas.records.results import MAX_ADDED_BLOCKS, MAX_RESOLUTIONS, DetectorResult, Outcome
 from detnas.schema import Count, Schema
-from detnas.score import BaseFacts, ResolutionScore, best
+from detnas.score import ResolutionScore, Scorer, best
 
 MAX_MESSAGE_CHARACTERS = 4000
 """Characters: an entry may be kept in memory, the complete message is in the trial's result."""
@@ -72,7 +72,7 @@ class LedgerEntry(Schema):
         return self.best.h if self.best else None
 
 
-def ledger_entry(proposal: Proposal, result: DetectorResult, base: BaseFacts) -> LedgerEntry:
+def ledger_entry(proposal: Proposal, result: DetectorResult, base: Scorer) -> LedgerEntry:
     """Make the entry of a finished trial.
 
     Raises:
@@ -124,7 +124,7 @@ def _seconds(result: DetectorResult) -> float:
     return min(max(0.0, last, stated if isfinite(stated) else 0.0), _MAX_SECONDS)
 
 
-def _student(proposal: Proposal, result: DetectorResult, base: BaseFacts) -> dict[str, object]:
+def _student(proposal: Proposal, result: DetectorResult, base: Scorer) -> dict[str, object]:
     architecture = result.architecture
     if architecture is None or not is_complete(result):
         raise UserError(

@@ -22,7 +22,7 @@ from detnas.ledger.trials import (
 )
 from detnas.records import keys
 from detnas.records.proposal import Proposal
-from detnas.score import BaseFacts
+from detnas.score import Scorer
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import CorruptRecord
@@ -91,7 +91,7 @@ class Loading:
 def load_history(
     store: Store,
     folder: str,
-    base: BaseFacts,
+    base: Scorer,
     top_k: int,
     verify: Verify = lambda _folder, _result: True,
     loading: Loading | None = None,
@@ -102,7 +102,7 @@ def load_history(
         store: where the search is stored.
         folder: key of the search's folder.
         base: the detector that the search starts from.
-        top_k: candidates that are kept.
+        top_k: possible parents that are kept.
         verify: called for results that are read one by one: they may be new. One that is not
             verified counts as absent.
         loading: of an earlier call that was interrupted; this one continues and updates it.
@@ -158,7 +158,7 @@ def write_segments(store: Store, folder: str, history: History) -> History:
     return history
 
 
-def read_entries(store: Store, folder: str, base: BaseFacts) -> Iterator[LedgerEntry]:
+def read_entries(store: Store, folder: str, base: Scorer) -> Iterator[LedgerEntry]:
     """Yield every finished trial, in the order of their numbers.
 
     Raises:
@@ -174,7 +174,7 @@ def read_entries(store: Store, folder: str, base: BaseFacts) -> Iterator[LedgerE
 
 
 def read_trial(
-    store: Store, folder: str, base: BaseFacts, index: int
+    store: Store, folder: str, base: Scorer, index: int
 ) -> Proposal | LedgerEntry | None:
     """One trial: its entry, its proposal while it is in flight, or None before that.
 

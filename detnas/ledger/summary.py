@@ -73,9 +73,9 @@ class Summary(Schema):
     """Finished trials, folded; independent of the order in which they were folded.
 
     Attributes:
-        top_k: how many candidates are kept.
+        top_k: how many possible parents are kept.
         inherited: how many trials are another search's, with which this one began: those of the
-            first numbers. They are candidates and parents, and count for nothing else.
+            first numbers. They may be parents, and count for nothing else.
         next_index: one more than the highest finished trial's number.
         missing: numbers below it whose trials have not finished.
         lost_trials: numbers of the trials that finished with an infrastructure failure.
@@ -152,13 +152,13 @@ class Summary(Schema):
         uncounted = self.missing | self.lost_trials
         return self.next_index - since - sum(1 for index in uncounted if index >= since)
 
-    def failures_in_a_row(self, forgiven: int = 0) -> int:
+    def failures_in_a_row(self, first: int = 0) -> int:
         """Finished trials later than the last that succeeded, by number.
 
         Args:
-            forgiven: trials below this number do not count.
+            first: trials below this number do not count.
         """
-        since = max(self.last_success + 1, forgiven, self.inherited)
+        since = max(self.last_success + 1, first, self.inherited)
         unknown = sum(1 for index in self.missing if index >= since)
         return max(self.next_index - since - unknown, 0)
 
@@ -186,12 +186,12 @@ def fold(summary: Summary, entries: Iterable[LedgerEntry]) -> Summary:
         summary = _with_entry(summary, entry)
         if entry.outcome is not Outcome.INFRASTRUCTURE:
             more.add(tried(entry.proposal))
-    candidates = {None, *(entry.index for entry in summary.top)}
+    parents = {None, *(entry.index for entry in summary.top)}
     # A finished trial that is not among the best never becomes one of them.
     kept = (
         one
         for one in (*summary.tried, *more)
-        if one[0] in candidates or not summary.knows(one[0] or 0)
+        if one[0] in parents or not summary.knows(one[0] or 0)
     )
     return summary.model_copy(update={"tried": frozenset(kept)})
 
@@ -202,9 +202,9 @@ def needed(summary: Summary, in_flight: Sequence[Proposal]) -> frozenset[int]:
     They may still be a parent (the best of them is what the user takes away), are the parent of a
     trial without a result, or are on the Pareto front. One that is none of these never becomes one.
     """
-    candidates = {entry.index for entry in summary.top}
+    possible = {entry.index for entry in summary.top}
     parents = {proposal.parent for proposal in in_flight if proposal.parent is not None}
-    return frozenset(candidates | parents | {point.index for point in summary.front})
+    return frozenset(possible | parents | {point.index for point in summary.front})
 
 
 def _with_entry(summary: Summary, entry: LedgerEntry) -> Summary:

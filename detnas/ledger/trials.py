@@ -10,7 +10,7 @@ from detnas.records.proposal import Proposal
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult, Result
 from detnas.schema import Count, Schema
-from detnas.score import BaseFacts
+from detnas.score import Scorer
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
@@ -52,7 +52,7 @@ class TrialRecords:
         """Number of the trial."""
         return self.proposal.index
 
-    def entry(self, base: BaseFacts) -> LedgerEntry | None:
+    def entry(self, base: Scorer) -> LedgerEntry | None:
         """The trial's ledger entry; None while it has no result."""
         return None if self.result is None else ledger_entry(self.proposal, self.result, base)
 
@@ -77,7 +77,7 @@ def load_trial(store: Store, folder: str, index: int) -> TrialRecords | None:
 
 
 def verified_entries(
-    trials: Sequence[TrialRecords], folder: str, base: BaseFacts, summary: Summary, verify: Verify
+    trials: Sequence[TrialRecords], folder: str, base: Scorer, summary: Summary, verify: Verify
 ) -> dict[int, LedgerEntry]:
     """Return the finished trials by number, without those whose result is not verified.
 

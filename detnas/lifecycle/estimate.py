@@ -28,7 +28,7 @@ def search_seconds_left(
         running_jobs: the latest progress of each job; None until it has written any.
     """
     running = [progress.seconds_left if progress else None for progress in running_jobs]
-    trials_run = state.facts is not None and state.end is None
+    trials_run = state.scorer is not None and state.end is None
     waiting = max(0, spec.search.trials - state.trials) if trials_run else 0
     took = _typical_seconds(state.history.summary) if trials_run else None
     known = [took if own is None else own for own in running]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from detnas.lifecycle.reading.state import SearchReader, SearchState
-from detnas.plan.candidate import candidate_from_result
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import JobId
+from detnas.plan.winner import trained_detector
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
@@ -98,10 +98,10 @@ class JobRequests:
         parents: dict[int, DetectorResult] = {}
         for _ in range(count):
             state = self.reader.state
-            assert state.facts is not None
+            assert state.scorer is not None
             history = state.history
             proposal = state.decision or propose(
-                spec.search, spec.teachers.space, state.facts, history.summary, history.in_flight
+                spec.search, spec.teachers.space, state.scorer, history.summary, history.in_flight
             )
             if not isinstance(proposal, Proposal):
                 return
@@ -145,9 +145,9 @@ class JobRequests:
             return self.requests.finetune(stages.finetune_folder, stages.best, prepared, pool)
         assert stages.winner is not None
         assert state.base is not None
-        assert state.facts is not None
-        base = candidate_from_result(state.facts, None, state.base, None)
-        winner = stages.winner.candidate
+        assert state.scorer is not None
+        base = trained_detector(state.scorer, None, state.base, None)
+        winner = stages.winner.detector
         return self.requests.export(stages.export_folder, winner, prepared, base)
 
 

@@ -185,12 +185,12 @@ class SearchSession:
 
     def tidy(self) -> None:
         """Write complete ledger segments and the snapshot; delete weights no longer needed."""
-        facts = self.state.facts
-        if facts is None:
+        scorer = self.state.scorer
+        if scorer is None:
             return
         history = write_segments(self.store, self.requests.search, self.state.history)
         self._reader.update_history(history)
-        self._collector.collect(history, facts)
+        self._collector.collect(history, scorer)
 
     def holds_pool(self) -> bool:
         """Take the pool's lease or renew it; return whether it is held."""

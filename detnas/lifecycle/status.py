@@ -13,13 +13,13 @@ from detnas.lifecycle.jobs import job_folder, job_name
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.record import StoredSearch
 from detnas.plan.advice import likely_causes
-from detnas.plan.candidate import Candidate
 from detnas.plan.stages import JobId, Phase, plan
+from detnas.plan.winner import TrainedDetector
 from detnas.records.progress import Progress
 from detnas.records.results import Latency, Outcome, Score
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
-from detnas.score import BaseFacts
+from detnas.score import Scorer
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 
@@ -72,7 +72,7 @@ class TrialStatus(Schema):
     message: str = ""
 
 
-class ActiveJob(Schema):
+class JobProgress(Schema):
     """A job that has not ended.
 
     Attributes:
@@ -135,7 +135,7 @@ class SearchStatus(Schema):
     finetune_problem: str = ""
     top: tuple[TrialStatus, ...] = ()
     failures: tuple[TrialStatus, ...] = ()
-    active: tuple[ActiveJob, ...] = ()
+    active: tuple[JobProgress, ...] = ()
     seconds_left: float | None = None
 
 
@@ -153,7 +153,7 @@ def search_status(
     progress_of = progress_of or partial(latest_progress, search.store)
     spec = search.requests.spec
     decided = plan(state.observation, spec)
-    facts = state.facts
+    scorer = state.scorer
     active = _active(search, state, decided.due, progress_of)
     status = SearchStatus(
         name=search.requests.manifest.metadata.name,
@@ -163,7 +163,7 @@ def search_status(
         warnings=state.prepare.warnings if state.prepare else (),
         trials=spec.search.trials,
         ended_because=state.end.message if state.end else "",
-        base=_base_status(facts) if facts else None,
+        base=_base_status(scorer) if scorer else None,
         active=active,
         seconds_left=search_seconds_left(state, spec, [job.progress for job in active]),
         finetune_problem=_finetune_problem(state),
@@ -189,9 +189,9 @@ def _active(
     state: SearchState,
     due_jobs: Iterable[JobId],
     progress_of: ProgressOf,
-) -> tuple[ActiveJob, ...]:
+) -> tuple[JobProgress, ...]:
     return tuple(
-        ActiveJob(
+        JobProgress(
             name=job_name(job_id),
             progress=progress_of(job_folder(search.requests, state, job_id)),
         )
@@ -215,10 +215,10 @@ def entry_status(entry: LedgerEntry) -> DetectorStatus:
 
 
 def detector_status(
-    facts: BaseFacts, architecture: Architecture, scores: Sequence[Score]
+    scorer: Scorer, architecture: Architecture, scores: Sequence[Score]
 ) -> DetectorStatus:
     """Return the status of any detector, scored against the base."""
-    scored = facts.score(architecture, scores)
+    scored = scorer.score(architecture, scores)
     top = scored.best
     return DetectorStatus(
         h=top.h,
@@ -230,8 +230,8 @@ def detector_status(
     )
 
 
-def _base_status(facts: BaseFacts) -> DetectorStatus:
-    base = detector_status(facts, facts.architecture, facts.scores)
+def _base_status(scorer: Scorer) -> DetectorStatus:
+    base = detector_status(scorer, scorer.architecture, scorer.scores)
     return base.model_copy(update={"is_base": True})
 
 
@@ -243,8 +243,8 @@ def _finetune_problem(state: SearchState) -> str:
 def _with_export(
     status: SearchStatus, store: Store, state: SearchState, spec: SearchSpec
 ) -> SearchStatus:
-    stages, facts = state.final_stages, state.facts
-    if stages is None or stages.export is None or stages.winner is None or facts is None:
+    stages, scorer = state.final_stages, state.scorer
+    if stages is None or stages.export is None or stages.winner is None or scorer is None:
         return status
     export = stages.export
     if export.outcome is not Outcome.SUCCEEDED:
@@ -252,12 +252,12 @@ def _with_export(
     base = status.base
     assert base is not None
     winner = stages.winner
-    exported = _candidate_status(facts, winner.candidate)
+    exported = _trained_status(scorer, winner.detector)
     return status.model_copy(
         update={
             "base": base.model_copy(update={"latency": export.base_latency}),
             "exported": exported.model_copy(update={"latency": export.student_latency}),
-            "exported_trial": winner.candidate.trial,
+            "exported_trial": winner.detector.trial,
             "exported_to": f"{store.uri}/{stages.export_folder}",
             "export_reason": winner.reason,
             "improved": winner.improved,
@@ -274,9 +274,9 @@ def observed_causes(state: SearchState, spec: SearchSpec) -> tuple[str, ...]:
     )
 
 
-def _candidate_status(facts: BaseFacts, candidate: Candidate) -> DetectorStatus:
+def _trained_status(scorer: Scorer, candidate: TrainedDetector) -> DetectorStatus:
     assert candidate.result.architecture is not None
-    found = detector_status(facts, candidate.result.architecture, candidate.result.scores)
+    found = detector_status(scorer, candidate.result.architecture, candidate.result.scores)
     return found.model_copy(update={"is_base": candidate.is_base})
 
 

@@ -7,7 +7,7 @@ from detnas.ledger.history import History, read_trial
 from detnas.ledger.summary import Summary, needed
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
-from detnas.score import BaseFacts
+from detnas.score import Scorer
 from detnas.spec.search import Retention
 from detnas.store import Store
 
@@ -35,7 +35,7 @@ class WeightCollector:
         self._unread: set[int] = set()
         self._summary: Summary | None = None
 
-    def collect(self, history: History, facts: BaseFacts) -> None:
+    def collect(self, history: History, scorer: Scorer) -> None:
         """Delete the weights that are no longer needed."""
         if self._retention.weights == "All":
             return
@@ -46,7 +46,7 @@ class WeightCollector:
         self._summary = history.summary
         self._track(unsegmented[index] for index in unsegmented.keys() - self._seen)
         self._seen = frozenset(unsegmented)
-        self._track(self._read(self._unread - stays, facts))
+        self._track(self._read(self._unread - stays, scorer))
         unneeded = sorted(self._stored.keys() - stays)
         for index in unneeded:
             self._delete(index, self._stored[index])
@@ -73,8 +73,8 @@ class WeightCollector:
         if key.startswith((f"{own}/", f"{copied}/")) and self._store.size(key) is not None:
             self._store.delete(key)
 
-    def _read(self, indices: set[int], facts: BaseFacts) -> list[LedgerEntry]:
+    def _read(self, indices: set[int], scorer: Scorer) -> list[LedgerEntry]:
         """Read trials that are no longer needed."""
-        found = [read_trial(self._store, self._search, facts, index) for index in sorted(indices)]
+        found = [read_trial(self._store, self._search, scorer, index) for index in sorted(indices)]
         self._unread -= indices
         return [entry for entry in found if isinstance(entry, LedgerEntry)]

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from detnas.architecture import Architecture
-from detnas.plan.candidate import Candidate
 from detnas.plan.dataset import data_root
 from detnas.plan.digests import pool_digest
+from detnas.plan.winner import TrainedDetector
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
@@ -24,7 +24,7 @@ from detnas.records.requests import (
 )
 from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResult, Score
 from detnas.records.settings import DataLocation, Training
-from detnas.score import BaseFacts
+from detnas.score import Scorer
 from detnas.spec.manifest import DetNASSearch, SearchSpec
 
 _UNTRAINED = Training(epochs=0, learning_rate=Decimal("0.01"), batch_size=1)
@@ -80,11 +80,11 @@ class SearchRequests:
             return f"{data_root(self.spec.dataset.source, None)}/{weights}"
         return str((self.folder / weights).absolute())
 
-    def base_facts(
+    def scorer(
         self, prepared: PrepareResult, architecture: Architecture, scores: tuple[Score, ...] = ()
-    ) -> BaseFacts:
-        """Return the facts of a base that students are scored against."""
-        return BaseFacts(
+    ) -> Scorer:
+        """Return what scores students against a base."""
+        return Scorer(
             architecture=architecture,
             detector=self.spec.detector,
             classes=len(prepared.classes),
@@ -174,7 +174,7 @@ class SearchRequests:
         )
 
     def finetune(
-        self, folder: str, best: Candidate, prepared: PrepareResult, pool: Pool
+        self, folder: str, best: TrainedDetector, prepared: PrepareResult, pool: Pool
     ) -> StudentRequest:
         """Build the request that fine-tunes the best student with its teacher."""
         assert self.spec.finetune is not None
@@ -190,7 +190,7 @@ class SearchRequests:
         )
 
     def export(
-        self, folder: str, winner: Candidate, prepared: PrepareResult, base: Candidate
+        self, folder: str, winner: TrainedDetector, prepared: PrepareResult, base: TrainedDetector
     ) -> ExportRequest:
         """Build the request that exports the winner as a folder for stock mmdet."""
         assert winner.result.architecture is not None

@@ -64,7 +64,7 @@ class Observation:
         prepare: result of the prepare job; None until it has one, as below.
         base: result of the base's training.
         pool: results of the pool's phases in order, up to the first without one.
-        open_trials: trials with a request and no result, lowest first.
+        in_flight: trials with a request and no result, lowest first.
         trials: number proposed, without those lost to the infrastructure.
         converged: no further trial is proposed: `trials` are, or `patience` is used up.
         any_success: a trial succeeded, so that there is a student to fine-tune and export.
@@ -75,7 +75,7 @@ class Observation:
     prepare: PrepareResult | None = None
     base: DetectorResult | None = None
     pool: tuple[PoolPhaseResult, ...] = ()
-    open_trials: tuple[int, ...] = ()
+    in_flight: tuple[int, ...] = ()
     trials: int = 0
     converged: bool = False
     any_success: bool = False
@@ -114,8 +114,7 @@ def plan(observation: Observation, spec: SearchSpec) -> Plan:
     return trials or _final_stages(observation, spec)
 
 
-def is_over(observation: Observation, spec: SearchSpec) -> bool:
-    """Return whether no further trial is to be proposed."""
+def _proposes_no_more(observation: Observation, spec: SearchSpec) -> bool:
     return observation.converged or observation.trials >= spec.search.trials
 
 
@@ -129,8 +128,8 @@ def _failed(observation: Observation, spec: SearchSpec) -> str:
     for name, result in named:
         if result is not None and result.outcome is not Outcome.SUCCEEDED:
             return f"{name} failed ({result.outcome}): {result.message}"
-    over = is_over(observation, spec) and not observation.open_trials
-    if observation.trials and over and not observation.any_success:
+    ended = _proposes_no_more(observation, spec) and not observation.in_flight
+    if observation.trials and ended and not observation.any_success:
         return (
             f"none of {observation.trials} trials succeeded, so there is nothing to export; with "
             "more spec.search.trials (and patience) the search continues"
@@ -149,9 +148,9 @@ def _setup(observation: Observation, spec: SearchSpec) -> tuple[JobId, ...]:
 
 def _trials(observation: Observation, spec: SearchSpec) -> Plan | None:
     parallelism = spec.search.parallelism
-    due = tuple(JobId(Verb.EVALUATE, number) for number in observation.open_trials)
+    due = tuple(JobId(Verb.EVALUATE, number) for number in observation.in_flight)
     free = 0
-    if not is_over(observation, spec):
+    if not _proposes_no_more(observation, spec):
         free = min(parallelism - len(due), spec.search.trials - observation.trials)
     if due or free > 0:
         return Plan(Phase.SEARCHING, due[:parallelism], max(free, 0))

@@ -9,14 +9,14 @@ from detnas.ledger.summary import FrontPoint
 from detnas.lifecycle.reading.final_stages import FinalStages
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.status import observed_causes
-from detnas.plan.candidate import Candidate
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase, plan
+from detnas.plan.winner import TrainedDetector
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Latency, PoolPhaseResult, Score
 from detnas.records.settings import Resolution
-from detnas.score import BaseFacts, ResolutionScore, best
+from detnas.score import ResolutionScore, Scorer, best
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.store.artifacts import load_record
@@ -24,7 +24,7 @@ from detnas.teachers import Teacher
 
 
 @dataclass(frozen=True, slots=True)
-class Detector:
+class ReportDetector:
     """A detector, scored against the base.
 
     Attributes:
@@ -60,7 +60,7 @@ class LineageStep:
         notes: of the trainer.
     """
 
-    detector: Detector
+    detector: ReportDetector
     proposal: Proposal | None = None
     teacher: Teacher | None = None
     notes: tuple[str, ...] = ()
@@ -98,10 +98,10 @@ class ReportData:
     phase: Phase
     problem: str = ""
     ended_because: str = ""
-    base: Detector | None = None
-    best: Detector | None = None
+    base: ReportDetector | None = None
+    best: ReportDetector | None = None
     best_index: int | None = None
-    exported: Detector | None = None
+    exported: ReportDetector | None = None
     exported_to: str = ""
     export_reason: str = ""
     improved: bool | None = None
@@ -144,16 +144,16 @@ def gather(store: Store, requests: SearchRequests) -> ReportData:
         ended_because=state.end.message if state.end else "",
         pool=state.pool,
     )
-    if state.facts is None:
+    if state.scorer is None:
         return data
-    entries = tuple(read_entries(store, requests.search, state.facts))
-    data = _with_trials(data, state, state.facts, entries)
+    entries = tuple(read_entries(store, requests.search, state.scorer))
+    data = _with_trials(data, state, state.scorer, entries)
     data = replace(data, lineage=_lineage(store, requests.search, data, state))
     return _with_export(data, store, state)
 
 
 def _with_trials(
-    data: ReportData, state: SearchState, facts: BaseFacts, entries: tuple[LedgerEntry, ...]
+    data: ReportData, state: SearchState, scorer: Scorer, entries: tuple[LedgerEntry, ...]
 ) -> ReportData:
     # Summarise the same entries: trials may have ended since the state was read.
     summary = fold(Summary(top_k=data.spec.search.top_k), entries)
@@ -161,7 +161,7 @@ def _with_trials(
     finished = {entry.index for entry in entries}
     return replace(
         data,
-        base=_detector("base", facts, facts.architecture, facts.scores),
+        base=_detector("base", scorer, scorer.architecture, scorer.scores),
         best=replace(_student(top), name=f"best trial: {top.index}") if top else None,
         best_index=top.index if top else None,
         entries=entries,
@@ -171,28 +171,28 @@ def _with_trials(
 
 
 def _detector(
-    name: str, facts: BaseFacts, architecture: Architecture, scores: Sequence[Score]
-) -> Detector:
-    scored = facts.score(architecture, scores)
-    return Detector(name, architecture, scored.scores, scored.flops, scored.parameters)
+    name: str, scorer: Scorer, architecture: Architecture, scores: Sequence[Score]
+) -> ReportDetector:
+    scored = scorer.score(architecture, scores)
+    return ReportDetector(name, architecture, scored.scores, scored.flops, scored.parameters)
 
 
-def _student(entry: LedgerEntry) -> Detector:
+def _student(entry: LedgerEntry) -> ReportDetector:
     assert entry.architecture is not None
     assert entry.flops is not None
     assert entry.parameters is not None
     name = f"trial {entry.index}"
-    return Detector(name, entry.architecture, entry.scores, entry.flops, entry.parameters)
+    return ReportDetector(name, entry.architecture, entry.scores, entry.flops, entry.parameters)
 
 
 def _lineage(
     store: Store, search: str, data: ReportData, state: SearchState
 ) -> tuple[LineageStep, ...]:
-    stages, facts = state.final_stages, state.facts
-    if data.best_index is None or data.base is None or facts is None:
+    stages, scorer = state.final_stages, state.scorer
+    if data.best_index is None or data.base is None or scorer is None:
         return ()
     steps = [LineageStep(data.base)]
-    winner = stages.winner.candidate if stages is not None and stages.winner is not None else None
+    winner = stages.winner.detector if stages is not None and stages.winner is not None else None
     trial = data.best_index if winner is None or winner.trial is None else winner.trial
     for entry in lineage({e.index: e for e in data.entries}, trial):
         key = keys.result_key(keys.trial_folder(search, entry.index))
@@ -204,25 +204,25 @@ def _lineage(
     if trial != data.best_index:
         finetuned = winner
     if finetuned is not None:
-        steps.append(_finetuning(facts, finetuned))
+        steps.append(_finetuning(scorer, finetuned))
     return tuple(steps)
 
 
-def _finetuning(facts: BaseFacts, finetuned: Candidate) -> LineageStep:
+def _finetuning(scorer: Scorer, finetuned: TrainedDetector) -> LineageStep:
     result = finetuned.result
     return LineageStep(
-        _candidate("fine-tuning", facts, finetuned), teacher=finetuned.teacher, notes=result.notes
+        _candidate("fine-tuning", scorer, finetuned), teacher=finetuned.teacher, notes=result.notes
     )
 
 
-def _candidate(name: str, facts: BaseFacts, candidate: Candidate) -> Detector:
+def _candidate(name: str, scorer: Scorer, candidate: TrainedDetector) -> ReportDetector:
     assert candidate.result.architecture is not None
-    return _detector(name, facts, candidate.result.architecture, candidate.result.scores)
+    return _detector(name, scorer, candidate.result.architecture, candidate.result.scores)
 
 
 def _with_export(data: ReportData, store: Store, state: SearchState) -> ReportData:
-    stages, facts = state.final_stages, state.facts
-    if not data.complete or stages is None or facts is None or data.base is None:
+    stages, scorer = state.final_stages, state.scorer
+    if not data.complete or stages is None or scorer is None or data.base is None:
         return data
     assert stages.export is not None
     assert stages.winner is not None
@@ -230,7 +230,7 @@ def _with_export(data: ReportData, store: Store, state: SearchState) -> ReportDa
     return replace(
         data,
         base=base,
-        exported=_exported(facts, stages),
+        exported=_exported(scorer, stages),
         exported_to=f"{store.uri}/{stages.export_folder}",
         export_reason=stages.winner.reason,
         improved=stages.winner.improved,
@@ -238,9 +238,9 @@ def _with_export(data: ReportData, store: Store, state: SearchState) -> ReportDa
     )
 
 
-def _exported(facts: BaseFacts, stages: FinalStages) -> Detector:
+def _exported(scorer: Scorer, stages: FinalStages) -> ReportDetector:
     assert stages.winner is not None
     assert stages.export is not None
-    winner = stages.winner.candidate
+    winner = stages.winner.detector
     name = "exported: the base" if winner.is_base else "exported"
-    return replace(_candidate(name, facts, winner), latency=stages.export.student_latency)
+    return replace(_candidate(name, scorer, winner), latency=stages.export.student_latency)

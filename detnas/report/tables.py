@@ -7,7 +7,7 @@ from detnas.architecture import Architecture, encode, encode_stages
 from detnas.ledger import LedgerEntry
 from detnas.records.proposal import Proposal
 from detnas.records.settings import Resolution
-from detnas.report.data import Detector, LineageStep, ReportData
+from detnas.report.data import LineageStep, ReportData, ReportDetector
 from detnas.report.wording import (
     change,
     giga,
@@ -74,7 +74,7 @@ class LineageRow:
 def comparison(data: ReportData) -> list[list[Cell]]:
     """Base, best trial and exported student, a column each; the first column is the headings."""
     shown = [d for d in (data.base, data.best, data.exported) if d is not None]
-    headings: list[tuple[str, Callable[[Detector], Cell]]] = [
+    headings: list[tuple[str, Callable[[ReportDetector], Cell]]] = [
         ("", lambda d: Cell(d.name)),
         ("H", lambda d: Cell(f"{d.best.h:.4f}", remark=_change(d.best.h, data, _h))),
         ("best resolution", lambda d: Cell(str(d.best.resolution))),
@@ -100,25 +100,25 @@ def comparison(data: ReportData) -> list[list[Cell]]:
     return [[Cell(name), *(cell(d) for d in shown)] for name, cell in headings]
 
 
-def _h(detector: Detector) -> float:
+def _h(detector: ReportDetector) -> float:
     return detector.best.h
 
 
-def _flops(detector: Detector) -> float:
+def _flops(detector: ReportDetector) -> float:
     return detector.best.flops
 
 
-def _change(value: float, data: ReportData, of: Callable[[Detector], float]) -> str:
+def _change(value: float, data: ReportData, of: Callable[[ReportDetector], float]) -> str:
     return change(value, of(data.base)) if data.base else ""
 
 
-def _points(detector: Detector, data: ReportData) -> str:
+def _points(detector: ReportDetector, data: ReportData) -> str:
     if data.base is None or detector.best.map == data.base.best.map:
         return ""
     return f"{signed(100 * (detector.best.map - data.base.best.map), 2)} points"
 
 
-def _latency(detector: Detector, data: ReportData) -> Cell:
+def _latency(detector: ReportDetector, data: ReportData) -> Cell:
     latency = detector.latency
     if latency is None:
         return _NONE

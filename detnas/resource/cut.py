@@ -78,5 +78,5 @@ def _from_float(value: Any) -> Any:
     return number_text(value) if isinstance(value, int | float) else value
 
 
-Number = Annotated[str, AtMost(32), BeforeValidator(_from_float)]
+NumberText = Annotated[str, AtMost(32), BeforeValidator(_from_float)]
 """A number in a status: a string, since the API conventions exclude floats; takes floats."""

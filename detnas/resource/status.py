@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from detnas.records.results import Outcome
-from detnas.resource.cut import AtMost, Number
+from detnas.resource.cut import AtMost, NumberText
 from detnas.schema import Count, Flag, Schema
 
 MAX_STATUS_BYTES = 64 * 1024
@@ -75,11 +75,11 @@ class TeachersStatus(Schema):
     )
 
 
-class Detector(Schema):
+class DetectorSummary(Schema):
     """A detector at its best resolution."""
 
-    h: Number | None = Field(None, description="Score.")
-    map: Number | None = Field(None, description="COCO mAP, a fraction.")
+    h: NumberText | None = Field(None, description="Score.")
+    map: NumberText | None = Field(None, description="COCO mAP, a fraction.")
     flops: Count | None = Field(None, description="FLOPs of one image at the resolution.")
     resolution: Size | None = Field(None, description="Resolution of the highest score.")
     encoding: Annotated[str, AtMost(3072)] | None = Field(
@@ -90,7 +90,7 @@ class Detector(Schema):
     uri: Uri | None = Field(None, description="Address of its files.")
 
 
-class Exported(Detector):
+class Exported(DetectorSummary):
     """The exported detector."""
 
     is_base: Flag | None = Field(
@@ -111,7 +111,7 @@ class ActiveJobStatus(Schema):
     total: Count = Field(0, description="Steps of the activity.")
     epoch: Count = Field(0, description="Current epoch, from 1; 0 outside training.")
     epochs: Count = Field(0, description="Epochs of the training.")
-    loss: Number | None = Field(None, description="Recent total loss.")
+    loss: NumberText | None = Field(None, description="Recent total loss.")
     seconds_left: Count | None = Field(None, description="Estimate for the entire job.")
     started: Time | None = Field(None, description="When its pod started.")
 
@@ -120,8 +120,8 @@ class TopTrial(Schema):
     """One of the best trials."""
 
     trial: Count = Field(description="Number.")
-    h: Number = Field(description="Score.")
-    map: Number = Field(description="COCO mAP, a fraction.")
+    h: NumberText = Field(description="Score.")
+    map: NumberText = Field(description="COCO mAP, a fraction.")
     flops: Count = Field(description="FLOPs of one image at the resolution.")
     resolution: Size = Field(description="Resolution of the highest score.")
 
@@ -147,8 +147,8 @@ class ResourceStatus(Schema):
     folder: Uri | None = Field(None, description="Address of the search's folder.")
     trials: TrialCounts | None = Field(None, description="Numbers of trials.")
     teachers: TeachersStatus | None = Field(None, description="The teacher pool.")
-    base: Detector | None = Field(None, description="The base detector.")
-    best: Detector | None = Field(None, description="The best student so far.")
+    base: DetectorSummary | None = Field(None, description="The base detector.")
+    best: DetectorSummary | None = Field(None, description="The best student so far.")
     exported: Exported | None = Field(None, description="The exported detector.")
     flops_change: Size | None = Field(
         None, description="FLOPs of the best student relative to the base's, such as -41%."
@@ -160,7 +160,7 @@ class ResourceStatus(Schema):
     failures: Annotated[tuple[FailedTrial, ...], AtMost(5)] = Field(
         (), description="Recent trials that failed."
     )
-    gpu_hours: Number | None = Field(None, description="GPU hours used so far.")
+    gpu_hours: NumberText | None = Field(None, description="GPU hours used so far.")
     seconds_left: Count | None = Field(None, description="Estimate until the search ends.")
     image: Annotated[str, AtMost(512)] | None = Field(
         None, description="Trainer image that the search is pinned to."
@@ -169,7 +169,7 @@ class ResourceStatus(Schema):
     forgiven_trials: Count = Field(
         0, description="Trials below this number no longer count as consecutive failures."
     )
-    lost_gpu_hours: Number | None = Field(
+    lost_gpu_hours: NumberText | None = Field(
         None, description="Part of gpuHours: of work whose records are lost."
     )
     accepted_data_loss: Word | None = Field(

@@ -13,7 +13,7 @@ from detnas.lifecycle.attempts import latest_progress
 from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.reading.state import SearchState
-from detnas.lifecycle.status import ActiveJob
+from detnas.lifecycle.status import JobProgress
 from detnas.plan.stages import Phase
 from detnas.records.data_remarks import data_remarks
 from detnas.records.proposal import Proposal, Step
@@ -119,7 +119,7 @@ class Display:
         self._shown = self._clock()
         try:
             jobs = [
-                ActiveJob(
+                JobProgress(
                     name=job_name(job.job_id), progress=latest_progress(self._store, job.folder)
                 )
                 for job in running
@@ -138,7 +138,7 @@ class Display:
             self.say(f"the complete log: {end.job.log}")
 
     def _report_trials(self, state: SearchState) -> None:
-        if state.facts is None:
+        if state.scorer is None:
             return
         if self._reported is None:
             self._report_start(state)
@@ -149,28 +149,28 @@ class Display:
             self.say(f"trial {index}: {_description(entry.proposal)} → {_outcome(entry, state)}")
 
     def _report_start(self, state: SearchState) -> None:
-        assert state.facts is not None
+        assert state.scorer is not None
         self._reported = set(state.history.unsegmented)
-        base = max(scored.h for scored in state.facts.scored)
+        base = max(scored.h for scored in state.scorer.scored)
         finished = state.history.summary.finished_count
         continuing = f"; continuing after {finished} finished trials" if finished else ""
         self.say(f"the base has H {base:.4f}{continuing}")
 
-    def _view(self, state: SearchState, jobs: list[ActiveJob]) -> RenderableType:
+    def _view(self, state: SearchState, jobs: list[JobProgress]) -> RenderableType:
         head = Text(self._head(state, jobs), "bold")
         return Group(head, active_table(jobs)) if jobs else head
 
-    def _line(self, state: SearchState, jobs: list[ActiveJob]) -> str:
+    def _line(self, state: SearchState, jobs: list[JobProgress]) -> str:
         return " | ".join([self._head(state, jobs), *map(_job_line, jobs)])
 
-    def _head(self, state: SearchState, jobs: list[ActiveJob]) -> str:
+    def _head(self, state: SearchState, jobs: list[JobProgress]) -> str:
         parts = [str(self._phase or "")]
         summary = state.history.summary
-        if state.facts is not None:
+        if state.scorer is not None:
             parts.append(
                 f"trials {summary.finished_count - summary.lost_count}/{self._spec.search.trials}"
             )
-            parts.append(f"base H {max(scored.h for scored in state.facts.scored):.4f}")
+            parts.append(f"base H {max(scored.h for scored in state.scorer.scored):.4f}")
         if summary.best is not None:
             parts.append(f"best H {summary.best.h:.4f} (trial {summary.best.index})")
         if self._waits:
@@ -181,7 +181,7 @@ class Display:
         return "  ".join(parts)
 
 
-def _job_line(job: ActiveJob) -> str:
+def _job_line(job: JobProgress) -> str:
     progress = job.progress
     if progress is None:
         return f"{job.name} starting"

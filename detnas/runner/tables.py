@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from detnas.lifecycle.status import ActiveJob, DetectorStatus, SearchStatus
+from detnas.lifecycle.status import DetectorStatus, JobProgress, SearchStatus
 from detnas.records.progress import Progress
 
 STALE_AFTER = timedelta(minutes=2)
@@ -67,7 +67,7 @@ def _gist(message: str) -> str:
     return " … ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
 
 
-def _is_stale(jobs: Iterable[ActiveJob], now: datetime) -> bool:
+def _is_stale(jobs: Iterable[JobProgress], now: datetime) -> bool:
     """Whether no job has written progress recently, and one did before."""
     known = [job.progress for job in jobs if job.progress is not None]
     return bool(known) and all(_age(progress, now) for progress in known)
@@ -78,7 +78,7 @@ def _age(progress: Progress | None, now: datetime) -> str:
     return f"{duration(age.total_seconds())} ago" if age > STALE_AFTER else ""
 
 
-def active_table(jobs: Iterable[ActiveJob], now: datetime | None = None) -> Table:
+def active_table(jobs: Iterable[JobProgress], now: datetime | None = None) -> Table:
     """Return the running jobs with their latest progress.
 
     Args:

@@ -1,7 +1,7 @@
 """Hill climbing over student-teacher pairs: what to try next (paper, algorithm 1).
 
 A pure function of settings, finished trials and trials in flight. Asynchronous: a free slot takes
-a proposal from the candidates of the moment; one slot alone is the paper's algorithm.
+a proposal from the possible parents of the moment; one slot alone is the paper's algorithm.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from random import Random
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.summary import Summary, tried
 from detnas.records.proposal import Proposal, Step
-from detnas.score import BaseFacts
+from detnas.score import Scorer
 from detnas.search.draws import job_seed, rank_choice, trial_random
 from detnas.search.pair import Move, Pair
 from detnas.spec.search import Search
@@ -84,7 +84,7 @@ class _Climb:
 def propose(
     settings: Search,
     space: TeacherSpace,
-    base: BaseFacts,
+    base: Scorer,
     summary: Summary,
     in_flight: Sequence[Proposal],
 ) -> Proposal | SearchEnd:
@@ -142,7 +142,7 @@ def _unrepeated(climb: _Climb, random: Random, repeated: Callable[[Proposal], bo
     return random.choice(untried) if untried else proposal
 
 
-def _base_pair(base: BaseFacts, space: TeacherSpace, settings: Search) -> Pair:
+def _base_pair(base: Scorer, space: TeacherSpace, settings: Search) -> Pair:
     return Pair(None, base.architecture, (), space.largest, space, settings.actions)
 
 

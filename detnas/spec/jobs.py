@@ -40,7 +40,7 @@ Environment = Annotated[
 ]
 Bytes = Annotated[str, Field(pattern=BYTES, max_length=16)]
 Cpu = Annotated[str, Field(pattern=CPU, max_length=16)]
-Number = Annotated[str, Field(pattern=COUNT, max_length=6)]
+CountText = Annotated[str, Field(pattern=COUNT, max_length=6)]
 
 
 class Resources(Schema):
@@ -52,7 +52,7 @@ class Resources(Schema):
         None,
         description="Disk space of the node, such as 20Gi; volumes and logs count against it.",
     )
-    extended: Annotated[dict[ResourceName, Number], Field(max_length=8)] | None = Field(
+    extended: Annotated[dict[ResourceName, CountText], Field(max_length=8)] | None = Field(
         None,
         description="Further devices that the administrator allows, such as "
         '`rdma/hca: "1"`; GPUs have fields of their own.',

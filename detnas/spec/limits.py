@@ -18,7 +18,7 @@ def _in_seconds(value: Any) -> Any:
 
 
 Seconds = Annotated[int, Field(ge=1, le=_YEAR, strict=True), BeforeValidator(_in_seconds)]
-Number = Annotated[int, Field(ge=0, le=1000, strict=True)]
+AttemptLimit = Annotated[int, Field(ge=0, le=1000, strict=True)]
 
 
 class Limits(Schema):
@@ -30,8 +30,8 @@ class Limits(Schema):
     consecutive_failures: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
         8, description="Consecutive trials, lost or failed, that stop the search."
     )
-    retries: Number = Field(2, description="Further attempts of a job whose process failed.")
-    resumptions: Number = Field(
+    retries: AttemptLimit = Field(2, description="Further attempts of a job whose process failed.")
+    resumptions: AttemptLimit = Field(
         50, description="Further attempts of a job that was stopped or lost its node."
     )
 

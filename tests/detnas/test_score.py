@@ -11,7 +11,7 @@ from detnas.architecture import Place
 from detnas.errors import UserError
 from detnas.ledger import ledger_entry
 from detnas.records.settings import Resolution
-from detnas.score import BaseFacts, Objective, ResolutionScore, best
+from detnas.score import Objective, ResolutionScore, Scorer, best
 from tests.detnas.trials import BASE, LARGE, SMALL, proposal, result
 
 WIDE, MIDDLE = Resolution(width=1333, height=800), Resolution(width=1080, height=720)
@@ -87,7 +87,7 @@ def test_ledger_entry_refuses_success_without_a_student() -> None:
 
 
 def test_base_facts_score_the_base_at_every_resolution() -> None:
-    better_small = BaseFacts(
+    better_small = Scorer(
         BASE.architecture, BASE.detector, BASE.classes, LARGE, 0.4, 0.8, BASE.scores[:1]
     )
     assert best(BASE.scored).resolution == LARGE

@@ -26,7 +26,7 @@ from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Outcome, Score
 from detnas.records.settings import DetectorShape, Resolution
-from detnas.score import BaseFacts
+from detnas.score import Scorer
 from detnas.search import SearchEnd, propose
 from detnas.spec.search import Search
 from detnas.teachers import TeacherSpace
@@ -49,7 +49,7 @@ def score(resolution: Resolution, mean_ap: float) -> Score:
     )
 
 
-BASE = BaseFacts(
+BASE = Scorer(
     architecture=ARCHITECTURE,
     detector=DetectorShape(neck=16, fc=32, proposals=50),
     classes=3,

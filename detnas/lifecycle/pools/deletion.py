@@ -30,7 +30,7 @@ def refuse_in_use(users: Iterable[PoolUser]) -> None:
     Raises:
         PoolInUseError: names all that do, and the commands that delete them.
     """
-    active = [user for user in users if not user.is_over]
+    active = [user for user in users if not user.phase.is_over]
     if not active:
         return
     them, end = ("them", "end") if len(active) > 1 else ("it", "ends")

@@ -41,11 +41,6 @@ class PoolUser(Schema):
     heard: datetime | None = None
 
     @property
-    def is_over(self) -> bool:
-        """Whether it no longer needs the pool."""
-        return self.phase.is_over
-
-    @property
     def name(self) -> str:
         """Of the search: the folder's name without the part of the UID."""
         return self.search.rpartition("/")[2].rpartition("-")[0]

@@ -6,17 +6,17 @@ from functools import partial
 
 from detnas.ledger.entry import LedgerEntry, is_complete
 from detnas.lifecycle.reading.results import Consumers, VerifiedResults
-from detnas.plan.candidate import (
-    Candidate,
+from detnas.plan.winner import (
+    TrainedDetector,
     Winner,
-    candidate_from_result,
     choose_winner,
     compare_with_base,
+    trained_detector,
 )
 from detnas.records import keys
 from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult, ExportResult, Outcome
-from detnas.score import BaseFacts
+from detnas.score import Scorer
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import MissingRecord
@@ -36,10 +36,10 @@ class FinalStages:
         export: the export's result, if there is one.
     """
 
-    best: Candidate
+    best: TrainedDetector
     finetune_folder: str
     finetune: DetectorResult | None = None
-    finetuned: Candidate | None = None
+    finetuned: TrainedDetector | None = None
     winner: Winner | None = None
     export_folder: str = ""
     export: ExportResult | None = None
@@ -72,7 +72,7 @@ class FinalStagesReader:
     def read(
         self,
         top: Sequence[LedgerEntry],
-        facts: BaseFacts,
+        scorer: Scorer,
         base: DetectorResult,
         before: FinalStages | None,
     ) -> FinalStages:
@@ -80,13 +80,13 @@ class FinalStagesReader:
 
         Args:
             top: the best trials, best first; at least one.
-            facts: of the base that they are scored against.
+            scorer: scores them against the base.
             base: the base's result, which is exported if no student is better.
             before: what was read before; what is new is added.
         """
         best = top[0]
         known = before is not None and before.best.trial == best.index
-        stages = before if before is not None and known else self._begun(best, facts)
+        stages = before if before is not None and known else self._begun(best, scorer)
         if stages.finetune is None and self.finetunes:
             has_export = partial(self.consumers.of_finetune, best.index, (stages.best.result, base))
             finetune = self.results.read(
@@ -96,46 +96,46 @@ class FinalStagesReader:
                 return stages
             stages = replace(stages, finetune=finetune)
         if stages.winner is None:
-            stages = self._with_winner(stages, top[1:], facts, base)
+            stages = self._with_winner(stages, top[1:], scorer, base)
         if stages.export is None:
             export = self.results.read(stages.export_folder, ExportResult)
             stages = replace(stages, export=export)
         return stages
 
-    def _begun(self, entry: LedgerEntry, facts: BaseFacts) -> FinalStages:
+    def _begun(self, entry: LedgerEntry, scorer: Scorer) -> FinalStages:
         key = keys.result_key(keys.trial_folder(self.search, entry.index))
         result = load_record(self.store, key, DetectorResult)
         if result is None:  # its entry was made from it
             raise MissingRecord(self.store.uri, key)
-        chosen = candidate_from_result(facts, entry.index, result, entry.proposal.teacher)
+        chosen = trained_detector(scorer, entry.index, result, entry.proposal.teacher)
         return FinalStages(chosen, self._finetune_folder(entry))
 
     def _with_winner(
         self,
         stages: FinalStages,
         others: Sequence[LedgerEntry],
-        facts: BaseFacts,
+        scorer: Scorer,
         base: DetectorResult,
     ) -> FinalStages:
         best, finetune, finetuned, failure = stages.best, stages.finetune, None, ""
         if finetune is not None and finetune.outcome is Outcome.SUCCEEDED:
-            finetuned = candidate_from_result(facts, best.trial, finetune, best.teacher)
+            finetuned = trained_detector(scorer, best.trial, finetune, best.teacher)
         elif finetune is not None:
             failure = f"{finetune.outcome}: {finetune.message}"
-        earlier = self._finetuned_before(stages, others, facts) if self.finetunes else ()
+        earlier = self._finetuned_before(stages, others, scorer) if self.finetunes else ()
         student = choose_winner(best, finetuned, failure, earlier)
         winner = compare_with_base(
-            student, candidate_from_result(facts, None, base, None), self._has_export
+            student, trained_detector(scorer, None, base, None), self._has_export
         )
-        folder = self._export_folder(winner.candidate)
+        folder = self._export_folder(winner.detector)
         return replace(stages, finetuned=finetuned, winner=winner, export_folder=folder)
 
-    def _has_export(self, student: Candidate) -> bool:
+    def _has_export(self, student: TrainedDetector) -> bool:
         return self.store.size(keys.request_key(self._export_folder(student))) is not None
 
     def _finetuned_before(
-        self, stages: FinalStages, others: Sequence[LedgerEntry], facts: BaseFacts
-    ) -> tuple[Candidate, ...]:
+        self, stages: FinalStages, others: Sequence[LedgerEntry], scorer: Scorer
+    ) -> tuple[TrainedDetector, ...]:
         """Students fine-tuned when the search had fewer trials and another best trial."""
         folders = {f"{self.search}/{name}" for name in self.store.folders(f"{self.search}/")}
         first = keys.finetune_folder(self.search)
@@ -146,9 +146,7 @@ class FinalStagesReader:
                 continue
             result = load_record(self.store, keys.result_key(folder), DetectorResult)
             if result and result.outcome is Outcome.SUCCEEDED and is_complete(result):
-                found.append(
-                    candidate_from_result(facts, entry.index, result, entry.proposal.teacher)
-                )
+                found.append(trained_detector(scorer, entry.index, result, entry.proposal.teacher))
         return tuple(found)
 
     def _finetune_folder(self, trial: LedgerEntry) -> str:
@@ -159,7 +157,7 @@ class FinalStagesReader:
             return folder
         return keys.later_finetune_folder(self.search, trial.index)
 
-    def _export_folder(self, winner: Candidate) -> str:
+    def _export_folder(self, winner: TrainedDetector) -> str:
         """A trial has two if it was exported before its lost fine-tuning was repeated."""
         first = keys.export_folder(self.search)
         for folder in (first, keys.later_export_folder(self.search, winner.trial)):

@@ -17,7 +17,7 @@ from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Outcome, PoolPhaseResult, PrepareResult, Result
 from detnas.records.verbs import Verb
-from detnas.score import BaseFacts
+from detnas.score import Scorer
 from detnas.search.propose import SearchEnd, propose
 from detnas.store import Store
 from detnas.store.artifacts import load_record
@@ -33,7 +33,7 @@ class SearchState:
         prepare: result of the prepare job; None until it has one, as below.
         base: result of the base's job.
         pool: results of the pool's phases, in order, up to the first without one.
-        facts: of the base, scored.
+        scorer: scores against the base; None until that is trained.
         history: the trials.
         decision: the next trial, or why there is none; None if not decided yet.
         final_stages: fine-tuning and export; None until the trials are over.
@@ -42,7 +42,7 @@ class SearchState:
     prepare: PrepareResult | None = None
     base: DetectorResult | None = None
     pool: tuple[PoolPhaseResult, ...] = ()
-    facts: BaseFacts | None = None
+    scorer: Scorer | None = None
     history: History = field(default_factory=lambda: History(Summary(top_k=1)))
     decision: Proposal | SearchEnd | None = None
     final_stages: FinalStages | None = None
@@ -84,7 +84,7 @@ class SearchState:
             prepare=self.prepare,
             base=self.base,
             pool=self.pool,
-            open_trials=tuple(sorted(proposal.index for proposal in self.history.in_flight)),
+            in_flight=tuple(sorted(proposal.index for proposal in self.history.in_flight)),
             trials=self.trials,
             converged=self.end is not None,
             any_success=self.history.summary.best is not None,
@@ -162,7 +162,7 @@ class SearchReader:
 
     def invalidate_trials(self) -> None:
         """Read the trials again next time: a request may be stored despite an error."""
-        self.state = replace(self.state, facts=None)
+        self.state = replace(self.state, scorer=None)
 
     def _read_setup(self) -> None:
         state = self.state
@@ -218,39 +218,39 @@ class SearchReader:
         spec = self._requests.spec
         if len(state.pool) < len(spec.teachers.phases) or state.base is None:
             return
-        facts = state.facts or self._facts()
-        if state.facts is None:
+        scorer = state.scorer or self._scorer()
+        if state.scorer is None:
             history = load_history(
-                self._store, self._search, facts, spec.search.top_k, self._verify, self._loading
+                self._store, self._search, scorer, spec.search.top_k, self._verify, self._loading
             )
         else:
-            history = self._with_results(state.history, facts, may_have_ended)
+            history = self._with_results(state.history, scorer, may_have_ended)
         known = state.decision if history is state.history else None
         decision = known or propose(
-            spec.search, spec.teachers.space, facts, history.summary, history.in_flight
+            spec.search, spec.teachers.space, scorer, history.summary, history.in_flight
         )
         self.state = now = replace(
-            state, facts=facts, history=history, decision=decision, final_stages=None
+            state, scorer=scorer, history=history, decision=decision, final_stages=None
         )
         if now.end and not history.in_flight and history.summary.best is not None:
             top, before = history.summary.top, state.final_stages
-            stages = self._final_stages.read(top, facts, state.base, before)
+            stages = self._final_stages.read(top, scorer, state.base, before)
             self.state = replace(now, final_stages=stages)
 
     def _with_results(
-        self, history: History, facts: BaseFacts, may_have_ended: Callable[[int], bool]
+        self, history: History, scorer: Scorer, may_have_ended: Callable[[int], bool]
     ) -> History:
         trials = [trial for trial in history.in_flight if may_have_ended(trial.index)]
         for proposal, result in zip(trials, in_parallel(self._result_of, trials), strict=True):
             if result is not None:
-                history = history.with_entry(ledger_entry(proposal, result, facts))
+                history = history.with_entry(ledger_entry(proposal, result, scorer))
         return history
 
     def _result_of(self, proposal: Proposal) -> DetectorResult | None:
         folder = keys.trial_folder(self._search, proposal.index)
         return self._results.read(folder, DetectorResult, awaited=True)
 
-    def _facts(self) -> BaseFacts:
+    def _scorer(self) -> Scorer:
         prepare, base = self.state.prepare, self.state.base
         assert prepare is not None
         assert base is not None
@@ -260,7 +260,7 @@ class SearchReader:
                 f"the base's result in {folder} has no scores",
                 "restore the object: records are never edited",
             )
-        return self._requests.base_facts(prepare, base.architecture, base.scores)
+        return self._requests.scorer(prepare, base.architecture, base.scores)
 
 
 def _succeeded(*results: PrepareResult | DetectorResult | PoolPhaseResult | None) -> bool:

@@ -26,7 +26,7 @@ from detnas.records.proposal import Proposal
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult, Outcome, PrepareResult
 from detnas.schema import Count, Schema
-from detnas.score import BaseFacts
+from detnas.score import Scorer
 from detnas.store.artifacts import copy_between, create_record, load_record
 from detnas.store.errors import AlreadyExists, NotFound
 from detnas.teachers import Teacher, TeacherSpace
@@ -145,9 +145,9 @@ class TrialInheritance:
         return self.search.requests.search
 
     @property
-    def _facts(self) -> BaseFacts:
+    def _scorer(self) -> Scorer:
         requests = self.search.requests
-        return requests.base_facts(self.prepared, requests.spec.base.resolve())
+        return requests.scorer(self.prepared, requests.spec.base.resolve())
 
     def _request(self) -> InheritanceRequest:
         key = keys.request_key(keys.inherited_folder(self._folder))
@@ -171,9 +171,9 @@ class TrialInheritance:
 
     def _entries(self) -> list[LedgerEntry]:
         """Finished trials of the other search, scored again: the weights of H may differ."""
-        facts = self._facts
-        found = read_entries(self.source.store, self.source.search, facts)
-        return [_rescored(e, facts) for e in found if e.outcome is not Outcome.INFRASTRUCTURE]
+        scorer = self._scorer
+        found = read_entries(self.source.store, self.source.search, scorer)
+        return [_rescored(e, scorer) for e in found if e.outcome is not Outcome.INFRASTRUCTURE]
 
     def _with_copied_weights(self, entries: Sequence[LedgerEntry]) -> tuple[int, ...]:
         """Copy the weights of trials that may be parents or exported; return the trials."""
@@ -271,10 +271,10 @@ def _nearest_width(space: TeacherSpace, width: Decimal) -> Decimal:
     return min(space.widths, key=lambda one: (abs(one - width), one))
 
 
-def _rescored(entry: LedgerEntry, facts: BaseFacts) -> LedgerEntry:
+def _rescored(entry: LedgerEntry, scorer: Scorer) -> LedgerEntry:
     if entry.flops is None:
         return entry
-    objective, flops = facts.objective, entry.flops
+    objective, flops = scorer.objective, entry.flops
     scores = tuple(
         score.model_copy(update={"h": objective.h(score.map, flops, score.resolution)})
         for score in entry.scores

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from detnas.ledger import LedgerEntry
 from detnas.records.settings import Resolution
-from detnas.report.data import Detector, ReportData
+from detnas.report.data import ReportData, ReportDetector
 from detnas.report.figures.style import INK, MUTED, hover, series, styled
 from detnas.report.wording import giga, percent, step_text
 from detnas.score import ResolutionScore
@@ -45,7 +45,7 @@ def _students(number: int, resolution: Resolution, entries: Sequence[LedgerEntry
         },
         **_positions([scored for _, scored in points]),
         hovertext=[
-            hover(f"trial {e.index}: {step_text(e.proposal)}", *_facts(s)) for e, s in points
+            hover(f"trial {e.index}: {step_text(e.proposal)}", *_scorer(s)) for e, s in points
         ],
         hoverinfo="text",
     )
@@ -62,7 +62,7 @@ def _front(data: ReportData) -> go.Scatter:
     )
 
 
-def _base(base: Detector) -> go.Scatter:
+def _base(base: ReportDetector) -> go.Scatter:
     scored = sorted(base.scored, key=lambda one: one.flops)
     return go.Scatter(
         name="base",
@@ -70,12 +70,12 @@ def _base(base: Detector) -> go.Scatter:
         line={"dash": "dash", "color": MUTED, "width": 1.5},
         marker={"symbol": "diamond-open", "size": 12, "color": INK, "line": {"width": 2}},
         **_positions(scored),
-        hovertext=[hover("base", *_facts(one)) for one in scored],
+        hovertext=[hover("base", *_scorer(one)) for one in scored],
         hoverinfo="text",
     )
 
 
-def _exported(exported: Detector) -> go.Scatter:
+def _exported(exported: ReportDetector) -> go.Scatter:
     return go.Scatter(
         name="exported",
         mode="markers",
@@ -86,7 +86,7 @@ def _exported(exported: Detector) -> go.Scatter:
             "line": {"width": 1.5, "color": INK},
         },
         **_positions([exported.best]),
-        hovertext=[hover("exported", *_facts(exported.best))],
+        hovertext=[hover("exported", *_scorer(exported.best))],
         hoverinfo="text",
     )
 
@@ -95,7 +95,7 @@ def _positions(scored: Sequence[ResolutionScore]) -> dict[str, list[float]]:
     return {"x": [one.flops / 1e9 for one in scored], "y": [100 * one.map for one in scored]}
 
 
-def _facts(scored: ResolutionScore) -> tuple[str, ...]:
+def _scorer(scored: ResolutionScore) -> tuple[str, ...]:
     return (
         f"mAP {percent(scored.map)} at {scored.resolution}",
         f"{giga(scored.flops)} GFLOPs, H {scored.h:.4f}",

@@ -9,7 +9,7 @@ from detnas.plan.stages import JobId
 from detnas.reasons import ReasonCode
 from detnas.records.progress import Progress
 from detnas.records.verbs import Verb
-from detnas.resource.status import ActiveJobStatus, Detector
+from detnas.resource.status import ActiveJobStatus, DetectorSummary
 from detnas_operator.job_state.state import Failed, Running, Succeeded, Waiting
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 from detnas_operator.status.waiting import in_order
@@ -60,7 +60,7 @@ def detector_figures(
         uri: of the folder with its files.
         trial: that it comes from.
     """
-    figures = Detector(
+    figures = DetectorSummary(
         h=detector.h,
         map=detector.map,
         flops=detector.flops,

@@ -37,7 +37,7 @@ def searching(*seconds: float) -> SearchState:
     history = History(
         summary_of(list(entries.values())), in_flight=running, unsegmented=unsegmented
     )
-    return SearchState(facts=BASE, history=write_segments(MemoryStore(), "", history))
+    return SearchState(scorer=BASE, history=write_segments(MemoryStore(), "", history))
 
 
 def test_seconds_left_of_waiting_trials_follow_the_running_ones() -> None:
@@ -97,10 +97,10 @@ def test_seconds_left_ignore_lost_trials() -> None:
         succeeded(proposal(number), 0.3, 0.4).model_copy(update={"seconds": 40.0})
         for number in range(10, 13)
     ]
-    state = SearchState(facts=BASE, history=History(summary_of([*lost, *ended])))
+    state = SearchState(scorer=BASE, history=History(summary_of([*lost, *ended])))
     spec = manifest(search={"trials": 10, "parallelism": 1}).spec
     assert search_seconds_left(state, spec, []) == pytest.approx(7 * 40)
-    only_lost = SearchState(facts=BASE, history=History(summary_of(lost)))
+    only_lost = SearchState(scorer=BASE, history=History(summary_of(lost)))
     assert search_seconds_left(only_lost, spec, []) is None
 
 

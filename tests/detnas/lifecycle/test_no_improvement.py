@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from detnas.lifecycle.record import StoredSearch
-from detnas.plan.candidate import candidate_from_result
 from detnas.plan.stages import Phase
+from detnas.plan.winner import trained_detector
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult, ExportResult, PrepareResult, Result, SplitSummary
@@ -120,7 +120,7 @@ def test_export_after_more_trials_adds_the_better_student_to_the_base(
 def as_exported_before(search: StoredSearch, trial: int, *, done: bool = True) -> None:
     """Replace the export by that of a trial's student, as an earlier version would have had it."""
     state, requests, store = reread(search), search.requests, search.store
-    assert state.facts
+    assert state.scorer
     assert state.prepare
     students = f"{requests.search}/students/"
     for key in list(store.list(students)):
@@ -128,7 +128,7 @@ def as_exported_before(search: StoredSearch, trial: int, *, done: bool = True) -
     key = keys.result_key(keys.trial_folder(requests.search, trial))
     result = load_record(store, key, DetectorResult)
     assert result
-    student = candidate_from_result(state.facts, trial, result, None)
+    student = trained_detector(state.scorer, trial, result, None)
     folder = keys.export_folder(requests.search)
     request = requests.export(folder, student, state.prepare, student)
     create_record(store, keys.request_key(folder), request)

@@ -56,12 +56,12 @@ def test_inherited_trials_are_scored_with_the_new_weights_of_h(
     first = scheduler.run(one)
     two = tiny(store, "two", WARM_START, trials=1, alpha="0.1", beta="0.2")
     state = scheduler.run(two)
-    assert state.facts is not None
+    assert state.scorer is not None
     for old, new in zip(entries(one, first), entries(two, state), strict=False):
         assert old.flops is not None
         assert new.flops == old.flops
         expected = [
-            state.facts.objective.h(score.map, old.flops, score.resolution) for score in old.scores
+            state.scorer.objective.h(score.map, old.flops, score.resolution) for score in old.scores
         ]
         assert [score.h for score in new.scores] == expected
         assert new.h == max(expected)

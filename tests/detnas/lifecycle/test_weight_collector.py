@@ -42,7 +42,7 @@ def test_collect_leaves_weights_of_trials_segmented_before(store: Store, tmp_pat
     search = tiny(store, "one", {"retention": {"weights": "All"}}, **MANY)
     state = Scheduler(tmp_path).run(search)
     assert trials_with_weights(search) == set(range(13))
-    assert state.facts is not None
+    assert state.scorer is not None
     collector = WeightCollector(store, search.requests.search, Retention(weights="Needed"))
-    collector.collect(state.history, state.facts)
+    collector.collect(state.history, state.scorer)
     assert trials_with_weights(search) == set(range(12)) | needed(state.history.summary, ())

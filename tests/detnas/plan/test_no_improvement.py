@@ -5,17 +5,19 @@ from typing import Any
 import pytest
 
 from detnas.plan.advice import FEW_TRIALS, likely_causes, still_falling
-from detnas.plan.candidate import Candidate, Winner, compare_with_base
+from detnas.plan.winner import TrainedDetector, Winner, compare_with_base
 from detnas.records.results import DetectorResult, PrepareResult, SplitSummary
 from tests.detnas.searches.results import detector, manifest, prepared
 
 RESOLUTION = manifest().spec.resolutions[0]
 ENOUGH = {"evaluation": {"epochs": 10, "batchSize": 4}}  # of 100 images: 250 steps a trial
-BASE = Candidate(None, detector("base"), None, 0.5, RESOLUTION, 0.3)
+BASE = TrainedDetector(None, detector("base"), None, 0.5, RESOLUTION, 0.3)
 
 
 def student(score: float) -> Winner:
-    return Winner(Candidate(3, detector("student"), None, score, RESOLUTION, 0.3), "trial 3 is it")
+    return Winner(
+        TrainedDetector(3, detector("student"), None, score, RESOLUTION, 0.3), "trial 3 is it"
+    )
 
 
 def data(train: int = 100, val: int = 1000) -> PrepareResult:
@@ -32,7 +34,7 @@ def base(*losses: float) -> DetectorResult:
 @pytest.mark.parametrize(("score", "is_base"), [(0.5001, False), (0.5, True), (0.4999, True)])
 def test_compare_with_base_exports_only_a_better_student(score: float, is_base: bool) -> None:
     winner = compare_with_base(student(score), BASE, lambda _: False)
-    assert winner.candidate.is_base is is_base
+    assert winner.detector.is_base is is_base
     assert winner.improved is not is_base
     assert ("no student is better than the base, whose H is 0.5000" in winner.reason) is is_base
     assert "trial 3 is it" in winner.reason
@@ -43,7 +45,7 @@ def test_compare_with_base_keeps_an_exported_student_without_calling_it_better(
     score: float, improved: bool
 ) -> None:
     winner = compare_with_base(student(score), BASE, lambda _: True)
-    assert (winner.candidate.trial, winner.improved) == (3, improved)
+    assert (winner.detector.trial, winner.improved) == (3, improved)
     assert ("no student is better" in winner.reason) is not improved
 
 

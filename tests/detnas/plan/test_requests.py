@@ -3,7 +3,7 @@
 import pytest
 
 from detnas.actions import AddLayer
-from detnas.plan.candidate import Candidate, choose_winner
+from detnas.plan.winner import TrainedDetector, choose_winner
 from detnas.records.proposal import Proposal, Step
 from detnas.teachers import Teacher
 from tests.detnas.searches.results import (
@@ -20,9 +20,9 @@ from tests.detnas.searches.results import (
 SPACE = requests().spec.teachers.space
 
 
-def candidate(name: str, score: float, teacher: Teacher = SPACE.smallest) -> Candidate:
+def candidate(name: str, score: float, teacher: Teacher = SPACE.smallest) -> TrainedDetector:
     resolution = requests().spec.resolutions[0]
-    return Candidate(3, detector(name), teacher, score, resolution, 0.3)
+    return TrainedDetector(3, detector(name), teacher, score, resolution, 0.3)
 
 
 def test_requests_resolve_paths_from_the_manifest_s_folder() -> None:
@@ -107,7 +107,7 @@ def test_choose_winner_takes_the_finetuned_student_unless_it_is_worse(
     finetuned: float, chosen: str
 ) -> None:
     winner = choose_winner(candidate("best", 0.5), candidate("finetuned", finetuned))
-    assert winner.candidate.result.weights == artifact(chosen)
+    assert winner.detector.result.weights == artifact(chosen)
     assert f"{finetuned:.4f}" in winner.reason
 
 
@@ -122,5 +122,5 @@ def test_choose_winner_takes_an_earlier_finetuned_student_if_it_is_better(
 ) -> None:
     earlier = [candidate("worse", 0.4), candidate("before", before)]
     winner = choose_winner(candidate("best", 0.5), candidate("finetuned", 0.52), "", earlier)
-    assert winner.candidate.result.weights == artifact(chosen)
+    assert winner.detector.result.weights == artifact(chosen)
     assert ("fine-tuned before" in winner.reason) is (chosen == "before")

@@ -33,15 +33,15 @@ def trial(number: int) -> JobId:
         (POOL, 4, Phase.TRAINING, [JobId(Verb.BASE)], 0),
         (READY, 1, Phase.SEARCHING, [], 1),
         (READY, 3, Phase.SEARCHING, [], 3),
-        (replace(READY, trials=2, open_trials=(1,)), 1, Phase.SEARCHING, [trial(1)], 0),
-        (replace(READY, trials=2, open_trials=(1,)), 2, Phase.SEARCHING, [trial(1)], 1),
+        (replace(READY, trials=2, in_flight=(1,)), 1, Phase.SEARCHING, [trial(1)], 0),
+        (replace(READY, trials=2, in_flight=(1,)), 2, Phase.SEARCHING, [trial(1)], 1),
         # No more than the requested trials, however many slots are free.
-        (replace(READY, trials=3, open_trials=(0, 2)), 8, Phase.SEARCHING, [trial(0), trial(2)], 1),
+        (replace(READY, trials=3, in_flight=(0, 2)), 8, Phase.SEARCHING, [trial(0), trial(2)], 1),
         # A run with fewer slots than the one before continues its trials in order.
-        (replace(READY, trials=3, open_trials=(0, 2)), 1, Phase.SEARCHING, [trial(0)], 0),
+        (replace(READY, trials=3, in_flight=(0, 2)), 1, Phase.SEARCHING, [trial(0)], 0),
         # Converged: running trials are awaited, none is added.
         (
-            replace(READY, trials=3, open_trials=(2,), converged=True),
+            replace(READY, trials=3, in_flight=(2,), converged=True),
             2,
             Phase.SEARCHING,
             [trial(2)],

@@ -200,7 +200,7 @@ def with_ending(search: StoredSearch) -> None:
     state = SearchReader(search.store, requests).read()
     assert state.final_stages is not None
     assert state.prepare is not None
-    assert state.facts is not None
+    assert state.scorer is not None
     assert state.base is not None
     best = state.final_stages.best
     request = requests.finetune(

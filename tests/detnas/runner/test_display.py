@@ -31,7 +31,7 @@ PROGRESS = Progress(
     updated=START,
 )  # fmt: skip
 STATE = SearchState(
-    facts=BASE,
+    scorer=BASE,
     history=History(
         summary_of(
             [succeeded(proposal(index), score) for index, score in enumerate((0.3, 0.5, 0.2))]
@@ -102,7 +102,7 @@ def test_tick_within_the_interval_shows_nothing(screen: Screen, job: RunningJob)
 
 
 def test_phase_reports_an_ended_trial_once(screen: Screen) -> None:
-    continued = SearchState(facts=BASE, history=History(summary_of([succeeded(proposal(0), 0.3)])))
+    continued = SearchState(scorer=BASE, history=History(summary_of([succeeded(proposal(0), 0.3)])))
     screen.display.phase(Phase.SEARCHING, continued)
     for _ in range(2):
         screen.display.phase(Phase.SEARCHING, STATE)

@@ -135,8 +135,8 @@ class Scheduler:
 
 def entries(search: StoredSearch, state: SearchState) -> list[LedgerEntry]:
     """Return its finished trials, in the order of their numbers."""
-    assert state.facts is not None
-    return list(read_entries(search.store, search.requests.search, state.facts))
+    assert state.scorer is not None
+    return list(read_entries(search.store, search.requests.search, state.scorer))
 
 
 def reread(search: StoredSearch) -> SearchState:

@@ -39,8 +39,8 @@ class StoredSearch:
     @property
     def entries(self) -> list[LedgerEntry]:
         """Its finished trials, in the order of their numbers."""
-        assert self.state.facts
-        return list(read_entries(self.store, self.requests.search, self.state.facts))
+        assert self.state.scorer
+        return list(read_entries(self.store, self.requests.search, self.state.scorer))
 
 
 def stored(search: Search) -> StoredSearch:
@@ -114,12 +114,12 @@ def check_decisions(found: StoredSearch) -> None:
     It follows from the trials before it: all had ended but the last, which was in flight.
     """
     state, spec, entries = found.state, found.requests.spec, found.entries
-    assert state.facts
+    assert state.scorer
     assert [entry.index for entry in entries] == list(range(len(entries)))
     for index, entry in enumerate(entries):
         summary = fold(Summary(top_k=spec.search.top_k), entries[: max(0, index - 1)])
         in_flight = [before.proposal for before in entries[max(0, index - 1) : index]]
-        decided = propose(spec.search, spec.teachers.space, state.facts, summary, in_flight)
+        decided = propose(spec.search, spec.teachers.space, state.scorer, summary, in_flight)
         assert decided == entry.proposal, f"trial {index} was decided otherwise"
 
 
@@ -190,7 +190,7 @@ def check_status(
     assert ending
     assert ending.winner
     assert status["best"]["trial"] == ending.best.trial
-    assert status["exported"]["trial"] == ending.winner.candidate.trial
+    assert status["exported"]["trial"] == ending.winner.detector.trial
     assert status["exported"]["uri"] == f"{found.store.uri}/{ending.export_folder}"
     assert found.store.get(keys.result_key(ending.export_folder))
 

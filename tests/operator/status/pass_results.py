@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from detnas.lifecycle.jobs import job_name
-from detnas.lifecycle.status import ActiveJob as StoredJob
-from detnas.lifecycle.status import DetectorStatus, SearchStatus, TrialStatus
+from detnas.lifecycle.status import DetectorStatus, JobProgress, SearchStatus, TrialStatus
 from detnas.plan.stages import JobId, Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
@@ -117,10 +116,10 @@ def good_trial(number: int, of: DetectorStatus) -> TrialStatus:
     return TrialStatus(number=number, outcome="Succeeded", **figures)
 
 
-def with_progress(job_id: JobId, done: int, **fields: Any) -> StoredJob:
+def with_progress(job_id: JobId, done: int, **fields: Any) -> JobProgress:
     """A job as the store has it, with the progress that its attempt reported last."""
     progress = Progress(activity="training", done=done, total=100, epoch=1, epochs=3, updated=NOW)
-    return StoredJob(name=job_name(job_id), progress=progress.model_copy(update=fields))
+    return JobProgress(name=job_name(job_id), progress=progress.model_copy(update=fields))
 
 
 def condition(status: dict[str, Any] | list[dict[str, Any]], name: str) -> dict[str, Any]:

@@ -1,16 +1,16 @@
-"""Candidates for the export, and the choice of the winner."""
+"""The winner of a search: which of its trained detectors is exported."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from detnas.records.results import DetectorResult
 from detnas.records.settings import Resolution
-from detnas.score import BaseFacts
+from detnas.score import Scorer
 from detnas.teachers import Teacher
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class TrainedDetector:
     """A trained student under its teacher, or the base.
 
     Attributes:
@@ -40,37 +40,37 @@ class Winner:
     """What is exported, and why.
 
     Attributes:
-        candidate: what is exported.
+        detector: what is exported.
         reason: a sentence without a full stop.
         improved: it has a better H than the base.
     """
 
-    candidate: Candidate
+    detector: TrainedDetector
     reason: str
     improved: bool = True
 
 
-def candidate_from_result(
-    facts: BaseFacts, trial: int | None, result: DetectorResult, teacher: Teacher | None
-) -> Candidate:
+def trained_detector(
+    scorer: Scorer, trial: int | None, result: DetectorResult, teacher: Teacher | None
+) -> TrainedDetector:
     """Return a trained detector with its score against the base.
 
     Args:
-        facts: of the base.
+        scorer: scores it against the base.
         trial: its trial's number; None for the base.
         result: it has an architecture and scores.
         teacher: its teacher; None for the base.
     """
     assert result.architecture is not None
-    top = facts.score(result.architecture, result.scores).best
-    return Candidate(trial, result, teacher, top.h, top.resolution, top.map)
+    top = scorer.score(result.architecture, result.scores).best
+    return TrainedDetector(trial, result, teacher, top.h, top.resolution, top.map)
 
 
 def choose_winner(
-    best: Candidate,
-    finetuned: Candidate | None,
+    best: TrainedDetector,
+    finetuned: TrainedDetector | None,
     failure: str = "",
-    earlier: Sequence[Candidate] = (),
+    earlier: Sequence[TrainedDetector] = (),
 ) -> Winner:
     """Return the fine-tuned student unless its score is worse than another's.
 
@@ -81,15 +81,15 @@ def choose_winner(
         earlier: fine-tuned students of other trials, from when the search had fewer trials.
     """
     winner = _of_best_trial(best, finetuned, failure)
-    rival = max(earlier, key=lambda candidate: candidate.score, default=winner.candidate)
-    if rival.score <= winner.candidate.score:
+    rival = max(earlier, key=lambda student: student.score, default=winner.detector)
+    if rival.score <= winner.detector.score:
         return winner
     found = f"trial {rival.trial}, fine-tuned before, has a better H ({rival.score:.4f})"
     return Winner(rival, f"{found} than trial {best.trial}: {winner.reason}")
 
 
 def compare_with_base(
-    student: Winner, base: Candidate, has_export: Callable[[Candidate], bool]
+    student: Winner, base: TrainedDetector, has_export: Callable[[TrainedDetector], bool]
 ) -> Winner:
     """Return the base as the winner unless the student is better.
 
@@ -99,16 +99,18 @@ def compare_with_base(
         has_export: whether a student's export has been requested: what an earlier version exported
             remains.
     """
-    if student.candidate.score > base.score:
+    if student.detector.score > base.score:
         return student
     found = f"no student is better than the base, whose H is {base.score:.4f}: {student.reason}"
-    if not has_export(student.candidate):
+    if not has_export(student.detector):
         return Winner(base, found, improved=False)
     kept = f"{found}; it stays exported, as an earlier version of detnas chose it"
-    return Winner(student.candidate, kept, improved=False)
+    return Winner(student.detector, kept, improved=False)
 
 
-def _of_best_trial(best: Candidate, finetuned: Candidate | None, failure: str) -> Winner:
+def _of_best_trial(
+    best: TrainedDetector, finetuned: TrainedDetector | None, failure: str
+) -> Winner:
     trial = f"trial {best.trial}"
     if finetuned is None:
         reason = f"fine-tuning failed ({failure})" if failure else "no fine-tuning was asked for"
