@@ -46,7 +46,9 @@ def main() -> None:
     settings = Distillation(feature_weight=Decimal(arguments.feature_weight))
     distiller = Distiller(student.train(), teacher, settings, adaptor)
     data = DetectionData(request.data, "train", request.classes)
-    draws = BatchDraws(0, len(data), request.training.batch_size, request.resolutions, 0.0)
+    size, resolutions = request.training.batch_size, request.resolutions
+    epochs = -(-arguments.steps * size // len(data))
+    draws = BatchDraws(0, data.groups(True), size, resolutions, 0.0, epochs)
     shared = [*student.backbone.parameters(), *student.neck.parameters()]
     optimiser = torch.optim.SGD(list(distiller.parameters()), lr=LEARNING_RATE, momentum=0.9)
     found: list[dict[str, float]] = []

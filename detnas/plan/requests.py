@@ -144,6 +144,7 @@ class SearchRequests:
             sort_channels=teachers.sort_channels,
             distillation=teachers.distillation,
             bn_images=teachers.bn_images,
+            own_statistics=_knows_additions(prepared),
         )
 
     def pool(self, phases: tuple[PoolPhaseResult, ...]) -> Pool:
@@ -196,7 +197,7 @@ class SearchRequests:
         assert winner.result.architecture is not None
         assert base.result.architecture is not None
         data = self._data(folder, prepared)
-        if prepared.image_listing is None:  # its pinned trainer does not know the field
+        if not _knows_additions(prepared):
             del data["annotations"]
         return ExportRequest(
             **data,
@@ -219,6 +220,7 @@ class SearchRequests:
             "detector": self.spec.detector,
             "resolutions": self.spec.resolutions,
             "evaluation_batch": self.spec.evaluation_batch,
+            "by_orientation": _knows_additions(prepared),
         }
 
     def _data(self, folder: str, prepared: PrepareResult) -> dict[str, Any]:
@@ -228,6 +230,11 @@ class SearchRequests:
             "annotations": prepared.annotations,
             "image_listing": prepared.image_listing,
         }
+
+
+def _knows_additions(prepared: PrepareResult) -> bool:
+    """Whether the search's pinned trainer reads requests with fields added to the first format."""
+    return prepared.image_listing is not None
 
 
 def _student(parent: DetectorResult) -> dict[str, Any]:

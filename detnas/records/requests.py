@@ -23,7 +23,7 @@ from detnas.records.settings import (
     Resolution,
     Training,
 )
-from detnas.schema import Count, Positive, Schema, Tagged
+from detnas.schema import Count, Flag, Positive, Schema, Tagged, added
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1, max_length=16)]
@@ -96,6 +96,8 @@ class TrainingRequest(DataRequest):
         resolutions: sizes drawn in training and evaluated afterwards.
         training: the schedule.
         evaluation_batch: images evaluated at once.
+        by_orientation: batches have images of one orientation, portrait or not, which pads them
+            less; earlier versions drew from all images alike.
     """
 
     seed: Count
@@ -104,6 +106,7 @@ class TrainingRequest(DataRequest):
     resolutions: Resolutions
     training: Training
     evaluation_batch: Positive = 8
+    by_orientation: Flag = added(1, default=False)
 
 
 class BaseRequest(TrainingRequest):
@@ -132,6 +135,9 @@ class PoolPhaseRequest(TrainingRequest):
         previous: weights to resume from; none for phase 0.
         supernet_weights: the supernet after phase 0, which teaches the shrinking phases.
         sort_channels: order channels by importance before the first shrinking phase.
+        bn_images: training images over which batch norm statistics are computed.
+        own_statistics: so are those of the supernet that teaches; in earlier versions it kept the
+            running ones of its training.
     """
 
     kind: Literal["PoolPhase"] = "PoolPhase"
@@ -144,6 +150,7 @@ class PoolPhaseRequest(TrainingRequest):
     sort_channels: bool = True
     distillation: Distillation = Distillation()
     bn_images: Positive = 32
+    own_statistics: Flag = added(1, default=False)
 
 
 class PoolLayout(Schema):

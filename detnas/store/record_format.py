@@ -22,7 +22,7 @@ from detnas.store.errors import CorruptRecord, NewerRecord
 
 Record = TypeVar("Record", bound=BaseModel)
 
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 """The newest format that this version knows."""
 
 _FORMAT = re.compile(r"([1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")

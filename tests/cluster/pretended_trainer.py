@@ -7,20 +7,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.requests import Request
 from detnas.records.results import Attempt
 from detnas.store import Store
 from detnas.store.artifacts import create_record, put_record
+from detnas.store.record_format import decode_record
 from detnas.store.s3 import S3Store
 from tests.cluster.played_pod import PlayedPod
 from tests.detnas.searches.fake_trainer import answer
 from tests.seaweed import S3Server
-
-REQUEST: TypeAdapter[Any] = TypeAdapter(Request)
 
 
 class PretendedTrainer:
@@ -70,7 +67,7 @@ class PretendedTrainer:
         bucket, _, folder = uri.removeprefix("s3://").partition("/")
         stored = self.store(f"s3://{bucket}").get(f"{folder}/request.json")
         assert stored is not None, f"{uri} has no request"
-        request = REQUEST.validate_json(stored.data)
+        request = decode_record(stored.data, uri, Request)
         assert uri.endswith(f"/{request.key}")
         return self.store(uri.removesuffix(f"/{request.key}")), request
 

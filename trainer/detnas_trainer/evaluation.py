@@ -26,18 +26,27 @@ def evaluate(
     resolution: Resolution,
     batch_size: int,
     progressed: Callable[[int], None] = lambda images: None,
+    *,
+    by_shape: bool = True,
 ) -> Score:
     """Run a detector over every validation image and score what it finds.
 
     The detector is left in evaluation mode.
 
-    ``progressed`` is called after each batch with its number of images.
+    Args:
+        detector: on any device.
+        data: the validation split.
+        resolution: of the images.
+        batch_size: images at once.
+        progressed: called after each batch with its number of images.
+        by_shape: put images of similar aspect ratio together. Padding has a small effect on what
+            is found, so a record is compared with a score of the same order only.
 
     Raises:
         DataError: there is no box to be found, so there is no score.
     """
     detections: list[Detection] = []
-    for samples in predictions(detector, data, resolution, batch_size):
+    for samples in predictions(detector, data, resolution, batch_size, by_shape):
         for sample in samples:
             detections += coco_detections(sample, data.split.category_numbers)
         progressed(len(samples))
@@ -45,11 +54,15 @@ def evaluate(
 
 
 def predictions(
-    detector: TwoStageDetector, data: DetectionData, resolution: Resolution, batch_size: int
+    detector: TwoStageDetector,
+    data: DetectionData,
+    resolution: Resolution,
+    batch_size: int,
+    by_shape: bool = True,
 ) -> Iterator[list[DetDataSample]]:
     """What the detector finds, batch by batch, boxes in pixels of the original images."""
     detector.eval()
-    samples = data.samples(resolution)
+    samples = data.samples(resolution, by_shape)
     draws = [samples[start : start + batch_size] for start in range(0, len(samples), batch_size)]
     with torch.inference_mode():
         for batch in batches(data, draws):

@@ -8,7 +8,7 @@ from detnas.plan.winner import TrainedDetector
 from detnas.records.artifacts import Artifact
 from detnas.records.requests import BaseRequest, Request
 from detnas.records.results import PrepareResult
-from detnas.store.record_format import encode_record
+from detnas.store.record_format import decode_record, encode_record
 from tests.detnas.searches.results import ENCODING, detector, requests
 
 EARLIER = json.dumps(
@@ -70,6 +70,12 @@ def test_requests_of_a_search_prepared_earlier_are_unchanged() -> None:
     ]
 
 
+def test_requests_state_how_batches_are_drawn_for_searches_prepared_now() -> None:
+    base, phase = requests().base(prepared_now()), requests().pool_phase(prepared_now(), ())
+    assert (base.by_orientation, phase.by_orientation, phase.own_statistics) == (True,) * 3
+    assert json.loads(encode_record(base))["format"] == "1.1"
+
+
 def as_before(request: Request) -> bytes:
     """The request as earlier versions wrote it: every field that they had."""
     written = json.loads(encode_record(request))
@@ -93,7 +99,7 @@ def test_requests_name_the_digests_of_the_data_check() -> None:
     ):
         assert request.annotations == ("a" * 64, "b" * 64)
         assert request.image_listing == prepared.files["pictures"]
-        assert type(request).model_validate_json(encode_record(request)) == request
+        assert decode_record(encode_record(request), request.key, type(request)) == request
 
 
 def test_prepare_request_names_the_base_s_weights() -> None:

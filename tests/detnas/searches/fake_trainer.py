@@ -18,8 +18,6 @@ from pathlib import Path
 from random import Random
 from typing import Any, BinaryIO, NoReturn
 
-from pydantic import TypeAdapter
-
 import detnas.store.directory
 from detnas.actions import AddLayer, Rearrange
 from detnas.actions.morphism import add_layer, rearrange
@@ -51,7 +49,7 @@ from detnas.records.settings import SPLITS, Split
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record, publish_file, put_record
 from detnas.store.durable_files import sha256_of
-from detnas.store.record_format import encode_record
+from detnas.store.record_format import decode_record, encode_record
 from detnas_trainer.process_setup import die_with
 from detnas_trainer.warm import Server
 
@@ -71,7 +69,7 @@ def run(folder: Path, verb: str, uri: str) -> int:
     """Do a job as its faults say, and write its result; return its exit code."""
     stored = open_store(uri).get("request.json")
     assert stored is not None
-    request = TypeAdapter[Any](Request).validate_json(stored.data)
+    request = decode_record(stored.data, uri, Request)
     assert uri.endswith(f"/{request.key}")
     store = open_store(uri.removesuffix(f"/{request.key}"))
     number = 1 + sum(key.endswith("/attempt.json") for key in store.list(f"{request.key}/"))

@@ -6,8 +6,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from detnas.ledger import LedgerEntry
 from detnas.ledger.history import read_entries
 from detnas.lifecycle.pools.lease import STOPPED_SECONDS
@@ -27,10 +25,10 @@ from detnas.records.verbs import Verb
 from detnas.spec.loading import read_manifest
 from detnas.store import Store
 from detnas.store.artifacts import create_record, publish_file
+from detnas.store.record_format import decode_record
 from tests.cluster.searches import manifest
 from tests.detnas.searches.fake_trainer import answer
 
-REQUEST: TypeAdapter[Any] = TypeAdapter(Request)
 Answer = Callable[[Result], Result]
 TUNED = {"finetune": {"epochs": 1}}
 WARM_START = {"warmStart": {"from": "one"}}
@@ -113,7 +111,7 @@ class Scheduler:
         self.done.append(job)
         stored = store.get(keys.request_key(folder))
         assert stored is not None
-        result = answer(store, REQUEST.validate_json(stored.data), self.scratch)
+        result = answer(store, decode_record(stored.data, folder, Request), self.scratch)
         change = self.answers.get(job.verb, lambda same: same)
         files = self.files.get(job.verb, {}).items()
         more = {role: self._publish(store, folder, content) for role, content in files}

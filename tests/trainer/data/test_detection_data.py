@@ -143,3 +143,27 @@ def test_classes_that_the_file_does_not_have_are_refused(tiny_data: DataLocation
     for classes in ((*CLASSES, "star"), CLASSES[:1], CLASSES[::-1]):
         with pytest.raises(DataError, match=r"val\.json lists the classes 'disc', 'square', the"):
             DetectionData(tiny_data, "val", classes)
+
+
+@pytest.fixture
+def turned(own_data: DataLocation) -> DetectionData:
+    """Three training images: square, higher than wide, wider than high."""
+
+    def turn(document: dict[str, Any]) -> None:
+        for image, (width, height) in zip(
+            document["images"], [(64, 64), (64, 80), (80, 64)], strict=True
+        ):
+            image.update(width=width, height=height)
+
+    edit_json(Path(own_data.root) / "train.json", turn)
+    return DetectionData(own_data, "train", CLASSES)
+
+
+def test_groups_separate_images_that_are_higher_than_wide(turned: DetectionData) -> None:
+    assert [group.tolist() for group in turned.groups(by_orientation=True)] == [[0, 2], [1]]
+    assert [group.tolist() for group in turned.groups(by_orientation=False)] == [[0, 1, 2]]
+
+
+def test_samples_by_shape_go_from_the_widest_to_the_tallest(turned: DetectionData) -> None:
+    assert [sample.image for sample in turned.samples(WIDE, by_shape=True)] == [2, 0, 1]
+    assert [sample.image for sample in turned.samples(WIDE)] == [0, 1, 2]

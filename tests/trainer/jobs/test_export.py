@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from detnas.records.requests import ExportRequest
-from detnas.records.results import DetectorResult
+from detnas.records.results import DetectorResult, Score
+from detnas_trainer.jobs import export as export_job
+from detnas_trainer.jobs.learning import score_at
 from tests.trainer.conftest import Workplace, stopping, training
 
 KEY = "local/a/students/best"
@@ -85,6 +87,20 @@ def test_export_with_another_map_than_recorded_is_not_published(
     assert "the record says" in capsys.readouterr().err
     assert not workplace.has_result(KEY)
     assert not FILES & {key.rpartition("/")[2] for key in workplace.store.list(f"{KEY}/")}
+
+
+def test_map_recorded_in_the_order_of_the_file_is_accepted(
+    workplace: Workplace, request_: ExportRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier versions scored so; here its mAP is one that no order gives."""
+    real = score_at
+
+    def scored(*arguments: Any, by_shape: bool, **named: Any) -> tuple[Score, ...]:
+        (score,) = real(*arguments, by_shape=by_shape, **named)
+        return (score if by_shape else score.model_copy(update={"map": 0.75}),)
+
+    monkeypatch.setattr(export_job, "score_at", scored)
+    assert workplace.succeed(request_.model_copy(update={"expected_map": 0.75})).map == 0.75
 
 
 def test_stopped_export_ends_without_a_result(

@@ -8,7 +8,13 @@ from detnas.records.requests import PoolPhaseRequest
 from detnas.records.settings import DataLocation, Distillation, Resolution, Training
 from detnas.teachers import TeacherSpace
 from detnas_trainer.distillation import Adaptor, Distiller
-from detnas_trainer.supernet import build_phase, sort_channels, subnet_at
+from detnas_trainer.supernet import (
+    build_phase,
+    reset_statistics,
+    sort_channels,
+    subnet_at,
+)
+from detnas_trainer.supernet.phases import ShrinkingPhase
 
 
 @pytest.fixture
@@ -157,3 +163,28 @@ def test_batches_are_normalised(request_of, weights, batches):
     data = build_phase(request_of(), weights, weights).preprocess(batches(0)[0])
     assert data["inputs"].shape == (2, 3, 64, 64)
     assert data["inputs"].dtype == torch.float32
+
+
+def _teacher(phase):
+    assert isinstance(phase, ShrinkingPhase)
+    return phase._distiller.teacher
+
+
+def test_teacher_of_a_phase_has_statistics_of_the_given_images(
+    supernet, request_of, weights, batches
+):
+    request = request_of(own_statistics=True, sort_channels=False)
+    teacher = _teacher(build_phase(request, weights, weights, batches(0)))
+    expected = supernet.static(supernet.space.largest)
+    inputs = [expected.data_preprocessor(batch)["inputs"] for batch in batches(0)]
+    reset_statistics(expected, inputs, expected.backbone)
+    found, wanted = teacher.state_dict(), expected.state_dict()
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert not torch.equal(found["backbone.bn1.running_mean"], weights["backbone.bn1.running_mean"])
+
+
+def test_teacher_of_a_phase_of_an_earlier_version_keeps_its_statistics(request_of, weights):
+    request = request_of(sort_channels=False)
+    teacher = _teacher(build_phase(request, weights, weights)).state_dict()
+    assert all(torch.equal(teacher[name], weights[name]) for name in teacher)

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -57,6 +58,7 @@ def test_warm_up_rises_linearly_from_a_thousandth(iteration: int, rate: float) -
     assert learning_rate(_training(Schedule.STEP, 10), iteration, 120) == pytest.approx(rate)
 
 
+ALL = (np.arange(12),)
 SIZES = (Resolution(width=48, height=48), Resolution(width=64, height=64))
 Saved = dict[int, tuple[dict[str, Tensor], tuple[dict[str, float], ...]]]
 
@@ -91,7 +93,7 @@ def data(tiny_data: DataLocation) -> DetectionData:
 
 
 def _plan(seed: int = 5, **changes: Any) -> TrainingPlan:
-    return TrainingPlan(training(2, **changes), BatchDraws(seed, 12, 4, SIZES, 0.5))
+    return TrainingPlan(training(2, **changes), BatchDraws(seed, ALL, 4, SIZES, 0.5, 2))
 
 
 def _trainee() -> DetectorTrainee:
@@ -193,7 +195,7 @@ class _Line(DetectorTrainee):
 
 def _line_step(data: DetectionData, factor: float, settings: Training) -> float:
     trainee = _Line(factor)
-    plan = TrainingPlan(settings, BatchDraws(0, 12, 12, SIZES, 0.0))
+    plan = TrainingPlan(settings, BatchDraws(0, ALL, 12, SIZES, 0.0, settings.epochs))
     TrainingLoop(trainee, plan, data, _Observed()).run()
     return trainee.line.weight.item()
 
@@ -217,7 +219,7 @@ def test_momentum_and_weight_decay_are_stochastic_gradient_descents(data: Detect
 def test_non_finite_loss_ends_the_run_before_the_update(data: DetectionData, factor: float) -> None:
     observed = _Observed()
     trainee = _Line(factor)
-    plan = TrainingPlan(training(1), BatchDraws(0, 12, 4, SIZES, 0.0))
+    plan = TrainingPlan(training(1), BatchDraws(0, ALL, 4, SIZES, 0.0, 1))
     with pytest.raises(DivergedError, match="loss is nan at iteration 0"):
         TrainingLoop(trainee, plan, data, observed).run()
     assert not observed.saved

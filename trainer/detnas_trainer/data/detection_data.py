@@ -15,12 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from detnas.data_identity.files import annotation_file, image_folder
 from detnas.records.settings import DataLocation, Resolution, Split
-from detnas_trainer.data.annotations import (
-    AnnotatedSplit,
-    read_split,
-)
+from detnas_trainer.data.annotations import AnnotatedSplit, read_split
 from detnas_trainer.data.coco_json import DataError
-from detnas_trainer.data.draws import Sample
+from detnas_trainer.data.draws import Groups, Sample
 from detnas_trainer.data.images import read_image
 from detnas_trainer.openmmlab import (
     Compose,
@@ -83,9 +80,31 @@ class DetectionData(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self._images)
 
-    def samples(self, resolution: Resolution) -> list[Sample]:
-        """Every image once, in order, at one size."""
-        return [Sample(image, resolution) for image in range(len(self))]
+    def samples(self, resolution: Resolution, by_shape: bool = False) -> list[Sample]:
+        """Every image once, at one size.
+
+        Args:
+            resolution: the size.
+            by_shape: from the widest image to the tallest, so that batches are padded little;
+                otherwise in the file's order.
+        """
+        order = np.argsort(self._tallness(), kind="stable") if by_shape else range(len(self))
+        return [Sample(int(image), resolution) for image in order]
+
+    def groups(self, by_orientation: bool) -> Groups:
+        """The images whose batches are drawn together: of one orientation, or all of them.
+
+        A square image is with those that are wider than high.
+        """
+        if not by_orientation:
+            return (np.arange(len(self)),)
+        portrait = self._tallness() > 1
+        return tuple(g for g in map(np.flatnonzero, (~portrait, portrait)) if len(g))
+
+    def _tallness(self) -> NDArray[np.float64]:
+        """Height over width of each image."""
+        sizes = list(self.split.files.values())
+        return np.array([sizes[image][1] / sizes[image][0] for image in self._images])
 
     def __getitem__(self, sample: Sample) -> dict[str, Any]:
         """The image and its boxes, resized within the sample's size at its own aspect ratio."""

@@ -40,12 +40,7 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     with job.activity("loading"):
         student = load_exported(folder / CONFIG, folder / CHECKPOINT, str(device()))
     job.remaining.evaluating = len(data) * request.resolution.pixels
-    (score,) = score_at(job, student, data, (request.resolution,), "exported detector")
-    if abs(score.map - request.expected_map) > _TOLERANCE:
-        raise ExportMismatchError(
-            f"the exported detector reaches mAP {score.map:.4f} at {request.resolution}, "
-            f"the record says {request.expected_map:.4f}"
-        )
+    reached = _checked_map(job, student, data)
     with job.activity("timing"):
         latencies = _latencies(job, student, data)
     with job.activity("publishing"):
@@ -53,11 +48,32 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     log.info("exported to %s/%s", job.folder.store.uri, job.folder.key)
     return job.result(
         ExportResult,
-        map=score.map,
+        map=reached,
         student_latency=latencies[0],
         base_latency=latencies[1],
         base_latency_same_resolution=latencies[2],
         files=published,
+    )
+
+
+def _checked_map(job: Job[ExportRequest], student: TwoStageDetector, data: DetectionData) -> float:
+    """The mAP of the exported detector.
+
+    Raises:
+        ExportMismatchError: it is not what the record says.
+    """
+    request, found = job.request, []
+    # Records of earlier versions were scored in the order of the file.
+    for by_shape in (True, False):
+        (score,) = score_at(
+            job, student, data, (request.resolution,), "exported detector", by_shape=by_shape
+        )
+        if abs(score.map - request.expected_map) <= _TOLERANCE:
+            return score.map
+        found.append(f"{score.map:.4f}")
+    raise ExportMismatchError(
+        f"the exported detector reaches mAP {found[0]} at {request.resolution} ({found[1]} in the "
+        f"order of the annotation file), the record says {request.expected_map:.4f}"
     )
 
 

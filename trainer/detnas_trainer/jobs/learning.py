@@ -67,10 +67,11 @@ def plan_of(request: TrainingRequest, data: DetectionData) -> TrainingPlan:
     """The training that a request describes."""
     draws = BatchDraws(
         seed=request.seed,
-        images=len(data),
+        groups=data.groups(request.by_orientation),
         batch_size=request.training.batch_size,
         resolutions=request.resolutions,
         flip=float(request.data.horizontal_flip),
+        epochs=request.training.epochs,
     )
     return TrainingPlan(request.training, draws)
 
@@ -150,8 +151,10 @@ def score_at(
     data: DetectionData,
     resolutions: Sequence[Resolution],
     name: str = "",
+    *,
+    by_shape: bool = True,
 ) -> tuple[Score, ...]:
-    """Evaluate at each of the resolutions.
+    """Evaluate at each of the resolutions, in batches of similar images or in the file's order.
 
     Raises:
         Interrupted: the process was asked to stop.
@@ -161,8 +164,9 @@ def score_at(
     with job.activity("evaluating"):
         for resolution in resolutions:
             progress = _EvaluationProgress(job, resolution, len(data), name)
+            batch = job.request.evaluation_batch
             scores.append(
-                evaluate(detector, data, resolution, job.request.evaluation_batch, progress.done)
+                evaluate(detector, data, resolution, batch, progress.done, by_shape=by_shape)
             )
             log.info("%s at %s: mAP %.4f", name or "detector", resolution, scores[-1].map)
     return tuple(scores)
@@ -182,7 +186,8 @@ def detector_result(
     Raises:
         Interrupted: the process was asked to stop.
     """
-    scores = score_at(job, detector, data, job.request.resolutions)
+    request = job.request
+    scores = score_at(job, detector, data, request.resolutions, by_shape=request.by_orientation)
     weights = job.publish(
         detector.state_dict(),
         architecture=architecture.model_dump(mode="json"),

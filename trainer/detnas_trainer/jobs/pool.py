@@ -10,6 +10,7 @@ from detnas.records.requests import PoolLayout, PoolPhaseRequest
 from detnas.records.results import PoolPhaseResult, SubnetScore
 from detnas.records.settings import Resolution
 from detnas.teachers import Teacher
+from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.learning import DataSet, device, load_data, score_at, train
@@ -27,7 +28,7 @@ def pool(job: Job[PoolPhaseRequest]) -> PoolPhaseResult:
     subnets = dict(_scored_subnets(job.request))
     job.remaining.evaluating = len(data.val) * _scored_pixels(job.request, len(subnets))
     with job.activity("building"):
-        phase = _phase(job)
+        phase = _phase(job, data.train)
     trained = train(job, phase, data.train)
     state = phase.module.state_dict()
     weights = job.publish(state, phase=job.request.phase)
@@ -40,17 +41,22 @@ def pool(job: Job[PoolPhaseRequest]) -> PoolPhaseResult:
     )
 
 
-def _phase(job: Job[PoolPhaseRequest]) -> DetectorTrainee:
+def _phase(job: Job[PoolPhaseRequest], data: DetectionData) -> DetectorTrainee:
     request = job.request
     previous, supernet = (
-        None if artifact is None else job.fetch(artifact).state
+        None if artifact is None else _on_device(job.fetch(artifact).state)
         for artifact in (request.previous, request.supernet_weights)
     )
     seed_everything(seed_of("initialisation", request.seed))
     with device():  # a later phase's teacher is built there too
-        phase = build_phase(request, previous, supernet)
+        samples = statistics_batches(request, request.seed, request.bn_images, data)
+        phase = build_phase(request, previous, supernet, samples)
     phase.module.to(device())
     return phase
+
+
+def _on_device(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.to(device()) for name, tensor in state.items()}
 
 
 def _scored_subnets(request: PoolPhaseRequest) -> Iterator[tuple[str, Teacher]]:
@@ -110,5 +116,7 @@ def _score(
         name=name,
         depths=teacher.depths,
         widths=tuple(map(str, teacher.widths)),
-        scores=score_at(job, detector, data.val, resolutions, name),
+        scores=score_at(
+            job, detector, data.val, resolutions, name, by_shape=request.by_orientation
+        ),
     )

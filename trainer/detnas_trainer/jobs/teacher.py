@@ -51,9 +51,8 @@ def statistics_batches(
     request: TrainingRequest, seed: int, images: int, data: DetectionData
 ) -> Iterator[Batch]:
     """Training images for the batch norms, a batch at each of the request's resolutions."""
-    return batches(
-        data, statistics_samples(seed, len(data), images, request.resolutions), workers=0
-    )
+    groups = data.groups(request.by_orientation)
+    return batches(data, statistics_samples(seed, groups, images, request.resolutions), workers=0)
 
 
 def _cached(
@@ -85,4 +84,6 @@ def _digest(request: TrainingRequest, pool: Pool, teacher: Teacher) -> str:
         [str(resolution) for resolution in request.resolutions],
         list(request.classes),
     ]
+    if request.by_orientation:
+        parts.append("by orientation")
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

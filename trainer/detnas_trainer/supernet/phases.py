@@ -4,19 +4,21 @@ Phase 0 trains the supernet plainly. Each later phase draws one subnet per itera
 space, and the supernet as phase 0 left it teaches that subnet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from detnas.errors import UserError
-from detnas.records.requests import PoolPhaseRequest
+from detnas.records.requests import PoolLayout, PoolPhaseRequest
+from detnas_trainer.data.detection_data import Batch
 from detnas_trainer.detector import build_detector, load_detector
 from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet.elastic import ElasticDetector
 from detnas_trainer.supernet.importance import sort_channels
 from detnas_trainer.supernet.sampling import subnet_at
+from detnas_trainer.supernet.teacher import extract_teacher
 from detnas_trainer.trainee import DetectorTrainee, Losses
 
 State = Mapping[str, Tensor]
@@ -52,13 +54,22 @@ class ShrinkingPhase(DetectorTrainee):
 
 
 def build_phase(
-    request: PoolPhaseRequest, previous: State | None, supernet: State | None
+    request: PoolPhaseRequest,
+    previous: State | None,
+    supernet: State | None,
+    batches: Iterable[Batch] = (),
 ) -> DetectorTrainee:
     """What a phase trains, before its first step.
 
     Phase 0 draws its weights from torch's global generator.
     Channels are sorted before the first shrinking phase, the teacher's alike in every phase: so
     student and teacher channels correspond, and the adaptor starts as the identity.
+
+    Args:
+        request: the phase.
+        previous: weights that it starts from; none for phase 0.
+        supernet: weights of phase 0, which teach the later ones.
+        batches: training images for the teacher's batch norm statistics, if it gets its own.
 
     Raises:
         UserError: a shrinking phase lacks one of them, or the supernet a projection.
@@ -80,8 +91,23 @@ def build_phase(
     return ShrinkingPhase(
         request,
         _detector(request, previous),
-        _detector(request, supernet),
+        _teacher(request, supernet, batches),
         _adaptor(request, previous),
+    )
+
+
+def _teacher(
+    request: PoolPhaseRequest, supernet: State, batches: Iterable[Batch]
+) -> TwoStageDetector:
+    if not request.own_statistics:
+        return _detector(request, supernet)
+    return extract_teacher(
+        supernet,
+        PoolLayout(supernet=request.supernet, space=request.full_space),
+        request.full_space.largest,
+        request.detector,
+        len(request.classes),
+        batches,
     )
 
 

@@ -60,7 +60,7 @@ class TrainingPlan:
     @property
     def iterations(self) -> int:
         """Steps of the run."""
-        return self.training.iterations(self.draws.images)
+        return self.draws.iterations
 
 
 class TrainingLoop:
