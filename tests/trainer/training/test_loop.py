@@ -189,6 +189,9 @@ class _Line(DetectorTrainee):
     def preprocess(self, batch: Any) -> dict[str, Any]:
         return {"inputs": torch.ones(1, 1), "data_samples": []}
 
+    def seed_images(self, seeds: Any) -> None:
+        del seeds  # it draws nothing
+
     def loss(self, iteration: int, inputs: Tensor, samples: list[Any]) -> dict[str, Tensor]:
         return {"loss_line": self.factor * self.line(inputs).sum()}
 

@@ -19,6 +19,7 @@ from detnas_trainer.distillation.losses import (
     plain_localization_loss,
 )
 from detnas_trainer.openmmlab import StandardRoIHead, TwoStageDetector
+from detnas_trainer.ranks.group import share_of_mean
 
 
 @dataclass(slots=True)
@@ -128,8 +129,9 @@ class Distiller:
         with torch.no_grad():
             levels = self.teacher.extract_feat(inputs)
             teacher = box_forward(self.teacher.roi_head, levels, student.rois.detach())
+        part = share_of_mean(len(student.rois))  # every term is a mean over RoIs
         return {
-            f"loss_distill_{name}": weight * term(student, teacher)
+            f"loss_distill_{name}": weight * part * term(student, teacher)
             for name, (weight, term) in self._terms.items()
         }
 

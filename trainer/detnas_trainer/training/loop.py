@@ -18,6 +18,8 @@ from detnas.records.progress import Progress
 from detnas.records.settings import Training
 from detnas_trainer.data.detection_data import Batch, DetectionData, batches
 from detnas_trainer.data.draws import BatchDraws, seed_of
+from detnas_trainer.ranks.batch import share_training
+from detnas_trainer.ranks.group import average, own_share, rank, rank_count
 from detnas_trainer.trainee import DetectorTrainee, Losses
 from detnas_trainer.training.checkpoint import CheckpointRecord
 from detnas_trainer.training.schedule import learning_rate
@@ -64,7 +66,11 @@ class TrainingPlan:
 
 
 class TrainingLoop:
-    """Stochastic gradient descent that can stop after any step and resume from there."""
+    """Stochastic gradient descent that can stop after any step and resume from there.
+
+    Each rank trains on its share of every batch; the gradients are averaged over the ranks, and so
+    every rank takes the same step.
+    """
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class TrainingLoop:
         data: DetectionData,
         hooks: LoopHooks,
     ) -> None:
+        share_training(trainee.module)  # before its parameters are listed
         self._trainee = trainee
         self._plan = plan
         self._data = data
@@ -108,7 +115,10 @@ class TrainingLoop:
             DivergedError: the loss or a gradient is not finite.
         """
         last = self._plan.iterations
-        draws = (self._plan.draws.batch(iteration) for iteration in range(self._start, last))
+        draws = (
+            self._plan.draws.batch(iteration, rank(), rank_count())
+            for iteration in range(self._start, last)
+        )
         for iteration, batch in zip(
             range(self._start, last), batches(self._data, draws), strict=True
         ):
@@ -127,18 +137,25 @@ class TrainingLoop:
         }
 
     def _step(self, iteration: int, batch: Batch, rate: float) -> None:
-        seed_everything(seed_of("step", self._plan.draws.seed, iteration))
+        self._seed(iteration)
         data = self._trainee.preprocess(batch)
         losses = self._trainee.loss(iteration, data["inputs"], data["data_samples"])
-        total, values = _summed(losses)
+        total, values = _summed(losses)  # the values are the ranks' mean
         self._recent.append(values)
         _check_finite("loss", values["loss"], iteration)
         self._optimizer.zero_grad(set_to_none=True)
         total.backward()
+        average(p.grad for p in self._parameters.values() if p.grad is not None)
         self._clip(iteration)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.step()
+
+    def _seed(self, iteration: int) -> None:
+        seed, size = self._plan.draws.seed, self._plan.draws.batch_size
+        seed_everything(seed_of("step", seed, iteration))
+        slots = own_share(range(size))
+        self._trainee.seed_images([seed_of("image", seed, iteration, slot) for slot in slots])
 
     def _clip(self, iteration: int) -> None:
         largest = float(self._plan.training.gradient_clip) or float("inf")
@@ -181,8 +198,9 @@ def _summed(losses: Losses) -> tuple[Tensor, dict[str, float]]:
     }
     total = _sum(value for name, value in means.items() if "loss" in name)
     names = [*means, "loss"]
-    values = torch.stack([value.detach().float() for value in [*means.values(), total]]).tolist()
-    return total, dict(zip(names, values, strict=True))
+    values = torch.stack([value.detach().float() for value in [*means.values(), total]])
+    average([values])
+    return total, dict(zip(names, values.tolist(), strict=True))
 
 
 def _sum(values: Iterator[Tensor]) -> Tensor:

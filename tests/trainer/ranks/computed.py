@@ -1,0 +1,129 @@
+"""``python -m tests.trainer.ranks.computed FOLDER``: a rank that computes what the tests compare.
+
+Without a rank in its environment it computes the same alone. Rank 0 saves what it found as
+``FOLDER/ranks-<number of ranks>.pt``.
+"""
+
+import os
+import sys
+from contextlib import nullcontext
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from detnas_trainer import mmcv_ext
+
+mmcv_ext.install()
+
+import torch  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from detnas.records.requests import PoolPhaseRequest  # noqa: E402
+from detnas.records.settings import DataLocation, DetectorShape, Resolution  # noqa: E402
+from detnas_trainer.data.detection_data import DetectionData  # noqa: E402
+from detnas_trainer.jobs.learning import plan_of  # noqa: E402
+from detnas_trainer.ranks.batch import pad_alike  # noqa: E402
+from detnas_trainer.ranks.batch_norm import share_batch_norms  # noqa: E402
+from detnas_trainer.ranks.group import average, joined, own_share, rank, rank_count  # noqa: E402
+from detnas_trainer.supernet import build_phase  # noqa: E402
+from detnas_trainer.trainee import DetectorTrainee  # noqa: E402
+from detnas_trainer.training.loop import TrainingLoop, seed_everything  # noqa: E402
+from tests.trainer.conftest import CLASSES, SHAPE, SPACE, training  # noqa: E402
+
+STEPS = 3
+
+
+class Steps:
+    """Keeps every step's tensors and losses."""
+
+    def __init__(self) -> None:
+        self.tensors: list[dict[str, Tensor]] = []
+        self.losses: list[dict[str, float]] = []
+
+    def stepped(self, *_: Any) -> None:
+        """Do nothing."""
+
+    def wants_checkpoint(self) -> bool:
+        """After every step."""
+        return True
+
+    def save(
+        self, _: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...]
+    ) -> None:
+        """Keep copies."""
+        self.tensors.append({name: tensor.detach().clone() for name, tensor in tensors.items()})
+        self.losses.append(recent[-1])
+
+
+def main() -> None:
+    """Compute everything."""
+    folder = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    with joined() if "RANK" in os.environ else nullcontext():
+        found = {
+            "norm": batch_norm(),
+            "padding": padded_size(),
+            "plain": trained(folder, phase=0),
+            "distilled subnets": trained(folder, phase=1),
+        }
+        if rank() == 0:
+            torch.save(found, folder / f"ranks-{rank_count()}.pt")
+
+
+def batch_norm() -> dict[str, Tensor]:
+    """Two layers over a batch of 8: outputs, statistics and gradients of the mean loss."""
+    generator = torch.Generator().manual_seed(3)
+    whole = torch.randn(8, 3, 5, 6, generator=generator) * 2 + 5
+    factor = torch.randn(8, 4, 5, 6, generator=generator)
+    seed_everything(2)
+    first = nn.BatchNorm2d(3)
+    nn.init.uniform_(first.weight)
+    net = nn.Sequential(first, nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
+    share_batch_norms(net)
+    images = torch.stack(list(own_share(list(whole)))).requires_grad_()
+    loss = (net(images) * torch.stack(list(own_share(list(factor))))).mean()
+    loss.backward()
+    average(parameter.grad for parameter in net.parameters() if parameter.grad is not None)
+    found = {f"gradient of {name}": p.grad for name, p in net.named_parameters()}
+    assert images.grad is not None
+    by_image = images.grad[0] / rank_count()
+    return {**net.state_dict(), **found, "gradient of the first image": by_image}
+
+
+def padded_size() -> tuple[int, ...]:
+    """Of a batch that is wider on one rank and higher on another."""
+    size = (32, 64) if rank() % 2 else (64, 32)
+    inputs = torch.ones(1, 3, 64, 64) if rank_count() == 1 else torch.ones(1, 3, *size)
+    data: dict[str, Any] = {"inputs": inputs, "data_samples": []}
+    pad_alike(data)
+    assert data["inputs"].sum() == inputs.sum()
+    return tuple(data["inputs"].shape)
+
+
+def trained(folder: Path, phase: int) -> list[tuple[dict[str, Tensor], dict[str, float]]]:
+    """A few steps of a phase of the pool: tensors and losses after each."""
+    request = PoolPhaseRequest(
+        key="local/pools/abc/phase",
+        seed=4,
+        phase=phase,
+        data=DataLocation.model_validate_json((folder / "data.json").read_text()),
+        classes=CLASSES,
+        detector=DetectorShape(neck=8, fc=16, proposals=20, roi_samples=16, anchor_scale=2),
+        resolutions=(Resolution(width=48, height=48), Resolution(width=64, height=64)),
+        training=training(1, gradient_clip=Decimal(2)),
+        supernet=SHAPE,
+        full_space=SPACE,
+        space=SPACE,
+        bn_images=4,
+    )
+    seed_everything(1)
+    plain = build_phase(request.model_copy(update={"phase": 0}), None, None)
+    weights = {name: tensor.clone() for name, tensor in plain.module.state_dict().items()}
+    trainee: DetectorTrainee = build_phase(request, weights, weights) if phase else plain
+    data, steps = DetectionData(request.data, "train", request.classes), Steps()
+    TrainingLoop(trainee, plan_of(request, data), data, steps).run()
+    return list(zip(steps.tensors, steps.losses, strict=True))[:STEPS]
+
+
+if __name__ == "__main__":
+    main()
