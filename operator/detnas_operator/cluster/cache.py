@@ -111,13 +111,10 @@ class ClusterCache:
             is_news = job.uid not in self._deleted
         self.drop_job(body)
         if is_news and job.true_condition("Failed") and SETTLED not in job.annotations:
-            job.body["metadata"].setdefault(
-                "deletionTimestamp", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-            )
             with self._lock:
                 search = self._searches.get(key)
                 if search is not None and search.uid == uid:
-                    self._failed.setdefault(owner, {})[job.name] = job
+                    self._failed.setdefault(owner, {})[job.name] = _being_deleted(job)
 
     def is_lost(self, job: JobView) -> bool:
         """Whether a Job is deleted, and retained only for how it failed."""
@@ -194,6 +191,11 @@ def _absent(known: Iterable[AnyView], snapshot: Snapshot) -> list[AnyView]:
 def _owner(job: JobView) -> tuple[SearchKey, str] | None:
     key = owning_search(job)
     return None if key is None else (key, job.controller_uid)
+
+
+def _being_deleted(job: JobView) -> JobView:
+    deletion = {"deletionTimestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+    return JobView({**job.body, "metadata": {**deletion, **job.body["metadata"]}})
 
 
 def _remove(jobs: _Jobs, owner: tuple[SearchKey, str], job: JobView) -> None:

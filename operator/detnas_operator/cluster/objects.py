@@ -1,8 +1,12 @@
-"""Kubernetes objects: plain dictionaries, and typed read-only views of those that are read."""
+"""Kubernetes objects: plain dictionaries, and typed read-only views of those that are read.
+
+A view reads each field once, so an object is never changed under its view.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from detnas_operator.cluster.kinds import GROUP, KIND
@@ -27,122 +31,122 @@ def one_line(text: str | None) -> str:
     return line if len(line) <= MAX_TEXT_CHARACTERS else f"{line[:MAX_TEXT_CHARACTERS]}…"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReportView:
     """What a condition, an event or the end of a container reports."""
 
     body: Object
 
-    @property
+    @cached_property
     def reason(self) -> str:
         """In CamelCase, for programs, such as ``OOMKilled``; may be empty."""
         return str(self.body.get("reason") or "")
 
-    @property
+    @cached_property
     def message(self) -> str:
         """For people; of a container the end of its log; may be empty."""
         return str(self.body.get("message") or "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConditionView(ReportView):
     """One condition of an object's status (metav1.Condition)."""
 
-    @property
+    @cached_property
     def status(self) -> str:
         """True, False or Unknown."""
         return str(self.body["status"])
 
-    @property
+    @cached_property
     def is_true(self) -> bool:
         """Whether its status is True."""
         return self.status == "True"
 
-    @property
+    @cached_property
     def changed(self) -> datetime | None:
         """When its status last changed."""
         return parse_time(self.body.get("lastTransitionTime"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ObjectView:
     """What objects of every kind have in common."""
 
     body: Object
 
-    @property
+    @cached_property
     def spec(self) -> Object:
         """Its spec; empty if it has none."""
         return self.body.get("spec") or {}
 
-    @property
+    @cached_property
     def status(self) -> Object:
         """Its status; empty if it has none."""
         return self.body.get("status") or {}
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Its name."""
         return str(self.body["metadata"]["name"])
 
-    @property
+    @cached_property
     def namespace(self) -> str:
         """Its namespace."""
         return str(self.body["metadata"]["namespace"])
 
-    @property
+    @cached_property
     def uid(self) -> str:
         """Its UID; empty before it is created."""
         return str(self.body["metadata"].get("uid", ""))
 
-    @property
+    @cached_property
     def version(self) -> int:
         """Its resourceVersion as a number, which the API guarantees to increase."""
         return int(self.body["metadata"].get("resourceVersion") or 0)
 
-    @property
+    @cached_property
     def labels(self) -> dict[str, str]:
         """Its labels."""
         return self.body["metadata"].get("labels") or {}
 
-    @property
+    @cached_property
     def annotations(self) -> dict[str, str]:
         """Its annotations."""
         return self.body["metadata"].get("annotations") or {}
 
-    @property
+    @cached_property
     def finalizers(self) -> list[str]:
         """Its finalizers."""
         return list(self.body["metadata"].get("finalizers") or ())
 
-    @property
+    @cached_property
     def created(self) -> datetime | None:
         """When it was created."""
         return parse_time(self.body["metadata"].get("creationTimestamp"))
 
-    @property
+    @cached_property
     def deleted(self) -> datetime | None:
         """When its deletion is due: of a pod, the end of its grace period; None if it stays."""
         return parse_time(self.body["metadata"].get("deletionTimestamp"))
 
-    @property
+    @cached_property
     def is_being_deleted(self) -> bool:
         """Whether its deletion was requested."""
         return "deletionTimestamp" in self.body["metadata"]
 
-    @property
+    @cached_property
     def owner_uids(self) -> list[str]:
         """UIDs of all its owners."""
         owners = self.body["metadata"].get("ownerReferences") or ()
         return [str(owner.get("uid", "")) for owner in owners]
 
-    @property
+    @cached_property
     def controller(self) -> Object:
         """The owner reference of its controller; empty if it has none."""
         owners = self.body["metadata"].get("ownerReferences") or ()
         return next((dict(owner) for owner in owners if owner.get("controller")), {})
 
-    @property
+    @cached_property
     def controller_uid(self) -> str:
         """UID of its controller; empty if it has none."""
         return str(self.controller.get("uid", ""))
@@ -160,82 +164,82 @@ class ObjectView:
         return condition if condition is not None and condition.is_true else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JobView(ObjectView):
     """A batch/v1 Job."""
 
-    @property
+    @cached_property
     def has_ended(self) -> bool:
         """Whether it is over, with or without success."""
         return bool(self.true_condition("Complete") or self.true_condition("Failed"))
 
-    @property
+    @cached_property
     def suspended(self) -> bool:
         """Whether Kueue or a user holds back all of its pods."""
         return bool(self.spec.get("suspend"))
 
-    @property
+    @cached_property
     def parallelism(self) -> int:
         """How many pods work on it concurrently."""
         return int(self.spec.get("parallelism") or 1)
 
-    @property
+    @cached_property
     def ttl_seconds(self) -> int | None:
         """Seconds after its end until Kubernetes deletes it; None for never."""
         return self.spec.get("ttlSecondsAfterFinished")
 
-    @property
+    @cached_property
     def deadline_seconds(self) -> int | None:
         """Seconds after which it is ended; None for no limit."""
         return self.spec.get("activeDeadlineSeconds")
 
-    @property
+    @cached_property
     def started(self) -> datetime | None:
         """When the Job controller started it, or resumed it after its last suspension."""
         return parse_time(self.status.get("startTime"))
 
-    @property
+    @cached_property
     def ended_or_created(self) -> str:
         """When it was completed, else when it was created, as the API writes it."""
         completed = self.status.get("completionTime")
         return str(completed or self.body["metadata"]["creationTimestamp"])
 
-    @property
+    @cached_property
     def active_pods(self) -> int:
         """Pods that are pending or run."""
         return int(self.status.get("active") or 0)
 
-    @property
+    @cached_property
     def ready_pods(self) -> int:
         """Pods that run and are ready."""
         return int(self.status.get("ready") or 0)
 
-    @property
+    @cached_property
     def failed_pods(self) -> int:
         """Pods that failed and count as attempts."""
         return int(self.status.get("failed") or 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EventView(ReportView):
     """A core/v1 Event."""
 
-    @property
+    @cached_property
     def is_warning(self) -> bool:
         """Whether it reports a problem."""
         return self.body.get("type") == "Warning"
 
-    @property
+    @cached_property
     def refuses_a_pod(self) -> bool:
         """Whether the Job controller reports that it could not create a pod."""
         return self.reason == "FailedCreate"
 
-    @property
+    @cached_property
     def subject(self) -> str:
         """UID of the object it is about; empty if it names none."""
         return str((self.body.get("involvedObject") or {}).get("uid", ""))
 
-    @property
+    @cached_property
     def last_seen(self) -> str:
         """When it happened last, as the API writes it; empty if it is not stated."""
         series = (self.body.get("series") or {}).get("lastObservedTime")
@@ -252,46 +256,46 @@ class SearchKey(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SearchView(ObjectView):
     """A DetNASSearch; only the operator writes its status."""
 
-    @property
+    @cached_property
     def key(self) -> SearchKey:
         """Its namespace and name."""
         return SearchKey(self.namespace, self.name)
 
-    @property
+    @cached_property
     def generation(self) -> int:
         """Counts changes of its spec."""
         return int(self.body["metadata"]["generation"])
 
-    @property
+    @cached_property
     def folder(self) -> str:
         """URI of its folder in the store; empty before it is accepted."""
         return str(self.status.get("folder") or "")
 
-    @property
+    @cached_property
     def is_accepted(self) -> bool:
         """Whether it was accepted once, now or by an earlier operator."""
         return bool(self.folder)
 
-    @property
+    @cached_property
     def image(self) -> str:
         """The trainer's image that was pinned when it was accepted; may be empty."""
         return str(self.status.get("image") or "")
 
-    @property
+    @cached_property
     def pool(self) -> str:
         """URI of its teacher pool; empty until it is known."""
         return str((self.status.get("teachers") or {}).get("pool") or "")
 
-    @property
+    @cached_property
     def phase(self) -> str:
         """Its phase; empty before its first status."""
         return str(self.status.get("phase") or "")
 
-    @property
+    @cached_property
     def conditions(self) -> list[ConditionView]:
         """All conditions of its status."""
         return [ConditionView(one) for one in self.status.get("conditions") or ()]

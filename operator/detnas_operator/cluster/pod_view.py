@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from detnas_operator.cluster.objects import Object, ObjectView, ReportView, parse_time
 
@@ -9,70 +10,70 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 """Annotation of a pod of an Indexed Job."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TerminationView(ReportView):
     """How a container ended."""
 
-    @property
+    @cached_property
     def exit_code(self) -> int | None:
         """0 for success; None where the node did not report it."""
         return self.body.get("exitCode")
 
-    @property
+    @cached_property
     def started(self) -> datetime | None:
         """When the container started."""
         return parse_time(self.body.get("startedAt"))
 
-    @property
+    @cached_property
     def finished(self) -> datetime | None:
         """When it ended."""
         return parse_time(self.body.get("finishedAt"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ContainerView:
     """The status of one container of a pod; empty if the pod reports none."""
 
     body: Object
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Its name."""
         return str(self.body["name"])
 
-    @property
+    @cached_property
     def has_started(self) -> bool:
         """Whether its node reports it as started: of a sidecar, that its start-up probe passed."""
         return bool(self.body.get("started"))
 
-    @property
+    @cached_property
     def waiting(self) -> Object | None:
         """Why it has not started: reason and message; None if it is not waiting."""
         return self._state("state", "waiting")
 
-    @property
+    @cached_property
     def running(self) -> Object | None:
         """Since when it runs: ``startedAt``; None if it does not."""
         return self._state("state", "running")
 
-    @property
+    @cached_property
     def running_since(self) -> datetime | None:
         """When it started; None if it does not run."""
         return parse_time((self.running or {}).get("startedAt"))
 
-    @property
+    @cached_property
     def terminated(self) -> TerminationView | None:
         """How it ended; None if it has not."""
         ended = self._state("state", "terminated")
         return None if ended is None else TerminationView(ended)
 
-    @property
+    @cached_property
     def last_terminated(self) -> TerminationView | None:
         """How it ended before its last restart; None if it was not restarted."""
         ended = self._state("lastState", "terminated")
         return None if ended is None else TerminationView(ended)
 
-    @property
+    @cached_property
     def exit_code(self) -> int | None:
         """Its exit code; None if it has not ended."""
         return None if self.terminated is None else self.terminated.exit_code
@@ -81,58 +82,58 @@ class ContainerView:
         return (self.body.get(part) or {}).get(kind)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PodView(ObjectView):
     """A pod of a Job."""
 
-    @property
+    @cached_property
     def phase(self) -> str:
         """Pending, Running, Succeeded, Failed or Unknown."""
         return str(self.status.get("phase", "Pending"))
 
-    @property
+    @cached_property
     def has_ended(self) -> bool:
         """Whether all of its containers have ended for good."""
         return self.phase in ("Succeeded", "Failed")
 
-    @property
+    @cached_property
     def node(self) -> str:
         """Name of its node; empty before it has one."""
         return str(self.spec.get("nodeName") or "")
 
-    @property
+    @cached_property
     def started(self) -> datetime | None:
         """When its kubelet accepted it."""
         return parse_time(self.status.get("startTime"))
 
-    @property
+    @cached_property
     def reason(self) -> str:
         """Why its node ended it, such as ``Evicted``; may be empty."""
         return str(self.status.get("reason") or "")
 
-    @property
+    @cached_property
     def message(self) -> str:
         """The same for people; may be empty."""
         return str(self.status.get("message") or "")
 
-    @property
+    @cached_property
     def index(self) -> int:
         """Index of a worker; 0 for the pod of a Job that has one pod."""
         return int(self.annotations.get(INDEX, 0))
 
-    @property
+    @cached_property
     def claims(self) -> list[str]:
         """Names of the PersistentVolumeClaims that it mounts."""
         volumes = self.spec.get("volumes") or ()
         found = (one.get("persistentVolumeClaim") or {} for one in volumes)
         return [str(claim["claimName"]) for claim in found if claim.get("claimName")]
 
-    @property
+    @cached_property
     def containers(self) -> list[ContainerView]:
         """Statuses of its containers."""
         return [ContainerView(one) for one in self.status.get("containerStatuses") or ()]
 
-    @property
+    @cached_property
     def init_containers(self) -> list[ContainerView]:
         """Statuses of its init containers."""
         return [ContainerView(one) for one in self.status.get("initContainerStatuses") or ()]

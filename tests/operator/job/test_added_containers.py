@@ -64,6 +64,12 @@ def alive(code: int, first: bool = True, reason: str = "", **more: Any) -> PodVi
     return changed(pod, metadata={"uid": f"uid of {pod.name}"}, status={"phase": "Running"})
 
 
+def annotated(job: JobView, text: str) -> JobView:
+    """The Job with a record of ended pods."""
+    metadata = {**job.body["metadata"], "annotations": {ENDED_PODS: text}}
+    return JobView({**job.body, "metadata": metadata})
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_state_of_a_trainer_beside_sidecars_is_as_alone(first: bool) -> None:
     job = a_job(active=1)
@@ -101,7 +107,7 @@ def test_has_done_its_work_follows_the_first_workers_trainer() -> None:
 def test_record_of_an_ended_pod_outlives_it() -> None:
     job = a_job(BACK_OFF, failed=1)
     seen = alive(137, reason="OOMKilled", message="epoch 2\nloading", startTime=at(0))
-    job.body["metadata"]["annotations"] = {ENDED_PODS: ended_pods_annotation(job, [seen], NOW)}
+    job = annotated(job, ended_pods_annotation(job, [seen], NOW))
     state = job_state(job, [], NOW)
     assert isinstance(state, Failed)
     assert (state.kind, state.exit_code) == (FailureKind.OUT_OF_MEMORY, 137)
@@ -111,7 +117,7 @@ def test_record_of_an_ended_pod_outlives_it() -> None:
     assert pod_seconds(own_pods(job, []), later) == 300, "until it was deleted"
     assert own_pods(job, [seen]) == [seen], "once"
     again = ended_pods_annotation(job, [seen, alive(75, name="x2")], later)
-    job.body["metadata"]["annotations"] = {ENDED_PODS: again}
+    job = annotated(job, again)
     assert [pod.name for pod in recorded_pods(job)] == ["r18-t0007-x1", "x2"]
     assert recorded_pods(job)[0].body["metadata"]["deletionTimestamp"] == at(300), (
         "it was not changed"
@@ -121,7 +127,7 @@ def test_record_of_an_ended_pod_outlives_it() -> None:
 
 def test_job_with_a_recorded_ended_pod_still_runs() -> None:
     job = a_job(active=1, ready=1, failed=1)
-    job.body["metadata"]["annotations"] = {ENDED_PODS: ended_pods_annotation(job, [alive(1)], NOW)}
+    job = annotated(job, ended_pods_annotation(job, [alive(1)], NOW))
     assert isinstance(job_state(job, [], NOW), Running), "nobody listed its pods"
     assert isinstance(job_state(job, [running("x2")], NOW), Running)
 
@@ -129,7 +135,7 @@ def test_job_with_a_recorded_ended_pod_still_runs() -> None:
 def test_record_of_many_ended_pods_fits_the_cache() -> None:
     job, many = a_job(), [alive(1, message="ä" * 5000, name=f"x{n}") for n in range(30)]
     job.body["metadata"]["namespace"] = "team-a"
-    job.body["metadata"]["annotations"] = {ENDED_PODS: ended_pods_annotation(job, many, NOW)}
+    job = annotated(job, ended_pods_annotation(job, many, NOW))
     kept = [pod.name for pod in recorded_pods(JobView(slim_job(job.body)))]
     assert len(kept) >= 5
     assert kept[-1] == "x29"
@@ -138,7 +144,7 @@ def test_record_of_many_ended_pods_fits_the_cache() -> None:
 def test_record_with_times_without_a_zone_is_ignored() -> None:
     job = a_job()
     text = ended_pods_annotation(job, [alive(1, startTime=at(0)), alive(1, name="x2")], NOW)
-    job.body["metadata"]["annotations"] = {ENDED_PODS: text.replace('Z"', '"')}
+    job = annotated(job, text.replace('Z"', '"'))
     assert latest_failure(own_pods(job, [ended(1, name="x3")])) is not None
     assert recorded_pods(job) == []
 
@@ -146,7 +152,7 @@ def test_record_with_times_without_a_zone_is_ignored() -> None:
 @pytest.mark.parametrize("text", ["", "{", "[1]", '[{"uid": 1}]', '{"a": 1}', "null"])
 def test_malformed_record_of_ended_pods_is_ignored(text: str) -> None:
     job = a_job()
-    job.body["metadata"]["annotations"] = {ENDED_PODS: text}
+    job = annotated(job, text)
     assert recorded_pods(job) == []
 
 
