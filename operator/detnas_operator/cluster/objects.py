@@ -16,6 +16,7 @@ Object = dict[str, Any]
 Status = Mapping[str, Any]
 """The status of a search, or a part of an object, as the API writes it; only read."""
 
+_FOREGROUND = "foregroundDeletion"
 MAX_TEXT_CHARACTERS = 500
 """Characters of a text from the cluster that a message quotes."""
 
@@ -120,6 +121,23 @@ class ObjectView:
         return list(self.body["metadata"].get("finalizers") or ())
 
     @cached_property
+    def foreign_finalizers(self) -> list[str]:
+        """The finalizers for which it waits, once deleted, after its pods have stopped."""
+        return [name for name in self.finalizers if name != _FOREGROUND]
+
+    @cached_property
+    def deletion_wait(self) -> str:
+        """What it waits for while it is being deleted, for a message."""
+        if self.foreign_finalizers:
+            return (
+                f"it waits for the finalizer {', '.join(self.foreign_finalizers)}: the controller "
+                "that set it removes it; if that controller is gone, remove it with kubectl edit"
+            )
+        if self.finalizers:
+            return f"it waits until its pods have stopped ({_FOREGROUND})"
+        return "waiting until it is gone"
+
+    @cached_property
     def created(self) -> datetime | None:
         """When it was created."""
         return parse_time(self.body["metadata"].get("creationTimestamp"))
@@ -199,10 +217,9 @@ class JobView(ObjectView):
         return parse_time(self.status.get("startTime"))
 
     @cached_property
-    def ended_or_created(self) -> str:
-        """When it was completed, else when it was created, as the API writes it."""
-        completed = self.status.get("completionTime")
-        return str(completed or self.body["metadata"]["creationTimestamp"])
+    def completed(self) -> datetime | None:
+        """When it succeeded; None if it has not."""
+        return parse_time(self.status.get("completionTime"))
 
     @cached_property
     def active_pods(self) -> int:
@@ -218,32 +235,6 @@ class JobView(ObjectView):
     def failed_pods(self) -> int:
         """Pods that failed and count as attempts."""
         return int(self.status.get("failed") or 0)
-
-
-@dataclass(frozen=True)
-class EventView(ReportView):
-    """A core/v1 Event."""
-
-    @cached_property
-    def is_warning(self) -> bool:
-        """Whether it reports a problem."""
-        return self.body.get("type") == "Warning"
-
-    @cached_property
-    def refuses_a_pod(self) -> bool:
-        """Whether the Job controller reports that it could not create a pod."""
-        return self.reason == "FailedCreate"
-
-    @cached_property
-    def subject(self) -> str:
-        """UID of the object it is about; empty if it names none."""
-        return str((self.body.get("involvedObject") or {}).get("uid", ""))
-
-    @cached_property
-    def last_seen(self) -> str:
-        """When it happened last, as the API writes it; empty if it is not stated."""
-        series = (self.body.get("series") or {}).get("lastObservedTime")
-        return str(series or self.body.get("lastTimestamp") or self.body.get("eventTime") or "")
 
 
 class SearchKey(NamedTuple):

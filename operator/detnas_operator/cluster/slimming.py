@@ -19,8 +19,8 @@ from detnas_operator.cluster.labels import (
     TTL,
     VERB,
 )
-from detnas_operator.cluster.objects import EventView, JobView, Object, owning_search
-from detnas_operator.cluster.pod_view import INDEX, PodView
+from detnas_operator.cluster.objects import JobView, Object, owning_search
+from detnas_operator.cluster.pods import INDEX, EventView, PodView
 
 _KEPT_METADATA = (
     "name",

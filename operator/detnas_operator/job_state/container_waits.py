@@ -12,7 +12,7 @@ from typing import Literal
 from detnas.reasons import ReasonCode
 from detnas.resource.transitions import IN_A_NEW_SEARCH, MADE_ANEW
 from detnas_operator.cluster.objects import one_line
-from detnas_operator.cluster.pod_view import ContainerView, PodView
+from detnas_operator.cluster.pods import ContainerView, PodView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.state import Waiting
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from detnas.reasons import ReasonCode
-from detnas_operator.cluster.objects import EventView, JobView
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.objects import JobView
+from detnas_operator.cluster.pods import EventView, PodView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.failures import job_failure, latest_failure

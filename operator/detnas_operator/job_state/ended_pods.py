@@ -9,7 +9,7 @@ from datetime import datetime
 
 from detnas_operator.cluster.labels import ENDED_PODS
 from detnas_operator.cluster.objects import JobView, Object, one_line, parse_time
-from detnas_operator.cluster.pod_view import INDEX, PodView, TerminationView
+from detnas_operator.cluster.pods import INDEX, PodView, TerminationView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.pods import owned_by
 

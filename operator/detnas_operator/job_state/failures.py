@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from detnas.exit_codes import INVALID, OUT_OF_MEMORY, ExitCode
 from detnas.resource.transitions import FOR_NEW_JOBS
 from detnas_operator.cluster.objects import ConditionView, JobView, one_line
-from detnas_operator.cluster.pod_view import ContainerView, PodView, TerminationView
+from detnas_operator.cluster.pods import ContainerView, PodView, TerminationView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.pods import ended_at, is_ignored
 from detnas_operator.job_state.state import Failed, FailureKind

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from detnas.reasons import ReasonCode
 from detnas.resource.transitions import IN_A_NEW_SEARCH, MADE_ANEW
-from detnas_operator.cluster.objects import ConditionView, EventView, one_line, parse_time
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.objects import ConditionView, one_line, parse_time
+from detnas_operator.cluster.pods import EventView, PodView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.container_waits import container_wait
 from detnas_operator.job_state.state import Waiting

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from detnas.exit_codes import ExitCode
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 from detnas_operator.job.names import CONTAINER
 
 

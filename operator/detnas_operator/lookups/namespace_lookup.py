@@ -33,6 +33,31 @@ class Lister(Protocol):
         """Yield objects page by page."""
 
 
+class RateLimit:
+    """Limits requests: a token bucket, which a lookup of several requests may overdraw.
+
+    Args:
+        rate: requests a second.
+        burst: requests at once after a pause.
+        clock: monotonic clock, in seconds.
+    """
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
+        self._rate, self._burst, self._clock = rate, burst, clock
+        self._tokens, self._counted = burst, clock()
+
+    def allows_one(self) -> bool:
+        """Whether another request may be made now."""
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + self._rate * (now - self._counted))
+        self._counted = now
+        return self._tokens >= 1
+
+    def take(self) -> None:
+        """Count a request."""
+        self._tokens -= 1
+
+
 @dataclass(slots=True)
 class NamespaceState:
     """What is known of a namespace.
@@ -75,7 +100,7 @@ class NamespaceLookup(ABC, Generic[AnyState]):
         self._lock = threading.Lock()
         self._listing = threading.Lock()
         self._states: dict[str, AnyState] = {}
-        self._tokens, self._counted = self.burst, clock()
+        self._limit = RateLimit(self.rate, self.burst, clock)
 
     def namespaces(self) -> list[str]:
         """Return the namespaces of which something is retained."""
@@ -116,10 +141,8 @@ class NamespaceLookup(ABC, Generic[AnyState]):
             state.changed = state.changed or state.listed_versions.get(job.uid) != job.version
 
     def _is_due(self, state: AnyState) -> bool:
-        now = self._clock()
-        self._tokens = min(self.burst, self._tokens + self.rate * (now - self._counted))
-        self._counted = now
-        return self._tokens >= 1 and now - state.listed >= self._pause(state)
+        is_old = self._clock() - state.listed >= self._pause(state)
+        return is_old and self._limit.allows_one()
 
     def _renew(self, namespace: str, state: AnyState) -> None:
         now = self._clock()

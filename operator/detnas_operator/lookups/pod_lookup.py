@@ -1,15 +1,19 @@
 """Why Jobs do not run: their pods, and the events about both."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 from detnas_operator.cluster import ClusterError
-from detnas_operator.cluster.job_pods import MAX_ANSWER_BYTES, MAX_PODS, pod_selectors
-from detnas_operator.cluster.objects import EventView, JobView, Object
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.pods import (
+    MAX_ANSWER_BYTES,
+    MAX_PODS,
+    EventView,
+    PodView,
+    pod_selectors,
+)
 from detnas_operator.cluster.slimming import slim_event, slim_pod
-from detnas_operator.job_state.observed_pods import ObservedPods, by_owner, by_subject
 from detnas_operator.job_state.pod_waits import PULLING
 from detnas_operator.lookups.namespace_lookup import NamespaceLookup, NamespaceState
 
@@ -25,6 +29,39 @@ RATE = 5.0
 BURST = 40.0
 
 MAX_EVENTS = 5000
+_EVENTS_OF_EACH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPods:
+    """Pods and events, as last listed.
+
+    Attributes:
+        pods: by the UID of the Job that owns them.
+        events: warnings by the UID of the pod or Job they are about, the latest last; with them,
+            that an image is being pulled.
+        created: when the Job controller last created a pod of a Job, by the Job's UID; only of
+            Jobs of which a pod was refused.
+    """
+
+    pods: Mapping[str, tuple[PodView, ...]] = field(default_factory=dict)
+    events: Mapping[str, tuple[EventView, ...]] = field(default_factory=dict)
+    created: Mapping[str, str] = field(default_factory=dict)
+
+    def pods_of(self, job: JobView) -> tuple[PodView, ...]:
+        """Return a Job's own pods, ended ones too."""
+        return self.pods.get(job.uid, ())
+
+    def refusal(self, job: JobView) -> str:
+        """Return why the Job controller cannot create a pod of this Job; empty if it can.
+
+        A quota or a policy that refuses a pod shows in these events and nowhere else. An
+        event that is older than the Job's last pod does not explain a missing one.
+        """
+        refused = [event for event in self.events.get(job.uid, ()) if event.refuses_a_pod]
+        if not refused or self.created.get(job.uid, "") > refused[-1].last_seen:
+            return ""
+        return refused[-1].message
 
 
 @dataclass(slots=True)
@@ -92,13 +129,13 @@ class PodLookup(NamespaceLookup[_Pods]):
         for selector in pod_selectors(uids):
             listed = self._listed("pods", namespace, selector, "", MAX_PODS)
             pods.extend(map(slim_pod, map(PodView, listed)))
-        owned = by_owner(pods)
-        events = by_subject(self._all_events(namespace, uids, pods))
+        owned = _by_owner(pods)
+        events = _by_subject(self._all_events(namespace, uids, pods))
         refused = {uid for uid in uids if any(event.refuses_a_pod for event in events.get(uid, ()))}
         created: dict[str, str] = {}
         if refused:
             fields = "reason=SuccessfulCreate,involvedObject.kind=Job"
-            latest = by_subject(self._events(namespace, fields, refused))
+            latest = _by_subject(self._events(namespace, fields, refused))
             created = {uid: some[-1].last_seen for uid, some in latest.items()}
         return ObservedPods({uid: owned[uid] for uid in uids if uid in owned}, events, created)
 
@@ -119,6 +156,23 @@ class PodLookup(NamespaceLookup[_Pods]):
     def _listed(
         self, kind: str, namespace: str, selector: str, fields: str, most: int
     ) -> Iterator[Object]:
-        self._tokens -= 1
+        self._limit.take()
         listed = self._client.list(kind, namespace, selector, fields, most_bytes=MAX_ANSWER_BYTES)
         return islice(listed, most)
+
+
+def _by_owner(pods: Iterable[PodView]) -> dict[str, tuple[PodView, ...]]:
+    """Return pods by the UIDs of their owners; labels may have been changed by others."""
+    owned: dict[str, list[PodView]] = {}
+    for pod in pods:
+        for uid in pod.owner_uids:
+            owned.setdefault(uid, []).append(pod)
+    return {uid: tuple(some) for uid, some in owned.items()}
+
+
+def _by_subject(events: Iterable[EventView]) -> dict[str, tuple[EventView, ...]]:
+    """Return events by the UID of the object they are about, the latest of each."""
+    about: dict[str, list[EventView]] = {}
+    for event in sorted(events, key=lambda event: event.last_seen):
+        about.setdefault(event.subject, []).append(event)
+    return {uid: tuple(some[-_EVENTS_OF_EACH:]) for uid, some in about.items()}

@@ -8,48 +8,21 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from detnas.lifecycle.attempts import Attempts, read_attempts
 from detnas.store import Store
 from detnas.store.errors import StoreError
 from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.job_state.stalled import MAX_READ_PAUSE_SECONDS, ProgressReading
 from detnas_operator.tenant_store.time_limit import at_most
 
 log = logging.getLogger(__name__)
 
-MAX_PAUSE_SECONDS = 45.0
-"""Seconds between two reads of a job's progress, at most."""
 _JITTER = 0.25
 _FIRST_WITHIN = 1.0
 """Seconds within which a job that has just begun to run is read for the first time."""
 _READ_SECONDS = 30.0
 THREADS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class ProgressReading:
-    """What a running job has written, and when that changed, on this process's clock.
-
-    Clocks of other machines may be wrong, so their times are never compared with it.
-
-    Attributes:
-        attempts: as last read.
-        read: when.
-        changed: when a read found another progress record than the one before.
-        stepped: when a read found another step, or another activity.
-    """
-
-    attempts: Attempts
-    read: float
-    changed: float
-    stepped: float
-
-    def then(self, attempts: Attempts, now: float) -> "ProgressReading":
-        """Return what is known after another read."""
-        same = attempts == self.attempts
-        stepped = self.stepped if _step(attempts) == _step(self.attempts) else now
-        return ProgressReading(attempts, now, self.changed if same else now, stepped)
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +38,7 @@ class ProgressReader:
     """Reads the progress of all searches' running jobs, on a few threads of its own.
 
     Args:
-        seconds: between two reads of a job, unless `MAX_PAUSE_SECONDS` is less.
+        seconds: between two reads of a job, unless `MAX_READ_PAUSE_SECONDS` is less.
         wake: requests a pass over a search.
         clock: monotonic clock, in seconds.
         draws: random numbers for the jitter.
@@ -79,7 +52,7 @@ class ProgressReader:
         draws: random.Random | None = None,
     ) -> None:
         self.wake = wake
-        self._pause = min(seconds, MAX_PAUSE_SECONDS)
+        self._pause = min(seconds, MAX_READ_PAUSE_SECONDS)
         self._clock = clock
         self._draws = draws or random.Random()
         self._searches: dict[SearchKey, dict[str, _Job]] = {}
@@ -176,10 +149,3 @@ def _is_news(before: Attempts, now: Attempts) -> bool:
     if replace(before, progress=None) != replace(now, progress=None):
         return True
     return (before.progress is None) != (now.progress is None)
-
-
-def _step(attempts: Attempts) -> tuple[Any, ...]:
-    progress = attempts.progress
-    if progress is None:
-        return (attempts.number,)
-    return attempts.number, progress.activity, progress.epoch, progress.done

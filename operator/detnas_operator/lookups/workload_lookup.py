@@ -84,7 +84,7 @@ class WorkloadLookup(NamespaceLookup[_Workloads]):
         workloads: list[Workload] = []
         unread = ""
         if self._clock() - self._absent_since >= ABSENT_PAUSE:
-            self._tokens -= 1
+            self._limit.take()
             try:
                 workloads = self._workloads(namespace)
             except ClusterError as error:

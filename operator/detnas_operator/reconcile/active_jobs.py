@@ -11,12 +11,11 @@ from detnas.records.results import Outcome
 from detnas.spec.unused_gpus import unused_gpus
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.derive import job_state
-from detnas_operator.job_state.observed_pods import ObservedPods
 from detnas_operator.job_state.queueing import Admission
+from detnas_operator.job_state.stalled import stalled_reason
 from detnas_operator.job_state.state import JobState, Running, Waiting
-from detnas_operator.lookups.pod_lookup import PodLookup
+from detnas_operator.lookups.pod_lookup import ObservedPods, PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
-from detnas_operator.lookups.stalled_jobs import stalled_reason
 from detnas_operator.lookups.workload_lookup import WorkloadLookup
 from detnas_operator.reconcile.memory import SearchMemory, seconds_since
 from detnas_operator.reconcile.pass_errors import ApiErrors

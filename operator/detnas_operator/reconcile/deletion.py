@@ -11,7 +11,7 @@ from detnas_operator.admission.adoption import belongs_to_another
 from detnas_operator.admission.location import own_folder
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
 from detnas_operator.cluster.objects import SearchView
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.reconcile.search_jobs import SearchJobs
 from detnas_operator.reconcile.stopping import deleted_but_running

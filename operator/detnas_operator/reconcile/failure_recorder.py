@@ -10,14 +10,14 @@ from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import JobId
 from detnas.records.results import Result
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 from detnas_operator.configuration.settings import Tenant
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.failures import LAST_LINE
 from detnas_operator.job_state.pods import has_done_its_work
 from detnas_operator.job_state.state import Failed, Succeeded
-from detnas_operator.lookups.attempt_logs import AttemptLogs
+from detnas_operator.reconcile.attempt_logs import AttemptLogs
 from detnas_operator.reconcile.gpu_time import pod_seconds
 from detnas_operator.reconcile.search_jobs import SearchJobs
 

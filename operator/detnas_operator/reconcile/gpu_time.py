@@ -22,7 +22,7 @@ from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import AlreadyExists
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 from detnas_operator.job.order import gpus
 from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.pods import is_ignored, last_end

@@ -7,10 +7,10 @@ these labels.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster import AlreadyExists, NotFound, Refused
-from detnas_operator.cluster.finalizers import waits_for
 from detnas_operator.cluster.labels import SEARCH
 from detnas_operator.cluster.objects import JobView, Object, ObjectView
 from detnas_operator.job.names import own_labels
@@ -52,7 +52,9 @@ def _existing(jobs: SearchJobs, kind: str, name: str) -> Reason | None:
         return Reason(ReasonCode.NAME_TAKEN, f"{kind} {name} is being replaced; trying again")
     found = ObjectView(body)
     if found.is_being_deleted:
-        return Reason(ReasonCode.NAME_TAKEN, f"{kind} {name} is being deleted; {waits_for(found)}")
+        return Reason(
+            ReasonCode.NAME_TAKEN, f"{kind} {name} is being deleted; {found.deletion_wait}"
+        )
     owner = found.controller_uid
     if not owner:
         return _orphaned(jobs, kind, name)
@@ -99,14 +101,14 @@ def _refused(jobs: SearchJobs, body: Object, error: Refused) -> Reason:
 
 def _make_room(jobs: SearchJobs) -> str:
     """Delete the Job that ended first of those whose result is durable; return its name."""
-    ended = [
-        (job.ended_or_created, name)
+    ended = {
+        name: job.completed or job.created or datetime.max.replace(tzinfo=UTC)
         for name, job in jobs.all().items()
         if expires(job) and not job.is_being_deleted
-    ]
+    }
     if not ended:
         return ""
-    name = min(ended)[1]
+    name = min(ended, key=lambda name: (ended[name], name))
     jobs.delete(name, "a quota counts it, and its result is in the store")
     return name
 

@@ -31,8 +31,8 @@ from detnas_operator.cluster.objects import SearchKey, SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.names import job_name
-from detnas_operator.job_state.observed_pods import ObservedPods
-from detnas_operator.lookups.progress_reader import ProgressReading
+from detnas_operator.job_state.stalled import ProgressReading
+from detnas_operator.lookups.pod_lookup import ObservedPods
 from detnas_operator.reconcile.gpu_time import GpuTime
 from detnas_operator.reconcile.job_creation import OwnLabels
 from detnas_operator.tenant_store.stores import Stores

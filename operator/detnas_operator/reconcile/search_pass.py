@@ -11,7 +11,6 @@ from detnas.plan.stages import JobId, Plan
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.admission.data_loss import accepted_loss
-from detnas_operator.cluster.finalizers import waits_for
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
@@ -237,7 +236,7 @@ class SearchPass:
         """Report what Jobs wait for that are being deleted and whose names are needed."""
         for name in names:
             if job := self.jobs.all().get(name):
-                message = f"job {name} is being deleted; {waits_for(job)}"
+                message = f"job {name} is being deleted; {job.deletion_wait}"
                 self._reasons.append(Reason(ReasonCode.NAME_TAKEN, message))
 
     def _start(self, job_id: JobId) -> None:

@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.cluster.finalizers import foreign_finalizers, waits_for
 from detnas_operator.cluster.objects import JobView, SearchKey
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.pods import pods_to_end
-from detnas_operator.lookups.attempt_logs import AttemptLogs
+from detnas_operator.reconcile.attempt_logs import AttemptLogs
 from detnas_operator.reconcile.gpu_time import GpuTime, pod_seconds
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.reconcile.pass_errors import ApiErrors
@@ -151,15 +150,15 @@ def suspended_but_running(
         since: when the search was suspended.
         now: the time.
     """
-    held = sorted(name for name, job in left.items() if foreign_finalizers(job))
+    held = sorted(name for name, job in left.items() if job.foreign_finalizers)
     late = alive if held else _late(alive, since + SUSPENSION_PATIENCE, now)
     if not late:
         return None
     pod = min(late, key=lambda one: one.name)
     if held:
-        why = f"job {held[0]} is deleted, but {waits_for(left[held[0]])}"
-    elif foreign_finalizers(pod):
-        why = f"pod {pod.name}: {waits_for(pod)}"
+        why = f"job {held[0]} is deleted, but {left[held[0]].deletion_wait}"
+    elif pod.foreign_finalizers:
+        why = f"pod {pod.name}: {pod.deletion_wait}"
     else:
         why = _force(pod)
     named = _named(pod, len(late))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from detnas_operator.cluster.objects import JobView, Object
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 NOW = START + timedelta(minutes=5)

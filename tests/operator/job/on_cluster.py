@@ -6,7 +6,7 @@ from typing import Any
 
 from detnas.records.verbs import Verb
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 from detnas_operator.job.manifest import job_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job_state.derive import job_state

@@ -8,7 +8,7 @@ import pytest
 from detnas.reasons import ReasonCode
 from detnas_operator.cluster.labels import ENDED_PODS
 from detnas_operator.cluster.objects import JobView, Object
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 from detnas_operator.cluster.slimming import slim_job
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.ended_pods import (

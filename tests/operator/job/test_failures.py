@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.state import Failed, FailureKind
 from tests.operator.job.objects import (

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from detnas.reasons import ReasonCode
-from detnas_operator.cluster.objects import EventView
+from detnas_operator.cluster.pods import EventView
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.state import JobState, Waiting
 from tests.operator.job.objects import NOW, a_job, at, running, waiting

@@ -7,7 +7,7 @@ import pytest
 
 from detnas.reasons import ReasonCode
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.state import Failed, Running, Succeeded, Terminating, Waiting
 from tests.operator.job.objects import (

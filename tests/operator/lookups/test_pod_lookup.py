@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster import Unavailable
-from detnas_operator.cluster.job_pods import JOBS_A_LIST
 from detnas_operator.cluster.objects import JobView, Object
+from detnas_operator.cluster.pods import JOBS_A_LIST
 from detnas_operator.lookups.pod_lookup import (
     BURST,
     MAX_PAUSE_SECONDS,

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 from detnas_operator.reconcile.stopping import (
     DELETION_PATIENCE,
     SUSPENSION_PATIENCE,

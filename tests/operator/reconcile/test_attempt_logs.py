@@ -12,9 +12,9 @@ from detnas.store.artifacts import create_record
 from detnas_operator.cluster import Unavailable
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.objects import SearchKey
-from detnas_operator.cluster.pod_view import INDEX, PodView
+from detnas_operator.cluster.pods import INDEX, PodView
 from detnas_operator.job.names import CONTAINER
-from detnas_operator.lookups.attempt_logs import MAX_ATTEMPTS, AttemptLogs
+from detnas_operator.reconcile.attempt_logs import MAX_ATTEMPTS, AttemptLogs
 from detnas_operator.reconcile.search_jobs import SearchJobs
 
 FOLDER = "team-a/searches/one-12345678/trials/0000"

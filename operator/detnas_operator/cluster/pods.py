@@ -1,5 +1,6 @@
-"""A typed read-only view of a pod, and of its containers' statuses."""
+"""Pods of Jobs: label selectors that list them, and typed views of them and of events."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -8,6 +9,47 @@ from detnas_operator.cluster.objects import Object, ObjectView, ReportView, pars
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 """Annotation of a pod of an Indexed Job."""
+MAX_PODS = 2000
+"""Pods that are read: a tenant could make any number with the operator's labels."""
+JOBS_A_LIST = 150
+"""UIDs in one label selector: some proxies refuse longer URLs."""
+MAX_ANSWER_BYTES = 8 << 20
+"""Of one answer: a page with more is read in smaller pages."""
+
+_UID = "batch.kubernetes.io/controller-uid"
+"""The Job controller selects its own pods by this label."""
+
+
+def pod_selectors(uids: Sequence[str]) -> Iterator[str]:
+    """Yield label selectors for the pods of Jobs, each for at most `JOBS_A_LIST` of them."""
+    for first in range(0, len(uids), JOBS_A_LIST):
+        yield f"{_UID} in ({','.join(uids[first : first + JOBS_A_LIST])})"
+
+
+@dataclass(frozen=True)
+class EventView(ReportView):
+    """A core/v1 Event."""
+
+    @cached_property
+    def is_warning(self) -> bool:
+        """Whether it reports a problem."""
+        return self.body.get("type") == "Warning"
+
+    @cached_property
+    def refuses_a_pod(self) -> bool:
+        """Whether the Job controller reports that it could not create a pod."""
+        return self.reason == "FailedCreate"
+
+    @cached_property
+    def subject(self) -> str:
+        """UID of the object it is about; empty if it names none."""
+        return str((self.body.get("involvedObject") or {}).get("uid", ""))
+
+    @cached_property
+    def last_seen(self) -> str:
+        """When it happened last, as the API writes it; empty if it is not stated."""
+        series = (self.body.get("series") or {}).get("lastObservedTime")
+        return str(series or self.body.get("lastTimestamp") or self.body.get("eventTime") or "")
 
 
 @dataclass(frozen=True)

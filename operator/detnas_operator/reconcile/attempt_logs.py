@@ -16,7 +16,7 @@ from detnas.records.results import Attempt
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
-from detnas_operator.cluster.pod_view import PodView
+from detnas_operator.cluster.pods import PodView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.failures import culprit
 from detnas_operator.job_state.pods import has_failed

@@ -7,8 +7,13 @@ import pytest
 
 from detnas.lifecycle.attempts import Attempts
 from detnas.records.progress import Progress
-from detnas_operator.lookups.progress_reader import ProgressReading
-from detnas_operator.lookups.stalled_jobs import BEATING, STEPLESS, STEPPING, stalled_reason
+from detnas_operator.job_state.stalled import (
+    HEARTBEAT_PATIENCE_SECONDS,
+    STEP_PATIENCE_SECONDS,
+    STEPLESS_PATIENCE_SECONDS,
+    ProgressReading,
+    stalled_reason,
+)
 
 SAID = datetime(1999, 1, 1, 12, 3, 10, tzinfo=UTC)
 """By a clock that is decades behind: that matters to nobody."""
@@ -31,18 +36,21 @@ OF_OLD = None
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        (heard(progress(100), BEATING - 1), ""),
-        (heard(progress(100), BEATING), "last reported at 12:03:10 UTC"),
-        (heard(progress(), BEATING), "last reported"),
-        (heard(progress(100), 5, STEPPING - 1), ""),
-        (heard(progress(100), 5, STEPPING), "is alive but has completed no step for 10 minutes"),
+        (heard(progress(100), HEARTBEAT_PATIENCE_SECONDS - 1), ""),
+        (heard(progress(100), HEARTBEAT_PATIENCE_SECONDS), "last reported at 12:03:10 UTC"),
+        (heard(progress(), HEARTBEAT_PATIENCE_SECONDS), "last reported"),
+        (heard(progress(100), 5, STEP_PATIENCE_SECONDS - 1), ""),
+        (
+            heard(progress(100), 5, STEP_PATIENCE_SECONDS),
+            "is alive but has completed no step for 10 minutes",
+        ),
         (heard(progress(), 5, 9000), ""),
-        (heard(progress(100, OF_OLD), STEPPING - 1), ""),
-        (heard(progress(100, OF_OLD), STEPPING), "last reported"),
-        (heard(progress(0, OF_OLD), STEPLESS - 1), ""),
-        (heard(progress(0, OF_OLD), STEPLESS), "last reported"),
-        (heard(None, STEPLESS - 1), ""),
-        (heard(None, STEPLESS), "has written nothing yet"),
+        (heard(progress(100, OF_OLD), STEP_PATIENCE_SECONDS - 1), ""),
+        (heard(progress(100, OF_OLD), STEP_PATIENCE_SECONDS), "last reported"),
+        (heard(progress(0, OF_OLD), STEPLESS_PATIENCE_SECONDS - 1), ""),
+        (heard(progress(0, OF_OLD), STEPLESS_PATIENCE_SECONDS), "last reported"),
+        (heard(None, STEPLESS_PATIENCE_SECONDS - 1), ""),
+        (heard(None, STEPLESS_PATIENCE_SECONDS), "has written nothing yet"),
     ],
 )
 def test_stalled_reason_after_each_patience(found: ProgressReading, says: str) -> None:

@@ -1,17 +1,47 @@
 """Running jobs that make no progress: a pod that runs is no proof of it."""
 
+from dataclasses import dataclass
+from typing import Any
+
+from detnas.lifecycle.attempts import Attempts
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
-from detnas_operator.lookups.progress_reader import MAX_PAUSE_SECONDS, ProgressReading
 
-REPORTED_AFTER = 120.0
-"""Seconds after its last heartbeat within which a stalled trainer is reported."""
-BEATING = REPORTED_AFTER - MAX_PAUSE_SECONDS
-"""Seconds without a change of the heartbeat: it may have stopped just after the read before."""
-STEPPING = 600.0
-"""Seconds in which a step must end, and in which an earlier trainer without a heartbeat writes."""
-STEPLESS = 1800.0
+MAX_READ_PAUSE_SECONDS = 45.0
+"""Between two reads of a job's progress."""
+_REPORT_SECONDS = 120.0
+"""After its last heartbeat, within which a stalled trainer is reported."""
+HEARTBEAT_PATIENCE_SECONDS = _REPORT_SECONDS - MAX_READ_PAUSE_SECONDS
+"""Without a new heartbeat: the last one may have come just after the read before."""
+STEP_PATIENCE_SECONDS = 600.0
+"""In which a step must end, and in which an earlier trainer without a heartbeat writes."""
+STEPLESS_PATIENCE_SECONDS = 1800.0
 """The same for an earlier trainer that reports no steps, or has reported nothing yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressReading:
+    """What a running job has written, and when that changed, on this process's clock.
+
+    Clocks of other machines may be wrong, so their times are never compared with it.
+
+    Attributes:
+        attempts: as last read.
+        read: when.
+        changed: when a read found another progress record than the one before.
+        stepped: when a read found another step, or another activity.
+    """
+
+    attempts: Attempts
+    read: float
+    changed: float
+    stepped: float
+
+    def then(self, attempts: Attempts, now: float) -> "ProgressReading":
+        """Return what is known after another read."""
+        same = attempts == self.attempts
+        stepped = self.stepped if _step(attempts) == _step(self.attempts) else now
+        return ProgressReading(attempts, now, self.changed if same else now, stepped)
 
 
 def stalled_reason(name: str, reading: ProgressReading | None, ran_since: float) -> Reason | None:
@@ -30,15 +60,17 @@ def stalled_reason(name: str, reading: ProgressReading | None, ran_since: float)
     stepless = reading.read - max(reading.stepped, ran_since)
     if unchanged >= _patience(progress):
         return Reason(ReasonCode.NO_PROGRESS, _without_heartbeat(name, progress))
-    if progress is not None and progress.total and stepless >= STEPPING:
+    if progress is not None and progress.total and stepless >= STEP_PATIENCE_SECONDS:
         return Reason(ReasonCode.NO_PROGRESS, _without_step(name, progress))
     return None
 
 
 def _patience(progress: Progress | None) -> float:
-    if progress is not None and progress.heartbeat is not None:
-        return max(BEATING, 3.0 * progress.heartbeat)
-    return STEPPING if progress is not None and progress.total else STEPLESS
+    if progress is None:
+        return STEPLESS_PATIENCE_SECONDS
+    if progress.heartbeat is not None:
+        return max(HEARTBEAT_PATIENCE_SECONDS, 3.0 * progress.heartbeat)
+    return STEP_PATIENCE_SECONDS if progress.total else STEPLESS_PATIENCE_SECONDS
 
 
 def _without_heartbeat(name: str, progress: Progress | None) -> str:
@@ -53,7 +85,7 @@ def _without_heartbeat(name: str, progress: Progress | None) -> str:
 
 
 def _without_step(name: str, progress: Progress) -> str:
-    minutes = STEPPING / 60
+    minutes = STEP_PATIENCE_SECONDS / 60
     return (
         f"the trainer of job {name} is alive but has completed no step for {minutes:.0f} minutes "
         f"({_reported(progress)}); {_advice(name)}"
@@ -74,3 +106,10 @@ def _advice(name: str) -> str:
         f"`kubectl logs job/{name}` shows what it does; if it hangs, delete its pod: the next "
         "one resumes from the last checkpoint"
     )
+
+
+def _step(attempts: Attempts) -> tuple[Any, ...]:
+    progress = attempts.progress
+    if progress is None:
+        return (attempts.number,)
+    return attempts.number, progress.activity, progress.epoch, progress.done
