@@ -18,6 +18,7 @@ from detnas.store.artifacts import fetch_artifact
 from detnas.store.durable_files import sha256_of
 from detnas.store.record_format import encode_record
 from detnas_trainer.jobs import learning
+from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.learning import score_at
 from detnas_trainer.training.interruption import Interrupted
 from detnas_trainer.training.loop import DivergedError
@@ -169,8 +170,9 @@ def test_data_changed_during_a_job_leaves_no_result_however_it_ends(
     monkeypatch: pytest.MonkeyPatch,
     error: Error | None,
 ) -> None:
-    def change_and_score(*arguments: Any) -> Any:
-        found = score_at(*arguments)
+    def change_and_score(job: Job[Any], *arguments: Any, **named: Any) -> Any:
+        found = score_at(job, *arguments, **named)
+        job.checkpoints.wait()
         assert checkpoints(workplace)
         prepared.change("train.json")
         if error is not None:
@@ -196,7 +198,7 @@ def test_checkpoint_possibly_made_with_changed_data_is_deleted(
     monkeypatch: pytest.MonkeyPatch,
     error: type[BaseException],
 ) -> None:
-    def change_and_end(*_: Any) -> Any:
+    def change_and_end(*_: Any, **_named: Any) -> Any:
         prepared.change("train.json")
         raise error
 
@@ -219,10 +221,10 @@ def test_touched_file_is_no_changed_data(
     request_: BaseRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def touch_and_score(*arguments: Any) -> Any:
+    def touch_and_score(*arguments: Any, **named: Any) -> Any:
         for path in (*prepared.root.glob("*.json"), *prepared.root.rglob("*.png")):
             path.touch()
-        return score_at(*arguments)
+        return score_at(*arguments, **named)
 
     monkeypatch.setattr(learning, "score_at", touch_and_score)
     assert workplace.run(request_) == 0

@@ -1,7 +1,11 @@
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from detnas.store import Store, open_store
 from detnas_trainer.training.checkpoint import CheckpointRecord, Checkpoints
@@ -38,9 +42,16 @@ def second(store: Store, tmp_path: Path, clock: _Clock) -> Checkpoints:
     return Checkpoints(store, JOB, tmp_path, clock, interval=60)
 
 
+def _begin(checkpoints: Checkpoints, attempt: int, iteration: int) -> Tensor:
+    """Begin to save; return the tensor that is being trained."""
+    tensor = torch.full((3,), float(iteration))
+    checkpoints.save(attempt, iteration, {"model.w": tensor}, ({"loss": 1.0},), {"training": 2.5})
+    return tensor
+
+
 def _save(checkpoints: Checkpoints, attempt: int, iteration: int) -> None:
-    tensors = {"model.w": torch.full((3,), float(iteration))}
-    checkpoints.save(attempt, iteration, tensors, ({"loss": 1.0},), {"training": 2.5})
+    _begin(checkpoints, attempt, iteration)
+    checkpoints.wait()
 
 
 def _newest(checkpoints: Checkpoints) -> CheckpointRecord:
@@ -129,6 +140,73 @@ def test_due_after_so_many_seconds_of_work(checkpoints: Checkpoints, clock: _Clo
     assert checkpoints.due()
     _save(checkpoints, attempt=1, iteration=10)
     assert not checkpoints.due()
+
+
+@contextmanager
+def _slow_uploads(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Within the block no upload ends; afterwards all do."""
+    go, real = threading.Event(), store.upload_file
+
+    def upload(key: str, path: Path) -> None:
+        assert go.wait(60)
+        real(key, path)
+
+    monkeypatch.setattr(store, "upload_file", upload)
+    try:
+        yield
+    finally:
+        go.set()
+
+
+def test_save_copies_the_tensors_and_does_not_wait_for_the_upload(
+    checkpoints: Checkpoints, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _slow_uploads(store, monkeypatch):
+        trained = _begin(checkpoints, attempt=1, iteration=10)
+        trained.add_(5)
+        assert _keys(store) == []
+    checkpoints.wait()
+    assert checkpoints.tensors(_newest(checkpoints))["model.w"].tolist() == [10.0] * 3
+
+
+def test_due_is_false_while_a_checkpoint_is_being_written(
+    checkpoints: Checkpoints, store: Store, clock: _Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _slow_uploads(store, monkeypatch):
+        _begin(checkpoints, attempt=1, iteration=10)
+        clock.seconds = 600
+        assert not checkpoints.due()
+    checkpoints.wait()
+    assert checkpoints.due()
+
+
+@pytest.mark.parametrize("call", ["due", "save", "wait"])
+def test_next_call_raises_what_failed_while_writing(
+    checkpoints: Checkpoints, store: Store, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(store, "upload_file", full)
+    _begin(checkpoints, attempt=1, iteration=10)
+    while checkpoints.is_writing():
+        threading.Event().wait(0.01)
+    calls = {
+        "due": checkpoints.due,
+        "save": lambda: _begin(checkpoints, attempt=1, iteration=20),
+        "wait": checkpoints.wait,
+    }
+    with pytest.raises(OSError, match="no space left"):
+        calls[call]()
+
+
+def test_complete_leaves_a_complete_checkpoint_behind_an_interruption(
+    checkpoints: Checkpoints, store: Store
+) -> None:
+    with suppress(InterruptedError), checkpoints.complete():
+        _begin(checkpoints, attempt=1, iteration=10)
+        raise InterruptedError
+    assert _keys(store) == ["1/checkpoint-10.safetensors", "1/checkpoint.json"]
 
 
 def test_discard_deletes_all_checkpoints(

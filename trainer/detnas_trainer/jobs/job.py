@@ -188,7 +188,7 @@ def opened_job(folder: JobFolder[R]) -> Iterator[Job[R]]:
     """Begin an attempt at a job, from the newest checkpoint of any earlier attempt."""
     clock = time.monotonic
     interruption = Interruption()
-    interval = float(os.environ.get("DETNAS_CHECKPOINT_SECONDS", "60"))
+    interval = float(os.environ.get("DETNAS_CHECKPOINT_SECONDS", "600"))
     with scratch_folder() as scratch, interruption.on_sigterm(), ExitStack() as held:
         activities = Activities(clock)
         checkpoints = Checkpoints(folder.store, folder.key, scratch, clock, interval)
@@ -201,7 +201,7 @@ def opened_job(folder: JobFolder[R]) -> Iterator[Job[R]]:
         )
         key = progress_key(folder.key, attempt.number)
         reporter = ProgressReporter(folder.store, key, clock, activity=lambda: activities.current)
-        with reporter.heartbeat():
+        with reporter.heartbeat(), checkpoints.complete():
             yield Job(
                 folder,
                 attempt,

@@ -141,6 +141,8 @@ class _JobHooks:
                 job.activities.seconds(),
                 self.losses.record(),
             )
+            if job.interruption.requested:
+                job.checkpoints.wait()
         log.info("checkpoint at iteration %d", iteration)
         job.interruption.check()
 

@@ -6,7 +6,10 @@ resumed from. A new attempt resumes from the newest complete one of any attempt.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -18,7 +21,7 @@ from detnas.store import Store
 from detnas.store.artifacts import load_record, put_record
 from detnas.store.cache import difference
 from detnas.store.durable_files import sha256_of
-from detnas.store.errors import CorruptRecord, NotFound
+from detnas.store.errors import CorruptRecord, NotFound, StoreError
 from detnas_trainer.weights import WeightsError, load_weights, save_weights
 
 _KEPT = 8
@@ -82,7 +85,9 @@ class CheckpointRecord(Schema):
 class Checkpoints:
     """The checkpoints of one job, read by one of its attempts, which writes its own.
 
-    At most ``interval`` seconds of work may be lost.
+    Training stands still only while its tensors are copied; a thread writes and uploads the copy,
+    one at a time. What fails there is raised by the next call. At most the work of ``interval``
+    seconds and of one upload may be lost.
     """
 
     def __init__(
@@ -91,7 +96,7 @@ class Checkpoints:
         job: str,
         scratch: Path,
         clock: Callable[[], float],
-        interval: float = 60.0,
+        interval: float = 600.0,
     ) -> None:
         self._store = store
         self._job = job
@@ -100,6 +105,8 @@ class Checkpoints:
         self._interval = interval
         self._last = clock()
         self._previous: str | None = None
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
 
     def newest(self) -> CheckpointRecord | None:
         """The record of the checkpoint with most steps whose tensors are complete, if any.
@@ -118,8 +125,26 @@ class Checkpoints:
         return load_weights(self._local(record)).state
 
     def due(self) -> bool:
-        """Whether the last checkpoint is older than the interval."""
+        """Whether the last checkpoint is older than the interval, and is written."""
+        if self.is_writing():
+            return False
+        self.wait()  # raises what failed
         return self._clock() - self._last >= self._interval
+
+    def is_writing(self) -> bool:
+        """Whether a checkpoint is being written."""
+        return self._writing is not None and not self._writing.done()
+
+    def wait(self) -> None:
+        """Return once no checkpoint is being written.
+
+        Raises:
+            StoreError: the store did not take the last one.
+            OSError: the local disk did not.
+        """
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
 
     def save(
         self,
@@ -129,29 +154,63 @@ class Checkpoints:
         recent: tuple[dict[str, float], ...],
         seconds: dict[str, float],
         epochs: tuple[EpochLoss, ...] = (),
-    ) -> CheckpointRecord:
-        """Write a checkpoint, then delete the one before, whichever attempt wrote it."""
+    ) -> None:
+        """Copy the tensors, and begin to write a checkpoint of them.
+
+        Once it is written, the one before is deleted, whichever attempt wrote it.
+
+        Raises:
+            StoreError: the store did not take the checkpoint before.
+            OSError: the local disk did not.
+        """
+        self.wait()
+        self._last = self._clock()
+        key = keys.checkpoint_tensors_key(self._job, attempt, iteration)
+        write = partial(
+            self._write,
+            {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()},
+            lambda file: CheckpointRecord(
+                iteration=iteration,
+                attempt=attempt,
+                file=file,
+                recent=recent,
+                seconds=seconds,
+                epochs=epochs,
+            ),
+            key,
+        )
+        self._writing = self._writer.submit(write)
+
+    def _write(
+        self,
+        tensors: dict[str, Tensor],
+        record_of: Callable[[Artifact], CheckpointRecord],
+        key: str,
+    ) -> None:
         path = self._scratch / "checkpoint.safetensors"
         save_weights(path, tensors)
-        key = keys.checkpoint_tensors_key(self._job, attempt, iteration)
-        file = Artifact(key=key, size=path.stat().st_size, sha256=sha256_of(path))
-        record = CheckpointRecord(
-            iteration=iteration,
-            attempt=attempt,
-            file=file,
-            recent=recent,
-            seconds=seconds,
-            epochs=epochs,
-        )
+        record = record_of(Artifact(key=key, size=path.stat().st_size, sha256=sha256_of(path)))
         self._store.upload_file(key, path)
-        put_record(self._store, keys.checkpoint_key(self._job, attempt), record)
+        put_record(self._store, keys.checkpoint_key(self._job, record.attempt), record)
         if self._previous not in (None, key):
             self._store.delete(self._previous)
-        self._previous, self._last = key, self._clock()
-        return record
+        self._previous = key
+
+    @contextmanager
+    def complete(self) -> Iterator[None]:
+        """Leave the block only when no checkpoint is being written, whatever happens inside."""
+        try:
+            yield
+        finally:
+            try:
+                self.wait()
+            except (StoreError, OSError) as error:
+                log.warning("last checkpoint is not written: %s", error)
 
     def discard(self) -> None:
         """Delete every attempt's checkpoints: the job has its result."""
+        with self.complete():
+            pass
         listed = self._store.list(f"{keys.attempts_folder(self._job)}/")
         found = filter(keys.is_of_checkpoint, listed)
         for key in sorted(found, key=lambda key: not key.endswith(".json")):
