@@ -1,4 +1,4 @@
-"""What `base.weights` names, judged by its address and its first bytes: without torch."""
+"""What the base starts from, judged by its address and its first bytes: without torch."""
 
 import re
 from enum import StrEnum
@@ -9,7 +9,7 @@ from detnas.errors import UserError
 
 
 class WeightsFileError(UserError):
-    """`base.weights` names something that contains no detector."""
+    """The base's initial weights are no checkpoint."""
 
 
 class WeightsFormat(StrEnum):

@@ -10,12 +10,12 @@ from detnas.runner.opening import OpenedSearch
 from detnas.spec import ManifestError, Problem, SearchSpec
 from detnas.weights_file import WeightsFileError, check_address, weights_format
 
-_FIELD = "spec.base.weights"
-
 
 def are_local(spec: SearchSpec) -> bool:
     """Whether the base's weights are a file of this machine; a cluster has them in the data."""
-    return "://" not in (spec.base.weights or "") and spec.dataset.source.directory is not None
+    return (
+        "://" not in (spec.base.initial_weights or "") and spec.dataset.source.directory is not None
+    )
 
 
 def wrong_weights(spec: SearchSpec, folder: Path) -> list[Problem]:
@@ -25,14 +25,15 @@ def wrong_weights(spec: SearchSpec, folder: Path) -> list[Problem]:
         spec: of the search.
         folder: where relative paths start.
     """
-    if spec.base.weights is None:
+    weights = spec.base.initial_weights
+    if weights is None:
         return []
     try:
-        check_address(spec.base.weights)
+        check_address(weights)
         if are_local(spec):
-            weights_format((folder / spec.base.weights).absolute())
+            weights_format((folder / weights).absolute())
     except (WeightsFileError, OSError) as error:
-        return [Problem(_FIELD, str(error))]
+        return [Problem(f"spec.{spec.base.weights_field}", str(error))]
     return []
 
 

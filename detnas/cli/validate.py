@@ -99,13 +99,13 @@ def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:
 def unchecked(search: DetNASSearch) -> dict[str, str]:
     """What the manifest names and this command does not check, by its field."""
     spec = search.spec
-    source, weights = spec.dataset.source, spec.base.weights
+    source, base = spec.dataset.source, spec.base
     claim = source.persistent_volume_claim
     there = f"claim {claim.claim_name} with {claim.path or 'the data set'}" if claim else None
     named = {
         "spec.dataset.source.persistentVolumeClaim": there,
         "spec.dataset.source.s3": source.s3,
-        "spec.base.weights": None if are_local(spec) else weights,
+        f"spec.{base.weights_field}": None if are_local(spec) else base.initial_weights,
         "spec.teachers.pool": spec.teachers.pool,
         "spec.warmStart.from": spec.warm_start.search if spec.warm_start else None,
     }

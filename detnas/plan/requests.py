@@ -73,7 +73,7 @@ class SearchRequests:
 
         A search with a warm start, which may inherit the base, reads none.
         """
-        weights = self.spec.base.weights if self.spec.warm_start is None else None
+        weights = self.spec.base.initial_weights if self.spec.warm_start is None else None
         if weights is None or "://" in weights:
             return weights
         if self.folder is None:
@@ -115,6 +115,9 @@ class SearchRequests:
             architecture=base.resolve(),
             weights=self.weights,
             weights_sha256=prepared.weights or None,
+            weights_part="Detector" if base.backbone_weights is None else "Backbone",
+            frozen_stages=base.kept_stages,
+            norm_eval=base.kept_norms,
         )
 
     def pool_folder(self, prepared: PrepareResult) -> str:

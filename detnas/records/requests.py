@@ -116,12 +116,19 @@ class BaseRequest(TrainingRequest):
         architecture: the base's backbone.
         weights: path or URI of a checkpoint to start from; with 0 epochs it is the base itself.
         weights_sha256: digest of that checkpoint, as the search was prepared with it.
+        weights_part: what the checkpoint is of. A trainer that does not know the field takes it
+            for a detector's, and refuses it.
+        frozen_stages: the stem and this many stages are not trained; -1 trains everything.
+        norm_eval: the backbone's batch norms keep their statistics in training.
     """
 
     kind: Literal["Base"] = "Base"
     architecture: Architecture
     weights: str | None = None
     weights_sha256: str | None = None
+    weights_part: Literal["Detector", "Backbone"] = added(1, "Detector")
+    frozen_stages: Annotated[int, Field(ge=-1, strict=True)] = added(1, -1)
+    norm_eval: Flag = added(1, False)
 
 
 class PoolPhaseRequest(TrainingRequest):

@@ -230,6 +230,16 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             "has(self.weights) || has(self.train)",
             "give weights to start from, or train to train the base first",
         ),
+        Rule(
+            "!(has(self.weights) && has(self.backboneWeights))",
+            "give either weights, of a whole detector, or backboneWeights",
+        ),
+        Rule(
+            "!(has(self.frozenStages) || has(self.normEval))"
+            " || (has(self.train) && (has(self.weights) || has(self.backboneWeights)))",
+            "frozenStages and normEval say what a training from weights keeps; give train, and "
+            "weights or backboneWeights",
+        ),
         _architecture_fits(),
     ),
     DataSource: (

@@ -92,7 +92,7 @@ def _changes_since(search: OpenedSearch) -> list[str]:
     changes = data_changes(seen, location)
     # A missing one was read when the base was made, and is not needed again.
     if weights and prepared.weights and file_change(weights, prepared.weights) == "changed":
-        changes.append(f"base.weights {weights} has changed")
+        changes.append(f"{search.requests.spec.base.weights_field} {weights} has changed")
     if not changes and newest_change(stamps) < began - _SETTLED:
         _store_stamps(search, known)
     return changes

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from detnas.architecture import Architecture, Block, EncodingError, Family, parse
 from detnas.records.settings import Schedule
-from detnas.schema import Count, Fraction, Positive, Schema
+from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 from detnas.spec.training import Gpus, TrainingSettings
 
 
@@ -28,6 +28,9 @@ _MODELS = {
     Model.R101: (Family.BOTTLENECK, (3, 4, 23, 3)),
 }
 _STEM = 64
+_STAGES = 4
+
+WeightsAddress = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 def model_architecture(model: Model) -> Architecture:
@@ -70,8 +73,23 @@ class Base(Schema):
     stem: Annotated[int, Field(ge=1, le=65536, strict=True)] = Field(
         _STEM, description="Stem channels of the encoding."
     )
-    weights: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+    weights: WeightsAddress | None = Field(
         None, description="Checkpoint to start from: a path or an s3:// URI."
+    )
+    backbone_weights: WeightsAddress | None = added(
+        1,
+        description="ImageNet weights to start from, of the backbone alone: a path or an s3:// "
+        "URI. Neck and heads are initialised, so train is required.",
+    )
+    frozen_stages: Annotated[int, Field(ge=-1, le=_STAGES, strict=True)] | None = added(
+        1,
+        description="The stem and this many stages keep their weights while the base is trained; "
+        "-1 trains everything. Default: 1 with backboneWeights, else -1.",
+    )
+    norm_eval: Flag | None = added(
+        1,
+        description="The backbone's batch norms keep their statistics while the base is trained. "
+        "Default: true with backboneWeights, else false.",
     )
     train: BaseTraining | None = Field(
         None, description="Train the base before the search; required without weights."
@@ -82,13 +100,50 @@ class Base(Schema):
     def _complete(self) -> "Base":
         if (self.model is None) == (self.architecture is None):
             raise ValueError("give either model or architecture")
-        if self.weights is None and self.train is None:
-            raise ValueError("give weights to start from, or train to train the base first")
+        self._check_start()
         try:
             self.resolve()
         except EncodingError as error:
             raise ValueError(str(error)) from error
         return self
+
+    def _check_start(self) -> None:
+        if self.weights is not None and self.backbone_weights is not None:
+            raise ValueError("give either weights, of a whole detector, or backboneWeights")
+        if self.weights is None and self.train is None:
+            if self.backbone_weights is not None:
+                raise ValueError("give train: with backboneWeights alone the heads are untrained")
+            raise ValueError("give weights to start from, or train to train the base first")
+        kept = self.frozen_stages is not None or self.norm_eval is not None
+        if kept and (self.initial_weights is None or self.train is None):
+            raise ValueError(
+                "frozenStages and normEval say what a training from weights keeps; give train, and "
+                "weights or backboneWeights"
+            )
+
+    @property
+    def initial_weights(self) -> str | None:
+        """Path or URI of the weights that the base starts from, whatever part they are of."""
+        return self.weights if self.backbone_weights is None else self.backbone_weights
+
+    @property
+    def weights_field(self) -> str:
+        """Path, in a manifest's `spec`, of the field that names the initial weights."""
+        return "base.weights" if self.backbone_weights is None else "base.backboneWeights"
+
+    @property
+    def kept_stages(self) -> int:
+        """Stages that keep their weights in training, beside the stem; -1 if all is trained."""
+        if self.frozen_stages is not None:
+            return self.frozen_stages
+        return -1 if self.backbone_weights is None else 1
+
+    @property
+    def kept_norms(self) -> bool:
+        """Whether the backbone's batch norms keep their statistics in training."""
+        if self.norm_eval is not None:
+            return self.norm_eval
+        return self.backbone_weights is not None
 
     def resolve(self) -> Architecture:
         """The base's backbone."""

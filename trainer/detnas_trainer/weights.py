@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -33,18 +33,23 @@ class WeightsMismatchError(WeightsError):
         mismatched: tensors of another shape, as (name, given, expected).
     """
 
+    _REMEDIES = {
+        "detector": "give weights of the same architecture, detector shape and number of classes",
+        "backbone": "give weights of the same architecture",
+    }
+
     def __init__(
         self,
         missing: tuple[str, ...],
         unexpected: tuple[str, ...],
         mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...],
+        model: Literal["detector", "backbone"] = "detector",
     ) -> None:
         shapes = [f"{name} is {given}, not {expected}" for name, given, expected in mismatched]
         kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
         found = [f"{len(names)} {kind} ({listed(names)})" for kind, names in kinds if names]
         super().__init__(
-            f"weights: tensors do not fit the detector: {'; '.join(found)}",
-            "give weights of the same architecture, detector shape and number of classes",
+            f"weights: tensors do not fit the {model}: {'; '.join(found)}", self._REMEDIES[model]
         )
         self.missing = missing
         self.unexpected = unexpected
@@ -96,14 +101,18 @@ def load_weights(path: Path) -> Weights:
         metadata = json.loads(text)
     except (SafetensorError, json.JSONDecodeError) as error:
         raise WeightsError(
-            f"weights: {path} cannot be read as safetensors ({error})",
+            f"{path} cannot be read as safetensors ({error})",
             "the file is truncated or altered; fetch or write it again",
         ) from error
     return Weights(state, metadata)
 
 
-def check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Refuse weights that do not fit exactly.
+def check_state(
+    state: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    model: Literal["detector", "backbone"] = "detector",
+) -> None:
+    """Refuse weights that do not fit exactly; `model` says what they are for.
 
     Raises:
         WeightsMismatchError: names every kind of mismatch.
@@ -116,7 +125,7 @@ def check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
         if name in state and state[name].shape != value.shape
     )
     if missing or unexpected or mismatched:
-        raise WeightsMismatchError(missing, unexpected, mismatched)
+        raise WeightsMismatchError(missing, unexpected, mismatched, model)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -143,9 +143,10 @@ def _missing_data_set(spec: SearchSpec) -> Reason | None:
 
 def _unfetched_weights(spec: SearchSpec) -> Reason | None:
     try:
-        check_address(spec.base.weights or "")
+        check_address(spec.base.initial_weights or "")
     except WeightsFileError as error:
-        return Reason(ReasonCode.INVALID_SPEC, f"spec.base.weights: {error}, {APPLIED_AGAIN}")
+        problem = f"spec.{spec.base.weights_field}: {error}"
+        return Reason(ReasonCode.INVALID_SPEC, f"{problem}, {APPLIED_AGAIN}")
     return None
 
 

@@ -88,6 +88,14 @@ def test_validate_names_missing_or_wrong_base_weights(manifest, monkeypatch, cap
     assert _run(monkeypatch, capsys, manifest)[0] == 0
 
 
+def test_validate_names_missing_backbone_weights(manifest, monkeypatch, capsys):
+    text = manifest.read_text().replace("train: {}", "backboneWeights: r50.pth\n    train: {}")
+    manifest.write_text(text)
+    code, _, err = _run(monkeypatch, capsys, manifest)
+    assert code == 2
+    assert f"spec.base.backboneWeights: {manifest.parent / 'r50.pth'} does not exist" in err
+
+
 @pytest.mark.parametrize("source", ["directory: data", "s3: s3://nosuch/data"])
 def test_validate_refuses_weights_at_a_url(manifest, source, monkeypatch, capsys):
     text = manifest.read_text().replace("directory: data", source)

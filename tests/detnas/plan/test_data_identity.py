@@ -109,5 +109,26 @@ def test_prepare_request_names_the_base_s_weights() -> None:
     assert (base.weights, base.weights_sha256) == (built.prepare().weights, "e" * 64)
 
 
+def test_base_request_from_backbone_weights_keeps_what_mmdet_keeps() -> None:
+    base = {"architecture": ENCODING, "stem": 16, "backboneWeights": "r18.pth", "train": {}}
+    built = requests(base=base)
+    assert built.prepare().weights == "/place/of/manifest/r18.pth"
+    request = built.base(prepared_now())
+    assert (request.weights, request.weights_sha256) == (built.prepare().weights, "e" * 64)
+    assert (request.weights_part, request.frozen_stages, request.norm_eval) == ("Backbone", 1, True)
+    given = {**base, "frozenStages": 0, "normEval": False}
+    request = requests(base=given).base(prepared_now())
+    assert (request.frozen_stages, request.norm_eval) == (0, False)
+
+
+def test_base_request_from_a_detector_s_weights_trains_all_of_it_unless_told() -> None:
+    base = {"architecture": ENCODING, "stem": 16, "weights": "r18.pth", "train": {}}
+    request = requests(base=base).base(prepared_now())
+    assert (request.weights_part, request.frozen_stages) == ("Detector", -1)
+    assert not request.norm_eval
+    request = requests(base={**base, "frozenStages": 2}).base(prepared_now())
+    assert (request.frozen_stages, request.norm_eval) == (2, False)
+
+
 def _best() -> tuple[Any, float]:
     return requests().spec.resolutions[0], 0.4

@@ -171,6 +171,17 @@ VALID: dict[str, Document] = {
             **{name: {} for name in ("teachers", "search", "jobs", "limits", "storage")},
         },
     ),
+    "weights of a backbone": changed("spec.base.backboneWeights", "s3://models/resnet50.pth"),
+    "weights of a backbone that is trained entirely": changed(
+        "spec.base",
+        {
+            "model": "faster-rcnn-r18-fpn",
+            "backboneWeights": "resnet18.pth",
+            "frozenStages": -1,
+            "normEval": False,
+            "train": {},
+        },
+    ),
     "triples of a family not named": changed(
         "spec.base",
         {

@@ -9,6 +9,8 @@ _ENCODING = "[(64, 64)], [(128, 128)], [(256, 256)], [(512, 512)]"
 _PHASE = {"epochs": 1, "learningRate": "0.1"}
 _S3 = {"s3": "s3://data/coco"}
 _DATASET = MINIMAL["spec"]["dataset"]
+_R50 = MINIMAL["spec"]["base"]
+_STARTS = {**_R50, "backboneWeights": "r50.pth"}
 
 
 def _base(**fields: object) -> Document:
@@ -82,6 +84,31 @@ BASE = {
     ),
     "a stem of none": _wrong("spec.base.stem", 0, "greater than or equal to 1"),
     "empty weights": _wrong("spec.base.weights", "", "at least 1 char"),
+    "empty backbone weights": _wrong("spec.base.backboneWeights", "", "at least 1 char"),
+    "weights of a detector and of a backbone": Wrong(
+        "spec.base", {**_R50, **_STARTS, "weights": "a.pth"}, "spec.base", "either weights"
+    ),
+    "backbone weights without training": Wrong(
+        "spec.base",
+        {"model": "faster-rcnn-r50-fpn", "backboneWeights": "a.pth"},
+        "spec.base",
+        "train",
+    ),
+    "frozen stages of random weights": Wrong(
+        "spec.base", {**_R50, "frozenStages": 1}, "spec.base", "give train, and weights"
+    ),
+    "kept norms of an untrained base": Wrong(
+        "spec.base",
+        {"model": "faster-rcnn-r50-fpn", "weights": "a.pth", "normEval": True},
+        "spec.base",
+        "give train, and weights",
+    ),
+    "five frozen stages": Wrong(
+        "spec.base", {**_STARTS, "frozenStages": 5}, "spec.base.frozenStages", "4"
+    ),
+    "norms kept in words": Wrong(
+        "spec.base", {**_STARTS, "normEval": "yes"}, "spec.base.normEval", "bool"
+    ),
 }
 
 DATASET = {

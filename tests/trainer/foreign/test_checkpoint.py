@@ -147,7 +147,8 @@ def test_tensors_that_are_not_plain_floats_are_refused_by_name(
         ({"state_dict": [1]}, "a list where it would be"),
         ({"state_dict": {"a": 1, 2: torch.zeros(1)}}, "a, 2 are no tensors"),
         ({"state_dict": {}}, "it is empty"),
-        ({"model": PARTS, "epoch": 1}, "model, epoch are no tensors"),
+        ({"net": PARTS, "epoch": 1}, "net, epoch are no tensors"),
+        ({"model": [1]}, "a list where it would be"),
     ],
 )
 def test_file_without_tensors_by_name_is_refused(

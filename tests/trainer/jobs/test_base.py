@@ -134,6 +134,58 @@ def test_weights_of_other_classes_need_training(workplace: Workplace, foreign: P
     assert "the class layers are initialised afresh" in trained.notes[0]
 
 
+@pytest.fixture
+def pretrained(workplace: Workplace) -> Path:
+    """Weights of the architecture's backbone alone, as a classifier that was trained has them."""
+    architecture, shape = workplace.common["architecture"], workplace.common["detector"]
+    backbone = build_detector(architecture, shape, 2).backbone
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1)
+            assert module.running_mean is not None
+            module.running_mean.normal_(0, 0.1)
+    torch.save({**backbone.state_dict(), "fc.bias": torch.zeros(10)}, workplace.root / "r8.pth")
+    return workplace.root / "r8.pth"
+
+
+@pytest.mark.parametrize(("frozen_stages", "norm_eval"), [(1, True), (2, False), (-1, False)])
+def test_base_from_backbone_weights_trains_what_is_not_frozen(
+    workplace: Workplace, pretrained: Path, frozen_stages: int, norm_eval: bool
+) -> None:
+    request = workplace.base_request(
+        KEY,
+        weights=str(pretrained),
+        weights_part="Backbone",
+        frozen_stages=frozen_stages,
+        norm_eval=norm_eval,
+    )
+    result = workplace.succeed(request)
+    assert result.outcome is Outcome.SUCCEEDED, result.message
+    assert "left out: fc.bias; neck, rpn_head and roi_head are initialised" in result.notes[0]
+    given, state = torch.load(pretrained), workplace.weights(result)
+    del given["fc.bias"]
+    kept = {name for name in given if torch.equal(given[name], state[f"backbone.{name}"])}
+    frozen = {-1: (), 1: ("conv1.", "bn1.", "layer1."), 2: ("conv1.", "bn1.", "layer1.", "layer2.")}
+    ends = ("running_mean", "running_var", "num_batches_tracked") if norm_eval else ()
+    assert kept == {n for n in given if n.startswith(frozen[frozen_stages]) or n.endswith(ends)}
+
+
+def test_backbone_weights_that_do_not_fit_are_invalid(workplace: Workplace, foreign: Path) -> None:
+    torch.save({"conv1.weight": torch.ones(8), "layer1.0.x": torch.ones(1)}, foreign)
+    request = workplace.base_request(KEY, weights=str(foreign), weights_part="Backbone")
+    result = workplace.succeed(request)
+    assert result.outcome is Outcome.INVALID
+    assert "base.backboneWeights: weights: tensors do not fit the backbone" in result.message
+
+
+def test_backbone_weights_as_a_detector_s_are_refused_with_the_right_field(
+    workplace: Workplace, pretrained: Path
+) -> None:
+    refused = imported(workplace, KEY, pretrained, epochs=1)
+    assert refused.outcome is Outcome.INVALID
+    assert "names are those of a backbone alone; give it as base.backboneW" in refused.message
+
+
 WRONG: dict[str, tuple[bytes, str]] = {
     "git-lfs pointer": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     "link as text": (b"../store/base.pth", "as a symbolic link does"),

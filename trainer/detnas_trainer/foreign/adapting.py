@@ -7,7 +7,8 @@ from unicodedata import normalize
 
 from torch import Tensor
 
-from detnas_trainer.foreign.checkpoint import STEPS, Checkpoint
+from detnas_trainer.foreign.checkpoint import Checkpoint
+from detnas_trainer.foreign.checkpoint_file import STEPS
 from detnas_trainer.weights import State, WeightsError, check_state, listed
 
 _HEAD = "roi_head.bbox_head."

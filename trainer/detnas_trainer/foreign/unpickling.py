@@ -15,6 +15,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from detnas_trainer.weights import WeightsError, listed
 
 _BESIDE_THE_WEIGHTS = (
+    "argparse.Namespace",  # the options of a training script
     "builtins.getattr",  # how the next two name their methods
     "mmengine.logging.history_buffer.HistoryBuffer",
     "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler",
@@ -25,7 +26,8 @@ _BESIDE_THE_WEIGHTS = (
     "numpy.core.multiarray._reconstruct",  # numpy 1
     "numpy.core.multiarray.scalar",
 )
-"""All that mmengine's Runner saves beside tensors and plain values: its logs and schedulers."""
+"""All that mmengine's Runner and the scripts of timm and torchvision save beside tensors and plain
+values: logs, schedulers, options."""
 
 _SETTINGS = "mmengine.config.config.ConfigDict"
 
@@ -71,7 +73,7 @@ def load_pickled(path: Path) -> Any:
         except Exception as error:  # a damaged file can raise anything
             said = str(error).partition("\n")[0] or type(error).__name__
             raise WeightsError(
-                f"base.weights: {path} cannot be read ({said})",
+                f"{path} cannot be read ({said})",
                 "if it is truncated or altered, fetch it again",
             ) from error
 
@@ -80,8 +82,7 @@ def _refusal(path: Path, said: str) -> WeightsError:
     names = _foreign_names(path, said)
     if any(name.startswith("torch.nn.modules.") for name in names):
         return WeightsError(
-            f"base.weights: {path} is refused: it is a pickled model, which runs code when it is "
-            "read",
+            f"{path} is refused: it is a pickled model, which runs code when it is read",
             _TRUST + _OF_A_MODEL,
         )
     if names:
@@ -93,7 +94,7 @@ def _refusal(path: Path, said: str) -> WeightsError:
         )
     else:
         problem = "it cannot be read safely, or is damaged"
-    return WeightsError(f"base.weights: {path} is refused: {problem}", _TRUST + _OF_A_CHECKPOINT)
+    return WeightsError(f"{path} is refused: {problem}", _TRUST + _OF_A_CHECKPOINT)
 
 
 def _foreign_names(path: Path, said: str) -> list[str]:

@@ -10,7 +10,7 @@ from detnas.store.errors import NotFound
 from detnas.weights_file import WeightsFileError, check_address
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import build_detector
-from detnas_trainer.foreign import adapt, read_checkpoint
+from detnas_trainer.foreign import adapt, read_backbone, read_checkpoint
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.learning import detector_result, device, load_data, train
 from detnas_trainer.jobs.unchanged_inputs import check_weights
@@ -41,25 +41,40 @@ def _detector(job: Job[BaseRequest]) -> tuple[TwoStageDetector, tuple[str, ...]]
     detector = build_detector(request.architecture, request.detector, len(request.classes))
     notes: tuple[str, ...] = ()
     if request.weights is not None:
-        path = _local(request.weights, job.scratch)
-        check_weights(path, request.weights_sha256, request.weights)
-        checkpoint = read_checkpoint(path)
-        # Untrained layers are no base: fresh classes are only allowed where training follows.
-        trained = bool(request.training.epochs)
-        adapted = adapt(checkpoint, detector.state_dict(), request.classes, new_classes=trained)
-        detector.load_state_dict(adapted.state)
-        notes = adapted.notes
-        for note in notes:
-            log.warning("base.weights: %s", note)
+        notes = _load_weights(request, request.weights, job.scratch, detector)
+    detector.backbone.frozen_stages = request.frozen_stages
+    detector.backbone.norm_eval = request.norm_eval
     return detector.to(device()), notes
 
 
-def _local(weights: str, scratch: Path) -> Path:
+def _load_weights(
+    request: BaseRequest, weights: str, scratch: Path, detector: TwoStageDetector
+) -> tuple[str, ...]:
+    """Load the initial weights; what was done to them is returned for people, and logged."""
+    is_whole = request.weights_part == "Detector"
+    field = "base.weights" if is_whole else "base.backboneWeights"
+    path = _local(weights, scratch, field)
+    check_weights(path, request.weights_sha256, f"{field} {weights}")
+    if is_whole:
+        # Untrained layers are no base: fresh classes are only allowed where training follows.
+        trained = bool(request.training.epochs)
+        fresh = detector.state_dict()
+        adapted = adapt(read_checkpoint(path), fresh, request.classes, new_classes=trained)
+        detector.load_state_dict(adapted.state)
+    else:
+        adapted = read_backbone(path, detector.backbone.state_dict())
+        detector.backbone.load_state_dict(adapted.state)
+    for note in adapted.notes:
+        log.warning("%s: %s", field, note)
+    return adapted.notes
+
+
+def _local(weights: str, scratch: Path, field: str) -> Path:
     """A local file for what a path or a URI names, which may not be a checkpoint."""
     try:
         check_address(weights)
     except WeightsFileError as error:
-        raise UserError(f"base.weights: {error.problem}", error.remedy) from error
+        raise UserError(f"{field}: {error.problem}", error.remedy) from error
     if "://" not in weights:
         return Path(weights)
     folder, _, name = weights.rpartition("/")
@@ -68,6 +83,6 @@ def _local(weights: str, scratch: Path) -> Path:
         open_store(folder).download_file(name, path)
     except NotFound as error:
         raise UserError(
-            f"base.weights: {weights} does not exist", "give a .pth or .safetensors file"
+            f"{field}: {weights} does not exist", "give a .pth or .safetensors file"
         ) from error
     return path

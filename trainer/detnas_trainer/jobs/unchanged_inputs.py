@@ -90,4 +90,4 @@ def check_weights(path: Path, expected: str | None, name: str) -> None:
         DataChangedError: it differs.
     """
     if expected and file_change(path, expected):
-        raise data_changed([f"base.weights {name} has changed"], SINCE)
+        raise data_changed([f"{name} has changed"], SINCE)
