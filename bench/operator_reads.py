@@ -1,6 +1,6 @@
 """What the operator reads for a search of few and of many finished trials: it must not grow.
 
-    python -m bench.operator_reads [--few 20] [--many 10000] [--ends 20] [--passes 20]
+    python -m bench.operator_reads [--few 20] [--many 9900] [--ends 20] [--passes 20]
 
 Real API server, Job controller and S3, each behind a proxy that counts requests. For each length a
 search is brought to its first trial, and its ledger is written as it is after so many trials; then
@@ -64,7 +64,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--few", type=int, default=20, help="finished trials of the short search")
-    parser.add_argument("--many", type=int, default=10_000, help="and of the long one")
+    parser.add_argument("--many", type=int, default=9_900, help="and of the long one")
     parser.add_argument("--ends", type=int, default=20, help="trials that end while it is counted")
     parser.add_argument("--passes", type=int, default=20, help="looks at a search at rest")
     return parser.parse_args()

@@ -1,6 +1,6 @@
 """Memory and first decisions of an operator that starts among long searches.
 
-    python -m bench.operator_restart [--searches 500] [--trials 1053] [--long 10000]
+    python -m bench.operator_restart [--searches 500] [--trials 1053] [--long 9900]
 
 Real API server, Job controller and S3. An operator brings the searches to their first trial; it is
 stopped, their ledgers are written as they are after so many trials (1,053 by default: what is
@@ -21,6 +21,7 @@ from detnas.ledger import History, LedgerEntry, write_segments
 from detnas.ledger.summary import Summary
 from detnas.records import keys
 from detnas.records.requests import StudentRequest
+from detnas.spec.search import MAX_TRIALS
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.record_format import encode_record
@@ -34,7 +35,12 @@ from tests.detnas.trials import result_of, searched
 
 THREADS = 8
 TOP_K = 5
-MANY: dict[str, Any] = {"trials": 1_000_000, "patience": 1_000_000, "topK": TOP_K, "parallelism": 1}
+MANY: dict[str, Any] = {
+    "trials": MAX_TRIALS,
+    "patience": 1_000_000,
+    "topK": TOP_K,
+    "parallelism": 1,
+}
 
 
 def main() -> None:
@@ -56,7 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--searches", type=int, default=500)
     parser.add_argument("--trials", type=int, default=1053, help="of each search")
-    parser.add_argument("--long", type=int, default=10_000, help="of the long one")
+    parser.add_argument("--long", type=int, default=MAX_TRIALS - 100, help="of the long one")
     return parser.parse_args()
 
 

@@ -50,7 +50,7 @@ def main() -> None:
         with PodPlayer(around.cluster.api, trials.script):
             many = {
                 "parallelism": arguments.parallelism,
-                "trials": 1_000_000,
+                "trials": 10_000,
                 "patience": 1_000_000,
             }
             operator.start()

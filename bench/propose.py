@@ -1,6 +1,6 @@
 """Time of one proposal after a long search: the aim is 10 ms after 10,000 finished trials.
 
-    python bench/propose.py [--trials 10000] [--parallelism 8]
+    python bench/propose.py [--trials 9999] [--parallelism 8]
 
 The search is driven by `propose` itself, on R101 in the paper's teacher space, with random scores.
 The crowded case is one parent whose every step was tried. Times are
@@ -23,7 +23,7 @@ from detnas.score import ResolutionScore, Scorer
 from detnas.search import SearchEnd, propose
 from detnas.spec.base import Model, model_architecture
 from detnas.spec.manifest import PAPER_RESOLUTIONS
-from detnas.spec.search import Search
+from detnas.spec.search import MAX_TRIALS, Search
 from detnas.teachers import TeacherSpace
 
 SPACE = TeacherSpace()
@@ -42,7 +42,7 @@ AIM = 10.0
 
 def main() -> None:
     arguments = _arguments()
-    settings = Search(trials=1_000_000, patience=1_000_000, parallelism=arguments.parallelism)
+    settings = Search(trials=MAX_TRIALS, patience=1_000_000, parallelism=arguments.parallelism)
     began = time.perf_counter()
     entries, in_flight = _searched(settings, arguments.trials)
     print(f"{len(entries)} trials decided and folded in {time.perf_counter() - began:.1f} s")
@@ -56,7 +56,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--trials", type=int, default=MAX_TRIALS - 1)
     parser.add_argument("--parallelism", type=int, default=8)
     return parser.parse_args()
 

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from detnas.resource.rules import RULES, Rule
+from detnas.resource.rule import Rule
+from detnas.resource.rules import RULES
 from detnas.resource.schema import VALIDATIONS, structural_schema
 from detnas.spec.affinity import NodeRequirement, PodRequirement
 from detnas.spec.jobs import JobFields, Toleration

@@ -31,28 +31,39 @@ def _resolution(text: str) -> Resolution:
         raise typer.BadParameter(f"{text!r}; write WIDTHxHEIGHT, such as 1333x800") from error
 
 
+StudentArgument = Annotated[
+    str | None,
+    typer.Argument(help="Folder or URI of a search whose exported student to inspect."),
+]
+EncodingOption = Annotated[
+    str | None, typer.Option(help="An encoding: '[(64, 64)-(64, 64)], [(128, 128)], …'.")
+]
+FamilyOption = Annotated[
+    Family | None, typer.Option(help="Kind of block; Basic for pairs by default.")
+]
+StemOption = Annotated[int, typer.Option(min=1, help="Channels of the stem.")]
+NeckOption = Annotated[int, typer.Option(min=1, help="Channels of the FPN.")]
+FcOption = Annotated[int, typer.Option(min=1, help="Channels of the box head's layers.")]
+ProposalsOption = Annotated[int, typer.Option(min=1, help="Proposals through the box head.")]
+ResolutionOption = Annotated[
+    Resolution | None,
+    typer.Option(parser=_resolution, metavar="WxH", help="Image size; 1333x800 by default."),
+]
+ClassesOption = Annotated[
+    int | None, typer.Option(min=1, help="Classes, background not counted; 80 by default.")
+]
+
+
 def inspect(
-    student: Annotated[
-        str | None,
-        typer.Argument(help="Folder or URI of a search whose exported student to inspect."),
-    ] = None,
-    architecture: Annotated[
-        str | None, typer.Option(help="An encoding: '[(64, 64)-(64, 64)], [(128, 128)], …'.")
-    ] = None,
-    family: Annotated[
-        Family | None, typer.Option(help="Kind of block; Basic for pairs by default.")
-    ] = None,
-    stem: Annotated[int, typer.Option(min=1, help="Channels of the stem.")] = 64,
-    neck: Annotated[int, typer.Option(min=1, help="Channels of the FPN.")] = 256,
-    fc: Annotated[int, typer.Option(min=1, help="Channels of the box head's layers.")] = 1024,
-    proposals: Annotated[int, typer.Option(min=1, help="Proposals through the box head.")] = 1000,
-    resolution: Annotated[
-        Resolution | None,
-        typer.Option(parser=_resolution, metavar="WxH", help="Image size; 1333x800 by default."),
-    ] = None,
-    classes: Annotated[
-        int | None, typer.Option(min=1, help="Classes, background not counted; 80 by default.")
-    ] = None,
+    student: StudentArgument = None,
+    architecture: EncodingOption = None,
+    family: FamilyOption = None,
+    stem: StemOption = 64,
+    neck: NeckOption = 256,
+    fc: FcOption = 1024,
+    proposals: ProposalsOption = 1000,
+    resolution: ResolutionOption = None,
+    classes: ClassesOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Show FLOPs, parameters, widths and compute per stage of a detector.

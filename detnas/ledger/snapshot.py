@@ -11,9 +11,10 @@ from pydantic import FailFast, Field, model_validator
 
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.segments import UnsegmentedEntries, segment_indices, segment_of
-from detnas.ledger.summary import MAX_TRIALS, Numbers, Summary
+from detnas.ledger.summary import Numbers, Summary
 from detnas.records import keys
 from detnas.schema import Schema
+from detnas.spec.search import MAX_TRIALS
 from detnas.store import Store
 from detnas.store.artifacts import load_record, put_record
 from detnas.store.errors import CorruptRecord

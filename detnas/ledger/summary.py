@@ -13,16 +13,13 @@ from detnas.records.proposal import Proposal
 from detnas.records.results import Outcome
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
-from detnas.spec.search import MAX_PARALLEL_TRIALS
+from detnas.spec.search import MAX_PARALLEL_TRIALS, MAX_TRIALS
 
 LATEST_FAILURES = 5
 """Failed trials whose messages are kept."""
 
 LATEST_DURATIONS = 9
 """Trials from which the duration of the next ones is estimated; more would react more slowly."""
-
-MAX_TRIALS = 10_000
-"""The most that searches are designed for: a record that names more counts as damaged."""
 
 
 class FrontPoint(Schema):

@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import field_serializer
+from pydantic import field_serializer, field_validator
 
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.settings import DataLocation
 from detnas.schema import Schema
 from detnas.spec.manifest import DetNASSearch
+from detnas.spec.search import MAX_TRIALS
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record, replace_record
 from detnas.store.errors import VersionConflict
@@ -39,6 +40,16 @@ class SearchRecord(Schema):
     manifest: DetNASSearch
     versions: dict[str, str]
     image: str = ""
+
+    @field_validator("manifest", mode="before")
+    @classmethod
+    def _bounded(cls, manifest: Any) -> Any:
+        # Earlier versions accepted more trials, and searches that ask for more are still read.
+        match manifest:
+            case {"spec": {"search": {"trials": int(trials)} as search} as spec}:
+                bounded = {**search, "trials": min(trials, MAX_TRIALS)}
+                return {**manifest, "spec": {**spec, "search": bounded}}
+        return manifest
 
     @field_serializer("manifest")
     def _with_defaults(self, manifest: DetNASSearch) -> dict[str, Any]:

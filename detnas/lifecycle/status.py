@@ -261,13 +261,12 @@ def _with_export(
             "exported_to": f"{store.uri}/{stages.export_folder}",
             "export_reason": winner.reason,
             "improved": winner.improved,
-            "likely_causes": () if winner.improved else observed_causes(state, spec),
+            "likely_causes": () if winner.improved else _observed_causes(state, spec),
         }
     )
 
 
-def observed_causes(state: SearchState, spec: SearchSpec) -> tuple[str, ...]:
-    """Return what may have kept the students of a search from beating its base."""
+def _observed_causes(state: SearchState, spec: SearchSpec) -> tuple[str, ...]:
     summary = state.history.summary
     return likely_causes(
         spec, summary.finished_count - summary.lost_count, state.prepare, state.base

@@ -8,9 +8,10 @@ from detnas.ledger import LedgerEntry, Summary, fold, lineage, read_entries
 from detnas.ledger.summary import FrontPoint
 from detnas.lifecycle.reading.final_stages import FinalStages
 from detnas.lifecycle.reading.state import SearchReader, SearchState
-from detnas.lifecycle.status import observed_causes
+from detnas.lifecycle.record import StoredSearch
+from detnas.lifecycle.status import SearchStatus, search_status
 from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import Phase, plan
+from detnas.plan.stages import Phase
 from detnas.plan.winner import TrainedDetector
 from detnas.records import keys
 from detnas.records.proposal import Proposal
@@ -71,20 +72,12 @@ class ReportData:
     """The state and results of a search.
 
     Attributes:
-        name: of the search.
-        uri: of its folder.
+        status: of the search.
         spec: its settings.
-        phase: of the search.
-        problem: why the phase is Failed.
-        ended_because: why no further trial is proposed.
         base: the base detector; None while base and teachers are trained.
         best: the best trial's student.
         best_index: its number.
         exported: the exported detector.
-        exported_to: URI of the exported folder.
-        export_reason: why that was exported.
-        improved: the exported detector has a better H than the base; None before the export.
-        likely_causes: why no student may be better, if none is.
         entries: finished trials, by number.
         in_flight: trials without a result.
         front: the Pareto front of the trials, by increasing FLOPs.
@@ -92,20 +85,12 @@ class ReportData:
         pool: finished phases of the teachers' training.
     """
 
-    name: str
-    uri: str
+    status: SearchStatus
     spec: SearchSpec
-    phase: Phase
-    problem: str = ""
-    ended_because: str = ""
     base: ReportDetector | None = None
     best: ReportDetector | None = None
     best_index: int | None = None
     exported: ReportDetector | None = None
-    exported_to: str = ""
-    export_reason: str = ""
-    improved: bool | None = None
-    likely_causes: tuple[str, ...] = ()
     entries: tuple[LedgerEntry, ...] = ()
     in_flight: tuple[Proposal, ...] = ()
     front: tuple[FrontPoint, ...] = ()
@@ -115,7 +100,7 @@ class ReportData:
     @property
     def complete(self) -> bool:
         """Whether the search has ended, so that the page no longer changes."""
-        return self.phase is Phase.SUCCEEDED
+        return self.status.phase is Phase.SUCCEEDED
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
@@ -134,22 +119,14 @@ def gather(store: Store, requests: SearchRequests) -> ReportData:
         UserError: a record cannot be read.
     """
     state = SearchReader(store, requests).read()
-    decided = plan(state.observation, requests.spec)
-    data = ReportData(
-        name=requests.manifest.metadata.name,
-        uri=f"{store.uri}/{requests.search}",
-        spec=requests.spec,
-        phase=decided.phase,
-        problem=decided.problem,
-        ended_because=state.end.message if state.end else "",
-        pool=state.pool,
-    )
+    status = search_status(StoredSearch(store, requests), state, lambda _folder: None)
+    data = ReportData(status, requests.spec, pool=state.pool)
     if state.scorer is None:
         return data
     entries = tuple(read_entries(store, requests.search, state.scorer))
     data = _with_trials(data, state, state.scorer, entries)
     data = replace(data, lineage=_lineage(store, requests.search, data, state))
-    return _with_export(data, store, state)
+    return _with_export(data, state)
 
 
 def _with_trials(
@@ -220,22 +197,13 @@ def _candidate(name: str, scorer: Scorer, candidate: TrainedDetector) -> ReportD
     return _detector(name, scorer, candidate.result.architecture, candidate.result.scores)
 
 
-def _with_export(data: ReportData, store: Store, state: SearchState) -> ReportData:
+def _with_export(data: ReportData, state: SearchState) -> ReportData:
     stages, scorer = state.final_stages, state.scorer
     if not data.complete or stages is None or scorer is None or data.base is None:
         return data
     assert stages.export is not None
-    assert stages.winner is not None
     base = replace(data.base, latency=stages.export.base_latency)
-    return replace(
-        data,
-        base=base,
-        exported=_exported(scorer, stages),
-        exported_to=f"{store.uri}/{stages.export_folder}",
-        export_reason=stages.winner.reason,
-        improved=stages.winner.improved,
-        likely_causes=() if stages.winner.improved else observed_causes(state, data.spec),
-    )
+    return replace(data, base=base, exported=_exported(scorer, stages))
 
 
 def _exported(scorer: Scorer, stages: FinalStages) -> ReportDetector:

@@ -34,7 +34,7 @@ def render(data: ReportData) -> str:
     )
     return environment.get_template("page.html").render(
         data=data,
-        phase=spaced(data.phase),
+        phase=spaced(data.status.phase),
         headlines=headlines(data),
         comparison=comparison(data),
         figures=[(figure, _drawn(figure, data)) for figure in FIGURES],

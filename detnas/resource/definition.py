@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from detnas.resource.rules import Rule
+from detnas.resource.rule import Rule
 from detnas.resource.schema import Structural, structural_schema
 from detnas.resource.status import ResourceStatus
 from detnas.resource.transitions import transition_rules

@@ -4,12 +4,18 @@ Each rule is the counterpart of a validator of its model, and states what would 
 the manifest as written, so they contain the defaults of what may be left out.
 """
 
-from dataclasses import dataclass
-
 from pydantic import BaseModel
 
 from detnas.architecture.blocks import FAMILIES, Family
-from detnas.schema import FRACTION
+from detnas.resource.rule import Rule
+from detnas.resource.teacher_rules import (
+    default_phases_fit,
+    min_below_max,
+    phases_lie_in_the_space,
+    rising_widths,
+    supernet_holds_every_projection,
+    supernet_stays,
+)
 from detnas.spec.affinity import NodeRequirement, PodRequirement
 from detnas.spec.base import Base
 from detnas.spec.dataset import Dataset, DataSource, VolumeClaim
@@ -25,27 +31,7 @@ from detnas.spec.patterns import (
     is_reserved,
 )
 from detnas.spec.storage import Storage, WarmStart
-from detnas.spec.teachers import PAPER_PHASES, DepthRange, PoolPhase, Teachers
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A condition that the API server checks.
-
-    Attributes:
-        rule: CEL over ``self``, and ``oldSelf`` for a transition.
-        message: what would be right.
-        field: path below ``self`` that the message names, such as ``.search.seed``.
-    """
-
-    rule: str
-    message: str
-    field: str = ""
-
-    def to_json(self) -> dict[str, str]:
-        """An entry of ``x-kubernetes-validations``."""
-        entry = {"rule": " ".join(self.rule.split()), "message": self.message}
-        return {**entry, "fieldPath": self.field} if self.field else entry
+from detnas.spec.teachers import DepthRange, PoolPhase, Teachers
 
 
 def _stays_inside(field: str) -> Rule:
@@ -80,114 +66,6 @@ def _architecture_fits() -> Rule:
         "write four stages such as [(64, 64)-(64, 64)], [(128, 128)], [(256, 256)], [(512, 512)]: "
         "pairs of widths for Basic blocks, triples for Bottleneck, each width 1 to 65536",
         ".architecture",
-    )
-
-
-def _rising(widths: str) -> str:
-    return (
-        f"!{widths}.all(w, w.matches(r'{FRACTION}'))"
-        f" || ({widths}.map(w, double(w)).isSorted()"
-        f" && {widths}.all(w, {widths}.exists_one(v, double(v) == double(w))))"
-    )
-
-
-_RISING = 'list each width once, in rising order, such as ["1.0", "1.25", "1.5"]'
-_DEFAULTS = Teachers()
-_SUPERNET = _DEFAULTS.supernet
-
-
-def _or(field: str, default: object) -> str:
-    """The value of an optional field, or the default's.
-
-    An optional type would be equivalent, but the API server cannot bound its cost.
-    """
-    parts = field.split(".")
-    present = " && ".join(f"has({'.'.join(parts[:end])})" for end in range(2, len(parts) + 1))
-    return f"({present} ? {field} : {default})"
-
-
-_MIN = _or("self.depths.min", list(_DEFAULTS.depths.min))
-_MAX = _or("self.depths.max", list(_DEFAULTS.depths.max))
-_FACTORS = [float(width) for width in _DEFAULTS.widths]
-_LARGEST = f"(has(self.widths) ? double(self.widths[self.widths.size() - 1]) : {max(_FACTORS)})"
-_SANE = (
-    f"{_MIN}.size() == 4 && {_MAX}.size() == 4 && (!has(self.widths)"
-    f" || (self.widths.size() > 0 && self.widths.all(w, w.matches(r'{FRACTION}'))))"
-)
-"""What the rules on phases assume; the schema itself refuses anything else."""
-
-
-def _is_width(factor: str) -> str:
-    """Whether a number is one of the pool's width factors."""
-    given = f"self.widths.exists(v, double(v) == {factor})"
-    return f"(has(self.widths) ? {given} : {_FACTORS}.exists(v, v == {factor}))"
-
-
-def _min_below_max() -> Rule:
-    low = _or("self.min", list(_DEFAULTS.depths.min))
-    high = _or("self.max", list(_DEFAULTS.depths.max))
-    return Rule(
-        f"{low}.size() != 4 || {high}.size() != 4 || [0, 1, 2, 3].all(i, {low}[i] <= {high}[i])",
-        "min is above max; the minimum of each stage may be at most its maximum, which is "
-        f"{list(_DEFAULTS.depths.max)} where max is left out",
-    )
-
-
-def _phases_lie_in_the_space() -> Rule:
-    depths = f"[0, 1, 2, 3].all(i, {_MIN}[i] <= p.minDepths[i] && p.minDepths[i] <= {_MAX}[i])"
-    widths = f"p.widths.all(w, w.matches(r'{FRACTION}') && {_is_width('double(w)')})"
-    return Rule(
-        f"""!has(self.phases) || !({_SANE}) || self.phases.all(p,
-            (!has(p.minDepths) || p.minDepths.size() != 4 || {depths})
-            && (!has(p.widths) || {widths}))""",
-        "a phase draws subnets outside depths and widths of the pool; give minDepths between "
-        "depths.min and depths.max, and widths out of teachers.widths",
-        ".phases",
-    )
-
-
-def _supernet_stays() -> Rule:
-    def leaves_out(phase: str) -> str:
-        last = f"{phase}.widths[{phase}.widths.size() - 1]"
-        return (
-            f"(has({phase}.widths) && {phase}.widths.size() > 0"
-            f" && {last}.matches(r'{FRACTION}') && double({last}) != {_LARGEST})"
-        )
-
-    return Rule(
-        f"""!has(self.phases) || self.phases.size() == 0 || !({_SANE})
-            || self.phases.filter(p, {leaves_out("p")}).size()
-            == ({leaves_out("self.phases[0]")} ? 1 : 0)""",
-        "a phase after the first leaves out the largest of teachers.widths; end its widths with "
-        "it, for the supernet stays part of every phase",
-        ".phases",
-    )
-
-
-def _default_phases_fit() -> Rule:
-    second = PAPER_PHASES[1]
-    assert second.min_depths is not None
-    assert second.widths is not None
-    least = list(second.min_depths)
-    widths = " && ".join(_is_width(str(float(width))) for width in second.widths)
-    return Rule(
-        f"""has(self.phases) || !({_SANE}) || (
-            [0, 1, 2, 3].all(i, {_MIN}[i] <= {least}[i] && {least}[i] <= {_MAX}[i])
-            && {widths} && {_LARGEST} == {float(second.widths[-1])})""",
-        "the default phases draw subnets outside these depths and widths; give phases as well",
-        ".phases",
-    )
-
-
-def _supernet_holds_every_projection() -> Rule:
-    stem = f"double({_or('self.supernet.stem', _SUPERNET.stem)})"
-    outputs = _or("self.supernet.outputs", list(_SUPERNET.outputs))
-    return Rule(
-        f"""!({_SANE}) || (has(self.widths) && self.widths.size() == 1) || {outputs}.size() != 4
-            || int({stem} * {_LARGEST} + 0.5) != int(double({outputs}[0]) * {_LARGEST} + 0.5)""",
-        "stem and the first of outputs are equally wide at full width, so that the first block "
-        "has no projection, which narrower teachers need; give the two different widths",
-        ".supernet",
     )
 
 
@@ -263,14 +141,14 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
         for field in ("train", "val", "trainImages", "valImages")
     ),
     VolumeClaim: (_stays_inside("path"),),
-    DepthRange: (_min_below_max(),),
-    PoolPhase: (Rule(f"!has(self.widths) || {_rising('self.widths')}", _RISING, ".widths"),),
+    DepthRange: (min_below_max(),),
+    PoolPhase: (rising_widths(),),
     Teachers: (
-        Rule(f"!has(self.widths) || {_rising('self.widths')}", _RISING, ".widths"),
-        _phases_lie_in_the_space(),
-        _supernet_stays(),
-        _default_phases_fit(),
-        _supernet_holds_every_projection(),
+        rising_widths(),
+        phases_lie_in_the_space(),
+        supernet_stays(),
+        default_phases_fit(),
+        supernet_holds_every_projection(),
         _stays_inside("pool"),
     ),
     SearchSpec: (

@@ -14,7 +14,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from detnas.records.settings import RESOLUTION, Resolution
-from detnas.resource.rules import RULES, Rule
+from detnas.resource.rule import Rule
+from detnas.resource.rules import RULES
 from detnas.schema import FRACTION
 from detnas.spec.patterns import WORDS
 

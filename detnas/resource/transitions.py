@@ -6,7 +6,7 @@ rule belongs to `spec` and checks on both sides whether the field is present.
 
 from pydantic import BaseModel
 
-from detnas.resource.rules import Rule
+from detnas.resource.rule import Rule
 from detnas.spec.jobs import Jobs
 from detnas.spec.manifest import SearchSpec
 from detnas.spec.search import Search

@@ -10,6 +10,9 @@ from detnas.records.settings import Schedule
 from detnas.schema import Count, Fraction, Positive, Schema
 from detnas.spec.training import Gpus, TrainingSettings
 
+MAX_TRIALS = 10_000
+"""Most trials of a search: what a process keeps in memory of it is designed for them."""
+
 MAX_PARALLEL_TRIALS = 1000
 """Most trials in flight."""
 
@@ -20,9 +23,10 @@ class Search(Schema):
     strategy: Literal["Joint"] = Field(
         "Joint", description="Student and teacher evolve together (paper, algorithm 1)."
     )
-    trials: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = Field(
+    trials: Annotated[int, Field(ge=1, le=MAX_TRIALS, strict=True)] = Field(
         100,
-        description="Trials after which the search ends; those lost to machines do not count.",
+        description=f"Trials after which the search ends, at most {MAX_TRIALS}; those lost to "
+        "machines do not count.",
     )
     parallelism: Annotated[int, Field(ge=1, le=MAX_PARALLEL_TRIALS, strict=True)] = Field(
         1, description="Trials that run concurrently."

@@ -84,7 +84,7 @@ def test_page_compares_base_best_and_exported(page, data):
     assert "16.0 ms" in page.text
     assert "8.0 ms" in page.text
     assert f"−{round(100 * (1 - exported.flops / data.base.flops))} %" in page.text
-    assert data.exported_to in page.text
+    assert data.status.exported_to in page.text
 
 
 def test_page_shows_lineage_with_encodings(page, data):

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from detnas.ledger import Summary
 from detnas.records.proposal import Proposal
 from detnas.search import propose
-from detnas.spec.search import Search
+from detnas.spec.search import MAX_TRIALS, Search
 from detnas.teachers import TeacherSpace
 from tests.detnas.trials import BASE, SPACE
 
-MANY = Search(trials=1_000_000, warmup_trials=0, patience=1_000_000)
+MANY = Search(trials=MAX_TRIALS, warmup_trials=0, patience=1_000_000)
 
 
 def next_proposal(

@@ -74,7 +74,7 @@ EVERYTHING: Document = {
         },
         "search": {
             "strategy": "Joint",
-            "trials": 1_000_000,
+            "trials": 10_000,
             "parallelism": 1000,
             "topK": 50,
             "warmupTrials": 0,

@@ -222,7 +222,7 @@ TEACHERS = {
 
 SEARCH = {
     "no trials": _wrong("spec.search.trials", 0, "greater than or equal to 1"),
-    "trials without end": _wrong("spec.search.trials", 1_000_001, "less than or equal to 1000000"),
+    "trials without end": _wrong("spec.search.trials", 10_001, "less than or equal to 10000"),
     "trials as text": _wrong("spec.search.trials", "3", "integer"),
     # Kubernetes says integer or, later, int64.
     "trials as truth": _wrong("spec.search.trials", True, "integer", "must be of type int"),

@@ -16,6 +16,7 @@ from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.verbs import Verb
 from detnas.resource.status import MAX_STATUS_BYTES
+from detnas.spec.search import MAX_TRIALS
 from detnas.store.directory import DirectoryStore
 from detnas.store.record_format import encode_record
 from detnas_operator.status.resource_status import resource_status
@@ -26,13 +27,13 @@ from tests.detnas.searches.in_process import Scheduler, tiny
 from tests.detnas.trials import result_of, searched
 from tests.operator.status.pass_results import NOW, RUNNING, job, pass_result
 
-FINISHED = 10_000
-SIMULATED = 400
 IN_FLIGHT = 64
-AT_ONCE = 2_000
+FINISHED = MAX_TRIALS - 100
+SIMULATED = 400
+AT_ONCE = FINISHED // 3
 """Trials that are packed together: one by one takes many times as long."""
 SETTINGS: dict[str, Any] = {
-    "trials": 1_000_000,
+    "trials": MAX_TRIALS,
     "patience": 1_000_000,
     "parallelism": IN_FLIGHT,
     "topK": 20,
