@@ -98,8 +98,8 @@ def with_record_judged(
     )
     is_recorded = image not in ("", admitted.image)
     # Also for a search that has begun: the image that its status names later is not judged again.
-    if is_recorded and (found := image_violation(f"{record}: image", image, rules, remedy)):
-        raise BlockedError(ReasonCode.POLICY_VIOLATION, found)
+    if is_recorded and (problem := image_violation(f"{record}: image", image, rules, remedy)):
+        raise BlockedError(ReasonCode.POLICY_VIOLATION, problem)
     begun, spec = search.is_accepted, admitted.manifest.spec
     if admitted.violation is None and (violation := _violation(spec, rules)):
         if not begun:
@@ -163,18 +163,18 @@ def _forbidden_priority(spec: SearchSpec) -> Reason | None:
 
 
 def _violation(spec: SearchSpec, rules: Rules) -> Reason | None:
-    found = violations(spec, rules)
-    return Reason(ReasonCode.POLICY_VIOLATION, "; ".join(found)) if found else None
+    problems = violations(spec, rules)
+    return Reason(ReasonCode.POLICY_VIOLATION, "; ".join(problems)) if problems else None
 
 
 def _placed(
     search: SearchView, manifest: DetNASSearch, settings: OperatorSettings, tenant: Tenant
 ) -> Admitted | Reason:
     spec, namespace = manifest.spec, manifest.metadata.namespace
-    found = location(search, spec, settings.storage)
-    if isinstance(found, Reason):
-        return found
-    root, pool = found.root, spec.teachers.pool
+    placed = location(search, spec, settings.storage)
+    if isinstance(placed, Reason):
+        return placed
+    root, pool = placed.root, spec.teachers.pool
     shared = settings.storage.shared_pools
     key = None if pool is None else pool_key(pool, root, namespace, shared=shared)
     if isinstance(key, Reason):
@@ -188,7 +188,7 @@ def _placed(
         root=root,
         tenant=tenant,
         image=spec.jobs.image or settings.trainer.image,
-        pools=found.pools,
+        pools=placed.pools,
         existing_pool=key,
     )
 

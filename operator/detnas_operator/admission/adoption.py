@@ -49,7 +49,7 @@ def choose_folder(search: SearchView, manifest: DetNASSearch, store: Store) -> s
         return _adopted(wanted, named, manifest, store)
     if not (earlier := _worth_keeping(named, manifest, store)):
         return own
-    usable = [one.name for one in earlier if not one.unreadable]
+    usable = [candidate.name for candidate in earlier if not candidate.unreadable]
     more = f" and {len(earlier) - _MAX_NAMED} more" if earlier[_MAX_NAMED:] else ""
     adopt = f"{ADOPT}={usable[0]} to continue with it, or " if usable else ""
     raise BlockedError(
@@ -89,11 +89,11 @@ def _adopted(wanted: str, named: list[str], manifest: DetNASSearch, store: Store
     for folder in named:
         if wanted in (folder.rpartition("/")[2], f"{store.uri}/{folder}"):
             return _if_it_asks_the_same(folder, manifest, store)
-    there = ", ".join(folder.rpartition("/")[2] for folder in named) or "there is none"
+    choices = ", ".join(folder.rpartition("/")[2] for folder in named) or "there is none"
     raise BlockedError(
         ReasonCode.EARLIER_DATA,
         f"the annotation {ADOPT} is {wanted!r:.200}, which is no folder of a search of this name",
-        f"name one of them ({there}), or {NONE} to begin from scratch",
+        f"name one of them ({choices}), or {NONE} to begin from scratch",
     )
 
 
@@ -125,7 +125,7 @@ def _worth_keeping(named: list[str], manifest: DetNASSearch, store: Store) -> li
 
     Those whose record cannot be read come last.
     """
-    found = []
+    earlier = []
     for folder in named:
         unreadable = ""
         try:
@@ -137,15 +137,15 @@ def _worth_keeping(named: list[str], manifest: DetNASSearch, store: Store) -> li
                 continue
         if trials := count_trial_results(store, folder):
             name, uri = folder.rpartition("/")[2], f"{store.uri}/{folder}"
-            found.append(_Earlier(name, uri, trials, unreadable))
-    return sorted(found, key=lambda one: bool(one.unreadable))
+            earlier.append(_Earlier(name, uri, trials, unreadable))
+    return sorted(earlier, key=lambda candidate: bool(candidate.unreadable))
 
 
 def _differences(before: DetNASSearch, now: DetNASSearch) -> list[str]:
     """Return the fixed fields whose values differ, each with both values."""
     merged = with_current_settings(before, now).spec
     merged = merged.model_copy(update={"dataset": before.spec.dataset})
-    dumped = (one.model_dump(mode="json", by_alias=True) for one in (merged, now.spec))
+    dumped = (spec.model_dump(mode="json", by_alias=True) for spec in (merged, now.spec))
     return list(_differing("spec", *dumped))
 
 

@@ -51,29 +51,29 @@ class Finished:
     over: bool = False
 
 
-def lost(recorded: Finished, found: Finished) -> Iterator[str]:
-    """Yield what is finished according to the status (``recorded``) and not found in the store."""
-    if recorded.prepared and not found.prepared:
+def lost(recorded: Finished, stored: Finished) -> Iterator[str]:
+    """Yield what is finished according to the status (``recorded``) and missing from the store."""
+    if recorded.prepared and not stored.prepared:
         yield "the data check (prepare/result.json)"
-    if recorded.base and not found.base:
+    if recorded.base and not stored.base:
         yield "the base (base/result.json)"
-    if (gone := recorded.phases - found.phases) > 0:
+    if (gone := recorded.phases - stored.phases) > 0:
         yield f"{gone} of {recorded.phases} trained phases of the teacher pool"
-    if (gone := recorded.trials - found.trials) > 0:
+    if (gone := recorded.trials - stored.trials) > 0:
         yield f"{gone} of {recorded.trials} finished trials (trials/NNNN/result.json)"
-    if found.untuned is not None and _was_tuned(recorded, found):
-        yield f"the fine-tuning of trial {found.untuned}"
-    if recorded.export and not found.export:
+    if stored.untuned is not None and _was_tuned(recorded, stored):
+        yield f"the fine-tuning of trial {stored.untuned}"
+    if recorded.export and not stored.export:
         yield f"the exported student ({recorded.export}/result.json)"
-    if recorded.record and not found.record:
+    if recorded.record and not stored.record:
         yield keys.SEARCH_RECORD
 
 
-def _was_tuned(recorded: Finished, found: Finished) -> bool:
+def _was_tuned(recorded: Finished, stored: Finished) -> bool:
     """Whether the best trial was fine-tuned: it may have become the best after the status."""
     if recorded.tuned is not None:
-        return recorded.tuned == found.untuned
-    return recorded.over and recorded.trials == found.trials
+        return recorded.tuned == stored.untuned
+    return recorded.over and recorded.trials == stored.trials
 
 
 def recorded_in(status: Status, requests: SearchRequests, root: str) -> Finished:
@@ -107,7 +107,7 @@ def _phases(status: Status, requests: SearchRequests) -> int:
     return max(0, trained - (status.get("phase") == Phase.FAILED))
 
 
-def _found(session: SearchSession, recorded: Finished) -> Finished:
+def _stored(session: SearchSession, recorded: Finished) -> Finished:
     """Return what the store has, as read just now, of what is finished by the status."""
     store, state = session.store, session.state
     record = keys.search_record_key(session.requests.search)
@@ -184,24 +184,24 @@ def accepted_loss(
 def _missing(session: SearchSession, status: Status) -> tuple[str, ...]:
     store, requests = session.store, session.requests
     recorded = recorded_in(status, requests, store.uri)
-    found = _found(session, recorded)
-    missing = tuple(lost(recorded, found))
+    stored = _stored(session, recorded)
+    missing = tuple(lost(recorded, stored))
     if not missing:
         return ()
     pool = str((status.get("teachers") or {}).get("pool") or "").removeprefix(f"{store.uri}/")
-    exact = _found_one_by_one(store, requests.search, "" if "://" in pool else pool, found)
+    exact = _counted_one_by_one(store, requests.search, "" if "://" in pool else pool, stored)
     return tuple(lost(recorded, exact)) or missing
 
 
-def _found_one_by_one(store: Store, search: str, pool: str, found: Finished) -> Finished:
+def _counted_one_by_one(store: Store, search: str, pool: str, stored: Finished) -> Finished:
     """Count what is stored, for a message: the state of a search without its base has no more."""
     trials = count_trial_results(store, search)
-    phases = found.phases
+    phases = stored.phases
     while pool and store.size(keys.result_key(keys.pool_phase_folder(pool, phases))) is not None:
         phases += 1
     has_base = store.size(keys.result_key(keys.base_folder(search))) is not None
     return replace(
-        found, trials=max(trials, found.trials), phases=phases, base=found.base or has_base
+        stored, trials=max(trials, stored.trials), phases=phases, base=stored.base or has_base
     )
 
 

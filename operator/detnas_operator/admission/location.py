@@ -64,8 +64,8 @@ def recorded_folder(search: SearchView) -> tuple[str, str]:
     an earlier resource of this name.
     """
     beginning = f"{keys.searches_folder(search.namespace)}/{search.name}-"
-    found = re.fullmatch(f"(.+)/({re.escape(beginning)}[0-9a-f]{{8}})", search.folder)
-    return (found[1], found[2]) if found else ("", "")
+    match = re.fullmatch(f"(.+)/({re.escape(beginning)}[0-9a-f]{{8}})", search.folder)
+    return (match[1], match[2]) if match else ("", "")
 
 
 def own_folder(search: SearchView) -> str:

@@ -37,8 +37,8 @@ class SearchLimit:
         with self._lock:
             others = self._others(search)
             begun = self._let_begin(search, others)
-            running = [one for one in others if _runs(one, begun)]
-            before = [one for one in others if _waits(one) and _age(one) < _age(search)]
+            running = [other for other in others if _runs(other, begun)]
+            before = [other for other in others if _waits(other) and _age(other) < _age(search)]
             if search.uid in begun or len(running) + len(before) < most:
                 begun.add(search.uid)
                 return None
@@ -47,12 +47,12 @@ class SearchLimit:
     def _others(self, search: SearchView) -> list[SearchView]:
         keys = (key for key in self._cache.searches() if key.namespace == search.namespace)
         others = (self._cache.search(key) for key in keys)
-        return [one for one in others if one is not None and one.uid != search.uid]
+        return [other for other in others if other is not None and other.uid != search.uid]
 
     def _let_begin(self, search: SearchView, others: list[SearchView]) -> set[str]:
         """Return the UIDs of searches allowed to begin; their status may not show that yet."""
-        there = {search.uid, *(one.uid for one in others)}
-        begun = self._begun[search.namespace] = self._begun.get(search.namespace, set()) & there
+        present = {search.uid, *(other.uid for other in others)}
+        begun = self._begun[search.namespace] = self._begun.get(search.namespace, set()) & present
         return begun
 
 
@@ -62,7 +62,7 @@ def _runs(search: SearchView, begun: set[str]) -> bool:
 
 def _waits(search: SearchView) -> bool:
     return not search.is_accepted and any(
-        one.reason == ReasonCode.TOO_MANY_SEARCHES for one in search.conditions
+        condition.reason == ReasonCode.TOO_MANY_SEARCHES for condition in search.conditions
     )
 
 
@@ -71,7 +71,7 @@ def _age(search: SearchView) -> tuple[str, str]:
 
 
 def _full(rules: Rules, most: int, running: list[SearchView], before: int) -> Reason:
-    names = sorted(one.name for one in running)
+    names = sorted(search.name for search in running)
     shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
     turn = f", after {before} that came before it" if before else ""
     return Reason(

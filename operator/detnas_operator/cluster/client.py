@@ -98,7 +98,7 @@ class KubernetesClient:
         version = ""
         for page in self._pages(kind, namespace, "", PAGE, most_bytes=PAGE_BYTES):
             kept = map(slim, page.items) if slim else page.items
-            items.extend(one for one in kept if one is not None)
+            items.extend(item for item in kept if item is not None)
             version = page.resource_version
         return Snapshot(tuple(items), version)
 

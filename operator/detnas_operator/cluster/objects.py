@@ -171,9 +171,9 @@ class ObjectView:
 
     def condition(self, kind: str) -> ConditionView | None:
         """Return a condition of its status; None if it is not stated."""
-        for one in self.status.get("conditions") or ():
-            if one["type"] == kind:
-                return ConditionView(one)
+        for condition in self.status.get("conditions") or ():
+            if condition["type"] == kind:
+                return ConditionView(condition)
         return None
 
     def true_condition(self, kind: str) -> ConditionView | None:
@@ -289,7 +289,7 @@ class SearchView(ObjectView):
     @cached_property
     def conditions(self) -> list[ConditionView]:
         """All conditions of its status."""
-        return [ConditionView(one) for one in self.status.get("conditions") or ()]
+        return [ConditionView(condition) for condition in self.status.get("conditions") or ()]
 
 
 def owning_search(job: JobView) -> SearchKey | None:

@@ -167,27 +167,27 @@ class PodView(ObjectView):
     def claims(self) -> list[str]:
         """Names of the PersistentVolumeClaims that it mounts."""
         volumes = self.spec.get("volumes") or ()
-        found = (one.get("persistentVolumeClaim") or {} for one in volumes)
-        return [str(claim["claimName"]) for claim in found if claim.get("claimName")]
+        claims = (volume.get("persistentVolumeClaim") or {} for volume in volumes)
+        return [str(claim["claimName"]) for claim in claims if claim.get("claimName")]
 
     @cached_property
     def containers(self) -> list[ContainerView]:
         """Statuses of its containers."""
-        return [ContainerView(one) for one in self.status.get("containerStatuses") or ()]
+        return [ContainerView(status) for status in self.status.get("containerStatuses") or ()]
 
     @cached_property
     def init_containers(self) -> list[ContainerView]:
         """Statuses of its init containers."""
-        return [ContainerView(one) for one in self.status.get("initContainerStatuses") or ()]
+        return [ContainerView(status) for status in self.status.get("initContainerStatuses") or ()]
 
     def container(self, name: str) -> ContainerView:
         """Return the status of a container by name: others may add more before or after it."""
-        found = (one for one in self.containers if one.name == name)
-        return next(found, ContainerView({"name": name}))
+        named = (container for container in self.containers if container.name == name)
+        return next(named, ContainerView({"name": name}))
 
     def is_sidecar(self, name: str) -> bool:
         """Whether an init container is a native sidecar: it runs beside the containers."""
         return any(
-            one["name"] == name and one.get("restartPolicy") == "Always"
-            for one in self.spec.get("initContainers") or ()
+            container["name"] == name and container.get("restartPolicy") == "Always"
+            for container in self.spec.get("initContainers") or ()
         )

@@ -109,7 +109,7 @@ def slim_job(body: Object) -> Object:
     if "finalizers" in metadata:
         metadata["finalizers"] = metadata["finalizers"][:_MAX_FINALIZERS]
     if owners := metadata.get("ownerReferences"):
-        metadata["ownerReferences"] = [one for one in owners if one.get("controller")]
+        metadata["ownerReferences"] = [owner for owner in owners if owner.get("controller")]
     return {
         "metadata": metadata,
         "spec": {field: spec[field] for field in _KEPT_JOB_SPEC if field in spec},
@@ -127,9 +127,9 @@ def _slim_metadata(body: Object) -> Object:
     slim = {field: metadata[field] for field in _KEPT_METADATA if field in metadata}
     if labels := slim.get("labels"):
         slim["labels"] = {name: labels[name] for name in _KEPT_LABELS & labels.keys()}
-    if found := slim.get("annotations"):
-        kept = _KEPT_ANNOTATIONS.keys() & found.keys()
-        slim["annotations"] = {name: found[name][: _KEPT_ANNOTATIONS[name]] for name in kept}
+    if annotations := slim.get("annotations"):
+        kept = _KEPT_ANNOTATIONS.keys() & annotations.keys()
+        slim["annotations"] = {name: annotations[name][: _KEPT_ANNOTATIONS[name]] for name in kept}
     return slim
 
 
@@ -165,8 +165,8 @@ def _bounded(value: Any, longest: int) -> Any:
     if isinstance(value, str):
         return value if len(value) <= longest else f"{value[:longest]}…"
     if isinstance(value, list):
-        return [_bounded(one, longest) for one in value[:_MAX_LIST_ENTRIES]]
+        return [_bounded(item, longest) for item in value[:_MAX_LIST_ENTRIES]]
     if isinstance(value, dict):
-        some = list(value.items())[:_MAX_LIST_ENTRIES]
-        return {name: _bounded(one, longest) for name, one in some}
+        items = list(value.items())[:_MAX_LIST_ENTRIES]
+        return {name: _bounded(item, longest) for name, item in items}
     return value

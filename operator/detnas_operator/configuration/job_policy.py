@@ -93,10 +93,10 @@ class Rules:
             section: ``allowed`` or ``maximum``.
             field: as the models name it, such as ``resources.cpu``.
         """
-        found: Any = getattr(self.own, section)
+        value: Any = getattr(self.own, section)
         for part in field.split("."):
-            found = None if found is None else getattr(found, part)
-        prefix = self.prefix if found is not None else ALL
+            value = None if value is None else getattr(value, part)
+        prefix = self.prefix if value is not None else ALL
         return ".".join((prefix, *map(to_camel, (section, *field.split(".")))))
 
 
@@ -115,8 +115,8 @@ def rules_of(
         prefix: of its path in the values.
         gpu_resource: name of a GPU's resource unless a policy names another.
     """
-    limits = [one.maximum.resources for one in (everywhere, own)]
-    resources = layered(*(JobFields(resources=one) for one in limits)).resources
+    limits = [policy.maximum.resources for policy in (everywhere, own)]
+    resources = layered(*(JobFields(resources=limit) for limit in limits)).resources
     merged = JobPolicy.model_construct(
         defaults=layered(everywhere.defaults, own.defaults),
         forced=layered(everywhere.forced, own.forced),

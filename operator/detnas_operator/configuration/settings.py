@@ -248,7 +248,7 @@ def load_settings(path: Path) -> OperatorSettings:
     except ValidationError as error:
         problems = explain(error, OperatorSettings)
         raise SettingsError(
-            source, tuple(_as_in_values(one, document) for one in problems)
+            source, tuple(_as_in_values(problem, document) for problem in problems)
         ) from error
 
 

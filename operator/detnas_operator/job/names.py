@@ -64,17 +64,17 @@ def parse_job_name(name: str, search: str) -> JobId | None:
         name: of the Job.
         search: name of the search.
     """
-    found = _ENDING.search(name)
-    if found is None:
+    ending = _ENDING.search(name)
+    if ending is None:
         return None
-    if found["phase"]:
-        job_id = JobId(Verb.POOL, int(found["phase"]))
-    elif found["trial"]:
-        job_id = JobId(Verb.EVALUATE, int(found["trial"]))
+    if ending["phase"]:
+        job_id = JobId(Verb.POOL, int(ending["phase"]))
+    elif ending["trial"]:
+        job_id = JobId(Verb.EVALUATE, int(ending["trial"]))
     else:
-        job_id = JobId(Verb(found["setup"] or found["end"]))
+        job_id = JobId(Verb(ending["setup"] or ending["end"]))
     index = _INDEX_DIGITS if job_id.verb is Verb.POOL else 0
-    return job_id if name == _fitted(search, found.group(), MAX_NAME_CHARACTERS - index) else None
+    return job_id if name == _fitted(search, ending.group(), MAX_NAME_CHARACTERS - index) else None
 
 
 def service_name(search: str) -> str:

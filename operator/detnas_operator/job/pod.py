@@ -128,9 +128,9 @@ def _resources(fields: JobFields, gpus: int) -> Object:
         **(requested.extended or {}),
         **({str(fields.gpu_resource): str(gpus)} if gpus else {}),
     }
-    given = {name: value for name, value in amounts.items() if value is not None}
-    requests = {"ephemeral-storage": LEAST_DISK, **given}
-    return {"requests": requests, **({"limits": given} if given else {})}
+    limits = {name: value for name, value in amounts.items() if value is not None}
+    requests = {"ephemeral-storage": LEAST_DISK, **limits}
+    return {"requests": requests, **({"limits": limits} if limits else {})}
 
 
 def _volumes(order: JobOrder, fields: JobFields, bundle: CaBundle) -> list[Object]:
@@ -177,10 +177,10 @@ def _mounts(order: JobOrder, bundle: CaBundle) -> list[Object]:
 def _placement(order: JobOrder, fields: JobFields) -> Object:
     wanted: Object = {
         "nodeSelector": fields.node_selector,
-        "tolerations": [_dumped(one) for one in fields.tolerations or ()],
+        "tolerations": [_dumped(toleration) for toleration in fields.tolerations or ()],
         "affinity": _dumped(fields.affinity) if fields.affinity else None,
         "topologySpreadConstraints": [
-            _spread(order, one) for one in fields.topology_spread_constraints or ()
+            _spread(order, constraint) for constraint in fields.topology_spread_constraints or ()
         ],
         "priorityClassName": fields.priority_class_name,
         "runtimeClassName": fields.runtime_class_name,
@@ -189,10 +189,10 @@ def _placement(order: JobOrder, fields: JobFields) -> Object:
     return {field: value for field, value in wanted.items() if value}
 
 
-def _spread(order: JobOrder, one: TopologySpread) -> Object:
+def _spread(order: JobOrder, constraint: TopologySpread) -> Object:
     own = own_labels(order.owner.name, order.job_id)
     kin = {"matchLabels": {name: own[name] for name in (SEARCH, VERB)}}
-    return {"labelSelector": kin, **_dumped(one)}
+    return {"labelSelector": kin, **_dumped(constraint)}
 
 
 def _dumped(section: Schema) -> Object:

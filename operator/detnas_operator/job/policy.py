@@ -61,11 +61,11 @@ def job_fields(jobs: Jobs, verb: Verb, rules: Rules) -> JobFields:
 
 def violations(spec: SearchSpec, rules: Rules) -> tuple[str, ...]:
     """Return how a search violates the rules: field, value, rule, and what would be right."""
-    found = [*_image(spec.jobs, rules), *_amounts(spec, rules)]
+    problems = [*_image(spec.jobs, rules), *_amounts(spec, rules)]
     for section, fields in sources(spec.jobs):
-        found += [*_names(section, fields, rules), *_devices(section, fields, rules)]
-        found += _resources(section, fields.resources or Resources(), rules)
-    return tuple(found)
+        problems += [*_names(section, fields, rules), *_devices(section, fields, rules)]
+        problems += _resources(section, fields.resources or Resources(), rules)
+    return tuple(problems)
 
 
 def image_violation(field: str, image: str, rules: Rules, remedy: str) -> str:
@@ -110,8 +110,8 @@ def _core(resources: Resources | None) -> Resources | None:
 
 def _image(jobs: Jobs, rules: Rules) -> Iterator[str]:
     remedy = f"name another or none {IN_A_NEW_SEARCH}"
-    if jobs.image and (found := image_violation("spec.jobs.image", jobs.image, rules, remedy)):
-        yield found
+    if jobs.image and (problem := image_violation("spec.jobs.image", jobs.image, rules, remedy)):
+        yield problem
 
 
 def _names(section: str, fields: KindFields, rules: Rules) -> Iterator[str]:

@@ -75,8 +75,8 @@ def _live(
         return _without_pods(job, now, refused)
     live = sorted((pod for pod in pods if not pod.has_ended), key=lambda pod: pod.index)
     waits = (pod_wait(pod, now, events.get(pod.uid, ())) for pod in live)
-    if known := [wait for wait in waits if wait is not None]:
-        return min(known, key=lambda wait: wait.code in _MAY_STILL_START)
+    if reported := [wait for wait in waits if wait is not None]:
+        return min(reported, key=lambda wait: wait.code in _MAY_STILL_START)
     succeeded = sum(pod.phase == "Succeeded" for pod in pods)
     missing = job.parallelism - succeeded - len(live)
     if missing > 0:

@@ -138,10 +138,10 @@ def pod_failure(pod: PodView) -> Failed:
     """
     trainer = pod.container(CONTAINER)
     ended = trainer.terminated or TerminationView({})
-    found = _memory(ended) or _stopped(pod) or _not_started(ended)
-    if found is None and not ended.exit_code:
-        found = _other_container(pod)
-    kind, sentence = found or _exited(pod, ended.exit_code)
+    cause = _memory(ended) or _stopped(pod) or _not_started(ended)
+    if cause is None and not ended.exit_code:
+        cause = _other_container(pod)
+    kind, sentence = cause or _exited(pod, ended.exit_code)
     code = None if kind is FailureKind.START_ERROR else ended.exit_code
     return Failed(kind, f"pod {pod.name} {sentence}{_last_line(ended)}", code)
 
@@ -205,10 +205,10 @@ def culprit(pod: PodView) -> str:
 
 def _other_container(pod: PodView) -> tuple[FailureKind, str] | None:
     """The failure of a container that the cluster added, such as by an admission webhook."""
-    found = _failed_container(pod)
-    if found is None:
+    failed = _failed_container(pod)
+    if failed is None:
         return None
-    what, container, ended = found
+    what, container, ended = failed
     reason, message = ended.reason or "no reason", one_line(ended.message)
     reported = f"{reason}: {message}" if message else reason
     return FailureKind.OTHER_CONTAINER, (
@@ -220,11 +220,11 @@ def _other_container(pod: PodView) -> tuple[FailureKind, str] | None:
 
 def _failed_container(pod: PodView) -> tuple[str, ContainerView, TerminationView] | None:
     """Return the first container beside the trainer that failed, and how it ended."""
-    init = [one for one in pod.init_containers if not pod.is_sidecar(one.name)]
+    init = [container for container in pod.init_containers if not pod.is_sidecar(container.name)]
     for what, containers in (("init container", init), ("container", pod.containers)):
-        for one in containers:
-            if one.terminated and one.exit_code and one.name != CONTAINER:
-                return what, one, one.terminated
+        for container in containers:
+            if container.terminated and container.exit_code and container.name != CONTAINER:
+                return what, container, container.terminated
     return None
 
 

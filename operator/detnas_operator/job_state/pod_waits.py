@@ -97,7 +97,7 @@ def _node_not_ready(pod: PodView, events: Sequence[EventView]) -> Waiting | None
     running = pod.container(CONTAINER).running is not None
     if not running or ready.reason not in _NOT_OF_THE_KUBELET:
         return None
-    reported = [one for one in events if one.reason == "NodeNotReady"]
+    reported = [event for event in events if event.reason == "NodeNotReady"]
     why = "the pod's condition Ready is False, and its containers run"
     if reported:
         why = f"NodeNotReady: {one_line(reported[-1].message)}"
@@ -109,7 +109,7 @@ def _node_not_ready(pod: PodView, events: Sequence[EventView]) -> Waiting | None
 
 
 def _stopping(pod: PodView) -> Waiting:
-    left = [one.name for one in pod.containers if one.terminated is None]
+    left = [container.name for container in pod.containers if container.terminated is None]
     others = f" (still running: {', '.join(sorted(left))})" if left else ""
     message = f"the trainer of pod {pod.name} has ended, the pod is being stopped{others}"
     return Waiting(ReasonCode.STOPPING, message)
@@ -192,15 +192,17 @@ def _scheduled_at(pod: PodView) -> datetime | None:
 def _latest_warning(events: Sequence[EventView], now: datetime) -> EventView | None:
     """Return the warning that explains best why a pod does not start; None if all are old."""
     fresh = [
-        one for one in events if one.is_warning and one.reason != _SCHEDULER and _is_fresh(one, now)
+        event
+        for event in events
+        if event.is_warning and event.reason != _SCHEDULER and _is_fresh(event, now)
     ]
     return min(fresh, key=_importance, default=None)
 
 
 def _is_pulling(events: Sequence[EventView]) -> bool:
     """Whether the latest event about an image is that it is being pulled."""
-    of_images = [one for one in events if one.reason in {PULLING, *_NOT_PULLED}]
-    return bool(of_images) and max(of_images, key=lambda one: one.last_seen).reason == PULLING
+    of_images = [event for event in events if event.reason in {PULLING, *_NOT_PULLED}]
+    return bool(of_images) and max(of_images, key=lambda event: event.last_seen).reason == PULLING
 
 
 def _is_fresh(event: EventView, now: datetime) -> bool:

@@ -57,12 +57,12 @@ def quota_refusal(message: str) -> Exceeded | Unspecified | None:
         message: of the API server, or of an event that cites it.
     """
     line = " ".join(message.split())
-    if found := _EXCEEDED.search(line):
-        resources = tuple(part.partition("=")[0] for part in found["requested"].split(","))
-        return Exceeded(found["name"], resources)
-    if found := _UNSPECIFIED.search(line):
-        named = _CONTAINERS.sub("", found["what"]).replace(";", ",").split(",")
-        return Unspecified(found["name"], tuple(dict.fromkeys(map(str.strip, named))))
+    if match := _EXCEEDED.search(line):
+        resources = tuple(part.partition("=")[0] for part in match["requested"].split(","))
+        return Exceeded(match["name"], resources)
+    if match := _UNSPECIFIED.search(line):
+        named = _CONTAINERS.sub("", match["what"]).replace(";", ",").split(",")
+        return Unspecified(match["name"], tuple(dict.fromkeys(map(str.strip, named))))
     return None
 
 

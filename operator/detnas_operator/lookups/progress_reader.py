@@ -141,7 +141,7 @@ class ProgressReader:
         """Whether all running jobs of its search have been read just now for the first time."""
         with self._news:
             jobs = self._searches.get(job.key)
-            return jobs is not None and all(one.reading for one in jobs.values())
+            return jobs is not None and all(job.reading for job in jobs.values())
 
 
 def _is_news(before: Attempts, now: Attempts) -> bool:

@@ -101,10 +101,10 @@ class Schedule(Generic[Key]):
     def take(self, now: float) -> Key | None:
         """Return the due key whose turn it is, now running; None if none may run."""
         self._advance_due(now)
-        found = self._turns.first(now)
-        if found is None:
+        first = self._turns.first(now)
+        if first is None:
             return None
-        key, group = found
+        key, group = first
         entry = self._entries[key]
         entry.due, entry.rank, entry.running = _NEVER, _NEVER, True
         self._turns.start(key, group, slow=entry.slow)
@@ -112,8 +112,8 @@ class Schedule(Generic[Key]):
 
     def next_due(self) -> float:
         """Return when the next key that may run is due; infinity if none waits."""
-        found = self._turns.first()
-        waiting = self._entries[found[0]].due if found else _NEVER
+        first = self._turns.first()
+        waiting = self._entries[first[0]].due if first else _NEVER
         while self._later and not self._is_valid(*self._later[0][1:]):
             heapq.heappop(self._later)
         return min(waiting, self._later[0][0] if self._later else _NEVER)

@@ -53,9 +53,9 @@ class Turns(Generic[Key]):
     def enter(self, group: Hashable) -> bool:
         """Add a key to a group; return whether it counts as slow at first."""
         # A new group comes last: otherwise leaving and entering again would overtake others.
-        found = self._groups.setdefault(group, _Group(self._turn))
-        found.known += 1
-        return found.slow
+        state = self._groups.setdefault(group, _Group(self._turn))
+        state.known += 1
+        return state.slow
 
     def leave(self, group: Hashable) -> None:
         """Remove a key, which is neither due nor running, from its group."""
@@ -71,30 +71,30 @@ class Turns(Generic[Key]):
 
     def first(self, now: float = float("inf")) -> tuple[Key, Hashable] | None:
         """Return the key that is next, and its group; None if none that waits may run."""
-        best, found = None, None
+        best, first = None, None
         for name, group in self._groups.items():
             if (head := self._head(group)) is None:
                 continue
             rank, ticket, key = head
             order = (rank > now, group.running, group.turn, rank, ticket)
             if best is None or order < best:
-                best, found = order, (key, name)
-        return found
+                best, first = order, (key, name)
+        return first
 
     def start(self, key: Key, group: Hashable, *, slow: bool) -> None:
         """Record that a pass over a waiting key begins."""
         del self._tickets[key]
         self._turn += 1
-        found = self._groups[group]
-        found.running += 1
-        found.turn = self._turn
+        state = self._groups[group]
+        state.running += 1
+        state.turn = self._turn
         self._slow_running += slow
 
     def end(self, group: Hashable, *, was_slow: bool, slow: bool) -> None:
         """Record that a pass ended, whether its key counted as slow, and whether it took long."""
-        found = self._groups[group]
-        found.running -= 1
-        found.slow = slow
+        state = self._groups[group]
+        state.running -= 1
+        state.slow = slow
         self._slow_running -= was_slow
 
     def _head(self, group: _Group[Key]) -> tuple[float, int, Key] | None:

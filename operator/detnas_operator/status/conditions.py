@@ -156,7 +156,7 @@ def _degraded(result: PassResult, now: datetime) -> _Verdict:
     reasons = degraded_reasons(result, now)
     if not reasons:
         return _Verdict(False, Reason.static(ReasonCode.NOTHING_WRONG))
-    messages = dict.fromkeys(one.message for one in reasons)
+    messages = dict.fromkeys(reason.message for reason in reasons)
     return _Verdict(True, Reason(reasons[0].code, "; ".join(messages)))
 
 

@@ -211,8 +211,8 @@ def _conditions(name: str, before: Status, after: Status) -> tuple[Status, Statu
 
 def _condition(name: str, status: Status) -> Status:
     absent = {"type": name, "status": "Unknown", "reason": "", "message": ""}
-    found = (one for one in status.get("conditions", ()) if one["type"] == name)
-    return {**absent, **next(found, {})}
+    named = (condition for condition in status.get("conditions", ()) if condition["type"] == name)
+    return {**absent, **next(named, {})}
 
 
 _FINDERS = (

@@ -81,7 +81,7 @@ def refused_values(status: Status, fields: Iterable[str]) -> frozenset[RefusedVa
         fields: as the server names them, such as ``status.conditions[5].type``; those that are
             not in the status are skipped.
     """
-    return frozenset(found for field in fields for found in _named(status, field))
+    return frozenset(refused for field in fields for refused in _named(status, field))
 
 
 def _named(status: Status, field: str) -> Iterator[RefusedValue]:
@@ -101,8 +101,8 @@ def _named(status: Status, field: str) -> Iterator[RefusedValue]:
 def without_refused(status: Status, refused: Iterable[RefusedValue]) -> dict[str, Any]:
     """Return a status without refused values: the field goes, and of a list the whole item."""
     left: Any = dict(status)
-    for one in refused:
-        left = _without(left, one.path, one.value)
+    for value in refused:
+        left = _without(left, value.path, value.value)
     return dict(left)
 
 
@@ -113,8 +113,8 @@ def _without(value: Any, path: tuple[str, ...], refused: str) -> Any:
     inner = value[name]
     if not rest:
         same = json.dumps(inner, sort_keys=True) == refused
-        return {key: one for key, one in value.items() if key != name} if same else value
+        return {key: other for key, other in value.items() if key != name} if same else value
     if isinstance(inner, list):
-        remaining = [one for one in inner if _without(one, rest, refused) == one]
+        remaining = [item for item in inner if _without(item, rest, refused) == item]
         return {**value, name: remaining}
     return {**value, name: _without(inner, rest, refused)}

@@ -40,7 +40,7 @@ def resource_status(result: PassResult, before: Status, now: datetime) -> dict[s
         now: for conditions whose status changed.
     """
     search = result.search
-    found = {
+    fields = {
         "observedGeneration": result.generation,
         "phase": _phase(result, before),
         "conditions": conditions(result, before.get("conditions", ()), now),
@@ -48,8 +48,8 @@ def resource_status(result: PassResult, before: Status, now: datetime) -> dict[s
         "image": result.image or None,
     }
     if search is not None:
-        found |= _figures(result, search)
-    status = ResourceStatus.model_validate(found).to_json()
+        fields |= _figures(result, search)
+    status = ResourceStatus.model_validate(fields).to_json()
     if search is None:
         status |= {key: before[key] for key in before.keys() - _OF_ANY_PASS}
         if blocked_by(result) is not None:
@@ -61,10 +61,10 @@ def resource_status(result: PassResult, before: Status, now: datetime) -> dict[s
 
 def _stopped(status: Status) -> dict[str, Any]:
     """What is known without the store once every Job has been stopped."""
-    found: dict[str, Any] = {"active": []} if "active" in status else {}
+    changes: dict[str, Any] = {"active": []} if "active" in status else {}
     if "trials" in status:
-        found["trials"] = {**status["trials"], "active": 0}
-    return found
+        changes["trials"] = {**status["trials"], "active": 0}
+    return changes
 
 
 def _phase(result: PassResult, before: Status) -> str:
@@ -90,8 +90,8 @@ def _figures(result: PassResult, search: SearchStatus) -> dict[str, Any]:
         "active": list(active_jobs(result, search)),
         "top": _top(search),
         "failures": [
-            FailedTrial(trial=one.number, outcome=Outcome(one.outcome), message=one.message)
-            for one in search.failures
+            FailedTrial(trial=trial.number, outcome=Outcome(trial.outcome), message=trial.message)
+            for trial in search.failures
         ],
         "gpuHours": _hours(result.gpu_seconds),
         "secondsLeft": whole_seconds(left),
@@ -136,26 +136,30 @@ def _teachers(result: PassResult, search: SearchStatus) -> dict[str, Any]:
 
 def _detectors(search: SearchStatus) -> dict[str, Any]:
     folder, base, best, trial = search.folder, search.base, search.best, search.best_trial
-    found: dict[str, Any] = {}
+    detectors: dict[str, Any] = {}
     if base is not None:
-        found["base"] = detector_figures(base, keys.base_folder(folder))
+        detectors["base"] = detector_figures(base, keys.base_folder(folder))
     if best is not None:
         uri = None if trial is None else keys.trial_folder(folder, trial)
-        found["best"] = detector_figures(best, uri, trial)
+        detectors["best"] = detector_figures(best, uri, trial)
     if base is not None and best is not None:
-        found["flopsChange"] = flops_change(best.flops, base.flops)
+        detectors["flopsChange"] = flops_change(best.flops, base.flops)
     if search.exported is not None:
         trial = search.exported_trial
         exported = detector_figures(search.exported, search.exported_to, trial)
-        found["exported"] = exported | ({"isBase": True} if search.exported.is_base else {})
-    return found
+        detectors["exported"] = exported | ({"isBase": True} if search.exported.is_base else {})
+    return detectors
 
 
 def _top(search: SearchStatus) -> list[TopTrial]:
     return [
         TopTrial(
-            trial=one.number, h=one.h, map=one.map, flops=one.flops, resolution=str(one.resolution)
+            trial=trial.number,
+            h=trial.h,
+            map=trial.map,
+            flops=trial.flops,
+            resolution=str(trial.resolution),
         )
-        for one in search.top
-        if one.h is not None and one.map is not None and one.flops is not None
+        for trial in search.top
+        if trial.h is not None and trial.map is not None and trial.flops is not None
     ]

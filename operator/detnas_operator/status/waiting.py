@@ -34,8 +34,8 @@ def not_running_reason(
     jobs = (job for job_id, job in result.jobs.items() if job_id.verb in verbs)
     if any(isinstance(job.state, Running) for job in jobs):
         return None
-    if found := (*distinct_problems(result), *waiting_reasons(result, now, verbs)):
-        return max(found, key=_severity)
+    if reasons := (*distinct_problems(result), *waiting_reasons(result, now, verbs)):
+        return max(reasons, key=_severity)
     training = result.search is not None and result.search.phase is Phase.TRAINING
     if result.pool_holder and Verb.POOL in verbs and training:
         return Reason.static(ReasonCode.WAITING_FOR_POOL, holder=result.pool_holder)
@@ -45,13 +45,13 @@ def not_running_reason(
 def degraded_reasons(result: PassResult, now: datetime) -> list[Reason]:
     """Return all that needs somebody's attention, the most severe first."""
     blocked = blocked_by(result)
-    found = list(distinct_problems(result))
+    reasons = list(distinct_problems(result))
     if blocked is None:
-        found += (wait for wait in waiting_reasons(result, now) if wait.code.needs_attention)
+        reasons += (wait for wait in waiting_reasons(result, now) if wait.code.needs_attention)
     if result.search is not None and result.search.finetune_problem:
-        found.append(_fine_tuning_failed(result.search.finetune_problem))
-    found.sort(key=_severity, reverse=True)
-    return found if blocked is None or blocked is SUSPENDED else [blocked, *found]
+        reasons.append(_fine_tuning_failed(result.search.finetune_problem))
+    reasons.sort(key=_severity, reverse=True)
+    return reasons if blocked is None or blocked is SUSPENDED else [blocked, *reasons]
 
 
 def distinct_problems(result: PassResult) -> tuple[Reason, ...]:
