@@ -53,7 +53,7 @@ def run(settings: OperatorSettings) -> int:
     metrics, cache = Metrics(), ClusterCache()
     try:
         connection = connect(settings.workers + _SPARE_CONNECTIONS)
-        client = KubernetesClient(connection, metrics.wrote)
+        client = KubernetesClient(connection, metrics.count_write)
         reconciler = Reconciler(settings, client, cache, metrics)
         LeaseKeeper(reconciler.leases).start()
         metrics.serve(settings.metrics.port)
@@ -66,9 +66,9 @@ def run(settings: OperatorSettings) -> int:
     except Exception:
         log.exception("the operator failed; Kubernetes restarts it")
         return FAILED
-    log.info("ended; jobs keep running")
+    log.info("stopped; running jobs continue")
     if not ended:
-        log.warning("a pass did not end in time; the next process repeats it")
+        log.warning("a pass did not end in time; the next process will repeat it")
         logging.shutdown()
         os._exit(OK)  # the pass's thread would keep the process alive
     return OK

@@ -30,10 +30,10 @@ def exposed() -> dict[str, set[str]]:
     metrics.watch_queue(lambda: QueueState(1, 1, 1.0, 1, 1.0, 1.0))
     metrics.set_search("n", "s", phase="Searching", gpu_hours=1, best_h=1, base_h=1)
     metrics.set_degraded("n", "s", "ImagePull")
-    metrics.passed("ok", 1.0)
-    metrics.wrote("create", "jobs", "ok")
-    metrics.store_failed(ValueError())
-    metrics.trials_finished("succeeded")
+    metrics.count_pass("ok", 1.0)
+    metrics.count_write("create", "jobs", "ok")
+    metrics.count_store_error(ValueError())
+    metrics.count_trials("succeeded")
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]
     return {sample.name: set(sample.labels) for sample in samples}
 

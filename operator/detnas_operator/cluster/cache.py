@@ -78,7 +78,7 @@ class ClusterCache:
         search = SearchView(body)
         key = search.key
         with self._lock:
-            self._bury(search.uid)
+            self._remember_deletion(search.uid)
             known = self._searches.get(key)
             if known is not None and known.uid == search.uid:
                 del self._searches[key]
@@ -97,7 +97,7 @@ class ClusterCache:
             self._jobs.setdefault(owner, {})[job.name] = job
             return True
 
-    def lose_job(self, body: Object) -> None:
+    def drop_deleted_job(self, body: Object) -> None:
         """Remove a Job that others deleted (its body as last seen).
 
         A failed one is retained, apart from the others, for as long as its search exists.
@@ -116,7 +116,7 @@ class ClusterCache:
                 if search is not None and search.uid == uid:
                     self._failed.setdefault(owner, {})[job.name] = _being_deleted(job)
 
-    def is_lost(self, job: JobView) -> bool:
+    def is_retained(self, job: JobView) -> bool:
         """Whether a Job is deleted, and retained only for how it failed."""
         owner = _owner(job)
         with self._lock:
@@ -130,7 +130,7 @@ class ClusterCache:
         if owner is None:
             return
         with self._lock:
-            self._bury(job.uid)
+            self._remember_deletion(job.uid)
             for jobs in (self._failed, self._jobs):
                 _remove(jobs, owner, job)
 
@@ -146,7 +146,7 @@ class ClusterCache:
                 job for (of, _), jobs in self._jobs.items() if of == key for job in jobs.values()
             ]
         for job in _absent(owned, snapshot):
-            self.lose_job(job.body)
+            self.drop_deleted_job(job.body)
 
     def replace_all(
         self, namespace: str | None, searches: Snapshot, jobs: Snapshot
@@ -167,7 +167,7 @@ class ClusterCache:
             changed.add(search.key)
         lost = _absent(known_jobs, jobs)
         for job in lost:
-            self.lose_job(job.body)
+            self.drop_deleted_job(job.body)
         return changed | {key for job in (*put, *lost) if (key := owning_search(job))}
 
     def _is_news(self, known: ObjectView | None, latest: ObjectView) -> bool:
@@ -175,7 +175,7 @@ class ClusterCache:
             return False
         return known is None or latest.version > known.version
 
-    def _bury(self, uid: str) -> None:
+    def _remember_deletion(self, uid: str) -> None:
         self._deleted[uid] = None
         while len(self._deleted) > _REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)

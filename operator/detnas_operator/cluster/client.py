@@ -69,7 +69,7 @@ class KubernetesClient:
         fields: str = "",
         limit: int = PAGE,
         *,
-        most_bytes: int | None = None,
+        max_bytes: int | None = None,
     ) -> Iterator[Object]:
         """Yield the objects of a namespace (None: of all), page by page.
 
@@ -77,9 +77,9 @@ class KubernetesClient:
             selector: label selector, ``a=b,c in (d, e)``; empty for all.
             fields: field selector, ``a=b,c=d``; empty for all.
             limit: objects per page.
-            most_bytes: of a page; if it has more, smaller pages are read.
+            max_bytes: of a page; if it has more, smaller pages are read.
         """
-        for page in self._pages(kind, namespace, selector, limit, fields, most_bytes):
+        for page in self._pages(kind, namespace, selector, limit, fields, max_bytes):
             yield from page.items
 
     def snapshot(
@@ -96,7 +96,7 @@ class KubernetesClient:
         """
         items: list[Object] = []
         version = ""
-        for page in self._pages(kind, namespace, "", PAGE, most_bytes=PAGE_BYTES):
+        for page in self._pages(kind, namespace, "", PAGE, max_bytes=PAGE_BYTES):
             kept = map(slim, page.items) if slim else page.items
             items.extend(item for item in kept if item is not None)
             version = page.resource_version
@@ -231,7 +231,7 @@ class KubernetesClient:
         selector: str,
         limit: int,
         fields: str = "",
-        most_bytes: int | None = None,
+        max_bytes: int | None = None,
     ) -> Iterator[Snapshot]:
         query = {"limit": str(limit)}
         if selector:
@@ -241,7 +241,7 @@ class KubernetesClient:
         path = KINDS[kind].path(namespace)
         what = f"list {kind} of {namespace or 'all namespaces'}"
         while True:
-            request = Request("GET", path, query, most_bytes=most_bytes)
+            request = Request("GET", path, query, max_bytes=max_bytes)
             try:
                 page = _object(self._read(request, what))
             except TooLarge:

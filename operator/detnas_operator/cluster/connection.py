@@ -25,7 +25,7 @@ class Request:
     """What to send to the server: HTTP verb, path, query, and a body that becomes JSON.
 
     Attributes:
-        most_bytes: of the answer; None for no limit.
+        max_bytes: of the answer; None for no limit.
     """
 
     method: str
@@ -33,7 +33,7 @@ class Request:
     query: Mapping[str, str] | None = None
     body: object = None
     content_type: str = "application/json"
-    most_bytes: int | None = None
+    max_bytes: int | None = None
 
     @property
     def target(self) -> str:
@@ -76,7 +76,7 @@ class Connection:
 
         Raises:
             Unavailable: no answer came; what was requested may or may not have been done.
-            TooLarge: the answer has more than ``request.most_bytes``.
+            TooLarge: the answer has more than ``request.max_bytes``.
         """
         body = request.body
         try:
@@ -126,7 +126,7 @@ class Connection:
 
 
 def _body(response: urllib3.BaseHTTPResponse, request: Request) -> bytes:
-    most = request.most_bytes
+    most = request.max_bytes
     if most is None:
         return response.data
     data = response.read(most + 1)

@@ -121,17 +121,17 @@ class Controller:
             return self._reconciler.reconcile(key)
 
     def _record(self, key: SearchKey, seconds: float, error: Exception | None) -> None:
-        self._metrics.passed(type(error).__name__ if error else "ok", seconds)
+        self._metrics.count_pass(type(error).__name__ if error else "ok", seconds)
         if error is None:
             return
         if isinstance(error, StoreError):
-            self._metrics.store_failed(error)
+            self._metrics.count_store_error(error)
             error = for_a_cluster(error)
         with about(search=key.name, namespace=key.namespace):
             if isinstance(error, UserError):
-                log.warning("the reconcile failed and is tried again: %s", error)
+                log.warning("the reconcile failed and will be retried: %s", error)
             else:
-                log.error("the reconcile failed and is tried again", exc_info=error)
+                log.error("the reconcile failed and will be retried", exc_info=error)
 
 
 def _on_signals(stop: Callable[[], None]) -> None:

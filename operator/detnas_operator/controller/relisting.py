@@ -28,7 +28,7 @@ class Relisting:
     """Brings the cache up to date by complete lists, and enqueues the searches that changed.
 
     Every namespace is listed separately: one that is gone, or that we have no rights in, is retried
-    for ever and delays no other. A scope is a namespace, or None for the cluster.
+    indefinitely and delays no other. A scope is a namespace, or None for the cluster.
 
     Args:
         namespaces: to list; empty for the whole cluster.
@@ -57,7 +57,7 @@ class Relisting:
         self._list_slots = asyncio.Semaphore(CONCURRENT_LISTS)
 
     async def run(self) -> None:
-        """List each namespace periodically, and soon after ``request``, for ever."""
+        """List each namespace periodically, and soon after ``request``, without end."""
         async with asyncio.TaskGroup() as scopes:
             for scope in self._requested:
                 scopes.create_task(self._keep(scope))
@@ -82,7 +82,7 @@ class Relisting:
         return self._cache.replace_all(scope, searches, jobs), versions
 
     async def _keep(self, scope: str | None) -> None:
-        """List a scope for ever, and log once why that fails, until it succeeds."""
+        """List a scope again and again, and log once why that fails, until it succeeds."""
         failures, logged = 0, None
         while True:
             try:

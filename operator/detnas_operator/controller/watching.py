@@ -48,7 +48,7 @@ class EventHandlers:
         if key is None:
             return
         if change == "DELETED":
-            self._cache.lose_job(body)
+            self._cache.drop_deleted_job(body)
             self._enqueue(key)
         elif self._cache.put_job(body):
             self._enqueue(key)
@@ -75,7 +75,7 @@ class Watches:
         self._group: asyncio.TaskGroup | None = None
         self._open: dict[tuple[str | None, str], asyncio.Task[None]] = {}
         self._pauses: dict[tuple[str | None, str], Iterator[float]] = {}
-        self._away = False
+        self._unreachable = False
 
     async def run(self) -> None:
         """Keep the streams open until this task is cancelled."""
@@ -97,7 +97,7 @@ class Watches:
             begun = time.monotonic()
             try:
                 async for change in self._streams.changes(kind, scope, since, SLIM[kind]):
-                    since = self._take_in(scope, kind, change) or since
+                    since = self._handle(scope, kind, change) or since
             except Expired:
                 self._relist(scope)
                 return
@@ -107,30 +107,30 @@ class Watches:
                 self._relist(scope)
                 return
             except ClusterError as error:
-                self._log_away(error)
+                self._log_unreachable(error)
                 await asyncio.sleep(max(self._pause(scope, kind), error.retry_after or 0.0))
             else:
                 if time.monotonic() - begun < SHORT_SECONDS:
                     await asyncio.sleep(self._pause(scope, kind))
 
-    def _take_in(self, scope: str | None, kind: str, change: Change) -> str:
+    def _handle(self, scope: str | None, kind: str, change: Change) -> str:
         self._pauses.pop((scope, kind), None)
-        if self._away:
-            self._away = False
-            log.info("the watches continue")
+        if self._unreachable:
+            self._unreachable = False
+            log.info("the API server is reachable again; the watches continue")
         if change.kind != "BOOKMARK":
-            take_in = self._events.search if kind == PLURAL else self._events.job
-            take_in(change.kind, change.object)
+            handle = self._events.search if kind == PLURAL else self._events.job
+            handle(change.kind, change.object)
         return change.version
 
     def _pause(self, scope: str | None, kind: str) -> float:
         return next(self._pauses.setdefault((scope, kind), _pauses()))
 
-    def _log_away(self, error: ClusterError) -> None:
+    def _log_unreachable(self, error: ClusterError) -> None:
         """Log once, not for each of thousands of streams, that the API server is unreachable."""
-        if not self._away:
-            log.warning("a watch has ended and is restarted: %s", error)
-        self._away = True
+        if not self._unreachable:
+            log.warning("a watch ended and is restarted: %s", error)
+        self._unreachable = True
 
 
 def _pauses() -> Iterator[float]:

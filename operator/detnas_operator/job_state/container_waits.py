@@ -16,9 +16,9 @@ from detnas_operator.cluster.pods import ContainerView, PodView
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.job_state.state import Waiting
 
-_A_WHILE = timedelta(seconds=60)
+_CONFIGURATION_PATIENCE = timedelta(seconds=60)
 """A node reads Secrets and ConfigMaps again within seconds."""
-_LONG = timedelta(seconds=90)
+_INIT_PATIENCE = timedelta(seconds=90)
 """An init container that takes longer is reported; until then it is not a failure."""
 
 
@@ -109,7 +109,7 @@ def _without_configuration(unstarted: _Unstarted, now: datetime) -> Waiting:
         advice = f"create the Secret {secret} with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         message = f"{where} lacks the credentials of its namespace: {reported}; {advice}"
         return Waiting(ReasonCode.CREDENTIALS_MISSING, message)
-    if not _has_waited(unstarted.pod, now, _A_WHILE):
+    if not _has_waited(unstarted.pod, now, _CONFIGURATION_PATIENCE):
         return Waiting(ReasonCode.STARTING, f"{where} starts: {unstarted.reason}: {reported}")
     return _refused(unstarted, now)
 
@@ -153,9 +153,9 @@ def _missing_secret(pod: PodView, reported: str) -> str:
 
 
 def _unfinished(pod: PodView, init: ContainerView, now: datetime) -> Waiting | None:
-    """An init container that does not end and gives no reason; reported after `_LONG`."""
+    """An init container that does not end and gives no reason; reported after `_INIT_PATIENCE`."""
     since = init.running_since
-    if since is None or now - since <= _LONG:
+    if since is None or now - since <= _INIT_PATIENCE:
         return None
     awaited = "has not started" if pod.is_sidecar(init.name) else "has not ended"
     return Waiting(

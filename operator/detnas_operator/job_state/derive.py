@@ -18,7 +18,7 @@ from detnas_operator.job_state.state import JobState, Running, Succeeded, Termin
 _Events = Mapping[str, Sequence[EventView]]
 
 _MAY_STILL_START = (ReasonCode.STARTING, ReasonCode.NOT_STARTING, ReasonCode.STOPPING)
-_SOON = timedelta(seconds=30)
+_CREATION_PATIENCE = timedelta(seconds=30)
 """Within this the Job controller creates the pods of a new Job."""
 
 _NEXT_ATTEMPT = "the Job controller begins the next attempt within 10 minutes"
@@ -110,7 +110,7 @@ def _uncreated(job: JobView, due: datetime | None, now: datetime, refused: str) 
     """Pods should exist since ``due``; None if the Job controller has not taken up the Job yet."""
     if refused:
         return refusal(f"a pod of Job {job.name}", refused)
-    if due is not None and now - due > _SOON:
+    if due is not None and now - due > _CREATION_PATIENCE:
         # A deleted pod leaves no trace, and counts as a failed attempt.
         why = "no event says that it is refused"
         message = f"Job {job.name} lacks a pod, and {why}; {_NEXT_ATTEMPT}"

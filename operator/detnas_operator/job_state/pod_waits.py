@@ -30,13 +30,13 @@ _VOLUMES = (
 _NOT_OF_THE_KUBELET = frozenset({"", "NodeNotReady", "NodeLost"})
 """Why a pod is not ready: the kubelet gives a reason, the node lifecycle controller none."""
 
-_A_WHILE = timedelta(seconds=45)
+_MOUNT_PATIENCE = timedelta(seconds=45)
 """A volume may fail to be mounted once or twice before it is."""
-_LONG = timedelta(seconds=90)
-_PULLING = timedelta(minutes=10)
+_START_PATIENCE = timedelta(seconds=90)
+_PULL_PATIENCE = timedelta(minutes=10)
 """A trainer's image has several gigabytes."""
 
-_FRESH = timedelta(minutes=10)
+_MAX_WARNING_AGE = timedelta(minutes=10)
 """Older warnings are ignored: what still fails is retried, and reported, more often than this."""
 _CAUSES = ("FailedAttachVolume", "FailedMount", "FailedMapVolume", "FailedCreatePodSandBox")
 """The first is the cause of those after it."""
@@ -76,7 +76,7 @@ def pod_wait(pod: PodView, now: datetime, events: Sequence[EventView]) -> Waitin
 def _lost(pod: PodView, now: datetime) -> Waiting | None:
     """A pod that should be gone already, and whose end its node does not confirm."""
     due = pod.deleted
-    if due is None or now < due + _LONG or not pod.node:
+    if due is None or now < due + _START_PATIENCE or not pod.node:
         return None
     return Waiting(
         ReasonCode.NODE_LOST,
@@ -152,7 +152,7 @@ def _without_node(pod: PodView, now: datetime) -> Waiting:
     """A pod of which no scheduler has reported anything."""
     message = f"pod {pod.name} waits for a node"
     made = pod.created
-    if made is None or now - made <= _LONG:
+    if made is None or now - made <= _START_PATIENCE:
         return Waiting(ReasonCode.STARTING, message)
     scheduler = pod.spec.get("schedulerName") or "default-scheduler"
     message += (
@@ -167,13 +167,13 @@ def _starting(pod: PodView, now: datetime, events: Sequence[EventView]) -> Waiti
         return _without_node(pod, now)
     message = f"pod {pod.name} starts on node {pod.node}"
     since = pod.started or _scheduled_at(pod)
-    if since is None or now - since <= _A_WHILE:
+    if since is None or now - since <= _MOUNT_PATIENCE:
         return Waiting(ReasonCode.STARTING, message)
     if warning := _latest_warning(events, now):
         reported = f"{warning.reason}: {one_line(warning.message)}"
         message = f"pod {pod.name} does not start on node {pod.node}: {reported}"
         return Waiting(ReasonCode.NOT_STARTING, message)
-    if now - since <= (_PULLING if _is_pulling(events) else _LONG):
+    if now - since <= (_PULL_PATIENCE if _is_pulling(events) else _START_PATIENCE):
         return Waiting(ReasonCode.STARTING, message)
     message += (
         f" since {since:%H:%M} UTC, and no event says what it waits for: it pulls its image, or "
@@ -207,7 +207,7 @@ def _is_pulling(events: Sequence[EventView]) -> bool:
 
 def _is_fresh(event: EventView, now: datetime) -> bool:
     seen = parse_time(event.last_seen)
-    return seen is None or now - seen <= _FRESH
+    return seen is None or now - seen <= _MAX_WARNING_AGE
 
 
 def _importance(event: EventView) -> tuple[int, str, str]:

@@ -14,7 +14,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from detnas_operator.cluster.objects import JobView, Object
 
-_FORGOTTEN_AFTER = 600.0
+_FORGET_SECONDS = 600.0
 """Seconds since its last lookup, for a namespace of which nothing is requested any more."""
 
 
@@ -28,7 +28,7 @@ class Lister(Protocol):
         selector: str = "",
         fields: str = "",
         *,
-        most_bytes: int | None = None,
+        max_bytes: int | None = None,
     ) -> Iterator[Object]:
         """Yield objects page by page."""
 
@@ -158,5 +158,5 @@ class NamespaceLookup(ABC, Generic[AnyState]):
             requested = list(state.requested.items())
             for uid in [uid for uid, (_, last) in requested if now - last > self.remembered]:
                 del state.requested[uid], state.versions[uid]
-            if now - state.listed > _FORGOTTEN_AFTER and not state.requested:
+            if now - state.listed > _FORGET_SECONDS and not state.requested:
                 del self._states[name]

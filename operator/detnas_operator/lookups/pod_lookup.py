@@ -20,10 +20,10 @@ from detnas_operator.lookups.namespace_lookup import NamespaceLookup, NamespaceS
 MIN_PAUSE_SECONDS = 10.0
 MAX_PAUSE_SECONDS = 60.0
 """Seconds: the pause grows to this while nothing changes in a namespace."""
-_SLOWER = 1.5
-_SHARE = 0.05
+_PAUSE_GROWTH = 1.5
+_MAX_SHARE_OF_TIME = 0.05
 """Share of the time that may be spent on the lists of one namespace."""
-_AFTER_A_FAILURE = 2.0
+_FAILURE_PAUSE_SECONDS = 2.0
 RATE = 5.0
 """Requests a second, over all namespaces."""
 BURST = 40.0
@@ -115,14 +115,16 @@ class PodLookup(NamespaceLookup[_Pods]):
         try:
             observed = self._observed(namespace, sorted(state.listed_versions))
         except ClusterError as error:
-            state.error, state.pause = error, _AFTER_A_FAILURE
+            state.error, state.pause = error, _FAILURE_PAUSE_SECONDS
         else:
             if changed or observed != state.observed:
                 state.pause = MIN_PAUSE_SECONDS
             else:
-                state.pause = min(MAX_PAUSE_SECONDS, max(state.pause, MIN_PAUSE_SECONDS) * _SLOWER)
+                state.pause = min(
+                    MAX_PAUSE_SECONDS, max(state.pause, MIN_PAUSE_SECONDS) * _PAUSE_GROWTH
+                )
             state.observed, state.error = observed, None
-        state.least = min(MAX_PAUSE_SECONDS, (self._clock() - started) / _SHARE)
+        state.least = min(MAX_PAUSE_SECONDS, (self._clock() - started) / _MAX_SHARE_OF_TIME)
 
     def _observed(self, namespace: str, uids: list[str]) -> ObservedPods:
         pods: list[PodView] = []
@@ -157,7 +159,7 @@ class PodLookup(NamespaceLookup[_Pods]):
         self, kind: str, namespace: str, selector: str, fields: str, most: int
     ) -> Iterator[Object]:
         self._limit.take()
-        listed = self._client.list(kind, namespace, selector, fields, most_bytes=MAX_ANSWER_BYTES)
+        listed = self._client.list(kind, namespace, selector, fields, max_bytes=MAX_ANSWER_BYTES)
         return islice(listed, most)
 
 

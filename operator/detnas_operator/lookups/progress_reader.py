@@ -19,7 +19,7 @@ from detnas_operator.tenant_store.time_limit import at_most
 log = logging.getLogger(__name__)
 
 _JITTER = 0.25
-_FIRST_WITHIN = 1.0
+_MAX_FIRST_PAUSE_SECONDS = 1.0
 """Seconds within which a job that has just begun to run is read for the first time."""
 _READ_SECONDS = 30.0
 THREADS = 8
@@ -77,7 +77,7 @@ class ProgressReader:
                     jobs[folder].store = store
                     continue
                 job = jobs[folder] = _Job(key, store, folder)
-                self._put(job, self._draws.uniform(0.0, min(_FIRST_WITHIN, self._pause)))
+                self._put(job, self._draws.uniform(0.0, min(_MAX_FIRST_PAUSE_SECONDS, self._pause)))
             if not jobs:
                 del self._searches[key]
             self._start_threads()
@@ -111,9 +111,9 @@ class ProgressReader:
                 with at_most(_READ_SECONDS):
                     self._read(job)
             except StoreError as error:  # a pass that needs the store reports it
-                log.debug("progress in %s not read: %s", job.folder, error)
+                log.debug("cannot read the progress in %s: %s", job.folder, error)
             except Exception:
-                log.exception("progress in %s not read", job.folder)
+                log.exception("cannot read the progress in %s", job.folder)
             with self._news:
                 if not job.dropped:
                     self._put(job, self._pause * self._draws.uniform(1.0 - _JITTER, 1.0))

@@ -12,18 +12,18 @@ from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.queueing import Admission, Workload, read_workload
 from detnas_operator.lookups.namespace_lookup import NamespaceLookup, NamespaceState
 
-PAUSE = 10.0
+PAUSE_SECONDS = 10.0
 """Seconds between two lists of a namespace."""
-PAUSE_EACH = 0.05
+PAUSE_SECONDS_EACH = 0.05
 """Seconds more for each Workload of the last list: they are large."""
-_SOONER = 0.2
+_SHARE_AFTER_A_CHANGE = 0.2
 """Share of the pause after a Job has changed, such as one that Kueue preempts."""
-ABSENT_PAUSE = 300.0
+ABSENT_PAUSE_SECONDS = 300.0
 """Seconds until a cluster without Kueue is asked again."""
 MAX_WORKLOADS = 5000
 VERSIONS = ("workloads", "workloads/v1beta1")
 """The kind in the versions that Kueue serves, the newest first."""
-_SOON = 5.0
+_WORKLOAD_CREATION_SECONDS = 5.0
 """Within this Kueue makes the Workload of a Job that it suspends."""
 
 
@@ -45,7 +45,7 @@ class _Workloads(NamespaceState):
         """Return what is known of a Job; None if the list was made too early for it."""
         if workload := self.workloads.get(uid):
             return Admission(workload)
-        if self.listed - self.requested[uid][0] < _SOON:
+        if self.listed - self.requested[uid][0] < _WORKLOAD_CREATION_SECONDS:
             return None
         if self.unread or not self.complete:
             return Admission(unread=self.unread or f"there are more than {MAX_WORKLOADS}")
@@ -77,13 +77,13 @@ class WorkloadLookup(NamespaceLookup[_Workloads]):
         return _Workloads()
 
     def _pause(self, state: _Workloads) -> float:
-        pause = PAUSE + PAUSE_EACH * len(state.workloads)
-        return pause * (_SOONER if state.changed else 1.0)
+        pause = PAUSE_SECONDS + PAUSE_SECONDS_EACH * len(state.workloads)
+        return pause * (_SHARE_AFTER_A_CHANGE if state.changed else 1.0)
 
     def _list(self, namespace: str, state: _Workloads, *, changed: bool) -> None:  # noqa: ARG002
         workloads: list[Workload] = []
         unread = ""
-        if self._clock() - self._absent_since >= ABSENT_PAUSE:
+        if self._clock() - self._absent_since >= ABSENT_PAUSE_SECONDS:
             self._limit.take()
             try:
                 workloads = self._workloads(namespace)

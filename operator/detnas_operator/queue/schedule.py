@@ -15,7 +15,7 @@ MAX_OVERTAKEN_SECONDS = 30.0
 _JITTER = 0.2
 _SPREAD = 0.4
 """A requeue is up to this share later: keys that were all served in one second would otherwise be
-due together for ever."""
+due together forever."""
 _NEVER = float("inf")
 
 
@@ -68,25 +68,25 @@ class Schedule(Generic[Key]):
     Args:
         resync: seconds after which a key is due without any request.
         draws: of the jitter.
-        most_slow: how many slow keys may run concurrently.
+        max_slow: how many slow keys may run concurrently.
         group: of a key; by default each is a group of its own.
-        most_of_group: how many keys of a group may run concurrently.
+        max_of_group: how many keys of a group may run concurrently.
     """
 
     def __init__(
         self,
         resync: float,
         draws: random.Random,
-        most_slow: float = _NEVER,
+        max_slow: float = _NEVER,
         group: Callable[[Key], Hashable] = lambda key: key,
-        most_of_group: float = _NEVER,
+        max_of_group: float = _NEVER,
     ) -> None:
         self._resync = resync
         self._draws = draws
         self._group = group
         self._entries: dict[Key, _Entry] = {}
         self._later: list[tuple[float, int, Key]] = []
-        self._turns: Turns[Key] = Turns(most_slow, most_of_group)
+        self._turns: Turns[Key] = Turns(max_slow, max_of_group)
         self._tickets = 0
 
     def add(self, key: Key, due: float, *, urgent: bool = True) -> None:

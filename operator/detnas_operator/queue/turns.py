@@ -37,13 +37,13 @@ class Turns(Generic[Key]):
     the lowest rank decides.
 
     Args:
-        most_slow: how many slow keys may run concurrently.
-        most_of_group: how many keys of one group may run concurrently.
+        max_slow: how many slow keys may run concurrently.
+        max_of_group: how many keys of one group may run concurrently.
     """
 
-    def __init__(self, most_slow: float, most_of_group: float) -> None:
-        self._most_slow = most_slow
-        self._most_of_group = most_of_group
+    def __init__(self, max_slow: float, max_of_group: float) -> None:
+        self._max_slow = max_slow
+        self._max_of_group = max_of_group
         self._groups: dict[Hashable, _Group[Key]] = {}
         self._tickets: dict[Key, int] = {}
         self._drawn = 0
@@ -103,6 +103,6 @@ class Turns(Generic[Key]):
         for slow, lane in enumerate(group.lanes):
             while lane and self._tickets.get(lane[0][2]) != lane[0][1]:
                 heapq.heappop(lane)
-            if lane and (not slow or self._slow_running < self._most_slow):
+            if lane and (not slow or self._slow_running < self._max_slow):
                 heads.append(lane[0])
-        return min(heads, default=None) if group.running < self._most_of_group else None
+        return min(heads, default=None) if group.running < self._max_of_group else None

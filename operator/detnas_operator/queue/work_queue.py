@@ -85,9 +85,9 @@ class WorkQueue(Generic[Key]):
         self._schedule: Schedule[Key] = Schedule(
             resync,
             random.Random(),
-            most_slow=max(1, workers // 2),
+            max_slow=max(1, workers // 2),
             group=group,
-            most_of_group=max(1, workers - 1),
+            max_of_group=max(1, workers - 1),
         )
         self._running: dict[Key, float] = {}
         self._stopping = False

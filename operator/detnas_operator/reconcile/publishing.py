@@ -150,7 +150,7 @@ class Publisher:
         known, now = before.get("trials") or {}, after.get("trials") or {}
         for outcome in OUTCOME_FIELDS.values():
             if (ended := now.get(outcome, 0) - known.get(outcome, 0)) > 0:
-                self.metrics.trials_finished(outcome, ended)
+                self.metrics.count_trials(outcome, ended)
 
     def _measure(self, resource: SearchView, after: Mapping[str, Any]) -> None:
         hours = after.get("gpuHours")

@@ -190,7 +190,7 @@ class Reconciler:
         except Exception as error:  # noqa: BLE001 (tenants write to the store)
             lasts = not isinstance(error, StoreUnavailable)
             if isinstance(error, StoreError):
-                self._metrics.store_failed(error)
+                self._metrics.count_store_error(error)
             result = self._result_without_store(key, resource, error_reason(error))
             if not isinstance(error, BlockedError):
                 self._count_failure(key, lasts=lasts)
@@ -282,7 +282,7 @@ class Reconciler:
         try:
             done = deletion.delete(resource, self._settings, self._stores)
         except StoreError as error:
-            self._metrics.store_failed(error)
+            self._metrics.count_store_error(error)
             done = store_reason(error)
             log.warning("%s", done.message)
         if isinstance(done, Reason):

@@ -90,7 +90,7 @@ class SearchJobs:
 
     def _pods(self, selector: str, fields: str = "") -> Iterator[Object]:
         namespace = self.key.namespace
-        return self.client.list("pods", namespace, selector, fields, most_bytes=MAX_ANSWER_BYTES)
+        return self.client.list("pods", namespace, selector, fields, max_bytes=MAX_ANSWER_BYTES)
 
     def delete(self, name: str, why: str) -> None:
         """Delete a Job and its pods; it leaves the cache, unless a finalizer keeps it."""
@@ -108,7 +108,7 @@ class SearchJobs:
     def drop(self, name: str) -> None:
         """Drop from the cache a Job that others deleted after it had failed."""
         job = self.all().get(name)
-        if job is not None and self.cache.is_lost(job):
+        if job is not None and self.cache.is_retained(job):
             self.cache.drop_job(job.body)
 
     def expire(self, name: str, seconds: int) -> None:

@@ -49,19 +49,19 @@ class Metrics:
             "base_h": _gauge(registry, "search_base_h", "H of the base detector.", *_OF_SEARCH),
         }
 
-    def passed(self, outcome: str, seconds: float) -> None:
+    def count_pass(self, outcome: str, seconds: float) -> None:
         """Count a reconcile pass: outcome ``ok``, or the error's class."""
         self._passes.labels(outcome).observe(seconds)
 
-    def wrote(self, verb: str, kind: str, outcome: str) -> None:
+    def count_write(self, verb: str, kind: str, outcome: str) -> None:
         """Count a write to the Kubernetes API."""
         self._writes.labels(verb, kind, outcome).inc()
 
-    def store_failed(self, error: BaseException) -> None:
+    def count_store_error(self, error: BaseException) -> None:
         """Count an error of the object store, by class."""
         self._store.labels(type(error).__name__).inc()
 
-    def trials_finished(self, outcome: str, count: int = 1) -> None:
+    def count_trials(self, outcome: str, count: int = 1) -> None:
         """Count ended trials: succeeded, invalid, outOfMemory, diverged, infrastructure."""
         self._trials.labels(outcome).inc(count)
 

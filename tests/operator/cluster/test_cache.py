@@ -267,14 +267,14 @@ def test_cache_keeps_a_failed_job_that_others_deleted() -> None:
     cache = ClusterCache()
     cache.put_search(search(1))
     cache.put_job(job("r18-base", 1))
-    cache.lose_job(failed("r18-base", 3))
+    cache.drop_deleted_job(failed("r18-base", 3))
     (lost,) = cache.jobs(KEY, "s1").values()
     assert lost.failed_pods == 1
     assert lost.is_being_deleted
-    assert cache.is_lost(lost)
+    assert cache.is_retained(lost)
     cache.drop_job(lost.body)
     assert names(cache) == []
-    assert not cache.is_lost(lost)
+    assert not cache.is_retained(lost)
 
 
 @pytest.mark.parametrize("after", [None, search(9, uid="s2")], ids=["gone", "another"])
@@ -285,18 +285,18 @@ def test_cache_drops_a_failed_job_whose_search_was_deleted(after: Any) -> None:
     cache.drop_search(search(1))
     if after:
         cache.put_search(after)
-    cache.lose_job(failed("r18-base", 3))
+    cache.drop_deleted_job(failed("r18-base", 3))
     assert names(cache) == []
 
 
 def test_cache_drops_deleted_jobs_that_did_not_fail_or_are_ours() -> None:
     cache = ClusterCache()
     cache.put_search(search(1))
-    cache.lose_job(job("r18-base", 3))
+    cache.drop_deleted_job(job("r18-base", 3))
     ours = failed("r18-t0001", 4)
     cache.put_job(ours)
     cache.drop_job(ours)  # as after our own deletion
-    cache.lose_job(ours)  # the watch tells of it
+    cache.drop_deleted_job(ours)  # the watch tells of it
     assert names(cache) == []
 
 
@@ -305,7 +305,7 @@ def test_cache_drops_a_failed_job_whose_result_is_recorded() -> None:
     cache.put_search(search(1))
     settled["metadata"]["annotations"] = {SETTLED: "true"}
     cache.put_job(settled)
-    cache.lose_job(settled)
+    cache.drop_deleted_job(settled)
     assert names(cache) == []
 
 
@@ -322,8 +322,8 @@ def test_cache_keeps_a_failed_job_that_a_list_lacks() -> None:
 def test_cache_replaces_a_failed_job_by_a_new_one() -> None:
     cache = ClusterCache()
     cache.put_search(search(1))
-    cache.lose_job(failed("r18-base", 3))
+    cache.drop_deleted_job(failed("r18-base", 3))
     cache.put_job(job("r18-base", 5, uid="new"))
     (found,) = cache.jobs(KEY, "s1").values()
     assert found.uid == "new"
-    assert not cache.is_lost(found)
+    assert not cache.is_retained(found)

@@ -237,7 +237,7 @@ def test_client_reads_large_objects_in_smaller_pages(
         body = managed(f"large-{number:02}")
         body["metadata"]["annotations"] = {"note": "x" * 200_000}
         client.create("jobs", namespace, body)
-    found = client.list("jobs", namespace, most_bytes=1 << 20)
+    found = client.list("jobs", namespace, max_bytes=1 << 20)
     assert [one["metadata"]["name"] for one in found] == [f"large-{n:02}" for n in range(12)]
     with pytest.raises(TooLarge, match="more than 100000 bytes"):
-        list(client.list("jobs", namespace, most_bytes=100_000))
+        list(client.list("jobs", namespace, max_bytes=100_000))

@@ -108,7 +108,7 @@ def test_operator_process_starts_serves_and_ends(
         assert process.terminate(GRACE_SECONDS) == 0
     finally:
         process.kill()
-    assert pod.lines()[-1]["message"] == "ended; jobs keep running"
+    assert pod.lines()[-1]["message"] == "stopped; running jobs continue"
     assert all({"time", "level", "message"} <= set(line) for line in pod.lines())
 
 

@@ -47,9 +47,9 @@ class Cluster:
         selector: str = "",
         fields: str = "",
         *,
-        most_bytes: int | None = None,
+        max_bytes: int | None = None,
     ) -> Iterator[Object]:
-        assert most_bytes
+        assert max_bytes
         if self.away:
             raise Unavailable("the server fails", status=500)
         self.now += self.takes

@@ -10,7 +10,11 @@ from detnas_operator.cluster import NotFound, Refused
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.queueing import Admission
 from detnas_operator.lookups import workload_lookup
-from detnas_operator.lookups.workload_lookup import ABSENT_PAUSE, PAUSE, WorkloadLookup
+from detnas_operator.lookups.workload_lookup import (
+    ABSENT_PAUSE_SECONDS,
+    PAUSE_SECONDS,
+    WorkloadLookup,
+)
 
 KUEUE_BEFORE_0_15 = ("workloads/v1beta1",)
 
@@ -41,7 +45,7 @@ class Cluster:
         selector: str = "",
         fields: str = "",
         *,
-        most_bytes: int | None = None,
+        max_bytes: int | None = None,
     ) -> Iterator[dict[str, Any]]:
         self.lists.append((kind, namespace))
         if self.refuses:
@@ -63,7 +67,7 @@ def test_workload_lookup_finds_workloads_by_owner_in_a_shared_list() -> None:
     for _ in range(10):
         assert set(lookup.look_up("a", [a_job("2")])) == {"2"}
     assert len(cluster.lists) == 1
-    cluster.now += PAUSE + 1
+    cluster.now += PAUSE_SECONDS + 1
     lookup.look_up("a", [a_job("2")])
     assert len(cluster.lists) == 2
 
@@ -72,7 +76,7 @@ def test_workload_lookup_lists_sooner_after_a_job_has_changed() -> None:
     cluster = Cluster(["1"])
     lookup = cluster.lookup()
     lookup.look_up("a", [a_job("1")])
-    cluster.now += PAUSE / 2
+    cluster.now += PAUSE_SECONDS / 2
     lookup.look_up("a", [a_job("1")])
     assert len(cluster.lists) == 1
     lookup.look_up("a", [a_job("1", "2")])
@@ -89,7 +93,7 @@ def test_workload_lookup_reports_absence_only_after_a_pause() -> None:
     cluster = Cluster()
     lookup = cluster.lookup()
     assert lookup.look_up("a", [a_job("1")]) == {}
-    cluster.now += PAUSE + 1
+    cluster.now += PAUSE_SECONDS + 1
     assert lookup.look_up("a", [a_job("1")]) == {"1": Admission()}
 
 
@@ -104,10 +108,10 @@ def test_workload_lookup_seldom_lists_without_kueue() -> None:
     for _ in range(20):
         lookup.look_up("a", [a_job("1")])
         found = lookup.look_up("b", [a_job("2")])
-        cluster.now += PAUSE + 1
+        cluster.now += PAUSE_SECONDS + 1
     assert found == {"2": Admission()}
     assert len(cluster.lists) == 2  # one in each version
-    cluster.now += ABSENT_PAUSE
+    cluster.now += ABSENT_PAUSE_SECONDS
     lookup.look_up("a", [a_job("1")])
     assert len(cluster.lists) == 4
 
@@ -116,7 +120,7 @@ def test_workload_lookup_distinguishes_refused_from_absent() -> None:
     cluster = Cluster(refuses=True)
     lookup = cluster.lookup()
     lookup.look_up("a", [a_job("1")])
-    cluster.now += PAUSE + 1
+    cluster.now += PAUSE_SECONDS + 1
     (found,) = lookup.look_up("a", [a_job("1")]).values()
     assert "forbidden" in found.unread
 
@@ -126,7 +130,7 @@ def test_workload_lookup_reports_a_list_that_is_too_long(monkeypatch: pytest.Mon
     cluster = Cluster(["3", "2", "1"])
     lookup = cluster.lookup()
     lookup.look_up("a", [a_job("1")])
-    cluster.now += PAUSE + 1
+    cluster.now += PAUSE_SECONDS + 1
     (found,) = lookup.look_up("a", [a_job("1")]).values()
     assert "more than" in found.unread
 

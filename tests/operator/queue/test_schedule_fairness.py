@@ -15,10 +15,10 @@ Key = tuple[str, int]
 NOTHING = Requeue()
 
 
-def namespaced(seed: int = 0, most_slow: float = 4, most_of_group: float = 7) -> Schedule[Key]:
+def namespaced(seed: int = 0, max_slow: float = 4, max_of_group: float = 7) -> Schedule[Key]:
     """A schedule of keys that are grouped by their first part."""
     draws = random.Random(seed)
-    return Schedule(RESYNC, draws, most_slow, lambda key: key[0], most_of_group)
+    return Schedule(RESYNC, draws, max_slow, lambda key: key[0], max_of_group)
 
 
 def serve(schedule: Schedule[Key], now: float, again: Requeue = NOTHING) -> Key | None:
@@ -33,7 +33,7 @@ def serve(schedule: Schedule[Key], now: float, again: Requeue = NOTHING) -> Key 
 def test_schedule_spreads_requeues_of_keys_reconciled_at_one_instant(
     seed: int, after: float
 ) -> None:
-    schedule = namespaced(seed, most_of_group=1000)
+    schedule = namespaced(seed, max_of_group=1000)
     for number in range(240):
         schedule.add(("a", number), 0)
     while serve(schedule, 0, Requeue(after=after)):
@@ -91,7 +91,7 @@ def test_schedule_alternates_between_namespaces() -> None:
 
 
 def test_schedule_bounds_the_workers_of_one_namespace() -> None:
-    schedule = namespaced(most_of_group=7)
+    schedule = namespaced(max_of_group=7)
     for number in range(20):
         schedule.add(("slow", number), 0)
     running = [schedule.take(0) for _ in range(8)]
@@ -105,7 +105,7 @@ def test_schedule_bounds_the_workers_of_one_namespace() -> None:
 
 
 def test_schedule_counts_a_new_key_as_slow_if_its_namespace_was() -> None:
-    schedule = namespaced(most_slow=1)
+    schedule = namespaced(max_slow=1)
     schedule.add(("slow", 0), 0)
     schedule.take(0)
     schedule.add(("slow", 1), 1)  # known before

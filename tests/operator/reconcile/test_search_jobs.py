@@ -26,8 +26,8 @@ class Listing:
     def __init__(self) -> None:
         self.given = 0
 
-    def list(self, *_: str, most_bytes: int | None = None) -> Iterator[Object]:
-        assert most_bytes is not None
+    def list(self, *_: str, max_bytes: int | None = None) -> Iterator[Object]:
+        assert max_bytes is not None
         for number in range(2 * MAX_PODS):
             self.given += 1
             metadata = {

@@ -24,12 +24,12 @@ def scrape(metrics: Metrics) -> dict[str, float]:
 
 def test_metrics_count_passes_writes_store_errors_and_trials() -> None:
     metrics = Metrics()
-    metrics.passed("ok", 0.02)
-    metrics.passed("ok", 2.0)
-    metrics.passed("Unavailable", 0.1)
-    metrics.wrote("create", "jobs", "ok")
-    metrics.store_failed(StoreUnavailable("away"))
-    metrics.trials_finished("succeeded")
+    metrics.count_pass("ok", 0.02)
+    metrics.count_pass("ok", 2.0)
+    metrics.count_pass("Unavailable", 0.1)
+    metrics.count_write("create", "jobs", "ok")
+    metrics.count_store_error(StoreUnavailable("away"))
+    metrics.count_trials("succeeded")
     found = scrape(metrics)
     assert found['detnas_reconcile_seconds_count{outcome="ok"}'] == 2
     assert found['detnas_reconcile_seconds_bucket{le="0.025",outcome="ok"}'] == 1
@@ -97,7 +97,7 @@ def test_metrics_read_the_queue_at_every_scrape() -> None:
 def test_metrics_server_names_a_taken_port() -> None:
     (port,) = free_ports(1)
     metrics = Metrics()
-    metrics.trials_finished("invalid")
+    metrics.count_trials("invalid")
     end = metrics.serve(port)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:

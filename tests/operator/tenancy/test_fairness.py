@@ -19,7 +19,7 @@ WORKERS = 4
 
 @pytest.fixture
 def schedule() -> Schedule[str]:
-    return Schedule(300, random.Random(0), most_slow=2)
+    return Schedule(300, random.Random(0), max_slow=2)
 
 
 def slow(schedule: Schedule[str], *keys: str) -> None:
