@@ -73,7 +73,7 @@ class TrialStatus(Schema):
 
 
 class JobProgress(Schema):
-    """A job that has not ended.
+    """A job that has not ended, with its progress.
 
     Attributes:
         name: such as ``trial 7``.

@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from detnas import __version__
@@ -54,11 +53,16 @@ def run(settings: OperatorSettings) -> int:
     try:
         connection = connect(settings.workers + _SPARE_CONNECTIONS)
         client = KubernetesClient(connection, metrics.count_write)
-        reconciler = Reconciler(settings, client, cache, metrics)
+        reconciler = Reconciler(
+            settings,
+            client,
+            cache,
+            metrics,
+            lambda key: controller.queue.enqueue(key, urgent=False),
+        )
         LeaseKeeper(reconciler.leases).start()
         metrics.serve(settings.metrics.port)
         controller = Controller(settings, client, cache, metrics, reconciler)
-        reconciler.progress.wake = partial(controller.queue.enqueue, urgent=False)
         ended = asyncio.run(controller.run())
     except UserError as error:
         log.error("%s", error)  # noqa: TRY400 (it says what to do; a traceback would hide that)

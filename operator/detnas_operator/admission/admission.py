@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from detnas.lifecycle.blocked import BlockedError
 from detnas.reasons import Reason, ReasonCode
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.spec.explain import ManifestError
@@ -15,7 +14,7 @@ from detnas_operator.cluster.objects import SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.configuration.storage import pool_key, search_key
-from detnas_operator.job.policy import image_violation, sources, violations
+from detnas_operator.job.policy import sources, violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,52 +66,11 @@ def admit(search: SearchView, settings: OperatorSettings) -> Admitted | Reason:
     if not search.is_accepted and (unused := unused_gpus(spec)):
         return Reason(ReasonCode.GPUS_UNUSED, f"{'; '.join(map(str, unused))}, {APPLIED_AGAIN}")
     placed = _placed(search, manifest, settings, tenant)
-    violation = _violation(spec, settings.rules(namespace))
+    violation = policy_violation(spec, settings.rules(namespace))
     if violation is None or isinstance(placed, Reason):
         return placed
     # A later rule does not stop a search that has begun, but no more of its Jobs are started.
     return replace(placed, violation=violation) if search.is_accepted else violation
-
-
-def with_record_judged(
-    admitted: Admitted, search: SearchView, image: str, rules: Rules, record: str
-) -> Admitted:
-    """Check what a search takes from its record, as `admit` checks what the resource requests.
-
-    The record is stored where the tenant may write: neither an image nor GPUs that the policy
-    forbids come from there.
-
-    Args:
-        admitted: with the manifest that record and resource make together.
-        search: the custom resource.
-        image: that the record alone names; empty if it names none, or the status names one.
-        rules: of the search's namespace.
-        record: URI of the record.
-
-    Raises:
-        BlockedError: nothing of it may be started.
-    """
-    remedy = (
-        f"restore {record}, begin from scratch under another name, or ask the administrator to "
-        "allow it"
-    )
-    is_recorded = image not in ("", admitted.image)
-    # Also for a search that has begun: the image that its status names later is not judged again.
-    if is_recorded and (problem := image_violation(f"{record}: image", image, rules, remedy)):
-        raise BlockedError(ReasonCode.POLICY_VIOLATION, problem)
-    begun, spec = search.is_accepted, admitted.manifest.spec
-    if admitted.violation is None and (violation := _violation(spec, rules)):
-        if not begun:
-            raise BlockedError(
-                ReasonCode.POLICY_VIOLATION, f"{record}: {violation.message}", remedy
-            )
-        message = f"{record}: {violation.message}; {remedy}"
-        return replace(admitted, violation=replace(violation, message=message))
-    if not begun and (unused := unused_gpus(spec)):
-        raise BlockedError(
-            ReasonCode.GPUS_UNUSED, f"{record}: {'; '.join(map(str, unused))}", remedy
-        )
-    return admitted
 
 
 def parse(search: SearchView) -> DetNASSearch:
@@ -162,7 +120,8 @@ def _forbidden_priority(spec: SearchSpec) -> Reason | None:
     return None
 
 
-def _violation(spec: SearchSpec, rules: Rules) -> Reason | None:
+def policy_violation(spec: SearchSpec, rules: Rules) -> Reason | None:
+    """Return how a search violates the administrator's rules; None if it does not."""
     problems = violations(spec, rules)
     return Reason(ReasonCode.POLICY_VIOLATION, "; ".join(problems)) if problems else None
 
@@ -191,38 +150,3 @@ def _placed(
         pools=placed.pools,
         existing_pool=key,
     )
-
-
-_FROM_THE_RESOURCE = (
-    "suspend",
-    "limits",
-    "deadlines",
-    "retention",
-    "storage",
-    "jobs",
-    "warm_start",
-)
-
-
-def with_current_settings(recorded: DetNASSearch, current: DetNASSearch) -> DetNASSearch:
-    """Return the recorded search with the current values of the fields that may change.
-
-    The record takes precedence: an operator with other defaults changes no running search. But
-    the record is stored where the tenant's jobs can write. So the search's identity, what its pods
-    may request, and where it reads come from the resource alone, where they cannot change.
-    """
-    spec, now = recorded.spec, current.spec
-    search = spec.search.model_copy(
-        update={name: getattr(now.search, name) for name in ("trials", "parallelism", "patience")}
-    )
-    dataset = spec.dataset.model_copy(update={"source": now.dataset.source})
-    teachers = spec.teachers.model_copy(update={"pool": now.teachers.pool})
-    merged = spec.model_copy(
-        update={
-            "search": search,
-            "dataset": dataset,
-            "teachers": teachers,
-            **{name: getattr(now, name) for name in _FROM_THE_RESOURCE},
-        }
-    )
-    return recorded.model_copy(update={"metadata": current.metadata, "spec": merged})

@@ -15,8 +15,8 @@ from detnas.reasons import ReasonCode
 from detnas.spec.manifest import DetNASSearch
 from detnas.store import Store
 from detnas.store.errors import CorruptRecord
-from detnas_operator.admission.admission import with_current_settings
 from detnas_operator.admission.location import own_folder, recorded_folder
+from detnas_operator.admission.recorded import with_current_settings
 from detnas_operator.cluster.labels import ADOPT
 from detnas_operator.cluster.objects import SearchView
 

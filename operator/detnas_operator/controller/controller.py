@@ -34,10 +34,7 @@ class Reconciler(Protocol):
     """Called by several threads concurrently, but by only one at a time for each search."""
 
     def reconcile(self, key: SearchKey) -> Requeue:
-        """Reconcile a search that the cache holds."""
-
-    def forget(self, key: SearchKey) -> None:
-        """Drop what is kept in memory of a search that is gone."""
+        """Reconcile a search; one that the cache does not hold is gone."""
 
 
 class Controller:
@@ -112,11 +109,8 @@ class Controller:
 
     def _reconcile(self, key: SearchKey) -> Requeue:
         with about(search=key.name, namespace=key.namespace):
-            if self._cache.search(key) is None:
-                self._reconciler.forget(key)
-                self._metrics.forget_search(*key)
-                return Requeue(gone=True)
-            if not self._relisting.has_listed(key.namespace):
+            exists = self._cache.search(key) is not None
+            if exists and not self._relisting.has_listed(key.namespace):
                 return Requeue(gone=True)  # the list enqueues each search
             return self._reconciler.reconcile(key)
 

@@ -1,14 +1,11 @@
-"""Observes the jobs of a search that run at the end of a pass, and builds the pass result."""
+"""Observes at the end of a pass the Jobs of a search that have not ended."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from detnas.lifecycle.status import search_status
-from detnas.plan.stages import JobId, Plan
+from detnas.plan.stages import JobId
 from detnas.reasons import Reason, ReasonCode
-from detnas.records.results import Outcome
-from detnas.spec.unused_gpus import unused_gpus
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.queueing import Admission
@@ -18,10 +15,8 @@ from detnas_operator.lookups.pod_lookup import ObservedPods, PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
 from detnas_operator.lookups.workload_lookup import WorkloadLookup
 from detnas_operator.reconcile.memory import SearchMemory, seconds_since
-from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import SearchJobs, job_id_of
-from detnas_operator.reconcile.steps import Block
-from detnas_operator.status.pass_result import ActiveJob, PassResult
+from detnas_operator.status.pass_result import ActiveJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,6 @@ class JobObserver:
         lookups: shared by all searches.
         now: monotonic clock, in seconds.
         progress_seconds: how often the progress of running jobs is read.
-        api_errors: collects errors of the API server about pods and events.
     """
 
     memory: SearchMemory
@@ -57,7 +51,6 @@ class JobObserver:
     lookups: Lookups
     now: float
     progress_seconds: float
-    api_errors: ApiErrors
 
     def observe(self) -> Mapping[JobId, ActiveJob]:
         """Return these Jobs by their job, and begin to read their progress."""
@@ -71,10 +64,11 @@ class JobObserver:
         Called last in a pass, whose result is still built from the earlier state.
         """
         memory = self.memory
-        if seconds_since(memory.observed, self.now) < self.progress_seconds:
+        if seconds_since(memory.running.checked, self.now) < self.progress_seconds:
             return
-        memory.observed = self.now
-        has_request = [reading.attempts.is_requested for reading in memory.progress.values()]
+        memory.running.checked = self.now
+        readings = memory.running.progress.values()
+        has_request = [reading.attempts.is_requested for reading in readings]
         if not (has_request and all(has_request)) and not memory.is_recorded:
             memory.invalidate()  # the next pass reports what is lost
         self._list_running(active)
@@ -83,12 +77,12 @@ class JobObserver:
         """Yield a reason for each running job that makes no progress."""
         memory = self.memory
         for job_id, job in active.items():
-            since = memory.running_since.get(job.name)
-            if since is not None:
-                found = stalled_reason(
-                    job.name, memory.progress.get(memory.session.job_folder(job_id)), since
-                )
-                yield from (found,) if found is not None else ()
+            since = memory.running.since.get(job.name)
+            if since is None:
+                continue
+            reading = memory.running.progress.get(memory.session.job_folder(job_id))
+            if (reason := stalled_reason(job.name, reading, since)) is not None:
+                yield reason
 
     def _active(self) -> Mapping[JobId, ActiveJob]:
         memory, namespace = self.memory, self.jobs.key.namespace
@@ -96,15 +90,16 @@ class JobObserver:
         now = datetime.now(UTC)
         suspended = [job for job in live.values() if job.suspended]
         admissions = self.lookups.workloads.look_up(namespace, suspended)
-        states = job_states(live, memory.observed_pods, admissions, now)
+        states = job_states(live, memory.running.pods, admissions, now)
         # A suspended Job has no pods. What else waits has a reason that only its pods state.
         waiting = [live[name] for name, state in states.items() if isinstance(state, Waiting)]
         if waiting := [job for job in waiting if not job.suspended]:
-            with self.api_errors:
-                memory.observed_pods = self.lookups.pods.look_up(namespace, waiting)
-            states = job_states(live, memory.observed_pods, admissions, now)
+            look_up = self.lookups.pods.look_up
+            pods = self.jobs.api_errors.attempt(look_up, namespace, waiting)
+            memory.running.pods = memory.running.pods if pods is None else pods
+            states = job_states(live, memory.running.pods, admissions, now)
         else:
-            memory.observed_pods = ObservedPods()
+            memory.running.pods = ObservedPods()
         return {job_id_of(job): _active_job(name, job, states[name]) for name, job in live.items()}
 
     def _follow_progress(self, active: Mapping[JobId, ActiveJob]) -> None:
@@ -113,9 +108,9 @@ class JobObserver:
         begun = [job_id for job_id, job in active.items() if _has_begun(job.state)]
         folders = [folder for job_id in begun if (folder := memory.session.job_folder(job_id))]
         self.lookups.progress.follow(key, memory.session.store, folders)
-        memory.progress = self.lookups.progress.readings(key)
-        running = [job.name for job in active.values() if isinstance(job.state, Running)]
-        memory.running_since = {name: memory.running_since.get(name, self.now) for name in running}
+        memory.running.progress = self.lookups.progress.readings(key)
+        names = [job.name for job in active.values() if isinstance(job.state, Running)]
+        memory.running.since = {name: memory.running.since.get(name, self.now) for name in names}
 
     def _list_running(self, active: Collection[ActiveJob]) -> None:
         """List the pods that hold nodes; those of waiting Jobs were listed with other searches'."""
@@ -125,53 +120,14 @@ class JobObserver:
         now, before = datetime.now(UTC), memory.gpu_time.listed
         if before is not None and (now - before).total_seconds() < self.progress_seconds / 2:
             return  # as after a start, when they are listed before the pass decides
-        with self.api_errors:
-            others = (jobs[name] for name in waiting if name in jobs)
-            pods = [pod for job in others for pod in memory.observed_pods.pods_of(job)]
-            running = [job.name for job in active if job.name not in waiting]
-            memory.gpu_time.list_running(live, pods + self.jobs.pods_of(*running), now)
+        running = [job.name for job in active if job.name not in waiting]
+        pods = self.jobs.api_errors.attempt(self.jobs.pods_of, *running)
+        if pods is None:
+            memory.running.checked = None  # the next pass tries again: does the error last?
             return
-        memory.observed = None  # the next pass tries again: does the error last?
-
-
-def pass_result(
-    memory: SearchMemory,
-    planned: Plan,
-    block: Block,
-    active: Mapping[JobId, ActiveJob],
-    gpu_seconds: float,
-    reasons: tuple[Reason, ...],
-) -> PassResult:
-    """Return what the status follows from.
-
-    Args:
-        memory: of the search.
-        planned: what was due.
-        block: why the search starts no more jobs.
-        active: its Jobs that have not ended.
-        gpu_seconds: used so far.
-        reasons: why it is degraded.
-    """
-    session, lease = memory.session, memory.session.lease
-    state, phases = session.state, len(session.spec.teachers.phases)
-    pool_is_due = len(state.pool) < phases and bool(planned.due)
-    waits = lease is not None and not lease.held and pool_is_due
-    return PassResult(
-        generation=memory.generation,
-        folder=memory.search.uri,
-        image=memory.image,
-        search=search_status(memory.search, state, memory.progress_of),
-        suspended=block.suspended,
-        blocked=block.reason,
-        jobs=active,
-        pool=memory.pool_uri(),
-        pool_phases=(sum(one.outcome is Outcome.SUCCEEDED for one in state.pool), phases),
-        pool_holder=(lease.other or "") if lease is not None and waits else "",
-        problems=reasons,
-        warnings=tuple(map(str, unused_gpus(memory.session.spec))),
-        gpu_seconds=gpu_seconds,
-        lost_gpu_seconds=memory.gpu_time.lost,
-    )
+        for name in waiting & jobs.keys():
+            pods += memory.running.pods.pods_of(jobs[name])
+        memory.gpu_time.list_running(live, pods, now)
 
 
 def job_states(

@@ -9,12 +9,12 @@ from detnas.spec.manifest import SearchSpec
 from detnas_operator.admission.admission import admit
 from detnas_operator.admission.adoption import belongs_to_another
 from detnas_operator.admission.location import own_folder
-from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
+from detnas_operator.cluster import PLURAL, NotFound
 from detnas_operator.cluster.objects import SearchView
 from detnas_operator.cluster.pods import PodView
 from detnas_operator.configuration.settings import OperatorSettings
+from detnas_operator.reconcile.remaining_pods import deleted_but_running
 from detnas_operator.reconcile.search_jobs import SearchJobs
-from detnas_operator.reconcile.stopping import deleted_but_running
 from detnas_operator.tenant_store.confined_store import ConfinedStore
 from detnas_operator.tenant_store.stores import Stores
 from detnas_operator.tenant_store.time_limit import MAX_PASS_SECONDS, seconds_left
@@ -41,11 +41,9 @@ class DataDeletion:
     """Deletes one search together with its data, if the user wants that, by a finalizer.
 
     Attributes:
-        client: writes.
         jobs: the search's Jobs.
     """
 
-    client: KubernetesClient
     jobs: SearchJobs
 
     def set_finalizer(self, resource: SearchView, wanted: bool) -> SearchView:
@@ -117,7 +115,7 @@ class DataDeletion:
         metadata = {"resourceVersion": str(resource.version), "finalizers": finalizers}
         body = {"metadata": metadata}
         try:
-            patched = self.client.merge_patch(PLURAL, resource.namespace, resource.name, body)
+            patched = self.jobs.client.merge_patch(PLURAL, resource.namespace, resource.name, body)
         except NotFound:
             return resource
         return SearchView(patched)

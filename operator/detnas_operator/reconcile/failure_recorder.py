@@ -58,10 +58,10 @@ class FailureRecorder:
         message = self.session.rejected.get(folder) or overran or _message(job, own)
         message = failure_message(message, log_end, self.tenant, self.jobs.key.namespace)
         now = datetime.now(UTC)
-        lost = pod_seconds(own, now) / job.parallelism
-        started = now - timedelta(seconds=lost)
-        result = self.session.fail(job_id, message, started, lost)
-        if not job.has_ended:  # last: without a result and a Job it would be job_id again
+        held = pod_seconds(own, now) / job.parallelism
+        started = now - timedelta(seconds=held)
+        result = self.session.fail(job_id, message, started, held)
+        if not job.has_ended:  # last: without a result and a Job it would be due again
             self.jobs.delete(name, message)
         log.warning("%s ended without a result: %s", name, message)
         return result

@@ -54,12 +54,13 @@ class GpuTime:
 
     Attributes:
         listed: when pods of running Jobs were last listed; None if never.
-        lost: GPU seconds of accepted data loss: no record states them any more.
+        written_off: GPU seconds of accepted data loss: no record states them any more.
+        used: GPU seconds used so far, as last counted; they never decrease.
     """
 
     def __init__(self, store: Store, search: str) -> None:
         self.listed: datetime | None = None
-        self.lost = self._most = 0.0
+        self.written_off = self.used = 0.0
         self._running: dict[str, tuple[float, int]] = {}
         self.read_from(store, search)
 
@@ -69,11 +70,9 @@ class GpuTime:
         self._stopped: dict[str, StoppedJob] | None = None
         self._trials: dict[int, Result] = {}
 
-    def list_running(
-        self, jobs: Iterable[JobView], found: Sequence[PodView], now: datetime
-    ) -> None:
-        """Record the pods of all running Jobs, found among others."""
-        own = {job.uid: own_pods(job, found) for job in jobs}
+    def list_running(self, jobs: Iterable[JobView], pods: Sequence[PodView], now: datetime) -> None:
+        """Record the pods of all running Jobs, which are among these."""
+        own = {job.uid: own_pods(job, pods) for job in jobs}
         self._running = {uid: (pod_seconds(of, now), resumptions(of)) for uid, of in own.items()}
         self.listed = now
 
@@ -113,10 +112,10 @@ class GpuTime:
             }
         return self._stopped
 
-    def used(
+    def count(
         self, jobs: Iterable[JobView], state: SearchState, spec: SearchSpec, *, trained_pool: bool
-    ) -> float:
-        """Return the GPU seconds used so far.
+    ) -> None:
+        """Count the GPU seconds used so far.
 
         Args:
             jobs: the search's Jobs in the cluster.
@@ -130,20 +129,19 @@ class GpuTime:
             if not state.is_finished(job_id := job_id_of(job)):
                 pod_time[job_id.verb] += self.running_seconds(job, now)
         by_job = defaultdict[JobId, list[StoppedJob]](list)
-        for one in self.stopped().values():
-            by_job[JobId(one.verb, one.number)].append(one)
+        for stop in self.stopped().values():
+            by_job[JobId(stop.verb, stop.number)].append(stop)
         for job_id, stopped in by_job.items():
             counted = state.is_finished(job_id) and (trained_pool or job_id.verb is not Verb.POOL)
             result = self._result(state, job_id) if counted else None
             pod_time[job_id.verb] += unstated_seconds(stopped, result, _workers(spec, job_id.verb))
-        used = self.lost + sum(gpus(verb, spec) * seconds for verb, seconds in pod_time.items())
+        gpu_seconds = sum(gpus(verb, spec) * seconds for verb, seconds in pod_time.items())
         # A pod exists shortly before its work begins; its result does not count that time.
-        self._most = max(self._most, used)
-        return self._most
+        self.used = max(self.used, self.written_off + gpu_seconds)
 
     def reset(self) -> None:
         """Count again from what the records still state: a loss of data is accepted."""
-        self._most = self.lost = 0.0
+        self.used = self.written_off = 0.0
 
     def _result(self, state: SearchState, job_id: JobId) -> Result | None:
         if job_id.verb is not Verb.EVALUATE:
@@ -173,16 +171,16 @@ def unstated_seconds(stopped: Sequence[StoppedJob], result: Result | None, pods:
     its own attempt. A stop after that attempt had begun stopped that one.
 
     Args:
-        stopped: Jobs of one job.
+        stopped: of one job.
         result: None if its time is not counted.
         pods: of each of these Jobs.
     """
-    spent = sum(one.seconds for one in stopped)
+    spent = sum(stop.seconds for stop in stopped)
     if result is None:
         return spent
     own = (result.finished - result.started).total_seconds()
     stated = max(0.0, _seconds(result) - own)
-    ends = [min(one.until, result.finished) for one in stopped if one.until is not None]
+    ends = [min(stop.until, result.finished) for stop in stopped if stop.until is not None]
     stated += max([0.0, *((end - result.started).total_seconds() for end in ends)])
     return max(0.0, spent - pods * stated)
 

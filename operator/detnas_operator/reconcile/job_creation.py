@@ -15,7 +15,6 @@ from detnas_operator.cluster.labels import SEARCH
 from detnas_operator.cluster.objects import JobView, Object, ObjectView
 from detnas_operator.job.names import own_labels
 from detnas_operator.job_state.quota import Exceeded, quota_advice, quota_refusal
-from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.reconcile.search_jobs import SearchJobs, expires, job_id_of
 
 log = logging.getLogger(__name__)
@@ -50,12 +49,12 @@ def _existing(jobs: SearchJobs, kind: str, name: str) -> Reason | None:
     body = jobs.client.get(kind, jobs.key.namespace, name)
     if body is None:
         return Reason(ReasonCode.NAME_TAKEN, f"{kind} {name} is being replaced; trying again")
-    found = ObjectView(body)
-    if found.is_being_deleted:
+    existing = ObjectView(body)
+    if existing.is_being_deleted:
         return Reason(
-            ReasonCode.NAME_TAKEN, f"{kind} {name} is being deleted; {found.deletion_wait}"
+            ReasonCode.NAME_TAKEN, f"{kind} {name} is being deleted; {existing.deletion_wait}"
         )
-    owner = found.controller_uid
+    owner = existing.controller_uid
     if not owner:
         return _orphaned(jobs, kind, name)
     if owner != jobs.uid:
@@ -74,7 +73,7 @@ def _orphaned(jobs: SearchJobs, kind: str, name: str) -> Reason:
     names = {name}
     if kind == "jobs":
         labelled = jobs.client.list(kind, jobs.key.namespace, f"{SEARCH}={jobs.key.name}")
-        names |= {one.name for one in map(ObjectView, labelled) if not one.controller_uid}
+        names |= {body.name for body in map(ObjectView, labelled) if not body.controller_uid}
     shown, more = sorted(names)[:_NAMED], max(0, len(names) - _NAMED)
     listed = ", ".join(shown) + (f" and {more} more" if more else "")
     command = f"kubectl delete {kind} --namespace {jobs.key.namespace} {' '.join(shown)}"
@@ -123,15 +122,16 @@ class OwnLabels:
 
     restored: set[str] = field(default_factory=set)
 
-    def restore(self, jobs: SearchJobs, api_errors: ApiErrors) -> list[Reason]:
+    def restore(self, jobs: SearchJobs) -> list[Reason]:
         """Restore the labels of running Jobs once; return those that do not stay."""
         reasons = []
         for name, job in jobs.live().items():
             changed = _changed_labels(job, jobs.key.name)
             uid = job.uid
             if changed and uid not in self.restored:
-                with api_errors:
-                    changed = _restore(jobs, name, changed)
+                left = jobs.api_errors.attempt(_restore, jobs, name, changed)
+                if left is not None:
+                    changed = left
                     self.restored.add(uid)
                     for label in changed:
                         log.warning("label %s of job %s cannot be restored", label, name)

@@ -33,6 +33,8 @@ class ObservedJob:
         overdue: it has held its node for longer than its default deadline.
         data_changed: it ended because its data is not what the search was prepared with; that is
             no result, and the Job stays until the user resumes the search.
+        parked: it runs a final stage of a search that runs more trials: it is kept until it is
+            known whether that stage is needed again, and whether it has a result is not known.
         lingers: it runs although its result was written long ago, or its trainer has ended.
         terminating: it is being deleted.
         expires: it has a time to live after its end.
@@ -47,6 +49,7 @@ class ObservedJob:
     exhausted: bool = False
     overdue: bool = False
     data_changed: bool = False
+    parked: bool = False
     lingers: bool = False
     terminating: bool = False
     expires: bool = False
@@ -61,9 +64,9 @@ def trial_may_have_ended(jobs: Mapping[str, JobView], memory: SearchMemory, tria
     job = jobs.get(memory.job_name(job_id))
     if job is None or job.has_ended or job.is_being_deleted:
         return True
-    if has_done_its_work(job, memory.observed_pods.pods_of(job), well=False):
+    if has_done_its_work(job, memory.running.pods.pods_of(job), well=False):
         return True
-    return memory.has_published(memory.session.job_folder(job_id))
+    return memory.running.has_published(memory.session.job_folder(job_id))
 
 
 def observe_jobs(
@@ -74,7 +77,7 @@ def observe_jobs(
     for name, job in jobs.items():
         job_id = job_id_of(job)
         if job.has_ended and state.is_finished(job_id):  # as most Jobs of a long search
-            memory.result_since.pop(name, None)
+            memory.running.result_since.pop(name, None)
             observed[name] = ObservedJob(
                 job_id=job_id,
                 ended=True,
@@ -91,24 +94,23 @@ def _observe(name: str, job: JobView, memory: SearchMemory, now: float) -> Obser
     job_id = job_id_of(job)
     folder = memory.session.job_folder(job_id)
     if not folder:
-        # A final stage, while more trials are requested: it may be needed again, so it may keep
-        # running unless the search is stopped, and no time to live is set.
         return ObservedJob(
             job_id=job_id,
             ended=job.has_ended,
-            has_result=job.has_ended,
-            expires=True,
-            postponed=job.ttl_seconds is None or TTL in job.annotations,
+            parked=True,
+            terminating=job.is_being_deleted,
+            expires=job.ttl_seconds is not None,
+            postponed=TTL in job.annotations,
         )
-    # A Job whose name is no longer that of its purpose served an earlier best trial.
+    # A Job whose name is no longer that of its job served an earlier best trial.
     has_result = memory.session.state.is_finished(job_id) or memory.job_name(job_id) != name
     ended = job.has_ended
     if has_result and not ended:
-        since = memory.result_since.setdefault(name, now)
+        since = memory.running.result_since.setdefault(name, now)
     else:
-        memory.result_since.pop(name, None)
+        memory.running.result_since.pop(name, None)
         since = None
-    pods = memory.observed_pods.pods_of(job)
+    pods = memory.running.pods.pods_of(job)
     is_kept_alive = has_done_its_work(job, pods, well=False)
     return ObservedJob(
         job_id=job_id,
@@ -146,7 +148,7 @@ def overran(job: JobView, job_id: JobId, memory: SearchMemory) -> str | None:
 
 def _attempts(job: JobView, folder: str, memory: SearchMemory) -> int:
     """Return how many there were; a launcher may end before it has written to the store."""
-    return max(memory.attempts_at(folder), memory.gpu_time.resumptions(job) + 1)
+    return max(memory.running.attempts_at(folder), memory.gpu_time.resumptions(job) + 1)
 
 
 def _allowed(memory: SearchMemory) -> int:

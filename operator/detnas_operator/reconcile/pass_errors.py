@@ -1,10 +1,11 @@
 """Errors of a pass as reasons: those it continues after (`ApiErrors`), and those that end it."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from traceback import extract_tb
-from types import TracebackType
+from typing import ParamSpec, TypeVar
 
 from detnas.errors import UserError
 from detnas.lifecycle.blocked import BlockedError
@@ -13,6 +14,9 @@ from detnas.store.errors import StoreError, StoreUnavailable
 from detnas_operator.admission.data_loss import DataLostError
 from detnas_operator.cluster import ClusterError, TooManyRequests, Unavailable
 from detnas_operator.configuration.store_advice import for_a_cluster
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
@@ -25,27 +29,23 @@ _BROKEN_WEBHOOK = "failed calling webhook"
 
 @dataclass
 class ApiErrors:
-    """The errors that the API server answered with in one pass."""
+    """The errors that the API server answered with in one pass, which continues after them."""
 
     errors: list[ClusterError] = field(default_factory=list)
 
-    def __enter__(self) -> None:
-        """Begin a block that such an error may cut short; the pass continues after it.
+    def attempt(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """Call what needs the API server; if that fails, collect the error and return None.
 
-        An error without an answer is raised: the API server is unreachable for the whole pass.
+        Raises:
+            ClusterError: there was no answer: the API server is unreachable for the whole pass.
         """
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        """Collect the error that ended the block."""
-        if not isinstance(error, ClusterError) or not error.status:
-            return False
-        self.errors.append(error)
-        return True
+        try:
+            return call(*args, **kwargs)
+        except ClusterError as error:
+            if not error.status:
+                raise
+            self.errors.append(error)
+            return None
 
     @property
     def latest_retry(self) -> ClusterError:
@@ -106,5 +106,5 @@ def unexpected_reason(error: Exception, trace: str) -> Reason:
 def trace_id(error: Exception) -> str:
     """Return a number for where an exception was raised, the same at every repetition."""
     frames = extract_tb(error.__traceback__)
-    lines = [type(error).__name__, *(f"{one.filename}:{one.lineno}" for one in frames)]
+    lines = [type(error).__name__, *(f"{frame.filename}:{frame.lineno}" for frame in frames)]
     return sha256("\n".join(lines).encode()).hexdigest()[:8]

@@ -98,12 +98,12 @@ class Publisher:
         try:
             return self._write(resource, merge_patch(before, after))
         except Refused as error:
-            found = refused_values(after, error.fields)
-            if not found:
+            refused = refused_values(after, error.fields)
+            if not refused:
                 raise
-            self.refused_values.extend(found)
+            self.refused_values.extend(refused)
             log.warning("%s; the status is shown without: %s", error, _UPDATE)
-            return self._write(resource, merge_patch(before, without_refused(after, found)))
+            return self._write(resource, merge_patch(before, without_refused(after, refused)))
 
     def _write(self, resource: SearchView, status: dict[str, Any]) -> bool:
         """Patch the status; return whether the resource is still there.
@@ -172,7 +172,7 @@ def _about_trial(search: str, trial: int | None) -> AbstractContextManager[None]
 
 def _degraded(status: Mapping[str, Any]) -> str | None:
     conditions = status.get("conditions") or ()
-    degraded = next((one for one in conditions if one["type"] == "Degraded"), None)
+    degraded = next((each for each in conditions if each["type"] == "Degraded"), None)
     return degraded["reason"] if degraded and degraded["status"] == "True" else None
 
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from detnas.lifecycle.blocked import BlockedError
@@ -14,7 +14,6 @@ from detnas_operator.admission.admission import Admitted, admit
 from detnas_operator.admission.search_limit import SearchLimit
 from detnas_operator.cluster import ClusterError, KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.labels import ACCEPT
 from detnas_operator.cluster.objects import SearchKey, SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.lookups.pod_lookup import PodLookup
@@ -23,14 +22,15 @@ from detnas_operator.lookups.workload_lookup import WorkloadLookup
 from detnas_operator.queue.schedule import Requeue
 from detnas_operator.reconcile.active_jobs import Lookups
 from detnas_operator.reconcile.deletion import DataDeletion, wants_data_deleted
-from detnas_operator.reconcile.memory import SearchMemories, seconds_since
-from detnas_operator.reconcile.pass_errors import PATIENCE, ApiErrors, error_reason, store_reason
+from detnas_operator.reconcile.memory import KnownSearch, seconds_since
+from detnas_operator.reconcile.opening import SearchOpener
+from detnas_operator.reconcile.pass_errors import PATIENCE, error_reason, store_reason
 from detnas_operator.reconcile.publishing import Publisher
-from detnas_operator.reconcile.requeue import CompletedSearches, requeue
+from detnas_operator.reconcile.requeue import all_expire, is_complete, requeue
 from detnas_operator.reconcile.search_jobs import SearchJobs, trains_pool
 from detnas_operator.reconcile.search_pass import SearchPass
-from detnas_operator.reconcile.stopping import SuspendedPods, stop_jobs
-from detnas_operator.status.blocked import suspended_since, was_suspended_by_user
+from detnas_operator.reconcile.stopping import stop_jobs
+from detnas_operator.status.blocked import suspended_since
 from detnas_operator.status.pass_result import PassResult
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
@@ -42,6 +42,21 @@ log = logging.getLogger(__name__)
 DELETING_SECONDS = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one reconcile is about.
+
+    Attributes:
+        known: what is held of the search.
+        resource: as last observed.
+        jobs: its Jobs in the cluster.
+    """
+
+    known: KnownSearch
+    resource: SearchView
+    jobs: SearchJobs
+
+
 class Reconciler:
     """Reconciles searches, one pass at a time.
 
@@ -50,6 +65,7 @@ class Reconciler:
         client: of the API server.
         cache: of the cluster's searches and Jobs.
         metrics: what Prometheus scrapes.
+        wake: requests a pass over a search whose running jobs have written news.
         clock: monotonic, in seconds.
     """
 
@@ -59,6 +75,7 @@ class Reconciler:
         client: KubernetesClient,
         cache: ClusterCache,
         metrics: Metrics,
+        wake: Callable[[SearchKey], None] = lambda _key: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -67,227 +84,193 @@ class Reconciler:
         self._metrics = metrics
         self._clock = clock
         self._publisher = Publisher(client, cache, metrics, settings.progress_seconds)
-        self._failures: dict[SearchKey, int] = {}
-        self._with_api_errors: dict[SearchKey, int] = {}
-        self._completed = CompletedSearches()
-        self._suspended_pods = SuspendedPods()
-        self.progress = ProgressReader(settings.progress_seconds, clock=clock)
+        self._progress = ProgressReader(settings.progress_seconds, wake, clock)
         self._lookups = Lookups(
-            PodLookup(client, clock), WorkloadLookup(client, clock), self.progress
+            PodLookup(client, clock), WorkloadLookup(client, clock), self._progress
         )
         self._search_limit = SearchLimit(cache)
         self._stores = Stores(shared_pools=settings.storage.shared_pools, workers=settings.workers)
-        self._memories = SearchMemories(settings, cache, self._stores, clock)
+        self._opener = SearchOpener(settings, cache, self._stores, clock)
+        self._known: dict[SearchKey, KnownSearch] = {}
 
     def reconcile(self, key: SearchKey) -> Requeue:
-        """Reconcile a search once.
+        """Reconcile a search once; one that no longer exists is forgotten.
 
         Raises:
             ClusterError: the API server cannot be used; the work queue retries.
         """
         resource = self._cache.search(key)
         if resource is None:
-            self.forget(key)
+            self._forget(key)
             return Requeue(gone=True)
         with about(search=key.name, namespace=key.namespace), at_most(MAX_PASS_SECONDS):
+            if key in self._known and self._known[key].uid != resource.uid:
+                self._forget(key)
+            known = self._known.setdefault(key, KnownSearch(resource.uid))
+            turn = Turn(known, resource, SearchJobs(self._client, self._cache, key, resource.uid))
             if resource.is_being_deleted:
-                return self._delete(key, resource)
-            return self._pass(key, resource)
+                return self._delete(turn)
+            if known.complete_at == resource.version and all_expire(turn.jobs):
+                return Requeue()
+            return self._pass(turn)
 
     def leases(self) -> list[PoolLease]:
         """Return the pool leases of all searches; from any thread."""
-        return self._memories.leases()
+        leases = (known.lease for known in list(self._known.values()))
+        return [lease for lease in leases if lease is not None]
 
-    def forget(self, key: SearchKey) -> None:
+    def _forget(self, key: SearchKey) -> None:
         """Drop what is kept in memory of a search that is gone."""
-        memory = self._memories.pop(key, None)
-        self._failures.pop(key, None)
-        self._with_api_errors.pop(key, None)
-        self._completed.forget(key)
-        self._suspended_pods.forget(key)
-        self.progress.forget(key)
-        if memory is not None:
-            memory.session.release_pool()
+        known = self._known.pop(key, None)
+        self._progress.forget(key)
+        if known is not None:
+            known.release_pool()
         self._metrics.forget_search(key.namespace, key.name)
 
-    def _pass(self, key: SearchKey, resource: SearchView) -> Requeue:
-        jobs, api_errors = self._jobs(key, resource), ApiErrors()
-        if self._completed.holds(key, resource, jobs):
-            return Requeue()
-        admitted = self._admitted(key, resource)
+    def _pass(self, turn: Turn) -> Requeue:
+        admitted = self._admitted(turn)
         if isinstance(admitted, Reason):
-            generation = resource.generation
-            result = PassResult(generation, not_accepted=admitted)
-            self._halt(key, jobs, "the search is not accepted", api_errors)
+            result = PassResult(turn.resource.generation, not_accepted=admitted)
+            self._halt(turn, "the search is not accepted")
         else:
-            result, suspended = (
-                self._result_without_store(key, resource),
-                admitted.manifest.spec.suspend,
-            )
-            with api_errors:
-                wanted = wants_data_deleted(admitted.manifest.spec)
-                resource = DataDeletion(self._client, jobs).set_finalizer(resource, wanted)
-                self._cache.put_search(resource.body)
-                result = self._accepted_pass(key, resource, admitted, jobs, api_errors)
-            if suspended and result.search is None:  # the pass was cut short
-                self._halt(key, jobs, "the search is suspended", api_errors)
+            turn, result = self._accepted_pass(turn, admitted)
+            if admitted.manifest.spec.suspend and result.search is None:
+                self._halt(turn, "the search is suspended")
                 result = replace(result, suspended=True)
-            result = self._with_stopping(resource, jobs, result, api_errors)
-        return self._publish_or_retry(key, resource, result, api_errors)
+            result = self._with_stopping(turn, result)
+        return self._publish_or_retry(turn, result)
 
-    def _with_stopping(
-        self, resource: SearchView, jobs: SearchJobs, result: PassResult, api_errors: ApiErrors
-    ) -> PassResult:
-        """Add whether a suspended search still has pods, and which do not stop."""
-        if not result.suspended:
-            self._suspended_pods.forget(jobs.key)
-            return result
-        now = datetime.now(UTC)
-        since = suspended_since(resource.status) or now
-        with api_errors:
-            stopping, reason = self._suspended_pods.observe(jobs, since, now)
-            problems = (*result.problems, *([reason] if reason else []))
-            return replace(result, stopping=stopping, problems=problems)
+    def _admitted(self, turn: Turn) -> Admitted | Reason:
+        """Decide once for each generation: a pass changes neither the spec nor our settings."""
+        memory = turn.known.memory
+        if memory is not None and memory.generation == turn.resource.generation:
+            return memory.admitted
+        admitted = admit(turn.resource, self._settings)
+        if isinstance(admitted, Reason):
+            return admitted
+        rules = self._settings.rules(turn.resource.namespace)
+        return self._search_limit.refusal(turn.resource, rules) or admitted
+
+    def _halt(self, turn: Turn, why: str) -> None:
+        """Stop the Jobs of a search that must not run and over which there was no complete pass."""
+        memory = turn.known.memory
+        stop_jobs(turn.jobs, memory.gpu_time if memory else None, why)
+        turn.known.release_pool()
+
+    def _accepted_pass(self, turn: Turn, admitted: Admitted) -> tuple[Turn, PassResult]:
+        """Make a pass over an accepted search; its resource may get another finalizer first.
+
+        After an error of the API server the result has no state of the search.
+        """
+        jobs = turn.jobs
+        result = _result_without_store(turn)
+        wanted, deletion = wants_data_deleted(admitted.manifest.spec), DataDeletion(jobs)
+        updated = jobs.api_errors.attempt(deletion.set_finalizer, turn.resource, wanted)
+        if updated is None:
+            return turn, result
+        self._cache.put_search(updated.body)
+        turn = replace(turn, resource=updated)
+        return turn, jobs.api_errors.attempt(self._guarded_pass, turn, admitted) or result
+
+    def _guarded_pass(self, turn: Turn, admitted: Admitted) -> PassResult:
+        """Make a pass over an accepted search; an error that ends it becomes a reason."""
+        try:
+            turn.known.memory = self._opener.open(turn.resource, admitted, turn.known.memory)
+            result = SearchPass(
+                memory=turn.known.memory,
+                jobs=turn.jobs,
+                resource=turn.resource,
+                lookups=self._lookups,
+                settings=self._settings,
+                clock=self._clock,
+            ).run()
+        except ClusterError:
+            raise
+        except Exception as error:  # noqa: BLE001 (tenants write to the store)
+            return self._failed_pass(turn, error)
+        turn.known.failures = 0
         return result
 
-    def _halt(self, key: SearchKey, jobs: SearchJobs, why: str, api_errors: ApiErrors) -> None:
-        """Stop the Jobs of a search that must not run and over which there was no complete pass."""
-        memory = self._memories.get(key)
-        stop_jobs(jobs, memory.gpu_time if memory else None, why, api_errors)
-        if memory is not None:
-            memory.session.release_pool()
+    def _failed_pass(self, turn: Turn, error: Exception) -> PassResult:
+        """Return the result of a pass that an error ended."""
+        lasts = not isinstance(error, StoreUnavailable)
+        if isinstance(error, StoreError):
+            self._metrics.count_store_error(error)
+        result = _result_without_store(turn, error_reason(error))
+        if not isinstance(error, BlockedError):
+            turn.known.failures = turn.known.failures + 1 if lasts else 0
+            if lasts and turn.known.memory is not None:
+                turn.known.memory.invalidate()  # the store is read again
+        # A Job of which the API server has not answered whether it exists may train the pool.
+        if lasts and not (turn.jobs.api_errors.errors or trains_pool(turn.jobs)):
+            turn.known.release_pool()
+        return result
 
-    def _publish_or_retry(
-        self, key: SearchKey, resource: SearchView, result: PassResult, api_errors: ApiErrors
-    ) -> Requeue:
+    def _with_stopping(self, turn: Turn, result: PassResult) -> PassResult:
+        """Add whether a suspended search still has pods, and which do not stop."""
+        if not result.suspended:
+            turn.known.suspended_pods.none_left = False
+            return result
+        now, jobs = datetime.now(UTC), turn.jobs
+        since = suspended_since(turn.resource.status) or now
+        observed = jobs.api_errors.attempt(turn.known.suspended_pods.observe, jobs, since, now)
+        if observed is None:
+            return result
+        stopping, reason = observed
+        problems = (*result.problems, *([reason] if reason else []))
+        return replace(result, stopping=stopping, problems=problems)
+
+    def _publish_or_retry(self, turn: Turn, result: PassResult) -> Requeue:
         """Publish the result; after API errors the pass is first repeated a few times."""
+        api_errors = turn.jobs.api_errors
         if not api_errors.errors:
-            self._with_api_errors.pop(key, None)
-            return self._publish(key, resource, result)
-        self._with_api_errors[key] = self._with_api_errors.get(key, 0) + 1
-        if self._with_api_errors[key] < PATIENCE:
+            turn.known.passes_with_api_errors = 0
+            return self._publish(turn, result)
+        turn.known.passes_with_api_errors += 1
+        if turn.known.passes_with_api_errors < PATIENCE:
             raise api_errors.latest_retry
         for reason in api_errors.reasons():
             log.warning("%s", reason.message)
         result = replace(result, problems=(*result.problems, *api_errors.reasons()))
-        again = self._publish(key, resource, result)
+        again = self._publish(turn, result)
         after = max(again.after or 0.0, api_errors.latest_retry.retry_after or 0.0)
         return replace(again, after=after)
 
-    def _accepted_pass(
-        self,
-        key: SearchKey,
-        resource: SearchView,
-        admitted: Admitted,
-        jobs: SearchJobs,
-        api_errors: ApiErrors,
-    ) -> PassResult:
-        """Make a pass over an accepted search; an error that ends it becomes a reason."""
-        try:
-            result = self._run_pass(key, resource, admitted, jobs, api_errors)
-        except ClusterError:
-            raise
-        except Exception as error:  # noqa: BLE001 (tenants write to the store)
-            lasts = not isinstance(error, StoreUnavailable)
-            if isinstance(error, StoreError):
-                self._metrics.count_store_error(error)
-            result = self._result_without_store(key, resource, error_reason(error))
-            if not isinstance(error, BlockedError):
-                self._count_failure(key, lasts=lasts)
-        else:
-            self._failures.pop(key, None)
-            return result
-        memory = self._memories.get(key)
-        # A Job of which the API server has not answered whether it exists may train the pool.
-        if memory is not None and lasts and not (api_errors.errors or trains_pool(jobs)):
-            memory.session.release_pool()
-        return result
-
-    def _admitted(self, key: SearchKey, resource: SearchView) -> Admitted | Reason:
-        """Decide once for each generation: a pass changes neither the spec nor our settings."""
-        memory = self._memories.get(key)
-        if memory is not None and memory.is_of(resource):
-            return memory.admitted
-        admitted = admit(resource, self._settings)
-        if isinstance(admitted, Reason):
-            return admitted
-        return self._search_limit.refusal(resource, self._settings.rules(key.namespace)) or admitted
-
-    def _run_pass(
-        self,
-        key: SearchKey,
-        resource: SearchView,
-        admitted: Admitted,
-        jobs: SearchJobs,
-        api_errors: ApiErrors,
-    ) -> PassResult:
-        memory = self._memories.get(key)
-        if memory is not None and memory.uid != resource.uid:
-            self.forget(key)
-        memory = self._memories.current(key, resource, admitted)
-        status = resource.status
-        memory.gpu_time.lost = float(status.get("lostGpuHours", 0)) * 3600
-        return SearchPass(
-            memory=memory,
-            jobs=jobs,
-            lookups=self._lookups,
-            settings=self._settings,
-            clock=self._clock,
-            resumed=was_suspended_by_user(status) and not memory.session.spec.suspend,
-            forgiven=status.get("forgivenTrials", 0),
-            api_errors=api_errors,
-            status=status,
-            accepts=resource.annotations.get(ACCEPT, ""),
-        ).run()
-
-    def _result_without_store(
-        self, key: SearchKey, resource: SearchView, *reasons: Reason
-    ) -> PassResult:
-        memory = self._memories.get(key)
-        result = PassResult(resource.generation, problems=reasons)
-        if memory is None:
-            return result
-        return replace(result, folder=memory.search.uri, image=memory.image)
-
-    def _count_failure(self, key: SearchKey, *, lasts: bool) -> None:
-        """Count the failures in a row that last, after which the store is read again."""
-        self._failures[key] = self._failures.get(key, 0) + 1 if lasts else 0
-        if lasts and (memory := self._memories.get(key)):
-            memory.invalidate()
-
-    def _publish(self, key: SearchKey, resource: SearchView, result: PassResult) -> Requeue:
-        memory = self._memories.get(key)
-        patched = memory.patched if memory is not None else None
-        since = seconds_since(patched, self._clock())
-        written = self._publisher.publish(resource, result, since)
-        if written and memory is not None:
-            memory.patched = self._clock()
-        lease = memory.session.lease if memory is not None else None
+    def _publish(self, turn: Turn, result: PassResult) -> Requeue:
+        since = seconds_since(turn.known.patched, self._clock())
+        written = self._publisher.publish(turn.resource, result, since)
+        if written:
+            turn.known.patched = self._clock()
         again = requeue(
             result,
-            self._failures.get(key, 0),
-            holds_pool=lease is not None and lease.held,
+            turn.known.failures,
+            holds_pool=turn.known.lease is not None and turn.known.lease.held,
             progress_seconds=self._settings.progress_seconds,
             now=datetime.now(UTC),
         )
         quiet = again.after is None and not written and since >= self._settings.progress_seconds
-        if quiet and self._completed.add(key, resource, result, self._jobs(key, resource)):
-            self._memories.pop(key, None)
+        if quiet:
+            complete = is_complete(result, turn.jobs)
+            turn.known.complete_at = turn.resource.version if complete else None
+            turn.known.memory = None if complete else turn.known.memory
         return again
 
-    def _delete(self, key: SearchKey, resource: SearchView) -> Requeue:
-        if (memory := self._memories.get(key)) is not None:
-            memory.session.release_pool()
-        deletion = DataDeletion(self._client, self._jobs(key, resource))
+    def _delete(self, turn: Turn) -> Requeue:
+        turn.known.release_pool()
         try:
-            done = deletion.delete(resource, self._settings, self._stores)
+            done = DataDeletion(turn.jobs).delete(turn.resource, self._settings, self._stores)
         except StoreError as error:
             self._metrics.count_store_error(error)
             done = store_reason(error)
             log.warning("%s", done.message)
         if isinstance(done, Reason):
-            return self._publish(key, resource, self._result_without_store(key, resource, done))
+            return self._publish(turn, _result_without_store(turn, done))
         return Requeue() if done else Requeue(after=DELETING_SECONDS)
 
-    def _jobs(self, key: SearchKey, resource: SearchView) -> SearchJobs:
-        return SearchJobs(self._client, self._cache, key, resource.uid)
+
+def _result_without_store(turn: Turn, *problems: Reason) -> PassResult:
+    """Return the result of a pass that could not read the search's state."""
+    result, memory = PassResult(turn.resource.generation, problems=problems), turn.known.memory
+    if memory is None:
+        return result
+    return replace(result, folder=memory.search.uri, image=memory.image)

@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 
 from detnas.reasons import ReasonCode
-from detnas_operator.cluster.objects import SearchKey, SearchView
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
 from detnas_operator.reconcile.search_jobs import SearchJobs, expires
@@ -88,47 +87,29 @@ def _waiting_pause(result: PassResult, now: datetime) -> float:
     """Return the pause while Jobs wait; the one that has waited least decides."""
     jobs = result.jobs.values()
     since = [job.waiting_since for job in jobs if isinstance(job.state, Waiting)]
-    waited = min(((now - one).total_seconds() for one in since if one is not None), default=0.0)
+    waited = min(
+        ((now - start).total_seconds() for start in since if start is not None), default=0.0
+    )
     return min(MAX_WAITING_SECONDS, max(WAITING_SECONDS, _SHARE_OF_WAIT * waited))
 
 
-class CompletedSearches:
-    """Searches that have ended and need no further pass; only their versions are kept.
+def is_complete(result: PassResult, jobs: SearchJobs) -> bool:
+    """Whether a search that is over needs no further pass while its resource does not change.
 
     What a pass needs of a search grows with its trials, and searches stay in a cluster long after
     their end. A pass depends on the resource, the Jobs and the store, and in the store a search
     that is over changes only by its Jobs. So while the resource has the same version, and no Job
     needs anything, a pass would find the same again. A new process makes one pass over each.
+
+    Args:
+        result: of a pass that wrote nothing.
+        jobs: the search's Jobs in the cluster.
     """
-
-    def __init__(self) -> None:
-        self._versions: dict[SearchKey, tuple[str, int]] = {}
-
-    def holds(self, key: SearchKey, resource: SearchView, jobs: SearchJobs) -> bool:
-        """Whether a pass found the search complete, and nothing has changed since."""
-        return self._versions.get(key) == _version(resource) and _all_expire(jobs)
-
-    def add(
-        self, key: SearchKey, resource: SearchView, result: PassResult, jobs: SearchJobs
-    ) -> bool:
-        """Take the result of a pass that wrote nothing; return whether the search is complete."""
-        search = result.search
-        over = search is not None and search.phase.is_over and not result.problems
-        if over and _all_expire(jobs):
-            self._versions[key] = _version(resource)
-            return True
-        self.forget(key)
-        return False
-
-    def forget(self, key: SearchKey) -> None:
-        """Drop what is kept of a search that is gone."""
-        self._versions.pop(key, None)
+    search = result.search
+    over = search is not None and search.phase.is_over and not result.problems
+    return over and all_expire(jobs)
 
 
-def _version(resource: SearchView) -> tuple[str, int]:
-    return resource.uid, resource.version
-
-
-def _all_expire(jobs: SearchJobs) -> bool:
+def all_expire(jobs: SearchJobs) -> bool:
     """Whether each Job has ended, and Kubernetes will delete it."""
     return all(expires(job) for job in jobs.all().values())

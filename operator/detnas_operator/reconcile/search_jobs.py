@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -23,6 +23,7 @@ from detnas_operator.cluster.pods import MAX_ANSWER_BYTES, MAX_PODS, PodView, po
 from detnas_operator.cluster.slimming import slim_own_job, slim_pod
 from detnas_operator.job.names import CONTAINER, parse_job_name
 from detnas_operator.job_state.ended_pods import ended_pods_annotation
+from detnas_operator.reconcile.pass_errors import ApiErrors
 from detnas_operator.telemetry.logs import about
 
 LOG_LINES = 400
@@ -43,12 +44,14 @@ class SearchJobs:
         cache: what was last observed.
         key: of the search.
         uid: of its resource, which owns them.
+        api_errors: of this pass, which continues after them.
     """
 
     client: KubernetesClient
     cache: ClusterCache
     key: SearchKey
     uid: str
+    api_errors: ApiErrors = field(default_factory=ApiErrors)
 
     def all(self) -> dict[str, JobView]:
         """Return its Jobs by name, as last observed, without any that the operator did not name."""
@@ -178,7 +181,7 @@ class SearchJobs:
 
 
 def job_id_of(job: JobView) -> JobId:
-    """Return what one of a search's Jobs is for, by its name; labels may have been rewritten."""
+    """Return which job one of a search's Jobs runs, by its name; labels may have been rewritten."""
     job_id = parse_job_name(job.name, job.controller["name"])
     assert job_id is not None  # or it would not be among the search's Jobs
     return job_id

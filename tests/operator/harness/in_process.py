@@ -72,7 +72,8 @@ class InProcessReconciler:
 
     def keeps_search(self) -> bool:
         """Whether the reconciler holds anything of the search in memory."""
-        return self._key in self._reconciler._memories
+        known = self._reconciler._known.get(self._key)
+        return known is not None and known.memory is not None
 
     def _count(self) -> int:
         return sum(call.server == "s3" for call in self._journal.calls)
@@ -100,15 +101,14 @@ class RecordingReconciler:
 
     def reconcile(self, key: SearchKey) -> Requeue:
         search = self.cache.search(key)
-        assert search is not None
+        if search is None:
+            self.forgotten.append(key)
+            return Requeue(gone=True)
         names = tuple(self.cache.jobs(key, search.uid))
         suspend = bool(search.spec.get("suspend"))
         version = str(search.version)
         self.passes.append(Pass(key, version, suspend, names, time.perf_counter()))
         return self.act(key)
-
-    def forget(self, key: SearchKey) -> None:
-        self.forgotten.append(key)
 
 
 @dataclass(frozen=True)

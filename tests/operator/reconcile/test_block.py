@@ -9,7 +9,7 @@ from detnas.reasons import Reason, ReasonCode
 from detnas.records.results import DetectorResult, Outcome
 from detnas.spec.limits import Limits
 from detnas.spec.manifest import SearchSpec
-from detnas_operator.reconcile.steps import find_block
+from detnas_operator.reconcile.block import find_block
 from tests.cluster.searches import manifest
 from tests.detnas.trials import BASE, START, proposal, result
 

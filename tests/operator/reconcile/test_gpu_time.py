@@ -12,6 +12,7 @@ from detnas.lifecycle.reading.state import SearchState
 from detnas.records.results import DetectorResult, PoolPhaseResult
 from detnas.records.verbs import Verb
 from detnas.spec.loading import read_manifest
+from detnas.spec.manifest import SearchSpec
 from detnas.store import Store, open_store
 from detnas.store.errors import StoreUnavailable
 from detnas_operator.cluster.objects import JobView
@@ -69,6 +70,19 @@ def gpu_time(store: Store) -> GpuTime:
     return GpuTime(store, "team-a/searches/one")
 
 
+def used(
+    gpu_time: GpuTime,
+    jobs: list[JobView],
+    state: SearchState,
+    spec: SearchSpec,
+    *,
+    trained_pool: bool,
+) -> float:
+    """Count, and return what was counted."""
+    gpu_time.count(jobs, state, spec, trained_pool=trained_pool)
+    return gpu_time.used
+
+
 def owned(name: str, job: JobView) -> JobView:
     """A Job under a search's name for it."""
     owner = {"name": "one", "uid": "u-1", "controller": True}
@@ -80,10 +94,10 @@ def test_used_counts_a_trial_with_all_its_attempts(gpu_time: GpuTime) -> None:
     resumed = result(0).model_copy(update={"seconds": {"training": 4000.0, "evaluating": 200.0}})
     entries = [ledger_entry(proposal(0), resumed, BASE)]
     state = SearchState(history=History(summary_of(entries)))
-    assert gpu_time.used([], state, SPEC, trained_pool=True) == 4 * 4200
+    assert used(gpu_time, [], state, SPEC, trained_pool=True) == 4 * 4200
     runs = owned("one-t0001", a_job(active=1))
     gpu_time.list_running([runs], [a_pod(phase="Failed", deleted=at(102))], NOW)
-    assert gpu_time.used([runs], state, SPEC, trained_pool=True) == 4 * 4300
+    assert used(gpu_time, [runs], state, SPEC, trained_pool=True) == 4 * 4300
 
 
 def test_used_counts_a_phase_with_all_workers_if_the_search_trained_it(
@@ -92,10 +106,10 @@ def test_used_counts_a_phase_with_all_workers_if_the_search_trained_it(
     phase = PoolPhaseResult(started=START, finished=START, seconds={"training": 10.0})
     base = DetectorResult(started=START, finished=START, seconds={"training": 5.0})
     state = SearchState(base=base, pool=(phase,))
-    assert gpu_time.used([], state, SPEC, trained_pool=True) == 2 * 5 + 3 * 8 * 10
+    assert used(gpu_time, [], state, SPEC, trained_pool=True) == 2 * 5 + 3 * 8 * 10
     shared = GpuTime(store, "team-a/searches/one")
     shared.record_stop(owned("one-pool-0", a_job()), 7.0, NOW)
-    assert shared.used([], state, SPEC, trained_pool=False) == 2 * 5 + 8 * 7
+    assert used(shared, [], state, SPEC, trained_pool=False) == 2 * 5 + 8 * 7
 
 
 def test_record_stop_after_a_lost_answer_keeps_the_first_record(

@@ -1,5 +1,7 @@
 """Errors of the API server that a pass continues after, and unexpected ones, as reasons."""
 
+from typing import NoReturn
+
 import pytest
 
 from detnas_operator.cluster import ClusterError, Refused, TooManyRequests, Unavailable
@@ -11,9 +13,12 @@ WEBHOOK = Unavailable("create jobs a/b: failed calling webhook x (500)", status=
 def taken(*errors: ClusterError) -> ApiErrors:
     api_errors = ApiErrors()
     for error in errors:
-        with api_errors:
-            raise error
+        assert api_errors.attempt(fail, error) is None
     return api_errors
+
+
+def fail(error: Exception) -> NoReturn:
+    raise error
 
 
 def test_api_errors_take_an_answered_error() -> None:
@@ -23,8 +28,8 @@ def test_api_errors_take_an_answered_error() -> None:
 @pytest.mark.parametrize("error", [Unavailable("no answer"), ValueError("x")])
 def test_api_errors_raise_an_unanswered_or_other_error(error: Exception) -> None:
     api_errors = ApiErrors()
-    with pytest.raises(type(error)), api_errors:
-        raise error
+    with pytest.raises(type(error)):
+        api_errors.attempt(fail, error)
     assert api_errors.errors == []
 
 

@@ -7,8 +7,9 @@ import pytest
 from detnas.plan.stages import JobId, Phase, Plan
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
+from detnas_operator.reconcile.block import Block
 from detnas_operator.reconcile.observed_jobs import ObservedJob
-from detnas_operator.reconcile.steps import Block, Steps, steps
+from detnas_operator.reconcile.steps import Steps, steps
 
 FREE = Block()
 SUSPENDED = Block(suspended=True, ends_running=True)
@@ -131,3 +132,15 @@ def test_steps_end_pods_whose_trainer_failed() -> None:
     assert decided(SEARCHING, failed).end_pods == (NAME,)
     assert decided(SEARCHING, failed, SUSPENDED).end_pods == (), "its Job is deleted"
     assert decided(SEARCHING, replace(failed, has_result=True)).end_pods == ()
+
+
+def test_steps_leave_a_parked_job_until_the_search_is_stopped() -> None:
+    parked = replace(RUNNING, parked=True)
+    assert decided(Plan(Phase.SEARCHING, (), 1), parked) == Steps(propose=1)
+    assert decided(Plan(Phase.SEARCHING, (), 1), replace(parked, ended=True)) == Steps(propose=1)
+    assert decided(Plan(Phase.SEARCHING, (), 1), parked, SUSPENDED) == Steps(delete=(NAME,))
+
+
+def test_steps_postpone_the_time_to_live_of_a_parked_job() -> None:
+    parked = replace(RUNNING, parked=True, expires=True)
+    assert decided(Plan(Phase.SEARCHING, (), 1), parked).postpone == (NAME,)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.reconcile import stopping
+from detnas_operator.reconcile import remaining_pods
 from tests.cluster.api import Document
 from tests.cluster.played_pod import PlayedPod
 from tests.operator.harness.behaviours import InTurn
@@ -78,7 +78,7 @@ def test_deleted_search_stops_its_jobs_although_a_foreign_finalizer_keeps_it(
 def test_deleted_search_names_a_pod_that_does_not_stop_and_retains_its_data(
     proxied: ProxiedHarness, base_for_ever: InTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stopping, "DELETION_PATIENCE", timedelta(0))
+    monkeypatch.setattr(remaining_pods, "DELETION_PATIENCE", timedelta(0))
     node_is_gone = threading.Event()
 
     async def outlive_deletion(pod: PlayedPod) -> None:

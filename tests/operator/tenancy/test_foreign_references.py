@@ -7,7 +7,8 @@ import pytest
 from detnas.plan.stages import JobId
 from detnas.reasons import Reason
 from detnas.records.verbs import Verb
-from detnas_operator.admission.admission import Admitted, admit, parse, with_current_settings
+from detnas_operator.admission.admission import Admitted, admit, parse
+from detnas_operator.admission.recorded import with_current_settings
 from detnas_operator.cluster.objects import SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest

@@ -14,7 +14,8 @@ from detnas.store.artifacts import create_record
 from detnas_operator.admission.admission import Admitted, parse
 from detnas_operator.cluster.objects import SearchView
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
-from detnas_operator.reconcile.memory import SearchMemory, begin
+from detnas_operator.reconcile.memory import SearchMemory
+from detnas_operator.reconcile.opening import begin
 from tests.cluster.searches import manifest
 from tests.operator.tenancy.test_foreign_references import SETTINGS, resource
 
