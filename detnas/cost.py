@@ -1,9 +1,9 @@
 """FLOPs and parameters of a complete detector, counted as in the paper (tables 2 and 4).
 
 Counted are multiply-accumulates of convolutions and linear layers plus one per bias, 2 per element
-of a batch norm and 1 per element of a ReLU. Pooling, residual and top-down sums, RoIAlign and the
-selection of proposals are not counted. Images have the nominal size, unpadded; every layer of
-stride 2 halves a side, rounding up. Parameters are the trained ones: no running statistics.
+of a batch norm and 1 per element of a ReLU or ReLU6. Pooling, residual and top-down sums, RoIAlign
+and the selection of proposals are not counted. Images have the nominal size, unpadded; every layer
+of stride 2 halves a side, rounding up. Parameters are the trained ones: no running statistics.
 """
 
 from collections.abc import Iterable
@@ -16,8 +16,8 @@ from detnas.records.settings import DetectorShape, Resolution
 _ANCHORS = 3
 _ROI = 7
 _BACKBONE = ("stem", "stage 1", "stage 2", "stage 3", "stage 4")
-_STAGE_1 = 2
-"""Halvings of the image before the first stage."""
+_LOWEST_LEVEL = 2
+"""Halvings of the image before the lowest level of the feature pyramid."""
 _TOP_LEVEL = 6
 """Halvings of the image before the highest level of the feature pyramid."""
 
@@ -121,11 +121,13 @@ def _sum(layers: list[_Layer], pixels: list[int]) -> Cost:
 
 
 def _backbone(architecture: Architecture) -> dict[str, list[_Layer]]:
-    """The stem, a 7×7 convolution of stride 2 and a max-pool of stride 2, and the stages."""
-    stem = Convolution("conv1", "bn1", 3, architecture.stem, 7, 2, activated=True)
+    """The stem with its max-pool of stride 2, if it has one, and the stages."""
     parts: dict[str, list[_Layer]] = {name: [] for name in _BACKBONE}
-    parts["stem"].append(_normed(stem, 1))
-    halvings = _STAGE_1
+    halvings = 0
+    for convolution in architecture.traits.stem_convolutions(architecture.stem):
+        halvings += convolution.stride == 2
+        parts["stem"].append(_normed(convolution, halvings))
+    halvings += architecture.traits.pools
     for placed in architecture.blocks:
         stage = parts[_BACKBONE[placed.place.stage + 1]]
         for convolution in placed.convolutions:
@@ -133,7 +135,10 @@ def _backbone(architecture: Architecture) -> dict[str, list[_Layer]]:
             stage.append(_normed(convolution, halvings))
         if placed.projection is not None:
             stage.append(_normed(placed.projection, halvings))
-        stage.append(_Layer(halvings, placed.convolutions[-1].outputs, 0))
+        if architecture.traits.activates_sum:
+            stage.append(_Layer(halvings, placed.block.out, 0))
+    if architecture.head is not None:
+        parts["stage 4"].append(_normed(architecture.head, halvings))
     return parts
 
 
@@ -152,16 +157,17 @@ def _neck_and_rpn(architecture: Architecture, neck: int) -> dict[str, list[_Laye
     The RPN is one head shared by all levels: 3×3, then objectness and 4 offsets per anchor.
     """
     laterals = [
-        _biased(channels, neck, 1) + _biased(neck, neck, 3)
-        for channels in architecture.stage_outputs
+        _biased(channels, neck, 1) + _biased(neck, neck, 3) for channels in architecture.neck_inputs
     ]
     head = _biased(neck, neck, 3) + _biased(neck, _ANCHORS, 1) + _biased(neck, 4 * _ANCHORS, 1)
-    levels = range(_STAGE_1, _TOP_LEVEL + 1)
+    levels = range(_LOWEST_LEVEL, _TOP_LEVEL + 1)
     return {
         "neck": [
             _Layer(level, count, count) for level, count in zip(levels, laterals, strict=False)
         ],
-        "rpn": [_Layer(level, head + neck, head if level == _STAGE_1 else 0) for level in levels],
+        "rpn": [
+            _Layer(level, head + neck, head if level == _LOWEST_LEVEL else 0) for level in levels
+        ],
     }
 
 

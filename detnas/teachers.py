@@ -7,7 +7,7 @@ A.1.3). A depth keeps the first blocks of a stage, a width the first channels.
 from decimal import ROUND_HALF_UP, Decimal
 from math import prod
 from random import Random
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -136,7 +136,9 @@ class TeacherSpace(Schema):
 class SupernetShape(Schema):
     """Channels at a width factor of 1.0; the defaults are ResNet's and FPN's."""
 
-    family: Family = Field(Family.BOTTLENECK, description="Kind of residual block.")
+    family: Literal[Family.BASIC, Family.BOTTLENECK] = Field(
+        Family.BOTTLENECK, description="Kind of residual block."
+    )
     stem: Positive = Field(64, description="Stem channels at width 1.0.")
     inner: tuple[Positive, Positive, Positive, Positive] = Field(
         (64, 128, 256, 512), description="Inner channels of each stage's blocks at width 1.0."

@@ -21,11 +21,14 @@ PROTECTED_STEPS = 3
 def prunable_places(
     architecture: Architecture, protected: Sequence[Place] = ()
 ) -> tuple[Place, ...]:
-    """Blocks that layer pruning may remove: not projected, protected or their stage's only one."""
+    """Blocks that layer pruning may remove.
+
+    Their shortcut is the identity, and they are neither protected nor their stage's only ones.
+    """
     return tuple(
         placed.place
         for placed in architecture.blocks
-        if placed.projection is None
+        if placed.is_residual
         and architecture.depths[placed.place.stage] > 1
         and placed.place not in protected
     )
@@ -53,9 +56,18 @@ def _channel_pruning(
     architecture: Architecture, options: ActionOptions
 ) -> tuple[ChannelPruning, ...]:
     """Legal while some convolution whose width can change is wider than the minimum."""
-    inner = (width for placed in architecture.blocks for width in placed.block.widths[:-1])
-    streams = (g.width for g in architecture.residual_groups if not g.headed_by_stem)
-    if max((*inner, *streams)) <= options.minimum_channels:
+    blocks = (placed.block for placed in architecture.blocks)
+    inner = (
+        width > (block.group_width or options.minimum_channels)
+        for block in blocks
+        for width in block.widths[:-1]
+    )
+    streams = (
+        group.width > options.minimum_channels
+        for group in architecture.residual_groups
+        if not group.headed_by_stem
+    )
+    if not any((*inner, *streams)):
         return ()
     return (
         ChannelPruning(

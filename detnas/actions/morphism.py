@@ -40,7 +40,7 @@ class Morphism:
 def add_layer(architecture: Architecture, stage: int) -> Morphism:
     """Append a block to the end of a stage, its inner widths copied from the stage's last block.
 
-    The new block has no projection: its output width is the stage's.
+    The new block's shortcut is the identity: its output width is the stage's.
     """
     stages = _traced(architecture)
     stages[stage].append((architecture.stages[stage][-1], None))
@@ -51,17 +51,18 @@ def prune_layer(architecture: Architecture, place: Place) -> Morphism:
     """Remove one block.
 
     Raises:
-        UserError: the block is its stage's only one, or has a projection, so that removing it
-            would change the residual stream.
+        UserError: the block is its stage's only one, or its shortcut is not the identity, so that
+            removing it would change the residual stream.
     """
     if architecture.depths[place.stage] == 1:
         raise UserError(
             f"layer pruning: stage {place.stage + 1} has one block", "a stage keeps one block"
         )
-    if architecture.block(place).projection is not None:
+    if not (block := architecture.block(place)).is_residual:
+        shortcut = "no shortcut" if block.projection is None else "a projection"
         raise UserError(
-            f"layer pruning: block {place.block + 1} of stage {place.stage + 1} has a projection",
-            "only blocks without a projection can go",
+            f"layer pruning: block {place.block + 1} of stage {place.stage + 1} has {shortcut}",
+            "only blocks whose shortcut is the identity can be removed",
         )
     stages = _traced(architecture)
     del stages[place.stage][place.block]
@@ -71,7 +72,7 @@ def prune_layer(architecture: Architecture, place: Place) -> Morphism:
 def rearrange(architecture: Architecture, source: int, target: int) -> Morphism:
     """Move the last block of a stage to the next one, or the first block to the previous one.
 
-    Its widths go with it; stride and projections follow from the new place.
+    Its widths and group width go with it; stride and shortcuts follow from the new place.
 
     Raises:
         UserError: the stages are not neighbours, or the source has only one block.

@@ -32,7 +32,9 @@ class ActionOptions(Schema):
         Decimal("0.05"), description="Share of the prunable channels that one action removes."
     )
     minimum_channels: Positive = Field(
-        8, description="Channels that stay in every convolution, whatever their importance."
+        8,
+        description="Channels that stay in every convolution, whatever their importance; between "
+        "the convolutions of a ResNeXt block, one group.",
     )
     channel_divisor: Positive = Field(
         1, description="Widths after pruning are multiples of this; 8 suits most hardware."
@@ -52,7 +54,7 @@ class ChannelPruning(Tagged):
 
 
 class LayerPruning(Tagged):
-    """Removes the block of smallest L1 norm among those without a projection.
+    """Removes the block of smallest L1 norm among those whose shortcut is the identity.
 
     Attributes:
         norm: how the norm of a block is computed.

@@ -1,6 +1,7 @@
 """The text form of Appendix B: ``[(64, 64)-(64, 64)], [(128, 128)], …``, parsed and printed."""
 
 import re
+from collections.abc import Iterator, Sequence
 
 from detnas.architecture.blocks import FAMILIES, Family
 from detnas.architecture.model import STAGES, Architecture, Block
@@ -8,20 +9,27 @@ from detnas.errors import UserError
 
 _TOKEN = re.compile(r"\s*([0-9]+|[\[\](),\-])")
 _DEFAULT_FAMILY = {FAMILIES[f].arity: f for f in (Family.BASIC, Family.BOTTLENECK)}
-_STEM = 64
 _DIGITS = 20
+_MOST_PROBLEMS = 4
+GROUP_WIDTH = 4
+"""Group width in stage 1 of the usual ResNeXts, 32x4d and 64x4d."""
+
+_Widths = tuple[int, ...]
 
 
 class EncodingError(UserError):
     """An encoding that breaks the grammar, or that no backbone can have.
 
     Attributes:
-        position: offset of the offending character in the text, from 0.
+        position: offset of the first offending character in the text, from 0.
     """
 
-    def __init__(self, text: str, position: int, problem: str, remedy: str = "") -> None:
+    def __init__(
+        self, text: str, position: int, problem: str, remedy: str = "", also: Sequence[str] = ()
+    ) -> None:
         found = repr(text[position]) if position < len(text) else "the end of the text"
-        super().__init__(f"architecture: {problem}, found {found} at position {position}", remedy)
+        first = f"architecture: {problem}, found {found} at position {position}"
+        super().__init__("; ".join((first, *also)), remedy)
         self.position = position
 
 
@@ -74,17 +82,29 @@ class _Reader:
         self._skip_space()
 
 
-def parse(text: str, family: Family | None = None, stem: int = _STEM) -> Architecture:
+def parse(
+    text: str,
+    family: Family | None = None,
+    stem: int | None = None,
+    *,
+    group_width: int = GROUP_WIDTH,
+    group_widths: Sequence[Sequence[int]] | None = None,
+) -> Architecture:
     """Read an encoding such as ``[(64, 64)], [(128, 128)], [(256, 256)], [(512, 512)]``.
+
+    The text form contains neither the stem nor group widths.
 
     Args:
         text: blocks are joined by ``-`` and stages by ``,``; each stage is in brackets.
         family: kind of block; by default Basic for pairs and Bottleneck for triples.
-        stem: output channels of the stem, which the text form does not contain.
+        stem: output channels of the stem; by default the family's usual ones.
+        group_width: of ResNeXt blocks in stage 1; it doubles with every stage, as mmdet's does.
+        group_widths: per stage, per block, where Rearrange has moved blocks; instead of
+            ``group_width``.
 
     Raises:
-        EncodingError: the text is not of that form, or no such backbone exists; names the
-            position.
+        EncodingError: the text is not of that form, or no such backbone exists; names the position,
+            of several wrong blocks each.
     """
     reader = _Reader(text)
     starts: list[int] = []
@@ -92,27 +112,48 @@ def parse(text: str, family: Family | None = None, stem: int = _STEM) -> Archite
     while reader.accept(","):
         stages.append(_stage(reader, starts))
     reader.end()
-    if len(stages) != STAGES:
-        raise EncodingError(
-            text, len(text), f"{len(stages)} stages", f"a backbone has {STAGES} stages"
-        )
-    blocks = [block for stage in stages for block in stage]
-    family = family or _family_of(len(blocks[0]), text, starts[0])
-    arity = FAMILIES[family].arity
-    for block, start in zip(blocks, starts, strict=True):
-        if len(block) != arity:
-            raise EncodingError(
-                text, start, f"a block of {len(block)} widths", f"{family} blocks have {arity}"
-            )
+    family = family or _family_of(len(stages[0][0]), text, starts[0])
+    if not FAMILIES[family].grouped:
+        placed = [[Block(widths=widths) for widths in stage] for stage in stages]
+    else:
+        widths_of = group_widths or [
+            [group_width << number] * len(stage) for number, stage in enumerate(stages)
+        ]
+        placed = [
+            [Block(widths=widths, group_width=group) for widths, group in zip(*pair, strict=True)]
+            for pair in zip(stages, widths_of, strict=True)
+        ]
+    if problems := list(_problems(text, starts, placed, family)):
+        (position, problem, remedy), *more = problems
+        also = [f"{what} at position {where}" for where, what, _ in more[:_MOST_PROBLEMS]]
+        raise EncodingError(text, position, problem, remedy, also)
     return Architecture(
         family=family,
-        stem=stem,
-        stages=tuple(tuple(Block(widths=widths) for widths in stage) for stage in stages),
+        stem=stem or FAMILIES[family].stem,
+        stages=tuple(tuple(stage) for stage in placed),
     )
 
 
+def _problems(
+    text: str, starts: list[int], stages: list[list[Block]], family: Family
+) -> Iterator[tuple[int, str, str]]:
+    """What no backbone of the family can have: position, problem, and what would be right."""
+    if len(stages) != STAGES:
+        yield len(text), f"{len(stages)} stages", f"a backbone has {STAGES} stages"
+    arity = FAMILIES[family].arity
+    for block, start in zip((b for stage in stages for b in stage), starts, strict=True):
+        if len(block.widths) != arity:
+            yield start, f"a block of {len(block.widths)} widths", f"{family} blocks have {arity}"
+        elif problem := FAMILIES[family].problem(block.widths, block.group_width):
+            widths = ", ".join(map(str, block.widths))
+            yield start, f"({widths}) has {problem}", ""
+
+
 def encode(architecture: Architecture) -> str:
-    """Return the text form, of which `parse` with the same family and stem is the inverse."""
+    """Return the text form.
+
+    `parse` with the same family, stem and group widths is the inverse.
+    """
     return ", ".join(encode_stages(architecture))
 
 
@@ -132,7 +173,7 @@ def _family_of(arity: int, text: str, position: int) -> Family:
     return _DEFAULT_FAMILY[arity]
 
 
-def _stage(reader: _Reader, starts: list[int]) -> list[tuple[int, ...]]:
+def _stage(reader: _Reader, starts: list[int]) -> list[_Widths]:
     reader.expect("[", "to open a stage")
     blocks = [_block(reader, starts)]
     while reader.accept("-"):
@@ -141,7 +182,7 @@ def _stage(reader: _Reader, starts: list[int]) -> list[tuple[int, ...]]:
     return blocks
 
 
-def _block(reader: _Reader, starts: list[int]) -> tuple[int, ...]:
+def _block(reader: _Reader, starts: list[int]) -> _Widths:
     starts.append(reader.position)
     reader.expect("(", "to open a block")
     widths = [reader.number()]

@@ -1,7 +1,7 @@
 """A backbone's architecture: what is stored, and what follows from it.
 
-Stored are the family, the stem's width and the output channels of every convolution of every
-block (paper, Appendix B). Strides, shortcuts and residual groups are derived, never stored.
+Stored are the family, the stem's width and, of every block, its output channels (paper, Appendix B)
+and in ResNeXt its group width. Strides, shortcuts and residual groups are derived, never stored.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
-from detnas.architecture.blocks import FAMILIES, Convolution, Family, projection
+from detnas.architecture.blocks import FAMILIES, BlockFamily, Convolution, Family, projection
 
 STAGES = 4
 MAX_STAGE_BLOCKS = 1024
@@ -27,15 +27,18 @@ class Place(NamedTuple):
 
 
 class Block(BaseModel):
-    """One residual block; written to JSON as the bare list of its widths.
+    """One residual block; written to JSON as the bare list of its widths if it has no groups.
 
     Attributes:
-        widths: output channels of each convolution, in order; the last is the block's own output.
+        widths: output channels, as the family's encoding lists them; the last is the block's own
+            output.
+        group_width: inner channels of each group of a ResNeXt block; it moves with the block.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     widths: tuple[Width, ...]
+    group_width: Width | None = Field(None, alias="groupWidth")
 
     @property
     def out(self) -> int:
@@ -48,8 +51,9 @@ class Block(BaseModel):
         return {"widths": value} if isinstance(value, list | tuple) else value
 
     @model_serializer
-    def _to_list(self) -> list[int]:
-        return list(self.widths)
+    def _to_json(self) -> list[int] | dict[str, Any]:
+        widths = list(self.widths)
+        return {"widths": widths, "groupWidth": self.group_width} if self.group_width else widths
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,21 @@ class PlacedBlock:
     convolutions: tuple[Convolution, ...]
     projection: Convolution | None
 
+    @property
+    def is_residual(self) -> bool:
+        """Whether the block's shortcut is the identity, so that the block can be left out."""
+        return self.stride == 1 and self.inputs == self.block.out
+
+    @property
+    def continues_stream(self) -> bool:
+        """Whether the block shares the residual stream before it.
+
+        So does one with a projection of stride 2 between equal widths: Rearrange makes it, as a
+        subsampled identity, and no other action.
+        """
+        strided_identity = self.projection is not None and self.inputs == self.block.out
+        return self.is_residual or strided_identity
+
 
 @dataclass(frozen=True, slots=True)
 class ResidualGroup:
@@ -73,6 +92,9 @@ class ResidualGroup:
         members: places of its blocks, in order.
         headed_by_stem: the stream begins at the stem, so it has no projection to rank its channels
             by, and its width never changes.
+
+    Blocks that Rearrange moved over a border of stages remain in their group (paper, Appendix B:
+    321 channels through stage 3 and in the first two blocks of stage 4).
     """
 
     width: int
@@ -95,7 +117,6 @@ class Architecture(BaseModel):
     def _legal(self) -> "Architecture":
         if len(self.stages) != STAGES:
             raise ValueError(f"stages: {len(self.stages)} given; a backbone has {STAGES}")
-        arity = FAMILIES[self.family].arity
         for number, stage in enumerate(self.stages, 1):
             if len(stage) > MAX_STAGE_BLOCKS:
                 raise ValueError(
@@ -104,12 +125,14 @@ class Architecture(BaseModel):
             if not stage:
                 raise ValueError(f"stage {number} is empty; a stage keeps at least one block")
             for position, block in enumerate(stage, 1):
-                if len(block.widths) != arity:
-                    raise ValueError(
-                        f"stage {number}, block {position} has {len(block.widths)} widths; "
-                        f"a {self.family} block has {arity}"
-                    )
+                if problem := self.traits.problem(block.widths, block.group_width):
+                    raise ValueError(f"stage {number}, block {position} has {problem}")
         return self
+
+    @property
+    def traits(self) -> BlockFamily:
+        """What the family's backbones have in common."""
+        return FAMILIES[self.family]
 
     @cached_property
     def blocks(self) -> tuple[PlacedBlock, ...]:
@@ -131,15 +154,13 @@ class Architecture(BaseModel):
         """Residual streams in forward order; every block belongs to exactly one."""
         groups: list[ResidualGroup] = []
         for placed in self.blocks:
-            if placed.projection is None and groups:
+            if groups and placed.continues_stream:
                 last = groups.pop()
                 groups.append(
                     ResidualGroup(last.width, (*last.members, placed.place), last.headed_by_stem)
                 )
             else:
-                groups.append(
-                    ResidualGroup(placed.block.out, (placed.place,), placed.projection is None)
-                )
+                groups.append(ResidualGroup(placed.block.out, (placed.place,), placed.is_residual))
         return tuple(groups)
 
     @property
@@ -149,22 +170,43 @@ class Architecture(BaseModel):
 
     @property
     def stage_outputs(self) -> tuple[int, ...]:
-        """Output channels of each stage: the inputs of the neck's laterals."""
+        """Output channels of each stage's last block."""
         return tuple(stage[-1].out for stage in self.stages)
+
+    @property
+    def group_widths(self) -> tuple[tuple[int, ...], ...] | None:
+        """Per stage, per block: the group width; None for a family without groups."""
+        if not self.traits.grouped:
+            return None
+        return tuple(tuple(block.group_width or 0 for block in stage) for stage in self.stages)
+
+    @property
+    def head(self) -> Convolution | None:
+        """The convolution between the last block and the neck, if the family has one."""
+        outputs, inputs = self.traits.head, self.stages[-1][-1].out
+        if outputs is None:
+            return None
+        return Convolution("conv2", "bn2", inputs, outputs, 1, 1, activated=True)
+
+    @property
+    def neck_inputs(self) -> tuple[int, ...]:
+        """Input channels of the neck's laterals."""
+        return (*self.stage_outputs[:-1], self.traits.head or self.stage_outputs[-1])
 
     def _place_blocks(self) -> Iterator[PlacedBlock]:
         inputs = self.stem
-        family = FAMILIES[self.family]
+        family = self.traits
         for stage_index, stage in enumerate(self.stages):
             for position, block in enumerate(stage):
-                stride = 2 if stage_index > 0 and position == 0 else 1
+                halves = position == 0 and (stage_index > 0 or not family.pools)
+                stride = 2 if halves else 1
                 changes = stride != 1 or inputs != block.out
                 yield PlacedBlock(
                     Place(stage_index, position),
                     block,
                     inputs,
                     stride,
-                    family.convolutions(block.widths, inputs, stride),
-                    projection(inputs, block.out, stride) if changes else None,
+                    family.convolutions(block.widths, inputs, stride, block.group_width),
+                    projection(inputs, block.out, stride) if changes and family.projects else None,
                 )
                 inputs = block.out

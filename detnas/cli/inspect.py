@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from detnas.architecture import Architecture, Family, encode, parse
+from detnas.architecture import GROUP_WIDTH, Architecture, Family, encode, parse
 from detnas.cli.find_search import find_search
 from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.terminal import console
@@ -39,9 +39,15 @@ EncodingOption = Annotated[
     str | None, typer.Option(help="An encoding: '[(64, 64)-(64, 64)], [(128, 128)], …'.")
 ]
 FamilyOption = Annotated[
-    Family | None, typer.Option(help="Kind of block; Basic for pairs by default.")
+    Family | None,
+    typer.Option(help="Kind of block; by default Basic for pairs and Bottleneck for triples."),
 ]
-StemOption = Annotated[int, typer.Option(min=1, help="Channels of the stem.")]
+StemOption = Annotated[
+    int | None, typer.Option(min=1, help="Channels of the stem; 64 by default, 16 for MobileNetV2.")
+]
+GroupWidthOption = Annotated[
+    int, typer.Option(min=1, help="Channels of a group in stage 1 of a ResNeXt; then doubles.")
+]
 NeckOption = Annotated[int, typer.Option(min=1, help="Channels of the FPN.")]
 FcOption = Annotated[int, typer.Option(min=1, help="Channels of the box head's layers.")]
 ProposalsOption = Annotated[int, typer.Option(min=1, help="Proposals through the box head.")]
@@ -58,7 +64,8 @@ def inspect(
     student: StudentArgument = None,
     architecture: EncodingOption = None,
     family: FamilyOption = None,
-    stem: StemOption = 64,
+    stem: StemOption = None,
+    group_width: GroupWidthOption = GROUP_WIDTH,
     neck: NeckOption = 256,
     fc: FcOption = 1024,
     proposals: ProposalsOption = 1000,
@@ -83,7 +90,7 @@ def inspect(
         )
     if architecture is not None:
         shape = DetectorShape(neck=neck, fc=fc, proposals=proposals)
-        subject = parse(architecture, family, stem)
+        subject = parse(architecture, family, stem, group_width=group_width)
         size, count = resolution or Resolution(width=1333, height=800), classes or 80
     else:
         assert student is not None
@@ -133,11 +140,15 @@ def describe(
             for name, part in cost.parts.items()
         },
         "stages": [[list(block.widths) for block in stage] for stage in architecture.stages],
+        **({"groupWidths": groups} if (groups := architecture.group_widths) else {}),
     }
 
 
 def _print_tables(architecture: Architecture, cost: DetectorCost, resolution: Resolution) -> None:
     print_lines(Text(f"{architecture.family}, stem {architecture.stem}: {encode(architecture)}"))
+    if groups := architecture.group_widths:
+        widths = ", ".join("-".join(map(str, stage)) for stage in groups)
+        print_lines(Text(f"group widths: {widths}"))
     table = Table("part", "widths", "GFLOPs", "share", "M parameters", title=f"at {resolution}")
     for column in table.columns[2:]:
         column.justify = "right"

@@ -6,7 +6,7 @@ the manifest as written, so they contain the defaults of what may be left out.
 
 from pydantic import BaseModel
 
-from detnas.architecture.blocks import FAMILIES, Family
+from detnas.architecture.blocks import FAMILIES
 from detnas.resource.rule import Rule
 from detnas.resource.teacher_rules import (
     default_phases_fit,
@@ -47,26 +47,31 @@ _CHANNELS = (
 )
 
 
-def _encoding(family: Family) -> str:
-    """Regular expression of an encoding whose blocks are of a family."""
-    more = FAMILIES[family].arity - 1
-    block = rf"\(\s*{_CHANNELS}(\s*,\s*{_CHANNELS}){{{more}}}\s*\)"
+def _encoding(arity: int) -> str:
+    """Regular expression of an encoding whose blocks have so many widths."""
+    block = rf"\(\s*{_CHANNELS}(\s*,\s*{_CHANNELS}){{{arity - 1}}}\s*\)"
     stage = rf"\[\s*{block}(\s*-\s*{block})*\s*\]"
     return rf"^\s*{stage}(\s*,\s*{stage}){{3}}\s*$"
 
 
 def _architecture_fits() -> Rule:
+    arities = sorted({family.arity for family in FAMILIES.values()})
     fits = " || ".join(
-        f"(self.?family.orValue('{family}') == '{family}'"
-        f" && self.architecture.matches(r'{_encoding(family)}'))"
-        for family in FAMILIES
+        f"((!has(self.family) || self.family in {_families(arity)})"
+        f" && self.architecture.matches(r'{_encoding(arity)}'))"
+        for arity in arities
     )
     return Rule(
         f"!has(self.architecture) || {fits}",
         "write four stages such as [(64, 64)-(64, 64)], [(128, 128)], [(256, 256)], [(512, 512)]: "
-        "pairs of widths for Basic blocks, triples for Bottleneck, each width 1 to 65536",
+        "pairs of widths for Basic and MobileNetV2 blocks, triples for Bottleneck and ResNeXt, "
+        "each width 1 to 65536",
         ".architecture",
     )
+
+
+def _families(arity: int) -> list[str]:
+    return [str(family) for family, traits in FAMILIES.items() if traits.arity == arity]
 
 
 def _keys(field: str, pattern: str = LABEL_KEY, longest: int = 317) -> Rule:

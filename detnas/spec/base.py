@@ -19,15 +19,24 @@ class Model(StrEnum):
     R34 = "faster-rcnn-r34-fpn"
     R50 = "faster-rcnn-r50-fpn"
     R101 = "faster-rcnn-r101-fpn"
+    X101 = "faster-rcnn-x101-32x4d-fpn"
+    MOBILENET_V2 = "faster-rcnn-mobilenetv2-fpn"
 
 
-_MODELS = {
+_RESNETS = {
     Model.R18: (Family.BASIC, (2, 2, 2, 2)),
     Model.R34: (Family.BASIC, (3, 4, 6, 3)),
     Model.R50: (Family.BOTTLENECK, (3, 4, 6, 3)),
     Model.R101: (Family.BOTTLENECK, (3, 4, 23, 3)),
+    Model.X101: (Family.RESNEXT, (3, 4, 23, 3)),
 }
 _STEM = 64
+_MOBILENET_V2 = (
+    "[(96, 24)-(144, 24)], [(144, 32)-(192, 32)-(192, 32)], "
+    "[(192, 64)-(384, 64)-(384, 64)-(384, 64)-(384, 96)-(576, 96)-(576, 96)], "
+    "[(576, 160)-(960, 160)-(960, 160)-(960, 320)]"
+)
+"""Its sizes after the first, as mmdet divides them for an FPN (out_indices 1, 2, 4 and 7)."""
 _STAGES = 4
 
 WeightsAddress = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -35,7 +44,9 @@ WeightsAddress = Annotated[str, Field(min_length=1, max_length=1024)]
 
 def model_architecture(model: Model) -> Architecture:
     """The backbone of a well-known model."""
-    family, depths = _MODELS[model]
+    if model is Model.MOBILENET_V2:
+        return parse(_MOBILENET_V2, Family.MOBILENET_V2)
+    family, depths = _RESNETS[model]
     blocks = [_block(family, _STEM << stage) for stage in range(len(depths))]
     stages = tuple((block,) * depth for block, depth in zip(blocks, depths, strict=True))
     return Architecture(family=family, stem=_STEM, stages=stages)
@@ -44,6 +55,8 @@ def model_architecture(model: Model) -> Architecture:
 def _block(family: Family, width: int) -> Block:
     if family is Family.BASIC:
         return Block(widths=(width, width))
+    if family is Family.RESNEXT:  # 32 groups, of 4 channels in stage 1
+        return Block(widths=(2 * width, 2 * width, 4 * width), group_width=width // 16)
     return Block(widths=(width, width, 4 * width))
 
 
@@ -71,7 +84,7 @@ class Base(Schema):
         description="Kind of block of the encoding. Default: Basic for pairs, else Bottleneck.",
     )
     stem: Annotated[int, Field(ge=1, le=65536, strict=True)] = Field(
-        _STEM, description="Stem channels of the encoding."
+        _STEM, description="Stem channels of the encoding; of the usual MobileNetV2, 16."
     )
     weights: WeightsAddress | None = Field(
         None, description="Checkpoint to start from: a path or an s3:// URI."

@@ -12,17 +12,24 @@ widths = st.integers(1, 96)
 def architectures(draw: st.DrawFn, most_blocks: int = 4) -> Architecture:
     """Any legal backbone; about half of its blocks go on with the width before them."""
     family = draw(st.sampled_from(list(Family)))
-    arity = FAMILIES[family].arity
     out = stem = draw(widths)
     stages = []
     for _ in range(4):
         stage = []
         for _ in range(draw(st.integers(1, most_blocks))):
             out = out if draw(st.booleans()) else draw(widths)
-            inner = [draw(widths) for _ in range(arity - 1)]
-            stage.append(Block(widths=(*inner, out)))
+            stage.append(draw(_blocks(family, out)))
         stages.append(tuple(stage))
     return Architecture(family=family, stem=stem, stages=tuple(stages))
+
+
+@st.composite
+def _blocks(draw: st.DrawFn, family: Family, out: int) -> Block:
+    if FAMILIES[family].grouped:
+        group_width = draw(st.sampled_from([1, 3, 4, 8]))
+        inner = group_width * draw(st.integers(1, 8))
+        return Block(widths=(inner, inner, out), group_width=group_width)
+    return Block(widths=(*(draw(widths) for _ in range(FAMILIES[family].arity - 1)), out))
 
 
 @st.composite

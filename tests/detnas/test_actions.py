@@ -74,7 +74,8 @@ def test_thirty_legal_actions_keep_a_backbone_legal_and_accounted_for(
             if old is not None
         )
         assert min(new.depths) >= 1
-        assert parse(encode(new), new.family, new.stem) == new
+        text = encode(new)
+        assert parse(text, new.family, new.stem, group_widths=new.group_widths) == new
         births = {
             place: number if old is None else births[old]
             for place, old in origin.items()
@@ -87,14 +88,14 @@ def test_thirty_legal_actions_keep_a_backbone_legal_and_accounted_for(
 
 
 @given(architectures(), st.integers(0, 3))
-def test_add_layer_appends_a_copy_without_projection(
+def test_add_layer_appends_a_copy_whose_shortcut_is_the_identity(
     architecture: Architecture, stage: int
 ) -> None:
     morphism = add_layer(architecture, stage)
     new = morphism.architecture
     fresh = Place(stage, architecture.depths[stage])
     assert new.stages[stage] == (*architecture.stages[stage], architecture.stages[stage][-1])
-    assert new.block(fresh).projection is None
+    assert new.block(fresh).is_residual
     assert [place for place, old in morphism.origin.items() if old is None] == [fresh]
     assert new.stage_outputs == architecture.stage_outputs
 
@@ -115,9 +116,10 @@ def test_layer_pruning_refuses_blocks_that_must_stay(architecture: Architecture)
     prunable = prunable_places(architecture)
     for placed in architecture.blocks:
         alone = architecture.depths[placed.place.stage] == 1
-        assert (placed.place in prunable) == (placed.projection is None and not alone)
+        assert (placed.place in prunable) == (placed.is_residual and not alone)
         if placed.place not in prunable:
-            with pytest.raises(UserError, match="has one block" if alone else "has a projection"):
+            shortcut = "has a projection" if placed.projection else "has no shortcut"
+            with pytest.raises(UserError, match="has one block" if alone else shortcut):
                 prune_layer(architecture, placed.place)
 
 
@@ -189,7 +191,7 @@ def test_layer_pruning_is_illegal_where_all_it_could_remove_is_protected() -> No
 
 
 def test_channel_pruning_is_illegal_once_every_width_is_least() -> None:
-    thin = Architecture(family=Family.BASIC, stem=64, stages=((Block(widths=(8, 64)),),) * 4)
+    thin = Architecture(family=Family.BASIC, stem=64, stages=((Block(widths=(8, 32)),),) * 4)
     narrow = Architecture(family=Family.BASIC, stem=8, stages=((Block(widths=(8, 8)),),) * 4)
     assert ActionKind.CHANNEL_PRUNING in legal_actions(thin, (), OPTIONS)
     assert ActionKind.CHANNEL_PRUNING not in legal_actions(narrow, (), OPTIONS)
@@ -199,6 +201,16 @@ def test_channel_pruning_is_illegal_once_every_width_is_least() -> None:
     )
     assert stays.residual_groups[0].headed_by_stem
     assert ActionKind.CHANNEL_PRUNING not in legal_actions(stays, (), OPTIONS)
+
+
+def test_channel_pruning_is_legal_while_a_block_has_two_groups() -> None:
+    narrow = Block(widths=(4, 4, 8), group_width=4)
+    wide = Block(widths=(8, 8, 8), group_width=4)
+    stages = ((narrow,),) * 4
+    least = Architecture(family=Family.RESNEXT, stem=8, stages=stages)
+    more = Architecture(family=Family.RESNEXT, stem=8, stages=((wide,), *stages[1:]))
+    assert ActionKind.CHANNEL_PRUNING not in legal_actions(least, (), OPTIONS)
+    assert ActionKind.CHANNEL_PRUNING in legal_actions(more, (), OPTIONS)
 
 
 def test_actions_carry_the_options() -> None:

@@ -27,6 +27,8 @@ def _cost(architecture: Architecture, resolution: str, classes: int = 80) -> Det
         pytest.param(model_architecture(Model.R18), "1333x800", 160.5, id="R18"),
         pytest.param(model_architecture(Model.R50), "1333x800", 215.8, id="R50"),
         pytest.param(model_architecture(Model.R101), "1333x800", 295.7, id="R101"),
+        # Table 4 gives X101 at 1280×800, and its other bases at 1333×800.
+        pytest.param(model_architecture(Model.X101), "1280x800", 286.9, id="X101"),
         pytest.param(parse(appendix_b.R18), "1080x720", 117.3, id="R18, searched"),
         pytest.param(parse(appendix_b.R50), "1080x720", 145.7, id="R50, searched"),
         pytest.param(parse(appendix_b.R101), "1080x720", 153.9, id="R101, searched"),
@@ -51,6 +53,9 @@ def test_well_known_backbones_have_their_parameters() -> None:
         Model.R34: 21_797_672 - 513_000,
         Model.R50: 25_557_032 - 2_049_000,
         Model.R101: 44_549_160 - 2_049_000,
+        # The 32x4d is timm's, and MobileNetV2's classifier has 1280 inputs.
+        Model.X101: 44_177_704 - 2_049_000,
+        Model.MOBILENET_V2: 3_504_872 - 1_281_000,
     }
     for model, parameters in known.items():
         assert _cost(model_architecture(model), "64x64").backbone.parameters == parameters
@@ -101,6 +106,27 @@ def test_a_block_more_costs_its_own_stage_only(architecture: Architecture, stage
     changed = [name for name in before if before[name] != after[name]]
     assert changed == [f"stage {stage + 1}"]
     assert after[changed[0]].flops > before[changed[0]].flops
+
+
+def test_x101_costs_more_at_the_other_bases_size() -> None:
+    cost = _cost(model_architecture(Model.X101), "1333x800")
+    assert cost.flops / 1e9 == pytest.approx(299.6, rel=0.0005)
+
+
+@pytest.mark.parametrize(
+    ("inner", "last_blocks", "billions"),
+    [(464, 1, 262.2), (400, 1, 261.6), (464, 3, 265.7), (400, 3, 265.2)],
+)
+def test_readings_of_the_searched_x101_cost_less_than_printed(
+    inner: int, last_blocks: int, billions: float
+) -> None:
+    """Table 4 prints 266.3 for an encoding that no ResNeXt has; docs/paper.md lists readings."""
+    block = "(384, 384, 2048)"
+    text = appendix_b.X101_AS_PRINTED.replace("404, 464", f"{inner}, {inner}").replace(
+        f"-{block}]", "], [" + "-".join([block] * last_blocks) + "]"
+    )
+    cost = _cost(parse(text, Family.RESNEXT), "1333x800")
+    assert cost.flops / 1e9 == pytest.approx(billions, abs=0.05)
 
 
 def test_images_are_not_padded() -> None:

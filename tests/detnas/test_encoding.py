@@ -13,10 +13,13 @@ from tests.detnas.strategies import architectures
 FOUR_STAGES = "[(8, 8)], [(8, 8)], [(8, 8)], [(8, 8)]"
 
 
+def _parsed(text: str, like: Architecture) -> Architecture:
+    return parse(text, like.family, like.stem, group_widths=like.group_widths)
+
+
 @given(architectures())
 def test_encoded_architecture_is_parsed_back(architecture: Architecture) -> None:
-    text = encode(architecture)
-    assert parse(text, architecture.family, architecture.stem) == architecture
+    assert _parsed(encode(architecture), architecture) == architecture
 
 
 @given(architectures(), st.randoms(use_true_random=False))
@@ -27,7 +30,7 @@ def test_white_space_between_tokens_means_nothing(
         token + random.choice(["", " ", "\n", "\t "]) if not token.isdigit() else token
         for token in encode(architecture).replace(" ", "")
     )
-    assert parse(spaced, architecture.family, architecture.stem) == architecture
+    assert _parsed(spaced, architecture) == architecture
 
 
 @given(architectures())
@@ -105,3 +108,34 @@ def test_text_without_one_of_its_signs_is_refused(
     with pytest.raises(EncodingError) as refusal:
         parse(text[:at] + text[at + 1 :], architecture.family)
     assert 0 <= refusal.value.position < len(text)
+
+
+def test_searched_x101_as_printed_is_refused_for_its_bracket_and_its_block() -> None:
+    text = appendix_b.X101_AS_PRINTED
+    with pytest.raises(EncodingError) as refusal:
+        parse(text, Family.RESNEXT)
+    assert refusal.value.position == len(text)
+    block = "(404, 464, 1024) has inner widths 404 and 464"
+    assert all(words in str(refusal.value) for words in ("3 stages", block))
+    assert f"at position {text.index('(404')}" in str(refusal.value)
+
+
+def test_group_widths_double_with_every_stage_unless_given() -> None:
+    text = "[(32, 32, 64)-(64, 64, 64)], [(32, 32, 64)], [(32, 32, 64)], [(32, 32, 64)]"
+    assert parse(text, Family.RESNEXT).group_widths == ((4, 4), (8,), (16,), (32,))
+    assert parse(text, Family.RESNEXT, group_width=2).group_widths == ((2, 2), (4,), (8,), (16,))
+    given = ((8, 16), (1,), (4,), (2,))
+    assert parse(text, Family.RESNEXT, group_widths=given).group_widths == given
+
+
+def test_groups_that_are_not_whole_are_refused_with_their_position() -> None:
+    text = "[(32, 32, 64)-(30, 30, 64)], [(32, 32, 64)], [(32, 32, 64)], [(32, 32, 64)]"
+    with pytest.raises(EncodingError, match="30 inner channels.*group width 4") as refusal:
+        parse(text, Family.RESNEXT)
+    assert refusal.value.position == text.index("(30")
+
+
+def test_stem_is_the_familys_usual_one_unless_given() -> None:
+    assert parse(FOUR_STAGES).stem == 64
+    assert parse(FOUR_STAGES, Family.MOBILENET_V2).stem == 16
+    assert parse(FOUR_STAGES, Family.MOBILENET_V2, 8).stem == 8

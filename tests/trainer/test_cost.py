@@ -9,14 +9,17 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import mobilenet_v2
 
 from bench.evolve import resnet
 from detnas.architecture import Architecture, parse
 from detnas.cost import detector_cost
 from detnas.records.settings import DetectorShape, Resolution
+from detnas.spec.base import Model, model_architecture
 from detnas_trainer.detector import detector_config
 from tests.detnas import appendix_b
-from tests.trainer.evolve.students import BASIC, BOTTLENECK, MOVED
+from tests.trainer.evolve.students import STUDENTS
 
 
 class Operations(TorchDispatchMode):
@@ -25,6 +28,7 @@ class Operations(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.flops = 0
+        self.multiplied = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -33,12 +37,13 @@ class Operations(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if name == "convolution":
             weight, bias = args[1:3]
+            self.multiplied += made.numel() * weight[0].numel()
             self.flops += made.numel() * (weight[0].numel() + (bias is not None))
         elif name == "addmm":
             self.flops += made.numel() * (args[1].shape[1] + 1)
         elif "batch_norm" in name:
             self.flops += 2 * made[0].numel()
-        elif name in {"relu", "relu_"}:
+        elif name in {"relu", "relu_", "hardtanh", "hardtanh_"}:
             self.flops += made.numel()
         return made
 
@@ -101,11 +106,11 @@ def test_built_backbone_costs_what_table_2_prints(name: str, billions: float) ->
     [
         (resnet("r101"), DetectorShape(), 80),
         (parse(appendix_b.R50), DetectorShape(neck=192), 3),
-        (BASIC, DetectorShape(neck=24, fc=48), 10),
-        (BOTTLENECK, DetectorShape(neck=24, fc=48), 10),
-        (MOVED, DetectorShape(neck=24, fc=48), 10),
+        (model_architecture(Model.X101), DetectorShape(), 80),
+        (model_architecture(Model.MOBILENET_V2), DetectorShape(), 80),
+        *((student, DetectorShape(neck=24, fc=48), 10) for student in STUDENTS.values()),
     ],
-    ids=["R101", "searched R50", "basic", "bottleneck", "moved"],
+    ids=["R101", "searched R50", "X101", "MobileNetV2", *STUDENTS],
 )
 def test_pure_count_equals_the_built_models(
     architecture: Architecture, shape: DetectorShape, classes: int, size: tuple[int, int]
@@ -118,3 +123,15 @@ def test_pure_count_equals_the_built_models(
     assert parts | {"backbone": cost.backbone.flops} == flops
     assert cost.flops == sum(flops.values())
     assert cost.parameters == parameters
+
+
+@pytest.mark.parametrize("size", [(1333, 800), (97, 61)], ids=str)
+def test_mobilenetv2_multiplies_what_torch_counts_of_torchvisions(size: tuple[int, int]) -> None:
+    ours = built(model_architecture(Model.MOBILENET_V2), DetectorShape(), 80).backbone.eval()
+    with torch.device("meta"):
+        theirs, image = mobilenet_v2().features.eval(), torch.empty(1, 3, size[1], size[0])
+    with FlopCounterMode(display=False) as counter:
+        theirs(image)
+    with Operations() as operations:
+        ours(image)
+    assert 2 * operations.multiplied == counter.get_total_flops()  # torch counts two a product

@@ -1,20 +1,31 @@
-"""A residual backbone built from its encoding: every block may have any width.
+"""A backbone built from its encoding: every block may have any width.
 
 This file is self-contained (torch, mmengine and mmdet only), because an exported detector carries
-it along. Names and layout are those of mmdet's ResNet, so a stock ResNet checkpoint loads.
+it along. Names and layout of ResNet and ResNeXt are those of mmdet, so a stock checkpoint loads.
+
+A MobileNetV2 has names like a ResNet's: ``conv1`` and ``bn1`` are the first 3×3, ``stem_block`` is
+the block of expansion 1 (``conv1`` depthwise, ``conv2`` 1×1), ``layerS.B`` a block of stage S
+(``conv1`` expands, ``conv2`` is depthwise, ``conv3`` projects), and ``conv2`` and ``bn2`` of the
+backbone itself are the last 1×1. Stages 1 to 4 are mmdet's layers 2, 3, 4 with 5, and 6 with 7.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 _STAGES = 4
+_HEAD = 1280
+"""Channels of MobileNetV2's last convolution."""
 
 
-def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+def _convolution(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
+    return nn.Conv2d(
+        inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
+    )
 
 
 class _ResidualBlock(nn.Module):
@@ -26,17 +37,25 @@ class _ResidualBlock(nn.Module):
         inputs: channels of the incoming stream.
         widths: output channels of each convolution.
         kernels: kernel side of each convolution, in pixels.
-        strided: index of the convolution that carries the stride.
+        strided: index of the convolution that carries the stride, and the groups.
         stride: 1 or 2, in pixels.
+        groups: groups of that convolution.
+
+    Attributes:
+        projects: a shortcut that cannot be the identity is projected; else there is none.
     """
+
+    projects = True
 
     def __init__(
         self,
         inputs: int,
         widths: Sequence[int],
         kernels: Sequence[int],
+        *,
         strided: int,
         stride: int,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         if len(widths) != len(kernels):
@@ -44,13 +63,14 @@ class _ResidualBlock(nn.Module):
         self.layers = len(widths)
         before = inputs
         for index, (width, kernel) in enumerate(zip(widths, kernels, strict=True)):
-            own_stride = stride if index == strided else 1
-            self.add_module(f"conv{index + 1}", _convolution(before, width, kernel, own_stride))
+            own = (stride, groups) if index == strided else ()
+            self.add_module(f"conv{index + 1}", _convolution(before, width, kernel, *own))
             self.add_module(f"bn{index + 1}", nn.BatchNorm2d(width))
             before = width
-        self.relu = nn.ReLU(inplace=True)
+        self.relu: nn.Module = nn.ReLU(inplace=True)
+        self.keeps_shape = stride == 1 and inputs == before
         self.downsample: nn.Sequential | None = None
-        if stride != 1 or inputs != before:
+        if self.projects and not self.keeps_shape:
             self.downsample = nn.Sequential(
                 _convolution(inputs, before, 1, stride), nn.BatchNorm2d(before)
             )
@@ -58,50 +78,100 @@ class _ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map N × inputs × H × W to N × widths[-1] × H/stride × W/stride."""
         identity = x if self.downsample is None else self.downsample(x)
-        out = x
+        return self.relu(self._branch(x) + identity)
+
+    def _branch(self, x: Tensor) -> Tensor:
         for index in range(1, self.layers + 1):
-            out = getattr(self, f"bn{index}")(getattr(self, f"conv{index}")(out))
+            x = getattr(self, f"bn{index}")(getattr(self, f"conv{index}")(x))
             if index < self.layers:
-                out = self.relu(out)
-        return self.relu(out + identity)
+                x = self.relu(x)
+        return x
 
 
 class BasicBlock(_ResidualBlock):
     """Two 3×3 convolutions; widths are (conv1 out, block out), the stride is in conv1."""
 
     def __init__(self, inputs: int, widths: Sequence[int], stride: int) -> None:
-        super().__init__(inputs, widths, (3, 3), 0, stride)
+        super().__init__(inputs, widths, (3, 3), strided=0, stride=stride)
 
 
 class Bottleneck(_ResidualBlock):
     """1×1, 3×3, 1×1; widths are (conv1 out, conv2 out, block out), the stride is in conv2."""
 
+    def __init__(self, inputs: int, widths: Sequence[int], stride: int, groups: int = 1) -> None:
+        super().__init__(inputs, widths, (1, 3, 1), strided=1, stride=stride, groups=groups)
+
+
+class InvertedResidual(_ResidualBlock):
+    """1×1, depthwise 3×3, 1×1; widths are (expanded, block out), the stride is in conv2.
+
+    There is a shortcut exactly where the width stays and the stride is 1, and no ReLU after it.
+    """
+
+    projects = False
+
     def __init__(self, inputs: int, widths: Sequence[int], stride: int) -> None:
-        super().__init__(inputs, widths, (1, 3, 1), 1, stride)
+        if len(widths) != 2:
+            raise ValueError(f"a block of {len(widths)} widths; this family has 2")
+        wide, out = widths
+        super().__init__(
+            inputs, (wide, wide, out), (1, 3, 1), strided=1, stride=stride, groups=wide
+        )
+        self.relu = nn.ReLU6(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map N × inputs × H × W to N × widths[-1] × H/stride × W/stride."""
+        return x + self._branch(x) if self.keeps_shape else self._branch(x)
 
 
-_BLOCKS: dict[str, Callable[[int, Sequence[int], int], _ResidualBlock]] = {
-    "Basic": BasicBlock,
-    "Bottleneck": Bottleneck,
-}
+class _StemBlock(nn.Module):
+    """MobileNetV2's block of expansion 1: depthwise 3×3, 1×1."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = _convolution(inputs, inputs, 3, groups=inputs)
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv2 = _convolution(inputs, outputs, 1)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU6(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map N × inputs × H × W to N × outputs × H × W."""
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.bn2(self.conv2(x))
+
+
+def _block(
+    family: str, inputs: int, widths: Sequence[int], stride: int, group_width: int | None
+) -> _ResidualBlock:
+    if family == "Basic":
+        return BasicBlock(inputs, widths, stride)
+    if family == "MobileNetV2":
+        return InvertedResidual(inputs, widths, stride)
+    groups = widths[0] // group_width if group_width else 1
+    return Bottleneck(inputs, widths, stride, groups)
+
+
+_FAMILIES = ("Basic", "Bottleneck", "ResNeXt", "MobileNetV2")
 
 
 @MODELS.register_module(force=True)  # an exported copy may be loaded beside this file
 class EvolvableBackbone(BaseModule):
-    """ResNet whose every convolution has the width its encoding gives.
+    """ResNet, ResNeXt or MobileNetV2 whose every block has the widths its encoding gives.
 
     Args:
-        family: kind of block, ``Basic`` or ``Bottleneck``.
-        stem: output channels of the 7×7 stem.
-        stages: per stage, per block: output channels of each convolution. The first block of
-            the stages after the first has stride 2.
+        family: kind of block: ``Basic``, ``Bottleneck``, ``ResNeXt`` or ``MobileNetV2``.
+        stem: output channels of the stem.
+        stages: per stage, per block: its widths. The first block of the stages after the first has
+            stride 2; a MobileNetV2's first stage too, for it has no max-pool.
+        group_widths: of a ResNeXt, per stage, per block: channels of each group.
         frozen_stages: stem and this many stages are not trained; -1 trains everything.
         norm_eval: batch norms keep their statistics in training.
         init_cfg: mmengine's initialisation; none initialises as mmdet's ResNet does.
 
     Raises:
-        ValueError: an unknown family, a wrong number of stages, an empty stage, or a block with
-            a number of widths that its family does not have.
+        ValueError: an unknown family, a wrong number of stages, an empty stage, a block with a
+            number of widths that its family does not have, or a ResNeXt without group widths.
     """
 
     def __init__(
@@ -109,35 +179,61 @@ class EvolvableBackbone(BaseModule):
         family: str,
         stem: int,
         stages: Sequence[Sequence[Sequence[int]]],
+        *,
+        group_widths: Sequence[Sequence[int]] | None = None,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if family not in _BLOCKS:
-            raise ValueError(f"family: {family!r}; it may be {' or '.join(_BLOCKS)}")
+        if family not in _FAMILIES:
+            raise ValueError(f"family: {family!r}; it may be {' or '.join(_FAMILIES)}")
         if len(stages) != _STAGES or not all(stages):
             raise ValueError(
                 f"stages: {[len(stage) for stage in stages]} blocks; "
                 f"{_STAGES} stages of at least one block each"
             )
+        if (group_widths is None) == (family == "ResNeXt"):
+            raise ValueError("group_widths: a ResNeXt has them, and no other family")
         if not -1 <= frozen_stages <= _STAGES:
             raise ValueError(f"frozen_stages: {frozen_stages}; -1 (none) to {_STAGES}")
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
-        self.conv1 = _convolution(3, stem, 7, stride=2)
-        self.bn1 = nn.BatchNorm2d(stem)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        inputs = stem
-        for number, stage in enumerate(stages, 1):
+        self.stem_block: _StemBlock | None = None
+        self.conv2: nn.Conv2d | None = None
+        self.relu: nn.Module = nn.ReLU(inplace=True)
+        strides = [1, 2, 2, 2]
+        if family == "MobileNetV2":
+            strides[0] = 2
+            self.conv1 = _convolution(3, 2 * stem, 3, stride=2)
+            self.bn1 = nn.BatchNorm2d(2 * stem)
+            self.relu = nn.ReLU6(inplace=True)
+            self.stem_block = _StemBlock(2 * stem, stem)
+            self.conv2 = _convolution(stages[-1][-1][-1], _HEAD, 1)
+            self.bn2 = nn.BatchNorm2d(_HEAD)
+        else:
+            self.conv1 = _convolution(3, stem, 7, stride=2)
+            self.bn1 = nn.BatchNorm2d(stem)
+            self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self._add_stages(family, stem, stages, strides, group_widths)
+        self._freeze()
+
+    def _add_stages(
+        self,
+        family: str,
+        inputs: int,
+        stages: Sequence[Sequence[Sequence[int]]],
+        strides: Sequence[int],
+        group_widths: Sequence[Sequence[int]] | None,
+    ) -> None:
+        for index, stage in enumerate(stages):
             blocks: list[nn.Module] = []
             for position, widths in enumerate(stage):
-                stride = 2 if number > 1 and position == 0 else 1
-                blocks.append(_BLOCKS[family](inputs, widths, stride))
+                stride = strides[index] if position == 0 else 1
+                group_width = group_widths[index][position] if group_widths else None
+                blocks.append(_block(family, inputs, widths, stride, group_width))
                 inputs = widths[-1]
-            self.add_module(f"layer{number}", nn.Sequential(*blocks))
-        self._freeze()
+            self.add_module(f"layer{index + 1}", nn.Sequential(*blocks))
 
     @property
     def layers(self) -> tuple[nn.Sequential, ...]:
@@ -145,7 +241,10 @@ class EvolvableBackbone(BaseModule):
         return tuple(getattr(self, f"layer{number}") for number in range(1, _STAGES + 1))
 
     def init_weights(self) -> None:
-        """Kaiming normal for convolutions, 1 and 0 for batch norms (the last of a block at 0)."""
+        """Kaiming normal for convolutions, 1 and 0 for batch norms.
+
+        The last of a block is at 0, but in MobileNetV2, where no shortcut carries the stream.
+        """
         if self.init_cfg:
             super().init_weights()
             return
@@ -155,7 +254,7 @@ class EvolvableBackbone(BaseModule):
             elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
         for module in self.modules():
-            if isinstance(module, _ResidualBlock):
+            if isinstance(module, BasicBlock | Bottleneck):
                 nn.init.zeros_(getattr(module, f"bn{module.layers}").weight)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -164,11 +263,14 @@ class EvolvableBackbone(BaseModule):
         Args:
             x: N × 3 × H × W, normalised.
         """
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.maxpool(x) if self.stem_block is None else self.stem_block(x)
         outputs = []
         for layer in self.layers:
             x = layer(x)
             outputs.append(x)
+        if self.conv2 is not None:
+            outputs[-1] = self.relu(self.bn2(self.conv2(x)))
         return tuple(outputs)
 
     def train(self, mode: bool = True) -> "EvolvableBackbone":
@@ -184,6 +286,7 @@ class EvolvableBackbone(BaseModule):
     def _freeze(self) -> None:
         if self.frozen_stages < 0:
             return
-        for module in (self.conv1, self.bn1, *self.layers[: self.frozen_stages]):
+        stem = filter(None, (self.conv1, self.bn1, self.stem_block))
+        for module in (*stem, *self.layers[: self.frozen_stages]):
             module.eval()
             module.requires_grad_(requires_grad=False)

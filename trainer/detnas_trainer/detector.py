@@ -20,12 +20,15 @@ STRIDES = (4, 8, 16, 32, 64)
 
 def backbone_config(architecture: Architecture) -> dict[str, Any]:
     """The backbone as plain data."""
-    return {
+    config: dict[str, Any] = {
         "type": "EvolvableBackbone",
         "family": str(architecture.family),
         "stem": architecture.stem,
         "stages": [[list(block.widths) for block in stage] for stage in architecture.stages],
     }
+    if groups := architecture.group_widths:
+        config["group_widths"] = [list(stage) for stage in groups]
+    return config
 
 
 def detector_config(
@@ -54,7 +57,7 @@ def detector_config(
         "backbone": backbone_config(architecture),
         "neck": {
             "type": "FPN",
-            "in_channels": list(architecture.stage_outputs),
+            "in_channels": list(architecture.neck_inputs),
             "out_channels": neck,
             "num_outs": len(STRIDES),
         },

@@ -40,6 +40,17 @@ def test_inspect_json_has_the_detectors_flops_as_a_number(detnas):
     assert record["stages"][0] == [[64, 64], [64, 64]]
 
 
+def test_inspect_shows_the_group_widths_of_a_resnext(detnas):
+    text = "[(32, 32, 64)], [(32, 32, 64)], [(32, 32, 64)], [(32, 32, 64)]"
+    code, out, _ = detnas("inspect", "--architecture", text, "--family", "ResNeXt", "-o", "json")
+    assert code == 0
+    assert json.loads(out)["groupWidths"] == [[4], [8], [16], [32]]
+    _, out, _ = detnas(
+        "inspect", "--architecture", text, "--family", "ResNeXt", "--group-width", "2"
+    )
+    assert "group widths: 2, 4, 8, 16" in out
+
+
 def test_inspect_table_shows_every_part(detnas):
     code, out, _ = detnas("inspect", "--architecture", R18)
     assert code == 0

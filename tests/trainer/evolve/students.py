@@ -4,7 +4,7 @@ import torch
 from mmdet.models.detectors import TwoStageDetector
 from torch import Tensor, nn
 
-from detnas.architecture import Architecture, parse
+from detnas.architecture import Architecture, Family, parse
 from detnas.records.settings import DetectorShape
 from detnas_trainer.detector import build_detector, load_detector
 
@@ -25,6 +25,28 @@ MOVED = parse(
     "[(9, 16)-(10, 20)], [(12, 20)-(13, 24)-(11, 24)], [(14, 30)], [(16, 28)-(9, 28)]", stem=16
 )
 """Projections mid-stage, as after rearranging: into the second blocks of stages 1 and 2."""
+
+RESNEXT = parse(
+    "[(8, 8, 16)-(8, 8, 16)-(12, 12, 16)], [(12, 12, 24)-(16, 16, 24)], "
+    "[(18, 18, 28)-(12, 12, 28)], [(24, 24, 32)-(16, 16, 32)]",
+    Family.RESNEXT,
+    stem=12,
+    group_widths=[[4, 4, 4], [4, 8], [6, 6], [8, 4]],
+)
+MOBILENET_V2 = parse(
+    "[(12, 8)-(14, 8)-(13, 8)], [(12, 12)-(18, 12)], [(18, 14)-(14, 14)-(15, 18)], "
+    "[(18, 20)-(20, 20)-(22, 24)]",
+    Family.MOBILENET_V2,
+    stem=6,
+)
+STUDENTS = {
+    "basic": BASIC,
+    "bottleneck": BOTTLENECK,
+    "resnext": RESNEXT,
+    "mobilenetv2": MOBILENET_V2,
+    "moved": MOVED,
+}
+"""One of every family, and one with projections mid-stage."""
 
 
 def random_state(architecture: Architecture, seed: int = 0) -> dict[str, Tensor]:

@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from detnas.actions import ChannelPruning
-from detnas.architecture import Architecture, Place, encode, parse
+from detnas.actions import ChannelPruning, Rearrange
+from detnas.architecture import Architecture, Block, Place, encode, parse
 from detnas_trainer.evolve import InvalidActionError, evolve
 from tests.trainer.evolve.students import (
     BASIC,
     BOTTLENECK,
-    MOVED,
+    MOBILENET_V2,
+    RESNEXT,
+    STUDENTS,
     detector,
     random_state,
     same_outputs,
@@ -22,7 +24,8 @@ LOOSE = {"minimum_channels": 2}
 
 
 def prunable(architecture: Architecture) -> int:
-    inner = sum(sum(placed.block.widths[:-1]) for placed in architecture.blocks)
+    counted = 1 if architecture.traits.tied else -1
+    inner = sum(sum(placed.block.widths[:counted]) for placed in architecture.blocks)
     streams = (g for g in architecture.residual_groups if not g.headed_by_stem)
     return inner + sum(group.width for group in streams)
 
@@ -30,6 +33,18 @@ def prunable(architecture: Architecture) -> int:
 def silence_inner(state: dict[str, Tensor], norm: str, channels: list[int]) -> None:
     for kind in ("weight", "bias"):
         state[f"backbone.{norm}.{kind}"][channels] = 0
+
+
+def silence_first_width(
+    architecture: Architecture, state: dict[str, Tensor], place: Place, channels: list[int]
+) -> int:
+    """Zero channels of a block's first width, or the groups they are in; return how many."""
+    placed = architecture.block(place)
+    size = placed.block.group_width or 1
+    whole = sorted({c // size * size + i for c in channels for i in range(size)})
+    for conv in placed.convolutions[: -1 if architecture.traits.tied else 1]:
+        silence_inner(state, f"layer{place.stage + 1}.{place.block}.{conv.norm}", whole)
+    return len(whole)
 
 
 def silence_stream(
@@ -44,31 +59,34 @@ def silence_stream(
                 silence_inner(state, f"layer{place.stage + 1}.{place.block}.{conv.norm}", channels)
 
 
-@pytest.mark.parametrize("parent", [BASIC, BOTTLENECK, MOVED], ids=["basic", "bottleneck", "moved"])
+@pytest.mark.parametrize("parent", STUDENTS.values(), ids=STUDENTS)
 def test_pruning_silent_channels_keeps_the_outputs(parent: Architecture) -> None:
     state = random_state(parent)
-    silence_inner(state, "layer1.1.bn1", [0, 7])
-    silence_inner(state, "layer3.0.bn1", [3])
+    silent = silence_first_width(parent, state, Place(0, 1), [0, 3])
+    silent += silence_first_width(parent, state, Place(2, 0), [3])
     silence_stream(parent, state, Place(1, 0), [2, 5])
-    silence_stream(parent, state, Place(3, 1), [0, 27])
-    fraction = Decimal(7) / prunable(parent) + Decimal("1e-6")
+    silence_stream(parent, state, Place(3, 1), [0, 19])
+    silent += 4
+    fraction = Decimal(silent) / prunable(parent) + Decimal("1e-6")
 
     evolved = evolve(parent, state, ChannelPruning(fraction=round(fraction, 9), **LOOSE), seed=0)
 
-    assert prunable(evolved.architecture) == prunable(parent) - 7
+    assert prunable(evolved.architecture) == prunable(parent) - silent
     assert evolved.architecture.stages[1][0].out == parent.stages[1][0].out - 2
     assert same_outputs((parent, state), (evolved.architecture, evolved.state))
 
 
 @pytest.mark.parametrize("fraction", ["0.05", "0.2", "0.5"])
-@pytest.mark.parametrize("parent", [BASIC, BOTTLENECK, MOVED], ids=["basic", "bottleneck", "moved"])
+@pytest.mark.parametrize("parent", STUDENTS.values(), ids=STUDENTS)
 def test_channel_pruning_removes_the_requested_share(parent: Architecture, fraction: str) -> None:
     action = ChannelPruning(fraction=Decimal(fraction), **LOOSE)
     evolved = evolve(parent, random_state(parent), action, seed=0)
     gone = prunable(parent) - prunable(evolved.architecture)
     target = int(Decimal(fraction) * prunable(parent))
-    # A width that would meet its neighbour's at a projection takes one channel more.
-    assert target <= gone <= target + 2
+    # A width that would meet its neighbour's at a projection takes one channel more, and the last
+    # group that goes is whole.
+    most = max((block.group_width or 1) for stage in parent.stages for block in stage)
+    assert target <= gone <= target + 1 + most
     detector(evolved.architecture, evolved.state)
 
 
@@ -103,6 +121,63 @@ def test_stream_headed_by_the_stem_keeps_its_width() -> None:
     silence_stream(BASIC, state, Place(0, 0), list(range(10)))
     evolved = evolve(BASIC, state, ChannelPruning(fraction=Decimal("0.3"), **LOOSE), seed=0)
     assert [block.out for block in evolved.architecture.stages[0]] == [16, 16]
+
+
+def test_block_moved_over_a_border_is_pruned_with_its_old_stage() -> None:
+    state = random_state(BOTTLENECK)
+    moved = evolve(BOTTLENECK, state, Rearrange(source=1, target=2), seed=0)
+    parent, state = moved.architecture, dict(moved.state)
+    silence_stream(parent, state, Place(1, 0), [2, 5, 7])
+    fraction = Decimal(3) / prunable(parent) + Decimal("1e-6")
+
+    evolved = evolve(parent, state, ChannelPruning(fraction=round(fraction, 9), **LOOSE), seed=0)
+
+    kept = [channel for channel in range(24) if channel not in {2, 5, 7}]
+    assert evolved.architecture.stages[1][-1].out == evolved.architecture.stages[2][0].out == 21
+    name = "backbone.layer3.0.downsample.0.weight"
+    assert torch.equal(evolved.state[name], state[name][kept][:, kept])
+    assert same_outputs((parent, state), (evolved.architecture, evolved.state))
+
+
+def test_streams_do_not_become_equally_wide_at_a_trained_projection_of_stride_2() -> None:
+    parent = parse("[(9, 16)-(10, 20)], [(12, 21)], [(14, 24)], [(16, 28)]", stem=16)
+    state = random_state(parent)
+    silence_stream(parent, state, Place(1, 0), [3])
+    evolved = evolve(parent, state, ChannelPruning(fraction=Decimal("0.001")), seed=0)
+    assert encode(evolved.architecture).startswith("[(9, 16)-(10, 20)], [(12, 19)]")
+
+
+def test_groups_of_a_resnext_rank_by_the_mean_of_both_norms() -> None:
+    state = random_state(RESNEXT)
+    names = [f"backbone.layer2.1.bn{number}" for number in (1, 2)]
+    # The first group has the least single weights, the second the least mean.
+    state[f"{names[0]}.weight"] = torch.tensor([0.001, *[1.2] * 7, *[-0.2] * 8])
+    state[f"{names[1]}.weight"] = torch.tensor([0.001, *[1.2] * 7, *[0.2] * 8])
+    fraction = Decimal(8) / prunable(RESNEXT) + Decimal("1e-6")
+    evolved = evolve(RESNEXT, state, ChannelPruning(fraction=round(fraction, 9), **LOOSE), seed=0)
+    assert evolved.architecture.stages[1][1] == Block(widths=(8, 8, 24), group_width=8)
+    for part in ("bn1.weight", "bn2.running_var", "conv1.weight", "conv2.weight"):
+        name = f"backbone.layer2.1.{part}"
+        assert torch.equal(evolved.state[name], state[name][:8])
+
+
+def test_one_group_stays_in_every_resnext_block() -> None:
+    action = ChannelPruning(fraction=Decimal("0.9"))
+    evolved = evolve(RESNEXT, random_state(RESNEXT), action, seed=0)
+    blocks = [placed.block for placed in evolved.architecture.blocks]
+    assert all(block.widths[0] == block.group_width for block in blocks)
+
+
+def test_mobilenetv2_stream_ranks_by_the_last_norm_of_its_head() -> None:
+    state = random_state(MOBILENET_V2)
+    state["backbone.layer1.0.bn3.weight"][[1, 6]] = torch.tensor([0.01, -0.02])
+    action = ChannelPruning(fraction=Decimal("0.009"), **LOOSE)
+    assert int(action.fraction * prunable(MOBILENET_V2)) == 2
+    evolved = evolve(MOBILENET_V2, state, action, seed=0)
+    kept = [channel for channel in range(8) if channel not in {1, 6}]
+    assert [block.out for block in evolved.architecture.stages[0]] == [6, 6, 6]
+    name = "backbone.layer1.2.bn3.weight"
+    assert torch.equal(evolved.state[name], state[name][kept])
 
 
 def test_minimum_stays_in_every_convolution() -> None:

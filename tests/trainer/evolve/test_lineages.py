@@ -14,7 +14,7 @@ from detnas.actions.legality import PROTECTED_STEPS
 from detnas.architecture import Architecture, encode, parse
 from detnas_trainer.evolve import Evolved, InvalidActionError, evolve
 from detnas_trainer.weights import WeightsMismatchError
-from tests.trainer.evolve.students import BASIC, BOTTLENECK, detector, random_state
+from tests.trainer.evolve.students import BASIC, BOTTLENECK, STUDENTS, detector, random_state
 from tests.trainer.samples import sample
 
 OPTIONS = ActionOptions(channel_fraction=Decimal("0.05"), minimum_channels=3)
@@ -44,7 +44,7 @@ def lineage(parent: Architecture, seed: int) -> list[Evolved]:
     pytest.fail(f"only {len(steps)} of {2 * STEPS} actions could be taken")
 
 
-@pytest.mark.parametrize("parent", [BASIC, BOTTLENECK], ids=["basic", "bottleneck"])
+@pytest.mark.parametrize("parent", STUDENTS.values(), ids=STUDENTS)
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_lineage_of_thirty_actions_holds_together(parent: Architecture, seed: int) -> None:
@@ -52,7 +52,11 @@ def test_lineage_of_thirty_actions_holds_together(parent: Architecture, seed: in
     assert len(steps) == STEPS
     for evolved in steps:
         architecture = evolved.architecture
-        assert parse(encode(architecture), architecture.family, architecture.stem) == architecture
+        text, groups = encode(architecture), architecture.group_widths
+        assert (
+            parse(text, architecture.family, architecture.stem, group_widths=groups) == architecture
+        )
+        assert Architecture.model_validate_json(architecture.model_dump_json()) == architecture
         assert evolved.origin.keys() == {placed.place for placed in architecture.blocks}
     last = steps[-1]
     for evolved in (*steps[:: STEPS // 3], last):

@@ -1,18 +1,27 @@
 """Channel pruning removes the channels of smallest batch norm weight (paper, 3.1.2)."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from detnas.actions import ChannelPruning
-from detnas.architecture import Architecture, Block, Place, ResidualGroup
+from detnas.architecture import (
+    Architecture,
+    Block,
+    Convolution,
+    Place,
+    PlacedBlock,
+    ResidualGroup,
+)
 from detnas_trainer.evolve.channel_ranking import PrunableUnit, least_important
 from detnas_trainer.evolve.errors import InvalidActionError
 from detnas_trainer.evolve.tensors import (
     State,
     block_name,
     join_blocks,
-    lateral_name,
+    reader_name,
     split_blocks,
 )
 
@@ -22,10 +31,15 @@ Kept = Tensor | None
 
 @dataclass(frozen=True, slots=True)
 class _Inner:
-    """Channels between two convolutions of a block."""
+    """Channels inside a block that one of its widths counts.
+
+    Attributes:
+        place: the block's.
+        width: index of the width; where the family's inner convolutions are tied, it is 0.
+    """
 
     place: Place
-    convolution: int
+    width: int
 
 
 _Unit = _Inner | ResidualGroup
@@ -36,16 +50,18 @@ def prune_channels(
 ) -> tuple[Architecture, State]:
     """Remove a share of all prunable channels, ranked over the whole backbone.
 
-    Inner channels rank by their own batch norm, a residual stream's by the batch norm of the
-    projection that heads it. Everything that reads the channels is cut as well: the next
-    convolution, the next blocks, their projections, and the neck's laterals.
+    Inner channels rank by their own batch norm, a residual stream's by that of the projection that
+    heads it, or in MobileNetV2 by the last one of the block that heads it. The inner channels of a
+    ResNeXt block go in whole groups, which rank by the mean over their weights in both batch norms;
+    those of a MobileNetV2 block rank alike, each for itself. Everything that reads the channels is
+    cut as well: the next convolution, the next blocks, their projections, the neck's laterals.
 
     Raises:
         InvalidActionError: no channel can be removed without falling below the minimum or deleting
             a trained projection; or a batch norm's weight is not finite.
     """
-    units = _prunable_units(architecture, state, action)
-    kept = least_important(units, action.fraction, _stride_one_borders(architecture, units))
+    units = list(_prunable_units(architecture, state, action))
+    kept = least_important(units, action.fraction, _borders(architecture, units))
     if not kept:
         raise InvalidActionError(
             f"channel pruning: no convolution can lose a channel and keep "
@@ -58,32 +74,49 @@ def prune_channels(
 
 def _prunable_units(
     architecture: Architecture, state: State, action: ChannelPruning
-) -> list[PrunableUnit[_Unit]]:
-    norms: list[tuple[_Unit, str]] = [
-        (_Inner(placed.place, index), block_name(placed.place, convolution.norm))
-        for placed in architecture.blocks
-        for index, convolution in enumerate(placed.convolutions[:-1])
-    ]
-    norms += [
-        (group, block_name(group.members[0], "downsample.1"))
-        for group in architecture.residual_groups
-        if not group.headed_by_stem
-    ]
-    return [
-        PrunableUnit.ranked(
-            key,
-            state[f"{norm}.weight"],
-            minimum=action.minimum_channels,
-            divisor=action.channel_divisor,
-        )
-        for key, norm in norms
-    ]
+) -> Iterator[PrunableUnit[_Unit]]:
+    def weights(place: Place, *convolutions: Convolution) -> list[Tensor]:
+        return [state[f"{block_name(place, one.norm)}.weight"] for one in convolutions]
+
+    for placed in architecture.blocks:
+        group = placed.block.group_width or 1
+        for unit, convolutions in _inner_convolutions(architecture, placed).items():
+            yield PrunableUnit.ranked(
+                unit,
+                weights(placed.place, *convolutions),
+                minimum=group if placed.block.group_width else action.minimum_channels,
+                divisor=math.lcm(group, action.channel_divisor),
+                group=group,
+            )
+    for stream in architecture.residual_groups:
+        if not stream.headed_by_stem:
+            head = architecture.block(stream.members[0])
+            yield PrunableUnit.ranked(
+                stream,
+                weights(head.place, head.projection or head.convolutions[-1]),
+                minimum=action.minimum_channels,
+                divisor=action.channel_divisor,
+            )
 
 
-def _stride_one_borders(
+def _inner_convolutions(
+    architecture: Architecture, placed: PlacedBlock
+) -> dict[_Inner, list[Convolution]]:
+    """The convolutions that write each of a block's inner widths, in order."""
+    units: dict[_Inner, list[Convolution]] = {}
+    for index, convolution in enumerate(placed.convolutions[:-1]):
+        unit = _Inner(placed.place, 0 if architecture.traits.tied else index)
+        units.setdefault(unit, []).append(convolution)
+    return units
+
+
+def _borders(
     architecture: Architecture, units: list[PrunableUnit[_Unit]]
 ) -> list[tuple[int | None, int, int]]:
-    """Streams that meet at a projection of stride 1, whose widths must stay different.
+    """Streams that meet at a block whose shortcut tells them apart; their widths stay different.
+
+    Equal widths would delete a trained projection of stride 1, give a MobileNetV2 block a shortcut
+    that it never had, or tie two streams at a projection of stride 2.
 
     Each is (unit before, or None where its width is fixed; unit after; width before).
     """
@@ -92,7 +125,7 @@ def _stride_one_borders(
     before: ResidualGroup | None = None
     for group in architecture.residual_groups:
         head = architecture.block(group.members[0])
-        if head.projection and head.stride == 1:
+        if not group.headed_by_stem and (head.projection or head.stride == 1):
             number = index.get(before) if before else None
             borders.append((number, index[group], head.inputs))
         before = group
@@ -106,8 +139,13 @@ def _pruned_architecture(architecture: Architecture, kept: dict[_Unit, Tensor]) 
         return len(kept[unit]) if unit in kept else now
 
     def pruned(place: Place, block: Block) -> Block:
-        inner = (width(_Inner(place, i), now) for i, now in enumerate(block.widths[:-1]))
-        return Block(widths=(*inner, width(streams[place], block.out)))
+        tied = architecture.traits.tied
+        inner = (
+            width(_Inner(place, 0 if tied else index), now)
+            for index, now in enumerate(block.widths[:-1])
+        )
+        widths = (*inner, width(streams[place], block.out))
+        return Block(widths=widths, group_width=block.group_width)
 
     return Architecture(
         family=architecture.family,
@@ -126,18 +164,17 @@ def _pruned_state(architecture: Architecture, state: State, kept: dict[_Unit, Te
     for placed in architecture.blocks:
         tensors, outgoing = blocks[placed.place], kept.get(streams[placed.place])
         read = incoming
-        for index, convolution in enumerate(placed.convolutions):
-            last = index == len(placed.convolutions) - 1
-            written = outgoing if last else kept.get(_Inner(placed.place, index))
-            _slice(tensors, (convolution.name, convolution.norm), read, written)
-            read = written
+        for unit, convolutions in _inner_convolutions(architecture, placed).items():
+            for convolution in convolutions:
+                _slice(tensors, convolution, read, kept.get(unit))
+                read = kept.get(unit)
+        _slice(tensors, placed.convolutions[-1], read, outgoing)
         if placed.projection:
-            names = (placed.projection.name, placed.projection.norm)
-            _slice(tensors, names, incoming, outgoing)
+            _slice(tensors, placed.projection, incoming, outgoing)
         incoming = outgoing
     for stage, depth in enumerate(architecture.depths):
         if (indices := kept.get(streams[Place(stage, depth - 1)])) is not None:
-            name = lateral_name(stage, "weight")
+            name = f"{reader_name(architecture, stage)}.weight"
             outside[name] = outside[name].index_select(1, indices)
     return join_blocks(outside, blocks)
 
@@ -146,15 +183,17 @@ def _stream_of_each_block(architecture: Architecture) -> dict[Place, ResidualGro
     return {place: group for group in architecture.residual_groups for place in group.members}
 
 
-def _slice(tensors: State, names: tuple[str, str], read: Kept, written: Kept) -> None:
-    """Cut a convolution's inputs and outputs, and its batch norm, to the channels kept."""
-    convolution, norm = names
-    weight = tensors[f"{convolution}.weight"]
-    if read is not None:
+def _slice(tensors: State, convolution: Convolution, read: Kept, written: Kept) -> None:
+    """Cut a convolution's inputs and outputs, and its batch norm, to the channels kept.
+
+    A convolution in groups loses whole groups, so the inputs of the others stay.
+    """
+    weight = tensors[f"{convolution.name}.weight"]
+    if read is not None and convolution.groups == 1:
         weight = weight.index_select(1, read)
     if written is not None:
         weight = weight.index_select(0, written)
         for kind in ("weight", "bias", "running_mean", "running_var"):
-            name = f"{norm}.{kind}"
+            name = f"{convolution.norm}.{kind}"
             tensors[name] = tensors[name].index_select(0, written)
-    tensors[f"{convolution}.weight"] = weight
+    tensors[f"{convolution.name}.weight"] = weight

@@ -1,8 +1,8 @@
 """Which channels are least important: a global ranking with a minimum in every unit.
 
 A unit is a set of channels that can be removed one by one: those between two convolutions, or those
-of a residual stream. They are removed in steps, the least important first: single channels, or,
-with a divisor, as many at a time as keep the width a multiple of it.
+of a residual stream. They are removed in steps, the least important first: single channels or whole
+groups, or, with a divisor, as many at a time as keep the width a multiple of it.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from detnas_trainer.evolve.errors import InvalidActionError
@@ -34,25 +35,31 @@ class PrunableUnit(Generic[Key]):
     steps: tuple[tuple[float, int], ...]
 
     @classmethod
-    def ranked(cls, key: Key, weight: Tensor, *, minimum: int, divisor: int) -> "PrunableUnit[Key]":
-        """Rank channels by the magnitude of their batch norm's weight.
+    def ranked(
+        cls, key: Key, weights: Sequence[Tensor], *, minimum: int, divisor: int, group: int = 1
+    ) -> "PrunableUnit[Key]":
+        """Rank channels by the magnitude of their batch norms' weights, or groups by its mean.
 
         Args:
             key: what the caller knows the unit by.
-            weight: the batch norm's weight, one value per channel.
+            weights: the weight of each batch norm over these channels, one value per channel.
             minimum: channels that stay.
             divisor: the width after every step is a multiple of this.
+            group: consecutive channels that stay or go together; the divisor is a multiple of it.
 
         Raises:
             InvalidActionError: a weight is not finite.
         """
-        importance, order = weight.detach().abs().double().sort(stable=True)
-        if not importance.isfinite().all():
+        magnitudes = torch.stack([weight.detach().abs().double() for weight in weights])
+        groups = magnitudes.mean(0).reshape(-1, group).mean(1)
+        if not groups.isfinite().all():
             raise InvalidActionError(
                 f"channel pruning: a batch norm's weight is not finite ({key})",
                 "take other weights",
             )
-        values = importance.tolist()
+        importance, ranking = groups.sort(stable=True)
+        order = (ranking[:, None] * group + torch.arange(group)).flatten()
+        values = importance.repeat_interleave(group).tolist()
         steps = []
         gone = 0
         for after in _leaving(len(values), minimum, divisor):

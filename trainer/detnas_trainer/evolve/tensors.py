@@ -21,9 +21,15 @@ def block_name(place: Place, part: str) -> str:
     return f"backbone.layer{place.stage + 1}.{place.block}.{part}"
 
 
-def lateral_name(stage: int, kind: str) -> str:
-    """State-dict name of the weight or bias of the FPN's lateral at a stage, from 0."""
-    return f"neck.lateral_convs.{stage}.conv.{kind}"
+def reader_name(architecture: Architecture, stage: int) -> str:
+    """State-dict name of the convolution that reads a stage's output, from 0.
+
+    It is the FPN's lateral, and in MobileNetV2 after the last stage the 1×1 convolution before it.
+    """
+    last = stage == len(architecture.stages) - 1
+    if architecture.head is not None and last:
+        return f"backbone.{architecture.head.name}"
+    return f"neck.lateral_convs.{stage}.conv"
 
 
 def split_blocks(state: Mapping[str, Tensor]) -> tuple[State, dict[Place, State]]:
@@ -64,19 +70,26 @@ def convolution_tensors(convolution: Convolution, device: str = "cpu") -> State:
     """A Dirac convolution and an identity batch norm: together they pass channels through.
 
     The first min(inputs, outputs) channels pass unchanged, subsampled by the stride; further
-    outputs are zero. The running variance is 1 - epsilon, so that evaluation is exact.
+    outputs are zero. A convolution in groups has as many inputs as outputs. The running variance is
+    1 - epsilon, so that evaluation is exact.
     """
     side, outputs = convolution.kernel, convolution.outputs
-    weight = torch.zeros(outputs, convolution.inputs, side, side, device=device)
+    per_group = convolution.inputs // convolution.groups
+    weight = torch.zeros(outputs, per_group, side, side, device=device)
     channels = torch.arange(min(outputs, convolution.inputs), device=device)
-    weight[channels, channels, side // 2, side // 2] = 1.0
+    weight[channels, channels % per_group, side // 2, side // 2] = 1.0
+    norm = norm_tensors(convolution.norm, outputs, device)
+    return {f"{convolution.name}.weight": weight, **norm}
+
+
+def norm_tensors(name: str, channels: int, device: str = "cpu") -> State:
+    """A batch norm that changes nothing in evaluation."""
     return {
-        f"{convolution.name}.weight": weight,
-        f"{convolution.norm}.weight": torch.ones(outputs, device=device),
-        f"{convolution.norm}.bias": torch.zeros(outputs, device=device),
-        f"{convolution.norm}.running_mean": torch.zeros(outputs, device=device),
-        f"{convolution.norm}.running_var": torch.full((outputs,), 1 - BN_EPSILON, device=device),
-        f"{convolution.norm}.num_batches_tracked": torch.zeros((), dtype=torch.long, device=device),
+        f"{name}.weight": torch.ones(channels, device=device),
+        f"{name}.bias": torch.zeros(channels, device=device),
+        f"{name}.running_mean": torch.zeros(channels, device=device),
+        f"{name}.running_var": torch.full((channels,), 1 - BN_EPSILON, device=device),
+        f"{name}.num_batches_tracked": torch.zeros((), dtype=torch.long, device=device),
     }
 
 
