@@ -242,18 +242,15 @@ def _counts(summary: Summary, entry: LedgerEntry) -> dict[str, object]:
 def _top(summary: Summary, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
     if entry.h is None or entry.weights is None:  # without weights it cannot be a parent
         return summary.top
-    return tuple(sorted((*summary.top, entry), key=_rank)[: summary.top_k])
-
-
-def _rank(entry: LedgerEntry) -> tuple[float, int]:
-    assert entry.h is not None
-    return -entry.h, entry.index
+    best_first = sorted((*summary.top, entry), key=lambda one: (-(one.h or 0.0), one.index))
+    return tuple(best_first[: summary.top_k])
 
 
 def _front(front: tuple[FrontPoint, ...], entry: LedgerEntry) -> tuple[FrontPoint, ...]:
+    index = entry.index
     for score in entry.scores:
         point = FrontPoint(
-            index=entry.index, resolution=score.resolution, map=score.map, flops=score.flops
+            index=index, resolution=score.resolution, map=score.map, flops=score.flops
         )
         if not any(old.dominates(point) for old in front):
             front = (*(old for old in front if not point.dominates(old)), point)

@@ -14,8 +14,8 @@ from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.status import JobProgress
+from detnas.plan.data_remarks import data_remarks
 from detnas.plan.stages import Phase
-from detnas.records.data_remarks import data_remarks
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Outcome, PrepareResult, Result
 from detnas.records.verbs import Verb

@@ -7,16 +7,19 @@ a proposal from the possible parents of the moment; one slot alone is the paper'
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2b
 from random import Random
+from typing import TypeVar
 
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.summary import Summary, tried
 from detnas.records.proposal import Proposal, Step
 from detnas.score import Scorer
-from detnas.search.draws import job_seed, rank_choice, trial_random
 from detnas.search.pair import Move, Pair
 from detnas.spec.search import Search
 from detnas.teachers import TeacherSpace
+
+T = TypeVar("T")
 
 _REDRAWS = 32
 """Draws that may repeat a trial before the untried neighbours are listed one by one."""
@@ -56,7 +59,7 @@ class _Climb:
 
     def draw(self, random: Random) -> Move:
         """One step from one of the pairs, at random."""
-        pair = rank_choice(random, self.pairs)
+        pair = _rank_choice(random, self.pairs)
         if random.random() < self.student_probability:
             return pair.evolve_student(random)
         return pair.mutate_teacher(random)
@@ -77,7 +80,7 @@ class _Climb:
             step=move.step,
             action=move.action,
             teacher=move.teacher,
-            seed=job_seed(self.settings.seed, self.index),
+            seed=_job_seed(self.settings.seed, self.index),
         )
 
 
@@ -110,7 +113,7 @@ def propose(
         baseline = climb.numbered(Move(None, Step.BASELINE, space.largest))
         if not repeated(baseline):
             return baseline
-    return _unrepeated(climb, trial_random(settings.seed, index), repeated)
+    return _unrepeated(climb, _trial_random(settings.seed, index), repeated)
 
 
 def _next_index(summary: Summary, in_flight: Sequence[Proposal]) -> int:
@@ -150,3 +153,22 @@ def _pair(entry: LedgerEntry, space: TeacherSpace, settings: Search) -> Pair:
     assert entry.architecture is not None
     teacher = entry.proposal.teacher
     return Pair(entry.index, entry.architecture, entry.added, teacher, space, settings.actions)
+
+
+def _trial_random(seed: int, index: int) -> Random:
+    """The source of every draw that decides a trial; the same on every machine."""
+    return Random(_digest(f"propose/{seed}/{index}"))
+
+
+def _job_seed(seed: int, index: int) -> int:
+    """Seed of a trial's job, of 31 bits."""
+    return _digest(f"job/{seed}/{index}") >> 33
+
+
+def _rank_choice(random: Random, ranked: Sequence[T]) -> T:
+    """Draw from a list that is best first: of n, the weights are n, n−1, … 1."""
+    return random.choices(ranked, weights=range(len(ranked), 0, -1))[0]
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())

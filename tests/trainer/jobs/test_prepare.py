@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from detnas.records.data_remarks import data_remarks
+from detnas.plan.data_remarks import data_remarks
 from detnas.records.requests import PlannedTraining
 from detnas.records.results import Outcome, PrepareResult
 from detnas.records.settings import DataLocation

@@ -6,9 +6,9 @@ from typing import Any
 from detnas.data_identity import list_images
 from detnas.data_identity.files import annotation_file, image_folder
 from detnas.plan.advice import fit_warnings
+from detnas.plan.data_remarks import data_remarks
 from detnas.plan.dataset import SplitFacts
 from detnas.records.artifacts import IMAGE_LISTING
-from detnas.records.data_remarks import data_remarks
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.records.settings import SPLITS, DataLocation

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from detnas.records.data_remarks import data_remarks
+from detnas.plan.data_remarks import data_remarks
 from detnas.records.results import PrepareResult, SplitSummary
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
