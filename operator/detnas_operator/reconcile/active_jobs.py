@@ -15,7 +15,7 @@ from detnas_operator.lookups.pod_lookup import ObservedPods, PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
 from detnas_operator.lookups.workload_lookup import WorkloadLookup
 from detnas_operator.reconcile.memory import SearchMemory, seconds_since
-from detnas_operator.reconcile.search_jobs import SearchJobs, job_id_of
+from detnas_operator.search_jobs.jobs import SearchJobs, job_id_of
 from detnas_operator.status.pass_result import ActiveJob
 
 

@@ -9,11 +9,11 @@ from detnas.records.verbs import Verb
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
-from detnas_operator.reconcile.job_creation import create_job
 from detnas_operator.reconcile.memory import SearchMemory
-from detnas_operator.reconcile.search_jobs import SearchJobs, job_id_of, trial_of
 from detnas_operator.reconcile.steps import Decision
 from detnas_operator.reconcile.stopping import JobStopper
+from detnas_operator.search_jobs.creation import create_job
+from detnas_operator.search_jobs.jobs import SearchJobs, job_id_of, trial_of
 from detnas_operator.telemetry.logs import about
 
 

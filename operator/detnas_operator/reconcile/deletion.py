@@ -13,8 +13,8 @@ from detnas_operator.cluster import PLURAL, NotFound
 from detnas_operator.cluster.objects import SearchView
 from detnas_operator.cluster.pods import PodView
 from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.reconcile.remaining_pods import deleted_but_running
-from detnas_operator.reconcile.search_jobs import SearchJobs
+from detnas_operator.search_jobs.jobs import SearchJobs
+from detnas_operator.search_jobs.remaining_pods import deleted_but_running
 from detnas_operator.tenant_store.confined_store import ConfinedStore
 from detnas_operator.tenant_store.stores import Stores
 from detnas_operator.tenant_store.time_limit import MAX_PASS_SECONDS, seconds_left

@@ -15,7 +15,7 @@ from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.pods import has_done_its_work, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind
 from detnas_operator.reconcile.memory import SearchMemory
-from detnas_operator.reconcile.search_jobs import SearchJobs, job_id_of
+from detnas_operator.search_jobs.jobs import SearchJobs, job_id_of
 
 LINGER_SECONDS = 120.0
 """A Job may run after its result was written."""

@@ -18,8 +18,8 @@ from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.objects import SearchKey, SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.reconcile.gpu_time import GpuTime
 from detnas_operator.reconcile.memory import SearchMemory
+from detnas_operator.search_jobs.gpu_time import GpuTime
 from detnas_operator.tenant_store.stores import Stores
 
 MakeSession = Callable[[StoredSearch], SearchSession]

@@ -24,12 +24,13 @@ from detnas_operator.reconcile.active_jobs import Lookups
 from detnas_operator.reconcile.deletion import DataDeletion, wants_data_deleted
 from detnas_operator.reconcile.memory import KnownSearch, seconds_since
 from detnas_operator.reconcile.opening import SearchOpener
-from detnas_operator.reconcile.pass_errors import PATIENCE, error_reason, store_reason
+from detnas_operator.reconcile.pass_errors import error_reason, store_reason
 from detnas_operator.reconcile.publishing import Publisher
 from detnas_operator.reconcile.requeue import all_expire, is_complete, requeue
-from detnas_operator.reconcile.search_jobs import SearchJobs, trains_pool
 from detnas_operator.reconcile.search_pass import SearchPass
 from detnas_operator.reconcile.stopping import stop_jobs
+from detnas_operator.search_jobs.api_errors import PATIENCE_PASSES
+from detnas_operator.search_jobs.jobs import SearchJobs, trains_pool
 from detnas_operator.status.blocked import suspended_since
 from detnas_operator.status.pass_result import PassResult
 from detnas_operator.telemetry.logs import about
@@ -227,7 +228,7 @@ class Reconciler:
             turn.known.passes_with_api_errors = 0
             return self._publish(turn, result)
         turn.known.passes_with_api_errors += 1
-        if turn.known.passes_with_api_errors < PATIENCE:
+        if turn.known.passes_with_api_errors < PATIENCE_PASSES:
             raise api_errors.latest_retry
         for reason in api_errors.reasons():
             log.warning("%s", reason.message)

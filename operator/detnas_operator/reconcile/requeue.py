@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from detnas.reasons import ReasonCode
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
-from detnas_operator.reconcile.search_jobs import SearchJobs, expires
+from detnas_operator.search_jobs.jobs import SearchJobs, expires
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 from detnas_operator.status.waiting import PATIENCE_SECONDS
 

@@ -17,7 +17,6 @@ from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.reconcile.active_jobs import JobObserver, Lookups
 from detnas_operator.reconcile.applying import DecisionApplier
 from detnas_operator.reconcile.block import Block, find_block
-from detnas_operator.reconcile.failure_recorder import FailureRecorder
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.reconcile.observed_jobs import (
     changed_data,
@@ -25,9 +24,10 @@ from detnas_operator.reconcile.observed_jobs import (
     overran,
     trial_may_have_ended,
 )
-from detnas_operator.reconcile.search_jobs import SearchJobs, about_job, job_id_of
 from detnas_operator.reconcile.steps import Decision, steps
 from detnas_operator.reconcile.stopping import JobStopper
+from detnas_operator.search_jobs.failure_recorder import FailureRecorder
+from detnas_operator.search_jobs.jobs import SearchJobs, about_job, job_id_of
 from detnas_operator.status.blocked import was_suspended_by_user
 from detnas_operator.status.pass_result import PassResult
 

@@ -7,10 +7,10 @@ from detnas.errors import UserError
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.pods import pods_to_end
-from detnas_operator.reconcile.attempt_logs import AttemptLogs
-from detnas_operator.reconcile.gpu_time import GpuTime, pod_seconds
 from detnas_operator.reconcile.memory import SearchMemory
-from detnas_operator.reconcile.search_jobs import (
+from detnas_operator.search_jobs.attempt_logs import AttemptLogs
+from detnas_operator.search_jobs.gpu_time import GpuTime, pod_seconds
+from detnas_operator.search_jobs.jobs import (
     SearchJobs,
     about_job,
     job_id_of,

@@ -23,7 +23,7 @@ from detnas.records.results import AnyResult, Attempt
 from detnas.schema import added_in
 from detnas.spec.manifest import DetNASSearch
 from detnas.store.record_format import MINOR
-from detnas_operator.reconcile.gpu_time import StoppedJob
+from detnas_operator.search_jobs.gpu_time import StoppedJob
 
 FILE = Path(__file__).with_name("fields.txt")
 RECORDS = (

@@ -19,7 +19,7 @@ from detnas_operator.job_state.ended_pods import (
 from detnas_operator.job_state.failures import culprit, latest_failure
 from detnas_operator.job_state.pods import has_done_its_work, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind, Running, Waiting
-from detnas_operator.reconcile.gpu_time import pod_seconds, resumptions
+from detnas_operator.search_jobs.gpu_time import pod_seconds, resumptions
 from tests.operator.job.objects import BACK_OFF, NOW, WORKERS, a_job, at, ended, running, waiting
 
 RUNS = {"running": {"startedAt": at(20)}}

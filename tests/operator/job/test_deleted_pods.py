@@ -13,7 +13,7 @@ from detnas_operator.cluster.objects import SearchKey
 from detnas_operator.job_state.state import Waiting
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.reconcile.active_jobs import job_states
-from detnas_operator.reconcile.search_jobs import SearchJobs
+from detnas_operator.search_jobs.jobs import SearchJobs
 from tests.cluster.admission import QUOTAS, forbid
 from tests.cluster.api import EVENTS, PODS
 from tests.cluster.control_plane import ControlPlane

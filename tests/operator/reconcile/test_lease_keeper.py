@@ -14,7 +14,7 @@ from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.objects import SearchKey
 from detnas_operator.controller.lease_keeper import LeaseKeeper
-from detnas_operator.reconcile.search_jobs import SearchJobs, trains_pool
+from detnas_operator.search_jobs.jobs import SearchJobs, trains_pool
 from tests.operator.job.objects import a_job
 
 

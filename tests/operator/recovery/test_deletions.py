@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.reconcile import remaining_pods
+from detnas_operator.search_jobs import remaining_pods
 from tests.cluster.api import Document
 from tests.cluster.played_pod import PlayedPod
 from tests.operator.harness.behaviours import InTurn

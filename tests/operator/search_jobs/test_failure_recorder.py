@@ -3,7 +3,7 @@
 import pytest
 
 from detnas_operator.configuration.settings import Tenant
-from detnas_operator.reconcile.failure_recorder import failure_message
+from detnas_operator.search_jobs.failure_recorder import failure_message
 
 TENANT = Tenant(namespace="*", credentials_secret="detnas-s3")
 GAVE_UP = "Job a-prepare gave up after its only attempt: pod a-prepare-x1 ended with exit 1"

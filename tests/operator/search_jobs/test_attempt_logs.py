@@ -14,8 +14,8 @@ from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.objects import SearchKey
 from detnas_operator.cluster.pods import INDEX, PodView
 from detnas_operator.job.names import CONTAINER
-from detnas_operator.reconcile.attempt_logs import MAX_ATTEMPTS, AttemptLogs
-from detnas_operator.reconcile.search_jobs import SearchJobs
+from detnas_operator.search_jobs.attempt_logs import MAX_ATTEMPTS, AttemptLogs
+from detnas_operator.search_jobs.jobs import SearchJobs
 
 FOLDER = "team-a/searches/one-12345678/trials/0000"
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from detnas_operator.cluster.labels import SEARCH
 from detnas_operator.cluster.objects import JobView, Object, ObjectView
 from detnas_operator.job.names import own_labels
 from detnas_operator.job_state.quota import Exceeded, quota_advice, quota_refusal
-from detnas_operator.reconcile.search_jobs import SearchJobs, expires, job_id_of
+from detnas_operator.search_jobs.jobs import SearchJobs, expires, job_id_of
 
 log = logging.getLogger(__name__)
 

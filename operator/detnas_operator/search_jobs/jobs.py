@@ -23,7 +23,7 @@ from detnas_operator.cluster.pods import MAX_ANSWER_BYTES, MAX_PODS, PodView, po
 from detnas_operator.cluster.slimming import slim_own_job, slim_pod
 from detnas_operator.job.names import CONTAINER, parse_job_name
 from detnas_operator.job_state.ended_pods import ended_pods_annotation
-from detnas_operator.reconcile.pass_errors import ApiErrors
+from detnas_operator.search_jobs.api_errors import ApiErrors
 from detnas_operator.telemetry.logs import about
 
 LOG_LINES = 400

@@ -26,7 +26,7 @@ from detnas_operator.cluster.pods import PodView
 from detnas_operator.job.order import gpus
 from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.pods import is_ignored, last_end
-from detnas_operator.reconcile.search_jobs import job_id_of
+from detnas_operator.search_jobs.jobs import job_id_of
 
 
 class StoppedJob(Schema):

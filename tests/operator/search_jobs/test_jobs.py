@@ -11,9 +11,9 @@ from detnas_operator.cluster.pods import MAX_PODS, PodView
 from detnas_operator.cluster.slimming import slim_pod
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.failures import culprit
-from detnas_operator.reconcile.gpu_time import pod_seconds, resumptions
-from detnas_operator.reconcile.remaining_pods import suspended_but_running
-from detnas_operator.reconcile.search_jobs import SearchJobs
+from detnas_operator.search_jobs.gpu_time import pod_seconds, resumptions
+from detnas_operator.search_jobs.jobs import SearchJobs
+from detnas_operator.search_jobs.remaining_pods import suspended_but_running
 from tests.operator.cluster.test_cache import KEY, job
 from tests.operator.job.objects import BACK_OFF, NOW, a_job, at, ended, running, waiting
 

@@ -17,9 +17,9 @@ from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.failures import LAST_LINE
 from detnas_operator.job_state.pods import has_done_its_work
 from detnas_operator.job_state.state import Failed, Succeeded
-from detnas_operator.reconcile.attempt_logs import AttemptLogs
-from detnas_operator.reconcile.gpu_time import pod_seconds
-from detnas_operator.reconcile.search_jobs import SearchJobs
+from detnas_operator.search_jobs.attempt_logs import AttemptLogs
+from detnas_operator.search_jobs.gpu_time import pod_seconds
+from detnas_operator.search_jobs.jobs import SearchJobs
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.cluster.pods import PodView
-from detnas_operator.reconcile.search_jobs import SearchJobs
+from detnas_operator.search_jobs.jobs import SearchJobs
 
 SUSPENSION_PATIENCE = timedelta(seconds=60)
 """For a suspended search's pods to receive their deletion; their grace period is added."""

@@ -16,7 +16,7 @@ from detnas.spec.manifest import SearchSpec
 from detnas.store import Store, open_store
 from detnas.store.errors import StoreUnavailable
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.reconcile.gpu_time import (
+from detnas_operator.search_jobs.gpu_time import (
     GpuTime,
     StoppedJob,
     pod_seconds,

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.cluster.pods import PodView
-from detnas_operator.reconcile.remaining_pods import (
+from detnas_operator.search_jobs.remaining_pods import (
     DELETION_PATIENCE,
     SUSPENSION_PATIENCE,
     deleted_but_running,
