@@ -12,7 +12,7 @@ from typing import TypeVar
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.segments import Segment, UnsegmentedEntries, pack, segment_indices, segment_of
 from detnas.ledger.snapshot import load_snapshot, write_snapshot
-from detnas.ledger.summary import Summary, fold
+from detnas.ledger.summary import Summary, fold, needed
 from detnas.ledger.trials import (
     TrialRecords,
     Verify,
@@ -46,6 +46,9 @@ class History:
         unsegmented: finished trials that are in no segment yet, by number.
         segments: numbers of the segments that are written.
         in_snapshot: how many finished trials the stored snapshot has.
+        settled: trials in no segment that the snapshot had when it was read. Before it was written,
+            the weights of all but the retained ones were collected.
+        retained: trials that were needed (see `needed`) by the snapshot when it was read.
     """
 
     summary: Summary
@@ -53,6 +56,8 @@ class History:
     unsegmented: UnsegmentedEntries = field(default_factory=UnsegmentedEntries)
     segments: frozenset[int] = frozenset()
     in_snapshot: int = 0
+    settled: frozenset[int] = field(default=frozenset(), compare=False)
+    retained: frozenset[int] = field(default=frozenset(), compare=False)
 
     def with_request(self, proposal: Proposal) -> "History":
         """After a trial's request was written."""
@@ -83,9 +88,11 @@ class Loading:
 
     Attributes:
         history: the trials of the segments read so far.
+        inherits: the search may have begun with another's trials.
     """
 
     history: History | None = None
+    inherits: bool = True
 
 
 def load_history(
@@ -113,7 +120,7 @@ def load_history(
     loading = loading or Loading()
     history = loading.history or load_snapshot_history(store, folder, top_k)
     own: list[TrialRecords] = []
-    for read in _read_from(store, folder, history):
+    for read in _read_from(store, folder, history, inherits=loading.inherits):
         if isinstance(read, Segment):
             loading.history = history = history.with_segment(read)
         elif isinstance(read, LedgerEntry):
@@ -133,11 +140,14 @@ def load_snapshot_history(store: Store, folder: str, top_k: int) -> History:
     snapshot = load_snapshot(store, folder, top_k)
     if snapshot is None:
         return History(Summary(top_k=top_k))
+    unsegmented = UnsegmentedEntries(snapshot.unsegmented)
     return History(
         summary=snapshot.summary,
-        unsegmented=UnsegmentedEntries(snapshot.unsegmented),
+        unsegmented=unsegmented,
         segments=snapshot.segments,
         in_snapshot=snapshot.summary.folded_count,
+        settled=frozenset(unsegmented),
+        retained=needed(snapshot.summary, ()),
     )
 
 
@@ -186,13 +196,13 @@ def read_trial(
 
 
 def _read_from(
-    store: Store, folder: str, history: History
+    store: Store, folder: str, history: History, *, inherits: bool = True
 ) -> Iterator[Segment | LedgerEntry | TrialRecords]:
     """Yield what a history lacks: segments, and the trials that are in no segment yet.
 
     Inherited trials come first. Requests are written in order, so the first gap is the end.
     """
-    inherited = load_inherited(store, folder)
+    inherited = load_inherited(store, folder) if inherits else None
     inherited_trials = inherited.trials if inherited else 0
     tail = {entry.index: entry for entry in inherited.tail} if inherited else {}
 

@@ -163,10 +163,6 @@ class Summary(Schema):
         """Whether this trial is folded in."""
         return index < self.next_index and index not in self.missing
 
-    def has_evaluated(self, proposal: Proposal) -> bool:
-        """Whether an equal proposal of a possible parent finished and was not lost."""
-        return tried(proposal) in self.tried
-
 
 def tried(proposal: Proposal) -> Tried:
     """What a proposal tries, apart from its number and seed."""

@@ -21,13 +21,13 @@ from detnas.records.requests import (
     Request,
     StudentRequest,
 )
-from detnas.records.results import DetectorResult, PrepareResult
+from detnas.records.results import PrepareResult
 from detnas.records.verbs import Verb
 from detnas.search.propose import propose
 from detnas.store import Store
-from detnas.store.artifacts import create_record, load_record, replace_record
+from detnas.store.artifacts import create_record, replace_record
 from detnas.store.base import StoredObject
-from detnas.store.errors import MissingRecord, StoreError
+from detnas.store.errors import StoreError
 from detnas.store.record_format import decode_record
 
 
@@ -95,18 +95,16 @@ class JobRequests:
         Ends early if the search has converged.
         """
         spec = self.requests.spec
-        parents: dict[int, DetectorResult] = {}
         for _ in range(count):
             state = self.reader.state
             assert state.scorer is not None
             history = state.history
-            proposal = state.decision or propose(
+            proposal = propose(
                 spec.search, spec.teachers.space, state.scorer, history.summary, history.in_flight
             )
             if not isinstance(proposal, Proposal):
                 return
-            request = self._trial_request(proposal, state, parents)
-            self._record_trial(request)
+            self._record_trial(self._trial_request(proposal, state))
             self.reader.update_history(history.with_request(proposal))
             yield proposal
 
@@ -117,25 +115,13 @@ class JobRequests:
             self.reader.invalidate_trials()  # the request may be stored, and only the answer lost
             raise
 
-    def _trial_request(
-        self, proposal: Proposal, state: SearchState, parents: dict[int, DetectorResult]
-    ) -> Request:
-        """Build a trial's request; the result of each of the few parents is read once."""
+    def _trial_request(self, proposal: Proposal, state: SearchState) -> Request:
         assert state.prepare is not None
-        parent = state.base
-        if proposal.parent is not None:
-            parent = parents.get(proposal.parent) or self._result_of(proposal.parent)
-            parents[proposal.parent] = parent
-        assert parent is not None
+        assert state.base is not None
+        top = {entry.index: entry for entry in state.history.summary.top}
+        parent = state.base if proposal.parent is None else top[proposal.parent]
         pool = self.requests.pool(state.pool)
         return self.requests.trial(proposal, state.prepare, parent, pool)
-
-    def _result_of(self, trial: int) -> DetectorResult:
-        key = keys.result_key(keys.trial_folder(self.requests.search, trial))
-        result = load_record(self.store, key, DetectorResult)
-        if result is None:  # only a finished trial is a parent
-            raise MissingRecord(self.store.uri, key)
-        return result
 
     def _final_request(self, verb: Verb, state: SearchState, prepared: PrepareResult) -> Request:
         stages = state.final_stages

@@ -184,13 +184,13 @@ class SearchSession:
         )
 
     def tidy(self) -> None:
-        """Write complete ledger segments and the snapshot; delete weights no longer needed."""
+        """Delete weights no longer needed; then write complete ledger segments and the snapshot."""
         scorer = self.state.scorer
         if scorer is None:
             return
+        self._collector.collect(self.state.history, scorer)
         history = write_segments(self.store, self.requests.search, self.state.history)
         self._reader.update_history(history)
-        self._collector.collect(history, scorer)
 
     def holds_pool(self) -> bool:
         """Take the pool's lease or renew it; return whether it is held."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.history import History, read_trial
-from detnas.ledger.summary import Summary, needed
+from detnas.ledger.summary import needed
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.score import Scorer
@@ -15,10 +15,10 @@ from detnas.store import Store
 class WeightCollector:
     """Tracks which trials' weights are stored.
 
-    After a restart it knows needed trials and unsegmented entries, and reads a trial once it is no
-    longer needed. Weights that were about to be deleted when a process died, of segmented trials,
-    stay in the store, and so do those retained before the manifest set ``Needed``: a request for
-    each of thousands of trials at every start would delay the search.
+    After a restart it knows needed trials, those needed when the snapshot was written and those
+    newer than it, and reads a trial once it is no longer needed. Weights of earlier trials that
+    were retained before the manifest set ``Needed`` stay in the store: a request for each of
+    thousands of trials at every start would delay the search.
 
     Args:
         store: where the search is stored.
@@ -31,20 +31,22 @@ class WeightCollector:
         self._search = search
         self._retention = retention
         self._stored: dict[int, Artifact] = {}
-        self._seen: frozenset[int] = frozenset()
+        self._seen: frozenset[int] | None = None
         self._unread: set[int] = set()
-        self._summary: Summary | None = None
 
     def collect(self, history: History, scorer: Scorer) -> None:
-        """Delete the weights that are no longer needed."""
+        """Delete the weights that are no longer needed; before new trials become a segment."""
         if self._retention.weights == "All":
             return
         unsegmented, stays = history.unsegmented, needed(history.summary, history.in_flight)
-        self._unread |= (
-            stays - unsegmented.keys() if self._summary is None else self._newly_segmented(history)
-        )
-        self._summary = history.summary
-        self._track(unsegmented[index] for index in unsegmented.keys() - self._seen)
+        if self._seen is None:
+            self._seen = history.settled
+            self._unread |= (stays | history.retained) - (unsegmented.keys() - self._seen)
+        new = [unsegmented[index] for index in unsegmented.keys() - self._seen]
+        self._track(new)
+        # A parent of theirs may have been retained for them alone when the last process ended.
+        parents = {parent for entry in new if (parent := entry.proposal.parent) is not None}
+        self._unread |= parents - self._stored.keys()
         self._seen = frozenset(unsegmented)
         self._track(self._read(self._unread - stays, scorer))
         unneeded = sorted(self._stored.keys() - stays)
@@ -52,13 +54,6 @@ class WeightCollector:
             self._delete(index, self._stored[index])
         for index in unneeded:
             del self._stored[index]
-
-    def _newly_segmented(self, history: History) -> set[int]:
-        """Trials that ended and were segmented since the last call."""
-        assert self._summary is not None
-        now, before = history.summary, self._summary
-        new = (*before.missing, *range(before.next_index, now.next_index))
-        return {index for index in new if now.knows(index) and index not in history.unsegmented}
 
     def _track(self, entries: Iterable[LedgerEntry]) -> None:
         self._stored |= {entry.index: entry.weights for entry in entries if entry.weights}

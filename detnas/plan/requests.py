@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detnas.architecture import Architecture
+from detnas.ledger.entry import LedgerEntry
 from detnas.plan.dataset import data_root
 from detnas.plan.digests import pool_digest
 from detnas.plan.winner import TrainedDetector
@@ -125,8 +126,16 @@ class SearchRequests:
         if self.existing_pool is not None:
             return self.existing_pool
         images = prepared.image_listing.sha256 if prepared.image_listing else ""
-        digest = pool_digest(self.spec, prepared.digest, images)
+        data = (prepared.digest, images)
+        if data not in self._pool_digests:
+            self._pool_digests[data] = pool_digest(self.spec, *data)
+        digest = self._pool_digests[data]
         return keys.pool_folder(self.pools or self.manifest.metadata.namespace, digest)
+
+    @cached_property
+    def _pool_digests(self) -> dict[tuple[str, str], str]:
+        """By what they cover of the data: each takes milliseconds, and every pass needs it."""
+        return {}
 
     def pool_phase(
         self, prepared: PrepareResult, done: tuple[PoolPhaseResult, ...]
@@ -162,7 +171,11 @@ class SearchRequests:
         )
 
     def trial(
-        self, proposal: Proposal, prepared: PrepareResult, parent: DetectorResult, pool: Pool
+        self,
+        proposal: Proposal,
+        prepared: PrepareResult,
+        parent: DetectorResult | LedgerEntry,
+        pool: Pool,
     ) -> StudentRequest:
         """Build the request of a trial: fast evaluation of a proposal on its parent's student."""
         return StudentRequest(
@@ -240,7 +253,7 @@ def _knows_additions(prepared: PrepareResult) -> bool:
     return prepared.image_listing is not None
 
 
-def _student(parent: DetectorResult) -> dict[str, Any]:
+def _student(parent: DetectorResult | LedgerEntry) -> dict[str, Any]:
     return {
         "parent": parent.architecture,
         "parent_added": parent.added,

@@ -100,10 +100,9 @@ def propose(
         summary: finished trials.
         in_flight: trials that are decided and have no result.
     """
-    index = _next_index(summary, in_flight)
-    end = _search_end(settings, summary, index)
-    if end:
+    if end := search_end(settings, summary, in_flight):
         return end
+    index = _next_index(summary, in_flight)
     repeated = _repeated(summary, in_flight)
     waiting = any(proposal.step is Step.BASELINE for proposal in in_flight)
     pairs = () if waiting else tuple(_pair(entry, space, settings) for entry in summary.top)
@@ -116,11 +115,11 @@ def propose(
     return _unrepeated(climb, _trial_random(settings.seed, index), repeated)
 
 
-def _next_index(summary: Summary, in_flight: Sequence[Proposal]) -> int:
-    return max([summary.next_index, *(proposal.index + 1 for proposal in in_flight)])
-
-
-def _search_end(settings: Search, summary: Summary, index: int) -> SearchEnd | None:
+def search_end(
+    settings: Search, summary: Summary, in_flight: Sequence[Proposal]
+) -> SearchEnd | None:
+    """Return why no trial is proposed now, or None; arguments as of `propose`."""
+    index = _next_index(summary, in_flight)
     if index - summary.inherited - summary.lost_count >= settings.trials:
         return SearchEnd(EndReason.TRIALS, f"all {settings.trials} trials are decided")
     if summary.trials_since_best >= settings.patience:
@@ -130,9 +129,13 @@ def _search_end(settings: Search, summary: Summary, index: int) -> SearchEnd | N
     return None
 
 
+def _next_index(summary: Summary, in_flight: Sequence[Proposal]) -> int:
+    return max([summary.next_index, *(proposal.index + 1 for proposal in in_flight)])
+
+
 def _repeated(summary: Summary, in_flight: Sequence[Proposal]) -> Callable[[Proposal], bool]:
-    running = {tried(proposal) for proposal in in_flight}
-    return lambda proposal: tried(proposal) in running or summary.has_evaluated(proposal)
+    known = summary.tried | {tried(proposal) for proposal in in_flight}
+    return lambda proposal: tried(proposal) in known
 
 
 def _unrepeated(climb: _Climb, random: Random, repeated: Callable[[Proposal], bool]) -> Proposal:

@@ -18,7 +18,7 @@ from detnas.records.proposal import Proposal
 from detnas.records.results import DetectorResult, Outcome, PoolPhaseResult, PrepareResult, Result
 from detnas.records.verbs import Verb
 from detnas.score import Scorer
-from detnas.search.propose import SearchEnd, propose
+from detnas.search.propose import SearchEnd, search_end
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord
@@ -35,7 +35,7 @@ class SearchState:
         pool: results of the pool's phases, in order, up to the first without one.
         scorer: scores against the base; None until that is trained.
         history: the trials.
-        decision: the next trial, or why there is none; None if not decided yet.
+        end: why no further trial is proposed; None while one is.
         final_stages: fine-tuning and export; None until the trials are over.
     """
 
@@ -44,13 +44,8 @@ class SearchState:
     pool: tuple[PoolPhaseResult, ...] = ()
     scorer: Scorer | None = None
     history: History = field(default_factory=lambda: History(Summary(top_k=1)))
-    decision: Proposal | SearchEnd | None = None
+    end: SearchEnd | None = None
     final_stages: FinalStages | None = None
-
-    @property
-    def end(self) -> SearchEnd | None:
-        """Why no further trial is proposed; None while one is."""
-        return self.decision if isinstance(self.decision, SearchEnd) else None
 
     @property
     def trials(self) -> int:
@@ -123,7 +118,7 @@ class SearchReader:
         self._final_stages = FinalStagesReader(
             store, requests.search, self._results, self._consumers, finetunes=finetunes
         )
-        self._loading = Loading()
+        self._loading = Loading(inherits=requests.spec.warm_start is not None)
         self.state = SearchState()
         self.has_recorded_pool = False
 
@@ -155,9 +150,7 @@ class SearchReader:
 
     def update_history(self, history: History) -> SearchState:
         """Add to the state what was just written: a trial's request or a segment."""
-        if history is not self.state.history:
-            decision = self.state.end  # a trial that was proposed is not proposed again
-            self.state = replace(self.state, history=history, decision=decision)
+        self.state = replace(self.state, history=history)
         return self.state
 
     def invalidate_trials(self) -> None:
@@ -225,12 +218,9 @@ class SearchReader:
             )
         else:
             history = self._with_results(state.history, scorer, may_have_ended)
-        known = state.decision if history is state.history else None
-        decision = known or propose(
-            spec.search, spec.teachers.space, scorer, history.summary, history.in_flight
-        )
+        end = search_end(spec.search, history.summary, history.in_flight)
         self.state = now = replace(
-            state, scorer=scorer, history=history, decision=decision, final_stages=None
+            state, scorer=scorer, history=history, end=end, final_stages=None
         )
         if now.end and not history.in_flight and history.summary.best is not None:
             top, before = history.summary.top, state.final_stages

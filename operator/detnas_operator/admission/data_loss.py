@@ -4,7 +4,7 @@ An absent result usually means that a job has not run. If the status lists its w
 data is lost, and nothing of it is done again before a person accepts that.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -107,12 +107,13 @@ def _phases(status: Status, requests: SearchRequests) -> int:
     return max(0, trained - (status.get("phase") == Phase.FAILED))
 
 
-def _stored(session: SearchSession, recorded: Finished) -> Finished:
+def _stored(
+    session: SearchSession, recorded: Finished, is_recorded: Callable[[], bool]
+) -> Finished:
     """Return what the store has, as read just now, of what is finished by the status."""
     store, state = session.store, session.state
-    record = keys.search_record_key(session.requests.search)
     return Finished(
-        record=recorded.record and store.size(record) is not None,
+        record=recorded.record and is_recorded(),
         prepared=_succeeded(state.prepare),
         base=_succeeded(state.base),
         phases=sum(map(_succeeded, state.pool)),
@@ -157,7 +158,12 @@ class DataLostError(Exception):
 
 
 def accepted_loss(
-    session: SearchSession, status: Status, accepts: str, namespace: str, running: Sequence[str]
+    session: SearchSession,
+    status: Status,
+    accepts: str,
+    namespace: str,
+    running: Sequence[str],
+    is_recorded: Callable[[], bool],
 ) -> str:
     """Return the token of a data loss that a person has just accepted; empty if nothing is lost.
 
@@ -167,11 +173,12 @@ def accepted_loss(
         accepts: token that the resource's annotation has.
         namespace: of the search.
         running: names of its Jobs that have not ended.
+        is_recorded: whether its search.json is in the store.
 
     Raises:
         DataLostError: data is lost, and this loss is not accepted.
     """
-    missing = _missing(session, status)
+    missing = _missing(session, status, is_recorded)
     if not missing:
         return ""
     value = token(missing, str(status.get("acceptedDataLoss", "")))
@@ -181,10 +188,12 @@ def accepted_loss(
     return value
 
 
-def _missing(session: SearchSession, status: Status) -> tuple[str, ...]:
+def _missing(
+    session: SearchSession, status: Status, is_recorded: Callable[[], bool]
+) -> tuple[str, ...]:
     store, requests = session.store, session.requests
     recorded = recorded_in(status, requests, store.uri)
-    stored = _stored(session, recorded)
+    stored = _stored(session, recorded, is_recorded)
     missing = tuple(lost(recorded, stored))
     if not missing:
         return ()

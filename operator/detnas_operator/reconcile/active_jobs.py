@@ -69,7 +69,7 @@ class JobObserver:
         memory.running.checked = self.now
         readings = memory.running.progress.values()
         has_request = [reading.attempts.is_requested for reading in readings]
-        if not (has_request and all(has_request)) and not memory.is_recorded:
+        if not (has_request and all(has_request)) and not memory.is_recorded():
             memory.invalidate()  # the next pass reports what is lost
         self._list_running(active)
 

@@ -9,7 +9,7 @@ from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.progress import Progress
-from detnas.records.results import Outcome, PrepareResult
+from detnas.records.results import Outcome
 from detnas_operator.admission.admission import Admitted
 from detnas_operator.job.names import job_name
 from detnas_operator.job_state.stalled import ProgressReading
@@ -52,9 +52,8 @@ class RunningJobs:
 
 @dataclass
 class TeacherPool:
-    """Facts about a search's teacher pool that are expensive to establish, each kept once known."""
+    """Facts about a search's teacher pool; those read from the store are kept once known."""
 
-    _uri: tuple[PrepareResult, str] | None = None
     _is_own: bool | None = None
 
     def uri(self, session: SearchSession) -> str:
@@ -62,9 +61,7 @@ class TeacherPool:
         prepared = session.state.prepare
         if prepared is None or prepared.outcome is not Outcome.SUCCEEDED:
             return ""
-        if self._uri is None or self._uri[0] is not prepared:
-            self._uri = (prepared, f"{session.store.uri}/{session.requests.pool_folder(prepared)}")
-        return self._uri[1]
+        return f"{session.store.uri}/{session.requests.pool_folder(prepared)}"
 
     def is_own(self, session: SearchSession) -> bool:
         """Whether this search trains it, or has: another search may have, or it was supplied."""
@@ -90,6 +87,7 @@ class SearchMemory:
         image: of the trainer, pinned when the search began.
         gpu_time: GPU time that it has used.
         unrecorded: what is to be written as `search.json`, once no data is known to be lost.
+        record_seen: it was read or written in this pass.
         compared: the state has been compared with what is finished according to the status.
         running: its Jobs that have not ended.
         labels: of its Jobs.
@@ -103,6 +101,7 @@ class SearchMemory:
     image: str
     gpu_time: GpuTime
     unrecorded: SearchRecord | None = None
+    record_seen: bool = False
     compared: bool = False
     running: RunningJobs = field(default_factory=RunningJobs)
     labels: OwnLabels = field(default_factory=OwnLabels)
@@ -122,13 +121,14 @@ class SearchMemory:
         """Write the search's record to the store if it is new or has changed."""
         if self.unrecorded is not None:
             record_search(self.session.store, self.session.requests.search, self.unrecorded)
-            self.unrecorded = None
+            self.unrecorded, self.record_seen = None, True
 
-    @property
     def is_recorded(self) -> bool:
         """Whether the search's manifest is in the store, as it is while its data is there."""
-        key = keys.search_record_key(self.session.requests.search)
-        return self.session.store.size(key) is not None
+        if not self.record_seen:
+            key = keys.search_record_key(self.session.requests.search)
+            self.record_seen = self.session.store.size(key) is not None
+        return self.record_seen
 
 
 @dataclass

@@ -51,6 +51,7 @@ class SearchOpener:
             BlockedError: see `begin`.
         """
         if earlier is not None and earlier.generation == resource.generation:
+            earlier.record_seen = False  # the store may have been emptied since the last pass
             return earlier
         key = resource.key
         store = self.stores.open(admitted.root, key.namespace)
@@ -118,6 +119,7 @@ def begin(
         image=pinned or recorded or admitted.image,
         gpu_time=GpuTime(store, folder),
         unrecorded=_record(uid, admitted, requests) if is_new else None,
+        record_seen=before is not None,
     )
 
 

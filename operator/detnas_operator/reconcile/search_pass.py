@@ -75,7 +75,7 @@ class SearchPass:
         if was_suspended_by_user(status) and not self._session.spec.suspend:
             forgiven = self._retry_failures()
         decision = self._decide(forgiven)
-        if decision.steps.build_on_the_store and not memory.is_recorded:
+        if decision.steps.build_on_the_store and not memory.is_recorded():
             memory.invalidate()  # the store was emptied meanwhile: nothing may build on that
             self._read()
         for _ in range(_ROUNDS):
@@ -101,7 +101,9 @@ class SearchPass:
         if not memory.compared:
             running, namespace = sorted(self.jobs.live()), self.jobs.key.namespace
             accepts = self.resource.annotations.get(ACCEPT, "")
-            if loss := accepted_loss(self._session, status, accepts, namespace, running):
+            if loss := accepted_loss(
+                self._session, status, accepts, namespace, running, memory.is_recorded
+            ):
                 return loss
             memory.compared = True
         memory.record()

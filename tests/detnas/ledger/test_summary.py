@@ -96,12 +96,12 @@ def test_summary_has_the_latest_failures_whatever_finished_first(order: list[int
     assert [entry.index for entry in summary_of(entries).failures] == [3, 5, 7, 9, 11]
 
 
-def test_has_evaluated_holds_for_all_outcomes_but_infrastructure() -> None:
+def test_fold_adds_all_outcomes_but_infrastructure_to_those_tried() -> None:
     for outcome in list(Outcome)[1:]:
         summary = summary_of([failed(proposal(3, parent=1), outcome)])
         again = proposal(9, parent=1)
-        assert summary.has_evaluated(again) == (outcome is not Outcome.INFRASTRUCTURE)
-        assert not summary.has_evaluated(proposal(9, parent=2))
+        assert (tried(again) in summary.tried) == (outcome is not Outcome.INFRASTRUCTURE)
+        assert tried(proposal(9, parent=2)) not in summary.tried
 
 
 def test_tried_has_children_of_possible_parents_only() -> None:

@@ -110,7 +110,7 @@ def test_seconds_left_before_three_trials_are_unknown(ended: int) -> None:
 
 
 def test_seconds_left_before_and_after_the_trials_are_the_jobs_own() -> None:
-    over = replace(searching(30), decision=SearchEnd(EndReason.TRIALS, "all are decided"))
+    over = replace(searching(30), end=SearchEnd(EndReason.TRIALS, "all are decided"))
     for state in (SearchState(), over):
         assert search_seconds_left(state, SPEC, [progress(9.0), progress(7.0)]) == 9.0
         assert search_seconds_left(state, SPEC, [progress(9.0), None]) is None
