@@ -10,7 +10,7 @@ from detnas.plan.stages import Phase
 from detnas_operator.cluster import KubernetesClient, Refused
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.connection import connect
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.reconcile import publishing
 from detnas_operator.reconcile.publishing import Publisher
 from detnas_operator.status.resource_status import resource_status

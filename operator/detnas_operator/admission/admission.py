@@ -10,7 +10,7 @@ from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
 from detnas.spec.unused_gpus import unused_gpus
 from detnas.weights_file import WeightsFileError, check_address
 from detnas_operator.admission.location import location
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
 from detnas_operator.configuration.storage import pool_key, search_key

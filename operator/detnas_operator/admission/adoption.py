@@ -18,7 +18,7 @@ from detnas.store.errors import CorruptRecord
 from detnas_operator.admission.location import own_folder, recorded_folder
 from detnas_operator.admission.recorded import with_current_settings
 from detnas_operator.cluster.labels import ADOPT
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 
 NONE = "none"
 _MAX_NAMED = 5

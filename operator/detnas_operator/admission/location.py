@@ -7,7 +7,7 @@ from detnas.errors import UserError
 from detnas.reasons import Reason, ReasonCode
 from detnas.records import keys
 from detnas.spec.manifest import SearchSpec
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.storage import (
     SHARED,
     S3Location,

@@ -11,7 +11,7 @@ from detnas.reasons import ReasonCode
 from detnas.spec.manifest import DetNASSearch
 from detnas.spec.unused_gpus import unused_gpus
 from detnas_operator.admission.admission import Admitted, policy_violation
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.job.policy import image_violation
 

@@ -5,7 +5,7 @@ import threading
 from detnas.plan.stages import OVER
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.job_policy import Rules
 
 _NAMED = 5

@@ -8,14 +8,8 @@ from typing import TypeVar
 
 from detnas_operator.cluster import Snapshot
 from detnas_operator.cluster.labels import SETTLED
-from detnas_operator.cluster.objects import (
-    JobView,
-    Object,
-    ObjectView,
-    SearchKey,
-    SearchView,
-    owning_search,
-)
+from detnas_operator.cluster.objects import JobView, Object, ObjectView
+from detnas_operator.cluster.searches import SearchKey, SearchView, owning_search
 from detnas_operator.cluster.slimming import slim_job, slim_search
 
 _REMEMBERED_DELETIONS = 20_000

@@ -19,8 +19,9 @@ from detnas_operator.cluster.labels import (
     TTL,
     VERB,
 )
-from detnas_operator.cluster.objects import JobView, Object, owning_search
+from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.cluster.pods import INDEX, EventView, PodView
+from detnas_operator.cluster.searches import owning_search
 
 _KEPT_METADATA = (
     "name",

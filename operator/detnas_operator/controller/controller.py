@@ -12,7 +12,7 @@ from detnas.errors import UserError
 from detnas.store.errors import StoreError
 from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.cluster.streaming import Streams
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.configuration.store_advice import for_a_cluster

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from detnas.errors import UserError
 from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotFound
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.cluster.slimming import slim_own_job, slim_search
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ from typing import Any
 from detnas_operator.cluster import PLURAL, ClusterError
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.errors import Expired, NotFound, Refused
-from detnas_operator.cluster.objects import JobView, SearchKey, SearchView, owning_search
+from detnas_operator.cluster.objects import JobView
+from detnas_operator.cluster.searches import SearchKey, SearchView, owning_search
 from detnas_operator.cluster.slimming import slim_own_job, slim_search
 from detnas_operator.cluster.streaming import Change, Streams
 

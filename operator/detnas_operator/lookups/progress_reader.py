@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from detnas.lifecycle.attempts import Attempts, read_attempts
 from detnas.store import Store
 from detnas.store.errors import StoreError
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.job_state.stalled import MAX_READ_PAUSE_SECONDS, ProgressReading
 from detnas_operator.tenant_store.time_limit import at_most
 

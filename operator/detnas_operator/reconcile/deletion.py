@@ -10,8 +10,8 @@ from detnas_operator.admission.admission import admit
 from detnas_operator.admission.adoption import belongs_to_another
 from detnas_operator.admission.location import own_folder
 from detnas_operator.cluster import PLURAL, NotFound
-from detnas_operator.cluster.objects import SearchView
 from detnas_operator.cluster.pods import PodView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.search_jobs.jobs import SearchJobs
 from detnas_operator.search_jobs.remaining_pods import deleted_but_running

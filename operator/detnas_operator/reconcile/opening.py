@@ -15,7 +15,7 @@ from detnas_operator.admission.adoption import choose_folder
 from detnas_operator.admission.location import own_folder
 from detnas_operator.admission.recorded import judge_record, with_current_settings
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchKey, SearchView
+from detnas_operator.cluster.searches import SearchKey, SearchView
 from detnas_operator.configuration.job_policy import Rules
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.reconcile.memory import SearchMemory

@@ -21,7 +21,7 @@ from detnas_operator.cluster import (
     Refused,
 )
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.job.names import job_name
 from detnas_operator.status.events import Event, event_body, events
 from detnas_operator.status.pass_result import PassResult

@@ -14,7 +14,7 @@ from detnas_operator.admission.admission import Admitted, admit
 from detnas_operator.admission.search_limit import SearchLimit
 from detnas_operator.cluster import ClusterError, KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchKey, SearchView
+from detnas_operator.cluster.searches import SearchKey, SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.lookups.progress_reader import ProgressReader
@@ -31,7 +31,6 @@ from detnas_operator.reconcile.search_pass import SearchPass
 from detnas_operator.reconcile.stopping import stop_jobs
 from detnas_operator.search_jobs.api_errors import PATIENCE_PASSES
 from detnas_operator.search_jobs.jobs import SearchJobs, trains_pool
-from detnas_operator.status.blocked import suspended_since
 from detnas_operator.status.pass_result import PassResult
 from detnas_operator.telemetry.logs import about
 from detnas_operator.telemetry.metrics import Metrics
@@ -213,7 +212,7 @@ class Reconciler:
             turn.known.suspended_pods.none_left = False
             return result
         now, jobs = datetime.now(UTC), turn.jobs
-        since = suspended_since(turn.resource.status) or now
+        since = turn.resource.suspended_since or now
         observed = jobs.api_errors.attempt(turn.known.suspended_pods.observe, jobs, since, now)
         if observed is None:
             return result

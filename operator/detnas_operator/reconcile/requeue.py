@@ -6,8 +6,8 @@ from detnas.reasons import ReasonCode
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
 from detnas_operator.search_jobs.jobs import SearchJobs, expires
+from detnas_operator.status.not_running import PATIENCE_SECONDS
 from detnas_operator.status.pass_result import ActiveJob, PassResult
-from detnas_operator.status.waiting import PATIENCE_SECONDS
 
 POOL_POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10.0

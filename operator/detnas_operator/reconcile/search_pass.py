@@ -12,7 +12,7 @@ from detnas.records.results import Outcome
 from detnas.spec.unused_gpus import unused_gpus
 from detnas_operator.admission.data_loss import accepted_loss
 from detnas_operator.cluster.labels import ACCEPT
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.reconcile.active_jobs import JobObserver, Lookups
 from detnas_operator.reconcile.applying import DecisionApplier
@@ -28,7 +28,6 @@ from detnas_operator.reconcile.steps import Decision, steps
 from detnas_operator.reconcile.stopping import JobStopper
 from detnas_operator.search_jobs.failure_recorder import FailureRecorder
 from detnas_operator.search_jobs.jobs import SearchJobs, about_job, job_id_of
-from detnas_operator.status.blocked import was_suspended_by_user
 from detnas_operator.status.pass_result import PassResult
 
 log = logging.getLogger(__name__)
@@ -65,14 +64,14 @@ class SearchPass:
             StoreError: the store cannot be used.
             DataLostError: the store lacks what is finished according to the status.
         """
-        memory, status = self.memory, self.resource.status
-        memory.gpu_time.written_off = float(status.get("lostGpuHours", 0)) * 3600
+        memory = self.memory
+        memory.gpu_time.written_off = self.resource.lost_gpu_hours * 3600
         memory.running.progress = self.lookups.progress.readings(self.jobs.key)
         # Trials below this number no longer count as failures in a row.
-        forgiven: int = status.get("forgivenTrials", 0)
+        forgiven = self.resource.forgiven_trials
         if accepted := self._read():
             return self._accept_loss(accepted, forgiven)
-        if was_suspended_by_user(status) and not self._session.spec.suspend:
+        if self.resource.was_suspended_by_user and not self._session.spec.suspend:
             forgiven = self._retry_failures()
         decision = self._decide(forgiven)
         if decision.steps.build_on_the_store and not memory.is_recorded():
@@ -120,7 +119,7 @@ class SearchPass:
                 JobStopper(memory, self.jobs).stop(name, "what it did is lost")
         gpu_time.reset()
         self._count_gpu_time()
-        before = float(self.resource.status.get("gpuHours", 0)) * 3600
+        before = self.resource.gpu_hours * 3600
         gpu_time.written_off = max(0.0, before - gpu_time.used)
         block = Block(suspended=self._session.spec.suspend)
         result = self._result(Decision(self._session.plan(), block), forgiven, [])
@@ -211,7 +210,7 @@ class SearchPass:
             gpu_seconds=memory.gpu_time.used,
             forgiven=forgiven,
             lost_gpu_seconds=memory.gpu_time.written_off,
-            accepted_loss=str(self.resource.status.get("acceptedDataLoss", "")),
+            accepted_loss=self.resource.accepted_data_loss,
         )
         observer.observe_store_and_pods(active.values())
         return result

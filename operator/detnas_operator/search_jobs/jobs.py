@@ -18,8 +18,9 @@ from detnas_operator.cluster import (
 )
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.labels import ENDED_PODS, SETTLED, TTL
-from detnas_operator.cluster.objects import JobView, Object, SearchKey
+from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.cluster.pods import MAX_ANSWER_BYTES, MAX_PODS, PodView, pod_selectors
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.cluster.slimming import slim_own_job, slim_pod
 from detnas_operator.job.names import CONTAINER, parse_job_name
 from detnas_operator.job_state.ended_pods import ended_pods_annotation

@@ -11,14 +11,15 @@ from detnas.plan.stages import Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas.resource.cut import cut
-from detnas_operator.status.blocked import SUSPENDED, blocked_by
 from detnas_operator.status.figures import detector_figures, gain
-from detnas_operator.status.pass_result import PassResult
-from detnas_operator.status.waiting import (
+from detnas_operator.status.not_running import (
+    SUSPENDED,
+    blocked_by,
     degraded_reasons,
     distinct_problems,
     not_running_reason,
 )
+from detnas_operator.status.pass_result import PassResult
 
 Condition = Mapping[str, Any]
 

@@ -11,8 +11,8 @@ from detnas.records.progress import Progress
 from detnas.records.verbs import Verb
 from detnas.resource.status import ActiveJobStatus, DetectorSummary
 from detnas_operator.job_state.state import Failed, Running, Succeeded, Waiting
+from detnas_operator.status.not_running import in_order
 from detnas_operator.status.pass_result import ActiveJob, PassResult
-from detnas_operator.status.waiting import in_order
 
 Figures = Mapping[str, Any]
 

@@ -9,7 +9,6 @@ from detnas.records import keys
 from detnas.records.results import Outcome
 from detnas.resource.status import OUTCOME_FIELDS, FailedTrial, ResourceStatus, TopTrial
 from detnas_operator.cluster.objects import Status
-from detnas_operator.status.blocked import blocked_by
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.figures import (
     active_jobs,
@@ -18,6 +17,7 @@ from detnas_operator.status.figures import (
     flops_change,
     whole_seconds,
 )
+from detnas_operator.status.not_running import blocked_by
 from detnas_operator.status.pass_result import PassResult
 
 PENDING = "Pending"

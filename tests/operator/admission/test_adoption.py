@@ -14,7 +14,7 @@ from detnas.store.artifacts import create_record
 from detnas_operator.admission.admission import parse
 from detnas_operator.admission.adoption import choose_folder
 from detnas_operator.cluster.labels import ADOPT
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from tests.cluster.searches import manifest
 
 OLD = "team-a/searches/one-88abe34b"

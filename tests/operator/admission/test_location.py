@@ -7,7 +7,7 @@ import pytest
 from detnas.reasons import Reason
 from detnas_operator.admission.admission import parse
 from detnas_operator.admission.location import Location, location
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from tests.cluster.searches import manifest
 

@@ -7,7 +7,8 @@ import pytest
 from detnas.reasons import ReasonCode
 from detnas_operator.admission.search_limit import SearchLimit
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import Object, SearchView
+from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
 
 RUNNING = {"folder": "s3://b/team-a/searches/x", "phase": "Searching"}

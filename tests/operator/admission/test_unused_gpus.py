@@ -10,7 +10,7 @@ from detnas.reasons import Reason
 from detnas.spec.manifest import SearchSpec
 from detnas.spec.unused_gpus import unused_gpus
 from detnas_operator.admission.admission import Admitted, admit
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.status.conditions import conditions
 from tests.cluster.searches import manifest
 from tests.operator.status.pass_results import NOW, pass_result

@@ -13,7 +13,8 @@ import detnas_operator
 from detnas_operator.cluster import Snapshot
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.labels import FOLDER, SETTLED
-from detnas_operator.cluster.objects import JobView, SearchKey, owning_search
+from detnas_operator.cluster.objects import JobView
+from detnas_operator.cluster.searches import SearchKey, owning_search
 from detnas_operator.reconcile.deletion import FINALIZER
 
 KEY = SearchKey("team", "r18")

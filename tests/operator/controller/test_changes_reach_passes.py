@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.queue.work_queue import Requeue
 from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.control_plane import ControlPlane

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.controller.watching import EventHandlers
 from tests.operator.cluster.test_cache import KEY, job, search
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.searches import SearchKey
 from tests.cluster.api import JOBS, NAMESPACES, SEARCHES, Api, ApiError
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fault_proxy import FaultProxy

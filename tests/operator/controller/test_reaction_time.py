@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.searches import SearchKey
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.searches import manifest
 from tests.cluster.waiting import eventually

@@ -17,7 +17,7 @@ import pytest
 from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.connection import connect
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.controller.controller import Controller
 from detnas_operator.queue.schedule import Requeue

@@ -9,7 +9,7 @@ from detnas.reasons import ReasonCode
 from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.connection import connect
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.job_state.state import Waiting
 from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.reconcile.active_jobs import job_states

@@ -13,7 +13,7 @@ from detnas.records.progress import Progress
 from detnas.store import Store, open_store
 from detnas.store.artifacts import put_record
 from detnas.store.errors import StoreUnavailable
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.lookups.progress_reader import ProgressReader
 from tests.cluster.waiting import eventually
 

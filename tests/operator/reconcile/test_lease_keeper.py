@@ -12,7 +12,7 @@ from detnas.store import open_store
 from detnas.store.errors import StoreUnavailable
 from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchKey
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.controller.lease_keeper import LeaseKeeper
 from detnas_operator.search_jobs.jobs import SearchJobs, trains_pool
 from tests.operator.job.objects import a_job

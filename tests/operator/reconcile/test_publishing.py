@@ -8,7 +8,7 @@ import pytest
 from detnas.plan.stages import Phase
 from detnas_operator.cluster import ClusterError, KubernetesClient, Refused, Unavailable
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.reconcile import publishing
 from detnas_operator.reconcile.publishing import Publisher
 from detnas_operator.telemetry.metrics import Metrics

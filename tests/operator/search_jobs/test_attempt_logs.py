@@ -11,8 +11,8 @@ from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record
 from detnas_operator.cluster import Unavailable
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import SearchKey
 from detnas_operator.cluster.pods import INDEX, PodView
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.job.names import CONTAINER
 from detnas_operator.search_jobs.attempt_logs import MAX_ATTEMPTS, AttemptLogs
 from detnas_operator.search_jobs.jobs import SearchJobs

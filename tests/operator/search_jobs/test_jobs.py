@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import JobView, Object, SearchKey
+from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.cluster.pods import MAX_PODS, PodView
+from detnas_operator.cluster.searches import SearchKey
 from detnas_operator.cluster.slimming import slim_pod
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.failures import culprit

@@ -10,7 +10,7 @@ from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import JobState, Waiting
 from detnas_operator.status.conditions import conditions
-from detnas_operator.status.waiting import PATIENCE_SECONDS
+from detnas_operator.status.not_running import PATIENCE_SECONDS
 from tests.operator.status.pass_results import (
     NO_GPU,
     NOW,

@@ -9,7 +9,7 @@ from detnas.reasons import Reason
 from detnas.records.verbs import Verb
 from detnas_operator.admission.admission import Admitted, admit, parse
 from detnas_operator.admission.recorded import with_current_settings
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest
 from detnas_operator.job.order import JobOrder, Owner

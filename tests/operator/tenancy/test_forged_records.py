@@ -12,7 +12,7 @@ from detnas.records import keys
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record
 from detnas_operator.admission.admission import Admitted, parse
-from detnas_operator.cluster.objects import SearchView
+from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.reconcile.opening import begin

@@ -1,16 +1,26 @@
-"""What jobs wait for, and what makes a search Degraded: one sentence per reason."""
+"""Why a search does not run: blocked, waiting or degraded, one sentence per reason.
+
+The text stays the same while nothing changes.
+"""
 
 import re
 from collections.abc import Collection
 from datetime import datetime
 
+from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import JobId, Phase
 from detnas.reasons import Category, Reason, ReasonCode
 from detnas.records.verbs import Verb
+from detnas.resource.cut import cut
+from detnas.resource.transitions import APPLIED_AGAIN
 from detnas_operator.job_state.state import Running, Waiting
-from detnas_operator.status.blocked import RETRY, SUSPENDED, blocked_by, shortened
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 
+SUSPENDED = Reason.static(ReasonCode.SUSPENDED_BY_USER)
+_RETRY = "once the cause is fixed, set spec.suspend to true and then to false to try again"
+_FIX_SPEC = f"a mistake in spec is corrected {APPLIED_AGAIN}"
+_MAX_PROBLEM_BYTES = 800
+"""Bytes: what to do must still fit into the message."""
 PATIENCE_SECONDS = 30.0
 """A job may wait this long for a place that another has just left before that is reported."""
 
@@ -23,6 +33,18 @@ _SHORT_LIVED = frozenset(
     }
 )
 _VERBS = tuple(Verb)
+
+
+def blocked_by(result: PassResult) -> Reason | None:
+    """Return why no job may run: not accepted, failed, suspended or blocked; None if one may."""
+    if result.not_accepted is not None:
+        return result.not_accepted
+    phase = result.search.phase if result.search else None
+    if result.search is not None and phase is Phase.FAILED:
+        return _failed(result.search)
+    if phase is Phase.SUCCEEDED:
+        return None
+    return SUSPENDED if result.suspended else result.blocked
 
 
 def not_running_reason(
@@ -108,9 +130,21 @@ def _without_pod_names(message: str, job: str) -> str:
     return re.sub(rf"\b{re.escape(job)}(-\d+)?-[a-z0-9]{{5}}\b", job, message)
 
 
+def _failed(search: SearchStatus) -> Reason:
+    if search.ended_because and search.best is None:  # no trial succeeded: it states what to do
+        return Reason(ReasonCode.FAILED, search.problem)
+    advice = [] if "in a new search (" in search.problem else [_FIX_SPEC]
+    return Reason(ReasonCode.FAILED, "; ".join([_shortened(search.problem), *advice, _RETRY]))
+
+
+def _shortened(problem: str) -> str:
+    """Cut a problem so that advice still fits into the message."""
+    return cut(problem, _MAX_PROBLEM_BYTES)
+
+
 def _fine_tuning_failed(problem: str) -> Reason:
     message = "the fine-tuning failed, and the best trial's student is exported as it was"
-    return Reason(ReasonCode.FINE_TUNING_FAILED, f"{message}: {shortened(problem)}; {RETRY}")
+    return Reason(ReasonCode.FINE_TUNING_FAILED, f"{message}: {_shortened(problem)}; {_RETRY}")
 
 
 def _severity(reason: Reason) -> int:
