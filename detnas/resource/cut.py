@@ -13,6 +13,9 @@ _REORDERING = dict.fromkeys(
     [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 )
 """Characters that would move a terminal's cursor or reorder a text."""
+_REPLACED = _CONTROLS | _REORDERING
+_ESCAPED = 6
+"""Bytes of an ASCII character that JSON escapes by its number."""
 
 
 def cut(text: str, size: int) -> str:
@@ -20,7 +23,9 @@ def cut(text: str, size: int) -> str:
 
     A longer text ends in an ellipsis.
     """
-    clean = text.translate(_CONTROLS | _REORDERING).strip()[: size + 1]
+    if len(text) * _ESCAPED <= size and text.isascii() and text.isprintable():
+        return text.strip()  # as are nearly all
+    clean = text.translate(_REPLACED).strip()[: size + 1]
     # A lone surrogate has no bytes in UTF-8.
     clean = clean.encode("utf-8", "replace").decode()
     if _size(clean) <= size:

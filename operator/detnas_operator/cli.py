@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -63,6 +64,7 @@ def run(settings: OperatorSettings) -> int:
         LeaseKeeper(reconciler.leases).start()
         metrics.serve(settings.metrics.port)
         controller = Controller(settings, client, cache, metrics, reconciler)
+        gc.freeze()  # no collection need look at modules and classes again
         ended = asyncio.run(controller.run())
     except UserError as error:
         log.error("%s", error)  # noqa: TRY400 (it says what to do; a traceback would hide that)
