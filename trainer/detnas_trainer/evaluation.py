@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from faster_coco_eval import COCO, COCOeval_faster
 
 from detnas.records.results import Score
 from detnas.records.settings import Resolution
 from detnas_trainer.data.coco_json import DataError
-from detnas_trainer.data.detection_data import DetectionData, batches, quiet
+from detnas_trainer.data.detection_data import DetectionData, batches
 from detnas_trainer.openmmlab import DetDataSample, TwoStageDetector
 
 Detection = dict[str, Any]
@@ -86,7 +85,7 @@ def coco_detections(sample: DetDataSample, category_numbers: Sequence[int]) -> l
 
 
 def ground_truth(data: DetectionData) -> COCO:
-    """The split's annotations as pycocotools keeps them, under the reader's numbers."""
+    """The split's annotations indexed by COCO's tools, under the reader's numbers."""
     split, boxes = data.split, data.split.boxes
     rows = zip(
         boxes.images.tolist(),
@@ -96,25 +95,28 @@ def ground_truth(data: DetectionData) -> COCO:
         boxes.crowds.tolist(),
         strict=True,
     )
-    truth = COCO()
-    truth.dataset = {
-        "images": [{"id": number} for number in split.image_numbers],
-        "categories": [{"id": number} for number in split.category_numbers],
-        "annotations": [
-            {
-                "id": number,  # an id of 0 would mean: matched by nothing
-                "image_id": split.image_numbers[image],
-                "category_id": split.category_numbers[label],
-                "bbox": sides,
-                "area": area,
-                "iscrowd": int(crowd),
-            }
-            for number, (image, label, sides, area, crowd) in enumerate(rows, start=1)
-        ],
-    }
-    with quiet():
-        truth.createIndex()
-    return truth
+    return coco_index(
+        {
+            "images": [{"id": number} for number in split.image_numbers],
+            "categories": [{"id": number} for number in split.category_numbers],
+            "annotations": [
+                {
+                    "id": number,  # an id of 0 would mean: matched by nothing
+                    "image_id": split.image_numbers[image],
+                    "category_id": split.category_numbers[label],
+                    "bbox": sides,
+                    "area": area,
+                    "iscrowd": int(crowd),
+                }
+                for number, (image, label, sides, area, crowd) in enumerate(rows, start=1)
+            ],
+        }
+    )
+
+
+def coco_index(dataset: dict[str, Any]) -> COCO:
+    """Index the content of an annotation file."""
+    return COCO(dataset, print_function=_say_nothing)
 
 
 def score(truth: COCO, detections: list[Detection], resolution: Resolution) -> Score:
@@ -123,11 +125,10 @@ def score(truth: COCO, detections: list[Detection], resolution: Resolution) -> S
     Raises:
         DataError: the annotations hold no box that counts, which COCO's metrics answer with -1.
     """
-    with quiet():
-        evaluation = COCOeval(truth, _loaded(truth, detections), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
+    evaluation = COCOeval_faster(
+        truth, truth.loadRes(detections), "bbox", extra_calc=False, print_function=_say_nothing
+    )
+    evaluation.run()
     average, ap50, ap75, small, medium, large = (float(value) for value in evaluation.stats[:6])
     if average < 0:
         raise DataError(
@@ -145,10 +146,5 @@ def score(truth: COCO, detections: list[Detection], resolution: Resolution) -> S
     )
 
 
-def _loaded(truth: COCO, detections: list[Detection]) -> COCO:
-    if detections:
-        return truth.loadRes(detections)
-    none = COCO()  # loadRes reads from the first detection what they are
-    none.dataset = {**truth.dataset, "annotations": []}
-    none.createIndex()
-    return none
+def _say_nothing(_message: object) -> None:
+    """In place of print."""

@@ -1,8 +1,5 @@
 """A COCO data set as samples of any drawn size, and batches of them."""
 
-import contextlib
-import io
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypedDict
@@ -195,14 +192,6 @@ def _shared(samples: Sequence[dict[str, Any]]) -> Batch:
     for image in batch["inputs"]:
         image.share_memory_()
     return batch
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the messages of COCO's tools out of the log."""
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _rows_by_image(split: AnnotatedSplit) -> list[NDArray[np.int64]]:

@@ -79,7 +79,7 @@ _PACKAGES = {
     "mmdet": "onedl-mmdetection",
     "mmcv": "onedl-mmcv",
     "mmengine": "onedl-mmengine",
-    "pycocotools": "pycocotools",
+    "faster-coco-eval": "faster-coco-eval",
 }
 
 
