@@ -58,7 +58,7 @@ class JobObserver:
         self._follow_progress(active)
         return active
 
-    def observe_store_and_pods(self, active: Collection[ActiveJob]) -> None:
+    def check_store_and_pods(self, active: Collection[ActiveJob]) -> None:
         """Periodically list the pods that hold nodes, and detect an emptied store.
 
         Called last in a pass, whose result is still built from the earlier state.

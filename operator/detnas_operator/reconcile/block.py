@@ -35,8 +35,8 @@ def find_block(
     summary: Summary,
     used_gpu_seconds: float,
     forgiven: int,
-    barred: Reason | None = None,
-    most_gpu_hours: Decimal | None = None,
+    other: Reason | None = None,
+    default_gpu_hours: Decimal | None = None,
 ) -> Block:
     """Decide whether a search may start jobs.
 
@@ -45,20 +45,20 @@ def find_block(
         summary: its finished trials.
         used_gpu_seconds: GPU time of all its jobs so far.
         forgiven: trials below this number failed before the user resumed the search.
-        barred: changed data, or a violated rule of the administrator; what runs may end by itself.
-        most_gpu_hours: budget of a search that names none.
+        other: changed data, or a violated rule of the administrator; what runs may end by itself.
+        default_gpu_hours: budget of a search that names none.
     """
     if spec.suspend:
         return Block(suspended=True, ends_running=True)
-    budget = spec.limits.gpu_hours if spec.limits.gpu_hours is not None else most_gpu_hours
+    budget = spec.limits.gpu_hours if spec.limits.gpu_hours is not None else default_gpu_hours
     if budget is not None and used_gpu_seconds >= float(budget) * _HOUR:
         remedy = "raise spec.limits.gpuHours to continue"
         if spec.limits.gpu_hours is None:
             remedy = "the administrator sets it for searches without spec.limits.gpuHours"
         message = f"the budget of {budget} GPU hours is used up; {remedy}"
         return Block(reason=Reason(ReasonCode.BUDGET_USED_UP, message), ends_running=True)
-    if barred is not None:
-        return Block(reason=barred)
+    if other is not None:
+        return Block(reason=other)
     in_a_row = summary.failures_in_a_row(forgiven)
     if in_a_row >= spec.limits.consecutive_failures:
         return Block(reason=_failures_in_a_row(summary, in_a_row))

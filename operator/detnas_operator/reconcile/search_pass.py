@@ -212,7 +212,7 @@ class SearchPass:
             lost_gpu_seconds=memory.gpu_time.written_off,
             accepted_loss=self.resource.accepted_data_loss,
         )
-        observer.observe_store_and_pods(active.values())
+        observer.check_store_and_pods(active.values())
         return result
 
 

@@ -15,25 +15,25 @@ class Steps:
     Attributes:
         fail: ended without a result, or would never write one: a failure is recorded, and the pass
             decides again.
+        drop: being deleted by others, with a result in the store.
+        postpone: with a time to live that something else set, to be removed until they may expire.
+        end_pods: with pods that the Job controller can only count once they are deleted.
         delete: no longer needed; one with a result is first left to end by itself.
         start: due, and without a Job.
         propose: new trials to decide and start.
         expire: ended with a result in the store: the Job and its log may go after a while.
         name_taken: due, but an old Job of the name is still being deleted.
-        drop: being deleted by others, with a result in the store.
-        postpone: with a time to live that something else set, to be removed until they may expire.
-        end_pods: with pods that the Job controller can only count once they are deleted.
     """
 
     fail: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    postpone: tuple[str, ...] = ()
+    end_pods: tuple[str, ...] = ()
     delete: tuple[str, ...] = ()
     start: tuple[JobId, ...] = ()
     propose: int = 0
     expire: tuple[str, ...] = ()
     name_taken: tuple[str, ...] = ()
-    drop: tuple[str, ...] = ()
-    postpone: tuple[str, ...] = ()
-    end_pods: tuple[str, ...] = ()
 
     @property
     def build_on_the_store(self) -> bool:
@@ -57,24 +57,24 @@ def steps(
     """
     live = {name: job for name, job in jobs.items() if not job.terminating}
     over = planned.phase.is_over
-    ends = over or block.ends_running
+    starts, ends = not (over or block.starts_nothing), over or block.ends_running
+    due = {name_of(job_id): job_id for job_id in planned.due} if starts else {}
 
     def is_unwanted(job: ObservedJob) -> bool:
         return not job.ended and (job.lingers if job.has_result else ends)
 
-    due = () if over or block.starts_nothing else planned.due
     return Steps(
         fail=_names(jobs, _needs_result),
-        delete=_names(live, is_unwanted),
-        start=tuple(job for job in due if name_of(job) not in jobs),
-        propose=0 if over or block.starts_nothing else planned.proposals,
-        expire=_names(live, lambda job: job.ended and job.has_result and not job.expires),
-        name_taken=tuple(name_of(job) for job in due if _is_terminating(jobs.get(name_of(job)))),
         drop=_names(jobs, lambda job: job.terminating and job.ended and job.has_result),
         postpone=_names(live, lambda job: job.expires and not (job.ended or job.postponed)),
         end_pods=_names(
             live, lambda job: job.ends_pods and not (job.has_result or is_unwanted(job))
         ),
+        delete=_names(live, is_unwanted),
+        start=tuple(job_id for name, job_id in due.items() if name not in jobs),
+        propose=planned.proposals if starts else 0,
+        expire=_names(live, lambda job: job.ended and job.has_result and not job.expires),
+        name_taken=tuple(name for name in due if name in jobs and jobs[name].terminating),
     )
 
 
@@ -92,10 +92,6 @@ def _names(
     jobs: Mapping[str, ObservedJob], chosen: Callable[[ObservedJob], bool]
 ) -> tuple[str, ...]:
     return tuple(name for name, job in jobs.items() if chosen(job))
-
-
-def _is_terminating(job: ObservedJob | None) -> bool:
-    return job is not None and job.terminating
 
 
 @dataclass(frozen=True, slots=True)
