@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from detnas.schema import Count, Fraction, Positive, Schema
+from detnas.schema import Count, Fraction, Positive, Schema, added
 
 RESOLUTION = r"^([1-9][0-9]{0,4})x([1-9][0-9]{0,4})$"
 _RESOLUTION = re.compile(RESOLUTION)
@@ -83,6 +83,13 @@ class DataLocation(Schema):
         return self.train_images if split == "train" else self.val_images
 
 
+class DetectorVariant(StrEnum):
+    """Whose Faster R-CNN with FPN a detector is, in what its weights do not show."""
+
+    MMDET = "Mmdet"
+    TORCHVISION = "Torchvision"
+
+
 class DetectorShape(Schema):
     """Faster R-CNN with an FPN around the backbone."""
 
@@ -93,6 +100,12 @@ class DetectorShape(Schema):
     anchor_scale: Positive = Field(8, description="Anchor side in units of each level's stride.")
     pad_divisor: Positive = Field(
         32, description="Sides of a batch are padded to multiples of this, in pixels."
+    )
+    variant: DetectorVariant = added(
+        1,
+        DetectorVariant.MMDET,
+        description="Whose anchors and RoIAlign: mmdet's, or those that weights from torchvision "
+        "expect (anchors of whole pixels; two samples a bin, not aligned).",
     )
 
 

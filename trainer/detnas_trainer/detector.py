@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-import detnas_trainer.backbone  # noqa: F401 - registers the backbone
+import detnas_trainer.anchors
+import detnas_trainer.backbone  # noqa: F401 - both register what configurations name
 from detnas.architecture import Architecture
-from detnas.records.settings import DetectorShape
+from detnas.records.settings import DetectorShape, DetectorVariant
 from detnas_trainer.openmmlab import MODELS, ConfigDict, DefaultScope, MMLogger, TwoStageDetector
 from detnas_trainer.weights import check_state
 
@@ -142,13 +143,23 @@ class _WithoutInitialisation(TorchFunctionMode):
 _DRAWS = (Tensor.uniform_, Tensor.normal_)
 
 
+_ANCHORS = {
+    DetectorVariant.MMDET: "AnchorGenerator",
+    DetectorVariant.TORCHVISION: "WholePixelAnchorGenerator",
+}
+_ROI_ALIGN: dict[DetectorVariant, dict[str, Any]] = {
+    DetectorVariant.MMDET: {"sampling_ratio": 0},  # as many samples as a bin has pixels
+    DetectorVariant.TORCHVISION: {"sampling_ratio": 2, "aligned": False},
+}
+
+
 def _rpn_head(shape: DetectorShape, neck: int) -> dict[str, Any]:
     return {
         "type": "RPNHead",
         "in_channels": neck,
         "feat_channels": neck,
         "anchor_generator": {
-            "type": "AnchorGenerator",
+            "type": _ANCHORS[shape.variant],
             "scales": [shape.anchor_scale],
             "ratios": [0.5, 1.0, 2.0],
             "strides": list(STRIDES),
@@ -164,7 +175,7 @@ def _roi_head(shape: DetectorShape, neck: int, classes: int) -> dict[str, Any]:
         "type": "StandardRoIHead",
         "bbox_roi_extractor": {
             "type": "SingleRoIExtractor",
-            "roi_layer": {"type": "RoIAlign", "output_size": 7, "sampling_ratio": 0},
+            "roi_layer": {"type": "RoIAlign", "output_size": 7, **_ROI_ALIGN[shape.variant]},
             "out_channels": neck,
             "featmap_strides": list(STRIDES[:-1]),
         },

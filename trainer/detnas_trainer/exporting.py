@@ -5,16 +5,19 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pprint import pformat
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+import detnas_trainer.anchors
 import detnas_trainer.backbone
 import detnas_trainer.mmcv_ext
 from detnas.architecture import encode
 from detnas.cost import detector_cost
 from detnas.records.requests import ExportRequest
+from detnas.records.settings import DetectorShape, DetectorVariant
 from detnas_trainer.detector import detector_config
 
 _HEAD = '''"""{title}"""
@@ -71,11 +74,16 @@ def _pipeline(request: ExportRequest) -> list[dict[str, Any]]:
     ]
 
 
-MODULES = {
-    "detnas_mmcv_ext": detnas_trainer.mmcv_ext,
-    "detnas_backbone": detnas_trainer.backbone,
-}
-"""Modules that the folder contains, by their names there; imported in this order."""
+def _modules(shape: DetectorShape) -> dict[str, ModuleType]:
+    """Modules that the folder contains, by their names there; imported in this order."""
+    modules = {
+        "detnas_mmcv_ext": detnas_trainer.mmcv_ext,
+        "detnas_backbone": detnas_trainer.backbone,
+    }
+    if shape.variant is DetectorVariant.TORCHVISION:
+        modules["detnas_anchors"] = detnas_trainer.anchors
+    return modules
+
 
 CONFIG = "detector.py"
 CHECKPOINT = "detector.pth"
@@ -99,9 +107,9 @@ found = detector("photograph.jpg", no_save_vis=True)["predictions"][0]
 print(found["labels"], found["scores"], found["bboxes"])  # boxes: left, top, right, bottom
 ```
 
-It brings two files of code along: `detnas_backbone.py` is the backbone, and `detnas_mmcv_ext.py`
-answers with torchvision's operators where mmcv was installed without a compiler. A compiled mmcv is
-used as it is, and then the line that imports the latter may be left out.
+It brings its code along: `detnas_backbone.py` is the backbone{anchors}, and
+`detnas_mmcv_ext.py` answers with torchvision's operators where mmcv was installed without a
+compiler. A compiled mmcv is used as it is, and then the line that imports it may be left out.
 
 | | |
 | --- | --- |
@@ -115,6 +123,7 @@ used as it is, and then the line that imports the latter may be left out.
 `architecture.json` holds the same for programs.
 """
 
+_ANCHORS = ", `detnas_anchors.py` its anchors"
 _FOUND = "Found by detnas from a detector trained on the same data."
 _IS_BASE = (
     "This is the base detector itself: the search found no student that is better than the base. "
@@ -135,9 +144,10 @@ def write_folder(request: ExportRequest, state: Mapping[str, Tensor], folder: Pa
         "meta": {"dataset_meta": {"classes": list(request.classes)}},
     }
     torch.save(checkpoint, folder / CHECKPOINT)
+    modules = _modules(request.detector)
     texts = {
-        CONFIG: config_text(request, tuple(MODULES)),
-        **{f"{name}.py": inspect.getsource(module) for name, module in MODULES.items()},
+        CONFIG: config_text(request, tuple(modules)),
+        **{f"{name}.py": inspect.getsource(module) for name, module in modules.items()},
         "architecture.json": json.dumps(_description(request), indent=2) + "\n",
         "README.md": _readme(request),
     }
@@ -169,6 +179,7 @@ def _readme(request: ExportRequest) -> str:
     )
     return _README.format(
         title=f"A detector of {len(request.classes)} classes for images of {request.resolution}",
+        anchors=_ANCHORS if request.detector.variant is DetectorVariant.TORCHVISION else "",
         origin=_IS_BASE if request.is_base else _FOUND,
         map=request.expected_map,
         resolution=request.resolution,

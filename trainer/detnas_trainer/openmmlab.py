@@ -1,7 +1,7 @@
 """All that this package uses of mmcv, mmdet and mmengine; no other file imports them.
 
-The backbone's file is the one exception: an exported detector contains it. `mmcv_ext` is installed
-before the imports, since those of mmdet import mmcv's operators.
+The files of backbone and anchors are the exceptions: exported detectors contain them. `mmcv_ext` is
+installed before the imports, since those of mmdet import mmcv's operators.
 """
 
 import contextlib

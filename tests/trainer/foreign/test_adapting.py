@@ -47,11 +47,11 @@ def test_missing_batch_counters_are_filled() -> None:
     assert adapt(Checkpoint(old), state, numbers("a b c")).state.keys() == state.keys()
 
 
-@pytest.mark.parametrize("new_classes", [False, True])
-def test_classes_in_another_order_are_mapped_by_name(new_classes: bool) -> None:
+@pytest.mark.parametrize("trained", [False, True])
+def test_classes_in_another_order_are_mapped_by_name(trained: bool) -> None:
     given, wanted = numbers("cat dog bird"), numbers("bird cat dog")
     state = state_for(3)
-    adapted = adapt(Checkpoint(state, given), state_for(3), wanted, new_classes=new_classes)
+    adapted = adapt(Checkpoint(state, given), state_for(3), wanted, trained=trained)
     (note,) = adapted.notes
     assert "into the data set's order by name" in note
     assert "cat, dog, bird" in note
@@ -104,7 +104,7 @@ def test_other_classes_are_refused_by_name_with_base_train_as_the_remedy() -> No
 def test_other_classes_of_the_same_number_start_afresh_where_the_base_is_trained() -> None:
     state, fresh = state_for(3), state_for(3)
     checkpoint = Checkpoint(state, numbers("cat dog bird"))
-    adapted = adapt(checkpoint, fresh, numbers("cat fish bird"), new_classes=True)
+    adapted = adapt(checkpoint, fresh, numbers("cat fish bird"), trained=True)
     assert "initialised afresh: " in adapted.notes[0]
     assert "lack fish" in adapted.notes[0]
     for name, value in adapted.state.items():
@@ -122,7 +122,7 @@ def test_another_number_of_classes_is_refused_unless_the_base_is_trained(
         said = r"they also have 0, 4, 5, 6, 7, and 72 more; add base\.train"
     with pytest.raises(OtherClassesError, match=said):
         adapt(checkpoint, fresh, wanted)
-    adapted = adapt(checkpoint, fresh, wanted, new_classes=True)
+    adapted = adapt(checkpoint, fresh, wanted, trained=True)
     for name, value in adapted.state.items():
         assert torch.equal(value, (fresh if name in CLASS_LAYERS else state)[name])
 
@@ -134,7 +134,7 @@ def test_one_box_regression_for_all_classes_is_refused_unless_the_base_is_traine
     with pytest.raises(OtherClassesError, match=r"fc_reg\.weight is \(4, 16\), not \(12, 16\)"):
         adapt(Checkpoint(state, names), state_for(3), names)
     fresh = state_for(3)
-    adapted = adapt(Checkpoint(state, names[::-1]), fresh, names, new_classes=True)
+    adapted = adapt(Checkpoint(state, names[::-1]), fresh, names, trained=True)
     assert torch.equal(adapted.state[f"{HEAD}.fc_reg.bias"], fresh[f"{HEAD}.fc_reg.bias"])
 
 
@@ -156,10 +156,10 @@ def test_incomparable_classes_are_taken_in_order_with_a_note(
     assert all(torch.equal(adapted.state[name], value) for name, value in state.items())
 
 
-def test_another_neck_is_refused_even_with_new_classes() -> None:
+def test_another_neck_is_refused_even_with_trained() -> None:
     other = state_for(3, DetectorShape(neck=12, fc=16))
     with pytest.raises(WeightsMismatchError, match=r"neck\.lateral_convs\.0\.conv\.weight"):
-        adapt(Checkpoint(other), state_for(5), numbers("a b c d e"), new_classes=True)
+        adapt(Checkpoint(other), state_for(5), numbers("a b c d e"), trained=True)
 
 
 def test_another_neck_is_named_before_other_classes() -> None:
@@ -174,4 +174,4 @@ def test_missing_class_layer_is_named(name: str) -> None:
     state = state_for(3)
     del state[name]
     with pytest.raises(WeightsMismatchError, match=f"1 missing .*{name}"):
-        adapt(Checkpoint(state, numbers("a b c")), state_for(3), numbers("c b a"), new_classes=True)
+        adapt(Checkpoint(state, numbers("a b c")), state_for(3), numbers("c b a"), trained=True)

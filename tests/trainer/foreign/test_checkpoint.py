@@ -162,7 +162,7 @@ def test_file_without_tensors_by_name_is_refused(
     ("names", "said"),
     [
         (("conv1.weight", "layer1.0.conv1.weight", "fc.bias"), "names are those of a backbone"),
-        (("backbone.body.conv1.weight", "roi_heads.x"), "names are those of torchvision's det"),
+        (("backbone.body.conv1.weight", "roi_heads.x"), "begin with backbone, roi_heads"),
         (("backbone.bottom_up.stem.conv1.weight",), "names are those of detectron2"),
         (("backbone.conv1.weight", "bbox_head.cls.weight"), "begin with backbone, bbox_head"),
         (("model.backbone.conv1.weight",), "names begin with model"),

@@ -7,6 +7,7 @@ import pytest
 
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult, Score
+from detnas.records.settings import DetectorVariant
 from detnas_trainer.jobs import export as export_job
 from detnas_trainer.jobs.learning import score_at
 from tests.trainer.conftest import Workplace, stopping, training
@@ -50,6 +51,16 @@ def test_export_publishes_the_folder_with_map_and_latencies(
     times = (result.student_latency, result.base_latency, result.base_latency_same_resolution)
     assert [str(time.resolution) for time in times if time] == ["64x64", "48x48", "64x64"]
     assert all(time and time.milliseconds > 0 for time in times)
+
+
+def test_export_of_torchvision_s_variant_brings_its_anchors(workplace: Workplace) -> None:
+    shape = workplace.common["detector"].model_copy(update={"variant": DetectorVariant.TORCHVISION})
+    workplace.common["detector"] = shape
+    trained = workplace.succeed(workplace.base_request("local/a/base", training=training(1)))
+    result = workplace.succeed(workplace.export_request(KEY, **exported(trained)))
+    assert set(result.files) == {*FILES, "detnas_anchors.py"}
+    assert result.map == trained.scores[-1].map
+    assert "is the backbone, `detnas_anchors.py` its anchors, and" in _texts(workplace)[1]
 
 
 def test_export_of_the_base_says_so(workplace: Workplace, request_: ExportRequest) -> None:

@@ -7,6 +7,7 @@ from unicodedata import normalize
 
 from torch import Tensor
 
+from detnas.records.settings import DetectorVariant
 from detnas_trainer.foreign.checkpoint import Checkpoint
 from detnas_trainer.foreign.checkpoint_file import STEPS
 from detnas_trainer.weights import State, WeightsError, check_state, listed
@@ -46,7 +47,8 @@ def adapt(
     fresh: Mapping[str, Tensor],
     classes: Sequence[str],
     *,
-    new_classes: bool = False,
+    variant: DetectorVariant = DetectorVariant.MMDET,
+    trained: bool = False,
 ) -> Adapted:
     """Make a checkpoint fit a detector: by the names of its classes, where it gives them.
 
@@ -54,12 +56,14 @@ def adapt(
         checkpoint: as `read_checkpoint` gives it.
         fresh: state dict of the freshly initialised detector.
         classes: of the data set, in its order.
-        new_classes: the detector will be trained, so weights of other classes serve as well: their
-            box head's last layers are taken from `fresh`.
+        variant: of the detector.
+        trained: the detector will be trained, so weights of another variant or of other classes
+            serve as well: of those the box head's last layers are taken from `fresh`.
 
     Raises:
+        WeightsError: the weights are for another variant, and `trained` is false.
         WeightsMismatchError: tensors are missing, unexpected, or of another shape.
-        OtherClassesError: the classes differ, and `new_classes` is false.
+        OtherClassesError: the classes differ, and `trained` is false.
     """
     # Checkpoints older than PyTorch 0.4.1 do not count batches; nothing here reads the count.
     state = {name: value for name, value in fresh.items() if name.endswith(STEPS)}
@@ -80,9 +84,25 @@ def adapt(
     else:
         note = ""
     check_state(state, fresh)
-    if difference and not new_classes:
+    if difference and not trained:
         raise OtherClassesError(difference)
-    return Adapted(state, (*checkpoint.notes, *((note,) if note else ())))
+    other_variant = _other_variant(checkpoint.variant, variant)
+    if other_variant and not trained:
+        raise WeightsError(
+            f"base.weights: {other_variant}",
+            f"set detector.variant to {checkpoint.variant}; or add base.train, to adapt the base",
+        )
+    return Adapted(state, (*checkpoint.notes, *filter(None, (note, other_variant))))
+
+
+def _other_variant(given: DetectorVariant, wanted: DetectorVariant) -> str:
+    """Say how the variants differ; nothing if they do not."""
+    if given is wanted:
+        return ""
+    return (
+        f"the weights are for anchors and RoIAlign of detector.variant {given}, this detector's "
+        f"are {wanted}'s"
+    )
 
 
 def _unfit_names(names: Sequence[str]) -> str:

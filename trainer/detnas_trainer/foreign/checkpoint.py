@@ -7,18 +7,19 @@ from typing import Any
 
 from torch import Tensor
 
+from detnas.records.settings import DetectorVariant
 from detnas_trainer.foreign.checkpoint_file import read_file, refusals_name
+from detnas_trainer.foreign.torchvision_detector import by_mmdets_names, is_torchvisions
 from detnas_trainer.weights import State, WeightsError, listed
 
 _PARTS = ("backbone.", "neck.", "rpn_head.", "roi_head.")
 _OTHER_NAMES = (
-    ("backbone.body.", "its names are those of torchvision's detectors"),
     ("backbone.bottom_up.", "its names are those of detectron2"),
     ("bbox_head.shared_fcs.", "its names are those of mmdet 1"),
 )
 _TRAIN_INSTEAD = (
-    "give a Faster R-CNN with FPN that mmdet trained; without one, leave base.weights out and "
-    "give base.train"
+    "give a Faster R-CNN with FPN that mmdet or torchvision trained; without one, leave "
+    "base.weights out and give base.train"
 )
 _BACKBONE_INSTEAD = "give it as base.backboneWeights, with base.train"
 
@@ -30,12 +31,14 @@ class Checkpoint:
     Attributes:
         state: its tensors on the CPU, floating-point ones as float32.
         classes: that it was trained on, in their order; None if the file does not say.
-        notes: what was chosen or ignored in reading it, for people.
+        notes: what was chosen, changed or ignored in reading it, for people.
+        variant: of the detector that the weights are for.
     """
 
     state: State
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    variant: DetectorVariant = DetectorVariant.MMDET
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -48,8 +51,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     with refusals_name("base.weights"):
         stored = read_file(path)
+        classes = _class_names(stored.meta)
+        if is_torchvisions(stored.state):
+            state, classes, done = by_mmdets_names(path, stored.state, classes)
+            _check_parts(path, state)
+            return Checkpoint(state, classes, (*stored.notes, *done), DetectorVariant.TORCHVISION)
         _check_parts(path, stored.state)
-    return Checkpoint(stored.state, _class_names(stored.meta), stored.notes)
+    return Checkpoint(stored.state, classes, stored.notes)
 
 
 def _check_parts(path: Path, state: Mapping[str, Tensor]) -> None:
@@ -65,8 +73,7 @@ def _check_parts(path: Path, state: Mapping[str, Tensor]) -> None:
         found = (said for start, said in _OTHER_NAMES if any(n.startswith(start) for n in state))
         known, remedy = next(found, f"its names begin with {listed(tops)}"), _TRAIN_INSTEAD
     raise WeightsError(
-        f"{path} is no Faster R-CNN with FPN of mmdet: no tensor begins with "
-        f"{' or '.join(absent)}; {known}",
+        f"{path} is no Faster R-CNN with FPN: no tensor begins with {' or '.join(absent)}; {known}",
         remedy,
     )
 

@@ -56,10 +56,15 @@ def _load_weights(
     path = _local(weights, scratch, field)
     check_weights(path, request.weights_sha256, f"{field} {weights}")
     if is_whole:
-        # Untrained layers are no base: fresh classes are only allowed where training follows.
+        # Weights that do not fit entirely are no base, unless training follows.
         trained = bool(request.training.epochs)
-        fresh = detector.state_dict()
-        adapted = adapt(read_checkpoint(path), fresh, request.classes, new_classes=trained)
+        adapted = adapt(
+            read_checkpoint(path),
+            detector.state_dict(),
+            request.classes,
+            variant=request.detector.variant,
+            trained=trained,
+        )
         detector.load_state_dict(adapted.state)
     else:
         adapted = read_backbone(path, detector.backbone.state_dict())
