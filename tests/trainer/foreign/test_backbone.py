@@ -17,27 +17,10 @@ from detnas.spec.base import Model, model_architecture
 from detnas_trainer.detector import build_detector
 from detnas_trainer.foreign import read_backbone
 from detnas_trainer.weights import WeightsError, save_weights
+from tests.trainer.foreign.randomised import randomised
 
 R18, R50 = model_architecture(Model.R18), model_architecture(Model.R50)
 SHAPE = DetectorShape(neck=8, fc=16)
-
-
-def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
-    """The model with random weights and batch norm statistics, in evaluation mode."""
-    generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            scale = (2 / (module.weight[0].numel())) ** 0.5
-            module.weight.data.normal_(0, scale, generator=generator)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.weight.data.uniform_(0.5, 1, generator=generator)
-            module.bias.data.normal_(0, 0.2, generator=generator)
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(0, 0.5, generator=generator)
-            module.running_var.uniform_(0.5, 2, generator=generator)
-    model.eval()  # mmdet's do not return themselves
-    return model
 
 
 def backbone_of(architecture: Architecture) -> nn.Module:
@@ -90,7 +73,7 @@ def test_read_backbone_of_timm_gives_the_same_features(
     tmp_path: Path, name: str, architecture: Architecture | None
 ) -> None:
     timm = pytest.importorskip("timm", reason="timm is not installed")
-    model: Any = randomised(timm.create_model(name, pretrained=False))
+    model = randomised(timm.create_model(name, pretrained=False))
     torch.save({"state_dict": model.state_dict(), "state_dict_ema": {}}, tmp_path / "x.pth")
 
     def expected(images: Tensor) -> list[Tensor]:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from detnas.records.settings import DetectorShape
+from detnas.spec.base import Model, model_architecture
+from detnas_trainer.detector import build_detector
 from detnas_trainer.foreign import read_checkpoint
 from detnas_trainer.weights import WeightsError, save_weights
 from tests.trainer.foreign.conftest import PARTS
@@ -55,6 +58,15 @@ def test_averaged_model_is_read_without_its_counter(tmp_path: Path, counter: str
     state = {f"module.{name}": value for name, value in STATE.items()}
     torch.save({**state, counter: torch.tensor(7)}, tmp_path / "ema.pth")
     assert read_checkpoint(tmp_path / "ema.pth").state.keys() == STATE.keys()
+
+
+def test_second_weights_of_mmdet_2_s_averaging_are_left_out(tmp_path: Path) -> None:
+    shadows = {f"ema_{name.replace('.', '_')}": value + 1 for name, value in STATE.items()}
+    torch.save({"state_dict": {**STATE, **shadows}}, tmp_path / "ema.pth")
+    found = read_checkpoint(tmp_path / "ema.pth")
+    assert found.state.keys() == STATE.keys()
+    assert all(torch.equal(found.state[name], value) for name, value in STATE.items())
+    assert found.notes[0].startswith(f"{len(STATE)} tensors named ema_… were left out")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -164,7 +176,10 @@ def test_file_without_tensors_by_name_is_refused(
         (("conv1.weight", "layer1.0.conv1.weight", "fc.bias"), "names are those of a backbone"),
         (("backbone.body.conv1.weight", "roi_heads.x"), "begin with backbone, roi_heads"),
         (("backbone.bottom_up.stem.conv1.weight",), "names are those of detectron2"),
-        (("backbone.conv1.weight", "bbox_head.cls.weight"), "begin with backbone, bbox_head"),
+        (
+            ("backbone.conv1.weight", "bbox_head.cls.weight"),
+            "those of mmdet 1, which mmdet",
+        ),
         (("model.backbone.conv1.weight",), "names begin with model"),
     ],
 )
@@ -197,3 +212,31 @@ def test_truncated_safetensors_are_refused(tmp_path: Path, kept: float) -> None:
     path.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(WeightsError, match="cannot be read as safetensors"):
         read_checkpoint(path)
+
+
+def names_of_mmdet_2() -> set[str]:
+    """Tensors of faster_rcnn_r50_fpn_1x_coco as mmdet 2 names them; no file of it was at hand."""
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    backbone = ["conv1.weight", *(f"bn1.{kind}" for kind in norm)]
+    for stage, depth in enumerate((3, 4, 6, 3), 1):
+        for block in range(depth):
+            at = f"layer{stage}.{block}"
+            for number in (1, 2, 3):
+                backbone += [f"{at}.conv{number}.weight"]
+                backbone += [f"{at}.bn{number}.{kind}" for kind in norm]
+        backbone += [f"layer{stage}.0.downsample.0.weight"]
+        backbone += [f"layer{stage}.0.downsample.1.{kind}" for kind in norm]
+    convolutions = [
+        *(f"neck.{kind}_convs.{level}.conv" for kind in ("lateral", "fpn") for level in range(4)),
+        *(f"rpn_head.{name}" for name in ("rpn_conv", "rpn_cls", "rpn_reg")),
+        *(f"roi_head.bbox_head.{name}" for name in ("fc_cls", "fc_reg")),
+        *(f"roi_head.bbox_head.shared_fcs.{number}" for number in (0, 1)),
+    ]
+    return {f"backbone.{name}" for name in backbone} | {
+        f"{name}.{kind}" for name in convolutions for kind in ("weight", "bias")
+    }
+
+
+def test_names_of_mmdet_2_are_those_of_the_detector() -> None:
+    detector = build_detector(model_architecture(Model.R50), DetectorShape(), 80)
+    assert names_of_mmdet_2() == detector.state_dict().keys()

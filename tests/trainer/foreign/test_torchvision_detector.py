@@ -35,6 +35,7 @@ from detnas_trainer.detector import build_detector
 from detnas_trainer.foreign import Adapted, adapt, read_checkpoint, torchvision_detector
 from detnas_trainer.openmmlab import DetDataSample, TwoStageDetector
 from detnas_trainer.weights import WeightsError, save_weights
+from tests.trainer.foreign.randomised import randomised
 
 R18, R50 = model_architecture(Model.R18), model_architecture(Model.R50)
 SHAPE = DetectorShape(variant=DetectorVariant.TORCHVISION)
@@ -52,25 +53,6 @@ def r50() -> FasterRCNN:
     return fasterrcnn_resnet50_fpn(
         weights=None, weights_backbone=None, num_classes=len(CLASSES) + 1, **SETTINGS
     )
-
-
-def randomised(model: nn.Module, least_variance: float = 0.5) -> nn.Module:
-    """The model with random weights and statistics; its scores and boxes are well spread."""
-    generator = torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            deviation = (1.5 / module.weight[0].numel()) ** 0.5
-            module.weight.data.normal_(0, deviation, generator=generator)
-            if module.bias is not None:
-                module.bias.data.normal_(0, 0.2, generator=generator)
-        elif isinstance(module, nn.BatchNorm2d | FrozenBatchNorm2d):
-            module.weight.data.uniform_(0.3, 0.7, generator=generator)
-            module.bias.data.normal_(0, 0.2, generator=generator)
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(0, 0.3, generator=generator)
-            module.running_var.uniform_(least_variance, 2, generator=generator)
-    return model.eval()
 
 
 def imported(path: Path, architecture: Architecture) -> tuple[TwoStageDetector, Adapted]:
@@ -178,7 +160,7 @@ def test_published_coco_weights_keep_their_epsilon_of_0(
 
 
 def test_small_variances_of_frozen_norms_are_noted(tmp_path: Path) -> None:
-    theirs: Any = randomised(frozen_r18())
+    theirs = randomised(frozen_r18())
     theirs.backbone.body.bn1.running_var[:7] = 1e-6
     torch.save(theirs.state_dict(), tmp_path / "x.pth")
     notes = read_checkpoint(tmp_path / "x.pth").notes

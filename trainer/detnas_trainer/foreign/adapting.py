@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unicodedata import normalize
 
 from torch import Tensor
@@ -10,6 +10,12 @@ from torch import Tensor
 from detnas.records.settings import DetectorVariant
 from detnas_trainer.foreign.checkpoint import Checkpoint
 from detnas_trainer.foreign.checkpoint_file import STEPS
+from detnas_trainer.foreign.configuration import (
+    Comparison,
+    Settings,
+    compare,
+    refuse_differences,
+)
 from detnas_trainer.weights import State, WeightsError, check_state, listed
 
 _HEAD = "roi_head.bbox_head."
@@ -48,6 +54,7 @@ def adapt(
     classes: Sequence[str],
     *,
     variant: DetectorVariant = DetectorVariant.MMDET,
+    configuration: Settings | None = None,
     trained: bool = False,
 ) -> Adapted:
     """Make a checkpoint fit a detector: by the names of its classes, where it gives them.
@@ -57,17 +64,20 @@ def adapt(
         fresh: state dict of the freshly initialised detector.
         classes: of the data set, in its order.
         variant: of the detector.
-        trained: the detector will be trained, so weights of another variant or of other classes
-            serve as well: of those the box head's last layers are taken from `fresh`.
+        configuration: of the detector; the checkpoint's own is compared with it.
+        trained: the detector will be trained, so weights for other settings or classes serve as
+            well: of the latter the box head's last layers are taken from `fresh`.
 
     Raises:
-        WeightsError: the weights are for another variant, and `trained` is false.
+        WeightsError: the weights are for other settings, and `trained` is false; or for another
+            kind of model.
         WeightsMismatchError: tensors are missing, unexpected, or of another shape.
         OtherClassesError: the classes differ, and `trained` is false.
     """
     # Checkpoints older than PyTorch 0.4.1 do not count batches; nothing here reads the count.
     state = {name: value for name, value in fresh.items() if name.endswith(STEPS)}
-    state |= checkpoint.state
+    compared = _compared(checkpoint, configuration, trained=trained)
+    state |= compared.state
     given, wanted = _comparable(checkpoint, state), _canonical(classes)
     difference = _other_names(given, wanted) or _other_shape(state, fresh, len(wanted))
     if difference:
@@ -92,7 +102,19 @@ def adapt(
             f"base.weights: {other_variant}",
             f"set detector.variant to {checkpoint.variant}; or add base.train, to adapt the base",
         )
-    return Adapted(state, (*checkpoint.notes, *filter(None, (note, other_variant))))
+    notes = (*checkpoint.notes, *compared.notes, note, other_variant)
+    return Adapted(state, tuple(filter(None, notes)))
+
+
+def _compared(
+    checkpoint: Checkpoint, configuration: Settings | None, *, trained: bool
+) -> Comparison:
+    """The checkpoint's weights for this detector's pixels, and what is to be noted of them."""
+    if checkpoint.configuration is None or configuration is None:
+        return Comparison(state=checkpoint.state)
+    found = compare(checkpoint.configuration, configuration, checkpoint.state)
+    refuse_differences("base.weights", found, trained=trained)
+    return replace(found, notes=[*found.notes, *found.adaptable])
 
 
 def _other_variant(given: DetectorVariant, wanted: DetectorVariant) -> str:

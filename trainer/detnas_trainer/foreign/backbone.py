@@ -8,6 +8,12 @@ from torch import Tensor
 
 from detnas_trainer.foreign.adapting import Adapted
 from detnas_trainer.foreign.checkpoint_file import STEPS, read_file, refusals_name
+from detnas_trainer.foreign.configuration import (
+    Settings,
+    compare,
+    refuse_differences,
+    saved_configuration,
+)
 from detnas_trainer.weights import State, WeightsError, check_state, listed
 
 _PREFIX = "backbone."
@@ -33,13 +39,16 @@ _ANOTHER = (
 )
 
 
-def read_backbone(path: Path, fresh: Mapping[str, Tensor]) -> Adapted:
+def read_backbone(
+    path: Path, fresh: Mapping[str, Tensor], configuration: Settings | None = None
+) -> Adapted:
     """Read a backbone's weights from a checkpoint of a classifier or a detector.
 
     Args:
         path: a file of torch.save or safetensors, with the names of torchvision and timm, or of
             mmpretrain and mmdet, who begin them with ``backbone.``.
         fresh: state dict of the detector's backbone, without that prefix.
+        configuration: of the detector; the checkpoint's own is compared with it.
 
     Raises:
         WeightsError: the file cannot be read, or holds no backbone that fits.
@@ -54,7 +63,13 @@ def read_backbone(path: Path, fresh: Mapping[str, Tensor]) -> Adapted:
         counts = {name: value for name, value in fresh.items() if name.endswith(STEPS)}
         check_state(counts | state, fresh, "backbone")
         _check_statistics(path, state)
-    return Adapted(counts | state, (*stored.notes, _report(len(state), prefix, others)))
+    report = _report(len(state), prefix, others)
+    saved = saved_configuration(stored.meta)
+    if saved is None or configuration is None:
+        return Adapted(counts | state, (*stored.notes, report))
+    found = compare(saved, configuration, state, "backbone.")
+    refuse_differences("base.backboneWeights", found, trained=False)
+    return Adapted(counts | found.state, (*stored.notes, report, *found.notes))
 
 
 def _apart(state: State, prefix: str) -> tuple[State, list[str]]:

@@ -9,13 +9,17 @@ from torch import Tensor
 
 from detnas.records.settings import DetectorVariant
 from detnas_trainer.foreign.checkpoint_file import read_file, refusals_name
+from detnas_trainer.foreign.configuration import Settings, saved_configuration
 from detnas_trainer.foreign.torchvision_detector import by_mmdets_names, is_torchvisions
 from detnas_trainer.weights import State, WeightsError, listed
 
 _PARTS = ("backbone.", "neck.", "rpn_head.", "roi_head.")
 _OTHER_NAMES = (
     ("backbone.bottom_up.", "its names are those of detectron2"),
-    ("bbox_head.shared_fcs.", "its names are those of mmdet 1"),
+    (
+        "bbox_head.",
+        "its names are those of mmdet 1, which mmdet 2's upgrade_model_version.py converts",
+    ),
 )
 _TRAIN_INSTEAD = (
     "give a Faster R-CNN with FPN that mmdet or torchvision trained; without one, leave "
@@ -33,12 +37,14 @@ class Checkpoint:
         classes: that it was trained on, in their order; None if the file does not say.
         notes: what was chosen, changed or ignored in reading it, for people.
         variant: of the detector that the weights are for.
+        configuration: of the training, where the file contains it.
     """
 
     state: State
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
     variant: DetectorVariant = DetectorVariant.MMDET
+    configuration: Settings | None = None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -56,8 +62,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
             state, classes, done = by_mmdets_names(path, stored.state, classes)
             _check_parts(path, state)
             return Checkpoint(state, classes, (*stored.notes, *done), DetectorVariant.TORCHVISION)
-        _check_parts(path, stored.state)
-    return Checkpoint(stored.state, classes, stored.notes)
+        state, left_out = _without_shadows(stored.state)
+        _check_parts(path, state)
+    notes, configuration = (*stored.notes, *left_out), saved_configuration(stored.meta)
+    return Checkpoint(state, classes, notes, configuration=configuration)
+
+
+def _without_shadows(state: State) -> tuple[State, tuple[str, ...]]:
+    """Leave out the second set of weights that mmdet 2's hook for averaging keeps beside them."""
+    shadows = {f"ema_{name.replace('.', '_')}" for name in state} & state.keys()
+    if not shadows:
+        return state, ()
+    note = (
+        f"{len(shadows)} tensors named ema_… were left out: at the end of an epoch mmdet 2 saves "
+        "the averaged weights under the plain names"
+    )
+    return {name: value for name, value in state.items() if name not in shadows}, (note,)
 
 
 def _check_parts(path: Path, state: Mapping[str, Tensor]) -> None:

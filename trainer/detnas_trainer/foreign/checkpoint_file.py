@@ -13,7 +13,8 @@ from detnas.weights_file import WeightsFileError, WeightsFormat, weights_format
 from detnas_trainer.foreign.unpickling import load_pickled
 from detnas_trainer.weights import State, WeightsError, listed, load_weights
 
-STEPS = ".num_batches_tracked"
+_STEPS = "num_batches_tracked"  # mmdet 2 has them as ema_…_num_batches_tracked, too
+STEPS = f".{_STEPS}"
 
 _COMPILED = "_orig_mod."
 _WRAPPED = "module."
@@ -138,7 +139,7 @@ def _as_float(path: Path, state: Mapping[str, Tensor]) -> State:
             "give the weights as they were trained, neither quantised nor sparse",
         )
     floats = {
-        name: value.detach() if name.endswith(STEPS) else value.detach().float()
+        name: value.detach() if name.endswith(_STEPS) else value.detach().float()
         for name, value in state.items()
     }
     if broken := [name for name, value in floats.items() if not torch.isfinite(value).all()]:
@@ -151,4 +152,4 @@ def _as_float(path: Path, state: Mapping[str, Tensor]) -> State:
 
 def _is_plain(name: str, value: Tensor) -> bool:
     dense = value.layout is torch.strided and not value.is_meta
-    return dense and (value.is_floating_point() or name.endswith(STEPS))
+    return dense and (value.is_floating_point() or name.endswith(_STEPS))

@@ -9,7 +9,7 @@ from detnas.store import open_store
 from detnas.store.errors import NotFound
 from detnas.weights_file import WeightsFileError, check_address
 from detnas_trainer.data.draws import seed_of
-from detnas_trainer.detector import build_detector
+from detnas_trainer.detector import build_detector, detector_config
 from detnas_trainer.foreign import adapt, read_backbone, read_checkpoint
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.learning import detector_result, device, load_data, train
@@ -55,6 +55,7 @@ def _load_weights(
     field = "base.weights" if is_whole else "base.backboneWeights"
     path = _local(weights, scratch, field)
     check_weights(path, request.weights_sha256, f"{field} {weights}")
+    wanted = detector_config(request.architecture, request.detector, len(request.classes))
     if is_whole:
         # Weights that do not fit entirely are no base, unless training follows.
         trained = bool(request.training.epochs)
@@ -63,11 +64,12 @@ def _load_weights(
             detector.state_dict(),
             request.classes,
             variant=request.detector.variant,
+            configuration=wanted,
             trained=trained,
         )
         detector.load_state_dict(adapted.state)
     else:
-        adapted = read_backbone(path, detector.backbone.state_dict())
+        adapted = read_backbone(path, detector.backbone.state_dict(), wanted)
         detector.backbone.load_state_dict(adapted.state)
     for note in adapted.notes:
         log.warning("%s: %s", field, note)
