@@ -33,8 +33,8 @@ TO_WORK: Rights = {
     ("services", ""): ("get", "create"),
     ("workloads", ""): ("list",),
 }
-"""What it needs in addition in the namespaces of tenants. The chart's roles grant exactly these two
-sets."""
+"""What it needs in addition in the namespaces of tenants. The chart's roles grant exactly these
+two sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ def _findings(settings: OperatorSettings) -> Iterator[Finding]:
     except UserError as error:
         yield Finding("Kubernetes API", error)
     else:
-        places: tuple[str | None, ...] = settings.namespaces or (None,)
-        yield _crd(client, places[0])
-        for place in places:
-            yield from _permissions(client, place, TO_WATCH)
+        scopes: tuple[str | None, ...] = settings.namespaces or (None,)
+        yield _crd(client, scopes[0])
+        for scope in scopes:
+            yield from _permissions(client, scope, TO_WATCH)
         for tenant in settings.tenants:
             if tenant.namespace != ANY_NAMESPACE:
                 yield from _permissions(client, tenant.namespace, TO_WORK)

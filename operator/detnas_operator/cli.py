@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 CONFIG = Path("/etc/detnas/operator.yaml")
 OK, FAILED, USAGE = 0, 1, 2
 _SPARE_CONNECTIONS = 2
+"""Beside one for each worker: for the periodic lists."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +60,7 @@ def run(settings: OperatorSettings) -> int:
             client,
             cache,
             metrics,
+            # The controller is made below; nothing is enqueued before it runs.
             lambda key: controller.queue.enqueue(key, urgent=False),
         )
         LeaseKeeper(reconciler.leases).start()

@@ -73,12 +73,12 @@ class SearchView(ObjectView):
 
     @cached_property
     def lost_gpu_hours(self) -> float:
-        """Those of them whose records are lost."""
+        """GPU hours that it has used and whose records are lost."""
         return float(self.status.get("lostGpuHours", 0))
 
     @cached_property
     def forgiven_trials(self) -> int:
-        """Number of trials whose failures no longer count as failures in a row."""
+        """Trials below this number no longer count as failures in a row."""
         return int(self.status.get("forgivenTrials", 0))
 
     @cached_property

@@ -37,7 +37,7 @@ OptionalName = Annotated[
     str, matching(f"({_NAME})?", "lower-case letters, digits, hyphens and dots, or nothing")
 ]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
-TRAINER = 65532
+TRAINER_ID = 65532
 """User and group ID of the trainer. Nodes have no such user; the project's images run as it."""
 
 Identity = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]

@@ -9,6 +9,9 @@ from pydantic.alias_generators import to_camel
 from detnas.schema import Fraction, Schema
 from detnas.spec.jobs import JobFields, Resources, layered
 
+POLICY_FOR_ALL = "jobs.policy"
+"""Path of the rules for all namespaces in the values."""
+
 Positive = Annotated[int, Field(ge=1, le=100_000, strict=True)]
 Patterns = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=512)], ...], Field(max_length=100)
@@ -96,16 +99,15 @@ class Rules:
         value: Any = getattr(self.own, section)
         for part in field.split("."):
             value = None if value is None else getattr(value, part)
-        prefix = self.prefix if value is not None else ALL
+        prefix = self.prefix if value is not None else POLICY_FOR_ALL
         return ".".join((prefix, *map(to_camel, (section, *field.split(".")))))
 
 
-ALL = "jobs.policy"
-"""Path of the rules for all namespaces in the values."""
-
-
 def rules_of(
-    everywhere: JobPolicy, own: JobPolicy, prefix: str = ALL, gpu_resource: str = "nvidia.com/gpu"
+    everywhere: JobPolicy,
+    own: JobPolicy,
+    prefix: str = POLICY_FOR_ALL,
+    gpu_resource: str = "nvidia.com/gpu",
 ) -> Rules:
     """Return the rules of a namespace: each of its own fields overrides that for all.
 

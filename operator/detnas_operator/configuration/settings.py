@@ -14,7 +14,7 @@ from detnas.spec.jobs import Bytes
 from detnas_operator.configuration.forms import (
     DOMAIN,
     NAMESPACE_FORM,
-    TRAINER,
+    TRAINER_ID,
     VARIABLE,
     AnyNamespace,
     Groups,
@@ -26,7 +26,7 @@ from detnas_operator.configuration.forms import (
     Seconds,
     matching,
 )
-from detnas_operator.configuration.job_policy import ALL, JobPolicy, Rules, rules_of
+from detnas_operator.configuration.job_policy import POLICY_FOR_ALL, JobPolicy, Rules, rules_of
 from detnas_operator.configuration.storage import StorageSettings
 
 ANY_NAMESPACE = "*"
@@ -128,9 +128,9 @@ class PodIdentity(Schema):
         supplemental_groups: further groups, such as of files on NFS.
     """
 
-    run_as_user: Identity | None = TRAINER
-    run_as_group: Identity | None = TRAINER
-    fs_group: Identity | None = TRAINER
+    run_as_user: Identity | None = TRAINER_ID
+    run_as_group: Identity | None = TRAINER_ID
+    fs_group: Identity | None = TRAINER_ID
     supplemental_groups: Groups = ()
 
 
@@ -220,7 +220,7 @@ class OperatorSettings(Schema):
         """Return the rules for the Jobs of a namespace."""
         tenant, gpu = self.tenant(namespace), self.jobs.gpu_resource
         if tenant is None:
-            return rules_of(self.jobs.policy, JobPolicy(), ALL, gpu)
+            return rules_of(self.jobs.policy, JobPolicy(), POLICY_FOR_ALL, gpu)
         listed = f"namespaces[{namespace}].policy"
         prefix = "otherNamespaces.policy" if tenant.namespace == ANY_NAMESPACE else listed
         return rules_of(self.jobs.policy, tenant.policy, prefix, gpu)

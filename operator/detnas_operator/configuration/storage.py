@@ -23,7 +23,7 @@ _POOL = (ReasonCode.POOL_INVALID, ReasonCode.POOL_FORBIDDEN)
 _WARM_START = (ReasonCode.WARM_START_INVALID, ReasonCode.WARM_START_FORBIDDEN)
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
-_ASIDE = re.compile(r"[?#%\s]")
+_UNSAFE = re.compile(r"[?#%\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class S3Location:
         """
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         prefix = prefix.removesuffix("/")
-        if not uri.startswith("s3://") or not _BUCKET.fullmatch(bucket) or _ASIDE.search(prefix):
+        if not uri.startswith("s3://") or not _BUCKET.fullmatch(bucket) or _UNSAFE.search(prefix):
             raise _bad_location(
                 uri, "write s3://bucket/prefix, without credentials, port or escapes"
             )

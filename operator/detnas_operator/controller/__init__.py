@@ -1,1 +1,1 @@
-"""The process: watches and lists, the work queue's reconciles, health, and pool leases."""
+"""The process: watches and lists, the workers' passes, health, and pool leases."""

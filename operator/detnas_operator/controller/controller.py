@@ -1,4 +1,4 @@
-"""One operator process: watches and lists fill the cache, and the work queue reconciles."""
+"""One operator process: watches and lists fill the cache, and the work queue runs passes."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ class Reconciler(Protocol):
 
 
 class Controller:
-    """Watches searches and Jobs, and has a reconciler reconcile the searches that changed."""
+    """Watches searches and Jobs, and has a reconciler make passes over those that changed."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Controller:
         metrics.watch_queue(self.queue.state)
 
     async def run(self, stop: asyncio.Event | None = None) -> bool:
-        """Run until SIGTERM, SIGINT or ``stop``; return whether every reconcile ended in time.
+        """Run until SIGTERM, SIGINT or ``stop``; return whether every pass ended in time.
 
         Health is served from the beginning: a restart would not help against an API server that is
         absent, or a namespace that cannot be listed.
@@ -123,9 +123,9 @@ class Controller:
             error = for_a_cluster(error)
         with about(search=key.name, namespace=key.namespace):
             if isinstance(error, UserError):
-                log.warning("the reconcile failed and will be retried: %s", error)
+                log.warning("the pass failed and will be retried: %s", error)
             else:
-                log.error("the reconcile failed and will be retried", exc_info=error)
+                log.error("the pass failed and will be retried", exc_info=error)
 
 
 def _on_signals(stop: Callable[[], None]) -> None:

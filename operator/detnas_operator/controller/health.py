@@ -35,10 +35,10 @@ def check_health(queue: QueueState) -> dict[str, int | float]:
     """
     if queue.heartbeat_age > MAX_HEARTBEAT_SECONDS:
         problem = f"the work queue last turned {queue.heartbeat_age:.0f} s ago"
-        raise UnhealthyError(f"{problem}; at most {MAX_HEARTBEAT_SECONDS:.0f} s are right")
+        raise UnhealthyError(f"{problem}; {MAX_HEARTBEAT_SECONDS:.0f} s is the limit")
     if queue.oldest_pass > MAX_STUCK_SECONDS:
         problem = f"a pass has been running for {queue.oldest_pass:.0f} s"
-        raise UnhealthyError(f"{problem}; at most {MAX_STUCK_SECONDS:.0f} s are right")
+        raise UnhealthyError(f"{problem}; {MAX_STUCK_SECONDS:.0f} s is the limit")
     return {
         "searches": queue.keys,
         "waiting": queue.depth,

@@ -1,7 +1,7 @@
-"""Renews the leases of pools that are trained here, however long the queue of reconciles is.
+"""Renews the leases of pools that are trained here, however long passes wait for a worker.
 
-A reconcile may be late: many searches wait for a worker, or the API server does not answer. The
-pool's Job keeps running meanwhile, and no other search may take over the pool.
+A pass may be late: many searches are due, or the API server does not answer. The pool's Job keeps
+running meanwhile, and no other search may take over the pool.
 """
 
 import logging
@@ -27,16 +27,16 @@ class LeaseKeeper:
     ) -> None:
         self._leases = leases
         self._seconds = seconds
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Renew the leases from now on."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a lease that is held stays held until its heartbeat is missed."""
-        self._over.set()
+        """Renew no more; a lease that is held stays so until its heartbeat is missed."""
+        self._stopped.set()
         self._thread.join(self._seconds)
 
     def renew(self) -> None:
@@ -44,11 +44,11 @@ class LeaseKeeper:
         for lease in self._leases():
             try:
                 lease.renew()
-            except UserError as error:  # the search's own reconcile reports it, too
+            except UserError as error:  # the search's next pass reports it, too
                 log.warning("a pool's lease could not be renewed: %s", error)
 
     def _keep(self) -> None:
-        while not self._over.wait(self._seconds):
+        while not self._stopped.wait(self._seconds):
             try:
                 self.renew()
             except Exception:

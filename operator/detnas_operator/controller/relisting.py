@@ -31,9 +31,11 @@ class Relisting:
     indefinitely and delays no other. A scope is a namespace, or None for the cluster.
 
     Args:
-        namespaces: to list; empty for the whole cluster.
+        client: lists the objects.
+        cache: takes what was listed.
         enqueue: takes the key of every search that changed.
-        listed: called after every list of a scope, with the resource versions by kind.
+        on_list: called after every list of a scope, with the resource versions by kind.
+        namespaces: to list; empty for the whole cluster.
         seconds: between two lists, ± 20 %.
     """
 
@@ -42,14 +44,14 @@ class Relisting:
         client: KubernetesClient,
         cache: ClusterCache,
         enqueue: Callable[[SearchKey], None],
-        listed: Callable[[str | None, Mapping[str, str]], None],
+        on_list: Callable[[str | None, Mapping[str, str]], None],
         namespaces: Sequence[str],
         seconds: float,
     ) -> None:
         self._client = client
         self._cache = cache
         self._enqueue = enqueue
-        self._on_list = listed
+        self._on_list = on_list
         scopes: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._requested = {scope: asyncio.Event() for scope in scopes}
         self._seconds = seconds

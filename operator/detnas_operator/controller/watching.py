@@ -125,7 +125,7 @@ class Watches:
         return change.version
 
     def _pause(self, scope: str | None, kind: str) -> float:
-        return next(self._pauses.setdefault((scope, kind), _pauses()))
+        return next(self._pauses.setdefault((scope, kind), _growing_pauses()))
 
     def _log_unreachable(self, error: ClusterError) -> None:
         """Log once, not for each of thousands of streams, that the API server is unreachable."""
@@ -134,7 +134,7 @@ class Watches:
         self._unreachable = True
 
 
-def _pauses() -> Iterator[float]:
+def _growing_pauses() -> Iterator[float]:
     """Yield the seconds between attempts, endlessly: the process never exits for an outage."""
     for seconds in (1.0, 1.0, 2.0, 3.0, 5.0, 8.0):
         yield seconds * random.uniform(0.8, 1.2)

@@ -23,7 +23,7 @@ from detnas_operator.cluster.labels import (
 )
 
 CONTAINER = "trainer"
-"""Of the pod's only container; logs and exit codes are read by it."""
+"""Name of the container in which the job runs; others may be added to its pod."""
 
 _QUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"
 _QUEUE_SECONDS = "kueue.x-k8s.io/max-exec-time-seconds"
@@ -35,6 +35,12 @@ _INDEX_DIGITS = 4
 """A worker's index follows the name of its Job, with a hyphen."""
 _DIGEST = 8
 _AGAIN = re.compile(r"(-(\d+|base))+$")
+"""What distinguishes the folder of a later final stage: its trial, or the base, and a count."""
+_ENDING = re.compile(
+    r"-(?:(?P<setup>prepare|base)|pool-(?P<phase>\d+)|t(?P<trial>\d{4,})"
+    r"|(?P<end>finetune|export)(?:base)?(?:-\d+)*)$"
+)
+"""What follows the search's name in the name of a Job."""
 
 
 def job_name(search: str, job_id: JobId, folder: str) -> str:
@@ -48,12 +54,6 @@ def job_name(search: str, job_id: JobId, folder: str) -> str:
     """
     index = _INDEX_DIGITS if job_id.verb is Verb.POOL else 0
     return _fitted(search, _ending(job_id, folder), MAX_NAME_CHARACTERS - index)
-
-
-_ENDING = re.compile(
-    r"-(?:(?P<setup>prepare|base)|pool-(?P<phase>\d+)|t(?P<trial>\d{4,})"
-    r"|(?P<end>finetune|export)(?:base)?(?:-\d+)*)$"
-)
 
 
 @lru_cache(maxsize=50_000)
@@ -125,7 +125,7 @@ def queue_labels(fields: JobFields) -> dict[str, str]:
 
 
 def users_labels(labels: dict[str, str]) -> dict[str, str]:
-    """Return the user's labels of pods less those by which a pod is recognised.
+    """Return the user's labels of pods without those by which a pod is recognised.
 
     The manifest refuses these; a resource accepted before a key was reserved still holds them.
     """
@@ -133,7 +133,7 @@ def users_labels(labels: dict[str, str]) -> dict[str, str]:
 
 
 def users_annotations(annotations: dict[str, str]) -> dict[str, str]:
-    """Return the user's annotations of pods less those that are not theirs to set."""
+    """Return the user's annotations of pods without those that are not theirs to set."""
     return _without(annotations, RESERVED_ANNOTATIONS)
 
 

@@ -8,13 +8,13 @@ from detnas.reasons import Reason, ReasonCode
 from detnas.records.progress import Progress
 
 MAX_READ_PAUSE_SECONDS = 45.0
-"""Between two reads of a job's progress."""
+"""The longest pause between two reads of a job's progress."""
 _REPORT_SECONDS = 120.0
-"""After its last heartbeat, within which a stalled trainer is reported."""
+"""A stalled trainer is reported within this time after its last heartbeat."""
 HEARTBEAT_PATIENCE_SECONDS = _REPORT_SECONDS - MAX_READ_PAUSE_SECONDS
-"""Without a new heartbeat: the last one may have come just after the read before."""
+"""How long a heartbeat may be missing: the last one may have come just after a read."""
 STEP_PATIENCE_SECONDS = 600.0
-"""In which a step must end, and in which an earlier trainer without a heartbeat writes."""
+"""How long a step may take; an earlier trainer without a heartbeat writes within this time."""
 STEPLESS_PATIENCE_SECONDS = 1800.0
 """The same for an earlier trainer that reports no steps, or has reported nothing yet."""
 

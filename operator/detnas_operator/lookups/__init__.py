@@ -1,1 +1,1 @@
-"""What is read beside the reconcile passes: pods, events, Workloads, progress and logs."""
+"""What is read beside the passes: pods, events, Workloads, and the progress of running jobs."""

@@ -19,7 +19,7 @@ from detnas_operator.lookups.namespace_lookup import NamespaceLookup, NamespaceS
 
 MIN_PAUSE_SECONDS = 10.0
 MAX_PAUSE_SECONDS = 60.0
-"""Seconds: the pause grows to this while nothing changes in a namespace."""
+"""The pause grows to this while nothing changes in a namespace."""
 _PAUSE_GROWTH = 1.5
 _MAX_SHARE_OF_TIME = 0.05
 """Share of the time that may be spent on the lists of one namespace."""

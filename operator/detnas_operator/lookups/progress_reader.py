@@ -51,7 +51,7 @@ class ProgressReader:
         clock: Callable[[], float] = time.monotonic,
         draws: random.Random | None = None,
     ) -> None:
-        self.wake = wake
+        self._wake = wake
         self._pause = min(seconds, MAX_READ_PAUSE_SECONDS)
         self._clock = clock
         self._draws = draws or random.Random()
@@ -65,6 +65,7 @@ class ProgressReader:
         """Read these jobs of a search from now on, and no others of it.
 
         Args:
+            key: of the search.
             store: where they are stored.
             folders: keys of their folders.
         """
@@ -135,7 +136,7 @@ class ProgressReader:
         else:
             job.reading = before.then(attempts, now)
         if self._is_first(job) if before is None else _is_news(before.attempts, attempts):
-            self.wake(job.key)
+            self._wake(job.key)
 
     def _is_first(self, job: _Job) -> bool:
         """Whether all running jobs of its search have been read just now for the first time."""

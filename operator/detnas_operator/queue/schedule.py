@@ -8,7 +8,7 @@ from typing import Generic
 
 from detnas_operator.queue.turns import Key, Turns
 
-FIRST_BACKOFF = 1.0
+FIRST_BACKOFF_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 60.0
 MAX_OVERTAKEN_SECONDS = 30.0
 """Seconds for which events come before resyncs and requeues; then those wait no longer."""
@@ -42,8 +42,8 @@ class _Entry:
         group: with which it shares turns.
         slow: its last pass took long.
         due: when its next pass is due; while it runs, as requested meanwhile.
-        rank: from then on only turns decide what comes before it.
-        ticket: names the one heap item that is valid for ``due``.
+        rank: from when on no later event overtakes it: only the groups' turns decide.
+        ticket: of the one heap item that is valid for ``due``.
         not_before: no event makes it due sooner.
     """
 
@@ -67,7 +67,7 @@ class Schedule(Generic[Key]):
 
     Args:
         resync: seconds after which a key is due without any request.
-        draws: of the jitter.
+        draws: random numbers for the jitter.
         max_slow: how many slow keys may run concurrently.
         group: of a key; by default each is a group of its own.
         max_of_group: how many keys of a group may run concurrently.
@@ -87,7 +87,7 @@ class Schedule(Generic[Key]):
         self._entries: dict[Key, _Entry] = {}
         self._later: list[tuple[float, int, Key]] = []
         self._turns: Turns[Key] = Turns(max_slow, max_of_group)
-        self._tickets = 0
+        self._last_ticket = 0
 
     def add(self, key: Key, due: float, *, urgent: bool = True) -> None:
         """Request a pass over ``key`` at ``due`` or sooner; urgent if there was an event."""
@@ -143,11 +143,11 @@ class Schedule(Generic[Key]):
         self._turns.end(entry.group, was_slow=entry.slow, slow=slow)
         entry.slow = slow
         requested, rank = entry.due, entry.rank
-        delay = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF * 2.0 ** min(entry.failures, 30))
+        delay = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(entry.failures, 30))
         entry.failures += 1
         entry.running, entry.due, entry.rank = False, _NEVER, _NEVER
         # An event may end a backoff early, but no stream of events may turn it into a hot loop.
-        entry.not_before = now + max(retry_after or 0.0, FIRST_BACKOFF)
+        entry.not_before = now + max(retry_after or 0.0, FIRST_BACKOFF_SECONDS)
         due = max(min(requested, now + delay * self._jitter()), entry.not_before)
         self._advance(key, entry, due, max(due, min(rank, _rank(due, urgent=False))))
         return due - now
@@ -165,8 +165,8 @@ class Schedule(Generic[Key]):
             return
         entry.due, entry.rank = min(due, entry.due), min(rank, entry.rank)
         if not entry.running:
-            self._tickets += 1
-            entry.ticket = self._tickets
+            self._last_ticket += 1
+            entry.ticket = self._last_ticket
             heapq.heappush(self._later, (entry.due, entry.ticket, key))
 
     def _advance_due(self, now: float) -> None:

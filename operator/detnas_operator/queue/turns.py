@@ -16,7 +16,7 @@ class _Group(Generic[Key]):
         known: keys of the group, due or not.
         running: passes under way.
         turn: when one of its keys was last taken, in turns.
-        slow: its last pass took long: its keys without a pass so far count as slow.
+        slow: whether its last pass took long: then keys without a pass so far count as slow.
         lanes: heaps of (rank, ticket, key): the quick ones, and the slow ones.
     """
 
@@ -46,7 +46,7 @@ class Turns(Generic[Key]):
         self._max_of_group = max_of_group
         self._groups: dict[Hashable, _Group[Key]] = {}
         self._tickets: dict[Key, int] = {}
-        self._drawn = 0
+        self._last_ticket = 0
         self._turn = 0
         self._slow_running = 0
 
@@ -65,9 +65,9 @@ class Turns(Generic[Key]):
 
     def put(self, key: Key, group: Hashable, rank: float, *, slow: bool) -> None:
         """Let a key wait for its turn; one that waits already takes this rank."""
-        self._drawn += 1
-        self._tickets[key] = self._drawn
-        heapq.heappush(self._groups[group].lanes[slow], (rank, self._drawn, key))
+        self._last_ticket += 1
+        self._tickets[key] = self._last_ticket
+        heapq.heappush(self._groups[group].lanes[slow], (rank, self._last_ticket, key))
 
     def first(self, now: float = float("inf")) -> tuple[Key, Hashable] | None:
         """Return the key that is next, and its group; None if none that waits may run."""

@@ -13,8 +13,6 @@ from typing import Generic
 from detnas_operator.queue.schedule import Requeue, Schedule
 from detnas_operator.queue.turns import Key
 
-__all__ = ["QueueState", "Requeue", "WorkQueue"]
-
 TURN_SECONDS = 1.0
 """The loop turns at least this often: an older heartbeat means that the event loop is stuck."""
 _POLL_SECONDS = 0.05

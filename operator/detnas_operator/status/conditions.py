@@ -13,7 +13,7 @@ from detnas.records.verbs import Verb
 from detnas.resource.cut import cut
 from detnas_operator.status.figures import detector_figures, gain
 from detnas_operator.status.not_running import (
-    SUSPENDED,
+    SUSPENSION,
     blocked_by,
     degraded_reasons,
     distinct_problems,
@@ -142,7 +142,7 @@ def _searching(result: PassResult, now: datetime, before: Condition) -> _Verdict
 
 def _suspended(result: PassResult, before: Condition) -> _Verdict:
     if result.suspended:
-        return _Verdict(True, SUSPENDED)
+        return _Verdict(True, SUSPENSION)
     if result.not_accepted is not None:
         was_suspended = before.get("status") == "True"
         return _unknown(result) if was_suspended else _Verdict(False, _NOTHING_RUNS)

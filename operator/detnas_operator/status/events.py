@@ -12,7 +12,7 @@ from detnas.reasons import ReasonCode
 from detnas.report.wording import spaced
 from detnas.resource.cut import cut
 from detnas.spec.manifest import API_VERSION, KIND
-from detnas_operator.cluster.objects import Status
+from detnas_operator.cluster.objects import Object, Status
 from detnas_operator.status.figures import gain
 
 EventType = Literal["Normal", "Warning"]
@@ -59,7 +59,7 @@ def events(before: Status, after: Status) -> tuple[Event, ...]:
     return tuple(distinct.values())
 
 
-def event_name(event: Event, resource: Status) -> str:
+def event_name(event: Event, resource: Object) -> str:
     """Return a name for the event's object: the same if the same change is reported again.
 
     A change is one from this version of the resource: an operator that crashes after it created
@@ -71,7 +71,7 @@ def event_name(event: Event, resource: Status) -> str:
     return f"{metadata['name']}.{blake2b(content.encode(), digest_size=8).hexdigest()}"
 
 
-def event_body(event: Event, resource: Status, now: datetime) -> dict[str, Any]:
+def event_body(event: Event, resource: Object, now: datetime) -> dict[str, Any]:
     """Return the core/v1 Event for the API server.
 
     Args:
@@ -100,7 +100,7 @@ def event_body(event: Event, resource: Status, now: datetime) -> dict[str, Any]:
     }
 
 
-def _reference(metadata: Status) -> dict[str, str]:
+def _reference(metadata: Object) -> dict[str, str]:
     parts = {part: metadata[part] for part in ("namespace", "name", "uid", "resourceVersion")}
     return {"apiVersion": API_VERSION, "kind": KIND, **parts}
 

@@ -16,7 +16,7 @@ from detnas.resource.transitions import APPLIED_AGAIN
 from detnas_operator.job_state.state import Running, Waiting
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 
-SUSPENDED = Reason.static(ReasonCode.SUSPENDED_BY_USER)
+SUSPENSION = Reason.static(ReasonCode.SUSPENDED_BY_USER)
 _RETRY = "once the cause is fixed, set spec.suspend to true and then to false to try again"
 _FIX_SPEC = f"a mistake in spec is corrected {APPLIED_AGAIN}"
 _MAX_PROBLEM_BYTES = 800
@@ -44,7 +44,7 @@ def blocked_by(result: PassResult) -> Reason | None:
         return _failed(result.search)
     if phase is Phase.SUCCEEDED:
         return None
-    return SUSPENDED if result.suspended else result.blocked
+    return SUSPENSION if result.suspended else result.blocked
 
 
 def not_running_reason(
@@ -73,7 +73,7 @@ def degraded_reasons(result: PassResult, now: datetime) -> list[Reason]:
     if result.search is not None and result.search.finetune_problem:
         reasons.append(_fine_tuning_failed(result.search.finetune_problem))
     reasons.sort(key=_severity, reverse=True)
-    return reasons if blocked is None or blocked is SUSPENDED else [blocked, *reasons]
+    return reasons if blocked is None or blocked is SUSPENSION else [blocked, *reasons]
 
 
 def distinct_problems(result: PassResult) -> tuple[Reason, ...]:

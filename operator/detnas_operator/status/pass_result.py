@@ -1,4 +1,4 @@
-"""What one reconcile of one search found: everything that its status reports follows from this."""
+"""What one pass over a search found: everything that its status reports follows from this."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from detnas_operator.job_state.state import JobState
 
 @dataclass(frozen=True, slots=True)
 class ActiveJob:
-    """A job that has a Job in the cluster.
+    """A job whose Job has not ended.
 
     Attributes:
         name: of the Job.
@@ -31,7 +31,7 @@ class ActiveJob:
 
 @dataclass(frozen=True)
 class PassResult:
-    """What one reconcile found.
+    """What one pass found.
 
     Attributes:
         generation: of the resource, as it was read.
@@ -41,14 +41,14 @@ class PassResult:
         search: state of the search by the store; None if the store was not read.
         suspended: by the user.
         blocked: why the operator starts no more jobs: budget, failures in a row, changed data.
-        jobs: Jobs of what is due.
+        jobs: its Jobs that have not ended.
         pool: URI of the teacher pool's folder; empty until the data is known.
         pool_phases: how many phases are trained, and how many there are.
         pool_holder: the search that trains the pool this one waits for; empty if none does.
         problems: what kept the pass from continuing, such as a store that does not answer.
         warnings: fields of the manifest to correct, in spite of which the search continues.
         gpu_seconds: GPU time used so far, over all jobs of the search.
-        forgiven: number of trials whose failures no longer count as failures in a row.
+        forgiven: trials below this number no longer count as failures in a row.
         lost_gpu_seconds: part of ``gpu_seconds`` whose records are lost.
         accepted_loss: token of the loss of data that was accepted last.
         accepts_loss: this pass accepted it: what the status reported before is no longer valid.

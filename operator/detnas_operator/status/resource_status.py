@@ -23,7 +23,6 @@ from detnas_operator.status.pass_result import PassResult
 PENDING = "Pending"
 SUSPENDED = "Suspended"
 
-
 _OF_ANY_PASS = frozenset({"observedGeneration", "phase", "conditions"})
 """Known even if the store could not be read; the other fields then keep their values."""
 

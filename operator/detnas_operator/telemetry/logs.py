@@ -31,7 +31,7 @@ _QUIET = {
 
 @contextmanager
 def about(**fields: str | int | None) -> Iterator[None]:
-    """Give every line logged in the block these fields: search, namespace, trial, job, verb.
+    """Give every line logged in the block these fields: search, namespace, trial, job.
 
     Nests; None leaves a field as it is. Holds in the thread or task that entered it.
     """

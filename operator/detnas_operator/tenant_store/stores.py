@@ -19,7 +19,7 @@ PATIENCE = Patience(connect=5, read=15, attempts=3)
 """A pass that fails is repeated, so that few attempts are enough."""
 
 _MIB = 1 << 20
-_LISTED = 200_000
+_MAX_LISTED = 200_000
 _MAX_CONNECTIONS = 512
 
 
@@ -69,7 +69,7 @@ class Stores:
             location.bucket,
             "/".join(location.path),
             make_client=self.client,
-            limits=ReadLimits(largest_record, most_values, _LISTED),
+            limits=ReadLimits(largest_record, most_values, _MAX_LISTED),
         )
         with self._opening:
             reachability = self._reachable[root, namespace]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from detnas_operator.cluster.searches import SearchKey
-from detnas_operator.queue.work_queue import Requeue
+from detnas_operator.queue.schedule import Requeue
 from tests.cluster.api import JOBS, SEARCHES
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fault_proxy import FaultProxy
