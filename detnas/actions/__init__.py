@@ -8,6 +8,7 @@ from detnas.actions.types import (
     ActionOptions,
     AddLayer,
     ChannelPruning,
+    LayerNorm,
     LayerPruning,
     Rearrange,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "AddLayer",
     "AddedBlock",
     "ChannelPruning",
+    "LayerNorm",
     "LayerPruning",
     "Morphism",
     "Rearrange",

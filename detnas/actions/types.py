@@ -14,6 +14,13 @@ from detnas.architecture import Place
 from detnas.schema import Fraction, Positive, Schema, Tagged
 
 Stage = Annotated[int, Field(ge=0, le=3)]
+LayerNorm = Literal["Sum", "Mean", "WithinStage", "LastGamma"]
+"""How layer pruning ranks blocks.
+
+``Sum`` is the L1 norm of a block's parameters, ``Mean`` their mean magnitude, ``WithinStage`` the
+L1 norm over the mean one of the stage's blocks, ``LastGamma`` the mean magnitude of the weight of
+the branch's last batch norm.
+"""
 
 
 class ActionKind(StrEnum):
@@ -39,8 +46,11 @@ class ActionOptions(Schema):
     channel_divisor: Positive = Field(
         1, description="Widths after pruning are multiples of this; 8 suits most hardware."
     )
-    layer_norm: Literal["Sum", "Mean"] = Field(
-        "Sum", description="L1 norm of a block: sum over its parameters (the paper's) or mean."
+    layer_norm: LayerNorm = Field(
+        "Sum",
+        description="Rank of a block in layer pruning: Sum of its parameters' magnitudes (the "
+        "paper's L1 norm) or their Mean; WithinStage, the sum over the mean one of the stage; or "
+        "LastGamma, the mean magnitude of the branch's last batch norm weight.",
     )
 
 
@@ -54,16 +64,16 @@ class ChannelPruning(Tagged):
 
 
 class LayerPruning(Tagged):
-    """Removes the block of smallest L1 norm among those whose shortcut is the identity.
+    """Removes the least block among those whose shortcut is the identity.
 
     Attributes:
-        norm: how the norm of a block is computed.
+        norm: how blocks are ranked.
         protected: places of recently added blocks, which are not pruned: a new block is an
             identity and would always have the smallest norm.
     """
 
     kind: Literal[ActionKind.LAYER_PRUNING] = ActionKind.LAYER_PRUNING
-    norm: Literal["Sum", "Mean"] = "Sum"
+    norm: LayerNorm = "Sum"
     protected: Annotated[tuple[Place, ...], Field(max_length=64)] = ()
 
 

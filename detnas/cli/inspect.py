@@ -18,6 +18,7 @@ from detnas.records import keys
 from detnas.records.requests import ExportRequest
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.runner.opening import OpenedSearch, Overrides
+from detnas.spec.base import Model, model_architecture
 from detnas.store.artifacts import load_record
 
 _GIGA = 1e9
@@ -38,6 +39,7 @@ StudentArgument = Annotated[
 EncodingOption = Annotated[
     str | None, typer.Option(help="An encoding: '[(64, 64)-(64, 64)], [(128, 128)], …'.")
 ]
+ModelOption = Annotated[Model | None, typer.Option(help="A well-known detector.")]
 FamilyOption = Annotated[
     Family | None,
     typer.Option(help="Kind of block; by default Basic for pairs and Bottleneck for triples."),
@@ -62,6 +64,7 @@ ClassesOption = Annotated[
 
 def inspect(
     student: StudentArgument = None,
+    model: ModelOption = None,
     architecture: EncodingOption = None,
     family: FamilyOption = None,
     stem: StemOption = None,
@@ -81,19 +84,23 @@ def inspect(
         detnas inspect --architecture '[(64, 64)-(64, 64)], [(128, 128)-(128, 128)],
         [(256, 256)-(256, 256)], [(512, 512)-(512, 512)]' --resolution 1333x800 --classes 80
 
+        detnas inspect --model faster-rcnn-x101-32x4d-fpn --resolution 1280x800
+
         detnas inspect runs/local/searches/digits-1a2b3c4d -o json
     """
-    if (student is None) == (architecture is None):
+    if sum(given is not None for given in (student, model, architecture)) != 1:
         raise UserError(
-            "inspect: give either a search's folder or --architecture",
-            "detnas inspect --help shows both",
+            "inspect: give either a search's folder, --model or --architecture",
+            "detnas inspect --help shows them",
         )
-    if architecture is not None:
+    if student is None:
         shape = DetectorShape(neck=neck, fc=fc, proposals=proposals)
-        subject = parse(architecture, family, stem, group_width=group_width)
+        if model is not None:
+            subject = model_architecture(model)
+        else:
+            subject = parse(architecture or "", family, stem, group_width=group_width)
         size, count = resolution or Resolution(width=1333, height=800), classes or 80
     else:
-        assert student is not None
         export = exported_student(find_search(student, Overrides()))
         shape, subject = export.detector, export.architecture
         size, count = resolution or export.resolution, classes or len(export.classes)

@@ -6,7 +6,14 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from detnas.architecture import Architecture, Block, EncodingError, Family, parse
+from detnas.architecture import (
+    GROUP_WIDTH,
+    Architecture,
+    Block,
+    EncodingError,
+    Family,
+    parse,
+)
 from detnas.records.settings import Schedule
 from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 from detnas.spec.training import Gpus, TrainingSettings
@@ -86,6 +93,12 @@ class Base(Schema):
     stem: Annotated[int, Field(ge=1, le=65536, strict=True)] = Field(
         _STEM, description="Stem channels of the encoding; of the usual MobileNetV2, 16."
     )
+    group_width: Annotated[int, Field(ge=1, le=65536, strict=True)] = added(
+        1,
+        GROUP_WIDTH,
+        description="Channels of a group in stage 1 of a ResNeXt encoding; it doubles with every "
+        "stage.",
+    )
     weights: WeightsAddress | None = Field(
         None, description="Checkpoint to start from: a path or an s3:// URI."
     )
@@ -163,4 +176,4 @@ class Base(Schema):
         if self.model is not None:
             return model_architecture(self.model)
         assert self.architecture is not None
-        return parse(self.architecture, self.family, self.stem)
+        return parse(self.architecture, self.family, self.stem, group_width=self.group_width)

@@ -51,6 +51,23 @@ def test_inspect_shows_the_group_widths_of_a_resnext(detnas):
     assert "group widths: 2, 4, 8, 16" in out
 
 
+@pytest.mark.parametrize(
+    ("model", "size", "billions"),
+    [
+        ("r18", "1333x800", 160.5),
+        ("r50", "1333x800", 215.8),
+        ("r101", "1333x800", 295.7),
+        ("x101-32x4d", "1280x800", 286.9),
+        ("x101-32x4d", "1333x800", 299.6),
+    ],
+)
+def test_inspect_of_a_model_prints_the_papers_figure(detnas, model, size, billions):
+    name = f"faster-rcnn-{model}-fpn"
+    code, out, _ = detnas("inspect", "--model", name, "--resolution", size, "-o", "json")
+    assert code == 0
+    assert json.loads(out)["flops"] / 1e9 == pytest.approx(billions, rel=0.002)
+
+
 def test_inspect_table_shows_every_part(detnas):
     code, out, _ = detnas("inspect", "--architecture", R18)
     assert code == 0
@@ -60,7 +77,8 @@ def test_inspect_table_shows_every_part(detnas):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "either a search's folder or --architecture"),
+        ((), "either a search's folder, --model or --architecture"),
+        (("--architecture", R18, "--model", "faster-rcnn-r18-fpn"), "either a search's folder"),
         (("--architecture", "[(64, 64)"), "position 9"),
         (("--architecture", R18, "--resolution", "big"), "WIDTHxHEIGHT"),
         (("--architecture", R18, "--classes", "0"), "greater than or equal to 1"),

@@ -158,10 +158,29 @@ EVERYTHING: Document = {
     },
 }
 
+_RESNEXT: Document = {
+    "architecture": "[(64, 64, 8)], [(64, 64, 8)], [(64, 64, 8)], [(64, 64, 8)]",
+    "family": "ResNeXt",
+    "groupWidth": 8,
+    "train": {},
+}
+_MOBILENET_V2: Document = {
+    "architecture": "[(8, 4)], [(8, 4)], [(8, 4)], [(8, 4)]",
+    "family": "MobileNetV2",
+    "stem": 16,
+    "train": {},
+}
+
 VALID: dict[str, Document] = {
     "the least": MINIMAL,
     "everything": EVERYTHING,
     "the example of digits": yaml.safe_load((_ROOT / "examples/digits/search.yaml").read_text()),
+    **{
+        f"the example of COCO with {path.stem}": yaml.safe_load(path.read_text())
+        for path in sorted((_ROOT / "examples/coco").glob("*.yaml"))
+    },
+    "an encoding of ResNeXt": changed("spec.base", _RESNEXT),
+    "an encoding of MobileNetV2": changed("spec.base", _MOBILENET_V2),
     "data in a bucket": changed("spec.dataset.source", {"s3": "s3://data/coco"}),
     "fields without values": changed("spec.storage", None),
     "empty sections": changed(

@@ -7,6 +7,7 @@ from torch import Tensor
 from detnas.actions import AddLayer, LayerPruning, Rearrange
 from detnas.architecture import Architecture, Place, encode, parse
 from detnas_trainer.evolve import InvalidActionError, evolve
+from detnas_trainer.evolve.layer_pruning import layer_ranks
 from tests.trainer.evolve.students import (
     BASIC,
     BOTTLENECK,
@@ -78,6 +79,24 @@ def test_sum_and_mean_differ_where_a_block_is_small_but_dense() -> None:
         evolve(parent, state, LayerPruning(norm=norm), seed=0).removed for norm in ("Sum", "Mean")
     ]
     assert removed == [(Place(1, 1),), (Place(0, 1),)]
+
+
+def test_rank_within_the_stage_is_the_share_of_the_stages_mean() -> None:
+    state = random_state(BASIC)
+    sums = layer_ranks(BASIC, state, "Sum")
+    ranks = layer_ranks(BASIC, state, "WithinStage")
+    assert ranks.keys() == sums.keys()
+    second = (sums[Place(1, 1)], sums[Place(1, 2)])
+    assert ranks[Place(1, 1)] == pytest.approx(2 * second[0] / sum(second))
+    assert ranks[Place(3, 1)] == 1.0
+
+
+def test_least_last_gamma_is_removed_whatever_the_size() -> None:
+    state = scaled(random_state(BASIC), "layer2.2", 1e-3)
+    state["backbone.layer2.2.bn2.weight"].fill_(5.0)
+    state["backbone.layer4.1.bn2.weight"].fill_(-0.01)
+    evolved = evolve(BASIC, state, LayerPruning(norm="LastGamma"), seed=0)
+    assert evolved.removed == (Place(3, 1),)
 
 
 def test_layer_pruning_keeps_a_protected_block() -> None:

@@ -11,6 +11,7 @@ from detnas.records.settings import DetectorVariant
 from detnas_trainer.jobs import export as export_job
 from detnas_trainer.jobs.learning import score_at
 from tests.trainer.conftest import Workplace, stopping, training
+from tests.trainer.evolve.students import STUDENTS
 
 KEY = "local/a/students/best"
 FILES = {
@@ -61,6 +62,19 @@ def test_export_of_torchvision_s_variant_brings_its_anchors(workplace: Workplace
     assert set(result.files) == {*FILES, "detnas_anchors.py"}
     assert result.map == trained.scores[-1].map
     assert "is the backbone, `detnas_anchors.py` its anchors, and" in _texts(workplace)[1]
+
+
+@pytest.mark.parametrize("family", ["resnext", "mobilenetv2"])
+def test_export_of_each_family_has_the_map_of_its_training(
+    workplace: Workplace, family: str
+) -> None:
+    architecture = STUDENTS[family]
+    trained = workplace.succeed(
+        workplace.base_request("local/a/base", architecture=architecture, training=training(1))
+    )
+    one = workplace.export_request(KEY, **exported(trained))
+    request = one.model_copy(update={"architecture": architecture, "base": architecture})
+    assert workplace.succeed(request).map == trained.scores[-1].map
 
 
 def test_export_of_the_base_says_so(workplace: Workplace, request_: ExportRequest) -> None:

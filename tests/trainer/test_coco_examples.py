@@ -1,0 +1,37 @@
+"""The manifests of `examples/coco`: each base trains at its full size."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from detnas.spec import load_manifest
+from detnas_trainer.detector import build_detector
+from detnas_trainer.trainee import DetectorTrainee
+from tests.trainer.samples import make_batch
+
+MANIFESTS = sorted((Path(__file__).parents[2] / "examples" / "coco").glob("*.yaml"))
+CLASSES = 80
+
+
+def test_coco_examples_are_the_papers_bases_and_mobilenetv2() -> None:
+    assert [path.stem for path in MANIFESTS] == ["mobilenetv2", "r101", "r18", "r50", "x101"]
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_full_size_base_takes_a_training_step(path: Path) -> None:
+    spec = load_manifest(path).spec
+    torch.manual_seed(0)
+    trainee = DetectorTrainee(build_detector(spec.base.resolve(), spec.detector, CLASSES).train())
+    stem = trainee.module.backbone.conv1.weight
+    before = stem.detach().clone()
+    optimiser = torch.optim.SGD(trainee.module.parameters(), lr=0.02)
+
+    losses = trainee.loss(0, *make_batch(5))
+    loss, _ = trainee.module.parse_losses(losses)
+    loss.backward()
+    optimiser.step()
+
+    assert math.isfinite(loss.item())
+    assert not torch.equal(stem, before)
