@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from detnas_operator.cluster import Snapshot
 from detnas_operator.cluster.labels import SETTLED
+from detnas_operator.cluster.news import News, job_news, search_news
 from detnas_operator.cluster.objects import JobView, Object, ObjectView
 from detnas_operator.cluster.searches import SearchKey, SearchView, owning_search
 from detnas_operator.cluster.slimming import slim_job, slim_search
@@ -56,16 +57,16 @@ class ClusterCache:
             jobs = {**self._failed.get((key, uid), {}), **self._jobs.get((key, uid), {})}
         return dict(sorted(jobs.items()))
 
-    def put_search(self, body: Object) -> bool:
-        """Store a search as observed; return whether it is newer than the known one."""
+    def put_search(self, body: Object) -> News:
+        """Store a search as observed; return what is new of it, if it is newer."""
         search = SearchView(slim_search(body))
         key = search.key
         with self._lock:
             known = self._searches.get(key)
-            if not self._is_news(known, search):
-                return False
+            if not self._is_newer(known, search):
+                return News.NONE
             self._searches[key] = search
-            return True
+        return search_news(known, search)
 
     def drop_search(self, body: Object) -> None:
         """Remove a deleted search; its Jobs are removed by their own events."""
@@ -78,18 +79,18 @@ class ClusterCache:
                 del self._searches[key]
                 self._failed.pop((key, search.uid), None)
 
-    def put_job(self, body: Object) -> bool:
-        """Store a Job as observed; return whether it is newer than the known one."""
+    def put_job(self, body: Object) -> News:
+        """Store a Job as observed; return what is new of it, if it is newer."""
         job = JobView(slim_job(body))
         owner = _owner(job)
         if owner is None:
-            return False
+            return News.NONE
         with self._lock:
             known = self._jobs.get(owner, {}).get(job.name)
-            if not self._is_news(known, job):
-                return False
+            if not self._is_newer(known, job):
+                return News.NONE
             self._jobs.setdefault(owner, {})[job.name] = job
-            return True
+        return job_news(known, job)
 
     def drop_deleted_job(self, body: Object) -> None:
         """Remove a Job that others deleted (its body as last seen).
@@ -164,7 +165,7 @@ class ClusterCache:
             self.drop_deleted_job(job.body)
         return changed | {key for job in (*put, *lost) if (key := owning_search(job))}
 
-    def _is_news(self, known: ObjectView | None, latest: ObjectView) -> bool:
+    def _is_newer(self, known: ObjectView | None, latest: ObjectView) -> bool:
         if latest.uid in self._deleted:
             return False
         return known is None or latest.version > known.version

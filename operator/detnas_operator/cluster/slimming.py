@@ -42,6 +42,14 @@ _KEPT_JOB_SPEC = (
     "ttlSecondsAfterFinished",
     "activeDeadlineSeconds",
 )
+_KEPT_JOB_STATUS = (
+    "conditions",
+    "startTime",
+    "completionTime",
+    "active",
+    "ready",
+    "failed",
+)
 _KEPT_LABELS = frozenset({APP, MANAGED_BY, NUMBER, SEARCH, VERB, QUEUE})
 _SHORT = 1024
 _KEPT_ANNOTATIONS = {
@@ -105,8 +113,8 @@ def slim_search(body: Object) -> Object:
 
 
 def slim_job(body: Object) -> Object:
-    """Return what is retained of a Job: all but its pod template, which is most of its size."""
-    spec, metadata = body.get("spec") or {}, _slim_metadata(body)
+    """Return what is retained of a Job: what is read, so that other changes need no pass."""
+    spec, status, metadata = body.get("spec") or {}, body.get("status") or {}, _slim_metadata(body)
     if "finalizers" in metadata:
         metadata["finalizers"] = metadata["finalizers"][:_MAX_FINALIZERS]
     if owners := metadata.get("ownerReferences"):
@@ -114,7 +122,7 @@ def slim_job(body: Object) -> Object:
     return {
         "metadata": metadata,
         "spec": {field: spec[field] for field in _KEPT_JOB_SPEC if field in spec},
-        "status": body.get("status") or {},
+        "status": {field: status[field] for field in _KEPT_JOB_STATUS if field in status},
     }
 
 

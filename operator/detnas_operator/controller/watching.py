@@ -5,11 +5,12 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from detnas_operator.cluster import PLURAL, ClusterError
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.errors import Expired, NotFound, Refused
+from detnas_operator.cluster.news import News
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.cluster.searches import SearchKey, SearchView, owning_search
 from detnas_operator.cluster.slimming import slim_own_job, slim_search
@@ -22,15 +23,23 @@ SHORT_SECONDS = 5.0
 """A stream that the server ended sooner is not restarted at once."""
 
 
+class Enqueue(Protocol):
+    """Requests a pass over a search."""
+
+    def __call__(self, key: SearchKey, *, urgent: bool) -> None:
+        """Request it; before others if it is urgent."""
+
+
 class EventHandlers:
     """Writes watched changes to the cache, and enqueues the searches concerned.
 
     Args:
         cache: takes the changes.
-        enqueue: takes the key of a search to which something happened.
+        enqueue: takes the key of a search to which something happened; urgent if the search may
+            have something to do.
     """
 
-    def __init__(self, cache: ClusterCache, enqueue: Callable[[SearchKey], None]) -> None:
+    def __init__(self, cache: ClusterCache, enqueue: Enqueue) -> None:
         self._cache = cache
         self._enqueue = enqueue
 
@@ -39,9 +48,9 @@ class EventHandlers:
         key = SearchView(body).key
         if change == "DELETED":
             self._cache.drop_search(body)
-            self._enqueue(key)
-        elif self._cache.put_search(body):
-            self._enqueue(key)
+            self._enqueue(key, urgent=True)
+        else:
+            self._enqueue_for(key, self._cache.put_search(body))
 
     def job(self, change: str, body: dict[str, Any]) -> None:
         """Handle a Job that was ADDED, MODIFIED or DELETED."""
@@ -50,9 +59,13 @@ class EventHandlers:
             return
         if change == "DELETED":
             self._cache.drop_deleted_job(body)
-            self._enqueue(key)
-        elif self._cache.put_job(body):
-            self._enqueue(key)
+            self._enqueue(key, urgent=True)
+        else:
+            self._enqueue_for(key, self._cache.put_job(body))
+
+    def _enqueue_for(self, key: SearchKey, news: News) -> None:
+        if news:
+            self._enqueue(key, urgent=news is News.DECISIVE)
 
 
 class Watches:

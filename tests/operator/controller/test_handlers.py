@@ -11,12 +11,22 @@ from tests.operator.cluster.test_cache import KEY, job, search
 
 
 class Told:
-    """Handlers, and what they asked for."""
+    """Handlers, and what they asked for.
+
+    Attributes:
+        passes: the keys, in order.
+        urgent: whether each was urgent.
+    """
 
     def __init__(self) -> None:
         self.cache = ClusterCache()
         self.passes: list[SearchKey] = []
-        self.handlers = EventHandlers(self.cache, self.passes.append)
+        self.urgent: list[bool] = []
+        self.handlers = EventHandlers(self.cache, self._enqueue)
+
+    def _enqueue(self, key: SearchKey, *, urgent: bool) -> None:
+        self.passes.append(key)
+        self.urgent.append(urgent)
 
 
 @pytest.fixture
@@ -41,3 +51,11 @@ def test_handlers_ignore_jobs_without_an_owner(told: Told) -> None:
     told.handlers.job("ADDED", other)
     told.handlers.job("DELETED", other)
     assert told.passes == []
+
+
+def test_handlers_let_an_ended_job_precede_one_that_only_runs(told: Told) -> None:
+    told.handlers.job("ADDED", job("r18-t0000", 1))
+    told.handlers.job("MODIFIED", {**job("r18-t0000", 2), "status": {"active": 1, "ready": 1}})
+    complete = {"conditions": [{"type": "Complete", "status": "True"}]}
+    told.handlers.job("MODIFIED", {**job("r18-t0000", 3), "status": complete})
+    assert told.urgent == [False, False, True]

@@ -72,7 +72,7 @@ def play(
             asked.append(place)
             asyncio.get_running_loop().call_soon(watches.begin, "team", {kind: "100"})
 
-        events = EventHandlers(cache, asked.append)
+        events = EventHandlers(cache, lambda key, urgent: asked.append(key))
         watches = Watches(streams, events, ask)  # type: ignore[arg-type]
         running = asyncio.create_task(watches.run())
         await asyncio.sleep(0)
@@ -160,7 +160,7 @@ def test_watch_raises_unexpected_errors(slept: list[float]) -> None:
 
     async def scenario() -> None:
         ask: Callable[[str | None], None] = print
-        events = EventHandlers(ClusterCache(), lambda _: None)
+        events = EventHandlers(ClusterCache(), lambda key, urgent: None)
         watches = Watches(Broken(), events, ask)  # type: ignore[arg-type]
         running = asyncio.create_task(watches.run())
         await asyncio.sleep(0)
