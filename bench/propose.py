@@ -47,7 +47,7 @@ def main() -> None:
     entries, in_flight = _searched(settings, arguments.trials)
     print(f"{len(entries)} trials decided and folded in {time.perf_counter() - began:.1f} s")
     began = time.perf_counter()
-    summary = fold(Summary(top_k=settings.top_k), entries)
+    summary = fold(Summary(top_k=settings.max_parents), entries)
     print(f"folded again, as at a restart, in {time.perf_counter() - began:.2f} s")
     _report("a proposal", settings, summary, in_flight)
     crowded = settings.model_copy(update={"top_k": 1, "warmup_trials": 0})
@@ -62,7 +62,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _searched(settings: Search, trials: int) -> tuple[list[LedgerEntry], list[Proposal]]:
-    summary, random = Summary(top_k=settings.top_k), Random(0)
+    summary, random = Summary(top_k=settings.max_parents), Random(0)
     template = ledger_entry(_next(settings, summary, []), _result(), BASE)
     entries: list[LedgerEntry] = []
     in_flight: list[Proposal] = []

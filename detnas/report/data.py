@@ -133,7 +133,7 @@ def _with_trials(
     data: ReportData, state: SearchState, scorer: Scorer, entries: tuple[LedgerEntry, ...]
 ) -> ReportData:
     # Summarise the same entries: trials may have ended since the state was read.
-    summary = fold(Summary(top_k=data.spec.search.top_k), entries)
+    summary = fold(Summary(top_k=data.spec.search.max_parents), entries)
     top = summary.best
     finished = {entry.index for entry in entries}
     return replace(

@@ -1,4 +1,4 @@
-"""Hill climbing: what to try next, from the ledger and the trials in flight."""
+"""The strategies: what to try next, from the ledger and the trials in flight."""
 
 from detnas.search.propose import EndReason, SearchEnd, propose
 

@@ -1,4 +1,4 @@
-"""Hill climbing over student-teacher pairs: what to try next (paper, algorithm 1).
+"""What to try next: hill climbing over student-teacher pairs (paper, algorithm 1), or its control.
 
 A pure function of settings, finished trials and trials in flight. Asynchronous: a free slot takes
 a proposal from the possible parents of the moment; one slot alone is the paper's algorithm.
@@ -16,7 +16,7 @@ from detnas.ledger.summary import Summary, tried
 from detnas.records.proposal import Proposal, Step
 from detnas.score import Scorer
 from detnas.search.pair import Move, Pair
-from detnas.spec.search import Search
+from detnas.spec.search import Search, Strategy
 from detnas.teachers import TeacherSpace
 
 T = TypeVar("T")
@@ -59,10 +59,15 @@ class _Climb:
 
     def draw(self, random: Random) -> Move:
         """One step from one of the pairs, at random."""
-        pair = _rank_choice(random, self.pairs)
+        pair = self._parent(random)
         if random.random() < self.student_probability:
             return pair.evolve_student(random)
         return pair.mutate_teacher(random)
+
+    def _parent(self, random: Random) -> Pair:
+        if self.settings.strategy is Strategy.RANDOM:
+            return random.choice(self.pairs)
+        return _rank_choice(random, self.pairs)
 
     def neighbours(self) -> Iterator[Move]:
         """Every step that may be drawn."""
@@ -122,7 +127,9 @@ def search_end(
     index = _next_index(summary, in_flight)
     if index - summary.inherited - summary.lost_count >= settings.trials:
         return SearchEnd(EndReason.TRIALS, f"all {settings.trials} trials are decided")
-    if summary.trials_since_best >= settings.patience:
+    # A random search spends the same budget however its scores develop.
+    climbs = settings.strategy is not Strategy.RANDOM
+    if climbs and summary.trials_since_best >= settings.patience:
         return SearchEnd(
             EndReason.PATIENCE, f"no better score in {summary.trials_since_best} finished trials"
         )

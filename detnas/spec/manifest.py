@@ -55,7 +55,7 @@ class SearchSpec(Schema):
         description="Sizes used in training and evaluation; the largest is the base resolution.",
     )
     teachers: Teachers = Field(Teachers(), description="The elastic teacher pool.")
-    search: Search = Field(Search(), description="Hill climbing.")
+    search: Search = Field(Search(), description="What is tried, and for how long.")
     evaluation: Evaluation = Field(Evaluation(), description="Training of each trial.")
     distillation: Distillation = Field(Distillation(), description="Losses under a teacher.")
     finetune: Finetune | None = Field(

@@ -1,6 +1,7 @@
 """`spec.search` and the training of its trials (paper, 3.1.4, A.1.4)."""
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -17,11 +18,25 @@ MAX_PARALLEL_TRIALS = 1000
 """Most trials in flight."""
 
 
-class Search(Schema):
-    """Hill climbing over student-teacher pairs."""
+MAX_RANDOM_PARENTS = 1000
+"""Most students that a random search may continue from: each is kept in memory and in the store."""
 
-    strategy: Literal["Joint"] = Field(
-        "Joint", description="Student and teacher evolve together (paper, algorithm 1)."
+
+class Strategy(StrEnum):
+    """How trials are chosen."""
+
+    JOINT = "Joint"
+    RANDOM = "Random"
+
+
+class Search(Schema):
+    """What is tried, and for how long."""
+
+    strategy: Strategy = Field(
+        Strategy.JOINT,
+        description="`Joint`: student and teacher evolve together, from the best pairs (paper, "
+        "algorithm 1). `Random`, its control: the same steps from any earlier pair, whatever its "
+        "score; `patience` does not end it.",
     )
     trials: Annotated[int, Field(ge=1, le=MAX_TRIALS, strict=True)] = Field(
         100,
@@ -32,7 +47,7 @@ class Search(Schema):
         1, description="Trials that run concurrently."
     )
     top_k: Annotated[int, Field(ge=1, le=50, strict=True)] = Field(
-        5, description="Best pairs that may be parents."
+        5, description="Best pairs that may be parents with `Joint`."
     )
     warmup_trials: Count = Field(
         5, description="Trials after the first that change the teacher only."
@@ -53,6 +68,11 @@ class Search(Schema):
     )
     seed: Count = Field(0, description="Seed of every random draw of the search.")
     actions: ActionOptions = Field(ActionOptions(), description="How the pruning actions work.")
+
+    @property
+    def max_parents(self) -> int:
+        """How many of the best pairs may be parents; of a random search, in effect every pair."""
+        return MAX_RANDOM_PARENTS if self.strategy is Strategy.RANDOM else self.top_k
 
 
 class Evaluation(TrainingSettings):

@@ -156,7 +156,7 @@ class Simulation:
     finished: SearchEnd | None = None
 
     def __post_init__(self) -> None:
-        self.summary = Summary(top_k=self.settings.top_k)
+        self.summary = Summary(top_k=self.settings.max_parents)
 
     def run(self, order: Random) -> "Simulation":
         """To the end."""

@@ -199,7 +199,7 @@ class SearchReader:
         spec = self._requests.spec
         if spec.warm_start is None:  # else the snapshot holds inherited trials
             history = self._loading.history or load_snapshot_history(
-                self._store, self._search, spec.search.top_k
+                self._store, self._search, spec.search.max_parents
             )
             self._loading.history = history  # which is read in any case
             if history.in_snapshot:
@@ -214,7 +214,12 @@ class SearchReader:
         scorer = state.scorer or self._scorer()
         if state.scorer is None:
             history = load_history(
-                self._store, self._search, scorer, spec.search.top_k, self._verify, self._loading
+                self._store,
+                self._search,
+                scorer,
+                spec.search.max_parents,
+                self._verify,
+                self._loading,
             )
         else:
             history = self._with_results(state.history, scorer, may_have_ended)

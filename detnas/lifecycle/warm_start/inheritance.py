@@ -179,7 +179,7 @@ class TrialInheritance:
         """Copy the weights of trials that may be parents or exported; return the trials."""
         store = self.source.store
         present = set(store.list(f"{self.source.search}/"))
-        top_k = self.search.requests.spec.search.top_k
+        top_k = self.search.requests.spec.search.max_parents
         while True:
             wanted = needed(fold(Summary(top_k=top_k), _with_weights_in(present, entries)), ())
             kept = [e for e in entries if e.index in wanted and _is_in(present, e)]

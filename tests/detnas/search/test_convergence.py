@@ -4,7 +4,7 @@ from detnas.ledger import LedgerEntry, Summary
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import Outcome
 from detnas.search import EndReason, SearchEnd, propose
-from detnas.spec.search import Search
+from detnas.spec.search import Search, Strategy
 from tests.detnas.trials import (
     BASE,
     SPACE,
@@ -51,6 +51,16 @@ def test_propose_returns_finished_when_patience_is_used_up() -> None:
     assert isinstance(found, SearchEnd)
     assert found.reason is EndReason.PATIENCE
     assert "3 finished trials" in found.message
+
+
+def test_random_search_spends_all_trials_whatever_its_patience() -> None:
+    search = Search(strategy=Strategy.RANDOM, trials=5, patience=1)
+    entries = [succeeded(proposal(index), 0.9 - index / 10) for index in range(4)]
+    assert isinstance(propose(search, SPACE, BASE, summary_of(entries), []), Proposal)
+    entries.append(succeeded(proposal(4), 0.1))
+    found = propose(search, SPACE, BASE, summary_of(entries), [])
+    assert isinstance(found, SearchEnd)
+    assert found.reason is EndReason.TRIALS
 
 
 def test_lost_trials_do_not_use_up_patience() -> None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from detnas.actions import PROTECTED_STEPS, ActionKind, AddLayer, LayerPruning, legal_actions
 from detnas.architecture import Place
 from detnas.ledger import Summary, ledger_entry
+from detnas.ledger.summary import needed
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import Outcome
-from detnas.spec.search import Search
+from detnas.spec.search import MAX_RANDOM_PARENTS, Search, Strategy
 from tests.detnas.search.proposing import MANY, next_proposal
 from tests.detnas.trials import (
     ARCHITECTURE,
@@ -146,6 +147,42 @@ def test_propose_draws_parents_by_rank(top_k: int, weights: tuple[int, ...]) -> 
     expected = {4 - rank: weight / sum(weights) for rank, weight in enumerate(weights)}
     # 99.9 % of chi-square with four degrees of freedom.
     assert chi_square(found, expected) < 18.5
+
+
+RANDOM = MANY.model_copy(update={"strategy": Strategy.RANDOM, "top_k": 2})
+
+
+def test_random_search_draws_parents_uniformly_from_all_pairs() -> None:
+    entries = [succeeded(proposal(index), 0.1 + index / 10) for index in range(6)]
+    entries.append(failed(proposal(6), Outcome.DIVERGED))
+    found = Counter(
+        one.parent for one in draws(summary_of(entries, RANDOM.max_parents), 3000, RANDOM)
+    )
+    # 99.9 % of chi-square with five degrees of freedom.
+    assert chi_square(found, dict.fromkeys(range(6), 1 / 6)) < 20.5
+
+
+def test_random_search_takes_the_steps_of_hill_climbing_from_the_same_pair() -> None:
+    from_one_pair = baseline_done()
+    steps = Counter(one.step for one in draws(from_one_pair, 3000, RANDOM))
+    assert chi_square(steps, {Step.STUDENT: 0.5, Step.TEACHER: 0.5}) < 10.8
+    warming_up = RANDOM.model_copy(update={"warmup_trials": 5, "student_probability": Decimal(1)})
+    assert next_proposal(from_one_pair, search=warming_up).step is Step.TEACHER
+
+
+@given(st.integers(0, 2**31), st.integers(1, 8))
+@settings(max_examples=15)
+def test_random_search_continues_from_any_finished_trial(seed: int, parallelism: int) -> None:
+    search = searched(30, parallelism, seed=seed, strategy="Random", top_k=1, patience=1)
+    lost = sum(entry.outcome is Outcome.INFRASTRUCTURE for entry in search.entries.values())
+    assert len(search.entries) == 30 + lost
+    assert len({one.parent for one in search.proposals}) > 5
+
+
+def test_random_search_retains_the_weights_of_every_student() -> None:
+    entries = [succeeded(proposal(index), 0.9 - index / 100) for index in range(20)]
+    assert needed(summary_of(entries, RANDOM.max_parents), ()) == set(range(20))
+    assert RANDOM.max_parents == MAX_RANDOM_PARENTS
 
 
 def test_propose_draws_steps_evenly_and_kinds_then_places_uniformly() -> None:

@@ -228,7 +228,7 @@ SEARCH = {
     "trials as truth": _wrong("spec.search.trials", True, "integer", "must be of type int"),
     "half a trial": _wrong("spec.search.trials", 2.5, "integer"),
     "too much at once": _wrong("spec.search.parallelism", 1001, "less than or equal to 1000"),
-    "an unknown strategy": _wrong("spec.search.strategy", "Random", "Joint"),
+    "an unknown strategy": _wrong("spec.search.strategy", "Greedy", "Joint"),
     "a fraction as a number": _wrong("spec.search.alpha", 0.4, "string"),
     "a fraction as a whole number": _wrong("spec.search.beta", 1, "string"),
     "a fraction with an exponent": _wrong("spec.search.alpha", "4e-1", "plain decimal number"),

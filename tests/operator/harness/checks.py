@@ -117,7 +117,7 @@ def check_decisions(found: StoredSearch) -> None:
     assert state.scorer
     assert [entry.index for entry in entries] == list(range(len(entries)))
     for index, entry in enumerate(entries):
-        summary = fold(Summary(top_k=spec.search.top_k), entries[: max(0, index - 1)])
+        summary = fold(Summary(top_k=spec.search.max_parents), entries[: max(0, index - 1)])
         in_flight = [before.proposal for before in entries[max(0, index - 1) : index]]
         decided = propose(spec.search, spec.teachers.space, state.scorer, summary, in_flight)
         assert decided == entry.proposal, f"trial {index} was decided otherwise"
