@@ -15,7 +15,7 @@ from detnas.reasons import ReasonCode
 from detnas.spec.manifest import DetNASSearch
 from detnas.store import Store
 from detnas.store.errors import CorruptRecord
-from detnas_operator.admission.location import own_folder, recorded_folder
+from detnas_operator.admission.location import own_folder, reported_folder
 from detnas_operator.admission.recorded import with_current_settings
 from detnas_operator.cluster.labels import ADOPT
 from detnas_operator.cluster.searches import SearchView
@@ -38,8 +38,8 @@ def choose_folder(search: SearchView, manifest: DetNASSearch, store: Store) -> s
         BlockedError: a person must decide whether it adopts the data of an earlier search.
     """
     own = own_folder(search)
-    _, recorded = recorded_folder(search)
-    if recorded or load_search_record(store, own) is not None:
+    _, reported = reported_folder(search)
+    if reported or load_search_record(store, own) is not None:
         return own
     wanted = search.annotations.get(ADOPT, "")
     if wanted == NONE:
@@ -81,14 +81,14 @@ class _Earlier:
     def __str__(self) -> str:
         what = f"{self.trials} finished trials"
         if self.unreadable:
-            what += f"; whether its manifest asks the same is not known: {self.unreadable}"
+            what += f"; whether its manifest requests the same is not known: {self.unreadable}"
         return f"{self.uri} ({what})"
 
 
 def _adopted(wanted: str, named: list[str], manifest: DetNASSearch, store: Store) -> str:
     for folder in named:
         if wanted in (folder.rpartition("/")[2], f"{store.uri}/{folder}"):
-            return _if_it_asks_the_same(folder, manifest, store)
+            return _if_it_requests_the_same(folder, manifest, store)
     choices = ", ".join(folder.rpartition("/")[2] for folder in named) or "there is none"
     raise BlockedError(
         ReasonCode.EARLIER_DATA,
@@ -97,7 +97,7 @@ def _adopted(wanted: str, named: list[str], manifest: DetNASSearch, store: Store
     )
 
 
-def _if_it_asks_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
+def _if_it_requests_the_same(folder: str, manifest: DetNASSearch, store: Store) -> str:
     """Return the folder if its search requests the same: recorded values take precedence."""
     from_scratch = f"set {ADOPT}={NONE} to begin from scratch"
     try:

@@ -51,32 +51,32 @@ class Finished:
     over: bool = False
 
 
-def lost(recorded: Finished, stored: Finished) -> Iterator[str]:
-    """Yield what is finished according to the status (``recorded``) and missing from the store."""
-    if recorded.prepared and not stored.prepared:
+def lost(reported: Finished, stored: Finished) -> Iterator[str]:
+    """Yield what is finished according to the status (``reported``) and missing from the store."""
+    if reported.prepared and not stored.prepared:
         yield "the data check (prepare/result.json)"
-    if recorded.base and not stored.base:
+    if reported.base and not stored.base:
         yield "the base (base/result.json)"
-    if (gone := recorded.phases - stored.phases) > 0:
-        yield f"{gone} of {recorded.phases} trained phases of the teacher pool"
-    if (gone := recorded.trials - stored.trials) > 0:
-        yield f"{gone} of {recorded.trials} finished trials (trials/NNNN/result.json)"
-    if stored.untuned is not None and _was_tuned(recorded, stored):
+    if (gone := reported.phases - stored.phases) > 0:
+        yield f"{gone} of {reported.phases} trained phases of the teacher pool"
+    if (gone := reported.trials - stored.trials) > 0:
+        yield f"{gone} of {reported.trials} finished trials (trials/NNNN/result.json)"
+    if stored.untuned is not None and _was_tuned(reported, stored):
         yield f"the fine-tuning of trial {stored.untuned}"
-    if recorded.export and not stored.export:
-        yield f"the exported student ({recorded.export}/result.json)"
-    if recorded.record and not stored.record:
+    if reported.export and not stored.export:
+        yield f"the exported student ({reported.export}/result.json)"
+    if reported.record and not stored.record:
         yield keys.SEARCH_RECORD
 
 
-def _was_tuned(recorded: Finished, stored: Finished) -> bool:
+def _was_tuned(reported: Finished, stored: Finished) -> bool:
     """Whether the best trial was fine-tuned: it may have become the best after the status."""
-    if recorded.tuned is not None:
-        return recorded.tuned == stored.untuned
-    return recorded.over and recorded.trials == stored.trials
+    if reported.tuned is not None:
+        return reported.tuned == stored.untuned
+    return reported.over and reported.trials == stored.trials
 
 
-def recorded_in(status: Status, requests: SearchRequests, root: str) -> Finished:
+def finished_by_status(status: Status, requests: SearchRequests, root: str) -> Finished:
     """Return what is finished according to a search's status; ``root`` is its store's URI."""
     counted = status.get("trials") or {}
     trials = sum(counted.get(outcome, 0) for outcome in OUTCOME_FIELDS.values())
@@ -108,17 +108,17 @@ def _phases(status: Status, requests: SearchRequests) -> int:
 
 
 def _stored(
-    session: SearchSession, recorded: Finished, is_recorded: Callable[[], bool]
+    session: SearchSession, reported: Finished, is_recorded: Callable[[], bool]
 ) -> Finished:
     """Return what the store has, as read just now, of what is finished by the status."""
     store, state = session.store, session.state
     return Finished(
-        record=recorded.record and is_recorded(),
+        record=reported.record and is_recorded(),
         prepared=_succeeded(state.prepare),
         base=_succeeded(state.base),
         phases=sum(map(_succeeded, state.pool)),
         trials=sum(state.history.summary.outcomes.values()),
-        export=recorded.export if _has_export(store, state, recorded.export) else "",
+        export=reported.export if _has_export(store, state, reported.export) else "",
         untuned=_untuned(session),
     )
 
@@ -192,14 +192,14 @@ def _missing(
     session: SearchSession, status: Status, is_recorded: Callable[[], bool]
 ) -> tuple[str, ...]:
     store, requests = session.store, session.requests
-    recorded = recorded_in(status, requests, store.uri)
-    stored = _stored(session, recorded, is_recorded)
-    missing = tuple(lost(recorded, stored))
+    reported = finished_by_status(status, requests, store.uri)
+    stored = _stored(session, reported, is_recorded)
+    missing = tuple(lost(reported, stored))
     if not missing:
         return ()
     pool = str((status.get("teachers") or {}).get("pool") or "").removeprefix(f"{store.uri}/")
     exact = _counted_one_by_one(store, requests.search, "" if "://" in pool else pool, stored)
-    return tuple(lost(recorded, exact)) or missing
+    return tuple(lost(reported, exact)) or missing
 
 
 def _counted_one_by_one(store: Store, search: str, pool: str, stored: Finished) -> Finished:

@@ -41,7 +41,7 @@ def location(search: SearchView, spec: SearchSpec, settings: StorageSettings) ->
         spec: its manifest's.
         settings: where searches may store their data.
     """
-    accepted, _ = recorded_folder(search)
+    accepted, _ = reported_folder(search)
     named = spec.storage.uri if spec.storage else None
     root = store_root(accepted or named, settings, search.namespace)
     if isinstance(root, Reason):
@@ -57,7 +57,7 @@ def location(search: SearchView, spec: SearchSpec, settings: StorageSettings) ->
     return Location(root, pools or pools_namespace(search.namespace, shared=settings.shared_pools))
 
 
-def recorded_folder(search: SearchView) -> tuple[str, str]:
+def reported_folder(search: SearchView) -> tuple[str, str]:
     """Return root and key of the folder that the status names; empty if it names none.
 
     Only the operator writes the status, or a process that restores it: then the folder is that of
@@ -70,8 +70,8 @@ def recorded_folder(search: SearchView) -> tuple[str, str]:
 
 def own_folder(search: SearchView) -> str:
     """Return the key of a search's folder, by the resource alone."""
-    _, recorded = recorded_folder(search)
-    return recorded or keys.search_folder(search.namespace, search.name, search.uid)
+    _, reported = reported_folder(search)
+    return reported or keys.search_folder(search.namespace, search.name, search.uid)
 
 
 def _accepted_pools(search: SearchView, root: str) -> str:

@@ -8,7 +8,7 @@ from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.job_policy import Rules
 
-_NAMED = 5
+_MAX_NAMED = 5
 """Searches that a message names."""
 
 
@@ -36,21 +36,23 @@ class SearchLimit:
             return None
         with self._lock:
             others = self._others(search)
-            begun = self._let_begin(search, others)
+            begun = self._begun_of(search, others)
             running = [other for other in others if _runs(other, begun)]
-            before = [other for other in others if _waits(other) and _age(other) < _age(search)]
+            before = [
+                other for other in others if _waits(other) and _creation(other) < _creation(search)
+            ]
             if search.uid in begun or len(running) + len(before) < most:
                 begun.add(search.uid)
                 return None
-        return _full(rules, most, running, len(before))
+        return _too_many(rules, most, running, len(before))
 
     def _others(self, search: SearchView) -> list[SearchView]:
-        keys = (key for key in self._cache.searches() if key.namespace == search.namespace)
+        keys = (key for key in self._cache.search_keys() if key.namespace == search.namespace)
         others = (self._cache.search(key) for key in keys)
         return [other for other in others if other is not None and other.uid != search.uid]
 
-    def _let_begin(self, search: SearchView, others: list[SearchView]) -> set[str]:
-        """Return the UIDs of searches allowed to begin; their status may not show that yet."""
+    def _begun_of(self, search: SearchView, others: list[SearchView]) -> set[str]:
+        """Return the UIDs of present searches that may begin; their status may not show it yet."""
         present = {search.uid, *(other.uid for other in others)}
         begun = self._begun[search.namespace] = self._begun.get(search.namespace, set()) & present
         return begun
@@ -66,13 +68,13 @@ def _waits(search: SearchView) -> bool:
     )
 
 
-def _age(search: SearchView) -> tuple[str, str]:
+def _creation(search: SearchView) -> tuple[str, str]:
     return str(search.body["metadata"].get("creationTimestamp", "")), search.name
 
 
-def _full(rules: Rules, most: int, running: list[SearchView], before: int) -> Reason:
+def _too_many(rules: Rules, most: int, running: list[SearchView], before: int) -> Reason:
     names = sorted(search.name for search in running)
-    shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+    shown = ", ".join(names[:_MAX_NAMED]) + (", …" if len(names) > _MAX_NAMED else "")
     turn = f", after {before} that came before it" if before else ""
     return Reason(
         ReasonCode.TOO_MANY_SEARCHES,

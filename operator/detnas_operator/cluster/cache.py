@@ -41,7 +41,7 @@ class ClusterCache:
         with self._lock:
             return self._searches.get(key)
 
-    def searches(self) -> list[SearchKey]:
+    def search_keys(self) -> list[SearchKey]:
         """Return the keys of all searches."""
         with self._lock:
             return sorted(self._searches)

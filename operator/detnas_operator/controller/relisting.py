@@ -106,7 +106,7 @@ class Relisting:
         if scope not in self._listed:
             self._listed.add(scope)
             # Searches that a watch reported earlier were not reconciled: they count as changed.
-            changed |= {key for key in self._cache.searches() if scope in (None, key.namespace)}
+            changed |= {key for key in self._cache.search_keys() if scope in (None, key.namespace)}
         for key in changed:
             self._enqueue(key)
         self._on_list(scope, versions)

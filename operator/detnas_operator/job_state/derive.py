@@ -11,8 +11,8 @@ from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.failures import job_failure, latest_failure
 from detnas_operator.job_state.pod_waits import pod_wait
 from detnas_operator.job_state.pods import owned_by
-from detnas_operator.job_state.queueing import Admission, suspended
-from detnas_operator.job_state.quota import refusal
+from detnas_operator.job_state.queueing import ObservedWorkload, suspension_wait
+from detnas_operator.job_state.quota import refusal_wait
 from detnas_operator.job_state.state import JobState, Running, Succeeded, Terminating, Waiting
 
 _Events = Mapping[str, Sequence[EventView]]
@@ -30,7 +30,7 @@ def job_state(
     job_pods: Sequence[PodView],
     now: datetime,
     refused: str = "",
-    admission: Admission | None = None,
+    workload: ObservedWorkload | None = None,
     events: _Events | None = None,
 ) -> JobState:
     """Return the state of a Job.
@@ -42,14 +42,14 @@ def job_state(
             were not listed: then the counters in the Job's status are used.
         now: the time, with its zone.
         refused: why the Job controller could not create pods, if its last event reports that.
-        admission: what Kueue reports of a suspended Job; None before it was looked up.
+        workload: Kueue's for a suspended Job; None before it was looked up.
         events: about the pods, by their UID, the latest last, if they were looked up.
     """
     own = own_pods(job, job_pods)
     if over := _over(job, own):
         return over
     if job.suspended:  # it has no pods that report anything
-        return suspended(job, admission)
+        return suspension_wait(job, workload)
     pods = own if owned_by(job, job_pods) else []
     return _live(job, pods, now, refused, events or {})
 
@@ -109,7 +109,7 @@ def _incomplete(job: JobView, pods: Sequence[PodView], now: datetime, refused: s
 def _uncreated(job: JobView, due: datetime | None, now: datetime, refused: str) -> JobState:
     """Pods should exist since ``due``; None if the Job controller has not taken up the Job yet."""
     if refused:
-        return refusal(f"a pod of Job {job.name}", refused)
+        return refusal_wait(f"a pod of Job {job.name}", refused)
     if due is not None and now - due > _CREATION_PATIENCE:
         # A deleted pod leaves no trace, and counts as a failed attempt.
         why = "no event says that it is refused"

@@ -51,17 +51,19 @@ def pods_to_end(job: JobView, pods: Iterable[PodView]) -> list[PodView]:
     ]
 
 
-def has_done_its_work(job: JobView, pods: Iterable[PodView], *, well: bool) -> bool:
-    """Whether the trainer of the first worker has ended, and another container keeps its pod.
+def job_is_kept_alive(
+    job: JobView, pods: Iterable[PodView], *, trainer_succeeded: bool = False
+) -> bool:
+    """Whether the first worker's trainer has ended, and another container keeps its pod alive.
 
     Args:
         job: the Job.
         pods: its pods, among others.
-        well: only an exit with 0 counts.
+        trainer_succeeded: only an exit with 0 counts.
     """
     for pod in owned_by(job, pods):
         if pod.index == 0 and is_kept_alive(pod):
-            return not (well and pod.container(CONTAINER).exit_code)
+            return not (trainer_succeeded and pod.container(CONTAINER).exit_code)
     return False
 
 

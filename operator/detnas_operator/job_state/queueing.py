@@ -53,7 +53,7 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class ObservedWorkload:
     """What was last read of Kueue's Workload for a Job.
 
     Attributes:
@@ -87,20 +87,20 @@ def read_workload(body: Object) -> Workload:
     )
 
 
-def suspended(job: JobView, admission: Admission | None) -> Waiting:
+def suspension_wait(job: JobView, observed: ObservedWorkload | None) -> Waiting:
     """Return why a Job is suspended.
 
     Args:
         job: the Job.
-        admission: by Kueue; None before it was looked up.
+        observed: its Workload; None before it was looked up.
     """
     queue = job.labels.get(QUEUE) or ""
-    if admission is not None and admission.workload is not None:
-        return _queued(job, queue, admission.workload)
+    if observed is not None and observed.workload is not None:
+        return _queued(job, queue, observed.workload)
     if queue:
-        message = f"{_waits(job, queue)}{_without_workload(job, admission)}"
+        message = f"{_waits(job, queue)}{_without_workload(job, observed)}"
         return Waiting(ReasonCode.QUEUED, message)
-    return Waiting(ReasonCode.SUSPENDED, _unqueued(job, admission))
+    return Waiting(ReasonCode.SUSPENDED, _unqueued(job, observed))
 
 
 def _queued(job: JobView, queue: str, workload: Workload) -> Waiting:
@@ -127,21 +127,21 @@ def _waits(job: JobView, queue: str) -> str:
     return f"Job {job.name} waits for Kueue to admit it{to}"
 
 
-def _without_workload(job: JobView, admission: Admission | None) -> str:
-    if admission is None:
+def _without_workload(job: JobView, observed: ObservedWorkload | None) -> str:
+    if observed is None:
         return ""
-    if admission.unread:
-        return f"; its Workload cannot be read: {admission.unread}"
+    if observed.unread:
+        return f"; its Workload cannot be read: {observed.unread}"
     return (
         "; Kueue has made no Workload for it: is Kueue running, and does it manage Jobs in "
         f"namespace {job.namespace}?"
     )
 
 
-def _unqueued(job: JobView, admission: Admission | None) -> str:
+def _unqueued(job: JobView, observed: ObservedWorkload | None) -> str:
     suspended_by_others = f"Job {job.name} was suspended, not by this operator"
-    if admission is None:
+    if observed is None:
         return suspended_by_others
-    if admission.unread:
-        return f"{suspended_by_others}; whether Kueue did it is unknown: {admission.unread}"
+    if observed.unread:
+        return f"{suspended_by_others}; whether Kueue did it is unknown: {observed.unread}"
     return f"{suspended_by_others}, and Kueue has no Workload for it; set its spec.suspend to false"

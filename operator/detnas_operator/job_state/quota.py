@@ -85,7 +85,7 @@ def quota_advice(refused: Exceeded | Unspecified) -> str:
     )
 
 
-def refusal(what: str, error: str) -> Waiting:
+def refusal_wait(what: str, error: str) -> Waiting:
     """Return why something could not be created.
 
     Args:

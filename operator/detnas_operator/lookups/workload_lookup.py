@@ -9,7 +9,7 @@ from itertools import islice
 
 from detnas_operator.cluster import ClusterError, NotFound
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.job_state.queueing import Admission, Workload, read_workload
+from detnas_operator.job_state.queueing import ObservedWorkload, Workload, read_workload
 from detnas_operator.lookups.namespace_lookup import NamespaceLookup, NamespaceState
 
 PAUSE_SECONDS = 10.0
@@ -41,15 +41,15 @@ class _Workloads(NamespaceState):
     complete: bool = True
     unread: str = ""
 
-    def admission(self, uid: str) -> Admission | None:
+    def observed(self, uid: str) -> ObservedWorkload | None:
         """Return what is known of a Job; None if the list was made too early for it."""
         if workload := self.workloads.get(uid):
-            return Admission(workload)
+            return ObservedWorkload(workload)
         if self.listed - self.requested[uid][0] < _WORKLOAD_CREATION_SECONDS:
             return None
         if self.unread or not self.complete:
-            return Admission(unread=self.unread or f"there are more than {MAX_WORKLOADS}")
-        return Admission()
+            return ObservedWorkload(unread=self.unread or f"there are more than {MAX_WORKLOADS}")
+        return ObservedWorkload()
 
 
 class WorkloadLookup(NamespaceLookup[_Workloads]):
@@ -61,7 +61,7 @@ class WorkloadLookup(NamespaceLookup[_Workloads]):
 
     _absent_since = float("-inf")
 
-    def look_up(self, namespace: str, jobs: Iterable[JobView]) -> dict[str, Admission]:
+    def look_up(self, namespace: str, jobs: Iterable[JobView]) -> dict[str, ObservedWorkload]:
         """Return what is known of suspended Jobs, by UID, after a lookup if one is due.
 
         A Job that is requested for the first time may be missing from the answer, until the next.
@@ -70,8 +70,8 @@ class WorkloadLookup(NamespaceLookup[_Workloads]):
         if not jobs:
             return {}
         state = self._observe(namespace, jobs)
-        known = ((job.uid, state.admission(job.uid)) for job in jobs)
-        return {uid: admission for uid, admission in known if admission is not None}
+        known = ((job.uid, state.observed(job.uid)) for job in jobs)
+        return {uid: workload for uid, workload in known if workload is not None}
 
     def _new_state(self) -> _Workloads:
         return _Workloads()

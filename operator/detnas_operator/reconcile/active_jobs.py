@@ -8,7 +8,7 @@ from detnas.plan.stages import JobId
 from detnas.reasons import Reason, ReasonCode
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.derive import job_state
-from detnas_operator.job_state.queueing import Admission
+from detnas_operator.job_state.queueing import ObservedWorkload
 from detnas_operator.job_state.stalled import stalled_reason
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.lookups.pod_lookup import ObservedPods, PodLookup
@@ -35,7 +35,7 @@ class Lookups:
 
 
 @dataclass(frozen=True, slots=True)
-class JobObserver:
+class ActiveJobObserver:
     """Observes the Jobs of one search that have not ended, at the end of a pass.
 
     Attributes:
@@ -89,15 +89,15 @@ class JobObserver:
         live = {name: job for name, job in self.jobs.all().items() if not job.has_ended}
         now = datetime.now(UTC)
         suspended = [job for job in live.values() if job.suspended]
-        admissions = self.lookups.workloads.look_up(namespace, suspended)
-        states = job_states(live, memory.running.pods, admissions, now)
+        workloads = self.lookups.workloads.look_up(namespace, suspended)
+        states = job_states(live, memory.running.pods, workloads, now)
         # A suspended Job has no pods. What else waits has a reason that only its pods state.
         waiting = [live[name] for name, state in states.items() if isinstance(state, Waiting)]
         if waiting := [job for job in waiting if not job.suspended]:
             look_up = self.lookups.pods.look_up
             pods = self.jobs.api_errors.attempt(look_up, namespace, waiting)
             memory.running.pods = memory.running.pods if pods is None else pods
-            states = job_states(live, memory.running.pods, admissions, now)
+            states = job_states(live, memory.running.pods, workloads, now)
         else:
             memory.running.pods = ObservedPods()
         return {job_id_of(job): _active_job(name, job, states[name]) for name, job in live.items()}
@@ -133,7 +133,7 @@ class JobObserver:
 def job_states(
     jobs: Mapping[str, JobView],
     pods: ObservedPods,
-    admissions: Mapping[str, Admission],
+    workloads: Mapping[str, ObservedWorkload],
     now: datetime,
 ) -> dict[str, JobState]:
     """Return by name the state of each Job, and why it does not run if that was looked up.
@@ -141,7 +141,7 @@ def job_states(
     Args:
         jobs: by name.
         pods: of those that wait for pods.
-        admissions: of those that are suspended, by their UID.
+        workloads: of those that are suspended, by the Job's UID.
         now: the time, with its zone.
     """
     return {
@@ -150,7 +150,7 @@ def job_states(
             pods.pods_of(job),
             now,
             pods.refusal(job),
-            admissions.get(job.uid),
+            workloads.get(job.uid),
             pods.events,
         )
         for name, job in jobs.items()

@@ -38,7 +38,7 @@ class DecisionApplier:
             ClusterError: the API server is unreachable.
             StoreError: the store cannot be used.
         """
-        self._settle(decision)
+        self._change_present_jobs(decision)
         self._keep_pool_lease(decision)
         problems = self.memory.labels.restore(self.jobs)
         for job_id in decision.steps.start:
@@ -60,8 +60,8 @@ class DecisionApplier:
     def _stopper(self) -> JobStopper:
         return JobStopper(self.memory, self.jobs)
 
-    def _settle(self, decision: Decision) -> None:
-        """Take the steps that concern Jobs which are there."""
+    def _change_present_jobs(self, decision: Decision) -> None:
+        """Take the steps that stop or change Jobs, before others are created."""
         steps, phase, attempt = decision.steps, decision.planned.phase, self.jobs.api_errors.attempt
         for name in steps.drop:
             self.jobs.drop(name)
@@ -109,14 +109,14 @@ class DecisionApplier:
         """Renew the lease while a phase is trained, and release it when none is due."""
         lease = self._session.lease
         live = self.jobs.live()
-        trained = [name for name, job in live.items() if job_id_of(job).verb is Verb.POOL]
+        pool_jobs = [name for name, job in live.items() if job_id_of(job).verb is Verb.POOL]
         if lease is None or not any(due.verb is Verb.POOL for due in decision.planned.due):
             self._session.release_pool()
             return
         # After a restart there may be a Job of ours whose lease nobody renews yet.
-        held = (lease.held or bool(trained)) and lease.hold()
+        held = (lease.held or bool(pool_jobs)) and lease.hold()
         if decision.block.starts_nothing:
             self._session.release_pool()
         elif not held:
-            for name in trained:
+            for name in pool_jobs:
                 self._stopper.stop(name, f"{lease.other} trains the pool now")

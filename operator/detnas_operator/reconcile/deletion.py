@@ -22,6 +22,7 @@ from detnas_operator.tenant_store.time_limit import MAX_PASS_SECONDS, seconds_le
 log = logging.getLogger(__name__)
 
 _SLICE_SECONDS = 20.0
+"""Of one pass, to delete objects: a folder of any size must not delay other searches."""
 FINALIZER = "detnas.dev/delete-data"
 """Set on searches whose data is deleted with them, and on no others."""
 
@@ -61,7 +62,7 @@ class DataDeletion:
         Raises:
             StoreError: the store cannot be used.
         """
-        self.stop_jobs()  # they would run until every other finalizer is removed
+        self._stop_jobs()  # they would run until every other finalizer is removed
         if not has_finalizer(resource):
             return True
         admitted = admit(resource, settings)
@@ -75,23 +76,23 @@ class DataDeletion:
             log.warning("%s is not deleted: another resource continues with it", folder)
             self.set_finalizer(resource, wanted=False)
             return True
-        if alive := self.still_alive():
+        if alive := self._live_pods():
             now = datetime.now(UTC)
             return deleted_but_running(alive, resource.deleted or now, now) or False
-        return self.delete_data(resource, store, folder)
+        return self._delete_data(resource, store, folder)
 
-    def stop_jobs(self) -> None:
+    def _stop_jobs(self) -> None:
         """Delete the Jobs that may be running."""
         for name in self.jobs.live():
             self.jobs.delete(name, "the search is deleted")
 
-    def still_alive(self) -> list[PodView]:
+    def _live_pods(self) -> list[PodView]:
         """Delete all Jobs, also those the watch missed; return the pods that have not ended."""
         self.jobs.list_again()
-        self.stop_jobs()
+        self._stop_jobs()
         return [pod for pod in self.jobs.live_pods() if not pod.has_ended]
 
-    def delete_data(self, resource: SearchView, store: ConfinedStore, folder: str) -> bool:
+    def _delete_data(self, resource: SearchView, store: ConfinedStore, folder: str) -> bool:
         """Continue deleting; return whether all is deleted and the resource may go.
 
         No pod may be alive any more. A search's folder never holds a pool: pools are stored beside
@@ -102,7 +103,6 @@ class DataDeletion:
             store: of the search.
             folder: key of its folder.
         """
-        # Only for some seconds: a folder of any size must not delay other searches.
         while count := store.delete_some(f"{folder}/"):
             log.info("deleted %d objects of %s/%s", count, store.uri, folder)
             if seconds_left() < MAX_PASS_SECONDS - _SLICE_SECONDS:

@@ -12,7 +12,7 @@ from detnas_operator.cluster.labels import TTL
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.ended_pods import own_pods
-from detnas_operator.job_state.pods import has_done_its_work, pods_to_end
+from detnas_operator.job_state.pods import job_is_kept_alive, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.search_jobs.jobs import SearchJobs, job_id_of
@@ -64,7 +64,7 @@ def trial_may_have_ended(jobs: Mapping[str, JobView], memory: SearchMemory, tria
     job = jobs.get(memory.job_name(job_id))
     if job is None or job.has_ended or job.is_being_deleted:
         return True
-    if has_done_its_work(job, memory.running.pods.pods_of(job), well=False):
+    if job_is_kept_alive(job, memory.running.pods.pods_of(job)):
         return True
     return memory.running.has_published(memory.session.job_folder(job_id))
 
@@ -111,15 +111,15 @@ def _observe(name: str, job: JobView, memory: SearchMemory, now: float) -> Obser
         memory.running.result_since.pop(name, None)
         since = None
     pods = memory.running.pods.pods_of(job)
-    is_kept_alive = has_done_its_work(job, pods, well=False)
+    is_kept_alive = job_is_kept_alive(job, pods)
     return ObservedJob(
         job_id=job_id,
         ended=ended,
         has_result=has_result,
-        exhausted=_attempts(job, folder, memory) > _allowed(memory),
-        overdue=not ended and overran(job, job_id, memory) is not None,
+        exhausted=_attempts(job, folder, memory) > _allowed_attempts(memory),
+        overdue=not ended and overdue_message(job, job_id, memory) is not None,
         lingers=since is not None and (now - since > LINGER_SECONDS or is_kept_alive),
-        trainer_done=not ended and has_done_its_work(job, pods, well=True),
+        trainer_done=not ended and job_is_kept_alive(job, pods, trainer_succeeded=True),
         ends_pods=not ended and bool(pods_to_end(job, pods)),
         data_changed=ended and _read_changed_data(job),
         terminating=job.is_being_deleted,
@@ -133,7 +133,7 @@ def _read_changed_data(job: JobView) -> bool:
     return isinstance(state, Failed) and state.kind is FailureKind.DATA_CHANGED
 
 
-def overran(job: JobView, job_id: JobId, memory: SearchMemory) -> str | None:
+def overdue_message(job: JobView, job_id: JobId, memory: SearchMemory) -> str | None:
     """Return a message if a Job has held its node for longer than its default deadline.
 
     Waiting for a node does not count: a cluster may be full for days.
@@ -151,7 +151,7 @@ def _attempts(job: JobView, folder: str, memory: SearchMemory) -> int:
     return max(memory.running.attempts_at(folder), memory.gpu_time.resumptions(job) + 1)
 
 
-def _allowed(memory: SearchMemory) -> int:
+def _allowed_attempts(memory: SearchMemory) -> int:
     limits = memory.session.spec.limits
     return limits.retries + limits.resumptions + 1
 

@@ -48,7 +48,7 @@ class SearchOpener:
 
         Raises:
             StoreError: the store cannot be used.
-            BlockedError: see `begin`.
+            BlockedError: see `open_memory`.
         """
         if earlier is not None and earlier.generation == resource.generation:
             earlier.record_seen = False  # the store may have been emptied since the last pass
@@ -56,7 +56,8 @@ class SearchOpener:
         key = resource.key
         store = self.stores.open(admitted.root, key.namespace)
         make_session = partial(self._session, key, earlier.session.lease if earlier else None)
-        memory = begin(resource, admitted, store, self.settings.rules(key.namespace), make_session)
+        rules = self.settings.rules(key.namespace)
+        memory = open_memory(resource, admitted, store, rules, make_session)
         if earlier is not None:
             memory.gpu_time = earlier.gpu_time
             memory.gpu_time.read_from(store, memory.session.requests.search)
@@ -75,7 +76,7 @@ class SearchOpener:
         return None if resource is None else own_folder(resource).rpartition("-")[2]
 
 
-def begin(
+def open_memory(
     resource: SearchView,
     admitted: Admitted,
     store: Store,

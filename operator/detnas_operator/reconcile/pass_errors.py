@@ -33,8 +33,8 @@ def error_reason(error: Exception) -> Reason:
 def store_reason(error: StoreError) -> Reason:
     """Return why a pass could not use the store, with what to do about it on a cluster."""
     away = isinstance(error, StoreUnavailable)
-    reason = ReasonCode.STORE_UNAVAILABLE if away else ReasonCode.STORE_REFUSED
-    return Reason(reason, str(for_a_cluster(error)))
+    code = ReasonCode.STORE_UNAVAILABLE if away else ReasonCode.STORE_REFUSED
+    return Reason(code, str(for_a_cluster(error)))
 
 
 def unexpected_reason(error: Exception, trace: str) -> Reason:
@@ -48,7 +48,7 @@ def unexpected_reason(error: Exception, trace: str) -> Reason:
 
 
 def trace_id(error: Exception) -> str:
-    """Return a number for where an exception was raised, the same at every repetition."""
+    """Return an ID of where an exception was raised, the same at every repetition."""
     frames = extract_tb(error.__traceback__)
     lines = [type(error).__name__, *(f"{frame.filename}:{frame.lineno}" for frame in frames)]
     return sha256("\n".join(lines).encode()).hexdigest()[:8]

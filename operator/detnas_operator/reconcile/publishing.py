@@ -41,7 +41,7 @@ _VERSIONS = 3
 """Attempts to write a status, each to a newer version: the user may change the search meanwhile."""
 _MAX_REFUSED_VALUES = 100
 """Refused values that are remembered; one that was dropped is refused, and added, once more."""
-_UPDATE = "the installed definition is older than the operator; apply the chart's, and restart it"
+_UPDATE = "restart the operator once the chart's definition, which is newer, is applied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Publisher:
             if not refused:
                 raise
             self.refused_values.extend(refused)
-            log.warning("%s; the status is shown without: %s", error, _UPDATE)
+            log.warning("%s; the status is written without what is refused: %s", error, _UPDATE)
             return self._write(resource, merge_patch(before, without_refused(after, refused)))
 
     def _write(self, resource: SearchView, status: dict[str, Any]) -> bool:

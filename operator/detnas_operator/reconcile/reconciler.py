@@ -40,6 +40,7 @@ from detnas_operator.tenant_store.time_limit import MAX_PASS_SECONDS, at_most
 log = logging.getLogger(__name__)
 
 DELETING_SECONDS = 2.0
+"""Between two passes over a search that is being deleted with its data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,7 @@ class Reconciler:
             progress_seconds=self._settings.progress_seconds,
             now=datetime.now(UTC),
         )
+        # Nothing has changed for a while, and nothing will without an event.
         quiet = again.after is None and not written and since >= self._settings.progress_seconds
         if quiet:
             complete = is_complete(result, turn.jobs)

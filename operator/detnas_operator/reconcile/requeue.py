@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from detnas.reasons import ReasonCode
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
-from detnas_operator.search_jobs.jobs import SearchJobs, expires
+from detnas_operator.search_jobs.jobs import SearchJobs, is_expiring
 from detnas_operator.status.not_running import PATIENCE_SECONDS
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 
 POOL_POLL_SECONDS = 5.0
-HEARTBEAT_SECONDS = 10.0
+LEASE_SECONDS = 10.0
 WAITING_SECONDS = 10.0
 MAX_WAITING_SECONDS = 40.0
 _SHARE_OF_WAIT = 0.1
@@ -51,14 +51,14 @@ def requeue(
     if result.problems:
         return Requeue(DEGRADED_SECONDS, urgent=holds_pool)
     # Urgent, since a search whose heartbeat stops loses its pool.
-    lease = [HEARTBEAT_SECONDS] if holds_pool else []
+    lease = [LEASE_SECONDS] if holds_pool else []
     pauses = [*_pauses(result, progress_seconds, now), *lease]
     return Requeue(min(pauses, default=None), urgent=holds_pool)
 
 
 def _pauses(result: PassResult, progress_seconds: float, now: datetime) -> list[float]:
     """Return the seconds after which whatever causes no event must be observed again."""
-    states = [job.state for job in result.jobs.values() if not _is_left_alone(job, now)]
+    states = [job.state for job in result.jobs.values() if not _is_reported_as_suspended(job, now)]
     pauses = [SUSPENDED_SECONDS] if len(states) < len(result.jobs) else []
     if result.pool_holder:
         pauses.append(POOL_POLL_SECONDS)
@@ -73,7 +73,7 @@ def _pauses(result: PassResult, progress_seconds: float, now: datetime) -> list[
     return pauses
 
 
-def _is_left_alone(job: ActiveJob, now: datetime) -> bool:
+def _is_reported_as_suspended(job: ActiveJob, now: datetime) -> bool:
     """Whether a Job is suspended and the status reports it: any change shows in the Job itself."""
     reported = timedelta(seconds=PATIENCE_SECONDS)
     return job.suspended and (job.waiting_since is None or now - job.waiting_since > reported)
@@ -112,4 +112,4 @@ def is_complete(result: PassResult, jobs: SearchJobs) -> bool:
 
 def all_expire(jobs: SearchJobs) -> bool:
     """Whether each Job has ended, and Kubernetes will delete it."""
-    return all(expires(job) for job in jobs.all().values())
+    return all(is_expiring(job) for job in jobs.all().values())

@@ -14,14 +14,14 @@ from detnas_operator.admission.data_loss import accepted_loss
 from detnas_operator.cluster.labels import ACCEPT
 from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.settings import OperatorSettings
-from detnas_operator.reconcile.active_jobs import JobObserver, Lookups
+from detnas_operator.reconcile.active_jobs import ActiveJobObserver, Lookups
 from detnas_operator.reconcile.applying import DecisionApplier
 from detnas_operator.reconcile.block import Block, find_block
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.reconcile.observed_jobs import (
     changed_data,
     observe_jobs,
-    overran,
+    overdue_message,
     trial_may_have_ended,
 )
 from detnas_operator.reconcile.steps import Decision, steps
@@ -129,16 +129,16 @@ class SearchPass:
         self._read()
         if retried := self._session.resolve_supplied():
             log.info("%s failed under another search and is retried", retried)
-        planned = self._session.plan()
+        planned, namespace = self._session.plan(), self.jobs.key.namespace
         observed = observe_jobs(self.jobs.all(), self.memory, self.clock())
         self._count_gpu_time()
         block = find_block(
             self._session.spec,
             self._session.state.history.summary,
-            self.memory.gpu_time.used,
-            forgiven,
-            changed_data(self.jobs, observed) or self.memory.admitted.violation,
-            self.settings.rules(self.jobs.key.namespace).policy.maximum.gpu_hours,
+            used_gpu_seconds=self.memory.gpu_time.used,
+            forgiven=forgiven,
+            other=changed_data(self.jobs, observed) or self.memory.admitted.violation,
+            default_gpu_hours=self.settings.rules(namespace).policy.maximum.gpu_hours,
         )
         return Decision(planned, block, steps(planned, observed, self.memory.job_name, block))
 
@@ -178,14 +178,14 @@ class SearchPass:
         jobs = self.jobs.all()
         for job in (jobs[name] for name in names if name in jobs):
             job_id = job_id_of(job)
-            why = None if job.has_ended else overran(job, job_id, self.memory)
+            why = None if job.has_ended else overdue_message(job, job_id, self.memory)
             with about_job(job):
                 self.jobs.api_errors.attempt(recorder.record, job, job_id, why)
 
     def _result(self, decision: Decision, forgiven: int, problems: list[Reason]) -> PassResult:
         """Observe what runs now, and return what the status follows from."""
         memory, session, state = self.memory, self._session, self._session.state
-        observer = JobObserver(
+        observer = ActiveJobObserver(
             memory=memory,
             jobs=self.jobs,
             lookups=self.lookups,

@@ -10,11 +10,7 @@ from detnas_operator.job_state.pods import pods_to_end
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.search_jobs.attempt_logs import AttemptLogs
 from detnas_operator.search_jobs.gpu_time import GpuTime, pod_seconds
-from detnas_operator.search_jobs.jobs import (
-    SearchJobs,
-    about_job,
-    job_id_of,
-)
+from detnas_operator.search_jobs.jobs import SearchJobs, about_job, job_id_of
 
 
 @dataclass(frozen=True, slots=True)

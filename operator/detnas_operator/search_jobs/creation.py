@@ -15,11 +15,11 @@ from detnas_operator.cluster.labels import SEARCH
 from detnas_operator.cluster.objects import JobView, Object, ObjectView
 from detnas_operator.job.names import own_labels
 from detnas_operator.job_state.quota import Exceeded, quota_advice, quota_refusal
-from detnas_operator.search_jobs.jobs import SearchJobs, expires, job_id_of
+from detnas_operator.search_jobs.jobs import SearchJobs, is_expiring, job_id_of
 
 log = logging.getLogger(__name__)
 
-_NAMED = 10
+_MAX_NAMED = 10
 _OURS = "detnas.dev/"
 """A policy may have reasons to rewrite labels with other prefixes: that is only logged."""
 
@@ -74,7 +74,7 @@ def _orphaned(jobs: SearchJobs, kind: str, name: str) -> Reason:
     if kind == "jobs":
         labelled = jobs.client.list(kind, jobs.key.namespace, f"{SEARCH}={jobs.key.name}")
         names |= {body.name for body in map(ObjectView, labelled) if not body.controller_uid}
-    shown, more = sorted(names)[:_NAMED], max(0, len(names) - _NAMED)
+    shown, more = sorted(names)[:_MAX_NAMED], max(0, len(names) - _MAX_NAMED)
     listed = ", ".join(shown) + (f" and {more} more" if more else "")
     command = f"kubectl delete {kind} --namespace {jobs.key.namespace} {' '.join(shown)}"
     return Reason(
@@ -103,7 +103,7 @@ def _make_room(jobs: SearchJobs) -> str:
     ended = {
         name: job.completed or job.created or datetime.max.replace(tzinfo=UTC)
         for name, job in jobs.all().items()
-        if expires(job) and not job.is_being_deleted
+        if is_expiring(job) and not job.is_being_deleted
     }
     if not ended:
         return ""

@@ -15,7 +15,7 @@ from detnas_operator.configuration.settings import Tenant
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.failures import LAST_LINE
-from detnas_operator.job_state.pods import has_done_its_work
+from detnas_operator.job_state.pods import job_is_kept_alive
 from detnas_operator.job_state.state import Failed, Succeeded
 from detnas_operator.search_jobs.attempt_logs import AttemptLogs
 from detnas_operator.search_jobs.gpu_time import pod_seconds
@@ -41,13 +41,13 @@ class FailureRecorder:
     jobs: SearchJobs
     tenant: Tenant
 
-    def record(self, job: JobView, job_id: JobId, overran: str | None = None) -> Result:
+    def record(self, job: JobView, job_id: JobId, overdue: str | None = None) -> Result:
         """Write the result that the job itself did not write, unless it did in the meantime.
 
         Args:
             job: its Job, which is over or must end.
             job_id: which job it runs.
-            overran: a message if it exceeded its deadline; None if not.
+            overdue: a message if it exceeded its deadline; None if not.
         """
         name = job.name
         own = own_pods(job, self.jobs.pods_of(name))
@@ -55,7 +55,7 @@ class FailureRecorder:
         logs = AttemptLogs(self.session.store, self.jobs.log_end)
         logs.store_missing(folder, own)
         log_end = logs.store_last(folder, own)
-        message = self.session.rejected.get(folder) or overran or _message(job, own)
+        message = self.session.rejected.get(folder) or overdue or _message(job, own)
         message = failure_message(message, log_end, self.tenant, self.jobs.key.namespace)
         now = datetime.now(UTC)
         held = pod_seconds(own, now) / job.parallelism
@@ -74,7 +74,7 @@ def _message(job: JobView, pods: list[PodView]) -> str:
     no_result = "wrote no result; look at its log and at whether it may write to the store"
     if isinstance(state, Succeeded):
         return f"Job {name} is complete, but {no_result}"
-    if has_done_its_work(job, pods, well=True):
+    if job_is_kept_alive(job, pods, trainer_succeeded=True):
         return f"the trainer of Job {name} ended with exit 0, but {no_result}"
     return (
         f"Job {name} asked to be resumed more often than spec.limits.resumptions allows; raise it "

@@ -154,9 +154,12 @@ class SearchJobs:
         if job.annotations.get(ENDED_PODS) != annotation:
             self._patch(name, {ENDED_PODS: annotation})
         for pod in ended:
-            name, uid = pod.name, pod.uid
-            log.info("deleting pod %s: its trainer has failed, other containers still run", name)
-            self.client.delete("pods", self.key.namespace, name, uid=uid, grace=STOP_SECONDS)
+            log.info(
+                "deleting pod %s: its trainer has failed, other containers still run", pod.name
+            )
+            self.client.delete(
+                "pods", self.key.namespace, pod.name, uid=pod.uid, grace=STOP_SECONDS
+            )
 
     def _patch(self, name: str, annotations: Object, spec: Object | None = None) -> None:
         body: Object = {"metadata": {"annotations": annotations}}
@@ -197,7 +200,7 @@ def trains_pool(jobs: SearchJobs) -> bool:
     return any(job_id_of(job).verb is Verb.POOL and not job.has_ended for job in named)
 
 
-def expires(job: JobView) -> bool:
+def is_expiring(job: JobView) -> bool:
     """Whether a Job has ended and has a time to live, which it gets once its result is stored."""
     return job.has_ended and job.ttl_seconds is not None
 

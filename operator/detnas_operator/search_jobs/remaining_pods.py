@@ -58,7 +58,7 @@ def suspended_but_running(
     elif pod.foreign_finalizers:
         why = f"pod {pod.name}: {pod.deletion_wait}"
     else:
-        why = _force(pod)
+        why = _remedy(pod)
     named = _named(pod, len(late))
     return Reason(
         ReasonCode.PODS_STOPPING, f"the search is suspended, but {named} has not stopped; {why}"
@@ -83,17 +83,17 @@ def deleted_but_running(
         ReasonCode.PODS_STOPPING,
         f"the search is deleted, and its data is deleted once its pods have stopped, but "
         f"{_named(pod, len(late))} has not since {_due(pod, deleted):%H:%M:%S} UTC; "
-        f"{_force(pod)}: a pod that still runs would continue to write",
+        f"{_remedy(pod)}: a pod that still runs would continue to write",
     )
 
 
-def _late(alive: Sequence[PodView], told: datetime, now: datetime) -> list[PodView]:
-    return [pod for pod in alive if _due(pod, told) <= now]
+def _late(alive: Sequence[PodView], since: datetime, now: datetime) -> list[PodView]:
+    return [pod for pod in alive if _due(pod, since) <= now]
 
 
-def _due(pod: PodView, told: datetime) -> datetime:
+def _due(pod: PodView, since: datetime) -> datetime:
     """When a pod should have stopped, including its grace period once it is being deleted."""
-    return max(told, pod.deleted or told)
+    return max(since, pod.deleted or since)
 
 
 def _named(pod: PodView, count: int) -> str:
@@ -101,7 +101,7 @@ def _named(pod: PodView, count: int) -> str:
     return f"pod {pod.name} on node {pod.node or '(none)'}{others}"
 
 
-def _force(pod: PodView) -> str:
+def _remedy(pod: PodView) -> str:
     name = pod.name
     return (
         f"if the node has been removed for good, delete it, or `kubectl delete pod {name} --force`"

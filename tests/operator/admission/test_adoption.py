@@ -86,7 +86,7 @@ def test_choose_folder_names_an_unreadable_record_and_asks(store: Store, content
     leave(store, NEWER)
     store.put(keys.search_record_key(NEWER), content)
     said = asks(store, resource())
-    assert f"{store.uri}/{NEWER} (2 finished trials; whether its manifest asks the same" in said
+    assert f"{store.uri}/{NEWER} (2 finished trials; whether its manifest requests the same" in said
     assert (
         f"kubectl annotate detnas one --namespace team-a {ADOPT}=none to begin from scratch" in said
     )

@@ -8,7 +8,7 @@ import pytest
 from detnas.plan.requests import SearchRequests
 from detnas.resource.cut import cut
 from detnas.spec.loading import read_manifest
-from detnas_operator.admission.data_loss import Finished, data_lost, lost, recorded_in, token
+from detnas_operator.admission.data_loss import Finished, data_lost, finished_by_status, lost, token
 from tests.cluster.searches import manifest
 
 ROOT = "s3://lab/detnas"
@@ -47,7 +47,7 @@ def test_lost_of_an_empty_store_is_all_that_was_finished() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recorded", "found", "is_lost"),
+    ("reported", "found", "is_lost"),
     [
         ({"tuned": 3}, {"untuned": 3}, True),
         ({"tuned": 3}, {"untuned": 5}, False),  # the best since then
@@ -59,14 +59,14 @@ def test_lost_of_an_empty_store_is_all_that_was_finished() -> None:
     ids=str,
 )
 def test_lost_names_a_fine_tuning_only_of_the_same_trial(
-    recorded: dict[str, Any], found: dict[str, Any], is_lost: bool
+    reported: dict[str, Any], found: dict[str, Any], is_lost: bool
 ) -> None:
-    missing = tuple(lost(replace(ALL, **recorded), replace(ALL, **found)))
+    missing = tuple(lost(replace(ALL, **reported), replace(ALL, **found)))
     assert missing == (("the fine-tuning of trial 3",) if is_lost else ())
 
 
 @pytest.mark.parametrize(
-    ("status", "recorded"),
+    ("status", "reported"),
     [
         ({}, Finished()),
         ({"phase": "Pending"}, Finished()),
@@ -93,18 +93,18 @@ def test_lost_names_a_fine_tuning_only_of_the_same_trial(
     ],
     ids=str,
 )
-def test_recorded_in_reads_what_the_status_says_was_finished(
-    status: dict[str, Any], recorded: Finished
+def test_finished_by_status_reads_what_the_status_says_was_finished(
+    status: dict[str, Any], reported: Finished
 ) -> None:
-    assert recorded_in(status, requests(), ROOT) == recorded
+    assert finished_by_status(status, requests(), ROOT) == reported
 
 
-def test_recorded_in_counts_a_fine_tuning_only_if_requested() -> None:
+def test_finished_by_status_counts_a_fine_tuning_only_if_requested() -> None:
     exported = {"phase": "Succeeded", "exported": {"uri": f"{ROOT}/a", "trial": 3}}
-    assert recorded_in(exported, requests(finetune=True), ROOT).tuned == 3
-    assert recorded_in(exported, requests(), ROOT).tuned is None
-    assert recorded_in({"phase": "Exporting"}, requests(finetune=True), ROOT).over
-    assert not recorded_in({"phase": "Exporting"}, requests(), ROOT).over
+    assert finished_by_status(exported, requests(finetune=True), ROOT).tuned == 3
+    assert finished_by_status(exported, requests(), ROOT).tuned is None
+    assert finished_by_status({"phase": "Exporting"}, requests(finetune=True), ROOT).over
+    assert not finished_by_status({"phase": "Exporting"}, requests(), ROOT).over
 
 
 def test_token_accepts_each_loss_once() -> None:

@@ -217,9 +217,9 @@ def test_cache_returns_the_searches_that_a_list_changed() -> None:
     assert cache.replace_all("team", searches, Snapshot((), "11")) == {KEY}
     assert names(cache) == []
     assert cache.replace_all("another", Snapshot((), "12"), Snapshot((), "12")) == set()
-    assert cache.searches() == [KEY]
+    assert cache.search_keys() == [KEY]
     assert cache.replace_all(None, Snapshot((), "13"), Snapshot((), "13")) == {KEY}
-    assert cache.searches() == []
+    assert cache.search_keys() == []
 
 
 @st.composite

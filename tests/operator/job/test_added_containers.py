@@ -17,7 +17,7 @@ from detnas_operator.job_state.ended_pods import (
     recorded_pods,
 )
 from detnas_operator.job_state.failures import culprit, latest_failure
-from detnas_operator.job_state.pods import has_done_its_work, pods_to_end
+from detnas_operator.job_state.pods import job_is_kept_alive, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind, Running, Waiting
 from detnas_operator.search_jobs.gpu_time import pod_seconds, resumptions
 from tests.operator.job.objects import BACK_OFF, NOW, WORKERS, a_job, at, ended, running, waiting
@@ -96,12 +96,12 @@ def test_pods_to_end_are_only_those_kept_alive_by_a_sidecar() -> None:
     assert pods_to_end(job, [stranger]) == []
 
 
-def test_has_done_its_work_follows_the_first_workers_trainer() -> None:
+def test_job_is_kept_alive_once_the_first_workers_trainer_has_ended() -> None:
     job = a_job(spec=WORKERS, active=3)
-    assert has_done_its_work(job, [alive(0, index=0)], well=True)
-    assert has_done_its_work(job, [alive(1, index=0)], well=False)
-    assert not has_done_its_work(job, [alive(1, index=0)], well=True)
-    assert not has_done_its_work(job, [running(index=0), alive(0, index=1)], well=False)
+    assert job_is_kept_alive(job, [alive(0, index=0)], trainer_succeeded=True)
+    assert job_is_kept_alive(job, [alive(1, index=0)])
+    assert not job_is_kept_alive(job, [alive(1, index=0)], trainer_succeeded=True)
+    assert not job_is_kept_alive(job, [running(index=0), alive(0, index=1)])
 
 
 def test_record_of_an_ended_pod_outlives_it() -> None:

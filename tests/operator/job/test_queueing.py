@@ -8,13 +8,14 @@ from detnas.reasons import ReasonCode
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.queueing import (
     MAX_MESSAGE_CHARACTERS,
-    Admission,
+    ObservedWorkload,
     read_workload,
-    suspended,
+    suspension_wait,
 )
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "gold"}
 QUEUED, SUSPENDED = ReasonCode.QUEUED, ReasonCode.SUSPENDED
+NO_WORKLOAD = ObservedWorkload()
 PENDING = ("QuotaReserved", "False", "Pending", "insufficient quota for cpu")
 EVICTED = ("Evicted", "True", "Preempted", "Preempted to accommodate a workload.")
 
@@ -24,7 +25,7 @@ def a_job(labels: dict[str, str] | None = None) -> JobView:
     return JobView({"metadata": metadata})
 
 
-def a_workload(*conditions: tuple[str, ...], **spec: Any) -> Admission:
+def a_workload(*conditions: tuple[str, ...], **spec: Any) -> ObservedWorkload:
     names = ("type", "status", "reason", "message")
     said = [dict(zip(names, one, strict=True)) for one in conditions]
     owners = [{"kind": "Job", "uid": "1"}]
@@ -33,7 +34,7 @@ def a_workload(*conditions: tuple[str, ...], **spec: Any) -> Admission:
         "spec": {"queueName": "gold", "podSets": ["large"], **spec},
         "status": {"conditions": said},
     }
-    return Admission(read_workload(workload))
+    return ObservedWorkload(read_workload(workload))
 
 
 CASES = {
@@ -62,32 +63,42 @@ CASES = {
         "Workload job-one-1 is deactivated; set its spec.active to true",
     ),
     "not decided on": (QUEUE, a_workload(), QUEUED, "Kueue has not decided on it yet"),
-    "no workload": (QUEUE, Admission(), QUEUED, "is Kueue running, and does it manage Jobs in"),
-    "unread": (QUEUE, Admission(unread="not allowed"), QUEUED, "cannot be read: not allowed"),
+    "no workload": (
+        QUEUE,
+        NO_WORKLOAD,
+        QUEUED,
+        "is Kueue running, and does it manage Jobs in",
+    ),
+    "unread": (
+        QUEUE,
+        ObservedWorkload(unread="not allowed"),
+        QUEUED,
+        "cannot be read: not allowed",
+    ),
     "managed without a queue": (
         None,
         a_workload(("QuotaReserved", "False", "Inadmissible", "no LocalQueue"), queueName=""),
         QUEUED,
         "it names no queue (jobs.queueName): QuotaReserved is False (Inadmissible): no LocalQueue",
     ),
-    "by somebody": (None, Admission(), SUSPENDED, "set its spec.suspend to false"),
-    "by nobody knows whom": (None, Admission(unread="denied"), SUSPENDED, "unknown: denied"),
+    "by somebody": (None, NO_WORKLOAD, SUSPENDED, "set its spec.suspend to false"),
+    "by nobody knows whom": (None, ObservedWorkload(unread="denied"), SUSPENDED, "unknown: denied"),
     "not looked up, no queue": (None, None, SUSPENDED, "was suspended, not by this operator"),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_queueing_explains_a_suspended_job(case: str) -> None:
-    labels, admission, reason, words = CASES[case]
-    found = suspended(a_job(labels), admission)
+    labels, observed, reason, words = CASES[case]
+    found = suspension_wait(a_job(labels), observed)
     assert found.code is reason
     assert words in found.message
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "by somebody"])
 def test_queueing_advises_a_manual_start_only_without_a_workload(case: str) -> None:
-    labels, admission, *_ = CASES[case]
-    assert "spec.suspend" not in suspended(a_job(labels), admission).message
+    labels, observed, *_ = CASES[case]
+    assert "spec.suspend" not in suspension_wait(a_job(labels), observed).message
 
 
 def test_queueing_keeps_workloads_in_bounded_size() -> None:

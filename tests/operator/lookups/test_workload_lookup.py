@@ -8,7 +8,7 @@ import pytest
 
 from detnas_operator.cluster import NotFound, Refused
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.job_state.queueing import Admission
+from detnas_operator.job_state.queueing import ObservedWorkload
 from detnas_operator.lookups import workload_lookup
 from detnas_operator.lookups.workload_lookup import (
     ABSENT_PAUSE_SECONDS,
@@ -94,7 +94,7 @@ def test_workload_lookup_reports_absence_only_after_a_pause() -> None:
     lookup = cluster.lookup()
     assert lookup.look_up("a", [a_job("1")]) == {}
     cluster.now += PAUSE_SECONDS + 1
-    assert lookup.look_up("a", [a_job("1")]) == {"1": Admission()}
+    assert lookup.look_up("a", [a_job("1")]) == {"1": ObservedWorkload()}
 
 
 def test_workload_lookup_reads_an_older_version() -> None:
@@ -109,7 +109,7 @@ def test_workload_lookup_seldom_lists_without_kueue() -> None:
         lookup.look_up("a", [a_job("1")])
         found = lookup.look_up("b", [a_job("2")])
         cluster.now += PAUSE_SECONDS + 1
-    assert found == {"2": Admission()}
+    assert found == {"2": ObservedWorkload()}
     assert len(cluster.lists) == 2  # one in each version
     cluster.now += ABSENT_PAUSE_SECONDS
     lookup.look_up("a", [a_job("1")])

@@ -15,7 +15,7 @@ from detnas_operator.admission.admission import Admitted, parse
 from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.job_policy import JobPolicy, Rules, rules_of
 from detnas_operator.reconcile.memory import SearchMemory
-from detnas_operator.reconcile.opening import begin
+from detnas_operator.reconcile.opening import open_memory
 from tests.cluster.searches import manifest
 from tests.operator.tenancy.test_foreign_references import SETTINGS, resource
 
@@ -53,7 +53,7 @@ def started(store: Store, search: SearchView, rules: Rules = RULES) -> SearchMem
     tenant = SETTINGS.tenant("mine")
     assert tenant is not None
     admitted = Admitted(parse(search), store.uri, tenant, image="trainer:1", pools="mine")
-    return begin(search, admitted, store, rules)
+    return open_memory(search, admitted, store, rules)
 
 
 def refused(store: Store, search: SearchView) -> BlockedError:
