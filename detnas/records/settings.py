@@ -142,8 +142,11 @@ class Training(Schema):
 class Distillation(Schema):
     """Weights and forms of the distillation losses (paper, 3.2 and tables 11, 12)."""
 
-    features: Literal["Proposal", "None"] = Field(
-        "Proposal", description="Where features are compared: on the student's RoIs, or not."
+    features: Literal["Proposal", "Whole", "AnchorMask", "GaussianMask", "None"] = Field(
+        "Proposal",
+        description="Where features are compared: on the student's RoIs; on the neck's maps: all "
+        "of them, near anchors that match an object, or by a Gaussian in each object's box; or "
+        "not.",
     )
     localization: Literal["ClassAware", "Plain", "None"] = Field(
         "ClassAware", description="Box regression: weighted by the teacher's classes, or plain."

@@ -9,12 +9,13 @@ from detnas.architecture import parse
 from detnas.records.settings import DetectorShape, Distillation
 from detnas_trainer.detector import build_detector
 from detnas_trainer.distillation import Adaptor, Distiller, IncompatibleTeacher
-from tests.trainer.samples import make_batch
+from tests.trainer.samples import make_batch, sample
 
 SHAPE = DetectorShape(neck=8, fc=16, proposals=40, roi_samples=16, anchor_scale=4)
 STUDENT = parse("[(8, 8)], [(8, 12)], [(12, 16)], [(16, 16)]", stem=8)
 TEACHER = parse("[(8, 8, 16)], [(8, 8, 24)], [(8, 8, 24)], [(8, 8, 32)]", stem=12)
 ZERO = Decimal(0)
+FEATURES = ["Proposal", "Whole", "AnchorMask", "GaussianMask"]
 OFF = Distillation(
     feature_weight=ZERO, classification_weight=ZERO, localization_weight=ZERO, bn_weight=ZERO
 )
@@ -91,16 +92,54 @@ def test_adaptors_first_channels_serve_a_narrower_teacher():
     assert torch.allclose(adaptor(features, 6), adaptor(features, 12)[:, :6], atol=1e-6)
 
 
-def test_perfect_student_has_no_feature_gap():
+@pytest.mark.parametrize("features", FEATURES)
+def test_perfect_student_has_no_feature_gap(features):
     detector = _detector(STUDENT).eval()
     adaptor = Adaptor(8, 8)
     torch.nn.init.dirac_(adaptor.convolution.weight)
     assert adaptor.convolution.bias is not None
     torch.nn.init.zeros_(adaptor.convolution.bias)
     inputs, samples = make_batch(3)
-    losses = Distiller(detector, detector, Distillation(), adaptor).loss(inputs, samples)
+    settings = Distillation(features=features)
+    losses = Distiller(detector, detector, settings, adaptor).loss(inputs, samples)
     assert losses["loss_distill_feature"].item() == pytest.approx(0, abs=1e-10)
     assert losses["loss_distill_localization"].item() == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_features_teach_student_and_adaptor_without_other_terms(student, teacher, features):
+    adaptor = Adaptor(8, 12)
+    settings = Distillation(
+        features=features, classification_weight=ZERO, localization="None", bn_weight=ZERO
+    )
+    losses = Distiller(student, teacher, settings, adaptor).loss(*make_batch(3))
+    assert {name for name in losses if "distill" in name} == {"loss_distill_feature"}
+    losses["loss_distill_feature"].backward()
+    assert all(p.grad is not None and p.grad.any() for p in adaptor.parameters())
+    assert student.backbone.conv1.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in teacher.parameters())
+
+
+def test_masks_of_features_lead_to_different_losses(student, teacher):
+    adaptor = Adaptor(8, 12)
+    found = set()
+    for features in FEATURES:
+        settings = Distillation(features=features)
+        torch.manual_seed(11)
+        losses = Distiller(student, teacher, settings, adaptor).loss(*make_batch(3))
+        found.add(losses["loss_distill_feature"].item())
+    assert len(found) == len(FEATURES)
+
+
+@pytest.mark.parametrize("features", ["AnchorMask", "GaussianMask"])
+def test_masked_features_of_images_without_objects_teach_nothing(student, teacher, features):
+    inputs, _ = make_batch(3)
+    settings = Distillation(features=features)
+    empty = [sample() for _ in range(2)]
+    for one in empty:
+        one.gt_instances = one.gt_instances[:0]
+    losses = Distiller(student, teacher, settings, Adaptor(8, 12)).loss(inputs, empty)
+    assert losses["loss_distill_feature"].item() == 0
 
 
 def test_class_agnostic_teacher_teaches_localization_plainly(student, teacher):

@@ -19,7 +19,7 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from detnas.records.requests import PoolPhaseRequest  # noqa: E402
-from detnas.records.settings import DataLocation, DetectorShape, Resolution  # noqa: E402
+from detnas.records.settings import DataLocation, DetectorShape, Distillation, Resolution  # noqa: E402
 from detnas_trainer.data.detection_data import DetectionData  # noqa: E402
 from detnas_trainer.jobs.learning import plan_of  # noqa: E402
 from detnas_trainer.ranks.batch import pad_alike  # noqa: E402
@@ -65,6 +65,9 @@ def main() -> None:
             "padding": padded_size(),
             "plain": trained(folder, phase=0),
             "distilled subnets": trained(folder, phase=1),
+            "masked features": trained(
+                folder, phase=1, distillation=Distillation(features="GaussianMask")
+            ),
         }
         if rank() == 0:
             torch.save(found, folder / f"ranks-{rank_count()}.pt")
@@ -100,7 +103,9 @@ def padded_size() -> tuple[int, ...]:
     return tuple(data["inputs"].shape)
 
 
-def trained(folder: Path, phase: int) -> list[tuple[dict[str, Tensor], dict[str, float]]]:
+def trained(
+    folder: Path, phase: int, **changes: Any
+) -> list[tuple[dict[str, Tensor], dict[str, float]]]:
     """A few steps of a phase of the pool: tensors and losses after each."""
     request = PoolPhaseRequest(
         key="local/pools/abc/phase",
@@ -115,6 +120,7 @@ def trained(folder: Path, phase: int) -> list[tuple[dict[str, Tensor], dict[str,
         full_space=SPACE,
         space=SPACE,
         bn_images=4,
+        **changes,
     )
     seed_everything(1)
     plain = build_phase(request.model_copy(update={"phase": 0}), None, None)

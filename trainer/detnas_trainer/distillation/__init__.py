@@ -7,6 +7,7 @@ from detnas_trainer.distillation.losses import (
     class_aware_localization_loss,
     classification_loss,
     feature_loss,
+    map_loss,
     plain_localization_loss,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "class_aware_localization_loss",
     "classification_loss",
     "feature_loss",
+    "map_loss",
     "plain_localization_loss",
 ]

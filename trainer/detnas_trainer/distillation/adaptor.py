@@ -37,7 +37,7 @@ class Adaptor(nn.Module):
         return adaptor
 
     def forward(self, features: Tensor, outputs: int) -> Tensor:
-        """Map RoIs × C × H × W to RoIs × outputs × H × W."""
+        """Map RoIs, or images of a level, N × C × H × W to N × outputs × H × W."""
         weight = self.convolution.weight[:outputs, : features.shape[1]]
         assert self.convolution.bias is not None
         return functional.conv2d(features, weight, self.convolution.bias[:outputs], padding=1)

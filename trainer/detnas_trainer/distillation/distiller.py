@@ -1,6 +1,6 @@
 """A student's training loss under a teacher: mmdet's own, plus the distillation terms."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,12 @@ from detnas_trainer.distillation.losses import (
     class_aware_localization_loss,
     classification_loss,
     feature_loss,
+    map_loss,
     plain_localization_loss,
 )
+from detnas_trainer.distillation.masks import anchor_masks, gaussian_mask
 from detnas_trainer.openmmlab import StandardRoIHead, TwoStageDetector
-from detnas_trainer.ranks.group import share_of_mean
+from detnas_trainer.ranks.group import rank_count, share_of_mean
 
 
 @dataclass(slots=True)
@@ -27,12 +29,14 @@ class BoxForward:
     """One pass of RoIs through a box head.
 
     Attributes:
+        levels: N × neck × H × W for each of the neck's levels.
         rois: RoIs × 5: image index and box corners, in pixels of the network's input.
         features: RoIs × neck × 7 × 7, after RoI align.
         logits: RoIs × (classes + 1), background last.
         deltas: RoIs × 4·classes.
     """
 
+    levels: tuple[Tensor, ...]
     rois: Tensor
     features: Tensor
     logits: Tensor
@@ -41,7 +45,7 @@ class BoxForward:
 
 def box_forward(roi_head: StandardRoIHead, levels: tuple[Tensor, ...], rois: Tensor) -> BoxForward:
     """Run RoIs through a head, given the neck's levels."""
-    return _named(rois, roi_head._bbox_forward(levels, rois))
+    return _named(levels, rois, roi_head._bbox_forward(levels, rois))
 
 
 @contextmanager
@@ -52,7 +56,7 @@ def recorded(roi_head: StandardRoIHead) -> Iterator[list[BoxForward]]:
 
     def forward(levels: tuple[Tensor, ...], rois: Tensor) -> dict[str, Any]:
         results = plain(levels, rois)
-        passes.append(_named(rois, results))
+        passes.append(_named(levels, rois, results))
         return results
 
     roi_head._bbox_forward = forward
@@ -62,12 +66,18 @@ def recorded(roi_head: StandardRoIHead) -> Iterator[list[BoxForward]]:
         del roi_head._bbox_forward
 
 
-def _named(rois: Tensor, results: dict[str, Any]) -> BoxForward:
-    return BoxForward(rois, results["bbox_feats"], results["cls_score"], results["bbox_pred"])
+def _named(levels: tuple[Tensor, ...], rois: Tensor, results: dict[str, Any]) -> BoxForward:
+    return BoxForward(
+        levels, rois, results["bbox_feats"], results["cls_score"], results["bbox_pred"]
+    )
 
 
 Losses = dict[str, Tensor]
+Levels = Sequence[Tensor]
 Term = Callable[[BoxForward, BoxForward], Tensor]
+
+_LEAST_POINTS = 1e-6
+"""Divides by something where no position is masked, and less than any box's share."""
 
 
 class IncompatibleTeacher(UserError):  # noqa: N818 - says what is wrong
@@ -117,29 +127,73 @@ class Distiller:
         """
         with recorded(self.student.roi_head) as passes:
             losses: Losses = self.student.loss(inputs, samples)
-        if self._terms:
-            losses.update(self._distil(inputs, passes[-1]))
+        if self.teacher is not None:
+            losses.update(self._distil(self.teacher, inputs, samples, passes[-1]))
         if self.settings.bn_weight:
             weight = float(self.settings.bn_weight)
             losses["loss_bn"] = weight * bn_sparsity_loss(bn_weights(self.student.backbone))
         return losses
 
-    def _distil(self, inputs: Tensor, student: BoxForward) -> Losses:
-        assert self.teacher is not None
+    def _distil(
+        self, teacher: TwoStageDetector, inputs: Tensor, samples: list[Any], student: BoxForward
+    ) -> Losses:
+        if not self._terms and not self._compares_maps:
+            return {}
         with torch.no_grad():
-            levels = self.teacher.extract_feat(inputs)
-            teacher = box_forward(self.teacher.roi_head, levels, student.rois.detach())
-        part = share_of_mean(len(student.rois))  # every term is a mean over RoIs
-        return {
-            f"loss_distill_{name}": weight * part * term(student, teacher)
-            for name, (weight, term) in self._terms.items()
-        }
+            levels = teacher.extract_feat(inputs)
+        losses: Losses = {}
+        if self._compares_maps:
+            masks = self._masks(levels, samples)
+            losses["loss_distill_feature"] = self._map_term(student.levels, levels, masks)
+        if self._terms:
+            with torch.no_grad():
+                taught = box_forward(teacher.roi_head, levels, student.rois.detach())
+            part = share_of_mean(len(student.rois))  # every term is a mean over RoIs
+            for name, (weight, term) in self._terms.items():
+                losses[f"loss_distill_{name}"] = weight * part * term(student, taught)
+        return losses
+
+    @property
+    def _compares_maps(self) -> bool:
+        """Whether features are compared on the neck's maps, not on RoIs."""
+        return self.settings.features not in ("Proposal", "None") and bool(
+            self.settings.feature_weight
+        )
+
+    def _map_term(self, student: Levels, teacher: Levels, masks: Sequence[Tensor]) -> Tensor:
+        assert self.adaptor is not None, "comparing features needs an adaptor"
+        adapted = [
+            self.adaptor(ours, theirs.shape[1])
+            for ours, theirs in zip(student, teacher, strict=True)
+        ]
+        total, points = map_loss(adapted, teacher, masks)
+        part = share_of_mean(float(points)) if rank_count() > 1 else 1.0
+        weight = float(self.settings.feature_weight)
+        return weight * part * total / points.clamp(min=_LEAST_POINTS)
+
+    def _masks(self, levels: Levels, samples: list[Any]) -> list[Tensor]:
+        """N × H × W for each level, of the form that the settings name."""
+        if self.settings.features == "Whole":
+            return [level.new_ones(len(level), *level.shape[2:]) for level in levels]
+        by_image = [self._image_masks(levels, sample.gt_instances.bboxes) for sample in samples]
+        return [torch.stack(masks) for masks in zip(*by_image, strict=True)]
+
+    def _image_masks(self, levels: Levels, boxes: Tensor) -> list[Tensor]:
+        sizes = [(level.shape[2], level.shape[3]) for level in levels]
+        generator = self.student.rpn_head.prior_generator
+        if self.settings.features == "AnchorMask":
+            anchors = generator.grid_priors(sizes, device=boxes.device)
+            return anchor_masks(
+                boxes, [a.view(*size, -1, 4) for a, size in zip(anchors, sizes, strict=True)]
+            )
+        strides = generator.strides
+        return [gaussian_mask(boxes, s, stride) for s, stride in zip(sizes, strides, strict=True)]
 
     def _weighted_terms(self) -> dict[str, tuple[float, Term]]:
-        """The terms in use: a term of weight zero is not computed at all."""
+        """The terms on RoIs in use: a term of weight zero is not computed at all."""
         settings = self.settings
         terms: dict[str, tuple[float, Term]] = {}
-        if settings.features != "None":
+        if settings.features == "Proposal":
             terms["feature"] = (float(settings.feature_weight), self._feature_term)
         terms["classification"] = (
             float(settings.classification_weight),

@@ -1,6 +1,6 @@
 """The distillation losses, each as in the paper (3.2 and 3.3)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +16,29 @@ def feature_loss(adapted: Tensor, teacher: Tensor) -> Tensor:
     """
     points = adapted.shape[0] * adapted.shape[2] * adapted.shape[3]
     return functional.mse_loss(adapted, teacher, reduction="sum") / max(points, 1)
+
+
+def map_loss(
+    adapted: Sequence[Tensor], teacher: Sequence[Tensor], masks: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """L_feat on the neck's levels, by a mask: the sum over positions, and N_p.
+
+    The loss is their quotient: Σ_l Σ_ij M^l_ij Σ_c (f_adap(F_S^l)_ijc − (F_T^l)_ijc)² / N_p, where
+    N_p = Σ_l Σ_ij M^l_ij, over all images of the batch. So it depends neither on the images' size
+    nor on how much of them is masked.
+
+    Args:
+        adapted: N × C × H × W for each level, the student's maps after the adaptation function.
+        teacher: the same of the teacher.
+        masks: N × H × W for each level.
+    """
+    total = torch.stack(
+        [
+            (mask * (ours - theirs).square().sum(dim=1)).sum()
+            for ours, theirs, mask in zip(adapted, teacher, masks, strict=True)
+        ]
+    ).sum()
+    return total, torch.stack([mask.sum() for mask in masks]).sum()
 
 
 def classification_loss(student: Tensor, teacher: Tensor) -> Tensor:
