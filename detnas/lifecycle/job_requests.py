@@ -100,7 +100,11 @@ class JobRequests:
             assert state.scorer is not None
             history = state.history
             proposal = propose(
-                spec.search, spec.teachers.space, state.scorer, history.summary, history.in_flight
+                spec.climbing,
+                spec.teachers.search_space,
+                state.scorer,
+                history.summary,
+                history.in_flight,
             )
             if not isinstance(proposal, Proposal):
                 return

@@ -160,7 +160,7 @@ def _causes(
                 f"±{100 * map_error(images):.1f} points; add images to spec.dataset.val"
             )
     if prepared is not None and prepared.train is not None:
-        steps = spec.evaluation.training.iterations(prepared.train.images)
+        steps = spec.trial_training.iterations(prepared.train.images)
         if steps < FEW_STEPS:
             yield (
                 f"a trial trains for {counted(steps, 'step')} only; raise spec.evaluation.epochs "

@@ -62,7 +62,7 @@ def predicted_trial_seconds(
     """
     seconds = base.seconds
     images = prepare.train.images if prepare.train is not None else 0
-    training = spec.evaluation.epochs * images * _seconds_per_image(spec, prepare, base)
+    training = spec.trial_training.epochs * images * _seconds_per_image(spec, prepare, base)
     around = sum(seconds.values()) - seconds.get("training", 0.0)
     return training * _DISTILLING + around
 

@@ -27,6 +27,7 @@ from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResul
 from detnas.records.settings import DataLocation, Training
 from detnas.score import Scorer
 from detnas.spec.manifest import DetNASSearch, SearchSpec
+from detnas.spec.teachers import TeacherChoice
 
 _UNTRAINED = Training(epochs=0, learning_rate=Decimal("0.01"), batch_size=1)
 
@@ -182,10 +183,12 @@ class SearchRequests:
             **self._training(keys.trial_folder(self.search, proposal.index), prepared),
             **_student(parent),
             seed=proposal.seed,
-            training=self.spec.evaluation.training,
+            training=self.spec.trial_training,
+            inherit=self.spec.evaluation.inherit,
             trial=proposal,
             action=proposal.action,
             teacher=proposal.teacher,
+            draws_teachers=self._draws_teachers,
             pool=pool,
             distillation=self.spec.distillation,
         )
@@ -202,9 +205,14 @@ class SearchRequests:
             seed=self.spec.search.seed,
             training=self.spec.finetune.training,
             teacher=best.teacher,
+            draws_teachers=self._draws_teachers,
             pool=pool,
             distillation=self.spec.distillation,
         )
+
+    @property
+    def _draws_teachers(self) -> bool:
+        return self.spec.teachers.choice is TeacherChoice.PER_ITERATION
 
     def export(
         self, folder: str, winner: TrainedDetector, prepared: PrepareResult, base: TrainedDetector
@@ -271,7 +279,7 @@ def _planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
             (f"phase {number} of the pool", "spec.teachers", spec.teachers.phase_training(number))
             for number in range(len(spec.teachers.phases))
         ]
-    trainings.append(("a trial", TRIAL_FIELD, spec.evaluation.training))
+    trainings.append(("a trial", TRIAL_FIELD, spec.trial_training))
     if spec.finetune is not None:
         trainings.append(("the fine-tuning", "spec.finetune", spec.finetune.training))
     return tuple(

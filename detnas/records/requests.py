@@ -191,9 +191,13 @@ class StudentRequest(TrainingRequest):
         parent: the parent's backbone.
         parent_added: blocks the parent's lineage added recently.
         parent_weights: the parent's weights, with the distillation adaptor where it has one.
+        inherit: the student starts with them; else from a new initialisation, and they only rank
+            what the action removes.
         action: what to do to the parent; None if only the teacher changes.
         teacher: the subnet that teaches; none trains plainly.
         pool: where the teacher comes from.
+        draws_teachers: each step has another teacher, drawn from a few of the pool; ``teacher`` is
+            the supernet.
     """
 
     kind: Literal["Evaluate", "Finetune"] = "Evaluate"
@@ -205,6 +209,8 @@ class StudentRequest(TrainingRequest):
     teacher: Teacher | None = None
     pool: Pool | None = None
     distillation: Distillation = Distillation()
+    inherit: Flag = added(1, default=True)
+    draws_teachers: Flag = added(1, default=False)
 
 
 class ExportRequest(DataRequest):

@@ -1,21 +1,22 @@
 """The DetNASSearch manifest: what a user writes, on a laptop as on a cluster."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from detnas.records.results import MAX_RESOLUTIONS
-from detnas.records.settings import DetectorShape, Distillation, Resolution
+from detnas.records.settings import DetectorShape, Distillation, Resolution, Schedule, Training
 from detnas.schema import Flag, Positive, Schema
 from detnas.spec.affinity import LabelKey, LabelValue
-from detnas.spec.base import Base
+from detnas.spec.base import Base, BaseTraining
 from detnas.spec.dataset import Dataset
 from detnas.spec.jobs import Jobs
 from detnas.spec.limits import Deadlines, Limits
 from detnas.spec.patterns import LABEL, NAMESPACE
-from detnas.spec.search import Evaluation, Finetune, Retention, Search
+from detnas.spec.search import Evaluation, EvaluationMode, Finetune, Retention, Search
 from detnas.spec.storage import Storage, WarmStart
-from detnas.spec.teachers import Teachers
+from detnas.spec.teachers import TeacherChoice, Teachers
 
 API_VERSION = "detnas.dev/v1alpha1"
 KIND = "DetNASSearch"
@@ -92,6 +93,22 @@ class SearchSpec(Schema):
     def base_resolution(self) -> Resolution:
         """R_base of the score: the largest listed."""
         return max(self.resolutions, key=lambda resolution: resolution.pixels)
+
+    @property
+    def trial_training(self) -> Training:
+        """The schedule of each trial."""
+        if self.evaluation.mode is EvaluationMode.ITERATIVE:
+            return self.evaluation.training
+        full = self.base.train or BaseTraining()
+        return full.training.model_copy(update={"schedule": Schedule.COSINE})
+
+    @property
+    def climbing(self) -> Search:
+        """Settings of hill climbing: if no teacher is searched, trials evolve the student."""
+        searches_teachers = self.teachers.choice is TeacherChoice.DYNAMIC
+        if searches_teachers or not self.search.student_probability:
+            return self.search
+        return self.search.model_copy(update={"student_probability": Decimal(1)})
 
 
 class DetNASSearch(Schema):

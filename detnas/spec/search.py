@@ -8,7 +8,7 @@ from pydantic import Field
 
 from detnas.actions import ActionOptions
 from detnas.records.settings import Schedule
-from detnas.schema import Count, Fraction, Positive, Schema
+from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 from detnas.spec.training import Gpus, TrainingSettings
 
 MAX_TRIALS = 10_000
@@ -59,7 +59,10 @@ class Search(Schema):
         Decimal("0.8"), description="Weight of the resolution within the complexity."
     )
     student_probability: Annotated[Fraction, Field(le=1)] = Field(
-        Decimal("0.5"), description="Chance that a trial evolves the student, not the teacher."
+        Decimal("0.5"),
+        description="Chance that a trial evolves the student, not the teacher. With another "
+        "teachers.choice than Dynamic: 0 trains the base further and further, else every trial "
+        "after the warm-up evolves the student.",
     )
     patience: Positive = Field(
         40,
@@ -75,8 +78,8 @@ class Search(Schema):
         return MAX_RANDOM_PARENTS if self.strategy is Strategy.RANDOM else self.top_k
 
 
-class Evaluation(TrainingSettings):
-    """The fast evaluation of a trial: a short training under the teacher."""
+class StudentTraining(TrainingSettings):
+    """A short training of a student under its teacher."""
 
     epochs: Count = Field(3, description="Passes over the training images.")
     learning_rate: Annotated[Fraction, Field(gt=0)] = Field(
@@ -88,7 +91,32 @@ class Evaluation(TrainingSettings):
     gpus: Gpus = Field(1, description="GPUs of each job on a cluster; 0 uses its cores.")
 
 
-class Finetune(Evaluation):
+class EvaluationMode(StrEnum):
+    """How long a trial trains its student (paper, E)."""
+
+    ITERATIVE = "Iterative"
+    FULL = "Full"
+
+
+class Evaluation(StudentTraining):
+    """The fast evaluation of a trial: a short training under the teacher."""
+
+    inherit: Flag = added(
+        1,
+        True,
+        description="Students start with their parents' weights. If false, each starts from a new "
+        "initialisation; an action still ranks by the parent's weights what it removes.",
+    )
+    mode: EvaluationMode = added(
+        1,
+        EvaluationMode.ITERATIVE,
+        description="Iterative: a trial trains as stated here, and its children train further. "
+        "Full: it trains as base.train states, with the learning rate of Cosine; epochs, "
+        "learningRate, batchSize, schedule and warmupIterations of this section are not used.",
+    )
+
+
+class Finetune(StudentTraining):
     """Training of the best student under its teacher after the search (paper, D)."""
 
     epochs: Count = Field(16, description="Passes over the training images.")

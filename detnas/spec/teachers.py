@@ -1,15 +1,24 @@
 """`spec.teachers`: the elastic teacher pool and its training (paper, 3.1.3, A.1.3, table 8)."""
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from detnas.records.settings import Distillation, Schedule, Training
-from detnas.schema import Count, Flag, Fraction, Positive, Schema
+from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 from detnas.spec.storage import StoreUri
 from detnas.spec.training import Gpus
 from detnas.teachers import Depths, SupernetShape, TeacherSpace, WidthFactor
+
+
+class TeacherChoice(StrEnum):
+    """Which teachers a search's students have (paper, 3.1.4 and figure 4)."""
+
+    DYNAMIC = "Dynamic"
+    FIXED = "Fixed"
+    PER_ITERATION = "PerIteration"
 
 
 class DepthRange(Schema):
@@ -90,6 +99,12 @@ class Teachers(Schema):
         1, description="Pods that train the pool together on a cluster."
     )
     gpus_per_worker: Gpus = Field(1, description="GPUs of each of them; 0 uses its cores.")
+    choice: TeacherChoice = added(
+        1,
+        TeacherChoice.DYNAMIC,
+        description="Dynamic: trials search the teacher. Fixed: the supernet teaches all students. "
+        "PerIteration: for each step of a training one of 16 subnets is drawn.",
+    )
     pool: StoreUri | None = Field(
         None,
         description="Address of a trained pool's folder. Default: an equal pool is found or "
@@ -120,10 +135,15 @@ class Teachers(Schema):
 
     @property
     def space(self) -> TeacherSpace:
-        """Every teacher the search may use."""
+        """Every teacher of the pool."""
         return TeacherSpace(
             min_depths=self.depths.min, max_depths=self.depths.max, widths=self.widths
         )
+
+    @property
+    def search_space(self) -> TeacherSpace:
+        """The teachers that a search may propose: the supernet alone if it does not search them."""
+        return self.space if self.choice is TeacherChoice.DYNAMIC else self.phase_space(0)
 
     def phase_space(self, number: int) -> TeacherSpace:
         """The subnets that a phase draws; the first phase's is the supernet alone."""

@@ -227,7 +227,7 @@ class TrialInheritance:
         }
 
     def _as_ours(self, proposal: Proposal, numbers: dict[int, int]) -> Proposal:
-        space = self.search.requests.spec.teachers.space
+        space = self.search.requests.spec.teachers.search_space
         return proposal.model_copy(
             update={
                 "index": numbers[proposal.index],

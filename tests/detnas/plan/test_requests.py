@@ -1,10 +1,14 @@
 """The request of each job."""
 
+import json
+
 import pytest
 
 from detnas.actions import AddLayer
 from detnas.plan.winner import TrainedDetector, choose_winner
 from detnas.records.proposal import Proposal, Step
+from detnas.records.settings import Schedule
+from detnas.store.record_format import encode_record
 from detnas.teachers import Teacher
 from tests.detnas.searches.results import (
     ENCODING,
@@ -91,6 +95,43 @@ def test_finetune_request_names_the_best_pair_and_no_action() -> None:
     assert (request.kind, request.key, request.training.epochs) == ("Finetune", "folder", 5)
     assert (request.action, request.trial) == (None, None)
     assert (request.teacher, request.parent_weights) == (SPACE.smallest, artifact("best"))
+
+
+def test_trial_request_of_drawn_teachers_says_so_for_the_finetuning_too() -> None:
+    built = requests(teachers={"choice": "PerIteration"}, finetune={"epochs": 5})
+    proposal = Proposal(index=0, step=Step.BASELINE, teacher=SPACE.largest, seed=1)
+    pool = built.pool((phase(0),))
+    assert built.trial(proposal, prepared(), detector("base"), pool).draws_teachers
+    assert built.finetune("f", candidate("best", 0.5), prepared(), pool).draws_teachers
+
+
+def test_trial_request_without_inheritance_still_names_the_parent_s_weights() -> None:
+    built = requests(evaluation={"inherit": False}, finetune={"epochs": 5})
+    proposal = Proposal(index=0, step=Step.BASELINE, teacher=SPACE.largest, seed=1)
+    pool = built.pool((phase(0),))
+    request = built.trial(proposal, prepared(), detector("base"), pool)
+    assert (request.inherit, request.parent_weights) == (False, artifact("base"))
+    assert built.finetune("f", candidate("best", 0.5), prepared(), pool).inherit
+
+
+def test_trial_request_in_full_mode_trains_as_the_base_with_a_cosine() -> None:
+    built = requests(evaluation={"mode": "Full", "epochs": 1})
+    proposal = Proposal(index=0, step=Step.BASELINE, teacher=SPACE.largest, seed=1)
+    request = built.trial(proposal, prepared(), detector("base"), built.pool((phase(0),)))
+    base = built.base(prepared()).training
+    assert base.schedule is Schedule.STEP
+    assert request.training == base.model_copy(update={"schedule": Schedule.COSINE})
+    planned = {one.name: one.training for one in built.prepare().trainings}
+    assert planned["a trial"] == request.training
+
+
+def test_trial_request_by_default_has_no_field_that_earlier_trainers_lack() -> None:
+    proposal = Proposal(index=0, step=Step.BASELINE, teacher=SPACE.largest, seed=1)
+    pool = requests().pool((phase(0),))
+    request = requests().trial(proposal, prepared(), detector("base"), pool)
+    written = json.loads(encode_record(request))
+    assert "format" not in written
+    assert not {"inherit", "drawsTeachers"} & written.keys()
 
 
 def test_export_request_expects_the_recorded_map() -> None:

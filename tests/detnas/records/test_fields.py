@@ -53,7 +53,7 @@ MODELS = sorted({model for kind in RECORDS for model in models_in(kind)}, key=la
 def line(model: type[BaseModel], name: str, field: FieldInfo) -> str:
     default = "required" if field.is_required() else shown(field.default)
     if model in MANIFEST and not field.is_required():
-        default = "left out" if field.default is None else "written"
+        default = "left out" if field.default is None or added_in(field) else "written"
     stored = name if field.alias in (None, to_camel(name)) else field.alias
     return f"1.{added_in(field)} {model.__name__}.{stored} = {default}"
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from detnas.actions import AddLayer, LayerPruning, Rearrange
+from detnas.actions import AddLayer, ChannelPruning, LayerPruning, Rearrange
 from detnas.architecture import parse
 from detnas.records.requests import Pool
 from detnas.records.results import DetectorResult, Outcome
 from detnas.records.settings import Distillation
 from detnas.teachers import Teacher
+from detnas_trainer.distillation import Distiller
 from detnas_trainer.jobs import teacher as teacher_job
 from tests.trainer.conftest import SHAPE, SPACE, Workplace, training
 
@@ -100,6 +101,58 @@ def test_student_without_a_teacher_learns_plainly(
         "loss", "loss_cls", "loss_bbox", "acc", "loss_rpn_cls", "loss_rpn_bbox",
     }  # fmt: skip
     assert workplace.weights(result).keys() == workplace.weights(base).keys()
+
+
+@pytest.mark.parametrize("action", [None, ChannelPruning()], ids=["no action", "pruned"])
+def test_student_that_inherits_nothing_starts_from_its_seed_alone(
+    workplace: Workplace, base: DetectorResult, action: ChannelPruning | None
+) -> None:
+    changes = {"action": action, "inherit": False, "training": training(0)}
+    found = {}
+    for name, weights, seed in (("a", base, 1), ("b", base, 1), ("c", base, 2)):
+        key = f"local/a/trials/{name}"
+        result = _evaluated(workplace, key, parent_weights=weights.weights, seed=seed, **changes)
+        assert result.outcome is Outcome.SUCCEEDED
+        found[name] = (result.architecture, workplace.weights(result)["backbone.conv1.weight"])
+    inherited = workplace.weights(base)["backbone.conv1.weight"]
+    assert found["a"][1].shape[1:] == inherited.shape[1:]
+    assert not torch.equal(found["a"][1], inherited[: len(found["a"][1])])
+    assert torch.equal(found["a"][1], found["b"][1])
+    assert not torch.equal(found["a"][1], found["c"][1])
+    # What is pruned follows from the parent's weights.
+    pruned = found["a"][0] != workplace.common["architecture"]
+    assert pruned == (action is not None)
+    assert found["a"][0] == found["c"][0]
+
+
+def test_drawn_teachers_change_from_step_to_step(
+    workplace: Workplace, base: DetectorResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supernet = workplace.succeed(
+        workplace.pool_request("local/pools/p/phase-0", phase=0, training=training(0))
+    )
+    pool = Pool(supernet=SHAPE, space=SPACE, weights=supernet.weights, bn_images=4, seed=5)
+    taught = []
+    loss = Distiller.loss
+
+    def noting(distiller: Distiller, *arguments: Any) -> Any:
+        taught.append(id(distiller.teacher))
+        return loss(distiller, *arguments)
+
+    monkeypatch.setattr(Distiller, "loss", noting)
+    result = _evaluated(
+        workplace,
+        "local/a/trials/0001",
+        parent_weights=base.weights,
+        pool=pool,
+        teacher=SPACE.largest,
+        draws_teachers=True,
+        training=training(3),
+    )
+    assert result.outcome is Outcome.SUCCEEDED
+    assert "loss_distill_feature" in result.final_loss
+    assert len(set(taught)) > 2
+    assert len(taught) == result.iterations
 
 
 OUTSIDE = Teacher(depths=(1, 3, 1, 1), widths=SPACE.largest.widths)

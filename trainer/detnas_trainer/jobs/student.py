@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 from torch import Tensor
@@ -10,15 +11,17 @@ from detnas.actions import PROTECTED_STEPS, age
 from detnas.errors import UserError
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult
+from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import seed_of
-from detnas_trainer.detector import detector_state, load_detector
+from detnas_trainer.detector import build_detector, detector_state, load_detector
 from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
 from detnas_trainer.evolve import Evolved, evolve
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.learning import detector_result, device, load_data, train
 from detnas_trainer.jobs.teacher import load_teacher
 from detnas_trainer.openmmlab import TwoStageDetector
+from detnas_trainer.supernet import teachers_to_draw
 from detnas_trainer.trainee import DetectorTrainee, Losses
 from detnas_trainer.training.loop import seed_everything
 
@@ -31,10 +34,14 @@ class DistilledTrainee(DetectorTrainee):
     """
 
     distiller: Distiller
+    seed: int
+    teachers: tuple[TwoStageDetector, ...] = ()
 
     def loss(self, iteration: int, inputs: Tensor, samples: list[Any]) -> Losses:
-        """mmdet's losses and the distillation's."""
-        del iteration
+        """mmdet's losses and the distillation's, under the iteration's teacher."""
+        if self.teachers:
+            draw = Random(f"teacher/{self.seed}/{iteration}")
+            self.distiller.teacher = draw.choice(self.teachers)
         return self.distiller.loss(inputs, samples)
 
 
@@ -53,7 +60,11 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
         adaptor = _adaptor(request, evolved.state)
         if adaptor is not None:
             detector.add_module(ADAPTOR_PREFIX.rstrip("."), adaptor.to(device()))
-    trainee = DistilledTrainee(detector, _distiller(job, detector, adaptor, data.train))
+    teachers = _teachers(job, data.train)
+    distiller = Distiller(
+        detector, teachers[0] if teachers else None, request.distillation, adaptor
+    )
+    trainee = DistilledTrainee(detector, distiller, request.seed, teachers)
     trained = train(job, trainee, data.train)
     return detector_result(
         job,
@@ -72,13 +83,26 @@ def _evolved(job: Job[StudentRequest]) -> Evolved:
     request = job.request
     with job.activity("loading"):
         state = job.fetch(request.parent_weights).state
-    if request.action is None:
-        return Evolved(request.parent, state, {b.place: b.place for b in request.parent.blocks})
     with job.activity("evolving"):
-        seed = seed_of("evolution", request.seed)
-        found = evolve(request.parent, detector_state(state), request.action, seed)
-        adaptor = {n: value for n, value in state.items() if n.startswith(ADAPTOR_PREFIX)}
-        return replace(found, state={**found.state, **adaptor})
+        evolved = _after_action(request, state)
+        return evolved if request.inherit else _initialised(request, evolved)
+
+
+def _after_action(request: StudentRequest, state: Mapping[str, Tensor]) -> Evolved:
+    if request.action is None:
+        origin = {block.place: block.place for block in request.parent.blocks}
+        return Evolved(request.parent, dict(state), {**origin})
+    seed = seed_of("evolution", request.seed)
+    found = evolve(request.parent, detector_state(state), request.action, seed)
+    adaptor = {n: value for n, value in state.items() if n.startswith(ADAPTOR_PREFIX)}
+    return replace(found, state={**found.state, **adaptor})
+
+
+def _initialised(request: StudentRequest, evolved: Evolved) -> Evolved:
+    """The same student with weights of its own, and without an adaptor."""
+    seed_everything(seed_of("student", request.seed))
+    fresh = build_detector(evolved.architecture, request.detector, len(request.classes))
+    return replace(evolved, state=fresh.state_dict(), notes=())
 
 
 def _adaptor(request: StudentRequest, state: Mapping[str, Tensor]) -> Adaptor | None:
@@ -92,18 +116,17 @@ def _adaptor(request: StudentRequest, state: Mapping[str, Tensor]) -> Adaptor | 
     return Adaptor(request.detector.neck, pool.supernet.neck_width(pool.space.largest))
 
 
-def _distiller(
-    job: Job[StudentRequest],
-    detector: TwoStageDetector,
-    adaptor: Adaptor | None,
-    data: DetectionData,
-) -> Distiller:
+def _teachers(job: Job[StudentRequest], data: DetectionData) -> tuple[TwoStageDetector, ...]:
+    """The teachers of the training: one, those that steps draw from, or none."""
     request = job.request
     if request.teacher is None or not request.training.epochs:
-        return Distiller(detector, None, request.distillation)
+        return ()
+    pool = _pool(request)
+    chosen: tuple[Teacher, ...] = (request.teacher,)
+    if request.draws_teachers:
+        chosen = teachers_to_draw(pool.seed, pool.space)
     with job.activity("teacher"):
-        teacher = load_teacher(job, _pool(request), request.teacher, data)
-    return Distiller(detector, teacher, request.distillation, adaptor)
+        return tuple(load_teacher(job, pool, teacher, data) for teacher in chosen)
 
 
 def _pool(request: StudentRequest) -> Any:

@@ -3,7 +3,7 @@
 from detnas_trainer.supernet.elastic import ElasticDetector
 from detnas_trainer.supernet.importance import sort_channels
 from detnas_trainer.supernet.phases import ShrinkingPhase, build_phase
-from detnas_trainer.supernet.sampling import subnet_at
+from detnas_trainer.supernet.sampling import subnet_at, teachers_to_draw
 from detnas_trainer.supernet.slicing import extract
 from detnas_trainer.supernet.teacher import extract_teacher, reset_statistics
 
@@ -16,4 +16,5 @@ __all__ = [
     "reset_statistics",
     "sort_channels",
     "subnet_at",
+    "teachers_to_draw",
 ]
