@@ -14,8 +14,8 @@ from detnas_operator.admission.admission import Admitted
 from detnas_operator.job.names import job_name
 from detnas_operator.job_state.stalled import ProgressReading
 from detnas_operator.lookups.pod_lookup import ObservedPods
-from detnas_operator.search_jobs.creation import OwnLabels
 from detnas_operator.search_jobs.gpu_time import GpuTime
+from detnas_operator.search_jobs.own_labels import OwnLabels
 from detnas_operator.search_jobs.remaining_pods import SuspendedPods
 
 

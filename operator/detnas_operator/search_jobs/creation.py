@@ -1,27 +1,19 @@
-"""Creates a search's Jobs, explains why that fails, and restores labels that others changed.
-
-The operator itself finds Jobs by owner and name. But people, policies and dashboards select Jobs by
-these labels.
-"""
+"""Creates a search's Jobs, and explains why that fails."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.cluster import AlreadyExists, NotFound, Refused
+from detnas_operator.cluster import AlreadyExists, Refused
 from detnas_operator.cluster.labels import SEARCH
 from detnas_operator.cluster.objects import JobView, Object, ObjectView
-from detnas_operator.job.names import own_labels
 from detnas_operator.job_state.quota import Exceeded, quota_advice, quota_refusal
-from detnas_operator.search_jobs.jobs import SearchJobs, is_expiring, job_id_of
+from detnas_operator.search_jobs.jobs import SearchJobs, is_expiring
 
 log = logging.getLogger(__name__)
 
 _MAX_NAMED = 10
-_OURS = "detnas.dev/"
-"""A policy may have reasons to rewrite labels with other prefixes: that is only logged."""
+"""Objects that a message names."""
 
 
 def create_job(jobs: SearchJobs, objects: list[Object]) -> Reason | None:
@@ -34,7 +26,7 @@ def create_job(jobs: SearchJobs, objects: list[Object]) -> Reason | None:
         try:
             created = jobs.client.create(kind, jobs.key.namespace, body)
         except AlreadyExists:
-            if reason := _existing(jobs, kind, JobView(body).name):
+            if reason := _existing(jobs, kind, body):
                 return reason
         except Refused as error:
             return _refused(jobs, body, error)
@@ -45,22 +37,24 @@ def create_job(jobs: SearchJobs, objects: list[Object]) -> Reason | None:
     return None
 
 
-def _existing(jobs: SearchJobs, kind: str, name: str) -> Reason | None:
+def _existing(jobs: SearchJobs, kind: str, wanted: Object) -> Reason | None:
+    """Return why the object that has the name is not the wanted one; None if it is."""
+    name = ObjectView(wanted).name
+    what = f"{wanted['kind']} {name}"
     body = jobs.client.get(kind, jobs.key.namespace, name)
     if body is None:
-        return Reason(ReasonCode.NAME_TAKEN, f"{kind} {name} is being replaced; trying again")
+        return Reason(ReasonCode.NAME_TAKEN, f"{what} is being replaced; trying again")
     existing = ObjectView(body)
     if existing.is_being_deleted:
-        return Reason(
-            ReasonCode.NAME_TAKEN, f"{kind} {name} is being deleted; {existing.deletion_wait}"
-        )
+        message = f"{what} is being deleted; {existing.deletion_wait}"
+        return Reason(ReasonCode.NAME_TAKEN, message)
     owner = existing.controller_uid
     if not owner:
         return _orphaned(jobs, kind, name)
     if owner != jobs.uid:
         return Reason(
             ReasonCode.NAME_TAKEN,
-            f"{kind} {name} belongs to another object, most likely an earlier search of this "
+            f"{what} belongs to another object, most likely an earlier search of this "
             "name that is being deleted; waiting until it is gone",
         )
     if kind == "jobs":
@@ -110,64 +104,3 @@ def _make_room(jobs: SearchJobs) -> str:
     name = min(ended, key=lambda name: (ended[name], name))
     jobs.delete(name, "a quota counts it, and its result is in the store")
     return name
-
-
-@dataclass
-class OwnLabels:
-    """The labels of one search's Jobs.
-
-    Attributes:
-        restored: UIDs of Jobs whose labels were restored once.
-    """
-
-    restored: set[str] = field(default_factory=set)
-
-    def restore(self, jobs: SearchJobs) -> list[Reason]:
-        """Restore the labels of running Jobs once; return those that do not stay."""
-        reasons = []
-        for name, job in jobs.live().items():
-            changed = _changed_labels(job, jobs.key.name)
-            uid = job.uid
-            if changed and uid not in self.restored:
-                left = jobs.api_errors.attempt(_restore, jobs, name, changed)
-                if left is not None:
-                    changed = left
-                    self.restored.add(uid)
-                    for label in changed:
-                        log.warning("label %s of job %s cannot be restored", label, name)
-            ours = [label for label in changed if label.startswith(_OURS)]
-            if ours and uid in self.restored:
-                reasons.append(_labels_changed(name, ours))
-        return reasons
-
-
-def _restore(jobs: SearchJobs, name: str, labels: Mapping[str, str]) -> dict[str, str]:
-    """Patch the labels; return those that the Job still lacks."""
-    patch = {"metadata": {"labels": dict(labels)}}
-    try:
-        body = jobs.client.merge_patch("jobs", jobs.key.namespace, name, patch)
-    except Refused as error:
-        log.warning("the labels of job %s cannot be restored: %s", name, error)
-        return dict(labels)
-    except NotFound:
-        return {}
-    jobs.cache.put_job(body)
-    left = _changed_labels(JobView(body), jobs.key.name)
-    log.info("restored labels of job %s: %s", name, ", ".join(labels.keys() - left.keys()))
-    return left
-
-
-def _changed_labels(job: JobView, search: str) -> dict[str, str]:
-    """Return the labels of a search's Job that are missing or have another value."""
-    labels = job.labels
-    own = own_labels(search, job_id_of(job))
-    return {label: value for label, value in own.items() if labels.get(label) != value}
-
-
-def _labels_changed(job: str, labels: list[str]) -> Reason:
-    return Reason(
-        ReasonCode.LABELS_CHANGED,
-        f"label {', '.join(labels)} of job {job} was changed, and the value that the operator "
-        "restores does not stay; the search continues, but whatever selects Jobs by it misses this "
-        "one; exempt the Job from the policy or controller that changes it",
-    )
