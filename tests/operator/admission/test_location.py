@@ -28,7 +28,7 @@ def placed(settings: Any, status: dict[str, Any], spec: dict[str, Any] | None = 
     return location(resource, parse(resource).spec, settings)
 
 
-def test_locate_places_a_new_search_by_the_settings() -> None:
+def test_location_of_a_new_search_follows_the_settings() -> None:
     assert placed(storage([NEW, OLD]), {}) == Location(NEW, "mine")
     assert placed(storage([NEW, OLD], shared=True), {}) == Location(NEW, "shared")
     named = {"storage": {"uri": OLD}}
@@ -36,7 +36,7 @@ def test_locate_places_a_new_search_by_the_settings() -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_locate_keeps_the_location_of_an_accepted_search(shared: bool) -> None:
+def test_location_of_an_accepted_search_stays(shared: bool) -> None:
     status = {"folder": f"{OLD}/{FOLDER}", "teachers": {"pool": f"{OLD}/mine/pools/00"}}
     assert placed(storage([NEW, OLD], shared=shared), status) == Location(OLD, "mine")
     status["teachers"] = {"pool": f"{OLD}/shared/pools/00"}
@@ -48,7 +48,7 @@ def test_locate_keeps_the_location_of_an_accepted_search(shared: bool) -> None:
         assert "storage.sharedPools" in found.message
 
 
-def test_locate_names_a_location_that_is_no_longer_allowed() -> None:
+def test_location_that_is_no_longer_allowed_is_named() -> None:
     refused = placed(storage([NEW]), {"folder": f"{OLD}/{FOLDER}"})
     assert isinstance(refused, Reason)
     assert refused.code == "StorageForbidden"
@@ -56,7 +56,7 @@ def test_locate_names_a_location_that_is_no_longer_allowed() -> None:
     assert "storage.allowed" in refused.message
 
 
-def test_locate_accepts_the_folder_in_a_restored_status() -> None:
+def test_location_follows_the_folder_in_a_restored_status() -> None:
     earlier = {"folder": f"{OLD}/mine/searches/one-76543210"}
     assert placed(storage([NEW, OLD]), earlier) == Location(OLD, "mine")
 
@@ -64,5 +64,5 @@ def test_locate_accepts_the_folder_in_a_restored_status() -> None:
 @pytest.mark.parametrize(
     "folder", [f"{OLD}/mine/searches/two-76543210", f"{OLD}/{FOLDER}/x", "elsewhere", ""]
 )
-def test_locate_ignores_the_folder_of_another_search(folder: str) -> None:
+def test_location_ignores_the_folder_of_another_search(folder: str) -> None:
     assert placed(storage([NEW, OLD]), {"folder": folder}) == Location(NEW, "mine")

@@ -38,7 +38,7 @@ def refused(code: int, method: str = "POST", headers: dict | None = None, **stat
         (504, "POST", "Timeout", errors.Unavailable),
     ],
 )
-def test_failure_has_the_class_of_the_refusal(
+def test_error_from_a_refusal_has_its_class(
     code: int, method: str, reason: str, error: type[errors.ClusterError]
 ) -> None:
     found = refused(code, method, reason=reason, message="the server's words")
@@ -48,13 +48,13 @@ def test_failure_has_the_class_of_the_refusal(
     assert "create jobs a/b" in str(found)
 
 
-def test_failure_distinguishes_a_terminating_namespace_from_a_missing_right() -> None:
+def test_error_from_a_terminating_namespace_is_no_missing_right() -> None:
     causes = {"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]}
     found = refused(403, reason="Forbidden", message="is being terminated", details=causes)
     assert type(found) is errors.Terminating
 
 
-def test_failure_of_a_missing_right_says_who_grants_it() -> None:
+def test_error_from_a_missing_right_says_who_grants_it() -> None:
     words = 'jobs.batch is forbidden: User "system:x" cannot create resource "jobs"'
     assert "service account" in refused(403, message=words).remedy
     assert not refused(403, message="exceeded quota: pods=4").remedy
@@ -71,13 +71,13 @@ def test_failure_of_a_missing_right_says_who_grants_it() -> None:
     ],
     ids=str,
 )
-def test_failure_has_the_servers_delay(
+def test_error_from_an_answer_has_the_servers_delay(
     headers: dict, details: dict | None, seconds: float | None
 ) -> None:
     assert refused(429, headers=headers, details=details).retry_after == seconds
 
 
-def test_failure_quotes_an_answer_that_is_not_json() -> None:
+def test_error_from_an_answer_that_is_not_json_quotes_it() -> None:
     answer = Answer(502, {}, b"<html>bad gateway</html>")
     found = error_from(answer, Request("GET", "/"), "list jobs")
     assert type(found) is errors.Unavailable

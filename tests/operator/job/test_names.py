@@ -33,5 +33,5 @@ def test_parse_job_name_reads_back_job_names_of_its_own_search_only(
 
 
 @pytest.mark.parametrize("name", ["", "a", "a-", "a-t1", "a-pool", "a-pool-x", "a-backup", "base"])
-def test_parse_job_name_other_names_is_none(name: str) -> None:
+def test_parse_job_name_of_any_other_name_is_none(name: str) -> None:
     assert parse_job_name(name, "a") is None

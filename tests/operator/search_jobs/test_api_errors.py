@@ -42,12 +42,14 @@ def test_api_errors_raise_an_unanswered_or_other_error(error: Exception) -> None
         (Refused("pods is forbidden", "grant it", status=403), "ClusterRefused"),
     ],
 )
-def test_reasons_name_an_error_once_in_the_servers_words(error: ClusterError, reason: str) -> None:
+def test_api_errors_give_a_reason_once_in_the_servers_words(
+    error: ClusterError, reason: str
+) -> None:
     (reason_found,) = taken(error, error).reasons()
     assert reason_found.code == reason
     assert str(error) in reason_found.message
 
 
-def test_latest_retry_is_the_longest_of_all_errors() -> None:
+def test_api_errors_retry_after_the_longest_delay() -> None:
     soon, late = (TooManyRequests("x", status=429, retry_after=after) for after in (1.0, 30.0))
     assert taken(soon, late, WEBHOOK).latest_retry is late

@@ -25,7 +25,7 @@ from detnas_operator.search_jobs.gpu_time import (
 )
 from tests.cluster.searches import manifest
 from tests.detnas.trials import BASE, START, proposal, result, summary_of
-from tests.operator.job.objects import (
+from tests.operator.job_state.objects import (
     NOW,
     a_job,
     a_pod,

@@ -1,24 +1,18 @@
-"""The pods of a search's Jobs are listed in bounded size, with all that is read of them."""
+"""A search's Jobs: their pods are listed in bounded size, and one of them may train its pool."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
+from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
-from detnas_operator.cluster.objects import JobView, Object
-from detnas_operator.cluster.pods import MAX_PODS, PodView
+from detnas_operator.cluster.objects import Object
+from detnas_operator.cluster.pods import MAX_PODS
 from detnas_operator.cluster.searches import SearchKey
-from detnas_operator.cluster.slimming import slim_pod
-from detnas_operator.job_state.derive import job_state
-from detnas_operator.job_state.failures import culprit
-from detnas_operator.search_jobs.gpu_time import pod_seconds, resumptions
-from detnas_operator.search_jobs.jobs import SearchJobs
-from detnas_operator.search_jobs.remaining_pods import suspended_but_running
+from detnas_operator.search_jobs.jobs import SearchJobs, trains_pool
 from tests.operator.cluster.test_cache import KEY, job
-from tests.operator.job.objects import BACK_OFF, NOW, a_job, at, ended, running, waiting
-
-LONG = "\n".join(["x" * 100] * 40)[:4000] + "\nRuntimeError: the last line"
+from tests.operator.job_state.objects import a_job
 
 
 class Listing:
@@ -49,33 +43,33 @@ def test_search_jobs_list_pods_in_bounded_size(listed: str) -> None:
     assert max(len(str(pod)) for pod in found) < 500
 
 
-PODS = [
-    running(index=2),
-    waiting("ImagePullBackOff", startTime=at(10)),
-    ended(1, message=LONG),
-    ended(75, startTime=at(0)),
-    ended(137, reason="OOMKilled", startTime=at(0)),
-]
+COMPLETE = {"Complete": ("CompletionsReached", "")}
+FAILED = {"Failed": ("BackoffLimitExceeded", "")}
 
 
-@pytest.mark.parametrize("pod", PODS, ids=lambda pod: str(pod.status)[:60])
-@pytest.mark.parametrize("made", [a_job(active=1), a_job(BACK_OFF, failed=1)], ids=["runs", "over"])
-def test_slim_pod_keeps_all_that_is_read(made: JobView, pod: PodView) -> None:
-    slim = slim_pod(pod)
-    assert job_state(made, [slim], NOW) == job_state(made, [pod], NOW)
-    assert pod_seconds([slim], NOW) == pod_seconds([pod], NOW)
-    assert resumptions([slim]) == resumptions([pod])
-    assert culprit(slim) == culprit(pod)
-
-
-def test_slim_pod_keeps_the_last_line_of_a_long_message() -> None:
-    state = job_state(a_job(BACK_OFF, failed=1), [slim_pod(ended(1, message=LONG))], NOW)
-    assert "its last line: RuntimeError: the last line" in str(state)
-
-
-def test_slim_pod_keeps_its_finalizers() -> None:
-    pod = running(deleted=at(0))
-    pod.body["metadata"]["finalizers"] = ["team.example/backup"]
-    said = suspended_but_running({}, [slim_pod(pod)], NOW - timedelta(hours=1), NOW)
-    assert said is not None
-    assert "team.example/backup" in said.message
+@pytest.mark.parametrize(
+    ("name", "job", "trains"),
+    [
+        ("one-pool-0", {}, True),
+        ("one-pool-1", {"deleted": True}, True),
+        ("one-pool-0", {"spec": {"suspend": True}}, True),
+        ("one-pool-0", {"conditions": COMPLETE}, False),
+        ("one-pool-0", {"conditions": FAILED}, False),
+        ("one-base", {}, False),
+        ("one-t0001", {}, False),
+        ("other-pool-0", {}, False),
+    ],
+)
+def test_trains_pool_until_its_job_has_ended(name: str, job: dict[str, Any], trains: bool) -> None:
+    cache, key = ClusterCache(), SearchKey("team-a", "one")
+    made = a_job(**job)
+    owner = {
+        "apiVersion": "detnas.dev/v1alpha1",
+        "kind": "DetNASSearch",
+        "name": "one",
+        "uid": "u-1",
+        "controller": True,
+    }
+    made.body["metadata"] |= {"name": name, "uid": name, "ownerReferences": [owner]}
+    cache.put_job(made.body)
+    assert trains_pool(SearchJobs(cast("KubernetesClient", None), cache, key, "u-1")) is trains

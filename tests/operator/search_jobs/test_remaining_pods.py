@@ -10,7 +10,7 @@ from detnas_operator.search_jobs.remaining_pods import (
     deleted_but_running,
     suspended_but_running,
 )
-from tests.operator.job.objects import NOW, a_pod
+from tests.operator.job_state.objects import NOW, a_pod
 
 LATER = NOW + SUSPENSION_PATIENCE
 LATE_DELETION = NOW + DELETION_PATIENCE
@@ -23,7 +23,7 @@ def held(*finalizers: str) -> dict[str, JobView]:
     return {"one-t0000": JobView({"metadata": metadata})}
 
 
-def test_not_stopped_allows_a_pod_its_grace_period() -> None:
+def test_suspended_but_running_allows_a_pod_its_grace_period() -> None:
     assert suspended_but_running({}, [POD], NOW, LATER - timedelta(seconds=1)) is None
     assert suspended_but_running({}, [], NOW, LATER) is None
     slow = a_pod(
@@ -37,7 +37,7 @@ def test_not_stopped_allows_a_pod_its_grace_period() -> None:
     assert "`kubectl delete pod one-t0000-abcde --force`" in found.message
 
 
-def test_not_stopped_names_a_foreign_finalizer_at_once() -> None:
+def test_suspended_but_running_names_a_foreign_finalizer_at_once() -> None:
     found = suspended_but_running(
         held("kueue.x-k8s.io/held", "foregroundDeletion"), [POD], NOW, NOW
     )
@@ -47,11 +47,11 @@ def test_not_stopped_names_a_foreign_finalizer_at_once() -> None:
     )
 
 
-def test_not_stopped_allows_a_job_time_for_its_pods() -> None:
+def test_suspended_but_running_allows_a_job_time_for_its_pods() -> None:
     assert suspended_but_running(held("foregroundDeletion"), [POD], NOW, NOW) is None
 
 
-def test_not_stopped_names_a_finalizer_of_the_pod() -> None:
+def test_suspended_but_running_names_a_finalizer_of_the_pod() -> None:
     metadata = {**POD.body["metadata"], "finalizers": ["example.org/audit"]}
     pod = PodView({**POD.body, "metadata": metadata})
     found = suspended_but_running({}, [pod], NOW, LATER)

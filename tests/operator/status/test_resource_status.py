@@ -70,7 +70,7 @@ def status_of(result: PassResult, before: dict[str, Any] | None = None) -> dict[
     return resource_status(result, before or {}, LATER if before else NOW)
 
 
-def test_status_of_a_search_midway() -> None:
+def test_status_of_a_search_midway_has_its_figures() -> None:
     status = status_of(MIDWAY)
     figures = {
         "h": "1.2500",
@@ -207,7 +207,9 @@ POOL_FAILED = search_state(Phase.FAILED, problem="phase 1 of the pool")
         (pass_result(POOL_FAILED, pool_phases=(1, 3)), "1/3"),
     ],
 )
-def test_progress_of_the_teachers(result: PassResult, progress: str) -> None:
+def test_progress_of_the_teachers_follows_the_trained_phases(
+    result: PassResult, progress: str
+) -> None:
     assert status_of(result)["teachers"]["progress"] == progress
 
 
@@ -229,7 +231,9 @@ def test_progress_of_the_teachers(result: PassResult, progress: str) -> None:
         (UNREAD, "Suspended", "Suspended"),
     ],
 )
-def test_phase(result: PassResult, before: str, phase: str) -> None:
+def test_phase_of_a_status_follows_search_and_block(
+    result: PassResult, before: str, phase: str
+) -> None:
     assert status_of(result, {"phase": before} if before else {})["phase"] == phase
 
 

@@ -39,7 +39,7 @@ BARE = (
         ),
     ],
 )
-def test_quota_message_names_quota_and_remedy(
+def test_quota_refusal_names_the_quota_and_its_advice(
     words: str, found: Exceeded | Unspecified, advice: str
 ) -> None:
     refused = quota_refusal(words)
@@ -48,11 +48,11 @@ def test_quota_message_names_quota_and_remedy(
 
 
 @pytest.mark.parametrize("words", ["", "exceeded quota: limits", "denied by policy: quota"])
-def test_quota_message_leaves_other_refusals_unchanged(words: str) -> None:
+def test_quota_refusal_by_anything_else_is_none(words: str) -> None:
     assert quota_refusal(words) is None
 
 
-def test_only_a_quota_on_jobs_deletes_ended_jobs() -> None:
+def test_quota_refusal_counts_jobs_only_if_the_quota_does() -> None:
     counted, gpus = quota_refusal(COUNTED), quota_refusal(GPUS)
     assert isinstance(counted, Exceeded)
     assert counted.counts_jobs

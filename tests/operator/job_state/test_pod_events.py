@@ -8,7 +8,7 @@ from detnas.reasons import ReasonCode
 from detnas_operator.cluster.pods import EventView
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.state import JobState, Waiting
-from tests.operator.job.objects import NOW, a_job, at, running, waiting
+from tests.operator.job_state.objects import NOW, a_job, at, running, waiting
 
 ATTACH = 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) other-0'
 MOUNT = "Unable to attach or mount volumes: unmounted volumes=[data]: timed out"

@@ -10,7 +10,7 @@ from detnas_operator.cluster.objects import JobView
 from detnas_operator.cluster.pods import PodView
 from detnas_operator.job_state.derive import job_state
 from detnas_operator.job_state.state import Failed, Running, Succeeded, Terminating, Waiting
-from tests.operator.job.objects import (
+from tests.operator.job_state.objects import (
     BACK_OFF,
     NOW,
     START,

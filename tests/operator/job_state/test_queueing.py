@@ -88,7 +88,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_queueing_explains_a_suspended_job(case: str) -> None:
+def test_suspension_wait_says_what_a_job_waits_for(case: str) -> None:
     labels, observed, reason, words = CASES[case]
     found = suspension_wait(a_job(labels), observed)
     assert found.code is reason
@@ -96,12 +96,12 @@ def test_queueing_explains_a_suspended_job(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "by somebody"])
-def test_queueing_advises_a_manual_start_only_without_a_workload(case: str) -> None:
+def test_suspension_wait_advises_a_manual_start_only_without_queue_and_workload(case: str) -> None:
     labels, observed, *_ = CASES[case]
     assert "spec.suspend" not in suspension_wait(a_job(labels), observed).message
 
 
-def test_queueing_keeps_workloads_in_bounded_size() -> None:
+def test_read_workload_keeps_messages_in_bounded_size() -> None:
     found = a_workload(("QuotaReserved", "False", "Pending", "x" * 100_000)).workload
     assert found is not None
     assert found.owners == ("1",)

@@ -20,7 +20,16 @@ from detnas_operator.job_state.failures import culprit, latest_failure
 from detnas_operator.job_state.pods import job_is_kept_alive, pods_to_end
 from detnas_operator.job_state.state import Failed, FailureKind, Running, Waiting
 from detnas_operator.search_jobs.gpu_time import pod_seconds, resumptions
-from tests.operator.job.objects import BACK_OFF, NOW, WORKERS, a_job, at, ended, running, waiting
+from tests.operator.job_state.objects import (
+    BACK_OFF,
+    NOW,
+    WORKERS,
+    a_job,
+    at,
+    ended,
+    running,
+    waiting,
+)
 
 RUNS = {"running": {"startedAt": at(20)}}
 ENDED_WELL = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": at(10)}}
