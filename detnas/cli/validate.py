@@ -21,7 +21,7 @@ from detnas.plan.requests import SearchRequests
 from detnas.runner.opening import open_search
 from detnas.runner.unchanged_data import check_data_unchanged
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
-from detnas.spec.unused_gpus import unused_gpus
+from detnas.spec.batch_shares import unequal_shares
 
 _UNREADABLE = (
     OSError,
@@ -54,7 +54,7 @@ def validate(
         detnas validate search.yaml -o yaml     # the manifest with every default filled in
     """
     search = load_manifest(manifest)
-    wrong = [*missing_files(search, manifest.parent), *unused_gpus(search.spec)]
+    wrong = [*missing_files(search, manifest.parent), *unequal_shares(search.spec)]
     if wrong:
         raise ManifestError(str(manifest), wrong)
     _check_data_unchanged(search, manifest)

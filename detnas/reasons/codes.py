@@ -92,11 +92,6 @@ class ReasonCode(Documented):
     DATA_SET_MISSING = "DataSetMissing", _REFUSED
     """the manifest names only a folder of one machine
     Do: name a `persistentVolumeClaim` or an `s3` URI, in a new search"""
-    GPUS_UNUSED = "GPUsUnused", _REFUSED
-    """the fields in the message reserve more GPUs than training uses: one for a job, whatever its
-    pods ([Known limits](#known-limits)). A search that was accepted before continues, with
-    `AcceptedWithWarnings`
-    Do: write what the message states, in a new search"""
     PRIORITY_FORBIDDEN = "PriorityForbidden", _REFUSED
     """a `priorityClassName` in `jobs` begins with `system-`
     Do: name another class or none"""

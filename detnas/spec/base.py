@@ -120,7 +120,7 @@ class Base(Schema):
     train: BaseTraining | None = Field(
         None, description="Train the base before the search; required without weights."
     )
-    gpus: Gpus = Field(1, description="GPUs of the base's job on a cluster; 0 uses its cores.")
+    gpus: Gpus = Field(1, description="GPUs of the base's job, a process on each; 0 uses cores.")
 
     @model_validator(mode="after")
     def _complete(self) -> "Base":

@@ -88,7 +88,7 @@ class StudentTraining(TrainingSettings):
     batch_size: Positive = Field(4, description="Images per step of the entire job.")
     schedule: Schedule = Field(Schedule.COSINE, description="How the learning rate falls.")
     warmup_iterations: Count = Field(0, description="Steps of linear warm-up.")
-    gpus: Gpus = Field(1, description="GPUs of each job on a cluster; 0 uses its cores.")
+    gpus: Gpus = Field(1, description="GPUs of each job, a process on each; 0 uses cores.")
 
 
 class EvaluationMode(StrEnum):

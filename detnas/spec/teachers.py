@@ -98,7 +98,9 @@ class Teachers(Schema):
     workers: Annotated[int, Field(ge=1, le=256, strict=True)] = Field(
         1, description="Pods that train the pool together on a cluster."
     )
-    gpus_per_worker: Gpus = Field(1, description="GPUs of each of them; 0 uses its cores.")
+    gpus_per_worker: Gpus = Field(
+        1, description="GPUs of each of them, a process on each; 0 uses cores."
+    )
     choice: TeacherChoice = added(
         1,
         TeacherChoice.DYNAMIC,

@@ -36,17 +36,19 @@ exit codes:
   75  stopped on request with a checkpoint; start it again to resume
 """
 _LAUNCH = """\
-Run a verb on several nodes. Each of them runs the same command, and finds in its environment:
+Run a verb in several processes, one for each GPU of this machine, or of several machines. Each
+machine runs the same command, and finds in its environment:
 
-  DETNAS_WORKERS               how many nodes there are
-  JOB_COMPLETION_INDEX         which of them this is, from 0
-  DETNAS_RENDEZVOUS            host:port of the node of index 0, where they meet
-  DETNAS_PROCESSES_PER_WORKER  processes on each node; 1 unless set
+  DETNAS_PROCESSES_PER_WORKER  processes on each machine; 1 unless set
+  DETNAS_WORKERS               how many machines there are; 1 unless set
+  JOB_COMPLETION_INDEX         of several, which this is, from 0
+  DETNAS_RENDEZVOUS            of several, host:port of the machine of index 0, where they meet
   DETNAS_RENDEZVOUS_SECONDS    how long the others are waited for; 600 unless set
-  DETNAS_PEER_SECONDS          without a heartbeat, until a node counts as lost; 20 unless set
+  DETNAS_PEER_SECONDS          how long one process may keep the others waiting within a step,
+                               before it counts as lost; 600 unless set
 
-Training is not distributed yet: rank 0 does the entire job, the other ranks meet it and wait.
-All end with rank 0's exit code; with 75 where the nodes do not meet, or one is lost.
+The processes share out every batch and every evaluation. All end with the exit code of the one
+that failed first; with 75 where the machines do not meet, or one is lost.
 """
 
 
@@ -92,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     launch = verbs.add_parser(
         "launch",
-        help="run a verb on several nodes, of which this is one",
+        help="run a verb in several processes, one for each GPU",
         description=_LAUNCH,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,6 +1,7 @@
 """COCO metrics of a detector at one resolution, unrounded."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from detnas.records.settings import Resolution
 from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.detection_data import DetectionData, batches
 from detnas_trainer.openmmlab import DetDataSample, TwoStageDetector
+from detnas_trainer.ranks.group import from_first, gathered_shares, own_share, rank_count
 
 Detection = dict[str, Any]
 """One detected box in COCO's form: image_id, category_id, bbox (x, y, width, height), score.
@@ -30,26 +32,33 @@ def evaluate(
 ) -> Score:
     """Run a detector over every validation image and score what it finds.
 
-    The detector is left in evaluation mode.
+    The detector is left in evaluation mode. Ranks share the batches; rank 0 scores.
 
     Args:
         detector: on any device.
         data: the validation split.
         resolution: of the images.
         batch_size: images at once.
-        progressed: called after each batch with its number of images.
+        progressed: called after each batch with the number of images that all ranks have done
+            meanwhile, if they are equally fast.
         by_shape: put images of similar aspect ratio together. Padding has a small effect on what
             is found, so a record is compared with a score of the same order only.
 
     Raises:
         DataError: there is no box to be found, so there is no score.
     """
-    detections: list[Detection] = []
+    found: list[list[Detection]] = []  # by batch
     for samples in predictions(detector, data, resolution, batch_size, by_shape):
-        for sample in samples:
-            detections += coco_detections(sample, data.split.category_numbers)
-        progressed(len(samples))
-    return score(ground_truth(data), detections, resolution)
+        found.append(
+            [
+                detection
+                for sample in samples
+                for detection in coco_detections(sample, data.split.category_numbers)
+            ]
+        )
+        progressed(len(samples) * rank_count())
+    detections = list(chain.from_iterable(gathered_shares(found)))
+    return from_first(lambda: score(ground_truth(data), detections, resolution))
 
 
 def predictions(
@@ -59,12 +68,15 @@ def predictions(
     batch_size: int,
     by_shape: bool = True,
 ) -> Iterator[list[DetDataSample]]:
-    """What the detector finds, batch by batch, boxes in pixels of the original images."""
+    """What the detector finds, batch by batch, boxes in pixels of the original images.
+
+    Each rank gets its share of the batches.
+    """
     detector.eval()
     samples = data.samples(resolution, by_shape)
     draws = [samples[start : start + batch_size] for start in range(0, len(samples), batch_size)]
     with torch.inference_mode():
-        for batch in batches(data, draws):
+        for batch in batches(data, own_share(draws)):
             yield detector.test_step(batch)
 
 

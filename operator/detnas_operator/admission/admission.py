@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 from detnas.reasons import Reason, ReasonCode
 from detnas.resource.transitions import APPLIED_AGAIN
+from detnas.spec.batch_shares import unequal_shares
 from detnas.spec.explain import ManifestError
 from detnas.spec.loading import read_manifest
 from detnas.spec.manifest import API_VERSION, KIND, DetNASSearch, SearchSpec
-from detnas.spec.unused_gpus import unused_gpus
 from detnas.weights_file import WeightsFileError, check_address
 from detnas_operator.admission.location import location
 from detnas_operator.cluster.searches import SearchView
@@ -63,8 +63,8 @@ def admit(search: SearchView, settings: OperatorSettings) -> Admitted | Reason:
     if reason := _missing_data_set(spec) or _unfetched_weights(spec) or _forbidden_priority(spec):
         return reason
     # A search that an earlier version accepted continues, with a warning in its status.
-    if not search.is_accepted and (unused := unused_gpus(spec)):
-        return Reason(ReasonCode.GPUS_UNUSED, f"{'; '.join(map(str, unused))}, {APPLIED_AGAIN}")
+    if not search.is_accepted and (unequal := unequal_shares(spec)):
+        return Reason(ReasonCode.INVALID_SPEC, f"{'; '.join(map(str, unequal))}, {APPLIED_AGAIN}")
     placed = _placed(search, manifest, settings, tenant)
     violation = policy_violation(spec, settings.rules(namespace))
     if violation is None or isinstance(placed, Reason):

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from detnas.lifecycle.blocked import BlockedError
 from detnas.reasons import ReasonCode
+from detnas.spec.batch_shares import unequal_shares
 from detnas.spec.manifest import DetNASSearch
-from detnas.spec.unused_gpus import unused_gpus
 from detnas_operator.admission.admission import Admitted, policy_violation
 from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.job_policy import Rules
@@ -84,8 +84,8 @@ def judge_record(
             )
         message = f"{record}: {violation.message}; {remedy}"
         return replace(admitted, violation=replace(violation, message=message))
-    if not begun and (unused := unused_gpus(spec)):
+    if not begun and (unequal := unequal_shares(spec)):
         raise BlockedError(
-            ReasonCode.GPUS_UNUSED, f"{record}: {'; '.join(map(str, unused))}", remedy
+            ReasonCode.INVALID_SPEC, f"{record}: {'; '.join(map(str, unequal))}", remedy
         )
     return admitted

@@ -3,7 +3,6 @@
 import math
 from decimal import Decimal
 
-from detnas.records.verbs import Verb
 from detnas.spec.jobs import JobFields
 from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import OperatorSettings
@@ -23,7 +22,7 @@ def environment(order: JobOrder, fields: JobFields, settings: OperatorSettings) 
     storage = settings.storage
     chosen = {
         "PYTHONHASHSEED": "0",  # sets in the same order every run
-        **_threads(fields.resources.cpu if fields.resources else None),
+        **_threads(fields.resources.cpu if fields.resources else None, processes_of_pod(order)),
         # CUDA images use every GPU of the node unless this hides them.
         **({} if order.gpus else {"NVIDIA_VISIBLE_DEVICES": "void"}),
         **settings.jobs.env,
@@ -39,19 +38,26 @@ def environment(order: JobOrder, fields: JobFields, settings: OperatorSettings) 
     return [{"name": name, "value": value} for name, value in chosen.items()]
 
 
-def rendezvous(order: JobOrder, host: str) -> list[Object]:
-    """Return the variables of one of several workers; its index comes from the Job controller.
+def processes_of_pod(order: JobOrder) -> int:
+    """Return how many processes of a pod share the job: one for each GPU."""
+    return max(order.gpus, 1)
+
+
+def launch_environment(order: JobOrder, host: str) -> list[Object]:
+    """Return the variables of a pod that launches several processes, or is one of several.
 
     Args:
-        order: of a pool's phase.
+        order: of the job.
         host: where the first worker listens, with its port.
     """
-    assert order.job_id.verb is Verb.POOL
-    return [
-        {"name": "DETNAS_WORKERS", "value": str(order.workers)},
-        {"name": "DETNAS_PROCESSES_PER_WORKER", "value": str(max(order.gpus, 1))},
-        {"name": "DETNAS_RENDEZVOUS", "value": host},
-    ]
+    chosen = {
+        "DETNAS_WORKERS": str(order.workers),
+        "DETNAS_PROCESSES_PER_WORKER": str(processes_of_pod(order)),
+        "DETNAS_RENDEZVOUS": host,
+        # That of several workers comes from the Job controller. Trainers up to 0.1 need all four.
+        **({"JOB_COMPLETION_INDEX": "0"} if order.workers == 1 else {}),
+    }
+    return [{"name": name, "value": value} for name, value in chosen.items()]
 
 
 def _seconds_to_stop(order: JobOrder) -> int:
@@ -60,12 +66,12 @@ def _seconds_to_stop(order: JobOrder) -> int:
     return max(grace - _SHUTDOWN_SECONDS, grace // 2, 1)
 
 
-def _threads(cpu: str | None) -> dict[str, str]:
+def _threads(cpu: str | None, processes: int) -> dict[str, str]:
     """A process sees all cores of its node; more threads than its share slow each other down."""
     if cpu is None:
         threads = DEFAULT_THREADS
     else:
         cores = Decimal(cpu[:-1]) / 1000 if cpu.endswith("m") else Decimal(cpu)
-        threads = max(1, math.floor(cores))
+        threads = max(1, math.floor(cores / processes))
     # torch, MKL and OpenBLAS read the first; images are resized by OpenCV's own threads.
     return dict.fromkeys(("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), str(threads))

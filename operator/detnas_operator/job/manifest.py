@@ -1,13 +1,14 @@
 """The objects that run a due job: a batch/v1 Job, and a Service if several workers must meet.
 
-A pool's phase on several workers is an Indexed Job whose pods meet at the first one.
+A pod with several GPUs launches a process for each. A pool's phase on several workers is an
+Indexed Job whose pods meet at the first one.
 
-If a rank is lost, for example worker 2 of 4: The Job controller creates worker 2 again after
-its backoff; it waits at the rendezvous. The others hang in a collective until its timeout, then
-their launcher exits with 75 (a peer was lost), which ``podFailurePolicy`` ignores; they are created
-again too, all four meet, and all continue from the last checkpoint. So:
+If a rank is lost, for example of worker 2 of 4: The Job controller creates worker 2 again after
+its backoff; it waits at the rendezvous. The others lose their connections to it, or hang in a
+collective until its timeout (10 minutes); then they exit with 75, which ``podFailurePolicy``
+ignores; they are created again too, all four meet, and all continue from the last checkpoint. So:
 
-- The launcher must wait at the rendezvous longer than a collective may hang, and then exit with
+- The launcher must wait at the rendezvous as long as a collective may hang, and then exit with
   75: a worker that came early costs nothing but time.
 - ``backoffLimit`` counts pods. Where a lost peer ends the others in some other way than 75, one
   event costs as many as there are workers: hence retries x workers. (backoffLimitPerIndex would
@@ -27,7 +28,7 @@ from detnas.spec.manifest import API_VERSION, KIND
 from detnas_operator.cluster.labels import APP, APP_NAME, FOLDER, MANAGED_BY, MANAGER, SEARCH, VERB
 from detnas_operator.cluster.objects import Object
 from detnas_operator.configuration.settings import OperatorSettings, Tenant
-from detnas_operator.job.environment import rendezvous
+from detnas_operator.job.environment import launch_environment, processes_of_pod
 from detnas_operator.job.names import CONTAINER, own_labels, queue_labels, service_name
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.job.pod import pod_template
@@ -62,7 +63,11 @@ def job_manifest(order: JobOrder, settings: OperatorSettings, tenant: Tenant) ->
     job["metadata"]["labels"] |= queue_labels(fields)
     if fields.queue_name:
         job["spec"]["suspend"] = True  # until Kueue admits it
-    return _as_workers(job, order) if order.workers > 1 else job
+    if order.workers > 1:
+        return _as_workers(job, order)
+    if processes_of_pod(order) > 1:
+        job["spec"]["template"] = _launching(job, order, f"127.0.0.1:{PORT}")
+    return job
 
 
 def service_manifest(order: JobOrder) -> Object | None:
@@ -107,18 +112,11 @@ def owner_reference(owner: Owner) -> Object:
 def _as_workers(job: Object, order: JobOrder) -> Object:
     """Return the Job of one pod as one of ``order.workers`` pods that work together."""
     service = service_name(order.owner.name)
-    pod = job["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
     # The Job controller names the host of each pod <job>-<index>, the Service its domain.
-    meeting = rendezvous(order, f"{order.name}-0.{service}:{PORT}")
-    container = container | {
-        "command": ["detnas-trainer", "launch", str(order.job_id.verb), order.uri],
-        "env": [*container["env"], *meeting],
-        "ports": [{"name": "rendezvous", "containerPort": PORT}],
-    }
-    template = job["spec"]["template"] | {
-        "spec": pod | {"subdomain": service, "containers": [container]}
-    }
+    template = _launching(job, order, f"{order.name}-0.{service}:{PORT}")
+    (container,) = template["spec"]["containers"]
+    container["ports"] = [{"name": "rendezvous", "containerPort": PORT}]
+    template["spec"]["subdomain"] = service
     spec = job["spec"] | {
         "completionMode": "Indexed",
         "completions": order.workers,
@@ -128,6 +126,18 @@ def _as_workers(job: Object, order: JobOrder) -> Object:
         "template": template,
     }
     return job | {"spec": spec}
+
+
+def _launching(job: Object, order: JobOrder, host: str) -> Object:
+    """Return the pod template whose container launches a process for each of its GPUs."""
+    template = job["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    container = container | {
+        "command": ["detnas-trainer", "launch", str(order.job_id.verb), order.uri],
+        "env": [*container["env"], *launch_environment(order, host)],
+    }
+    launching: Object = template["spec"] | {"containers": [container]}
+    return {**template, "spec": launching}
 
 
 def _metadata(order: JobOrder) -> Object:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from detnas.plan.gpus import gpus_of_pod
 from detnas.plan.stages import JobId
 from detnas.records.verbs import Verb
 from detnas.spec.manifest import SearchSpec
@@ -55,7 +56,7 @@ class JobOrder:
     @property
     def gpus(self) -> int:
         """GPUs of each pod."""
-        return gpus(self.job_id.verb, self.spec)
+        return gpus_of_pod(self.job_id.verb, self.spec)
 
     @property
     def deadline(self) -> int | None:
@@ -69,19 +70,3 @@ class JobOrder:
             Verb.FINETUNE: deadlines.finetune,
             Verb.EXPORT: deadlines.export,
         }[self.job_id.verb]
-
-
-def gpus(verb: Verb, spec: SearchSpec) -> int:
-    """Return how many GPUs each pod of a job requests.
-
-    Preparing reads files only. The export evaluates once more what it wrote, in one process.
-    """
-    if verb is Verb.BASE:
-        return spec.base.gpus
-    if verb is Verb.POOL:
-        return spec.teachers.gpus_per_worker
-    if verb is Verb.EVALUATE:
-        return spec.evaluation.gpus
-    if verb is Verb.FINETUNE:
-        return spec.evaluation.gpus if spec.finetune is None else spec.finetune.gpus
-    return min(1, spec.evaluation.gpus) if verb is Verb.EXPORT else 0

@@ -9,7 +9,7 @@ from detnas.lifecycle.session import SearchSession
 from detnas.lifecycle.status import search_status
 from detnas.reasons import Reason
 from detnas.records.results import Outcome
-from detnas.spec.unused_gpus import unused_gpus
+from detnas.spec.batch_shares import unequal_shares
 from detnas_operator.admission.data_loss import accepted_loss
 from detnas_operator.cluster.labels import ACCEPT
 from detnas_operator.cluster.searches import SearchView
@@ -206,7 +206,7 @@ class SearchPass:
             pool_phases=_phases(session),
             pool_holder=_pool_holder(session, is_due=bool(decision.planned.due)),
             problems=(*problems, *observer.stalled(active)),
-            warnings=tuple(map(str, unused_gpus(session.spec))),
+            warnings=tuple(map(str, unequal_shares(session.spec))),
             gpu_seconds=memory.gpu_time.used,
             forgiven=forgiven,
             lost_gpu_seconds=memory.gpu_time.written_off,

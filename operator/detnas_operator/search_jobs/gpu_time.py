@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pydantic import Field
 
 from detnas.lifecycle.reading.state import SearchState
+from detnas.plan.gpus import gpus_of_pod
 from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.results import DetectorResult, Result
@@ -23,7 +24,6 @@ from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import AlreadyExists
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.cluster.pods import PodView
-from detnas_operator.job.order import gpus
 from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.pods import is_ignored, last_end
 from detnas_operator.search_jobs.jobs import job_id_of
@@ -135,7 +135,7 @@ class GpuTime:
             counted = state.is_finished(job_id) and (trained_pool or job_id.verb is not Verb.POOL)
             result = self._result(state, job_id) if counted else None
             pod_time[job_id.verb] += unstated_seconds(stopped, result, _workers(spec, job_id.verb))
-        gpu_seconds = sum(gpus(verb, spec) * seconds for verb, seconds in pod_time.items())
+        gpu_seconds = sum(gpus_of_pod(verb, spec) * pod_time[verb] for verb in pod_time)
         # A pod exists shortly before its work begins; its result does not count that time.
         self.used = max(self.used, self.written_off + gpu_seconds)
 

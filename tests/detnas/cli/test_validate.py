@@ -208,13 +208,13 @@ def test_validate_reads_annotations_with_a_byte_order_mark(manifest, monkeypatch
     assert _run(monkeypatch, capsys, manifest)[2] == ""
 
 
-def test_validate_refuses_unused_gpus(manifest, monkeypatch, capsys):
+def test_validate_refuses_gpus_that_cannot_share_a_batch(manifest, monkeypatch, capsys):
     content = yaml.safe_load(manifest.read_text())
-    content["spec"]["evaluation"] = {"gpus": 4}
+    content["spec"]["evaluation"] = {"gpus": 4, "batchSize": 6}
     manifest.write_text(yaml.safe_dump(content))
     code, _, err = _run(monkeypatch, capsys, manifest)
     assert code == 2
-    assert "spec.evaluation.gpus: 4 GPUs are reserved and training uses 1" in err
+    assert "spec.evaluation.gpus: a batch of 6 images cannot be shared out equally over 4" in err
 
 
 @pytest.mark.parametrize(

@@ -54,3 +54,25 @@ def test_trial_job_has_one_worker() -> None:
     assert "completionMode" not in job["spec"]
     assert job["spec"]["backoffLimit"] == 2
     assert service_manifest(order(Verb.EVALUATE, WORKERS)) is None
+
+
+def test_pod_with_several_gpus_launches_a_process_for_each() -> None:
+    spec = {
+        "evaluation": {"gpus": 4, "batchSize": 8},
+        "jobs": {"resources": {"cpu": "9"}},
+    }
+    job = made(Verb.EVALUATE, spec)
+    uri = f"s3://bucket/prefix/{FOLDERS[Verb.EVALUATE]}"
+    assert container(job)["command"] == ["detnas-trainer", "launch", "evaluate", uri]
+    variables = env(job)
+    assert variables["DETNAS_PROCESSES_PER_WORKER"] == "4"
+    assert (variables["DETNAS_WORKERS"], variables["JOB_COMPLETION_INDEX"]) == ("1", "0")
+    assert variables["OMP_NUM_THREADS"] == "2", "each process has its share of the cores"
+    assert "completionMode" not in job["spec"]
+    assert service_manifest(order(Verb.EVALUATE, spec)) is None
+
+
+def test_pod_with_one_gpu_runs_the_job_itself() -> None:
+    job = made(Verb.EVALUATE)
+    assert container(job)["command"][:2] == ["detnas-trainer", "evaluate"]
+    assert "DETNAS_PROCESSES_PER_WORKER" not in env(job)

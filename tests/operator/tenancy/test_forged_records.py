@@ -112,6 +112,6 @@ def test_forged_record_with_too_many_gpus_stops_a_begun_search(store: Store) -> 
     assert "search.json: spec.base.gpus: 16" in found.admitted.violation.message
 
 
-def test_forged_record_with_unused_gpus_blocks_the_search(store: Store) -> None:
-    write(store, {"base": {**BASE, "gpus": 2}})
-    assert refused(store, searched()).code == "GPUsUnused"
+def test_forged_record_with_unequal_shares_blocks_the_search(store: Store) -> None:
+    write(store, {"evaluation": {"gpus": 2, "batchSize": 5}})
+    assert refused(store, searched()).code == "InvalidSpec"

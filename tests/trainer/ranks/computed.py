@@ -6,7 +6,6 @@ Without a rank in its environment it computes the same alone. Rank 0 saves what 
 
 import os
 import sys
-from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,15 @@ from detnas_trainer.data.detection_data import DetectionData  # noqa: E402
 from detnas_trainer.jobs.learning import plan_of  # noqa: E402
 from detnas_trainer.ranks.batch import pad_alike  # noqa: E402
 from detnas_trainer.ranks.batch_norm import share_batch_norms  # noqa: E402
-from detnas_trainer.ranks.group import average, joined, own_share, rank, rank_count  # noqa: E402
+from detnas_trainer.ranks.group import average, join, own_share, rank, rank_count  # noqa: E402
 from detnas_trainer.supernet import build_phase  # noqa: E402
 from detnas_trainer.trainee import DetectorTrainee  # noqa: E402
 from detnas_trainer.training.loop import TrainingLoop, seed_everything  # noqa: E402
 from tests.trainer.conftest import CLASSES, SHAPE, SPACE, training  # noqa: E402
 
 STEPS = 3
+HEADS = DetectorShape(neck=8, fc=16, proposals=100, roi_samples=128, anchor_scale=2)
+"""All proposals and objects of an image are sampled: their number differs between ranks."""
 
 
 class Steps:
@@ -59,18 +60,19 @@ def main() -> None:
     """Compute everything."""
     folder = Path(sys.argv[1])
     torch.set_num_threads(1)
-    with joined() if "RANK" in os.environ else nullcontext():
-        found = {
-            "norm": batch_norm(),
-            "padding": padded_size(),
-            "plain": trained(folder, phase=0),
-            "distilled subnets": trained(folder, phase=1),
-            "masked features": trained(
-                folder, phase=1, distillation=Distillation(features="GaussianMask")
-            ),
-        }
-        if rank() == 0:
-            torch.save(found, folder / f"ranks-{rank_count()}.pt")
+    if "RANK" in os.environ:
+        join()
+    found = {
+        "norm": batch_norm(),
+        "padding": padded_size(),
+        "plain": trained(folder, phase=0),
+        "distilled subnets": trained(folder, phase=1),
+        "masked features": trained(
+            folder, phase=1, distillation=Distillation(features="GaussianMask")
+        ),
+    }
+    if rank() == 0:
+        torch.save(found, folder / f"ranks-{rank_count()}.pt")
 
 
 def batch_norm() -> dict[str, Tensor]:
@@ -113,7 +115,7 @@ def trained(
         phase=phase,
         data=DataLocation.model_validate_json((folder / "data.json").read_text()),
         classes=CLASSES,
-        detector=DetectorShape(neck=8, fc=16, proposals=20, roi_samples=16, anchor_scale=2),
+        detector=HEADS,
         resolutions=(Resolution(width=48, height=48), Resolution(width=64, height=64)),
         training=training(1, gradient_clip=Decimal(2)),
         supernet=SHAPE,

@@ -23,29 +23,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     location = write_data_set(folder / "data")
     path = Path(location.root) / location.train
     document = json.loads(path.read_text())
-    for image in document["images"][::2]:
-        _cut(Path(location.root) / location.train_images / image["file_name"], image, document)
+    for image in document["images"]:
+        if image["id"] % 3 == 0:
+            _remove_an_object(image["id"], document)
+        if image["id"] % 2 == 0:
+            _cut(Path(location.root) / location.train_images / image["file_name"], image, document)
     path.write_text(json.dumps(document))
     (folder / "data.json").write_text(location.model_dump_json())
     run_ranks(PROGRAM, 1, str(folder))
     return folder
 
 
+def _remove_an_object(image: int, document: dict[str, Any]) -> None:
+    own = [row for row in document["annotations"] if row["image_id"] == image]
+    document["annotations"].remove(own[0])
+
+
 def _cut(path: Path, image: dict[str, Any], document: dict[str, Any]) -> None:
-    """Remove the bottom of an image, with the boxes that reach into it, unless all do."""
-
-    def is_low(row: dict[str, Any]) -> bool:
-        return row["bbox"][1] + row["bbox"][3] <= LOW
-
+    """Remove the bottom of an image, unless an object reaches into it."""
     own = [row for row in document["annotations"] if row["image_id"] == image["id"]]
-    if not any(map(is_low, own)):
+    if max(row["bbox"][1] + row["bbox"][3] for row in own) > LOW:
         return
     pixels = np.asarray(Image.open(path))
     Image.fromarray(pixels[:LOW]).save(path)
     image["height"] = LOW
-    document["annotations"] = [
-        row for row in document["annotations"] if row["image_id"] != image["id"] or is_low(row)
-    ]
 
 
 @pytest.fixture(scope="module", params=[2, 4])
@@ -74,7 +75,7 @@ def test_batch_is_padded_to_the_largest_size_of_any_rank(pair: Pair) -> None:
 @pytest.mark.parametrize("kind", ["plain", "distilled subnets", "masked features"])
 def test_gradients_and_losses_of_ranks_equal_those_of_one_process(pair: Pair, kind: str) -> None:
     for (expected, expected_losses), (found, losses) in zip(*(f[kind] for f in pair), strict=True):
-        assert losses == pytest.approx(expected_losses, rel=1e-3)
+        assert losses == pytest.approx(expected_losses, rel=1e-4)
         assert found.keys() == expected.keys()
         # The momentum after the first step is the gradient.
         for part in ("momentum.backbone", "momentum.neck", "momentum.rpn", "momentum.roi", "model"):
@@ -83,7 +84,7 @@ def test_gradients_and_losses_of_ranks_equal_those_of_one_process(pair: Pair, ki
             own, other = (
                 torch.cat([t[name].flatten().float() for name in names]) for t in (found, expected)
             )
-            assert (own - other).norm() <= 1e-3 * other.norm(), part
+            assert (own - other).norm() <= 1e-4 * other.norm(), part
 
 
 def test_images_of_the_data_set_differ_in_size(folder: Path) -> None:

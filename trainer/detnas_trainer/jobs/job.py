@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +19,7 @@ from detnas.records.progress import Progress
 from detnas.records.results import Attempt, Result
 from detnas.store.artifacts import fetch_artifact, publish_file
 from detnas_trainer.jobs.folder import JobFolder, scratch_folder
+from detnas_trainer.ranks.group import first_of_machine, from_first, is_first
 from detnas_trainer.training.checkpoint import CheckpointRecord, Checkpoints
 from detnas_trainer.training.interruption import Interruption
 from detnas_trainer.training.progress import ProgressReporter
@@ -126,14 +127,20 @@ class Job(Generic[R]):
 
     def fetch(self, artifact: Artifact) -> Weights:
         """Weights that a record names, verified by their digest and cached on this machine."""
-        return load_weights(fetch_artifact(self.folder.store, artifact))
+        with first_of_machine():
+            path = fetch_artifact(self.folder.store, artifact)
+        return load_weights(path)
 
     def publish(self, state: dict[str, Tensor], **metadata: Any) -> Artifact:
         """Store weights under the name of their content, with JSON beside them."""
-        with self.activity("publishing"):
+
+        def publish() -> Artifact:
             path = self.scratch / "weights.safetensors"
             save_weights(path, state, metadata)
             return publish_file(self.folder.store, self.folder.key, path, "safetensors")
+
+        with self.activity("publishing"):
+            return from_first(publish)
 
     def result(self, kind: type[Kind], **findings: Any) -> Kind:
         """A result with everything that results have in common filled in."""
@@ -167,7 +174,9 @@ class Job(Generic[R]):
         return report
 
     def report(self, progress: Progress, **details: object) -> None:
-        """Report the progress, with the time left if it can be estimated."""
+        """Report the progress, with the time left if it can be estimated; rank 0 alone does."""
+        if not is_first():
+            return
         left = self.remaining.seconds_left()
         self.reporter.report(progress.model_copy(update={"seconds_left": left}), **details)
 
@@ -185,23 +194,27 @@ def versions() -> dict[str, str]:
 
 @contextmanager
 def opened_job(folder: JobFolder[R]) -> Iterator[Job[R]]:
-    """Begin an attempt at a job, from the newest checkpoint of any earlier attempt."""
+    """Begin an attempt at a job, from the newest checkpoint of any earlier attempt.
+
+    Rank 0 decides on both, and alone reports progress.
+    """
     clock = time.monotonic
     interruption = Interruption()
     interval = float(os.environ.get("DETNAS_CHECKPOINT_SECONDS", "600"))
     with scratch_folder() as scratch, interruption.on_sigterm(), ExitStack() as held:
         activities = Activities(clock)
         checkpoints = Checkpoints(folder.store, folder.key, scratch, clock, interval)
-        checkpoint = checkpoints.newest()
+        checkpoint = from_first(checkpoints.newest)
         if checkpoint:
+            if not is_first():
+                checkpoints.fetch(checkpoint)
             activities.add(checkpoint.seconds)
             log.info("resuming from iteration %d", checkpoint.iteration)
-        attempt = folder.claim_attempt(
-            checkpoint.iteration if checkpoint else 0, lambda: datetime.now(UTC)
-        )
+        resumed_at = checkpoint.iteration if checkpoint else 0
+        attempt = from_first(lambda: folder.claim_attempt(resumed_at, lambda: datetime.now(UTC)))
         key = progress_key(folder.key, attempt.number)
         reporter = ProgressReporter(folder.store, key, clock, activity=lambda: activities.current)
-        with reporter.heartbeat(), checkpoints.complete():
+        with reporter.heartbeat() if is_first() else nullcontext(), checkpoints.complete():
             yield Job(
                 folder,
                 attempt,

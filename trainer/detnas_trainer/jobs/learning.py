@@ -21,6 +21,13 @@ from detnas_trainer.evaluation import evaluate
 from detnas_trainer.jobs.data_set import fetch_prepared_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.openmmlab import TwoStageDetector
+from detnas_trainer.ranks.group import (
+    any_rank,
+    first_of_machine,
+    is_first,
+    rank_count,
+    wait_for_all,
+)
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.checkpoint import EpochLosses
 from detnas_trainer.training.loop import TrainingLoop, TrainingPlan
@@ -50,7 +57,8 @@ def device() -> torch.device:
 
 def load_data(job: Job[Any]) -> DataSet:
     """Fetch and open the data set that the request names, and count what is to do on it."""
-    fetch_prepared_data(job)
+    with first_of_machine():
+        fetch_prepared_data(job)
     request: TrainingRequest = job.request
     with job.activity("loading"):
         data = DataSet(
@@ -76,6 +84,20 @@ def plan_of(request: TrainingRequest, data: DetectionData) -> TrainingPlan:
     return TrainingPlan(request.training, draws)
 
 
+def check_shares(batch_size: int) -> None:
+    """Check that every rank gets as many images of a batch as any other.
+
+    Raises:
+        UserError: the batch cannot be shared out.
+    """
+    ranks = rank_count()
+    if batch_size % ranks:
+        raise UserError(
+            f"batchSize: {batch_size} images cannot be shared out equally over {ranks} processes",
+            f"make it a multiple of {ranks}, or use a number of GPUs that divides it",
+        )
+
+
 def pixels_per_step(plan: TrainingPlan) -> float:
     """Pixels that a step trains on, averaged over the resolutions that are drawn."""
     draws = plan.draws
@@ -92,6 +114,7 @@ def train(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> Train
     plan = plan_of(job.request, data)
     if not plan.iterations:
         return TrainingSummary()
+    check_shares(plan.training.batch_size)
     if (warmup := plan.training.warmup_iterations) >= plan.iterations:
         raise UserError(
             f"warmupIterations: {warmup}, and the entire training has {plan.iterations} steps",
@@ -116,6 +139,7 @@ class _JobHooks:
         self.losses = EpochLosses(job.checkpoint.epochs if job.checkpoint else ())
         self._job = job
         self._pixels = pixels_per_step(plan)
+        self._stops = False
 
     def stepped(self, progress: Progress, rate: float) -> None:
         job = self._job
@@ -126,9 +150,23 @@ class _JobHooks:
         job.report(progress, learning_rate=f"{rate:.5f}")
 
     def wants_checkpoint(self) -> bool:
-        return self._job.interruption.requested or self._job.checkpoints.due()
+        # All stop after the same step, whichever of them was asked to.
+        self._stops = any_rank(self._job.interruption.requested)
+        if self._stops:
+            self._job.interruption.requested = True
+        return self._stops or (is_first() and self._job.checkpoints.due())
 
     def save(
+        self, iteration: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...]
+    ) -> None:
+        if is_first():
+            self._save(iteration, tensors, recent)
+        if self._stops:
+            wait_for_all()  # a rank that ends has the others ended
+        if self._stops or rank_count() == 1:
+            self._job.interruption.check()
+
+    def _save(
         self, iteration: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...]
     ) -> None:
         job = self._job
@@ -144,7 +182,6 @@ class _JobHooks:
             if job.interruption.requested:
                 job.checkpoints.wait()
         log.info("checkpoint at iteration %d", iteration)
-        job.interruption.check()
 
 
 def score_at(
@@ -222,7 +259,7 @@ class _EvaluationProgress:
         job.remaining.evaluating_pace.advanced(pixels, job.clock())
         progress = Progress(
             activity="evaluating",
-            done=self._finished,
+            done=min(self._finished, self._images),
             total=self._images,
             updated=datetime.now(UTC),
         )

@@ -20,11 +20,14 @@ log = logging.getLogger("detnas_trainer")
 
 
 def set_up_logging() -> None:
-    """Send our lines to stderr, with the time, and silence other packages."""
+    """Send our lines to stderr, with the time, and silence other packages.
+
+    Ranks above 0 give warnings and errors only.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
     log.handlers[:] = [handler]
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.INFO if _is_rank_0() else logging.WARNING)
     log.propagate = False
     logging.getLogger("mmengine").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(mmengine|mmcv|mmdet|torch)\b.*")
@@ -34,9 +37,9 @@ def set_up_logging() -> None:
 def stored_log(store: Store, job: str, attempt: int) -> Iterator[None]:
     """Store the end of the block's log with the attempt's other files, however the block ends.
 
-    Only where ``DETNAS_KEEP_LOG`` is 1: other callers keep the output.
+    Only where ``DETNAS_KEEP_LOG`` is 1, other callers keep the output; and only rank 0's.
     """
-    if os.environ.get("DETNAS_KEEP_LOG") != "1":
+    if os.environ.get("DETNAS_KEEP_LOG") != "1" or not _is_rank_0():
         yield
         return
     tail = LogTail()
@@ -52,6 +55,10 @@ def stored_log(store: Store, job: str, attempt: int) -> Iterator[None]:
             store.put(log_key(job, attempt), tail.text())
         except StoreError as error:  # a copy for people: the job ends the same without it
             log.warning("log not kept: %s", error)
+
+
+def _is_rank_0() -> bool:
+    return os.environ.get("RANK", "0") == "0"  # ranks say the same; torch is not imported yet
 
 
 class LogTail(logging.Handler):

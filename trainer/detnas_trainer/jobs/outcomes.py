@@ -8,6 +8,7 @@ from detnas.exit_codes import ExitCode
 from detnas.records.results import Outcome
 from detnas.store.errors import StoreError
 from detnas_trainer.data.coco_json import DataError
+from detnas_trainer.ranks.group import is_lost_peer
 from detnas_trainer.training.interruption import Interrupted
 from detnas_trainer.training.loop import DivergedError
 
@@ -42,8 +43,10 @@ def classify(error: BaseException) -> Failure:
     only once it was restored.
     """
     message = str(error) or type(error).__name__
-    if isinstance(error, Interrupted):
-        return Failure(ExitCode.INTERRUPTED, "interrupted; started again, this job resumes")
+    is_lost = is_lost_peer(error)
+    if is_lost or isinstance(error, Interrupted):
+        cause = f"another rank is gone ({message.splitlines()[0]})" if is_lost else "interrupted"
+        return Failure(ExitCode.INTERRUPTED, f"{cause}; started again, this job resumes")
     if is_out_of_memory(error):
         return Failure(ExitCode.DONE, message, Outcome.OUT_OF_MEMORY)
     if isinstance(error, DivergedError):

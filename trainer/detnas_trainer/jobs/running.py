@@ -17,6 +17,13 @@ from detnas_trainer.jobs.job import Job, opened_job
 from detnas_trainer.jobs.logs import stored_log
 from detnas_trainer.jobs.outcomes import Failure, classify
 from detnas_trainer.jobs.termination_message import write_termination_message
+from detnas_trainer.ranks.group import (
+    from_first,
+    is_first,
+    is_lost_peer,
+    rank_count,
+    wait_for_all,
+)
 from detnas_trainer.training.interruption import Interrupted
 
 log = logging.getLogger("detnas_trainer")
@@ -36,7 +43,7 @@ def run_job(verb: str, uri: str) -> ExitCode:
     """Run a job to its end, unless it has a result already."""
     try:
         folder = open_folder(verb, uri)
-        ended = folder.outcome()
+        ended = from_first(folder.outcome)
     except UserError as error:
         log.error("error: %s", error)  # noqa: TRY400 - the user's mistake needs no traceback
         write_termination_message(f"error: {error}")
@@ -53,14 +60,19 @@ def _attempt(verb: Verb, job: Job[Any]) -> ExitCode:
     log.info("%s: attempt %d", verb, job.attempt.number)
     try:
         result = _run_and_recheck(verb, job)
-        _end(job, result)
+        if is_first():
+            _end(job, result)
+        wait_for_all()
     except Exception as error:
         failure = classify(error)
         traceback = None if failure.expected else error
         log.error("%s", failure.message, exc_info=traceback)  # noqa: TRY400
-        write_termination_message(f"{failure.outcome or failure.exit.words}: {failure.message}")
+        if not is_lost_peer(error):
+            write_termination_message(f"{failure.outcome or failure.exit.words}: {failure.message}")
         if failure.outcome is not None:
+            # Others may not have failed, and wait for this rank in vain: it writes for them.
             _end(job, _failed(job, RESULT_TYPES[verb], failure))
+            return ExitCode.DONE if rank_count() == 1 else ExitCode.FAILED
         return failure.exit
     _summarize(result)
     return ExitCode.DONE

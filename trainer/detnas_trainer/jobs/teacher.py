@@ -15,6 +15,7 @@ from detnas_trainer.detector import load_detector
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.learning import device
 from detnas_trainer.openmmlab import TwoStageDetector
+from detnas_trainer.ranks.group import all_ranks, local_rank, own_share
 from detnas_trainer.supernet import extract_teacher
 from detnas_trainer.weights import WeightsError, load_weights, save_weights
 
@@ -29,7 +30,9 @@ def load_teacher(
     """
     request: TrainingRequest = job.request
     path = default_cache_folder() / f"teacher-{_digest(request, pool, teacher)}.safetensors"
-    detector = _cached(request, pool, teacher, path)
+    cached = _cached(request, pool, teacher, path)
+    # A machine that lacks it has the ranks of all take part: they share its batches.
+    detector = cached if all_ranks(cached is not None) else None
     if detector is not None:
         path.touch()  # the cache deletes the least recently used first
     else:
@@ -42,17 +45,22 @@ def load_teacher(
             len(request.classes),
             statistics_batches(request, pool.seed, pool.bn_images, data),
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_weights(path, detector.state_dict())
+        if local_rank() == 0:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_weights(path, detector.state_dict())
     return detector.to(device()).requires_grad_(requires_grad=False).eval()
 
 
 def statistics_batches(
     request: TrainingRequest, seed: int, images: int, data: DetectionData
 ) -> Iterator[Batch]:
-    """Training images for the batch norms, a batch at each of the request's resolutions."""
+    """Training images for the batch norms, a batch at each of the request's resolutions.
+
+    Each rank gets its share of the batches.
+    """
     groups = data.groups(request.by_orientation)
-    return batches(data, statistics_samples(seed, groups, images, request.resolutions), workers=0)
+    samples = statistics_samples(seed, groups, images, request.resolutions)
+    return batches(data, own_share(samples), workers=0)
 
 
 def _cached(

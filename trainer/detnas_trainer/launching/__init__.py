@@ -1,12 +1,13 @@
-"""One job on several nodes: a launcher on each, which starts its processes with torch's agent.
+"""One job on several GPUs, or several machines: torch's elastic launcher with this trainer's ends.
 
-Training itself is not distributed yet. Today rank 0 does the entire job; every other rank takes
-part in the rendezvous and a barrier, waits until rank 0 ends, and ends with the same exit code.
-What is here is what surrounds a distributed training: meeting, the heartbeat, ends that agree.
+It starts a process for each GPU of this machine (`worker`), which meets those of the other machines
+and runs the job as one rank of all. Machines find each other at the one of index 0, which the
+Indexed Job of a pool provides. Whatever ends one rank ends them all:
 
-- The node of index 0 holds a store of keys (`peers`), where the nodes meet, send heartbeats, and
-  publish when all must stop and how rank 0 ended. A node that waits too long exits with 75.
-- A node without a heartbeat is lost: rank 0 writes its checkpoint, and all exit with 75. So do all
-  if the node of index 0 is lost, since it serves the keys.
-- SIGTERM at one node is passed on to rank 0, wherever it runs.
+- SIGTERM at one machine is forwarded to its ranks, who stop all ranks after the same step, with a
+  checkpoint and 75;
+- a rank that ends otherwise has those of its machine ended by torch's agent; those of other
+  machines lose their connection to it, or wait in vain for `DETNAS_PEER_SECONDS`, and end with 75.
+
+Nothing is restarted here: the job's scheduler starts all machines again, and they resume.
 """

@@ -27,26 +27,22 @@ _ABSENT: Any = object()
 _long_group: Any = None
 
 
-@contextmanager
-def joined(peer_seconds: float | None = None) -> Iterator[None]:
-    """Within the block this process is the rank that torchrun's environment names.
+def join() -> None:
+    """Become the rank that torchrun's environment names, for the rest of the process.
 
-    Args:
-        peer_seconds: how long a step may wait for the other ranks.
+    ``DETNAS_PEER_SECONDS`` is how long a step may wait for the other ranks.
+
+    Raises:
+        RuntimeError: the ranks did not meet.
     """
     global _long_group  # noqa: PLW0603 - as torch's own group is
     backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank())
         backend = "cpu:gloo,cuda:nccl"
-    seconds = peer_seconds or float(os.environ.get("DETNAS_PEER_SECONDS") or _PEER_SECONDS)
+    seconds = float(os.environ.get("DETNAS_PEER_SECONDS") or _PEER_SECONDS)
     dist.init_process_group(backend, timeout=timedelta(seconds=seconds))
     _long_group = dist.new_group(backend="gloo", timeout=_LONG_WAIT)
-    try:
-        yield
-    finally:
-        _long_group = None
-        dist.destroy_process_group()
 
 
 def rank() -> int:
@@ -165,7 +161,7 @@ def largest_of_ranks(numbers: Sequence[int]) -> tuple[int, ...]:
     """Return the largest of the ranks' numbers at each position."""
     if rank_count() == 1:
         return tuple(numbers)
-    values = torch.tensor(numbers)
+    values = torch.tensor(numbers, device="cpu")
     dist.all_reduce(values, dist.ReduceOp.MAX)
     return tuple(values.tolist())
 
@@ -182,6 +178,6 @@ def is_lost_peer(error: BaseException) -> bool:
 def _reduced(number: float, operation: Any) -> float:
     if rank_count() == 1:
         return number
-    value = torch.tensor(number, dtype=torch.float64)
+    value = torch.tensor(number, dtype=torch.float64, device="cpu")
     dist.all_reduce(value, operation)
     return float(value)

@@ -6,7 +6,7 @@ other means and variances. They are recomputed over a few training batches.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import Batch
 from detnas_trainer.detector import load_detector
 from detnas_trainer.openmmlab import TwoStageDetector
+from detnas_trainer.ranks.group import all_ranks, gathered_shares
 from detnas_trainer.supernet.slicing import extract
 
 
@@ -28,9 +29,11 @@ def reset_statistics(
     """Replace the running statistics of every batch norm by those of the given batches.
 
     Each mean and variance becomes the mean, over the batches, of the batch's mean and of its
-    unbiased variance (torch's cumulative average: every batch weighs the same). Layers are
-    normalised with batch statistics meanwhile, as in training. Nothing but the statistics
-    changes; no gradient is recorded.
+    unbiased variance: every batch weighs the same. Layers are normalised with batch statistics
+    meanwhile, as in training. Nothing but the statistics changes; no gradient is recorded.
+
+    With several ranks each is given its share of the batches; the statistics are those of all, in
+    the batches' order.
 
     Args:
         module: holds the batch norms.
@@ -41,25 +44,35 @@ def reset_statistics(
         UserError: there is no batch.
     """
     remaining = iter(batches)
-    first = next(remaining, None)
-    if first is None:
+    first = list(islice(remaining, 1))
+    if all_ranks(not first):
         raise UserError("0 batches for the batch norms' statistics", "give at least one image")
     norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
+    buffers = [b for n in norms for b in (n.running_mean, n.running_var) if b is not None]
+    found = []
     with _collecting(module, norms), torch.no_grad():
-        for batch in chain([first], remaining):
+        for batch in chain(first, remaining):
             (forward or module)(batch)
+            found.append(torch.cat([buffer.cpu() for buffer in buffers]))
+    found = gathered_shares(found)
+    means = torch.stack(found).double().mean(0).split([len(buffer) for buffer in buffers])
+    for buffer, mean in zip(buffers, means, strict=True):
+        buffer.copy_(mean)
+    for norm in norms:
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.fill_(len(found))
 
 
 @contextmanager
 def _collecting(module: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
-    """Batch norms cleared and averaging cumulatively; modes and momentums are restored."""
+    """Batch norms whose statistics are the last batch's; modes and momentums are restored."""
     modes = [(part, part.training) for part in module.modules()]
     momentums = [norm.momentum for norm in norms]
     module.eval()
     try:
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None
+            norm.momentum = 1.0
             norm.train()
         yield
     finally:

@@ -120,6 +120,15 @@ class Checkpoints:
                 return record
         return None
 
+    def fetch(self, record: CheckpointRecord) -> None:
+        """Fetch the tensors of the checkpoint that another process found to be the newest.
+
+        Raises:
+            CorruptRecord: they are not complete.
+        """
+        if not self._fetch(record):
+            raise CorruptRecord(f"{record.file.key} is not what it was", "start the job again")
+
     def tensors(self, record: CheckpointRecord) -> dict[str, Tensor]:
         """The tensors of the record that `newest` gave."""
         return load_weights(self._local(record)).state

@@ -1,4 +1,4 @@
-"""Which nodes a job runs on, from its pod's environment."""
+"""Which machines a job runs on, from its pod's environment."""
 
 import os
 from collections.abc import Mapping
@@ -7,58 +7,57 @@ from dataclasses import dataclass
 from detnas.errors import UserError
 
 _RENDEZVOUS_SECONDS = 600.0
-_PEER_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Nodes:
-    """The nodes of one job.
+class Machines:
+    """The machines of one job; torch calls them nodes.
 
     Attributes:
         index: this one's, from 0.
         count: all of them.
-        processes: on each.
-        host: of the node with index 0.
+        processes: ranks on each.
+        host: of the machine with index 0; empty if it is the only one.
         port: on it, for the rendezvous.
         rendezvous_seconds: after which waiting for the others ends.
-        peer_seconds: without a heartbeat, after which a node is lost.
     """
 
     index: int
     count: int
     processes: int
-    host: str
-    port: int
+    host: str = ""
+    port: int = 0
     rendezvous_seconds: float = _RENDEZVOUS_SECONDS
-    peer_seconds: float = _PEER_SECONDS
 
     @property
     def reachable_host(self) -> str:
-        """Where to reach the node with index 0: its own name may not resolve there yet."""
+        """Where to reach the machine with index 0: its own name may not resolve there yet."""
         return self.host if self.index else "127.0.0.1"
 
 
-def nodes_from_environment(environment: Mapping[str, str] = os.environ) -> Nodes:
+def machines_from_environment(environment: Mapping[str, str] = os.environ) -> Machines:
     """Read ``DETNAS_WORKERS``, ``DETNAS_RENDEZVOUS`` and the others.
 
     Raises:
         UserError: one is missing, or no such value.
     """
+    count = _number(environment, "DETNAS_WORKERS", least=1, default="1")
+    processes = _number(environment, "DETNAS_PROCESSES_PER_WORKER", least=1, default="1")
+    if count == 1:
+        return Machines(0, 1, processes)
     host, _, port = _text(environment, "DETNAS_RENDEZVOUS", "host:port").rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise _wrong("DETNAS_RENDEZVOUS", environment["DETNAS_RENDEZVOUS"], "host:port")
-    count = _number(environment, "DETNAS_WORKERS", least=1)
     index = _number(environment, "JOB_COMPLETION_INDEX", least=0)
     if index >= count:
         raise _wrong("JOB_COMPLETION_INDEX", str(index), f"less than DETNAS_WORKERS, {count}")
-    return Nodes(
+    return Machines(
         index=index,
         count=count,
-        processes=_number(environment, "DETNAS_PROCESSES_PER_WORKER", least=1, default="1"),
+        processes=processes,
         host=host.strip("[]"),
         port=int(port),
         rendezvous_seconds=_seconds(environment, "DETNAS_RENDEZVOUS_SECONDS", _RENDEZVOUS_SECONDS),
-        peer_seconds=_seconds(environment, "DETNAS_PEER_SECONDS", _PEER_SECONDS),
     )
 
 
