@@ -39,13 +39,26 @@ class JobCommand:
         verb: such as ``evaluate``.
         uri: of the job's folder.
         log: file that its output is appended to.
-        threads: that it may compute with.
+        threads: that all its processes may compute with.
+        devices: GPUs that it has, with a process on each; None on a machine without any.
     """
 
     verb: str
     uri: str
     log: Path
     threads: int
+    devices: tuple[str, ...] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of its processes."""
+        processes = len(self.devices or ()) or 1
+        chosen = {"OMP_NUM_THREADS": str(max(1, self.threads // processes))}
+        if self.devices is not None:
+            chosen["CUDA_VISIBLE_DEVICES"] = ",".join(self.devices)
+        if processes > 1:
+            chosen["DETNAS_PROCESSES_PER_WORKER"] = str(processes)
+        return chosen
 
 
 class JobServer:
@@ -65,12 +78,19 @@ class JobServer:
         self._running: set[str] = set()
         self._deaths = 0
         self._ready = False
+        self.devices: tuple[str, ...] = ()
+        """Names of this machine's GPUs, once it is ready."""
         self._ids = count(1)
 
     @property
     def is_ready(self) -> bool:
         """Whether the process is ready: before that, no job runs."""
         return self._process is not None and self._ready
+
+    def open(self) -> None:
+        """Start the process, if it does not run; `ended` receives that it is ready."""
+        if self._process is None:
+            self._process = self._spawn()
 
     def start(self, job: JobCommand) -> str:
         """Start a job and return the ID that its exit is reported under."""
@@ -81,7 +101,7 @@ class JobServer:
             "uri": job.uri,
             "log": str(job.log),
             "threads": job.threads,
-            "environment": {"OMP_NUM_THREADS": str(job.threads)},
+            "environment": job.environment,
         }
         self._running.add(name)
         self._send(line)
@@ -108,6 +128,7 @@ class JobServer:
                 yield from self._server_died()
             elif "ready" in answer:
                 self._ready = True
+                self.devices = tuple(answer.get("devices", ()))
             elif "exit" in answer:
                 self._deaths = 0
                 self._running.discard(answer["id"])
@@ -133,8 +154,8 @@ class JobServer:
             process.stdin.close()
 
     def _send(self, line: dict[str, Any]) -> None:
-        if self._process is None:
-            self._process = self._spawn()
+        self.open()
+        assert self._process is not None
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(line).encode() + b"\n")

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,10 +12,12 @@ from pathlib import Path
 from detnas.exit_codes import ExitCode
 from detnas.lifecycle.attempts import attempt_numbers
 from detnas.lifecycle.session import SearchSession
+from detnas.plan.gpus import gpus_on_one_machine
 from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.results import Result
 from detnas.records.verbs import Verb
+from detnas.runner.devices import Devices
 from detnas.runner.job_server import JobCommand, JobServer, log_end
 from detnas.store import Store
 from detnas.store.errors import StoreError
@@ -98,12 +101,14 @@ class RunningJobs:
         server: runs them.
         logs: local folder for their output.
         limits: how often they are retried.
+        devices: GPUs that they share out.
     """
 
     session: SearchSession
     server: JobServer
     logs: Path
     limits: RetryLimits = RetryLimits()
+    devices: Devices = field(default_factory=lambda: Devices(()))
     running: dict[str, RunningJob] = field(default_factory=dict)
     _store: Store = field(init=False)
     _failures: Counter[str] = field(default_factory=Counter)
@@ -116,6 +121,14 @@ class RunningJobs:
         """Whether this job has a process."""
         return any(job.job_id == job_id for job in self.running.values())
 
+    def can_start(self, verb: Verb) -> int:
+        """Return how many more jobs of a verb find GPUs enough; those that need none always do."""
+        needed = self._gpus(verb)
+        return len(self.devices.free) // needed if needed else sys.maxsize
+
+    def _gpus(self, verb: Verb) -> int:
+        return gpus_on_one_machine(verb, self.session.spec, len(self.devices.names))
+
     def start(self, job_id: JobId, folder: str, threads: int) -> None:
         """Start the job whose request is stored in ``folder``."""
         attempts = max(attempt_numbers(self._store, folder), default=0)
@@ -125,19 +138,27 @@ class RunningJobs:
             log.unlink(missing_ok=True)  # of an attempt that died before it took its number
         job = RunningJob(job_id, folder, log, attempts, datetime.now(UTC))
         uri = f"{self._store.uri}/{folder}"
-        self.running[self.server.start(JobCommand(job_id.verb, uri, log, threads))] = job
+        taken = self.devices.take(folder, self._gpus(job_id.verb))
+        devices = taken if self.devices.names else None
+        command = JobCommand(job_id.verb, uri, log, threads, devices)
+        self.running[self.server.start(command)] = job
 
     def ended(self, timeout: float) -> Iterator[Ended]:
         """Wait at most ``timeout`` seconds, and handle every process that ended."""
         for name, code in self.server.ended(timeout):
-            job = self.running.pop(name)
-            self._keep_log(job)
+            job = self._popped(name)
             yield Ended(job, code, self._result(job, code), log_end(job.log))
 
     def ended_while_stopping(self, timeout: float) -> None:
         """Wait in the same way while jobs are being stopped, which are not failed attempts."""
         for name, _ in self.server.ended(timeout):
-            self._keep_log(self.running.pop(name))
+            self._popped(name)
+
+    def _popped(self, name: str) -> RunningJob:
+        job = self.running.pop(name)
+        self.devices.release(job.folder)
+        self._keep_log(job)
+        return job
 
     def signal(self, number: signal.Signals, verb: Verb | None = None) -> None:
         """Signal every process, or those of one verb."""

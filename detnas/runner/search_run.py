@@ -19,6 +19,7 @@ from detnas.plan.stages import JobId, Phase, Plan
 from detnas.processors import processors, requested_threads
 from detnas.records.results import Outcome
 from detnas.records.verbs import Verb
+from detnas.runner.devices import Devices
 from detnas.runner.errors import Interrupted, RunError
 from detnas.runner.job_server import JobServer
 from detnas.runner.opening import OpenedSearch, begin
@@ -65,6 +66,8 @@ class RunSettings:
         limits: how often a job is retried.
         processors: that the jobs share.
         threads: of every job, if set by the user; by default its share of the processors.
+        devices: names of the GPUs to use, as ``CUDA_VISIBLE_DEVICES`` has them; by default those
+            that the job server sees.
         breaker: consecutive trials lost to the infrastructure after which the run stops.
         tick: seconds between two checks of the clock, the display and Ctrl-C.
         poll: seconds between two reads of a pool that another search trains.
@@ -75,6 +78,7 @@ class RunSettings:
     limits: RetryLimits = field(default_factory=RetryLimits)
     processors: int = field(default_factory=processors)
     threads: int | None = field(default_factory=requested_threads)
+    devices: tuple[str, ...] | None = None
     breaker: int = 5
     tick: float = 0.2
     poll: float = 5.0
@@ -153,12 +157,29 @@ class SearchRun:
             self._wait(decided)
 
     def _start_due(self, decided: Plan) -> None:
+        if not (decided.due or decided.proposals) or not self._knows_devices():
+            return
         for job_id in decided.due:
             if self._jobs.runs(job_id) or (job_id.verb is Verb.POOL and not self._holds_pool()):
                 continue
-            self._start(job_id, self._session.request(job_id))
-        for job_id in self._session.propose(decided.proposals):
+            folder = self._session.request(job_id)
+            if self._jobs.can_start(job_id.verb):  # else it is still due when a GPU is free
+                self._start(job_id, folder)
+        # A proposal waits for a GPU: it then knows the trials that have ended meanwhile.
+        proposals = min(decided.proposals, self._jobs.can_start(Verb.EVALUATE))
+        for job_id in self._session.propose(proposals):
             self._start(job_id, self._session.job_folder(job_id))
+
+    def _knows_devices(self) -> bool:
+        """Wait for the job server, without which no job runs; False if the run is to stop."""
+        self._server.open()
+        while not self._server.is_ready and not self._stop.times:
+            for _ in self._jobs.ended(self._settings.tick):
+                pass  # none runs yet
+        if self._server.is_ready and not self._jobs.devices.names:
+            names = self._settings.devices
+            self._jobs.devices = Devices(self._server.devices if names is None else names)
+        return self._server.is_ready
 
     def _start(self, job_id: JobId, folder: str) -> None:
         parallelism = self._session.spec.search.parallelism

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+import torch
 
+from detnas_trainer.warm import visible_devices
 from tests.detnas.searches.local_run import ends
 
 
@@ -27,7 +29,7 @@ def test_warmed_server_runs_real_jobs_and_takes_its_children_with_it(
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    assert json.loads(process.stdout.readline()) == {"ready": True}
+    assert json.loads(process.stdout.readline()) == {"ready": True, "devices": []}
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in (tmp_path / "server.txt").read_text()
 
     ask(process.stdin, {"id": "a", "verb": "evaluate", "uri": tmp_path.as_uri(), "log": str(log)})
@@ -49,3 +51,18 @@ def test_warmed_server_runs_real_jobs_and_takes_its_children_with_it(
 def ask(requests: IO[bytes], request: dict[str, str]) -> None:
     requests.write(json.dumps(request).encode() + b"\n")
     requests.flush()
+
+
+def test_visible_devices_names_what_cuda_visible_devices_names_as_far_as_they_exist(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5,3,absent")
+    assert visible_devices() == ("GPU-5", "3")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert visible_devices() == ("0", "1")
+
+
+def test_visible_devices_leaves_cuda_untouched_in_this_process() -> None:
+    assert visible_devices() == ()
+    assert not torch.cuda.is_initialized()

@@ -6,9 +6,10 @@ It reads JSON lines from stdin and writes JSON lines to stdout::
      "environment": {"OMP_NUM_THREADS": "2"}}           → {"id": "a", "exit": 0}
     {"id": "a", "signal": 15}                            (for that child only)
 
-After the imports it writes ``{"ready": true}``. An exit below zero is the signal that ended the
-child. The server ends with the process that started it, and its children end with the server,
-however that happens.
+After the imports it writes ``{"ready": true, "devices": ["0", "1"]}`` with the names of the GPUs. A
+job whose environment asks for several processes is launched in as many. An exit below zero is the
+signal that ended the child. The server ends with the process that started it, and its children end
+with the server, however that happens.
 """
 
 import gc
@@ -21,7 +22,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def main() -> None:
     guard_standard_streams()
     run = _warmed()
     gc.freeze()  # the pages of what is imported stay shared with the children
-    Server(run, answers).serve()
+    Server(run, answers, devices=visible_devices()).serve()
 
 
 def _warmed() -> Run:
@@ -72,13 +73,35 @@ def _warmed() -> Run:
     return jobs.run
 
 
+def visible_devices() -> tuple[str, ...]:
+    """Return the names of the GPUs that torch sees, as ``CUDA_VISIBLE_DEVICES`` has them.
+
+    A child counts them: a process that has asked CUDA could not fork others that use it.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        torch = importlib.import_module("torch")
+        os.write(writing, str(torch.cuda.device_count()).encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading, "rb") as answer:
+        count = int(answer.read() or 0)
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(named.split(",") if named else map(str, range(count)))[:count]
+
+
 class Server:
     """Forks a child per job and reports how it ended."""
 
-    def __init__(self, run: Run, answers: int, requests: int = 0) -> None:
+    def __init__(
+        self, run: Run, answers: int, requests: int = 0, devices: Sequence[str] = ()
+    ) -> None:
         self._run = run
         self._answers = answers
         self._requests = requests
+        self._devices = list(devices)
         self._children: dict[int, str] = {}
         self._unread = b""
 
@@ -89,7 +112,7 @@ class Server:
         woken.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
-        self._answer({"ready": True})
+        self._answer({"ready": True, "devices": self._devices})
         with selectors.DefaultSelector() as selector:
             selector.register(self._requests, selectors.EVENT_READ)
             selector.register(wake, selectors.EVENT_READ)
@@ -148,6 +171,8 @@ def _exit_code(job: ForkRequest, run: Run, server: int) -> int:
     try:
         die_with(server)
         _detach_from_server(job)
+        if int(os.environ.get("DETNAS_PROCESSES_PER_WORKER") or 1) > 1:
+            from detnas_trainer.launching.launcher import launch as run
         return run(job.verb, job.uri)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

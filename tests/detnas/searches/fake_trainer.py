@@ -2,8 +2,8 @@
 
 ``python fake_trainer.py FOLDER``: in FOLDER ``faults.json`` maps the end of a job's key to what
 its attempts do, in order (``exit 1``, ``exit 75``, ``kill``, ``hang``, ``deaf``, ``truncate``);
-``starts.txt`` gets a line for every process that begins a job, ``stops.txt`` for every one that
-stopped on request.
+``starts.txt`` gets a line for every process that begins a job, ``devices.txt`` one with its GPUs,
+``stops.txt`` one for every process that stopped on request.
 """
 
 import hashlib
@@ -84,6 +84,9 @@ def run(folder: Path, verb: str, uri: str) -> int:
     signal.signal(signal.SIGTERM, lambda *_: faulty == "deaf" or stop(folder, request.key))
     with (folder / "starts.txt").open("a") as starts:
         starts.write(f"{request.key} {os.getpid()}\n")
+    with (folder / "devices.txt").open("a") as devices:
+        given = os.environ.get("CUDA_VISIBLE_DEVICES", "unset")
+        devices.write(f"{request.key.rpartition('/')[2]} {given}\n")
     if (code := carry_out(faulty)) is not None:
         return code
     time.sleep(SECONDS)
