@@ -116,6 +116,15 @@ class Trials:
         while len(self._waiting) < count:
             time.sleep(0.5)
 
+    def end_all(self) -> None:
+        """End the trials that run now."""
+        if self._loop is None:
+            return
+        with self._lock:
+            ending, self._waiting = self._waiting, []
+        for event in ending:
+            self._loop.call_soon_threadsafe(event.set)
+
     def end_at(self, rate: float, seconds: float) -> int:
         """End trials, drawn at random, at a steady rate; return how many."""
         draws, start, done = random.Random(0), time.monotonic(), 0
