@@ -168,7 +168,7 @@ def _lineage(
     stages, scorer = state.final_stages, state.scorer
     if data.best_index is None or data.base is None or scorer is None:
         return ()
-    steps = [LineageStep(data.base)]
+    steps = [LineageStep(data.base, notes=state.base.notes if state.base else ())]
     winner = stages.winner.detector if stages is not None and stages.winner is not None else None
     trial = data.best_index if winner is None or winner.trial is None else winner.trial
     for entry in lineage({e.index: e for e in data.entries}, trial):

@@ -142,6 +142,7 @@ def with_base_and_pool(search: StoredSearch) -> PrepareResult:
         architecture=ARCHITECTURE,
         scores=(score(SMALL, 0.3), score(LARGE, 0.5)),
         files={"weights": weights("base")},
+        notes=("120 tensors were taken for the backbone",),
     )
     search.write(keys.result_key(keys.base_folder(folder)), base)
     for phase in range(len(requests.spec.teachers.phases)):

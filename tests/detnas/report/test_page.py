@@ -98,6 +98,7 @@ def test_page_shows_lineage_with_encodings(page, data):
         assert encode(step.detector.architecture).replace(" ", "") in squeezed
         assert f"H {step.detector.best.h:.4f}" in lineage[position:]
     assert "lateral 3 afresh" in lineage
+    assert "120 tensors were taken for the backbone" in lineage
 
 
 def test_page_of_equal_records_is_equal(text, finished):

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from mmdet.models.backbones import ResNet
+from mmdet.models.backbones import MobileNetV2, ResNet
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet50
+from torchvision.models import ResNet as ResNetOfTorchvision
+from torchvision.models import mobilenet_v2, resnet18, resnet50
+from torchvision.models.resnet import Bottleneck
 
 from detnas.architecture import Architecture
 from detnas.records.settings import DetectorShape
@@ -50,8 +52,13 @@ def check_same_features(path: Path, architecture: Architecture, expected: Callab
     return adapted.notes[-1]
 
 
-@pytest.mark.parametrize("form", ["bare", "training script", "safetensors"])
-@pytest.mark.parametrize(("make", "architecture"), [(resnet18, R18), (resnet50, R50)])
+@pytest.mark.parametrize(
+    ("make", "architecture", "form"),
+    [
+        (resnet50, R50, "bare"),
+        *((resnet18, R18, form) for form in ("bare", "training script", "safetensors")),
+    ],
+)
 def test_read_backbone_of_torchvision_gives_the_same_features(
     tmp_path: Path, make: Callable, architecture: Architecture, form: str
 ) -> None:
@@ -82,6 +89,65 @@ def test_read_backbone_of_timm_gives_the_same_features(
 
     wanted = architecture or model_architecture(Model.R34)
     check_same_features(tmp_path / "x.pth", wanted, expected)
+
+
+def test_read_backbone_of_resnext_gives_the_same_features(tmp_path: Path) -> None:
+    x101 = model_architecture(Model.X101)
+    thin = x101.model_copy(update={"stages": tuple(stage[:1] for stage in x101.stages)})
+    model = randomised(ResNetOfTorchvision(Bottleneck, [1, 1, 1, 1], groups=32, width_per_group=4))
+    torch.save(model.state_dict(), tmp_path / "x.pth")
+    check_same_features(tmp_path / "x.pth", thin, lambda x: features_of_classifier(model, x))
+
+
+MOBILENET = model_architecture(Model.MOBILENET_V2)
+
+
+def test_read_backbone_of_torchvision_s_mobilenet_gives_the_same_features(tmp_path: Path) -> None:
+    model = randomised(mobilenet_v2(weights=None))
+    torch.save(model.state_dict(), tmp_path / "x.pth")
+
+    def expected(x: Tensor) -> list[Tensor]:
+        return [x := part(x) for part in (model.features[i:j] for i, j in ENDS)]
+
+    note = check_same_features(tmp_path / "x.pth", MOBILENET, expected)
+    assert "left out: classifier.1.bias, classifier.1.weight" in note
+
+
+ENDS = ((0, 4), (4, 7), (7, 14), (14, 19))
+"""Modules of torchvision's MobileNetV2 for each stage here."""
+
+
+def test_read_backbone_of_timm_s_mobilenet_gives_the_same_features(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm", reason="timm is not installed")
+    model = randomised(timm.create_model("mobilenetv2_100", pretrained=False))
+    torch.save(model.state_dict(), tmp_path / "x.pth")
+
+    def expected(x: Tensor) -> list[Tensor]:
+        x, found = model.bn1(model.conv_stem(x)), []
+        for number, stage in enumerate(model.blocks):
+            x = stage(x)
+            found += [x] if number in (1, 2, 4) else []
+        return [*found, model.bn2(model.conv_head(x))]
+
+    check_same_features(tmp_path / "x.pth", MOBILENET, expected)
+
+
+def test_read_backbone_of_mmpretrain_s_mobilenet_gives_the_same_features(tmp_path: Path) -> None:
+    model = randomised(MobileNetV2(out_indices=(1, 2, 4, 7)))
+    torch.save({"state_dict": mmpretrains(model)}, tmp_path / "x.pth")
+    check_same_features(tmp_path / "x.pth", MOBILENET, model)
+
+
+def test_read_backbone_of_another_mobilenet_names_the_tensors(tmp_path: Path) -> None:
+    state = mobilenet_v2(weights=None).state_dict()
+    fewer = {name: value for name, value in state.items() if ".16." not in name}
+    said = refusal(tmp_path, fewer, MOBILENET)
+    assert "15 missing (layer4.3.bn1.bias" in said
+    more = {**state, "features.18.conv.0.0.weight": torch.ones(1)}
+    assert "unexpected (features.18.conv.0.0.weight" in refusal(tmp_path, more, MOBILENET)
+    assert "has a ResNet's names; give the state dict of a MobileN" in refusal(
+        tmp_path, resnet18(weights=None).state_dict(), MOBILENET
+    )
 
 
 def mmpretrains(model: nn.Module) -> dict[str, Tensor]:
@@ -132,6 +198,7 @@ def refusal(path: Path, state: dict[str, Tensor], architecture: Architecture = R
         (("backbone.body.conv1.weight",), "torchvision's detectors"),
         (("cls_token", "patch_embed.proj.weight"), "a vision transformer's names"),
         (("features.0.weight", "classifier.0.weight"), "such as VGG's"),
+        (("conv_stem.weight", "blocks.0.0.bn1.weight"), "timm's MobileNets and EfficientNets"),
         (("encoder.conv1.weight",), "names that begin with encoder"),
     ],
 )

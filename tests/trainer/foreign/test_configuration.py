@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import mmdet
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -14,7 +15,7 @@ from detnas.records.settings import DetectorShape
 from detnas.spec.base import Model, model_architecture
 from detnas_trainer.detector import build_detector, detector_config
 from detnas_trainer.foreign import adapt, read_backbone, read_checkpoint
-from detnas_trainer.foreign.configuration import saved_configuration
+from detnas_trainer.foreign.configuration import compare, saved_configuration
 from detnas_trainer.openmmlab import DefaultScope, DetDataSample
 from detnas_trainer.weights import WeightsError
 from tests.trainer.foreign.randomised import randomised
@@ -185,6 +186,42 @@ def test_other_test_settings_are_noted(tmp_path: Path, stock: Any) -> None:
     assert adapted.notes == (
         "model.test_cfg.rcnn.nms.iou_threshold of the checkpoint is 0.6; here it is 0.5",
     )
+
+
+PUBLISHED = Path(mmdet.__file__).parent / ".mim" / "configs"
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="this mmdet brings no configurations along")
+@pytest.mark.parametrize(
+    ("name", "model", "refused", "noted"),
+    [
+        ("faster_rcnn/faster-rcnn_r50_fpn_1x_coco", Model.R50, "", ""),
+        ("faster_rcnn/faster-rcnn_r50_fpn_giou_1x_coco", Model.R50, "", ""),
+        ("faster_rcnn/faster-rcnn_r101_fpn_ms-3x_coco", Model.R101, "", ""),
+        ("faster_rcnn/faster-rcnn_x101-32x4d_fpn_2x_coco", Model.X101, "", ""),
+        ("faster_rcnn/faster-rcnn_r50_fpn_soft-nms_1x_coco", Model.R50, "", "is soft_nms; here"),
+        (
+            "faster_rcnn/faster-rcnn_r50-caffe_fpn_1x_coco",
+            Model.R50,
+            "model.backbone.style: caffe",
+            "order BGR with deviations [1.0",
+        ),
+        ("faster_rcnn/faster-rcnn_r50_fpn_fcos-rpn_1x_coco", Model.R50, "rpn_head.type: FCOS", ""),
+        ("pafpn/faster-rcnn_r50_pafpn_1x_coco", Model.R50, "model.neck.type: PAFPN", ""),
+        ("cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco", Model.R50, "model.type: CascadeRCNN", ""),
+    ],
+)
+def test_published_configuration_is_taken_or_refused_by_its_path(
+    name: str, model: Model, refused: str, noted: str
+) -> None:
+    given = saved_configuration({"cfg": Config.fromfile(PUBLISHED / f"{name}.py").pretty_text})
+    assert given is not None
+    wanted = detector_config(model_architecture(model), DetectorShape(), 80)
+    found = compare(given, wanted, {"backbone.conv1.weight": torch.ones(64, 3, 7, 7)})
+    assert refused in "; ".join(found.structural)
+    assert bool(refused) == bool(found.structural)
+    assert noted in "; ".join(found.notes)
+    assert bool(noted) == bool(found.notes)
 
 
 MMDET_2 = """

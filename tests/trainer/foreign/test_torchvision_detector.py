@@ -25,6 +25,7 @@ from torchvision.models.detection import (
 )
 from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from detnas.architecture import Architecture
@@ -38,7 +39,8 @@ from detnas_trainer.weights import WeightsError, save_weights
 from tests.trainer.foreign.randomised import randomised
 
 R18, R50 = model_architecture(Model.R18), model_architecture(Model.R50)
-SHAPE = DetectorShape(variant=DetectorVariant.TORCHVISION)
+STOCK = DetectorShape(variant=DetectorVariant.TORCHVISION)
+THIN = DetectorShape(fc=64, variant=DetectorVariant.TORCHVISION)
 CLASSES = ("cat", "dog", "bird")
 SIDE = 192
 SETTINGS: dict[str, Any] = {"box_score_thresh": 0.0, "min_size": SIDE, "max_size": SIDE}
@@ -46,7 +48,9 @@ SETTINGS: dict[str, Any] = {"box_score_thresh": 0.0, "min_size": SIDE, "max_size
 
 def frozen_r18(classes: int = 4) -> FasterRCNN:
     backbone = resnet.resnet18(weights=None, norm_layer=FrozenBatchNorm2d)
-    return FasterRCNN(_resnet_fpn_extractor(backbone, 3), classes, **SETTINGS)
+    features = _resnet_fpn_extractor(backbone, 3)
+    head, predictor = TwoMLPHead(256 * 7 * 7, THIN.fc), FastRCNNPredictor(THIN.fc, classes)
+    return FasterRCNN(features, box_head=head, box_predictor=predictor, **SETTINGS)
 
 
 def r50() -> FasterRCNN:
@@ -55,8 +59,10 @@ def r50() -> FasterRCNN:
     )
 
 
-def imported(path: Path, architecture: Architecture) -> tuple[TwoStageDetector, Adapted]:
-    detector = build_detector(architecture, SHAPE, len(CLASSES)).eval()
+def imported(
+    path: Path, architecture: Architecture = R18, shape: DetectorShape = THIN
+) -> tuple[TwoStageDetector, Adapted]:
+    detector = build_detector(architecture, shape, len(CLASSES)).eval()
     checkpoint, fresh = read_checkpoint(path), detector.state_dict()
     adapted = adapt(checkpoint, fresh, CLASSES, variant=DetectorVariant.TORCHVISION)
     detector.load_state_dict(adapted.state)
@@ -130,15 +136,20 @@ def no_gradients() -> Iterator[None]:
 
 @pytest.mark.usefixtures("no_gradients")
 @pytest.mark.parametrize(
-    ("make", "architecture", "form"),
-    [(r50, R50, "bare"), *((frozen_r18, R18, form) for form in FORMS)],
+    ("make", "architecture", "shape", "form"),
+    [(r50, R50, STOCK, "bare"), *((frozen_r18, R18, THIN, form) for form in FORMS)],
 )
 def test_detector_of_torchvision_gives_the_same_logits_and_boxes(
-    tmp_path: Path, picture: Tensor, make: Callable, architecture: Architecture, form: str
+    tmp_path: Path,
+    picture: Tensor,
+    make: Callable,
+    architecture: Architecture,
+    shape: DetectorShape,
+    form: str,
 ) -> None:
     theirs = randomised(make())
     FORMS[form](tmp_path / "x", theirs.state_dict())
-    ours, adapted = imported(tmp_path / "x", architecture)
+    ours, adapted = imported(tmp_path / "x", architecture, shape)
     assert "tensors were renamed from torchvision's names" in adapted.notes[0]
     assert any("batch norms are frozen" in note for note in adapted.notes) == (make is frozen_r18)
     check_same_logits(ours, theirs, picture)
@@ -154,7 +165,7 @@ def test_published_coco_weights_keep_their_epsilon_of_0(
     torch.save(theirs.state_dict(), tmp_path / "x.pth")
     digest = sha256_of(tmp_path / "x.pth")
     monkeypatch.setattr(torchvision_detector, "_COCO_DIGEST", digest[:8])
-    ours, adapted = imported(tmp_path / "x.pth", R18)
+    ours, adapted = imported(tmp_path / "x.pth")
     assert any("epsilon of 0 was worked into their scales" in note for note in adapted.notes)
     check_same_logits(ours, theirs, picture)
 
@@ -218,7 +229,7 @@ def test_other_detectors_of_torchvision_are_refused_by_name(
 def test_another_variant_is_refused_unless_the_base_is_trained(tmp_path: Path) -> None:
     torch.save(frozen_r18().state_dict(), tmp_path / "x.pth")
     checkpoint = read_checkpoint(tmp_path / "x.pth")
-    fresh = build_detector(R18, DetectorShape(), len(CLASSES)).state_dict()
+    fresh = build_detector(R18, DetectorShape(fc=64), len(CLASSES)).state_dict()
     with pytest.raises(WeightsError, match="set detector.variant to Torchvision; or add base.trai"):
         adapt(checkpoint, fresh, CLASSES)
     notes = adapt(checkpoint, fresh, CLASSES, trained=True).notes

@@ -14,6 +14,7 @@ from detnas_trainer.foreign.configuration import (
     refuse_differences,
     saved_configuration,
 )
+from detnas_trainer.foreign.mobilenet import by_our_names, is_mobilenet
 from detnas_trainer.weights import State, WeightsError, check_state, listed
 
 _PREFIX = "backbone."
@@ -31,12 +32,15 @@ _OTHER_BACKBONES = (
     ("cls_token", "a vision transformer's names"),
     ("embedder.", "the names of Hugging Face's transformers"),
     ("resnet.embedder.", "the names of Hugging Face's transformers"),
-    ("features.", "the names of a plain stack, such as VGG's"),
+    ("features.", "the names of a plain stack, such as VGG's or torchvision's MobileNetV2"),
+    ("conv_stem.", "the names of timm's MobileNets and EfficientNets"),
+    ("layer1.", "a ResNet's names"),
 )
-_ANOTHER = (
+_RESNET = (
     "give the state dict of a ResNet as torchvision, timm or mmpretrain trains it: conv1, bn1, and "
     "layer1 to layer4"
 )
+_MOBILENET = "give the state dict of a MobileNetV2 as torchvision, timm or mmpretrain trains it"
 
 
 def read_backbone(
@@ -58,7 +62,10 @@ def read_backbone(
         stored = read_file(path)
         prefix = _PREFIX if any(name.startswith(_PREFIX) for name in stored.state) else ""
         state, others = _apart(stored.state, prefix)
-        _check_names(path, state)
+        renamed = by_our_names(state, fresh) if is_mobilenet(fresh) else _resnets(state)
+        if renamed is None:
+            raise _other_backbone(path, state, fresh)
+        state = renamed
         # Frozen norms and old checkpoints do not count batches; nothing here reads the count.
         counts = {name: value for name, value in fresh.items() if name.endswith(STEPS)}
         check_state(counts | state, fresh, "backbone")
@@ -83,13 +90,20 @@ def _apart(state: State, prefix: str) -> tuple[State, list[str]]:
     return own, sorted(others)
 
 
-def _check_names(path: Path, state: Mapping[str, Tensor]) -> None:
-    if "conv1.weight" in state and any(name.startswith("layer1.") for name in state):
-        return
+def _resnets(state: State) -> State | None:
+    """The state itself if its names are those of a ResNet or ResNeXt, as everyone has them."""
+    is_resnet = "conv1.weight" in state and any(name.startswith("layer1.") for name in state)
+    return state if is_resnet else None
+
+
+def _other_backbone(
+    path: Path, state: Mapping[str, Tensor], fresh: Mapping[str, Tensor]
+) -> WeightsError:
     known = (said for start, said in _OTHER_BACKBONES if any(n.startswith(start) for n in state))
     tops = sorted({name.partition(".")[0] for name in state})
     found = next(known, f"names that begin with {listed(tops)}")
-    raise WeightsError(f"{path} holds no ResNet's backbone: it has {found}", _ANOTHER)
+    wanted, remedy = ("MobileNetV2", _MOBILENET) if is_mobilenet(fresh) else ("ResNet", _RESNET)
+    return WeightsError(f"{path} holds no {wanted}'s backbone: it has {found}", remedy)
 
 
 def _check_statistics(path: Path, state: Mapping[str, Tensor]) -> None:
