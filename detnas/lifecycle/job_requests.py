@@ -130,12 +130,13 @@ class JobRequests:
     def _final_request(self, verb: Verb, state: SearchState, prepared: PrepareResult) -> Request:
         stages = state.final_stages
         assert stages is not None
+        assert state.scorer is not None
         if verb is Verb.FINETUNE:
             pool = self.requests.pool(state.pool)
-            return self.requests.finetune(stages.finetune_folder, stages.best, prepared, pool)
+            folder, flops = stages.finetune_folder, state.scorer.flops
+            return self.requests.finetune(folder, stages.best, prepared, pool, flops)
         assert stages.winner is not None
         assert state.base is not None
-        assert state.scorer is not None
         base = trained_detector(state.scorer, None, state.base, None)
         winner = stages.winner.detector
         return self.requests.export(stages.export_folder, winner, prepared, base)

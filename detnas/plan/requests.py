@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from detnas.actions import ChannelPruning
 from detnas.architecture import Architecture
 from detnas.ledger.entry import LedgerEntry
 from detnas.plan.dataset import data_root
@@ -21,13 +22,18 @@ from detnas.records.requests import (
     Pool,
     PoolPhaseRequest,
     PrepareRequest,
+    RepeatedChannelPruning,
     StudentRequest,
 )
 from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResult, Score
 from detnas.records.settings import DataLocation, Training
 from detnas.score import Scorer
 from detnas.spec.manifest import DetNASSearch, SearchSpec
+from detnas.spec.search import Finetune, Strategy
 from detnas.spec.teachers import TeacherChoice
+
+_PRUNING_STEP = Decimal("0.01")
+"""Of repeated pruning, so that the result is close to the FLOPs asked for."""
 
 _UNTRAINED = Training(epochs=0, learning_rate=Decimal("0.01"), batch_size=1)
 
@@ -179,6 +185,7 @@ class SearchRequests:
         pool: Pool,
     ) -> StudentRequest:
         """Build the request of a trial: fast evaluation of a proposal on its parent's student."""
+        taught = self.spec.search.strategy is not Strategy.PIPELINE
         return StudentRequest(
             **self._training(keys.trial_folder(self.search, proposal.index), prepared),
             **_student(parent),
@@ -187,23 +194,41 @@ class SearchRequests:
             inherit=self.spec.evaluation.inherit,
             trial=proposal,
             action=proposal.action,
-            teacher=proposal.teacher,
-            draws_teachers=self._draws_teachers,
-            pool=pool,
+            teacher=proposal.teacher if taught else None,
+            draws_teachers=taught and self._draws_teachers,
+            pool=pool if taught else None,
             distillation=self.spec.distillation,
         )
 
     def finetune(
-        self, folder: str, best: TrainedDetector, prepared: PrepareResult, pool: Pool
+        self,
+        folder: str,
+        best: TrainedDetector,
+        prepared: PrepareResult,
+        pool: Pool,
+        base_flops: int,
     ) -> StudentRequest:
-        """Build the request that fine-tunes the best student with its teacher."""
-        assert self.spec.finetune is not None
+        """Build the request that fine-tunes the best student with its teacher, pruned if asked for.
+
+        Args:
+            folder: key of the job's folder.
+            best: the student and its teacher.
+            prepared: result of the prepare job.
+            pool: that the teacher is of.
+            base_flops: C_base, of the base at the base resolution.
+        """
+        settings = self.spec.finetune
+        assert settings is not None
+        training = self._training(folder, prepared)
+        if settings.resolution is not None:
+            training["resolutions"] = (settings.resolution,)
         return StudentRequest(
             kind="Finetune",
-            **self._training(folder, prepared),
+            **training,
             **_student(best.result),
             seed=self.spec.search.seed,
-            training=self.spec.finetune.training,
+            training=settings.training,
+            action=self._final_pruning(settings, base_flops),
             teacher=best.teacher,
             draws_teachers=self._draws_teachers,
             pool=pool,
@@ -213,6 +238,24 @@ class SearchRequests:
     @property
     def _draws_teachers(self) -> bool:
         return self.spec.teachers.choice is TeacherChoice.PER_ITERATION
+
+    def _final_pruning(
+        self, settings: Finetune, base_flops: int
+    ) -> ChannelPruning | RepeatedChannelPruning | None:
+        options = self.spec.search.actions
+        limits = {
+            "minimum_channels": options.minimum_channels,
+            "channel_divisor": options.channel_divisor,
+        }
+        if settings.channel_fraction is not None:
+            return ChannelPruning(fraction=settings.channel_fraction, **limits)
+        if settings.flops_fraction is not None:
+            return RepeatedChannelPruning(
+                step=ChannelPruning(fraction=_PRUNING_STEP, **limits),
+                flops=int(settings.flops_fraction * base_flops),
+                resolution=self.spec.base_resolution,
+            )
+        return None
 
     def export(
         self, folder: str, winner: TrainedDetector, prepared: PrepareResult, base: TrainedDetector

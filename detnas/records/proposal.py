@@ -24,7 +24,7 @@ class Proposal(Schema):
         step: ``Baseline`` is {base, supernet}; ``Student`` takes an action; ``Teacher`` mutates the
             teacher and trains the parent's student further.
         action: of a student step.
-        teacher: of the trial.
+        teacher: of the trial; of the strategy Pipeline the one for the end, as trials have none.
         seed: of the trial's job, from the search's seed and the index.
     """
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from detnas.actions import Action, AddedBlock
+from detnas.actions import Action, AddedBlock, ChannelPruning
 from detnas.architecture import Architecture
 from detnas.records.artifacts import IMAGE_LISTING, Artifact
 from detnas.records.proposal import Proposal
@@ -181,10 +181,26 @@ class Pool(PoolLayout):
     seed: Count = 0
 
 
+class RepeatedChannelPruning(Tagged):
+    """Channel pruning in steps, without training between them; no action of the search.
+
+    Attributes:
+        step: one of the steps.
+        flops: steps are taken until one image costs the detector at most these.
+        resolution: of that image.
+    """
+
+    kind: Literal["RepeatedChannelPruning"] = "RepeatedChannelPruning"
+    step: ChannelPruning
+    flops: Positive
+    resolution: Resolution
+
+
 class StudentRequest(TrainingRequest):
     """Evolve a student, train it under a teacher, evaluate it.
 
-    One shape serves a trial (fast evaluation) and the final fine-tuning, which takes no action.
+    One shape serves a trial (fast evaluation) and the final fine-tuning, which takes no action but
+    the pruning that its settings name.
 
     Attributes:
         trial: what the search decided, for a trial; the fields below follow from it.
@@ -193,7 +209,8 @@ class StudentRequest(TrainingRequest):
         parent_weights: the parent's weights, with the distillation adaptor where it has one.
         inherit: the student starts with them; else from a new initialisation, and they only rank
             what the action removes.
-        action: what to do to the parent; None if only the teacher changes.
+        action: what to do to the parent; None if only the teacher changes. A trainer that does not
+            know one refuses the request.
         teacher: the subnet that teaches; none trains plainly.
         pool: where the teacher comes from.
         draws_teachers: each step has another teacher, drawn from a few of the pool; ``teacher`` is
@@ -205,7 +222,7 @@ class StudentRequest(TrainingRequest):
     parent: Architecture
     parent_added: tuple[AddedBlock, ...] = ()
     parent_weights: Artifact
-    action: Action | None = None
+    action: Action | RepeatedChannelPruning | None = None
     teacher: Teacher | None = None
     pool: Pool | None = None
     distillation: Distillation = Distillation()

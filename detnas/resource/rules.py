@@ -30,6 +30,7 @@ from detnas.spec.patterns import (
     WORDS,
     is_reserved,
 )
+from detnas.spec.search import Finetune
 from detnas.spec.storage import Storage, WarmStart
 from detnas.spec.teachers import DepthRange, PoolPhase, Teachers
 
@@ -162,6 +163,12 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             " || self.resolutions.all(a, self.resolutions.exists_one(b, a == b))",
             "list each resolution once",
             ".resolutions",
+        ),
+    ),
+    Finetune: (
+        Rule(
+            "!(has(self.channelFraction) && has(self.flopsFraction))",
+            "give either channelFraction or flopsFraction, not both",
         ),
     ),
     Storage: (_stays_inside("uri"),),

@@ -45,7 +45,7 @@ class _Climb:
     """Everything one proposal is drawn from.
 
     Until the baseline has finished the only pair is {base, supernet}; then, and in the warm-up,
-    only teachers change.
+    only teachers change. A pipeline's trials have no teacher to change.
     """
 
     settings: Search
@@ -55,6 +55,8 @@ class _Climb:
 
     @property
     def student_probability(self) -> float:
+        if self.settings.strategy is Strategy.PIPELINE:
+            return 1.0
         return 0.0 if self.teacher_only else float(self.settings.student_probability)
 
     def draw(self, random: Random) -> Move:

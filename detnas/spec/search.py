@@ -4,10 +4,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from detnas.actions import ActionOptions
-from detnas.records.settings import Schedule
+from detnas.records.settings import Resolution, Schedule
 from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 from detnas.spec.training import Gpus, TrainingSettings
 
@@ -27,6 +27,7 @@ class Strategy(StrEnum):
 
     JOINT = "Joint"
     RANDOM = "Random"
+    PIPELINE = "Pipeline"
 
 
 class Search(Schema):
@@ -36,7 +37,9 @@ class Search(Schema):
         Strategy.JOINT,
         description="`Joint`: student and teacher evolve together, from the best pairs (paper, "
         "algorithm 1). `Random`, its control: the same steps from any earlier pair, whatever its "
-        "score; `patience` does not end it.",
+        "score; `patience` does not end it. `Pipeline`, the alternative to both (table 5): the "
+        "student's actions only, without a teacher; then `finetune` prunes the best student and "
+        "distils it.",
     )
     trials: Annotated[int, Field(ge=1, le=MAX_TRIALS, strict=True)] = Field(
         100,
@@ -120,6 +123,23 @@ class Finetune(StudentTraining):
     """Training of the best student under its teacher after the search (paper, D)."""
 
     epochs: Count = Field(16, description="Passes over the training images.")
+    channel_fraction: Annotated[Fraction, Field(gt=0, lt=1)] | None = added(
+        1, description="Share of the prunable channels that are removed before the training."
+    )
+    flops_fraction: Annotated[Fraction, Field(gt=0, lt=1)] | None = added(
+        1,
+        description="Prune channels before the training until the FLOPs are at most this fraction "
+        "of the base's.",
+    )
+    resolution: Resolution | None = added(
+        1, description="Only size used in the training and its evaluation. Default: all sizes."
+    )
+
+    @model_validator(mode="after")
+    def _pruned_once(self) -> "Finetune":
+        if self.channel_fraction is not None and self.flops_fraction is not None:
+            raise ValueError("give either channelFraction or flopsFraction, not both")
+        return self
 
 
 class Retention(Schema):

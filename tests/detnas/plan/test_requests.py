@@ -1,12 +1,14 @@
 """The request of each job."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
-from detnas.actions import AddLayer
+from detnas.actions import AddLayer, ChannelPruning
 from detnas.plan.winner import TrainedDetector, choose_winner
 from detnas.records.proposal import Proposal, Step
+from detnas.records.requests import RepeatedChannelPruning, StudentRequest
 from detnas.records.settings import Schedule
 from detnas.store.record_format import encode_record
 from detnas.teachers import Teacher
@@ -90,7 +92,7 @@ def test_trial_request_names_its_parent_and_the_last_phase() -> None:
 def test_finetune_request_names_the_best_pair_and_no_action() -> None:
     built = requests(finetune={"epochs": 5})
     request = built.finetune(
-        "folder", candidate("best", 0.5), prepared(), built.pool((phase(0), phase(1)))
+        "folder", candidate("best", 0.5), prepared(), built.pool((phase(0), phase(1))), 1000
     )
     assert (request.kind, request.key, request.training.epochs) == ("Finetune", "folder", 5)
     assert (request.action, request.trial) == (None, None)
@@ -102,7 +104,7 @@ def test_trial_request_of_drawn_teachers_says_so_for_the_finetuning_too() -> Non
     proposal = Proposal(index=0, step=Step.BASELINE, teacher=SPACE.largest, seed=1)
     pool = built.pool((phase(0),))
     assert built.trial(proposal, prepared(), detector("base"), pool).draws_teachers
-    assert built.finetune("f", candidate("best", 0.5), prepared(), pool).draws_teachers
+    assert built.finetune("f", candidate("best", 0.5), prepared(), pool, 1000).draws_teachers
 
 
 def test_trial_request_without_inheritance_still_names_the_parent_s_weights() -> None:
@@ -111,7 +113,7 @@ def test_trial_request_without_inheritance_still_names_the_parent_s_weights() ->
     pool = built.pool((phase(0),))
     request = built.trial(proposal, prepared(), detector("base"), pool)
     assert (request.inherit, request.parent_weights) == (False, artifact("base"))
-    assert built.finetune("f", candidate("best", 0.5), prepared(), pool).inherit
+    assert built.finetune("f", candidate("best", 0.5), prepared(), pool, 1000).inherit
 
 
 def test_trial_request_in_full_mode_trains_as_the_base_with_a_cosine() -> None:
@@ -132,6 +134,37 @@ def test_trial_request_by_default_has_no_field_that_earlier_trainers_lack() -> N
     written = json.loads(encode_record(request))
     assert "format" not in written
     assert not {"inherit", "drawsTeachers"} & written.keys()
+
+
+def finetuning(**settings: object) -> StudentRequest:
+    built = requests(finetune=settings, search={"actions": {"minimumChannels": 4}})
+    pool = built.pool((phase(0), phase(1)))
+    return built.finetune("folder", candidate("best", 0.5), prepared(), pool, 1001)
+
+
+def test_finetune_request_prunes_channels_as_its_settings_say() -> None:
+    once = finetuning(channelFraction="0.3")
+    assert once.action == ChannelPruning(fraction=Decimal("0.3"), minimum_channels=4)
+    to_flops = finetuning(flopsFraction="0.5").action
+    assert isinstance(to_flops, RepeatedChannelPruning)
+    assert (to_flops.flops, str(to_flops.resolution)) == (500, "128x96")
+    assert to_flops.step.minimum_channels == 4
+
+
+def test_finetune_request_has_the_one_resolution_of_its_settings() -> None:
+    assert [str(one) for one in finetuning(resolution="64x64").resolutions] == ["64x64"]
+    assert [str(one) for one in finetuning().resolutions] == ["64x64", "128x96"]
+
+
+def test_pipeline_trains_its_trials_without_a_teacher_and_the_best_student_under_one() -> None:
+    built = requests(search={"strategy": "Pipeline"}, finetune={"epochs": 5})
+    pool = built.pool((phase(0), phase(1)))
+    proposal = Proposal(index=0, step=Step.BASELINE, teacher=SPACE.largest, seed=1)
+    trial = built.trial(proposal, prepared(), detector("parent"), pool)
+    assert (trial.teacher, trial.pool, trial.trial) == (None, None, proposal)
+    best = candidate("best", 0.5, proposal.teacher)
+    final = built.finetune("folder", best, prepared(), pool, 1000)
+    assert (final.teacher, final.pool) == (SPACE.largest, pool)
 
 
 def test_export_request_expects_the_recorded_map() -> None:

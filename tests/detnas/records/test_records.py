@@ -23,6 +23,7 @@ from detnas.records.requests import (
     Pool,
     PoolPhaseRequest,
     PrepareRequest,
+    RepeatedChannelPruning,
     Request,
     StudentRequest,
 )
@@ -96,6 +97,13 @@ REQUEST_EXAMPLES: list[Schema] = [
     ),
     STUDENT,
     STUDENT.model_copy(update={"kind": "Finetune", "trial": None, "action": None}),
+    STUDENT.model_copy(
+        update={
+            "kind": "Finetune",
+            "trial": None,
+            "action": RepeatedChannelPruning(step=ChannelPruning(), flops=7, resolution=SMALL),
+        }
+    ),
     ExportRequest(
         key="local/x/students/best",
         data=DATA,

@@ -205,7 +205,11 @@ def with_ending(search: StoredSearch) -> None:
     assert state.base is not None
     best = state.final_stages.best
     request = requests.finetune(
-        state.final_stages.finetune_folder, best, state.prepare, requests.pool(state.pool)
+        state.final_stages.finetune_folder,
+        best,
+        state.prepare,
+        requests.pool(state.pool),
+        state.scorer.flops,
     )
     search.write(keys.request_key(state.final_stages.finetune_folder), request)
     better = tuple(score(s.resolution, s.map + 0.02) for s in best.result.scores)

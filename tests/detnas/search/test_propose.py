@@ -185,6 +185,23 @@ def test_random_search_retains_the_weights_of_every_student() -> None:
     assert RANDOM.max_parents == MAX_RANDOM_PARENTS
 
 
+@given(st.integers(0, 2**31), st.integers(1, 6))
+@settings(max_examples=15)
+def test_pipeline_evolves_only_students_after_the_baseline(seed: int, parallelism: int) -> None:
+    search = searched(12, parallelism, seed=seed, strategy="Pipeline")
+    first, *others = search.proposals
+    assert first.step is Step.BASELINE
+    assert {one.step for one in others} <= {Step.STUDENT, Step.BASELINE}
+    assert {one.teacher for one in search.proposals} == {SPACE.largest}
+
+
+def test_pipeline_draws_parents_by_rank() -> None:
+    entries = [succeeded(proposal(index), 0.1 + index / 10) for index in range(2)]
+    search = MANY.model_copy(update={"strategy": Strategy.PIPELINE})
+    found = Counter(one.parent for one in draws(summary_of(entries), 2000, search))
+    assert chi_square(found, {1: 2 / 3, 0: 1 / 3}) < 10.8
+
+
 def test_propose_draws_steps_evenly_and_kinds_then_places_uniformly() -> None:
     found = draws(baseline_done(), 6000)
     steps = Counter(one.step for one in found)

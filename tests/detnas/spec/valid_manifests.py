@@ -87,7 +87,7 @@ EVERYTHING: Document = {
         },
         "evaluation": {"epochs": 0, "gpus": 16},
         "distillation": {"features": "None", "localization": "Plain"},
-        "finetune": {"epochs": 1, "gpus": 2},
+        "finetune": {"epochs": 1, "gpus": 2, "flopsFraction": "0.5", "resolution": "800x600"},
         "retention": {"weights": "All"},
         "storage": {"uri": "s3://detnas/experiments", "onDelete": "Delete"},
         "evaluationBatch": 1,

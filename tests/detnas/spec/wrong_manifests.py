@@ -221,6 +221,12 @@ TEACHERS = {
 }
 
 SEARCH = {
+    "pruned in two ways": _wrong(
+        "spec.finetune",
+        {"channelFraction": "0.1", "flopsFraction": "0.5"},
+        "give either channelFraction or flopsFraction",
+    ),
+    "pruned entirely": _wrong("spec.finetune.flopsFraction", "1", "less than 1", "below 1"),
     "no trials": _wrong("spec.search.trials", 0, "greater than or equal to 1"),
     "trials without end": _wrong("spec.search.trials", 10_001, "less than or equal to 10000"),
     "trials as text": _wrong("spec.search.trials", "3", "integer"),

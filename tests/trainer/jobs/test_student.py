@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from detnas.actions import AddLayer, ChannelPruning, LayerPruning, Rearrange
-from detnas.architecture import parse
-from detnas.records.requests import Pool
+from detnas.architecture import Architecture, parse
+from detnas.cost import detector_cost
+from detnas.records.requests import Pool, RepeatedChannelPruning
 from detnas.records.results import DetectorResult, Outcome
 from detnas.records.settings import Distillation
 from detnas.teachers import Teacher
@@ -153,6 +154,42 @@ def test_drawn_teachers_change_from_step_to_step(
     assert "loss_distill_feature" in result.final_loss
     assert len(set(taught)) > 2
     assert len(taught) == result.iterations
+
+
+def test_repeated_pruning_ends_at_the_flops_asked_for(
+    workplace: Workplace, base: DetectorResult
+) -> None:
+    common = workplace.common
+    size = common["resolutions"][0]
+
+    def flops(architecture: Architecture) -> int:
+        classes = len(common["classes"])
+        return detector_cost(architecture, common["detector"], classes, size).flops
+
+    whole = flops(common["architecture"])
+    pruning = RepeatedChannelPruning(
+        step=ChannelPruning(fraction=Decimal("0.02"), minimum_channels=2),
+        flops=int(whole * 0.9),
+        resolution=size,
+    )
+    result = _evaluated(
+        workplace, "local/a/finetune", kind="Finetune", parent_weights=base.weights, action=pruning
+    )
+    assert result.architecture is not None
+    assert 0.87 * whole < flops(result.architecture) <= 0.9 * whole
+    assert result.architecture.depths == common["architecture"].depths
+    assert "GFLOPs" in result.notes[0]
+    assert result.iterations == 3
+
+
+def test_repeated_pruning_that_cannot_reach_its_flops_is_invalid(
+    workplace: Workplace, base: DetectorResult
+) -> None:
+    size = workplace.common["resolutions"][0]
+    pruning = RepeatedChannelPruning(step=ChannelPruning(), flops=1, resolution=size)
+    result = _evaluated(workplace, "local/a/f", parent_weights=base.weights, action=pruning)
+    assert result.outcome is Outcome.INVALID
+    assert "no convolution can lose a channel" in result.message
 
 
 OUTSIDE = Teacher(depths=(1, 3, 1, 1), widths=SPACE.largest.widths)

@@ -8,8 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from detnas.actions import PROTECTED_STEPS, age
+from detnas.architecture import Architecture, Place
+from detnas.cost import detector_cost
 from detnas.errors import UserError
-from detnas.records.requests import StudentRequest
+from detnas.records.requests import RepeatedChannelPruning, StudentRequest
 from detnas.records.results import DetectorResult
 from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import DetectionData
@@ -93,7 +95,11 @@ def _after_action(request: StudentRequest, state: Mapping[str, Tensor]) -> Evolv
         origin = {block.place: block.place for block in request.parent.blocks}
         return Evolved(request.parent, dict(state), {**origin})
     seed = seed_of("evolution", request.seed)
-    found = evolve(request.parent, detector_state(state), request.action, seed)
+    weights = detector_state(state)
+    if isinstance(request.action, RepeatedChannelPruning):
+        found = _pruned(request, request.action, weights, seed)
+    else:
+        found = evolve(request.parent, weights, request.action, seed)
     adaptor = {n: value for n, value in state.items() if n.startswith(ADAPTOR_PREFIX)}
     return replace(found, state={**found.state, **adaptor})
 
@@ -103,6 +109,28 @@ def _initialised(request: StudentRequest, evolved: Evolved) -> Evolved:
     seed_everything(seed_of("student", request.seed))
     fresh = build_detector(evolved.architecture, request.detector, len(request.classes))
     return replace(evolved, state=fresh.state_dict(), notes=())
+
+
+def _pruned(
+    request: StudentRequest, pruning: RepeatedChannelPruning, state: Mapping[str, Tensor], seed: int
+) -> Evolved:
+    """The parent after as many steps of pruning as its FLOPs need.
+
+    Raises:
+        InvalidActionError: no more channels can be removed.
+    """
+
+    def flops(architecture: Architecture) -> int:
+        size = pruning.resolution
+        return detector_cost(architecture, request.detector, len(request.classes), size).flops
+
+    unchanged: dict[Place, Place | None] = {b.place: b.place for b in request.parent.blocks}
+    found, steps = Evolved(request.parent, dict(state), unchanged), 0
+    while flops(found.architecture) > pruning.flops:
+        found, steps = evolve(found.architecture, found.state, pruning.step, seed), steps + 1
+    before, after = flops(request.parent) / 1e9, flops(found.architecture) / 1e9
+    note = f"pruned in {steps} steps from {before:.4g} to {after:.4g} GFLOPs"
+    return replace(found, origin=unchanged, notes=(note,))
 
 
 def _adaptor(request: StudentRequest, state: Mapping[str, Tensor]) -> Adaptor | None:
