@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from detnas_operator.cluster.connection import Answer, Connection, Request
+from detnas_operator.cluster.error_answers import error_from
 from detnas_operator.cluster.errors import ClusterError, NotFound, TooLarge, Unavailable
 from detnas_operator.cluster.kinds import KINDS
 from detnas_operator.cluster.objects import Object
-from detnas_operator.cluster.refusals import error_from
 
 OnWrite = Callable[[str, str, str], None]
 """Called after every write with verb, kind and outcome (``"ok"`` or the error's class)."""

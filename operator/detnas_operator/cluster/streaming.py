@@ -12,10 +12,10 @@ from typing import Self
 import aiohttp
 
 from detnas_operator.cluster.connection import CONNECT_SECONDS, Answer, Connection, Request
+from detnas_operator.cluster.error_answers import error_from
 from detnas_operator.cluster.errors import Expired, TooLarge, Unavailable
 from detnas_operator.cluster.kinds import KINDS
 from detnas_operator.cluster.objects import Object
-from detnas_operator.cluster.refusals import error_from
 
 STREAM_SECONDS = (240, 360)
 """The server ends a stream after a time between these, so that not all end at once."""

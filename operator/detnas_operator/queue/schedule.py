@@ -11,7 +11,7 @@ from detnas_operator.queue.turns import Key, Turns
 FIRST_BACKOFF_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 60.0
 MAX_OVERTAKEN_SECONDS = 30.0
-"""Seconds for which events come before resyncs and requeues; then those wait no longer."""
+"""For which what is urgent comes before resyncs and other requeues; then those wait no longer."""
 _JITTER = 0.2
 _SPREAD = 0.4
 """A requeue is up to this share later: keys that were all served in one second would otherwise be
@@ -26,7 +26,7 @@ class Requeue:
     Attributes:
         after: in seconds, or a little later; None: at the next event or resync.
         gone: the key no longer exists: no resync; an event brings it back.
-        urgent: it then comes first, as if an event had happened.
+        urgent: it then comes before keys that are not.
     """
 
     after: float | None = None
@@ -60,7 +60,7 @@ class _Entry:
 class Schedule(Generic[Key]):
     """Keys and when they are due, each served by at most one pass at a time.
 
-    Every time is in seconds on the caller's clock. Events come before requeues, until those have
+    Every time is in seconds on the caller's clock. Urgent keys come before others, until those have
     waited for ``MAX_OVERTAKEN_SECONDS``. Groups of keys take turns, so that one with many keys
     delays no other. The number of concurrent passes over slow keys is limited, so that those
     whose store hangs leave room for the others.
@@ -90,7 +90,7 @@ class Schedule(Generic[Key]):
         self._last_ticket = 0
 
     def add(self, key: Key, due: float, *, urgent: bool = True) -> None:
-        """Request a pass over ``key`` at ``due`` or sooner; urgent if there was an event."""
+        """Request a pass over ``key`` at ``due`` or sooner, before others if it is urgent."""
         entry = self._entries.get(key)
         if entry is None:
             group = self._group(key)

@@ -51,8 +51,8 @@ class WorkQueue(Generic[Key]):
     At most one pass per key runs at a time; an event during a pass makes another one due after it.
     A pass that raises is repeated after 1 s, doubling to 60 s, with jitter, and not before the
     error's ``retry_after`` (seconds) if it has one; an event may end a backoff early, but never
-    within 1 s of a failure nor before ``retry_after``. Success resets the backoff. Events come
-    before requeues. Groups of keys take turns, and none has all workers; keys whose last pass took
+    within 1 s of a failure nor before ``retry_after``. Success resets the backoff. Urgent keys come
+    before others. Groups of keys take turns, and none has all workers; keys whose last pass took
     long leave half of the workers to the others.
     """
 
@@ -95,7 +95,7 @@ class WorkQueue(Generic[Key]):
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pass")
 
     def enqueue(self, key: Key, *, urgent: bool = True) -> None:
-        """Request a pass over ``key``, urgent if there was an event; from any thread."""
+        """Request a pass over ``key``, before others if it is urgent; from any thread."""
         with self._lock:
             self._schedule.add(key, self._clock(), urgent=urgent)
         self._wake()

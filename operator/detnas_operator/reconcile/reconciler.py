@@ -44,8 +44,8 @@ DELETING_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What one reconcile is about.
+class Subject:
+    """What a pass is about.
 
     Attributes:
         known: what is held of the search.
@@ -108,12 +108,13 @@ class Reconciler:
             if key in self._known and self._known[key].uid != resource.uid:
                 self._forget(key)
             known = self._known.setdefault(key, KnownSearch(resource.uid))
-            turn = Turn(known, resource, SearchJobs(self._client, self._cache, key, resource.uid))
+            jobs = SearchJobs(self._client, self._cache, key, resource.uid)
+            subject = Subject(known, resource, jobs)
             if resource.is_being_deleted:
-                return self._delete(turn)
-            if known.complete_at == resource.version and all_expire(turn.jobs):
+                return self._delete(subject)
+            if known.complete_at == resource.version and all_expire(jobs):
                 return Requeue()
-            return self._pass(turn)
+            return self._pass(subject)
 
     def leases(self) -> list[PoolLease]:
         """Return the pool leases of all searches; from any thread."""
@@ -128,59 +129,60 @@ class Reconciler:
             known.release_pool()
         self._metrics.forget_search(key.namespace, key.name)
 
-    def _pass(self, turn: Turn) -> Requeue:
-        admitted = self._admitted(turn)
+    def _pass(self, subject: Subject) -> Requeue:
+        admitted = self._admitted(subject)
         if isinstance(admitted, Reason):
-            result = PassResult(turn.resource.generation, not_accepted=admitted)
-            self._halt(turn, "the search is not accepted")
+            result = PassResult(subject.resource.generation, not_accepted=admitted)
+            self._halt(subject, "the search is not accepted")
         else:
-            turn, result = self._accepted_pass(turn, admitted)
+            subject, result = self._accepted_pass(subject, admitted)
             if admitted.manifest.spec.suspend and result.search is None:
-                self._halt(turn, "the search is suspended")
+                self._halt(subject, "the search is suspended")
                 result = replace(result, suspended=True)
-            result = self._with_stopping(turn, result)
-        return self._publish_or_retry(turn, result)
+            result = self._with_stopping(subject, result)
+        return self._publish_or_retry(subject, result)
 
-    def _admitted(self, turn: Turn) -> Admitted | Reason:
+    def _admitted(self, subject: Subject) -> Admitted | Reason:
         """Decide once for each generation: a pass changes neither the spec nor our settings."""
-        memory = turn.known.memory
-        if memory is not None and memory.generation == turn.resource.generation:
+        memory = subject.known.memory
+        if memory is not None and memory.generation == subject.resource.generation:
             return memory.admitted
-        admitted = admit(turn.resource, self._settings)
+        admitted = admit(subject.resource, self._settings)
         if isinstance(admitted, Reason):
             return admitted
-        rules = self._settings.rules(turn.resource.namespace)
-        return self._search_limit.refusal(turn.resource, rules) or admitted
+        rules = self._settings.rules(subject.resource.namespace)
+        return self._search_limit.refusal(subject.resource, rules) or admitted
 
-    def _halt(self, turn: Turn, why: str) -> None:
+    def _halt(self, subject: Subject, why: str) -> None:
         """Stop the Jobs of a search that must not run and over which there was no complete pass."""
-        memory = turn.known.memory
-        stop_jobs(turn.jobs, memory.gpu_time if memory else None, why)
-        turn.known.release_pool()
+        memory = subject.known.memory
+        stop_jobs(subject.jobs, memory.gpu_time if memory else None, why)
+        subject.known.release_pool()
 
-    def _accepted_pass(self, turn: Turn, admitted: Admitted) -> tuple[Turn, PassResult]:
+    def _accepted_pass(self, subject: Subject, admitted: Admitted) -> tuple[Subject, PassResult]:
         """Make a pass over an accepted search; its resource may get another finalizer first.
 
         After an error of the API server the result has no state of the search.
         """
-        jobs = turn.jobs
-        result = _result_without_store(turn)
+        jobs = subject.jobs
+        result = _result_without_store(subject)
         wanted, deletion = wants_data_deleted(admitted.manifest.spec), DataDeletion(jobs)
-        updated = jobs.api_errors.attempt(deletion.set_finalizer, turn.resource, wanted)
+        updated = jobs.api_errors.attempt(deletion.set_finalizer, subject.resource, wanted)
         if updated is None:
-            return turn, result
+            return subject, result
         self._cache.put_search(updated.body)
-        turn = replace(turn, resource=updated)
-        return turn, jobs.api_errors.attempt(self._guarded_pass, turn, admitted) or result
+        subject = replace(subject, resource=updated)
+        return subject, jobs.api_errors.attempt(self._guarded_pass, subject, admitted) or result
 
-    def _guarded_pass(self, turn: Turn, admitted: Admitted) -> PassResult:
+    def _guarded_pass(self, subject: Subject, admitted: Admitted) -> PassResult:
         """Make a pass over an accepted search; an error that ends it becomes a reason."""
         try:
-            turn.known.memory = self._opener.open(turn.resource, admitted, turn.known.memory)
+            memory = self._opener.open(subject.resource, admitted, subject.known.memory)
+            subject.known.memory = memory
             result = SearchPass(
-                memory=turn.known.memory,
-                jobs=turn.jobs,
-                resource=turn.resource,
+                memory=memory,
+                jobs=subject.jobs,
+                resource=subject.resource,
                 lookups=self._lookups,
                 settings=self._settings,
                 clock=self._clock,
@@ -188,91 +190,92 @@ class Reconciler:
         except ClusterError:
             raise
         except Exception as error:  # noqa: BLE001 (tenants write to the store)
-            return self._failed_pass(turn, error)
-        turn.known.failures = 0
+            return self._failed_pass(subject, error)
+        subject.known.failures = 0
         return result
 
-    def _failed_pass(self, turn: Turn, error: Exception) -> PassResult:
+    def _failed_pass(self, subject: Subject, error: Exception) -> PassResult:
         """Return the result of a pass that an error ended."""
         lasts = not isinstance(error, StoreUnavailable)
         if isinstance(error, StoreError):
             self._metrics.count_store_error(error)
-        result = _result_without_store(turn, error_reason(error))
+        result = _result_without_store(subject, error_reason(error))
         if not isinstance(error, BlockedError):
-            turn.known.failures = turn.known.failures + 1 if lasts else 0
-            if lasts and turn.known.memory is not None:
-                turn.known.memory.invalidate()  # the store is read again
+            subject.known.failures = subject.known.failures + 1 if lasts else 0
+            if lasts and subject.known.memory is not None:
+                subject.known.memory.invalidate()  # the store is read again
         # A Job of which the API server has not answered whether it exists may train the pool.
-        if lasts and not (turn.jobs.api_errors.errors or trains_pool(turn.jobs)):
-            turn.known.release_pool()
+        if lasts and not (subject.jobs.api_errors.errors or trains_pool(subject.jobs)):
+            subject.known.release_pool()
         return result
 
-    def _with_stopping(self, turn: Turn, result: PassResult) -> PassResult:
+    def _with_stopping(self, subject: Subject, result: PassResult) -> PassResult:
         """Add whether a suspended search still has pods, and which do not stop."""
         if not result.suspended:
-            turn.known.suspended_pods.none_left = False
+            subject.known.suspended_pods.none_left = False
             return result
-        now, jobs = datetime.now(UTC), turn.jobs
-        since = turn.resource.suspended_since or now
-        observed = jobs.api_errors.attempt(turn.known.suspended_pods.observe, jobs, since, now)
+        now, jobs = datetime.now(UTC), subject.jobs
+        since = subject.resource.suspended_since or now
+        observed = jobs.api_errors.attempt(subject.known.suspended_pods.observe, jobs, since, now)
         if observed is None:
             return result
         stopping, reason = observed
         problems = (*result.problems, *([reason] if reason else []))
         return replace(result, stopping=stopping, problems=problems)
 
-    def _publish_or_retry(self, turn: Turn, result: PassResult) -> Requeue:
+    def _publish_or_retry(self, subject: Subject, result: PassResult) -> Requeue:
         """Publish the result; after API errors the pass is first repeated a few times."""
-        api_errors = turn.jobs.api_errors
+        api_errors = subject.jobs.api_errors
         if not api_errors.errors:
-            turn.known.passes_with_api_errors = 0
-            return self._publish(turn, result)
-        turn.known.passes_with_api_errors += 1
-        if turn.known.passes_with_api_errors < PATIENCE_PASSES:
+            subject.known.passes_with_api_errors = 0
+            return self._publish(subject, result)
+        subject.known.passes_with_api_errors += 1
+        if subject.known.passes_with_api_errors < PATIENCE_PASSES:
             raise api_errors.latest_retry
         for reason in api_errors.reasons():
             log.warning("%s", reason.message)
         result = replace(result, problems=(*result.problems, *api_errors.reasons()))
-        again = self._publish(turn, result)
+        again = self._publish(subject, result)
         after = max(again.after or 0.0, api_errors.latest_retry.retry_after or 0.0)
         return replace(again, after=after)
 
-    def _publish(self, turn: Turn, result: PassResult) -> Requeue:
-        since = seconds_since(turn.known.patched, self._clock())
-        written = self._publisher.publish(turn.resource, result, since)
+    def _publish(self, subject: Subject, result: PassResult) -> Requeue:
+        since = seconds_since(subject.known.patched, self._clock())
+        written = self._publisher.publish(subject.resource, result, since)
         if written:
-            turn.known.patched = self._clock()
+            subject.known.patched = self._clock()
         again = requeue(
             result,
-            turn.known.failures,
-            holds_pool=turn.known.lease is not None and turn.known.lease.held,
+            subject.known.failures,
+            holds_pool=subject.known.lease is not None and subject.known.lease.held,
             progress_seconds=self._settings.progress_seconds,
             now=datetime.now(UTC),
         )
         # Nothing has changed for a while, and nothing will without an event.
         quiet = again.after is None and not written and since >= self._settings.progress_seconds
         if quiet:
-            complete = is_complete(result, turn.jobs)
-            turn.known.complete_at = turn.resource.version if complete else None
-            turn.known.memory = None if complete else turn.known.memory
+            complete = is_complete(result, subject.jobs)
+            subject.known.complete_at = subject.resource.version if complete else None
+            subject.known.memory = None if complete else subject.known.memory
         return again
 
-    def _delete(self, turn: Turn) -> Requeue:
-        turn.known.release_pool()
+    def _delete(self, subject: Subject) -> Requeue:
+        subject.known.release_pool()
         try:
-            done = DataDeletion(turn.jobs).delete(turn.resource, self._settings, self._stores)
+            done = DataDeletion(subject.jobs).delete(subject.resource, self._settings, self._stores)
         except StoreError as error:
             self._metrics.count_store_error(error)
             done = store_reason(error)
             log.warning("%s", done.message)
         if isinstance(done, Reason):
-            return self._publish(turn, _result_without_store(turn, done))
+            return self._publish(subject, _result_without_store(subject, done))
         return Requeue() if done else Requeue(after=DELETING_SECONDS)
 
 
-def _result_without_store(turn: Turn, *problems: Reason) -> PassResult:
+def _result_without_store(subject: Subject, *problems: Reason) -> PassResult:
     """Return the result of a pass that could not read the search's state."""
-    result, memory = PassResult(turn.resource.generation, problems=problems), turn.known.memory
+    result = PassResult(subject.resource.generation, problems=problems)
+    memory = subject.known.memory
     if memory is None:
         return result
     return replace(result, folder=memory.search.uri, image=memory.image)

@@ -131,7 +131,7 @@ def installation(
 
 @pytest.fixture
 def connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Api], Connection]:
-    """Connect as a caller."""
+    """What connects to an API server with the account of a caller."""
 
     def connection(api: Api) -> Connection:
         monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path / "kubeconfig")))

@@ -159,3 +159,35 @@ def test_schedule_lets_no_namespace_wait_for_two_turns_of_another(
         for turns in waits[urgent].values():
             others = len(waits[urgent]) - 1
             assert all(later - before <= others + 1 for before, later in pairwise(turns))
+
+
+def slow(*keys: str) -> Schedule[str]:
+    """A schedule of keys whose last pass was slow."""
+    schedule: Schedule[str] = Schedule(300, random.Random(0), max_slow=2)
+    for key in keys:
+        schedule.add(key, 0)
+        assert schedule.take(0) == key
+        schedule.succeeded(key, 0, Requeue(), slow=True)
+    return schedule
+
+
+def test_schedule_leaves_workers_to_other_keys_than_slow_ones() -> None:
+    schedule = slow("a", "b", "c", "d")
+    for key in "abcd":
+        schedule.add(key, 1)
+    schedule.add("quick", 2)
+    assert [schedule.take(5) for _ in range(4)] == ["a", "b", "quick", None]
+    assert schedule.next_due() == float("inf")
+    schedule.failed("a", 6, None, slow=True)
+    assert schedule.take(6) == "c"
+
+
+def test_schedule_serves_a_slow_key_normally_after_a_quick_pass() -> None:
+    schedule = slow("a", "b", "c")
+    for key in "abc":
+        schedule.add(key, 1)
+        assert schedule.take(1) == key
+        schedule.succeeded(key, 1, Requeue(), slow=False)
+    for key in "abc":
+        schedule.add(key, 2)
+    assert [schedule.take(2) for _ in "abc"] == ["a", "b", "c"]

@@ -1,13 +1,11 @@
 """Searches whose store hangs, or is slow, leave room for all the others."""
 
-import random
 from collections.abc import Callable
 
 import pytest
 from aiohttp import web
 
 from detnas_operator.controller.health import MAX_STUCK_SECONDS
-from detnas_operator.queue.schedule import Requeue, Schedule
 from detnas_operator.tenant_store.stores import PATIENCE
 from detnas_operator.tenant_store.time_limit import MAX_PASS_SECONDS
 from tests.cluster.fault_proxy import FaultProxy
@@ -15,40 +13,6 @@ from tests.cluster.waiting import eventually
 from tests.operator.harness.fixtures import MakeHarness
 
 WORKERS = 4
-
-
-@pytest.fixture
-def schedule() -> Schedule[str]:
-    return Schedule(300, random.Random(0), max_slow=2)
-
-
-def slow(schedule: Schedule[str], *keys: str) -> None:
-    for key in keys:
-        schedule.add(key, 0)
-        assert schedule.take(0) == key
-        schedule.succeeded(key, 0, Requeue(), slow=True)
-
-
-def test_schedule_leaves_workers_to_other_keys_than_slow_ones(schedule: Schedule[str]) -> None:
-    slow(schedule, "a", "b", "c", "d")
-    for key in "abcd":
-        schedule.add(key, 1)
-    schedule.add("quick", 2)
-    assert [schedule.take(5) for _ in range(4)] == ["a", "b", "quick", None]
-    assert schedule.next_due() == float("inf")
-    schedule.failed("a", 6, None, slow=True)
-    assert schedule.take(6) == "c"
-
-
-def test_schedule_serves_a_slow_key_normally_after_a_quick_pass(schedule: Schedule[str]) -> None:
-    slow(schedule, "a", "b", "c")
-    for key in "abc":
-        schedule.add(key, 1)
-        assert schedule.take(1) == key
-        schedule.succeeded(key, 1, Requeue(), slow=False)
-    for key in "abc":
-        schedule.add(key, 2)
-    assert [schedule.take(2) for _ in "abc"] == ["a", "b", "c"]
 
 
 def test_longest_pass_is_shorter_than_what_health_counts_as_stuck() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from detnas_operator.cluster import errors
 from detnas_operator.cluster.connection import Answer, Request
-from detnas_operator.cluster.refusals import error_from
+from detnas_operator.cluster.error_answers import error_from
 
 
 def refused(code: int, method: str = "POST", headers: dict | None = None, **status: Any) -> Any:

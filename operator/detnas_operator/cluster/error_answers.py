@@ -1,4 +1,4 @@
-"""Reads the API server's failures: each becomes a ``ClusterError``."""
+"""Answers of the API server that are no success: each becomes a ``ClusterError``."""
 
 import contextlib
 import json
