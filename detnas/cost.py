@@ -54,9 +54,14 @@ class DetectorCost:
         return sum(part.parameters for part in self.parts.values())
 
     @property
+    def backbone_parts(self) -> dict[str, Cost]:
+        """Stem and stages."""
+        return {name: self.parts[name] for name in _BACKBONE}
+
+    @property
     def backbone(self) -> Cost:
         """Of stem and stages."""
-        return sum((self.parts[name] for name in _BACKBONE), Cost())
+        return sum(self.backbone_parts.values(), Cost())
 
 
 class _Layer(NamedTuple):

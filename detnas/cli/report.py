@@ -17,7 +17,9 @@ def report(
     search: SearchArgument,
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="HTML file to write; else report/index.html beside the search."),
+        typer.Option(
+            "--to", help="HTML or JSON file to write; else report/index.html beside the search."
+        ),
     ] = None,
     store: StoreOption = None,
     namespace: NamespaceOption = None,
@@ -26,11 +28,15 @@ def report(
     """Write a page about a search: scores, Pareto front, every trial, lineage of the winner.
 
     It is one file that needs no network. A search that still runs, or that failed, has one too.
+    A JSON file has the numbers instead: of each trial its gain, its generation and the parameters
+    of student and teacher, the FLOPs of each stage before and after, and the cost in GPU-days.
 
     Examples:
         detnas report search.yaml
 
         detnas report runs/local/searches/digits-0123abcd --to digits.html
+
+        detnas report search.yaml --to numbers.json
 
         detnas report s3://bucket/prefix/team-a/searches/digits-0123abcd
 

@@ -12,6 +12,7 @@ from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.jobs import job_folder, job_name
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.record import StoredSearch
+from detnas.lifecycle.search_cost import SearchCost, search_cost
 from detnas.plan.advice import likely_causes
 from detnas.plan.stages import JobId, Phase, plan
 from detnas.plan.winner import TrainedDetector
@@ -100,6 +101,7 @@ class SearchStatus(Schema):
         base: the detector that it began with.
         best: the best trial's student.
         best_trial: its number.
+        finetuned: the fine-tuned student, for comparison with the best trial's.
         exported: what was exported.
         exported_trial: number of its trial; None for the base.
         exported_to: URI of the exported folder.
@@ -112,6 +114,7 @@ class SearchStatus(Schema):
         active: jobs that run, or would if the search were run.
         seconds_left: estimate until the last trial ends, or of the jobs before and after the
             trials; None while unknown and at the end.
+        cost: of the jobs that have ended.
     """
 
     name: str
@@ -126,6 +129,7 @@ class SearchStatus(Schema):
     base: DetectorStatus | None = None
     best: DetectorStatus | None = None
     best_trial: Count | None = None
+    finetuned: DetectorStatus | None = None
     exported: DetectorStatus | None = None
     exported_trial: Count | None = None
     exported_to: str | None = None
@@ -137,6 +141,7 @@ class SearchStatus(Schema):
     failures: tuple[TrialStatus, ...] = ()
     active: tuple[JobProgress, ...] = ()
     seconds_left: float | None = None
+    cost: SearchCost = SearchCost()
 
 
 def search_status(
@@ -167,6 +172,8 @@ def search_status(
         active=active,
         seconds_left=search_seconds_left(state, spec, [job.progress for job in active]),
         finetune_problem=_finetune_problem(state),
+        finetuned=_finetuned_status(state),
+        cost=search_cost(state, spec),
         **_finished_trials(state.history.summary),
     )
     return _with_export(status, search.store, state, spec)
@@ -238,6 +245,13 @@ def _base_status(scorer: Scorer) -> DetectorStatus:
 def _finetune_problem(state: SearchState) -> str:
     lost = state.final_stages.lost_finetune if state.final_stages else None
     return lost.message if lost else ""
+
+
+def _finetuned_status(state: SearchState) -> DetectorStatus | None:
+    finetuned = state.final_stages.finetuned if state.final_stages else None
+    if finetuned is None or state.scorer is None:
+        return None
+    return _trained_status(state.scorer, finetuned)
 
 
 def _with_export(

@@ -1,4 +1,4 @@
-"""Writes the page: to a file, or beside the search in its store."""
+"""Writes the page, or the numbers: to a file, or beside the search in its store."""
 
 from pathlib import Path
 
@@ -6,11 +6,13 @@ from detnas.errors import UserError
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.report.data import gather
+from detnas.report.numbers import search_numbers
 from detnas.store import Store
 from detnas.store.durable_files import rename_into_place, temporary_file
 from detnas.store.errors import os_errors
 
 _SUFFIXES = (".html", ".htm")
+_NUMBERS = ".json"
 
 
 def render_report(store: Store, requests: SearchRequests) -> str:
@@ -32,23 +34,29 @@ def render_report(store: Store, requests: SearchRequests) -> str:
 
 
 def write_report(store: Store, requests: SearchRequests, path: Path) -> Path:
-    """Write the page to a local file, in place of an earlier one, and return its path.
+    """Write the page, or its numbers, to a local file in place of an earlier one; return its path.
 
     Args:
         store: that contains the search.
         requests: of the search.
-        path: of the file; it ends in ``.html``.
+        path: of the file; it ends in ``.html``, or in ``.json`` for the numbers.
 
     Raises:
         UserError: the page cannot be created, or the file cannot be written.
     """
-    if path.suffix.lower() not in _SUFFIXES:
-        raise UserError(f"report: {path} does not end in .html", f"write {path.stem}.html")
-    page = render_report(store, requests)
+    suffix = path.suffix.lower()
+    if suffix not in (*_SUFFIXES, _NUMBERS):
+        raise UserError(f"report: {path} does not end in .html or .json", f"write {path.stem}.html")
+    page = (_numbers if suffix == _NUMBERS else render_report)(store, requests)
     with os_errors(path), temporary_file(path.absolute().parent) as file:
         file.write(page.encode())
         rename_into_place(file, path.absolute())
     return path
+
+
+def _numbers(store: Store, requests: SearchRequests) -> str:
+    numbers = search_numbers(gather(store, requests))
+    return numbers.model_dump_json(by_alias=True, indent=1) + "\n"
 
 
 def publish_report(store: Store, requests: SearchRequests) -> str:

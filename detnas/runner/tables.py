@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from detnas.lifecycle.search_cost import SearchCost
 from detnas.lifecycle.status import DetectorStatus, JobProgress, SearchStatus
 from detnas.records.progress import Progress
 
@@ -42,6 +43,8 @@ def _rows(status: SearchStatus, now: datetime) -> Iterable[tuple[str, str]]:
     yield "trials", f"{status.finished}/{status.trials}{f' ({outcomes})' if outcomes else ''}"
     if status.seconds_left is not None and not _is_stale(status.active, now):
         yield "time left", f"about {duration(status.seconds_left)}"
+    if days := _gpu_days(status.cost):
+        yield "GPU-days", days
     if status.ended_because:
         yield "ended", status.ended_because
     for failure in status.failures:
@@ -51,6 +54,13 @@ def _rows(status: SearchStatus, now: datetime) -> Iterable[tuple[str, str]]:
     if status.exported_to:
         yield "exported", status.exported_to
     yield from reasons(status)
+
+
+def _gpu_days(cost: SearchCost) -> str:
+    """What each kind of job has taken, such as ``2.1: 0.4 base, 1.2 pool, 0.5 trials``."""
+    parts = {name: part.gpu_days for name, part in cost if part.gpu_days}
+    named = ", ".join(f"{days:.3g} {name}" for name, days in parts.items())
+    return f"{sum(parts.values()):.3g}: {named}" if parts else ""
 
 
 def reasons(status: SearchStatus) -> Iterable[tuple[str, str]]:

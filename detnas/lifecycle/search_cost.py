@@ -1,0 +1,59 @@
+"""What a search has cost so far, divided as the paper divides it (tables 7 and 10)."""
+
+from collections.abc import Iterable
+
+from detnas.lifecycle.reading.state import SearchState
+from detnas.records.results import Result
+from detnas.schema import Schema
+from detnas.spec.manifest import SearchSpec
+
+_DAY = 86_400
+
+
+class PartCost(Schema):
+    """Cost of the jobs of one kind.
+
+    Attributes:
+        seconds: wall time of the jobs, added up; of a result, over all attempts that it knows.
+        gpu_days: the same times the GPUs that each requests. Cores count as one GPU.
+    """
+
+    seconds: float = 0.0
+    gpu_days: float = 0.0
+
+
+class SearchCost(Schema):
+    """Cost of a search, by what it was spent on.
+
+    Attributes:
+        base: training of the base.
+        pool: training of the teachers, entirely, also if other searches share or trained them.
+        trials: all finished trials but those of another search.
+        finetune: fine-tuning of the best student.
+    """
+
+    base: PartCost = PartCost()
+    pool: PartCost = PartCost()
+    trials: PartCost = PartCost()
+    finetune: PartCost = PartCost()
+
+
+def search_cost(state: SearchState, spec: SearchSpec) -> SearchCost:
+    """Return what a search has cost, by its results."""
+    stages, teachers = state.final_stages, spec.teachers
+    finetune = stages.finetune if stages is not None else None
+    finetune_gpus = spec.finetune.gpus if spec.finetune is not None else 1
+    return SearchCost(
+        base=_part(_seconds([state.base]), spec.base.gpus),
+        pool=_part(_seconds(state.pool), teachers.workers * max(1, teachers.gpus_per_worker)),
+        trials=_part(state.history.summary.milliseconds / 1000, spec.evaluation.gpus),
+        finetune=_part(_seconds([finetune]), finetune_gpus),
+    )
+
+
+def _part(seconds: float, gpus: int) -> PartCost:
+    return PartCost(seconds=round(seconds, 3), gpu_days=round(seconds * max(1, gpus) / _DAY, 6))
+
+
+def _seconds(results: Iterable[Result | None]) -> float:
+    return sum(sum(result.seconds.values()) for result in results if result is not None)
