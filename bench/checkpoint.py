@@ -57,7 +57,7 @@ def _tensors(megabytes: int) -> dict[str, Tensor]:
 
 def _seconds(checkpoints: Checkpoints, tensors: dict[str, Tensor], step: int, wait: bool) -> float:
     start = time.perf_counter()
-    checkpoints.save(1, step, tensors, (), {})
+    checkpoints.save(1, step, tensors)
     if wait:
         checkpoints.wait()
     return time.perf_counter() - start

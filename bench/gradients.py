@@ -27,7 +27,7 @@ from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.detector import detector_state, load_detector
 from detnas_trainer.distillation import Adaptor, Distiller
 from detnas_trainer.openmmlab import TwoStageDetector
-from detnas_trainer.training.loop import seed_everything
+from detnas_trainer.training.gradients import seed_everything
 from detnas_trainer.weights import load_weights
 
 LEARNING_RATE = 0.01

@@ -32,7 +32,7 @@ from detnas_trainer.detector import build_detector, load_detector
 from detnas_trainer.evaluation import evaluate
 from detnas_trainer.evolve.inheritance import inherit
 from detnas_trainer.evolve.layer_pruning import layer_ranks
-from detnas_trainer.training.loop import seed_everything
+from detnas_trainer.training.gradients import seed_everything
 from detnas_trainer.training.schedule import learning_rate
 
 State = dict[str, Tensor]

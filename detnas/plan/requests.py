@@ -26,7 +26,7 @@ from detnas.records.requests import (
     StudentRequest,
 )
 from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResult, Score
-from detnas.records.settings import DataLocation, Training
+from detnas.records.settings import DataLocation, Precision, Training
 from detnas.score import Scorer
 from detnas.spec.manifest import DetNASSearch, SearchSpec
 from detnas.spec.search import Finetune, Strategy
@@ -119,7 +119,7 @@ class SearchRequests:
         return BaseRequest(
             **self._training(keys.base_folder(self.search), prepared),
             seed=self.spec.search.seed,
-            training=_UNTRAINED if base.train is None else base.train.training,
+            training=_UNTRAINED if base.train is None else _precise(base.train.training, prepared),
             architecture=base.resolve(),
             weights=self.weights,
             weights_sha256=prepared.weights or None,
@@ -153,7 +153,7 @@ class SearchRequests:
         return PoolPhaseRequest(
             **self._training(folder, prepared),
             seed=teachers.seed,
-            training=teachers.phase_training(number),
+            training=_precise(teachers.phase_training(number), prepared),
             phase=number,
             supernet=teachers.supernet,
             full_space=teachers.space,
@@ -190,7 +190,7 @@ class SearchRequests:
             **self._training(keys.trial_folder(self.search, proposal.index), prepared),
             **_student(parent),
             seed=proposal.seed,
-            training=self.spec.trial_training,
+            training=_precise(self.spec.trial_training, prepared),
             inherit=self.spec.evaluation.inherit,
             trial=proposal,
             action=proposal.action,
@@ -227,7 +227,7 @@ class SearchRequests:
             **training,
             **_student(best.result),
             seed=self.spec.search.seed,
-            training=settings.training,
+            training=_precise(settings.training, prepared),
             action=self._final_pruning(settings, base_flops),
             teacher=best.teacher,
             draws_teachers=self._draws_teachers,
@@ -302,6 +302,13 @@ class SearchRequests:
 def _knows_additions(prepared: PrepareResult) -> bool:
     """Whether the search's pinned trainer reads requests with fields added to the first format."""
     return prepared.image_listing is not None
+
+
+def _precise(training: Training, prepared: PrepareResult) -> Training:
+    """The schedule with a precision: without one, 32 bits are meant, as by earlier versions."""
+    if training.precision is not None or not _knows_additions(prepared):
+        return training
+    return training.model_copy(update={"precision": Precision.AUTO})
 
 
 def _student(parent: DetectorResult | LedgerEntry) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from detnas.actions import AddedBlock
 from detnas.architecture import Architecture, Place
 from detnas.records.artifacts import IMAGE_LISTING, Artifact
 from detnas.records.settings import Resolution
-from detnas.schema import Count, Positive, Schema, Tagged
+from detnas.schema import Count, Positive, Schema, Tagged, added
 
 
 class Outcome(StrEnum):
@@ -162,9 +162,11 @@ class DetectorResult(Result):
         iterations: training steps done.
         final_loss: mean of the last steps' losses by name.
         loss_by_epoch: mean total loss of each of the last epochs, oldest first.
+        micro_batch: images in a part of a batch; None if batches were not divided.
     """
 
     kind: Literal["Detector"] = "Detector"
+    micro_batch: Positive | None = added(1)  # first: below, `added` is a field
     architecture: Architecture | None = None
     added: Annotated[tuple[AddedBlock, ...], Field(max_length=MAX_ADDED_BLOCKS)] = ()
     scores: Scores = ()
@@ -194,12 +196,20 @@ class SubnetScore(Schema):
 
 
 class PoolPhaseResult(Result):
-    """A trained phase: the supernet's weights, and what sampled subnets reach."""
+    """A trained phase: the supernet's weights, and what sampled subnets reach.
+
+    Attributes:
+        subnets: what they reach.
+        iterations: training steps done.
+        final_loss: mean of the last steps' losses by name.
+        micro_batch: images in a part of a batch; None if batches were not divided.
+    """
 
     kind: Literal["PoolPhase"] = "PoolPhase"
     subnets: tuple[SubnetScore, ...] = ()
     iterations: Count = 0
     final_loss: dict[str, float] = {}
+    micro_batch: Positive | None = added(1)
 
     @property
     def weights(self) -> Artifact:

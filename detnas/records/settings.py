@@ -116,6 +116,25 @@ class Schedule(StrEnum):
     STEP = "Step"
 
 
+class Precision(StrEnum):
+    """Floating point numbers of a training; weights and statistics have 32 bits always."""
+
+    AUTO = "Auto"
+    FLOAT32 = "Float32"
+    BFLOAT16 = "BFloat16"
+    FLOAT16 = "Float16"
+
+
+MICRO_BATCH = (
+    "Images of a batch whose gradients are computed at once; the gradients are added up. Without "
+    "it the entire batch, or half of it if memory runs out."
+)
+PRECISION = (
+    "Type of activations: BFloat16 or Float16, Float32, or Auto, which is BFloat16 on a GPU that "
+    "has it and Float32 elsewhere."
+)
+
+
 class Training(Schema):
     """One run of stochastic gradient descent."""
 
@@ -133,6 +152,8 @@ class Training(Schema):
     gradient_clip: Fraction = Field(
         Decimal("35"), description="Largest gradient norm (L2); 0 turns clipping off."
     )
+    micro_batch: Positive | None = added(1, description=MICRO_BATCH)
+    precision: Precision | None = added(1, description=PRECISION)
 
     def iterations(self, images: int) -> int:
         """Steps that show each of so many images ``epochs`` times; the last may go beyond."""

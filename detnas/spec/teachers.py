@@ -6,7 +6,14 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from detnas.records.settings import Distillation, Schedule, Training
+from detnas.records.settings import (
+    MICRO_BATCH,
+    PRECISION,
+    Distillation,
+    Precision,
+    Schedule,
+    Training,
+)
 from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 from detnas.spec.storage import StoreUri
 from detnas.spec.training import Gpus
@@ -83,6 +90,8 @@ class Teachers(Schema):
     batch_size: Positive = Field(64, description="Images per step of the entire job.")
     schedule: Schedule = Field(Schedule.STEP, description="How the learning rate falls.")
     warmup_iterations: Count = Field(500, description="Steps of linear warm-up in each phase.")
+    micro_batch: Positive | None = added(1, description=MICRO_BATCH)
+    precision: Precision | None = added(1, description=PRECISION + " By default Auto.")
     sort_channels: Flag = Field(
         True, description="Order channels by importance once, before the first shrinking phase."
     )
@@ -171,6 +180,8 @@ class Teachers(Schema):
             batch_size=self.batch_size,
             schedule=self.schedule,
             warmup_iterations=self.warmup_iterations,
+            micro_batch=self.micro_batch,
+            precision=self.precision,
         )
 
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from detnas.records.settings import Schedule, Training
-from detnas.schema import Count, Fraction, Positive, Schema
+from detnas.records.settings import MICRO_BATCH, PRECISION, Precision, Schedule, Training
+from detnas.schema import Count, Fraction, Positive, Schema, added
 
 Gpus = Annotated[int, Field(ge=0, le=16, strict=True)]
 """GPUs of one pod; 0 trains on its cores."""
@@ -19,6 +19,8 @@ class TrainingSettings(Schema):
     batch_size: Positive = Field(description="Images per step of the entire job.")
     schedule: Schedule = Field(description="How the learning rate falls.")
     warmup_iterations: Count = Field(description="Steps of linear warm-up.")
+    micro_batch: Positive | None = added(1, description=MICRO_BATCH)
+    precision: Precision | None = added(1, description=PRECISION + " By default Auto.")
 
     @property
     def training(self) -> Training:

@@ -64,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from detnas_trainer.launching.launcher import launch
 
         _leave_at_once(launch(options.launched, options.uri))
+    if options.verb == "replay":
+        from detnas_trainer.jobs.replay import replay
+
+        sys.exit(replay(options.replayed, options.uri))
     from detnas_trainer.jobs import run
 
     code = run(options.verb, options.uri)
@@ -100,6 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     launch.add_argument("launched", metavar="VERB", choices=_VERBS, help="what to run")
     launch.add_argument("uri", metavar="URI", help="the job's own folder")
+    again = verbs.add_parser(
+        "replay",
+        help="take once more the step at which a job diverged",
+        description="Take once more the step at which a job diverged, from the checkpoint before "
+        "it, and print its losses. Nothing in the store changes.",
+    )
+    again.add_argument("replayed", metavar="VERB", choices=_VERBS, help="the job's verb")
+    again.add_argument("uri", metavar="URI", help="the job's own folder")
     return parser
 
 

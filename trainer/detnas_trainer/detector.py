@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -113,7 +114,26 @@ def detector_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _build(config: dict[str, Any]) -> TwoStageDetector:
     # mmengine looks up the preprocessor in its own registry unless the scope says otherwise.
     with DefaultScope.overwrite_default_scope("mmdet"):
-        return MODELS.build(ConfigDict(config))
+        detector = MODELS.build(ConfigDict(config))
+    _keep_boxes_exact(detector)
+    return detector
+
+
+def _keep_boxes_exact(detector: TwoStageDetector) -> None:
+    """Compute boxes in 32 bits under autocast too: with 16 they would be off by several pixels."""
+    detector.rpn_head.register_forward_hook(lambda _module, _inputs, outputs: _in_32_bits(outputs))
+    head = detector.roi_head
+    # mmdet gives RoIs the type of the features.
+    head.bbox_roi_extractor.register_forward_pre_hook(lambda _module, inputs: _in_32_bits(inputs))
+    head.bbox_head.register_forward_hook(lambda _module, _inputs, outputs: _in_32_bits(outputs))
+
+
+def _in_32_bits(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in {torch.bfloat16, torch.float16} else value
+    if isinstance(value, tuple | list):
+        return type(value)(map(_in_32_bits, value))
+    return value
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from detnas.store.record_format import encode_record
 from detnas_trainer.jobs import learning
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.learning import score_at
+from detnas_trainer.training.gradients import DivergedError
 from detnas_trainer.training.interruption import Interrupted
-from detnas_trainer.training.loop import DivergedError
 from tests.trainer.conftest import Workplace, training
 
 KEY = "local/searches/a-1/base"

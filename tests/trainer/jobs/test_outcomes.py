@@ -10,8 +10,8 @@ from detnas.store.errors import CorruptArtifact, StoreFull
 from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.evolve import InvalidActionError
 from detnas_trainer.jobs.outcomes import classify
+from detnas_trainer.training.gradients import DivergedError
 from detnas_trainer.training.interruption import Interrupted
-from detnas_trainer.training.loop import DivergedError
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ from detnas_trainer.ranks.batch_norm import share_batch_norms  # noqa: E402
 from detnas_trainer.ranks.group import average, join, own_share, rank, rank_count  # noqa: E402
 from detnas_trainer.supernet import build_phase  # noqa: E402
 from detnas_trainer.trainee import DetectorTrainee  # noqa: E402
-from detnas_trainer.training.loop import TrainingLoop, seed_everything  # noqa: E402
+from detnas_trainer.training.gradients import seed_everything  # noqa: E402
+from detnas_trainer.training.loop import TrainingLoop  # noqa: E402
 from tests.trainer.conftest import CLASSES, SHAPE, SPACE, training  # noqa: E402
 
 STEPS = 3
@@ -49,7 +50,7 @@ class Steps:
         return True
 
     def save(
-        self, _: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...]
+        self, _: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...], *_more: Any
     ) -> None:
         """Keep copies."""
         self.tensors.append({name: tensor.detach().clone() for name, tensor in tensors.items()})

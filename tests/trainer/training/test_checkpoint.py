@@ -45,7 +45,8 @@ def second(store: Store, tmp_path: Path, clock: _Clock) -> Checkpoints:
 def _begin(checkpoints: Checkpoints, attempt: int, iteration: int) -> Tensor:
     """Begin to save; return the tensor that is being trained."""
     tensor = torch.full((3,), float(iteration))
-    checkpoints.save(attempt, iteration, {"model.w": tensor}, ({"loss": 1.0},), {"training": 2.5})
+    details = {"recent": ({"loss": 1.0},), "seconds": {"training": 2.5}}
+    checkpoints.save(attempt, iteration, {"model.w": tensor}, **details)
     return tensor
 
 

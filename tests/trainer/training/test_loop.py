@@ -17,12 +17,8 @@ from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.detector import build_detector
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.checkpoint import CheckpointRecord
-from detnas_trainer.training.loop import (
-    DivergedError,
-    TrainingLoop,
-    TrainingPlan,
-    seed_everything,
-)
+from detnas_trainer.training.gradients import DivergedError, seed_everything
+from detnas_trainer.training.loop import TrainingLoop, TrainingPlan
 from detnas_trainer.training.schedule import learning_rate
 from tests.trainer.conftest import CLASSES, training
 
@@ -70,6 +66,7 @@ class _Observed:
         self.saved: Saved = {}
         self.progress: list[Progress] = []
         self.rates: list[float] = []
+        self.micro_batches: list[int | None] = []
         self._stop_after = stop_after
 
     def stepped(self, progress: Progress, rate: float) -> None:
@@ -80,8 +77,13 @@ class _Observed:
         return True
 
     def save(
-        self, iteration: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...]
+        self,
+        iteration: int,
+        tensors: dict[str, Tensor],
+        recent: tuple[dict[str, float], ...],
+        micro_batch: int | None,
     ) -> None:
+        self.micro_batches.append(micro_batch)
         self.saved[iteration] = ({n: t.detach().clone() for n, t in tensors.items()}, recent)
         if iteration == self._stop_after:
             raise KeyboardInterrupt
@@ -96,7 +98,7 @@ def _plan(seed: int = 5, **changes: Any) -> TrainingPlan:
     return TrainingPlan(training(2, **changes), BatchDraws(seed, ALL, 4, SIZES, 0.5, 2))
 
 
-def _trainee() -> DetectorTrainee:
+def make_trainee() -> DetectorTrainee:
     seed_everything(1)
     shape = DetectorShape(neck=8, fc=16, proposals=20, roi_samples=16, anchor_scale=2)
     architecture = parse("[(8, 8)], [(8, 12)], [(8, 12)], [(8, 16)]", stem=8)
@@ -104,7 +106,7 @@ def _trainee() -> DetectorTrainee:
 
 
 def _run(data: DetectionData, plan: TrainingPlan, observed: _Observed) -> TrainingLoop:
-    loop = TrainingLoop(_trainee(), plan, data, observed)
+    loop = TrainingLoop(make_trainee(), plan, data, observed)
     loop.run()
     return loop
 
@@ -137,7 +139,7 @@ def test_run_resumed_after_any_step_is_the_same_run(
         _run(data, _plan(), stopped)
     tensors, recent = stopped.saved[stop]
     seed_everything(99)  # whatever the new process drew before
-    loop = TrainingLoop(_trainee(), _plan(), data, resumed)
+    loop = TrainingLoop(make_trainee(), _plan(), data, resumed)
     file = Artifact(key="checkpoint", size=0, sha256="0" * 64)
     loop.resume(CheckpointRecord(iteration=stop, attempt=1, file=file, recent=recent), tensors)
     loop.run()
@@ -150,7 +152,7 @@ def test_checkpoint_holds_statistics_and_momentum(reference: _Observed) -> None:
     tensors, _ = reference.saved[3]
     assert "model.backbone.bn1.running_mean" in tensors
     assert tensors["model.backbone.bn1.num_batches_tracked"] == 3
-    learnt = _trainee().module.named_parameters()
+    learnt = make_trainee().module.named_parameters()
     assert {f"momentum.{n}" for n, p in learnt if p.requires_grad} <= tensors.keys()
 
 
@@ -223,7 +225,7 @@ def test_non_finite_loss_ends_the_run_before_the_update(data: DetectionData, fac
     observed = _Observed()
     trainee = _Line(factor)
     plan = TrainingPlan(training(1), BatchDraws(0, ALL, 4, SIZES, 0.0, 1))
-    with pytest.raises(DivergedError, match="loss is nan at iteration 0"):
+    with pytest.raises(DivergedError, match=r"loss is nan at iteration 0 \(loss_line nan\)"):
         TrainingLoop(trainee, plan, data, observed).run()
-    assert not observed.saved
+    assert list(observed.saved) == [0], "the step can be replayed"
     assert trainee.line.weight.item() == 0.0

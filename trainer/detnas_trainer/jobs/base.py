@@ -16,7 +16,7 @@ from detnas_trainer.jobs.learning import detector_result, device, load_data, tra
 from detnas_trainer.jobs.unchanged_inputs import check_weights
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee
-from detnas_trainer.training.loop import seed_everything
+from detnas_trainer.training.gradients import seed_everything
 
 
 def base(job: Job[BaseRequest]) -> DetectorResult:

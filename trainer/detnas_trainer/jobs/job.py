@@ -99,6 +99,7 @@ class Job(Generic[R]):
         scratch: local folder that is deleted when the job ends.
         remaining: what is left to do, for the estimate.
         held: resources that are released when the job ends.
+        replays: only the step after the checkpoint is taken; nothing is written.
         check_data_again: raises DataChangedError where the data set has changed since the job
             opened it.
     """
@@ -115,6 +116,7 @@ class Job(Generic[R]):
     clock: Callable[[], float] = time.monotonic
     check_data_again: Callable[[], None] = lambda: None
     held: ExitStack = field(default_factory=ExitStack)
+    replays: bool = False
 
     @property
     def request(self) -> R:

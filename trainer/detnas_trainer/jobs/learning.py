@@ -12,7 +12,7 @@ from torch import Tensor
 from detnas.architecture import Architecture
 from detnas.errors import UserError
 from detnas.records.progress import Progress
-from detnas.records.requests import TrainingRequest
+from detnas.records.requests import StudentRequest, TrainingRequest
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import Resolution
 from detnas_trainer.data.detection_data import DetectionData
@@ -30,7 +30,20 @@ from detnas_trainer.ranks.group import (
 )
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.checkpoint import EpochLosses
+from detnas_trainer.training.gradients import DivergedError
 from detnas_trainer.training.loop import TrainingLoop, TrainingPlan
+
+
+class Replayed(Exception):  # noqa: N818 - not a failure
+    """The step was replayed, and its losses are finite.
+
+    Attributes:
+        losses: by name.
+    """
+
+    def __init__(self, losses: dict[str, float]) -> None:
+        super().__init__()
+        self.losses = losses
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,7 @@ class TrainingSummary:
     iterations: int = 0
     final_loss: dict[str, float] = field(default_factory=dict)
     loss_by_epoch: tuple[float, ...] = ()
+    micro_batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,9 @@ def train(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> Train
 
     Raises:
         DivergedError: the loss is not finite.
+        OutOfMemoryError: not even half a batch fits.
         Interrupted: the process was asked to stop; a checkpoint is written.
+        Replayed: the job only replays a step.
     """
     plan = plan_of(job.request, data)
     if not plan.iterations:
@@ -127,9 +143,26 @@ def train(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> Train
         with job.activity("resuming"):
             loop.resume(job.checkpoint, job.checkpoints.tensors(job.checkpoint))
     with job.activity("training"):
-        loop.run()
+        try:
+            if job.replays:
+                raise Replayed(loop.replay())
+            loop.run()
+        except DivergedError as error:
+            raise DivergedError(f"{error}; trained from {_origin(job.request)}") from error
     job.remaining.training = 0.0  # also where the checkpoint was of the last step
-    return TrainingSummary(plan.iterations, loop.final_loss(), hooks.losses.means())
+    return TrainingSummary(
+        plan.iterations, loop.final_loss(), hooks.losses.means(), loop.micro_batch
+    )
+
+
+def _origin(request: TrainingRequest) -> str:
+    """What a training starts from, for people."""
+    if not isinstance(request, StudentRequest):
+        return "the request's own start"
+    if request.trial is None or request.trial.parent is None:
+        return f"the student in {request.parent_weights.key.rpartition('/')[0]}"
+    action = request.action.kind if request.action else "no action"
+    return f"trial {request.trial.parent} by {action}"
 
 
 class _JobHooks:
@@ -157,17 +190,25 @@ class _JobHooks:
         return self._stops or (is_first() and self._job.checkpoints.due())
 
     def save(
-        self, iteration: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...]
+        self,
+        iteration: int,
+        tensors: dict[str, Tensor],
+        recent: tuple[dict[str, float], ...],
+        micro_batch: int | None,
     ) -> None:
         if is_first():
-            self._save(iteration, tensors, recent)
+            self._save(iteration, tensors, recent, micro_batch)
         if self._stops:
             wait_for_all()  # a rank that ends has the others ended
         if self._stops or rank_count() == 1:
             self._job.interruption.check()
 
     def _save(
-        self, iteration: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...]
+        self,
+        iteration: int,
+        tensors: dict[str, Tensor],
+        recent: tuple[dict[str, float], ...],
+        micro_batch: int | None,
     ) -> None:
         job = self._job
         with job.activity("checkpointing"):
@@ -175,9 +216,10 @@ class _JobHooks:
                 job.attempt.number,
                 iteration,
                 tensors,
-                recent,
-                job.activities.seconds(),
-                self.losses.record(),
+                recent=recent,
+                seconds=job.activities.seconds(),
+                epochs=self.losses.record(),
+                micro_batch=micro_batch,
             )
             if job.interruption.requested:
                 job.checkpoints.wait()

@@ -9,8 +9,9 @@ from detnas.records.results import Outcome
 from detnas.store.errors import StoreError
 from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.ranks.group import is_lost_peer
+from detnas_trainer.training.gradients import DivergedError
 from detnas_trainer.training.interruption import Interrupted
-from detnas_trainer.training.loop import DivergedError
+from detnas_trainer.training.memory import explain, is_out_of_memory
 
 _SHARED_MEMORY = (
     "shared memory (/dev/shm) is full: processes that load images pass them on through it; "
@@ -40,7 +41,7 @@ def classify(error: BaseException) -> Failure:
 
     The candidate's own failures get a result, which completes the job. After a failure of the store
     or the data set no result is written, so that the job can be retried; after a changed data set,
-    only once it was restored.
+    only once it was restored. So it is where other processes filled the GPU.
     """
     message = str(error) or type(error).__name__
     is_lost = is_lost_peer(error)
@@ -48,7 +49,7 @@ def classify(error: BaseException) -> Failure:
         cause = f"another rank is gone ({message.splitlines()[0]})" if is_lost else "interrupted"
         return Failure(ExitCode.INTERRUPTED, f"{cause}; started again, this job resumes")
     if is_out_of_memory(error):
-        return Failure(ExitCode.DONE, message, Outcome.OUT_OF_MEMORY)
+        return _of_memory(error)
     if isinstance(error, DivergedError):
         return Failure(ExitCode.DONE, message, Outcome.DIVERGED)
     full = _is_out_of_shared_memory(message)
@@ -61,15 +62,12 @@ def classify(error: BaseException) -> Failure:
     return Failure(ExitCode.FAILED, message, expected=False)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory of the device or of the machine ran out."""
-    if isinstance(error, MemoryError):
-        return True
-    names = {kind.__name__ for kind in type(error).__mro__}
-    # On a CPU torch raises a plain RuntimeError.
-    return "OutOfMemoryError" in names or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate" in str(error)
-    )
+def _of_memory(error: BaseException) -> Failure:
+    """The candidate's fault only if it had its device to itself."""
+    shortage = explain(error, "lower evaluationBatch or the largest resolution")
+    if shortage.had_device:
+        return Failure(ExitCode.DONE, str(shortage), Outcome.OUT_OF_MEMORY)
+    return Failure(ExitCode.FAILED, str(shortage))
 
 
 def _is_out_of_shared_memory(message: str) -> bool:

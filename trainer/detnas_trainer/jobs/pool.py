@@ -17,7 +17,7 @@ from detnas_trainer.jobs.learning import DataSet, device, load_data, score_at, t
 from detnas_trainer.jobs.teacher import statistics_batches
 from detnas_trainer.supernet import build_phase, extract_teacher
 from detnas_trainer.trainee import DetectorTrainee
-from detnas_trainer.training.loop import seed_everything
+from detnas_trainer.training.gradients import seed_everything
 
 _RANDOM_SUBNETS = 3
 
@@ -37,6 +37,7 @@ def pool(job: Job[PoolPhaseRequest]) -> PoolPhaseResult:
         subnets=_scores(job, state, subnets, data),
         iterations=trained.iterations,
         final_loss=trained.final_loss,
+        micro_batch=trained.micro_batch,
         files={"weights": weights},
     )
 

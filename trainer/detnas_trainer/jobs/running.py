@@ -86,7 +86,7 @@ def _run_and_recheck(verb: Verb, job: Job[Any]) -> Result:
             says anything about the candidate.
     """
     try:
-        result = _function(verb)(job)
+        result = job_function(verb)(job)
     except Interrupted:
         raise  # at once: the next attempt compares the data before it uses the checkpoint
     except Exception:
@@ -96,7 +96,8 @@ def _run_and_recheck(verb: Verb, job: Job[Any]) -> Result:
     return result
 
 
-def _function(verb: Verb) -> Callable[[Job[Any]], Result]:
+def job_function(verb: Verb) -> Callable[[Job[Any]], Result]:
+    """The function that does the work of a verb's jobs."""
     name = _FUNCTIONS[verb]
     function = getattr(import_module(f"detnas_trainer.jobs.{name}"), name)
     return cast("Callable[[Job[Any]], Result]", function)
@@ -107,12 +108,16 @@ def _failed(job: Job[Any], kind: type[Result], failure: Failure) -> Result:
 
 
 def _end(job: Job[Any], result: Result) -> None:
-    """Write the result, after which the checkpoints are no longer needed."""
+    """Write the result, after which the checkpoints are no longer needed.
+
+    That of a training that diverged stays, so that its last step can be replayed.
+    """
     try:
         create_record(job.folder.store, result_key(job.folder.key), result)
     except AlreadyExists:
         log.warning("another attempt was first: its result is kept, this one's is dropped")
-    job.checkpoints.discard()
+    if result.outcome is not Outcome.DIVERGED:
+        job.checkpoints.discard()
 
 
 def _summarize(result: Result) -> None:

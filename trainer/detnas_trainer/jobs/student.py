@@ -25,7 +25,7 @@ from detnas_trainer.jobs.teacher import load_teacher
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet import teachers_to_draw
 from detnas_trainer.trainee import DetectorTrainee, Losses
-from detnas_trainer.training.loop import seed_everything
+from detnas_trainer.training.gradients import seed_everything
 
 
 @dataclass

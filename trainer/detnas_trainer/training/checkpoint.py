@@ -11,12 +11,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
-from detnas.schema import Count, Positive, Schema
+from detnas.schema import Count, Positive, Schema, added
 from detnas.store import Store
 from detnas.store.artifacts import load_record, put_record
 from detnas.store.cache import difference
@@ -72,6 +73,7 @@ class CheckpointRecord(Schema):
         recent: losses of the last steps, by name.
         seconds: wall time by activity, over all attempts until then.
         epochs: losses of the last epochs, added up.
+        micro_batch: images in a part of a batch; None if batches are not divided.
     """
 
     iteration: Count
@@ -80,6 +82,7 @@ class CheckpointRecord(Schema):
     recent: tuple[dict[str, float], ...] = ()
     seconds: dict[str, float] = {}
     epochs: tuple[EpochLoss, ...] = ()
+    micro_batch: Positive | None = added(1)
 
 
 class Checkpoints:
@@ -156,17 +159,17 @@ class Checkpoints:
             writing.result()
 
     def save(
-        self,
-        attempt: int,
-        iteration: int,
-        tensors: dict[str, Tensor],
-        recent: tuple[dict[str, float], ...],
-        seconds: dict[str, float],
-        epochs: tuple[EpochLoss, ...] = (),
+        self, attempt: int, iteration: int, tensors: dict[str, Tensor], **details: Any
     ) -> None:
         """Copy the tensors, and begin to write a checkpoint of them.
 
         Once it is written, the one before is deleted, whichever attempt wrote it.
+
+        Args:
+            attempt: that writes.
+            iteration: steps done.
+            tensors: of the training.
+            details: the other fields of `CheckpointRecord`.
 
         Raises:
             StoreError: the store did not take the checkpoint before.
@@ -174,31 +177,21 @@ class Checkpoints:
         """
         self.wait()
         self._last = self._clock()
+        copies = {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}
+        record = partial(CheckpointRecord, iteration=iteration, attempt=attempt, **details)
         key = keys.checkpoint_tensors_key(self._job, attempt, iteration)
-        write = partial(
-            self._write,
-            {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()},
-            lambda file: CheckpointRecord(
-                iteration=iteration,
-                attempt=attempt,
-                file=file,
-                recent=recent,
-                seconds=seconds,
-                epochs=epochs,
-            ),
-            key,
-        )
-        self._writing = self._writer.submit(write)
+        self._writing = self._writer.submit(self._write, copies, record, key)
 
     def _write(
         self,
         tensors: dict[str, Tensor],
-        record_of: Callable[[Artifact], CheckpointRecord],
+        record_of: Callable[..., CheckpointRecord],
         key: str,
     ) -> None:
         path = self._scratch / "checkpoint.safetensors"
         save_weights(path, tensors)
-        record = record_of(Artifact(key=key, size=path.stat().st_size, sha256=sha256_of(path)))
+        file = Artifact(key=key, size=path.stat().st_size, sha256=sha256_of(path))
+        record = record_of(file=file)
         self._store.upload_file(key, path)
         put_record(self._store, keys.checkpoint_key(self._job, record.attempt), record)
         if self._previous not in (None, key):

@@ -1,15 +1,11 @@
 """The train loop: every step is a function of (seed, iteration) and of the weights before it."""
 
-import logging
-import random
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Protocol
 
-import numpy as np
 import torch
 import torch._dynamo  # any optimiser imports it: so it is imported before jobs are forked
 from torch import Tensor, nn
@@ -17,21 +13,16 @@ from torch import Tensor, nn
 from detnas.records.progress import Progress
 from detnas.records.settings import Training
 from detnas_trainer.data.detection_data import Batch, DetectionData, batches
-from detnas_trainer.data.draws import BatchDraws, seed_of
+from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.ranks.batch import share_training
-from detnas_trainer.ranks.group import average, own_share, rank, rank_count
-from detnas_trainer.trainee import DetectorTrainee, Losses
+from detnas_trainer.ranks.group import average, rank, rank_count
+from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.checkpoint import CheckpointRecord
+from detnas_trainer.training.gradients import DivergedError, Gradients
 from detnas_trainer.training.schedule import learning_rate
 
 _RECENT = 20
-_MODEL, _MOMENTUM = "model.", "momentum."
-
-log = logging.getLogger("detnas_trainer")
-
-
-class DivergedError(RuntimeError):
-    """Loss or gradient is no longer a finite number."""
+_MODEL, _MOMENTUM, _SCALER = "model.", "momentum.", "scaler."
 
 
 class LoopHooks(Protocol):
@@ -46,7 +37,11 @@ class LoopHooks(Protocol):
         ...
 
     def save(
-        self, iteration: int, tensors: dict[str, Tensor], recent: tuple[dict[str, float], ...]
+        self,
+        iteration: int,
+        tensors: dict[str, Tensor],
+        recent: tuple[dict[str, float], ...],
+        micro_batch: int | None,
     ) -> None:
         """Store a checkpoint; may raise `Interrupted` afterwards."""
         ...
@@ -84,6 +79,7 @@ class TrainingLoop:
         self._plan = plan
         self._data = data
         self._hooks = hooks
+        self._gradients = Gradients(trainee, plan.training, plan.draws.seed)
         self._start = 0
         self._recent: deque[dict[str, float]] = deque(maxlen=_RECENT)
         self._parameters = {
@@ -105,6 +101,7 @@ class TrainingLoop:
         for name, momentum in _under(_MOMENTUM, tensors).items():
             parameter = self._parameters[name]
             self._optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
+        self._gradients.resume(record.micro_batch, _under(_SCALER, tensors))
         self._recent.extend(record.recent)
         self._start = record.iteration
 
@@ -112,7 +109,9 @@ class TrainingLoop:
         """Train to the end.
 
         Raises:
-            DivergedError: the loss or a gradient is not finite.
+            DivergedError: the loss or a gradient is not finite; the last checkpoint is of the step
+                before.
+            OutOfMemoryError: not even half a batch fits.
         """
         last = self._plan.iterations
         draws = (
@@ -123,10 +122,31 @@ class TrainingLoop:
             range(self._start, last), batches(self._data, draws), strict=True
         ):
             rate = learning_rate(self._plan.training, iteration, last)
-            self._step(iteration, batch, rate)
+            try:
+                self._step(iteration, batch, rate)
+            except DivergedError:
+                self._gradients.restore()
+                self._save(iteration)
+                raise
             self._hooks.stepped(self._progress(iteration + 1), rate)
             if self._hooks.wants_checkpoint() or iteration + 1 == last:
-                self._hooks.save(iteration + 1, self._tensors(), tuple(self._recent))
+                self._save(iteration + 1)
+
+    def replay(self) -> dict[str, float]:
+        """Take the one step after the checkpoint, and return its losses.
+
+        Raises:
+            DivergedError: the loss or a gradient is not finite.
+        """
+        batch = self._plan.draws.batch(self._start, rank(), rank_count())
+        with torch.autograd.set_detect_anomaly(True):
+            self._step(self._start, next(batches(self._data, [batch], workers=0)), rate=0.0)
+        return self._recent[-1]
+
+    @property
+    def micro_batch(self) -> int | None:
+        """Images that a part of a batch has; None if batches were not divided."""
+        return self._gradients.micro_batch
 
     def final_loss(self) -> dict[str, float]:
         """Mean of the last steps' losses by name."""
@@ -137,30 +157,27 @@ class TrainingLoop:
         }
 
     def _step(self, iteration: int, batch: Batch, rate: float) -> None:
-        self._seed(iteration)
-        data = self._trainee.preprocess(batch)
-        losses = self._trainee.loss(iteration, data["inputs"], data["data_samples"])
-        total, values = _summed(losses)  # the values are the ranks' mean
-        self._recent.append(values)
-        _check_finite("loss", values["loss"], iteration)
-        self._optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        values = self._gradients.compute(iteration, batch)
         average(p.grad for p in self._parameters.values() if p.grad is not None)
+        scaler = self._gradients.scaler
+        scaler.unscale_(self._optimizer)
         self._clip(iteration)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._optimizer.step()
+        scaler.step(self._optimizer)  # leaves out a step whose scaled gradients overflowed
+        scaler.update()
+        self._recent.append(values)
 
-    def _seed(self, iteration: int) -> None:
-        seed, size = self._plan.draws.seed, self._plan.draws.batch_size
-        seed_everything(seed_of("step", seed, iteration))
-        slots = own_share(range(size))
-        self._trainee.seed_images([seed_of("image", seed, iteration, slot) for slot in slots])
+    def _save(self, done: int) -> None:
+        self._hooks.save(done, self._tensors(), tuple(self._recent), self._gradients.micro_batch)
 
     def _clip(self, iteration: int) -> None:
         largest = float(self._plan.training.gradient_clip) or float("inf")
-        norm = nn.utils.clip_grad_norm_(self._parameters.values(), largest)
-        _check_finite("gradient norm", float(norm), iteration)
+        norm = float(nn.utils.clip_grad_norm_(self._parameters.values(), largest))
+        scaler = self._gradients.scaler
+        overflow = scaler.is_enabled() and scaler.get_scale() > 1
+        if not isfinite(norm) and not overflow:
+            raise DivergedError(f"gradient norm is {norm} at iteration {iteration}")
 
     def _progress(self, done: int) -> Progress:
         return Progress(
@@ -180,39 +197,8 @@ class TrainingLoop:
             momentum = self._optimizer.state[parameter].get("momentum_buffer")
             if momentum is not None:
                 tensors[f"{_MOMENTUM}{name}"] = momentum
-        return tensors
-
-
-def seed_everything(seed: int) -> None:
-    """Seed every generator that mmdet, torch and we draw from."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - mmdet draws from numpy's global generator
-    torch.manual_seed(seed)
-
-
-def _summed(losses: Losses) -> tuple[Tensor, dict[str, float]]:
-    """The total as mmengine sums it, and every value by name with the total under ``loss``."""
-    means = {
-        name: value.mean() if isinstance(value, Tensor) else _sum(v.mean() for v in value)
-        for name, value in losses.items()
-    }
-    total = _sum(value for name, value in means.items() if "loss" in name)
-    names = [*means, "loss"]
-    values = torch.stack([value.detach().float() for value in [*means.values(), total]])
-    average([values])
-    return total, dict(zip(names, values.tolist(), strict=True))
-
-
-def _sum(values: Iterator[Tensor]) -> Tensor:
-    total = next(values)
-    for value in values:
-        total = total + value
-    return total
-
-
-def _check_finite(what: str, value: float, iteration: int) -> None:
-    if not isfinite(value):
-        raise DivergedError(f"{what} is {value} at iteration {iteration}")
+        scaler = self._gradients.scaler_state()
+        return tensors | {f"{_SCALER}{name}": value for name, value in scaler.items()}
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
