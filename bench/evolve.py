@@ -11,15 +11,17 @@ from decimal import Decimal
 import torch
 
 from detnas.actions import Action, AddLayer, ChannelPruning, LayerPruning, Rearrange
-from detnas.architecture import Architecture, Block, Family
 from detnas.records.settings import DetectorShape
+from detnas.spec.base import Model, model_architecture
 from detnas_trainer.detector import build_detector, load_detector
 from detnas_trainer.evolve import evolve
 
 BASES = {
-    "r18": (Family.BASIC, (2, 2, 2, 2)),
-    "r50": (Family.BOTTLENECK, (3, 4, 6, 3)),
-    "r101": (Family.BOTTLENECK, (3, 4, 23, 3)),
+    "r18": Model.R18,
+    "r50": Model.R50,
+    "r101": Model.R101,
+    "x101": Model.X101,
+    "mobilenetv2": Model.MOBILENET_V2,
 }
 ACTIONS: dict[str, Action] = {
     "channel pruning, 5 %": ChannelPruning(),
@@ -32,17 +34,6 @@ ACTIONS: dict[str, Action] = {
 CLASSES = 80
 
 
-def resnet(name: str) -> Architecture:
-    """A standard ResNet as an encoding."""
-    family, depths = BASES[name]
-    stages = []
-    for stage, depth in enumerate(depths):
-        width = 64 * 2**stage
-        widths = (width, width) if family is Family.BASIC else (width, width, 4 * width)
-        stages.append((Block(widths=widths),) * depth)
-    return Architecture(family=family, stem=64, stages=tuple(stages))
-
-
 def main() -> None:
     """Print one line an action: median seconds of evolving, and of building the student."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -51,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     torch.manual_seed(0)
-    parent = resnet(arguments.architecture)
+    parent = model_architecture(BASES[arguments.architecture])
     detector = build_detector(parent, DetectorShape(), CLASSES)
     for module in detector.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

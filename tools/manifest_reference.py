@@ -27,6 +27,7 @@ refuses (condition `Accepted`) a search that
 
 - names only a folder of one machine as `dataset.source`, or base weights at an address other than
   `s3://` or a path in the data set,
+- encodes a ResNeXt whose blocks do not consist of whole groups,
 - has a `priorityClassName` that begins with `system-`,
 - reserves GPUs that training does not use, or names a GPU in `resources.extended`,
 - stores data, or names a pool or a search, outside what the administrator allows,

@@ -12,7 +12,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import mobilenet_v2
 
-from bench.evolve import resnet
 from detnas.architecture import Architecture, parse
 from detnas.cost import detector_cost
 from detnas.records.settings import DetectorShape, Resolution
@@ -79,13 +78,14 @@ def measured(
 @pytest.mark.parametrize(
     ("architecture", "size", "billions"),
     [
-        (resnet("r18"), (1333, 800), 160.5),
-        (resnet("r50"), (1333, 800), 215.8),
+        (model_architecture(Model.R18), (1333, 800), 160.5),
+        (model_architecture(Model.R50), (1333, 800), 215.8),
+        (model_architecture(Model.X101), (1280, 800), 286.9),
         (parse(appendix_b.R18), (1080, 720), 117.3),
         (parse(appendix_b.R50), (1080, 720), 145.7),
         (parse(appendix_b.R101), (1080, 720), 153.9),
     ],
-    ids=["R18", "R50", "searched R18", "searched R50", "searched R101"],
+    ids=["R18", "R50", "X101", "searched R18", "searched R50", "searched R101"],
 )
 def test_built_detector_costs_what_the_paper_prints(
     architecture: Architecture, size: tuple[int, int], billions: float
@@ -94,9 +94,9 @@ def test_built_detector_costs_what_the_paper_prints(
     assert sum(flops.values()) / 1e9 == pytest.approx(billions, rel=2e-3)
 
 
-@pytest.mark.parametrize(("name", "billions"), [("r50", 84.1), ("r101", 160.2)])
-def test_built_backbone_costs_what_table_2_prints(name: str, billions: float) -> None:
-    flops = measured(resnet(name), 1280, 800, DetectorShape(), 80)
+@pytest.mark.parametrize(("model", "billions"), [(Model.R50, 84.1), (Model.R101, 160.2)])
+def test_built_backbone_costs_what_table_2_prints(model: Model, billions: float) -> None:
+    flops = measured(model_architecture(model), 1280, 800, DetectorShape(), 80)
     assert flops["backbone"] / 1e9 == pytest.approx(billions, rel=2e-3)
 
 
@@ -104,7 +104,7 @@ def test_built_backbone_costs_what_table_2_prints(name: str, billions: float) ->
 @pytest.mark.parametrize(
     ("architecture", "shape", "classes"),
     [
-        (resnet("r101"), DetectorShape(), 80),
+        (model_architecture(Model.R101), DetectorShape(), 80),
         (parse(appendix_b.R50), DetectorShape(neck=192), 3),
         (model_architecture(Model.X101), DetectorShape(), 80),
         (model_architecture(Model.MOBILENET_V2), DetectorShape(), 80),

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-import detnas_trainer.anchors
-import detnas_trainer.backbone  # noqa: F401 - both register what configurations name
 from detnas.architecture import Architecture
 from detnas.records.settings import DetectorShape, DetectorVariant
 from detnas_trainer.openmmlab import MODELS, ConfigDict, DefaultScope, MMLogger, TwoStageDetector
 from detnas_trainer.weights import check_state
+
+# isort: split
+# After openmmlab, which makes mmdet importable without mmcv's operators.
+import detnas_trainer.anchors
+import detnas_trainer.backbone  # noqa: F401 - both register what configurations name
 
 STRIDES = (4, 8, 16, 32, 64)
 """Strides of the FPN's levels, in pixels; RoIs are taken from all but the last."""
