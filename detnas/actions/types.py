@@ -47,7 +47,7 @@ class ActionOptions(Schema):
         1, description="Widths after pruning are multiples of this; 8 suits most hardware."
     )
     layer_norm: LayerNorm = Field(
-        "Sum",
+        "WithinStage",
         description="Rank of a block in layer pruning: Sum of its parameters' magnitudes (the "
         "paper's L1 norm) or their Mean; WithinStage, the sum over the mean one of the stage; or "
         "LastGamma, the mean magnitude of the branch's last batch norm weight.",
@@ -67,7 +67,7 @@ class LayerPruning(Tagged):
     """Removes the least block among those whose shortcut is the identity.
 
     Attributes:
-        norm: how blocks are ranked.
+        norm: how blocks are ranked; a request that does not state it means ``Sum``.
         protected: places of recently added blocks, which are not pruned: a new block is an
             identity and would always have the smallest norm.
     """
