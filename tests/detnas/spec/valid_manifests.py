@@ -59,7 +59,7 @@ EVERYTHING: Document = {
             "valImages": "",
             "horizontalFlip": "0",
         },
-        "detector": {"neck": 64},
+        "detector": {"neck": 64, "variant": "Torchvision"},
         "resolutions": ["64x64", "128x96"],
         "teachers": {
             "depths": {"min": [1, 1, 1, 1], "max": [2, 3, 3, 3]},

@@ -112,6 +112,7 @@ BASE = {
 }
 
 DATASET = {
+    "a detector of no library": _wrong("spec.detector.variant", "Detectron2", "Torchvision"),
     "no data set": _wrong("spec.dataset", REMOVED, "required"),
     "an empty path": _wrong("spec.dataset.train", "", "at least 1 char"),
     "a flip above one": _wrong("spec.dataset.horizontalFlip", "1.5", *_AT_MOST_1),

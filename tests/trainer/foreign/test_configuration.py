@@ -286,6 +286,12 @@ def test_backbone_in_caffe_s_style_is_refused(tmp_path: Path) -> None:
         read_backbone(tmp_path / "x.pth", backbone.state_dict(), wanted)
 
 
+def test_long_value_of_a_configuration_is_cut_in_the_refusal() -> None:
+    wanted = detector_config(R18, SHAPE, len(CLASSES))
+    found = compare({"model": {"neck": {"type": "x" * 9999}}}, wanted, {})
+    assert found.structural == [f"model.neck.type: {'x' * 100}…; it must be FPN"]
+
+
 @pytest.mark.parametrize("key", ["cfg", "config"])
 def test_saved_configuration_is_read_as_plain_data(key: str) -> None:
     found = saved_configuration({key: PYTORCH})

@@ -16,6 +16,7 @@ from detnas_trainer.weights import State, WeightsError
 Settings = Mapping[str, Any]
 
 _MOST_TEXT = 1_000_000
+_SHOWN = 100
 _RESIDUAL = ("ResNet", "ResNeXt", "MobileNetV2")
 
 _STRUCTURE = {
@@ -122,7 +123,7 @@ def compare(given: Settings, wanted: Settings, state: State, part: str = "") -> 
         value = _at(model, path)
         if path.startswith(part) and value is not None and _plain(value) not in supported:
             allowed = " or ".join(map(str, supported))
-            found.structural.append(f"model.{path}: {value}; it must be {allowed}")
+            found.structural.append(f"model.{path}: {_shown(value)}; it must be {allowed}")
     if _at(model, "backbone.style") == "caffe" and wanted["backbone"]["family"] in _STYLES:
         found.structural.append(
             "model.backbone.style: caffe, which has each stride in a block's first convolution, "
@@ -131,7 +132,7 @@ def compare(given: Settings, wanted: Settings, state: State, part: str = "") -> 
     for path, default in _DEFAULTS.items():
         value, here = _at(model, path), _at(wanted, path, default)
         if path.startswith(part) and value is not None and _plain(value) != _plain(here):
-            found.adaptable.append(f"model.{path}: {value}, here {here}")
+            found.adaptable.append(f"model.{path}: {_shown(value)}, here {here}")
     _compare_pixels(given, wanted["data_preprocessor"], found)
     if not part:
         found.notes.extend(_other_test_settings(given, wanted))
@@ -164,7 +165,13 @@ def _other_test_settings(given: Settings, wanted: Settings) -> Iterator[str]:
         value = _at(given, f"model.test_cfg.{path}", _at(given, f"test_cfg.{path}"))
         here = _at(wanted, f"test_cfg.{path}")
         if value is not None and value != here:
-            yield f"model.test_cfg.{path} of the checkpoint is {value}; here it is {here}"
+            yield f"model.test_cfg.{path} of the checkpoint is {_shown(value)}; here it is {here}"
+
+
+def _shown(value: Any) -> str:
+    """A value from a file, which may be of any length, for a message."""
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 @dataclass(frozen=True, slots=True)
