@@ -30,17 +30,19 @@ def search_news(known: SearchView | None, latest: SearchView) -> News:
 def job_news(known: JobView | None, latest: JobView) -> News:
     """Compare two observations of a Job, in slim form.
 
-    Between its creation and its end only counters of pods change. A Job that appears was created
-    by a pass, which knows it; and what an ended one gets is its time to live.
+    Between its creation and its end only counters of pods change; conditions announce that it ends,
+    and then the search's state may have to be read first. A Job that appears was created by a pass,
+    which knows it; and what an ended one gets is its time to live.
     """
     if known is None or known.uid != latest.uid:
         return News.DECISIVE if latest.has_ended else News.DETAIL
-    unchanged = _apart_from_status(known) == _apart_from_status(latest)
-    if unchanged and known.status == latest.status:
+    is_same = _apart_from_status(known) == _apart_from_status(latest)
+    if is_same and known.status == latest.status:
         return News.NONE
-    if latest.has_ended:
-        return News.DETAIL if known.has_ended else News.DECISIVE
-    return News.DETAIL if unchanged else News.DECISIVE
+    if known.has_ended and latest.has_ended:
+        return News.DETAIL
+    before, after = (view.status.get("conditions") for view in (known, latest))
+    return News.DETAIL if is_same and before == after else News.DECISIVE
 
 
 def _apart_from_status(view: ObjectView) -> Object:

@@ -10,6 +10,7 @@ from detnas_operator.cluster.searches import SearchView
 from detnas_operator.cluster.slimming import slim_job, slim_search
 
 ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
+ENDING = {"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}]}
 
 
 def job(status: dict[str, Any] | None = None, uid: str = "u1", **fields: Any) -> JobView:
@@ -33,6 +34,7 @@ def search(resource_version: str = "1", **parts: Any) -> SearchView:
         (job(ENDED), job(uid="u2"), News.DETAIL),
         (job(), job({"active": 1}), News.DETAIL),
         (job({"active": 1}), job({"active": 1, "ready": 1}), News.DETAIL),
+        (job({"active": 1}), job({"active": 1, **ENDING}), News.DECISIVE),
         (job({"active": 1}), job(ENDED), News.DECISIVE),
         (job(ENDED), job(ENDED, ttlSecondsAfterFinished=60), News.DETAIL),
         (job(), job(ttlSecondsAfterFinished=0), News.DECISIVE),
