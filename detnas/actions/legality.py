@@ -28,7 +28,7 @@ def prunable_places(
     return tuple(
         placed.place
         for placed in architecture.blocks
-        if placed.is_residual
+        if placed.has_identity_shortcut
         and architecture.depths[placed.place.stage] > 1
         and placed.place not in protected
     )

@@ -58,7 +58,7 @@ def prune_layer(architecture: Architecture, place: Place) -> Morphism:
         raise UserError(
             f"layer pruning: stage {place.stage + 1} has one block", "a stage keeps one block"
         )
-    if not (block := architecture.block(place)).is_residual:
+    if not (block := architecture.block(place)).has_identity_shortcut:
         shortcut = "no shortcut" if block.projection is None else "a projection"
         raise UserError(
             f"layer pruning: block {place.block + 1} of stage {place.stage + 1} has {shortcut}",

@@ -13,6 +13,8 @@ _DIGITS = 20
 _MOST_PROBLEMS = 4
 GROUP_WIDTH = 4
 """Group width in stage 1 of the usual ResNeXts, 32x4d and 64x4d."""
+WIDEST_GROUP = 8192
+"""Of stage 1: in stage 4 it is 65536, the most channels that anything has."""
 
 _Widths = tuple[int, ...]
 
@@ -113,16 +115,7 @@ def parse(
         stages.append(_stage(reader, starts))
     reader.end()
     family = family or _family_of(len(stages[0][0]), text, starts[0])
-    if not FAMILIES[family].grouped:
-        placed = [[Block(widths=widths) for widths in stage] for stage in stages]
-    else:
-        widths_of = group_widths or [
-            [group_width << number] * len(stage) for number, stage in enumerate(stages)
-        ]
-        placed = [
-            [Block(widths=widths, group_width=group) for widths, group in zip(*pair, strict=True)]
-            for pair in zip(stages, widths_of, strict=True)
-        ]
+    placed = _placed(stages, family, group_width, group_widths)
     if problems := list(_problems(text, starts, placed, family)):
         (position, problem, remedy), *more = problems
         also = [f"{what} at position {where}" for where, what, _ in more[:_MOST_PROBLEMS]]
@@ -132,6 +125,23 @@ def parse(
         stem=stem or FAMILIES[family].stem,
         stages=tuple(tuple(stage) for stage in placed),
     )
+
+
+def _placed(
+    stages: list[list[_Widths]],
+    family: Family,
+    group_width: int,
+    group_widths: Sequence[Sequence[int]] | None,
+) -> list[list[Block]]:
+    if not FAMILIES[family].grouped:
+        return [[Block(widths=widths) for widths in stage] for stage in stages]
+    given = group_widths or [
+        [group_width << number] * len(stage) for number, stage in enumerate(stages)
+    ]
+    return [
+        [Block(widths=widths, group_width=group) for widths, group in zip(*pair, strict=True)]
+        for pair in zip(stages, given, strict=True)
+    ]
 
 
 def _problems(

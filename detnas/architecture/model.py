@@ -68,7 +68,7 @@ class PlacedBlock:
     projection: Convolution | None
 
     @property
-    def is_residual(self) -> bool:
+    def has_identity_shortcut(self) -> bool:
         """Whether the block's shortcut is the identity, so that the block can be left out."""
         return self.stride == 1 and self.inputs == self.block.out
 
@@ -80,7 +80,7 @@ class PlacedBlock:
         subsampled identity, and no other action.
         """
         strided_identity = self.projection is not None and self.inputs == self.block.out
-        return self.is_residual or strided_identity
+        return self.has_identity_shortcut or strided_identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,9 @@ class Architecture(BaseModel):
                     ResidualGroup(last.width, (*last.members, placed.place), last.headed_by_stem)
                 )
             else:
-                groups.append(ResidualGroup(placed.block.out, (placed.place,), placed.is_residual))
+                groups.append(
+                    ResidualGroup(placed.block.out, (placed.place,), placed.has_identity_shortcut)
+                )
         return tuple(groups)
 
     @property

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from detnas.architecture import GROUP_WIDTH, Architecture, Family, encode, parse
+from detnas.architecture import GROUP_WIDTH, WIDEST_GROUP, Architecture, Family, encode, parse
 from detnas.cli.find_search import find_search
 from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.terminal import console
@@ -48,7 +48,10 @@ StemOption = Annotated[
     int | None, typer.Option(min=1, help="Channels of the stem; 64 by default, 16 for MobileNetV2.")
 ]
 GroupWidthOption = Annotated[
-    int, typer.Option(min=1, help="Channels of a group in stage 1 of a ResNeXt; then doubles.")
+    int,
+    typer.Option(
+        min=1, max=WIDEST_GROUP, help="Channels of a group in stage 1 of a ResNeXt; then doubles."
+    ),
 ]
 NeckOption = Annotated[int, typer.Option(min=1, help="Channels of the FPN.")]
 FcOption = Annotated[int, typer.Option(min=1, help="Channels of the box head's layers.")]

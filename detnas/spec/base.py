@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from detnas.architecture import (
     GROUP_WIDTH,
+    WIDEST_GROUP,
     Architecture,
     Block,
     EncodingError,
@@ -93,7 +94,7 @@ class Base(Schema):
     stem: Annotated[int, Field(ge=1, le=65536, strict=True)] = Field(
         _STEM, description="Stem channels of the encoding; of the usual MobileNetV2, 16."
     )
-    group_width: Annotated[int, Field(ge=1, le=65536, strict=True)] = added(
+    group_width: Annotated[int, Field(ge=1, le=WIDEST_GROUP, strict=True)] = added(
         1,
         GROUP_WIDTH,
         description="Channels of a group in stage 1 of a ResNeXt encoding; it doubles with every "

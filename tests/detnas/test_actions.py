@@ -95,7 +95,7 @@ def test_add_layer_appends_a_copy_whose_shortcut_is_the_identity(
     new = morphism.architecture
     fresh = Place(stage, architecture.depths[stage])
     assert new.stages[stage] == (*architecture.stages[stage], architecture.stages[stage][-1])
-    assert new.block(fresh).is_residual
+    assert new.block(fresh).has_identity_shortcut
     assert [place for place, old in morphism.origin.items() if old is None] == [fresh]
     assert new.stage_outputs == architecture.stage_outputs
 
@@ -116,7 +116,7 @@ def test_layer_pruning_refuses_blocks_that_must_stay(architecture: Architecture)
     prunable = prunable_places(architecture)
     for placed in architecture.blocks:
         alone = architecture.depths[placed.place.stage] == 1
-        assert (placed.place in prunable) == (placed.is_residual and not alone)
+        assert (placed.place in prunable) == (placed.has_identity_shortcut and not alone)
         if placed.place not in prunable:
             shortcut = "has a projection" if placed.projection else "has no shortcut"
             with pytest.raises(UserError, match="has one block" if alone else shortcut):

@@ -18,7 +18,7 @@ def test_strides_and_projections_follow_from_place_and_width(architecture: Archi
         assert placed.stride == (2 if heads else 1)
         assert placed.inputs == before
         changes = heads or before != placed.block.out
-        assert placed.is_residual != changes
+        assert placed.has_identity_shortcut != changes
         assert (placed.projection is not None) == (changes and not mobile)
         if placed.projection is not None:
             projection = placed.projection
@@ -47,7 +47,7 @@ def test_residual_groups_partition_the_blocks(architecture: Architecture) -> Non
         head, *others = [architecture.block(place) for place in group.members]
         assert all(member.inputs == group.width for member in others)
         assert {architecture.block(place).block.out for place in group.members} == {group.width}
-        assert group.headed_by_stem == head.is_residual
+        assert group.headed_by_stem == head.has_identity_shortcut
         assert not group.headed_by_stem or (number == 0 and group.width == architecture.stem)
 
 

@@ -83,6 +83,8 @@ BASE = {
         "Bottleneck",
     ),
     "a stem of none": _wrong("spec.base.stem", 0, "greater than or equal to 1"),
+    "a group of none": _wrong("spec.base.groupWidth", 0, "greater than or equal to 1"),
+    "groups wider than a layer": _wrong("spec.base.groupWidth", 8193, "less than or equal to 8192"),
     "empty weights": _wrong("spec.base.weights", "", "at least 1 char"),
     "empty backbone weights": _wrong("spec.base.backboneWeights", "", "at least 1 char"),
     "weights of a detector and of a backbone": Wrong(

@@ -117,7 +117,7 @@ def _stream_after(old: Architecture, morphism: Morphism, stage: int) -> Place | 
     upstream = [p for p in reversed(morphism.architecture.blocks) if p.place <= last]
     for placed in upstream:
         origin = morphism.origin[placed.place]
-        if placed.is_residual or origin is None:
+        if placed.has_identity_shortcut or origin is None:
             continue
         if placed.projection is None or old.block(origin).projection is not None:
             return _stream_of(old, origin)

@@ -35,7 +35,7 @@ def prune_least_layer(architecture: Architecture, state: State, action: LayerPru
 def layer_ranks(architecture: Architecture, state: State, norm: LayerNorm) -> dict[Place, float]:
     """How important each block whose shortcut is the identity is; statistics do not count."""
     _, blocks = split_blocks(state)
-    places = [placed.place for placed in architecture.blocks if placed.is_residual]
+    places = [placed.place for placed in architecture.blocks if placed.has_identity_shortcut]
     if norm == "LastGamma":
         last = architecture.blocks[0].convolutions[-1].norm
         return {place: blocks[place][f"{last}.weight"].abs().mean().item() for place in places}
