@@ -34,7 +34,7 @@ def check_health(queue: QueueState) -> dict[str, int | float]:
         UnhealthyError: the event loop is stuck, or a pass will never end.
     """
     if queue.heartbeat_age > MAX_HEARTBEAT_SECONDS:
-        problem = f"the work queue last turned {queue.heartbeat_age:.0f} s ago"
+        problem = f"the work queue's loop last ran {queue.heartbeat_age:.0f} s ago"
         raise UnhealthyError(f"{problem}; {MAX_HEARTBEAT_SECONDS:.0f} s is the limit")
     if queue.oldest_pass > MAX_STUCK_SECONDS:
         problem = f"a pass has been running for {queue.oldest_pass:.0f} s"

@@ -13,8 +13,8 @@ from typing import Generic
 from detnas_operator.queue.schedule import Requeue, Schedule
 from detnas_operator.queue.turns import Key
 
-TURN_SECONDS = 1.0
-"""The loop turns at least this often: an older heartbeat means that the event loop is stuck."""
+LOOP_SECONDS = 1.0
+"""The loop runs at least this often: an older heartbeat means that the event loop is stuck."""
 _POLL_SECONDS = 0.05
 SLOW_SECONDS = 5.0
 """Keys whose last pass took longer have at most half of the workers."""
@@ -30,7 +30,7 @@ class QueueState:
         oldest_wait: of these keys.
         running: running passes.
         oldest_pass: duration of the longest of them so far.
-        heartbeat_age: since the loop last turned; infinity before it runs.
+        heartbeat_age: since the loop last ran; infinity before it first does.
     """
 
     keys: int
@@ -89,7 +89,7 @@ class WorkQueue(Generic[Key]):
         )
         self._running: dict[Key, float] = {}
         self._stopping = False
-        self._turned: float | None = None
+        self._loop_ran: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake: asyncio.Event | None = None
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pass")
@@ -132,20 +132,20 @@ class WorkQueue(Generic[Key]):
                 oldest_wait=max(waits, default=0.0),
                 running=len(self._running),
                 oldest_pass=max((now - s for s in self._running.values()), default=0.0),
-                heartbeat_age=now - self._turned if self._turned is not None else float("inf"),
+                heartbeat_age=now - self._loop_ran if self._loop_ran is not None else float("inf"),
             )
 
     def _dispatch(self) -> float:
         """Start what is due, and return after how many seconds there may be more to start."""
         with self._lock:
-            now = self._turned = self._clock()
+            now = self._loop_ran = self._clock()
             while not self._stopping and len(self._running) < self._workers:
                 key = self._schedule.take(now)
                 if key is None:
-                    return max(0.0, min(TURN_SECONDS, self._schedule.next_due() - now))
+                    return max(0.0, min(LOOP_SECONDS, self._schedule.next_due() - now))
                 self._running[key] = now
                 self._threads.submit(self._pass, key)
-            return TURN_SECONDS  # every worker is busy: the first to end wakes the loop
+            return LOOP_SECONDS  # every worker is busy: the first to end wakes the loop
 
     def _pass(self, key: Key) -> None:
         started, error, requeue = self._clock(), None, Requeue()

@@ -50,7 +50,7 @@ class Metrics:
         }
 
     def count_pass(self, outcome: str, seconds: float) -> None:
-        """Count a reconcile pass: outcome ``ok``, or the error's class."""
+        """Count a pass: outcome ``ok``, or the error's class."""
         self._passes.labels(outcome).observe(seconds)
 
     def count_write(self, verb: str, kind: str, outcome: str) -> None:
@@ -117,7 +117,7 @@ class Metrics:
             "oldest_wait": "Seconds the first of them has been waiting.",
             "running": "Passes under way.",
             "oldest_pass": "Seconds the longest of them has been running.",
-            "heartbeat_age": "Seconds since the work queue last turned.",
+            "heartbeat_age": "Seconds since the work queue's loop last ran.",
         }.items():
             seconds = "_seconds" if field in ("oldest_wait", "oldest_pass", "heartbeat_age") else ""
             gauge = _gauge(self.registry, f"queue_{field}{seconds}", help_text)

@@ -21,8 +21,8 @@ def test_check_health_passes_a_busy_queue() -> None:
 @pytest.mark.parametrize(
     ("heartbeat_age", "oldest_pass", "words"),
     [
-        (61, 0, "last turned 61 s ago"),
-        (float("inf"), 0, "last turned"),
+        (61, 0, "last ran 61 s ago"),
+        (float("inf"), 0, "last ran"),
         (0, 601, "running for 601 s"),
     ],
 )

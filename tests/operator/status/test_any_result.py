@@ -43,7 +43,7 @@ TRIAL = JobId(Verb.EVALUATE, 2)
 MOST = 2**53 - 1
 
 
-def test_largest_status_fits() -> None:
+def test_status_of_the_largest_result_fits_the_api_server() -> None:
     long = '"\\<é☃\x00\n' * 4000
     reason = Reason(ReasonCode.STORE_UNAVAILABLE, long)
     huge = BEST.model_copy(update={"encoding": "(65536, 65536)-" * 5000})

@@ -238,14 +238,14 @@ def test_search_no_longer_accepted_reports_that_nothing_runs() -> None:
     assert "none of its jobs runs" in found["message"]
 
 
-def test_succeeded_search_stays_so() -> None:
+def test_succeeded_condition_stays_after_a_refusal_or_suspension() -> None:
     before = conditions(EXPORTED, (), NOW)
 
     for result in (REFUSED, replace(NEW_UNREAD, suspended=True)):
         assert condition(conditions(result, before, LATER), "Succeeded") == before[-1]
 
 
-def test_second_refusal_reports_its_own_reason() -> None:
+def test_conditions_after_a_second_refusal_have_its_reason() -> None:
     invalid = pass_result(not_accepted=Reason(ReasonCode.STORAGE_INVALID, "no bucket"))
     after = conditions(REFUSED, conditions(invalid, (), NOW), LATER)
 
@@ -254,7 +254,7 @@ def test_second_refusal_reports_its_own_reason() -> None:
         assert condition(after, name)["lastTransitionTime"] == "2026-03-01T12:00:00Z"
 
 
-def test_unknown_condition_is_replaced() -> None:
+def test_condition_that_was_unknown_takes_the_reason_of_a_later_pass() -> None:
     refused = Reason(ReasonCode.STORE_REFUSED, "access denied")
     before = conditions(NEW_UNREAD, (), NOW)
     after = conditions(pass_result(problems=(refused,)), before, LATER)

@@ -76,7 +76,7 @@ def test_problem_of_the_store_comes_before_waiting_jobs() -> None:
     assert "in the queue" not in found["message"]
 
 
-def test_most_severe_reason_comes_first() -> None:
+def test_degraded_reports_the_most_severe_reason_first() -> None:
     vetoed = Reason(ReasonCode.ADMISSION_REFUSED, "denied")
     rewritten = Reason(ReasonCode.LABELS_CHANGED, "label changed")
     found = degraded(
@@ -98,14 +98,14 @@ def test_most_severe_reason_comes_first() -> None:
 
 
 @pytest.mark.parametrize("attempt", ["r101-t0002-x7k2p", "r101-t0002-0-bcdf4"])
-def test_message_is_the_same_for_the_next_pod(attempt: str) -> None:
+def test_degraded_message_stays_the_same_for_the_next_pod(attempt: str) -> None:
     refused = Waiting(ReasonCode.QUOTA_EXCEEDED, f'pods "{attempt}" is forbidden: quota')
 
     message = 'job r101-t0002 waits: pods "r101-t0002" is forbidden: quota'
     assert degraded(refused)["message"] == message
 
 
-def test_message_has_no_memory_address() -> None:
+def test_degraded_message_has_no_memory_address() -> None:
     message = "<Connection object at 0x7f3a1c2b4d50>: no route to host"
     away = Reason(ReasonCode.STORE_UNAVAILABLE, message)
 
@@ -119,7 +119,7 @@ def test_waiting_jobs_of_a_suspended_search_are_not_reported() -> None:
     assert condition(found, "Searching")["reason"] == "SuspendedByUser"
 
 
-def test_order_of_the_jobs_changes_nothing() -> None:
+def test_conditions_of_the_same_jobs_in_another_order_are_the_same() -> None:
     other_node = Waiting(ReasonCode.UNSCHEDULABLE, "another node")
     jobs = trials(UNSCHEDULABLE, other_node, STARTING)
 

@@ -141,7 +141,7 @@ def test_other_number_of_waiting_jobs_is_no_event() -> None:
     assert told(SEARCHING, one, two) == []
 
 
-def test_other_reason_is_an_event() -> None:
+def test_degraded_condition_with_another_reason_is_an_event() -> None:
     waits = pass_result(Phase.SEARCHING, jobs=trials(UNSCHEDULABLE))
     away = pass_result(problems=(STORE_AWAY,))
 
@@ -196,7 +196,7 @@ def test_failed_search_is_reported_once() -> None:
     assert told(failed, failed) == []
 
 
-def test_place_that_is_soon_free_is_no_event() -> None:
+def test_job_that_may_soon_find_a_place_is_no_event() -> None:
     job_id = JobId(Verb.EVALUATE, 2)
     new = pass_result(Phase.SEARCHING, jobs={job_id: job(job_id, UNSCHEDULABLE, waiting_since=NOW)})
 
@@ -239,13 +239,13 @@ def test_event_body_is_complete_for_kubectl() -> None:
     assert body["reportingInstance"]
 
 
-def test_same_change_reported_again_is_the_same_event() -> None:
+def test_event_name_of_a_change_reported_again_is_the_same() -> None:
     again = event_body(EVENT, RESOURCE, NOW + timedelta(minutes=1))
 
     assert again["metadata"] == event_body(EVENT, RESOURCE, NOW)["metadata"]
 
 
-def test_other_change_is_another_event() -> None:
+def test_event_name_of_another_change_differs() -> None:
     names = {
         event_name(EVENT, RESOURCE),
         event_name(EVENT, changed(resourceVersion="18")),

@@ -73,7 +73,7 @@ def test_progress_is_written_at_intervals(after: dict[str, Any]) -> None:
         {key: value for key, value in STATUS.items() if key != "best"},
     ],
 )
-def test_other_change_is_written_at_once(after: dict[str, Any]) -> None:
+def test_status_change_beside_progress_is_written_at_once(after: dict[str, Any]) -> None:
     assert is_worth_a_patch(STATUS, after, 0.0, SECONDS)
 
 

@@ -77,7 +77,7 @@ def test_forged_record_with_a_forbidden_image_blocks_the_search(
 
 
 @pytest.mark.parametrize("image", ["", "good/trainer:0", "trainer:1"])
-def test_record_with_an_allowed_image_keeps_it(store: Store, image: str) -> None:
+def test_record_with_an_allowed_image_decides_the_image(store: Store, image: str) -> None:
     write(store, image=image)
     assert started(store, searched()).image == (image or "trainer:1")
 
@@ -88,7 +88,7 @@ def test_image_in_the_status_takes_precedence_over_the_record(store: Store) -> N
     assert started(store, search).image == "trainer:0"
 
 
-def test_record_keeps_any_image_without_a_rule(store: Store) -> None:
+def test_record_with_any_image_decides_it_without_a_rule(store: Store) -> None:
     write(store, image="older:1")
     assert started(store, searched(), rules_of(JobPolicy(), JobPolicy())).image == "older:1"
 
