@@ -10,6 +10,7 @@ from detnas.cli.crd import crd
 from detnas.cli.inspect import inspect
 from detnas.cli.pools import pools
 from detnas.cli.report import report
+from detnas.cli.reproduce import reproduce
 from detnas.cli.run import run
 from detnas.cli.status import status
 from detnas.cli.terminal import keep_codes_off_files, say, show_error
@@ -50,6 +51,7 @@ app.command()(status)
 app.command()(report)
 app.command()(validate)
 app.command()(inspect)
+app.command()(reproduce)
 app.command()(crd)
 app.add_typer(pools, name="pools")
 

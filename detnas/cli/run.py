@@ -53,19 +53,29 @@ def run(
 
         detnas run search.yaml -o json > status.json     # progress goes to standard error
     """
-    search = open_search(manifest, Overrides(store, namespace, parallel))
-    _check_data_set(search, manifest)
-    check_weights_to_come(search, manifest)
+    search = open_runnable(manifest, Overrides(store, namespace, parallel))
     console = console_for(err=output is not Format.TABLE)
-    if search.notice:
-        say(search.notice, err=True)
     with stop_on_signals() as stop:
-        status = _run(search, console, stop)
+        status = run_to_end(search, console, stop)
     if output is Format.TABLE:
         _print_result(console, status)
     _write_page(console, search)
     if output is not Format.TABLE:
         write_record(status.model_dump(mode="json", by_alias=True), output)
+
+
+def open_runnable(manifest: Path, overrides: Overrides) -> OpenedSearch:
+    """Open the search of a manifest, and check that it can run on this machine.
+
+    Raises:
+        UserError: it cannot.
+    """
+    search = open_search(manifest, overrides)
+    _check_data_set(search, manifest)
+    check_weights_to_come(search, manifest)
+    if search.notice:
+        say(search.notice, err=True)
+    return search
 
 
 def _check_data_set(search: OpenedSearch, manifest: Path) -> None:
@@ -75,7 +85,12 @@ def _check_data_set(search: OpenedSearch, manifest: Path) -> None:
         raise ManifestError(f"{manifest}, on this machine,", [problem])
 
 
-def _run(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchStatus:
+def run_to_end(search: OpenedSearch, console: Console, stop: StopRequest) -> SearchStatus:
+    """Run or continue a search until it is exported.
+
+    Raises:
+        typer.Exit: it failed, or was stopped; the user was told.
+    """
     console.print(f"search {search.uri}", soft_wrap=True, highlight=False, markup=False)
     try:
         with Display(search.store, search.requests.spec, console) as display:

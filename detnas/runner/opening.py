@@ -1,6 +1,7 @@
 """From a manifest's path to a search: its store, folder and settings."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -56,11 +57,17 @@ class Overrides:
         store: URI or folder.
         namespace: of the search.
         parallelism: concurrent trials.
+        finetune: fields of ``spec.finetune``, where the manifest has that section or not.
     """
 
     store: str | None = None
     namespace: str | None = None
     parallelism: int | None = None
+    finetune: Mapping[str, str] = field(default_factory=dict)
+
+    def with_finetune(self, fields: Mapping[str, str]) -> "Overrides":
+        """The same, and these fields of ``spec.finetune``."""
+        return replace(self, finetune=fields)
 
 
 def open_search(path: Path, overrides: Overrides = Overrides()) -> OpenedSearch:
@@ -183,6 +190,8 @@ def _overridden(manifest: DetNASSearch, overrides: Overrides, source: str) -> De
         changed["metadata"]["namespace"] = overrides.namespace
     if overrides.parallelism is not None:
         changed["spec"].setdefault("search", {})["parallelism"] = overrides.parallelism
+    if overrides.finetune:
+        changed["spec"].setdefault("finetune", {}).update(overrides.finetune)
     return read_manifest(changed, f"{source}, with the options of the command line,")
 
 

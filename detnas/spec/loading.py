@@ -35,6 +35,19 @@ def load_manifest(path: Path) -> DetNASSearch:
     Raises:
         ManifestError: the file is missing, no YAML, or no DetNASSearch; every problem is named.
     """
+    return read_manifest(load_document(path, "DetNASSearch"), str(path))
+
+
+def load_document(path: Path, kind: str) -> Any:
+    """Read a YAML or JSON file of one document, in which a key occurs only once.
+
+    Args:
+        path: of the file.
+        kind: what it holds, for messages.
+
+    Raises:
+        ManifestError: the file is missing, no YAML, or has another number of documents.
+    """
     source = str(path)
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin it with a mark
@@ -48,9 +61,9 @@ def load_manifest(path: Path) -> DetNASSearch:
     except yaml.YAMLError as error:
         raise ManifestError(source, [Problem("", f"no valid YAML: {error}")]) from error
     if len(documents) != 1:
-        found = f"{len(documents)} documents; a file holds one DetNASSearch"
+        found = f"{len(documents)} documents; a file holds one {kind}"
         raise ManifestError(source, [Problem("", found)])
-    return read_manifest(documents[0], source)
+    return documents[0]
 
 
 def read_manifest(document: Any, source: str) -> DetNASSearch:

@@ -1,0 +1,88 @@
+"""What a search found for a row of a table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from detnas.cost import detector_cost
+from detnas.ledger import read_entries
+from detnas.lifecycle.reading.state import SearchReader, SearchState
+from detnas.lifecycle.record import StoredSearch
+from detnas.plan.winner import TrainedDetector, trained_detector
+from detnas.records.settings import Resolution
+from detnas.reproduction.tables import Column, TableRow
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A detector of a search.
+
+    Attributes:
+        values: by column.
+        resolution: at which it was measured.
+        h: its score there.
+        curve: best H so far after each finished trial, by number; of trials, not of the base.
+    """
+
+    values: Mapping[Column, float]
+    resolution: Resolution
+    h: float
+    curve: tuple[float, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedSearch:
+    """A search whose detectors can be measured."""
+
+    search: StoredSearch
+    state: SearchState
+
+    def measure(self, row: TableRow) -> Measured | None:
+        """Return what the row asks for; None if the search has no such detector."""
+        detector = self._detector(row)
+        scorer = self.state.scorer
+        if detector is None or scorer is None:
+            return None
+        architecture = detector.result.architecture
+        assert architecture is not None
+        scored = scorer.score(architecture, detector.result.scores)
+        size = row.resolution or detector.resolution
+        here = next((one for one in scored.scores if one.resolution == size), None)
+        if here is None:
+            return None
+        cost = detector_cost(architecture, scorer.detector, scorer.classes, size)
+        values = {
+            Column.AP: 100 * here.map,
+            Column.GFLOPS: cost.flops / 1e9,
+            Column.BACKBONE_GFLOPS: cost.backbone.flops / 1e9,
+            Column.PARAMETERS: cost.parameters / 1e6,
+        }
+        return Measured(values, size, here.h, self._curve())
+
+    def _detector(self, row: TableRow) -> TrainedDetector | None:
+        state, stages = self.state, self.state.final_stages
+        if row.detector == "Base":
+            if state.base is None or state.scorer is None:
+                return None
+            return trained_detector(state.scorer, None, state.base, None)
+        if stages is None:
+            return None
+        return stages.best if row.detector == "Trial" else stages.finetuned
+
+    def _curve(self) -> tuple[float, ...]:
+        scorer = self.state.scorer
+        assert scorer is not None
+        best, curve = float("-inf"), []
+        for entry in read_entries(self.search.store, self.search.requests.search, scorer):
+            best = best if entry.h is None else max(best, entry.h)
+            if best > float("-inf"):
+                curve.append(best)
+        return tuple(curve)
+
+
+def read_finished(search: StoredSearch) -> FinishedSearch:
+    """Read a search that has ended.
+
+    Raises:
+        UserError: a record cannot be read.
+    """
+    return FinishedSearch(search, SearchReader(search.store, search.requests).read())

@@ -1,0 +1,102 @@
+"""The searches of a folder, in the order in which they run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+
+from detnas.errors import UserError
+from detnas.lifecycle.reading.state import SearchState
+from detnas.reproduction.tables import PaperTable
+from detnas.spec.loading import load_manifest
+from detnas.spec.manifest import DetNASSearch
+
+LIKE_WINNER_OF = "detnas.dev/like-winner-of"
+"""Annotation: names the search whose student sets the FLOPs and the size of this one's end."""
+
+_DIGITS = Decimal("1e-9")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSearch:
+    """One search of the folder.
+
+    Attributes:
+        path: of its manifest.
+        manifest: as written.
+    """
+
+    path: Path
+    manifest: DetNASSearch
+
+    @property
+    def name(self) -> str:
+        """Name of the search."""
+        return self.manifest.metadata.name
+
+    @property
+    def like_winner_of(self) -> str | None:
+        """Name of the search whose student this one's end is made comparable with."""
+        return self.manifest.metadata.annotations.get(LIKE_WINNER_OF)
+
+
+def load_searches(folder: Path) -> tuple[FolderSearch, ...]:
+    """Read every manifest of a folder; searches that depend on another one's student come last.
+
+    Raises:
+        ManifestError: a file is no manifest.
+        UserError: there is none, two have one name, or one depends on a search that is not there.
+    """
+    found = [FolderSearch(path, load_manifest(path)) for path in sorted(folder.glob("*.yaml"))]
+    if not found:
+        raise UserError(f"{folder} has no manifest", "give a folder of files such as search.yaml")
+    by_name = {search.name: search for search in found}
+    if len(by_name) < len(found):
+        twice = next(s for s in found if by_name[s.name] is not s)
+        others = f"{twice.path} and {by_name[twice.name].path}"
+        raise UserError(f"{others} have the same name, {twice.name}", "rename one of the searches")
+    independent = {search.name for search in found if search.like_winner_of is None}
+    for search in found:
+        if (other := search.like_winner_of) is not None and other not in independent:
+            raise UserError(
+                f"{search.path}: {LIKE_WINNER_OF} names {other}",
+                f"name a search of the folder without that annotation: {_listed(independent)}",
+            )
+    return tuple(sorted(found, key=lambda search: search.like_winner_of is not None))
+
+
+def check_rows(tables: Sequence[PaperTable], searches: Sequence[FolderSearch]) -> None:
+    """Check that every row's search is there.
+
+    Raises:
+        UserError: one is not.
+    """
+    names = {search.name for search in searches}
+    for table in tables:
+        for row in table.rows:
+            if row.search is not None and row.search not in names:
+                problem = f"{table.number}: {row.name} is repeated by the search {row.search}"
+                raise UserError(problem, f"name one of the folder: {_listed(names)}")
+
+
+def end_like(winner: SearchState) -> Mapping[str, str]:
+    """Return fields of `finetune` that give another search's end the FLOPs and size of a student.
+
+    Args:
+        winner: of a search that has ended.
+    """
+    stages, scorer = winner.final_stages, winner.scorer
+    assert stages is not None
+    assert scorer is not None
+    student = stages.finetuned or stages.best
+    assert student.result.architecture is not None
+    flops = scorer.flops_of(student.result.architecture, scorer.base_resolution)
+    fields = {"resolution": str(student.resolution)}
+    if flops < scorer.flops:
+        share = (Decimal(flops) / scorer.flops).quantize(_DIGITS, ROUND_CEILING)
+        fields["flopsFraction"] = format(share, "f")
+    return fields
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))

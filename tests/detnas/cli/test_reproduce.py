@@ -1,0 +1,110 @@
+"""`detnas reproduce` as a user types it, on searches with pretended jobs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.detnas.cli.commands import detnas
+from tests.detnas.searches.local_run import LocalSearch
+
+TABLE = {
+    "number": "table 5",
+    "title": "pipelines",
+    "note": "of R101",
+    "curve": True,
+    "rows": [
+        {"name": "base", "search": "joint", "detector": "Base", "resolution": "64x64"},
+        {"name": "quoted", "paper": {"ap": "39.9"}},
+        {"name": "pipeline", "paper": {"ap": "42.1"}, "search": "pipeline"},
+        {"name": "joint", "paper": {"ap": "43.9"}, "search": "joint", "detector": "Trial"},
+    ],
+}
+
+
+@pytest.fixture
+def ablations(tmp_path: Path) -> LocalSearch:
+    """A folder of a joint search, and a pipeline with an end like that one's student."""
+    search = LocalSearch(tmp_path / "fake")
+    folder = search.folder / "ablations"
+    (folder / "tables").mkdir(parents=True)
+    (folder / "tables" / "five.yaml").write_text(yaml.safe_dump(TABLE))
+    write(search, "joint", {"trials": 4})
+    write(
+        search,
+        "pipeline",
+        {"strategy": "Pipeline", "trials": 1},
+        annotations={"detnas.dev/like-winner-of": "joint"},
+    )
+    return search
+
+
+def write(
+    search: LocalSearch, name: str, settings: dict[str, Any], **metadata: dict[str, str]
+) -> None:
+    document = search.manifest(**settings)
+    document["metadata"] = {"name": name, **metadata}
+    (search.folder / "ablations" / f"{name}.yaml").write_text(yaml.safe_dump(document))
+
+
+def tables(search: LocalSearch) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((search.folder / "ablations" / "tables.json").read_text())
+    return found
+
+
+def request_of(search: LocalSearch, job: str) -> dict[str, Any]:
+    folder = search.folder / "ablations" / "runs" / "local" / "searches"
+    (path,) = folder.glob(f"{job}/request.json")
+    request: dict[str, Any] = json.loads(path.read_text())
+    return request
+
+
+def test_reproduce_writes_the_papers_tables_beside_what_it_found(ablations: LocalSearch) -> None:
+    ended = detnas(ablations, "reproduce", ablations.folder / "ablations")
+    assert ended.returncode == 0, ended.stdout
+    (table,) = tables(ablations)["tables"]
+    base, quoted, pipeline, joint = table["rows"]
+    assert (quoted["paper"], quoted["here"]) == ({"ap": 39.9}, None)
+    assert (base["here"]["resolution"], base["paper"]) == ("64x64", {})
+    assert 30 < joint["here"]["ap"] < 50
+    curve = joint["here"]["bestHByTrial"]
+    assert len(curve) == 4
+    assert curve == sorted(curve)
+    assert curve[-1] == joint["here"]["h"]
+    final = request_of(ablations, "pipeline-*/finetune")
+    assert final["resolutions"] == [joint["here"]["resolution"]]
+    assert pipeline["here"]["resolution"] == joint["here"]["resolution"]
+    page = (ablations.folder / "ablations" / "tables.md").read_text()
+    assert "## Table 5: pipelines" in page
+    assert f"| joint | 43.9 | {joint['here']['ap']:.1f} |" in page
+    assert "| quoted | 39.9 | – |" in page
+    phases = [key for key, _ in ablations.starts() if key.endswith("/phase-0")]
+    assert len(phases) == 1, "the searches share one pool"
+
+
+def test_reproduce_repeats_nothing_that_is_finished(ablations: LocalSearch) -> None:
+    folder = ablations.folder / "ablations"
+    assert detnas(ablations, "reproduce", folder).returncode == 0
+    starts, page = ablations.starts(), (folder / "tables.json").read_bytes()
+    again = detnas(ablations, "reproduce", folder, "--to", ablations.folder)
+    assert again.returncode == 0, again.stdout
+    assert ablations.starts() == starts
+    assert (ablations.folder / "tables.json").read_bytes() == page
+
+
+def test_reproduce_continues_after_a_search_that_fails(ablations: LocalSearch) -> None:
+    path = ablations.folder / "ablations" / "joint.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["spec"]["dataset"]["source"] = {"persistentVolumeClaim": {"claimName": "data"}}
+    path.write_text(yaml.safe_dump(document))
+    write(ablations, "zero", {"trials": 1})
+    ended = detnas(ablations, "reproduce", ablations.folder / "ablations")
+    assert ended.returncode == 1
+    failed = tables(ablations)["failed"]
+    assert "name a folder of this machine" in failed["joint"]
+    assert "waits for joint" in failed["pipeline"]
+    assert set(failed) == {"joint", "pipeline"}
+    assert any("/searches/zero-" in key for key, _ in ablations.starts())
+    assert "## Searches that failed" in (path.parent / "tables.md").read_text()
