@@ -29,7 +29,7 @@ from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResul
 from detnas.records.settings import DataLocation, Precision, Training
 from detnas.score import Scorer
 from detnas.spec.manifest import DetNASSearch, SearchSpec
-from detnas.spec.search import Finetune, Strategy
+from detnas.spec.search import EvaluationMode, Finetune, Strategy
 from detnas.spec.teachers import TeacherChoice
 
 _PRUNING_STEP = Decimal("0.01")
@@ -329,7 +329,9 @@ def _planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
             (f"phase {number} of the pool", "spec.teachers", spec.teachers.phase_training(number))
             for number in range(len(spec.teachers.phases))
         ]
-    trainings.append(("a trial", TRIAL_FIELD, spec.trial_training))
+    iterative = spec.evaluation.mode is EvaluationMode.ITERATIVE
+    stated_in = TRIAL_FIELD if iterative else "spec.base.train"
+    trainings.append(("a trial", stated_in, spec.trial_training))
     if spec.finetune is not None:
         trainings.append(("the fine-tuning", "spec.finetune", spec.finetune.training))
     return tuple(

@@ -19,6 +19,7 @@ from detnas.records.results import DetectorResult, Latency, PoolPhaseResult, Sco
 from detnas.records.settings import Resolution
 from detnas.score import ResolutionScore, Scorer, best
 from detnas.spec.manifest import SearchSpec
+from detnas.spec.teachers import TeacherChoice
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.teachers import Teacher
@@ -57,7 +58,7 @@ class LineageStep:
     Attributes:
         detector: the step's result.
         proposal: the trial; None for the base and the fine-tuning.
-        teacher: of its training; None for the base.
+        teacher: of its training; None for the base, and if one was drawn for each step.
         notes: of the trainer.
     """
 
@@ -182,6 +183,8 @@ def _lineage(
         finetuned = winner
     if finetuned is not None:
         steps.append(_finetuning(scorer, finetuned))
+    if data.spec.teachers.choice is TeacherChoice.PER_ITERATION:
+        steps = [replace(step, teacher=None) for step in steps]
     return tuple(steps)
 
 

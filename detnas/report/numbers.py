@@ -10,6 +10,7 @@ from detnas.lifecycle.status import DetectorStatus
 from detnas.report.data import ReportData, ReportDetector
 from detnas.report.wording import step_kind
 from detnas.schema import Count, Schema
+from detnas.spec.teachers import TeacherChoice
 from detnas.teachers import Teacher
 
 
@@ -42,7 +43,7 @@ class TrialNumbers(Schema):
         gain: by which that exceeds its parent's.
         generation: how many trials up to this one, by number, had the best score so far.
         student_parameters: of the student's backbone.
-        teacher_parameters: of the teacher's backbone.
+        teacher_parameters: of the teacher's backbone; None if one was drawn for each step.
     """
 
     number: Count
@@ -52,7 +53,7 @@ class TrialNumbers(Schema):
     gain: float
     generation: Count
     student_parameters: Count
-    teacher_parameters: Count
+    teacher_parameters: Count | None
 
 
 class SearchNumbers(Schema):
@@ -127,7 +128,9 @@ def _parents_score(entry: LedgerEntry, scores: dict[int, float], base: ReportDet
     return base.best.h if parent is None else scores[parent]
 
 
-def _teacher_parameters(data: ReportData, teacher: Teacher) -> int:
+def _teacher_parameters(data: ReportData, teacher: Teacher) -> int | None:
+    if data.spec.teachers.choice is TeacherChoice.PER_ITERATION:
+        return None
     architecture = data.spec.teachers.supernet.architecture(teacher)
     return _cost(data, architecture).backbone.parameters
 

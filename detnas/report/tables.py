@@ -20,7 +20,7 @@ from detnas.report.wording import (
     teacher_text,
     teacher_widths,
 )
-from detnas.teachers import Teacher
+from detnas.spec.teachers import TeacherChoice
 
 _FIRST_LINE = 100
 
@@ -162,13 +162,13 @@ def _finished_row(entry: LedgerEntry, data: ReportData) -> list[Cell]:
         _number(entry.parameters, mega),
         Cell(f"{entry.seconds:.0f}", entry.seconds),
     ]
-    return [*_step_cells(entry.proposal), *measured, *_teacher_cells(entry.proposal.teacher)]
+    return [*_step_cells(entry.proposal), *measured, *_teacher_cells(entry.proposal, data)]
 
 
 def _open_row(proposal: Proposal, data: ReportData) -> list[Cell]:
     waiting = Cell("no result yet", mark="open")
     empty = [_NONE, waiting, *[_NONE] * (len(data.resolutions) + 4)]
-    return [*_step_cells(proposal), *empty, *_teacher_cells(proposal.teacher)]
+    return [*_step_cells(proposal), *empty, *_teacher_cells(proposal, data)]
 
 
 def _step_cells(proposal: Proposal) -> list[Cell]:
@@ -180,7 +180,10 @@ def _step_cells(proposal: Proposal) -> list[Cell]:
     ]
 
 
-def _teacher_cells(teacher: Teacher) -> list[Cell]:
+def _teacher_cells(proposal: Proposal, data: ReportData) -> list[Cell]:
+    if data.spec.teachers.choice is TeacherChoice.PER_ITERATION:
+        return [Cell("drawn for each step"), _NONE]
+    teacher = proposal.teacher
     return [Cell(teacher_depths(teacher)), Cell(teacher_widths(teacher))]
 
 

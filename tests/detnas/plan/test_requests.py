@@ -123,8 +123,9 @@ def test_trial_request_in_full_mode_trains_as_the_base_with_a_cosine() -> None:
     base = built.base(prepared()).training
     assert base.schedule is Schedule.STEP
     assert request.training == base.model_copy(update={"schedule": Schedule.COSINE})
-    planned = {one.name: one.training for one in built.prepare().trainings}
-    assert planned["a trial"] == request.training
+    planned = {one.name: one for one in built.prepare().trainings}
+    assert planned["a trial"].training == request.training
+    assert planned["a trial"].field == planned["the base"].field
 
 
 def test_trial_request_by_default_has_no_field_that_earlier_trainers_lack() -> None:
