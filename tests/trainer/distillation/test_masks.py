@@ -104,6 +104,14 @@ def test_map_loss_of_a_constant_difference_is_the_same_at_every_size(side: int) 
     assert _loss(student, teacher, masks).item() == pytest.approx(12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_map_loss_of_16_bit_maps_is_computed_in_32_bits(dtype: torch.dtype) -> None:
+    student = [torch.full((1, 256, 17, 17), 20.0, dtype=dtype)]
+    teacher = [torch.zeros(1, 256, 17, 17, dtype=dtype)]
+    total, points = map_loss(student, teacher, [torch.ones(1, 17, 17)])
+    assert (total.item(), points.item()) == (256 * 20**2 * 17**2, 17**2)
+
+
 def test_map_losss_gradient_lies_inside_the_mask() -> None:
     torch.manual_seed(0)
     student = torch.randn(1, 3, 16, 16, requires_grad=True)

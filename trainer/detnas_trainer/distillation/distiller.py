@@ -174,7 +174,7 @@ class Distiller:
     def _masks(self, levels: Levels, samples: list[Any]) -> list[Tensor]:
         """N × H × W for each level, of the form that the settings name."""
         if self.settings.features == "Whole":
-            return [level.new_ones(len(level), *level.shape[2:]) for level in levels]
+            return [torch.ones_like(level[:, 0], dtype=torch.float32) for level in levels]
         by_image = [self._image_masks(levels, sample.gt_instances.bboxes) for sample in samples]
         return [torch.stack(masks) for masks in zip(*by_image, strict=True)]
 

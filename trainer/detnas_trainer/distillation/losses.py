@@ -25,7 +25,7 @@ def map_loss(
 
     The loss is their quotient: Σ_l Σ_ij M^l_ij Σ_c (f_adap(F_S^l)_ijc − (F_T^l)_ijc)² / N_p, where
     N_p = Σ_l Σ_ij M^l_ij, over all images of the batch. So it depends neither on the images' size
-    nor on how much of them is masked.
+    nor on how much of them is masked. Both are computed in 32 bits: the sum may be large.
 
     Args:
         adapted: N × C × H × W for each level, the student's maps after the adaptation function.
@@ -34,7 +34,7 @@ def map_loss(
     """
     total = torch.stack(
         [
-            (mask * (ours - theirs).square().sum(dim=1)).sum()
+            (mask * (ours.float() - theirs.float()).square().sum(dim=1)).sum()
             for ours, theirs, mask in zip(adapted, teacher, masks, strict=True)
         ]
     ).sum()
