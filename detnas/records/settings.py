@@ -154,6 +154,9 @@ class Training(Schema):
     )
     micro_batch: Positive | None = added(1, description=MICRO_BATCH)
     precision: Precision | None = added(1, description=PRECISION)
+    ema: Annotated[Fraction, Field(lt=1)] | None = added(
+        1, description="Decay of the weights' exponential moving average; none is taken without."
+    )
 
     def iterations(self, images: int) -> int:
         """Steps that show each of so many images ``epochs`` times; the last may go beyond."""

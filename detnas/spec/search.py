@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from detnas.actions import ActionOptions
-from detnas.records.settings import Resolution, Schedule
+from detnas.records.settings import Resolution, Schedule, Training
 from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 from detnas.spec.training import Gpus, TrainingSettings
 
@@ -123,6 +123,17 @@ class Finetune(StudentTraining):
     """Training of the best student under its teacher after the search (paper, D)."""
 
     epochs: Count = Field(16, description="Passes over the training images.")
+    ema: Annotated[Fraction, Field(gt=0, lt=1)] | None = added(
+        1,
+        description="Decay of an exponential moving average of the weights, such as 0.9998, which "
+        "is then evaluated and exported. Without it the last weights are.",
+    )
+
+    @property
+    def training(self) -> Training:
+        """The same as a job's schedule."""
+        return super().training.model_copy(update={"ema": self.ema})
+
     channel_fraction: Annotated[Fraction, Field(gt=0, lt=1)] | None = added(
         1, description="Share of the prunable channels that are removed before the training."
     )

@@ -10,6 +10,7 @@ from torch import Tensor
 from detnas.records.settings import DataLocation, Precision, Training
 from detnas_trainer.data.detection_data import Batch, DetectionData, batches
 from detnas_trainer.trainee import DetectorTrainee, Losses
+from detnas_trainer.training import gradients as gradients_module
 from detnas_trainer.training.gradients import Gradients
 from detnas_trainer.training.memory import OutOfMemoryError
 from tests.trainer.conftest import CLASSES, training
@@ -132,3 +133,18 @@ def test_scaler_resumes_where_it_was() -> None:
     second.resume(None, first.scaler_state())
     assert second.scaler.get_scale() == 8.0
     assert second.scaler.state_dict() == first.scaler.state_dict()
+
+
+def test_channels_last_changes_the_memory_format_alone(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, last = make_trainee(), make_trainee()
+    expected = Gradients(plain, _settings(), 3).compute(0, batch)
+    monkeypatch.setattr(gradients_module, "fastest_format", lambda _: torch.channels_last)
+    found = Gradients(last, _settings(), 3).compute(0, batch)
+    assert found == pytest.approx(expected, rel=1e-4)
+    weight = last.module.backbone.layer1[0].conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    ours, theirs = _gradients(last), _gradients(plain)
+    for name, gradient in theirs.items():
+        torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-5)

@@ -229,3 +229,27 @@ def test_non_finite_loss_ends_the_run_before_the_update(data: DetectionData, fac
         TrainingLoop(trainee, plan, data, observed).run()
     assert list(observed.saved) == [0], "the step can be replayed"
     assert trainee.line.weight.item() == 0.0
+
+
+def test_averaged_weights_are_those_of_the_formula_and_survive_a_resume(
+    data: DetectionData,
+) -> None:
+    plan = _plan(ema="0.5")
+    observed, stopped, resumed = _Observed(), _Observed(stop_after=3), _Observed()
+    trainee = make_trainee()
+    name = "backbone.conv1.weight"
+    expected = trainee.module.state_dict()[name].clone()
+    TrainingLoop(trainee, plan, data, observed).run()
+    for step in range(1, 7):
+        expected = 0.5 * expected + 0.5 * observed.saved[step][0][f"model.{name}"]
+    torch.testing.assert_close(trainee.module.state_dict()[name], expected)
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(data, plan, stopped)
+    again = make_trainee()
+    loop = TrainingLoop(again, plan, data, resumed)
+    file = Artifact(key="checkpoint", size=0, sha256="0" * 64)
+    tensors, recent = stopped.saved[3]
+    loop.resume(CheckpointRecord(iteration=3, attempt=1, file=file, recent=recent), tensors)
+    loop.run()
+    assert _same(again.module.state_dict(), trainee.module.state_dict())

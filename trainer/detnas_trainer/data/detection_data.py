@@ -165,6 +165,7 @@ def batches(
         num_workers=workers,
         collate_fn=_shared,
         timeout=_LOADING_SECONDS,
+        pin_memory=torch.cuda.is_available(),
     )
     yield from loader
 

@@ -17,12 +17,13 @@ from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.ranks.batch import share_training
 from detnas_trainer.ranks.group import average, rank, rank_count
 from detnas_trainer.trainee import DetectorTrainee
+from detnas_trainer.training.average import WeightAverage
 from detnas_trainer.training.checkpoint import CheckpointRecord
 from detnas_trainer.training.gradients import DivergedError, Gradients
 from detnas_trainer.training.schedule import learning_rate
 
 _RECENT = 20
-_MODEL, _MOMENTUM, _SCALER = "model.", "momentum.", "scaler."
+_MODEL, _MOMENTUM, _SCALER, _AVERAGE = "model.", "momentum.", "scaler.", "average."
 
 
 class LoopHooks(Protocol):
@@ -80,6 +81,8 @@ class TrainingLoop:
         self._data = data
         self._hooks = hooks
         self._gradients = Gradients(trainee, plan.training, plan.draws.seed)
+        decay = plan.training.ema  # after the gradients, which may lay the weights out anew
+        self._average = WeightAverage(trainee.module, float(decay)) if decay else None
         self._start = 0
         self._recent: deque[dict[str, float]] = deque(maxlen=_RECENT)
         self._parameters = {
@@ -100,13 +103,16 @@ class TrainingLoop:
         self._trainee.module.load_state_dict(_under(_MODEL, tensors))
         for name, momentum in _under(_MOMENTUM, tensors).items():
             parameter = self._parameters[name]
-            self._optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
+            kept = torch.empty_like(parameter).copy_(momentum)  # in the parameter's memory format
+            self._optimizer.state[parameter]["momentum_buffer"] = kept
+        if self._average is not None:
+            self._average.resume(_under(_AVERAGE, tensors))
         self._gradients.resume(record.micro_batch, _under(_SCALER, tensors))
         self._recent.extend(record.recent)
         self._start = record.iteration
 
     def run(self) -> None:
-        """Train to the end.
+        """Train to the end; the module then has the averaged weights, if they are averaged.
 
         Raises:
             DivergedError: the loss or a gradient is not finite; the last checkpoint is of the step
@@ -131,6 +137,8 @@ class TrainingLoop:
             self._hooks.stepped(self._progress(iteration + 1), rate)
             if self._hooks.wants_checkpoint() or iteration + 1 == last:
                 self._save(iteration + 1)
+        if self._average is not None:
+            self._average.apply()
 
     def replay(self) -> dict[str, float]:
         """Take the one step after the checkpoint, and return its losses.
@@ -166,6 +174,8 @@ class TrainingLoop:
             group["lr"] = rate
         scaler.step(self._optimizer)  # leaves out a step whose scaled gradients overflowed
         scaler.update()
+        if self._average is not None:
+            self._average.update()
         self._recent.append(values)
 
     def _save(self, done: int) -> None:
@@ -197,8 +207,12 @@ class TrainingLoop:
             momentum = self._optimizer.state[parameter].get("momentum_buffer")
             if momentum is not None:
                 tensors[f"{_MOMENTUM}{name}"] = momentum
-        scaler = self._gradients.scaler_state()
-        return tensors | {f"{_SCALER}{name}": value for name, value in scaler.items()}
+        averages = self._average.tensors if self._average is not None else {}
+        return (
+            tensors
+            | {f"{_SCALER}{name}": value for name, value in self._gradients.scaler_state().items()}
+            | {f"{_AVERAGE}{name}": value for name, value in averages.items()}
+        )
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
