@@ -12,9 +12,19 @@ from hypothesis import strategies as st
 from detnas.actions import ActionOptions, AddedBlock, ChannelPruning, age, legal_actions
 from detnas.actions.legality import PROTECTED_STEPS
 from detnas.architecture import Architecture, encode, parse
+from detnas.cost import detector_cost
+from detnas.records.settings import Resolution
 from detnas_trainer.evolve import Evolved, InvalidActionError, evolve
 from detnas_trainer.weights import WeightsMismatchError
-from tests.trainer.evolve.students import BASIC, BOTTLENECK, STUDENTS, detector, random_state
+from tests.trainer.evolve.students import (
+    BASIC,
+    BOTTLENECK,
+    CLASSES,
+    SHAPE,
+    STUDENTS,
+    detector,
+    random_state,
+)
 from tests.trainer.samples import sample
 
 OPTIONS = ActionOptions(channel_fraction=Decimal("0.05"), minimum_channels=3)
@@ -44,6 +54,15 @@ def lineage(parent: Architecture, seed: int) -> list[Evolved]:
     pytest.fail(f"only {len(steps)} of {2 * STEPS} actions could be taken")
 
 
+def trained_parameters(evolved: Evolved) -> int:
+    """Weights and biases of the backbone."""
+    return sum(
+        value.numel()
+        for name, value in evolved.state.items()
+        if name.startswith("backbone.") and name.endswith((".weight", ".bias"))
+    )
+
+
 @pytest.mark.parametrize("parent", STUDENTS.values(), ids=STUDENTS)
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
@@ -58,6 +77,9 @@ def test_lineage_of_thirty_actions_holds_together(parent: Architecture, seed: in
         )
         assert Architecture.model_validate_json(architecture.model_dump_json()) == architecture
         assert evolved.origin.keys() == {placed.place for placed in architecture.blocks}
+        cost = detector_cost(architecture, SHAPE, CLASSES, Resolution(width=64, height=64))
+        assert cost.backbone.flops > 0
+        assert cost.backbone.parameters == trained_parameters(evolved)
     last = steps[-1]
     for evolved in (*steps[:: STEPS // 3], last):
         detector(evolved.architecture, evolved.state)
