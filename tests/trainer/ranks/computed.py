@@ -17,14 +17,30 @@ mmcv_ext.install()
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from detnas.records.requests import PoolPhaseRequest  # noqa: E402
-from detnas.records.settings import DataLocation, DetectorShape, Distillation, Resolution  # noqa: E402
-from detnas_trainer.data.detection_data import DetectionData  # noqa: E402
+from detnas.records.requests import PoolLayout, PoolPhaseRequest  # noqa: E402
+from detnas.records.settings import (  # noqa: E402
+    SPLITS,
+    DataLocation,
+    DetectorShape,
+    Distillation,
+    Resolution,
+)
+from detnas_trainer.data.detection_data import DetectionData, batches  # noqa: E402
+from detnas_trainer.data.draws import statistics_samples  # noqa: E402
+from detnas_trainer.detector import build_detector  # noqa: E402
+from detnas_trainer.evaluation import coco_detections, evaluate, predictions  # noqa: E402
 from detnas_trainer.jobs.learning import plan_of  # noqa: E402
 from detnas_trainer.ranks.batch import pad_alike  # noqa: E402
 from detnas_trainer.ranks.batch_norm import share_batch_norms  # noqa: E402
-from detnas_trainer.ranks.group import average, join, own_share, rank, rank_count  # noqa: E402
-from detnas_trainer.supernet import build_phase  # noqa: E402
+from detnas_trainer.ranks.group import (  # noqa: E402
+    average,
+    gathered_shares,
+    join,
+    own_share,
+    rank,
+    rank_count,
+)
+from detnas_trainer.supernet import build_phase, extract_teacher  # noqa: E402
 from detnas_trainer.trainee import DetectorTrainee  # noqa: E402
 from detnas_trainer.training.gradients import seed_everything  # noqa: E402
 from detnas_trainer.training.loop import TrainingLoop  # noqa: E402
@@ -66,6 +82,7 @@ def main() -> None:
     found = {
         "norm": batch_norm(),
         "padding": padded_size(),
+        "evaluated": evaluated(folder),
         "plain": trained(folder, phase=0),
         "distilled subnets": trained(folder, phase=1),
         "masked features": trained(
@@ -104,6 +121,37 @@ def padded_size() -> tuple[int, ...]:
     pad_alike(data)
     assert data["inputs"].sum() == inputs.sum()
     return tuple(data["inputs"].shape)
+
+
+def evaluated(folder: Path) -> dict[str, Any]:
+    """A teacher with statistics of its own, what it finds, and its score."""
+    location = DataLocation.model_validate_json((folder / "data.json").read_text())
+    train, val = (DetectionData(location, name, CLASSES) for name in SPLITS)
+    size = Resolution(width=64, height=64)
+    seed_everything(1)
+    layout = PoolLayout(supernet=SHAPE, space=SPACE)
+    architecture = SHAPE.architecture(SPACE.largest)
+    neck = SHAPE.neck_width(SPACE.largest)
+    supernet = build_detector(architecture, HEADS, len(CLASSES), neck)
+    draws = statistics_samples(3, train.groups(False), 5, (size,) * 3)
+    teacher = extract_teacher(
+        supernet.state_dict(),
+        layout,
+        SPACE.smallest,
+        HEADS,
+        len(CLASSES),
+        batches(train, own_share(draws)),
+    )
+    numbers = val.split.category_numbers
+    found = [
+        [coco_detections(sample, numbers) for sample in samples]
+        for samples in predictions(teacher, val, size, batch_size=2)
+    ]
+    return {
+        "statistics": teacher.state_dict(),
+        "detections": gathered_shares(found),
+        "score": evaluate(teacher, val, size, batch_size=2).model_dump_json(),
+    }
 
 
 def trained(

@@ -87,6 +87,17 @@ def test_gradients_and_losses_of_ranks_equal_those_of_one_process(pair: Pair, ki
             assert (own - other).norm() <= 1e-4 * other.norm(), part
 
 
+def test_teacher_and_evaluation_shared_out_equal_those_of_one_process(pair: Pair) -> None:
+    alone, shared = (found["evaluated"] for found in pair)
+    names = [name for name in alone["statistics"] if "running" in name]
+    assert names
+    for name in names:
+        assert torch.equal(shared["statistics"][name], alone["statistics"][name]), name
+    assert any(image for batch in alone["detections"] for image in batch)
+    assert shared["detections"] == alone["detections"]
+    assert shared["score"] == alone["score"]
+
+
 def test_images_of_the_data_set_differ_in_size(folder: Path) -> None:
     document = json.loads((folder / "data" / "train.json").read_text())
     assert {image["height"] for image in document["images"]} == {LOW, SIDE}

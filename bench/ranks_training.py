@@ -1,0 +1,77 @@
+"""The training that `bench/ranks.py` times: the train loop on noise, as one of several ranks."""
+
+import os
+import time
+from typing import Any, cast
+
+from detnas_trainer import mmcv_ext
+
+mmcv_ext.install()
+
+import torch  # noqa: E402
+
+from detnas.architecture import parse  # noqa: E402
+from detnas.records.settings import DetectorShape, Resolution, Training  # noqa: E402
+from detnas_trainer.data.detection_data import DetectionData  # noqa: E402
+from detnas_trainer.data.draws import BatchDraws, Sample  # noqa: E402
+from detnas_trainer.detector import build_detector  # noqa: E402
+from detnas_trainer.openmmlab import DetDataSample, InstanceData  # noqa: E402
+from detnas_trainer.ranks.group import any_rank, join  # noqa: E402
+from detnas_trainer.trainee import DetectorTrainee  # noqa: E402
+from detnas_trainer.training.loop import TrainingLoop, TrainingPlan, seed_everything  # noqa: E402
+
+ENCODING = "[(16, 16)-(16, 16)], [(32, 32)-(32, 32)], [(64, 64)-(64, 64)], [(128, 128)-(128, 128)]"
+SHAPE = DetectorShape(neck=32, fc=128, proposals=100, roi_samples=64, anchor_scale=4)
+SIDE, BATCH, CLASSES, IMAGES = 128, 8, 10, 64
+UNTIMED = 5
+
+
+class Noise:
+    """Images of noise, with five boxes each."""
+
+    def __getitem__(self, sample: Sample) -> dict[str, Any]:
+        generator = torch.Generator().manual_seed(sample.image)
+        corners = torch.rand(5, 2, generator=generator) * SIDE / 2
+        sides = SIDE / 8 + torch.rand(5, 2, generator=generator) * 3 * SIDE / 8
+        metainfo = {"img_shape": (SIDE, SIDE), "scale_factor": (1.0, 1.0)}
+        annotated = DetDataSample(metainfo=metainfo)
+        annotated.gt_instances = InstanceData(
+            bboxes=torch.cat([corners, corners + sides], dim=1),
+            labels=torch.randint(CLASSES, (5,), generator=generator),
+        )
+        pixels = torch.randint(256, (3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
+        return {"inputs": pixels, "data_samples": annotated}
+
+
+class Times:
+    """Hooks of the loop that take the time, and ask as a job does whether a rank is to stop."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def stepped(self, *_: Any) -> None:
+        self.ends.append(time.perf_counter())
+
+    def wants_checkpoint(self) -> bool:
+        return any_rank(condition=False)
+
+    def save(self, *_: Any) -> None:
+        pass
+
+
+def images_per_second(steps: int) -> float:
+    """Train as the rank that the environment names, if it names one."""
+    if "RANK" in os.environ:
+        join()
+    seed_everything(1)
+    detector = build_detector(parse(ENCODING, stem=16), SHAPE, CLASSES).train()
+    epochs = -(-(steps + UNTIMED) * BATCH // IMAGES)
+    training = Training(epochs=epochs, learning_rate="0.01", batch_size=BATCH)
+    size = Resolution(width=SIDE, height=SIDE)
+    groups = (torch.arange(IMAGES).numpy(),)
+    draws = BatchDraws(1, groups, BATCH, (size,), 0.0, epochs)
+    times = Times()
+    data = cast("DetectionData", Noise())
+    TrainingLoop(DetectorTrainee(detector), TrainingPlan(training, draws), data, times).run()
+    measured = times.ends[UNTIMED:]
+    return (len(measured) - 1) * BATCH / (measured[-1] - measured[0])
