@@ -31,6 +31,7 @@ EPOCHS = 12
 STEPS = 3 * EPOCHS
 
 
+@pytest.mark.timeout(1200)
 def test_job_of_two_ranks_killed_and_stopped_ends_with_the_weights_of_one_that_was_not(
     workplace: Workplace,
 ) -> None:
