@@ -18,7 +18,8 @@ from detnas_trainer.detector import build_detector  # noqa: E402
 from detnas_trainer.openmmlab import DetDataSample, InstanceData  # noqa: E402
 from detnas_trainer.ranks.group import any_rank, join  # noqa: E402
 from detnas_trainer.trainee import DetectorTrainee  # noqa: E402
-from detnas_trainer.training.loop import TrainingLoop, TrainingPlan, seed_everything  # noqa: E402
+from detnas_trainer.training.gradients import seed_everything  # noqa: E402
+from detnas_trainer.training.loop import TrainingLoop, TrainingPlan  # noqa: E402
 
 ENCODING = "[(16, 16)-(16, 16)], [(32, 32)-(32, 32)], [(64, 64)-(64, 64)], [(128, 128)-(128, 128)]"
 SHAPE = DetectorShape(neck=32, fc=128, proposals=100, roi_samples=64, anchor_scale=4)
