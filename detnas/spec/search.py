@@ -18,8 +18,8 @@ MAX_PARALLEL_TRIALS = 1000
 """Most trials in flight."""
 
 
-MAX_RANDOM_PARENTS = 1000
-"""Most students that a random search may continue from: each is kept in memory and in the store."""
+MAX_RANDOM_PARENTS = 150
+"""Most students that a random search may continue from: the ledger's snapshot holds each."""
 
 
 class Strategy(StrEnum):

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from detnas.errors import UserError
-from detnas.ledger.snapshot import SNAPSHOT_VERSION, load_snapshot
+from detnas.ledger.entry import ledger_entry
+from detnas.ledger.segments import SEGMENT, UnsegmentedEntries, segment_of
+from detnas.ledger.snapshot import SNAPSHOT_VERSION, load_snapshot, write_snapshot
 from detnas.ledger.summary import Summary, fold
 from detnas.lifecycle.attempts import read_attempts
 from detnas.lifecycle.blocked import BlockedError
@@ -18,7 +20,9 @@ from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome
+from detnas.spec.base import Model, model_architecture
 from detnas.spec.loading import read_manifest
+from detnas.spec.search import MAX_RANDOM_PARENTS
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord, StoreError, StoreRefused, StoreUnavailable
 from detnas.store.s3 import ReadLimits, S3Store
@@ -26,7 +30,7 @@ from detnas_operator.tenant_store.confined_store import ConfinedStore
 from detnas_operator.tenant_store.stores import Stores
 from detnas_operator.tenant_store.time_limit import at_most
 from tests.cluster.searches import manifest
-from tests.detnas.trials import failed, proposal
+from tests.detnas.trials import BASE, failed, proposal, result
 from tests.seaweed import S3Server
 
 MINE, THEIRS = "mine/searches/one-01234567", "theirs/searches/one-89abcdef"
@@ -130,6 +134,23 @@ def test_confined_store_refuses_records_that_are_too_large(
         whole.put(key, b" " * (5 << 20))
         with pytest.raises(CorruptRecord, match="5242880 bytes"):
             mine.get(key)
+
+
+def test_confined_store_serves_the_snapshot_of_the_largest_random_search(
+    mine: ConfinedStore,
+) -> None:
+    """Of an R101, with a segment's trials that are not in one yet."""
+    deep = model_architecture(Model.R101)
+    parents = [
+        ledger_entry(proposal(index), result(index, architecture=deep), BASE)
+        for index in range(MAX_RANDOM_PARENTS + SEGMENT)
+    ]
+    summary = fold(Summary(top_k=MAX_RANDOM_PARENTS), parents)
+    assert len(summary.top) == MAX_RANDOM_PARENTS
+    segments = frozenset(range(MAX_RANDOM_PARENTS // SEGMENT))
+    others = UnsegmentedEntries(e for e in parents if segment_of(e.index) not in segments)
+    write_snapshot(mine, MINE, summary, segments, others)
+    assert load_snapshot(mine, MINE, MAX_RANDOM_PARENTS) is not None
 
 
 @pytest.mark.parametrize("value", [b"[]", b"{}", b"1"])

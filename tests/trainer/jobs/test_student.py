@@ -189,6 +189,7 @@ def test_repeated_pruning_that_cannot_reach_its_flops_is_invalid(
     pruning = RepeatedChannelPruning(step=ChannelPruning(), flops=1, resolution=size)
     result = _evaluated(workplace, "local/a/f", parent_weights=base.weights, action=pruning)
     assert result.outcome is Outcome.INVALID
+    assert "1e-09 GFLOPs cannot be reached" in result.message
     assert "no convolution can lose a channel" in result.message
 
 

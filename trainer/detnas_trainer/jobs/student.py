@@ -18,7 +18,7 @@ from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import build_detector, detector_state, load_detector
 from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
-from detnas_trainer.evolve import Evolved, evolve
+from detnas_trainer.evolve import Evolved, InvalidActionError, evolve
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.learning import detector_result, device, load_data, train
 from detnas_trainer.jobs.teacher import load_teacher
@@ -126,9 +126,16 @@ def _pruned(
 
     unchanged: dict[Place, Place | None] = {b.place: b.place for b in request.parent.blocks}
     found, steps = Evolved(request.parent, dict(state), unchanged), 0
-    while flops(found.architecture) > pruning.flops:
-        found, steps = evolve(found.architecture, found.state, pruning.step, seed), steps + 1
-    before, after = flops(request.parent) / 1e9, flops(found.architecture) / 1e9
+    while (left := flops(found.architecture)) > pruning.flops:
+        try:
+            found, steps = evolve(found.architecture, found.state, pruning.step, seed), steps + 1
+        except InvalidActionError as error:
+            raise InvalidActionError(
+                f"{pruning.flops / 1e9:.4g} GFLOPs cannot be reached, only {left / 1e9:.4g}: "
+                f"{error.problem}",
+                "raise finetune.flopsFraction, or lower minimumChannels",
+            ) from error
+    before, after = flops(request.parent) / 1e9, left / 1e9
     note = f"pruned in {steps} steps from {before:.4g} to {after:.4g} GFLOPs"
     return replace(found, origin=unchanged, notes=(note,))
 
