@@ -37,6 +37,12 @@ class SearchCost(Schema):
     trials: PartCost = PartCost()
     finetune: PartCost = PartCost()
 
+    @property
+    def total_gpu_days(self) -> float:
+        """Of all parts."""
+        parts = (self.base, self.pool, self.trials, self.finetune)
+        return sum(part.gpu_days for part in parts)
+
 
 def search_cost(state: SearchState, spec: SearchSpec) -> SearchCost:
     """Return what a search has cost, by its results."""

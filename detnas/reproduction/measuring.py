@@ -7,6 +7,7 @@ from detnas.cost import detector_cost
 from detnas.ledger import read_entries
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import StoredSearch
+from detnas.lifecycle.search_cost import search_cost
 from detnas.plan.winner import TrainedDetector, trained_detector
 from detnas.records.settings import Resolution
 from detnas.reproduction.tables import Column, TableRow
@@ -55,6 +56,7 @@ class FinishedSearch:
             Column.GFLOPS: cost.flops / 1e9,
             Column.BACKBONE_GFLOPS: cost.backbone.flops / 1e9,
             Column.PARAMETERS: cost.parameters / 1e6,
+            Column.GPU_DAYS: search_cost(self.state, self.search.requests.spec).total_gpu_days,
         }
         return Measured(values, size, here.h, self._curve())
 

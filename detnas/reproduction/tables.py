@@ -21,12 +21,16 @@ TABLES = "tables"
 
 
 class Column(StrEnum):
-    """What a table compares. AP is mAP in per cent; FLOPs are counted at the row's resolution."""
+    """What a table compares.
+
+    AP is mAP in per cent; FLOPs are counted at the row's resolution; GPU-days are of the search.
+    """
 
     AP = "ap"
     GFLOPS = "gflops"
     BACKBONE_GFLOPS = "backboneGflops"
     PARAMETERS = "millionParameters"
+    GPU_DAYS = "gpuDays"
 
 
 class TableRow(Schema):

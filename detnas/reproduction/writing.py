@@ -15,8 +15,15 @@ _HEADINGS = {
     Column.GFLOPS: "GFLOPs",
     Column.BACKBONE_GFLOPS: "GFLOPs of the backbone",
     Column.PARAMETERS: "million parameters",
+    Column.GPU_DAYS: "GPU-days of the search",
 }
-_DECIMALS = {Column.AP: 1, Column.GFLOPS: 4, Column.BACKBONE_GFLOPS: 4, Column.PARAMETERS: 3}
+_DECIMALS = {
+    Column.AP: 1,
+    Column.GFLOPS: 4,
+    Column.BACKBONE_GFLOPS: 4,
+    Column.PARAMETERS: 3,
+    Column.GPU_DAYS: 3,
+}
 _QUARTERS = (1, 2, 3, 4)
 _MISSING = "–"
 

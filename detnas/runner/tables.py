@@ -60,7 +60,7 @@ def _gpu_days(cost: SearchCost) -> str:
     """What each kind of job has taken, such as ``2.1: 0.4 base, 1.2 pool, 0.5 trials``."""
     parts = {name: part.gpu_days for name, part in cost if part.gpu_days}
     named = ", ".join(f"{days:.3g} {name}" for name, days in parts.items())
-    return f"{sum(parts.values()):.3g}: {named}" if parts else ""
+    return f"{cost.total_gpu_days:.3g}: {named}" if parts else ""
 
 
 def reasons(status: SearchStatus) -> Iterable[tuple[str, str]]:

@@ -32,6 +32,7 @@ def test_search_cost_multiplies_times_by_the_gpus_of_each_job() -> None:
     assert cost.base.seconds == 2 * DAY
     assert (cost.base.gpu_days, cost.pool.gpu_days, cost.trials.gpu_days) == (4, 96, 15)
     assert cost.finetune.gpu_days == 0
+    assert cost.total_gpu_days == 115
 
 
 def test_search_cost_counts_cores_as_one_gpu() -> None:
