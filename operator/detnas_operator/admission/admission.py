@@ -26,7 +26,7 @@ class Admitted:
         root: URI of its store's root.
         tenant: whose service account and credentials its Jobs use.
         image: of the trainer.
-        pools: first part of its pool's key: the namespace, or ``shared``.
+        pools_namespace: first part of its pool's key: the namespace, or ``shared``.
         existing_pool: key of the supplied pool; None if it trains or shares one by digest.
         violation: how it violates the administrator's policy, if it did not when it was accepted.
     """
@@ -35,7 +35,7 @@ class Admitted:
     root: str
     tenant: Tenant
     image: str
-    pools: str
+    pools_namespace: str
     existing_pool: str | None = None
     violation: Reason | None = None
 
@@ -147,6 +147,6 @@ def _placed(
         root=root,
         tenant=tenant,
         image=spec.jobs.image or settings.trainer.image,
-        pools=placed.pools,
+        pools_namespace=placed.pools_namespace,
         existing_pool=key,
     )

@@ -16,7 +16,7 @@ from detnas.spec.manifest import DetNASSearch
 from detnas.store import Store
 from detnas.store.errors import CorruptRecord
 from detnas_operator.admission.location import own_folder, reported_folder
-from detnas_operator.admission.recorded import with_current_settings
+from detnas_operator.admission.recorded import with_changeable_fields_of
 from detnas_operator.cluster.labels import ADOPT
 from detnas_operator.cluster.searches import SearchView
 
@@ -143,7 +143,7 @@ def _worth_keeping(named: list[str], manifest: DetNASSearch, store: Store) -> li
 
 def _differences(before: DetNASSearch, now: DetNASSearch) -> list[str]:
     """Return the fixed fields whose values differ, each with both values."""
-    merged = with_current_settings(before, now).spec
+    merged = with_changeable_fields_of(before, now).spec
     merged = merged.model_copy(update={"dataset": before.spec.dataset})
     dumped = (spec.model_dump(mode="json", by_alias=True) for spec in (merged, now.spec))
     return list(_differing("spec", *dumped))

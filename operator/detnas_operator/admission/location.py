@@ -23,11 +23,11 @@ class Location:
 
     Attributes:
         root: URI of its store's root.
-        pools: first part of its pool's key: the namespace, or ``shared``.
+        pools_namespace: first part of its pool's key: the namespace, or ``shared``.
     """
 
     root: str
-    pools: str
+    pools_namespace: str
 
 
 def location(search: SearchView, spec: SearchSpec, settings: StorageSettings) -> Location | Reason:

@@ -26,7 +26,7 @@ _FROM_THE_RESOURCE = (
 )
 
 
-def with_current_settings(recorded: DetNASSearch, current: DetNASSearch) -> DetNASSearch:
+def with_changeable_fields_of(recorded: DetNASSearch, current: DetNASSearch) -> DetNASSearch:
     """Return the recorded search with the current values of the fields that may change.
 
     The record takes precedence: an operator with other defaults changes no running search. But

@@ -112,6 +112,10 @@ class SearchMemory:
         name = self.session.requests.manifest.metadata.name
         return job_name(name, job_id, self.session.job_folder(job_id))
 
+    def begin_pass(self) -> None:
+        """Look for the record again: the store may have been emptied since the last pass."""
+        self.record_seen = False
+
     def invalidate(self) -> None:
         """Forget what was read of the store."""
         self.compared = False

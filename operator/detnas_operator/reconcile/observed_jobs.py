@@ -37,7 +37,7 @@ class ObservedJob:
             known whether that stage is needed again, and whether it has a result is not known.
         lingers: it runs although its result was written long ago, or its trainer has ended.
         terminating: it is being deleted.
-        expires: it has a time to live after its end.
+        has_ttl: it has a time to live after its end.
         trainer_done: its trainer ended with exit 0, and a foreign container keeps its pod alive.
         ends_pods: it has pods whose trainer has failed and that a foreign container keeps alive.
         postponed: the time to live that something else gave it was removed, or could not be.
@@ -52,7 +52,7 @@ class ObservedJob:
     parked: bool = False
     lingers: bool = False
     terminating: bool = False
-    expires: bool = False
+    has_ttl: bool = False
     trainer_done: bool = False
     ends_pods: bool = False
     postponed: bool = False
@@ -83,7 +83,7 @@ def observe_jobs(
                 ended=True,
                 has_result=True,
                 terminating=job.is_being_deleted,
-                expires=job.ttl_seconds is not None,
+                has_ttl=job.ttl_seconds is not None,
             )
         else:
             observed[name] = _observe(name, job, memory, now)
@@ -99,7 +99,7 @@ def _observe(name: str, job: JobView, memory: SearchMemory, now: float) -> Obser
             ended=job.has_ended,
             parked=True,
             terminating=job.is_being_deleted,
-            expires=job.ttl_seconds is not None,
+            has_ttl=job.ttl_seconds is not None,
             postponed=TTL in job.annotations,
         )
     # A Job whose name is no longer that of its job served an earlier best trial.
@@ -123,7 +123,7 @@ def _observe(name: str, job: JobView, memory: SearchMemory, now: float) -> Obser
         ends_pods=not ended and bool(pods_to_end(job, pods)),
         data_changed=ended and _read_changed_data(job),
         terminating=job.is_being_deleted,
-        expires=job.ttl_seconds is not None,
+        has_ttl=job.ttl_seconds is not None,
         postponed=TTL in job.annotations,
     )
 

@@ -13,7 +13,7 @@ from detnas.store import Store
 from detnas_operator.admission.admission import Admitted
 from detnas_operator.admission.adoption import choose_folder
 from detnas_operator.admission.location import own_folder
-from detnas_operator.admission.recorded import judge_record, with_current_settings
+from detnas_operator.admission.recorded import judge_record, with_changeable_fields_of
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.searches import SearchKey, SearchView
 from detnas_operator.configuration.job_policy import Rules
@@ -51,7 +51,6 @@ class SearchOpener:
             BlockedError: see `open_memory`.
         """
         if earlier is not None and earlier.generation == resource.generation:
-            earlier.record_seen = False  # the store may have been emptied since the last pass
             return earlier
         key = resource.key
         store = self.stores.open(admitted.root, key.namespace)
@@ -101,7 +100,7 @@ def open_memory(
     folder = choose_folder(resource, manifest, store)
     before = load_search_record(store, folder)
     if before is not None:
-        manifest = with_current_settings(before.manifest, manifest)
+        manifest = with_changeable_fields_of(before.manifest, manifest)
     admitted = replace(admitted, manifest=manifest)  # one copy of a manifest is enough
     pinned, recorded = _pinned_image(resource), before.image if before else ""
     if before is not None:
@@ -129,7 +128,7 @@ def _requests(folder: str, admitted: Admitted) -> SearchRequests:
         manifest=admitted.manifest,
         search=folder,
         folder=None,
-        pools=admitted.pools,
+        pools=admitted.pools_namespace,
         existing_pool=admitted.existing_pool,
     )
 

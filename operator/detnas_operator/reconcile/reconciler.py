@@ -121,6 +121,11 @@ class Reconciler:
         leases = (known.lease for known in list(self._known.values()))
         return [lease for lease in leases if lease is not None]
 
+    def holds(self, key: SearchKey) -> bool:
+        """Whether the state of a search is held in memory."""
+        known = self._known.get(key)
+        return known is not None and known.memory is not None
+
     def _forget(self, key: SearchKey) -> None:
         """Drop what is kept in memory of a search that is gone."""
         known = self._known.pop(key, None)
@@ -176,8 +181,11 @@ class Reconciler:
 
     def _guarded_pass(self, subject: Subject, admitted: Admitted) -> PassResult:
         """Make a pass over an accepted search; an error that ends it becomes a reason."""
+        earlier = subject.known.memory
+        if earlier is not None:
+            earlier.begin_pass()
         try:
-            memory = self._opener.open(subject.resource, admitted, subject.known.memory)
+            memory = self._opener.open(subject.resource, admitted, earlier)
             subject.known.memory = memory
             result = SearchPass(
                 memory=memory,

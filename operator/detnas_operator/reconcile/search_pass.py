@@ -24,7 +24,7 @@ from detnas_operator.reconcile.observed_jobs import (
     overdue_message,
     trial_may_have_ended,
 )
-from detnas_operator.reconcile.steps import Decision, steps
+from detnas_operator.reconcile.steps import Decision, decide_steps
 from detnas_operator.reconcile.stopping import JobStopper
 from detnas_operator.search_jobs.failure_recorder import FailureRecorder
 from detnas_operator.search_jobs.jobs import SearchJobs, about_job, job_id_of
@@ -140,7 +140,8 @@ class SearchPass:
             other=changed_data(self.jobs, observed) or self.memory.admitted.violation,
             default_gpu_hours=self.settings.rules(namespace).policy.maximum.gpu_hours,
         )
-        return Decision(planned, block, steps(planned, observed, self.memory.job_name, block))
+        steps = decide_steps(planned, observed, self.memory.job_name, block)
+        return Decision(planned, block, steps)
 
     def _count_gpu_time(self) -> None:
         memory, jobs, gpu_time = self.memory, self.jobs, self.memory.gpu_time

@@ -41,7 +41,7 @@ class Steps:
         return bool(self.fail or self.start or self.propose)
 
 
-def steps(
+def decide_steps(
     planned: Plan,
     jobs: Mapping[str, ObservedJob],
     name_of: Callable[[JobId], str],
@@ -66,14 +66,14 @@ def steps(
     return Steps(
         fail=_names(jobs, _needs_result),
         drop=_names(jobs, lambda job: job.terminating and job.ended and job.has_result),
-        postpone=_names(live, lambda job: job.expires and not (job.ended or job.postponed)),
+        postpone=_names(live, lambda job: job.has_ttl and not (job.ended or job.postponed)),
         end_pods=_names(
             live, lambda job: job.ends_pods and not (job.has_result or is_unwanted(job))
         ),
         delete=_names(live, is_unwanted),
         start=tuple(job_id for name, job_id in due.items() if name not in jobs),
         propose=planned.proposals if starts else 0,
-        expire=_names(live, lambda job: job.ended and job.has_result and not job.expires),
+        expire=_names(live, lambda job: job.ended and job.has_result and not job.has_ttl),
         name_taken=tuple(name for name in due if name in jobs and jobs[name].terminating),
     )
 

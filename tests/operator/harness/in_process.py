@@ -72,8 +72,7 @@ class InProcessReconciler:
 
     def keeps_search(self) -> bool:
         """Whether the reconciler holds anything of the search in memory."""
-        known = self._reconciler._known.get(self._key)
-        return known is not None and known.memory is not None
+        return self._reconciler.holds(self._key)
 
     def _count(self) -> int:
         return sum(call.server == "s3" for call in self._journal.calls)

@@ -9,7 +9,7 @@ from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.reconcile.block import Block
 from detnas_operator.reconcile.observed_jobs import ObservedJob
-from detnas_operator.reconcile.steps import Steps, steps
+from detnas_operator.reconcile.steps import Steps, decide_steps
 
 FREE = Block()
 SUSPENDED = Block(suspended=True, ends_running=True)
@@ -27,7 +27,7 @@ def name(job_id: JobId) -> str:
 
 
 def decided(plan: Plan, seen: ObservedJob | None = None, block: Block = FREE) -> Steps:
-    return steps(plan, {} if seen is None else {NAME: seen}, name, block)
+    return decide_steps(plan, {} if seen is None else {NAME: seen}, name, block)
 
 
 def test_steps_start_a_due_job() -> None:
@@ -60,7 +60,7 @@ def test_steps_fail_an_overdue_job_without_a_result() -> None:
 def test_steps_expire_an_ended_job_with_a_result() -> None:
     done = replace(RUNNING, ended=True, has_result=True)
     assert decided(Plan(Phase.SEARCHING, (), 1), done).expire == (NAME,)
-    assert decided(Plan(Phase.SEARCHING, (), 1), replace(done, expires=True)).expire == ()
+    assert decided(Plan(Phase.SEARCHING, (), 1), replace(done, has_ttl=True)).expire == ()
 
 
 def test_steps_delete_a_lingering_job_with_a_result() -> None:
@@ -108,7 +108,7 @@ def test_steps_fail_a_failed_job_that_is_deleted() -> None:
 
 
 def test_steps_postpone_a_foreign_time_to_live_once() -> None:
-    given = replace(RUNNING, expires=True)
+    given = replace(RUNNING, has_ttl=True)
     assert decided(SEARCHING, given).postpone == (NAME,)
     for other in (
         replace(given, postponed=True),
@@ -142,5 +142,5 @@ def test_steps_leave_a_parked_job_until_the_search_is_stopped() -> None:
 
 
 def test_steps_postpone_the_time_to_live_of_a_parked_job() -> None:
-    parked = replace(RUNNING, parked=True, expires=True)
+    parked = replace(RUNNING, parked=True, has_ttl=True)
     assert decided(Plan(Phase.SEARCHING, (), 1), parked).postpone == (NAME,)

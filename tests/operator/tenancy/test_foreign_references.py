@@ -8,7 +8,7 @@ from detnas.plan.stages import JobId
 from detnas.reasons import Reason
 from detnas.records.verbs import Verb
 from detnas_operator.admission.admission import Admitted, admit, parse
-from detnas_operator.admission.recorded import with_current_settings
+from detnas_operator.admission.recorded import with_changeable_fields_of
 from detnas_operator.cluster.searches import SearchView
 from detnas_operator.configuration.settings import OperatorSettings
 from detnas_operator.job.manifest import job_manifest
@@ -214,11 +214,11 @@ def test_forged_record_changes_neither_identity_nor_pods_of_a_search() -> None:
             namespace="theirs",
         )
     )
-    merged = with_current_settings(forged, current)
+    merged = with_changeable_fields_of(forged, current)
     assert merged == current
 
 
 def test_record_defines_what_a_search_evaluates() -> None:
     recorded = parse(resource({"evaluation": {"epochs": 7}}))
-    merged = with_current_settings(recorded, parse(resource()))
+    merged = with_changeable_fields_of(recorded, parse(resource()))
     assert merged.spec.evaluation.epochs == 7

@@ -52,7 +52,7 @@ def write(
 def started(store: Store, search: SearchView, rules: Rules = RULES) -> SearchMemory:
     tenant = SETTINGS.tenant("mine")
     assert tenant is not None
-    admitted = Admitted(parse(search), store.uri, tenant, image="trainer:1", pools="mine")
+    admitted = Admitted(parse(search), store.uri, tenant, image="trainer:1", pools_namespace="mine")
     return open_memory(search, admitted, store, rules)
 
 
