@@ -19,6 +19,7 @@ from detnas.records.results import DetectorResult, Latency, PoolPhaseResult, Sco
 from detnas.records.settings import Resolution
 from detnas.score import ResolutionScore, Scorer, best
 from detnas.spec.manifest import SearchSpec
+from detnas.spec.search import Strategy
 from detnas.spec.teachers import TeacherChoice
 from detnas.store import Store
 from detnas.store.artifacts import load_record
@@ -99,6 +100,14 @@ class ReportData:
     pool: tuple[PoolPhaseResult, ...] = ()
 
     @property
+    def unnamed_teacher(self) -> str:
+        """What to say instead of the teacher that a proposal names; empty if that one teaches."""
+        if self.spec.search.strategy is Strategy.PIPELINE:
+            return "none"
+        drawn = self.spec.teachers.choice is TeacherChoice.PER_ITERATION
+        return "drawn for each step" if drawn else ""
+
+    @property
     def complete(self) -> bool:
         """Whether the search has ended, so that the page no longer changes."""
         return self.status.phase is Phase.SUCCEEDED
@@ -176,15 +185,16 @@ def _lineage(
         key = keys.result_key(keys.trial_folder(search, entry.index))
         result = load_record(store, key, DetectorResult)
         notes = result.notes if result else ()
-        steps.append(LineageStep(_student(entry), entry.proposal, entry.proposal.teacher, notes))
+        teacher = None if data.unnamed_teacher else entry.proposal.teacher
+        steps.append(LineageStep(_student(entry), entry.proposal, teacher, notes))
     finetuned = stages.finetuned if stages is not None else None
     # Only an earlier fine-tuned student can win against the best trial.
     if trial != data.best_index:
         finetuned = winner
     if finetuned is not None:
-        steps.append(_finetuning(scorer, finetuned))
-    if data.spec.teachers.choice is TeacherChoice.PER_ITERATION:
-        steps = [replace(step, teacher=None) for step in steps]
+        drawn = data.spec.teachers.choice is TeacherChoice.PER_ITERATION
+        tuned = _finetuning(scorer, finetuned)
+        steps.append(replace(tuned, teacher=None) if drawn else tuned)
     return tuple(steps)
 
 

@@ -10,7 +10,6 @@ from detnas.lifecycle.status import DetectorStatus
 from detnas.report.data import ReportData, ReportDetector
 from detnas.report.wording import step_kind
 from detnas.schema import Count, Schema
-from detnas.spec.teachers import TeacherChoice
 from detnas.teachers import Teacher
 
 
@@ -129,7 +128,7 @@ def _parents_score(entry: LedgerEntry, scores: dict[int, float], base: ReportDet
 
 
 def _teacher_parameters(data: ReportData, teacher: Teacher) -> int | None:
-    if data.spec.teachers.choice is TeacherChoice.PER_ITERATION:
+    if data.unnamed_teacher:
         return None
     architecture = data.spec.teachers.supernet.architecture(teacher)
     return _cost(data, architecture).backbone.parameters

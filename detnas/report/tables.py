@@ -20,7 +20,6 @@ from detnas.report.wording import (
     teacher_text,
     teacher_widths,
 )
-from detnas.spec.teachers import TeacherChoice
 
 _FIRST_LINE = 100
 
@@ -181,8 +180,8 @@ def _step_cells(proposal: Proposal) -> list[Cell]:
 
 
 def _teacher_cells(proposal: Proposal, data: ReportData) -> list[Cell]:
-    if data.spec.teachers.choice is TeacherChoice.PER_ITERATION:
-        return [Cell("drawn for each step"), _NONE]
+    if data.unnamed_teacher:
+        return [Cell(data.unnamed_teacher), _NONE]
     teacher = proposal.teacher
     return [Cell(teacher_depths(teacher)), Cell(teacher_widths(teacher))]
 

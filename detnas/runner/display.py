@@ -22,6 +22,7 @@ from detnas.records.verbs import Verb
 from detnas.runner.running_jobs import Ended, RunningJob, describe_exit
 from detnas.runner.tables import active_table, duration
 from detnas.spec.manifest import SearchSpec
+from detnas.spec.search import Strategy
 from detnas.store import Store
 from detnas.store.errors import StoreError
 
@@ -146,7 +147,8 @@ class Display:
         for index in sorted(set(state.history.unsegmented) - self._reported):
             self._reported.add(index)
             entry = state.history.unsegmented[index]
-            self.say(f"trial {index}: {_description(entry.proposal)} → {_outcome(entry, state)}")
+            tried = _description(entry.proposal, self._spec)
+            self.say(f"trial {index}: {tried} → {_outcome(entry, state)}")
 
     def _report_start(self, state: SearchState) -> None:
         assert state.scorer is not None
@@ -195,13 +197,14 @@ def _job_line(job: JobProgress) -> str:
     return " ".join(parts)
 
 
-def _description(proposal: Proposal) -> str:
+def _description(proposal: Proposal, spec: SearchSpec) -> str:
     parent = "the base" if proposal.parent is None else f"trial {proposal.parent}"
     if proposal.step is Step.STUDENT and proposal.action is not None:
         return f"{parent} + {action_name(proposal.action)}"
     if proposal.step is Step.TEACHER:
         return f"{parent} under another teacher"
-    return f"{parent} under the supernet"
+    taught = spec.search.strategy is not Strategy.PIPELINE
+    return f"{parent} under the supernet" if taught else f"{parent} without a teacher"
 
 
 def action_name(action: Action) -> str:

@@ -8,6 +8,7 @@ import pytest
 from detnas.report.data import ReportData, gather
 from detnas.report.numbers import search_numbers
 from detnas.report.tables import lineage_steps, trial_rows
+from detnas.spec.search import Strategy
 from detnas.spec.teachers import TeacherChoice
 from tests.detnas.report.search_in_store import finished_search
 
@@ -21,6 +22,13 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
     changed = spec.model_copy(update={"teachers": teachers})
     manifest = search.requests.manifest.model_copy(update={"spec": changed})
     return gather(search.store, replace(search.requests, manifest=manifest))
+
+
+def test_trial_rows_of_a_pipeline_name_no_teacher(drawn: ReportData) -> None:
+    spec = drawn.spec
+    search = spec.search.model_copy(update={"strategy": Strategy.PIPELINE})
+    pipeline = replace(drawn, spec=spec.model_copy(update={"search": search}))
+    assert {row[-2].text for row in trial_rows(pipeline)} == {"none"}
 
 
 def test_trial_rows_of_drawn_teachers_name_no_teacher(drawn: ReportData) -> None:
