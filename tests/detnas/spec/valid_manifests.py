@@ -70,6 +70,7 @@ EVERYTHING: Document = {
             "sortChannels": False,
             "workers": 4,
             "gpusPerWorker": 8,
+            "choice": "PerIteration",
             "pool": "s3://detnas/team-a/pools/0123456789abcdef",
         },
         "search": {
@@ -85,8 +86,8 @@ EVERYTHING: Document = {
             "seed": 2**53 - 1,
             "actions": {"channelFraction": "0.000001", "layerNorm": "Mean"},
         },
-        "evaluation": {"epochs": 0, "gpus": 16},
-        "distillation": {"features": "None", "localization": "Plain"},
+        "evaluation": {"epochs": 0, "inherit": False, "mode": "Full", "gpus": 16},
+        "distillation": {"features": "GaussianMask", "localization": "Plain"},
         "finetune": {"epochs": 1, "gpus": 2, "flopsFraction": "0.5", "resolution": "800x600"},
         "retention": {"weights": "All"},
         "storage": {"uri": "s3://detnas/experiments", "onDelete": "Delete"},

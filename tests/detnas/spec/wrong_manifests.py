@@ -251,6 +251,9 @@ SEARCH = {
     "a learning rate of zero": _wrong("spec.evaluation.learningRate", "0", *_ABOVE_0),
     "a learning rate in words": _wrong("spec.evaluation.learningRate", "fast", "plain decimal"),
     "an unknown schedule": _wrong("spec.evaluation.schedule", "Linear", "Cosine"),
+    "an unknown choice of teachers": _wrong("spec.teachers.choice", "Always", "PerIteration"),
+    "an unknown length of trials": _wrong("spec.evaluation.mode", "Long", "Iterative"),
+    "a text for inheritance": _wrong("spec.evaluation.inherit", "no", "boolean"),
     "an unknown loss": _wrong("spec.distillation.features", "All", "Proposal"),
 }
 
