@@ -231,7 +231,7 @@ def test_unusable_weights_are_invalid_without_a_traceback(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_diverged_training_is_a_result_without_checkpoints(
+def test_diverged_training_is_a_result_and_keeps_the_state_before_its_last_step(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DETNAS_CHECKPOINT_SECONDS", "0")
@@ -240,7 +240,9 @@ def test_diverged_training_is_a_result_without_checkpoints(
     assert result.outcome is Outcome.DIVERGED
     assert re.search(r"at iteration [1-9]", result.message)  # so there was a checkpoint
     assert not result.files
-    assert not [key for key in workplace.store.list(f"{KEY}/") if "checkpoint" in key]
+    kept = [key for key in workplace.store.list(f"{KEY}/") if key.endswith(".safetensors")]
+    step = result.message.split("at iteration ")[1].split()[0]
+    assert kept == [f"{KEY}/attempts/1/checkpoint-{step}.safetensors"]
 
 
 def test_out_of_memory_is_a_result(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:

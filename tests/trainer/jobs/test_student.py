@@ -75,7 +75,7 @@ def test_student_learns_under_a_teacher_of_a_trained_pool(
 
 
 def test_add_layer_with_0_epochs_keeps_the_parents_scores(workplace: Workplace) -> None:
-    learns = training(30, learning_rate="0.02")
+    learns = training(60, learning_rate="0.02")
     base = workplace.succeed(workplace.base_request("local/a/base", training=learns))
     assert min(score.map for score in base.scores) > 0.02  # there is something to lose
     result = _evaluated(

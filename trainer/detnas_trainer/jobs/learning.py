@@ -158,7 +158,7 @@ def train(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> Train
 def _origin(request: TrainingRequest) -> str:
     """What a training starts from, for people."""
     if not isinstance(request, StudentRequest):
-        return "the request's own start"
+        return "its first weights"
     if request.trial is None or request.trial.parent is None:
         return f"the student in {request.parent_weights.key.rpartition('/')[0]}"
     action = request.action.kind if request.action else "no action"

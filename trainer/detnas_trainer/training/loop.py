@@ -169,7 +169,7 @@ class TrainingLoop:
         average(p.grad for p in self._parameters.values() if p.grad is not None)
         scaler = self._gradients.scaler
         scaler.unscale_(self._optimizer)
-        self._clip(iteration)
+        self._clip(iteration, values)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         scaler.step(self._optimizer)  # leaves out a step whose scaled gradients overflowed
@@ -181,13 +181,14 @@ class TrainingLoop:
     def _save(self, done: int) -> None:
         self._hooks.save(done, self._tensors(), tuple(self._recent), self._gradients.micro_batch)
 
-    def _clip(self, iteration: int) -> None:
+    def _clip(self, iteration: int, values: dict[str, float]) -> None:
         largest = float(self._plan.training.gradient_clip) or float("inf")
         norm = float(nn.utils.clip_grad_norm_(self._parameters.values(), largest))
         scaler = self._gradients.scaler
         overflow = scaler.is_enabled() and scaler.get_scale() > 1
         if not isfinite(norm) and not overflow:
-            raise DivergedError(f"gradient norm is {norm} at iteration {iteration}")
+            terms = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            raise DivergedError(f"gradient norm is {norm} at iteration {iteration} ({terms})")
 
     def _progress(self, done: int) -> Progress:
         return Progress(
