@@ -57,6 +57,21 @@ def local_uid(manifest: DetNASSearch) -> str:
     return settings_digest(manifest.spec.model_dump(exclude=_MUTABLE))[:8]
 
 
+def with_earlier_defaults(manifest: DetNASSearch) -> DetNASSearch | None:
+    """Return what the manifest meant before a default changed; None if it still means the same.
+
+    A search that began then has the digest of the earlier default.
+    """
+    search = manifest.spec.search
+    if "layer_norm" in search.actions.model_fields_set:
+        return None
+    actions = search.actions.model_copy(update={"layer_norm": "Sum"})
+    earlier = search.model_copy(update={"actions": actions})
+    return manifest.model_copy(
+        update={"spec": manifest.spec.model_copy(update={"search": earlier})}
+    )
+
+
 POOL_FORMAT = 1
 """Incremented whenever the same request would train a different pool."""
 

@@ -15,7 +15,7 @@ from detnas.lifecycle.record import (
     record_search,
     versions,
 )
-from detnas.plan.digests import local_uid, settings_digest
+from detnas.plan.digests import local_uid, settings_digest, with_earlier_defaults
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.spec.loading import load_manifest, read_manifest
@@ -77,6 +77,21 @@ def open_search(path: Path, overrides: Overrides = Overrides()) -> OpenedSearch:
         UserError: the manifest or the store cannot be used.
     """
     manifest = _overridden(load_manifest(path), overrides, str(path))
+    search = _opened(manifest, path, overrides)
+    earlier = with_earlier_defaults(manifest)
+    if earlier is None or load_search_record(search.store, search.requests.search) is not None:
+        return search
+    begun = _opened(earlier, path, overrides)
+    if load_search_record(begun.store, begun.requests.search) is None:
+        return search
+    notice = (
+        "this search began with an earlier version, and continues with that one's default "
+        "search.actions.layerNorm: Sum; state another value to begin a new search"
+    )
+    return replace(begun, notice="; ".join(filter(None, [begun.notice, notice])))
+
+
+def _opened(manifest: DetNASSearch, path: Path, overrides: Overrides) -> OpenedSearch:
     spec, metadata = manifest.spec, manifest.metadata
     in_manifest = spec.storage.uri if spec.storage else None
     named = overrides.store or in_manifest

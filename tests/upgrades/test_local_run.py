@@ -17,7 +17,7 @@ from tests.earlier_version import BEFORE_SESSIONS, Earlier, check_out
 
 SPEC = {"finetune": {"epochs": 1}}
 SEARCH = {"trials": 12, "patience": 1000, "actions": {"layerNorm": "Sum"}}
-"""With the default of the earlier version, as the changelog says to continue its searches."""
+"""With the default of the earlier version, for the reference too."""
 
 
 @pytest.fixture(scope="module")
