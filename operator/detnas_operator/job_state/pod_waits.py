@@ -47,7 +47,7 @@ _NOT_PULLED = frozenset({"Failed", "BackOff"})
 
 _IF_IT_IS_GONE = (
     "if the node is gone, delete it, or taint it "
-    "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, and the job runs again elsewhere"
+    "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, and the Job runs again elsewhere"
 )
 
 

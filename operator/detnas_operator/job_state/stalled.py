@@ -76,10 +76,10 @@ def _patience(progress: Progress | None) -> float:
 def _without_heartbeat(name: str, progress: Progress | None) -> str:
     if progress is None:
         return (
-            f"the pod of job {name} runs, and its trainer has written nothing yet; {_advice(name)}"
+            f"the pod of Job {name} runs, and its trainer has written nothing yet; {_advice(name)}"
         )
     return (
-        f"the pod of job {name} runs, but its trainer last reported at "
+        f"the pod of Job {name} runs, but its trainer last reported at "
         f"{progress.updated:%H:%M:%S} UTC by its clock ({_reported(progress)}); {_advice(name)}"
     )
 
@@ -87,7 +87,7 @@ def _without_heartbeat(name: str, progress: Progress | None) -> str:
 def _without_step(name: str, progress: Progress) -> str:
     minutes = STEP_PATIENCE_SECONDS / 60
     return (
-        f"the trainer of job {name} is alive but has completed no step for {minutes:.0f} minutes "
+        f"the trainer of Job {name} is alive but has completed no step for {minutes:.0f} minutes "
         f"({_reported(progress)}); {_advice(name)}"
     )
 

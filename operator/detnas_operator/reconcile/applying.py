@@ -81,7 +81,7 @@ class DecisionApplier:
         jobs = self.jobs.all()
         return [
             Reason(
-                ReasonCode.NAME_TAKEN, f"job {name} is being deleted; {jobs[name].deletion_wait}"
+                ReasonCode.NAME_TAKEN, f"Job {name} is being deleted; {jobs[name].deletion_wait}"
             )
             for name in decision.steps.name_taken
             if name in jobs

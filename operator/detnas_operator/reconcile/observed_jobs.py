@@ -168,6 +168,6 @@ def changed_data(jobs: SearchJobs, observed: Mapping[str, ObservedJob]) -> Reaso
     name = min(names)  # the same in every pass
     job = jobs.all()[name]
     state = job_state(job, own_pods(job, jobs.pods_of(name)), datetime.now(UTC))
-    message = state.message if isinstance(state, Failed) else f"job {name} read other data"
+    message = state.message if isinstance(state, Failed) else f"Job {name} read other data"
     remedy = "once the old data is back, set spec.suspend to true and then to false to continue"
     return Reason(ReasonCode.DATA_CHANGED, f"{message}; {remedy}")

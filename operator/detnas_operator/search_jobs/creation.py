@@ -33,7 +33,7 @@ def create_job(jobs: SearchJobs, objects: list[Object]) -> Reason | None:
         else:
             if kind == "jobs":
                 jobs.cache.put_job(created)
-                log.info("started job %s", JobView(body).name)
+                log.info("started Job %s", JobView(body).name)
     return None
 
 
@@ -73,8 +73,8 @@ def _orphaned(jobs: SearchJobs, kind: str, name: str) -> Reason:
     command = f"kubectl delete {kind} --namespace {jobs.key.namespace} {' '.join(shown)}"
     return Reason(
         ReasonCode.NAME_TAKEN,
-        f"{kind} {listed}: this search needs these names, and no search owns the objects, most "
-        "likely because one was deleted with --cascade=orphan; nothing deletes them "
+        f"{kind.capitalize()} that no search owns have names that this search needs: {listed}; "
+        "most likely a search was deleted with --cascade=orphan; nothing deletes them "
         f"automatically: {command}",
     )
 

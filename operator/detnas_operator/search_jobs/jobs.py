@@ -102,7 +102,7 @@ class SearchJobs:
         if job is None:
             return
         with about_job(job):
-            log.info("deleting job %s: %s", name, why)
+            log.info("deleting Job %s: %s", name, why)
         kept = self.client.delete("jobs", self.key.namespace, name, uid=job.uid)
         if kept is None:
             self.cache.drop_job(job.body)
@@ -133,7 +133,7 @@ class SearchJobs:
             self.list_again()
         except ClusterError as error:
             with about_job(job):
-                log.warning("job %s does not expire yet: %s", name, error)
+                log.warning("Job %s does not expire yet: %s", name, error)
 
     def postpone_expiry(self, name: str) -> None:
         """Remove the time to live that something else gave a Job before it ended.
@@ -143,7 +143,7 @@ class SearchJobs:
         """
         seconds = self.all()[name].ttl_seconds
         log.info(
-            "job %s has a time to live of %s s: postponed until its result is stored", name, seconds
+            "Job %s has a time to live of %s s: postponed until its result is stored", name, seconds
         )
         self._patch(name, {TTL: str(seconds)}, {"ttlSecondsAfterFinished": None})
 

@@ -42,7 +42,7 @@ class OwnLabels:
                     changed = left
                     self.restored.add(uid)
                     for label in changed:
-                        log.warning("label %s of job %s cannot be restored", label, name)
+                        log.warning("label %s of Job %s cannot be restored", label, name)
             ours = [label for label in changed if label.startswith(_OURS)]
             if ours and uid in self.restored:
                 reasons.append(_labels_changed(name, ours))
@@ -55,13 +55,13 @@ def _restore(jobs: SearchJobs, name: str, labels: Mapping[str, str]) -> dict[str
     try:
         body = jobs.client.merge_patch("jobs", jobs.key.namespace, name, patch)
     except Refused as error:
-        log.warning("the labels of job %s cannot be restored: %s", name, error)
+        log.warning("the labels of Job %s cannot be restored: %s", name, error)
         return dict(labels)
     except NotFound:
         return {}
     jobs.cache.put_job(body)
     left = _changed_labels(JobView(body), jobs.key.name)
-    log.info("restored labels of job %s: %s", name, ", ".join(labels.keys() - left.keys()))
+    log.info("restored labels of Job %s: %s", name, ", ".join(labels.keys() - left.keys()))
     return left
 
 
@@ -75,7 +75,7 @@ def _changed_labels(job: JobView, search: str) -> dict[str, str]:
 def _labels_changed(job: str, labels: list[str]) -> Reason:
     return Reason(
         ReasonCode.LABELS_CHANGED,
-        f"label {', '.join(labels)} of job {job} was changed, and the value that the operator "
+        f"label {', '.join(labels)} of Job {job} was changed, and the value that the operator "
         "restores does not stay; the search continues, but whatever selects Jobs by it misses this "
         "one; exempt the Job from the policy or controller that changes it",
     )

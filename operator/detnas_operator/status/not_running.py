@@ -121,7 +121,7 @@ def _is_reported(job: ActiveJob, now: datetime) -> bool:
 
 def _sentence(reason: ReasonCode, jobs: list[tuple[str, str]]) -> Reason:
     name, message = jobs[0]
-    who = f"job {name} waits" if len(jobs) == 1 else f"{len(jobs)} jobs wait"
+    who = f"Job {name} waits" if len(jobs) == 1 else f"{len(jobs)} Jobs wait"
     return Reason(reason, f"{who}: {message}")
 
 

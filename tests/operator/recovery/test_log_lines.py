@@ -25,7 +25,7 @@ def test_log_line_that_names_a_job_or_a_trial_has_it_as_a_field(proxied: Proxied
     proxied.operator.stop()
     lines = [json.loads(line) for line in proxied.operator.log.splitlines()]
     said = "\n".join(line["message"] for line in lines)
-    for expected in ("started job", "deleting job", "ended without a result", "TrialFailed: trial"):
+    for expected in ("started Job", "deleting Job", "ended without a result", "TrialFailed: trial"):
         assert expected in said, said
     for line in lines:
         if named := JOB.search(line["message"]):

@@ -44,7 +44,7 @@ def test_rewritten_labels_are_restored_or_reported_and_hide_no_job(harness: Harn
     change(search, "-t0000", labels=others)
     search.until_condition("Degraded", "True", "LabelsChanged")
     said = search.condition("Degraded")["message"]
-    assert "job relabelled-t0000" in said
+    assert "Job relabelled-t0000" in said
     for label in ("detnas.dev/search", "detnas.dev/verb", "detnas.dev/number"):
         assert label in said
 
@@ -67,7 +67,7 @@ def test_foreign_finalizer_that_keeps_a_suspended_job_is_named(harness: Harness)
     search.until_condition("Degraded", "True", "PodsStopping")
     said = search.condition("Degraded")["message"]
     assert f"pod {pod.name} on node" in said
-    assert f"job held-t0000 is deleted, but it waits for the finalizer {FINALIZER}" in said
+    assert f"Job held-t0000 is deleted, but it waits for the finalizer {FINALIZER}" in said
     assert "no job runs" not in search.condition("Suspended")["message"]
     assert search.live_pods()
 

@@ -65,7 +65,7 @@ def test_stalled_job_is_reported_until_it_makes_progress_again(harness: Harness)
     quiet.beats.clear()
 
     message = search.until_condition("Degraded", "True", "NoProgress")["message"]
-    said = ("job quiet-t0000 runs", "last reported at 00:0", "(evaluating, 40 of 500)", "kubectl")
+    said = ("Job quiet-t0000 runs", "last reported at 00:0", "(evaluating, 40 of 500)", "kubectl")
     assert in_order(message, said), message
     assert search.event("NoProgress")["type"] == "Warning"
     assert search.phase == "Searching"

@@ -78,7 +78,7 @@ WAITS = {
     "no-pods": Wait(
         "QuotaExceeded",
         (
-            "job no-pods-prepare waits",
+            "Job no-pods-prepare waits",
             "exceeded quota: limits",
             "pods=0",
             "when others that use pods end",
@@ -87,14 +87,14 @@ WAITS = {
     ),
     "no-gpus": Wait(
         "QuotaExceeded",
-        ("job no-gpus-base waits", "exceeded quota: limits", "requests.nvidia.com/gpu=0"),
+        ("Job no-gpus-base waits", "exceeded quota: limits", "requests.nvidia.com/gpu=0"),
         job="-base",
         quota="requests.nvidia.com/gpu",
         spec={"teachers": {**ONE_PHASE, "gpusPerWorker": 0}},
     ),
     "crowded": Wait(
         "Unschedulable",
-        ("job crowded-t0000 waits: pod crowded-t0000 cannot be scheduled", SCHEDULER, "gpus, "),
+        ("Job crowded-t0000 waits: pod crowded-t0000 cannot be scheduled", SCHEDULER, "gpus, "),
         job="-t0000",
         stuck=lambda pod: pod.unschedulable(SCHEDULER),
     ),
@@ -115,7 +115,7 @@ WAITS = {
     ),
     "no-volume": Wait(
         "NotStarting",
-        ("job no-volume-prepare waits", "FailedAttachVolume: Multi-Attach error", "other-0"),
+        ("Job no-volume-prepare waits", "FailedAttachVolume: Multi-Attach error", "other-0"),
         stuck=_without_its_volume,
     ),
     "no-node": Wait(
@@ -129,7 +129,7 @@ WAITS = {
     ),
     "claimed": Wait(
         "Unschedulable",
-        ("job claimed-t0000 waits", "cannot be scheduled", "ReadWriteOncePod", "describe pvc data"),
+        ("Job claimed-t0000 waits", "cannot be scheduled", "ReadWriteOncePod", "describe pvc data"),
         job="-t0000",
         stuck=lambda pod: pod.unschedulable(CLAIMED),
     ),
@@ -139,11 +139,11 @@ WAITS = {
     ),
     "taken": Wait(
         "NameTaken",
-        ("jobs taken-prepare: this search needs", "kubectl delete jobs --namespace"),
+        ("names that this search needs: taken-prepare", "kubectl delete jobs --namespace"),
     ),
     "queued": Wait(
         "Queued",
-        ("job queued-prepare waits: ", "waits for Kueue to admit it to queue gold"),
+        ("Job queued-prepare waits: ", "waits for Kueue to admit it to queue gold"),
         harmless=True,
         spec={"jobs": {"queueName": "gold"}},
     ),

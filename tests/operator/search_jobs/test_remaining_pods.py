@@ -42,7 +42,7 @@ def test_suspended_but_running_names_a_foreign_finalizer_at_once() -> None:
         held("kueue.x-k8s.io/held", "foregroundDeletion"), [POD], NOW, NOW
     )
     assert found is not None
-    assert "job one-t0000 is deleted, but it waits for the finalizer kueue.x-k8s.io/held:" in (
+    assert "Job one-t0000 is deleted, but it waits for the finalizer kueue.x-k8s.io/held:" in (
         found.message
     )
 

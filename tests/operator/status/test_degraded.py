@@ -39,11 +39,11 @@ def test_waiting_job_is_reported_beside_a_running_one() -> None:
     found = reported(RUNNING, UNSCHEDULABLE)
 
     assert condition(found, "Searching")["status"] == "True"
-    assert condition(found, "Degraded")["message"] == f"job r101-t0003 waits: {NO_GPU}"
+    assert condition(found, "Degraded")["message"] == f"Job r101-t0003 waits: {NO_GPU}"
 
 
 def test_jobs_that_wait_for_the_same_are_one_sentence() -> None:
-    assert degraded(*[UNSCHEDULABLE] * 8)["message"] == f"8 jobs wait: {NO_GPU}"
+    assert degraded(*[UNSCHEDULABLE] * 8)["message"] == f"8 Jobs wait: {NO_GPU}"
 
 
 def test_problems_with_the_same_reason_are_one_sentence() -> None:
@@ -101,7 +101,7 @@ def test_degraded_reports_the_most_severe_reason_first() -> None:
 def test_degraded_message_stays_the_same_for_the_next_pod(attempt: str) -> None:
     refused = Waiting(ReasonCode.QUOTA_EXCEEDED, f'pods "{attempt}" is forbidden: quota')
 
-    message = 'job r101-t0002 waits: pods "r101-t0002" is forbidden: quota'
+    message = 'Job r101-t0002 waits: pods "r101-t0002" is forbidden: quota'
     assert degraded(refused)["message"] == message
 
 

@@ -128,7 +128,7 @@ def test_trials_that_fail_alike_are_separate_events() -> None:
 def test_waiting_job_is_reported_and_that_it_recovered(reason: ReasonCode) -> None:
     waits = pass_result(Phase.SEARCHING, jobs=trials(Waiting(reason, NO_GPU)))
 
-    assert told(SEARCHING, waits) == [("Warning", reason, f"job r101-t0002 waits: {NO_GPU}")]
+    assert told(SEARCHING, waits) == [("Warning", reason, f"Job r101-t0002 waits: {NO_GPU}")]
     assert told(SEARCHING, waits, waits) == []
     assert told(SEARCHING, waits, SEARCHING) == [("Normal", "Recovered", f"resolved: {reason}")]
 

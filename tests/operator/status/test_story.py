@@ -77,7 +77,7 @@ STORY: list[tuple[PassResult, list[str]]] = [
     (preparing(jobs={PREPARE: job(PREPARE, STARTING)}), []),
     (
         preparing(jobs={PREPARE: job(PREPARE, NO_IMAGE)}),
-        [f"ImagePull: job r101-prepare waits: {NO_IMAGE.message}"],
+        [f"ImagePull: Job r101-prepare waits: {NO_IMAGE.message}"],
     ),
     (preparing(jobs={PREPARE: job(PREPARE, RUNNING)}), ["Recovered: resolved: ImagePull"]),
     (
@@ -100,7 +100,7 @@ STORY: list[tuple[PassResult, list[str]]] = [
         running(2, HALFWAY, jobs=trials(UNSCHEDULABLE)),
         [
             "TrialFailed: trial 1: out of memory: 31 GiB asked for",
-            f"Unschedulable: job r101-t0002 waits: {NO_GPU}",
+            f"Unschedulable: Job r101-t0002 waits: {NO_GPU}",
         ],
     ),
     (UNREAD, [f"StoreUnavailable: {STORE_AWAY.message}"]),
