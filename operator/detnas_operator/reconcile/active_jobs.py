@@ -58,20 +58,33 @@ class ActiveJobObserver:
         self._follow_progress(active)
         return active
 
-    def check_store_and_pods(self, active: Collection[ActiveJob]) -> None:
-        """Periodically list the pods that hold nodes, and detect an emptied store.
+    def check_is_due(self) -> bool:
+        """Whether the store and the pods that hold nodes were last checked a while ago."""
+        return seconds_since(self.memory.running.checked, self.now) >= self.progress_seconds
 
-        Called last in a pass, whose result is still built from the earlier state.
-        """
-        memory = self.memory
-        if seconds_since(memory.running.checked, self.now) < self.progress_seconds:
-            return
-        memory.running.checked = self.now
-        readings = memory.running.progress.values()
+    def check_store(self) -> None:
+        """Have the next pass report what is lost if the store was emptied."""
+        readings = self.memory.running.progress.values()
         has_request = [reading.attempts.is_requested for reading in readings]
-        if not (has_request and all(has_request)) and not memory.is_recorded():
-            memory.invalidate()  # the next pass reports what is lost
-        self._list_running(active)
+        if not (has_request and all(has_request)) and not self.memory.is_recorded():
+            self.memory.invalidate()
+
+    def list_running(self, active: Collection[ActiveJob]) -> None:
+        """List the pods that hold nodes; those of waiting Jobs were listed with other searches'."""
+        memory, jobs = self.memory, self.jobs.all()
+        live = [jobs[job.name] for job in active if job.name in jobs]
+        waiting = {job.name for job in active if isinstance(job.state, Waiting)}
+        now, before = datetime.now(UTC), memory.gpu_time.listed
+        if before is not None and (now - before).total_seconds() < self.progress_seconds / 2:
+            return  # as after a start, when they are listed before the pass decides
+        running = [job.name for job in active if job.name not in waiting]
+        pods = self.jobs.api_errors.attempt(self.jobs.pods_of, *running)
+        if pods is None:
+            memory.running.checked = None  # the next pass tries again: does the error last?
+            return
+        for name in waiting & jobs.keys():
+            pods += memory.running.pods.pods_of(jobs[name])
+        memory.gpu_time.list_running(live, pods, now)
 
     def stalled(self, active: Mapping[JobId, ActiveJob]) -> Iterator[Reason]:
         """Yield a reason for each running job that makes no progress."""
@@ -111,23 +124,6 @@ class ActiveJobObserver:
         memory.running.progress = self.lookups.progress.readings(key)
         names = [job.name for job in active.values() if isinstance(job.state, Running)]
         memory.running.since = {name: memory.running.since.get(name, self.now) for name in names}
-
-    def _list_running(self, active: Collection[ActiveJob]) -> None:
-        """List the pods that hold nodes; those of waiting Jobs were listed with other searches'."""
-        memory, jobs = self.memory, self.jobs.all()
-        live = [jobs[job.name] for job in active if job.name in jobs]
-        waiting = {job.name for job in active if isinstance(job.state, Waiting)}
-        now, before = datetime.now(UTC), memory.gpu_time.listed
-        if before is not None and (now - before).total_seconds() < self.progress_seconds / 2:
-            return  # as after a start, when they are listed before the pass decides
-        running = [job.name for job in active if job.name not in waiting]
-        pods = self.jobs.api_errors.attempt(self.jobs.pods_of, *running)
-        if pods is None:
-            memory.running.checked = None  # the next pass tries again: does the error last?
-            return
-        for name in waiting & jobs.keys():
-            pods += memory.running.pods.pods_of(jobs[name])
-        memory.gpu_time.list_running(live, pods, now)
 
 
 def job_states(

@@ -51,31 +51,6 @@ class RunningJobs:
 
 
 @dataclass
-class TeacherPool:
-    """Facts about a search's teacher pool; those read from the store are kept once known."""
-
-    _is_own: bool | None = None
-
-    def uri(self, session: SearchSession) -> str:
-        """URI of its folder; empty until the data is known."""
-        prepared = session.state.prepare
-        if prepared is None or prepared.outcome is not Outcome.SUCCEEDED:
-            return ""
-        return f"{session.store.uri}/{session.requests.pool_folder(prepared)}"
-
-    def is_own(self, session: SearchSession) -> bool:
-        """Whether this search trains it, or has: another search may have, or it was supplied."""
-        lease = session.lease
-        if lease is None or lease.held:
-            return lease is not None
-        if len(session.state.pool) < len(session.spec.teachers.phases):
-            return False
-        if self._is_own is None:
-            self._is_own = lease.was_last_held()
-        return self._is_own
-
-
-@dataclass
 class SearchMemory:
     """One generation of an accepted search between its passes.
 
@@ -91,7 +66,7 @@ class SearchMemory:
         compared: the state has been compared with what is finished according to the status.
         running: its Jobs that have not ended.
         labels: of its Jobs.
-        pool: its teacher pool.
+        owned_pool_before: whether it trained its pool's last phase, once that is known.
     """
 
     generation: int
@@ -105,12 +80,30 @@ class SearchMemory:
     compared: bool = False
     running: RunningJobs = field(default_factory=RunningJobs)
     labels: OwnLabels = field(default_factory=OwnLabels)
-    pool: TeacherPool = field(default_factory=TeacherPool)
+    owned_pool_before: bool | None = None
 
     def job_name(self, job_id: JobId) -> str:
         """Name of a job's Job; final stages are named by the trial they are for."""
         name = self.session.requests.manifest.metadata.name
         return job_name(name, job_id, self.session.job_folder(job_id))
+
+    def pool_uri(self) -> str:
+        """URI of its teacher pool's folder; empty until the data is known."""
+        session, prepared = self.session, self.session.state.prepare
+        if prepared is None or prepared.outcome is not Outcome.SUCCEEDED:
+            return ""
+        return f"{session.store.uri}/{session.requests.pool_folder(prepared)}"
+
+    def owns_pool(self) -> bool:
+        """Whether it trains its pool, or has: another search may have, or it was supplied."""
+        session, lease = self.session, self.session.lease
+        if lease is None or lease.held:
+            return lease is not None
+        if len(session.state.pool) < len(session.spec.teachers.phases):
+            return False
+        if self.owned_pool_before is None:
+            self.owned_pool_before = lease.was_last_held()
+        return self.owned_pool_before
 
     def begin_pass(self) -> None:
         """Look for the record again: the store may have been emptied since the last pass."""

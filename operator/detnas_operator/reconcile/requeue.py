@@ -11,6 +11,7 @@ from detnas_operator.status.pass_result import ActiveJob, PassResult
 
 POOL_POLL_SECONDS = 5.0
 LEASE_SECONDS = 10.0
+"""The lease is renewed without passes; if it was lost, a pass stops the pool's Jobs this soon."""
 WAITING_SECONDS = 10.0
 MAX_WAITING_SECONDS = 40.0
 _SHARE_OF_WAIT = 0.1
@@ -37,7 +38,7 @@ def requeue(
     Args:
         result: of the pass that has just ended.
         failures: passes in a row that failed for a lasting reason.
-        holds_pool: our lease of the pool must be renewed.
+        holds_pool: we hold the pool's lease.
         progress_seconds: how often the progress of running jobs is read.
         now: the time, with its zone.
     """
@@ -50,7 +51,7 @@ def requeue(
         return Requeue(WAITING_SECONDS)  # no event of another search enqueues this one
     if result.problems:
         return Requeue(DEGRADED_SECONDS, urgent=holds_pool)
-    # Urgent, since a search whose heartbeat stops loses its pool.
+    # Urgent: the pool may be lost to another search.
     lease = [LEASE_SECONDS] if holds_pool else []
     pauses = [*_pauses(result, progress_seconds, now), *lease]
     return Requeue(min(pauses, default=None), urgent=holds_pool)

@@ -69,14 +69,28 @@ class SearchPass:
         memory.running.progress = self.lookups.progress.readings(self.jobs.key)
         # Trials below this number no longer count as failures in a row.
         forgiven = self.resource.forgiven_trials
-        if accepted := self._read():
-            return self._accept_loss(accepted, forgiven)
+        self._refresh()
+        if loss := self._compare():
+            result = self._accept_loss(loss, forgiven)
+        else:
+            result = self._advance(forgiven)
+        observer = self._observer()
+        if observer.check_is_due():  # last: the result still follows from the earlier state
+            memory.running.checked = observer.now
+            observer.check_store()
+            observer.list_running(result.jobs.values())
+        return result
+
+    def _advance(self, forgiven: int) -> PassResult:
+        """Decide and apply what is due."""
+        memory = self.memory
         if self.resource.was_suspended_by_user and not self._session.spec.suspend:
             forgiven = self._retry_failures()
         decision = self._decide(forgiven)
         if decision.steps.build_on_the_store and not memory.is_recorded():
             memory.invalidate()  # the store was emptied meanwhile: nothing may build on that
-            self._read()
+            self._refresh()
+            self._compare()
         for _ in range(_ROUNDS):
             if not decision.steps.fail or self.jobs.api_errors.errors:
                 break
@@ -89,14 +103,18 @@ class SearchPass:
     def _session(self) -> SearchSession:
         return self.memory.session
 
-    def _read(self) -> str:
-        """Read the search's state; return the token of a data loss that is being accepted.
+    def _refresh(self) -> None:
+        """Read what the search's Jobs may have written since it was last read."""
+        jobs, memory = self.jobs.all(), self.memory
+        self._session.refresh(lambda trial: trial_may_have_ended(jobs, memory, trial))
+
+    def _compare(self) -> str:
+        """Compare the state with the status, once; return the token of an accepted data loss.
 
         Raises:
             DataLostError: what is finished according to the status is missing, and not accepted.
         """
-        jobs, memory, status = self.jobs.all(), self.memory, self.resource.status
-        self._session.refresh(lambda trial: trial_may_have_ended(jobs, memory, trial))
+        memory, status = self.memory, self.resource.status
         if not memory.compared:
             running, namespace = sorted(self.jobs.live()), self.jobs.key.namespace
             accepts = self.resource.annotations.get(ACCEPT, "")
@@ -126,7 +144,8 @@ class SearchPass:
         return replace(result, accepted_loss=loss, accepts_loss=True)
 
     def _decide(self, forgiven: int) -> Decision:
-        self._read()
+        self._refresh()
+        self._compare()  # again after failures were set aside
         if retried := self._session.resolve_supplied():
             log.info("%s failed under another search and is retried", retried)
         planned, namespace = self._session.plan(), self.jobs.key.namespace
@@ -150,7 +169,7 @@ class SearchPass:
             pods = jobs.api_errors.attempt(jobs.pods_of, *live)
             if pods is not None:
                 gpu_time.list_running(live.values(), pods, datetime.now(UTC))
-        trained_pool = memory.pool.is_own(self._session)
+        trained_pool = memory.owns_pool()
         state, spec = self._session.state, self._session.spec
         gpu_time.count(jobs.all().values(), state, spec, trained_pool=trained_pool)
 
@@ -186,16 +205,10 @@ class SearchPass:
     def _result(self, decision: Decision, forgiven: int, problems: list[Reason]) -> PassResult:
         """Observe what runs now, and return what the status follows from."""
         memory, session, state = self.memory, self._session, self._session.state
-        observer = ActiveJobObserver(
-            memory=memory,
-            jobs=self.jobs,
-            lookups=self.lookups,
-            now=self.clock(),
-            progress_seconds=self.settings.progress_seconds,
-        )
+        observer = self._observer()
         self._count_gpu_time()
         active = observer.observe()
-        result = PassResult(
+        return PassResult(
             generation=memory.generation,
             folder=memory.search.uri,
             image=memory.image,
@@ -203,7 +216,7 @@ class SearchPass:
             suspended=decision.block.suspended,
             blocked=decision.block.reason,
             jobs=active,
-            pool=memory.pool.uri(session),
+            pool=memory.pool_uri(),
             pool_phases=_phases(session),
             pool_holder=_pool_holder(session, is_due=bool(decision.planned.due)),
             problems=(*problems, *observer.stalled(active)),
@@ -213,8 +226,15 @@ class SearchPass:
             lost_gpu_seconds=memory.gpu_time.written_off,
             accepted_loss=self.resource.accepted_data_loss,
         )
-        observer.check_store_and_pods(active.values())
-        return result
+
+    def _observer(self) -> ActiveJobObserver:
+        return ActiveJobObserver(
+            memory=self.memory,
+            jobs=self.jobs,
+            lookups=self.lookups,
+            now=self.clock(),
+            progress_seconds=self.settings.progress_seconds,
+        )
 
 
 def _phases(session: SearchSession) -> tuple[int, int]:
