@@ -65,7 +65,7 @@ def run(settings: OperatorSettings) -> int:
         )
         LeaseKeeper(reconciler.leases).start()
         metrics.serve(settings.metrics.port)
-        controller = Controller(settings, client, cache, metrics, reconciler)
+        controller = Controller(settings, client, cache, metrics, reconciler.reconcile)
         gc.freeze()  # no collection need look at modules and classes again
         ended = asyncio.run(controller.run())
     except UserError as error:

@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
 
 from detnas.errors import UserError
 from detnas.store.errors import StoreError
@@ -30,15 +29,17 @@ GRACE_SECONDS = 5.0
 """For running passes to end when the process stops."""
 
 
-class Reconciler(Protocol):
-    """Called by several threads concurrently, but by only one at a time for each search."""
-
-    def reconcile(self, key: SearchKey) -> Requeue:
-        """Reconcile a search; one that the cache does not hold is gone."""
-
-
 class Controller:
-    """Watches searches and Jobs, and has a reconciler make passes over those that changed."""
+    """Watches searches and Jobs, and has passes made over those that changed.
+
+    Args:
+        settings: the administrator's.
+        client: of the API server.
+        cache: filled by the watches and lists.
+        metrics: what Prometheus scrapes.
+        reconcile: makes a pass over a search, which is gone if the cache does not hold it. Called
+            by several threads concurrently, but by only one at a time for each search.
+    """
 
     def __init__(
         self,
@@ -46,15 +47,15 @@ class Controller:
         client: KubernetesClient,
         cache: ClusterCache,
         metrics: Metrics,
-        reconciler: Reconciler,
+        reconcile: Callable[[SearchKey], Requeue],
     ) -> None:
         self._settings = settings
         self._client = client
         self._cache = cache
         self._metrics = metrics
-        self._reconciler = reconciler
+        self._reconcile = reconcile
         self.queue: WorkQueue[SearchKey] = WorkQueue(
-            self._reconcile,
+            self._reconcile_listed,
             workers=settings.workers,
             resync=settings.resync_seconds,
             on_pass=self._record,
@@ -107,12 +108,12 @@ class Controller:
     def _watch_from(self, scope: str | None, versions: Mapping[str, str]) -> None:
         self._watches.begin(scope, versions)
 
-    def _reconcile(self, key: SearchKey) -> Requeue:
+    def _reconcile_listed(self, key: SearchKey) -> Requeue:
         with about(search=key.name, namespace=key.namespace):
             exists = self._cache.search(key) is not None
             if exists and not self._relisting.has_listed(key.namespace):
                 return Requeue(gone=True)  # the list enqueues each search
-            return self._reconciler.reconcile(key)
+            return self._reconcile(key)
 
     def _record(self, key: SearchKey, seconds: float, error: Exception | None) -> None:
         self._metrics.count_pass(type(error).__name__ if error else "ok", seconds)

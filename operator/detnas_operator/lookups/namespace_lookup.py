@@ -67,6 +67,7 @@ class NamespaceState:
         versions: of these Jobs, as last requested.
         listed_versions: the same at the last lookup.
         changed: whether one of them has changed since then.
+        has_other_jobs: whether Jobs came, went or changed between the last two lookups.
         listed: when the last lookup began.
     """
 
@@ -74,6 +75,7 @@ class NamespaceState:
     versions: dict[str, int] = field(default_factory=dict)
     listed_versions: dict[str, int] = field(default_factory=dict)
     changed: bool = False
+    has_other_jobs: bool = False
     listed: float = float("-inf")
 
 
@@ -116,8 +118,8 @@ class NamespaceLookup(ABC, Generic[AnyState]):
         """Return the seconds between the last lookup of a namespace and the next."""
 
     @abstractmethod
-    def _list(self, namespace: str, state: AnyState, *, changed: bool) -> None:
-        """Look up a namespace; `changed` if its Jobs are not those of the last lookup."""
+    def _list(self, namespace: str, state: AnyState) -> None:
+        """Look up a namespace."""
 
     def _observe(self, namespace: str, jobs: Iterable[JobView]) -> AnyState:
         """Return what is known of a namespace after a lookup, if one is due."""
@@ -148,9 +150,10 @@ class NamespaceLookup(ABC, Generic[AnyState]):
         now = self._clock()
         with self._lock:
             self._forget(now)
-            changed, state.changed = state.versions != state.listed_versions, False
+            state.has_other_jobs = state.versions != state.listed_versions
+            state.changed = False
             state.listed_versions = dict(state.versions)
-        self._list(namespace, state, changed=changed)
+        self._list(namespace, state)
         state.listed = now  # when it began: Jobs created since then may be missing
 
     def _forget(self, now: float) -> None:

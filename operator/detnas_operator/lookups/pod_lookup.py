@@ -24,9 +24,6 @@ _PAUSE_GROWTH = 1.5
 _MAX_SHARE_OF_TIME = 0.05
 """Share of the time that may be spent on the lists of one namespace."""
 _FAILURE_PAUSE_SECONDS = 2.0
-RATE = 5.0
-"""Requests a second, over all namespaces."""
-BURST = 40.0
 
 MAX_EVENTS = 5000
 _EVENTS_OF_EACH = 10
@@ -84,8 +81,8 @@ class _Pods(NamespaceState):
 class PodLookup(NamespaceLookup[_Pods]):
     """Lists pods and events of a namespace, `MIN_PAUSE_SECONDS` apart or more. Thread-safe."""
 
-    rate = RATE
-    burst = BURST
+    rate = 5.0
+    burst = 40.0
     remembered = 120.0
 
     def look_up(self, namespace: str, jobs: Iterable[JobView]) -> ObservedPods:
@@ -110,14 +107,14 @@ class PodLookup(NamespaceLookup[_Pods]):
         pause = min(state.pause, MIN_PAUSE_SECONDS) if state.changed else state.pause
         return max(pause, state.least)
 
-    def _list(self, namespace: str, state: _Pods, *, changed: bool) -> None:
+    def _list(self, namespace: str, state: _Pods) -> None:
         started = self._clock()
         try:
             observed = self._observed(namespace, sorted(state.listed_versions))
         except ClusterError as error:
             state.error, state.pause = error, _FAILURE_PAUSE_SECONDS
         else:
-            if changed or observed != state.observed:
+            if state.has_other_jobs or observed != state.observed:
                 state.pause = MIN_PAUSE_SECONDS
             else:
                 state.pause = min(

@@ -80,7 +80,7 @@ class WorkloadLookup(NamespaceLookup[_Workloads]):
         pause = PAUSE_SECONDS + PAUSE_SECONDS_EACH * len(state.workloads)
         return pause * (_SHARE_AFTER_A_CHANGE if state.changed else 1.0)
 
-    def _list(self, namespace: str, state: _Workloads, *, changed: bool) -> None:  # noqa: ARG002
+    def _list(self, namespace: str, state: _Workloads) -> None:
         workloads: list[Workload] = []
         unread = ""
         if self._clock() - self._absent_since >= ABSENT_PAUSE_SECONDS:

@@ -167,7 +167,7 @@ def running_controller(
     configured = OperatorSettings.model_validate({**settings, **ports})
     cache = ClusterCache()
     reconciler = RecordingReconciler(cache)
-    with _in_thread(Controller(configured, client, cache, Metrics(), reconciler)):
+    with _in_thread(Controller(configured, client, cache, Metrics(), reconciler.reconcile)):
         yield RunningController(admin, reconciler, cache, client, health)
 
 

@@ -12,10 +12,8 @@ from detnas_operator.cluster import Unavailable
 from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.cluster.pods import JOBS_A_LIST
 from detnas_operator.lookups.pod_lookup import (
-    BURST,
     MAX_PAUSE_SECONDS,
     MIN_PAUSE_SECONDS,
-    RATE,
     PodLookup,
 )
 
@@ -141,7 +139,7 @@ def test_pod_lookup_bounds_the_rate_of_all_lists() -> None:
         cluster.now = float(second)
         for number in range(300):
             lookup.look_up(f"team-{number}", [a_job(f"{number}", version=second)])
-    assert len(cluster.lists) <= BURST + 60 * RATE + 2
+    assert len(cluster.lists) <= PodLookup.burst + 60 * PodLookup.rate + 2
 
 
 def test_pod_lookup_forgets_namespaces_in_which_nothing_waits() -> None:
