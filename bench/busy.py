@@ -101,7 +101,7 @@ def serve(way: str) -> None:
 def build_step() -> Callable[[], None]:
     import torch
 
-    from bench.steps import noise_batch, training_step
+    from bench.training.steps import noise_batch, training_step
     from detnas.architecture import parse
     from detnas.records.settings import DetectorShape
     from detnas_trainer.detector import build_detector

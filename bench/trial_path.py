@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 
 import detnas
 import detnas_operator
-from bench.operator_surroundings import Surroundings, surroundings
+from bench.cluster.surroundings import Surroundings, surroundings
 from detnas.ledger import History
 from detnas.records.proposal import Proposal
 from detnas.search import propose

@@ -11,14 +11,13 @@ from detnas.architecture import Architecture
 from detnas.ledger.entry import LedgerEntry
 from detnas.plan.dataset import data_root
 from detnas.plan.digests import pool_digest
+from detnas.plan.planned_trainings import planned_trainings
 from detnas.plan.winner import TrainedDetector
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
-    TRIAL_FIELD,
     BaseRequest,
     ExportRequest,
-    PlannedTraining,
     Pool,
     PoolPhaseRequest,
     PrepareRequest,
@@ -29,7 +28,7 @@ from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResul
 from detnas.records.settings import DataLocation, Precision, Training
 from detnas.score import Scorer
 from detnas.spec.manifest import DetNASSearch, SearchSpec
-from detnas.spec.search import EvaluationMode, Finetune, Strategy
+from detnas.spec.search import Finetune, Strategy
 from detnas.spec.teachers import TeacherChoice
 
 _PRUNING_STEP = Decimal("0.01")
@@ -108,7 +107,7 @@ class SearchRequests:
             key=keys.prepare_folder(self.search),
             data=self.data,
             resolutions=self.spec.resolutions,
-            trainings=_planned_trainings(self.spec),
+            trainings=planned_trainings(self.spec),
             anchor_scale=self.spec.detector.anchor_scale,
             weights=self.weights,
         )
@@ -317,24 +316,3 @@ def _student(parent: DetectorResult | LedgerEntry) -> dict[str, Any]:
         "parent_added": parent.added,
         "parent_weights": parent.weights,
     }
-
-
-def _planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
-    """Return every training that a search runs, with the field that it is set in."""
-    trainings = []
-    if spec.base.train is not None and spec.warm_start is None:
-        trainings.append(("the base", "spec.base.train", spec.base.train.training))
-    if spec.teachers.pool is None:
-        trainings += [
-            (f"phase {number} of the pool", "spec.teachers", spec.teachers.phase_training(number))
-            for number in range(len(spec.teachers.phases))
-        ]
-    iterative = spec.evaluation.mode is EvaluationMode.ITERATIVE
-    stated_in = TRIAL_FIELD if iterative else "spec.base.train"
-    trainings.append(("a trial", stated_in, spec.trial_training))
-    if spec.finetune is not None:
-        trainings.append(("the fine-tuning", "spec.finetune", spec.finetune.training))
-    return tuple(
-        PlannedTraining(name=name, field=field, training=training)
-        for name, field, training in trainings
-    )

@@ -1,6 +1,6 @@
 """Histogram of the batch norms' weights in a detector's backbone (paper, figure 11).
 
-    python bench/batch_norm_weights.py WEIGHTS [WEIGHTS …]
+    python -m bench.training.batch_norm_weights WEIGHTS [WEIGHTS …]
 
 WEIGHTS are files of weights as a search stores them, such as those of two bases that were trained
 with `distillation.bnWeight` and without, or of a pruned student. Printed is the share of |γ| in

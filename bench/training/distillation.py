@@ -1,6 +1,6 @@
 """What a distillation step costs over a plain step plus the teacher's forward pass.
 
-    python bench/distillation.py [--steps 20] [--size 128] [--batch 8]
+    python -m bench.training.distillation [--steps 20] [--size 128] [--batch 8]
 
 Prints medians of one run in which the kinds of step take turns, and their ratio.
 """
@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import torch
 
-from bench.steps import median_seconds, noise_batch, training_step
+from bench.training.steps import median_seconds, noise_batch, training_step
 from detnas.architecture import parse
 from detnas.records.settings import DetectorShape, Distillation
 from detnas.teachers import SupernetShape, TeacherSpace

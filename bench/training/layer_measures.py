@@ -1,8 +1,8 @@
 """Which measure of layer pruning finds the block that the detector needs least.
 
     python examples/digits/make_data.py examples/digits/data
-    python -m bench.layer_measures examples/digits/data [--epochs 16] [--learning-rate 0.02]
-    python -m bench.layer_measures --untrained
+    python -m bench.training.layer_measures DATA [--epochs 16] [--learning-rate 0.02]
+    python -m bench.training.layer_measures --untrained
 
 A thin detector with the depths of R50 is trained on the digits, its branches' last batch norms at 1
 from the start, as those of ImageNet backbones: from zero, so short a training leaves every branch

@@ -1,6 +1,6 @@
 """Share of a fast evaluation's wall time that is neither training nor evaluation: at most 15 %.
 
-    python bench/fast_evaluation.py [--manifest examples/digits/search.yaml] [--evaluations 2]
+    python -m bench.training.fast_evaluation [--manifest FILE] [--evaluations 2]
 
 Base and pool are trained for one epoch each, which changes no time that is measured. Each
 evaluation is a process forked from this one, as the local runner forks them; its wall time

@@ -1,4 +1,4 @@
-"""The training that `bench/ranks.py` times: the train loop on noise, as one of several ranks."""
+"""What `bench.training.ranks` times: the train loop on noise, as one of several ranks."""
 
 import os
 import time

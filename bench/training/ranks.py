@@ -1,6 +1,6 @@
 """Two ranks over one process: images a second at the same total batch, on two processors.
 
-    python -m bench.ranks [--rounds 3] [--steps 30]
+    python -m bench.training.ranks [--rounds 3] [--steps 30]
 
 One process with two threads and two ranks (gloo) with one thread each take turns; both train the
 thin detector at 128×128, batch 8, through the train loop. Target: a ratio of at least 0.9.
@@ -41,7 +41,7 @@ def _images_per_second(ranks: int, steps: int) -> float:
         port = server.getsockname()[1]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "bench.ranks", "--measured", "--steps", str(steps)],
+            [sys.executable, "-m", "bench.training.ranks", "--measured", "--steps", str(steps)],
             env={**os.environ, **_environment(rank, ranks, port)},
             stdout=subprocess.PIPE,
         )
@@ -62,7 +62,7 @@ def _environment(rank: int, ranks: int, port: int) -> dict[str, str]:
 def _measure(steps: int) -> None:
     """Train, and print the images a second."""
     set_up_openmp()  # before torch is imported
-    from bench.ranks_training import images_per_second
+    from bench.training.ranks_training import images_per_second
 
     speed = images_per_second(steps)
     if os.environ.get("RANK", "0") == "0":

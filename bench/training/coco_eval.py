@@ -1,6 +1,6 @@
 """COCO metrics of synthetic detections, as evaluation computes them and by pycocotools.
 
-    python bench/coco_eval.py [--images 5000]
+    python -m bench.training.coco_eval [--images 5000]
 
 Both start from the same annotations and list of detections, 100 an image of 80 classes.
 """

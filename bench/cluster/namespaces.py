@@ -1,6 +1,6 @@
 """Memory and start of an operator that watches many listed namespaces.
 
-    python -m bench.operator_namespaces [--namespaces 1000] [--seconds 30] [--searches 10]
+    python -m bench.cluster.namespaces [--namespaces 1000] [--seconds 30] [--searches 10]
 
 Real API server and S3, the chart installed for that many namespaces. It takes minutes to make them.
 Then an operator starts: how soon is every namespace watched, how many requests does that take, what
@@ -13,7 +13,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from bench.operator_surroundings import Surroundings, metric, surroundings
+from bench.cluster.surroundings import Surroundings, metric, surroundings
 from tests.cluster.api import SEARCHES
 from tests.cluster.fixtures import make_namespace
 from tests.cluster.installation import install

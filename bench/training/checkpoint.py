@@ -1,6 +1,6 @@
 """How long training stands still for a checkpoint, against writing it before the next step.
 
-    python bench/checkpoint.py [--megabytes 1000] [--store s3://bucket/folder]
+    python -m bench.training.checkpoint [--megabytes 1000] [--store s3://bucket/folder]
 
 Weights and momenta of that size are saved in turn both ways. Beside them: the step of a thin
 network while the thread writes, over the same step undisturbed.
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from detnas.store import open_store
 from detnas_trainer.training.checkpoint import Checkpoints
 
-JOB = "bench/checkpoint"
+JOB = "bench/training/checkpoint"
 
 
 def main() -> None:

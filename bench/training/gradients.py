@@ -1,6 +1,6 @@
 """How strongly each distillation term pulls at a student, against detection itself.
 
-    python bench/gradients.py SEARCH_FOLDER [--steps 90] [--feature-weight 1.0]
+    python -m bench.training.gradients SEARCH_FOLDER [--steps 90] [--feature-weight 1.0]
 
 SEARCH_FOLDER is that of a search whose base and first pool phase are done, such as
 runs/local/searches/digits-1a2b3c4d. The base is trained under the supernet, and the norms of every

@@ -1,6 +1,6 @@
 """Time of f_evolve on a full-size detector, for every action: the aim is 2 s at most.
 
-python bench/evolve.py --architecture r101 --repeat 3
+python -m bench.training.evolve --architecture r101 --repeat 3
 """
 
 import argparse

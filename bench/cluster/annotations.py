@@ -1,6 +1,6 @@
 """Memory that large annotations of others on a search's Jobs add to the operator.
 
-    python -m bench.operator_annotations [--jobs 1000] [--kilobytes 250]
+    python -m bench.cluster.annotations [--jobs 1000] [--kilobytes 250]
 
 Real API server. An operator watches a namespace; Jobs of a search are made there, small ones; then
 annotations are added to all of them, as somebody may who can edit the namespace; then the operator
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from bench.operator_surroundings import surroundings
+from bench.cluster.surroundings import surroundings
 from tests.cluster.api import JOBS
 from tests.cluster.jobs import job
 from tests.cluster.operator_process import OperatorProcess

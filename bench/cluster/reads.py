@@ -1,6 +1,6 @@
 """What the operator reads for a search of few and of many finished trials: it must not grow.
 
-    python -m bench.operator_reads [--few 20] [--many 9900] [--ends 20] [--passes 20]
+    python -m bench.cluster.reads [--few 20] [--many 9900] [--ends 20] [--passes 20]
 
 Real API server, Job controller and S3, each behind a proxy that counts requests. For each length a
 search is brought to its first trial, and its ledger is written as it is after so many trials; then
@@ -13,8 +13,8 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
-from bench.operator_restart import start_searches, wait_for_trial, write_ledgers
-from bench.operator_surroundings import Surroundings, metric, surroundings
+from bench.cluster.restart import start_searches, wait_for_trial, write_ledgers
+from bench.cluster.surroundings import Surroundings, metric, surroundings
 from tests.cluster.api import SEARCHES
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.faults import Journal

@@ -1,6 +1,6 @@
 """Memory and first decisions of an operator that starts among long searches.
 
-    python -m bench.operator_restart [--searches 500] [--trials 1053] [--long 9900]
+    python -m bench.cluster.restart [--searches 500] [--trials 1053] [--long 9900]
 
 Real API server, Job controller and S3. An operator brings the searches to their first trial, which
 ends after the operator has stopped; then their ledgers are written as they are after so many trials
@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bench.operator_speed import Trials
-from bench.operator_surroundings import Surroundings, metric, surroundings
+from bench.cluster.speed import Trials
+from bench.cluster.surroundings import Surroundings, metric, surroundings
 from detnas.ledger import History, LedgerEntry, write_segments
 from detnas.ledger.summary import Summary
 from detnas.records import keys

@@ -1,6 +1,6 @@
 """How long the passes over one search of very many trials at a time are, with a distant S3.
 
-    python -m bench.operator_wide [--parallelism 1000] [--latency 0.03] [--ended 200]
+    python -m bench.cluster.wide [--parallelism 1000] [--latency 0.03] [--ended 200]
 
 Real API server, Job controller and S3 behind a proxy that holds every request for so long. One
 search starts that many trials; so many of them end in one second; then the operator starts anew.
@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from bench.operator_surroundings import Surroundings, surroundings
+from bench.cluster.surroundings import Surroundings, surroundings
 from detnas_operator.tenant_store.time_limit import MAX_PASS_SECONDS
 from tests.cluster.api import JOBS
 from tests.cluster.fault_proxy import FaultProxy

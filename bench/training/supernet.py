@@ -1,4 +1,4 @@
-"""Cost of a supernet's training step against a plain detector's; run `python bench/supernet.py`.
+"""Cost of a supernet step against a plain one; run `python -m bench.training.supernet`.
 
 Two ratios, each from alternating steps of one run: the supernet at its largest size over a plain
 detector of the same architecture, and at a random subnet over a static detector of that subnet.
@@ -9,7 +9,7 @@ import json
 
 import torch
 
-from bench.steps import median_seconds, noise_batch, training_step
+from bench.training.steps import median_seconds, noise_batch, training_step
 from detnas.architecture import Family
 from detnas.records.settings import DetectorShape
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace

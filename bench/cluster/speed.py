@@ -1,6 +1,6 @@
 """How soon a finished trial is followed by the next, and what the operator writes for it.
 
-    python -m bench.operator_speed [--searches 200] [--parallelism 4] [--rate 2] [--seconds 120]
+    python -m bench.cluster.speed [--searches 200] [--parallelism 4] [--rate 2] [--seconds 120]
                                    [--restart]
 
 Real etcd, API server, Job controller and S3; pods are played, their results pretended. Trials end
@@ -22,7 +22,7 @@ from statistics import median, quantiles
 
 import urllib3
 
-from bench.operator_surroundings import Surroundings, metric, surroundings
+from bench.cluster.surroundings import Surroundings, metric, surroundings
 from tests.cluster.api import JOBS, Api
 from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pods import PodPlayer, Script

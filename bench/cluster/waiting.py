@@ -1,6 +1,6 @@
 """How often the operator lists pods and events for searches that wait.
 
-    python -m bench.operator_waiting [--searches 300] [--namespaces 1] [--seconds 60] [--queued]
+    python -m bench.cluster.waiting [--searches 300] [--namespaces 1] [--seconds 60] [--queued]
 
 Real etcd, API server and Job controller behind a proxy that counts requests; no pod is ever given a
 node, so that every search waits with its first Job. With ``--queued`` Kueue would have to admit the
@@ -12,7 +12,7 @@ import argparse
 import time
 from collections import Counter
 
-from bench.operator_surroundings import Surroundings, metric, surroundings
+from bench.cluster.surroundings import Surroundings, metric, surroundings
 from tests.cluster.api import JOBS
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.fixtures import make_namespace

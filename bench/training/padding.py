@@ -1,6 +1,6 @@
 """Pixels of padded batches over pixels of the images in them, with and without orientations.
 
-    python bench/padding.py [--annotations instances_train2017.json] [--size 1333x800]
+    python -m bench.training.padding [--annotations instances_train2017.json] [--size 1333x800]
 
 Without an annotation file the images are a synthetic mix of COCO's usual sizes: 73 % wider than
 high, 23 % higher than wide, 4 % square.
