@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import sqrt
 
 from detnas.plan.dataset import Size, SplitFacts
+from detnas.plan.planned_trainings import trial_training_field
 from detnas.records.requests import PlannedTraining, PrepareRequest
 from detnas.records.results import DetectorResult, PrepareResult
 from detnas.records.settings import Resolution
@@ -162,9 +163,10 @@ def _causes(
     if prepared is not None and prepared.train is not None:
         steps = spec.trial_training.iterations(prepared.train.images)
         if steps < FEW_STEPS:
+            field = trial_training_field(spec)
             yield (
-                f"a trial trains for {counted(steps, 'step')} only; raise spec.evaluation.epochs "
-                "or lower spec.evaluation.batchSize"
+                f"a trial trains for {counted(steps, 'step')} only; raise {field}.epochs "
+                f"or lower {field}.batchSize"
             )
     if finished < FEW_TRIALS:
         yield (

@@ -5,6 +5,12 @@ from detnas.spec.manifest import SearchSpec
 from detnas.spec.search import EvaluationMode
 
 
+def trial_training_field(spec: SearchSpec) -> str:
+    """Return the field of the manifest in which the training of a trial is set."""
+    iterative = spec.evaluation.mode is EvaluationMode.ITERATIVE
+    return TRIAL_FIELD if iterative else "spec.base.train"
+
+
 def planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
     """Return every training that a search runs, with the field that it is set in."""
     trainings = []
@@ -15,9 +21,7 @@ def planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
             (f"phase {number} of the pool", "spec.teachers", spec.teachers.phase_training(number))
             for number in range(len(spec.teachers.phases))
         ]
-    iterative = spec.evaluation.mode is EvaluationMode.ITERATIVE
-    stated_in = TRIAL_FIELD if iterative else "spec.base.train"
-    trainings.append(("a trial", stated_in, spec.trial_training))
+    trainings.append(("a trial", trial_training_field(spec), spec.trial_training))
     if spec.finetune is not None:
         trainings.append(("the fine-tuning", "spec.finetune", spec.finetune.training))
     return tuple(

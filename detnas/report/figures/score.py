@@ -48,7 +48,7 @@ def score_figure(data: ReportData) -> go.Figure | None:
         of_kind = [entry for entry in succeeded if step_kind(entry.proposal) == kind]
         heights = [entry.h or 0.0 for entry in of_kind]
         add(
-            _trials(kind, of_kind),
+            _trials(kind, of_kind, data),
             (list(map(_number, of_kind)), heights),
             (list(map(clock.at, of_kind)), heights),
         )
@@ -56,7 +56,7 @@ def score_figure(data: ReportData) -> go.Figure | None:
     if failed:
         floor = [_floor(data)] * len(failed)
         add(
-            _failures(failed),
+            _failures(failed, data),
             (list(map(_number, failed)), floor),
             (list(map(clock.at, failed)), floor),
         )
@@ -114,33 +114,33 @@ def _best_line() -> go.Scatter:
     )
 
 
-def _trials(kind: str, entries: Sequence[LedgerEntry]) -> go.Scatter:
+def _trials(kind: str, entries: Sequence[LedgerEntry], data: ReportData) -> go.Scatter:
     return go.Scatter(
         name=kind,
         mode="markers",
         marker=kind_marker(kind),
-        hovertext=[trial_hover(entry) for entry in entries],
+        hovertext=[_trial_hover(entry, data) for entry in entries],
         hoverinfo="text",
     )
 
 
-def _failures(entries: Sequence[LedgerEntry]) -> go.Scatter:
+def _failures(entries: Sequence[LedgerEntry], data: ReportData) -> go.Scatter:
     return go.Scatter(
         name="failed",
         mode="markers",
         marker={"color": FAILED, "symbol": "x", "size": 9},
-        hovertext=[trial_hover(entry) for entry in entries],
+        hovertext=[_trial_hover(entry, data) for entry in entries],
         hoverinfo="text",
         cliponaxis=False,
     )
 
 
-def trial_hover(entry: LedgerEntry) -> str:
+def _trial_hover(entry: LedgerEntry, data: ReportData) -> str:
     """Text that is shown when the pointer is on a trial."""
     top = entry.best
     return hover(
         f"trial {entry.index}: {step_text(entry.proposal)}",
-        f"teacher: {teacher_text(entry.proposal.teacher)}",
+        f"teacher: {data.unnamed_teacher or teacher_text(entry.proposal.teacher)}",
         f"H {top.h:.4f}, mAP {percent(top.map)} at {top.resolution}" if top else "",
         "" if top else f"{spaced(entry.outcome)}: {entry.message}",
     )

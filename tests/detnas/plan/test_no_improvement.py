@@ -111,6 +111,13 @@ def test_likely_causes_of_an_untrained_base_name_no_schedule(spec: dict[str, Any
     assert causes(base(2.0, 1.0), data(), FEW_TRIALS, **spec) == ()
 
 
+def test_likely_causes_name_the_bases_schedule_if_trials_train_like_the_base() -> None:
+    model = {"model": "faster-rcnn-r18-fpn", "train": {"epochs": 1, "batchSize": 4}}
+    full = {"base": model, "evaluation": {"mode": "Full"}}
+    (found,) = causes(base(1.0, 1.0), data(), FEW_TRIALS, **full)
+    assert found.endswith("raise spec.base.train.epochs or lower spec.base.train.batchSize")
+
+
 def test_likely_causes_of_records_without_figures_are_empty() -> None:
     assert causes(base(), prepared(), FEW_TRIALS) == ()
 

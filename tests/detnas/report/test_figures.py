@@ -11,6 +11,8 @@ from detnas.report.figures import FIGURES
 from detnas.report.figures.pareto import pareto_figure
 from detnas.report.figures.pool import pool_figure
 from detnas.report.figures.score import best_so_far, score_figure
+from detnas.spec.search import Strategy
+from detnas.spec.teachers import TeacherChoice
 
 
 def figure_of(draw: Callable[[ReportData], go.Figure | None], data: ReportData) -> go.Figure:
@@ -75,6 +77,21 @@ def test_score_figure_hover_has_action_teacher_and_map(data):
     assert "teacher: depths" in pruned
     assert "mAP" in pruned
     assert "H 0." in pruned
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "teacher"),
+    [
+        ("search", {"strategy": Strategy.PIPELINE}, "none"),
+        ("teachers", {"choice": TeacherChoice.PER_ITERATION}, "drawn for each step"),
+    ],
+)
+def test_score_figure_hover_names_no_teacher_that_taught_nothing(data, part, change, teacher):
+    settings = getattr(data.spec, part).model_copy(update=change)
+    data = replace(data, spec=data.spec.model_copy(update={part: settings}))
+    figure = figure_of(score_figure, data)
+    told = [text for one in figure.data[1:] for text in one.hovertext]
+    assert all(f"teacher: {teacher}" in text for text in told)
 
 
 def test_front_is_nondominated_and_dominates_the_rest(data):
