@@ -15,7 +15,8 @@ from detnas.records.settings import DetectorShape
 from detnas.spec.base import Model, model_architecture
 from detnas_trainer.detector import build_detector, detector_config
 from detnas_trainer.foreign import adapt, read_backbone, read_checkpoint
-from detnas_trainer.foreign.configuration import compare, saved_configuration
+from detnas_trainer.foreign.comparison import compare
+from detnas_trainer.foreign.configuration import saved_configuration
 from detnas_trainer.openmmlab import DefaultScope, DetDataSample
 from detnas_trainer.weights import WeightsError
 from tests.trainer.foreign.randomised import randomised

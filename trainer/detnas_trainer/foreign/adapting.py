@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from unicodedata import normalize
 
 from torch import Tensor
@@ -10,12 +10,8 @@ from torch import Tensor
 from detnas.records.settings import DetectorVariant
 from detnas_trainer.foreign.checkpoint import Checkpoint
 from detnas_trainer.foreign.checkpoint_file import STEPS
-from detnas_trainer.foreign.configuration import (
-    Comparison,
-    Settings,
-    compare,
-    refuse_differences,
-)
+from detnas_trainer.foreign.comparison import Comparison, compare, refuse_differences
+from detnas_trainer.foreign.configuration import Settings
 from detnas_trainer.weights import State, WeightsError, check_state, listed
 
 _HEAD = "roi_head.bbox_head."
@@ -78,31 +74,18 @@ def adapt(
     state = {name: value for name, value in fresh.items() if name.endswith(STEPS)}
     compared = _compared(checkpoint, configuration, trained=trained)
     state |= compared.state
-    given, wanted = _comparable(checkpoint, state), _canonical(classes)
-    difference = _other_names(given, wanted) or _other_shape(state, fresh, len(wanted))
-    if difference:
-        state |= {name: fresh[name].clone() for name in _CLASS_LAYERS if name in state}
-        note = f"the class layers are initialised afresh: {difference}"
-    elif given is None:
-        note = _UNKNOWN if checkpoint.classes is None else _unfit_names(checkpoint.classes)
-    elif given != wanted:
-        state |= _reordered(state, [given.index(name) for name in wanted])
-        note = (
-            "the rows of the class layers were put into the data set's order by name; the "
-            f"checkpoint's is {listed(given)}"
-        )
-    else:
-        note = ""
+    layers = _class_layers(checkpoint, state, fresh, classes)
+    state |= layers.changed
     check_state(state, fresh)
-    if difference and not trained:
-        raise OtherClassesError(difference)
+    if layers.difference and not trained:
+        raise OtherClassesError(layers.difference)
     other_variant = _other_variant(checkpoint.variant, variant)
     if other_variant and not trained:
         raise WeightsError(
             f"base.weights: {other_variant}",
             f"set detector.variant to {checkpoint.variant}; or add base.train, to adapt the base",
         )
-    notes = (*checkpoint.notes, *compared.notes, note, other_variant)
+    notes = (*checkpoint.notes, *compared.notes, layers.note, other_variant)
     return Adapted(state, tuple(filter(None, notes)))
 
 
@@ -115,6 +98,45 @@ def _compared(
     found = compare(checkpoint.configuration, configuration, checkpoint.state)
     refuse_differences("base.weights", found, trained=trained)
     return replace(found, notes=[*found.notes, *found.adaptable])
+
+
+@dataclass(frozen=True, slots=True)
+class _ClassLayers:
+    """What makes the class layers fit the data set's classes.
+
+    Attributes:
+        changed: tensors to replace.
+        note: of what was done or assumed; empty if the classes are the same.
+        difference: why the checkpoint's own layers cannot be used; empty if they can.
+    """
+
+    changed: State = field(default_factory=dict)
+    note: str = ""
+    difference: str = ""
+
+
+def _class_layers(
+    checkpoint: Checkpoint,
+    state: Mapping[str, Tensor],
+    fresh: Mapping[str, Tensor],
+    classes: Sequence[str],
+) -> _ClassLayers:
+    given, wanted = _comparable(checkpoint, state), _canonical(classes)
+    difference = _other_names(given, wanted) or _other_shape(state, fresh, len(wanted))
+    if difference:
+        initial = {name: fresh[name].clone() for name in _CLASS_LAYERS if name in state}
+        note = f"the class layers are initialised afresh: {difference}"
+        return _ClassLayers(initial, note, difference)
+    if given is None:
+        names = checkpoint.classes
+        return _ClassLayers(note=_UNKNOWN if names is None else _unfit_names(names))
+    if given == wanted:
+        return _ClassLayers()
+    note = (
+        "the rows of the class layers were put into the data set's order by name; the "
+        f"checkpoint's is {listed(given)}"
+    )
+    return _ClassLayers(_reordered(state, [given.index(name) for name in wanted]), note)
 
 
 def _other_variant(given: DetectorVariant, wanted: DetectorVariant) -> str:

@@ -8,12 +8,8 @@ from torch import Tensor
 
 from detnas_trainer.foreign.adapting import Adapted
 from detnas_trainer.foreign.checkpoint_file import STEPS, read_file, refusals_name
-from detnas_trainer.foreign.configuration import (
-    Settings,
-    compare,
-    refuse_differences,
-    saved_configuration,
-)
+from detnas_trainer.foreign.comparison import compare, refuse_differences
+from detnas_trainer.foreign.configuration import Settings, saved_configuration
 from detnas_trainer.foreign.mobilenet import by_our_names, is_mobilenet
 from detnas_trainer.weights import State, WeightsError, check_state, listed
 
