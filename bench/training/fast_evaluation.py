@@ -25,7 +25,8 @@ from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResul
 from detnas.spec.loading import load_manifest
 from detnas.store import open_store
 from detnas.store.artifacts import create_record, load_record
-from detnas_trainer.jobs import base, pool, prepare, run, student  # noqa: F401 - before forking
+from detnas_trainer.jobs import run
+from detnas_trainer.jobs.verbs import base, pool, prepare, student  # noqa: F401 - before forking
 
 VERBS = {"Prepare": "prepare", "Base": "base", "PoolPhase": "pool", "Evaluate": "evaluate"}
 WORK = ("training", "evaluating")

@@ -68,7 +68,7 @@ def _warmed() -> Run:
 
     cv2.setNumThreads(0)  # its threads would not survive the fork
     register_all_modules(init_default_scope=False)
-    for module in pkgutil.iter_modules(jobs.__path__, f"{jobs.__name__}."):
+    for module in pkgutil.walk_packages(jobs.__path__, f"{jobs.__name__}."):
         importlib.import_module(module.name)
     return jobs.run
 

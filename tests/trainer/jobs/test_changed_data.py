@@ -17,9 +17,9 @@ from detnas.records.settings import DataLocation
 from detnas.store.artifacts import fetch_artifact
 from detnas.store.durable_files import sha256_of
 from detnas.store.record_format import encode_record
-from detnas_trainer.jobs import learning
 from detnas_trainer.jobs.job import Job
-from detnas_trainer.jobs.learning import score_at
+from detnas_trainer.jobs.verbs import scoring
+from detnas_trainer.jobs.verbs.scoring import score_at
 from detnas_trainer.training.gradients import DivergedError
 from detnas_trainer.training.interruption import Interrupted
 from tests.trainer.conftest import Workplace, training
@@ -181,7 +181,7 @@ def test_data_changed_during_a_job_leaves_no_result_however_it_ends(
 
     monkeypatch.setenv("DETNAS_CHECKPOINT_SECONDS", "0")
     with monkeypatch.context() as patch:
-        patch.setattr(learning, "score_at", change_and_score)
+        patch.setattr(scoring, "score_at", change_and_score)
         assert workplace.run(request_) == 44
     assert not workplace.has_result(KEY)
     assert not checkpoints(workplace), "who knows which data they were made with"
@@ -204,7 +204,7 @@ def test_checkpoint_possibly_made_with_changed_data_is_deleted(
 
     monkeypatch.setenv("DETNAS_CHECKPOINT_SECONDS", "0")
     with monkeypatch.context() as patch:
-        patch.setattr(learning, "score_at", change_and_end)
+        patch.setattr(scoring, "score_at", change_and_end)
         assert workplace.run(request_) != 0
     assert checkpoints(workplace)
     assert workplace.run(request_) == 44
@@ -226,7 +226,7 @@ def test_touched_file_is_no_changed_data(
             path.touch()
         return score_at(*arguments, **named)
 
-    monkeypatch.setattr(learning, "score_at", touch_and_score)
+    monkeypatch.setattr(scoring, "score_at", touch_and_score)
     assert workplace.run(request_) == 0
 
 

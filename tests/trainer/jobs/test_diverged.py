@@ -8,7 +8,7 @@ import torch
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Outcome
 from detnas_trainer.cli import main
-from detnas_trainer.jobs.student import DistilledTrainee
+from detnas_trainer.jobs.verbs.student import DistilledTrainee
 from tests.trainer.conftest import SPACE, Workplace
 
 KEY = "local/searches/a-1/trials/0004"

@@ -8,8 +8,8 @@ import pytest
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorVariant
-from detnas_trainer.jobs import export as export_job
-from detnas_trainer.jobs.learning import score_at
+from detnas_trainer.jobs.verbs import export as export_job
+from detnas_trainer.jobs.verbs.scoring import score_at
 from tests.trainer.conftest import Workplace, stopping, training
 from tests.trainer.evolve.students import STUDENTS
 

@@ -7,9 +7,9 @@ import pytest
 
 from detnas.records.progress import Progress
 from detnas.records.requests import BaseRequest
-from detnas_trainer.jobs.base import base
 from detnas_trainer.jobs.folder import open_folder
 from detnas_trainer.jobs.job import Activities, Job, opened_job
+from detnas_trainer.jobs.verbs.base import base
 from tests.trainer.conftest import Workplace, training
 
 TRAINED, SECONDS = 12, 10

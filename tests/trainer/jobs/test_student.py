@@ -15,7 +15,7 @@ from detnas.records.results import DetectorResult, Outcome
 from detnas.records.settings import Distillation
 from detnas.teachers import Teacher
 from detnas_trainer.distillation import Distiller
-from detnas_trainer.jobs import teacher as teacher_job
+from detnas_trainer.jobs.verbs import teacher as teacher_job
 from tests.trainer.conftest import SHAPE, SPACE, Workplace, training
 
 

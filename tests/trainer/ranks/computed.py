@@ -29,7 +29,7 @@ from detnas_trainer.data.detection_data import DetectionData, batches  # noqa: E
 from detnas_trainer.data.draws import statistics_samples  # noqa: E402
 from detnas_trainer.detector import build_detector  # noqa: E402
 from detnas_trainer.evaluation import coco_detections, evaluate, predictions  # noqa: E402
-from detnas_trainer.jobs.learning import plan_of  # noqa: E402
+from detnas_trainer.jobs.verbs.training import plan_of  # noqa: E402
 from detnas_trainer.ranks.batch import pad_alike  # noqa: E402
 from detnas_trainer.ranks.batch_norm import share_batch_norms  # noqa: E402
 from detnas_trainer.ranks.group import (  # noqa: E402

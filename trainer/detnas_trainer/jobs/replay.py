@@ -14,9 +14,9 @@ from detnas.records.verbs import Verb
 from detnas.store import open_store
 from detnas_trainer.jobs.folder import JobFolder, open_folder, scratch_folder
 from detnas_trainer.jobs.job import Activities, Job
-from detnas_trainer.jobs.learning import Replayed
 from detnas_trainer.jobs.logs import set_up_logging
 from detnas_trainer.jobs.running import job_function
+from detnas_trainer.jobs.verbs.training import Replayed
 from detnas_trainer.training.checkpoint import Checkpoints
 from detnas_trainer.training.gradients import DivergedError
 from detnas_trainer.training.interruption import Interruption

@@ -99,7 +99,7 @@ def _run_and_recheck(verb: Verb, job: Job[Any]) -> Result:
 def job_function(verb: Verb) -> Callable[[Job[Any]], Result]:
     """The function that does the work of a verb's jobs."""
     name = _FUNCTIONS[verb]
-    function = getattr(import_module(f"detnas_trainer.jobs.{name}"), name)
+    function = getattr(import_module(f"detnas_trainer.jobs.verbs.{name}"), name)
     return cast("Callable[[Job[Any]], Result]", function)
 
 

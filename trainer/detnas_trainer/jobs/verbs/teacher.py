@@ -13,7 +13,7 @@ from detnas_trainer.data.detection_data import Batch, DetectionData, batches
 from detnas_trainer.data.draws import statistics_samples
 from detnas_trainer.detector import load_detector
 from detnas_trainer.jobs.job import Job, log
-from detnas_trainer.jobs.learning import device
+from detnas_trainer.jobs.verbs.training import device
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.ranks.group import all_ranks, local_rank, own_share
 from detnas_trainer.supernet import extract_teacher

@@ -13,8 +13,9 @@ from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.jobs.job import Job
-from detnas_trainer.jobs.learning import DataSet, device, load_data, score_at, train
-from detnas_trainer.jobs.teacher import statistics_batches
+from detnas_trainer.jobs.verbs.scoring import score_at
+from detnas_trainer.jobs.verbs.teacher import statistics_batches
+from detnas_trainer.jobs.verbs.training import DataSet, device, load_data, train
 from detnas_trainer.supernet import build_phase, extract_teacher
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.gradients import seed_everything

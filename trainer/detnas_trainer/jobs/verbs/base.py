@@ -12,8 +12,9 @@ from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import build_detector, detector_config
 from detnas_trainer.foreign import adapt, read_backbone, read_checkpoint
 from detnas_trainer.jobs.job import Job, log
-from detnas_trainer.jobs.learning import detector_result, device, load_data, train
 from detnas_trainer.jobs.unchanged_inputs import check_weights
+from detnas_trainer.jobs.verbs.scoring import detector_result
+from detnas_trainer.jobs.verbs.training import device, load_data, train
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.gradients import seed_everything

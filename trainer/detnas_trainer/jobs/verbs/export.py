@@ -11,7 +11,8 @@ from detnas_trainer.detector import detector_state, load_detector
 from detnas_trainer.exporting import CHECKPOINT, CONFIG, write_folder
 from detnas_trainer.jobs.data_set import fetch_prepared_data
 from detnas_trainer.jobs.job import Job, log
-from detnas_trainer.jobs.learning import device, score_at
+from detnas_trainer.jobs.verbs.scoring import score_at
+from detnas_trainer.jobs.verbs.training import device
 from detnas_trainer.latency import TimedDetector, measure_latency
 from detnas_trainer.openmmlab import TwoStageDetector, load_exported
 

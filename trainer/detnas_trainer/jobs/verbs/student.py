@@ -20,8 +20,9 @@ from detnas_trainer.detector import build_detector, detector_state, load_detecto
 from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
 from detnas_trainer.evolve import Evolved, InvalidActionError, evolve
 from detnas_trainer.jobs.job import Job
-from detnas_trainer.jobs.learning import detector_result, device, load_data, train
-from detnas_trainer.jobs.teacher import load_teacher
+from detnas_trainer.jobs.verbs.scoring import detector_result
+from detnas_trainer.jobs.verbs.teacher import load_teacher
+from detnas_trainer.jobs.verbs.training import device, load_data, train
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet import teachers_to_draw
 from detnas_trainer.trainee import DetectorTrainee, Losses

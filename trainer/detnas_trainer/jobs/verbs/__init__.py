@@ -1,0 +1,1 @@
+"""The work of each verb, and what several of them share: training, scoring, teachers."""
