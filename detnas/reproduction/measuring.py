@@ -1,7 +1,7 @@
 """What a search found for a row of a table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from detnas.cost import detector_cost
 from detnas.ledger import read_entries
@@ -27,7 +27,7 @@ class Measured:
     values: Mapping[Column, float]
     resolution: Resolution
     h: float
-    curve: tuple[float, ...] = field(default=())
+    curve: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

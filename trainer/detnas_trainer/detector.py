@@ -19,6 +19,12 @@ from detnas_trainer.weights import check_state
 import detnas_trainer.anchors
 import detnas_trainer.backbone  # noqa: F401 - both register what configurations name
 
+ADAPTOR = "adaptor"
+"""Name of a distillation adaptor among a student's modules, where it is trained with the others."""
+
+ADAPTOR_PREFIX = f"{ADAPTOR}."
+"""Prefix of its tensors in a student's weights file."""
+
 STRIDES = (4, 8, 16, 32, 64)
 """Strides of the FPN's levels, in pixels; RoIs are taken from all but the last."""
 
@@ -111,7 +117,7 @@ def load_detector(
 
 def detector_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The detector's own tensors of a student's state, without the distillation adaptor's."""
-    return {name: value for name, value in state.items() if not name.startswith("adaptor.")}
+    return {name: value for name, value in state.items() if not name.startswith(ADAPTOR_PREFIX)}
 
 
 def _build(config: dict[str, Any]) -> TwoStageDetector:

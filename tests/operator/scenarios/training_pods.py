@@ -123,7 +123,7 @@ async def loses_its_rank(pod: PlayedPod) -> None:
             variables = (folder / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        its_own = {b"detnas_trainer.launching.worker", pod.uri.encode()} <= {*words}
+        its_own = {b"detnas_trainer.launching.rank_process", pod.uri.encode()} <= {*words}
         if its_own and f"RANK={pod.index}".encode() in variables:
             os.kill(int(folder.name), signal.SIGKILL)
             return

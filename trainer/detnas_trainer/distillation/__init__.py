@@ -1,6 +1,6 @@
 """Distillation of a two-stage detector from a teacher (paper, 3.2)."""
 
-from detnas_trainer.distillation.adaptor import ADAPTOR_PREFIX, Adaptor
+from detnas_trainer.distillation.adaptor import Adaptor
 from detnas_trainer.distillation.distiller import Distiller, IncompatibleTeacher
 from detnas_trainer.distillation.losses import (
     bn_sparsity_loss,
@@ -12,7 +12,6 @@ from detnas_trainer.distillation.losses import (
 )
 
 __all__ = [
-    "ADAPTOR_PREFIX",
     "Adaptor",
     "Distiller",
     "IncompatibleTeacher",

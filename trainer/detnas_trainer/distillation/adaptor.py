@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional
 
-ADAPTOR_PREFIX = "adaptor."
-"""Prefix of the adaptor's tensors in a student's weights file."""
+from detnas_trainer.detector import ADAPTOR_PREFIX
 
 
 class Adaptor(nn.Module):

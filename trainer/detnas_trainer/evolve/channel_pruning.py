@@ -15,7 +15,7 @@ from detnas.architecture import (
     PlacedBlock,
     ResidualGroup,
 )
-from detnas_trainer.evolve.channel_ranking import PrunableUnit, least_important
+from detnas_trainer.evolve.channel_ranking import Border, PrunableUnit, least_important
 from detnas_trainer.evolve.errors import InvalidActionError
 from detnas_trainer.evolve.tensors import (
     State,
@@ -110,15 +110,11 @@ def _inner_convolutions(
     return units
 
 
-def _borders(
-    architecture: Architecture, units: list[PrunableUnit[_Unit]]
-) -> list[tuple[int | None, int, int]]:
+def _borders(architecture: Architecture, units: list[PrunableUnit[_Unit]]) -> list[Border]:
     """Streams that meet at a block whose shortcut tells them apart; their widths stay different.
 
     Equal widths would delete a trained projection of stride 1, give a MobileNetV2 block a shortcut
     that it never had, or tie two streams at a projection of stride 2.
-
-    Each is (unit before, or None where its width is fixed; unit after; width before).
     """
     index = {unit.key: number for number, unit in enumerate(units)}
     borders = []

@@ -17,7 +17,8 @@ from detnas_trainer.evolve.errors import InvalidActionError
 
 Key = TypeVar("Key", bound=Hashable)
 Border = tuple[int | None, int, int]
-"""Two streams whose widths must differ: unit before (or None), unit after, width before."""
+"""Two streams whose widths must differ: unit before (None if its width is fixed), unit after, width
+before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from detnas_trainer.training.progress import ProgressReporter
 from detnas_trainer.training.time_left import RemainingWork
 from detnas_trainer.weights import Weights, load_weights, save_weights
 
+log = logging.getLogger("detnas_trainer")
+
 
 class Activities:
     """Seconds by activity; every moment belongs to exactly one, the innermost."""
@@ -72,8 +74,6 @@ class Activities:
 R = TypeVar("R")
 Kind = TypeVar("Kind", bound=Result)
 
-log = logging.getLogger("detnas_trainer")
-
 _PACKAGES = {
     "detnas": "detnas",
     "torch": "torch",
@@ -98,10 +98,11 @@ class Job(Generic[R]):
         reporter: of its progress.
         scratch: local folder that is deleted when the job ends.
         remaining: what is left to do, for the estimate.
-        held: resources that are released when the job ends.
-        replays: only the step after the checkpoint is taken; nothing is written.
+        clock: seconds, monotonic.
         check_data_again: raises DataChangedError where the data set has changed since the job
             opened it.
+        held: resources that are released when the job ends.
+        replays: only the step after the checkpoint is taken; nothing is written.
     """
 
     folder: JobFolder[R]

@@ -23,7 +23,7 @@ from detnas_trainer.jobs.termination_message import write_termination_message
 from detnas_trainer.launching.machines import Machines, machines_from_environment
 from detnas_trainer.training.interruption import exit_now, exit_on_sigterm, stop_seconds
 
-_WORKER = "detnas_trainer.launching.worker"
+_RANK_PROCESS = "detnas_trainer.launching.rank_process"
 _FINAL = (ExitCode.USAGE, ExitCode.DATA_CHANGED)
 """Ends of a rank after which another attempt would end alike."""
 
@@ -63,7 +63,7 @@ def _run_ranks(machines: Machines, verb: str, uri: str) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     log.info("%d processes on each of %d machines", machines.processes, machines.count)
     try:
-        elastic_launch(_configuration(machines), sys.executable)("-m", _WORKER, verb, uri)
+        elastic_launch(_configuration(machines), sys.executable)("-m", _RANK_PROCESS, verb, uri)
     except ChildFailedError as error:
         failures = error.failures.values()
         first = min(failure.timestamp for failure in failures)
@@ -75,16 +75,16 @@ def _run_ranks(machines: Machines, verb: str, uri: str) -> int:
     return ExitCode.DONE
 
 
-def exit_code(failures: Sequence[int]) -> int:
+def exit_code(codes: Sequence[int]) -> int:
     """Return the exit code of a machine whose ranks failed first with these codes.
 
     A rank that lost another ends with 75; it is not the cause where one ended otherwise.
     """
     for code in _FINAL:
-        if code in failures:
+        if code in codes:
             return code
     ended_by_us = (ExitCode.INTERRUPTED, -signal.SIGTERM)
-    is_resumable = all(code in ended_by_us for code in failures)
+    is_resumable = all(code in ended_by_us for code in codes)
     return ExitCode.INTERRUPTED if is_resumable else ExitCode.FAILED
 
 

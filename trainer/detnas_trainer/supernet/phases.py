@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from detnas.errors import UserError
 from detnas.records.requests import PoolLayout, PoolPhaseRequest
 from detnas_trainer.data.detection_data import Batch
-from detnas_trainer.detector import build_detector, load_detector
-from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
+from detnas_trainer.detector import ADAPTOR, build_detector, load_detector
+from detnas_trainer.distillation import Adaptor, Distiller
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet.elastic import ElasticDetector
 from detnas_trainer.supernet.importance import sort_channels
@@ -39,7 +39,7 @@ class ShrinkingPhase(DetectorTrainee):
         adaptor: Adaptor | None,
     ) -> None:
         if adaptor is not None:
-            supernet.add_module(ADAPTOR_PREFIX.rstrip("."), adaptor)
+            supernet.add_module(ADAPTOR, adaptor)
         super().__init__(supernet.train())
         self._request = request
         self._elastic = ElasticDetector(supernet, request.supernet, request.full_space)

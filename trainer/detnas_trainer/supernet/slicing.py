@@ -14,6 +14,7 @@ from torch import Tensor
 from detnas.architecture import Architecture
 from detnas.errors import UserError
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
+from detnas_trainer.detector import detector_state
 
 ROI_CELLS = 49
 """Cells of one RoI's 7 × 7 features: columns of the first shared layer for each channel."""
@@ -104,11 +105,7 @@ def extract(
         UserError: the teacher is not in the space.
     """
     plan = plan_subnet(shape, space, teacher)
-    views = (
-        (name, plan.view(name, tensor))
-        for name, tensor in state.items()
-        if not name.startswith("adaptor.")
-    )
+    views = ((name, plan.view(name, tensor)) for name, tensor in detector_state(state).items())
     return {
         name: view.detach().clone(memory_format=torch.contiguous_format)
         for name, view in views

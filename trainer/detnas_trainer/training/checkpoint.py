@@ -6,7 +6,7 @@ resumed from. A new attempt resumes from the newest complete one of any attempt.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -23,42 +23,8 @@ from detnas.store.artifacts import load_record, put_record
 from detnas.store.cache import difference
 from detnas.store.durable_files import sha256_of
 from detnas.store.errors import CorruptRecord, NotFound, StoreError
+from detnas_trainer.training.epoch_losses import EpochLoss
 from detnas_trainer.weights import WeightsError, load_weights, save_weights
-
-_KEPT = 8
-
-
-class EpochLoss(Schema):
-    """Total loss over the steps of one epoch."""
-
-    epoch: Count
-    steps: Positive
-    total: float
-
-
-class EpochLosses:
-    """Adds up the loss of each of the last epochs."""
-
-    def __init__(self, before: Iterable[EpochLoss] = ()) -> None:
-        self._epochs = {one.epoch: (one.steps, one.total) for one in before}
-
-    def add(self, epoch: int, loss: float) -> None:
-        """Count one step's loss."""
-        steps, total = self._epochs.get(epoch, (0, 0.0))
-        self._epochs[epoch] = (steps + 1, total + loss)
-        self._epochs = {one: self._epochs[one] for one in sorted(self._epochs)[-_KEPT:]}
-
-    def record(self) -> tuple[EpochLoss, ...]:
-        """What a checkpoint keeps."""
-        return tuple(
-            EpochLoss(epoch=epoch, steps=steps, total=total)
-            for epoch, (steps, total) in self._epochs.items()
-        )
-
-    def means(self) -> tuple[float, ...]:
-        """Mean loss of each of the last epochs, oldest first."""
-        return tuple(total / steps for steps, total in self._epochs.values())
-
 
 log = logging.getLogger("detnas_trainer")
 

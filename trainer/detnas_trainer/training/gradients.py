@@ -21,8 +21,6 @@ from detnas_trainer.training.memory import explain, is_out_of_memory, release_me
 log = logging.getLogger("detnas_trainer")
 
 _REMEDY = "lower batchSize, or microBatch below {}, of this training, or the largest resolution"
-
-
 _SCALER = ("scale", "_growth_tracker")
 
 

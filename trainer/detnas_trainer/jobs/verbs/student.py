@@ -16,8 +16,14 @@ from detnas.records.results import DetectorResult
 from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import seed_of
-from detnas_trainer.detector import build_detector, detector_state, load_detector
-from detnas_trainer.distillation import ADAPTOR_PREFIX, Adaptor, Distiller
+from detnas_trainer.detector import (
+    ADAPTOR,
+    ADAPTOR_PREFIX,
+    build_detector,
+    detector_state,
+    load_detector,
+)
+from detnas_trainer.distillation import Adaptor, Distiller
 from detnas_trainer.evolve import Evolved, InvalidActionError, evolve
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.verbs.scoring import detector_result
@@ -34,6 +40,11 @@ class DistilledTrainee(DetectorTrainee):
     """A student that learns from data and teacher.
 
     The adaptor is part of the module, so that one state dict holds both.
+
+    Attributes:
+        distiller: adds the distillation to the student's losses.
+        seed: of the draws of teachers.
+        teachers: one is drawn for each step; if empty, the distiller's own teaches them all.
     """
 
     distiller: Distiller
@@ -62,7 +73,7 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
         ).to(device())
         adaptor = _adaptor(request, evolved.state)
         if adaptor is not None:
-            detector.add_module(ADAPTOR_PREFIX.rstrip("."), adaptor.to(device()))
+            detector.add_module(ADAPTOR, adaptor.to(device()))
     teachers = _teachers(job, data.train)
     distiller = Distiller(
         detector, teachers[0] if teachers else None, request.distillation, adaptor
@@ -93,8 +104,7 @@ def _evolved(job: Job[StudentRequest]) -> Evolved:
 
 def _after_action(request: StudentRequest, state: Mapping[str, Tensor]) -> Evolved:
     if request.action is None:
-        origin = {block.place: block.place for block in request.parent.blocks}
-        return Evolved(request.parent, dict(state), {**origin})
+        return Evolved(request.parent, dict(state), _unmoved(request.parent))
     seed = seed_of("evolution", request.seed)
     weights = detector_state(state)
     if isinstance(request.action, RepeatedChannelPruning):
@@ -103,6 +113,11 @@ def _after_action(request: StudentRequest, state: Mapping[str, Tensor]) -> Evolv
         found = evolve(request.parent, weights, request.action, seed)
     adaptor = {n: value for n, value in state.items() if n.startswith(ADAPTOR_PREFIX)}
     return replace(found, state={**found.state, **adaptor})
+
+
+def _unmoved(architecture: Architecture) -> dict[Place, Place | None]:
+    """The origin of blocks that all stay where they are."""
+    return {placed.place: placed.place for placed in architecture.blocks}
 
 
 def _initialised(request: StudentRequest, evolved: Evolved) -> Evolved:
@@ -125,8 +140,8 @@ def _pruned(
         size = pruning.resolution
         return detector_cost(architecture, request.detector, len(request.classes), size).flops
 
-    unchanged: dict[Place, Place | None] = {b.place: b.place for b in request.parent.blocks}
-    found, steps = Evolved(request.parent, dict(state), unchanged), 0
+    unmoved = _unmoved(request.parent)
+    found, steps = Evolved(request.parent, dict(state), unmoved), 0
     while (left := flops(found.architecture)) > pruning.flops:
         try:
             found, steps = evolve(found.architecture, found.state, pruning.step, seed), steps + 1
@@ -138,7 +153,7 @@ def _pruned(
             ) from error
     before, after = flops(request.parent) / 1e9, left / 1e9
     note = f"pruned in {steps} steps from {before:.4g} to {after:.4g} GFLOPs"
-    return replace(found, origin=unchanged, notes=(note,))
+    return replace(found, origin=unmoved, notes=(note,))
 
 
 def _adaptor(request: StudentRequest, state: Mapping[str, Tensor]) -> Adaptor | None:

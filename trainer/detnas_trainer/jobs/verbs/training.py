@@ -22,7 +22,7 @@ from detnas_trainer.ranks.group import (
     wait_for_all,
 )
 from detnas_trainer.trainee import DetectorTrainee
-from detnas_trainer.training.checkpoint import EpochLosses
+from detnas_trainer.training.epoch_losses import EpochLosses
 from detnas_trainer.training.gradients import DivergedError
 from detnas_trainer.training.loop import TrainingLoop, TrainingPlan
 
