@@ -201,13 +201,13 @@ def _lineage(
 def _finetuning(scorer: Scorer, finetuned: TrainedDetector) -> LineageStep:
     result = finetuned.result
     return LineageStep(
-        _candidate("fine-tuning", scorer, finetuned), teacher=finetuned.teacher, notes=result.notes
+        _trained("fine-tuning", scorer, finetuned), teacher=finetuned.teacher, notes=result.notes
     )
 
 
-def _candidate(name: str, scorer: Scorer, candidate: TrainedDetector) -> ReportDetector:
-    assert candidate.result.architecture is not None
-    return _detector(name, scorer, candidate.result.architecture, candidate.result.scores)
+def _trained(name: str, scorer: Scorer, trained: TrainedDetector) -> ReportDetector:
+    assert trained.result.architecture is not None
+    return _detector(name, scorer, trained.result.architecture, trained.result.scores)
 
 
 def _with_export(data: ReportData, state: SearchState) -> ReportData:
@@ -224,4 +224,4 @@ def _exported(scorer: Scorer, stages: FinalStages) -> ReportDetector:
     assert stages.export is not None
     winner = stages.winner.detector
     name = "exported: the base" if winner.is_base else "exported"
-    return replace(_candidate(name, scorer, winner), latency=stages.export.student_latency)
+    return replace(_trained(name, scorer, winner), latency=stages.export.student_latency)

@@ -107,4 +107,4 @@ def _load_table(path: Path) -> PaperTable:
     try:
         return PaperTable.model_validate(load_document(path, "table"))
     except ValidationError as error:
-        raise ManifestError(str(path), explain(error, PaperTable)) from error
+        raise ManifestError(str(path), explain(error, PaperTable), "table") from error

@@ -32,13 +32,15 @@ class Problem:
 
 
 class ManifestError(UserError):
-    """A manifest that cannot be used, with every problem found in it."""
+    """A manifest, or another file that people write, with every problem found in it."""
 
-    def __init__(self, source: str, problems: Iterable[Problem]) -> None:
+    def __init__(
+        self, source: str, problems: Iterable[Problem], kind: str = "DetNASSearch"
+    ) -> None:
         self.source = source
         self.problems = tuple(problems)
         lines = "".join(f"\n  {problem}" for problem in self.problems)
-        super().__init__(f"{source} is no usable DetNASSearch:{lines}")
+        super().__init__(f"{source} is no usable {kind}:{lines}")
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ...]:

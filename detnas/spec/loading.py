@@ -43,7 +43,7 @@ def load_document(path: Path, kind: str) -> Any:
 
     Args:
         path: of the file.
-        kind: what it holds, for messages.
+        kind: what it should hold, for messages.
 
     Raises:
         ManifestError: the file is missing, no YAML, or has another number of documents.
@@ -52,17 +52,18 @@ def load_document(path: Path, kind: str) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin it with a mark
     except OSError as error:
-        raise ManifestError(source, [Problem("", f"the file cannot be read: {error}")]) from error
+        problem = Problem("", f"the file cannot be read: {error}")
+        raise ManifestError(source, [problem], kind) from error
     except UnicodeDecodeError as error:
         found = f"the file is not UTF-8 text (at byte {error.start}); save it as UTF-8"
-        raise ManifestError(source, [Problem("", found)]) from error
+        raise ManifestError(source, [Problem("", found)], kind) from error
     try:
         documents = list(yaml.load_all(text, Loader=_StrictLoader))
     except yaml.YAMLError as error:
-        raise ManifestError(source, [Problem("", f"no valid YAML: {error}")]) from error
+        raise ManifestError(source, [Problem("", f"no valid YAML: {error}")], kind) from error
     if len(documents) != 1:
         found = f"{len(documents)} documents; a file holds one {kind}"
-        raise ManifestError(source, [Problem("", found)])
+        raise ManifestError(source, [Problem("", found)], kind)
     return documents[0]
 
 

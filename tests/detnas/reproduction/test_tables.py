@@ -46,7 +46,7 @@ def test_table_has_the_columns_that_the_paper_gives(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_table_is_refused_by_file_and_field(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(ManifestError, match=rf"(?s)a\.yaml.*{said}"):
+    with pytest.raises(ManifestError, match=rf"(?s)a\.yaml is no usable table.*{said}"):
         load_tables(write(tmp_path, a=text))
 
 

@@ -52,7 +52,7 @@ class DataCache:
 
     def _has_room(self, name: str, size: int) -> bool:
         """Whether a copy fits, once others that are not in use were removed if needed."""
-        self._remove_rests()
+        self._remove_leftovers()
         if size > self._largest:  # whatever is removed
             return False
         copies = self._sizes()
@@ -96,7 +96,7 @@ class DataCache:
             (self._folder / f"{name}{_SIZE}").unlink(missing_ok=True)
         return True
 
-    def _remove_rests(self) -> None:
+    def _remove_leftovers(self) -> None:
         for path in self._folder.glob(f"{_GONE}*"):
             shutil.rmtree(path, ignore_errors=True)
 

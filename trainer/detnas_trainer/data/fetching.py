@@ -26,7 +26,7 @@ Key = TypeVar("Key")
 
 _WORKERS = 16
 _QUEUED = 4 * _WORKERS
-_LOOK = 0.5
+_REPORT_SECONDS = 0.5
 """Longest time in seconds between two calls of the report function."""
 
 _INCOMING = ".incoming"
@@ -179,10 +179,10 @@ def _in_parallel(
         for key in keys:
             waiting.add(threads.submit(work, key))
             while len(waiting) >= _QUEUED:
-                ended, waiting = wait(waiting, _LOOK, FIRST_COMPLETED)
+                ended, waiting = wait(waiting, _REPORT_SECONDS, FIRST_COMPLETED)
                 yield [future.result() for future in ended]
         while waiting:
-            ended, waiting = wait(waiting, _LOOK, FIRST_COMPLETED)
+            ended, waiting = wait(waiting, _REPORT_SECONDS, FIRST_COMPLETED)
             yield [future.result() for future in ended]
     finally:
         threads.shutdown(wait=False, cancel_futures=True)

@@ -63,7 +63,7 @@ class PrunableUnit(Generic[Key]):
         values = importance.repeat_interleave(group).tolist()
         steps = []
         gone = 0
-        for after in _leaving(len(values), minimum, divisor):
+        for after in _gone_after_each_step(len(values), minimum, divisor):
             steps.append((sum(values[gone:after]) / (after - gone), after))
             gone = after
         return cls(key, order, tuple(steps))
@@ -109,7 +109,7 @@ def least_important(
     return {index: unit.kept(taken[index]) for index, unit in enumerate(units) if taken[index] > 0}
 
 
-def _leaving(width: int, minimum: int, divisor: int) -> Iterator[int]:
+def _gone_after_each_step(width: int, minimum: int, divisor: int) -> Iterator[int]:
     """How many channels are gone after each step that leaves at least the minimum."""
     left = (width - 1) // divisor * divisor
     while left >= max(minimum, 1):

@@ -10,7 +10,7 @@ from typing import Any
 
 Settings = Mapping[str, Any]
 
-_MOST_TEXT = 1_000_000
+_MAX_CHARACTERS = 1_000_000
 
 
 def saved_configuration(meta: Settings) -> Settings | None:
@@ -19,7 +19,7 @@ def saved_configuration(meta: Settings) -> Settings | None:
         found = meta.get(key)
         if isinstance(found, Mapping):
             return found
-        if isinstance(found, str) and len(found) <= _MOST_TEXT:
+        if isinstance(found, str) and len(found) <= _MAX_CHARACTERS:
             return _parsed(found)
     return None
 
