@@ -14,7 +14,8 @@ from detnas.cli.terminal import console as console_for
 from detnas.cli.terminal import say, show_error
 from detnas.data_identity import DataChangedError
 from detnas.errors import UserError
-from detnas.lifecycle.status import SearchStatus, search_status
+from detnas.lifecycle.search_status import search_status
+from detnas.lifecycle.status import SearchStatus
 from detnas.report import publish_report
 from detnas.runner.display import Display
 from detnas.runner.errors import AlreadyRunning, Interrupted

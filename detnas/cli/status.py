@@ -7,7 +7,8 @@ from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.terminal import say
 from detnas.data_identity import data_changed
 from detnas.lifecycle.reading.state import SearchReader
-from detnas.lifecycle.status import SearchStatus, search_status
+from detnas.lifecycle.search_status import search_status
+from detnas.lifecycle.status import SearchStatus
 from detnas.plan.stages import Phase
 from detnas.runner.opening import OpenedSearch, Overrides
 from detnas.runner.run_lock import running_process

@@ -9,7 +9,8 @@ from detnas.ledger.summary import FrontPoint
 from detnas.lifecycle.reading.final_stages import FinalStages
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.status import SearchStatus, search_status
+from detnas.lifecycle.search_status import search_status
+from detnas.lifecycle.status import SearchStatus
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase
 from detnas.plan.winner import TrainedDetector

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.status import search_status
+from detnas.lifecycle.search_status import search_status
 from tests.detnas.searches.in_process import reread
 from tests.detnas.searches.local_run import PATIENCE, LocalSearch
 from tests.earlier_version import BEFORE_SESSIONS, Earlier, check_out

@@ -49,7 +49,7 @@ def choose_folder(search: SearchView, manifest: DetNASSearch, store: Store) -> s
         return _adopted(wanted, named, manifest, store)
     if not (earlier := _worth_keeping(named, manifest, store)):
         return own
-    usable = [candidate.name for candidate in earlier if not candidate.unreadable]
+    usable = [one.name for one in earlier if not one.unreadable]
     more = f" and {len(earlier) - _MAX_NAMED} more" if earlier[_MAX_NAMED:] else ""
     adopt = f"{ADOPT}={usable[0]} to continue with it, or " if usable else ""
     raise BlockedError(
@@ -138,7 +138,7 @@ def _worth_keeping(named: list[str], manifest: DetNASSearch, store: Store) -> li
         if trials := count_trial_results(store, folder):
             name, uri = folder.rpartition("/")[2], f"{store.uri}/{folder}"
             earlier.append(_Earlier(name, uri, trials, unreadable))
-    return sorted(earlier, key=lambda candidate: bool(candidate.unreadable))
+    return sorted(earlier, key=lambda one: bool(one.unreadable))
 
 
 def _differences(before: DetNASSearch, now: DetNASSearch) -> list[str]:

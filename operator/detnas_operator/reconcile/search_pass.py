@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from detnas.lifecycle.search_status import search_status
 from detnas.lifecycle.session import SearchSession
-from detnas.lifecycle.status import search_status
 from detnas.reasons import Reason
 from detnas.records.results import Outcome
 from detnas.spec.batch_shares import unequal_shares

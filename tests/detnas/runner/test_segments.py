@@ -3,7 +3,7 @@
 import pytest
 
 from detnas.lifecycle.reading.state import SearchState
-from detnas.lifecycle.status import search_status
+from detnas.lifecycle.search_status import search_status
 from detnas.plan.stages import Phase
 from tests.detnas.searches.local_run import LocalSearch, QuietWatcher
 

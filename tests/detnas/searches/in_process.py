@@ -12,8 +12,9 @@ from detnas.lifecycle.pools.lease import STOPPED_SECONDS
 from detnas.lifecycle.pools.supplied import pool_key
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import SearchRecord, StoredSearch, record_search, versions
+from detnas.lifecycle.search_status import search_status
 from detnas.lifecycle.session import SearchSession
-from detnas.lifecycle.status import SearchStatus, search_status
+from detnas.lifecycle.status import SearchStatus
 from detnas.plan.digests import local_uid
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import JobId

@@ -10,7 +10,7 @@ from detnas.ledger import LedgerEntry, Summary
 from detnas.ledger.history import History, write_segments
 from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.record import StoredSearch
-from detnas.lifecycle.status import search_status
+from detnas.lifecycle.search_status import search_status
 from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.progress import Progress

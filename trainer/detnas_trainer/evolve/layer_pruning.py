@@ -19,17 +19,17 @@ def prune_least_layer(architecture: Architecture, state: State, action: LayerPru
         InvalidActionError: every block heads a stream, is alone, or is protected; or a rank is not
             finite.
     """
-    candidates = prunable_places(architecture, action.protected)
-    if not candidates:
+    prunable = prunable_places(architecture, action.protected)
+    if not prunable:
         raise InvalidActionError(
             "layer pruning: every block has a projection or no shortcut, is its stage's only one, "
             "or was added a short while ago",
             "take another action",
         )
     ranks = layer_ranks(architecture, state, action.norm)
-    if not all(math.isfinite(ranks[place]) for place in candidates):
+    if not all(math.isfinite(ranks[place]) for place in prunable):
         raise InvalidActionError("layer pruning: the weights are not finite", "take other weights")
-    return prune_layer(architecture, min(candidates, key=ranks.__getitem__))
+    return prune_layer(architecture, min(prunable, key=ranks.__getitem__))
 
 
 def layer_ranks(architecture: Architecture, state: State, norm: LayerNorm) -> dict[Place, float]:

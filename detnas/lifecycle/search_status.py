@@ -1,0 +1,188 @@
+"""From the state of a search to its status."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from detnas.architecture import Architecture, encode
+from detnas.ledger.entry import LedgerEntry
+from detnas.ledger.summary import Summary
+from detnas.lifecycle.attempts import latest_progress
+from detnas.lifecycle.estimate import search_seconds_left
+from detnas.lifecycle.jobs import job_folder, job_name
+from detnas.lifecycle.reading.state import SearchState
+from detnas.lifecycle.record import StoredSearch
+from detnas.lifecycle.search_cost import search_cost
+from detnas.lifecycle.status import DetectorStatus, JobProgress, SearchStatus, TrialStatus
+from detnas.plan.advice import likely_causes
+from detnas.plan.stages import JobId, plan
+from detnas.plan.winner import TrainedDetector
+from detnas.records.progress import Progress
+from detnas.records.results import Outcome, Score
+from detnas.score import Scorer
+from detnas.spec.manifest import SearchSpec
+from detnas.store import Store
+
+ProgressOf = Callable[[str], Progress | None]
+
+
+def search_status(
+    search: StoredSearch, state: SearchState, progress_of: ProgressOf | None = None
+) -> SearchStatus:
+    """Return the status of a search.
+
+    Args:
+        search: the search.
+        state: of the search.
+        progress_of: returns the latest progress of the job in a folder; by default it is read from
+            the store.
+    """
+    progress_of = progress_of or partial(latest_progress, search.store)
+    spec = search.requests.spec
+    decided = plan(state.observation, spec)
+    scorer = state.scorer
+    active = _active(search, state, decided.due, progress_of)
+    status = SearchStatus(
+        name=search.requests.manifest.metadata.name,
+        folder=search.uri,
+        phase=decided.phase,
+        problem=decided.problem,
+        warnings=state.prepare.warnings if state.prepare else (),
+        trials=spec.search.trials,
+        ended_because=state.end.message if state.end else "",
+        base=_base_status(scorer) if scorer else None,
+        active=active,
+        seconds_left=search_seconds_left(state, spec, [job.progress for job in active]),
+        finetune_problem=_finetune_problem(state),
+        finetuned=_finetuned_status(state),
+        cost=search_cost(state, spec),
+        **_finished_trials(state.history.summary),
+    )
+    return _with_export(status, search.store, state, spec)
+
+
+def _finished_trials(summary: Summary) -> dict[str, Any]:
+    top = summary.best
+    return {
+        "finished": summary.finished_count - summary.lost_count,
+        "outcomes": {str(outcome): count for outcome, count in sorted(summary.outcomes.items())},
+        "best": _entry_status(top) if top else None,
+        "best_trial": top.index if top else None,
+        "top": tuple(map(_trial_status, summary.top)),
+        "failures": tuple(map(_trial_status, summary.failures)),
+    }
+
+
+def _active(
+    search: StoredSearch,
+    state: SearchState,
+    due_jobs: Iterable[JobId],
+    progress_of: ProgressOf,
+) -> tuple[JobProgress, ...]:
+    return tuple(
+        JobProgress(
+            name=job_name(job_id),
+            progress=progress_of(job_folder(search.requests, state, job_id)),
+        )
+        for job_id in due_jobs
+    )
+
+
+def _entry_status(entry: LedgerEntry) -> DetectorStatus:
+    """The status of a trial's student."""
+    assert entry.architecture is not None
+    assert entry.best is not None
+    assert entry.parameters is not None
+    return DetectorStatus(
+        h=entry.best.h,
+        resolution=entry.best.resolution,
+        map=entry.best.map,
+        flops=entry.best.flops,
+        parameters=entry.parameters,
+        encoding=encode(entry.architecture),
+    )
+
+
+def _detector_status(
+    scorer: Scorer, architecture: Architecture, scores: Sequence[Score]
+) -> DetectorStatus:
+    """The status of any detector, scored against the base."""
+    scored = scorer.score(architecture, scores)
+    top = scored.best
+    return DetectorStatus(
+        h=top.h,
+        resolution=top.resolution,
+        map=top.map,
+        flops=top.flops,
+        parameters=scored.parameters,
+        encoding=encode(architecture),
+    )
+
+
+def _base_status(scorer: Scorer) -> DetectorStatus:
+    base = _detector_status(scorer, scorer.architecture, scorer.scores)
+    return base.model_copy(update={"is_base": True})
+
+
+def _finetune_problem(state: SearchState) -> str:
+    lost = state.final_stages.lost_finetune if state.final_stages else None
+    return lost.message if lost else ""
+
+
+def _finetuned_status(state: SearchState) -> DetectorStatus | None:
+    finetuned = state.final_stages.finetuned if state.final_stages else None
+    if finetuned is None or state.scorer is None:
+        return None
+    return _trained_status(state.scorer, finetuned)
+
+
+def _with_export(
+    status: SearchStatus, store: Store, state: SearchState, spec: SearchSpec
+) -> SearchStatus:
+    stages, scorer = state.final_stages, state.scorer
+    if stages is None or stages.export is None or stages.winner is None or scorer is None:
+        return status
+    export = stages.export
+    if export.outcome is not Outcome.SUCCEEDED:
+        return status
+    base = status.base
+    assert base is not None
+    winner = stages.winner
+    exported = _trained_status(scorer, winner.detector)
+    return status.model_copy(
+        update={
+            "base": base.model_copy(update={"latency": export.base_latency}),
+            "exported": exported.model_copy(update={"latency": export.student_latency}),
+            "exported_trial": winner.detector.trial,
+            "exported_to": f"{store.uri}/{stages.export_folder}",
+            "export_reason": winner.reason,
+            "improved": winner.improved,
+            "likely_causes": () if winner.improved else _observed_causes(state, spec),
+        }
+    )
+
+
+def _observed_causes(state: SearchState, spec: SearchSpec) -> tuple[str, ...]:
+    summary = state.history.summary
+    return likely_causes(
+        spec, summary.finished_count - summary.lost_count, state.prepare, state.base
+    )
+
+
+def _trained_status(scorer: Scorer, trained: TrainedDetector) -> DetectorStatus:
+    assert trained.result.architecture is not None
+    found = _detector_status(scorer, trained.result.architecture, trained.result.scores)
+    return found.model_copy(update={"is_base": trained.is_base})
+
+
+def _trial_status(entry: LedgerEntry) -> TrialStatus:
+    best_at = entry.best
+    return TrialStatus(
+        number=entry.index,
+        outcome=entry.outcome,
+        h=entry.h,
+        resolution=best_at.resolution if best_at else None,
+        map=best_at.map if best_at else None,
+        flops=best_at.flops if best_at else None,
+        message=entry.message,
+    )
