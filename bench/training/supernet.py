@@ -14,7 +14,9 @@ from detnas.architecture import Family
 from detnas.records.settings import DetectorShape
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 from detnas_trainer.detector import build_detector, load_detector
-from detnas_trainer.supernet import ElasticDetector, extract, subnet_at
+from detnas_trainer.supernet.elastic import ElasticDetector
+from detnas_trainer.supernet.sampling import subnet_at
+from detnas_trainer.supernet.slicing import extract
 
 SHAPE = SupernetShape(
     family=Family.BASIC, stem=16, inner=(24, 32, 64, 128), outputs=(32, 32, 64, 128), neck=32

@@ -102,7 +102,7 @@ def test_requests_name_the_digests_of_the_data_check() -> None:
         assert decode_record(encode_record(request), request.key, type(request)) == request
 
 
-def test_prepare_request_names_the_base_s_weights() -> None:
+def test_prepare_request_names_the_bases_weights() -> None:
     built = requests(base={"architecture": ENCODING, "stem": 16, "weights": "base.pth"})
     assert built.prepare().weights == "/place/of/manifest/base.pth"
     base: BaseRequest = built.base(prepared_now())
@@ -121,7 +121,7 @@ def test_base_request_from_backbone_weights_keeps_what_mmdet_keeps() -> None:
     assert (request.frozen_stages, request.norm_eval) == (0, False)
 
 
-def test_base_request_from_a_detector_s_weights_trains_all_of_it_unless_told() -> None:
+def test_base_request_from_a_detectors_weights_trains_all_of_it_unless_told() -> None:
     base = {"architecture": ENCODING, "stem": 16, "weights": "r18.pth", "train": {}}
     request = requests(base=base).base(prepared_now())
     assert (request.weights_part, request.frozen_stages) == ("Detector", -1)

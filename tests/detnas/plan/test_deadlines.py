@@ -44,7 +44,7 @@ def a_base(iterations: int = 200, **seconds: float) -> DetectorResult:
         (True, a_base(iterations=0, evaluating=50.0), 2 * 3000 * 0.75 + 50),
     ],
 )
-def test_predicted_trial_seconds_follow_from_the_base_s_speed(
+def test_predicted_trial_seconds_follow_from_the_bases_speed(
     trains: bool, base: DetectorResult, predicted: float
 ) -> None:
     assert predicted_trial_seconds(a_spec(trains=trains), DATA, base) == pytest.approx(predicted)

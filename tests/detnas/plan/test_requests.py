@@ -31,7 +31,7 @@ def candidate(name: str, score: float, teacher: Teacher = SPACE.smallest) -> Tra
     return TrainedDetector(3, detector(name), teacher, score, resolution, 0.3)
 
 
-def test_requests_resolve_paths_from_the_manifest_s_folder() -> None:
+def test_requests_resolve_paths_from_the_manifests_folder() -> None:
     base = {"architecture": ENCODING, "stem": 16, "weights": "checkpoints/base.pth"}
     built = requests(base=base)
     assert built.prepare().data.root == "/place/of/manifest/data"
@@ -107,7 +107,7 @@ def test_trial_request_of_drawn_teachers_says_so_for_the_finetuning_too() -> Non
     assert built.finetune("f", candidate("best", 0.5), prepared(), pool, 1000).draws_teachers
 
 
-def test_trial_request_without_inheritance_still_names_the_parent_s_weights() -> None:
+def test_trial_request_without_inheritance_still_names_the_parents_weights() -> None:
     built = requests(evaluation={"inherit": False}, finetune={"epochs": 5})
     proposal = Proposal(index=0, step=Step.BASELINE, teacher=SPACE.largest, seed=1)
     pool = built.pool((phase(0),))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from detnas_trainer.distillation import (
+from detnas_trainer.distillation.losses import (
     bn_sparsity_loss,
     class_aware_localization_loss,
     classification_loss,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmdet.models.task_modules import AnchorGenerator
 
-from detnas_trainer.distillation import map_loss
+from detnas_trainer.distillation.losses import map_loss
 from detnas_trainer.distillation.masks import anchor_masks, gaussian_mask
 
 BOX = torch.tensor([[8.0, 16.0, 40.0, 40.0]])

@@ -121,7 +121,7 @@ def test_removing_a_block_that_adds_nothing_keeps_the_outputs() -> None:
     assert same_outputs((BOTTLENECK, state), (evolved.architecture, evolved.state))
 
 
-def test_layer_pruning_without_a_candidate_is_an_error() -> None:
+def test_layer_pruning_without_a_prunable_block_is_an_error() -> None:
     parent = parse("[(4, 8)], [(4, 8)], [(4, 8)], [(4, 8)]", stem=8)
     with pytest.raises(InvalidActionError, match="every block has a projection"):
         evolve(parent, random_state(parent), LayerPruning(), seed=0)

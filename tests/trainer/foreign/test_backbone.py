@@ -102,7 +102,7 @@ def test_read_backbone_of_resnext_gives_the_same_features(tmp_path: Path) -> Non
 MOBILENET = model_architecture(Model.MOBILENET_V2)
 
 
-def test_read_backbone_of_torchvision_s_mobilenet_gives_the_same_features(tmp_path: Path) -> None:
+def test_read_backbone_of_torchvisions_mobilenet_gives_the_same_features(tmp_path: Path) -> None:
     model = randomised(mobilenet_v2(weights=None))
     torch.save(model.state_dict(), tmp_path / "x.pth")
 
@@ -117,7 +117,7 @@ ENDS = ((0, 4), (4, 7), (7, 14), (14, 19))
 """Modules of torchvision's MobileNetV2 for each stage here."""
 
 
-def test_read_backbone_of_timm_s_mobilenet_gives_the_same_features(tmp_path: Path) -> None:
+def test_read_backbone_of_timms_mobilenet_gives_the_same_features(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm", reason="timm is not installed")
     model = randomised(timm.create_model("mobilenetv2_100", pretrained=False))
     torch.save(model.state_dict(), tmp_path / "x.pth")
@@ -132,7 +132,7 @@ def test_read_backbone_of_timm_s_mobilenet_gives_the_same_features(tmp_path: Pat
     check_same_features(tmp_path / "x.pth", MOBILENET, expected)
 
 
-def test_read_backbone_of_mmpretrain_s_mobilenet_gives_the_same_features(tmp_path: Path) -> None:
+def test_read_backbone_of_mmpretrains_mobilenet_gives_the_same_features(tmp_path: Path) -> None:
     model = randomised(MobileNetV2(out_indices=(1, 2, 4, 7)))
     torch.save({"state_dict": mmpretrains(model)}, tmp_path / "x.pth")
     check_same_features(tmp_path / "x.pth", MOBILENET, model)

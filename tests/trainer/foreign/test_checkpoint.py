@@ -60,7 +60,7 @@ def test_averaged_model_is_read_without_its_counter(tmp_path: Path, counter: str
     assert read_checkpoint(tmp_path / "ema.pth").state.keys() == STATE.keys()
 
 
-def test_second_weights_of_mmdet_2_s_averaging_are_left_out(tmp_path: Path) -> None:
+def test_second_weights_of_mmdet_2s_averaging_are_left_out(tmp_path: Path) -> None:
     shadows = {f"ema_{name.replace('.', '_')}": value + 1 for name, value in STATE.items()}
     torch.save({"state_dict": {**STATE, **shadows}}, tmp_path / "ema.pth")
     found = read_checkpoint(tmp_path / "ema.pth")

@@ -279,7 +279,7 @@ def test_backbone_of_mmpretrain_for_bgr_pixels_is_converted(tmp_path: Path) -> N
     torch.testing.assert_close(red, state["backbone.conv1.weight"][:, 2] * 58.395)
 
 
-def test_backbone_in_caffe_s_style_is_refused(tmp_path: Path) -> None:
+def test_backbone_in_caffes_style_is_refused(tmp_path: Path) -> None:
     backbone = randomised(build_detector(R50, SHAPE, 3).backbone)
     torch.save({"state_dict": backbone.state_dict(), "meta": {"config": CAFFE}}, tmp_path / "x.pth")
     wanted = detector_config(R50, SHAPE, 3)

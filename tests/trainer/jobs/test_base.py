@@ -178,7 +178,7 @@ def test_backbone_weights_that_do_not_fit_are_invalid(workplace: Workplace, fore
     assert "base.backboneWeights: weights: tensors do not fit the backbone" in result.message
 
 
-def test_backbone_weights_as_a_detector_s_are_refused_with_the_right_field(
+def test_backbone_weights_as_a_detectors_are_refused_with_the_right_field(
     workplace: Workplace, pretrained: Path
 ) -> None:
     refused = imported(workplace, KEY, pretrained, epochs=1)

@@ -54,7 +54,7 @@ def test_export_publishes_the_folder_with_map_and_latencies(
     assert all(time and time.milliseconds > 0 for time in times)
 
 
-def test_export_of_torchvision_s_variant_brings_its_anchors(workplace: Workplace) -> None:
+def test_export_of_torchvisions_variant_brings_its_anchors(workplace: Workplace) -> None:
     shape = workplace.common["detector"].model_copy(update={"variant": DetectorVariant.TORCHVISION})
     workplace.common["detector"] = shape
     trained = workplace.succeed(workplace.base_request("local/a/base", training=training(1)))

@@ -14,7 +14,8 @@ from detnas.architecture import Family
 from detnas.records.settings import DetectorShape
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 from detnas_trainer.detector import build_detector, load_detector
-from detnas_trainer.supernet import ElasticDetector, extract
+from detnas_trainer.supernet.elastic import ElasticDetector
+from detnas_trainer.supernet.slicing import extract
 from tests.trainer.samples import make_batch
 
 CLASSES = 3

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from detnas.errors import UserError
-from detnas_trainer.supernet import reset_statistics
+from detnas_trainer.supernet.teacher import reset_statistics
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ import torch
 
 from detnas.errors import UserError
 from detnas.teachers import SupernetShape
-from detnas_trainer.supernet import ElasticDetector, extract, subnet_at
+from detnas_trainer.supernet.elastic import ElasticDetector
+from detnas_trainer.supernet.sampling import subnet_at
+from detnas_trainer.supernet.slicing import extract
 
 
 def _flat(losses):

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from detnas_trainer.supernet import sort_channels
-from detnas_trainer.supernet.importance import channel_groups
+from detnas_trainer.supernet.importance import channel_groups, sort_channels
 
 
 def _sorted(supernet):

@@ -8,13 +8,11 @@ from detnas.records.requests import PoolPhaseRequest
 from detnas.records.settings import DataLocation, Distillation, Resolution, Training
 from detnas.teachers import TeacherSpace
 from detnas_trainer.distillation import Adaptor, Distiller
-from detnas_trainer.supernet import (
-    build_phase,
-    reset_statistics,
-    sort_channels,
-    subnet_at,
-)
+from detnas_trainer.supernet import build_phase
+from detnas_trainer.supernet.importance import sort_channels
 from detnas_trainer.supernet.phases import ShrinkingPhase
+from detnas_trainer.supernet.sampling import subnet_at
+from detnas_trainer.supernet.teacher import reset_statistics
 
 
 @pytest.fixture

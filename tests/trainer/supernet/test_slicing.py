@@ -12,7 +12,8 @@ import torch
 from detnas.architecture import Family
 from detnas.errors import UserError
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
-from detnas_trainer.supernet import extract, subnet_at
+from detnas_trainer.supernet.sampling import subnet_at
+from detnas_trainer.supernet.slicing import extract
 
 
 def _extract(supernet, teacher):

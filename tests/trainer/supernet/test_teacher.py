@@ -5,7 +5,8 @@ import torch
 
 from detnas.errors import UserError
 from detnas.records.requests import PoolLayout
-from detnas_trainer.supernet import extract_teacher, reset_statistics
+from detnas_trainer.supernet import extract_teacher
+from detnas_trainer.supernet.teacher import reset_statistics
 
 
 @pytest.fixture

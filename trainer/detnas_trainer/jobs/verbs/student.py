@@ -11,7 +11,7 @@ from detnas.actions import PROTECTED_STEPS, age
 from detnas.architecture import Architecture, Place
 from detnas.cost import detector_cost
 from detnas.errors import UserError
-from detnas.records.requests import RepeatedChannelPruning, StudentRequest
+from detnas.records.requests import Pool, RepeatedChannelPruning, StudentRequest
 from detnas.records.results import DetectorResult
 from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import DetectionData
@@ -180,7 +180,7 @@ def _teachers(job: Job[StudentRequest], data: DetectionData) -> tuple[TwoStageDe
         return tuple(load_teacher(job, pool, teacher, data) for teacher in chosen)
 
 
-def _pool(request: StudentRequest) -> Any:
+def _pool(request: StudentRequest) -> Pool:
     if request.pool is None:
         raise UserError("teacher is given, but no pool", "give the pool that the teacher is of")
     return request.pool
