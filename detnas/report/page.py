@@ -38,7 +38,7 @@ def render(data: ReportData) -> str:
         headlines=headlines(data),
         comparison=comparison(data),
         figures=[(figure, _drawn(figure, data)) for figure in FIGURES],
-        steps=lineage_steps(data.lineage),
+        steps=lineage_steps(data),
         headings=trial_headings(data.resolutions, data.spec.base_resolution),
         rows=trial_rows(data),
         failed=sum(not entry.succeeded for entry in data.entries),

@@ -20,6 +20,7 @@ from detnas.report.wording import (
     teacher_text,
     teacher_widths,
 )
+from detnas.spec.teachers import Teachers
 
 _FIRST_LINE = 100
 
@@ -161,21 +162,21 @@ def _finished_row(entry: LedgerEntry, data: ReportData) -> list[Cell]:
         _number(entry.parameters, mega),
         Cell(f"{entry.seconds:.0f}", entry.seconds),
     ]
-    return [*_step_cells(entry.proposal), *measured, *_teacher_cells(entry.proposal, data)]
+    return [*_step_cells(entry.proposal, data), *measured, *_teacher_cells(entry.proposal, data)]
 
 
 def _open_row(proposal: Proposal, data: ReportData) -> list[Cell]:
     waiting = Cell("no result yet", mark="open")
     empty = [_NONE, waiting, *[_NONE] * (len(data.resolutions) + 4)]
-    return [*_step_cells(proposal), *empty, *_teacher_cells(proposal, data)]
+    return [*_step_cells(proposal, data), *empty, *_teacher_cells(proposal, data)]
 
 
-def _step_cells(proposal: Proposal) -> list[Cell]:
+def _step_cells(proposal: Proposal, data: ReportData) -> list[Cell]:
     parent = proposal.parent
     return [
         Cell(str(proposal.index), proposal.index),
         Cell("base", -1) if parent is None else Cell(str(parent), parent),
-        Cell(step_text(proposal)),
+        Cell(step_text(proposal, data.spec.teachers)),
     ]
 
 
@@ -201,16 +202,19 @@ def _outcome(entry: LedgerEntry) -> Cell:
     )
 
 
-def lineage_steps(steps: Sequence[LineageStep]) -> list[LineageRow]:
+def lineage_steps(data: ReportData) -> list[LineageRow]:
     """The steps of the winner's lineage, oldest first."""
-    return [_step(step, before) for before, step in zip([None, *steps], steps, strict=False)]
+    steps, teachers = data.lineage, data.spec.teachers
+    return [
+        _step(step, before, teachers) for before, step in zip([None, *steps], steps, strict=False)
+    ]
 
 
-def _step(step: LineageStep, before: LineageStep | None) -> LineageRow:
+def _step(step: LineageStep, before: LineageStep | None, teachers: Teachers) -> LineageRow:
     detector, top = step.detector, step.detector.best
     return LineageRow(
         name=detector.name,
-        did=_did(step, before),
+        did=_did(step, before, teachers),
         teacher=teacher_text(step.teacher) if step.teacher else "",
         h=f"{top.h:.4f}",
         gain=signed(top.h - before.detector.best.h, 4) if before else "",
@@ -222,10 +226,12 @@ def _step(step: LineageStep, before: LineageStep | None) -> LineageRow:
     )
 
 
-def _did(step: LineageStep, before: LineageStep | None) -> str:
+def _did(step: LineageStep, before: LineageStep | None, teachers: Teachers) -> str:
     if step.proposal is not None:
-        return step_text(step.proposal)
-    return "fine-tuned under its teacher" if before else "the base that the search starts from"
+        return step_text(step.proposal, teachers)
+    if before is None:
+        return "the base that the search starts from"
+    return "fine-tuned under its teacher" if step.teacher else "fine-tuned under drawn teachers"
 
 
 def _stages(architecture: Architecture, before: Architecture | None) -> tuple[Stage, ...]:

@@ -4,6 +4,7 @@ import re
 
 from detnas.actions import Action, AddLayer, ChannelPruning, Rearrange
 from detnas.records.proposal import Proposal, Step
+from detnas.spec.teachers import Teachers
 from detnas.teachers import Teacher
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -21,13 +22,18 @@ def spaced(name: str) -> str:
     return _CAPITAL.sub(" ", name).lower()
 
 
-def step_text(proposal: Proposal) -> str:
-    """What a trial changed, and where."""
+def step_text(proposal: Proposal, teachers: Teachers) -> str:
+    """What a trial changed, and where.
+
+    Args:
+        proposal: the trial.
+        teachers: of the search: only if they are searched does a teacher step change the teacher.
+    """
     if proposal.action is not None:
         return _action_text(proposal.action)
     return {
         Step.BASELINE: "baseline",
-        Step.TEACHER: "another teacher",
+        Step.TEACHER: "another teacher" if teachers.are_searched else "trained further",
         Step.STUDENT: "another student",
     }[proposal.step]
 

@@ -198,11 +198,12 @@ def _job_line(job: JobProgress) -> str:
 
 
 def _description(proposal: Proposal, spec: SearchSpec) -> str:
+    searched = spec.teachers.are_searched
     parent = "the base" if proposal.parent is None else f"trial {proposal.parent}"
     if proposal.step is Step.STUDENT and proposal.action is not None:
         return f"{parent} + {action_name(proposal.action)}"
     if proposal.step is Step.TEACHER:
-        return f"{parent} under another teacher"
+        return f"{parent} under another teacher" if searched else f"{parent} trained further"
     taught = spec.search.strategy is not Strategy.PIPELINE
     return f"{parent} under the supernet" if taught else f"{parent} without a teacher"
 

@@ -16,7 +16,7 @@ from detnas.spec.limits import Deadlines, Limits
 from detnas.spec.patterns import LABEL, NAMESPACE
 from detnas.spec.search import Evaluation, EvaluationMode, Finetune, Retention, Search
 from detnas.spec.storage import Storage, WarmStart
-from detnas.spec.teachers import TeacherChoice, Teachers
+from detnas.spec.teachers import Teachers
 
 API_VERSION = "detnas.dev/v1alpha1"
 KIND = "DetNASSearch"
@@ -105,8 +105,7 @@ class SearchSpec(Schema):
     @property
     def climbing(self) -> Search:
         """Settings of hill climbing: if no teacher is searched, trials evolve the student."""
-        searches_teachers = self.teachers.choice is TeacherChoice.DYNAMIC
-        if searches_teachers or not self.search.student_probability:
+        if self.teachers.are_searched or not self.search.student_probability:
             return self.search
         return self.search.model_copy(update={"student_probability": Decimal(1)})
 

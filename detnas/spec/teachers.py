@@ -152,9 +152,14 @@ class Teachers(Schema):
         )
 
     @property
+    def are_searched(self) -> bool:
+        """Whether a trial may change its teacher; otherwise it trains its student further."""
+        return self.choice is TeacherChoice.DYNAMIC
+
+    @property
     def search_space(self) -> TeacherSpace:
         """The teachers that a search may propose: the supernet alone if it does not search them."""
-        return self.space if self.choice is TeacherChoice.DYNAMIC else self.phase_space(0)
+        return self.space if self.are_searched else self.phase_space(0)
 
     def phase_space(self, number: int) -> TeacherSpace:
         """The subnets that a phase draws; the first phase's is the supernet alone."""

@@ -10,6 +10,7 @@ from detnas.report.data import ReportData, ReportDetector
 from detnas.report.figures.style import INK, MUTED, hover, series, styled
 from detnas.report.wording import giga, percent, step_text
 from detnas.score import ResolutionScore
+from detnas.spec.teachers import Teachers
 
 _EXPORTED = "#d55e00"
 
@@ -21,7 +22,7 @@ def pareto_figure(data: ReportData) -> go.Figure | None:
         return None
     figure = go.Figure()
     for number, resolution in enumerate(data.resolutions):
-        figure.add_trace(_students(number, resolution, succeeded))
+        figure.add_trace(_students(number, resolution, succeeded, data.spec.teachers))
     figure.add_trace(_front(data))
     if data.base is not None:
         figure.add_trace(_base(data.base))
@@ -30,7 +31,9 @@ def pareto_figure(data: ReportData) -> go.Figure | None:
     return styled(figure, "GFLOPs for one image", "mAP, %")
 
 
-def _students(number: int, resolution: Resolution, entries: Sequence[LedgerEntry]) -> go.Scatter:
+def _students(
+    number: int, resolution: Resolution, entries: Sequence[LedgerEntry], teachers: Teachers
+) -> go.Scatter:
     colour, symbol = series(number)
     points = [(e, s) for e in entries for s in e.scores if s.resolution == resolution]
     return go.Scatter(
@@ -45,7 +48,8 @@ def _students(number: int, resolution: Resolution, entries: Sequence[LedgerEntry
         },
         **_positions([scored for _, scored in points]),
         hovertext=[
-            hover(f"trial {e.index}: {step_text(e.proposal)}", *_scorer(s)) for e, s in points
+            hover(f"trial {e.index}: {step_text(e.proposal, teachers)}", *_scorer(s))
+            for e, s in points
         ],
         hoverinfo="text",
     )

@@ -139,7 +139,7 @@ def _trial_hover(entry: LedgerEntry, data: ReportData) -> str:
     """Text that is shown when the pointer is on a trial."""
     top = entry.best
     return hover(
-        f"trial {entry.index}: {step_text(entry.proposal)}",
+        f"trial {entry.index}: {step_text(entry.proposal, data.spec.teachers)}",
         f"teacher: {data.unnamed_teacher or teacher_text(entry.proposal.teacher)}",
         f"H {top.h:.4f}, mAP {percent(top.map)} at {top.resolution}" if top else "",
         "" if top else f"{spaced(entry.outcome)}: {entry.message}",
