@@ -1,6 +1,7 @@
 """H of every trial, and the best so far."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,45 +27,71 @@ _ROOM_FOR_TOGGLE = 96
 Points = tuple[list[float], list[float]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """A trace, and its points over the trial's number and over the time of its end."""
+
+    trace: go.Scatter
+    by_number: Points
+    by_time: Points
+
+
 def score_figure(data: ReportData) -> go.Figure | None:
     """H over the trial's number or the time of its end, as the reader chooses."""
     if not data.entries:
         return None
     clock = _Clock(data.entries)
+    drawn = [_best(data.entries, clock), *_by_kind(data, clock), *_failed(data, clock)]
     figure = go.Figure()
-    by_number: list[Points] = []
-    by_time: list[Points] = []
+    for series in drawn:
+        numbers, heights = series.by_number
+        figure.add_trace(series.trace.update(x=numbers, y=heights))
+    styled(figure, _BY_NUMBER, "H")
+    toggle = _toggle([one.by_number for one in drawn], [one.by_time for one in drawn], clock.unit)
+    figure.update_layout(updatemenus=[toggle], margin_t=_ROOM_FOR_TOGGLE)
+    return _with_base(figure, data)
 
-    def add(trace: go.Scatter, numbered: Points, timed: Points) -> None:
-        trace.update(x=numbered[0], y=numbered[1])
-        figure.add_trace(trace)
-        by_number.append(numbered)
-        by_time.append(timed)
 
-    ended = sorted(data.entries, key=lambda entry: (entry.finished, entry.index))
-    add(_best_line(), _steps(data.entries, _number), _steps(ended, clock.at))
+class _Clock:
+    """Time since the first trial started, in a unit that suits its range."""
+
+    def __init__(self, entries: Sequence[LedgerEntry]) -> None:
+        self._begin: datetime = min(e.finished - timedelta(seconds=e.seconds) for e in entries)
+        whole = (max(e.finished for e in entries) - self._begin).total_seconds()
+        self.unit, self._seconds = ("hours", 3600) if whole > 7200 else ("minutes", 60)
+
+    def at(self, entry: LedgerEntry) -> float:
+        """When a trial ended."""
+        return round((entry.finished - self._begin).total_seconds() / self._seconds, 3)
+
+
+def _best(entries: Sequence[LedgerEntry], clock: _Clock) -> _Series:
+    ended = sorted(entries, key=lambda entry: (entry.finished, entry.index))
+    return _Series(_best_line(), _steps(entries, _number), _steps(ended, clock.at))
+
+
+def _by_kind(data: ReportData, clock: _Clock) -> Iterator[_Series]:
+    """The trials that succeeded, by the kind of their step."""
     succeeded = [entry for entry in data.entries if entry.succeeded]
     for kind in sorted({step_kind(e.proposal) for e in succeeded}, key=kind_order):
-        of_kind = [entry for entry in succeeded if step_kind(entry.proposal) == kind]
-        heights = [entry.h or 0.0 for entry in of_kind]
-        add(
-            _trials(kind, of_kind, data),
-            (list(map(_number, of_kind)), heights),
-            (list(map(clock.at, of_kind)), heights),
-        )
-    failed = [entry for entry in data.entries if not entry.succeeded]
-    if failed:
-        floor = [_floor(data)] * len(failed)
-        add(
-            _failures(failed, data),
-            (list(map(_number, failed)), floor),
-            (list(map(clock.at, failed)), floor),
-        )
-    styled(figure, _BY_NUMBER, "H")
-    figure.update_layout(
-        updatemenus=[_toggle(by_number, by_time, clock.unit)], margin_t=_ROOM_FOR_TOGGLE
-    )
-    return _with_base(figure, data)
+        entries = [entry for entry in succeeded if step_kind(entry.proposal) == kind]
+        heights = [entry.h or 0.0 for entry in entries]
+        yield _series(_trials(kind, entries, data), entries, heights, clock)
+
+
+def _failed(data: ReportData, clock: _Clock) -> Iterator[_Series]:
+    """The trials that failed, if there are any."""
+    entries = [entry for entry in data.entries if not entry.succeeded]
+    if entries:
+        floor = [_floor(data)] * len(entries)
+        yield _series(_failures(entries, data), entries, floor, clock)
+
+
+def _series(
+    trace: go.Scatter, entries: Sequence[LedgerEntry], heights: list[float], clock: _Clock
+) -> _Series:
+    numbers, times = list(map(_number, entries)), list(map(clock.at, entries))
+    return _Series(trace, (numbers, heights), (times, heights))
 
 
 def best_so_far(entries: Sequence[LedgerEntry]) -> list[tuple[LedgerEntry, float]]:
@@ -81,19 +108,6 @@ def best_so_far(entries: Sequence[LedgerEntry]) -> list[tuple[LedgerEntry, float
         if highest is not None:
             line.append((entry, highest))
     return line
-
-
-class _Clock:
-    """Time since the first trial started, in a unit that suits its range."""
-
-    def __init__(self, entries: Sequence[LedgerEntry]) -> None:
-        self._begin: datetime = min(e.finished - timedelta(seconds=e.seconds) for e in entries)
-        whole = (max(e.finished for e in entries) - self._begin).total_seconds()
-        self.unit, self._seconds = ("hours", 3600) if whole > 7200 else ("minutes", 60)
-
-    def at(self, entry: LedgerEntry) -> float:
-        """When a trial ended."""
-        return round((entry.finished - self._begin).total_seconds() / self._seconds, 3)
 
 
 def _number(entry: LedgerEntry) -> float:
