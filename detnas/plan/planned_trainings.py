@@ -1,6 +1,6 @@
 """The trainings that a search will run, by the fields of the manifest that describe them."""
 
-from detnas.records.requests import TRIAL_FIELD, PlannedTraining
+from detnas.records.requests import TRIAL, PlannedTraining
 from detnas.spec.manifest import SearchSpec
 from detnas.spec.search import EvaluationMode
 
@@ -8,7 +8,7 @@ from detnas.spec.search import EvaluationMode
 def trial_training_field(spec: SearchSpec) -> str:
     """Return the field of the manifest in which the training of a trial is set."""
     iterative = spec.evaluation.mode is EvaluationMode.ITERATIVE
-    return TRIAL_FIELD if iterative else "spec.base.train"
+    return "spec.evaluation" if iterative else "spec.base.train"
 
 
 def planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
@@ -21,7 +21,7 @@ def planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
             (f"phase {number} of the pool", "spec.teachers", spec.teachers.phase_training(number))
             for number in range(len(spec.teachers.phases))
         ]
-    trainings.append(("a trial", trial_training_field(spec), spec.trial_training))
+    trainings.append((TRIAL, trial_training_field(spec), spec.trial_training))
     if spec.finetune is not None:
         trainings.append(("the fine-tuning", "spec.finetune", spec.finetune.training))
     return tuple(

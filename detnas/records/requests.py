@@ -29,8 +29,8 @@ from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1, max_length=16)]
 
 
-TRIAL_FIELD = "spec.evaluation"
-"""The manifest's field with the schedule of trials."""
+TRIAL = "a trial"
+"""Name of the training that each trial runs, whichever field of the manifest describes it."""
 
 
 class PlannedTraining(Schema):
@@ -49,7 +49,7 @@ class PlannedTraining(Schema):
     @property
     def is_trial(self) -> bool:
         """Whether each trial runs it."""
-        return self.field == TRIAL_FIELD
+        return self.name == TRIAL
 
 
 class PrepareRequest(Tagged):

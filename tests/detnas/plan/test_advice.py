@@ -85,6 +85,14 @@ def test_fit_warnings_name_a_trial_of_few_steps_with_their_number() -> None:
     assert len(warnings(few, SplitFacts(FEW_STEPS - 1, OBJECTS))) == 1
 
 
+def test_fit_warnings_name_the_bases_schedule_for_full_trials_of_few_steps() -> None:
+    full = {**changed("base", epochs=3), **changed("evaluation", mode="Full")}
+    assert any(
+        found.startswith("spec.base.train: 3 epochs of") and "steps a trial" in found
+        for found in warnings(full)
+    )
+
+
 def test_fit_warnings_accept_a_trial_without_training() -> None:
     assert warnings(changed("evaluation", epochs=0)) == ()
 
