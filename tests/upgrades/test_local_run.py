@@ -101,7 +101,7 @@ def test_run_of_an_earlier_versions_finished_search_changes_nothing(
     status = search_status(opened, reread(opened))
     expected_status = search_status(expected, reread(expected))
     assert status == expected_status.model_copy(
-        update={"folder": status.folder, "exported_to": status.exported_to}
+        update={name: getattr(status, name) for name in ("folder", "exported_to", "cost")}
     )
 
 
