@@ -4,22 +4,18 @@ import os
 import time
 from typing import Any, cast
 
-from detnas_trainer import mmcv_ext
+import torch
 
-mmcv_ext.install()
-
-import torch  # noqa: E402
-
-from detnas.architecture import parse  # noqa: E402
-from detnas.records.settings import DetectorShape, Resolution, Training  # noqa: E402
-from detnas_trainer.data.detection_data import DetectionData  # noqa: E402
-from detnas_trainer.data.draws import BatchDraws, Sample  # noqa: E402
-from detnas_trainer.detector import build_detector  # noqa: E402
-from detnas_trainer.openmmlab import DetDataSample, InstanceData  # noqa: E402
-from detnas_trainer.ranks.group import any_rank, join  # noqa: E402
-from detnas_trainer.trainee import DetectorTrainee  # noqa: E402
-from detnas_trainer.training.gradients import seed_everything  # noqa: E402
-from detnas_trainer.training.loop import TrainingLoop, TrainingPlan  # noqa: E402
+from detnas.architecture import parse
+from detnas.records.settings import DetectorShape, Resolution, Training
+from detnas_trainer.data.detection_data import DetectionData
+from detnas_trainer.data.draws import BatchDraws, Sample
+from detnas_trainer.detector import build_detector
+from detnas_trainer.openmmlab import DetDataSample, InstanceData
+from detnas_trainer.ranks.group import any_rank, join
+from detnas_trainer.trainee import DetectorTrainee
+from detnas_trainer.training.gradients import seed_everything
+from detnas_trainer.training.loop import TrainingLoop, TrainingPlan
 
 ENCODING = "[(16, 16)-(16, 16)], [(32, 32)-(32, 32)], [(64, 64)-(64, 64)], [(128, 128)-(128, 128)]"
 SHAPE = DetectorShape(neck=32, fc=128, proposals=100, roi_samples=64, anchor_scale=4)

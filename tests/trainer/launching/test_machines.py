@@ -1,10 +1,15 @@
-"""The machines of a job, as their environment describes them, and the exit code of one of them."""
+"""The machines of a job, as their environment describes them, and how one of them ends."""
+
+from pathlib import Path
 
 import pytest
 
 from detnas.errors import UserError
+from detnas.exit_codes import ExitCode
+from detnas_trainer.launching import launcher
 from detnas_trainer.launching.launcher import exit_code
 from detnas_trainer.launching.machines import Machines, machines_from_environment
+from tests.trainer.conftest import Workplace
 
 ENVIRONMENT = {
     "DETNAS_WORKERS": "4",
@@ -68,3 +73,16 @@ def test_missing_or_wrong_variable_is_named(name: str, value: str) -> None:
 )
 def test_exit_code_is_that_of_the_cause(failures: list[int], code: int) -> None:
     assert exit_code(failures) == code
+
+
+def test_launch_counts_an_attempt_for_an_error_that_no_machine_explains(
+    workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a fault of the launcher")
+
+    monkeypatch.setattr(launcher, "elastic_launch", fail)
+    monkeypatch.setenv("DETNAS_TERMINATION_LOG", str(tmp_path / "message"))
+    uri = workplace.put(workplace.base_request("local/a/base"))
+    assert launcher.launch("base", uri) == ExitCode.FAILED
+    assert (tmp_path / "message").read_text() == "unexpected ValueError: a fault of the launcher"

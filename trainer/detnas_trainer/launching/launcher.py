@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from torch.distributed import DistError
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous.api import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from detnas.errors import UserError
@@ -70,8 +72,11 @@ def _run_ranks(machines: Machines, verb: str, uri: str) -> int:
         return exit_code([f.exitcode for f in failures if f.timestamp <= first + _SAME_TIME])
     except SignalException:
         return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - whatever it is, the machines must meet again
+    except (RendezvousError, DistError) as error:
         return _end_with(f"rendezvous: {error}", ExitCode.INTERRUPTED)
+    except Exception as error:  # a fault of the launcher: an attempt that counts, with its trace
+        log.exception("the ranks could not be launched")
+        return _end_with(f"unexpected {type(error).__name__}: {error}", ExitCode.FAILED)
     return ExitCode.DONE
 
 

@@ -189,31 +189,22 @@ class _JobHooks:
         recent: tuple[dict[str, float], ...],
         micro_batch: int | None,
     ) -> None:
+        job = self._job
         if is_first():
-            self._save(iteration, tensors, recent, micro_batch)
+            with job.activity("checkpointing"):
+                job.checkpoints.save(
+                    job.attempt.number,
+                    iteration,
+                    tensors,
+                    recent=recent,
+                    seconds=job.activities.seconds(),
+                    epochs=self.losses.record(),
+                    micro_batch=micro_batch,
+                )
+                if job.interruption.requested:
+                    job.checkpoints.wait()
+            log.info("checkpoint at iteration %d", iteration)
         if self._stops:
             wait_for_all()  # a rank that ends has the others ended
         if self._stops or rank_count() == 1:
-            self._job.interruption.check()
-
-    def _save(
-        self,
-        iteration: int,
-        tensors: dict[str, Tensor],
-        recent: tuple[dict[str, float], ...],
-        micro_batch: int | None,
-    ) -> None:
-        job = self._job
-        with job.activity("checkpointing"):
-            job.checkpoints.save(
-                job.attempt.number,
-                iteration,
-                tensors,
-                recent=recent,
-                seconds=job.activities.seconds(),
-                epochs=self.losses.record(),
-                micro_batch=micro_batch,
-            )
-            if job.interruption.requested:
-                job.checkpoints.wait()
-        log.info("checkpoint at iteration %d", iteration)
+            job.interruption.check()
