@@ -8,6 +8,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+from botocore.session import Session
 
 from detnas.store.errors import StoreRefused
 from detnas.store.in_parallel import CONCURRENT_REQUESTS
@@ -46,6 +47,11 @@ def client_from_environment(
     Raises:
         StoreRefused: a variable's value cannot be used.
     """
+    return make_client(botocore.session.get_session(), patience, connections)
+
+
+def make_client(session: Session, patience: Patience, connections: int) -> Client:
+    """Return the same client, whose credentials are the session's."""
     own_endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     retries: dict[str, str | int] = {"mode": os.environ.get("AWS_RETRY_MODE") or "standard"}
     if not os.environ.get("AWS_MAX_ATTEMPTS"):
@@ -66,11 +72,10 @@ def client_from_environment(
         parameter_validation=False,
     )
     try:
-        core = botocore.session.get_session()
-        answers = core.get_component("response_parser_factory")
+        answers = session.get_component("response_parser_factory")
         answers.set_parser_defaults(timestamp_parser=str)  # dates are not read: they stay texts
-        session = boto3.Session(botocore_session=core)
-        return session.client("s3", region_name=session.region_name or "us-east-1", config=config)
+        made = boto3.Session(botocore_session=session)
+        return made.client("s3", region_name=made.region_name or "us-east-1", config=config)
     except (BotoCoreError, ValueError) as error:
         problem = f"the AWS_* variables make no S3 client ({error})"
         raise StoreRefused(problem, "correct AWS_ENDPOINT_URL, AWS_PROFILE or others") from error

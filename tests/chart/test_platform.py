@@ -126,6 +126,9 @@ def test_ca_bundle_is_mounted_where_boto_looks(chart: Chart, tmp_path: Path) -> 
             (mount,) = [one for one in container["volumeMounts"] if one["name"] == "ca"]
             assert mount["readOnly"] is True
             assert env(container)["AWS_CA_BUNDLE"] == f"{mount['mountPath']}/ca.crt"
+        # The operator's two clients of S3 trust the same certificates.
+        own = env(objects.container)
+        assert own["SSL_CERT_FILE"] == own["AWS_CA_BUNDLE"]
     assert "AWS_CA_BUNDLE" not in env(chart.render(ONE_TENANT).container)
     both = {**SMALLEST["storage"], "caBundle": {"configMap": "a", "secret": "b"}}
     assert "give either configMap or secret" in chart.refusal({**SMALLEST, "storage": both})

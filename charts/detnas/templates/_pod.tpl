@@ -55,7 +55,10 @@ env:
     value: {{ $value | quote }}
   {{- end }}
   {{- if or .Values.storage.caBundle.configMap .Values.storage.caBundle.secret }}
+  {{- /* boto3 reads the first, obstore the second. */}}
   - name: AWS_CA_BUNDLE
+    value: /etc/detnas-ca/ca.crt
+  - name: SSL_CERT_FILE
     value: /etc/detnas-ca/ca.crt
   {{- end }}
   {{- with .Values.extraEnv }}

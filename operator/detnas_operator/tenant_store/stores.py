@@ -10,13 +10,14 @@ from threading import Lock
 
 from detnas.store.in_parallel import CONCURRENT_REQUESTS
 from detnas.store.s3 import ReadLimits, S3Store
-from detnas.store.s3_client import Client, Patience, client_from_environment
+from detnas.store.s3_client import Client, Patience
 from detnas_operator.configuration.storage import POOLS, SEARCHES, S3Location, pools_namespace
 from detnas_operator.tenant_store.confined_store import ConfinedStore
+from detnas_operator.tenant_store.fast_client import fast_client_from_environment
 from detnas_operator.tenant_store.reachability import Reachability
 
-PATIENCE = Patience(connect=5, read=15, attempts=3)
-"""A pass that fails is repeated, so that few attempts are enough."""
+PATIENCE = Patience(connect=5, read=15, attempts=2)
+"""A pass that fails is repeated, so that few attempts are enough: these, after obstore's own."""
 
 _MIB = 1 << 20
 _MAX_LISTED = 200_000
@@ -52,7 +53,7 @@ class Stores:
         self._checking: defaultdict[str, Lock] = defaultdict(Lock)
         self._reachable: defaultdict[tuple[str, str], Reachability] = defaultdict(Reachability)
         connections = min(workers * CONCURRENT_REQUESTS, _MAX_CONNECTIONS)
-        self._client = cache(partial(client_from_environment, PATIENCE, connections))
+        self._client = cache(partial(fast_client_from_environment, PATIENCE, connections))
 
     def open(self, root: str, namespace: str) -> ConfinedStore:
         """Return the store at a root for a namespace; its server is checked once.
