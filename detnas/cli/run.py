@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from detnas.cli.base_weights import check_weights_to_come
 from detnas.cli.find_search import NamespaceOption, StoreOption
+from detnas.cli.named_files import check_files_to_come
 from detnas.cli.output import Format, FormatOption, write_record
 from detnas.cli.report import readable_place
 from detnas.cli.terminal import console as console_for
@@ -73,7 +73,7 @@ def open_runnable(manifest: Path, overrides: Overrides) -> OpenedSearch:
     """
     search = open_search(manifest, overrides)
     _check_data_set(search, manifest)
-    check_weights_to_come(search, manifest)
+    check_files_to_come(search, manifest)
     if search.notice:
         say(search.notice, err=True)
     return search

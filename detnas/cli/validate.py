@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from detnas.architecture import encode
-from detnas.cli.base_weights import are_local, wrong_weights
 from detnas.cli.cluster_warnings import cluster_warnings
+from detnas.cli.named_files import is_local, wrong_files
 from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.terminal import say
 from detnas.errors import UserError
@@ -41,8 +41,9 @@ def validate(
 ) -> None:
     """Check a manifest: every field, and the files of this machine that it names.
 
-    Those are the data set's folder and annotations, and the base's weights, which must look like a
-    checkpoint. If the search has started in a folder of this machine, they must be unchanged since.
+    Those are the data set's folder and annotations, the base's weights, which must look like a
+    checkpoint, and an external teacher's files. If the search has started in a folder of this
+    machine, they must be unchanged since.
     Data in S3, in a volume or of another search is not read, and is named on standard error as not
     checked. Nothing is run and nothing is written; all problems are reported together. If the
     manifest does not fit the data (for example too few steps or images), or a cluster would refuse
@@ -93,19 +94,22 @@ def missing_files(search: DetNASSearch, folder: Path) -> list[Problem]:
         search: the manifest.
         folder: where relative paths start.
     """
-    return [*wrong_weights(search.spec, folder), *_missing_data(search, folder)]
+    return [*wrong_files(search.spec, folder), *_missing_data(search, folder)]
 
 
 def unchecked(search: DetNASSearch) -> dict[str, str]:
     """What the manifest names and this command does not check, by its field."""
     spec = search.spec
-    source, base = spec.dataset.source, spec.base
+    source = spec.dataset.source
     claim = source.persistent_volume_claim
     there = f"claim {claim.claim_name} with {claim.path or 'the data set'}" if claim else None
     named = {
         "spec.dataset.source.persistentVolumeClaim": there,
         "spec.dataset.source.s3": source.s3,
-        f"spec.{base.weights_field}": None if are_local(spec) else base.initial_weights,
+        **{
+            f"spec.{field}": None if is_local(address, spec) else address
+            for field, address in spec.named_files.items()
+        },
         "spec.teachers.pool": spec.teachers.pool,
         "spec.warmStart.from": spec.warm_start.search if spec.warm_start else None,
     }
@@ -164,12 +168,15 @@ def _missing_data(search: DetNASSearch, folder: Path) -> list[Problem]:
 
 def _print_summary(search: DetNASSearch, path: Path) -> None:
     spec = search.spec
-    space = spec.teachers.space
+    space, phases = spec.teachers.space, len(spec.teachers.trained_phases)
+    pool = f"{space.count(len(spec.resolutions)):,} in the pool, resolutions counted"
+    external = "an external one of the fine-tuning" if phases else "an external one"
+    teachers = [*([pool] if phases else []), *([external] if spec.teachers.external else [])]
     rows: dict[str, Any] = {
         "base": encode(spec.base.resolve()),
         "resolutions": ", ".join(map(str, spec.resolutions)),
-        "teachers": f"{space.count(len(spec.resolutions)):,} in the pool, resolutions counted",
-        "pool phases": len(spec.teachers.phases),
+        "teachers": "; ".join(teachers),
+        "pool phases": phases,
         "trials": f"{spec.search.trials}, {spec.search.parallelism} concurrently",
         "fine-tuning": f"{spec.finetune.epochs} epochs" if spec.finetune else "none",
     }

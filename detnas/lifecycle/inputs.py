@@ -101,8 +101,10 @@ class SuppliedInputs:
         return folder
 
     def _resolve_pool(self, state: SearchState, prepared: PrepareResult | None) -> bool:
-        """Return whether the pool is trained; check a supplied or complete one."""
+        """Return whether the pool is trained, if there is one; check a supplied or complete one."""
         store, requests = self.search.store, self.search.requests
+        if not requests.spec.teachers.trained_phases:
+            return True
         if store.size(keys.trained_pool_key(requests.search)) is not None:
             return True
         if requests.existing_pool is not None:

@@ -41,8 +41,9 @@ class SearchSession:
         store: where the search is stored.
         requests: builders of its requests.
         spec: its settings.
-        lease: our side of the pool's lease; None until the pool's folder is known, and for a
-            supplied pool, which is never trained here. May be renewed from any thread.
+        lease: our side of the pool's lease; None until the pool's folder is known, and where no
+            pool is trained here: it is supplied, or an external teacher teaches. May be renewed
+            from any thread.
     """
 
     def __init__(
@@ -97,6 +98,8 @@ class SearchSession:
 
     def _new_lease(self, prepared: PrepareResult | None) -> PoolLease | None:
         if prepared is None or prepared.outcome is not Outcome.SUCCEEDED:
+            return None
+        if not self.spec.teachers.trained_phases:
             return None
         key = keys.pool_lease_key(self.requests.pool_folder(prepared))
         return PoolLease(self.store, key, self._holder, self._clock)

@@ -19,7 +19,7 @@ def planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
     if spec.teachers.pool is None:
         trainings += [
             (f"phase {number} of the pool", "spec.teachers", spec.teachers.phase_training(number))
-            for number in range(len(spec.teachers.phases))
+            for number in range(len(spec.teachers.trained_phases))
         ]
     trainings.append((TRIAL, trial_training_field(spec), spec.trial_training))
     if spec.finetune is not None:

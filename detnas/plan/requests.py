@@ -23,6 +23,7 @@ from detnas.records.requests import (
     PrepareRequest,
     RepeatedChannelPruning,
     StudentRequest,
+    TeacherFiles,
 )
 from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResult, Score
 from detnas.records.settings import DataLocation, Precision, Training
@@ -81,11 +82,30 @@ class SearchRequests:
         A search with a warm start, which may inherit the base, reads none.
         """
         weights = self.spec.base.initial_weights if self.spec.warm_start is None else None
-        if weights is None or "://" in weights:
-            return weights
+        return None if weights is None else self._located(weights)
+
+    @property
+    def teacher(self) -> TeacherFiles | None:
+        """Path or URI of the external teacher's files; None if there is none."""
+        teacher = self.spec.teachers.external
+        if teacher is None:
+            return None
+        return TeacherFiles(
+            config=self._located(teacher.config),
+            weights=self._located(teacher.weights),
+            class_aware=any(
+                one.localization == "ClassAware" and one.localization_weight
+                for one in self.spec.external_distillations
+            ),
+        )
+
+    def _located(self, address: str) -> str:
+        """A URI as it is; an absolute path for a relative one."""
+        if "://" in address:
+            return address
         if self.folder is None:
-            return f"{data_root(self.spec.dataset.source, None)}/{weights}"
-        return str((self.folder / weights).absolute())
+            return f"{data_root(self.spec.dataset.source, None)}/{address}"
+        return str((self.folder / address).absolute())
 
     def scorer(
         self, prepared: PrepareResult, architecture: Architecture, scores: tuple[Score, ...] = ()
@@ -110,6 +130,7 @@ class SearchRequests:
             trainings=planned_trainings(self.spec),
             anchor_scale=self.spec.detector.anchor_scale,
             weights=self.weights,
+            teacher=self.teacher,
         )
 
     def base(self, prepared: PrepareResult) -> BaseRequest:
@@ -165,9 +186,11 @@ class SearchRequests:
             own_statistics=_knows_additions(prepared),
         )
 
-    def pool(self, phases: tuple[PoolPhaseResult, ...]) -> Pool:
-        """Return the trained pool, as a student's request names it."""
+    def pool(self, phases: tuple[PoolPhaseResult, ...]) -> Pool | None:
+        """Return the trained pool, as a student's request names it; None if there is none."""
         teachers = self.spec.teachers
+        if not teachers.trained_phases:
+            return None
         return Pool(
             supernet=teachers.supernet,
             space=teachers.space,
@@ -181,10 +204,11 @@ class SearchRequests:
         proposal: Proposal,
         prepared: PrepareResult,
         parent: DetectorResult | LedgerEntry,
-        pool: Pool,
+        pool: Pool | None,
     ) -> StudentRequest:
         """Build the request of a trial: fast evaluation of a proposal on its parent's student."""
         taught = self.spec.search.strategy is not Strategy.PIPELINE
+        external = self._teaches_alone and taught
         return StudentRequest(
             **self._training(keys.trial_folder(self.search, proposal.index), prepared),
             **_student(parent),
@@ -193,9 +217,10 @@ class SearchRequests:
             inherit=self.spec.evaluation.inherit,
             trial=proposal,
             action=proposal.action,
-            teacher=proposal.teacher if taught else None,
+            teacher=proposal.teacher if taught and not external else None,
             draws_teachers=taught and self._draws_teachers,
             pool=pool if taught else None,
+            external=prepared.external_teacher if external else None,
             distillation=self.spec.distillation,
         )
 
@@ -204,7 +229,7 @@ class SearchRequests:
         folder: str,
         best: TrainedDetector,
         prepared: PrepareResult,
-        pool: Pool,
+        pool: Pool | None,
         base_flops: int,
     ) -> StudentRequest:
         """Build the request that fine-tunes the best student with its teacher, pruned if asked for.
@@ -213,7 +238,7 @@ class SearchRequests:
             folder: key of the job's folder.
             best: the student and its teacher.
             prepared: result of the prepare job.
-            pool: that the teacher is of.
+            pool: that the teacher is of; None if there is none.
             base_flops: C_base, of the base at the base resolution.
         """
         settings = self.spec.finetune
@@ -228,11 +253,24 @@ class SearchRequests:
             seed=self.spec.search.seed,
             training=_precise(settings.training, prepared),
             action=self._final_pruning(settings, base_flops),
-            teacher=best.teacher,
-            draws_teachers=self._draws_teachers,
-            pool=pool,
-            distillation=self.spec.distillation,
+            **self._finetuning_teacher(best, prepared, pool),
+            distillation=self.spec.finetune_distillation,
         )
+
+    def _finetuning_teacher(
+        self, best: TrainedDetector, prepared: PrepareResult, pool: Pool | None
+    ) -> dict[str, Any]:
+        """The external teacher if there is one, else the student's own."""
+        if self.spec.teachers.external is None:
+            drawn = self._draws_teachers
+            return {"teacher": best.teacher, "draws_teachers": drawn, "pool": pool}
+        new = not self._teaches_alone
+        return {"external": prepared.external_teacher, "new_adaptor": new}
+
+    @property
+    def _teaches_alone(self) -> bool:
+        """Whether the external teacher teaches all students."""
+        return self.spec.teachers.choice is TeacherChoice.EXTERNAL
 
     @property
     def _draws_teachers(self) -> bool:

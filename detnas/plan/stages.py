@@ -128,6 +128,12 @@ def _failed(observation: Observation, spec: SearchSpec) -> str:
     for name, result in named:
         if result is not None and result.outcome is not Outcome.SUCCEEDED:
             return f"{name} failed ({result.outcome}): {result.message}"
+    prepared = observation.prepare
+    if spec.teachers.external and prepared and prepared.external_teacher is None:
+        return (
+            "preparing the data stored no external teacher, as a trainer does that is too old for "
+            "spec.teachers.external; use a newer image in a new search"
+        )
     ended = _proposes_no_more(observation, spec) and not observation.in_flight
     if observation.trials and ended and not observation.any_success:
         return (
@@ -141,7 +147,7 @@ def _setup(observation: Observation, spec: SearchSpec) -> tuple[JobId, ...]:
     jobs: list[JobId] = []
     if observation.base is None:
         jobs.append(JobId(Verb.BASE))
-    if len(observation.pool) < len(spec.teachers.phases):
+    if len(observation.pool) < len(spec.teachers.trained_phases):
         jobs.append(JobId(Verb.POOL, len(observation.pool)))
     return tuple(jobs)
 

@@ -24,6 +24,9 @@ class Artifact(Schema):
 IMAGE_LISTING = "pictures"
 """The image listing in stored JSON: as a file of a result, a field of a request."""
 
+EXTERNAL_TEACHER = "teacher"
+"""The external teacher, as a file of the prepare job's result."""
+
 ListedImage = tuple[Count, str]
 """Size in bytes, and SHA-256 of the content; empty where only the size is known."""
 

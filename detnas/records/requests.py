@@ -52,6 +52,20 @@ class PlannedTraining(Schema):
         return self.name == TRIAL
 
 
+class TeacherFiles(Schema):
+    """Where the external teacher is.
+
+    Attributes:
+        config: path or URI of its configuration.
+        weights: path or URI of its checkpoint.
+        class_aware: some training compares the boxes that it has for each class.
+    """
+
+    config: str
+    weights: str
+    class_aware: Flag = False
+
+
 class PrepareRequest(Tagged):
     """Read the data set once; report what it holds, and where the manifest does not fit it.
 
@@ -59,6 +73,7 @@ class PrepareRequest(Tagged):
         weights: path or URI of the checkpoint that the base starts from.
         trainings: every training that follows; empty if unknown.
         anchor_scale: of the detector; None if unknown.
+        teacher: the external teacher, to be tried and stored.
     """
 
     kind: Literal["Prepare"] = "Prepare"
@@ -68,6 +83,7 @@ class PrepareRequest(Tagged):
     trainings: tuple[PlannedTraining, ...] = ()
     anchor_scale: Positive | None = None
     weights: str | None = None
+    teacher: TeacherFiles | None = added(1)
 
 
 class DataRequest(Tagged):
@@ -215,6 +231,10 @@ class StudentRequest(TrainingRequest):
         pool: where the teacher comes from.
         draws_teachers: each step has another teacher, drawn from a few of the pool; ``teacher`` is
             the supernet.
+        external: the external teacher, as the prepare job stored it, in place of ``teacher`` and
+            ``pool``.
+        new_adaptor: the distillation adaptor is initialised: the parent's is for the pool's
+            teachers.
     """
 
     kind: Literal["Evaluate", "Finetune"] = "Evaluate"
@@ -228,6 +248,8 @@ class StudentRequest(TrainingRequest):
     distillation: Distillation = Distillation()
     inherit: Flag = added(1, default=True)
     draws_teachers: Flag = added(1, default=False)
+    external: Artifact | None = added(1)
+    new_adaptor: Flag = added(1, default=False)
 
 
 class ExportRequest(DataRequest):

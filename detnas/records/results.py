@@ -8,7 +8,7 @@ from pydantic import Field
 
 from detnas.actions import AddedBlock
 from detnas.architecture import Architecture, Place
-from detnas.records.artifacts import IMAGE_LISTING, Artifact
+from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING, Artifact
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Positive, Schema, Tagged, added
 
@@ -127,6 +127,7 @@ class PrepareResult(Result):
             and in records of an earlier version.
         missing: annotated images that cannot be used, and why (first 100).
         warnings: where the manifest does not fit the data, a line each.
+        teacher: SHA-256 of the external teacher's configuration and checkpoint; empty without one.
     """
 
     kind: Literal["Prepare"] = "Prepare"
@@ -137,6 +138,12 @@ class PrepareResult(Result):
     val: SplitSummary | None = None
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    teacher: tuple[str, ...] = added(1, ())
+
+    @property
+    def external_teacher(self) -> Artifact | None:
+        """The external teacher as students' jobs read it; None without one."""
+        return self.files.get(EXTERNAL_TEACHER)
 
     @property
     def image_listing(self) -> Artifact | None:

@@ -26,6 +26,11 @@ from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.teachers import Teacher
 
+_UNNAMED = {
+    TeacherChoice.PER_ITERATION: "drawn for each step",
+    TeacherChoice.EXTERNAL: "external",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ReportDetector:
@@ -60,7 +65,8 @@ class LineageStep:
     Attributes:
         detector: the step's result.
         proposal: the trial; None for the base and the fine-tuning.
-        teacher: of its training; None for the base, and if one was drawn for each step.
+        teacher: of the pool, of its training; None for the base, under the external teacher, and if
+            one was drawn for each step.
         notes: of the trainer.
     """
 
@@ -105,8 +111,7 @@ class ReportData:
         """What to say instead of the teacher that a proposal names; empty if that one teaches."""
         if self.spec.search.strategy is Strategy.PIPELINE:
             return "none"
-        drawn = self.spec.teachers.choice is TeacherChoice.PER_ITERATION
-        return "drawn for each step" if drawn else ""
+        return _UNNAMED.get(self.spec.teachers.choice, "")
 
     @property
     def complete(self) -> bool:
@@ -193,9 +198,9 @@ def _lineage(
     if trial != data.best_index:
         finetuned = winner
     if finetuned is not None:
-        drawn = data.spec.teachers.choice is TeacherChoice.PER_ITERATION
-        tuned = _finetuning(scorer, finetuned)
-        steps.append(replace(tuned, teacher=None) if drawn else tuned)
+        teachers, tuned = data.spec.teachers, _finetuning(scorer, finetuned)
+        unnamed = teachers.external or teachers.choice is TeacherChoice.PER_ITERATION
+        steps.append(replace(tuned, teacher=None) if unnamed else tuned)
     return tuple(steps)
 
 

@@ -231,6 +231,8 @@ def _did(step: LineageStep, before: LineageStep | None, teachers: Teachers) -> s
         return step_text(step.proposal, teachers)
     if before is None:
         return "the base that the search starts from"
+    if teachers.external is not None:
+        return "fine-tuned under the external teacher"
     return "fine-tuned under its teacher" if step.teacher else "fine-tuned under drawn teachers"
 
 

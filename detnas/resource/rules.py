@@ -10,6 +10,8 @@ from detnas.architecture.blocks import FAMILIES
 from detnas.resource.rule import Rule
 from detnas.resource.teacher_rules import (
     default_phases_fit,
+    external_alone,
+    external_beside_the_pool,
     min_below_max,
     phases_lie_in_the_space,
     rising_widths,
@@ -155,6 +157,7 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
         supernet_stays(),
         default_phases_fit(),
         supernet_holds_every_projection(),
+        *external_alone(),
         _stays_inside("pool"),
     ),
     SearchSpec: (
@@ -164,6 +167,7 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             "list each resolution once",
             ".resolutions",
         ),
+        *external_beside_the_pool(),
     ),
     Finetune: (
         Rule(

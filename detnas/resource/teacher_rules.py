@@ -108,6 +108,43 @@ def default_phases_fit() -> Rule:
     )
 
 
+_ALONE = "(has(self.choice) && self.choice == 'External')"
+_BESIDE = (
+    "(has(self.teachers) && has(self.teachers.external)"
+    " && !(has(self.teachers.choice) && self.teachers.choice == 'External'))"
+)
+
+
+def external_alone() -> tuple[Rule, ...]:
+    """The external teacher that teaches alone is given, and a pool is not."""
+    return (
+        Rule(
+            f"!{_ALONE} || has(self.external)",
+            "choice External needs external; give its config and weights",
+        ),
+        Rule(
+            f"!{_ALONE} || !has(self.pool)", "with choice External no pool teaches; leave pool out"
+        ),
+    )
+
+
+def external_beside_the_pool() -> tuple[Rule, ...]:
+    """Beside the pool the external teacher has a fine-tuning to teach, and the pool trials."""
+    return (
+        Rule(
+            f"!{_BESIDE} || has(self.finetune)",
+            "teachers.external teaches the fine-tuning, beside the pool; give finetune, or "
+            "teachers.choice: External",
+        ),
+        Rule(
+            f"!{_BESIDE} || !(has(self.search) && has(self.search.strategy)"
+            " && self.search.strategy == 'Pipeline')",
+            "teachers.external teaches the fine-tuning, and with strategy Pipeline the pool would "
+            "teach nothing; set teachers.choice: External",
+        ),
+    )
+
+
 def supernet_holds_every_projection() -> Rule:
     """The first block has a projection at full width if a narrower teacher has one."""
     stem = f"double({_or('self.supernet.stem', _SUPERNET.stem)})"

@@ -23,6 +23,7 @@ from detnas.runner.running_jobs import Ended, RunningJob, describe_exit
 from detnas.runner.tables import active_table, duration
 from detnas.spec.manifest import SearchSpec
 from detnas.spec.search import Strategy
+from detnas.spec.teachers import TeacherChoice
 from detnas.store import Store
 from detnas.store.errors import StoreError
 
@@ -204,8 +205,10 @@ def _description(proposal: Proposal, spec: SearchSpec) -> str:
         return f"{parent} + {action_name(proposal.action)}"
     if proposal.step is Step.TEACHER:
         return f"{parent} under another teacher" if searched else f"{parent} trained further"
-    taught = spec.search.strategy is not Strategy.PIPELINE
-    return f"{parent} under the supernet" if taught else f"{parent} without a teacher"
+    if spec.search.strategy is Strategy.PIPELINE:
+        return f"{parent} without a teacher"
+    alone = spec.teachers.choice is TeacherChoice.EXTERNAL
+    return f"{parent} under the {'external teacher' if alone else 'supernet'}"
 
 
 def action_name(action: Action) -> str:

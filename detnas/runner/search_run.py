@@ -151,7 +151,7 @@ class SearchRun:
                 raise RunError(decided.problem, "fix that, then run the same command again")
             if decided.phase is Phase.SUCCEEDED:
                 return session.state
-            if len(session.state.pool) == len(session.spec.teachers.phases):
+            if len(session.state.pool) == len(session.spec.teachers.trained_phases):
                 session.release_pool()
             self._start_due(decided)
             self._wait(decided)

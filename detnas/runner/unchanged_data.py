@@ -84,15 +84,18 @@ def _changes_since(search: OpenedSearch) -> list[str]:
         return [f"{record.data.root} is now {location.root}, which is gone"] if moved else []
     began = time.time()
     seen = PreparedData(prepared.annotations, load_listing(search.store, prepared.image_listing))
-    weights = _local_weights(search)
-    stamps = stamps_of([*seen.files(location), *([weights] if weights else [])])
+    named = _named_files(search, prepared)
+    stamps = stamps_of([*seen.files(location), *(path for _, path, _ in named)])
     known = _KnownStamps(data=_digests(prepared), files=stamps)
     if known == _known_stamps(search):
         return []
     changes = data_changes(seen, location)
-    # A missing one was read when the base was made, and is not needed again.
-    if weights and prepared.weights and file_change(weights, prepared.weights) == "changed":
-        changes.append(f"{search.requests.spec.base.weights_field} {weights} has changed")
+    # A missing one was read when the base or the teacher was made, and is not needed again.
+    changes += [
+        f"{field} {path} has changed"
+        for field, path, digest in named
+        if digest and file_change(path, digest) == "changed"
+    ]
     if not changes and newest_change(stamps) < began - _SETTLED:
         _store_stamps(search, known)
     return changes
@@ -104,15 +107,29 @@ def _prepared(search: OpenedSearch) -> PrepareResult | None:
     return result if result is not None and result.outcome is Outcome.SUCCEEDED else None
 
 
-def _local_weights(search: OpenedSearch) -> Path | None:
-    """The base's checkpoint if it is a file: one in a store is checked by the base job."""
-    weights = search.requests.weights
-    return None if weights is None or "://" in weights else Path(weights)
+def _named_files(search: OpenedSearch, prepared: PrepareResult) -> list[tuple[str, Path, str]]:
+    """Field, path and prepared digest of the base's and the external teacher's files.
+
+    One in a store is checked by the job that reads it.
+    """
+    requests = search.requests
+    named = [(requests.spec.base.weights_field, requests.weights, prepared.weights)]
+    if (teacher := requests.teacher) is not None:
+        digests = prepared.teacher or ("", "")
+        named += [
+            ("teachers.external.config", teacher.config, digests[0]),
+            ("teachers.external.weights", teacher.weights, digests[1]),
+        ]
+    return [
+        (field, Path(address), digest)
+        for field, address, digest in named
+        if address is not None and "://" not in address
+    ]
 
 
 def _digests(prepared: PrepareResult) -> tuple[str, ...]:
     images = prepared.image_listing.sha256 if prepared.image_listing else ""
-    return (*prepared.annotations, images, prepared.weights)
+    return (*prepared.annotations, images, prepared.weights, *prepared.teacher)
 
 
 def _known_stamps(search: OpenedSearch) -> _KnownStamps | None:

@@ -29,6 +29,8 @@ def _unequal_shares(spec: SearchSpec) -> Iterator[Problem]:
             teachers.batch_size,
         ),
     ]
+    if not teachers.trained_phases:
+        jobs.pop()
     for field, processes, batch in jobs:
         if processes and batch and batch % processes:
             yield Problem(

@@ -14,9 +14,16 @@ from detnas.spec.dataset import Dataset
 from detnas.spec.jobs import Jobs
 from detnas.spec.limits import Deadlines, Limits
 from detnas.spec.patterns import LABEL, NAMESPACE
-from detnas.spec.search import Evaluation, EvaluationMode, Finetune, Retention, Search
+from detnas.spec.search import (
+    Evaluation,
+    EvaluationMode,
+    Finetune,
+    Retention,
+    Search,
+    Strategy,
+)
 from detnas.spec.storage import Storage, WarmStart
-from detnas.spec.teachers import Teachers
+from detnas.spec.teachers import TeacherChoice, Teachers
 
 API_VERSION = "detnas.dev/v1alpha1"
 KIND = "DetNASSearch"
@@ -88,6 +95,49 @@ class SearchSpec(Schema):
             if resolution in self.resolutions[:number]:
                 raise ValueError(f"resolutions: {resolution} is listed twice; list each once")
         return self
+
+    @model_validator(mode="after")
+    def _external_teacher_teaches(self) -> "SearchSpec":
+        if self.teachers.external is None or self.teachers.choice is TeacherChoice.EXTERNAL:
+            return self
+        if self.finetune is None:
+            raise ValueError(
+                "teachers.external teaches the fine-tuning, beside the pool; give finetune, or "
+                "teachers.choice: External"
+            )
+        if self.search.strategy is Strategy.PIPELINE:
+            raise ValueError(
+                "teachers.external teaches the fine-tuning, and with strategy Pipeline the pool "
+                "would teach nothing; set teachers.choice: External"
+            )
+        return self
+
+    @property
+    def named_files(self) -> dict[str, str]:
+        """Paths and URIs of the files beside the data set, by their fields below `spec`."""
+        named = {self.base.weights_field: self.base.initial_weights}
+        if (external := self.teachers.external) is not None:
+            named |= {
+                "teachers.external.config": external.config,
+                "teachers.external.weights": external.weights,
+            }
+        return {field: address for field, address in named.items() if address is not None}
+
+    @property
+    def finetune_distillation(self) -> Distillation:
+        """The losses of the fine-tuning."""
+        own = self.finetune.distillation if self.finetune is not None else None
+        return own or self.distillation
+
+    @property
+    def external_distillations(self) -> tuple[Distillation, ...]:
+        """The losses of every training under the external teacher."""
+        if self.teachers.external is None:
+            return ()
+        is_pipeline = self.search.strategy is Strategy.PIPELINE
+        trials = self.teachers.choice is TeacherChoice.EXTERNAL and not is_pipeline
+        finetune = () if self.finetune is None else (self.finetune_distillation,)
+        return (*((self.distillation,) if trials else ()), *finetune)
 
     @property
     def base_resolution(self) -> Resolution:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from detnas.actions import ActionOptions
-from detnas.records.settings import Resolution, Schedule, Training
+from detnas.records.settings import Distillation, Resolution, Schedule, Training
 from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 from detnas.spec.training import Gpus, TrainingSettings
 
@@ -144,6 +144,10 @@ class Finetune(StudentTraining):
     )
     resolution: Resolution | None = added(
         1, description="Only size used in the training and its evaluation. Default: all sizes."
+    )
+
+    distillation: Distillation | None = added(
+        1, description="Losses under its teacher. Default: those of spec.distillation."
     )
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from detnas.records.settings import (
     Training,
 )
 from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
+from detnas.spec.base import WeightsAddress
 from detnas.spec.storage import StoreUri
 from detnas.spec.training import Gpus
 from detnas.teachers import Depths, SupernetShape, TeacherSpace, WidthFactor
@@ -26,6 +27,17 @@ class TeacherChoice(StrEnum):
     DYNAMIC = "Dynamic"
     FIXED = "Fixed"
     PER_ITERATION = "PerIteration"
+    EXTERNAL = "External"
+
+
+class ExternalTeacher(Schema):
+    """A detector of mmdet that was trained elsewhere, as a fixed teacher."""
+
+    config: WeightsAddress = Field(
+        description="Its mmdet configuration in one file of plain values, of Python or JSON: a "
+        "path or an s3:// URI."
+    )
+    weights: WeightsAddress = Field(description="Its checkpoint: a path or an s3:// URI.")
 
 
 class DepthRange(Schema):
@@ -114,7 +126,13 @@ class Teachers(Schema):
         1,
         TeacherChoice.DYNAMIC,
         description="Dynamic: trials search the teacher. Fixed: the supernet teaches all students. "
-        "PerIteration: for each step of a training one of 16 subnets is drawn.",
+        "PerIteration: for each step of a training one of 16 subnets is drawn. External: that of "
+        "external teaches all students, and no pool is trained.",
+    )
+    external: ExternalTeacher | None = added(
+        1,
+        description="A detector trained elsewhere, as a teacher: of all students with choice "
+        "External, otherwise of the fine-tuning alone, while the pool teaches the trials.",
     )
     pool: StoreUri | None = Field(
         None,
@@ -140,6 +158,15 @@ class Teachers(Schema):
         return self
 
     @model_validator(mode="after")
+    def _external_alone(self) -> "Teachers":
+        if self.choice is TeacherChoice.EXTERNAL:
+            if self.external is None:
+                raise ValueError("choice External needs external; give its config and weights")
+            if self.pool is not None:
+                raise ValueError("with choice External no pool teaches; leave pool out")
+        return self
+
+    @model_validator(mode="after")
     def _supernet_holds_every_projection(self) -> "Teachers":
         self.supernet.check_projections(self.space)
         return self
@@ -150,6 +177,11 @@ class Teachers(Schema):
         return TeacherSpace(
             min_depths=self.depths.min, max_depths=self.depths.max, widths=self.widths
         )
+
+    @property
+    def trained_phases(self) -> tuple[PoolPhase, ...]:
+        """The phases of the pool; none if the external teacher teaches all students."""
+        return () if self.choice is TeacherChoice.EXTERNAL else self.phases
 
     @property
     def are_searched(self) -> bool:

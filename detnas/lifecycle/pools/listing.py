@@ -180,6 +180,8 @@ def _requests(store: Store, folder: str) -> SearchRequests | None:
 
 
 def _pools_of(store: Store, requests: SearchRequests, namespace: str) -> Iterator[tuple[str, str]]:
+    if not requests.spec.teachers.trained_phases:
+        return
     if requests.existing_pool is not None:
         folder, _, digest = requests.existing_pool.split("/")
         yield folder, digest

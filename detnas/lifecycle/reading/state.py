@@ -169,7 +169,7 @@ class SearchReader:
             has_consumers=lambda _: base is not None or self._consumers.of_prepare(),
         )
         pool = state.pool
-        if not pool:
+        if not pool and self._requests.spec.teachers.trained_phases:
             pool = load_trained_pool(self._store, self._search)
             self.has_recorded_pool = bool(pool)
         if prepare is not None and prepare.outcome is Outcome.SUCCEEDED:
@@ -180,7 +180,7 @@ class SearchReader:
         self, prepare: PrepareResult, known: tuple[PoolPhaseResult, ...]
     ) -> tuple[PoolPhaseResult, ...]:
         is_supplied = self._requests.existing_pool is not None  # others set its results aside
-        phases = len(self._requests.spec.teachers.phases)
+        phases = len(self._requests.spec.teachers.trained_phases)
         while len(known) < phases and _succeeded(*known):
             folder = self._requests.pool_folder(prepare)
             phase = keys.pool_phase_folder(folder, len(known))
@@ -209,7 +209,7 @@ class SearchReader:
     def _read_trials(self, may_have_ended: Callable[[int], bool]) -> None:
         state = self.state
         spec = self._requests.spec
-        if len(state.pool) < len(spec.teachers.phases) or state.base is None:
+        if len(state.pool) < len(spec.teachers.trained_phases) or state.base is None:
             return
         scorer = state.scorer or self._scorer()
         if state.scorer is None:

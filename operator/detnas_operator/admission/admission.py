@@ -60,7 +60,7 @@ def admit(search: SearchView, settings: OperatorSettings) -> Admitted | Reason:
             "administrator to add it to the chart's value namespaces",
         )
     spec = manifest.spec
-    if reason := _missing_data_set(spec) or _unfetched_weights(spec) or _forbidden_priority(spec):
+    if reason := _missing_data_set(spec) or _unfetched_files(spec) or _forbidden_priority(spec):
         return reason
     # A search that an earlier version accepted continues, with a warning in its status.
     if not search.is_accepted and (unequal := unequal_shares(spec)):
@@ -99,12 +99,13 @@ def _missing_data_set(spec: SearchSpec) -> Reason | None:
     return None
 
 
-def _unfetched_weights(spec: SearchSpec) -> Reason | None:
-    try:
-        check_address(spec.base.initial_weights or "")
-    except WeightsFileError as error:
-        problem = f"spec.{spec.base.weights_field}: {error}"
-        return Reason(ReasonCode.INVALID_SPEC, f"{problem}, {APPLIED_AGAIN}")
+def _unfetched_files(spec: SearchSpec) -> Reason | None:
+    for field, address in spec.named_files.items():
+        try:
+            check_address(address)
+        except WeightsFileError as error:
+            problem = f"spec.{field}: {error}"
+            return Reason(ReasonCode.INVALID_SPEC, f"{problem}, {APPLIED_AGAIN}")
     return None
 
 

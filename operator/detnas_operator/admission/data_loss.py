@@ -89,7 +89,7 @@ def finished_by_status(status: Status, requests: SearchRequests, root: str) -> F
         record=bool(status.get("folder")),
         prepared=base or bool((status.get("teachers") or {}).get("pool")),
         base=base,
-        phases=len(requests.spec.teachers.phases) if base else _phases(status, requests),
+        phases=len(requests.spec.teachers.trained_phases) if base else _phases(status, requests),
         trials=trials,
         export=uri.removeprefix(f"{root}/") if uri.startswith(f"{root}/") else "",
         tuned=exported.get("trial") if finetunes else None,
@@ -100,7 +100,7 @@ def finished_by_status(status: Status, requests: SearchRequests, root: str) -> F
 def _phases(status: Status, requests: SearchRequests) -> int:
     progress = str((status.get("teachers") or {}).get("progress", ""))
     if progress == _READY:
-        return len(requests.spec.teachers.phases)
+        return len(requests.spec.teachers.trained_phases)
     done = progress.partition("/")[0]
     trained = int(done) if done.isdecimal() else 0
     # Earlier versions counted the phase that failed the search, which is set aside on resuming.

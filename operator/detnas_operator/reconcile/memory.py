@@ -88,9 +88,11 @@ class SearchMemory:
         return job_name(name, job_id, self.session.job_folder(job_id))
 
     def pool_uri(self) -> str:
-        """URI of its teacher pool's folder; empty until the data is known."""
+        """URI of its teacher pool's folder; empty until the data is known, and without a pool."""
         session, prepared = self.session, self.session.state.prepare
         if prepared is None or prepared.outcome is not Outcome.SUCCEEDED:
+            return ""
+        if not session.spec.teachers.trained_phases:
             return ""
         return f"{session.store.uri}/{session.requests.pool_folder(prepared)}"
 
@@ -99,7 +101,7 @@ class SearchMemory:
         session, lease = self.session, self.session.lease
         if lease is None or lease.held:
             return lease is not None
-        if len(session.state.pool) < len(session.spec.teachers.phases):
+        if len(session.state.pool) < len(session.spec.teachers.trained_phases):
             return False
         if self.owned_pool_before is None:
             self.owned_pool_before = lease.was_last_held()

@@ -241,13 +241,13 @@ def _phases(session: SearchSession) -> tuple[int, int]:
     """Return how many phases of the pool are trained, and how many there are."""
     pool = session.state.pool
     trained = sum(phase.outcome is Outcome.SUCCEEDED for phase in pool)
-    return trained, len(session.spec.teachers.phases)
+    return trained, len(session.spec.teachers.trained_phases)
 
 
 def _pool_holder(session: SearchSession, *, is_due: bool) -> str:
     """Return which search trains the pool that this one waits for; empty if it does not wait."""
     lease = session.lease
-    is_trained = len(session.state.pool) >= len(session.spec.teachers.phases)
+    is_trained = len(session.state.pool) >= len(session.spec.teachers.trained_phases)
     if lease is None or lease.held or is_trained or not is_due:
         return ""
     return lease.other or ""

@@ -114,8 +114,9 @@ def _teachers_ready(result: PassResult, now: datetime) -> _Verdict:
     if search is None:
         return _unknown(result)
     done, phases = result.pool_phases
-    if search.phase.is_after_setup or 0 < phases == done:
+    if result.teachers_are_ready:
         pool = f"the teacher pool is trained: {result.pool}" if result.pool else "all trained"
+        pool = pool if phases else "the external teacher is checked and stored"
         return _Verdict(True, Reason(ReasonCode.TRAINED, pool))
     verb = Verb.PREPARE if search.phase is Phase.PREPARING else Verb.POOL
     if why := not_running_reason(result, now, (verb,)):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from detnas.lifecycle.status import SearchStatus
-from detnas.plan.stages import JobId
+from detnas.plan.stages import JobId, Phase
 from detnas.reasons import Reason
 from detnas_operator.job_state.state import JobState
 
@@ -42,7 +42,7 @@ class PassResult:
         suspended: by the user.
         blocked: why the operator starts no more jobs: budget, failures in a row, changed data.
         jobs: its Jobs that have not ended.
-        pool: URI of the teacher pool's folder; empty until the data is known.
+        pool: URI of the teacher pool's folder; empty until the data is known, and without a pool.
         pool_phases: how many phases are trained, and how many there are.
         pool_holder: the search that trains the pool this one waits for; empty if none does.
         problems: what kept the pass from continuing, such as a store that does not answer.
@@ -74,3 +74,12 @@ class PassResult:
     accepted_loss: str = ""
     accepts_loss: bool = False
     stopping: bool = False
+
+    @property
+    def teachers_are_ready(self) -> bool:
+        """Whether every teacher of the search can teach."""
+        if self.search is None:
+            return False
+        phase, (done, phases) = self.search.phase, self.pool_phases
+        has_no_pool = phases == 0 and phase is Phase.TRAINING  # the external teacher is stored
+        return phase.is_after_setup or 0 < phases == done or has_no_pool

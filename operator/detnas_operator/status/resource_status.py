@@ -84,7 +84,7 @@ def _figures(result: PassResult, search: SearchStatus) -> dict[str, Any]:
     return {
         "folder": search.folder,
         "trials": _trials(result, search),
-        "teachers": _teachers(result, search),
+        "teachers": _teachers(result),
         **_detectors(search),
         "active": list(active_jobs(result, search)),
         "top": _top(search),
@@ -119,12 +119,12 @@ def _trials(result: PassResult, search: SearchStatus) -> dict[str, Any]:
     }
 
 
-def _teachers(result: PassResult, search: SearchStatus) -> dict[str, Any]:
+def _teachers(result: PassResult) -> dict[str, Any]:
     done, phases = result.pool_phases
     progress = f"{done}/{phases}" if phases else ""
     if result.pool_holder:
         progress = "Waiting"
-    if search.phase.is_after_setup or 0 < phases == done:
+    if result.teachers_are_ready:
         progress = "Ready"
     return {
         "progress": progress,

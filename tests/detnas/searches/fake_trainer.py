@@ -25,6 +25,7 @@ from detnas.architecture import Architecture, Block
 from detnas.data_identity import list_images
 from detnas.data_identity.files import annotation_file
 from detnas.records import keys
+from detnas.records.artifacts import EXTERNAL_TEACHER
 from detnas.records.progress import Progress
 from detnas.records.requests import (
     BaseRequest,
@@ -133,6 +134,10 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
     when: dict[str, Any] = {"started": now, "finished": now}
     if isinstance(request, PrepareRequest):
         seen = seen_data(store, request, folder)
+        if request.teacher is not None:
+            stored = {EXTERNAL_TEACHER: weights(store, request, folder)}
+            seen = {**seen, "files": {**seen.get("files", {}), **stored}}
+            seen["teacher"] = ("a" * 64, "b" * 64)
         return PrepareResult(**when, **seen, digest="d" * 64, classes=("cat", "dog"))
     if isinstance(request, ExportRequest):
         latency = Latency(resolution=request.resolution, milliseconds=5.0, device="cpu")

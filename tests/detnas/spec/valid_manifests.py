@@ -71,6 +71,7 @@ EVERYTHING: Document = {
             "workers": 4,
             "gpusPerWorker": 8,
             "choice": "PerIteration",
+            "external": {"config": "s3://models/htc.py", "weights": "htc.pth"},
             "pool": "s3://detnas/team-a/pools/0123456789abcdef",
         },
         "search": {
@@ -88,7 +89,13 @@ EVERYTHING: Document = {
         },
         "evaluation": {"epochs": 0, "inherit": False, "mode": "Full", "gpus": 16},
         "distillation": {"features": "GaussianMask", "localization": "Plain"},
-        "finetune": {"epochs": 1, "gpus": 2, "flopsFraction": "0.5", "resolution": "800x600"},
+        "finetune": {
+            "epochs": 1,
+            "gpus": 2,
+            "flopsFraction": "0.5",
+            "resolution": "800x600",
+            "distillation": {"localization": "Plain"},
+        },
         "retention": {"weights": "All"},
         "storage": {"uri": "s3://detnas/experiments", "onDelete": "Delete"},
         "evaluationBatch": 1,
@@ -212,6 +219,10 @@ VALID: dict[str, Document] = {
     "one width and a stem as wide": changed(
         "spec.teachers",
         {"widths": ["1.5"], "supernet": {"stem": 256}, "phases": _PHASES[:1]},
+    ),
+    "an external teacher alone": changed(
+        "spec.teachers",
+        {"choice": "External", "external": {"config": "htc.json", "weights": "s3://m/htc.pth"}},
     ),
     "a warm start from a folder": changed(
         "spec.warmStart", {"from": "s3://detnas/team-a/searches/r50-0123abcd"}

@@ -7,6 +7,7 @@ _AT_MOST_1 = ("less than or equal to 1", "at most 1")
 _ABOVE_0 = ("greater than 0", "above 0")
 _ENCODING = "[(64, 64)], [(128, 128)], [(256, 256)], [(512, 512)]"
 _PHASE = {"epochs": 1, "learningRate": "0.1"}
+_TEACHER = {"config": "htc.py", "weights": "htc.pth"}
 _S3 = {"s3": "s3://data/coco"}
 _DATASET = MINIMAL["spec"]["dataset"]
 _R50 = MINIMAL["spec"]["base"]
@@ -220,6 +221,24 @@ TEACHERS = {
         "spec.teachers.supernet", {"stem": 256}, "spec.teachers", "two different widths"
     ),
     "no workers": _wrong("spec.teachers.workers", 0, "greater than or equal to 1"),
+    "an external choice without a teacher": Wrong(
+        "spec.teachers.choice", "External", "spec.teachers", "choice External needs external"
+    ),
+    "an external teacher beside a pool that teaches nothing": Wrong(
+        "spec.teachers",
+        {"choice": "External", "external": _TEACHER, "pool": "s3://a/b/pools/c"},
+        "spec.teachers",
+        "leave pool out",
+    ),
+    "an external teacher with nothing to teach": Wrong(
+        "spec.teachers.external", _TEACHER, "spec", "give finetune"
+    ),
+    "an external teacher without weights": Wrong(
+        "spec.teachers",
+        {"choice": "External", "external": {"config": "htc.py"}},
+        "spec.teachers.external.weights",
+        "required",
+    ),
     "a pool that is nowhere": _wrong("spec.teachers.pool", "pools/abc", "s3://bucket/prefix"),
 }
 

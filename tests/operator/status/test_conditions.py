@@ -49,6 +49,7 @@ NO_TENANT = pass_result(not_accepted=Reason(ReasonCode.CREDENTIALS_MISSING, "no 
 REFUSED = pass_result(not_accepted=FORBIDDEN)
 PREPARING, TRAINING = pass_result(Phase.PREPARING), pass_result(Phase.TRAINING)
 TRAINED = pass_result(Phase.TRAINING, pool_phases=(3, 3))
+UNPOOLED = pass_result(Phase.TRAINING, pool="", pool_phases=(0, 0))
 WAITS_FOR_POOL = pass_result(Phase.TRAINING, pool_holder="team-a/first")
 SEARCHING = pass_result(Phase.SEARCHING)
 SUSPENDED = pass_result(Phase.SEARCHING, suspended=True)
@@ -97,6 +98,7 @@ TABLE = [
     (TRAINING, "TeachersReady False Training", "1 of 3"),
     (TRAINING, "Succeeded False TrainingTeachers", "trained"),
     (TRAINED, "TeachersReady True Trained", POOL),
+    (UNPOOLED, "TeachersReady True Trained", "the external teacher is checked and stored"),
     (WAITS_FOR_POOL, "TeachersReady False WaitingForPool", "team-a/first"),
     (WAITS_FOR_POOL, "Succeeded False WaitingForPool", "team-a/first"),
     (WAITS_FOR_POOL, "Degraded False NothingWrong", ""),

@@ -203,6 +203,8 @@ POOL_FAILED = search_state(Phase.FAILED, problem="phase 1 of the pool")
         (pass_result(Phase.TRAINING), "1/3"),
         (pass_result(Phase.TRAINING, pool_holder="team-a/first"), "Waiting"),
         (pass_result(Phase.TRAINING, pool_phases=(3, 3)), "Ready"),
+        (pass_result(Phase.TRAINING, pool_phases=(0, 0)), "Ready"),  # an external teacher
+        (pass_result(Phase.PREPARING, pool_phases=(0, 0)), ""),
         (pass_result(Phase.EXPORTING), "Ready"),
         (pass_result(POOL_FAILED, pool_phases=(1, 3)), "1/3"),
     ],

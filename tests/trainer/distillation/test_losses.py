@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 
 from detnas_trainer.distillation.losses import (
     bn_sparsity_loss,
     class_aware_localization_loss,
     classification_loss,
+    converted_deltas,
     feature_loss,
     plain_localization_loss,
 )
@@ -109,3 +111,15 @@ def test_no_rois_give_zero_not_nan():
     assert feature_loss(features, features) == 0
     assert classification_loss(logits, logits) == 0
     assert class_aware_localization_loss(deltas, deltas, logits) == 0
+
+
+def test_converted_deltas_are_the_same_boxes_in_other_units(rng):
+    theirs = DeltaXYWHBBoxCoder(target_means=(0.1, 0, 0, 0), target_stds=(0.05, 0.05, 0.1, 0.1))
+    ours = DeltaXYWHBBoxCoder(target_stds=(0.1, 0.1, 0.2, 0.2))
+    rois = torch.tensor([[4.0, 4.0, 30.0, 34.0], [30.0, 20.0, 60.0, 60.0]])
+    deltas = torch.from_numpy(rng.normal(size=(2, 12))).float()
+    converted = converted_deltas(deltas, theirs, ours)
+    assert not torch.allclose(converted, deltas)
+    expected, found = theirs.decode(rois, deltas), ours.decode(rois, converted)
+    assert torch.allclose(found, expected, atol=1e-4)
+    assert converted_deltas(deltas, ours, ours) is deltas

@@ -35,6 +35,11 @@ class Adaptor(nn.Module):
         adaptor.load_state_dict(own)
         return adaptor
 
+    @property
+    def outputs(self) -> int:
+        """Channels of the widest teacher."""
+        return self.convolution.out_channels
+
     def forward(self, features: Tensor, outputs: int) -> Tensor:
         """Map RoIs, or images of a level, N × C × H × W to N × outputs × H × W."""
         weight = self.convolution.weight[:outputs, : features.shape[1]]

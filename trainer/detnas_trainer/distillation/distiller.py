@@ -15,11 +15,13 @@ from detnas_trainer.distillation.losses import (
     bn_sparsity_loss,
     class_aware_localization_loss,
     classification_loss,
+    converted_deltas,
     feature_loss,
     map_loss,
     plain_localization_loss,
 )
 from detnas_trainer.distillation.masks import anchor_masks, gaussian_mask
+from detnas_trainer.foreign import ExternalTeacher, Pixels
 from detnas_trainer.openmmlab import StandardRoIHead, TwoStageDetector
 from detnas_trainer.ranks.group import rank_count, share_of_mean
 
@@ -100,7 +102,7 @@ class Distiller:
     def __init__(
         self,
         student: TwoStageDetector,
-        teacher: TwoStageDetector | None,
+        teacher: TwoStageDetector | ExternalTeacher | None,
         settings: Distillation,
         adaptor: Adaptor | None = None,
     ) -> None:
@@ -135,23 +137,37 @@ class Distiller:
         return losses
 
     def _distil(
-        self, teacher: TwoStageDetector, inputs: Tensor, samples: list[Any], student: BoxForward
+        self,
+        teacher: TwoStageDetector | ExternalTeacher,
+        inputs: Tensor,
+        samples: list[Any],
+        student: BoxForward,
     ) -> Losses:
         if not self._terms and not self._compares_maps:
             return {}
         with torch.no_grad():
-            levels = teacher.extract_feat(inputs)
+            levels = self._levels(teacher, inputs, samples)
         losses: Losses = {}
         if self._compares_maps:
             masks = self._masks(levels, samples)
             losses["loss_distill_feature"] = self._map_term(student.levels, levels, masks)
         if self._terms:
             with torch.no_grad():
-                taught = box_forward(teacher.roi_head, levels, student.rois.detach())
+                taught = _taught(teacher, levels, student.rois.detach())
+                ours, theirs = self.student.roi_head.bbox_head, _heads(teacher)[0]
+                taught.deltas = converted_deltas(taught.deltas, theirs.bbox_coder, ours.bbox_coder)
             part = share_of_mean(len(student.rois))  # every term is a mean over RoIs
             for name, (weight, term) in self._terms.items():
                 losses[f"loss_distill_{name}"] = weight * part * term(student, taught)
         return losses
+
+    def _levels(
+        self, teacher: TwoStageDetector | ExternalTeacher, inputs: Tensor, samples: list[Any]
+    ) -> tuple[Tensor, ...]:
+        if not isinstance(teacher, ExternalTeacher):
+            return tuple(teacher.extract_feat(inputs))
+        sizes = [sample.img_shape for sample in samples]
+        return tuple(teacher.levels(inputs, sizes, _pixels(self.student)))
 
     @property
     def _compares_maps(self) -> bool:
@@ -226,13 +242,47 @@ def bn_weights(module: nn.Module) -> Iterator[Tensor]:
             yield part.weight
 
 
-def _check(student: TwoStageDetector, teacher: TwoStageDetector, settings: Distillation) -> None:
-    ours, theirs = student.roi_head.bbox_head, teacher.roi_head.bbox_head
+def _taught(
+    teacher: TwoStageDetector | ExternalTeacher, levels: tuple[Tensor, ...], rois: Tensor
+) -> BoxForward:
+    if not isinstance(teacher, ExternalTeacher):
+        return box_forward(teacher.roi_head, levels, rois)
+    (found,) = teacher.passes(levels, [rois])
+    return BoxForward(levels, rois, found.features, found.logits, found.deltas)
+
+
+def _heads(teacher: TwoStageDetector | ExternalTeacher) -> Sequence[Any]:
+    """The box head of each of a teacher's stages."""
+    if isinstance(teacher, ExternalTeacher):
+        return list(teacher.heads)
+    return [teacher.roi_head.bbox_head]
+
+
+def _pixels(detector: TwoStageDetector) -> Pixels:
+    """The pixels that a detector's preprocessor gives."""
+    preprocessor = detector.data_preprocessor
+    is_rgb = bool(preprocessor._channel_conversion)
+    order = 1 if is_rgb else -1
+    mean, std = (values.flatten().tolist() for values in (preprocessor.mean, preprocessor.std))
+    return Pixels(mean[::order], std[::order], is_rgb)
+
+
+def _check(
+    student: TwoStageDetector, teacher: TwoStageDetector | ExternalTeacher, settings: Distillation
+) -> None:
+    ours, theirs = student.roi_head.bbox_head, _heads(teacher)[0]
     if ours.num_classes != theirs.num_classes:
         raise IncompatibleTeacher(
             f"teacher: {theirs.num_classes} classes, the student has {ours.num_classes}",
             "both must be trained on the same classes",
         )
+    if isinstance(teacher, ExternalTeacher) and settings.features == "Proposal":
+        side = tuple(student.roi_head.bbox_roi_extractor.roi_layers[0].output_size)
+        if side != teacher.roi_side:
+            raise IncompatibleTeacher(
+                f"teacher: RoI features of {teacher.roi_side} positions, the student's have {side}",
+                "set distillation.features to another form, such as Whole",
+            )
     if settings.localization == "None" or not settings.localization_weight:
         return
     if settings.localization == "ClassAware" and (
@@ -242,6 +292,8 @@ def _check(student: TwoStageDetector, teacher: TwoStageDetector, settings: Disti
             "distillation.localization: ClassAware, but one box serves all classes here",
             "set distillation.localization to Plain",
         )
+    if isinstance(teacher, ExternalTeacher):  # its deltas are converted
+        return
     for field in ("means", "stds"):
         own, other = getattr(ours.bbox_coder, field), getattr(theirs.bbox_coder, field)
         if tuple(own) != tuple(other):

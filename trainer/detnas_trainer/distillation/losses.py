@@ -1,6 +1,7 @@
 """The distillation losses, each as in the paper (3.2 and 3.3)."""
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -88,6 +89,29 @@ def plain_localization_loss(student: Tensor, teacher: Tensor, teacher_logits: Te
         likeliest = teacher_logits[:, :-1].argmax(dim=1)
         difference = difference[torch.arange(rois, device=student.device), likeliest]
     return difference.abs().sum() / max(rois, 1)
+
+
+class BoxUnits(Protocol):
+    """The units of a head's box deltas, as mmdet's box coders have them."""
+
+    means: Sequence[float]
+    stds: Sequence[float]
+
+
+def converted_deltas(deltas: Tensor, theirs: BoxUnits, ours: BoxUnits) -> Tensor:
+    """A teacher's box deltas in the units of a student's head, so that both mean the same boxes.
+
+    Args:
+        deltas: RoIs × 4·classes, or RoIs × 4.
+        theirs: units of the teacher's head.
+        ours: units of the student's.
+    """
+    if (tuple(theirs.means), tuple(theirs.stds)) == (tuple(ours.means), tuple(ours.stds)):
+        return deltas
+    values = (theirs.means, theirs.stds, ours.means, ours.stds)
+    means, stds, our_means, our_stds = map(deltas.new_tensor, values)
+    boxes = deltas.view(len(deltas), -1, 4) * stds + means
+    return ((boxes - our_means) / our_stds).view_as(deltas)
 
 
 def bn_sparsity_loss(weights: Iterable[Tensor]) -> Tensor:

@@ -57,7 +57,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     with refusals_name("base.weights"):
         stored = read_file(path)
-        classes = _class_names(stored.meta)
+        classes = class_names(stored.meta)
         if is_torchvisions(stored.state):
             state, classes, done = by_mmdets_names(path, stored.state, classes)
             _check_parts(path, state)
@@ -98,7 +98,7 @@ def _check_parts(path: Path, state: Mapping[str, Tensor]) -> None:
     )
 
 
-def _class_names(described: Any) -> tuple[str, ...] | None:
+def class_names(described: Any) -> tuple[str, ...] | None:
     """The classes, from mmengine's meta, that of mmdet 2, or our own metadata."""
     if not isinstance(described, Mapping):
         return None

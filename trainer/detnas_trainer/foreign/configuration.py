@@ -20,7 +20,7 @@ def saved_configuration(meta: Settings) -> Settings | None:
         if isinstance(found, Mapping):
             return found
         if isinstance(found, str) and len(found) <= _MAX_CHARACTERS:
-            return _parsed(found)
+            return parse_configuration(found)
     return None
 
 
@@ -33,7 +33,11 @@ def value_at(settings: Any, path: str, default: Any = None) -> Any:
     return settings
 
 
-def _parsed(text: str) -> Settings | None:
+def parse_configuration(text: str) -> Settings | None:
+    """The values that a configuration's Python text assigns to names; None if it is no Python.
+
+    An expression that is no plain data is None.
+    """
     try:
         statements = ast.parse(text).body
         return {

@@ -5,13 +5,11 @@ from pathlib import Path
 from detnas.errors import UserError
 from detnas.records.requests import BaseRequest
 from detnas.records.results import DetectorResult
-from detnas.store import open_store
-from detnas.store.errors import NotFound
-from detnas.weights_file import WeightsFileError, check_address
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.detector import build_detector, detector_config
 from detnas_trainer.foreign import adapt, read_backbone, read_checkpoint
 from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.jobs.named_files import local_file
 from detnas_trainer.jobs.unchanged_inputs import check_weights
 from detnas_trainer.jobs.verbs.scoring import detector_result
 from detnas_trainer.jobs.verbs.training import device, load_data, train
@@ -54,7 +52,7 @@ def _load_weights(
     """Load the initial weights; what was done to them is returned for people, and logged."""
     is_whole = request.weights_part == "Detector"
     field = "base.weights" if is_whole else "base.backboneWeights"
-    path = _local(weights, scratch, field)
+    path = local_file(weights, scratch, field, "give a .pth or .safetensors file")
     check_weights(path, request.weights_sha256, f"{field} {weights}")
     wanted = detector_config(request.architecture, request.detector, len(request.classes))
     if is_whole:
@@ -75,22 +73,3 @@ def _load_weights(
     for note in adapted.notes:
         log.warning("%s: %s", field, note)
     return adapted.notes
-
-
-def _local(weights: str, scratch: Path, field: str) -> Path:
-    """A local file for what a path or a URI names, which may not be a checkpoint."""
-    try:
-        check_address(weights)
-    except WeightsFileError as error:
-        raise UserError(f"{field}: {error.problem}", error.remedy) from error
-    if "://" not in weights:
-        return Path(weights)
-    folder, _, name = weights.rpartition("/")
-    path = scratch / name
-    try:
-        open_store(folder).download_file(name, path)
-    except NotFound as error:
-        raise UserError(
-            f"{field}: {weights} does not exist", "give a .pth or .safetensors file"
-        ) from error
-    return path

@@ -8,7 +8,7 @@ from detnas.data_identity.files import annotation_file, image_folder
 from detnas.plan.advice import fit_warnings
 from detnas.plan.data_remarks import data_remarks
 from detnas.plan.dataset import SplitFacts
-from detnas.records.artifacts import IMAGE_LISTING
+from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.records.settings import SPLITS, DataLocation
@@ -25,6 +25,7 @@ from detnas_trainer.data.image_check import CheckedImages, Problem, check_images
 from detnas_trainer.jobs.data_set import fetch_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.unchanged_inputs import weights_digest
+from detnas_trainer.jobs.verbs.external_teacher import store_external_teacher
 
 _LISTED = 100
 _NAMED = 3
@@ -49,6 +50,9 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
         for line, remedy in images.problems
     ]
     seen: dict[str, Any] = {} if problems else _identity(job, train, val)
+    if not problems and job.request.teacher is not None:
+        stored = store_external_teacher(job, job.request.teacher, train.classes)
+        seen["files"][EXTERNAL_TEACHER], seen["teacher"] = stored
     warnings = fit_warnings(job.request, _facts(train), _facts(val))
     for warning in warnings:
         log.warning("%s", warning)

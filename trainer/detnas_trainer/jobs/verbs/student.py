@@ -25,7 +25,9 @@ from detnas_trainer.detector import (
 )
 from detnas_trainer.distillation import Adaptor, Distiller
 from detnas_trainer.evolve import Evolved, InvalidActionError, evolve
+from detnas_trainer.foreign import ExternalTeacher
 from detnas_trainer.jobs.job import Job
+from detnas_trainer.jobs.verbs.external_teacher import load_external_teacher
 from detnas_trainer.jobs.verbs.scoring import detector_result
 from detnas_trainer.jobs.verbs.teacher import load_teacher
 from detnas_trainer.jobs.verbs.training import device, load_data, train
@@ -33,6 +35,8 @@ from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet import teachers_to_draw
 from detnas_trainer.trainee import DetectorTrainee, Losses
 from detnas_trainer.training.gradients import seed_everything
+
+Teachers = tuple[TwoStageDetector, ...] | tuple[ExternalTeacher]
 
 
 @dataclass
@@ -49,7 +53,7 @@ class DistilledTrainee(DetectorTrainee):
 
     distiller: Distiller
     seed: int
-    teachers: tuple[TwoStageDetector, ...] = ()
+    teachers: Teachers = ()
 
     def loss(self, iteration: int, inputs: Tensor, samples: list[Any]) -> Losses:
         """mmdet's losses and the distillation's, under the iteration's teacher."""
@@ -67,14 +71,14 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
     request = job.request
     data = load_data(job)
     evolved = _evolved(job)
+    teachers = _teachers(job, data.train)
     with job.activity("building"):
         detector = load_detector(
             evolved.architecture, request.detector, len(request.classes), evolved.state
         ).to(device())
-        adaptor = _adaptor(request, evolved.state)
+        adaptor = _adaptor(request, evolved.state, teachers)
         if adaptor is not None:
             detector.add_module(ADAPTOR, adaptor.to(device()))
-    teachers = _teachers(job, data.train)
     distiller = Distiller(
         detector, teachers[0] if teachers else None, request.distillation, adaptor
     )
@@ -156,21 +160,42 @@ def _pruned(
     return replace(found, origin=unmoved, notes=(note,))
 
 
-def _adaptor(request: StudentRequest, state: Mapping[str, Tensor]) -> Adaptor | None:
+def _adaptor(
+    request: StudentRequest, state: Mapping[str, Tensor], teachers: Teachers
+) -> Adaptor | None:
     """The parent's adaptor; without one, a new adaptor if features are compared."""
-    if inherited := Adaptor.inherited(state):
+    inherited = None if request.new_adaptor else Adaptor.inherited(state)
+    width = _adapted_width(request, teachers)
+    # A search may have inherited students that other teachers taught.
+    if inherited is not None and (request.external is None or width in (0, inherited.outputs)):
         return inherited
-    if request.teacher is None or request.distillation.features == "None":
+    if not width:
         return None
-    pool = _pool(request)
     seed_everything(seed_of("adaptor", request.seed))
-    return Adaptor(request.detector.neck, pool.supernet.neck_width(pool.space.largest))
+    return Adaptor(request.detector.neck, width)
 
 
-def _teachers(job: Job[StudentRequest], data: DetectionData) -> tuple[TwoStageDetector, ...]:
+def _adapted_width(request: StudentRequest, teachers: Teachers) -> int:
+    """Channels of the widest teacher's neck; 0 if no features are compared."""
+    if request.distillation.features == "None":
+        return 0
+    if request.external is not None:
+        return teachers[0].neck_width if teachers else 0
+    if request.teacher is None:
+        return 0
+    pool = _pool(request)
+    return pool.supernet.neck_width(pool.space.largest)
+
+
+def _teachers(job: Job[StudentRequest], data: DetectionData) -> Teachers:
     """The teachers of the training: one, those that steps draw from, or none."""
     request = job.request
-    if request.teacher is None or not request.training.epochs:
+    if not request.training.epochs:
+        return ()
+    if request.external is not None:
+        with job.activity("teacher"):
+            return (load_external_teacher(job, request.external),)
+    if request.teacher is None:
         return ()
     pool = _pool(request)
     chosen: tuple[Teacher, ...] = (request.teacher,)
