@@ -82,6 +82,7 @@ class _Observed:
         tensors: dict[str, Tensor],
         recent: tuple[dict[str, float], ...],
         micro_batch: int | None,
+        alone: bool = False,
     ) -> None:
         self.micro_batches.append(micro_batch)
         self.saved[iteration] = ({n: t.detach().clone() for n, t in tensors.items()}, recent)

@@ -46,7 +46,7 @@ def classify(error: BaseException) -> Failure:
     message = str(error) or type(error).__name__
     is_lost = is_lost_peer(error)
     if is_lost or isinstance(error, Interrupted):
-        cause = "another rank is gone" if is_lost else "interrupted"
+        cause = "another rank is gone" if is_lost else str(error) or "interrupted"
         return Failure(ExitCode.INTERRUPTED, f"{cause}; started again, this job resumes")
     if is_out_of_memory(error):
         return _of_memory(error)

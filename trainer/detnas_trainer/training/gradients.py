@@ -16,7 +16,12 @@ from detnas_trainer.data.detection_data import Batch
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.ranks.group import average, own_share, rank_count
 from detnas_trainer.trainee import DetectorTrainee, Losses
-from detnas_trainer.training.memory import explain, is_out_of_memory, release_memory
+from detnas_trainer.training.memory import (
+    RestartInParts,
+    explain,
+    is_out_of_memory,
+    release_memory,
+)
 
 log = logging.getLogger("detnas_trainer")
 
@@ -34,7 +39,8 @@ class Gradients:
     A batch that does not fit is computed in parts (`training.microBatch`), each padded like the
     entire batch. The parts' gradients add up to the batch's, as far as every image has as many
     sampled anchors and RoIs; batch norms see one part at a time. If memory runs out, the step is
-    repeated once with half as many images in a part, and so are all later ones.
+    repeated once with half as many images in a part, and so are all later ones; several ranks do
+    so after they were started again.
 
     Attributes:
         micro_batch: images in a part; None if the batch is one.
@@ -64,6 +70,8 @@ class Gradients:
         Raises:
             DivergedError: the loss is not finite.
             OutOfMemoryError: nor does half as much fit.
+            RestartInParts: half as much may fit, but other ranks wait for this one. The state is
+                that before the step, `micro_batch` that of the next attempt.
         """
         for before, buffer in zip(self._before, self._buffers, strict=True):
             before.copy_(buffer)
@@ -78,10 +86,13 @@ class Gradients:
             if not smaller:
                 raise explain(error, _REMEDY.format(self.micro_batch or images)) from error
         # Not in the handler: it would keep what the failed pass had allocated.
-        log.warning("memory ran out: from iteration %d on, %d images at once", iteration, smaller)
+        notice = f"memory ran out: from iteration {iteration} on, {smaller} images at once"
         self.restore()
         release_memory()
         self.micro_batch = smaller
+        if rank_count() > 1:
+            raise RestartInParts(notice)
+        log.warning("%s", notice)
         return self._in_parts_at_last(iteration, batch)
 
     def resume(self, micro_batch: int | None, scaler: dict[str, Tensor]) -> None:
@@ -103,11 +114,8 @@ class Gradients:
         self._trainee.module.zero_grad(set_to_none=True)
 
     def _smaller(self, images: int) -> int:
-        """Half as many images at once, or 0 if that has been tried.
-
-        Ranks wait for each other within a step, so that none can repeat a part of it alone.
-        """
-        if self.micro_batch != self._training.micro_batch or rank_count() > 1:
+        """Half as many images at once, or 0 if that has been tried."""
+        if self.micro_batch != self._training.micro_batch:
             return 0
         return min(self.micro_batch or images, images) // 2
 

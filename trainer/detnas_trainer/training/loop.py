@@ -20,6 +20,7 @@ from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.average import WeightAverage
 from detnas_trainer.training.checkpoint import CheckpointRecord
 from detnas_trainer.training.gradients import DivergedError, Gradients
+from detnas_trainer.training.memory import RestartInParts
 from detnas_trainer.training.schedule import learning_rate
 
 _RECENT = 20
@@ -43,8 +44,13 @@ class LoopHooks(Protocol):
         tensors: dict[str, Tensor],
         recent: tuple[dict[str, float], ...],
         micro_batch: int | None,
+        alone: bool = False,
     ) -> None:
-        """Store a checkpoint; may raise `Interrupted` afterwards."""
+        """Store a checkpoint; may raise `Interrupted` afterwards.
+
+        All ranks call it, and rank 0 stores, unless one does so ``alone`` while others wait in a
+        step: then it is stored when this returns.
+        """
         ...
 
 
@@ -118,6 +124,8 @@ class TrainingLoop:
             DivergedError: the loss or a gradient is not finite; the last checkpoint is of the step
                 before.
             OutOfMemoryError: not even half a batch fits.
+            RestartInParts: memory ran out on this of several ranks; a checkpoint of the step
+                before, with smaller parts, is stored.
         """
         last = self._plan.iterations
         draws = (
@@ -133,6 +141,9 @@ class TrainingLoop:
             except DivergedError:
                 self._gradients.restore()
                 self._save(iteration)
+                raise
+            except RestartInParts:
+                self._save(iteration, alone=True)
                 raise
             self._hooks.stepped(self._progress(iteration + 1), rate)
             if self._hooks.wants_checkpoint() or iteration + 1 == last:
@@ -178,8 +189,9 @@ class TrainingLoop:
             self._average.update()
         self._recent.append(values)
 
-    def _save(self, done: int) -> None:
-        self._hooks.save(done, self._tensors(), tuple(self._recent), self._gradients.micro_batch)
+    def _save(self, done: int, alone: bool = False) -> None:
+        micro_batch = self._gradients.micro_batch
+        self._hooks.save(done, self._tensors(), tuple(self._recent), micro_batch, alone)
 
     def _clip(self, iteration: int, values: dict[str, float]) -> None:
         largest = float(self._plan.training.gradient_clip) or float("inf")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from detnas_trainer.training.interruption import Interrupted
+
 _FOREIGN = 2 << 30
 """Bytes that a GPU's driver, context and libraries may hold beside torch's own."""
 
@@ -19,6 +21,13 @@ class OutOfMemoryError(RuntimeError):
     def __init__(self, message: str, had_device: bool) -> None:
         super().__init__(message)
         self.had_device = had_device
+
+
+class RestartInParts(Interrupted):
+    """Memory ran out on one of several ranks: all are started again, with smaller parts.
+
+    Ranks wait for each other within a step, so that none can repeat a part of it alone.
+    """
 
 
 @dataclass(frozen=True)

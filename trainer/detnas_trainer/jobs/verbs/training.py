@@ -117,7 +117,8 @@ def train(job: Job[Any], trainee: DetectorTrainee, data: DetectionData) -> Train
     Raises:
         DivergedError: the loss is not finite.
         OutOfMemoryError: not even half a batch fits.
-        Interrupted: the process was asked to stop; a checkpoint is written.
+        Interrupted: the process was asked to stop, or is to be started again with smaller parts of
+            batches; a checkpoint is written.
         Replayed: the job only replays a step.
     """
     plan = plan_of(job.request, data)
@@ -188,9 +189,10 @@ class _JobHooks:
         tensors: dict[str, Tensor],
         recent: tuple[dict[str, float], ...],
         micro_batch: int | None,
+        alone: bool = False,
     ) -> None:
         job = self._job
-        if is_first():
+        if alone or is_first():
             with job.activity("checkpointing"):
                 job.checkpoints.save(
                     job.attempt.number,
@@ -201,9 +203,11 @@ class _JobHooks:
                     epochs=self.losses.record(),
                     micro_batch=micro_batch,
                 )
-                if job.interruption.requested:
+                if alone or job.interruption.requested:
                     job.checkpoints.wait()
             log.info("checkpoint at iteration %d", iteration)
+        if alone:
+            return
         if self._stops:
             wait_for_all()  # a rank that ends has the others ended
         if self._stops or rank_count() == 1:
