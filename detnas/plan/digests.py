@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from detnas.records.artifacts import IMAGE_LISTING
+from detnas.records.settings import Training
 from detnas.spec.manifest import DetNASSearch, SearchSpec
 
 
@@ -102,7 +103,7 @@ def pool_digest(spec: SearchSpec, data_digest: str, image_listing: str = "") -> 
         "supernet": teachers.supernet,
         "space": teachers.space,
         "spaces": [teachers.phase_space(number) for number in phases],
-        "trainings": [teachers.phase_training(number) for number in phases],
+        "trainings": [_as_it_learns(teachers.phase_training(number)) for number in phases],
         "sortChannels": teachers.sort_channels,
         "bnImages": teachers.bn_images,
         "seed": teachers.seed,
@@ -110,3 +111,8 @@ def pool_digest(spec: SearchSpec, data_digest: str, image_listing: str = "") -> 
     if image_listing:
         covered[IMAGE_LISTING] = image_listing
     return settings_digest(covered)[:_DIGITS]
+
+
+def _as_it_learns(training: Training) -> Training:
+    """A schedule without what changes no weight."""
+    return training.model_copy(update={"activation_checkpointing": False})

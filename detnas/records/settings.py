@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from detnas.schema import Count, Fraction, Positive, Schema, added
+from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 
 RESOLUTION = r"^([1-9][0-9]{0,4})x([1-9][0-9]{0,4})$"
 _RESOLUTION = re.compile(RESOLUTION)
@@ -134,6 +134,11 @@ PRECISION = (
     "has it and Float32 elsewhere."
 )
 
+ACTIVATION_CHECKPOINTING = (
+    "A residual block of the backbone keeps its input alone for the backward pass, and is computed "
+    "twice: less memory, slower steps, the same gradients."
+)
+
 
 class Training(Schema):
     """One run of stochastic gradient descent."""
@@ -154,6 +159,7 @@ class Training(Schema):
     )
     micro_batch: Positive | None = added(1, description=MICRO_BATCH)
     precision: Precision | None = added(1, description=PRECISION)
+    activation_checkpointing: Flag = added(1, default=False, description=ACTIVATION_CHECKPOINTING)
     ema: Annotated[Fraction, Field(lt=1)] | None = added(
         1, description="Decay of the weights' exponential moving average; none is taken without."
     )

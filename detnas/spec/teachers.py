@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from detnas.records.settings import (
+    ACTIVATION_CHECKPOINTING,
     MICRO_BATCH,
     PRECISION,
     Distillation,
@@ -104,6 +105,7 @@ class Teachers(Schema):
     warmup_iterations: Count = Field(500, description="Steps of linear warm-up in each phase.")
     micro_batch: Positive | None = added(1, description=MICRO_BATCH)
     precision: Precision | None = added(1, description=PRECISION + " By default Auto.")
+    activation_checkpointing: Flag = added(1, default=False, description=ACTIVATION_CHECKPOINTING)
     sort_channels: Flag = Field(
         True, description="Order channels by importance once, before the first shrinking phase."
     )
@@ -219,6 +221,7 @@ class Teachers(Schema):
             warmup_iterations=self.warmup_iterations,
             micro_batch=self.micro_batch,
             precision=self.precision,
+            activation_checkpointing=self.activation_checkpointing,
         )
 
 

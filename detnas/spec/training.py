@@ -4,8 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from detnas.records.settings import MICRO_BATCH, PRECISION, Precision, Schedule, Training
-from detnas.schema import Count, Fraction, Positive, Schema, added
+from detnas.records.settings import (
+    ACTIVATION_CHECKPOINTING,
+    MICRO_BATCH,
+    PRECISION,
+    Precision,
+    Schedule,
+    Training,
+)
+from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 
 Gpus = Annotated[int, Field(ge=0, le=16, strict=True)]
 """GPUs of one pod; 0 trains on its cores."""
@@ -21,6 +28,7 @@ class TrainingSettings(Schema):
     warmup_iterations: Count = Field(description="Steps of linear warm-up.")
     micro_batch: Positive | None = added(1, description=MICRO_BATCH)
     precision: Precision | None = added(1, description=PRECISION + " By default Auto.")
+    activation_checkpointing: Flag = added(1, default=False, description=ACTIVATION_CHECKPOINTING)
 
     @property
     def training(self) -> Training:

@@ -58,6 +58,7 @@ def test_settings_digest_is_of_sorted_json_with_shortest_numbers() -> None:
         {"base": {"model": "faster-rcnn-r18-fpn", "train": {"epochs": 9}}},
         {"evaluation": {"epochs": 9}},
         {"distillation": {"featureWeight": "0.5"}},
+        {"teachers": {"phases": PHASES, "activationCheckpointing": True}},
         {"finetune": {"epochs": 9}},
         {"evaluationBatch": 9},
         {"dataset": {**DATASET, "source": {"directory": "moved"}}},

@@ -157,7 +157,11 @@ def evaluated(folder: Path) -> dict[str, Any]:
 def trained(
     folder: Path, phase: int, **changes: Any
 ) -> list[tuple[dict[str, Tensor], dict[str, float]]]:
-    """A few steps of a phase of the pool: tensors and losses after each."""
+    """A few steps of a phase of the pool: tensors and losses after each.
+
+    Several ranks compute a shrinking phase's blocks twice.
+    """
+    twice = phase > 0 and rank_count() > 1
     request = PoolPhaseRequest(
         key="local/pools/abc/phase",
         seed=4,
@@ -166,7 +170,7 @@ def trained(
         classes=CLASSES,
         detector=HEADS,
         resolutions=(Resolution(width=48, height=48), Resolution(width=64, height=64)),
-        training=training(1, gradient_clip=Decimal(2)),
+        training=training(1, gradient_clip=Decimal(2), activation_checkpointing=twice),
         supernet=SHAPE,
         full_space=SPACE,
         space=SPACE,

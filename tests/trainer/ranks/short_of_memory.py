@@ -40,7 +40,7 @@ def main() -> None:
         parts.setdefault(iteration, []).append(len(inputs))
         return losses
 
-    DetectorTrainee.loss = loss  # type: ignore[method-assign]
+    DetectorTrainee.loss = loss  # type: ignore[method-assign, assignment]
     code = run(*sys.argv[1:])
     print(json.dumps({"code": code, "parts": parts}), flush=True)
     os._exit(0)  # the other rank may wait for this one

@@ -43,9 +43,12 @@ class RanksBatchNorm2d(nn.BatchNorm2d):
     def _update(self, mean: Tensor, variance: Tensor, elements: int) -> None:
         assert self.running_mean is not None
         assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked += 1
-        share = self.momentum or 1.0 / float(self.num_batches_tracked)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked += 1
+        share = self.momentum
+        if share is None:  # the mean over all batches
+            assert self.num_batches_tracked is not None
+            share = 1.0 / float(self.num_batches_tracked)
         unbiased = variance * (elements / max(elements - 1, 1))
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(unbiased, share)

@@ -22,6 +22,7 @@ from detnas_trainer.training.memory import (
     is_out_of_memory,
     release_memory,
 )
+from detnas_trainer.training.recomputation import recompute_blocks
 
 log = logging.getLogger("detnas_trainer")
 
@@ -57,6 +58,8 @@ class Gradients:
         self._dtype = _dtype_of(training.precision, self._device)
         self._format = fastest_format(self._device)
         trainee.module.to(memory_format=self._format)
+        if training.activation_checkpointing:
+            recompute_blocks(trainee.module.backbone)
         self.scaler = torch.amp.GradScaler(self._device, enabled=self._dtype == torch.float16)
         self._buffers = list(trainee.module.buffers())
         self._before = [buffer.clone() for buffer in self._buffers]
