@@ -61,7 +61,8 @@ class _NormalizeByAll(torch.autograd.Function):
     def forward(
         ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        variance, mean = torch.var_mean(inputs, (0, 2, 3), correction=0)
+        # Statistics have 32 bits, as torch's own.
+        variance, mean = torch.var_mean(inputs.float(), (0, 2, 3), correction=0)
         own = torch.stack([mean, variance])
         of_all = [torch.empty_like(own) for _ in range(rank_count())]
         dist.all_gather(of_all, own)
@@ -89,8 +90,9 @@ class _NormalizeByAll(torch.autograd.Function):
         scale = (variance + ctx.eps).rsqrt()
         slope = weight * scale * scale * through_variance
         offset = weight * scale * through_mean - slope * mean
-        constant -= _by_channel(offset)
-        constant.addcmul_(inputs, _by_channel(slope), value=-1)
+        offset, slope = (_by_channel(values).to(constant.dtype) for values in (offset, slope))
+        constant -= offset
+        constant.addcmul_(inputs, slope, value=-1)
         return constant, by_weight, by_bias, None
 
 
