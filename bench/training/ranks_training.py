@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import torch
 
+from bench.training.noise import NoiseImages
 from detnas.architecture import parse
 from detnas.records.settings import DetectorShape, Resolution, Training
 from detnas_trainer.data.detection_data import DetectionData
-from detnas_trainer.data.draws import BatchDraws, Sample
+from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.detector import build_detector
-from detnas_trainer.openmmlab import DetDataSample, InstanceData
 from detnas_trainer.ranks.group import any_rank, join
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.gradients import seed_everything
@@ -21,23 +21,6 @@ ENCODING = "[(16, 16)-(16, 16)], [(32, 32)-(32, 32)], [(64, 64)-(64, 64)], [(128
 SHAPE = DetectorShape(neck=32, fc=128, proposals=100, roi_samples=64, anchor_scale=4)
 SIDE, BATCH, CLASSES, IMAGES = 128, 8, 10, 64
 UNTIMED = 5
-
-
-class Noise:
-    """Images of noise, with five boxes each."""
-
-    def __getitem__(self, sample: Sample) -> dict[str, Any]:
-        generator = torch.Generator().manual_seed(sample.image)
-        corners = torch.rand(5, 2, generator=generator) * SIDE / 2
-        sides = SIDE / 8 + torch.rand(5, 2, generator=generator) * 3 * SIDE / 8
-        metainfo = {"img_shape": (SIDE, SIDE), "scale_factor": (1.0, 1.0)}
-        annotated = DetDataSample(metainfo=metainfo)
-        annotated.gt_instances = InstanceData(
-            bboxes=torch.cat([corners, corners + sides], dim=1),
-            labels=torch.randint(CLASSES, (5,), generator=generator),
-        )
-        pixels = torch.randint(256, (3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
-        return {"inputs": pixels, "data_samples": annotated}
 
 
 class Times:
@@ -68,7 +51,7 @@ def images_per_second(steps: int) -> float:
     groups = (torch.arange(IMAGES).numpy(),)
     draws = BatchDraws(1, groups, BATCH, (size,), 0.0, epochs)
     times = Times()
-    data = cast("DetectionData", Noise())
+    data = cast("DetectionData", NoiseImages(IMAGES, (SIDE, SIDE), CLASSES))
     TrainingLoop(DetectorTrainee(detector), TrainingPlan(training, draws), data, times).run()
     measured = times.ends[UNTIMED:]
     return (len(measured) - 1) * BATCH / (measured[-1] - measured[0])

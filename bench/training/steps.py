@@ -48,17 +48,19 @@ def training_step(
     return step
 
 
-def median_seconds(kinds: dict[str, Step], rounds: int) -> dict[str, float]:
+def median_seconds(
+    kinds: dict[str, Step], rounds: int, untimed: int = _UNTIMED
+) -> dict[str, float]:
     """Median seconds of each kind of step; they take turns, each round with the same draws."""
     taken: dict[str, list[float]] = {name: [] for name in kinds}
-    for turn in range(_UNTIMED + rounds):
+    for turn in range(untimed + rounds):
         for name, step in kinds.items():
             torch.manual_seed(turn)
             _wait()
             start = time.perf_counter()
             step()
             _wait()
-            if turn >= _UNTIMED:
+            if turn >= untimed:
                 taken[name].append(time.perf_counter() - start)
     return {name: median(values) for name, values in taken.items()}
 

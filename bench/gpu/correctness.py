@@ -1,0 +1,98 @@
+"""What a GPU computes is what the CPU computes, within the error of 32-bit floats."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.gpu.figures import Figures
+from bench.gpu.scale import Scale
+from bench.training.noise import NoiseImages
+from detnas.records.settings import Precision
+from detnas_trainer.detector import build_detector
+from detnas_trainer.distillation.distiller import BoxForward, box_forward
+from detnas_trainer.openmmlab import TwoStageDetector
+from detnas_trainer.trainee import DetectorTrainee
+from detnas_trainer.training.gradients import Gradients, seed_everything
+
+IMAGES = 2
+SIZE = (320, 192)
+
+
+def measure(figures: Figures, scale: Scale, folder: Path) -> None:
+    """Losses and gradients of one step, and what is detected, on both devices."""
+    del folder
+    torch.backends.cudnn.allow_tf32 = False
+    images = NoiseImages(IMAGES, scale.padded if scale.thin else SIZE, scale.classes)
+    losses, gradients, outputs = _computed(scale, images, "cpu")
+    found_losses, found_gradients, found = _computed(scale, images, scale.device)
+    for name, part, tolerance in (("RPN's", "rpn", 1e-4), ("all", "loss", 1e-2)):
+        difference = abs(_total(found_losses, part) / _total(losses, part) - 1)
+        figures.require(f"{name} losses, relative", difference, at_most=tolerance)
+    distance = _distance(found_gradients, gradients)
+    figures.require("gradients, relative", distance, at_most=2e-2)
+    for level, (ours, theirs) in enumerate(zip(found.levels, outputs.levels, strict=True)):
+        figures.require(
+            f"neck's level {level}, relative", _distance([ours], [theirs]), at_most=1e-4
+        )
+    logits = _distance([found.logits], [outputs.logits])
+    figures.require("class logits, relative", logits, at_most=1e-3)
+    deltas = _distance([found.deltas], [outputs.deltas])
+    figures.require("box deltas, relative", deltas, at_most=1e-3)
+
+
+def _computed(
+    scale: Scale, images: NoiseImages, device: str
+) -> tuple[dict[str, float], list[Tensor], BoxForward]:
+    """Losses, gradients, and the outputs for the same RoIs."""
+    detector = _detector(scale, device)
+    training = scale.training(Precision.FLOAT32, batch_size=IMAGES)
+    losses = Gradients(DetectorTrainee(detector), training, 1).compute(0, images.batch(IMAGES))
+    gradients = [p.grad.cpu() for p in detector.parameters() if p.grad is not None]
+    detector.eval()
+    batch: dict[str, Any] = detector.data_preprocessor(images.batch(IMAGES), False)
+    rois = _rois(batch["inputs"].shape[-1], batch["inputs"].shape[-2]).to(device)
+    with torch.inference_mode():
+        outputs = box_forward(detector.roi_head, detector.extract_feat(batch["inputs"]), rois)
+    return (
+        losses,
+        gradients,
+        BoxForward(
+            tuple(level.cpu() for level in outputs.levels),
+            rois.cpu(),
+            outputs.features.cpu(),
+            outputs.logits.cpu(),
+            outputs.deltas.cpu(),
+        ),
+    )
+
+
+def _detector(scale: Scale, device: str) -> TwoStageDetector:
+    """The student with random statistics and no zero among its batch norms' weights."""
+    seed_everything(1)
+    detector = build_detector(scale.student, scale.detector, scale.classes)
+    for part in detector.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.uniform_(part.weight, 0.5, 1.0)
+    return detector.to(device).train()
+
+
+def _rois(width: int, height: int) -> Tensor:
+    """Random RoIs in every image."""
+    generator = torch.Generator().manual_seed(3)
+    size = torch.tensor([width, height])
+    corners = torch.rand(IMAGES * 50, 2, generator=generator) * size / 2
+    sides = 8 + torch.rand(IMAGES * 50, 2, generator=generator) * size / 2
+    image = torch.arange(IMAGES).repeat_interleave(50).unsqueeze(1)
+    return torch.cat([image, corners, corners + sides], dim=1)
+
+
+def _total(losses: dict[str, float], part: str) -> float:
+    return sum(value for name, value in losses.items() if part in name and name != "loss")
+
+
+def _distance(found: list[Tensor], expected: list[Tensor]) -> float:
+    """Norm of the difference over that of what is expected."""
+    ours, theirs = (torch.cat([t.flatten() for t in tensors]) for tensors in (found, expected))
+    return float((ours - theirs).norm() / theirs.norm())
