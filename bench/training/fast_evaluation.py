@@ -22,7 +22,13 @@ from detnas.actions import AddLayer
 from detnas.plan.requests import SearchRequests
 from detnas.records.proposal import Proposal, Step
 from detnas.records.requests import BaseRequest, PoolPhaseRequest, PrepareRequest, StudentRequest
-from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResult, Result
+from detnas.records.results import (
+    DetectorResult,
+    Outcome,
+    PoolPhaseResult,
+    PrepareResult,
+    Result,
+)
 from detnas.spec.loading import load_manifest
 from detnas.store import open_store
 from detnas.store.artifacts import create_record, load_record
@@ -66,7 +72,8 @@ def measure(manifest: Path, store: str, evaluations: int) -> Iterator[tuple[Dete
 
 
 def one_epoch(request: Asked) -> Asked:
-    training = request.training.model_copy(update={"epochs": 1})
+    changes = {"epochs": 1, "warmup_iterations": 0}  # an epoch is shorter than the warm-up
+    training = request.training.model_copy(update=changes)
     return request.model_copy(update={"training": training})
 
 
@@ -86,6 +93,7 @@ def job(
     wall = time.perf_counter() - start
     result = load_record(open_store(store), f"{request.key}/result.json", kind)
     assert result is not None, f"{request.key} has no result"
+    assert result.outcome is Outcome.SUCCEEDED, result.message
     return result, wall
 
 
