@@ -18,7 +18,7 @@ from tools.example import run_example
 from tools.process import StepFailed, say
 
 ROOT = Path(__file__).resolve().parent.parent
-_FOR_TESTS = (*kubernetes.CONTROL_PLANE, *kubernetes.QUEUEING)
+_FOR_TESTS = (*kubernetes.CONTROL_PLANE, *kubernetes.EXTENSIONS)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -74,8 +74,9 @@ CONTROL_PLANE: Mapping[str, Binary] = {
     "helm": Binary("helm.sh/helm/v3/cmd/helm", "helm", 110, _HELM_VERSION),
     "kubeconform": Binary("github.com/yannh/kubeconform/cmd/kubeconform", "kubeconform", 20),
 }
-QUEUEING: Mapping[str, Binary] = {
+EXTENSIONS: Mapping[str, Binary] = {
     "kueue": Binary("sigs.k8s.io/kueue/cmd/kueue", "kueue", 430, installation="config/default"),
+    "jobset": Binary("sigs.k8s.io/jobset", "jobset", 180, installation="config/default"),
 }
 NODE: Mapping[str, Binary] = {
     "kubelet": _kubernetes("kubelet", 30),
@@ -83,7 +84,7 @@ NODE: Mapping[str, Binary] = {
     "kube-proxy": _kubernetes("kube-proxy", 20),
     "coredns": Binary("github.com/coredns/coredns", "coredns", 190),
 }
-ALL: Mapping[str, Binary] = {**CONTROL_PLANE, **QUEUEING, **NODE}
+ALL: Mapping[str, Binary] = {**CONTROL_PLANE, **EXTENSIONS, **NODE}
 
 
 def cache_folder() -> Path:

@@ -11,9 +11,9 @@ from tools.environment import exclusive
 from tools.kubernetes.binaries import (
     ALL,
     CONTROL_PLANE,
+    EXTENSIONS,
     KUBERNETES,
     MODULES,
-    QUEUEING,
     cache_folder,
     find,
 )
@@ -44,7 +44,7 @@ def obtain(names: Iterable[str]) -> dict[str, Path]:
 def obtain_for_tests() -> None:
     """Obtain what the tests of the operator need; without Go say so, and they will be skipped.
 
-    So will be those with a real Kueue where it cannot be built.
+    So will be those with a real Kueue or JobSet controller where that cannot be built.
 
     Raises:
         StepFailed: the build of Kubernetes failed; with the end of its output.
@@ -54,10 +54,11 @@ def obtain_for_tests() -> None:
     except GoMissing as missing:
         say(f"{missing}\n  Until then the tests that need Kubernetes are skipped")
         return
-    try:
-        obtain(QUEUEING)
-    except StepFailed as failed:
-        say(f"{failed}\n  Until then the tests that need Kueue are skipped")
+    for name in EXTENSIONS:
+        try:
+            obtain([name])
+        except StepFailed as failed:
+            say(f"{failed}\n  Until then the tests that need {name} are skipped")
 
 
 def _build_missing(names: list[str], folder: Path) -> None:
