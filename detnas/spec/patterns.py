@@ -82,10 +82,11 @@ RESERVED_LABELS = (
     "app.kubernetes.io/",
     "batch.kubernetes.io/",
     "kueue.x-k8s.io/",
+    "jobset.sigs.k8s.io/",
     "job-name",
     "controller-uid",
 )
-"""Beginnings of label keys by which the operator, the job controller and Kueue identify a pod."""
+"""Beginnings of label keys by which the operator and other controllers identify a pod."""
 
 RESERVED_ANNOTATIONS = (
     "detnas.dev/",

@@ -20,6 +20,7 @@ TO_WATCH: Rights = {
     (PLURAL, ""): ("get", "list", "watch", "patch"),
     (PLURAL, "status"): ("get", "patch"),
     ("jobs", ""): ("get", "list", "watch"),
+    ("jobsets", ""): ("get", "list", "watch"),
     ("pods", ""): ("get", "list"),
     ("events", ""): ("list", "create"),
 }
@@ -28,6 +29,7 @@ TO_WATCH: Rights = {
 TO_WORK: Rights = {
     (PLURAL, "finalizers"): ("update",),
     ("jobs", ""): ("create", "patch", "delete"),
+    ("jobsets", ""): ("create", "patch", "delete"),
     ("pods", ""): ("delete",),
     ("pods", "log"): ("get",),
     ("services", ""): ("get", "create"),

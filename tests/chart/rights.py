@@ -8,6 +8,7 @@ WATCHING = {
     "detnas.dev/detnassearches": {"get", "list", "watch", "patch"},
     "detnas.dev/detnassearches/status": {"get", "patch"},
     "batch/jobs": {"get", "list", "watch"},
+    "jobset.x-k8s.io/jobsets": {"get", "list", "watch"},
     "/pods": {"get", "list"},
     "/events": {"list", "create"},
 }
@@ -16,6 +17,7 @@ WATCHING = {
 WORKING = {
     "detnas.dev/detnassearches/finalizers": {"update"},
     "batch/jobs": {"create", "patch", "delete"},
+    "jobset.x-k8s.io/jobsets": {"create", "patch", "delete"},
     "/pods": {"delete"},
     "/pods/log": {"get"},
     "/services": {"get", "create"},

@@ -126,6 +126,7 @@ def tenant(**fields: Any) -> Values:
         ({"logLevel": "info"}, "must be one of 'DEBUG', 'INFO', 'WARNING', 'ERROR'"),
         ({"jobs": {"env": {"PROXY": 1}}}, "at '/jobs/env/PROXY': got number, want string"),
         ({"jobs": {"gpuResource": "gpu"}}, "at '/jobs/gpuResource': 'gpu' does not match"),
+        ({"jobs": {"multiNode": "Job"}}, "'Auto', 'JobSet', 'IndexedJob'"),
         ({"jobs": {"policy": {"force": {}}}}, "at '/jobs/policy': additional properties 'force'"),
         ({"jobs": {"policy": {"forced": {"queue": "a"}}}}, "additional properties 'queue'"),
         ({"jobs": {"policy": {"maximum": {"gpus": 17}}}}, "maximum/gpus': maximum: got 17"),

@@ -16,6 +16,11 @@ STABLE, BETA = (f"admissionregistration.k8s.io/{version}" for version in ("v1", 
 SUNDAYS = "sundays.test"
 QUOTAS = "api/v1/resourcequotas"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+_GROUPS = {
+    "pods": ("", "v1"),
+    "jobs": ("batch", "v1"),
+    "jobsets": ("jobset.x-k8s.io", "v1alpha2"),
+}
 _MODEST = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -46,10 +51,10 @@ def limit(api: Api, namespace: str, hard: dict[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Policy:
-    """What changes pods or Jobs as they are written, as webhooks of meshes and vaults do.
+    """What changes pods, Jobs or JobSets as they are written, as webhooks of others do.
 
     Attributes:
-        resource: `pods` or `jobs`.
+        resource: `pods`, `jobs` or `jobsets`.
         patch: a list of JSONPatch operations, in CEL.
         shows: what is in an object once it is changed.
         when: which objects, in CEL.
@@ -66,9 +71,10 @@ class Policy:
 def change(api: Api, namespace: str, policy: Policy) -> None:
     """Put a policy in force in a namespace."""
     name = f"{uuid.uuid4().hex[:8]}.test"
+    group, version = _GROUPS[policy.resource]
     rule = {
-        "apiGroups": ["batch" if policy.resource == "jobs" else ""],
-        "apiVersions": ["v1"],
+        "apiGroups": [group],
+        "apiVersions": [version],
         "operations": list(policy.operations),
         "resources": [policy.resource],
     }
@@ -89,7 +95,7 @@ def change(api: Api, namespace: str, policy: Policy) -> None:
     ):
         body = {"apiVersion": BETA, "kind": kind, "metadata": {"name": name}, "spec": spec}
         api.create(body)
-    probe = _job() if policy.resource == "jobs" else _pod(_MODEST)
+    probe = {"pods": _pod(_MODEST), "jobs": _job(), "jobsets": _jobset()}[policy.resource]
     probe["metadata"]["labels"] = {"probe": name}
     eventually(
         lambda: policy.shows in json.dumps(api.create(probe, namespace, dryRun="All")["spec"])
@@ -106,6 +112,12 @@ def _pod(security: dict[str, Any]) -> Document:
 def _job() -> Document:
     spec = {"template": {"spec": _pod({})["spec"]}}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "probe"}, "spec": spec}
+
+
+def _jobset() -> Document:
+    replicated = {"name": "a", "template": {"spec": _job()["spec"]}}
+    kind = {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet"}
+    return {**kind, "metadata": {"name": "probe"}, "spec": {"replicatedJobs": [replicated]}}
 
 
 def _refusal(api: Api, namespace: str, probe: Document) -> str:

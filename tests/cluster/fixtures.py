@@ -2,14 +2,15 @@
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.api import NAMESPACES
+from tests.cluster.api import NAMESPACES, Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.installation import search_definition
+from tests.cluster.jobset import JobSetController, definition
 from tools.kubernetes import CONTROL_PLANE, find
 
 
@@ -34,18 +35,38 @@ def cluster(
     running.stop()
 
 
-def start_cluster(folder: Path, programs: dict[str, Path]) -> ControlPlane:
-    """A control plane that knows searches."""
+def start_cluster(
+    folder: Path, programs: dict[str, Path], definitions: Iterable[Document] = ()
+) -> ControlPlane:
+    """A control plane that knows searches, and what further definitions say."""
     for attempt in range(3):  # another process may take a port between our look and its use
         plane = ControlPlane(folder / str(attempt), programs)
         try:
-            plane.start([search_definition(programs["helm"])])
+            plane.start([search_definition(programs["helm"]), *definitions])
             return plane
         except RuntimeError:
             plane.stop()
             if attempt == 2:
                 raise
     raise AssertionError("unreachable")
+
+
+@pytest.fixture(scope="session")
+def jobset_controller(
+    tmp_path_factory: pytest.TempPathFactory, kubernetes_programs: dict[str, Path]
+) -> Iterator[JobSetController]:
+    """A JobSet controller, in a control plane of its own."""
+    binary = find("jobset")
+    if binary is None:
+        pytest.skip("no jobset: run python3 dev.py kubernetes jobset")
+    folder = tmp_path_factory.mktemp("cluster")
+    plane = start_cluster(folder, kubernetes_programs, [definition(binary)])
+    running = JobSetController(plane, binary)
+    running.install()
+    running.start()
+    yield running
+    running.stop()
+    plane.stop()
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ class Kueue:
                 "webhookServiceName": WEBHOOKS,
                 "webhookSecretName": SECRET,
             },
-            "integrations": {"frameworks": ["batch/job"]},
+            "integrations": {"frameworks": ["batch/job", "jobset.x-k8s.io/jobset"]},
         }
 
     def _wait_until_ready(self) -> None:

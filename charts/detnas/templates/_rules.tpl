@@ -10,6 +10,11 @@
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch]
+# Jobs on several nodes; without JobSet there are no such objects. `jobs.multiNode` may change while
+# one runs: it is watched to its end.
+- apiGroups: [jobset.x-k8s.io]
+  resources: [jobsets]
+  verbs: [get, list, watch]
 # Why a job's pod does not start.
 - apiGroups: [""]
   resources: [pods]
@@ -29,6 +34,9 @@
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [create, patch, delete]
+- apiGroups: [jobset.x-k8s.io]
+  resources: [jobsets]
+  verbs: [create, patch, delete]
 # Pods whose trainer has failed, and that a container added by a webhook keeps running.
 - apiGroups: [""]
   resources: [pods]
@@ -37,7 +45,7 @@
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]
-# The ranks of a pool's training find each other by a headless Service.
+# Without JobSet the ranks of a pool's training find each other by a headless Service.
 - apiGroups: [""]
   resources: [services]
   verbs: [get, create]

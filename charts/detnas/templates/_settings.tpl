@@ -44,6 +44,7 @@ storage:
 jobs:
   ttlSeconds: {{ $values.jobs.ttlSeconds | int64 }}
   gpuResource: {{ $values.jobs.gpuResource | quote }}
+  multiNode: {{ $values.jobs.multiNode | quote }}
   env: {{ merge (dict) $values.jobs.env (include "detnas.proxy" (list . "") | fromYaml) | toJson }}
   {{- $identity := $values.jobs.podSecurityContext }}
   podSecurityContext:

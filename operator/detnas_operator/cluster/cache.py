@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from detnas_operator.cluster import Snapshot
+from detnas_operator.cluster.child_jobs import ChildJobs
+from detnas_operator.cluster.jobsets import jobset_of
 from detnas_operator.cluster.labels import SETTLED
 from detnas_operator.cluster.news import News, job_news, search_news
 from detnas_operator.cluster.objects import JobView, Object, ObjectView
@@ -35,6 +37,8 @@ class ClusterCache:
         self._jobs: _Jobs = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self._failed: _Jobs = {}
+        self._children = ChildJobs()
+        self._unusable_jobsets: dict[str | None, str] = {}
 
     def search(self, key: SearchKey) -> SearchView | None:
         """Return the search as last seen: metadata (without managedFields), spec, status."""
@@ -49,13 +53,20 @@ class ClusterCache:
     def jobs(self, key: SearchKey, uid: str) -> dict[str, JobView]:
         """Return the Jobs that the search with this UID owns, by name; labels are not trusted.
 
-        Each has the fields that `slim_job` retains. A Job that failed and was then deleted by
+        Each has the fields that `slim_job` retains; JobSets are among them, as if they were Jobs. A
+        Job that failed and was then deleted by
         others, such as by its time to live, is included, as if it were still being deleted, until
         `drop_job`.
         """
         with self._lock:
-            jobs = {**self._failed.get((key, uid), {}), **self._jobs.get((key, uid), {})}
+            owned = {**self._failed.get((key, uid), {}), **self._jobs.get((key, uid), {})}
+            jobs = {name: self._children.completed(job) for name, job in owned.items()}
         return dict(sorted(jobs.items()))
+
+    def search_of(self, job: JobView) -> SearchKey | None:
+        """Return which search a Job, a JobSet or the Job of a JobSet belongs to; None if none."""
+        with self._lock:
+            return owning_search(job) or self._children.search_of(job)
 
     def put_search(self, body: Object) -> News:
         """Store a search as observed; return what is new of it, if it is newer."""
@@ -84,12 +95,24 @@ class ClusterCache:
         job = JobView(slim_job(body))
         owner = _owner(job)
         if owner is None:
-            return News.NONE
+            return self._put_child(job)
         with self._lock:
             known = self._jobs.get(owner, {}).get(job.name)
             if not self._is_newer(known, job):
                 return News.NONE
             self._jobs.setdefault(owner, {})[job.name] = job
+            if job.plural == "jobsets":
+                self._children.note_jobset(job, owner[0])
+        return job_news(known, job)
+
+    def _put_child(self, job: JobView) -> News:
+        if not jobset_of(job):
+            return News.NONE
+        with self._lock:
+            known = self._children.get(job)
+            if not self._is_newer(known, job):
+                return News.NONE
+            self._children.put(job)
         return job_news(known, job)
 
     def drop_deleted_job(self, body: Object) -> None:
@@ -100,10 +123,12 @@ class ClusterCache:
         job = JobView(slim_job(body))
         owner = _owner(job)
         if owner is None:
+            self._drop_child(job)
             return
         key, uid = owner
         with self._lock:
             is_news = job.uid not in self._deleted
+            job = self._children.completed(job)
         self.drop_job(body)
         if is_news and job.true_condition("Failed") and SETTLED not in job.annotations:
             with self._lock:
@@ -126,8 +151,15 @@ class ClusterCache:
             return
         with self._lock:
             self._remember_deletion(job.uid)
+            self._children.forget_jobset(job)
             for jobs in (self._failed, self._jobs):
                 _remove(jobs, owner, job)
+
+    def _drop_child(self, job: JobView) -> None:
+        with self._lock:
+            if jobset_of(job):
+                self._remember_deletion(job.uid)
+                self._children.drop(job)
 
     def replace_jobs(self, key: SearchKey, snapshot: Snapshot) -> None:
         """Update the Jobs of a search from a complete list of its namespace.
@@ -157,13 +189,34 @@ class ClusterCache:
             known_jobs = _within(
                 namespace, (job for owned in self._jobs.values() for job in owned.values())
             )
+            children = self._children.within(namespace)
         for search in _absent(known_searches, searches):
             self.drop_search(search.body)
             changed.add(search.key)
         lost = _absent(known_jobs, jobs)
         for job in lost:
             self.drop_deleted_job(job.body)
-        return changed | {key for job in (*put, *lost) if (key := owning_search(job))}
+        for child in _absent(children, jobs):
+            self._drop_child(child)
+        return changed | {key for job in (*put, *lost) if (key := self.search_of(job))}
+
+    def note_jobsets(self, scope: str | None, problem: str) -> None:
+        """Note why JobSets of a namespace (None: all) are not observed; empty if they are."""
+        with self._lock:
+            self._unusable_jobsets[scope] = problem
+
+    def note_jobsets_gone(self, namespace: str, problem: str) -> None:
+        """Note that JobSets are no longer served, until a list shows that they are."""
+        with self._lock:
+            scope = None if None in self._unusable_jobsets else namespace
+            self._unusable_jobsets[scope] = problem
+
+    def jobsets_problem(self, namespace: str | None) -> str:
+        """Return why JobSets of a namespace (None: all) cannot be used; empty if they can."""
+        with self._lock:
+            unlisted = "they have not been listed yet"
+            everywhere = self._unusable_jobsets.get(None, unlisted)
+            return self._unusable_jobsets.get(namespace, everywhere)
 
     def _is_newer(self, known: ObjectView | None, latest: ObjectView) -> bool:
         if latest.uid in self._deleted:

@@ -8,6 +8,7 @@ VERSION = "v1alpha1"
 PLURAL = "detnassearches"
 KIND = "DetNASSearch"
 KUEUE = "kueue.x-k8s.io"
+JOBSET = "jobset.x-k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Kind:
 KINDS = {
     PLURAL: Kind(PLURAL, f"/apis/{GROUP}/{VERSION}", GROUP),
     "jobs": Kind("jobs", "/apis/batch/v1", "batch"),
+    "jobsets": Kind("jobsets", f"/apis/{JOBSET}/v1alpha2", JOBSET),
     "pods": Kind("pods", "/api/v1"),
     "services": Kind("services", "/api/v1"),
     "events": Kind("events", "/api/v1"),

@@ -15,6 +15,8 @@ Status = Mapping[str, Any]
 """The status of a search, or a part of an object, as the API writes it; only read."""
 
 _FOREGROUND = "foregroundDeletion"
+_BUILT_IN = ("kubernetes.io/job-controller", "jobset.sigs.k8s.io/jobset-controller")
+"""Values of ``spec.managedBy`` that mean the same as none."""
 MAX_TEXT_CHARACTERS = 500
 """Characters of a text from the cluster that a message quotes."""
 
@@ -182,7 +184,38 @@ class ObjectView:
 
 @dataclass(frozen=True)
 class JobView(ObjectView):
-    """A batch/v1 Job."""
+    """A batch/v1 Job, or a JobSet that is read as one (`jobsets.as_job`)."""
+
+    @cached_property
+    def plural(self) -> str:
+        """What the client calls its kind."""
+        return "jobsets" if self.body.get("kind") == "JobSet" else "jobs"
+
+    @cached_property
+    def kind(self) -> str:
+        """Job or JobSet, for messages."""
+        return "JobSet" if self.plural == "jobsets" else "Job"
+
+    @cached_property
+    def title(self) -> str:
+        """Its kind and name, for messages."""
+        return f"{self.kind} {self.name}"
+
+    @cached_property
+    def pods_owner(self) -> str:
+        """UID of what owns its pods: of a JobSet its Job, if that is in this cluster."""
+        return str((self.body.get("child") or {}).get("uid") or self.uid)
+
+    @cached_property
+    def pods_owner_name(self) -> str:
+        """Name of the Job that owns its pods."""
+        return str((self.body.get("child") or {}).get("name") or self.name)
+
+    @cached_property
+    def manager(self) -> str:
+        """Who runs it in place of this cluster's controllers, such as MultiKueue; or empty."""
+        manager = str(self.spec.get("managedBy") or "")
+        return "" if manager in _BUILT_IN else manager
 
     @cached_property
     def has_ended(self) -> bool:

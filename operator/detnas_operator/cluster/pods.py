@@ -16,6 +16,9 @@ JOBS_A_LIST = 150
 MAX_ANSWER_BYTES = 8 << 20
 """Of one answer: a page with more is read in smaller pages."""
 
+_REFUSALS = ("FailedCreate", "JobCreationFailed", "HeadlessServiceCreationFailed")
+"""Reasons of events: about a Job, and about a JobSet."""
+
 _UID = "batch.kubernetes.io/controller-uid"
 """The Job controller selects its own pods by this label."""
 
@@ -37,8 +40,8 @@ class EventView(ReportView):
 
     @cached_property
     def refuses_a_pod(self) -> bool:
-        """Whether the Job controller reports that it could not create a pod."""
-        return self.reason == "FailedCreate"
+        """Whether a controller reports that it could not create a pod, or what must precede it."""
+        return self.reason in _REFUSALS
 
     @cached_property
     def subject(self) -> str:

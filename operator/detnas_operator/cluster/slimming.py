@@ -6,6 +6,7 @@ A tenant that may write objects could otherwise fill the operator's memory.
 from collections.abc import Iterable
 from typing import Any
 
+from detnas_operator.cluster.jobsets import as_job, is_jobset, jobset_of
 from detnas_operator.cluster.labels import (
     ACCEPT,
     ADOPT,
@@ -41,6 +42,7 @@ _KEPT_JOB_SPEC = (
     "parallelism",
     "ttlSecondsAfterFinished",
     "activeDeadlineSeconds",
+    "managedBy",
 )
 _KEPT_JOB_STATUS = (
     "conditions",
@@ -113,13 +115,18 @@ def slim_search(body: Object) -> Object:
 
 
 def slim_job(body: Object) -> Object:
-    """Return what is retained of a Job: what is read, so that other changes need no pass."""
+    """Return what is retained of a Job: what is read, so that other changes need no pass.
+
+    A JobSet is returned as a Job.
+    """
+    body = as_job(body) if is_jobset(body) else body
     spec, status, metadata = body.get("spec") or {}, body.get("status") or {}, _slim_metadata(body)
     if "finalizers" in metadata:
         metadata["finalizers"] = metadata["finalizers"][:_MAX_FINALIZERS]
     if owners := metadata.get("ownerReferences"):
         metadata["ownerReferences"] = [owner for owner in owners if owner.get("controller")]
     return {
+        **{field: body[field] for field in ("kind", "child") if is_jobset(body) and field in body},
         "metadata": metadata,
         "spec": {field: spec[field] for field in _KEPT_JOB_SPEC if field in spec},
         "status": {field: status[field] for field in _KEPT_JOB_STATUS if field in status},
@@ -127,8 +134,9 @@ def slim_job(body: Object) -> Object:
 
 
 def slim_own_job(body: Object) -> Object | None:
-    """Return what is retained of a Job; None if no search owns it."""
-    return None if owning_search(JobView(body)) is None else slim_job(body)
+    """Return what is retained of a Job; None if neither a search nor a JobSet of one owns it."""
+    job = JobView(body)
+    return None if owning_search(job) is None and not jobset_of(job) else slim_job(body)
 
 
 def _slim_metadata(body: Object) -> Object:

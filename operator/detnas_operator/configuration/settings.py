@@ -54,6 +54,10 @@ OWN_VARIABLES = frozenset(
 """Environment of a Job that the operator or the tenant's secret sets."""
 
 
+MultiNode = Literal["Auto", "JobSet", "IndexedJob"]
+"""What runs a job on several nodes."""
+
+
 class SettingsError(UserError):
     """A configuration file that cannot be used, with every problem found in it."""
 
@@ -144,6 +148,8 @@ class JobSettings(Schema):
         pod_security_context: user and groups of the pods.
         policy: of the Jobs of all namespaces.
         data_cache: where copies of data sets are kept beyond the life of a pod.
+        multi_node: what runs a job on several nodes: a JobSet, or an Indexed Job with a Service;
+            Auto is a JobSet if the API server serves them.
     """
 
     ttl_seconds: Annotated[int, Field(ge=0, strict=True)] = 3600
@@ -154,6 +160,7 @@ class JobSettings(Schema):
     pod_security_context: PodIdentity = PodIdentity()
     policy: JobPolicy = JobPolicy()
     data_cache: DataCache = DataCache()
+    multi_node: MultiNode = "Auto"
 
     @field_validator("env")
     @classmethod

@@ -8,18 +8,22 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from detnas.errors import UserError
-from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotFound
+from detnas_operator.cluster import PLURAL, ClusterError, KubernetesClient, NotFound, Refused
 from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.job_lists import NOT_SERVED, JobLists, list_jobs
 from detnas_operator.cluster.searches import SearchKey
-from detnas_operator.cluster.slimming import slim_own_job, slim_search
+from detnas_operator.cluster.slimming import slim_search
 
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 1.0
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 15.0)
+ABSENT_PAUSE_SECONDS = 60.0
+"""Seconds until an API server without JobSets is asked for them again."""
 CONCURRENT_LISTS = 4
 """Of a thousand namespaces, those that hang must not delay the others."""
 
@@ -55,6 +59,7 @@ class Relisting:
         scopes: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._requested = {scope: asyncio.Event() for scope in scopes}
         self._seconds = seconds
+        self._ask_for_jobsets = float("-inf")
         self._listed: set[str | None] = set()
         self._list_slots = asyncio.Semaphore(CONCURRENT_LISTS)
 
@@ -78,10 +83,30 @@ class Relisting:
     def refresh(self, scope: str | None) -> tuple[set[SearchKey], dict[str, str]]:
         """List a scope into the cache; return the keys that changed, and versions by kind."""
         searches = self._client.snapshot(PLURAL, scope, slim=slim_search)
-        # All Jobs: others may rewrite the labels by which ours could be selected.
-        jobs = self._client.snapshot("jobs", scope, slim=slim_own_job)
-        versions = {PLURAL: searches.resource_version, "jobs": jobs.resource_version}
-        return self._cache.replace_all(scope, searches, jobs), versions
+        jobs = self._list_jobs(scope)
+        versions = {PLURAL: searches.resource_version, **jobs.versions}
+        return self._cache.replace_all(scope, searches, jobs.together), versions
+
+    def _list_jobs(self, scope: str | None) -> JobLists:
+        """List Jobs, and JobSets if they can be; note in the cache why not."""
+        known, problem = self._cache.jobsets_problem(scope), NOT_SERVED
+        # A CRD may come at any time, but thousands of scopes need not ask for it each.
+        if time.monotonic() >= self._ask_for_jobsets:
+            try:
+                lists = list_jobs(self._client, scope, jobsets=True)
+            except NotFound:
+                self._ask_for_jobsets = time.monotonic() + ABSENT_PAUSE_SECONDS
+            except Refused as error:
+                if not known:  # without a list, one that runs would seem to be gone
+                    raise
+                problem = str(error)
+                if problem != known:
+                    log.warning("JobSets of %s are not used: %s", _name(scope), error)
+            else:
+                self._cache.note_jobsets(scope, "")
+                return lists
+        self._cache.note_jobsets(scope, problem)
+        return list_jobs(self._client, scope, jobsets=False)
 
     async def _keep(self, scope: str | None) -> None:
         """List a scope again and again, and log once why that fails, until it succeeds."""

@@ -12,13 +12,13 @@ from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.errors import Expired, NotFound, Refused
 from detnas_operator.cluster.news import News
 from detnas_operator.cluster.objects import JobView
-from detnas_operator.cluster.searches import SearchKey, SearchView, owning_search
+from detnas_operator.cluster.searches import SearchKey, SearchView
 from detnas_operator.cluster.slimming import slim_own_job, slim_search
 from detnas_operator.cluster.streaming import Change, Streams
 
 log = logging.getLogger(__name__)
 
-SLIM = {PLURAL: slim_search, "jobs": slim_own_job}
+SLIM = {PLURAL: slim_search, "jobs": slim_own_job, "jobsets": slim_own_job}
 SHORT_SECONDS = 5.0
 """A stream that the server ended sooner is not restarted at once."""
 
@@ -53,15 +53,15 @@ class EventHandlers:
             self._enqueue_for(key, self._cache.put_search(body))
 
     def job(self, change: str, body: dict[str, Any]) -> None:
-        """Handle a Job that was ADDED, MODIFIED or DELETED."""
-        key = owning_search(JobView(body))
-        if key is None:
-            return
+        """Handle a Job, a JobSet, or the Job of one that was ADDED, MODIFIED or DELETED."""
+        key = self._cache.search_of(JobView(body))
         if change == "DELETED":
             self._cache.drop_deleted_job(body)
-            self._enqueue(key, urgent=True)
+            news = News.DECISIVE
         else:
-            self._enqueue_for(key, self._cache.put_job(body))
+            news = self._cache.put_job(body)
+        if key is not None:
+            self._enqueue_for(key, news)
 
     def _enqueue_for(self, key: SearchKey, news: News) -> None:
         if news:

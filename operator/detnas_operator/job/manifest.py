@@ -1,7 +1,8 @@
 """The objects that run a due job: a batch/v1 Job, and a Service if several workers must meet.
 
 A pod with several GPUs launches a process for each. A pool's phase on several workers is an
-Indexed Job whose pods meet at the first one.
+Indexed Job whose pods meet at the first one; where JobSets are used, one contains that Job
+(`jobset.py`).
 
 If a rank is lost, for example of worker 2 of 4: The Job controller creates worker 2 again after
 its backoff; it waits at the rendezvous. The others lose their connections to it, or hang in a
@@ -38,11 +39,20 @@ PORT = 29500
 """Port of the rendezvous; torch's default."""
 
 
-def job_manifest(order: JobOrder, settings: OperatorSettings, tenant: Tenant) -> Object:
+def job_manifest(
+    order: JobOrder, settings: OperatorSettings, tenant: Tenant, rendezvous: str = ""
+) -> Object:
     """Return the Job of a due job, to be created once and never changed but for its TTL.
 
     No TTL is set: the Job must stay until its result is stored. What its pods request follows
     from the search and from the policy of its namespace as they are now.
+
+    Args:
+        order: what it is made from.
+        settings: the administrator's.
+        tenant: with whose service account and credentials it runs.
+        rendezvous: host and port of the first of several workers, for the Job of a JobSet, which
+            gives its pods their domain; by default they are in that of `service_manifest`.
     """
     rules = settings.rules(order.owner.namespace)
     fields = job_fields(order.spec.jobs, order.job_id.verb, rules)
@@ -64,7 +74,7 @@ def job_manifest(order: JobOrder, settings: OperatorSettings, tenant: Tenant) ->
     if fields.queue_name:
         job["spec"]["suspend"] = True  # until Kueue admits it
     if order.workers > 1:
-        return _as_workers(job, order)
+        return _as_workers(job, order, rendezvous)
     if processes_of_pod(order) > 1:
         job["spec"]["template"] = _launching(job, order, f"127.0.0.1:{PORT}")
     return job
@@ -109,14 +119,15 @@ def owner_reference(owner: Owner) -> Object:
     }
 
 
-def _as_workers(job: Object, order: JobOrder) -> Object:
+def _as_workers(job: Object, order: JobOrder, rendezvous: str) -> Object:
     """Return the Job of one pod as one of ``order.workers`` pods that work together."""
     service = service_name(order.owner.name)
     # The Job controller names the host of each pod <job>-<index>, the Service its domain.
-    template = _launching(job, order, f"{order.name}-0.{service}:{PORT}")
+    template = _launching(job, order, rendezvous or f"{order.name}-0.{service}:{PORT}")
     (container,) = template["spec"]["containers"]
     container["ports"] = [{"name": "rendezvous", "containerPort": PORT}]
-    template["spec"]["subdomain"] = service
+    if not rendezvous:
+        template["spec"]["subdomain"] = service
     spec = job["spec"] | {
         "completionMode": "Indexed",
         "completions": order.workers,

@@ -61,9 +61,9 @@ def _over(job: JobView, job_pods: Sequence[PodView]) -> JobState | None:
     if failed := job.true_condition("Failed"):  # whatever deletes it then, such as its TTL
         return job_failure(job, job_pods, failed)
     if job.deleted is not None:
-        return Terminating(f"Job {job.name} is being deleted", deleted=True)
+        return Terminating(f"{job.title} is being deleted", deleted=True)
     if job.true_condition("FailureTarget") or job.true_condition("SuccessCriteriaMet"):
-        message = f"Job {job.name} is over, its last pods are being stopped"
+        message = f"{job.title} is over, its last pods are being stopped"
         return Terminating(message, deleted=False)
     return None
 
@@ -82,7 +82,7 @@ def _live(
     if missing > 0:
         return _incomplete(job, pods, now, refused)
     if not live:
-        return Terminating(f"the pods of Job {job.name} ended well, it is all but complete", False)
+        return Terminating(f"the pods of {job.title} ended well, it is all but complete", False)
     return Running(max(pod.container(CONTAINER).running_since or now for pod in live))
 
 
@@ -90,9 +90,9 @@ def _without_pods(job: JobView, now: datetime, refused: str) -> JobState:
     if job.started and job.ready_pods >= job.parallelism:
         return Running(job.started)
     if job.active_pods > 0:
-        return Waiting(ReasonCode.STARTING, f"the pods of Job {job.name} are starting")
+        return Waiting(ReasonCode.STARTING, f"the pods of {job.title} are starting")
     if job.failed_pods > 0 and not refused:
-        return Waiting(ReasonCode.RETRYING, f"Job {job.name} makes another attempt shortly")
+        return Waiting(ReasonCode.RETRYING, f"{job.title} makes another attempt shortly")
     return _uncreated(job, job.started, now, refused)
 
 
@@ -109,10 +109,16 @@ def _incomplete(job: JobView, pods: Sequence[PodView], now: datetime, refused: s
 def _uncreated(job: JobView, due: datetime | None, now: datetime, refused: str) -> JobState:
     """Pods should exist since ``due``; None if the Job controller has not taken up the Job yet."""
     if refused:
-        return refusal_wait(f"a pod of Job {job.name}", refused)
+        return refusal_wait(f"a pod of {job.title}", refused)
+    if job.manager:
+        where = f"{job.title} is run by {job.manager}, and its status reports no pod yet"
+        return Waiting(ReasonCode.STARTING, where)
     if due is not None and now - due > _CREATION_PATIENCE:
+        if job.plural == "jobsets" and job.pods_owner == job.uid:
+            message = f"{job.title} has no Job yet; look at the JobSet controller and its log"
+            return Waiting(ReasonCode.RETRYING, message)
         # A deleted pod leaves no trace, and counts as a failed attempt.
         why = "no event says that it is refused"
-        message = f"Job {job.name} lacks a pod, and {why}; {_NEXT_ATTEMPT}"
+        message = f"{job.title} lacks a pod, and {why}; {_NEXT_ATTEMPT}"
         return Waiting(ReasonCode.RETRYING, message)
-    return Waiting(ReasonCode.STARTING, f"Job {job.name} is about to create its pods")
+    return Waiting(ReasonCode.STARTING, f"{job.title} is about to create its pods")

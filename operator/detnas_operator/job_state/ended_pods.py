@@ -90,7 +90,7 @@ def _pod(job: JobView, record: Object) -> PodView:
             "annotations": {INDEX: str(int(record["index"]))},
             "creationTimestamp": started or deleted,
             "deletionTimestamp": deleted,
-            "ownerReferences": [{"uid": job.uid}],
+            "ownerReferences": [{"uid": job.pods_owner}],
         },
         "spec": {"nodeName": str(record["node"])},
         "status": {

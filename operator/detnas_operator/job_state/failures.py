@@ -20,6 +20,8 @@ _SIGNALLED = 128
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _CULPRIT = re.compile(r"for pod \S+/(?P<pod>\S+) failed with exit code (?P<code>\d+)")
 """In the Job controller's message of a FailJob rule; the pod itself may be gone."""
+_DATA_CHANGED = "FailJobSetFailurePolicyAction"
+"""Reason why a JobSet failed whose Job is not in this cluster: the only rule of its policy."""
 _NOT_STARTED = ("StartError", "ContainerCannotRun")
 
 _CODES: dict[int, tuple[FailureKind, str]] = {
@@ -64,8 +66,11 @@ def job_failure(job: JobView, job_pods: Sequence[PodView], condition: ConditionV
         return _named(culprit["pod"], int(culprit["code"]), job_pods)
     if condition.reason == "DeadlineExceeded":
         return Failed(FailureKind.DEADLINE_EXCEEDED, _deadline(job))
+    if condition.reason == _DATA_CHANGED:
+        kind, sentence = explain_exit(ExitCode.DATA_CHANGED)
+        return Failed(kind, f"a pod of {job.title} {sentence}", int(ExitCode.DATA_CHANGED))
     if condition.reason != "BackoffLimitExceeded":
-        message = f"Job {job.name} failed ({condition.reason}): {message}"
+        message = f"{job.title} failed ({condition.reason}): {message}"
         return Failed(FailureKind.UNKNOWN, message)
     last = _last_counted(job, job_pods)
     if last is None:
@@ -110,7 +115,7 @@ def _ended_at(pod: PodView) -> datetime:
 def _used_up(job: JobView) -> str:
     failed = job.failed_pods
     attempts = f"{failed} attempts; the last" if failed > 1 else "its only attempt"
-    return f"Job {job.name} gave up after {attempts}"
+    return f"{job.title} gave up after {attempts}"
 
 
 def _deleted_at_once(job: JobView) -> str:
@@ -125,7 +130,7 @@ def _deleted_at_once(job: JobView) -> str:
 def _deadline(job: JobView) -> str:
     limit = f" of {job.deadline_seconds} s" if job.deadline_seconds else ""
     return (
-        f"Job {job.name} was active longer than its deadline{limit}, the time in "
+        f"{job.title} was active longer than its deadline{limit}, the time in "
         "which its pod waited for a node included; raise it in spec.deadlines"
     )
 

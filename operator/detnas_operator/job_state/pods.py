@@ -16,7 +16,7 @@ from detnas_operator.job.names import CONTAINER
 
 def owned_by(job: JobView, pods: Iterable[PodView]) -> list[PodView]:
     """Return the pods of the Job with this UID: another of its name may have been deleted."""
-    return [pod for pod in pods if job.uid in pod.owner_uids]
+    return [pod for pod in pods if job.pods_owner in pod.owner_uids]
 
 
 def is_kept_alive(pod: PodView) -> bool:

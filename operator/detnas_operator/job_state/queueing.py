@@ -124,7 +124,7 @@ def _reported(workload: Workload) -> Iterator[str]:
 
 def _waits(job: JobView, queue: str) -> str:
     to = f" to queue {queue}" if queue else ", though it names no queue (jobs.queueName)"
-    return f"Job {job.name} waits for Kueue to admit it{to}"
+    return f"{job.title} waits for Kueue to admit it{to}"
 
 
 def _without_workload(job: JobView, observed: ObservedWorkload | None) -> str:
@@ -133,13 +133,13 @@ def _without_workload(job: JobView, observed: ObservedWorkload | None) -> str:
     if observed.unread:
         return f"; its Workload cannot be read: {observed.unread}"
     return (
-        "; Kueue has made no Workload for it: is Kueue running, and does it manage Jobs in "
-        f"namespace {job.namespace}?"
+        "; Kueue has made no Workload for it: is Kueue running, and does it manage "
+        f"{job.kind}s in namespace {job.namespace}?"
     )
 
 
 def _unqueued(job: JobView, observed: ObservedWorkload | None) -> str:
-    suspended_by_others = f"Job {job.name} was suspended, not by this operator"
+    suspended_by_others = f"{job.title} was suspended, not by this operator"
     if observed is None:
         return suspended_by_others
     if observed.unread:

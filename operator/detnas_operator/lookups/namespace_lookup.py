@@ -121,6 +121,11 @@ class NamespaceLookup(ABC, Generic[AnyState]):
     def _list(self, namespace: str, state: AnyState) -> None:
         """Look up a namespace."""
 
+    @staticmethod
+    def _uid(job: JobView) -> str:
+        """Return the UID by which objects are related to a Job."""
+        return job.uid
+
     def _observe(self, namespace: str, jobs: Iterable[JobView]) -> AnyState:
         """Return what is known of a namespace after a lookup, if one is due."""
         with self._lock:
@@ -137,10 +142,11 @@ class NamespaceLookup(ABC, Generic[AnyState]):
     def _request(self, state: AnyState, jobs: Iterable[JobView]) -> None:
         now = self._clock()
         for job in jobs:
-            first, _ = state.requested.get(job.uid, (now, now))
-            state.requested[job.uid] = first, now
-            state.versions[job.uid] = job.version
-            state.changed = state.changed or state.listed_versions.get(job.uid) != job.version
+            uid = self._uid(job)
+            first, _ = state.requested.get(uid, (now, now))
+            state.requested[uid] = first, now
+            state.versions[uid] = job.version
+            state.changed = state.changed or state.listed_versions.get(uid) != job.version
 
     def _is_due(self, state: AnyState) -> bool:
         is_old = self._clock() - state.listed >= self._pause(state)

@@ -47,7 +47,7 @@ class ObservedPods:
 
     def pods_of(self, job: JobView) -> tuple[PodView, ...]:
         """Return a Job's own pods, ended ones too."""
-        return self.pods.get(job.uid, ())
+        return self.pods.get(job.pods_owner, ())
 
     def refusal(self, job: JobView) -> str:
         """Return why the Job controller cannot create a pod of this Job; empty if it can.
@@ -55,8 +55,8 @@ class ObservedPods:
         A quota or a policy that refuses a pod shows in these events and nowhere else. An
         event that is older than the Job's last pod does not explain a missing one.
         """
-        refused = [event for event in self.events.get(job.uid, ()) if event.refuses_a_pod]
-        if not refused or self.created.get(job.uid, "") > refused[-1].last_seen:
+        refused = [event for event in self.events.get(job.pods_owner, ()) if event.refuses_a_pod]
+        if not refused or self.created.get(job.pods_owner, "") > refused[-1].last_seen:
             return ""
         return refused[-1].message
 
@@ -84,6 +84,10 @@ class PodLookup(NamespaceLookup[_Pods]):
     rate = 5.0
     burst = 40.0
     remembered = 120.0
+
+    @staticmethod
+    def _uid(job: JobView) -> str:
+        return job.pods_owner
 
     def look_up(self, namespace: str, jobs: Iterable[JobView]) -> ObservedPods:
         """Return what is known of Jobs that do not run, after a lookup if one is due.

@@ -88,13 +88,14 @@ class ActiveJobObserver:
 
     def stalled(self, active: Mapping[JobId, ActiveJob]) -> Iterator[Reason]:
         """Yield a reason for each running job that makes no progress."""
-        memory = self.memory
+        memory, jobs = self.memory, self.jobs.all()
         for job_id, job in active.items():
             since = memory.running.since.get(job.name)
             if since is None:
                 continue
             reading = memory.running.progress.get(memory.session.job_folder(job_id))
-            if (reason := stalled_reason(job.name, reading, since)) is not None:
+            name = jobs[job.name].pods_owner_name if job.name in jobs else job.name
+            if (reason := stalled_reason(name, reading, since)) is not None:
                 yield reason
 
     def _active(self) -> Mapping[JobId, ActiveJob]:
@@ -168,4 +169,5 @@ def _active_job(name: str, job: JobView, state: JobState) -> ActiveJob:
         started=started,
         waiting_since=waiting_since,
         suspended=job.suspended,
+        kind=job.kind,
     )

@@ -7,6 +7,7 @@ from detnas.plan.stages import JobId
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas_operator.configuration.settings import OperatorSettings
+from detnas_operator.job.jobset import is_jobset_chosen, jobset_manifest
 from detnas_operator.job.manifest import job_manifest, service_manifest
 from detnas_operator.job.order import JobOrder, Owner
 from detnas_operator.reconcile.memory import SearchMemory
@@ -80,11 +81,9 @@ class DecisionApplier:
         """Return what Jobs wait for that are being deleted and whose names are needed."""
         jobs = self.jobs.all()
         return [
-            Reason(
-                ReasonCode.NAME_TAKEN, f"Job {name} is being deleted; {jobs[name].deletion_wait}"
-            )
+            Reason(ReasonCode.NAME_TAKEN, f"{job.title} is being deleted; {job.deletion_wait}")
             for name in decision.steps.name_taken
-            if name in jobs
+            if (job := jobs.get(name))
         ]
 
     def _start(self, job_id: JobId) -> list[Reason]:
@@ -98,9 +97,16 @@ class DecisionApplier:
             spec=self._session.spec,
             image=self.memory.image,
         )
-        service = service_manifest(order)
-        job = job_manifest(order, self.settings, tenant)
-        objects = [job] if service is None else [service, job]
+        problem = self.jobs.cache.jobsets_problem(key.namespace)
+        chosen = self.settings.jobs.multi_node
+        if is_jobset_chosen(order, chosen, usable=not problem):
+            if problem:
+                return [_without_jobsets(order, problem)]
+            objects = [jobset_manifest(order, self.settings, tenant)]
+        else:
+            service = service_manifest(order)
+            job = job_manifest(order, self.settings, tenant)
+            objects = [job] if service is None else [service, job]
         with about(job=order.name, trial=trial_of(job_id)):
             refused = self.jobs.api_errors.attempt(create_job, self.jobs, objects)
         return [] if refused is None else [refused]
@@ -120,3 +126,11 @@ class DecisionApplier:
         elif not held:
             for name in pool_jobs:
                 self._stopper.stop(name, f"{lease.other} trains the pool now")
+
+
+def _without_jobsets(order: JobOrder, problem: str) -> Reason:
+    return Reason(
+        ReasonCode.CLUSTER_REFUSED,
+        f"JobSet {order.name} is not created: {problem}; install JobSet, or have the chart's value "
+        "jobs.multiNode be Auto or IndexedJob",
+    )

@@ -143,7 +143,7 @@ def overdue_message(job: JobView, job_id: JobId, memory: SearchMemory) -> str | 
     )
     if limit is None or memory.gpu_time.running_seconds(job, datetime.now(UTC)) <= limit:
         return None
-    return f"Job {job.name} {overrun(job_id.verb, limit)}"
+    return f"{job.title} {overrun(job_id.verb, limit)}"
 
 
 def _attempts(job: JobView, folder: str, memory: SearchMemory) -> int:
@@ -168,6 +168,6 @@ def changed_data(jobs: SearchJobs, observed: Mapping[str, ObservedJob]) -> Reaso
     name = min(names)  # the same in every pass
     job = jobs.all()[name]
     state = job_state(job, own_pods(job, jobs.pods_of(name)), datetime.now(UTC))
-    message = state.message if isinstance(state, Failed) else f"Job {name} read other data"
+    message = state.message if isinstance(state, Failed) else f"{job.title} read other data"
     remedy = "once the old data is back, set spec.suspend to true and then to false to continue"
     return Reason(ReasonCode.DATA_CHANGED, f"{message}; {remedy}")

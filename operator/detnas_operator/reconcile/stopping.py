@@ -9,7 +9,7 @@ from detnas_operator.job_state.ended_pods import own_pods
 from detnas_operator.job_state.pods import pods_to_end
 from detnas_operator.reconcile.memory import SearchMemory
 from detnas_operator.search_jobs.attempt_logs import AttemptLogs
-from detnas_operator.search_jobs.gpu_time import GpuTime, pod_seconds
+from detnas_operator.search_jobs.gpu_time import GpuTime, job_seconds
 from detnas_operator.search_jobs.jobs import SearchJobs, about_job, job_id_of
 
 
@@ -51,7 +51,8 @@ class JobStopper:
     def store_attempt_logs(self, name: str) -> None:
         """Store the logs of a Job's failed pods before they are deleted."""
         job = self.jobs.all().get(name)
-        if job is None or not job.failed_pods:
+        # A JobSet counts no pods: whether one has failed is only known of its Job.
+        if job is None or not (job.failed_pods or job.plural == "jobsets"):
             return
         job_id = job_id_of(job)
         folder = self.memory.session.job_folder(job_id)
@@ -65,7 +66,7 @@ class JobStopper:
         pods = self.jobs.api_errors.attempt(self.jobs.pods_of, job.name)
         if pods is None:
             return self.memory.gpu_time.running_seconds(job, now)
-        return pod_seconds(own_pods(job, pods), now)
+        return job_seconds(job, own_pods(job, pods), now)
 
     @property
     def _logs(self) -> AttemptLogs:
@@ -88,7 +89,7 @@ def stop_jobs(jobs: SearchJobs, gpu_time: GpuTime | None, why: str) -> None:
             if gpu_time is not None:
                 now = datetime.now(UTC)
                 pods = own_pods(job, jobs.pods_of(name))
-                gpu_time.record_stop(job, pod_seconds(pods, now), now)
+                gpu_time.record_stop(job, job_seconds(job, pods, now), now)
         except (UserError, LookupError, ValueError):  # which prevented the pass, too
             gpu_time = None  # an unreachable store would delay each Job
         jobs.api_errors.attempt(jobs.delete, name, why)

@@ -4,7 +4,8 @@ import logging
 from datetime import UTC, datetime
 
 from detnas.reasons import Reason, ReasonCode
-from detnas_operator.cluster import AlreadyExists, Refused
+from detnas_operator.cluster import AlreadyExists, NotFound, Refused
+from detnas_operator.cluster.job_lists import KINDS_OF_JOBS, NOT_SERVED
 from detnas_operator.cluster.labels import SEARCH
 from detnas_operator.cluster.objects import JobView, Object, ObjectView
 from detnas_operator.job_state.quota import Exceeded, quota_advice, quota_refusal
@@ -12,6 +13,7 @@ from detnas_operator.search_jobs.jobs import SearchJobs, is_expiring
 
 log = logging.getLogger(__name__)
 
+_PLURALS = {"Job": "jobs", "JobSet": "jobsets", "Service": "services"}
 _MAX_NAMED = 10
 """Objects that a message names."""
 
@@ -22,7 +24,7 @@ def create_job(jobs: SearchJobs, objects: list[Object]) -> Reason | None:
     An existing object that this search owns is success: an earlier answer was lost.
     """
     for body in objects:
-        kind = {"Job": "jobs", "Service": "services"}[body["kind"]]
+        kind = _PLURALS[body["kind"]]
         try:
             created = jobs.client.create(kind, jobs.key.namespace, body)
         except AlreadyExists:
@@ -30,10 +32,15 @@ def create_job(jobs: SearchJobs, objects: list[Object]) -> Reason | None:
                 return reason
         except Refused as error:
             return _refused(jobs, body, error)
+        except NotFound as error:
+            if kind != "jobsets" or error.reason == "NotFound":  # the namespace is gone
+                raise
+            jobs.cache.note_jobsets_gone(jobs.key.namespace, NOT_SERVED)
+            return Reason(ReasonCode.CLUSTER_REFUSED, f"{NOT_SERVED} any more; trying again")
         else:
-            if kind == "jobs":
+            if kind in KINDS_OF_JOBS:
                 jobs.cache.put_job(created)
-                log.info("started Job %s", JobView(body).name)
+                log.info("started %s %s", body["kind"], JobView(body).name)
     return None
 
 
@@ -57,7 +64,7 @@ def _existing(jobs: SearchJobs, kind: str, wanted: Object) -> Reason | None:
             f"{what} belongs to another object, most likely an earlier search of this "
             "name that is being deleted; waiting until it is gone",
         )
-    if kind == "jobs":
+    if kind in KINDS_OF_JOBS:
         jobs.cache.put_job(body)
     return None
 
@@ -65,7 +72,7 @@ def _existing(jobs: SearchJobs, kind: str, wanted: Object) -> Reason | None:
 def _orphaned(jobs: SearchJobs, kind: str, name: str) -> Reason:
     """Return which objects of an earlier search block names, and how to delete them."""
     names = {name}
-    if kind == "jobs":
+    if kind in KINDS_OF_JOBS:
         labelled = jobs.client.list(kind, jobs.key.namespace, f"{SEARCH}={jobs.key.name}")
         names |= {body.name for body in map(ObjectView, labelled) if not body.controller_uid}
     shown, more = sorted(names)[:_MAX_NAMED], max(0, len(names) - _MAX_NAMED)

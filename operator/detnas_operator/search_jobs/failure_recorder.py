@@ -18,7 +18,7 @@ from detnas_operator.job_state.failures import LAST_LINE
 from detnas_operator.job_state.pods import job_is_kept_alive
 from detnas_operator.job_state.state import Failed, Succeeded
 from detnas_operator.search_jobs.attempt_logs import AttemptLogs
-from detnas_operator.search_jobs.gpu_time import pod_seconds
+from detnas_operator.search_jobs.gpu_time import job_seconds
 from detnas_operator.search_jobs.jobs import SearchJobs
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class FailureRecorder:
         message = self.session.rejected.get(folder) or overdue or _message(job, own)
         message = failure_message(message, log_end, self.tenant, self.jobs.key.namespace)
         now = datetime.now(UTC)
-        held = pod_seconds(own, now) / job.parallelism
+        held = job_seconds(job, own, now) / job.parallelism
         started = now - timedelta(seconds=held)
         result = self.session.fail(job_id, message, started, held)
         if not job.has_ended:  # last: without a result and a Job it would be due again
@@ -68,16 +68,16 @@ class FailureRecorder:
 
 
 def _message(job: JobView, pods: list[PodView]) -> str:
-    state, name = job_state(job, pods, datetime.now(UTC)), job.name
+    state = job_state(job, pods, datetime.now(UTC))
     if isinstance(state, Failed):
         return state.message
     no_result = "wrote no result; look at its log and at whether it may write to the store"
     if isinstance(state, Succeeded):
-        return f"Job {name} is complete, but {no_result}"
+        return f"{job.title} is complete, but {no_result}"
     if job_is_kept_alive(job, pods, trainer_succeeded=True):
-        return f"the trainer of Job {name} ended with exit 0, but {no_result}"
+        return f"the trainer of {job.title} ended with exit 0, but {no_result}"
     return (
-        f"Job {name} asked to be resumed more often than spec.limits.resumptions allows; raise it "
+        f"{job.title} asked to be resumed more often than spec.limits.resumptions allows; raise it "
         "if the job is to continue"
     )
 

@@ -72,8 +72,12 @@ class GpuTime:
 
     def list_running(self, jobs: Iterable[JobView], pods: Sequence[PodView], now: datetime) -> None:
         """Record the pods of all running Jobs, which are among these."""
+        jobs = list(jobs)
         own = {job.uid: own_pods(job, pods) for job in jobs}
-        self._running = {uid: (pod_seconds(of, now), resumptions(of)) for uid, of in own.items()}
+        self._running = {
+            job.uid: (job_seconds(job, own[job.uid], now), resumptions(own[job.uid]))
+            for job in jobs
+        }
         self.listed = now
 
     def running_seconds(self, job: JobView, now: datetime) -> float:
@@ -200,6 +204,25 @@ def pod_seconds(job_pods: Sequence[PodView], now: datetime) -> float:
     That is until a pod's last container ended, or if nobody observed that, until its deletion.
     """
     return sum(_held(pod, now) for pod in job_pods)
+
+
+def job_seconds(job: JobView, own: Sequence[PodView], now: datetime) -> float:
+    """Return for how long a Job's pods have held nodes, added up.
+
+    Of pods in another cluster only the Job's own status is known: when it began, until it ended.
+
+    Args:
+        job: the Job.
+        own: its pods.
+        now: the time.
+    """
+    if not job.manager or job.started is None:
+        return pod_seconds(own, now)
+    ended = [c.changed for kind in ("Complete", "Failed") if (c := job.true_condition(kind))]
+    if not (ended or job.ready_pods):
+        return 0.0
+    until = next(filter(None, ended), now)
+    return job.parallelism * max(0.0, (until - job.started).total_seconds())
 
 
 def _held(pod: PodView, now: datetime) -> float:

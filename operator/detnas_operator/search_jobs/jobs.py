@@ -17,11 +17,12 @@ from detnas_operator.cluster import (
     Unavailable,
 )
 from detnas_operator.cluster.cache import ClusterCache
+from detnas_operator.cluster.job_lists import list_jobs
 from detnas_operator.cluster.labels import ENDED_PODS, SETTLED, TTL
 from detnas_operator.cluster.objects import JobView, Object
 from detnas_operator.cluster.pods import MAX_ANSWER_BYTES, MAX_PODS, PodView, pod_selectors
 from detnas_operator.cluster.searches import SearchKey
-from detnas_operator.cluster.slimming import slim_own_job, slim_pod
+from detnas_operator.cluster.slimming import slim_pod
 from detnas_operator.job.names import CONTAINER, parse_job_name
 from detnas_operator.job_state.ended_pods import ended_pods_annotation
 from detnas_operator.search_jobs.api_errors import ApiErrors
@@ -32,6 +33,7 @@ LOG_BYTES = 256 * 1024
 STOP_SECONDS = 10
 """Seconds that a foreign container has to end after the trainer."""
 _JOB = "batch.kubernetes.io/job-name"
+_JOBSET = "jobset.sigs.k8s.io/jobset-name"
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +71,16 @@ class SearchJobs:
 
     def list_again(self) -> None:
         """List all Jobs into the cache, which includes what the watch may have missed."""
-        snapshot = self.client.snapshot("jobs", self.key.namespace, slim=slim_own_job)
-        self.cache.replace_jobs(self.key, snapshot)
+        namespace = self.key.namespace
+        usable = not self.cache.jobsets_problem(namespace)
+        lists = list_jobs(self.client, namespace, jobsets=usable)
+        self.cache.replace_jobs(self.key, lists.together)
 
     def live_pods(self) -> list[PodView]:
         """Return pods that have not ended, also of deleted Jobs, which are known by name.
 
-        The Job controller sets the label with the Job's name; a policy may have rewritten our own.
+        Controllers set the labels with the Job's or JobSet's name; a policy may have rewritten our
+        own.
         """
         fields = "status.phase!=Succeeded,status.phase!=Failed"
         pods = map(PodView, self._pods(_JOB, fields))
@@ -85,7 +90,7 @@ class SearchJobs:
     def pods_of(self, *names: str) -> list[PodView]:
         """Return the pods of these Jobs, ended ones too."""
         jobs = self.all()
-        uids = [jobs[name].uid for name in names if name in jobs]
+        uids = [jobs[name].pods_owner for name in names if name in jobs]
         pods: list[PodView] = []
         for selector in pod_selectors(uids):
             listed = islice(self._pods(selector), MAX_PODS - len(pods))
@@ -102,8 +107,8 @@ class SearchJobs:
         if job is None:
             return
         with about_job(job):
-            log.info("deleting Job %s: %s", name, why)
-        kept = self.client.delete("jobs", self.key.namespace, name, uid=job.uid)
+            log.info("deleting %s: %s", job.title, why)
+        kept = self.client.delete(job.plural, self.key.namespace, name, uid=job.uid)
         if kept is None:
             self.cache.drop_job(job.body)
         else:
@@ -128,12 +133,13 @@ class SearchJobs:
             "spec": {"ttlSecondsAfterFinished": left},
         }
         try:
-            self.cache.put_job(self.client.merge_patch("jobs", self.key.namespace, name, body))
+            patched = self.client.merge_patch(job.plural, self.key.namespace, name, body)
+            self.cache.put_job(patched)
         except NotFound:
             self.list_again()
         except ClusterError as error:
             with about_job(job):
-                log.warning("Job %s does not expire yet: %s", name, error)
+                log.warning("%s does not expire yet: %s", job.title, error)
 
     def postpone_expiry(self, name: str) -> None:
         """Remove the time to live that something else gave a Job before it ended.
@@ -141,9 +147,12 @@ class SearchJobs:
         Kubernetes would delete it with its pods before its end is observed. The value is used
         later, when it may expire.
         """
-        seconds = self.all()[name].ttl_seconds
+        job = self.all()[name]
+        seconds = job.ttl_seconds
         log.info(
-            "Job %s has a time to live of %s s: postponed until its result is stored", name, seconds
+            "%s has a time to live of %s s: postponed until its result is stored",
+            job.title,
+            seconds,
         )
         self._patch(name, {TTL: str(seconds)}, {"ttlSecondsAfterFinished": None})
 
@@ -165,7 +174,8 @@ class SearchJobs:
         body: Object = {"metadata": {"annotations": annotations}}
         if spec is not None:
             body["spec"] = spec
-        self.cache.put_job(self.client.merge_patch("jobs", self.key.namespace, name, body))
+        kind = self.all()[name].plural
+        self.cache.put_job(self.client.merge_patch(kind, self.key.namespace, name, body))
 
     def log_end(self, pod: PodView, container: str = CONTAINER) -> str:
         """Return the end of the log of a pod's container; empty if it is gone.
@@ -217,4 +227,4 @@ def about_job(job: JobView) -> AbstractContextManager[None]:
 
 
 def _job_of(pod: PodView) -> str:
-    return str(pod.labels.get(_JOB, ""))
+    return str(pod.labels.get(_JOBSET) or pod.labels.get(_JOB, ""))

@@ -37,23 +37,23 @@ class OwnLabels:
             changed = _changed_labels(job, jobs.key.name)
             uid = job.uid
             if changed and uid not in self.restored:
-                left = jobs.api_errors.attempt(_restore, jobs, name, changed)
+                left = jobs.api_errors.attempt(_restore, jobs, job.plural, name, changed)
                 if left is not None:
                     changed = left
                     self.restored.add(uid)
                     for label in changed:
-                        log.warning("label %s of Job %s cannot be restored", label, name)
+                        log.warning("label %s of %s cannot be restored", label, job.title)
             ours = [label for label in changed if label.startswith(_OURS)]
             if ours and uid in self.restored:
-                reasons.append(_labels_changed(name, ours))
+                reasons.append(_labels_changed(job.title, ours))
         return reasons
 
 
-def _restore(jobs: SearchJobs, name: str, labels: Mapping[str, str]) -> dict[str, str]:
+def _restore(jobs: SearchJobs, kind: str, name: str, labels: Mapping[str, str]) -> dict[str, str]:
     """Patch the labels; return those that the Job still lacks."""
     patch = {"metadata": {"labels": dict(labels)}}
     try:
-        body = jobs.client.merge_patch("jobs", jobs.key.namespace, name, patch)
+        body = jobs.client.merge_patch(kind, jobs.key.namespace, name, patch)
     except Refused as error:
         log.warning("the labels of Job %s cannot be restored: %s", name, error)
         return dict(labels)
@@ -75,7 +75,7 @@ def _changed_labels(job: JobView, search: str) -> dict[str, str]:
 def _labels_changed(job: str, labels: list[str]) -> Reason:
     return Reason(
         ReasonCode.LABELS_CHANGED,
-        f"label {', '.join(labels)} of Job {job} was changed, and the value that the operator "
+        f"label {', '.join(labels)} of {job} was changed, and the value that the operator "
         "restores does not stay; the search continues, but whatever selects Jobs by it misses this "
         "one; exempt the Job from the policy or controller that changes it",
     )

@@ -54,7 +54,7 @@ def suspended_but_running(
         return None
     pod = min(late, key=lambda pod: pod.name)
     if held:
-        why = f"Job {held[0]} is deleted, but {left[held[0]].deletion_wait}"
+        why = f"{left[held[0]].title} is deleted, but {left[held[0]].deletion_wait}"
     elif pod.foreign_finalizers:
         why = f"pod {pod.name}: {pod.deletion_wait}"
     else:

@@ -13,6 +13,7 @@ from detnas.reasons import Category, Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas.resource.cut import cut
 from detnas.resource.transitions import APPLIED_AGAIN
+from detnas_operator.job.jobset import WORKERS
 from detnas_operator.job_state.state import Running, Waiting
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 
@@ -101,7 +102,8 @@ def waiting_reasons(
         job = result.jobs[job_id]
         if job_id.verb in verbs and isinstance(job.state, Waiting) and _is_reported(job, now):
             message = _without_pod_names(job.state.message, job.name)
-            by_reason.setdefault(job.state.code, []).append((job.name, message))
+            title = f"{job.kind} {job.name}"
+            by_reason.setdefault(job.state.code, []).append((title, message))
     return tuple(_sentence(reason, jobs) for reason, jobs in by_reason.items())
 
 
@@ -120,14 +122,14 @@ def _is_reported(job: ActiveJob, now: datetime) -> bool:
 
 
 def _sentence(reason: ReasonCode, jobs: list[tuple[str, str]]) -> Reason:
-    name, message = jobs[0]
-    who = f"Job {name} waits" if len(jobs) == 1 else f"{len(jobs)} Jobs wait"
+    title, message = jobs[0]
+    who = f"{title} waits" if len(jobs) == 1 else f"{len(jobs)} Jobs wait"
     return Reason(reason, f"{who}: {message}")
 
 
 def _without_pod_names(message: str, job: str) -> str:
     """Every attempt's pod has another name; the job's name is enough, and stays the same."""
-    return re.sub(rf"\b{re.escape(job)}(-\d+)?-[a-z0-9]{{5}}\b", job, message)
+    return re.sub(rf"\b{re.escape(job)}(-{WORKERS}-0)?(-\d+)?-[a-z0-9]{{5}}\b", job, message)
 
 
 def _failed(search: SearchStatus) -> Reason:

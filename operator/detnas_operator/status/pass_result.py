@@ -20,6 +20,7 @@ class ActiveJob:
         started: when its first pod started; None before that.
         waiting_since: when it was created, or last stopped running; None if that is long ago.
         suspended: it starts only after a change of the Job object itself.
+        kind: Job or JobSet.
     """
 
     name: str
@@ -27,6 +28,7 @@ class ActiveJob:
     started: datetime | None = None
     waiting_since: datetime | None = None
     suspended: bool = False
+    kind: str = "Job"
 
 
 @dataclass(frozen=True)

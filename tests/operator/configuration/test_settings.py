@@ -33,6 +33,7 @@ WHOLE: dict[str, Any] = {
     "jobs": {
         "ttlSeconds": 60,
         "gpuResource": "amd.com/gpu",
+        "multiNode": "JobSet",
         "env": {"HTTPS_PROXY": "http://p:1"},
         "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
         "policy": {
@@ -118,6 +119,7 @@ WRONG = [
     ("storage.default", "s3://bucket/prefixx", "'s3://bucket/prefixx'", "at or below none of"),
     ("jobs.ttlSeconds", -1, "jobs.ttlSeconds: -1", "greater than or equal to 0"),
     ("jobs.gpuResource", "gpu", "jobs.gpuResource: 'gpu'", "nvidia.com/gpu"),
+    ("jobs.multiNode", "Job", "jobs.multiNode: 'Job'", "IndexedJob"),
     ("jobs.env", {"A-B": "1"}, "jobs.env: 'A-B'", "letters, digits and _"),
     ("jobs.env", {"HOME": "/root"}, "jobs.env: HOME", "leave it out"),
     ("jobs.policy", {"forced": {"queue": "a"}}, "jobs.policy.forced.queue", "queueName"),

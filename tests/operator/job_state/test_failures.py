@@ -72,6 +72,20 @@ FAILED: list[tuple[Any, list[Any], FailureKind, int | None, list[str]]] = [
         None,
         [START_ERROR, "detnas-trainer"],
     ),
+    (
+        a_job({"Failed": ("FailJobSetFailurePolicyAction", "applying FailJobSet")}),
+        [],
+        FailureKind.DATA_CHANGED,
+        44,
+        ["exit 44", "the data set or the base's weights are not those"],
+    ),
+    (
+        a_job({"Failed": ("ReachedMaxRestarts", "max number of restarts (first failed job: a)")}),
+        [],
+        FailureKind.UNKNOWN,
+        None,
+        ["ReachedMaxRestarts", "first failed job: a"],
+    ),
     (a_job(BACK_OFF), [ended(127)], FailureKind.START_ERROR, None, ["no detnas-trainer"]),
     (
         a_job(BACK_OFF),

@@ -1,17 +1,19 @@
 """Searches under a real Kueue: queued by quota, admitted whole, preempted, resumed; and why."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from detnas.records.verbs import Verb
+from detnas_operator.job.jobset import jobset_manifest
 from detnas_operator.job.manifest import job_manifest
 from detnas_operator.job.order import Owner
 from tests.cluster.api import JOBS, PODS, Document
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fixtures import start_cluster
 from tests.cluster.jobs import job
+from tests.cluster.jobset import JOBSETS, JobSetController, definition
 from tests.cluster.kueue import GPU, Kueue
 from tests.cluster.scripts import runs_until, succeeds
 from tests.cluster.waiting import eventually
@@ -21,7 +23,7 @@ from tests.operator.job.orders import SETTINGS as JOB_SETTINGS
 from tests.operator.job.orders import TENANT, order
 from tools.kubernetes import find
 
-NAMESPACES = 4
+NAMESPACES = 5
 QUEUE = "kueue.x-k8s.io/queue-name"
 PRIORITY = "kueue.x-k8s.io/priority-class"
 pytestmark = pytest.mark.slow
@@ -34,7 +36,22 @@ def cluster(
     """A control plane in which Kueue decides on Jobs."""
     if find("kueue") is None:
         pytest.skip("no kueue: run python3 dev.py kubernetes kueue")
-    running = start_cluster(tmp_path_factory.mktemp("cluster"), kubernetes_programs)
+    jobset = find("jobset")
+    definitions = [definition(jobset)] if jobset else []
+    running = start_cluster(tmp_path_factory.mktemp("cluster"), kubernetes_programs, definitions)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def jobsets(cluster: ControlPlane) -> Iterator[JobSetController]:
+    """The JobSet controller of that control plane."""
+    binary = find("jobset")
+    if binary is None:
+        pytest.skip("no jobset: run python3 dev.py kubernetes jobset")
+    running = JobSetController(cluster, binary)
+    running.install()
+    running.start()
     yield running
     running.stop()
 
@@ -110,6 +127,23 @@ def test_pool_job_of_several_pods_is_admitted_as_one(kueue: Kueue, harness: Harn
     assert [one["count"] for one in workload["status"]["admission"]["podSetAssignments"]] == [2]
 
 
+@pytest.mark.usefixtures("jobsets")
+def test_jobset_of_a_pool_is_admitted_as_one(kueue: Kueue, harness: Harness) -> None:
+    namespace, api = harness.namespace(), harness.cluster.api
+    kueue.queue("sets", namespace, gpus=1)
+    harness.on("r18-*", runs_until(threading.Event(), succeeds()))
+    created = api.create(a_pool("sets", harness, namespace, jobset_manifest), namespace)
+    name = created["metadata"]["name"]
+    eventually(lambda: "insufficient" in reserved(kueue.workload(created))["message"])
+    assert api.get(JOBSETS, namespace, name)["spec"]["suspend"]
+    assert api.list(PODS, namespace) == []
+    kueue.queue("sets", namespace, gpus=2)
+    eventually(lambda: len(running(api.list(PODS, namespace))) == 2)
+    workload = kueue.workload(created)
+    assert [one["count"] for one in workload["status"]["admission"]["podSetAssignments"]] == [2]
+    assert not api.get(JOBSETS, namespace, name)["spec"]["suspend"]
+
+
 def test_job_without_a_queue_that_kueue_suspends_is_explained(
     kueue: Kueue, harness: Harness, cluster: ControlPlane
 ) -> None:
@@ -139,14 +173,20 @@ def urgent(queue: str) -> Document:
     return document
 
 
-def a_pool(queue: str, harness: Harness, namespace: str) -> Document:
-    """A Job that trains a pool on two nodes."""
+def a_pool(
+    queue: str,
+    harness: Harness,
+    namespace: str,
+    manifest: Callable[..., Document] = job_manifest,
+) -> Document:
+    """A Job or JobSet that trains a pool on two nodes."""
     spec = {"teachers": {**ONE_PHASE, "workers": 2}, "jobs": {"queueName": queue}}
-    made = job_manifest(
-        order(Verb.POOL, spec, Owner("r18", namespace, "0" * 36)), JOB_SETTINGS, TENANT
-    )
+    made = manifest(order(Verb.POOL, spec, Owner("r18", namespace, "0" * 36)), JOB_SETTINGS, TENANT)
     del made["metadata"]["ownerReferences"]  # its search is not there
-    made["spec"]["template"]["spec"].pop("serviceAccountName", None)
+    inner = made["spec"]
+    for replicated in inner.get("replicatedJobs", ()):
+        inner = replicated["template"]["spec"]
+    inner["template"]["spec"].pop("serviceAccountName", None)
     return made
 
 

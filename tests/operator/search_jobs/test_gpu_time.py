@@ -19,6 +19,7 @@ from detnas_operator.cluster.objects import JobView
 from detnas_operator.search_jobs.gpu_time import (
     GpuTime,
     StoppedJob,
+    job_seconds,
     pod_seconds,
     resumptions,
     unstated_seconds,
@@ -229,3 +230,21 @@ def test_pod_seconds_begin_when_a_node_admits_the_pod() -> None:
     assert pod_seconds([ended(1, finished=102), running()], NOW) == 100 + 298
     assert pod_seconds([a_pod(node="")], NOW) == 0
     assert pod_seconds([a_pod(phase="Failed", deleted=at(62))], NOW) == 60
+
+
+ELSEWHERE = {"managedBy": "kueue.x-k8s.io/multikueue", "parallelism": 3}
+"""Of a Job whose pods are in another cluster."""
+
+
+def test_job_in_another_cluster_is_counted_by_its_status(gpu_time: GpuTime) -> None:
+    runs = owned("one-pool-0", a_job(spec=ELSEWHERE, active=3, ready=3))
+    gpu_time.list_running([runs], [], NOW)
+    assert gpu_time.running_seconds(runs, NOW) == 3 * 300
+    minute = timedelta(seconds=60)
+    assert gpu_time.running_seconds(runs, NOW + minute) == 3 * 360
+    waits = owned("one-pool-0", a_job(spec=ELSEWHERE, active=3))
+    assert job_seconds(waits, [], NOW) == 0, "no pod is ready"
+    ended = owned("one-pool-0", a_job({"Failed": ("BackoffLimitExceeded", "")}, spec=ELSEWHERE))
+    assert job_seconds(ended, [], NOW + minute) == 3 * 240, "until its condition"
+    here = owned("one-pool-0", a_job(active=1, ready=1))
+    assert job_seconds(here, [], NOW) == 0, "its pods would have been listed"
