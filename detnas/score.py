@@ -9,6 +9,7 @@ from detnas.cost import detector_cost, detector_costs
 from detnas.records.results import Score
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.schema import Count, Schema
+from detnas.teachers import SupernetShape, Teacher
 
 
 class ResolutionScore(Schema):
@@ -88,12 +89,14 @@ class Scorer:
 
     Attributes:
         architecture: the base's backbone.
-        detector: shape of neck and heads, the same for every student.
+        detector: shape of neck and heads, the same for base and students.
         classes: number of classes.
         base_resolution: R_base, the largest resolution listed.
         alpha: of H.
         beta: of H.
         scores: the base's own, one per resolution.
+        supernet: of the pool whose subnets are searched, each with a neck of its own width; None if
+            students are, which have the base's.
     """
 
     architecture: Architecture
@@ -103,6 +106,7 @@ class Scorer:
     alpha: float
     beta: float
     scores: tuple[Score, ...] = ()
+    supernet: SupernetShape | None = None
 
     @cached_property
     def flops(self) -> int:
@@ -119,14 +123,37 @@ class Scorer:
         """H against this base."""
         return Objective(self.flops, self.base_resolution, self.alpha, self.beta)
 
-    def flops_of(self, architecture: Architecture, resolution: Resolution) -> int:
-        """FLOPs of a student's complete detector at a resolution."""
-        return detector_cost(architecture, self.detector, self.classes, resolution).flops
+    def shape(self, teacher: Teacher | None) -> DetectorShape:
+        """Return the shape of neck and heads of a trial's detector.
 
-    def score(self, architecture: Architecture, scores: Sequence[Score]) -> ScoredDetector:
-        """Score a detector at every resolution that was evaluated, in the same order."""
+        Args:
+            teacher: of the trial, or the subnet that it evaluates; None for the base.
+        """
+        if self.supernet is None or teacher is None:
+            return self.detector
+        return self.detector.model_copy(update={"neck": self.supernet.neck_width(teacher)})
+
+    def flops_of(
+        self, architecture: Architecture, resolution: Resolution, teacher: Teacher | None = None
+    ) -> int:
+        """FLOPs of a complete detector at a resolution; ``teacher`` as of `shape`."""
+        return detector_cost(architecture, self.shape(teacher), self.classes, resolution).flops
+
+    def score(
+        self,
+        architecture: Architecture,
+        scores: Sequence[Score],
+        teacher: Teacher | None = None,
+    ) -> ScoredDetector:
+        """Score a detector at every resolution that was evaluated, in the same order.
+
+        Args:
+            architecture: its backbone.
+            scores: what it reaches.
+            teacher: as of `shape`.
+        """
         resolutions = [self.base_resolution, *(score.resolution for score in scores)]
-        costs = detector_costs(architecture, self.detector, self.classes, resolutions)
+        costs = detector_costs(architecture, self.shape(teacher), self.classes, resolutions)
         cost, objective = costs[self.base_resolution], self.objective
         scored = tuple(
             ResolutionScore(

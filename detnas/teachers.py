@@ -4,7 +4,9 @@ Six width slots (stem, four stages, neck) and four depths describe a teacher (pa
 A.1.3). A depth keeps the first blocks of a stage, a width the first channels.
 """
 
+from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import product
 from math import prod
 from random import Random
 from typing import Annotated, Literal, TypeVar
@@ -105,6 +107,15 @@ class TeacherSpace(Schema):
             {"depths": depths, "widths": tuple(random.choice(self.widths) for _ in SLOTS)}
         )
 
+    def subnets(self) -> Iterator[Teacher]:
+        """Yield every subnet."""
+        ranges = [
+            range(low, high + 1) for low, high in zip(self.min_depths, self.max_depths, strict=True)
+        ]
+        for depths in product(*ranges):
+            for widths in product(self.widths, repeat=len(SLOTS)):
+                yield Teacher.model_validate({"depths": depths, "widths": widths})
+
     def mutations(self, teacher: Teacher) -> tuple[tuple[Teacher, ...], ...]:
         """The teachers one mutation away, grouped by slot: four depths, then six widths.
 
@@ -174,6 +185,27 @@ class SupernetShape(Schema):
     def neck_width(self, teacher: Teacher) -> int:
         """Channels of a teacher's neck."""
         return channels(self.neck, teacher.widths[-1])
+
+    def subnet_like(
+        self, architecture: Architecture, neck: int, space: TeacherSpace
+    ) -> Teacher | None:
+        """The subnet that is the same detector as another one; None if there is none.
+
+        Args:
+            architecture: the other's backbone.
+            neck: channels of its neck.
+            space: the subnets.
+        """
+        bases = (self.stem, *self.outputs, self.neck)
+        ends = (stage[-1].out for stage in architecture.stages)
+        wanted = zip(bases, (architecture.stem, *ends, neck), strict=True)
+        fitting = [[w for w in space.widths if channels(base, w) == n] for base, n in wanted]
+        if not all(fitting):
+            return None
+        widths = tuple(some[0] for some in fitting)
+        subnet = Teacher.model_validate({"depths": architecture.depths, "widths": widths})
+        same = space.contains(subnet) and self.architecture(subnet) == architecture
+        return subnet if same else None
 
     def check_projections(self, space: TeacherSpace) -> None:
         """Check that the supernet has every projection that a teacher needs.

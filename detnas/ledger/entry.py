@@ -12,7 +12,7 @@ from detnas.actions import AddedBlock
 from detnas.architecture import Architecture
 from detnas.errors import UserError
 from detnas.records.artifacts import Artifact
-from detnas.records.proposal import Proposal
+from detnas.records.proposal import Proposal, Step
 from detnas.records.results import MAX_ADDED_BLOCKS, MAX_RESOLUTIONS, DetectorResult, Outcome
 from detnas.schema import Count, Schema
 from detnas.score import ResolutionScore, Scorer, best
@@ -33,7 +33,7 @@ class LedgerEntry(Schema):
         flops: C(S), of the student's detector at the base resolution.
         parameters: of the student's detector.
         scores: one per resolution; empty if the trial failed.
-        weights: the student's weights, unless they were collected since.
+        weights: the student's weights, unless they were collected since; a subnet has none.
         seconds: wall time of all the job's attempts that the last of them knew of.
         inherited: the trial is another search's, with which this one began.
     """
@@ -90,11 +90,12 @@ def ledger_entry(proposal: Proposal, result: DetectorResult, base: Scorer) -> Le
     return entry.model_copy(update=_student(proposal, result, base))
 
 
-def is_complete(result: DetectorResult) -> bool:
-    """Whether a result has everything that its outcome claims."""
+def is_complete(result: DetectorResult, *, trained: bool = True) -> bool:
+    """Whether a result has everything that its outcome claims; weights only if one trained."""
     if result.outcome is not Outcome.SUCCEEDED:
         return True
-    return result.architecture is not None and bool(result.scores) and "weights" in result.files
+    has_weights = "weights" in result.files or not trained
+    return result.architecture is not None and bool(result.scores) and has_weights
 
 
 def lineage(entries: Mapping[int, LedgerEntry], index: int) -> tuple[LedgerEntry, ...]:
@@ -125,19 +126,19 @@ def _seconds(result: DetectorResult) -> float:
 
 
 def _student(proposal: Proposal, result: DetectorResult, base: Scorer) -> dict[str, object]:
-    architecture = result.architecture
-    if architecture is None or not is_complete(result):
+    architecture, trained = result.architecture, proposal.step is not Step.SUBNET
+    if architecture is None or not is_complete(result, trained=trained):
         raise UserError(
             f"result of trial {proposal.index}: it succeeded without architecture, scores or "
             "weights",
             "restore the object: results are never edited",
         )
-    scored = base.score(architecture, result.scores)
+    scored = base.score(architecture, result.scores, proposal.teacher)
     return {
         "architecture": architecture,
         "added": result.added,
         "flops": scored.flops,
         "parameters": scored.parameters,
         "scores": scored.scores,
-        "weights": result.weights,
+        "weights": result.weights if trained else None,
     }

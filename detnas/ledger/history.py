@@ -6,12 +6,14 @@ state: a process may die between any two writes, and the next one continues from
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from typing import TypeVar
 
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.segments import Segment, UnsegmentedEntries, pack, segment_indices, segment_of
 from detnas.ledger.snapshot import load_snapshot, write_snapshot
+from detnas.ledger.subnets import SubnetTrials
 from detnas.ledger.summary import Summary, fold, needed
 from detnas.ledger.trials import (
     TrialRecords,
@@ -59,9 +61,9 @@ class History:
     settled: frozenset[int] = field(default=frozenset(), compare=False)
     retained: frozenset[int] = field(default=frozenset(), compare=False)
 
-    def with_request(self, proposal: Proposal) -> "History":
-        """After a trial's request was written."""
-        return replace(self, in_flight=(*self.in_flight, proposal))
+    def with_request(self, *trials: Proposal) -> "History":
+        """After the request of a trial, or of several in one job, was written."""
+        return replace(self, in_flight=(*self.in_flight, *trials))
 
     def with_entry(self, entry: LedgerEntry) -> "History":
         """After a trial's result was read."""
@@ -120,7 +122,8 @@ def load_history(
     loading = loading or Loading()
     history = loading.history or load_snapshot_history(store, folder, top_k)
     own: list[TrialRecords] = []
-    for read in _read_from(store, folder, history, inherits=loading.inherits):
+    load = _loader(store, folder, base)
+    for read in _read_from(store, folder, history, load, inherits=loading.inherits):
         if isinstance(read, Segment):
             loading.history = history = history.with_segment(read)
         elif isinstance(read, LedgerEntry):
@@ -174,7 +177,7 @@ def read_entries(store: Store, folder: str, base: Scorer) -> Iterator[LedgerEntr
     Raises:
         CorruptRecord: a record is not valid.
     """
-    for read in _read_from(store, folder, History(Summary(top_k=1))):
+    for read in _read_from(store, folder, History(Summary(top_k=1)), _loader(store, folder, base)):
         if isinstance(read, Segment):
             yield from read.entries
         elif isinstance(read, LedgerEntry):
@@ -191,12 +194,24 @@ def read_trial(
     Raises:
         CorruptRecord: a record is not valid.
     """
-    trial = load_trial(store, folder, index)
+    trial = _loader(store, folder, base)(index)
     return None if trial is None else trial.entry(base) or trial.proposal
 
 
+def _loader(store: Store, folder: str, base: Scorer) -> Callable[[int], TrialRecords | None]:
+    """Return what reads the trial of a number."""
+    if base.supernet is not None:
+        return SubnetTrials(store, folder, base.supernet).load
+    return partial(load_trial, store, folder)
+
+
 def _read_from(
-    store: Store, folder: str, history: History, *, inherits: bool = True
+    store: Store,
+    folder: str,
+    history: History,
+    load: Callable[[int], TrialRecords | None],
+    *,
+    inherits: bool = True,
 ) -> Iterator[Segment | LedgerEntry | TrialRecords]:
     """Yield what a history lacks: segments, and the trials that are in no segment yet.
 
@@ -208,7 +223,7 @@ def _read_from(
 
     def read(index: int) -> LedgerEntry | TrialRecords | None:
         if index >= inherited_trials:
-            return load_trial(store, folder, index)
+            return load(index)
         if index not in tail:
             raise CorruptRecord(
                 f"the inherited trials of {store.uri}/{folder} do not continue its segments",

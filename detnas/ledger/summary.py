@@ -9,11 +9,11 @@ from pydantic import BeforeValidator, FailFast, Field, PlainSerializer, model_va
 
 from detnas.errors import UserError
 from detnas.ledger.entry import LedgerEntry
-from detnas.records.proposal import Proposal
+from detnas.records.proposal import Proposal, Step
 from detnas.records.results import Outcome
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
-from detnas.spec.search import MAX_PARALLEL_TRIALS, MAX_TRIALS
+from detnas.spec.search import MAX_TRIALS
 
 LATEST_FAILURES = 5
 """Failed trials whose messages are kept."""
@@ -92,7 +92,7 @@ class Summary(Schema):
     top_k: Count
     inherited: Count = 0
     next_index: Count = 0
-    missing: Annotated[Numbers, Field(max_length=MAX_PARALLEL_TRIALS)] = frozenset()
+    missing: Annotated[Numbers, Field(max_length=MAX_TRIALS)] = frozenset()
     lost_trials: Annotated[Numbers, Field(max_length=MAX_TRIALS)] = frozenset()
     outcomes: Mapping[Outcome, int] = {}
     top: Annotated[tuple[LedgerEntry, ...], FailFast()] = ()
@@ -236,7 +236,8 @@ def _counts(summary: Summary, entry: LedgerEntry) -> dict[str, object]:
 
 
 def _top(summary: Summary, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
-    if entry.h is None or entry.weights is None:  # without weights it cannot be a parent
+    # A student without weights cannot be a parent; a subnet needs none.
+    if entry.h is None or (entry.weights is None and entry.proposal.step is not Step.SUBNET):
         return summary.top
     best_first = sorted((*summary.top, entry), key=lambda one: (-(one.h or 0.0), one.index))
     return tuple(best_first[: summary.top_k])

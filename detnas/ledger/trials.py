@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from detnas.ledger.entry import LedgerEntry, is_complete, ledger_entry
 from detnas.ledger.summary import Summary, fold, needed
 from detnas.records import keys
-from detnas.records.proposal import Proposal
+from detnas.records.proposal import Proposal, Step
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult, Result
 from detnas.schema import Count, Schema
@@ -81,6 +81,8 @@ def verified_entries(
 ) -> dict[int, LedgerEntry]:
     """Return the finished trials by number, without those whose result is not verified.
 
+    A subnet has no files: there is nothing to verify.
+
     The weights of a trial that no later step needs may have been collected since it was verified,
     so only the others are verified. Nor is a trial that is a parent already: it was verified when
     it was drawn, and its children stay valid even if its files were moved since.
@@ -99,10 +101,13 @@ def verified_entries(
 
     entries: dict[int, LedgerEntry] = {}
     for trial in trials:
-        result = trial.result
-        if result is not None and (is_complete(result) or is_verified(trial.index)):
+        result, trained = trial.result, trial.proposal.step is not Step.SUBNET
+        if result is None:
+            continue
+        if is_complete(result, trained=trained) or is_verified(trial.index):
             entries[trial.index] = ledger_entry(trial.proposal, result, base)
     trusted = {trial.proposal.parent for trial in trials}
+    trusted |= {trial.index for trial in trials if trial.proposal.step is Step.SUBNET}
     # Without one that is not verified, another may be among the best.
     while unverified := needed(fold(summary, entries.values()), ()) & entries.keys() - trusted:
         trusted |= unverified

@@ -59,9 +59,9 @@ def record_infrastructure_failure(
 def vital_failures(requests: SearchRequests, state: SearchState) -> dict[str, Result]:
     """Return the failed results that the search cannot continue with, by job folder.
 
-    A trial's failure is an answer to the search. Setup and export are indispensable. A search can
-    do without its fine-tuning, and an outcome caused by the student is final; one that was lost
-    is not.
+    A trial's failure is an answer to the search. Setup, extraction and export are indispensable. A
+    search can do without its fine-tuning, and an outcome caused by the student is final; one that
+    was lost is not.
     """
     failed = {
         folder: result
@@ -82,5 +82,8 @@ def _vital(requests: SearchRequests, state: SearchState) -> Iterator[tuple[str, 
         pool = requests.pool_folder(state.prepare)
         for number, phase in enumerate(state.pool):
             yield keys.pool_phase_folder(pool, number), phase
+    best = state.history.summary.best
+    if best is not None:
+        yield keys.extraction_folder(requests.search, best.index), state.extraction
     if state.final_stages is not None:
         yield state.final_stages.export_folder, state.final_stages.export

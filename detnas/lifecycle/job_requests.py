@@ -20,10 +20,11 @@ from detnas.records.requests import (
     PrepareRequest,
     Request,
     StudentRequest,
+    SubnetsRequest,
 )
 from detnas.records.results import PrepareResult
 from detnas.records.verbs import Verb
-from detnas.search.propose import propose
+from detnas.search import SubnetBatch, propose, propose_subnets
 from detnas.store import Store
 from detnas.store.artifacts import create_record, replace_record
 from detnas.store.base import StoredObject
@@ -56,6 +57,11 @@ class JobRequests:
             return requests.base(prepared)
         if job_id.verb is Verb.POOL:
             return requests.pool_phase(prepared, state.pool)
+        if job_id.verb is Verb.EXTRACT:
+            best, pool = state.history.summary.best, requests.pool(state.pool)
+            assert best is not None
+            assert pool is not None
+            return requests.extraction(best.index, best.proposal.teacher, prepared, pool)
         return self._final_request(job_id.verb, state, prepared)
 
     def record(self, request: Request) -> None:
@@ -73,11 +79,12 @@ class JobRequests:
             self._relocate(key, stored, type(request), _locations(request))
 
     def relocate_trial(self, number: int) -> None:
-        """Update the location of the data in a trial's request."""
+        """Update the location of the data in the request of the job that begins with a trial."""
+        kind = SubnetsRequest if self.requests.spec.searches_pool else StudentRequest
         key = keys.request_key(keys.trial_folder(self.requests.search, number))
         stored = self.store.get(key)
         if stored is not None:
-            self._relocate(key, stored, StudentRequest, {"data": self.requests.data})
+            self._relocate(key, stored, kind, {"data": self.requests.data})
 
     def _relocate(
         self, key: str, stored: StoredObject, kind: type[Request], locations: Mapping[str, Any]
@@ -89,28 +96,46 @@ class JobRequests:
         if now != before:
             replace_record(self.store, key, now, stored.version)
 
-    def propose(self, count: int) -> Iterator[Proposal]:
-        """Decide and record up to ``count`` new trials; each is yielded once it is recorded.
+    def propose(self, count: int) -> Iterator[int]:
+        """Decide and record up to ``count`` new jobs of trials.
 
-        Ends early if the search has converged.
+        The number of each, that of its first trial, is yielded once it is recorded. Ends early if
+        the search has converged.
         """
-        spec = self.requests.spec
         for _ in range(count):
             state = self.reader.state
-            assert state.scorer is not None
-            history = state.history
-            proposal = propose(
-                spec.climbing,
-                spec.teachers.search_space,
-                state.scorer,
-                history.summary,
-                history.in_flight,
-            )
-            if not isinstance(proposal, Proposal):
+            searches_pool = self.requests.spec.searches_pool
+            request = self._next_subnets(state) if searches_pool else self._next_trial(state)
+            if request is None:
                 return
-            self._record_trial(self._trial_request(proposal, state))
-            self.reader.update_history(history.with_request(proposal))
-            yield proposal
+            self._record_trial(request)
+            self.reader.update_history(state.history.with_request(*request.trials))
+            yield request.trials[0].index
+
+    def _next_trial(self, state: SearchState) -> StudentRequest | None:
+        spec, history = self.requests.spec, state.history
+        assert state.scorer is not None
+        proposal = propose(
+            spec.climbing,
+            spec.proposed_space,
+            state.scorer,
+            history.summary,
+            history.in_flight,
+        )
+        return self._trial_request(proposal, state) if isinstance(proposal, Proposal) else None
+
+    def _next_subnets(self, state: SearchState) -> SubnetsRequest | None:
+        spec, history = self.requests.spec, state.history
+        assert state.prepare is not None
+        assert state.scorer is not None
+        batch = propose_subnets(
+            spec.search, spec.proposed_space, state.scorer, history.summary, history.in_flight
+        )
+        if not isinstance(batch, SubnetBatch):
+            return None
+        pool = self.requests.pool(state.pool)
+        assert pool is not None
+        return self.requests.subnets(batch, state.prepare, pool)
 
     def _record_trial(self, request: Request) -> None:
         try:
@@ -119,7 +144,7 @@ class JobRequests:
             self.reader.invalidate_trials()  # the request may be stored, and only the answer lost
             raise
 
-    def _trial_request(self, proposal: Proposal, state: SearchState) -> Request:
+    def _trial_request(self, proposal: Proposal, state: SearchState) -> StudentRequest:
         assert state.prepare is not None
         assert state.base is not None
         top = {entry.index: entry for entry in state.history.summary.top}

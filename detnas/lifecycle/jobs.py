@@ -14,6 +14,8 @@ def job_name(job_id: JobId) -> str:
         Verb.BASE: "base",
         Verb.POOL: f"pool phase {job_id.number}",
         Verb.EVALUATE: f"trial {job_id.number}",
+        Verb.SUBNETS: f"subnets from trial {job_id.number} on",
+        Verb.EXTRACT: f"extraction of trial {job_id.number}",
         Verb.FINETUNE: "fine-tuning",
         Verb.EXPORT: "export",
     }[job_id.verb]
@@ -31,6 +33,8 @@ def job_folder(requests: SearchRequests, state: SearchState, job_id: JobId) -> s
         Verb.PREPARE: keys.prepare_folder(search),
         Verb.BASE: keys.base_folder(search),
         Verb.EVALUATE: keys.trial_folder(search, job_id.number),
+        Verb.SUBNETS: keys.trial_folder(search, job_id.number),
+        Verb.EXTRACT: keys.extraction_folder(search, job_id.number),
         Verb.FINETUNE: stages.finetune_folder if stages else "",
         Verb.EXPORT: stages.export_folder if stages else "",
     }[job_id.verb]

@@ -28,7 +28,7 @@ class SearchCost(Schema):
     Attributes:
         base: training of the base.
         pool: training of the teachers, entirely, also if other searches share or trained them.
-        trials: all finished trials but those of another search.
+        trials: all finished trials but those of another search, and the best subnet's extraction.
         finetune: fine-tuning of the best student.
     """
 
@@ -52,7 +52,10 @@ def search_cost(state: SearchState, spec: SearchSpec) -> SearchCost:
     return SearchCost(
         base=_part(_seconds([state.base]), spec.base.gpus),
         pool=_part(_seconds(state.pool), teachers.workers * max(1, teachers.gpus_per_worker)),
-        trials=_part(state.history.summary.milliseconds / 1000, spec.evaluation.gpus),
+        trials=_part(
+            state.history.summary.milliseconds / 1000 + _seconds([state.extraction]),
+            spec.evaluation.gpus,
+        ),
         finetune=_part(_seconds([finetune]), finetune_gpus),
     )
 

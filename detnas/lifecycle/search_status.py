@@ -22,6 +22,7 @@ from detnas.records.results import Outcome, Score
 from detnas.score import Scorer
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
+from detnas.teachers import Teacher
 
 ProgressOf = Callable[[str], Progress | None]
 
@@ -68,6 +69,7 @@ def _finished_trials(summary: Summary) -> dict[str, Any]:
         "outcomes": {str(outcome): count for outcome, count in sorted(summary.outcomes.items())},
         "best": _entry_status(top) if top else None,
         "best_trial": top.index if top else None,
+        "best_job": top.proposal.job_number if top else None,
         "top": tuple(map(_trial_status, summary.top)),
         "failures": tuple(map(_trial_status, summary.failures)),
     }
@@ -104,10 +106,13 @@ def _entry_status(entry: LedgerEntry) -> DetectorStatus:
 
 
 def _detector_status(
-    scorer: Scorer, architecture: Architecture, scores: Sequence[Score]
+    scorer: Scorer,
+    architecture: Architecture,
+    scores: Sequence[Score],
+    teacher: Teacher | None = None,
 ) -> DetectorStatus:
     """The status of any detector, scored against the base."""
-    scored = scorer.score(architecture, scores)
+    scored = scorer.score(architecture, scores, teacher)
     top = scored.best
     return DetectorStatus(
         h=top.h,
@@ -170,8 +175,9 @@ def _observed_causes(state: SearchState, spec: SearchSpec) -> tuple[str, ...]:
 
 
 def _trained_status(scorer: Scorer, trained: TrainedDetector) -> DetectorStatus:
-    assert trained.result.architecture is not None
-    found = _detector_status(scorer, trained.result.architecture, trained.result.scores)
+    result = trained.result
+    assert result.architecture is not None
+    found = _detector_status(scorer, result.architecture, result.scores, trained.teacher)
     return found.model_copy(update={"is_base": trained.is_base})
 
 

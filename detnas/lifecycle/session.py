@@ -16,10 +16,10 @@ from detnas.lifecycle.reading.verification import Verification, set_aside
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.warm_start.source import LiveUid
 from detnas.lifecycle.weight_collector import WeightCollector
-from detnas.plan.stages import JobId, Plan, plan
+from detnas.plan.stages import JobId, Plan, plan, trial_verb
 from detnas.records import keys
 from detnas.records.results import Outcome, PrepareResult, Result
-from detnas.records.verbs import RESULT_TYPES, Verb
+from detnas.records.verbs import RESULT_TYPES
 from detnas.store.errors import StoreError
 
 
@@ -88,8 +88,8 @@ class SearchSession:
         """Read what is new in the store, verify new results, and return the state.
 
         Args:
-            may_have_ended: whether the trial of a number in flight may have a result. A scheduler
-                that watches its job knows; by default the result of each is looked for.
+            may_have_ended: whether the job in flight of a number may have a result. A scheduler
+                that watches it knows; by default the result of each is looked for.
         """
         state = self._reader.read(may_have_ended)
         if self.lease is None and self.requests.existing_pool is None:
@@ -150,7 +150,7 @@ class SearchSession:
         a trial on a cluster, whose store and data never move.
         """
         folder = self.job_folder(job_id)
-        if job_id.verb is not Verb.EVALUATE:
+        if not job_id.verb.is_trial:
             self._job_requests.record(self._job_requests.due_request(job_id, self.state))
         elif self.requests.folder is not None:  # its request is what makes a trial due
             self._job_requests.relocate_trial(job_id.number)
@@ -159,12 +159,12 @@ class SearchSession:
         return folder
 
     def propose(self, count: int) -> Iterator[JobId]:
-        """Decide and record up to ``count`` new trials; each is yielded once it is recorded.
+        """Decide and record up to ``count`` new jobs of trials; each is yielded once recorded.
 
         Ends early if the search has converged.
         """
-        for proposal in self._job_requests.propose(count):
-            yield JobId(Verb.EVALUATE, proposal.index)
+        for number in self._job_requests.propose(count):
+            yield JobId(trial_verb(self.spec), number)
 
     def result(self, job_id: JobId) -> Result | None:
         """Read and verify the result of a job that has ended; None if it has no valid one."""

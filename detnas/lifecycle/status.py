@@ -82,6 +82,7 @@ class SearchStatus(Schema):
         base: the detector that it began with.
         best: the best trial's student.
         best_trial: its number.
+        best_job: number of the first trial of its job.
         finetuned: the fine-tuned student, for comparison with the best trial's.
         exported: what was exported.
         exported_trial: number of its trial; None for the base.
@@ -110,6 +111,7 @@ class SearchStatus(Schema):
     base: DetectorStatus | None = None
     best: DetectorStatus | None = None
     best_trial: Count | None = None
+    best_job: Count | None = None
     finetuned: DetectorStatus | None = None
     exported: DetectorStatus | None = None
     exported_trial: Count | None = None

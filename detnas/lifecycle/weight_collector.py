@@ -36,7 +36,7 @@ class WeightCollector:
 
     def collect(self, history: History, scorer: Scorer) -> None:
         """Delete the weights that are no longer needed; before new trials become a segment."""
-        if self._retention.weights == "All":
+        if self._retention.weights == "All" or scorer.supernet is not None:  # subnets have none
             return
         unsegmented, stays = history.unsegmented, needed(history.summary, history.in_flight)
         if self._seen is None:

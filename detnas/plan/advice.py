@@ -160,7 +160,7 @@ def _causes(
                 f"{counted(images, 'validation image')} tell mAP only to about "
                 f"±{100 * map_error(images):.1f} points; add images to spec.dataset.val"
             )
-    if prepared is not None and prepared.train is not None:
+    if prepared is not None and prepared.train is not None and not spec.searches_pool:
         steps = spec.trial_training.iterations(prepared.train.images)
         if steps < FEW_STEPS:
             field = trial_training_field(spec)

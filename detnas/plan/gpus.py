@@ -13,7 +13,7 @@ def gpus_of_pod(verb: Verb, spec: SearchSpec) -> int:
         return spec.base.gpus
     if verb is Verb.POOL:
         return spec.teachers.gpus_per_worker
-    if verb is Verb.EVALUATE:
+    if verb in (Verb.EVALUATE, Verb.SUBNETS, Verb.EXTRACT):
         return spec.evaluation.gpus
     if verb is Verb.FINETUNE:
         return spec.evaluation.gpus if spec.finetune is None else spec.finetune.gpus
@@ -40,4 +40,5 @@ def _batch_size(verb: Verb, spec: SearchSpec) -> int:
         return spec.teachers.batch_size
     if verb is Verb.FINETUNE and spec.finetune is not None:
         return spec.finetune.batch_size
-    return spec.trial_training.batch_size
+    # What only evaluates shares out images one by one.
+    return spec.trial_training.batch_size if verb is Verb.EVALUATE else 0

@@ -21,7 +21,8 @@ def planned_trainings(spec: SearchSpec) -> tuple[PlannedTraining, ...]:
             (f"phase {number} of the pool", "spec.teachers", spec.teachers.phase_training(number))
             for number in range(len(spec.teachers.trained_phases))
         ]
-    trainings.append((TRIAL, trial_training_field(spec), spec.trial_training))
+    if not spec.searches_pool:
+        trainings.append((TRIAL, trial_training_field(spec), spec.trial_training))
     if spec.finetune is not None:
         trainings.append(("the fine-tuning", "spec.finetune", spec.finetune.training))
     return tuple(

@@ -18,19 +18,23 @@ from detnas.records.proposal import Proposal
 from detnas.records.requests import (
     BaseRequest,
     ExportRequest,
+    ExtractRequest,
     Pool,
     PoolPhaseRequest,
     PrepareRequest,
     RepeatedChannelPruning,
     StudentRequest,
+    SubnetsRequest,
     TeacherFiles,
 )
 from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResult, Score
 from detnas.records.settings import DataLocation, Precision, Training
 from detnas.score import Scorer
+from detnas.search.subnets import SubnetBatch
 from detnas.spec.manifest import DetNASSearch, SearchSpec
 from detnas.spec.search import Finetune, Strategy
 from detnas.spec.teachers import TeacherChoice
+from detnas.teachers import Teacher
 
 _PRUNING_STEP = Decimal("0.01")
 """Of repeated pruning, so that the result is close to the FLOPs asked for."""
@@ -119,6 +123,7 @@ class SearchRequests:
             alpha=float(self.spec.search.alpha),
             beta=float(self.spec.search.beta),
             scores=scores,
+            supernet=self.spec.teachers.supernet if self.spec.searches_pool else None,
         )
 
     def prepare(self) -> PrepareRequest:
@@ -137,7 +142,7 @@ class SearchRequests:
         """Build the request that trains or imports the base."""
         base = self.spec.base
         return BaseRequest(
-            **self._training(keys.base_folder(self.search), prepared),
+            **self._evaluation(keys.base_folder(self.search), prepared),
             seed=self.spec.search.seed,
             training=_UNTRAINED if base.train is None else _precise(base.train.training, prepared),
             architecture=base.resolve(),
@@ -171,7 +176,7 @@ class SearchRequests:
         teachers, number = self.spec.teachers, len(done)
         folder = keys.pool_phase_folder(self.pool_folder(prepared), number)
         return PoolPhaseRequest(
-            **self._training(folder, prepared),
+            **self._evaluation(folder, prepared),
             seed=teachers.seed,
             training=_precise(teachers.phase_training(number), prepared),
             phase=number,
@@ -210,7 +215,7 @@ class SearchRequests:
         taught = self.spec.search.strategy is not Strategy.PIPELINE
         external = self._teaches_alone and taught
         return StudentRequest(
-            **self._training(keys.trial_folder(self.search, proposal.index), prepared),
+            **self._evaluation(keys.trial_folder(self.search, proposal.index), prepared),
             **_student(parent),
             seed=proposal.seed,
             training=_precise(self.spec.trial_training, prepared),
@@ -224,6 +229,22 @@ class SearchRequests:
             distillation=self.spec.distillation,
         )
 
+    def subnets(self, batch: SubnetBatch, prepared: PrepareResult, pool: Pool) -> SubnetsRequest:
+        """Build the request that evaluates subnets of the pool."""
+        return SubnetsRequest(
+            **self._evaluation(keys.trial_folder(self.search, batch.first), prepared),
+            first=batch.first,
+            pool=pool,
+            subnets=batch.subnets,
+        )
+
+    def extraction(
+        self, trial: int, subnet: Teacher, prepared: PrepareResult, pool: Pool
+    ) -> ExtractRequest:
+        """Build the request that takes the subnet of a trial out of the pool."""
+        folder = keys.extraction_folder(self.search, trial)
+        return ExtractRequest(**self._evaluation(folder, prepared), pool=pool, subnet=subnet)
+
     def finetune(
         self,
         folder: str,
@@ -234,6 +255,8 @@ class SearchRequests:
     ) -> StudentRequest:
         """Build the request that fine-tunes the best student with its teacher, pruned if asked for.
 
+        A subnet of the pool is taught by the supernet.
+
         Args:
             folder: key of the job's folder.
             best: the student and its teacher.
@@ -243,7 +266,8 @@ class SearchRequests:
         """
         settings = self.spec.finetune
         assert settings is not None
-        training = self._training(folder, prepared)
+        training = self._evaluation(folder, prepared)
+        training["detector"] = best.shape
         if settings.resolution is not None:
             training["resolutions"] = (settings.resolution,)
         return StudentRequest(
@@ -260,10 +284,12 @@ class SearchRequests:
     def _finetuning_teacher(
         self, best: TrainedDetector, prepared: PrepareResult, pool: Pool | None
     ) -> dict[str, Any]:
-        """The external teacher if there is one, else the student's own."""
+        """The external teacher if there is one; else its own, and of a subnet the supernet."""
         if self.spec.teachers.external is None:
-            drawn = self._draws_teachers
-            return {"teacher": best.teacher, "draws_teachers": drawn, "pool": pool}
+            drawn, teacher = self._draws_teachers, best.teacher
+            if self.spec.searches_pool and pool is not None:
+                teacher = pool.space.largest
+            return {"teacher": teacher, "draws_teachers": drawn, "pool": pool}
         new = not self._teaches_alone
         return {"external": prepared.external_teacher, "new_adaptor": new}
 
@@ -306,7 +332,7 @@ class SearchRequests:
         return ExportRequest(
             **data,
             classes=prepared.classes,
-            detector=self.spec.detector,
+            detector=winner.shape,
             architecture=winner.result.architecture,
             weights=winner.result.weights,
             resolution=winner.resolution,
@@ -315,9 +341,10 @@ class SearchRequests:
             base_weights=base.result.weights,
             base_resolution=base.resolution,
             evaluation_batch=self.spec.evaluation_batch,
+            base_neck=None if winner.shape == base.shape else base.shape.neck,
         )
 
-    def _training(self, folder: str, prepared: PrepareResult) -> dict[str, Any]:
+    def _evaluation(self, folder: str, prepared: PrepareResult) -> dict[str, Any]:
         return {
             **self._data(folder, prepared),
             "classes": prepared.classes,

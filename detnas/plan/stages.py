@@ -49,7 +49,8 @@ class JobId:
 
     Attributes:
         verb: its kind.
-        number: of the trial or the pool's phase; else 0.
+        number: of the trial, or the first of several in one job, of the trial whose subnet is
+            extracted, or of the pool's phase; else 0.
     """
 
     verb: Verb
@@ -64,10 +65,12 @@ class Observation:
         prepare: result of the prepare job; None until it has one, as below.
         base: result of the base's training.
         pool: results of the pool's phases in order, up to the first without one.
-        in_flight: trials with a request and no result, lowest first.
+        in_flight: jobs of trials with a request and no result, lowest first.
         trials: number proposed, without those lost to the infrastructure.
         converged: no further trial is proposed: `trials` are, or `patience` is used up.
-        any_success: a trial succeeded, so that there is a student to fine-tune and export.
+        best: number of the best trial, whose student is fine-tuned and exported; None if none
+            succeeded.
+        extraction: result of the extraction of the best subnet, if the pool is searched.
         finetune: result of the fine-tuning of the best pair.
         export: result of the export.
     """
@@ -78,7 +81,8 @@ class Observation:
     in_flight: tuple[int, ...] = ()
     trials: int = 0
     converged: bool = False
-    any_success: bool = False
+    best: int | None = None
+    extraction: DetectorResult | None = None
     finetune: DetectorResult | None = None
     export: ExportResult | None = None
 
@@ -90,7 +94,7 @@ class Plan:
     Attributes:
         phase: of the search.
         due: jobs that should be running, most urgent first; at most `parallelism`.
-        proposals: new trials to propose, each a job that is due at once.
+        proposals: new jobs of trials to propose, each due at once.
         problem: why the phase is Failed.
     """
 
@@ -111,7 +115,12 @@ def plan(observation: Observation, spec: SearchSpec) -> Plan:
     if setup:
         return Plan(Phase.TRAINING, setup[: spec.search.parallelism])
     trials = _trials(observation, spec)
-    return trials or _final_stages(observation, spec)
+    return trials or _extraction(observation, spec) or _final_stages(observation, spec)
+
+
+def trial_verb(spec: SearchSpec) -> Verb:
+    """Return the kind of the jobs that evaluate what the search proposes."""
+    return Verb.SUBNETS if spec.searches_pool else Verb.EVALUATE
 
 
 def _proposes_no_more(observation: Observation, spec: SearchSpec) -> bool:
@@ -123,6 +132,7 @@ def _failed(observation: Observation, spec: SearchSpec) -> str:
         ("preparing the data", observation.prepare),
         ("training the base", observation.base),
         *((f"phase {number} of the pool", one) for number, one in enumerate(observation.pool)),
+        ("extracting the best subnet", observation.extraction),
         ("the export", observation.export),
     ]
     for name, result in named:
@@ -135,7 +145,7 @@ def _failed(observation: Observation, spec: SearchSpec) -> str:
             "spec.teachers.external; use a newer image in a new search"
         )
     ended = _proposes_no_more(observation, spec) and not observation.in_flight
-    if observation.trials and ended and not observation.any_success:
+    if observation.trials and ended and observation.best is None:
         return (
             f"none of {observation.trials} trials succeeded, so there is nothing to export; with "
             "more spec.search.trials (and patience) the search continues"
@@ -154,13 +164,19 @@ def _setup(observation: Observation, spec: SearchSpec) -> tuple[JobId, ...]:
 
 def _trials(observation: Observation, spec: SearchSpec) -> Plan | None:
     parallelism = spec.search.parallelism
-    due = tuple(JobId(Verb.EVALUATE, number) for number in observation.in_flight)
+    due = tuple(JobId(trial_verb(spec), number) for number in observation.in_flight)
     free = 0
     if not _proposes_no_more(observation, spec):
         free = min(parallelism - len(due), spec.search.trials - observation.trials)
     if due or free > 0:
         return Plan(Phase.SEARCHING, due[:parallelism], max(free, 0))
     return None
+
+
+def _extraction(observation: Observation, spec: SearchSpec) -> Plan | None:
+    if not spec.searches_pool or observation.extraction is not None or observation.best is None:
+        return None
+    return Plan(Phase.SEARCHING, (JobId(Verb.EXTRACT, observation.best),))
 
 
 def _final_stages(observation: Observation, spec: SearchSpec) -> Plan:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from detnas.records.results import DetectorResult
-from detnas.records.settings import Resolution
+from detnas.records.settings import DetectorShape, Resolution
 from detnas.score import Scorer
 from detnas.teachers import Teacher
 
@@ -16,7 +16,8 @@ class TrainedDetector:
     Attributes:
         trial: its trial's number; None for the base.
         result: its encoding, weights and scores.
-        teacher: its teacher; None for the base.
+        teacher: its teacher, or the subnet that it is; None for the base.
+        shape: of its neck and heads.
         score: H, the maximum over the resolutions (paper, 3.1.4).
         resolution: where that maximum is.
         map: mAP there, a fraction.
@@ -25,6 +26,7 @@ class TrainedDetector:
     trial: int | None
     result: DetectorResult
     teacher: Teacher | None
+    shape: DetectorShape
     score: float
     resolution: Resolution
     map: float
@@ -59,11 +61,12 @@ def trained_detector(
         scorer: scores it against the base.
         trial: its trial's number; None for the base.
         result: it has an architecture and scores.
-        teacher: its teacher; None for the base.
+        teacher: its teacher, or the subnet that it is; None for the base.
     """
     assert result.architecture is not None
-    top = scorer.score(result.architecture, result.scores).best
-    return TrainedDetector(trial, result, teacher, top.h, top.resolution, top.map)
+    top = scorer.score(result.architecture, result.scores, teacher).best
+    shape = scorer.shape(teacher)
+    return TrainedDetector(trial, result, teacher, shape, top.h, top.resolution, top.map)
 
 
 def choose_winner(

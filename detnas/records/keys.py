@@ -174,6 +174,16 @@ def pool_lease_key(pool: str) -> str:
     return f"{pool}/claim.json"
 
 
+def extraction_folder(search: str, index: int) -> str:
+    """Job folder of the extraction of the subnet that a trial evaluated."""
+    return f"{search}/extracted/{index:04d}"
+
+
+def subnet_scores_key(folder: str, attempt: int) -> str:
+    """Key of what an attempt has evaluated of a job's subnets."""
+    return f"{attempt_folder(folder, attempt)}/subnets.json"
+
+
 def finetune_folder(search: str) -> str:
     """Job folder of the best student's fine-tuning."""
     return f"{search}/finetune"

@@ -3,16 +3,17 @@
 from enum import StrEnum
 
 from detnas.actions import Action
-from detnas.schema import Count, Schema
+from detnas.schema import Count, Schema, added
 from detnas.teachers import Teacher
 
 
 class Step(StrEnum):
-    """What a trial changes (paper, algorithm 1)."""
+    """What a trial changes (paper, algorithm 1); ``Subnet`` evaluates one as it is (appendix F)."""
 
     BASELINE = "Baseline"
     STUDENT = "Student"
     TEACHER = "Teacher"
+    SUBNET = "Subnet"
 
 
 class Proposal(Schema):
@@ -22,10 +23,12 @@ class Proposal(Schema):
         index: the trial's number, from 0.
         parent: index of the trial whose student it takes; none takes the base.
         step: ``Baseline`` is {base, supernet}; ``Student`` takes an action; ``Teacher`` mutates the
-            teacher and trains the parent's student further.
+            teacher and trains the parent's student further; ``Subnet`` evaluates the teacher as it
+            is.
         action: of a student step.
         teacher: of the trial; of the strategy Pipeline the one for the end, as trials have none.
         seed: of the trial's job, from the search's seed and the index.
+        job: first trial of the job that evaluates this one and others; None if it has its own.
     """
 
     index: Count
@@ -34,3 +37,9 @@ class Proposal(Schema):
     action: Action | None = None
     teacher: Teacher
     seed: Count
+    job: Count | None = added(1)
+
+    @property
+    def job_number(self) -> int:
+        """Number of its job: that of the first trial in it."""
+        return self.index if self.job is None else self.job

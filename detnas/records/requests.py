@@ -15,7 +15,8 @@ from pydantic import Field
 from detnas.actions import Action, AddedBlock, ChannelPruning
 from detnas.architecture import Architecture
 from detnas.records.artifacts import IMAGE_LISTING, Artifact
-from detnas.records.proposal import Proposal
+from detnas.records.proposal import Proposal, Step
+from detnas.records.results import MAX_JOB_SUBNETS
 from detnas.records.settings import (
     DataLocation,
     DetectorShape,
@@ -102,27 +103,35 @@ class DataRequest(Tagged):
     image_listing: Artifact | None = Field(None, alias=IMAGE_LISTING)
 
 
-class TrainingRequest(DataRequest):
-    """What every request to train or evaluate states.
+class EvaluationRequest(DataRequest):
+    """What every request to evaluate states.
 
     Attributes:
-        seed: every draw of the job follows from this and the iteration.
         classes: class names in the order of the detector's logits.
         detector: shape of everything around the backbone.
-        resolutions: sizes drawn in training and evaluated afterwards.
-        training: the schedule.
+        resolutions: sizes that are evaluated, and drawn in a training before.
         evaluation_batch: images evaluated at once.
         by_orientation: batches have images of one orientation, portrait or not, which pads them
             less; earlier versions drew from all images alike.
     """
 
-    seed: Count
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     detector: DetectorShape
     resolutions: Resolutions
-    training: Training
     evaluation_batch: Positive = 8
     by_orientation: Flag = added(1, default=False)
+
+
+class TrainingRequest(EvaluationRequest):
+    """What every request to train states.
+
+    Attributes:
+        seed: every draw of the job follows from this and the iteration.
+        training: the schedule.
+    """
+
+    seed: Count
+    training: Training
 
 
 class BaseRequest(TrainingRequest):
@@ -251,14 +260,57 @@ class StudentRequest(TrainingRequest):
     external: Artifact | None = added(1)
     new_adaptor: Flag = added(1, default=False)
 
+    @property
+    def trials(self) -> tuple[Proposal, ...]:
+        """The trial that the job evaluates; none for a fine-tuning."""
+        return () if self.trial is None else (self.trial,)
+
+
+class SubnetsRequest(EvaluationRequest):
+    """Evaluate subnets of a pool as detectors of their own, without training (paper, F).
+
+    Attributes:
+        first: number of the trial that the first of them is; the others follow it.
+        pool: that they are of.
+        subnets: which.
+    """
+
+    kind: Literal["Subnets"] = "Subnets"
+    first: Count
+    pool: Pool
+    subnets: Annotated[tuple[Teacher, ...], Field(min_length=1, max_length=MAX_JOB_SUBNETS)]
+
+    @property
+    def trials(self) -> tuple[Proposal, ...]:
+        """The trials that the job evaluates, by number; nothing in them is drawn by a seed."""
+        return tuple(
+            Proposal(index=index, step=Step.SUBNET, teacher=subnet, seed=0, job=self.first)
+            for index, subnet in enumerate(self.subnets, self.first)
+        )
+
+
+class ExtractRequest(EvaluationRequest):
+    """Take one subnet out of a pool as a detector with weights of its own, and evaluate it.
+
+    Attributes:
+        pool: that it is of.
+        subnet: which.
+    """
+
+    kind: Literal["Extract"] = "Extract"
+    pool: Pool
+    subnet: Teacher
+
 
 class ExportRequest(DataRequest):
     """Write a detector as a folder that stock mmdet loads.
 
     Attributes:
+        detector: shape of everything around the detector's backbone.
         resolution: the size at which the student is best.
         expected_map: mAP on record at that size; the exported folder must give the same.
         base: the base's backbone, to time both side by side.
+        base_neck: channels of the base's neck; None if they are those of ``detector``.
     """
 
     kind: Literal["Export"] = "Export"
@@ -272,6 +324,7 @@ class ExportRequest(DataRequest):
     base_weights: Artifact
     base_resolution: Resolution
     evaluation_batch: Positive = 8
+    base_neck: Positive | None = added(1)
 
     @property
     def is_base(self) -> bool:
@@ -280,6 +333,12 @@ class ExportRequest(DataRequest):
 
 
 Request = Annotated[
-    PrepareRequest | BaseRequest | PoolPhaseRequest | StudentRequest | ExportRequest,
+    PrepareRequest
+    | BaseRequest
+    | PoolPhaseRequest
+    | StudentRequest
+    | SubnetsRequest
+    | ExtractRequest
+    | ExportRequest,
     Field(discriminator="kind"),
 ]

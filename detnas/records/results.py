@@ -202,6 +202,33 @@ class SubnetScore(Schema):
     scores: Scores
 
 
+MAX_JOB_SUBNETS = 25
+"""Most subnets that one job evaluates. A segment of the ledger, 100 trials, is a multiple of it."""
+
+
+class SubnetsResult(Result):
+    """What subnets of a pool reach; nothing was trained, so there are no weights.
+
+    Attributes:
+        subnets: one for each that was requested, in that order.
+    """
+
+    kind: Literal["Subnets"] = "Subnets"
+    subnets: Annotated[tuple[SubnetScore, ...], Field(max_length=MAX_JOB_SUBNETS)] = ()
+
+
+class EvaluatedSubnets(Schema):
+    """`attempts/<n>/subnets.json`: what a job's attempts have evaluated so far, overwritten.
+
+    Attributes:
+        subnets: the first of those requested.
+        seconds: wall time by activity, as in a result.
+    """
+
+    subnets: Annotated[tuple[SubnetScore, ...], Field(max_length=MAX_JOB_SUBNETS)]
+    seconds: dict[str, float] = {}
+
+
 class PoolPhaseResult(Result):
     """A trained phase: the supernet's weights, and what sampled subnets reach.
 
@@ -243,5 +270,6 @@ class ExportResult(Result):
 
 
 AnyResult = Annotated[
-    PrepareResult | DetectorResult | PoolPhaseResult | ExportResult, Field(discriminator="kind")
+    PrepareResult | DetectorResult | PoolPhaseResult | SubnetsResult | ExportResult,
+    Field(discriminator="kind"),
 ]

@@ -9,6 +9,7 @@ from detnas.records.results import (
     PoolPhaseResult,
     PrepareResult,
     Result,
+    SubnetsResult,
 )
 
 
@@ -19,8 +20,15 @@ class Verb(StrEnum):
     BASE = "base"
     POOL = "pool"
     EVALUATE = "evaluate"
+    SUBNETS = "subnets"
+    EXTRACT = "extract"
     FINETUNE = "finetune"
     EXPORT = "export"
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether such a job evaluates what the search proposes: one trial, or several subnets."""
+        return self in (Verb.EVALUATE, Verb.SUBNETS)
 
 
 REQUEST_KINDS: Mapping[Verb, str] = {
@@ -28,6 +36,8 @@ REQUEST_KINDS: Mapping[Verb, str] = {
     Verb.BASE: "Base",
     Verb.POOL: "PoolPhase",
     Verb.EVALUATE: "Evaluate",
+    Verb.SUBNETS: "Subnets",
+    Verb.EXTRACT: "Extract",
     Verb.FINETUNE: "Finetune",
     Verb.EXPORT: "Export",
 }
@@ -38,6 +48,8 @@ RESULT_TYPES: Mapping[Verb, type[Result]] = {
     Verb.BASE: DetectorResult,
     Verb.POOL: PoolPhaseResult,
     Verb.EVALUATE: DetectorResult,
+    Verb.SUBNETS: SubnetsResult,
+    Verb.EXTRACT: DetectorResult,
     Verb.FINETUNE: DetectorResult,
     Verb.EXPORT: ExportResult,
 }

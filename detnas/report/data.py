@@ -15,7 +15,7 @@ from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase
 from detnas.plan.winner import TrainedDetector
 from detnas.records import keys
-from detnas.records.proposal import Proposal
+from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Latency, PoolPhaseResult, Score
 from detnas.records.settings import Resolution
 from detnas.score import ResolutionScore, Scorer, best
@@ -65,8 +65,8 @@ class LineageStep:
     Attributes:
         detector: the step's result.
         proposal: the trial; None for the base and the fine-tuning.
-        teacher: of the pool, of its training; None for the base, under the external teacher, and if
-            one was drawn for each step.
+        teacher: of the pool, of its training; None for the base, a subnet of the pool, under the
+            external teacher, and if one was drawn for each step.
         notes: of the trainer.
     """
 
@@ -164,9 +164,13 @@ def _with_trials(
 
 
 def _detector(
-    name: str, scorer: Scorer, architecture: Architecture, scores: Sequence[Score]
+    name: str,
+    scorer: Scorer,
+    architecture: Architecture,
+    scores: Sequence[Score],
+    teacher: Teacher | None = None,
 ) -> ReportDetector:
-    scored = scorer.score(architecture, scores)
+    scored = scorer.score(architecture, scores, teacher)
     return ReportDetector(name, architecture, scored.scores, scored.flops, scored.parameters)
 
 
@@ -189,9 +193,10 @@ def _lineage(
     trial = data.best_index if winner is None or winner.trial is None else winner.trial
     for entry in lineage({e.index: e for e in data.entries}, trial):
         key = keys.result_key(keys.trial_folder(search, entry.index))
-        result = load_record(store, key, DetectorResult)
+        trained = entry.proposal.step is not Step.SUBNET
+        result = load_record(store, key, DetectorResult) if trained else None
         notes = result.notes if result else ()
-        teacher = None if data.unnamed_teacher else entry.proposal.teacher
+        teacher = entry.proposal.teacher if trained and not data.unnamed_teacher else None
         steps.append(LineageStep(_student(entry), entry.proposal, teacher, notes))
     finetuned = stages.finetuned if stages is not None else None
     # Only an earlier fine-tuned student can win against the best trial.
@@ -199,6 +204,8 @@ def _lineage(
         finetuned = winner
     if finetuned is not None:
         teachers, tuned = data.spec.teachers, _finetuning(scorer, finetuned)
+        if data.spec.searches_pool:
+            tuned = replace(tuned, teacher=teachers.space.largest)
         unnamed = teachers.external or teachers.choice is TeacherChoice.PER_ITERATION
         steps.append(replace(tuned, teacher=None) if unnamed else tuned)
     return tuple(steps)
@@ -212,8 +219,9 @@ def _finetuning(scorer: Scorer, finetuned: TrainedDetector) -> LineageStep:
 
 
 def _trained(name: str, scorer: Scorer, trained: TrainedDetector) -> ReportDetector:
-    assert trained.result.architecture is not None
-    return _detector(name, scorer, trained.result.architecture, trained.result.scores)
+    result = trained.result
+    assert result.architecture is not None
+    return _detector(name, scorer, result.architecture, result.scores, trained.teacher)
 
 
 def _with_export(data: ReportData, state: SearchState) -> ReportData:

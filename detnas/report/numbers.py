@@ -42,7 +42,8 @@ class TrialNumbers(Schema):
         gain: by which that exceeds its parent's.
         generation: how many trials up to this one, by number, had the best score so far.
         student_parameters: of the student's backbone.
-        teacher_parameters: of the teacher's backbone; None if one was drawn for each step.
+        teacher_parameters: of the teacher's backbone; None if one was drawn for each step, or the
+            trial trained nothing.
     """
 
     number: Count
@@ -128,7 +129,7 @@ def _parents_score(entry: LedgerEntry, scores: dict[int, float], base: ReportDet
 
 
 def _teacher_parameters(data: ReportData, teacher: Teacher) -> int | None:
-    if data.unnamed_teacher:
+    if data.unnamed_teacher or data.spec.searches_pool:
         return None
     architecture = data.spec.teachers.supernet.architecture(teacher)
     return _cost(data, architecture).backbone.parameters

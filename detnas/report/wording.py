@@ -31,6 +31,8 @@ def step_text(proposal: Proposal, teachers: Teachers) -> str:
     """
     if proposal.action is not None:
         return _action_text(proposal.action)
+    if proposal.step is Step.SUBNET:
+        return f"subnet of the pool, {teacher_text(proposal.teacher)}"
     return {
         Step.BASELINE: "baseline",
         Step.TEACHER: "another teacher" if teachers.are_searched else "trained further",

@@ -45,12 +45,13 @@ class FinishedSearch:
             return None
         architecture = detector.result.architecture
         assert architecture is not None
-        scored = scorer.score(architecture, detector.result.scores)
+        scored = scorer.score(architecture, detector.result.scores, detector.teacher)
         size = row.resolution or detector.resolution
         here = next((one for one in scored.scores if one.resolution == size), None)
         if here is None:
             return None
-        cost = detector_cost(architecture, scorer.detector, scorer.classes, size)
+        shape = scorer.shape(detector.teacher)
+        cost = detector_cost(architecture, shape, scorer.classes, size)
         values = {
             Column.AP: 100 * here.map,
             Column.GFLOPS: cost.flops / 1e9,

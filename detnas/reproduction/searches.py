@@ -90,7 +90,7 @@ def end_like(winner: SearchState) -> Mapping[str, str]:
     assert scorer is not None
     student = stages.finetuned or stages.best
     assert student.result.architecture is not None
-    flops = scorer.flops_of(student.result.architecture, scorer.base_resolution)
+    flops = scorer.flops_of(student.result.architecture, scorer.base_resolution, student.teacher)
     fields = {"resolution": str(student.resolution)}
     if flops < scorer.flops:
         share = (Decimal(flops) / scorer.flops).quantize(_DIGITS, ROUND_CEILING)

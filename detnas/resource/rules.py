@@ -22,7 +22,7 @@ from detnas.spec.affinity import NodeRequirement, PodRequirement
 from detnas.spec.base import Base
 from detnas.spec.dataset import Dataset, DataSource, VolumeClaim
 from detnas.spec.jobs import Jobs, KindFields, Resources, Toleration
-from detnas.spec.manifest import SearchSpec
+from detnas.spec.manifest import INHERITS_NO_SUBNETS, SEARCHES_NO_POOL, SearchSpec
 from detnas.spec.patterns import (
     ENV_NAME,
     LABEL_KEY,
@@ -168,6 +168,17 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             ".resolutions",
         ),
         *external_beside_the_pool(),
+        Rule(
+            "!has(self.warmStart) || self.?search.strategy.orValue('Joint') != 'TeacherPool'",
+            INHERITS_NO_SUBNETS,
+            ".warmStart",
+        ),
+        Rule(
+            "self.?teachers.choice.orValue('Dynamic') != 'External'"
+            " || self.?search.strategy.orValue('Joint') != 'TeacherPool'",
+            SEARCHES_NO_POOL,
+            ".search.strategy",
+        ),
     ),
     Finetune: (
         Rule(

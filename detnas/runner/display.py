@@ -18,7 +18,7 @@ from detnas.plan.data_remarks import data_remarks
 from detnas.plan.stages import Phase
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Outcome, PrepareResult, Result
-from detnas.records.verbs import Verb
+from detnas.report.wording import teacher_text
 from detnas.runner.running_jobs import Ended, RunningJob, describe_exit
 from detnas.runner.tables import active_table, duration
 from detnas.spec.manifest import SearchSpec
@@ -98,7 +98,7 @@ class Display:
         elif end.result.outcome is not Outcome.SUCCEEDED:
             self._console.print(Text(f"{name}: {end.result.outcome}", "red"))
             self._print_log(end)
-        elif end.job.job_id.verb is not Verb.EVALUATE:
+        elif not end.job.job_id.verb.is_trial:
             seconds = (end.result.finished - end.result.started).total_seconds()
             self.say(f"{name} is done ({duration(seconds)})")
             self._say_remarks(end.result)
@@ -199,6 +199,8 @@ def _job_line(job: JobProgress) -> str:
 
 
 def _description(proposal: Proposal, spec: SearchSpec) -> str:
+    if proposal.step is Step.SUBNET:
+        return teacher_text(proposal.teacher)
     searched = spec.teachers.are_searched
     parent = "the base" if proposal.parent is None else f"trial {proposal.parent}"
     if proposal.step is Step.STUDENT and proposal.action is not None:

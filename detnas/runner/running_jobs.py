@@ -35,6 +35,7 @@ _MAX_CONCURRENT_JOBS = {
     Verb.PREPARE: 1,
     Verb.BASE: _TRAINED_TOGETHER,
     Verb.POOL: _TRAINED_TOGETHER,
+    Verb.EXTRACT: 1,
     Verb.FINETUNE: 1,
     Verb.EXPORT: 1,
 }

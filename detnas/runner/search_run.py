@@ -15,7 +15,7 @@ from detnas.exit_codes import ExitCode
 from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.session import SearchSession
-from detnas.plan.stages import JobId, Phase, Plan
+from detnas.plan.stages import JobId, Phase, Plan, trial_verb
 from detnas.processors import processors, requested_threads
 from detnas.records.results import Outcome
 from detnas.records.verbs import Verb
@@ -166,7 +166,7 @@ class SearchRun:
             if self._jobs.can_start(job_id.verb):  # else it is still due when a GPU is free
                 self._start(job_id, folder)
         # A proposal waits for a GPU: it then knows the trials that have ended meanwhile.
-        proposals = min(decided.proposals, self._jobs.can_start(Verb.EVALUATE))
+        proposals = min(decided.proposals, self._jobs.can_start(trial_verb(self._session.spec)))
         for job_id in self._session.propose(proposals):
             self._start(job_id, self._session.job_folder(job_id))
 
@@ -224,7 +224,7 @@ class SearchRun:
             raise self._data_changed(end)
         if end.job.job_id.verb is Verb.POOL and end.result is not None:
             self._session.holds_pool()
-        if end.job.job_id.verb is not Verb.EVALUATE or end.result is None:
+        if not end.job.job_id.verb.is_trial or end.result is None:
             return
         lost = end.result.outcome is Outcome.INFRASTRUCTURE
         self._lost_in_a_row = self._lost_in_a_row + 1 if lost else 0

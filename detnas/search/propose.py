@@ -30,6 +30,7 @@ class EndReason(StrEnum):
 
     TRIALS = "TrialsReached"
     PATIENCE = "NoBetterScore"
+    SUBNETS = "AllSubnets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,9 @@ def propose(
         summary: finished trials.
         in_flight: trials that are decided and have no result.
     """
-    if end := search_end(settings, summary, in_flight):
+    if end := search_end(settings, space, summary, in_flight):
         return end
-    index = _next_index(summary, in_flight)
+    index = next_index(summary, in_flight)
     repeated = _repeated(summary, in_flight)
     waiting = any(proposal.step is Step.BASELINE for proposal in in_flight)
     pairs = () if waiting else tuple(_pair(entry, space, settings) for entry in summary.top)
@@ -119,18 +120,20 @@ def propose(
         baseline = climb.numbered(Move(None, Step.BASELINE, space.largest))
         if not repeated(baseline):
             return baseline
-    return _unrepeated(climb, _trial_random(settings.seed, index), repeated)
+    return _unrepeated(climb, trial_random(settings.seed, index), repeated)
 
 
 def search_end(
-    settings: Search, summary: Summary, in_flight: Sequence[Proposal]
+    settings: Search, space: TeacherSpace, summary: Summary, in_flight: Sequence[Proposal]
 ) -> SearchEnd | None:
     """Return why no trial is proposed now, or None; arguments as of `propose`."""
-    index = _next_index(summary, in_flight)
-    if index - summary.inherited - summary.lost_count >= settings.trials:
+    decided = next_index(summary, in_flight) - summary.inherited - summary.lost_count
+    if decided >= settings.trials:
         return SearchEnd(EndReason.TRIALS, f"all {settings.trials} trials are decided")
-    # A random search spends the same budget however its scores develop.
-    climbs = settings.strategy is not Strategy.RANDOM
+    if decided >= budget(settings, space):
+        return SearchEnd(EndReason.SUBNETS, f"the pool has no more than {decided} subnets")
+    # The others spend the same budget however their scores develop.
+    climbs = settings.strategy in (Strategy.JOINT, Strategy.PIPELINE)
     if climbs and summary.trials_since_best >= settings.patience:
         return SearchEnd(
             EndReason.PATIENCE, f"no better score in {summary.trials_since_best} finished trials"
@@ -138,7 +141,15 @@ def search_end(
     return None
 
 
-def _next_index(summary: Summary, in_flight: Sequence[Proposal]) -> int:
+def budget(settings: Search, space: TeacherSpace) -> int:
+    """Return how many trials there may be: a search of the pool evaluates each subnet once."""
+    if settings.strategy is not Strategy.TEACHER_POOL:
+        return settings.trials
+    return min(settings.trials, space.count())
+
+
+def next_index(summary: Summary, in_flight: Sequence[Proposal]) -> int:
+    """Return the number of the next trial."""
     return max([summary.next_index, *(proposal.index + 1 for proposal in in_flight)])
 
 
@@ -167,7 +178,7 @@ def _pair(entry: LedgerEntry, space: TeacherSpace, settings: Search) -> Pair:
     return Pair(entry.index, entry.architecture, entry.added, teacher, space, settings.actions)
 
 
-def _trial_random(seed: int, index: int) -> Random:
+def trial_random(seed: int, index: int) -> Random:
     """The source of every draw that decides a trial; the same on every machine."""
     return Random(_digest(f"propose/{seed}/{index}"))
 

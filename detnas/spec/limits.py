@@ -50,9 +50,9 @@ class Deadlines(Schema):
     )
     trial: Seconds | None = Field(
         None,
-        description="Seconds for each trial. Default: five times what the base's measured speed "
-        "predicts on its node, and at least 3600; none if trials request other devices than the "
-        "base.",
+        description="Seconds for each trial, or each job of subnets. Default: five times what the "
+        "base's measured speed predicts on its node, and at least 3600; none if trials request "
+        "other devices than the base, or are subnets.",
     )
     finetune: Seconds | None = Field(
         None, description="Seconds for the fine-tuning. Default: none."

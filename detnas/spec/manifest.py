@@ -24,6 +24,7 @@ from detnas.spec.search import (
 )
 from detnas.spec.storage import Storage, WarmStart
 from detnas.spec.teachers import TeacherChoice, Teachers
+from detnas.teachers import TeacherSpace
 
 API_VERSION = "detnas.dev/v1alpha1"
 KIND = "DetNASSearch"
@@ -45,6 +46,18 @@ class Metadata(Schema):
 PAPER_RESOLUTIONS = tuple(
     Resolution(width=width, height=height)
     for width, height in ((512, 512), (800, 600), (1080, 720), (1333, 800))
+)
+
+
+INHERITS_NO_SUBNETS = (
+    "warmStart inherits trained students, and a search of strategy TeacherPool trains none; leave "
+    "one of them out"
+)
+
+
+SEARCHES_NO_POOL = (
+    "strategy TeacherPool searches the pool, and with teachers.choice: External there is none; "
+    "change one of them"
 )
 
 
@@ -138,6 +151,24 @@ class SearchSpec(Schema):
         trials = self.teachers.choice is TeacherChoice.EXTERNAL and not is_pipeline
         finetune = () if self.finetune is None else (self.finetune_distillation,)
         return (*((self.distillation,) if trials else ()), *finetune)
+
+    @model_validator(mode="after")
+    def _has_a_pool_to_search(self) -> "SearchSpec":
+        if self.searches_pool and self.warm_start is not None:
+            raise ValueError(INHERITS_NO_SUBNETS)
+        if self.searches_pool and self.teachers.choice is TeacherChoice.EXTERNAL:
+            raise ValueError(SEARCHES_NO_POOL)
+        return self
+
+    @property
+    def searches_pool(self) -> bool:
+        """Whether the pool's subnets are what is searched."""
+        return self.search.strategy is Strategy.TEACHER_POOL
+
+    @property
+    def proposed_space(self) -> TeacherSpace:
+        """The teachers, or the subnets, that a search may propose."""
+        return self.teachers.space if self.searches_pool else self.teachers.search_space
 
     @property
     def base_resolution(self) -> Resolution:

@@ -22,12 +22,17 @@ MAX_RANDOM_PARENTS = 150
 """Most students that a random search may continue from: the ledger's snapshot holds each."""
 
 
+SUBNET_PARENTS = 50
+"""Best subnets that a search of the pool itself draws parents from."""
+
+
 class Strategy(StrEnum):
     """How trials are chosen."""
 
     JOINT = "Joint"
     RANDOM = "Random"
     PIPELINE = "Pipeline"
+    TEACHER_POOL = "TeacherPool"
 
 
 class Search(Schema):
@@ -39,7 +44,10 @@ class Search(Schema):
         "algorithm 1). `Random`, its control: the same steps from any earlier pair, whatever its "
         "score; `patience` does not end it. `Pipeline`, the alternative to both (table 5): the "
         "student's actions only, without a teacher; then `finetune` prunes the best student and "
-        "distils it.",
+        "distils it. `TeacherPool` (appendix F): the pool's subnets are evaluated themselves, "
+        "without training, in jobs of up to 25; the first 50 at random, then mutations and "
+        "crossovers of the best 50. `topK`, `warmupTrials`, `studentProbability`, `patience` and "
+        "`actions` have no meaning then, nor what `evaluation` says of training.",
     )
     trials: Annotated[int, Field(ge=1, le=MAX_TRIALS, strict=True)] = Field(
         100,
@@ -47,10 +55,10 @@ class Search(Schema):
         "machines do not count.",
     )
     parallelism: Annotated[int, Field(ge=1, le=MAX_PARALLEL_TRIALS, strict=True)] = Field(
-        1, description="Trials that run concurrently."
+        1, description="Jobs of trials that run concurrently."
     )
     top_k: Annotated[int, Field(ge=1, le=50, strict=True)] = Field(
-        5, description="Best pairs that may be parents with `Joint`."
+        5, description="Best pairs that may be parents with `Joint` and `Pipeline`."
     )
     warmup_trials: Count = Field(
         5, description="Trials after the first that change the teacher only."
@@ -78,7 +86,11 @@ class Search(Schema):
     @property
     def max_parents(self) -> int:
         """How many of the best pairs may be parents; of a random search, in effect every pair."""
-        return MAX_RANDOM_PARENTS if self.strategy is Strategy.RANDOM else self.top_k
+        of_others = {
+            Strategy.RANDOM: MAX_RANDOM_PARENTS,
+            Strategy.TEACHER_POOL: SUBNET_PARENTS,
+        }
+        return of_others.get(self.strategy, self.top_k)
 
 
 class StudentTraining(TrainingSettings):

@@ -18,9 +18,11 @@ from detnas.records.progress import Progress
 from detnas.records.requests import (
     BaseRequest,
     ExportRequest,
+    ExtractRequest,
     PoolPhaseRequest,
     PrepareRequest,
     StudentRequest,
+    SubnetsRequest,
 )
 from detnas.records.results import AnyResult, Attempt
 from detnas.records.settings import DataLocation, DetectorShape, Resolution, Training
@@ -38,6 +40,8 @@ mmcv_ext.install()  # before any test imports mmdet
 SIDE = 64
 CLASSES = ("disc", "square")
 CATEGORY_IDS = (3, 7)  # with holes, as COCO's own are
+TRAINS = ("seed", "training")
+"""Fields of requests that train."""
 SHAPE = SupernetShape(
     family=Family.BASIC, stem=6, inner=(8, 8, 8, 8), outputs=(8, 12, 12, 16), neck=8
 )
@@ -174,11 +178,22 @@ class Workplace:
         parent = {"parent": self.common["architecture"]}
         return StudentRequest(key=key, **{**self._trained(), **parent, **changes})
 
+    def subnets_request(self, key: str, **changes: Any) -> SubnetsRequest:
+        """An evaluation of subnets, from trial 0 on; pool and subnets are still to be named."""
+        return SubnetsRequest(key=key, **{**self._evaluated(), "first": 0, **changes})
+
+    def extract_request(self, key: str, **changes: Any) -> ExtractRequest:
+        """An extraction of a subnet; pool and subnet are still to be named."""
+        return ExtractRequest(key=key, **{**self._evaluated(), **changes})
+
     def export_request(self, key: str, **changes: Any) -> ExportRequest:
         """An export of the base itself; weights and mAP are still to be named."""
         common = {name: self.common[name] for name in ("data", "classes", "detector")}
         base = self.common["architecture"]
         return ExportRequest(key=key, architecture=base, base=base, **{**common, **changes})
+
+    def _evaluated(self) -> dict[str, Any]:
+        return {name: value for name, value in self._trained().items() if name not in TRAINS}
 
     def _trained(self) -> dict[str, Any]:
         fields = {name: value for name, value in self.common.items() if name != "architecture"}

@@ -15,6 +15,8 @@ _VERBS = {
     "base": "train the base detector, or take it from a checkpoint",
     "pool": "train one phase of the elastic teacher pool",
     "evaluate": "evolve a student, train it shortly under a teacher, score it",
+    "subnets": "evaluate subnets of the pool, without training",
+    "extract": "take a subnet out of the pool as a detector of its own, and score it",
     "finetune": "train the chosen student for longer",
     "export": "write a detector as a folder that mmdet loads",
 }

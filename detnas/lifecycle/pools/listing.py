@@ -223,7 +223,8 @@ def last_activity(
     """
     stages = state.final_stages
     later = (stages.finetune, stages.export) if stages else ()
-    times = [result.finished for result in (state.prepare, state.base, *later) if result]
+    own = (state.prepare, state.base, state.extraction, *later)
+    times = [result.finished for result in own if result]
     summary = state.history.summary
     entries = [*summary.top, *summary.failures, *state.history.unsegmented.values()]
     times += [entry.finished for entry in entries if not entry.inherited]

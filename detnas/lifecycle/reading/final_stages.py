@@ -14,6 +14,8 @@ from detnas.plan.winner import (
     trained_detector,
 )
 from detnas.records import keys
+from detnas.records.artifacts import Artifact
+from detnas.records.proposal import Step
 from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult, ExportResult, Outcome
 from detnas.score import Scorer
@@ -103,12 +105,18 @@ class FinalStagesReader:
         return stages
 
     def _begun(self, entry: LedgerEntry, scorer: Scorer) -> FinalStages:
-        key = keys.result_key(keys.trial_folder(self.search, entry.index))
+        key = keys.result_key(self._detector_folder(entry))
         result = load_record(self.store, key, DetectorResult)
-        if result is None:  # its entry was made from it
+        if result is None:  # it was read before
             raise MissingRecord(self.store.uri, key)
         chosen = trained_detector(scorer, entry.index, result, entry.proposal.teacher)
-        return FinalStages(chosen, self._finetune_folder(entry))
+        return FinalStages(chosen, self._finetune_folder(entry.index, result.weights))
+
+    def _detector_folder(self, entry: LedgerEntry) -> str:
+        """The folder with a trial's detector: its own, or that of its subnet's extraction."""
+        of_subnet = entry.proposal.step is Step.SUBNET
+        folder = keys.extraction_folder if of_subnet else keys.trial_folder
+        return folder(self.search, entry.index)
 
     def _with_winner(
         self,
@@ -142,20 +150,29 @@ class FinalStagesReader:
         earlier = {one for one in folders if one.startswith(first)} - {stages.finetune_folder}
         found = []
         for entry in others if earlier else ():
-            if (folder := self._finetune_folder(entry)) not in earlier:
+            folder = self._finetune_folder(entry.index, self._weights(entry))
+            if folder not in earlier:
                 continue
             result = load_record(self.store, keys.result_key(folder), DetectorResult)
             if result and result.outcome is Outcome.SUCCEEDED and is_complete(result):
                 found.append(trained_detector(scorer, entry.index, result, entry.proposal.teacher))
         return tuple(found)
 
-    def _finetune_folder(self, trial: LedgerEntry) -> str:
+    def _weights(self, entry: LedgerEntry) -> Artifact | None:
+        """Of a trial's detector; None if they were not kept, or its subnet was not extracted."""
+        if entry.proposal.step is not Step.SUBNET:
+            return entry.weights
+        key = keys.result_key(self._detector_folder(entry))
+        result = load_record(self.store, key, DetectorResult)
+        return None if result is None else result.files.get("weights")
+
+    def _finetune_folder(self, trial: int, weights: Artifact | None) -> str:
         """A search continued with more trials may have a new best trial."""
         folder = keys.finetune_folder(self.search)
         before = load_record(self.store, keys.request_key(folder), StudentRequest)
-        if before is None or before.parent_weights == trial.weights:
+        if before is None or before.parent_weights == weights:
             return folder
-        return keys.later_finetune_folder(self.search, trial.index)
+        return keys.later_finetune_folder(self.search, trial)
 
     def _export_folder(self, winner: TrainedDetector) -> str:
         """A trial has two if it was exported before its lost fine-tuning was repeated."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from detnas.ledger.trials import Verify, load_inherited
 from detnas.records import keys
-from detnas.records.requests import ExportRequest
+from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult, PoolPhaseResult, Result
 from detnas.store import Store
 from detnas.store.artifacts import load_record
@@ -107,6 +108,24 @@ class Consumers:
         """
         following = keys.request_key(keys.pool_phase_folder(pool, number + 1))
         return number + 1 == phases or self._exists(following)
+
+    def of_extraction(self, trial: int, extraction: DetectorResult) -> bool:
+        """Whether a fine-tuning or an export was requested of an extracted subnet.
+
+        Args:
+            trial: number of the trial that evaluated it.
+            extraction: the extraction's result.
+        """
+        weights, load = extraction.files.get("weights"), partial(load_record, self.store)
+        tuning = load(keys.request_key(keys.finetune_folder(self.search)), StudentRequest)
+        export = load(keys.request_key(keys.export_folder(self.search)), ExportRequest)
+        if weights in (tuning and tuning.parent_weights, export and export.weights):
+            return True
+        later = (
+            keys.later_finetune_folder(self.search, trial),
+            keys.later_export_folder(self.search, trial),
+        )
+        return any(self._exists(keys.request_key(one)) for one in later)
 
     def of_finetune(
         self, trial: int, others: Collection[DetectorResult], finetune: DetectorResult

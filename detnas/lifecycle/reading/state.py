@@ -1,11 +1,13 @@
 """The state of a search, read from the store: no other state exists."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from detnas.ledger.entry import ledger_entry
+from detnas.ledger.entry import LedgerEntry, ledger_entry
 from detnas.ledger.history import History, Loading, load_history, load_snapshot_history
+from detnas.ledger.subnets import subnet_result
 from detnas.ledger.summary import Summary
 from detnas.ledger.trials import Verify
 from detnas.lifecycle.pools.trained_pool import load_trained_pool
@@ -15,7 +17,14 @@ from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import JobId, Observation
 from detnas.records import keys
 from detnas.records.proposal import Proposal
-from detnas.records.results import DetectorResult, Outcome, PoolPhaseResult, PrepareResult, Result
+from detnas.records.results import (
+    DetectorResult,
+    Outcome,
+    PoolPhaseResult,
+    PrepareResult,
+    Result,
+    SubnetsResult,
+)
 from detnas.records.verbs import Verb
 from detnas.score import Scorer
 from detnas.search.propose import SearchEnd, search_end
@@ -36,7 +45,9 @@ class SearchState:
         scorer: scores against the base; None until that is trained.
         history: the trials.
         end: why no further trial is proposed; None while one is.
-        final_stages: fine-tuning and export; None until the trials are over.
+        extraction: result of the extraction of the best subnet, if the pool is searched.
+        final_stages: fine-tuning and export; None until the trials are over, and the best subnet,
+            if the pool is searched, is extracted.
     """
 
     prepare: PrepareResult | None = None
@@ -45,6 +56,7 @@ class SearchState:
     scorer: Scorer | None = None
     history: History = field(default_factory=lambda: History(Summary(top_k=1)))
     end: SearchEnd | None = None
+    extraction: DetectorResult | None = None
     final_stages: FinalStages | None = None
 
     @property
@@ -61,28 +73,35 @@ class SearchState:
         return {
             Verb.PREPARE: self.prepare,
             Verb.BASE: self.base,
+            Verb.EXTRACT: self.extraction_of(job_id.number),
             Verb.FINETUNE: stages.finetune if stages else None,
             Verb.EXPORT: stages.export if stages else None,
         }[job_id.verb]
 
+    def extraction_of(self, trial: int) -> DetectorResult | None:
+        """Return the result of the extraction of a trial's subnet, if that is the best."""
+        best = self.history.summary.best
+        return self.extraction if best is not None and best.index == trial else None
+
     def is_finished(self, job_id: JobId) -> bool:
         """Return whether a job's result is known."""
-        if job_id.verb is Verb.EVALUATE:
+        if job_id.verb.is_trial:
             return self.history.summary.knows(job_id.number)
         return self.result_of(job_id) is not None
 
     @property
     def observation(self) -> Observation:
         """The state as `plan` takes it."""
-        stages = self.final_stages
+        stages, best = self.final_stages, self.history.summary.best
         return Observation(
             prepare=self.prepare,
             base=self.base,
             pool=self.pool,
-            in_flight=tuple(sorted(proposal.index for proposal in self.history.in_flight)),
+            in_flight=tuple(sorted({trial.job_number for trial in self.history.in_flight})),
             trials=self.trials,
             converged=self.end is not None,
-            any_success=self.history.summary.best is not None,
+            best=None if best is None else best.index,
+            extraction=self.extraction,
             finetune=stages.finetune if stages else None,
             export=stages.export if stages else None,
         )
@@ -126,7 +145,7 @@ class SearchReader:
         """Read what is new, and return the state.
 
         Args:
-            may_have_ended: whether to look for the result of a trial in flight, by its number. By
+            may_have_ended: whether to look for the result of a job in flight, by its number. By
                 default the result of each is looked for.
         """
         self._read_setup()
@@ -223,26 +242,48 @@ class SearchReader:
             )
         else:
             history = self._with_results(state.history, scorer, may_have_ended)
-        end = search_end(spec.search, history.summary, history.in_flight)
+        end = search_end(spec.search, spec.proposed_space, history.summary, history.in_flight)
         self.state = now = replace(
-            state, scorer=scorer, history=history, end=end, final_stages=None
+            state, scorer=scorer, history=history, end=end, extraction=None, final_stages=None
         )
-        if now.end and not history.in_flight and history.summary.best is not None:
-            top, before = history.summary.top, state.final_stages
-            stages = self._final_stages.read(top, scorer, state.base, before)
+        best = history.summary.best
+        if now.end and not history.in_flight and best is not None:
+            if spec.searches_pool:
+                before = state.extraction_of(best.index)
+                self.state = now = replace(now, extraction=before or self._extraction(best))
+                if now.extraction is None or not _succeeded(now.extraction):
+                    return
+            top, earlier = history.summary.top, state.final_stages
+            stages = self._final_stages.read(top, scorer, state.base, earlier)
             self.state = replace(now, final_stages=stages)
+
+    def _extraction(self, best: LedgerEntry) -> DetectorResult | None:
+        return self._results.read(
+            keys.extraction_folder(self._search, best.index),
+            DetectorResult,
+            has_consumers=partial(self._consumers.of_extraction, best.index),
+        )
 
     def _with_results(
         self, history: History, scorer: Scorer, may_have_ended: Callable[[int], bool]
     ) -> History:
-        trials = [trial for trial in history.in_flight if may_have_ended(trial.index)]
-        for proposal, result in zip(trials, in_parallel(self._result_of, trials), strict=True):
-            if result is not None:
-                history = history.with_entry(ledger_entry(proposal, result, scorer))
+        jobs = defaultdict[int, list[Proposal]](list)
+        for trial in history.in_flight:
+            if may_have_ended(trial.job_number):
+                jobs[trial.job_number].append(trial)
+        results = in_parallel(self._result_of, list(jobs))
+        for trials, result in zip(jobs.values(), results, strict=True):
+            if result is None:
+                continue
+            for trial in trials:
+                own = _own_result(trial, result, scorer)
+                history = history.with_entry(ledger_entry(trial, own, scorer))
         return history
 
-    def _result_of(self, proposal: Proposal) -> DetectorResult | None:
-        folder = keys.trial_folder(self._search, proposal.index)
+    def _result_of(self, job: int) -> DetectorResult | SubnetsResult | None:
+        folder = keys.trial_folder(self._search, job)
+        if self._requests.spec.searches_pool:
+            return self._results.read(folder, SubnetsResult, awaited=True)
         return self._results.read(folder, DetectorResult, awaited=True)
 
     def _scorer(self) -> Scorer:
@@ -256,6 +297,16 @@ class SearchReader:
                 "restore the object: records are never edited",
             )
         return self._requests.scorer(prepare, base.architecture, base.scores)
+
+
+def _own_result(
+    trial: Proposal, result: DetectorResult | SubnetsResult, scorer: Scorer
+) -> DetectorResult:
+    """Return a trial's own result out of that of its job."""
+    if isinstance(result, DetectorResult):
+        return result
+    assert scorer.supernet is not None
+    return subnet_result(trial, result, scorer.supernet)
 
 
 def _succeeded(*results: PrepareResult | DetectorResult | PoolPhaseResult | None) -> bool:

@@ -82,6 +82,13 @@ def check_fit(spec: SearchSpec, source: WarmStartSource, prepared: PrepareResult
     Raises:
         BlockedError: a field differs.
     """
+    if source.record.manifest.spec.searches_pool:
+        raise BlockedError(
+            ReasonCode.WARM_START_MISMATCH,
+            f"{_FIELD} names {source.uri}, whose strategy is TeacherPool: its trials have no "
+            "weights to inherit",
+            "name a search of another strategy, or leave warmStart out there",
+        )
     for field, ours, theirs in _compared(spec, source, prepared):
         if ours != theirs:
             raise BlockedError(

@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from detnas.ledger import LedgerEntry
+from detnas.records.proposal import Proposal, Step
 from detnas.report.data import ReportData
 from detnas.report.figures.style import (
     FAILED,
@@ -154,10 +155,16 @@ def _trial_hover(entry: LedgerEntry, data: ReportData) -> str:
     top = entry.best
     return hover(
         f"trial {entry.index}: {step_text(entry.proposal, data.spec.teachers)}",
-        f"teacher: {data.unnamed_teacher or teacher_text(entry.proposal.teacher)}",
+        _teacher(entry.proposal, data),
         f"H {top.h:.4f}, mAP {percent(top.map)} at {top.resolution}" if top else "",
         "" if top else f"{spaced(entry.outcome)}: {entry.message}",
     )
+
+
+def _teacher(proposal: Proposal, data: ReportData) -> str:
+    if proposal.step is Step.SUBNET:  # named by the step
+        return ""
+    return f"teacher: {data.unnamed_teacher or teacher_text(proposal.teacher)}"
 
 
 def _floor(data: ReportData) -> float:

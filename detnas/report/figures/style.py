@@ -22,6 +22,7 @@ _HOVER_LENGTH = 240
 _KINDS = {
     "baseline": (MUTED, "star"),
     "teacher": ("#56b4e9", "circle"),
+    "subnet": ("#56b4e9", "circle"),
     spaced(ActionKind.CHANNEL_PRUNING): ("#0072b2", "triangle-down"),
     spaced(ActionKind.LAYER_PRUNING): ("#d55e00", "square"),
     spaced(ActionKind.ADD_LAYER): ("#009e73", "triangle-up"),

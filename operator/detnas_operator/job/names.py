@@ -37,7 +37,8 @@ _DIGEST = 8
 _AGAIN = re.compile(r"(-(\d+|base))+$")
 """What distinguishes the folder of a later final stage: its trial, or the base, and a count."""
 _ENDING = re.compile(
-    r"-(?:(?P<setup>prepare|base)|pool-(?P<phase>\d+)|t(?P<trial>\d{4,})"
+    r"-(?:(?P<setup>prepare|base)|pool-(?P<phase>\d+)|t(?P<trial>\d{4,})|s(?P<subnets>\d{4,})"
+    r"|extract-(?P<extract>\d{4,})"
     r"|(?P<end>finetune|export)(?:base)?(?:-\d+)*)$"
 )
 """What follows the search's name in the name of a Job."""
@@ -71,6 +72,10 @@ def parse_job_name(name: str, search: str) -> JobId | None:
         job_id = JobId(Verb.POOL, int(ending["phase"]))
     elif ending["trial"]:
         job_id = JobId(Verb.EVALUATE, int(ending["trial"]))
+    elif ending["subnets"]:
+        job_id = JobId(Verb.SUBNETS, int(ending["subnets"]))
+    elif ending["extract"]:
+        job_id = JobId(Verb.EXTRACT, int(ending["extract"]))
     else:
         job_id = JobId(Verb(ending["setup"] or ending["end"]))
     index = _INDEX_DIGITS if job_id.verb is Verb.POOL else 0
@@ -85,6 +90,10 @@ def service_name(search: str) -> str:
 def _ending(job_id: JobId, folder: str) -> str:
     if job_id.verb is Verb.EVALUATE:
         return f"-t{job_id.number:04d}"
+    if job_id.verb is Verb.SUBNETS:
+        return f"-s{job_id.number:04d}"
+    if job_id.verb is Verb.EXTRACT:
+        return f"-extract-{job_id.number:04d}"
     if job_id.verb is Verb.POOL:
         return f"-pool-{job_id.number}"
     if job_id.verb in (Verb.FINETUNE, Verb.EXPORT):

@@ -67,6 +67,8 @@ class JobOrder:
             Verb.BASE: deadlines.base,
             Verb.POOL: deadlines.pool_phase,
             Verb.EVALUATE: deadlines.trial,
+            Verb.SUBNETS: deadlines.trial,
+            Verb.EXTRACT: deadlines.trial,
             Verb.FINETUNE: deadlines.finetune,
             Verb.EXPORT: deadlines.export,
         }[self.job_id.verb]

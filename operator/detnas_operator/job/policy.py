@@ -21,6 +21,8 @@ KINDS = {
     Verb.BASE: "base",
     Verb.POOL: "pool",
     Verb.EVALUATE: "trial",
+    Verb.SUBNETS: "trial",
+    Verb.EXTRACT: "trial",
     Verb.FINETUNE: "finetune",
     Verb.EXPORT: "export",
 }

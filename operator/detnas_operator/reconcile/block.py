@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from detnas.ledger.summary import Summary
 from detnas.reasons import Reason, ReasonCode
+from detnas.records.results import MAX_JOB_SUBNETS
 from detnas.spec.manifest import SearchSpec
 
 _HOUR = 3600
@@ -60,7 +61,9 @@ def find_block(
     if other is not None:
         return Block(reason=other)
     in_a_row = summary.failures_in_a_row(forgiven)
-    if in_a_row >= spec.limits.consecutive_failures:
+    # One failed job of subnets is that many failed trials.
+    per_job = MAX_JOB_SUBNETS if spec.searches_pool else 1
+    if in_a_row >= spec.limits.consecutive_failures * per_job:
         return Block(reason=_failures_in_a_row(summary, in_a_row))
     return Block()
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from detnas.plan.deadlines import default_deadline, overrun
-from detnas.plan.stages import JobId
+from detnas.plan.stages import JobId, trial_verb
 from detnas.reasons import Reason, ReasonCode
-from detnas.records.verbs import Verb
 from detnas_operator.cluster.labels import TTL
 from detnas_operator.cluster.objects import JobView
 from detnas_operator.job_state.derive import job_state
@@ -58,9 +57,9 @@ class ObservedJob:
     postponed: bool = False
 
 
-def trial_may_have_ended(jobs: Mapping[str, JobView], memory: SearchMemory, trial: int) -> bool:
-    """Whether a trial's Job no longer runs, or has written its result, as last observed."""
-    job_id = JobId(Verb.EVALUATE, trial)
+def trial_may_have_ended(jobs: Mapping[str, JobView], memory: SearchMemory, number: int) -> bool:
+    """Whether a Job of trials no longer runs, or has written its result, as last observed."""
+    job_id = JobId(trial_verb(memory.session.spec), number)
     job = jobs.get(memory.job_name(job_id))
     if job is None or job.has_ended or job.is_being_deleted:
         return True

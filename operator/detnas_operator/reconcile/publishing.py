@@ -11,6 +11,7 @@ from typing import Any
 from detnas.plan.stages import JobId
 from detnas.records.verbs import Verb
 from detnas.resource.status import OUTCOME_FIELDS
+from detnas.spec.search import Strategy
 from detnas_operator.cluster import (
     PLURAL,
     AlreadyExists,
@@ -133,7 +134,7 @@ class Publisher:
         failed, now = [], datetime.now(UTC)
         for event in happened:
             body = event_body(event, resource.body, now)
-            with _about_trial(resource.name, event.trial):
+            with _about_trial(resource, event.trial):
                 try:
                     self.client.create("events", resource.namespace, body)
                 except AlreadyExists:
@@ -165,9 +166,12 @@ class Publisher:
         self.metrics.set_degraded(resource.namespace, resource.name, _degraded(after))
 
 
-def _about_trial(search: str, trial: int | None) -> AbstractContextManager[None]:
-    job = None if trial is None else job_name(search, JobId(Verb.EVALUATE, trial), "")
-    return about(trial=trial, job=job)
+def _about_trial(resource: SearchView, trial: int | None) -> AbstractContextManager[None]:
+    """Let log lines name a trial, and the Job of its number if each has its own."""
+    search = resource.body.get("spec", {}).get("search", {})
+    if trial is None or search.get("strategy") == Strategy.TEACHER_POOL:
+        return about(trial=trial)
+    return about(trial=trial, job=job_name(resource.name, JobId(Verb.EVALUATE, trial), ""))
 
 
 def _degraded(status: Mapping[str, Any]) -> str | None:

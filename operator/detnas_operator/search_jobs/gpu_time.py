@@ -13,10 +13,10 @@ from pydantic import Field
 
 from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.gpus import gpus_of_pod
-from detnas.plan.stages import JobId
+from detnas.plan.stages import JobId, trial_verb
 from detnas.records import keys
-from detnas.records.results import DetectorResult, Result
-from detnas.records.verbs import Verb
+from detnas.records.results import Result
+from detnas.records.verbs import RESULT_TYPES, Verb
 from detnas.schema import Count, Schema
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
@@ -148,11 +148,11 @@ class GpuTime:
         self.used = self.written_off = 0.0
 
     def _result(self, state: SearchState, job_id: JobId) -> Result | None:
-        if job_id.verb is not Verb.EVALUATE:
+        if not job_id.verb.is_trial:
             return state.result_of(job_id)
         if job_id.number not in self._trials:
             key = keys.result_key(keys.trial_folder(self._search, job_id.number))
-            if (result := load_record(self._store, key, DetectorResult)) is None:
+            if (result := load_record(self._store, key, RESULT_TYPES[job_id.verb])) is None:
                 return None
             self._trials[job_id.number] = result
         return self._trials[job_id.number]
@@ -160,9 +160,10 @@ class GpuTime:
 
 def _stated(state: SearchState, spec: SearchSpec, *, trained_pool: bool) -> dict[Verb, float]:
     """Return the pod seconds that results state, by kind of job."""
-    stated = defaultdict(float, {Verb.EVALUATE: state.history.summary.milliseconds / 1000})
+    stated = defaultdict(float, {trial_verb(spec): state.history.summary.milliseconds / 1000})
     for verb in (Verb.BASE, Verb.FINETUNE, Verb.EXPORT):
         stated[verb] = _seconds(state.result_of(JobId(verb)))
+    stated[Verb.EXTRACT] = _seconds(state.extraction)
     if trained_pool:
         stated[Verb.POOL] = _workers(spec, Verb.POOL) * sum(map(_seconds, state.pool))
     return stated

@@ -217,7 +217,7 @@ def is_expiring(job: JobView) -> bool:
 
 def trial_of(job_id: JobId) -> int | None:
     """Number of the trial that a job is for, to name it in log lines."""
-    return job_id.number if job_id.verb is Verb.EVALUATE else None
+    return job_id.number if job_id.verb.is_trial else None
 
 
 def about_job(job: JobView) -> AbstractContextManager[None]:

@@ -136,7 +136,7 @@ def _searching(result: PassResult, now: datetime, before: Condition) -> _Verdict
     trials = _of_trials(ReasonCode.TRIALS_RUNNING, search)
     if search.phase in _AFTER_TRIALS:
         return _Verdict(False, Reason(ReasonCode.FINISHED, search.ended_because or trials.message))
-    if why := not_running_reason(result, now, (Verb.EVALUATE,)):
+    if why := not_running_reason(result, now, (Verb.EVALUATE, Verb.SUBNETS, Verb.EXTRACT)):
         return _Verdict(False, why)
     return _Verdict(True, trials)
 

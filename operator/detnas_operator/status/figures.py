@@ -16,7 +16,7 @@ from detnas_operator.status.pass_result import ActiveJob, PassResult
 
 Figures = Mapping[str, Any]
 
-_NUMBERED = frozenset({Verb.POOL, Verb.EVALUATE})
+_NUMBERED = frozenset({Verb.POOL, Verb.EVALUATE, Verb.SUBNETS, Verb.EXTRACT})
 _MAX_ESTIMATE_SECONDS = 1e10
 """Seconds; some three hundred years."""
 _WAITING = "waiting: "
@@ -30,9 +30,9 @@ def active_jobs(result: PassResult, search: SearchStatus) -> Iterator[ActiveJobS
 
 
 def active_trials(result: PassResult) -> int:
-    """Count the trials whose Jobs have not ended."""
+    """Count the Jobs of trials that have not ended."""
     return sum(
-        job_id.verb is Verb.EVALUATE and not isinstance(job.state, Succeeded | Failed)
+        job_id.verb.is_trial and not isinstance(job.state, Succeeded | Failed)
         for job_id, job in result.jobs.items()
     )
 

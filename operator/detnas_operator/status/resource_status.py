@@ -134,13 +134,13 @@ def _teachers(result: PassResult) -> dict[str, Any]:
 
 
 def _detectors(search: SearchStatus) -> dict[str, Any]:
-    folder, base, best, trial = search.folder, search.base, search.best, search.best_trial
+    folder, base, best, job = search.folder, search.base, search.best, search.best_job
     detectors: dict[str, Any] = {}
     if base is not None:
         detectors["base"] = detector_figures(base, keys.base_folder(folder))
     if best is not None:
-        uri = None if trial is None else keys.trial_folder(folder, trial)
-        detectors["best"] = detector_figures(best, uri, trial)
+        uri = None if job is None else keys.trial_folder(folder, job)
+        detectors["best"] = detector_figures(best, uri, search.best_trial)
     if base is not None and best is not None:
         detectors["flopsChange"] = flops_change(best.flops, base.flops)
     if search.exported is not None:

@@ -56,7 +56,8 @@ def test_pool_folder_of_other_images_under_the_same_labels_differs() -> None:
 def test_requests_of_a_search_prepared_earlier_are_unchanged() -> None:
     """Its pinned trainer refuses fields that it does not know: those are left out."""
     built, prepared = requests(), prepared_earlier()
-    student = TrainedDetector(3, detector("t"), built.spec.teachers.space.smallest, 0.5, *_best())
+    space, shape = built.spec.teachers.space, built.spec.detector
+    student = TrainedDetector(3, detector("t"), space.smallest, shape, 0.5, *_best())
     built_requests: list[Request] = [
         built.base(prepared),
         built.pool_phase(prepared, ()),
@@ -91,7 +92,8 @@ def as_before(request: Request) -> bytes:
 
 def test_requests_name_the_digests_of_the_data_check() -> None:
     built, prepared = requests(), prepared_now()
-    student = TrainedDetector(3, detector("t"), built.spec.teachers.space.smallest, 0.5, *_best())
+    space, shape = built.spec.teachers.space, built.spec.detector
+    student = TrainedDetector(3, detector("t"), space.smallest, shape, 0.5, *_best())
     for request in (
         built.base(prepared),
         built.pool_phase(prepared, ()),

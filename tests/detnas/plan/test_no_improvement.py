@@ -7,16 +7,19 @@ import pytest
 from detnas.plan.advice import FEW_TRIALS, likely_causes, still_falling
 from detnas.plan.winner import TrainedDetector, Winner, compare_with_base
 from detnas.records.results import DetectorResult, PrepareResult, SplitSummary
+from detnas.records.settings import DetectorShape
 from tests.detnas.searches.results import detector, manifest, prepared
 
 RESOLUTION = manifest().spec.resolutions[0]
 ENOUGH = {"evaluation": {"epochs": 10, "batchSize": 4}}  # of 100 images: 250 steps a trial
-BASE = TrainedDetector(None, detector("base"), None, 0.5, RESOLUTION, 0.3)
+SHAPE = DetectorShape()
+BASE = TrainedDetector(None, detector("base"), None, SHAPE, 0.5, RESOLUTION, 0.3)
 
 
 def student(score: float) -> Winner:
     return Winner(
-        TrainedDetector(3, detector("student"), None, score, RESOLUTION, 0.3), "trial 3 is it"
+        TrainedDetector(3, detector("student"), None, SHAPE, score, RESOLUTION, 0.3),
+        "trial 3 is it",
     )
 
 

@@ -9,7 +9,7 @@ from detnas.actions import AddLayer, ChannelPruning
 from detnas.plan.winner import TrainedDetector, choose_winner
 from detnas.records.proposal import Proposal, Step
 from detnas.records.requests import RepeatedChannelPruning, StudentRequest
-from detnas.records.settings import Schedule
+from detnas.records.settings import DetectorShape, Schedule
 from detnas.store.record_format import encode_record
 from detnas.teachers import Teacher
 from tests.detnas.searches.results import (
@@ -28,7 +28,7 @@ SPACE = requests().spec.teachers.space
 
 def candidate(name: str, score: float, teacher: Teacher = SPACE.smallest) -> TrainedDetector:
     resolution = requests().spec.resolutions[0]
-    return TrainedDetector(3, detector(name), teacher, score, resolution, 0.3)
+    return TrainedDetector(3, detector(name), teacher, DetectorShape(), score, resolution, 0.3)
 
 
 def test_requests_resolve_paths_from_the_manifests_folder() -> None:

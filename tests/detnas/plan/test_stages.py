@@ -14,7 +14,7 @@ PREPARED = Observation(prepare=prepared())
 BASE = replace(PREPARED, base=detector("base"))
 POOL = replace(PREPARED, pool=(phase(0), phase(1)))
 READY = replace(BASE, pool=(phase(0), phase(1)))
-OVER = replace(READY, trials=4, any_success=True)
+OVER = replace(READY, trials=4, best=0)
 FINETUNED = replace(OVER, finetune=detector("finetuned"))
 
 
@@ -48,7 +48,7 @@ def trial(number: int) -> JobId:
             0,
         ),
         (
-            replace(READY, trials=3, converged=True, any_success=True),
+            replace(READY, trials=3, converged=True, best=0),
             2,
             Phase.FINETUNING,
             [JobId(Verb.FINETUNE)],

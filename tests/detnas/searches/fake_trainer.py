@@ -30,10 +30,12 @@ from detnas.records.progress import Progress
 from detnas.records.requests import (
     BaseRequest,
     ExportRequest,
+    ExtractRequest,
     PoolPhaseRequest,
     PrepareRequest,
     Request,
     StudentRequest,
+    SubnetsRequest,
 )
 from detnas.records.results import (
     Attempt,
@@ -45,12 +47,15 @@ from detnas.records.results import (
     Result,
     Score,
     SplitSummary,
+    SubnetScore,
+    SubnetsResult,
 )
-from detnas.records.settings import SPLITS, Split
+from detnas.records.settings import SPLITS, Resolution, Split
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record, publish_file, put_record
 from detnas.store.durable_files import sha256_of
 from detnas.store.record_format import decode_record, encode_record
+from detnas.teachers import Teacher
 from detnas_trainer.process_setup import die_with
 from detnas_trainer.warm import Server
 
@@ -144,17 +149,23 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
         return ExportResult(
             **when, map=request.expected_map, student_latency=latency, base_latency=latency
         )
+    if isinstance(request, SubnetsRequest):
+        found = tuple(subnet_score(subnet, request.resolutions) for subnet in request.subnets)
+        return SubnetsResult(**when, subnets=found)
     when["files"] = {"weights": weights(store, request, folder)}
     if isinstance(request, PoolPhaseRequest):
         return PoolPhaseResult(**when)
-    assert isinstance(request, BaseRequest | StudentRequest)
-    if isinstance(request, BaseRequest):
-        return DetectorResult(**when, architecture=request.architecture, scores=scores(request))
-    return DetectorResult(
-        **when,
-        architecture=evolved(request),
-        scores=scores(request),
-    )
+    return DetectorResult(**when, **detector(request))
+
+
+def detector(request: BaseRequest | StudentRequest | ExtractRequest) -> dict[str, Any]:
+    """What a job of a detector finds."""
+    if isinstance(request, ExtractRequest):
+        architecture = request.pool.supernet.architecture(request.subnet)
+        found = subnet_score(request.subnet, request.resolutions)
+        return {"architecture": architecture, "scores": found.scores}
+    own = request.architecture if isinstance(request, BaseRequest) else evolved(request)
+    return {"architecture": own, "scores": drawn(Random(request.seed), request.resolutions)}
 
 
 def seen_data(store: Store, request: PrepareRequest, folder: Path) -> dict[str, Any]:
@@ -207,9 +218,18 @@ def evolved(request: StudentRequest) -> Architecture:
     )
 
 
-def scores(request: BaseRequest | StudentRequest) -> tuple[Score, ...]:
-    """Metrics drawn from the job's seed."""
-    random = Random(request.seed)
+def subnet_score(subnet: Teacher, resolutions: tuple[Resolution, ...]) -> SubnetScore:
+    """Metrics drawn from the subnet alone, whichever job evaluates it."""
+    return SubnetScore(
+        name="subnet",
+        depths=subnet.depths,
+        widths=tuple(map(str, subnet.widths)),
+        scores=drawn(Random(subnet.model_dump_json()), resolutions),
+    )
+
+
+def drawn(random: Random, resolutions: tuple[Resolution, ...]) -> tuple[Score, ...]:
+    """Plausible metrics at each resolution."""
     return tuple(
         Score(
             resolution=resolution,
@@ -220,7 +240,7 @@ def scores(request: BaseRequest | StudentRequest) -> tuple[Score, ...]:
             ap_medium=0.4,
             ap_large=0.5,
         )
-        for resolution in request.resolutions
+        for resolution in resolutions
     )
 
 

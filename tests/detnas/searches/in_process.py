@@ -129,7 +129,7 @@ class Scheduler:
         return publish_file(store, folder, path, "json")
 
     def _is_stuck(self, job: JobId) -> bool:
-        return job.verb is Verb.EVALUATE and job.number in self.unanswered
+        return job.verb.is_trial and job.number in self.unanswered
 
 
 def entries(search: StoredSearch, state: SearchState) -> list[LedgerEntry]:

@@ -224,6 +224,9 @@ VALID: dict[str, Document] = {
         "spec.teachers",
         {"choice": "External", "external": {"config": "htc.json", "weights": "s3://m/htc.pth"}},
     ),
+    "a search of the pool": changed(
+        "spec.search", {"strategy": "TeacherPool", "trials": 10_000, "parallelism": 8}
+    ),
     "a warm start from a folder": changed(
         "spec.warmStart", {"from": "s3://detnas/team-a/searches/r50-0123abcd"}
     ),

@@ -173,6 +173,12 @@ SPEC = {
     "a warm start from itself": Wrong(
         "spec.warmStart", {"from": "r50"}, "spec.warmStart.from", "name another"
     ),
+    "a warm start of a pool's search": Wrong(
+        "spec",
+        MINIMAL["spec"] | {"search": {"strategy": "TeacherPool"}, "warmStart": {"from": "r18"}},
+        "spec",
+        "leave one of them out",
+    ),
     "a warm start from nowhere": _wrong("spec.warmStart", {}, "required"),
     "a warm start from a file": _wrong("spec.warmStart", {"from": "./runs/a"}, "name of a search"),
     "no limit in GPU hours": _wrong("spec.limits.gpuHours", "0", *_ABOVE_0),

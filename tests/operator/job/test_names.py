@@ -6,13 +6,19 @@ from detnas.plan.stages import JobId
 from detnas.records.verbs import Verb
 from detnas_operator.job.names import job_name, parse_job_name
 
-SEARCHES = ("a", "a-export", "x-pool-0", "b-export-12", "a-t0001", "s-base", "q" * 48, "s-finetune")
+SEARCHES = (
+    *("a", "a-export", "x-pool-0", "b-export-12", "a-t0001", "a-s0025", "a-extract", "s-base"),
+    *("q" * 48, "s-finetune"),
+)
 JOBS = [
     (JobId(Verb.PREPARE), ""),
     (JobId(Verb.BASE), ""),
     (JobId(Verb.POOL, 3), ""),
     (JobId(Verb.EVALUATE, 12), ""),
     (JobId(Verb.EVALUATE, 12345), ""),
+    (JobId(Verb.SUBNETS, 25), ""),
+    (JobId(Verb.SUBNETS, 9975), ""),
+    (JobId(Verb.EXTRACT, 31), ""),
     (JobId(Verb.FINETUNE), "x/finetune"),
     (JobId(Verb.FINETUNE), "x/finetune-0012"),
     (JobId(Verb.EXPORT), "x/students/best"),

@@ -33,6 +33,8 @@ _FUNCTIONS = {
     Verb.BASE: "base",
     Verb.POOL: "pool",
     Verb.EVALUATE: "student",
+    Verb.SUBNETS: "subnets",
+    Verb.EXTRACT: "extract",
     Verb.FINETUNE: "student",
     Verb.EXPORT: "export",
 }

@@ -101,6 +101,7 @@ def _base(job: Job[ExportRequest]) -> TwoStageDetector:
         request.detector,
         len(request.classes),
         detector_state(job.fetch(request.base_weights).state),
+        request.base_neck,
     ).to(device())
 
 

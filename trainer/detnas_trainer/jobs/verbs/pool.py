@@ -13,10 +13,10 @@ from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import seed_of
 from detnas_trainer.jobs.job import Job
-from detnas_trainer.jobs.verbs.scoring import score_at
-from detnas_trainer.jobs.verbs.teacher import statistics_batches
+from detnas_trainer.jobs.verbs.scoring import subnet_score
+from detnas_trainer.jobs.verbs.teacher import on_device, own_detector, statistics_batches
 from detnas_trainer.jobs.verbs.training import DataSet, device, load_data, train
-from detnas_trainer.supernet import build_phase, extract_teacher
+from detnas_trainer.supernet import build_phase
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.gradients import seed_everything
 
@@ -46,7 +46,7 @@ def pool(job: Job[PoolPhaseRequest]) -> PoolPhaseResult:
 def _phase(job: Job[PoolPhaseRequest], data: DetectionData) -> DetectorTrainee:
     request = job.request
     previous, supernet = (
-        None if artifact is None else _on_device(job.fetch(artifact).state)
+        None if artifact is None else on_device(job.fetch(artifact).state)
         for artifact in (request.previous, request.supernet_weights)
     )
     seed_everything(seed_of("initialisation", request.seed))
@@ -55,10 +55,6 @@ def _phase(job: Job[PoolPhaseRequest], data: DetectionData) -> DetectorTrainee:
         phase = build_phase(request, previous, supernet, samples)
     phase.module.to(device())
     return phase
-
-
-def _on_device(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.to(device()) for name, tensor in state.items()}
 
 
 def _scored_subnets(request: PoolPhaseRequest) -> Iterator[tuple[str, Teacher]]:
@@ -105,20 +101,7 @@ def _score(
     data: DataSet,
 ) -> SubnetScore:
     request = job.request
-    with job.activity("teacher"):
-        detector = extract_teacher(
-            state,
-            PoolLayout(supernet=request.supernet, space=request.full_space),
-            teacher,
-            request.detector,
-            len(request.classes),
-            statistics_batches(request, request.seed, request.bn_images, data.train),
-        ).to(device())
-    return SubnetScore(
-        name=name,
-        depths=teacher.depths,
-        widths=tuple(map(str, teacher.widths)),
-        scores=score_at(
-            job, detector, data.val, resolutions, name, by_shape=request.by_orientation
-        ),
-    )
+    layout = PoolLayout(supernet=request.supernet, space=request.full_space)
+    samples = statistics_batches(request, request.seed, request.bn_images, data.train)
+    detector = own_detector(job, state, layout, teacher, samples)
+    return subnet_score(job, detector, data.val, resolutions, name, teacher)

@@ -6,8 +6,9 @@ from typing import Any
 
 from detnas.architecture import Architecture
 from detnas.records.progress import Progress
-from detnas.records.results import DetectorResult, Score
+from detnas.records.results import DetectorResult, Score, SubnetScore
 from detnas.records.settings import Resolution
+from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.evaluation import evaluate
 from detnas_trainer.jobs.job import Job, log
@@ -40,6 +41,28 @@ def score_at(
             )
             log.info("%s at %s: mAP %.4f", name or "detector", resolution, scores[-1].map)
     return tuple(scores)
+
+
+def subnet_score(
+    job: Job[Any],
+    detector: TwoStageDetector,
+    data: DetectionData,
+    resolutions: Sequence[Resolution],
+    name: str,
+    subnet: Teacher,
+) -> SubnetScore:
+    """Evaluate a subnet of the pool, as a detector of its own, at each of the resolutions.
+
+    Raises:
+        Interrupted: the process was asked to stop.
+    """
+    by_shape = job.request.by_orientation
+    return SubnetScore(
+        name=name,
+        depths=subnet.depths,
+        widths=tuple(map(str, subnet.widths)),
+        scores=score_at(job, detector, data, resolutions, name, by_shape=by_shape),
+    )
 
 
 def detector_result(

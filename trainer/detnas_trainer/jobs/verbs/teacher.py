@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from detnas.records.requests import Pool, TrainingRequest
+from torch import Tensor
+
+from detnas.records.requests import EvaluationRequest, Pool, PoolLayout
 from detnas.store.cache import default_cache_folder
 from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import Batch, DetectionData, batches
@@ -28,7 +30,7 @@ def load_teacher(
     Its batch norm statistics depend on (pool, teacher) only, so they are kept beside this
     machine's copies of the store's files.
     """
-    request: TrainingRequest = job.request
+    request: EvaluationRequest = job.request
     path = default_cache_folder() / f"teacher-{_digest(request, pool, teacher)}.safetensors"
     cached = _cached(request, pool, teacher, path)
     # A machine that lacks it has the ranks of all take part: they share its batches.
@@ -36,23 +38,45 @@ def load_teacher(
     if detector is not None:
         path.touch()  # the cache deletes the least recently used first
     else:
-        state = job.fetch(pool.weights).state
-        detector = extract_teacher(
-            {name: tensor.to(device()) for name, tensor in state.items()},
-            pool,
-            teacher,
-            request.detector,
-            len(request.classes),
-            statistics_batches(request, pool.seed, pool.bn_images, data),
-        )
+        state = on_device(job.fetch(pool.weights).state)
+        samples = statistics_batches(request, pool.seed, pool.bn_images, data)
+        detector = own_detector(job, state, pool, teacher, samples)
         if local_rank() == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_weights(path, detector.state_dict())
     return detector.to(device()).requires_grad_(requires_grad=False).eval()
 
 
+def own_detector(
+    job: Job[Any],
+    state: Mapping[str, Tensor],
+    pool: PoolLayout,
+    subnet: Teacher,
+    samples: Iterator[Batch],
+) -> TwoStageDetector:
+    """A subnet of the pool as a frozen detector with its own batch norm statistics.
+
+    Args:
+        job: whose request says what the detector is.
+        state: the pool's weights, on this process's device.
+        pool: how they are laid out.
+        subnet: which.
+        samples: training images for the statistics, of `statistics_batches`.
+    """
+    request: EvaluationRequest = job.request
+    with job.activity("teacher"):
+        classes = len(request.classes)
+        detector = extract_teacher(state, pool, subnet, request.detector, classes, samples)
+        return detector.to(device())
+
+
+def on_device(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights on this process's device."""
+    return {name: tensor.to(device()) for name, tensor in state.items()}
+
+
 def statistics_batches(
-    request: TrainingRequest, seed: int, images: int, data: DetectionData
+    request: EvaluationRequest, seed: int, images: int, data: DetectionData
 ) -> Iterator[Batch]:
     """Training images for the batch norms, a batch at each of the request's resolutions.
 
@@ -64,7 +88,7 @@ def statistics_batches(
 
 
 def _cached(
-    request: TrainingRequest, pool: Pool, teacher: Teacher, path: Path
+    request: EvaluationRequest, pool: Pool, teacher: Teacher, path: Path
 ) -> TwoStageDetector | None:
     try:
         return load_detector(
@@ -81,7 +105,7 @@ def _cached(
         return None
 
 
-def _digest(request: TrainingRequest, pool: Pool, teacher: Teacher) -> str:
+def _digest(request: EvaluationRequest, pool: Pool, teacher: Teacher) -> str:
     parts = [
         pool.model_dump_json(),
         teacher.model_dump_json(),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from detnas.errors import UserError
 from detnas.records.progress import Progress
-from detnas.records.requests import StudentRequest, TrainingRequest
+from detnas.records.requests import EvaluationRequest, StudentRequest, TrainingRequest
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import BatchDraws
 from detnas_trainer.jobs.data_set import fetch_prepared_data
@@ -66,14 +66,15 @@ def load_data(job: Job[Any]) -> DataSet:
     """Fetch and open the data set that the request names, and count what is to do on it."""
     with first_of_machine():
         fetch_prepared_data(job)
-    request: TrainingRequest = job.request
+    request: EvaluationRequest = job.request
     with job.activity("loading"):
         data = DataSet(
             DetectionData(request.data, "train", request.classes),
             DetectionData(request.data, "val", request.classes),
         )
-    plan = plan_of(request, data.train)
-    job.remaining.training = plan.iterations * pixels_per_step(plan)
+    if isinstance(request, TrainingRequest):
+        plan = plan_of(request, data.train)
+        job.remaining.training = plan.iterations * pixels_per_step(plan)
     job.remaining.evaluating = len(data.val) * sum(size.pixels for size in request.resolutions)
     return data
 
