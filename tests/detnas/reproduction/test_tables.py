@@ -64,8 +64,18 @@ def test_row_of_an_unknown_search_is_refused(tmp_path: Path) -> None:
 def test_ablations_are_complete_and_share_one_pool() -> None:
     searches, tables = load_searches(ABLATIONS), load_tables(ABLATIONS)
     check_rows(tables, searches)
-    assert {"table 2", "table 5", "figure 8"} <= {table.number for table in tables}
+    tables_there = {1, 2, 3, 5, 10, 11, 12}
+    assert {f"table {n}" for n in tables_there} <= {table.number for table in tables}
     assert len({pool_digest(search.manifest.spec, "data") for search in searches}) == 1
+
+
+def test_bases_of_table_1_equal_a_subnet_of_the_pool() -> None:
+    specs = {search.name: search.manifest.spec for search in load_searches(ABLATIONS)}
+    (table,) = (table for table in load_tables(ABLATIONS) if table.number == "table 1")
+    for name in {row.search for row in table.rows if row.search}:
+        spec = specs[name]
+        neck, space = spec.detector.neck, spec.teachers.space
+        assert spec.teachers.supernet.subnet_like(spec.base.resolve(), neck, space), name
 
 
 def copy_of(name: str, to: Path, old: str, new: str) -> None:
