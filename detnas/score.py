@@ -6,9 +6,9 @@ from functools import cached_property
 
 from detnas.architecture import Architecture
 from detnas.cost import detector_cost, detector_costs
-from detnas.records.results import Score
+from detnas.records.results import MetricError, Score
 from detnas.records.settings import DetectorShape, Resolution
-from detnas.schema import Count, Schema
+from detnas.schema import Count, Schema, added
 from detnas.teachers import SupernetShape, Teacher
 
 
@@ -19,12 +19,21 @@ class ResolutionScore(Schema):
         map: COCO mAP, an unrounded fraction.
         flops: of one image at this resolution; the score itself takes those at the base's.
         h: the score.
+        map_error: standard error of mAP; None if unknown.
     """
 
     resolution: Resolution
     map: float
     flops: Count
     h: float
+    map_error: MetricError | None = added(1)
+
+    @property
+    def h_error(self) -> float | None:
+        """Standard error of H, which is mAP times what is known exactly; None if unknown."""
+        if self.map_error is None or self.map <= 0:
+            return None
+        return self.map_error * self.h / self.map
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +170,7 @@ class Scorer:
                 map=score.map,
                 flops=costs[score.resolution].flops,
                 h=objective.h(score.map, cost.flops, score.resolution),
+                map_error=score.map_error,
             )
             for score in scores
         )

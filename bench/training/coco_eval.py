@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=5000)
     images = parser.parse_args().images
-    dataset, detections = _synthetic(images)
+    dataset, detections = synthetic(images)
     slow, theirs = _timed(lambda: _pycocotools(dataset, detections))
     fast, ours = _timed(lambda: score(coco_index(dataset), detections, SIZE))
     found = (ours.map, ours.ap50, ours.ap75, ours.ap_small, ours.ap_medium, ours.ap_large)
@@ -58,7 +58,7 @@ def _pycocotools(dataset: dict[str, Any], detections: list[Detection]) -> NDArra
     return np.array(evaluation.stats[:6])
 
 
-def _synthetic(images: int) -> tuple[dict[str, Any], list[Detection]]:
+def synthetic(images: int) -> tuple[dict[str, Any], list[Detection]]:
     """Objects, and detections that are noise around them or anywhere."""
     random = np.random.default_rng(0)
     sides = np.exp(random.uniform(2, 6, (images, OBJECTS, 2)))

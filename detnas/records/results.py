@@ -64,6 +64,9 @@ Metric = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 """A fraction, or -1; NaN could not be compared with the other trials' metrics."""
 
 
+MetricError = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+"""A standard error of a metric."""
+
 MAX_RESOLUTIONS = 16
 """Of a search, and so the most scores of a detector."""
 
@@ -71,8 +74,20 @@ MAX_ADDED_BLOCKS = 64
 """Most blocks that a record lists as added recently: one a step, listed for three steps."""
 
 
+MAX_REPLICATES = 1000
+"""Most values of a bootstrap that a score holds."""
+
+
 class Score(Schema):
-    """COCO metrics at one resolution, unrounded fractions; -1 where a size has no boxes."""
+    """COCO metrics at one resolution, unrounded fractions; -1 where a size has no boxes.
+
+    Attributes:
+        map_error: standard error of mAP, from its bootstrap over the images; None if unknown, as in
+            records of an earlier version.
+        replicates: mAP of each replicate of that bootstrap, rounded. Every detector that is scored
+            on the same images has the same draws, so differences between two are paired. Empty if
+            unknown.
+    """
 
     resolution: Resolution
     map: Metric
@@ -81,6 +96,13 @@ class Score(Schema):
     ap_small: Metric
     ap_medium: Metric
     ap_large: Metric
+    map_error: MetricError | None = added(1)
+    replicates: Annotated[tuple[Metric, ...], Field(max_length=MAX_REPLICATES)] = added(1, ())
+
+    @property
+    def without_replicates(self) -> "Score":
+        """The same for records that hold many scores, and compare none."""
+        return self.model_copy(update={"replicates": ()})
 
 
 Scores = Annotated[tuple[Score, ...], Field(max_length=MAX_RESOLUTIONS)]

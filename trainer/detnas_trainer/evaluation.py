@@ -1,7 +1,9 @@
 """COCO metrics of a detector at one resolution, unrounded."""
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from math import isfinite
 from typing import Any
 
 import torch
@@ -9,16 +11,12 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from detnas.records.results import Score
 from detnas.records.settings import Resolution
+from detnas_trainer.bootstrap import Detection, class_matches, image_counts, map_replicates
 from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.detection_data import DetectionData, batches
 from detnas_trainer.openmmlab import DetDataSample, TwoStageDetector
 from detnas_trainer.ranks.group import from_first, gathered_shares, own_share, rank_count
 
-Detection = dict[str, Any]
-"""One detected box in COCO's form: image_id, category_id, bbox (x, y, width, height), score.
-
-The ids are the reader's numbers, as in the ground truth.
-"""
 
 
 def evaluate(
@@ -141,6 +139,7 @@ def score(truth: COCO, detections: list[Detection], resolution: Resolution) -> S
         truth, truth.loadRes(detections), "bbox", extra_calc=False, print_function=_say_nothing
     )
     evaluation.run()
+    replicates = _replicates(evaluation, truth, detections)
     average, ap50, ap75, small, medium, large = (float(value) for value in evaluation.stats[:6])
     if average < 0:
         raise DataError(
@@ -155,7 +154,28 @@ def score(truth: COCO, detections: list[Detection], resolution: Resolution) -> S
         ap_small=small,
         ap_medium=medium,
         ap_large=large,
+        map_error=statistics.stdev(replicates) if len(replicates) > 1 else None,
+        replicates=replicates,
     )
+
+
+def _replicates(
+    evaluation: COCOeval_faster, truth: COCO, detections: list[Detection]
+) -> tuple[float, ...]:
+    """MAP of each replicate that has an object; none of a single image, which cannot vary."""
+    images = len(evaluation.params.imgIds)
+    if images < 2:
+        return ()
+    found = map_replicates(
+        class_matches(evaluation, truth, detections),
+        image_counts(images),
+        evaluation.params.recThrs,
+    )
+    return tuple(round(value, _DIGITS) for value in found.tolist() if isfinite(value))
+
+
+_DIGITS = 5
+"""Of replicates, whose errors are a thousand times as large."""
 
 
 def _say_nothing(_message: object) -> None:

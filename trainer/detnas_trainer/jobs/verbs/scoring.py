@@ -57,11 +57,12 @@ def subnet_score(
         Interrupted: the process was asked to stop.
     """
     by_shape = job.request.by_orientation
+    scores = score_at(job, detector, data, resolutions, name, by_shape=by_shape)
     return SubnetScore(
         name=name,
         depths=subnet.depths,
         widths=tuple(map(str, subnet.widths)),
-        scores=score_at(job, detector, data, resolutions, name, by_shape=by_shape),
+        scores=tuple(score.without_replicates for score in scores),
     )
 
 
