@@ -2,9 +2,9 @@
 
     python -m bench.training.bootstrap [--images 5000] [--searches 400]
 
-First the time of the bootstrap beside that of COCO's metrics, on synthetic detections of 80 classes.
-Then coverage: pairs of detectors are simulated on many small validation splits, and the paired 95 %
-interval of each split is compared with the difference on a split of 60,000 images.
+First the time of the bootstrap beside that of COCO's metrics, on synthetic detections of 80
+classes. Then coverage: pairs of detectors are simulated on many small validation splits, and the
+paired 95 % interval of each is compared with the difference on 60,000 images.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bench.training.coco_eval import synthetic
-from detnas.score import interval
+from detnas.gain import interval
 from detnas_trainer.bootstrap import ClassMatches, class_matches, image_counts, map_replicates
 from detnas_trainer.evaluation import coco_index
 
@@ -89,9 +89,7 @@ class _Boxes:
         numbers = random.poisson(mean, (images, CLASSES))
         numbers[:, 0] += least
         places, labels = np.indices(numbers.shape)
-        return cls(
-            places.ravel().repeat(numbers.ravel()), labels.ravel().repeat(numbers.ravel())
-        )
+        return cls(places.ravel().repeat(numbers.ravel()), labels.ravel().repeat(numbers.ravel()))
 
 
 def _detected(random: Generator, images: int) -> list[list[ClassMatches]]:

@@ -18,7 +18,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detnas.records.settings import Resolution
-from detnas_trainer.evaluation import Detection, coco_index, score
+from detnas_trainer.bootstrap import Detection
+from detnas_trainer.evaluation import coco_index, score
 
 CLASSES = 80
 OBJECTS, DETECTIONS = 7, 100

@@ -163,8 +163,7 @@ class JobRequests:
         assert stages.winner is not None
         assert state.base is not None
         base = trained_detector(state.scorer, None, state.base, None)
-        winner = stages.winner.detector
-        return self.requests.export(stages.export_folder, winner, prepared, base)
+        return self.requests.export(stages.export_folder, stages.winner, prepared, base)
 
 
 def _locations(request: Request) -> dict[str, Any]:

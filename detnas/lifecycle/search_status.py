@@ -19,7 +19,7 @@ from detnas.plan.stages import JobId, plan
 from detnas.plan.winner import TrainedDetector
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome, Score
-from detnas.score import Scorer
+from detnas.score import ResolutionScore, Scorer
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
 from detnas.teachers import Teacher
@@ -95,13 +95,19 @@ def _entry_status(entry: LedgerEntry) -> DetectorStatus:
     assert entry.architecture is not None
     assert entry.best is not None
     assert entry.parameters is not None
+    return _detector(entry.best, entry.parameters, entry.architecture)
+
+
+def _detector(top: ResolutionScore, parameters: int, architecture: Architecture) -> DetectorStatus:
     return DetectorStatus(
-        h=entry.best.h,
-        resolution=entry.best.resolution,
-        map=entry.best.map,
-        flops=entry.best.flops,
-        parameters=entry.parameters,
-        encoding=encode(entry.architecture),
+        h=top.h,
+        resolution=top.resolution,
+        map=top.map,
+        flops=top.flops,
+        h_error=top.h_error,
+        map_error=top.map_error,
+        parameters=parameters,
+        encoding=encode(architecture),
     )
 
 
@@ -113,15 +119,7 @@ def _detector_status(
 ) -> DetectorStatus:
     """The status of any detector, scored against the base."""
     scored = scorer.score(architecture, scores, teacher)
-    top = scored.best
-    return DetectorStatus(
-        h=top.h,
-        resolution=top.resolution,
-        map=top.map,
-        flops=top.flops,
-        parameters=scored.parameters,
-        encoding=encode(architecture),
-    )
+    return _detector(scored.best, scored.parameters, architecture)
 
 
 def _base_status(scorer: Scorer) -> DetectorStatus:
@@ -162,6 +160,7 @@ def _with_export(
             "exported_to": f"{store.uri}/{stages.export_folder}",
             "export_reason": winner.reason,
             "improved": winner.improved,
+            "gain": winner.gain,
             "likely_causes": () if winner.improved else _observed_causes(state, spec),
         }
     )
@@ -187,6 +186,7 @@ def _trial_status(entry: LedgerEntry) -> TrialStatus:
         number=entry.index,
         outcome=entry.outcome,
         h=entry.h,
+        h_error=best_at.h_error if best_at else None,
         resolution=best_at.resolution if best_at else None,
         map=best_at.map if best_at else None,
         flops=best_at.flops if best_at else None,

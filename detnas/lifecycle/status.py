@@ -1,5 +1,6 @@
 """The status of a search, for people and programs, during a run or afterwards."""
 
+from detnas.gain import Gain
 from detnas.lifecycle.search_cost import SearchCost
 from detnas.plan.stages import Phase
 from detnas.records.progress import Progress
@@ -16,6 +17,8 @@ class DetectorStatus(Schema):
         resolution: where that is highest.
         map: mAP there, a fraction.
         flops: of one image there.
+        h_error: standard error of H over the validation images; None if unknown.
+        map_error: likewise, of mAP.
         parameters: of the complete detector.
         encoding: of its backbone.
         latency: of one image there, where the export measured it.
@@ -26,6 +29,8 @@ class DetectorStatus(Schema):
     resolution: Resolution
     map: float
     flops: Count
+    h_error: float | None = None
+    map_error: float | None = None
     parameters: Count
     encoding: str
     latency: Latency | None = None
@@ -39,6 +44,7 @@ class TrialStatus(Schema):
         number: from 0.
         outcome: how it ended.
         h: its score; None if it failed, like the next three.
+        h_error: standard error of H over the validation images; None if unknown.
         resolution: where that is highest.
         map: mAP there, a fraction.
         flops: of one image there.
@@ -48,6 +54,7 @@ class TrialStatus(Schema):
     number: Count
     outcome: str
     h: float | None = None
+    h_error: float | None = None
     resolution: Resolution | None = None
     map: float | None = None
     flops: Count | None = None
@@ -89,6 +96,7 @@ class SearchStatus(Schema):
         exported_to: URI of the exported folder.
         export_reason: why that was exported.
         improved: what was exported has a better H than the base; None before the export.
+        gain: by how much; None if it is not improved, or its error is unknown.
         likely_causes: what may have kept students from beating the base, if none did.
         finetune_problem: why the fine-tuning was lost; empty if it was not.
         top: the best trials, best first.
@@ -118,6 +126,7 @@ class SearchStatus(Schema):
     exported_to: str | None = None
     export_reason: str = ""
     improved: bool | None = None
+    gain: Gain | None = None
     likely_causes: tuple[str, ...] = ()
     finetune_problem: str = ""
     top: tuple[TrialStatus, ...] = ()
@@ -125,3 +134,8 @@ class SearchStatus(Schema):
     active: tuple[JobProgress, ...] = ()
     seconds_left: float | None = None
     cost: SearchCost = SearchCost()
+
+    @property
+    def is_distinguishable(self) -> bool:
+        """Whether what is exported is better than the base, and not by chance as far as known."""
+        return bool(self.improved) and (self.gain is None or self.gain.is_distinguishable)

@@ -12,7 +12,7 @@ from detnas.ledger.entry import LedgerEntry
 from detnas.plan.dataset import data_root
 from detnas.plan.digests import pool_digest
 from detnas.plan.planned_trainings import planned_trainings
-from detnas.plan.winner import TrainedDetector
+from detnas.plan.winner import TrainedDetector, Winner
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
@@ -321,10 +321,11 @@ class SearchRequests:
         return None
 
     def export(
-        self, folder: str, winner: TrainedDetector, prepared: PrepareResult, base: TrainedDetector
+        self, folder: str, winner: Winner, prepared: PrepareResult, base: TrainedDetector
     ) -> ExportRequest:
         """Build the request that exports the winner as a folder for stock mmdet."""
-        assert winner.result.architecture is not None
+        exported = winner.detector
+        assert exported.result.architecture is not None
         assert base.result.architecture is not None
         data = self._data(folder, prepared)
         if not _knows_additions(prepared):
@@ -332,16 +333,17 @@ class SearchRequests:
         return ExportRequest(
             **data,
             classes=prepared.classes,
-            detector=winner.shape,
-            architecture=winner.result.architecture,
-            weights=winner.result.weights,
-            resolution=winner.resolution,
-            expected_map=winner.map,
+            detector=exported.shape,
+            architecture=exported.result.architecture,
+            weights=exported.result.weights,
+            resolution=exported.resolution,
+            expected_map=exported.map,
             base=base.result.architecture,
             base_weights=base.result.weights,
             base_resolution=base.resolution,
             evaluation_batch=self.spec.evaluation_batch,
-            base_neck=None if winner.shape == base.shape else base.shape.neck,
+            base_neck=None if exported.shape == base.shape else base.shape.neck,
+            gain=winner.gain,
         )
 
     def _evaluation(self, folder: str, prepared: PrepareResult) -> dict[str, Any]:

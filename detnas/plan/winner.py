@@ -1,9 +1,10 @@
 """The winner of a search: which of its trained detectors is exported."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from detnas.records.results import DetectorResult
+from detnas.gain import Gain, paired_gain
+from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.score import Scorer
 from detnas.teachers import Teacher
@@ -32,6 +33,11 @@ class TrainedDetector:
     map: float
 
     @property
+    def measured(self) -> Score:
+        """Its metrics at that resolution."""
+        return next(one for one in self.result.scores if one.resolution == self.resolution)
+
+    @property
     def is_base(self) -> bool:
         """Whether it is the base itself."""
         return self.trial is None
@@ -45,11 +51,13 @@ class Winner:
         detector: what is exported.
         reason: a sentence without a full stop.
         improved: it has a better H than the base.
+        gain: over the base; None if it is not improved, or the errors are unknown.
     """
 
     detector: TrainedDetector
     reason: str
     improved: bool = True
+    gain: Gain | None = None
 
 
 def trained_detector(
@@ -94,7 +102,7 @@ def choose_winner(
 def compare_with_base(
     student: Winner, base: TrainedDetector, has_export: Callable[[TrainedDetector], bool]
 ) -> Winner:
-    """Return the base as the winner unless the student is better.
+    """Return the base as the winner unless the student is better, and how certain that is.
 
     Args:
         student: the best of the students.
@@ -103,12 +111,24 @@ def compare_with_base(
             remains.
     """
     if student.detector.score > base.score:
-        return student
+        return _with_gain(student, base)
     found = f"no student is better than the base, whose H is {base.score:.4f}: {student.reason}"
     if not has_export(student.detector):
         return Winner(base, found, improved=False)
     kept = f"{found}; it stays exported, as an earlier version of detnas chose it"
     return Winner(student.detector, kept, improved=False)
+
+
+def _with_gain(student: Winner, base: TrainedDetector) -> Winner:
+    found = student.detector
+    gain = paired_gain(found.measured, found.score, base.measured, base.score)
+    if gain is None:
+        certainty = "the error of H is unknown, because the results have no bootstrap"
+    elif gain.is_distinguishable:
+        certainty = f"its H less the base's is {gain} over the validation images"
+    else:
+        certainty = f"not distinguishable from the base on the validation images (H {gain})"
+    return replace(student, reason=f"{student.reason}; {certainty}", gain=gain)
 
 
 def _of_best_trial(

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from detnas.actions import Action, AddedBlock, ChannelPruning
 from detnas.architecture import Architecture
+from detnas.gain import Gain
 from detnas.records.artifacts import IMAGE_LISTING, Artifact
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import MAX_JOB_SUBNETS
@@ -311,6 +312,7 @@ class ExportRequest(DataRequest):
         expected_map: mAP on record at that size; the exported folder must give the same.
         base: the base's backbone, to time both side by side.
         base_neck: channels of the base's neck; None if they are those of ``detector``.
+        gain: of the student over the base; None if unknown, and for the base itself.
     """
 
     kind: Literal["Export"] = "Export"
@@ -325,6 +327,7 @@ class ExportRequest(DataRequest):
     base_resolution: Resolution
     evaluation_batch: Positive = 8
     base_neck: Positive | None = added(1)
+    gain: Gain | None = added(1)
 
     @property
     def is_base(self) -> bool:

@@ -19,6 +19,7 @@ from detnas.report.wording import (
     teacher_depths,
     teacher_text,
     teacher_widths,
+    with_error,
 )
 from detnas.spec.teachers import Teachers
 
@@ -76,9 +77,9 @@ def comparison(data: ReportData) -> list[list[Cell]]:
     shown = [d for d in (data.base, data.best, data.exported) if d is not None]
     headings: list[tuple[str, Callable[[ReportDetector], Cell]]] = [
         ("", lambda d: Cell(d.name)),
-        ("H", lambda d: Cell(f"{d.best.h:.4f}", remark=_change(d.best.h, data, _h))),
+        ("H", lambda d: Cell(_score(d), remark=_change(d.best.h, data, _h))),
         ("best resolution", lambda d: Cell(str(d.best.resolution))),
-        ("mAP there", lambda d: Cell(percent(d.best.map), remark=_points(d, data))),
+        ("mAP there", lambda d: Cell(_map(d), remark=_points(d, data))),
         (
             "GFLOPs there",
             lambda d: Cell(giga(d.best.flops), remark=_change(d.best.flops, data, _flops)),
@@ -94,10 +95,29 @@ def comparison(data: ReportData) -> list[list[Cell]]:
             ),
         ),
     ]
+    if data.status.gain is not None:
+        headings.append(("H less the base's", lambda d: _gain(d, data)))
     if any(d.latency for d in shown):
         headings.append(("latency of one image", lambda d: _latency(d, data)))
     headings.append(("encoding", lambda d: Cell(encode(d.architecture), mark="code")))
     return [[Cell(name), *(cell(d) for d in shown)] for name, cell in headings]
+
+
+def _score(detector: ReportDetector) -> str:
+    return with_error(f"{detector.best.h:.4f}", detector.best.h_error)
+
+
+def _map(detector: ReportDetector) -> str:
+    error = detector.best.map_error
+    return with_error(percent(detector.best.map), None if error is None else 100 * error, 2)
+
+
+def _gain(detector: ReportDetector, data: ReportData) -> Cell:
+    gain = data.status.gain
+    if gain is None or detector is not data.exported:
+        return _NONE
+    remark = "" if gain.is_distinguishable else "not distinguishable on the validation images"
+    return Cell(str(gain), remark=remark)
 
 
 def _h(detector: ReportDetector) -> float:
@@ -151,10 +171,11 @@ def trial_rows(data: ReportData) -> list[list[Cell]]:
 def _finished_row(entry: LedgerEntry, data: ReportData) -> list[Cell]:
     top = entry.best
     by_size = {scored.resolution: scored for scored in entry.scores}
+    error = top.h_error if top else None
     maps = [by_size[size].map if size in by_size else None for size in data.resolutions]
     is_best = "good" if entry.index == data.best_index else ""
     measured = [
-        _number(entry.h, lambda h: f"{h:.4f}", is_best),
+        _number(entry.h, lambda h: with_error(f"{h:.4f}", error), is_best),
         _outcome(entry),
         *(_number(value, percent) for value in maps),
         Cell(str(top.resolution), top.resolution.pixels) if top else _NONE,

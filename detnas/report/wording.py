@@ -96,6 +96,11 @@ def change(value: float, base: float) -> str:
     return signed(100 * difference, 0 if abs(difference) >= 0.1 else 1) + " %"
 
 
+def with_error(value: str, error: float | None, digits: int = 4) -> str:
+    """A value with its standard error, if that is known: ``0.6512 ± 0.0123``."""
+    return value if error is None else f"{value} ± {error:.{digits}f}"
+
+
 def signed(value: float, digits: int) -> str:
     """A number with its sign; the minus is not a hyphen."""
     return f"{value:+.{digits}f}".replace("-", "−")

@@ -85,6 +85,10 @@ class DetectorSummary(Schema):
     encoding: Annotated[str, AtMost(3072)] | None = Field(
         None, description="Backbone (paper, Appendix B); a very long one is cut."
     )
+    h_error: NumberText | None = Field(
+        None, description="Standard error of h over the validation images."
+    )
+    map_error: NumberText | None = Field(None, description="Standard error of map, likewise.")
     parameters: Count | None = Field(None, description="Parameters of the entire detector.")
     trial: Count | None = Field(None, description="Number of its trial.")
     uri: Uri | None = Field(None, description="Address of its files.")
@@ -96,6 +100,11 @@ class Exported(DetectorSummary):
     is_base: Flag | None = Field(
         None, description="It is the base itself, because no student is better; else left out."
     )
+    gain: NumberText | None = Field(None, description="Its h less the base's.")
+    gain_low: NumberText | None = Field(
+        None, description="Lower end of the gain's paired 95 % interval over the validation images."
+    )
+    gain_high: NumberText | None = Field(None, description="Upper end of that interval.")
 
 
 class ActiveJobStatus(Schema):

@@ -66,9 +66,15 @@ def _gpu_days(cost: SearchCost) -> str:
 def reasons(status: SearchStatus) -> Iterable[tuple[str, str]]:
     """Yield why that was exported and, if no student is better than the base, likely causes."""
     if status.export_reason:
-        yield "no improvement" if status.improved is False else "why this one", status.export_reason
+        yield _reason_name(status), status.export_reason
     for cause in status.likely_causes:
         yield "likely cause", cause
+
+
+def _reason_name(status: SearchStatus) -> str:
+    if status.improved is False:
+        return "no improvement"
+    return "why this one" if status.is_distinguishable else "not distinguishable"
 
 
 def _gist(message: str) -> str:
@@ -142,13 +148,22 @@ def _cells(detector: DetectorStatus, base: DetectorStatus | None) -> tuple[str, 
     flops = _change(detector.flops, base.flops if base else None)
     parameters = _change(detector.parameters, base.parameters if base else None)
     return (
-        f"{detector.h:.4f}",
+        with_error(detector.h, detector.h_error, 4),
         str(detector.resolution),
-        f"{100 * detector.map:.2f} %",
+        f"{with_error(100 * detector.map, _percent(detector.map_error), 2)} %",
         f"{detector.flops / 1e9:.3f} G{flops}",
         f"{detector.parameters / 1e6:.3f} M{parameters}",
         f"{latency.milliseconds:.1f} ms ({latency.device})" if latency else "",
     )
+
+
+def with_error(value: float, error: float | None, digits: int) -> str:
+    """A number with its standard error, if that is known."""
+    return f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
 
 
 def _change(value: int, base: int | None) -> str:

@@ -44,7 +44,8 @@ def _detections(random: Generator, objects: Boxes) -> list[Detection]:
     """Several around each object, some of the wrong class, with distinct confidences."""
     found = []
     for one in [*objects, *objects, *objects]:
-        moved = (np.array(one["bbox"]) + [*random.normal(0, 1, 2), 0, 0]).tolist()
+        left, top, *sides = one["bbox"]
+        moved = [left + random.normal(0, 1), top + random.normal(0, 1), *sides]
         category = one["category_id"] if random.random() < 0.8 else int(random.integers(1, 4))
         found.append(
             {
@@ -133,8 +134,9 @@ def test_score_has_the_replicates_and_their_deviation() -> None:
     objects = _objects(random)
     found = score(_index(IMAGES, objects), _detections(random, objects), SIZE)
     assert len(found.replicates) == REPLICATES
-    assert found.map_error == pytest.approx(np.std(found.replicates, ddof=1))
-    assert abs(np.mean(found.replicates) - found.map) < 2 * found.map_error
+    deviation = np.std(found.replicates, ddof=1)
+    assert found.map_error == pytest.approx(deviation)
+    assert abs(np.mean(found.replicates) - found.map) < 2 * deviation
 
 
 def test_replicates_without_an_object_are_left_out_for_every_detector() -> None:

@@ -14,11 +14,11 @@ from pycocotools.cocoeval import COCOeval
 from detnas.architecture import parse
 from detnas.records.results import Score
 from detnas.records.settings import DataLocation, DetectorShape, Resolution
+from detnas_trainer.bootstrap import Detection
 from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.detector import build_detector
 from detnas_trainer.evaluation import (
-    Detection,
     coco_detections,
     coco_index,
     evaluate,

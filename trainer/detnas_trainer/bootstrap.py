@@ -22,7 +22,7 @@ REPLICATES = 200
 _MAX_ELEMENTS = 8_000_000
 """Of one tensor: replicates by detections of a class."""
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 Booleans = NDArray[np.bool_]
 
 _ByImage = dict[int, list[Any]]

@@ -18,7 +18,6 @@ from detnas_trainer.openmmlab import DetDataSample, TwoStageDetector
 from detnas_trainer.ranks.group import from_first, gathered_shares, own_share, rank_count
 
 
-
 def evaluate(
     detector: TwoStageDetector,
     data: DetectionData,

@@ -16,6 +16,7 @@ import detnas_trainer.backbone
 import detnas_trainer.mmcv_ext
 from detnas.architecture import encode
 from detnas.cost import detector_cost
+from detnas.gain import Gain
 from detnas.records.requests import ExportRequest
 from detnas.records.settings import DetectorShape, DetectorVariant
 from detnas_trainer.detector import detector_config
@@ -124,7 +125,15 @@ compiler. A compiled mmcv is used as it is, and then the line that imports it ma
 """
 
 _ANCHORS = ", `detnas_anchors.py` its anchors"
-_FOUND = "Found by detnas from a detector trained on the same data."
+_FOUND = "Found by detnas from a detector trained on the same data. {gain}"
+_UNKNOWN_GAIN = "How certain its gain over that detector is was not measured."
+_GAIN = (
+    "Its score H exceeds that detector's by {gain}, from a paired bootstrap over the validation "
+    "images, on which it was selected as well: they are no unseen test."
+)
+_NOT_DISTINGUISHABLE = (
+    " **On these images it cannot be distinguished from that detector**: the interval contains 0."
+)
 _IS_BASE = (
     "This is the base detector itself: the search found no student that is better than the base. "
     "The search's report names the likely causes."
@@ -149,7 +158,7 @@ def write_folder(request: ExportRequest, state: Mapping[str, Tensor], folder: Pa
         CONFIG: config_text(request, tuple(modules)),
         **{f"{name}.py": inspect.getsource(module) for name, module in modules.items()},
         "architecture.json": json.dumps(_description(request), indent=2) + "\n",
-        "README.md": _readme(request),
+        "README.md": readme_of(request),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -173,14 +182,22 @@ def _description(request: ExportRequest) -> dict[str, object]:
     }
 
 
-def _readme(request: ExportRequest) -> str:
+def _gain(gain: Gain | None) -> str:
+    if gain is None:
+        return _UNKNOWN_GAIN
+    doubt = "" if gain.is_distinguishable else _NOT_DISTINGUISHABLE
+    return _GAIN.format(gain=gain) + doubt
+
+
+def readme_of(request: ExportRequest) -> str:
+    """The README of the exported folder."""
     cost = detector_cost(
         request.architecture, request.detector, len(request.classes), request.resolution
     )
     return _README.format(
         title=f"A detector of {len(request.classes)} classes for images of {request.resolution}",
         anchors=_ANCHORS if request.detector.variant is DetectorVariant.TORCHVISION else "",
-        origin=_IS_BASE if request.is_base else _FOUND,
+        origin=_IS_BASE if request.is_base else _FOUND.format(gain=_gain(request.gain)),
         map=request.expected_map,
         resolution=request.resolution,
         flops=cost.flops,

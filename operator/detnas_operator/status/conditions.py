@@ -168,9 +168,7 @@ def _succeeded(result: PassResult, now: datetime, before: Condition) -> _Verdict
     if search is None and (result.not_accepted is None or ended):
         return _unknown(result)
     if search is not None and search.phase is Phase.SUCCEEDED:
-        unimproved = search.improved is False
-        reason = ReasonCode.NO_IMPROVEMENT if unimproved else ReasonCode.EXPORTED
-        return _Verdict(True, Reason(reason, _exported(search)))
+        return _Verdict(True, Reason(_exported_code(search), _exported(search)))
     why = not_running_reason(result, now)
     if why is not None or search is None:
         return _Verdict(False, why or _NOT_ACCEPTED)
@@ -185,6 +183,13 @@ def _unknown(result: PassResult) -> _Verdict:
 
 def _of_trials(code: ReasonCode, search: SearchStatus) -> Reason:
     return Reason.static(code, finished=search.finished, trials=search.trials)
+
+
+def _exported_code(search: SearchStatus) -> ReasonCode:
+    if search.improved is False:
+        return ReasonCode.NO_IMPROVEMENT
+    distinguishable = search.improved is None or search.is_distinguishable
+    return ReasonCode.EXPORTED if distinguishable else ReasonCode.NOT_DISTINGUISHABLE
 
 
 def _exported(search: SearchStatus) -> str:

@@ -64,6 +64,8 @@ def detector_figures(
         h=detector.h,
         map=detector.map,
         flops=detector.flops,
+        h_error=detector.h_error,
+        map_error=detector.map_error,
         resolution=str(detector.resolution),
         encoding=detector.encoding,
         parameters=detector.parameters,

@@ -146,8 +146,16 @@ def _detectors(search: SearchStatus) -> dict[str, Any]:
     if search.exported is not None:
         trial = search.exported_trial
         exported = detector_figures(search.exported, search.exported_to, trial)
-        detectors["exported"] = exported | ({"isBase": True} if search.exported.is_base else {})
+        detectors["exported"] = exported | _comparison(search)
     return detectors
+
+
+def _comparison(search: SearchStatus) -> dict[str, Any]:
+    if search.exported is not None and search.exported.is_base:
+        return {"isBase": True}
+    if search.gain is None:
+        return {}
+    return {"gain": search.gain.h, "gainLow": search.gain.low, "gainHigh": search.gain.high}
 
 
 def _top(search: SearchStatus) -> list[TopTrial]:

@@ -6,7 +6,7 @@ import pytest
 
 from detnas.lifecycle.record import StoredSearch
 from detnas.plan.stages import Phase
-from detnas.plan.winner import trained_detector
+from detnas.plan.winner import Winner, trained_detector
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult, ExportResult, PrepareResult, Result, SplitSummary
@@ -130,7 +130,7 @@ def as_exported_before(search: StoredSearch, trial: int, *, done: bool = True) -
     assert result
     student = trained_detector(state.scorer, trial, result, None)
     folder = keys.export_folder(requests.search)
-    request = requests.export(folder, student, state.prepare, student)
+    request = requests.export(folder, Winner(student, ""), state.prepare, student)
     create_record(store, keys.request_key(folder), request)
     if done:
         times = {"started": result.started, "finished": result.finished}

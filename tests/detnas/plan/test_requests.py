@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from detnas.actions import AddLayer, ChannelPruning
-from detnas.plan.winner import TrainedDetector, choose_winner
+from detnas.plan.winner import TrainedDetector, Winner, choose_winner
 from detnas.records.proposal import Proposal, Step
 from detnas.records.requests import RepeatedChannelPruning, StudentRequest
 from detnas.records.settings import DetectorShape, Schedule
@@ -170,7 +170,8 @@ def test_pipeline_trains_its_trials_without_a_teacher_and_the_best_student_under
 
 def test_export_request_expects_the_recorded_map() -> None:
     winner = candidate("winner", 0.6)
-    request = requests().export("folder", winner, prepared(), candidate("base", 0.5))
+    base = candidate("base", 0.5)
+    request = requests().export("folder", Winner(winner, "it is best"), prepared(), base)
     assert (request.weights, request.base_weights) == (artifact("winner"), artifact("base"))
     assert (request.resolution, request.expected_map) == (winner.resolution, winner.map)
 

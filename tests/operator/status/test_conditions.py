@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from detnas.gain import Gain
 from detnas.plan.stages import JobId, Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
@@ -78,6 +79,15 @@ EARLIER_STUDENT = pass_result(
         update={"exported": detector(0.9, 0.3, 118_000_000_000), "exported_trial": 7}
     )
 )
+UNCERTAIN = pass_result(
+    SUCCEEDED.model_copy(
+        update={
+            "export_reason": "trial 7 is best; not distinguishable from the base",
+            "improved": True,
+            "gain": Gain(h=0.01, low=-0.02, high=0.04),
+        }
+    )
+)
 WARNED = pass_result(search_state(Phase.TRAINING, warnings=WARNINGS))
 
 TABLE = [
@@ -142,6 +152,8 @@ TABLE = [
     (EXPORTED, "Succeeded True Exported", f"it is stored in {FOLDER}/students/best"),
     (EXPORTED, "Succeeded True Exported", "H 1.2500 (base 1.0000)"),
     (EXPORTED, "Succeeded True Exported", "FLOPs -41%"),
+    (UNCERTAIN, "Succeeded True NotDistinguishable", "not distinguishable from the base"),
+    (UNCERTAIN, "Succeeded True NotDistinguishable", "H 1.2500 (base 1.0000)"),
     (BASE_EXPORTED, "Succeeded True NoImprovement", "no student is better than the base"),
     (BASE_EXPORTED, "Succeeded True NoImprovement", "likely cause: only 10 trials"),
     (BASE_EXPORTED, "Succeeded True NoImprovement", f"the base is exported to {FOLDER}/students"),

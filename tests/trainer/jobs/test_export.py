@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from detnas.gain import Gain
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorVariant
+from detnas_trainer.exporting import readme_of
 from detnas_trainer.jobs.verbs import export as export_job
 from detnas_trainer.jobs.verbs.scoring import score_at
 from tests.trainer.conftest import Workplace, stopping, training
@@ -95,6 +97,23 @@ def test_export_of_a_student_is_not_called_the_base(
     assert described["isBase"] is False
     assert "base detector itself" not in readme
     assert "Found by detnas" in readme
+
+
+@pytest.mark.parametrize(
+    ("gain", "words", "is_doubted"),
+    [
+        (None, "How certain its gain over that detector is was not measured", False),
+        (Gain(h=0.02, low=0.01, high=0.03), "by +0.0200, 95 % interval +0.0100 to +0.0300", False),
+        (Gain(h=0.01, low=-0.01, high=0.03), "by +0.0100, 95 % interval -0.0100", True),
+    ],
+)
+def test_readme_states_the_gain_and_whether_it_is_certain(
+    workplace: Workplace, request_: ExportRequest, gain: Gain | None, words: str, is_doubted: bool
+) -> None:
+    other = request_.base_weights.model_copy(update={"sha256": "0" * 64})
+    readme = readme_of(request_.model_copy(update={"base_weights": other, "gain": gain}))
+    assert words in readme
+    assert ("cannot be distinguished from that detector" in readme) is is_doubted
 
 
 def _texts(workplace: Workplace) -> tuple[dict[str, object], str]:
