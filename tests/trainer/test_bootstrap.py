@@ -141,7 +141,10 @@ def test_score_has_the_replicates_and_their_deviation() -> None:
 
 def test_replicates_without_an_object_are_left_out_for_every_detector() -> None:
     """Two images, one of them empty: a quarter of the draws has nothing to find."""
-    objects = [{**one, "id": 1, "image_id": 2} for one in _objects(np.random.default_rng(0))[:1]]
+    objects = [
+        {**one, "id": 1, "image_id": 2, "iscrowd": 0}
+        for one in _objects(np.random.default_rng(0))[:1]
+    ]
     truth = _index(2, objects)
     perfect = [{**objects[0], "score": 0.9}]
     assert len(score(truth, perfect, SIZE).replicates) == len(score(truth, [], SIZE).replicates)
@@ -149,5 +152,8 @@ def test_replicates_without_an_object_are_left_out_for_every_detector() -> None:
 
 
 def test_error_of_a_single_image_is_unknown() -> None:
-    objects = [{**one, "id": 1, "image_id": 1} for one in _objects(np.random.default_rng(0))[:1]]
+    objects = [
+        {**one, "id": 1, "image_id": 1, "iscrowd": 0}
+        for one in _objects(np.random.default_rng(0))[:1]
+    ]
     assert score(_index(1, objects), [{**objects[0], "score": 0.9}], SIZE).map_error is None

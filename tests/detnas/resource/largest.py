@@ -17,9 +17,11 @@ def largest_status(character: str = "x") -> ResourceStatus:
     """A status of 10,000 trials, 1000 of them active, whose texts are all of one character."""
     text = character * 20_000
     detector: dict[str, Any] = {
-        **dict.fromkeys(("h", "map", "resolution", "encoding", "uri"), text),
+        **dict.fromkeys(("h", "map", "h_error", "map_error"), text),
+        **dict.fromkeys(("resolution", "encoding", "uri"), text),
         **dict.fromkeys(("flops", "parameters", "trial"), MANY),
     }
+    gain = dict.fromkeys(("gain", "gain_low", "gain_high"), text)
     job: dict[str, Any] = {
         **dict.fromkeys(("job", "verb", "activity", "loss"), text),
         **dict.fromkeys(("trial", "done", "total", "epoch", "epochs", "seconds_left"), MANY),
@@ -35,7 +37,7 @@ def largest_status(character: str = "x") -> ResourceStatus:
             "trials": {**dict.fromkeys((*COUNTS, *OUTCOMES), MANY), "progress": text},
             "teachers": {"progress": text, "pool": text, "holder": text},
             **dict.fromkeys(("base", "best"), detector),
-            "exported": {**detector, "is_base": True},
+            "exported": {**detector, **gain, "is_base": True},
             "active": [job] * PARALLELISM,
             "top": [top] * PARALLELISM,
             "failures": [failure] * TRIALS,
