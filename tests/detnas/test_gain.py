@@ -7,6 +7,7 @@ import pytest
 from detnas.gain import Gain, interval, paired_gain
 from detnas.plan.winner import TrainedDetector, Winner, compare_with_base
 from detnas.records.results import Score
+from detnas.records.settings import DetectorShape
 from tests.detnas.searches.results import detector, manifest
 
 RESOLUTION = manifest().spec.resolutions[0]
@@ -63,7 +64,7 @@ def test_gain_is_unknown_without_the_replicates_of_both() -> None:
 
 def trained(trial: int | None, found: Score) -> TrainedDetector:
     result = detector("any").model_copy(update={"scores": (found,)})
-    return TrainedDetector(trial, result, None, found.map, RESOLUTION, found.map)
+    return TrainedDetector(trial, result, None, DetectorShape(), found.map, RESOLUTION, found.map)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def image_violation(field: str, image: str, rules: Rules, remedy: str) -> str:
 def sources(jobs: Jobs) -> Iterator[tuple[str, KindFields]]:
     """Yield every section that describes pods, with its path."""
     yield "spec.jobs", jobs
-    for kind in KINDS.values():
+    for kind in dict.fromkeys(KINDS.values()):
         if (fields := getattr(jobs, kind)) is not None:
             yield f"spec.jobs.{kind}", fields
 

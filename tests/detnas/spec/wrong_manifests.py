@@ -239,6 +239,13 @@ TEACHERS = {
     "an external teacher with nothing to teach": Wrong(
         "spec.teachers.external", _TEACHER, "spec", "give finetune"
     ),
+    "an external teacher beside a pool that a pipeline does not use": Wrong(
+        "spec",
+        MINIMAL["spec"]
+        | {"teachers": {"external": _TEACHER}, "search": {"strategy": "Pipeline"}, "finetune": {}},
+        "spec",
+        "the pool would teach nothing",
+    ),
     "an external teacher without weights": Wrong(
         "spec.teachers",
         {"choice": "External", "external": {"config": "htc.py"}},

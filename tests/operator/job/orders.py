@@ -26,10 +26,12 @@ FOLDERS = {
     Verb.BASE: f"{SEARCH}/base",
     Verb.POOL: "team-a/pools/3f/phase-1",
     Verb.EVALUATE: f"{SEARCH}/trials/0007",
+    Verb.SUBNETS: f"{SEARCH}/trials/0025",
+    Verb.EXTRACT: f"{SEARCH}/extracted/0031",
     Verb.FINETUNE: f"{SEARCH}/finetune",
     Verb.EXPORT: f"{SEARCH}/students/best",
 }
-NUMBERS = {Verb.POOL: 1, Verb.EVALUATE: 7}
+NUMBERS = {Verb.POOL: 1, Verb.EVALUATE: 7, Verb.SUBNETS: 25, Verb.EXTRACT: 31}
 TYPED = {
     "resources": {"cpu": "3500m", "memory": "32Gi", "ephemeralStorage": "60Gi"},
     "nodeSelector": {"accelerator": "a100"},

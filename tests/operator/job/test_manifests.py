@@ -34,6 +34,8 @@ DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
         (Verb.BASE, "r18-base"),
         (Verb.POOL, "r18-pool-1"),
         (Verb.EVALUATE, "r18-t0007"),
+        (Verb.SUBNETS, "r18-s0025"),
+        (Verb.EXTRACT, "r18-extract-0031"),
         (Verb.FINETUNE, "r18-finetune"),
         (Verb.EXPORT, "r18-export"),
     ],
@@ -92,7 +94,7 @@ def test_job_names_are_short_and_distinct(length: int) -> None:
         made.append(service_name(search))
         assert all(len(name) <= 63 and DNS_LABEL.fullmatch(name) for name in made), made
         names |= set(made)
-    assert len(names) == 10 * len(searches)
+    assert len(names) == 12 * len(searches)
 
 
 def test_failure_policy_ignores_disruptions_and_ends_on_final_exit_codes() -> None:
@@ -109,10 +111,18 @@ def test_failure_policy_ignores_disruptions_and_ends_on_final_exit_codes() -> No
 
 
 def test_job_manifest_has_the_deadline_of_its_verb() -> None:
-    names = ("prepare", "base", "poolPhase", "trial", "finetune", "export")
-    deadlines = {name: 100 + number for number, name in enumerate(names)}
-    found = [made(verb, {"deadlines": deadlines})["spec"]["activeDeadlineSeconds"] for verb in Verb]
-    assert found == list(deadlines.values())
+    fields = {
+        Verb.PREPARE: "prepare",
+        Verb.BASE: "base",
+        Verb.POOL: "poolPhase",
+        **dict.fromkeys((Verb.EVALUATE, Verb.SUBNETS, Verb.EXTRACT), "trial"),
+        Verb.FINETUNE: "finetune",
+        Verb.EXPORT: "export",
+    }
+    deadlines = {name: 100 + number for number, name in enumerate(dict.fromkeys(fields.values()))}
+    for verb in Verb:
+        spec = made(verb, {"deadlines": deadlines})["spec"]
+        assert spec["activeDeadlineSeconds"] == deadlines[fields[verb]]
     assert "activeDeadlineSeconds" not in made()["spec"]
 
 
