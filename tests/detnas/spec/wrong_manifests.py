@@ -246,6 +246,16 @@ TEACHERS = {
         "spec",
         "the pool would teach nothing",
     ),
+    "a search of a pool that there is not": Wrong(
+        "spec",
+        MINIMAL["spec"]
+        | {
+            "teachers": {"external": _TEACHER, "choice": "External"},
+            "search": {"strategy": "TeacherPool"},
+        },
+        "spec",
+        "with teachers.choice: External there is none",
+    ),
     "an external teacher without weights": Wrong(
         "spec.teachers",
         {"choice": "External", "external": {"config": "htc.py"}},
