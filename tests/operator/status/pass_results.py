@@ -55,6 +55,7 @@ SUCCEEDED = search_state(
     finished=10,
     best=BEST,
     best_trial=7,
+    best_job=7,
     exported=BEST,
     exported_trial=7,
     exported_to=f"{FOLDER}/students/best",

@@ -50,6 +50,7 @@ MIDWAY = pass_result(
     search_state(
         best=BEST,
         best_trial=0,
+        best_job=0,
         top=(good_trial(0, BEST),),
         failures=(failed_trial(1, "OutOfMemory", "CUDA out of memory"),),
         outcomes={"Succeeded": 1, "OutOfMemory": 1, "Infrastructure": 3},

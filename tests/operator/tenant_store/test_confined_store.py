@@ -241,7 +241,7 @@ def snapshot(**fields: object) -> bytes:
         {"durations": [[3, 5], [3, 6]]},
         {"durations": [[number, 5] for number in range(10)]},
         {"missing": []},
-        {"missing": list(range(100, 1101)), "nextIndex": 1101},
+        {"missing": list(range(100, 10_101)), "nextIndex": 10_101},
         {"lostTrials": [2**50]},
         {"lostTrials": [101]},
         {"lostTrials": [1, 1]},
