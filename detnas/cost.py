@@ -13,8 +13,6 @@ from typing import NamedTuple
 from detnas.architecture import Architecture, Convolution
 from detnas.records.settings import DetectorShape, Resolution
 
-_ANCHORS = 3
-_ROI = 7
 _BACKBONE = ("stem", "stage 1", "stage 2", "stage 3", "stage 4")
 _LOWEST_LEVEL = 2
 """Halvings of the image before the lowest level of the feature pyramid."""
@@ -80,7 +78,7 @@ class _Layer(NamedTuple):
 def detector_cost(
     architecture: Architecture, shape: DetectorShape, classes: int, resolution: Resolution
 ) -> DetectorCost:
-    """Return the cost of Faster R-CNN with an FPN around a backbone, for one image.
+    """Return the cost of Faster or Cascade R-CNN with an FPN around a backbone, for one image.
 
     Args:
         architecture: the backbone.
@@ -98,7 +96,7 @@ def detector_costs(
     resolutions: Iterable[Resolution],
 ) -> dict[Resolution, DetectorCost]:
     """Like `detector_cost`, for images of several sizes."""
-    layers = {**_backbone(architecture), **_neck_and_rpn(architecture, shape.neck)}
+    layers = {**_backbone(architecture), **_neck_and_rpn(architecture, shape)}
     box_head = _box_head(shape, classes)
     costs: dict[Resolution, DetectorCost] = {}
     for resolution in resolutions:
@@ -156,15 +154,16 @@ def _normed(convolution: Convolution, halvings: int) -> _Layer:
     )
 
 
-def _neck_and_rpn(architecture: Architecture, neck: int) -> dict[str, list[_Layer]]:
+def _neck_and_rpn(architecture: Architecture, shape: DetectorShape) -> dict[str, list[_Layer]]:
     """The neck: for each stage a 1×1 lateral, and the 3×3 that smooths its sum.
 
     The RPN is one head shared by all levels: 3×3, then objectness and 4 offsets per anchor.
     """
+    neck, anchors = shape.neck, shape.anchors
     laterals = [
         _biased(channels, neck, 1) + _biased(neck, neck, 3) for channels in architecture.neck_inputs
     ]
-    head = _biased(neck, neck, 3) + _biased(neck, _ANCHORS, 1) + _biased(neck, 4 * _ANCHORS, 1)
+    head = _biased(neck, neck, 3) + _biased(neck, anchors, 1) + _biased(neck, 4 * anchors, 1)
     levels = range(_LOWEST_LEVEL, _TOP_LEVEL + 1)
     return {
         "neck": [
@@ -182,11 +181,20 @@ def _biased(inputs: int, outputs: int, kernel: int) -> int:
 
 
 def _box_head(shape: DetectorShape, classes: int) -> Cost:
-    """Two shared layers, then classes with background, and one regression per class."""
+    """Two shared layers, then classes with background, and one regression per class.
+
+    A cascade has such a head in each stage, through which all proposals pass, with one regression
+    for all classes.
+    """
+    regressions = 1 if shape.is_cascade else classes
     parameters = (
-        _biased(shape.neck * _ROI**2, shape.fc, 1)
+        _biased(shape.neck * shape.roi_size**2, shape.fc, 1)
         + _biased(shape.fc, shape.fc, 1)
         + _biased(shape.fc, classes + 1, 1)
-        + _biased(shape.fc, 4 * classes, 1)
+        + _biased(shape.fc, 4 * regressions, 1)
     )
-    return Cost(shape.proposals * (parameters + 2 * shape.fc), parameters)
+    stages = len(shape.box_stages)
+    return Cost(
+        stages * shape.proposals * (parameters + 2 * shape.fc),
+        stages * parameters,
+    )

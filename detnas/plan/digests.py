@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from detnas.records.artifacts import IMAGE_LISTING
-from detnas.records.settings import Training
+from detnas.records.settings import BoxSelection, Training
 from detnas.spec.manifest import DetNASSearch, SearchSpec
 
 
@@ -98,7 +98,8 @@ def pool_digest(spec: SearchSpec, data_digest: str, image_listing: str = "") -> 
         "data": data_digest,
         "horizontalFlip": spec.dataset.horizontal_flip,
         "resolutions": [str(resolution) for resolution in spec.resolutions],
-        "detector": spec.detector,
+        # Which boxes are kept in the end matters to no training.
+        "detector": spec.detector.model_copy(update={"boxes": BoxSelection()}),
         "distillation": teachers.distillation,
         "supernet": teachers.supernet,
         "space": teachers.space,

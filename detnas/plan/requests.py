@@ -133,7 +133,7 @@ class SearchRequests:
             data=self.data,
             resolutions=self.spec.resolutions,
             trainings=planned_trainings(self.spec),
-            anchor_scale=self.spec.detector.anchor_scale,
+            anchor_scale=min(self.spec.detector.scales),
             weights=self.weights,
             teacher=self.teacher,
         )

@@ -12,6 +12,9 @@ from pydantic import Field, model_serializer, model_validator
 
 from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 
+Above = Annotated[Fraction, Field(gt=0)]
+"""A number above 0."""
+
 RESOLUTION = r"^([1-9][0-9]{0,4})x([1-9][0-9]{0,4})$"
 _RESOLUTION = re.compile(RESOLUTION)
 
@@ -90,14 +93,97 @@ class DetectorVariant(StrEnum):
     TORCHVISION = "Torchvision"
 
 
+class HeadKind(StrEnum):
+    """How often a detector regresses a proposal's box."""
+
+    STANDARD = "Standard"
+    CASCADE = "Cascade"
+
+
+Fractions4 = tuple[Above, Above, Above, Above]
+"""One number each for a box's x, y, width and height."""
+
+RPN_STDS = (Decimal(1),) * 4
+
+
+class BoxStage(Schema):
+    """One box head: what it is trained on, and the units of its boxes."""
+
+    iou: Annotated[Fraction, Field(gt=0, le=1)] = Field(
+        Decimal("0.5"), description="Least overlap with an object, as IoU, of an RoI that shows it."
+    )
+    stds: Fractions4 = Field(
+        (Decimal("0.1"), Decimal("0.1"), Decimal("0.2"), Decimal("0.2")),
+        description="Deviations by which the head's box deltas are divided: x, y, width, height.",
+    )
+    loss_weight: Fraction = Field(Decimal(1), description="Weight of the head's losses.")
+
+
+_STAGES: dict[HeadKind, tuple[BoxStage, ...]] = {
+    HeadKind.STANDARD: (BoxStage(),),
+    HeadKind.CASCADE: tuple(
+        BoxStage(
+            iou=Decimal(iou),
+            stds=(Decimal(centre), Decimal(centre), Decimal(size), Decimal(size)),
+            loss_weight=Decimal(weight),
+        )
+        for iou, centre, size, weight in (
+            ("0.5", "0.1", "0.2", "1"),
+            ("0.6", "0.05", "0.1", "0.5"),
+            ("0.7", "0.033", "0.067", "0.25"),
+        )
+    ),
+}
+
+
+class PixelOrder(StrEnum):
+    """The order of a picture's channels."""
+
+    RGB = "RGB"
+    BGR = "BGR"
+
+
+class Pixels(Schema):
+    """How pixels of 0 to 255 are normalised; the defaults are ImageNet's."""
+
+    order: PixelOrder = Field(
+        PixelOrder.RGB, description="Channels in the order in which the backbone takes them."
+    )
+    mean: tuple[Fraction, Fraction, Fraction] = Field(
+        (Decimal("123.675"), Decimal("116.28"), Decimal("103.53")),
+        description="Subtracted from each channel, in that order.",
+    )
+    std: tuple[Above, Above, Above] = Field(
+        (Decimal("58.395"), Decimal("57.12"), Decimal("57.375")),
+        description="Divides each channel then.",
+    )
+
+
+class BoxSelection(Schema):
+    """Which of the boxes found are kept."""
+
+    score_threshold: Annotated[Fraction, Field(le=1)] = Field(
+        Decimal("0.05"), description="Boxes of a lower score are dropped."
+    )
+    nms_iou: Annotated[Fraction, Field(gt=0, le=1)] = Field(
+        Decimal("0.5"), description="IoU above which the lower of two boxes of a class is dropped."
+    )
+    max_per_image: Positive = Field(100, description="Most boxes in an image.")
+
+
+_ANCHOR_SCALE = 8
+
+
 class DetectorShape(Schema):
-    """Faster R-CNN with an FPN around the backbone."""
+    """Faster R-CNN or Cascade R-CNN with an FPN, around the backbone."""
 
     neck: Positive = Field(256, description="Channels of the FPN.")
     fc: Positive = Field(1024, description="Channels of the box head's two shared layers.")
     proposals: Positive = Field(1000, description="Proposals that reach the box head per image.")
     roi_samples: Positive = Field(512, description="RoIs sampled per training image.")
-    anchor_scale: Positive = Field(8, description="Anchor side in units of each level's stride.")
+    anchor_scale: Positive = Field(
+        _ANCHOR_SCALE, description="Anchor side in units of each level's stride."
+    )
     pad_divisor: Positive = Field(
         32, description="Sides of a batch are padded to multiples of this, in pixels."
     )
@@ -107,6 +193,100 @@ class DetectorShape(Schema):
         description="Whose anchors and RoIAlign: mmdet's, or those that weights from torchvision "
         "expect (anchors of whole pixels; two samples a bin, not aligned).",
     )
+    head: HeadKind = added(
+        1,
+        HeadKind.STANDARD,
+        description="Standard has one box head with a box per class; Cascade has several, each "
+        "with one box for all classes, which correct each other's boxes.",
+    )
+    stages: Annotated[tuple[BoxStage, ...], Field(max_length=5)] = added(
+        1,
+        (),
+        description="The box heads, in order. Default: one; with Cascade the three of Cascade "
+        "R-CNN, whose IoU is 0.5, 0.6 and 0.7.",
+    )
+    anchor_scales: Annotated[tuple[Positive, ...], Field(max_length=16)] = added(
+        1, (), description="Several anchor scales, in place of anchorScale."
+    )
+    anchor_ratios: Annotated[tuple[Above, ...], Field(min_length=1, max_length=16)] = added(
+        1,
+        (Decimal("0.5"), Decimal(1), Decimal(2)),
+        description="Heights of the anchors divided by their widths.",
+    )
+    rpn_stds: Fractions4 = added(
+        1,
+        RPN_STDS,
+        description="Deviations by which the RPN's box deltas are divided: x, y, width, height.",
+    )
+    rpn_beta: Fraction | None = added(
+        1,
+        description="Where the RPN's box loss turns from quadratic to linear; 0 is L1. Default: 0, "
+        "with Cascade 1/9.",
+    )
+    box_beta: Fraction | None = added(
+        1, description="The same of the box heads. Default: 0, with Cascade 1."
+    )
+    roi_size: Positive = added(1, 7, description="Side of an RoI's features, in cells.")
+    training_proposals: Positive | None = added(
+        1,
+        description="Proposals per training image. Default: as proposals, with Cascade twice as "
+        "many.",
+    )
+    proposal_nms_iou: Annotated[Fraction, Field(gt=0, le=1)] = added(
+        1,
+        Decimal("0.7"),
+        description="IoU above which the lower of two proposals is dropped.",
+    )
+    pixels: Pixels = added(1, Pixels(), description="How pixels are normalised.")
+    boxes: BoxSelection = added(1, BoxSelection(), description="Which of the boxes found are kept.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DetectorShape":
+        if self.anchor_scales and self.anchor_scale != _ANCHOR_SCALE:
+            raise ValueError("give either anchorScale or anchorScales")
+        if self.stages and (len(self.stages) > 1) is not self.is_cascade:
+            raise ValueError(
+                f"head {self.head} has {'at least two' if self.is_cascade else 'one'} of stages, "
+                f"not {len(self.stages)}"
+            )
+        return self
+
+    @property
+    def is_cascade(self) -> bool:
+        """Whether several box heads follow one another."""
+        return self.head is HeadKind.CASCADE
+
+    @property
+    def box_stages(self) -> tuple[BoxStage, ...]:
+        """The box heads, in order."""
+        return self.stages or _STAGES[self.head]
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Anchor sides in units of each level's stride."""
+        return self.anchor_scales or (self.anchor_scale,)
+
+    @property
+    def anchors(self) -> int:
+        """Anchors at one position of a level."""
+        return len(self.scales) * len(self.anchor_ratios)
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """Where the box losses of RPN and box heads turn linear; 0 is L1."""
+        defaults = (1 / 9, 1.0) if self.is_cascade else (0.0, 0.0)
+        given = (self.rpn_beta, self.box_beta)
+        rpn, box = (
+            default if beta is None else float(beta)
+            for beta, default in zip(given, defaults, strict=True)
+        )
+        return rpn, box
+
+    @property
+    def proposals_in_training(self) -> int:
+        """Proposals per training image."""
+        default = 2 * self.proposals if self.is_cascade else self.proposals
+        return self.training_proposals or default
 
 
 class Schedule(StrEnum):

@@ -7,6 +7,7 @@ the manifest as written, so they contain the defaults of what may be left out.
 from pydantic import BaseModel
 
 from detnas.architecture.blocks import FAMILIES
+from detnas.records.settings import DetectorShape
 from detnas.resource.rule import Rule
 from detnas.resource.teacher_rules import (
     default_phases_fit,
@@ -22,7 +23,12 @@ from detnas.spec.affinity import NodeRequirement, PodRequirement
 from detnas.spec.base import Base
 from detnas.spec.dataset import Dataset, DataSource, VolumeClaim
 from detnas.spec.jobs import Jobs, KindFields, Resources, Toleration
-from detnas.spec.manifest import INHERITS_NO_SUBNETS, SEARCHES_NO_POOL, SearchSpec
+from detnas.spec.manifest import (
+    CLASS_AWARE_IN_CASCADE,
+    INHERITS_NO_SUBNETS,
+    SEARCHES_NO_POOL,
+    SearchSpec,
+)
 from detnas.spec.patterns import (
     ENV_NAME,
     LABEL_KEY,
@@ -95,6 +101,21 @@ def _reserved(field: str, beginnings: tuple[str, ...]) -> Rule:
     )
 
 
+def _plain_in_cascade(section: str, needed: str = "true") -> Rule:
+    """The losses of a section, where they are needed, compare a cascade's boxes plainly."""
+    parts = [*section.split("."), "localization"]
+    present = " && ".join(f"has(self.{'.'.join(parts[:end])})" for end in (1, 2, 3)[: len(parts)])
+    cascade = "has(self.detector) && has(self.detector.head) && self.detector.head == 'Cascade'"
+    return Rule(
+        f"!({cascade} && {needed}) || ({present} && self.{'.'.join(parts)} != 'ClassAware')",
+        f"{section}.localization: {CLASS_AWARE_IN_CASCADE}",
+    )
+
+
+_FINETUNE_HAS_LOSSES = "has(self.finetune) && has(self.finetune.distillation)"
+_TRAINS_A_POOL = (
+    "!(has(self.teachers) && has(self.teachers.choice) && self.teachers.choice == 'External')"
+)
 _VALUES = (
     Rule(
         "!(self.operator in ['In', 'NotIn']) || self.?values.orValue([]).size() > 0",
@@ -178,6 +199,22 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             " || self.?search.strategy.orValue('Joint') != 'TeacherPool'",
             SEARCHES_NO_POOL,
             ".search.strategy",
+        ),
+        _plain_in_cascade("distillation"),
+        _plain_in_cascade("finetune.distillation", _FINETUNE_HAS_LOSSES),
+        _plain_in_cascade("teachers.distillation", _TRAINS_A_POOL),
+    ),
+    DetectorShape: (
+        Rule(
+            "!has(self.anchorScales) || !has(self.anchorScale) || self.anchorScale == "
+            f"{DetectorShape().anchor_scale}",
+            "give either anchorScale or anchorScales",
+        ),
+        Rule(
+            "!has(self.stages) || self.stages.size() == 0"
+            " || (self.stages.size() > 1) == (has(self.head) && self.head == 'Cascade')",
+            "head Standard has one of stages, head Cascade at least two",
+            ".stages",
         ),
     ),
     Finetune: (

@@ -26,6 +26,10 @@ from detnas.spec.storage import Storage, WarmStart
 from detnas.spec.teachers import TeacherChoice, Teachers
 from detnas.teachers import TeacherSpace
 
+CLASS_AWARE_IN_CASCADE = (
+    "ClassAware compares a box for each class, and the heads of detector.head Cascade have one "
+    "for all; set it to Plain or None"
+)
 API_VERSION = "detnas.dev/v1alpha1"
 KIND = "DetNASSearch"
 Label = Annotated[str, Field(pattern=LABEL, max_length=48)]
@@ -107,6 +111,18 @@ class SearchSpec(Schema):
         for number, resolution in enumerate(self.resolutions):
             if resolution in self.resolutions[:number]:
                 raise ValueError(f"resolutions: {resolution} is listed twice; list each once")
+        return self
+
+    @model_validator(mode="after")
+    def _comparable_boxes(self) -> "SearchSpec":
+        used: dict[str, Distillation] = {"distillation": self.distillation}
+        if self.finetune is not None and self.finetune.distillation is not None:
+            used["finetune.distillation"] = self.finetune.distillation
+        if self.teachers.trained_phases:
+            used["teachers.distillation"] = self.teachers.distillation
+        for path, distillation in used.items():
+            if self.detector.is_cascade and distillation.localization == "ClassAware":
+                raise ValueError(f"{path}.localization: {CLASS_AWARE_IN_CASCADE}")
         return self
 
     @model_validator(mode="after")

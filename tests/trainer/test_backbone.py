@@ -13,7 +13,7 @@ import detnas_trainer.backbone
 from detnas.architecture import Architecture, Family, parse
 from detnas.spec.base import Model, model_architecture
 from detnas_trainer.backbone import EvolvableBackbone
-from detnas_trainer.detector import backbone_config
+from detnas_trainer.detector_config import backbone_config
 from detnas_trainer.evolve.tensors import expected_tensors
 
 IMAGE = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))

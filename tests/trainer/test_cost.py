@@ -1,12 +1,14 @@
 """FLOPs of the built model by the paper's counting; the pure count has to equal it."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
+from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -14,9 +16,10 @@ from torchvision.models import mobilenet_v2
 
 from detnas.architecture import Architecture, parse
 from detnas.cost import detector_cost
-from detnas.records.settings import DetectorShape, Resolution
+from detnas.records.settings import DetectorShape, HeadKind, Resolution
 from detnas.spec.base import Model, model_architecture
-from detnas_trainer.detector import detector_config
+from detnas_trainer.detector_config import detector_config
+from detnas_trainer.roi_head import box_heads
 from tests.detnas import appendix_b
 from tests.trainer.evolve.students import STUDENTS
 
@@ -39,6 +42,7 @@ class Operations(TorchDispatchMode):
             self.multiplied += made.numel() * weight[0].numel()
             self.flops += made.numel() * (weight[0].numel() + (bias is not None))
         elif name == "addmm":
+            self.multiplied += made.numel() * args[1].shape[1]
             self.flops += made.numel() * (args[1].shape[1] + 1)
         elif "batch_norm" in name:
             self.flops += 2 * made[0].numel()
@@ -67,11 +71,14 @@ def measured(
         flops[part] = operations.flops
         return made
 
+    side = shape.roi_size
     with torch.device("meta"):
-        image, regions = torch.empty(1, 3, height, width), torch.empty(1000, shape.neck, 7, 7)
+        image = torch.empty(1, 3, height, width)
+        regions = torch.empty(1000, shape.neck, side, side)
     levels = run("neck", model.neck, run("backbone", model.backbone, image))
     run("rpn", model.rpn_head, levels)
-    run("box head", model.roi_head.bbox_head, regions)
+    heads = box_heads(model.roi_head)
+    run("box head", lambda regions: [head(regions) for head in heads], regions)
     return flops
 
 
@@ -106,11 +113,17 @@ def test_built_backbone_costs_what_table_2_prints(model: Model, billions: float)
     [
         (model_architecture(Model.R101), DetectorShape(), 80),
         (parse(appendix_b.R50), DetectorShape(neck=192), 3),
+        (model_architecture(Model.R50), DetectorShape(head=HeadKind.CASCADE), 80),
+        (
+            model_architecture(Model.R18),
+            DetectorShape(neck=64, roi_size=5, anchor_scales=(4, 8), anchor_ratios=(Decimal(1),)),
+            3,
+        ),
         (model_architecture(Model.X101), DetectorShape(), 80),
         (model_architecture(Model.MOBILENET_V2), DetectorShape(), 80),
         *((student, DetectorShape(neck=24, fc=48), 10) for student in STUDENTS.values()),
     ],
-    ids=["R101", "searched R50", "X101", "MobileNetV2", *STUDENTS],
+    ids=["R101", "searched R50", "Cascade", "two anchors", "X101", "MobileNetV2", *STUDENTS],
 )
 def test_pure_count_equals_the_built_models(
     architecture: Architecture, shape: DetectorShape, classes: int, size: tuple[int, int]
@@ -135,3 +148,27 @@ def test_mobilenetv2_multiplies_what_torch_counts_of_torchvisions(size: tuple[in
     with Operations() as operations:
         ours(image)
     assert 2 * operations.multiplied == counter.get_total_flops()  # torch counts two a product
+
+
+@pytest.mark.parametrize("size", [(1333, 800), (97, 61)], ids=str)
+def test_cascade_multiplies_what_torch_counts_of_mmdets(size: tuple[int, int]) -> None:
+    stock = get_config("mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py").model
+    stock.backbone.init_cfg = None
+    with torch.device("meta"), DefaultScope.overwrite_default_scope("mmdet"):
+        model = MODELS.build(stock)
+        image, regions = torch.empty(1, 3, size[1], size[0]), torch.empty(1000, 256, 7, 7)
+    with FlopCounterMode(display=False) as counter:
+        model.rpn_head(model.neck(model.backbone(image)))
+        for head in model.roi_head.bbox_head:
+            head(regions)
+    shape = DetectorShape(head=HeadKind.CASCADE)
+    ours = built(model_architecture(Model.R50), shape, 80)
+    with Operations() as operations:
+        ours.rpn_head(ours.neck(ours.backbone(image)))
+        for head in ours.roi_head.bbox_head:
+            head(regions)
+    resolution = Resolution(width=size[0], height=size[1])
+    assert 2 * operations.multiplied == counter.get_total_flops()  # torch counts two a product
+    cost = detector_cost(model_architecture(Model.R50), shape, 80, resolution)
+    assert cost.flops == operations.flops
+    assert cost.parameters == sum(p.numel() for p in model.parameters())

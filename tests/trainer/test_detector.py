@@ -7,8 +7,9 @@ from mmdet.utils import register_all_modules
 from mmengine.hub import get_config
 
 from detnas.architecture import parse
-from detnas.records.settings import DetectorShape
-from detnas_trainer.detector import build_detector, detector_config, load_detector
+from detnas.records.settings import DetectorShape, HeadKind
+from detnas_trainer.detector import build_detector, load_detector
+from detnas_trainer.detector_config import detector_config
 from detnas_trainer.weights import WeightsMismatchError
 from tests.trainer.samples import sample
 
@@ -16,9 +17,16 @@ ARCHITECTURE = parse("[(4, 8)], [(4, 8)-(6, 12)], [(4, 8)], [(4, 16)]", stem=8)
 SHAPE = DetectorShape(neck=8, fc=16, proposals=30, roi_samples=12, anchor_scale=4)
 
 
-def test_default_shape_is_mmdets_faster_rcnn() -> None:
-    stock = get_config("mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py").model.to_dict()
-    ours = detector_config(ARCHITECTURE, DetectorShape(), 80)
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (HeadKind.STANDARD, "faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py"),
+        (HeadKind.CASCADE, "cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py"),
+    ],
+)
+def test_default_shape_is_mmdets_own(head: HeadKind, name: str) -> None:
+    stock = get_config(f"mmdet::{name}").model.to_dict()
+    ours = detector_config(ARCHITECTURE, DetectorShape(head=head), 80)
     stock["neck"]["in_channels"] = ours["neck"]["in_channels"]
     for part in stock.keys() - {"backbone", "data_preprocessor"}:
         assert ours[part] == stock[part], part

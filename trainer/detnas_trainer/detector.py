@@ -1,4 +1,4 @@
-"""Faster R-CNN with FPN around an evolvable backbone: as mmdet configuration, and built."""
+"""Faster or Cascade R-CNN with FPN around an evolvable backbone, built by mmdet."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from detnas.architecture import Architecture
-from detnas.records.settings import DetectorShape, DetectorVariant
+from detnas.records.settings import DetectorShape
+from detnas_trainer.detector_config import detector_config
 from detnas_trainer.openmmlab import MODELS, ConfigDict, DefaultScope, MMLogger, TwoStageDetector
+from detnas_trainer.roi_head import box_heads, roi_extractors
 from detnas_trainer.weights import check_state
 
 # isort: split
@@ -24,59 +26,6 @@ ADAPTOR = "adaptor"
 
 ADAPTOR_PREFIX = f"{ADAPTOR}."
 """Prefix of its tensors in a student's weights file."""
-
-STRIDES = (4, 8, 16, 32, 64)
-"""Strides of the FPN's levels, in pixels; RoIs are taken from all but the last."""
-
-
-def backbone_config(architecture: Architecture) -> dict[str, Any]:
-    """The backbone as plain data."""
-    config: dict[str, Any] = {
-        "type": "EvolvableBackbone",
-        "family": str(architecture.family),
-        "stem": architecture.stem,
-        "stages": [[list(block.widths) for block in stage] for stage in architecture.stages],
-    }
-    if groups := architecture.group_widths:
-        config["group_widths"] = [list(stage) for stage in groups]
-    return config
-
-
-def detector_config(
-    architecture: Architecture, shape: DetectorShape, classes: int, neck: int | None = None
-) -> dict[str, Any]:
-    """Configuration, for mmdet, of the detector: plain data that `MODELS.build` takes.
-
-    Everything that `shape` does not set is mmdet's own Faster R-CNN with FPN.
-
-    Args:
-        architecture: the backbone.
-        shape: everything around the backbone.
-        classes: number of classes, background not counted.
-        neck: channels of the FPN where they differ from the shape's, as for a teacher.
-    """
-    neck = neck or shape.neck
-    return {
-        "type": "FasterRCNN",
-        "data_preprocessor": {
-            "type": "DetDataPreprocessor",
-            "mean": [123.675, 116.28, 103.53],
-            "std": [58.395, 57.12, 57.375],
-            "bgr_to_rgb": True,
-            "pad_size_divisor": shape.pad_divisor,
-        },
-        "backbone": backbone_config(architecture),
-        "neck": {
-            "type": "FPN",
-            "in_channels": list(architecture.neck_inputs),
-            "out_channels": neck,
-            "num_outs": len(STRIDES),
-        },
-        "rpn_head": _rpn_head(shape, neck),
-        "roi_head": _roi_head(shape, neck, classes),
-        "train_cfg": _train_settings(shape),
-        "test_cfg": _test_settings(shape),
-    }
 
 
 def build_detector(
@@ -131,10 +80,10 @@ def _build(config: dict[str, Any]) -> TwoStageDetector:
 def _keep_boxes_exact(detector: TwoStageDetector) -> None:
     """Compute boxes in 32 bits under autocast too: with 16 they would be off by several pixels."""
     detector.rpn_head.register_forward_hook(lambda _module, _inputs, outputs: _in_32_bits(outputs))
-    head = detector.roi_head
-    # mmdet gives RoIs the type of the features.
-    head.bbox_roi_extractor.register_forward_pre_hook(lambda _module, inputs: _in_32_bits(inputs))
-    head.bbox_head.register_forward_hook(lambda _module, _inputs, outputs: _in_32_bits(outputs))
+    for extractor in roi_extractors(detector.roi_head):  # mmdet gives RoIs the features' type
+        extractor.register_forward_pre_hook(lambda _module, inputs: _in_32_bits(inputs))
+    for head in box_heads(detector.roi_head):
+        head.register_forward_hook(lambda _module, _inputs, outputs: _in_32_bits(outputs))
 
 
 def _in_32_bits(value: Any) -> Any:
@@ -170,122 +119,3 @@ class _WithoutInitialisation(TorchFunctionMode):
 
 
 _DRAWS = (Tensor.uniform_, Tensor.normal_)
-
-
-_ANCHORS = {
-    DetectorVariant.MMDET: "AnchorGenerator",
-    DetectorVariant.TORCHVISION: "WholePixelAnchorGenerator",
-}
-_ROI_ALIGN: dict[DetectorVariant, dict[str, Any]] = {
-    DetectorVariant.MMDET: {"sampling_ratio": 0},  # as many samples as a bin has pixels
-    DetectorVariant.TORCHVISION: {"sampling_ratio": 2, "aligned": False},
-}
-
-
-def _rpn_head(shape: DetectorShape, neck: int) -> dict[str, Any]:
-    return {
-        "type": "RPNHead",
-        "in_channels": neck,
-        "feat_channels": neck,
-        "anchor_generator": {
-            "type": _ANCHORS[shape.variant],
-            "scales": [shape.anchor_scale],
-            "ratios": [0.5, 1.0, 2.0],
-            "strides": list(STRIDES),
-        },
-        "bbox_coder": _box_coder((1.0, 1.0, 1.0, 1.0)),
-        "loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": True, "loss_weight": 1.0},
-        "loss_bbox": {"type": "L1Loss", "loss_weight": 1.0},
-    }
-
-
-def _roi_head(shape: DetectorShape, neck: int, classes: int) -> dict[str, Any]:
-    return {
-        "type": "StandardRoIHead",
-        "bbox_roi_extractor": {
-            "type": "SingleRoIExtractor",
-            "roi_layer": {"type": "RoIAlign", "output_size": 7, **_ROI_ALIGN[shape.variant]},
-            "out_channels": neck,
-            "featmap_strides": list(STRIDES[:-1]),
-        },
-        "bbox_head": {
-            "type": "Shared2FCBBoxHead",
-            "in_channels": neck,
-            "fc_out_channels": shape.fc,
-            "roi_feat_size": 7,
-            "num_classes": classes,
-            "bbox_coder": _box_coder((0.1, 0.1, 0.2, 0.2)),
-            "reg_class_agnostic": False,
-            "loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0},
-            "loss_bbox": {"type": "L1Loss", "loss_weight": 1.0},
-        },
-    }
-
-
-def _box_coder(stds: tuple[float, ...]) -> dict[str, Any]:
-    return {
-        "type": "DeltaXYWHBBoxCoder",
-        "target_means": [0.0, 0.0, 0.0, 0.0],
-        "target_stds": list(stds),
-    }
-
-
-def _train_settings(shape: DetectorShape) -> dict[str, Any]:
-    return {
-        "rpn": {
-            "assigner": _assigner((0.7, 0.3, 0.3), match_low_quality=True),
-            "sampler": _sampler(256, 0.5, add_gt_as_proposals=False),
-            "allowed_border": -1,
-            "pos_weight": -1,
-            "debug": False,
-        },
-        "rpn_proposal": _proposals(shape, before_nms=2 * shape.proposals),
-        "rcnn": {
-            "assigner": _assigner((0.5, 0.5, 0.5), match_low_quality=False),
-            "sampler": _sampler(shape.roi_samples, 0.25, add_gt_as_proposals=True),
-            "pos_weight": -1,
-            "debug": False,
-        },
-    }
-
-
-def _test_settings(shape: DetectorShape) -> dict[str, Any]:
-    return {
-        "rpn": _proposals(shape, before_nms=shape.proposals),
-        "rcnn": {
-            "score_thr": 0.05,
-            "nms": {"type": "nms", "iou_threshold": 0.5},
-            "max_per_img": 100,
-        },
-    }
-
-
-def _proposals(shape: DetectorShape, before_nms: int) -> dict[str, Any]:
-    return {
-        "nms_pre": before_nms,
-        "max_per_img": shape.proposals,
-        "nms": {"type": "nms", "iou_threshold": 0.7},
-        "min_bbox_size": 0,
-    }
-
-
-def _assigner(thresholds: tuple[float, float, float], *, match_low_quality: bool) -> dict[str, Any]:
-    positive, negative, least = thresholds
-    return {
-        "type": "MaxIoUAssigner",
-        "pos_iou_thr": positive,
-        "neg_iou_thr": negative,
-        "min_pos_iou": least,
-        "match_low_quality": match_low_quality,
-        "ignore_iof_thr": -1,
-    }
-
-
-def _sampler(number: int, positive: float, *, add_gt_as_proposals: bool) -> dict[str, Any]:
-    return {
-        "type": "RandomSampler",
-        "num": number,
-        "pos_fraction": positive,
-        "neg_pos_ub": -1,
-        "add_gt_as_proposals": add_gt_as_proposals,
-    }

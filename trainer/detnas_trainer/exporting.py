@@ -19,7 +19,7 @@ from detnas.cost import detector_cost
 from detnas.gain import Gain
 from detnas.records.requests import ExportRequest
 from detnas.records.settings import DetectorShape, DetectorVariant
-from detnas_trainer.detector import detector_config
+from detnas_trainer.detector_config import detector_config
 
 _HEAD = '''"""{title}"""
 

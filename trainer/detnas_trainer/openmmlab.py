@@ -20,7 +20,7 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
     from mmcv.transforms import Compose
     from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip, Resize
     from mmdet.models.detectors import TwoStageDetector
-    from mmdet.models.roi_heads import StandardRoIHead
+    from mmdet.models.roi_heads import BaseRoIHead, CascadeRoIHead
     from mmdet.registry import MODELS
     from mmdet.structures import DetDataSample
     from mmdet.utils import register_all_modules
@@ -31,6 +31,8 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
 
 __all__ = [
     "MODELS",
+    "BaseRoIHead",
+    "CascadeRoIHead",
     "Compose",
     "ConfigDict",
     "DefaultScope",
@@ -41,7 +43,6 @@ __all__ = [
     "PackDetInputs",
     "RandomFlip",
     "Resize",
-    "StandardRoIHead",
     "TwoStageDetector",
     "load_exported",
     "register_all_modules",

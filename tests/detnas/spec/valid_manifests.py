@@ -189,6 +189,21 @@ VALID: dict[str, Document] = {
     },
     "an encoding of ResNeXt": changed("spec.base", _RESNEXT),
     "an encoding of MobileNetV2": changed("spec.base", _MOBILENET_V2),
+    "a cascade": {
+        **MINIMAL,
+        "spec": {
+            **MINIMAL["spec"],
+            "detector": {
+                "head": "Cascade",
+                "stages": [{"iou": "0.5"}, {"iou": "0.6", "stds": ["0.05"] * 4}],
+                "anchorScales": [4, 8],
+                "pixels": {"order": "BGR", "std": ["1", "1", "1"]},
+                "boxes": {"scoreThreshold": "0.001"},
+            },
+            "distillation": {"localization": "Plain"},
+            "teachers": {"distillation": {"localization": "Plain"}},
+        },
+    },
     "data in a bucket": changed("spec.dataset.source", {"s3": "s3://data/coco"}),
     "fields without values": changed("spec.storage", None),
     "empty sections": changed(

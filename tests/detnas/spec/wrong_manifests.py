@@ -11,6 +11,7 @@ _TEACHER = {"config": "htc.py", "weights": "htc.pth"}
 _S3 = {"s3": "s3://data/coco"}
 _DATASET = MINIMAL["spec"]["dataset"]
 _R50 = MINIMAL["spec"]["base"]
+_CASCADE = {"detector": {"head": "Cascade"}, "distillation": {"localization": "Plain"}}
 _STARTS = {**_R50, "backboneWeights": "r50.pth"}
 
 
@@ -115,6 +116,31 @@ BASE = {
 }
 
 DATASET = {
+    "an unknown head": _wrong("spec.detector.head", "Mask", "Standard"),
+    "a cascade of one stage": Wrong(
+        "spec.detector", {"head": "Cascade", "stages": [{}]}, "spec.detector", "at least two"
+    ),
+    "a standard head in two stages": Wrong(
+        "spec.detector", {"stages": [{}, {}]}, "spec.detector", "one of stages", "one of stages"
+    ),
+    "anchor scales twice": Wrong(
+        "spec.detector", {"anchorScale": 4, "anchorScales": [4, 8]}, "spec.detector", "either"
+    ),
+    "a box for each class in a cascade": Wrong(
+        "spec.detector", {"head": "Cascade"}, "spec", "set it to Plain or None"
+    ),
+    "a box for each class in a cascade's pool": Wrong(
+        "spec",
+        {**MINIMAL["spec"], **_CASCADE},
+        "spec",
+        "teachers.distillation.localization",
+    ),
+    "a box for each class in a cascade's fine-tuning": Wrong(
+        "spec",
+        {**MINIMAL["spec"], **_CASCADE, "finetune": {"distillation": {}}},
+        "spec",
+        "finetune.distillation.localization",
+    ),
     "a detector of no library": _wrong("spec.detector.variant", "Detectron2", "Torchvision"),
     "no data set": _wrong("spec.dataset", REMOVED, "required"),
     "an empty path": _wrong("spec.dataset.train", "", "at least 1 char"),

@@ -6,24 +6,28 @@ import pytest
 import torch
 
 from detnas.architecture import parse
-from detnas.records.settings import DetectorShape, Distillation
+from detnas.records.settings import DetectorShape, Distillation, HeadKind
 from detnas_trainer.detector import build_detector
 from detnas_trainer.distillation import Adaptor, Distiller, IncompatibleTeacher
+from detnas_trainer.distillation.distiller import recorded
+from detnas_trainer.distillation.losses import classification_loss
 from tests.trainer.samples import make_batch, sample
 
 SHAPE = DetectorShape(neck=8, fc=16, proposals=40, roi_samples=16, anchor_scale=4)
 STUDENT = parse("[(8, 8)], [(8, 12)], [(12, 16)], [(16, 16)]", stem=8)
 TEACHER = parse("[(8, 8, 16)], [(8, 8, 24)], [(8, 8, 24)], [(8, 8, 32)]", stem=12)
 ZERO = Decimal(0)
+CASCADE = SHAPE.model_copy(update={"head": HeadKind.CASCADE})
+PLAIN = Distillation(localization="Plain")
 FEATURES = ["Proposal", "Whole", "AnchorMask", "GaussianMask"]
 OFF = Distillation(
     feature_weight=ZERO, classification_weight=ZERO, localization_weight=ZERO, bn_weight=ZERO
 )
 
 
-def _detector(architecture, neck=None, classes=3):
+def _detector(architecture, neck=None, classes=3, shape=SHAPE):
     torch.manual_seed(len(architecture.family))
-    return build_detector(architecture, SHAPE, classes, neck)
+    return build_detector(architecture, shape, classes, neck)
 
 
 def _total(losses):
@@ -163,4 +167,53 @@ def test_class_agnostic_teacher_teaches_localization_plainly(student, teacher):
 def test_incomparable_teacher_is_refused(student, teacher, change, said):
     change(teacher.roi_head.bbox_head)
     with pytest.raises(IncompatibleTeacher, match=said):
+        Distiller(student, teacher, Distillation(), Adaptor(8, 12))
+
+
+def test_cascades_stages_are_distilled_on_their_own_rois():
+    student, teacher = _detector(STUDENT, shape=CASCADE), _detector(TEACHER, 12, shape=CASCADE)
+    adaptor, (inputs, samples) = Adaptor(8, 12), make_batch(3)
+    torch.manual_seed(11)
+    losses = Distiller(student, teacher.eval(), PLAIN, adaptor).loss(inputs, samples)
+    torch.manual_seed(11)
+    with recorded(student.roi_head) as passes, torch.no_grad():
+        student.loss(*make_batch(3))
+    assert {name for name in losses if "distill" in name} == {
+        f"s{stage}.loss_distill_{kind}"
+        for stage in range(3)
+        for kind in ("feature", "classification", "localization")
+    }
+    boxes = [one.rois for one in passes]
+    assert not torch.equal(boxes[0][: len(boxes[1])], boxes[1][: len(boxes[0])])
+    with torch.no_grad():
+        levels = teacher.extract_feat(inputs)
+        for stage, (weight, own) in enumerate(zip((1.0, 0.5, 0.25), passes, strict=True)):
+            taught = teacher.roi_head._bbox_forward(stage, levels, own.rois)
+            expected = weight * classification_loss(own.logits, taught["cls_score"])
+            found = losses[f"s{stage}.loss_distill_classification"]
+            torch.testing.assert_close(found.detach(), expected)
+    _total(losses).backward()
+    assert all(p.grad is not None for p in student.roi_head.parameters())
+    assert all(p.grad is None for p in teacher.parameters())
+
+
+def test_cascade_at_zero_weights_is_plain_mmdet_bit_for_bit():
+    student, teacher = _detector(STUDENT, shape=CASCADE), _detector(TEACHER, 12, shape=CASCADE)
+    inputs, samples = make_batch(3)
+    torch.manual_seed(11)
+    ours = Distiller(student, teacher.eval(), OFF, None).loss(inputs, samples)
+    torch.manual_seed(11)
+    plain = student.loss(inputs, samples)
+    assert ours.keys() == plain.keys()
+    assert all(torch.equal(ours[name], plain[name]) for name in plain if name.startswith("s"))
+
+
+def test_teacher_with_another_number_of_stages_is_refused(teacher):
+    with pytest.raises(IncompatibleTeacher, match="box heads in 1 stages, the student has 3"):
+        Distiller(_detector(STUDENT, shape=CASCADE), teacher, PLAIN, Adaptor(8, 12))
+
+
+def test_class_aware_localization_of_cascades_is_refused():
+    student, teacher = _detector(STUDENT, shape=CASCADE), _detector(TEACHER, 12, shape=CASCADE)
+    with pytest.raises(IncompatibleTeacher, match="localization to Plain"):
         Distiller(student, teacher, Distillation(), Adaptor(8, 12))

@@ -11,13 +11,16 @@ from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from torch import Tensor
 
-from detnas.records.settings import DetectorShape
+from detnas.records.settings import DetectorShape, HeadKind
 from detnas.spec.base import Model, model_architecture
-from detnas_trainer.detector import build_detector, detector_config
+from detnas_trainer.detector import build_detector
+from detnas_trainer.detector_config import detector_config
+from detnas_trainer.distillation.distiller import box_forward
 from detnas_trainer.foreign import adapt, read_backbone, read_checkpoint
 from detnas_trainer.foreign.comparison import compare
 from detnas_trainer.foreign.configuration import saved_configuration
 from detnas_trainer.openmmlab import DefaultScope, DetDataSample
+from detnas_trainer.roi_head import box_heads
 from detnas_trainer.weights import WeightsError
 from tests.trainer.foreign.randomised import randomised
 
@@ -27,9 +30,9 @@ CLASSES = ("cat", "dog", "bird")
 SIDE = 160
 
 
-def stock_model(**backbone: Any) -> dict[str, Any]:
-    """mmdet's own Faster R-CNN with FPN; what its configurations have as `model`."""
-    model = copy.deepcopy(detector_config(R18, SHAPE, len(CLASSES)))
+def stock_model(shape: DetectorShape = SHAPE, **backbone: Any) -> dict[str, Any]:
+    """mmdet's own detector with FPN; what its configurations have as `model`."""
+    model = copy.deepcopy(detector_config(R18, shape, len(CLASSES)))
     model["backbone"] = {
         "type": "ResNet",
         "depth": 18,
@@ -75,15 +78,20 @@ def raw_of(detector: Any, picture: Tensor) -> list[Tensor]:
     inputs = detector.data_preprocessor({"inputs": [picture]}, False)["inputs"]
     features = detector.extract_feat(inputs)
     rois = torch.tensor([[0, 3.0, 5, 60.5, 90], [0, 20, 10, 150, 140]])
-    head = detector.roi_head._bbox_forward(features, rois)
+    heads = [
+        box_forward(detector.roi_head, features, rois, stage)
+        for stage in range(len(box_heads(detector.roi_head)))
+    ]
     scores, deltas = detector.rpn_head(features)
-    return [*scores, *deltas, head["cls_score"], head["bbox_pred"]]
+    return [*scores, *deltas, *(x for head in heads for x in (head.logits, head.deltas))]
 
 
-def check_same(path: Path, theirs: Any, side: int = SIDE) -> tuple[str, ...]:
+def check_same(
+    path: Path, theirs: Any, side: int = SIDE, shape: DetectorShape = SHAPE
+) -> tuple[str, ...]:
     """Compare logits and boxes before and after import; return the notes on it."""
-    ours = build_detector(R18, SHAPE, len(CLASSES)).eval()
-    wanted = detector_config(R18, SHAPE, len(CLASSES))
+    ours = build_detector(R18, shape, len(CLASSES)).eval()
+    wanted = detector_config(R18, shape, len(CLASSES))
     adapted = adapt(read_checkpoint(path), ours.state_dict(), CLASSES, configuration=wanted)
     ours.load_state_dict(adapted.state)
     picture = torch.randint(0, 256, (3, side, side), generator=torch.Generator().manual_seed(1))
@@ -105,6 +113,35 @@ def test_stock_detector_of_mmdet_gives_the_same_logits_and_boxes(
 ) -> None:
     state = {f"{prefix}{name}": value for name, value in stock.state_dict().items()}
     assert check_same(saved(tmp_path, stock_model(), state), stock) == ()
+
+
+def test_stock_cascade_of_mmdet_gives_the_same_logits_and_boxes(tmp_path: Path) -> None:
+    shape = SHAPE.model_copy(update={"head": HeadKind.CASCADE})
+    theirs = built(stock_model(shape))
+    path = saved(tmp_path, stock_model(shape), theirs.state_dict())
+    assert check_same(path, theirs, shape=shape) == ()
+
+
+def test_cascade_for_a_standard_head_and_the_reverse_are_refused(
+    tmp_path: Path, stock: Any
+) -> None:
+    shape = SHAPE.model_copy(update={"head": HeadKind.CASCADE})
+    checkpoint = read_checkpoint(saved(tmp_path, stock_model(), stock.state_dict()))
+    wanted = detector_config(R18, shape, len(CLASSES))
+    with pytest.raises(WeightsError, match="model.type: FasterRCNN; it must be CascadeRCNN"):
+        adapt(checkpoint, stock.state_dict(), CLASSES, configuration=wanted, trained=True)
+
+
+def test_cascades_class_layers_follow_the_data_sets_order(tmp_path: Path) -> None:
+    shape = SHAPE.model_copy(update={"head": HeadKind.CASCADE})
+    theirs = built(stock_model(shape)).state_dict()
+    checkpoint = read_checkpoint(saved(tmp_path, stock_model(shape), theirs))
+    adapted = adapt(checkpoint, theirs, ("bird", "cat", "dog"))
+    for stage in range(3):
+        name = f"roi_head.bbox_head.{stage}.fc_cls.weight"
+        assert torch.equal(adapted.state[name], theirs[name][[2, 0, 1, 3]])
+        boxes = f"roi_head.bbox_head.{stage}.fc_reg.weight"
+        assert torch.equal(adapted.state[boxes], theirs[boxes])
 
 
 def test_detector_for_bgr_pixels_is_converted(tmp_path: Path) -> None:

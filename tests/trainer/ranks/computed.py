@@ -23,6 +23,7 @@ from detnas.records.settings import (  # noqa: E402
     DataLocation,
     DetectorShape,
     Distillation,
+    HeadKind,
     Resolution,
 )
 from detnas_trainer.data.detection_data import DetectionData, batches  # noqa: E402
@@ -49,6 +50,9 @@ from tests.trainer.conftest import CLASSES, SHAPE, SPACE, training  # noqa: E402
 STEPS = 3
 HEADS = DetectorShape(neck=8, fc=16, proposals=100, roi_samples=128, anchor_scale=2)
 """All proposals and objects of an image are sampled: their number differs between ranks."""
+
+CASCADE = HEADS.model_copy(update={"head": HeadKind.CASCADE})
+PLAIN = Distillation(localization="Plain")
 
 
 class Steps:
@@ -89,6 +93,7 @@ def main() -> None:
             folder, phase=1, distillation=Distillation(features="GaussianMask")
         ),
     }
+    found["cascade"] = trained(folder, phase=1, detector=CASCADE, distillation=PLAIN)
     if rank() == 0:
         torch.save(found, folder / f"ranks-{rank_count()}.pt")
 
@@ -168,14 +173,13 @@ def trained(
         phase=phase,
         data=DataLocation.model_validate_json((folder / "data.json").read_text()),
         classes=CLASSES,
-        detector=HEADS,
         resolutions=(Resolution(width=48, height=48), Resolution(width=64, height=64)),
         training=training(1, gradient_clip=Decimal(2), activation_checkpointing=twice),
         supernet=SHAPE,
         full_space=SPACE,
         space=SPACE,
         bn_images=4,
-        **changes,
+        **{"detector": HEADS, **changes},
     )
     seed_everything(1)
     plain = build_phase(request.model_copy(update={"phase": 0}), None, None)

@@ -72,7 +72,7 @@ def test_batch_is_padded_to_the_largest_size_of_any_rank(pair: Pair) -> None:
     assert alone == shared == (1, 3, 64, 64)
 
 
-@pytest.mark.parametrize("kind", ["plain", "distilled subnets", "masked features"])
+@pytest.mark.parametrize("kind", ["plain", "distilled subnets", "masked features", "cascade"])
 def test_gradients_and_losses_of_ranks_equal_those_of_one_process(pair: Pair, kind: str) -> None:
     for (expected, expected_losses), (found, losses) in zip(*(f[kind] for f in pair), strict=True):
         assert losses == pytest.approx(expected_losses, rel=1e-4)

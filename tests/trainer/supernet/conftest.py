@@ -11,7 +11,7 @@ from mmdet.structures import DetDataSample
 from torch import Tensor
 
 from detnas.architecture import Family
-from detnas.records.settings import DetectorShape
+from detnas.records.settings import DetectorShape, HeadKind
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 from detnas_trainer.detector import build_detector, load_detector
 from detnas_trainer.supernet.elastic import ElasticDetector
@@ -45,28 +45,31 @@ class Supernet:
         own = extract(self.detector.state_dict(), self.shape, self.space, teacher)
         return load_detector(
             self.shape.architecture(teacher),
-            DETECTOR,
+            self.detector_shape,
             CLASSES,
             own,
             self.shape.neck_width(teacher),
         )
 
 
-def make_supernet(family: Literal[Family.BASIC, Family.BOTTLENECK]) -> Supernet:
+def make_supernet(
+    family: Literal[Family.BASIC, Family.BOTTLENECK], head: HeadKind = HeadKind.STANDARD
+) -> Supernet:
     shape = SupernetShape(
         family=family, stem=8, inner=(8, 8, 12, 16), outputs=(16, 12, 16, 20), neck=12
     )
     torch.manual_seed(1)
     largest = SPACE.largest
+    detector_shape = DETECTOR.model_copy(update={"head": head})
     detector = build_detector(
-        shape.architecture(largest), DETECTOR, CLASSES, shape.neck_width(largest)
+        shape.architecture(largest), detector_shape, CLASSES, shape.neck_width(largest)
     )
     generator = torch.Generator().manual_seed(2)
     for name, tensor in detector.state_dict().items():
         if tensor.dim() == 1:
             noise = torch.rand(tensor.shape, generator=generator)
             tensor.copy_(noise + 0.5 if name.endswith(("weight", "var")) else noise - 0.5)
-    return Supernet(shape, SPACE, detector)
+    return Supernet(shape, SPACE, detector, detector_shape)
 
 
 @pytest.fixture(params=[Family.BASIC, Family.BOTTLENECK], ids=str)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +22,9 @@ from detnas_trainer.distillation.losses import (
 )
 from detnas_trainer.distillation.masks import anchor_masks, gaussian_mask
 from detnas_trainer.foreign import ExternalTeacher, Pixels
-from detnas_trainer.openmmlab import StandardRoIHead, TwoStageDetector
+from detnas_trainer.openmmlab import BaseRoIHead, CascadeRoIHead, TwoStageDetector
 from detnas_trainer.ranks.group import rank_count, share_of_mean
+from detnas_trainer.roi_head import box_heads, roi_extractors
 
 
 @dataclass(slots=True)
@@ -45,19 +46,26 @@ class BoxForward:
     deltas: Tensor
 
 
-def box_forward(roi_head: StandardRoIHead, levels: tuple[Tensor, ...], rois: Tensor) -> BoxForward:
-    """Run RoIs through a head, given the neck's levels."""
-    return _named(levels, rois, roi_head._bbox_forward(levels, rois))
+def box_forward(
+    roi_head: BaseRoIHead, levels: tuple[Tensor, ...], rois: Tensor, stage: int = 0
+) -> BoxForward:
+    """Run RoIs through a head, or through one stage of a cascade, given the neck's levels."""
+    place = (stage,) if isinstance(roi_head, CascadeRoIHead) else ()
+    return _named(levels, rois, roi_head._bbox_forward(*place, levels, rois))
 
 
 @contextmanager
-def recorded(roi_head: StandardRoIHead) -> Iterator[list[BoxForward]]:
-    """Collect the passes that the head makes inside, leaving what it computes untouched."""
+def recorded(roi_head: BaseRoIHead) -> Iterator[list[BoxForward]]:
+    """Collect the passes that the head makes inside, leaving what it computes untouched.
+
+    In training there is one for each of its box heads, in order.
+    """
     passes: list[BoxForward] = []
     plain = roi_head._bbox_forward
 
-    def forward(levels: tuple[Tensor, ...], rois: Tensor) -> dict[str, Any]:
-        results = plain(levels, rois)
+    def forward(*arguments: Any) -> dict[str, Any]:
+        results = plain(*arguments)
+        *_, levels, rois = arguments  # a cascade's stage is the first
         passes.append(_named(levels, rois, results))
         return results
 
@@ -74,6 +82,7 @@ def _named(levels: tuple[Tensor, ...], rois: Tensor, results: dict[str, Any]) ->
     )
 
 
+Teacher: TypeAlias = TwoStageDetector | ExternalTeacher
 Losses = dict[str, Tensor]
 Levels = Sequence[Tensor]
 Term = Callable[[BoxForward, BoxForward], Tensor]
@@ -102,7 +111,7 @@ class Distiller:
     def __init__(
         self,
         student: TwoStageDetector,
-        teacher: TwoStageDetector | ExternalTeacher | None,
+        teacher: Teacher | None,
         settings: Distillation,
         adaptor: Adaptor | None = None,
     ) -> None:
@@ -130,7 +139,7 @@ class Distiller:
         with recorded(self.student.roi_head) as passes:
             losses: Losses = self.student.loss(inputs, samples)
         if self.teacher is not None:
-            losses.update(self._distil(self.teacher, inputs, samples, passes[-1]))
+            losses.update(self._distil(self.teacher, inputs, samples, passes))
         if self.settings.bn_weight:
             weight = float(self.settings.bn_weight)
             losses["loss_bn"] = weight * bn_sparsity_loss(bn_weights(self.student.backbone))
@@ -138,10 +147,10 @@ class Distiller:
 
     def _distil(
         self,
-        teacher: TwoStageDetector | ExternalTeacher,
+        teacher: Teacher,
         inputs: Tensor,
         samples: list[Any],
-        student: BoxForward,
+        passes: Sequence[BoxForward],
     ) -> Losses:
         if not self._terms and not self._compares_maps:
             return {}
@@ -150,20 +159,30 @@ class Distiller:
         losses: Losses = {}
         if self._compares_maps:
             masks = self._masks(levels, samples)
-            losses["loss_distill_feature"] = self._map_term(student.levels, levels, masks)
+            losses["loss_distill_feature"] = self._map_term(passes[-1].levels, levels, masks)
         if self._terms:
             with torch.no_grad():
-                taught = _taught(teacher, levels, student.rois.detach())
-                ours, theirs = self.student.roi_head.bbox_head, _heads(teacher)[0]
-                taught.deltas = converted_deltas(taught.deltas, theirs.bbox_coder, ours.bbox_coder)
-            part = share_of_mean(len(student.rois))  # every term is a mean over RoIs
-            for name, (weight, term) in self._terms.items():
-                losses[f"loss_distill_{name}"] = weight * part * term(student, taught)
+                taught = _taught(teacher, levels, [one.rois.detach() for one in passes])
+            for stage, (student, answer) in enumerate(zip(passes, taught, strict=True)):
+                losses.update(self._stage_terms(stage, student, answer))
         return losses
 
-    def _levels(
-        self, teacher: TwoStageDetector | ExternalTeacher, inputs: Tensor, samples: list[Any]
-    ) -> tuple[Tensor, ...]:
+    def _stage_terms(self, stage: int, student: BoxForward, taught: BoxForward) -> Losses:
+        """The terms of one box head; those of a cascade's stage weigh as its own losses do."""
+        assert self.teacher is not None
+        heads, others = box_heads(self.student.roi_head), _heads(self.teacher)
+        theirs = others[min(stage, len(others) - 1)].bbox_coder
+        taught.deltas = converted_deltas(taught.deltas, theirs, heads[stage].bbox_coder)
+        name, part = "loss_distill", share_of_mean(len(student.rois))  # means over RoIs
+        if isinstance(self.student.roi_head, CascadeRoIHead):
+            name = f"s{stage}.{name}"
+            part *= self.student.roi_head.stage_loss_weights[stage]
+        return {
+            f"{name}_{kind}": weight * part * term(student, taught)
+            for kind, (weight, term) in self._terms.items()
+        }
+
+    def _levels(self, teacher: Teacher, inputs: Tensor, samples: list[Any]) -> tuple[Tensor, ...]:
         if not isinstance(teacher, ExternalTeacher):
             return tuple(teacher.extract_feat(inputs))
         sizes = [sample.img_shape for sample in samples]
@@ -243,19 +262,22 @@ def bn_weights(module: nn.Module) -> Iterator[Tensor]:
 
 
 def _taught(
-    teacher: TwoStageDetector | ExternalTeacher, levels: tuple[Tensor, ...], rois: Tensor
-) -> BoxForward:
+    teacher: Teacher, levels: tuple[Tensor, ...], rois: Sequence[Tensor]
+) -> list[BoxForward]:
+    """Each stage's RoIs through the teacher's box head of that stage."""
     if not isinstance(teacher, ExternalTeacher):
-        return box_forward(teacher.roi_head, levels, rois)
-    (found,) = teacher.passes(levels, [rois])
-    return BoxForward(levels, rois, found.features, found.logits, found.deltas)
+        return [box_forward(teacher.roi_head, levels, own, stage) for stage, own in enumerate(rois)]
+    return [
+        BoxForward(levels, own, found.features, found.logits, found.deltas)
+        for own, found in zip(rois, teacher.passes(levels, rois), strict=True)
+    ]
 
 
-def _heads(teacher: TwoStageDetector | ExternalTeacher) -> Sequence[Any]:
+def _heads(teacher: Teacher) -> Sequence[Any]:
     """The box head of each of a teacher's stages."""
     if isinstance(teacher, ExternalTeacher):
         return list(teacher.heads)
-    return [teacher.roi_head.bbox_head]
+    return box_heads(teacher.roi_head)
 
 
 def _pixels(detector: TwoStageDetector) -> Pixels:
@@ -267,22 +289,34 @@ def _pixels(detector: TwoStageDetector) -> Pixels:
     return Pixels(mean[::order], std[::order], is_rgb)
 
 
-def _check(
-    student: TwoStageDetector, teacher: TwoStageDetector | ExternalTeacher, settings: Distillation
-) -> None:
-    ours, theirs = student.roi_head.bbox_head, _heads(teacher)[0]
-    if ours.num_classes != theirs.num_classes:
+def _check(student: TwoStageDetector, teacher: Teacher, settings: Distillation) -> None:
+    ours, theirs = box_heads(student.roi_head), _heads(teacher)
+    is_external = isinstance(teacher, ExternalTeacher)
+    if not is_external and len(ours) != len(theirs):
         raise IncompatibleTeacher(
-            f"teacher: {theirs.num_classes} classes, the student has {ours.num_classes}",
-            "both must be trained on the same classes",
+            f"teacher: box heads in {len(theirs)} stages, the student has {len(ours)}",
+            "each stage is compared with the teacher's",
         )
     if isinstance(teacher, ExternalTeacher) and settings.features == "Proposal":
-        side = tuple(student.roi_head.bbox_roi_extractor.roi_layers[0].output_size)
+        (extractor, *_) = roi_extractors(student.roi_head)
+        side = tuple(extractor.roi_layers[0].output_size)
         if side != teacher.roi_side:
             raise IncompatibleTeacher(
                 f"teacher: RoI features of {teacher.roi_side} positions, the student's have {side}",
                 "set distillation.features to another form, such as Whole",
             )
+    for stage, own in enumerate(ours):
+        other = theirs[min(stage, len(theirs) - 1)]  # the last stage serves the rest
+        _check_heads(own, other, settings, converts=is_external)
+
+
+def _check_heads(ours: Any, theirs: Any, settings: Distillation, *, converts: bool) -> None:
+    """Refuse a head that cannot be compared; `converts` says that its deltas are converted."""
+    if ours.num_classes != theirs.num_classes:
+        raise IncompatibleTeacher(
+            f"teacher: {theirs.num_classes} classes, the student has {ours.num_classes}",
+            "both must be trained on the same classes",
+        )
     if settings.localization == "None" or not settings.localization_weight:
         return
     if settings.localization == "ClassAware" and (
@@ -292,7 +326,7 @@ def _check(
             "distillation.localization: ClassAware, but one box serves all classes here",
             "set distillation.localization to Plain",
         )
-    if isinstance(teacher, ExternalTeacher):  # its deltas are converted
+    if converts:
         return
     for field in ("means", "stds"):
         own, other = getattr(ours.bbox_coder, field), getattr(theirs.bbox_coder, field)

@@ -1,5 +1,6 @@
 """Makes foreign weights fit a detector and its classes; loses nothing unless requested."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,10 +15,9 @@ from detnas_trainer.foreign.comparison import Comparison, compare, refuse_differ
 from detnas_trainer.foreign.configuration import Settings
 from detnas_trainer.weights import State, WeightsError, check_state, listed
 
-_HEAD = "roi_head.bbox_head."
-_SCORES = tuple(f"{_HEAD}fc_cls.{kind}" for kind in ("weight", "bias"))
-_BOXES = tuple(f"{_HEAD}fc_reg.{kind}" for kind in ("weight", "bias"))
-_CLASS_LAYERS = (*_SCORES, *_BOXES)
+_SCORES = re.compile(r"roi_head\.bbox_head\.(\d+\.)?fc_cls\.(weight|bias)")
+_BOXES = re.compile(r"roi_head\.bbox_head\.fc_reg\.(weight|bias)")
+"""Of a standard head; a cascade's boxes are for all classes."""
 _COORDINATES = 4
 
 _UNKNOWN = (
@@ -124,7 +124,7 @@ def _class_layers(
     given, wanted = _comparable(checkpoint, state), _canonical(classes)
     difference = _other_names(given, wanted) or _other_shape(state, fresh, len(wanted))
     if difference:
-        initial = {name: fresh[name].clone() for name in _CLASS_LAYERS if name in state}
+        initial = {name: fresh[name].clone() for name in _class_layer_names(fresh, state)}
         note = f"the class layers are initialised afresh: {difference}"
         return _ClassLayers(initial, note, difference)
     if given is None:
@@ -163,12 +163,12 @@ def _canonical(names: Sequence[str]) -> tuple[str, ...]:
 
 def _comparable(checkpoint: Checkpoint, state: Mapping[str, Tensor]) -> tuple[str, ...] | None:
     """The checkpoint's class names, if there is one for each row but the background's."""
-    scores = state.get(_SCORES[0])
-    if checkpoint.classes is None or scores is None:
+    scores = [value for name, value in state.items() if _SCORES.fullmatch(name)]
+    if checkpoint.classes is None or not scores:
         return None
     names = _canonical(checkpoint.classes)
-    fit = len(names) + 1 == scores.shape[0] and max(Counter(names).values()) == 1
-    return names if fit else None
+    fit = all(len(names) + 1 == value.shape[0] for value in scores)
+    return names if fit and max(Counter(names).values()) == 1 else None
 
 
 def _other_names(given: tuple[str, ...] | None, wanted: tuple[str, ...]) -> str:
@@ -182,8 +182,8 @@ def _other_names(given: tuple[str, ...] | None, wanted: tuple[str, ...]) -> str:
 
 def _other_shape(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor], classes: int) -> str:
     """Say which class layer is of another shape than the data set's classes need, if one is."""
-    for name in _CLASS_LAYERS:
-        if name in state and state[name].shape != fresh[name].shape:
+    for name in _class_layer_names(fresh, state):
+        if state[name].shape != fresh[name].shape:
             return (
                 f"the checkpoint's class layers do not fit the data set's {classes} classes: "
                 f"{name} is {tuple(state[name].shape)}, not {tuple(fresh[name].shape)}"
@@ -195,4 +195,19 @@ def _reordered(state: Mapping[str, Tensor], order: Sequence[int]) -> State:
     """The class layers with row ``order[i]``, or its four of box regression, in place ``i``."""
     boxes = [_COORDINATES * row + side for row in order for side in range(_COORDINATES)]
     layers = ((_SCORES, [*order, len(order)]), (_BOXES, boxes))  # the background's row is the last
-    return {name: state[name][rows] for names, rows in layers for name in names if name in state}
+    return {
+        name: value[rows]
+        for pattern, rows in layers
+        for name, value in state.items()
+        if pattern.fullmatch(name)
+    }
+
+
+def _class_layer_names(fresh: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    """The class layers' tensors, scores first."""
+    return [
+        name
+        for pattern in (_SCORES, _BOXES)
+        for name in fresh
+        if pattern.fullmatch(name) and name in state
+    ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from detnas_trainer.foreign.configuration import Settings, value_at
+from detnas_trainer.foreign.configuration import Settings, value_at, values_at
 from detnas_trainer.foreign.pixels import for_our_pixels, pixels_in, pixels_of
 from detnas_trainer.weights import State, WeightsError
 
@@ -20,16 +20,17 @@ _STRUCTURE = {
     "backbone.dilations": ([1, 1, 1, 1],),
     "backbone.deep_stem": (False,),
     "backbone.avg_down": (False,),
-    "type": ("FasterRCNN",),
     "neck.type": ("FPN",),
     "neck.start_level": (0,),
     "neck.add_extra_convs": (False,),
     "rpn_head.type": ("RPNHead",),
-    "roi_head.type": ("StandardRoIHead",),
     "roi_head.bbox_head.type": ("Shared2FCBBoxHead", "ConvFCBBoxHead"),
     "roi_head.bbox_roi_extractor.type": ("SingleRoIExtractor",),
 }
 """What no training mends: paths below `model`, and the values that are supported."""
+
+_SAME = ("type", "roi_head.type", "roi_head.num_stages")
+"""What no training mends either, and must be as in the detector."""
 
 _STYLES = ("Bottleneck", "ResNeXt")
 """Families whose blocks have a 1×1 convolution that may carry the stride: Caffe's style."""
@@ -103,7 +104,7 @@ def compare(given: Settings, wanted: Settings, state: State, part: str = "") -> 
     model = given.get("model")
     model = model if isinstance(model, Mapping) else {}
     found = Comparison(
-        structural=[*_unsupported(model, part), *_other_style(model, wanted)],
+        structural=[*_unsupported(model, wanted, part), *_other_style(model, wanted)],
         adaptable=list(_untrained(model, wanted, part)),
         state=dict(state),
     )
@@ -126,7 +127,7 @@ def refuse_differences(field: str, found: Comparison, *, trained: bool) -> None:
     """
     differences = [*found.structural, *([] if trained else found.adaptable)]
     if differences:
-        remedy = "give weights of a Faster R-CNN with FPN as mmdet has it by default"
+        remedy = "give weights of such a detector, or describe theirs in spec.detector"
         if not found.structural:
             remedy += "; or add base.train, to adapt the base"
         raise WeightsError(
@@ -134,12 +135,13 @@ def refuse_differences(field: str, found: Comparison, *, trained: bool) -> None:
         )
 
 
-def _unsupported(model: Settings, part: str) -> Iterator[str]:
-    for path, supported in _STRUCTURE.items():
-        value = value_at(model, path)
-        if path.startswith(part) and value is not None and _plain(value) not in supported:
-            allowed = " or ".join(map(str, supported))
-            yield f"model.{path}: {_shown(value)}; it must be {allowed}"
+def _unsupported(model: Settings, wanted: Settings, part: str) -> Iterator[str]:
+    same = {path: (value_at(wanted, path, 1),) for path in _SAME}  # one stage, if unstated
+    for path, supported in {**_STRUCTURE, **same}.items():
+        for at, value in values_at(model, path):
+            if path.startswith(part) and _plain(value) not in supported:
+                allowed = " or ".join(map(str, supported))
+                yield f"model.{at}: {_shown(value)}; it must be {allowed}"
 
 
 def _other_style(model: Settings, wanted: Settings) -> Iterator[str]:
@@ -154,9 +156,10 @@ def _other_style(model: Settings, wanted: Settings) -> Iterator[str]:
 def _untrained(model: Settings, wanted: Settings, part: str) -> Iterator[str]:
     """Settings of the detector that the checkpoint's weights were not trained for."""
     for path, default in _DEFAULTS.items():
-        value, here = value_at(model, path), value_at(wanted, path, default)
-        if path.startswith(part) and value is not None and _plain(value) != _plain(here):
-            yield f"model.{path}: {_shown(value)}, here {here}"
+        for at, value in values_at(model, path):
+            here = value_at(wanted, at, default)
+            if path.startswith(part) and _plain(value) != _plain(here):
+                yield f"model.{at}: {_shown(value)}, here {here}"
 
 
 def _other_test_settings(given: Settings, wanted: Settings) -> Iterator[str]:

@@ -5,7 +5,7 @@ never run.
 """
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Settings = Mapping[str, Any]
@@ -25,12 +25,32 @@ def saved_configuration(meta: Settings) -> Settings | None:
 
 
 def value_at(settings: Any, path: str, default: Any = None) -> Any:
-    """The value at a path such as ``model.backbone.type``, or the default if there is none."""
+    """The value at a path such as ``model.backbone.type``, or the default if there is none.
+
+    A number is an index, as in ``bbox_head.0.type``; where there is one for all, it is that one.
+    """
     for name in path.split("."):
-        if not isinstance(settings, Mapping) or name not in settings:
+        if name.isdigit() and isinstance(settings, list | tuple):
+            settings = settings[int(name)] if int(name) < len(settings) else None
+        elif isinstance(settings, Mapping) and name in settings:
+            settings = settings[name]
+        elif not (name.isdigit() and isinstance(settings, Mapping)):
             return default
-        settings = settings[name]
     return settings
+
+
+def values_at(settings: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Each value at a path, with its own path: below a list of parts, one for each of them."""
+    name, _, rest = path.partition(".")
+    found = settings.get(name) if isinstance(settings, Mapping) else None
+    parts = [(name, found)]
+    if rest and isinstance(found, list | tuple):
+        parts = [(f"{name}.{number}", part) for number, part in enumerate(found)]
+    for at, part in parts:
+        if not rest and part is not None:
+            yield at, part
+        for below, value in values_at(part, rest) if rest else ():
+            yield f"{at}.{below}", value
 
 
 def parse_configuration(text: str) -> Settings | None:

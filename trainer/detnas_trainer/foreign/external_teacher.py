@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detnas_trainer.detector import STRIDES
+from detnas_trainer.detector_config import STRIDES
 from detnas_trainer.foreign.checkpoint import class_names
 from detnas_trainer.foreign.checkpoint_file import STEPS, read_file, refusals_name
 from detnas_trainer.foreign.class_order import order_of_classes, reordered

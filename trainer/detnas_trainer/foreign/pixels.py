@@ -43,10 +43,11 @@ def pixels_in(settings: Any) -> Pixels | None:
 
 
 def for_our_pixels(weight: Tensor, theirs: Pixels, ours: Pixels) -> Tensor:
-    """The first convolution's weight, O × 3 × K × K, for RGB pixels with our deviations."""
+    """The first convolution's weight, O × 3 × K × K, for our order and deviations."""
     in_rgb = weight if theirs.is_rgb else weight.flip(1)
     ratios = [mine / other for mine, other in zip(ours.std, theirs.std, strict=True)]
-    return in_rgb * weight.new_tensor(ratios).view(1, 3, 1, 1)
+    scaled = in_rgb * weight.new_tensor(ratios).view(1, 3, 1, 1)
+    return scaled if ours.is_rgb else scaled.flip(1)
 
 
 def _colour(value: Any) -> list[float]:

@@ -22,6 +22,7 @@ from detnas_trainer.ranks.group import (
     rank_count,
     share_of_mean,
 )
+from detnas_trainer.roi_head import box_heads, box_samplers
 
 
 def share_training(detector: Any) -> None:
@@ -33,16 +34,23 @@ def share_training(detector: Any) -> None:
         return
     copy_from_first(detector.state_dict().values())
     share_batch_norms(detector)
-    _average_over_ranks(detector.rpn_head, detector.roi_head.bbox_head)
+    _average_anchors(detector.rpn_head)
+    for head in box_heads(detector.roi_head):
+        _average_rois(head)
 
 
-def _average_over_ranks(rpn_head: Any, bbox_head: Any) -> None:
+def _average_anchors(rpn_head: Any) -> None:
     plain_targets: Callable[..., Any] = rpn_head.get_targets
-    plain_loss: Callable[..., dict[str, Any]] = bbox_head.loss
 
     def get_targets(*arguments: Any, **options: Any) -> Any:
         *targets, anchors = plain_targets(*arguments, **options)
         return (*targets, max(mean_of_ranks(float(anchors)), 1.0))
+
+    rpn_head.get_targets = get_targets
+
+
+def _average_rois(bbox_head: Any) -> None:
+    plain_loss: Callable[..., dict[str, Any]] = bbox_head.loss
 
     def loss(
         cls_score: Any, bbox_pred: Any, rois: Any, labels: Any, *others: Any, **options: Any
@@ -51,7 +59,7 @@ def _average_over_ranks(rpn_head: Any, bbox_head: Any) -> None:
         part = share_of_mean(len(labels))
         return {name: value * part for name, value in losses.items()}
 
-    rpn_head.get_targets, bbox_head.loss = get_targets, loss
+    bbox_head.loss = loss
 
 
 def pad_alike(data: dict[str, Any]) -> None:
@@ -70,9 +78,13 @@ class ImageSeeds:
     """Makes a detector's draws of anchors and RoIs a function of each image's own seed."""
 
     def __init__(self, detector: Any) -> None:
-        self._samplers = [_SeededSampler(detector.rpn_head.sampler)]
-        self._samplers.append(_SeededSampler(detector.roi_head.bbox_sampler))
-        detector.rpn_head.sampler, detector.roi_head.bbox_sampler = self._samplers
+        rpn_head, roi_head = detector.rpn_head, detector.roi_head
+        rpn_head.sampler, *stages = self._samplers = [
+            _SeededSampler(plain) for plain in (rpn_head.sampler, *box_samplers(roi_head))
+        ]
+        # A cascade has a sampler for each of its stages.
+        is_cascade = isinstance(roi_head.bbox_sampler, list)
+        roi_head.bbox_sampler = stages if is_cascade else stages[0]
 
     def begin(self, seeds: Sequence[int]) -> None:
         """Begin a step: the seeds of its images, in their order."""

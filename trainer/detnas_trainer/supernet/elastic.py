@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from detnas.errors import UserError
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 from detnas_trainer.openmmlab import TwoStageDetector
-from detnas_trainer.supernet.slicing import SubnetPlan, plan_subnet
+from detnas_trainer.roi_head import roi_extractors
+from detnas_trainer.supernet.slicing import SubnetPlan, plain_layer, plan_subnet
 
 
 class _Slot(NamedTuple):
@@ -110,21 +111,25 @@ class ElasticDetector:
         first = backbone.layer1[0]
         if plan.architecture.blocks[0].projection is None and first.downsample is not None:
             yield _Slot(first._modules, "downsample", ""), None
-        extractor = self.detector.roi_head.bbox_roi_extractor
-        yield _Slot(vars(extractor), "out_channels", ""), plan.neck
+        for extractor in roi_extractors(self.detector.roi_head):
+            yield _Slot(vars(extractor), "out_channels", ""), plan.neck
 
 
 def _check_largest(detector: nn.Module, plan: SubnetPlan) -> None:
-    weights = dict(detector.named_parameters())
+    weights: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    for name, weight in detector.named_parameters():
+        layer, _, kind = name.rpartition(".")
+        if kind == "weight":
+            weights.setdefault(plain_layer(layer), []).append((name, tuple(weight.shape)))
     for layer, active in plan.layers.items():
-        name = f"{layer}.weight"
-        expected = (active.outputs, active.inputs)
-        found = tuple(weights[name].shape[:2]) if name in weights else None
-        if found is None or any(e not in (None, f) for e, f in zip(expected, found, strict=False)):
-            raise UserError(
-                f"supernet: {name} has channels {found}; the largest teacher's are {expected}",
-                "build it from the space's largest teacher",
-            )
+        for name, shape in weights.get(layer, [(f"{layer}.weight", ())]):
+            found, expected = shape[:2], active.sizes(shape)
+            if not found or any(e not in (None, f) for e, f in zip(expected, found, strict=False)):
+                raise UserError(
+                    f"supernet: {name} has channels {found or None}; the largest teacher's are "
+                    f"{expected}",
+                    "build it from the space's largest teacher",
+                )
 
 
 def _slots(detector: nn.Module, kind: str) -> list[_Slot]:

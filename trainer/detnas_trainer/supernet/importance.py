@@ -5,7 +5,7 @@ all layers that do; the supernet's function does not change. Channels of one res
 sorted together, and the neck's as its three consecutive layers need: laterals, outputs, RPN.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,15 +22,26 @@ class ChannelGroup:
     consumers: list[str] = field(default_factory=list)
 
 
-def channel_groups(architecture: Architecture) -> list[ChannelGroup]:
-    """Every group of channels of a detector, by the state-dict names of its layers."""
-    return [*_backbone_groups(architecture), *_neck_groups(len(architecture.stages))]
+_FIRST = "shared_fcs.0"
+
+
+def channel_groups(
+    architecture: Architecture, box_layers: Sequence[str] = (f"roi_head.bbox_head.{_FIRST}",)
+) -> list[ChannelGroup]:
+    """Every group of channels of a detector, by the state-dict names of its layers.
+
+    Args:
+        architecture: the backbone.
+        box_layers: first layer of each box head.
+    """
+    return [*_backbone_groups(architecture), *_neck_groups(len(architecture.stages), box_layers)]
 
 
 def sort_channels(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
     """A state dict of the same function, with each group's channels by descending importance."""
     result = dict(state)
-    for group in channel_groups(architecture):
+    heads = [layer for name in state if (layer := name.removesuffix(".weight")).endswith(_FIRST)]
+    for group in channel_groups(architecture, heads):
         channels = state[f"{group.producers[0]}.weight"].size(0)
         order = torch.argsort(_importance(state, group, channels), descending=True, stable=True)
         for layer in group.producers:
@@ -89,11 +100,11 @@ def _backbone_groups(architecture: Architecture) -> list[ChannelGroup]:
     return groups
 
 
-def _neck_groups(levels: int) -> list[ChannelGroup]:
+def _neck_groups(levels: int, box_layers: Sequence[str]) -> list[ChannelGroup]:
     laterals = [f"neck.lateral_convs.{level}.conv" for level in range(levels)]
     outputs = [f"neck.fpn_convs.{level}.conv" for level in range(levels)]
     return [
         ChannelGroup(laterals, outputs),
-        ChannelGroup(outputs, ["rpn_head.rpn_conv", "roi_head.bbox_head.shared_fcs.0"]),
+        ChannelGroup(outputs, ["rpn_head.rpn_conv", *box_layers]),
         ChannelGroup(["rpn_head.rpn_conv"], ["rpn_head.rpn_cls", "rpn_head.rpn_reg"]),
     ]

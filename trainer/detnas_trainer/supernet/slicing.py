@@ -4,7 +4,8 @@ Pure functions on names and tensors. A depth keeps the first blocks of a stage, 
 channels (paper, 4 and A.1.3); the neck's width is also the RPN's and the input of the box head.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,8 +17,7 @@ from detnas.errors import UserError
 from detnas.teachers import SupernetShape, Teacher, TeacherSpace
 from detnas_trainer.detector import detector_state
 
-ROI_CELLS = 49
-"""Cells of one RoI's 7 × 7 features: columns of the first shared layer for each channel."""
+_STAGE = re.compile(r"^(roi_head\.bbox_head)\.\d+(?=\.)")
 
 _WHOLE = slice(None)
 
@@ -29,10 +29,19 @@ class ActiveChannels:
     Attributes:
         outputs: along the first dimension of every tensor of the layer; none keeps all.
         inputs: along the second dimension, of weights only; none keeps all.
+        cells_of: channels of the supernet of which each has several columns, one for each cell of
+            an RoI's features; none if each has one.
     """
 
     outputs: int | None = None
     inputs: int | None = None
+    cells_of: int | None = None
+
+    def sizes(self, shape: Sequence[int]) -> tuple[int | None, int | None]:
+        """Active outputs and inputs of a tensor of that shape."""
+        if self.cells_of is None or self.inputs is None or len(shape) < 2:
+            return self.outputs, self.inputs
+        return self.outputs, self.inputs * (shape[1] // self.cells_of)
 
 
 @dataclass(frozen=True)
@@ -42,35 +51,40 @@ class SubnetPlan:
     Attributes:
         architecture: the teacher's backbone.
         neck: channels of its neck.
-        layers: active channels of every layer that is cut, by its state-dict name.
+        layers: active channels of every layer that is cut, by its `plain_layer` name.
     """
 
     architecture: Architecture
     neck: int
     layers: Mapping[str, ActiveChannels]
 
-    def index(self, name: str, dimensions: int) -> tuple[slice, ...] | None:
+    def index(self, name: str, shape: Sequence[int]) -> tuple[slice, ...] | None:
         """The part of a tensor that the teacher uses.
 
         Returns:
             One slice per leading dimension that is cut; None if the teacher has no such
             tensor, as in a block beyond its depth.
         """
-        layer = name.rpartition(".")[0]
+        layer = plain_layer(name.rpartition(".")[0])
         if layer not in self.layers:
             return None if layer.startswith("backbone.") else ()
-        active = self.layers[layer]
-        return (slice(active.outputs), slice(active.inputs))[:dimensions]
+        outputs, inputs = self.layers[layer].sizes(shape)
+        return (slice(outputs), slice(inputs))[: len(shape)]
 
     def view(self, name: str, tensor: Tensor) -> Tensor | None:
         """The teacher's part of a tensor: the tensor itself where it uses all of it."""
-        index = self.index(name, tensor.dim())
+        index = self.index(name, tensor.shape)
         if index is None:
             return None
         for dimension, part in enumerate(index):
             if part != _WHOLE and part.stop < tensor.size(dimension):
                 return tensor[index]
         return tensor
+
+
+def plain_layer(name: str) -> str:
+    """A layer's name without the number of its cascade's stage, if it has one."""
+    return _STAGE.sub(r"\1", name)
 
 
 @lru_cache(maxsize=64)
@@ -85,9 +99,8 @@ def plan_subnet(shape: SupernetShape, space: TeacherSpace, teacher: Teacher) -> 
     shape.check_projections(space)
     architecture = shape.architecture(teacher)
     neck = shape.neck_width(teacher)
-    return SubnetPlan(
-        architecture, neck, _backbone_layers(architecture) | _neck_layers(architecture, neck)
-    )
+    around = _neck_layers(architecture, neck, shape.neck_width(space.largest))
+    return SubnetPlan(architecture, neck, _backbone_layers(architecture) | around)
 
 
 def extract(
@@ -135,13 +148,13 @@ def _backbone_layers(architecture: Architecture) -> dict[str, ActiveChannels]:
     return layers
 
 
-def _neck_layers(architecture: Architecture, neck: int) -> dict[str, ActiveChannels]:
+def _neck_layers(architecture: Architecture, neck: int, largest: int) -> dict[str, ActiveChannels]:
     layers = {
         "rpn_head.rpn_conv": ActiveChannels(neck, neck),
         "rpn_head.rpn_cls": ActiveChannels(inputs=neck),
         "rpn_head.rpn_reg": ActiveChannels(inputs=neck),
         # Features are flattened channel by channel, so the first channels are the first columns.
-        "roi_head.bbox_head.shared_fcs.0": ActiveChannels(inputs=neck * ROI_CELLS),
+        "roi_head.bbox_head.shared_fcs.0": ActiveChannels(inputs=neck, cells_of=largest),
     }
     for level, width in enumerate(architecture.stage_outputs):
         layers[f"neck.lateral_convs.{level}.conv"] = ActiveChannels(neck, width)

@@ -6,7 +6,8 @@ from detnas.errors import UserError
 from detnas.records.requests import BaseRequest
 from detnas.records.results import DetectorResult
 from detnas_trainer.data.draws import seed_of
-from detnas_trainer.detector import build_detector, detector_config
+from detnas_trainer.detector import build_detector
+from detnas_trainer.detector_config import detector_config
 from detnas_trainer.foreign import adapt, read_backbone, read_checkpoint
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.named_files import local_file
