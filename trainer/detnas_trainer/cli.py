@@ -1,11 +1,16 @@
 """`detnas-trainer VERB URI`: run one job of a search, named by its own folder."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
+import yaml
+
+from detnas.errors import UserError
 from detnas.exit_codes import ExitCode
 from detnas.process_setup import ensure_utf8_mode, guard_standard_streams
 from detnas_trainer.process_setup import set_up_openmp
@@ -70,12 +75,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from detnas_trainer.jobs.replay import replay
 
         sys.exit(replay(options.replayed, options.uri))
+    if options.verb == "describe":
+        sys.exit(_describe(options.config, options.output))
     from detnas_trainer.jobs import run
 
     code = run(options.verb, options.uri)
     if code == ExitCode.INTERRUPTED:  # threads may still wait for a store's answer
         _leave_at_once(code)
     sys.exit(code)
+
+
+def _describe(path: Path, output: str) -> int:
+    from detnas_trainer.foreign.description import describe_file
+
+    try:
+        sections = {"spec": describe_file(path).sections()}
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.USAGE
+    if output == "json":
+        print(json.dumps(sections, indent=2))
+    else:
+        print(yaml.safe_dump(sections, sort_keys=False), end="")
+    return 0
 
 
 def _leave_at_once(code: int) -> NoReturn:
@@ -114,6 +136,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     again.add_argument("replayed", metavar="VERB", choices=_VERBS, help="the job's verb")
     again.add_argument("uri", metavar="URI", help="the job's own folder")
+    described = verbs.add_parser(
+        "describe",
+        help="print an mmdet configuration as spec.base and spec.detector of a manifest",
+        description="Print the detector of an mmdet configuration as the sections spec.base and "
+        "spec.detector of a manifest; base.weights and base.train are yours to add. What is not "
+        "supported is named by its path in the configuration. The file is run, as mmengine runs "
+        "it.",
+    )
+    described.add_argument("config", metavar="CONFIG", type=Path, help="a configuration of mmdet 3")
+    described.add_argument(
+        "-o", "--output", choices=["yaml", "json"], default="yaml", help="yaml unless stated"
+    )
     return parser
 
 

@@ -24,7 +24,7 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
     from mmdet.registry import MODELS
     from mmdet.structures import DetDataSample
     from mmdet.utils import register_all_modules
-    from mmengine.config import ConfigDict
+    from mmengine.config import Config, ConfigDict
     from mmengine.logging import MMLogger
     from mmengine.registry import DefaultScope
     from mmengine.structures import InstanceData
@@ -34,6 +34,7 @@ __all__ = [
     "BaseRoIHead",
     "CascadeRoIHead",
     "Compose",
+    "Config",
     "ConfigDict",
     "DefaultScope",
     "DetDataSample",
