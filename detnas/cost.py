@@ -3,7 +3,9 @@
 Counted are multiply-accumulates of convolutions and linear layers plus one per bias, 2 per element
 of a batch norm and 1 per element of a ReLU or ReLU6. Pooling, residual and top-down sums, RoIAlign
 and the selection of proposals are not counted. Images have the nominal size, unpadded; every layer
-of stride 2 halves a side, rounding up. Parameters are the trained ones: no running statistics.
+of stride 2 halves a side, rounding up. A deformable convolution counts as a plain one and the one
+that gives its offsets; sampling is not counted, as in RoIAlign. Parameters are the trained ones: no
+running statistics.
 """
 
 from collections.abc import Iterable
@@ -136,6 +138,9 @@ def _backbone(architecture: Architecture) -> dict[str, list[_Layer]]:
         for convolution in placed.convolutions:
             halvings += convolution.stride == 2
             stage.append(_normed(convolution, halvings))
+        if (offsets := architecture.offsets(placed)) is not None:
+            count = _biased(offsets.inputs, offsets.outputs, offsets.kernel)
+            stage.append(_Layer(halvings, count, count))
         if placed.projection is not None:
             stage.append(_normed(placed.projection, halvings))
         if architecture.traits.activates_sum:

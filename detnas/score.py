@@ -98,7 +98,7 @@ class Scorer:
 
     Attributes:
         architecture: the base's backbone.
-        detector: shape of neck and heads, the same for base and students.
+        detector: shape of neck and heads, the same for base and students that are not upgraded.
         classes: number of classes.
         base_resolution: R_base, the largest resolution listed.
         alpha: of H.
@@ -153,6 +153,7 @@ class Scorer:
         architecture: Architecture,
         scores: Sequence[Score],
         teacher: Teacher | None = None,
+        upgraded: DetectorShape | None = None,
     ) -> ScoredDetector:
         """Score a detector at every resolution that was evaluated, in the same order.
 
@@ -160,9 +161,11 @@ class Scorer:
             architecture: its backbone.
             scores: what it reaches.
             teacher: as of `shape`.
+            upgraded: its shape, if an upgrade made it another.
         """
         resolutions = [self.base_resolution, *(score.resolution for score in scores)]
-        costs = detector_costs(architecture, self.shape(teacher), self.classes, resolutions)
+        shape = upgraded or self.shape(teacher)
+        costs = detector_costs(architecture, shape, self.classes, resolutions)
         cost, objective = costs[self.base_resolution], self.objective
         scored = tuple(
             ResolutionScore(

@@ -57,6 +57,7 @@ class BlockFamily(ABC):
         pools: a max-pool follows the stem, so that stage 1 keeps its size.
         activates_sum: a ReLU follows the residual sum.
         head: output channels of a 1×1 convolution between the last block and the neck, if any.
+        deforms: the 3×3 convolution of a block can be deformable, as mmdet has it.
     """
 
     arity: int
@@ -67,6 +68,7 @@ class BlockFamily(ABC):
     pools: bool = True
     activates_sum: bool = True
     head: int | None = None
+    deforms: bool = False
 
     @abstractmethod
     def convolutions(
@@ -115,6 +117,7 @@ class BottleneckFamily(BlockFamily):
     """1×1, 3×3, 1×1; widths are (conv1 out, conv2 out, block out)."""
 
     arity = 3
+    deforms = True
 
     def convolutions(
         self, widths: Widths, inputs: int, stride: int, group_width: int | None = None

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from detnas.architecture.blocks import FAMILIES, BlockFamily, Convolution, Family, projection
+from detnas.schema import added
 
 STAGES = 4
 MAX_STAGE_BLOCKS = 1024
@@ -112,6 +113,9 @@ class Architecture(BaseModel):
     stages: tuple[tuple[Block, ...], ...] = Field(
         description="Per stage, per block: output channels of every convolution."
     )
+    deformable: tuple[int, ...] = added(
+        1, (), description="Stages, from 1, whose 3×3 convolutions are deformable."
+    )
 
     @model_validator(mode="after")
     def _legal(self) -> "Architecture":
@@ -127,7 +131,17 @@ class Architecture(BaseModel):
             for position, block in enumerate(stage, 1):
                 if problem := self.traits.problem(block.widths, block.group_width):
                     raise ValueError(f"stage {number}, block {position} has {problem}")
+        if problem := self._wrong_deformable():
+            raise ValueError(f"deformable: {list(self.deformable)}; {problem}")
         return self
+
+    def _wrong_deformable(self) -> str | None:
+        stages = self.deformable
+        if stages and not self.traits.deforms:
+            return f"{self.family} blocks have no convolution that mmdet makes deformable"
+        if list(stages) != sorted(set(stages)) or not set(stages) <= set(range(1, STAGES + 1)):
+            return f"it lists stages of 1 to {STAGES}, each once, in rising order"
+        return None
 
     @property
     def traits(self) -> BlockFamily:
@@ -138,6 +152,18 @@ class Architecture(BaseModel):
     def blocks(self) -> tuple[PlacedBlock, ...]:
         """Every block in forward order, with its input width, stride and projection."""
         return tuple(self._place_blocks())
+
+    def offsets(self, placed: PlacedBlock) -> Convolution | None:
+        """The convolution that gives a block's deformable one its offsets; None if it has none.
+
+        It has a bias and no batch norm: two coordinates for each of nine taps, as in version 1 of
+        deformable convolution (Dai et al. 2017).
+        """
+        if placed.place.stage + 1 not in self.deformable:
+            return None
+        own = next(one for one in placed.convolutions if one.kernel == 3)
+        name = f"{own.name}.conv_offset"
+        return Convolution(name, "", own.inputs, 18, 3, own.stride, activated=False)
 
     def block(self, place: Place) -> PlacedBlock:
         """The block at a place.

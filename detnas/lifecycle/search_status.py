@@ -19,6 +19,7 @@ from detnas.plan.stages import JobId, plan
 from detnas.plan.winner import TrainedDetector
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome, Score
+from detnas.records.settings import DetectorShape
 from detnas.score import ResolutionScore, Scorer
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
@@ -116,9 +117,10 @@ def _detector_status(
     architecture: Architecture,
     scores: Sequence[Score],
     teacher: Teacher | None = None,
+    upgraded: DetectorShape | None = None,
 ) -> DetectorStatus:
     """The status of any detector, scored against the base."""
-    scored = scorer.score(architecture, scores, teacher)
+    scored = scorer.score(architecture, scores, teacher, upgraded)
     return _detector(scored.best, scored.parameters, architecture)
 
 
@@ -176,7 +178,9 @@ def _observed_causes(state: SearchState, spec: SearchSpec) -> tuple[str, ...]:
 def _trained_status(scorer: Scorer, trained: TrainedDetector) -> DetectorStatus:
     result = trained.result
     assert result.architecture is not None
-    found = _detector_status(scorer, result.architecture, result.scores, trained.teacher)
+    found = _detector_status(
+        scorer, result.architecture, result.scores, trained.teacher, result.shape
+    )
     return found.model_copy(update={"is_base": trained.is_base})
 
 

@@ -17,6 +17,7 @@ from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
     BaseRequest,
+    DetectorUpgrade,
     ExportRequest,
     ExtractRequest,
     Pool,
@@ -278,6 +279,7 @@ class SearchRequests:
             training=_precise(settings.training, prepared),
             action=self._final_pruning(settings, base_flops),
             **self._finetuning_teacher(best, prepared, pool),
+            upgrade=_upgrade(settings),
             distillation=self.spec.finetune_distillation,
         )
 
@@ -342,7 +344,7 @@ class SearchRequests:
             base_weights=base.result.weights,
             base_resolution=base.resolution,
             evaluation_batch=self.spec.evaluation_batch,
-            base_neck=None if exported.shape == base.shape else base.shape.neck,
+            base_detector=None if exported.shape == base.shape else base.shape,
             gain=winner.gain,
         )
 
@@ -363,6 +365,13 @@ class SearchRequests:
             "annotations": prepared.annotations,
             "image_listing": prepared.image_listing,
         }
+
+
+def _upgrade(settings: Finetune) -> DetectorUpgrade | None:
+    upgrade = settings.upgrade
+    if upgrade is None:
+        return None
+    return DetectorUpgrade(deformable=upgrade.dcn)
 
 
 def _knows_additions(prepared: PrepareResult) -> bool:

@@ -42,6 +42,12 @@ class TrainedDetector:
         """Whether it is the base itself."""
         return self.trial is None
 
+    def is_better(self, other: "TrainedDetector") -> bool:
+        """Whether its H is higher; of upgraded detectors the mAP, which costs them computation."""
+        if self.result.is_upgraded or other.result.is_upgraded:
+            return self.map > other.map
+        return self.score > other.score
+
 
 @dataclass(frozen=True, slots=True)
 class Winner:
@@ -72,8 +78,8 @@ def trained_detector(
         teacher: its teacher, or the subnet that it is; None for the base.
     """
     assert result.architecture is not None
-    top = scorer.score(result.architecture, result.scores, teacher).best
-    shape = scorer.shape(teacher)
+    top = scorer.score(result.architecture, result.scores, teacher, result.shape).best
+    shape = result.shape or scorer.shape(teacher)
     return TrainedDetector(trial, result, teacher, shape, top.h, top.resolution, top.map)
 
 
@@ -93,7 +99,7 @@ def choose_winner(
     """
     winner = _of_best_trial(best, finetuned, failure)
     rival = max(earlier, key=lambda student: student.score, default=winner.detector)
-    if rival.score <= winner.detector.score:
+    if not rival.is_better(winner.detector):
         return winner
     found = f"trial {rival.trial}, fine-tuned before, has a better H ({rival.score:.4f})"
     return Winner(rival, f"{found} than trial {best.trial}: {winner.reason}")
@@ -110,7 +116,7 @@ def compare_with_base(
         has_export: whether a student's export has been requested: what an earlier version exported
             remains.
     """
-    if student.detector.score > base.score:
+    if student.detector.is_better(base):
         return _with_gain(student, base)
     found = f"no student is better than the base, whose H is {base.score:.4f}: {student.reason}"
     if not has_export(student.detector):
@@ -138,7 +144,11 @@ def _of_best_trial(
     if finetuned is None:
         reason = f"fine-tuning failed ({failure})" if failure else "no fine-tuning was asked for"
         return Winner(best, f"{trial} has the best H of all trials ({best.score:.4f}); {reason}")
-    change = f"fine-tuning took the H of {trial} from {best.score:.4f} to {finetuned.score:.4f}"
-    if finetuned.score >= best.score:
+    if finetuned.result.is_upgraded:
+        maps = f"{100 * best.map:.2f} % to {100 * finetuned.map:.2f} %"
+        change = f"upgrade and fine-tuning took the mAP of {trial} from {maps}"
+    else:
+        change = f"fine-tuning took the H of {trial} from {best.score:.4f} to {finetuned.score:.4f}"
+    if not best.is_better(finetuned):
         return Winner(finetuned, change)
     return Winner(best, f"{change}, so {trial} as it was is the best student")

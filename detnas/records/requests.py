@@ -222,6 +222,16 @@ class RepeatedChannelPruning(Tagged):
     resolution: Resolution
 
 
+class DetectorUpgrade(Schema):
+    """What a found student gets before it is fine-tuned (paper, X101).
+
+    Attributes:
+        deformable: stages, from 1, whose 3×3 convolutions become deformable.
+    """
+
+    deformable: tuple[int, ...] = ()
+
+
 class StudentRequest(TrainingRequest):
     """Evolve a student, train it under a teacher, evaluate it.
 
@@ -245,6 +255,7 @@ class StudentRequest(TrainingRequest):
             ``pool``.
         new_adaptor: the distillation adaptor is initialised: the parent's is for the pool's
             teachers.
+        upgrade: what the student gets before the training; ``detector`` is its shape before that.
     """
 
     kind: Literal["Evaluate", "Finetune"] = "Evaluate"
@@ -260,6 +271,7 @@ class StudentRequest(TrainingRequest):
     draws_teachers: Flag = added(1, default=False)
     external: Artifact | None = added(1)
     new_adaptor: Flag = added(1, default=False)
+    upgrade: DetectorUpgrade | None = added(1)
 
     @property
     def trials(self) -> tuple[Proposal, ...]:
@@ -311,7 +323,7 @@ class ExportRequest(DataRequest):
         resolution: the size at which the student is best.
         expected_map: mAP on record at that size; the exported folder must give the same.
         base: the base's backbone, to time both side by side.
-        base_neck: channels of the base's neck; None if they are those of ``detector``.
+        base_detector: the base's shape; None if it is ``detector``.
         gain: of the student over the base; None if unknown, and for the base itself.
     """
 
@@ -326,7 +338,7 @@ class ExportRequest(DataRequest):
     base_weights: Artifact
     base_resolution: Resolution
     evaluation_batch: Positive = 8
-    base_neck: Positive | None = added(1)
+    base_detector: DetectorShape | None = added(1)
     gain: Gain | None = added(1)
 
     @property

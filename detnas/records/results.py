@@ -9,7 +9,7 @@ from pydantic import Field
 from detnas.actions import AddedBlock
 from detnas.architecture import Architecture, Place
 from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING, Artifact
-from detnas.records.settings import Resolution
+from detnas.records.settings import DetectorShape, Resolution
 from detnas.schema import Count, Positive, Schema, Tagged, added
 
 
@@ -192,10 +192,12 @@ class DetectorResult(Result):
         final_loss: mean of the last steps' losses by name.
         loss_by_epoch: mean total loss of each of the last epochs, oldest first.
         micro_batch: images in a part of a batch; None if batches were not divided.
+        shape: of neck and heads, where an upgrade made it another than the search's.
     """
 
     kind: Literal["Detector"] = "Detector"
     micro_batch: Positive | None = added(1)  # first: below, `added` is a field
+    shape: DetectorShape | None = added(1)
     architecture: Architecture | None = None
     added: Annotated[tuple[AddedBlock, ...], Field(max_length=MAX_ADDED_BLOCKS)] = ()
     scores: Scores = ()
@@ -204,6 +206,12 @@ class DetectorResult(Result):
     iterations: Count = 0
     final_loss: dict[str, float] = {}
     loss_by_epoch: tuple[float, ...] = ()
+
+    @property
+    def is_upgraded(self) -> bool:
+        """Whether it has more than a student of the search: other layers or heads."""
+        deformable = self.architecture is not None and bool(self.architecture.deformable)
+        return deformable or self.shape is not None
 
     @property
     def weights(self) -> Artifact:

@@ -17,7 +17,7 @@ from detnas.plan.winner import TrainedDetector
 from detnas.records import keys
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Latency, PoolPhaseResult, Score
-from detnas.records.settings import Resolution
+from detnas.records.settings import DetectorShape, Resolution
 from detnas.score import ResolutionScore, Scorer, best
 from detnas.spec.manifest import SearchSpec
 from detnas.spec.search import Strategy
@@ -169,8 +169,9 @@ def _detector(
     architecture: Architecture,
     scores: Sequence[Score],
     teacher: Teacher | None = None,
+    upgraded: DetectorShape | None = None,
 ) -> ReportDetector:
-    scored = scorer.score(architecture, scores, teacher)
+    scored = scorer.score(architecture, scores, teacher, upgraded)
     return ReportDetector(name, architecture, scored.scores, scored.flops, scored.parameters)
 
 
@@ -221,7 +222,9 @@ def _finetuning(scorer: Scorer, finetuned: TrainedDetector) -> LineageStep:
 def _trained(name: str, scorer: Scorer, trained: TrainedDetector) -> ReportDetector:
     result = trained.result
     assert result.architecture is not None
-    return _detector(name, scorer, result.architecture, result.scores, trained.teacher)
+    return _detector(
+        name, scorer, result.architecture, result.scores, trained.teacher, result.shape
+    )
 
 
 def _with_export(data: ReportData, state: SearchState) -> ReportData:

@@ -45,13 +45,13 @@ class FinishedSearch:
             return None
         architecture = detector.result.architecture
         assert architecture is not None
-        scored = scorer.score(architecture, detector.result.scores, detector.teacher)
+        result = detector.result
+        scored = scorer.score(architecture, result.scores, detector.teacher, result.shape)
         size = row.resolution or detector.resolution
         here = next((one for one in scored.scores if one.resolution == size), None)
         if here is None:
             return None
-        shape = scorer.shape(detector.teacher)
-        cost = detector_cost(architecture, shape, scorer.classes, size)
+        cost = detector_cost(architecture, detector.shape, scorer.classes, size)
         values = {
             Column.AP: 100 * here.map,
             Column.GFLOPS: cost.flops / 1e9,

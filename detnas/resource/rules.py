@@ -19,6 +19,11 @@ from detnas.resource.teacher_rules import (
     supernet_holds_every_projection,
     supernet_stays,
 )
+from detnas.resource.upgrade_rules import (
+    changes_something,
+    deformable_family,
+    stages_once,
+)
 from detnas.spec.affinity import NodeRequirement, PodRequirement
 from detnas.spec.base import Base
 from detnas.spec.dataset import Dataset, DataSource, VolumeClaim
@@ -38,7 +43,7 @@ from detnas.spec.patterns import (
     WORDS,
     is_reserved,
 )
-from detnas.spec.search import Finetune
+from detnas.spec.search import Finetune, Upgrade
 from detnas.spec.storage import Storage, WarmStart
 from detnas.spec.teachers import DepthRange, PoolPhase, Teachers
 
@@ -200,6 +205,7 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             SEARCHES_NO_POOL,
             ".search.strategy",
         ),
+        deformable_family(_encoding(3)),
         _plain_in_cascade("distillation"),
         _plain_in_cascade("finetune.distillation", _FINETUNE_HAS_LOSSES),
         _plain_in_cascade("teachers.distillation", _TRAINS_A_POOL),
@@ -222,7 +228,12 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             "!(has(self.channelFraction) && has(self.flopsFraction))",
             "give either channelFraction or flopsFraction, not both",
         ),
+        Rule(
+            "!has(self.upgrade) || !(has(self.channelFraction) || has(self.flopsFraction))",
+            "give either upgrade or pruning (channelFraction, flopsFraction)",
+        ),
     ),
+    Upgrade: (stages_once(), changes_something()),
     Storage: (_stays_inside("uri"),),
     WarmStart: (_stays_inside("from"),),
     Toleration: (

@@ -141,6 +141,19 @@ class SearchSpec(Schema):
             )
         return self
 
+    @model_validator(mode="after")
+    def _upgrade_has_meaning(self) -> "SearchSpec":
+        upgrade = self.finetune.upgrade if self.finetune is not None else None
+        if upgrade is None:
+            return self
+        base = self.base.resolve()
+        if upgrade.dcn and not base.traits.deforms:
+            raise ValueError(
+                f"finetune.upgrade.dcn: {base.family} blocks have no convolution that mmdet makes "
+                "deformable; Bottleneck and ResNeXt have"
+            )
+        return self
+
     @property
     def named_files(self) -> dict[str, str]:
         """Paths and URIs of the files beside the data set, by their fields below `spec`."""

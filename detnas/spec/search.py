@@ -131,6 +131,26 @@ class Evaluation(StudentTraining):
     )
 
 
+class Upgrade(Schema):
+    """What the best student gets before the fine-tuning (paper, the X101 of table 4)."""
+
+    dcn: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=4, strict=True)], ...], Field(max_length=4)
+    ] = Field(
+        (),
+        description="Stages, such as [2, 3, 4], whose 3×3 convolutions become deformable; of "
+        "Bottleneck and ResNeXt students.",
+    )
+
+    @model_validator(mode="after")
+    def _upgrades(self) -> "Upgrade":
+        if list(self.dcn) != sorted(set(self.dcn)):
+            raise ValueError(f"dcn is {list(self.dcn)}; list each stage once, in rising order")
+        if not self.dcn:
+            raise ValueError("it changes nothing; give dcn")
+        return self
+
+
 class Finetune(StudentTraining):
     """Training of the best student under its teacher after the search (paper, D)."""
 
@@ -162,10 +182,19 @@ class Finetune(StudentTraining):
         1, description="Losses under its teacher. Default: those of spec.distillation."
     )
 
+    upgrade: Upgrade | None = added(
+        1,
+        description="Deformable convolutions, which the best student gets before the "
+        "training. The result is exported if its mAP is higher than the student's.",
+    )
+
     @model_validator(mode="after")
     def _pruned_once(self) -> "Finetune":
         if self.channel_fraction is not None and self.flops_fraction is not None:
             raise ValueError("give either channelFraction or flopsFraction, not both")
+        pruned = self.channel_fraction is not None or self.flops_fraction is not None
+        if self.upgrade is not None and pruned:
+            raise ValueError("give either upgrade or pruning (channelFraction, flopsFraction)")
         return self
 
 

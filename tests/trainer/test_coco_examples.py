@@ -16,10 +16,21 @@ CLASSES = 80
 
 
 def test_coco_examples_are_the_papers_bases_and_mobilenetv2() -> None:
-    assert [path.stem for path in MANIFESTS] == ["mobilenetv2", "r101", "r18", "r50", "x101"]
+    assert [path.stem for path in MANIFESTS] == [
+        "mobilenetv2", "r101", "r18", "r50", "x101", "x101-upgrade",
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_upgrade_of_x101_is_under_an_external_teacher_and_else_the_same_search() -> None:
+    plain, upgraded = (load_manifest(path).spec for path in MANIFESTS[-2:])
+    assert upgraded.finetune is not None
+    assert upgraded.finetune.upgrade is not None
+    assert upgraded.teachers.external is not None
+    assert upgraded.base == plain.base
+    assert upgraded.search == plain.search
+
+
+@pytest.mark.parametrize("path", MANIFESTS[:-1], ids=lambda path: path.stem)
 def test_full_size_base_takes_a_training_step(path: Path) -> None:
     spec = load_manifest(path).spec
     torch.manual_seed(0)

@@ -1,7 +1,8 @@
 """A backbone built from its encoding: every block may have any width.
 
-This file is self-contained (torch, mmengine and mmdet only), because an exported detector carries
-it along. Names and layout of ResNet and ResNeXt are those of mmdet, so a stock checkpoint loads.
+This file is self-contained (torch, torchvision, mmengine and mmdet only), because an exported
+detector carries it along. Names and layout of ResNet and ResNeXt are those of mmdet, so a stock
+checkpoint loads.
 
 A MobileNetV2 has names like a ResNet's: ``conv1`` and ``bn1`` are the first 3×3, ``stem_block`` is
 the block of expansion 1 (``conv1`` depthwise, ``conv2`` 1×1), ``layerS.B`` a block of stage S
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
 
 _STAGES = 4
 _HEAD = 1280
@@ -28,6 +30,31 @@ def _convolution(
     )
 
 
+class DeformableConvolution(nn.Conv2d):
+    """A 3×3 convolution whose taps are moved by learned offsets (Dai et al. 2017, version 1).
+
+    Names are those of mmcv's ``DeformConv2dPack``. Offsets of zero, with which it begins, make it
+    a plain convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, groups: int) -> None:
+        super().__init__(inputs, outputs, 3, stride, padding=1, groups=groups, bias=False)
+        self.conv_offset = nn.Conv2d(inputs, 18, 3, stride, padding=1)
+        self.reset_offsets()
+
+    def reset_offsets(self) -> None:
+        """Let every tap be where a plain convolution has it."""
+        nn.init.zeros_(self.conv_offset.weight)
+        assert self.conv_offset.bias is not None
+        nn.init.zeros_(self.conv_offset.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map N × inputs × H × W to N × outputs × H/stride × W/stride."""
+        return deform_conv2d(
+            x, self.conv_offset(x), self.weight, stride=self.stride, padding=self.padding
+        )
+
+
 class _ResidualBlock(nn.Module):
     """Convolution, batch norm and ReLU in turn, plus the shortcut; the last ReLU follows the sum.
 
@@ -40,6 +67,7 @@ class _ResidualBlock(nn.Module):
         strided: index of the convolution that carries the stride, and the groups.
         stride: 1 or 2, in pixels.
         groups: groups of that convolution.
+        deformable: that convolution, a 3×3, is deformable.
 
     Attributes:
         projects: a shortcut that cannot be the identity is projected; else there is none.
@@ -56,6 +84,7 @@ class _ResidualBlock(nn.Module):
         strided: int,
         stride: int,
         groups: int = 1,
+        deformable: bool = False,
     ) -> None:
         super().__init__()
         if len(widths) != len(kernels):
@@ -63,8 +92,13 @@ class _ResidualBlock(nn.Module):
         self.layers = len(widths)
         before = inputs
         for index, (width, kernel) in enumerate(zip(widths, kernels, strict=True)):
-            own = (stride, groups) if index == strided else ()
-            self.add_module(f"conv{index + 1}", _convolution(before, width, kernel, *own))
+            own = (stride, groups) if index == strided else (1, 1)
+            made = (
+                DeformableConvolution(before, width, *own)
+                if deformable and index == strided
+                else _convolution(before, width, kernel, *own)
+            )
+            self.add_module(f"conv{index + 1}", made)
             self.add_module(f"bn{index + 1}", nn.BatchNorm2d(width))
             before = width
         self.relu: nn.Module = nn.ReLU(inplace=True)
@@ -98,8 +132,23 @@ class BasicBlock(_ResidualBlock):
 class Bottleneck(_ResidualBlock):
     """1×1, 3×3, 1×1; widths are (conv1 out, conv2 out, block out), the stride is in conv2."""
 
-    def __init__(self, inputs: int, widths: Sequence[int], stride: int, groups: int = 1) -> None:
-        super().__init__(inputs, widths, (1, 3, 1), strided=1, stride=stride, groups=groups)
+    def __init__(
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        stride: int,
+        groups: int = 1,
+        deformable: bool = False,
+    ) -> None:
+        super().__init__(
+            inputs,
+            widths,
+            (1, 3, 1),
+            strided=1,
+            stride=stride,
+            groups=groups,
+            deformable=deformable,
+        )
 
 
 class InvertedResidual(_ResidualBlock):
@@ -142,14 +191,19 @@ class _StemBlock(nn.Module):
 
 
 def _block(
-    family: str, inputs: int, widths: Sequence[int], stride: int, group_width: int | None
+    family: str,
+    inputs: int,
+    widths: Sequence[int],
+    stride: int,
+    group_width: int | None,
+    deformable: bool,
 ) -> _ResidualBlock:
     if family == "Basic":
         return BasicBlock(inputs, widths, stride)
     if family == "MobileNetV2":
         return InvertedResidual(inputs, widths, stride)
     groups = widths[0] // group_width if group_width else 1
-    return Bottleneck(inputs, widths, stride, groups)
+    return Bottleneck(inputs, widths, stride, groups, deformable)
 
 
 _FAMILIES = ("Basic", "Bottleneck", "ResNeXt", "MobileNetV2")
@@ -165,6 +219,7 @@ class EvolvableBackbone(BaseModule):
         stages: per stage, per block: its widths. The first block of the stages after the first has
             stride 2; a MobileNetV2's first stage too, for it has no max-pool.
         group_widths: of a ResNeXt, per stage, per block: channels of each group.
+        deformable: stages, from 1, whose 3×3 convolutions are deformable; Bottleneck and ResNeXt.
         frozen_stages: stem and this many stages are not trained; -1 trains everything.
         norm_eval: batch norms keep their statistics in training.
         init_cfg: mmengine's initialisation; none initialises as mmdet's ResNet does.
@@ -181,6 +236,7 @@ class EvolvableBackbone(BaseModule):
         stages: Sequence[Sequence[Sequence[int]]],
         *,
         group_widths: Sequence[Sequence[int]] | None = None,
+        deformable: Sequence[int] = (),
         frozen_stages: int = -1,
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
@@ -195,6 +251,8 @@ class EvolvableBackbone(BaseModule):
             )
         if (group_widths is None) == (family == "ResNeXt"):
             raise ValueError("group_widths: a ResNeXt has them, and no other family")
+        if deformable and family not in ("Bottleneck", "ResNeXt"):
+            raise ValueError(f"deformable: {list(deformable)}; {family} blocks cannot be")
         if not -1 <= frozen_stages <= _STAGES:
             raise ValueError(f"frozen_stages: {frozen_stages}; -1 (none) to {_STAGES}")
         self.frozen_stages = frozen_stages
@@ -215,7 +273,7 @@ class EvolvableBackbone(BaseModule):
             self.conv1 = _convolution(3, stem, 7, stride=2)
             self.bn1 = nn.BatchNorm2d(stem)
             self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        self._add_stages(family, stem, stages, strides, group_widths)
+        self._add_stages(family, stem, stages, strides, group_widths, deformable)
         self._freeze()
 
     def _add_stages(
@@ -225,13 +283,15 @@ class EvolvableBackbone(BaseModule):
         stages: Sequence[Sequence[Sequence[int]]],
         strides: Sequence[int],
         group_widths: Sequence[Sequence[int]] | None,
+        deformable: Sequence[int],
     ) -> None:
         for index, stage in enumerate(stages):
             blocks: list[nn.Module] = []
             for position, widths in enumerate(stage):
                 stride = strides[index] if position == 0 else 1
                 group_width = group_widths[index][position] if group_widths else None
-                blocks.append(_block(family, inputs, widths, stride, group_width))
+                deforms = index + 1 in deformable
+                blocks.append(_block(family, inputs, widths, stride, group_width, deforms))
                 inputs = widths[-1]
             self.add_module(f"layer{index + 1}", nn.Sequential(*blocks))
 
@@ -254,6 +314,8 @@ class EvolvableBackbone(BaseModule):
             elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
         for module in self.modules():
+            if isinstance(module, DeformableConvolution):
+                module.reset_offsets()
             if isinstance(module, BasicBlock | Bottleneck):
                 nn.init.zeros_(getattr(module, f"bn{module.layers}").weight)
 

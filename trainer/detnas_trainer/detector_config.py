@@ -21,6 +21,8 @@ def backbone_config(architecture: Architecture) -> dict[str, Any]:
     }
     if groups := architecture.group_widths:
         config["group_widths"] = [list(stage) for stage in groups]
+    if architecture.deformable:
+        config["deformable"] = list(architecture.deformable)
     return config
 
 

@@ -86,7 +86,7 @@ def test_search_evaluates_many_subnets_in_few_jobs_and_exports_the_best(
     assert export.detector.neck == search.requests.spec.teachers.supernet.neck_width(
         best.proposal.teacher
     )
-    assert export.base_neck == search.requests.spec.detector.neck
+    assert export.base_detector == search.requests.spec.detector
 
 
 def test_flops_of_a_subnet_count_its_own_neck(store: Store, scheduler: Scheduler) -> None:
@@ -226,7 +226,7 @@ def test_base_is_exported_where_no_subnet_is_better(store: Store, scheduler: Sch
     assert now.improved is False
     export = export_request(search)
     assert export.is_base
-    assert export.base_neck is None
+    assert export.base_detector is None
     assert not [cause for cause in now.likely_causes if "evaluation" in cause]
 
 

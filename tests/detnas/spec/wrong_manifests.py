@@ -12,6 +12,8 @@ _S3 = {"s3": "s3://data/coco"}
 _DATASET = MINIMAL["spec"]["dataset"]
 _R50 = MINIMAL["spec"]["base"]
 _CASCADE = {"detector": {"head": "Cascade"}, "distillation": {"localization": "Plain"}}
+_R18 = {"model": "faster-rcnn-r18-fpn", "train": {}}
+_UPGRADE = {"finetune": {"upgrade": {"dcn": [2, 3, 4]}}}
 _STARTS = {**_R50, "backboneWeights": "r50.pth"}
 
 
@@ -253,6 +255,21 @@ TEACHERS = {
         "spec.teachers.supernet", {"stem": 256}, "spec.teachers", "two different widths"
     ),
     "no workers": _wrong("spec.teachers.workers", 0, "greater than or equal to 1"),
+    "an upgrade of a family without deformable convolutions": Wrong(
+        "spec", {**MINIMAL["spec"], "base": _R18, **_UPGRADE}, "spec", "finetune.upgrade.dcn"
+    ),
+    "an upgrade of a stage twice": Wrong(
+        "spec.finetune", {"upgrade": {"dcn": [2, 2]}}, "spec.finetune.upgrade", "once"
+    ),
+    "an upgrade of nothing": Wrong(
+        "spec.finetune", {"upgrade": {}}, "spec.finetune.upgrade", "changes nothing"
+    ),
+    "an upgrade of a fifth stage": Wrong(
+        "spec.finetune",
+        {"upgrade": {"dcn": [5]}},
+        "spec.finetune.upgrade.dcn[0]",
+        "less than or equal to 4",
+    ),
     "an external choice without a teacher": Wrong(
         "spec.teachers.choice", "External", "spec.teachers", "choice External needs external"
     ),

@@ -93,7 +93,7 @@ def test_extracted_subnet_is_finetuned_under_the_supernet_and_exported(
         expected_map=tuned.scores[0].map,
         base_weights=base.weights,
         base_resolution=base.scores[1].resolution,
-        base_neck=workplace.common["detector"].neck,
+        base_detector=workplace.common["detector"],
     )
     export = export.model_copy(update={"architecture": tuned.architecture})
     assert workplace.succeed(export).outcome is Outcome.SUCCEEDED

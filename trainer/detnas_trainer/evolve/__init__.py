@@ -1,5 +1,15 @@
 """f_evolve: actions carried out on an architecture and its weights together (paper, 3.1.2)."""
 
 from detnas_trainer.evolve.evolution import Evolved, InvalidActionError, evolve
+from detnas_trainer.evolve.upgrade import (
+    upgraded_architecture,
+    upgraded_state,
+)
 
-__all__ = ["Evolved", "InvalidActionError", "evolve"]
+__all__ = [
+    "Evolved",
+    "InvalidActionError",
+    "evolve",
+    "upgraded_architecture",
+    "upgraded_state",
+]

@@ -98,10 +98,9 @@ def _base(job: Job[ExportRequest]) -> TwoStageDetector:
     request = job.request
     return load_detector(
         request.base,
-        request.detector,
+        request.base_detector or request.detector,
         len(request.classes),
         detector_state(job.fetch(request.base_weights).state),
-        request.base_neck,
     ).to(device())
 
 

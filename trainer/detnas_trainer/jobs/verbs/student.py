@@ -24,7 +24,13 @@ from detnas_trainer.detector import (
     load_detector,
 )
 from detnas_trainer.distillation import Adaptor, Distiller
-from detnas_trainer.evolve import Evolved, InvalidActionError, evolve
+from detnas_trainer.evolve import (
+    Evolved,
+    InvalidActionError,
+    evolve,
+    upgraded_architecture,
+    upgraded_state,
+)
 from detnas_trainer.foreign import ExternalTeacher
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.verbs.external_teacher import load_external_teacher
@@ -70,7 +76,7 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
     """
     request = job.request
     data = load_data(job)
-    evolved = _evolved(job)
+    evolved = _upgraded(request, _evolved(job))
     teachers = _teachers(job, data.train)
     with job.activity("building"):
         detector = load_detector(
@@ -93,6 +99,16 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
         added=age(request.parent_added, evolved.origin, PROTECTED_STEPS),
         notes=evolved.notes,
         removed=evolved.removed,
+    )
+
+
+def _upgraded(request: StudentRequest, found: Evolved) -> Evolved:
+    """The student after the request's upgrade."""
+    if request.upgrade is None:
+        return found
+    architecture = upgraded_architecture(found.architecture, request.upgrade)
+    return replace(
+        found, architecture=architecture, state=upgraded_state(found.state, architecture)
     )
 
 
