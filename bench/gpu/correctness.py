@@ -11,7 +11,7 @@ from bench.gpu.scale import Scale
 from bench.training.noise import NoiseImages
 from detnas.records.settings import Precision
 from detnas_trainer.detector import build_detector
-from detnas_trainer.distillation.distiller import BoxForward, box_forward
+from detnas_trainer.distillation.box_passes import BoxForward, box_forward
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.trainee import DetectorTrainee
 from detnas_trainer.training.gradients import Gradients, seed_everything

@@ -15,7 +15,7 @@ from bench.training.steps import Step, median_seconds
 from detnas.records.settings import Distillation, Precision, Training
 from detnas_trainer.detector import build_detector
 from detnas_trainer.distillation import Adaptor, Distiller
-from detnas_trainer.distillation.distiller import box_forward, recorded
+from detnas_trainer.distillation.box_passes import box_forward, recorded
 from detnas_trainer.jobs.verbs.student import DistilledTrainee
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet.elastic import ElasticDetector

@@ -16,7 +16,7 @@ from detnas.records.settings import DetectorShape, Distillation
 from detnas.teachers import SupernetShape, TeacherSpace
 from detnas_trainer.detector import build_detector
 from detnas_trainer.distillation import Adaptor, Distiller
-from detnas_trainer.distillation.distiller import box_forward, recorded
+from detnas_trainer.distillation.box_passes import box_forward, recorded
 
 SHAPE = DetectorShape(neck=32, fc=128, proposals=100, roi_samples=64, anchor_scale=4)
 STUDENT = parse(

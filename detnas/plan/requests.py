@@ -371,7 +371,7 @@ def _upgrade(settings: Finetune) -> DetectorUpgrade | None:
     upgrade = settings.upgrade
     if upgrade is None:
         return None
-    return DetectorUpgrade(deformable=upgrade.dcn)
+    return DetectorUpgrade(deformable=upgrade.dcn, cascade=upgrade.cascade)
 
 
 def _knows_additions(prepared: PrepareResult) -> bool:

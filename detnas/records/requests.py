@@ -227,9 +227,11 @@ class DetectorUpgrade(Schema):
 
     Attributes:
         deformable: stages, from 1, whose 3×3 convolutions become deformable.
+        cascade: its box head becomes the three of Cascade R-CNN.
     """
 
     deformable: tuple[int, ...] = ()
+    cascade: Flag = False
 
 
 class StudentRequest(TrainingRequest):

@@ -20,6 +20,8 @@ from detnas.resource.teacher_rules import (
     supernet_stays,
 )
 from detnas.resource.upgrade_rules import (
+    cascade_once,
+    cascade_without_classes,
     changes_something,
     deformable_family,
     stages_once,
@@ -206,6 +208,8 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             ".search.strategy",
         ),
         deformable_family(_encoding(3)),
+        cascade_once(),
+        cascade_without_classes(),
         _plain_in_cascade("distillation"),
         _plain_in_cascade("finetune.distillation", _FINETUNE_HAS_LOSSES),
         _plain_in_cascade("teachers.distillation", _TRAINS_A_POOL),

@@ -152,6 +152,17 @@ class SearchSpec(Schema):
                 f"finetune.upgrade.dcn: {base.family} blocks have no convolution that mmdet makes "
                 "deformable; Bottleneck and ResNeXt have"
             )
+        if not upgrade.cascade:
+            return self
+        if self.detector.is_cascade:
+            raise ValueError("finetune.upgrade.cascade: the base is a cascade already")
+        losses = self.finetune_distillation
+        if losses.localization == "ClassAware" and losses.localization_weight:
+            raise ValueError(
+                "finetune.upgrade.cascade: a cascade has one box for all classes, and the "
+                "localization ClassAware compares those of each; set "
+                "finetune.distillation.localization to Plain"
+            )
         return self
 
     @property

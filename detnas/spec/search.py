@@ -142,12 +142,17 @@ class Upgrade(Schema):
         "Bottleneck and ResNeXt students.",
     )
 
+    cascade: Flag = Field(
+        False,
+        description="The box head becomes the three of Cascade R-CNN, which begin as copies of it.",
+    )
+
     @model_validator(mode="after")
     def _upgrades(self) -> "Upgrade":
         if list(self.dcn) != sorted(set(self.dcn)):
             raise ValueError(f"dcn is {list(self.dcn)}; list each stage once, in rising order")
-        if not self.dcn:
-            raise ValueError("it changes nothing; give dcn")
+        if not self.dcn and not self.cascade:
+            raise ValueError("it changes nothing; give dcn, cascade: true, or both")
         return self
 
 
@@ -184,7 +189,7 @@ class Finetune(StudentTraining):
 
     upgrade: Upgrade | None = added(
         1,
-        description="Deformable convolutions, which the best student gets before the "
+        description="Deformable convolutions and a cascade, which the best student gets before the "
         "training. The result is exported if its mAP is higher than the student's.",
     )
 

@@ -8,6 +8,7 @@ import pytest
 from detnas.records import keys
 from detnas.records.requests import DetectorUpgrade, ExportRequest, Request, StudentRequest
 from detnas.records.results import DetectorResult
+from detnas.records.settings import HeadKind
 from detnas.records.verbs import Verb
 from detnas.spec import DetNASSearch, ManifestError
 from detnas.spec.loading import read_manifest
@@ -34,24 +35,35 @@ def _upgrading(map_of_upgrade: float) -> Any:
         assert result.architecture is not None
         architecture = result.architecture.model_copy(update={"deformable": (2, 3, 4)})
         scores = tuple(one.model_copy(update={"map": map_of_upgrade}) for one in result.scores)
-        return result.model_copy(update={"architecture": architecture, "scores": scores})
+        return result.model_copy(
+            update={"architecture": architecture, "scores": scores, "shape": _cascade()}
+        )
 
     return answer
+
+
+def _cascade() -> Any:
+    shape = read_manifest(manifest("one"), "one").spec.detector
+    return shape.model_copy(update={"head": HeadKind.CASCADE})
 
 
 @pytest.mark.parametrize(("map_of_upgrade", "is_exported"), [(0.9, True), (0.1, False)])
 def test_upgraded_student_is_exported_if_its_map_is_higher(
     store: Store, tmp_path: Path, map_of_upgrade: float, is_exported: bool
 ) -> None:
-    search = tiny(store, "one", _spec({"dcn": [2, 3, 4]}), trials=3)
+    search = tiny(store, "one", _spec({"dcn": [2, 3, 4], "cascade": True}), trials=3)
     Scheduler(tmp_path, answers={Verb.FINETUNE: _upgrading(map_of_upgrade)}).run(search)
     folder = search.requests.search
     tuning = _request(store, keys.finetune_folder(folder))
     assert isinstance(tuning, StudentRequest)
-    assert tuning.upgrade == DetectorUpgrade(deformable=(2, 3, 4))
+    assert tuning.upgrade == DetectorUpgrade(deformable=(2, 3, 4), cascade=True)
+    assert not tuning.detector.is_cascade
     export = _request(store, keys.export_folder(folder))
     assert isinstance(export, ExportRequest)
+    assert export.detector.is_cascade is is_exported
     assert bool(export.architecture.deformable) is is_exported
+    if is_exported:
+        assert export.base_detector == search.requests.spec.detector
     stages = session_of(search).state.final_stages
     assert stages is not None
     assert stages.winner is not None
@@ -64,10 +76,10 @@ def _request(store: Store, folder: str) -> Any:
     return decode_record(stored.data, folder, Request)
 
 
-def test_flops_of_an_upgraded_student_are_those_of_its_own_layers(
+def test_flops_of_an_upgraded_student_are_those_of_its_own_heads_and_offsets(
     store: Store, tmp_path: Path
 ) -> None:
-    search = tiny(store, "one", _spec({"dcn": [2, 3, 4]}), trials=3)
+    search = tiny(store, "one", _spec({"dcn": [2, 3, 4], "cascade": True}), trials=3)
     state = Scheduler(tmp_path, answers={Verb.FINETUNE: _upgrading(0.9)}).run(search)
     stages, scorer = state.final_stages, state.scorer
     assert stages is not None
@@ -75,8 +87,10 @@ def test_flops_of_an_upgraded_student_are_those_of_its_own_layers(
     assert stages.finetune is not None
     tuned, architecture = stages.finetune, stages.finetune.architecture
     assert architecture is not None
+    assert tuned.shape is not None
     plain = architecture.model_copy(update={"deformable": ()})
-    costs = [scorer.score(one, tuned.scores, tuned.detector).flops for one in (plain, architecture)]
+    each = ((plain, None), (architecture, None), (architecture, tuned.shape))
+    costs = [scorer.score(one, tuned.scores, None, shape).flops for one, shape in each]
     assert costs == sorted(set(costs))
 
 
@@ -90,6 +104,9 @@ def test_flops_of_an_upgraded_student_are_those_of_its_own_layers(
          "Basic blocks have no convolution"),
         ({**_spec({"dcn": [2]}), "base": {"model": "faster-rcnn-mobilenetv2-fpn", "train": {}}},
          "MobileNetV2 blocks have no convolution"),
+        ({**_spec({"cascade": True}), "detector": {"head": "Cascade"}}, "is a cascade already"),
+        ({**_spec({"cascade": True}), "distillation": {}}, "localization to Plain"),
+        (_spec({"cascade": True}, distillation={}), "localization to Plain"),
         (_spec({"dcn": [2]}, flopsFraction="0.5"), "give either upgrade or pruning"),
     ],
 )  # fmt: skip

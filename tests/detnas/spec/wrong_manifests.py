@@ -258,6 +258,21 @@ TEACHERS = {
     "an upgrade of a family without deformable convolutions": Wrong(
         "spec", {**MINIMAL["spec"], "base": _R18, **_UPGRADE}, "spec", "finetune.upgrade.dcn"
     ),
+    "a cascade under losses of each class's box": Wrong(
+        "spec.finetune", {"upgrade": {"cascade": True}}, "spec", "localization to Plain"
+    ),
+    "a cascade of a cascade": Wrong(
+        "spec",
+        {
+            **MINIMAL["spec"],
+            "detector": {"head": "Cascade"},
+            "distillation": {"localization": "Plain"},
+            "teachers": {"distillation": {"localization": "Plain"}},
+            "finetune": {"upgrade": {"cascade": True}},
+        },
+        "spec",
+        "is a cascade already",
+    ),
     "an upgrade of a stage twice": Wrong(
         "spec.finetune", {"upgrade": {"dcn": [2, 2]}}, "spec.finetune.upgrade", "once"
     ),

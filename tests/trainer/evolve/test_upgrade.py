@@ -7,12 +7,13 @@ from mmdet.models.backbones import ResNet, ResNeXt
 from detnas.architecture import Architecture, Family, parse
 from detnas.cost import detector_cost
 from detnas.records.requests import DetectorUpgrade
-from detnas.records.settings import DetectorShape, Resolution
-from detnas_trainer.backbone import DeformableConvolution, EvolvableBackbone
+from detnas.records.settings import DetectorShape, HeadKind, Resolution
+from detnas_trainer.backbone import EvolvableBackbone
 from detnas_trainer.detector import build_detector, load_detector
 from detnas_trainer.evolve import (
     InvalidActionError,
     upgraded_architecture,
+    upgraded_shape,
     upgraded_state,
 )
 from tests.trainer.foreign.randomised import randomised
@@ -24,6 +25,8 @@ STUDENT = parse(
 )
 BASIC = parse("[(8, 8)], [(8, 12)], [(12, 16)], [(16, 16)]", Family.BASIC, 8)
 DCN = DetectorUpgrade(deformable=(2, 3, 4))
+BOTH = DetectorUpgrade(deformable=(2, 3, 4), cascade=True)
+ROIS = torch.tensor([[0, 4, 4, 30, 34], [0, 30, 20, 60, 60], [1, 2, 8, 40, 60.0]])
 
 
 def _student(architecture=STUDENT):
@@ -33,15 +36,16 @@ def _student(architecture=STUDENT):
 
 def _upgraded(student, upgrade):
     architecture = upgraded_architecture(STUDENT, upgrade)
-    state = upgraded_state(student.state_dict(), architecture)
-    return load_detector(architecture, SHAPE, 3, state).eval(), architecture
+    shape = upgraded_shape(SHAPE, upgrade)
+    state = upgraded_state(student.state_dict(), architecture, SHAPE, shape)
+    return load_detector(architecture, shape, 3, state).eval(), architecture, shape
 
 
 def test_deformable_student_computes_what_it_did_before_the_training():
     student = _student()
-    upgraded, architecture = _upgraded(student, DCN)
+    upgraded, architecture, _ = _upgraded(student, DCN)
     assert architecture.deformable == (2, 3, 4)
-    deformable = [n for n, m in upgraded.named_modules() if isinstance(m, DeformableConvolution)]
+    deformable = [n for n, m in upgraded.named_modules() if hasattr(m, "conv_offset")]
     assert deformable == [
         "backbone.layer2.0.conv2", "backbone.layer2.1.conv2", "backbone.layer3.0.conv2",
         "backbone.layer4.0.conv2",
@@ -54,13 +58,31 @@ def test_deformable_student_computes_what_it_did_before_the_training():
             assert torch.allclose(ours, before, rtol=1e-4, atol=1e-5)
 
 
-def test_upgraded_student_learns_in_its_offsets():
-    upgraded, _ = _upgraded(_student(), DCN)
+def test_every_stage_of_the_cascade_begins_as_the_students_head():
+    student = _student()
+    upgraded, _, shape = _upgraded(student, BOTH)
+    assert shape.head is HeadKind.CASCADE
+    levels = student.extract_feat(make_batch(3)[0])
+    with torch.inference_mode():
+        before = student.roi_head._bbox_forward(levels, ROIS)
+        by_class = before["bbox_pred"].view(len(ROIS), 3, 4).mean(dim=1)
+        coder = student.roi_head.bbox_head.bbox_coder
+        boxes = coder.decode(ROIS[:, 1:], by_class)
+        for stage, head in enumerate(upgraded.roi_head.bbox_head):
+            found = upgraded.roi_head._bbox_forward(stage, levels, ROIS)
+            assert torch.allclose(found["cls_score"], before["cls_score"], rtol=1e-4, atol=1e-5)
+            decoded = head.bbox_coder.decode(ROIS[:, 1:], found["bbox_pred"])
+            assert torch.allclose(decoded, boxes, atol=1e-2), stage
+
+
+def test_upgraded_student_learns_in_its_offsets_and_every_stage():
+    upgraded, _, _ = _upgraded(_student(), BOTH)
     upgraded.train()
     loss, _ = upgraded.parse_losses(upgraded.loss(*make_batch(3)))
     loss.backward()
     offsets = upgraded.backbone.layer3[0].conv2.conv_offset
     assert offsets.weight.grad.abs().sum() > 0
+    assert all(head.fc_cls.weight.grad.abs().sum() > 0 for head in upgraded.roi_head.bbox_head)
 
 
 @pytest.mark.parametrize(
@@ -103,11 +125,17 @@ def test_flops_count_the_convolutions_that_give_the_offsets():
     assert upgraded["stage 1"] == plain["stage 1"]
     built = sum(p.numel() for p in _upgraded(_student(), DCN)[0].parameters())
     assert built == sum(part.parameters for part in upgraded.values())
+    whole = detector_cost(
+        upgraded_architecture(STUDENT, BOTH), upgraded_shape(SHAPE, BOTH), 3, size
+    )
+    assert whole.parts["box head"].flops > 2.5 * plain["box head"].flops
 
 
 def test_upgrades_without_meaning_are_refused():
     with pytest.raises(InvalidActionError, match="Basic blocks have no convolution"):
         upgraded_architecture(BASIC, DCN)
+    with pytest.raises(InvalidActionError, match="is a cascade already"):
+        upgraded_shape(SHAPE.model_copy(update={"head": HeadKind.CASCADE}), BOTH)
     for wrong in ((3, 2), (2, 2), (0,), (5,)):
         with pytest.raises(ValueError, match="deformable"):
             Architecture(family=STUDENT.family, stem=8, stages=STUDENT.stages, deformable=wrong)

@@ -15,7 +15,7 @@ from detnas.records.settings import DetectorShape, HeadKind
 from detnas.spec.base import Model, model_architecture
 from detnas_trainer.detector import build_detector
 from detnas_trainer.detector_config import detector_config
-from detnas_trainer.distillation.distiller import box_forward
+from detnas_trainer.distillation.box_passes import box_forward
 from detnas_trainer.foreign import adapt, read_backbone, read_checkpoint
 from detnas_trainer.foreign.comparison import compare
 from detnas_trainer.foreign.configuration import saved_configuration

@@ -1,6 +1,7 @@
 """Distillation of a two-stage detector from a teacher (paper, 3.2)."""
 
 from detnas_trainer.distillation.adaptor import Adaptor
-from detnas_trainer.distillation.distiller import Distiller, IncompatibleTeacher
+from detnas_trainer.distillation.distiller import Distiller
+from detnas_trainer.distillation.teaching import IncompatibleTeacher
 
 __all__ = ["Adaptor", "Distiller", "IncompatibleTeacher"]

@@ -1,98 +1,38 @@
 """A student's training loss under a teacher: mmdet's own, plus the distillation terms."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from detnas.errors import UserError
 from detnas.records.settings import Distillation
 from detnas_trainer.distillation.adaptor import Adaptor
+from detnas_trainer.distillation.box_passes import BoxForward, recorded
 from detnas_trainer.distillation.losses import (
     bn_sparsity_loss,
     class_aware_localization_loss,
     classification_loss,
-    converted_deltas,
     feature_loss,
     map_loss,
     plain_localization_loss,
 )
 from detnas_trainer.distillation.masks import anchor_masks, gaussian_mask
-from detnas_trainer.foreign import ExternalTeacher, Pixels
-from detnas_trainer.openmmlab import BaseRoIHead, CascadeRoIHead, TwoStageDetector
+from detnas_trainer.distillation.teaching import (
+    Teacher,
+    check_teacher,
+    teacher_levels,
+    teacher_passes,
+)
+from detnas_trainer.openmmlab import CascadeRoIHead, TwoStageDetector
 from detnas_trainer.ranks.group import rank_count, share_of_mean
-from detnas_trainer.roi_head import box_heads, roi_extractors
 
-
-@dataclass(slots=True)
-class BoxForward:
-    """One pass of RoIs through a box head.
-
-    Attributes:
-        levels: N × neck × H × W for each of the neck's levels.
-        rois: RoIs × 5: image index and box corners, in pixels of the network's input.
-        features: RoIs × neck × 7 × 7, after RoI align.
-        logits: RoIs × (classes + 1), background last.
-        deltas: RoIs × 4·classes.
-    """
-
-    levels: tuple[Tensor, ...]
-    rois: Tensor
-    features: Tensor
-    logits: Tensor
-    deltas: Tensor
-
-
-def box_forward(
-    roi_head: BaseRoIHead, levels: tuple[Tensor, ...], rois: Tensor, stage: int = 0
-) -> BoxForward:
-    """Run RoIs through a head, or through one stage of a cascade, given the neck's levels."""
-    place = (stage,) if isinstance(roi_head, CascadeRoIHead) else ()
-    return _named(levels, rois, roi_head._bbox_forward(*place, levels, rois))
-
-
-@contextmanager
-def recorded(roi_head: BaseRoIHead) -> Iterator[list[BoxForward]]:
-    """Collect the passes that the head makes inside, leaving what it computes untouched.
-
-    In training there is one for each of its box heads, in order.
-    """
-    passes: list[BoxForward] = []
-    plain = roi_head._bbox_forward
-
-    def forward(*arguments: Any) -> dict[str, Any]:
-        results = plain(*arguments)
-        *_, levels, rois = arguments  # a cascade's stage is the first
-        passes.append(_named(levels, rois, results))
-        return results
-
-    roi_head._bbox_forward = forward
-    try:
-        yield passes
-    finally:
-        del roi_head._bbox_forward
-
-
-def _named(levels: tuple[Tensor, ...], rois: Tensor, results: dict[str, Any]) -> BoxForward:
-    return BoxForward(
-        levels, rois, results["bbox_feats"], results["cls_score"], results["bbox_pred"]
-    )
-
-
-Teacher: TypeAlias = TwoStageDetector | ExternalTeacher
 Losses = dict[str, Tensor]
 Levels = Sequence[Tensor]
 Term = Callable[[BoxForward, BoxForward], Tensor]
 
 _LEAST_POINTS = 1e-6
 """Divides by something where no position is masked, and less than any box's share."""
-
-
-class IncompatibleTeacher(UserError):  # noqa: N818 - says what is wrong
-    """A teacher whose outputs cannot be compared with the student's."""
 
 
 class Distiller:
@@ -121,7 +61,7 @@ class Distiller:
         self.adaptor = adaptor
         self._terms = self._weighted_terms() if teacher is not None else {}
         if teacher is not None and self._terms:
-            _check(student, teacher, settings)
+            check_teacher(student, teacher, settings)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """What training changes: the student and the adaptor."""
@@ -155,24 +95,20 @@ class Distiller:
         if not self._terms and not self._compares_maps:
             return {}
         with torch.no_grad():
-            levels = self._levels(teacher, inputs, samples)
+            levels = teacher_levels(teacher, self.student, inputs, samples)
         losses: Losses = {}
         if self._compares_maps:
             masks = self._masks(levels, samples)
             losses["loss_distill_feature"] = self._map_term(passes[-1].levels, levels, masks)
         if self._terms:
             with torch.no_grad():
-                taught = _taught(teacher, levels, [one.rois.detach() for one in passes])
-            for stage, (student, answer) in enumerate(zip(passes, taught, strict=True)):
-                losses.update(self._stage_terms(stage, student, answer))
+                taught = teacher_passes(teacher, levels, self.student, passes)
+            for stage, pair in enumerate(zip(passes, taught, strict=True)):
+                losses.update(self._stage_terms(stage, *pair))
         return losses
 
     def _stage_terms(self, stage: int, student: BoxForward, taught: BoxForward) -> Losses:
         """The terms of one box head; those of a cascade's stage weigh as its own losses do."""
-        assert self.teacher is not None
-        heads, others = box_heads(self.student.roi_head), _heads(self.teacher)
-        theirs = others[min(stage, len(others) - 1)].bbox_coder
-        taught.deltas = converted_deltas(taught.deltas, theirs, heads[stage].bbox_coder)
         name, part = "loss_distill", share_of_mean(len(student.rois))  # means over RoIs
         if isinstance(self.student.roi_head, CascadeRoIHead):
             name = f"s{stage}.{name}"
@@ -181,12 +117,6 @@ class Distiller:
             f"{name}_{kind}": weight * part * term(student, taught)
             for kind, (weight, term) in self._terms.items()
         }
-
-    def _levels(self, teacher: Teacher, inputs: Tensor, samples: list[Any]) -> tuple[Tensor, ...]:
-        if not isinstance(teacher, ExternalTeacher):
-            return tuple(teacher.extract_feat(inputs))
-        sizes = [sample.img_shape for sample in samples]
-        return tuple(teacher.levels(inputs, sizes, _pixels(self.student)))
 
     @property
     def _compares_maps(self) -> bool:
@@ -259,79 +189,3 @@ def bn_weights(module: nn.Module) -> Iterator[Tensor]:
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d | nn.SyncBatchNorm):
             yield part.weight
-
-
-def _taught(
-    teacher: Teacher, levels: tuple[Tensor, ...], rois: Sequence[Tensor]
-) -> list[BoxForward]:
-    """Each stage's RoIs through the teacher's box head of that stage."""
-    if not isinstance(teacher, ExternalTeacher):
-        return [box_forward(teacher.roi_head, levels, own, stage) for stage, own in enumerate(rois)]
-    return [
-        BoxForward(levels, own, found.features, found.logits, found.deltas)
-        for own, found in zip(rois, teacher.passes(levels, rois), strict=True)
-    ]
-
-
-def _heads(teacher: Teacher) -> Sequence[Any]:
-    """The box head of each of a teacher's stages."""
-    if isinstance(teacher, ExternalTeacher):
-        return list(teacher.heads)
-    return box_heads(teacher.roi_head)
-
-
-def _pixels(detector: TwoStageDetector) -> Pixels:
-    """The pixels that a detector's preprocessor gives."""
-    preprocessor = detector.data_preprocessor
-    is_rgb = bool(preprocessor._channel_conversion)
-    order = 1 if is_rgb else -1
-    mean, std = (values.flatten().tolist() for values in (preprocessor.mean, preprocessor.std))
-    return Pixels(mean[::order], std[::order], is_rgb)
-
-
-def _check(student: TwoStageDetector, teacher: Teacher, settings: Distillation) -> None:
-    ours, theirs = box_heads(student.roi_head), _heads(teacher)
-    is_external = isinstance(teacher, ExternalTeacher)
-    if not is_external and len(ours) != len(theirs):
-        raise IncompatibleTeacher(
-            f"teacher: box heads in {len(theirs)} stages, the student has {len(ours)}",
-            "each stage is compared with the teacher's",
-        )
-    if isinstance(teacher, ExternalTeacher) and settings.features == "Proposal":
-        (extractor, *_) = roi_extractors(student.roi_head)
-        side = tuple(extractor.roi_layers[0].output_size)
-        if side != teacher.roi_side:
-            raise IncompatibleTeacher(
-                f"teacher: RoI features of {teacher.roi_side} positions, the student's have {side}",
-                "set distillation.features to another form, such as Whole",
-            )
-    for stage, own in enumerate(ours):
-        other = theirs[min(stage, len(theirs) - 1)]  # the last stage serves the rest
-        _check_heads(own, other, settings, converts=is_external)
-
-
-def _check_heads(ours: Any, theirs: Any, settings: Distillation, *, converts: bool) -> None:
-    """Refuse a head that cannot be compared; `converts` says that its deltas are converted."""
-    if ours.num_classes != theirs.num_classes:
-        raise IncompatibleTeacher(
-            f"teacher: {theirs.num_classes} classes, the student has {ours.num_classes}",
-            "both must be trained on the same classes",
-        )
-    if settings.localization == "None" or not settings.localization_weight:
-        return
-    if settings.localization == "ClassAware" and (
-        ours.reg_class_agnostic or theirs.reg_class_agnostic
-    ):
-        raise IncompatibleTeacher(
-            "distillation.localization: ClassAware, but one box serves all classes here",
-            "set distillation.localization to Plain",
-        )
-    if converts:
-        return
-    for field in ("means", "stds"):
-        own, other = getattr(ours.bbox_coder, field), getattr(theirs.bbox_coder, field)
-        if tuple(own) != tuple(other):
-            raise IncompatibleTeacher(
-                f"teacher: box coder {field} {tuple(other)}, the student's are {tuple(own)}",
-                "deltas can be compared in the same units only",
-            )

@@ -3,6 +3,7 @@
 from detnas_trainer.evolve.evolution import Evolved, InvalidActionError, evolve
 from detnas_trainer.evolve.upgrade import (
     upgraded_architecture,
+    upgraded_shape,
     upgraded_state,
 )
 
@@ -11,5 +12,6 @@ __all__ = [
     "InvalidActionError",
     "evolve",
     "upgraded_architecture",
+    "upgraded_shape",
     "upgraded_state",
 ]

@@ -13,6 +13,7 @@ from detnas.cost import detector_cost
 from detnas.errors import UserError
 from detnas.records.requests import Pool, RepeatedChannelPruning, StudentRequest
 from detnas.records.results import DetectorResult
+from detnas.records.settings import DetectorShape
 from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import seed_of
@@ -29,6 +30,7 @@ from detnas_trainer.evolve import (
     InvalidActionError,
     evolve,
     upgraded_architecture,
+    upgraded_shape,
     upgraded_state,
 )
 from detnas_trainer.foreign import ExternalTeacher
@@ -76,11 +78,11 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
     """
     request = job.request
     data = load_data(job)
-    evolved = _upgraded(request, _evolved(job))
+    evolved, shape = _upgraded(request, _evolved(job))
     teachers = _teachers(job, data.train)
     with job.activity("building"):
         detector = load_detector(
-            evolved.architecture, request.detector, len(request.classes), evolved.state
+            evolved.architecture, shape, len(request.classes), evolved.state
         ).to(device())
         adaptor = _adaptor(request, evolved.state, teachers)
         if adaptor is not None:
@@ -99,17 +101,19 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
         added=age(request.parent_added, evolved.origin, PROTECTED_STEPS),
         notes=evolved.notes,
         removed=evolved.removed,
+        shape=None if shape == request.detector else shape,
     )
 
 
-def _upgraded(request: StudentRequest, found: Evolved) -> Evolved:
-    """The student after the request's upgrade."""
-    if request.upgrade is None:
-        return found
-    architecture = upgraded_architecture(found.architecture, request.upgrade)
-    return replace(
-        found, architecture=architecture, state=upgraded_state(found.state, architecture)
-    )
+def _upgraded(request: StudentRequest, found: Evolved) -> tuple[Evolved, DetectorShape]:
+    """The student and its shape after the request's upgrade."""
+    upgrade, before = request.upgrade, request.detector
+    if upgrade is None:
+        return found, before
+    architecture = upgraded_architecture(found.architecture, upgrade)
+    shape = upgraded_shape(before, upgrade)
+    state = upgraded_state(found.state, architecture, before, shape)
+    return replace(found, architecture=architecture, state=state), shape
 
 
 def _evolved(job: Job[StudentRequest]) -> Evolved:
