@@ -276,6 +276,12 @@ TEACHERS = {
     "an upgrade of a stage twice": Wrong(
         "spec.finetune", {"upgrade": {"dcn": [2, 2]}}, "spec.finetune.upgrade", "once"
     ),
+    "an upgrade of a pruned student": Wrong(
+        "spec.finetune",
+        {"upgrade": {"dcn": [2]}, "flopsFraction": "0.5"},
+        "spec.finetune",
+        "either upgrade or pruning",
+    ),
     "an upgrade of nothing": Wrong(
         "spec.finetune", {"upgrade": {}}, "spec.finetune.upgrade", "changes nothing"
     ),
