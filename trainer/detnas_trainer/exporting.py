@@ -128,7 +128,7 @@ _ANCHORS = ", `detnas_anchors.py` its anchors"
 _FOUND = "Found by detnas from a detector trained on the same data. {gain}"
 _UNKNOWN_GAIN = "How certain its gain over that detector is was not measured."
 _GAIN = (
-    "Its score H exceeds that detector's by {gain}, from a paired bootstrap over the validation "
+    "Its score H less that detector's is {gain}, from a paired bootstrap over the validation "
     "images, on which it was selected as well: they are no unseen test."
 )
 _NOT_DISTINGUISHABLE = (

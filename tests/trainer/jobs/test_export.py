@@ -103,8 +103,16 @@ def test_export_of_a_student_is_not_called_the_base(
     ("gain", "words", "is_doubted"),
     [
         (None, "How certain its gain over that detector is was not measured", False),
-        (Gain(h=0.02, low=0.01, high=0.03), "by +0.0200, 95 % interval +0.0100 to +0.0300", False),
-        (Gain(h=0.01, low=-0.01, high=0.03), "by +0.0100, 95 % interval -0.0100", True),
+        (
+            Gain(h=0.02, low=0.01, high=0.03),
+            "less that detector's is +0.0200, 95 % interval +0.0100 to +0.0300",
+            False,
+        ),
+        (
+            Gain(h=0.01, low=-0.01, high=0.03),
+            "less that detector's is +0.0100, 95 % interval -0.0100",
+            True,
+        ),
     ],
 )
 def test_readme_states_the_gain_and_whether_it_is_certain(
