@@ -20,7 +20,7 @@ from typing import Any
 
 from tools.process import Command, StepFailed, clock, run_logged, say
 
-EXTRAS = "trainer,operator,report,dev"
+EXTRAS = "trainer,operator,report,export,dev"
 IMPORTS = "import cv2, detnas, detnas_operator, detnas_trainer.openmmlab"
 UNUSED = ("opencv-python", "triton", "imagecorruptions-imaug", "numba", "llvmlite")
 RECIPE = 2  # raise it when the way of installing changes

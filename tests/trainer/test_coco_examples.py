@@ -11,7 +11,9 @@ from detnas_trainer.detector import build_detector
 from detnas_trainer.trainee import DetectorTrainee
 from tests.trainer.samples import make_batch
 
-MANIFESTS = sorted((Path(__file__).parents[2] / "examples" / "coco").glob("*.yaml"), key=lambda path: path.stem)
+MANIFESTS = sorted(
+    (Path(__file__).parents[2] / "examples" / "coco").glob("*.yaml"), key=lambda path: path.stem
+)
 CLASSES = 80
 
 

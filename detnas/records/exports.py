@@ -1,0 +1,107 @@
+"""The files of an export: what is requested, and what was measured on each."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from detnas.schema import Count, Fraction, Positive, Schema
+
+
+class ExportFormat(StrEnum):
+    """What an exported detector is loaded by."""
+
+    MMDET = "Mmdet"
+    ONNX = "Onnx"
+    OPENVINO = "OpenVINO"
+    TORCH = "Torch"
+
+
+class FilePrecision(StrEnum):
+    """Numbers that a file's layers compute with; boxes are computed in 32 bits in all of them."""
+
+    FP32 = "FP32"
+    FP16 = "FP16"
+    INT8 = "INT8"
+
+
+class ExportSettings(Schema):
+    """Which files an export writes, and what is expected of them."""
+
+    formats: Annotated[tuple[ExportFormat, ...], Field(min_length=1, max_length=4)] = Field(
+        (ExportFormat.MMDET,),
+        description="Formats beside mmdet's own folder, which is always written: `Onnx` (runs in "
+        "onnxruntime), `OpenVINO` (its IR), `Torch` (torch.export). Each file takes images and "
+        "returns boxes.",
+    )
+    precisions: Annotated[tuple[FilePrecision, ...], Field(min_length=1, max_length=3)] = Field(
+        (FilePrecision.FP32,),
+        description="Precisions of each of these formats. INT8 is post-training quantisation; "
+        "`Torch` has none.",
+    )
+    tolerance: Annotated[Fraction, Field(le=1)] = Field(
+        Decimal("0.01"),
+        description="A file whose mAP lies further below the detector's is kept, but marked.",
+    )
+    calibration_images: Positive = Field(
+        64, description="Training images that the quantisation of INT8 is calibrated with."
+    )
+
+    @property
+    def wanted(self) -> tuple[tuple[ExportFormat, FilePrecision], ...]:
+        """Format and precision of each file beside mmdet's folder."""
+        return tuple(
+            (form, precision)
+            for form in dict.fromkeys(self.formats)
+            if form is not ExportFormat.MMDET
+            for precision in dict.fromkeys(self.precisions)
+        )
+
+
+class FileLatency(Schema):
+    """Time of one image at batch 1, in milliseconds; decoding and resizing are not counted.
+
+    Attributes:
+        median: over the runs.
+        p90: what nine of ten runs do not exceed.
+        runs: timed, after a few that were not.
+        threads: that the runtime could use.
+        device: name of the processor.
+    """
+
+    median: float
+    p90: float
+    runs: Positive
+    threads: Positive
+    device: str
+
+
+class ExportedFile(Schema):
+    """One file of an exported folder, and what was measured on it.
+
+    Attributes:
+        path: relative to the folder; an OpenVINO IR is named by its .xml.
+        format: what loads it.
+        precision: what it computes with.
+        batch: images that it takes at once; None for any number.
+        height: the input's height in pixels, if the file takes no other.
+        width: the input's width, likewise.
+        bytes: size of the file, with all others that belong to it.
+        map: mAP of the file itself on the validation images; None if it was not measured.
+        map_error: standard error of that mAP over the images.
+        latency: None if it was not measured.
+        remark: why the file should not be used without thought; empty if nothing is wrong.
+    """
+
+    path: str
+    format: ExportFormat
+    precision: FilePrecision = FilePrecision.FP32
+    batch: Positive | None = None
+    height: Positive | None = None
+    width: Positive | None = None
+    bytes: Count = 0
+    map: float | None = None
+    map_error: float | None = None
+    latency: FileLatency | None = None
+    remark: str = ""
