@@ -6,54 +6,67 @@ of images; it does not cover what another seed of the training would have change
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 from statistics import quantiles
 
 from detnas.records.results import Score
-from detnas.schema import Schema
+from detnas.schema import Schema, added
 
 _PARTS = 40
 """The first and the last of as many equal parts lie outside a 95 % interval."""
 
 
+class GainMetric(StrEnum):
+    """What two detectors are compared by."""
+
+    H = "H"
+    MAP = "mAP"
+
+
 class Gain(Schema):
-    """A difference between two detectors' H, with its paired 95 % interval over the images.
+    """A difference between two detectors, with its paired 95 % interval over the images.
 
     Attributes:
-        h: the difference.
+        difference: of the metric.
         low: lower end of the interval.
         high: upper end of the interval.
+        metric: H, or mAP where one of them is upgraded, which costs it computation.
     """
 
-    h: float
+    difference: float
     low: float
     high: float
+    metric: GainMetric = added(1, GainMetric.H)
 
     @property
-    def is_distinguishable(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low > 0 or self.high < 0
+    def is_certain(self) -> bool:
+        """Whether the whole interval is above 0, so that the first detector counts as better."""
+        return self.low > 0
 
     def __str__(self) -> str:
-        return f"{self.h:+.4f}, 95 % interval {self.low:+.4f} to {self.high:+.4f}"
+        return f"{self.difference:+.4f}, 95 % interval {self.low:+.4f} to {self.high:+.4f}"
 
 
-def paired_gain(student: Score, h: float, base: Score, base_h: float) -> Gain | None:
+def paired_gain(
+    student: Score, value: float, base: Score, base_value: float, metric: GainMetric = GainMetric.H
+) -> Gain | None:
     """The gain of a student over the base; None if the replicates of one are unknown.
 
     Args:
         student: at the resolution where its H is highest.
-        h: its H there, which is mAP times a factor that is known exactly.
+        value: its metric there, which is mAP times a factor that is known exactly.
         base: likewise.
-        base_h: likewise.
+        base_value: likewise.
+        metric: by which they are compared.
     """
     if len(student.replicates) != len(base.replicates) or len(base.replicates) < _PARTS:
         return None
     if student.map <= 0 or base.map <= 0:
         return None
-    factor, base_factor = h / student.map, base_h / base.map
+    factor, base_factor = value / student.map, base_value / base.map
     pairs = zip(student.replicates, base.replicates, strict=True)
     low, high = interval([factor * ours - base_factor * theirs for ours, theirs in pairs])
-    return Gain(h=h - base_h, low=low, high=high)
+    return Gain(difference=value - base_value, low=low, high=high, metric=metric)
 
 
 def interval(replicates: Sequence[float]) -> tuple[float, float]:

@@ -110,7 +110,7 @@ def run_to_end(search: OpenedSearch, console: Console, stop: StopRequest) -> Sea
 def _print_result(console: Console, status: SearchStatus) -> None:
     console.print(comparison(status), soft_wrap=True)
     for name, message in reasons(status):
-        _print_line(console, f"{name}: {message}", "" if status.is_distinguishable else "yellow")
+        _print_line(console, f"{name}: {message}", "" if status.is_certain else "yellow")
     for name, place in {"exported": status.exported_to, "records and logs": status.folder}.items():
         if place:
             _print_line(console, f"{name}: {readable_place(place)}")

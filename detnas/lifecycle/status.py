@@ -95,7 +95,8 @@ class SearchStatus(Schema):
         exported_trial: number of its trial; None for the base.
         exported_to: URI of the exported folder.
         export_reason: why that was exported.
-        improved: what was exported has a better H than the base; None before the export.
+        improved: what was exported is better than the base, by H or by mAP if it is upgraded; None
+            before the export.
         gain: by how much; None if it is not improved, or its error is unknown.
         likely_causes: what may have kept students from beating the base, if none did.
         finetune_problem: why the fine-tuning was lost; empty if it was not.
@@ -136,6 +137,6 @@ class SearchStatus(Schema):
     cost: SearchCost = SearchCost()
 
     @property
-    def is_distinguishable(self) -> bool:
+    def is_certain(self) -> bool:
         """Whether what is exported is better than the base, and not by chance as far as known."""
-        return bool(self.improved) and (self.gain is None or self.gain.is_distinguishable)
+        return bool(self.improved) and (self.gain is None or self.gain.is_certain)

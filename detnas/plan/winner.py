@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from detnas.gain import Gain, paired_gain
+from detnas.gain import Gain, GainMetric, paired_gain
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.score import Scorer
@@ -44,9 +44,17 @@ class TrainedDetector:
 
     def is_better(self, other: "TrainedDetector") -> bool:
         """Whether its H is higher; of upgraded detectors the mAP, which costs them computation."""
-        if self.result.is_upgraded or other.result.is_upgraded:
-            return self.map > other.map
-        return self.score > other.score
+        metric = self.compared_by(other)
+        return self.value_of(metric) > other.value_of(metric)
+
+    def compared_by(self, other: "TrainedDetector") -> GainMetric:
+        """The metric that decides between two detectors."""
+        upgraded = self.result.is_upgraded or other.result.is_upgraded
+        return GainMetric.MAP if upgraded else GainMetric.H
+
+    def value_of(self, metric: GainMetric) -> float:
+        """Its H or its mAP, a fraction."""
+        return self.map if metric is GainMetric.MAP else self.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ class Winner:
     Attributes:
         detector: what is exported.
         reason: a sentence without a full stop.
-        improved: it has a better H than the base.
+        improved: it is better than the base: by H, or by mAP if it is upgraded.
         gain: over the base; None if it is not improved, or the errors are unknown.
     """
 
@@ -127,13 +135,15 @@ def compare_with_base(
 
 def _with_gain(student: Winner, base: TrainedDetector) -> Winner:
     found = student.detector
-    gain = paired_gain(found.measured, found.score, base.measured, base.score)
+    metric = found.compared_by(base)
+    value, base_value = found.value_of(metric), base.value_of(metric)
+    gain = paired_gain(found.measured, value, base.measured, base_value, metric)
     if gain is None:
-        certainty = "the error of H is unknown, because the results have no bootstrap"
-    elif gain.is_distinguishable:
-        certainty = f"its H less the base's is {gain} over the validation images"
+        certainty = f"the error of {metric} is unknown, because the results have no bootstrap"
+    elif gain.is_certain:
+        certainty = f"its {metric} less the base's is {gain} over the validation images"
     else:
-        certainty = f"not distinguishable from the base on the validation images (H {gain})"
+        certainty = f"not distinguishable from the base on the validation images ({metric} {gain})"
     return replace(student, reason=f"{student.reason}; {certainty}", gain=gain)
 
 

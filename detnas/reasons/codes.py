@@ -69,13 +69,13 @@ class ReasonCode(Documented):
     EXPORTED = "Exported", _HEALTHY, 0, "Succeeded"
     """what the student has gained, and where it is stored"""
     NO_IMPROVEMENT = "NoImprovement", _HEALTHY, 0, "Succeeded"
-    """no student is better than the base by H: the base itself is exported, and
+    """no student is better than the base: the base itself is exported, and
     `status.exported.isBase` is true. The message names the likely causes that the records show, and
     the fields to change. A student that an earlier version exported stays"""
     NOT_DISTINGUISHABLE = "NotDistinguishable", _HEALTHY, 0, "Succeeded"
-    """a student with a better H than the base is exported, but the validation images are too few
-    to tell it from the base: the 95 % interval of the difference, which the message names,
-    contains 0"""
+    """a student with a better H than the base is exported (an upgraded one: with a better mAP), but
+    the validation images are too few to tell it from the base: the 95 % interval of the difference,
+    which the message names, is not entirely above 0"""
 
     SUSPENDED_BY_USER = "SuspendedByUser", _WAITING, 0, None, _SUSPENDED
     """`spec.suspend` is true"""

@@ -96,7 +96,8 @@ def comparison(data: ReportData) -> list[list[Cell]]:
         ),
     ]
     if data.status.gain is not None:
-        headings.append(("H less the base's", lambda d: _gain(d, data)))
+        metric = data.status.gain.metric
+        headings.append((f"{metric} less the base's", lambda d: _gain(d, data)))
     if any(d.latency for d in shown):
         headings.append(("latency of one image", lambda d: _latency(d, data)))
     headings.append(("encoding", lambda d: Cell(encode(d.architecture), mark="code")))
@@ -116,7 +117,7 @@ def _gain(detector: ReportDetector, data: ReportData) -> Cell:
     gain = data.status.gain
     if gain is None or detector is not data.exported:
         return _NONE
-    remark = "" if gain.is_distinguishable else "not distinguishable on the validation images"
+    remark = "" if gain.is_certain else "not distinguishable on the validation images"
     return Cell(str(gain), remark=remark)
 
 

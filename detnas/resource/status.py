@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from detnas.gain import GainMetric
 from detnas.records.results import Outcome
 from detnas.resource.cut import AtMost, NumberText
 from detnas.schema import Count, Flag, Schema
@@ -100,11 +101,16 @@ class Exported(DetectorSummary):
     is_base: Flag | None = Field(
         None, description="It is the base itself, because no student is better; else left out."
     )
-    gain: NumberText | None = Field(None, description="Its h less the base's.")
+    gain: NumberText | None = Field(
+        None, description="Its h less the base's, or its map less the base's: see gainMetric."
+    )
     gain_low: NumberText | None = Field(
         None, description="Lower end of the gain's paired 95 % interval over the validation images."
     )
     gain_high: NumberText | None = Field(None, description="Upper end of that interval.")
+    gain_metric: GainMetric | None = Field(
+        None, description="What the gain is of: H, or mAP if finetune.upgrade changed the detector."
+    )
 
 
 class ActiveJobStatus(Schema):

@@ -74,7 +74,7 @@ def reasons(status: SearchStatus) -> Iterable[tuple[str, str]]:
 def _reason_name(status: SearchStatus) -> str:
     if status.improved is False:
         return "no improvement"
-    return "why this one" if status.is_distinguishable else "not distinguishable"
+    return "why this one" if status.is_certain else "not distinguishable"
 
 
 def _gist(message: str) -> str:

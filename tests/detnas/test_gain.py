@@ -1,10 +1,13 @@
 """The paired interval of a gain, and when a student counts as better than the base."""
 
 from random import Random
+from typing import Any
 
 import pytest
 
-from detnas.gain import Gain, interval, paired_gain
+from detnas.gain import Gain, GainMetric, interval, paired_gain
+from detnas.lifecycle.status import SearchStatus
+from detnas.plan.stages import Phase
 from detnas.plan.winner import TrainedDetector, Winner, compare_with_base
 from detnas.records.results import Score
 from detnas.records.settings import DetectorShape
@@ -40,8 +43,8 @@ def test_images_that_are_hard_for_both_do_not_widen_the_interval() -> None:
     base = around(0.3, 0.05)
     gain = paired_gain(score(0.31, tuple(one + 0.01 for one in base)), 0.31, score(0.3, base), 0.3)
     assert gain is not None
-    assert (gain.h, gain.low, gain.high) == pytest.approx((0.01, 0.01, 0.01))
-    assert gain.is_distinguishable
+    assert (gain.difference, gain.low, gain.high) == pytest.approx((0.01, 0.01, 0.01))
+    assert gain.is_certain
 
 
 def test_replicates_are_weighted_by_what_h_makes_of_map() -> None:
@@ -50,7 +53,7 @@ def test_replicates_are_weighted_by_what_h_makes_of_map() -> None:
     student = tuple(one - 0.01 for one in base)
     gain = paired_gain(score(0.29, student), 0.58, score(0.3, base), 0.3)
     assert gain is not None
-    assert gain.h == pytest.approx(0.28)
+    assert gain.difference == pytest.approx(0.28)
     assert gain.low < 0.28 < gain.high
 
 
@@ -62,9 +65,10 @@ def test_gain_is_unknown_without_the_replicates_of_both() -> None:
     assert paired_gain(score(0.4, around(0.4, 0)), 0.4, score(0, around(0, 0)), 0.0) is None
 
 
-def trained(trial: int | None, found: Score) -> TrainedDetector:
-    result = detector("any").model_copy(update={"scores": (found,)})
-    return TrainedDetector(trial, result, None, DetectorShape(), found.map, RESOLUTION, found.map)
+def trained(trial: int | None, found: Score, **changed: Any) -> TrainedDetector:
+    result = detector("any").model_copy(update={"scores": (found,)} | changed)
+    h = found.map / 2 if result.is_upgraded else found.map
+    return TrainedDetector(trial, result, None, DetectorShape(), h, RESOLUTION, found.map)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +88,31 @@ def test_winner_says_whether_it_can_be_told_from_the_base(spread: float, words: 
     assert words in winner.reason
 
 
+def test_upgraded_student_is_compared_and_worded_by_map() -> None:
+    """Its H is half the base's, because of its FLOPs; that must not decide."""
+    base = trained(None, score(0.3, around(0.3, 0.001, 1)))
+    student = trained(3, score(0.31, around(0.31, 0.001, 2)), shape=DetectorShape())
+    winner = compare_with_base(Winner(student, "trial 3 is it"), base, lambda _: False)
+    assert winner.gain is not None
+    assert (winner.gain.metric, winner.gain.is_certain) == (GainMetric.MAP, True)
+    assert winner.gain.difference == pytest.approx(0.01)
+    assert "its mAP less the base's is +0.0100" in winner.reason
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_certain"), [(0.001, 0.02, True), (-0.001, 0.02, False), (-0.3, -0.1, False)]
+)
+def test_only_an_interval_above_0_makes_a_gain_certain(
+    low: float, high: float, is_certain: bool
+) -> None:
+    gain = Gain(difference=0.01, low=low, high=high)
+    assert gain.is_certain is is_certain
+    status = SearchStatus(
+        name="s", folder="f", phase=Phase.SUCCEEDED, trials=1, improved=True, gain=gain
+    )
+    assert status.is_certain is is_certain
+
+
 def test_winner_of_an_earlier_search_says_that_its_error_is_unknown() -> None:
     student, base = trained(3, score(0.31)), trained(None, score(0.3))
     winner = compare_with_base(Winner(student, "trial 3 is it"), base, lambda _: False)
@@ -93,4 +122,4 @@ def test_winner_of_an_earlier_search_says_that_its_error_is_unknown() -> None:
 
 def test_gain_reads_as_numbers_with_signs() -> None:
     text = "+0.0123, 95 % interval -0.0080 to +0.0310"
-    assert str(Gain(h=0.0123, low=-0.008, high=0.031)) == text
+    assert str(Gain(difference=0.0123, low=-0.008, high=0.031)) == text

@@ -128,11 +128,12 @@ _ANCHORS = ", `detnas_anchors.py` its anchors"
 _FOUND = "Found by detnas from a detector trained on the same data. {gain}"
 _UNKNOWN_GAIN = "How certain its gain over that detector is was not measured."
 _GAIN = (
-    "Its score H less that detector's is {gain}, from a paired bootstrap over the validation "
+    "Its {metric} less that detector's is {gain}, from a paired bootstrap over the validation "
     "images, on which it was selected as well: they are no unseen test."
 )
 _NOT_DISTINGUISHABLE = (
-    " **On these images it cannot be distinguished from that detector**: the interval contains 0."
+    " **On these images it cannot be distinguished from that detector**: not all of the interval "
+    "is above 0."
 )
 _IS_BASE = (
     "This is the base detector itself: the search found no student that is better than the base. "
@@ -185,8 +186,8 @@ def _description(request: ExportRequest) -> dict[str, object]:
 def _gain(gain: Gain | None) -> str:
     if gain is None:
         return _UNKNOWN_GAIN
-    doubt = "" if gain.is_distinguishable else _NOT_DISTINGUISHABLE
-    return _GAIN.format(gain=gain) + doubt
+    doubt = "" if gain.is_certain else _NOT_DISTINGUISHABLE
+    return _GAIN.format(metric=gain.metric, gain=gain) + doubt
 
 
 def readme_of(request: ExportRequest) -> str:

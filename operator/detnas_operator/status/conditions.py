@@ -188,8 +188,8 @@ def _of_trials(code: ReasonCode, search: SearchStatus) -> Reason:
 def _exported_code(search: SearchStatus) -> ReasonCode:
     if search.improved is False:
         return ReasonCode.NO_IMPROVEMENT
-    distinguishable = search.improved is None or search.is_distinguishable
-    return ReasonCode.EXPORTED if distinguishable else ReasonCode.NOT_DISTINGUISHABLE
+    certain = search.improved is None or search.is_certain
+    return ReasonCode.EXPORTED if certain else ReasonCode.NOT_DISTINGUISHABLE
 
 
 def _exported(search: SearchStatus) -> str:

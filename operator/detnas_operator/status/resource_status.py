@@ -155,7 +155,13 @@ def _comparison(search: SearchStatus) -> dict[str, Any]:
         return {"isBase": True}
     if search.gain is None:
         return {}
-    return {"gain": search.gain.h, "gainLow": search.gain.low, "gainHigh": search.gain.high}
+    gain = search.gain
+    return {
+        "gain": gain.difference,
+        "gainLow": gain.low,
+        "gainHigh": gain.high,
+        "gainMetric": gain.metric,
+    }
 
 
 def _top(search: SearchStatus) -> list[TopTrial]:

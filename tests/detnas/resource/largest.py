@@ -37,7 +37,7 @@ def largest_status(character: str = "x") -> ResourceStatus:
             "trials": {**dict.fromkeys((*COUNTS, *OUTCOMES), MANY), "progress": text},
             "teachers": {"progress": text, "pool": text, "holder": text},
             **dict.fromkeys(("base", "best"), detector),
-            "exported": {**detector, **gain, "is_base": True},
+            "exported": {**detector, **gain, "gain_metric": "mAP", "is_base": True},
             "active": [job] * PARALLELISM,
             "top": [top] * PARALLELISM,
             "failures": [failure] * TRIALS,

@@ -84,7 +84,7 @@ UNCERTAIN = pass_result(
         update={
             "export_reason": "trial 7 is best; not distinguishable from the base",
             "improved": True,
-            "gain": Gain(h=0.01, low=-0.02, high=0.04),
+            "gain": Gain(difference=0.01, low=-0.02, high=0.04),
         }
     )
 )

@@ -104,12 +104,12 @@ def test_export_of_a_student_is_not_called_the_base(
     [
         (None, "How certain its gain over that detector is was not measured", False),
         (
-            Gain(h=0.02, low=0.01, high=0.03),
+            Gain(difference=0.02, low=0.01, high=0.03),
             "less that detector's is +0.0200, 95 % interval +0.0100 to +0.0300",
             False,
         ),
         (
-            Gain(h=0.01, low=-0.01, high=0.03),
+            Gain(difference=0.01, low=-0.01, high=0.03),
             "less that detector's is +0.0100, 95 % interval -0.0100",
             True,
         ),
