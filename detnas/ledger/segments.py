@@ -12,9 +12,14 @@ from pydantic import FailFast, model_validator
 
 from detnas.ledger.entry import LedgerEntry
 from detnas.schema import Count, Schema
+from detnas.store.errors import CorruptRecord
+from detnas.store.record_format import decode_record, encode_record
 
 SEGMENT = 100
 """Trials of one segment."""
+
+_MAX_ENTRY_BYTES = 1 << 20
+"""Of an entry's JSON; a message of 4,000 characters is its longest part."""
 
 
 class Segment(Schema):
@@ -60,17 +65,37 @@ def pack(number: int, entries: Mapping[int, LedgerEntry]) -> Segment | None:
 class UnsegmentedEntries(Mapping[int, LedgerEntry]):
     """Finished trials that are in no segment yet, by number; immutable.
 
-    Kept as compressed JSON, a twentieth of the objects' size: an operator has up to a hundred of
-    every search, and few are read before their segment is written.
+    Kept as compressed JSON, a twentieth of the objects' size, and stored like that in the snapshot:
+    an operator has up to a hundred of every search, and few are read before their segment is
+    written. An entry is therefore checked when it is read.
+
+    Args:
+        packed: each trial's compressed record, by number.
     """
 
     __slots__ = ("_packed",)
 
-    def __init__(self, entries: Iterable[LedgerEntry] = ()) -> None:
-        self._packed = {entry.index: _packed(entry) for entry in entries}
+    def __init__(self, packed: Mapping[int, bytes] | None = None) -> None:
+        self._packed = dict(packed or {})
+
+    @classmethod
+    def of(cls, entries: Iterable[LedgerEntry]) -> "UnsegmentedEntries":
+        """Pack entries."""
+        return cls({entry.index: _packed(entry) for entry in entries})
+
+    @property
+    def packed(self) -> Mapping[int, bytes]:
+        """Each trial's compressed record, by number."""
+        return self._packed
 
     def __getitem__(self, index: int) -> LedgerEntry:
-        return LedgerEntry.model_validate_json(zlib.decompress(self._packed[index]))
+        """The entry of a trial.
+
+        Raises:
+            KeyError: the trial is not among them.
+            CorruptRecord: the snapshot that it was read from holds no entry of that trial.
+        """
+        return _unpacked(index, self._packed[index])
 
     def __contains__(self, index: object) -> bool:
         return index in self._packed
@@ -83,19 +108,36 @@ class UnsegmentedEntries(Mapping[int, LedgerEntry]):
 
     def with_entry(self, entry: LedgerEntry) -> "UnsegmentedEntries":
         """These entries and one more."""
-        return self._of({**self._packed, entry.index: _packed(entry)})
+        return UnsegmentedEntries({**self._packed, entry.index: _packed(entry)})
 
     def without(self, indices: Iterable[int]) -> "UnsegmentedEntries":
         """The entries of all other trials."""
         gone = frozenset(indices)
-        return self._of({i: packed for i, packed in self._packed.items() if i not in gone})
-
-    @classmethod
-    def _of(cls, packed: dict[int, bytes]) -> "UnsegmentedEntries":
-        made = cls()
-        made._packed = packed
-        return made
+        return UnsegmentedEntries({i: one for i, one in self._packed.items() if i not in gone})
 
 
 def _packed(entry: LedgerEntry) -> bytes:
-    return zlib.compress(entry.model_dump_json().encode())
+    return zlib.compress(encode_record(entry))
+
+
+def _unpacked(index: int, packed: bytes) -> LedgerEntry:
+    place = f"trial {index} in the ledger's snapshot"
+    decompressor = zlib.decompressobj()
+    try:
+        record = decompressor.decompress(packed, _MAX_ENTRY_BYTES)
+        entry = decode_record(record, place, LedgerEntry)
+    except (zlib.error, CorruptRecord) as error:
+        raise _unreadable(place, str(error)) from error
+    if not decompressor.eof:
+        raise _unreadable(place, f"it is cut, or has more than {_MAX_ENTRY_BYTES} bytes")
+    if entry.index != index:
+        raise _unreadable(place, f"it is the entry of trial {entry.index}")
+    return entry
+
+
+def _unreadable(place: str, problem: str) -> CorruptRecord:
+    return CorruptRecord(
+        f"{place} is not readable: {problem}",
+        "delete the object ledger/folded.json in the search's folder: it is a cache, which is "
+        "written again from the results of the trials",
+    )

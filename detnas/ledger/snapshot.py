@@ -4,22 +4,22 @@ It is derived from the segments and the results of trials alone, so it may be mi
 date: what it lacks is read from those.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Literal
 
-from pydantic import FailFast, Field, model_validator
+from pydantic import Base64Bytes, Field, model_validator
 
-from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.segments import UnsegmentedEntries, segment_indices, segment_of
 from detnas.ledger.summary import Numbers, Summary
 from detnas.records import keys
-from detnas.schema import Schema
+from detnas.schema import Count, Schema
 from detnas.spec.search import MAX_TRIALS
 from detnas.store import Store
 from detnas.store.artifacts import load_record, put_record
 from detnas.store.errors import CorruptRecord
 
-SNAPSHOT_VERSION: Literal[5] = 5
+SNAPSHOT_VERSION: Literal[6] = 6
 """Incremented whenever the same trials give another summary, or its stored form changes."""
 
 MAX_UNSEGMENTED_TRIALS = 1000
@@ -32,21 +32,20 @@ class Snapshot(Schema):
     Attributes:
         folding: `SNAPSHOT_VERSION` of the version that wrote it; others ignore it.
         segments: numbers of the ledger's segments that are in the summary.
-        unsegmented: the other trials in the summary.
+        unsegmented: compressed entries of the other trials in the summary, by number. They are
+            most of a snapshot and seldom needed, so they are not parsed with it.
         summary: of all these trials.
     """
 
-    folding: Literal[5]
+    folding: Literal[6]
     segments: Annotated[Numbers, Field(max_length=MAX_TRIALS)]
-    unsegmented: Annotated[
-        tuple[LedgerEntry, ...], FailFast(), Field(max_length=MAX_UNSEGMENTED_TRIALS)
-    ]
+    unsegmented: Annotated[Mapping[Count, Base64Bytes], Field(max_length=MAX_UNSEGMENTED_TRIALS)]
     summary: Summary
 
     @model_validator(mode="after")
     def _has_or_misses_each_trial_once(self) -> "Snapshot":
         """If the count were wrong, a reader would request each of the trials."""
-        single = [*self.summary.missing, *(entry.index for entry in self.unsegmented)]
+        single = [*self.summary.missing, *self.unsegmented]
         segmented = sum(len(segment_indices(number)) for number in self.segments)
         highest = max([*single, *(segment_indices(n).stop - 1 for n in self.segments)], default=-1)
         if (
@@ -88,8 +87,10 @@ def write_snapshot(
         unsegmented: the summary's other trials.
     """
     if len(unsegmented) <= MAX_UNSEGMENTED_TRIALS:
-        entries = tuple(unsegmented[index] for index in sorted(unsegmented))
-        snapshot = Snapshot(
-            folding=SNAPSHOT_VERSION, segments=segments, unsegmented=entries, summary=summary
+        snapshot = Snapshot.model_construct(
+            folding=SNAPSHOT_VERSION,
+            segments=segments,
+            unsegmented=unsegmented.packed,
+            summary=summary,
         )
         put_record(store, keys.ledger_snapshot(folder), snapshot)

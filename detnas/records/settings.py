@@ -6,6 +6,7 @@ Defaults are the paper's numbers, or mmdet's for Faster R-CNN where the paper is
 import re
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
@@ -17,6 +18,12 @@ Above = Annotated[Fraction, Field(gt=0)]
 
 RESOLUTION = r"^([1-9][0-9]{0,4})x([1-9][0-9]{0,4})$"
 _RESOLUTION = re.compile(RESOLUTION)
+
+
+@lru_cache(maxsize=1024)  # an operator reads the same few a hundred times for each search
+def _parsed_resolution(text: str) -> dict[str, int] | None:
+    match = _RESOLUTION.fullmatch(text)
+    return None if match is None else {"width": int(match[1]), "height": int(match[2])}
 
 
 class Resolution(Schema):
@@ -43,10 +50,10 @@ class Resolution(Schema):
     def _from_text(cls, value: Any) -> Any:
         if isinstance(value, dict | Resolution):
             return value
-        match = _RESOLUTION.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError(f"{value!r} is no resolution; write WIDTHxHEIGHT, such as 1333x800")
-        return {"width": int(match[1]), "height": int(match[2])}
+        parsed = _parsed_resolution(value) if isinstance(value, str) else None
+        if parsed is not None:
+            return parsed
+        raise ValueError(f"{value!r} is no resolution; write WIDTHxHEIGHT, such as 1333x800")
 
     @model_serializer
     def _to_text(self) -> str:

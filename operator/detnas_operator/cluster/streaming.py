@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import aiohttp
+from pydantic_core import from_json
 
 from detnas_operator.cluster.connection import CONNECT_SECONDS, Answer, Connection, Request
 from detnas_operator.cluster.error_answers import error_from
@@ -142,7 +143,7 @@ def _change(
     line: bytes, slim: Callable[[Object], Object | None], request: Request, what: str
 ) -> Change:
     try:
-        change = json.loads(line)
+        change = from_json(line)
         kind, body = change["type"], change["object"]
     except (ValueError, KeyError, TypeError) as error:
         problem = f"{what}: the API server's answer is no stream of changes"

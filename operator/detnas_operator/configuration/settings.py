@@ -1,6 +1,7 @@
 """The operator's configuration file, checked completely."""
 
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -225,6 +226,16 @@ class OperatorSettings(Schema):
 
     def rules(self, namespace: str) -> Rules:
         """Return the rules for the Jobs of a namespace."""
+        if namespace not in self._rules:
+            self._rules[namespace] = self._merged_rules(namespace)
+        return self._rules[namespace]
+
+    @cached_property
+    def _rules(self) -> dict[str, Rules]:
+        """By namespace: every pass needs them, and merging takes a millisecond."""
+        return {}
+
+    def _merged_rules(self, namespace: str) -> Rules:
         tenant, gpu = self.tenant(namespace), self.jobs.gpu_resource
         if tenant is None:
             return rules_of(self.jobs.policy, JobPolicy(), POLICY_FOR_ALL, gpu)

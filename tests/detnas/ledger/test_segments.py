@@ -37,7 +37,7 @@ def test_segment_refuses_other_trials() -> None:
 def test_unsegmented_entries_are_a_mapping(
     first: list[int], more: list[int], gone: list[int]
 ) -> None:
-    entries = UnsegmentedEntries(ENTRIES[index] for index in first)
+    entries = UnsegmentedEntries.of(ENTRIES[index] for index in first)
     for index in more:
         entries = entries.with_entry(ENTRIES[index])
     assert dict(entries) == {index: ENTRIES[index] for index in {*first, *more}}
@@ -48,7 +48,7 @@ def test_unsegmented_entries_are_a_mapping(
 
 def test_unsegmented_entries_take_little_memory() -> None:
     entries = searched(100).entries
-    hundred = UnsegmentedEntries(entries[index] for index in range(100))
+    hundred = UnsegmentedEntries.of(entries[index] for index in range(100))
     assert sum(map(sys.getsizeof, hundred._packed.values())) < 100_000
     with pytest.raises(KeyError):
         hundred[100]

@@ -32,7 +32,7 @@ def searching(*seconds: float) -> SearchState:
         number: succeeded(proposal(number), 0.3, 0.4).model_copy(update={"seconds": took})
         for number, took in enumerate(seconds)
     }
-    unsegmented = UnsegmentedEntries(entries.values())
+    unsegmented = UnsegmentedEntries.of(entries.values())
     running = tuple(proposal(len(seconds) + slot) for slot in range(2))
     history = History(
         summary_of(list(entries.values())), in_flight=running, unsegmented=unsegmented

@@ -37,7 +37,7 @@ STATE = SearchState(
             [succeeded(proposal(index), score) for index, score in enumerate((0.3, 0.5, 0.2))]
         ),
         in_flight=(proposal(3),),
-        unsegmented=UnsegmentedEntries(
+        unsegmented=UnsegmentedEntries.of(
             succeeded(proposal(index), 0.1 + index / 5) for index in (0, 1)
         ),
     ),

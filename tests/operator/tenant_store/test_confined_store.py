@@ -1,7 +1,10 @@
 """Records that a tenant's jobs may have written: believed as little as what a stranger says."""
 
+import base64
 import json
+import tracemalloc
 import uuid
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,7 +151,7 @@ def test_confined_store_serves_the_snapshot_of_the_largest_random_search(
     summary = fold(Summary(top_k=MAX_RANDOM_PARENTS), parents)
     assert len(summary.top) == MAX_RANDOM_PARENTS
     segments = frozenset(range(MAX_RANDOM_PARENTS // SEGMENT))
-    others = UnsegmentedEntries(e for e in parents if segment_of(e.index) not in segments)
+    others = UnsegmentedEntries.of(e for e in parents if segment_of(e.index) not in segments)
     write_snapshot(mine, MINE, summary, segments, others)
     assert load_snapshot(mine, MINE, MAX_RANDOM_PARENTS) is not None
 
@@ -208,12 +211,13 @@ def entry(index: int) -> dict[str, object]:
     return failed(proposal(index), Outcome.INVALID).model_dump(mode="json", by_alias=True)
 
 
+PACKED = base64.b64encode(zlib.compress(b"{}")).decode()
 POINT = {"index": 0, "resolution": "8x8", "map": 0.5, "flops": 1}
 
 
 def snapshot(**fields: object) -> bytes:
     """Of a segment and a trial that is missing, but for some fields of it and of its summary."""
-    record: dict[str, object] = {"folding": SNAPSHOT_VERSION, "segments": [0], "unsegmented": []}
+    record: dict[str, object] = {"folding": SNAPSHOT_VERSION, "segments": [0], "unsegmented": {}}
     summary: dict[str, object] = {
         "topK": 2, "nextIndex": 101, "missing": [100], "lostTrials": [],
         "outcomes": {}, "top": [], "front": [], "failures": [], "tried": [],
@@ -254,13 +258,11 @@ def snapshot(**fields: object) -> bytes:
         {"failures": [entry(100), entry(100)]},
         {"failures": [entry(index) for index in range(6)]},
         {"front": [POINT, POINT]},
-        {"unsegmented": ["no entry"]},
-        {"unsegmented": [{**entry(101), "outcome": "Unknown"}]},
-        {"unsegmented": [entry(101), entry(101)], "nextIndex": 102},
-        {"unsegmented": [entry(101), entry(101)], "nextIndex": 103},
-        {"unsegmented": [entry(5)], "nextIndex": 102},
-        {"unsegmented": [{**entry(101), "message": " " * (1 << 20)}], "nextIndex": 102},
-        {"unsegmented": [entry(i) for i in range(101, 1102)], "nextIndex": 1102},
+        {"unsegmented": {"101": "abcde"}, "nextIndex": 102},
+        {"unsegmented": {"-1": PACKED}, "nextIndex": 102},
+        {"unsegmented": {"101": PACKED}, "nextIndex": 103},
+        {"unsegmented": {"5": PACKED}, "nextIndex": 102},
+        {"unsegmented": {str(i): PACKED for i in range(101, 1102)}, "nextIndex": 1102},
         {"inherited": 102},
         {"lastSuccess": 101},
     ],
@@ -278,7 +280,7 @@ def test_plausible_snapshot_is_loaded(whole: S3Store) -> None:
     fields = {
         "nextIndex": 301,
         "segments": [0, 2],
-        "unsegmented": [entry(101)],
+        "unsegmented": {"101": PACKED},
         "missing": [100, *range(102, 200), 300],
         "lostTrials": [1, 7],
         "top": [entry(0), entry(100)],
@@ -290,9 +292,28 @@ def test_plausible_snapshot_is_loaded(whole: S3Store) -> None:
     whole.put(keys.ledger_snapshot(MINE), snapshot(**fields))
     found = load_snapshot(whole, MINE, 2)
     assert found is not None
-    assert (found.segments, [one.index for one in found.unsegmented]) == (frozenset({0, 2}), [101])
+    assert (found.segments, list(found.unsegmented)) == (frozenset({0, 2}), [101])
     assert found.summary.tried == {(None, 7), (3, 7)}
     assert [len(some) for some in (found.summary.top, found.summary.failures)] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"no compressed record",
+        zlib.compress(b"{}"),
+        zlib.compress(json.dumps(entry(7)).encode()),
+        zlib.compress(json.dumps({**entry(101), "outcome": "Unknown"}).encode()),
+        zlib.compress(json.dumps(entry(101)).encode() + b" " * (1 << 30)),
+    ],
+)
+def test_unreadable_trial_of_a_snapshot_is_refused_and_takes_no_memory(record: bytes) -> None:
+    entries = UnsegmentedEntries({101: record})
+    tracemalloc.start()
+    with pytest.raises(CorruptRecord, match=r"trial 101 in the ledger's snapshot .*folded.json"):
+        entries[101]
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
 
 
 def test_fold_refuses_a_trial_number_far_beyond_all_others() -> None:
