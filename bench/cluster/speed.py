@@ -88,11 +88,23 @@ class Trials:
         self._waiting: list[asyncio.Event] = []
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._held = False
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Start no pod before the end of the block."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
 
     def script(self, _pod: PlayedPod) -> Script:
         """What a pod does."""
 
         async def play(pod: PlayedPod) -> None:
+            while self._held:
+                await asyncio.sleep(2)
             await pod.run()
             if "-t" in pod.job:
                 await asyncio.to_thread(self._trainer.begin, pod)
