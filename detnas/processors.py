@@ -6,6 +6,7 @@ is granted two, the scheduler keeps most of its threads waiting most of the time
 
 import contextlib
 import os
+import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -27,6 +28,20 @@ def affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def processor_name(information: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the processor's name, such as ``AMD EPYC 9654``; its architecture if that is unknown.
+
+    Args:
+        information: what Linux says of the processors.
+    """
+    with contextlib.suppress(OSError):
+        for line in information.read_text(errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() in {"model name", "Model"} and value.strip():
+                return " ".join(value.split())
+    return platform.processor() or platform.machine()
 
 
 def requested_threads(environment: Mapping[str, str] = os.environ) -> int | None:

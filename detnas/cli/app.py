@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from detnas import __version__
+from detnas.cli.bench import bench
 from detnas.cli.crd import crd
 from detnas.cli.inspect import inspect
 from detnas.cli.pools import pools
@@ -51,6 +52,7 @@ app.command()(status)
 app.command()(report)
 app.command()(validate)
 app.command()(inspect)
+app.command()(bench)
 app.command()(reproduce)
 app.command()(crd)
 app.add_typer(pools, name="pools")

@@ -7,7 +7,6 @@ what the file does wherever it is copied to.
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from detnas.errors import UserError
 from detnas.exported.detector import Detections, ExportedDetector
 from detnas.exported.preparing import PreparedImage, read_image
 from detnas.exported.scoring import CocoImages, coco_results, read_coco
+from detnas.processors import processor_name
 from detnas.records.exports import FileLatency
 from detnas.schema import Schema
 
@@ -68,7 +68,7 @@ def time_file(
         p90=1000 * seconds[min(runs - 1, int(0.9 * runs))],
         runs=runs,
         threads=threads,
-        device=platform.processor() or platform.machine(),
+        device=processor_name(),
     )
 
 

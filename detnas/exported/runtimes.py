@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detnas.errors import UserError
+from detnas.exported.mmdet_folder import MmdetFolder
 from detnas.exported.optional_imports import require_module
 from detnas.records.exports import ExportFormat
 
@@ -33,17 +34,11 @@ def open_file(path: Path, form: ExportFormat, threads: int | None = None) -> Run
         threads: that one run may use; by default what the runtime takes.
 
     Raises:
-        UserError: the file or the package that runs it is missing, or the format has no runtime.
+        UserError: the file or the package that runs it is missing.
     """
     if not path.is_file():
         raise UserError(f"{path} is no file", "give an exported detector, such as detector.onnx")
-    opener = _OPENERS.get(form)
-    if opener is None:
-        raise UserError(
-            f"{path}: format {form} is run by mmdet itself",
-            "see the README beside it; give a file of another format, such as detector.onnx",
-        )
-    return opener(path, threads)
+    return _OPENERS[form](path, threads)
 
 
 def _open_onnx(path: Path, threads: int | None) -> RunFile:
@@ -92,8 +87,14 @@ def _open_torch(path: Path, threads: int | None) -> RunFile:
     return run
 
 
+def _open_mmdet(path: Path, threads: int | None) -> RunFile:
+    run = MmdetFolder(path, threads)
+    return lambda images, sizes: RawDetections(*run(images, sizes))
+
+
 _OPENERS: dict[ExportFormat, Callable[[Path, int | None], RunFile]] = {
     ExportFormat.ONNX: _open_onnx,
     ExportFormat.OPENVINO: _open_openvino,
     ExportFormat.TORCH: _open_torch,
+    ExportFormat.MMDET: _open_mmdet,
 }
