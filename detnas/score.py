@@ -12,6 +12,20 @@ from detnas.schema import Count, Schema, added
 from detnas.teachers import SupernetShape, Teacher
 
 
+class Estimate(Schema):
+    """What a detector's mAP is estimated to be, beside what was measured.
+
+    Attributes:
+        map: the estimate.
+        error: its standard error.
+        noise: standard error of the measurement that it was made from.
+    """
+
+    map: float
+    error: float
+    noise: float
+
+
 class ResolutionScore(Schema):
     """A detector at one resolution.
 
@@ -20,6 +34,7 @@ class ResolutionScore(Schema):
         flops: of one image at this resolution; the score itself takes those at the base's.
         h: the score.
         map_error: standard error of mAP; None if unknown.
+        estimate: of mAP, by which trials are selected; None if that is done by what was measured.
     """
 
     resolution: Resolution
@@ -27,6 +42,7 @@ class ResolutionScore(Schema):
     flops: Count
     h: float
     map_error: MetricError | None = added(1)
+    estimate: Estimate | None = added(1)
 
     @property
     def h_error(self) -> float | None:
@@ -34,6 +50,13 @@ class ResolutionScore(Schema):
         if self.map_error is None or self.map <= 0:
             return None
         return self.map_error * self.h / self.map
+
+    @property
+    def estimated_h(self) -> float:
+        """H of the estimate; of a detector that finds nothing 0, and H itself without one."""
+        if self.estimate is None or self.map <= 0:
+            return self.h
+        return self.estimate.map * self.h / self.map
 
 
 @dataclass(frozen=True, slots=True)

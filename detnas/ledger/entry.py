@@ -11,6 +11,7 @@ from pydantic import Field
 from detnas.actions import AddedBlock
 from detnas.architecture import Architecture
 from detnas.errors import UserError
+from detnas.ledger.estimates import with_estimates
 from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import MAX_ADDED_BLOCKS, MAX_RESOLUTIONS, DetectorResult, Outcome
@@ -70,6 +71,17 @@ class LedgerEntry(Schema):
     def h(self) -> float | None:
         """The trial's score: H at its best resolution; None if it failed."""
         return self.best.h if self.best else None
+
+    @property
+    def estimated_h(self) -> float | None:
+        """H of the estimates of mAP; None without any."""
+        has_estimate = any(score.estimate is not None for score in self.scores)
+        return self.selected_h if has_estimate else None
+
+    @cached_property
+    def selected_h(self) -> float | None:
+        """The score by which trials are selected: H, or that of the estimates if there are any."""
+        return max((score.estimated_h for score in self.scores), default=None)
 
 
 def ledger_entry(proposal: Proposal, result: DetectorResult, base: Scorer) -> LedgerEntry:
@@ -134,11 +146,14 @@ def _student(proposal: Proposal, result: DetectorResult, base: Scorer) -> dict[s
             "restore the object: results are never edited",
         )
     scored = base.score(architecture, result.scores, proposal.teacher)
+    scores = scored.scores
+    if proposal.prior is not None:
+        scores = with_estimates(scores, proposal.prior, result.scores, base.scores)
     return {
         "architecture": architecture,
         "added": result.added,
         "flops": scored.flops,
         "parameters": scored.parameters,
-        "scores": scored.scores,
+        "scores": scores,
         "weights": result.weights if trained else None,
     }

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, FailFast, Field, PlainSerializer, model_validator
 
+from detnas.actions import ActionKind
 from detnas.errors import UserError
 from detnas.ledger.entry import LedgerEntry
+from detnas.ledger.estimates import ObservedChanges, squared_change, step_kind
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import Outcome
 from detnas.records.settings import Resolution
@@ -20,6 +22,9 @@ LATEST_FAILURES = 5
 
 LATEST_DURATIONS = 9
 """Trials from which the duration of the next ones is estimated; more would react more slowly."""
+
+
+_STEP_KINDS = len(Step) + len(ActionKind)
 
 
 class FrontPoint(Schema):
@@ -85,6 +90,7 @@ class Summary(Schema):
         last_success: number of the latest trial that succeeded; -1 before the first.
         milliseconds: wall time of all finished trials' jobs; an integer, so that the order of
             addition does not matter.
+        changes: what each kind of step has changed, if trials are selected by estimates.
         durations: number and milliseconds of the latest own trials, by number, without those lost
             to the infrastructure; at most `LATEST_DURATIONS`.
     """
@@ -102,6 +108,7 @@ class Summary(Schema):
     last_success: int = -1
     milliseconds: Count = 0
     durations: Annotated[tuple[tuple[Count, Count], ...], Field(max_length=LATEST_DURATIONS)] = ()
+    changes: Annotated[Mapping[str, ObservedChanges], Field(max_length=_STEP_KINDS)] = {}
 
     @model_validator(mode="after")
     def _is_of_its_trials(self) -> "Summary":
@@ -135,7 +142,7 @@ class Summary(Schema):
 
     @property
     def best(self) -> LedgerEntry | None:
-        """The trial of highest score; None before the first success."""
+        """The trial of highest score, estimated if so selected; None before the first success."""
         return self.top[0] if self.top else None
 
     @property
@@ -213,6 +220,7 @@ def _with_entry(summary: Summary, entry: LedgerEntry) -> Summary:
         "lost_trials": summary.lost_trials | lost,
         "top": _top(summary, entry),
         "front": _front(summary.front, entry),
+        "changes": _changes(summary.changes, entry),
         "last_success": max(summary.last_success, index if entry.succeeded else -1),
     }
     counts = {} if entry.inherited else _counts(summary, entry)
@@ -239,8 +247,21 @@ def _top(summary: Summary, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
     # A student without weights cannot be a parent; a subnet needs none.
     if entry.h is None or (entry.weights is None and entry.proposal.step is not Step.SUBNET):
         return summary.top
-    best_first = sorted((*summary.top, entry), key=lambda one: (-(one.h or 0.0), one.index))
+    best_first = sorted(
+        (*summary.top, entry), key=lambda one: (-(one.selected_h or 0.0), one.index)
+    )
     return tuple(best_first[: summary.top_k])
+
+
+def _changes(
+    before: Mapping[str, ObservedChanges], entry: LedgerEntry
+) -> Mapping[str, ObservedChanges]:
+    prior = entry.proposal.prior
+    square = None if prior is None else squared_change(entry.scores, prior)
+    if square is None:
+        return before
+    kind = step_kind(entry.proposal)
+    return {**before, kind: before.get(kind, ObservedChanges()).with_trial(square)}
 
 
 def _front(front: tuple[FrontPoint, ...], entry: LedgerEntry) -> tuple[FrontPoint, ...]:

@@ -96,7 +96,8 @@ def _entry_status(entry: LedgerEntry) -> DetectorStatus:
     assert entry.architecture is not None
     assert entry.best is not None
     assert entry.parameters is not None
-    return _detector(entry.best, entry.parameters, entry.architecture)
+    found = _detector(entry.best, entry.parameters, entry.architecture)
+    return found.model_copy(update={"estimated_h": entry.estimated_h})
 
 
 def _detector(top: ResolutionScore, parameters: int, architecture: Architecture) -> DetectorStatus:
@@ -191,6 +192,7 @@ def _trial_status(entry: LedgerEntry) -> TrialStatus:
         outcome=entry.outcome,
         h=entry.h,
         h_error=best_at.h_error if best_at else None,
+        estimated_h=entry.estimated_h,
         resolution=best_at.resolution if best_at else None,
         map=best_at.map if best_at else None,
         flops=best_at.flops if best_at else None,

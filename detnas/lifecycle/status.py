@@ -19,6 +19,7 @@ class DetectorStatus(Schema):
         flops: of one image there.
         h_error: standard error of H over the validation images; None if unknown.
         map_error: likewise, of mAP.
+        estimated_h: of a trial, by which it is selected; None if that is h.
         parameters: of the complete detector.
         encoding: of its backbone.
         latency: of one image there, where the export measured it.
@@ -31,6 +32,7 @@ class DetectorStatus(Schema):
     flops: Count
     h_error: float | None = None
     map_error: float | None = None
+    estimated_h: float | None = None
     parameters: Count
     encoding: str
     latency: Latency | None = None
@@ -45,6 +47,7 @@ class TrialStatus(Schema):
         outcome: how it ended.
         h: its score; None if it failed, like the next three.
         h_error: standard error of H over the validation images; None if unknown.
+        estimated_h: by which it is selected; None if that is h.
         resolution: where that is highest.
         map: mAP there, a fraction.
         flops: of one image there.
@@ -55,6 +58,7 @@ class TrialStatus(Schema):
     outcome: str
     h: float | None = None
     h_error: float | None = None
+    estimated_h: float | None = None
     resolution: Resolution | None = None
     map: float | None = None
     flops: Count | None = None

@@ -90,6 +90,9 @@ class DetectorSummary(Schema):
         None, description="Standard error of h over the validation images."
     )
     map_error: NumberText | None = Field(None, description="Standard error of map, likewise.")
+    estimated_h: NumberText | None = Field(
+        None, description="Of a trial, its estimated score, if trials are selected by that."
+    )
     parameters: Count | None = Field(None, description="Parameters of the entire detector.")
     trial: Count | None = Field(None, description="Number of its trial.")
     uri: Uri | None = Field(None, description="Address of its files.")
@@ -136,6 +139,9 @@ class TopTrial(Schema):
 
     trial: Count = Field(description="Number.")
     h: NumberText = Field(description="Score.")
+    estimated_h: NumberText | None = Field(
+        None, description="Estimated score, if trials are selected by that."
+    )
     map: NumberText = Field(description="COCO mAP, a fraction.")
     flops: Count = Field(description="FLOPs of one image at the resolution.")
     resolution: Size = Field(description="Resolution of the highest score.")

@@ -226,4 +226,5 @@ def _outcome(entry: LedgerEntry, state: SearchState) -> str:
     top = state.history.summary.best
     mark = "  best so far" if top is not None and top.index == entry.index else ""
     found = entry.best
-    return f"H {found.h:.4f}  mAP {100 * found.map:.2f} % at {found.resolution}{mark}"
+    shrunk = "" if entry.estimated_h is None else f", estimated {entry.estimated_h:.4f}"
+    return f"H {found.h:.4f}{shrunk}  mAP {100 * found.map:.2f} % at {found.resolution}{mark}"

@@ -136,11 +136,12 @@ def comparison(status: SearchStatus) -> RenderableType:
     for name, _ in shown:
         table.add_column(name, overflow="fold")
     for heading, *cells in zip(_HEADINGS, *(_cells(d, status.base) for _, d in shown), strict=True):
-        table.add_row(heading, *cells)
+        if any(cells):
+            table.add_row(heading, *cells)
     return Group(table, *(Text(f"{name}: {detector.encoding}") for name, detector in shown))
 
 
-_HEADINGS = ("H", "best resolution", "mAP", "FLOPs", "parameters", "latency")
+_HEADINGS = ("H", "H, estimated", "best resolution", "mAP", "FLOPs", "parameters", "latency")
 
 
 def _cells(detector: DetectorStatus, base: DetectorStatus | None) -> tuple[str, ...]:
@@ -149,6 +150,7 @@ def _cells(detector: DetectorStatus, base: DetectorStatus | None) -> tuple[str, 
     parameters = _change(detector.parameters, base.parameters if base else None)
     return (
         with_error(detector.h, detector.h_error, 4),
+        "" if detector.estimated_h is None else f"{detector.estimated_h:.4f}",
         str(detector.resolution),
         f"{with_error(100 * detector.map, _percent(detector.map_error), 2)} %",
         f"{detector.flops / 1e9:.3f} G{flops}",

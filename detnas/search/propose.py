@@ -12,11 +12,12 @@ from random import Random
 from typing import TypeVar
 
 from detnas.ledger.entry import LedgerEntry
+from detnas.ledger.estimates import ObservedChanges, expected, expected_of_base, step_kind
 from detnas.ledger.summary import Summary, tried
-from detnas.records.proposal import Proposal, Step
+from detnas.records.proposal import Prior, Proposal, Step
 from detnas.score import Scorer
 from detnas.search.pair import Move, Pair
-from detnas.spec.search import Search, Strategy
+from detnas.spec.search import Search, Selection, Strategy
 from detnas.teachers import TeacherSpace
 
 T = TypeVar("T")
@@ -108,6 +109,19 @@ def propose(
         summary: finished trials.
         in_flight: trials that are decided and have no result.
     """
+    found = _propose(settings, space, base, summary, in_flight)
+    if isinstance(found, SearchEnd) or settings.selection is Selection.OBSERVED:
+        return found
+    return found.model_copy(update={"prior": _prior(found, base, summary)})
+
+
+def _propose(
+    settings: Search,
+    space: TeacherSpace,
+    base: Scorer,
+    summary: Summary,
+    in_flight: Sequence[Proposal],
+) -> Proposal | SearchEnd:
     if end := search_end(settings, space, summary, in_flight):
         return end
     index = next_index(summary, in_flight)
@@ -121,6 +135,16 @@ def propose(
         if not repeated(baseline):
             return baseline
     return _unrepeated(climb, trial_random(settings.seed, index), repeated)
+
+
+def _prior(proposal: Proposal, base: Scorer, summary: Summary) -> Prior:
+    """What is known of a trial's mAP before it is trained."""
+    if proposal.parent is None:
+        parent = expected_of_base(base.scores)
+    else:
+        parent = expected(next(e for e in summary.top if e.index == proposal.parent).scores)
+    changes = summary.changes.get(step_kind(proposal), ObservedChanges())
+    return Prior(parent=parent, spread=changes.spread())
 
 
 def search_end(

@@ -35,6 +35,13 @@ class Strategy(StrEnum):
     TEACHER_POOL = "TeacherPool"
 
 
+class Selection(StrEnum):
+    """By which score the best trials are chosen."""
+
+    OBSERVED = "Observed"
+    SHRUNK = "Shrunk"
+
+
 class Search(Schema):
     """What is tried, and for how long."""
 
@@ -79,6 +86,14 @@ class Search(Schema):
         40,
         description="Finished trials without a better score after which the search ends; those "
         "lost to machines do not count.",
+    )
+    selection: Selection = added(
+        1,
+        Selection.OBSERVED,
+        description="By which score parents and the best trial are chosen. `Observed`: H as "
+        "measured (the paper). `Shrunk`: H of an estimate of mAP, from the trial's measurement and "
+        "its parent's estimate, weighted by their errors, so that a lucky measurement counts less. "
+        "Results without errors, and subnets of `TeacherPool`, count as measured.",
     )
     seed: Count = Field(0, description="Seed of every random draw of the search.")
     actions: ActionOptions = Field(ActionOptions(), description="How the pruning actions work.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from detnas.ledger.entry import LedgerEntry
+from detnas.ledger.estimates import TYPICAL_SPREAD, expected, with_estimates
 from detnas.ledger.history import read_entries
 from detnas.ledger.segments import SEGMENT, Segment, segment_indices
 from detnas.ledger.summary import Summary, fold, needed
@@ -22,11 +23,12 @@ from detnas.lifecycle.warm_start.source import WarmStartSource
 from detnas.reasons import ReasonCode
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
-from detnas.records.proposal import Proposal
+from detnas.records.proposal import Prior, Proposal
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult, Outcome, PrepareResult
 from detnas.schema import Count, Schema
-from detnas.score import Scorer
+from detnas.score import ResolutionScore, Scorer
+from detnas.spec.search import Selection
 from detnas.store.artifacts import copy_between, create_record, load_record
 from detnas.store.errors import AlreadyExists, NotFound
 from detnas.teachers import Teacher, TeacherSpace
@@ -173,7 +175,9 @@ class TrialInheritance:
         """Finished trials of the other search, scored again: the weights of H may differ."""
         scorer = self._scorer
         found = read_entries(self.source.store, self.source.search, scorer)
-        return [_rescored(e, scorer) for e in found if e.outcome is not Outcome.INFRASTRUCTURE]
+        entries = [_rescored(e, scorer) for e in found if e.outcome is not Outcome.INFRASTRUCTURE]
+        is_shrunk = self.search.requests.spec.search.selection is Selection.SHRUNK
+        return _estimated(entries) if is_shrunk else entries
 
     def _with_copied_weights(self, entries: Sequence[LedgerEntry]) -> tuple[int, ...]:
         """Copy the weights of trials that may be parents or exported; return the trials."""
@@ -233,6 +237,7 @@ class TrialInheritance:
                 "index": numbers[proposal.index],
                 "parent": None if proposal.parent is None else numbers[proposal.parent],
                 "teacher": nearest(space, proposal.teacher),
+                "prior": None,
             }
         )
 
@@ -276,9 +281,25 @@ def _rescored(entry: LedgerEntry, scorer: Scorer) -> LedgerEntry:
         return entry
     objective, flops = scorer.objective, entry.flops
     scores = tuple(
-        score.model_copy(update={"h": objective.h(score.map, flops, score.resolution)})
+        score.model_copy(
+            update={"h": objective.h(score.map, flops, score.resolution), "estimate": None}
+        )
         for score in entry.scores
     )
+    return _with_scores(entry, scores)
+
+
+def _estimated(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """Trials in the order of their numbers, with estimates that follow from their lineages."""
+    scores: dict[int | None, tuple[ResolutionScore, ...]] = {}
+    for entry in entries:
+        parent = expected(scores.get(entry.proposal.parent, ()))
+        prior = Prior(parent=parent, spread=TYPICAL_SPREAD)
+        scores[entry.index] = with_estimates(entry.scores, prior)
+    return [_with_scores(entry, scores[entry.index]) for entry in entries]
+
+
+def _with_scores(entry: LedgerEntry, scores: Sequence[ResolutionScore]) -> LedgerEntry:
     # Validated again: a copy of the entry would keep its earlier best score.
     return LedgerEntry.model_validate({**dict(entry), "scores": scores, "inherited": False})
 

@@ -66,6 +66,7 @@ def detector_figures(
         flops=detector.flops,
         h_error=detector.h_error,
         map_error=detector.map_error,
+        estimated_h=detector.estimated_h,
         resolution=str(detector.resolution),
         encoding=detector.encoding,
         parameters=detector.parameters,

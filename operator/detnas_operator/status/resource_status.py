@@ -169,6 +169,7 @@ def _top(search: SearchStatus) -> list[TopTrial]:
         TopTrial(
             trial=trial.number,
             h=trial.h,
+            estimated_h=trial.estimated_h,
             map=trial.map,
             flops=trial.flops,
             resolution=str(trial.resolution),

@@ -17,7 +17,7 @@ def largest_status(character: str = "x") -> ResourceStatus:
     """A status of 10,000 trials, 1000 of them active, whose texts are all of one character."""
     text = character * 20_000
     detector: dict[str, Any] = {
-        **dict.fromkeys(("h", "map", "h_error", "map_error"), text),
+        **dict.fromkeys(("h", "map", "h_error", "map_error", "estimated_h"), text),
         **dict.fromkeys(("resolution", "encoding", "uri"), text),
         **dict.fromkeys(("flops", "parameters", "trial"), MANY),
     }
@@ -27,7 +27,14 @@ def largest_status(character: str = "x") -> ResourceStatus:
         **dict.fromkeys(("trial", "done", "total", "epoch", "epochs", "seconds_left"), MANY),
         "started": NOW,
     }
-    top = {"trial": MANY, "h": text, "map": text, "flops": MANY, "resolution": text}
+    top = {
+        "trial": MANY,
+        "h": text,
+        "estimated_h": text,
+        "map": text,
+        "flops": MANY,
+        "resolution": text,
+    }
     failure = {"trial": MANY, "outcome": "Infrastructure", "message": text}
     return ResourceStatus.model_validate(
         {

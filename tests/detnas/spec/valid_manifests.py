@@ -79,6 +79,7 @@ EVERYTHING: Document = {
             "trials": 10_000,
             "parallelism": 1000,
             "topK": 50,
+            "selection": "Shrunk",
             "warmupTrials": 0,
             "patience": 1,
             "alpha": "0",
