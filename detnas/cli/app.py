@@ -10,6 +10,7 @@ from detnas.cli.bench import bench
 from detnas.cli.crd import crd
 from detnas.cli.inspect import inspect
 from detnas.cli.pools import pools
+from detnas.cli.recommend import recommend
 from detnas.cli.report import report
 from detnas.cli.reproduce import reproduce
 from detnas.cli.run import run
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(status)
+app.command()(recommend)
 app.command()(report)
 app.command()(validate)
 app.command()(inspect)

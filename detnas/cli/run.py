@@ -22,7 +22,7 @@ from detnas.runner.errors import AlreadyRunning, Interrupted
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
 from detnas.runner.search_run import SearchRun
 from detnas.runner.stopping import StopRequest, stop_on_signals
-from detnas.runner.tables import comparison, reasons
+from detnas.runner.tables import comparison, front_table, reasons
 from detnas.spec import ManifestError, Problem
 
 FAILED = 1
@@ -109,6 +109,9 @@ def run_to_end(search: OpenedSearch, console: Console, stop: StopRequest) -> Sea
 
 def _print_result(console: Console, status: SearchStatus) -> None:
     console.print(comparison(status), soft_wrap=True)
+    console.print(front_table(status.front, status.front_size), soft_wrap=True)
+    for one in status.recommended:
+        _print_line(console, f"for {one.objective}: {one.reason}")
     for name, message in reasons(status):
         _print_line(console, f"{name}: {message}", "" if status.is_certain else "yellow")
     for name, place in {"exported": status.exported_to, "records and logs": status.folder}.items():

@@ -12,12 +12,12 @@ the step's change of C is contained. An estimate differs from y by much only if 
 with what steps change, and the parent is known better.
 
 The spread q of each kind of step is itself estimated from the ledger: the mean of
-(y − m)² − s² − e² over the trials of this kind, together with a few trials of a typical spread that
-are assumed before. A trial's request records m, s and q of the moment it was decided, so that its
-estimate follows from its own records alone.
+(y − m)² − s² − e² over the trials of this kind, together with a few assumed trials of the spread of
+all kinds, which is estimated alike from a typical one (empirical Bayes). A trial's request records
+m, s and q of the moment it was decided, so that its estimate follows from its own records alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from statistics import pvariance
 
@@ -29,8 +29,8 @@ from detnas.score import Estimate, ResolutionScore
 TYPICAL_SPREAD = 0.02
 """Standard deviation of the change of mAP by a step, assumed before trials have shown it."""
 
-_ASSUMED_TRIALS = 4
-"""Trials of that spread that are assumed."""
+_ASSUMED_TRIALS = 8
+"""Trials of the assumed spread."""
 
 _LEAST_SPREAD = TYPICAL_SPREAD / 4
 """No estimate of the spread is below it: else measurements would hardly count any more."""
@@ -51,15 +51,29 @@ class ObservedChanges(Schema):
     trials: Count = 0
     squares: int = 0
 
-    def spread(self) -> float:
-        """Standard deviation of the change of mAP by such a step."""
-        assumed = _ASSUMED_TRIALS * TYPICAL_SPREAD**2
-        variance = (assumed + self.squares * _UNIT) / (_ASSUMED_TRIALS + self.trials)
-        return sqrt(max(variance, _LEAST_SPREAD**2))
+    def variance(self, assumed: float) -> float:
+        """Variance of the change of mAP by such a step, from an assumed one."""
+        squares = _ASSUMED_TRIALS * assumed + self.squares * _UNIT
+        return max(squares / (_ASSUMED_TRIALS + self.trials), _LEAST_SPREAD**2)
 
     def with_trial(self, square: int) -> "ObservedChanges":
         """These and one more trial's, as of `squared_change`."""
         return ObservedChanges(trials=self.trials + 1, squares=self.squares + square)
+
+
+def step_spread(changes: Mapping[str, ObservedChanges], kind: str) -> float:
+    """Standard deviation of the change of mAP by a step of a kind.
+
+    Args:
+        changes: what steps of each kind have changed so far.
+        kind: of the step.
+    """
+    every = ObservedChanges(
+        trials=sum(one.trials for one in changes.values()),
+        squares=sum(one.squares for one in changes.values()),
+    )
+    typical = every.variance(TYPICAL_SPREAD**2)
+    return sqrt(changes.get(kind, ObservedChanges()).variance(typical))
 
 
 def step_kind(proposal: Proposal) -> str:

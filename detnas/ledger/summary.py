@@ -12,7 +12,7 @@ from detnas.errors import UserError
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.estimates import ObservedChanges, squared_change, step_kind
 from detnas.records.proposal import Proposal, Step
-from detnas.records.results import Outcome
+from detnas.records.results import MetricError, Outcome
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
 from detnas.spec.search import MAX_TRIALS
@@ -34,12 +34,16 @@ class FrontPoint(Schema):
         index: of the trial.
         map: COCO mAP, a fraction.
         flops: of one image at this resolution.
+        h: the score there.
+        map_error: standard error of mAP; None if unknown.
     """
 
     index: Count
     resolution: Resolution
     map: float
     flops: Count
+    h: float
+    map_error: MetricError | None = None
 
     def dominates(self, other: "FrontPoint") -> bool:
         """Whether it is at least as accurate and cheap; of equals, the earlier one dominates."""
@@ -268,7 +272,12 @@ def _front(front: tuple[FrontPoint, ...], entry: LedgerEntry) -> tuple[FrontPoin
     index = entry.index
     for score in entry.scores:
         point = FrontPoint(
-            index=index, resolution=score.resolution, map=score.map, flops=score.flops
+            index=index,
+            resolution=score.resolution,
+            map=score.map,
+            flops=score.flops,
+            h=score.h,
+            map_error=score.map_error,
         )
         if not any(old.dominates(point) for old in front):
             front = (*(old for old in front if not point.dominates(old)), point)

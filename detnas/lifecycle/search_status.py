@@ -10,11 +10,19 @@ from detnas.ledger.summary import Summary
 from detnas.lifecycle.attempts import latest_progress
 from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.jobs import job_folder, job_name
+from detnas.lifecycle.outcome import detectors_of, recommendations
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.search_cost import search_cost
-from detnas.lifecycle.status import DetectorStatus, JobProgress, SearchStatus, TrialStatus
+from detnas.lifecycle.status import (
+    MAX_FRONT,
+    DetectorStatus,
+    JobProgress,
+    SearchStatus,
+    TrialStatus,
+)
 from detnas.plan.advice import likely_causes
+from detnas.plan.front import pareto_front, thinned
 from detnas.plan.stages import JobId, plan
 from detnas.plan.winner import TrainedDetector
 from detnas.records.progress import Progress
@@ -60,7 +68,14 @@ def search_status(
         cost=search_cost(state, spec),
         **_finished_trials(state.history.summary),
     )
-    return _with_export(status, search.store, state, spec)
+    return _with_export(_with_front(status, state, spec), search.store, state, spec)
+
+
+def _with_front(status: SearchStatus, state: SearchState, spec: SearchSpec) -> SearchStatus:
+    front = pareto_front(detectors_of(state))
+    found = {"front": thinned(front, MAX_FRONT), "front_size": len(front)}
+    recommended = recommendations(state, spec.objectives)
+    return status.model_copy(update={**found, "recommended": recommended})
 
 
 def _finished_trials(summary: Summary) -> dict[str, Any]:

@@ -2,11 +2,16 @@
 
 from detnas.gain import Gain
 from detnas.lifecycle.search_cost import SearchCost
+from detnas.plan.front import MeasuredDetector
+from detnas.plan.recommendation import Recommendation
 from detnas.plan.stages import Phase
 from detnas.records.progress import Progress
 from detnas.records.results import Latency
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
+
+MAX_FRONT = 10
+"""Most points of the front that a status names."""
 
 
 class DetectorStatus(Schema):
@@ -105,6 +110,10 @@ class SearchStatus(Schema):
         likely_causes: what may have kept students from beating the base, if none did.
         finetune_problem: why the fine-tuning was lost; empty if it was not.
         top: the best trials, best first.
+        front: the detectors that none is as accurate and as cheap as, by rising FLOPs: at most
+            `MAX_FRONT`, evenly spread.
+        front_size: how many there are.
+        recommended: the detector for each of `spec.objectives`.
         failures: trials that failed recently.
         active: jobs that run, or would if the search were run.
         seconds_left: estimate until the last trial ends, or of the jobs before and after the
@@ -135,6 +144,9 @@ class SearchStatus(Schema):
     likely_causes: tuple[str, ...] = ()
     finetune_problem: str = ""
     top: tuple[TrialStatus, ...] = ()
+    front: tuple[MeasuredDetector, ...] = ()
+    front_size: Count = 0
+    recommended: tuple[Recommendation, ...] = ()
     failures: tuple[TrialStatus, ...] = ()
     active: tuple[JobProgress, ...] = ()
     seconds_left: float | None = None

@@ -34,6 +34,7 @@ def _plain(value: Any) -> Any:
 
 
 _MUTABLE: dict[str, Any] = {
+    "objectives": True,
     "retention": True,
     "storage": True,
     "search": {"trials", "parallelism", "patience"},

@@ -194,6 +194,11 @@ def later_finetune_folder(search: str, trial: int) -> str:
     return f"{finetune_folder(search)}-{trial:04d}"
 
 
+def is_of_finetuning(key: str) -> bool:
+    """Whether a file, such as weights, is of a fine-tuning's job folder."""
+    return key.split("/")[-2].startswith("finetune")
+
+
 def export_folder(search: str) -> str:
     """Job folder of the export, which contains the search's product."""
     return f"{search}/students/best"

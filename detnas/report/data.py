@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 from detnas.architecture import Architecture
 from detnas.ledger import LedgerEntry, Summary, fold, lineage, read_entries
-from detnas.ledger.summary import FrontPoint
 from detnas.lifecycle.reading.final_stages import FinalStages
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.search_status import search_status
 from detnas.lifecycle.status import SearchStatus
+from detnas.plan.front import MeasuredDetector, measured_detectors, pareto_front
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase
 from detnas.plan.winner import TrainedDetector
@@ -89,7 +89,8 @@ class ReportData:
         exported: the exported detector.
         entries: finished trials, by number.
         in_flight: trials without a result.
-        front: the Pareto front of the trials, by increasing FLOPs.
+        front: the Pareto front of the base, the trials and the fine-tuned student, by increasing
+            FLOPs.
         lineage: from the base to the winner.
         pool: finished phases of the teachers' training.
     """
@@ -102,7 +103,7 @@ class ReportData:
     exported: ReportDetector | None = None
     entries: tuple[LedgerEntry, ...] = ()
     in_flight: tuple[Proposal, ...] = ()
-    front: tuple[FrontPoint, ...] = ()
+    front: tuple[MeasuredDetector, ...] = ()
     lineage: tuple[LineageStep, ...] = ()
     pool: tuple[PoolPhaseResult, ...] = ()
 
@@ -152,6 +153,8 @@ def _with_trials(
     summary = fold(Summary(top_k=data.spec.search.max_parents), entries)
     top = summary.best
     finished = {entry.index for entry in entries}
+    stages = state.final_stages
+    finetuned = (stages.finetuned,) if stages is not None and stages.finetuned is not None else ()
     return replace(
         data,
         base=_detector("base", scorer, scorer.architecture, scorer.scores),
@@ -159,7 +162,7 @@ def _with_trials(
         best_index=top.index if top else None,
         entries=entries,
         in_flight=tuple(p for p in state.history.in_flight if p.index not in finished),
-        front=summary.front,
+        front=pareto_front(measured_detectors(scorer, summary.front, finetuned)),
     )
 
 

@@ -36,6 +36,7 @@ from detnas.spec.manifest import (
     SEARCHES_NO_POOL,
     SearchSpec,
 )
+from detnas.spec.objectives import NO_LIMIT, DetectorLimits
 from detnas.spec.patterns import (
     ENV_NAME,
     LABEL_KEY,
@@ -236,6 +237,9 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             "!has(self.upgrade) || !(has(self.channelFraction) || has(self.flopsFraction))",
             "give either upgrade or pruning (channelFraction, flopsFraction)",
         ),
+    ),
+    DetectorLimits: (
+        Rule("has(self.maxLatencyMs) || has(self.maxFlops) || has(self.minMap)", NO_LIMIT),
     ),
     Upgrade: (stages_once(), changes_something()),
     Storage: (_stays_inside("uri"),),

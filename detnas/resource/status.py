@@ -147,6 +147,34 @@ class TopTrial(Schema):
     resolution: Size = Field(description="Resolution of the highest score.")
 
 
+class FrontDetector(Schema):
+    """A detector that none is as accurate and as cheap as, at one resolution."""
+
+    detector: Word = Field(description="The base, or a trial, such as trial 31, fine-tuned.")
+    trial: Count | None = Field(None, description="Number of its trial; none of the base.")
+    map: NumberText = Field(description="COCO mAP, a fraction.")
+    map_error: NumberText | None = Field(
+        None, description="Standard error of map over the validation images."
+    )
+    flops: Count = Field(description="FLOPs of one image at the resolution.")
+    resolution: Size = Field(description="Size of the image.")
+
+
+class RecommendedDetector(Schema):
+    """The detector for one of the objectives."""
+
+    objective: Annotated[str, AtMost(128)] = Field(description="Name, or limits.")
+    detector: Word | None = Field(None, description="As in front; left out if none fits.")
+    trial: Count | None = Field(None, description="Number of its trial; none of the base.")
+    resolution: Size | None = Field(None, description="Size of the image.")
+    map: NumberText | None = Field(None, description="COCO mAP, a fraction.")
+    flops: Count | None = Field(None, description="FLOPs of one image at the resolution.")
+    latency_ms: NumberText | None = Field(
+        None, description="Milliseconds for one image, if the objective depends on it."
+    )
+    reason: Annotated[str, AtMost(512)] = Field(description="Why this one, or why none.")
+
+
 class FailedTrial(Schema):
     """A recent trial that failed."""
 
@@ -178,6 +206,12 @@ class ResourceStatus(Schema):
         (), description="Jobs that have not ended; at most 50, trials.active counts all."
     )
     top: Annotated[tuple[TopTrial, ...], AtMost(10)] = Field((), description="Best trials.")
+    front: Annotated[tuple[FrontDetector, ...], AtMost(10)] = Field(
+        (), description="Detectors that none is as accurate and as cheap as, evenly spread."
+    )
+    recommended: Annotated[tuple[RecommendedDetector, ...], AtMost(8)] = Field(
+        (), description="The detector for each of spec.objectives."
+    )
     failures: Annotated[tuple[FailedTrial, ...], AtMost(5)] = Field(
         (), description="Recent trials that failed."
     )

@@ -21,6 +21,7 @@ MUTABLE: dict[str, frozenset[str] | None] = {
     "suspend": None,
     "limits": None,
     "deadlines": None,
+    "objectives": None,
     "retention": None,
     "search": frozenset({"trials", "parallelism", "patience"}),
     "storage": frozenset({"onDelete"}),

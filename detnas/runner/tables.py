@@ -1,6 +1,6 @@
 """Tables for people: a search's status, and its gain at the end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from rich.console import Group, RenderableType
@@ -9,6 +9,8 @@ from rich.text import Text
 
 from detnas.lifecycle.search_cost import SearchCost
 from detnas.lifecycle.status import DetectorStatus, JobProgress, SearchStatus
+from detnas.plan.front import MeasuredDetector
+from detnas.plan.recommendation import Recommendation
 from detnas.records.progress import Progress
 
 STALE_AFTER = timedelta(minutes=2)
@@ -32,7 +34,36 @@ def status_table(status: SearchStatus, now: datetime) -> RenderableType:
         parts += [Text(), active_table(status.active, now)]
     if status.base is not None:
         parts += [Text(), comparison(status)]
+    if status.best is not None:
+        parts += [Text(), front_table(status.front, status.front_size)]
     return Group(*parts)
+
+
+def front_table(front: Sequence[MeasuredDetector], size: int | None = None) -> Table:
+    """Return the front: what is as accurate as possible at its cost.
+
+    Args:
+        front: the points to show.
+        size: how many it has; by default these.
+    """
+    cut = f" ({len(front)} of {size} points)" if size is not None and size > len(front) else ""
+    table = Table(f"Pareto front{cut}", "resolution", "mAP", "FLOPs")
+    for one in front:
+        table.add_row(
+            one.name,
+            str(one.resolution),
+            f"{with_error(100 * one.map, _percent(one.map_error), 2)} %",
+            f"{one.flops / 1e9:.3f} G",
+        )
+    return table
+
+
+def recommended_table(recommended: Iterable[Recommendation]) -> Table:
+    """Return the detector for each objective, and why."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for one in recommended:
+        table.add_row(Text(f"for {one.objective}", "bold"), Text(one.reason))
+    return table
 
 
 def _rows(status: SearchStatus, now: datetime) -> Iterable[tuple[str, str]]:
@@ -54,6 +85,8 @@ def _rows(status: SearchStatus, now: datetime) -> Iterable[tuple[str, str]]:
     if status.exported_to:
         yield "exported", status.exported_to
     yield from reasons(status)
+    for one in status.recommended:
+        yield f"for {one.objective}", one.reason
 
 
 def _gpu_days(cost: SearchCost) -> str:

@@ -12,7 +12,7 @@ from random import Random
 from typing import TypeVar
 
 from detnas.ledger.entry import LedgerEntry
-from detnas.ledger.estimates import ObservedChanges, expected, expected_of_base, step_kind
+from detnas.ledger.estimates import expected, expected_of_base, step_kind, step_spread
 from detnas.ledger.summary import Summary, tried
 from detnas.records.proposal import Prior, Proposal, Step
 from detnas.score import Scorer
@@ -143,8 +143,7 @@ def _prior(proposal: Proposal, base: Scorer, summary: Summary) -> Prior:
         parent = expected_of_base(base.scores)
     else:
         parent = expected(next(e for e in summary.top if e.index == proposal.parent).scores)
-    changes = summary.changes.get(step_kind(proposal), ObservedChanges())
-    return Prior(parent=parent, spread=changes.spread())
+    return Prior(parent=parent, spread=step_spread(summary.changes, step_kind(proposal)))
 
 
 def search_end(

@@ -7,12 +7,13 @@ from pydantic import Field, model_validator
 
 from detnas.records.results import MAX_RESOLUTIONS
 from detnas.records.settings import DetectorShape, Distillation, Resolution, Schedule, Training
-from detnas.schema import Flag, Positive, Schema
+from detnas.schema import Flag, Positive, Schema, added
 from detnas.spec.affinity import LabelKey, LabelValue
 from detnas.spec.base import Base, BaseTraining
 from detnas.spec.dataset import Dataset
 from detnas.spec.jobs import Jobs
 from detnas.spec.limits import Deadlines, Limits
+from detnas.spec.objectives import MAX_OBJECTIVES, DetectorLimits
 from detnas.spec.patterns import LABEL, NAMESPACE
 from detnas.spec.search import (
     Evaluation,
@@ -86,6 +87,13 @@ class SearchSpec(Schema):
     finetune: Finetune | None = Field(
         None,
         description="Fine-tune the best student after the search. Default: it is not fine-tuned.",
+    )
+    objectives: tuple[DetectorLimits, ...] = added(
+        1,
+        (),
+        max_length=MAX_OBJECTIVES,
+        description="Limits, for each of which a detector is recommended, in the status and by "
+        "`detnas recommend`. They do not change the search.",
     )
     retention: Retention = Field(
         Retention(), description="Which weights are retained in the store."

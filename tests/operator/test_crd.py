@@ -104,6 +104,7 @@ MUTABLE = {
     "limits": {"consecutiveFailures": 3},
     "deadlines": {},
     "retention": {},
+    "objectives": [{"maxFlops": 1}],
 }
 
 

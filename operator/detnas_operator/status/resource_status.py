@@ -18,6 +18,7 @@ from detnas_operator.status.figures import (
     whole_seconds,
 )
 from detnas_operator.status.not_running import blocked_by
+from detnas_operator.status.outcome import front, recommended
 from detnas_operator.status.pass_result import PassResult
 
 PENDING = "Pending"
@@ -88,6 +89,8 @@ def _figures(result: PassResult, search: SearchStatus) -> dict[str, Any]:
         **_detectors(search),
         "active": list(active_jobs(result, search)),
         "top": _top(search),
+        "front": front(search),
+        "recommended": recommended(search),
         "failures": [
             FailedTrial(trial=trial.number, outcome=Outcome(trial.outcome), message=trial.message)
             for trial in search.failures

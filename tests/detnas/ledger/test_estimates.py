@@ -15,6 +15,7 @@ from detnas.ledger.estimates import (
     expected_of_base,
     shrunk,
     squared_change,
+    step_spread,
     with_estimates,
 )
 from detnas.records.proposal import ExpectedScore, Prior
@@ -101,16 +102,17 @@ def test_spread_of_changes_is_found_behind_the_noise(true: float, noise: float) 
         square = squared_change(found, prior)
         assert square is not None
         changes = changes.with_trial(square)
-    assert changes.spread() == pytest.approx(true, rel=0.15)
+    assert step_spread({"AddLayer": changes}, "AddLayer") == pytest.approx(true, rel=0.15)
+    assert step_spread({"AddLayer": changes}, "Teacher") == pytest.approx(true, rel=0.15)
 
 
 def test_spread_is_never_nothing() -> None:
     """Else measurements would no longer count, and the search would stand still."""
     changes = ObservedChanges()
-    assert changes.spread() == pytest.approx(TYPICAL_SPREAD)
+    assert step_spread({}, "AddLayer") == pytest.approx(TYPICAL_SPREAD)
     for _ in range(1000):
         changes = changes.with_trial(-1_000_000)
-    assert changes.spread() > 0
+    assert step_spread({"AddLayer": changes}, "AddLayer") > 0
 
 
 def _entry(index: int) -> LedgerEntry:

@@ -35,6 +35,16 @@ def largest_status(character: str = "x") -> ResourceStatus:
         "flops": MANY,
         "resolution": text,
     }
+    front = {
+        **dict.fromkeys(("trial", "flops"), MANY),
+        **dict.fromkeys(("detector", "map", "map_error", "resolution"), text),
+    }
+    recommended = {
+        **dict.fromkeys(("trial", "flops"), MANY),
+        **dict.fromkeys(
+            ("objective", "detector", "resolution", "map", "latency_ms", "reason"), text
+        ),
+    }
     failure = {"trial": MANY, "outcome": "Infrastructure", "message": text}
     return ResourceStatus.model_validate(
         {
@@ -47,6 +57,8 @@ def largest_status(character: str = "x") -> ResourceStatus:
             "exported": {**detector, **gain, "gain_metric": "mAP", "is_base": True},
             "active": [job] * PARALLELISM,
             "top": [top] * PARALLELISM,
+            "front": [front] * TRIALS,
+            "recommended": [recommended] * TRIALS,
             "failures": [failure] * TRIALS,
             **dict.fromkeys(("folder", "flops_change", "gpu_hours", "image", "history"), text),
             **dict.fromkeys(("lost_gpu_hours", "accepted_data_loss"), text),

@@ -52,6 +52,8 @@ def test_status_leaves_out_unknown_fields() -> None:
         "conditions": [],
         "active": [],
         "top": [],
+        "front": [],
+        "recommended": [],
         "failures": [],
         "forgivenTrials": 0,
     }

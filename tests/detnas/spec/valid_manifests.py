@@ -97,6 +97,10 @@ EVERYTHING: Document = {
             "resolution": "800x600",
             "distillation": {"localization": "Plain"},
         },
+        "objectives": [
+            {"name": "edge", "device": "CPU", "maxLatencyMs": "12.5"},
+            {"maxFlops": 2**53 - 1, "minMap": "1"},
+        ],
         "retention": {"weights": "All"},
         "storage": {"uri": "s3://detnas/experiments", "onDelete": "Delete"},
         "evaluationBatch": 1,

@@ -196,6 +196,18 @@ SPEC = {
     "an address that climbs": _wrong("spec.storage.uri", "s3://b/a/../c", "'..'"),
     "an unknown end of the data": _wrong("spec.storage.onDelete", "Keep", "Retain"),
     "more parents than anybody ranks": _wrong("spec.search.topK", 51, "less than or equal to 50"),
+    "an objective without a limit": Wrong(
+        "spec.objectives", [{"device": "CPU"}], "spec.objectives[0]", "maxLatencyMs, maxFlops or"
+    ),
+    "an objective without time": Wrong(
+        "spec.objectives", [{"maxLatencyMs": "0"}], "spec.objectives[0].maxLatencyMs", *_ABOVE_0
+    ),
+    "an mAP above 1": Wrong(
+        "spec.objectives", [{"minMap": "41"}], "spec.objectives[0].minMap", *_AT_MOST_1
+    ),
+    "more objectives than a status shows": _wrong(
+        "spec.objectives", [{"maxFlops": 1}] * 9, "at most 8"
+    ),
     "an unknown retention": _wrong("spec.retention.weights", "Some", "Needed"),
     "suspended in words": _wrong("spec.suspend", "true", "boolean"),
     "a warm start from itself": Wrong(

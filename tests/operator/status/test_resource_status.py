@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from detnas.plan.front import MeasuredDetector
+from detnas.plan.recommendation import MeasuredLatency, Recommendation
 from detnas.plan.stages import JobId, Phase
 from detnas.reasons import ReasonCode
 from detnas.records.verbs import Verb
@@ -28,6 +30,7 @@ from tests.operator.status.pass_results import (
     NOW,
     OVER_BUDGET,
     POOL,
+    RESOLUTION,
     RUNNING,
     STARTING,
     STORE_AWAY,
@@ -262,3 +265,29 @@ def test_ended_jobs_and_estimate_are_removed() -> None:
 
     assert after["active"] == []
     assert "secondsLeft" not in after
+
+
+def test_status_names_the_front_and_the_recommended_detectors() -> None:
+    point = MeasuredDetector(
+        trial=7, resolution=RESOLUTION, map=0.41, map_error=0.004, flops=118_000_000_000, h=1.25
+    )
+    latency = MeasuredLatency(trial=7, resolution=RESOLUTION, device="H200", milliseconds=9.81)
+    search = SUCCEEDED.model_copy(
+        update={
+            "front": (point,),
+            "recommended": (
+                Recommendation(
+                    objective="edge", detector=point, latency=latency, map=0.41, reason="it fits"
+                ),
+                Recommendation(objective="phone", reason="none fits"),
+            ),
+        }
+    )
+    status = status_of(pass_result(search))
+    figures = {"detector": "trial 7", "trial": 7, "resolution": "800x600", "map": "0.4100"}
+    figures["flops"] = 118_000_000_000
+    assert status["front"] == [{**figures, "mapError": "0.0040"}]
+    assert status["recommended"] == [
+        {"objective": "edge", **figures, "latencyMs": "9.8100", "reason": "it fits"},
+        {"objective": "phone", "reason": "none fits"},
+    ]
