@@ -16,7 +16,7 @@ from detnas.lifecycle.reading.state import SearchReader
 from detnas.plan.stages import Phase, plan
 from detnas.records import keys
 from detnas.records.requests import ExportRequest
-from detnas.records.settings import DetectorShape, Resolution
+from detnas.records.settings import DetectorShape, HeadKind, Resolution
 from detnas.runner.opening import OpenedSearch, Overrides
 from detnas.spec.base import Model, model_architecture
 from detnas.store.artifacts import load_record
@@ -56,6 +56,9 @@ GroupWidthOption = Annotated[
 NeckOption = Annotated[int, typer.Option(min=1, help="Channels of the FPN.")]
 FcOption = Annotated[int, typer.Option(min=1, help="Channels of the box head's layers.")]
 ProposalsOption = Annotated[int, typer.Option(min=1, help="Proposals through the box head.")]
+HeadOption = Annotated[
+    HeadKind, typer.Option(help="Cascade has three box heads that follow one another.")
+]
 ResolutionOption = Annotated[
     Resolution | None,
     typer.Option(parser=_resolution, metavar="WxH", help="Image size; 1333x800 by default."),
@@ -75,6 +78,7 @@ def inspect(
     neck: NeckOption = 256,
     fc: FcOption = 1024,
     proposals: ProposalsOption = 1000,
+    head: HeadOption = HeadKind.STANDARD,
     resolution: ResolutionOption = None,
     classes: ClassesOption = None,
     output: FormatOption = Format.TABLE,
@@ -97,7 +101,7 @@ def inspect(
             "detnas inspect --help shows them",
         )
     if student is None:
-        shape = DetectorShape(neck=neck, fc=fc, proposals=proposals)
+        shape = DetectorShape(neck=neck, fc=fc, proposals=proposals, head=head)
         if model is not None:
             subject = model_architecture(model)
         else:

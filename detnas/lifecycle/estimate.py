@@ -9,6 +9,7 @@ from statistics import median
 from detnas.ledger.summary import Summary
 from detnas.lifecycle.reading.state import SearchState
 from detnas.records.progress import Progress
+from detnas.search.propose import budget
 from detnas.spec.manifest import SearchSpec
 
 _ENOUGH = 3
@@ -29,7 +30,8 @@ def search_seconds_left(
     """
     running = [progress.seconds_left if progress else None for progress in running_jobs]
     trials_run = state.scorer is not None and state.end is None
-    waiting = max(0, spec.search.trials - state.trials) if trials_run else 0
+    trials = budget(spec.search, spec.proposed_space)
+    waiting = max(0, trials - state.trials) if trials_run else 0
     took = _typical_seconds(state.history.summary) if trials_run else None
     known = [took if own is None else own for own in running]
     left = [seconds for seconds in known if seconds is not None]

@@ -171,8 +171,13 @@ def _causes(
     if finished < FEW_TRIALS:
         yield (
             f"only {counted(finished, 'trial')} finished; raise spec.search.trials"
-            + (" and spec.search.patience" if finished < spec.search.trials else "")
+            + (" and spec.search.patience" if _ended_early(spec, finished) else "")
         )
+
+
+def _ended_early(spec: SearchSpec, finished: int) -> bool:
+    """Whether patience can have ended the search."""
+    return spec.search.has_patience and finished < spec.search.trials
 
 
 def still_falling(losses: Sequence[float]) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection
+from itertools import groupby
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -145,11 +146,21 @@ class Display:
         if self._reported is None:
             self._report_start(state)
         assert self._reported is not None
-        for index in sorted(set(state.history.unsegmented) - self._reported):
-            self._reported.add(index)
-            entry = state.history.unsegmented[index]
-            tried = _description(entry.proposal, self._spec)
-            self.say(f"trial {index}: {tried} → {_outcome(entry, state)}")
+        new = sorted(set(state.history.unsegmented) - self._reported)
+        self._reported.update(new)
+        ended = [state.history.unsegmented[index] for index in new]
+        for _, job in groupby(ended, lambda entry: entry.proposal.job_number):
+            self.say(self._ended(list(job), state))
+
+    def _ended(self, entries: list[LedgerEntry], state: SearchState) -> str:
+        """A line about a job's trial, or about all its subnets and the best of them."""
+        best = max(entries, key=lambda entry: -1.0 if entry.h is None else entry.h)
+        tried = f"{_description(best.proposal, self._spec)} → {_outcome(best, state)}"
+        if len(entries) == 1:
+            return f"trial {best.index}: {tried}"
+        succeeded = sum(entry.succeeded for entry in entries)
+        found = f"{succeeded} of {len(entries)} subnets evaluated"
+        return f"trials {entries[0].index}–{entries[-1].index}: {found}; {best.index}: {tried}"
 
     def _report_start(self, state: SearchState) -> None:
         assert state.scorer is not None

@@ -155,9 +155,7 @@ def search_end(
         return SearchEnd(EndReason.TRIALS, f"all {settings.trials} trials are decided")
     if decided >= budget(settings, space):
         return SearchEnd(EndReason.SUBNETS, f"the pool has no more than {decided} subnets")
-    # The others spend the same budget however their scores develop.
-    climbs = settings.strategy in (Strategy.JOINT, Strategy.PIPELINE)
-    if climbs and summary.trials_since_best >= settings.patience:
+    if settings.has_patience and summary.trials_since_best >= settings.patience:
         return SearchEnd(
             EndReason.PATIENCE, f"no better score in {summary.trials_since_best} finished trials"
         )

@@ -99,6 +99,11 @@ class Search(Schema):
     actions: ActionOptions = Field(ActionOptions(), description="How the pruning actions work.")
 
     @property
+    def has_patience(self) -> bool:
+        """Whether `patience` may end the search; others spend all trials whatever their scores."""
+        return self.strategy in (Strategy.JOINT, Strategy.PIPELINE)
+
+    @property
     def max_parents(self) -> int:
         """How many of the best pairs may be parents; of a random search, in effect every pair."""
         of_others = {

@@ -92,3 +92,15 @@ def test_inspect_with_bad_input_exits_2(detnas, arguments, said, tmp_path, monke
     code, _, err = detnas("inspect", *arguments)
     assert code == 2
     assert said in " ".join(err.replace("│", " ").split())
+
+
+def test_inspect_counts_the_three_heads_of_a_cascade(detnas):
+    flops = {}
+    for head in ("Standard", "Cascade"):
+        code, out, _ = detnas("inspect", "--architecture", R18, "--head", head, "-o", "json")
+        assert code == 0
+        flops[head] = {name: part["flops"] for name, part in json.loads(out)["parts"].items()}
+    more = {name for name in flops["Cascade"] if flops["Cascade"][name] != flops["Standard"][name]}
+    assert len(more) == 1
+    (name,) = more
+    assert 2.5 < flops["Cascade"][name] / flops["Standard"][name] < 3.5

@@ -65,6 +65,14 @@ def test_seconds_left_of_the_last_running_trials_are_their_own_estimate() -> Non
     assert search_seconds_left(searching(30), spec, [progress(12.0), progress(None)]) is None
 
 
+def test_seconds_left_expect_no_more_trials_than_the_pool_has_subnets() -> None:
+    two = {"depths": {"min": [1, 1, 1, 1], "max": [1, 1, 1, 2]}, "widths": ["1.0"]}
+    pool = {**two, "phases": [{"epochs": 1, "learningRate": "0.1"}]}
+    spec = manifest(search={"trials": 100, "strategy": "TeacherPool"}, teachers=pool).spec
+    assert spec.proposed_space.count() == 2
+    assert search_seconds_left(searching(30, 40, 50), spec, [progress(3.0), progress(9.0)]) == 9
+
+
 def test_seconds_left_count_segmented_trials() -> None:
     spec = manifest(search={"trials": 200, "parallelism": 2}).spec
     state = searching(*[500.0] * 50, *[10.0] * 50)

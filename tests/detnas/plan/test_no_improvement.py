@@ -103,6 +103,14 @@ def test_likely_causes_of_a_converged_search_name_patience_too() -> None:
     assert found.endswith("raise spec.search.trials and spec.search.patience")
 
 
+@pytest.mark.parametrize("strategy", ["Random", "TeacherPool"])
+def test_likely_causes_do_not_name_patience_that_ends_nothing(strategy: str) -> None:
+    search = {"trials": 30, "patience": 3, "strategy": strategy}
+    found = causes(base(), data(), 5, search=search)
+    assert any(cause.endswith("raise spec.search.trials") for cause in found)
+    assert not any("patience" in cause for cause in found)
+
+
 @pytest.mark.parametrize(
     "spec",
     [

@@ -14,6 +14,7 @@ from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.stages import JobId, Phase
 from detnas.records import keys
 from detnas.records.progress import Progress
+from detnas.records.proposal import Proposal, Step
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
 from detnas.records.verbs import Verb
 from detnas.runner.display import Display
@@ -22,7 +23,7 @@ from detnas.store import Store, open_store
 from detnas.store.artifacts import put_record
 from detnas.store.errors import StoreUnavailable
 from tests.detnas.searches.results import manifest
-from tests.detnas.trials import BASE, START, proposal, result, succeeded, summary_of
+from tests.detnas.trials import BASE, START, failed, proposal, result, succeeded, summary_of
 
 SPEC = manifest(search={"trials": 10, "parallelism": 2}).spec
 FOLDER = "local/searches/tiny-01234567/trials/0003"
@@ -108,6 +109,25 @@ def test_phase_reports_an_ended_trial_once(screen: Screen) -> None:
         screen.display.phase(Phase.SEARCHING, STATE)
     assert screen.text.count("trial 1: ") == 1
     assert "best so far" in screen.text
+
+
+def test_phase_reports_the_subnets_of_a_job_in_one_line(screen: Screen) -> None:
+    def subnet(index: int, job: int) -> Proposal:
+        return proposal(index, step=Step.SUBNET, job=job)
+
+    ended = [
+        *(succeeded(subnet(index, 25), 0.1 + index / 100) for index in range(25, 49)),
+        failed(subnet(49, 25), Outcome.INVALID),
+        succeeded(subnet(50, 50), 0.3),
+    ]
+    screen.display.phase(Phase.SEARCHING, STATE)
+    history = replace(STATE.history, unsegmented=UnsegmentedEntries(ended))
+    screen.display.phase(Phase.SEARCHING, replace(STATE, history=history))
+    lines = [line for line in screen.text.splitlines() if line.startswith("trial")]
+    assert lines[0].startswith("trials 25–49: 24 of 25 subnets evaluated; 48: depths ")
+    assert "H 0.5800" in lines[0]
+    assert lines[1].startswith("trial 50: depths ")
+    assert len(lines) == 2
 
 
 def test_ended_of_a_failure_prints_the_end_of_its_log(screen: Screen, job: RunningJob) -> None:
