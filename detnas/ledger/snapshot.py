@@ -19,7 +19,7 @@ from detnas.store import Store
 from detnas.store.artifacts import load_record, put_record
 from detnas.store.errors import CorruptRecord
 
-SNAPSHOT_VERSION: Literal[6] = 6
+SNAPSHOT_VERSION: Literal[7] = 7
 """Incremented whenever the same trials give another summary, or its stored form changes."""
 
 MAX_UNSEGMENTED_TRIALS = 1000
@@ -37,7 +37,7 @@ class Snapshot(Schema):
         summary: of all these trials.
     """
 
-    folding: Literal[6]
+    folding: Literal[7]
     segments: Annotated[Numbers, Field(max_length=MAX_TRIALS)]
     unsegmented: Annotated[Mapping[Count, Base64Bytes], Field(max_length=MAX_UNSEGMENTED_TRIALS)]
     summary: Summary

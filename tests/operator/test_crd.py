@@ -139,7 +139,7 @@ FIXED = {
     "search.alpha": "0.3",
     "search.beta": "0.3",
     "search.studentProbability": "0.3",
-    "search.selection": "Shrunk",
+    "search.selection": "Observed",
     "search.seed": 3,
     "search.actions": {},
     "evaluation": {"epochs": 3},

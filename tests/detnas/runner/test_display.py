@@ -121,13 +121,13 @@ def test_phase_reports_the_subnets_of_a_job_in_one_line(screen: Screen) -> None:
         succeeded(subnet(50, 50), 0.3),
     ]
     screen.display.phase(Phase.SEARCHING, STATE)
-    history = replace(STATE.history, unsegmented=UnsegmentedEntries(ended))
+    history = replace(STATE.history, unsegmented=UnsegmentedEntries.of(ended))
     screen.display.phase(Phase.SEARCHING, replace(STATE, history=history))
-    lines = [line for line in screen.text.splitlines() if line.startswith("trial")]
-    assert lines[0].startswith("trials 25–49: 24 of 25 subnets evaluated; 48: depths ")
-    assert "H 0.5800" in lines[0]
-    assert lines[1].startswith("trial 50: depths ")
+    lines = [line for line in screen.text.splitlines() if "→" in line]
     assert len(lines) == 2
+    assert "trials 25–49: 24 of 25 subnets evaluated; 48: depths " in lines[0]
+    assert "H 0.5800" in lines[0]
+    assert "trial 50: depths " in lines[1]
 
 
 def test_ended_of_a_failure_prints_the_end_of_its_log(screen: Screen, job: RunningJob) -> None:
