@@ -10,6 +10,7 @@ from detnas.cli.bench import bench
 from detnas.cli.crd import crd
 from detnas.cli.inspect import inspect
 from detnas.cli.pools import pools
+from detnas.cli.push import push
 from detnas.cli.recommend import recommend
 from detnas.cli.report import report
 from detnas.cli.reproduce import reproduce
@@ -55,6 +56,7 @@ app.command()(report)
 app.command()(validate)
 app.command()(inspect)
 app.command()(bench)
+app.command()(push)
 app.command()(reproduce)
 app.command()(crd)
 app.add_typer(pools, name="pools")
