@@ -10,7 +10,7 @@ from enum import StrEnum
 from statistics import quantiles
 
 from detnas.records.results import Score
-from detnas.schema import Schema, added
+from detnas.schema import Count, Flag, Schema, added
 
 _PARTS = 40
 """The first and the last of as many equal parts lie outside a 95 % interval."""
@@ -31,20 +31,46 @@ class Gain(Schema):
         low: lower end of the interval.
         high: upper end of the interval.
         metric: H, or mAP where one of them is upgraded, which costs it computation.
+        images: how many there are; 0 if unknown.
+        unseen: they are the test images, which decided nothing; else the validation images, on
+            which the detector was selected, so that the gain is too large rather than too small.
     """
 
     difference: float
     low: float
     high: float
     metric: GainMetric = added(1, GainMetric.H)
+    images: Count = added(1, 0)
+    unseen: Flag = added(1, default=False)
 
     @property
     def is_certain(self) -> bool:
         """Whether the whole interval is above 0, so that the first detector counts as better."""
         return self.low > 0
 
+    @property
+    def where(self) -> str:
+        """The images, for people."""
+        return measured_on(self.images, unseen=self.unseen)
+
+    @property
+    def claim(self) -> str:
+        """What can be said of the detector and the base: a clause."""
+        if self.is_certain:
+            return f"its {self.metric} less the base's is {self} on {self.where}"
+        found = "worse than the base" if self.high < 0 else "not distinguishable from the base"
+        return f"{found} on {self.where} ({self.metric} {self})"
+
     def __str__(self) -> str:
         return f"{self.difference:+.4f}, 95 % interval {self.low:+.4f} to {self.high:+.4f}"
+
+
+def measured_on(images: int, *, unseen: bool) -> str:
+    """Name the images on which something was measured; 0 if their number is unknown."""
+    count = f"{images} " if images else ""
+    if unseen:
+        return f"{count}unseen test images"
+    return f"the {count}validation images it was selected on"
 
 
 def paired_gain(

@@ -8,10 +8,10 @@ from detnas.data_identity.files import annotation_file, find_image, image_folder
 from detnas.data_identity.listing import Report
 from detnas.errors import UserError
 from detnas.records.artifacts import ImageListing, ListedImage
-from detnas.records.settings import SPLITS, DataLocation, Split
+from detnas.records.settings import ALL_SPLITS, SPLITS, DataLocation, Split
 from detnas.store.durable_files import sha256_of
 
-_NAMES: Mapping[Split, str] = {"train": "training", "val": "validation"}
+_NAMES: Mapping[Split, str] = {"train": "training", "val": "validation", "test": "test"}
 _REMEDY = "restore the old data, or give the search another metadata.name to search the new data"
 
 
@@ -24,8 +24,8 @@ class PreparedData:
     """What the prepare job saw of a data set.
 
     Attributes:
-        annotations: SHA-256 of the training and the validation annotations; empty if they
-            are unknown.
+        annotations: SHA-256 of the training, the validation and, if there are any, the test
+            annotations; empty if they are unknown.
         listing: of the images; None in records of an earlier version.
     """
 
@@ -42,14 +42,15 @@ class PreparedData:
 
     def digests(self, splits: Sequence[Split]) -> list[tuple[Split, str]]:
         """Return the annotations' digest of each split for which it is known."""
-        known = zip(SPLITS, self.annotations, strict=False)
+        known = zip(ALL_SPLITS, self.annotations, strict=False)
         return [(split, digest) for split, digest in known if split in splits]
 
     def images(self, split: Split) -> Mapping[str, ListedImage]:
         """Return the images of a split, if they are known."""
         if self.listing is None:
             return {}
-        return self.listing.train if split == "train" else self.listing.val
+        found: Mapping[str, ListedImage] = getattr(self.listing, split)
+        return found
 
 
 def data_changed(changes: Sequence[str], since: str = "the search began") -> DataChangedError:

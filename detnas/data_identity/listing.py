@@ -11,7 +11,7 @@ from pathlib import Path
 
 from detnas.data_identity.files import find_image, image_folder
 from detnas.records.artifacts import Artifact, ImageListing
-from detnas.records.settings import SPLITS, DataLocation, Split
+from detnas.records.settings import ALL_SPLITS, DataLocation, Split
 from detnas.store import Store
 from detnas.store.artifacts import fetch_artifact
 from detnas.store.durable_files import sha256_of
@@ -34,7 +34,7 @@ def list_images(
     names: Mapping[Split, Iterable[str]],
     report: Report = lambda done, total: None,
 ) -> ImageListing:
-    """Return the listing of a data set's images.
+    """Return the listing of the images of some splits of a data set.
 
     ``report`` is called with the number of images hashed so far, and of all.
 
@@ -43,15 +43,15 @@ def list_images(
     """
     paths = {
         (split, name): find_image(image_folder(location, split), name)
-        for split in SPLITS
-        for name in sorted(names[split])
+        for split in ALL_SPLITS
+        for name in sorted(names.get(split, ()))
     }
     sizes = {key: path.stat().st_size for key, path in paths.items()}
     digests = _digests({key: paths[key] for key in _hashed(sizes)}, report)
-    found: dict[Split, dict[str, tuple[int, str]]] = {split: {} for split in SPLITS}
+    found: dict[Split, dict[str, tuple[int, str]]] = {split: {} for split in ALL_SPLITS}
     for (split, name), size in sizes.items():
         found[split][name] = (size, digests.get((split, name), ""))
-    return ImageListing(train=found["train"], val=found["val"])
+    return ImageListing(train=found["train"], val=found["val"], test=found["test"])
 
 
 def load_listing(store: Store, artifact: Artifact | None) -> ImageListing | None:

@@ -7,7 +7,7 @@ from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
 from detnas.records.results import Outcome, Result
-from detnas.records.verbs import RESULT_TYPES, Verb
+from detnas.records.verbs import RESULT_TYPES, VITAL_FINAL_VERBS, Verb
 from detnas.store import Store
 from detnas.store.artifacts import create_record, load_record
 from detnas.store.errors import AlreadyExists, MissingRecord
@@ -59,9 +59,9 @@ def record_infrastructure_failure(
 def vital_failures(requests: SearchRequests, state: SearchState) -> dict[str, Result]:
     """Return the failed results that the search cannot continue with, by job folder.
 
-    A trial's failure is an answer to the search. Setup, extraction and export are indispensable. A
-    search can do without its fine-tuning, and an outcome caused by the student is final; one that
-    was lost is not.
+    A trial's failure is an answer to the search. Setup, extraction, test and export are
+    indispensable. A search can do without its fine-tuning, and an outcome caused by the student is
+    final; one that was lost is not.
     """
     failed = {
         folder: result
@@ -69,8 +69,9 @@ def vital_failures(requests: SearchRequests, state: SearchState) -> dict[str, Re
         if result is not None and result.outcome is not Outcome.SUCCEEDED
     }
     stages = state.final_stages
-    if stages is not None and stages.lost_finetune is not None:
-        failed[stages.finetune_folder] = stages.lost_finetune  # last: it hides the export
+    for job in stages.lost if stages is not None else ():  # last: they hide what follows
+        assert job.result is not None
+        failed[job.folder] = job.result
     return failed
 
 
@@ -85,5 +86,6 @@ def _vital(requests: SearchRequests, state: SearchState) -> Iterator[tuple[str, 
     best = state.history.summary.best
     if best is not None:
         yield keys.extraction_folder(requests.search, best.index), state.extraction
-    if state.final_stages is not None:
-        yield state.final_stages.export_folder, state.final_stages.export
+    for job in state.final_stages.jobs if state.final_stages is not None else ():
+        if job.verb in VITAL_FINAL_VERBS:
+            yield job.folder, job.result

@@ -11,7 +11,6 @@ from typing import Any
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import JobId
-from detnas.plan.winner import trained_detector
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
@@ -62,7 +61,7 @@ class JobRequests:
             assert best is not None
             assert pool is not None
             return requests.extraction(best.index, best.proposal.teacher, prepared, pool)
-        return self._final_request(job_id.verb, state, prepared)
+        return self._final_request(job_id, state, prepared)
 
     def record(self, request: Request) -> None:
         """Write a job's request if there is none; else update the location of the data in it.
@@ -152,18 +151,20 @@ class JobRequests:
         pool = self.requests.pool(state.pool)
         return self.requests.trial(proposal, state.prepare, parent, pool)
 
-    def _final_request(self, verb: Verb, state: SearchState, prepared: PrepareResult) -> Request:
+    def _final_request(self, job_id: JobId, state: SearchState, prepared: PrepareResult) -> Request:
         stages = state.final_stages
         assert stages is not None
-        assert state.scorer is not None
-        if verb is Verb.FINETUNE:
-            pool = self.requests.pool(state.pool)
-            folder, flops = stages.finetune_folder, state.scorer.flops
-            return self.requests.finetune(folder, stages.best, prepared, pool, flops)
+        job = stages.job(job_id)
+        assert job is not None
+        if job.verb is Verb.FINETUNE:
+            assert state.scorer is not None
+            pool, flops = self.requests.pool(state.pool), state.scorer.flops
+            student = next(one.student for one in stages.finalists if one.job is job)
+            return self.requests.finetune(job.folder, student, prepared, pool, flops)
+        if job.verb is Verb.TEST:
+            return self.requests.final_test(job.folder, stages.contestants, prepared)
         assert stages.winner is not None
-        assert state.base is not None
-        base = trained_detector(state.scorer, None, state.base, None)
-        return self.requests.export(stages.export_folder, stages.winner, prepared, base)
+        return self.requests.export(job.folder, stages.winner, prepared, stages.base)
 
 
 def _locations(request: Request) -> dict[str, Any]:

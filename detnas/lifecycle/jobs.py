@@ -4,7 +4,7 @@ from detnas.lifecycle.reading.state import SearchState
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import JobId
 from detnas.records import keys
-from detnas.records.verbs import Verb
+from detnas.records.verbs import FINAL_VERBS, Verb
 
 
 def job_name(job_id: JobId) -> str:
@@ -16,9 +16,14 @@ def job_name(job_id: JobId) -> str:
         Verb.EVALUATE: f"trial {job_id.number}",
         Verb.SUBNETS: f"subnets from trial {job_id.number} on",
         Verb.EXTRACT: f"extraction of trial {job_id.number}",
-        Verb.FINETUNE: "fine-tuning",
+        Verb.FINETUNE: _finetuning(job_id.number),
+        Verb.TEST: "test",
         Verb.EXPORT: "export",
     }[job_id.verb]
+
+
+def _finetuning(number: int) -> str:
+    return f"fine-tuning of trial {number - 1}" if number else "fine-tuning"
 
 
 def job_folder(requests: SearchRequests, state: SearchState, job_id: JobId) -> str:
@@ -28,13 +33,16 @@ def job_folder(requests: SearchRequests, state: SearchState, job_id: JobId) -> s
         if state.prepare is None:
             return ""
         return keys.pool_phase_folder(requests.pool_folder(state.prepare), job_id.number)
-    stages = state.final_stages
+    if job_id.verb in FINAL_VERBS:
+        stages = state.final_stages
+        job = stages.job(job_id) if stages else None
+        if job is None and stages and job_id.verb is Verb.FINETUNE:  # of an earlier best trial
+            return keys.finetuning_folder(search, job_id.number)
+        return job.folder if job else ""
     return {
         Verb.PREPARE: keys.prepare_folder(search),
         Verb.BASE: keys.base_folder(search),
         Verb.EVALUATE: keys.trial_folder(search, job_id.number),
         Verb.SUBNETS: keys.trial_folder(search, job_id.number),
         Verb.EXTRACT: keys.extraction_folder(search, job_id.number),
-        Verb.FINETUNE: stages.finetune_folder if stages else "",
-        Verb.EXPORT: stages.export_folder if stages else "",
     }[job_id.verb]

@@ -29,7 +29,7 @@ class SearchCost(Schema):
         base: training of the base.
         pool: training of the teachers, entirely, also if other searches share or trained them.
         trials: all finished trials but those of another search, and the best subnet's extraction.
-        finetune: fine-tuning of the best student.
+        finetune: fine-tuning of the best students.
     """
 
     base: PartCost = PartCost()
@@ -47,7 +47,7 @@ class SearchCost(Schema):
 def search_cost(state: SearchState, spec: SearchSpec) -> SearchCost:
     """Return what a search has cost, by its results."""
     stages, teachers = state.final_stages, spec.teachers
-    finetune = stages.finetune if stages is not None else None
+    tunings = [job.result for job in stages.tunings] if stages is not None else []
     finetune_gpus = spec.finetune.gpus if spec.finetune is not None else 1
     return SearchCost(
         base=_part(_seconds([state.base]), spec.base.gpus),
@@ -56,7 +56,7 @@ def search_cost(state: SearchState, spec: SearchSpec) -> SearchCost:
             state.history.summary.milliseconds / 1000 + _seconds([state.extraction]),
             spec.evaluation.gpus,
         ),
-        finetune=_part(_seconds([finetune]), finetune_gpus),
+        finetune=_part(_seconds(tunings), finetune_gpus),
     )
 
 

@@ -11,6 +11,7 @@ from detnas.lifecycle.attempts import latest_progress
 from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.jobs import job_folder, job_name
 from detnas.lifecycle.outcome import detectors_of, recommendations
+from detnas.lifecycle.reading.final_stages import FinalStages
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.search_cost import search_cost
@@ -18,15 +19,16 @@ from detnas.lifecycle.status import (
     MAX_FRONT,
     DetectorStatus,
     JobProgress,
+    OnTest,
     SearchStatus,
     TrialStatus,
 )
 from detnas.plan.advice import likely_causes
 from detnas.plan.front import pareto_front, thinned
-from detnas.plan.stages import JobId, plan
+from detnas.plan.stages import FinalJob, JobId, plan
 from detnas.plan.winner import TrainedDetector
 from detnas.records.progress import Progress
-from detnas.records.results import Outcome, Score
+from detnas.records.results import Outcome, Score, SplitSummary
 from detnas.records.settings import DetectorShape
 from detnas.score import ResolutionScore, Scorer
 from detnas.spec.manifest import SearchSpec
@@ -58,6 +60,8 @@ def search_status(
         phase=decided.phase,
         problem=decided.problem,
         warnings=state.prepare.warnings if state.prepare else (),
+        images=_images(state.prepare.val if state.prepare else None),
+        test_images=_images(state.prepare.test if state.prepare else None),
         trials=spec.search.trials,
         ended_because=state.end.message if state.end else "",
         base=_base_status(scorer) if scorer else None,
@@ -76,6 +80,10 @@ def _with_front(status: SearchStatus, state: SearchState, spec: SearchSpec) -> S
     found = {"front": thinned(front, MAX_FRONT), "front_size": len(front)}
     recommended = recommendations(state, spec.objectives)
     return status.model_copy(update={**found, "recommended": recommended})
+
+
+def _images(split: SplitSummary | None) -> int:
+    return split.images if split is not None else 0
 
 
 def _finished_trials(summary: Summary) -> dict[str, Any]:
@@ -146,15 +154,19 @@ def _base_status(scorer: Scorer) -> DetectorStatus:
 
 
 def _finetune_problem(state: SearchState) -> str:
-    lost = state.final_stages.lost_finetune if state.final_stages else None
-    return lost.message if lost else ""
+    lost = [job.result.message for job in _lost(state) if job.result is not None]
+    return "; ".join(lost)
+
+
+def _lost(state: SearchState) -> Iterable[FinalJob]:
+    return state.final_stages.lost if state.final_stages is not None else ()
 
 
 def _finetuned_status(state: SearchState) -> DetectorStatus | None:
     finetuned = state.final_stages.finetuned if state.final_stages else None
     if finetuned is None or state.scorer is None:
         return None
-    return _trained_status(state.scorer, finetuned)
+    return _trained_status(state.scorer, finetuned, state.final_stages)
 
 
 def _with_export(
@@ -169,14 +181,15 @@ def _with_export(
     base = status.base
     assert base is not None
     winner = stages.winner
-    exported = _trained_status(scorer, winner.detector)
+    exported = _trained_status(scorer, winner.detector, stages)
+    measured = _on_test(stages.tested.get(stages.base.name, ()))
     return status.model_copy(
         update={
-            "base": base.model_copy(update={"latency": export.base_latency}),
+            "base": base.model_copy(update={"latency": export.base_latency, "on_test": measured}),
             "exported": exported.model_copy(update={"latency": export.student_latency}),
             "exported_trial": winner.detector.trial,
             "exported_to": f"{store.uri}/{stages.export_folder}",
-            "export_reason": winner.reason,
+            "export_reason": winner.explanation,
             "improved": winner.improved,
             "gain": winner.gain,
             "likely_causes": () if winner.improved else _observed_causes(state, spec),
@@ -191,13 +204,30 @@ def _observed_causes(state: SearchState, spec: SearchSpec) -> tuple[str, ...]:
     )
 
 
-def _trained_status(scorer: Scorer, trained: TrainedDetector) -> DetectorStatus:
+def _trained_status(
+    scorer: Scorer, trained: TrainedDetector, stages: FinalStages | None
+) -> DetectorStatus:
     result = trained.result
     assert result.architecture is not None
     found = _detector_status(
         scorer, result.architecture, result.scores, trained.teacher, result.shape
     )
-    return found.model_copy(update={"is_base": trained.is_base})
+    on_test = _on_test(stages.tested.get(trained.name, ()) if stages is not None else ())
+    return found.model_copy(update={"is_base": trained.is_base, "on_test": on_test})
+
+
+def _on_test(tested: Sequence[TrainedDetector]) -> OnTest | None:
+    if not tested:
+        return None
+    here = tested[0]
+    error = here.measured.map_error
+    known = error is not None and here.map > 0
+    return OnTest(
+        h=here.score,
+        map=here.map,
+        h_error=error * here.score / here.map if known and error is not None else None,
+        map_error=error,
+    )
 
 
 def _trial_status(entry: LedgerEntry) -> TrialStatus:

@@ -1,6 +1,6 @@
 """The status of a search, for people and programs, during a run or afterwards."""
 
-from detnas.gain import Gain
+from detnas.gain import Gain, measured_on
 from detnas.lifecycle.search_cost import SearchCost
 from detnas.plan.front import MeasuredDetector
 from detnas.plan.recommendation import Recommendation
@@ -12,6 +12,22 @@ from detnas.schema import Count, Schema
 
 MAX_FRONT = 10
 """Most points of the front that a status names."""
+
+
+class OnTest(Schema):
+    """What a detector reaches on the test images, where its validation H is highest.
+
+    Attributes:
+        h: its score.
+        map: mAP, a fraction.
+        h_error: standard error of H over the images; None if unknown.
+        map_error: likewise, of mAP.
+    """
+
+    h: float
+    map: float
+    h_error: float | None = None
+    map_error: float | None = None
 
 
 class DetectorStatus(Schema):
@@ -29,6 +45,7 @@ class DetectorStatus(Schema):
         encoding: of its backbone.
         latency: of one image there, where the export measured it.
         is_base: it is the base of the search.
+        on_test: what it reaches on the test images; None if it was not scored there.
     """
 
     h: float
@@ -42,6 +59,7 @@ class DetectorStatus(Schema):
     encoding: str
     latency: Latency | None = None
     is_base: bool = False
+    on_test: OnTest | None = None
 
 
 class TrialStatus(Schema):
@@ -104,9 +122,12 @@ class SearchStatus(Schema):
         exported_trial: number of its trial; None for the base.
         exported_to: URI of the exported folder.
         export_reason: why that was exported.
-        improved: what was exported is better than the base, by H or by mAP if it is upgraded; None
-            before the export.
-        gain: by how much; None if it is not improved, or its error is unknown.
+        improved: what was exported is better than the base on the validation images, by H or by mAP
+            if it is upgraded; None before the export.
+        gain: by how much, on the test images if there are any; None if it is not improved, or its
+            error is unknown.
+        images: validation images, on which H and mAP are measured; 0 while unknown.
+        test_images: test images; 0 without a test split.
         likely_causes: what may have kept students from beating the base, if none did.
         finetune_problem: why the fine-tuning was lost; empty if it was not.
         top: the best trials, best first.
@@ -141,6 +162,8 @@ class SearchStatus(Schema):
     export_reason: str = ""
     improved: bool | None = None
     gain: Gain | None = None
+    images: Count = 0
+    test_images: Count = 0
     likely_causes: tuple[str, ...] = ()
     finetune_problem: str = ""
     top: tuple[TrialStatus, ...] = ()
@@ -156,3 +179,8 @@ class SearchStatus(Schema):
     def is_certain(self) -> bool:
         """Whether what is exported is better than the base, and not by chance as far as known."""
         return bool(self.improved) and (self.gain is None or self.gain.is_certain)
+
+    @property
+    def measured_on(self) -> str:
+        """The images on which H and mAP are measured, for people."""
+        return measured_on(self.images, unseen=False)

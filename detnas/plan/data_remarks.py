@@ -9,7 +9,7 @@ _NAMED = 5
 
 def data_remarks(prepared: PrepareResult) -> tuple[str, ...]:
     """Return a line for each split that has ignored, clipped or assumed boxes."""
-    splits = {"train": prepared.train, "val": prepared.val}
+    splits = {"train": prepared.train, "val": prepared.val, "test": prepared.test}
     remarks = {name: "; ".join(_remarks(split)) for name, split in splits.items() if split}
     return tuple(f"{name}: {remark}" for name, remark in remarks.items() if remark)
 

@@ -1,5 +1,6 @@
 """Requests of all jobs of a search, built from the spec and the results so far."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -11,15 +12,18 @@ from detnas.architecture import Architecture
 from detnas.ledger.entry import LedgerEntry
 from detnas.plan.dataset import data_root
 from detnas.plan.digests import pool_digest
+from detnas.plan.final_test import Contestant
 from detnas.plan.planned_trainings import planned_trainings
 from detnas.plan.winner import TrainedDetector, Winner
 from detnas.records import keys
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
     BaseRequest,
+    DetectorToTest,
     DetectorUpgrade,
     ExportRequest,
     ExtractRequest,
+    FinalTestRequest,
     Pool,
     PoolPhaseRequest,
     PrepareRequest,
@@ -78,6 +82,8 @@ class SearchRequests:
             train_images=dataset.train_images,
             val_images=dataset.val_images,
             horizontal_flip=dataset.horizontal_flip,
+            test=dataset.test,
+            test_images=dataset.test_images,
         )
 
     @property
@@ -322,6 +328,33 @@ class SearchRequests:
             )
         return None
 
+    def final_test(
+        self, folder: str, contestants: Iterable[Contestant], prepared: PrepareResult
+    ) -> FinalTestRequest:
+        """Build the request that scores detectors on the test images."""
+        return FinalTestRequest(
+            key=folder,
+            data=self.data,
+            annotations=prepared.test_annotations,
+            image_listing=prepared.test_listing,
+            classes=prepared.classes,
+            detectors=self.detectors_to_test(contestants),
+            evaluation_batch=self.spec.evaluation_batch,
+        )
+
+    def detectors_to_test(self, contestants: Iterable[Contestant]) -> tuple[DetectorToTest, ...]:
+        """Return the detectors as that request names them."""
+        return tuple(
+            DetectorToTest(
+                name=one.detector.name,
+                architecture=one.detector.result.architecture,
+                detector=one.detector.shape,
+                weights=one.detector.result.weights,
+                resolutions=one.resolutions,
+            )
+            for one in contestants
+        )
+
     def export(
         self, folder: str, winner: Winner, prepared: PrepareResult, base: TrainedDetector
     ) -> ExportRequest:
@@ -346,6 +379,7 @@ class SearchRequests:
             evaluation_batch=self.spec.evaluation_batch,
             base_detector=None if exported.shape == base.shape else base.shape,
             gain=winner.gain,
+            test=winner.on_test.measured.without_replicates if winner.on_test else None,
         )
 
     def _evaluation(self, folder: str, prepared: PrepareResult) -> dict[str, Any]:

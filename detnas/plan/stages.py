@@ -5,13 +5,12 @@ from enum import StrEnum
 
 from detnas.records.results import (
     DetectorResult,
-    ExportResult,
     Outcome,
     PoolPhaseResult,
     PrepareResult,
     Result,
 )
-from detnas.records.verbs import Verb
+from detnas.records.verbs import VITAL_FINAL_VERBS, Verb
 from detnas.spec.manifest import SearchSpec
 
 
@@ -22,6 +21,7 @@ class Phase(StrEnum):
     TRAINING = "TrainingTeachers"
     SEARCHING = "Searching"
     FINETUNING = "FineTuning"
+    COMPARING = "Comparing"
     EXPORTING = "Exporting"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -39,7 +39,9 @@ class Phase(StrEnum):
 
 OVER = frozenset({Phase.SUCCEEDED, Phase.FAILED})
 """Also for the phases of a status, which may be other strings: ``"Pending" in OVER`` is False."""
-AFTER_SETUP = frozenset({Phase.SEARCHING, Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
+FINAL = frozenset({Phase.FINETUNING, Phase.COMPARING, Phase.EXPORTING})
+"""Likewise: after the trials."""
+AFTER_SETUP = frozenset({Phase.SEARCHING, *FINAL, Phase.SUCCEEDED})
 """Likewise."""
 
 
@@ -50,11 +52,39 @@ class JobId:
     Attributes:
         verb: its kind.
         number: of the trial, or the first of several in one job, of the trial whose subnet is
-            extracted, or of the pool's phase; else 0.
+            extracted, or of the pool's phase; of a fine-tuning in a folder of its trial's, one more
+            than the trial's; else 0.
     """
 
     verb: Verb
     number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FinalJob:
+    """A job after the trials whose request can be built.
+
+    Attributes:
+        job_id: which.
+        folder: key of its folder.
+        result: None until it has one.
+    """
+
+    job_id: JobId
+    folder: str
+    result: Result | None = None
+
+    @property
+    def verb(self) -> Verb:
+        """Its kind."""
+        return self.job_id.verb
+
+
+_FINAL_PHASES = {
+    Verb.FINETUNE: Phase.FINETUNING,
+    Verb.TEST: Phase.COMPARING,
+    Verb.EXPORT: Phase.EXPORTING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +101,8 @@ class Observation:
         best: number of the best trial, whose student is fine-tuned and exported; None if none
             succeeded.
         extraction: result of the extraction of the best subnet, if the pool is searched.
-        finetune: result of the fine-tuning of the best pair.
-        export: result of the export.
+        final: jobs after the trials, in the order of their stages, up to the first stage that has
+            not ended.
     """
 
     prepare: PrepareResult | None = None
@@ -83,8 +113,7 @@ class Observation:
     converged: bool = False
     best: int | None = None
     extraction: DetectorResult | None = None
-    finetune: DetectorResult | None = None
-    export: ExportResult | None = None
+    final: tuple[FinalJob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +162,11 @@ def _failed(observation: Observation, spec: SearchSpec) -> str:
         ("training the base", observation.base),
         *((f"phase {number} of the pool", one) for number, one in enumerate(observation.pool)),
         ("extracting the best subnet", observation.extraction),
-        ("the export", observation.export),
+        *(
+            (f"the {job.verb}", job.result)
+            for job in observation.final
+            if job.verb in VITAL_FINAL_VERBS
+        ),
     ]
     for name, result in named:
         if result is not None and result.outcome is not Outcome.SUCCEEDED:
@@ -143,6 +176,11 @@ def _failed(observation: Observation, spec: SearchSpec) -> str:
         return (
             "preparing the data stored no external teacher, as a trainer does that is too old for "
             "spec.teachers.external; use a newer image in a new search"
+        )
+    if prepared and spec.dataset.test is not None and prepared.test is None:
+        return (
+            "the data check saw no test split: the search was begun without spec.dataset.test, or "
+            "with a trainer that is too old for it; remove the field, or begin a new search"
         )
     ended = _proposes_no_more(observation, spec) and not observation.in_flight
     if observation.trials and ended and observation.best is None:
@@ -180,8 +218,9 @@ def _extraction(observation: Observation, spec: SearchSpec) -> Plan | None:
 
 
 def _final_stages(observation: Observation, spec: SearchSpec) -> Plan:
-    if spec.finetune is not None and observation.finetune is None:
-        return Plan(Phase.FINETUNING, (JobId(Verb.FINETUNE),))
-    if observation.export is None:
-        return Plan(Phase.EXPORTING, (JobId(Verb.EXPORT),))
-    return Plan(Phase.SUCCEEDED)
+    left = [job.job_id for job in observation.final if job.result is None]
+    if not left:
+        return Plan(Phase.SUCCEEDED)
+    verb = left[0].verb
+    due = tuple(job_id for job_id in left if job_id.verb is verb)
+    return Plan(_FINAL_PHASES[verb], due[: spec.search.parallelism])

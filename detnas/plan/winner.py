@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from detnas.gain import Gain, GainMetric, paired_gain
+from detnas.gain import Gain, GainMetric, measured_on, paired_gain
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.score import Scorer
@@ -22,6 +22,7 @@ class TrainedDetector:
         score: H, the maximum over the resolutions (paper, 3.1.4).
         resolution: where that maximum is.
         map: mAP there, a fraction.
+        tuned: it was fine-tuned after its trial.
     """
 
     trial: int | None
@@ -31,6 +32,14 @@ class TrainedDetector:
     score: float
     resolution: Resolution
     map: float
+    tuned: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its name among the detectors of the search, for files."""
+        if self.trial is None:
+            return "base"
+        return f"trial-{self.trial}{'-finetuned' if self.tuned else ''}"
 
     @property
     def measured(self) -> Score:
@@ -64,18 +73,45 @@ class Winner:
     Attributes:
         detector: what is exported.
         reason: a sentence without a full stop.
-        improved: it is better than the base: by H, or by mAP if it is upgraded.
-        gain: over the base; None if it is not improved, or the errors are unknown.
+        improved: it is better than the base on the validation images: by H, or by mAP if it is
+            upgraded.
+        gain: over the base, on the test images if there are any; None if it is not improved, or
+            the errors are unknown.
+        on_test: the same as measured on the test images; None if it was not scored there.
     """
 
     detector: TrainedDetector
     reason: str
     improved: bool = True
     gain: Gain | None = None
+    on_test: TrainedDetector | None = None
+
+    @property
+    def claim(self) -> str:
+        """What can be said of it and the base, a clause; empty if it is not improved."""
+        if not self.improved:
+            return ""
+        if self.gain is None:
+            metric = "mAP" if self.detector.result.is_upgraded else "H"
+            return (
+                f"the error of {metric} is unknown, because the results have no bootstrap: it is "
+                f"that on {measured_on(0, unseen=False)}"
+            )
+        return self.gain.claim
+
+    @property
+    def explanation(self) -> str:
+        """Why it is exported, and what can be said of it and the base."""
+        return "; ".join(filter(None, (self.reason, self.claim)))
 
 
 def trained_detector(
-    scorer: Scorer, trial: int | None, result: DetectorResult, teacher: Teacher | None
+    scorer: Scorer,
+    trial: int | None,
+    result: DetectorResult,
+    teacher: Teacher | None,
+    *,
+    tuned: bool = False,
 ) -> TrainedDetector:
     """Return a trained detector with its score against the base.
 
@@ -84,11 +120,24 @@ def trained_detector(
         trial: its trial's number; None for the base.
         result: it has an architecture and scores.
         teacher: its teacher, or the subnet that it is; None for the base.
+        tuned: it was fine-tuned after its trial.
     """
+    shape, first = result.shape or scorer.shape(teacher), result.scores[0]
+    found = TrainedDetector(trial, result, teacher, shape, 0, first.resolution, first.map, tuned)
+    return scored_detector(scorer, found)
+
+
+def scored_detector(scorer: Scorer, found: TrainedDetector) -> TrainedDetector:
+    """Return a detector with the score that follows from its result.
+
+    Args:
+        scorer: scores it against the base.
+        found: its score, resolution and mAP are replaced.
+    """
+    result = found.result
     assert result.architecture is not None
-    top = scorer.score(result.architecture, result.scores, teacher, result.shape).best
-    shape = result.shape or scorer.shape(teacher)
-    return TrainedDetector(trial, result, teacher, shape, top.h, top.resolution, top.map)
+    top = scorer.score(result.architecture, result.scores, found.teacher, result.shape).best
+    return replace(found, score=top.h, resolution=top.resolution, map=top.map)
 
 
 def choose_winner(
@@ -114,7 +163,10 @@ def choose_winner(
 
 
 def compare_with_base(
-    student: Winner, base: TrainedDetector, has_export: Callable[[TrainedDetector], bool]
+    student: Winner,
+    base: TrainedDetector,
+    has_export: Callable[[TrainedDetector], bool],
+    images: int = 0,
 ) -> Winner:
     """Return the base as the winner unless the student is better, and how certain that is.
 
@@ -123,9 +175,10 @@ def compare_with_base(
         base: of the search.
         has_export: whether a student's export has been requested: what an earlier version exported
             remains.
+        images: for validation; 0 if unknown.
     """
     if student.detector.is_better(base):
-        return _with_gain(student, base)
+        return replace(student, gain=gain_over(base, student.detector, images))
     found = f"no student is better than the base, whose H is {base.score:.4f}: {student.reason}"
     if not has_export(student.detector):
         return Winner(base, found, improved=False)
@@ -133,18 +186,21 @@ def compare_with_base(
     return Winner(student.detector, kept, improved=False)
 
 
-def _with_gain(student: Winner, base: TrainedDetector) -> Winner:
-    found = student.detector
-    metric = found.compared_by(base)
-    value, base_value = found.value_of(metric), base.value_of(metric)
-    gain = paired_gain(found.measured, value, base.measured, base_value, metric)
-    if gain is None:
-        certainty = f"the error of {metric} is unknown, because the results have no bootstrap"
-    elif gain.is_certain:
-        certainty = f"its {metric} less the base's is {gain} over the validation images"
-    else:
-        certainty = f"not distinguishable from the base on the validation images ({metric} {gain})"
-    return replace(student, reason=f"{student.reason}; {certainty}", gain=gain)
+def gain_over(
+    base: TrainedDetector, student: TrainedDetector, images: int, *, unseen: bool = False
+) -> Gain | None:
+    """The gain of a student over the base, both measured on the same images.
+
+    Args:
+        base: of the search.
+        student: another detector.
+        images: on which both are measured; 0 if unknown.
+        unseen: they are the test images.
+    """
+    metric = student.compared_by(base)
+    value, base_value = student.value_of(metric), base.value_of(metric)
+    gain = paired_gain(student.measured, value, base.measured, base_value, metric)
+    return gain and gain.model_copy(update={"images": images, "unseen": unseen})
 
 
 def _of_best_trial(

@@ -15,6 +15,7 @@ _DATA_FIRST = "the data set is checked first"
 _AFTER_TEACHERS = "trials begin once the base and the teachers are trained"
 _TRIALS = "{finished} of {trials} trials have finished"
 _TEACHERS = "the base and the teachers are being trained"
+_COMPARED = "the student is being compared with the base"
 _SUSPENDED = (
     "spec.suspend is true: no job is started, and those that ran are stopped with a checkpoint; "
     "set it to false, and each continues from there"
@@ -64,6 +65,8 @@ class ReasonCode(Documented):
     """this phase, and nothing blocks it"""
     FINE_TUNING = "FineTuning", _HEALTHY, 0, "Succeeded", "the best student is being fine-tuned"
     """this phase, and nothing blocks it"""
+    COMPARING = "Comparing", _HEALTHY, 0, "Succeeded", _COMPARED
+    """this phase, and nothing blocks it"""
     EXPORTING = "Exporting", _HEALTHY, 0, "Succeeded", "the student is being exported"
     """this phase, and nothing blocks it"""
     EXPORTED = "Exported", _HEALTHY, 0, "Succeeded"
@@ -74,8 +77,8 @@ class ReasonCode(Documented):
     the fields to change. A student that an earlier version exported stays"""
     NOT_DISTINGUISHABLE = "NotDistinguishable", _HEALTHY, 0, "Succeeded"
     """a student with a better H than the base is exported (an upgraded one: with a better mAP), but
-    the validation images are too few to tell it from the base: the 95 % interval of the difference,
-    which the message names, is not entirely above 0"""
+    the images are too few to tell it from the base: the 95 % interval of the difference, which the
+    message names, is not entirely above 0"""
 
     SUSPENDED_BY_USER = "SuspendedByUser", _WAITING, 0, None, _SUSPENDED
     """`spec.suspend` is true"""

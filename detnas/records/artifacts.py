@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from detnas.schema import Count, Schema
+from detnas.schema import Count, Schema, added
 
 
 class Artifact(Schema):
@@ -24,6 +24,10 @@ class Artifact(Schema):
 IMAGE_LISTING = "pictures"
 """The image listing in stored JSON: as a file of a result, a field of a request."""
 
+TEST_LISTING = "testImages"
+"""The listing of the test images, as a file of the prepare job's result: apart from the other, by
+which pools are identified."""
+
 EXTERNAL_TEACHER = "teacher"
 """The external teacher, as a file of the prepare job's result."""
 
@@ -40,7 +44,9 @@ class ImageListing(Schema):
     Attributes:
         train: images of the training split, in the order of their names.
         val: images of the validation split, likewise.
+        test: images of the test split, likewise; they are listed apart.
     """
 
     train: dict[str, ListedImage]
     val: dict[str, ListedImage]
+    test: dict[str, ListedImage] = added(1, {})

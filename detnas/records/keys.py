@@ -184,6 +184,16 @@ def subnet_scores_key(folder: str, attempt: int) -> str:
     return f"{attempt_folder(folder, attempt)}/subnets.json"
 
 
+def tested_key(folder: str, attempt: int) -> str:
+    """Key of what an attempt has scored of the detectors of a test."""
+    return f"{attempt_folder(folder, attempt)}/tested.json"
+
+
+def final_test_folder(search: str, number: int = 1) -> str:
+    """Job folder of the scores on the test split; a later one if other detectors are scored."""
+    return f"{search}/test{'' if number == 1 else f'-{number}'}"
+
+
 def finetune_folder(search: str) -> str:
     """Job folder of the best student's fine-tuning."""
     return f"{search}/finetune"
@@ -197,6 +207,11 @@ def later_finetune_folder(search: str, trial: int) -> str:
 def is_of_finetuning(key: str) -> bool:
     """Whether a file, such as weights, is of a fine-tuning's job folder."""
     return key.split("/")[-2].startswith("finetune")
+
+
+def finetuning_folder(search: str, number: int) -> str:
+    """Job folder of a fine-tuning: the first one's, or one more than the number of its trial."""
+    return later_finetune_folder(search, number - 1) if number else finetune_folder(search)
 
 
 def export_folder(search: str) -> str:

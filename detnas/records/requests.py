@@ -17,7 +17,7 @@ from detnas.architecture import Architecture
 from detnas.gain import Gain
 from detnas.records.artifacts import IMAGE_LISTING, Artifact
 from detnas.records.proposal import Proposal, Step
-from detnas.records.results import MAX_JOB_SUBNETS
+from detnas.records.results import MAX_JOB_SUBNETS, MAX_TESTED_DETECTORS, Score
 from detnas.records.settings import (
     DataLocation,
     DetectorShape,
@@ -317,6 +317,40 @@ class ExtractRequest(EvaluationRequest):
     subnet: Teacher
 
 
+class DetectorToTest(Schema):
+    """A detector to be scored on the test split.
+
+    Attributes:
+        name: of it in the search, which also begins the names of its files.
+        architecture: its backbone.
+        detector: shape of neck and heads.
+        weights: its weights.
+        resolutions: sizes at which it is scored; the first was chosen on the validation images.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+    architecture: Architecture
+    detector: DetectorShape
+    weights: Artifact
+    resolutions: Resolutions
+
+
+class FinalTestRequest(DataRequest):
+    """Score the detectors that the search has come to, once, on images that decided nothing.
+
+    Attributes:
+        annotations: of all three splits; ``image_listing`` is that of the test images.
+        detectors: the base first.
+    """
+
+    kind: Literal["Test"] = "Test"
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    detectors: Annotated[
+        tuple[DetectorToTest, ...], Field(min_length=1, max_length=MAX_TESTED_DETECTORS)
+    ]
+    evaluation_batch: Positive = 8
+
+
 class ExportRequest(DataRequest):
     """Write a detector as a folder that stock mmdet loads.
 
@@ -327,6 +361,7 @@ class ExportRequest(DataRequest):
         base: the base's backbone, to time both side by side.
         base_detector: the base's shape; None if it is ``detector``.
         gain: of the student over the base; None if unknown, and for the base itself.
+        test: what it reaches on the test images; None if it was not scored there.
     """
 
     kind: Literal["Export"] = "Export"
@@ -342,6 +377,7 @@ class ExportRequest(DataRequest):
     evaluation_batch: Positive = 8
     base_detector: DetectorShape | None = added(1)
     gain: Gain | None = added(1)
+    test: Score | None = added(1)
 
     @property
     def is_base(self) -> bool:
@@ -356,6 +392,7 @@ Request = Annotated[
     | StudentRequest
     | SubnetsRequest
     | ExtractRequest
+    | FinalTestRequest
     | ExportRequest,
     Field(discriminator="kind"),
 ]

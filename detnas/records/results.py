@@ -8,7 +8,7 @@ from pydantic import Field
 
 from detnas.actions import AddedBlock
 from detnas.architecture import Architecture, Place
-from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING, Artifact
+from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING, TEST_LISTING, Artifact
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.schema import Count, Positive, Schema, Tagged, added
 
@@ -150,6 +150,9 @@ class PrepareResult(Result):
         missing: annotated images that cannot be used, and why (first 100).
         warnings: where the manifest does not fit the data, a line each.
         teacher: SHA-256 of the external teacher's configuration and checkpoint; empty without one.
+        test: the test split; None if the data set has none, or the trainer knows none.
+        verbs: kinds of jobs that the trainer knows, of those that were added; a search's trainer
+            stays the same.
     """
 
     kind: Literal["Prepare"] = "Prepare"
@@ -161,6 +164,8 @@ class PrepareResult(Result):
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     teacher: tuple[str, ...] = added(1, ())
+    test: SplitSummary | None = added(1)
+    verbs: tuple[str, ...] = added(1, ())
 
     @property
     def external_teacher(self) -> Artifact | None:
@@ -176,6 +181,16 @@ class PrepareResult(Result):
     def annotations(self) -> tuple[str, ...]:
         """SHA-256 of the training and the validation annotations."""
         return tuple(split.sha256 for split in (self.train, self.val) if split is not None)
+
+    @property
+    def test_annotations(self) -> tuple[str, ...]:
+        """SHA-256 of the annotations of all three splits; of two if there is no test split."""
+        return (*self.annotations, *([self.test.sha256] if self.test is not None else []))
+
+    @property
+    def test_listing(self) -> Artifact | None:
+        """The listing of the test images; None without a test split."""
+        return self.files.get(TEST_LISTING)
 
 
 class DetectorResult(Result):
@@ -259,6 +274,53 @@ class EvaluatedSubnets(Schema):
     seconds: dict[str, float] = {}
 
 
+MAX_TESTED_DETECTORS = 40
+"""Most detectors that one job scores on the test split: more than a search can come to."""
+
+
+class DetectorOnTest(Schema):
+    """What one detector reaches on the test split.
+
+    Attributes:
+        name: as requested.
+        scores: one per resolution that was requested, in that order.
+    """
+
+    name: str
+    scores: Scores
+
+
+DetectorsOnTest = Annotated[tuple[DetectorOnTest, ...], Field(max_length=MAX_TESTED_DETECTORS)]
+
+
+class FinalTestResult(Result):
+    """What the search's detectors reach on the test split.
+
+    Their detections are among the files, in COCO's format for results, under the ids of the
+    annotation file: ``<name>-<resolution>.json``.
+
+    Attributes:
+        detectors: one for each that was requested, in that order.
+    """
+
+    kind: Literal["Test"] = "Test"
+    detectors: DetectorsOnTest = ()
+
+
+class FinalTestSoFar(Schema):
+    """`attempts/<n>/tested.json`: what a job's attempts have scored so far, overwritten.
+
+    Attributes:
+        detectors: the first of those requested.
+        files: their detections.
+        seconds: wall time by activity, as in a result.
+    """
+
+    detectors: DetectorsOnTest
+    files: dict[str, Artifact] = {}
+    seconds: dict[str, float] = {}
+
+
 class PoolPhaseResult(Result):
     """A trained phase: the supernet's weights, and what sampled subnets reach.
 
@@ -300,6 +362,11 @@ class ExportResult(Result):
 
 
 AnyResult = Annotated[
-    PrepareResult | DetectorResult | PoolPhaseResult | SubnetsResult | ExportResult,
+    PrepareResult
+    | DetectorResult
+    | PoolPhaseResult
+    | SubnetsResult
+    | FinalTestResult
+    | ExportResult,
     Field(discriminator="kind"),
 ]

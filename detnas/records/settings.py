@@ -60,8 +60,12 @@ class Resolution(Schema):
         return str(self)
 
 
-Split = Literal["train", "val"]
+Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val")
+"""The splits that a search decides by."""
+
+ALL_SPLITS: tuple[Split, ...] = (*SPLITS, "test")
+"""And the one that is scored once, after every decision; a data set need not have it."""
 
 
 class DataLocation(Schema):
@@ -75,6 +79,8 @@ class DataLocation(Schema):
         val_images: folder of the validation images.
         horizontal_flip: probability of mirroring a training image; 0 where left and right mean
             different things, as with digits.
+        test: test annotations; None if there are none.
+        test_images: folder of the test images.
     """
 
     root: str
@@ -83,14 +89,21 @@ class DataLocation(Schema):
     train_images: str = ""
     val_images: str = ""
     horizontal_flip: Annotated[Fraction, Field(le=1)] = Decimal("0.5")
+    test: str | None = added(1)
+    test_images: str = added(1, "")
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that the data set has."""
+        return ALL_SPLITS if self.test is not None else SPLITS
 
     def annotations(self, split: Split) -> str:
         """Path of a split's annotations, relative to the root."""
-        return self.train if split == "train" else self.val
+        return {"train": self.train, "val": self.val, "test": self.test or ""}[split]
 
     def images(self, split: Split) -> str:
         """Folder of a split's images, relative to the root; empty if that is the root."""
-        return self.train_images if split == "train" else self.val_images
+        return {"train": self.train_images, "val": self.val_images, "test": self.test_images}[split]
 
 
 class DetectorVariant(StrEnum):

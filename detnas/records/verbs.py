@@ -6,6 +6,7 @@ from enum import StrEnum
 from detnas.records.results import (
     DetectorResult,
     ExportResult,
+    FinalTestResult,
     PoolPhaseResult,
     PrepareResult,
     Result,
@@ -23,12 +24,23 @@ class Verb(StrEnum):
     SUBNETS = "subnets"
     EXTRACT = "extract"
     FINETUNE = "finetune"
+    TEST = "test"
     EXPORT = "export"
 
     @property
     def is_trial(self) -> bool:
         """Whether such a job evaluates what the search proposes: one trial, or several subnets."""
         return self in (Verb.EVALUATE, Verb.SUBNETS)
+
+
+FINAL_VERBS = (Verb.FINETUNE, Verb.TEST, Verb.EXPORT)
+"""Verbs of the jobs after the trials, in their order."""
+
+VITAL_FINAL_VERBS = (Verb.TEST, Verb.EXPORT)
+"""Those that the search cannot do without."""
+
+ADDED_VERBS = (Verb.TEST,)
+"""Verbs that an earlier trainer does not know; a newer one names them when it prepares a search."""
 
 
 REQUEST_KINDS: Mapping[Verb, str] = {
@@ -39,6 +51,7 @@ REQUEST_KINDS: Mapping[Verb, str] = {
     Verb.SUBNETS: "Subnets",
     Verb.EXTRACT: "Extract",
     Verb.FINETUNE: "Finetune",
+    Verb.TEST: "Test",
     Verb.EXPORT: "Export",
 }
 """The `kind` of each verb's request."""
@@ -51,6 +64,7 @@ RESULT_TYPES: Mapping[Verb, type[Result]] = {
     Verb.SUBNETS: SubnetsResult,
     Verb.EXTRACT: DetectorResult,
     Verb.FINETUNE: DetectorResult,
+    Verb.TEST: FinalTestResult,
     Verb.EXPORT: ExportResult,
 }
 """The type of each verb's result."""

@@ -9,7 +9,7 @@ from detnas.lifecycle.reading.final_stages import FinalStages
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.search_status import search_status
-from detnas.lifecycle.status import SearchStatus
+from detnas.lifecycle.status import OnTest, SearchStatus
 from detnas.plan.front import MeasuredDetector, measured_detectors, pareto_front
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase
@@ -43,6 +43,7 @@ class ReportDetector:
         flops: of the entire detector, for one image at the base resolution.
         parameters: of the entire detector.
         latency: of one image at its best resolution, if the export measured it.
+        on_test: at that resolution, on the test images; None if it was not scored there.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ReportDetector:
     flops: int
     parameters: int
     latency: Latency | None = None
+    on_test: OnTest | None = None
 
     @property
     def best(self) -> ResolutionScore:
@@ -235,8 +237,16 @@ def _with_export(data: ReportData, state: SearchState) -> ReportData:
     if not data.complete or stages is None or scorer is None or data.base is None:
         return data
     assert stages.export is not None
-    base = replace(data.base, latency=stages.export.base_latency)
-    return replace(data, base=base, exported=_exported(scorer, stages))
+    status = data.status
+    base = replace(
+        data.base,
+        latency=stages.export.base_latency,
+        on_test=status.base.on_test if status.base else None,
+    )
+    exported = _exported(scorer, stages)
+    if status.exported is not None:
+        exported = replace(exported, on_test=status.exported.on_test)
+    return replace(data, base=base, exported=exported)
 
 
 def _exported(scorer: Scorer, stages: FinalStages) -> ReportDetector:

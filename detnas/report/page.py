@@ -8,10 +8,13 @@ import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from detnas.report.data import ReportData
+from detnas.gain import measured_on
+from detnas.lifecycle.status import OnTest
+from detnas.report.data import ReportData, ReportDetector
 from detnas.report.figures import FIGURES, Figure
 from detnas.report.tables import comparison, lineage_steps, trial_headings, trial_rows
 from detnas.report.wording import change, percent, signed, spaced
+from detnas.score import ResolutionScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ def render(data: ReportData) -> str:
         data=data,
         phase=spaced(data.status.phase),
         headlines=headlines(data),
+        measured=measured_images(data),
         comparison=comparison(data),
         figures=[(figure, _drawn(figure, data)) for figure in FIGURES],
         steps=lineage_steps(data),
@@ -53,7 +57,7 @@ def headlines(data: ReportData) -> list[Headline]:
     after, base = data.exported or data.best, data.base
     if after is None or base is None:
         return []
-    top, then = after.best, base.best
+    top, then = _measured(after, base)
     shown = [
         Headline(
             "mAP",
@@ -80,6 +84,22 @@ def headlines(data: ReportData) -> list[Headline]:
             )
         )
     return shown
+
+
+def _measured(
+    after: ReportDetector, base: ReportDetector
+) -> tuple[ResolutionScore | OnTest, ResolutionScore | OnTest]:
+    """Both as measured on the test images, or else on those for validation."""
+    if after.on_test is not None and base.on_test is not None:
+        return after.on_test, base.on_test
+    return after.best, base.best
+
+
+def measured_images(data: ReportData) -> str:
+    """The images on which the headlines' mAP and H are measured."""
+    if data.exported is not None and data.exported.on_test is not None:
+        return measured_on(data.status.test_images, unseen=True)
+    return data.status.measured_on
 
 
 def _drawn(figure: Figure, data: ReportData) -> Markup | None:

@@ -95,6 +95,8 @@ def comparison(data: ReportData) -> list[list[Cell]]:
             ),
         ),
     ]
+    if any(d.on_test for d in shown):
+        headings += [("H on the test images", _test_score), ("mAP on the test images", _test_map)]
     if data.status.gain is not None:
         metric = data.status.gain.metric
         headings.append((f"{metric} less the base's", lambda d: _gain(d, data)))
@@ -117,8 +119,21 @@ def _gain(detector: ReportDetector, data: ReportData) -> Cell:
     gain = data.status.gain
     if gain is None or detector is not data.exported:
         return _NONE
-    remark = "" if gain.is_certain else "not distinguishable on the validation images"
-    return Cell(str(gain), remark=remark)
+    doubt = "" if gain.is_certain else "not distinguishable "
+    return Cell(str(gain), remark=f"{doubt}on {gain.where}")
+
+
+def _test_score(detector: ReportDetector) -> Cell:
+    found = detector.on_test
+    return _NONE if found is None else Cell(with_error(f"{found.h:.4f}", found.h_error))
+
+
+def _test_map(detector: ReportDetector) -> Cell:
+    found = detector.on_test
+    if found is None:
+        return _NONE
+    error = None if found.map_error is None else 100 * found.map_error
+    return Cell(with_error(percent(found.map), error, 2))
 
 
 def _h(detector: ReportDetector) -> float:

@@ -167,15 +167,22 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             "give directory for one machine, or persistentVolumeClaim or s3 for a cluster",
         ),
     ),
-    Dataset: tuple(
+    Dataset: (
+        *(
+            Rule(
+                f"!{_ON_CLUSTER} || !has(self.{field}) || (!self.{field}.startsWith('/')"
+                f" && !('/' + self.{field} + '/').contains('/../'))",
+                "leads out of the source; write a path below it, without '..' and without a slash "
+                "at its beginning",
+                f".{field}",
+            )
+            for field in ("train", "val", "test", "trainImages", "valImages", "testImages")
+        ),
         Rule(
-            f"!{_ON_CLUSTER} || !has(self.{field}) || (!self.{field}.startsWith('/')"
-            f" && !('/' + self.{field} + '/').contains('/../'))",
-            "leads out of the source; write a path below it, without '..' and without a slash at "
-            "its beginning",
-            f".{field}",
-        )
-        for field in ("train", "val", "trainImages", "valImages")
+            "self.?testImages.orValue('') == '' || has(self.test)",
+            "testImages is the folder of what test annotates; give test",
+            ".testImages",
+        ),
     ),
     VolumeClaim: (_stays_inside("path"),),
     DepthRange: (min_below_max(),),

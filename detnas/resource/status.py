@@ -93,6 +93,12 @@ class DetectorSummary(Schema):
     estimated_h: NumberText | None = Field(
         None, description="Of a trial, its estimated score, if trials are selected by that."
     )
+    test_h: NumberText | None = Field(None, description="h on the test images, if it was measured.")
+    test_h_error: NumberText | None = Field(None, description="Standard error of testH, likewise.")
+    test_map: NumberText | None = Field(None, description="map on the test images, likewise.")
+    test_map_error: NumberText | None = Field(
+        None, description="Standard error of testMap, likewise."
+    )
     parameters: Count | None = Field(None, description="Parameters of the entire detector.")
     trial: Count | None = Field(None, description="Number of its trial.")
     uri: Uri | None = Field(None, description="Address of its files.")
@@ -105,15 +111,21 @@ class Exported(DetectorSummary):
         None, description="It is the base itself, because no student is better; else left out."
     )
     gain: NumberText | None = Field(
-        None, description="Its h less the base's, or its map less the base's: see gainMetric."
+        None,
+        description="Its gainMetric less the base's, on the images that gainOn names.",
     )
     gain_low: NumberText | None = Field(
-        None, description="Lower end of the gain's paired 95 % interval over the validation images."
+        None, description="Lower end of the gain's paired 95 % interval over the images."
     )
     gain_high: NumberText | None = Field(None, description="Upper end of that interval.")
     gain_metric: GainMetric | None = Field(
         None, description="What the gain is of: H, or mAP if finetune.upgrade changed the detector."
     )
+    gain_on: Literal["Test", "Validation"] | None = Field(
+        None,
+        description="Test: images that decided nothing; Validation: those it was selected on.",
+    )
+    gain_images: Count | None = Field(None, description="How many images these are.")
 
 
 class ActiveJobStatus(Schema):

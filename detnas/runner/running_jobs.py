@@ -37,6 +37,7 @@ _MAX_CONCURRENT_JOBS = {
     Verb.POOL: _TRAINED_TOGETHER,
     Verb.EXTRACT: 1,
     Verb.FINETUNE: 1,
+    Verb.TEST: 1,
     Verb.EXPORT: 1,
 }
 """Jobs that can run concurrently with one of this verb, including it, if limited."""

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from detnas.gain import measured_on
 from detnas.lifecycle.search_cost import SearchCost
 from detnas.lifecycle.status import DetectorStatus, JobProgress, SearchStatus
 from detnas.plan.front import MeasuredDetector
@@ -164,21 +165,33 @@ def comparison(status: SearchStatus) -> RenderableType:
         base = "base" if status.exported is None else "base, exported"
         columns = [(base, status.base), (f"trial {status.best_trial}", status.best)]
     shown = [(name, detector) for name, detector in columns if detector is not None]
-    table = Table()
+    table = Table(caption=_measured_on(status), caption_justify="left")
     table.add_column("")
     for name, _ in shown:
         table.add_column(name, overflow="fold")
-    for heading, *cells in zip(_HEADINGS, *(_cells(d, status.base) for _, d in shown), strict=True):
+    columns_of = [_cells(detector, status.base) for _, detector in shown]
+    for heading, *cells in zip(_HEADINGS, *columns_of, strict=True):
         if any(cells):
             table.add_row(heading, *cells)
     return Group(table, *(Text(f"{name}: {detector.encoding}") for name, detector in shown))
 
 
-_HEADINGS = ("H", "H, estimated", "best resolution", "mAP", "FLOPs", "parameters", "latency")
+_HEADINGS = (
+    *("H", "H, estimated", "best resolution", "mAP", "FLOPs", "parameters", "latency"),
+    *("H, test", "mAP, test"),
+)
+
+
+def _measured_on(status: SearchStatus) -> str:
+    """On which images the numbers are measured."""
+    measured = f"H and mAP: on {status.measured_on}"
+    if status.exported is None or status.exported.on_test is None:
+        return measured
+    return f"{measured}; test: on {measured_on(status.test_images, unseen=True)}"
 
 
 def _cells(detector: DetectorStatus, base: DetectorStatus | None) -> tuple[str, ...]:
-    latency = detector.latency
+    latency, tested = detector.latency, detector.on_test
     flops = _change(detector.flops, base.flops if base else None)
     parameters = _change(detector.parameters, base.parameters if base else None)
     return (
@@ -189,6 +202,8 @@ def _cells(detector: DetectorStatus, base: DetectorStatus | None) -> tuple[str, 
         f"{detector.flops / 1e9:.3f} G{flops}",
         f"{detector.parameters / 1e6:.3f} M{parameters}",
         f"{latency.milliseconds:.1f} ms ({latency.device})" if latency else "",
+        with_error(tested.h, tested.h_error, 4) if tested else "",
+        f"{with_error(100 * tested.map, _percent(tested.map_error), 2)} %" if tested else "",
     )
 
 

@@ -83,13 +83,13 @@ def _changes_since(search: OpenedSearch) -> list[str]:
         moved = record.data != location and prepared.annotations
         return [f"{record.data.root} is now {location.root}, which is gone"] if moved else []
     began = time.time()
-    seen = PreparedData(prepared.annotations, load_listing(search.store, prepared.image_listing))
+    seen, splits = _seen(search, prepared), location.splits
     named = _named_files(search, prepared)
-    stamps = stamps_of([*seen.files(location), *(path for _, path, _ in named)])
+    stamps = stamps_of([*seen.files(location, splits), *(path for _, path, _ in named)])
     known = _KnownStamps(data=_digests(prepared), files=stamps)
     if known == _known_stamps(search):
         return []
-    changes = data_changes(seen, location)
+    changes = data_changes(seen, location, splits)
     # A missing one was read when the base or the teacher was made, and is not needed again.
     changes += [
         f"{field} {path} has changed"
@@ -99,6 +99,15 @@ def _changes_since(search: OpenedSearch) -> list[str]:
     if not changes and newest_change(stamps) < began - _SETTLED:
         _store_stamps(search, known)
     return changes
+
+
+def _seen(search: OpenedSearch, prepared: PrepareResult) -> PreparedData:
+    """What the data check saw; test images are listed apart."""
+    listing = load_listing(search.store, prepared.image_listing)
+    unseen = load_listing(search.store, prepared.test_listing)
+    if listing is not None and unseen is not None:
+        listing = listing.model_copy(update={"test": unseen.test})
+    return PreparedData(prepared.test_annotations, listing)
 
 
 def _prepared(search: OpenedSearch) -> PrepareResult | None:
@@ -129,7 +138,8 @@ def _named_files(search: OpenedSearch, prepared: PrepareResult) -> list[tuple[st
 
 def _digests(prepared: PrepareResult) -> tuple[str, ...]:
     images = prepared.image_listing.sha256 if prepared.image_listing else ""
-    return (*prepared.annotations, images, prepared.weights, *prepared.teacher)
+    unseen = [prepared.test_listing.sha256] if prepared.test_listing else []
+    return (*prepared.test_annotations, images, prepared.weights, *prepared.teacher, *unseen)
 
 
 def _known_stamps(search: OpenedSearch) -> _KnownStamps | None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from detnas.schema import Fraction, Schema
+from detnas.schema import Fraction, Schema, added
 from detnas.spec.patterns import INNER_PATH, OBJECT_NAME, S3_URI
 
 Path = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -74,14 +74,31 @@ class Dataset(Schema):
     val_images: Annotated[str, Field(max_length=1024)] = Field(
         "", description="Folder of the validation images, relative to the source."
     )
+    test: Path | None = added(
+        1,
+        description="Test annotations, relative to the source: images that decide nothing, on "
+        "which base and student are scored once, at the end. Default: none, and a gain is stated "
+        "for the validation images, on which the student was selected.",
+    )
+    test_images: Annotated[str, Field(max_length=1024)] = added(
+        1, "", description="Folder of the test images, relative to the source."
+    )
     horizontal_flip: Annotated[Fraction, Field(le=1)] = Field(
         Decimal("0.5"),
         description="Probability of mirroring a training image; 0 if left and right differ.",
     )
 
     @model_validator(mode="after")
+    def _test_images_are_annotated(self) -> "Dataset":
+        if self.test_images and self.test is None:
+            raise ValueError("testImages is the folder of what test annotates; give test")
+        return self
+
+    @model_validator(mode="after")
     def _inside_the_source(self) -> "Dataset":
-        paths = (self.train, self.val, self.train_images, self.val_images)
+        paths = [self.train, self.val, self.train_images, self.val_images, self.test_images]
+        if self.test is not None:
+            paths.append(self.test)
         for path in paths if self.source.on_cluster else ():
             if path.startswith("/") or ".." in path.split("/"):
                 raise ValueError(

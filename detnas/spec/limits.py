@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from detnas.schema import Fraction, Schema
+from detnas.schema import Fraction, Schema, added
 
 _YEAR = 366 * 24 * 3600
 
@@ -56,5 +56,8 @@ class Deadlines(Schema):
     )
     finetune: Seconds | None = Field(
         None, description="Seconds for the fine-tuning. Default: none."
+    )
+    test: Seconds | None = added(
+        1, description="Seconds for scoring the test images. Default: none."
     )
     export: Seconds | None = Field(None, description="Seconds for the export. Default: none.")

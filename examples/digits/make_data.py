@@ -3,9 +3,9 @@
     python examples/digits/make_data.py DIR
 
 The digits are scikit-learn's (1797 scanned samples, inside the package: nothing is downloaded).
-The same settings give the same bytes, and validation canvases show samples that no training
-canvas shows. The folder appears under its name only when it is complete; if it exists already,
-nothing is done.
+The same settings give the same bytes, and no sample is shown in more than one of the splits for
+training, validation and test. The folder appears under its name only when it is complete; if it
+exists already, nothing is done.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from PIL import Image
 from detnas.process_setup import guard_standard_streams
 
 SETTINGS_FILE = "settings.json"
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same settings give other bytes than before."""
 
 
@@ -38,6 +38,7 @@ class DataSettings:
 
     training_canvases: int = 240
     validation_canvases: int = 100
+    test_canvases: int = 200
     seed: int = 0
     canvas: CanvasSettings = field(default_factory=CanvasSettings)
 
@@ -116,9 +117,10 @@ def _empty(folder: Path) -> None:
 def _write_data(folder: Path, settings: DataSettings) -> None:
     digits = _load_digits()
     order = np.random.default_rng(settings.seed).permutation(len(digits.classes))
-    kept = len(order) * 2 // 3
-    _write_split(folder, "train", digits, order[:kept], settings)
-    _write_split(folder, "val", digits, order[kept:], settings)
+    learnt, decides = len(order) * 2 // 3, len(order) * 5 // 6
+    parts = {"train": order[:learnt], "val": order[learnt:decides], "test": order[decides:]}
+    for split, samples in parts.items():
+        _write_split(folder, split, digits, samples, settings)
     text = json.dumps(_recorded(settings), indent=2) + "\n"
     (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
 
@@ -142,6 +144,7 @@ def _write_split(
     number, count = {
         "train": (1, settings.training_canvases),
         "val": (2, settings.validation_canvases),
+        "test": (3, settings.test_canvases),
     }[split]
     size = settings.canvas.size
     (folder / "images" / split).mkdir(parents=True)
@@ -199,15 +202,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
     parser.add_argument("--train", type=int, default=defaults.training_canvases, metavar="N")
     parser.add_argument("--val", type=int, default=defaults.validation_canvases, metavar="N")
+    parser.add_argument("--test", type=int, default=defaults.test_canvases, metavar="N")
     parser.add_argument("--seed", type=int, default=defaults.seed, metavar="N")
     options = parser.parse_args(arguments)
-    for name in ("train", "val"):
+    for name in ("train", "val", "test"):
         if getattr(options, name) < 1:
             parser.error(f"--{name} {getattr(options, name)}: at least 1 canvas is needed")
     if options.seed < 0:
         parser.error(f"--seed {options.seed}: must not be negative")
     try:
-        made = make_data(options.folder, DataSettings(options.train, options.val, options.seed))
+        counts = (options.train, options.val, options.test)
+        made = make_data(options.folder, DataSettings(*counts, options.seed))
     except FolderInTheWayError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -75,17 +75,20 @@ def trained(trial: int | None, found: Score, **changed: Any) -> TrainedDetector:
     ("spread", "words"),
     [
         (0.001, "its H less the base's is +0.0100, 95 % interval +0.00"),
-        (0.02, "not distinguishable from the base on the validation images (H +0.0100, 95 %"),
+        (
+            0.02,
+            "not distinguishable from the base on the 50 validation images it was selected on (H +",
+        ),
     ],
 )
 def test_winner_says_whether_it_can_be_told_from_the_base(spread: float, words: str) -> None:
     base = trained(None, score(0.3, around(0.3, spread, 1)))
     student = trained(3, score(0.31, around(0.31, spread, 2)))
-    winner = compare_with_base(Winner(student, "trial 3 is it"), base, lambda _: False)
+    winner = compare_with_base(Winner(student, "trial 3 is it"), base, lambda _: False, 50)
     assert winner.improved
     assert (winner.detector.trial, winner.gain is not None) == (3, True)
-    assert winner.reason.startswith("trial 3 is it; ")
-    assert words in winner.reason
+    assert winner.explanation.startswith("trial 3 is it; ")
+    assert words in winner.explanation
 
 
 def test_upgraded_student_is_compared_and_worded_by_map() -> None:
@@ -96,7 +99,7 @@ def test_upgraded_student_is_compared_and_worded_by_map() -> None:
     assert winner.gain is not None
     assert (winner.gain.metric, winner.gain.is_certain) == (GainMetric.MAP, True)
     assert winner.gain.difference == pytest.approx(0.01)
-    assert "its mAP less the base's is +0.0100" in winner.reason
+    assert "its mAP less the base's is +0.0100" in winner.claim
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_winner_of_an_earlier_search_says_that_its_error_is_unknown() -> None:
     student, base = trained(3, score(0.31)), trained(None, score(0.3))
     winner = compare_with_base(Winner(student, "trial 3 is it"), base, lambda _: False)
     assert winner.gain is None
-    assert "the error of H is unknown" in winner.reason
+    assert "the error of H is unknown" in winner.claim
 
 
 def test_gain_reads_as_numbers_with_signs() -> None:

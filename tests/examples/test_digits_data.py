@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from pycocotools.coco import COCO
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits"
 SCRIPT = EXAMPLE / "make_data.py"
-TRAINING, VALIDATION = 24, 12
+TRAINING, VALIDATION, TEST = 24, 12, 10
+SPLITS = ("train", "val", "test")
+SMALL = ("--train", str(TRAINING), "--val", str(VALIDATION), "--test", str(TEST))
 
 
 def make(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -25,7 +28,7 @@ def make(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def make_small(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return make(folder, "--train", str(TRAINING), "--val", str(VALIDATION), *options)
+    return make(folder, *SMALL, *options)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -69,25 +72,26 @@ def test_digits_data_with_more_canvases_keeps_the_first(data: Path, tmp_path: Pa
     make(tmp_path / "more", "--train", str(TRAINING + 2), "--val", str(VALIDATION + 2))
     small, large = digests(data), digests(tmp_path / "more")
     images = {name: digest for name, digest in small.items() if name.endswith(".png")}
-    assert len(images) == TRAINING + VALIDATION
+    assert len(images) == TRAINING + VALIDATION + TEST
     assert images.items() <= large.items()
 
 
 def test_digits_data_splits_share_no_digit(data: Path) -> None:
     used = {
         split: {entry["digit_sample"] for entry in annotations(data, split)["annotations"]}
-        for split in ("train", "val")
+        for split in SPLITS
     }
-    assert used["train"]
-    assert used["val"]
-    assert not used["train"] & used["val"]
+    for one, other in combinations(SPLITS, 2):
+        assert used[one]
+        assert used[other]
+        assert not used[one] & used[other]
 
 
 def test_digits_data_has_the_category_of_each_sample(data: Path) -> None:
     from sklearn.datasets import load_digits
 
     classes = load_digits().target
-    for split in ("train", "val"):
+    for split in SPLITS:
         document = annotations(data, split)
         names = {entry["id"]: entry["name"] for entry in document["categories"]}
         assert list(names.values()) == [str(digit) for digit in range(10)]
@@ -95,7 +99,9 @@ def test_digits_data_has_the_category_of_each_sample(data: Path) -> None:
             assert names[entry["category_id"]] == str(classes[entry["digit_sample"]])
 
 
-@pytest.mark.parametrize(("split", "count"), [("train", TRAINING), ("val", VALIDATION)])
+@pytest.mark.parametrize(
+    ("split", "count"), [("train", TRAINING), ("val", VALIDATION), ("test", TEST)]
+)
 def test_digits_data_annotations_are_valid_coco(data: Path, split: str, count: int) -> None:
     coco = COCO(str(data / f"{split}.json"))
     assert len(coco.imgs) == count
@@ -156,7 +162,7 @@ def test_make_data_finishes_after_a_killed_run(data: Path, tmp_path: Path) -> No
 
 def test_make_data_run_twice_concurrently_gives_one_data_set(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shared"
-    command = [sys.executable, str(SCRIPT), str(folder), "--train", "24", "--val", "12"]
+    command = [sys.executable, str(SCRIPT), str(folder), *SMALL]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = sorted(run.communicate(timeout=120)[0].split(": ")[1].strip() for run in runs)
     assert said == ["already there", "made"]

@@ -92,11 +92,15 @@ def _write_split(root: Path, split: str, count: int, seed: int) -> None:
     (root / f"{split}.json").write_text(json.dumps(document))
 
 
-def write_data_set(root: Path, train: int = 12, val: int = 6) -> DataLocation:
-    """Write both splits below ``root``."""
+def write_data_set(root: Path, train: int = 12, val: int = 6, test: int = 0) -> DataLocation:
+    """Write the splits below ``root``; a test split only of some images."""
     _write_split(root, "train", train, seed=1)
     _write_split(root, "val", val, seed=2)
+    unseen = {"test": "test.json", "test_images": "test"} if test else {}
+    if test:
+        _write_split(root, "test", test, seed=3)
     return DataLocation(
+        **unseen,
         root=str(root),
         train="train.json",
         val="val.json",

@@ -27,13 +27,13 @@ def evaluate(
     *,
     by_shape: bool = True,
 ) -> Score:
-    """Run a detector over every validation image and score what it finds.
+    """Run a detector over every image of a split and score what it finds.
 
     The detector is left in evaluation mode. Ranks share the batches; rank 0 scores.
 
     Args:
         detector: on any device.
-        data: the validation split.
+        data: the split.
         resolution: of the images.
         batch_size: images at once.
         progressed: called after each batch with the number of images that all ranks have done
@@ -44,6 +44,20 @@ def evaluate(
     Raises:
         DataError: there is no box to be found, so there is no score.
     """
+    found = find(detector, data, resolution, batch_size, progressed, by_shape=by_shape)
+    return from_first(lambda: score(ground_truth(data), found, resolution))
+
+
+def find(
+    detector: TwoStageDetector,
+    data: DetectionData,
+    resolution: Resolution,
+    batch_size: int,
+    progressed: Callable[[int], None] = lambda images: None,
+    *,
+    by_shape: bool = True,
+) -> list[Detection]:
+    """Return what a detector finds in every image of a split; arguments are `evaluate`'s."""
     found: list[list[Detection]] = []  # by batch
     for samples in predictions(detector, data, resolution, batch_size, by_shape):
         found.append(
@@ -54,8 +68,7 @@ def evaluate(
             ]
         )
         progressed(len(samples) * rank_count())
-    detections = list(chain.from_iterable(gathered_shares(found)))
-    return from_first(lambda: score(ground_truth(data), detections, resolution))
+    return list(chain.from_iterable(gathered_shares(found)))
 
 
 def predictions(

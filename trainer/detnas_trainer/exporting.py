@@ -18,6 +18,7 @@ from detnas.architecture import encode
 from detnas.cost import detector_cost
 from detnas.gain import Gain
 from detnas.records.requests import ExportRequest
+from detnas.records.results import Score
 from detnas.records.settings import DetectorShape, DetectorVariant
 from detnas_trainer.detector_config import detector_config
 
@@ -114,7 +115,7 @@ compiler. A compiled mmcv is used as it is, and then the line that imports it ma
 
 | | |
 | --- | --- |
-| mAP on the validation images | {map:.4f} |
+| mAP on the validation images | {map:.4f} |{test}
 | resolution | {resolution} |
 | FLOPs | {flops:.4g} (multiply-accumulates, one image) |
 | parameters | {parameters:,} |
@@ -127,10 +128,8 @@ compiler. A compiled mmcv is used as it is, and then the line that imports it ma
 _ANCHORS = ", `detnas_anchors.py` its anchors"
 _FOUND = "Found by detnas from a detector trained on the same data. {gain}"
 _UNKNOWN_GAIN = "How certain its gain over that detector is was not measured."
-_GAIN = (
-    "Its {metric} less that detector's is {gain}, from a paired bootstrap over the validation "
-    "images, on which it was selected as well: they are no unseen test."
-)
+_GAIN = "Its {metric} less that detector's is {gain}, from a paired bootstrap over {where}{seen}."
+_SEEN = ", so they are no unseen test"
 _NOT_DISTINGUISHABLE = (
     " **On these images it cannot be distinguished from that detector**: not all of the interval "
     "is above 0."
@@ -180,6 +179,7 @@ def _description(request: ExportRequest) -> dict[str, object]:
         "parameters": cost.parameters,
         "map": request.expected_map,
         "isBase": request.is_base,
+        **({} if request.test is None else {"testMap": request.test.map}),
     }
 
 
@@ -187,7 +187,15 @@ def _gain(gain: Gain | None) -> str:
     if gain is None:
         return _UNKNOWN_GAIN
     doubt = "" if gain.is_certain else _NOT_DISTINGUISHABLE
-    return _GAIN.format(metric=gain.metric, gain=gain) + doubt
+    seen = "" if gain.unseen else _SEEN
+    return _GAIN.format(metric=gain.metric, gain=gain, where=gain.where, seen=seen) + doubt
+
+
+def _test(score: Score | None) -> str:
+    if score is None:
+        return ""
+    error = "" if score.map_error is None else f" ± {score.map_error:.4f}"
+    return f"\n| mAP on unseen test images | {score.map:.4f}{error} |"
 
 
 def readme_of(request: ExportRequest) -> str:
@@ -200,6 +208,7 @@ def readme_of(request: ExportRequest) -> str:
         anchors=_ANCHORS if request.detector.variant is DetectorVariant.TORCHVISION else "",
         origin=_IS_BASE if request.is_base else _FOUND.format(gain=_gain(request.gain)),
         map=request.expected_map,
+        test=_test(request.test),
         resolution=request.resolution,
         flops=cost.flops,
         parameters=cost.parameters,

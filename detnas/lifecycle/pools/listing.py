@@ -222,7 +222,7 @@ def last_activity(
         due: jobs that run, or would if the search were run.
     """
     stages = state.final_stages
-    later = (stages.finetune, stages.export) if stages else ()
+    later = [job.result for job in stages.jobs] if stages else []
     own = (state.prepare, state.base, state.extraction, *later)
     times = [result.finished for result in own if result]
     summary = state.history.summary

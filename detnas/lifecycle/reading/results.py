@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from detnas.ledger.trials import Verify, load_inherited
 from detnas.records import keys
-from detnas.records.requests import ExportRequest, StudentRequest
+from detnas.records.requests import ExportRequest, FinalTestRequest, StudentRequest
 from detnas.records.results import DetectorResult, PoolPhaseResult, Result
 from detnas.store import Store
 from detnas.store.artifacts import load_record
@@ -130,7 +130,7 @@ class Consumers:
     def of_finetune(
         self, trial: int, others: Collection[DetectorResult], finetune: DetectorResult
     ) -> bool:
-        """Whether an export was requested after a fine-tuning had ended.
+        """Whether a test or an export was requested after a fine-tuning had ended.
 
         Args:
             trial: number of the trial that was fine-tuned.
@@ -143,7 +143,16 @@ class Consumers:
         if first is not None and first.weights in exportable:
             return True
         later = [keys.later_export_folder(self.search, one) for one in (trial, None)]
-        return any(self._exists(keys.request_key(one)) for one in later)
+        if any(self._exists(keys.request_key(one)) for one in later):
+            return True
+        return self._is_tested(finetune)
+
+    def _is_tested(self, detector: DetectorResult) -> bool:
+        """Whether the detector was to be scored on the test images."""
+        key = keys.request_key(keys.final_test_folder(self.search))
+        test = load_record(self.store, key, FinalTestRequest)
+        weights = detector.files.get("weights")
+        return test is not None and any(one.weights == weights for one in test.detectors)
 
     def _has_trial(self, index: int) -> bool:
         return self._exists(keys.request_key(keys.trial_folder(self.search, index)))

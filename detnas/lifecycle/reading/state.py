@@ -11,7 +11,8 @@ from detnas.ledger.subnets import subnet_result
 from detnas.ledger.summary import Summary
 from detnas.ledger.trials import Verify
 from detnas.lifecycle.pools.trained_pool import load_trained_pool
-from detnas.lifecycle.reading.final_stages import FinalStages, FinalStagesReader
+from detnas.lifecycle.reading.final_reader import FinalStagesReader
+from detnas.lifecycle.reading.final_stages import FinalStages
 from detnas.lifecycle.reading.results import Consumers, R, VerifiedResults
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import JobId, Observation
@@ -25,7 +26,7 @@ from detnas.records.results import (
     Result,
     SubnetsResult,
 )
-from detnas.records.verbs import Verb
+from detnas.records.verbs import FINAL_VERBS, Verb
 from detnas.score import Scorer
 from detnas.search.propose import SearchEnd, search_end
 from detnas.store import Store
@@ -46,7 +47,7 @@ class SearchState:
         history: the trials.
         end: why no further trial is proposed; None while one is.
         extraction: result of the extraction of the best subnet, if the pool is searched.
-        final_stages: fine-tuning and export; None until the trials are over, and the best subnet,
+        final_stages: what follows the trials; None until the trials are over, and the best subnet,
             if the pool is searched, is extracted.
     """
 
@@ -67,15 +68,15 @@ class SearchState:
 
     def result_of(self, job_id: JobId) -> Result | None:
         """Return the result of a job that is not a trial; of trials there is only a summary."""
-        stages = self.final_stages
         if job_id.verb is Verb.POOL:
             return self.pool[job_id.number] if job_id.number < len(self.pool) else None
+        if job_id.verb in FINAL_VERBS:
+            job = self.final_stages.job(job_id) if self.final_stages else None
+            return job.result if job else None
         return {
             Verb.PREPARE: self.prepare,
             Verb.BASE: self.base,
             Verb.EXTRACT: self.extraction_of(job_id.number),
-            Verb.FINETUNE: stages.finetune if stages else None,
-            Verb.EXPORT: stages.export if stages else None,
         }[job_id.verb]
 
     def extraction_of(self, trial: int) -> DetectorResult | None:
@@ -84,15 +85,18 @@ class SearchState:
         return self.extraction if best is not None and best.index == trial else None
 
     def is_finished(self, job_id: JobId) -> bool:
-        """Return whether a job's result is known."""
+        """Return whether a job's result is known, or no longer needed."""
         if job_id.verb.is_trial:
             return self.history.summary.knows(job_id.number)
+        stages = self.final_stages
+        if job_id.verb is Verb.FINETUNE and stages is not None and stages.job(job_id) is None:
+            return True  # it served an earlier best trial
         return self.result_of(job_id) is not None
 
     @property
     def observation(self) -> Observation:
         """The state as `plan` takes it."""
-        stages, best = self.final_stages, self.history.summary.best
+        best = self.history.summary.best
         return Observation(
             prepare=self.prepare,
             base=self.base,
@@ -102,8 +106,7 @@ class SearchState:
             converged=self.end is not None,
             best=None if best is None else best.index,
             extraction=self.extraction,
-            finetune=stages.finetune if stages else None,
-            export=stages.export if stages else None,
+            final=self.final_stages.jobs if self.final_stages else (),
         )
 
 
@@ -133,10 +136,7 @@ class SearchReader:
         self._verify = verify
         self._results = VerifiedResults(store, verify)
         self._consumers = Consumers(store, requests.search)
-        finetunes = requests.spec.finetune is not None
-        self._final_stages = FinalStagesReader(
-            store, requests.search, self._results, self._consumers, finetunes=finetunes
-        )
+        self._final_stages = FinalStagesReader(store, requests, self._results, self._consumers)
         self._loading = Loading(inherits=requests.spec.warm_start is not None)
         self.state = SearchState()
         self.has_recorded_pool = False
@@ -253,8 +253,9 @@ class SearchReader:
                 self.state = now = replace(now, extraction=before or self._extraction(best))
                 if now.extraction is None or not _succeeded(now.extraction):
                     return
+            assert state.prepare is not None
             top, earlier = history.summary.top, state.final_stages
-            stages = self._final_stages.read(top, scorer, state.base, earlier)
+            stages = self._final_stages.read(top, scorer, state.base, state.prepare, earlier)
             self.state = replace(now, final_stages=stages)
 
     def _extraction(self, best: LedgerEntry) -> DetectorResult | None:

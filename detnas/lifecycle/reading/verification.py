@@ -8,6 +8,7 @@ from detnas.records.artifacts import Artifact
 from detnas.records.results import (
     DetectorResult,
     ExportResult,
+    FinalTestResult,
     Outcome,
     PoolPhaseResult,
     Result,
@@ -23,8 +24,8 @@ def problem_with(store: Store, folder: str, result: Result) -> str:
 
     An artifact is named by its digest: name, digest and size must agree; the content itself is
     checked whenever it is fetched. A job writes into its own folder only, so a result that names
-    another job's artifacts is invalid too. People fetch the files of an export by name: there the
-    name must be the artifact's role.
+    another job's artifacts is invalid too. People fetch the files of an export and of a test by
+    name: there the name must be the artifact's role.
 
     Args:
         store: where the job is stored.
@@ -33,7 +34,7 @@ def problem_with(store: Store, folder: str, result: Result) -> str:
     """
     if lacking := _lacking(result):
         return f"its result says {result.outcome}, and has no {lacking}"
-    exported = isinstance(result, ExportResult)
+    exported = isinstance(result, ExportResult | FinalTestResult)
     for role, file in result.files.items():
         misnamed = _wrong_role(role, file) if exported else _wrong_digest(file)
         if problem := _misplaced(folder, file) or misnamed or _wrong_size(store, file):

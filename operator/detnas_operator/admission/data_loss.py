@@ -93,7 +93,7 @@ def finished_by_status(status: Status, requests: SearchRequests, root: str) -> F
         trials=trials,
         export=uri.removeprefix(f"{root}/") if uri.startswith(f"{root}/") else "",
         tuned=exported.get("trial") if finetunes else None,
-        over=finetunes and not exported and phase == Phase.EXPORTING,
+        over=finetunes and not exported and phase in (Phase.COMPARING, Phase.EXPORTING),
     )
 
 
@@ -137,9 +137,10 @@ def _has_export(store: Store, state: SearchState, folder: str) -> bool:
 def _untuned(session: SearchSession) -> int | None:
     """Return the best trial, if its fine-tuning has no result, nor one that was set aside."""
     stages = session.state.final_stages
-    if session.spec.finetune is None or stages is None or stages.finetune is not None:
+    job = stages.finalists[0].job if stages is not None else None
+    if stages is None or job is None or job.result is not None:
         return None
-    folder = f"{stages.finetune_folder}/"
+    folder = f"{job.folder}/"
     if any(key.removeprefix(folder).startswith("failed-") for key in session.store.list(folder)):
         return None
     return stages.best.trial

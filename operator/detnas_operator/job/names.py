@@ -39,9 +39,18 @@ _AGAIN = re.compile(r"(-(\d+|base))+$")
 _ENDING = re.compile(
     r"-(?:(?P<setup>prepare|base)|pool-(?P<phase>\d+)|t(?P<trial>\d{4,})|s(?P<subnets>\d{4,})"
     r"|extract-(?P<extract>\d{4,})"
-    r"|(?P<end>finetune|export)(?:base)?(?:-\d+)*)$"
+    r"|(?P<finetune>finetune)(?:-(?P<tuned>\d{4,}))?"
+    r"|(?P<end>test|export)(?:base)?(?:-\d+)*)$"
 )
 """What follows the search's name in the name of a Job."""
+
+
+_NUMBERED = {
+    Verb.EVALUATE: "-t{:04d}",
+    Verb.SUBNETS: "-s{:04d}",
+    Verb.EXTRACT: "-extract-{:04d}",
+    Verb.POOL: "-pool-{}",
+}
 
 
 def job_name(search: str, job_id: JobId, folder: str) -> str:
@@ -76,6 +85,8 @@ def parse_job_name(name: str, search: str) -> JobId | None:
         job_id = JobId(Verb.SUBNETS, int(ending["subnets"]))
     elif ending["extract"]:
         job_id = JobId(Verb.EXTRACT, int(ending["extract"]))
+    elif ending["finetune"]:
+        job_id = JobId(Verb.FINETUNE, int(ending["tuned"]) + 1 if ending["tuned"] else 0)
     else:
         job_id = JobId(Verb(ending["setup"] or ending["end"]))
     index = _INDEX_DIGITS if job_id.verb is Verb.POOL else 0
@@ -88,15 +99,11 @@ def service_name(search: str) -> str:
 
 
 def _ending(job_id: JobId, folder: str) -> str:
-    if job_id.verb is Verb.EVALUATE:
-        return f"-t{job_id.number:04d}"
-    if job_id.verb is Verb.SUBNETS:
-        return f"-s{job_id.number:04d}"
-    if job_id.verb is Verb.EXTRACT:
-        return f"-extract-{job_id.number:04d}"
-    if job_id.verb is Verb.POOL:
-        return f"-pool-{job_id.number}"
-    if job_id.verb in (Verb.FINETUNE, Verb.EXPORT):
+    if job_id.verb in _NUMBERED:
+        return _NUMBERED[job_id.verb].format(job_id.number)
+    if job_id.verb is Verb.FINETUNE:
+        return f"-finetune{f'-{job_id.number - 1:04d}' if job_id.number else ''}"
+    if job_id.verb in (Verb.TEST, Verb.EXPORT):
         again = _AGAIN.search(folder.rpartition("/")[2])
         # "-export-base" would be the base's Job of a search whose name ends with "-export".
         return f"-{job_id.verb}{again.group() if again else ''}".replace("-base", "base")

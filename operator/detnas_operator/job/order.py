@@ -70,5 +70,6 @@ class JobOrder:
             Verb.SUBNETS: deadlines.trial,
             Verb.EXTRACT: deadlines.trial,
             Verb.FINETUNE: deadlines.finetune,
+            Verb.TEST: deadlines.test,
             Verb.EXPORT: deadlines.export,
         }[self.job_id.verb]

@@ -161,8 +161,9 @@ class GpuTime:
 def _stated(state: SearchState, spec: SearchSpec, *, trained_pool: bool) -> dict[Verb, float]:
     """Return the pod seconds that results state, by kind of job."""
     stated = defaultdict(float, {trial_verb(spec): state.history.summary.milliseconds / 1000})
-    for verb in (Verb.BASE, Verb.FINETUNE, Verb.EXPORT):
-        stated[verb] = _seconds(state.result_of(JobId(verb)))
+    stated[Verb.BASE] = _seconds(state.base)
+    for job in state.final_stages.jobs if state.final_stages is not None else ():
+        stated[job.verb] += _seconds(job.result)
     stated[Verb.EXTRACT] = _seconds(state.extraction)
     if trained_pool:
         stated[Verb.POOL] = _workers(spec, Verb.POOL) * sum(map(_seconds, state.pool))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from detnas.gain import measured_on
 from detnas.lifecycle.status import SearchStatus
-from detnas.plan.stages import Phase
+from detnas.plan.stages import FINAL, Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records.verbs import Verb
 from detnas.resource.cut import cut
@@ -26,7 +27,7 @@ Condition = Mapping[str, Any]
 _MAX_MESSAGE_BYTES = 1000
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 _BEFORE_TRIALS = frozenset({Phase.PREPARING, Phase.TRAINING})
-_AFTER_TRIALS = frozenset({Phase.FINETUNING, Phase.EXPORTING, Phase.SUCCEEDED})
+_AFTER_TRIALS = FINAL | {Phase.SUCCEEDED}
 _NOT_ACCEPTED = Reason.static(ReasonCode.NOT_ACCEPTED)
 _NOTHING_RUNS = Reason(ReasonCode.NOT_ACCEPTED, f"{_NOT_ACCEPTED.message}: none of its jobs runs")
 
@@ -204,5 +205,7 @@ def _exported(search: SearchStatus) -> str:
     of_base = detector_figures(base, None) if base else {}
     trial = search.exported_trial
     who = "the student" if trial is None else f"the student of trial {trial}"
-    gained = f"{who} has {gain(figures, of_base)}"
+    unseen = student.on_test is not None
+    where = measured_on(search.test_images if unseen else search.images, unseen=unseen)
+    gained = f"{who} has {gain(figures, of_base)} (H and mAP on {where})"
     return "; ".join([gained, f"it is stored in {search.exported_to}", *why, *causes])

@@ -28,6 +28,7 @@ _PHASES: dict[str, str] = {
     Phase.TRAINING: "training the base and the teachers",
     Phase.SEARCHING: "running trials",
     Phase.FINETUNING: "fine-tuning the best student",
+    Phase.COMPARING: "comparing the student with the base",
     Phase.EXPORTING: "exporting the student",
 }
 

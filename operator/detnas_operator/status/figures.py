@@ -60,6 +60,7 @@ def detector_figures(
         uri: of the folder with its files.
         trial: that it comes from.
     """
+    tested = detector.on_test
     figures = DetectorSummary(
         h=detector.h,
         map=detector.map,
@@ -72,6 +73,10 @@ def detector_figures(
         parameters=detector.parameters,
         trial=trial,
         uri=uri,
+        test_h=tested.h if tested else None,
+        test_h_error=tested.h_error if tested else None,
+        test_map=tested.map if tested else None,
+        test_map_error=tested.map_error if tested else None,
     )
     return figures.model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -85,9 +90,10 @@ def flops_change(flops: int, base: int) -> str | None:
 
 
 def gain(student: Figures, base: Figures) -> str:
-    """Compare a student of the status with the base, in words."""
+    """Compare a student of the status with the base, in words: on the test images if possible."""
     change = flops_change(student.get("flops", 0), base.get("flops", 0))
-    compared = [_compared("H", "h", student, base), _compared("mAP", "map", student, base)]
+    h, mean_ap = ("testH", "testMap") if "testH" in student else ("h", "map")
+    compared = [_compared("H", h, student, base), _compared("mAP", mean_ap, student, base)]
     return ", ".join([*compared, *([f"FLOPs {change}"] if change else [])])
 
 

@@ -164,6 +164,8 @@ def _comparison(search: SearchStatus) -> dict[str, Any]:
         "gainLow": gain.low,
         "gainHigh": gain.high,
         "gainMetric": gain.metric,
+        "gainOn": "Test" if gain.unseen else "Validation",
+        "gainImages": gain.images or None,
     }
 
 

@@ -11,6 +11,7 @@ from detnas.store.durable_files import sha256_of
 
 Names = Mapping[Split, list[str]]
 NAMES: Names = {"train": ["b.png", "sub/a.png", "ü.png"], "val": ["v.png"]}
+THREE: Names = {**NAMES, "test": ["t.png", "u.png"]}
 
 
 def write_files(root: Path, names: Names = NAMES) -> DataLocation:
@@ -21,8 +22,9 @@ def write_files(root: Path, names: Names = NAMES) -> DataLocation:
         val="labels/val.json",
         train_images="train",
         val_images="val",
+        **({"test": "labels/test.json", "test_images": "test"} if "test" in names else {}),
     )
-    for split in SPLITS:
+    for split in location.splits:
         path = annotation_file(location, split)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"images": [{"file_name": name} for name in names[split]]}))

@@ -165,11 +165,11 @@ def test_restart_verifies_no_finetuning_that_the_base_beat(
     search = tiny(store, "one", TUNED, trials=2)
     state = scheduler.run(search)
     assert state.final_stages
-    assert state.final_stages.finetune
-    store.delete(state.final_stages.finetune.weights.key)
+    assert state.final_stages.finalists[0].tuning
+    store.delete(state.final_stages.finalists[0].tuning.weights.key)
     again = session_of(search).state
     assert again.final_stages
-    assert again.final_stages.finetune == state.final_stages.finetune
+    assert again.final_stages.finalists[0].tuning == state.final_stages.finalists[0].tuning
 
 
 def test_export_of_the_base_leaves_the_export_of_an_earlier_student(
@@ -190,8 +190,8 @@ def test_export_of_the_base_leaves_the_export_of_an_earlier_student(
     assert export_request(search, "best-base").is_base
     state = reread(search)
     assert state.final_stages
-    assert state.final_stages.finetune
-    store.delete(state.final_stages.finetune.weights.key)
+    assert state.final_stages.finalists[0].tuning
+    store.delete(state.final_stages.finalists[0].tuning.weights.key)
     again = session_of(search).state
     assert again.final_stages
     assert again.final_stages.export_folder.endswith("/students/best-base")

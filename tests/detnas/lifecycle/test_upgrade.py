@@ -84,8 +84,8 @@ def test_flops_of_an_upgraded_student_are_those_of_its_own_heads_and_offsets(
     stages, scorer = state.final_stages, state.scorer
     assert stages is not None
     assert scorer is not None
-    assert stages.finetune is not None
-    tuned, architecture = stages.finetune, stages.finetune.architecture
+    assert stages.finalists[0].tuning is not None
+    tuned, architecture = stages.finalists[0].tuning, stages.finalists[0].tuning.architecture
     assert architecture is not None
     assert tuned.shape is not None
     plain = architecture.model_copy(update={"deformable": ()})

@@ -4,10 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from detnas.plan.stages import JobId, Observation, Phase, plan
-from detnas.records.results import Outcome
+from detnas.plan.stages import FinalJob, JobId, Observation, Phase, plan
+from detnas.records.results import Outcome, Result, SplitSummary
 from detnas.records.verbs import Verb
-from tests.detnas.searches.results import detector, export, manifest, phase, prepared
+from tests.detnas.searches.results import (
+    detector,
+    export,
+    final_test,
+    manifest,
+    phase,
+    prepared,
+)
 
 NOTHING = Observation()
 PREPARED = Observation(prepare=prepared())
@@ -15,7 +22,16 @@ BASE = replace(PREPARED, base=detector("base"))
 POOL = replace(PREPARED, pool=(phase(0), phase(1)))
 READY = replace(BASE, pool=(phase(0), phase(1)))
 OVER = replace(READY, trials=4, best=0)
-FINETUNED = replace(OVER, finetune=detector("finetuned"))
+
+
+def after(*jobs: tuple[Verb, Result | None]) -> Observation:
+    """Trials that are over, and the jobs after them with their results."""
+    return replace(OVER, final=tuple(FinalJob(JobId(verb), str(verb), one) for verb, one in jobs))
+
+
+TUNING = after((Verb.FINETUNE, None))
+TUNED = (Verb.FINETUNE, detector("finetuned"))
+EXPORTING = after(TUNED, (Verb.EXPORT, None))
 
 
 def trial(number: int) -> JobId:
@@ -48,23 +64,27 @@ def trial(number: int) -> JobId:
             0,
         ),
         (
-            replace(READY, trials=3, converged=True, best=0),
+            replace(TUNING, trials=3, converged=True),
             2,
             Phase.FINETUNING,
             [JobId(Verb.FINETUNE)],
             0,
         ),
-        (OVER, 2, Phase.FINETUNING, [JobId(Verb.FINETUNE)], 0),
-        (FINETUNED, 2, Phase.EXPORTING, [JobId(Verb.EXPORT)], 0),
+        (TUNING, 2, Phase.FINETUNING, [JobId(Verb.FINETUNE)], 0),
+        (after(TUNED, (Verb.TEST, None)), 2, Phase.COMPARING, [JobId(Verb.TEST)], 0),
+        (EXPORTING, 2, Phase.EXPORTING, [JobId(Verb.EXPORT)], 0),
         # A fine-tuning that failed costs the fine-tuning, not the student.
         (
-            replace(OVER, finetune=detector("finetuned", outcome=Outcome.DIVERGED)),
+            after(
+                (Verb.FINETUNE, detector("finetuned", outcome=Outcome.DIVERGED)),
+                (Verb.EXPORT, None),
+            ),
             2,
             Phase.EXPORTING,
             [JobId(Verb.EXPORT)],
             0,
         ),
-        (replace(FINETUNED, export=export()), 2, Phase.SUCCEEDED, [], 0),
+        (after(TUNED, (Verb.EXPORT, export())), 2, Phase.SUCCEEDED, [], 0),
     ],
 )
 def test_plan_at_every_stage(
@@ -79,17 +99,14 @@ def test_plan_at_every_stage(
     assert (found.phase, list(found.due), found.proposals) == (expected_phase, due, proposals)
 
 
-def test_plan_without_finetuning_exports_after_the_trials() -> None:
-    assert plan(OVER, manifest().spec).due == (JobId(Verb.EXPORT),)
-
-
 @pytest.mark.parametrize(
     ("observation", "named"),
     [
         (Observation(prepare=prepared(Outcome.INVALID)), "preparing the data failed (Invalid)"),
         (replace(POOL, base=detector("b", outcome=Outcome.DIVERGED)), "training the base failed"),
         (replace(BASE, pool=(phase(0), phase(1, Outcome.OUT_OF_MEMORY))), "phase 1 of the pool"),
-        (replace(FINETUNED, export=export(Outcome.INFRASTRUCTURE)), "the export failed"),
+        (after(TUNED, (Verb.EXPORT, export(Outcome.INFRASTRUCTURE))), "the export failed"),
+        (after((Verb.TEST, final_test(Outcome.INFRASTRUCTURE))), "the test failed"),
         (replace(READY, trials=4), "none of 4 trials succeeded"),
     ],
 )
@@ -98,6 +115,16 @@ def test_plan_after_a_vital_failure_is_failed(observation: Observation, named: s
     assert found.phase is Phase.FAILED
     assert not found.due
     assert named in found.problem
+
+
+def test_plan_of_a_search_begun_without_its_test_split_is_failed() -> None:
+    data = {"source": {"directory": "data"}, "train": "t.json", "val": "v.json", "test": "x.json"}
+    found = plan(PREPARED, manifest(dataset=data).spec)
+    assert found.phase is Phase.FAILED
+    assert "saw no test split" in found.problem
+    split = SplitSummary(sha256="a" * 64, images=1, boxes=1, empty_images=0)
+    seen = Observation(prepare=prepared().model_copy(update={"test": split}))
+    assert plan(seen, manifest(dataset=data).spec).phase is Phase.TRAINING
 
 
 def test_plan_after_failed_trials_proposes_more() -> None:

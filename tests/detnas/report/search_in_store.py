@@ -204,14 +204,15 @@ def with_ending(search: StoredSearch) -> None:
     assert state.scorer is not None
     assert state.base is not None
     best = state.final_stages.best
+    (tuning,) = state.final_stages.tunings
     request = requests.finetune(
-        state.final_stages.finetune_folder,
+        tuning.folder,
         best,
         state.prepare,
         requests.pool(state.pool),
         state.scorer.flops,
     )
-    search.write(keys.request_key(state.final_stages.finetune_folder), request)
+    search.write(keys.request_key(tuning.folder), request)
     better = tuple(score(s.resolution, s.map + 0.02) for s in best.result.scores)
     tuned = best.result.model_copy(
         update={

@@ -18,10 +18,15 @@ def largest_status(character: str = "x") -> ResourceStatus:
     text = character * 20_000
     detector: dict[str, Any] = {
         **dict.fromkeys(("h", "map", "h_error", "map_error", "estimated_h"), text),
+        **dict.fromkeys(("test_h", "test_map", "test_h_error", "test_map_error"), text),
         **dict.fromkeys(("resolution", "encoding", "uri"), text),
         **dict.fromkeys(("flops", "parameters", "trial"), MANY),
     }
-    gain = dict.fromkeys(("gain", "gain_low", "gain_high"), text)
+    gain = {
+        **dict.fromkeys(("gain", "gain_low", "gain_high"), text),
+        "gain_on": "Validation",
+        "gain_images": MANY,
+    }
     job: dict[str, Any] = {
         **dict.fromkeys(("job", "verb", "activity", "loss"), text),
         **dict.fromkeys(("trial", "done", "total", "epoch", "epochs", "seconds_left"), MANY),

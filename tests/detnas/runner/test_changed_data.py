@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.searches import ENCODING
-from tests.detnas.data_identity.data_sets import write_files
+from tests.detnas.data_identity.data_sets import THREE, write_files
 from tests.detnas.searches.local_run import LocalSearch
 
 DATASET = {
@@ -21,6 +21,8 @@ DATASET = {
     "val": "labels/val.json",
     "trainImages": "train",
     "valImages": "val",
+    "test": "labels/test.json",
+    "testImages": "test",
 }
 POOL = {"phases": [{"epochs": 1, "learningRate": "0.1"}]}
 BASE = {"architecture": ENCODING, "stem": 16, "weights": "base.pth", "train": {"epochs": 1}}
@@ -29,6 +31,8 @@ REMEDY = "restore the old data, or give the search another metadata.name to sear
 CHANGES: dict[str, tuple[str, str]] = {
     "labels": ("data/labels/train.json", "the training annotations"),
     "images of the same size": ("data/train/sub/a.png", "1 of 3 training images has changed"),
+    "test labels": ("data/labels/test.json", "the test annotations"),
+    "test images": ("data/test/u.png", "1 of 2 test images has changed"),
     "weights": ("base.pth", "base.weights"),
 }
 
@@ -36,7 +40,7 @@ CHANGES: dict[str, tuple[str, str]] = {
 def begin(folder: Path) -> LocalSearch:
     search = LocalSearch(folder, spec={"dataset": DATASET, "base": BASE, "teachers": POOL})
     search.write(trials=1)
-    write_files(folder / "data")
+    write_files(folder / "data", THREE)
     (folder / "base.pth").write_bytes((2).to_bytes(8, "little") + b"{}")  # safetensors
     return search
 

@@ -25,12 +25,14 @@ from detnas.architecture import Architecture, Block
 from detnas.data_identity import list_images
 from detnas.data_identity.files import annotation_file
 from detnas.records import keys
-from detnas.records.artifacts import EXTERNAL_TEACHER
+from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING, TEST_LISTING
 from detnas.records.progress import Progress
 from detnas.records.requests import (
     BaseRequest,
+    DetectorToTest,
     ExportRequest,
     ExtractRequest,
+    FinalTestRequest,
     PoolPhaseRequest,
     PrepareRequest,
     Request,
@@ -39,8 +41,10 @@ from detnas.records.requests import (
 )
 from detnas.records.results import (
     Attempt,
+    DetectorOnTest,
     DetectorResult,
     ExportResult,
+    FinalTestResult,
     Latency,
     PoolPhaseResult,
     PrepareResult,
@@ -51,6 +55,7 @@ from detnas.records.results import (
     SubnetsResult,
 )
 from detnas.records.settings import SPLITS, Resolution, Split
+from detnas.records.verbs import ADDED_VERBS
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record, publish_file, put_record
 from detnas.store.durable_files import sha256_of
@@ -143,7 +148,10 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
             stored = {EXTERNAL_TEACHER: weights(store, request, folder)}
             seen = {**seen, "files": {**seen.get("files", {}), **stored}}
             seen["teacher"] = ("a" * 64, "b" * 64)
-        return PrepareResult(**when, **seen, digest="d" * 64, classes=("cat", "dog"))
+        verbs = tuple(map(str, ADDED_VERBS))
+        return PrepareResult(**when, **seen, digest="d" * 64, classes=("cat", "dog"), verbs=verbs)
+    if isinstance(request, FinalTestRequest):
+        return FinalTestResult(**when, detectors=tuple(map(on_test, request.detectors)))
     if isinstance(request, ExportRequest):
         latency = Latency(resolution=request.resolution, milliseconds=5.0, device="cpu")
         return ExportResult(
@@ -175,16 +183,18 @@ def seen_data(store: Store, request: PrepareRequest, folder: Path) -> dict[str, 
         return {}
     names: dict[Split, list[str]] = {}
     found: dict[str, Any] = {}
-    for split in SPLITS:
+    for split in location.splits:
         content = annotation_file(location, split).read_bytes()
         names[split] = [image["file_name"] for image in json.loads(content)["images"]]
         digest = hashlib.sha256(content).hexdigest()
         images = len(names[split])
         found[split] = SplitSummary(sha256=digest, images=images, boxes=images, empty_images=0)
-    path = folder / f"images-{os.getpid()}.json"
-    path.write_bytes(encode_record(list_images(location, names)))
-    found["files"] = {"pictures": publish_file(store, request.key, path, "json")}
-    path.unlink()
+    path, found["files"] = folder / f"images-{os.getpid()}.json", {}
+    for role, splits in {IMAGE_LISTING: SPLITS, TEST_LISTING: ("test",)}.items():
+        if listed := {split: names[split] for split in splits if split in names}:
+            path.write_bytes(encode_record(list_images(location, listed)))
+            found["files"][role] = publish_file(store, request.key, path, "json")
+            path.unlink()
     found["weights"] = sha256_of(Path(request.weights)) if request.weights else ""
     return found
 
@@ -216,6 +226,11 @@ def evolved(request: StudentRequest) -> Architecture:
         stem=request.parent.stem,
         stages=tuple(tuple(stage) for stage in stages),
     )
+
+
+def on_test(one: DetectorToTest) -> DetectorOnTest:
+    """Metrics drawn from the detector's name alone."""
+    return DetectorOnTest(name=one.name, scores=drawn(Random(one.name), one.resolutions))
 
 
 def subnet_score(subnet: Teacher, resolutions: tuple[Resolution, ...]) -> SubnetScore:

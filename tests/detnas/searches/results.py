@@ -10,6 +10,7 @@ from detnas.records.artifacts import Artifact
 from detnas.records.results import (
     DetectorResult,
     ExportResult,
+    FinalTestResult,
     Outcome,
     PoolPhaseResult,
     PrepareResult,
@@ -95,6 +96,10 @@ def phase(number: int, outcome: Outcome = Outcome.SUCCEEDED) -> PoolPhaseResult:
     return PoolPhaseResult(
         started=NOW, finished=NOW, outcome=outcome, files={"weights": artifact(f"phase-{number}")}
     )
+
+
+def final_test(outcome: Outcome = Outcome.SUCCEEDED) -> FinalTestResult:
+    return FinalTestResult(started=NOW, finished=NOW, outcome=outcome)
 
 
 def export(outcome: Outcome = Outcome.SUCCEEDED) -> ExportResult:

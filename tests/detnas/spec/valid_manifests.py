@@ -57,6 +57,8 @@ EVERYTHING: Document = {
             "val": "val.json",
             "trainImages": "images/train",
             "valImages": "",
+            "test": "test.json",
+            "testImages": "images/test",
             "horizontalFlip": "0",
         },
         "detector": {"neck": 64, "variant": "Torchvision"},

@@ -118,6 +118,20 @@ BASE = {
 }
 
 DATASET = {
+    "test images that nothing annotates": Wrong(
+        "spec.dataset.testImages", "images", "spec.dataset", "give test"
+    ),
+    "a test split beside the source": Wrong(
+        "spec.dataset",
+        {
+            "source": {"s3": "s3://data/coco"},
+            "train": "train.json",
+            "val": "val.json",
+            "test": "../test.json",
+        },
+        "spec.dataset",
+        "leads out",
+    ),
     "an unknown head": _wrong("spec.detector.head", "Mask", "Standard"),
     "a cascade of one stage": Wrong(
         "spec.detector", {"head": "Cascade", "stages": [{}]}, "spec.detector", "at least two"

@@ -149,8 +149,8 @@ def check_weights(found: StoredSearch) -> None:
     assert state.base
     assert ending
     assert ending.export
-    assert bool(ending.finetune) == bool(requests.spec.finetune)
-    for result in (state.base, *state.pool, ending.finetune, ending.export):
+    assert bool(ending.tunings) == bool(requests.spec.finetune)
+    for result in (state.base, *state.pool, *(job.result for job in ending.jobs)):
         for artifact in result.files.values() if result else ():
             assert is_present(found.store, artifact), artifact
     assert load_search_record(found.store, requests.search)

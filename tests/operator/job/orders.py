@@ -29,6 +29,7 @@ FOLDERS = {
     Verb.SUBNETS: f"{SEARCH}/trials/0025",
     Verb.EXTRACT: f"{SEARCH}/extracted/0031",
     Verb.FINETUNE: f"{SEARCH}/finetune",
+    Verb.TEST: f"{SEARCH}/test",
     Verb.EXPORT: f"{SEARCH}/students/best",
 }
 NUMBERS = {Verb.POOL: 1, Verb.EVALUATE: 7, Verb.SUBNETS: 25, Verb.EXTRACT: 31}

@@ -37,6 +37,7 @@ DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
         (Verb.SUBNETS, "r18-s0025"),
         (Verb.EXTRACT, "r18-extract-0031"),
         (Verb.FINETUNE, "r18-finetune"),
+        (Verb.TEST, "r18-test"),
         (Verb.EXPORT, "r18-export"),
     ],
 )
@@ -70,7 +71,7 @@ def test_job_manifest_has_owner_labels_folder_and_command(verb: Verb, name: str)
 
 
 def test_job_name_of_another_winner_differs() -> None:
-    finetune, export = JobId(Verb.FINETUNE), JobId(Verb.EXPORT)
+    finetune, export = JobId(Verb.FINETUNE, 13), JobId(Verb.EXPORT)
     assert job_name("r18", finetune, "n/searches/r18-1/finetune-0012") == "r18-finetune-0012"
     assert job_name("r18", export, "n/searches/r18-1/students/best-0012") == "r18-export-0012"
     base = "n/searches/r18-1/students/best-base"
@@ -89,12 +90,12 @@ def test_job_names_are_short_and_distinct(length: int) -> None:
             JobId(Verb.POOL, 7),
         ]
         made = [job_name(search, job_id, "n/searches/s-1/best") for job_id in jobs]
-        made.append(job_name(search, JobId(Verb.FINETUNE), "n/searches/s-1/finetune-1000000"))
+        made.append(job_name(search, JobId(Verb.FINETUNE, 1_000_001), "n/searches/s-1/tuned"))
         assert all(len(f"{name}-255") <= 63 for name in made if "-pool-" in name), made
         made.append(service_name(search))
         assert all(len(name) <= 63 and DNS_LABEL.fullmatch(name) for name in made), made
         names |= set(made)
-    assert len(names) == 12 * len(searches)
+    assert len(names) == 13 * len(searches)
 
 
 def test_failure_policy_ignores_disruptions_and_ends_on_final_exit_codes() -> None:
@@ -117,6 +118,7 @@ def test_job_manifest_has_the_deadline_of_its_verb() -> None:
         Verb.POOL: "poolPhase",
         **dict.fromkeys((Verb.EVALUATE, Verb.SUBNETS, Verb.EXTRACT), "trial"),
         Verb.FINETUNE: "finetune",
+        Verb.TEST: "test",
         Verb.EXPORT: "export",
     }
     deadlines = {name: 100 + number for number, name in enumerate(dict.fromkeys(fields.values()))}
@@ -134,6 +136,7 @@ def test_job_manifest_has_the_deadline_of_its_verb() -> None:
         (Verb.POOL, "2"),
         (Verb.EVALUATE, "4"),
         (Verb.FINETUNE, "3"),
+        (Verb.TEST, "4"),
         (Verb.EXPORT, "1"),
     ],
 )

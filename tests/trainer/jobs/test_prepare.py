@@ -4,11 +4,19 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from detnas.data_identity import load_listing
 from detnas.plan.data_remarks import data_remarks
 from detnas.records.requests import PlannedTraining
 from detnas.records.results import Outcome, PrepareResult
 from detnas.records.settings import DataLocation
-from tests.trainer.conftest import CLASSES, Workplace, edit_json, stopping, training
+from tests.trainer.conftest import (
+    CLASSES,
+    Workplace,
+    edit_json,
+    stopping,
+    training,
+    write_data_set,
+)
 
 KEY = "local/searches/a-1/prepare"
 
@@ -141,3 +149,50 @@ def test_every_kind_of_problem_brings_its_remedy(
     assert "give the image's own size" in result.message
     assert "strip.png: is 3000x8: at 48x48 less than one pixel is left" in result.message
     assert "choose larger resolutions" in result.message
+
+
+def test_test_split_is_checked_and_listed_apart(workplace: Workplace, tmp_path: Path) -> None:
+    """Pools are identified by the other listing: they do not depend on the test images."""
+    data = write_data_set(tmp_path / "three", train=3, val=2, test=4)
+    result = _prepared(workplace, data=data)
+    assert result.outcome is Outcome.SUCCEEDED
+    assert result.test is not None
+    assert result.test.images == 4
+    assert result.test_annotations == (*result.annotations, result.test.sha256)
+    assert not [warning for warning in result.warnings if "test images" in warning]
+    listing = load_listing(workplace.store, result.test_listing)
+    assert listing is not None
+    assert (len(listing.train), len(listing.val), len(listing.test)) == (0, 0, 4)
+    assert "test" in result.verbs
+
+    two = data.model_copy(update={"test": None, "test_images": ""})
+    without = workplace.succeed(workplace.prepare_request("local/b/prepare", data=two))
+    assert without.test is None
+    assert result.digest == without.digest
+    assert result.image_listing is not None
+    assert result.image_listing.sha256 == without.image_listing.sha256
+
+
+def test_test_images_that_are_validation_images_are_warned_of(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    data = write_data_set(tmp_path / "three", train=3, val=2, test=4)
+    copied = Path(data.root) / "val" / "1.png"
+    (Path(data.root) / "test" / "3.png").write_bytes(copied.read_bytes())
+    result = _prepared(workplace, data=data)
+    assert result.outcome is Outcome.SUCCEEDED
+    (warning,) = [one for one in result.warnings if "test images" in one]
+    assert "1 of 4 test images are validation images, too (first 3.png)" in warning
+
+
+def test_test_split_of_other_classes_or_broken_images_is_invalid(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    data = write_data_set(tmp_path / "three", train=3, val=2, test=4)
+    (Path(data.root) / "test" / "2.png").unlink()
+    assert "test/2.png" in _prepared(workplace, data=data).message
+    edit_json(Path(data.root) / "test.json", lambda d: d["categories"].reverse())
+    found = workplace.succeed(workplace.prepare_request("local/b/prepare", data=data))
+    assert found.outcome is Outcome.INVALID
+    words = "train and test list different categories (the same ones in another order"
+    assert words in found.message

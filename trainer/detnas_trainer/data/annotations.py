@@ -33,6 +33,7 @@ class AnnotatedSplit:
             height) in pixels, in the file's order.
         image_numbers: of each image, from 1, in the order of the file's own ids: COCO's metrics
             break ties between equal scores by it.
+        image_ids: the file's own id of each image.
         categories: (id, name) in the file's order, which is the order of the classes. Ids may
             have holes, as COCO's own have: a class is its position, never its id.
         category_numbers: of each class, from 1, in the order of the file's own ids.
@@ -43,6 +44,7 @@ class AnnotatedSplit:
     sha256: str
     files: dict[str, tuple[int, int]]
     image_numbers: tuple[int, ...]
+    image_ids: tuple[int, ...]
     categories: tuple[tuple[int, str], ...]
     category_numbers: tuple[int, ...]
     boxes: Boxes
@@ -82,23 +84,23 @@ def read_split(path: Path, field: str) -> AnnotatedSplit:
     return _Checker(document, path, field).split(hashlib.sha256(content).hexdigest())
 
 
-def check_same_categories(train: AnnotatedSplit, val: AnnotatedSplit) -> None:
-    """Refuse two splits whose classes differ, or are in another order.
+def check_same_categories(train: AnnotatedSplit, other: AnnotatedSplit, name: str = "val") -> None:
+    """Refuse a split whose classes differ from the training's, or are in another order.
 
     Raises:
         DataError: names what only one of them has.
     """
-    if train.categories == val.categories:
+    if train.categories == other.categories:
         return
-    only_train = [entry for entry in train.categories if entry not in val.categories]
-    only_val = [entry for entry in val.categories if entry not in train.categories]
+    only_train = [entry for entry in train.categories if entry not in other.categories]
+    only_other = [entry for entry in other.categories if entry not in train.categories]
     found = (
-        f"only in train: {only_train[:5] or 'none'}, only in val: {only_val[:5] or 'none'}"
-        if only_train or only_val
+        f"only in train: {only_train[:5] or 'none'}, only in {name}: {only_other[:5] or 'none'}"
+        if only_train or only_other
         else "the same ones in another order"
     )
     raise DataError(
-        f"train and val list different categories ({found})",
+        f"train and {name} list different categories ({found})",
         "give both files the same list of ids and names, in the same order",
     )
 
@@ -150,6 +152,7 @@ class _Checker:
             sha256=sha256,
             files={i["file_name"]: (i["width"], i["height"]) for i in self.images},
             image_numbers=_ranks(list(images)),
+            image_ids=tuple(images),
             categories=tuple((entry["id"], entry["name"]) for entry in self.categories),
             category_numbers=_ranks(list(categories)),
             boxes=boxes,

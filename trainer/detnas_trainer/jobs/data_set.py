@@ -9,7 +9,7 @@ from typing import Any
 
 from detnas.data_identity import DataChangedError, data_changed, load_listing
 from detnas.records.artifacts import ImageListing
-from detnas.records.settings import SPLITS, DataLocation, Split
+from detnas.records.settings import ALL_SPLITS, SPLITS, DataLocation, Split
 from detnas.store import open_store
 from detnas.store.cache import default_cache_folder
 from detnas_trainer.data.coco_json import DataError
@@ -40,7 +40,7 @@ def _fetch(
     job: Job[Any], splits: Sequence[Split], folder: Path, sizes: Mapping[str, int]
 ) -> list[str]:
     location = job.request.data
-    known = dict(zip(SPLITS, getattr(job.request, "annotations", ()), strict=False))
+    known = dict(zip(ALL_SPLITS, getattr(job.request, "annotations", ()), strict=False))
     with job.activity("fetching"):
         store, report = open_store(location.root), job.file_progress("fetching data")
         missing = DataFetcher(store, location, folder, report, sizes).fetch(splits, known)
@@ -114,11 +114,10 @@ def _cached_copy(job: Job[Any]) -> tuple[Path, dict[str, int]] | None:
 
 
 def _sizes(location: DataLocation, listing: ImageListing) -> dict[str, int]:
-    splits = {"train": listing.train, "val": listing.val}
     return {
         image_key(location, split, name): size
-        for split in SPLITS
-        for name, (size, _) in splits[split].items()
+        for split in ALL_SPLITS
+        for name, (size, _) in getattr(listing, split).items()
     }
 
 

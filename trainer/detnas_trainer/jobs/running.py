@@ -36,6 +36,7 @@ _FUNCTIONS = {
     Verb.SUBNETS: "subnets",
     Verb.EXTRACT: "extract",
     Verb.FINETUNE: "student",
+    Verb.TEST: "final_test",
     Verb.EXPORT: "export",
 }
 """The function of each verb, in the module of the same name; only that one is imported."""

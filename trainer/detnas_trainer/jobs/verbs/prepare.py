@@ -1,17 +1,24 @@
 """The prepare job: read the data set once, and refuse it before anything is trained on it."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from detnas.data_identity import list_images
 from detnas.data_identity.files import annotation_file, image_folder
+from detnas.data_identity.overlap import overlaps
 from detnas.plan.advice import fit_warnings
 from detnas.plan.data_remarks import data_remarks
 from detnas.plan.dataset import SplitFacts
-from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING
+from detnas.records.artifacts import (
+    EXTERNAL_TEACHER,
+    IMAGE_LISTING,
+    TEST_LISTING,
+    Artifact,
+    ImageListing,
+)
 from detnas.records.requests import PrepareRequest
 from detnas.records.results import Outcome, PrepareResult, SplitSummary
-from detnas.records.settings import SPLITS, DataLocation
+from detnas.records.settings import SPLITS, DataLocation, Split
+from detnas.records.verbs import ADDED_VERBS
 from detnas.store.artifacts import publish_file
 from detnas.store.record_format import encode_record
 from detnas_trainer.data.annotations import (
@@ -30,30 +37,37 @@ from detnas_trainer.jobs.verbs.external_teacher import store_external_teacher
 _LISTED = 100
 _NAMED = 3
 
+Splits = dict[Split, AnnotatedSplit]
+
 
 def prepare(job: Job[PrepareRequest]) -> PrepareResult:
     """Report what the data set holds; the outcome is Invalid if anything in it is wrong."""
     root = job.request.data.root
     try:
-        fetch_data(job)  # missing images are reported with broken ones
+        # Missing images are reported with broken ones.
+        fetch_data(job, job.request.data.splits)
         with job.activity("reading"):
-            train, val = _splits(job.request.data)
+            splits = _splits(job.request.data)
     except DataError as error:
         # Users know the location of the data set, not of the copy.
         message = str(error).replace(job.request.data.root, root)
         return job.result(PrepareResult, outcome=Outcome.INVALID, message=message)
     with job.activity("images"):
-        checked = _checked_images(job, train, val)
+        checked = _checked_images(job, splits)
     problems = [
         (line.replace(job.request.data.root, root), remedy)
-        for images in checked
+        for images in checked.values()
         for line, remedy in images.problems
     ]
-    seen: dict[str, Any] = {} if problems else _identity(job, train, val)
+    train, val = splits["train"], splits["val"]
+    seen: dict[str, Any] = {} if problems else _identity(job, splits)
     if not problems and job.request.teacher is not None:
         stored = store_external_teacher(job, job.request.teacher, train.classes)
         seen["files"][EXTERNAL_TEACHER], seen["teacher"] = stored
-    warnings = fit_warnings(job.request, _facts(train), _facts(val))
+    warnings = (
+        *fit_warnings(job.request, _facts(train), _facts(val)),
+        *seen.pop("overlaps", ()),
+    )
     for warning in warnings:
         log.warning("%s", warning)
     result = job.result(
@@ -62,10 +76,10 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
         outcome=Outcome.INVALID if problems else Outcome.SUCCEEDED,
         digest=data_digest(train, val),
         classes=train.classes,
-        train=_summary(train, checked[0]),
-        val=_summary(val, checked[1]),
+        **{name: _summary(split, checked[name]) for name, split in splits.items()},
         missing=tuple(line for line, _ in problems[:_LISTED]),
         warnings=warnings,
+        verbs=tuple(map(str, ADDED_VERBS)),
     )
     message = _broken_message(problems) if problems else "; ".join(data_remarks(result))
     return result.model_copy(update={"message": message})
@@ -75,17 +89,16 @@ def _facts(split: AnnotatedSplit) -> SplitFacts:
     return SplitFacts(len(split.files), split.largest_objects)
 
 
-def _splits(data: DataLocation) -> tuple[AnnotatedSplit, AnnotatedSplit]:
-    train, val = (read_split(annotation_file(data, split), split) for split in SPLITS)
-    check_same_categories(train, val)
-    return train, val
+def _splits(data: DataLocation) -> Splits:
+    found = {split: read_split(annotation_file(data, split), split) for split in data.splits}
+    for name, split in found.items():
+        check_same_categories(found["train"], split, name)
+    return found
 
 
-def _checked_images(
-    job: Job[PrepareRequest], train: AnnotatedSplit, val: AnnotatedSplit
-) -> tuple[CheckedImages, CheckedImages]:
+def _checked_images(job: Job[PrepareRequest], splits: Splits) -> dict[Split, CheckedImages]:
     data, resolutions = job.request.data, job.request.resolutions
-    done, total = 0, len(train.files) + len(val.files)
+    done, total = 0, sum(len(split.files) for split in splits.values())
     report = job.file_progress("checking images")
 
     def checked(images: int) -> None:
@@ -93,24 +106,36 @@ def _checked_images(
         done += images
         report(done, total)
 
-    return (
-        check_images(image_folder(data, "train"), train.files, resolutions, checked=checked),
-        check_images(image_folder(data, "val"), val.files, resolutions, checked=checked),
-    )
+    return {
+        name: check_images(image_folder(data, name), split.files, resolutions, checked=checked)
+        for name, split in splits.items()
+    }
 
 
-def _identity(
-    job: Job[PrepareRequest], train: AnnotatedSplit, val: AnnotatedSplit
-) -> dict[str, Any]:
-    """What later jobs, and later runs of the search, compare their data with."""
-    names: dict[Any, Iterable[str]] = {"train": train.files, "val": val.files}
+def _identity(job: Job[PrepareRequest], splits: Splits) -> dict[str, Any]:
+    """What later jobs, and later runs of the search, compare their data with.
+
+    Test images are listed apart: the other listing identifies pools, which do not depend on them.
+    """
+    data, names = job.request.data, {name: split.files for name, split in splits.items()}
+    files: dict[str, Artifact] = {}
+    warnings: tuple[str, ...] = ()
     with job.activity("hashing"):
-        listing = list_images(job.request.data, names, job.file_progress("hashing images"))
-        path = job.scratch / "images.json"
-        path.write_bytes(encode_record(listing))
-        images = publish_file(job.folder.store, job.folder.key, path, "json")
+        report = job.file_progress("hashing images")
+        listing = list_images(data, {name: names[name] for name in SPLITS}, report)
+        files[IMAGE_LISTING] = _published(job, listing)
+        if "test" in names:
+            test = list_images(data, {"test": names["test"]}, report)
+            files[TEST_LISTING] = _published(job, test)
+            warnings = overlaps(data, listing, test)
         weights = weights_digest(job.request.weights, job.scratch)
-    return {"files": {IMAGE_LISTING: images}, "weights": weights}
+    return {"files": files, "weights": weights, "overlaps": warnings}
+
+
+def _published(job: Job[PrepareRequest], listing: ImageListing) -> Artifact:
+    path = job.scratch / "images.json"
+    path.write_bytes(encode_record(listing))
+    return publish_file(job.folder.store, job.folder.key, path, "json")
 
 
 def _broken_message(problems: list[Problem]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from detnas.architecture import Architecture
@@ -9,11 +10,13 @@ from detnas.records.progress import Progress
 from detnas.records.results import DetectorResult, Score, SubnetScore
 from detnas.records.settings import Resolution
 from detnas.teachers import Teacher
+from detnas_trainer.bootstrap import Detection
 from detnas_trainer.data.detection_data import DetectionData
-from detnas_trainer.evaluation import evaluate
+from detnas_trainer.evaluation import find, ground_truth, score
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.verbs.training import TrainingSummary
 from detnas_trainer.openmmlab import TwoStageDetector
+from detnas_trainer.ranks.group import from_first
 
 
 def score_at(
@@ -30,17 +33,34 @@ def score_at(
     Raises:
         Interrupted: the process was asked to stop.
     """
-    scores = []
     job.remaining.evaluating_pace.interrupted()
+    return tuple(
+        found_at(job, detector, data, resolution, name, by_shape=by_shape)[0]
+        for resolution in resolutions
+    )
+
+
+def found_at(
+    job: Job[Any],
+    detector: TwoStageDetector,
+    data: DetectionData,
+    resolution: Resolution,
+    name: str = "",
+    *,
+    by_shape: bool = True,
+) -> tuple[Score, list[Detection]]:
+    """Evaluate at a resolution; return the score and what was found.
+
+    Raises:
+        Interrupted: the process was asked to stop.
+    """
     with job.activity("evaluating"):
-        for resolution in resolutions:
-            progress = _EvaluationProgress(job, resolution, len(data), name)
-            batch = job.request.evaluation_batch
-            scores.append(
-                evaluate(detector, data, resolution, batch, progress.done, by_shape=by_shape)
-            )
-            log.info("%s at %s: mAP %.4f", name or "detector", resolution, scores[-1].map)
-    return tuple(scores)
+        progress = _EvaluationProgress(job, resolution, len(data), name)
+        batch = job.request.evaluation_batch
+        found = find(detector, data, resolution, batch, progress.done, by_shape=by_shape)
+        scored = from_first(partial(score, ground_truth(data), found, resolution))
+    log.info("%s at %s: mAP %.4f", name or "detector", resolution, scored.map)
+    return scored, found
 
 
 def subnet_score(

@@ -1,0 +1,60 @@
+"""What follows the trials, as its user sees it."""
+
+from threading import Event
+
+from detnas.records.results import PrepareResult, Result, SplitSummary
+from tests.cluster.scripts import runs_until, succeeds
+from tests.operator.harness.behaviours import publishes
+from tests.operator.harness.harness import Harness
+
+NAMESPACES = 2
+UNSEEN = {
+    "source": {"persistentVolumeClaim": {"claimName": "data"}},
+    "train": "t.json",
+    "val": "v.json",
+    "test": "x.json",
+}
+
+
+def seen(result: Result) -> Result:
+    """The data check's result with 50 validation and 200 test images."""
+    assert isinstance(result, PrepareResult)
+    splits = {
+        name: SplitSummary(sha256=name[0] * 64, images=images, boxes=images, empty_images=0)
+        for name, images in {"train": 100, "val": 50, "test": 200}.items()
+    }
+    return result.model_copy(update=splits)
+
+
+def test_search_with_a_test_split_is_scored_there_across_a_restart_and_says_so(
+    harness: Harness,
+) -> None:
+    harness.on("unseen-prepare", succeeds(work=publishes(harness.trainer, seen)))
+    released = Event()
+    harness.on("unseen-test", runs_until(released, succeeds(work=harness.trainer)))
+    search = harness.begin("unseen", {"dataset": UNSEEN, "finetune": {"epochs": 1}}, trials=3)
+    search.until_phase("Comparing")
+    harness.operator.kill()
+    harness.operator.start()
+    search.until_condition("Succeeded", "False", "Comparing")
+    released.set()
+    search.until_phase("Succeeded")
+    assert search.starts.count("test") == 1, "it outlived the operator"
+
+    exported, base = search.status["exported"], search.status["base"]
+    assert {"testH", "testMap"} <= exported.keys() & base.keys()
+    said = search.condition("Succeeded")["message"]
+    assert f"H {exported['testH']} (base {base['testH']})" in said
+    assert "on 200 unseen test images" in said
+    assert search.event("Comparing")["message"] == "comparing the student with the base"
+    assert {"unseen-finetune", "unseen-test", "unseen-export"} <= set(search.jobs())
+
+
+def test_trainer_that_knows_no_test_split_is_refused_before_anything_is_trained(
+    harness: Harness,
+) -> None:
+    search = harness.begin("too-old", {"dataset": UNSEEN}, trials=3)  # it reports no test split
+    search.until_phase("Failed")
+    said = search.condition("Degraded")["message"]
+    assert "the data check saw no test split" in said
+    assert set(search.jobs()) == {"too-old-prepare"}
