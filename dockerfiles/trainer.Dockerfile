@@ -9,7 +9,7 @@ ARG BASE=python:3.11-slim-bookworm
 # The packages to install are written here, so that other changes of pyproject.toml reinstall nothing.
 FROM ${BASE} AS requirements
 COPY pyproject.toml dockerfiles/requirements.py /
-RUN python3.11 /requirements.py /pyproject.toml trainer > /requirements.txt
+RUN python3.11 /requirements.py /pyproject.toml trainer export > /requirements.txt
 
 FROM ${BASE} AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_CONSTRAINT=/build/constraints.txt

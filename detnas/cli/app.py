@@ -8,6 +8,7 @@ import typer
 from detnas import __version__
 from detnas.cli.bench import bench
 from detnas.cli.crd import crd
+from detnas.cli.export import export
 from detnas.cli.inspect import inspect
 from detnas.cli.pools import pools
 from detnas.cli.push import push
@@ -55,6 +56,7 @@ app.command()(recommend)
 app.command()(report)
 app.command()(validate)
 app.command()(inspect)
+app.command()(export)
 app.command()(bench)
 app.command()(push)
 app.command()(reproduce)

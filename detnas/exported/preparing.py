@@ -94,8 +94,8 @@ def prepare(image: Image, form: InputForm, file: ExportedFile) -> PreparedImage:
     if file.height is not None and file.width is not None:
         scale = min(scale, file.height / height, file.width / width)
     new_height, new_width = _rounded(height * scale), _rounded(width * scale)
-    padded_height = file.height or _padded(new_height, form.divisor)
-    padded_width = file.width or _padded(new_width, form.divisor)
+    padded_height = file.height or _padded(max(new_height, file.least_side), form.divisor)
+    padded_width = file.width or _padded(max(new_width, file.least_side), form.divisor)
     pixels = np.full((3, padded_height, padded_width), form.padding, np.uint8)
     pixels[:, :new_height, :new_width] = _resized(image, new_height, new_width).transpose(2, 0, 1)
     return PreparedImage(pixels, (new_height, new_width), (new_width / width, new_height / height))

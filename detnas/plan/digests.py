@@ -46,8 +46,9 @@ _MUTABLE: dict[str, Any] = {
     "teachers": {"workers", "gpus_per_worker"},
     "evaluation": {"gpus"},
     "finetune": {"gpus"},
+    "export": True,
 }
-"""May change while a search runs: its length, speed, nodes, and what it retains."""
+"""May change while a search runs: its length, speed, nodes, what it retains and exports."""
 
 
 def local_uid(manifest: DetNASSearch) -> str:

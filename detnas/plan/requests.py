@@ -1,7 +1,7 @@
 """Requests of all jobs of a search, built from the spec and the results so far."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from detnas.actions import ChannelPruning
 from detnas.architecture import Architecture
+from detnas.gain import Gain
 from detnas.ledger.entry import LedgerEntry
 from detnas.plan.dataset import data_root
 from detnas.plan.digests import pool_digest
@@ -16,6 +17,8 @@ from detnas.plan.final_test import Contestant
 from detnas.plan.planned_trainings import planned_trainings
 from detnas.plan.winner import TrainedDetector, Winner
 from detnas.records import keys
+from detnas.records.artifacts import Artifact
+from detnas.records.exports import ExportSettings
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
     BaseRequest,
@@ -33,7 +36,13 @@ from detnas.records.requests import (
     TeacherFiles,
 )
 from detnas.records.results import DetectorResult, PoolPhaseResult, PrepareResult, Score
-from detnas.records.settings import DataLocation, Precision, Training
+from detnas.records.settings import (
+    DataLocation,
+    DetectorShape,
+    Precision,
+    Resolution,
+    Training,
+)
 from detnas.score import Scorer
 from detnas.search.subnets import SubnetBatch
 from detnas.spec.manifest import DetNASSearch, SearchSpec
@@ -45,6 +54,46 @@ _PRUNING_STEP = Decimal("0.01")
 """Of repeated pruning, so that the result is close to the FLOPs asked for."""
 
 _UNTRAINED = Training(epochs=0, learning_rate=Decimal("0.01"), batch_size=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Exportable:
+    """A trained detector as its export sees it.
+
+    Attributes:
+        shape: of its neck and heads.
+        architecture: its backbone.
+        weights: of the entire detector.
+        resolution: at which it is best.
+        map: on record at that size, a fraction.
+        gain: over the base, if known.
+        files: to write beside mmdet's.
+        test: what it reaches on the test images, if it was scored there.
+    """
+
+    shape: DetectorShape
+    architecture: Architecture
+    weights: Artifact
+    resolution: Resolution
+    map: float
+    gain: Gain | None = None
+    files: ExportSettings | None = None
+    test: Score | None = None
+
+    @classmethod
+    def of_winner(cls, winner: Winner) -> "Exportable":
+        """The detector that the search has chosen."""
+        chosen = winner.detector
+        assert chosen.result.architecture is not None
+        return cls(
+            shape=chosen.shape,
+            architecture=chosen.result.architecture,
+            weights=chosen.result.weights,
+            resolution=chosen.resolution,
+            map=chosen.map,
+            gain=winner.gain,
+            test=winner.on_test.measured.without_replicates if winner.on_test else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -358,19 +407,27 @@ class SearchRequests:
     def export(
         self, folder: str, winner: Winner, prepared: PrepareResult, base: TrainedDetector
     ) -> ExportRequest:
-        """Build the request that exports the winner as a folder for stock mmdet."""
-        exported = winner.detector
-        assert exported.result.architecture is not None
+        """Build the request that exports the winner as a folder for stock mmdet, and as files."""
+        exported = Exportable.of_winner(winner)
+        if self.spec.export is not None and _knows_additions(prepared):
+            exported = replace(exported, files=self.spec.export)
+        return self.export_of(folder, exported, prepared, base)
+
+    def export_of(
+        self, folder: str, exported: Exportable, prepared: PrepareResult, base: TrainedDetector
+    ) -> ExportRequest:
+        """Build the request that exports any trained detector."""
         assert base.result.architecture is not None
         data = self._data(folder, prepared)
         if not _knows_additions(prepared):
             del data["annotations"]
+        files = exported.files
         return ExportRequest(
             **data,
             classes=prepared.classes,
             detector=exported.shape,
-            architecture=exported.result.architecture,
-            weights=exported.result.weights,
+            architecture=exported.architecture,
+            weights=exported.weights,
             resolution=exported.resolution,
             expected_map=exported.map,
             base=base.result.architecture,
@@ -378,8 +435,9 @@ class SearchRequests:
             base_resolution=base.resolution,
             evaluation_batch=self.spec.evaluation_batch,
             base_detector=None if exported.shape == base.shape else base.shape,
-            gain=winner.gain,
-            test=winner.on_test.measured.without_replicates if winner.on_test else None,
+            gain=exported.gain,
+            test=exported.test,
+            files=files if files is not None and files.wanted else None,
         )
 
     def _evaluation(self, folder: str, prepared: PrepareResult) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from detnas.schema import Count, Fraction, Positive, Schema
 
@@ -24,6 +24,16 @@ class FilePrecision(StrEnum):
     FP32 = "FP32"
     FP16 = "FP16"
     INT8 = "INT8"
+
+
+_NONE = {(ExportFormat.TORCH, FilePrecision.INT8)}
+"""What is never written, and left out where it is one of several that are requested."""
+
+
+NO_TORCH_INT8 = (
+    "format Torch has no precision INT8, so nothing would be written; add FP32 or FP16 to "
+    "precisions, or Onnx or OpenVINO to formats"
+)
 
 
 class ExportSettings(Schema):
@@ -48,6 +58,12 @@ class ExportSettings(Schema):
         64, description="Training images that the quantisation of INT8 is calibrated with."
     )
 
+    @model_validator(mode="after")
+    def _writes_something(self) -> "ExportSettings":
+        if not self.wanted and set(self.formats) != {ExportFormat.MMDET}:
+            raise ValueError(NO_TORCH_INT8)
+        return self
+
     @property
     def wanted(self) -> tuple[tuple[ExportFormat, FilePrecision], ...]:
         """Format and precision of each file beside mmdet's folder."""
@@ -56,7 +72,14 @@ class ExportSettings(Schema):
             for form in dict.fromkeys(self.formats)
             if form is not ExportFormat.MMDET
             for precision in dict.fromkeys(self.precisions)
+            if (form, precision) not in _NONE
         )
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether a file is quantised, for which training images are needed."""
+        quantised = {ExportFormat.ONNX, ExportFormat.OPENVINO}
+        return FilePrecision.INT8 in self.precisions and not quantised.isdisjoint(self.formats)
 
 
 class FileLatency(Schema):
@@ -87,6 +110,7 @@ class ExportedFile(Schema):
         batch: images that it takes at once; None for any number.
         height: the input's height in pixels, if the file takes no other.
         width: the input's width, likewise.
+        least_side: least pixels of the input's sides; smaller images are padded.
         bytes: size of the file, with all others that belong to it.
         map: mAP of the file itself on the validation images; None if it was not measured.
         map_error: standard error of that mAP over the images.
@@ -100,6 +124,7 @@ class ExportedFile(Schema):
     batch: Positive | None = None
     height: Positive | None = None
     width: Positive | None = None
+    least_side: Positive = 1
     bytes: Count = 0
     map: float | None = None
     map_error: float | None = None

@@ -229,6 +229,11 @@ def second_export_folder(search: str, trial: int | None) -> str:
     return f"{later_export_folder(search, trial)}-2"
 
 
+def requested_export_folder(search: str, name: str, digest: str) -> str:
+    """Job folder of an export that a user asked for; the digest is of what was asked."""
+    return f"{search}/exports/{name}-{digest}"
+
+
 def report_key(search: str) -> str:
     """Key of the page about a search, for people; rewritten whenever it is requested."""
     return f"{search}/report/index.html"

@@ -16,6 +16,7 @@ from detnas.actions import Action, AddedBlock, ChannelPruning
 from detnas.architecture import Architecture
 from detnas.gain import Gain
 from detnas.records.artifacts import IMAGE_LISTING, Artifact
+from detnas.records.exports import ExportSettings
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import MAX_JOB_SUBNETS, MAX_TESTED_DETECTORS, Score
 from detnas.records.settings import (
@@ -362,6 +363,8 @@ class ExportRequest(DataRequest):
         base_detector: the base's shape; None if it is ``detector``.
         gain: of the student over the base; None if unknown, and for the base itself.
         test: what it reaches on the test images; None if it was not scored there.
+        files: to be written beside mmdet's; None for none. A trainer that does not know the field
+            writes none.
     """
 
     kind: Literal["Export"] = "Export"
@@ -378,6 +381,7 @@ class ExportRequest(DataRequest):
     base_detector: DetectorShape | None = added(1)
     gain: Gain | None = added(1)
     test: Score | None = added(1)
+    files: ExportSettings | None = added(1)
 
     @property
     def is_base(self) -> bool:

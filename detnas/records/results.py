@@ -9,6 +9,7 @@ from pydantic import Field
 from detnas.actions import AddedBlock
 from detnas.architecture import Architecture, Place
 from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING, TEST_LISTING, Artifact
+from detnas.records.exports import ExportedFile
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.schema import Count, Positive, Schema, Tagged, added
 
@@ -352,9 +353,15 @@ class Latency(Schema):
 
 
 class ExportResult(Result):
-    """The exported folder and what was measured on it."""
+    """The exported folder and what was measured on it.
+
+    Attributes:
+        exported: the folder's detectors in their formats and precisions, mmdet's first; empty if
+            mmdet's is the only one.
+    """
 
     kind: Literal["Export"] = "Export"
+    exported: Annotated[tuple[ExportedFile, ...], Field(max_length=16)] = added(1, ())
     map: float = 0.0
     student_latency: Latency | None = None
     base_latency: Latency | None = None

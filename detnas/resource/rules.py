@@ -7,6 +7,7 @@ the manifest as written, so they contain the defaults of what may be left out.
 from pydantic import BaseModel
 
 from detnas.architecture.blocks import FAMILIES
+from detnas.records.exports import NO_TORCH_INT8, ExportSettings
 from detnas.records.settings import DetectorShape
 from detnas.resource.rule import Rule
 from detnas.resource.teacher_rules import (
@@ -249,6 +250,14 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
         Rule("has(self.maxLatencyMs) || has(self.maxFlops) || has(self.minMap)", NO_LIMIT),
     ),
     Upgrade: (stages_once(), changes_something()),
+    ExportSettings: (
+        Rule(
+            "!has(self.formats) || !self.formats.exists(f, f == 'Torch')"
+            " || self.formats.exists(f, f in ['Onnx', 'OpenVINO'])"
+            " || !has(self.precisions) || self.precisions.exists(p, p != 'INT8')",
+            NO_TORCH_INT8,
+        ),
+    ),
     Storage: (_stays_inside("uri"),),
     WarmStart: (_stays_inside("from"),),
     Toleration: (

@@ -23,6 +23,7 @@ MUTABLE: dict[str, frozenset[str] | None] = {
     "deadlines": None,
     "objectives": None,
     "retention": None,
+    "export": None,
     "search": frozenset({"trials", "parallelism", "patience"}),
     "storage": frozenset({"onDelete"}),
     "jobs": frozenset(_names(Jobs)) - {"image"},  # what runs the code decides results

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from detnas.records.exports import ExportSettings
 from detnas.records.results import MAX_RESOLUTIONS
 from detnas.records.settings import DetectorShape, Distillation, Resolution, Schedule, Training
 from detnas.schema import Flag, Positive, Schema, added
@@ -94,6 +95,11 @@ class SearchSpec(Schema):
         max_length=MAX_OBJECTIVES,
         description="Limits, for each of which a detector is recommended, in the status and by "
         "`detnas recommend`. They do not change the search.",
+    )
+    export: ExportSettings | None = added(
+        1,
+        description="Files that run without mmdet, beside the exported folder. Default: none; "
+        "`detnas export` writes them later, too.",
     )
     retention: Retention = Field(
         Retention(), description="Which weights are retained in the store."

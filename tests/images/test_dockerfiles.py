@@ -80,12 +80,18 @@ def test_readme_and_chart_name_the_same_image(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "there", "not_there"),
-    [("operator", "kubernetes", "torch"), ("trainer", "torch", "kubernetes")],
+    ("extras", "there", "not_there"),
+    [
+        (["operator"], "kubernetes", "torch"),
+        (["trainer", "export"], "torch", "kubernetes"),
+        (["trainer", "export"], "onnxruntime", "kubernetes"),
+    ],
 )
-def test_image_contains_its_own_packages_only(extra: str, there: str, not_there: str) -> None:
+def test_image_contains_its_own_packages_only(
+    extras: list[str], there: str, not_there: str
+) -> None:
     script = ROOT / "dockerfiles" / "requirements.py"
-    command = [sys.executable, str(script), str(ROOT / "pyproject.toml"), extra]
+    command = [sys.executable, str(script), str(ROOT / "pyproject.toml"), *extras]
     listed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     names = {re.split(r"[^\w-]", line)[0] for line in listed.splitlines()}
     assert {"pydantic", there} <= names

@@ -17,6 +17,7 @@ import detnas_trainer.mmcv_ext
 from detnas.architecture import encode
 from detnas.cost import detector_cost
 from detnas.gain import Gain
+from detnas.records.exports import ExportedFile
 from detnas.records.requests import ExportRequest
 from detnas.records.results import Score
 from detnas.records.settings import DetectorShape, DetectorVariant
@@ -89,6 +90,7 @@ def _modules(shape: DetectorShape) -> dict[str, ModuleType]:
 
 CONFIG = "detector.py"
 CHECKPOINT = "detector.pth"
+README = "README.md"
 
 _README = """# {title}
 
@@ -158,7 +160,7 @@ def write_folder(request: ExportRequest, state: Mapping[str, Tensor], folder: Pa
         CONFIG: config_text(request, tuple(modules)),
         **{f"{name}.py": inspect.getsource(module) for name, module in modules.items()},
         "architecture.json": json.dumps(_description(request), indent=2) + "\n",
-        "README.md": readme_of(request),
+        README: readme_of(request),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -217,3 +219,31 @@ def readme_of(request: ExportRequest) -> str:
         stem=request.architecture.stem,
         encoding=encode(request.architecture),
     )
+
+
+_FILES = """
+## Files
+
+`detector.json` says how an image becomes the input of a file. mAP is that of each file itself on
+the validation images; latency is of one image on a CPU, at batch 1.
+
+| file | format | precision | MB | mAP | ms (median) | remark |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def add_files_to_readme(folder: Path, files: Sequence[ExportedFile]) -> None:
+    """Append the table of a folder's detectors to its README."""
+    rows = "".join(f"| {' | '.join(_cells(file))} |\n" for file in files)
+    with (folder / README).open("a", encoding="utf-8") as readme:
+        readme.write(f"{_FILES}{rows}")
+
+
+def _cells(file: ExportedFile) -> tuple[str, ...]:
+    score = "not measured" if file.map is None else f"{file.map:.4f}"
+    if file.map is not None and file.map_error is not None:
+        score += f" ± {file.map_error:.4f}"
+    latency = "" if file.latency is None else f"{file.latency.median:.1f}"
+    remark = f"**{file.remark}**".replace("|", "/").replace("\n", " ") if file.remark else ""
+    size = f"{file.bytes / 1e6:.2f}"
+    return (f"`{file.path}`", file.format, file.precision, size, score, latency, remark)

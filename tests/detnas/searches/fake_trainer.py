@@ -26,6 +26,7 @@ from detnas.data_identity import list_images
 from detnas.data_identity.files import annotation_file
 from detnas.records import keys
 from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING, TEST_LISTING
+from detnas.records.exports import ExportedFile, FilePrecision
 from detnas.records.progress import Progress
 from detnas.records.requests import (
     BaseRequest,
@@ -154,6 +155,9 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
         return FinalTestResult(**when, detectors=tuple(map(on_test, request.detectors)))
     if isinstance(request, ExportRequest):
         latency = Latency(resolution=request.resolution, milliseconds=5.0, device="cpu")
+        if "/exports/" in request.key:  # only these are copied to the user
+            when["files"] = {"detector.pth": weights(store, request, folder)}
+            when["exported"] = exported_files(request)
         return ExportResult(
             **when, map=request.expected_map, student_latency=latency, base_latency=latency
         )
@@ -207,6 +211,21 @@ def weights(store: Store, request: Any, folder: Path) -> Any:
     artifact = publish_file(store, request.key, path, "safetensors")
     path.unlink()
     return artifact
+
+
+def exported_files(request: ExportRequest) -> tuple[ExportedFile, ...]:
+    """The files that were requested; 8 bits lose too much."""
+    wanted = () if request.files is None else request.files.wanted
+    return tuple(
+        ExportedFile(
+            path=f"detector-{precision.lower()}.{form.lower()}",
+            format=form,
+            precision=precision,
+            map=request.expected_map,
+            remark="its mAP is too low" if precision is FilePrecision.INT8 else "",
+        )
+        for form, precision in wanted
+    )
 
 
 def evolved(request: StudentRequest) -> Architecture:

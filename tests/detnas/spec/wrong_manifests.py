@@ -245,6 +245,19 @@ SPEC = {
     ),
 }
 
+EXPORT = {
+    "an unknown format": _wrong("spec.export.formats", ["Onnx", "TensorRT"], "OpenVINO"),
+    "no format": Wrong("spec.export.formats", [], "formats", "at least 1"),
+    "an unknown precision": _wrong("spec.export.precisions", ["FP64"], "FP32"),
+    "only 8 bits for torch.export": Wrong(
+        "spec.export", {"formats": ["Torch"], "precisions": ["INT8"]}, "export", "no precision INT8"
+    ),
+    "a tolerance above 1": _wrong("spec.export.tolerance", "1.5", *_AT_MOST_1),
+    "no calibration image": _wrong(
+        "spec.export.calibrationImages", 0, "greater than or equal to 1"
+    ),
+}
+
 TEACHERS = {
     "three depths": _wrong("spec.teachers.depths", {"min": [2, 2, 2]}, "required", "least 4 items"),
     "five depths": _wrong("spec.teachers.depths", {"max": [9, 9, 9, 9, 9]}, "at most 4 items"),
@@ -480,4 +493,4 @@ JOBS = {
     ),
 }
 
-WRONG = {**IDENTITY, **BASE, **DATASET, **SPEC, **TEACHERS, **SEARCH, **JOBS}
+WRONG = {**IDENTITY, **BASE, **DATASET, **SPEC, **EXPORT, **TEACHERS, **SEARCH, **JOBS}

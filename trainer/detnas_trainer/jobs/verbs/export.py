@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from detnas.records.artifacts import Artifact
+from detnas.records.exports import ExportedFile
 from detnas.records.requests import ExportRequest
 from detnas.records.results import ExportResult, Latency
 from detnas.store.durable_files import sha256_of
@@ -11,6 +12,7 @@ from detnas_trainer.detector import detector_state, load_detector
 from detnas_trainer.exporting import CHECKPOINT, CONFIG, write_folder
 from detnas_trainer.jobs.data_set import fetch_prepared_data
 from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.jobs.verbs.portable_files import write_files
 from detnas_trainer.jobs.verbs.scoring import score_at
 from detnas_trainer.jobs.verbs.training import device
 from detnas_trainer.latency import TimedDetector, measure_latency
@@ -29,7 +31,8 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     Raises:
         ExportMismatchError: it scores differently.
     """
-    fetch_prepared_data(job, ("val",))
+    calibrates = job.request.files is not None and job.request.files.calibrates
+    fetch_prepared_data(job, ("train", "val") if calibrates else ("val",))
     request = job.request
     with job.activity("loading"):
         state = detector_state(job.fetch(request.weights).state)
@@ -44,11 +47,19 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     reached = _checked_map(job, student, data)
     with job.activity("timing"):
         latencies = _latencies(job, student, data)
+    described: tuple[ExportedFile, ...] = ()
+    message = ""
+    if request.files is not None:
+        portable = write_files(job, folder, state, data, reached)
+        described, message = portable.described, portable.message
+        files += portable.paths
     with job.activity("publishing"):
         published = {path.name: _publish(job, path) for path in files}
     log.info("exported to %s/%s", job.folder.store.uri, job.folder.key)
     return job.result(
         ExportResult,
+        message=message,
+        exported=described,
         map=reached,
         student_latency=latencies[0],
         base_latency=latencies[1],

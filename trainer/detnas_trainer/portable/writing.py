@@ -1,0 +1,91 @@
+"""All requested files of a detector, each in its format and precision."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from detnas.architecture import Architecture
+from detnas.records.exports import ExportFormat, FilePrecision
+from detnas.records.settings import Resolution
+from detnas_trainer.openmmlab import TwoStageDetector
+from detnas_trainer.portable.network import PortableDetector
+from detnas_trainer.portable.quantisation import Inputs, write_int8
+from detnas_trainer.portable.suppression import suppress_by_onnx, suppress_by_torchvision
+from detnas_trainer.portable.tracing import write_onnx, write_program
+
+_SUFFIXES = {
+    ExportFormat.ONNX: ".onnx",
+    ExportFormat.OPENVINO: ".xml",
+    ExportFormat.TORCH: ".pt2",
+}
+
+
+def file_name(form: ExportFormat, precision: FilePrecision) -> str:
+    """Name of a file in its folder."""
+    return f"detector-{precision.lower()}{_SUFFIXES[form]}"
+
+
+def all_files_of(path: Path) -> tuple[Path, ...]:
+    """A file and what belongs to it: the weights of an OpenVINO IR are beside its .xml."""
+    return (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
+
+
+def why_not(form: ExportFormat, architecture: Architecture) -> str:
+    """Why a detector has no file of a format; empty if it has."""
+    if form is ExportFormat.OPENVINO and architecture.deformable:
+        return "OpenVINO does not read ONNX's DeformConv; take ONNX or torch.export"
+    return ""
+
+
+@dataclass(frozen=True)
+class PortableWriter:
+    """Writes a detector's files into a folder.
+
+    Args:
+        load: builds the detector, in evaluation mode, on the CPU. It is called for each module
+            that is traced, since a module in 16 bits changes its layers.
+        resolution: of its images.
+        folder: to write into.
+        scratch: for ONNX files that serve to write others; they are written once.
+        calibration: returns the inputs of images, one by one, for INT8.
+    """
+
+    load: Callable[[], TwoStageDetector]
+    resolution: Resolution
+    folder: Path
+    scratch: Path
+    calibration: Callable[[], Iterable[Inputs]]
+
+    def write(self, form: ExportFormat, precision: FilePrecision) -> Path:
+        """Write one file that `why_not` allows; of OpenVINO's two, the .xml is returned."""
+        path = self.folder / file_name(form, precision)
+        if form is ExportFormat.TORCH:
+            half = precision is FilePrecision.FP16
+            network = PortableDetector(self.load(), suppress_by_torchvision, half=half)
+            write_program(network, self.resolution, path)
+        elif form is ExportFormat.OPENVINO:
+            self._write_ir(precision, path)
+        else:
+            shutil.copyfile(self._onnx(precision), path)
+        return path
+
+    def _write_ir(self, precision: FilePrecision, path: Path) -> None:
+        import openvino
+
+        # OpenVINO stores weights in 16 bits itself, and computes with what the device has.
+        half = precision is FilePrecision.FP16
+        source = self._onnx(FilePrecision.FP32 if half else precision)
+        openvino.save_model(openvino.convert_model(source), path, compress_to_fp16=half)
+
+    def _onnx(self, precision: FilePrecision) -> Path:
+        path = self.scratch / file_name(ExportFormat.ONNX, precision)
+        if path.exists():
+            return path
+        if precision is FilePrecision.INT8:
+            write_int8(self._onnx(FilePrecision.FP32), path, self.calibration())
+        else:
+            half = precision is FilePrecision.FP16
+            network = PortableDetector(self.load(), suppress_by_onnx, half=half)
+            write_onnx(network, self.resolution, path)
+        return path
