@@ -104,6 +104,7 @@ MUTABLE = {
     "limits": {"consecutiveFailures": 3},
     "deadlines": {},
     "retention": {},
+    "export": {"formats": ["Onnx"], "precisions": ["INT8"]},
     "objectives": [{"maxFlops": 1}],
 }
 

@@ -99,6 +99,12 @@ EVERYTHING: Document = {
             "resolution": "800x600",
             "distillation": {"localization": "Plain"},
         },
+        "export": {
+            "formats": ["Mmdet", "Onnx", "OpenVINO", "Torch"],
+            "precisions": ["FP32", "FP16", "INT8"],
+            "tolerance": "0.02",
+            "calibrationImages": 16,
+        },
         "objectives": [
             {"name": "edge", "device": "CPU", "maxLatencyMs": "12.5"},
             {"maxFlops": 2**53 - 1, "minMap": "1"},
