@@ -13,8 +13,8 @@ from detnas_trainer.portable import PortableWriter
 from tests.trainer.conftest import training
 
 KEY = "local/a/exports/best-0123abcd"
-FILES = {"detector-fp32.onnx", "detector-int8.onnx"}
-IR = {f"detector-{precision}.{end}" for precision in ("fp32", "int8") for end in ("xml", "bin")}
+FILES = {"detector.onnx", "detector-int8.onnx"}
+IR = {f"detector{precision}.{end}" for precision in ("", "-int8") for end in ("xml", "bin")}
 
 
 def request_of(workplace, **settings):
@@ -59,13 +59,13 @@ def test_file_that_cannot_be_written_is_named_and_loses_nothing_else(workplace, 
 
     monkeypatch.setattr(PortableWriter, "write", fail)
     result = workplace.succeed(request_of(workplace, formats=(ExportFormat.ONNX,)))
-    assert "detector-fp32.onnx is not written: RuntimeError: an operator is un" in result.message
+    assert "detector.onnx is not written: RuntimeError: an operator is un" in result.message
     assert [file.path for file in result.exported] == ["detector.pth"]
 
 
 def test_file_that_does_not_run_is_marked(workplace, monkeypatch):
     def write(writer, form, precision):
-        path = writer.folder / "detector-fp32.onnx"
+        path = writer.folder / "detector.onnx"
         path.write_bytes(b"no model")
         return path
 
@@ -81,7 +81,7 @@ def test_file_that_does_not_run_is_marked(workplace, monkeypatch):
 
 def test_file_that_finds_nothing_is_kept_and_marked_everywhere(workplace, monkeypatch, tmp_path):
     def write(writer, form, precision):
-        path = writer.folder / "detector-fp32.onnx"
+        path = writer.folder / "detector.onnx"
         path.write_bytes(b"a model")
         return path
 

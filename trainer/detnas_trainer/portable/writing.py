@@ -22,8 +22,9 @@ _SUFFIXES = {
 
 
 def file_name(form: ExportFormat, precision: FilePrecision) -> str:
-    """Name of a file in its folder."""
-    return f"detector-{precision.lower()}{_SUFFIXES[form]}"
+    """Name of a file in its folder; that of 32 bits has the plain one."""
+    end = "" if precision is FilePrecision.FP32 else f"-{precision.lower()}"
+    return f"detector{end}{_SUFFIXES[form]}"
 
 
 def all_files_of(path: Path) -> tuple[Path, ...]:
