@@ -17,7 +17,7 @@ from detnas_trainer.portable.suppression import suppress_by_torchvision
 
 from detnas.exported.runtimes import open_file  # isort: skip - after mmdet's stand-in
 
-SHAPE = DetectorShape(neck=16, fc=32, proposals=60)
+SHAPE = DetectorShape(neck=16, fc=32, proposals=60, pad_divisor=16)
 PAIRS = "[(8, 8)-(8, 8)], [(12, 12)], [(12, 16)], [(16, 16)]"
 TRIPLES = "[(8, 8, 16)-(8, 8, 16)], [(8, 8, 24)], [(8, 8, 24)], [(16, 16, 32)]"
 GROUPED = "[(8, 8, 16)-(8, 8, 16)], [(8, 8, 24)], [(16, 16, 24)], [(32, 32, 32)]"
@@ -36,8 +36,8 @@ DETECTORS = {
     ),
 }
 CLASSES = 3
-SIZES = ((96, 150), (80, 160))
-"""Of the images in a batch of 96 × 160."""
+SIZES = ((80, 140), (70, 144))
+"""Of the images in a batch of 80 × 144, whose levels have odd sides."""
 
 
 class Case:
@@ -54,7 +54,7 @@ class Case:
             else value
             for key, value in built.state_dict().items()
         }
-        self.images = torch.randint(0, 256, (2, 3, 96, 160), dtype=torch.uint8, generator=draw)
+        self.images = torch.randint(0, 256, (2, 3, 80, 144), dtype=torch.uint8, generator=draw)
         self.sizes = torch.tensor(SIZES, dtype=torch.float32)
 
     def detector(self):
@@ -160,8 +160,8 @@ def test_pixels_outside_of_an_image_change_nothing(opened):
     case = Case("Basic")
     file = opened(case, ExportFormat.ONNX)
     before = case.run(file)
-    case.images[0, :, :, 150:] = 200
-    case.images[1, :, 80:] = 7
+    case.images[0, :, :, 140:] = 200
+    case.images[1, :, 70:] = 7
     after = case.run(file)
     assert np.array_equal(before.scores, after.scores)
     assert np.array_equal(before.boxes, after.boxes)
