@@ -38,10 +38,10 @@ def main() -> None:
     asked = parser.parse_args()
     _print_cost(asked.images)
     random = np.random.default_rng(0)
-    true = [_map(found) for found in _detected(random, POPULATION)]
+    true = [true_map(found) for found in detected(random, POPULATION)]
     print(f"mAP of the two detectors: {true[0]:.4f} and {true[1]:.4f}")
     for images in (50, 200, 500):
-        held = [_holds(random, images, true[1] - true[0]) for _ in range(asked.searches)]
+        held = [interval_holds(random, images, true[1] - true[0]) for _ in range(asked.searches)]
         print(f"{images:4} images: the 95 % interval held in {np.mean(held):.1%}", flush=True)
 
 
@@ -65,14 +65,14 @@ def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - start, result
 
 
-def _holds(random: Generator, images: int, difference: float) -> bool:
+def interval_holds(random: Generator, images: int, difference: float) -> bool:
     counts = image_counts(images)
-    first, second = (map_replicates(one, counts, RECALLS) for one in _detected(random, images))
+    first, second = (map_replicates(one, counts, RECALLS) for one in detected(random, images))
     low, high = interval((second - first).tolist())
     return low <= difference <= high
 
 
-def _map(classes: list[ClassMatches]) -> float:
+def true_map(classes: list[ClassMatches]) -> float:
     once = np.ones((1, len(classes[0].objects)), dtype=np.int64)
     return float(map_replicates(classes, once, RECALLS)[0])
 
@@ -92,7 +92,7 @@ class _Boxes:
         return cls(places.ravel().repeat(numbers.ravel()), labels.ravel().repeat(numbers.ravel()))
 
 
-def _detected(random: Generator, images: int) -> list[list[ClassMatches]]:
+def detected(random: Generator, images: int) -> list[list[ClassMatches]]:
     """What each of the detectors finds in the same images, some of which are easier than others."""
     objects, clutter = _Boxes.drawn(random, images, 3, 1), _Boxes.drawn(random, images, 2, 0)
     ease = random.normal(0, 1, len(objects.images)) + random.normal(0, 0.7, images)[objects.images]

@@ -8,6 +8,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+import bench.training.bootstrap as simulation
 from detnas.records.settings import Resolution
 from detnas_trainer.bootstrap import (
     REPLICATES,
@@ -157,3 +158,17 @@ def test_error_of_a_single_image_is_unknown() -> None:
         for one in _objects(np.random.default_rng(0))[:1]
     ]
     assert score(_index(1, objects), [{**objects[0], "score": 0.9}], SIZE).map_error is None
+
+
+def test_paired_interval_of_200_images_holds_about_as_often_as_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a simulation of two detectors, whose true difference is that on 60,000 images."""
+    monkeypatch.setattr(simulation, "THRESHOLDS", np.array([0.5, 0.75]))  # they take less time
+    monkeypatch.setattr(simulation, "CLASSES", 1)
+    random = np.random.default_rng(0)
+    first, second = (
+        simulation.true_map(found) for found in simulation.detected(random, simulation.POPULATION)
+    )
+    held = [simulation.interval_holds(random, 200, second - first) for _ in range(400)]
+    assert 0.93 <= np.mean(held) <= 0.97
