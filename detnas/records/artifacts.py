@@ -31,6 +31,12 @@ which pools are identified."""
 EXTERNAL_TEACHER = "teacher"
 """The external teacher, as a file of the prepare job's result."""
 
+COMPARISON = "comparison.jpg"
+"""Validation images with the boxes of base and student, as a file of an export's result."""
+
+MAX_COMPARISON_BYTES = 400_000
+"""Size that such a picture has at most; it is part of a page."""
+
 ListedImage = tuple[Count, str]
 """Size in bytes, and SHA-256 of the content; empty where only the size is known."""
 

@@ -1,5 +1,6 @@
 """All data of a report, read from the store; figures and tables use only this."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,8 +16,9 @@ from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import Phase
 from detnas.plan.winner import TrainedDetector
 from detnas.records import keys
+from detnas.records.artifacts import COMPARISON, MAX_COMPARISON_BYTES
 from detnas.records.proposal import Proposal, Step
-from detnas.records.results import DetectorResult, Latency, PoolPhaseResult, Score
+from detnas.records.results import DetectorResult, ExportResult, Latency, PoolPhaseResult, Score
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.score import ResolutionScore, Scorer, best
 from detnas.spec.manifest import SearchSpec
@@ -95,6 +97,7 @@ class ReportData:
             FLOPs.
         lineage: from the base to the winner.
         pool: finished phases of the teachers' training.
+        picture: a JPEG of validation images with the boxes of base and student; empty without.
     """
 
     status: SearchStatus
@@ -108,6 +111,7 @@ class ReportData:
     front: tuple[MeasuredDetector, ...] = ()
     lineage: tuple[LineageStep, ...] = ()
     pool: tuple[PoolPhaseResult, ...] = ()
+    picture: bytes = b""
 
     @property
     def unnamed_teacher(self) -> str:
@@ -145,7 +149,7 @@ def gather(store: Store, requests: SearchRequests) -> ReportData:
     entries = tuple(read_entries(store, requests.search, state.scorer))
     data = _with_trials(data, state, state.scorer, entries)
     data = replace(data, lineage=_lineage(store, requests.search, data, state))
-    return _with_export(data, state)
+    return _with_export(data, state, store)
 
 
 def _with_trials(
@@ -232,7 +236,7 @@ def _trained(name: str, scorer: Scorer, trained: TrainedDetector) -> ReportDetec
     )
 
 
-def _with_export(data: ReportData, state: SearchState) -> ReportData:
+def _with_export(data: ReportData, state: SearchState, store: Store) -> ReportData:
     stages, scorer = state.final_stages, state.scorer
     if not data.complete or stages is None or scorer is None or data.base is None:
         return data
@@ -246,7 +250,18 @@ def _with_export(data: ReportData, state: SearchState) -> ReportData:
     exported = _exported(scorer, stages)
     if status.exported is not None:
         exported = replace(exported, on_test=status.exported.on_test)
-    return replace(data, base=base, exported=exported)
+    picture = _picture(store, stages.export)
+    return replace(data, base=base, exported=exported, picture=picture)
+
+
+def _picture(store: Store, export: ExportResult) -> bytes:
+    """The export's picture of both detectors; empty if there is none that can be shown."""
+    artifact = export.files.get(COMPARISON)
+    if artifact is None or artifact.size > MAX_COMPARISON_BYTES:
+        return b""
+    stored = store.get(artifact.key)
+    known = stored is not None and hashlib.sha256(stored.data).hexdigest() == artifact.sha256
+    return stored.data if stored is not None and known else b""
 
 
 def _exported(scorer: Scorer, stages: FinalStages) -> ReportDetector:

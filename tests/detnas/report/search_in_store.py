@@ -1,5 +1,6 @@
 """A search's records in a store, as a run would have written them, without any training."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +17,7 @@ from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.record import SearchRecord
 from detnas.plan.requests import SearchRequests
 from detnas.records import keys
-from detnas.records.artifacts import Artifact
+from detnas.records.artifacts import COMPARISON, Artifact
 from detnas.records.proposal import Proposal
 from detnas.records.results import (
     DetectorResult,
@@ -33,6 +34,7 @@ from detnas.store.artifacts import create_record
 from tests.detnas.trials import ARCHITECTURE, BASE, LARGE, SMALL, START, Simulation, result, score
 
 UID = "0123abcd"
+PICTURE = b"\xff\xd8 a picture"
 CLASSES = ("bolt", "nut", "washer")
 
 
@@ -222,12 +224,17 @@ def with_ending(search: StoredSearch) -> None:
         }
     )
     search.write(keys.result_key(keys.finetune_folder(folder)), tuned)
+    key = f"{keys.export_folder(folder)}/{COMPARISON}"
+    search.store.put_if_absent(key, PICTURE)
+    digest = hashlib.sha256(PICTURE).hexdigest()
+    picture = Artifact(key=key, size=len(PICTURE), sha256=digest)
     export = ExportResult(
         started=tuned.finished,
         finished=tuned.finished,
         map=max(s.map for s in better),
         student_latency=Latency(resolution=SMALL, milliseconds=8.0, device="cpu"),
         base_latency=Latency(resolution=LARGE, milliseconds=16.0, device="cpu"),
+        files={COMPARISON: picture},
     )
     search.write(keys.result_key(keys.export_folder(folder)), export)
 

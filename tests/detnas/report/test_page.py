@@ -1,5 +1,7 @@
 """The page: everything a reader looks for is in it, and nothing in it asks for the network."""
 
+import base64
+import json
 import re
 
 import plotly.graph_objects as go
@@ -7,6 +9,7 @@ import pytest
 
 from detnas.architecture import encode
 from detnas.records import keys
+from detnas.records.artifacts import COMPARISON, MAX_COMPARISON_BYTES
 from detnas.records.results import DetectorResult, Outcome
 from detnas.report import write_report
 from detnas.report.data import gather
@@ -14,7 +17,13 @@ from detnas.report.figures import Figure
 from detnas.report.page import render
 from tests.detnas.report.conftest import LOG
 from tests.detnas.report.reading_page import Page
-from tests.detnas.report.search_in_store import begun, with_base_and_pool, with_trials
+from tests.detnas.report.search_in_store import (
+    PICTURE,
+    begun,
+    finished_search,
+    with_base_and_pool,
+    with_trials,
+)
 from tests.detnas.trials import START
 
 
@@ -54,7 +63,7 @@ def test_page_names_every_kind_of_action(page, finished):
 
 def test_page_loads_nothing_from_the_network(page):
     assert page.references
-    assert all(ref.startswith("#") or ref == "data:," for ref in page.references)
+    assert all(ref.startswith(("#", "data:")) for ref in page.references)
     assert "default-src 'none'" in page.policy
     assert "http" not in page.policy
 
@@ -85,6 +94,33 @@ def test_page_compares_base_best_and_exported(page, data):
     assert "8.0 ms" in page.text
     assert f"−{round(100 * (1 - exported.flops / data.base.flops))} %" in page.text
     assert data.status.exported_to in page.text
+
+
+def test_page_contains_the_picture_of_both_detectors(text, data):
+    assert data.picture == PICTURE
+    assert f"data:image/jpeg;base64,{base64.b64encode(PICTURE).decode()}" in text
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed", "large"])
+def test_page_without_its_picture_has_everything_else(root, damage):
+    search = finished_search(root, 6)
+    key = f"{keys.export_folder(search.requests.search)}/{COMPARISON}"
+    if damage == "large":
+        result = keys.result_key(keys.export_folder(search.requests.search))
+        stored = search.store.get(result)
+        assert stored is not None
+        record = json.loads(stored.data)
+        record["files"][COMPARISON]["size"] = MAX_COMPARISON_BYTES + 1
+        search.store.delete(result)
+        search.store.put_if_absent(result, json.dumps(record).encode())
+    else:
+        search.store.delete(key)
+    if damage == "changed":
+        search.store.put_if_absent(key, b"another" * 10)
+    data = gather(search.store, search.requests)
+    assert data.picture == b""
+    assert data.exported is not None
+    assert "differ most" not in render(data)
 
 
 def test_page_shows_lineage_with_encodings(page, data):
