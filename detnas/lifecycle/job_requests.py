@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from detnas.lifecycle.lineage import exported_lineage
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import JobId
@@ -164,7 +165,11 @@ class JobRequests:
         if job.verb is Verb.TEST:
             return self.requests.final_test(job.folder, stages.contestants, prepared)
         assert stages.winner is not None
-        return self.requests.export(job.folder, stages.winner, prepared, stages.base)
+        assert state.scorer is not None
+        lineage = exported_lineage(
+            self.store, self.requests.search, stages, state.scorer, self.requests.spec.teachers
+        )
+        return self.requests.export(job.folder, stages.winner, prepared, stages.base, lineage)
 
 
 def _locations(request: Request) -> dict[str, Any]:

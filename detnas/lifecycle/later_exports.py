@@ -1,19 +1,22 @@
 """Exports that a user asks for: of the winner in other formats, of a trial, of the entire front."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from detnas.errors import UserError
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.history import read_entries
+from detnas.lifecycle.lineage import exported_lineage, trial_lineage
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import StoredSearch
 from detnas.plan.digests import settings_digest
+from detnas.plan.model_card import model_card
 from detnas.plan.requests import Exportable
-from detnas.plan.winner import trained_detector
+from detnas.plan.winner import TrainedDetector, trained_detector
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.exports import ExportSettings
+from detnas.records.model_card import LineageStep, ModelCard
 from detnas.records.proposal import Step
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult
@@ -83,7 +86,43 @@ def _winner(search: StoredSearch, state: SearchState) -> Exportable:
             f"{search.uri} has chosen no detector yet",
             "finish the search, or name one with --trial or --front",
         )
-    return Exportable.of_winner(stages.winner)
+    assert state.scorer is not None
+    steps = exported_lineage(
+        search.store, search.requests.search, stages, state.scorer, search.requests.spec.teachers
+    )
+    card = _card(search, state, stages.winner.detector, steps)
+    return replace(Exportable.of_winner(stages.winner), card=card)
+
+
+def _card(
+    search: StoredSearch,
+    state: SearchState,
+    detector: TrainedDetector,
+    lineage: Sequence[LineageStep],
+) -> ModelCard:
+    assert state.scorer is not None
+    assert state.prepare is not None
+    assert state.base is not None
+    base = trained_detector(state.scorer, None, state.base, None)
+    return model_card(detector, base, state.prepare, lineage, search.requests.spec.model_card)
+
+
+def _card_of_trial(
+    search: StoredSearch, state: SearchState, entry: LedgerEntry
+) -> ModelCard | None:
+    """None for another search's trial, of whose result there is only the ledger's entry."""
+    folder, scorer = search.requests.search, state.scorer
+    assert scorer is not None
+    key = keys.result_key(keys.trial_folder(folder, entry.index))
+    if entry.proposal.step is Step.SUBNET:
+        key = keys.result_key(keys.extraction_folder(folder, entry.index))
+    result = load_record(search.store, key, DetectorResult)
+    if result is None:
+        return None
+    detector = trained_detector(scorer, entry.index, result, entry.proposal.teacher)
+    teachers = search.requests.spec.teachers
+    steps = trial_lineage(search.store, folder, entry.index, scorer, teachers)
+    return _card(search, state, detector, steps)
 
 
 def _wanted(state: SearchState, choice: ExportChoice) -> frozenset[int]:
@@ -128,6 +167,7 @@ def _of_trial(search: StoredSearch, state: SearchState, entry: LedgerEntry) -> E
         weights=weights,
         resolution=entry.best.resolution,
         map=entry.best.map,
+        card=_card_of_trial(search, state, entry),
     )
 
 

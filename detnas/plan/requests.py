@@ -1,6 +1,6 @@
 """Requests of all jobs of a search, built from the spec and the results so far."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
@@ -14,11 +14,13 @@ from detnas.ledger.entry import LedgerEntry
 from detnas.plan.dataset import data_root
 from detnas.plan.digests import pool_digest
 from detnas.plan.final_test import Contestant
+from detnas.plan.model_card import model_card
 from detnas.plan.planned_trainings import planned_trainings
 from detnas.plan.winner import TrainedDetector, Winner
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.exports import ExportSettings
+from detnas.records.model_card import LineageStep, ModelCard
 from detnas.records.proposal import Proposal
 from detnas.records.requests import (
     BaseRequest,
@@ -69,6 +71,7 @@ class Exportable:
         gain: over the base, if known.
         files: to write beside mmdet's.
         test: what it reaches on the test images, if it was scored there.
+        card: what its model card states of the search.
     """
 
     shape: DetectorShape
@@ -79,6 +82,7 @@ class Exportable:
     gain: Gain | None = None
     files: ExportSettings | None = None
     test: Score | None = None
+    card: ModelCard | None = None
 
     @classmethod
     def of_winner(cls, winner: Winner) -> "Exportable":
@@ -405,10 +409,16 @@ class SearchRequests:
         )
 
     def export(
-        self, folder: str, winner: Winner, prepared: PrepareResult, base: TrainedDetector
+        self,
+        folder: str,
+        winner: Winner,
+        prepared: PrepareResult,
+        base: TrainedDetector,
+        lineage: Sequence[LineageStep] = (),
     ) -> ExportRequest:
         """Build the request that exports the winner as a folder for stock mmdet, and as files."""
-        exported = Exportable.of_winner(winner)
+        card = model_card(winner.detector, base, prepared, lineage, self.spec.model_card)
+        exported = replace(Exportable.of_winner(winner), card=card)
         if self.spec.export is not None and _knows_additions(prepared):
             exported = replace(exported, files=self.spec.export)
         return self.export_of(folder, exported, prepared, base)
@@ -437,6 +447,7 @@ class SearchRequests:
             base_detector=None if exported.shape == base.shape else base.shape,
             gain=exported.gain,
             test=exported.test,
+            card=exported.card if _knows_additions(prepared) else None,
             files=files if files is not None and files.wanted else None,
         )
 

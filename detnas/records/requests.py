@@ -17,6 +17,7 @@ from detnas.architecture import Architecture
 from detnas.gain import Gain
 from detnas.records.artifacts import IMAGE_LISTING, Artifact
 from detnas.records.exports import ExportSettings
+from detnas.records.model_card import ModelCard
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import MAX_JOB_SUBNETS, MAX_TESTED_DETECTORS, Score
 from detnas.records.settings import (
@@ -365,6 +366,7 @@ class ExportRequest(DataRequest):
         test: what it reaches on the test images; None if it was not scored there.
         files: to be written beside mmdet's; None for none. A trainer that does not know the field
             writes none.
+        card: what the folder's model card states of the search; None if unknown.
     """
 
     kind: Literal["Export"] = "Export"
@@ -382,6 +384,7 @@ class ExportRequest(DataRequest):
     gain: Gain | None = added(1)
     test: Score | None = added(1)
     files: ExportSettings | None = added(1)
+    card: ModelCard | None = added(1)
 
     @property
     def is_base(self) -> bool:

@@ -1,5 +1,6 @@
 """The page: one self-contained HTML file from the data."""
 
+import base64
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -10,10 +11,11 @@ from markupsafe import Markup
 
 from detnas.gain import measured_on
 from detnas.lifecycle.status import OnTest
+from detnas.plan.step_text import spaced
 from detnas.report.data import ReportData, ReportDetector
 from detnas.report.figures import FIGURES, Figure
 from detnas.report.tables import comparison, lineage_steps, trial_headings, trial_rows
-from detnas.report.wording import change, percent, signed, spaced
+from detnas.report.wording import change, percent, signed
 from detnas.score import ResolutionScore
 
 
@@ -37,6 +39,7 @@ def render(data: ReportData) -> str:
     )
     return environment.get_template("page.html").render(
         data=data,
+        picture=base64.b64encode(data.picture).decode(),
         phase=spaced(data.status.phase),
         headlines=headlines(data),
         measured=measured_images(data),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from detnas.architecture import Architecture, encode, encode_stages
 from detnas.ledger import LedgerEntry
+from detnas.plan.step_text import spaced, step_text, teacher_depths, teacher_text, teacher_widths
 from detnas.records.proposal import Proposal
 from detnas.records.settings import Resolution
 from detnas.report.data import LineageStep, ReportData, ReportDetector
@@ -14,11 +15,6 @@ from detnas.report.wording import (
     mega,
     percent,
     signed,
-    spaced,
-    step_text,
-    teacher_depths,
-    teacher_text,
-    teacher_widths,
     with_error,
 )
 from detnas.spec.teachers import Teachers

@@ -22,6 +22,7 @@ MUTABLE: dict[str, frozenset[str] | None] = {
     "limits": None,
     "deadlines": None,
     "objectives": None,
+    "modelCard": None,
     "retention": None,
     "export": None,
     "search": frozenset({"trials", "parallelism", "patience"}),

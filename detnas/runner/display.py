@@ -17,9 +17,9 @@ from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.status import JobProgress
 from detnas.plan.data_remarks import data_remarks
 from detnas.plan.stages import Phase
+from detnas.plan.step_text import teacher_text
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import DetectorResult, Outcome, PrepareResult, Result
-from detnas.report.wording import teacher_text
 from detnas.runner.running_jobs import Ended, RunningJob, describe_exit
 from detnas.runner.tables import active_table, duration
 from detnas.spec.manifest import SearchSpec

@@ -14,6 +14,7 @@ from detnas.spec.base import Base, BaseTraining
 from detnas.spec.dataset import Dataset
 from detnas.spec.jobs import Jobs
 from detnas.spec.limits import Deadlines, Limits
+from detnas.spec.model_card import CardSettings
 from detnas.spec.objectives import MAX_OBJECTIVES, DetectorLimits
 from detnas.spec.patterns import LABEL, NAMESPACE
 from detnas.spec.search import (
@@ -100,6 +101,9 @@ class SearchSpec(Schema):
         1,
         description="Files that run without mmdet, beside the exported folder. Default: none; "
         "`detnas export` writes them later, too.",
+    )
+    model_card: CardSettings = added(
+        1, CardSettings(), description="What the README of the exported folder states."
     )
     retention: Retention = Field(
         Retention(), description="Which weights are retained in the store."

@@ -54,6 +54,14 @@ ENV_NAME = r"^(NCCL|TORCH_NCCL|UCX|FI|RDMAV|GLOO)_[A-Z0-9_]+$"
 
 BYTES = r"^[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 
+HUB_LICENSE = r"^[a-z0-9][a-z0-9.+-]*$"
+"""Identifier of a licence on the Hugging Face Hub."""
+
+HUB_REPOSITORY = (
+    r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$"
+)
+"""Name of a model or data set on the Hugging Face Hub, with or without its owner."""
+
 WORDS = {
     FRACTION: 'write a plain decimal number as a string, such as "0.4"',
     RESOLUTION: "write WIDTHxHEIGHT, such as 1333x800",
@@ -73,6 +81,8 @@ WORDS = {
     RESOURCE_NAME: "write a device plugin's resource with its domain, such as nvidia.com/gpu",
     ENV_NAME: "write a variable that begins with NCCL_, TORCH_NCCL_, UCX_, FI_, RDMAV_ or GLOO_, "
     "such as NCCL_IB_HCA",
+    HUB_LICENSE: "write an identifier in lower case, such as apache-2.0 or other",
+    HUB_REPOSITORY: "write owner/name, such as detection-datasets/coco",
     BYTES: "write a number with a unit, such as 500Mi or 8Gi",
 }
 """What would be right, where a text does not have the form."""

@@ -96,6 +96,7 @@ MUTABLE = {
     "limits.gpuHours": "7",
     "limits.retries": 7,
     "deadlines.trial": 7,
+    "modelCard.license": "mit",
     "retention.weights": "Needed",
     "storage.onDelete": "Retain",
     "jobs.resources": {"memory": "64Gi"},

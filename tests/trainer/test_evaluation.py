@@ -174,7 +174,7 @@ def test_evaluate_prints_nothing_and_is_independent_of_batches(
     one, four = (
         [
             (found["image_id"], found["category_id"], *found["bbox"], found["score"])
-            for samples in predictions(detector, val, SIZE, batch_size)
+            for samples in predictions(detector, val, val.samples(SIZE, by_shape=True), batch_size)
             for sample in samples
             for found in coco_detections(sample, val.split.category_numbers)
         ]

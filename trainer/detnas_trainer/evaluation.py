@@ -14,6 +14,7 @@ from detnas.records.settings import Resolution
 from detnas_trainer.bootstrap import Detection, class_matches, image_counts, map_replicates
 from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.detection_data import DetectionData, batches
+from detnas_trainer.data.draws import Sample
 from detnas_trainer.openmmlab import DetDataSample, TwoStageDetector
 from detnas_trainer.ranks.group import from_first, gathered_shares, own_share, rank_count
 
@@ -58,32 +59,50 @@ def find(
     by_shape: bool = True,
 ) -> list[Detection]:
     """Return what a detector finds in every image of a split; arguments are `evaluate`'s."""
+    samples = data.samples(resolution, by_shape)
+    return detect(detector, data, samples, batch_size, progressed)
+
+
+def detect(
+    detector: TwoStageDetector,
+    data: DetectionData,
+    samples: Sequence[Sample],
+    batch_size: int,
+    progressed: Callable[[int], None] = lambda images: None,
+) -> list[Detection]:
+    """What a detector finds in images, in their order; see `evaluate`.
+
+    Args:
+        detector: on any device.
+        data: has the images.
+        samples: which, and at which size.
+        batch_size: images at once.
+        progressed: as for `evaluate`.
+    """
     found: list[list[Detection]] = []  # by batch
-    for samples in predictions(detector, data, resolution, batch_size, by_shape):
+    for batch in predictions(detector, data, samples, batch_size):
         found.append(
             [
                 detection
-                for sample in samples
+                for sample in batch
                 for detection in coco_detections(sample, data.split.category_numbers)
             ]
         )
-        progressed(len(samples) * rank_count())
+        progressed(len(batch) * rank_count())
     return list(chain.from_iterable(gathered_shares(found)))
 
 
 def predictions(
     detector: TwoStageDetector,
     data: DetectionData,
-    resolution: Resolution,
+    samples: Sequence[Sample],
     batch_size: int,
-    by_shape: bool = True,
 ) -> Iterator[list[DetDataSample]]:
     """What the detector finds, batch by batch, boxes in pixels of the original images.
 
     Each rank gets its share of the batches.
     """
     detector.eval()
-    samples = data.samples(resolution, by_shape)
     draws = [samples[start : start + batch_size] for start in range(0, len(samples), batch_size)]
     with torch.inference_mode():
         for batch in batches(data, own_share(draws)):

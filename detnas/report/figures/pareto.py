@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from detnas.ledger import LedgerEntry
+from detnas.plan.step_text import step_text
 from detnas.records.settings import Resolution
 from detnas.report.data import ReportData, ReportDetector
 from detnas.report.figures.style import INK, MUTED, hover, series, styled
-from detnas.report.wording import giga, percent, step_text
+from detnas.report.wording import giga, percent
 from detnas.score import ResolutionScore
 from detnas.spec.teachers import Teachers
 

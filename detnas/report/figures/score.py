@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from detnas.ledger import LedgerEntry
+from detnas.plan.step_text import spaced, step_text, teacher_text
 from detnas.records.proposal import Proposal, Step
 from detnas.report.data import ReportData
 from detnas.report.figures.style import (
@@ -19,7 +20,7 @@ from detnas.report.figures.style import (
     kind_order,
     styled,
 )
-from detnas.report.wording import percent, spaced, step_kind, step_text, teacher_text
+from detnas.report.wording import percent, step_kind
 
 _BY_NUMBER = "trial"
 _BY_TIME = "{unit} since the first trial started"

@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from detnas.actions import ActionKind
-from detnas.report.wording import spaced
+from detnas.plan.step_text import spaced
 
 INK = "#1f2430"
 MUTED = "#68707f"

@@ -8,8 +8,8 @@ from itertools import chain
 from typing import Any, Literal
 
 from detnas.plan.stages import Phase
+from detnas.plan.step_text import spaced
 from detnas.reasons import ReasonCode
-from detnas.report.wording import spaced
 from detnas.resource.cut import cut
 from detnas.spec.manifest import API_VERSION, KIND
 from detnas_operator.cluster.objects import Object, Status

@@ -9,6 +9,7 @@ from detnas.ledger.history import read_trial
 from detnas.lifecycle.blocked import BlockedError
 from detnas.lifecycle.record import StoredSearch
 from detnas.plan.stages import JobId, Phase
+from detnas.plan.step_text import teacher_text
 from detnas.records import keys
 from detnas.records.proposal import Step
 from detnas.records.requests import ExportRequest, StudentRequest, SubnetsRequest
@@ -18,7 +19,6 @@ from detnas.report.data import gather
 from detnas.report.numbers import search_numbers
 from detnas.report.page import render
 from detnas.report.tables import lineage_steps
-from detnas.report.wording import teacher_text
 from detnas.spec.search import SUBNET_PARENTS
 from detnas.store import Store
 from detnas.store.artifacts import load_record

@@ -109,6 +109,7 @@ EVERYTHING: Document = {
             {"name": "edge", "device": "CPU", "maxLatencyMs": "12.5"},
             {"maxFlops": 2**53 - 1, "minMap": "1"},
         ],
+        "modelCard": {"license": "apache-2.0", "datasets": ["detection-datasets/coco", "coco"]},
         "retention": {"weights": "All"},
         "storage": {"uri": "s3://detnas/experiments", "onDelete": "Delete"},
         "evaluationBatch": 1,

@@ -258,6 +258,15 @@ EXPORT = {
     ),
 }
 
+MODEL_CARD = {
+    "a licence in capitals": _wrong("spec.modelCard.license", "Apache-2.0", "such as apache-2.0"),
+    "a licence with a space": _wrong("spec.modelCard.license", "mit license", "lower case"),
+    "a data set by its address": _wrong(
+        "spec.modelCard.datasets", ["https://example.com/coco"], "write owner/name"
+    ),
+    "too many data sets": _wrong("spec.modelCard.datasets", ["coco"] * 17, "at most 16"),
+}
+
 TEACHERS = {
     "three depths": _wrong("spec.teachers.depths", {"min": [2, 2, 2]}, "required", "least 4 items"),
     "five depths": _wrong("spec.teachers.depths", {"max": [9, 9, 9, 9, 9]}, "at most 4 items"),
@@ -493,4 +502,14 @@ JOBS = {
     ),
 }
 
-WRONG = {**IDENTITY, **BASE, **DATASET, **SPEC, **EXPORT, **TEACHERS, **SEARCH, **JOBS}
+WRONG = {
+    **IDENTITY,
+    **BASE,
+    **DATASET,
+    **SPEC,
+    **EXPORT,
+    **MODEL_CARD,
+    **TEACHERS,
+    **SEARCH,
+    **JOBS,
+}

@@ -1,24 +1,32 @@
 """The export job; what its folder does elsewhere is tested with whole searches."""
 
+import contextlib
+import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from detnas.gain import Gain
+from detnas.records.artifacts import COMPARISON, MAX_COMPARISON_BYTES
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorVariant
-from detnas_trainer.exporting import readme_of
+from detnas_trainer import comparison
+from detnas_trainer.bootstrap import Detection
 from detnas_trainer.jobs.verbs import export as export_job
-from detnas_trainer.jobs.verbs.scoring import score_at
+from detnas_trainer.jobs.verbs.scoring import found_at
+from detnas_trainer.model_card import model_card
 from tests.trainer.conftest import Workplace, stopping, training
 from tests.trainer.evolve.students import STUDENTS
 
 KEY = "local/a/students/best"
 FILES = {
     *("detector.py", "detector.pth", "detnas_backbone.py", "detnas_mmcv_ext.py"),
-    *("architecture.json", "README.md"),
+    *("architecture.json", "README.md", "predictions.json"),
 }
 
 
@@ -87,16 +95,37 @@ def test_export_of_the_base_says_so(workplace: Workplace, request_: ExportReques
     assert result.student_latency == result.base_latency_same_resolution, "one measurement for both"
 
 
-def test_export_of_a_student_is_not_called_the_base(
-    workplace: Workplace, request_: ExportRequest
+def test_export_of_a_student_is_shown_beside_the_base(
+    workplace: Workplace, request_: ExportRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = workplace.base_request("local/a/other", training=training(1), seed=6)
+    monkeypatch.setattr(comparison, "CONFIDENCE", 0.0)  # after six steps they are sure of nothing
+    other = workplace.base_request("local/a/other", training=training(2), seed=6)
     base = workplace.succeed(other).weights
-    workplace.succeed(request_.model_copy(update={"base_weights": base}))
+    result = workplace.succeed(request_.model_copy(update={"base_weights": base}))
     described, readme = _texts(workplace)
     assert described["isBase"] is False
     assert "base detector itself" not in readme
     assert "Found by detnas" in readme
+    assert set(result.files) == {*FILES, COMPARISON}
+    assert "](comparison.jpg)" in readme
+    assert result.files[COMPARISON].size <= MAX_COMPARISON_BYTES
+
+
+def test_predictions_are_for_the_annotation_file_as_it_is(
+    workplace: Workplace, trained: DetectorResult, request_: ExportRequest
+) -> None:
+    """A test server knows neither our numbers nor our reader."""
+    workplace.succeed(request_)
+    stored = workplace.store.get(f"{KEY}/predictions.json")
+    assert stored is not None
+    data = request_.data
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(Path(data.root) / data.val))
+        evaluation = COCOeval(truth, truth.loadRes(json.loads(stored.data)), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    assert evaluation.stats[0] == pytest.approx(trained.scores[-1].map, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +148,7 @@ def test_readme_states_the_gain_and_whether_it_is_certain(
     workplace: Workplace, request_: ExportRequest, gain: Gain | None, words: str, is_doubted: bool
 ) -> None:
     other = request_.base_weights.model_copy(update={"sha256": "0" * 64})
-    readme = readme_of(request_.model_copy(update={"base_weights": other, "gain": gain}))
+    readme = model_card(request_.model_copy(update={"base_weights": other, "gain": gain}))
     assert words in readme
     assert ("cannot be distinguished from that detector" in readme) is is_doubted
 
@@ -145,13 +174,13 @@ def test_map_recorded_in_the_order_of_the_file_is_accepted(
     workplace: Workplace, request_: ExportRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Earlier versions scored so; here its mAP is one that no order gives."""
-    real = score_at
+    real = found_at
 
-    def scored(*arguments: Any, by_shape: bool, **named: Any) -> tuple[Score, ...]:
-        (score,) = real(*arguments, by_shape=by_shape, **named)
-        return (score if by_shape else score.model_copy(update={"map": 0.75}),)
+    def found(*arguments: Any, by_shape: bool, **named: Any) -> tuple[Score, list[Detection]]:
+        score, detections = real(*arguments, by_shape=by_shape, **named)
+        return score if by_shape else score.model_copy(update={"map": 0.75}), detections
 
-    monkeypatch.setattr(export_job, "score_at", scored)
+    monkeypatch.setattr(export_job, "found_at", found)
     assert workplace.succeed(request_.model_copy(update={"expected_map": 0.75})).map == 0.75
 
 

@@ -150,7 +150,7 @@ def evaluated(folder: Path) -> dict[str, Any]:
     numbers = val.split.category_numbers
     found = [
         [coco_detections(sample, numbers) for sample in samples]
-        for samples in predictions(teacher, val, size, batch_size=2)
+        for samples in predictions(teacher, val, val.samples(size, by_shape=True), batch_size=2)
     ]
     return {
         "statistics": teacher.state_dict(),

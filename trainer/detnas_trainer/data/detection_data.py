@@ -120,6 +120,10 @@ class DetectionData(Dataset[dict[str, Any]]):
         assert packed is not None
         return packed
 
+    def picture(self, image: int) -> NDArray[np.uint8]:
+        """An image as it is, (height, width, 3) of BGR; named as in a `Sample`."""
+        return self._image(self._files[self._images[image]])
+
     def _instances(self, position: int) -> list[dict[str, Any]]:
         """An image's boxes in mmdet's form."""
         boxes, rows = self.split.boxes, self._rows[position]

@@ -7,15 +7,18 @@ from detnas.records.exports import ExportedFile
 from detnas.records.requests import ExportRequest
 from detnas.records.results import ExportResult, Latency
 from detnas.store.durable_files import sha256_of
+from detnas_trainer.bootstrap import Detection
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.detector import detector_state, load_detector
-from detnas_trainer.exporting import CHECKPOINT, CONFIG, write_folder
+from detnas_trainer.exporting import CHECKPOINT, CONFIG, README, write_folder
 from detnas_trainer.jobs.data_set import fetch_prepared_data
 from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.jobs.verbs.comparing import write_comparison, write_predictions
 from detnas_trainer.jobs.verbs.portable_files import write_files
-from detnas_trainer.jobs.verbs.scoring import score_at
+from detnas_trainer.jobs.verbs.scoring import found_at
 from detnas_trainer.jobs.verbs.training import device
 from detnas_trainer.latency import TimedDetector, measure_latency
+from detnas_trainer.model_card import model_card
 from detnas_trainer.openmmlab import TwoStageDetector, load_exported
 
 _TOLERANCE = 1e-3
@@ -44,15 +47,23 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     with job.activity("loading"):
         student = load_exported(folder / CONFIG, folder / CHECKPOINT, str(device()))
     job.remaining.evaluating = len(data) * request.resolution.pixels
-    reached = _checked_map(job, student, data)
+    reached, detections = _checked_map(job, student, data)
+    base = student if request.is_base else _base(job)
+    with job.activity("writing"):
+        files += write_predictions(folder, detections, data)
+    picture = None if request.is_base else write_comparison(job, folder, detections, base, data)
+    if picture is not None:
+        files.append(picture)
     with job.activity("timing"):
-        latencies = _latencies(job, student, data)
+        latencies = _latencies(request, student, base, data)
     described: tuple[ExportedFile, ...] = ()
     message = ""
     if request.files is not None:
         portable = write_files(job, folder, state, data, reached)
         described, message = portable.described, portable.message
         files += portable.paths
+    card = model_card(request, picture.name if picture else "", described)
+    (folder / README).write_text(card, encoding="utf-8")
     with job.activity("publishing"):
         published = {path.name: _publish(job, path) for path in files}
     log.info("exported to %s/%s", job.folder.store.uri, job.folder.key)
@@ -68,8 +79,10 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     )
 
 
-def _checked_map(job: Job[ExportRequest], student: TwoStageDetector, data: DetectionData) -> float:
-    """The mAP of the exported detector.
+def _checked_map(
+    job: Job[ExportRequest], student: TwoStageDetector, data: DetectionData
+) -> tuple[float, list[Detection]]:
+    """The mAP of the exported detector, and what it has found.
 
     Raises:
         ExportMismatchError: it is not what the record says.
@@ -77,11 +90,11 @@ def _checked_map(job: Job[ExportRequest], student: TwoStageDetector, data: Detec
     request, found = job.request, []
     # Records of earlier versions were scored in the order of the file.
     for by_shape in (True, False):
-        (score,) = score_at(
-            job, student, data, (request.resolution,), "exported detector", by_shape=by_shape
+        score, detections = found_at(
+            job, student, data, request.resolution, "exported detector", by_shape=by_shape
         )
         if abs(score.map - request.expected_map) <= _TOLERANCE:
-            return score.map
+            return score.map, detections
         found.append(f"{score.map:.4f}")
     raise ExportMismatchError(
         f"the exported detector reaches mAP {found[0]} at {request.resolution} ({found[1]} in the "
@@ -90,11 +103,12 @@ def _checked_map(job: Job[ExportRequest], student: TwoStageDetector, data: Detec
 
 
 def _latencies(
-    job: Job[ExportRequest], student: TwoStageDetector, data: DetectionData
+    request: ExportRequest,
+    student: TwoStageDetector,
+    base: TwoStageDetector,
+    data: DetectionData,
 ) -> list[Latency]:
     """Of the student, and of the base at its own size and at the student's."""
-    request = job.request
-    base = student if request.is_base else _base(job)
     wanted = [
         TimedDetector(student, request.resolution),
         TimedDetector(base, request.base_resolution),

@@ -30,7 +30,7 @@ from detnas.records.requests import ExportRequest
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.detector import load_detector
 from detnas_trainer.evaluation import ground_truth, score
-from detnas_trainer.exporting import CHECKPOINT, add_files_to_readme
+from detnas_trainer.exporting import CHECKPOINT
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.portable import (
@@ -70,7 +70,7 @@ def write_files(
     data: DetectionData,
     reached: float,
 ) -> PortableFiles:
-    """Write and measure the requested files; describe them in `detector.json` and the README.
+    """Write and measure the requested files; describe them in `detector.json`.
 
     A file that cannot be written or run is no reason to lose mmdet's folder: the message says so.
 
@@ -107,7 +107,6 @@ def write_files(
     for remark in remarks:
         log.warning("%s", remark)
     save_description(folder, work.described)
-    add_files_to_readme(folder, work.described.files)
     return PortableFiles(work.described.files, paths, "; ".join(remarks))
 
 

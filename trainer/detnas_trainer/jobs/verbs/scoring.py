@@ -12,7 +12,8 @@ from detnas.records.settings import Resolution
 from detnas.teachers import Teacher
 from detnas_trainer.bootstrap import Detection
 from detnas_trainer.data.detection_data import DetectionData
-from detnas_trainer.evaluation import find, ground_truth, score
+from detnas_trainer.data.draws import Sample
+from detnas_trainer.evaluation import detect, find, ground_truth, score
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.verbs.training import TrainingSummary
 from detnas_trainer.openmmlab import TwoStageDetector
@@ -61,6 +62,24 @@ def found_at(
         scored = from_first(partial(score, ground_truth(data), found, resolution))
     log.info("%s at %s: mAP %.4f", name or "detector", resolution, scored.map)
     return scored, found
+
+
+def detect_at(
+    job: Job[Any],
+    detector: TwoStageDetector,
+    data: DetectionData,
+    samples: Sequence[Sample],
+    name: str,
+) -> list[Detection]:
+    """What a detector finds in images of one size, in their order.
+
+    Raises:
+        Interrupted: the process was asked to stop.
+    """
+    job.remaining.evaluating_pace.interrupted()
+    with job.activity("evaluating"):
+        progress = _EvaluationProgress(job, samples[0].resolution, len(samples), name)
+        return detect(detector, data, samples, job.request.evaluation_batch, progress.done)
 
 
 def subnet_score(
