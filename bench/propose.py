@@ -1,6 +1,6 @@
 """Time of one proposal after a long search: the aim is 10 ms after 10,000 finished trials.
 
-    python bench/propose.py [--trials 9999] [--parallelism 8]
+    python bench/propose.py [--trials 9999] [--parallelism 8] [--selection Shrunk]
 
 The search is driven by `propose` itself, on R101 in the paper's teacher space, with random scores.
 The crowded case is one parent whose every step was tried. Times are
@@ -14,6 +14,7 @@ from random import Random
 from statistics import median, quantiles
 
 from detnas.ledger import LedgerEntry, Summary, fold, ledger_entry
+from detnas.ledger.estimates import with_estimates
 from detnas.ledger.summary import Tried, tried
 from detnas.records.artifacts import Artifact
 from detnas.records.proposal import Proposal
@@ -23,7 +24,7 @@ from detnas.score import ResolutionScore, Scorer
 from detnas.search import SearchEnd, propose
 from detnas.spec.base import Model, model_architecture
 from detnas.spec.manifest import PAPER_RESOLUTIONS
-from detnas.spec.search import MAX_TRIALS, Search
+from detnas.spec.search import MAX_TRIALS, Search, Selection
 from detnas.teachers import TeacherSpace
 
 SPACE = TeacherSpace()
@@ -42,13 +43,19 @@ AIM = 10.0
 
 def main() -> None:
     arguments = _arguments()
-    settings = Search(trials=MAX_TRIALS, patience=1_000_000, parallelism=arguments.parallelism)
+    settings = Search(
+        trials=MAX_TRIALS,
+        patience=1_000_000,
+        parallelism=arguments.parallelism,
+        selection=arguments.selection,
+    )
     began = time.perf_counter()
     entries, in_flight = _searched(settings, arguments.trials)
     print(f"{len(entries)} trials decided and folded in {time.perf_counter() - began:.1f} s")
     began = time.perf_counter()
     summary = fold(Summary(top_k=settings.max_parents), entries)
     print(f"folded again, as at a restart, in {time.perf_counter() - began:.2f} s")
+    print(f"the summary has {len(summary.model_dump_json()) / 1e6:.2f} MB as JSON")
     _report("a proposal", settings, summary, in_flight)
     crowded = settings.model_copy(update={"top_k": 1, "warmup_trials": 0})
     _report("a proposal, everything tried", crowded, *_crowded(crowded))
@@ -58,6 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=MAX_TRIALS - 1)
     parser.add_argument("--parallelism", type=int, default=8)
+    parser.add_argument("--selection", type=Selection, default=Selection.OBSERVED)
     return parser.parse_args()
 
 
@@ -71,13 +79,16 @@ def _searched(settings: Search, trials: int) -> tuple[list[LedgerEntry], list[Pr
             in_flight.append(_next(settings, summary, in_flight))
         ended = in_flight.pop(random.randrange(len(in_flight)))
         scores = tuple(_drawn(score, random.uniform(0.3, 0.45)) for score in template.scores)
+        if ended.prior is not None:
+            scores = with_estimates(scores, ended.prior)
         entries.append(template.model_copy(update={"proposal": ended, "scores": scores}))
         summary = fold(summary, entries[-1:])
     return entries, in_flight
 
 
 def _drawn(score: ResolutionScore, mean_ap: float) -> ResolutionScore:
-    return score.model_copy(update={"map": mean_ap, "h": score.h / score.map * mean_ap})
+    h = score.h / score.map * mean_ap
+    return score.model_copy(update={"map": mean_ap, "h": h, "map_error": 0.004})
 
 
 def _crowded(settings: Search) -> tuple[Summary, list[Proposal]]:

@@ -135,7 +135,7 @@ def _benchmarked(
         file=str(file),
         format=detector.file.format,
         precision=detector.file.precision,
-        sha256=digest_of(parts),
+        sha256=digest_of(parts[-1]),
         bytes=sum(part.stat().st_size for part in parts),
         runtime=runtime_of(detector.file.format),
         resolution=Resolution(width=form.long_side, height=form.short_side),

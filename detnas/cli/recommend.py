@@ -1,18 +1,24 @@
 """`detnas recommend`: the detector of a search for a device or a budget."""
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from detnas.cli.find_search import NamespaceOption, SearchArgument, StoreOption, find_search
 from detnas.cli.output import Format, FormatOption, print_lines, print_record
+from detnas.cli.terminal import say
 from detnas.errors import UserError
-from detnas.lifecycle.outcome import detectors_of, recommendations
-from detnas.lifecycle.reading.state import SearchReader
+from detnas.ledger import LedgerEntry, read_entries
+from detnas.lifecycle.outcome import detectors_of, recommendations, stored_exports
+from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.plan.front import pareto_front
-from detnas.plan.recommendation import Recommendation
-from detnas.runner.opening import Overrides
+from detnas.plan.latencies import FinishedExport, benchmarked_latencies, exported_latencies
+from detnas.plan.recommendation import MeasuredLatency, Recommendation
+from detnas.records.benchmark import Benchmark
+from detnas.runner.opening import OpenedSearch, Overrides
 from detnas.runner.tables import front_table, recommended_table
 from detnas.spec.objectives import DetectorLimits
 
@@ -34,6 +40,12 @@ def recommend(
             help="Device whose latencies count, as they name it. Default: the only one with any."
         ),
     ] = None,
+    bench: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Output of 'detnas bench -o json' of this search's exports; may be repeated."
+        ),
+    ] = None,
     store: StoreOption = None,
     namespace: NamespaceOption = None,
     output: FormatOption = Format.TABLE,
@@ -42,7 +54,7 @@ def recommend(
 
     It is the most accurate one within the limits; with --min-map alone the fastest on the device,
     or that with the fewest FLOPs. Without limits it is named for each of spec.objectives. Latencies
-    are those that the export measured.
+    are those that the search's exports measured and those of --bench.
 
     Exit codes: 0 a detector for each, 1 none fits, 2 the search or a limit cannot be used.
 
@@ -50,6 +62,8 @@ def recommend(
         detnas recommend search.yaml --max-flops 2.5e9
 
         detnas recommend search.yaml --max-latency-ms 12 --device 'CPU, 2 threads'
+
+        detnas recommend search.yaml --max-latency-ms 40 --bench pi.json --device 'Cortex-A76'
 
         detnas recommend digits --store s3://bucket/prefix -n team-a --min-map 0.4 -o json
     """
@@ -63,7 +77,9 @@ def recommend(
         )
     state = SearchReader(opened.store, opened.requests).read()
     front = pareto_front(detectors_of(state))
-    found = recommendations(state, objectives)
+    trials = _trials(opened, state)
+    latencies = _latencies(stored_exports(opened, state, trials), bench or [])
+    found = recommendations(state, objectives, latencies, trials)
     if output is Format.TABLE:
         print_lines(front_table(front))
         print_lines(recommended_table(found))
@@ -76,6 +92,37 @@ def recommend(
         print_record(record, output)
     if not all(_fits(one) for one in found):
         raise typer.Exit(1)
+
+
+def _trials(search: OpenedSearch, state: SearchState) -> list[LedgerEntry]:
+    if state.scorer is None:
+        return []
+    return list(read_entries(search.store, search.requests.search, state.scorer))
+
+
+def _latencies(exports: list[FinishedExport], files: list[Path]) -> list[MeasuredLatency]:
+    """Of the exports, and of what was measured elsewhere."""
+    found = list(exported_latencies(exports))
+    for file in files:
+        known, others = benchmarked_latencies(_benchmark(file), exports)
+        found += known
+        for one in others:
+            say(
+                f"{file}: {one.file} is no export of this search, so its latency is not used",
+                err=True,
+            )
+    return found
+
+
+def _benchmark(file: Path) -> Benchmark:
+    try:
+        return Benchmark.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        cause = error.strerror if isinstance(error, OSError) else f"{error.error_count()} errors"
+        raise UserError(
+            f"--bench {file}: it cannot be read as a benchmark ({cause})",
+            "give what 'detnas bench FILE… -o json' printed",
+        ) from error
 
 
 def _fits(one: Recommendation) -> bool:

@@ -96,19 +96,15 @@ def noise(detectors: Iterable[ExportedDetector]) -> Image:
 
 
 def parts_of(path: Path, form: ExportFormat) -> list[Path]:
-    """The files that belong to an exported file, itself first."""
+    """The files that belong to an exported file, itself first, the one with the weights last."""
     weights = path.with_suffix(".bin")
     return [path, weights] if form is ExportFormat.OPENVINO and weights.is_file() else [path]
 
 
-def digest_of(paths: Iterable[Path]) -> str:
-    """SHA-256 of the files' contents, one after the other."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def runtime_of(form: ExportFormat) -> str:

@@ -1,60 +1,129 @@
-"""The front of a search and its recommendations, from its state."""
+"""The front of a search, its exports and its recommendations, from its state and its store."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
+from detnas.ledger.entry import LedgerEntry
 from detnas.lifecycle.reading.state import SearchState
+from detnas.lifecycle.record import StoredSearch
 from detnas.plan.front import MeasuredDetector, measured_detectors
+from detnas.plan.latencies import FinishedExport, exported_latencies
 from detnas.plan.recommendation import MeasuredLatency, Recommendation, recommend
 from detnas.records import keys
-from detnas.records.results import Latency, Outcome
+from detnas.records.requests import ExportRequest
+from detnas.records.results import DetectorResult, ExportResult, Outcome
 from detnas.spec.objectives import DetectorLimits
+from detnas.store.artifacts import load_record
+
+Identity = tuple[int | None, bool]
+"""A detector's trial, None for the base, and whether it is fine-tuned."""
 
 
-def detectors_of(state: SearchState) -> tuple[MeasuredDetector, ...]:
-    """Return the base, the front of the trials and the fine-tuned student, at every resolution."""
+def detectors_of(
+    state: SearchState, trials: Sequence[LedgerEntry] = ()
+) -> tuple[MeasuredDetector, ...]:
+    """Return the base, the front and the best of the trials, and the fine-tuned student.
+
+    Args:
+        state: of the search.
+        trials: further ones.
+    """
     stages = state.final_stages
     finetuned = stages.finetuned if stages is not None else None
+    summary = state.history.summary
     return measured_detectors(
-        state.scorer, state.history.summary.front, () if finetuned is None else (finetuned,)
+        state.scorer,
+        summary.front,
+        (*summary.top, *trials),
+        () if finetuned is None else (finetuned,),
     )
 
 
-def exported_latencies(state: SearchState) -> Iterator[MeasuredLatency]:
-    """Yield what the export measured: the student's latency, and the base's beside it."""
+def own_exports(state: SearchState) -> list[FinishedExport]:
+    """Return the export with which the search ends; nothing before that."""
     stages = state.final_stages
     if stages is None or stages.export is None or stages.winner is None:
-        return
+        return []
     export, winner = stages.export, stages.winner.detector
     if export.outcome is not Outcome.SUCCEEDED:
-        return
-    base = (export.base_latency, export.base_latency_same_resolution)
-    # Twice the same if the base is best at the student's resolution, or is what was exported.
-    for latency in dict.fromkeys(base):
-        if latency is not None:
-            yield _measured(latency)
-    if export.student_latency is not None and not winner.is_base:
-        finetuned = keys.is_of_finetuning(winner.result.weights.key)
-        yield _measured(export.student_latency, winner.trial, finetuned=finetuned)
+        return []
+    finetuned = not winner.is_base and keys.is_of_finetuning(winner.result.weights.key)
+    return [FinishedExport(winner.trial, finetuned, winner.resolution, export)]
 
 
-def _measured(
-    latency: Latency, trial: int | None = None, *, finetuned: bool = False
-) -> MeasuredLatency:
-    return MeasuredLatency(trial=trial, finetuned=finetuned, **dict(latency))
+def stored_exports(
+    search: StoredSearch, state: SearchState, trials: Sequence[LedgerEntry]
+) -> list[FinishedExport]:
+    """Read every export of a search, those that users asked for among them, from its store.
+
+    Args:
+        search: the search.
+        state: of the search.
+        trials: all that have finished.
+    """
+    known = _detectors(state, trials)
+    found = []
+    for folder in _export_folders(search):
+        request = load_record(search.store, keys.request_key(folder), ExportRequest)
+        result = load_record(search.store, keys.result_key(folder), ExportResult)
+        if request is None or result is None or result.outcome is not Outcome.SUCCEEDED:
+            continue
+        if request.weights.sha256 in known:
+            identity = known[request.weights.sha256]
+            found.append(FinishedExport(*identity, request.resolution, result))
+    return found
 
 
 def recommendations(
     state: SearchState,
     objectives: Iterable[DetectorLimits],
-    latencies: Iterable[MeasuredLatency] = (),
+    latencies: Iterable[MeasuredLatency] | None = None,
+    trials: Sequence[LedgerEntry] = (),
 ) -> tuple[Recommendation, ...]:
     """Return the detector for each objective.
 
     Args:
         state: of the search.
         objectives: what detectors are needed for.
-        latencies: besides those of the export.
+        latencies: of its detectors; by default those that its own export measured.
+        trials: beside the front and the best, such as those that were exported.
     """
-    detectors = detectors_of(state)
-    measured = (*exported_latencies(state), *latencies)
+    detectors = detectors_of(state, trials)
+    if latencies is None:
+        latencies = exported_latencies(own_exports(state))
+    measured = tuple(latencies)
     return tuple(recommend(detectors, measured, limits) for limits in objectives)
+
+
+def _export_folders(search: StoredSearch) -> list[str]:
+    """Of the search's own exports and of those that users asked for."""
+    root = search.requests.search
+    parents = (f"{root}/students", f"{root}/exports")
+    return [
+        f"{parent}/{name}"
+        for parent in parents
+        for name in sorted(search.store.folders(f"{parent}/"))
+    ]
+
+
+def _detectors(state: SearchState, trials: Sequence[LedgerEntry]) -> dict[str, Identity]:
+    """The detectors of a search by the digests of their weights."""
+    found: dict[str, Identity] = {}
+    for entry in trials:
+        if entry.weights is not None:
+            found[entry.weights.sha256] = (entry.index, False)
+    best = state.history.summary.best
+    if state.extraction is not None and best is not None:
+        found |= _weights(state.extraction, (best.index, False))
+    stages = state.final_stages
+    winner = stages.winner.detector if stages and stages.winner else None
+    for tuned in (stages.finetuned if stages else None, winner):
+        if tuned is not None and tuned.trial is not None:
+            finetuned = keys.is_of_finetuning(tuned.result.weights.key)
+            found |= _weights(tuned.result, (tuned.trial, finetuned))
+    if state.base is not None:
+        found |= _weights(state.base, (None, False))
+    return found
+
+
+def _weights(result: DetectorResult, identity: Identity) -> dict[str, Identity]:
+    return {result.weights.sha256: identity} if "weights" in result.files else {}

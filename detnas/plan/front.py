@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.summary import FrontPoint
 from detnas.plan.winner import TrainedDetector
 from detnas.records.settings import Resolution
@@ -45,25 +46,29 @@ class MeasuredDetector(Schema):
 def measured_detectors(
     base: Scorer | None,
     front: Iterable[FrontPoint],
+    trials: Iterable[LedgerEntry] = (),
     finetuned: Iterable[TrainedDetector] = (),
 ) -> tuple[MeasuredDetector, ...]:
-    """Return the detectors of a search whose weights are kept, at every resolution.
+    """Return the detectors of a search that may be recommended, at every resolution.
 
     Args:
         base: scores against the base; None while it has no score.
         front: of the trials: what it leaves out is dominated.
+        trials: further ones, which may be dominated, and have been exported all the same.
         finetuned: students after a fine-tuning.
     """
     if base is None:
         return ()
     found = [_scored(None, one) for one in base.scored]
     found += [MeasuredDetector(trial=p.index, **p.model_dump(exclude={"index"})) for p in front]
+    for entry in trials:
+        found += [_scored(entry.index, one) for one in entry.scores]
     for student in finetuned:
         result = student.result
         assert result.architecture is not None
         scored = base.score(result.architecture, result.scores, student.teacher, result.shape)
         found += [_scored(student.trial, one, finetuned=True) for one in scored.scores]
-    return tuple(found)
+    return tuple({one.identity: one for one in found}.values())
 
 
 def pareto_front(detectors: Iterable[MeasuredDetector]) -> tuple[MeasuredDetector, ...]:

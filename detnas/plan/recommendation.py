@@ -106,7 +106,9 @@ def recommend(
     if not limits.needs_latency:
         return _chosen(name, [_Candidate(one) for one in detectors], limits)
     measured = list(latencies)
-    devices = sorted({one.device for one in measured})
+    # Files are what is taken away; one machine may have two names, one of them for the training.
+    files = [one for one in measured if one.file] if limits.device is None else []
+    devices = sorted({one.device for one in files or measured})
     device = limits.device or (devices[0] if len(devices) == 1 else "")
     timed = {one.identity: one for one in detectors}
     candidates = [

@@ -20,8 +20,9 @@ class BenchmarkedFile(Schema):
         file: its path, as given.
         format: what loads it.
         precision: what it computes with.
-        sha256: of its content; of an OpenVINO IR, of its .xml and its .bin together.
-        bytes: size of the same.
+        sha256: of its content, by which an export in a store is recognised; of an OpenVINO IR,
+            whose graph does not tell detectors apart, of its .bin.
+        bytes: its size, of an OpenVINO IR with its .bin.
         runtime: package and version that ran it.
         resolution: most pixels of an image's sides, the longer one first.
         latency: of one image.

@@ -168,7 +168,7 @@ def _with_trials(
         best_index=top.index if top else None,
         entries=entries,
         in_flight=tuple(p for p in state.history.in_flight if p.index not in finished),
-        front=pareto_front(measured_detectors(scorer, summary.front, finetuned)),
+        front=pareto_front(measured_detectors(scorer, summary.front, finetuned=finetuned)),
     )
 
 

@@ -53,7 +53,9 @@ def test_front_has_base_trials_and_finetuned_student() -> None:
     entries = [succeeded(trial(0), 0.35, 0.45), succeeded(trial(1), 0.2, 0.6)]
     tuned = result(1, (0.36, 0.55))
     detectors = measured_detectors(
-        BASE, summary_of(entries).front, [trained_detector(BASE, 1, tuned, trial(1).teacher)]
+        BASE,
+        summary_of(entries).front,
+        finetuned=[trained_detector(BASE, 1, tuned, trial(1).teacher)],
     )
     assert {(one.name, str(one.resolution), one.map) for one in pareto_front(detectors)} == {
         ("trial 1, fine-tuned", str(SMALL), 0.36),
@@ -72,3 +74,12 @@ def test_point_of_a_trial_keeps_its_error() -> None:
 def test_search_without_a_scored_base_has_no_front() -> None:
     assert measured_detectors(None, ()) == ()
     assert pareto_front(()) == ()
+
+
+def test_trial_that_is_dominated_is_there_if_asked_for() -> None:
+    worse = succeeded(trial(5), 0.1, 0.2)
+    front = summary_of([worse, succeeded(trial(6), 0.3, 0.6)]).front
+    assert 5 not in {one.trial for one in measured_detectors(BASE, front)}
+    found = measured_detectors(BASE, front, [worse])
+    assert [one.map for one in found if one.trial == 5] == [0.1, 0.2]
+    assert pareto_front(found) == pareto_front(measured_detectors(BASE, front))

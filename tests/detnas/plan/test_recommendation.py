@@ -133,6 +133,13 @@ def test_device_has_to_be_named_if_several_have_latencies() -> None:
     assert named.latency == more[-1]
 
 
+def test_device_of_the_exported_files_is_meant_if_none_is_named() -> None:
+    """PyTorch and onnxruntime name the same processor differently."""
+    one = found({"maxLatencyMs": "10"}, (*LATENCIES, latency(3, 4, "Xeon", file="a.onnx")))
+    assert one.latency is not None
+    assert one.latency.device == "Xeon"
+
+
 def test_file_counts_with_its_own_accuracy() -> None:
     """An int8 file may be fast enough, and not accurate enough."""
     more = (latency(40, 8, file="int8.onnx", map=0.40, map_error=0.01), latency(31, 9.8))

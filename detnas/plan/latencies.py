@@ -1,0 +1,82 @@
+"""Latencies of a search's detectors: what exports measured, and `detnas bench` elsewhere."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from detnas.plan.recommendation import MeasuredLatency
+from detnas.records.benchmark import Benchmark, BenchmarkedFile
+from detnas.records.results import ExportResult
+from detnas.records.settings import Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedExport:
+    """A finished export of a search.
+
+    Attributes:
+        trial: of the exported detector; None for the base.
+        finetuned: it is the trial's student after the fine-tuning.
+        resolution: for which it was exported.
+        result: of the export's job.
+    """
+
+    trial: int | None
+    finetuned: bool
+    resolution: Resolution
+    result: ExportResult
+
+
+def exported_latencies(exports: Iterable[FinishedExport]) -> Iterator[MeasuredLatency]:
+    """Yield what the exports measured: of the base, each detector, and each of its files."""
+    for export in exports:
+        result = export.result
+        base = (result.base_latency, result.base_latency_same_resolution)
+        # Twice the same if the base is best at the student's resolution, or is what was exported.
+        for latency in dict.fromkeys(base):
+            if latency is not None:
+                yield MeasuredLatency(**dict(latency))
+        student = result.student_latency
+        if student is not None and export.trial is not None:
+            yield MeasuredLatency(trial=export.trial, finetuned=export.finetuned, **dict(student))
+        for file in result.exported:
+            if file.latency is not None:
+                yield MeasuredLatency(
+                    trial=export.trial,
+                    finetuned=export.finetuned,
+                    resolution=export.resolution,
+                    device=file.latency.device,
+                    milliseconds=file.latency.median,
+                    file=file.path,
+                    map=file.map,
+                    map_error=file.map_error,
+                )
+
+
+def benchmarked_latencies(
+    benchmark: Benchmark, exports: Iterable[FinishedExport]
+) -> tuple[list[MeasuredLatency], list[BenchmarkedFile]]:
+    """Return the latencies of a benchmark, and its files that are none of the exports.
+
+    A file is recognised by its content.
+    """
+    by_digest = {
+        artifact.sha256: export for export in exports for artifact in export.result.files.values()
+    }
+    found, others = [], []
+    for one in benchmark.files:
+        export = by_digest.get(one.sha256)
+        if export is None:
+            others.append(one)
+            continue
+        found.append(
+            MeasuredLatency(
+                trial=export.trial,
+                finetuned=export.finetuned,
+                resolution=export.resolution,
+                device=benchmark.device,
+                milliseconds=one.latency.median,
+                file=one.file,
+                map=one.map,
+            )
+        )
+    return found, others
