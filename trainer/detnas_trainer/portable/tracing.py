@@ -74,7 +74,12 @@ def _example(resolution: Resolution, divisor: int) -> tuple[torch.Tensor, torch.
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporters' remarks on their own progress."""
+    """Without the exporters' remarks on their own progress, and without torch's structured trace.
+
+    Where a program has given that log a handler, as pytest does, it takes a stack for each symbol.
+    """
+    trace = logging.getLogger("torch.__trace")
+    handlers, trace.handlers = trace.handlers, []
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:
@@ -84,5 +89,6 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        trace.handlers = handlers
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
