@@ -22,7 +22,7 @@ from detnas.runner.errors import AlreadyRunning, Interrupted
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
 from detnas.runner.search_run import SearchRun
 from detnas.runner.stopping import StopRequest, stop_on_signals
-from detnas.runner.tables import comparison, front_table, reasons
+from detnas.runner.tables import comparison, finalists, front_table, reasons
 from detnas.spec import ManifestError, Problem
 
 FAILED = 1
@@ -112,6 +112,8 @@ def _print_result(console: Console, status: SearchStatus) -> None:
     console.print(front_table(status.front, status.front_size), soft_wrap=True)
     for one in status.recommended:
         _print_line(console, f"for {one.objective}: {one.reason}")
+    if (several := finalists(status)) is not None:
+        console.print(several, soft_wrap=True)
     for name, message in reasons(status):
         _print_line(console, f"{name}: {message}", "" if status.is_certain else "yellow")
     for name, place in {"exported": status.exported_to, "records and logs": status.folder}.items():

@@ -21,21 +21,16 @@ Identity = tuple[int | None, bool]
 def detectors_of(
     state: SearchState, trials: Sequence[LedgerEntry] = ()
 ) -> tuple[MeasuredDetector, ...]:
-    """Return the base, the front and the best of the trials, and the fine-tuned student.
+    """Return the base, the front and the best of the trials, and the fine-tuned students.
 
     Args:
         state: of the search.
         trials: further ones.
     """
-    stages = state.final_stages
-    finetuned = stages.finetuned if stages is not None else None
+    finalists = state.final_stages.finalists if state.final_stages is not None else ()
+    tuned = [one.tuned for one in finalists if one.tuned is not None]
     summary = state.history.summary
-    return measured_detectors(
-        state.scorer,
-        summary.front,
-        (*summary.top, *trials),
-        () if finetuned is None else (finetuned,),
-    )
+    return measured_detectors(state.scorer, summary.front, (*summary.top, *trials), tuned)
 
 
 def own_exports(state: SearchState) -> list[FinishedExport]:

@@ -1,6 +1,6 @@
 """From the state of a search to its status."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.search_cost import search_cost
 from detnas.lifecycle.status import (
     MAX_FRONT,
+    ComparedDetector,
     DetectorStatus,
     JobProgress,
     OnTest,
@@ -69,6 +70,7 @@ def search_status(
         seconds_left=search_seconds_left(state, spec, [job.progress for job in active]),
         finetune_problem=_finetune_problem(state),
         finetuned=_finetuned_status(state),
+        compared=tuple(_compared(state)),
         cost=search_cost(state, spec),
         **_finished_trials(state.history.summary),
     )
@@ -167,6 +169,33 @@ def _finetuned_status(state: SearchState) -> DetectorStatus | None:
     if finetuned is None or state.scorer is None:
         return None
     return _trained_status(state.scorer, finetuned, state.final_stages)
+
+
+def _compared(state: SearchState) -> Iterator[ComparedDetector]:
+    """The base and the finalists, once the winner is chosen among them."""
+    stages, scorer = state.final_stages, state.scorer
+    if stages is None or stages.winner is None or scorer is None:
+        return
+    winner = stages.winner.detector
+
+    def row(name: str, trained: TrainedDetector, message: str = "") -> ComparedDetector:
+        return ComparedDetector(
+            name=name,
+            detector=_trained_status(scorer, trained, stages),
+            exported=trained.name == winner.name,
+            message=message,
+        )
+
+    yield row("base", stages.base)
+    shown = {stages.base.name}
+    for one in stages.finalists:
+        found = one.tuned or one.student
+        tuned = ", fine-tuned" if one.tuned else ""
+        yield row(f"trial {found.trial}{tuned}", found, one.failure)
+        shown.add(found.name)
+    if winner.name not in shown:
+        tuned = ", fine-tuned before" if winner.tuned else ", not fine-tuned"
+        yield row(f"trial {winner.trial}{tuned}", winner)
 
 
 def _with_export(

@@ -88,6 +88,22 @@ class TrialStatus(Schema):
     message: str = ""
 
 
+class ComparedDetector(Schema):
+    """A detector that the search compares at its end.
+
+    Attributes:
+        name: of it, for people.
+        detector: what it reaches; None if there is none.
+        exported: it is what was chosen.
+        message: why it failed, or how it was made.
+    """
+
+    name: str
+    detector: DetectorStatus | None = None
+    exported: bool = False
+    message: str = ""
+
+
 class JobProgress(Schema):
     """A job that has not ended, with its progress.
 
@@ -126,6 +142,7 @@ class SearchStatus(Schema):
             if it is upgraded; None before the export.
         gain: by how much, on the test images if there are any; None if it is not improved, or its
             error is unknown.
+        compared: the base and every detector that the search came to; empty before the choice.
         images: validation images, on which H and mAP are measured; 0 while unknown.
         test_images: test images; 0 without a test split.
         likely_causes: what may have kept students from beating the base, if none did.
@@ -162,6 +179,7 @@ class SearchStatus(Schema):
     export_reason: str = ""
     improved: bool | None = None
     gain: Gain | None = None
+    compared: tuple[ComparedDetector, ...] = ()
     images: Count = 0
     test_images: Count = 0
     likely_causes: tuple[str, ...] = ()

@@ -1,9 +1,10 @@
 """The winner of a search: which of its trained detectors is exported."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from detnas.gain import Gain, GainMetric, measured_on, paired_gain
+from detnas.ledger.entry import LedgerEntry
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.score import Scorer
@@ -140,21 +141,55 @@ def scored_detector(scorer: Scorer, found: TrainedDetector) -> TrainedDetector:
     return replace(found, score=top.h, resolution=top.resolution, map=top.map)
 
 
-def choose_winner(
-    best: TrainedDetector,
-    finetuned: TrainedDetector | None,
-    failure: str = "",
-    earlier: Sequence[TrainedDetector] = (),
-) -> Winner:
-    """Return the fine-tuned student unless its score is worse than another's.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A student that was to be fine-tuned.
+
+    Attributes:
+        student: as its trial left it.
+        finetuned: the same, fine-tuned; None if not requested or failed.
+        failure: why the fine-tuning failed; empty if it did not.
+    """
+
+    student: TrainedDetector
+    finetuned: TrainedDetector | None = None
+    failure: str = ""
+
+
+def choose_candidates(
+    best: LedgerEntry, front: Iterable[LedgerEntry], number: int
+) -> tuple[LedgerEntry, ...]:
+    """Return the trials whose students are fine-tuned: the best, then those of the front by H.
+
+    If trials are selected by estimates, it is the estimated H.
 
     Args:
-        best: of the trials.
-        finetuned: the same student fine-tuned; None if not requested or failed.
-        failure: why the fine-tuning failed; empty if it did not.
+        best: the trial of highest H.
+        front: trials on the Pareto front of mAP over FLOPs.
+        number: how many there are at most.
+    """
+    others = [entry for entry in front if entry.weights and entry.index != best.index]
+    by_score = sorted(others, key=lambda entry: (-(entry.selected_h or 0.0), entry.index))
+    return (best, *by_score[: number - 1])
+
+
+def choose_winner(
+    candidates: Sequence[Candidate], earlier: Sequence[TrainedDetector] = ()
+) -> Winner:
+    """Return the best of the fine-tuned students, unless it was better before, or another was.
+
+    Args:
+        candidates: the best trial's student first.
         earlier: fine-tuned students of other trials, from when the search had fewer trials.
     """
-    winner = _of_best_trial(best, finetuned, failure)
+    best = candidates[0].student
+    winner = _of_trial(candidates[0], is_best=True)
+    for one in candidates[1:]:
+        other = _of_trial(one)
+        if other.detector.is_better(winner.detector):
+            winner = other
+    if len(candidates) > 1:
+        winner = replace(winner, reason=f"{winner.reason}; {_compared(candidates, winner)}")
     rival = max(earlier, key=lambda student: student.score, default=winner.detector)
     if not rival.is_better(winner.detector):
         return winner
@@ -203,13 +238,30 @@ def gain_over(
     return gain and gain.model_copy(update={"images": images, "unseen": unseen})
 
 
-def _of_best_trial(
-    best: TrainedDetector, finetuned: TrainedDetector | None, failure: str
-) -> Winner:
+def _compared(candidates: Sequence[Candidate], winner: Winner) -> str:
+    """The candidates and what became of each, for people."""
+    upgraded = winner.detector.result.is_upgraded
+    found = [f"trial {one.student.trial} {_after_tuning(one, upgraded)}" for one in candidates]
+    metric = "mAP" if upgraded else "H"
+    return (
+        f"of {len(candidates)} fine-tuned candidates it has the best {metric}: {', '.join(found)}"
+    )
+
+
+def _after_tuning(candidate: Candidate, upgraded: bool) -> str:
+    tuned = candidate.finetuned
+    if tuned is None:
+        return "failed"
+    return f"{100 * tuned.map:.2f} %" if upgraded else f"{tuned.score:.4f}"
+
+
+def _of_trial(candidate: Candidate, *, is_best: bool = False) -> Winner:
+    best, finetuned, failure = candidate.student, candidate.finetuned, candidate.failure
     trial = f"trial {best.trial}"
     if finetuned is None:
         reason = f"fine-tuning failed ({failure})" if failure else "no fine-tuning was asked for"
-        return Winner(best, f"{trial} has the best H of all trials ({best.score:.4f}); {reason}")
+        found = "has the best H of all trials" if is_best else "has H"
+        return Winner(best, f"{trial} {found} ({best.score:.4f}); {reason}")
     if finetuned.result.is_upgraded:
         maps = f"{100 * best.map:.2f} % to {100 * finetuned.map:.2f} %"
         change = f"upgrade and fine-tuning took the mAP of {trial} from {maps}"

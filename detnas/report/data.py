@@ -209,9 +209,8 @@ def _lineage(
         teacher = entry.proposal.teacher if trained and not data.unnamed_teacher else None
         steps.append(LineageStep(_student(entry), entry.proposal, teacher, notes))
     finetuned = stages.finetuned if stages is not None else None
-    # Only an earlier fine-tuned student can win against the best trial.
-    if trial != data.best_index:
-        finetuned = winner
+    if winner is not None and trial != data.best_index:  # of another candidate, or tuned before
+        finetuned = winner if winner.tuned else None
     if finetuned is not None:
         teachers, tuned = data.spec.teachers, _finetuning(scorer, finetuned)
         if data.spec.searches_pool:

@@ -14,7 +14,14 @@ from detnas.lifecycle.status import OnTest
 from detnas.plan.step_text import spaced
 from detnas.report.data import ReportData, ReportDetector
 from detnas.report.figures import FIGURES, Figure
-from detnas.report.tables import comparison, lineage_steps, trial_headings, trial_rows
+from detnas.report.tables import (
+    compared_headings,
+    compared_rows,
+    comparison,
+    lineage_steps,
+    trial_headings,
+    trial_rows,
+)
 from detnas.report.wording import change, percent, signed
 from detnas.score import ResolutionScore
 
@@ -46,6 +53,8 @@ def render(data: ReportData) -> str:
         comparison=comparison(data),
         figures=[(figure, _drawn(figure, data)) for figure in FIGURES],
         steps=lineage_steps(data),
+        compared=compared_rows(data),
+        compared_headings=compared_headings(data),
         headings=trial_headings(data.resolutions, data.spec.base_resolution),
         rows=trial_rows(data),
         failed=sum(not entry.succeeded for entry in data.entries),

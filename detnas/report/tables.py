@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from detnas.architecture import Architecture, encode, encode_stages
 from detnas.ledger import LedgerEntry
+from detnas.lifecycle.status import ComparedDetector, OnTest
 from detnas.plan.step_text import spaced, step_text, teacher_depths, teacher_text, teacher_widths
 from detnas.records.proposal import Proposal
 from detnas.records.settings import Resolution
@@ -92,7 +93,10 @@ def comparison(data: ReportData) -> list[list[Cell]]:
         ),
     ]
     if any(d.on_test for d in shown):
-        headings += [("H on the test images", _test_score), ("mAP on the test images", _test_map)]
+        headings += [
+            ("H on the test images", lambda d: _test_score(d.on_test)),
+            ("mAP on the test images", lambda d: _test_map(d.on_test)),
+        ]
     if data.status.gain is not None:
         metric = data.status.gain.metric
         headings.append((f"{metric} less the base's", lambda d: _gain(d, data)))
@@ -100,6 +104,40 @@ def comparison(data: ReportData) -> list[list[Cell]]:
         headings.append(("latency of one image", lambda d: _latency(d, data)))
     headings.append(("encoding", lambda d: Cell(encode(d.architecture), mark="code")))
     return [[Cell(name), *(cell(d) for d in shown)] for name, cell in headings]
+
+
+def compared_headings(data: ReportData) -> list[str]:
+    """Headings of the table of what the search came to."""
+    tested = ["H on the test images", "mAP on the test images"] if data.status.test_images else []
+    return ["detector", "H", "mAP", "best resolution", "GFLOPs there", *tested, "outcome"]
+
+
+def compared_rows(data: ReportData) -> list[list[Cell]]:
+    """A row for the base and each detector that the search came to, if there are several."""
+    rows = [_compared(one, data) for one in data.status.compared]
+    return rows if len(rows) > _PAIR else []
+
+
+_PAIR = 2
+
+
+def _compared(one: ComparedDetector, data: ReportData) -> list[Cell]:
+    found, tested = one.detector, [_NONE] * (2 if data.status.test_images else 0)
+    cells = [_NONE] * 4
+    if found is not None:
+        h = with_error(f"{found.h:.4f}", found.h_error)
+        error = None if found.map_error is None else 100 * found.map_error
+        mean_ap = with_error(percent(found.map), error, 2)
+        cells = [
+            Cell(h, found.h),
+            Cell(mean_ap, found.map),
+            Cell(str(found.resolution)),
+            Cell(giga(found.flops), found.flops),
+        ]
+        if found.on_test is not None and tested:
+            tested = [_test_score(found.on_test), _test_map(found.on_test)]
+    outcome = Cell("exported" if one.exported else "", remark=one.message)
+    return [Cell(one.name), *cells, *tested, outcome]
 
 
 def _score(detector: ReportDetector) -> str:
@@ -119,13 +157,11 @@ def _gain(detector: ReportDetector, data: ReportData) -> Cell:
     return Cell(str(gain), remark=f"{doubt}on {gain.where}")
 
 
-def _test_score(detector: ReportDetector) -> Cell:
-    found = detector.on_test
+def _test_score(found: OnTest | None) -> Cell:
     return _NONE if found is None else Cell(with_error(f"{found.h:.4f}", found.h_error))
 
 
-def _test_map(detector: ReportDetector) -> Cell:
-    found = detector.on_test
+def _test_map(found: OnTest | None) -> Cell:
     if found is None:
         return _NONE
     error = None if found.map_error is None else 100 * found.map_error

@@ -35,6 +35,7 @@ from detnas.spec.manifest import (
     CLASS_AWARE_IN_CASCADE,
     INHERITS_NO_SUBNETS,
     SEARCHES_NO_POOL,
+    TUNES_ONE_SUBNET,
     SearchSpec,
 )
 from detnas.spec.objectives import NO_LIMIT, DetectorLimits
@@ -214,6 +215,12 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             "self.?teachers.choice.orValue('Dynamic') != 'External'"
             " || self.?search.strategy.orValue('Joint') != 'TeacherPool'",
             SEARCHES_NO_POOL,
+            ".search.strategy",
+        ),
+        Rule(
+            "self.?finetune.candidates.orValue(1) == 1"
+            " || self.?search.strategy.orValue('Joint') != 'TeacherPool'",
+            TUNES_ONE_SUBNET,
             ".search.strategy",
         ),
         deformable_family(_encoding(3)),

@@ -128,6 +128,19 @@ class Exported(DetectorSummary):
     gain_images: Count | None = Field(None, description="How many images these are.")
 
 
+class Compared(Schema):
+    """A detector that the search compared at its end."""
+
+    name: Annotated[str, AtMost(32)] = Field(description="The base, a trial, or a baseline.")
+    exported: Flag = Field(False, description="It was chosen.")
+    h: NumberText | None = Field(None, description="Score.")
+    map: NumberText | None = Field(None, description="COCO mAP, a fraction.")
+    flops: Count | None = Field(None, description="FLOPs of one image at its best resolution.")
+    test_h: NumberText | None = Field(None, description="h on the test images.")
+    test_map: NumberText | None = Field(None, description="map on the test images.")
+    message: Annotated[str, AtMost(32)] = Field("", description="How it failed.")
+
+
 class ActiveJobStatus(Schema):
     """A job that has not ended, with its latest progress."""
 
@@ -211,6 +224,9 @@ class ResourceStatus(Schema):
     base: DetectorSummary | None = Field(None, description="The base detector.")
     best: DetectorSummary | None = Field(None, description="The best student so far.")
     exported: Exported | None = Field(None, description="The exported detector.")
+    compared: Annotated[tuple[Compared, ...], AtMost(8)] = Field(
+        (), description="The base and what the search came to; the report lists more than 8."
+    )
     flops_change: Size | None = Field(
         None, description="FLOPs of the best student relative to the base's, such as -41%."
     )

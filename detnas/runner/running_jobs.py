@@ -36,7 +36,6 @@ _MAX_CONCURRENT_JOBS = {
     Verb.BASE: _TRAINED_TOGETHER,
     Verb.POOL: _TRAINED_TOGETHER,
     Verb.EXTRACT: 1,
-    Verb.FINETUNE: 1,
     Verb.TEST: 1,
     Verb.EXPORT: 1,
 }

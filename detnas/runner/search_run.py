@@ -182,7 +182,10 @@ class SearchRun:
         return self._server.is_ready
 
     def _start(self, job_id: JobId, folder: str) -> None:
-        parallelism = self._session.spec.search.parallelism
+        spec = self._session.spec
+        parallelism = spec.search.parallelism
+        if job_id.verb is Verb.FINETUNE and spec.finetune is not None:
+            parallelism = min(parallelism, spec.finetune.candidates)
         share = job_threads(job_id.verb, parallelism, self._settings.processors)
         self._jobs.start(job_id, folder, self._settings.threads or share)
 

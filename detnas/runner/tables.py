@@ -37,6 +37,8 @@ def status_table(status: SearchStatus, now: datetime) -> RenderableType:
         parts += [Text(), comparison(status)]
     if status.best is not None:
         parts += [Text(), front_table(status.front, status.front_size)]
+    if (several := finalists(status)) is not None:
+        parts += [Text(), several]
     return Group(*parts)
 
 
@@ -175,6 +177,26 @@ def comparison(status: SearchStatus) -> RenderableType:
             table.add_row(heading, *cells)
     return Group(table, *(Text(f"{name}: {detector.encoding}") for name, detector in shown))
 
+
+def finalists(status: SearchStatus) -> RenderableType | None:
+    """Return what the search came to, beside the base; None if that is one student alone."""
+    if len(status.compared) < _SEVERAL:
+        return None
+    test = any(one.detector and one.detector.on_test for one in status.compared)
+    table = Table("compared", "H", "mAP", "FLOPs", *(["H, test", "mAP, test"] if test else []), "")
+    for one in status.compared:
+        cells = _compared_cells(one.detector, status.base) if one.detector else [""] * 5
+        notes = [*(["exported"] if one.exported else []), *([one.message] if one.message else [])]
+        table.add_row(one.name, *cells[: 5 if test else 3], "; ".join(notes))
+    return table
+
+
+def _compared_cells(detector: DetectorStatus, base: DetectorStatus | None) -> list[str]:
+    h, _, _, mean_ap, flops, _, _, test_h, test_map = _cells(detector, base)
+    return [h, mean_ap, flops, test_h, test_map]
+
+
+_SEVERAL = 3
 
 _HEADINGS = (
     *("H", "H, estimated", "best resolution", "mAP", "FLOPs", "parameters", "latency"),

@@ -62,6 +62,12 @@ INHERITS_NO_SUBNETS = (
 )
 
 
+TUNES_ONE_SUBNET = (
+    "strategy TeacherPool extracts only the best subnet, so there is one to be fine-tuned; leave "
+    "finetune.candidates out"
+)
+
+
 SEARCHES_NO_POOL = (
     "strategy TeacherPool searches the pool, and with teachers.choice: External there is none; "
     "change one of them"
@@ -216,6 +222,8 @@ class SearchSpec(Schema):
             raise ValueError(INHERITS_NO_SUBNETS)
         if self.searches_pool and self.teachers.choice is TeacherChoice.EXTERNAL:
             raise ValueError(SEARCHES_NO_POOL)
+        if self.searches_pool and self.finetune is not None and self.finetune.candidates > 1:
+            raise ValueError(TUNES_ONE_SUBNET)
         return self
 
     @property

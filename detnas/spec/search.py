@@ -26,6 +26,10 @@ SUBNET_PARENTS = 50
 """Best subnets that a search of the pool itself draws parents from."""
 
 
+MAX_FINETUNED = 16
+"""Most students that a search may fine-tune at its end."""
+
+
 class Strategy(StrEnum):
     """How trials are chosen."""
 
@@ -211,6 +215,13 @@ class Finetune(StudentTraining):
         1,
         description="Deformable convolutions and a cascade, which the best student gets before the "
         "training. The result is exported if its mAP is higher than the student's.",
+    )
+
+    candidates: Annotated[int, Field(ge=1, le=MAX_FINETUNED, strict=True)] = added(
+        1,
+        1,
+        description="How many students are fine-tuned, each under its own teacher: the best one, "
+        "and the best of the Pareto front of mAP over FLOPs. The one of highest H is exported.",
     )
 
     @model_validator(mode="after")

@@ -6,6 +6,8 @@ from functools import partial
 from itertools import count
 
 from detnas.ledger.entry import LedgerEntry, is_complete
+from detnas.ledger.history import read_trial
+from detnas.ledger.summary import Summary
 from detnas.lifecycle.reading.final_stages import Finalist, FinalStages
 from detnas.lifecycle.reading.results import Consumers, VerifiedResults
 from detnas.plan.final_test import tested
@@ -13,6 +15,7 @@ from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import FinalJob, JobId
 from detnas.plan.winner import (
     TrainedDetector,
+    choose_candidates,
     choose_winner,
     compare_with_base,
     gain_over,
@@ -54,7 +57,7 @@ class FinalStagesReader:
 
     def read(
         self,
-        top: Sequence[LedgerEntry],
+        summary: Summary,
         scorer: Scorer,
         base: DetectorResult,
         prepared: PrepareResult,
@@ -63,24 +66,24 @@ class FinalStagesReader:
         """Return the final stages so far.
 
         Args:
-            top: the best trials, best first; at least one.
+            summary: of the trials; at least one succeeded.
             scorer: scores them against the base.
             base: the base's result, which is exported if no student is better.
             prepared: result of the data check.
             before: what was read before; what is new is added.
         """
-        entries = top[:1]
-        stages = before
-        if stages is None or stages.trials != tuple(entry.index for entry in entries):
+        stages, ended = before, summary.folded_count
+        if stages is None or stages.ended != ended:
             first = trained_detector(scorer, None, base, None)
-            stages = FinalStages(first, tuple(self._finalists(entries, scorer)))
+            finalists = self._finalists(self._candidates(summary, scorer), scorer)
+            stages = FinalStages(first, tuple(finalists), ended=ended)
         stages = replace(
             stages, finalists=tuple(self._tuned(one, stages, scorer) for one in stages.finalists)
         )
         if any(job.result is None for job in stages.tunings):
             return stages
         if stages.winner is None:
-            stages = self._with_winner(stages, top, scorer, prepared)
+            stages = self._with_winner(stages, summary.top, scorer, prepared)
         if self.requests.data.test is not None and prepared.test is not None:
             stages = self._with_test(stages, scorer, prepared.test.images)
         is_tested = stages.test is None or stages.tested
@@ -89,6 +92,20 @@ class FinalStagesReader:
     @property
     def _search(self) -> str:
         return self.requests.search
+
+    def _candidates(self, summary: Summary, scorer: Scorer) -> tuple[LedgerEntry, ...]:
+        """The trials whose students may be exported; several only if they are fine-tuned."""
+        best, finetune = summary.best, self.requests.spec.finetune
+        assert best is not None
+        if finetune is None or finetune.candidates == 1:
+            return (best,)
+        known = {entry.index: entry for entry in summary.top}
+        front = []
+        for index in {point.index for point in summary.front}:
+            entry = known.get(index) or read_trial(self.store, self._search, scorer, index)
+            if isinstance(entry, LedgerEntry):
+                front.append(entry)
+        return choose_candidates(best, front, finetune.candidates)
 
     def _finalists(self, entries: Sequence[LedgerEntry], scorer: Scorer) -> list[Finalist]:
         found = []
@@ -100,7 +117,8 @@ class FinalStagesReader:
             student = trained_detector(scorer, entry.index, result, entry.proposal.teacher)
             job = None
             if self.requests.spec.finetune is not None:
-                number = self._finetune_number(entry.index, result.weights)
+                first = entry is entries[0]
+                number = self._finetune_number(entry.index, result.weights, may_be_first=first)
                 folder = keys.finetuning_folder(self._search, number)
                 job = FinalJob(JobId(Verb.FINETUNE, number), folder)
             found.append(Finalist(student, job))
@@ -134,12 +152,12 @@ class FinalStagesReader:
         scorer: Scorer,
         prepared: PrepareResult,
     ) -> FinalStages:
-        best = stages.finalists[0]
+        candidates = [one.candidate for one in stages.finalists]
         earlier: tuple[TrainedDetector, ...] = ()
         if self.requests.spec.finetune is not None:
             others = [entry for entry in top if entry.index not in stages.trials]
             earlier = self._finetuned_before(stages, others, scorer)
-        student = choose_winner(best.student, best.tuned, best.failure, earlier)
+        student = choose_winner(candidates, earlier)
         images = prepared.val.images if prepared.val is not None else 0
         return replace(
             stages, winner=compare_with_base(student, stages.base, self._has_export, images)
@@ -195,7 +213,8 @@ class FinalStagesReader:
         earlier = {one for one in folders if one.startswith(first)} - used
         found = []
         for entry in others if earlier else ():
-            number = self._finetune_number(entry.index, self._weights(entry))
+            weights = self._weights(entry)
+            number = self._finetune_number(entry.index, weights, may_be_first=False)
             folder = keys.finetuning_folder(self._search, number)
             if folder not in earlier:
                 continue
@@ -213,11 +232,13 @@ class FinalStagesReader:
         result = load_record(self.store, key, DetectorResult)
         return None if result is None else result.files.get("weights")
 
-    def _finetune_number(self, trial: int, weights: Artifact | None) -> int:
-        """A search continued with more trials may have a new best trial."""
+    def _finetune_number(self, trial: int, weights: Artifact | None, *, may_be_first: bool) -> int:
+        """The best trial's student is the first; more trials may have another best one."""
         key = keys.request_key(keys.finetuning_folder(self._search, 0))
         before = load_record(self.store, key, StudentRequest)
-        return 0 if before is None or before.parent_weights == weights else trial + 1
+        if before is None:
+            return 0 if may_be_first else trial + 1
+        return 0 if before.parent_weights == weights else trial + 1
 
     def _export_folder(self, winner: TrainedDetector) -> str:
         """A trial has two if it was exported before its lost fine-tuning was repeated."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from detnas.plan.final_test import Contestant, Tested, contestants
 from detnas.plan.stages import FinalJob, JobId
-from detnas.plan.winner import TrainedDetector, Winner
+from detnas.plan.winner import Candidate, TrainedDetector, Winner
 from detnas.records.results import DetectorResult, ExportResult, Outcome
 
 
@@ -22,6 +22,11 @@ class Finalist:
     student: TrainedDetector
     job: FinalJob | None = None
     tuned: TrainedDetector | None = None
+
+    @property
+    def candidate(self) -> Candidate:
+        """The same as the choice of the winner takes it."""
+        return Candidate(self.student, self.tuned, self.failure)
 
     @property
     def tuning(self) -> DetectorResult | None:
@@ -50,6 +55,7 @@ class FinalStages:
             detectors are known.
         tested: the detectors as measured there; empty until then.
         exporting: writes the winner; None until the test has ended.
+        ended: how many trials had ended when the finalists were chosen.
     """
 
     base: TrainedDetector
@@ -58,6 +64,7 @@ class FinalStages:
     test: FinalJob | None = None
     tested: Tested = field(default_factory=dict)
     exporting: FinalJob | None = None
+    ended: int = 0
 
     @property
     def jobs(self) -> tuple[FinalJob, ...]:
@@ -89,8 +96,9 @@ class FinalStages:
 
     @property
     def finetuned(self) -> TrainedDetector | None:
-        """The same, fine-tuned, if that succeeded."""
-        return self.finalists[0].tuned
+        """The winner, if it was fine-tuned; else the best trial's student, fine-tuned."""
+        won = self.winner.detector if self.winner is not None else None
+        return won if won is not None and won.tuned else self.finalists[0].tuned
 
     @property
     def export(self) -> ExportResult | None:

@@ -254,8 +254,9 @@ class SearchReader:
                 if now.extraction is None or not _succeeded(now.extraction):
                     return
             assert state.prepare is not None
-            top, earlier = history.summary.top, state.final_stages
-            stages = self._final_stages.read(top, scorer, state.base, state.prepare, earlier)
+            stages = self._final_stages.read(
+                history.summary, scorer, state.base, state.prepare, state.final_stages
+            )
             self.state = replace(now, final_stages=stages)
 
     def _extraction(self, best: LedgerEntry) -> DetectorResult | None:

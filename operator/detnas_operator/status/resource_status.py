@@ -3,11 +3,17 @@
 from datetime import datetime
 from typing import Any
 
-from detnas.lifecycle.status import SearchStatus
+from detnas.lifecycle.status import ComparedDetector, SearchStatus
 from detnas.plan.stages import OVER
 from detnas.records import keys
 from detnas.records.results import Outcome
-from detnas.resource.status import OUTCOME_FIELDS, FailedTrial, ResourceStatus, TopTrial
+from detnas.resource.status import (
+    OUTCOME_FIELDS,
+    Compared,
+    FailedTrial,
+    ResourceStatus,
+    TopTrial,
+)
 from detnas_operator.cluster.objects import Status
 from detnas_operator.status.conditions import conditions
 from detnas_operator.status.figures import (
@@ -87,6 +93,7 @@ def _figures(result: PassResult, search: SearchStatus) -> dict[str, Any]:
         "trials": _trials(result, search),
         "teachers": _teachers(result),
         **_detectors(search),
+        "compared": [_compared(one) for one in search.compared],
         "active": list(active_jobs(result, search)),
         "top": _top(search),
         "front": front(search),
@@ -151,6 +158,23 @@ def _detectors(search: SearchStatus) -> dict[str, Any]:
         exported = detector_figures(search.exported, search.exported_to, trial)
         detectors["exported"] = exported | _comparison(search)
     return detectors
+
+
+def _compared(one: ComparedDetector) -> Compared:
+    found, outcome = one.detector, one.message.partition(":")[0]
+    if found is None:
+        return Compared(name=one.name, message=outcome)
+    tested = found.on_test
+    return Compared(
+        name=one.name,
+        exported=one.exported,
+        h=found.h,
+        map=found.map,
+        flops=found.flops,
+        test_h=tested.h if tested else None,
+        test_map=tested.map if tested else None,
+        message=outcome,
+    )
 
 
 def _comparison(search: SearchStatus) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from detnas.actions import AddLayer, ChannelPruning
-from detnas.plan.winner import TrainedDetector, Winner, choose_winner
+from detnas.plan.winner import Candidate, TrainedDetector, Winner, choose_winner
 from detnas.records.proposal import Proposal, Step
 from detnas.records.requests import RepeatedChannelPruning, StudentRequest
 from detnas.records.settings import DetectorShape, Schedule
@@ -182,14 +182,20 @@ def test_export_request_expects_the_recorded_map() -> None:
 def test_choose_winner_takes_the_finetuned_student_unless_it_is_worse(
     finetuned: float, chosen: str
 ) -> None:
-    winner = choose_winner(candidate("best", 0.5), candidate("finetuned", finetuned))
+    winner = choose_winner([Candidate(candidate("best", 0.5), candidate("finetuned", finetuned))])
     assert winner.detector.result.weights == artifact(chosen)
     assert f"{finetuned:.4f}" in winner.reason
 
 
 def test_choose_winner_without_a_finetuned_student_gives_the_reason() -> None:
-    assert "no fine-tuning was asked for" in choose_winner(candidate("best", 0.5), None).reason
-    assert "Diverged" in choose_winner(candidate("best", 0.5), None, "Diverged: loss").reason
+    assert (
+        "no fine-tuning was asked for"
+        in choose_winner([Candidate(candidate("best", 0.5), None)]).reason
+    )
+    assert (
+        "Diverged"
+        in choose_winner([Candidate(candidate("best", 0.5), None, "Diverged: loss")]).reason
+    )
 
 
 @pytest.mark.parametrize(("before", "chosen"), [(0.53, "before"), (0.52, "finetuned")])
@@ -197,6 +203,8 @@ def test_choose_winner_takes_an_earlier_finetuned_student_if_it_is_better(
     before: float, chosen: str
 ) -> None:
     earlier = [candidate("worse", 0.4), candidate("before", before)]
-    winner = choose_winner(candidate("best", 0.5), candidate("finetuned", 0.52), "", earlier)
+    winner = choose_winner(
+        [Candidate(candidate("best", 0.5), candidate("finetuned", 0.52))], earlier
+    )
     assert winner.detector.result.weights == artifact(chosen)
     assert ("fine-tuned before" in winner.reason) is (chosen == "before")

@@ -40,6 +40,11 @@ def largest_status(character: str = "x") -> ResourceStatus:
         "flops": MANY,
         "resolution": text,
     }
+    compared = {
+        **dict.fromkeys(("name", "h", "map", "test_h", "test_map", "message"), text),
+        "flops": MANY,
+        "exported": True,
+    }
     front = {
         **dict.fromkeys(("trial", "flops"), MANY),
         **dict.fromkeys(("detector", "map", "map_error", "resolution"), text),
@@ -61,6 +66,7 @@ def largest_status(character: str = "x") -> ResourceStatus:
             **dict.fromkeys(("base", "best"), detector),
             "exported": {**detector, **gain, "gain_metric": "mAP", "is_base": True},
             "active": [job] * PARALLELISM,
+            "compared": [compared] * PARALLELISM,
             "top": [top] * PARALLELISM,
             "front": [front] * TRIALS,
             "recommended": [recommended] * TRIALS,

@@ -55,6 +55,7 @@ def test_status_leaves_out_unknown_fields() -> None:
         "front": [],
         "recommended": [],
         "failures": [],
+        "compared": [],
         "forgivenTrials": 0,
     }
 

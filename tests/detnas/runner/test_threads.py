@@ -7,7 +7,7 @@ from detnas.runner.running_jobs import job_threads
 from tests.detnas.searches.local_run import LocalSearch, QuietWatcher
 
 
-@pytest.mark.parametrize("verb", [Verb.PREPARE, Verb.FINETUNE, Verb.EXPORT])
+@pytest.mark.parametrize("verb", [Verb.PREPARE, Verb.TEST, Verb.EXPORT])
 def test_job_threads_of_a_job_that_runs_alone_are_all(verb: Verb) -> None:
     assert job_threads(verb, parallelism=4, processors=6) == 6
 

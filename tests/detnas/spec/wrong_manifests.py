@@ -383,6 +383,19 @@ SEARCH = {
         {"channelFraction": "0.1", "flopsFraction": "0.5"},
         "give either channelFraction or flopsFraction",
     ),
+    "more candidates than are fine-tuned": Wrong(
+        "spec.finetune", {"candidates": 17}, "spec.finetune.candidates", "16"
+    ),
+    "several subnets to be fine-tuned": Wrong(
+        "spec",
+        {
+            **MINIMAL["spec"],
+            "search": {"strategy": "TeacherPool"},
+            "finetune": {"candidates": 2},
+        },
+        "spec",
+        "leave finetune.candidates out",
+    ),
     "pruned entirely": _wrong("spec.finetune.flopsFraction", "1", "less than 1", "below 1"),
     "no trials": _wrong("spec.search.trials", 0, "greater than or equal to 1"),
     "trials without end": _wrong("spec.search.trials", 10_001, "less than or equal to 10000"),

@@ -3,11 +3,12 @@
 from threading import Event
 
 from detnas.records.results import PrepareResult, Result, SplitSummary
-from tests.cluster.scripts import runs_until, succeeds
+from tests.cluster.scripts import exits, runs_until, succeeds
+from tests.detnas.lifecycle.test_candidates import wide_is_accurate
 from tests.operator.harness.behaviours import publishes
 from tests.operator.harness.harness import Harness
 
-NAMESPACES = 2
+NAMESPACES = 3
 UNSEEN = {
     "source": {"persistentVolumeClaim": {"claimName": "data"}},
     "train": "t.json",
@@ -58,3 +59,22 @@ def test_trainer_that_knows_no_test_split_is_refused_before_anything_is_trained(
     said = search.condition("Degraded")["message"]
     assert "the data check saw no test split" in said
     assert set(search.jobs()) == {"too-old-prepare"}
+
+
+def test_candidates_are_fine_tuned_at_the_same_time_and_one_may_fail(harness: Harness) -> None:
+    for number in range(12):  # so that many are on the front
+        work = publishes(harness.trainer, wide_is_accurate)
+        harness.on(f"several-t{number:04d}", succeeds(work=work))
+    harness.on("several-finetune", exits(1), exits(1))
+    spec = {"finetune": {"epochs": 1, "candidates": 2}, "limits": {"retries": 0}}
+    search = harness.begin("several", spec, trials=12, parallelism=3, studentProbability="1.0")
+    search.until_phase("Succeeded")
+    tunings = [name for name in search.jobs() if name.startswith("several-finetune")]
+    assert len(tunings) == 2
+    assert "several-finetune" in tunings, "the best trial's"
+    compared = {one["name"]: one for one in search.status["compared"]}
+    assert sum(one.get("exported", False) for one in compared.values()) == 1
+    failed = [one for one in compared.values() if one.get("message")]
+    assert len(failed) == 1
+    assert failed[0]["message"] == "Infrastructure"
+    assert search.has_condition("Degraded", "True", "FineTuningFailed")
