@@ -111,7 +111,8 @@ def _detectors(state: SearchState, trials: Sequence[LedgerEntry]) -> dict[str, I
         found |= _weights(state.extraction, (best.index, False))
     stages = state.final_stages
     winner = stages.winner.detector if stages and stages.winner else None
-    for tuned in (stages.finetuned if stages else None, winner):
+    finalists = stages.finalists if stages else ()
+    for tuned in (*(one.tuned for one in finalists), winner):
         if tuned is not None and tuned.trial is not None:
             finetuned = keys.is_of_finetuning(tuned.result.weights.key)
             found |= _weights(tuned.result, (tuned.trial, finetuned))

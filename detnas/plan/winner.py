@@ -260,8 +260,8 @@ def _of_trial(candidate: Candidate, *, is_best: bool = False) -> Winner:
     trial = f"trial {best.trial}"
     if finetuned is None:
         reason = f"fine-tuning failed ({failure})" if failure else "no fine-tuning was asked for"
-        found = "has the best H of all trials" if is_best else "has H"
-        return Winner(best, f"{trial} {found} ({best.score:.4f}); {reason}")
+        found = "is the best of all trials, with H" if is_best else "has H"
+        return Winner(best, f"{trial} {found} {best.score:.4f}; {reason}")
     if finetuned.result.is_upgraded:
         maps = f"{100 * best.map:.2f} % to {100 * finetuned.map:.2f} %"
         change = f"upgrade and fine-tuning took the mAP of {trial} from {maps}"

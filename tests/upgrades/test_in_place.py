@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from detnas.records.results import PrepareResult
+from detnas.schema import added_in
 from detnas.store import Store
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fixtures import make_namespace
@@ -35,10 +36,11 @@ class EarlierTrainer(PretendedTrainer):
 
     def answer(self, store: Store, request: Any, folder: Path) -> Any:
         result = super().answer(store, request, folder)
+        fields = type(result).model_fields.items()
+        update = {name: field.default for name, field in fields if added_in(field)}
         if isinstance(result, PrepareResult):
-            update = {"files": {}, "weights": "", "warnings": ()}
-            return result.model_copy(update=update)
-        return result
+            update |= {"files": {}, "weights": "", "warnings": ()}
+        return result.model_copy(update=update)
 
 
 @dataclass

@@ -27,6 +27,7 @@ def search(tmp_path_factory):
 def detnas(monkeypatch, capsys, search):
     trainer = (*FAKE_TRAINER, str(search.folder))
     monkeypatch.setenv("DETNAS_CACHE", str(search.folder / "cache"))
+    monkeypatch.setenv("COLUMNS", "300")  # so that no path is cut
     # The package has the command's function under the module's name.
     module = sys.modules["detnas.cli.export"]
     monkeypatch.setattr(module, "ExportRun", partial(ExportRun, trainer=trainer))

@@ -96,7 +96,7 @@ def test_search_whose_fine_tuning_fails_exports_a_trial_and_retries_after_a_resu
     search = harness.begin("untuned", {"finetune": {"epochs": 1}}, trials=1)
     search.until_phase("Succeeded")
     said = search.condition("Succeeded")["message"]
-    assert "trial 0 has the best H of all trials" in said
+    assert "trial 0 is the best of all trials" in said
     assert "fine-tuning failed (Infrastructure: Job untuned-finetune gave up" in said
     assert search.status["exported"]["trial"] == 0
     assert search.has_condition("Degraded", "True", "FineTuningFailed")

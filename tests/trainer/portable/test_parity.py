@@ -87,7 +87,7 @@ class Case:
             {"images": image[None].numpy(), "sizes": size[None].numpy()}
             for image, size in zip(self.images, self.sizes, strict=True)
         ]
-        size = Resolution(width=160, height=96)
+        size = Resolution(width=64, height=48)  # smaller than what is traced
         return PortableWriter(self.detector, size, folder, scratch, lambda: inputs)
 
 

@@ -64,10 +64,9 @@ def write_program(network: PortableDetector, resolution: Resolution, path: Path)
 
 
 def _example(resolution: Resolution, divisor: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two images: with one, tracing takes their number for a constant."""
-    height, width = (
-        -(-side // divisor) * divisor for side in (resolution.height, resolution.width)
-    )
+    """Two images: with one, tracing takes their number for a constant. None is small: see above."""
+    sides = (max(side, LEAST_TRACED_SIDE) for side in (resolution.height, resolution.width))
+    height, width = (-(-side // divisor) * divisor for side in sides)
     images = torch.zeros(2, 3, height, width, dtype=torch.uint8)
     return images, torch.tensor([[height, width]] * 2, dtype=torch.float32)
 
