@@ -86,6 +86,7 @@ def test_prepare_lists_every_image_with_size_and_digest(
     assert {split: [*images] for split, images in listing} == {
         "train": ["0.png", "1.png", "2.png"],
         "val": ["0.png", "1.png"],
+        "test": [],
     }
     image = prepared.root / "val" / "1.png"
     assert listing.val["1.png"] == (image.stat().st_size, sha256_of(image))
