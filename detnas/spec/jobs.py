@@ -170,7 +170,9 @@ class Jobs(JobFields):
     prepare: KindFields | None = Field(None, description="Overrides for the data check.")
     base: KindFields | None = Field(None, description="Overrides for the base's job.")
     pool: KindFields | None = Field(None, description="Overrides for the pool's jobs.")
-    trial: KindFields | None = Field(None, description="Overrides for trials.")
+    trial: KindFields | None = Field(
+        None, description="Overrides for trials, and for the job that scores on the test images."
+    )
     finetune: KindFields | None = Field(None, description="Overrides for the fine-tuning.")
     export: KindFields | None = Field(None, description="Overrides for the export.")
 

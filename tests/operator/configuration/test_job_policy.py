@@ -103,7 +103,7 @@ def test_job_fields_of_prepare_may_differ_from_the_others() -> None:
 
 @pytest.mark.parametrize("verb", Verb)
 def test_job_fields_of_each_verb_may_differ(verb: Verb) -> None:
-    of_trials = (Verb.EVALUATE, Verb.SUBNETS, Verb.EXTRACT)
+    of_trials = (Verb.EVALUATE, Verb.SUBNETS, Verb.EXTRACT, Verb.TEST)
     kind = "trial" if verb in of_trials else str(verb)
     assert fields({}, {kind: {"queueName": "own"}}, verb) == {"queueName": "own"}
 
