@@ -212,7 +212,7 @@ def entry(index: int) -> dict[str, object]:
 
 
 PACKED = base64.b64encode(zlib.compress(b"{}")).decode()
-POINT = {"index": 0, "resolution": "8x8", "map": 0.5, "flops": 1}
+POINT = {"index": 0, "resolution": "8x8", "map": 0.5, "flops": 1, "h": 0.5}
 
 
 def snapshot(**fields: object) -> bytes:

@@ -105,7 +105,7 @@ def model_card(
 
 
 def _rendered(template: str, facts: Mapping[str, Any]) -> str:
-    return _TEMPLATES.get_template(template).render(facts)
+    return _TEMPLATES.get_template(f"{template}.jinja").render(facts)
 
 
 _ANCHORS = ", `detnas_anchors.py` its anchors"
