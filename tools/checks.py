@@ -22,6 +22,8 @@ TEST_VARIABLES = {
 NEWEST_PYTHON_TESTS = (
     *("tests/trainer", "--ignore=tests/trainer/launching", "-m", "not slow"),
     *("--ignore=tests/trainer/test_pod.py", "--ignore=tests/trainer/test_warm.py"),
+    # Long, and no other on another Python: the processes of several ranks, and exporters.
+    *("--ignore=tests/trainer/ranks", "--ignore=tests/trainer/portable"),
 )
 
 
