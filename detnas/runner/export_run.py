@@ -11,7 +11,7 @@ from detnas.lifecycle.attempts import attempt_numbers
 from detnas.lifecycle.job_requests import JobRequests
 from detnas.lifecycle.later_exports import LaterExport
 from detnas.lifecycle.reading.state import SearchReader
-from detnas.lifecycle.reading.verification import set_aside
+from detnas.lifecycle.reading.verification import problem_with, set_aside
 from detnas.plan.dataset import MOUNT
 from detnas.processors import processors, requested_threads
 from detnas.records import keys
@@ -65,7 +65,8 @@ class ExportRun:
         """
         store, folder = self._search.store, export.request.key
         result = load_record(store, keys.result_key(folder), ExportResult)
-        if result is not None and not _is_complete(result, export.request):
+        valid = result is not None and not problem_with(store, folder, result)
+        if result is not None and not (valid and _is_complete(result, export.request)):
             set_aside(store, folder, result)  # whoever asks again may have fixed the cause
             result = None
         if result is None:
@@ -84,6 +85,11 @@ class ExportRun:
             raise RunError(
                 f"{export.name}: the export failed ({result.outcome}): {result.message}",
                 "fix that, then run the same command again",
+            )
+        if problem := problem_with(store, folder, result):
+            raise RunError(
+                f"{export.name}: the result of the export cannot be used: {problem}",
+                "run the same command again, which repeats the export",
             )
         return result
 

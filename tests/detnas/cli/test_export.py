@@ -9,8 +9,11 @@ import pytest
 from detnas.cli import main
 from detnas.lifecycle.later_exports import ExportChoice, later_exports
 from detnas.lifecycle.reading.state import SearchReader
+from detnas.records import keys
 from detnas.records.exports import ExportFormat, ExportSettings, FilePrecision
+from detnas.records.results import ExportResult
 from detnas.runner.export_run import ExportRun
+from detnas.store.artifacts import create_record, load_record
 from tests.detnas.searches.local_run import FAKE_TRAINER, LocalSearch
 
 
@@ -82,6 +85,24 @@ def test_second_export_of_the_same_runs_nothing(detnas, search, tmp_path):
     before = starts(search)
     assert detnas(*words)[0] == 0
     assert starts(search) == before
+
+
+def test_result_that_names_a_path_is_repeated_and_nothing_is_written_there(
+    detnas, search, tmp_path
+):
+    settings = ExportSettings(formats=(ExportFormat.OPENVINO,))
+    (one,) = later_exports(search.open(), ExportChoice(), settings)
+    words = (uri(search), "--to", tmp_path / "in", "--format", "openvino")
+    assert detnas(*words)[0] == 0
+    store, key = search.open().store, keys.result_key(one.request.key)
+    result = load_record(store, key, ExportResult)
+    files = {f"../{name}": file for name, file in result.files.items()}
+    store.delete(key)
+    create_record(store, key, result.model_copy(update={"files": files}))
+    before = starts(search)
+    assert detnas(*words)[0] == 0
+    assert starts(search) == before + 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_front_has_a_folder_for_each_trial(detnas, search, tmp_path):

@@ -25,7 +25,7 @@ from detnas.architecture import Architecture, Block
 from detnas.data_identity import list_images
 from detnas.data_identity.files import annotation_file
 from detnas.records import keys
-from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING, TEST_LISTING
+from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING, TEST_LISTING, Artifact
 from detnas.records.exports import ExportedFile, FilePrecision
 from detnas.records.progress import Progress
 from detnas.records.requests import (
@@ -156,7 +156,8 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
     if isinstance(request, ExportRequest):
         latency = Latency(resolution=request.resolution, milliseconds=5.0, device="cpu")
         if "/exports/" in request.key:  # only these are copied to the user
-            when["files"] = {"detector.pth": weights(store, request, folder)}
+            stored = weights(store, request, folder)
+            when["files"] = {"detector.pth": named(store, stored, request.key)}
             when["exported"] = exported_files(request)
         return ExportResult(
             **when, map=request.expected_map, student_latency=latency, base_latency=latency
@@ -211,6 +212,13 @@ def weights(store: Store, request: Any, folder: Path) -> Any:
     artifact = publish_file(store, request.key, path, "safetensors")
     path.unlink()
     return artifact
+
+
+def named(store: Store, file: Artifact, folder: str) -> Artifact:
+    """The same content under the name by which people copy it."""
+    key = f"{folder}/detector.pth"
+    store.copy(file.key, key)
+    return file.model_copy(update={"key": key})
 
 
 def exported_files(request: ExportRequest) -> tuple[ExportedFile, ...]:

@@ -296,6 +296,8 @@ def _follow(
     assert process.stdout is not None
     for line in process.stdout:
         job.interruption.check()
+        if not line.strip().isdigit():  # a runtime's own remark
+            continue
         now = datetime.now(UTC)
         activity = f"scoring {name}"
         job.report(Progress(activity=activity, done=int(line), total=images, updated=now))
