@@ -96,6 +96,7 @@ def test_result_that_names_a_path_is_repeated_and_nothing_is_written_there(
     assert detnas(*words)[0] == 0
     store, key = search.open().store, keys.result_key(one.request.key)
     result = load_record(store, key, ExportResult)
+    assert result is not None
     files = {f"../{name}": file for name, file in result.files.items()}
     store.delete(key)
     create_record(store, key, result.model_copy(update={"files": files}))
