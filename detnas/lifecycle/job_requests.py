@@ -10,7 +10,7 @@ from typing import Any
 
 from detnas.lifecycle.lineage import exported_lineage
 from detnas.lifecycle.reading.state import SearchReader, SearchState
-from detnas.plan.requests import SearchRequests
+from detnas.plan.requests import FinalRequests, SearchRequests
 from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.proposal import Proposal
@@ -157,19 +157,20 @@ class JobRequests:
         assert stages is not None
         job = stages.job(job_id)
         assert job is not None
+        final = FinalRequests(self.requests)
         if job.verb is Verb.FINETUNE:
             assert state.scorer is not None
             pool, flops = self.requests.pool(state.pool), state.scorer.flops
             student = next(one.student for one in stages.finalists if one.job is job)
-            return self.requests.finetune(job.folder, student, prepared, pool, flops)
+            return final.finetune(job.folder, student, prepared, pool, flops)
         if job.verb is Verb.TEST:
-            return self.requests.final_test(job.folder, stages.contestants, prepared)
+            return final.final_test(job.folder, stages.contestants, prepared)
         assert stages.winner is not None
         assert state.scorer is not None
         lineage = exported_lineage(
             self.store, self.requests.search, stages, state.scorer, self.requests.spec.teachers
         )
-        return self.requests.export(job.folder, stages.winner, prepared, stages.base, lineage)
+        return final.export(job.folder, stages.winner, prepared, stages.base, lineage)
 
 
 def _locations(request: Request) -> dict[str, Any]:

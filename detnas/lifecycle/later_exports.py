@@ -11,7 +11,7 @@ from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import StoredSearch
 from detnas.plan.digests import settings_digest
 from detnas.plan.model_card import model_card
-from detnas.plan.requests import Exportable
+from detnas.plan.requests import Exportable, FinalRequests
 from detnas.plan.winner import TrainedDetector, trained_detector
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
@@ -193,7 +193,9 @@ def _export(
         search.requests.search, name, settings_digest(covered)[:_DIGITS]
     )
     base = trained_detector(state.scorer, None, state.base, None)
-    request = search.requests.export_of(folder, replace(one, files=files), state.prepare, base)
+    request = FinalRequests(search.requests).export_of(
+        folder, replace(one, files=files), state.prepare, base
+    )
     return LaterExport(name, request)
 
 

@@ -11,7 +11,7 @@ from detnas.ledger.summary import Summary
 from detnas.lifecycle.reading.final_stages import Finalist, FinalStages
 from detnas.lifecycle.reading.results import Consumers, VerifiedResults
 from detnas.plan.final_test import tested
-from detnas.plan.requests import SearchRequests
+from detnas.plan.requests import FinalRequests, SearchRequests
 from detnas.plan.stages import FinalJob, JobId
 from detnas.plan.winner import (
     TrainedDetector,
@@ -182,7 +182,7 @@ class FinalStagesReader:
 
     def _test(self, stages: FinalStages) -> FinalJob:
         """The job that scores these detectors: the search may have scored others before."""
-        wanted = self.requests.detectors_to_test(stages.contestants)
+        wanted = FinalRequests(self.requests).detectors_to_test(stages.contestants)
         for number in count(1):
             folder = keys.final_test_folder(self._search, number)
             before = load_record(self.store, keys.request_key(folder), FinalTestRequest)

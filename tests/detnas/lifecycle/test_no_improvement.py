@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from detnas.lifecycle.record import StoredSearch
+from detnas.plan.requests import FinalRequests
 from detnas.plan.stages import Phase
 from detnas.plan.winner import Winner, trained_detector
 from detnas.records import keys
@@ -130,7 +131,7 @@ def as_exported_before(search: StoredSearch, trial: int, *, done: bool = True) -
     assert result
     student = trained_detector(state.scorer, trial, result, None)
     folder = keys.export_folder(requests.search)
-    request = requests.export(folder, Winner(student, ""), state.prepare, student)
+    request = FinalRequests(requests).export(folder, Winner(student, ""), state.prepare, student)
     create_record(store, keys.request_key(folder), request)
     if done:
         times = {"started": result.started, "finished": result.finished}

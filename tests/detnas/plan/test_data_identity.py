@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any
 
+from detnas.plan.requests import FinalRequests
 from detnas.plan.winner import TrainedDetector, Winner
 from detnas.records.artifacts import Artifact
 from detnas.records.requests import BaseRequest, Request
@@ -61,7 +62,7 @@ def test_requests_of_a_search_prepared_earlier_are_unchanged() -> None:
     built_requests: list[Request] = [
         built.base(prepared),
         built.pool_phase(prepared, ()),
-        built.export("f", Winner(student, "it"), prepared, student),
+        FinalRequests(built).export("f", Winner(student, "it"), prepared, student),
     ]
     digests = [hashlib.sha256(as_before(one)).hexdigest()[:16] for one in built_requests]
     assert digests == [
@@ -97,7 +98,7 @@ def test_requests_name_the_digests_of_the_data_check() -> None:
     for request in (
         built.base(prepared),
         built.pool_phase(prepared, ()),
-        built.export("f", Winner(student, "it"), prepared, student),
+        FinalRequests(built).export("f", Winner(student, "it"), prepared, student),
     ):
         assert request.annotations == ("a" * 64, "b" * 64)
         assert request.image_listing == prepared.files["pictures"]

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from detnas.actions import AddLayer, ChannelPruning
+from detnas.plan.requests import FinalRequests
 from detnas.plan.winner import Candidate, TrainedDetector, Winner, choose_winner
 from detnas.records.proposal import Proposal, Step
 from detnas.records.requests import RepeatedChannelPruning, StudentRequest
@@ -91,7 +92,7 @@ def test_trial_request_names_its_parent_and_the_last_phase() -> None:
 
 def test_finetune_request_names_the_best_pair_and_no_action() -> None:
     built = requests(finetune={"epochs": 5})
-    request = built.finetune(
+    request = FinalRequests(built).finetune(
         "folder", candidate("best", 0.5), prepared(), built.pool((phase(0), phase(1))), 1000
     )
     assert (request.kind, request.key, request.training.epochs) == ("Finetune", "folder", 5)
@@ -104,7 +105,11 @@ def test_trial_request_of_drawn_teachers_says_so_for_the_finetuning_too() -> Non
     proposal = Proposal(index=0, step=Step.BASELINE, teacher=SPACE.largest, seed=1)
     pool = built.pool((phase(0),))
     assert built.trial(proposal, prepared(), detector("base"), pool).draws_teachers
-    assert built.finetune("f", candidate("best", 0.5), prepared(), pool, 1000).draws_teachers
+    assert (
+        FinalRequests(built)
+        .finetune("f", candidate("best", 0.5), prepared(), pool, 1000)
+        .draws_teachers
+    )
 
 
 def test_trial_request_without_inheritance_still_names_the_parents_weights() -> None:
@@ -113,7 +118,9 @@ def test_trial_request_without_inheritance_still_names_the_parents_weights() -> 
     pool = built.pool((phase(0),))
     request = built.trial(proposal, prepared(), detector("base"), pool)
     assert (request.inherit, request.parent_weights) == (False, artifact("base"))
-    assert built.finetune("f", candidate("best", 0.5), prepared(), pool, 1000).inherit
+    assert (
+        FinalRequests(built).finetune("f", candidate("best", 0.5), prepared(), pool, 1000).inherit
+    )
 
 
 def test_trial_request_in_full_mode_trains_as_the_base_with_a_cosine() -> None:
@@ -140,7 +147,7 @@ def test_trial_request_by_default_has_no_field_that_earlier_trainers_lack() -> N
 def finetuning(**settings: object) -> StudentRequest:
     built = requests(finetune=settings, search={"actions": {"minimumChannels": 4}})
     pool = built.pool((phase(0), phase(1)))
-    return built.finetune("folder", candidate("best", 0.5), prepared(), pool, 1001)
+    return FinalRequests(built).finetune("folder", candidate("best", 0.5), prepared(), pool, 1001)
 
 
 def test_finetune_request_prunes_channels_as_its_settings_say() -> None:
@@ -164,14 +171,16 @@ def test_pipeline_trains_its_trials_without_a_teacher_and_the_best_student_under
     trial = built.trial(proposal, prepared(), detector("parent"), pool)
     assert (trial.teacher, trial.pool, trial.trial) == (None, None, proposal)
     best = candidate("best", 0.5, proposal.teacher)
-    final = built.finetune("folder", best, prepared(), pool, 1000)
+    final = FinalRequests(built).finetune("folder", best, prepared(), pool, 1000)
     assert (final.teacher, final.pool) == (SPACE.largest, pool)
 
 
 def test_export_request_expects_the_recorded_map() -> None:
     winner = candidate("winner", 0.6)
     base = candidate("base", 0.5)
-    request = requests().export("folder", Winner(winner, "it is best"), prepared(), base)
+    request = FinalRequests(requests()).export(
+        "folder", Winner(winner, "it is best"), prepared(), base
+    )
     assert (request.weights, request.base_weights) == (artifact("winner"), artifact("base"))
     assert (request.resolution, request.expected_map) == (winner.resolution, winner.map)
 

@@ -15,7 +15,7 @@ from detnas.architecture import encode
 from detnas.ledger.history import load_history, write_segments
 from detnas.lifecycle.reading.state import SearchReader
 from detnas.lifecycle.record import SearchRecord
-from detnas.plan.requests import SearchRequests
+from detnas.plan.requests import FinalRequests, SearchRequests
 from detnas.records import keys
 from detnas.records.artifacts import COMPARISON, Artifact
 from detnas.records.proposal import Proposal
@@ -207,7 +207,7 @@ def with_ending(search: StoredSearch) -> None:
     assert state.base is not None
     best = state.final_stages.best
     (tuning,) = state.final_stages.tunings
-    request = requests.finetune(
+    request = FinalRequests(requests).finetune(
         tuning.folder,
         best,
         state.prepare,
