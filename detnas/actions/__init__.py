@@ -2,6 +2,7 @@
 
 from detnas.actions.legality import PROTECTED_STEPS, legal_actions, prunable_places
 from detnas.actions.morphism import AddedBlock, Morphism, add_layer, age, prune_layer, rearrange
+from detnas.actions.narrowing import narrowed, narrowed_to
 from detnas.actions.types import (
     Action,
     ActionKind,
@@ -28,6 +29,8 @@ __all__ = [
     "add_layer",
     "age",
     "legal_actions",
+    "narrowed",
+    "narrowed_to",
     "prunable_places",
     "prune_layer",
     "rearrange",

@@ -72,6 +72,43 @@ def prune_channels(
     return _pruned_architecture(architecture, by_unit), _pruned_state(architecture, state, by_unit)
 
 
+def narrow_channels(architecture: Architecture, state: State, narrowed: Architecture) -> State:
+    """Cut the weights to smaller widths; of every convolution the most important channels stay.
+
+    They are ranked as in `prune_channels`, but each unit's for themselves.
+
+    Args:
+        architecture: of the weights.
+        state: its weights.
+        narrowed: the same blocks, of which no width is larger.
+
+    Raises:
+        InvalidActionError: it differs in more, or in a width that pruning cannot change; or a batch
+            norm's weight is not finite.
+    """
+    kept = {}
+    for unit in _prunable_units(architecture, state, ChannelPruning(minimum_channels=1)):
+        width = _width_in(narrowed, unit.key)
+        if 0 < width < len(unit.order):
+            kept[unit.key] = unit.most_important(width)
+    if _pruned_architecture(architecture, kept) != narrowed:
+        raise InvalidActionError(
+            "narrowing: the smaller backbone has other blocks, or is not smaller",
+            "give one whose widths channel pruning could reach",
+        )
+    return _pruned_state(architecture, state, kept)
+
+
+def _width_in(architecture: Architecture, unit: _Unit) -> int:
+    """A unit's width in another architecture; 0 if it has no such block."""
+    place = unit.place if isinstance(unit, _Inner) else unit.members[0]
+    blocks = architecture.stages[place.stage]
+    if place.block >= len(blocks):
+        return 0
+    widths = blocks[place.block].widths
+    return widths[unit.width] if isinstance(unit, _Inner) else widths[-1]
+
+
 def _prunable_units(
     architecture: Architecture, state: State, action: ChannelPruning
 ) -> Iterator[PrunableUnit[_Unit]]:

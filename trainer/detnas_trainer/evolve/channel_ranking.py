@@ -78,7 +78,11 @@ class PrunableUnit(Generic[Key]):
 
     def kept(self, steps: int) -> Tensor:
         """Indices of the channels left after so many steps, ascending."""
-        return self.order[self.gone(steps) :].sort().values
+        return self.most_important(self.width(steps))
+
+    def most_important(self, width: int) -> Tensor:
+        """Indices of so many most important channels, ascending; at least one."""
+        return self.order[-width:].sort().values
 
 
 def least_important(
