@@ -39,7 +39,8 @@ def run(
     namespace: NamespaceOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Run or continue a search on this machine: base, teachers, trials, fine-tuning, export.
+    """Run or continue a search on this machine: base, teachers, trials, fine-tuning, baselines,
+    export.
 
     If it is stopped, the same command continues it, and repeats no finished trial.
 

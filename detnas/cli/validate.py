@@ -22,6 +22,7 @@ from detnas.runner.opening import open_search
 from detnas.runner.unchanged_data import check_data_unchanged
 from detnas.spec import DetNASSearch, ManifestError, Problem, load_manifest
 from detnas.spec.batch_shares import unequal_shares
+from detnas.spec.manifest import SearchSpec
 
 _UNREADABLE = (
     OSError,
@@ -179,9 +180,20 @@ def _print_summary(search: DetNASSearch, path: Path) -> None:
         "pool phases": phases,
         "trials": f"{spec.search.trials}, {spec.search.parallelism} concurrently",
         "fine-tuning": f"{spec.finetune.epochs} epochs" if spec.finetune else "none",
+        "baselines": _baselines(spec),
     }
     table = Table(show_header=False, box=None)
     for name, value in rows.items():
         table.add_row(name, str(value))
     print_lines(Text.assemble((f"{path} is valid", "green"), f": search {search.metadata.name}"))
     print_lines(table)
+
+
+def _baselines(spec: SearchSpec) -> str:
+    """Which are trained; how long is known only when the best student is."""
+    named = ", ".join(one.words for one in spec.baselines)
+    return (
+        f"{named}; each for as long as the best student's trials and fine-tuning"
+        if named
+        else "none"
+    )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from detnas.lifecycle.baselines import card_baselines
 from detnas.lifecycle.lineage import exported_lineage
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.plan.requests import FinalRequests, SearchRequests
@@ -163,6 +164,8 @@ class JobRequests:
             pool, flops = self.requests.pool(state.pool), state.scorer.flops
             student = next(one.student for one in stages.finalists if one.job is job)
             return final.finetune(job.folder, student, prepared, pool, flops)
+        if job.verb is Verb.BASELINE:
+            return next(one.request for one in stages.baselines if one.job is job)
         if job.verb is Verb.TEST:
             return final.final_test(job.folder, stages.contestants, prepared)
         assert stages.winner is not None
@@ -170,7 +173,8 @@ class JobRequests:
         lineage = exported_lineage(
             self.store, self.requests.search, stages, state.scorer, self.requests.spec.teachers
         )
-        return final.export(job.folder, stages.winner, prepared, stages.base, lineage)
+        baselines = card_baselines(state, stages)
+        return final.export(job.folder, stages.winner, prepared, stages.base, lineage, baselines)
 
 
 def _locations(request: Request) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from detnas.plan.requests import SearchRequests
 from detnas.plan.stages import JobId
 from detnas.records import keys
 from detnas.records.verbs import FINAL_VERBS, Verb
+from detnas.spec.baselines import Baseline
 
 
 def job_name(job_id: JobId) -> str:
@@ -17,9 +18,14 @@ def job_name(job_id: JobId) -> str:
         Verb.SUBNETS: f"subnets from trial {job_id.number} on",
         Verb.EXTRACT: f"extraction of trial {job_id.number}",
         Verb.FINETUNE: _finetuning(job_id.number),
+        Verb.BASELINE: _baseline(job_id.number),
         Verb.TEST: "test",
         Verb.EXPORT: "export",
     }[job_id.verb]
+
+
+def _baseline(number: int) -> str:
+    return next((one.words for one in Baseline if one.number == number), "baseline")
 
 
 def _finetuning(number: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from detnas.errors import UserError
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.history import read_entries
+from detnas.lifecycle.baselines import card_baselines
 from detnas.lifecycle.lineage import exported_lineage, trial_lineage
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import StoredSearch
@@ -16,7 +17,7 @@ from detnas.plan.winner import TrainedDetector, trained_detector
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.exports import ExportSettings
-from detnas.records.model_card import LineageStep, ModelCard
+from detnas.records.model_card import CardBaseline, LineageStep, ModelCard
 from detnas.records.proposal import Step
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult
@@ -90,7 +91,7 @@ def _winner(search: StoredSearch, state: SearchState) -> Exportable:
     steps = exported_lineage(
         search.store, search.requests.search, stages, state.scorer, search.requests.spec.teachers
     )
-    card = _card(search, state, stages.winner.detector, steps)
+    card = _card(search, state, stages.winner.detector, steps, card_baselines(state, stages))
     return replace(Exportable.of_winner(stages.winner), card=card)
 
 
@@ -99,12 +100,14 @@ def _card(
     state: SearchState,
     detector: TrainedDetector,
     lineage: Sequence[LineageStep],
+    baselines: Iterable[CardBaseline] = (),
 ) -> ModelCard:
     assert state.scorer is not None
     assert state.prepare is not None
     assert state.base is not None
     base = trained_detector(state.scorer, None, state.base, None)
-    return model_card(detector, base, state.prepare, lineage, search.requests.spec.model_card)
+    settings = search.requests.spec.model_card
+    return model_card(detector, base, state.prepare, lineage, settings, baselines)
 
 
 def _card_of_trial(

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 from detnas.lifecycle.reading.state import SearchState
+from detnas.plan.gpus import gpus_of_pod
 from detnas.records.results import Result
+from detnas.records.verbs import Verb
 from detnas.schema import Schema
 from detnas.spec.manifest import SearchSpec
 
@@ -30,17 +32,19 @@ class SearchCost(Schema):
         pool: training of the teachers, entirely, also if other searches share or trained them.
         trials: all finished trials but those of another search, and the best subnet's extraction.
         finetune: fine-tuning of the best students.
+        baselines: training of what the best student is compared with.
     """
 
     base: PartCost = PartCost()
     pool: PartCost = PartCost()
     trials: PartCost = PartCost()
     finetune: PartCost = PartCost()
+    baselines: PartCost = PartCost()
 
     @property
     def total_gpu_days(self) -> float:
         """Of all parts."""
-        parts = (self.base, self.pool, self.trials, self.finetune)
+        parts = (self.base, self.pool, self.trials, self.finetune, self.baselines)
         return sum(part.gpu_days for part in parts)
 
 
@@ -48,7 +52,8 @@ def search_cost(state: SearchState, spec: SearchSpec) -> SearchCost:
     """Return what a search has cost, by its results."""
     stages, teachers = state.final_stages, spec.teachers
     tunings = [job.result for job in stages.tunings] if stages is not None else []
-    finetune_gpus = spec.finetune.gpus if spec.finetune is not None else 1
+    finetune_gpus = gpus_of_pod(Verb.FINETUNE, spec)
+    baselines = [one.job.result for one in stages.baselines] if stages is not None else []
     return SearchCost(
         base=_part(_seconds([state.base]), spec.base.gpus),
         pool=_part(_seconds(state.pool), teachers.workers * max(1, teachers.gpus_per_worker)),
@@ -57,6 +62,7 @@ def search_cost(state: SearchState, spec: SearchSpec) -> SearchCost:
             spec.evaluation.gpus,
         ),
         finetune=_part(_seconds(tunings), finetune_gpus),
+        baselines=_part(_seconds(baselines), gpus_of_pod(Verb.BASELINE, spec)),
     )
 
 

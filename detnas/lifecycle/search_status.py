@@ -8,6 +8,7 @@ from detnas.architecture import Architecture, encode
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.summary import Summary
 from detnas.lifecycle.attempts import latest_progress
+from detnas.lifecycle.baselines import lead_over
 from detnas.lifecycle.estimate import search_seconds_left
 from detnas.lifecycle.jobs import job_folder, job_name
 from detnas.lifecycle.outcome import detectors_of, recommendations
@@ -31,6 +32,7 @@ from detnas.plan.winner import TrainedDetector
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome, Score, SplitSummary
 from detnas.records.settings import DetectorShape
+from detnas.records.verbs import Verb
 from detnas.score import ResolutionScore, Scorer
 from detnas.spec.manifest import SearchSpec
 from detnas.store import Store
@@ -156,7 +158,11 @@ def _base_status(scorer: Scorer) -> DetectorStatus:
 
 
 def _finetune_problem(state: SearchState) -> str:
-    lost = [job.result.message for job in _lost(state) if job.result is not None]
+    lost = [
+        job.result.message
+        for job in _lost(state)
+        if job.result is not None and job.verb is Verb.FINETUNE
+    ]
     return "; ".join(lost)
 
 
@@ -172,7 +178,7 @@ def _finetuned_status(state: SearchState) -> DetectorStatus | None:
 
 
 def _compared(state: SearchState) -> Iterator[ComparedDetector]:
-    """The base and the finalists, once the winner is chosen among them."""
+    """The base, the baselines and the finalists, once the winner is chosen among them."""
     stages, scorer = state.final_stages, state.scorer
     if stages is None or stages.winner is None or scorer is None:
         return
@@ -187,6 +193,13 @@ def _compared(state: SearchState) -> Iterator[ComparedDetector]:
         )
 
     yield row("base", stages.base)
+    for baseline in stages.baselines:
+        name = baseline.baseline.words
+        if baseline.detector is None:
+            yield ComparedDetector(name=name, message=baseline.failure or "no result yet")
+        else:
+            compared = row(name, baseline.detector)
+            yield compared.model_copy(update={"lead": lead_over(baseline.detector, state, stages)})
     shown = {stages.base.name}
     for one in stages.finalists:
         found = one.tuned or one.student

@@ -96,12 +96,15 @@ class ComparedDetector(Schema):
         detector: what it reaches; None if there is none.
         exported: it is what was chosen.
         message: why it failed, or how it was made.
+        lead: of a baseline: what was exported less it, on the test images if there are any; None
+            if unknown.
     """
 
     name: str
     detector: DetectorStatus | None = None
     exported: bool = False
     message: str = ""
+    lead: Gain | None = None
 
 
 class JobProgress(Schema):

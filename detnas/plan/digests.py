@@ -35,6 +35,7 @@ def _plain(value: Any) -> Any:
 
 _MUTABLE: dict[str, Any] = {
     "objectives": True,
+    "baselines": True,
     "model_card": True,
     "retention": True,
     "storage": True,

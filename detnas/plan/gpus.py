@@ -7,8 +7,8 @@ from detnas.spec.manifest import SearchSpec
 def gpus_of_pod(verb: Verb, spec: SearchSpec) -> int:
     """Return how many GPUs each pod of a job requests.
 
-    Preparing reads files only. A test is an evaluation. The export evaluates once more what it
-    wrote, in one process.
+    Preparing reads files only. A baseline is trained as the student was last. A test is an
+    evaluation. The export evaluates once more what it wrote, in one process.
     """
     if verb is Verb.BASE:
         return spec.base.gpus
@@ -16,7 +16,7 @@ def gpus_of_pod(verb: Verb, spec: SearchSpec) -> int:
         return spec.teachers.gpus_per_worker
     if verb in (Verb.EVALUATE, Verb.SUBNETS, Verb.EXTRACT, Verb.TEST):
         return spec.evaluation.gpus
-    if verb is Verb.FINETUNE:
+    if verb in (Verb.FINETUNE, Verb.BASELINE):
         return spec.evaluation.gpus if spec.finetune is None else spec.finetune.gpus
     return min(1, spec.evaluation.gpus) if verb is Verb.EXPORT else 0
 
@@ -39,7 +39,8 @@ def _batch_size(verb: Verb, spec: SearchSpec) -> int:
         return spec.base.train.batch_size if spec.base.train else 0
     if verb is Verb.POOL:
         return spec.teachers.batch_size
-    if verb is Verb.FINETUNE and spec.finetune is not None:
+    if verb in (Verb.FINETUNE, Verb.BASELINE) and spec.finetune is not None:
         return spec.finetune.batch_size
     # What only evaluates shares out images one by one.
-    return spec.trial_training.batch_size if verb is Verb.EVALUATE else 0
+    trains = verb in (Verb.EVALUATE, Verb.BASELINE)
+    return spec.trial_training.batch_size if trains else 0

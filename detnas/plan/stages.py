@@ -53,7 +53,7 @@ class JobId:
         verb: its kind.
         number: of the trial, or the first of several in one job, of the trial whose subnet is
             extracted, or of the pool's phase; of a fine-tuning in a folder of its trial's, one more
-            than the trial's; else 0.
+            than the trial's; of a baseline, its number among `Baseline`; else 0.
     """
 
     verb: Verb
@@ -82,6 +82,7 @@ class FinalJob:
 
 _FINAL_PHASES = {
     Verb.FINETUNE: Phase.FINETUNING,
+    Verb.BASELINE: Phase.COMPARING,
     Verb.TEST: Phase.COMPARING,
     Verb.EXPORT: Phase.EXPORTING,
 }
@@ -181,6 +182,11 @@ def _failed(observation: Observation, spec: SearchSpec) -> str:
         return (
             "the data check saw no test split: the search was begun without spec.dataset.test, or "
             "with a trainer that is too old for it; remove the field, or begin a new search"
+        )
+    if spec.baselines and prepared and str(Verb.BASELINE) not in prepared.verbs:
+        return (
+            "the search's trainer is too old for spec.baselines; remove the field, or begin a new "
+            "search with a newer image"
         )
     ended = _proposes_no_more(observation, spec) and not observation.in_flight
     if observation.trials and ended and observation.best is None:

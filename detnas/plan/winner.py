@@ -8,6 +8,7 @@ from detnas.ledger.entry import LedgerEntry
 from detnas.records.results import DetectorResult, Score
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.score import Scorer
+from detnas.spec.baselines import Baseline
 from detnas.teachers import Teacher
 
 
@@ -16,14 +17,15 @@ class TrainedDetector:
     """A trained student under its teacher, or the base.
 
     Attributes:
-        trial: its trial's number; None for the base.
+        trial: its trial's number; None for the base and a baseline.
         result: its encoding, weights and scores.
-        teacher: its teacher, or the subnet that it is; None for the base.
+        teacher: its teacher, or the subnet that it is; None for the base and a baseline.
         shape: of its neck and heads.
         score: H, the maximum over the resolutions (paper, 3.1.4).
         resolution: where that maximum is.
         map: mAP there, a fraction.
         tuned: it was fine-tuned after its trial.
+        baseline: which baseline it is; None for the base and a student.
     """
 
     trial: int | None
@@ -34,10 +36,13 @@ class TrainedDetector:
     resolution: Resolution
     map: float
     tuned: bool = False
+    baseline: Baseline | None = None
 
     @property
     def name(self) -> str:
         """Its name among the detectors of the search, for files."""
+        if self.baseline is not None:
+            return self.baseline.words.replace(" ", "-")
         if self.trial is None:
             return "base"
         return f"trial-{self.trial}{'-finetuned' if self.tuned else ''}"
@@ -50,7 +55,7 @@ class TrainedDetector:
     @property
     def is_base(self) -> bool:
         """Whether it is the base itself."""
-        return self.trial is None
+        return self.trial is None and self.baseline is None
 
     def is_better(self, other: "TrainedDetector") -> bool:
         """Whether its H is higher; of upgraded detectors the mAP, which costs them computation."""

@@ -214,6 +214,11 @@ def finetuning_folder(search: str, number: int) -> str:
     return later_finetune_folder(search, number - 1) if number else finetune_folder(search)
 
 
+def baseline_folder(search: str, name: str, number: int = 1) -> str:
+    """Job folder of a baseline; a later one if another student is compared."""
+    return f"{search}/baselines/{name}{'' if number == 1 else f'-{number}'}"
+
+
 def export_folder(search: str) -> str:
     """Job folder of the export, which contains the search's product."""
     return f"{search}/students/best"

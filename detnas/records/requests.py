@@ -239,8 +239,8 @@ class DetectorUpgrade(Schema):
 class StudentRequest(TrainingRequest):
     """Evolve a student, train it under a teacher, evaluate it.
 
-    One shape serves a trial (fast evaluation) and the final fine-tuning, which takes no action but
-    the pruning that its settings name.
+    One shape serves a trial (fast evaluation), the final fine-tuning, which takes no action but
+    the pruning that its settings name, and a baseline, whose parent is the base.
 
     Attributes:
         trial: what the search decided, for a trial; the fields below follow from it.
@@ -260,9 +260,11 @@ class StudentRequest(TrainingRequest):
         new_adaptor: the distillation adaptor is initialised: the parent's is for the pool's
             teachers.
         upgrade: what the student gets before the training; ``detector`` is its shape before that.
+        narrowed: in place of an action, the parent's blocks with smaller widths, of which each
+            keeps its most important channels.
     """
 
-    kind: Literal["Evaluate", "Finetune"] = "Evaluate"
+    kind: Literal["Evaluate", "Finetune", "Baseline"] = "Evaluate"
     trial: Proposal | None = None
     parent: Architecture
     parent_added: tuple[AddedBlock, ...] = ()
@@ -276,10 +278,11 @@ class StudentRequest(TrainingRequest):
     external: Artifact | None = added(1)
     new_adaptor: Flag = added(1, default=False)
     upgrade: DetectorUpgrade | None = added(1)
+    narrowed: Architecture | None = added(1)
 
     @property
     def trials(self) -> tuple[Proposal, ...]:
-        """The trial that the job evaluates; none for a fine-tuning."""
+        """The trial that the job evaluates; none for a fine-tuning or a baseline."""
         return () if self.trial is None else (self.trial,)
 
 

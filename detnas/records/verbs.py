@@ -24,6 +24,7 @@ class Verb(StrEnum):
     SUBNETS = "subnets"
     EXTRACT = "extract"
     FINETUNE = "finetune"
+    BASELINE = "baseline"
     TEST = "test"
     EXPORT = "export"
 
@@ -33,13 +34,13 @@ class Verb(StrEnum):
         return self in (Verb.EVALUATE, Verb.SUBNETS)
 
 
-FINAL_VERBS = (Verb.FINETUNE, Verb.TEST, Verb.EXPORT)
+FINAL_VERBS = (Verb.FINETUNE, Verb.BASELINE, Verb.TEST, Verb.EXPORT)
 """Verbs of the jobs after the trials, in their order."""
 
 VITAL_FINAL_VERBS = (Verb.TEST, Verb.EXPORT)
 """Those that the search cannot do without."""
 
-ADDED_VERBS = (Verb.TEST,)
+ADDED_VERBS = (Verb.BASELINE, Verb.TEST)
 """Verbs that an earlier trainer does not know; a newer one names them when it prepares a search."""
 
 
@@ -51,6 +52,7 @@ REQUEST_KINDS: Mapping[Verb, str] = {
     Verb.SUBNETS: "Subnets",
     Verb.EXTRACT: "Extract",
     Verb.FINETUNE: "Finetune",
+    Verb.BASELINE: "Baseline",
     Verb.TEST: "Test",
     Verb.EXPORT: "Export",
 }
@@ -64,6 +66,7 @@ RESULT_TYPES: Mapping[Verb, type[Result]] = {
     Verb.SUBNETS: SubnetsResult,
     Verb.EXTRACT: DetectorResult,
     Verb.FINETUNE: DetectorResult,
+    Verb.BASELINE: DetectorResult,
     Verb.TEST: FinalTestResult,
     Verb.EXPORT: ExportResult,
 }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from detnas.architecture import Architecture, encode, encode_stages
+from detnas.gain import Gain
 from detnas.ledger import LedgerEntry
 from detnas.lifecycle.status import ComparedDetector, OnTest
 from detnas.plan.step_text import spaced, step_text, teacher_depths, teacher_text, teacher_widths
@@ -109,7 +110,12 @@ def comparison(data: ReportData) -> list[list[Cell]]:
 def compared_headings(data: ReportData) -> list[str]:
     """Headings of the table of what the search came to."""
     tested = ["H on the test images", "mAP on the test images"] if data.status.test_images else []
-    return ["detector", "H", "mAP", "best resolution", "GFLOPs there", *tested, "outcome"]
+    lead = ["lead of the exported in H, 95 % interval"] if _has_leads(data) else []
+    return ["detector", "H", "mAP", "best resolution", "GFLOPs there", *tested, *lead, "outcome"]
+
+
+def _has_leads(data: ReportData) -> bool:
+    return any(one.lead for one in data.status.compared)
 
 
 def compared_rows(data: ReportData) -> list[list[Cell]]:
@@ -137,7 +143,16 @@ def _compared(one: ComparedDetector, data: ReportData) -> list[Cell]:
         if found.on_test is not None and tested:
             tested = [_test_score(found.on_test), _test_map(found.on_test)]
     outcome = Cell("exported" if one.exported else "", remark=one.message)
-    return [Cell(one.name), *cells, *tested, outcome]
+    lead = [_lead(one.lead)] if _has_leads(data) else []
+    return [Cell(one.name), *cells, *tested, *lead, outcome]
+
+
+def _lead(gain: Gain | None) -> Cell:
+    """What was exported over a baseline, and on which images."""
+    if gain is None:
+        return _NONE
+    interval = f"{signed(gain.low, 4)} to {signed(gain.high, 4)}, on {gain.where}"
+    return Cell(signed(gain.difference, 4), gain.difference, remark=interval)
 
 
 def _score(detector: ReportDetector) -> str:

@@ -85,3 +85,6 @@ def _from_float(value: Any) -> Any:
 
 NumberText = Annotated[str, AtMost(32), BeforeValidator(_from_float)]
 """A number in a status: a string, since the API conventions exclude floats; takes floats."""
+
+ShortNumberText = Annotated[str, AtMost(12), BeforeValidator(_from_float)]
+"""Likewise, of just the length that every such number fits, where a status has many."""

@@ -29,6 +29,7 @@ from detnas.resource.upgrade_rules import (
 )
 from detnas.spec.affinity import NodeRequirement, PodRequirement
 from detnas.spec.base import Base
+from detnas.spec.baselines import NO_BASE_TO_COMPARE, NOT_WITH_UPGRADE
 from detnas.spec.dataset import Dataset, DataSource, VolumeClaim
 from detnas.spec.jobs import Jobs, KindFields, Resources, Toleration
 from detnas.spec.manifest import (
@@ -222,6 +223,23 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             " || self.?search.strategy.orValue('Joint') != 'TeacherPool'",
             TUNES_ONE_SUBNET,
             ".search.strategy",
+        ),
+        Rule(
+            "!has(self.baselines) || self.baselines.all(a, self.baselines.exists_one(b, a == b))",
+            "list each baseline once",
+            ".baselines",
+        ),
+        Rule(
+            "self.?baselines.orValue([]).size() == 0"
+            " || self.?search.strategy.orValue('Joint') != 'TeacherPool'",
+            NO_BASE_TO_COMPARE,
+            ".baselines",
+        ),
+        Rule(
+            "self.?baselines.orValue([]).size() == 0 || !has(self.finetune)"
+            " || !has(self.finetune.upgrade)",
+            NOT_WITH_UPGRADE,
+            ".baselines",
         ),
         deformable_family(_encoding(3)),
         cascade_once(),

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from detnas.gain import GainMetric
 from detnas.records.results import Outcome
-from detnas.resource.cut import AtMost, NumberText
+from detnas.resource.cut import AtMost, NumberText, ShortNumberText
 from detnas.schema import Count, Flag, Schema
 
 MAX_STATUS_BYTES = 64 * 1024
@@ -133,11 +133,18 @@ class Compared(Schema):
 
     name: Annotated[str, AtMost(32)] = Field(description="The base, a trial, or a baseline.")
     exported: Flag = Field(False, description="It was chosen.")
-    h: NumberText | None = Field(None, description="Score.")
-    map: NumberText | None = Field(None, description="COCO mAP, a fraction.")
+    h: ShortNumberText | None = Field(None, description="Score.")
+    map: ShortNumberText | None = Field(None, description="COCO mAP, a fraction.")
     flops: Count | None = Field(None, description="FLOPs of one image at its best resolution.")
-    test_h: NumberText | None = Field(None, description="h on the test images.")
-    test_map: NumberText | None = Field(None, description="map on the test images.")
+    test_h: ShortNumberText | None = Field(None, description="h on the test images.")
+    test_map: ShortNumberText | None = Field(None, description="map on the test images.")
+    lead: ShortNumberText | None = Field(
+        None, description="Of a baseline: H of the exported detector less its own."
+    )
+    lead_low: ShortNumberText | None = Field(
+        None, description="Lower end of the lead's paired 95 % interval over the images."
+    )
+    lead_high: ShortNumberText | None = Field(None, description="Upper end of that interval.")
     message: Annotated[str, AtMost(32)] = Field("", description="How it failed.")
 
 

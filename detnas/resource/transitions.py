@@ -22,6 +22,7 @@ MUTABLE: dict[str, frozenset[str] | None] = {
     "limits": None,
     "deadlines": None,
     "objectives": None,
+    "baselines": None,
     "modelCard": None,
     "retention": None,
     "export": None,

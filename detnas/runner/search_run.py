@@ -186,6 +186,8 @@ class SearchRun:
         parallelism = spec.search.parallelism
         if job_id.verb is Verb.FINETUNE and spec.finetune is not None:
             parallelism = min(parallelism, spec.finetune.candidates)
+        if job_id.verb is Verb.BASELINE:
+            parallelism = min(parallelism, len(spec.baselines))
         share = job_threads(job_id.verb, parallelism, self._settings.processors)
         self._jobs.start(job_id, folder, self._settings.threads or share)
 

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from detnas.gain import measured_on
+from detnas.gain import Gain, measured_on
 from detnas.lifecycle.search_cost import SearchCost
 from detnas.lifecycle.status import DetectorStatus, JobProgress, SearchStatus
 from detnas.plan.front import MeasuredDetector
@@ -179,16 +179,31 @@ def comparison(status: SearchStatus) -> RenderableType:
 
 
 def finalists(status: SearchStatus) -> RenderableType | None:
-    """Return what the search came to, beside the base; None if that is one student alone."""
+    """Return what the search came to, beside the base; None if that is one student alone.
+
+    Of baselines it has the lead of what was exported, with its paired interval.
+    """
     if len(status.compared) < _SEVERAL:
         return None
     test = any(one.detector and one.detector.on_test for one in status.compared)
-    table = Table("compared", "H", "mAP", "FLOPs", *(["H, test", "mAP, test"] if test else []), "")
+    leads = [one.lead for one in status.compared if one.lead is not None]
+    table = Table("compared", "H", "mAP", "FLOPs", *(["H, test", "mAP, test"] if test else []))
+    if leads:
+        table.caption, table.caption_justify = f"lead: on {leads[0].where}", "left"
+        table.add_column("lead of the exported")
+    table.add_column("")
     for one in status.compared:
         cells = _compared_cells(one.detector, status.base) if one.detector else [""] * 5
+        lead = [_lead(one.lead)] if leads else []
         notes = [*(["exported"] if one.exported else []), *([one.message] if one.message else [])]
-        table.add_row(one.name, *cells[: 5 if test else 3], "; ".join(notes))
+        table.add_row(one.name, *cells[: 5 if test else 3], *lead, "; ".join(notes))
     return table
+
+
+def _lead(gain: Gain | None) -> str:
+    if gain is None:
+        return ""
+    return f"{gain.difference:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
 
 
 def _compared_cells(detector: DetectorStatus, base: DetectorStatus | None) -> list[str]:

@@ -173,7 +173,9 @@ class Jobs(JobFields):
     trial: KindFields | None = Field(
         None, description="Overrides for trials, and for the job that scores on the test images."
     )
-    finetune: KindFields | None = Field(None, description="Overrides for the fine-tuning.")
+    finetune: KindFields | None = Field(
+        None, description="Overrides for the fine-tuning and baselines."
+    )
     export: KindFields | None = Field(None, description="Overrides for the export.")
 
 

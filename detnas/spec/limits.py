@@ -57,6 +57,9 @@ class Deadlines(Schema):
     finetune: Seconds | None = Field(
         None, description="Seconds for the fine-tuning. Default: none."
     )
+    baseline: Seconds | None = added(
+        1, description="Seconds for each of spec.baselines. Default: none."
+    )
     test: Seconds | None = added(
         1, description="Seconds for scoring the test images. Default: none."
     )

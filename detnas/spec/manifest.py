@@ -11,6 +11,7 @@ from detnas.records.settings import DetectorShape, Distillation, Resolution, Sch
 from detnas.schema import Flag, Positive, Schema, added
 from detnas.spec.affinity import LabelKey, LabelValue
 from detnas.spec.base import Base, BaseTraining
+from detnas.spec.baselines import BASELINES, NO_BASE_TO_COMPARE, NOT_WITH_UPGRADE, Baseline
 from detnas.spec.dataset import Dataset
 from detnas.spec.jobs import Jobs
 from detnas.spec.limits import Deadlines, Limits
@@ -96,6 +97,7 @@ class SearchSpec(Schema):
         None,
         description="Fine-tune the best student after the search. Default: it is not fine-tuned.",
     )
+    baselines: tuple[Baseline, ...] = added(1, (), max_length=len(Baseline), description=BASELINES)
     objectives: tuple[DetectorLimits, ...] = added(
         1,
         (),
@@ -135,6 +137,17 @@ class SearchSpec(Schema):
         for number, resolution in enumerate(self.resolutions):
             if resolution in self.resolutions[:number]:
                 raise ValueError(f"resolutions: {resolution} is listed twice; list each once")
+        return self
+
+    @model_validator(mode="after")
+    def _comparable_baselines(self) -> "SearchSpec":
+        for number, baseline in enumerate(self.baselines):
+            if baseline in self.baselines[:number]:
+                raise ValueError(f"baselines: {baseline} is listed twice; list each once")
+        if self.baselines and self.searches_pool:
+            raise ValueError(NO_BASE_TO_COMPARE)
+        if self.baselines and self.finetune is not None and self.finetune.upgrade is not None:
+            raise ValueError(NOT_WITH_UPGRADE)
         return self
 
     @model_validator(mode="after")

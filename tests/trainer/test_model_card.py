@@ -11,9 +11,10 @@ import pytest
 import torch
 import yaml
 
+from detnas.gain import Gain
 from detnas.records.artifacts import Artifact
 from detnas.records.exports import ExportedFile, ExportFormat
-from detnas.records.model_card import LineageStep, ModelCard
+from detnas.records.model_card import CardBaseline, LineageStep, ModelCard
 from detnas.records.requests import ExportRequest
 from detnas.records.results import Score, SplitSummary
 from detnas.records.settings import Resolution
@@ -43,6 +44,16 @@ CARD = ModelCard(
     lineage=(
         LineageStep(did="base", h=0.4, map=0.4, flops=2_000_000_000),
         LineageStep(trial=3, did="channel pruning, 5 %", h=0.45, map=0.39, flops=1_500_000_000),
+    ),
+    baselines=(
+        CardBaseline(
+            name="continued base",
+            score=_score(0.405),
+            h=0.41,
+            flops=2_000_000_000,
+            lead=Gain(difference=0.02, low=-0.001, high=0.04, images=40),
+        ),
+        CardBaseline(name="scaled", score=_score(0.3), h=0.3, flops=1_400_000_000),
     ),
     license="apache-2.0",
     datasets=("detection-datasets/coco",),
@@ -83,6 +94,11 @@ def test_card_states_data_results_with_errors_and_lineage(request_: ExportReques
     assert "| training | 120 | 360 | 2 |" in card
     assert "| 3 | channel pruning, 5 % | 0.4500 | 0.3900 | 1.5 |" in card
     assert "2 classes: disc, square." in card
+    assert (
+        "| continued base | 0.4050 ± 0.0120 | 2 | +0.0200, 95 % interval -0.0010 to +0.0400 on the "
+        "40 validation images it was selected on |"
+    ) in card
+    assert "| scaled | 0.3000 ± 0.0120 | 1.4 | unknown |" in card
     assert card.rstrip().endswith("## Licence\n\napache-2.0")
 
 

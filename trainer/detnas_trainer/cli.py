@@ -23,6 +23,7 @@ _VERBS = {
     "subnets": "evaluate subnets of the pool, without training",
     "extract": "take a subnet out of the pool as a detector of its own, and score it",
     "finetune": "train the chosen student for longer",
+    "baseline": "train what the chosen student is compared with",
     "test": "score base and students on the test split, once",
     "export": "write a detector as a folder that mmdet loads",
 }

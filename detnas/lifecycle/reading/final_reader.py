@@ -8,6 +8,7 @@ from itertools import count
 from detnas.ledger.entry import LedgerEntry, is_complete
 from detnas.ledger.history import read_trial
 from detnas.ledger.summary import Summary
+from detnas.lifecycle.reading.baselines import BaselinesReader
 from detnas.lifecycle.reading.final_stages import Finalist, FinalStages
 from detnas.lifecycle.reading.results import Consumers, VerifiedResults
 from detnas.plan.final_test import tested
@@ -30,6 +31,7 @@ from detnas.records.results import (
     ExportResult,
     FinalTestResult,
     Outcome,
+    PoolPhaseResult,
     PrepareResult,
 )
 from detnas.records.verbs import Verb
@@ -61,6 +63,7 @@ class FinalStagesReader:
         scorer: Scorer,
         base: DetectorResult,
         prepared: PrepareResult,
+        pool: tuple[PoolPhaseResult, ...],
         before: FinalStages | None,
     ) -> FinalStages:
         """Return the final stages so far.
@@ -70,6 +73,7 @@ class FinalStagesReader:
             scorer: scores them against the base.
             base: the base's result, which is exported if no student is better.
             prepared: result of the data check.
+            pool: results of its phases.
             before: what was read before; what is new is added.
         """
         stages, ended = before, summary.folded_count
@@ -84,6 +88,18 @@ class FinalStagesReader:
             return stages
         if stages.winner is None:
             stages = self._with_winner(stages, summary.top, scorer, prepared)
+        if self.requests.spec.baselines:
+            winner = stages.winner
+            assert winner is not None
+            stages = BaselinesReader(self.store, self.requests, self.results).read(
+                stages,
+                scorer,
+                prepared,
+                self.requests.pool(pool),
+                lambda: self._has_export(winner.detector),
+            )
+            if any(one.job.result is None for one in stages.baselines):
+                return stages
         if self.requests.data.test is not None and prepared.test is not None:
             stages = self._with_test(stages, scorer, prepared.test.images)
         is_tested = stages.test is None or stages.tested
@@ -159,9 +175,8 @@ class FinalStagesReader:
             earlier = self._finetuned_before(stages, others, scorer)
         student = choose_winner(candidates, earlier)
         images = prepared.val.images if prepared.val is not None else 0
-        return replace(
-            stages, winner=compare_with_base(student, stages.base, self._has_export, images)
-        )
+        winner = compare_with_base(student, stages.base, self._has_export, images)
+        return replace(stages, winner=winner, student=student.detector)
 
     def _with_test(self, stages: FinalStages, scorer: Scorer, images: int) -> FinalStages:
         winner = stages.winner

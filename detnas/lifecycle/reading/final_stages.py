@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from detnas.plan.final_test import Contestant, Tested, contestants
 from detnas.plan.stages import FinalJob, JobId
 from detnas.plan.winner import Candidate, TrainedDetector, Winner
-from detnas.records.results import DetectorResult, ExportResult, Outcome
+from detnas.records.requests import StudentRequest
+from detnas.records.results import DetectorResult, ExportResult, Outcome, Result
+from detnas.spec.baselines import Baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +39,41 @@ class Finalist:
     @property
     def failure(self) -> str:
         """Why its fine-tuning failed; empty if it did not."""
-        result = self.tuning
-        if result is None or result.outcome is Outcome.SUCCEEDED:
-            return ""
-        return f"{result.outcome}: {result.message}"
+        return _failure(self.tuning)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedBaseline:
+    """A baseline of the search.
+
+    Attributes:
+        baseline: which.
+        request: of its training.
+        job: that trains it.
+        detector: the trained one; None until that has succeeded.
+    """
+
+    baseline: Baseline
+    request: StudentRequest
+    job: FinalJob
+    detector: TrainedDetector | None = None
+
+    @property
+    def failure(self) -> str:
+        """Why its training failed; empty if it did not."""
+        return _failure(self.job.result)
 
 
 @dataclass(frozen=True, slots=True)
 class FinalStages:
-    """Fine-tuning, test and export, which follow the trials.
+    """Fine-tuning, baselines, test and export, which follow the trials.
 
     Attributes:
         base: of the search.
         finalists: the best trials' students, the best first.
         winner: what is exported; None until every fine-tuning has ended.
+        student: the best of the students, which is the winner unless that is the base.
+        baselines: what it is compared with; empty until it is known, and if none are asked for.
         test: scores the detectors on the test images; None without such images, and until the
             detectors are known.
         tested: the detectors as measured there; empty until then.
@@ -61,6 +84,8 @@ class FinalStages:
     base: TrainedDetector
     finalists: tuple[Finalist, ...]
     winner: Winner | None = None
+    student: TrainedDetector | None = None
+    baselines: tuple[TrainedBaseline, ...] = ()
     test: FinalJob | None = None
     tested: Tested = field(default_factory=dict)
     exporting: FinalJob | None = None
@@ -70,7 +95,8 @@ class FinalStages:
     def jobs(self) -> tuple[FinalJob, ...]:
         """Every job whose request can be built, in the order of the stages."""
         later = (self.test, self.exporting)
-        return (*self.tunings, *(job for job in later if job is not None))
+        trained = (*self.tunings, *(one.job for one in self.baselines))
+        return (*trained, *(job for job in later if job is not None))
 
     @property
     def tunings(self) -> tuple[FinalJob, ...]:
@@ -82,7 +108,8 @@ class FinalStages:
         """What is scored on the test images, once the winner is known."""
         assert self.winner is not None
         students = (one.tuned or one.student for one in self.finalists)
-        return contestants(self.base, self.winner.detector, students)
+        baselines = (one.detector for one in self.baselines if one.detector is not None)
+        return contestants(self.base, self.winner.detector, (*students, *baselines))
 
     @property
     def trials(self) -> tuple[int | None, ...]:
@@ -113,11 +140,17 @@ class FinalStages:
 
     @property
     def lost(self) -> Iterator[FinalJob]:
-        """Fine-tunings that failed for reasons other than the student."""
-        for job in self.tunings:
+        """Trainings that failed for reasons other than the detector."""
+        for job in (*self.tunings, *(one.job for one in self.baselines)):
             if job.result is not None and job.result.outcome is Outcome.INFRASTRUCTURE:
                 yield job
 
     def job(self, job_id: JobId) -> FinalJob | None:
         """Return a job; None if it is not, or no longer, one of these."""
         return next((job for job in self.jobs if job.job_id == job_id), None)
+
+
+def _failure(result: Result | None) -> str:
+    if result is None or result.outcome is Outcome.SUCCEEDED:
+        return ""
+    return f"{result.outcome}: {result.message}"

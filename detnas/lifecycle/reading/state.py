@@ -89,8 +89,9 @@ class SearchState:
         if job_id.verb.is_trial:
             return self.history.summary.knows(job_id.number)
         stages = self.final_stages
-        if job_id.verb is Verb.FINETUNE and stages is not None and stages.job(job_id) is None:
-            return True  # it served an earlier best trial
+        served = job_id.verb in (Verb.FINETUNE, Verb.BASELINE)
+        if served and stages is not None and stages.job(job_id) is None:
+            return True  # an earlier best trial, or an earlier manifest
         return self.result_of(job_id) is not None
 
     @property
@@ -255,7 +256,7 @@ class SearchReader:
                     return
             assert state.prepare is not None
             stages = self._final_stages.read(
-                history.summary, scorer, state.base, state.prepare, state.final_stages
+                history.summary, scorer, state.base, state.prepare, state.pool, state.final_stages
             )
             self.state = replace(now, final_stages=stages)
 

@@ -21,7 +21,7 @@ from detnas.plan.requests.search import SearchRequests
 from detnas.plan.winner import TrainedDetector, Winner
 from detnas.records.artifacts import Artifact
 from detnas.records.exports import ExportSettings
-from detnas.records.model_card import LineageStep, ModelCard
+from detnas.records.model_card import CardBaseline, LineageStep, ModelCard
 from detnas.records.requests import (
     DetectorToTest,
     DetectorUpgrade,
@@ -128,31 +128,45 @@ class FinalRequests:
             seed=self._spec.search.seed,
             training=precise(settings.training, prepared),
             action=self._final_pruning(settings, base_flops),
-            **self._finetuning_teacher(best, prepared, pool),
+            **self.teaching(best, prepared, pool),
             upgrade=_upgrade(settings),
-            distillation=self._spec.finetune_distillation,
         )
 
-    def _finetuning_teacher(
-        self, best: TrainedDetector, prepared: PrepareResult, pool: Pool | None
+    def teaching(
+        self, student: TrainedDetector, prepared: PrepareResult, pool: Pool | None
     ) -> dict[str, Any]:
-        """The external teacher if there is one; else its own, and of a subnet the supernet."""
+        """Return the fields of a student's request that name its teacher and the losses under it.
+
+        The external teacher teaches if there is one; else the student's own, and of a subnet the
+        supernet.
+
+        Args:
+            student: the student and its teacher.
+            prepared: result of the prepare job.
+            pool: that the teacher is of; None if there is none.
+        """
+        losses = {"distillation": self._spec.finetune_distillation}
         if self._spec.teachers.external is None:
-            drawn, teacher = draws_teachers(self._spec), best.teacher
+            drawn, teacher = draws_teachers(self._spec), student.teacher
             if self._spec.searches_pool and pool is not None:
                 teacher = pool.space.largest
-            return {"teacher": teacher, "draws_teachers": drawn, "pool": pool}
+            return {"teacher": teacher, "draws_teachers": drawn, "pool": pool, **losses}
         new = not teaches_alone(self._spec)
-        return {"external": prepared.external_teacher, "new_adaptor": new}
+        return {"external": prepared.external_teacher, "new_adaptor": new, **losses}
+
+    @property
+    def pruning_limits(self) -> dict[str, int]:
+        """What channel pruning leaves in every convolution."""
+        options = self._spec.search.actions
+        return {
+            "minimum_channels": options.minimum_channels,
+            "channel_divisor": options.channel_divisor,
+        }
 
     def _final_pruning(
         self, settings: Finetune, base_flops: int
     ) -> ChannelPruning | RepeatedChannelPruning | None:
-        options = self._spec.search.actions
-        limits = {
-            "minimum_channels": options.minimum_channels,
-            "channel_divisor": options.channel_divisor,
-        }
+        limits = self.pruning_limits
         if settings.channel_fraction is not None:
             return ChannelPruning(fraction=settings.channel_fraction, **limits)
         if settings.flops_fraction is not None:
@@ -197,9 +211,11 @@ class FinalRequests:
         prepared: PrepareResult,
         base: TrainedDetector,
         lineage: Sequence[LineageStep] = (),
+        baselines: Iterable[CardBaseline] = (),
     ) -> ExportRequest:
         """Build the request that exports the winner as a folder for stock mmdet, and as files."""
-        card = model_card(winner.detector, base, prepared, lineage, self._spec.model_card)
+        settings = self._spec.model_card
+        card = model_card(winner.detector, base, prepared, lineage, settings, baselines)
         exported = replace(Exportable.of_winner(winner), card=card)
         if self._spec.export is not None and knows_additions(prepared):
             exported = replace(exported, files=self._spec.export)

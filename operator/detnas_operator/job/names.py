@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from detnas.plan.stages import JobId
 from detnas.records.verbs import Verb
+from detnas.spec.baselines import Baseline
 from detnas.spec.jobs import JobFields
 from detnas.spec.patterns import RESERVED_ANNOTATIONS, RESERVED_LABELS
 from detnas_operator.cluster.labels import (
@@ -40,6 +41,7 @@ _ENDING = re.compile(
     r"-(?:(?P<setup>prepare|base)|pool-(?P<phase>\d+)|t(?P<trial>\d{4,})|s(?P<subnets>\d{4,})"
     r"|extract-(?P<extract>\d{4,})"
     r"|(?P<finetune>finetune)(?:-(?P<tuned>\d{4,}))?"
+    r"|baseline-(?P<baseline>[a-z]+)(?:-\d+)?"
     r"|(?P<end>test|export)(?:base)?(?:-\d+)*)$"
 )
 """What follows the search's name in the name of a Job."""
@@ -87,6 +89,11 @@ def parse_job_name(name: str, search: str) -> JobId | None:
         job_id = JobId(Verb.EXTRACT, int(ending["extract"]))
     elif ending["finetune"]:
         job_id = JobId(Verb.FINETUNE, int(ending["tuned"]) + 1 if ending["tuned"] else 0)
+    elif ending["baseline"]:
+        known = {one.folder: one.number for one in Baseline}
+        if ending["baseline"] not in known:
+            return None
+        job_id = JobId(Verb.BASELINE, known[ending["baseline"]])
     else:
         job_id = JobId(Verb(ending["setup"] or ending["end"]))
     index = _INDEX_DIGITS if job_id.verb is Verb.POOL else 0
@@ -103,6 +110,8 @@ def _ending(job_id: JobId, folder: str) -> str:
         return _NUMBERED[job_id.verb].format(job_id.number)
     if job_id.verb is Verb.FINETUNE:
         return f"-finetune{f'-{job_id.number - 1:04d}' if job_id.number else ''}"
+    if job_id.verb is Verb.BASELINE:
+        return f"-baseline-{folder.rpartition('/')[2]}"
     if job_id.verb in (Verb.TEST, Verb.EXPORT):
         again = _AGAIN.search(folder.rpartition("/")[2])
         # "-export-base" would be the base's Job of a search whose name ends with "-export".

@@ -70,6 +70,7 @@ class JobOrder:
             Verb.SUBNETS: deadlines.trial,
             Verb.EXTRACT: deadlines.trial,
             Verb.FINETUNE: deadlines.finetune,
+            Verb.BASELINE: deadlines.baseline,
             Verb.TEST: deadlines.test,
             Verb.EXPORT: deadlines.export,
         }[self.job_id.verb]

@@ -24,6 +24,7 @@ KINDS = {
     Verb.SUBNETS: "trial",
     Verb.EXTRACT: "trial",
     Verb.FINETUNE: "finetune",
+    Verb.BASELINE: "finetune",
     Verb.TEST: "trial",
     Verb.EXPORT: "export",
 }

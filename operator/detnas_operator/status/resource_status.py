@@ -173,6 +173,9 @@ def _compared(one: ComparedDetector) -> Compared:
         flops=found.flops,
         test_h=tested.h if tested else None,
         test_map=tested.map if tested else None,
+        lead=one.lead and one.lead.difference,
+        lead_low=one.lead and one.lead.low,
+        lead_high=one.lead and one.lead.high,
         message=outcome,
     )
 

@@ -42,6 +42,7 @@ def largest_status(character: str = "x") -> ResourceStatus:
     }
     compared = {
         **dict.fromkeys(("name", "h", "map", "test_h", "test_map", "message"), text),
+        **dict.fromkeys(("lead", "lead_low", "lead_high"), text),
         "flops": MANY,
         "exported": True,
     }

@@ -239,6 +239,8 @@ def exported_files(request: ExportRequest) -> tuple[ExportedFile, ...]:
 def evolved(request: StudentRequest) -> Architecture:
     """The structural effect; pruning takes a channel from a block's inside."""
     action = request.action
+    if request.narrowed is not None:
+        return request.narrowed
     if isinstance(action, AddLayer):
         return add_layer(request.parent, action.stage).architecture
     if isinstance(action, Rearrange):

@@ -253,6 +253,7 @@ VALID: dict[str, Document] = {
         "spec.teachers",
         {"choice": "External", "external": {"config": "htc.json", "weights": "s3://m/htc.pth"}},
     ),
+    "baselines": changed("spec.baselines", ["ContinuedBase", "OneShotPruned", "Scaled"]),
     "a search of the pool": changed(
         "spec.search", {"strategy": "TeacherPool", "trials": 10_000, "parallelism": 8}
     ),

@@ -378,6 +378,21 @@ TEACHERS = {
 }
 
 SEARCH = {
+    "a baseline twice": Wrong(
+        "spec.baselines", ["Scaled", "Scaled"], "spec", "list each once", "list each baseline once"
+    ),
+    "an unknown baseline": Wrong(
+        "spec.baselines", ["Smaller"], "spec.baselines[0]", "OneShotPruned"
+    ),
+    "baselines of subnets": Wrong(
+        "spec",
+        {**MINIMAL["spec"], "search": {"strategy": "TeacherPool"}, "baselines": ["Scaled"]},
+        "spec",
+        "evolves no student",
+    ),
+    "baselines of an upgraded student": Wrong(
+        "spec", {**MINIMAL["spec"], **_UPGRADE, "baselines": ["Scaled"]}, "spec", "upgrade"
+    ),
     "pruned in two ways": _wrong(
         "spec.finetune",
         {"channelFraction": "0.1", "flopsFraction": "0.5"},

@@ -29,6 +29,7 @@ FOLDERS = {
     Verb.SUBNETS: f"{SEARCH}/trials/0025",
     Verb.EXTRACT: f"{SEARCH}/extracted/0031",
     Verb.FINETUNE: f"{SEARCH}/finetune",
+    Verb.BASELINE: f"{SEARCH}/baselines/continued",
     Verb.TEST: f"{SEARCH}/test",
     Verb.EXPORT: f"{SEARCH}/students/best",
 }

@@ -37,6 +37,7 @@ DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
         (Verb.SUBNETS, "r18-s0025"),
         (Verb.EXTRACT, "r18-extract-0031"),
         (Verb.FINETUNE, "r18-finetune"),
+        (Verb.BASELINE, "r18-baseline-continued"),
         (Verb.TEST, "r18-test"),
         (Verb.EXPORT, "r18-export"),
     ],
@@ -95,7 +96,7 @@ def test_job_names_are_short_and_distinct(length: int) -> None:
         made.append(service_name(search))
         assert all(len(name) <= 63 and DNS_LABEL.fullmatch(name) for name in made), made
         names |= set(made)
-    assert len(names) == 13 * len(searches)
+    assert len(names) == 14 * len(searches)
 
 
 def test_failure_policy_ignores_disruptions_and_ends_on_final_exit_codes() -> None:
@@ -118,6 +119,7 @@ def test_job_manifest_has_the_deadline_of_its_verb() -> None:
         Verb.POOL: "poolPhase",
         **dict.fromkeys((Verb.EVALUATE, Verb.SUBNETS, Verb.EXTRACT), "trial"),
         Verb.FINETUNE: "finetune",
+        Verb.BASELINE: "baseline",
         Verb.TEST: "test",
         Verb.EXPORT: "export",
     }
@@ -136,6 +138,7 @@ def test_job_manifest_has_the_deadline_of_its_verb() -> None:
         (Verb.POOL, "2"),
         (Verb.EVALUATE, "4"),
         (Verb.FINETUNE, "3"),
+        (Verb.BASELINE, "3"),
         (Verb.TEST, "4"),
         (Verb.EXPORT, "1"),
     ],

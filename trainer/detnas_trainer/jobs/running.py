@@ -36,6 +36,7 @@ _FUNCTIONS = {
     Verb.SUBNETS: "subnets",
     Verb.EXTRACT: "extract",
     Verb.FINETUNE: "student",
+    Verb.BASELINE: "student",
     Verb.TEST: "final_test",
     Verb.EXPORT: "export",
 }

@@ -11,7 +11,7 @@ from detnas.architecture import encode
 from detnas.cost import detector_cost
 from detnas.gain import Gain
 from detnas.records.exports import ExportedFile, ExportFormat
-from detnas.records.model_card import ModelCard
+from detnas.records.model_card import CardBaseline, ModelCard
 from detnas.records.requests import ExportRequest
 from detnas.records.results import Score
 from detnas.records.settings import DetectorVariant
@@ -78,6 +78,7 @@ def model_card(
         "images": card.val.images if card and card.val else None,
         "results": _results(card, request) if card else (),
         "lineage": card.lineage if card else (),
+        "baselines": [_baseline(one) for one in card.baselines] if card else (),
         "license": card.license if card else None,
         "map": request.expected_map,
         "test": _map(request.test) if request.test else "",
@@ -149,6 +150,12 @@ def _results(card: ModelCard, request: ExportRequest) -> list[tuple[str, str, st
         *((name, _metric(ours), _metric(theirs)) for name, ours, theirs in parts),
         ("at resolution", str(request.resolution), str(request.base_resolution)),
     ]
+
+
+def _baseline(one: CardBaseline) -> tuple[str, str, str, str]:
+    """A row: name, mAP, GFLOPs, and what this detector has more in H."""
+    lead = "unknown" if one.lead is None else f"{one.lead} on {one.lead.where}"
+    return one.name, _map(one.score), f"{one.flops / 1e9:.4g}", lead
 
 
 def _map(score: Score) -> str:

@@ -1,4 +1,4 @@
-"""The evaluate and finetune jobs: evolve a student, train it under a teacher, score it."""
+"""The evaluate, finetune and baseline jobs: evolve a student, train it, score it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +29,7 @@ from detnas_trainer.evolve import (
     Evolved,
     InvalidActionError,
     evolve,
+    narrow_channels,
     upgraded_architecture,
     upgraded_shape,
     upgraded_state,
@@ -43,6 +44,8 @@ from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet import teachers_to_draw
 from detnas_trainer.trainee import DetectorTrainee, Losses
 from detnas_trainer.training.gradients import seed_everything
+
+_LESS_PRUNING = {"Finetune": "raise finetune.flopsFraction, or lower minimumChannels"}
 
 Teachers = tuple[TwoStageDetector, ...] | tuple[ExternalTeacher]
 
@@ -127,6 +130,8 @@ def _evolved(job: Job[StudentRequest]) -> Evolved:
 
 
 def _after_action(request: StudentRequest, state: Mapping[str, Tensor]) -> Evolved:
+    if request.narrowed is not None:
+        return _narrowed(request, request.narrowed, state)
     if request.action is None:
         return Evolved(request.parent, dict(state), _unmoved(request.parent))
     seed = seed_of("evolution", request.seed)
@@ -137,6 +142,14 @@ def _after_action(request: StudentRequest, state: Mapping[str, Tensor]) -> Evolv
         found = evolve(request.parent, weights, request.action, seed)
     adaptor = {n: value for n, value in state.items() if n.startswith(ADAPTOR_PREFIX)}
     return replace(found, state={**found.state, **adaptor})
+
+
+def _narrowed(
+    request: StudentRequest, narrowed: Architecture, state: Mapping[str, Tensor]
+) -> Evolved:
+    """The parent with smaller widths, and without an adaptor."""
+    weights = narrow_channels(request.parent, detector_state(state), narrowed)
+    return Evolved(narrowed, weights, _unmoved(narrowed), ("every width was scaled",))
 
 
 def _unmoved(architecture: Architecture) -> dict[Place, Place | None]:
@@ -173,7 +186,7 @@ def _pruned(
             raise InvalidActionError(
                 f"{pruning.flops / 1e9:.4g} GFLOPs cannot be reached, only {left / 1e9:.4g}: "
                 f"{error.problem}",
-                "raise finetune.flopsFraction, or lower minimumChannels",
+                _LESS_PRUNING.get(request.kind, "lower minimumChannels"),
             ) from error
     before, after = flops(request.parent) / 1e9, left / 1e9
     note = f"pruned in {steps} steps from {before:.4g} to {after:.4g} GFLOPs"
