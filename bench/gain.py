@@ -2,9 +2,9 @@
 
     python bench/gain.py --seeds 0 1 2 [--manifest examples/digits/search.yaml] [--to FILE.json]
 
-For each seed: the search is run; the winner's lineage is counted in epochs; the base is trained
-on, plainly (no teacher, no sparsity), for as many epochs with the fine-tuning's schedule; both are
-compared at every resolution. A second call goes on where the first stopped.
+For each seed: the search is run, with the base trained on for as long as the winner's lineage among
+its baselines (spec.baselines); both are compared at every resolution. A second call goes on where
+the first stopped.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,21 +25,13 @@ from detnas.lifecycle.reading.state import SearchReader
 from detnas.records import keys
 from detnas.records.requests import ExportRequest, StudentRequest
 from detnas.records.results import DetectorResult
-from detnas.records.settings import Distillation, Training
 from detnas.runner.opening import OpenedSearch, Overrides, open_search
 from detnas.score import ResolutionScore, Scorer, best
-from detnas.store.artifacts import create_record, load_record
+from detnas.spec.baselines import Baseline
+from detnas.store.artifacts import load_record
 
-PLAIN = Distillation(
-    features="None",
-    localization="None",
-    feature_weight=Decimal(0),
-    classification_weight=Decimal(0),
-    localization_weight=Decimal(0),
-    bn_weight=Decimal(0),
-)
 R = TypeVar("R", ExportRequest, StudentRequest)
-TRAINED_ON = "bench/base-trained-on"
+CONTINUED = f"baselines/{Baseline.CONTINUED_BASE.folder}"
 
 
 @dataclass(frozen=True)
@@ -80,18 +71,21 @@ def measure(manifest: Path, seed: int, store: Path) -> Gain:
     subprocess.run([detnas, "run", seeded, "--store", store], check=True)
     minutes = (time.monotonic() - start) / 60
     search = open_search(seeded, Overrides(store=str(store)))
+    if Baseline.CONTINUED_BASE not in search.requests.spec.baselines:
+        raise SystemExit(f"{manifest}: spec.baselines lacks {Baseline.CONTINUED_BASE}; add it")
     export = _record(search, "students/best", ExportRequest)
     if export.is_base:
         raise SystemExit(f"seed {seed}: no student is better than the base")
     chain, finetuned = _lineage(search, export)
-    epochs = len(chain) * search.requests.spec.evaluation.epochs + finetuned
     scorer = _scorer(search)
-    trained_on = scorer.score(scorer.architecture, _train_on(search, epochs).scores).scores
-    student = scorer.score(export.architecture, _winner(search, chain, finetuned).scores).scores
+    trained_on = scorer.score(scorer.architecture, _result(search, CONTINUED).scores).scores
+    student = scorer.score(
+        export.architecture, _winner(search, chain, finetuned=finetuned).scores
+    ).scores
     return Gain(
         seed=seed,
         minutes=round(minutes, 1),
-        lineage_epochs=epochs,
+        lineage_epochs=_record(search, CONTINUED, StudentRequest).training.epochs,
         actions=[str(e.proposal.action.kind) for e in chain if e.proposal.action],
         base=_maps(scorer.scored),
         trained_on=_maps(trained_on),
@@ -127,42 +121,20 @@ def _scorer(search: OpenedSearch) -> Scorer:
     return scorer
 
 
-def _lineage(search: OpenedSearch, export: ExportRequest) -> tuple[tuple[LedgerEntry, ...], int]:
-    """The winner's trials, and the epochs of fine-tuning that its weights had."""
+def _lineage(search: OpenedSearch, export: ExportRequest) -> tuple[tuple[LedgerEntry, ...], bool]:
+    """The winner's trials, and whether it was fine-tuned."""
     folder = search.requests.search
     entries = {e.index: e for e in read_entries(search.store, folder, _scorer(search))}
-    finetune = search.requests.spec.finetune
-    tuned = load_record(search.store, keys.result_key(f"{folder}/finetune"), DetectorResult)
-    if finetune and tuned and tuned.files.get("weights") == export.weights:
+    parent, finetuned = export.weights, keys.is_of_finetuning(export.weights.key)
+    if finetuned:
         parent = _record(search, "finetune", StudentRequest).parent_weights
-        epochs = finetune.epochs
-    else:
-        parent, epochs = export.weights, 0
     winner = next(e.index for e in entries.values() if e.weights == parent)
-    return lineage(entries, winner), epochs
+    return lineage(entries, winner), finetuned
 
 
-def _train_on(search: OpenedSearch, epochs: int) -> DetectorResult:
-    """Train the base plainly for so many epochs more."""
-    spec = search.requests.spec
-    key = f"{search.requests.search}/{TRAINED_ON}"
-    base, template = _result(search, "base"), _record(search, "trials/0000", StudentRequest)
-    schedule = spec.finetune or spec.evaluation
-    training = Training(**{**schedule.training.model_dump(), "epochs": epochs})
-    request = template.model_copy(
-        update={
-            "kind": "Finetune", "key": key, "trial": None, "action": None, "teacher": None,
-            "pool": None, "distillation": PLAIN, "training": training, "parent_added": (),
-            "parent": base.architecture, "parent_weights": base.weights,
-        }
-    )  # fmt: skip
-    create_record(search.store, keys.request_key(key), request)
-    trainer = Path(sys.executable).with_name("detnas-trainer")
-    subprocess.run([trainer, "finetune", f"{search.store.uri}/{key}"], check=True)
-    return _result(search, TRAINED_ON)
-
-
-def _winner(search: OpenedSearch, chain: tuple[LedgerEntry, ...], finetuned: int) -> DetectorResult:
+def _winner(
+    search: OpenedSearch, chain: tuple[LedgerEntry, ...], *, finetuned: bool
+) -> DetectorResult:
     folder = "finetune" if finetuned else f"trials/{chain[-1].index:04d}"
     return _result(search, folder)
 
