@@ -1,11 +1,13 @@
-"""Make the example's data set: real handwritten digits on cluttered canvases, in COCO format.
+"""Make a data set: symbols on cluttered canvases, in COCO format.
 
     python examples/digits/make_data.py DIR
+    python examples/digits/make_data.py DIR --symbols glyphs
 
-The digits are scikit-learn's (1797 scanned samples, inside the package: nothing is downloaded).
-The same settings give the same bytes, and no sample is shown in more than one of the splits for
-training, validation and test. The folder appears under its name only when it is complete; if it
-exists already, nothing is done.
+The symbols are the example's real handwritten digits, scikit-learn's 1797 scanned samples, or
+glyphs: 79 printed characters in 15 typefaces of matplotlib, for which a detector needs more
+capacity. Both are inside the packages: nothing is downloaded. The same settings give the same
+bytes, and no sample is shown in more than one of the splits for training, validation and test.
+The folder appears under its name only when it is complete; if it exists already, nothing is done.
 """
 
 import argparse
@@ -17,11 +19,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum, auto
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from digit_canvas import CanvasSettings, PlacedDigit, draw_canvas
+from canvas import CanvasSettings, PlacedSymbol, draw_canvas
+from glyphs import CHARACTERS, render_glyphs
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -30,6 +34,13 @@ from detnas.process_setup import guard_standard_streams
 SETTINGS_FILE = "settings.json"
 FORMAT = 2
 """Raised whenever the same settings give other bytes than before."""
+
+
+class Symbols(StrEnum):
+    """What is drawn on the canvases."""
+
+    DIGITS = auto()
+    GLYPHS = auto()
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,7 @@ class DataSettings:
     test_canvases: int = 200
     seed: int = 0
     canvas: CanvasSettings = field(default_factory=CanvasSettings)
+    symbols: Symbols = Symbols.DIGITS
 
 
 class FolderInTheWayError(ValueError):
@@ -48,11 +60,14 @@ class FolderInTheWayError(ValueError):
 
 
 @dataclass(frozen=True)
-class DigitSamples:
-    """The scanned digits: ink from 0 to 1, (N, 8, 8), and the class of each, (N,)."""
+class Samples:
+    """The symbols that may be drawn: ink from 0 to 1, (N, side, side), and class of each, (N,)."""
 
-    glyphs: NDArray[np.float64]
+    inks: NDArray[np.float64]
     classes: NDArray[np.int64]
+    names: tuple[str, ...]
+    kind: str
+    title: str
 
 
 def make_data(folder: Path, settings: DataSettings) -> bool:
@@ -90,7 +105,10 @@ def _is_made(folder: Path, settings: DataSettings) -> bool:
 
 
 def _recorded(settings: DataSettings) -> dict[str, Any]:
-    return {"format": FORMAT, **asdict(settings)}
+    recorded = {"format": FORMAT, **asdict(settings)}
+    if settings.symbols == Symbols.DIGITS:
+        del recorded["symbols"]  # as recorded when there were digits only
+    return recorded
 
 
 @contextmanager
@@ -115,28 +133,35 @@ def _empty(folder: Path) -> None:
 
 
 def _write_data(folder: Path, settings: DataSettings) -> None:
-    digits = _load_digits()
-    order = np.random.default_rng(settings.seed).permutation(len(digits.classes))
+    symbols = _load_digits() if settings.symbols == Symbols.DIGITS else _load_glyphs()
+    order = np.random.default_rng(settings.seed).permutation(len(symbols.classes))
     learnt, decides = len(order) * 2 // 3, len(order) * 5 // 6
     parts = {"train": order[:learnt], "val": order[learnt:decides], "test": order[decides:]}
     for split, samples in parts.items():
-        _write_split(folder, split, digits, samples, settings)
+        _write_split(folder, split, symbols, samples, settings)
     text = json.dumps(_recorded(settings), indent=2) + "\n"
     (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
 
 
-def _load_digits() -> DigitSamples:
+def _load_digits() -> Samples:
     # Imported late: it takes a second, which a run with nothing to do should not cost.
     from sklearn.datasets import load_digits
 
     loaded = load_digits()
-    return DigitSamples(loaded.images / 16.0, loaded.target.astype(np.int64))
+    names = tuple(str(digit) for digit in range(10))
+    classes = loaded.target.astype(np.int64)
+    title = "Handwritten digits of scikit-learn"
+    return Samples(loaded.images / 16.0, classes, names, "digit", title)
+
+
+def _load_glyphs() -> Samples:
+    return Samples(*render_glyphs(), tuple(CHARACTERS), "glyph", "Printed characters")
 
 
 def _write_split(
     folder: Path,
     split: str,
-    digits: DigitSamples,
+    symbols: Samples,
     samples: NDArray[np.int64],
     settings: DataSettings,
 ) -> None:
@@ -153,43 +178,45 @@ def _write_split(
     for index in range(count):
         # Each canvas has a generator of its own: more canvases change none of the others.
         rng = np.random.default_rng([settings.seed, number, index])
-        pixels, placed = draw_canvas(digits.glyphs, samples, settings.canvas, rng)
+        pixels, placed = draw_canvas(symbols.inks, samples, settings.canvas, rng)
         name = f"{split}/{index:05d}.png"
         Image.fromarray(pixels).save(folder / "images" / name)
         images.append({"id": index + 1, "file_name": name, "width": size, "height": size})
-        for digit in placed:
+        for symbol in placed:
             number_so_far = len(annotations)
-            annotations.append(_annotation(number_so_far + 1, index + 1, digit, digits))
-    _write_annotations(folder / f"{split}.json", images, annotations)
+            annotations.append(_annotation(number_so_far + 1, index + 1, symbol, symbols))
+    _write_annotations(folder / f"{split}.json", images, annotations, symbols)
 
 
 def _annotation(
-    identifier: int, image: int, digit: PlacedDigit, digits: DigitSamples
+    identifier: int, image: int, symbol: PlacedSymbol, symbols: Samples
 ) -> dict[str, Any]:
-    _, _, width, height = digit.box
+    _, _, width, height = symbol.box
     return {
         "id": identifier,
         "image_id": image,
-        "category_id": int(digits.classes[digit.sample]) + 1,
-        "bbox": list(digit.box),
+        "category_id": int(symbols.classes[symbol.sample]) + 1,
+        "bbox": list(symbol.box),
         "area": width * height,
         "iscrowd": 0,
-        "digit_sample": digit.sample,
+        "digit_sample": symbol.sample,
     }
 
 
 def _write_annotations(
-    path: Path, images: list[dict[str, Any]], annotations: list[dict[str, Any]]
+    path: Path,
+    images: list[dict[str, Any]],
+    annotations: list[dict[str, Any]],
+    symbols: Samples,
 ) -> None:
-    names = [str(digit) for digit in range(10)]
     document = {
-        "info": {"description": "Handwritten digits of scikit-learn on canvases", "version": "1"},
+        "info": {"description": f"{symbols.title} on canvases", "version": "1"},
         "licenses": [],
         "images": images,
         "annotations": annotations,
         "categories": [
-            {"id": number, "name": name, "supercategory": "digit"}
-            for number, name in enumerate(names, start=1)
+            {"id": number, "name": name, "supercategory": symbols.kind}
+            for number, name in enumerate(symbols.names, start=1)
         ],
     }
     path.write_text(json.dumps(document) + "\n", encoding="utf-8")
@@ -204,6 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--val", type=int, default=defaults.validation_canvases, metavar="N")
     parser.add_argument("--test", type=int, default=defaults.test_canvases, metavar="N")
     parser.add_argument("--seed", type=int, default=defaults.seed, metavar="N")
+    parser.add_argument("--symbols", type=Symbols, choices=list(Symbols), default=defaults.symbols)
     options = parser.parse_args(arguments)
     for name in ("train", "val", "test"):
         if getattr(options, name) < 1:
@@ -212,7 +240,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--seed {options.seed}: must not be negative")
     try:
         counts = (options.train, options.val, options.test)
-        made = make_data(options.folder, DataSettings(*counts, options.seed))
+        settings = DataSettings(*counts, options.seed, symbols=options.symbols)
+        made = make_data(options.folder, settings)
     except FolderInTheWayError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -76,6 +76,35 @@ def test_digits_data_with_more_canvases_keeps_the_first(data: Path, tmp_path: Pa
     assert images.items() <= large.items()
 
 
+@pytest.fixture(scope="module")
+def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("glyphs") / "data"
+    made = make_small(folder, "--symbols", "glyphs")
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+def test_glyphs_have_many_classes_and_no_sample_in_two_splits(glyphs: Path) -> None:
+    used: list[set[int]] = []
+    for split in SPLITS:
+        document = annotations(glyphs, split)
+        names = [entry["name"] for entry in document["categories"]]
+        assert len(set(names)) == len(names) >= 60
+        shown = {entry["digit_sample"] for entry in document["annotations"]}
+        classes = {entry["category_id"] for entry in document["annotations"]}
+        assert 10 < len(classes) <= len(shown)
+        used.append(shown)
+    assert not any(one & other for one, other in combinations(used, 2))
+
+
+def test_glyphs_are_reproducible_and_recorded_as_glyphs(glyphs: Path, tmp_path: Path) -> None:
+    assert make_small(tmp_path / "again", "--symbols", "glyphs").returncode == 0
+    assert digests(tmp_path / "again") == digests(glyphs)
+    refused = make_small(glyphs)
+    assert refused.returncode == 2
+    assert "was made with other settings" in refused.stderr
+
+
 def test_digits_data_splits_share_no_digit(data: Path) -> None:
     used = {
         split: {entry["digit_sample"] for entry in annotations(data, split)["annotations"]}

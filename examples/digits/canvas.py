@@ -1,4 +1,4 @@
-"""One canvas: handwritten digits over a cluttered background, with their boxes."""
+"""One canvas: symbols (digits or glyphs) over a cluttered background, with their boxes."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,10 @@ PLACING_ATTEMPTS = 60
 
 @dataclass(frozen=True)
 class CanvasSettings:
-    """What a canvas looks like; lengths in pixels, ranges with both ends included."""
+    """What a canvas looks like; lengths in pixels, ranges with both ends included.
+
+    The fields are named for the digits: data sets record them.
+    """
 
     size: int = 128
     min_digits: int = 3
@@ -28,31 +31,31 @@ class CanvasSettings:
 
 
 @dataclass(frozen=True)
-class PlacedDigit:
-    """A digit on a canvas: the index of its sample in scikit-learn's set, and its box."""
+class PlacedSymbol:
+    """A symbol on a canvas: the index of its sample, and its box."""
 
     sample: int
     box: Box
 
 
 def draw_canvas(
-    glyphs: NDArray[np.float64],
+    inks: NDArray[np.float64],
     samples: NDArray[np.int64],
     settings: CanvasSettings,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], list[PlacedDigit]]:
+) -> tuple[NDArray[np.uint8], list[PlacedSymbol]]:
     """Draw one canvas.
 
-    `glyphs` holds every 8x8 digit with ink from 0 to 1, (N, 8, 8); only those whose index is in
-    `samples` are drawn. Returns the RGB image (size, size, 3) and the digits placed on it.
+    `inks` holds every symbol with ink from 0 to 1, (N, side, side); only those whose index is in
+    `samples` are drawn. Returns the RGB image (size, size, 3) and the symbols placed on it.
     """
     canvas = _background(settings.size, rng)
     for _ in range(rng.integers(2, settings.max_clutter + 1)):
         _blend(canvas, _clutter_ink(settings.size, rng), _lighter_colour(canvas, rng))
-    placed: list[PlacedDigit] = []
+    placed: list[PlacedSymbol] = []
     for _ in range(rng.integers(settings.min_digits, settings.max_digits + 1)):
         sample = int(rng.choice(samples))
-        ink = _digit_ink(glyphs[sample], settings, rng)
+        ink = _symbol_ink(inks[sample], settings, rng)
         corner = _free_corner(ink.shape, settings.size, placed, rng)
         if corner is None:
             continue
@@ -60,7 +63,7 @@ def draw_canvas(
         height, width = ink.shape
         region = canvas[top : top + height, left : left + width]
         _blend(region, ink, _lighter_colour(region, rng))
-        placed.append(PlacedDigit(sample, (left, top, width, height)))
+        placed.append(PlacedSymbol(sample, (left, top, width, height)))
     noise = rng.normal(0.0, rng.uniform(1.0, 8.0), canvas.shape)
     return np.clip(np.rint(canvas + noise), 0, 255).astype(np.uint8), placed
 
@@ -77,7 +80,7 @@ def _background(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _clutter_ink(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A blob, a straight stroke, an arc or a bent line: shapes of a pen, but no digits."""
+    """A blob, a straight stroke, an arc or a bent line: shapes of a pen, but no symbols."""
     scale = SUPERSAMPLING
     image = Image.new("L", (size * scale, size * scale))
     draw = ImageDraw.Draw(image)
@@ -103,14 +106,14 @@ def _clutter_ink(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(image.reduce(scale), dtype=np.float64) / 255 * rng.uniform(0.3, 0.9)
 
 
-def _digit_ink(
-    glyph: NDArray[np.float64], settings: CanvasSettings, rng: np.random.Generator
+def _symbol_ink(
+    symbol: NDArray[np.float64], settings: CanvasSettings, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """The glyph enlarged smoothly, turned a little, and cut to the box of its ink."""
+    """The symbol resized smoothly, turned a little, and cut to the box of its ink."""
     low, high = np.log(settings.min_digit_size), np.log(settings.max_digit_size)
     height = int(np.rint(np.exp(rng.uniform(low, high))))
     width = int(np.rint(height * rng.uniform(0.85, 1.15)))
-    padded = np.pad(_resized(glyph, width, height), max(width, height) // 4)
+    padded = np.pad(_resized(symbol, width, height), max(width, height) // 4)
     turned = Image.fromarray(padded.astype(np.float32)).rotate(
         float(rng.uniform(-12, 12)), Image.Resampling.BILINEAR
     )
@@ -121,7 +124,7 @@ def _digit_ink(
 
 
 def _free_corner(
-    shape: tuple[int, ...], size: int, placed: list[PlacedDigit], rng: np.random.Generator
+    shape: tuple[int, ...], size: int, placed: list[PlacedSymbol], rng: np.random.Generator
 ) -> tuple[int, int] | None:
     """Left and top of a place that covers no earlier digit; None where none was found."""
     height, width = shape
