@@ -247,6 +247,13 @@ class DetectorShape(Schema):
         1, description="The same of the box heads. Default: 0, with Cascade 1."
     )
     roi_size: Positive = added(1, 7, description="Side of an RoI's features, in cells.")
+    roi_finest_scale: Positive = added(
+        1,
+        56,
+        description="RoIs of less than twice this side, in pixels, take their features from the "
+        "FPN's finest level, those of less than four times from the second, and so on. Lower it "
+        "with the size of the images.",
+    )
     training_proposals: Positive | None = added(
         1,
         description="Proposals per training image. Default: as proposals, with Cascade twice as "

@@ -43,6 +43,13 @@ class Symbols(StrEnum):
     GLYPHS = auto()
 
 
+CANVASES = {
+    Symbols.DIGITS: CanvasSettings(),
+    # From the first level of the neck to the last.
+    Symbols.GLYPHS: CanvasSettings(max_digits=6, min_digit_size=16, max_digit_size=80),
+}
+
+
 @dataclass(frozen=True)
 class DataSettings:
     """How many canvases, from which seed, and what each looks like."""
@@ -240,7 +247,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--seed {options.seed}: must not be negative")
     try:
         counts = (options.train, options.val, options.test)
-        settings = DataSettings(*counts, options.seed, symbols=options.symbols)
+        canvas = CANVASES[options.symbols]
+        settings = DataSettings(*counts, options.seed, canvas, options.symbols)
         made = make_data(options.folder, settings)
     except FolderInTheWayError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -101,6 +101,7 @@ def _roi_head(shape: DetectorShape, neck: int, classes: int) -> dict[str, Any]:
         },
         "out_channels": neck,
         "featmap_strides": list(STRIDES[:-1]),
+        "finest_scale": shape.roi_finest_scale,
     }
     if not shape.is_cascade:
         return {"type": "StandardRoIHead", "bbox_roi_extractor": extractor, "bbox_head": heads[0]}

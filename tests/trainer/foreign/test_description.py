@@ -85,6 +85,7 @@ OTHER = SHAPE.model_validate(
         "rpnStds": ["0.5", "0.5", "1", "1"],
         "rpnBeta": "0.2",
         "roiSize": 5,
+        "roiFinestScale": 20,
         "trainingProposals": 300,
         "proposalNmsIou": "0.8",
         "pixels": {"order": "BGR", "mean": ["100", "110", "120"], "std": ["50", "51", "52"]},

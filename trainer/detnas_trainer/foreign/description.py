@@ -251,6 +251,7 @@ def _shape(reader: _Reader) -> DetectorShape | None:
         "anchor_ratios": reader.numbers(f"{anchors}.ratios"),
         "rpn_stds": reader.numbers("rpn_head.bbox_coder.target_stds"),
         "roi_size": reader.first("roi_head.bbox_roi_extractor.roi_layer.output_size"),
+        "roi_finest_scale": reader.first("roi_head.bbox_roi_extractor.finest_scale"),
         "proposal_nms_iou": reader.number("test_cfg.rpn.nms.iou_threshold"),
         "pixels": {
             "order": "RGB" if reader.first("data_preprocessor.bgr_to_rgb") else "BGR",
