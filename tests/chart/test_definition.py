@@ -4,7 +4,7 @@ import yaml
 
 from tests.chart.rendering import FOLDER, ONE_TENANT, Chart, Document, Objects
 
-WRITTEN: Document = yaml.safe_load((FOLDER / "files" / "crd.yaml").read_text())
+WRITTEN: Document = yaml.load((FOLDER / "files" / "crd.yaml").read_text(), Loader=yaml.CSafeLoader)
 
 
 def test_chart_definition_is_the_generated_one(rendered: Objects) -> None:

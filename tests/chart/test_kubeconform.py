@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.chart.offline_schemas import write_schemas
 from tests.chart.rendering import SHIPPED, Chart, Document, Objects, shipped
@@ -27,7 +26,7 @@ class Conformance:
         options = ["-strict", "-verbose", "-output", "json", "-schema-location", location]
         done = subprocess.run(
             [program, *options],
-            input=yaml.safe_dump_all(objects),
+            input="\n---\n".join(map(json.dumps, objects)),
             capture_output=True,
             text=True,
             check=False,

@@ -213,11 +213,18 @@ def test_install_notes_say_what_to_do_first(administrator: Administrator) -> Non
     assert "! No ServiceMonitor was created" in said
 
 
+def newer_chart(folder: Path) -> Path:
+    """The chart with a definition that has one more short name."""
+    chart = shutil.copytree(FOLDER, folder / "detnas")
+    definition, names = chart / "files" / "crd.yaml", "    shortNames:\n    - detnas\n"
+    text = definition.read_text()
+    assert text.count(names) == 1
+    definition.write_text(text.replace(names, f"{names}    - newer\n"))
+    return chart
+
+
 def test_upgrade_installs_the_new_definition(installed: Administrator, tmp_path: Path) -> None:
-    newer = shutil.copytree(FOLDER, tmp_path / "detnas")
-    written = yaml.safe_load((newer / "files" / "crd.yaml").read_text())
-    written["spec"]["names"]["shortNames"].append("newer")
-    (newer / "files" / "crd.yaml").write_text(yaml.safe_dump(written))
+    newer = newer_chart(tmp_path)
     installed.helm("upgrade", RELEASE, newer, values=ONE_TENANT)
     definition = installed.definition()
     assert definition
@@ -227,10 +234,7 @@ def test_upgrade_installs_the_new_definition(installed: Administrator, tmp_path:
 def test_rollback_restores_definition_rights_and_configuration(
     installed: Administrator, tmp_path: Path
 ) -> None:
-    newer = shutil.copytree(FOLDER, tmp_path / "detnas")
-    written = yaml.safe_load((newer / "files" / "crd.yaml").read_text())
-    written["spec"]["names"]["shortNames"].append("newer")
-    (newer / "files" / "crd.yaml").write_text(yaml.safe_dump(written))
+    newer = newer_chart(tmp_path)
     installed.plane.api.create(manifest("kept"), TENANT)
     installed.helm("upgrade", RELEASE, newer, values={**ONE_TENANT, "clusterWide": True})
     operator = installed.plane.caller(NAMESPACE, "detnas")

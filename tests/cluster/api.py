@@ -172,6 +172,11 @@ class Api:
         return file
 
 
+def list_of(objects: list[Document]) -> str:
+    """Objects as `kubectl` reads them; to write a release's YAML would take a minute."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+
+
 def place(resource: str, namespace: str = "", name: str = "") -> str:
     """The path of a resource such as ``apis/batch/v1/jobs``, in a namespace, of an object."""
     if namespace:

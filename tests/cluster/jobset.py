@@ -12,7 +12,7 @@ from pathlib import Path
 import urllib3
 import yaml
 
-from tests.cluster.api import Document
+from tests.cluster.api import Document, list_of
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.processes import Command, Process, start
 from tests.ports import free_ports
@@ -50,7 +50,7 @@ class JobSetController:
             for webhook in document.get("webhooks", ()):
                 webhook["clientConfig"] = self._client(webhook["clientConfig"]["service"]["path"])
         command = ("apply", "--server-side", "--filename", "-")
-        self.cluster.kubectl(*command, text=yaml.safe_dump_all(objects))
+        self.cluster.kubectl(*command, text=list_of(objects))
         wait = ("wait", "--for=condition=Established", f"crd/{DEFINITION}", "--timeout=30s")
         self.cluster.kubectl(*wait)
 

@@ -12,7 +12,7 @@ from typing import Any
 import urllib3
 import yaml
 
-from tests.cluster.api import SECRETS, Document
+from tests.cluster.api import SECRETS, Document, list_of
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.processes import Command, Process, start
 from tests.cluster.waiting import eventually
@@ -52,7 +52,8 @@ class Kueue:
     def install(self) -> None:
         """Make its objects; its webhooks are called under this machine's own address."""
         text = self._binary.with_name("kueue.yaml").read_text()
-        objects = [one for one in yaml.safe_load_all(text) if one["kind"] not in LEFT_OUT]
+        loaded = yaml.load_all(text, Loader=yaml.CSafeLoader)
+        objects = [one for one in loaded if one["kind"] not in LEFT_OUT]
         for document in objects:
             if document["metadata"]["name"] == WEBHOOKS:
                 port = {"port": self._webhook_port, "protocol": "TCP"}
@@ -63,7 +64,7 @@ class Kueue:
                 }
                 _call_on(objects, self._webhook_port)
         command = ("apply", "--server-side", "--filename", "-")
-        self.cluster.kubectl(*command, text=yaml.safe_dump_all(objects))
+        self.cluster.kubectl(*command, text=list_of(objects))
 
     def start(self, **settings: Any) -> None:
         """Start its manager, with further settings of its configuration."""
