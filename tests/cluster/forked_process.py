@@ -1,6 +1,7 @@
 """A function that runs as a process of its own, forked from one that has its imports already.
 
-The operator's imports take two seconds of a core; the tests start it hundreds of times.
+The operator's imports take two seconds of a core, those of a local run one; the tests start each
+hundreds of times.
 """
 
 import ctypes
@@ -18,6 +19,7 @@ PRELOADED = (
     "detnas_operator.controller.controller",
     "detnas_operator.reconcile.reconciler",
     "tests.cluster.forked_process",
+    "tests.detnas.searches.local_run",
 )
 PR_SET_PDEATHSIG = 1
 Main = Callable[[list[str]], int]
@@ -30,7 +32,7 @@ class ForkedProcess:
 
     Args:
         main: takes `arguments` and returns the exit status; a module's function.
-        log: output is appended to it.
+        log: output is appended to it; it may be a named pipe.
         environment: replaces that of this process.
     """
 
@@ -56,11 +58,15 @@ class ForkedProcess:
         """Whether it has not ended."""
         return self._process.is_alive()
 
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status, below zero for a signal; None if it does not end in time."""
+        self._process.join(seconds)
+        return self._process.exitcode
+
     def terminate(self, seconds: float) -> int | None:
         """Ask it to end; its exit status, None if it does not end in time."""
         self._process.terminate()
-        self._process.join(seconds)
-        return self._process.exitcode
+        return self.wait(seconds)
 
     def kill(self) -> None:
         """End it at once."""

@@ -184,7 +184,6 @@ def test_second_ctrl_c_ends_the_run_at_once(search: LocalSearch) -> None:
     search.faults({"trials/0001": ["deaf"]})
     runner = search.start()
     job = search.wait_for("trials/0001")
-    assert runner.stdout is not None
     runner.send_signal(signal.SIGINT)
     while "stopping" not in runner.stdout.readline():
         pass
@@ -231,7 +230,6 @@ def test_run_beside_another_with_the_same_pool_waits_for_it(tmp_path: Path) -> N
     first = one.start()
     job = one.wait_for("phase-0")
     second = two.start()
-    assert second.stdout is not None
     lines = iter(second.stdout.readline, "")
     assert any("waiting: the pool is being trained by local/searches/one-" in s for s in lines)
     os.kill(job, signal.SIGTERM)  # as if preempted: the second attempt does not hang

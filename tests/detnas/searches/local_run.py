@@ -7,10 +7,13 @@ fake trainer reads and writes.
 
 import json
 import os
-import subprocess
+import signal
 import sys
 import time
+import uuid
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +30,7 @@ from detnas.runner.opening import OpenedSearch, Overrides, open_search
 from detnas.runner.running_jobs import Ended, RetryLimits, RunningJob
 from detnas.runner.search_run import RunSettings, SearchRun
 from detnas.runner.stopping import StopRequest, stop_on_signals
+from tests.cluster.forked_process import ForkedProcess
 from tests.cluster.searches import manifest
 from tests.detnas.searches.fake_trainer import watch_writes
 
@@ -72,17 +76,10 @@ class LocalSearch:
         """Let attempts fail: maps the end of a job's key to what its attempts do, in order."""
         (self.folder / "faults.json").write_text(json.dumps(faults))
 
-    def start(self, parallelism: int = 1) -> subprocess.Popen[str]:
+    def start(self, parallelism: int = 1) -> "BackgroundRun":
         """Run it in the background."""
         (self.folder / "store.txt").write_text(self.store or str(self.folder / "store"))
-        return subprocess.Popen(
-            [sys.executable, "-m", MODULE, str(self.folder), str(parallelism)],
-            cwd=ROOT,
-            env={**os.environ, "DETNAS_CACHE": str(self.folder / "cache")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return BackgroundRun(self.folder, parallelism)
 
     def run(self, parallelism: int = 1, exit_code: int = 0) -> str:
         """Run it to its end, check the exit code, and return its output."""
@@ -165,6 +162,49 @@ class LocalSearch:
         raise TimeoutError(key_end)
 
 
+class BackgroundRun:
+    """A run in a process of its own, with what the tests need of `subprocess.Popen[str]`.
+
+    Attributes:
+        stdout: what it prints, as it comes; also to its standard error.
+    """
+
+    def __init__(self, folder: Path, parallelism: int) -> None:
+        pipe = folder / f"output-{uuid.uuid4().hex}"
+        os.mkfifo(pipe)
+        environment = {**os.environ, "DETNAS_CACHE": str(folder / "cache")}
+        self._process = ForkedProcess(
+            run_folder, [str(folder), str(parallelism)], pipe, ROOT, environment
+        )
+        self.stdout = pipe.open()  # waits until the process has opened it too
+        pipe.unlink()
+        self.returncode: int | None = None
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def poll(self) -> int | None:
+        """Its exit status, below zero for a signal; None while it runs."""
+        self.returncode = self._process.wait(0)
+        return self.returncode
+
+    def communicate(self, timeout: float = PATIENCE) -> tuple[str, None]:
+        """Wait for its end; what else it printed."""
+        with ThreadPoolExecutor(1) as reader, self.stdout:
+            output = reader.submit(self.stdout.read)
+            self.returncode = self._process.wait(timeout)
+            if self.returncode is None:
+                self._process.kill()
+                raise TimeoutError(f"the run took more than {timeout} s: {output.result()}")
+            return output.result(), None
+
+
 class QuietWatcher:
     """Prints what happens, one line each."""
 
@@ -204,6 +244,11 @@ def ends(pid: int, seconds: float = PATIENCE) -> bool:
     return False
 
 
+def run_folder(arguments: list[str]) -> int:
+    """Run the search in a folder; arguments are as on the command line."""
+    return main(Path(arguments[0]), arguments[1:])
+
+
 def main(folder: Path, words: list[str]) -> int:
     """Run the search, or a command, with the fake trainer; return the exit code."""
     settings = RunSettings(
@@ -237,4 +282,4 @@ def run_command(settings: RunSettings, words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
+    sys.exit(run_folder(sys.argv[1:]))
