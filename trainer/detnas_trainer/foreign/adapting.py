@@ -11,6 +11,7 @@ from torch import Tensor
 from detnas.records.settings import DetectorVariant
 from detnas_trainer.foreign.checkpoint import Checkpoint
 from detnas_trainer.foreign.checkpoint_file import STEPS
+from detnas_trainer.foreign.class_order import reordered
 from detnas_trainer.foreign.comparison import Comparison, compare, refuse_differences
 from detnas_trainer.foreign.configuration import Settings
 from detnas_trainer.weights import State, WeightsError, check_state, listed
@@ -18,7 +19,6 @@ from detnas_trainer.weights import State, WeightsError, check_state, listed
 _SCORES = re.compile(r"roi_head\.bbox_head\.(\d+\.)?fc_cls\.(weight|bias)")
 _BOXES = re.compile(r"roi_head\.bbox_head\.fc_reg\.(weight|bias)")
 """Of a standard head; a cascade's boxes are for all classes."""
-_COORDINATES = 4
 
 _UNKNOWN = (
     "the checkpoint does not name its classes: they are taken to be the data set's, in its order"
@@ -136,7 +136,7 @@ def _class_layers(
         "the rows of the class layers were put into the data set's order by name; the "
         f"checkpoint's is {listed(given)}"
     )
-    return _ClassLayers(_reordered(state, [given.index(name) for name in wanted]), note)
+    return _ClassLayers(reordered(state, [given.index(name) for name in wanted]), note)
 
 
 def _other_variant(given: DetectorVariant, wanted: DetectorVariant) -> str:
@@ -189,18 +189,6 @@ def _other_shape(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor], class
                 f"{name} is {tuple(state[name].shape)}, not {tuple(fresh[name].shape)}"
             )
     return ""
-
-
-def _reordered(state: Mapping[str, Tensor], order: Sequence[int]) -> State:
-    """The class layers with row ``order[i]``, or its four of box regression, in place ``i``."""
-    boxes = [_COORDINATES * row + side for row in order for side in range(_COORDINATES)]
-    layers = ((_SCORES, [*order, len(order)]), (_BOXES, boxes))  # the background's row is the last
-    return {
-        name: value[rows]
-        for pattern, rows in layers
-        for name, value in state.items()
-        if pattern.fullmatch(name)
-    }
 
 
 def _class_layer_names(fresh: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:

@@ -1,5 +1,6 @@
-"""The classes of a teacher, by their names in the data set's order."""
+"""Classes in the data set's order: those of a teacher by name, and the rows of class layers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from unicodedata import normalize
 
@@ -8,6 +9,8 @@ from torch import Tensor
 from detnas_trainer.weights import State, WeightsError, listed
 
 _COORDINATES = 4
+_CLASS_LAYER = re.compile(r"roi_head\.bbox_head\.(\d+\.)?fc_(?P<layer>cls|reg)\.(weight|bias)")
+"""Of a box head, or of each stage of a cascade."""
 
 
 def order_of_classes(
@@ -41,20 +44,21 @@ def order_of_classes(
     return order, "" if order == list(range(rows)) else note
 
 
-def reordered(state: Mapping[str, Tensor], order: Sequence[int], head: str) -> State:
-    """The class layers of a box head with the rows of ``order``; background stays the last.
+def reordered(state: Mapping[str, Tensor], order: Sequence[int]) -> State:
+    """The class layers of all box heads with the rows of ``order``; background stays the last.
+
+    Box regression that all classes share has no rows of its own for them, and is left out.
 
     Args:
-        state: of the detector.
-        order: which row each class takes.
-        head: prefix of the head's names.
+        state: of the detector, with mmdet's names.
+        order: which row, or four of box regression, each class takes.
     """
     boxes = [_COORDINATES * row + side for row in order for side in range(_COORDINATES)]
-    scores = [*order, len(order)]
     found: State = {}
-    for kind in ("weight", "bias"):
-        found[f"{head}fc_cls.{kind}"] = state[f"{head}fc_cls.{kind}"][scores]
-        regression = state[f"{head}fc_reg.{kind}"]
-        if len(regression) > _COORDINATES or len(order) == 1:
-            found[f"{head}fc_reg.{kind}"] = regression[boxes]
+    for name, value in state.items():
+        layer = _CLASS_LAYER.fullmatch(name)
+        if layer and layer["layer"] == "cls":
+            found[name] = value[[*order, len(order)]]
+        elif layer and len(value) == len(boxes):
+            found[name] = value[boxes]
     return found

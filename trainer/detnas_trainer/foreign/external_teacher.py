@@ -204,8 +204,7 @@ def read_teacher(config: Path, weights: Path, classes: Sequence[str]) -> Teacher
         state, note = _teachers_part(stored.state, teacher.state_dict(), len(teacher.heads))
         named = class_names(stored.meta) or class_names(given.get("metainfo")) or class_names(given)
         order, class_note = order_of_classes(named, classes, teacher.heads[0].num_classes)
-        for stage in range(len(teacher.heads)):
-            state |= reordered(state, order, f"{_BOX_HEADS}{stage}.")
+        state |= reordered(state, order)
     teacher.load_state_dict(state)
     _try(teacher.eval())
     return TeacherFile(state, settings, tuple(filter(None, (*stored.notes, note, class_note))))
