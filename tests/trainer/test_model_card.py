@@ -17,9 +17,9 @@ from detnas.records.exports import ExportedFile, ExportFormat
 from detnas.records.model_card import CardBaseline, LineageStep, ModelCard
 from detnas.records.requests import ExportRequest
 from detnas.records.results import Score, SplitSummary
-from detnas.records.settings import Resolution
+from detnas.records.settings import HeadKind, Resolution
 from detnas_trainer.detector import build_detector, load_detector
-from detnas_trainer.exporting import write_folder
+from detnas_trainer.exporting import config_text, write_folder
 from detnas_trainer.model_card import model_card
 from detnas_trainer.portable import LEAST_TRACED_SIDE, PortableWriter
 from tests.trainer.conftest import Workplace
@@ -100,6 +100,13 @@ def test_card_states_data_results_with_errors_and_lineage(request_: ExportReques
     ) in card
     assert "| scaled | 0.3000 ± 0.0120 | 1.4 | unknown |" in card
     assert card.rstrip().endswith("## Licence\n\napache-2.0")
+
+
+def test_cascade_is_called_so(request_: ExportRequest) -> None:
+    cascade = request_.detector.model_copy(update={"head": HeadKind.CASCADE})
+    request_ = request_.model_copy(update={"detector": cascade})
+    assert "cascade-rcnn" in _front_matter(model_card(request_))["tags"]
+    assert config_text(request_, ()).startswith('"""Cascade R-CNN with an evolved backbone')
 
 
 def test_tables_of_the_card_are_whole(request_: ExportRequest) -> None:

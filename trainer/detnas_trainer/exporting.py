@@ -17,7 +17,7 @@ import detnas_trainer.mmcv_ext
 from detnas.architecture import encode
 from detnas.cost import detector_cost
 from detnas.records.requests import ExportRequest
-from detnas.records.settings import DetectorShape, DetectorVariant
+from detnas.records.settings import DetectorShape, DetectorVariant, HeadKind
 from detnas_trainer.detector_config import detector_config
 from detnas_trainer.model_card import model_card
 
@@ -37,7 +37,8 @@ def config_text(request: ExportRequest, modules: Sequence[str]) -> str:
 
     It has what inference needs: model, classes, and a test pipeline at the student's size.
     """
-    title = f"Faster R-CNN with an evolved backbone, for images of {request.resolution}."
+    kind = "Cascade" if request.detector.head is HeadKind.CASCADE else "Faster"
+    title = f"{kind} R-CNN with an evolved backbone, for images of {request.resolution}."
     settings = {
         "metainfo": {"classes": request.classes},
         "model": detector_config(request.architecture, request.detector, len(request.classes)),

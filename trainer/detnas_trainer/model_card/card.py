@@ -14,7 +14,7 @@ from detnas.records.exports import ExportedFile, ExportFormat
 from detnas.records.model_card import CardBaseline, ModelCard
 from detnas.records.requests import ExportRequest
 from detnas.records.results import Score
-from detnas.records.settings import DetectorVariant
+from detnas.records.settings import DetectorVariant, HeadKind
 
 _TEMPLATES = Environment(
     loader=PackageLoader("detnas_trainer.model_card"),
@@ -69,7 +69,7 @@ def model_card(
     )
     card = request.card
     facts = {
-        "front_matter": _front_matter(card),
+        "front_matter": _front_matter(card, request.detector.head),
         "title": f"A detector of {len(request.classes)} classes for images of {request.resolution}",
         "origin": _IS_BASE if request.is_base else _FOUND.format(gain=_gain(request.gain)),
         "is_base": request.is_base,
@@ -109,10 +109,11 @@ def _rendered(template: str, facts: Mapping[str, Any]) -> str:
     return _TEMPLATES.get_template(f"{template}.jinja").render(facts)
 
 
+_TAGS = {HeadKind.STANDARD: "faster-rcnn", HeadKind.CASCADE: "cascade-rcnn"}
 _ANCHORS = ", `detnas_anchors.py` its anchors"
 
 
-def _front_matter(card: ModelCard | None) -> str:
+def _front_matter(card: ModelCard | None, head: HeadKind) -> str:
     """What the Hub reads of the card; it takes a missing licence for one that is not stated."""
     known: dict[str, Any] = {}
     if card and card.license:
@@ -120,7 +121,7 @@ def _front_matter(card: ModelCard | None) -> str:
     known |= {
         "library_name": "mmdetection",
         "pipeline_tag": "object-detection",
-        "tags": ["object-detection", "faster-rcnn", "detnas"],
+        "tags": ["object-detection", _TAGS[head], "detnas"],
     }
     if card and card.datasets:
         known["datasets"] = list(card.datasets)
