@@ -1,5 +1,6 @@
 from collections.abc import Iterator
-from itertools import count
+from itertools import chain, count
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, Resize
 
 from detnas.records.settings import DataLocation, Resolution
+from detnas_trainer.data import detection_data
 from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.detection_data import DetectionData, batches
 from detnas_trainer.data.draws import Sample
@@ -117,6 +119,25 @@ def test_worker_processes_give_the_same_batches(train: DetectionData) -> None:
         assert [s.img_id for s in ours["data_samples"]] == [
             s.img_id for s in theirs["data_samples"]
         ]
+
+
+def test_lasting_workers_load_one_iteration_after_the_other(
+    train: DetectionData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detection_data, "default_workers", lambda: 2)
+    sizes = WIDE, Resolution(width=48, height=48)
+    draws = [[[Sample(i, size), Sample(i + 1, size)] for i in range(3)] for size in sizes]
+    here = [list(batches(train, one, workers=0)) for one in draws]
+    before = {child.pid for child in active_children()}
+    with train.lasting_workers():
+        next(batches(train, draws[0]))  # one that is left before its end
+        started = {child.pid for child in active_children()} - before
+        there = [list(batches(train, one)) for one in draws]
+        assert {child.pid for child in active_children()} - before == started
+    assert len(started) == 2
+    assert {child.pid for child in active_children()} - before == set()
+    for ours, theirs in zip(chain(*here), chain(*there), strict=True):
+        assert all(map(torch.equal, ours["inputs"], theirs["inputs"]))
 
 
 def test_batches_are_drawn_as_they_are_needed(train: DetectionData) -> None:

@@ -1,6 +1,7 @@
 """A COCO data set as samples of any drawn size, and batches of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypedDict
 
@@ -73,6 +74,7 @@ class DetectionData(Dataset[dict[str, Any]]):
         ]
         self._decoded: dict[str, NDArray[np.uint8]] = {}
         self._decoded_bytes = 0
+        self._lasting: tuple[_Draws, DataLoader[Any]] | None = None
 
     def __len__(self) -> int:
         return len(self._images)
@@ -124,6 +126,24 @@ class DetectionData(Dataset[dict[str, Any]]):
         """An image as it is, (height, width, 3) of BGR; named as in a `Sample`."""
         return self._image(self._files[self._images[image]])
 
+    @contextmanager
+    def lasting_workers(self) -> Iterator[None]:
+        """Let the same processes load every batch of the block, one iteration after the other.
+
+        They are not started again for each resolution, and keep the images that they have decoded.
+        Within another such block its processes serve.
+        """
+        workers = default_workers()
+        if not workers or self._lasting:
+            yield
+            return
+        draws = _Draws()
+        self._lasting = draws, _loader(self, draws, workers, lasting=True)
+        try:
+            yield
+        finally:
+            self._lasting = None  # the processes end
+
     def _instances(self, position: int) -> list[dict[str, Any]]:
         """An image's boxes in mmdet's form."""
         boxes, rows = self.split.boxes, self._rows[position]
@@ -156,22 +176,48 @@ def batches(
     Args:
         data: where the images come from.
         draws: the samples of each batch.
-        workers: processes that load ahead; 0 loads in this one.
+        workers: processes that load ahead; 0 loads in this one. By default those of
+            `DetectionData.lasting_workers`, or new ones.
     """
+    if workers is None and data._lasting:
+        lasting, loader = data._lasting
+        lasting.current = draws
+        yield from loader
+        return
     if workers is None:
         workers = default_workers()
     if not workers:
         yield from (collate([data[sample] for sample in batch]) for batch in draws)
         return
-    loader = DataLoader(
+    yield from _loader(data, draws, workers)
+
+
+class _Draws:
+    """A sampler of batches whose draws are given anew before each iteration."""
+
+    def __init__(self) -> None:
+        self.current: Iterable[Sequence[Sample]] = ()
+
+    def __iter__(self) -> Iterator[Sequence[Sample]]:
+        return iter(self.current)
+
+
+def _loader(
+    data: DetectionData,
+    draws: Iterable[Sequence[Sample]],
+    workers: int,
+    *,
+    lasting: bool = False,
+) -> DataLoader[Any]:
+    return DataLoader(
         data,
         batch_sampler=draws,  # type: ignore[arg-type]  # drawn as they are needed
         num_workers=workers,
         collate_fn=_shared,
         timeout=_LOADING_SECONDS,
         pin_memory=torch.cuda.is_available(),
+        persistent_workers=lasting,
     )
-    yield from loader
 
 
 def default_workers() -> int:

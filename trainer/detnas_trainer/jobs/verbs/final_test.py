@@ -61,12 +61,13 @@ def _scored(
 
     scores = []
     job.remaining.evaluating_pace.interrupted()
-    for resolution in one.resolutions:
-        score, found = found_at(job, detector, data, resolution, one.name)
-        scores.append(score)
-        if is_first():
-            name = f"{one.name}-{resolution}.json"
-            files[name] = _published(job, name, list(coco_results(data.split, found)))
+    with data.lasting_workers():
+        for resolution in one.resolutions:
+            score, found = found_at(job, detector, data, resolution, one.name)
+            scores.append(score)
+            if is_first():
+                name = f"{one.name}-{resolution}.json"
+                files[name] = _published(job, name, list(coco_results(data.split, found)))
     return DetectorOnTest(name=one.name, scores=tuple(scores))
 
 

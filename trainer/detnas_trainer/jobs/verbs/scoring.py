@@ -35,10 +35,11 @@ def score_at(
         Interrupted: the process was asked to stop.
     """
     job.remaining.evaluating_pace.interrupted()
-    return tuple(
-        found_at(job, detector, data, resolution, name, by_shape=by_shape)[0]
-        for resolution in resolutions
-    )
+    with data.lasting_workers():
+        return tuple(
+            found_at(job, detector, data, resolution, name, by_shape=by_shape)[0]
+            for resolution in resolutions
+        )
 
 
 def found_at(

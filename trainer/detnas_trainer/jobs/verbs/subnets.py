@@ -26,12 +26,13 @@ def subnets(job: Job[SubnetsRequest]) -> SubnetsResult:
     job.remaining.evaluating = left * len(data.val) * sum(r.pixels for r in request.resolutions)
     with job.activity("loading"):
         state = on_device(job.fetch(pool.weights).state)
-    for subnet in request.subnets[len(scores) :]:
-        samples = statistics_batches(request, pool.seed, pool.bn_images, data.train)
-        detector = own_detector(job, state, pool, subnet, samples)
-        name = f"trial {request.first + len(scores)}"
-        scores.append(subnet_score(job, detector, data.val, request.resolutions, name, subnet))
-        _save(job, scores)
+    with data.val.lasting_workers():
+        for subnet in request.subnets[len(scores) :]:
+            samples = statistics_batches(request, pool.seed, pool.bn_images, data.train)
+            detector = own_detector(job, state, pool, subnet, samples)
+            name = f"trial {request.first + len(scores)}"
+            scores.append(subnet_score(job, detector, data.val, request.resolutions, name, subnet))
+            _save(job, scores)
     return job.result(SubnetsResult, subnets=tuple(scores))
 
 
