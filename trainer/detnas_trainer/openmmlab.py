@@ -17,11 +17,12 @@ mmcv_ext.install()
 with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from mmcv import rescale_size
+    from mmcv.ops import RoIAlign
     from mmcv.transforms import Compose
     from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip, Resize
     from mmdet.models.detectors import TwoStageDetector
     from mmdet.models.roi_heads import BaseRoIHead, CascadeRoIHead
-    from mmdet.registry import MODELS
+    from mmdet.registry import MODELS, TASK_UTILS
     from mmdet.structures import DetDataSample
     from mmdet.utils import register_all_modules
     from mmengine.config import Config, ConfigDict
@@ -31,6 +32,7 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
 
 __all__ = [
     "MODELS",
+    "TASK_UTILS",
     "BaseRoIHead",
     "CascadeRoIHead",
     "Compose",
@@ -44,6 +46,7 @@ __all__ = [
     "PackDetInputs",
     "RandomFlip",
     "Resize",
+    "RoIAlign",
     "TwoStageDetector",
     "load_exported",
     "register_all_modules",

@@ -138,6 +138,22 @@ def test_everything_that_is_not_supported_is_named_at_once() -> None:
         assert said in caught.value.problem
 
 
+def test_what_a_configuration_leaves_out_is_what_mmdet_takes() -> None:
+    model = copy.deepcopy(stock_model())
+    for part in ("loss_bbox", "bbox_coder"):
+        model["rpn_head"].pop(part)
+    model["roi_head"]["bbox_roi_extractor"]["roi_layer"].pop("sampling_ratio")
+    model["roi_head"]["bbox_head"]["bbox_coder"].pop("target_stds")
+    described = describe({"model": model})
+    parts = built(model)
+    assert described.shape.betas[0] == pytest.approx(parts.rpn_head.loss_bbox.beta)
+    for stds, coder in (
+        (described.shape.rpn_stds, parts.rpn_head.bbox_coder),
+        (described.shape.box_stages[0].stds, parts.roi_head.bbox_head.bbox_coder),
+    ):
+        assert [*map(float, stds)] == list(coder.stds) == [1.0] * 4
+
+
 def test_describe_prints_sections_of_inherited_and_of_dumped_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

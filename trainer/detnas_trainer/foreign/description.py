@@ -20,63 +20,13 @@ from detnas.spec.base import Model, model_architecture
 from detnas_trainer.detector_config import detector_config
 from detnas_trainer.foreign.backbone_description import described_backbone
 from detnas_trainer.foreign.configuration import Settings, value_at
+from detnas_trainer.foreign.mmdet_defaults import value_or_default
 from detnas_trainer.openmmlab import Config
 
 _DECIMALS = 11
 _SHOWN = 100
 _HEAD = "roi_head.bbox_head.0"
 _RCNN = "train_cfg.rcnn.0"
-
-MMDET_DEFAULTS: dict[str, Any] = {
-    "data_preprocessor.bgr_to_rgb": False,
-    "data_preprocessor.pad_size_divisor": 1,
-    "data_preprocessor.pad_mask": False,
-    "neck.start_level": 0,
-    "neck.end_level": -1,
-    "neck.add_extra_convs": False,
-    "neck.relu_before_extra_convs": False,
-    "neck.no_norm_on_lateral": False,
-    "neck.num_outs": 5,
-    "rpn_head.num_convs": 1,
-    "rpn_head.num_classes": 1,
-    "rpn_head.reg_decoded_bbox": False,
-    "rpn_head.anchor_generator.center_offset": 0.0,
-    "rpn_head.loss_bbox.beta": 1.0,
-    "roi_head.bbox_roi_extractor.finest_scale": 56,
-    "roi_head.bbox_roi_extractor.roi_layer.sampling_ratio": 0,
-    "roi_head.bbox_roi_extractor.roi_layer.aligned": True,
-    "roi_head.bbox_roi_extractor.roi_layer.pool_mode": "avg",
-    "roi_head.bbox_head.reg_class_agnostic": False,
-    "roi_head.bbox_head.reg_decoded_bbox": False,
-    "roi_head.bbox_head.roi_feat_size": 7,
-    "roi_head.bbox_head.with_avg_pool": False,
-    "roi_head.bbox_head.loss_bbox.beta": 1.0,
-    **{
-        f"{part}.{path}": value
-        for part in ("rpn_head", "roi_head.bbox_head")
-        for path, value in {
-            "bbox_coder.target_means": [0.0] * 4,
-            "bbox_coder.clip_border": True,
-            "bbox_coder.add_ctr_clamp": False,
-            "bbox_coder.ctr_clamp": 32,
-            "loss_cls.use_sigmoid": False,
-            "loss_cls.loss_weight": 1.0,
-            "loss_bbox.loss_weight": 1.0,
-        }.items()
-    },
-    **{
-        f"train_cfg.{part}.{path}": value
-        for part in ("rpn", "rcnn")
-        for path, value in {
-            "assigner.match_low_quality": True,
-            "assigner.ignore_iof_thr": -1,
-            "sampler.neg_pos_ub": -1,
-            "sampler.add_gt_as_proposals": True,
-            "debug": False,
-        }.items()
-    },
-}
-"""What a path below `model` means where a configuration states nothing."""
 
 _IGNORED = ("init_cfg", "pretrained", "debug", "num_classes", "data_preprocessor.pad_mask")
 """Ends of paths that change no detector: initial weights, and what is the data set's."""
@@ -212,8 +162,7 @@ class _Reader:
 
     def first(self, path: str, default: Any = None) -> Any:
         """A value, mmdet's default, or the one given if there is none."""
-        plain = _without_numbers(path)
-        found = value_at(self.model, path, MMDET_DEFAULTS.get(plain, default))
+        found = value_or_default(self.model, path)
         return default if found is None else found
 
     def number(self, path: str, default: Any = None) -> str | None:
@@ -311,7 +260,7 @@ def _beta(reader: _Reader, part: str) -> float:
 def _differences(model: Settings, wanted: Settings) -> Iterator[str]:
     """Values that the description does not give, by their paths; mmdet's defaults stand in."""
     for path, value in _leaves(model):
-        here = value_at(wanted, path, MMDET_DEFAULTS.get(_without_numbers(path)))
+        here = value_or_default(wanted, path)
         if path.startswith("backbone.") or path.endswith(_IGNORED) or ".init_cfg." in f".{path}":
             continue
         if value is not None and not _equal(value, here):
@@ -320,8 +269,7 @@ def _differences(model: Settings, wanted: Settings) -> Iterator[str]:
     for path, here in _leaves(wanted):
         if path.startswith("backbone.") or path.endswith(_IGNORED):
             continue
-        value = value_at(model, path, MMDET_DEFAULTS.get(_without_numbers(path)))
-        if value_at(model, path) is None and not _equal(value, here):
+        if value_at(model, path) is None and not _equal(value_or_default(model, path), here):
             yield f"model.{path} is missing; supported is {_shown(here)}"
 
 
@@ -345,10 +293,6 @@ def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, str) and isinstance(other, str):
         return one.rpartition(".")[2] == other.rpartition(".")[2]
     return bool(one == other)
-
-
-def _without_numbers(path: str) -> str:
-    return ".".join(name for name in path.split(".") if not name.isdigit())
 
 
 def _fraction(value: Any) -> str:
