@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from tests.trainer.conftest import write_data_set
+
 REPOSITORY = Path(__file__).parents[2]
 MAKE_DIGITS = REPOSITORY / "examples" / "digits" / "make_data.py"
 Document = dict[str, Any]
@@ -34,13 +36,13 @@ def make_digits(folder: Path, canvases: int) -> Path:
 def digits_search(folder: Path) -> Path:
     """Write a search on digits and return its manifest.
 
-    It is scored on images it has learnt from: so short a training finds nothing on others, and
+    It is scored on the images it has learnt from: so short a training finds nothing on others, and
     an mAP of 0 would prove nothing. Category ids have holes, as COCO's own have.
     """
-    data = make_digits(folder, canvases=16)
+    data = make_digits(folder, canvases=8)
     document = with_holes(json.loads((data / "train.json").read_text()))
-    write_json(data / "train.json", document)
-    write_json(data / "val.json", subset(document, document["images"][:8]))
+    for split in ("train", "val"):
+        write_json(data / f"{split}.json", document)
     manifest = digits_manifest()
     manifest["spec"]["dataset"] |= {"source": {"directory": "digits"}}
     return write_manifest(folder, manifest)
@@ -51,9 +53,9 @@ def bccd_search(folder: Path) -> Path:
     photographs = bccd_folder()
     data = folder / "cells"
     data.mkdir()
-    for split, count in {"train": 16, "val": 8}.items():
+    for split in ("train", "val"):
         document = json.loads((photographs / f"{split}.json").read_text())
-        write_json(data / f"{split}.json", subset(document, document["images"][:count]))
+        write_json(data / f"{split}.json", subset(document, document["images"][:8]))
     manifest = digits_manifest()
     spec = manifest["spec"]
     manifest["metadata"]["name"] = "cells"
@@ -134,6 +136,56 @@ def digits_manifest() -> Document:
             "finetune": _schedule(1, "0.002", 4),
         },
     }  # fmt: skip
+
+
+def tiny_search(folder: Path) -> Path:
+    """Write a search whose every job takes a second or two, and return its manifest."""
+    write_data_set(folder / "data")
+    return write_manifest(folder, tiny_manifest())
+
+
+def tiny_manifest(trials: int = 1) -> Document:
+    """A detector so thin, and trained so shortly, that it finds nothing."""
+    once = _schedule(1, "0.01", 4)
+    return {
+        "apiVersion": "detnas.dev/v1alpha1",
+        "kind": "DetNASSearch",
+        "metadata": {"name": "tiny"},
+        "spec": {
+            "dataset": {
+                "source": {"directory": "data"},
+                "train": "train.json",
+                "val": "val.json",
+                "trainImages": "train",
+                "valImages": "val",
+            },
+            "resolutions": ["64x64"],
+            "detector": {"neck": 8, "fc": 16, "proposals": 20, "roiSamples": 16, "anchorScale": 2},
+            "base": {
+                "family": "Basic",
+                "stem": 8,
+                "architecture": "[(8, 8)], [(8, 12)], [(8, 12)], [(8, 16)]",
+                "train": once | {"warmupIterations": 0},
+            },
+            "teachers": {
+                "supernet": {
+                    "family": "Basic",
+                    "stem": 8,
+                    "inner": [8, 8, 8, 8],
+                    "outputs": [8, 8, 12, 16],
+                    "neck": 8,
+                },
+                "depths": {"min": [1, 1, 1, 1], "max": [1, 1, 1, 1]},
+                "widths": ["1.0"],
+                "batchSize": 4,
+                "warmupIterations": 0,
+                "bnImages": 4,
+                "phases": [{"epochs": 1, "learningRate": "0.01"}],
+            },
+            "search": {"trials": trials, "topK": 1, "warmupTrials": 0},
+            "evaluation": once,
+        },
+    }
 
 
 def _schedule(epochs: int, rate: str, batch: int) -> Document:

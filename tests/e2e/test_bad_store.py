@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.e2e.commands import run, run_until
-from tests.e2e.data_sets import digits_manifest, make_digits, write_manifest
+from tests.e2e.data_sets import digits_manifest, make_digits, tiny_search, write_manifest
 from tests.e2e.search_folder import SearchFolder
 
 
@@ -84,18 +83,14 @@ def base_has_succeeded(search: SearchFolder) -> bool:
 
 
 @pytest.mark.slow
-def test_run_names_damaged_weights_and_retrains_those_without_consumers(
-    digits: SearchFolder, tmp_path: Path
-) -> None:
-    copy = digits.copy_setup(tmp_path / "store")
-    document = yaml.safe_load(digits.manifest.read_text())
-    document["spec"]["search"]["trials"] = 1
-    weights = copy.store / copy.record("base/result.json")["files"]["weights"]["key"]
+def test_run_names_damaged_weights_and_retrains_those_without_consumers(tmp_path: Path) -> None:
+    finished = SearchFolder(tiny_search(tmp_path), tmp_path / "finished")
+    done = run("run", finished.manifest, "--store", finished.store)
+    assert done.returncode == 0, done.stderr
+    search = finished.copy_setup(tmp_path / "store")
+    weights = search.store / search.record("base/result.json")["files"]["weights"]["key"]
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
-    manifest = digits.manifest.with_name("one-trial.yaml")  # the same search: only shorter
-    manifest.write_text(yaml.safe_dump(document))
-    search = SearchFolder(manifest, copy.store)
     cache = str(tmp_path / "cache")  # this machine must not know the weights already
 
     done = run("run", search.manifest, "--store", search.store, DETNAS_CACHE=cache)
