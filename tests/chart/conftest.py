@@ -27,4 +27,4 @@ def chart(helm: Path) -> Chart:
 @pytest.fixture(scope="session")
 def rendered(chart: Chart) -> Objects:
     """What one tenant and otherwise the defaults give."""
-    return chart.render(ONE_TENANT)
+    return chart.render(ONE_TENANT, definition=True)

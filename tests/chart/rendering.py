@@ -103,13 +103,27 @@ class Chart:
     folder: Path = FOLDER
 
     def render(
-        self, values: Values, *options: str, release: str = RELEASE, namespace: str = NAMESPACE
+        self,
+        values: Values,
+        *options: str,
+        release: str = RELEASE,
+        namespace: str = NAMESPACE,
+        definition: bool = False,
     ) -> Objects:
-        """Render with these values in place of the defaults.
+        """Render the chart.
+
+        Args:
+            values: in place of the defaults.
+            options: of `helm template`.
+            release: its name.
+            namespace: of the release.
+            definition: render the definition of searches too, which takes most of the time.
 
         Raises:
             AssertionError: helm refused.
         """
+        if not definition:
+            options = (*options, "--set", "crds.enabled=false")
         done = self._template(values, release, namespace, *options)
         assert done.returncode == 0, done.stderr
         # The definition of searches is long: libyaml reads it eight times as fast.

@@ -24,7 +24,7 @@ def test_chart_definition_stays_after_uninstall(chart: Chart, rendered: Objects)
     policy = "helm.sh/resource-policy"
     kept = rendered.one("CustomResourceDefinition")["metadata"]["annotations"]
     assert kept[policy] == "keep"
-    objects = chart.render({**ONE_TENANT, "crds": {"keep": False}})
+    objects = chart.render({**ONE_TENANT, "crds": {"keep": False}}, definition=True)
     assert policy not in objects.one("CustomResourceDefinition")["metadata"]["annotations"]
 
 
@@ -34,7 +34,7 @@ def test_second_release_renders_everything_but_the_definition(
     def names(objects: Objects) -> set[tuple[str, str]]:
         return {(each["kind"], each["metadata"]["name"]) for each in objects}
 
-    second = chart.render({**ONE_TENANT, "crds": {"enabled": False}})
+    second = chart.render({**ONE_TENANT, "crds": {"enabled": False}}, definition=True)
     assert names(rendered) - names(second) == {
         ("CustomResourceDefinition", WRITTEN["metadata"]["name"])
     }

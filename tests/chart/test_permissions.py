@@ -84,7 +84,7 @@ def test_namespaced_release_has_no_other_cluster_scoped_object(
         *(("ClusterRole", name) for name in PEOPLE),
     }
     without = {"crds": {"enabled": False}, "aggregatedRoles": {"create": False}}
-    assert cluster_scoped(chart.render({**ONE_TENANT, **without})) == set()
+    assert cluster_scoped(chart.render({**ONE_TENANT, **without}, definition=True)) == set()
 
 
 @pytest.mark.parametrize("others", [False, True], ids=["listed", "others"])
@@ -148,7 +148,7 @@ def test_releases_of_one_name_in_two_namespaces_share_no_cluster_scoped_name(
     chart: Chart, rendered: Objects
 ) -> None:
     second = {**ONE_TENANT, "crds": {"enabled": False}}
-    other = chart.render(second, namespace="elsewhere")
+    other = chart.render(second, namespace="elsewhere", definition=True)
     assert cluster_scoped(other).isdisjoint(cluster_scoped(rendered))
 
 
