@@ -17,7 +17,7 @@ from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.ports import free_ports
 from tests.trainer.conftest import write_data_set
 
-EPOCHS = 12
+EPOCHS = 6
 STEPS = 3 * EPOCHS
 TINY: dict[str, Any] = {
     "resolutions": ["48x48", "64x64"],

@@ -18,7 +18,7 @@ from detnas_trainer.training.checkpoint import CheckpointRecord
 from tests.trainer.conftest import Workplace, training
 
 KEY = "local/killed/base"
-STEPS = 48
+STEPS = 24
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def test_job_killed_repeatedly_ends_with_the_weights_of_a_run_left_alone(
     process = subprocess.Popen(
         [sys.executable, "-m", "detnas_trainer.cli", "base", uri], cwd=Path(__file__).parents[3]
     )
-    _wait(workplace, 8, lambda: process.poll() is None)
+    _wait(workplace, 4, lambda: process.poll() is None)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    for step in (18, 28, 38):
+    for step in (9, 14, 19):
         child = _fork(uri)
         _wait(workplace, step, child.is_alive)
         child.kill()
@@ -80,7 +80,7 @@ def test_job_killed_repeatedly_ends_with_the_weights_of_a_run_left_alone(
     starts = [workplace.attempt(KEY, number) for number in range(1, 6)]
     resumed = [attempt.resumed_at for attempt in starts if attempt]
     assert resumed == sorted(set(resumed))
-    assert resumed[1] >= 8
+    assert resumed[1] >= 4
 
 
 @pytest.mark.usefixtures("every_step")

@@ -27,7 +27,7 @@ from tests.trainer.launching.launched import (
 KEY = "local/pools/p/phase-0"
 OTHER = "local/pools/q/phase-0"
 TWO = {"DETNAS_PROCESSES_PER_WORKER": "2"}
-EPOCHS = 12
+EPOCHS = 6
 STEPS = 3 * EPOCHS
 
 
