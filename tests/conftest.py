@@ -5,6 +5,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,15 +28,29 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest, so that no worker is left alone with one at the end.
 
-    Tests that share an operator go to one worker: each other would start all its searches again.
-    So do those of one finished search: some compare its folder before and after a command.
+    Tests that share something go to one worker: each other would make it again.
     """
     items.sort(key=_rank)
     for item in items:
-        if shared := {"harness", "finished"}.intersection(getattr(item, "fixturenames", ())):
-            values = getattr(item, "callspec", None)
-            variant = values.params.get("finished", "") if values and "finished" in shared else ""
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {variant}".strip()))
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Item) -> str:
+    """What the worker of a test is chosen by; empty if any will do.
+
+    Fixtures of a module are made for all its tests, such as an operator with its searches. Some
+    tests of a finished search compare its folder before and after a command.
+    """
+    fixtures: dict[str, Any] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    if "jobset_controller" in fixtures:
+        return "jobsets"
+    module = f"{item.path.parent.name}/{item.path.stem}"
+    if "finished" in fixtures:
+        values = getattr(item, "callspec", None)
+        return f"{module} {values.params.get('finished', '') if values else ''}".strip()
+    scopes = {definitions[-1].scope for definitions in fixtures.values() if definitions}
+    return module if "module" in scopes else ""
 
 
 def _rank(item: pytest.Item) -> int:
