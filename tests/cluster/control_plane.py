@@ -4,6 +4,7 @@ They listen on free ports of 127.0.0.1 and die with this process. There is no no
 by the Job controller and stay as they are until something plays them (`pods.py`).
 """
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable
@@ -124,7 +125,10 @@ class ControlPlane:
             self.binaries[name],
             *(f"--{key}={value}" for key, value in options.items()),
         ]
-        self._processes[name] = start(command, self.folder / f"{name}.log", cwd=self.folder)
+        # Memory is there: to collect garbage rarely spares a tenth of the servers' time.
+        environment = {**os.environ, "GOGC": "400"}
+        log = self.folder / f"{name}.log"
+        self._processes[name] = start(command, log, cwd=self.folder, env=environment)
 
     def _wait(self, name: str, ready: Callable[[], bool]) -> None:
         process = self._processes[name]

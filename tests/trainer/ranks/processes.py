@@ -1,41 +1,59 @@
-"""Runs a Python module as several ranks of this machine, as torchrun would."""
+"""Runs a module's `main` as several ranks of this machine, with what torchrun would give them."""
 
+import importlib
+import multiprocessing
 import os
-import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 from tests.ports import free_ports
 
-ROOT = Path(__file__).parents[3]
 PATIENCE = 300.0
 
 
 def run_ranks(module: str, count: int, *arguments: str) -> list[str]:
     """Run ``python -m module arguments`` once per rank; all must exit with 0.
 
+    The ranks are forked, since their imports would take most of the time.
+
     Returns:
         The output of each.
     """
     (port,) = free_ports(1)
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            cwd=ROOT,
-            env={**os.environ, **rank_environment(rank, count, port)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-    try:
-        outputs = [process.communicate(timeout=PATIENCE)[0] for process in ranks]
-    finally:
-        for process in ranks:
-            process.kill()
-    assert [process.returncode for process in ranks] == [0] * count, "\n----\n".join(outputs)
+    until = time.monotonic() + PATIENCE
+    with tempfile.TemporaryDirectory() as folder:
+        logs = [Path(folder) / f"{rank}.txt" for rank in range(count)]
+        ranks = [
+            multiprocessing.get_context("fork").Process(
+                target=_run,
+                args=(module, arguments, rank_environment(rank, count, port), log),
+            )
+            for rank, log in enumerate(logs)
+        ]
+        try:
+            for process in ranks:
+                process.start()
+            for process in ranks:
+                process.join(max(0.0, until - time.monotonic()))
+        finally:
+            for process in ranks:
+                process.kill()
+                process.join()
+        outputs = [log.read_text() for log in logs]
+    assert [process.exitcode for process in ranks] == [0] * count, "\n----\n".join(outputs)
     return outputs
+
+
+def _run(module: str, arguments: tuple[str, ...], environment: dict[str, str], log: Path) -> None:
+    with log.open("a") as output:
+        for stream in (1, 2):
+            os.dup2(output.fileno(), stream)
+        sys.stdout = sys.stderr = output  # pytest has replaced both
+        os.environ.update(environment)
+        sys.argv = [module, *arguments]
+        importlib.import_module(module).main()
 
 
 def rank_environment(rank: int, count: int, port: int) -> dict[str, str]:
