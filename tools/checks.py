@@ -20,10 +20,20 @@ TEST_VARIABLES = {
     "PYTHONUTF8": "1",
 }
 NEWEST_PYTHON_TESTS = (
-    *("tests/trainer", "--ignore=tests/trainer/launching", "-m", "not slow"),
-    *("--ignore=tests/trainer/test_pod.py", "--ignore=tests/trainer/test_warm.py"),
-    # Long, and no other on another Python: the processes of several ranks, and exporters.
-    *("--ignore=tests/trainer/ranks", "--ignore=tests/trainer/portable"),
+    # What another Python may do differently; arithmetic is none of it.
+    "tests/test_imports.py",
+    # Classes that are made from annotations,
+    *("tests/detnas/records", "tests/detnas/spec"),
+    # asyncio, threads, processes and signals,
+    *("tests/operator/queue", "tests/operator/cluster/test_streaming.py"),
+    *("tests/detnas/runner/test_job_server.py", "tests/trainer/training/test_interruption.py"),
+    *("tests/trainer/test_process_setup.py", "tests/trainer/test_warm.py"),
+    "tests/trainer/data/test_detection_data.py",
+    # pickles and archives,
+    *("tests/trainer/foreign/test_unpickling.py", "tests/trainer/training/test_checkpoint.py"),
+    # command line, logs, and a job with all its parts.
+    *("tests/trainer/test_cli.py", "tests/trainer/jobs/test_logs.py"),
+    *("tests/trainer/jobs/test_resumed.py", "tests/trainer/foreign/test_description.py"),
 )
 
 
@@ -45,7 +55,7 @@ def run_checks(environment: Environment, pytest_arguments: Sequence[str]) -> Non
 
 
 def _test_on_newest_python(environment: Environment) -> None:
-    """Run the trainer's quick tests in an environment of the newest Python, if it is another one.
+    """Run tests of what Pythons may do differently on the newest one, if it is another.
 
     Raises:
         StepFailed: the environment could not be made, or a test failed.
