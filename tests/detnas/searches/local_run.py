@@ -180,10 +180,15 @@ class BackgroundRun:
         pipe.unlink()
         self.returncode: int | None = None
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def send_signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""
         with suppress(ProcessLookupError):
-            os.kill(self._process.pid, number)
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it at once."""
