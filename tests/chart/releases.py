@@ -1,7 +1,6 @@
 """Releases of the chart in a cluster: helm as an administrator runs it."""
 
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,21 +45,22 @@ class Administrator:
         self, *arguments: str | Path, values: Values | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run helm, however it ends."""
-        # Its folders of configuration and cache are of no matter here.
-        with tempfile.TemporaryDirectory() as home:
-            return subprocess.run(
-                [
-                    *(self.plane.binaries["helm"], "--kubeconfig", self.plane.kubeconfig),
-                    *("--namespace", self.namespace),
-                    *arguments,
-                    *([] if values is None else ["--values", "-"]),
-                ],
-                input=None if values is None else yaml.safe_dump(dict(values)),
-                env={"HOME": home},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+        # It keeps there what kinds the API server knows, and need not ask every time.
+        home = self.plane.folder / "administrator"
+        home.mkdir(exist_ok=True)
+        return subprocess.run(
+            [
+                *(self.plane.binaries["helm"], "--kubeconfig", self.plane.kubeconfig),
+                *("--namespace", self.namespace),
+                *arguments,
+                *([] if values is None else ["--values", "-"]),
+            ],
+            input=None if values is None else yaml.safe_dump(dict(values)),
+            env={"HOME": str(home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def install(self, release: str, values: Values, chart: Path = FOLDER) -> str:
         """Install a release and wait until searches are served; what the administrator reads."""
@@ -79,7 +79,9 @@ class Administrator:
         """The definition of searches in the cluster."""
         return self.plane.api.find(DEFINITIONS, "", DEFINITION)
 
-    def forget_definition(self) -> None:
-        """Remove the definition and every search with it."""
-        self.plane.api.delete(DEFINITIONS, "", DEFINITION)
-        eventually(lambda: not self.definition())
+    def delete_searches(self) -> None:
+        """Delete every search, if any can exist."""
+        if self.definition():
+            for search in self.plane.api.list(SEARCHES):
+                metadata = search["metadata"]
+                self.plane.api.delete(SEARCHES, metadata["namespace"], metadata["name"])
