@@ -8,7 +8,7 @@ from tests.detnas.lifecycle.test_candidates import wide_is_accurate
 from tests.operator.harness.behaviours import publishes
 from tests.operator.harness.harness import Harness
 
-NAMESPACES = 3
+NAMESPACES = 4
 UNSEEN = {
     "source": {"persistentVolumeClaim": {"claimName": "data"}},
     "train": "t.json",
@@ -78,3 +78,35 @@ def test_candidates_are_fine_tuned_at_the_same_time_and_one_may_fail(harness: Ha
     assert len(failed) == 1
     assert failed[0]["message"] == "Infrastructure"
     assert search.has_condition("Degraded", "True", "FineTuningFailed")
+
+
+def test_baselines_run_at_the_same_time_across_a_restart_and_one_may_fail(
+    harness: Harness,
+) -> None:
+    harness.on("compared-prepare", succeeds(work=publishes(harness.trainer, seen)))
+    released = Event()
+    for name in ("continued", "scaled"):
+        script = runs_until(released, succeeds(work=harness.trainer))
+        harness.on(f"compared-baseline-{name}", script)
+    harness.on("compared-baseline-pruned", exits(1), exits(1))
+    spec = {
+        "dataset": UNSEEN,
+        "baselines": ["Scaled", "OneShotPruned", "ContinuedBase"],
+        "limits": {"retries": 0},
+    }
+    search = harness.begin("compared", spec, trials=3, parallelism=3)
+    search.until_phase("Comparing")
+    running = {"compared-baseline-continued", "compared-baseline-scaled"}
+    search.until(lambda: running <= set(search.jobs()))
+    harness.operator.kill()
+    harness.operator.start()
+    released.set()
+    search.until_phase("Succeeded")
+    for name in ("continued", "scaled", "pruned"):
+        assert search.starts.count(f"baselines/{name}") == (name != "pruned")
+
+    compared = {one["name"]: one for one in search.status["compared"]}
+    assert list(compared)[1:4] == ["scaled", "one-shot pruned", "continued base"]
+    assert compared["one-shot pruned"]["message"] == "Infrastructure"
+    assert {"h", "testH", "flops"} <= compared["scaled"].keys() & compared["continued base"].keys()
+    assert search.starts.count("test") == 1
