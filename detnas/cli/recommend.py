@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
+from detnas.cli.benchmarks import read_benchmark
 from detnas.cli.find_search import NamespaceOption, SearchArgument, StoreOption, find_search
 from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.terminal import say
@@ -17,7 +17,6 @@ from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.plan.front import pareto_front
 from detnas.plan.latencies import FinishedExport, benchmarked_latencies, exported_latencies
 from detnas.plan.recommendation import MeasuredLatency, Recommendation
-from detnas.records.benchmark import Benchmark
 from detnas.runner.opening import OpenedSearch, Overrides
 from detnas.runner.tables import front_table, recommended_table
 from detnas.spec.objectives import DetectorLimits
@@ -104,7 +103,7 @@ def _latencies(exports: list[FinishedExport], files: list[Path]) -> list[Measure
     """Of the exports, and of what was measured elsewhere."""
     found = list(exported_latencies(exports))
     for file in files:
-        known, others = benchmarked_latencies(_benchmark(file), exports)
+        known, others = benchmarked_latencies(read_benchmark(file), exports)
         found += known
         for one in others:
             say(
@@ -112,17 +111,6 @@ def _latencies(exports: list[FinishedExport], files: list[Path]) -> list[Measure
                 err=True,
             )
     return found
-
-
-def _benchmark(file: Path) -> Benchmark:
-    try:
-        return Benchmark.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        cause = error.strerror if isinstance(error, OSError) else f"{error.error_count()} errors"
-        raise UserError(
-            f"--bench {file}: it cannot be read as a benchmark ({cause})",
-            "give what 'detnas bench FILE… -o json' printed",
-        ) from error
 
 
 def _fits(one: Recommendation) -> bool:

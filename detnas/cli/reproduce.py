@@ -1,16 +1,18 @@
 """`detnas reproduce`: every search of a folder, and the paper's tables beside their results."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from detnas.cli.benchmarks import read_benchmark
 from detnas.cli.find_search import StoreOption
 from detnas.cli.run import FAILED, STOPPED, open_runnable, run_to_end
 from detnas.cli.terminal import console as console_for
 from detnas.cli.terminal import say, show_error
 from detnas.errors import UserError
+from detnas.records.benchmark import Benchmark
 from detnas.reproduction.measuring import FinishedSearch, read_finished
 from detnas.reproduction.searches import FolderSearch, check_rows, end_like, load_searches
 from detnas.reproduction.tables import load_tables
@@ -28,6 +30,13 @@ def reproduce(
         int | None,
         typer.Option("--parallel", min=1, help="Concurrent trials. Default: each manifest's."),
     ] = None,
+    bench: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Output of 'detnas bench -o json' of these searches' exports, for the column FPS; "
+            "may be repeated."
+        ),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Run every search of a folder, once each, and write the paper's tables beside ours.
@@ -42,10 +51,13 @@ def reproduce(
         detnas reproduce examples/ablations
 
         detnas reproduce examples/ablations --store s3://bucket/ablations --to results
+
+        detnas reproduce examples/ablations --bench gpu.json
     """
     searches, tables = load_searches(folder), load_tables(folder)
     check_rows(tables, searches)
-    runs = _Runs(Overrides(store, parallelism=parallel))
+    benchmarks = tuple(map(read_benchmark, bench or ()))
+    runs = _Runs(Overrides(store, parallelism=parallel), benchmarks)
     with stop_on_signals() as stop:
         for search in searches:
             runs.run(search, stop)
@@ -63,10 +75,11 @@ class _Runs:
         failed: why the others did not.
     """
 
-    def __init__(self, overrides: Overrides) -> None:
+    def __init__(self, overrides: Overrides, benchmarks: Sequence[Benchmark]) -> None:
         self.finished: dict[str, FinishedSearch] = {}
         self.failed: dict[str, str] = {}
         self._overrides = overrides
+        self._benchmarks = benchmarks
 
     def run(self, search: FolderSearch, stop: StopRequest) -> None:
         """Run or continue one; its failure is recorded.
@@ -79,7 +92,7 @@ class _Runs:
             overrides = self._overrides.with_finetune(self._end(search))
             opened = open_runnable(search.path, overrides)
             run_to_end(opened, console_for(), stop)
-            self.finished[search.name] = read_finished(opened)
+            self.finished[search.name] = read_finished(opened, self._benchmarks)
         except UserError as error:
             show_error(error)
             self.failed[search.name] = str(error)

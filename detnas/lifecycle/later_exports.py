@@ -31,10 +31,12 @@ class ExportChoice:
     Attributes:
         trial: number of a trial.
         front: all trials on the Pareto front.
+        base: the search's base.
     """
 
     trial: int | None = None
     front: bool = False
+    base: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class LaterExport:
     """One detector to export.
 
     Attributes:
-        name: of its folder: ``best``, or ``trial-0007``.
+        name: of its folder: ``best``, ``base``, or ``trial-0007``.
         request: of the job.
     """
 
@@ -66,7 +68,9 @@ def later_exports(
             f"{search.uri} has no trained base yet, so there is nothing to export",
             "continue the search first",
         )
-    if choice.trial is None and not choice.front:
+    if choice.base:
+        named = {"base": _base(search, state)}
+    elif choice.trial is None and not choice.front:
         named = {"best": _winner(search, state)}
     else:
         wanted = _wanted(state, choice)
@@ -93,6 +97,21 @@ def _winner(search: StoredSearch, state: SearchState) -> Exportable:
     )
     card = _card(search, state, stages.winner.detector, steps, card_baselines(state, stages))
     return replace(Exportable.of_winner(stages.winner), card=card)
+
+
+def _base(search: StoredSearch, state: SearchState) -> Exportable:
+    assert state.scorer is not None
+    assert state.base is not None
+    base = trained_detector(state.scorer, None, state.base, None)
+    assert base.result.architecture is not None
+    return Exportable(
+        shape=base.shape,
+        architecture=base.result.architecture,
+        weights=base.result.weights,
+        resolution=base.resolution,
+        map=base.map,
+        card=_card(search, state, base, ()),
+    )
 
 
 def _card(

@@ -239,6 +239,11 @@ def requested_export_folder(search: str, name: str, digest: str) -> str:
     return f"{search}/exports/{name}-{digest}"
 
 
+def is_base_as_requested(key: str) -> bool:
+    """Whether a folder is of the export of a base that a user asked for."""
+    return "/exports/base-" in key
+
+
 def report_key(search: str) -> str:
     """Key of the page about a search, for people; rewritten whenever it is requested."""
     return f"{search}/report/index.html"

@@ -1,14 +1,19 @@
 """What a search found for a row of a table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from detnas.cost import detector_cost
 from detnas.ledger import read_entries
+from detnas.lifecycle.outcome import stored_exports
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import StoredSearch
 from detnas.lifecycle.search_cost import search_cost
+from detnas.plan.latencies import benchmarked_latencies
+from detnas.plan.recommendation import MeasuredLatency
 from detnas.plan.winner import TrainedDetector, trained_detector
+from detnas.records import keys
+from detnas.records.benchmark import Benchmark
 from detnas.records.settings import Resolution
 from detnas.reproduction.tables import Column, TableRow
 
@@ -32,10 +37,18 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class FinishedSearch:
-    """A search whose detectors can be measured."""
+    """A search whose detectors can be measured.
+
+    Attributes:
+        search: the search.
+        state: of the search.
+        latencies: of its exported files, by `detnas bench`; of several of one detector the first
+            counts.
+    """
 
     search: StoredSearch
     state: SearchState
+    latencies: tuple[MeasuredLatency, ...] = ()
 
     def measure(self, row: TableRow) -> Measured | None:
         """Return what the row asks for; None if the search has no such detector."""
@@ -52,14 +65,24 @@ class FinishedSearch:
         if here is None:
             return None
         cost = detector_cost(architecture, detector.shape, scorer.classes, size)
-        values = {
+        values: dict[Column, float] = {
             Column.AP: 100 * here.map,
             Column.GFLOPS: cost.flops / 1e9,
             Column.BACKBONE_GFLOPS: cost.backbone.flops / 1e9,
             Column.PARAMETERS: cost.parameters / 1e6,
             Column.GPU_DAYS: search_cost(self.state, self.search.requests.spec).total_gpu_days,
         }
+        fps = self._fps(detector, size)
+        if fps is not None:
+            values[Column.FPS] = fps
         return Measured(values, size, here.h, self._curve())
+
+    def _fps(self, detector: TrainedDetector, size: Resolution) -> float | None:
+        tuned = detector.trial is not None and keys.is_of_finetuning(detector.result.weights.key)
+        for one in self.latencies:
+            if (one.trial, one.finetuned, one.resolution) == (detector.trial, tuned, size):
+                return 1000 / one.milliseconds
+        return None
 
     def _detector(self, row: TableRow) -> TrainedDetector | None:
         state, stages = self.state, self.state.final_stages
@@ -82,10 +105,22 @@ class FinishedSearch:
         return tuple(curve)
 
 
-def read_finished(search: StoredSearch) -> FinishedSearch:
+def read_finished(search: StoredSearch, benchmarks: Iterable[Benchmark] = ()) -> FinishedSearch:
     """Read a search that has ended.
+
+    Args:
+        search: the search.
+        benchmarks: of exported files, its own among them.
 
     Raises:
         UserError: a record cannot be read.
     """
-    return FinishedSearch(search, SearchReader(search.store, search.requests).read())
+    state = SearchReader(search.store, search.requests).read()
+    latencies: list[MeasuredLatency] = []
+    given = tuple(benchmarks)
+    if given and state.scorer is not None:
+        trials = [*read_entries(search.store, search.requests.search, state.scorer)]
+        exports = stored_exports(search, state, trials)
+        for benchmark in given:
+            latencies += benchmarked_latencies(benchmark, exports)[0]
+    return FinishedSearch(search, state, tuple(latencies))

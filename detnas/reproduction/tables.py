@@ -23,13 +23,15 @@ TABLES = "tables"
 class Column(StrEnum):
     """What a table compares.
 
-    AP is mAP in per cent; FLOPs are counted at the row's resolution; GPU-days are of the search.
+    AP is mAP in per cent; FLOPs are counted at the row's resolution; FPS is that of the detector's
+    exported file at batch 1, by `detnas bench`; GPU-days are of the search.
     """
 
     AP = "ap"
     GFLOPS = "gflops"
     BACKBONE_GFLOPS = "backboneGflops"
     PARAMETERS = "millionParameters"
+    FPS = "fps"
     GPU_DAYS = "gpuDays"
 
 

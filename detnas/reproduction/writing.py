@@ -15,6 +15,7 @@ _HEADINGS = {
     Column.GFLOPS: "GFLOPs",
     Column.BACKBONE_GFLOPS: "GFLOPs of the backbone",
     Column.PARAMETERS: "million parameters",
+    Column.FPS: "FPS",
     Column.GPU_DAYS: "GPU-days of the search",
 }
 _DECIMALS = {
@@ -22,6 +23,7 @@ _DECIMALS = {
     Column.GFLOPS: 4,
     Column.BACKBONE_GFLOPS: 4,
     Column.PARAMETERS: 3,
+    Column.FPS: 1,
     Column.GPU_DAYS: 3,
 }
 _QUARTERS = (1, 2, 3, 4)
@@ -61,7 +63,7 @@ def write_tables(
 _HEAD = """# The paper's tables, and this repetition
 
 Each search ran once, with one seed. The paper's numbers are of COCO; only differences between rows
-can be compared. "–" is not measured, or not printed."""
+can be compared. FPS is that of `detnas reproduce --bench`. "–" is not measured, or not printed."""
 
 
 def _measured(row: TableRow, finished: Mapping[str, FinishedSearch]) -> Measured | None:
@@ -107,7 +109,8 @@ def _paper(row: TableRow, column: Column) -> str:
 
 
 def _here(found: Measured | None, column: Column) -> str:
-    return f"{found.values[column]:.{_DECIMALS[column]}f}" if found else _MISSING
+    value = found.values.get(column) if found else None
+    return _MISSING if value is None else f"{value:.{_DECIMALS[column]}f}"
 
 
 def _curve(found: Measured | None) -> list[str]:

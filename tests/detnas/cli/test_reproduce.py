@@ -1,13 +1,22 @@
 """`detnas reproduce` as a user types it, on searches with pretended jobs."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from detnas.lifecycle.later_exports import ExportChoice, LaterExport, later_exports
+from detnas.records import keys
+from detnas.records.benchmark import Benchmark, BenchmarkedFile
+from detnas.records.exports import ExportFormat, ExportSettings, FileLatency, FilePrecision
+from detnas.records.results import Result
+from detnas.runner.opening import reopen_search
+from detnas.store.artifacts import create_record
 from tests.detnas.cli.commands import detnas
+from tests.detnas.searches.fake_trainer import answer
 from tests.detnas.searches.local_run import LocalSearch
 
 TABLE = {
@@ -108,3 +117,65 @@ def test_reproduce_continues_after_a_search_that_fails(ablations: LocalSearch) -
     assert set(failed) == {"joint", "pipeline"}
     assert any("/searches/zero-" in key for key, _ in ablations.starts())
     assert "## Searches that failed" in (path.parent / "tables.md").read_text()
+
+
+FPS = {
+    "number": "table 4",
+    "title": "before and after",
+    "rows": [
+        {"name": "base", "search": "joint", "detector": "Base", "paper": {"fps": "15.9"}},
+        {"name": "ours", "search": "joint", "detector": "Trial", "paper": {"fps": "23.3"}},
+    ],
+}
+
+
+def test_fps_is_that_of_the_benchmark_of_an_exported_file(ablations: LocalSearch) -> None:
+    folder = ablations.folder / "ablations"
+    (folder / "tables" / "four.yaml").write_text(yaml.safe_dump(FPS))
+    assert detnas(ablations, "reproduce", folder).returncode == 0
+    (place,) = (folder / "runs" / "local" / "searches").glob("joint-*")
+    search = reopen_search(str(place))
+    (export,) = later_exports(search, ExportChoice(base=True), ExportSettings())
+    key = export.request.key
+    create_record(search.store, keys.request_key(key), export.request)
+    result = answer(search.store, export.request, ablations.folder)
+    create_record(search.store, keys.result_key(key), result)
+    (ablations.folder / "bench.json").write_text(benchmark_of(export, result))
+
+    ended = detnas(ablations, "reproduce", folder, "--bench", ablations.folder / "bench.json")
+    assert ended.returncode == 0, ended.stdout
+    base, ours = tables(ablations)["tables"][0]["rows"]
+    assert base["here"]["fps"] == pytest.approx(40)
+    assert "fps" not in ours["here"], "no file of it was measured"
+    page = (folder / "tables.md").read_text()
+    assert "| base | 15.9 |" in page
+    assert "| 40.0 |" in page
+
+
+def benchmark_of(export: LaterExport, result: Result) -> str:
+    """What `detnas bench` prints of the exported file, which takes 25 ms."""
+    (file,) = result.files.values()
+    latency = FileLatency(median=25, p90=26, runs=3, threads=1, device="a processor")
+    measured = BenchmarkedFile(
+        file="detector.pth",
+        format=ExportFormat.MMDET,
+        precision=FilePrecision.FP32,
+        sha256=file.sha256,
+        bytes=file.size,
+        runtime="mmdet",
+        resolution=export.request.resolution,
+        latency=latency,
+        warm_up=1,
+        drift=0,
+    )
+    return Benchmark(
+        device="a processor", threads=1, measured=datetime.now(UTC), images=0, files=(measured,)
+    ).model_dump_json(by_alias=True)
+
+
+def test_benchmark_that_cannot_be_read_is_named(ablations: LocalSearch) -> None:
+    path = ablations.folder / "bench.json"
+    path.write_text("{}")
+    ended = detnas(ablations, "reproduce", ablations.folder / "ablations", "--bench", path)
+    assert ended.returncode == 2
+    assert "it cannot be read as a benchmark" in ended.stdout + ended.stderr
