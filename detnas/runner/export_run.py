@@ -26,6 +26,7 @@ from detnas.runner.search_run import WARM_TRAINER
 from detnas.runner.stopping import StopRequest
 from detnas.store import Store
 from detnas.store.artifacts import fetch_artifact, load_record
+from detnas.store.errors import CorruptArtifact
 
 _TICK = 0.5
 """Seconds between two looks at the progress."""
@@ -50,6 +51,11 @@ class ExportRun:
     ) -> None:
         self._search, self.stop, self._data = search, stop, data
         self._trainer = trainer
+
+    @property
+    def store(self) -> Store:
+        """Where the search is stored."""
+        return self._search.store
 
     def run(self, export: LaterExport, show: Callable[[str], None]) -> ExportResult:
         """Return the result of an export, which is run unless it has one.
@@ -134,19 +140,27 @@ def _activity(store: Store, folder: str) -> str:
     progress = latest and load_record(store, keys.progress_key(folder, latest), Progress)
     if not progress:
         return "starting"
-    return f"{progress.activity} {progress.done}/{progress.total}"
+    counted = f" {progress.done}/{progress.total}" if progress.total else ""
+    return f"{progress.activity}{counted}"
 
 
-def download(store: Store, result: ExportResult, folder: Path) -> None:
+def download(store: Store, export: LaterExport, result: ExportResult, folder: Path) -> None:
     """Copy the files of an export into a folder, each verified by its digest.
 
     Raises:
+        RunError: one is not what the result says; it is set aside, so that the export is repeated.
         UserError: one cannot be read, or the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, artifact in result.files.items():
             shutil.copyfile(fetch_artifact(store, artifact), folder / name)
+    except CorruptArtifact as error:
+        set_aside(store, export.request.key, result)
+        raise RunError(
+            f"{export.name}: {error.problem}",
+            "run the same command again, which repeats the export",
+        ) from error
     except OSError as error:
         raise UserError(
             f"{error.filename or folder}: {error.strerror or error}", "name another folder: --to"

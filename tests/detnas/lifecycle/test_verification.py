@@ -312,3 +312,17 @@ def test_collected_weights_are_not_verified_after_a_restart(
 
 def finished_trials(state: SearchState) -> list[int]:
     return sorted(state.history.unsegmented)
+
+
+def test_search_whose_export_never_has_a_valid_result_fails_after_the_retries(
+    store: Store, scheduler: Scheduler
+) -> None:
+    def names_a_missing_file(result: Result) -> Result:
+        file = Artifact(key="local/elsewhere/detector.pth", size=1, sha256="0" * 64)
+        return result.model_copy(update={"files": {"detector.pth": file}})
+
+    scheduler.answers[Verb.EXPORT] = names_a_missing_file
+    search = tiny(store, "one", {"limits": {"retries": 1}}, trials=2)
+    state = scheduler.run(search)
+    assert len(scheduler.ran(Verb.EXPORT)) == 2
+    assert plan(state.observation, search.requests.spec).phase is Phase.FAILED

@@ -1,7 +1,9 @@
 """Searches that run to their end within a test: a scheduler whose jobs have results at once."""
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,8 @@ def session_of(search: StoredSearch, **options: Any) -> SearchSession:
 class Scheduler:
     """A scheduler that does one job after the other itself.
 
+    Like a real one, it gives a job up whose attempts leave no valid result.
+
     Attributes:
         scratch: a folder for the jobs.
         answers: changes the results of jobs, by their verb.
@@ -80,7 +84,7 @@ class Scheduler:
     def run(self, search: StoredSearch) -> SearchState:
         """Run a search to its end, or until only unanswered trials are left."""
         seconds = count(step=STOPPED_SECONDS)  # so that a dead holder's lease expires at once
-        session = session_of(search, clock=lambda: next(seconds))
+        session, ran = session_of(search, clock=lambda: next(seconds)), Counter(self.done)
         while True:
             session.resolve_supplied()
             decided = session.plan()
@@ -92,6 +96,9 @@ class Scheduler:
             for job in due:
                 while job.verb is Verb.POOL and not session.holds_pool():
                     pass
+                if self.done.count(job) > ran.get(job, 0) + session.spec.limits.retries:
+                    session.fail(job, "no valid result", datetime.now(UTC))
+                    continue
                 self.finish(search.store, job, session.request(job))
             for job in session.propose(decided.proposals):
                 self.finish(search.store, job, session.job_folder(job))

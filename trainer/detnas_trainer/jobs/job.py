@@ -16,7 +16,7 @@ from torch import Tensor
 from detnas.records.artifacts import Artifact
 from detnas.records.keys import progress_key
 from detnas.records.progress import Progress
-from detnas.records.results import Attempt, Result
+from detnas.records.results import Attempt, Outcome, Result
 from detnas.store.artifacts import fetch_artifact, publish_file
 from detnas_trainer.jobs.folder import JobFolder, scratch_folder
 from detnas_trainer.ranks.group import first_of_machine, from_first, is_first
@@ -27,6 +27,17 @@ from detnas_trainer.training.time_left import RemainingWork
 from detnas_trainer.weights import Weights, load_weights, save_weights
 
 log = logging.getLogger("detnas_trainer")
+
+
+class AlreadyEndedError(RuntimeError):
+    """Another attempt has ended the job meanwhile.
+
+    Args:
+        outcome: of its result.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"another attempt was first: its result ({outcome}) is kept")
 
 
 class Activities:
@@ -155,6 +166,16 @@ class Job(Generic[R]):
             versions=versions(),
             **findings,
         )
+
+    def check_unfinished(self) -> None:
+        """Check that no other attempt has ended the job; call it before files are replaced.
+
+        Raises:
+            AlreadyEndedError: the job has its result, which names that attempt's files.
+        """
+        ended = self.folder.outcome()
+        if ended is not None:
+            raise AlreadyEndedError(ended)
 
     def file_progress(self, activity: str) -> Callable[[int, int], None]:
         """Return a function that reports the files done, and all files, of the data set.

@@ -13,7 +13,7 @@ from detnas.records.verbs import RESULT_TYPES, Verb
 from detnas.store.artifacts import create_record
 from detnas.store.errors import AlreadyExists, StoreError
 from detnas_trainer.jobs.folder import open_folder
-from detnas_trainer.jobs.job import Job, opened_job
+from detnas_trainer.jobs.job import AlreadyEndedError, Job, opened_job
 from detnas_trainer.jobs.logs import stored_log
 from detnas_trainer.jobs.outcomes import Failure, classify
 from detnas_trainer.jobs.termination_message import write_termination_message
@@ -67,6 +67,10 @@ def _attempt(verb: Verb, job: Job[Any]) -> ExitCode:
         if is_first():
             _end(job, result)
         wait_for_all()
+    except AlreadyEndedError as ended:
+        log.warning("%s", ended)
+        write_termination_message(str(ended))
+        return ExitCode.DONE
     except Exception as error:
         failure = classify(error)
         traceback = None if failure.expected else error
@@ -91,7 +95,7 @@ def _run_and_recheck(verb: Verb, job: Job[Any]) -> Result:
     """
     try:
         result = job_function(verb)(job)
-    except Interrupted:
+    except (Interrupted, AlreadyEndedError):
         raise  # at once: the next attempt compares the data before it uses the checkpoint
     except Exception:
         job.check_data_again()
