@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -45,6 +45,9 @@ def export(
         bool,
         typer.Option("--front", help="All trials on the Pareto front, a folder each in --to."),
     ] = False,
+    base: Annotated[
+        bool, typer.Option("--base", help="The base, to compare with: see 'detnas bench'.")
+    ] = False,
     formats: Annotated[
         str, typer.Option("--format", help="Of mmdet, onnx, openvino and torch, with commas.")
     ] = "mmdet",
@@ -58,6 +61,15 @@ def export(
     calibration_images: Annotated[
         int, typer.Option(min=1, help="Training images for int8.")
     ] = _DEFAULTS.calibration_images,
+    scored_images: Annotated[
+        int, typer.Option(min=1, help="Validation images, evenly drawn, that files are scored on.")
+    ] = _DEFAULTS.scored_images,
+    fixed_shape: Annotated[
+        bool,
+        typer.Option(
+            "--fixed-shape", help="Files take one image of one size: for compilers of devices."
+        ),
+    ] = False,
     data: Annotated[
         Path | None,
         typer.Option("--data", help="Folder of the data set here. Default: the search's own."),
@@ -68,9 +80,9 @@ def export(
 ) -> None:
     """Write detectors of a search as files that run anywhere, each scored as it is.
 
-    mmdet's folder is always written. Every other file is loaded in a process of its own and run
-    over the validation images; its mAP, size and latency are in detector.json. A file that loses
-    more mAP than the tolerance is written all the same, and marked everywhere.
+    mmdet's folder is always written. Every other file is run by its own runtime over validation
+    images; its mAP, size and latency are in detector.json. A file that loses more mAP than the
+    tolerance is written all the same, and marked everywhere.
 
     The search may be finished, running, or on a cluster; the trial's weights must still be kept
     (spec.retention). What was exported before is only copied.
@@ -85,28 +97,39 @@ def export(
 
         detnas export s3://bucket/team-a/searches/parts-0123abcd --trial 7 --to seven --data coco
     """
-    if trial is not None and front:
-        raise UserError("export: --trial and --front are both given", "give one of them")
-    settings = _settings(formats, precisions, tolerance, calibration_images)
+    given = {"--trial": trial is not None, "--front": front, "--base": base}
+    if len(both := [name for name, is_given in given.items() if is_given]) > 1:
+        raise UserError(f"export: {' and '.join(both)} are both given", "give one of them")
+    settings = _settings(
+        formats=_chosen(ExportFormat, formats, "--format"),
+        precisions=_chosen(FilePrecision, precisions, "--precision"),
+        tolerance=tolerance,
+        calibration_images=calibration_images,
+        scored_images=scored_images,
+        fixed_shape=fixed_shape,
+    )
     opened = find_search(search, Overrides(store, namespace))
-    exports = later_exports(opened, ExportChoice(trial, front), settings)
+    exports = later_exports(opened, ExportChoice(trial, front, base), settings)
     console = console_for(err=True)
     results: dict[str, ExportResult] = {}
     with stop_on_signals() as stop:
         run = ExportRun(opened, stop, data)
         for one in exports:
             folder = to / one.name if front else to
-            results[str(folder)] = _exported(run, one, console)
-            download(opened.store, results[str(folder)], folder)
+            results[str(folder)] = _exported(run, one, folder, console)
     _show(results, output, console)
     if _lacks_files(results.values(), settings):
         raise typer.Exit(FAILED)
 
 
-def _exported(run: ExportRun, one: LaterExport, console: Console) -> ExportResult:
+def _exported(run: ExportRun, one: LaterExport, folder: Path, console: Console) -> ExportResult:
+    """Run an export, and copy its files into a folder."""
     try:
         with console.status(one.name) as status:
-            return run.run(one, lambda text: status.update(f"{one.name}: {text}"))
+            result = run.run(one, lambda text: status.update(f"{one.name}: {text}"))
+            status.update(f"{one.name}: copying")
+            download(run.store, one, result, folder)
+            return result
     except Interrupted:
         say("stopped; the same command continues from here", err=True)
         raise typer.Exit(STOPPED + (run.stop.signal or 0)) from None
@@ -128,20 +151,11 @@ def _chosen(kind: type[Choice], text: str, option: str) -> tuple[Choice, ...]:
     return tuple(dict.fromkeys(known[name] for name in names))
 
 
-def _settings(
-    formats: str, precisions: str, tolerance: str, calibration_images: int
-) -> ExportSettings:
+def _settings(**given: Any) -> ExportSettings:
     try:
-        return ExportSettings(
-            formats=_chosen(ExportFormat, formats, "--format"),
-            precisions=_chosen(FilePrecision, precisions, "--precision"),
-            tolerance=tolerance,
-            calibration_images=calibration_images,
-        )
-    except UserError:
-        raise
+        return ExportSettings(**given)
     except ValueError as error:
-        raise _wrong_settings(error, tolerance) from error
+        raise _wrong_settings(error, given["tolerance"]) from error
 
 
 def _wrong_settings(error: ValueError, tolerance: str) -> UserError:
@@ -163,7 +177,7 @@ def _show(results: dict[str, ExportResult], output: Format, console: Console) ->
         shown = {folder: _plain(result) for folder, result in results.items()}
         print_record(shown, output)
         return
-    table = Table("file", "format", "precision", "MB", "mAP", "ms", "remark")
+    table = Table("file", "format", "precision", "MB", "mAP", "less mmdet's", "ms", "remark")
     for folder, result in results.items():
         for file in result.exported or _mmdet_only(result):
             table.add_row(*_cells(folder, file))
@@ -193,5 +207,14 @@ def _cells(folder: str, file: ExportedFile) -> tuple[str, ...]:
     latency = "" if file.latency is None else f"{file.latency.median:.1f}"
     size = f"{file.bytes / 1e6:.2f}"
     return (
-        f"{folder}/{file.path}", file.format, file.precision, size, score, latency, file.remark,
-    )  # fmt: skip
+        *(f"{folder}/{file.path}", file.format, file.precision, size),
+        *(score, _difference(file), latency, file.remark),
+    )
+
+
+def _difference(file: ExportedFile) -> str:
+    """To mmdet's detector on the same images, and how many these are."""
+    if file.difference is None:
+        return ""
+    error = "" if file.difference_error is None else f" ± {file.difference_error:.4f}"
+    return f"{file.difference:+.4f}{error} on {file.images} images"

@@ -100,5 +100,8 @@ def save_description(folder: Path, description: FolderDescription) -> Path:
     """Write the description into an exported folder, and return its path."""
     path = folder / DESCRIPTION
     content = description.model_dump(mode="json", by_alias=True)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    whole = path.with_name(f".{DESCRIPTION}")  # processes may be reading the old one
+    whole.write_text(text, encoding="utf-8")
+    whole.replace(path)
     return path

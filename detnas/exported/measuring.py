@@ -1,75 +1,56 @@
-"""`python -m detnas.exported.measuring FILE`: what a file finds in all images, and its latency.
+"""`python -m detnas.exported.measuring FILE…`: what files find in all images, and their latency.
 
-It runs in a process of its own, which imports the file's runtime and no other: what it measures is
-what the file does wherever it is copied to.
+It runs in a process of its own, which imports the runtime of its files and no other: what it
+measures is what they do wherever they are copied to. Images are decoded once for all of them.
 """
 
 import argparse
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from statistics import median
 
 from detnas.errors import UserError
+from detnas.exported.benchmark import time_in_turns
+from detnas.exported.description import load_description
 from detnas.exported.detector import Detections, ExportedDetector
-from detnas.exported.preparing import PreparedImage, read_image
+from detnas.exported.preparing import Image, read_image
 from detnas.exported.scoring import CocoImages, coco_results, read_coco
 from detnas.processors import processor_name
 from detnas.records.exports import FileLatency
 from detnas.schema import Schema
 
-_RUNS, _WARMUP = 30, 3
+SCORED = "scored"
+"""What the process prints once all images are done."""
+
+_RUNS, _WARM_UP = 30, 3
 _TIMED_IMAGES = 10
+
+
+class MeasuredFile(Schema):
+    """What was measured on one file.
+
+    Attributes:
+        detections: in the form of COCO's results.
+        latency: at batch 1; None of a file that failed.
+        failure: why it cannot be loaded or run; empty if it can.
+    """
+
+    detections: tuple[dict[str, object], ...] = ()
+    latency: FileLatency | None = None
+    failure: str = ""
 
 
 class Measured(Schema):
     """What the process writes.
 
     Attributes:
-        detections: in the form of COCO's results.
-        latency: at batch 1.
+        files: by their names.
     """
 
-    detections: tuple[dict[str, object], ...]
-    latency: FileLatency
-
-
-def time_file(
-    detector: ExportedDetector,
-    images: Sequence[PreparedImage],
-    threads: int,
-    runs: int = _RUNS,
-    clock: Callable[[], float] = time.perf_counter,
-) -> FileLatency:
-    """Time a file at batch 1, after a few runs that are not counted.
-
-    Args:
-        detector: the file.
-        images: taken in turn.
-        threads: that it was loaded with.
-        runs: timed.
-        clock: seconds.
-    """
-    seconds = []
-    for run in range(_WARMUP + runs):
-        batch = [images[run % len(images)]]
-        start = clock()
-        detector.detect_prepared(batch)
-        taken = clock() - start
-        if run >= _WARMUP:
-            seconds.append(taken)
-    seconds.sort()
-    return FileLatency(
-        median=1000 * median(seconds),
-        p90=1000 * seconds[min(runs - 1, int(0.9 * runs))],
-        runs=runs,
-        threads=threads,
-        device=processor_name(),
-    )
+    files: dict[str, MeasuredFile]
 
 
 def detect_all(detector: ExportedDetector, coco: CocoImages) -> Iterator[tuple[int, Detections]]:
@@ -79,14 +60,75 @@ def detect_all(detector: ExportedDetector, coco: CocoImages) -> Iterator[tuple[i
         yield number, found
 
 
+class Measuring:
+    """Several files, of which one that fails stops none of the others.
+
+    Args:
+        paths: of the files.
+        threads: that one run may use.
+    """
+
+    def __init__(self, paths: Sequence[Path], threads: int) -> None:
+        self._threads = threads
+        self._found: dict[str, dict[int, Detections]] = {path.name: {} for path in paths}
+        self._latency: dict[str, FileLatency] = {}
+        self._failures: dict[str, str] = {}
+        self._running: dict[str, ExportedDetector] = {}
+        for path in paths:
+            try:
+                self._running[path.name] = ExportedDetector.load(path, threads)
+            except Exception as error:  # noqa: BLE001 - a runtime raises anything
+                self._fail(path.name, error)
+
+    def detect(self, coco: CocoImages) -> Iterator[int]:
+        """Run all files over all images; yield the number of images done."""
+        for done, (number, path) in enumerate(coco.images.items(), 1):
+            image = read_image(path)
+            for name, detector in [*self._running.items()]:
+                try:
+                    (self._found[name][number],) = detector.detect([image])
+                except Exception as error:  # noqa: BLE001 - a runtime raises anything
+                    self._fail(name, error)
+            yield done
+
+    def time(self, images: Sequence[Image]) -> None:
+        """Time one file after the other."""
+        for name, detector in self._running.items():
+            (runs,) = time_in_turns([detector], images, _RUNS, _WARM_UP)
+            self._latency[name] = runs.latency(self._threads, processor_name())
+
+    def measured(self, coco: CocoImages) -> Measured:
+        """What was measured on all of them."""
+        return Measured(
+            files={
+                name: MeasuredFile(
+                    detections=tuple(coco_results(found, coco)),
+                    latency=self._latency.get(name),
+                    failure=self._failures.get(name, ""),
+                )
+                for name, found in self._found.items()
+            }
+        )
+
+    def _fail(self, name: str, error: Exception) -> None:
+        self._failures[name] = str(error) or type(error).__name__
+        self._found[name] = {}
+        self._running.pop(name, None)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure one file; print how many images are done, a line each."""
+    """Measure files of one folder; print how many images are done, a line each."""
     parser = argparse.ArgumentParser(prog="python -m detnas.exported.measuring")
-    parser.add_argument("file", type=Path)
+    parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--annotations", type=Path, required=True, help="in COCO's form")
     parser.add_argument("--images", type=Path, required=True, help="their folder")
     parser.add_argument("--to", type=Path, required=True, help="JSON to write")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="once all images are scored, wait for a line of input before timing",
+    )
     options = parser.parse_args(arguments)
     try:
         measured = _measure(options)
@@ -96,17 +138,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measure(options: argparse.Namespace) -> Measured:
-    detector = ExportedDetector.load(options.file, options.threads)
-    coco = read_coco(options.annotations, options.images, detector.description.classes)
-    timed = [
-        detector.prepare(read_image(path)) for path in islice(coco.images.values(), _TIMED_IMAGES)
-    ]
-    latency = time_file(detector, timed, options.threads)
-    found = {}
-    for number, detections in detect_all(detector, coco):
-        found[number] = detections
-        print(len(found), flush=True)
-    return Measured(detections=tuple(coco_results(found, coco)), latency=latency)
+    classes = load_description(options.files[0].parent).classes
+    coco = read_coco(options.annotations, options.images, classes)
+    measuring = Measuring(options.files, options.threads)
+    for done in measuring.detect(coco):
+        print(done, flush=True)
+    print(SCORED, flush=True)
+    if options.wait and not sys.stdin.readline():
+        sys.exit("error: whoever started this process has ended")
+    measuring.time([read_image(path) for path in islice(coco.images.values(), _TIMED_IMAGES)])
+    return measuring.measured(coco)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from detnas.plan.recommendation import MeasuredLatency
 from detnas.records.benchmark import Benchmark, BenchmarkedFile
+from detnas.records.exports import ExportedFile
 from detnas.records.results import ExportResult
 from detnas.records.settings import Resolution
 
@@ -47,9 +48,17 @@ def exported_latencies(exports: Iterable[FinishedExport]) -> Iterator[MeasuredLa
                     device=file.latency.device,
                     milliseconds=file.latency.median,
                     file=file.path,
-                    map=file.map,
+                    map=_map_on_all(file, result),
                     map_error=file.map_error,
                 )
+
+
+def _map_on_all(file: ExportedFile, result: ExportResult) -> float | None:
+    """A file's mAP on all validation images, also if it was scored on some of them.
+
+    What it loses there against the detector in mmdet is taken for what it loses on all.
+    """
+    return file.map if file.difference is None else result.map + file.difference
 
 
 def benchmarked_latencies(

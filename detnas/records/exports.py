@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from detnas.schema import Count, Fraction, Positive, Schema
+from detnas.schema import Count, Flag, Fraction, Positive, Schema, added
 
 
 class ExportFormat(StrEnum):
@@ -52,10 +52,23 @@ class ExportSettings(Schema):
     )
     tolerance: Annotated[Fraction, Field(le=1)] = Field(
         Decimal("0.01"),
-        description="A file whose mAP lies further below the detector's is kept, but marked.",
+        description="A file whose mAP lies further below the detector's on the same images is "
+        "kept, but marked.",
     )
     calibration_images: Positive = Field(
         64, description="Training images that the quantisation of INT8 is calibrated with."
+    )
+    scored_images: Positive = added(
+        1,
+        1000,
+        description="Validation images, evenly drawn, that each file is scored on, if there are "
+        "more.",
+    )
+    fixed_shape: Flag = added(
+        1,
+        default=False,
+        description="Files take one image at a time, padded to the detector's size, as compilers "
+        "for devices need it, instead of any number of images of any size.",
     )
 
     @model_validator(mode="after")
@@ -112,10 +125,14 @@ class ExportedFile(Schema):
         width: the input's width, likewise.
         least_side: least pixels of the input's sides; smaller images are padded.
         bytes: size of the file, with all others that belong to it.
-        map: mAP of the file itself on the validation images; None if it was not measured.
+        map: mAP of the file itself on validation images; None if it was not measured.
         map_error: standard error of that mAP over the images.
         latency: None if it was not measured.
         remark: why the file should not be used without thought; empty if nothing is wrong.
+        images: validation images that mAP is of; None in files of earlier versions, where they are
+            all of them.
+        difference: mAP less that of the detector in mmdet on the same images.
+        difference_error: standard error of that difference, from a paired bootstrap.
     """
 
     path: str
@@ -130,3 +147,6 @@ class ExportedFile(Schema):
     map_error: float | None = None
     latency: FileLatency | None = None
     remark: str = ""
+    images: Positive | None = added(1)
+    difference: float | None = added(1)
+    difference_error: float | None = added(1)

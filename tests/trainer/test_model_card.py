@@ -132,6 +132,14 @@ FILES = (
 )
 
 
+def test_card_of_a_base_says_whether_the_search_found_none_better(request_: ExportRequest) -> None:
+    base = request_.model_copy(update={"base_weights": request_.weights})
+    assert "found no student" in model_card(base)
+    asked = base.model_copy(update={"key": "local/a/exports/base-0123abcd"})
+    assert "with which the search began" in model_card(asked)
+    assert "found no student" not in model_card(asked)
+
+
 def test_card_lists_files_and_says_how_each_runtime_loads_them(request_: ExportRequest) -> None:
     card = model_card(request_, files=FILES)
     assert "| `detector.onnx` | Onnx | FP32 | 0.00 | 0.4090 ± 0.0120 |" in card

@@ -17,6 +17,7 @@ mmcv_ext.install()
 with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from mmcv import rescale_size
+    from mmcv.cnn import fuse_conv_bn
     from mmcv.ops import RoIAlign
     from mmcv.transforms import Compose
     from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip, Resize
@@ -48,6 +49,7 @@ __all__ = [
     "Resize",
     "RoIAlign",
     "TwoStageDetector",
+    "fuse_conv_bn",
     "load_exported",
     "register_all_modules",
     "rescale_size",

@@ -1,6 +1,7 @@
 """`detnas export`: finds detectors of a search, has them exported, and copies the files."""
 
 import json
+import shutil
 import sys
 from functools import partial
 
@@ -106,12 +107,41 @@ def test_result_that_names_a_path_is_repeated_and_nothing_is_written_there(
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
+def test_file_replaced_by_another_attempt_is_told_and_the_export_repeated(detnas, search, tmp_path):
+    settings = ExportSettings(formats=(ExportFormat.ONNX,), tolerance="0.5")
+    (one,) = later_exports(search.open(), ExportChoice(), settings)
+    words = (uri(search), "--to", tmp_path, "--format", "onnx", "--tolerance", "0.5")
+    assert detnas(*words)[0] == 0
+    store = search.open().store
+    result = load_record(store, keys.result_key(one.request.key), ExportResult)
+    assert result is not None
+    (file,) = result.files.values()
+    stored = store.get(file.key)
+    assert stored is not None
+    store.put(file.key, bytes(len(stored.data)))  # of the same size
+    shutil.rmtree(search.folder / "cache")
+    code, _, err = detnas(*words)
+    assert code == 1
+    assert "run the same command again" in err
+    assert detnas(*words)[0] == 0
+
+
 def test_front_has_a_folder_for_each_trial(detnas, search, tmp_path):
     opened = search.open()
     front = SearchReader(opened.store, opened.requests).read().history.summary.front
     assert detnas(uri(search), "--front", "--to", tmp_path)[0] == 0
     folders = {path.parent.name for path in tmp_path.glob("*/detector.pth")}
     assert folders == {f"trial-{point.index:04d}" for point in front}
+
+
+def test_base_is_exported_to_be_compared_with(detnas, search, tmp_path):
+    code, out, err = detnas(uri(search), "--base", "--to", tmp_path / "base", "-o", "json")
+    assert code == 0, err
+    (found,) = json.loads(out).values()
+    opened = search.open()
+    base = SearchReader(opened.store, opened.requests).read().base
+    assert base is not None
+    assert found["map"] in [score.map for score in base.scores]
 
 
 def test_failed_export_says_why_and_the_next_try_succeeds(detnas, search, tmp_path):
@@ -157,6 +187,8 @@ def test_collected_weights_are_named_with_the_trials_that_are_kept(detnas, searc
     [
         (("--trial", "99"), "no finished trial 99"),
         (("--trial", "1", "--front"), "--trial and --front are both given"),
+        (("--base", "--front"), "--front and --base are both given"),
+        (("--scored-images", "0"), "--scored-images"),
         (("--format", "onnx,tensorrt"), "--format: 'tensorrt'"),
         (("--precision", ""), "it may be of: fp32, fp16, int8"),
         (("--format", "torch", "--precision", "int8"), "no precision INT8"),

@@ -178,4 +178,4 @@ def test_benchmark_that_cannot_be_read_is_named(ablations: LocalSearch) -> None:
     path.write_text("{}")
     ended = detnas(ablations, "reproduce", ablations.folder / "ablations", "--bench", path)
     assert ended.returncode == 2
-    assert "it cannot be read as a benchmark" in ended.stdout + ended.stderr
+    assert b"it cannot be read as a benchmark" in ended.stderr

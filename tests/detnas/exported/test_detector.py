@@ -25,7 +25,7 @@ from detnas.exported import (
     save_description,
     score_detections,
 )
-from detnas.exported.measuring import Measured
+from detnas.exported.measuring import Measured, Measuring
 
 FORM = InputForm(long_side=96, short_side=64)
 ONNX = ExportedFile(path="detector.onnx", format=ExportFormat.ONNX)
@@ -237,11 +237,50 @@ def test_process_of_its_own_measures_a_file(tmp_path):
     command = [sys.executable, "-m", "detnas.exported.measuring", path, "--annotations"]
     options = [tmp_path / "val.json", "--images", tmp_path, "--to", tmp_path / "measured.json"]
     done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["1", "2"]
+    assert done.stdout.split() == ["1", "2", "scored"]
     measured = Measured.model_validate_json((tmp_path / "measured.json").read_bytes())
-    assert [one["image_id"] for one in measured.detections] == [7, 9]
-    assert measured.detections[0]["bbox"] == pytest.approx([0, 0, 30, 40])
-    assert 0 < measured.latency.median <= measured.latency.p90
+    (file,) = measured.files.values()
+    assert [one["image_id"] for one in file.detections] == [7, 9]
+    assert file.detections[0]["bbox"] == pytest.approx([0, 0, 30, 40])
+    assert file.latency is not None
+    assert 0 < file.latency.median <= file.latency.p90
+
+
+def test_file_that_does_not_run_stops_no_other_of_its_process(tmp_path):
+    from PIL import Image
+
+    coco = annotate(tmp_path)
+    whole = write_folder(tmp_path)
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (60, 40)).save(tmp_path / name)
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    files = (ONNX, ONNX.model_copy(update={"path": broken.name}))
+    save_description(tmp_path, load_description(tmp_path).model_copy(update={"files": files}))
+    measuring = Measuring([whole, broken], threads=1)
+    assert [*measuring.detect(coco)] == [1, 2]
+    measuring.time([image(40, 60)])
+    found = measuring.measured(coco).files
+    assert (len(found["detector.onnx"].detections), found["detector.onnx"].failure) == (2, "")
+    assert found["broken.onnx"].failure
+    assert found["broken.onnx"].latency is None
+
+
+def test_process_without_whoever_started_it_times_nothing(tmp_path):
+    from PIL import Image
+
+    annotate(tmp_path)
+    path = write_folder(tmp_path)
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (60, 40)).save(tmp_path / name)
+    command = [sys.executable, "-m", "detnas.exported.measuring", path, "--wait", "--annotations"]
+    options = [tmp_path / "val.json", "--images", tmp_path, "--to", tmp_path / "measured.json"]
+    done = subprocess.run(
+        [*command, *options], stdin=subprocess.DEVNULL, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "has ended" in done.stderr
+    assert not (tmp_path / "measured.json").exists()
 
 
 def test_runtime_imports_neither_torch_nor_mmdet(tmp_path):

@@ -79,6 +79,21 @@ def test_exported_file_counts_with_its_own_accuracy() -> None:
     assert (one.file, one.map, one.map_error) == ("detector-int8.onnx", 0.38, 0.01)
 
 
+def test_file_scored_on_some_images_counts_with_what_it_loses_on_them() -> None:
+    """Its mAP is compared with those of detectors that were scored on all images."""
+    int8 = ExportedFile(
+        path="detector-int8.onnx",
+        format=ExportFormat.ONNX,
+        map=0.46,
+        images=1000,
+        difference=-0.01,
+        latency=FileLatency(median=4.0, p90=5.0, runs=50, threads=2, device="CPU"),
+    )
+    *_, one = exported_latencies([export(map=0.4, exported=(int8,))])
+    assert one.map is not None
+    assert round(one.map, 6) == 0.39
+
+
 def test_export_of_the_base_names_it_once_for_each_resolution() -> None:
     same = Latency(resolution=SMALL, milliseconds=12.0, device="CPU")
     alike = dict.fromkeys(("student_latency", "base_latency", "base_latency_same_resolution"), same)

@@ -1,5 +1,6 @@
 """What follows the trials, as its user sees it."""
 
+import json
 from threading import Event
 
 from detnas.records.results import PrepareResult, Result, SplitSummary
@@ -49,6 +50,18 @@ def test_search_with_a_test_split_is_scored_there_across_a_restart_and_says_so(
     assert "on 200 unseen test images" in said
     assert search.event("Comparing")["message"] == "comparing the student with the base"
     assert {"unseen-finetune", "unseen-test", "unseen-export"} <= set(search.jobs())
+
+
+def test_files_of_the_manifest_are_requested_of_the_one_export_job(harness: Harness) -> None:
+    files = {"formats": ["Onnx"], "precisions": ["FP32", "INT8"], "scoredImages": 200}
+    search = harness.begin("files", {"export": files}, trials=3)
+    search.until_phase("Succeeded")
+    assert search.starts.count("students/best") == 1
+    request = json.loads(search.text("students/best/request.json"))
+    assert request["files"]["formats"] == ["Onnx"]
+    assert request["files"]["precisions"] == ["FP32", "INT8"]
+    assert request["files"]["scoredImages"] == 200
+    assert "files-export" in search.jobs()
 
 
 def test_trainer_that_knows_no_test_split_is_refused_before_anything_is_trained(

@@ -1,6 +1,7 @@
 """The export job; what its folder does elsewhere is tested with whole searches."""
 
 import contextlib
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -11,10 +12,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detnas.gain import Gain
+from detnas.lifecycle.reading.verification import problem_with
+from detnas.records import keys
 from detnas.records.artifacts import COMPARISON, MAX_COMPARISON_BYTES
 from detnas.records.requests import ExportRequest
-from detnas.records.results import DetectorResult, Score
+from detnas.records.results import DetectorResult, ExportResult, Score
 from detnas.records.settings import DetectorVariant
+from detnas.store.artifacts import create_record, load_record
 from detnas_trainer import comparison
 from detnas_trainer.bootstrap import Detection
 from detnas_trainer.jobs.verbs import export as export_job
@@ -190,3 +194,50 @@ def test_stopped_export_ends_without_a_result(
     with stopping():
         assert workplace.run(request_) == 75
     assert not workplace.has_result(KEY)
+
+
+def _stored(workplace: Workplace, result: ExportResult) -> dict[str, str]:
+    """SHA-256 of each stored file that a result names."""
+    found = {}
+    for name, file in result.files.items():
+        stored = workplace.store.get(file.key)
+        assert stored is not None
+        found[name] = hashlib.sha256(stored.data).hexdigest()
+    return found
+
+
+def _digests(result: ExportResult) -> dict[str, str]:
+    return {name: file.sha256 for name, file in result.files.items()}
+
+
+def test_attempt_that_is_second_replaces_no_file_of_the_first(
+    workplace: Workplace, request_: ExportRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that was thought lost ends its job while another attempt is at work."""
+    first = workplace.succeed(request_)
+    assert isinstance(first, ExportResult)
+    workplace.store.delete(keys.result_key(KEY))
+    real = model_card
+
+    def after_the_first_has_ended(*arguments: Any) -> str:
+        create_record(workplace.store, keys.result_key(KEY), first)
+        return real(*arguments) + "\nwritten by the second"
+
+    monkeypatch.setattr(export_job, "model_card", after_the_first_has_ended)
+    assert workplace.run(request_) == 0
+    assert _stored(workplace, first) == _digests(first)
+    kept = load_record(workplace.store, keys.result_key(KEY), ExportResult)
+    assert kept == first
+
+
+def test_attempt_after_one_that_died_while_publishing_names_its_own_files(
+    workplace: Workplace, request_: ExportRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = workplace.succeed(request_)
+    workplace.store.delete(keys.result_key(KEY))
+    monkeypatch.setattr(export_job, "model_card", lambda *_: "another README")
+    second = workplace.succeed(request_)
+    assert isinstance(second, ExportResult)
+    assert second.files["README.md"].sha256 != first.files["README.md"].sha256
+    assert _stored(workplace, second) == _digests(second)
+    assert not problem_with(workplace.store, KEY, second)

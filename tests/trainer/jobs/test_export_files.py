@@ -1,13 +1,18 @@
 """The export job's files beside mmdet's folder: written, scored in processes of their own."""
 
+import contextlib
+import io
 import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from detnas.exported import load_description
-from detnas.exported.measuring import Measured
-from detnas.records.exports import ExportFormat, ExportSettings, FilePrecision
+from detnas.exported.measuring import MeasuredFile
+from detnas.records.exports import ExportFormat, ExportSettings, FileLatency, FilePrecision
 from detnas_trainer.jobs.verbs import portable_files
 from detnas_trainer.portable import PortableWriter
 from tests.trainer.conftest import training
@@ -31,6 +36,28 @@ def request_of(workplace, **settings):
     )
 
 
+LATENCY = FileLatency(median=1.0, p90=2.0, runs=1, threads=1, device="x")
+
+
+class FindsNothing:
+    """A process whose files find nothing in any image."""
+
+    def __init__(self, files, on):
+        self.name = files[0].name
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def follow(self, progressed):
+        progressed(1)
+
+    def measured(self):
+        return {self.name: MeasuredFile(latency=LATENCY)}
+
+
 @pytest.mark.slow
 def test_each_file_is_published_with_the_map_that_it_reaches_itself(workplace, tmp_path):
     formats = (ExportFormat.ONNX, ExportFormat.OPENVINO)
@@ -46,6 +73,9 @@ def test_each_file_is_published_with_the_map_that_it_reaches_itself(workplace, t
         assert file.latency.median > 0
         if file.precision is FilePrecision.FP32:
             assert file.map == pytest.approx(result.map, abs=1e-3)
+        assert file.images == 6
+        assert file.difference == pytest.approx(file.map - result.map)
+        assert file.difference_error is not None
     folder = tmp_path / "store" / KEY
     assert load_description(folder).files == result.exported
     assert load_description(folder).input.long_side == 64
@@ -79,16 +109,52 @@ def test_file_that_does_not_run_is_marked(workplace, monkeypatch):
     assert "not measured" in readme
 
 
+@pytest.mark.parametrize(("limit", "scored"), [(4, 4), (6, 6), (1000, 6)])
+def test_file_is_compared_with_mmdets_detector_on_the_images_it_was_scored_on(
+    workplace, monkeypatch, tmp_path, limit, scored
+):
+    def write(writer, form, precision):
+        path = writer.folder / "detector.onnx"
+        path.write_bytes(b"a model")
+        return path
+
+    monkeypatch.setattr(PortableWriter, "write", write)
+    monkeypatch.setattr(portable_files, "MeasuringProcess", FindsNothing)
+    request = request_of(workplace, formats=(ExportFormat.ONNX,), scored_images=limit)
+    file = workplace.succeed(request).exported[1]
+    assert (file.images, file.map) == (scored, 0)
+    location = workplace.common["data"]
+    truth = json.loads((Path(location.root) / location.val).read_text())
+    predicted = json.loads((tmp_path / "store" / KEY / "predictions.json").read_text())
+    ids = [one["id"] for one in truth["images"]]
+    drawn = [ids[rank * len(ids) // scored] for rank in range(scored)]
+    assert file.difference == pytest.approx(-map_of(truth, predicted, drawn), abs=1e-6)
+    readme = (tmp_path / "store" / KEY / "README.md").read_text()
+    assert f"itself on {scored} validation" in readme
+
+
+def map_of(truth, predicted, ids):
+    """COCO's mAP on some images, by pycocotools."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        index = COCO()
+        index.dataset = truth
+        index.createIndex()
+        evaluation = COCOeval(index, index.loadRes(predicted), "bbox")
+        evaluation.params.imgIds = ids
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats[0]
+
+
 def test_file_that_finds_nothing_is_kept_and_marked_everywhere(workplace, monkeypatch, tmp_path):
     def write(writer, form, precision):
         path = writer.folder / "detector.onnx"
         path.write_bytes(b"a model")
         return path
 
-    latency = {"median": 1.0, "p90": 2.0, "runs": 1, "threads": 1, "device": "x"}
-    nothing = Measured.model_validate({"detections": [], "latency": latency})
     monkeypatch.setattr(PortableWriter, "write", write)
-    monkeypatch.setattr(portable_files, "_measure", lambda *_: nothing)
+    monkeypatch.setattr(portable_files, "MeasuringProcess", FindsNothing)
     request = request_of(workplace, formats=(ExportFormat.ONNX,), tolerance=Decimal("0.001"))
     assert request.expected_map > 0.001
     result = workplace.succeed(request)

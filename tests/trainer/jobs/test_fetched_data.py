@@ -2,12 +2,17 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from detnas.records.exports import ExportFormat, ExportSettings, FilePrecision
+from detnas.records.requests import ExportRequest
 from detnas.records.results import Outcome
 from detnas.records.settings import DataLocation
 from detnas.store import open_store
+from detnas_trainer.jobs.verbs import export as export_job
+from detnas_trainer.jobs.verbs.portable_files import PortableFiles
 from detnas_trainer.training.interruption import Interruption
 from tests.seaweed import S3Server
 from tests.trainer.conftest import Workplace, training
@@ -113,3 +118,59 @@ def test_fetch_stopped_keeps_what_has_arrived(
     assert list((workplace.root / "cache").rglob("*.png"))
     assert workplace.progress("local/a/base").activity == "fetching data"
     assert workplace.run(request) == 0
+
+
+@pytest.fixture
+def int8(workplace: Workplace, remote_data: DataLocation) -> ExportRequest:
+    """An export of a base on the remote data set, calibrated on two of three training images."""
+    prepared = workplace.succeed(workplace.prepare_request("local/a/prepare", data=remote_data))
+    common = {"data": remote_data, "annotations": prepared.annotations}
+    base = workplace.succeed(workplace.base_request("local/a/base", training=training(1), **common))
+    files = ExportSettings(
+        formats=(ExportFormat.ONNX,), precisions=(FilePrecision.INT8,), calibration_images=2
+    )
+    common["image_listing"] = prepared.image_listing
+    shutil.rmtree(workplace.root / "cache")  # another node
+    request: ExportRequest = workplace.export_request(
+        "local/a/best", files=files, **common, **exported(base)
+    )
+    return request
+
+
+def without_files(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Let the export write no files but mmdet's; return the images it would calibrate with."""
+    seen: list[tuple[str, ...]] = []
+
+    def write_files(_job: Any, _folder: Any, _state: Any, calibration: Any, _found: Any) -> Any:
+        seen.append(calibration)
+        return PortableFiles((), [], "")
+
+    monkeypatch.setattr(export_job, "write_files", write_files)
+    return seen
+
+
+def test_export_fetches_only_the_training_images_that_it_calibrates_with(
+    workplace: Workplace, int8: ExportRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = without_files(monkeypatch)
+    workplace.succeed(int8)
+    ((first, second),) = seen
+    cache = workplace.root / "cache"
+    assert {path.name for path in cache.rglob("train/*.png")} == {first, second}
+    assert not list(cache.rglob("train.json"))
+    assert len(list(cache.rglob("val/*.png"))) == 2
+
+
+def test_changed_calibration_image_is_a_change_of_the_data(
+    workplace: Workplace,
+    int8: ExportRequest,
+    own_data: DataLocation,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = without_files(monkeypatch)
+    for path in (Path(own_data.root) / "train").iterdir():
+        path.write_bytes(path.read_bytes() + b"more")
+    assert workplace.run(int8) == 44
+    assert "2 of 2 training images have changed" in capsys.readouterr().err
+    assert not seen

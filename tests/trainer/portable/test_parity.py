@@ -1,112 +1,41 @@
 """Portable files find what mmdet finds: the same boxes in every family, format and head."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from detnas.architecture import Family, parse
+from detnas.exported.runtimes import RunFile, open_file
 from detnas.records.exports import ExportFormat, FilePrecision
-from detnas.records.settings import DetectorShape, DetectorVariant, HeadKind, Resolution
-from detnas_trainer.detector import build_detector, load_detector
-from detnas_trainer.openmmlab import DetDataSample
-from detnas_trainer.portable import PortableWriter, file_name, why_not
+from detnas.records.settings import Resolution
+from detnas_trainer.portable import PortableWriter, why_not
 from detnas_trainer.portable.network import PortableDetector
 from detnas_trainer.portable.suppression import suppress_by_torchvision
+from tests.trainer.portable.conftest import Written
+from tests.trainer.portable.detectors import DETECTORS, LAST_LAYERS, Case
 
-from detnas.exported.runtimes import open_file  # isort: skip - after mmdet's stand-in
-
-SHAPE = DetectorShape(neck=16, fc=32, proposals=60, pad_divisor=16)
-PAIRS = "[(8, 8)-(8, 8)], [(12, 12)], [(12, 16)], [(16, 16)]"
-TRIPLES = "[(8, 8, 16)-(8, 8, 16)], [(8, 8, 24)], [(8, 8, 24)], [(16, 16, 32)]"
-GROUPED = "[(8, 8, 16)-(8, 8, 16)], [(8, 8, 24)], [(16, 16, 24)], [(32, 32, 32)]"
-DETECTORS = {
-    "Basic": (parse(PAIRS, Family.BASIC, 8), SHAPE),
-    "Bottleneck": (parse(TRIPLES, Family.BOTTLENECK, 8), SHAPE),
-    "ResNeXt": (parse(GROUPED, Family.RESNEXT, 8, group_width=4), SHAPE),
-    "MobileNetV2": (parse(PAIRS, Family.MOBILENET_V2, 8), SHAPE),
-    "Cascade": (
-        parse(PAIRS, Family.BASIC, 8),
-        SHAPE.model_copy(update={"head": HeadKind.CASCADE, "variant": DetectorVariant.TORCHVISION}),
-    ),
-    "deformable": (
-        parse(GROUPED, Family.RESNEXT, 8, group_width=4).model_copy(update={"deformable": (3, 4)}),
-        SHAPE,
-    ),
-}
-CLASSES = 3
-SIZES = ((80, 140), (70, 144))
-"""Of the images in a batch of 80 × 144, whose levels have odd sides."""
+Opened = Callable[..., RunFile]
 
 
-class Case:
-    """A detector of random weights that finds many boxes, and two images."""
-
-    def __init__(self, name):
-        self.name = name
-        self.architecture, self.shape = DETECTORS[name]
-        draw = torch.manual_seed(3)  # the detector's own draws, too
-        built = build_detector(self.architecture, self.shape, CLASSES)
-        self.state = {
-            key: value + 0.05 * torch.randn(value.shape, generator=draw)
-            if value.dim() > 1
-            else value
-            for key, value in built.state_dict().items()
-        }
-        self.images = torch.randint(0, 256, (2, 3, 80, 144), dtype=torch.uint8, generator=draw)
-        self.sizes = torch.tensor(SIZES, dtype=torch.float32)
-
-    def detector(self):
-        return load_detector(self.architecture, self.shape, CLASSES, self.state).eval()
-
-    def by_mmdet(self):
-        """Boxes, scores and labels of each image, best first."""
-        samples = []
-        for number, size in enumerate(SIZES):
-            sample = DetDataSample()
-            sample.set_metainfo(
-                {"img_shape": size, "ori_shape": size, "scale_factor": (1.0, 1.0), "img_id": number}
-            )
-            samples.append(sample)
-        inputs = [
-            image[:, :height, :width].flip(0)
-            for image, (height, width) in zip(self.images, SIZES, strict=True)
-        ]
-        with torch.inference_mode():
-            found = self.detector().test_step({"inputs": inputs, "data_samples": samples})
-        return [one.pred_instances for one in found]
-
-    def run(self, file):
-        return file(self.images.numpy(), self.sizes.numpy())
-
-    def writer(self, folder):
-        scratch = folder / "scratch"
-        scratch.mkdir(parents=True)
-        inputs = [
-            {"images": image[None].numpy(), "sizes": size[None].numpy()}
-            for image, size in zip(self.images, self.sizes, strict=True)
-        ]
-        size = Resolution(width=64, height=48)  # smaller than what is traced
-        return PortableWriter(self.detector, size, folder, scratch, lambda: inputs)
+def of(*names: str) -> pytest.MarkDecorator:
+    """Parametrises a test by cases; one worker does all tests of a case, whose trace is shared."""
+    return pytest.mark.parametrize(
+        "name",
+        [pytest.param(name, marks=pytest.mark.xdist_group(f"portable {name}")) for name in names],
+    )
 
 
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory):
-    """Opens a case's file; what several need is written once."""
-    root, writers = tmp_path_factory.mktemp("portable"), {}
-
-    def open_one(case, form, precision=FilePrecision.FP32):
-        if case.name not in writers:
-            writers[case.name] = case.writer(root / case.name)
-        writer = writers[case.name]
-        path = writer.folder / file_name(form, precision)
-        return open_file(path if path.exists() else writer.write(form, precision), form)
-
-    return open_one
-
-
-def assert_same(found, expected, tolerance=1e-4):
+def assert_same(
+    found: Sequence[NDArray[Any]], expected: Sequence[Any], tolerance: float = 1e-4
+) -> None:
     """Each image has the same boxes; scores differ by less than 1e-4 of themselves."""
     for boxes, scores, labels, theirs in zip(*found, expected, strict=True):
         count = int((scores > 0).sum())
@@ -120,7 +49,7 @@ def assert_same(found, expected, tolerance=1e-4):
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_network_of_tensors_finds_what_mmdet_finds(name):
+def test_network_of_tensors_finds_what_mmdet_finds(name: str) -> None:
     case = Case(name)
     network = PortableDetector(case.detector(), suppress_by_torchvision)
     with torch.inference_mode():
@@ -128,27 +57,67 @@ def test_network_of_tensors_finds_what_mmdet_finds(name):
     assert_same([part.numpy() for part in found], case.by_mmdet())
 
 
+WRITTEN = ("Basic", "Cascade", "MobileNetV2", "deformable")
+"""Every family: the detector with a cascade has bottlenecks, the deformable one is a ResNeXt."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["Basic", "MobileNetV2", "Cascade", "deformable"])
-def test_onnx_file_finds_what_mmdet_finds(opened, name):
+@of(*WRITTEN)
+def test_onnx_file_has_the_raw_outputs_of_mmdets_heads(written: Written, name: str) -> None:
+    """Logits and deltas of RPN and box heads, before anything is sorted or suppressed."""
+    case = Case(name)
+    found = raw_outputs(written(case, ExportFormat.ONNX), case)
+    expected = case.raw_outputs()
+    assert {layer: len(outputs) for layer, outputs in found.items()} == {
+        layer: len(outputs) for layer, outputs in expected.items()
+    }
+    for layer, outputs in expected.items():
+        for ours, theirs in zip(found[layer], outputs, strict=True):
+            assert ours.shape == tuple(theirs.shape), layer
+            error = np.abs(ours - theirs.numpy()).max() / theirs.abs().max()
+            assert error <= 1e-4, layer
+
+
+def raw_outputs(path: Path, case: Case) -> dict[str, list[NDArray[Any]]]:
+    """What an ONNX file computes with the weights of the last layers, in the order of the graph."""
+    model = onnx.load(path)
+    nodes: dict[str, list[str]] = {layer: [] for layer in LAST_LAYERS}
+    for node in model.graph.node:
+        for layer in LAST_LAYERS:
+            if any(f"{layer}." in name for name in node.input[1:]):
+                nodes[layer].append(node.output[0])
+    wanted = [name for names in nodes.values() for name in names]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    inputs = {"images": case.images.numpy(), "sizes": case.sizes.numpy()}
+    outputs = dict(zip(wanted, session.run(wanted, inputs), strict=True))
+    return {layer: [outputs[name] for name in names] for layer, names in nodes.items()}
+
+
+@of(*WRITTEN)
+def test_onnx_file_finds_what_mmdet_finds(opened: Opened, name: str) -> None:
     case = Case(name)
     assert_same(case.run(opened(case, ExportFormat.ONNX)), case.by_mmdet())
 
 
-@pytest.mark.parametrize("name", ["Basic", "Cascade"])
-def test_openvino_file_finds_what_mmdet_finds(opened, name):
+@of("Basic", "Cascade")
+def test_openvino_file_finds_what_mmdet_finds(opened: Opened, name: str) -> None:
     case = Case(name)
     assert_same(case.run(opened(case, ExportFormat.OPENVINO)), case.by_mmdet())
 
 
-def test_program_of_torch_finds_what_mmdet_finds(opened):
-    case = Case("Basic")
+@of("Basic", "deformable")
+def test_program_of_torch_finds_what_mmdet_finds(opened: Opened, name: str) -> None:
+    case = Case(name)
     assert_same(case.run(opened(case, ExportFormat.TORCH)), case.by_mmdet())
 
 
 @pytest.mark.parametrize("form", [ExportFormat.ONNX, ExportFormat.OPENVINO, ExportFormat.TORCH])
-def test_file_takes_one_image_or_several_of_any_size(opened, form):
-    file = opened(Case("Basic"), form)
+@of("Basic")
+def test_file_takes_one_image_or_several_of_any_size(
+    opened: Opened, name: str, form: ExportFormat
+) -> None:
+    file = opened(Case(name), form)
     for count, height, width in ((1, 96, 128), (3, 160, 96)):
         images = np.zeros((count, 3, height, width), np.uint8)
         found = file(images, np.full((count, 2), 64, np.float32))
@@ -156,8 +125,9 @@ def test_file_takes_one_image_or_several_of_any_size(opened, form):
         assert found.scores.shape == found.labels.shape == (count, 100)
 
 
-def test_pixels_outside_of_an_image_change_nothing(opened):
-    case = Case("Basic")
+@of("Basic")
+def test_pixels_outside_of_an_image_change_nothing(opened: Opened, name: str) -> None:
+    case = Case(name)
     file = opened(case, ExportFormat.ONNX)
     before = case.run(file)
     case.images[0, :, :, 140:] = 200
@@ -167,20 +137,76 @@ def test_pixels_outside_of_an_image_change_nothing(opened):
     assert np.array_equal(before.boxes, after.boxes)
 
 
-SMALLER = {FilePrecision.FP16: 0.02, FilePrecision.INT8: 0.2}
+SMALLER = {
+    (ExportFormat.ONNX, FilePrecision.FP16): 0.02,
+    (ExportFormat.ONNX, FilePrecision.INT8): 0.2,
+    (ExportFormat.OPENVINO, FilePrecision.FP16): 0.02,
+    (ExportFormat.OPENVINO, FilePrecision.INT8): 0.2,
+    (ExportFormat.TORCH, FilePrecision.FP16): 0.02,
+}
 """How far scores may be off: weights at random are far more sensitive than trained ones."""
 
 
-@pytest.mark.parametrize("precision", SMALLER)
-@pytest.mark.parametrize("form", [ExportFormat.ONNX, ExportFormat.OPENVINO])
-def test_smaller_precisions_find_similar_scores(opened, form, precision):
-    case = Case("Basic")
+@pytest.mark.parametrize(("form", "precision"), SMALLER)
+@of("Basic")
+def test_smaller_precisions_find_similar_scores(
+    opened: Opened, name: str, form: ExportFormat, precision: FilePrecision
+) -> None:
+    case = Case(name)
     found = case.run(opened(case, form, precision))
     for scores, theirs in zip(found.scores, case.by_mmdet(), strict=True):
-        assert scores[:5] == pytest.approx(theirs.scores[:5].numpy(), abs=SMALLER[precision])
+        off = SMALLER[form, precision]
+        assert scores[:5] == pytest.approx(theirs.scores[:5].numpy(), abs=off)
 
 
-def test_score_threshold_is_that_of_the_detector():
+@of("MobileNetV2", "Cascade", "deformable")
+def test_sixteen_bits_are_enough_for_every_kind_of_layer(opened: Opened, name: str) -> None:
+    case = Case(name)
+    found = case.run(opened(case, ExportFormat.ONNX, FilePrecision.FP16))
+    for scores, theirs in zip(found.scores, case.by_mmdet(), strict=True):
+        assert scores[:5] == pytest.approx(theirs.scores[:5].numpy(), abs=0.02)
+
+
+@pytest.mark.parametrize("form", [ExportFormat.ONNX, ExportFormat.TORCH])
+@of("Basic")
+def test_sixteen_bits_halve_a_file(written: Written, name: str, form: ExportFormat) -> None:
+    case = Case(name)
+    whole, half = (
+        written(case, form, precision).stat().st_size
+        for precision in (FilePrecision.FP32, FilePrecision.FP16)
+    )
+    weights = sum(value.numel() for value in case.state.values())
+    assert whole - half > 1.8 * weights, "two of four bytes of each weight"
+
+
+@pytest.mark.parametrize("form", [ExportFormat.ONNX, ExportFormat.OPENVINO, ExportFormat.TORCH])
+def test_file_of_a_fixed_shape_finds_what_mmdet_finds(
+    fixed: PortableWriter, form: ExportFormat
+) -> None:
+    case = Case("Basic")
+    file = open_file(fixed.write(form, FilePrecision.FP32), form)
+    (image,), size = case.images[:1].numpy(), case.sizes[:1].numpy()
+    assert_same(file(image[None], size), case.by_mmdet()[:1])
+
+
+def test_onnx_file_of_a_fixed_shape_states_it(fixed: PortableWriter) -> None:
+    model = onnx.load(fixed.write(ExportFormat.ONNX, FilePrecision.FP32))
+    shapes = {
+        one.name: [side.dim_value for side in one.type.tensor_type.shape.dim]
+        for one in model.graph.input
+    }
+    assert shapes == {"images": [1, 3, 80, 144], "sizes": [1, 2]}
+
+
+@pytest.fixture(scope="module")
+def fixed(tmp_path_factory: pytest.TempPathFactory) -> PortableWriter:
+    """Writes files that take one image of 80 × 144."""
+    folder = tmp_path_factory.mktemp("fixed")
+    writer = Case("Basic").writer(folder)
+    return replace(writer, resolution=Resolution(width=144, height=80), fixed_shape=True)
+
+
+def test_score_threshold_is_that_of_the_detector() -> None:
     case = Case("Basic")
     boxes = case.shape.boxes.model_copy(update={"score_threshold": Decimal("0.3")})
     case.shape = case.shape.model_copy(update={"boxes": boxes})
@@ -190,7 +216,7 @@ def test_score_threshold_is_that_of_the_detector():
     assert scores[scores > 0].min() > 0.3
 
 
-def test_deformable_convolutions_are_refused_for_openvino_by_name():
+def test_deformable_convolutions_are_refused_for_openvino_by_name() -> None:
     architecture, _ = DETECTORS["deformable"]
     assert "DeformConv" in why_not(ExportFormat.OPENVINO, architecture)
     assert not why_not(ExportFormat.ONNX, architecture)

@@ -91,6 +91,18 @@ class DataFetcher:
             secrets.SystemRandom().shuffle(keys)  # others may fill the folder at the same time
         return self._images(keys)
 
+    def fetch_images(self, split: Split, names: Iterable[str]) -> list[str]:
+        """Fetch these images of a split, and nothing else; return those that are missing.
+
+        Raises:
+            DataError: a name is not allowed.
+            StoreError: the store does not serve them.
+        """
+        with os_errors(self._folder):
+            (self._folder / _INCOMING).mkdir(parents=True, exist_ok=True)
+        prefix = _prefix(self._location, split)
+        return self._images([_checked(f"{prefix}{name}", split, f"{name!r}") for name in names])
+
     def _annotations(self, split: Split, digest: str | None) -> str | None:
         name = self._location.annotations(split)
         path = self._folder / _checked(name, split, "the annotations")

@@ -11,6 +11,7 @@ from detnas.architecture import encode
 from detnas.cost import detector_cost
 from detnas.gain import Gain
 from detnas.records.exports import ExportedFile, ExportFormat
+from detnas.records.keys import is_base_as_requested
 from detnas.records.model_card import CardBaseline, ModelCard
 from detnas.records.requests import ExportRequest
 from detnas.records.results import Score
@@ -33,6 +34,7 @@ _UNCERTAIN = (
     " **On these images it cannot be distinguished from that detector**: not all of the interval "
     "is above 0."
 )
+_BASE = "This is the base detector itself, with which the search began."
 _IS_BASE = (
     "This is the base detector itself: the search found no student that is better than the base. "
     "The search's report names the likely causes."
@@ -71,7 +73,7 @@ def model_card(
     facts = {
         "front_matter": _front_matter(card, request.detector.head),
         "title": f"A detector of {len(request.classes)} classes for images of {request.resolution}",
-        "origin": _IS_BASE if request.is_base else _FOUND.format(gain=_gain(request.gain)),
+        "origin": _origin(request),
         "is_base": request.is_base,
         "picture": picture,
         "card": card,
@@ -90,6 +92,7 @@ def model_card(
         "stem": request.architecture.stem,
         "encoding": encode(request.architecture),
         "files": files,
+        "scored": next((one.images for one in files if one.difference is not None), None),
         "long_side": max(request.resolution.width, request.resolution.height),
         "short_side": min(request.resolution.width, request.resolution.height),
         "divisor": request.detector.pad_divisor,
@@ -126,6 +129,12 @@ def _front_matter(card: ModelCard | None, head: HeadKind) -> str:
     if card and card.datasets:
         known["datasets"] = list(card.datasets)
     return yaml.safe_dump(known, sort_keys=False, allow_unicode=True)
+
+
+def _origin(request: ExportRequest) -> str:
+    if not request.is_base:
+        return _FOUND.format(gain=_gain(request.gain))
+    return _BASE if is_base_as_requested(request.key) else _IS_BASE
 
 
 def _gain(gain: Gain | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from detnas_trainer.openmmlab import fuse_conv_bn
 from detnas_trainer.portable.boxes import BoxDecoder
 from detnas_trainer.portable.proposals import Proposals
 from detnas_trainer.portable.regions import RegionFeatures
@@ -18,6 +19,10 @@ from detnas_trainer.roi_head import box_heads, roi_extractors
 
 Found = tuple[Tensor, Tensor, Tensor]
 """Boxes, scores and labels of N images; `detnas.exported.description` says what they are."""
+
+_LAYERS = torch.float32
+"""What layers compute with. What enters them is converted to it, and what leaves them to 32 bits,
+so that a program says where a form of it that computes in 16 bits has to convert."""
 
 OUTPUTS = ("boxes", "scores", "labels")
 
@@ -40,27 +45,26 @@ class PortableDetector(nn.Module):
     """A detector in evaluation mode.
 
     Args:
-        detector: mmdet's; its layers are used as they are.
+        detector: mmdet's; its layers become this module's, batch normalisation in convolutions.
         suppress: non-maximum suppression.
-        half: layers compute in 16 bits; boxes and scores in 32.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, detector: Any, suppress: Suppress, *, half: bool = False) -> None:
+    def __init__(self, detector: Any, suppress: Suppress) -> None:
         super().__init__()
         preprocessor, head = detector.data_preprocessor, detector.roi_head
         self.register_buffer("mean", preprocessor.mean.clone(), persistent=False)
         self.register_buffer("std", preprocessor.std.clone(), persistent=False)
         self.takes_rgb: bool = preprocessor._channel_conversion  # mmdet reads BGR
         self.divisor: int = preprocessor.pad_size_divisor
-        self.dtype = torch.float16 if half else torch.float32
         self.backbone, self.neck, self.rpn = detector.backbone, detector.neck, detector.rpn_head
+        detector.eval()
+        for part in (self.backbone, self.neck):
+            fuse_conv_bn(part)
         heads = box_heads(head)
         self.heads = nn.ModuleList(heads)
-        for part in (self.backbone, self.neck, self.rpn, self.heads):
-            part.to(self.dtype)
         self.proposals = Proposals(self.rpn, suppress)
         self.regions = nn.ModuleList(map(RegionFeatures, roi_extractors(head)))
         self.decoders = nn.ModuleList(BoxDecoder(tuple(one.bbox_coder.stds)) for one in heads)
@@ -82,7 +86,7 @@ class PortableDetector(nn.Module):
         last = len(self.heads) - 1
         for number, head in enumerate(self.heads):
             regions = self.regions[min(number, len(self.regions) - 1)](levels, boxes)
-            logits, deltas = (part.float() for part in head(regions.to(self.dtype)))
+            logits, deltas = (part.float() for part in head(regions.to(_LAYERS)))
             logits = logits.reshape(*boxes.shape[:2], -1)
             scores = logits if scores is None else scores + logits
             deltas = deltas.reshape(*boxes.shape[:2], -1, 4)
@@ -95,7 +99,7 @@ class PortableDetector(nn.Module):
 
     def outputs(self, images: Tensor, sizes: Tensor) -> HeadOutputs:
         """What the layers up to the RPN compute."""
-        levels = self.neck(self.backbone(self._normalised(images, sizes).to(self.dtype)))
+        levels = self.neck(self.backbone(self._normalised(images, sizes).to(_LAYERS)))
         logits, deltas = self.rpn(levels)
         return HeadOutputs([*map(_in_32_bits, logits)], [*map(_in_32_bits, deltas)], levels)
 

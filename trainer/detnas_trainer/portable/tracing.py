@@ -1,12 +1,14 @@
-"""From the detector's module to an ONNX file and to a program of `torch.export`."""
+"""From the detector's module to a program of `torch.export`, and from that to files."""
 
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.export import ExportedProgram
 
 from detnas.records.settings import Resolution
 from detnas_trainer.portable.network import OUTPUTS, PortableDetector
@@ -25,50 +27,84 @@ LEAST_TRACED_SIDE = 65
 are traced for more."""
 
 
-def write_onnx(network: PortableDetector, resolution: Resolution, path: Path) -> None:
-    """Write an ONNX file of one piece that takes any number of images.
+def trace(network: PortableDetector, resolution: Resolution) -> ExportedProgram:
+    """Return a program that takes any number of images of any size.
 
     Args:
-        network: whose suppression is `suppress_by_onnx`.
+        network: with the suppression of the files that are made of it.
         resolution: of the images that it is traced with.
-        path: to write.
+    """
+    # With one image, their number is taken for a constant; none is small: see above.
+    height = max(resolution.height, LEAST_TRACED_SIDE)
+    width = max(resolution.width, LEAST_TRACED_SIDE)
+    example = _example(2, *padded(height, width, network.divisor))
+    with _quiet():
+        return torch.export.export(network, example, dynamic_shapes=_SHAPES)
+
+
+def trace_fixed(network: PortableDetector, resolution: Resolution) -> ExportedProgram:
+    """Return a program that takes one image, padded from the resolution to multiples."""
+    example = _example(1, *padded(resolution.height, resolution.width, network.divisor))
+    with _quiet():
+        return torch.export.export(network, example)
+
+
+def padded(height: int, width: int, divisor: int) -> tuple[int, int]:
+    """Both sides, as multiples of the divisor."""
+    return -(-height // divisor) * divisor, -(-width // divisor) * divisor
+
+
+def write_onnx(program: ExportedProgram, path: Path) -> None:
+    """Write an ONNX file of one piece.
+
+    Of the exporter's own optimisation, patterns are left out: matching them takes longer than all
+    else, and runtimes do it when they load the file.
     """
     with _quiet():
-        torch.onnx.export(
-            network,
-            _example(resolution, network.divisor),
-            path,
+        written = torch.onnx.export(
+            program,
+            (),
             input_names=INPUTS,
             output_names=OUTPUTS,
-            dynamic_shapes=_SHAPES,
             custom_translation_table=onnx_translations(),
             opset_version=_OPSET,
-            external_data=False,
             dynamo=True,
+            optimize=False,
             verbose=False,
         )
+        assert written is not None
+        _fold_constants(written.model)
+        written.save(path, external_data=False)
 
 
-def write_program(network: PortableDetector, resolution: Resolution, path: Path) -> None:
-    """Write a program of `torch.export`, which needs torch and torchvision.
+def _fold_constants(model: Any) -> None:
+    from onnx_ir.passes import common
+    from onnxscript import optimizer
 
-    Args:
-        network: whose suppression is `suppress_by_torchvision`.
-        resolution: of the images that it is traced with.
-        path: to write.
-    """
+    optimizer.inline(model)
+    optimizer.fold_constants(model)
+    passes = (
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.RemoveUnusedNodesPass(),
+        common.RemoveUnusedFunctionsPass(),
+        common.RemoveUnusedOpsetsPass(),
+    )
+    for one in passes:
+        one(model)
+
+
+def write_program(program: ExportedProgram, path: Path) -> None:
+    """Write a program that needs torch and torchvision, whose suppression it has."""
     with _quiet():
-        example = _example(resolution, network.divisor)
-        program = torch.export.export(network, example, dynamic_shapes=_SHAPES)
         torch.export.save(program, path)
 
 
-def _example(resolution: Resolution, divisor: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two images: with one, tracing takes their number for a constant. None is small: see above."""
-    sides = (max(side, LEAST_TRACED_SIDE) for side in (resolution.height, resolution.width))
-    height, width = (-(-side // divisor) * divisor for side in sides)
-    images = torch.zeros(2, 3, height, width, dtype=torch.uint8)
-    return images, torch.tensor([[height, width]] * 2, dtype=torch.float32)
+def _example(count: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    images = torch.zeros(count, 3, height, width, dtype=torch.uint8)
+    return images, torch.tensor([[height, width]] * count, dtype=torch.float32)
 
 
 @contextmanager

@@ -3,16 +3,29 @@
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+from torch.export import ExportedProgram
 
 from detnas.architecture import Architecture
 from detnas.records.exports import ExportFormat, FilePrecision
 from detnas.records.settings import Resolution
 from detnas_trainer.openmmlab import TwoStageDetector
+from detnas_trainer.portable.half_program import in_half
 from detnas_trainer.portable.network import PortableDetector
 from detnas_trainer.portable.quantisation import Inputs, write_int8
-from detnas_trainer.portable.suppression import suppress_by_onnx, suppress_by_torchvision
-from detnas_trainer.portable.tracing import write_onnx, write_program
+from detnas_trainer.portable.suppression import (
+    Suppress,
+    suppress_by_onnx,
+    suppress_by_torchvision,
+)
+from detnas_trainer.portable.tracing import (
+    trace,
+    trace_fixed,
+    write_onnx,
+    write_program,
+)
 
 _SUFFIXES = {
     ExportFormat.ONNX: ".onnx",
@@ -44,12 +57,12 @@ class PortableWriter:
     """Writes a detector's files into a folder.
 
     Args:
-        load: builds the detector, in evaluation mode, on the CPU. It is called for each module
-            that is traced, since a module in 16 bits changes its layers.
+        load: builds the detector, in evaluation mode, on the CPU.
         resolution: of its images.
         folder: to write into.
         scratch: for ONNX files that serve to write others; they are written once.
         calibration: returns the inputs of images, one by one, for INT8.
+        fixed_shape: files take one image of the resolution, padded, and no other.
     """
 
     load: Callable[[], TwoStageDetector]
@@ -57,14 +70,14 @@ class PortableWriter:
     folder: Path
     scratch: Path
     calibration: Callable[[], Iterable[Inputs]]
+    fixed_shape: bool = False
 
     def write(self, form: ExportFormat, precision: FilePrecision) -> Path:
         """Write one file that `why_not` allows; of OpenVINO's two, the .xml is returned."""
         path = self.folder / file_name(form, precision)
         if form is ExportFormat.TORCH:
             half = precision is FilePrecision.FP16
-            network = PortableDetector(self.load(), suppress_by_torchvision, half=half)
-            write_program(network, self.resolution, path)
+            write_program(in_half(self._for_torch) if half else self._for_torch, path)
         elif form is ExportFormat.OPENVINO:
             self._write_ir(precision, path)
         else:
@@ -85,8 +98,22 @@ class PortableWriter:
             return path
         if precision is FilePrecision.INT8:
             write_int8(self._onnx(FilePrecision.FP32), path, self.calibration())
+        elif precision is FilePrecision.FP16:
+            from detnas_trainer.portable.half_onnx import write_half  # onnx is an extra
+
+            write_half(self._onnx(FilePrecision.FP32), path)
         else:
-            half = precision is FilePrecision.FP16
-            network = PortableDetector(self.load(), suppress_by_onnx, half=half)
-            write_onnx(network, self.resolution, path)
+            write_onnx(self._for_onnx, path)
         return path
+
+    @cached_property
+    def _for_onnx(self) -> ExportedProgram:
+        return self._program(suppress_by_onnx)
+
+    @cached_property
+    def _for_torch(self) -> ExportedProgram:
+        return self._program(suppress_by_torchvision)
+
+    def _program(self, suppress: Suppress) -> ExportedProgram:
+        network = PortableDetector(self.load(), suppress)
+        return (trace_fixed if self.fixed_shape else trace)(network, self.resolution)

@@ -5,16 +5,16 @@ from pathlib import Path
 from detnas.records.artifacts import Artifact
 from detnas.records.exports import ExportedFile
 from detnas.records.requests import ExportRequest
-from detnas.records.results import ExportResult, Latency
+from detnas.records.results import ExportResult, Latency, Score
 from detnas.store.durable_files import sha256_of
 from detnas_trainer.bootstrap import Detection
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.detector import detector_state, load_detector
 from detnas_trainer.exporting import CHECKPOINT, CONFIG, README, write_folder
-from detnas_trainer.jobs.data_set import fetch_prepared_data
+from detnas_trainer.jobs.calibration import fetch_export_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.verbs.comparing import write_comparison, write_predictions
-from detnas_trainer.jobs.verbs.portable_files import write_files
+from detnas_trainer.jobs.verbs.portable_files import FoundByMmdet, write_files
 from detnas_trainer.jobs.verbs.scoring import found_at
 from detnas_trainer.jobs.verbs.training import device
 from detnas_trainer.latency import TimedDetector, measure_latency
@@ -34,8 +34,7 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     Raises:
         ExportMismatchError: it scores differently.
     """
-    calibrates = job.request.files is not None and job.request.files.calibrates
-    fetch_prepared_data(job, ("train", "val") if calibrates else ("val",))
+    calibration = fetch_export_data(job)
     request = job.request
     with job.activity("loading"):
         state = detector_state(job.fetch(request.weights).state)
@@ -47,7 +46,7 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     with job.activity("loading"):
         student = load_exported(folder / CONFIG, folder / CHECKPOINT, str(device()))
     job.remaining.evaluating = len(data) * request.resolution.pixels
-    reached, detections = _checked_map(job, student, data)
+    reached, detections = _checked_score(job, student, data)
     base = student if request.is_base else _base(job)
     with job.activity("writing"):
         files += write_predictions(folder, detections, data)
@@ -59,19 +58,22 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     described: tuple[ExportedFile, ...] = ()
     message = ""
     if request.files is not None:
-        portable = write_files(job, folder, state, data, reached)
+        portable = write_files(
+            job, folder, state, calibration, FoundByMmdet(data, reached, detections)
+        )
         described, message = portable.described, portable.message
         files += portable.paths
     card = model_card(request, picture.name if picture else "", described)
     (folder / README).write_text(card, encoding="utf-8")
     with job.activity("publishing"):
+        job.check_unfinished()  # the files of the attempt that ended the job are not replaced
         published = {path.name: _publish(job, path) for path in files}
     log.info("exported to %s/%s", job.folder.store.uri, job.folder.key)
     return job.result(
         ExportResult,
         message=message,
         exported=described,
-        map=reached,
+        map=reached.map,
         student_latency=latencies[0],
         base_latency=latencies[1],
         base_latency_same_resolution=latencies[2],
@@ -79,10 +81,10 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     )
 
 
-def _checked_map(
+def _checked_score(
     job: Job[ExportRequest], student: TwoStageDetector, data: DetectionData
-) -> tuple[float, list[Detection]]:
-    """The mAP of the exported detector, and what it has found.
+) -> tuple[Score, list[Detection]]:
+    """The score of the exported detector, and what it has found.
 
     Raises:
         ExportMismatchError: it is not what the record says.
@@ -94,7 +96,7 @@ def _checked_map(
             job, student, data, request.resolution, "exported detector", by_shape=by_shape
         )
         if abs(score.map - request.expected_map) <= _TOLERANCE:
-            return score.map, detections
+            return score, detections
         found.append(f"{score.map:.4f}")
     raise ExportMismatchError(
         f"the exported detector reaches mAP {found[0]} at {request.resolution} ({found[1]} in the "
@@ -132,7 +134,8 @@ def _base(job: Job[ExportRequest]) -> TwoStageDetector:
 def _publish(job: Job[ExportRequest], path: Path) -> Artifact:
     """Store a file under its own name, by which people copy it.
 
-    The folder's content follows from the request alone, so attempts cannot disagree.
+    Attempts differ in latencies, and so in files that state them: a later one replaces all files of
+    an earlier one that has ended without a result.
     """
     key = f"{job.folder.key}/{path.name}"
     job.folder.store.upload_file(key, path)

@@ -1,51 +1,48 @@
-"""The files of an export that need no mmdet: written, and each measured in a process of its own."""
+"""The files of an export that need no mmdet: written, and each measured as it will be run."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from detnas.data_identity.files import find_image, image_folder
-from detnas.exported import (
-    DESCRIPTION,
-    FolderDescription,
-    InputForm,
-    prepare,
-    read_image,
-    save_description,
-)
-from detnas.exported.measuring import Measured
+from detnas.data_identity.files import image_folder
+from detnas.exported import DESCRIPTION, FolderDescription, InputForm, save_description
+from detnas.exported.measuring import MeasuredFile
 from detnas.records.exports import ExportedFile, ExportFormat, FilePrecision
 from detnas.records.progress import Progress
 from detnas.records.requests import ExportRequest
+from detnas.records.results import Score
+from detnas_trainer.bootstrap import Detection
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.detector import load_detector
-from detnas_trainer.evaluation import ground_truth, score
 from detnas_trainer.exporting import CHECKPOINT
+from detnas_trainer.jobs.calibration import calibration_inputs
 from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.jobs.scored_images import ScoredImages, difference_error, scored_images
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.portable import (
     LEAST_TRACED_SIDE,
     PortableWriter,
     all_files_of,
     file_name,
+    padded,
     why_not,
 )
-from detnas_trainer.portable.quantisation import Inputs
+from detnas_trainer.portable.measuring import MeasuredOn, MeasuringProcess
 from detnas_trainer.training.interruption import Interrupted
 
+_LONGEST_REASON = 500
+"""Characters of a runtime's or an exporter's message that the result keeps; the log has it all."""
 
-class MeasuringError(RuntimeError):
-    """An exported file could not be run by its own runtime."""
+
+_ORDER = (ExportFormat.TORCH, ExportFormat.ONNX, ExportFormat.OPENVINO)
+"""The slowest runtime scores its files while all others are written."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,27 @@ class PortableFiles:
     message: str
 
 
+@dataclass(frozen=True)
+class FoundByMmdet:
+    """What the detector in mmdet has found in the validation images.
+
+    Attributes:
+        data: the images.
+        score: in all of them.
+        detections: in all of them.
+    """
+
+    data: DetectionData
+    score: Score
+    detections: Sequence[Detection]
+
+
 def write_files(
     job: Job[ExportRequest],
     folder: Path,
     state: Mapping[str, Tensor],
-    data: DetectionData,
-    reached: float,
+    calibration: Sequence[str],
+    found: FoundByMmdet,
 ) -> PortableFiles:
     """Write and measure the requested files; describe them in `detector.json`.
 
@@ -78,45 +90,55 @@ def write_files(
         job: whose request names them.
         folder: with mmdet's files.
         state: the detector's weights.
-        data: the validation split.
-        reached: mAP of mmdet's detector.
+        calibration: names of the training images for INT8.
+        found: by mmdet's detector.
 
     Raises:
         Interrupted: the process was asked to stop.
     """
-    scratch = job.scratch / "portable"
+    settings = job.request.files
+    assert settings is not None
+    images = scored_images(found.data, settings.scored_images)
+    work = _Work(job, folder, _description(job.request, folder, found))
+    on = _measured_on(job, images)
+    input_form, scratch = work.described.input, job.scratch / "portable"
     scratch.mkdir()
-    work = _Work(job, folder, scratch, state, data, _description(job.request, folder, reached))
-    remarks, paths = [], [folder / DESCRIPTION]
-    for form, precision in work.settings.wanted:
-        name = file_name(form, precision)
-        reason = why_not(form, job.request.architecture)
-        try:
-            file = None if reason else work.add(form, precision)
-        except Interrupted:
-            raise
-        except Exception as error:  # noqa: BLE001 - an exporter raises anything
-            log.warning("%s cannot be written", name, exc_info=True)
-            file, reason = None, f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
-        if file is None:
-            remarks.append(f"{name} is not written: {reason}")
-            continue
-        paths += all_files_of(folder / name)
-        if file.remark:
-            remarks.append(f"{name}: {file.remark}")
-    for remark in remarks:
-        log.warning("%s", remark)
-    save_description(folder, work.described)
-    return PortableFiles(work.described.files, paths, "; ".join(remarks))
+    writer = PortableWriter(
+        load=partial(_detector, job.request, state),
+        resolution=job.request.resolution,
+        folder=folder,
+        scratch=scratch,
+        calibration=lambda: calibration_inputs(
+            job.request.data, input_form, _file(job.request, ExportFormat.ONNX), calibration
+        ),
+        fixed_shape=settings.fixed_shape,
+    )
+    with ExitStack() as running:
+        processes = [  # the files of a format are scored while those of the next are written
+            running.enter_context(MeasuringProcess(written, on))
+            for form in sorted({form for form, _ in settings.wanted}, key=_ORDER.index)
+            if (written := work.write(writer, form))
+        ]
+        measured = work.measured(processes, len(images))
+    by_mmdet = found.score
+    if len(images) < len(found.data):
+        by_mmdet = images.score(found.detections, job.request.resolution)
+    for name, one in measured.items():
+        work.describe(name, one, images, by_mmdet)
+    return work.finished()
 
 
-_LONGEST_REASON = 500
-"""Characters of an exporter's message that the result keeps; the log has it all."""
-
-
-def _description(request: ExportRequest, folder: Path, reached: float) -> FolderDescription:
+def _description(request: ExportRequest, folder: Path, found: FoundByMmdet) -> FolderDescription:
     """The description of a folder that has mmdet's files only."""
     size, checkpoint = request.resolution, folder / CHECKPOINT
+    by_mmdet = ExportedFile(
+        path=CHECKPOINT,
+        format=ExportFormat.MMDET,
+        bytes=checkpoint.stat().st_size,
+        map=found.score.map,
+        map_error=found.score.map_error,
+        images=len(found.data),
+    )
     return FolderDescription(
         classes=request.classes,
         input=InputForm(
@@ -125,76 +147,8 @@ def _description(request: ExportRequest, folder: Path, reached: float) -> Folder
             divisor=request.detector.pad_divisor,
         ),
         max_detections=request.detector.boxes.max_per_image,
-        files=(
-            ExportedFile(
-                path=CHECKPOINT,
-                format=ExportFormat.MMDET,
-                bytes=checkpoint.stat().st_size,
-                map=reached,
-            ),
-        ),
+        files=(by_mmdet,),
     )
-
-
-class _Work:
-    """Writes and measures one file after the other.
-
-    Args:
-        job: whose request names them.
-        folder: to write into.
-        scratch: for what is not published.
-        state: the detector's weights.
-        data: the validation split.
-        described: the folder so far.
-    """
-
-    def __init__(
-        self,
-        job: Job[ExportRequest],
-        folder: Path,
-        scratch: Path,
-        state: Mapping[str, Tensor],
-        data: DetectionData,
-        described: FolderDescription,
-    ) -> None:
-        request = job.request
-        assert request.files is not None
-        self.settings, self.described = request.files, described
-        self._job, self._folder, self._data = job, folder, data
-        self._annotations = scratch / "val.json"
-        content = json.dumps(_annotations(request, data))
-        self._annotations.write_text(content, encoding="utf-8")
-        images = self.settings.calibration_images
-        self._writer = PortableWriter(
-            load=lambda: _detector(request, state),
-            resolution=request.resolution,
-            folder=folder,
-            scratch=scratch,
-            calibration=lambda: _calibration(request, described.input, images),
-        )
-
-    def add(self, form: ExportFormat, precision: FilePrecision) -> ExportedFile:
-        """Write and measure one file."""
-        with self._job.activity("writing"):
-            path = self._writer.write(form, precision)
-        size = sum(one.stat().st_size for one in all_files_of(path))
-        file = ExportedFile(
-            path=path.name,
-            format=form,
-            precision=precision,
-            bytes=size,
-            least_side=LEAST_TRACED_SIDE if form is ExportFormat.TORCH else 1,
-        )
-        # The process that measures it finds it in the description.
-        save_description(self._folder, _with_file(self.described, file))
-        with self._job.activity("measuring"):
-            measured = _measured(self._job, file, path, self._annotations, self._data)
-        self.described = _with_file(self.described, measured)
-        return measured
-
-
-def _with_file(described: FolderDescription, file: ExportedFile) -> FolderDescription:
-    return described.model_copy(update={"files": (*described.files, file)})
 
 
 def _detector(request: ExportRequest, state: Mapping[str, Tensor]) -> TwoStageDetector:
@@ -202,103 +156,151 @@ def _detector(request: ExportRequest, state: Mapping[str, Tensor]) -> TwoStageDe
     return load_detector(request.architecture, request.detector, classes, state).eval()
 
 
-def _annotations(request: ExportRequest, data: DetectionData) -> dict[str, object]:
-    """The validation split as the reader understands it, with the images' absolute paths."""
-    content = dict(ground_truth(data).dataset)
-    folder = image_folder(request.data, "val").absolute()
-    split = data.split
-    content["images"] = [
-        {"id": number, "file_name": str(find_image(folder, name))}
-        for number, name in zip(split.image_numbers, split.files, strict=True)
-    ]
-    content["categories"] = [
-        {"id": number, "name": name}
-        for number, name in zip(split.category_numbers, request.classes, strict=True)
-    ]
-    return content
+def _file(request: ExportRequest, form: ExportFormat) -> ExportedFile:
+    """A file of a format: what shape its input has."""
+    assert request.files is not None
+    if not request.files.fixed_shape:
+        least = LEAST_TRACED_SIDE if form is ExportFormat.TORCH else 1
+        return ExportedFile(path="", format=form, least_side=least)
+    size = request.resolution
+    height, width = padded(size.height, size.width, request.detector.pad_divisor)
+    return ExportedFile(path="", format=form, batch=1, height=height, width=width)
 
 
-def _calibration(request: ExportRequest, form: InputForm, count: int) -> Iterator[Inputs]:
-    """Training images, evenly spread over the split."""
-    data = DetectionData(request.data, "train", request.classes)
-    folder, names = image_folder(request.data, "train"), list(data.split.files)
-    any_size = ExportedFile(path="", format=ExportFormat.ONNX)
-    for name in names[:: max(1, len(names) // count)][:count]:
-        image = prepare(read_image(find_image(folder, name)), form, any_size)
-        yield {"images": image.pixels[None], "sizes": np.array([image.size], np.float32)}
+def _measured_on(job: Job[ExportRequest], images: ScoredImages) -> MeasuredOn:
+    path, request = job.scratch / "val.json", job.request
+    content = images.annotations(image_folder(request.data, "val"), request.classes)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return MeasuredOn(path, torch.get_num_threads(), job.scratch)
 
 
-def _measured(
-    job: Job[ExportRequest],
-    file: ExportedFile,
-    path: Path,
-    annotations: Path,
-    data: DetectionData,
-) -> ExportedFile:
-    """The file with its mAP, its latency and, if it lost too much, a remark."""
-    settings = job.request.files
-    assert settings is not None
-    try:
-        found = _measure(job, path, annotations, len(data))
-    except MeasuringError as error:
-        return file.model_copy(update={"remark": f"it does not run by itself: {error}"})
-    scored = score(ground_truth(data), [*found.detections], job.request.resolution)
-    lost = job.request.expected_map - scored.map
-    remark = ""
-    if lost > settings.tolerance:
-        remark = f"its mAP is {lost:.4f} below the detector's, more than {settings.tolerance}"
-    log.info("%s: mAP %.4f, %.1f ms", file.path, scored.map, found.latency.median)
-    return file.model_copy(
-        update={
-            "map": scored.map,
-            "map_error": scored.map_error,
-            "latency": found.latency,
-            "remark": remark,
-        }
-    )
+@dataclass
+class _Work:
+    """The folder while its files are written and measured.
 
-
-def _measure(job: Job[ExportRequest], path: Path, annotations: Path, images: int) -> Measured:
-    """Run a file over the validation images in a new process, which reports each image.
-
-    Raises:
-        MeasuringError: the process fails.
-        Interrupted: this process was asked to stop.
+    Attributes:
+        job: whose request names the files.
+        folder: to write into.
+        described: the folder so far.
+        remarks: on its files, for the result.
+        paths: of what is new in it.
     """
-    with TemporaryDirectory(dir=job.scratch) as scratch:
-        target, errors = Path(scratch) / "measured.json", Path(scratch) / "errors.txt"
-        command = [sys.executable, "-m", "detnas.exported.measuring", str(path)]
-        options = ["--annotations", annotations, "--images", "/", "--to", target]
-        threads = ["--threads", str(torch.get_num_threads())]
-        with (
-            errors.open("wb") as messages,
-            subprocess.Popen(
-                [*command, *map(str, options), *threads],
-                stdout=subprocess.PIPE,
-                stderr=messages,
-                text=True,
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-            ) as process,
-        ):
+
+    job: Job[ExportRequest]
+    folder: Path
+    described: FolderDescription
+    remarks: list[str] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
+
+    def write(self, writer: PortableWriter, form: ExportFormat) -> list[Path]:
+        """Write all files of a format; return those that could be written."""
+        settings = self.job.request.files
+        assert settings is not None
+        precisions = [precision for one, precision in settings.wanted if one is form]
+        written = [
+            path
+            for precision in precisions
+            if (path := self._write(writer, form, precision)) is not None
+        ]
+        save_description(self.folder, self.described)  # the process that measures them reads it
+        return written
+
+    def _write(
+        self, writer: PortableWriter, form: ExportFormat, precision: FilePrecision
+    ) -> Path | None:
+        name, reason = file_name(form, precision), why_not(form, self.job.request.architecture)
+        self._report(f"writing {name}")
+        if not reason:
             try:
-                _follow(job, process, path.name, images)
-            finally:
-                process.kill()  # without effect once it has ended
-        if process.returncode != 0:
-            said = errors.read_text(errors="replace").strip()
-            raise MeasuringError(said[-_LONGEST_REASON:])
-        return Measured.model_validate_json(target.read_bytes())
+                with self.job.activity("writing"):
+                    path = writer.write(form, precision)
+            except Interrupted:
+                raise
+            except Exception as error:  # noqa: BLE001 - an exporter raises anything
+                log.warning("%s cannot be written", name, exc_info=True)
+                reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+            else:
+                self._add(path, form, precision)
+                return path
+        self.remarks.append(f"{name} is not written: {reason}")
+        return None
 
+    def _add(self, path: Path, form: ExportFormat, precision: FilePrecision) -> None:
+        described = {
+            "path": path.name,
+            "precision": precision,
+            "bytes": sum(one.stat().st_size for one in all_files_of(path)),
+        }
+        file = _file(self.job.request, form).model_copy(update=described)
+        self.paths += all_files_of(path)
+        self._with(*self.described.files, file)
 
-def _follow(
-    job: Job[ExportRequest], process: "subprocess.Popen[str]", name: str, images: int
-) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        job.interruption.check()
-        if not line.strip().isdigit():  # a runtime's own remark
-            continue
+    def measured(
+        self, processes: Sequence[MeasuringProcess], images: int
+    ) -> dict[str, MeasuredFile]:
+        """What the processes measure; they time their files one after the other, undisturbed."""
+        found: dict[str, MeasuredFile] = {}
+        with self.job.activity("measuring"):
+            for process in processes:
+                process.follow(partial(self._report, f"scoring {process.name}", images))
+            for process in processes:
+                self._report(f"timing {process.name}")
+                found |= process.measured()
+        return found
+
+    def describe(
+        self, name: str, found: MeasuredFile, images: ScoredImages, by_mmdet: Score
+    ) -> None:
+        """Put into the description what was measured on a file."""
+        file = self.described.file(name)
+        if found.failure or found.latency is None:
+            reason = found.failure[-_LONGEST_REASON:]
+            file = file.model_copy(update={"remark": f"it does not run by itself: {reason}"})
+        else:
+            file = self._scored(file, found, images, by_mmdet)
+            log.info("%s: mAP %.4f, %.1f ms", name, file.map, found.latency.median)
+        if file.remark:
+            self.remarks.append(f"{name}: {file.remark}")
+        self._with(*(file if one.path == name else one for one in self.described.files))
+
+    def _scored(
+        self, file: ExportedFile, found: MeasuredFile, images: ScoredImages, by_mmdet: Score
+    ) -> ExportedFile:
+        settings = self.job.request.files
+        assert settings is not None
+        scored = images.score([*found.detections], self.job.request.resolution)
+        lost, remark = by_mmdet.map - scored.map, ""
+        if lost > settings.tolerance:
+            remark = f"its mAP is {lost:.4f} below the detector's, more than {settings.tolerance}"
+        return file.model_copy(
+            update={
+                "map": scored.map,
+                "map_error": scored.map_error,
+                "images": len(images),
+                "difference": -lost,
+                "difference_error": difference_error(scored, by_mmdet),
+                "latency": found.latency,
+                "remark": remark,
+            }
+        )
+
+    def finished(self) -> PortableFiles:
+        """The folder with its final description."""
+        for remark in self.remarks:
+            log.warning("%s", remark)
+        save_description(self.folder, self.described)
+        paths = [self.folder / DESCRIPTION, *self.paths]
+        return PortableFiles(self.described.files, paths, "; ".join(self.remarks))
+
+    def _with(self, *files: ExportedFile) -> None:
+        self.described = self.described.model_copy(update={"files": files})
+
+    def _report(self, activity: str, total: int = 0, done: int = 0) -> None:
+        """Say what is done.
+
+        Raises:
+            Interrupted: the process was asked to stop.
+        """
+        self.job.interruption.check()
         now = datetime.now(UTC)
-        activity = f"scoring {name}"
-        job.report(Progress(activity=activity, done=int(line), total=images, updated=now))
-    process.wait()
+        self.job.report(Progress(activity=activity, done=done, total=total, updated=now))
