@@ -9,8 +9,8 @@ import yaml
 from detnas.errors import UserError
 
 CARD = "README.md"
-_RECORDS = {"request.json", "result.json"}
-"""Files of the job in an exported folder of a store; they name its addresses."""
+_RECORDS = ("request.json", "result.json", "failed-*.json")
+"""Records of the job in an exported folder of a store; they name its addresses."""
 
 
 def folder_files(folder: Path) -> dict[str, Path]:
@@ -22,7 +22,7 @@ def folder_files(folder: Path) -> dict[str, Path]:
     files = {
         path.name: path
         for path in sorted(folder.iterdir())
-        if path.is_file() and path.name not in _RECORDS and not path.name.startswith(".")
+        if path.is_file() and not any(map(path.match, (*_RECORDS, ".*")))
     }
     if CARD not in files:
         raise UserError(
@@ -94,7 +94,8 @@ def upload(repository: str, files: Mapping[str, Path], *, private: bool) -> str:
         raise UserError("the Hugging Face Hub needs a token", _LOG_IN) from error
     except hub.errors.HfHubHTTPError as error:
         raise UserError(f"the Hub refuses {repository}: {_gist(error)}", _remedy(error)) from error
-    except OSError as error:  # a server that does not answer, or a file that went away
+    # A server that does not answer, or a file that went away.
+    except (hub.errors.HTTPError, OSError) as error:
         raise UserError(
             f"{repository} cannot be uploaded: {_gist(error)}",
             "repeat the command: what has been uploaded is not uploaded again",

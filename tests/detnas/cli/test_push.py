@@ -87,7 +87,8 @@ def folder(tmp_path: Path) -> Path:
     """An exported folder as it lies in a store, with the job's own records."""
     exported = tmp_path / "best"
     (exported / "attempts" / "1").mkdir(parents=True)
-    for name in ("request.json", "result.json", "detector.pth", "detector.py"):
+    records = ("request.json", "result.json", "failed-20261130T000000.000000.json")
+    for name in (*records, "detector.pth", "detector.py"):
         (exported / name).write_text(name * 50)
     (exported / "README.md").write_text(CARD)
     return exported
@@ -135,6 +136,14 @@ def test_refusal_of_the_hub_is_explained(hub: Hub, folder: Path, status: int, sa
     assert said in errors
     assert "Traceback" not in errors
     assert not hub.commits
+
+
+def test_hub_that_does_not_answer_is_named_with_what_to_do(folder: Path) -> None:
+    code, _, errors = push(None, folder, REPOSITORY)
+    assert code == 2
+    assert f"{REPOSITORY} cannot be uploaded" in errors
+    assert "repeat the command" in errors
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("name", ["digits", "my team/digits", "a/b/c", "a/-b", "a/b..c"])
