@@ -49,6 +49,13 @@ class Gain(Schema):
         return self.low > 0
 
     @property
+    def doubt(self) -> str:
+        """What speaks against calling it better, after "it is"; empty if it is certain."""
+        if self.is_certain:
+            return ""
+        return "worse than the base" if self.high < 0 else "not distinguishable from the base"
+
+    @property
     def where(self) -> str:
         """The images, for people."""
         return measured_on(self.images, unseen=self.unseen)
@@ -58,8 +65,7 @@ class Gain(Schema):
         """What can be said of the detector and the base: a clause."""
         if self.is_certain:
             return f"its {self.metric} less the base's is {self} on {self.where}"
-        found = "worse than the base" if self.high < 0 else "not distinguishable from the base"
-        return f"{found} on {self.where} ({self.metric} {self})"
+        return f"{self.doubt} on {self.where} ({self.metric} {self})"
 
     def __str__(self) -> str:
         return f"{self.difference:+.4f}, 95 % interval {self.low:+.4f} to {self.high:+.4f}"
@@ -87,19 +93,22 @@ def paired_gain(
     """
     if len(student.replicates) != len(base.replicates) or len(base.replicates) < _PARTS:
         return None
-    if student.map <= 0 or base.map <= 0:
-        return None
-    factor, base_factor = value / student.map, base_value / base.map
+    factor, base_factor = _factor(student, value), _factor(base, base_value)
     pairs = zip(student.replicates, base.replicates, strict=True)
     low, high = interval([factor * ours - base_factor * theirs for ours, theirs in pairs])
     return Gain(difference=value - base_value, low=low, high=high, metric=metric)
 
 
+def _factor(score: Score, value: float) -> float:
+    """By which mAP is multiplied; of a detector that finds nothing, all replicates are 0."""
+    return value / score.map if score.map > 0 else 0.0
+
+
 def interval(replicates: Sequence[float]) -> tuple[float, float]:
     """The 95 % interval of a bootstrap: the percentiles 2.5 and 97.5 of its replicates.
 
-    They are those of the distribution that the replicates are a sample of, which lie further
-    outside than the sample's own: of 200 replicates, 94 % of that distribution are between these.
+    Not the sample's own percentiles, between which, of 200 replicates, only 94 % of their
+    distribution lie, but estimates of that distribution's, which are a little further apart.
     """
     inner = quantiles(replicates, n=_PARTS, method="exclusive")
     return inner[0], inner[-1]

@@ -99,9 +99,10 @@ class Winner:
             return ""
         if self.gain is None:
             metric = "mAP" if self.detector.result.is_upgraded else "H"
+            where = measured_on(0, unseen=self.on_test is not None)
             return (
-                f"the error of {metric} is unknown, because the results have no bootstrap: it is "
-                f"that on {measured_on(0, unseen=False)}"
+                f"the error of {metric} is unknown, because the results have no bootstrap (earlier "
+                f"versions had none); it was measured on {where}"
             )
         return self.gain.claim
 

@@ -76,9 +76,10 @@ class ReasonCode(Documented):
     `status.exported.isBase` is true. The message names the likely causes that the records show, and
     the fields to change. A student that an earlier version exported stays"""
     NOT_DISTINGUISHABLE = "NotDistinguishable", _HEALTHY, 0, "Succeeded"
-    """a student with a better H than the base is exported (an upgraded one: with a better mAP), but
-    the images are too few to tell it from the base: the 95 % interval of the difference, which the
-    message names, is not entirely above 0"""
+    """a student with a better H than the base on the validation images is exported (an upgraded
+    one: with a better mAP), but the 95 % interval of the difference, which the message names, is
+    not entirely above 0: the images are too few to tell it from the base, or on the test images it
+    is worse"""
 
     SUSPENDED_BY_USER = "SuspendedByUser", _WAITING, 0, None, _SUSPENDED
     """`spec.suspend` is true"""

@@ -168,8 +168,7 @@ def _gain(detector: ReportDetector, data: ReportData) -> Cell:
     gain = data.status.gain
     if gain is None or detector is not data.exported:
         return _NONE
-    doubt = "" if gain.is_certain else "not distinguishable "
-    return Cell(str(gain), remark=f"{doubt}on {gain.where}")
+    return Cell(str(gain), remark=f"{gain.doubt} on {gain.where}".strip())
 
 
 def _test_score(found: OnTest | None) -> Cell:

@@ -110,7 +110,9 @@ def reasons(status: SearchStatus) -> Iterable[tuple[str, str]]:
 def _reason_name(status: SearchStatus) -> str:
     if status.improved is False:
         return "no improvement"
-    return "why this one" if status.is_certain else "not distinguishable"
+    if status.is_certain or status.gain is None:
+        return "why this one"
+    return status.gain.doubt
 
 
 def _gist(message: str) -> str:

@@ -1,5 +1,6 @@
 """The paired interval of a gain, and when a student counts as better than the base."""
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -62,7 +63,15 @@ def test_gain_is_unknown_without_the_replicates_of_both() -> None:
     assert paired_gain(score(0.4), 0.4, score(0.3, around(0.3, 0.1)), 0.3) is None
     other_images = around(0.3, 0.1)[:150]
     assert paired_gain(score(0.4, around(0.4, 0.1)), 0.4, score(0.3, other_images), 0.3) is None
-    assert paired_gain(score(0.4, around(0.4, 0)), 0.4, score(0, around(0, 0)), 0.0) is None
+
+
+def test_gain_over_a_base_that_finds_nothing_is_known() -> None:
+    """As a base after too short a training; its replicates are all 0."""
+    gain = paired_gain(score(0.4, around(0.4, 0.01)), 0.8, score(0, around(0, 0)), 0.0)
+    assert gain is not None
+    assert gain.is_certain
+    assert gain.difference == pytest.approx(0.8)
+    assert gain.low < 0.8 < gain.high
 
 
 def trained(trial: int | None, found: Score, **changed: Any) -> TrainedDetector:
@@ -103,13 +112,16 @@ def test_upgraded_student_is_compared_and_worded_by_map() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "is_certain"), [(0.001, 0.02, True), (-0.001, 0.02, False), (-0.3, -0.1, False)]
+    ("low", "high", "doubt"),
+    [
+        (0.001, 0.02, ""),
+        (-0.001, 0.02, "not distinguishable from the base"),
+        (-0.3, -0.1, "worse than the base"),
+    ],
 )
-def test_only_an_interval_above_0_makes_a_gain_certain(
-    low: float, high: float, is_certain: bool
-) -> None:
-    gain = Gain(difference=0.01, low=low, high=high)
-    assert gain.is_certain is is_certain
+def test_only_an_interval_above_0_makes_a_gain_certain(low: float, high: float, doubt: str) -> None:
+    gain, is_certain = Gain(difference=0.01, low=low, high=high), not doubt
+    assert (gain.is_certain, gain.doubt) == (is_certain, doubt)
     status = SearchStatus(
         name="s", folder="f", phase=Phase.SUCCEEDED, trials=1, improved=True, gain=gain
     )
@@ -121,6 +133,8 @@ def test_winner_of_an_earlier_search_says_that_its_error_is_unknown() -> None:
     winner = compare_with_base(Winner(student, "trial 3 is it"), base, lambda _: False)
     assert winner.gain is None
     assert "the error of H is unknown" in winner.claim
+    assert "measured on the validation images it was selected on" in winner.claim
+    assert "unseen test images" in replace(winner, on_test=student).claim
 
 
 def test_gain_reads_as_numbers_with_signs() -> None:

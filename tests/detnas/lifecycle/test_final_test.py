@@ -12,6 +12,7 @@ from detnas.records.results import FinalTestResult, Outcome, PrepareResult, Resu
 from detnas.records.verbs import Verb
 from detnas.report.data import gather
 from detnas.report.page import render
+from detnas.runner.tables import reasons
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from tests.detnas.searches.in_process import (
@@ -160,6 +161,9 @@ def test_student_that_loses_on_the_test_images_is_exported_and_not_called_better
     assert found.improved, "it was selected on the validation images"
     assert not found.is_certain
     assert "worse than the base on 200 unseen test images" in found.export_reason
+    assert dict(reasons(found)) == {"worse than the base": found.export_reason}
+    page = render(gather(store, search.requests))
+    assert "not distinguishable" not in page
 
 
 def test_search_without_a_test_split_says_that_it_was_selected_on_these_images(

@@ -133,28 +133,34 @@ def test_predictions_are_for_the_annotation_file_as_it_is(
 
 
 @pytest.mark.parametrize(
-    ("gain", "words", "is_doubted"),
+    ("gain", "words", "doubt"),
     [
-        (None, "How certain its gain over that detector is was not measured", False),
+        (None, "How certain its gain over that detector is was not measured", ""),
         (
             Gain(difference=0.02, low=0.01, high=0.03),
             "less that detector's is +0.0200, 95 % interval +0.0100 to +0.0300",
-            False,
+            "",
         ),
         (
             Gain(difference=0.01, low=-0.01, high=0.03),
             "less that detector's is +0.0100, 95 % interval -0.0100",
-            True,
+            "cannot be distinguished from that detector",
+        ),
+        (
+            Gain(difference=-0.02, low=-0.03, high=-0.01, images=200, unseen=True),
+            "-0.0100, from a paired bootstrap over 200 unseen test images.",
+            "it is worse than that detector",
         ),
     ],
 )
 def test_readme_states_the_gain_and_whether_it_is_certain(
-    workplace: Workplace, request_: ExportRequest, gain: Gain | None, words: str, is_doubted: bool
+    workplace: Workplace, request_: ExportRequest, gain: Gain | None, words: str, doubt: str
 ) -> None:
     other = request_.base_weights.model_copy(update={"sha256": "0" * 64})
     readme = model_card(request_.model_copy(update={"base_weights": other, "gain": gain}))
     assert words in readme
-    assert ("cannot be distinguished from that detector" in readme) is is_doubted
+    doubts = {"cannot be distinguished from that detector", "it is worse than that detector"}
+    assert {one for one in doubts if one in readme} == ({doubt} if doubt else set())
 
 
 def _texts(workplace: Workplace) -> tuple[dict[str, object], str]:

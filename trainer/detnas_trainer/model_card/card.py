@@ -31,9 +31,9 @@ _UNKNOWN_GAIN = "How certain its gain over that detector is was not measured."
 _GAIN = "Its {metric} less that detector's is {gain}, from a paired bootstrap over {where}{seen}."
 _SEEN = ", so they are no unseen test"
 _UNCERTAIN = (
-    " **On these images it cannot be distinguished from that detector**: not all of the interval "
-    "is above 0."
+    " **On these images it cannot be distinguished from that detector**: the interval contains 0."
 )
+_WORSE = " **On these images it is worse than that detector.**"
 _BASE = "This is the base detector itself, with which the search began."
 _IS_BASE = (
     "This is the base detector itself: the search found no student that is better than the base. "
@@ -142,7 +142,9 @@ def _gain(gain: Gain | None) -> str:
         return _UNKNOWN_GAIN
     seen = "" if gain.unseen else _SEEN
     text = _GAIN.format(metric=gain.metric, gain=gain, where=gain.where, seen=seen)
-    return text if gain.is_certain else text + _UNCERTAIN
+    if gain.is_certain:
+        return text
+    return text + (_WORSE if gain.high < 0 else _UNCERTAIN)
 
 
 def _results(card: ModelCard, request: ExportRequest) -> list[tuple[str, str, str]]:
